@@ -1,0 +1,187 @@
+/* The protocol core: one endpoint of a mesh, without input or output of its own.
+ *
+ * Datagrams, the time and the application's calls go in; datagrams and events come out. No socket, clock, thread, allocation,
+ * cryptography or randomness: everything is an argument, so the UDP driver, the simulator and replay drive the same object code, and
+ * the order of inputs decides the outputs completely. One thread per endpoint at a time. Time is monotonic nanoseconds and never goes back
+ * (asserted). All memory is one block, sized by mesh_memory_bytes and given at mesh_init; nothing is allocated afterwards, every
+ * queue is bounded.
+ *
+ * Exchange in short: the ranks of an epoch work through *gathers* in the same order, step by step and phase by phase. In a gather each rank
+ * produces a run of blocks (for every token of the step) and reads everybody's. The application opens a gather (saying what it should
+ * hold), publishes its own blocks as they are finished, is told of arrived blocks by events, and says when it has consumed it.
+ */
+#ifndef MESH_MESH_H
+#define MESH_MESH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/err.h"
+#include "mesh/histogram.h"
+
+enum {
+    MESH_RANKS_MAX = 64,
+    MESH_GATHERS_OPEN_MAX = 8,      /* ring of gathers; a sender runs at most 4 ahead of what its readers have */
+    MESH_DATAGRAM_BYTES_MIN = 1200, /* what every path carries */
+    MESH_RECORD_BYTES_MAX = 60000,
+    MESH_REASON_BYTES = 160
+};
+
+/* IPv4 is stored as an IPv4-mapped IPv6 address, so that comparing is memcmp. In the simulator: the rank in the port. */
+struct mesh_addr {
+    uint8_t ip[16];
+    uint16_t port; /* host order */
+    uint32_t scope;
+};
+
+struct mesh_config {
+    uint16_t rank;
+    uint16_t rank_count;            /* 1..MESH_RANKS_MAX; a list fixed at start */
+    uint32_t epoch;
+    uint16_t phase_count;           /* gathers per step */
+    uint16_t tokens_max;            /* tokens of a gather */
+    uint16_t blocks_max;            /* blocks per token of a gather */
+    uint8_t fingerprint[32];        /* of the model: must be equal everywhere */
+    uint8_t configuration[32];      /* of everything else that must be equal (row map, context, KV type): likewise */
+    uint8_t incarnation[16];        /* drawn by the process at start */
+    uint32_t datagram_bytes_max;    /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN */
+    uint64_t receive_buffer_bytes;  /* of the driver, by the kernel's accounting; divided among the peers as credit */
+    uint32_t reorder_delay_ns;      /* 0: the default, 50 µs */
+    uint16_t version;               /* 0: the real one; tests give others */
+};
+
+struct mesh;
+
+size_t mesh_memory_bytes(const struct mesh_config *config);
+
+/* memory: mesh_memory_bytes bytes, 64-byte aligned, kept by the endpoint until the caller frees it. MESH_EINVAL: config breaks a rule. */
+int mesh_init(struct mesh **mesh, const struct mesh_config *config, void *memory, size_t memory_bytes, uint64_t now_ns);
+
+/* Where a peer is. All must be set before the first tick sends anything to them; a change later moves the peer. */
+void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
+
+/* ---- input ---- */
+
+/* Feed one received datagram; then drain mesh_next_event and mesh_next_datagram.
+ * packet: borrowed for the call; any alignment, any content.
+ * Returns 0, or why it was dropped (counted in mesh_stats.dropped). A drop changes no protocol state. */
+int mesh_receive(struct mesh *mesh, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
+
+/* Let time pass: NAKs, resends, handshakes. Cheap when nothing is due. Call at least when mesh_timeout says. */
+void mesh_tick(struct mesh *mesh, uint64_t now_ns);
+
+/* When mesh_tick is due next; UINT64_MAX for never. May be in the past. */
+uint64_t mesh_timeout(const struct mesh *mesh);
+
+/* ---- gathers ---- */
+
+struct mesh_gather {
+    uint64_t step;
+    uint16_t phase;
+    uint16_t token_count;
+    uint16_t block_count;     /* per token, of all ranks together */
+    uint32_t block_bytes;
+    uint32_t last_block_bytes; /* of block block_count-1; may be shorter */
+    uint8_t *data;            /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
+                               * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
+    size_t token_stride;
+    const uint16_t *first;    /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
+    uint64_t readers;         /* bit r: rank r reads this gather. The others neither receive nor expect it */
+};
+
+/* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step that
+ * are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full. A gather with nothing to send or receive is freed at once. */
+int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gather *gather);
+
+/* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is full,
+ * drain mesh_next_datagram and try again. A range is published once (asserted). */
+int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase,
+                 uint16_t token_first, uint16_t token_count, uint16_t block_first, uint16_t block_count);
+
+/* The application does not read this gather any more. */
+void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase);
+
+/* ---- records: reliable, ordered messages per peer ---- */
+
+/* Copied. MESH_AGAIN: the peer's queue is full. */
+int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint8_t *record, size_t record_bytes);
+
+/* ---- output ---- */
+
+enum mesh_event_type {
+    MESH_EVENT_NONE,
+    MESH_EVENT_UP,       /* handshake with peer complete: it is who it should be */
+    MESH_EVENT_REFUSED,  /* it does not fit, or it says so of us: reason in words */
+    MESH_EVENT_ARRIVED,  /* blocks of a gather are in its data */
+    MESH_EVENT_COMPLETE, /* all blocks of a gather that this rank reads are there */
+    MESH_EVENT_FREED,    /* consumed here and held by all its readers: data may be reused */
+    MESH_EVENT_RECORD,   /* record valid until the next call on this endpoint */
+    MESH_EVENT_GONE      /* the peer has said goodbye (mesh_goodbye) */
+};
+
+struct mesh_event {
+    enum mesh_event_type type;
+    uint16_t rank; /* the peer */
+    uint64_t step;
+    uint16_t phase;
+    uint16_t token_first, token_count, block_first, block_count;
+    uint64_t sent_ns;       /* arrived: the sender's clock when it sent */
+    const uint8_t *record;
+    size_t record_bytes;
+    const char *reason;     /* valid until the next call */
+};
+
+/* The next event into *event; false when there is none. Drain after every input. */
+bool mesh_next_event(struct mesh *mesh, struct mesh_event *event);
+
+struct mesh_output {
+    uint64_t ranks;         /* bit r: send to rank r, the same bytes to each. 0: to addr (a stranger) */
+    struct mesh_addr addr;
+    size_t bytes;
+};
+
+/* Write the next datagram into packet (capacity ≥ datagram_bytes_max); false when there is nothing to send now. The number it carries is spent:
+ * a datagram that the caller does not send is a lost one. */
+bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
+
+/* ---- ending ---- */
+
+/* True when nothing is owed: every published block is held by its readers, every record acknowledged. */
+bool mesh_is_quiet(const struct mesh *mesh);
+
+/* Say goodbye to all peers (three times, unacknowledged). After it only mesh_next_datagram makes sense. */
+void mesh_goodbye(struct mesh *mesh, uint64_t now_ns);
+
+/* ---- figures ---- */
+
+struct mesh_peer_stats {
+    uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received;
+    uint64_t tiles_sent, tiles_received; /* datagrams with tile data, resends included */
+    uint64_t lost;        /* numbers of this peer's two spaces that never came */
+    uint64_t reordered;   /* came after a later number */
+    uint64_t duplicate;   /* the same number twice, or blocks that were there */
+    uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
+    uint64_t credit_waits; /* times sending waited for this peer's credit */
+    int64_t clock_offset_ns; /* peer's clock minus ours, of the sample with the shortest RTT */
+    uint64_t rtt_ns_min, rtt_ns_smoothed;
+    uint32_t datagram_bytes; /* proved on this path */
+    bool is_up;
+};
+
+struct mesh_stats {
+    uint64_t dropped[16]; /* by -enum mesh_err */
+    uint64_t gathers_opened, gathers_freed;
+    uint64_t early; /* tiles for gathers that were not open yet */
+};
+
+void mesh_get_stats(const struct mesh *mesh, struct mesh_stats *stats);
+void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_peer_stats *stats);
+
+/* Send-to-receive latency of tiles from a peer, one-way by the estimated offset; borrowed. */
+const struct mesh_histogram *mesh_tile_latency(const struct mesh *mesh, uint16_t rank);
+
+/* 32 hash bits of all protocol state: equal inputs give equal states (tests, replay). */
+uint32_t mesh_state_hash(const struct mesh *mesh);
+
+#endif

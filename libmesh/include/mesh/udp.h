@@ -1,0 +1,50 @@
+/* The UDP driver: sockets and clock for one protocol core.
+ *
+ * Non-blocking socket, epoll for sleeping, recvmmsg and sendmmsg for batches, DF set, IPv4 and IPv6. Applies the --lab impairments to what is
+ * received. One owner at a time, like the core: the caller sees to that. */
+#ifndef MESH_UDP_H
+#define MESH_UDP_H
+
+#include "mesh/lab.h"
+#include "mesh/mesh.h"
+
+struct mesh_udp;
+
+/* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or MESH_EINVAL with a phrase in reason. */
+int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size_t reason_bytes);
+enum { MESH_ADDR_TEXT_BYTES = 64 };
+void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
+bool mesh_addr_is_loopback(struct mesh_addr addr);
+
+/* Bind. port 0: any free one. The receive and send buffers are made as large as the system allows. MESH_ESYSTEM: errno. lab may be NULL. */
+int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct mesh_lab *lab);
+void mesh_udp_close(struct mesh_udp *udp); /* NULL is fine */
+struct mesh_addr mesh_udp_local(const struct mesh_udp *udp);
+uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp); /* by the kernel's accounting, for mesh_config */
+uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
+void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
+void mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed); /* after fork: each process its own impairments */
+
+uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* Receive what is there, tick, send what is due. Never blocks. Returns the number of datagrams received and sent together (0: nothing
+ * happened), or MESH_ESYSTEM. Events stay in the core for the caller to drain; when its event queue fills up, receiving stops early. */
+int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh);
+
+/* Only send what the core has to say (after publishing). */
+int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh);
+
+/* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns. */
+void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns);
+
+/* End a mesh_udp_wait, from any thread or signal handler. */
+void mesh_udp_wake(struct mesh_udp *udp);
+
+struct mesh_udp_stats {
+    uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
+    uint64_t kernel_drops;  /* SO_RXQ_OVFL */
+    uint64_t lab_lost, lab_duplicated, lab_reordered;
+};
+void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);
+
+#endif

@@ -1,0 +1,21 @@
+/* Canonical mathematics: the same bits on every machine.
+ *
+ * exp, log, sin, cos, pow and silu built from IEEE-754 single (and, where said, double) operations in a fixed order, so that no libm is
+ * involved; f16 and bf16 conversion without depending on hardware. Written without branches in the hot ones, so that a loop over
+ * them vectorises and each lane still does exactly these operations. Errors in docs/ARITHMETIC.md. Pure; any thread. */
+#ifndef NODE_CANON_H
+#define NODE_CANON_H
+
+#include <stdint.h>
+
+#ifdef __FAST_MATH__
+#error "canonical arithmetic does not survive -ffast-math"
+#endif
+
+#include "canon_inline.h" /* canon_expf, canon_siluf, canon_f16_to_f32, canon_f32_to_f16, canon_bf16_to_f32 */
+
+float canon_logf(float x);            /* x > 0 */
+double canon_pow(double base, double exponent); /* base > 0; for rope frequencies, in double throughout */
+void canon_sincos(double x, float *sin_out, float *cos_out); /* |x| < 2^24 */
+
+#endif

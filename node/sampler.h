@@ -1,0 +1,47 @@
+/* Choosing the next token, the same on every node.
+ *
+ * Each node selects candidates among the vocabulary rows it owns; all candidates together are drawn from. The draw is
+ * argmax of logit/T + Gumbel(seed, position, id): counter-based (hash.h), so it depends on nothing else. All arithmetic is canonical
+ * (canon.h), all orders fixed. Pure functions. */
+#ifndef NODE_SAMPLER_H
+#define NODE_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sampling {
+    float temperature;       /* 0: greedy */
+    uint32_t top_k;          /* 0: off */
+    float top_p;             /* 1: off */
+    float min_p;             /* 0: off */
+    float repeat_penalty;    /* 1: off */
+    float presence_penalty;  /* 0: off */
+    float frequency_penalty; /* 0: off */
+    uint64_t seed;
+};
+
+enum { SAMPLER_PENALTY_WINDOW = 64 }; /* penalties see the last 64 tokens, prompt included */
+
+struct candidate {
+    uint32_t id;
+    float logit; /* after penalties */
+};
+
+/* How many candidates a node with `rows` vocabulary rows sends: 1 for greedy; top_k; 1 for plain temperature (the node's own best by
+ * perturbed score); all rows when top-k is off and top-p or min-p needs them. Never more than rows. */
+uint32_t sampler_candidate_count(const struct sampling *sampling, uint32_t rows);
+
+/* The node's candidates, ordered by (logit descending, id ascending) (or the one with the best perturbed score).
+ * logits: (rows), of ids id_first...; history: the last tokens, at most the window is looked at. scratch: (rows) candidates.
+ * out: (sampler_candidate_count). */
+void sampler_select(const struct sampling *sampling, uint64_t position, const uint32_t *history, size_t history_count,
+                    const float *logits, uint32_t id_first, uint32_t rows, struct candidate *scratch, struct candidate *out);
+
+/* The chosen id. candidates: those of all nodes, in any order; reordered by the call. count ≥ 1. position is that of the token being chosen. */
+uint32_t sampler_draw(const struct sampling *sampling, uint64_t position, struct candidate *candidates, size_t count);
+
+/* Part of the logits digest: wrapping sum over ids of hash(position, id, bits of the raw logit). Parts of all nodes are added. */
+uint64_t sampler_digest(uint64_t position, const float *logits, uint32_t id_first, uint32_t rows);
+
+#endif

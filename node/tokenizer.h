@@ -1,0 +1,45 @@
+/* SentencePiece-style tokenizer from GGUF metadata (tokenizer.ggml.model = "llama").
+ *
+ * Pieces with scores, merged best score first (ties: leftmost); what has no piece falls back to <0xNN> byte tokens; control tokens
+ * are never made from text. Immutable after opening: any thread may use it. */
+#ifndef NODE_TOKENIZER_H
+#define NODE_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "gguf.h"
+
+struct tokenizer;
+
+/* Checks every piece, score and type; another tokenizer model is refused by its name. Copies what it needs: gguf may be closed. */
+struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail);
+void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
+
+uint32_t tokenizer_count(const struct tokenizer *tokenizer);
+int64_t tokenizer_bos(const struct tokenizer *tokenizer); /* id or -1 */
+int64_t tokenizer_eos(const struct tokenizer *tokenizer); /* id or -1 */
+bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id); /* EOS, and EOT/EOM where the file names them */
+
+/* Ids of a prompt: BOS first (and EOS last) when the file asks for it and `special` is set, then the text. Any bytes are accepted.
+ * *ids is allocated (caller frees with free), *count its length. */
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
+                     uint32_t **ids, size_t *count, struct fail *fail);
+
+/* The bytes of one token as generated text: U+2581 shown as a space, byte tokens as their byte, control tokens as nothing.
+ * *size may be 0; the pointer is valid as long as the tokenizer. An id beyond the vocabulary is asserted. */
+const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size);
+
+/* Turns a stream of pieces into valid UTF-8: holds back an unfinished character, replaces what can never become one, and NUL, by U+FFFD.
+ * is_first drops the one space that SentencePiece puts before the text, when no prompt precedes. */
+struct utf8_stream {
+    unsigned char held[4];
+    uint8_t held_size;
+};
+enum { UTF8_STREAM_GROWTH = 3 }; /* out needs (size + 4) * UTF8_STREAM_GROWTH bytes at most */
+size_t utf8_stream_push(struct utf8_stream *stream, const char *bytes, size_t size, char *out);
+size_t utf8_stream_flush(struct utf8_stream *stream, char *out); /* what is still held becomes U+FFFD */
+
+#endif
