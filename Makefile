@@ -1,78 +1,214 @@
-# Diolkos Mesh. One non-recursive Makefile; objects go to $(BUILD), programs and libraries to $(BIN).
-#
-#   make            build everything          make SAN=address,undefined   a sanitizer build (own folder)
-#   make unit       build and run unit tests  make V=1                     show commands
+# Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, V=1.
+
+VERSION := 0.1.0
+SOVERSION := 0
 
 CC ?= cc
+AR ?= ar
 SAN ?=
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 20
 comma := ,
+HOST_ARCH := $(shell uname -m)
+ARCH := $(or $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))),$(HOST_ARCH))
 VARIANT := $(ARCH)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 BUILD ?= build/$(VARIANT)
-BIN ?= $(if $(SAN),$(BUILD)/bin,bin)
+# Only the plain build for this machine goes to bin/; sanitizer and cross builds keep to their own folder.
+BIN ?= $(if $(SAN)$(filter-out $(HOST_ARCH),$(ARCH)),$(BUILD)/bin,bin)
 Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)')
+
+# ---- flags ----
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 # The arithmetic is part of the interface: no contraction, no fast-math. errno and trap flags are not.
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
-CPPFLAGS += -D_GNU_SOURCE -Ilibmesh/include
-LDLIBS += -lm -pthread
+override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
+override LDLIBS += -lm -pthread
 ifneq ($(SAN),)
 override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 override LDFLAGS += -fsanitize=$(SAN)
 endif
 
+# One instruction set per file; the dispatcher asks the CPU before it calls into one.
+FLAGS_kernel_scalar := -O3
+ifeq ($(ARCH),x86_64)
+FLAGS_kernel_avx2 := -O3 -mavx2 -mfma -mf16c
+FLAGS_kernel_avx512 := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
+endif
+ifeq ($(ARCH),aarch64)
+FLAGS_kernel_neon := -O3 -march=armv8.2-a+dotprod
+endif
+file_flags = $(FLAGS_$(basename $(notdir $(1))))
+
+# ---- what there is ----
+
 LIBMESH_SRC := $(wildcard libmesh/*.c)
 NODE_SRC := $(wildcard node/*.c)
+EXPLORE_SRC := $(wildcard tests/explore/*.c)
+CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+RUN_TESTS := $(filter-out tests/run/lib.sh,$(wildcard tests/run/*.sh))
+PUBLIC_HEADERS := $(wildcard libmesh/include/mesh/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBMESH_OBJ := $(call obj,$(LIBMESH_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(NODE_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
+PROGRAMS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
 
-PROGRAMS := $(if $(wildcard node/main.c),$(BIN)/mesh-node)
+all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
+programs: $(PROGRAMS)
 
-all: $(BIN)/libmesh.a $(PROGRAMS)
+# ---- how it is made ----
 
-# One instruction set per file; the dispatcher asks the CPU before it calls into one.
-$(BUILD)/node/kernel_scalar.o: CFLAGS += -O3
-ifeq ($(ARCH),x86_64)
-$(BUILD)/node/kernel_avx2.o: CFLAGS += -O3 -mavx2 -mfma -mf16c
-$(BUILD)/node/kernel_avx512.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
-endif
-ifeq ($(ARCH),aarch64)
-$(BUILD)/node/kernel_neon.o: CFLAGS += -O3 -march=armv8.2-a+dotprod
-endif
+# The flags of the last build: rewritten, and so newer than every object, only when they change.
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / $(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
+$(BUILD)/flags: FORCE
+	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(if $(Q),@echo "  CC    $<")
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
-$(BIN)/libmesh.a: $(LIBMESH_OBJ)
+$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+
+# An archive is made anew when a source file has come or gone, too.
+$(BUILD)/libmesh.list: FORCE
+	@mkdir -p $(@D) && echo '$(LIBMESH_OBJ)' | cmp -s - $@ || echo '$(LIBMESH_OBJ)' >$@
+
+$(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	@mkdir -p $(@D)
-	$(if $(Q),@echo "  AR    $@")
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
+
+# The shared library shows the names of the public headers and nothing else.
+$(BUILD)/libmesh.map: $(PUBLIC_HEADERS) $(BUILD)/libmesh.list
+	@{ echo '{ global:'; cat $(PUBLIC_HEADERS) | grep -o 'mesh_[a-z0-9_]*' | sort -u | sed 's/$$/;/'; echo 'local: *; };'; } >$@
+
+$(BIN)/libmesh.so: $(LIBMESH_OBJ) $(BUILD)/libmesh.map
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libmesh.so.$(SOVERSION) -Wl,--version-script=$(BUILD)/libmesh.map \
+		-o $@ $(LIBMESH_OBJ) $(LDLIBS)
+
+link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BIN)/libmesh.a
-	$(if $(Q),@echo "  LD    $@")
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
+$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
 	@mkdir -p $(@D)
-	$(if $(Q),@echo "  LD    $@")
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
-$(call obj,$(TEST_SRC) $(TEST_HELP_SRC)): CPPFLAGS += -I.
+	$(call say,LD,$@)
+	$(link) -lcmocka $(LDLIBS)
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(NODE_OBJ) $(BIN)/libmesh.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(link) -fsanitize=fuzzer $(LDLIBS)
+
+# ---- what people type ----
+
+# Used by targets that first install packages: what make learned of the compiler before that may be out of date.
+again = +@$(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+deps:
+	@tests/tools/deps build
+deps-test:
+	@tests/tools/deps test
+
+demo: deps
+	$(again) programs
+	@BIN='$(BIN)' tests/tools/demo
+
+test: deps deps-test
+	$(again) build-tests
+	$(again) run-tests
+
+build-tests: all $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(TEST_BIN))
+
+run-tests:
+	@BIN='$(BIN)' BUILD='$(BUILD)' SAN='$(SAN)' ARCH='$(ARCH)' CC='$(CC)' T='$(T)' V='$(V)' tests/tools/run-tests $(TEST_BIN) -- $(RUN_TESTS)
 
 unit: $(TEST_BIN)
-	@set -e; for t in $(TEST_BIN); do echo "== $$t"; $$t; done
+	@BIN='$(BIN)' BUILD='$(BUILD)' SAN='$(SAN)' ARCH='$(ARCH)' CC='$(CC)' T='$(T)' V='$(V)' tests/tools/run-tests $(TEST_BIN) --
+
+bench: programs
+	@$(BIN)/mesh-node bench
+
+fuzz: deps-test
+	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' T='$(T)' tests/tools/fuzz build/fuzz/fuzz $(FUZZ_SRC)
+
+fuzz-build: $(FUZZ_BIN)
+
+test-cross: deps deps-test
+	$(again) programs
+	@BIN='$(BIN)' tests/tools/cross
+
+lint: deps-test
+	@tests/tools/lint check
+format: deps-test
+	@tests/tools/lint format
+
+INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so $(PREFIX)/lib/libmesh.so.$(SOVERSION) \
+	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
+	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
+	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node)
+
+install: all
+	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
+	@install -m 755 $(BIN)/mesh-node $(DESTDIR)$(PREFIX)/bin/mesh-node
+	@install -m 644 $(BIN)/libmesh.a $(DESTDIR)$(PREFIX)/lib/
+	@install -m 755 $(BIN)/libmesh.so $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)
+	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
+	@ln -sf libmesh.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so
+	@install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/mesh/
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libmesh/libmesh.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
+	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
+	@$(if $(wildcard docs/completions/mesh-node.bash),install -m 644 docs/completions/mesh-node.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+uninstall:
+	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@rmdir $(DESTDIR)$(PREFIX)/include/mesh 2>/dev/null || true
 
 clean:
 	rm -rf build bin
 
-.PHONY: all unit clean
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make            build everything into bin/
+#: make demo       install what is missing, build, and generate text with three node processes
+#: make test       install what is missing, build, run all tests; T=PATTERN picks some, V=1 shows every case
+#: make unit       the unit tests only             make bench      speeds of this machine
+#: make lint       format, static analysis         make format     put the sources into form
+#: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
+#: make install    PREFIX=/usr/local DESTDIR=      make uninstall, clean, deps, deps-test
+#: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
+
+.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format install uninstall clean help FORCE
+.DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(ALL_OBJ:.o=.d)

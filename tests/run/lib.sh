@@ -1,0 +1,128 @@
+# Shared by the shell tests in this folder: `. tests/run/lib.sh` first, `finish` last. Not a test itself.
+#
+# A test runs from the top of the tree and prints TAP: one line per check, whose text is a sentence that is true. It gets
+# $BIN (programs), $BUILD (objects), $SAN and $ARCH from run-tests, $tmp (a folder of its own) from here. Everything it
+# starts with `background` is ended by process id when the test ends, however it ends.
+# shellcheck shell=bash
+set -u
+
+: "${BIN:=bin}" "${BUILD:=build/$(uname -m)}" "${SAN:=}" "${ARCH:=$(uname -m)}"
+mesh_node=$BIN/mesh-node
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/mesh-test.XXXXXX")
+out=$tmp/stdout # of the last `run`
+err=$tmp/stderr
+code=0
+case_count=0
+case_failed=0
+background_pids=()
+
+clean_up() {
+    local pid
+    for pid in ${background_pids[@]+"${background_pids[@]}"}; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$tmp"
+}
+trap clean_up EXIT
+trap 'exit 143' TERM INT
+
+# ok SENTENCE / not_ok SENTENCE [DETAIL...]: record a verdict.
+ok() {
+    case_count=$((case_count + 1))
+    echo "ok $case_count - $1"
+}
+not_ok() {
+    case_count=$((case_count + 1))
+    case_failed=$((case_failed + 1))
+    echo "not ok $case_count - $1"
+    shift
+    local detail
+    for detail in "$@"; do printf '%s\n' "$detail" | head -40 | sed 's/^/#   /'; done
+}
+
+# skip SENTENCE WHY: one case. skip_all WHY: the whole test.
+skip() {
+    case_count=$((case_count + 1))
+    echo "ok $case_count - $1 # SKIP $2"
+}
+skip_all() {
+    echo "skipped: $1"
+    exit 77
+}
+
+# run COMMAND...: stdout to the file $out, stderr to $err, exit code to $code; never fails.
+run() {
+    code=0
+    "$@" >"$out" 2>"$err" </dev/null || code=$?
+}
+show_run() {
+    printf 'exit code %s\nstdout: %s\nstderr: %s\n' "$code" "$(head -c 2000 "$out" | tr -d '\0')" "$(head -c 2000 "$err" | tr -d '\0')"
+}
+
+# check SENTENCE COMMAND...: the command succeeds.
+check() {
+    local sentence=$1
+    shift
+    run "$@"
+    if [ "$code" -eq 0 ]; then ok "$sentence"; else not_ok "$sentence" "command: $*" "$(show_run)"; fi
+}
+
+# check_exit SENTENCE CODE TEXT COMMAND...: it ends with that code, and stderr contains TEXT ("" for any).
+check_exit() {
+    local sentence=$1 expected=$2 text=$3
+    shift 3
+    run "$@"
+    if [ "$code" -ne "$expected" ]; then
+        not_ok "$sentence" "command: $*" "expected exit code $expected" "$(show_run)"
+    elif [ -n "$text" ] && ! grep -qF -e "$text" "$err"; then
+        not_ok "$sentence" "command: $*" "expected on stderr: $text" "$(show_run)"
+    else
+        ok "$sentence"
+    fi
+}
+
+# check_equal SENTENCE FOUND EXPECTED; check_contains SENTENCE FILE TEXT; check_same SENTENCE FILE FILE
+check_equal() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "found:    $2" "expected: $3"; fi
+}
+check_contains() {
+    if grep -qF -e "$3" "$2"; then ok "$1"; else not_ok "$1" "not found: $3" "in: $(head -c 2000 "$2" | tr -d '\0')"; fi
+}
+check_same() {
+    if cmp -s "$2" "$3"; then ok "$1"; else not_ok "$1" "$(cmp "$2" "$3" 2>&1)"; fi
+}
+
+# background COMMAND...: start it, its id in $background_pid; ended with the test.
+background() {
+    "$@" </dev/null &
+    background_pid=$!
+    background_pids+=("$background_pid")
+}
+
+# wait_until SECONDS COMMAND...: try until it succeeds; false when the time is over.
+wait_until() {
+    local tries=$(($1 * 20))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# free_port: a UDP port of the loopback that nobody has bound right now.
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        grep -qi ":$(printf '%04X' $port) " /proc/net/udp /proc/net/udp6 2>/dev/null || break
+    done
+    echo $port
+}
+
+finish() {
+    if [ $case_count -eq 0 ]; then not_ok "the test checks something"; fi
+    echo "1..$case_count"
+    [ $case_failed -eq 0 ]
+    exit $?
+}
