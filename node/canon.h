@@ -14,8 +14,8 @@
 
 #include "canon_inline.h" /* canon_expf, canon_siluf, canon_f16_to_f32, canon_f32_to_f16, canon_bf16_to_f32 */
 
-float canon_logf(float x);            /* x > 0 */
-double canon_pow(double base, double exponent); /* base > 0; for rope frequencies, in double throughout */
+float canon_logf(float x);                                   /* 0 gives -infinity, less gives NaN */
+double canon_pow(double base, double exponent);              /* base > 0, finite; results outside e^-708 .. e^709 are 0 or infinity */
 void canon_sincos(double x, float *sin_out, float *cos_out); /* |x| < 2^24 */
 
 #endif
