@@ -208,7 +208,8 @@ help:
 #: make install    PREFIX=/usr/local DESTDIR=      make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
-.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format install uninstall clean help FORCE
+.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format install uninstall
+.PHONY: clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(ALL_OBJ:.o=.d)

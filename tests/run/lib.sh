@@ -3,11 +3,11 @@
 # A test runs from the top of the tree and prints TAP: one line per check, whose text is a sentence that is true. It gets
 # $BIN (programs), $BUILD (objects), $SAN and $ARCH from run-tests, $tmp (a folder of its own) from here. Everything it
 # starts with `background` is ended by process id when the test ends, however it ends.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -u
 
 : "${BIN:=bin}" "${BUILD:=build/$(uname -m)}" "${SAN:=}" "${ARCH:=$(uname -m)}"
-mesh_node=$BIN/mesh-node
+mesh_node=$BIN/mesh-node # for the tests
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/mesh-test.XXXXXX")
 out=$tmp/stdout # of the last `run`
 err=$tmp/stderr

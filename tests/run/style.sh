@@ -1,0 +1,3 @@
+#!/bin/bash
+# The rules of the house: see tests/tools/check-style.
+exec tests/tools/check-style
