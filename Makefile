@@ -24,6 +24,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)')
 # ---- flags ----
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+WARNINGS += $(if $(findstring clang,$(CC)),-Wno-string-conversion) # of clang's -Wconversion: assert(!"text")
 CFLAGS ?= -O2 -g
 # The arithmetic is part of the interface: no contraction, no fast-math. errno and trap flags are not.
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread

@@ -4,6 +4,7 @@
 #include "addr.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ static int addr_resolve(const char *host, struct mesh_addr *addr, const char **w
             best = one;
         }
     }
+    assert(best != NULL); /* success gives at least one */
     memcpy(&found, best->ai_addr, best->ai_addrlen);
     freeaddrinfo(list);
     mesh_addr_from_sockaddr(&found, addr);

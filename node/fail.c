@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int fail_set(struct fail *fail, enum exit_code exit_code, const char *format, ...)
+void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, ...)
 {
     va_list arguments;
 
@@ -11,5 +11,4 @@ int fail_set(struct fail *fail, enum exit_code exit_code, const char *format, ..
     va_start(arguments, format);
     vsnprintf(fail->text, sizeof fail->text, format, arguments);
     va_end(arguments);
-    return -1;
 }

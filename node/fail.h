@@ -19,8 +19,14 @@ struct fail {
     char text[600];
 };
 
-/* Fill *fail; always returns -1, so that callers can write `return fail_set(...)`. */
-__attribute__((format(printf, 3, 4)))
-int fail_set(struct fail *fail, enum exit_code exit_code, const char *format, ...);
+/* Fill *fail; always -1, so that callers can write `return fail_set(fail, EXIT_..., format, ...)`. A macro, so that compilers and
+ * analysers see that what follows a failure is not reached. */
+#define fail_set(...) (fail_fill(__VA_ARGS__), fail_result())
+
+__attribute__((format(printf, 3, 4))) void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, ...);
+static inline int fail_result(void)
+{
+    return -1;
+}
 
 #endif

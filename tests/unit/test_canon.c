@@ -214,7 +214,7 @@ static void half_conversions_agree_with_the_hardware(void **state)
 {
     (void)state;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("f16c")) {
+    if (__builtin_cpu_supports("avx2")) { /* clang 14 cannot ask for f16c; every CPU with AVX2 has it */
         compare_with_f16c();
         return;
     }
