@@ -23,7 +23,10 @@ struct mesh_addr mesh_udp_local(const struct mesh_udp *udp);
 uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp); /* by the kernel's accounting, for mesh_config */
 uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
-void mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed); /* after fork: each process its own impairments */
+
+/* Call in the child after fork, for the driver it goes on to use: each process gets its own impairments and its own means of sleeping and
+ * waking (shared ones would wake the parent). The others it inherited it closes. MESH_ESYSTEM: errno; then only mesh_udp_close is left. */
+int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed);
 
 uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
 
@@ -34,7 +37,7 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh);
 /* Only send what the core has to say (after publishing). */
 int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh);
 
-/* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns. */
+/* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns; at most a second. */
 void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns);
 
 /* End a mesh_udp_wait, from any thread or signal handler. */

@@ -1,0 +1,290 @@
+/* The UDP driver: opening the socket, turning the core's crank, sleeping and waking. */
+#include "udp_parts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "addr.h"
+
+enum { UDP_BUFFER_BYTES_WANTED = 8 << 20, UDP_WAIT_NS_MAX = 1000000000 };
+
+struct mesh_udp {
+    int fd, epoll_fd, event_fd;
+    bool waits_for_room; /* epoll reports EPOLLOUT, too */
+    uint64_t receive_buffer_bytes;
+    struct mesh_addr local;
+    struct mesh_udp_sender sender;
+    struct mesh_udp_receiver receiver;
+};
+
+uint64_t mesh_udp_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* As large as root, or else the system's limit, allows. Returns the size by the kernel's accounting. */
+static uint64_t udp_enlarge(int fd, int forced_option, int option)
+{
+    const int wanted = UDP_BUFFER_BYTES_WANTED;
+    int got = 0;
+    socklen_t got_bytes = sizeof got;
+
+    if (setsockopt(fd, SOL_SOCKET, forced_option, &wanted, sizeof wanted) != 0) {
+        setsockopt(fd, SOL_SOCKET, option, &wanted, sizeof wanted);
+    }
+    getsockopt(fd, SOL_SOCKET, option, &got, &got_bytes);
+    return got > 0 ? (uint64_t)got : 0;
+}
+
+static void udp_set(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof value); /* what a system lacks, the driver does without */
+}
+
+static void udp_set_options(struct mesh_udp *udp, bool stamps)
+{
+    udp_set(udp->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    if (udp->sender.family == AF_INET6) {
+        udp_set(udp->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+        udp_set(udp->fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+    }
+    udp_set(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    if (stamps) {
+        udp_set(udp->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+    }
+    udp_enlarge(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    udp->receive_buffer_bytes = udp_enlarge(udp->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+}
+
+/* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
+static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
+{
+    static const uint8_t any[16];
+    int family = mesh_addr_is_v4(local) ? AF_INET : AF_INET6;
+
+    udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (udp->fd < 0 && errno == EAFNOSUPPORT && memcmp(local->ip, any, sizeof any) == 0) {
+        local->ip[10] = local->ip[11] = 0xff;
+        family = AF_INET;
+        udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    }
+    if (udp->fd < 0) {
+        return MESH_ESYSTEM;
+    }
+    if (family == AF_INET6) {
+        udp_set(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
+    udp->sender.fd = udp->fd;
+    udp->sender.family = family;
+    return 0;
+}
+
+static int udp_bind(struct mesh_udp *udp, struct mesh_addr local)
+{
+    struct sockaddr_storage name;
+    socklen_t name_bytes = mesh_addr_to_sockaddr(&local, udp->sender.family, &name);
+
+    if (bind(udp->fd, (struct sockaddr *)&name, name_bytes) != 0) {
+        return MESH_ESYSTEM;
+    }
+    name_bytes = sizeof name;
+    if (getsockname(udp->fd, (struct sockaddr *)&name, &name_bytes) != 0) {
+        return MESH_ESYSTEM;
+    }
+    mesh_addr_from_sockaddr(&name, &udp->local);
+    return 0;
+}
+
+static int udp_epoll_add(struct mesh_udp *udp, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(udp->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : MESH_ESYSTEM;
+}
+
+static int udp_open_sleep(struct mesh_udp *udp)
+{
+    udp->waits_for_room = false;
+    udp->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    udp->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (udp->event_fd < 0 || udp->epoll_fd < 0 || udp_epoll_add(udp, udp->fd) != 0 || udp_epoll_add(udp, udp->event_fd) != 0) {
+        return MESH_ESYSTEM;
+    }
+    return 0;
+}
+
+static void udp_close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+    *fd = -1;
+}
+
+int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct mesh_lab *lab)
+{
+    static const struct mesh_lab no_lab;
+    struct mesh_udp *opened = calloc(1, sizeof *opened);
+    int err;
+
+    if (opened == NULL) {
+        return MESH_ENOMEM;
+    }
+    opened->fd = opened->epoll_fd = opened->event_fd = -1;
+    err = udp_socket(opened, &local);
+    if (err == 0) {
+        mesh_udp_receiver_init(&opened->receiver, opened->fd, lab != NULL ? lab : &no_lab);
+        udp_set_options(opened, opened->receiver.lab.spec.delay_ns > 0);
+        err = udp_bind(opened, local);
+    }
+    if (err == 0) {
+        err = udp_open_sleep(opened);
+    }
+    if (err != 0) {
+        const int reason = errno;
+
+        mesh_udp_close(opened);
+        errno = reason;
+        return err;
+    }
+    *udp = opened;
+    return 0;
+}
+
+void mesh_udp_close(struct mesh_udp *udp)
+{
+    if (udp == NULL) {
+        return;
+    }
+    udp_close_fd(&udp->epoll_fd);
+    udp_close_fd(&udp->event_fd);
+    udp_close_fd(&udp->fd);
+    mesh_udp_lab_release(&udp->receiver.lab);
+    free(udp);
+}
+
+int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed)
+{
+    udp->receiver.lab.spec.seed = seed;
+    udp_close_fd(&udp->epoll_fd);
+    udp_close_fd(&udp->event_fd);
+    return udp_open_sleep(udp);
+}
+
+struct mesh_addr mesh_udp_local(const struct mesh_udp *udp)
+{
+    return udp->local;
+}
+
+uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp)
+{
+    return udp->receive_buffer_bytes;
+}
+
+uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp)
+{
+    (void)udp;
+    return UDP_DATAGRAM_BYTES_MAX;
+}
+
+void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
+{
+    mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
+}
+
+int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
+{
+    return mesh_udp_sender_run(&udp->sender, mesh, mesh_udp_now_ns());
+}
+
+int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
+{
+    const int received = mesh_udp_receiver_run(&udp->receiver, mesh);
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    if (received < 0) {
+        return received;
+    }
+    if (mesh_timeout(mesh) <= now_ns) {
+        mesh_tick(mesh, now_ns);
+    }
+    return received + mesh_udp_sender_run(&udp->sender, mesh, now_ns);
+}
+
+static void udp_watch_room(struct mesh_udp *udp)
+{
+    const bool wanted = mesh_udp_sender_is_blocked(&udp->sender);
+    struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.fd = udp->fd};
+
+    if (wanted != udp->waits_for_room && epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0) {
+        udp->waits_for_room = wanted;
+    }
+}
+
+/* epoll_wait with nanoseconds; an emulator or an old kernel may lack the call, but can poll the epoll descriptor. */
+static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
+{
+    const struct timespec timeout = {.tv_sec = (time_t)(sleep_ns / 1000000000), .tv_nsec = (long)(sleep_ns % 1000000000)};
+    struct epoll_event events[2];
+
+    if (epoll_pwait2(udp->epoll_fd, events, 2, &timeout, NULL) < 0 && errno == ENOSYS) {
+        struct pollfd one = {.fd = udp->epoll_fd, .events = POLLIN};
+
+        ppoll(&one, 1, &timeout, NULL);
+    }
+}
+
+void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    uint64_t due_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
+    const uint64_t core_ns = mesh_timeout(mesh), held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
+    uint64_t woken;
+
+    due_ns = core_ns < due_ns ? core_ns : due_ns;
+    due_ns = held_ns < due_ns ? held_ns : due_ns;
+    if (due_ns <= now_ns) {
+        return;
+    }
+    udp_watch_room(udp);
+    udp_sleep(udp, due_ns - now_ns);
+    if (read(udp->event_fd, &woken, sizeof woken) < 0) {
+        assert(errno == EAGAIN || errno == EINTR); /* nobody called mesh_udp_wake */
+    }
+}
+
+void mesh_udp_wake(struct mesh_udp *udp)
+{
+    const int reason = errno; /* of the code that a signal interrupted */
+    const uint64_t one = 1;
+    const ssize_t written = write(udp->event_fd, &one, sizeof one);
+
+    (void)written; /* fails only when 2^64 - 2 wakes are pending: awake all the same */
+    errno = reason;
+}
+
+void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats)
+{
+    const struct mesh_udp_receiver *receiver = &udp->receiver;
+
+    *stats = (struct mesh_udp_stats){
+        .system_calls = udp->sender.system_calls + receiver->system_calls,
+        .datagrams_sent = udp->sender.sent,
+        .datagrams_received = receiver->received,
+        .send_errors = udp->sender.errors,
+        .kernel_drops = receiver->kernel_drops,
+        .lab_lost = receiver->lab.lost,
+        .lab_duplicated = receiver->lab.duplicated,
+        .lab_reordered = receiver->lab.reordered,
+    };
+}

@@ -1,0 +1,64 @@
+/* The UDP driver's insides: what goes out (udp_send.c), what comes in (udp_receive.c), and the two together (udp.c).
+ *
+ * Nothing here blocks, and nothing is allocated after mesh_udp_open unless --lab impairments are on. */
+#ifndef MESH_UDP_PARTS_H
+#define MESH_UDP_PARTS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "udp_lab.h"
+
+enum {
+    UDP_DATAGRAM_BYTES_MAX = 65507, /* an IPv4 packet less its headers */
+    UDP_BATCH = 32,                 /* datagrams per system call */
+    UDP_RECEIVE_BATCHES = 8,        /* per poll: then it is the senders' turn */
+    UDP_RECEIVE_STRIDE = 67648,     /* past 64 KiB and not a power of two, so that short datagrams do not share cache sets */
+    UDP_CONTROL_BYTES = 64,         /* SO_RXQ_OVFL and SO_TIMESTAMPNS */
+    UDP_MESSAGES = 256,             /* (datagram, destination) pairs waiting for sendmmsg */
+    UDP_ARENA_BYTES = 4 * 65536
+};
+
+/* Datagrams on their way out. messages[next..count) still have to be sent; they point into arena, ways and names of this struct. */
+struct mesh_udp_sender {
+    int fd;
+    int family;
+    struct sockaddr_storage peers[MESH_RANKS_MAX];
+    socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
+    uint32_t datagrams, messages_next, messages_count, arena_used;
+    struct iovec ways[UDP_BATCH];
+    struct sockaddr_storage strangers[UDP_BATCH];
+    struct mmsghdr messages[UDP_MESSAGES];
+    uint64_t system_calls, sent, errors;
+    uint8_t arena[UDP_ARENA_BYTES];
+};
+
+/* Send what is left over and what the core has to say, until both are empty or the socket is full. Returns the datagrams sent. */
+int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns);
+bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
+void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
+
+/* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. */
+struct mesh_udp_receiver {
+    int fd;
+    uint32_t next, count;
+    uint32_t overflow_seen; /* the kernel's wrapping count */
+    uint64_t system_calls, received, kernel_drops;
+    struct mesh_udp_lab lab;
+    struct iovec ways[UDP_BATCH];
+    struct sockaddr_storage names[UDP_BATCH];
+    _Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][UDP_CONTROL_BYTES];
+    struct mmsghdr messages[UDP_BATCH];
+    uint8_t packets[UDP_BATCH][UDP_RECEIVE_STRIDE];
+};
+
+void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab);
+
+/* Feed what is there to the core. Returns the datagrams it took, or MESH_ESYSTEM. */
+int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh);
+
+/* When a datagram will be ready that the socket does not show: 0 at once, UINT64_MAX never. */
+uint64_t mesh_udp_receiver_next_ns(const struct mesh_udp_receiver *receiver);
+
+#endif

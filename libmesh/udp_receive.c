@@ -1,0 +1,169 @@
+/* Batches of datagrams from the kernel to the core. When there is nothing, a poll is one system call.
+ *
+ * A datagram that the core has no room to announce (MESH_AGAIN) stays first in line for the next poll. */
+#include "udp_parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "addr.h"
+
+void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab)
+{
+    receiver->fd = fd;
+    mesh_udp_lab_init(&receiver->lab, lab);
+    for (size_t i = 0; i < UDP_BATCH; i++) {
+        struct msghdr *header = &receiver->messages[i].msg_hdr;
+
+        receiver->ways[i] = (struct iovec){receiver->packets[i], UDP_RECEIVE_STRIDE};
+        header->msg_name = &receiver->names[i];
+        header->msg_namelen = sizeof receiver->names[i];
+        header->msg_iov = &receiver->ways[i];
+        header->msg_iovlen = 1;
+        header->msg_control = receiver->control[i];
+        header->msg_controllen = UDP_CONTROL_BYTES;
+    }
+}
+
+/* The kernel overwrote the lengths of the messages it used. */
+static void udp_receiver_rearm(struct mesh_udp_receiver *receiver)
+{
+    for (uint32_t i = 0; i < receiver->count; i++) {
+        receiver->messages[i].msg_hdr.msg_namelen = sizeof receiver->names[i];
+        receiver->messages[i].msg_hdr.msg_controllen = UDP_CONTROL_BYTES;
+    }
+    receiver->next = receiver->count = 0;
+}
+
+/* The receive time on the monotonic clock where the kernel gave one (else now), and the kernel's count of drops. */
+static uint64_t udp_receiver_control(struct mesh_udp_receiver *receiver, struct msghdr *header, uint64_t now_ns, int64_t realtime_ahead_ns)
+{
+    uint64_t received_ns = now_ns;
+
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level != SOL_SOCKET) {
+            continue;
+        }
+        if (part->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t overflow;
+
+            memcpy(&overflow, CMSG_DATA(part), sizeof overflow);
+            receiver->kernel_drops += overflow - receiver->overflow_seen;
+            receiver->overflow_seen = overflow;
+        } else if (part->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec stamp;
+            int64_t stamp_ns;
+
+            memcpy(&stamp, CMSG_DATA(part), sizeof stamp);
+            stamp_ns = (int64_t)stamp.tv_sec * 1000000000 + stamp.tv_nsec - realtime_ahead_ns;
+            received_ns = stamp_ns > 0 && (uint64_t)stamp_ns < now_ns ? (uint64_t)stamp_ns : now_ns;
+        }
+    }
+    return received_ns;
+}
+
+/* Next batch of the socket: its size, 0 when there is none, or MESH_ESYSTEM. */
+static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
+{
+    int count;
+
+    udp_receiver_rearm(receiver);
+    count = recvmmsg(receiver->fd, receiver->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+    receiver->system_calls++;
+    if (count < 0) {
+        /* Any but a bad descriptor is about an earlier datagram of ours (ICMP), or passes. */
+        return errno == EBADF || errno == ENOTSOCK || errno == EFAULT || errno == EINVAL ? MESH_ESYSTEM : 0;
+    }
+    receiver->received += (uint64_t)count;
+    receiver->count = (uint32_t)count;
+    return count;
+}
+
+/* Feed the fetched batch. Returns how many were taken; some stay when the core's event queue is full. */
+static int udp_receiver_feed(struct mesh_udp_receiver *receiver, struct mesh *mesh)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    int taken = 0;
+
+    for (; receiver->next < receiver->count; receiver->next++, taken++) {
+        struct mmsghdr *message = &receiver->messages[receiver->next];
+        struct mesh_addr from;
+
+        mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
+        if (mesh_receive(mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
+            break;
+        }
+        if (message->msg_hdr.msg_controllen > 0) {
+            udp_receiver_control(receiver, &message->msg_hdr, now_ns, 0);
+        }
+    }
+    return taken;
+}
+
+static void udp_receiver_hold(struct mesh_udp_receiver *receiver)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    struct timespec realtime;
+    int64_t realtime_ahead_ns;
+
+    clock_gettime(CLOCK_REALTIME, &realtime);
+    realtime_ahead_ns = (int64_t)realtime.tv_sec * 1000000000 + realtime.tv_nsec - (int64_t)now_ns;
+    for (; receiver->next < receiver->count; receiver->next++) {
+        struct mmsghdr *message = &receiver->messages[receiver->next];
+        const uint64_t received_ns = udp_receiver_control(receiver, &message->msg_hdr, now_ns, realtime_ahead_ns);
+        struct mesh_addr from;
+
+        mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
+        mesh_udp_lab_take(&receiver->lab, received_ns, from, receiver->packets[receiver->next], message->msg_len);
+    }
+}
+
+static int udp_receiver_feed_held(struct mesh_udp_receiver *receiver, struct mesh *mesh)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    const struct mesh_udp_held *held;
+    int taken = 0;
+
+    while ((held = mesh_udp_lab_due(&receiver->lab, now_ns)) != NULL) {
+        if (mesh_receive(mesh, now_ns, held->from, held->packet, held->bytes) == MESH_AGAIN) {
+            break;
+        }
+        mesh_udp_lab_drop(&receiver->lab);
+        taken++;
+    }
+    return taken;
+}
+
+int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh)
+{
+    const bool is_lab = mesh_udp_lab_is_on(&receiver->lab);
+    int taken = 0, count = UDP_BATCH;
+
+    if (receiver->next < receiver->count) {
+        taken = udp_receiver_feed(receiver, mesh);
+        if (receiver->next < receiver->count) {
+            return taken;
+        }
+    }
+    for (int batch = 0; batch < UDP_RECEIVE_BATCHES && count == UDP_BATCH; batch++) {
+        count = udp_receiver_fetch(receiver);
+        if (count < 0) {
+            return count;
+        }
+        if (is_lab) {
+            udp_receiver_hold(receiver);
+        } else if (count > 0) {
+            taken += udp_receiver_feed(receiver, mesh);
+            if (receiver->next < receiver->count) {
+                return taken;
+            }
+        }
+    }
+    return is_lab ? taken + udp_receiver_feed_held(receiver, mesh) : taken;
+}
+
+uint64_t mesh_udp_receiver_next_ns(const struct mesh_udp_receiver *receiver)
+{
+    return receiver->next < receiver->count ? 0 : mesh_udp_lab_next_ns(&receiver->lab);
+}

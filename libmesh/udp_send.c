@@ -1,0 +1,117 @@
+/* Batches of datagrams to the kernel: one copy of the bytes however many destinations.
+ *
+ * A datagram the kernel refuses is a lost one and counted; one it has no room for waits here, and then nothing more is taken from
+ * the core, whose own bounded queue makes the application wait. */
+#include "udp_parts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "addr.h"
+
+bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender)
+{
+    return sender->messages_next < sender->messages_count;
+}
+
+void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr)
+{
+    const bool unreachable = sender->family == AF_INET && !mesh_addr_is_v4(addr);
+
+    assert(rank < MESH_RANKS_MAX);
+    sender->peer_bytes[rank] = unreachable ? 0 : mesh_addr_to_sockaddr(addr, sender->family, &sender->peers[rank]);
+}
+
+static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_storage *to, socklen_t to_bytes)
+{
+    struct mmsghdr *message = &sender->messages[sender->messages_count];
+
+    if (to_bytes == 0) {
+        sender->errors++;
+        return;
+    }
+    assert(sender->messages_count < UDP_MESSAGES);
+    memset(message, 0, sizeof *message);
+    message->msg_hdr.msg_name = to;
+    message->msg_hdr.msg_namelen = to_bytes;
+    message->msg_hdr.msg_iov = &sender->ways[sender->datagrams];
+    message->msg_hdr.msg_iovlen = 1;
+    sender->messages_count++;
+}
+
+static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t ranks)
+{
+    for (; ranks != 0; ranks &= ranks - 1) {
+        const int rank = __builtin_ctzll(ranks);
+
+        udp_sender_queue(sender, &sender->peers[rank], sender->peer_bytes[rank]);
+    }
+}
+
+static void udp_sender_queue_stranger(struct mesh_udp_sender *sender, const struct mesh_addr *addr)
+{
+    struct sockaddr_storage *to = &sender->strangers[sender->datagrams];
+    const bool unreachable = sender->family == AF_INET && !mesh_addr_is_v4(addr);
+
+    udp_sender_queue(sender, to, unreachable ? 0 : mesh_addr_to_sockaddr(addr, sender->family, to));
+}
+
+/* Take datagrams from the core while there is room for one more of the largest kind, to everybody. */
+static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns)
+{
+    assert(!mesh_udp_sender_is_blocked(sender));
+    sender->datagrams = sender->messages_next = sender->messages_count = sender->arena_used = 0;
+    while (sender->datagrams < UDP_BATCH && sender->messages_count + MESH_RANKS_MAX <= UDP_MESSAGES &&
+           sender->arena_used + UDP_DATAGRAM_BYTES_MAX <= UDP_ARENA_BYTES) {
+        uint8_t *packet = sender->arena + sender->arena_used;
+        struct mesh_output output;
+
+        if (!mesh_next_datagram(mesh, now_ns, packet, UDP_DATAGRAM_BYTES_MAX, &output)) {
+            break;
+        }
+        assert(output.bytes <= UDP_DATAGRAM_BYTES_MAX);
+        sender->ways[sender->datagrams] = (struct iovec){packet, output.bytes};
+        if (output.ranks != 0) {
+            udp_sender_queue_ranks(sender, output.ranks);
+        } else {
+            udp_sender_queue_stranger(sender, &output.addr);
+        }
+        sender->arena_used += (uint32_t)(output.bytes + 63) & ~63u;
+        sender->datagrams++;
+    }
+}
+
+/* Send the queued messages. False: the socket is full for now. */
+static bool udp_sender_push(struct mesh_udp_sender *sender)
+{
+    while (mesh_udp_sender_is_blocked(sender)) {
+        const int sent = sendmmsg(sender->fd, sender->messages + sender->messages_next, sender->messages_count - sender->messages_next,
+                                  MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        sender->system_calls++;
+        if (sent > 0) {
+            sender->sent += (uint64_t)sent;
+            sender->messages_next += (uint32_t)sent;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return false;
+        } else if (errno != EINTR) {
+            sender->errors++;
+            sender->messages_next++;
+        }
+    }
+    return true;
+}
+
+int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns)
+{
+    const uint64_t before = sender->sent;
+
+    while (udp_sender_push(sender)) {
+        udp_sender_fill(sender, mesh, now_ns);
+        if (sender->datagrams == 0) {
+            break;
+        }
+    }
+    return (int)(sender->sent - before);
+}
