@@ -16,8 +16,19 @@
 enum { GGUF_DIMS_MAX = 4, GGUF_NAME_MAX = 256 };
 
 enum gguf_value_type {
-    GGUF_U8 = 0, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64
+    GGUF_U8 = 0,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64
 };
 
 struct gguf_string {
@@ -30,17 +41,17 @@ struct gguf_value {
     enum gguf_value_type type;
     enum gguf_value_type element_type; /* of an array */
     uint64_t count;                    /* of an array; else 1 */
-    const uint8_t *data;               /* first value; strings of an array start here one after another */
+    const uint8_t *data;               /* first value; a string's text; strings of an array, each after its length of 8 bytes */
     size_t data_size;
 };
 
 struct gguf_tensor {
     struct gguf_string name;
-    uint32_t type;                /* a number of the format; see tensor_type_info */
+    uint32_t type; /* a number of the format; see tensor_type_info */
     uint32_t dim_count;
     uint64_t dims[GGUF_DIMS_MAX]; /* dims[0] is the row length (columns), dims[1] the rows; unused ones are 1 */
     const uint8_t *data;          /* dims[3]*dims[2]*dims[1] rows of tensor_type_bytes(type, dims[0]) bytes */
-    uint64_t data_size;
+    uint64_t data_size;           /* of a type that is not supported: up to the next tensor or the end of the file */
 };
 
 struct gguf;

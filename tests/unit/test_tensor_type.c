@@ -5,10 +5,14 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "node/gguf.h"
 #include "node/half.h"
 #include "node/tensor_type.h"
+#include "tests/unit/model_folder.h"
 #include "tests/unit/sha256.h"
 
 #define F16_ONE 0x00, 0x3c
@@ -151,6 +155,66 @@ static void sha256_agrees_with_its_standard(void **state)
     assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+static void check_tensor(const char *model, const char *tensor_name, const char *expected)
+{
+    char path[MODEL_PATH_MAX];
+    char file[80];
+    char hex[65];
+    struct fail fail;
+
+    snprintf(file, sizeof file, "ref-%s.gguf", model);
+    assert_true(model_folder_path(file, path));
+
+    struct gguf *gguf = gguf_open(path, &fail);
+
+    if (gguf == NULL)
+        fail_msg("%s", fail.text);
+
+    const struct gguf_tensor *tensor = gguf_find_tensor(gguf, tensor_name);
+
+    assert_non_null(tensor);
+
+    const size_t count = (size_t)(tensor->dims[0] * tensor->dims[1]);
+    float *values = malloc(count * sizeof *values);
+
+    assert_non_null(values);
+    tensor_type_dequantise((enum tensor_type)tensor->type, tensor->data, count, values);
+    sha256_hex(values, count * sizeof *values, hex);
+    assert_string_equal(hex, expected);
+    free(values);
+    gguf_close(gguf);
+}
+
+static void values_are_those_of_another_program(void **state)
+{
+    char path[MODEL_PATH_MAX];
+    char line[1024];
+    int checked = 0;
+
+    (void)state;
+    if (!model_folder_path("ref-dequantised.txt", path)) {
+        print_message("no folder of test models here\n");
+        skip();
+    }
+
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        char model[20];
+        char tensor[60];
+        char hash[80];
+
+        if (line[0] == '#')
+            continue;
+        assert_int_equal(sscanf(line, "%19s | %59s | %79s", model, tensor, hash), 3);
+        check_tensor(model, tensor, hash);
+        checked++;
+    }
+    fclose(file);
+    assert_true(checked > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +227,7 @@ int main(void)
         cmocka_unit_test(five_bit_types_keep_the_fifth_bits_in_one_word),
         cmocka_unit_test(several_blocks_follow_one_another),
         cmocka_unit_test(sha256_agrees_with_its_standard),
+        cmocka_unit_test(values_are_those_of_another_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

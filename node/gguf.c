@@ -1,0 +1,212 @@
+#include "gguf.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gguf_internal.h"
+
+uint64_t gguf_load_uint(const uint8_t *data, size_t size)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)data[i] << (8 * i);
+    return value;
+}
+
+static struct gguf *create(const char *name, struct fail *fail)
+{
+    struct gguf *gguf = calloc(1, sizeof *gguf);
+
+    if (gguf != NULL)
+        gguf->path = strdup(name);
+    if (gguf == NULL || gguf->path == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory", name);
+        free(gguf);
+        return NULL;
+    }
+    return gguf;
+}
+
+void gguf_close(struct gguf *gguf)
+{
+    if (gguf == NULL)
+        return;
+    if (gguf->is_mapped)
+        munmap((void *)(uintptr_t)gguf->data, gguf->size);
+    free(gguf->values);
+    free(gguf->tensors);
+    free(gguf->value_order);
+    free(gguf->tensor_order);
+    free(gguf->path);
+    free(gguf);
+}
+
+struct gguf *gguf_parse(const char *name, const uint8_t *data, size_t size, struct fail *fail)
+{
+    struct gguf *gguf = create(name, fail);
+
+    if (gguf == NULL)
+        return NULL;
+    gguf->data = data;
+    gguf->size = size;
+    if (gguf_read(gguf, fail) < 0) {
+        gguf_close(gguf);
+        return NULL;
+    }
+    return gguf;
+}
+
+static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
+{
+    const char *path = gguf_shown_path(gguf);
+    struct stat status;
+
+    if (fstat(descriptor, &status) < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be examined: %s", path, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: is a directory: name a .gguf file in it", path);
+    if (!S_ISREG(status.st_mode))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: is no regular file: a model is mapped into memory, so copy it to a file first", path);
+    if (status.st_size == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: the file is empty: copy it again", path);
+    if ((uint64_t)status.st_size > PTRDIFF_MAX)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: %llu bytes cannot be mapped on this machine: use a 64-bit system", path,
+                        (unsigned long long)status.st_size);
+
+    void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+
+    if (data == MAP_FAILED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s", path, strerror(errno));
+    gguf->data = data;
+    gguf->size = (size_t)status.st_size;
+    gguf->is_mapped = true;
+    return 0;
+}
+
+struct gguf *gguf_open(const char *path, struct fail *fail)
+{
+    struct gguf *gguf = create(path, fail);
+
+    if (gguf == NULL)
+        return NULL;
+
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (descriptor < 0) {
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s", gguf_shown_path(gguf), strerror(errno));
+        gguf_close(gguf);
+        return NULL;
+    }
+
+    int result = map_descriptor(gguf, descriptor, fail);
+
+    close(descriptor);
+    if (result == 0)
+        result = gguf_read(gguf, fail);
+    if (result < 0) {
+        gguf_close(gguf);
+        return NULL;
+    }
+    return gguf;
+}
+
+const char *gguf_path(const struct gguf *gguf)
+{
+    return gguf->path;
+}
+
+const char *gguf_shown_path(const struct gguf *gguf)
+{
+    const size_t size = strlen(gguf->path);
+
+    return size > GGUF_SHOWN_PATH_MAX ? gguf->path + (size - GGUF_SHOWN_PATH_MAX) : gguf->path;
+}
+
+uint32_t gguf_version(const struct gguf *gguf)
+{
+    return gguf->version;
+}
+
+uint64_t gguf_file_bytes(const struct gguf *gguf)
+{
+    return gguf->size;
+}
+
+size_t gguf_value_count(const struct gguf *gguf)
+{
+    return gguf->value_count;
+}
+
+const struct gguf_value *gguf_value_at(const struct gguf *gguf, size_t index)
+{
+    assert(index < gguf->value_count);
+    return &gguf->values[index];
+}
+
+size_t gguf_tensor_count(const struct gguf *gguf)
+{
+    return gguf->tensor_count;
+}
+
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t index)
+{
+    assert(index < gguf->tensor_count);
+    return &gguf->tensors[index];
+}
+
+int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b)
+{
+    if (a->size != b->size)
+        return a->size < b->size ? -1 : 1;
+    return memcmp(a->text, b->text, a->size);
+}
+
+const struct gguf_value *gguf_find(const struct gguf *gguf, const char *key)
+{
+    const struct gguf_string wanted = {key, strlen(key)};
+    size_t low = 0;
+    size_t high = gguf->value_count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const struct gguf_value *value = &gguf->values[gguf->value_order[middle]];
+        const int order = gguf_string_compare(&wanted, &value->key);
+
+        if (order == 0)
+            return value;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *name)
+{
+    const struct gguf_string wanted = {name, strlen(name)};
+    size_t low = 0;
+    size_t high = gguf->tensor_count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const struct gguf_tensor *tensor = &gguf->tensors[gguf->tensor_order[middle]];
+        const int order = gguf_string_compare(&wanted, &tensor->name);
+
+        if (order == 0)
+            return tensor;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}

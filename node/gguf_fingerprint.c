@@ -1,0 +1,50 @@
+/* A fingerprint that is cheap for files of any size, since it reads only places of the tensor data. */
+#include "gguf_internal.h"
+#include "hash.h"
+
+enum { LANES = 4, PLACES_MAX = 4096, PLACE_BYTES = 64 };
+
+/* Word i of every 32 bytes goes to lane i; the last bytes are padded with zeros, so sizes must be mixed in elsewhere. */
+static void absorb(uint64_t lanes[LANES], const uint8_t *data, size_t size)
+{
+    while (size >= 8 * LANES) {
+        for (size_t i = 0; i < LANES; i++)
+            lanes[i] = hash_mix64(lanes[i] ^ gguf_load_uint(data + 8 * i, 8));
+        data += 8 * LANES;
+        size -= 8 * LANES;
+    }
+    for (size_t i = 0; size > 0; i++) {
+        const size_t part = size < 8 ? size : 8;
+
+        lanes[i] = hash_mix64(lanes[i] ^ gguf_load_uint(data, part));
+        data += part;
+        size -= part;
+    }
+}
+
+void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
+{
+    const uint8_t *tensors = gguf->data + gguf->data_start;
+    const size_t size = gguf->size - gguf->data_start;
+    uint64_t lanes[LANES];
+
+    for (size_t i = 0; i < LANES; i++)
+        lanes[i] = hash_words3(i, gguf->size, gguf->data_start);
+    absorb(lanes, gguf->data, gguf->data_start);
+    if (size <= PLACES_MAX * PLACE_BYTES) {
+        absorb(lanes, tensors, size);
+    } else {
+        /* Place i starts at i * range / steps, written so that nothing overflows; the last place is the end of the file. */
+        const size_t range = size - PLACE_BYTES;
+        const size_t steps = PLACES_MAX - 1;
+
+        for (size_t i = 0; i <= steps; i++)
+            absorb(lanes, tensors + range / steps * i + range % steps * i / steps, PLACE_BYTES);
+    }
+    for (size_t i = 0; i < LANES; i++) {
+        const uint64_t word = hash_words3(lanes[0] + i, lanes[1], hash_words3(lanes[2], lanes[3], i));
+
+        for (size_t b = 0; b < 8; b++)
+            out[8 * i + b] = (uint8_t)(word >> (8 * b));
+    }
+}

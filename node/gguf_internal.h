@@ -1,0 +1,53 @@
+/* The parsed file, shared by the files that make up the reader (gguf*.c); nobody else includes this.
+ *
+ * Once gguf_read has succeeded, every pointer and size in values[] and tensors[] lies inside data[0..size-1], keys and names are
+ * unique, and the two orders are sorted by (size, bytes), which is what lookups search. A sorted order rather than a hash table: no
+ * choice of names in a hostile file makes it slow. */
+#ifndef NODE_GGUF_INTERNAL_H
+#define NODE_GGUF_INTERNAL_H
+
+#include "gguf.h"
+
+enum {
+    GGUF_VALUES_MAX = 1 << 20,
+    GGUF_TENSORS_MAX = 1 << 20,
+    GGUF_KEY_MAX = 65535, /* the format's own limit */
+    GGUF_ALIGNMENT_DEFAULT = 32,
+    GGUF_ALIGNMENT_MAX = 1 << 20,
+    GGUF_SHOWN_PATH_MAX = 160, /* of a path in a message: its end */
+    GGUF_SHOWN_NAME_MAX = 80   /* of a key or name in a message: its beginning */
+};
+
+struct gguf {
+    char *path;
+    const uint8_t *data;
+    size_t size;
+    bool is_mapped;
+    uint32_t version;
+    size_t data_start; /* where tensor data begins; the file's size when there is none */
+    struct gguf_value *values;
+    size_t value_count;
+    struct gguf_tensor *tensors;
+    size_t tensor_count;
+    uint32_t *value_order;  /* (value_count) */
+    uint32_t *tensor_order; /* (tensor_count) */
+};
+
+/* Parse gguf->data into the other members. On failure members may be half filled: gguf_close frees them. */
+int gguf_read(struct gguf *gguf, struct fail *fail);
+
+/* (size, bytes) order of two strings. */
+int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b);
+
+/* Bytes of one value of this type; 0 for strings, arrays and numbers that are no type. */
+size_t gguf_scalar_bytes(uint32_t type);
+
+/* "u32", "string", ...; NULL for a number that is no type. */
+const char *gguf_value_type_name(uint32_t type);
+
+/* The path as messages show it: without a long beginning. */
+const char *gguf_shown_path(const struct gguf *gguf);
+
+uint64_t gguf_load_uint(const uint8_t *data, size_t size); /* little-endian, any alignment, size 1-8 */
+
+#endif
