@@ -164,7 +164,7 @@ fuzz-build: $(FUZZ_BIN)
 
 test-cross: deps deps-test
 	$(again) programs
-	@BIN='$(BIN)' tests/tools/cross
+	@BIN='$(BIN)' BUILD='$(BUILD)/cross' CROSS_SMOKE='$(CROSS_SMOKE)' V=1 TEST_TIMEOUT=900 tests/tools/run-tests -- tests/cross/cross.sh
 
 lint: deps-test
 	@tests/tools/lint check

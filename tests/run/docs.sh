@@ -1,0 +1,56 @@
+#!/bin/bash
+# The documents agree with the tree: links lead somewhere, the table of files is complete, the man page knows the options.
+. tests/run/lib.sh
+
+documents=(README.md CHANGELOG.md docs/*.md docs/adr/*.md)
+
+# Relative links, without their #fragment.
+for document in "${documents[@]}"; do
+    [ -e "$document" ] || continue
+    grep -oE '\]\([^)]+\)' "$document" | sed -E 's/^\]\(//; s/\)$//; s/#.*//' | grep -vE '^(https?:|mailto:|$)' |
+        while read -r link; do
+            [ -e "$(dirname "$document")/$link" ] || echo "$document: $link"
+        done
+done >"$tmp/dead"
+check_equal "every link in the documents leads somewhere" "$(cat "$tmp/dead")" ""
+
+# docs/ARCHITECTURE.md lists files as "| `stem` | ..." below a heading "### `folder/`"; a .c and a .h of one stem are one line.
+awk '/^### `/ { folder = $2; gsub(/`/, "", folder) }
+    /^## / { folder = "" }
+    folder != "" && /^\| `/ { split($0, cell, "`"); print folder cell[2] }' docs/ARCHITECTURE.md | sort >"$tmp/listed"
+find libmesh node monitor replay dissector -name '*.[ch]' 2>/dev/null | sed -E 's/\.[ch]$//' | sort -u >"$tmp/present"
+check_equal "docs/ARCHITECTURE.md lists every source file" "$(comm -13 "$tmp/listed" "$tmp/present")" ""
+check_equal "docs/ARCHITECTURE.md lists no file that is gone" "$(comm -23 "$tmp/listed" "$tmp/present")" ""
+
+# Records of decisions: numbered without gaps, each in the one form.
+number=1
+for record in docs/adr/[0-9]*.md; do
+    case $record in "docs/adr/$(printf '%04d' $number)-"*) ;; *) not_ok "decision records are numbered without gaps" "$record" ;; esac
+    number=$((number + 1))
+    for heading in '## Status' '## Context' '## Decision' '## Consequences'; do
+        grep -qx "$heading" "$record" || echo "$record: $heading"
+    done
+done >"$tmp/form"
+check_equal "every decision record has status, context, decision and consequences" "$(cat "$tmp/form")" ""
+
+version=$(sed -n 's/^VERSION := //p' Makefile)
+check "CHANGELOG.md knows the version of the Makefile, or what is unreleased" grep -qE "^## \[(Unreleased|$version)\]" CHANGELOG.md
+
+# Every long option that --help prints is in the man page.
+if [ -x "$mesh_node" ]; then
+    for command in run synth plan inspect bench; do
+        "$mesh_node" $command --help </dev/null 2>/dev/null
+    done | grep -oE -e '--[a-z][a-z-]+' | sort -u >"$tmp/options"
+    sed 's/\\-/-/g' docs/man/mesh-node.1 >"$tmp/page"
+    while read -r option; do
+        grep -q -e "$option\\b" "$tmp/page" || echo "$option"
+    done <"$tmp/options" >"$tmp/unknown"
+    check_equal "the man page names every option that --help prints" "$(cat "$tmp/unknown")" ""
+else
+    skip "the man page names every option that --help prints" "mesh-node is not built"
+fi
+if command -v groff >/dev/null; then
+    run groff -man -Tutf8 -ww -z docs/man/mesh-node.1
+    check_equal "groff has no complaint about the man page" "$(cat "$err")" ""
+fi
+finish
