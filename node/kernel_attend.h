@@ -13,7 +13,8 @@
 
 enum {
     ATTEND_BLOCK = 256, /* positions whose sums are finished before they are added to the others' */
-    ATTEND_WIDTH = 4    /* most tiles or groups of 16 columns at once */
+    ATTEND_WIDTH = 4,   /* most tiles or groups of 16 columns at once */
+    ATTEND_PREFETCH_ROWS = 16
 };
 
 /* The job of a few heads at once. */
@@ -61,8 +62,10 @@ KERNEL_INLINE void attend_score_tiles(const struct attend_group *group, enum kv_
                 scale[t] = lanes_load_f16(k + t * tile_bytes + kv_k_scales(column));
         for (uint32_t i = column; i < end; i++) {
             for (uint32_t t = 0; t < tiles; t++) {
-                struct lanes line = attend_load(type, k + t * tile_bytes + kv_k_line(type, i), scale[t]);
+                const uint8_t *p = k + t * tile_bytes + kv_k_line(type, i);
+                struct lanes line = attend_load(type, p, scale[t]);
 
+                __builtin_prefetch(p + tiles * tile_bytes);
                 for (uint32_t h = 0; h < heads; h++)
                     acc[t][h] = lanes_fma(lanes_set(q[h * head_dim + i]), line, acc[t][h]);
             }
@@ -156,6 +159,7 @@ KERNEL_INLINE void attend_value_columns(const struct attend_group *group, enum k
             struct lanes scale = lanes_set(0.0f);
             struct lanes line;
 
+            __builtin_prefetch(row + values + g * LANES * kv_value_bytes(type) + ATTEND_PREFETCH_ROWS * row_bytes);
             if (type == KV_Q8_0)
                 scale = lanes_set_f16(row + (column + g * LANES) / KV_BLOCK * 2);
             line = attend_load(type, row + values + g * LANES * kv_value_bytes(type), scale);

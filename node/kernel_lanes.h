@@ -31,7 +31,11 @@ KERNEL_INLINE struct lanes lanes_set_f16(const void *p)
     uint16_t half;
 
     memcpy(&half, p, sizeof half);
+#if defined(__F16C__)
+    return lanes_set(_cvtsh_ss(half));
+#else
     return lanes_set(canon_f16_to_f32(half));
+#endif
 }
 
 /* Sum of the lanes by the fixed tree: l + (l + 8), l + (l + 4), l + (l + 2), l + (l + 1). */
