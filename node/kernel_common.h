@@ -8,6 +8,7 @@
 #include "kernel.h"
 #include "kernel_attend.h"
 #include "kernel_lanes.h"
+#include "kernel_list.h"
 
 /* clang-format off */
 #define KERNEL_COMMON                                                                                                                  \

@@ -7,6 +7,7 @@
 
 #include "half.h"
 #include "kernel.h"
+#include "kernel_common.h"
 #include "panel.h"
 
 /* The dot product of `count` weights less their zero point with activations. */
@@ -238,4 +239,5 @@ const struct kernel kernel_scalar = {
             [TYPE_Q5_K] = dot_q5_k,
             [TYPE_Q6_K] = dot_q6_k,
         },
+    KERNEL_COMMON,
 };

@@ -1,0 +1,57 @@
+#include "kernel.h"
+
+#include <assert.h>
+#include <fenv.h>
+#include <string.h>
+
+#include "kernel_list.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* Slowest first. */
+static const struct kernel *const kernels[] = {
+    &kernel_scalar,
+};
+static const char names[] = "scalar";
+
+enum { KERNEL_COUNT = sizeof kernels / sizeof kernels[0] };
+
+const struct kernel *kernel_at(size_t index)
+{
+    return index < KERNEL_COUNT ? kernels[index] : NULL;
+}
+
+const char *kernel_names(void)
+{
+    return names;
+}
+
+const struct kernel *kernel_choose(const char *name)
+{
+    for (size_t i = KERNEL_COUNT; i-- > 0;)
+        if ((name == NULL || strcmp(name, kernels[i]->name) == 0) && kernels[i]->supported())
+            return kernels[i];
+    assert(name != NULL); /* the scalar kernel is always supported */
+    return NULL;
+}
+
+void kernel_thread_init(void)
+{
+    int failed = fesetround(FE_TONEAREST);
+
+    assert(failed == 0);
+    (void)failed;
+#if defined(__x86_64__)
+    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
+
+    _mm_setcsr(_mm_getcsr() & ~(unsigned)(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO));
+#elif defined(__aarch64__)
+    uint64_t flush_bits = 1u << 24 | 1u << 19 | 1u << 1 | 1u << 0; /* FZ, FZ16, AH, FIZ */
+    uint64_t control;
+
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control & ~flush_bits));
+#endif
+}
