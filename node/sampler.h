@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fail.h"
+
 struct sampling {
     float temperature;       /* 0: greedy */
     uint32_t top_k;          /* 0: off */
@@ -20,6 +22,9 @@ struct sampling {
     float frequency_penalty; /* 0: off */
     uint64_t seed;
 };
+
+/* Is every number one that the rest of this header can work with? If not, -1 with EXIT_USAGE, naming the option as on the command line. */
+int sampler_check(const struct sampling *sampling, struct fail *fail);
 
 enum { SAMPLER_PENALTY_WINDOW = 64 }; /* penalties see the last 64 tokens, prompt included */
 

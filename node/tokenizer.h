@@ -28,15 +28,19 @@ bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id); /* EOS, a
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
                      uint32_t **ids, size_t *count, struct fail *fail);
 
-/* The bytes of one token as generated text: U+2581 shown as a space, byte tokens as their byte, control tokens as nothing.
+/* How many of the 256 byte tokens the vocabulary lacks; a character that would need one becomes the unknown token. Usually 0. */
+uint32_t tokenizer_missing_bytes(const struct tokenizer *tokenizer);
+
+/* The bytes of one token as generated text: U+2581 shown as a space, byte tokens as their byte, control and unknown tokens as nothing.
  * *size may be 0; the pointer is valid as long as the tokenizer. An id beyond the vocabulary is asserted. */
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size);
 
 /* Turns a stream of pieces into valid UTF-8: holds back an unfinished character, replaces what can never become one, and NUL, by U+FFFD.
- * is_first drops the one space that SentencePiece puts before the text, when no prompt precedes. */
+ * Starts as {0}; set is_first as well when no prompt precedes: then the one space that SentencePiece puts before a text is dropped. */
 struct utf8_stream {
     unsigned char held[4];
     uint8_t held_size;
+    bool is_first;
 };
 enum { UTF8_STREAM_GROWTH = 3 }; /* out needs (size + 4) * UTF8_STREAM_GROWTH bytes at most */
 size_t utf8_stream_push(struct utf8_stream *stream, const char *bytes, size_t size, char *out);
