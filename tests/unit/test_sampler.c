@@ -192,7 +192,7 @@ static void selecting_agrees_with_sorting_everything(void **state)
 /* Penalties as in the reference chain: divide or multiply by the repeat penalty, then subtract count × frequency and presence. */
 static void penalties_have_the_values_worked_out_by_hand(void **state)
 {
-    const float logits[] = {3, -2, 1, 0.5f, 8};
+    const float logits[] = {3, -2, 1.5f, 0.5f, 8};
     const uint32_t history[] = {10, 11, 10, 12, 99, 10};
     struct sampling s = {
         .temperature = 1, .top_k = 5, .top_p = 1, .repeat_penalty = 2, .presence_penalty = 0.25f, .frequency_penalty = 0.5f};
@@ -205,7 +205,7 @@ static void penalties_have_the_values_worked_out_by_hand(void **state)
     assert_int_equal(out[1].id, 13);
     assert_true(out[1].logit == 0.5f);
     assert_int_equal(out[2].id, 12);
-    assert_true(out[2].logit == 1.0f / 2 - 0.5f - 0.25f);
+    assert_true(out[2].logit == 1.5f / 2 - 0.5f - 0.25f);
     assert_int_equal(out[3].id, 10);
     assert_true(out[3].logit == 3.0f / 2 - 3 * 0.5f - 0.25f);
     assert_int_equal(out[4].id, 11);
@@ -234,7 +234,7 @@ static void extreme_numbers_stay_comparable(void **state)
     uint32_t count = 4;
 
     (void)state;
-    assert_int_equal(choose_split(&s, 0, history, 2, logits, 4, &count, 1), 0);
+    assert_int_equal(choose_split(&s, 0, history, 2, logits, 4, &count, 1), 2); /* the penalty below 1 lifts it to the limit */
     s.top_p = 1;
     s.min_p = 0;
     assert_int_equal(choose_split(&s, 0, NULL, 0, logits, 1, (const uint32_t[]){1}, 1), 0);
