@@ -171,6 +171,9 @@ lint: deps-test
 format: deps-test
 	@tests/tools/lint format
 
+docs:
+	@tests/tools/file-list --update
+
 INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so $(PREFIX)/lib/libmesh.so.$(SOVERSION) \
 	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
@@ -206,10 +209,11 @@ help:
 #: make unit       the unit tests only             make bench      speeds of this machine
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
+#: make docs       bring the generated tables of the documents up to date
 #: make install    PREFIX=/usr/local DESTDIR=      make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
-.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format install uninstall
+.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format docs install uninstall
 .PHONY: clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -14,13 +14,10 @@ for document in "${documents[@]}"; do
 done >"$tmp/dead"
 check_equal "every link in the documents leads somewhere" "$(cat "$tmp/dead")" ""
 
-# docs/ARCHITECTURE.md lists files as "| `stem` | ..." below a heading "### `folder/`"; a .c and a .h of one stem are one line.
-awk '/^### `/ { folder = $2; gsub(/`/, "", folder) }
-    /^## / { folder = "" }
-    folder != "" && /^\| `/ { split($0, cell, "`"); print folder cell[2] }' docs/ARCHITECTURE.md | sort >"$tmp/listed"
-find libmesh node monitor replay dissector -name '*.[ch]' 2>/dev/null | sed -E 's/\.[ch]$//' | sort -u >"$tmp/present"
-check_equal "docs/ARCHITECTURE.md lists every source file" "$(comm -13 "$tmp/listed" "$tmp/present")" ""
-check_equal "docs/ARCHITECTURE.md lists no file that is gone" "$(comm -23 "$tmp/listed" "$tmp/present")" ""
+tests/tools/file-list >"$tmp/files"
+awk '/^<!-- files end -->/ { inside = 0 } inside { print } /^<!-- files begin/ { inside = 1 }' docs/ARCHITECTURE.md |
+    sed '$d' >"$tmp/listed"
+check "docs/ARCHITECTURE.md lists the files of the tree (if not: make docs)" diff -u "$tmp/listed" "$tmp/files"
 
 # Records of decisions: numbered without gaps, each in the one form.
 number=1
@@ -50,7 +47,7 @@ else
     skip "the man page names every option that --help prints" "mesh-node is not built"
 fi
 if command -v groff >/dev/null; then
-    run groff -man -Tutf8 -ww -z docs/man/mesh-node.1
+    run groff -t -man -Tutf8 -ww -z docs/man/mesh-node.1
     check_equal "groff has no complaint about the man page" "$(cat "$err")" ""
 fi
 finish

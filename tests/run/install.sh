@@ -4,11 +4,14 @@
 [ -z "$SAN" ] || skip_all "a sanitizer build is not installed"
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
-install_command() { env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN make --no-print-directory "$1" DESTDIR="$tmp/root" PREFIX=/opt/mesh BIN="$BIN"; }
+install_command() {
+    env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN make --no-print-directory "$1" DESTDIR="$tmp/root" PREFIX=/opt/mesh BIN="$BIN"
+}
 prefix=$tmp/root/opt/mesh
 
 check "make install succeeds" install_command install
-for file in bin/mesh-node lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h share/man/man1/mesh-node.1; do
+for file in bin/mesh-node lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h \
+    share/man/man1/mesh-node.1; do
     check "$file is installed" test -e "$prefix/$file"
 done
 check "the installed mesh-node runs" "$prefix/bin/mesh-node" --version
@@ -27,7 +30,8 @@ if command -v pkg-config >/dev/null; then
     check "a program compiles with what pkg-config says" "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" "${flags[@]}"
     check "it runs with the shared library" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
     check "the shared library is found by its soname" sh -c "readelf -d '$tmp/user' | grep -q 'libmesh.so.0'"
-    check "a program links with the static library" "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" -I"$prefix/include" "$prefix/lib/libmesh.a" -lm -pthread
+    check "a program links with the static library" \
+        "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" -I"$prefix/include" "$prefix/lib/libmesh.a" -lm -pthread
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
