@@ -13,8 +13,15 @@
 /* Slowest first. */
 static const struct kernel *const kernels[] = {
     &kernel_scalar,
+#if defined(__x86_64__)
+    &kernel_avx512,
+#endif
 };
+#if defined(__x86_64__)
+static const char names[] = "scalar avx512";
+#else
 static const char names[] = "scalar";
+#endif
 
 enum { KERNEL_COUNT = sizeof kernels / sizeof kernels[0] };
 

@@ -1,0 +1,24 @@
+/* AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. */
+#ifdef __x86_64__
+
+#include "kernel_dot_avx512.h"
+
+#include "kernel_common.h"
+#include "kernel_dot.h"
+
+static bool supported(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+const struct kernel kernel_avx512 = {
+    .name = "avx512",
+    .supported = supported,
+    .dot = DOT_TABLE,
+    KERNEL_COMMON,
+};
+
+#endif

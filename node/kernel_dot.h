@@ -1,0 +1,421 @@
+/* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
+ *
+ * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is and has the four operations that C lacks
+ * (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector arithmetic. A panel is read in DOT_PARTS parts of
+ * DOT_LANES rows. Every lane does what the scalar kernel does for its row; integers may take another way, as all of them are exact:
+ * products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in kernel_scalar.c).
+ *
+ * One token (decode) computes while it unpacks, at the speed of memory. More tokens share a panel unpacked to dot_block. */
+#ifndef NODE_KERNEL_DOT_H
+#define NODE_KERNEL_DOT_H
+
+enum { DOT_PARTS = PANEL_ROWS / DOT_LANES, DOT_PART_BYTES = 4 * DOT_LANES };
+
+enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
+
+/* What is constant about a type. Always a compile-time constant here. */
+struct dot_type {
+    enum tensor_type type;
+    int low_bits, high_bits, zero;
+    bool minimum; /* f16 m or dmin */
+    bool halves;  /* a scale for each 16 columns */
+    enum dot_scales scales;
+};
+
+/* Numbers that a panel has once, for one part. */
+struct dot_head {
+    dot_words scale[4];
+    dot_floats d, m;
+};
+
+/* A part of a block, unpacked. Fields that the type lacks are not set. */
+struct dot_block {
+    dot_words weight[8]; /* by group, zero point still added */
+    dot_floats d, m;
+    dot_floats scale[2], min[2]; /* of the halves, or [0] of the block */
+};
+
+DOT_INLINE dot_words dot_load_words(const void *p)
+{
+    dot_words v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+DOT_INLINE dot_words dot_splat_word(uint32_t x)
+{
+    return x - (dot_words){0};
+}
+
+DOT_INLINE dot_floats dot_splat(float x)
+{
+    return x - (dot_floats){0};
+}
+
+DOT_INLINE dot_floats dot_from_ints(dot_ints v)
+{
+    return __builtin_convertvector(v, dot_floats);
+}
+
+DOT_INLINE dot_floats dot_sum(int32_t sum)
+{
+    return dot_from_ints((dot_ints)dot_splat_word((uint32_t)sum));
+}
+
+/* ---- unpacking ---- */
+
+/* The bits of `mask`, moved from bit `from` of each byte to bit `to`; none cross into another byte. */
+DOT_INLINE dot_words dot_bits(dot_words v, int from, int to, uint8_t mask)
+{
+    return (from > to ? v >> (from - to) : v << (to - from)) & dot_splat_word(0x01010101u * mask << to);
+}
+
+DOT_INLINE void dot_unpack(struct dot_type type, const uint8_t *block, struct dot_block *out)
+{
+    const uint8_t *low = block + type.high_bits * PANEL_VECTOR_BYTES;
+    dot_words *weight = out->weight;
+
+    DOT_UNROLL
+    for (int g = 0; g < 8; g++) {
+        if (type.low_bits == 8)
+            weight[g] = dot_load_words(low + g * PANEL_VECTOR_BYTES);
+        else if (type.low_bits == 4)
+            weight[g] = dot_bits(dot_load_words(low + g % 4 * PANEL_VECTOR_BYTES), g / 4 * 4, 0, 15);
+        else
+            weight[g] = dot_bits(dot_load_words(low + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, 0, 3);
+        if (type.high_bits == 1)
+            weight[g] |= dot_bits(dot_load_words(block), g, type.low_bits, 1);
+        else if (type.high_bits == 2)
+            weight[g] |= dot_bits(dot_load_words(block + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, type.low_bits, 3);
+    }
+}
+
+DOT_INLINE bool dot_is_k(struct dot_type type)
+{
+    return type.scales != DOT_PER_BLOCK;
+}
+
+DOT_INLINE size_t dot_head_bytes(struct dot_type type, size_t blocks)
+{
+    if (!dot_is_k(type))
+        return panel_head_bytes(blocks, type.minimum ? 2 : 1);
+    return type.scales == DOT_6BIT || type.scales == DOT_6BIT_MINIMA ? PANEL_K_HEAD_6BIT : PANEL_K_HEAD_8BIT;
+}
+
+/* part: the first byte of the part in the panel's first vector. halves: its first f16. */
+DOT_INLINE void dot_load_head(struct dot_type type, const uint8_t *part, const uint8_t *halves, struct dot_head *head)
+{
+    const uint8_t *vectors = part + PANEL_K_SCALES;
+
+    if (!dot_is_k(type))
+        return;
+    head->d = dot_load_f16(halves);
+    if (type.minimum)
+        head->m = dot_load_f16(halves + PANEL_HALF_ROWS_BYTES);
+    for (int v = 0; v < 3; v++)
+        head->scale[v] = dot_load_words(vectors + v * PANEL_VECTOR_BYTES);
+    if (type.scales == DOT_8BIT || type.scales == DOT_4BIT_MINIMA) {
+        head->scale[3] = dot_load_words(vectors + 3 * PANEL_VECTOR_BYTES);
+    } else {
+        head->scale[3] = dot_bits(head->scale[0], 6, 0, 3) | dot_bits(head->scale[1], 6, 2, 3) | dot_bits(head->scale[2], 6, 4, 3);
+        for (int v = 0; v < 3; v++)
+            head->scale[v] &= dot_splat_word(0x3f3f3f3fu);
+    }
+}
+
+/* Byte k of each word as a number. */
+DOT_INLINE dot_floats dot_byte(dot_words v, size_t k)
+{
+    return dot_from_ints((dot_ints)(v >> (int)(8 * k) & dot_splat_word(255)));
+}
+
+DOT_INLINE dot_floats dot_signed_byte(dot_words v, size_t k)
+{
+    return dot_from_ints((dot_ints)(v << (int)(24 - 8 * k)) >> 24);
+}
+
+/* Scales of block b, a constant; panel.h has the bytes' order. */
+DOT_INLINE void dot_load_scales(struct dot_type type, const struct dot_head *head, size_t b, struct dot_block *out)
+{
+    if (type.scales == DOT_6BIT_MINIMA) {
+        out->scale[0] = dot_byte(head->scale[b / 4], b % 4);
+        out->min[0] = dot_byte(head->scale[2 + b / 4], b % 4);
+        return;
+    }
+    for (size_t h = 0; h < 2; h++) {
+        const dot_words words = head->scale[b / 2];
+        const size_t k = b % 2 + 2 * h;
+
+        if (type.scales == DOT_8BIT) {
+            out->scale[h] = dot_signed_byte(words, k);
+        } else if (type.scales == DOT_6BIT) {
+            out->scale[h] = dot_byte(words, k) - dot_splat(32);
+        } else {
+            out->scale[h] = dot_byte(words & dot_splat_word(0x0f0f0f0fu), k);
+            out->min[h] = dot_byte(words >> 4 & dot_splat_word(0x0f0f0f0fu), k);
+        }
+    }
+}
+
+/* Block b of a part of a panel. */
+DOT_INLINE void dot_load_block(struct dot_type type, const uint8_t *panel, size_t part, const struct dot_head *head, size_t blocks,
+                               size_t b, struct dot_block *out)
+{
+    const uint8_t *halves = panel + part * DOT_PART_BYTES / 2 + b * PANEL_HALF_ROWS_BYTES;
+    const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
+
+    dot_unpack(type, panel + dot_head_bytes(type, blocks) + b * block_bytes + part * DOT_PART_BYTES, out);
+    if (dot_is_k(type)) {
+        out->d = head->d;
+        if (type.minimum)
+            out->m = head->m;
+        dot_load_scales(type, head, b, out);
+    } else {
+        out->d = dot_load_f16(halves);
+        if (type.minimum)
+            out->m = dot_load_f16(halves + blocks * PANEL_HALF_ROWS_BYTES);
+    }
+}
+
+/* ---- computing ---- */
+
+/* The sum of the block's products with scales applied: kernel_scalar.c's isum. */
+DOT_INLINE dot_floats dot_isum(struct dot_type type, const struct dot_block *w, const int8_t *q, const int32_t sum[2])
+{
+    const int bits = type.low_bits + type.high_bits;
+    dot_floats isum;
+
+    if (type.halves) {
+        isum = w->scale[0] * dot_from_ints(dot_columns(w->weight, 4, q, sum[0], type.zero, bits));
+        return dot_fma(w->scale[1], dot_from_ints(dot_columns(w->weight + 4, 4, q + 16, sum[1], type.zero, bits)), isum);
+    }
+    isum = dot_from_ints(dot_columns(w->weight, 8, q, sum[0] + sum[1], type.zero, bits));
+    return dot_is_k(type) ? isum * w->scale[0] : isum;
+}
+
+/* Add block b of slice x to acc. */
+DOT_INLINE dot_floats dot_step(struct dot_type type, const struct dot_block *w, const struct act_slice *x, size_t b, dot_floats acc)
+{
+    const int32_t *sum = x->sum + 2 * b;
+    const dot_floats d = dot_splat(x->d[b]);
+
+    acc = dot_fma(dot_isum(type, w, x->q + b * BLOCK_COLUMNS, sum), w->d * d, acc);
+    if (!type.minimum)
+        return acc;
+    if (!dot_is_k(type))
+        return dot_fma(dot_sum(sum[0] + sum[1]), w->m * d, acc);
+    if (!type.halves)
+        return dot_nfma(w->min[0] * dot_sum(sum[0] + sum[1]), w->m * d, acc);
+    return dot_nfma(dot_fma(w->min[1], dot_sum(sum[1]), w->min[0] * dot_sum(sum[0])), w->m * d, acc);
+}
+
+DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
+{
+    dot_floats old;
+
+    if (accumulate) {
+        memcpy(&old, out, sizeof old);
+        acc = old + acc;
+    }
+    memcpy(out, &acc, sizeof acc);
+}
+
+DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
+        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES);
+}
+
+/* One token, one part of one panel. Blocks of K types are unrolled, as their scales stand at constant places. */
+DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel, size_t part, size_t blocks, const struct act_slice *x)
+{
+    const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
+    const uint8_t *data = panel + dot_head_bytes(type, blocks);
+    dot_floats acc = {0};
+    struct dot_head head;
+    struct dot_block w;
+
+    dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, &head);
+    if (part == 0)
+        dot_prefetch(panel, dot_head_bytes(type, blocks));
+    if (dot_is_k(type)) {
+        DOT_UNROLL
+        for (size_t b = 0; b < SLICE_BLOCKS; b++) {
+            if (part == 0)
+                dot_prefetch(data + b * block_bytes, block_bytes);
+            dot_load_block(type, panel, part, &head, SLICE_BLOCKS, b, &w);
+            acc = dot_step(type, &w, x, b, acc);
+        }
+        return acc;
+    }
+    for (size_t b = 0; b < blocks; b++) {
+        if (part == 0)
+            dot_prefetch(data + b * block_bytes, block_bytes);
+        dot_load_block(type, panel, part, &head, blocks, b, &w);
+        acc = dot_step(type, &w, x, b, acc);
+    }
+    return acc;
+}
+
+DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, size_t blocks, struct dot_block wide[][SLICE_BLOCKS])
+{
+    struct dot_head head;
+
+    for (size_t part = 0; part < DOT_PARTS; part++) {
+        dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, &head);
+        if (dot_is_k(type)) {
+            DOT_UNROLL
+            for (size_t b = 0; b < SLICE_BLOCKS; b++)
+                dot_load_block(type, panel, part, &head, SLICE_BLOCKS, b, &wide[part][b]);
+        } else {
+            for (size_t b = 0; b < blocks; b++)
+                dot_load_block(type, panel, part, &head, blocks, b, &wide[part][b]);
+        }
+    }
+}
+
+/* `tokens` (a constant) tokens with an unpacked panel. */
+DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t blocks, const uint8_t *x, size_t x_stride,
+                           size_t tokens, float *out, size_t out_stride, bool accumulate)
+{
+    for (size_t part = 0; part < DOT_PARTS; part++) {
+        dot_floats acc[DOT_TOKENS] = {{0}};
+
+        for (size_t b = 0; b < blocks; b++) {
+            DOT_UNROLL
+            for (size_t t = 0; t < tokens; t++)
+                acc[t] = dot_step(type, &wide[part][b], (const void *)(x + t * x_stride), b, acc[t]);
+        }
+        DOT_UNROLL
+        for (size_t t = 0; t < tokens; t++)
+            dot_put(out + t * out_stride + part * DOT_LANES, acc[t], accumulate);
+    }
+}
+
+DOT_INLINE void dot_panel(struct dot_type type, const uint8_t *panel, size_t columns, const uint8_t *x, size_t x_stride, size_t token_count,
+                          float *out, size_t out_stride, bool accumulate)
+{
+    const size_t blocks = columns / BLOCK_COLUMNS;
+    struct dot_block wide[DOT_PARTS][SLICE_BLOCKS];
+
+    dot_unpack_panel(type, panel, blocks, wide);
+    for (; token_count >= DOT_TOKENS; token_count -= DOT_TOKENS, x += DOT_TOKENS * x_stride, out += DOT_TOKENS * out_stride)
+        dot_tokens(type, wide, blocks, x, x_stride, DOT_TOKENS, out, out_stride, accumulate);
+    for (; token_count >= 2; token_count -= 2, x += 2 * x_stride, out += 2 * out_stride)
+        dot_tokens(type, wide, blocks, x, x_stride, 2, out, out_stride, accumulate);
+    if (token_count == 1)
+        dot_tokens(type, wide, blocks, x, x_stride, 1, out, out_stride, accumulate);
+}
+
+DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x,
+                              size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
+{
+    const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
+
+    for (size_t p = 0; p < panel_count; p++, panel += panel_bytes, out += PANEL_ROWS) {
+        if (token_count == 1) {
+            for (size_t part = 0; part < DOT_PARTS; part++)
+                dot_put(out + part * DOT_LANES, dot_decode_part(type, panel, part, columns / BLOCK_COLUMNS, x), accumulate);
+        } else {
+            dot_panel(type, panel, columns, x, x_stride, token_count, out, out_stride, accumulate);
+        }
+    }
+}
+
+/* ---- float weights ---- */
+
+DOT_INLINE dot_floats dot_load_weight(enum tensor_type type, const uint8_t *panel, size_t column, size_t part)
+{
+    const size_t bytes = type == TYPE_F32 ? 4 : 2;
+    const uint8_t *p = panel + (column * PANEL_ROWS + part * DOT_LANES) * bytes;
+    dot_shorts shorts;
+
+    if (type == TYPE_F16)
+        return dot_load_f16(p);
+    if (type == TYPE_F32)
+        return (dot_floats)dot_load_words(p);
+    memcpy(&shorts, p, sizeof shorts);
+    return (dot_floats)(__builtin_convertvector(shorts, dot_words) << 16);
+}
+
+/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would wait for itself. */
+DOT_INLINE void dot_float_tile(enum tensor_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns,
+                               const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
+{
+    dot_floats acc[DOT_TOKENS][DOT_PARTS] = {{{0}}}; /* by panel or token: one of the two is 1 */
+
+    for (size_t c = 0; c < columns; c++) {
+        DOT_UNROLL
+        for (size_t i = 0; i < panels * tokens; i++) {
+            const uint8_t *weights = panel + (panels == 1 ? 0 : i) * panel_bytes;
+            const struct act_slice_f32 *slice = (const void *)(x + (panels == 1 ? i : 0) * x_stride);
+
+            if (panels > 1 && c * PANEL_ROWS * (type == TYPE_F32 ? 4 : 2) % PANEL_VECTOR_BYTES == 0)
+                __builtin_prefetch(weights + c * PANEL_ROWS * (type == TYPE_F32 ? 4 : 2) + panels * panel_bytes);
+            for (size_t part = 0; part < DOT_PARTS; part++)
+                acc[i][part] = dot_fma(dot_load_weight(type, weights, c, part), dot_splat(slice->v[c]), acc[i][part]);
+        }
+    }
+    DOT_UNROLL
+    for (size_t i = 0; i < panels * tokens; i++) {
+        for (size_t part = 0; part < DOT_PARTS; part++)
+            dot_put(out + (panels == 1 ? i * out_stride : i * PANEL_ROWS) + part * DOT_LANES, acc[i][part], accumulate);
+    }
+}
+
+DOT_INLINE void dot_float(enum tensor_type type, const uint8_t *panel, size_t panel_count, size_t columns, const uint8_t *x,
+                          size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
+{
+    const size_t bytes = kernel_panel_bytes(type, columns);
+
+    if (token_count == 1) {
+        for (; panel_count >= DOT_PANELS; panel_count -= DOT_PANELS, panel += DOT_PANELS * bytes, out += DOT_PANELS * PANEL_ROWS)
+            dot_float_tile(type, panel, bytes, DOT_PANELS, columns, x, x_stride, 1, out, out_stride, accumulate);
+    }
+    for (; panel_count > 0; panel_count--, panel += bytes, out += PANEL_ROWS) {
+        size_t t = 0;
+
+        for (; token_count - t >= DOT_TOKENS; t += DOT_TOKENS)
+            dot_float_tile(type, panel, bytes, 1, columns, x + t * x_stride, x_stride, DOT_TOKENS, out + t * out_stride, out_stride,
+                           accumulate);
+        for (; t < token_count; t++)
+            dot_float_tile(type, panel, bytes, 1, columns, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
+    }
+}
+
+/* ---- one function per type ---- */
+
+#define DOT_FUNCTION(name, template, ...)                                                                                        \
+    static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count, \
+                     float *out, size_t out_stride, bool accumulate)                                                             \
+    {                                                                                                                            \
+        template(__VA_ARGS__, panels, panel_count, columns, x, x_stride, token_count, out, out_stride, accumulate);              \
+    }
+
+#define DOT_TYPE(type, low_bits, high_bits, zero, minimum, halves, scales) \
+    ((struct dot_type){type, low_bits, high_bits, zero, minimum, halves, scales})
+
+DOT_FUNCTION(dot_f32, dot_float, TYPE_F32)
+DOT_FUNCTION(dot_f16, dot_float, TYPE_F16)
+DOT_FUNCTION(dot_bf16, dot_float, TYPE_BF16)
+DOT_FUNCTION(dot_q8_0, dot_quantised, DOT_TYPE(TYPE_Q8_0, 8, 0, 128, false, false, DOT_PER_BLOCK))
+DOT_FUNCTION(dot_q4_0, dot_quantised, DOT_TYPE(TYPE_Q4_0, 4, 0, 8, false, false, DOT_PER_BLOCK))
+DOT_FUNCTION(dot_q4_1, dot_quantised, DOT_TYPE(TYPE_Q4_1, 4, 0, 0, true, false, DOT_PER_BLOCK))
+DOT_FUNCTION(dot_q5_0, dot_quantised, DOT_TYPE(TYPE_Q5_0, 4, 1, 16, false, false, DOT_PER_BLOCK))
+DOT_FUNCTION(dot_q5_1, dot_quantised, DOT_TYPE(TYPE_Q5_1, 4, 1, 0, true, false, DOT_PER_BLOCK))
+DOT_FUNCTION(dot_q2_k, dot_quantised, DOT_TYPE(TYPE_Q2_K, 2, 0, 0, true, true, DOT_4BIT_MINIMA))
+DOT_FUNCTION(dot_q3_k, dot_quantised, DOT_TYPE(TYPE_Q3_K, 2, 1, 4, false, true, DOT_6BIT))
+DOT_FUNCTION(dot_q4_k, dot_quantised, DOT_TYPE(TYPE_Q4_K, 4, 0, 0, true, false, DOT_6BIT_MINIMA))
+DOT_FUNCTION(dot_q5_k, dot_quantised, DOT_TYPE(TYPE_Q5_K, 4, 1, 0, true, false, DOT_6BIT_MINIMA))
+DOT_FUNCTION(dot_q6_k, dot_quantised, DOT_TYPE(TYPE_Q6_K, 4, 2, 32, false, true, DOT_8BIT))
+
+/* Initialiser of struct kernel's dot. */
+#define DOT_TABLE                                                                                                               \
+    {                                                                                                                           \
+        [TYPE_F32] = dot_f32, [TYPE_F16] = dot_f16, [TYPE_BF16] = dot_bf16, [TYPE_Q8_0] = dot_q8_0, [TYPE_Q4_0] = dot_q4_0,     \
+        [TYPE_Q4_1] = dot_q4_1, [TYPE_Q5_0] = dot_q5_0, [TYPE_Q5_1] = dot_q5_1, [TYPE_Q2_K] = dot_q2_k, [TYPE_Q3_K] = dot_q3_k, \
+        [TYPE_Q4_K] = dot_q4_k, [TYPE_Q5_K] = dot_q5_k, [TYPE_Q6_K] = dot_q6_k,                                                 \
+    }
+
+#endif

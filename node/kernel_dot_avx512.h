@@ -1,0 +1,53 @@
+/* What kernel_dot.h needs of AVX-512 with VNNI: 16 rows in a register, four unsigned by signed products per lane in one instruction. */
+#ifndef NODE_KERNEL_DOT_AVX512_H
+#define NODE_KERNEL_DOT_AVX512_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel.h"
+#include "panel.h"
+
+enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_PANELS = 4 };
+
+#define DOT_INLINE static inline __attribute__((always_inline))
+#define DOT_UNROLL _Pragma("GCC unroll 8")
+
+typedef uint32_t dot_words __attribute__((vector_size(64)));
+typedef int32_t dot_ints __attribute__((vector_size(64)));
+typedef float dot_floats __attribute__((vector_size(64)));
+typedef uint16_t dot_shorts __attribute__((vector_size(32)));
+
+/* a * b + c, rounded once */
+DOT_INLINE dot_floats dot_fma(dot_floats a, dot_floats b, dot_floats c)
+{
+    return (dot_floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+/* c - a * b, rounded once */
+DOT_INLINE dot_floats dot_nfma(dot_floats a, dot_floats b, dot_floats c)
+{
+    return (dot_floats)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+DOT_INLINE dot_floats dot_load_f16(const void *p)
+{
+    return (dot_floats)_mm512_cvtph_ps(_mm256_loadu_si256(p));
+}
+
+/* Sum over `groups` groups of (weight - zero) * q. sum: that of the q. weight < 2^bits. */
+DOT_INLINE dot_ints dot_columns(const dot_words *weight, int groups, const int8_t *q, int32_t sum, int zero, int bits)
+{
+    __m512i acc = _mm512_set1_epi32(-zero * sum);
+    int32_t four;
+
+    (void)bits;
+    DOT_UNROLL
+    for (int g = 0; g < groups; g++) {
+        memcpy(&four, q + 4 * g, sizeof four);
+        acc = _mm512_dpbusd_epi32(acc, (__m512i)weight[g], _mm512_set1_epi32(four));
+    }
+    return (dot_ints)acc;
+}
+
+#endif

@@ -1,0 +1,194 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dot_case.h"
+
+enum { OUT_STRIDE = DOT_CASE_ROWS + 5 };
+
+static struct dot_case a_case;
+static float expected[DOT_CASE_TOKENS * OUT_STRIDE];
+static float found[DOT_CASE_TOKENS * OUT_STRIDE];
+
+static const struct kernel *scalar(void)
+{
+    return kernel_choose("scalar");
+}
+
+/* A short slice is in whole blocks of quantised types, any number of columns of float types, never short of K types. */
+static bool columns_exist(enum tensor_type type, size_t columns)
+{
+    return columns % tensor_type_info(type)->block_values == 0;
+}
+
+static float activation(const struct dot_case *c, size_t token, size_t column)
+{
+    if (tensor_type_info(c->type)->is_float)
+        return c->x_f32[token].v[column];
+    return c->x[token].d[column / BLOCK_COLUMNS] * (float)c->x[token].q[column];
+}
+
+/* The result in double from dequantised weights, and what rounding may make of it: the chain is at most 256 long, and
+ * a minimum may cancel what it is subtracted from, so the largest weight of a block counts for all. */
+static void exact_dot(const struct dot_case *c, const float *weight, size_t token, double *result, double *tolerance)
+{
+    double magnitude = 0;
+
+    *result = 0;
+    for (size_t first = 0; first < c->columns; first += BLOCK_COLUMNS) {
+        float weight_max = 0, x_max = 0;
+
+        for (size_t i = first; i < first + BLOCK_COLUMNS && i < c->columns; i++) {
+            const float x = activation(c, token, i);
+
+            *result += (double)weight[i] * (double)x;
+            weight_max = fmaxf(weight_max, fabsf(weight[i]));
+            x_max = fmaxf(x_max, fabsf(x));
+        }
+        magnitude += BLOCK_COLUMNS * (double)weight_max * (double)x_max;
+    }
+    *tolerance = 2e-6 * magnitude;
+}
+
+static void the_scalar_kernel_is_the_dot_product_of_dequantised_values(void **state)
+{
+    struct dot_case *c = &a_case;
+    float weight[SLICE_COLUMNS];
+
+    (void)state;
+    for (size_t i = 0; i < DOT_CASE_TYPES; i++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+            dot_case_make(c, dot_case_types[i], DOT_RANDOM, 23, SLICE_COLUMNS, 3, seed);
+            dot_case_run(c, scalar(), found, OUT_STRIDE, false);
+            for (size_t r = 0; r < c->row_count; r++) {
+                tensor_type_dequantise(c->type, c->rows + r * c->row_bytes, c->columns, weight);
+                for (size_t t = 0; t < c->token_count; t++) {
+                    double result, tolerance;
+
+                    exact_dot(c, weight, t, &result, &tolerance);
+                    if (fabs((double)found[t * OUT_STRIDE + r] - result) > tolerance)
+                        fail_msg("%s row %zu: %.9g, exact %.9g", tensor_type_name(c->type), r, (double)found[t * OUT_STRIDE + r], result);
+                }
+            }
+        }
+    }
+}
+
+/* Runs the case made last with both kernels, on the same earlier contents of the output. */
+static void compare_kernels(const struct kernel *kernel, bool accumulate)
+{
+    const struct dot_case *c = &a_case;
+
+    for (size_t i = 0; i < DOT_CASE_TOKENS * OUT_STRIDE; i++)
+        expected[i] = found[i] = (float)i * 0.37f - 100;
+    dot_case_run(c, scalar(), expected, OUT_STRIDE, accumulate);
+    dot_case_run(c, kernel, found, OUT_STRIDE, accumulate);
+    for (size_t i = 0; i < DOT_CASE_TOKENS * OUT_STRIDE; i++) {
+        if (memcmp(&expected[i], &found[i], sizeof found[i]) != 0)
+            fail_msg("%s %s: %zu rows, %zu columns, %zu tokens: row %zu of token %zu is %a, scalar %a", kernel->name,
+                     tensor_type_name(c->type), c->row_count, c->columns, c->token_count, i % OUT_STRIDE, i / OUT_STRIDE, (double)found[i],
+                     (double)expected[i]);
+    }
+}
+
+static void compare_shapes(const struct kernel *kernel, enum tensor_type type)
+{
+    static const size_t row_counts[] = {1, 16, 17, 32, 48};
+    static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 64};
+    uint64_t seed = 0;
+
+    for (size_t i = 0; i < sizeof token_counts / sizeof token_counts[0]; i++) {
+        for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++) {
+            if (token_counts[i] == 64 && row_counts[j] > 17)
+                continue;
+            for (size_t columns = 32; columns <= SLICE_COLUMNS; columns += 32) {
+                if (!columns_exist(type, columns))
+                    continue;
+                dot_case_make(&a_case, type, DOT_RANDOM, row_counts[j], columns, token_counts[i], seed++);
+                compare_kernels(kernel, seed % 2 == 0);
+            }
+        }
+    }
+}
+
+/* Each test that compares goes through all kernels that this CPU has. */
+static const struct kernel *next_kernel(size_t *index)
+{
+    const struct kernel *kernel;
+
+    do {
+        kernel = kernel_at((*index)++);
+    } while (kernel != NULL && (kernel == scalar() || !kernel->supported()));
+    return kernel;
+}
+
+static void every_kernel_gives_the_scalar_bits_for_every_shape(void **state)
+{
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        for (size_t i = 0; i < DOT_CASE_TYPES; i++)
+            compare_shapes(kernel, dot_case_types[i]);
+    }
+}
+
+static void every_kernel_gives_the_scalar_bits_for_any_column_count_of_float_weights(void **state)
+{
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        for (size_t columns = 1; columns <= SLICE_COLUMNS; columns++) {
+            dot_case_make(&a_case, dot_case_types[columns % 3], DOT_RANDOM, 1 + columns % 48, columns, 1 + columns % 9, columns);
+            compare_kernels(kernel, columns % 2 == 0);
+        }
+    }
+}
+
+static void every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges(void **state)
+{
+    static const size_t token_counts[] = {1, 2, 9};
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        for (size_t i = 0; i < DOT_CASE_TYPES * 3 * (size_t)DOT_FLAVOURS; i++) {
+            for (uint64_t seed = 0; seed < 4; seed++) {
+                dot_case_make(&a_case, dot_case_types[i % DOT_CASE_TYPES], (enum dot_flavour)(i / DOT_CASE_TYPES % DOT_FLAVOURS), 32,
+                              SLICE_COLUMNS, token_counts[i / DOT_CASE_TYPES / DOT_FLAVOURS], seed);
+                compare_kernels(kernel, seed % 2 == 0);
+            }
+        }
+    }
+}
+
+static void every_kernel_has_every_type(void **state)
+{
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = kernel_at(index)) != NULL; index++) {
+        for (uint32_t type = 0; type < TYPE_COUNT; type++)
+            assert_int_equal(kernel->dot[type] != NULL, tensor_type_info(type) != NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_scalar_kernel_is_the_dot_product_of_dequantised_values),
+        cmocka_unit_test(every_kernel_gives_the_scalar_bits_for_every_shape),
+        cmocka_unit_test(every_kernel_gives_the_scalar_bits_for_any_column_count_of_float_weights),
+        cmocka_unit_test(every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges),
+        cmocka_unit_test(every_kernel_has_every_type),
+    };
+
+    kernel_thread_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
