@@ -12,7 +12,7 @@ static void show_name(const struct gguf_string *name, char out[GGUF_SHOWN_NAME_M
 
     for (size_t i = 0; i < size; i++)
         out[i] = name->text[i] >= ' ' && name->text[i] <= '~' ? name->text[i] : '?';
-    strcpy(out + size, size < name->size ? "..." : "");
+    snprintf(out + size, 4, "%s", size < name->size ? "..." : "");
 }
 
 int gguf_refuse(const struct gguf_reader *reader, const char *format, ...)
