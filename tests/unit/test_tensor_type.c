@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "node/gguf.h"
-#include "node/half.h"
 #include "node/tensor_type.h"
 #include "tests/unit/model_folder.h"
 #include "tests/unit/sha256.h"
@@ -54,24 +53,6 @@ static void other_types_have_a_name_and_no_info(void **state)
     assert_null(tensor_type_info(UINT32_MAX));
     assert_int_equal(tensor_type_from_name("iq2_xxs"), -1);
     assert_int_equal(tensor_type_from_name(""), -1);
-}
-
-static void every_f16_is_converted_exactly(void **state)
-{
-    (void)state;
-    for (uint32_t bits = 0; bits < 0x10000; bits++) {
-        const int exponent = bits >> 10 & 31;
-        const float mantissa = (float)(bits & 1023);
-        const float value = half_to_float((uint16_t)bits);
-
-        assert_int_equal(signbit(value) != 0, bits >> 15);
-        if (exponent == 31 && mantissa != 0)
-            assert_true(isnan(value));
-        else if (exponent == 31)
-            assert_true(isinf(value));
-        else
-            assert_true(fabsf(value) == (exponent == 0 ? ldexpf(mantissa, -24) : ldexpf(1024 + mantissa, exponent - 25)));
-    }
 }
 
 static void float_types_are_read_at_any_alignment(void **state)
@@ -220,7 +201,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_numbers_agree),
         cmocka_unit_test(other_types_have_a_name_and_no_info),
-        cmocka_unit_test(every_f16_is_converted_exactly),
         cmocka_unit_test(float_types_are_read_at_any_alignment),
         cmocka_unit_test(q8_0_is_scale_times_signed_byte),
         cmocka_unit_test(four_bit_types_keep_the_second_half_in_high_nibbles),

@@ -1,0 +1,84 @@
+#include "replace_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void release(struct replace_file *file)
+{
+    free(file->path);
+    free(file->temporary);
+    *file = (struct replace_file){.descriptor = -1};
+}
+
+static int refuse_open(struct replace_file *file, const char *path, struct fail *fail)
+{
+    const int result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s", path, strerror(errno));
+
+    release(file);
+    return result;
+}
+
+int replace_file_open(struct replace_file *file, const char *path, struct fail *fail)
+{
+    struct stat status;
+    const bool exists = stat(path, &status) == 0;
+
+    *file = (struct replace_file){.descriptor = -1};
+    file->path = exists ? realpath(path, NULL) : strdup(path);
+    if (file->path == NULL)
+        return refuse_open(file, path, fail);
+    if (exists && !S_ISREG(status.st_mode)) {
+        file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC);
+    } else if (asprintf(&file->temporary, "%s.tmp-%ld", file->path, (long)getpid()) < 0) {
+        file->temporary = NULL;
+    } else {
+        file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    return file->descriptor < 0 ? refuse_open(file, path, fail) : 0;
+}
+
+int replace_file_write(struct replace_file *file, const void *data, size_t size, struct fail *fail)
+{
+    const char *next = data;
+
+    while (size > 0) {
+        const ssize_t written = write(file->descriptor, next, size);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s%s", file->path, strerror(errno),
+                            errno == ENOSPC || errno == EDQUOT ? ": make room, or write to another disk" : "");
+        next += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+int replace_file_commit(struct replace_file *file, struct fail *fail)
+{
+    int result = 0;
+
+    if (close(file->descriptor) < 0)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s", file->path, strerror(errno));
+    else if (file->temporary != NULL && rename(file->temporary, file->path) < 0)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be replaced: %s", file->path, strerror(errno));
+    if (result < 0 && file->temporary != NULL)
+        unlink(file->temporary);
+    release(file);
+    return result;
+}
+
+void replace_file_abandon(struct replace_file *file)
+{
+    close(file->descriptor);
+    if (file->temporary != NULL)
+        unlink(file->temporary);
+    release(file);
+}

@@ -1,0 +1,348 @@
+#include "synth.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gguf_write.h"
+#include "hash.h"
+#include "replace_file.h"
+#include "synth_number.h"
+#include "synth_vocab.h"
+#include "synth_weights.h"
+
+enum { TENSORS_PER_LAYER = 9, BUFFER_BYTES = 1 << 20, SMALL_ROW_DIVISOR = 16 };
+
+struct tensor {
+    char name[48];
+    enum tensor_type type;
+    bool is_norm;
+    uint64_t dims[2]; /* columns, rows */
+    uint32_t sigma_q31;
+    uint64_t small_rows; /* at the beginning, with weights SMALL_ROW_DIVISOR times smaller */
+};
+
+struct output {
+    struct replace_file file;
+    uint8_t *buffer; /* (buffer_capacity) */
+    size_t buffer_capacity;
+    size_t buffer_size;
+    uint64_t written_bytes;
+    uint64_t total_bytes;
+    double started_s;
+    double shown_s; /* when progress was last shown; 0: never */
+    bool is_terminal;
+};
+
+static int check_range(const char *option, uint32_t value, uint32_t min, uint32_t max, struct fail *fail)
+{
+    if (value < min || value > max)
+        return fail_set(fail, EXIT_USAGE, "--%s %u: expected %u to %u", option, value, min, max);
+    return 0;
+}
+
+static int check_multiple(const char *option, uint32_t value, const struct tensor_type_info *info, struct fail *fail)
+{
+    const uint32_t block = info->block_values;
+    const uint32_t below = value / block * block;
+
+    if (value % block == 0)
+        return 0;
+    if (below == 0)
+        return fail_set(fail, EXIT_USAGE, "--%s %u: type %s needs a multiple of %u: use %u", option, value, info->name, block, block);
+    return fail_set(fail, EXIT_USAGE, "--%s %u: type %s needs a multiple of %u: use %u or %u", option, value, info->name, block, below,
+                    below + block);
+}
+
+static int check_options(const struct synth_options *options, struct fail *fail)
+{
+    const struct tensor_type_info *info = tensor_type_info(options->type);
+
+    if (info == NULL)
+        return fail_set(fail, EXIT_USAGE, "--type %s: is not supported: use one of %s", tensor_type_name(options->type),
+                        tensor_type_supported_names());
+    if (check_range("dim", options->dim, 2, SYNTH_DIM_MAX, fail) < 0 ||
+        check_range("hidden", options->hidden, 2, SYNTH_DIM_MAX, fail) < 0 ||
+        check_range("layers", options->layers, 1, SYNTH_LAYERS_MAX, fail) < 0 ||
+        check_range("heads", options->heads, 1, options->dim / 2, fail) < 0 ||
+        check_range("kv-heads", options->kv_heads, 1, options->heads, fail) < 0 ||
+        check_range("vocab", options->vocab, SYNTH_VOCAB_MIN, SYNTH_VOCAB_MAX, fail) < 0 ||
+        check_range("ctx", options->context, 1, SYNTH_CONTEXT_MAX, fail) < 0)
+        return -1;
+    if (options->dim % (2 * options->heads) != 0)
+        return fail_set(fail, EXIT_USAGE, "--dim %u: with --heads %u it must be a multiple of %u, so that heads have an even size",
+                        options->dim, options->heads, 2 * options->heads);
+    if (options->heads % options->kv_heads != 0)
+        return fail_set(fail, EXIT_USAGE, "--kv-heads %u: must divide --heads %u", options->kv_heads, options->heads);
+    if (check_multiple("dim", options->dim, info, fail) < 0)
+        return -1;
+    return check_multiple("hidden", options->hidden, info, fail);
+}
+
+/* 1/sqrt(n) with 31 bits after the point. */
+static uint32_t inverse_root_q31(uint64_t n)
+{
+    return synth_number_root(((uint64_t)1 << 62) / n);
+}
+
+static struct tensor matrix(const struct synth_options *options, uint64_t columns, uint64_t rows, uint32_t sigma_q31)
+{
+    return (struct tensor){.type = options->type, .dims = {columns, rows}, .sigma_q31 = sigma_q31};
+}
+
+static struct tensor norm(const struct synth_options *options)
+{
+    return (struct tensor){.type = TYPE_F32, .is_norm = true, .dims = {options->dim, 1}};
+}
+
+static void describe_layer_tensor(const struct synth_options *options, uint32_t layer, uint32_t index, struct tensor *tensor)
+{
+    static const char *const names[TENSORS_PER_LAYER] = {"attn_norm", "attn_q",   "attn_k", "attn_v",  "attn_output",
+                                                         "ffn_norm",  "ffn_gate", "ffn_up", "ffn_down"};
+    const uint64_t dim = options->dim;
+    const uint64_t hidden = options->hidden;
+    const uint64_t kv_dim = dim / options->heads * options->kv_heads;
+    const uint64_t additions = 2 * (uint64_t)options->layers;
+    const uint32_t plain = inverse_root_q31(dim);
+
+    switch (index) {
+    case 0:
+    case 5:
+        *tensor = norm(options);
+        break;
+    case 1:
+        *tensor = matrix(options, dim, dim, plain);
+        break;
+    case 2:
+    case 3:
+        *tensor = matrix(options, dim, kv_dim, plain);
+        break;
+    case 4:
+        *tensor = matrix(options, dim, dim, inverse_root_q31(dim * additions));
+        break;
+    case 6:
+    case 7:
+        *tensor = matrix(options, dim, hidden, plain);
+        break;
+    default:
+        *tensor = matrix(options, hidden, dim, inverse_root_q31(hidden * additions));
+    }
+    snprintf(tensor->name, sizeof tensor->name, "blk.%u.%s.weight", layer, names[index]);
+}
+
+static uint32_t tensor_count(const struct synth_options *options)
+{
+    return 3 + options->layers * TENSORS_PER_LAYER;
+}
+
+/* Tensors in the order of the file. */
+static void describe_tensor(const struct synth_options *options, uint32_t index, struct tensor *tensor)
+{
+    const uint32_t layer_tensors = options->layers * TENSORS_PER_LAYER;
+
+    assert(index < tensor_count(options));
+    if (index == 0) {
+        *tensor = matrix(options, options->dim, options->vocab, (uint32_t)1 << 31);
+        snprintf(tensor->name, sizeof tensor->name, "token_embd.weight");
+    } else if (index <= layer_tensors) {
+        describe_layer_tensor(options, (index - 1) / TENSORS_PER_LAYER, (index - 1) % TENSORS_PER_LAYER, tensor);
+    } else if (index == layer_tensors + 1) {
+        *tensor = norm(options);
+        snprintf(tensor->name, sizeof tensor->name, "output_norm.weight");
+    } else { /* logits with a standard deviation of sqrt(6) */
+        *tensor = matrix(options, options->dim, options->vocab, synth_number_root(((uint64_t)1 << 62) / options->dim * 6));
+        tensor->small_rows = SYNTH_VOCAB_TEXT;
+        snprintf(tensor->name, sizeof tensor->name, "output.weight");
+    }
+}
+
+/* The number that general.file_type has for a file made of this type. */
+static uint32_t file_type(enum tensor_type type)
+{
+    static const uint8_t numbers[TYPE_COUNT] = {
+        [TYPE_F32] = 0,   [TYPE_F16] = 1,   [TYPE_Q4_0] = 2,  [TYPE_Q4_1] = 3,  [TYPE_Q8_0] = 7,  [TYPE_Q5_0] = 8,  [TYPE_Q5_1] = 9,
+        [TYPE_Q2_K] = 10, [TYPE_Q3_K] = 11, [TYPE_Q4_K] = 14, [TYPE_Q5_K] = 16, [TYPE_Q6_K] = 18, [TYPE_BF16] = 32,
+    };
+
+    return numbers[type];
+}
+
+static void write_model_values(const struct synth_options *options, struct gguf_write *writer)
+{
+    gguf_write_string(writer, "general.architecture", "llama");
+    gguf_write_string(writer, "general.name", "synthetic model of random weights");
+    gguf_write_u32(writer, "general.file_type", file_type(options->type));
+    gguf_write_u32(writer, "general.quantization_version", 2);
+    gguf_write_u32(writer, "llama.vocab_size", options->vocab);
+    gguf_write_u32(writer, "llama.context_length", options->context);
+    gguf_write_u32(writer, "llama.embedding_length", options->dim);
+    gguf_write_u32(writer, "llama.block_count", options->layers);
+    gguf_write_u32(writer, "llama.feed_forward_length", options->hidden);
+    gguf_write_u32(writer, "llama.attention.head_count", options->heads);
+    gguf_write_u32(writer, "llama.attention.head_count_kv", options->kv_heads);
+    gguf_write_f32(writer, "llama.attention.layer_norm_rms_epsilon", 0x3727c5ac); /* 1e-5 */
+    gguf_write_u32(writer, "llama.rope.dimension_count", options->dim / options->heads);
+    gguf_write_f32(writer, "llama.rope.freq_base", 0x461c4000); /* 10000 */
+}
+
+static void write_vocab_values(const struct synth_options *options, struct gguf_write *writer)
+{
+    char piece[SYNTH_VOCAB_PIECE_MAX];
+
+    gguf_write_string(writer, "tokenizer.ggml.model", "llama");
+    gguf_write_array(writer, "tokenizer.ggml.tokens", GGUF_STRING, options->vocab);
+    for (uint32_t id = 0; id < options->vocab; id++)
+        gguf_write_element_string(writer, piece, synth_vocab_piece(id, piece));
+    gguf_write_array(writer, "tokenizer.ggml.scores", GGUF_F32, options->vocab);
+    for (uint32_t id = 0; id < options->vocab; id++)
+        gguf_write_element_u32(writer, synth_vocab_score(id));
+    gguf_write_array(writer, "tokenizer.ggml.token_type", GGUF_I32, options->vocab);
+    for (uint32_t id = 0; id < options->vocab; id++)
+        gguf_write_element_u32(writer, synth_vocab_type(id));
+    gguf_write_u32(writer, "tokenizer.ggml.bos_token_id", SYNTH_VOCAB_BOS);
+    gguf_write_u32(writer, "tokenizer.ggml.eos_token_id", SYNTH_VOCAB_EOS);
+    gguf_write_u32(writer, "tokenizer.ggml.unknown_token_id", SYNTH_VOCAB_UNKNOWN);
+    gguf_write_bool(writer, "tokenizer.ggml.add_bos_token", true);
+    gguf_write_bool(writer, "tokenizer.ggml.add_eos_token", false);
+}
+
+static int build_description(const struct synth_options *options, struct gguf_write *writer, struct fail *fail)
+{
+    struct tensor tensor;
+
+    gguf_write_init(writer);
+    write_model_values(options, writer);
+    write_vocab_values(options, writer);
+    for (uint32_t i = 0; i < tensor_count(options); i++) {
+        describe_tensor(options, i, &tensor);
+        gguf_write_tensor(writer, tensor.name, tensor.type, tensor.dims, tensor.is_norm ? 1 : 2);
+    }
+    return gguf_write_finish(writer, fail);
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void show_progress(struct output *output)
+{
+    const double now = now_s();
+    const double elapsed_s = now - output->started_s;
+
+    if (!output->is_terminal || elapsed_s < 1 || now - output->shown_s < 0.2)
+        return;
+    output->shown_s = now;
+    fprintf(stderr, "\rwriting %s: %3.0f %%, %.0f MB/s ", output->file.path,
+            100.0 * (double)output->written_bytes / (double)output->total_bytes, 1e-6 * (double)output->written_bytes / elapsed_s);
+}
+
+static int flush_buffer(struct output *output, struct fail *fail)
+{
+    if (replace_file_write(&output->file, output->buffer, output->buffer_size, fail) < 0)
+        return -1;
+    output->written_bytes += output->buffer_size;
+    output->buffer_size = 0;
+    show_progress(output);
+    return 0;
+}
+
+/* Room for size bytes, which is at most the buffer's capacity; NULL when writing failed. */
+static uint8_t *reserve(struct output *output, size_t size, struct fail *fail)
+{
+    assert(size <= output->buffer_capacity);
+    if (size > output->buffer_capacity - output->buffer_size && flush_buffer(output, fail) < 0)
+        return NULL;
+    output->buffer_size += size;
+    return output->buffer + output->buffer_size - size;
+}
+
+static int write_tensor(const struct tensor *tensor, uint64_t key, struct output *output, struct fail *fail)
+{
+    const size_t row_bytes = tensor_type_bytes(tensor->type, (size_t)tensor->dims[0]);
+    const size_t padding = gguf_write_padding(row_bytes * tensor->dims[1]);
+
+    for (uint64_t row = 0; row < tensor->dims[1]; row++) {
+        const uint32_t sigma_q31 = row < tensor->small_rows ? tensor->sigma_q31 / SMALL_ROW_DIVISOR : tensor->sigma_q31;
+        uint8_t *out = reserve(output, row_bytes, fail);
+
+        if (out == NULL)
+            return -1;
+        if (tensor->is_norm)
+            synth_weights_norm(hash_words3(key, row, 0), (size_t)tensor->dims[0], out);
+        else
+            synth_weights_row(tensor->type, hash_words3(key, row, 0), sigma_q31, (size_t)tensor->dims[0], out);
+    }
+
+    uint8_t *zeros = reserve(output, padding, fail);
+
+    if (zeros == NULL)
+        return -1;
+    for (size_t i = 0; i < padding; i++)
+        zeros[i] = 0;
+    return 0;
+}
+
+static int write_file(const struct synth_options *options, const struct gguf_write *description, struct output *output, struct fail *fail)
+{
+    struct tensor tensor;
+
+    if (replace_file_write(&output->file, description->bytes, description->size, fail) < 0)
+        return -1;
+    output->written_bytes = description->size;
+    for (uint32_t i = 0; i < tensor_count(options); i++) {
+        describe_tensor(options, i, &tensor);
+        if (write_tensor(&tensor, hash_words3(options->seed, i, 0), output, fail) < 0)
+            return -1;
+    }
+    return flush_buffer(output, fail);
+}
+
+static int write_described(const struct synth_options *options, const struct gguf_write *description, const char *path, struct fail *fail)
+{
+    struct output output = {
+        .buffer_capacity = BUFFER_BYTES + 4 * (size_t)SYNTH_DIM_MAX,
+        .total_bytes = description->size + description->data_size,
+        .started_s = now_s(),
+        .is_terminal = isatty(STDERR_FILENO) == 1,
+    };
+
+    if (replace_file_open(&output.file, path, fail) < 0)
+        return -1;
+    output.buffer = malloc(output.buffer_capacity);
+
+    int result = output.buffer == NULL ? fail_set(fail, EXIT_ENVIRONMENT, "out of memory for a buffer of %zu bytes", output.buffer_capacity)
+                                       : write_file(options, description, &output, fail);
+
+    if (output.shown_s > 0)
+        fprintf(stderr, "\r\033[K");
+    if (result == 0) {
+        assert(output.written_bytes == output.total_bytes);
+        result = replace_file_commit(&output.file, fail);
+    } else {
+        replace_file_abandon(&output.file);
+    }
+    free(output.buffer);
+    return result;
+}
+
+int synth_write(const struct synth_options *options, const char *path, struct fail *fail)
+{
+    struct gguf_write description;
+
+    if (check_options(options, fail) < 0)
+        return -1;
+
+    int result = build_description(options, &description, fail);
+
+    if (result == 0)
+        result = write_described(options, &description, path, fail);
+    gguf_write_release(&description);
+    return result;
+}

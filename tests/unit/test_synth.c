@@ -1,0 +1,371 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/gguf.h"
+#include "node/synth.h"
+#include "node/synth_vocab.h"
+#include "tests/unit/sha256.h"
+
+static const struct synth_options small = {
+    .dim = 256, .hidden = 512, .layers = 2, .heads = 8, .kv_heads = 2, .vocab = 400, .context = 64, .type = TYPE_Q8_0, .seed = 1};
+
+static char folder[] = "/tmp/test_synth.XXXXXX";
+static char model_path[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(model_path);
+    return rmdir(folder); /* fails when anything was left behind */
+}
+
+static struct gguf *synth(const struct synth_options *options)
+{
+    struct fail fail;
+
+    if (synth_write(options, model_path, &fail) < 0)
+        fail_msg("%s", fail.text);
+
+    struct gguf *gguf = gguf_open(model_path, &fail);
+
+    if (gguf == NULL)
+        fail_msg("%s", fail.text);
+    return gguf;
+}
+
+struct spread {
+    double mean;
+    double deviation;
+};
+
+static struct spread spread_of_rows(const struct gguf *gguf, const char *name, uint64_t first_row)
+{
+    const struct gguf_tensor *tensor = gguf_find_tensor(gguf, name);
+
+    assert_non_null(tensor);
+
+    const enum tensor_type type = (enum tensor_type)tensor->type;
+    const size_t columns = (size_t)tensor->dims[0];
+    const uint64_t count = (tensor->dims[1] - first_row) * columns;
+    float *row = malloc(columns * sizeof *row);
+    double sum = 0;
+    double squares = 0;
+
+    assert_non_null(row);
+    for (uint64_t r = first_row; r < tensor->dims[1]; r++) {
+        tensor_type_dequantise(type, tensor->data + r * tensor_type_bytes(type, columns), columns, row);
+        for (size_t c = 0; c < columns; c++) {
+            sum += (double)row[c];
+            squares += (double)row[c] * (double)row[c];
+        }
+    }
+    free(row);
+    return (struct spread){sum / (double)count, sqrt(squares / (double)count)};
+}
+
+static void check_spread(const struct gguf *gguf, const char *name, uint64_t first_row, double expected)
+{
+    const struct spread spread = spread_of_rows(gguf, name, first_row);
+
+    if (!(fabs(spread.deviation / expected - 1) < 0.05) || !(fabs(spread.mean) < 0.02 * expected))
+        fail_msg("%s: mean %g, deviation %g, expected 0 and %g", name, spread.mean, spread.deviation, expected);
+}
+
+static void weights_of_every_type_have_the_spread_that_keeps_activations_near_one(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < TYPE_COUNT; type++) {
+        struct synth_options options = small;
+
+        if (tensor_type_info(type) == NULL)
+            continue;
+        options.type = (enum tensor_type)type;
+
+        struct gguf *gguf = synth(&options);
+
+        check_spread(gguf, "token_embd.weight", 0, 1);
+        check_spread(gguf, "blk.1.attn_q.weight", 0, 1 / sqrt(256));
+        check_spread(gguf, "blk.1.attn_v.weight", 0, 1 / sqrt(256));
+        check_spread(gguf, "blk.0.attn_output.weight", 0, 1 / sqrt(256 * 4));
+        check_spread(gguf, "blk.0.ffn_gate.weight", 0, 1 / sqrt(256));
+        check_spread(gguf, "blk.1.ffn_down.weight", 0, 1 / sqrt(512 * 4));
+        check_spread(gguf, "output.weight", SYNTH_VOCAB_TEXT, sqrt(6) / sqrt(256));
+        gguf_close(gguf);
+    }
+}
+
+static void norm_weights_vary_around_one(void **state)
+{
+    struct gguf *gguf = synth(&small);
+    const struct gguf_tensor *tensor = gguf_find_tensor(gguf, "blk.1.ffn_norm.weight");
+    float values[256];
+
+    (void)state;
+    assert_int_equal(tensor->type, TYPE_F32);
+    assert_int_equal(tensor->dim_count, 1);
+    tensor_type_dequantise(TYPE_F32, tensor->data, 256, values);
+    for (int i = 0; i < 256; i++)
+        assert_true(values[i] >= 0.75f && values[i] < 1.25f);
+    assert_true(values[0] != values[1]);
+    gguf_close(gguf);
+}
+
+static void check_shape(const struct gguf *gguf, const char *name, uint64_t columns, uint64_t rows)
+{
+    const struct gguf_tensor *tensor = gguf_find_tensor(gguf, name);
+
+    assert_non_null(tensor);
+    assert_int_equal(tensor->dims[0], columns);
+    assert_int_equal(tensor->dims[1], rows);
+}
+
+static void the_file_describes_a_llama_model_of_the_shape_asked_for(void **state)
+{
+    struct gguf *gguf = synth(&small);
+    struct gguf_string text;
+    struct fail fail;
+    uint64_t number;
+    float value;
+
+    (void)state;
+    assert_int_equal(gguf_version(gguf), 3);
+    assert_int_equal(gguf_get_string(gguf, "general.architecture", &text, &fail), 1);
+    assert_int_equal(text.size, 5);
+    assert_memory_equal(text.text, "llama", 5);
+    assert_int_equal(gguf_get_uint(gguf, "llama.rope.dimension_count", UINT32_MAX, &number, &fail), 1);
+    assert_int_equal(number, 32);
+    assert_int_equal(gguf_get_uint(gguf, "llama.attention.head_count_kv", UINT32_MAX, &number, &fail), 1);
+    assert_int_equal(number, 2);
+    assert_int_equal(gguf_get_float(gguf, "llama.attention.layer_norm_rms_epsilon", &value, &fail), 1);
+    assert_true(value == 1e-5f);
+    assert_int_equal(gguf_get_float(gguf, "llama.rope.freq_base", &value, &fail), 1);
+    assert_true(value == 10000.0f);
+    assert_int_equal(gguf_tensor_count(gguf), 3 + 2 * 9);
+    check_shape(gguf, "token_embd.weight", 256, 400);
+    check_shape(gguf, "blk.0.attn_k.weight", 256, 64);
+    check_shape(gguf, "blk.1.ffn_up.weight", 256, 512);
+    check_shape(gguf, "blk.1.ffn_down.weight", 512, 256);
+    check_shape(gguf, "output.weight", 256, 400);
+    assert_int_equal(gguf_find(gguf, "tokenizer.ggml.scores")->count, 400);
+    gguf_close(gguf);
+}
+
+static void file_hash(const struct synth_options *options, char hex[65])
+{
+    struct gguf *gguf = synth(options);
+    const size_t size = (size_t)gguf_file_bytes(gguf);
+    FILE *file = fopen(model_path, "rb");
+    char *bytes = malloc(size);
+
+    assert_non_null(file);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, size, file), size);
+    sha256_hex(bytes, size, hex);
+    free(bytes);
+    fclose(file);
+    gguf_close(gguf);
+}
+
+static void the_same_options_give_the_same_bytes_on_every_machine(void **state)
+{
+    static const struct {
+        enum tensor_type type;
+        const char *hash;
+    } expected[] = {
+        {TYPE_F32, "10442a8b5fd6f5f7a74480aed39d4d6c56f1d6056d1f026c64545e1ad7a1ec06"},
+        {TYPE_F16, "c9d8e524b19e6faec982bad89a2775cf058a2fa4e04041dd238f3286a8825693"},
+        {TYPE_BF16, "574bcf8a8124def99386858c71b9065371e007f1098db92f344a9e7030bf8fef"},
+        {TYPE_Q8_0, "4d312a5106654bf2f7add4dcc74a8552d8aaed1ea81aa37f48fe9a1e90df8784"},
+        {TYPE_Q4_0, "b51a1f644dd9bae08eb6d2de7452dae00a87f3c99e5548f18478f13969da9826"},
+        {TYPE_Q4_1, "6f04c8c0d3d0159607c518c94bc95e0af67f1da3429cb85500d2ea0a56bd1e3a"},
+        {TYPE_Q5_0, "26cb575b4c60d97e32e10fd429dab61e0192b6c7134bc8dfa2ec96ab2e09d0e7"},
+        {TYPE_Q5_1, "0fb3ac97b238eec69c95db53f869dd7278c0b17a404d2332701136da3a657eda"},
+        {TYPE_Q2_K, "342cffa848698b4a68387fd4ee236bf2d6daa9478eadd73bb65433c64b4d1f02"},
+        {TYPE_Q3_K, "717e1e1ad41d200b85e761d270a3cbf2fb978725698cb804cd6a2f430776c88e"},
+        {TYPE_Q4_K, "3989a9bd47a354114313386b8a698863c05bd3e4d99899e3d571f96e0c1861e8"},
+        {TYPE_Q5_K, "0b82da56ab6957b0c7fff786cb80d37baca73fc9694eb4da2aed2b8fe36b6336"},
+        {TYPE_Q6_K, "8fe610e66e5283e26209267aa045d39e4e5ebfa8cd4a5a52b4bac6fb8c20691d"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct synth_options options = small;
+        char hex[65];
+
+        options.type = expected[i].type;
+        file_hash(&options, hex);
+        assert_string_equal(hex, expected[i].hash);
+    }
+}
+
+static void another_seed_gives_other_weights_and_the_same_vocabulary(void **state)
+{
+    struct synth_options other = small;
+    struct gguf *gguf = synth(&small);
+    uint8_t first[64];
+    uint8_t tokens[1024];
+
+    (void)state;
+    memcpy(first, gguf_find_tensor(gguf, "output.weight")->data, sizeof first);
+    memcpy(tokens, gguf_find(gguf, "tokenizer.ggml.tokens")->data, sizeof tokens);
+    gguf_close(gguf);
+    other.seed = 2;
+    gguf = synth(&other);
+    assert_memory_not_equal(first, gguf_find_tensor(gguf, "output.weight")->data, sizeof first);
+    assert_memory_equal(tokens, gguf_find(gguf, "tokenizer.ggml.tokens")->data, sizeof tokens);
+    gguf_close(gguf);
+}
+
+static int compare_pieces(const void *a, const void *b)
+{
+    return memcmp(a, b, SYNTH_VOCAB_PIECE_MAX);
+}
+
+static void every_piece_of_the_largest_vocabulary_is_different(void **state)
+{
+    char(*pieces)[SYNTH_VOCAB_PIECE_MAX] = calloc(SYNTH_VOCAB_MAX, sizeof *pieces);
+
+    (void)state;
+    assert_non_null(pieces);
+    for (uint32_t id = 0; id < SYNTH_VOCAB_MAX; id++) {
+        const size_t size = synth_vocab_piece(id, pieces[id]);
+
+        assert_true(size > 0 && size < SYNTH_VOCAB_PIECE_MAX);
+        memset(pieces[id] + size, 0, SYNTH_VOCAB_PIECE_MAX - size);
+    }
+    qsort(pieces, SYNTH_VOCAB_MAX, sizeof *pieces, compare_pieces);
+    for (uint32_t id = 1; id < SYNTH_VOCAB_MAX; id++)
+        assert_memory_not_equal(pieces[id - 1], pieces[id], SYNTH_VOCAB_PIECE_MAX);
+    free(pieces);
+}
+
+static void pieces_have_the_types_and_scores_that_tokenizers_expect(void **state)
+{
+    char piece[SYNTH_VOCAB_PIECE_MAX];
+
+    (void)state;
+    assert_int_equal(synth_vocab_type(SYNTH_VOCAB_UNKNOWN), 2);
+    assert_int_equal(synth_vocab_type(SYNTH_VOCAB_EOS), 3);
+    assert_int_equal(synth_vocab_type(SYNTH_VOCAB_BYTES + 255), 6);
+    assert_int_equal(synth_vocab_type(SYNTH_VOCAB_TEXT), 1);
+    assert_int_equal(synth_vocab_piece(SYNTH_VOCAB_BYTES + 0xe2, piece), 6);
+    assert_memory_equal(piece, "<0xE2>", 6);
+    assert_int_equal(synth_vocab_piece(SYNTH_VOCAB_TEXT, piece), 3);
+    assert_memory_equal(piece, "\xe2\x96\x81", 3);
+    assert_int_equal(synth_vocab_score(SYNTH_VOCAB_TEXT + 1), 0xbf800000); /* -1.0f */
+    assert_int_equal(synth_vocab_score(SYNTH_VOCAB_TEXT + 3), 0xc0400000); /* -3.0f */
+    assert_int_equal(synth_vocab_score(SYNTH_VOCAB_EOS), 0);
+}
+
+static void options_that_make_no_model_are_refused_with_the_numbers(void **state)
+{
+    static const struct {
+        struct synth_options options; /* 0: as in `small` */
+        const char *message;
+    } cases[] = {
+        {{.dim = 272, .type = TYPE_Q8_0}, "--dim 272: type q8_0 needs a multiple of 32: use 256 or 288"},
+        {{.hidden = 500, .type = TYPE_Q4_0}, "--hidden 500: type q4_0 needs a multiple of 32: use 480 or 512"},
+        {{.hidden = 128, .type = TYPE_Q6_K}, "--hidden 128: type q6_k needs a multiple of 256: use 256"},
+        {{.heads = 3, .kv_heads = 1, .type = TYPE_F16},
+         "--dim 256: with --heads 3 it must be a multiple of 6, so that heads have an even size"},
+        {{.kv_heads = 3, .type = TYPE_F16}, "--kv-heads 3: must divide --heads 8"},
+        {{.kv_heads = 16, .type = TYPE_F16}, "--kv-heads 16: expected 1 to 8"},
+        {{.vocab = 285, .type = TYPE_F16}, "--vocab 285: expected 286 to 524288"},
+        {{.layers = 5000, .type = TYPE_F16}, "--layers 5000: expected 1 to 1024"},
+        {{.type = (enum tensor_type)16}, "--type iq2_xxs: is not supported: use one of f32 f16"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct synth_options *changes = &cases[i].options;
+        struct synth_options options = small;
+        struct fail fail = {0};
+
+        options.type = changes->type;
+        options.dim = changes->dim != 0 ? changes->dim : small.dim;
+        options.hidden = changes->hidden != 0 ? changes->hidden : small.hidden;
+        options.layers = changes->layers != 0 ? changes->layers : small.layers;
+        options.heads = changes->heads != 0 ? changes->heads : small.heads;
+        options.kv_heads = changes->kv_heads != 0 ? changes->kv_heads : small.kv_heads;
+        options.vocab = changes->vocab != 0 ? changes->vocab : small.vocab;
+        assert_int_equal(synth_write(&options, model_path, &fail), -1);
+        assert_int_equal(fail.exit_code, EXIT_USAGE);
+        if (strncmp(fail.text, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("found \"%s\", expected \"%s\"", fail.text, cases[i].message);
+    }
+}
+
+static void a_full_disk_is_reported_with_exit_code_4(void **state)
+{
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(synth_write(&small, "/dev/full", &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "/dev/full: writing failed: No space left on device"));
+}
+
+static void a_folder_that_does_not_exist_is_reported_with_exit_code_4(void **state)
+{
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(synth_write(&small, "/no/such/folder/model.gguf", &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "/no/such/folder/model.gguf: cannot be written: No such file"));
+}
+
+static void a_file_that_is_replaced_keeps_its_reader_and_leaves_nothing_behind(void **state)
+{
+    struct gguf *old = synth(&small);
+    struct synth_options other = small;
+    uint8_t before[32];
+    uint8_t after[32];
+
+    (void)state;
+    gguf_fingerprint(old, before);
+    other.seed = 9;
+    gguf_close(synth(&other));
+    gguf_fingerprint(old, after); /* the old file, still mapped */
+    assert_memory_equal(before, after, sizeof before);
+    gguf_close(old);
+    /* remove_folder sees that no other file is left */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_of_every_type_have_the_spread_that_keeps_activations_near_one),
+        cmocka_unit_test(norm_weights_vary_around_one),
+        cmocka_unit_test(the_file_describes_a_llama_model_of_the_shape_asked_for),
+        cmocka_unit_test(the_same_options_give_the_same_bytes_on_every_machine),
+        cmocka_unit_test(another_seed_gives_other_weights_and_the_same_vocabulary),
+        cmocka_unit_test(every_piece_of_the_largest_vocabulary_is_different),
+        cmocka_unit_test(pieces_have_the_types_and_scores_that_tokenizers_expect),
+        cmocka_unit_test(options_that_make_no_model_are_refused_with_the_numbers),
+        cmocka_unit_test(a_full_disk_is_reported_with_exit_code_4),
+        cmocka_unit_test(a_folder_that_does_not_exist_is_reported_with_exit_code_4),
+        cmocka_unit_test(a_file_that_is_replaced_keeps_its_reader_and_leaves_nothing_behind),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
