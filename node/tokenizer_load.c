@@ -1,0 +1,391 @@
+/* Reads and checks a vocabulary: everything in the file that tokenizer.c relies on is verified here, once. */
+#include "tokenizer_vocab.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+#define KEY_MODEL  "tokenizer.ggml.model"
+#define KEY_TOKENS "tokenizer.ggml.tokens"
+#define KEY_SCORES "tokenizer.ggml.scores"
+#define KEY_TYPES  "tokenizer.ggml.token_type"
+#define KEY_BOS    "tokenizer.ggml.bos_token_id"
+#define KEY_EOS    "tokenizer.ggml.eos_token_id"
+
+enum { COUNT_MAX = 1 << 24, PIECE_SIZE_MAX = 1 << 16, SPACE_SIZE = 3 };
+static const char space_mark[SPACE_SIZE + 1] = "\xe2\x96\x81"; /* U+2581 */
+
+static int fail_memory(struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "tokenizer: out of memory: free some memory");
+}
+
+static int check_model(const struct gguf *gguf, struct fail *fail)
+{
+    struct gguf_string model;
+    int found = gguf_get_string(gguf, KEY_MODEL, &model, fail);
+
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is missing: the file has no vocabulary: give a complete model", gguf_path(gguf),
+                        KEY_MODEL);
+    if (model.size != 5 || memcmp(model.text, "llama", 5) != 0)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: %s is '%.*s', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)",
+                        gguf_path(gguf), KEY_MODEL, (int)(model.size < 40 ? model.size : 40), model.text);
+    return 0;
+}
+
+/* An array of `count` elements (any number when count is 0). Returns 1, 0 when absent and not required, or -1. */
+static int find_array(const struct gguf *gguf, const char *key, uint64_t count, bool required, const struct gguf_value **out,
+                      struct fail *fail)
+{
+    const struct gguf_value *value = gguf_find(gguf, key);
+
+    if (!value && !required)
+        return 0;
+    if (!value)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is missing: give a complete model", gguf_path(gguf), key);
+    if (value->type != GGUF_ARRAY)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is not an array: get another copy of the model", gguf_path(gguf), key);
+    if (count == 0 && (value->count == 0 || value->count > COUNT_MAX))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s has %" PRIu64 " entries, 1 to %d are possible: get another copy of the model",
+                        gguf_path(gguf), key, value->count, COUNT_MAX);
+    if (count != 0 && value->count != count)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s has %" PRIu64 " entries for %" PRIu64 " tokens: get another copy of the model",
+                        gguf_path(gguf), key, value->count, count);
+    *out = value;
+    return 1;
+}
+
+static int fail_element_type(const struct gguf *gguf, const char *key, const char *expected, struct fail *fail)
+{
+    return fail_set(fail, EXIT_BAD_FILE, "%s: %s has elements of the wrong type, expected %s: get another copy of the model",
+                    gguf_path(gguf), key, expected);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The value of "<0xNN>", or -1. */
+static int byte_of(const char *text, size_t size)
+{
+    int high, low;
+
+    if (size != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>')
+        return -1;
+    high = hex_digit(text[3]);
+    low = hex_digit(text[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+static int load_texts(struct tokenizer *t, const struct gguf *gguf, const struct gguf_value *tokens, struct fail *fail)
+{
+    struct gguf_string text;
+    size_t cursor = 0, total = 0;
+    uint32_t id = 0;
+    char *end;
+
+    for (; gguf_array_next_string(tokens, &cursor, &text); id++) {
+        if (text.size > PIECE_SIZE_MAX)
+            return fail_set(fail, EXIT_BAD_FILE,
+                            "%s: %s: entry %" PRIu32 " has %zu bytes, at most %d are possible: get another copy of the model",
+                            gguf_path(gguf), KEY_TOKENS, id, text.size, PIECE_SIZE_MAX);
+        total += text.size;
+    }
+    assert(id == t->count);
+    t->bytes = malloc(2 * total + 1); /* texts, and what is shown, which is never longer */
+    if (!t->bytes)
+        return fail_memory(fail);
+    end = t->bytes;
+    cursor = 0;
+    for (id = 0; gguf_array_next_string(tokens, &cursor, &text); id++) {
+        memcpy(end, text.text, text.size);
+        t->pieces[id] = (struct piece){.text = end, .text_size = (uint32_t)text.size};
+        end += 2 * text.size; /* the second half is for show_piece */
+    }
+    return 0;
+}
+
+static int load_scores(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
+{
+    const struct gguf_value *scores;
+
+    if (find_array(gguf, KEY_SCORES, t->count, true, &scores, fail) < 0)
+        return -1;
+    if (scores->element_type != GGUF_F32)
+        return fail_element_type(gguf, KEY_SCORES, "f32", fail);
+    for (uint32_t id = 0; id < t->count; id++) {
+        float score = gguf_array_float(scores, id);
+
+        if (!isfinite(score))
+            return fail_set(fail, EXIT_BAD_FILE, "%s: %s: entry %" PRIu32 " is not a finite number: get another copy of the model",
+                            gguf_path(gguf), KEY_SCORES, id);
+        t->pieces[id].score = score;
+    }
+    return 0;
+}
+
+static bool is_integer(enum gguf_value_type type)
+{
+    return type <= GGUF_I32 || type == GGUF_U64 || type == GGUF_I64;
+}
+
+/* Without the array every piece is normal, but for the byte pieces, known by their text, and what load_specials marks. */
+static int load_types(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
+{
+    const struct gguf_value *types = NULL;
+
+    if (find_array(gguf, KEY_TYPES, t->count, false, &types, fail) < 0)
+        return -1;
+    if (types && !is_integer(types->element_type))
+        return fail_element_type(gguf, KEY_TYPES, "an integer", fail);
+    for (uint32_t id = 0; id < t->count; id++) {
+        struct piece *piece = &t->pieces[id];
+        int byte = byte_of(piece->text, piece->text_size);
+        int64_t type = types ? gguf_array_int(types, id) : byte >= 0 ? PIECE_BYTE : PIECE_NORMAL;
+
+        if (type < PIECE_NORMAL || type > PIECE_BYTE)
+            return fail_set(fail, EXIT_BAD_FILE,
+                            "%s: %s: entry %" PRIu32 " is %" PRId64 ", 1 to 6 are known: get another copy of the model", gguf_path(gguf),
+                            KEY_TYPES, id, type);
+        if (type == PIECE_BYTE && byte < 0)
+            return fail_set(fail, EXIT_BAD_FILE,
+                            "%s: %s: entry %" PRIu32
+                            " says byte, but the token is '%.*s', not <0x00> to <0xFF>: get another copy of the model",
+                            gguf_path(gguf), KEY_TYPES, id, (int)(piece->text_size < 40 ? piece->text_size : 40), piece->text);
+        piece->type = (enum piece_type)type;
+        if (type == PIECE_BYTE)
+            t->byte_ids[byte] = id;
+    }
+    return 0;
+}
+
+/* An id, -1 when the key is absent or says "none" (all bits set, as converters write it). Returns -1 on error. */
+static int load_id(const struct tokenizer *t, const struct gguf *gguf, const char *key, int64_t *id, struct fail *fail)
+{
+    uint64_t value = UINT32_MAX;
+
+    if (gguf_get_uint(gguf, key, UINT32_MAX, &value, fail) < 0)
+        return -1;
+    if (value != UINT32_MAX && value >= t->count)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is %" PRIu64 ", but there are only %" PRIu32 " tokens: get another copy of the model",
+                        gguf_path(gguf), key, value, t->count);
+    *id = value == UINT32_MAX ? -1 : (int64_t)value;
+    return 0;
+}
+
+static int load_flag(const struct gguf *gguf, const char *key, bool *flag, struct fail *fail)
+{
+    return gguf_get_bool(gguf, key, flag, fail) < 0 ? -1 : 0;
+}
+
+/* SentencePiece's own ids stand in for an absent key, where the piece has the right type. */
+static void default_id(const struct tokenizer *t, const struct gguf *gguf, const char *key, uint32_t id, enum piece_type type, int64_t *out)
+{
+    if (*out < 0 && !gguf_find(gguf, key) && id < t->count && t->pieces[id].type == type)
+        *out = id;
+}
+
+static int load_specials(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
+{
+    static const char key_unknown[] = "tokenizer.ggml.unknown_token_id";
+
+    t->add_bos = true;
+    t->add_space_prefix = true;
+    if (load_id(t, gguf, KEY_BOS, &t->bos, fail) || load_id(t, gguf, KEY_EOS, &t->eos, fail) ||
+        load_id(t, gguf, key_unknown, &t->unknown, fail) || load_id(t, gguf, "tokenizer.ggml.eot_token_id", &t->eot, fail) ||
+        load_id(t, gguf, "tokenizer.ggml.eom_token_id", &t->eom, fail) ||
+        load_flag(gguf, "tokenizer.ggml.add_bos_token", &t->add_bos, fail) ||
+        load_flag(gguf, "tokenizer.ggml.add_eos_token", &t->add_eos, fail) ||
+        load_flag(gguf, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, fail))
+        return -1;
+    default_id(t, gguf, key_unknown, 0, PIECE_UNKNOWN, &t->unknown);
+    default_id(t, gguf, KEY_BOS, 1, PIECE_CONTROL, &t->bos);
+    default_id(t, gguf, KEY_EOS, 2, PIECE_CONTROL, &t->eos);
+    if (t->add_bos && t->bos < 0 && gguf_find(gguf, "tokenizer.ggml.add_bos_token"))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tokenizer.ggml.add_bos_token is true, but %s is missing: get another copy of the model",
+                        gguf_path(gguf), KEY_BOS);
+    if (t->add_eos && t->eos < 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tokenizer.ggml.add_eos_token is true, but %s is missing: get another copy of the model",
+                        gguf_path(gguf), KEY_EOS);
+    if (!gguf_find(gguf, KEY_TYPES)) {
+        const int64_t control[] = {t->bos, t->eos, t->eot, t->eom};
+
+        for (size_t i = 0; i < sizeof control / sizeof control[0]; i++)
+            if (control[i] >= 0)
+                t->pieces[control[i]].type = PIECE_CONTROL;
+        if (t->unknown >= 0)
+            t->pieces[t->unknown].type = PIECE_UNKNOWN;
+    }
+    return 0;
+}
+
+static int check_bytes(const struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
+{
+    unsigned missing = 0, first = 0;
+
+    for (unsigned byte = 256; byte-- > 0;) {
+        if (t->byte_ids[byte] < 0) {
+            missing++;
+            first = byte;
+        }
+    }
+    if (missing > 0 && t->unknown < 0)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: %s: %u of the 256 byte tokens are missing (the first is <0x%02X>) and there is no unknown token: "
+                        "some text could not be encoded: get another copy of the model",
+                        gguf_path(gguf), KEY_TOKENS, missing, first);
+    return 0;
+}
+
+static void show_piece(struct piece *piece)
+{
+    char *shown = (char *)(uintptr_t)piece->text + piece->text_size; /* room that load_texts left */
+    uint32_t size = 0;
+
+    piece->shown = shown;
+    if (piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN)
+        return;
+    if (piece->type == PIECE_BYTE) {
+        shown[0] = (char)(unsigned char)byte_of(piece->text, piece->text_size);
+        piece->shown_size = 1;
+        return;
+    }
+    for (uint32_t i = 0; i < piece->text_size; size++) {
+        bool space = piece->text_size - i >= SPACE_SIZE && memcmp(piece->text + i, space_mark, SPACE_SIZE) == 0;
+
+        shown[size] = space ? ' ' : piece->text[i];
+        i += space ? SPACE_SIZE : 1;
+    }
+    piece->shown_size = size;
+}
+
+/* The slot that holds this text, or the free one where it belongs. */
+static uint32_t *slot_of(const struct tokenizer *t, const char *text, size_t size)
+{
+    uint32_t at = (uint32_t)hash_bytes(0, text, size) & t->slot_mask;
+
+    for (;; at = (at + 1) & t->slot_mask) {
+        const struct piece *piece;
+
+        if (t->slots[at] == 0)
+            return &t->slots[at];
+        piece = &t->pieces[t->slots[at] - 1];
+        if (piece->text_size == size && memcmp(piece->text, text, size) == 0)
+            return &t->slots[at];
+    }
+}
+
+int64_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t size)
+{
+    if (size > tokenizer->text_size_max)
+        return -1;
+    return (int64_t)*slot_of(tokenizer, text, size) - 1;
+}
+
+/* Of pieces with the same text the last one counts, as in the reference implementation. */
+static int build_table(struct tokenizer *t, struct fail *fail)
+{
+    uint32_t slots = 16;
+
+    while (slots < 2 * t->count)
+        slots *= 2;
+    t->slots = calloc(slots, sizeof *t->slots);
+    if (!t->slots)
+        return fail_memory(fail);
+    t->slot_mask = slots - 1;
+    for (uint32_t id = 0; id < t->count; id++) {
+        struct piece *piece = &t->pieces[id];
+
+        show_piece(piece);
+        if (piece->text_size == 0 || piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN || piece->type == PIECE_BYTE)
+            continue;
+        *slot_of(t, piece->text, piece->text_size) = id + 1;
+        if (piece->text_size > t->text_size_max)
+            t->text_size_max = piece->text_size;
+    }
+    return 0;
+}
+
+static int compare_user_defined(const void *a, const void *b, void *context)
+{
+    const struct tokenizer *t = context;
+    uint32_t id_a = *(const uint32_t *)a, id_b = *(const uint32_t *)b;
+    uint32_t size_a = t->pieces[id_a].text_size, size_b = t->pieces[id_b].text_size;
+
+    if (size_a != size_b)
+        return size_a > size_b ? -1 : 1;
+    return id_a < id_b ? -1 : id_a > id_b;
+}
+
+static int list_user_defined(struct tokenizer *t, struct fail *fail)
+{
+    uint32_t count = 0;
+
+    for (uint32_t id = 0; id < t->count; id++)
+        count += t->pieces[id].type == PIECE_USER_DEFINED && t->pieces[id].text_size > 0;
+    t->user_defined = malloc((count + 1) * sizeof *t->user_defined);
+    if (!t->user_defined)
+        return fail_memory(fail);
+    for (uint32_t id = 0; id < t->count; id++)
+        if (t->pieces[id].type == PIECE_USER_DEFINED && t->pieces[id].text_size > 0)
+            t->user_defined[t->user_defined_count++] = id;
+    qsort_r(t->user_defined, count, sizeof *t->user_defined, compare_user_defined, t);
+    return 0;
+}
+
+static int load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
+{
+    const struct gguf_value *tokens;
+
+    if (check_model(gguf, fail) || find_array(gguf, KEY_TOKENS, 0, true, &tokens, fail) < 0)
+        return -1;
+    if (tokens->element_type != GGUF_STRING)
+        return fail_element_type(gguf, KEY_TOKENS, "string", fail);
+    t->count = (uint32_t)tokens->count;
+    t->pieces = calloc(t->count, sizeof *t->pieces);
+    if (!t->pieces)
+        return fail_memory(fail);
+    for (size_t byte = 0; byte < 256; byte++)
+        t->byte_ids[byte] = -1;
+    if (load_texts(t, gguf, tokens, fail) || load_scores(t, gguf, fail) || load_types(t, gguf, fail) || load_specials(t, gguf, fail) ||
+        check_bytes(t, gguf, fail))
+        return -1;
+    return build_table(t, fail) || list_user_defined(t, fail) ? -1 : 0;
+}
+
+struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)
+{
+    struct tokenizer *t = calloc(1, sizeof *t);
+
+    if (!t) {
+        fail_memory(fail);
+        return NULL;
+    }
+    if (load(t, gguf, fail)) {
+        tokenizer_close(t);
+        return NULL;
+    }
+    return t;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    free(tokenizer->pieces);
+    free(tokenizer->bytes);
+    free(tokenizer->slots);
+    free(tokenizer->user_defined);
+    free(tokenizer);
+}

@@ -1,0 +1,35 @@
+/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c, which uses it. Not for others. */
+#ifndef NODE_TOKENIZER_VOCAB_H
+#define NODE_TOKENIZER_VOCAB_H
+
+#include "tokenizer.h"
+
+/* Numbers of tokenizer.ggml.token_type. */
+enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };
+
+struct piece {
+    const char *text;  /* as in the file: U+2581 for a space */
+    const char *shown; /* as in generated text */
+    uint32_t text_size, shown_size;
+    float score; /* finite */
+    enum piece_type type;
+};
+
+struct tokenizer {
+    uint32_t count;
+    struct piece *pieces;   /* (count) */
+    char *bytes;            /* what the pieces point into */
+    uint32_t *slots;        /* (slot_mask + 1) hash table of the pieces that text can become: id + 1, 0 is free */
+    uint32_t slot_mask;     /* a power of two less one; at most half of the slots are taken */
+    uint32_t text_size_max; /* of the pieces in the table */
+    uint32_t *user_defined; /* (user_defined_count) found in raw text before anything else: longest first, then by id */
+    uint32_t user_defined_count;
+    int64_t byte_ids[256];               /* id of <0xNN>, or -1 */
+    int64_t bos, eos, unknown, eot, eom; /* id or -1 */
+    bool add_bos, add_eos, add_space_prefix;
+};
+
+/* The id of the piece with exactly this text, or -1. Control, unknown and byte pieces are never found. */
+int64_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t size);
+
+#endif

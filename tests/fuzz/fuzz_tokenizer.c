@@ -1,0 +1,129 @@
+/* The tokenizer on any vocabulary and any text.
+ *
+ * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse. Any other one describes pieces that are added to the
+ * byte tokens, each as (size, type, score, text), then a zero, then the text; what is shown of its ids must be that text again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/gguf_writer.h"
+#include "node/tokenizer.h"
+
+enum { PIECES_MAX = 64, TEXT_MAX = 15, FIRST = 259 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct tokenizer *open_tokenizer(struct gguf *gguf)
+{
+    struct fail fail;
+    struct tokenizer *t = gguf ? tokenizer_open(gguf, &fail) : NULL;
+
+    gguf_close(gguf);
+    return t;
+}
+
+/* Reads the description; returns how much of the input it took. */
+static size_t write_pieces(struct gguf_writer *w, const uint8_t *data, size_t size)
+{
+    const uint8_t *pieces[PIECES_MAX];
+    uint32_t count = 0;
+    size_t at = 0;
+    char byte_text[8];
+
+    while (count < PIECES_MAX && at + 3 <= size && (data[at] & TEXT_MAX) != 0 && at + 3 + (data[at] & TEXT_MAX) <= size) {
+        pieces[count++] = data + at;
+        at += 3 + (size_t)(data[at] & TEXT_MAX);
+    }
+    gguf_writer_array(w, "tokenizer.ggml.tokens", GGUF_STRING, FIRST + count);
+    gguf_writer_text(w, "<unk>", 5);
+    gguf_writer_text(w, "<s>", 3);
+    gguf_writer_text(w, "</s>", 4);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        snprintf(byte_text, sizeof byte_text, "<0x%02X>", byte);
+        gguf_writer_text(w, byte_text, 6);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        gguf_writer_text(w, (const char *)pieces[i] + 3, pieces[i][0] & TEXT_MAX);
+    gguf_writer_array(w, "tokenizer.ggml.scores", GGUF_F32, FIRST + count);
+    for (uint32_t i = 0; i < FIRST + count; i++)
+        gguf_writer_float(w, i < FIRST ? 0 : (float)(int8_t)pieces[i - FIRST][2]);
+    gguf_writer_array(w, "tokenizer.ggml.token_type", GGUF_U8, FIRST + count);
+    for (uint32_t i = 0; i < FIRST + count; i++)
+        gguf_writer_le(w, i == 0 ? 2 : i < 3 ? 3 : i < FIRST ? 6 : 1 + pieces[i - FIRST][1] % 5u, 1);
+    return at < size ? at + 1 : at;
+}
+
+/* Both spellings of a space are the same after encoding. */
+static size_t normalise(char *text, size_t size)
+{
+    size_t written = 0;
+
+    for (size_t i = 0; i < size; written++) {
+        bool mark = size - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
+
+        text[written] = mark ? ' ' : text[i];
+        i += mark ? 3 : 1;
+    }
+    return written;
+}
+
+static void check_text(const struct tokenizer *t, const uint8_t *data, size_t size, bool comes_back)
+{
+    uint32_t *ids;
+    size_t count, at = 0, expected_size;
+    char *text, *expected;
+    struct fail fail;
+
+    if (tokenizer_encode(t, (const char *)data, size, true, &ids, &count, &fail))
+        return;
+    assert(count <= size * 4 + 5);
+    text = malloc(size * 4 + 16);
+    expected = malloc(size + 1);
+    assert(text && expected);
+    for (size_t i = 0; i < count; i++) {
+        size_t piece_size;
+        const char *piece;
+
+        assert(ids[i] < tokenizer_count(t));
+        piece = tokenizer_piece(t, ids[i], &piece_size);
+        if (comes_back) {
+            assert(at + piece_size <= size);
+            memcpy(text + at, piece, piece_size);
+            at += piece_size;
+        }
+    }
+    if (comes_back) {
+        if (size > 0)
+            memcpy(expected, data, size);
+        expected_size = normalise(expected, size);
+        assert(normalise(text, at) == expected_size && memcmp(text, expected, expected_size) == 0);
+    }
+    free(expected);
+    free(text);
+    free(ids);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct gguf_writer w;
+    struct fail fail;
+    struct tokenizer *t;
+
+    if (size >= 4 && memcmp(data, "GGUF", 4) == 0) {
+        t = open_tokenizer(gguf_parse("fuzz.gguf", data, size, &fail));
+        if (t)
+            check_text(t, data, size, false);
+        tokenizer_close(t);
+        return 0;
+    }
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+    gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", false);
+    size_t used = write_pieces(&w, data, size);
+    t = open_tokenizer(gguf_writer_parse(&w, &fail));
+    gguf_writer_release(&w);
+    assert(t);
+    check_text(t, data + used, size - used, true);
+    tokenizer_close(t);
+    return 0;
+}
