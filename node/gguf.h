@@ -72,6 +72,9 @@ const struct gguf_value *gguf_value_at(const struct gguf *gguf, size_t index);
 size_t gguf_tensor_count(const struct gguf *gguf);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t index);
 
+/* "u32", "string", ...; NULL for a number that is no value type. */
+const char *gguf_value_type_name(uint32_t type);
+
 /* By key or name; NULL when absent. */
 const struct gguf_value *gguf_find(const struct gguf *gguf, const char *key);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *name);

@@ -42,9 +42,6 @@ int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b
 /* Bytes of one value of this type; 0 for strings, arrays and numbers that are no type. */
 size_t gguf_scalar_bytes(uint32_t type);
 
-/* "u32", "string", ...; NULL for a number that is no type. */
-const char *gguf_value_type_name(uint32_t type);
-
 /* The path as messages show it: without a long beginning. */
 const char *gguf_shown_path(const struct gguf *gguf);
 

@@ -1,0 +1,16 @@
+/* `mesh-node inspect`: what a GGUF file says about itself, as text for people or JSON lines for programs.
+ *
+ * Text is safe to print on a terminal and JSON is strict whatever bytes the file holds. Arrays are shortened to their first elements
+ * with their count. JSON events: "file", one "metadata" per value, one "tensor" per tensor, and last "summary". */
+#ifndef NODE_INSPECT_H
+#define NODE_INSPECT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "fail.h"
+
+/* 0, or -1: as gguf_open, and EXIT_ENVIRONMENT when `out` cannot be written. */
+int inspect_run(const char *path, bool json, FILE *out, struct fail *fail);
+
+#endif

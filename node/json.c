@@ -1,0 +1,152 @@
+#include "json.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "text_decode.h"
+
+void json_init(struct json *json, FILE *out)
+{
+    *json = (struct json){.out = out};
+}
+
+static void put_string(FILE *out, const char *bytes, size_t size)
+{
+    fputc('"', out);
+    while (size > 0) {
+        uint32_t c;
+        const size_t length = text_decode(bytes, size, &c);
+
+        if (c == TEXT_DECODE_INVALID)
+            fputs("\xef\xbf\xbd", out);
+        else if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", (int)c);
+        else if (c == '\n')
+            fputs("\\n", out);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\u%04x", c);
+        else
+            fwrite(bytes, 1, length, out);
+        bytes += length;
+        size -= length;
+    }
+    fputc('"', out);
+}
+
+/* What stands before a value: the comma after the one before it, and the key. */
+static void put_prefix(struct json *json, const char *key)
+{
+    const bool in_object = json->depth > 0 && json->closers[json->depth - 1] == '}';
+
+    assert(in_object == (key != NULL));
+    if (json->needs_comma)
+        fputc(',', json->out);
+    json->needs_comma = json->depth > 0;
+    if (key != NULL) {
+        put_string(json->out, key, strlen(key));
+        fputc(':', json->out);
+    }
+}
+
+static void begin(struct json *json, const char *key, char opener, char closer)
+{
+    put_prefix(json, key);
+    assert(json->depth < JSON_DEPTH_MAX);
+    json->closers[json->depth++] = closer;
+    json->needs_comma = false;
+    fputc(opener, json->out);
+}
+
+static void end(struct json *json, char closer)
+{
+    assert(json->depth > 0 && json->closers[json->depth - 1] == closer);
+    json->depth--;
+    json->needs_comma = json->depth > 0;
+    fputc(closer, json->out);
+}
+
+void json_object_begin(struct json *json, const char *key)
+{
+    begin(json, key, '{', '}');
+}
+
+void json_object_end(struct json *json)
+{
+    end(json, '}');
+}
+
+void json_array_begin(struct json *json, const char *key)
+{
+    begin(json, key, '[', ']');
+}
+
+void json_array_end(struct json *json)
+{
+    end(json, ']');
+}
+
+void json_event_begin(struct json *json, const char *event)
+{
+    assert(json->depth == 0);
+    json_object_begin(json, NULL);
+    json_uint(json, "schema_version", 1);
+    json_text(json, "event", event);
+}
+
+void json_event_end(struct json *json)
+{
+    json_object_end(json);
+    assert(json->depth == 0);
+    fputc('\n', json->out);
+    fflush(json->out);
+}
+
+void json_text(struct json *json, const char *key, const char *text)
+{
+    json_string(json, key, text, strlen(text));
+}
+
+void json_string(struct json *json, const char *key, const char *bytes, size_t size)
+{
+    put_prefix(json, key);
+    put_string(json->out, bytes, size);
+}
+
+void json_uint(struct json *json, const char *key, uint64_t value)
+{
+    put_prefix(json, key);
+    fprintf(json->out, "%" PRIu64, value);
+}
+
+void json_int(struct json *json, const char *key, int64_t value)
+{
+    put_prefix(json, key);
+    fprintf(json->out, "%" PRId64, value);
+}
+
+static void put_double(struct json *json, const char *key, int digits, double value)
+{
+    put_prefix(json, key);
+    if (isfinite(value))
+        fprintf(json->out, "%.*g", digits, value);
+    else
+        fputs("null", json->out);
+}
+
+void json_float(struct json *json, const char *key, float value)
+{
+    put_double(json, key, 9, (double)value);
+}
+
+void json_double(struct json *json, const char *key, double value)
+{
+    put_double(json, key, 17, value);
+}
+
+void json_bool(struct json *json, const char *key, bool value)
+{
+    put_prefix(json, key);
+    fputs(value ? "true" : "false", json->out);
+}
