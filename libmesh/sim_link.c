@@ -81,18 +81,18 @@ static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire,
     return NULL;
 }
 
-static void sim_wire_deliver(struct mesh_sim *sim, uint64_t arrives_ns, struct mesh_sim_packet model, const uint8_t *packet,
+static void sim_wire_deliver(struct mesh_sim *sim, uint64_t arrives_ns, const struct mesh_sim_packet *model, const uint8_t *packet,
                              const uint64_t *flipped_bit)
 {
-    struct mesh_sim_packet *copy = malloc(sizeof *copy + model.bytes);
+    struct mesh_sim_packet *copy = malloc(sizeof *copy + model->bytes);
 
     if (copy == NULL) {
         mesh_sim_abort(sim, "out of memory");
     }
-    *copy = model;
-    memcpy(copy->data, packet, model.bytes);
-    if (flipped_bit != NULL && model.bytes > 0) {
-        const uint64_t bit = mesh_draw_below(*flipped_bit, model.bytes * 8);
+    *copy = *model;
+    memcpy(copy->data, packet, model->bytes);
+    if (flipped_bit != NULL && model->bytes > 0) {
+        const uint64_t bit = mesh_draw_below(*flipped_bit, model->bytes * 8);
 
         copy->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
         sim->stats.flipped++;
@@ -128,10 +128,10 @@ void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, const 
         arrives_ns += link->reorder_ns;
     }
     flipped = mesh_draw_ppm(draws[SIM_FLIP], link->bit_flip_ppm);
-    sim_wire_deliver(sim, arrives_ns, model, packet, flipped ? &draws[SIM_FLIP_WHERE] : NULL);
+    sim_wire_deliver(sim, arrives_ns, &model, packet, flipped ? &draws[SIM_FLIP_WHERE] : NULL);
     if (mesh_draw_ppm(draws[SIM_DUPLICATE], link->duplicate_ppm)) {
         sim->stats.duplicated++;
         arrives_ns += mesh_draw_below(draws[SIM_DUPLICATE_BY], link->delay_ns / 2 + 1);
-        sim_wire_deliver(sim, arrives_ns, model, packet, NULL);
+        sim_wire_deliver(sim, arrives_ns, &model, packet, NULL);
     }
 }
