@@ -40,10 +40,11 @@ uint32_t sampler_candidate_count(const struct sampling *sampling, uint32_t rows)
 /* The node's candidates, ordered by (logit descending, id ascending) (or the one with the best perturbed score).
  * logits: (rows), of ids id_first...; history: the last tokens, at most the window is looked at. scratch: (rows) candidates.
  * out: (sampler_candidate_count). */
-void sampler_select(const struct sampling *sampling, uint64_t position, const uint32_t *history, size_t history_count,
-                    const float *logits, uint32_t id_first, uint32_t rows, struct candidate *scratch, struct candidate *out);
+void sampler_select(const struct sampling *sampling, uint64_t position, const uint32_t *history, size_t history_count, const float *logits,
+                    uint32_t id_first, uint32_t rows, struct candidate *scratch, struct candidate *out);
 
-/* The chosen id. candidates: those of all nodes, in any order; reordered by the call. count ≥ 1. position is that of the token being chosen. */
+/* The chosen id. candidates: those of all nodes, in any order; reordered by the call. count ≥ 1. position is that of the token being
+ * chosen. */
 uint32_t sampler_draw(const struct sampling *sampling, uint64_t position, struct candidate *candidates, size_t count);
 
 /* Part of the logits digest: wrapping sum over ids of hash(position, id, bits of the raw logit). Parts of all nodes are added. */

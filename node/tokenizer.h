@@ -19,14 +19,14 @@ struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
 
 uint32_t tokenizer_count(const struct tokenizer *tokenizer);
-int64_t tokenizer_bos(const struct tokenizer *tokenizer); /* id or -1 */
-int64_t tokenizer_eos(const struct tokenizer *tokenizer); /* id or -1 */
+int64_t tokenizer_bos(const struct tokenizer *tokenizer);              /* id or -1 */
+int64_t tokenizer_eos(const struct tokenizer *tokenizer);              /* id or -1 */
 bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id); /* EOS, and EOT/EOM where the file names them */
 
 /* Ids of a prompt: BOS first (and EOS last) when the file asks for it and `special` is set, then the text. Any bytes are accepted.
  * *ids is allocated (caller frees with free), *count its length. */
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
-                     uint32_t **ids, size_t *count, struct fail *fail);
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
+                     struct fail *fail);
 
 /* How many of the 256 byte tokens the vocabulary lacks; a character that would need one becomes the unknown token. Usually 0. */
 uint32_t tokenizer_missing_bytes(const struct tokenizer *tokenizer);

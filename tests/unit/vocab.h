@@ -1,0 +1,37 @@
+/* Small vocabularies for tests: described in a struct, written as a GGUF file in memory, opened as a tokenizer. */
+#ifndef TESTS_VOCAB_H
+#define TESTS_VOCAB_H
+
+#include "node/tokenizer.h"
+
+#define SPACE "\xe2\x96\x81" /* U+2581 */
+
+/* Ids of every vocabulary, and numbers of types. */
+enum { UNKNOWN, BOS, EOS, BYTES, FIRST = BYTES + 256, EXTRA_MAX = 64, NORMAL = 1, CONTROL = 3, USER_DEFINED = 4 };
+
+struct vocab_entry {
+    const char *text;
+    float score;
+    int32_t type;
+};
+
+/* What a vocabulary file is made of; a test changes what it is about. */
+struct vocab {
+    const char *model;
+    struct vocab_entry extra[EXTRA_MAX];    /* from id FIRST on; ends at text NULL */
+    uint32_t scores_missing, types_missing; /* at the end of the array */
+    bool no_scores, no_types, no_unknown, no_bos_key, byte_missing;
+    const char *flag; /* a key set to flag_value */
+    bool flag_value;
+    const char *id_key;
+    uint32_t id_value;
+};
+
+struct tokenizer *vocab_try_open(const struct vocab *vocab, struct fail *fail); /* NULL and fail set when it is refused */
+struct tokenizer *vocab_open(const struct vocab *vocab);                        /* a refusal fails the test */
+
+/* Fails the test unless the text gives these ids; expected ends with -1. */
+void vocab_encodes(const struct tokenizer *tokenizer, const char *text, size_t size, bool special, const int64_t *expected);
+#define ENCODES(t, text, special, ...) vocab_encodes(t, text, sizeof(text) - 1, special, (const int64_t[]){__VA_ARGS__ __VA_OPT__(, ) - 1})
+
+#endif
