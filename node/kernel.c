@@ -14,11 +14,12 @@
 static const struct kernel *const kernels[] = {
     &kernel_scalar,
 #if defined(__x86_64__)
+    &kernel_avx2,
     &kernel_avx512,
 #endif
 };
 #if defined(__x86_64__)
-static const char names[] = "scalar avx512";
+static const char names[] = "scalar avx2 avx512";
 #else
 static const char names[] = "scalar";
 #endif

@@ -180,34 +180,57 @@ DOT_INLINE void dot_load_block(struct dot_type type, const uint8_t *panel, size_
 
 /* ---- computing ---- */
 
-/* The sum of the block's products with scales applied: kernel_scalar.c's isum. */
-DOT_INLINE dot_floats dot_isum(struct dot_type type, const struct dot_block *w, const int8_t *q, const int32_t sum[2])
+DOT_INLINE const struct act_slice *dot_slice(const uint8_t *x, size_t x_stride, size_t token)
 {
-    const int bits = type.low_bits + type.high_bits;
-    dot_floats isum;
-
-    if (type.halves) {
-        isum = w->scale[0] * dot_from_ints(dot_columns(w->weight, 4, q, sum[0], type.zero, bits));
-        return dot_fma(w->scale[1], dot_from_ints(dot_columns(w->weight + 4, 4, q + 16, sum[1], type.zero, bits)), isum);
-    }
-    isum = dot_from_ints(dot_columns(w->weight, 8, q, sum[0] + sum[1], type.zero, bits));
-    return dot_is_k(type) ? isum * w->scale[0] : isum;
+    return (const void *)(x + token * x_stride);
 }
 
-/* Add block b of slice x to acc. */
-DOT_INLINE dot_floats dot_step(struct dot_type type, const struct dot_block *w, const struct act_slice *x, size_t b, dot_floats acc)
+/* Block b's products summed, with integer scales applied: kernel_scalar.c's isum, of `tokens` (a constant) slices. */
+DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, const uint8_t *x, size_t x_stride, size_t tokens, size_t b,
+                          dot_floats *isum)
 {
-    const int32_t *sum = x->sum + 2 * b;
-    const dot_floats d = dot_splat(x->d[b]);
+    const int bits = type.low_bits + type.high_bits;
+    dot_ints first[DOT_TOKENS], second[DOT_TOKENS];
 
-    acc = dot_fma(dot_isum(type, w, x->q + b * BLOCK_COLUMNS, sum), w->d * d, acc);
-    if (!type.minimum)
-        return acc;
+    dot_columns(w->weight, type.halves ? 4 : 8, x, x_stride, tokens, b * BLOCK_COLUMNS, type.zero, bits, first);
+    if (type.halves)
+        dot_columns(w->weight + 4, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
+    DOT_UNROLL
+    for (size_t t = 0; t < tokens; t++) {
+        isum[t] = dot_from_ints(first[t]);
+        if (dot_is_k(type))
+            isum[t] *= w->scale[0];
+        if (type.halves)
+            isum[t] = dot_fma(w->scale[1], dot_from_ints(second[t]), isum[t]);
+    }
+}
+
+/* Block b's minima with activations, for the types that have them, added to or taken from acc. */
+DOT_INLINE dot_floats dot_minima(struct dot_type type, const struct dot_block *w, const int32_t sum[2], dot_floats d, dot_floats acc)
+{
     if (!dot_is_k(type))
         return dot_fma(dot_sum(sum[0] + sum[1]), w->m * d, acc);
     if (!type.halves)
         return dot_nfma(w->min[0] * dot_sum(sum[0] + sum[1]), w->m * d, acc);
     return dot_nfma(dot_fma(w->min[1], dot_sum(sum[1]), w->min[0] * dot_sum(sum[0])), w->m * d, acc);
+}
+
+/* Add block b of `tokens` (a constant) slices to acc. */
+DOT_INLINE void dot_step(struct dot_type type, const struct dot_block *w, const uint8_t *x, size_t x_stride, size_t tokens, size_t b,
+                         dot_floats *acc)
+{
+    dot_floats isum[DOT_TOKENS];
+
+    dot_isums(type, w, x, x_stride, tokens, b, isum);
+    DOT_UNROLL
+    for (size_t t = 0; t < tokens; t++) {
+        const struct act_slice *slice = dot_slice(x, x_stride, t);
+        const dot_floats d = dot_splat(slice->d[b]);
+
+        acc[t] = dot_fma(isum[t], w->d * d, acc[t]);
+        if (type.minimum)
+            acc[t] = dot_minima(type, w, slice->sum + 2 * b, d, acc[t]);
+    }
 }
 
 DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
@@ -221,14 +244,15 @@ DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
     memcpy(out, &acc, sizeof acc);
 }
 
+/* Into the second level: the first has too few requests under way to keep memory busy. */
 DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
-        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES);
+        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES, 0, 2);
 }
 
 /* One token, one part of one panel. Blocks of K types are unrolled, as their scales stand at constant places. */
-DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel, size_t part, size_t blocks, const struct act_slice *x)
+DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel, size_t part, size_t blocks, const uint8_t *x)
 {
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
     const uint8_t *data = panel + dot_head_bytes(type, blocks);
@@ -245,7 +269,7 @@ DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel
             if (part == 0)
                 dot_prefetch(data + b * block_bytes, block_bytes);
             dot_load_block(type, panel, part, &head, SLICE_BLOCKS, b, &w);
-            acc = dot_step(type, &w, x, b, acc);
+            dot_step(type, &w, x, 0, 1, b, &acc);
         }
         return acc;
     }
@@ -253,7 +277,7 @@ DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel
         if (part == 0)
             dot_prefetch(data + b * block_bytes, block_bytes);
         dot_load_block(type, panel, part, &head, blocks, b, &w);
-        acc = dot_step(type, &w, x, b, acc);
+        dot_step(type, &w, x, 0, 1, b, &acc);
     }
     return acc;
 }
@@ -282,11 +306,8 @@ DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_B
     for (size_t part = 0; part < DOT_PARTS; part++) {
         dot_floats acc[DOT_TOKENS] = {{0}};
 
-        for (size_t b = 0; b < blocks; b++) {
-            DOT_UNROLL
-            for (size_t t = 0; t < tokens; t++)
-                acc[t] = dot_step(type, &wide[part][b], (const void *)(x + t * x_stride), b, acc[t]);
-        }
+        for (size_t b = 0; b < blocks; b++)
+            dot_step(type, &wide[part][b], x, x_stride, tokens, b, acc);
         DOT_UNROLL
         for (size_t t = 0; t < tokens; t++)
             dot_put(out + t * out_stride + part * DOT_LANES, acc[t], accumulate);
@@ -302,9 +323,9 @@ DOT_INLINE void dot_panel(struct dot_type type, const uint8_t *panel, size_t col
     dot_unpack_panel(type, panel, blocks, wide);
     for (; token_count >= DOT_TOKENS; token_count -= DOT_TOKENS, x += DOT_TOKENS * x_stride, out += DOT_TOKENS * out_stride)
         dot_tokens(type, wide, blocks, x, x_stride, DOT_TOKENS, out, out_stride, accumulate);
-    for (; token_count >= 2; token_count -= 2, x += 2 * x_stride, out += 2 * out_stride)
-        dot_tokens(type, wide, blocks, x, x_stride, 2, out, out_stride, accumulate);
-    if (token_count == 1)
+    for (; token_count >= DOT_TOKENS / 2; token_count -= DOT_TOKENS / 2, x += DOT_TOKENS / 2 * x_stride, out += DOT_TOKENS / 2 * out_stride)
+        dot_tokens(type, wide, blocks, x, x_stride, DOT_TOKENS / 2, out, out_stride, accumulate);
+    for (; token_count >= 1; token_count--, x += x_stride, out += out_stride)
         dot_tokens(type, wide, blocks, x, x_stride, 1, out, out_stride, accumulate);
 }
 

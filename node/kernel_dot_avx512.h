@@ -35,19 +35,29 @@ DOT_INLINE dot_floats dot_load_f16(const void *p)
     return (dot_floats)_mm512_cvtph_ps(_mm256_loadu_si256(p));
 }
 
-/* Sum over `groups` groups of (weight - zero) * q. sum: that of the q. weight < 2^bits. */
-DOT_INLINE dot_ints dot_columns(const dot_words *weight, int groups, const int8_t *q, int32_t sum, int zero, int bits)
+/* out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits.
+ * Tokens inside, so that what follows an instruction does not wait for it. */
+DOT_INLINE void dot_columns(const dot_words *weight, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens, size_t first,
+                            int zero, int bits, dot_ints *out)
 {
-    __m512i acc = _mm512_set1_epi32(-zero * sum);
+    const struct act_slice *slice;
     int32_t four;
 
     (void)bits;
     DOT_UNROLL
-    for (int g = 0; g < groups; g++) {
-        memcpy(&four, q + 4 * g, sizeof four);
-        acc = _mm512_dpbusd_epi32(acc, (__m512i)weight[g], _mm512_set1_epi32(four));
+    for (size_t t = 0; t < tokens; t++) {
+        slice = (const void *)(x + t * x_stride);
+        out[t] = (dot_ints)_mm512_set1_epi32(-zero * (slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0)));
     }
-    return (dot_ints)acc;
+    DOT_UNROLL
+    for (size_t g = 0; g < groups; g++) {
+        DOT_UNROLL
+        for (size_t t = 0; t < tokens; t++) {
+            slice = (const void *)(x + t * x_stride);
+            memcpy(&four, slice->q + first + 4 * g, sizeof four);
+            out[t] = (dot_ints)_mm512_dpbusd_epi32((__m512i)out[t], (__m512i)weight[g], _mm512_set1_epi32(four));
+        }
+    }
 }
 
 #endif
