@@ -1,13 +1,13 @@
 /* The tokenizer on any vocabulary and any text.
  *
- * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse. Any other one describes pieces that are added to the
- * byte tokens, each as (size, type, score, text), then a zero, then the text; what is shown of its ids must be that text again. */
+ * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse. Any other one describes pieces that are added to
+ * the byte tokens, each as (size, type, score, text), then a zero, then the text; what is shown of its ids must be that text again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../unit/gguf_writer.h"
 #include "node/tokenizer.h"
+#include "tests/unit/gguf_writer.h"
 
 enum { PIECES_MAX = 64, TEXT_MAX = 15, FIRST = 259 };
 

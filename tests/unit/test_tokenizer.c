@@ -166,7 +166,7 @@ static void slow_merge(const struct vocab *v, struct slow *s)
         }
         if (!best)
             return;
-        strcpy(s->parts[best_at], best->text);
+        memcpy(s->parts[best_at], best->text, strlen(best->text) + 1);
         memmove(s->parts[best_at + 1], s->parts[best_at + 2], (s->count - best_at - 2) * sizeof s->parts[0]);
         s->count--;
     }
@@ -266,8 +266,8 @@ static void real_cases_of_the_llama_vocabulary_agree(void **state)
 
         assert_non_null(end);
         *end = '\0';
-        for (char *number = strtok(line, " "); number; number = strtok(NULL, " "))
-            expected[count++] = strtoll(number, NULL, 10);
+        for (char *number = line + strspn(line, " "); *number; number += strspn(number, " "))
+            expected[count++] = strtoll(number, &number, 10);
         expected[count] = -1;
         vocab_encodes(t, text, (size_t)(next - text), false, expected);
         line = end + 1;
