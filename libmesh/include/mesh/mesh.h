@@ -24,6 +24,7 @@ enum {
     MESH_RANKS_MAX = 64,
     MESH_GATHERS_OPEN_MAX = 8,      /* ring of gathers; a sender runs at most 4 ahead of what its readers have */
     MESH_DATAGRAM_BYTES_MIN = 1200, /* what every path carries */
+    MESH_BLOCK_BYTES_MAX = 1024,    /* of a gather; one fits the smallest datagram */
     MESH_RECORD_BYTES_MAX = 60000,
     MESH_REASON_BYTES = 160
 };

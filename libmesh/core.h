@@ -1,0 +1,360 @@
+/* The inside of a protocol endpoint, shared by the core's files and by nobody else.
+ *
+ * One struct mesh with everything in it; arrays whose size depends on the configuration follow it in the same block of memory. Each
+ * mechanism has a file of its own, which alone changes the fields named after it:
+ *
+ *   mesh.c      configuration, memory, dispatch, time         gather.c    the ring of gathers, what is held, freeing
+ *   output.c    which datagram next; its header and number    sender.c    published ranges and resends into TILE datagrams
+ *   hello.c     handshake and refusal                         receiver.c  tiles into gathers
+ *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
+ *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
+ *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
+ *   channel.c   reliable records                              event.c     the event queue
+ *
+ * Gathers are counted in linear order: index = step * phase_count + phase. "end" and "through" are such an index plus one, 0 for none. */
+#ifndef MESH_CORE_H
+#define MESH_CORE_H
+
+#include "mesh/mesh.h"
+#include "mesh/wire.h"
+
+enum {
+    MESH_SEND_QUEUE = 512,   /* published ranges that wait */
+    MESH_RESEND_QUEUE = 128, /* ranges per peer */
+    MESH_EVENT_QUEUE = 2048,
+    MESH_EVENT_RESERVE = 2 * MESH_GATHERS_OPEN_MAX + 4 * MESH_RANKS_MAX, /* for events that cannot wait; tiles leave these free */
+    MESH_AHEAD_MAX = 4,                                                  /* gathers a sender runs ahead of what a reader has */
+    MESH_NUMBERS = 512,                                                  /* received numbers remembered per space */
+    MESH_SENT_LOG = 1024,                                                /* sent numbers whose cost is remembered per space */
+    MESH_FRAGMENT_BYTES = MESH_DATAGRAM_BYTES_MIN - MESH_RECORD_OVERHEAD_BYTES,
+    MESH_FRAGMENTS = 64, /* of a peer's channel in each direction: one largest record and some */
+    MESH_FRAGMENTS_FLYING = 16,
+    MESH_TOKEN_CLASSES = 4
+};
+
+/* What waits to be said to a peer, most urgent first. Bits of mesh_peer.pending. */
+enum mesh_pending {
+    MESH_PENDING_REFUSE = 1 << 0,
+    MESH_PENDING_HELLO_ACK = 1 << 1,
+    MESH_PENDING_HELLO = 1 << 2,
+    MESH_PENDING_PONG = 1 << 3,
+    MESH_PENDING_NOT_YET = 1 << 4,
+    MESH_PENDING_NAK = 1 << 5,
+    MESH_PENDING_STATUS = 1 << 6,
+    MESH_PENDING_RECORD_ACK = 1 << 7,
+    MESH_PENDING_RESEND = 1 << 8,
+    MESH_PENDING_RECORD = 1 << 9,
+    MESH_PENDING_PING = 1 << 10,
+    MESH_PENDING_PROBE_ACK = 1 << 11,
+    MESH_PENDING_PROBE = 1 << 12
+};
+
+enum mesh_peer_state { MESH_PEER_ASKED, MESH_PEER_UP, MESH_PEER_REFUSED, MESH_PEER_GONE };
+
+/* Received numbers of one space of a peer. A missing number is *fresh* until it has been missing for the reorder delay; then it is lost. */
+struct mesh_window {
+    uint64_t highest; /* 0: none yet */
+    uint64_t judged;  /* up to here a missing number counts as lost */
+    uint64_t limit;   /* fresh ones up to here are judged when the gap timer fires; 0: timer not running */
+    uint64_t bits[MESH_NUMBERS / 64];
+    uint32_t old_missing, new_missing; /* fresh ones up to limit, and beyond */
+};
+
+/* A fragment of a record, sent or received. */
+struct mesh_fragment {
+    uint64_t sent_ns; /* sending: the last time; 0: never */
+    uint16_t bytes;   /* 0: empty */
+    uint8_t flags;
+    bool acked;
+    uint8_t data[MESH_FRAGMENT_BYTES];
+};
+
+struct mesh_channel {
+    uint64_t send_first, send_next, send_end; /* sequences: oldest unacknowledged, next never sent, next to be queued */
+    uint64_t receive_next, deliver_next;      /* first missing; first of the next record to deliver */
+    uint64_t resend_at_ns, resend_delay_ns;
+    struct mesh_fragment *sending, *receiving; /* (MESH_FRAGMENTS) by sequence modulo */
+};
+
+/* A rectangle of a gather: block_count blocks from block_first of each of token_count tokens. */
+struct mesh_resend {
+    uint64_t end;
+    struct mesh_range range;
+};
+
+struct mesh_pace {
+    uint32_t mean_ns, deviation_ns; /* mean 0: no sample yet */
+};
+
+struct mesh_peer {
+    struct mesh_addr addr;
+    bool has_addr;
+    enum mesh_peer_state state;
+    uint32_t pending;
+    uint16_t rank;
+
+    /* hello */
+    uint8_t incarnation[16];
+    uint64_t nonce, echo;
+    uint64_t hello_at_ns, hello_delay_ns;
+    struct mesh_refuse refuse;
+    uint16_t refused_reason; /* said to the application; 0: nothing */
+    uint32_t datagram_bytes_max;
+
+    /* numbers */
+    struct mesh_window seen[2]; /* [1]: to everybody */
+    uint64_t gap_at_ns;
+    uint64_t number; /* last spent in the space for this peer */
+
+    /* exchange */
+    uint64_t through;      /* of the peer */
+    uint64_t told_through; /* ours, as last told */
+    uint64_t heard_end;    /* highest gather it sent a tile of */
+    uint64_t early_end;    /* highest gather of which a tile had to be dropped for not being open */
+    struct mesh_not_yet not_yet;
+    struct mesh_resend resends[MESH_RESEND_QUEUE];
+    unsigned resend_first, resend_count;
+
+    /* credit */
+    uint64_t reported[2];    /* highest numbers of ours it has seen */
+    uint64_t cost_sent;      /* cumulative, space for this peer */
+    uint64_t *cost_log;      /* (MESH_SENT_LOG) cost_sent after a number, by number modulo */
+    uint32_t window_bytes;   /* granted to us */
+    uint32_t consumed_bytes; /* received since our last report */
+    bool waits;
+
+    /* path */
+    uint64_t ping_at_ns, ping_origin_ns, pong_origin_ns, pong_received_ns;
+    uint32_t ping_count;
+    uint64_t rtt_ns, rtt_deviation_ns;
+    uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
+    uint64_t probe_at_ns;
+    uint32_t naks_in_a_row;
+    bool is_repairing; /* asked for a resend since it last had something complete */
+
+    struct mesh_channel channel;
+    struct mesh_peer_stats stats;
+    struct mesh_histogram latency;
+};
+
+/* What is missing of one rank in one gather, and the asking for it. */
+struct mesh_owed {
+    uint32_t missing;   /* blocks of all tokens */
+    uint32_t asked;     /* blocks of the outstanding NAK that have not come */
+    uint64_t nak_at_ns; /* when to ask (again); 0: no timer */
+    uint64_t delay_ns;  /* until the next repetition; 0: nothing asked yet */
+    uint16_t high;      /* one past the highest block seen */
+    uint16_t limit;     /* the due NAK asks for blocks below this */
+    bool is_due;        /* a NAK waits to be written */
+    bool is_outstanding;
+    bool is_truncated; /* the last NAK did not ask for everything */
+    bool was_resent;   /* so the time of completion is no sample */
+};
+
+/* A published range on its way out. The first token's row may be partly sent: it goes on at block_next. */
+struct mesh_published {
+    struct mesh_range range;
+    uint16_t block_next;
+    uint64_t ready_ns;
+    int16_t next; /* in the gather's queue or the free list; -1: last */
+};
+
+struct mesh_slot {
+    bool is_open;     /* not yet freed */
+    bool is_reader;   /* this rank reads it */
+    bool is_complete; /* it holds all it reads */
+    bool is_consumed;
+    struct mesh_gather gather;  /* gather.first is not used */
+    uint64_t end, wait_through; /* readers must have this much before it is sent to them */
+    uint16_t first[MESH_RANKS_MAX + 1];
+    unsigned row_words;
+    uint64_t *bits;       /* (token_count, row_words) own: published; others': arrived */
+    uint32_t missing;     /* blocks of the other ranks */
+    uint32_t unpublished; /* own blocks */
+    uint64_t readers;     /* the others to whom own blocks go; 0 when there are none */
+    uint64_t base_ns;     /* when this rank had what it needs; 0: not yet */
+    int16_t queue_first, queue_last;
+    uint64_t last_number_all, last_number[MESH_RANKS_MAX]; /* of its last tile */
+    struct mesh_owed owed[MESH_RANKS_MAX];
+};
+
+struct mesh {
+    struct mesh_config config;
+    uint64_t others; /* mask of all other ranks */
+    uint64_t now_ns, due_ns;
+    uint64_t busy; /* ranks with something pending */
+    struct mesh_stats stats;
+
+    /* gathers: ordinals opened - count .. opened - 1 have slots, by ordinal modulo */
+    struct mesh_slot slots[MESH_GATHERS_OPEN_MAX];
+    uint64_t opened, held; /* ordinals: next to open; first that is not complete */
+    uint64_t opened_end;
+    uint64_t ends[2 * MESH_GATHERS_OPEN_MAX]; /* of the last opened ones, by ordinal modulo */
+    uint64_t through;
+    struct mesh_pace *pace; /* (rank_count, phase_count, MESH_TOKEN_CLASSES) */
+
+    /* sender */
+    struct mesh_published published[MESH_SEND_QUEUE];
+    int16_t published_free;
+    uint32_t published_count;
+    struct mesh_resend current; /* a tile that goes to its readers one by one */
+    uint64_t current_ready_ns, current_ranks;
+    uint64_t number_all, cost_sent_all;
+    uint64_t cost_log_all[MESH_SENT_LOG];
+    uint64_t solicit_at_ns, solicit_delay_ns;
+    bool ping_all;
+
+    uint32_t grant_bytes; /* to each peer */
+    uint64_t status_at_ns;
+
+    struct mesh_event events[MESH_EVENT_QUEUE];
+    unsigned event_first, event_count;
+    char reason[MESH_REASON_BYTES]; /* of the event last taken */
+    struct {
+        uint16_t is_theirs;
+        struct mesh_refuse refuse;
+    } refusals[MESH_RANKS_MAX]; /* behind REFUSED events, by rank */
+    uint8_t *record;            /* (MESH_RECORD_BYTES_MAX) of the event last taken */
+
+    struct mesh_addr stranger;
+    struct mesh_refuse stranger_refuse;
+    bool stranger_waits;
+    unsigned goodbyes; /* still to be written, over all peers */
+    bool is_leaving;
+
+    struct mesh_peer peers[];
+};
+
+/* The place where a datagram is written. */
+struct mesh_packet {
+    uint8_t *bytes;
+    size_t capacity, size;
+    struct mesh_message message;
+};
+
+/* ---- mesh.c ---- */
+void mesh_arm(struct mesh *mesh, uint64_t at_ns); /* tick is needed at at_ns at the latest */
+void mesh_pend(struct mesh *mesh, struct mesh_peer *peer, enum mesh_pending what);
+uint64_t mesh_end_of(const struct mesh *mesh, uint64_t step, uint16_t phase); /* index + 1 */
+
+/* ---- output.c ---- */
+/* Complete packet->message's header, spend a number and encode. */
+void mesh_write_peer(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet, bool is_exempt);
+void mesh_write_all(struct mesh *mesh, struct mesh_packet *packet, bool is_exempt);
+
+/* ---- event.c ---- */
+unsigned mesh_event_room(const struct mesh *mesh); /* beyond the reserve */
+void mesh_event_push(struct mesh *mesh, const struct mesh_event *event);
+void mesh_event_gather(struct mesh *mesh, enum mesh_event_type type, const struct mesh_slot *slot);
+
+/* ---- gather.c ---- */
+struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end); /* open ones only; NULL */
+struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);
+uint64_t mesh_ordinal_first(const struct mesh *mesh); /* oldest ordinal that has a slot */
+const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token);
+size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count);
+bool mesh_slot_contains(const struct mesh_slot *slot, uint16_t rank, const struct mesh_range *range); /* blocks of that rank */
+void mesh_slot_mark(struct mesh_slot *slot, const struct mesh_range *range);
+void mesh_slot_copy_out(const struct mesh_slot *slot, const struct mesh_range *range, uint8_t *out);
+void mesh_slot_copy_in(struct mesh_slot *slot, const struct mesh_range *range, const uint8_t *data, size_t data_stride);
+void mesh_gather_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks);
+void mesh_gather_release(struct mesh *mesh); /* free what is consumed here and held by its readers */
+struct mesh_pace *mesh_pace_of(struct mesh *mesh, const struct mesh_slot *slot, uint16_t rank);
+void mesh_pace_add(struct mesh_pace *pace, uint64_t sample_ns);
+
+/* ---- sender.c ---- */
+bool mesh_sender_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);
+bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *range);
+void mesh_sender_forget(struct mesh *mesh, struct mesh_slot *slot); /* the gather is freed */
+void mesh_sender_init(struct mesh *mesh);
+
+/* ---- receiver.c ---- */
+int mesh_receiver_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+
+/* ---- nak.c ---- */
+void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot); /* base_ns is set: when is what late? */
+void mesh_nak_opened(struct mesh *mesh, struct mesh_slot *slot); /* ask at once what came too early */
+void mesh_nak_gap(struct mesh *mesh, struct mesh_peer *peer);    /* numbers of the peer are lost */
+void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks, bool is_resend);
+void mesh_nak_tick(struct mesh *mesh);
+bool mesh_nak_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_not_yet_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+int mesh_nak_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+int mesh_not_yet_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+
+/* ---- window.c ---- */
+bool mesh_window_has(const struct mesh_window *window, uint64_t number);
+void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uint64_t number);
+void mesh_window_reset(struct mesh_peer *peer);
+void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer);
+
+/* ---- credit.c ---- */
+uint32_t mesh_credit_cost(size_t datagram_bytes);
+uint32_t mesh_credit_grant(const struct mesh_config *config);
+uint32_t mesh_credit_datagram_max(uint32_t window_bytes); /* largest datagram of which several fit */
+uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer);
+bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
+void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost); /* for peer->number */
+void mesh_credit_spend_all(struct mesh *mesh, uint32_t cost);                     /* for number_all */
+void mesh_credit_consume(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
+int mesh_credit_check(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer);
+void mesh_credit_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer);
+int mesh_status_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+void mesh_status_advanced(struct mesh *mesh); /* through has advanced: tell it soon */
+void mesh_status_tick(struct mesh *mesh);
+
+/* ---- hello.c ---- */
+void mesh_hello_start(struct mesh *mesh, struct mesh_peer *peer);
+void mesh_hello_tick(struct mesh *mesh, struct mesh_peer *peer);
+bool mesh_hello_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_hello_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_refuse_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+void mesh_hello_refuse(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse); /* it does not fit */
+int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+
+/* ---- reason.c ---- */
+void mesh_reason_write(char out[MESH_REASON_BYTES], uint16_t rank, bool is_theirs, const struct mesh_refuse *refuse);
+
+/* ---- peer.c ---- */
+void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer);
+void mesh_peer_tick(struct mesh *mesh, struct mesh_peer *peer);
+bool mesh_ping_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_pong_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+void mesh_ping_all_write(struct mesh *mesh, struct mesh_packet *packet);
+void mesh_ping_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+int mesh_pong_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_solicit_sent(struct mesh *mesh);
+void mesh_solicit_tick(struct mesh *mesh);
+uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer); /* how long an answer may take */
+
+/* ---- probe.c ---- */
+void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer);
+void mesh_probe_tick(struct mesh *mesh, struct mesh_peer *peer);
+bool mesh_probe_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_probe_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+void mesh_probe_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer);
+void mesh_probe_on_progress(struct mesh_peer *peer);
+
+/* ---- channel.c ---- */
+void mesh_channel_init(struct mesh_channel *channel);
+void mesh_channel_tick(struct mesh *mesh, struct mesh_peer *peer);
+bool mesh_channel_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_channel_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+int mesh_channel_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_channel_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+int mesh_channel_ack_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_channel_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+bool mesh_channel_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_event *event);
+
+#endif

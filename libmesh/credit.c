@@ -1,0 +1,167 @@
+/* Credit: how much may be on its way to a peer, so that bursts never overflow its socket buffer.
+ *
+ * The kernel charges a datagram to the receive buffer by the memory it occupies (skb->truesize), not by its length: the data with 448 bytes
+ * of headroom and shared info is rounded up to a power of two by the allocator, and the skb itself takes 256. A receiver divides its buffer
+ * by that account among its peers. In flight is what was sent beyond the highest numbers the peer is known to have seen: a lower number is
+ * in the buffer no longer, whether it came or was lost. Small control messages and answers to NAKs are exempt and live in a reserve of
+ * an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair releases credit. */
+#include "core.h"
+
+#include <assert.h>
+
+enum {
+    SKB_OVERHEAD_BYTES = 448,
+    SKB_BYTES = 256,
+    WINDOW_BYTES_MIN = 2 * (2048 + SKB_BYTES), /* two datagrams of 1200 bytes, however many peers there are */
+    IDLE_NS = 1000000
+};
+
+uint32_t mesh_credit_cost(size_t datagram_bytes)
+{
+    uint32_t cost = 512;
+
+    assert(datagram_bytes <= UINT16_MAX);
+    while (cost < datagram_bytes + SKB_OVERHEAD_BYTES)
+        cost *= 2;
+    return cost + SKB_BYTES;
+}
+
+uint32_t mesh_credit_grant(const struct mesh_config *config)
+{
+    uint64_t peers = config->rank_count > 1 ? config->rank_count - 1u : 1;
+    uint64_t window = (config->receive_buffer_bytes - config->receive_buffer_bytes / 8) / peers;
+
+    if (window < WINDOW_BYTES_MIN)
+        return WINDOW_BYTES_MIN;
+    return window < INT32_MAX ? (uint32_t)window : INT32_MAX;
+}
+
+uint32_t mesh_credit_datagram_max(uint32_t window_bytes)
+{
+    uint32_t cost = 2048;
+
+    while (cost * 2 + SKB_BYTES <= window_bytes / 4 && cost < 65536)
+        cost *= 2;
+    return cost - SKB_OVERHEAD_BYTES;
+}
+
+static uint64_t beyond(const uint64_t *log, uint64_t sent, uint64_t number, uint64_t reported)
+{
+    if (number - reported >= MESH_SENT_LOG)
+        return UINT32_MAX; /* the log is too short to tell: wait for a report */
+    return sent - log[reported % MESH_SENT_LOG];
+}
+
+uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer)
+{
+    return beyond(peer->cost_log, peer->cost_sent, peer->number, peer->reported[0]) +
+           beyond(mesh->cost_log_all, mesh->cost_sent_all, mesh->number_all, peer->reported[1]);
+}
+
+bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes)
+{
+    uint64_t in_flight = mesh_credit_in_flight(mesh, peer);
+    bool is_allowed = !in_flight || in_flight + mesh_credit_cost(datagram_bytes) <= peer->window_bytes;
+
+    if (!is_allowed && !peer->waits)
+        peer->stats.credit_waits++;
+    peer->waits = !is_allowed;
+    return is_allowed;
+}
+
+void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost)
+{
+    peer->cost_sent += cost;
+    peer->cost_log[peer->number % MESH_SENT_LOG] = peer->cost_sent;
+    if (cost)
+        mesh_solicit_sent(mesh);
+}
+
+void mesh_credit_spend_all(struct mesh *mesh, uint32_t cost)
+{
+    mesh->cost_sent_all += cost;
+    mesh->cost_log_all[mesh->number_all % MESH_SENT_LOG] = mesh->cost_sent_all;
+    if (cost)
+        mesh_solicit_sent(mesh);
+}
+
+void mesh_credit_consume(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes)
+{
+    peer->consumed_bytes += mesh_credit_cost(datagram_bytes);
+    if (peer->consumed_bytes > mesh->grant_bytes / 4)
+        mesh_pend(mesh, peer, MESH_PENDING_STATUS);
+}
+
+int mesh_credit_check(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer)
+{
+    return seen_all <= mesh->number_all && seen_peer <= peer->number ? 0 : MESH_ERANGE;
+}
+
+void mesh_credit_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer)
+{
+    assert(mesh_credit_check(mesh, peer, seen_all, seen_peer) == 0);
+    if (seen_peer > peer->reported[0])
+        peer->reported[0] = seen_peer;
+    if (seen_all > peer->reported[1])
+        peer->reported[1] = seen_all;
+}
+
+/* ---- STATUS ---- */
+
+int mesh_status_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    return mesh_credit_check(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
+}
+
+void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    mesh_credit_report(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
+    peer->window_bytes = message->as.status.window_bytes;
+}
+
+bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    struct mesh_status *status = &packet->message.as.status;
+
+    status->seen_all = peer->seen[1].highest;
+    status->seen_peer = peer->seen[0].highest;
+    status->window_bytes = mesh->grant_bytes;
+    peer->consumed_bytes = 0;
+    packet->message.header.type = MESH_TYPE_STATUS;
+    mesh_write_peer(mesh, peer, packet, true);
+    return true;
+}
+
+static bool must_be_told(const struct mesh *mesh, const struct mesh_peer *peer)
+{
+    return peer->state == MESH_PEER_UP && peer->told_through < mesh->through;
+}
+
+/* Usually the next tile tells it. A rank without rows says it after two gathers, so that nobody ahead has to wait. */
+void mesh_status_advanced(struct mesh *mesh)
+{
+    uint64_t before = mesh->held >= 2 ? mesh->ends[(mesh->held - 2) % (2 * MESH_GATHERS_OPEN_MAX)] : 0;
+
+    for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
+        struct mesh_peer *peer = &mesh->peers[rank];
+
+        if (must_be_told(mesh, peer) && peer->told_through < before)
+            mesh_pend(mesh, peer, MESH_PENDING_STATUS);
+    }
+    mesh->status_at_ns = mesh->now_ns + IDLE_NS;
+    mesh_arm(mesh, mesh->status_at_ns);
+}
+
+void mesh_status_tick(struct mesh *mesh)
+{
+    if (!mesh->status_at_ns)
+        return;
+    if (mesh->now_ns < mesh->status_at_ns) {
+        mesh_arm(mesh, mesh->status_at_ns);
+        return;
+    }
+    mesh->status_at_ns = 0;
+    for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++)
+        if (must_be_told(mesh, &mesh->peers[rank]))
+            mesh_pend(mesh, &mesh->peers[rank], MESH_PENDING_STATUS);
+}

@@ -1,0 +1,227 @@
+/* The handshake. Each rank asks each other rank with HELLO until a HELLO_ACK comes that echoes its nonce; then that peer is up.
+ *
+ * What a hello says must fit: ranks, phases, model, configuration, and the process must be the one it was. What does not fit is answered with
+ * REFUSE, so both sides can tell their users. A refused peer is asked again now and then, since its process may be started anew. */
+#include "core.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { DELAY_NS = 5000000, DELAY_NS_MAX = 200000000, REFUSED_DELAY_NS = 1000000000 };
+
+/* Mixes bits (the finaliser of splitmix64, S. Vigna). */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static uint64_t first8(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* Unpredictable as far as the incarnation is. */
+static uint64_t make_nonce(const struct mesh *mesh, const struct mesh_peer *peer)
+{
+    uint64_t nonce = mix(first8(mesh->config.incarnation) + mix(first8(mesh->config.incarnation + 8) + mix(mesh->now_ns) + peer->rank));
+
+    return nonce ? nonce : 1;
+}
+
+void mesh_hello_start(struct mesh *mesh, struct mesh_peer *peer)
+{
+    peer->state = MESH_PEER_ASKED;
+    peer->nonce = make_nonce(mesh, peer);
+    peer->hello_at_ns = mesh->now_ns;
+    peer->hello_delay_ns = DELAY_NS;
+    mesh_arm(mesh, peer->hello_at_ns);
+}
+
+void mesh_hello_tick(struct mesh *mesh, struct mesh_peer *peer)
+{
+    if (!peer->has_addr || peer->state == MESH_PEER_UP || peer->state == MESH_PEER_GONE)
+        return;
+    if (mesh->now_ns >= peer->hello_at_ns) {
+        mesh_pend(mesh, peer, MESH_PENDING_HELLO);
+        peer->hello_at_ns = mesh->now_ns + peer->hello_delay_ns;
+        if (peer->state == MESH_PEER_REFUSED)
+            peer->hello_delay_ns = REFUSED_DELAY_NS;
+        else
+            peer->hello_delay_ns = peer->hello_delay_ns * 2 < DELAY_NS_MAX ? peer->hello_delay_ns * 2 : DELAY_NS_MAX;
+    }
+    mesh_arm(mesh, peer->hello_at_ns);
+}
+
+static void fill(const struct mesh *mesh, const struct mesh_peer *peer, struct mesh_hello *hello)
+{
+    const struct mesh_config *config = &mesh->config;
+
+    hello->features = 0;
+    hello->rank_count = config->rank_count;
+    hello->phase_count = config->phase_count;
+    hello->datagram_bytes = config->datagram_bytes_max;
+    hello->window_bytes = mesh->grant_bytes;
+    hello->nonce = peer->nonce;
+    hello->echo = peer->echo;
+    memcpy(hello->incarnation, config->incarnation, sizeof hello->incarnation);
+    memcpy(hello->fingerprint, config->fingerprint, sizeof hello->fingerprint);
+    memcpy(hello->configuration, config->configuration, sizeof hello->configuration);
+}
+
+_Static_assert(sizeof(struct mesh_hello) == sizeof(struct mesh_hello_ack), "one list of fields for both");
+
+bool mesh_hello_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    packet->message.header.type = MESH_TYPE_HELLO;
+    fill(mesh, peer, &packet->message.as.hello);
+    mesh_write_peer(mesh, peer, packet, true);
+    return true;
+}
+
+bool mesh_hello_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    packet->message.header.type = MESH_TYPE_HELLO_ACK;
+    fill(mesh, peer, &packet->message.as.hello);
+    mesh_write_peer(mesh, peer, packet, true);
+    return true;
+}
+
+bool mesh_refuse_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    packet->message.header.type = MESH_TYPE_REFUSE;
+    packet->message.as.refuse = peer->refuse;
+    mesh_write_peer(mesh, peer, packet, true);
+    return true;
+}
+
+/* ---- refusing ---- */
+
+/* Tell the application once per reason. */
+static void report(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse, bool is_theirs)
+{
+    struct mesh_event event = {.type = MESH_EVENT_REFUSED, .rank = peer->rank};
+
+    if (peer->refused_reason == refuse->reason)
+        return;
+    peer->refused_reason = refuse->reason;
+    mesh->refusals[peer->rank].is_theirs = is_theirs;
+    mesh->refusals[peer->rank].refuse = *refuse;
+    if (mesh->event_count < MESH_EVENT_QUEUE - 2 * MESH_GATHERS_OPEN_MAX)
+        mesh_event_push(mesh, &event);
+}
+
+void mesh_hello_refuse(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse)
+{
+    peer->refuse = *refuse;
+    mesh_pend(mesh, peer, MESH_PENDING_REFUSE);
+    report(mesh, peer, refuse, false);
+    if (peer->state == MESH_PEER_ASKED)
+        peer->state = MESH_PEER_REFUSED;
+}
+
+static uint16_t compare(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_hello *hello, uint64_t *found,
+                        uint64_t *expected)
+{
+    const struct mesh_config *config = &mesh->config;
+
+    *found = hello->rank_count;
+    *expected = config->rank_count;
+    if (*found != *expected)
+        return MESH_REFUSE_RANK_COUNT;
+    *found = hello->phase_count;
+    *expected = config->phase_count;
+    if (*found != *expected)
+        return MESH_REFUSE_PHASE_COUNT;
+    *found = first8(hello->fingerprint);
+    *expected = first8(config->fingerprint);
+    if (memcmp(hello->fingerprint, config->fingerprint, sizeof hello->fingerprint) != 0)
+        return MESH_REFUSE_FINGERPRINT;
+    *found = first8(hello->configuration);
+    *expected = first8(config->configuration);
+    if (memcmp(hello->configuration, config->configuration, sizeof hello->configuration) != 0)
+        return MESH_REFUSE_CONFIGURATION;
+    *found = first8(hello->incarnation);
+    *expected = first8(peer->incarnation);
+    if (peer->state == MESH_PEER_UP && memcmp(hello->incarnation, peer->incarnation, sizeof hello->incarnation) != 0)
+        return MESH_REFUSE_INCARNATION;
+    return 0;
+}
+
+/* ---- receiving ---- */
+
+static void come_up(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_hello *hello)
+{
+    struct mesh_event event = {.type = MESH_EVENT_UP, .rank = peer->rank};
+
+    peer->state = MESH_PEER_UP;
+    peer->refused_reason = 0;
+    peer->window_bytes = hello->window_bytes;
+    peer->datagram_bytes_max = hello->datagram_bytes;
+    mesh_event_push(mesh, &event);
+    mesh_peer_up(mesh, peer);
+}
+
+/* A hello that fits. */
+static void accept(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    const struct mesh_hello *hello = &message->as.hello;
+
+    if (memcmp(peer->incarnation, hello->incarnation, sizeof peer->incarnation) != 0) {
+        memcpy(peer->incarnation, hello->incarnation, sizeof peer->incarnation);
+        mesh_window_reset(peer);
+    }
+    if (!mesh_window_has(&peer->seen[0], message->header.number))
+        mesh_window_add(mesh, peer, false, message->header.number);
+    peer->echo = hello->nonce;
+    if (message->header.type == MESH_TYPE_HELLO) {
+        mesh_pend(mesh, peer, MESH_PENDING_HELLO_ACK);
+        if (peer->state != MESH_PEER_UP && hello->echo != peer->nonce)
+            mesh_pend(mesh, peer, MESH_PENDING_HELLO); /* it is there now: do not wait for the next repetition */
+    }
+    if (peer->state != MESH_PEER_UP && hello->echo == peer->nonce)
+        come_up(mesh, peer, hello);
+}
+
+int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    const struct mesh_hello *hello = &message->as.hello;
+    struct mesh_refuse refuse = {.nonce = hello->nonce};
+
+    if (peer->state == MESH_PEER_GONE)
+        return MESH_ESTATE;
+    if (!message->header.number)
+        return MESH_ERANGE;
+    refuse.reason = compare(mesh, peer, hello, &refuse.found, &refuse.expected);
+    if (refuse.reason) {
+        if (message->header.type == MESH_TYPE_HELLO)
+            mesh_hello_refuse(mesh, peer, &refuse);
+        return MESH_EREFUSED;
+    }
+    if (message->header.type == MESH_TYPE_HELLO_ACK && hello->echo != peer->nonce)
+        return MESH_ESTATE; /* the answer to another process */
+    peer->stats.datagrams_received++;
+    accept(mesh, peer, message);
+    return 0;
+}
+
+int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    const struct mesh_refuse *refuse = &message->as.refuse;
+    bool is_early = refuse->reason == MESH_REFUSE_VERSION || refuse->reason == MESH_REFUSE_EPOCH || refuse->reason == MESH_REFUSE_STRANGER;
+
+    /* Fresh: it names our nonce, or, where the refusing rank could not read that, a number we have sent. */
+    if (is_early ? refuse->nonce > peer->number : refuse->nonce != peer->nonce)
+        return MESH_ESTATE;
+    if (peer->state == MESH_PEER_GONE)
+        return MESH_ESTATE;
+    report(mesh, peer, refuse, true);
+    if (peer->state == MESH_PEER_ASKED)
+        peer->state = MESH_PEER_REFUSED;
+    return 0;
+}

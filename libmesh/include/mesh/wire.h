@@ -1,0 +1,273 @@
+/* The wire schema: every message and field of the protocol, declared once.
+ *
+ * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, padding or nothing). From the lists
+ * below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables, the codec, the
+ * range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on the wire.
+ *
+ *      0                   1                   2                   3
+ *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ *     +-------------------------------+---------------+---------------+
+ *   0 |             magic             |    version    |     type      |
+ *     +-------------------------------+---------------+---------------+
+ *   4 |             flags             |              src              |
+ *     +-------------------------------+-------------------------------+
+ *   8 |              dst              |          have_phase           |
+ *     +-------------------------------+-------------------------------+
+ *  12 |                             epoch                             |
+ *     +---------------------------------------------------------------+
+ *  16 |                            number                             |
+ *     |                                                               |
+ *     +---------------------------------------------------------------+
+ *  24 |                           have_step                           |
+ *     |                                                               |
+ *     +---------------------------------------------------------------+
+ *  32 |                            sent_ns                            |
+ *     |                                                               |
+ *     +---------------------------------------------------------------+
+ *  40 |                              tag                              |
+ *     |                          (16 bytes)                           |
+ *     +---------------------------------------------------------------+
+ *  56   message fields, then the tail
+ */
+#ifndef MESH_WIRE_H
+#define MESH_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/err.h"
+
+#define MESH_WIRE_MAGIC   0x6d44u /* bytes "Dm" */
+#define MESH_WIRE_VERSION 1u
+#define MESH_STEP_MAX     ((UINT64_C(1) << 40) - 1)
+#define MESH_STEP_NONE    UINT64_MAX /* have_step: nothing is complete yet */
+#define MESH_DST_ALL      UINT16_MAX /* dst: the same bytes to every other rank */
+
+enum {
+    MESH_FLAG_ALL = 1,    /* number is of the space that counts datagrams to everybody; without it, of the space for this peer */
+    MESH_FLAG_RESEND = 2, /* the data was sent before */
+    MESH_FLAGS_KNOWN = 3
+};
+
+enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
+enum { MESH_NAK_RANGES_MAX = 64 };
+
+enum mesh_refuse_reason {
+    MESH_REFUSE_VERSION = 1,   /* found and expected: protocol versions */
+    MESH_REFUSE_EPOCH,         /* epochs */
+    MESH_REFUSE_RANK_COUNT,    /* numbers of ranks */
+    MESH_REFUSE_PHASE_COUNT,   /* phases per step */
+    MESH_REFUSE_FINGERPRINT,   /* first 8 bytes of the models' fingerprints */
+    MESH_REFUSE_CONFIGURATION, /* first 8 bytes of the configurations' hashes */
+    MESH_REFUSE_INCARNATION,   /* first 8 bytes of the processes' incarnations: it restarted within an epoch */
+    MESH_REFUSE_STRANGER       /* found: the sender's rank; its address is not a member's */
+};
+
+/* clang-format off */
+/*    name             type  min                  max                        unit       meaning */
+#define MESH_HEADER_FIELDS(F) \
+    F(magic,           u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,           "",        "a datagram of this protocol: the bytes \"Dm\"") \
+    F(version,         u8,   1,                   UINT8_MAX,                 "",        "protocol version; the first 16 bytes of the header never change their layout") \
+    F(type,            u8,   1,                   UINT8_MAX,                 "",        "which message follows") \
+    F(flags,           u16,  0,                   MESH_FLAGS_KNOWN,          "bits",    "1: number space of datagrams to everybody; 2: resend") \
+    F(src,             u16,  0,                   UINT16_MAX - 1,            "rank",    "sender") \
+    F(dst,             u16,  0,                   UINT16_MAX,                "rank",    "receiver; 65535: every other rank") \
+    F(have_phase,      u16,  0,                   UINT16_MAX - 1,            "phase",   "have_through, with have_step") \
+    F(epoch,           u32,  0,                   UINT32_MAX,                "",        "membership that rank numbers refer to") \
+    F(number,          u64,  0,                   UINT64_MAX - 1,            "",        "counts from 1 in its space, gapless; 0: to a stranger") \
+    F(have_step,       u64,  0,                   UINT64_MAX,                "step",    "the sender holds all it reads of every gather up to (have_step, have_phase); all ones: of none") \
+    F(sent_ns,         u64,  0,                   UINT64_MAX,                "ns",      "sender's clock when it sent") \
+    F(tag,             b16,  0,                   0,                         "",        "reserved for authentication; zero")
+
+#define MESH_HELLO_FIELDS(F) \
+    F(features,        u32,  0,                   UINT32_MAX,                "bits",    "optional parts the sender knows; the intersection is used; none are defined") \
+    F(rank_count,      u16,  1,                   64,                        "ranks",   "members of the epoch") \
+    F(phase_count,     u16,  1,                   UINT16_MAX - 1,            "phases",  "gathers per step") \
+    F(datagram_bytes,  u32,  1200,                65535,                     "bytes",   "largest datagram the sender can handle") \
+    F(window_bytes,    u32,  1,                   UINT32_MAX,                "bytes",   "credit granted, by the kernel's accounting") \
+    F(nonce,           u64,  1,                   UINT64_MAX,                "",        "fresh for this handshake of the sender") \
+    F(echo,            u64,  0,                   UINT64_MAX,                "",        "receiver's nonce as the sender last saw it; 0: not seen; proves freshness") \
+    F(incarnation,     b16,  0,                   UINT8_MAX,                 "",        "drawn by the sender's process at its start") \
+    F(fingerprint,     b32,  0,                   UINT8_MAX,                 "",        "of the model") \
+    F(configuration,   b32,  0,                   UINT8_MAX,                 "",        "hash of everything else that must be equal")
+
+#define MESH_REFUSE_FIELDS(F) \
+    F(reason,          u16,  MESH_REFUSE_VERSION, MESH_REFUSE_STRANGER,      "",        "1 version, 2 epoch, 3 rank_count, 4 phase_count, 5 fingerprint, 6 configuration, 7 incarnation, 8 stranger") \
+    F(nonce,           u64,  1,                   UINT64_MAX,                "",        "of the refused hello") \
+    F(found,           u64,  0,                   UINT64_MAX,                "",        "what the hello said; the first 8 bytes of longer values") \
+    F(expected,        u64,  0,                   UINT64_MAX,                "",        "what the refusing rank has")
+
+#define MESH_TILE_FIELDS(F) \
+    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
+    F(ready_ns,        u64,  0,                   UINT64_MAX,                "ns",      "sender's clock when the data was published") \
+    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
+    F(token_first,     u16,  0,                   UINT16_MAX - 1,            "token",   "first token of the step") \
+    F(token_count,     u16,  1,                   UINT16_MAX,                "tokens",  "tokens in a row; the data is ordered by token, then block") \
+    F(block_first,     u16,  0,                   UINT16_MAX - 1,            "block",   "first block of each of these tokens") \
+    F(block_count,     u16,  1,                   UINT16_MAX,                "blocks",  "blocks in a row")
+
+#define MESH_NAK_FIELDS(F) \
+    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
+    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
+    F(range_count,     u16,  1,                   MESH_NAK_RANGES_MAX,       "ranges",  "missing ranges that follow")
+
+#define MESH_RANGE_FIELDS(F) \
+    F(token_first,     u16,  0,                   UINT16_MAX - 1,            "token",   "first token of the range") \
+    F(token_count,     u16,  1,                   UINT16_MAX,                "tokens",  "tokens in a row") \
+    F(block_first,     u16,  0,                   UINT16_MAX - 1,            "block",   "first block of each of these tokens") \
+    F(block_count,     u16,  1,                   UINT16_MAX,                "blocks",  "blocks in a row")
+
+#define MESH_NOT_YET_FIELDS(F) \
+    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
+    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
+    F(expected_ns,     u64,  0,                   UINT64_C(1) << 40,         "ns",      "from now until it should be computed; 0: unknown")
+
+#define MESH_STATUS_FIELDS(F) \
+    F(seen_all,        u64,  0,                   UINT64_MAX - 1,            "",        "highest number seen from the receiver in the space to everybody") \
+    F(seen_peer,       u64,  0,                   UINT64_MAX - 1,            "",        "highest number seen from the receiver in the space to this peer") \
+    F(window_bytes,    u32,  1,                   UINT32_MAX,                "bytes",   "credit granted beyond these numbers")
+
+#define MESH_RECORD_FIELDS(F) \
+    F(sequence,        u64,  1,                   UINT64_MAX - 1,            "",        "of the fragment, from 1, gapless") \
+    F(next,            u64,  1,                   UINT64_MAX,                "",        "fragment the sender expects next in the other direction") \
+    F(fragment,        u8,   0,                   3,                         "bits",    "1: first of its record; 2: last")
+
+#define MESH_RECORD_ACK_FIELDS(F) \
+    F(next,            u64,  1,                   UINT64_MAX,                "",        "fragment expected next: all before it are here") \
+    F(later,           u64,  0,                   UINT64_MAX,                "bits",    "bit i: fragment next + 1 + i is here too")
+
+#define MESH_PING_FIELDS(F) \
+    F(origin_ns,       u64,  0,                   UINT64_MAX,                "ns",      "sender's clock")
+
+#define MESH_PONG_FIELDS(F) \
+    F(origin_ns,       u64,  0,                   UINT64_MAX,                "ns",      "of the ping") \
+    F(received_ns,     u64,  0,                   UINT64_MAX,                "ns",      "clock of the answering rank when the ping came; sent_ns is when it answered") \
+    MESH_STATUS_FIELDS(F)
+
+#define MESH_PROBE_FIELDS(F) \
+    F(bytes,           u32,  1200,                65535,                     "bytes",   "size of the whole probe")
+
+#define MESH_PROBE_ACK_FIELDS(F) \
+    F(bytes,           u32,  1200,                65535,                     "bytes",   "size that arrived whole")
+
+#define MESH_GOODBYE_FIELDS(F) \
+    F(reason,          u16,  0,                   0,                         "",        "0: leaving")
+
+/*    number  NAME        struct      fields                   tail     meaning */
+#define MESH_MESSAGES(M) \
+    M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is; asks for a HELLO_ACK. Repeated until that comes.") \
+    M(2,      HELLO_ACK,  hello_ack,  MESH_HELLO_FIELDS,       NONE,    "Answer to a HELLO; echoes its nonce.") \
+    M(3,      REFUSE,     refuse,     MESH_REFUSE_FIELDS,      NONE,    "Answer to a HELLO that does not fit. Its layout never changes.") \
+    M(4,      TILE,       tile,       MESH_TILE_FIELDS,        DATA,    "Blocks of a gather. The data is token_count runs of block_count blocks.") \
+    M(5,      NAK,        nak,        MESH_NAK_FIELDS,         RANGES,  "Blocks of the receiver that are missing at the sender.") \
+    M(6,      NOT_YET,    not_yet,    MESH_NOT_YET_FIELDS,     NONE,    "Answer to a NAK: not computed yet.") \
+    M(7,      STATUS,     status,     MESH_STATUS_FIELDS,      NONE,    "What has been seen of the receiver's datagrams, and the credit beyond.") \
+    M(8,      RECORD,     record,     MESH_RECORD_FIELDS,      DATA,    "A fragment of a record of the reliable channel.") \
+    M(9,      RECORD_ACK, record_ack, MESH_RECORD_ACK_FIELDS,  NONE,    "Fragments that have arrived.") \
+    M(10,     PING,       ping,       MESH_PING_FIELDS,        NONE,    "Asks for a PONG.") \
+    M(11,     PONG,       pong,       MESH_PONG_FIELDS,        NONE,    "Answer to a PING; the times give RTT and clock offset. Also a STATUS.") \
+    M(12,     PROBE,      probe,      MESH_PROBE_FIELDS,       PADDING, "Padded to a size the path has not carried yet.") \
+    M(13,     PROBE_ACK,  probe_ack,  MESH_PROBE_ACK_FIELDS,   NONE,    "Answer to a PROBE.") \
+    M(14,     GOODBYE,    goodbye,    MESH_GOODBYE_FIELDS,     NONE,    "The sender leaves; sent three times.")
+
+/* ---- what comes from the lists ---- */
+
+#define MESH_WIRE_MEMBER_u8(name)  uint8_t name;
+#define MESH_WIRE_MEMBER_u16(name) uint16_t name;
+#define MESH_WIRE_MEMBER_u32(name) uint32_t name;
+#define MESH_WIRE_MEMBER_u64(name) uint64_t name;
+#define MESH_WIRE_MEMBER_b16(name) uint8_t name[16];
+#define MESH_WIRE_MEMBER_b32(name) uint8_t name[32];
+#define MESH_WIRE_MEMBER(name, type, min, max, unit, meaning) MESH_WIRE_MEMBER_##type(name)
+#define MESH_WIRE_BYTES(name, type, min, max, unit, meaning) uint8_t name[MESH_WIRE_SIZE_##type];
+
+enum {
+    MESH_WIRE_SIZE_u8 = 1, MESH_WIRE_SIZE_u16 = 2, MESH_WIRE_SIZE_u32 = 4, MESH_WIRE_SIZE_u64 = 8,
+    MESH_WIRE_SIZE_b16 = 16, MESH_WIRE_SIZE_b32 = 32
+};
+
+struct mesh_header { MESH_HEADER_FIELDS(MESH_WIRE_MEMBER) };
+struct mesh_header_bytes { MESH_HEADER_FIELDS(MESH_WIRE_BYTES) };
+struct mesh_range { MESH_RANGE_FIELDS(MESH_WIRE_MEMBER) };
+struct mesh_range_bytes { MESH_RANGE_FIELDS(MESH_WIRE_BYTES) };
+
+#define MESH_WIRE_STRUCTS(number, NAME, name, FIELDS, tail, meaning) \
+    struct mesh_##name { FIELDS(MESH_WIRE_MEMBER) }; \
+    struct mesh_##name##_bytes { FIELDS(MESH_WIRE_BYTES) };
+MESH_MESSAGES(MESH_WIRE_STRUCTS)
+
+#define MESH_WIRE_TYPE(number, NAME, name, FIELDS, tail, meaning) MESH_TYPE_##NAME = number,
+enum mesh_type { MESH_MESSAGES(MESH_WIRE_TYPE) MESH_TYPE_COUNT };
+#define MESH_WIRE_UNION(number, NAME, name, FIELDS, tail, meaning) struct mesh_##name name;
+/* clang-format on */
+
+enum {
+    MESH_HEADER_BYTES = sizeof(struct mesh_header_bytes),
+    MESH_TILE_OVERHEAD_BYTES = sizeof(struct mesh_header_bytes) + sizeof(struct mesh_tile_bytes),
+    MESH_RECORD_OVERHEAD_BYTES = sizeof(struct mesh_header_bytes) + sizeof(struct mesh_record_bytes)
+};
+
+/* A decoded datagram. Valid for the type in header.type only. */
+struct mesh_message {
+    struct mesh_header header;
+    union {
+        MESH_MESSAGES(MESH_WIRE_UNION)
+    } as;
+    const uint8_t *data; /* TILE, RECORD: borrowed from the packet, or NULL to leave the bytes to the caller of encode */
+    size_t data_bytes;
+    struct mesh_range ranges[MESH_NAK_RANGES_MAX]; /* NAK: as.nak.range_count of them */
+};
+
+enum mesh_wire_tail { MESH_TAIL_NONE, MESH_TAIL_DATA, MESH_TAIL_RANGES, MESH_TAIL_PADDING };
+enum mesh_wire_type { MESH_WIRE_u8, MESH_WIRE_u16, MESH_WIRE_u32, MESH_WIRE_u64, MESH_WIRE_b16, MESH_WIRE_b32 };
+
+/* One field: where it is on the wire (from the start of its part) and in the decoded struct, and what it may be. */
+struct mesh_wire_field {
+    const char *name;
+    enum mesh_wire_type type;
+    uint16_t size, wire_offset, struct_offset;
+    uint64_t min, max; /* of integers; of every byte of byte strings */
+    const char *unit, *meaning;
+};
+
+struct mesh_wire_part {
+    const char *name, *meaning;
+    const struct mesh_wire_field *fields;
+    uint16_t field_count;
+    uint16_t wire_bytes;
+    uint8_t number;
+    enum mesh_wire_tail tail;
+};
+
+extern const struct mesh_wire_part mesh_wire_header, mesh_wire_range;
+
+/* The message of a type; NULL when there is none. */
+const struct mesh_wire_part *mesh_wire_message(unsigned type);
+
+/* The value of an integer field of a decoded struct. */
+uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded);
+
+/* Decode the header alone; of another protocol version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol, or no such
+ * message), MESH_ERANGE. */
+int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_header *header);
+
+/* Decode the fields and tail behind an already decoded message->header. MESH_ETRUNCATED: not the exact size; MESH_ERANGE. */
+int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_message *message);
+
+/* Both. MESH_EVERSION: another version. On error *message holds nothing of meaning. */
+int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *message);
+
+/* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only its
+ * room is left; PROBE is padded with zeros to probe.bytes. */
+size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, size_t capacity);
+
+/* ---- text (wire_text.c; the only part that uses stdio) ---- */
+
+/* One line without newline, e.g. "1>all TILE #17 have 3.2 step 4 phase 0 ...". Like snprintf: returns the length it needs. */
+size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity);
+
+/* The tables of docs/PROTOCOL.md in Markdown. Like snprintf. */
+size_t mesh_wire_write_protocol(char *out, size_t capacity);
+
+#endif

@@ -1,0 +1,333 @@
+/* Asking for what is missing, and answering.
+ *
+ * A peer is asked for blocks of a gather when later datagrams of it have come and the reorder delay has passed (gap), when they are later than
+ * usual, or when they came before the gather was opened. One question per peer and gather is outstanding; it is repeated with doubling delay
+ * until data comes, or put off by a "not computed yet". */
+#include "core.h"
+
+#include "bits.h"
+
+#include <assert.h>
+
+enum {
+    LATE_NS_MIN = 30000,
+    LATE_NS_UNKNOWN = 2000000, /* before there is any sample */
+    DELAY_NS_MAX = 10000000,
+    NOT_YET_NS_MIN = 200000,
+    NOT_YET_NS_MAX = 100000000
+};
+
+static void set_timer(struct mesh *mesh, struct mesh_owed *owed, uint64_t at_ns)
+{
+    owed->nak_at_ns = at_ns ? at_ns : 1;
+    mesh_arm(mesh, owed->nak_at_ns);
+}
+
+static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, uint16_t limit)
+{
+    struct mesh_owed *owed = &slot->owed[peer->rank];
+
+    assert(owed->missing);
+    owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : mesh_peer_patience_ns(peer);
+    if (owed->delay_ns > DELAY_NS_MAX)
+        owed->delay_ns = DELAY_NS_MAX;
+    owed->limit = limit;
+    owed->is_due = true;
+    owed->is_outstanding = true;
+    set_timer(mesh, owed, mesh->now_ns + owed->delay_ns);
+    mesh_pend(mesh, peer, MESH_PENDING_NAK);
+}
+
+/* ---- when to ask ---- */
+
+static uint64_t late_ns(const struct mesh_pace *pace)
+{
+    uint64_t margin_ns = 4 * (uint64_t)pace->deviation_ns;
+
+    if (!pace->mean_ns)
+        return LATE_NS_UNKNOWN;
+    return pace->mean_ns + (margin_ns > LATE_NS_MIN ? margin_ns : LATE_NS_MIN);
+}
+
+void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot)
+{
+    for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
+        struct mesh_owed *owed = &slot->owed[rank];
+
+        if (owed->missing && !owed->nak_at_ns)
+            set_timer(mesh, owed, slot->base_ns + late_ns(mesh_pace_of(mesh, slot, rank)));
+    }
+}
+
+void mesh_nak_opened(struct mesh *mesh, struct mesh_slot *slot)
+{
+    for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++)
+        if (slot->owed[rank].missing && mesh->peers[rank].early_end >= slot->end)
+            set_timer(mesh, &slot->owed[rank], mesh->now_ns);
+}
+
+/* What lies before something that has arrived should have arrived: all of earlier gathers, and the lower blocks of the latest. */
+void mesh_nak_gap(struct mesh *mesh, struct mesh_peer *peer)
+{
+    for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++) {
+        struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
+        struct mesh_owed *owed = &slot->owed[peer->rank];
+
+        if (!slot->is_open || !owed->missing || owed->is_outstanding || slot->end > peer->heard_end)
+            continue;
+        ask(mesh, slot, peer, slot->end < peer->heard_end ? slot->first[peer->rank + 1] : owed->high);
+    }
+}
+
+void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks, bool is_resend)
+{
+    struct mesh_owed *owed = &slot->owed[rank];
+
+    if (is_resend)
+        owed->was_resent = true;
+    if (owed->missing == blocks) {
+        owed->nak_at_ns = 0;
+        owed->is_due = owed->is_outstanding = false;
+        return;
+    }
+    if (!owed->is_outstanding || !is_resend)
+        return;
+    owed->asked -= blocks < owed->asked ? blocks : owed->asked;
+    owed->delay_ns = 0;
+    if (!owed->asked && !owed->is_due)
+        owed->is_outstanding = false;
+    set_timer(mesh, owed, mesh->now_ns + (owed->asked || !owed->is_truncated ? mesh_peer_patience_ns(&mesh->peers[rank]) : 0));
+}
+
+void mesh_nak_tick(struct mesh *mesh)
+{
+    for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++) {
+        struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
+
+        if (!slot->is_open || !slot->missing)
+            continue;
+        for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
+            struct mesh_owed *owed = &slot->owed[rank];
+
+            if (!owed->nak_at_ns)
+                continue;
+            if (mesh->now_ns < owed->nak_at_ns || mesh->peers[rank].state == MESH_PEER_ASKED)
+                mesh_arm(mesh, owed->nak_at_ns > mesh->now_ns ? owed->nak_at_ns : mesh->now_ns + LATE_NS_UNKNOWN);
+            else if (mesh->peers[rank].state == MESH_PEER_UP)
+                ask(mesh, slot, &mesh->peers[rank], slot->first[rank + 1]);
+        }
+    }
+}
+
+/* ---- asking ---- */
+
+/* Add a run of missing blocks: to a range that ends in the row above, or as a new one. False when there is no room. */
+static bool add_run(struct mesh_message *message, unsigned token, unsigned block_first, unsigned block_count)
+{
+    struct mesh_range *ranges = message->ranges;
+    unsigned count = message->as.nak.range_count;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (ranges[i].block_first == block_first && ranges[i].block_count == block_count &&
+            (unsigned)ranges[i].token_first + ranges[i].token_count == token) {
+            ranges[i].token_count++;
+            return true;
+        }
+    }
+    if (count == MESH_NAK_RANGES_MAX)
+        return false;
+    ranges[count] = (struct mesh_range){(uint16_t)token, 1, (uint16_t)block_first, (uint16_t)block_count};
+    message->as.nak.range_count++;
+    return true;
+}
+
+/* The peer's missing blocks below limit as rectangles, no more than its credit would let it answer with at once. */
+static void collect(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, struct mesh_message *message)
+{
+    const unsigned limit = slot->owed[peer->rank].limit;
+    uint32_t left = mesh->grant_bytes / 4 / slot->gather.block_bytes + 1;
+
+    message->as.nak.range_count = 0;
+    for (unsigned token = 0; token < slot->gather.token_count && left; token++) {
+        unsigned block = mesh_bits_find(mesh_slot_row(slot, token), slot->first[peer->rank], limit, false);
+
+        while (block < limit && left) {
+            unsigned end = mesh_bits_find(mesh_slot_row(slot, token), block, limit, true);
+            unsigned blocks = end - block < left ? end - block : left;
+
+            if (!add_run(message, token, block, blocks))
+                return;
+            left -= blocks;
+            block = mesh_bits_find(mesh_slot_row(slot, token), end, limit, false);
+        }
+    }
+}
+
+static uint32_t blocks_in(const struct mesh_message *message)
+{
+    uint32_t blocks = 0;
+
+    for (unsigned i = 0; i < message->as.nak.range_count; i++)
+        blocks += (uint32_t)message->ranges[i].token_count * message->ranges[i].block_count;
+    return blocks;
+}
+
+static struct mesh_slot *next_due(struct mesh *mesh, const struct mesh_peer *peer)
+{
+    for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++) {
+        struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
+
+        if (slot->is_open && slot->owed[peer->rank].is_due)
+            return slot;
+    }
+    return NULL;
+}
+
+bool mesh_nak_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    struct mesh_message *message = &packet->message;
+    struct mesh_slot *slot;
+
+    while ((slot = next_due(mesh, peer))) {
+        struct mesh_owed *owed = &slot->owed[peer->rank];
+
+        owed->is_due = false;
+        collect(mesh, slot, peer, message);
+        if (!message->as.nak.range_count) {
+            owed->is_outstanding = false; /* what was asked for has come in the meantime */
+            continue;
+        }
+        owed->asked = blocks_in(message);
+        owed->is_truncated = owed->asked < owed->missing;
+        message->header.type = MESH_TYPE_NAK;
+        message->as.nak.step = slot->gather.step;
+        message->as.nak.phase = slot->gather.phase;
+        peer->stats.naks_sent++;
+        mesh_pend(mesh, peer, MESH_PENDING_STATUS); /* a sender that waits for credit learns what is seen */
+        mesh_write_peer(mesh, peer, packet, true);
+        return true;
+    }
+    peer->pending &= ~(uint32_t)MESH_PENDING_NAK;
+    return false;
+}
+
+/* ---- answering ---- */
+
+int mesh_nak_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    const struct mesh_slot *slot;
+
+    if (message->as.nak.phase >= mesh->config.phase_count)
+        return MESH_ERANGE;
+    slot = mesh_slot_find((struct mesh *)mesh, mesh_end_of(mesh, message->as.nak.step, message->as.nak.phase));
+    if (!slot)
+        return 0;
+    if (!(slot->readers >> peer->rank & 1))
+        return MESH_ESTATE;
+    for (unsigned i = 0; i < message->as.nak.range_count; i++)
+        if (!mesh_slot_contains(slot, mesh->config.rank, &message->ranges[i]))
+            return MESH_ERANGE;
+    return 0;
+}
+
+static bool is_published(const struct mesh_slot *slot, const struct mesh_range *range)
+{
+    unsigned end = (unsigned)range->block_first + range->block_count;
+
+    for (unsigned i = 0; i < range->token_count; i++)
+        if (mesh_bits_find(mesh_slot_row(slot, range->token_first + i), range->block_first, end, false) < end)
+            return false;
+    return true;
+}
+
+/* Queue what is published of the range. False when something is not. */
+static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range)
+{
+    unsigned end = (unsigned)range->block_first + range->block_count;
+
+    if (is_published(slot, range)) {
+        mesh_sender_add_resend(mesh, peer, slot->end, range);
+        return true;
+    }
+    for (unsigned token = range->token_first; token < (unsigned)range->token_first + range->token_count; token++) {
+        unsigned first = range->block_first;
+
+        while ((first = mesh_bits_find(mesh_slot_row(slot, token), first, end, true)) < end) {
+            unsigned run_end = mesh_bits_find(mesh_slot_row(slot, token), first, end, false);
+            struct mesh_range run = {(uint16_t)token, 1, (uint16_t)first, (uint16_t)(run_end - first)};
+
+            mesh_sender_add_resend(mesh, peer, slot->end, &run);
+            first = run_end;
+        }
+    }
+    return false;
+}
+
+/* From now until own blocks of the gather are usually published; 0: unknown. */
+static uint64_t expected_ns(struct mesh *mesh, const struct mesh_slot *slot)
+{
+    const struct mesh_pace *pace = slot ? mesh_pace_of(mesh, slot, mesh->config.rank) : NULL;
+
+    if (!slot || !slot->base_ns || !pace->mean_ns || slot->base_ns + pace->mean_ns <= mesh->now_ns)
+        return 0;
+    return slot->base_ns + pace->mean_ns - mesh->now_ns;
+}
+
+void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    uint64_t end = mesh_end_of(mesh, message->as.nak.step, message->as.nak.phase);
+    struct mesh_slot *slot = mesh_slot_find(mesh, end);
+    bool is_all = true;
+
+    peer->stats.naks_received++;
+    if (!slot && end <= mesh->opened_end)
+        return; /* it is freed, so the peer has told that it has everything: an old question */
+    for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)
+        is_all &= answer(mesh, slot, peer, &message->ranges[i]);
+    if (slot && is_all) {
+        mesh_probe_on_nak(mesh, peer);
+        return;
+    }
+    peer->not_yet.step = message->as.nak.step;
+    peer->not_yet.phase = message->as.nak.phase;
+    peer->not_yet.expected_ns = expected_ns(mesh, slot);
+    mesh_pend(mesh, peer, MESH_PENDING_NOT_YET);
+}
+
+bool mesh_not_yet_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
+{
+    packet->message.header.type = MESH_TYPE_NOT_YET;
+    packet->message.as.not_yet = peer->not_yet;
+    peer->stats.not_yet_sent++;
+    mesh_write_peer(mesh, peer, packet, true);
+    return true;
+}
+
+int mesh_not_yet_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    (void)peer;
+    return message->as.not_yet.phase < mesh->config.phase_count ? 0 : MESH_ERANGE;
+}
+
+void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
+{
+    struct mesh_slot *slot = mesh_slot_find(mesh, mesh_end_of(mesh, message->as.not_yet.step, message->as.not_yet.phase));
+    uint64_t wait_ns = message->as.not_yet.expected_ns;
+    struct mesh_owed *owed;
+
+    peer->stats.not_yet_received++;
+    if (!slot || !slot->owed[peer->rank].missing)
+        return;
+    owed = &slot->owed[peer->rank];
+    /* Without an estimate the delay goes on doubling. */
+    if (!wait_ns)
+        wait_ns = owed->delay_ns;
+    else
+        owed->delay_ns = 0;
+    if (wait_ns < NOT_YET_NS_MIN)
+        wait_ns = NOT_YET_NS_MIN;
+    if (wait_ns > NOT_YET_NS_MAX)
+        wait_ns = NOT_YET_NS_MAX;
+    owed->is_outstanding = owed->is_due = false;
+    set_timer(mesh, owed, mesh->now_ns + wait_ns + mesh_peer_patience_ns(peer));
+}

@@ -1,0 +1,38 @@
+/* Words for error codes. */
+#include "mesh/err.h"
+
+const char *mesh_strerror(int err)
+{
+    switch (err) {
+    case MESH_OK:
+        return "ok";
+    case MESH_AGAIN:
+        return "queue or window full";
+    case MESH_EINVAL:
+        return "invalid argument or configuration";
+    case MESH_ETRUNCATED:
+        return "not the message's exact size";
+    case MESH_EVERSION:
+        return "another protocol version";
+    case MESH_ETYPE:
+        return "not a message of this protocol";
+    case MESH_ERANGE:
+        return "field outside its range";
+    case MESH_ESENDER:
+        return "sender is not a member";
+    case MESH_EEPOCH:
+        return "another epoch";
+    case MESH_EDUPLICATE:
+        return "number already seen";
+    case MESH_ESTATE:
+        return "not expected in this state";
+    case MESH_EREFUSED:
+        return "peer does not fit";
+    case MESH_ENOMEM:
+        return "out of memory";
+    case MESH_ESYSTEM:
+        return "system call failed";
+    default:
+        return "unknown error";
+    }
+}
