@@ -42,7 +42,8 @@ FLAGS_kernel_avx2 := -O3 -mavx2 -mfma -mf16c
 FLAGS_kernel_avx512 := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
 endif
 ifeq ($(ARCH),aarch64)
-FLAGS_kernel_neon := -O3 -march=armv8.2-a+dotprod
+FLAGS_kernel_neon := -O3
+FLAGS_kernel_neon_dot := -O3 -march=armv8.2-a+dotprod
 endif
 file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
@@ -113,7 +114,7 @@ $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/arith-digest: $(call obj,$(CROSS_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 

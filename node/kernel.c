@@ -16,10 +16,15 @@ static const struct kernel *const kernels[] = {
 #if defined(__x86_64__)
     &kernel_avx2,
     &kernel_avx512,
+#elif defined(__aarch64__)
+    &kernel_neon,
+    &kernel_neon_dot,
 #endif
 };
 #if defined(__x86_64__)
 static const char names[] = "scalar avx2 avx512";
+#elif defined(__aarch64__)
+static const char names[] = "scalar neon neon_dot";
 #else
 static const char names[] = "scalar";
 #endif

@@ -1,0 +1,180 @@
+/* The arithmetic as digests, one line each: of every tensor type's dot products and of every other function of struct kernel, over inputs
+ * made from a seed. Each kernel that this CPU supports must give the same bits; the lines are the same on every machine, so two machines are
+ * compared with cmp. Needs neither the test library nor any file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/hash.h"
+#include "tests/unit/dot_case.h"
+
+enum {
+    VALUES = 1 << 12,
+    OUT_STRIDE = DOT_CASE_ROWS,
+    HEADS = 3,
+    HEAD_DIM = 72, /* no multiple of 16 */
+    POSITIONS = 301
+};
+
+static struct dot_case a_case;
+static float out[DOT_CASE_TOKENS * OUT_STRIDE];
+static float a[VALUES], b[VALUES], result[VALUES];
+
+/* -2 to 2, or with `wide` over all magnitudes that stay finite when squared. */
+static void fill(float *values, size_t count, uint64_t seed, bool wide)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bits = hash_words3(seed, i, 0);
+        const uint32_t exponent = (uint32_t)(wide ? 64 + (bits >> 40) % 120 : 112 + (bits >> 40) % 16);
+        const uint32_t word = (uint32_t)(bits & 0x807fffffu) | exponent << 23;
+
+        memcpy(&values[i], &word, sizeof word);
+    }
+}
+
+static uint64_t digest_dot(const struct kernel *kernel, enum tensor_type type)
+{
+    static const size_t token_counts[] = {1, 3, 8, 13};
+    uint64_t digest = 0;
+
+    for (uint64_t i = 0; i < 4 * (uint64_t)DOT_FLAVOURS; i++) {
+        const size_t columns = tensor_type_info(type)->block_values == SLICE_COLUMNS ? SLICE_COLUMNS : SLICE_COLUMNS - 32 * (i % 3);
+
+        dot_case_make(&a_case, type, (enum dot_flavour)(i % DOT_FLAVOURS), DOT_CASE_ROWS, columns, token_counts[i / DOT_FLAVOURS], i);
+        fill(out, sizeof out / sizeof out[0], i, false);
+        dot_case_run(&a_case, kernel, out, OUT_STRIDE, i % 2 == 0);
+        digest = hash_bytes(digest, out, sizeof out);
+    }
+    return digest;
+}
+
+static uint64_t digest_quantise(const struct kernel *kernel, int wide)
+{
+    static uint8_t wire[VALUES / BLOCK_COLUMNS * BLOCK_WIRE_BYTES];
+
+    fill(a, VALUES, 1, wide != 0);
+    if (kernel->quantise(a, VALUES / BLOCK_COLUMNS, wire, BLOCK_WIRE_BYTES) != -1)
+        return 0;
+    return hash_bytes(0, wire, sizeof wire);
+}
+
+static uint64_t digest_sumsq(const struct kernel *kernel, int wide)
+{
+    fill(a, VALUES, 2, wide != 0);
+    for (size_t i = 0; i < VALUES / BLOCK_COLUMNS; i++)
+        result[i] = kernel->sumsq(a + i * BLOCK_COLUMNS);
+    return hash_bytes(0, result, VALUES / BLOCK_COLUMNS * sizeof result[0]);
+}
+
+static uint64_t digest_scale(const struct kernel *kernel, int wide)
+{
+    fill(a, VALUES, 3, wide != 0);
+    fill(b, VALUES, 4, wide != 0);
+    kernel->scale(a, b, VALUES, result);
+    return hash_bytes(0, result, sizeof result);
+}
+
+static uint64_t digest_swiglu(const struct kernel *kernel, int wide)
+{
+    fill(a, VALUES, 5, wide != 0);
+    fill(b, VALUES, 6, false);
+    kernel->swiglu(a, b, VALUES - 3, result);
+    return hash_bytes(0, result, (VALUES - 3) * sizeof result[0]);
+}
+
+static uint64_t digest_rope(const struct kernel *kernel, int wide)
+{
+    (void)wide;
+    fill(result, VALUES, 7, false);
+    fill(a, VALUES / 2, 8, false);
+    fill(b, VALUES / 2, 9, false);
+    kernel->rope(result, a, b, VALUES / 2);
+    return hash_bytes(0, result, sizeof result);
+}
+
+static uint64_t digest_attend(const struct kernel *kernel, int type)
+{
+    const size_t bytes = kernel_kv_bytes((enum kv_type)type, HEAD_DIM, POSITIONS);
+    struct attend attend = {.q = a, .out = result, .heads = HEADS, .head_dim = HEAD_DIM, .scale = 0.125f, .type = (enum kv_type)type};
+    void *k = aligned_alloc(64, bytes), *v = aligned_alloc(64, bytes);
+    uint64_t digest = 0;
+
+    attend.scratch = malloc(kernel_attend_scratch_floats(HEADS, POSITIONS) * sizeof(float));
+    if (k == NULL || v == NULL || attend.scratch == NULL)
+        abort();
+    memset(k, 0, bytes);
+    memset(v, 0, bytes);
+    attend.k = k;
+    attend.v = v;
+    for (uint32_t position = 0; position < POSITIONS; position++) {
+        fill(a, HEAD_DIM, 10 + 2 * (uint64_t)position, false);
+        fill(b, HEAD_DIM, 11 + 2 * (uint64_t)position, false);
+        kernel_kv_store((enum kv_type)type, HEAD_DIM, position, a, b, k, v);
+        if (position % 50 != 0 && position != POSITIONS - 1)
+            continue;
+        attend.positions = position + 1;
+        fill(a, (size_t)HEADS * HEAD_DIM, position, false);
+        kernel->attend(&attend);
+        digest = hash_bytes(digest, result, HEADS * HEAD_DIM * sizeof result[0]);
+    }
+    free(k);
+    free(v);
+    free(attend.scratch);
+    return digest;
+}
+
+typedef uint64_t digest_function(const struct kernel *kernel, int variant);
+
+/* Prints the digest that all kernels agree on; else theirs, to stderr, and false. */
+static bool print_digest(const char *name, digest_function *digest, int variant)
+{
+    const uint64_t expected = digest(kernel_choose("scalar"), variant);
+    const struct kernel *kernel;
+    bool same = true;
+
+    for (size_t i = 0; (kernel = kernel_at(i)) != NULL; i++) {
+        const uint64_t found = kernel->supported() ? digest(kernel, variant) : expected;
+
+        if (found != expected)
+            fprintf(stderr, "%s: kernel %s gives %016llx, scalar %016llx\n", name, kernel->name, (unsigned long long)found,
+                    (unsigned long long)expected);
+        same = same && found == expected;
+    }
+    printf("%-12s %016llx\n", name, (unsigned long long)expected);
+    return same;
+}
+
+static uint64_t digest_type(const struct kernel *kernel, int type)
+{
+    return digest_dot(kernel, (enum tensor_type)type);
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        digest_function *digest;
+        int variant;
+    } functions[] = {
+        {"quantise", digest_quantise, 0},
+        {"quantise_wide", digest_quantise, 1},
+        {"sumsq", digest_sumsq, 0},
+        {"sumsq_wide", digest_sumsq, 1},
+        {"scale", digest_scale, 0},
+        {"scale_wide", digest_scale, 1},
+        {"swiglu", digest_swiglu, 0},
+        {"swiglu_wide", digest_swiglu, 1},
+        {"rope", digest_rope, 0},
+        {"attend_f16", digest_attend, KV_F16},
+        {"attend_f32", digest_attend, KV_F32},
+        {"attend_q8_0", digest_attend, KV_Q8_0},
+    };
+    bool same = true;
+
+    kernel_thread_init();
+    for (size_t i = 0; i < DOT_CASE_TYPES; i++)
+        same &= print_digest(tensor_type_name(dot_case_types[i]), digest_type, (int)dot_case_types[i]);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        same &= print_digest(functions[i].name, functions[i].digest, functions[i].variant);
+    return same ? 0 : 1;
+}
