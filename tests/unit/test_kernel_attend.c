@@ -50,7 +50,8 @@ static void make_case(enum kv_type type, uint32_t heads, uint32_t head_dim, uint
     c->k_cache = aligned_alloc(64, bytes);
     c->v_cache = aligned_alloc(64, bytes);
     c->scratch = malloc(kernel_attend_scratch_floats(heads, positions) * sizeof(float));
-    assert_true(c->k_cache != NULL && c->v_cache != NULL && c->scratch != NULL);
+    if (c->k_cache == NULL || c->v_cache == NULL || c->scratch == NULL)
+        abort();
     memset(c->k_cache, garbage, bytes);
     memset(c->v_cache, garbage, bytes);
     memset(c->scratch, garbage, kernel_attend_scratch_floats(heads, positions) * sizeof(float));
@@ -77,7 +78,6 @@ static void run_heads(const struct kernel *kernel, uint32_t first_head, uint32_t
     const struct attend_case *c = &attended;
     struct attend attend = {
         .q = c->q + first_head * c->head_dim,
-        .out = out + first_head * c->head_dim,
         .k = c->k_cache,
         .v = c->v_cache,
         .scratch = c->scratch,
@@ -88,6 +88,7 @@ static void run_heads(const struct kernel *kernel, uint32_t first_head, uint32_t
         .type = c->type,
     };
 
+    attend.out = out + first_head * c->head_dim;
     kernel->attend(&attend);
 }
 
@@ -233,7 +234,8 @@ static void a_value_that_is_not_finite_shows(void **state)
                 continue;
             make_case((enum kv_type)(n % 3), 3, 32, 40, n, 0);
             attended.v[(size_t)20 * 32 + 7] = bad[n / 3];
-            kernel_kv_store(attended.type, 32, 20, attended.k + (size_t)20 * 32, attended.v + (size_t)20 * 32, attended.k_cache, attended.v_cache);
+            kernel_kv_store(attended.type, 32, 20, attended.k + (size_t)20 * 32, attended.v + (size_t)20 * 32, attended.k_cache,
+                            attended.v_cache);
             run_heads(kernel_at(k), 0, 3, out);
             for (uint32_t h = 0; h < 3; h++)
                 assert_true(!(fabsf(out[h * 32 + 7]) < INFINITY));

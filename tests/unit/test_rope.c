@@ -42,7 +42,7 @@ static void plain_rope_turns_by_powers_of_the_base(void **state)
     for (size_t b = 0; b < 4; b++)
         for (size_t d = 0; d < 6; d++) {
             struct rope_parameters p;
-            double angle[ROPE_PAIRS_MAX];
+            double angle[ROPE_PAIRS_MAX] = {0};
 
             rope_parameters_default(dimensions[d], &p);
             p.freq_base = bases[b];
