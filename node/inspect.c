@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "gguf.h"
 #include "json.h"
 #include "tensor_type.h"
 #include "text_decode.h"
@@ -104,6 +103,8 @@ static void print_string(FILE *out, const char *bytes, size_t size)
 
 static void print_number(FILE *out, const struct number *number)
 {
+    char text[JSON_NUMBER_MAX];
+
     switch (number->kind) {
     case NUMBER_INT:
         fprintf(out, "%" PRId64, number->integer);
@@ -115,10 +116,12 @@ static void print_number(FILE *out, const struct number *number)
         fputs(number->natural != 0 ? "true" : "false", out);
         break;
     case NUMBER_FLOAT:
-        fprintf(out, "%.9g", number->real);
+        json_float_text((float)number->real, text);
+        fputs(text, out);
         break;
     case NUMBER_DOUBLE:
-        fprintf(out, "%.17g", number->real);
+        json_double_text(number->real, text);
+        fputs(text, out);
         break;
     }
 }
@@ -342,16 +345,21 @@ static void write_json(const struct gguf *gguf, FILE *out)
     json_event_end(&json);
 }
 
+void inspect_print(const struct gguf *gguf, bool json, FILE *out)
+{
+    if (json)
+        write_json(gguf, out);
+    else
+        print_text(gguf, out);
+}
+
 int inspect_run(const char *path, bool json, FILE *out, struct fail *fail)
 {
     struct gguf *gguf = gguf_open(path, fail);
 
     if (gguf == NULL)
         return -1;
-    if (json)
-        write_json(gguf, out);
-    else
-        print_text(gguf, out);
+    inspect_print(gguf, json, out);
     gguf_close(gguf);
     if (fflush(out) != 0 || ferror(out))
         return fail_set(fail, EXIT_ENVIRONMENT, "standard output: writing failed: %s", strerror(errno));

@@ -9,8 +9,11 @@
 #include <stdio.h>
 
 #include "fail.h"
+#include "gguf.h"
 
-/* 0, or -1: as gguf_open, and EXIT_ENVIRONMENT when `out` cannot be written. */
+void inspect_print(const struct gguf *gguf, bool json, FILE *out);
+
+/* Open, print, close. 0, or -1: as gguf_open, and EXIT_ENVIRONMENT when `out` cannot be written. */
 int inspect_run(const char *path, bool json, FILE *out, struct fail *fail);
 
 #endif

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "text_decode.h"
@@ -126,23 +127,40 @@ void json_int(struct json *json, const char *key, int64_t value)
     fprintf(json->out, "%" PRId64, value);
 }
 
-static void put_double(struct json *json, const char *key, int digits, double value)
+void json_float_text(float value, char out[JSON_NUMBER_MAX])
 {
-    put_prefix(json, key);
-    if (isfinite(value))
-        fprintf(json->out, "%.*g", digits, value);
-    else
-        fputs("null", json->out);
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(out, JSON_NUMBER_MAX, "%.*g", digits, (double)value);
+        if (strtof(out, NULL) == value)
+            return;
+    }
+}
+
+void json_double_text(double value, char out[JSON_NUMBER_MAX])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, JSON_NUMBER_MAX, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            return;
+    }
 }
 
 void json_float(struct json *json, const char *key, float value)
 {
-    put_double(json, key, 9, (double)value);
+    char text[JSON_NUMBER_MAX];
+
+    json_float_text(value, text);
+    put_prefix(json, key);
+    fputs(isfinite(value) ? text : "null", json->out);
 }
 
 void json_double(struct json *json, const char *key, double value)
 {
-    put_double(json, key, 17, value);
+    char text[JSON_NUMBER_MAX];
+
+    json_double_text(value, text);
+    put_prefix(json, key);
+    fputs(isfinite(value) ? text : "null", json->out);
 }
 
 void json_bool(struct json *json, const char *key, bool value)

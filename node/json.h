@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { JSON_DEPTH_MAX = 16 };
+enum { JSON_DEPTH_MAX = 16, JSON_NUMBER_MAX = 32 };
 
 struct json {
     FILE *out;
@@ -38,5 +38,9 @@ void json_int(struct json *json, const char *key, int64_t value);
 void json_float(struct json *json, const char *key, float value);   /* reads back as the same float */
 void json_double(struct json *json, const char *key, double value); /* reads back as the same double */
 void json_bool(struct json *json, const char *key, bool value);
+
+/* The shortest decimal text (of those printf's %g makes) that reads back as the same number; "nan", "inf" or "-inf" for the others. */
+void json_float_text(float value, char out[JSON_NUMBER_MAX]);
+void json_double_text(double value, char out[JSON_NUMBER_MAX]);
 
 #endif

@@ -1,0 +1,88 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/gguf.h"
+#include "tests/unit/gguf_case.h"
+
+static uint8_t *valid;
+static size_t valid_size;
+
+static int make_valid(void **state)
+{
+    (void)state;
+    valid = gguf_case_make(&valid_size);
+    return 0;
+}
+
+static int free_valid(void **state)
+{
+    (void)state;
+    free(valid);
+    return 0;
+}
+
+static void fingerprint_of(const uint8_t *data, size_t size, uint8_t out[32])
+{
+    struct fail fail;
+    struct gguf *gguf = gguf_parse("model.gguf", data, size, &fail);
+
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, out);
+    gguf_close(gguf);
+}
+
+static void a_fingerprint_changes_with_every_part_of_the_file(void **state)
+{
+    const size_t places[] = {gguf_case_find(valid, valid_size, "llama"), gguf_case_find(valid, valid_size, "test.f32") + 13,
+                             valid_size - 40, valid_size - 1};
+    uint8_t original[32];
+    uint8_t changed[32];
+
+    (void)state;
+    fingerprint_of(valid, valid_size, original);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        valid[places[i]] ^= 1;
+        fingerprint_of(valid, valid_size, changed);
+        valid[places[i]] ^= 1;
+        assert_memory_not_equal(original, changed, 32);
+        for (size_t word = 0; word < 32; word += 8)
+            assert_memory_not_equal(original + word, changed + word, 8);
+    }
+    fingerprint_of(valid, valid_size, changed);
+    assert_memory_equal(original, changed, 32);
+}
+
+static void a_large_file_has_a_fingerprint_of_places_up_to_its_end(void **state)
+{
+    const size_t size = valid_size + (1 << 20);
+    uint8_t *bytes = calloc(1, size);
+    uint8_t original[32];
+    uint8_t changed[32];
+
+    (void)state;
+    assert_non_null(bytes);
+    memcpy(bytes, valid, valid_size);
+    fingerprint_of(bytes, size, original);
+    bytes[size - 1] = 1;
+    fingerprint_of(bytes, size, changed);
+    assert_memory_not_equal(original, changed, 32);
+    fingerprint_of(bytes, size - 1, changed);
+    assert_memory_not_equal(original, changed, 32);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fingerprint_changes_with_every_part_of_the_file),
+        cmocka_unit_test(a_large_file_has_a_fingerprint_of_places_up_to_its_end),
+    };
+
+    return cmocka_run_group_tests(tests, make_valid, free_valid);
+}
