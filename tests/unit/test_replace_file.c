@@ -1,0 +1,139 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/replace_file.h"
+
+static char folder[] = "/tmp/test_replace_file.XXXXXX";
+static char path[64];
+static char link_path[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    unlink(link_path);
+    return rmdir(folder); /* fails when a temporary file was left behind */
+}
+
+static void write_text(struct replace_file *file, const char *to, const char *text)
+{
+    struct fail fail;
+
+    assert_int_equal(replace_file_open(file, to, &fail), 0);
+    assert_int_equal(replace_file_write(file, text, strlen(text), &fail), 0);
+}
+
+static void check_text(const char *expected)
+{
+    char text[64] = {0};
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) < sizeof text);
+    fclose(file);
+    assert_string_equal(text, expected);
+}
+
+static void a_file_appears_when_it_is_complete(void **state)
+{
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "first");
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    check_text("first");
+}
+
+static void what_exists_stays_until_then(void **state)
+{
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "abandoned");
+    check_text("first");
+    replace_file_abandon(&file);
+    check_text("first");
+    write_text(&file, path, "second");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    check_text("second");
+}
+
+static void a_symbolic_link_stays_one(void **state)
+{
+    struct replace_file file;
+    struct stat status;
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(symlink(path, link_path), 0);
+    write_text(&file, link_path, "third");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(lstat(link_path, &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    check_text("third");
+}
+
+static void a_device_is_written_and_not_replaced(void **state)
+{
+    struct replace_file file;
+    struct stat status;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, "/dev/null", "gone");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(stat("/dev/null", &status), 0);
+    assert_true(S_ISCHR(status.st_mode));
+}
+
+static void what_cannot_be_written_is_reported_with_exit_code_4(void **state)
+{
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(replace_file_open(&file, folder, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "cannot be written: Is a directory"));
+    assert_int_equal(replace_file_open(&file, "/no/such/folder/file", &fail), -1);
+    assert_non_null(strstr(fail.text, "/no/such/folder/file: cannot be written: No such file or directory"));
+    assert_int_equal(replace_file_open(&file, "/dev/full", &fail), 0);
+    assert_int_equal(replace_file_write(&file, "x", 1, &fail), -1);
+    assert_string_equal(fail.text, "/dev/full: writing failed: No space left on device: make room, or write to another disk");
+    replace_file_abandon(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_appears_when_it_is_complete),
+        cmocka_unit_test(what_exists_stays_until_then),
+        cmocka_unit_test(a_symbolic_link_stays_one),
+        cmocka_unit_test(a_device_is_written_and_not_replaced),
+        cmocka_unit_test(what_cannot_be_written_is_reported_with_exit_code_4),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,110 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/text_decode.h"
+
+static void every_code_point_is_decoded(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c <= 0x10ffff; c++) {
+        char bytes[4];
+        size_t size;
+        uint32_t found;
+
+        if (c >= 0xd800 && c < 0xe000)
+            continue;
+        if (c < 0x80) {
+            size = 1;
+            bytes[0] = (char)c;
+        } else if (c < 0x800) {
+            size = 2;
+            bytes[0] = (char)(0xc0 | c >> 6);
+        } else if (c < 0x10000) {
+            size = 3;
+            bytes[0] = (char)(0xe0 | c >> 12);
+        } else {
+            size = 4;
+            bytes[0] = (char)(0xf0 | c >> 18);
+        }
+        for (size_t i = 1; i < size; i++)
+            bytes[i] = (char)(0x80 | (c >> (6 * (size - 1 - i)) & 0x3f));
+        assert_int_equal(text_decode(bytes, size, &found), size);
+        assert_int_equal(found, c);
+        if (size > 1) {
+            assert_true(text_decode(bytes, size - 1, &found) < size);
+            assert_int_equal(found, TEXT_DECODE_INVALID);
+        }
+    }
+}
+
+static void what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_character(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t skipped;
+    } cases[] = {
+        {"\x80", 1},             /* a continuation alone */
+        {"\xc0\x80", 1},         /* overlong NUL */
+        {"\xc1\xbf", 1},         /* overlong */
+        {"\xe0\x9f\xbf", 1},     /* overlong */
+        {"\xed\xa0\x80", 1},     /* surrogate */
+        {"\xf4\x90\x80\x80", 1}, /* above U+10FFFF */
+        {"\xf5\x80\x80\x80", 1},
+        {"\xff", 1},
+        {"\xe2\x96", 2}, /* cut off */
+        {"\xf0\x9f\x98", 3},
+        {"\xe2\x96z", 2},
+        {"\xc3z", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t found;
+
+        assert_int_equal(text_decode(cases[i].bytes, strlen(cases[i].bytes), &found), cases[i].skipped);
+        assert_int_equal(found, TEXT_DECODE_INVALID);
+    }
+}
+
+static void check_printed(const char *bytes, size_t size, const char *expected)
+{
+    char *text = NULL;
+    size_t text_size = 0;
+    FILE *out = open_memstream(&text, &text_size);
+
+    assert_non_null(out);
+    text_decode_print(out, bytes, size);
+    fclose(out);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void nothing_printed_acts_on_a_terminal(void **state)
+{
+    (void)state;
+    check_printed("plain \xc3\xa9 \xe2\x96\x81", 12, "plain \xc3\xa9 \xe2\x96\x81");
+    check_printed("a\0b", 3, "a\\x00b");
+    check_printed("\x1b[2J\r\n\t\x7f", 8, "\\x1b[2J\\r\\n\\t\\x7f");
+    check_printed("\xc2\x9b", 2, "\\u{009b}");     /* CSI in one character */
+    check_printed("\xe2\x80\xae", 3, "\\u{202e}"); /* right-to-left override */
+    check_printed("back\\slash", 10, "back\\\\slash");
+    check_printed("\xff\xe2\x96", 3, "\\xff\\xe2\\x96");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_point_is_decoded),
+        cmocka_unit_test(what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_character),
+        cmocka_unit_test(nothing_printed_acts_on_a_terminal),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
