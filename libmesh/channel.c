@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+_Static_assert(MESH_FRAGMENTS *MESH_FRAGMENT_BYTES >= MESH_RECORD_BYTES_MAX + (MESH_FRAGMENTS_FLYING + 1) * MESH_FRAGMENT_BYTES, "ring");
+
 enum { DELAY_NS_MIN = 2000000, DELAY_NS_MAX = 200000000 };
 
 static struct mesh_fragment *at(struct mesh_fragment *fragments, uint64_t sequence)
@@ -193,13 +195,25 @@ bool mesh_channel_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct me
 
 /* ---- receiving ---- */
 
+/* The sequence after the record that starts at deliver_next; 0 when not all of it is there. */
+static uint64_t record_end(const struct mesh_channel *channel)
+{
+    for (uint64_t sequence = channel->deliver_next; sequence < channel->receive_next; sequence++)
+        if (channel->receiving[sequence % MESH_FRAGMENTS].flags & MESH_FRAGMENT_LAST)
+            return sequence + 1;
+    return 0;
+}
+
 int mesh_channel_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
 {
+    const struct mesh_channel *channel = &peer->channel;
+    uint64_t sequence = message->as.record.sequence;
+
     (void)mesh;
-    if (message->data_bytes > MESH_FRAGMENT_BYTES)
+    if (message->data_bytes > MESH_FRAGMENT_BYTES || sequence >= channel->receive_next + MESH_FRAGMENTS_FLYING)
         return MESH_ERANGE;
-    if (message->as.record.sequence >= peer->channel.deliver_next + MESH_FRAGMENTS)
-        return MESH_AGAIN; /* no room: it will be sent again */
+    if (sequence >= channel->deliver_next + MESH_FRAGMENTS)
+        return record_end(channel) ? MESH_AGAIN : MESH_ERANGE; /* whole records wait to be taken, or one is longer than any may be */
     return check_next(peer, message->as.record.next);
 }
 
@@ -218,15 +232,6 @@ void mesh_channel_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
     memcpy(fragment->data, message->data, message->data_bytes);
     while (channel->receive_next < channel->deliver_next + MESH_FRAGMENTS && at(channel->receiving, channel->receive_next)->bytes)
         channel->receive_next++;
-}
-
-/* The sequence after the record that starts at deliver_next; 0 when not all of it is there. */
-static uint64_t record_end(const struct mesh_channel *channel)
-{
-    for (uint64_t sequence = channel->deliver_next; sequence < channel->receive_next; sequence++)
-        if (channel->receiving[sequence % MESH_FRAGMENTS].flags & MESH_FRAGMENT_LAST)
-            return sequence + 1;
-    return 0;
 }
 
 bool mesh_channel_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_event *event)

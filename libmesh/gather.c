@@ -1,8 +1,8 @@
 /* The ring of gathers: what is held, what is complete, when it is freed.
  *
- * A slot lives from mesh_open_gather until it is consumed here, complete, and held by everybody who reads this rank's blocks. Its bitmap has
- * a bit per block of a token: of own blocks, that they are published; of others', that they have arrived. `held` is the ordinal of the
- * first gather that lacks something; have_through is the one before. */
+ * A slot lives from mesh_open_gather until it is consumed here, complete, and held by everybody who reads this rank's blocks. Its bitmap
+ * has a bit per block of a token: of own blocks, that they are published; of others', that they have arrived. `held` is the ordinal of
+ * the first gather that lacks something; have_through is the one before. */
 #include "core.h"
 
 #include "bits.h"

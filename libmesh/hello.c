@@ -1,7 +1,7 @@
 /* The handshake. Each rank asks each other rank with HELLO until a HELLO_ACK comes that echoes its nonce; then that peer is up.
  *
- * What a hello says must fit: ranks, phases, model, configuration, and the process must be the one it was. What does not fit is answered with
- * REFUSE, so both sides can tell their users. A refused peer is asked again now and then, since its process may be started anew. */
+ * What a hello says must fit: ranks, phases, model, configuration, and the process must be the one it was. What does not fit is answered
+ * with REFUSE, so both sides can tell their users. A refused peer is asked again now and then, since its process may be started anew. */
 #include "core.h"
 
 #include <assert.h>

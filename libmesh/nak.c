@@ -1,8 +1,8 @@
 /* Asking for what is missing, and answering.
  *
- * A peer is asked for blocks of a gather when later datagrams of it have come and the reorder delay has passed (gap), when they are later than
- * usual, or when they came before the gather was opened. One question per peer and gather is outstanding; it is repeated with doubling delay
- * until data comes, or put off by a "not computed yet". */
+ * A peer is asked for blocks of a gather when later datagrams of it have come and the reorder delay has passed (gap), when they are later
+ * than usual, or when they came before the gather was opened. One question per peer and gather is outstanding; it is repeated with
+ * doubling delay until data comes, or put off by a "not computed yet". */
 #include "core.h"
 
 #include "bits.h"

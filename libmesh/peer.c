@@ -1,7 +1,8 @@
 /* RTT and clock offset of a peer, and the pings that measure them.
  *
- * A ping goes out often at first, then now and then; and whenever something sent has not been reported as seen for a while, so that a lost
- * last datagram or a lost report never leaves anybody waiting: the ping has a later number in the same space, and its answer is a report. */
+ * A ping goes out often at first, then now and then; and whenever something sent has not been reported as seen for a while, so that a
+ * lost last datagram or a lost report never leaves anybody waiting: the ping has a later number in the same space, and its answer is a
+ * report. */
 #include "core.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* Path MTU: the size of datagrams that a path is proved to carry.
  *
- * It starts at 1200 and is raised when a padded probe has been acknowledged. Resends are always cut to 1200, so a path that stops carrying large
- * datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew. */
+ * It starts at 1200 and is raised when a padded probe has been acknowledged. Resends are always cut to 1200, so a path that stops carrying
+ * large datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew. */
 #include "core.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* Tiles into gathers. The usual case, no block there yet, is one pass of bitmap and memcpy and one event.
  *
- * A block is written and reported exactly once: when some of a tile's blocks are there already, only the others are taken, since somebody may
- * be reading those. */
+ * A block is written and reported exactly once: when some of a tile's blocks are there already, only the others are taken, since somebody
+ * may be reading those. */
 #include "core.h"
 
 #include "bits.h"

@@ -1,8 +1,8 @@
 /* Published ranges and resends into TILE datagrams.
  *
- * Each open gather has a queue of published ranges. A gather that everybody else reads goes out once, with a number of the space to everybody;
- * another goes to its readers one by one with numbers of their own, because each space must be gapless for whoever it goes to. Gathers are
- * tried in order and a later one may overtake one that waits for a reader, so nothing waits in a circle. */
+ * Each open gather has a queue of published ranges. A gather that everybody else reads goes out once, with a number of the space to
+ * everybody; another goes to its readers one by one with numbers of their own, because each space must be gapless for whoever it goes to.
+ * Gathers are tried in order and a later one may overtake one that waits for a reader, so nothing waits in a circle. */
 #include "core.h"
 
 #include "bits.h"

@@ -1,7 +1,7 @@
 /* Received numbers of a peer's two spaces: duplicates, gaps, losses.
  *
- * Each space is gapless at the sender, so a number that is skipped is missing until it comes (reordered) or has been missing for the reorder
- * delay (lost). old_missing + new_missing are the missing ones not yet judged. */
+ * Each space is gapless at the sender, so a number that is skipped is missing until it comes (reordered) or has been missing for the
+ * reorder delay (lost). old_missing + new_missing are the missing ones not yet judged. */
 #include "core.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* A few endpoints joined by an in-memory wire with a fixed delay on virtual time: enough for tests of single mechanisms. Not the simulator. */
+/* A few endpoints joined by an in-memory wire with a fixed delay on virtual time: enough for tests of single mechanisms. */
 #ifndef TEST_NET_H
 #define TEST_NET_H
 

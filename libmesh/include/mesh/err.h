@@ -14,7 +14,7 @@ enum mesh_err {
     MESH_ESENDER = -7,     /* source rank or address is not a member of this epoch */
     MESH_EEPOCH = -8,      /* message of another epoch */
     MESH_EDUPLICATE = -9,  /* number already seen */
-    MESH_ESTATE = -10,     /* not expected in this state, e.g. a tile for a gather that is not open */
+    MESH_ESTATE = -10,     /* not expected in this state, e.g. a tile from a peer whose handshake is not complete */
     MESH_EREFUSED = -11,   /* the peer does not fit: version, model, configuration */
     MESH_ENOMEM = -12,
     MESH_ESYSTEM = -13     /* a system call failed; errno has the reason */

@@ -66,7 +66,9 @@ void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
 
 /* Feed one received datagram; then drain mesh_next_event and mesh_next_datagram.
  * packet: borrowed for the call; any alignment, any content.
- * Returns 0, or why it was dropped (counted in mesh_stats.dropped). A drop changes no protocol state. */
+ * Returns 0, or why it was dropped (counted in mesh_stats.dropped). A drop changes no protocol state. MESH_AGAIN: no room for what it would
+ * tell the application: drain the events and feed it again (or drop it: it counts as lost). A tile for a gather that is not open yet is
+ * no drop: its number counts, and its data is asked for when the gather is opened (mesh_stats.early). */
 int mesh_receive(struct mesh *mesh, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
 
 /* Let time pass: NAKs, resends, handshakes. Cheap when nothing is due. Call at least when mesh_timeout says. */
@@ -84,23 +86,25 @@ struct mesh_gather {
     uint16_t block_count;     /* per token, of all ranks together */
     uint32_t block_bytes;
     uint32_t last_block_bytes; /* of block block_count-1; may be shorter */
-    uint8_t *data;            /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
-                               * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
+    uint8_t *data;             /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
+                                * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
     size_t token_stride;
     const uint16_t *first;    /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
     uint64_t readers;         /* bit r: rank r reads this gather. The others neither receive nor expect it */
 };
 
-/* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step that
- * are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full. A gather with nothing to send or receive is freed at once. */
+/* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step
+ * that are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full. MESH_EINVAL: the gather breaks a
+ * rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to send or receive is freed at once; one that this rank
+ * reads is first reported complete, in the order of completion, which need not be the order of opening. */
 int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gather *gather);
 
-/* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is full,
- * drain mesh_next_datagram and try again. A range is published once (asserted). */
+/* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is
+ * full, drain mesh_next_datagram and try again. A range is published once (asserted); of a gather that was freed at once it may be too. */
 int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase,
                  uint16_t token_first, uint16_t token_count, uint16_t block_first, uint16_t block_count);
 
-/* The application does not read this gather any more. */
+/* The application does not read this gather any more. It was complete (asserted). */
 void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase);
 
 /* ---- records: reliable, ordered messages per peer ---- */
@@ -142,8 +146,8 @@ struct mesh_output {
     size_t bytes;
 };
 
-/* Write the next datagram into packet (capacity ≥ datagram_bytes_max); false when there is nothing to send now. The number it carries is spent:
- * a datagram that the caller does not send is a lost one. */
+/* Write the next datagram into packet (capacity ≥ datagram_bytes_max); false when there is nothing to send now. The number it carries is
+ * spent: a datagram that the caller does not send is a lost one. */
 bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
 
 /* ---- ending ---- */

@@ -65,108 +65,105 @@ enum mesh_refuse_reason {
 };
 
 /* clang-format off */
-/*    name             type  min                  max                        unit       meaning */
+/*    name            type  min                  max                   unit      meaning */
 #define MESH_HEADER_FIELDS(F) \
-    F(magic,           u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,           "",        "a datagram of this protocol: the bytes \"Dm\"") \
-    F(version,         u8,   1,                   UINT8_MAX,                 "",        "protocol version; the first 16 bytes of the header never change their layout") \
-    F(type,            u8,   1,                   UINT8_MAX,                 "",        "which message follows") \
-    F(flags,           u16,  0,                   MESH_FLAGS_KNOWN,          "bits",    "1: number space of datagrams to everybody; 2: resend") \
-    F(src,             u16,  0,                   UINT16_MAX - 1,            "rank",    "sender") \
-    F(dst,             u16,  0,                   UINT16_MAX,                "rank",    "receiver; 65535: every other rank") \
-    F(have_phase,      u16,  0,                   UINT16_MAX - 1,            "phase",   "have_through, with have_step") \
-    F(epoch,           u32,  0,                   UINT32_MAX,                "",        "membership that rank numbers refer to") \
-    F(number,          u64,  0,                   UINT64_MAX - 1,            "",        "counts from 1 in its space, gapless; 0: to a stranger") \
-    F(have_step,       u64,  0,                   UINT64_MAX,                "step",    "the sender holds all it reads of every gather up to (have_step, have_phase); all ones: of none") \
-    F(sent_ns,         u64,  0,                   UINT64_MAX,                "ns",      "sender's clock when it sent") \
-    F(tag,             b16,  0,                   0,                         "",        "reserved for authentication; zero")
+    F(magic,          u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,      "",       "a datagram of this protocol: the bytes Dm") \
+    F(version,        u8,   1,                   UINT8_MAX,            "",       "of the protocol") \
+    F(type,           u8,   1,                   UINT8_MAX,            "",       "which message follows") \
+    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend") \
+    F(src,            u16,  0,                   UINT16_MAX - 1,       "rank",   "sender") \
+    F(dst,            u16,  0,                   UINT16_MAX,           "rank",   "receiver; 65535: every other rank") \
+    F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
+    F(epoch,          u32,  0,                   UINT32_MAX,           "",       "membership that ranks refer to") \
+    F(number,         u64,  0,                   UINT64_MAX - 1,       "",       "from 1 in its space, gapless; 0: to a stranger") \
+    F(have_step,      u64,  0,                   UINT64_MAX,           "step",   "all to read of gathers so far is held; all ones: none") \
+    F(sent_ns,        u64,  0,                   UINT64_MAX,           "ns",     "sender's clock when it sent") \
+    F(tag,            b16,  0,                   0,                    "",       "reserved for authentication; zero")
 
 #define MESH_HELLO_FIELDS(F) \
-    F(features,        u32,  0,                   UINT32_MAX,                "bits",    "optional parts the sender knows; the intersection is used; none are defined") \
-    F(rank_count,      u16,  1,                   64,                        "ranks",   "members of the epoch") \
-    F(phase_count,     u16,  1,                   UINT16_MAX - 1,            "phases",  "gathers per step") \
-    F(datagram_bytes,  u32,  1200,                65535,                     "bytes",   "largest datagram the sender can handle") \
-    F(window_bytes,    u32,  1,                   UINT32_MAX,                "bytes",   "credit granted, by the kernel's accounting") \
-    F(nonce,           u64,  1,                   UINT64_MAX,                "",        "fresh for this handshake of the sender") \
-    F(echo,            u64,  0,                   UINT64_MAX,                "",        "receiver's nonce as the sender last saw it; 0: not seen; proves freshness") \
-    F(incarnation,     b16,  0,                   UINT8_MAX,                 "",        "drawn by the sender's process at its start") \
-    F(fingerprint,     b32,  0,                   UINT8_MAX,                 "",        "of the model") \
-    F(configuration,   b32,  0,                   UINT8_MAX,                 "",        "hash of everything else that must be equal")
+    F(features,       u32,  0,                   UINT32_MAX,           "bits",   "optional parts the sender knows; none are defined") \
+    F(rank_count,     u16,  1,                   64,                   "ranks",  "members of the epoch") \
+    F(phase_count,    u16,  1,                   UINT16_MAX - 1,       "phases", "gathers per step") \
+    F(datagram_bytes, u32,  1200,                65535,                "bytes",  "largest datagram the sender can handle") \
+    F(window_bytes,   u32,  1,                   UINT32_MAX,           "bytes",  "credit granted, by the kernel's accounting") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "fresh for this handshake of the sender") \
+    F(echo,           u64,  0,                   UINT64_MAX,           "",       "receiver's nonce as last seen; 0: not seen") \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "drawn by the sender's process at its start") \
+    F(fingerprint,    b32,  0,                   UINT8_MAX,            "",       "of the model") \
+    F(configuration,  b32,  0,                   UINT8_MAX,            "",       "hash of everything else that must be equal")
 
 #define MESH_REFUSE_FIELDS(F) \
-    F(reason,          u16,  MESH_REFUSE_VERSION, MESH_REFUSE_STRANGER,      "",        "1 version, 2 epoch, 3 rank_count, 4 phase_count, 5 fingerprint, 6 configuration, 7 incarnation, 8 stranger") \
-    F(nonce,           u64,  1,                   UINT64_MAX,                "",        "of the refused hello") \
-    F(found,           u64,  0,                   UINT64_MAX,                "",        "what the hello said; the first 8 bytes of longer values") \
-    F(expected,        u64,  0,                   UINT64_MAX,                "",        "what the refusing rank has")
+    F(reason,         u16,  MESH_REFUSE_VERSION, MESH_REFUSE_STRANGER, "",       "why; see the reasons of refusal") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the refused hello, or its number") \
+    F(found,          u64,  0,                   UINT64_MAX,           "",       "what the hello said; first 8 bytes of longer values") \
+    F(expected,       u64,  0,                   UINT64_MAX,           "",       "what the refusing rank has")
 
 #define MESH_TILE_FIELDS(F) \
-    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
-    F(ready_ns,        u64,  0,                   UINT64_MAX,                "ns",      "sender's clock when the data was published") \
-    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
-    F(token_first,     u16,  0,                   UINT16_MAX - 1,            "token",   "first token of the step") \
-    F(token_count,     u16,  1,                   UINT16_MAX,                "tokens",  "tokens in a row; the data is ordered by token, then block") \
-    F(block_first,     u16,  0,                   UINT16_MAX - 1,            "block",   "first block of each of these tokens") \
-    F(block_count,     u16,  1,                   UINT16_MAX,                "blocks",  "blocks in a row")
-
-#define MESH_NAK_FIELDS(F) \
-    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
-    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
-    F(range_count,     u16,  1,                   MESH_NAK_RANGES_MAX,       "ranges",  "missing ranges that follow")
+    F(step,           u64,  0,                   MESH_STEP_MAX,        "step",   "step of the gather") \
+    F(ready_ns,       u64,  0,                   UINT64_MAX,           "ns",     "sender's clock when the data was published") \
+    F(phase,          u16,  0,                   UINT16_MAX - 1,       "phase",  "gather within the step") \
+    MESH_RANGE_FIELDS(F)
 
 #define MESH_RANGE_FIELDS(F) \
-    F(token_first,     u16,  0,                   UINT16_MAX - 1,            "token",   "first token of the range") \
-    F(token_count,     u16,  1,                   UINT16_MAX,                "tokens",  "tokens in a row") \
-    F(block_first,     u16,  0,                   UINT16_MAX - 1,            "block",   "first block of each of these tokens") \
-    F(block_count,     u16,  1,                   UINT16_MAX,                "blocks",  "blocks in a row")
+    F(token_first,    u16,  0,                   UINT16_MAX - 1,       "token",  "first token of the step") \
+    F(token_count,    u16,  1,                   UINT16_MAX,           "tokens", "tokens in a row") \
+    F(block_first,    u16,  0,                   UINT16_MAX - 1,       "block",  "first block of each of these tokens") \
+    F(block_count,    u16,  1,                   UINT16_MAX,           "blocks", "blocks in a row")
+
+#define MESH_NAK_FIELDS(F) \
+    F(step,           u64,  0,                   MESH_STEP_MAX,        "step",   "step of the gather") \
+    F(phase,          u16,  0,                   UINT16_MAX - 1,       "phase",  "gather within the step") \
+    F(range_count,    u16,  1,                   MESH_NAK_RANGES_MAX,  "ranges", "missing ranges that follow")
 
 #define MESH_NOT_YET_FIELDS(F) \
-    F(step,            u64,  0,                   MESH_STEP_MAX,             "step",    "step of the gather") \
-    F(phase,           u16,  0,                   UINT16_MAX - 1,            "phase",   "gather within the step") \
-    F(expected_ns,     u64,  0,                   UINT64_C(1) << 40,         "ns",      "from now until it should be computed; 0: unknown")
+    F(step,           u64,  0,                   MESH_STEP_MAX,        "step",   "step of the gather") \
+    F(phase,          u16,  0,                   UINT16_MAX - 1,       "phase",  "gather within the step") \
+    F(expected_ns,    u64,  0,                   UINT64_C(1) << 40,    "ns",     "from now until it should be computed; 0: unknown")
 
 #define MESH_STATUS_FIELDS(F) \
-    F(seen_all,        u64,  0,                   UINT64_MAX - 1,            "",        "highest number seen from the receiver in the space to everybody") \
-    F(seen_peer,       u64,  0,                   UINT64_MAX - 1,            "",        "highest number seen from the receiver in the space to this peer") \
-    F(window_bytes,    u32,  1,                   UINT32_MAX,                "bytes",   "credit granted beyond these numbers")
+    F(seen_all,       u64,  0,                   UINT64_MAX - 1,       "",       "highest number seen in the space to everybody") \
+    F(seen_peer,      u64,  0,                   UINT64_MAX - 1,       "",       "highest number seen in the space to this peer") \
+    F(window_bytes,   u32,  1,                   UINT32_MAX,           "bytes",  "credit granted beyond these numbers")
 
 #define MESH_RECORD_FIELDS(F) \
-    F(sequence,        u64,  1,                   UINT64_MAX - 1,            "",        "of the fragment, from 1, gapless") \
-    F(next,            u64,  1,                   UINT64_MAX,                "",        "fragment the sender expects next in the other direction") \
-    F(fragment,        u8,   0,                   3,                         "bits",    "1: first of its record; 2: last")
+    F(sequence,       u64,  1,                   UINT64_MAX - 1,       "",       "of the fragment, from 1, gapless") \
+    F(next,           u64,  1,                   UINT64_MAX,           "",       "fragment expected next in the other direction") \
+    F(fragment,       u8,   0,                   3,                    "bits",   "1: first of its record; 2: last")
 
 #define MESH_RECORD_ACK_FIELDS(F) \
-    F(next,            u64,  1,                   UINT64_MAX,                "",        "fragment expected next: all before it are here") \
-    F(later,           u64,  0,                   UINT64_MAX,                "bits",    "bit i: fragment next + 1 + i is here too")
+    F(next,           u64,  1,                   UINT64_MAX,           "",       "fragment expected next: all before it are here") \
+    F(later,          u64,  0,                   UINT64_MAX,           "bits",   "bit i: fragment next + 1 + i is here too")
 
 #define MESH_PING_FIELDS(F) \
-    F(origin_ns,       u64,  0,                   UINT64_MAX,                "ns",      "sender's clock")
+    F(origin_ns,      u64,  0,                   UINT64_MAX,           "ns",     "sender's clock")
 
 #define MESH_PONG_FIELDS(F) \
-    F(origin_ns,       u64,  0,                   UINT64_MAX,                "ns",      "of the ping") \
-    F(received_ns,     u64,  0,                   UINT64_MAX,                "ns",      "clock of the answering rank when the ping came; sent_ns is when it answered") \
+    F(origin_ns,      u64,  0,                   UINT64_MAX,           "ns",     "of the ping") \
+    F(received_ns,    u64,  0,                   UINT64_MAX,           "ns",     "answering rank's clock when the ping came") \
     MESH_STATUS_FIELDS(F)
 
 #define MESH_PROBE_FIELDS(F) \
-    F(bytes,           u32,  1200,                65535,                     "bytes",   "size of the whole probe")
+    F(bytes,          u32,  1200,                65535,                "bytes",  "size of the whole probe")
 
 #define MESH_PROBE_ACK_FIELDS(F) \
-    F(bytes,           u32,  1200,                65535,                     "bytes",   "size that arrived whole")
+    F(bytes,          u32,  1200,                65535,                "bytes",  "size that arrived whole")
 
 #define MESH_GOODBYE_FIELDS(F) \
-    F(reason,          u16,  0,                   0,                         "",        "0: leaving")
+    F(reason,         u16,  0,                   0,                    "",       "0: leaving")
 
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
-    M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is; asks for a HELLO_ACK. Repeated until that comes.") \
+    M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is. Repeated until a HELLO_ACK comes.") \
     M(2,      HELLO_ACK,  hello_ack,  MESH_HELLO_FIELDS,       NONE,    "Answer to a HELLO; echoes its nonce.") \
-    M(3,      REFUSE,     refuse,     MESH_REFUSE_FIELDS,      NONE,    "Answer to a HELLO that does not fit. Its layout never changes.") \
-    M(4,      TILE,       tile,       MESH_TILE_FIELDS,        DATA,    "Blocks of a gather. The data is token_count runs of block_count blocks.") \
+    M(3,      REFUSE,     refuse,     MESH_REFUSE_FIELDS,      NONE,    "Answer to a HELLO that does not fit.") \
+    M(4,      TILE,       tile,       MESH_TILE_FIELDS,        DATA,    "Blocks of a gather: for each token in turn, its blocks.") \
     M(5,      NAK,        nak,        MESH_NAK_FIELDS,         RANGES,  "Blocks of the receiver that are missing at the sender.") \
     M(6,      NOT_YET,    not_yet,    MESH_NOT_YET_FIELDS,     NONE,    "Answer to a NAK: not computed yet.") \
-    M(7,      STATUS,     status,     MESH_STATUS_FIELDS,      NONE,    "What has been seen of the receiver's datagrams, and the credit beyond.") \
+    M(7,      STATUS,     status,     MESH_STATUS_FIELDS,      NONE,    "What has been seen of the receiver, and its credit beyond.") \
     M(8,      RECORD,     record,     MESH_RECORD_FIELDS,      DATA,    "A fragment of a record of the reliable channel.") \
     M(9,      RECORD_ACK, record_ack, MESH_RECORD_ACK_FIELDS,  NONE,    "Fragments that have arrived.") \
     M(10,     PING,       ping,       MESH_PING_FIELDS,        NONE,    "Asks for a PONG.") \
-    M(11,     PONG,       pong,       MESH_PONG_FIELDS,        NONE,    "Answer to a PING; the times give RTT and clock offset. Also a STATUS.") \
+    M(11,     PONG,       pong,       MESH_PONG_FIELDS,        NONE,    "Answer to a PING: times for RTT and clock offset; a STATUS.") \
     M(12,     PROBE,      probe,      MESH_PROBE_FIELDS,       PADDING, "Padded to a size the path has not carried yet.") \
     M(13,     PROBE_ACK,  probe_ack,  MESH_PROBE_ACK_FIELDS,   NONE,    "Answer to a PROBE.") \
     M(14,     GOODBYE,    goodbye,    MESH_GOODBYE_FIELDS,     NONE,    "The sender leaves; sent three times.")
@@ -248,8 +245,8 @@ const struct mesh_wire_part *mesh_wire_message(unsigned type);
 /* The value of an integer field of a decoded struct. */
 uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded);
 
-/* Decode the header alone; of another protocol version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol, or no such
- * message), MESH_ERANGE. */
+/* Decode the header alone; of another protocol version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol, or no
+ * such message), MESH_ERANGE. */
 int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_header *header);
 
 /* Decode the fields and tail behind an already decoded message->header. MESH_ETRUNCATED: not the exact size; MESH_ERANGE. */
@@ -258,8 +255,8 @@ int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_messa
 /* Both. MESH_EVERSION: another version. On error *message holds nothing of meaning. */
 int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
-/* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only its
- * room is left; PROBE is padded with zeros to probe.bytes. */
+/* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only
+ * its room is left; PROBE is padded with zeros to probe.bytes. */
 size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, size_t capacity);
 
 /* ---- text (wire_text.c; the only part that uses stdio) ---- */
