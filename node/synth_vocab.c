@@ -9,7 +9,7 @@
 #define SPACE_MARK "\xe2\x96\x81"
 
 static const char signs[] = ".,!?'-:;()\"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-static const char consonants[] = "bdfghjklmnprstvwz";
+static const char consonants[] = "bdfjlmnrstvw"; /* without those that make words nobody wants to see */
 static const char vowels[] = "aeiou";
 
 enum {
@@ -17,12 +17,12 @@ enum {
     SIGNS = sizeof signs - 1,
     VOWELS = sizeof vowels - 1,
     SYLLABLES = (sizeof consonants - 1) * VOWELS,
-    SHORT_WORDS = SYLLABLES * SYLLABLES,
-    LONG_WORDS = SHORT_WORDS * SYLLABLES,
-    SPREAD = 1000003 /* a prime, so it shares no factor with the number of words: multiplying by it permutes them */
+    WORDS = SYLLABLES * SYLLABLES * (1 + SYLLABLES + SYLLABLES * SYLLABLES), /* of two to four syllables */
+    SYLLABLES_MAX = 4,                                                       /* of a word */
+    SPREAD = 1000003 /* a prime, so it shares no factor with a number of words: multiplying by it permutes them */
 };
 
-_Static_assert(SYNTH_VOCAB_MAX <= SYNTH_VOCAB_TEXT + 1 + LETTERS + SIGNS + 2 * SYLLABLES + SHORT_WORDS + LONG_WORDS, "not enough words");
+_Static_assert(SYNTH_VOCAB_MAX <= SYNTH_VOCAB_TEXT + 1 + LETTERS + SIGNS + 2 * SYLLABLES + WORDS, "not enough words");
 
 static size_t put_text(char *out, const char *text)
 {
@@ -50,6 +50,18 @@ static size_t put_word(char *out, uint64_t number, int syllables)
     return mark_size + put_syllables(out + mark_size, number, syllables);
 }
 
+/* All words of two syllables, then all of three, then of four. */
+static size_t word_piece(uint32_t index, char *out)
+{
+    uint64_t words = SYLLABLES * SYLLABLES;
+    int syllables = 2;
+
+    for (; index >= words; words *= SYLLABLES, syllables++)
+        index -= (uint32_t)words;
+    assert(syllables <= SYLLABLES_MAX);
+    return put_word(out, index * (uint64_t)SPREAD % words, syllables);
+}
+
 static size_t text_piece(uint32_t index, char *out)
 {
     if (index == 0)
@@ -70,11 +82,7 @@ static size_t text_piece(uint32_t index, char *out)
     index -= SYLLABLES;
     if (index < SYLLABLES)
         return put_word(out, index, 1);
-    index -= SYLLABLES;
-    if (index < SHORT_WORDS)
-        return put_word(out, (uint64_t)index * SPREAD % SHORT_WORDS, 2);
-    index -= SHORT_WORDS;
-    return put_word(out, (uint64_t)index * SPREAD % LONG_WORDS, 3);
+    return word_piece(index - SYLLABLES, out);
 }
 
 size_t synth_vocab_piece(uint32_t id, char out[SYNTH_VOCAB_PIECE_MAX])

@@ -1,7 +1,7 @@
 /* The vocabulary of synthetic models: SentencePiece style with byte fallback, the same for every model of the same size.
  *
- * Ids 0-2 are <unk> <s> </s>, 3-258 the bytes, then the space mark, letters, signs, syllables and made-up words of two or three syllables,
- * all different. A word's beginning is always a piece too, so that merging reaches it. */
+ * Ids 0-2 are <unk> <s> </s>, 3-258 the bytes, then the space mark, letters, signs, syllables and made-up words of two to
+ * four syllables, all different. A word's beginning is always a piece too, so that merging reaches it. */
 #ifndef NODE_SYNTH_VOCAB_H
 #define NODE_SYNTH_VOCAB_H
 

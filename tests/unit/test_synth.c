@@ -191,19 +191,19 @@ static void the_same_options_give_the_same_bytes_on_every_machine(void **state)
         enum tensor_type type;
         const char *hash;
     } expected[] = {
-        {TYPE_F32, "10442a8b5fd6f5f7a74480aed39d4d6c56f1d6056d1f026c64545e1ad7a1ec06"},
-        {TYPE_F16, "c9d8e524b19e6faec982bad89a2775cf058a2fa4e04041dd238f3286a8825693"},
-        {TYPE_BF16, "574bcf8a8124def99386858c71b9065371e007f1098db92f344a9e7030bf8fef"},
-        {TYPE_Q8_0, "4d312a5106654bf2f7add4dcc74a8552d8aaed1ea81aa37f48fe9a1e90df8784"},
-        {TYPE_Q4_0, "b51a1f644dd9bae08eb6d2de7452dae00a87f3c99e5548f18478f13969da9826"},
-        {TYPE_Q4_1, "6f04c8c0d3d0159607c518c94bc95e0af67f1da3429cb85500d2ea0a56bd1e3a"},
-        {TYPE_Q5_0, "26cb575b4c60d97e32e10fd429dab61e0192b6c7134bc8dfa2ec96ab2e09d0e7"},
-        {TYPE_Q5_1, "0fb3ac97b238eec69c95db53f869dd7278c0b17a404d2332701136da3a657eda"},
-        {TYPE_Q2_K, "342cffa848698b4a68387fd4ee236bf2d6daa9478eadd73bb65433c64b4d1f02"},
-        {TYPE_Q3_K, "717e1e1ad41d200b85e761d270a3cbf2fb978725698cb804cd6a2f430776c88e"},
-        {TYPE_Q4_K, "3989a9bd47a354114313386b8a698863c05bd3e4d99899e3d571f96e0c1861e8"},
-        {TYPE_Q5_K, "0b82da56ab6957b0c7fff786cb80d37baca73fc9694eb4da2aed2b8fe36b6336"},
-        {TYPE_Q6_K, "8fe610e66e5283e26209267aa045d39e4e5ebfa8cd4a5a52b4bac6fb8c20691d"},
+        {TYPE_F32, "8ce3494e1aa651469d12e569047ff616cec829c409ab33d194e8ccd9a0406054"},
+        {TYPE_F16, "987a4e6f1131191c6edf02ae78916f8407e53a5c4dd7dfb64a974baa6458ff9d"},
+        {TYPE_BF16, "36fd142d689c6df66ee3eac15ced2d9f5595e60a7160a9955c7621045245ecf6"},
+        {TYPE_Q8_0, "1c4ab894fbb375071cd6f2dece6bbb5d2e99dcd2c8fa76e4f4e9766b82fd8449"},
+        {TYPE_Q4_0, "6d5e1f5e404d025e208f6a10af33264928751577370a2bdcf4c87ef1528ed273"},
+        {TYPE_Q4_1, "dc93e64cb08334c815fa4cbc51e3d0577409ec94153c79c831e4eb3a96efb1a6"},
+        {TYPE_Q5_0, "0eaa1a8d4b20eef0dc9bfc022c58c6c886bcdb21ab4917cc0c32c0d2e7d21fed"},
+        {TYPE_Q5_1, "a0be512f5392f7b4f94239abf1fd72350382c27bf04f91eb12bcf600f0eda937"},
+        {TYPE_Q2_K, "acb325d352fcf83fc0be5f25e5d789997800bb8c1136f51e698578f6a4a532dc"},
+        {TYPE_Q3_K, "22f1727776f530e9d98c177b83395c7eed006bb9e21c9b64b731f78f46637b4d"},
+        {TYPE_Q4_K, "4630f6584b9b0531486ecd95fc38b0702b1c51d75d963a17d58ac80bea3c8882"},
+        {TYPE_Q5_K, "e82b840c21e4b303530f47ec09ce9e6a450e46d53bd6ed9c48507829c3de2825"},
+        {TYPE_Q6_K, "5bb46184404b8476ffeaa8e91a54089769047c97c944f08609e5818095ad1a2b"},
     };
 
     (void)state;
