@@ -123,7 +123,11 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OB
 	$(call say,LD,$@)
 	$(link) -lcmocka $(LDLIBS)
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(NODE_OBJ) $(BIN)/libmesh.a
+# An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
+$(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -fsanitize=fuzzer $(LDLIBS)

@@ -5,14 +5,7 @@
 #ifndef NODE_FAIL_H
 #define NODE_FAIL_H
 
-enum exit_code {
-    EXIT_OK = 0,
-    EXIT_DIFFERENCE = 1,
-    EXIT_USAGE = 2,
-    EXIT_BAD_FILE = 3,
-    EXIT_ENVIRONMENT = 4,
-    EXIT_SKIPPED = 77
-};
+enum exit_code { EXIT_OK = 0, EXIT_DIFFERENCE = 1, EXIT_USAGE = 2, EXIT_BAD_FILE = 3, EXIT_ENVIRONMENT = 4, EXIT_SKIPPED = 77 };
 
 struct fail {
     enum exit_code exit_code;

@@ -41,38 +41,39 @@ size_t kernel_panel_bytes(enum tensor_type type, size_t columns);
 
 /* Interleave up to 16 consecutive rows of a GGUF tensor, columns column_first.. of each. Missing rows become zero weights.
  * rows: packed, any alignment, row_bytes apart. panel: 64-byte aligned. */
-void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count,
-                       size_t column_first, size_t columns, void *panel);
+void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,
+                       void *panel);
 
 /* Dot products of panel_count consecutive panels of one slice (the same columns of further rows) with that slice of token_count tokens.
  * x: struct act_slice of the first token (struct act_slice_f32 for float types), x_stride bytes between tokens.
  * out[token * out_stride + panel * 16 + row]: = result, or += result with accumulate (one f32 addition: old + result).
  * Any panel_count, token_count ≥ 1. The result is the same for any grouping of panels or tokens. */
-typedef void kernel_dot_fn(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride,
-                           size_t token_count, float *out, size_t out_stride, bool accumulate);
+typedef void kernel_dot_fn(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count,
+                           float *out, size_t out_stride, bool accumulate);
 
 enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };
 
 /* Attention of `heads` query heads that share one KV head, one token. Scores of position blocks of 256 anchored at 0. */
 struct attend {
-    const float *q;      /* (heads, head_dim), rotated */
-    float *out;          /* (heads, head_dim) */
-    const void *k, *v;   /* caches of this KV head, 64-byte aligned; see kernel_kv_bytes */
-    float *scratch;      /* kernel_attend_scratch_floats(heads, positions) */
+    const float *q;    /* (heads, head_dim), rotated */
+    float *out;        /* (heads, head_dim) */
+    const void *k, *v; /* caches of this KV head, 64-byte aligned; see kernel_kv_bytes */
+    float *scratch;    /* kernel_attend_scratch_floats(heads, positions) */
     uint32_t heads, head_dim;
-    uint32_t positions;  /* attends to 0..positions-1, ≥ 1 */
-    float scale;         /* of the scores, 1/sqrt(head_dim) */
+    uint32_t positions; /* attends to 0..positions-1, ≥ 1 */
+    float scale;        /* of the scores, 1/sqrt(head_dim) */
     enum kv_type type;
 };
 
-/* Bytes of the K (and of the V) cache of one KV head for `positions` positions; a multiple of 64. K is stored transposed by 16 positions. */
+/* Bytes of the K (and of the V) cache of one KV head for `positions` positions; a multiple of 64. K is stored transposed by 16
+ * positions. */
 size_t kernel_kv_bytes(enum kv_type type, uint32_t head_dim, uint32_t positions);
 void kernel_kv_store(enum kv_type type, uint32_t head_dim, uint32_t position, const float *k, const float *v, void *k_cache, void *v_cache);
 size_t kernel_attend_scratch_floats(uint32_t heads, uint32_t positions);
 
 struct kernel {
-    const char *name;         /* "scalar", "avx2", "avx512", "neon" */
-    bool (*supported)(void);  /* by this CPU */
+    const char *name;               /* "scalar", "avx2", "avx512", "neon" */
+    bool (*supported)(void);        /* by this CPU */
     kernel_dot_fn *dot[TYPE_COUNT]; /* NULL where the type does not exist */
 
     /* Quantise `blocks` blocks of 32 f32 (short ones padded with +0 by the caller) to wire form, wire_stride bytes apart (36 or 40).
@@ -100,7 +101,7 @@ void kernel_unpack(const uint8_t *wire, size_t wire_stride, size_t first, size_t
 
 /* The fastest supported kernel, or the named one. NULL: unknown name or not supported by this CPU; kernel_names() lists what there is. */
 const struct kernel *kernel_choose(const char *name);
-const char *kernel_names(void); /* "scalar avx2 avx512" */
+const char *kernel_names(void);               /* "scalar avx2 avx512" */
 const struct kernel *kernel_at(size_t index); /* for tests: NULL after the last; check supported() */
 
 /* Round to nearest, no flush to zero: call first in every thread that computes. */

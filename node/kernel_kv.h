@@ -1,8 +1,8 @@
 /* Where an element of the KV cache stands: one KV head, any instruction set.
  *
- * K: tiles of 16 positions, each (head_dim, 16), so that a lane is a position. V: one row of head_dim values per position, padded with zeros
- * to a multiple of 16, so that a lane is a column. Q8_0 has a half scale for every 32 values of one position: in a K tile, before each 32
- * lines of values, a line of 16 halves; in V, before the row, a half per 32 columns. */
+ * K: tiles of 16 positions, each (head_dim, 16), so that a lane is a position. V: one row of head_dim values per position, padded with
+ * zeros to a multiple of 16, so that a lane is a column. Q8_0 has a half scale for every 32 values of one position: in a K tile, before
+ * each 32 lines of values, a line of 16 halves; in V, before the row, a half per 32 columns. */
 #ifndef NODE_KERNEL_KV_H
 #define NODE_KERNEL_KV_H
 
@@ -59,7 +59,8 @@ static inline size_t kv_v_row_bytes(enum kv_type type, uint32_t head_dim)
     return kv_v_scales_bytes(type, head_dim) + kv_value_bytes(type) * kv_v_columns(head_dim);
 }
 
-/* Floats from one head's scores to the next in the scratch of attention: whole tiles, and one more so that heads do not share cache sets. */
+/* Floats from one head's scores to the next in the scratch of attention: whole tiles, and one more so that heads do not share cache
+ * sets. */
 static inline size_t kernel_attend_stride(uint32_t positions)
 {
     return ((size_t)positions + KV_TILE_POSITIONS - 1) / KV_TILE_POSITIONS * KV_TILE_POSITIONS + KV_TILE_POSITIONS;

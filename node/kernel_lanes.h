@@ -1,8 +1,8 @@
 /* Sixteen f32 lanes in whatever registers the including file's instruction set has.
  *
- * Lanes never meet: each operation is the IEEE one, lane by lane, so all versions give the bits of the plain one. For the kernel_ISA.c files
- * only, each of which has its own compiler flags. Loads and stores take any alignment. LANES_CHAINS accumulators fit the registers beside
- * their operands; attention takes up to LANES_HEADS heads at once. */
+ * Lanes never meet: each operation is the IEEE one, lane by lane, so all versions give the bits of the plain one. For the kernel_ISA.c
+ * files only, each of which has its own compiler flags. Loads and stores take any alignment. LANES_CHAINS accumulators fit the registers
+ * beside their operands; attention takes up to LANES_HEADS heads at once. */
 #ifndef NODE_KERNEL_LANES_H
 #define NODE_KERNEL_LANES_H
 

@@ -19,9 +19,9 @@
  *     Q3_K             f16 d[row], 32 bytes of zeros, four vectors of 6-bit scales of 16 columns, packed in three
  *     Q4_K Q5_K        f16 d[row], f16 dmin[row], 6-bit scales (vectors 0, 1) and minima (2, 3) of 32 columns, packed in three
  *
- * Byte k of word `row` of such a scale vector v belongs to block 4v + k (Q4_K, Q5_K), or to columns 16 * (4v + {0, 2, 1, 3}[k]) and following, so
- * that the even bytes are one block's pair. Four 6-bit vectors in three: the low 6 bits of the three are vectors 0-2, their top 2 bits
- * together are vector 3. So a panel has the file's size, but for rounding to 64 bytes.
+ * Byte k of word `row` of such a scale vector v belongs to block 4v + k (Q4_K, Q5_K), or to columns 16 * (4v + {0, 2, 1, 3}[k]) and
+ * following, so that the even bytes are one block's pair. Four 6-bit vectors in three: the low 6 bits of the three are vectors 0-2, their
+ * top 2 bits together are vector 3. So a panel has the file's size, but for rounding to 64 bytes.
  * F32, F16, BF16: value[column][row], 4 or 2 bytes each, no head. Numbers are in the machine's byte order. */
 #ifndef NODE_PANEL_H
 #define NODE_PANEL_H

@@ -30,7 +30,7 @@ struct tensor_type_info {
     const char *name;      /* lower case, e.g. "q4_k"; NULL: not supported */
     uint16_t block_values; /* values that share a scale: 1, 32 or 256 */
     uint16_t block_bytes;
-    bool is_float;         /* F32, F16, BF16: reads f32 activations instead of quantised blocks */
+    bool is_float; /* F32, F16, BF16: reads f32 activations instead of quantised blocks */
 };
 
 /* NULL for a number that is not supported. */

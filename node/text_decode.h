@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The character at the start of bytes[0..size-1], size > 0 (asserted). Returns how many bytes it takes and writes its code point; what is no
- * character (overlong, surrogate, above U+10FFFF, cut off) returns the number of bytes to skip, 1 to 3, and writes TEXT_DECODE_INVALID. */
+/* The character at the start of bytes[0..size-1], size > 0 (asserted). Returns how many bytes it takes and writes its code point; what is
+ * no character (overlong, surrogate, above U+10FFFF, cut off) returns the number of bytes to skip, 1 to 3, and writes
+ * TEXT_DECODE_INVALID. */
 #define TEXT_DECODE_INVALID UINT32_MAX
 size_t text_decode(const char *bytes, size_t size, uint32_t *code_point);
 

@@ -11,7 +11,8 @@
 
 enum { DATAGRAMS = 10000 };
 
-/* Take DATAGRAMS datagrams holding their number, one a microsecond; then give out all, filling counts (DATAGRAMS). Returns those overtaken. */
+/* Take DATAGRAMS datagrams holding their number, one a microsecond; then give out all, filling counts (DATAGRAMS). Returns those
+ * overtaken. */
 static unsigned run(const struct mesh_lab *spec, uint8_t *counts, uint64_t *last_due_ns)
 {
     static struct mesh_udp_lab lab;

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 struct mesh_lab {
-    uint64_t pace_bytes_per_s; /* compute clock: weights read at this speed; 0 off */
-    uint64_t delay_ns;         /* a datagram stays hidden until its receive time plus this */
+    uint64_t pace_bytes_per_s;                     /* compute clock: weights read at this speed; 0 off */
+    uint64_t delay_ns;                             /* a datagram stays hidden until its receive time plus this */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm; /* parts per million of received datagrams */
     uint64_t seed;
 };

@@ -11,18 +11,18 @@
 struct mesh_sim;
 
 struct mesh_sim_link {
-    uint64_t rate_bits_per_s;  /* of each directed link; 0: infinite */
+    uint64_t rate_bits_per_s; /* of each directed link; 0: infinite */
     uint64_t delay_ns;
-    uint32_t queue_bytes;      /* tail drop beyond; 0: infinite */
+    uint32_t queue_bytes; /* tail drop beyond; 0: infinite */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm, bit_flip_ppm;
-    uint64_t reorder_ns;       /* extra delay of a reordered datagram */
+    uint64_t reorder_ns;         /* extra delay of a reordered datagram */
     uint32_t datagram_bytes_max; /* larger ones vanish (path MTU); 0: no limit */
-    bool checksum_off; /* a datagram with a flipped bit arrives; otherwise the checksum of UDP finds it, and it is lost */
+    bool checksum_off;           /* a datagram with a flipped bit arrives; otherwise the checksum of UDP finds it, and it is lost */
 };
 
-/* rate_bits_per_s: 0 or at least 1000. Every datagram occupies MESH_SIM_OVERHEAD_BYTES more than its payload (Ethernet, IPv4, UDP). A duplicate
- * follows within half the delay. At most MESH_SIM_EVENTS_MAX datagrams and timers are under way at a time; more, or MESH_SIM_EVENTS_MAX events
- * without time advancing (a livelock), end the process with a message that names the seed. */
+/* rate_bits_per_s: 0 or at least 1000. Every datagram occupies MESH_SIM_OVERHEAD_BYTES more than its payload (Ethernet, IPv4, UDP). A
+ * duplicate follows within half the delay. At most MESH_SIM_EVENTS_MAX datagrams and timers are under way at a time; more, or
+ * MESH_SIM_EVENTS_MAX events without time advancing (a livelock), end the process with a message that names the seed. */
 enum { MESH_SIM_OVERHEAD_BYTES = 66, MESH_SIM_EVENTS_MAX = 1 << 20 };
 
 /* Called with the time; returns the virtual time the work took (0 = nothing to do: call again after the next input). */
@@ -47,11 +47,12 @@ void mesh_sim_block(struct mesh_sim *sim, uint16_t from, uint16_t to, bool block
 /* Crash: the endpoint gets no input and no time, what is on the way to it is lost. Restart: attach again. */
 void mesh_sim_crash(struct mesh_sim *sim, uint16_t rank);
 
-/* What a rank's socket holds while its work takes time, charged as the kernel charges; what does not fit is lost. 0 (at first): no limit. */
+/* What a rank's socket holds while its work takes time, charged as the kernel charges; what does not fit is lost. 0 (at first): no
+ * limit. */
 void mesh_sim_set_receive_buffer(struct mesh_sim *sim, uint16_t rank, uint64_t bytes);
 
-/* Run until nothing is left to happen up to `deadline_ns`, or done(app) is true (asked after every event; may be NULL). Returns true when done
- * said so; otherwise the time is then the deadline, or, where that is UINT64_MAX, that of the last event. */
+/* Run until nothing is left to happen up to `deadline_ns`, or done(app) is true (asked after every event; may be NULL). Returns true when
+ * done said so; otherwise the time is then the deadline, or, where that is UINT64_MAX, that of the last event. */
 bool mesh_sim_run(struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void *), void *app);
 
 /* Watch every datagram that is put on a wire (before loss), e.g. to count types or write a capture. */
@@ -65,7 +66,7 @@ struct mesh_sim_stats {
     uint64_t events;
     uint64_t sent, delivered; /* delivered + lost = sent + duplicated, when nothing is under way */
     uint64_t duplicated, reordered, flipped;
-    uint64_t lost;            /* all that follow together */
+    uint64_t lost; /* all that follow together */
     uint64_t lost_by_mask, lost_blocked, lost_at_random, lost_in_queue, lost_too_large, lost_checksum, lost_in_buffer, lost_to_crashed;
 };
 void mesh_sim_get_stats(const struct mesh_sim *sim, struct mesh_sim_stats *stats);

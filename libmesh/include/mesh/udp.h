@@ -1,7 +1,7 @@
 /* The UDP driver: sockets and clock for one protocol core.
  *
- * Non-blocking socket, epoll for sleeping, recvmmsg and sendmmsg for batches, DF set, IPv4 and IPv6. Applies the --lab impairments to what is
- * received. One owner at a time, like the core: the caller sees to that. */
+ * Non-blocking socket, epoll for sleeping, recvmmsg and sendmmsg for batches, DF set, IPv4 and IPv6. Applies the --lab impairments to what
+ * is received. One owner at a time, like the core: the caller sees to that. */
 #ifndef MESH_UDP_H
 #define MESH_UDP_H
 
@@ -10,7 +10,8 @@
 
 struct mesh_udp;
 
-/* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or MESH_EINVAL with a phrase in reason. */
+/* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or MESH_EINVAL with a phrase in
+ * reason. */
 int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size_t reason_bytes);
 enum { MESH_ADDR_TEXT_BYTES = 64 };
 void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
@@ -45,7 +46,7 @@ void mesh_udp_wake(struct mesh_udp *udp);
 
 struct mesh_udp_stats {
     uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
-    uint64_t kernel_drops;  /* SO_RXQ_OVFL */
+    uint64_t kernel_drops; /* SO_RXQ_OVFL */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);
