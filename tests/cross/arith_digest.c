@@ -1,6 +1,6 @@
 /* The arithmetic as digests, one line each: of every tensor type's dot products and of every other function of struct kernel, over inputs
- * made from a seed. Each kernel that this CPU supports must give the same bits; the lines are the same on every machine, so two machines are
- * compared with cmp. Needs neither the test library nor any file. */
+ * made from a seed. Each kernel that this CPU supports must give the same bits; the lines are the same on every machine, so two machines
+ * are compared with cmp. Needs neither the test library nor any file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,19 +5,19 @@
 
 enum mesh_err {
     MESH_OK = 0,
-    MESH_AGAIN = -1,       /* a bounded queue or window is full: drain, then try again */
-    MESH_EINVAL = -2,      /* arguments or configuration break a documented rule */
-    MESH_ETRUNCATED = -3,  /* fewer bytes than the message's exact size */
-    MESH_EVERSION = -4,    /* another protocol version */
-    MESH_ETYPE = -5,       /* unknown message type */
-    MESH_ERANGE = -6,      /* a field is outside its declared range */
-    MESH_ESENDER = -7,     /* source rank or address is not a member of this epoch */
-    MESH_EEPOCH = -8,      /* message of another epoch */
-    MESH_EDUPLICATE = -9,  /* number already seen */
-    MESH_ESTATE = -10,     /* not expected in this state, e.g. a tile from a peer whose handshake is not complete */
-    MESH_EREFUSED = -11,   /* the peer does not fit: version, model, configuration */
+    MESH_AGAIN = -1,      /* a bounded queue or window is full: drain, then try again */
+    MESH_EINVAL = -2,     /* arguments or configuration break a documented rule */
+    MESH_ETRUNCATED = -3, /* fewer bytes than the message's exact size */
+    MESH_EVERSION = -4,   /* another protocol version */
+    MESH_ETYPE = -5,      /* unknown message type */
+    MESH_ERANGE = -6,     /* a field is outside its declared range */
+    MESH_ESENDER = -7,    /* source rank or address is not a member of this epoch */
+    MESH_EEPOCH = -8,     /* message of another epoch */
+    MESH_EDUPLICATE = -9, /* number already seen */
+    MESH_ESTATE = -10,    /* not expected in this state, e.g. a tile from a peer whose handshake is not complete */
+    MESH_EREFUSED = -11,  /* the peer does not fit: version, model, configuration */
     MESH_ENOMEM = -12,
-    MESH_ESYSTEM = -13     /* a system call failed; errno has the reason */
+    MESH_ESYSTEM = -13 /* a system call failed; errno has the reason */
 };
 
 /* A short English phrase for a code, never NULL; a string constant. */

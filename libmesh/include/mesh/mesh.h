@@ -38,18 +38,18 @@ struct mesh_addr {
 
 struct mesh_config {
     uint16_t rank;
-    uint16_t rank_count;            /* 1..MESH_RANKS_MAX; a list fixed at start */
+    uint16_t rank_count; /* 1..MESH_RANKS_MAX; a list fixed at start */
     uint32_t epoch;
-    uint16_t phase_count;           /* gathers per step */
-    uint16_t tokens_max;            /* tokens of a gather */
-    uint16_t blocks_max;            /* blocks per token of a gather */
-    uint8_t fingerprint[32];        /* of the model: must be equal everywhere */
-    uint8_t configuration[32];      /* of everything else that must be equal (row map, context, KV type): likewise */
-    uint8_t incarnation[16];        /* drawn by the process at start */
-    uint32_t datagram_bytes_max;    /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN */
-    uint64_t receive_buffer_bytes;  /* of the driver, by the kernel's accounting; divided among the peers as credit */
-    uint32_t reorder_delay_ns;      /* 0: the default, 50 µs */
-    uint16_t version;               /* 0: the real one; tests give others */
+    uint16_t phase_count;          /* gathers per step */
+    uint16_t tokens_max;           /* tokens of a gather */
+    uint16_t blocks_max;           /* blocks per token of a gather */
+    uint8_t fingerprint[32];       /* of the model: must be equal everywhere */
+    uint8_t configuration[32];     /* of everything else that must be equal (row map, context, KV type): likewise */
+    uint8_t incarnation[16];       /* drawn by the process at start */
+    uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN */
+    uint64_t receive_buffer_bytes; /* of the driver, by the kernel's accounting; divided among the peers as credit */
+    uint32_t reorder_delay_ns;     /* 0: the default, 50 µs */
+    uint16_t version;              /* 0: the real one; tests give others */
 };
 
 struct mesh;
@@ -83,14 +83,14 @@ struct mesh_gather {
     uint64_t step;
     uint16_t phase;
     uint16_t token_count;
-    uint16_t block_count;     /* per token, of all ranks together */
+    uint16_t block_count; /* per token, of all ranks together */
     uint32_t block_bytes;
     uint32_t last_block_bytes; /* of block block_count-1; may be shorter */
     uint8_t *data;             /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
                                 * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
     size_t token_stride;
-    const uint16_t *first;    /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
-    uint64_t readers;         /* bit r: rank r reads this gather. The others neither receive nor expect it */
+    const uint16_t *first; /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
+    uint64_t readers;      /* bit r: rank r reads this gather. The others neither receive nor expect it */
 };
 
 /* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step
@@ -101,8 +101,8 @@ int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gathe
 
 /* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is
  * full, drain mesh_next_datagram and try again. A range is published once (asserted); of a gather that was freed at once it may be too. */
-int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase,
-                 uint16_t token_first, uint16_t token_count, uint16_t block_first, uint16_t block_count);
+int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase, uint16_t token_first, uint16_t token_count,
+                 uint16_t block_first, uint16_t block_count);
 
 /* The application does not read this gather any more. It was complete (asserted). */
 void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase);
@@ -131,17 +131,17 @@ struct mesh_event {
     uint64_t step;
     uint16_t phase;
     uint16_t token_first, token_count, block_first, block_count;
-    uint64_t sent_ns;       /* arrived: the sender's clock when it sent */
+    uint64_t sent_ns; /* arrived: the sender's clock when it sent */
     const uint8_t *record;
     size_t record_bytes;
-    const char *reason;     /* valid until the next call */
+    const char *reason; /* valid until the next call */
 };
 
 /* The next event into *event; false when there is none. Drain after every input. */
 bool mesh_next_event(struct mesh *mesh, struct mesh_event *event);
 
 struct mesh_output {
-    uint64_t ranks;         /* bit r: send to rank r, the same bytes to each. 0: to addr (a stranger) */
+    uint64_t ranks; /* bit r: send to rank r, the same bytes to each. 0: to addr (a stranger) */
     struct mesh_addr addr;
     size_t bytes;
 };
@@ -163,11 +163,11 @@ void mesh_goodbye(struct mesh *mesh, uint64_t now_ns);
 struct mesh_peer_stats {
     uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received;
     uint64_t tiles_sent, tiles_received; /* datagrams with tile data, resends included */
-    uint64_t lost;        /* numbers of this peer's two spaces that never came */
-    uint64_t reordered;   /* came after a later number */
-    uint64_t duplicate;   /* the same number twice, or blocks that were there */
+    uint64_t lost;                       /* numbers of this peer's two spaces that never came */
+    uint64_t reordered;                  /* came after a later number */
+    uint64_t duplicate;                  /* the same number twice, or blocks that were there */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
-    uint64_t credit_waits; /* times sending waited for this peer's credit */
+    uint64_t credit_waits;   /* times sending waited for this peer's credit */
     int64_t clock_offset_ns; /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
     uint32_t datagram_bytes; /* proved on this path */
