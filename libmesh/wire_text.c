@@ -1,0 +1,165 @@
+/* Messages as one line of text, and the tables of docs/PROTOCOL.md: two more loops over the field tables. The only part of the schema that
+ * uses stdio, so it is not part of the core. */
+#include "mesh/wire.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Appends like snprintf: counts on when the room is used up. */
+struct text {
+    char *out;
+    size_t capacity, size;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+{
+    size_t left = text->size < text->capacity ? text->capacity - text->size : 0;
+    va_list arguments;
+    int bytes;
+
+    va_start(arguments, format);
+    bytes = vsnprintf(left ? text->out + text->size : NULL, left, format, arguments);
+    va_end(arguments);
+    if (bytes > 0)
+        text->size += (size_t)bytes;
+}
+
+/* ---- one line ---- */
+
+static void add_bytes(struct text *text, const struct mesh_wire_field *field, const void *decoded)
+{
+    const uint8_t *bytes = (const uint8_t *)decoded + field->struct_offset;
+
+    for (unsigned i = 0; i < 8; i++) /* the rest tells a reader no more */
+        add(text, "%02x", bytes[i]);
+}
+
+static void add_fields(struct text *text, const struct mesh_wire_part *part, const void *decoded)
+{
+    for (unsigned i = 0; i < part->field_count; i++) {
+        const struct mesh_wire_field *field = &part->fields[i];
+
+        add(text, " %s ", field->name);
+        if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
+            add_bytes(text, field, decoded);
+        else
+            add(text, "%" PRIu64, mesh_wire_get(field, decoded));
+    }
+}
+
+static void add_header(struct text *text, const struct mesh_header *header, const char *name)
+{
+    add(text, "%u>", header->src);
+    if (header->dst == MESH_DST_ALL)
+        add(text, "all");
+    else
+        add(text, "%u", header->dst);
+    add(text, " %s%s epoch %" PRIu32 " #%s%" PRIu64, name, header->flags & MESH_FLAG_RESEND ? " resend" : "", header->epoch,
+        header->flags & MESH_FLAG_ALL ? "all:" : "", header->number);
+    if (header->have_step == MESH_STEP_NONE)
+        add(text, " have none");
+    else
+        add(text, " have %" PRIu64 ".%u", header->have_step, header->have_phase);
+    add(text, " sent_ns %" PRIu64, header->sent_ns);
+}
+
+size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity)
+{
+    const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
+    struct text text = {out, capacity, 0};
+
+    if (!part) {
+        add(&text, "no message of type %u", message->header.type);
+        return text.size;
+    }
+    add_header(&text, &message->header, part->name);
+    add_fields(&text, part, &message->as);
+    if (part->tail == MESH_TAIL_DATA)
+        add(&text, " data %zu", message->data_bytes);
+    for (unsigned i = 0; part->tail == MESH_TAIL_RANGES && i < message->as.nak.range_count; i++)
+        add(&text, " tokens %u+%u blocks %u+%u", message->ranges[i].token_first, message->ranges[i].token_count,
+            message->ranges[i].block_first, message->ranges[i].block_count);
+    return text.size;
+}
+
+/* ---- tables ---- */
+
+static const char *const type_names[] = {"u8", "u16", "u32", "u64", "16 bytes", "32 bytes"};
+
+/* A limit as people write it. */
+static void add_limit(struct text *text, uint64_t value)
+{
+    unsigned log2 = value ? 63u - (unsigned)__builtin_clzll(value) : 0;
+
+    if (value < 100000)
+        add(text, "%" PRIu64, value);
+    else if (value == UINT64_MAX)
+        add(text, "2^64-1");
+    else if (value == UINT64_MAX - 1)
+        add(text, "2^64-2");
+    else if (value == UINT64_C(1) << log2)
+        add(text, "2^%u", log2);
+    else if (value == (UINT64_C(1) << log2) * 2 - 1)
+        add(text, "2^%u-1", log2 + 1);
+    else
+        add(text, "%" PRIu64, value);
+}
+
+static void add_range(struct text *text, const struct mesh_wire_field *field)
+{
+    if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32) {
+        add(text, field->max ? "any" : "zero");
+        return;
+    }
+    add_limit(text, field->min);
+    if (field->min == field->max)
+        return;
+    add(text, " – ");
+    add_limit(text, field->max);
+}
+
+static void add_table(struct text *text, const struct mesh_wire_part *part, unsigned offset)
+{
+    add(text, "| offset | field | type | range | unit | meaning |\n|---:|---|---|---|---|---|\n");
+    for (unsigned i = 0; i < part->field_count; i++) {
+        const struct mesh_wire_field *field = &part->fields[i];
+
+        add(text, "| %u | `%s` | %s | ", offset + field->wire_offset, field->name, type_names[field->type]);
+        add_range(text, field);
+        add(text, " | %s | %s |\n", field->unit, field->meaning);
+    }
+}
+
+static const char *tail_text(enum mesh_wire_tail tail)
+{
+    switch (tail) {
+    case MESH_TAIL_DATA:
+        return ", then data to the end of the datagram (at least one byte)";
+    case MESH_TAIL_RANGES:
+        return ", then `range_count` ranges";
+    case MESH_TAIL_PADDING:
+        return ", then zeros up to `bytes`";
+    default:
+        return "";
+    }
+}
+
+size_t mesh_wire_write_protocol(char *out, size_t capacity)
+{
+    struct text text = {out, capacity, 0};
+
+    add(&text, "### Header\n\n%s %u bytes.\n\n", mesh_wire_header.meaning, mesh_wire_header.wire_bytes);
+    add_table(&text, &mesh_wire_header, 0);
+    for (unsigned type = 1; type < MESH_TYPE_COUNT; type++) {
+        const struct mesh_wire_part *part = mesh_wire_message(type);
+
+        add(&text, "\n### %u %s\n\n%s %u bytes%s.\n\n", type, part->name, part->meaning, mesh_wire_header.wire_bytes + part->wire_bytes,
+            tail_text(part->tail));
+        add_table(&text, part, mesh_wire_header.wire_bytes);
+    }
+    add(&text, "\n### Range\n\n%s %u bytes.\n\n", mesh_wire_range.meaning, mesh_wire_range.wire_bytes);
+    add_table(&text, &mesh_wire_range, 0);
+    return text.size;
+}
