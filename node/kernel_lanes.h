@@ -1,8 +1,8 @@
 /* Sixteen f32 lanes in whatever registers the including file's instruction set has.
  *
  * Lanes never meet: each operation is the IEEE one, lane by lane, so all versions give the bits of the plain one. For the kernel_ISA.c
- * files only, each of which has its own compiler flags. Loads and stores take any alignment. LANES_CHAINS accumulators fit the registers
- * beside their operands; attention takes up to LANES_HEADS heads at once. */
+ * files only, each of which has its own compiler flags; kernel_scalar.c asks for the plain one. Loads and stores take any alignment.
+ * LANES_CHAINS accumulators fit the registers beside their operands; attention takes up to LANES_HEADS heads at once. */
 #ifndef NODE_KERNEL_LANES_H
 #define NODE_KERNEL_LANES_H
 
@@ -15,11 +15,13 @@ enum { LANES = 16 };
 
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
-#if defined(__AVX512F__)
+#if defined(KERNEL_PLAIN_LANES)
+#include "kernel_lanes_plain.h"
+#elif defined(__AVX512F__)
 #include "kernel_lanes_avx512.h"
 #elif defined(__AVX2__)
 #include "kernel_lanes_avx2.h"
-#elif defined(__ARM_FEATURE_DOTPROD)
+#elif defined(__aarch64__)
 #include "kernel_lanes_neon.h"
 #else
 #include "kernel_lanes_plain.h"

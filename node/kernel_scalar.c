@@ -2,6 +2,8 @@
  *
  * One weight row and one slice at a time. The integer sums are exact: |isum| stays below 2^24 for every type, whatever the bytes (bounds
  * beside each function), so the conversion to f32 is exact as well and only the fmaf and the product of the scales round. */
+#define KERNEL_PLAIN_LANES
+
 #include <math.h>
 #include <string.h>
 
