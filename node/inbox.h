@@ -1,0 +1,81 @@
+/* The inputs of a phase: what a gather holds, and which slices of it are there.
+ *
+ * A gather's blocks stand in wire form in `wire` (own ones for sending again, arrived ones as the endpoint wrote them) and unpacked, as
+ * kernels read them, in `q` or `f`. A slice of a sub-batch of tokens is ready when its counter of missing blocks is 0; who brings a block
+ * (a worker or the owner of the port) unpacks it first and then counts it, so a reader that sees 0 sees the values. */
+#ifndef NODE_INBOX_H
+#define NODE_INBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "kernel.h"
+#include "mesh/mesh.h"
+
+enum {
+    INBOX_SUB_TOKENS = 64,         /* tokens of a sub-batch */
+    INBOX_FLOAT_BLOCK_BYTES = 128, /* 32 f32; with norm a f32 sum of squares before them */
+    CANDIDATE_BLOCK_BYTES = 64
+};
+
+/* The shape of a gather; the same on every node. */
+struct gather_form {
+    uint32_t columns, slices;
+    uint16_t block_count; /* per token */
+    uint32_t block_bytes, last_block_bytes;
+    const uint16_t *first; /* (rank_count + 1) of the row map */
+    bool is_float;         /* f32 on the wire */
+    bool feeds_norm;       /* blocks carry their sum of squares */
+    bool unpack_q, unpack_f; /* what this node's readers want */
+};
+
+struct inbox {
+    uint8_t *wire;
+    size_t wire_token_stride;
+    struct act_slice *q;     /* (tokens, slices), or NULL */
+    struct act_slice_f32 *f; /* (tokens, slices), or NULL */
+    _Atomic uint32_t *missing; /* (sub-batches, slices) blocks */
+    _Atomic uint32_t *norm;    /* (tokens) bits of the norm factor; 0: not computed yet */
+    const struct gather_form *form;
+    uint16_t token_count;
+    _Atomic uint64_t gather;   /* which gather this is, plus 1; 0: none. Set last when opening */
+    bool is_free;              /* owner only: may be used for another gather */
+    bool is_consumed, is_released; /* owner only: the two halves of that */
+};
+
+/* Memory for any of the forms. tokens: the largest token_count. */
+struct inbox_limits {
+    uint32_t tokens, slices;
+    size_t wire_bytes_per_token;
+    bool q, f;
+};
+size_t inbox_bytes(const struct inbox_limits *limits);
+int inbox_init(struct inbox *inbox, const struct inbox_limits *limits, struct fail *fail);
+void inbox_release(struct inbox *inbox);
+
+/* Begin a gather: all missing. The caller stores inbox->gather afterwards. */
+void inbox_begin(struct inbox *inbox, const struct gather_form *form, uint16_t token_count);
+
+/* Blocks stand in wire: unpack and count them. Any thread, each block once. */
+void inbox_take(struct inbox *inbox, const struct kernel *kernel, uint16_t token_first, uint16_t token_count, uint16_t block_first,
+                uint16_t block_count);
+
+static inline uint8_t *inbox_block(const struct inbox *inbox, uint32_t token, uint32_t block)
+{
+    return inbox->wire + token * inbox->wire_token_stride + (size_t)block * inbox->form->block_bytes;
+}
+
+static inline bool inbox_is_ready(const struct inbox *inbox, uint32_t sub, uint32_t slice)
+{
+    return atomic_load_explicit(&inbox->missing[sub * inbox->form->slices + slice], memory_order_acquire) == 0;
+}
+
+/* All slices of all tokens of a sub-batch. */
+bool inbox_sub_is_ready(const struct inbox *inbox, uint32_t sub);
+
+/* 1 / sqrt(mean of squares + eps) of a token, all of whose slices are ready: block sums added in block order. */
+float inbox_norm_factor(struct inbox *inbox, uint32_t token, float eps);
+
+#endif

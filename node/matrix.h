@@ -1,0 +1,81 @@
+/* A node's rows of one or more weight tensors that read the same input, repacked for the kernels.
+ *
+ * Rows are grouped by 16, groups form tiles (the unit of work), columns form slices of 256. In memory stand first, tile by tile, the
+ * slices that this node itself produces (they can be multiplied at once), then, tile by tile, all others: the order in which
+ * they are read. Built in two steps: matrix_init lays everything out (no weights touched: this is also the memory plan), matrix_pack
+ * fills one tile. Different tiles may be packed by different threads; immutable afterwards. */
+#ifndef NODE_MATRIX_H
+#define NODE_MATRIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "gguf.h"
+#include "kernel.h"
+
+/* Consecutive rows of one tensor. */
+struct matrix_part {
+    const struct gguf_tensor *tensor;
+    uint32_t row_first, row_count;
+};
+
+enum { MATRIX_PARTS_MAX = 3, MATRIX_TILE_GROUPS_MAX = 16 };
+
+struct matrix_group {
+    const struct gguf_tensor *tensor;
+    uint32_t row_first; /* in the tensor */
+    uint8_t row_count;  /* 1..16 */
+};
+
+struct matrix_tile {
+    uint32_t group_first, group_count;
+    uint32_t row_first, row_count; /* of the first part, relative to the node's own rows; row_first is a multiple of 32 */
+};
+
+struct matrix {
+    uint32_t columns, slices;
+    uint32_t own_slice_first, own_slice_count;
+    uint32_t group_count, tile_count;
+    uint32_t tile_groups_max;
+    bool reads_quantised, reads_float; /* by the types of its tensors */
+    struct matrix_group *group;        /* (group_count) */
+    struct matrix_tile *tile;          /* (tile_count) */
+    size_t *offset;                    /* (tile_count, slices): where the panels of a tile's slice begin */
+    uint8_t *panels;                   /* bytes; NULL until matrix_allocate */
+    size_t bytes;
+};
+
+/* How rows become tiles. */
+enum matrix_order {
+    MATRIX_PARTS_IN_SEQUENCE, /* q, then k, then v: tiles never mix parts */
+    MATRIX_PARTS_SIDE_BY_SIDE /* gate and up: a tile has the same rows of every part; all parts have equal row counts */
+};
+
+/* Lay out. tile_rows: wished rows per tile and part, a multiple of 32. own_block_first/count: blocks of 32 columns that this node produces.
+ * -1: out of memory. part_count 0 or rows 0: an empty matrix. */
+int matrix_init(struct matrix *matrix, enum matrix_order order, const struct matrix_part *parts, size_t part_count, uint32_t columns,
+                uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail);
+int matrix_allocate(struct matrix *matrix, struct fail *fail);
+void matrix_pack(struct matrix *matrix, uint32_t tile);
+void matrix_release(struct matrix *matrix);
+
+/* Columns of a slice: 256, or less in the last. */
+uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice);
+
+/* Bytes of the panels of one tile in one slice. */
+size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice);
+
+/* Multiply one tile by one slice of `token_count` tokens: out[token * out_stride + group * 16 + row] (group within the tile).
+ * xq, xf: the slice of the first token, strides in bytes; only what the tensors' types read is touched. */
+struct matrix_input {
+    const struct act_slice *xq;
+    const struct act_slice_f32 *xf;
+    size_t xq_stride, xf_stride;
+    size_t token_count;
+};
+void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, uint32_t tile, uint32_t slice,
+                     const struct matrix_input *input, float *out, size_t out_stride, bool accumulate);
+
+#endif

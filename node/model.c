@@ -1,0 +1,232 @@
+#include "model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "canon.h"
+
+size_t model_row_bytes(const struct gguf_tensor *tensor)
+{
+    return tensor_type_bytes((enum tensor_type)tensor->type, tensor->dims[0]);
+}
+
+void model_read_vector(const struct gguf_tensor *tensor, uint32_t count, float *out)
+{
+    memcpy(out, tensor->data, count * sizeof *out);
+}
+
+static int check_architecture(const struct gguf *gguf, struct fail *fail)
+{
+    struct gguf_string arch;
+    uint64_t split_count = 1;
+
+    int found = gguf_get_string(gguf, "general.architecture", &arch, fail);
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: no general.architecture: the file holds no model: give a GGUF model of architecture llama",
+                        gguf_path(gguf));
+    if (arch.size != 5 || memcmp(arch.text, "llama", 5) != 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: architecture '%.*s': not supported: use a model of architecture llama", gguf_path(gguf),
+                        (int)(arch.size < 64 ? arch.size : 64), arch.text);
+    if (gguf_get_uint(gguf, "split.count", UINT16_MAX, &split_count, fail) < 0)
+        return -1;
+    if (split_count > 1)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: split.count is %" PRIu64 ": files split into parts are not supported: join the parts into one file first",
+                        gguf_path(gguf), split_count);
+    return 0;
+}
+
+/* A dimension from the metadata, 1..max; *out keeps its value as the default when the key is absent and is_required is false. */
+static int read_dimension(const struct gguf *gguf, const char *key, uint64_t max, bool is_required, uint32_t *out, struct fail *fail)
+{
+    uint64_t value = *out;
+
+    int found = gguf_get_uint(gguf, key, max, &value, fail);
+    if (found < 0)
+        return -1;
+    if (found == 0 && is_required)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is missing: the file is no complete model: convert it again", gguf_path(gguf), key);
+    if (value == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is 0: must be 1 to %" PRIu64 ": convert the file again", gguf_path(gguf), key, max);
+    *out = (uint32_t)value;
+    return 0;
+}
+
+static int read_dimensions(struct model *m, struct fail *fail)
+{
+    const struct gguf *gguf = m->gguf;
+
+    if (read_dimension(gguf, "llama.embedding_length", MODEL_DIM_MAX, true, &m->dim, fail) < 0 ||
+        read_dimension(gguf, "llama.feed_forward_length", MODEL_DIM_MAX, true, &m->hidden, fail) < 0 ||
+        read_dimension(gguf, "llama.block_count", MODEL_LAYERS_MAX, true, &m->layers, fail) < 0 ||
+        read_dimension(gguf, "llama.attention.head_count", MODEL_DIM_MAX, true, &m->heads, fail) < 0 ||
+        read_dimension(gguf, "llama.context_length", MODEL_CTX_MAX, true, &m->ctx, fail) < 0)
+        return -1;
+    m->kv_heads = m->heads;
+    if (read_dimension(gguf, "llama.attention.head_count_kv", MODEL_DIM_MAX, false, &m->kv_heads, fail) < 0)
+        return -1;
+    m->head_dim = m->dim / m->heads;
+    if (m->head_dim == 0)
+        m->head_dim = 1;
+    uint32_t value_length;
+    if (read_dimension(gguf, "llama.attention.key_length", 4096, false, &m->head_dim, fail) < 0)
+        return -1;
+    value_length = m->head_dim;
+    if (read_dimension(gguf, "llama.attention.value_length", 4096, false, &value_length, fail) < 0)
+        return -1;
+    if (value_length != m->head_dim)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.attention.value_length %u differs from key_length %u: not supported: use another model",
+                        gguf_path(gguf), value_length, m->head_dim);
+    if (m->heads % m->kv_heads != 0)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: llama.attention.head_count %u is no multiple of head_count_kv %u: convert the file again", gguf_path(gguf),
+                        m->heads, m->kv_heads);
+    if ((uint64_t)m->heads * m->head_dim > MODEL_DIM_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %u heads of %u values: more than %d: convert the file again", gguf_path(gguf), m->heads,
+                        m->head_dim, MODEL_DIM_MAX);
+    uint64_t experts = 0;
+    if (gguf_get_uint(gguf, "llama.expert_count", UINT32_MAX, &experts, fail) < 0)
+        return -1;
+    if (experts > 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.expert_count is %" PRIu64 ": mixtures of experts are not supported: use a dense model",
+                        gguf_path(gguf), experts);
+    m->norm_eps = 1e-5f;
+    if (gguf_get_float(gguf, "llama.attention.layer_norm_rms_epsilon", &m->norm_eps, fail) < 0)
+        return -1;
+    if (!(m->norm_eps >= 0.0f && m->norm_eps < 1.0f))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.attention.layer_norm_rms_epsilon is %g: must be 0 to 1: convert the file again",
+                        gguf_path(gguf), (double)m->norm_eps);
+    return 0;
+}
+
+static int check_shape(const struct gguf *gguf, const char *name, const struct gguf_tensor *t, uint64_t columns, uint64_t rows,
+                       struct fail *fail)
+{
+    if (t->dims[0] != columns || t->dims[1] != rows || t->dims[2] != 1 || t->dims[3] != 1)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: tensor '%s': shape %" PRIu64 " x %" PRIu64 " x %" PRIu64 ", expected %" PRIu64 " x %" PRIu64
+                        ": tensors and metadata disagree: convert the file again",
+                        gguf_path(gguf), name, t->dims[0], t->dims[1], t->dims[2], columns, rows);
+    return 0;
+}
+
+static int find_tensor(const struct gguf *gguf, const char *name, uint64_t columns, uint64_t rows, const struct gguf_tensor **out,
+                       struct fail *fail)
+{
+    const struct gguf_tensor *t = gguf_find_tensor(gguf, name);
+
+    if (t == NULL)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s' is missing: the file is no complete llama model: convert it again",
+                        gguf_path(gguf), name);
+    if (check_shape(gguf, name, t, columns, rows, fail) < 0)
+        return -1;
+    if (tensor_type_info(t->type) == NULL)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': type %s (%u) is not supported: quantise the model to one of %s",
+                        gguf_path(gguf), name, tensor_type_name(t->type), t->type, tensor_type_supported_names());
+    *out = t;
+    return 0;
+}
+
+static int find_norm(const struct gguf *gguf, const char *name, uint32_t dim, const struct gguf_tensor **out, struct fail *fail)
+{
+    if (find_tensor(gguf, name, dim, 1, out, fail) < 0)
+        return -1;
+    if ((*out)->type != TYPE_F32)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': norm weights of type %s: must be f32: convert the file again",
+                        gguf_path(gguf), name, tensor_type_name((*out)->type));
+    return 0;
+}
+
+static int find_layer(struct model *m, uint32_t index, struct fail *fail)
+{
+    struct model_layer *layer = &m->layer[index];
+    uint64_t dim = m->dim, hidden = m->hidden;
+    uint64_t z = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim;
+    const struct {
+        const char *stem;
+        uint64_t columns, rows; /* rows 0: a norm vector */
+        const struct gguf_tensor **out;
+    } wanted[] = {
+        {"attn_norm", dim, 0, &layer->attn_norm}, {"attn_q", dim, z, &layer->q},         {"attn_k", dim, kv, &layer->k},
+        {"attn_v", dim, kv, &layer->v},           {"attn_output", z, dim, &layer->wo},   {"ffn_norm", dim, 0, &layer->ffn_norm},
+        {"ffn_gate", dim, hidden, &layer->gate},  {"ffn_up", dim, hidden, &layer->up},   {"ffn_down", hidden, dim, &layer->down},
+    };
+    static const char *const biases[] = {"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "ffn_gate.bias", "ffn_up.bias",
+                                         "ffn_down.bias"};
+    char name[64];
+
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        snprintf(name, sizeof name, "blk.%u.%s.weight", index, wanted[i].stem);
+        int err = wanted[i].rows == 0 ? find_norm(m->gguf, name, m->dim, wanted[i].out, fail)
+                                      : find_tensor(m->gguf, name, wanted[i].columns, wanted[i].rows, wanted[i].out, fail);
+        if (err < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) {
+        snprintf(name, sizeof name, "blk.%u.%s", index, biases[i]);
+        if (gguf_find_tensor(m->gguf, name) != NULL)
+            return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': biases are not supported: use a model without them", gguf_path(m->gguf),
+                            name);
+    }
+    return 0;
+}
+
+static int find_tensors(struct model *m, struct fail *fail)
+{
+    const struct gguf_tensor *embd = gguf_find_tensor(m->gguf, "token_embd.weight");
+
+    if (embd == NULL)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor 'token_embd.weight' is missing: the file holds no complete model: convert it again",
+                        gguf_path(m->gguf));
+    if (embd->dims[1] == 0 || embd->dims[1] > MODEL_VOCAB_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor 'token_embd.weight': %" PRIu64 " rows: must be 1 to %d: convert the file again",
+                        gguf_path(m->gguf), embd->dims[1], MODEL_VOCAB_MAX);
+    m->vocab = (uint32_t)embd->dims[1];
+    if (find_tensor(m->gguf, "token_embd.weight", m->dim, m->vocab, &m->token_embd, fail) < 0 ||
+        find_norm(m->gguf, "output_norm.weight", m->dim, &m->output_norm, fail) < 0)
+        return -1;
+    m->output = m->token_embd;
+    if (gguf_find_tensor(m->gguf, "output.weight") != NULL &&
+        find_tensor(m->gguf, "output.weight", m->dim, m->vocab, &m->output, fail) < 0)
+        return -1;
+    for (uint32_t i = 0; i < m->layers; i++)
+        if (find_layer(m, i, fail) < 0)
+            return -1;
+    return 0;
+}
+
+struct model *model_open(const struct gguf *gguf, struct fail *fail)
+{
+    struct model *m = calloc(1, sizeof *m);
+
+    if (m == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return NULL;
+    }
+    m->gguf = gguf;
+    if (check_architecture(gguf, fail) < 0 || read_dimensions(m, fail) < 0)
+        goto failed;
+    m->layer = calloc(m->layers, sizeof *m->layer);
+    if (m->layer == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        goto failed;
+    }
+    if (find_tensors(m, fail) < 0 || rope_config_from_gguf(gguf, m->head_dim, &m->rope, fail) < 0)
+        goto failed;
+    return m;
+failed:
+    model_close(m);
+    return NULL;
+}
+
+void model_close(struct model *model)
+{
+    if (model == NULL)
+        return;
+    free(model->layer);
+    free(model);
+}

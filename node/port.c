@@ -1,0 +1,158 @@
+#include "port.h"
+
+#include <assert.h>
+#include <sched.h>
+
+void port_init(struct port *port)
+{
+    atomic_init(&port->owner, 0);
+    atomic_init(&port->ring_head, 0);
+    atomic_init(&port->ring_tail, 0);
+    for (uint32_t i = 0; i < PORT_RING_WORDS; i++)
+        atomic_init(&port->ring[i].turn, i);
+    port->is_stuck = false;
+}
+
+/* A bounded queue of many writers after D. Vyukov: a cell's turn says whose it is. */
+static bool ring_push(struct port *port, const struct port_word *word)
+{
+    uint32_t at = atomic_load_explicit(&port->ring_tail, memory_order_relaxed);
+
+    for (;;) {
+        struct port_cell *cell = &port->ring[at % PORT_RING_WORDS];
+        uint32_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
+
+        if (turn == at) {
+            if (atomic_compare_exchange_weak_explicit(&port->ring_tail, &at, at + 1, memory_order_relaxed, memory_order_relaxed)) {
+                cell->word = *word;
+                atomic_store_explicit(&cell->turn, at + 1, memory_order_release);
+                return true;
+            }
+        } else if ((int32_t)(turn - at) < 0) {
+            return false;
+        } else {
+            at = atomic_load_explicit(&port->ring_tail, memory_order_relaxed);
+        }
+    }
+}
+
+/* Owner only. */
+static bool ring_pop(struct port *port, struct port_word *word)
+{
+    uint32_t at = atomic_load_explicit(&port->ring_head, memory_order_relaxed);
+    struct port_cell *cell = &port->ring[at % PORT_RING_WORDS];
+
+    if (atomic_load_explicit(&cell->turn, memory_order_acquire) != at + 1)
+        return false;
+    *word = cell->word;
+    atomic_store_explicit(&cell->turn, at + PORT_RING_WORDS, memory_order_release);
+    atomic_store_explicit(&port->ring_head, at + 1, memory_order_relaxed);
+    return true;
+}
+
+static bool ring_is_empty(struct port *port)
+{
+    uint32_t at = atomic_load_explicit(&port->ring_head, memory_order_relaxed);
+
+    return atomic_load_explicit(&port->ring[at % PORT_RING_WORDS].turn, memory_order_acquire) != at + 1;
+}
+
+static bool try_own(struct port *port)
+{
+    return atomic_load_explicit(&port->owner, memory_order_relaxed) == 0 &&
+           atomic_exchange_explicit(&port->owner, 1, memory_order_acquire) == 0;
+}
+
+/* False: the endpoint's send queue is full. */
+static bool apply(struct port *port, const struct port_word *word)
+{
+    if (port->mesh == NULL) {
+        if (word->type == PORT_CONSUME)
+            port->on_consume(port->app, word);
+        return true;
+    }
+    uint64_t now_ns = port->now_ns(port->clock);
+    if (word->type == PORT_CONSUME) {
+        mesh_consume(port->mesh, now_ns, word->step, word->phase);
+        return true;
+    }
+    int err = mesh_publish(port->mesh, now_ns, word->step, word->phase, word->token_first, word->token_count, word->block_first,
+                           word->block_count);
+    assert(err == MESH_OK || err == MESH_AGAIN);
+    return err == MESH_OK;
+}
+
+static void drain_ring(struct port *port)
+{
+    struct port_word word;
+
+    if (port->is_stuck && !apply(port, &port->stuck))
+        return;
+    port->is_stuck = false;
+    while (ring_pop(port, &word)) {
+        if (apply(port, &word))
+            continue;
+        if (port->driver.flush != NULL && port->driver.flush(port->driver.driver, port->mesh) > 0 && apply(port, &word))
+            continue;
+        port->stuck = word;
+        port->is_stuck = true;
+        return;
+    }
+}
+
+static int drain_events(struct port *port)
+{
+    struct mesh_event event;
+    int count = 0;
+
+    while (mesh_next_event(port->mesh, &event)) {
+        port->on_event(port->app, &event);
+        count++;
+    }
+    return count;
+}
+
+static int work_as_owner(struct port *port)
+{
+    int count = 0;
+
+    port->on_owned(port->app);
+    drain_ring(port);
+    if (port->mesh == NULL)
+        return 0;
+    if (port->driver.poll != NULL) {
+        int moved = port->driver.poll(port->driver.driver, port->mesh);
+
+        count += moved > 0 ? moved : 0;
+    }
+    int events = drain_events(port);
+    if (events > 0) {
+        port->on_owned(port->app);
+        if (port->driver.flush != NULL)
+            port->driver.flush(port->driver.driver, port->mesh);
+    }
+    return count + events;
+}
+
+int port_poll(struct port *port)
+{
+    int count = 0;
+
+    do {
+        if (!try_own(port))
+            return count;
+        count += work_as_owner(port);
+        atomic_store_explicit(&port->owner, 0, memory_order_release);
+        /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
+    } while (!port->is_stuck && !ring_is_empty(port));
+    return count;
+}
+
+void port_say(struct port *port, const struct port_word *word)
+{
+    while (!ring_push(port, word)) {
+        if (port_poll(port) == 0)
+            sched_yield();
+    }
+    port_poll(port);
+}

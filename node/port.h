@@ -1,0 +1,63 @@
+/* The node's door to the mesh: many workers, one endpoint, one owner at a time.
+ *
+ * A worker that has something to say tries to become the owner (one atomic exchange), says it and looks what has arrived. One that does
+ * not get it leaves its words on a bounded ring, which the owner drains before it lets go. Nobody sleeps here. With one node there
+ * is no endpoint (mesh NULL); the port then only hands words back to the engine. */
+#ifndef NODE_PORT_H
+#define NODE_PORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mesh/mesh.h"
+
+enum port_word_type { PORT_PUBLISH, PORT_CONSUME };
+
+struct port_word {
+    enum port_word_type type;
+    uint16_t phase;
+    uint64_t step;
+    uint16_t token_first, token_count, block_first, block_count;
+};
+
+enum { PORT_RING_WORDS = 1024 };
+
+struct port_cell {
+    _Atomic uint32_t turn;
+    struct port_word word;
+};
+
+/* What moves datagrams; NULL functions in the simulator, which does it itself. */
+struct port_driver {
+    int (*poll)(void *driver, struct mesh *mesh);  /* receive, tick, send; number of datagrams */
+    int (*flush)(void *driver, struct mesh *mesh); /* send */
+    void *driver;
+};
+
+struct port {
+    atomic_uint owner; /* 0 free, 1 taken */
+    struct mesh *mesh;
+    struct port_driver driver;
+    uint64_t (*now_ns)(void *clock);
+    void *clock;
+    void (*on_owned)(void *app);                              /* first thing an owner does: open gathers, send records */
+    void (*on_event)(void *app, const struct mesh_event *event);
+    void (*on_consume)(void *app, const struct port_word *word); /* without an endpoint: the gather is free at once */
+    void *app;
+    struct port_word stuck; /* owner only: a word the endpoint could not take yet */
+    bool is_stuck;
+    _Atomic uint32_t ring_head, ring_tail;
+    struct port_cell ring[PORT_RING_WORDS];
+};
+
+void port_init(struct port *port); /* after the fields up to app are set */
+
+/* Any thread. Never loses a word; spins while the ring is full, polling. */
+void port_say(struct port *port, const struct port_word *word);
+
+/* Any thread. Become owner if nobody is, and do all there is to do; returns the number of datagrams and events handled (0: nothing, or
+ * somebody else is at it). */
+int port_poll(struct port *port);
+
+#endif
