@@ -12,11 +12,11 @@ static uint32_t subs_of(uint32_t tokens)
 
 size_t inbox_bytes(const struct inbox_limits *limits)
 {
-    size_t per_token = limits->wire_bytes_per_token + sizeof(uint32_t);
+    size_t per_token = sizeof(uint32_t);
 
     per_token += limits->q ? limits->slices * sizeof(struct act_slice) : 0;
     per_token += limits->f ? limits->slices * sizeof(struct act_slice_f32) : 0;
-    return limits->tokens * per_token + (size_t)subs_of(limits->tokens) * limits->slices * sizeof(uint32_t);
+    return limits->wire_bytes + limits->tokens * per_token + (size_t)subs_of(limits->tokens) * limits->slices * sizeof(uint32_t);
 }
 
 static void *aligned_zeros(size_t bytes)
@@ -34,7 +34,7 @@ int inbox_init(struct inbox *inbox, const struct inbox_limits *limits, struct fa
     size_t cells = (size_t)limits->tokens * limits->slices;
 
     *inbox = (struct inbox){.is_free = true};
-    inbox->wire = aligned_zeros(limits->tokens * limits->wire_bytes_per_token);
+    inbox->wire = aligned_zeros(limits->wire_bytes);
     inbox->missing = aligned_zeros((size_t)subs_of(limits->tokens) * limits->slices * sizeof *inbox->missing);
     inbox->norm = aligned_zeros(limits->tokens * sizeof *inbox->norm);
     if (limits->q)

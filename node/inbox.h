@@ -40,15 +40,17 @@ struct inbox {
     _Atomic uint32_t *norm;    /* (tokens) bits of the norm factor; 0: not computed yet */
     const struct gather_form *form;
     uint16_t token_count;
-    _Atomic uint64_t gather;   /* which gather this is, plus 1; 0: none. Set last when opening */
-    bool is_free;              /* owner only: may be used for another gather */
-    bool is_consumed, is_released; /* owner only: the two halves of that */
+    _Atomic uint64_t gather;   /* which gather this is, counted from 1 over all steps; 0: none. Set last when opening */
+    uint64_t step;
+    uint16_t phase;
+    bool is_free;                  /* owner of the port only: may be used for another gather */
+    bool is_consumed, is_released; /* likewise: the two halves of that */
 };
 
 /* Memory for any of the forms. tokens: the largest token_count. */
 struct inbox_limits {
     uint32_t tokens, slices;
-    size_t wire_bytes_per_token;
+    size_t wire_bytes; /* of all tokens */
     bool q, f;
 };
 size_t inbox_bytes(const struct inbox_limits *limits);

@@ -156,3 +156,14 @@ void port_say(struct port *port, const struct port_word *word)
     }
     port_poll(port);
 }
+
+void port_lock(struct port *port)
+{
+    while (!try_own(port))
+        sched_yield();
+}
+
+void port_unlock(struct port *port)
+{
+    atomic_store_explicit(&port->owner, 0, memory_order_release);
+}

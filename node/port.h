@@ -60,4 +60,8 @@ void port_say(struct port *port, const struct port_word *word);
  * somebody else is at it). */
 int port_poll(struct port *port);
 
+/* Own the endpoint for a few calls of one's own (figures, goodbye). */
+void port_lock(struct port *port);
+void port_unlock(struct port *port);
+
 #endif

@@ -1,0 +1,112 @@
+/* The units of attention: keys and values into the cache, then heads over all positions so far. */
+#include <string.h>
+
+#include "engine_state.h"
+
+size_t attention_head_floats(const struct engine *e)
+{
+    return (size_t)e->attend_heads * e->model->head_dim + BLOCK_COLUMNS;
+}
+
+/* K (which 0) or V (which 1) of one own KV head. */
+static uint8_t *cache_of(struct engine *e, uint32_t layer, uint32_t own_head, uint32_t which)
+{
+    return e->kv + (((size_t)layer * e->kv_count + own_head) * 2 + which) * e->kv_head_bytes;
+}
+
+/* A head vector rotated to the position of its token; values beyond the rotated pairs stay. */
+static void rotate(struct engine *e, float *head, uint32_t token)
+{
+    size_t pairs = e->model->head_dim / 2;
+
+    e->config.kernel->rope(head, e->rope_cos + token * pairs, e->rope_sin + token * pairs, e->model->rope.pairs);
+}
+
+bool attention_run_kv(struct engine *e, struct worker *w)
+{
+    struct segment *segment = w->segment;
+    uint32_t head_dim = e->model->head_dim;
+    uint32_t layer = e->phase[segment->phase].layer;
+    float *k = w->scratch;
+
+    if (atomic_load_explicit(&segment->tiles_done, memory_order_acquire) < segment->tile_units)
+        return false;
+    for (uint32_t t = 0; t < segment->token_count; t++) {
+        uint32_t token = segment->token_first + t;
+        const float *qkv = e->qkv + (size_t)token * e->qkv_stride;
+
+        memcpy(k, qkv + e->k_column + (size_t)w->item * head_dim, head_dim * sizeof *k);
+        rotate(e, k, token);
+        kernel_kv_store(e->config.kv_type, head_dim, e->entry.position + token, k, qkv + e->v_column + (size_t)w->item * head_dim,
+                        cache_of(e, layer, w->item, 0), cache_of(e, layer, w->item, 1));
+    }
+    atomic_fetch_add_explicit(&segment->kv_done, 1, memory_order_acq_rel);
+    return true;
+}
+
+/* Keys and values of this and all earlier sub-batches of the step are in the cache. */
+static bool cache_is_ready(struct engine *e, const struct segment *segment)
+{
+    for (const struct segment *s = segment;; s--) {
+        if (atomic_load_explicit(&s->kv_done, memory_order_acquire) < s->kv_units)
+            return false;
+        if (s == e->segment || s[-1].phase != segment->phase)
+            return true;
+    }
+}
+
+/* Heads first .. first+count-1 (of the model) for one token: out (count, head_dim). */
+static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t first, uint32_t count, float *out)
+{
+    uint32_t head_dim = e->model->head_dim, per_kv = e->model->heads / e->model->kv_heads;
+    uint32_t layer = e->phase[w->segment->phase].layer, own_first = e->config.map->heads[e->config.rank];
+    float *q = w->scratch;
+
+    memcpy(q, e->qkv + (size_t)token * e->qkv_stride + (size_t)(first - own_first) * head_dim, (size_t)count * head_dim * sizeof *q);
+    for (uint32_t h = 0; h < count; h++)
+        rotate(e, q + (size_t)h * head_dim, token);
+    for (uint32_t h = 0, group; h < count; h += group) {
+        uint32_t kv_head = (first + h) / per_kv, rest = (kv_head + 1) * per_kv - (first + h);
+
+        group = rest < count - h ? rest : count - h;
+        struct attend args = {
+            .q = q + (size_t)h * head_dim,
+            .out = out + (size_t)h * head_dim,
+            .k = cache_of(e, layer, kv_head - e->kv_first, 0),
+            .v = cache_of(e, layer, kv_head - e->kv_first, 1),
+            .scratch = w->scratch + 2 * attention_head_floats(e),
+            .heads = group,
+            .head_dim = head_dim,
+            .positions = e->entry.position + token + 1,
+            .scale = e->score_scale,
+            .type = e->config.kv_type,
+        };
+        e->config.kernel->attend(&args);
+    }
+}
+
+bool attention_run(struct engine *e, struct worker *w)
+{
+    struct segment *segment = w->segment;
+    struct inbox *inbox = engine_inbox(e, segment->phase);
+    uint32_t own_first = e->config.map->heads[e->config.rank], own_end = e->config.map->heads[e->config.rank + 1];
+    uint32_t head = own_first + w->item / segment->chunks * e->attend_heads;
+    uint32_t heads = own_end - head < e->attend_heads ? own_end - head : e->attend_heads;
+    uint32_t from = w->item % segment->chunks * segment->chunk_tokens;
+    uint32_t left = segment->token_count - from, tokens = left < segment->chunk_tokens ? left : segment->chunk_tokens;
+    uint32_t rows = heads * e->model->head_dim, blocks = (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    uint32_t first = (head - own_first) * e->model->head_dim / BLOCK_COLUMNS + e->config.map->z[e->config.rank];
+    float *out = w->scratch + attention_head_floats(e);
+
+    if (inbox == NULL || !cache_is_ready(e, segment))
+        return false;
+    memset(out + rows, 0, (blocks * BLOCK_COLUMNS - rows) * sizeof *out);
+    for (uint32_t t = 0; t < tokens; t++) {
+        uint32_t token = segment->token_first + from + t;
+
+        attend(e, w, token, head, heads, out);
+        finish_blocks(e, segment->phase, inbox, token, first, blocks, out, NULL);
+    }
+    finish_publish(e, w, segment->phase, inbox, segment->token_first + from, tokens, first, blocks);
+    return true;
+}

@@ -1,0 +1,234 @@
+/* The engine as its users see it: opening, loading, working, figures. What happens inside a step is in engine_step.c, unit.c and
+ * the files of the kinds of units. */
+#include "engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bytes.h"
+#include "engine_layout.h"
+#include "engine_state.h"
+#include "hash.h"
+
+struct engine *engine_open(const struct engine_config *config, const struct engine_hooks *hooks, struct fail *fail)
+{
+    struct engine *e;
+    void *memory = NULL;
+
+    assert(config->batch >= 1 && config->batch <= ENGINE_BATCH_MAX && config->worker_count >= 1);
+    if (posix_memalign(&memory, 64, sizeof *e) != 0) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return NULL;
+    }
+    e = memory;
+    memset(e, 0, sizeof *e);
+    e->config = *config;
+    e->model = config->model;
+    if (hooks != NULL)
+        e->hooks = *hooks;
+    atomic_flag_clear(&e->advancing);
+    atomic_flag_clear(&e->fault_lock);
+    atomic_flag_clear(&e->message_lock);
+    if (engine_layout(e, fail) < 0 || steplog_init(&e->log, &e->sequence, config->ctx, fail) < 0) {
+        engine_close(e);
+        return NULL;
+    }
+    return e;
+}
+
+void engine_close(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    steplog_release(&e->log, &e->sequence);
+    if (atomic_load(&e->sender.state) != SENDER_FREE)
+        sender_end(&e->sender);
+    engine_layout_release(e);
+    free(e);
+}
+
+/* ---- loading ---- */
+
+uint32_t engine_load_count(const struct engine *e)
+{
+    uint32_t count = 0;
+
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        count += e->phase[p].matrix.tile_count;
+    return count;
+}
+
+void engine_load(struct engine *e, uint32_t index)
+{
+    for (uint16_t p = 0; p < e->phase_count; p++) {
+        struct matrix *m = &e->phase[p].matrix;
+
+        if (index < m->tile_count) {
+            matrix_pack(m, index);
+            return;
+        }
+        index -= m->tile_count;
+    }
+    assert(!"index is below engine_load_count");
+}
+
+/* ---- the endpoint ---- */
+
+static void hash_into(uint8_t out[32], const void *data, size_t bytes)
+{
+    for (uint64_t lane = 0; lane < 4; lane++) {
+        uint64_t h = hash_bytes(lane, data, bytes);
+
+        memcpy(out + 8 * lane, &h, sizeof h);
+    }
+}
+
+/* Everything besides the model that all nodes must agree on. */
+static void hash_configuration(const struct engine *e, uint8_t out[32])
+{
+    uint8_t buffer[16 + 20 * (MESH_RANKS_MAX + 1)];
+    struct bytes b = bytes_writer(buffer, sizeof buffer);
+    const struct rowmap *map = e->config.map;
+
+    bytes_put_u16(&b, map->rank_count);
+    bytes_put_u16(&b, e->config.batch);
+    bytes_put_u32(&b, e->config.ctx);
+    bytes_put_u32(&b, e->config.kv_type);
+    for (uint16_t r = 0; r <= map->rank_count; r++) {
+        bytes_put_u16(&b, map->x[r]);
+        bytes_put_u16(&b, map->h[r]);
+        bytes_put_u16(&b, map->z[r]);
+        bytes_put_u32(&b, map->heads[r]);
+        bytes_put_u32(&b, map->vocab[r]);
+    }
+    assert(bytes_ok(&b));
+    hash_into(out, buffer, bytes_size(&b));
+}
+
+void engine_mesh_config(const struct engine *e, struct mesh_config *config)
+{
+    uint32_t blocks = 0;
+
+    for (uint16_t p = 0; p + 1 < e->phase_count; p++)
+        if (e->phase[p].form.block_count > blocks)
+            blocks = e->phase[p].form.block_count;
+    uint32_t candidates = engine_candidate_blocks_max(e);
+    config->rank = e->config.rank;
+    config->rank_count = e->config.map->rank_count;
+    config->phase_count = e->phase_count;
+    config->tokens_max = e->config.batch;
+    config->blocks_max = (uint16_t)(blocks > candidates ? blocks : candidates);
+    gguf_fingerprint(e->model->gguf, config->fingerprint);
+    hash_configuration(e, config->configuration);
+}
+
+void engine_attach(struct engine *e, struct mesh *mesh, const struct port_driver *driver, uint64_t (*now_ns)(void *), void *clock)
+{
+    assert((mesh == NULL) == (e->config.map->rank_count == 1));
+    e->port.mesh = mesh;
+    if (driver != NULL)
+        e->port.driver = *driver;
+    e->port.now_ns = now_ns;
+    e->port.clock = clock;
+    e->port.on_owned = engine_on_owned;
+    e->port.on_event = engine_on_event;
+    e->port.on_consume = engine_on_consume;
+    e->port.app = e;
+    port_init(&e->port);
+}
+
+bool engine_submit(struct engine *e, const struct request *request)
+{
+    assert(e->config.rank == 0 && request->prompt_count >= 1 && request->prompt_count <= e->config.ctx && request->predict >= 1);
+    return sender_submit(&e->sender, request);
+}
+
+void engine_cancel(struct engine *e)
+{
+    atomic_store(&e->sender.want_cancel, true);
+}
+
+/* ---- working ---- */
+
+void engine_say(struct engine *e, struct worker *w, const struct port_word *word)
+{
+    uint64_t before_ns = engine_now(e);
+
+    port_say(&e->port, word);
+    w->port_ns += engine_now(e) - before_ns;
+    w->work_since_poll = 0;
+}
+
+static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
+{
+    uint64_t begin_ns = engine_now(e), bytes = w->weight_bytes;
+
+    w->port_ns = 0;
+    bool is_finished = unit_run(e, w);
+    if (!is_finished && w->weight_bytes == bytes && w->pace_due_ns == 0) {
+        port_poll(&e->port);
+        return ENGINE_WAITING;
+    }
+    uint64_t spent_ns = engine_now(e) - begin_ns;
+    w->compute_ns += spent_ns > w->port_ns ? spent_ns - w->port_ns : 0;
+    if (is_finished)
+        return ENGINE_WORKED;
+    port_poll(&e->port);
+    return ENGINE_WAITING;
+}
+
+enum engine_work_result engine_work(struct engine *e, uint16_t worker)
+{
+    struct worker *w = &e->worker[worker];
+
+    if (w->segment != NULL || unit_claim(e, w))
+        return work_on_unit(e, w);
+    int moved = port_poll(&e->port);
+    if (engine_advance(e))
+        return ENGINE_WORKED;
+    uint64_t begun = atomic_load_explicit(&e->step_serial, memory_order_relaxed);
+    bool is_open = begun > atomic_load_explicit(&e->steps_ended, memory_order_relaxed);
+    return moved > 0 ? ENGINE_WORKED : is_open ? ENGINE_WAITING : ENGINE_IDLE;
+}
+
+/* ---- figures ---- */
+
+void engine_figures(const struct engine *e, struct engine_figures *figures)
+{
+    *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended)};
+    for (uint16_t i = 0; i < e->config.worker_count; i++) {
+        figures->compute_ns += e->worker[i].compute_ns;
+        figures->weight_bytes_read += e->worker[i].weight_bytes;
+    }
+}
+
+bool engine_is_quiet(struct engine *e)
+{
+    bool is_quiet;
+
+    if (e->port.mesh == NULL)
+        return true;
+    port_lock(&e->port);
+    is_quiet = e->message_head == e->message_tail && mesh_is_quiet(e->port.mesh);
+    port_unlock(&e->port);
+    return is_quiet;
+}
+
+void engine_peer_stats(struct engine *e, uint16_t rank, struct mesh_peer_stats *stats)
+{
+    port_lock(&e->port);
+    mesh_get_peer_stats(e->port.mesh, rank, stats);
+    port_unlock(&e->port);
+}
+
+void engine_goodbye(struct engine *e)
+{
+    if (e->port.mesh == NULL)
+        return;
+    port_lock(&e->port);
+    mesh_goodbye(e->port.mesh, engine_now(e));
+    port_unlock(&e->port);
+    port_poll(&e->port);
+}

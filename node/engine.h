@@ -1,0 +1,114 @@
+/* The dataflow engine of one node: computes its rows, exchanges tiles, draws tokens.
+ *
+ * Every node of a mesh runs the same steps in the same order (steplog.h); a step takes some tokens through all layers. Per layer four
+ * phases, and one at the end: attention heads -> z, Wo rows -> x, gate and up rows -> h, down rows -> x; output rows -> candidates.
+ * The work of a step is a list of units in one fixed order; workers take the next unit, and wait for its input where it is not there
+ * yet. A unit depends only on earlier units and on what peers send, so there is no deadlock, and no barrier.
+ *
+ * engine_work never blocks: threads (pool.h) call it in a loop; tests call it from one thread in virtual time. */
+#ifndef NODE_ENGINE_H
+#define NODE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "kernel.h"
+#include "mesh/mesh.h"
+#include "model.h"
+#include "port.h"
+#include "request.h"
+#include "rowmap.h"
+
+struct engine_config {
+    const struct model *model;
+    const struct rowmap *map;
+    uint16_t rank;
+    uint16_t worker_count;
+    uint16_t batch; /* tokens of a step at most, 1..ENGINE_BATCH_MAX */
+    uint32_t ctx;   /* positions of the KV cache */
+    enum kv_type kv_type;
+    const struct kernel *kernel;
+    uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
+    bool has_end;              /* end-of-sequence tokens end a generation */
+    bool (*is_end)(const void *tokenizer, uint32_t id);
+    const void *tokenizer;
+};
+
+enum { ENGINE_BATCH_MAX = 512 };
+
+enum engine_done { ENGINE_DONE_LENGTH, ENGINE_DONE_END, ENGINE_DONE_CONTEXT, ENGINE_DONE_CANCELLED, ENGINE_DONE_ERROR };
+
+/* A non-finite value: where the first was found (lowest layer, phase, row). */
+struct engine_fault {
+    uint32_t layer, row;
+    uint8_t phase; /* of the layer, 0..3; 4: logits */
+    bool is_set;
+};
+
+/* Called by whichever thread ends a step, one at a time; may not call back into the engine. Any may be NULL. */
+struct engine_hooks {
+    void (*on_step)(void *app, uint64_t now_ns, uint32_t request, uint32_t positions); /* after each step; positions done so far */
+    void (*on_token)(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t logits_digest);
+    void (*on_done)(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault);
+    void (*on_peer)(void *app, const struct mesh_event *event); /* up, refused, gone */
+    void (*on_message)(void *app, uint16_t from, const uint8_t *message, size_t bytes); /* engine_post of a peer */
+    void *app;
+};
+
+struct engine_figures {
+    uint64_t compute_ns; /* summed over workers */
+    uint64_t weight_bytes_read;
+    uint64_t steps;
+};
+
+struct engine;
+
+/* Lay out (no weights yet). NULL and fail set on error. config and what it points to are borrowed until engine_close. */
+struct engine *engine_open(const struct engine_config *config, const struct engine_hooks *hooks, struct fail *fail);
+void engine_close(struct engine *engine); /* NULL is fine */
+
+/* Bytes this node will hold: weights, KV cache, everything else. */
+struct engine_memory {
+    uint64_t weight_bytes, kv_bytes, buffer_bytes;
+};
+void engine_memory(const struct engine *engine, struct engine_memory *memory);
+
+/* Allocate. Then all units of loading are engine_load(engine, i), 0 <= i < engine_load_count(engine), in any order, by any threads. */
+int engine_allocate(struct engine *engine, struct fail *fail);
+uint32_t engine_load_count(const struct engine *engine);
+void engine_load(struct engine *engine, uint32_t index);
+
+/* The part of the endpoint's configuration that follows from model and plan: phases, sizes, fingerprint, configuration hash. */
+void engine_mesh_config(const struct engine *engine, struct mesh_config *config);
+
+/* mesh may be NULL for one node. Before the first engine_work. */
+void engine_attach(struct engine *engine, struct mesh *mesh, const struct port_driver *driver, uint64_t (*now_ns)(void *), void *clock);
+
+/* On the sequencer (rank 0): start a request. Copied. One at a time: false while one is running. */
+bool engine_submit(struct engine *engine, const struct request *request);
+void engine_cancel(struct engine *engine); /* signal-safe */
+
+/* Send a short message to one peer's on_message, reliably. False: queue full, try again after some work. Any thread. */
+enum { ENGINE_MESSAGE_BYTES_MAX = 256 };
+bool engine_post(struct engine *engine, uint16_t to, const uint8_t *message, size_t bytes);
+
+enum engine_work_result {
+    ENGINE_WORKED,  /* made progress */
+    ENGINE_WAITING, /* a step is open, input is missing */
+    ENGINE_IDLE     /* no step is open */
+};
+
+/* Do one piece of work as worker `worker` (0..worker_count-1; one thread per worker at a time), polling the network when due. */
+enum engine_work_result engine_work(struct engine *engine, uint16_t worker);
+
+void engine_figures(const struct engine *engine, struct engine_figures *figures);
+
+/* The endpoint owes nothing, and no message waits to be sent. */
+bool engine_is_quiet(struct engine *engine);
+
+/* The endpoint's figures; takes the port for the time of the call. */
+void engine_peer_stats(struct engine *engine, uint16_t rank, struct mesh_peer_stats *stats);
+void engine_goodbye(struct engine *engine);
+
+#endif

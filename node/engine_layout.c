@@ -1,0 +1,273 @@
+#include "engine_layout.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "head.h"
+
+enum { DATAGRAM_COST_NS = 4000, MEMORY_BYTES_PER_US = 20000 /* one thread's read speed, for the cost model only */ };
+
+static uint32_t blocks_of(uint64_t rows)
+{
+    return (uint32_t)((rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS);
+}
+
+static uint32_t padded(uint32_t rows)
+{
+    return blocks_of(rows) * BLOCK_COLUMNS;
+}
+
+uint32_t engine_tile_rows(uint32_t rows, uint64_t weight_bytes, uint16_t rank_count, uint16_t worker_count)
+{
+    double compute_ns = (double)weight_bytes * 1e3 / MEMORY_BYTES_PER_US / worker_count;
+    double tiles = rank_count > 1 ? sqrt(compute_ns / (DATAGRAM_COST_NS * (rank_count - 1))) * worker_count : 4.0 * worker_count;
+    uint32_t wanted;
+
+    if (tiles < worker_count)
+        tiles = worker_count;
+    wanted = padded((uint32_t)ceil(rows / tiles));
+    if (wanted < BLOCK_COLUMNS)
+        return BLOCK_COLUMNS;
+    return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
+}
+
+/* ---- matrices ---- */
+
+static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_order order, const struct matrix_part *parts, size_t count,
+                          const uint16_t *input_first, uint32_t columns, struct fail *fail)
+{
+    uint16_t rank = e->config.rank;
+    uint64_t bytes = 0;
+    uint32_t rows = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bytes += (uint64_t)parts[i].row_count * model_row_bytes(parts[i].tensor);
+        rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
+    }
+    uint32_t tile_rows = engine_tile_rows(rows, bytes, e->config.map->rank_count, e->config.worker_count);
+    return matrix_init(&phase->matrix, order, parts, count, columns, input_first[rank], (uint32_t)(input_first[rank + 1] - input_first[rank]),
+                       tile_rows, fail);
+}
+
+static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)
+{
+    const struct model_layer *layer = &e->model->layer[index];
+    const struct rowmap *map = e->config.map;
+    uint16_t rank = e->config.rank;
+    struct phase *phase = &e->phase[index * ENGINE_PHASES_PER_LAYER];
+    uint32_t hd = e->model->head_dim, dim = e->model->dim, z = e->model->heads * hd;
+    uint32_t x_first = (uint32_t)map->x[rank] * BLOCK_COLUMNS, h_first = (uint32_t)map->h[rank] * BLOCK_COLUMNS;
+    const struct matrix_part qkv[] = {
+        {layer->q, map->heads[rank] * hd, e->z_rows},
+        {layer->k, e->kv_first * hd, e->kv_count * hd},
+        {layer->v, e->kv_first * hd, e->kv_count * hd},
+    };
+    const struct matrix_part wo = {layer->wo, x_first, e->x_rows}, down = {layer->down, x_first, e->x_rows};
+    const struct matrix_part gate_up[] = {{layer->gate, h_first, e->h_rows}, {layer->up, h_first, e->h_rows}};
+
+    for (uint32_t i = 0; i < ENGINE_PHASES_PER_LAYER; i++) {
+        phase[i].kind = (enum phase_kind)(PHASE_ATTENTION + (int)i);
+        phase[i].layer = index;
+    }
+    if (lay_out_matrix(e, &phase[PHASE_ATTENTION], MATRIX_PARTS_IN_SEQUENCE, qkv, 3, map->x, dim, fail) < 0 ||
+        lay_out_matrix(e, &phase[PHASE_WO], MATRIX_PARTS_IN_SEQUENCE, &wo, 1, map->z, z, fail) < 0 ||
+        lay_out_matrix(e, &phase[PHASE_GATE_UP], MATRIX_PARTS_SIDE_BY_SIDE, gate_up, 2, map->x, dim, fail) < 0 ||
+        lay_out_matrix(e, &phase[PHASE_DOWN], MATRIX_PARTS_IN_SEQUENCE, &down, 1, map->h, e->model->hidden, fail) < 0)
+        return -1;
+    return 0;
+}
+
+static int lay_out_matrices(struct engine *e, struct fail *fail)
+{
+    struct phase *head = &e->phase[e->phase_count - 1];
+    const struct matrix_part part = {e->model->output, e->config.map->vocab[e->config.rank], e->vocab_rows};
+
+    for (uint32_t i = 0; i < e->model->layers; i++)
+        if (lay_out_layer(e, i, fail) < 0)
+            return -1;
+    head->kind = PHASE_HEAD;
+    head->layer = e->model->layers;
+    return lay_out_matrix(e, head, MATRIX_PARTS_IN_SEQUENCE, &part, 1, e->config.map->x, e->model->dim, fail);
+}
+
+/* ---- gathers ---- */
+
+static bool is_float(const struct gguf_tensor *tensor)
+{
+    return tensor_type_info(tensor->type)->is_float;
+}
+
+/* A gather is f32 on the wire when any of its readers, on any node, is a float tensor. */
+static struct gather_form make_form(uint32_t columns, const uint16_t *first, bool feeds_norm, const struct gguf_tensor *const *readers,
+                                    size_t reader_count)
+{
+    struct gather_form form = {.columns = columns, .first = first, .feeds_norm = feeds_norm};
+
+    for (size_t i = 0; i < reader_count; i++) {
+        form.is_float |= is_float(readers[i]);
+        form.unpack_f |= is_float(readers[i]);
+        form.unpack_q |= !is_float(readers[i]);
+    }
+    form.slices = (columns + SLICE_COLUMNS - 1) / SLICE_COLUMNS;
+    form.block_count = (uint16_t)blocks_of(columns);
+    uint32_t last = columns - (form.block_count - 1u) * BLOCK_COLUMNS, norm_bytes = feeds_norm ? (uint32_t)sizeof(float) : 0;
+    if (form.is_float) {
+        form.block_bytes = INBOX_FLOAT_BLOCK_BYTES + norm_bytes;
+        form.last_block_bytes = last * (uint32_t)sizeof(float) + norm_bytes;
+    } else {
+        form.block_bytes = form.last_block_bytes = BLOCK_WIRE_BYTES + norm_bytes;
+    }
+    return form;
+}
+
+/* What reads the residual stream before layer `index`; behind the last one it is the output matrix. */
+static struct gather_form make_x_form(const struct engine *e, uint32_t index)
+{
+    const struct rowmap *map = e->config.map;
+
+    if (index == e->model->layers) {
+        const struct gguf_tensor *readers[] = {e->model->output};
+
+        return make_form(e->model->dim, map->x, true, readers, 1);
+    }
+    const struct model_layer *layer = &e->model->layer[index];
+    const struct gguf_tensor *readers[] = {layer->q, layer->k, layer->v};
+    return make_form(e->model->dim, map->x, true, readers, 3);
+}
+
+static void make_forms(struct engine *e)
+{
+    const struct rowmap *map = e->config.map;
+
+    e->embed_form = make_x_form(e, 0);
+    for (uint32_t i = 0; i < e->model->layers; i++) {
+        const struct model_layer *layer = &e->model->layer[i];
+        struct phase *phase = &e->phase[i * ENGINE_PHASES_PER_LAYER];
+        const struct gguf_tensor *wo[] = {layer->wo}, *down[] = {layer->down}, *gate_up[] = {layer->gate, layer->up};
+
+        phase[PHASE_ATTENTION].form = make_form(e->model->heads * e->model->head_dim, map->z, false, wo, 1);
+        phase[PHASE_WO].form = make_form(e->model->dim, map->x, true, gate_up, 2);
+        phase[PHASE_GATE_UP].form = make_form(e->model->hidden, map->h, false, down, 1);
+        phase[PHASE_DOWN].form = make_x_form(e, i + 1);
+    }
+}
+
+static bool has_rows(const struct engine *e, enum phase_kind kind, uint16_t rank)
+{
+    const struct rowmap *map = e->config.map;
+
+    switch (kind) {
+    case PHASE_ATTENTION:
+        return map->heads[rank] != map->heads[rank + 1];
+    case PHASE_WO:
+    case PHASE_DOWN:
+        return map->x[rank] != map->x[rank + 1];
+    case PHASE_GATE_UP:
+        return map->h[rank] != map->h[rank + 1];
+    case PHASE_HEAD:
+        return map->vocab[rank] != map->vocab[rank + 1];
+    }
+    return false;
+}
+
+static void find_readers(struct engine *e)
+{
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        for (uint16_t r = 0; r < e->config.map->rank_count; r++)
+            if (p + 1 == e->phase_count || has_rows(e, e->phase[p + 1].kind, r))
+                e->phase[p].readers |= UINT64_C(1) << r;
+}
+
+/* ---- sizes ---- */
+
+uint32_t engine_candidate_blocks_max(const struct engine *e)
+{
+    uint32_t blocks = 0;
+
+    for (uint16_t r = 0; r < e->config.map->rank_count; r++)
+        blocks += head_candidate_blocks(e->config.map->vocab[r + 1] - e->config.map->vocab[r]);
+    return blocks;
+}
+
+static void grow(size_t *largest, size_t value)
+{
+    if (value > *largest)
+        *largest = value;
+}
+
+static void measure_phase(struct engine *e, const struct phase *phase)
+{
+    const struct matrix *m = &phase->matrix;
+    struct inbox_limits *limits = &e->inbox_limits;
+    size_t own_rows = (size_t)m->group_count * PANEL_ROWS;
+
+    if (m->slices > e->slices_max)
+        e->slices_max = m->slices;
+    if (m->tile_count > e->eager_tiles)
+        e->eager_tiles = m->tile_count;
+    if (m->own_slice_count < m->slices)
+        grow(&e->eager_floats, m->own_slice_count * EAGER_TOKENS * own_rows);
+    if (phase->kind == PHASE_HEAD) {
+        grow(&limits->wire_bytes, (size_t)engine_candidate_blocks_max(e) * CANDIDATE_BLOCK_BYTES);
+        return;
+    }
+    grow(&limits->wire_bytes, (size_t)e->config.batch * phase->form.block_count * phase->form.block_bytes);
+    if (phase->form.slices > limits->slices)
+        limits->slices = phase->form.slices;
+    limits->q |= phase->form.unpack_q;
+    limits->f |= phase->form.unpack_f;
+}
+
+static void measure_attention(struct engine *e)
+{
+    uint32_t hd = e->model->head_dim, per_kv = e->model->heads / e->model->kv_heads;
+    uint32_t heads = e->z_rows / hd, group = 1;
+    uint32_t q_groups = (e->z_rows + PANEL_ROWS - 1) / PANEL_ROWS, kv_groups = (e->kv_count * hd + PANEL_ROWS - 1) / PANEL_ROWS;
+
+    while (group * hd % BLOCK_COLUMNS != 0)
+        group++;
+    /* About two units per worker, and whole groups of rows; a unit has one KV head where it can. */
+    uint32_t wanted = heads / (2u * e->config.worker_count);
+    e->attend_heads = wanted < group ? group : wanted / group * group;
+    if (e->attend_heads > per_kv && per_kv % group == 0)
+        e->attend_heads = per_kv;
+    e->k_column = q_groups * PANEL_ROWS;
+    e->v_column = e->k_column + kv_groups * PANEL_ROWS;
+    e->qkv_stride = e->v_column + kv_groups * PANEL_ROWS;
+    e->score_scale = 1.0f / sqrtf((float)hd);
+    e->kv_head_bytes = kernel_kv_bytes(e->config.kv_type, hd, e->config.ctx);
+    e->scratch_floats = 2 * attention_head_floats(e) + kernel_attend_scratch_floats(e->attend_heads, e->config.ctx);
+}
+
+/* Rows of blocks first .. end-1 in a dimension whose last block may be short. */
+static uint32_t rows_between(uint32_t first, uint32_t end, uint32_t dimension)
+{
+    uint32_t from = first * BLOCK_COLUMNS, to = end * BLOCK_COLUMNS;
+
+    return first == end ? 0 : (to < dimension ? to : dimension) - from;
+}
+
+int engine_layout(struct engine *e, struct fail *fail)
+{
+    const struct rowmap *map = e->config.map;
+    uint16_t rank = e->config.rank;
+    e->phase_count = (uint16_t)(e->model->layers * ENGINE_PHASES_PER_LAYER + 1);
+    e->z_rows = (map->heads[rank + 1] - map->heads[rank]) * e->model->head_dim;
+    e->x_rows = rows_between(map->x[rank], map->x[rank + 1], e->model->dim);
+    e->h_rows = rows_between(map->h[rank], map->h[rank + 1], e->model->hidden);
+    e->vocab_rows = map->vocab[rank + 1] - map->vocab[rank];
+    rowmap_kv_heads(map, e->model, rank, &e->kv_first, &e->kv_count);
+    e->phase = calloc(e->phase_count, sizeof *e->phase);
+    if (e->phase == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    if (lay_out_matrices(e, fail) < 0)
+        return -1;
+    make_forms(e);
+    find_readers(e);
+    e->inbox_limits.tokens = e->config.batch;
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        measure_phase(e, &e->phase[p]);
+    measure_attention(e);
+    return 0;
+}

@@ -1,0 +1,182 @@
+/* Memory of the engine: how much there will be, having it, giving it back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_layout.h"
+
+static uint32_t padded(uint32_t rows)
+{
+    return (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS * BLOCK_COLUMNS;
+}
+
+static uint32_t subs_of(const struct engine *e)
+{
+    return (e->config.batch + INBOX_SUB_TOKENS - 1u) / INBOX_SUB_TOKENS;
+}
+
+/* One list of all buffers, used to add up and to allocate, so that the two cannot differ. */
+struct buffer {
+    void **at;
+    size_t bytes;
+};
+
+enum { BUFFERS_MAX = 20 };
+
+static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
+{
+    const struct model *m = e->model;
+    size_t batch = e->config.batch, candidates = m->vocab, n = 0;
+
+    list[n++] = (struct buffer){(void **)&e->embed_norm, padded(m->dim) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->embed_values, 2 * (size_t)padded(m->dim) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->rope_cos, batch * (m->head_dim / 2 + 1) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->rope_sin, batch * (m->head_dim / 2 + 1) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->residual, batch * padded(e->x_rows) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->qkv, batch * e->qkv_stride * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->eager, 2 * e->eager_floats * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
+    list[n++] = (struct buffer){(void **)&e->logits, padded(e->vocab_rows) * sizeof(float)};
+    list[n++] = (struct buffer){(void **)&e->candidates, candidates * sizeof *e->candidates};
+    list[n++] = (struct buffer){(void **)&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
+    list[n++] = (struct buffer){(void **)&e->segment, (size_t)e->phase_count * subs_of(e) * sizeof *e->segment};
+    list[n++] = (struct buffer){(void **)&e->phase_left, e->phase_count * sizeof *e->phase_left};
+    list[n++] = (struct buffer){(void **)&e->worker, e->config.worker_count * sizeof *e->worker};
+    return n;
+}
+
+static size_t worker_bytes(const struct engine *e)
+{
+    size_t floats = (INBOX_SUB_TOKENS + (size_t)e->slices_max * EAGER_TOKENS) * TILE_FLOATS_MAX + e->scratch_floats;
+
+    return e->slices_max + floats * sizeof(float);
+}
+
+static uint64_t norm_bytes(const struct engine *e)
+{
+    return (uint64_t)e->model->layers * 2 * padded(e->x_rows) * sizeof(float);
+}
+
+static uint64_t kv_bytes(const struct engine *e)
+{
+    return (uint64_t)e->model->layers * e->kv_count * 2 * e->kv_head_bytes;
+}
+
+void engine_memory(const struct engine *engine, struct engine_memory *memory)
+{
+    struct engine copy = *engine;
+    struct buffer list[BUFFERS_MAX];
+    size_t count = list_buffers(&copy, list);
+
+    *memory = (struct engine_memory){.kv_bytes = kv_bytes(engine)};
+    for (uint16_t p = 0; p < engine->phase_count; p++)
+        memory->weight_bytes += engine->phase[p].matrix.bytes + PANEL_PREFETCH_BYTES;
+    for (size_t i = 0; i < count; i++)
+        memory->buffer_bytes += list[i].bytes;
+    memory->buffer_bytes += (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) +
+                            engine->config.worker_count * worker_bytes(engine);
+}
+
+static void *zeros(size_t bytes)
+{
+    void *memory = NULL;
+
+    if (posix_memalign(&memory, 64, bytes + 64) != 0)
+        return NULL;
+    memset(memory, 0, bytes + 64);
+    return memory;
+}
+
+static int allocate_workers(struct engine *e)
+{
+    for (uint16_t i = 0; i < e->config.worker_count; i++) {
+        struct worker *w = &e->worker[i];
+
+        w->slice = zeros(e->slices_max);
+        w->sum = zeros(INBOX_SUB_TOKENS * TILE_FLOATS_MAX * sizeof(float));
+        w->parked = zeros((size_t)e->slices_max * EAGER_TOKENS * TILE_FLOATS_MAX * sizeof(float));
+        w->scratch = zeros(e->scratch_floats * sizeof(float));
+        if (w->slice == NULL || w->sum == NULL || w->parked == NULL || w->scratch == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+/* Own rows of the norm weights that will read a gather, padded with zeros. */
+static float *copy_norm(const struct engine *e, const struct gguf_tensor *norm)
+{
+    float *out = zeros(padded(e->x_rows) * sizeof *out), *all = zeros(e->model->dim * sizeof *all);
+
+    if (out != NULL && all != NULL) {
+        model_read_vector(norm, e->model->dim, all);
+        memcpy(out, all + (size_t)e->config.map->x[e->config.rank] * BLOCK_COLUMNS, e->x_rows * sizeof *out);
+    } else {
+        free(out);
+        out = NULL;
+    }
+    free(all);
+    return out;
+}
+
+static int allocate_norms(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->model->layers; i++) {
+        struct phase *phase = &e->phase[i * ENGINE_PHASES_PER_LAYER];
+        bool is_last = i + 1 == e->model->layers;
+
+        phase[PHASE_WO].norm = copy_norm(e, e->model->layer[i].ffn_norm);
+        phase[PHASE_DOWN].norm = copy_norm(e, is_last ? e->model->output_norm : e->model->layer[i + 1].attn_norm);
+        if (phase[PHASE_WO].norm == NULL || phase[PHASE_DOWN].norm == NULL)
+            return -1;
+    }
+    model_read_vector(e->model->layer[0].attn_norm, e->model->dim, e->embed_norm);
+    return 0;
+}
+
+int engine_allocate(struct engine *e, struct fail *fail)
+{
+    struct buffer list[BUFFERS_MAX];
+    size_t count = list_buffers(e, list);
+    bool is_short = false;
+
+    for (size_t i = 0; i < count; i++) {
+        *list[i].at = zeros(list[i].bytes);
+        is_short |= *list[i].at == NULL;
+    }
+    /* Untouched pages of the cache cost nothing until positions are filled. */
+    e->kv = calloc(1, kv_bytes(e) + 64);
+    if (is_short || e->kv == NULL || allocate_workers(e) < 0 || allocate_norms(e) < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
+    for (int i = 0; i < ENGINE_SLOTS; i++)
+        if (inbox_init(&e->slot[i], &e->inbox_limits, fail) < 0)
+            return -1;
+    if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
+        return -1;
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        if (matrix_allocate(&e->phase[p].matrix, fail) < 0)
+            return -1;
+    return 0;
+}
+
+void engine_layout_release(struct engine *e)
+{
+    struct buffer list[BUFFERS_MAX];
+    size_t count = list_buffers(e, list);
+
+    for (uint16_t i = 0; e->worker != NULL && i < e->config.worker_count; i++) {
+        free(e->worker[i].slice);
+        free(e->worker[i].sum);
+        free(e->worker[i].parked);
+        free(e->worker[i].scratch);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(*list[i].at);
+    free(e->kv);
+    for (int i = 0; i < ENGINE_SLOTS; i++)
+        inbox_release(&e->slot[i]);
+    inbox_release(&e->embed);
+    for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++) {
+        matrix_release(&e->phase[p].matrix);
+        free(e->phase[p].norm);
+    }
+    free(e->phase);
+}

@@ -1,0 +1,208 @@
+/* What the engine's files share. Not for anybody else.
+ *
+ * Who may touch what: fields marked (setup) are constant once engine_attach is done; (advance) belong to the thread that holds `advancing`,
+ * and others read them only while they hold a unit of the step or have seen step_serial; (owner) belong to the owner of the port. */
+#ifndef NODE_ENGINE_STATE_H
+#define NODE_ENGINE_STATE_H
+
+#include "engine.h"
+#include "inbox.h"
+#include "matrix.h"
+#include "steplog.h"
+
+enum {
+    EAGER_TOKENS = 8,                  /* up to this many tokens slices are multiplied in order of arrival */
+    ENGINE_SLOTS = MESH_GATHERS_OPEN_MAX,
+    ENGINE_PHASES_PER_LAYER = 4,
+    ENGINE_MESSAGES_MAX = 64,
+    TILE_ROWS_MAX = 128,
+    TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
+};
+
+enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD };
+
+struct phase {
+    enum phase_kind kind;
+    uint32_t layer;
+    struct matrix matrix;     /* this node's rows */
+    struct gather_form form;  /* of the gather it fills; candidates have a form per step */
+    uint64_t readers;         /* ranks with rows in the next phase */
+    float *norm;              /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
+};
+
+/* Units of one phase and sub-batch, in their order: eager tiles, tiles, KV heads, attention, candidates. */
+struct segment {
+    uint16_t phase, sub;
+    uint16_t token_first, token_count;
+    uint32_t unit_first;
+    uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
+    uint16_t chunk_tokens, chunks; /* of attention */
+    _Atomic uint32_t tiles_done, kv_done;
+};
+
+enum unit_kind { UNIT_EAGER, UNIT_TILE, UNIT_KV, UNIT_ATTEND, UNIT_CANDIDATES };
+
+enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
+
+struct worker {
+    struct segment *segment; /* of the unit in hand; NULL: none */
+    enum unit_kind kind;
+    uint32_t item;
+    bool is_started;
+    uint32_t slices_added;   /* in order */
+    uint32_t slices_left;    /* not multiplied yet */
+    uint8_t *slice;          /* (slices_max) enum slice_state */
+    float *sum;              /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
+    float *parked;           /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
+    float *scratch;          /* attention: q, out, and the kernel's */
+    uint64_t work_since_poll;
+    uint64_t pace_due_ns;    /* unit in hand is not finished before */
+    uint64_t compute_ns, weight_bytes;
+    uint64_t port_ns;        /* spent in the port during this engine_work */
+} __attribute__((aligned(64)));
+
+struct message {
+    uint16_t to, bytes;
+    uint8_t data[ENGINE_MESSAGE_BYTES_MAX + 1];
+};
+
+struct engine {
+    struct engine_config config; /* (setup) */
+    struct engine_hooks hooks;
+    const struct model *model;
+    uint16_t phase_count;
+    struct phase *phase;         /* (phase_count) */
+    struct gather_form embed_form;
+    float *embed_norm;           /* (dim, padded) layer 0's norm, all rows */
+    uint32_t x_rows, z_rows, h_rows, vocab_rows; /* own */
+    uint32_t kv_first, kv_count; /* own KV heads */
+    uint32_t attend_heads;       /* heads of an attention unit */
+    uint32_t qkv_stride;         /* floats per token */
+    uint32_t k_column, v_column; /* in a token's qkv */
+    float score_scale;           /* 1 / sqrt(head_dim) */
+    size_t kv_head_bytes;        /* of K, and of V, of one KV head of one layer */
+    uint8_t *kv;                 /* (layers, kv_count, 2) caches */
+    uint32_t slices_max;
+    size_t scratch_floats;
+    struct inbox_limits inbox_limits;
+    uint64_t load_bytes;
+
+    struct port port;
+    struct inbox slot[ENGINE_SLOTS];
+    struct gather_form candidate_form[ENGINE_SLOTS];
+    uint16_t candidate_first[ENGINE_SLOTS][MESH_RANKS_MAX + 1];
+    struct inbox embed; /* layer 0's input, made by everybody */
+
+    /* The open step. (advance), constant while it is open. */
+    _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
+    struct step_entry entry;
+    uint16_t token_count, sample_count, sub_count;
+    uint16_t candidates_per_token; /* own, of each sampled token */
+    uint32_t token[ENGINE_BATCH_MAX];
+    uint16_t sample_token[1];      /* index of the tokens whose logits are wanted */
+    float *rope_cos, *rope_sin;    /* (batch, head_dim / 2) */
+    float *embed_values;           /* (2, dim padded to 32) */
+    float *residual;               /* (batch, x_rows padded to 32) */
+    float *qkv;                    /* (batch, qkv_stride) */
+    float *eager;                  /* (2, eager_floats): results of own slices, see tile.c */
+    size_t eager_floats;
+    _Atomic uint64_t *eager_done;  /* (2, tiles max): serial of the phase it was done for */
+    uint32_t eager_tiles;
+    float *logits;                 /* (1, vocab_rows padded) */
+    struct candidate *candidates, *candidate_scratch;
+    _Atomic uint64_t digest;       /* own part, of this step */
+    struct segment *segment;       /* (phase_count * subs) */
+    uint32_t segment_count;
+    _Atomic uint32_t *phase_left;  /* (phase_count) units not finished */
+    uint32_t unit_count;
+    _Atomic uint64_t unit_limit;   /* step_serial << 32 | unit_count */
+    _Atomic uint32_t units_done;
+    _Atomic uint32_t candidates_missing; /* blocks */
+    _Atomic uint64_t claim;        /* step_serial << 32 | next unit */
+    atomic_flag fault_lock;
+    struct engine_fault fault;
+    bool step_is_open;             /* (advance) */
+
+    atomic_flag advancing;
+    struct steplog log;
+    struct sequence sequence; /* (advance) */
+
+    /* (owner) */
+    uint64_t open_serial;
+    uint16_t open_phase;
+    struct record_sender sender;
+    atomic_flag message_lock;
+    struct message message[ENGINE_MESSAGES_MAX];
+    uint32_t message_head, message_tail;
+
+    _Atomic uint64_t pace_clock_ns;
+    _Atomic uint64_t steps_ended;
+    struct worker *worker; /* (config.worker_count) */
+};
+
+static inline uint64_t engine_now(const struct engine *e)
+{
+    return e->port.now_ns(e->port.clock);
+}
+
+static inline struct inbox *engine_slot(struct engine *e, uint64_t serial, uint16_t phase)
+{
+    return &e->slot[(serial * e->phase_count + phase) % ENGINE_SLOTS];
+}
+
+/* The inbox of gather `phase` of the open step, or NULL while it is not open on this node. */
+static inline struct inbox *engine_inbox(struct engine *e, uint16_t phase)
+{
+    uint64_t serial = atomic_load_explicit(&e->step_serial, memory_order_acquire);
+    struct inbox *inbox = engine_slot(e, serial, phase);
+
+    return atomic_load_explicit(&inbox->gather, memory_order_acquire) == serial * e->phase_count + phase ? inbox : NULL;
+}
+
+/* The input of a phase; layer 0 reads the embedding. */
+static inline struct inbox *engine_input(struct engine *e, uint16_t phase)
+{
+    return phase == 0 ? &e->embed : engine_inbox(e, (uint16_t)(phase - 1));
+}
+
+static inline bool engine_reads(const struct engine *e, uint64_t readers)
+{
+    return (readers >> e->config.rank & 1) != 0;
+}
+
+/* engine_step.c: begin and end steps. True when something happened. */
+bool engine_advance(struct engine *e);
+void engine_note_fault(struct engine *e, const struct engine_fault *fault);
+
+/* engine_gather.c: opening and freeing gathers, events of the endpoint. */
+void engine_on_owned(void *app);
+void engine_on_event(void *app, const struct mesh_event *event);
+void engine_on_consume(void *app, const struct port_word *word);
+uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */
+
+/* unit.c: one unit at a time. */
+bool unit_claim(struct engine *e, struct worker *w);
+bool unit_run(struct engine *e, struct worker *w); /* true: finished; false: waits for something */
+
+/* tile.c, attention.c, head.c: the kinds of units. True: finished. */
+bool tile_run_eager(struct engine *e, struct worker *w);
+bool tile_run(struct engine *e, struct worker *w);
+bool attention_run_kv(struct engine *e, struct worker *w);
+bool attention_run(struct engine *e, struct worker *w);
+size_t attention_head_floats(const struct engine *e); /* q, and out, of an attention unit; a worker's scratch begins with these two */
+bool head_run_candidates(struct engine *e, struct worker *w);
+
+/* finish.c: what becomes of a tile's sums. */
+void finish_tile(struct engine *e, struct worker *w);
+/* Quantise (or copy) own rows of one token into a gather. values: (blocks * 32), padded with +0. plain: the same before the norm
+ * weight, for the sum of squares; NULL where no norm reads it. */
+void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+                   const float *values, const float *plain);
+/* Own blocks stand in the inbox: count them and tell the peers. */
+void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
+                    uint32_t block_first, uint32_t block_count);
+
+/* engine.c: say a word, accounting for the time. */
+void engine_say(struct engine *e, struct worker *w, const struct port_word *word);
+
+#endif

@@ -1,0 +1,217 @@
+/* What becomes of a tile's sums: scaled by the norm factor, added to the residual, turned into blocks for the next matmul, sent. */
+#include <string.h>
+
+#include "canon.h"
+#include "engine_state.h"
+
+/* The first non-finite of count values, or -1. */
+static int64_t find_non_finite(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &values[i], sizeof bits);
+        if ((bits & 0x7f800000u) == 0x7f800000u)
+            return (int64_t)i;
+    }
+    return -1;
+}
+
+static void note_fault(struct engine *e, uint16_t phase, uint32_t row)
+{
+    struct engine_fault fault = {
+        .layer = e->phase[phase].layer, .phase = (uint8_t)e->phase[phase].kind, .row = row, .is_set = true};
+
+    engine_note_fault(e, &fault);
+}
+
+static int64_t write_float_blocks(struct engine *e, const struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+                                  const float *values, const float *plain)
+{
+    const struct gather_form *form = inbox->form;
+    int64_t bad = -1;
+
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint8_t *wire = inbox_block(inbox, token, block + b);
+        uint32_t left = form->columns - (block + b) * BLOCK_COLUMNS, columns = left < BLOCK_COLUMNS ? left : BLOCK_COLUMNS;
+        int64_t at = find_non_finite(values + (size_t)b * BLOCK_COLUMNS, columns);
+
+        if (bad < 0 && at >= 0)
+            bad = (int64_t)b * BLOCK_COLUMNS + at;
+        if (form->feeds_norm) {
+            float sumsq = e->config.kernel->sumsq(plain + (size_t)b * BLOCK_COLUMNS);
+
+            memcpy(wire, &sumsq, sizeof sumsq);
+            wire += sizeof sumsq;
+        }
+        memcpy(wire, values + (size_t)b * BLOCK_COLUMNS, columns * sizeof *values);
+    }
+    return bad;
+}
+
+static int64_t write_quantised_blocks(struct engine *e, const struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+                                      const float *values, const float *plain)
+{
+    const struct gather_form *form = inbox->form;
+    uint8_t *wire = inbox_block(inbox, token, block);
+    int64_t bad = e->config.kernel->quantise(values, blocks, wire, form->block_bytes);
+
+    for (uint32_t b = 0; form->feeds_norm && b < blocks; b++) {
+        float sumsq = e->config.kernel->sumsq(plain + (size_t)b * BLOCK_COLUMNS);
+
+        memcpy(wire + (size_t)b * form->block_bytes + BLOCK_WIRE_BYTES, &sumsq, sizeof sumsq);
+    }
+    return bad;
+}
+
+void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+                   const float *values, const float *plain)
+{
+    int64_t bad = inbox->form->is_float ? write_float_blocks(e, inbox, token, block, blocks, values, plain)
+                                        : write_quantised_blocks(e, inbox, token, block, blocks, values, plain);
+
+    if (bad >= 0)
+        note_fault(e, phase, block * BLOCK_COLUMNS + (uint32_t)bad);
+}
+
+void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
+                    uint32_t block_first, uint32_t block_count)
+{
+    struct port_word word = {
+        .type = PORT_PUBLISH,
+        .step = e->entry.step,
+        .phase = phase,
+        .token_first = (uint16_t)token_first,
+        .token_count = (uint16_t)token_count,
+        .block_first = (uint16_t)block_first,
+        .block_count = (uint16_t)block_count,
+    };
+
+    uint64_t readers = engine_readers(e, phase);
+
+    /* Candidates have no slices: they are read where they stand. */
+    if (engine_reads(e, readers) && inbox->form->slices > 0)
+        inbox_take(inbox, e->config.kernel, (uint16_t)token_first, (uint16_t)token_count, (uint16_t)block_first, (uint16_t)block_count);
+    if (e->port.mesh != NULL && (readers & ~(UINT64_C(1) << e->config.rank)) != 0)
+        engine_say(e, w, &word);
+}
+
+static uint32_t blocks_of(uint32_t rows)
+{
+    return (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+}
+
+/* Wo and down: rows of the residual stream. */
+static void finish_residual(struct engine *e, struct worker *w, const struct matrix_tile *tile)
+{
+    const struct segment *segment = w->segment;
+    const struct phase *phase = &e->phase[segment->phase];
+    struct inbox *inbox = engine_inbox(e, segment->phase);
+    uint32_t block = tile->row_first / BLOCK_COLUMNS, blocks = blocks_of(tile->row_count);
+    uint32_t first = phase->form.first[e->config.rank] + block;
+    size_t stride = blocks_of(e->x_rows) * BLOCK_COLUMNS;
+    float scaled[TILE_ROWS_MAX];
+
+    for (uint32_t t = 0; t < segment->token_count; t++) {
+        uint32_t token = segment->token_first + t;
+        float *residual = e->residual + token * stride + tile->row_first;
+        const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+
+        for (uint32_t i = 0; i < tile->row_count; i++)
+            residual[i] += sum[i];
+        e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
+        finish_blocks(e, segment->phase, inbox, token, first, blocks, scaled, residual);
+    }
+    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+}
+
+/* Gate and up: silu(gate) * up. */
+static void finish_hidden(struct engine *e, struct worker *w, const struct matrix_tile *tile)
+{
+    const struct segment *segment = w->segment;
+    const struct phase *phase = &e->phase[segment->phase];
+    struct inbox *input = engine_input(e, segment->phase), *inbox = engine_inbox(e, segment->phase);
+    uint32_t blocks = blocks_of(tile->row_count);
+    uint32_t first = phase->form.first[e->config.rank] + tile->row_first / BLOCK_COLUMNS;
+    size_t up_column = (size_t)tile->group_count / 2 * PANEL_ROWS;
+    float hidden[TILE_ROWS_MAX];
+
+    memset(hidden, 0, sizeof hidden);
+    for (uint32_t t = 0; t < segment->token_count; t++) {
+        uint32_t token = segment->token_first + t;
+        float factor = inbox_norm_factor(input, token, e->model->norm_eps);
+        float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+
+        for (size_t i = 0; i < 2 * up_column; i++)
+            sum[i] *= factor;
+        e->config.kernel->swiglu(sum, sum + up_column, tile->row_count, hidden);
+        finish_blocks(e, segment->phase, inbox, token, first, blocks, hidden, NULL);
+    }
+    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+}
+
+/* q, k, v: kept in f32 until the KV and attention units take them. */
+static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_tile *tile)
+{
+    struct segment *segment = w->segment;
+    struct inbox *input = engine_input(e, segment->phase);
+    size_t column = (size_t)tile->group_first * PANEL_ROWS, floats = (size_t)tile->group_count * PANEL_ROWS;
+
+    for (uint32_t t = 0; t < segment->token_count; t++) {
+        uint32_t token = segment->token_first + t;
+        float factor = inbox_norm_factor(input, token, e->model->norm_eps);
+        const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+        float *out = e->qkv + (size_t)token * e->qkv_stride + column;
+
+        for (size_t i = 0; i < floats; i++)
+            out[i] = factor * sum[i];
+    }
+    atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);
+}
+
+static void finish_logits(struct engine *e, struct worker *w, const struct matrix_tile *tile)
+{
+    struct segment *segment = w->segment;
+    struct inbox *input = engine_input(e, segment->phase);
+    uint32_t id_first = e->config.map->vocab[e->config.rank] + tile->row_first;
+
+    for (uint32_t i = 0; i < e->sample_count; i++) {
+        float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
+        const float *sum = w->sum + (size_t)i * TILE_FLOATS_MAX;
+        float *out = e->logits + tile->row_first;
+
+        for (uint32_t r = 0; r < tile->row_count; r++)
+            out[r] = factor * sum[r];
+        int64_t bad = find_non_finite(out, tile->row_count);
+        if (bad >= 0)
+            note_fault(e, segment->phase, id_first + (uint32_t)bad);
+        if (e->sequence.request.want_digest) {
+            uint64_t position = e->entry.position + e->sample_token[i] + 1u;
+
+            atomic_fetch_add_explicit(&e->digest, sampler_digest(position, out, id_first, tile->row_count), memory_order_relaxed);
+        }
+    }
+    atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);
+}
+
+void finish_tile(struct engine *e, struct worker *w)
+{
+    const struct phase *phase = &e->phase[w->segment->phase];
+    const struct matrix_tile *tile = &phase->matrix.tile[w->item];
+
+    switch (phase->kind) {
+    case PHASE_ATTENTION:
+        finish_qkv(e, w, tile);
+        break;
+    case PHASE_GATE_UP:
+        finish_hidden(e, w, tile);
+        break;
+    case PHASE_WO:
+    case PHASE_DOWN:
+        finish_residual(e, w, tile);
+        break;
+    case PHASE_HEAD:
+        finish_logits(e, w, tile);
+        break;
+    }
+}

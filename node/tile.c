@@ -1,0 +1,248 @@
+/* Tiles: a few rows times all slices of the input, in the canonical order of slices.
+ *
+ * A row's result is its slices' results added in slice order. Slices may be multiplied in any order: one that is not next is parked and
+ * added when its turn comes, so the bits never depend on what arrived when. */
+#include <assert.h>
+#include <string.h>
+
+#include "engine_state.h"
+
+enum { POLL_WORK_BYTES = 1 << 20 };
+
+static size_t tile_floats(const struct matrix *m, uint32_t tile)
+{
+    return (size_t)m->tile[tile].group_count * PANEL_ROWS;
+}
+
+static uint32_t tokens_of(const struct engine *e, const struct segment *segment)
+{
+    return e->phase[segment->phase].kind == PHASE_HEAD ? e->sample_count : segment->token_count;
+}
+
+/* Account for weights read; let the network have its turn when it has waited long enough. */
+static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
+{
+    w->weight_bytes += bytes;
+    if (e->config.pace_bytes_per_s > 0) {
+        uint64_t cost_ns = (uint64_t)((double)bytes * 1e9 / (double)e->config.pace_bytes_per_s);
+        uint64_t clock = atomic_load(&e->pace_clock_ns), now_ns = engine_now(e), due;
+
+        do
+            due = (clock > now_ns ? clock : now_ns) + cost_ns;
+        while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
+        w->pace_due_ns = due;
+    }
+    w->work_since_poll += bytes * (tokens < 4 ? 1 : tokens / 4);
+    if (w->work_since_poll > POLL_WORK_BYTES && e->port.mesh != NULL) {
+        uint64_t before_ns = engine_now(e);
+
+        port_poll(&e->port);
+        w->port_ns += engine_now(e) - before_ns;
+        w->work_since_poll = 0;
+    }
+}
+
+static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, uint32_t tokens, uint32_t slice)
+{
+    size_t cell = (size_t)token * inbox->form->slices + slice;
+
+    return (struct matrix_input){
+        .xq = inbox->q == NULL ? NULL : inbox->q + cell,
+        .xf = inbox->f == NULL ? NULL : inbox->f + cell,
+        .xq_stride = inbox->form->slices * sizeof(struct act_slice),
+        .xf_stride = inbox->form->slices * sizeof(struct act_slice_f32),
+        .token_count = tokens,
+    };
+}
+
+/* Multiply one slice for the tokens of the unit: out (tokens, TILE_FLOATS_MAX). */
+static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, bool accumulate)
+{
+    const struct segment *segment = w->segment;
+    const struct matrix *m = &e->phase[segment->phase].matrix;
+    uint32_t tokens = tokens_of(e, segment);
+
+    if (e->phase[segment->phase].kind == PHASE_HEAD) {
+        for (uint32_t i = 0; i < tokens; i++) {
+            struct matrix_input input = input_of(inbox, e->sample_token[i], 1, slice);
+
+            matrix_multiply(m, e->config.kernel, w->item, slice, &input, out + (size_t)i * TILE_FLOATS_MAX, TILE_FLOATS_MAX, accumulate);
+        }
+    } else {
+        struct matrix_input input = input_of(inbox, segment->token_first, tokens, slice);
+
+        matrix_multiply(m, e->config.kernel, w->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
+    }
+    account(e, w, matrix_tile_slice_bytes(m, w->item, slice), tokens);
+}
+
+static bool slice_is_ready(const struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
+{
+    if (e->phase[segment->phase].kind != PHASE_HEAD)
+        return inbox_is_ready(inbox, segment->sub, slice);
+    for (uint32_t i = 0; i < e->sample_count; i++)
+        if (!inbox_is_ready(inbox, e->sample_token[i] / INBOX_SUB_TOKENS, slice))
+            return false;
+    return true;
+}
+
+static _Atomic uint64_t *eager_mark(struct engine *e, uint16_t phase, uint32_t tile)
+{
+    return &e->eager_done[(size_t)(phase & 1) * e->eager_tiles + tile];
+}
+
+static uint64_t eager_serial(struct engine *e, uint16_t phase)
+{
+    return atomic_load_explicit(&e->step_serial, memory_order_relaxed) * e->phase_count + phase;
+}
+
+/* Floats between tokens in an eager result. */
+static size_t eager_stride(const struct matrix *m)
+{
+    return (size_t)m->group_count * PANEL_ROWS;
+}
+
+/* (EAGER_TOKENS, eager_stride) of an own slice, from a tile's first row on. Phases take turns with two halves: a phase's own input is
+ * only complete when the phase before last is done. */
+static float *eager_result(struct engine *e, uint16_t phase, uint32_t own_slice, uint32_t tile)
+{
+    const struct matrix *m = &e->phase[phase].matrix;
+    size_t at = (size_t)(phase & 1) * e->eager_floats + own_slice * EAGER_TOKENS * eager_stride(m);
+
+    return e->eager + at + (size_t)m->tile[tile].group_first * PANEL_ROWS;
+}
+
+bool tile_run_eager(struct engine *e, struct worker *w)
+{
+    uint16_t phase = w->segment->phase;
+    const struct matrix *m = &e->phase[phase].matrix;
+    struct inbox *inbox = engine_input(e, phase);
+    size_t floats = tile_floats(m, w->item);
+
+    if (inbox == NULL)
+        return false;
+    if (!w->is_started) {
+        w->slices_added = 0;
+        w->is_started = true;
+    }
+    while (w->slices_added < m->own_slice_count) {
+        uint32_t slice = m->own_slice_first + w->slices_added;
+
+        if (!slice_is_ready(e, w->segment, inbox, slice))
+            return false;
+        multiply(e, w, inbox, slice, w->sum, false);
+        float *out = eager_result(e, phase, w->slices_added, w->item);
+        for (uint32_t t = 0; t < tokens_of(e, w->segment); t++)
+            memcpy(out + t * eager_stride(m), w->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
+        w->slices_added++;
+    }
+    atomic_store_explicit(eager_mark(e, phase, w->item), eager_serial(e, phase), memory_order_release);
+    return true;
+}
+
+static void add_rows(float *sum, size_t sum_stride, const float *from, size_t from_stride, uint32_t tokens, size_t floats, bool is_first)
+{
+    for (uint32_t t = 0; t < tokens; t++) {
+        float *s = sum + t * sum_stride;
+        const float *f = from + t * from_stride;
+
+        if (is_first) {
+            memcpy(s, f, floats * sizeof *s);
+            continue;
+        }
+        for (size_t i = 0; i < floats; i++)
+            s[i] += f[i];
+    }
+}
+
+/* Add what is parked and next in order. */
+static void add_parked(struct engine *e, struct worker *w, const struct matrix *m)
+{
+    uint32_t tokens = tokens_of(e, w->segment);
+    size_t floats = tile_floats(m, w->item);
+
+    while (w->slices_added < m->slices) {
+        uint32_t s = w->slices_added;
+
+        if (w->slice[s] == SLICE_PARKED)
+            add_rows(w->sum, TILE_FLOATS_MAX, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens, floats, s == 0);
+        else if (w->slice[s] == SLICE_EAGER)
+            add_rows(w->sum, TILE_FLOATS_MAX, eager_result(e, w->segment->phase, s - m->own_slice_first, w->item), eager_stride(m),
+                     tokens, floats, s == 0);
+        else
+            return;
+        w->slices_added++;
+    }
+}
+
+/* False while the eager part of this tile is in another worker's hands. */
+static bool start_tile(struct engine *e, struct worker *w, const struct matrix *m)
+{
+    uint16_t phase = w->segment->phase;
+    bool is_eager = w->segment->eager_units > 0;
+
+    if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->item), memory_order_acquire) != eager_serial(e, phase))
+        return false;
+    memset(w->slice, SLICE_MISSING, m->slices);
+    w->slices_added = 0;
+    w->slices_left = m->slices;
+    if (is_eager) {
+        memset(w->slice + m->own_slice_first, SLICE_EAGER, m->own_slice_count);
+        w->slices_left -= m->own_slice_count;
+    }
+    w->is_started = true;
+    return true;
+}
+
+/* One pass over the missing slices; true when at least one could be multiplied. */
+static bool multiply_ready(struct engine *e, struct worker *w, const struct matrix *m, const struct inbox *inbox)
+{
+    bool any_order = tokens_of(e, w->segment) <= EAGER_TOKENS;
+    bool progress = false;
+
+    for (uint32_t s = w->slices_added; s < m->slices; s++) {
+        if (w->slice[s] != SLICE_MISSING)
+            continue;
+        if (!slice_is_ready(e, w->segment, inbox, s)) {
+            if (!any_order)
+                break;
+            continue;
+        }
+        if (s == w->slices_added) {
+            multiply(e, w, inbox, s, w->sum, s != 0);
+            w->slice[s] = SLICE_ADDED;
+            w->slices_added++;
+            add_parked(e, w, m);
+        } else if (any_order) {
+            multiply(e, w, inbox, s, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, false);
+            w->slice[s] = SLICE_PARKED;
+        } else {
+            break;
+        }
+        w->slices_left--;
+        progress = true;
+    }
+    return progress;
+}
+
+bool tile_run(struct engine *e, struct worker *w)
+{
+    uint16_t phase = w->segment->phase;
+    const struct matrix *m = &e->phase[phase].matrix;
+    struct inbox *inbox = engine_input(e, phase);
+
+    if (inbox == NULL || (!w->is_started && !start_tile(e, w, m)))
+        return false;
+    add_parked(e, w, m);
+    while (w->slices_left > 0)
+        if (!multiply_ready(e, w, m, inbox))
+            return false;
+    assert(w->slices_added == m->slices);
+    /* The output must have a place, and a paced node is not finished before its memory would be. */
+    if (e->phase[phase].kind != PHASE_ATTENTION && e->phase[phase].kind != PHASE_HEAD && engine_inbox(e, phase) == NULL)
+        return false;
+    if (w->pace_due_ns > 0 && engine_now(e) < w->pace_due_ns)
+        return false;
+    finish_tile(e, w);
+    return true;
+}

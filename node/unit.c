@@ -1,0 +1,93 @@
+#include <assert.h>
+
+#include "engine_state.h"
+
+/* The segment a unit belongs to: the last that begins at or before it. */
+static struct segment *find_segment(struct engine *e, uint32_t unit)
+{
+    uint32_t low = 0, high = e->segment_count;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (e->segment[middle].unit_first <= unit)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &e->segment[low];
+}
+
+static void take_in_hand(struct worker *w, struct segment *segment, uint32_t index)
+{
+    const struct {
+        enum unit_kind kind;
+        uint32_t count;
+    } parts[] = {
+        {UNIT_EAGER, segment->eager_units},   {UNIT_TILE, segment->tile_units},           {UNIT_KV, segment->kv_units},
+        {UNIT_ATTEND, segment->attend_units}, {UNIT_CANDIDATES, segment->candidate_units},
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (index < parts[i].count) {
+            w->segment = segment;
+            w->kind = parts[i].kind;
+            w->item = index;
+            w->is_started = false;
+            w->pace_due_ns = 0;
+            return;
+        }
+        index -= parts[i].count;
+    }
+    assert(!"a unit lies in its segment");
+}
+
+bool unit_claim(struct engine *e, struct worker *w)
+{
+    uint64_t claim = atomic_load_explicit(&e->claim, memory_order_acquire);
+
+    do {
+        uint64_t limit = atomic_load_explicit(&e->unit_limit, memory_order_acquire);
+
+        if (claim >> 32 != limit >> 32 || (uint32_t)claim >= (uint32_t)limit)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&e->claim, &claim, claim + 1, memory_order_acq_rel, memory_order_acquire));
+    /* The step cannot end before this unit is done, so its list is stable from here on. */
+    struct segment *segment = find_segment(e, (uint32_t)claim);
+    take_in_hand(w, segment, (uint32_t)claim - segment->unit_first);
+    return true;
+}
+
+static bool run(struct engine *e, struct worker *w)
+{
+    switch (w->kind) {
+    case UNIT_EAGER:
+        return tile_run_eager(e, w);
+    case UNIT_TILE:
+        return tile_run(e, w);
+    case UNIT_KV:
+        return attention_run_kv(e, w);
+    case UNIT_ATTEND:
+        return attention_run(e, w);
+    case UNIT_CANDIDATES:
+        return head_run_candidates(e, w);
+    }
+    return true;
+}
+
+bool unit_run(struct engine *e, struct worker *w)
+{
+    uint16_t phase = w->segment->phase;
+
+    if (!run(e, w))
+        return false;
+    w->segment = NULL;
+    if (atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1 && phase > 0 &&
+        engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
+        struct port_word word = {.type = PORT_CONSUME, .step = e->entry.step, .phase = (uint16_t)(phase - 1)};
+
+        engine_say(e, w, &word);
+    }
+    atomic_fetch_add_explicit(&e->units_done, 1, memory_order_acq_rel);
+    return true;
+}
