@@ -193,6 +193,16 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     return moved > 0 ? ENGINE_WORKED : is_open ? ENGINE_WAITING : ENGINE_IDLE;
 }
 
+bool engine_park(struct engine *e, uint64_t max_ns)
+{
+    return port_park(&e->port, max_ns);
+}
+
+void engine_poll(struct engine *e)
+{
+    port_poll(&e->port);
+}
+
 /* ---- figures ---- */
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)

@@ -102,6 +102,13 @@ enum engine_work_result {
 /* Do one piece of work as worker `worker` (0..worker_count-1; one thread per worker at a time), polling the network when due. */
 enum engine_work_result engine_work(struct engine *engine, uint16_t worker);
 
+/* After engine_work has had nothing for a while: sleep until the network has something, at most max_ns. False when another worker already
+ * does (or there is no network): sleep otherwise. */
+bool engine_park(struct engine *engine, uint64_t max_ns);
+
+/* Only keep the network going: while weights are loaded. */
+void engine_poll(struct engine *engine);
+
 void engine_figures(const struct engine *engine, struct engine_figures *figures);
 
 /* The endpoint owes nothing, and no message waits to be sent. */

@@ -16,7 +16,7 @@ static uint32_t subs_of(const struct engine *e)
 
 /* One list of all buffers, used to add up and to allocate, so that the two cannot differ. */
 struct buffer {
-    void **at;
+    void *at; /* the address of a pointer of any type, so copied as bytes */
     size_t bytes;
 };
 
@@ -27,20 +27,20 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     const struct model *m = e->model;
     size_t batch = e->config.batch, candidates = m->vocab, n = 0;
 
-    list[n++] = (struct buffer){(void **)&e->embed_norm, padded(m->dim) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->embed_values, 2 * (size_t)padded(m->dim) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->rope_cos, batch * (m->head_dim / 2 + 1) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->rope_sin, batch * (m->head_dim / 2 + 1) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->residual, batch * padded(e->x_rows) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->qkv, batch * e->qkv_stride * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->eager, 2 * e->eager_floats * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
-    list[n++] = (struct buffer){(void **)&e->logits, padded(e->vocab_rows) * sizeof(float)};
-    list[n++] = (struct buffer){(void **)&e->candidates, candidates * sizeof *e->candidates};
-    list[n++] = (struct buffer){(void **)&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
-    list[n++] = (struct buffer){(void **)&e->segment, (size_t)e->phase_count * subs_of(e) * sizeof *e->segment};
-    list[n++] = (struct buffer){(void **)&e->phase_left, e->phase_count * sizeof *e->phase_left};
-    list[n++] = (struct buffer){(void **)&e->worker, e->config.worker_count * sizeof *e->worker};
+    list[n++] = (struct buffer){&e->embed_norm, padded(m->dim) * sizeof(float)};
+    list[n++] = (struct buffer){&e->embed_values, 2 * (size_t)padded(m->dim) * sizeof(float)};
+    list[n++] = (struct buffer){&e->rope_cos, batch * (m->head_dim / 2 + 1) * sizeof(float)};
+    list[n++] = (struct buffer){&e->rope_sin, batch * (m->head_dim / 2 + 1) * sizeof(float)};
+    list[n++] = (struct buffer){&e->residual, batch * padded(e->x_rows) * sizeof(float)};
+    list[n++] = (struct buffer){&e->qkv, batch * e->qkv_stride * sizeof(float)};
+    list[n++] = (struct buffer){&e->eager, 2 * e->eager_floats * sizeof(float)};
+    list[n++] = (struct buffer){&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
+    list[n++] = (struct buffer){&e->logits, padded(e->vocab_rows) * sizeof(float)};
+    list[n++] = (struct buffer){&e->candidates, candidates * sizeof *e->candidates};
+    list[n++] = (struct buffer){&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
+    list[n++] = (struct buffer){&e->segment, (size_t)e->phase_count * subs_of(e) * sizeof *e->segment};
+    list[n++] = (struct buffer){&e->phase_left, e->phase_count * sizeof *e->phase_left};
+    list[n++] = (struct buffer){&e->worker, e->config.worker_count * sizeof *e->worker};
     return n;
 }
 
@@ -139,8 +139,10 @@ int engine_allocate(struct engine *e, struct fail *fail)
     bool is_short = false;
 
     for (size_t i = 0; i < count; i++) {
-        *list[i].at = zeros(list[i].bytes);
-        is_short |= *list[i].at == NULL;
+        void *memory = zeros(list[i].bytes);
+
+        memcpy(list[i].at, &memory, sizeof memory);
+        is_short |= memory == NULL;
     }
     /* Untouched pages of the cache cost nothing until positions are filled. */
     e->kv = calloc(1, kv_bytes(e) + 64);
@@ -168,8 +170,12 @@ void engine_layout_release(struct engine *e)
         free(e->worker[i].parked);
         free(e->worker[i].scratch);
     }
-    for (size_t i = 0; i < count; i++)
-        free(*list[i].at);
+    for (size_t i = 0; i < count; i++) {
+        void *memory;
+
+        memcpy(&memory, list[i].at, sizeof memory);
+        free(memory);
+    }
     free(e->kv);
     for (int i = 0; i < ENGINE_SLOTS; i++)
         inbox_release(&e->slot[i]);

@@ -6,6 +6,7 @@
 void port_init(struct port *port)
 {
     atomic_init(&port->owner, 0);
+    atomic_init(&port->is_parked, false);
     atomic_init(&port->ring_head, 0);
     atomic_init(&port->ring_tail, 0);
     for (uint32_t i = 0; i < PORT_RING_WORDS; i++)
@@ -140,7 +141,7 @@ int port_poll(struct port *port)
 
     do {
         if (!try_own(port))
-            return count;
+            break;
         count += work_as_owner(port);
         atomic_store_explicit(&port->owner, 0, memory_order_release);
         /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
@@ -155,12 +156,29 @@ void port_say(struct port *port, const struct port_word *word)
             sched_yield();
     }
     port_poll(port);
+    if (atomic_load(&port->is_parked))
+        port->driver.wake(port->driver.driver);
+}
+
+bool port_park(struct port *port, uint64_t max_ns)
+{
+    if (port->mesh == NULL || port->driver.wait == NULL || !try_own(port))
+        return false;
+    atomic_store(&port->is_parked, true);
+    if (ring_is_empty(port) && !port->is_stuck)
+        port->driver.wait(port->driver.driver, port->mesh, max_ns);
+    atomic_store(&port->is_parked, false);
+    port_unlock(port);
+    return true;
 }
 
 void port_lock(struct port *port)
 {
-    while (!try_own(port))
+    while (!try_own(port)) {
+        if (atomic_load(&port->is_parked))
+            port->driver.wake(port->driver.driver);
         sched_yield();
+    }
 }
 
 void port_unlock(struct port *port)

@@ -32,11 +32,14 @@ struct port_cell {
 struct port_driver {
     int (*poll)(void *driver, struct mesh *mesh);  /* receive, tick, send; number of datagrams */
     int (*flush)(void *driver, struct mesh *mesh); /* send */
+    void (*wait)(void *driver, const struct mesh *mesh, uint64_t max_ns); /* sleep until something arrives or is due */
+    void (*wake)(void *driver);                    /* end a wait; any thread */
     void *driver;
 };
 
 struct port {
     atomic_uint owner; /* 0 free, 1 taken */
+    atomic_bool is_parked; /* the owner sleeps */
     struct mesh *mesh;
     struct port_driver driver;
     uint64_t (*now_ns)(void *clock);
@@ -59,6 +62,9 @@ void port_say(struct port *port, const struct port_word *word);
 /* Any thread. Become owner if nobody is, and do all there is to do; returns the number of datagrams and events handled (0: nothing, or
  * somebody else is at it). */
 int port_poll(struct port *port);
+
+/* Sleep as the owner until a datagram, a word, a deadline of the endpoint, or max_ns. False at once when somebody else is owner. */
+bool port_park(struct port *port, uint64_t max_ns);
 
 /* Own the endpoint for a few calls of one's own (figures, goodbye). */
 void port_lock(struct port *port);

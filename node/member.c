@@ -1,0 +1,524 @@
+#include "member.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "hash.h"
+#include "pool.h"
+
+enum {
+    SPIN_NS = 1000000,       /* without anything to do before a worker parks */
+    PARK_NS_MAX = 10000000,
+    WATCH_NS = 50000000,
+    LINGER_NS = 1000000000,
+    REASON_BYTES = 400
+};
+
+enum message_type { MESSAGE_READY = 1, MESSAGE_FINISH, MESSAGE_REPORT };
+
+struct member {
+    struct member_config config;
+    struct engine *engine;
+    struct mesh *mesh;
+    void *mesh_memory;
+    struct pool *pool;
+    struct bell *bell; /* rings for whoever waits: tokens, readiness, endings */
+    atomic_bool is_stopping;
+    _Atomic uint32_t load_next, load_left;
+    atomic_bool has_said_ready;
+    _Atomic uint32_t peers_up, peers_ready;
+    atomic_bool is_refused, wants_finish, is_gone;
+    char refusal[REASON_BYTES];
+    struct member_token *token; /* (ctx + 1) */
+    _Atomic uint32_t token_count;
+    uint32_t token_taken;
+    atomic_bool is_done;
+    struct member_outcome outcome;
+    uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
+    struct member_report *report; /* (ranks) */
+    _Atomic uint32_t reports;
+};
+
+static uint16_t rank_count(const struct member *m)
+{
+    return m->config.map->rank_count;
+}
+
+/* ---- figures ---- */
+
+static void sum_traffic(struct member *m, struct member_report *report)
+{
+    struct mesh_peer_stats stats;
+
+    for (uint16_t r = 0; m->mesh != NULL && r < rank_count(m); r++) {
+        if (r == m->config.rank)
+            continue;
+        engine_peer_stats(m->engine, r, &stats);
+        report->datagrams_sent += stats.datagrams_sent;
+        report->bytes_sent += stats.bytes_sent;
+        report->resent += stats.resent;
+        report->naks += stats.naks_sent;
+        report->lost += stats.lost;
+    }
+}
+
+static void make_report(struct member *m, struct member_report *report)
+{
+    struct engine_figures figures;
+
+    *report = (struct member_report){.threads = m->config.threads, .is_there = true};
+    engine_figures(m->engine, &figures);
+    report->compute_ns = figures.compute_ns;
+    report->decode_datagrams = m->decode_datagrams;
+    report->decode_bytes = m->decode_bytes;
+    sum_traffic(m, report);
+}
+
+static void post_report(struct member *m)
+{
+    struct member_report report;
+    uint8_t message[ENGINE_MESSAGE_BYTES_MAX];
+    struct bytes out = bytes_writer(message, sizeof message);
+
+    make_report(m, &report);
+    bytes_put_u8(&out, MESSAGE_REPORT);
+    bytes_put_u64(&out, report.compute_ns);
+    bytes_put_u32(&out, report.threads);
+    bytes_put_u64(&out, report.datagrams_sent);
+    bytes_put_u64(&out, report.bytes_sent);
+    bytes_put_u64(&out, report.decode_datagrams);
+    bytes_put_u64(&out, report.decode_bytes);
+    bytes_put_u64(&out, report.resent);
+    bytes_put_u64(&out, report.naks);
+    bytes_put_u64(&out, report.lost);
+    engine_post(m->engine, 0, message, bytes_size(&out));
+}
+
+static void take_report(struct member *m, uint16_t from, struct bytes *in)
+{
+    struct member_report report = {.is_there = true};
+
+    report.compute_ns = bytes_get_u64(in);
+    report.threads = bytes_get_u32(in);
+    report.datagrams_sent = bytes_get_u64(in);
+    report.bytes_sent = bytes_get_u64(in);
+    report.decode_datagrams = bytes_get_u64(in);
+    report.decode_bytes = bytes_get_u64(in);
+    report.resent = bytes_get_u64(in);
+    report.naks = bytes_get_u64(in);
+    report.lost = bytes_get_u64(in);
+    if (!bytes_ok(in) || m->report[from].is_there)
+        return;
+    m->report[from] = report;
+    atomic_fetch_add(&m->reports, 1);
+}
+
+/* ---- hooks of the engine ---- */
+
+static void on_token(void *app, uint64_t now_ns, uint32_t request, uint32_t id, uint64_t digest)
+{
+    struct member *m = app;
+    struct member_report traffic = {0};
+    uint32_t count = atomic_load_explicit(&m->token_count, memory_order_relaxed);
+
+    (void)request;
+    if (count == 0) {
+        sum_traffic(m, &traffic);
+        m->decode_datagrams = traffic.datagrams_sent;
+        m->decode_bytes = traffic.bytes_sent;
+        m->outcome.first_token_ns = now_ns;
+    }
+    m->token[count] = (struct member_token){.id = id, .digest = digest, .when_ns = now_ns};
+    atomic_store_explicit(&m->token_count, count + 1, memory_order_release);
+    if (m->config.rank == 0)
+        bell_ring(m->bell);
+}
+
+static void on_done(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault)
+{
+    struct member *m = app;
+    struct member_report traffic = {0};
+
+    (void)request;
+    sum_traffic(m, &traffic);
+    m->decode_datagrams = traffic.datagrams_sent - m->decode_datagrams;
+    m->decode_bytes = traffic.bytes_sent - m->decode_bytes;
+    m->outcome.reason = reason;
+    m->outcome.done_ns = now_ns;
+    m->outcome.tokens = atomic_load(&m->token_count);
+    if (fault != NULL)
+        m->outcome.fault = *fault;
+    atomic_store(&m->is_done, true);
+    bell_ring(m->bell);
+}
+
+static void on_peer(void *app, const struct mesh_event *event)
+{
+    struct member *m = app;
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (event->type == MESH_EVENT_UP) {
+        atomic_fetch_add(&m->peers_up, 1);
+    } else if (event->type == MESH_EVENT_REFUSED && !atomic_load(&m->is_refused)) {
+        mesh_addr_format(m->config.peers[event->rank], address);
+        snprintf(m->refusal, sizeof m->refusal, "peer %u (%s): %s: give all nodes the same model, version and options", event->rank,
+                 address, event->reason);
+        atomic_store(&m->is_refused, true);
+    } else if (event->type == MESH_EVENT_GONE && event->rank == 0) {
+        atomic_store(&m->is_gone, true);
+    }
+    bell_ring(m->bell);
+}
+
+static void on_message(void *app, uint16_t from, const uint8_t *message, size_t bytes)
+{
+    struct member *m = app;
+    struct bytes in = bytes_reader(message, bytes);
+
+    switch (bytes_get_u8(&in)) {
+    case MESSAGE_READY:
+        atomic_fetch_add(&m->peers_ready, 1);
+        break;
+    case MESSAGE_FINISH:
+        if (from == 0)
+            atomic_store(&m->wants_finish, true);
+        break;
+    case MESSAGE_REPORT:
+        if (m->config.rank == 0)
+            take_report(m, from, &in);
+        break;
+    default:
+        break; /* of a later version: nothing to do with it */
+    }
+    bell_ring(m->bell);
+}
+
+/* ---- opening ---- */
+
+static int open_mesh(struct member *m, struct fail *fail)
+{
+    struct mesh_config config = {
+        .epoch = 1,
+        .datagram_bytes_max = mesh_udp_datagram_bytes_max(m->config.udp),
+        .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(m->config.udp),
+    };
+
+    engine_mesh_config(m->engine, &config);
+    for (uint64_t i = 0; i < 2; i++) {
+        uint64_t word = hash_words3(m->config.seed, m->config.rank, i);
+
+        memcpy(config.incarnation + 8 * i, &word, sizeof word);
+    }
+    size_t bytes = mesh_memory_bytes(&config);
+    if (posix_memalign(&m->mesh_memory, 64, bytes) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for the endpoint: use a smaller --batch", bytes);
+    int err = mesh_init(&m->mesh, &config, m->mesh_memory, bytes, mesh_udp_now_ns());
+    if (err != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
+    for (uint16_t r = 0; r < rank_count(m); r++) {
+        if (r == m->config.rank)
+            continue;
+        mesh_set_peer(m->mesh, r, m->config.peers[r]);
+        mesh_udp_set_peer(m->config.udp, r, m->config.peers[r]);
+    }
+    return 0;
+}
+
+static bool is_end(const void *tokenizer, uint32_t id)
+{
+    return tokenizer_is_end(tokenizer, id);
+}
+
+struct member *member_open(const struct member_config *config, struct fail *fail)
+{
+    struct member *m = calloc(1, sizeof *m);
+    struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .on_peer = on_peer, .on_message = on_message, .app = m};
+    struct engine_config engine = {
+        .model = config->model,
+        .map = config->map,
+        .rank = config->rank,
+        .worker_count = config->threads,
+        .batch = config->batch,
+        .ctx = config->ctx,
+        .kv_type = config->kv_type,
+        .kernel = config->kernel,
+        .pace_bytes_per_s = config->lab.pace_bytes_per_s,
+        .is_end = is_end,
+        .tokenizer = config->tokenizer,
+    };
+
+    if (m == NULL)
+        goto no_memory;
+    m->config = *config;
+    m->token = calloc((size_t)config->ctx + 1, sizeof *m->token);
+    m->report = calloc(config->map->rank_count, sizeof *m->report);
+    if (m->token == NULL || m->report == NULL)
+        goto no_memory;
+    m->bell = bell_open(fail);
+    m->engine = m->bell == NULL ? NULL : engine_open(&engine, &hooks, fail);
+    if (m->engine != NULL)
+        return m;
+    member_close(m);
+    return NULL;
+no_memory:
+    fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: use a smaller --ctx");
+    member_close(m);
+    return NULL;
+}
+
+void member_close(struct member *m)
+{
+    if (m == NULL)
+        return;
+    atomic_store(&m->is_stopping, true);
+    pool_join(m->pool);
+    engine_close(m->engine);
+    bell_close(m->bell);
+    free(m->mesh_memory);
+    free(m->token);
+    free(m->report);
+    free(m);
+}
+
+void member_memory(const struct member *m, struct engine_memory *memory)
+{
+    engine_memory(m->engine, memory);
+}
+
+/* ---- workers ---- */
+
+static void load(struct member *m)
+{
+    uint32_t count = engine_load_count(m->engine), index;
+
+    while (!atomic_load_explicit(&m->is_stopping, memory_order_relaxed) && (index = atomic_fetch_add(&m->load_next, 1)) < count) {
+        engine_load(m->engine, index);
+        engine_poll(m->engine);
+        if (atomic_fetch_sub(&m->load_left, 1) == 1)
+            bell_ring(m->bell);
+    }
+}
+
+/* Whoever sees that all is loaded first tells rank 0. */
+static void say_ready(struct member *m)
+{
+    uint8_t message = MESSAGE_READY;
+
+    if (m->config.rank != 0 && !atomic_exchange(&m->has_said_ready, true))
+        engine_post(m->engine, 0, &message, 1);
+}
+
+static void rest(struct member *m, uint64_t *idle_since_ns)
+{
+    uint64_t now_ns = mesh_udp_now_ns();
+
+    if (*idle_since_ns == 0)
+        *idle_since_ns = now_ns;
+    if (now_ns - *idle_since_ns < SPIN_NS) {
+        sched_yield();
+        return;
+    }
+    uint32_t rung = bell_count(m->bell);
+    if (atomic_load(&m->is_stopping))
+        return;
+    if (engine_park(m->engine, PARK_NS_MAX))
+        bell_ring(m->bell);
+    else
+        bell_wait(m->bell, rung, PARK_NS_MAX);
+}
+
+static void work(void *app, uint16_t index)
+{
+    struct member *m = app;
+    uint64_t idle_since_ns = 0;
+
+    kernel_thread_init();
+    load(m);
+    while (!atomic_load_explicit(&m->is_stopping, memory_order_relaxed)) {
+        if (atomic_load_explicit(&m->load_left, memory_order_acquire) > 0) {
+            engine_poll(m->engine);
+            sched_yield();
+            continue;
+        }
+        say_ready(m);
+        if (engine_work(m->engine, index) == ENGINE_WORKED)
+            idle_since_ns = 0;
+        else
+            rest(m, &idle_since_ns);
+    }
+}
+
+static int poll_udp(void *driver, struct mesh *mesh)
+{
+    return mesh_udp_poll(driver, mesh);
+}
+
+static int flush_udp(void *driver, struct mesh *mesh)
+{
+    return mesh_udp_flush(driver, mesh);
+}
+
+static void wait_udp(void *driver, const struct mesh *mesh, uint64_t max_ns)
+{
+    mesh_udp_wait(driver, mesh, max_ns);
+}
+
+static void wake_udp(void *driver)
+{
+    mesh_udp_wake(driver);
+}
+
+static uint64_t clock_ns(void *clock)
+{
+    (void)clock;
+    return mesh_udp_now_ns();
+}
+
+int member_start(struct member *m, struct fail *fail)
+{
+    struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = m->config.udp};
+
+    if (engine_allocate(m->engine, fail) < 0 || (m->config.udp != NULL && open_mesh(m, fail) < 0))
+        return -1;
+    engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
+    atomic_store(&m->load_left, engine_load_count(m->engine));
+    fail->text[0] = '\0';
+    m->pool = pool_start(m->config.threads, work, m, fail);
+    return m->pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+}
+
+/* ---- waiting ---- */
+
+static bool is_ready(struct member *m)
+{
+    uint32_t others = rank_count(m) - 1u;
+
+    return atomic_load(&m->load_left) == 0 && atomic_load(&m->peers_up) >= others &&
+           (m->config.rank != 0 || atomic_load(&m->peers_ready) >= others);
+}
+
+int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
+{
+    uint64_t begin_ns = mesh_udp_now_ns();
+
+    for (;;) {
+        uint32_t rung = bell_count(m->bell);
+
+        if (is_ready(m))
+            return 0;
+        if (atomic_load(&m->is_refused))
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s", m->refusal);
+        if (watch != NULL && watch(app, fail) < 0)
+            return -1;
+        if (atomic_load(&m->load_left) > 0)
+            begin_ns = mesh_udp_now_ns();
+        else if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns)
+            return fail_set(fail, EXIT_ENVIRONMENT,
+                            "mesh: %u of %u peers have answered, %u are ready after %" PRIu64 " s: start the missing nodes, and check addresses",
+                            atomic_load(&m->peers_up), rank_count(m) - 1u, atomic_load(&m->peers_ready),
+                            m->config.join_timeout_ns / 1000000000u);
+        bell_wait(m->bell, rung, WATCH_NS);
+    }
+}
+
+int member_submit(struct member *m, const struct request *request, struct fail *fail)
+{
+    m->outcome.submitted_ns = mesh_udp_now_ns();
+    if (!engine_submit(m->engine, request))
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
+    bell_ring(m->bell);
+    if (m->config.udp != NULL)
+        mesh_udp_wake(m->config.udp);
+    return 0;
+}
+
+int member_next_token(struct member *m, struct member_token *token, int (*watch)(void *app, struct fail *fail), void *app,
+                      struct fail *fail)
+{
+    for (;;) {
+        uint32_t rung = bell_count(m->bell);
+        bool is_done = atomic_load(&m->is_done);
+
+        if (m->token_taken < atomic_load_explicit(&m->token_count, memory_order_acquire)) {
+            *token = m->token[m->token_taken++];
+            return 1;
+        }
+        if (is_done)
+            return 0;
+        if (watch != NULL && watch(app, fail) < 0)
+            return -1;
+        bell_wait(m->bell, rung, WATCH_NS);
+    }
+}
+
+void member_cancel(struct member *m)
+{
+    engine_cancel(m->engine);
+}
+
+void member_outcome(const struct member *m, struct member_outcome *outcome)
+{
+    *outcome = m->outcome;
+}
+
+/* ---- ending ---- */
+
+/* Until done(m) or the time is over. */
+static void wait_until(struct member *m, bool (*done)(struct member *), uint64_t max_ns)
+{
+    uint64_t begin_ns = mesh_udp_now_ns();
+
+    while (!done(m) && mesh_udp_now_ns() - begin_ns < max_ns)
+        bell_wait(m->bell, bell_count(m->bell), 1000000);
+}
+
+static bool has_reports(struct member *m)
+{
+    return atomic_load(&m->reports) + 1 >= rank_count(m);
+}
+
+static bool owes_nothing(struct member *m)
+{
+    return engine_is_quiet(m->engine);
+}
+
+static bool is_over(struct member *m)
+{
+    return atomic_load(&m->is_gone);
+}
+
+void member_finish(struct member *m, struct member_report *reports)
+{
+    uint8_t message = MESSAGE_FINISH;
+
+    for (uint16_t r = 1; r < rank_count(m); r++)
+        engine_post(m->engine, r, &message, 1);
+    if (rank_count(m) > 1) {
+        mesh_udp_wake(m->config.udp);
+        wait_until(m, has_reports, LINGER_NS);
+        wait_until(m, owes_nothing, LINGER_NS);
+        engine_goodbye(m->engine);
+    }
+    make_report(m, &m->report[0]);
+    if (reports != NULL)
+        memcpy(reports, m->report, rank_count(m) * sizeof *reports);
+}
+
+int member_serve(struct member *m, struct fail *fail)
+{
+    while (!atomic_load(&m->wants_finish) && !atomic_load(&m->is_gone)) {
+        uint32_t rung = bell_count(m->bell);
+
+        if (atomic_load(&m->is_refused))
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s", m->refusal);
+        bell_wait(m->bell, rung, WATCH_NS);
+    }
+    post_report(m);
+    wait_until(m, is_over, 3 * (uint64_t)LINGER_NS);
+    return 0;
+}

@@ -1,0 +1,131 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct thread {
+    struct pool *pool;
+    pthread_t id;
+    uint16_t index;
+};
+
+struct pool {
+    void (*work)(void *app, uint16_t index);
+    void *app;
+    uint16_t count;
+    struct thread thread[];
+};
+
+static void *run(void *argument)
+{
+    struct thread *thread = argument;
+
+    thread->pool->work(thread->pool->app, thread->index);
+    return NULL;
+}
+
+struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index), void *app, struct fail *fail)
+{
+    struct pool *pool = calloc(1, sizeof *pool + count * sizeof *pool->thread);
+    sigset_t all, before;
+
+    if (pool == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return NULL;
+    }
+    pool->work = work;
+    pool->app = app;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (; pool->count < count; pool->count++) {
+        struct thread *thread = &pool->thread[pool->count];
+
+        thread->pool = pool;
+        thread->index = pool->count;
+        int err = pthread_create(&thread->id, NULL, run, thread);
+        if (err != 0) {
+            fail_set(fail, EXIT_ENVIRONMENT, "-t %u: cannot start thread %u: %s: use fewer threads", count, pool->count, strerror(err));
+            break;
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    /* A pool with missing threads still has running ones: the caller stops them by its own flag and joins. */
+    return pool;
+}
+
+void pool_join(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    for (uint16_t i = 0; i < pool->count; i++)
+        pthread_join(pool->thread[i].id, NULL);
+    free(pool);
+}
+
+struct bell {
+    pthread_mutex_t mutex;
+    pthread_cond_t rung;
+    _Atomic uint32_t count, waiting;
+};
+
+struct bell *bell_open(struct fail *fail)
+{
+    struct bell *bell = calloc(1, sizeof *bell);
+    pthread_condattr_t attributes;
+
+    if (bell == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return NULL;
+    }
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&bell->mutex, NULL);
+    pthread_cond_init(&bell->rung, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return bell;
+}
+
+void bell_close(struct bell *bell)
+{
+    if (bell == NULL)
+        return;
+    pthread_cond_destroy(&bell->rung);
+    pthread_mutex_destroy(&bell->mutex);
+    free(bell);
+}
+
+uint32_t bell_count(struct bell *bell)
+{
+    return atomic_load(&bell->count);
+}
+
+void bell_ring(struct bell *bell)
+{
+    atomic_fetch_add(&bell->count, 1);
+    if (atomic_load(&bell->waiting) == 0)
+        return;
+    pthread_mutex_lock(&bell->mutex);
+    pthread_cond_broadcast(&bell->rung);
+    pthread_mutex_unlock(&bell->mutex);
+}
+
+void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + max_ns;
+    until.tv_sec += (time_t)(ns / 1000000000u);
+    until.tv_nsec = (long)(ns % 1000000000u);
+    pthread_mutex_lock(&bell->mutex);
+    atomic_fetch_add(&bell->waiting, 1);
+    while (atomic_load(&bell->count) == count)
+        if (pthread_cond_timedwait(&bell->rung, &bell->mutex, &until) != 0)
+            break;
+    atomic_fetch_sub(&bell->waiting, 1);
+    pthread_mutex_unlock(&bell->mutex);
+}
