@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "canon.h"
+#include "tensor_type.h"
 
 size_t model_row_bytes(const struct gguf_tensor *tensor)
 {

@@ -1,0 +1,127 @@
+#include "local.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { JOIN_MS = 5000 };
+
+int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, struct fail *fail)
+{
+    char reason[200];
+    struct mesh_addr any;
+
+    *local = (struct local){.count = count};
+    if (mesh_addr_parse("127.0.0.1:0", &any, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: %s: loopback is needed", reason);
+    for (uint16_t r = 0; r < count; r++) {
+        if (mesh_udp_open(&local->udp[r], any, lab) != MESH_OK) {
+            fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+            local_close(local);
+            return -1;
+        }
+        local->addr[r] = mesh_udp_local(local->udp[r]);
+    }
+    return 0;
+}
+
+static int become_child(struct local *local, uint16_t rank, pid_t parent, const struct mesh_lab *lab, struct fail *fail)
+{
+    local->rank = rank;
+    memset(local->child, 0, sizeof local->child);
+    signal(SIGINT, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u: its parent has ended: start again", rank);
+    for (uint16_t r = 0; r < local->count; r++) {
+        if (r == rank)
+            continue;
+        mesh_udp_close(local->udp[r]);
+        local->udp[r] = NULL;
+    }
+    if (mesh_udp_reseed(local->udp[rank], lab->seed + rank) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u: cannot set up its socket: %s: raise the limit of open files", rank, strerror(errno));
+    return 0;
+}
+
+int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fail)
+{
+    pid_t parent = getpid();
+
+    fflush(NULL);
+    for (uint16_t r = 1; r < local->count; r++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            return become_child(local, r, parent, lab, fail);
+        if (pid < 0) {
+            fail_set(fail, EXIT_ENVIRONMENT, "--local %u: cannot start node %u: %s: use fewer nodes", local->count, r, strerror(errno));
+            local_join(local);
+            return -1;
+        }
+        local->child[r] = pid;
+    }
+    for (uint16_t r = 1; r < local->count; r++) {
+        mesh_udp_close(local->udp[r]);
+        local->udp[r] = NULL;
+    }
+    return 0;
+}
+
+int local_watch(void *app, struct fail *fail)
+{
+    struct local *local = app;
+
+    for (uint16_t r = 1; r < local->count; r++) {
+        int status;
+
+        if (local->child[r] == 0 || waitpid(local->child[r], &status, WNOHANG) != local->child[r])
+            continue;
+        pid_t pid = local->child[r];
+        local->child[r] = 0;
+        if (WIFSIGNALED(status))
+            return fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): killed by signal %d (%s): start again", r, (int)pid, WTERMSIG(status),
+                            strsignal(WTERMSIG(status)));
+        return fail_set(fail, WEXITSTATUS(status) == 0 ? EXIT_ENVIRONMENT : (enum exit_code)WEXITSTATUS(status),
+                        "node %u (process %d): ended with code %d: see its message above", r, (int)pid, WEXITSTATUS(status));
+    }
+    return 0;
+}
+
+void local_join(struct local *local)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+
+    for (int ms = 0; ms < JOIN_MS; ms += 2) {
+        int left = 0;
+
+        for (uint16_t r = 1; r < local->count; r++) {
+            if (local->child[r] > 0 && waitpid(local->child[r], NULL, WNOHANG) == local->child[r])
+                local->child[r] = 0;
+            left += local->child[r] > 0;
+        }
+        if (left == 0)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    for (uint16_t r = 1; r < local->count; r++) {
+        if (local->child[r] > 0) {
+            kill(local->child[r], SIGKILL);
+            waitpid(local->child[r], NULL, 0);
+            local->child[r] = 0;
+        }
+    }
+}
+
+void local_close(struct local *local)
+{
+    for (uint16_t r = 0; r < local->count; r++) {
+        mesh_udp_close(local->udp[r]);
+        local->udp[r] = NULL;
+    }
+}

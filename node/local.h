@@ -1,0 +1,32 @@
+/* Several nodes on one machine: child processes, one per further rank. */
+#ifndef NODE_LOCAL_H
+#define NODE_LOCAL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fail.h"
+#include "mesh/udp.h"
+
+struct local {
+    uint16_t count, rank;
+    struct mesh_udp *udp[MESH_RANKS_MAX];   /* this process keeps its own only */
+    struct mesh_addr addr[MESH_RANKS_MAX];
+    pid_t child[MESH_RANKS_MAX];            /* of rank 0; 0: none */
+};
+
+/* Bind a loopback socket per rank, any free port. */
+int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, struct fail *fail);
+
+/* Become `count` processes: returns in each with local->rank set. Children end with their parent, and ignore Ctrl-C (the parent says when).
+ * Before any thread is started. */
+int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fail);
+
+/* Rank 0: -1 when a child has ended although nobody told it to. app: struct local. */
+int local_watch(void *app, struct fail *fail);
+
+/* Rank 0: wait for the children, a few seconds at most; then kill what is left. */
+void local_join(struct local *local);
+void local_close(struct local *local);
+
+#endif

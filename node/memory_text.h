@@ -1,0 +1,16 @@
+/* Memory in words, and how much the machine has. */
+#ifndef NODE_MEMORY_TEXT_H
+#define NODE_MEMORY_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MEMORY_TEXT_BYTES = 24 };
+
+/* "812 kB", "1.10 GB": powers of ten. */
+void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES]);
+
+/* Bytes that programs can have without swapping, by /proc/meminfo; UINT64_MAX when unknown. */
+uint64_t memory_available_bytes(void);
+
+#endif

@@ -1,0 +1,161 @@
+#include "output.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+void output_begin(struct output *output, const struct run_options *options, const struct tokenizer *tokenizer, bool has_prompt)
+{
+    *output = (struct output){.options = options, .tokenizer = tokenizer, .utf8 = {.is_first = !has_prompt}};
+    json_init(&output->json, stdout);
+}
+
+static int check_stdout(struct fail *fail)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space or read to the end", strerror(errno));
+}
+
+static void print_json_token(struct output *output, uint32_t id, const char *text, size_t size)
+{
+    json_event_begin(&output->json, "token");
+    json_string(&output->json, "text", text, size);
+    json_uint(&output->json, "id", id);
+    json_event_end(&output->json);
+}
+
+int output_token(struct output *output, const struct member_token *token, struct fail *fail)
+{
+    size_t size;
+    const char *piece = tokenizer_piece(output->tokenizer, token->id, &size);
+    char *text = malloc((size + 4) * UTF8_STREAM_GROWTH);
+
+    if (text == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    size = utf8_stream_push(&output->utf8, piece, size, text);
+    if (output->options->json)
+        print_json_token(output, token->id, text, size);
+    else if (output->options->ids)
+        printf("%s%" PRIu32, output->tokens > 0 ? " " : "", token->id);
+    else
+        fwrite(text, 1, size, stdout);
+    free(text);
+    output->tokens++;
+    output->ids_digest = hash_mix64(output->ids_digest ^ token->id);
+    output->logits_digest += token->digest;
+    return check_stdout(fail);
+}
+
+int output_end(struct output *output, struct fail *fail)
+{
+    char text[4 * UTF8_STREAM_GROWTH];
+
+    if (output->options->json)
+        return 0;
+    if (!output->options->ids)
+        fwrite(text, 1, utf8_stream_flush(&output->utf8, text), stdout);
+    putchar('\n');
+    if (output->options->digest)
+        printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", output->tokens, output->ids_digest,
+               output->logits_digest);
+    return check_stdout(fail);
+}
+
+static double per_second(uint32_t count, uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? count * 1e9 / (double)(to_ns - from_ns) : 0.0;
+}
+
+struct rates {
+    double prompt_per_s, gen_per_s, ttft_ms, bytes_per_token, packets_per_token;
+    double utilisation[MESH_RANKS_MAX];
+    uint64_t resent, naks, lost;
+};
+
+static void add_up(const struct output_figures *f, struct rates *rates)
+{
+    const struct member_outcome *o = f->outcome;
+    uint64_t wall_ns = o->done_ns - o->submitted_ns, packets = 0, bytes = 0;
+
+    *rates = (struct rates){0};
+    if (o->tokens > 0) {
+        rates->prompt_per_s = per_second(f->prompt_tokens, o->submitted_ns, o->first_token_ns);
+        rates->gen_per_s = per_second(o->tokens - 1, o->first_token_ns, o->done_ns);
+        rates->ttft_ms = (double)(o->first_token_ns - o->submitted_ns) / 1e6;
+    }
+    for (uint16_t r = 0; r < f->ranks; r++) {
+        const struct member_report *report = &f->reports[r];
+
+        if (report->is_there && report->threads > 0 && wall_ns > 0)
+            rates->utilisation[r] = (double)report->compute_ns / ((double)wall_ns * report->threads);
+        packets += report->decode_datagrams;
+        bytes += report->decode_bytes;
+        rates->resent += report->resent;
+        rates->naks += report->naks;
+        rates->lost += report->lost;
+    }
+    if (o->tokens > 1) {
+        rates->bytes_per_token = (double)bytes / (o->tokens - 1);
+        rates->packets_per_token = (double)packets / (o->tokens - 1);
+    }
+}
+
+static int print_json(struct output *output, const struct output_figures *f, const struct rates *rates, struct fail *fail)
+{
+    struct json *json = &output->json;
+    char hex[17];
+
+    json_event_begin(json, "summary");
+    json_uint(json, "nodes", f->ranks);
+    json_uint(json, "threads", f->threads);
+    json_text(json, "kernel", f->kernel);
+    json_uint(json, "prompt_tokens", f->prompt_tokens);
+    json_double(json, "prompt_tok_per_s", rates->prompt_per_s);
+    json_uint(json, "gen_tokens", f->outcome->tokens);
+    json_double(json, "gen_tok_per_s", rates->gen_per_s);
+    json_double(json, "ttft_ms", rates->ttft_ms);
+    json_array_begin(json, "utilisation");
+    for (uint16_t r = 0; r < f->ranks; r++)
+        json_double(json, NULL, rates->utilisation[r]);
+    json_array_end(json);
+    json_double(json, "bytes_sent_per_token", rates->bytes_per_token);
+    json_double(json, "packets_sent_per_token", rates->packets_per_token);
+    json_uint(json, "lost", rates->lost);
+    json_uint(json, "naks", rates->naks);
+    json_uint(json, "resent", rates->resent);
+    snprintf(hex, sizeof hex, "%016" PRIx64, output->ids_digest);
+    json_text(json, "digest_ids", hex);
+    snprintf(hex, sizeof hex, "%016" PRIx64, output->logits_digest);
+    json_text(json, "digest_logits", hex);
+    if (output->options->lab_text != NULL)
+        json_text(json, "lab", output->options->lab_text);
+    json_event_end(json);
+    return check_stdout(fail);
+}
+
+int output_figures(struct output *output, const struct output_figures *f, struct fail *fail)
+{
+    struct rates rates;
+
+    add_up(f, &rates);
+    if (output->options->json)
+        return print_json(output, f, &rates, fail);
+    fprintf(stderr, "%u node%s, %u thread%s each, %s: prompt %u tokens at %.1f tok/s, generated %u at %.1f tok/s, first after %.1f ms\n",
+            f->ranks, f->ranks == 1 ? "" : "s", f->threads, f->threads == 1 ? "" : "s", f->kernel, f->prompt_tokens, rates.prompt_per_s,
+            f->outcome->tokens, rates.gen_per_s, rates.ttft_ms);
+    fprintf(stderr, "utilisation");
+    for (uint16_t r = 0; r < f->ranks; r++)
+        fprintf(stderr, " %.2f", rates.utilisation[r]);
+    if (f->ranks > 1)
+        fprintf(stderr, "; per token %.1f kB in %.0f datagrams sent; lost %" PRIu64 ", asked again %" PRIu64 ", resent %" PRIu64,
+                rates.bytes_per_token / 1e3, rates.packets_per_token, rates.lost, rates.naks, rates.resent);
+    fputc('\n', stderr);
+    if (output->options->lab_text != NULL)
+        fprintf(stderr, "lab: %s\n", output->options->lab_text);
+    return 0;
+}

@@ -1,0 +1,362 @@
+#include "run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "local.h"
+#include "member.h"
+#include "memory_text.h"
+#include "output.h"
+#include "run_options.h"
+
+enum { PROMPT_BYTES_MAX = 64 << 20 };
+static const uint64_t JOIN_TIMEOUT_NS = 30000000000u;
+
+/* Everything a run has in hand, in the order it is taken. */
+struct run {
+    struct run_options options;
+    struct gguf *gguf;
+    struct model *model;
+    struct tokenizer *tokenizer;
+    struct rowmap map;
+    const struct kernel *kernel;
+    uint32_t threads, ctx;
+    char *prompt_text;
+    size_t prompt_size;
+    uint32_t *prompt;
+    size_t prompt_count;
+    struct local local;
+    uint16_t rank;
+    struct member *member;
+};
+
+/* The member that Ctrl-C cancels; a signal handler has no other way to know. */
+static struct member *volatile interrupted_member;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (interrupted_member != NULL)
+        member_cancel(interrupted_member);
+    signal(SIGINT, SIG_DFL);
+}
+
+static uint32_t count_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+/* ---- prompt ---- */
+
+static int read_stream(struct run *run, FILE *file, const char *name, struct fail *fail)
+{
+    size_t room = 0;
+
+    for (;;) {
+        if (run->prompt_size == room) {
+            room = room == 0 ? 4096 : 2 * room;
+            char *grown = room > PROMPT_BYTES_MAX ? NULL : realloc(run->prompt_text, room);
+            if (grown == NULL)
+                return fail_set(fail, EXIT_BAD_FILE, "%s: longer than %d bytes: a prompt must fit the context", name, PROMPT_BYTES_MAX / 2);
+            run->prompt_text = grown;
+        }
+        size_t count = fread(run->prompt_text + run->prompt_size, 1, room - run->prompt_size, file);
+        run->prompt_size += count;
+        if (count == 0)
+            break;
+    }
+    if (ferror(file))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: cannot read: %s: give a text file", name, strerror(errno));
+    return 0;
+}
+
+static int read_prompt(struct run *run, struct fail *fail)
+{
+    const char *name = run->options.prompt_file;
+
+    if (name == NULL) {
+        run->prompt_text = strdup(run->options.prompt == NULL ? "" : run->options.prompt);
+        if (run->prompt_text == NULL)
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        run->prompt_size = strlen(run->prompt_text);
+        return 0;
+    }
+    if (strcmp(name, "-") == 0)
+        return read_stream(run, stdin, "stdin", fail);
+    FILE *file = fopen(name, "rb");
+    if (file == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: give a text file with -f", name, strerror(errno));
+    int err = read_stream(run, file, name, fail);
+    fclose(file);
+    return err;
+}
+
+static int encode_prompt(struct run *run, struct fail *fail)
+{
+    if (tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail) < 0)
+        return -1;
+    if (run->prompt_count == 0)
+        return fail_set(fail, EXIT_USAGE, "run: the prompt is empty and the model has no token to begin with: give some text with -p");
+    if (run->prompt_count > run->ctx)
+        return fail_set(fail, EXIT_USAGE, "run: the prompt has %zu tokens, the context holds %u: shorten it, or give a larger --ctx (at most %u)",
+                        run->prompt_count, run->ctx, run->model->ctx);
+    return 0;
+}
+
+/* ---- model ---- */
+
+static int open_model(struct run *run, struct fail *fail)
+{
+    struct run_options *o = &run->options;
+    uint16_t ranks = run_options_ranks(o);
+
+    if ((run->gguf = gguf_open(o->model, fail)) == NULL || (run->model = model_open(run->gguf, fail)) == NULL ||
+        (run->tokenizer = tokenizer_open(run->gguf, fail)) == NULL)
+        return -1;
+    if (tokenizer_count(run->tokenizer) > run->model->vocab)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: the tokenizer has %u tokens, the model %u: convert the file again", o->model,
+                        tokenizer_count(run->tokenizer), run->model->vocab);
+    run->ctx = o->ctx;
+    if (run->ctx == 0)
+        run->ctx = run->model->ctx < RUN_CTX_DEFAULT ? run->model->ctx : RUN_CTX_DEFAULT;
+    if (run->ctx > run->model->ctx)
+        return fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", run->ctx, run->model->ctx);
+    run->kernel = kernel_choose(o->kernel);
+    assert(run->kernel != NULL);
+    uint32_t cores = count_cores(), local = o->peer_count > 0 ? 1 : ranks;
+    run->threads = o->threads > 0 ? o->threads : cores / local > 0 ? cores / local : 1;
+    return rowmap_init(&run->map, run->model, o->share, ranks, fail);
+}
+
+static struct member_config member_config_of(struct run *run, uint16_t rank)
+{
+    return (struct member_config){
+        .model = run->model,
+        .tokenizer = run->tokenizer,
+        .map = &run->map,
+        .rank = rank,
+        .threads = (uint16_t)run->threads,
+        .batch = (uint16_t)run->options.batch,
+        .ctx = run->ctx,
+        .kv_type = (enum kv_type)run->options.kv_type,
+        .kernel = run->kernel,
+        .lab = run->options.lab,
+        .udp = run_options_ranks(&run->options) > 1 ? run->local.udp[rank] : NULL,
+        .peers = run->local.addr,
+        .join_timeout_ns = JOIN_TIMEOUT_NS,
+    };
+}
+
+/* What all nodes in this machine will take, before any of it is taken. */
+static int plan_memory(struct run *run, struct fail *fail)
+{
+    uint16_t first = 0, end = run_options_ranks(&run->options);
+    struct engine_memory sum = {0};
+    uint64_t available = memory_available_bytes();
+    char total[MEMORY_TEXT_BYTES], weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES], free_text[MEMORY_TEXT_BYTES];
+
+    if (run->options.peer_count > 0) {
+        first = (uint16_t)run->options.rank;
+        end = (uint16_t)(first + 1);
+    }
+    for (uint16_t r = first; r < end; r++) {
+        struct member_config config = member_config_of(run, r);
+        struct engine_memory memory;
+        struct member *member = member_open(&config, fail);
+
+        if (member == NULL)
+            return -1;
+        member_memory(member, &memory);
+        member_close(member);
+        sum.weight_bytes += memory.weight_bytes;
+        sum.kv_bytes += memory.kv_bytes;
+        sum.buffer_bytes += memory.buffer_bytes;
+    }
+    uint64_t needed = sum.weight_bytes + sum.kv_bytes + sum.buffer_bytes;
+    memory_text(needed, total);
+    memory_text(sum.weight_bytes, weights);
+    memory_text(sum.kv_bytes, kv);
+    memory_text(sum.buffer_bytes, buffers);
+    memory_text(available, free_text);
+    fprintf(stderr, "memory: %s needed (weights %s, KV cache %s, buffers %s), %s available\n", total, weights, kv, buffers, free_text);
+    if (needed > available)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: needs %s, this machine has %s available: use a smaller --ctx, more machines or a smaller model",
+                        run->options.model, total, free_text);
+    return 0;
+}
+
+/* ---- nodes ---- */
+
+static int open_sockets(struct run *run, struct fail *fail)
+{
+    struct run_options *o = &run->options;
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (o->peer_count == 0)
+        return o->local > 1 ? local_bind(&run->local, (uint16_t)o->local, &o->lab, fail) : 0;
+    run->rank = (uint16_t)o->rank;
+    run->local.rank = run->rank;
+    memcpy(run->local.addr, o->peer, sizeof o->peer);
+    if (o->peer_count == 1)
+        return 0;
+    if (mesh_udp_open(&run->local.udp[run->rank], o->peer[run->rank], &o->lab) != MESH_OK) {
+        mesh_addr_format(o->peer[run->rank], address);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot listen: %s: %s", address, strerror(errno),
+                        errno == EADDRINUSE ? "another program has this port: end it, or give another port" : "give an address of this machine");
+    }
+    run->local.count = (uint16_t)(run->rank + 1);
+    return 0;
+}
+
+static void draw_seed(struct run *run)
+{
+    uint64_t seed = (uint64_t)getpid() ^ mesh_udp_now_ns();
+
+    if (run->options.has_seed)
+        return;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = mesh_udp_now_ns();
+    run->options.sampling.seed = seed;
+    if (run->options.sampling.temperature > 0.0f && run->rank == 0)
+        fprintf(stderr, "seed: %" PRIu64 "\n", seed);
+}
+
+static int start_member(struct run *run, struct fail *fail)
+{
+    struct member_config config = member_config_of(run, run->rank);
+
+    if (getrandom(&config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
+        config.seed = mesh_udp_now_ns() ^ (uint64_t)getpid();
+    run->member = member_open(&config, fail);
+    return run->member == NULL ? -1 : member_start(run->member, fail);
+}
+
+static const char *const phase_names[] = {"attention", "attention output", "gate and up", "down", "logits"};
+
+static int check_outcome(struct run *run, const struct member_outcome *outcome, struct fail *fail)
+{
+    if (outcome->reason != ENGINE_DONE_ERROR)
+        return 0;
+    return fail_set(fail, EXIT_BAD_FILE, "%s: layer %u, %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range",
+                    run->options.model, outcome->fault.layer, phase_names[outcome->fault.phase <= 4 ? outcome->fault.phase : 4],
+                    outcome->fault.row);
+}
+
+static int print_tokens(struct run *run, struct output *output, struct fail *fail)
+{
+    struct member_token token;
+    int (*watch)(void *, struct fail *) = run->local.count > 1 ? local_watch : NULL;
+    int got, err = 0;
+
+    while ((got = member_next_token(run->member, &token, watch, &run->local, fail)) > 0) {
+        if (err == 0 && output_token(output, &token, fail) < 0) {
+            err = -1;
+            member_cancel(run->member);
+        }
+    }
+    return got < 0 ? -1 : err;
+}
+
+/* Rank 0: everything between joining and saying goodbye. */
+static int generate(struct run *run, struct fail *fail)
+{
+    struct request request = {
+        .prompt = run->prompt,
+        .prompt_count = (uint32_t)run->prompt_count,
+        .predict = run->options.predict,
+        .sampling = run->options.sampling,
+        .ignore_end = run->options.ignore_eos,
+        .want_digest = run->options.digest || run->options.json,
+    };
+    struct member_report reports[MESH_RANKS_MAX];
+    struct member_outcome outcome;
+    struct output output;
+    int (*watch)(void *, struct fail *) = run->local.count > 1 ? local_watch : NULL;
+
+    if (member_wait_ready(run->member, watch, &run->local, fail) < 0 || member_submit(run->member, &request, fail) < 0)
+        return -1;
+    interrupted_member = run->member;
+    signal(SIGINT, on_interrupt);
+    output_begin(&output, &run->options, run->tokenizer, run->prompt_size > 0);
+    int err = print_tokens(run, &output, fail);
+    signal(SIGINT, SIG_DFL);
+    interrupted_member = NULL;
+    if (err < 0)
+        return -1;
+    member_outcome(run->member, &outcome);
+    member_finish(run->member, reports);
+    struct output_figures figures = {
+        .prompt_tokens = request.prompt_count,
+        .threads = run->threads,
+        .kernel = run->kernel->name,
+        .outcome = &outcome,
+        .reports = reports,
+        .ranks = run->map.rank_count,
+    };
+    if (output_end(&output, fail) < 0 || output_figures(&output, &figures, fail) < 0)
+        return -1;
+    return check_outcome(run, &outcome, fail);
+}
+
+static int run_nodes(struct run *run, struct fail *fail)
+{
+    if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0)
+        return -1;
+    draw_seed(run);
+    if (run->local.count > 1 && run->options.peer_count == 0) {
+        if (local_fork(&run->local, &run->options.lab, fail) < 0)
+            return -1;
+        run->rank = run->local.rank;
+    }
+    int err = start_member(run, fail);
+    if (err == 0)
+        err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
+    if (err == 0 && run->rank != 0)
+        err = member_serve(run->member, fail);
+    return err;
+}
+
+static void release(struct run *run)
+{
+    member_close(run->member);
+    if (run->rank == 0 && run->options.peer_count == 0)
+        local_join(&run->local);
+    local_close(&run->local);
+    free(run->prompt);
+    free(run->prompt_text);
+    tokenizer_close(run->tokenizer);
+    model_close(run->model);
+    gguf_close(run->gguf);
+}
+
+int run_command(int argc, char *const *argv, struct fail *fail)
+{
+    static struct run run;
+    int err;
+
+    run = (struct run){0};
+    if (run_options_parse(&run.options, argc, argv, fail) < 0)
+        return fail->exit_code;
+    if (run.options.help) {
+        run_options_help();
+        return EXIT_OK;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    err = open_model(&run, fail);
+    if (err == 0 && run.options.rank == 0)
+        err = read_prompt(&run, fail) < 0 || encode_prompt(&run, fail) < 0 ? -1 : 0;
+    if (err == 0)
+        err = run_nodes(&run, fail);
+    release(&run);
+    return err == 0 ? EXIT_OK : (int)fail->exit_code;
+}

@@ -1,0 +1,42 @@
+/* The command line of `mesh-node run`. */
+#ifndef NODE_RUN_OPTIONS_H
+#define NODE_RUN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "kernel.h"
+#include "mesh/lab.h"
+#include "mesh/mesh.h"
+#include "sampler.h"
+
+enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128 };
+
+struct run_options {
+    const char *model, *prompt, *prompt_file;
+    uint32_t predict;
+    uint32_t local;               /* nodes on this machine */
+    uint32_t threads;             /* 0: cores divided by local nodes */
+    uint32_t batch, ctx;          /* ctx 0: the model's, at most RUN_CTX_DEFAULT */
+    int kv_type;                  /* enum kv_type */
+    struct sampling sampling;
+    bool has_seed;
+    bool ignore_eos, ids, digest, json;
+    const char *kernel, *lab_text, *shares_text, *peers_text;
+    struct mesh_lab lab;
+    uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
+    uint32_t rank;                /* with peers */
+    struct mesh_addr peer[MESH_RANKS_MAX];
+    uint32_t peer_count;          /* 0: all nodes are local */
+    bool help;
+};
+
+/* Parse and check what can be checked without the model. Help is printed by the caller with run_options_help. */
+int run_options_parse(struct run_options *options, int argc, char *const *argv, struct fail *fail);
+void run_options_help(void);
+
+/* How many nodes there are in all. */
+uint16_t run_options_ranks(const struct run_options *options);
+
+#endif
