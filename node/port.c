@@ -67,11 +67,10 @@ static bool try_own(struct port *port)
 /* False: the endpoint's send queue is full. */
 static bool apply(struct port *port, const struct port_word *word)
 {
-    if (port->mesh == NULL) {
-        if (word->type == PORT_CONSUME)
-            port->on_consume(port->app, word);
+    if (word->type == PORT_CONSUME)
+        port->on_consume(port->app, word);
+    if (port->mesh == NULL)
         return true;
-    }
     uint64_t now_ns = port->now_ns(port->clock);
     if (word->type == PORT_CONSUME) {
         mesh_consume(port->mesh, now_ns, word->step, word->phase);

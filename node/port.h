@@ -46,7 +46,7 @@ struct port {
     void *clock;
     void (*on_owned)(void *app);                              /* first thing an owner does: open gathers, send records */
     void (*on_event)(void *app, const struct mesh_event *event);
-    void (*on_consume)(void *app, const struct port_word *word); /* without an endpoint: the gather is free at once */
+    void (*on_consume)(void *app, const struct port_word *word); /* before the endpoint hears of it */
     void *app;
     struct port_word stuck; /* owner only: a word the endpoint could not take yet */
     bool is_stuck;
