@@ -49,6 +49,17 @@ void engine_close(struct engine *e)
     free(e);
 }
 
+void engine_share(const struct engine *e, struct engine_share *share)
+{
+    *share = (struct engine_share){
+        .heads = e->z_rows / e->model->head_dim,
+        .kv_heads = e->kv_count,
+        .x_rows = e->x_rows,
+        .h_rows = e->h_rows,
+        .vocab_rows = e->vocab_rows,
+    };
+}
+
 /* ---- loading ---- */
 
 uint32_t engine_load_count(const struct engine *e)

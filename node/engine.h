@@ -51,7 +51,7 @@ struct engine_hooks {
     void (*on_step)(void *app, uint64_t now_ns, uint32_t request, uint32_t positions); /* after each step; positions done so far */
     void (*on_token)(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t logits_digest);
     void (*on_done)(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault);
-    void (*on_peer)(void *app, const struct mesh_event *event); /* up, refused, gone */
+    void (*on_peer)(void *app, const struct mesh_event *event);                         /* up, refused, gone */
     void (*on_message)(void *app, uint16_t from, const uint8_t *message, size_t bytes); /* engine_post of a peer */
     void *app;
 };
@@ -73,6 +73,12 @@ struct engine_memory {
     uint64_t weight_bytes, kv_bytes, buffer_bytes;
 };
 void engine_memory(const struct engine *engine, struct engine_memory *memory);
+
+/* What this node computes, of every layer; and of the vocabulary. */
+struct engine_share {
+    uint32_t heads, kv_heads, x_rows, h_rows, vocab_rows;
+};
+void engine_share(const struct engine *engine, struct engine_share *share);
 
 /* Allocate. Then all units of loading are engine_load(engine, i), 0 <= i < engine_load_count(engine), in any order, by any threads. */
 int engine_allocate(struct engine *engine, struct fail *fail);

@@ -46,8 +46,8 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
         rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
     }
     uint32_t tile_rows = engine_tile_rows(rows, bytes, e->config.map->rank_count, e->config.worker_count);
-    return matrix_init(&phase->matrix, order, parts, count, columns, input_first[rank], (uint32_t)(input_first[rank + 1] - input_first[rank]),
-                       tile_rows, fail);
+    return matrix_init(&phase->matrix, order, parts, count, columns, input_first[rank],
+                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows, fail);
 }
 
 static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)

@@ -72,8 +72,8 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
         memory->weight_bytes += engine->phase[p].matrix.bytes + PANEL_PREFETCH_BYTES;
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
-    memory->buffer_bytes += (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) +
-                            engine->config.worker_count * worker_bytes(engine);
+    memory->buffer_bytes +=
+        (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
 }
 
 static void *zeros(size_t bytes)

@@ -11,11 +11,11 @@
 #include "steplog.h"
 
 enum {
-    EAGER_TOKENS = 8,                  /* up to this many tokens slices are multiplied in order of arrival */
+    EAGER_TOKENS = 8, /* up to this many tokens slices are multiplied in order of arrival */
     ENGINE_SLOTS = MESH_GATHERS_OPEN_MAX,
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
-    TILE_ROWS_MAX = 128,
+    TILE_ROWS_MAX = 512,
     TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
 };
 
@@ -24,10 +24,10 @@ enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HE
 struct phase {
     enum phase_kind kind;
     uint32_t layer;
-    struct matrix matrix;     /* this node's rows */
-    struct gather_form form;  /* of the gather it fills; candidates have a form per step */
-    uint64_t readers;         /* ranks with rows in the next phase */
-    float *norm;              /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
+    struct matrix matrix;    /* this node's rows */
+    struct gather_form form; /* of the gather it fills; candidates have a form per step */
+    uint64_t readers;        /* ranks with rows in the next phase */
+    float *norm;             /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
 };
 
 /* Units of one phase and sub-batch, in their order: eager tiles, tiles, KV heads, attention, candidates. */
@@ -49,16 +49,16 @@ struct worker {
     enum unit_kind kind;
     uint32_t item;
     bool is_started;
-    uint32_t slices_added;   /* in order */
-    uint32_t slices_left;    /* not multiplied yet */
-    uint8_t *slice;          /* (slices_max) enum slice_state */
-    float *sum;              /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
-    float *parked;           /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
-    float *scratch;          /* attention: q, out, and the kernel's */
+    uint32_t slices_added; /* in order */
+    uint32_t slices_left;  /* not multiplied yet */
+    uint8_t *slice;        /* (slices_max) enum slice_state */
+    float *sum;            /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
+    float *parked;         /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
+    float *scratch;        /* attention: q, out, and the kernel's */
     uint64_t work_since_poll;
-    uint64_t pace_due_ns;    /* unit in hand is not finished before */
+    uint64_t pace_due_ns; /* unit in hand is not finished before */
     uint64_t compute_ns, weight_bytes;
-    uint64_t port_ns;        /* spent in the port during this engine_work */
+    uint64_t port_ns; /* spent in the port during this engine_work */
 } __attribute__((aligned(64)));
 
 struct message {
@@ -71,17 +71,17 @@ struct engine {
     struct engine_hooks hooks;
     const struct model *model;
     uint16_t phase_count;
-    struct phase *phase;         /* (phase_count) */
+    struct phase *phase; /* (phase_count) */
     struct gather_form embed_form;
-    float *embed_norm;           /* (dim, padded) layer 0's norm, all rows */
+    float *embed_norm;                           /* (dim, padded) layer 0's norm, all rows */
     uint32_t x_rows, z_rows, h_rows, vocab_rows; /* own */
-    uint32_t kv_first, kv_count; /* own KV heads */
-    uint32_t attend_heads;       /* heads of an attention unit */
-    uint32_t qkv_stride;         /* floats per token */
-    uint32_t k_column, v_column; /* in a token's qkv */
-    float score_scale;           /* 1 / sqrt(head_dim) */
-    size_t kv_head_bytes;        /* of K, and of V, of one KV head of one layer */
-    uint8_t *kv;                 /* (layers, kv_count, 2) caches */
+    uint32_t kv_first, kv_count;                 /* own KV heads */
+    uint32_t attend_heads;                       /* heads of an attention unit */
+    uint32_t qkv_stride;                         /* floats per token */
+    uint32_t k_column, v_column;                 /* in a token's qkv */
+    float score_scale;                           /* 1 / sqrt(head_dim) */
+    size_t kv_head_bytes;                        /* of K, and of V, of one KV head of one layer */
+    uint8_t *kv;                                 /* (layers, kv_count, 2) caches */
     uint32_t slices_max;
     size_t scratch_floats;
     struct inbox_limits inbox_limits;
@@ -99,29 +99,29 @@ struct engine {
     uint16_t token_count, sample_count, sub_count;
     uint16_t candidates_per_token; /* own, of each sampled token */
     uint32_t token[ENGINE_BATCH_MAX];
-    uint16_t sample_token[1];      /* index of the tokens whose logits are wanted */
-    float *rope_cos, *rope_sin;    /* (batch, head_dim / 2) */
-    float *embed_values;           /* (2, dim padded to 32) */
-    float *residual;               /* (batch, x_rows padded to 32) */
-    float *qkv;                    /* (batch, qkv_stride) */
-    float *eager;                  /* (2, eager_floats): results of own slices, see tile.c */
+    uint16_t sample_token[1];   /* index of the tokens whose logits are wanted */
+    float *rope_cos, *rope_sin; /* (batch, head_dim / 2) */
+    float *embed_values;        /* (2, dim padded to 32) */
+    float *residual;            /* (batch, x_rows padded to 32) */
+    float *qkv;                 /* (batch, qkv_stride) */
+    float *eager;               /* (2, eager_floats): results of own slices, see tile.c */
     size_t eager_floats;
-    _Atomic uint64_t *eager_done;  /* (2, tiles max): serial of the phase it was done for */
+    _Atomic uint64_t *eager_done; /* (2, tiles max): serial of the phase it was done for */
     uint32_t eager_tiles;
-    float *logits;                 /* (1, vocab_rows padded) */
+    float *logits; /* (1, vocab_rows padded) */
     struct candidate *candidates, *candidate_scratch;
-    _Atomic uint64_t digest;       /* own part, of this step */
-    struct segment *segment;       /* (phase_count * subs) */
+    _Atomic uint64_t digest; /* own part, of this step */
+    struct segment *segment; /* (phase_count * subs) */
     uint32_t segment_count;
-    _Atomic uint32_t *phase_left;  /* (phase_count) units not finished */
+    _Atomic uint32_t *phase_left; /* (phase_count) units not finished */
     uint32_t unit_count;
-    _Atomic uint64_t unit_limit;   /* step_serial << 32 | unit_count */
+    _Atomic uint64_t unit_limit; /* step_serial << 32 | unit_count */
     _Atomic uint32_t units_done;
     _Atomic uint32_t candidates_missing; /* blocks */
-    _Atomic uint64_t claim;        /* step_serial << 32 | next unit */
+    _Atomic uint64_t claim;              /* step_serial << 32 | next unit */
     atomic_flag fault_lock;
     struct engine_fault fault;
-    bool step_is_open;             /* (advance) */
+    bool step_is_open; /* (advance) */
 
     atomic_flag advancing;
     struct steplog log;

@@ -19,8 +19,7 @@ static int64_t find_non_finite(const float *values, size_t count)
 
 static void note_fault(struct engine *e, uint16_t phase, uint32_t row)
 {
-    struct engine_fault fault = {
-        .layer = e->phase[phase].layer, .phase = (uint8_t)e->phase[phase].kind, .row = row, .is_set = true};
+    struct engine_fault fault = {.layer = e->phase[phase].layer, .phase = (uint8_t)e->phase[phase].kind, .row = row, .is_set = true};
 
     engine_note_fault(e, &fault);
 }

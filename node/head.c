@@ -41,8 +41,8 @@ static void select_candidates(struct engine *e, uint8_t *block, uint32_t count)
 
     if (count == 0 || e->fault.is_set)
         return;
-    sampler_select(&s->request.sampling, position, s->token, s->token_count, e->logits, e->config.map->vocab[e->config.rank],
-                   e->vocab_rows, e->candidate_scratch, e->candidates);
+    sampler_select(&s->request.sampling, position, s->token, s->token_count, e->logits, e->config.map->vocab[e->config.rank], e->vocab_rows,
+                   e->candidate_scratch, e->candidates);
     for (uint32_t i = 0; i < count; i++) {
         struct bytes out = bytes_writer(block + candidate_offset(i), CANDIDATE_BYTES);
 

@@ -25,22 +25,22 @@ struct gather_form {
     uint32_t columns, slices;
     uint16_t block_count; /* per token */
     uint32_t block_bytes, last_block_bytes;
-    const uint16_t *first; /* (rank_count + 1) of the row map */
-    bool is_float;         /* f32 on the wire */
-    bool feeds_norm;       /* blocks carry their sum of squares */
+    const uint16_t *first;   /* (rank_count + 1) of the row map */
+    bool is_float;           /* f32 on the wire */
+    bool feeds_norm;         /* blocks carry their sum of squares */
     bool unpack_q, unpack_f; /* what this node's readers want */
 };
 
 struct inbox {
     uint8_t *wire;
     size_t wire_token_stride;
-    struct act_slice *q;     /* (tokens, slices), or NULL */
-    struct act_slice_f32 *f; /* (tokens, slices), or NULL */
+    struct act_slice *q;       /* (tokens, slices), or NULL */
+    struct act_slice_f32 *f;   /* (tokens, slices), or NULL */
     _Atomic uint32_t *missing; /* (sub-batches, slices) blocks */
     _Atomic uint32_t *norm;    /* (tokens) bits of the norm factor; 0: not computed yet */
     const struct gather_form *form;
     uint16_t token_count;
-    _Atomic uint64_t gather;   /* which gather this is, counted from 1 over all steps; 0: none. Set last when opening */
+    _Atomic uint64_t gather; /* which gather this is, counted from 1 over all steps; 0: none. Set last when opening */
     uint64_t step;
     uint16_t phase;
     bool is_free;                  /* owner of the port only: may be used for another gather */

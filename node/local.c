@@ -45,7 +45,8 @@ static int become_child(struct local *local, uint16_t rank, pid_t parent, const 
         local->udp[r] = NULL;
     }
     if (mesh_udp_reseed(local->udp[rank], lab->seed + rank) != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "node %u: cannot set up its socket: %s: raise the limit of open files", rank, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u: cannot set up its socket: %s: raise the limit of open files", rank,
+                        strerror(errno));
     return 0;
 }
 
@@ -85,8 +86,8 @@ int local_watch(void *app, struct fail *fail)
         pid_t pid = local->child[r];
         local->child[r] = 0;
         if (WIFSIGNALED(status))
-            return fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): killed by signal %d (%s): start again", r, (int)pid, WTERMSIG(status),
-                            strsignal(WTERMSIG(status)));
+            return fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): killed by signal %d (%s): start again", r, (int)pid,
+                            WTERMSIG(status), strsignal(WTERMSIG(status)));
         return fail_set(fail, WEXITSTATUS(status) == 0 ? EXIT_ENVIRONMENT : (enum exit_code)WEXITSTATUS(status),
                         "node %u (process %d): ended with code %d: see its message above", r, (int)pid, WEXITSTATUS(status));
     }

@@ -10,9 +10,9 @@
 
 struct local {
     uint16_t count, rank;
-    struct mesh_udp *udp[MESH_RANKS_MAX];   /* this process keeps its own only */
+    struct mesh_udp *udp[MESH_RANKS_MAX]; /* this process keeps its own only */
     struct mesh_addr addr[MESH_RANKS_MAX];
-    pid_t child[MESH_RANKS_MAX];            /* of rank 0; 0: none */
+    pid_t child[MESH_RANKS_MAX]; /* of rank 0; 0: none */
 };
 
 /* Bind a loopback socket per rank, any free port. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "commands.h"
 #include "fail.h"
 #include "options.h"
 #include "run.h"
@@ -15,6 +16,9 @@ static const struct command {
     int (*run)(int argc, char *const *argv, struct fail *fail);
 } commands[] = {
     {"run", "generate text on this machine, with one or more node processes", run_command},
+    {"plan", "show what every node would compute and hold", plan_command},
+    {"inspect", "show the metadata and tensors of a GGUF file", inspect_command},
+    {"synth", "write a model of random weights, for tests", synth_command},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

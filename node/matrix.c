@@ -55,8 +55,8 @@ static void add_tile(struct matrix *matrix, uint32_t group_first, uint32_t row_f
 {
     uint32_t groups = matrix->group_count - group_first;
 
-    matrix->tile[matrix->tile_count++] = (struct matrix_tile){
-        .group_first = group_first, .group_count = groups, .row_first = row_first, .row_count = row_count};
+    matrix->tile[matrix->tile_count++] =
+        (struct matrix_tile){.group_first = group_first, .group_count = groups, .row_first = row_first, .row_count = row_count};
     if (groups > matrix->tile_groups_max)
         matrix->tile_groups_max = groups;
 }

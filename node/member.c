@@ -12,7 +12,7 @@
 #include "pool.h"
 
 enum {
-    SPIN_NS = 1000000,       /* without anything to do before a worker parks */
+    SPIN_NS = 1000000, /* without anything to do before a worker parks */
     PARK_NS_MAX = 10000000,
     WATCH_NS = 50000000,
     LINGER_NS = 1000000000,
@@ -40,7 +40,7 @@ struct member {
     atomic_bool is_done;
     struct member_outcome outcome;
     uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
-    struct member_report *report; /* (ranks) */
+    struct member_report *report;            /* (ranks) */
     _Atomic uint32_t reports;
 };
 
@@ -418,10 +418,10 @@ int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fai
         if (atomic_load(&m->load_left) > 0)
             begin_ns = mesh_udp_now_ns();
         else if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns)
-            return fail_set(fail, EXIT_ENVIRONMENT,
-                            "mesh: %u of %u peers have answered, %u are ready after %" PRIu64 " s: start the missing nodes, and check addresses",
-                            atomic_load(&m->peers_up), rank_count(m) - 1u, atomic_load(&m->peers_ready),
-                            m->config.join_timeout_ns / 1000000000u);
+            return fail_set(
+                fail, EXIT_ENVIRONMENT,
+                "mesh: %u of %u peers have answered, %u are ready after %" PRIu64 " s: start the missing nodes, and check addresses",
+                atomic_load(&m->peers_up), rank_count(m) - 1u, atomic_load(&m->peers_ready), m->config.join_timeout_ns / 1000000000u);
         bell_wait(m->bell, rung, WATCH_NS);
     }
 }

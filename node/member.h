@@ -20,9 +20,9 @@ struct member_config {
     enum kv_type kv_type;
     const struct kernel *kernel;
     struct mesh_lab lab;
-    struct mesh_udp *udp;                  /* bound; NULL for one node. Borrowed */
-    const struct mesh_addr *peers;         /* (ranks): where everybody is */
-    uint64_t seed;                         /* for the incarnation */
+    struct mesh_udp *udp;          /* bound; NULL for one node. Borrowed */
+    const struct mesh_addr *peers; /* (ranks): where everybody is */
+    uint64_t seed;                 /* for the incarnation */
     uint64_t join_timeout_ns;
 };
 
@@ -30,7 +30,7 @@ struct member_config {
 struct member_report {
     uint64_t compute_ns;
     uint32_t threads;
-    uint64_t datagrams_sent, bytes_sent;   /* all peers, whole run */
+    uint64_t datagrams_sent, bytes_sent;     /* all peers, whole run */
     uint64_t decode_datagrams, decode_bytes; /* from the first to the last generated token */
     uint64_t resent, naks, lost;
     bool is_there;

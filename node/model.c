@@ -26,8 +26,8 @@ static int check_architecture(const struct gguf *gguf, struct fail *fail)
     if (found < 0)
         return -1;
     if (found == 0)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: no general.architecture: the file holds no model: give a GGUF model of architecture llama",
-                        gguf_path(gguf));
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: no general.architecture: the file holds no model: give a GGUF model of architecture llama", gguf_path(gguf));
     if (arch.size != 5 || memcmp(arch.text, "llama", 5) != 0)
         return fail_set(fail, EXIT_BAD_FILE, "%s: architecture '%.*s': not supported: use a model of architecture llama", gguf_path(gguf),
                         (int)(arch.size < 64 ? arch.size : 64), arch.text);
@@ -79,12 +79,12 @@ static int read_dimensions(struct model *m, struct fail *fail)
     if (read_dimension(gguf, "llama.attention.value_length", 4096, false, &value_length, fail) < 0)
         return -1;
     if (value_length != m->head_dim)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.attention.value_length %u differs from key_length %u: not supported: use another model",
-                        gguf_path(gguf), value_length, m->head_dim);
-    if (m->heads % m->kv_heads != 0)
         return fail_set(fail, EXIT_BAD_FILE,
-                        "%s: llama.attention.head_count %u is no multiple of head_count_kv %u: convert the file again", gguf_path(gguf),
-                        m->heads, m->kv_heads);
+                        "%s: llama.attention.value_length %u differs from key_length %u: not supported: use another model", gguf_path(gguf),
+                        value_length, m->head_dim);
+    if (m->heads % m->kv_heads != 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.attention.head_count %u is no multiple of head_count_kv %u: convert the file again",
+                        gguf_path(gguf), m->heads, m->kv_heads);
     if ((uint64_t)m->heads * m->head_dim > MODEL_DIM_MAX)
         return fail_set(fail, EXIT_BAD_FILE, "%s: %u heads of %u values: more than %d: convert the file again", gguf_path(gguf), m->heads,
                         m->head_dim, MODEL_DIM_MAX);
@@ -92,8 +92,9 @@ static int read_dimensions(struct model *m, struct fail *fail)
     if (gguf_get_uint(gguf, "llama.expert_count", UINT32_MAX, &experts, fail) < 0)
         return -1;
     if (experts > 0)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.expert_count is %" PRIu64 ": mixtures of experts are not supported: use a dense model",
-                        gguf_path(gguf), experts);
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: llama.expert_count is %" PRIu64 ": mixtures of experts are not supported: use a dense model", gguf_path(gguf),
+                        experts);
     m->norm_eps = 1e-5f;
     if (gguf_get_float(gguf, "llama.attention.layer_norm_rms_epsilon", &m->norm_eps, fail) < 0)
         return -1;
@@ -151,12 +152,12 @@ static int find_layer(struct model *m, uint32_t index, struct fail *fail)
         uint64_t columns, rows; /* rows 0: a norm vector */
         const struct gguf_tensor **out;
     } wanted[] = {
-        {"attn_norm", dim, 0, &layer->attn_norm}, {"attn_q", dim, z, &layer->q},         {"attn_k", dim, kv, &layer->k},
-        {"attn_v", dim, kv, &layer->v},           {"attn_output", z, dim, &layer->wo},   {"ffn_norm", dim, 0, &layer->ffn_norm},
-        {"ffn_gate", dim, hidden, &layer->gate},  {"ffn_up", dim, hidden, &layer->up},   {"ffn_down", hidden, dim, &layer->down},
+        {"attn_norm", dim, 0, &layer->attn_norm}, {"attn_q", dim, z, &layer->q},       {"attn_k", dim, kv, &layer->k},
+        {"attn_v", dim, kv, &layer->v},           {"attn_output", z, dim, &layer->wo}, {"ffn_norm", dim, 0, &layer->ffn_norm},
+        {"ffn_gate", dim, hidden, &layer->gate},  {"ffn_up", dim, hidden, &layer->up}, {"ffn_down", hidden, dim, &layer->down},
     };
-    static const char *const biases[] = {"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "ffn_gate.bias", "ffn_up.bias",
-                                         "ffn_down.bias"};
+    static const char *const biases[] = {"attn_q.bias",   "attn_k.bias", "attn_v.bias",  "attn_output.bias",
+                                         "ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"};
     char name[64];
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -180,7 +181,8 @@ static int find_tensors(struct model *m, struct fail *fail)
     const struct gguf_tensor *embd = gguf_find_tensor(m->gguf, "token_embd.weight");
 
     if (embd == NULL)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor 'token_embd.weight' is missing: the file holds no complete model: convert it again",
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: tensor 'token_embd.weight' is missing: the file holds no complete model: convert it again",
                         gguf_path(m->gguf));
     if (embd->dims[1] == 0 || embd->dims[1] > MODEL_VOCAB_MAX)
         return fail_set(fail, EXIT_BAD_FILE, "%s: tensor 'token_embd.weight': %" PRIu64 " rows: must be 1 to %d: convert the file again",
@@ -190,8 +192,7 @@ static int find_tensors(struct model *m, struct fail *fail)
         find_norm(m->gguf, "output_norm.weight", m->dim, &m->output_norm, fail) < 0)
         return -1;
     m->output = m->token_embd;
-    if (gguf_find_tensor(m->gguf, "output.weight") != NULL &&
-        find_tensor(m->gguf, "output.weight", m->dim, m->vocab, &m->output, fail) < 0)
+    if (gguf_find_tensor(m->gguf, "output.weight") != NULL && find_tensor(m->gguf, "output.weight", m->dim, m->vocab, &m->output, fail) < 0)
         return -1;
     for (uint32_t i = 0; i < m->layers; i++)
         if (find_layer(m, i, fail) < 0)

@@ -11,13 +11,13 @@
 #include "rope.h"
 
 struct model_layer {
-    const struct gguf_tensor *attn_norm;      /* (dim) f32 */
-    const struct gguf_tensor *q;              /* (heads * head_dim, dim) */
-    const struct gguf_tensor *k, *v;          /* (kv_heads * head_dim, dim) */
-    const struct gguf_tensor *wo;             /* (dim, heads * head_dim) */
-    const struct gguf_tensor *ffn_norm;       /* (dim) f32 */
-    const struct gguf_tensor *gate, *up;      /* (hidden, dim) */
-    const struct gguf_tensor *down;           /* (dim, hidden) */
+    const struct gguf_tensor *attn_norm; /* (dim) f32 */
+    const struct gguf_tensor *q;         /* (heads * head_dim, dim) */
+    const struct gguf_tensor *k, *v;     /* (kv_heads * head_dim, dim) */
+    const struct gguf_tensor *wo;        /* (dim, heads * head_dim) */
+    const struct gguf_tensor *ffn_norm;  /* (dim) f32 */
+    const struct gguf_tensor *gate, *up; /* (hidden, dim) */
+    const struct gguf_tensor *down;      /* (dim, hidden) */
 };
 
 struct model {

@@ -30,21 +30,21 @@ struct port_cell {
 
 /* What moves datagrams; NULL functions in the simulator, which does it itself. */
 struct port_driver {
-    int (*poll)(void *driver, struct mesh *mesh);  /* receive, tick, send; number of datagrams */
-    int (*flush)(void *driver, struct mesh *mesh); /* send */
+    int (*poll)(void *driver, struct mesh *mesh);                         /* receive, tick, send; number of datagrams */
+    int (*flush)(void *driver, struct mesh *mesh);                        /* send */
     void (*wait)(void *driver, const struct mesh *mesh, uint64_t max_ns); /* sleep until something arrives or is due */
-    void (*wake)(void *driver);                    /* end a wait; any thread */
+    void (*wake)(void *driver);                                           /* end a wait; any thread */
     void *driver;
 };
 
 struct port {
-    atomic_uint owner; /* 0 free, 1 taken */
+    atomic_uint owner;     /* 0 free, 1 taken */
     atomic_bool is_parked; /* the owner sleeps */
     struct mesh *mesh;
     struct port_driver driver;
     uint64_t (*now_ns)(void *clock);
     void *clock;
-    void (*on_owned)(void *app);                              /* first thing an owner does: open gathers, send records */
+    void (*on_owned)(void *app); /* first thing an owner does: open gathers, send records */
     void (*on_event)(void *app, const struct mesh_event *event);
     void (*on_consume)(void *app, const struct port_word *word); /* before the endpoint hears of it */
     void *app;

@@ -15,11 +15,11 @@ struct rowmap {
     uint16_t rank_count;
     uint32_t share[MESH_RANKS_MAX];
     /* Rank r has first[r] .. first[r+1]-1. */
-    uint16_t x[MESH_RANKS_MAX + 1];      /* blocks of 32 rows of dim */
-    uint16_t h[MESH_RANKS_MAX + 1];      /* blocks of 32 rows of hidden */
-    uint16_t z[MESH_RANKS_MAX + 1];      /* blocks of 32 rows of heads * head_dim */
-    uint32_t heads[MESH_RANKS_MAX + 1];  /* query heads */
-    uint32_t vocab[MESH_RANKS_MAX + 1];  /* rows */
+    uint16_t x[MESH_RANKS_MAX + 1];     /* blocks of 32 rows of dim */
+    uint16_t h[MESH_RANKS_MAX + 1];     /* blocks of 32 rows of hidden */
+    uint16_t z[MESH_RANKS_MAX + 1];     /* blocks of 32 rows of heads * head_dim */
+    uint32_t heads[MESH_RANKS_MAX + 1]; /* query heads */
+    uint32_t vocab[MESH_RANKS_MAX + 1]; /* rows */
 };
 
 /* shares: (rank_count), any weights, not all zero. */

@@ -108,7 +108,8 @@ static int encode_prompt(struct run *run, struct fail *fail)
     if (run->prompt_count == 0)
         return fail_set(fail, EXIT_USAGE, "run: the prompt is empty and the model has no token to begin with: give some text with -p");
     if (run->prompt_count > run->ctx)
-        return fail_set(fail, EXIT_USAGE, "run: the prompt has %zu tokens, the context holds %u: shorten it, or give a larger --ctx (at most %u)",
+        return fail_set(fail, EXIT_USAGE,
+                        "run: the prompt has %zu tokens, the context holds %u: shorten it, or give a larger --ctx (at most %u)",
                         run->prompt_count, run->ctx, run->model->ctx);
     return 0;
 }
@@ -163,7 +164,8 @@ static int plan_memory(struct run *run, struct fail *fail)
     uint16_t first = 0, end = run_options_ranks(&run->options);
     struct engine_memory sum = {0};
     uint64_t available = memory_available_bytes();
-    char total[MEMORY_TEXT_BYTES], weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES], free_text[MEMORY_TEXT_BYTES];
+    char total[MEMORY_TEXT_BYTES], weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES],
+        free_text[MEMORY_TEXT_BYTES];
 
     if (run->options.peer_count > 0) {
         first = (uint16_t)run->options.rank;
@@ -190,7 +192,8 @@ static int plan_memory(struct run *run, struct fail *fail)
     memory_text(available, free_text);
     fprintf(stderr, "memory: %s needed (weights %s, KV cache %s, buffers %s), %s available\n", total, weights, kv, buffers, free_text);
     if (needed > available)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: needs %s, this machine has %s available: use a smaller --ctx, more machines or a smaller model",
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "%s: needs %s, this machine has %s available: use a smaller --ctx, more machines or a smaller model",
                         run->options.model, total, free_text);
     return 0;
 }
@@ -212,7 +215,8 @@ static int open_sockets(struct run *run, struct fail *fail)
     if (mesh_udp_open(&run->local.udp[run->rank], o->peer[run->rank], &o->lab) != MESH_OK) {
         mesh_addr_format(o->peer[run->rank], address);
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot listen: %s: %s", address, strerror(errno),
-                        errno == EADDRINUSE ? "another program has this port: end it, or give another port" : "give an address of this machine");
+                        errno == EADDRINUSE ? "another program has this port: end it, or give another port"
+                                            : "give an address of this machine");
     }
     run->local.count = (uint16_t)(run->rank + 1);
     return 0;
@@ -247,7 +251,8 @@ static int check_outcome(struct run *run, const struct member_outcome *outcome, 
 {
     if (outcome->reason != ENGINE_DONE_ERROR)
         return 0;
-    return fail_set(fail, EXIT_BAD_FILE, "%s: layer %u, %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range",
+    return fail_set(fail, EXIT_BAD_FILE,
+                    "%s: layer %u, %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range",
                     run->options.model, outcome->fault.layer, phase_names[outcome->fault.phase <= 4 ? outcome->fault.phase : 4],
                     outcome->fault.row);
 }

@@ -9,9 +9,9 @@
 #include "mesh/udp.h"
 #include "options.h"
 
-enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128 };
+enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };
 
-static const char *const kv_words[] = {"f16", "f32", "q8_0", NULL};
+const char *const run_kv_words[] = {"f16", "f32", "q8_0", NULL};
 
 enum { SPECS_MAX = 40 };
 
@@ -20,30 +20,126 @@ static size_t make_specs(struct run_options *o, struct option_spec *specs)
     const struct option_spec list[] = {
         {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o->model, .metavar = "FILE", .help = "GGUF model to run"},
         {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &o->prompt, .metavar = "TEXT", .help = "text to go on from"},
-        {.name = "file", .short_name = 'f', .kind = OPTION_TEXT, .target = &o->prompt_file, .metavar = "FILE", .help = "read the prompt from FILE (- for stdin)"},
-        {.name = "predict", .short_name = 'n', .kind = OPTION_U32, .target = &o->predict, .min = 1, .max = 1 << 24, .metavar = "TOKENS", .help = "generate at most so many (128)"},
-        {.name = "local", .kind = OPTION_U32, .target = &o->local, .min = 1, .max = MESH_RANKS_MAX, .metavar = "N", .help = "node processes on this machine (1)"},
-        {.name = "shares", .kind = OPTION_TEXT, .target = &o->shares_text, .metavar = "3,2,1", .help = "how the rows are divided among the nodes (equally)"},
-        {.name = "temp", .kind = OPTION_FLOAT, .target = &o->sampling.temperature, .metavar = "T", .help = "temperature, 0 takes the best (0.8)"},
-        {.name = "top-k", .kind = OPTION_U32, .target = &o->sampling.top_k, .max = 1 << 22, .metavar = "K", .help = "draw among the K best, 0 off (40)"},
-        {.name = "top-p", .kind = OPTION_FLOAT, .target = &o->sampling.top_p, .metavar = "P", .help = "draw among the best that hold P of the probability (0.95)"},
-        {.name = "min-p", .kind = OPTION_FLOAT, .target = &o->sampling.min_p, .metavar = "P", .help = "drop what is less probable than P times the best (0.05)"},
-        {.name = "repeat-penalty", .kind = OPTION_FLOAT, .target = &o->sampling.repeat_penalty, .metavar = "X", .help = "of tokens among the last 64 (1: off)"},
-        {.name = "presence-penalty", .kind = OPTION_FLOAT, .target = &o->sampling.presence_penalty, .metavar = "X", .help = "the same, subtracted once (0)"},
-        {.name = "frequency-penalty", .kind = OPTION_FLOAT, .target = &o->sampling.frequency_penalty, .metavar = "X", .help = "the same, per occurrence (0)"},
-        {.name = "seed", .kind = OPTION_U64, .target = &o->sampling.seed, .was_set = &o->has_seed, .metavar = "S", .help = "of the draws (one is drawn and printed)"},
+        {.name = "file",
+         .short_name = 'f',
+         .kind = OPTION_TEXT,
+         .target = &o->prompt_file,
+         .metavar = "FILE",
+         .help = "read the prompt from FILE (- for stdin)"},
+        {.name = "predict",
+         .short_name = 'n',
+         .kind = OPTION_U32,
+         .target = &o->predict,
+         .min = 1,
+         .max = 1 << 24,
+         .metavar = "TOKENS",
+         .help = "generate at most so many (128)"},
+        {.name = "local",
+         .kind = OPTION_U32,
+         .target = &o->local,
+         .min = 1,
+         .max = MESH_RANKS_MAX,
+         .metavar = "N",
+         .help = "node processes on this machine (1)"},
+        {.name = "shares",
+         .kind = OPTION_TEXT,
+         .target = &o->shares_text,
+         .metavar = "3,2,1",
+         .help = "how the rows are divided among the nodes (equally)"},
+        {.name = "temp",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.temperature,
+         .metavar = "T",
+         .help = "temperature, 0 takes the best (0.8)"},
+        {.name = "top-k",
+         .kind = OPTION_U32,
+         .target = &o->sampling.top_k,
+         .max = 1 << 22,
+         .metavar = "K",
+         .help = "draw among the K best, 0 off (40)"},
+        {.name = "top-p",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.top_p,
+         .metavar = "P",
+         .help = "draw among the best that hold P of the probability (0.95)"},
+        {.name = "min-p",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.min_p,
+         .metavar = "P",
+         .help = "drop what is less probable than P times the best (0.05)"},
+        {.name = "repeat-penalty",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.repeat_penalty,
+         .metavar = "X",
+         .help = "of tokens among the last 64 (1: off)"},
+        {.name = "presence-penalty",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.presence_penalty,
+         .metavar = "X",
+         .help = "the same, subtracted once (0)"},
+        {.name = "frequency-penalty",
+         .kind = OPTION_FLOAT,
+         .target = &o->sampling.frequency_penalty,
+         .metavar = "X",
+         .help = "the same, per occurrence (0)"},
+        {.name = "seed",
+         .kind = OPTION_U64,
+         .target = &o->sampling.seed,
+         .was_set = &o->has_seed,
+         .metavar = "S",
+         .help = "of the draws (one is drawn and printed)"},
         {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &o->ignore_eos, .help = "do not stop at the end-of-text token"},
-        {.name = "ctx", .kind = OPTION_U32, .target = &o->ctx, .min = 1, .max = MODEL_CTX_MAX, .metavar = "N", .help = "context in tokens (the model's, at most 4096)"},
-        {.name = "threads", .short_name = 't', .kind = OPTION_U32, .target = &o->threads, .min = 1, .max = RUN_THREADS_MAX, .metavar = "N", .help = "per node (cores divided by local nodes)"},
-        {.name = "batch", .kind = OPTION_U32, .target = &o->batch, .min = 1, .max = ENGINE_BATCH_MAX, .metavar = "N", .help = "prompt tokens per step (128)"},
-        {.name = "kv-type", .kind = OPTION_WORD, .target = &o->kv_type, .words = kv_words, .help = "how keys and values are kept (f16)"},
-        {.name = "kernel", .kind = OPTION_TEXT, .target = &o->kernel, .metavar = "NAME", .help = "instruction set to use (the fastest there is)"},
+        {.name = "ctx",
+         .kind = OPTION_U32,
+         .target = &o->ctx,
+         .min = 1,
+         .max = MODEL_CTX_MAX,
+         .metavar = "N",
+         .help = "context in tokens (the model's, at most 4096)"},
+        {.name = "threads",
+         .short_name = 't',
+         .kind = OPTION_U32,
+         .target = &o->threads,
+         .min = 1,
+         .max = RUN_THREADS_MAX,
+         .metavar = "N",
+         .help = "per node (cores divided by local nodes)"},
+        {.name = "batch",
+         .kind = OPTION_U32,
+         .target = &o->batch,
+         .min = 1,
+         .max = ENGINE_BATCH_MAX,
+         .metavar = "N",
+         .help = "prompt tokens per step (128)"},
+        {.name = "kv-type",
+         .kind = OPTION_WORD,
+         .target = &o->kv_type,
+         .words = run_kv_words,
+         .help = "how keys and values are kept (f16)"},
+        {.name = "kernel",
+         .kind = OPTION_TEXT,
+         .target = &o->kernel,
+         .metavar = "NAME",
+         .help = "instruction set to use (the fastest there is)"},
         {.name = "ids", .kind = OPTION_FLAG, .target = &o->ids, .help = "print token ids instead of text"},
         {.name = "digest", .kind = OPTION_FLAG, .target = &o->digest, .help = "print a line that is equal exactly when two runs are"},
         {.name = "json", .kind = OPTION_FLAG, .target = &o->json, .help = "one JSON object per token, and a summary"},
-        {.name = "lab", .kind = OPTION_TEXT, .target = &o->lab_text, .metavar = "SPEC", .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
-        {.name = "peers", .kind = OPTION_TEXT, .target = &o->peers_text, .metavar = "A:P,B:P", .help = "instead of --local: addresses of all nodes, in order of rank"},
-        {.name = "rank", .kind = OPTION_U32, .target = &o->rank, .max = MESH_RANKS_MAX - 1, .metavar = "R", .help = "which of them this is; rank 0 has the prompt (0)"},
+        {.name = "lab",
+         .kind = OPTION_TEXT,
+         .target = &o->lab_text,
+         .metavar = "SPEC",
+         .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
+        {.name = "peers",
+         .kind = OPTION_TEXT,
+         .target = &o->peers_text,
+         .metavar = "A:P,B:P",
+         .help = "instead of --local: addresses of all nodes, in order of rank"},
+        {.name = "rank",
+         .kind = OPTION_U32,
+         .target = &o->rank,
+         .max = MESH_RANKS_MAX - 1,
+         .metavar = "R",
+         .help = "which of them this is; rank 0 has the prompt (0)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &o->help, .help = "this text"},
     };
 
@@ -68,32 +164,27 @@ uint16_t run_options_ranks(const struct run_options *options)
     return (uint16_t)(options->peer_count > 0 ? options->peer_count : options->local);
 }
 
-static int parse_shares(struct run_options *o, struct fail *fail)
+int run_options_shares(const char *text, uint16_t ranks, uint32_t *shares, struct fail *fail)
 {
-    uint16_t ranks = run_options_ranks(o), count = 0;
-    const char *at = o->shares_text;
+    const char *at = text;
+    uint32_t count = 0;
 
     for (uint16_t r = 0; r < ranks; r++)
-        o->share[r] = 1;
-    if (at == NULL)
-        return 0;
-    for (;;) {
+        shares[r] = 1;
+    for (; at != NULL; count++) {
         char *end;
 
         errno = 0;
         unsigned long value = strtoul(at, &end, 10);
-        if (end == at || *at < '0' || *at > '9' || errno != 0 || value > 1000000 || (*end != ',' && *end != '\0'))
-            return fail_set(fail, EXIT_USAGE, "--shares %s: '%.20s' is no share: give whole numbers 0 to 1000000 with commas between",
-                            o->shares_text, at);
+        if (end == at || *at < '0' || *at > '9' || errno != 0 || value > SHARE_MAX || (*end != ',' && *end != '\0'))
+            return fail_set(fail, EXIT_USAGE, "--shares %s: '%.20s' is no share: give whole numbers 0 to %d with commas between", text, at,
+                            SHARE_MAX);
         if (count < ranks)
-            o->share[count] = (uint32_t)value;
-        count++;
-        if (*end == '\0')
-            break;
-        at = end + 1;
+            shares[count] = (uint32_t)value;
+        at = *end == ',' ? end + 1 : NULL;
     }
-    if (count != ranks)
-        return fail_set(fail, EXIT_USAGE, "--shares %s: %u shares for %u nodes: give one per node", o->shares_text, count, ranks);
+    if (text != NULL && count != ranks)
+        return fail_set(fail, EXIT_USAGE, "--shares %s: %u shares for %u nodes: give one per node", text, count, ranks);
     return 0;
 }
 
@@ -114,13 +205,14 @@ static int parse_peers(struct run_options *o, struct fail *fail)
         if (mesh_addr_parse(text, &o->peer[o->peer_count], reason, sizeof reason) != MESH_OK)
             return fail_set(fail, EXIT_USAGE, "--peers: '%s': %s: give ADDRESS:PORT", text, reason);
         if (!mesh_addr_is_loopback(o->peer[o->peer_count]))
-            return fail_set(fail, EXIT_USAGE, "--peers: '%s': nodes have no key, so they talk on loopback only: give 127.0.0.1:PORT or [::1]:PORT",
-                            text);
+            return fail_set(fail, EXIT_USAGE,
+                            "--peers: '%s': nodes have no key, so they talk on loopback only: give 127.0.0.1:PORT or [::1]:PORT", text);
         o->peer_count++;
         at = comma == NULL ? NULL : comma + 1;
     }
     if (o->peer_count > 0 && o->rank >= o->peer_count)
-        return fail_set(fail, EXIT_USAGE, "--rank %u: --peers has %u addresses: ranks are 0 to %u", o->rank, o->peer_count, o->peer_count - 1);
+        return fail_set(fail, EXIT_USAGE, "--rank %u: --peers has %u addresses: ranks are 0 to %u", o->rank, o->peer_count,
+                        o->peer_count - 1);
     if (o->peer_count == 0 && o->rank != 0)
         return fail_set(fail, EXIT_USAGE, "--rank %u: without --peers there is nothing to be a rank of: give --peers", o->rank);
     return 0;
@@ -144,7 +236,7 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--kernel %s: not available on this machine: give one of: %s", o->kernel, kernel_names());
     if (sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0)
         return -1;
-    return parse_shares(o, fail);
+    return run_options_shares(o->shares_text, run_options_ranks(o), o->share, fail);
 }
 
 int run_options_parse(struct run_options *options, int argc, char *const *argv, struct fail *fail)

@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include "mesh/lab.h"
 #include "mesh/mesh.h"
+#include "model.h"
 #include "sampler.h"
 
 enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128 };
@@ -16,25 +17,31 @@ enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128 };
 struct run_options {
     const char *model, *prompt, *prompt_file;
     uint32_t predict;
-    uint32_t local;               /* nodes on this machine */
-    uint32_t threads;             /* 0: cores divided by local nodes */
-    uint32_t batch, ctx;          /* ctx 0: the model's, at most RUN_CTX_DEFAULT */
-    int kv_type;                  /* enum kv_type */
+    uint32_t local;      /* nodes on this machine */
+    uint32_t threads;    /* 0: cores divided by local nodes */
+    uint32_t batch, ctx; /* ctx 0: the model's, at most RUN_CTX_DEFAULT */
+    int kv_type;         /* enum kv_type */
     struct sampling sampling;
     bool has_seed;
     bool ignore_eos, ids, digest, json;
     const char *kernel, *lab_text, *shares_text, *peers_text;
     struct mesh_lab lab;
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
-    uint32_t rank;                /* with peers */
+    uint32_t rank;                  /* with peers */
     struct mesh_addr peer[MESH_RANKS_MAX];
-    uint32_t peer_count;          /* 0: all nodes are local */
+    uint32_t peer_count; /* 0: all nodes are local */
     bool help;
 };
 
 /* Parse and check what can be checked without the model. Help is printed by the caller with run_options_help. */
 int run_options_parse(struct run_options *options, int argc, char *const *argv, struct fail *fail);
 void run_options_help(void);
+
+/* The words of --kv-type, in the order of enum kv_type, NULL last. */
+extern const char *const run_kv_words[];
+
+/* "3,2,1" as one share per rank; NULL: all equal. */
+int run_options_shares(const char *text, uint16_t ranks, uint32_t *shares, struct fail *fail);
 
 /* How many nodes there are in all. */
 uint16_t run_options_ranks(const struct run_options *options);

@@ -28,10 +28,10 @@ enum record_type { RECORD_REQUEST = 1, RECORD_TOKENS, RECORD_STEP, RECORD_MESSAG
 struct step_entry {
     uint64_t step;
     uint32_t request;
-    uint32_t position;  /* of the first token */
-    uint16_t count;     /* tokens; 0: only tells of a cancel */
-    bool is_sampled;    /* the last token's logits are drawn from */
-    bool is_cancelled;  /* the request ends here */
+    uint32_t position; /* of the first token */
+    uint16_t count;    /* tokens; 0: only tells of a cancel */
+    bool is_sampled;   /* the last token's logits are drawn from */
+    bool is_cancelled; /* the request ends here */
 };
 
 /* A request as it runs: the same on every node. */
@@ -39,7 +39,7 @@ struct sequence {
     struct request request; /* prompt is not used: see token */
     uint32_t *token;        /* (ctx) prompt and generated */
     uint32_t ctx;
-    uint32_t token_count;   /* known: prompt and generated */
+    uint32_t token_count; /* known: prompt and generated */
     uint32_t generated;
     uint32_t positions_done;
     bool is_active;
@@ -79,13 +79,13 @@ struct record_sender {
     atomic_bool want_cancel;
     atomic_bool has_ended; /* everybody knows: plan nothing more */
     uint32_t next_id;
-    uint32_t part;         /* next record of the request */
-    uint32_t position;     /* of the next entry */
-    bool is_planned;       /* no more entries to come */
-    uint64_t step;         /* of the next entry */
-    uint16_t sent_to;      /* ranks that have the record in hand */
+    uint32_t part;     /* next record of the request */
+    uint32_t position; /* of the next entry */
+    bool is_planned;   /* no more entries to come */
+    uint64_t step;     /* of the next entry */
+    uint16_t sent_to;  /* ranks that have the record in hand */
     uint8_t record[STEPLOG_RECORD_BYTES_MAX];
-    size_t record_bytes;   /* 0: none in hand */
+    size_t record_bytes;     /* 0: none in hand */
     struct step_entry entry; /* in hand, when it is a step */
     bool has_entry;
 };

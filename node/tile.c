@@ -165,10 +165,11 @@ static void add_parked(struct engine *e, struct worker *w, const struct matrix *
         uint32_t s = w->slices_added;
 
         if (w->slice[s] == SLICE_PARKED)
-            add_rows(w->sum, TILE_FLOATS_MAX, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens, floats, s == 0);
+            add_rows(w->sum, TILE_FLOATS_MAX, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens, floats,
+                     s == 0);
         else if (w->slice[s] == SLICE_EAGER)
-            add_rows(w->sum, TILE_FLOATS_MAX, eager_result(e, w->segment->phase, s - m->own_slice_first, w->item), eager_stride(m),
-                     tokens, floats, s == 0);
+            add_rows(w->sum, TILE_FLOATS_MAX, eager_result(e, w->segment->phase, s - m->own_slice_first, w->item), eager_stride(m), tokens,
+                     floats, s == 0);
         else
             return;
         w->slices_added++;

@@ -24,8 +24,11 @@ static void take_in_hand(struct worker *w, struct segment *segment, uint32_t ind
         enum unit_kind kind;
         uint32_t count;
     } parts[] = {
-        {UNIT_EAGER, segment->eager_units},   {UNIT_TILE, segment->tile_units},           {UNIT_KV, segment->kv_units},
-        {UNIT_ATTEND, segment->attend_units}, {UNIT_CANDIDATES, segment->candidate_units},
+        {UNIT_EAGER, segment->eager_units},
+        {UNIT_TILE, segment->tile_units},
+        {UNIT_KV, segment->kv_units},
+        {UNIT_ATTEND, segment->attend_units},
+        {UNIT_CANDIDATES, segment->candidate_units},
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

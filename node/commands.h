@@ -1,0 +1,11 @@
+/* The smaller subcommands of mesh-node: each takes what stands after its name and returns an exit code, with fail set when not EXIT_OK. */
+#ifndef NODE_COMMANDS_H
+#define NODE_COMMANDS_H
+
+#include "fail.h"
+
+int synth_command(int argc, char *const *argv, struct fail *fail);
+int inspect_command(int argc, char *const *argv, struct fail *fail);
+int plan_command(int argc, char *const *argv, struct fail *fail);
+
+#endif

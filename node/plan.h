@@ -1,0 +1,32 @@
+/* What every node of a mesh would compute and hold, before anything is loaded. */
+#ifndef NODE_PLAN_H
+#define NODE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "engine.h"
+#include "fail.h"
+
+struct plan_node {
+    uint32_t share;
+    uint32_t x_rows, h_rows, vocab_rows, heads, kv_heads;
+    struct engine_memory memory;
+    uint64_t embedding_bytes; /* mapped from the file: token_embd, of which one row per token is read */
+};
+
+struct plan {
+    const struct model *model;
+    struct rowmap map;
+    uint32_t ctx;
+    uint16_t batch, threads;
+    enum kv_type kv_type;
+    struct plan_node node[MESH_RANKS_MAX];
+};
+
+/* Fill plan->node from the fields before it. */
+int plan_make(struct plan *plan, struct fail *fail);
+void plan_print(const struct plan *plan, bool json, FILE *out);
+
+#endif

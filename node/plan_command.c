@@ -1,0 +1,92 @@
+#include <errno.h>
+#include <string.h>
+
+#include "commands.h"
+#include "options.h"
+#include "plan.h"
+#include "run_options.h"
+
+struct plan_options {
+    const char *model, *shares;
+    uint32_t nodes, ctx, threads, batch;
+    int kv_type;
+    bool json, help;
+};
+
+static int make_and_print(const struct plan_options *o, struct fail *fail)
+{
+    static struct plan plan;
+    uint32_t shares[MESH_RANKS_MAX];
+    struct gguf *gguf = gguf_open(o->model, fail);
+    struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
+    int err = -1;
+
+    if (model == NULL)
+        goto out;
+    plan = (struct plan){
+        .model = model, .ctx = o->ctx, .batch = (uint16_t)o->batch, .threads = (uint16_t)o->threads, .kv_type = (enum kv_type)o->kv_type};
+    if (plan.ctx == 0)
+        plan.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
+    if (plan.ctx > model->ctx) {
+        fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", o->ctx, model->ctx);
+        goto out;
+    }
+    if (run_options_shares(o->shares, (uint16_t)o->nodes, shares, fail) < 0 ||
+        rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
+        goto out;
+    plan_print(&plan, o->json, stdout);
+    err = fflush(stdout) == 0 ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space", strerror(errno));
+out:
+    model_close(model);
+    gguf_close(gguf);
+    return err;
+}
+
+int plan_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-node plan -m MODEL.gguf [--nodes N] [options]",
+                                        "Show what every node would compute and hold, before anything is loaded.", NULL};
+    static const char *const examples[] = {"mesh-node plan -m model.gguf --nodes 4",
+                                           "mesh-node plan -m model.gguf --nodes 3 --shares 3,2,1 --json", NULL};
+    struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT};
+    const struct option_spec specs[] = {
+        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o.model, .metavar = "FILE", .help = "GGUF model"},
+        {.name = "nodes", .kind = OPTION_U32, .target = &o.nodes, .min = 1, .max = MESH_RANKS_MAX, .help = "number of nodes (1)"},
+        {.name = "shares", .kind = OPTION_TEXT, .target = &o.shares, .metavar = "3,2,1", .help = "how the rows are divided (equally)"},
+        {.name = "ctx",
+         .kind = OPTION_U32,
+         .target = &o.ctx,
+         .min = 1,
+         .max = MODEL_CTX_MAX,
+         .help = "context in tokens (the model's, at most 4096)"},
+        {.name = "kv-type", .kind = OPTION_WORD, .target = &o.kv_type, .words = run_kv_words, .help = "how keys and values are kept (f16)"},
+        {.name = "threads",
+         .short_name = 't',
+         .kind = OPTION_U32,
+         .target = &o.threads,
+         .min = 1,
+         .max = RUN_THREADS_MAX,
+         .help = "per node (1)"},
+        {.name = "batch",
+         .kind = OPTION_U32,
+         .target = &o.batch,
+         .min = 1,
+         .max = ENGINE_BATCH_MAX,
+         .help = "prompt tokens per step (128)"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &o.json, .help = "one JSON object per node, and a summary"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &o.help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return (int)fail->exit_code;
+    if (o.help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (o.model == NULL) {
+        fail_set(fail, EXIT_USAGE, "plan: no model: give one with -m MODEL.gguf");
+        return EXIT_USAGE;
+    }
+    return make_and_print(&o, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+}

@@ -1,0 +1,51 @@
+#include "commands.h"
+#include "options.h"
+#include "synth.h"
+
+int synth_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-node synth -o FILE.gguf [options]",
+                                        "Write a valid model of random weights: the same bytes for the same options on any machine.", NULL};
+    static const char *const examples[] = {
+        "mesh-node synth -o small.gguf",
+        "mesh-node synth -o 1b.gguf --dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --vocab 32000 --ctx 2048", NULL};
+    struct synth_options o = {.dim = 512, .hidden = 1376, .layers = 6, .heads = 8, .kv_heads = 4, .vocab = 3000, .context = 512, .seed = 1};
+    const char *path = NULL, *type = "q8_0";
+    bool help = false;
+    const struct option_spec specs[] = {
+        {.name = "output", .short_name = 'o', .kind = OPTION_TEXT, .target = &path, .metavar = "FILE", .help = "GGUF file to write"},
+        {.name = "dim", .kind = OPTION_U32, .target = &o.dim, .help = "width of the residual stream (512)"},
+        {.name = "hidden", .kind = OPTION_U32, .target = &o.hidden, .help = "width of the feed-forward layer (1376)"},
+        {.name = "layers", .kind = OPTION_U32, .target = &o.layers, .help = "(6)"},
+        {.name = "heads", .kind = OPTION_U32, .target = &o.heads, .help = "query heads (8)"},
+        {.name = "kv-heads", .kind = OPTION_U32, .target = &o.kv_heads, .help = "key and value heads (4)"},
+        {.name = "vocab", .kind = OPTION_U32, .target = &o.vocab, .help = "tokens (3000)"},
+        {.name = "ctx", .kind = OPTION_U32, .target = &o.context, .help = "context in tokens (512)"},
+        {.name = "type",
+         .kind = OPTION_TEXT,
+         .target = &type,
+         .metavar = "TYPE",
+         .help = "of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k (q8_0)"},
+        {.name = "seed", .kind = OPTION_U64, .target = &o.seed, .help = "of the weights (1)"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return (int)fail->exit_code;
+    if (help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (path == NULL) {
+        fail_set(fail, EXIT_USAGE, "synth: no file to write: give one with -o FILE.gguf");
+        return EXIT_USAGE;
+    }
+    int number = tensor_type_from_name(type);
+    if (number < 0) {
+        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, tensor_type_supported_names());
+        return EXIT_USAGE;
+    }
+    o.type = (enum tensor_type)number;
+    return synth_write(&o, path, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+}
