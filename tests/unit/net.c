@@ -60,11 +60,22 @@ void net_free(struct net *net)
     free(net);
 }
 
+static void fly(struct net *net, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes, uint64_t at_ns)
+{
+    unsigned i = net->flight_count;
+
+    assert(net->flight_count < NET_FLIGHTS_MAX);
+    for (; i > 0 && net->flights[i - 1].at_ns > at_ns; i--)
+        net->flights[i] = net->flights[i - 1];
+    net->flights[i] = (struct net_flight){at_ns, from, to, bytes, malloc(bytes)};
+    memcpy(net->flights[i].packet, packet, bytes);
+    net->flight_count++;
+}
+
 static void put(struct net *net, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes)
 {
     struct mesh_message message;
-    uint64_t at_ns = net->now_ns + net->delay_ns;
-    unsigned i = net->flight_count;
+    unsigned copies = 1;
     int err = mesh_wire_decode_header(packet, bytes, &message.header);
 
     assert(!err);
@@ -73,14 +84,10 @@ static void put(struct net *net, uint16_t from, uint16_t to, const uint8_t *pack
     net->sent[from][message.header.type]++;
     if (net->drop && net->drop(net, from, to, &message, bytes))
         return;
-    if (net->delay)
-        at_ns += net->delay(net, from, to, &message);
-    assert(net->flight_count < NET_FLIGHTS_MAX);
-    for (; i > 0 && net->flights[i - 1].at_ns > at_ns; i--)
-        net->flights[i] = net->flights[i - 1];
-    net->flights[i] = (struct net_flight){at_ns, from, to, bytes, malloc(bytes)};
-    memcpy(net->flights[i].packet, packet, bytes);
-    net->flight_count++;
+    if (net->copies)
+        copies += net->copies(net, from, to);
+    while (copies--)
+        fly(net, from, to, packet, bytes, net->now_ns + net->delay_ns + (net->delay ? net->delay(net, from, to, &message) : 0));
 }
 
 static void drain_events(struct net *net, uint16_t rank)
@@ -119,13 +126,16 @@ void net_flush(struct net *net)
 static void deliver_first(struct net *net)
 {
     struct net_flight flight = net->flights[0];
+    uint32_t hash = mesh_state_hash(net->mesh[flight.to]);
     int err;
 
     net->flight_count--;
     memmove(net->flights, net->flights + 1, net->flight_count * sizeof flight);
     err = mesh_receive(net->mesh[flight.to], net->now_ns, net_addr(flight.from), flight.packet, flight.bytes);
-    if (err)
+    if (err) {
         net->last_error = err;
+        assert(err == MESH_EREFUSED || err == MESH_EVERSION || err == MESH_EEPOCH || hash == mesh_state_hash(net->mesh[flight.to]));
+    }
     free(flight.packet);
     flush_rank(net, flight.to);
 }
@@ -176,30 +186,37 @@ static size_t row_bytes(const struct mesh_gather *gather)
     return (gather->block_count - 1u) * gather->block_bytes + gather->last_block_bytes;
 }
 
+void net_gather_fill(struct net *net, struct net_gather *gather, uint16_t rank)
+{
+    const struct mesh_gather *own = &gather->gather[rank];
+    size_t begin = (size_t)gather->first[rank] * BLOCK_BYTES, end = (size_t)gather->first[rank + 1] * BLOCK_BYTES;
+
+    (void)net;
+    memset(own->data, 0, gather->data_bytes);
+    for (unsigned token = 0; token < own->token_count; token++)
+        for (size_t at = begin; at < end && at < row_bytes(own); at++)
+            own->data[token * own->token_stride + at] = net_byte(own->step, own->phase, token, at);
+}
+
 void net_gather_init(struct net *net, struct net_gather *gather, uint64_t step, uint16_t phase, uint16_t tokens, uint16_t blocks)
 {
     memset(gather, 0, sizeof *gather);
     for (uint16_t rank = 0; rank <= net->count; rank++)
         gather->first[rank] = (uint16_t)(blocks * rank / net->count);
+    gather->data_bytes = (size_t)tokens * blocks * BLOCK_BYTES;
     for (uint16_t rank = 0; rank < net->count; rank++) {
-        struct mesh_gather *own = &gather->gather[rank];
-        size_t begin = (size_t)gather->first[rank] * BLOCK_BYTES, end = (size_t)gather->first[rank + 1] * BLOCK_BYTES;
-
-        *own = (struct mesh_gather){.step = step,
-                                    .phase = phase,
-                                    .token_count = tokens,
-                                    .block_count = blocks,
-                                    .block_bytes = BLOCK_BYTES,
-                                    .last_block_bytes = LAST_BLOCK_BYTES,
-                                    .token_stride = (size_t)blocks * BLOCK_BYTES,
-                                    .first = gather->first,
-                                    .readers = (UINT64_C(1) << net->count) - 1};
-        gather->data_bytes = tokens * own->token_stride;
-        gather->data[rank] = calloc(1, gather->data_bytes);
-        own->data = gather->data[rank];
-        for (unsigned token = 0; token < tokens; token++)
-            for (size_t at = begin; at < end && at < row_bytes(own); at++)
-                own->data[token * own->token_stride + at] = net_byte(step, phase, token, at);
+        gather->data[rank] = malloc(gather->data_bytes);
+        gather->gather[rank] = (struct mesh_gather){.step = step,
+                                                    .phase = phase,
+                                                    .token_count = tokens,
+                                                    .block_count = blocks,
+                                                    .block_bytes = BLOCK_BYTES,
+                                                    .last_block_bytes = LAST_BLOCK_BYTES,
+                                                    .data = gather->data[rank],
+                                                    .token_stride = (size_t)blocks * BLOCK_BYTES,
+                                                    .first = gather->first,
+                                                    .readers = (UINT64_C(1) << net->count) - 1};
+        net_gather_fill(net, gather, rank);
     }
 }
 

@@ -29,9 +29,10 @@ struct net {
     char reason[NET_RANKS_MAX][MESH_REASON_BYTES]; /* of the last refusal */
     int last_error;                                /* of the last mesh_receive that dropped */
 
-    /* Optional. drop: true loses the datagram; delay: extra time on the way. */
+    /* Optional. drop: true loses the datagram; delay: extra time on the way; copies: how many arrive besides. */
     bool (*drop)(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes);
     uint64_t (*delay)(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message);
+    unsigned (*copies)(struct net *net, uint16_t from, uint16_t to);
     void (*on_event)(struct net *net, uint16_t rank, const struct mesh_event *event);
     void *app;
 };
@@ -65,6 +66,7 @@ uint8_t net_byte(uint64_t step, uint16_t phase, unsigned token, size_t offset);
 
 /* Blocks of 36 bytes (the last 20), dealt evenly; every rank reads. Own blocks are filled in. */
 void net_gather_init(struct net *net, struct net_gather *gather, uint64_t step, uint16_t phase, uint16_t tokens, uint16_t blocks);
+void net_gather_fill(struct net *net, struct net_gather *gather, uint16_t rank); /* own blocks, after a change of first[] */
 void net_gather_release(struct net *net, struct net_gather *gather);
 int net_gather_open(struct net *net, struct net_gather *gather, uint16_t rank);
 int net_gather_publish(struct net *net, struct net_gather *gather, uint16_t rank); /* all own blocks */
