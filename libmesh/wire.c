@@ -1,4 +1,4 @@
-/* The codec: loops over the field tables that come from the lists in mesh/wire.h.
+/* The field tables and the codec, both made from the lists in mesh/wire.h.
  *
  * Nothing of a datagram is used before every field has been found inside it and inside its range. */
 #include "mesh/wire.h"
@@ -70,25 +70,89 @@ const struct mesh_wire_part *mesh_wire_message(unsigned type)
     return type < MESH_TYPE_COUNT && messages[type].fields ? &messages[type] : NULL;
 }
 
-static uint64_t load(const uint8_t *bytes, unsigned size)
+/* ---- fields: one function per type to read and to write, straight-line code per message made of them ---- */
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LITTLE(bits, value) (value)
+#else
+#define LITTLE(bits, value) __builtin_bswap##bits(value)
+#endif
+#define LITTLE_8(value)  (value)
+#define LITTLE_16(value) LITTLE(16, value)
+#define LITTLE_32(value) LITTLE(32, value)
+#define LITTLE_64(value) LITTLE(64, value)
+
+/* get: true when the value is in range. put: asserts that it is. */
+#define INTEGER(bits)                                                                                  \
+    static inline bool get_u##bits(const uint8_t *at, uint##bits##_t *out, uint64_t min, uint64_t max) \
+    {                                                                                                  \
+        memcpy(out, at, sizeof *out);                                                                  \
+        *out = LITTLE_##bits(*out);                                                                    \
+        return *out >= min && *out <= max;                                                             \
+    }                                                                                                  \
+    static inline void put_u##bits(uint8_t *at, const uint##bits##_t *in, uint64_t min, uint64_t max)  \
+    {                                                                                                  \
+        uint##bits##_t value = LITTLE_##bits(*in);                                                     \
+                                                                                                       \
+        assert(*in >= min && *in <= max);                                                              \
+        memcpy(at, &value, sizeof value);                                                              \
+    }
+INTEGER(8)
+INTEGER(16)
+INTEGER(32)
+INTEGER(64)
+
+static inline bool in_range(const uint8_t *bytes, unsigned size, uint64_t min, uint64_t max)
 {
-    uint64_t value = 0;
+    bool is_in = true;
 
     for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
+        is_in &= bytes[i] >= min && bytes[i] <= max;
+    return is_in;
 }
 
-static void store(uint8_t *bytes, unsigned size, uint64_t value)
-{
-    for (unsigned i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-}
+#define BYTES(size)                                                                                    \
+    static inline bool get_b##size(const uint8_t *at, uint8_t(*out)[size], uint64_t min, uint64_t max) \
+    {                                                                                                  \
+        memcpy(*out, at, size);                                                                        \
+        return in_range(at, size, min, max);                                                           \
+    }                                                                                                  \
+    static inline void put_b##size(uint8_t *at, const uint8_t(*in)[size], uint64_t min, uint64_t max)  \
+    {                                                                                                  \
+        assert(in_range(*in, size, min, max));                                                         \
+        memcpy(at, *in, size);                                                                         \
+    }
+BYTES(16)
+BYTES(32)
 
-static bool is_bytes(const struct mesh_wire_field *field)
-{
-    return field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32;
-}
+#define GET(name, type, min, max, unit, meaning) is_in &= get_##type(wire->name, &decoded->name, min, max);
+#define PUT(name, type, min, max, unit, meaning) put_##type(wire->name, &decoded->name, min, max);
+#define CODEC(number, NAME, name, FIELDS, tail, meaning) \
+    static bool get_##name(const void *bytes, void *out) \
+    {                                                    \
+        const struct mesh_##name##_bytes *wire = bytes;  \
+        struct mesh_##name *decoded = out;               \
+        bool is_in = true;                               \
+                                                         \
+        FIELDS(GET)                                      \
+        return is_in;                                    \
+    }                                                    \
+    static void put_##name(void *bytes, const void *in)  \
+    {                                                    \
+        struct mesh_##name##_bytes *wire = bytes;        \
+        const struct mesh_##name *decoded = in;          \
+                                                         \
+        FIELDS(PUT)                                      \
+    }
+CODEC(0, HEADER, header, MESH_HEADER_FIELDS, NONE, "")
+CODEC(0, RANGE, range, MESH_RANGE_FIELDS, NONE, "")
+MESH_MESSAGES(CODEC)
+
+#define CODEC_ENTRY(number, NAME, name, FIELDS, tail, meaning) [number] = {get_##name, put_##name},
+static const struct {
+    bool (*get)(const void *bytes, void *out);
+    void (*put)(void *bytes, const void *in);
+} codecs[MESH_TYPE_COUNT] = {MESH_MESSAGES(CODEC_ENTRY)};
 
 uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded)
 {
@@ -106,92 +170,24 @@ uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded)
     case MESH_WIRE_u32:
         memcpy(&value32, at, sizeof value32);
         return value32;
-    case MESH_WIRE_u64:
+    default:
+        assert(field->type == MESH_WIRE_u64);
         memcpy(&value64, at, sizeof value64);
         return value64;
-    default:
-        assert(!"an integer field");
-        return 0;
     }
 }
 
-static void set(const struct mesh_wire_field *field, void *decoded, uint64_t value)
-{
-    uint8_t *at = (uint8_t *)decoded + field->struct_offset;
-    uint16_t value16 = (uint16_t)value;
-    uint32_t value32 = (uint32_t)value;
-
-    switch (field->type) {
-    case MESH_WIRE_u8:
-        *at = (uint8_t)value;
-        break;
-    case MESH_WIRE_u16:
-        memcpy(at, &value16, sizeof value16);
-        break;
-    case MESH_WIRE_u32:
-        memcpy(at, &value32, sizeof value32);
-        break;
-    default:
-        memcpy(at, &value, sizeof value);
-    }
-}
-
-static bool bytes_in_range(const struct mesh_wire_field *field, const uint8_t *bytes)
-{
-    if (field->min == 0 && field->max == UINT8_MAX)
-        return true;
-    for (unsigned i = 0; i < field->size; i++)
-        if (bytes[i] < field->min || bytes[i] > field->max)
-            return false;
-    return true;
-}
-
-static int decode_part(const struct mesh_wire_part *part, const uint8_t *bytes, void *decoded)
-{
-    for (unsigned i = 0; i < part->field_count; i++) {
-        const struct mesh_wire_field *field = &part->fields[i];
-        const uint8_t *at = bytes + field->wire_offset;
-
-        if (is_bytes(field)) {
-            if (!bytes_in_range(field, at))
-                return MESH_ERANGE;
-            memcpy((uint8_t *)decoded + field->struct_offset, at, field->size);
-        } else {
-            uint64_t value = load(at, field->size);
-
-            if (value < field->min || value > field->max)
-                return MESH_ERANGE;
-            set(field, decoded, value);
-        }
-    }
-    return 0;
-}
-
-static void encode_part(const struct mesh_wire_part *part, const void *decoded, uint8_t *bytes)
-{
-    for (unsigned i = 0; i < part->field_count; i++) {
-        const struct mesh_wire_field *field = &part->fields[i];
-        uint8_t *at = bytes + field->wire_offset;
-
-        if (is_bytes(field)) {
-            memcpy(at, (const uint8_t *)decoded + field->struct_offset, field->size);
-            assert(bytes_in_range(field, at));
-        } else {
-            uint64_t value = mesh_wire_get(field, decoded);
-
-            assert(value >= field->min && value <= field->max);
-            store(at, field->size, value);
-        }
-    }
-}
+/* ---- messages ---- */
 
 int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_header *header)
 {
     if (bytes < MESH_HEADER_BYTES)
         return MESH_ETRUNCATED;
-    if (load(packet, 2) != MESH_WIRE_MAGIC || !mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]))
+    if (packet[0] != (MESH_WIRE_MAGIC & 255) || packet[1] != MESH_WIRE_MAGIC >> 8)
         return MESH_ETYPE;
-    return decode_part(&mesh_wire_header, packet, header);
+    if (!mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]))
+        return MESH_ETYPE;
+    return get_header(packet, header) ? 0 : MESH_ERANGE;
 }
 
 static int decode_ranges(const uint8_t *tail, size_t tail_bytes, struct mesh_message *message)
@@ -200,12 +196,9 @@ static int decode_ranges(const uint8_t *tail, size_t tail_bytes, struct mesh_mes
 
     if (tail_bytes != count * sizeof(struct mesh_range_bytes))
         return MESH_ETRUNCATED;
-    for (unsigned i = 0; i < count; i++) {
-        int err = decode_part(&mesh_wire_range, tail + i * sizeof(struct mesh_range_bytes), &message->ranges[i]);
-
-        if (err)
-            return err;
-    }
+    for (unsigned i = 0; i < count; i++)
+        if (!get_range(tail + i * sizeof(struct mesh_range_bytes), &message->ranges[i]))
+            return MESH_ERANGE;
     return 0;
 }
 
@@ -213,14 +206,12 @@ int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_messa
 {
     const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
     size_t fixed = (size_t)MESH_HEADER_BYTES + part->wire_bytes;
-    int err;
 
     assert(bytes >= MESH_HEADER_BYTES);
     if (bytes < fixed)
         return MESH_ETRUNCATED;
-    err = decode_part(part, packet + MESH_HEADER_BYTES, &message->as);
-    if (err)
-        return err;
+    if (!codecs[message->header.type].get(packet + MESH_HEADER_BYTES, &message->as))
+        return MESH_ERANGE;
     message->data = packet + fixed;
     message->data_bytes = bytes - fixed;
     switch (part->tail) {
@@ -261,7 +252,7 @@ static size_t encode_tail(const struct mesh_wire_part *part, const struct mesh_m
         count = message->as.nak.range_count;
         assert(fixed + count * sizeof(struct mesh_range_bytes) <= capacity);
         for (unsigned i = 0; i < count; i++)
-            encode_part(&mesh_wire_range, &message->ranges[i], packet + fixed + i * sizeof(struct mesh_range_bytes));
+            put_range(packet + fixed + i * sizeof(struct mesh_range_bytes), &message->ranges[i]);
         return fixed + count * sizeof(struct mesh_range_bytes);
     case MESH_TAIL_PADDING:
         assert(message->as.probe.bytes <= capacity);
@@ -280,7 +271,7 @@ size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, siz
     assert(part);
     fixed = (size_t)MESH_HEADER_BYTES + part->wire_bytes;
     assert(fixed <= capacity);
-    encode_part(&mesh_wire_header, &message->header, packet);
-    encode_part(part, &message->as, packet + MESH_HEADER_BYTES);
+    put_header(packet, &message->header);
+    codecs[message->header.type].put(packet + MESH_HEADER_BYTES, &message->as);
     return encode_tail(part, message, packet, fixed, capacity);
 }
