@@ -1,7 +1,8 @@
 /* Who computes which rows: the row map of an epoch.
  *
  * Every dimension is dealt in units of 32 rows (heads in groups whose rows are a multiple of 32), in proportion to the shares, in rank
- * order, by integer arithmetic alone, so that all nodes get the same map from the same shares. A share may be 0. Results never depend on the map. */
+ * order, by integer arithmetic alone, so that all nodes get the same map from the same shares. A share may be 0. Results never depend on
+ * the map. */
 #ifndef NODE_ROWMAP_H
 #define NODE_ROWMAP_H
 
