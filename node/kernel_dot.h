@@ -1,7 +1,7 @@
 /* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
  *
- * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is and has the four operations that C lacks
- * (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector arithmetic. A panel is read in DOT_PARTS parts of
+ * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is, how many panels and tokens the registers hold
+ * at once, and has the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector arithmetic. A panel is read in DOT_PARTS parts of
  * DOT_LANES rows. Every lane does what the scalar kernel does for its row; integers may take another way, as all of them are exact:
  * products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in kernel_scalar.c).
  *
@@ -245,41 +245,52 @@ DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
 }
 
 /* Into the second level: the first has too few requests under way to keep memory busy. */
-DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes)
+DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes, size_t ahead)
 {
     for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
-        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES, 0, 2);
+        __builtin_prefetch(from + i + ahead, 0, 2);
 }
 
-/* One token, one part of one panel. Blocks of K types are unrolled, as their scales stand at constant places. */
-DOT_INLINE dot_floats dot_decode_part(struct dot_type type, const uint8_t *panel, size_t part, size_t blocks, const uint8_t *x)
+/* Block b of `panels` (a constant) panels for one token. */
+DOT_INLINE void dot_decode_block(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
+                                 const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
-    const uint8_t *data = panel + dot_head_bytes(type, blocks);
-    dot_floats acc = {0};
-    struct dot_head head;
     struct dot_block w;
 
-    dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, &head);
-    if (part == 0)
-        dot_prefetch(panel, dot_head_bytes(type, blocks));
+    DOT_UNROLL
+    for (size_t i = 0; i < panels; i++, panel += panel_bytes) {
+        if (part == 0)
+            dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
+        dot_load_block(type, panel, part, &head[i], blocks, b, &w);
+        dot_step(type, &w, x, 0, 1, b, &acc[i]);
+    }
+}
+
+/* One token, one part of `panels` (a constant) panels. Blocks of K types are unrolled, as their scales stand at constant places. */
+DOT_INLINE void dot_decode(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part, size_t blocks,
+                           const uint8_t *x, float *out, bool accumulate)
+{
+    dot_floats acc[DOT_DECODE_PANELS] = {{0}};
+    struct dot_head head[DOT_DECODE_PANELS];
+
+    for (size_t i = 0; i < panels; i++) {
+        const uint8_t *from = panel + i * panel_bytes;
+
+        dot_load_head(type, from + part * DOT_PART_BYTES, from + part * DOT_PART_BYTES / 2, &head[i]);
+        if (part == 0)
+            dot_prefetch(from, dot_head_bytes(type, blocks), PANEL_PREFETCH_BYTES);
+    }
     if (dot_is_k(type)) {
         DOT_UNROLL
-        for (size_t b = 0; b < SLICE_BLOCKS; b++) {
-            if (part == 0)
-                dot_prefetch(data + b * block_bytes, block_bytes);
-            dot_load_block(type, panel, part, &head, SLICE_BLOCKS, b, &w);
-            dot_step(type, &w, x, 0, 1, b, &acc);
-        }
-        return acc;
+        for (size_t b = 0; b < SLICE_BLOCKS; b++)
+            dot_decode_block(type, panel, panel_bytes, panels, part, head, SLICE_BLOCKS, b, x, acc);
+    } else {
+        for (size_t b = 0; b < blocks; b++)
+            dot_decode_block(type, panel, panel_bytes, panels, part, head, blocks, b, x, acc);
     }
-    for (size_t b = 0; b < blocks; b++) {
-        if (part == 0)
-            dot_prefetch(data + b * block_bytes, block_bytes);
-        dot_load_block(type, panel, part, &head, blocks, b, &w);
-        dot_step(type, &w, x, 0, 1, b, &acc);
-    }
-    return acc;
+    for (size_t i = 0; i < panels; i++)
+        dot_put(out + i * PANEL_ROWS + part * DOT_LANES, acc[i], accumulate);
 }
 
 DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, size_t blocks, struct dot_block wide[][SLICE_BLOCKS])
@@ -333,11 +344,17 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
                               size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
     const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
+    const size_t blocks = columns / BLOCK_COLUMNS;
 
-    for (size_t p = 0; p < panel_count; p++, panel += panel_bytes, out += PANEL_ROWS) {
+    for (; token_count == 1 && panel_count >= DOT_DECODE_PANELS;
+         panel_count -= DOT_DECODE_PANELS, panel += DOT_DECODE_PANELS * panel_bytes, out += DOT_DECODE_PANELS * PANEL_ROWS) {
+        for (size_t part = 0; part < DOT_PARTS; part++)
+            dot_decode(type, panel, panel_bytes, DOT_DECODE_PANELS, part, blocks, x, out, accumulate);
+    }
+    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
         if (token_count == 1) {
             for (size_t part = 0; part < DOT_PARTS; part++)
-                dot_put(out + part * DOT_LANES, dot_decode_part(type, panel, part, columns / BLOCK_COLUMNS, x), accumulate);
+                dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
         } else {
             dot_panel(type, panel, columns, x, x_stride, token_count, out, out_stride, accumulate);
         }
@@ -360,7 +377,8 @@ DOT_INLINE dot_floats dot_load_weight(enum tensor_type type, const uint8_t *pane
     return (dot_floats)(__builtin_convertvector(shorts, dot_words) << 16);
 }
 
-/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would wait for itself. */
+/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would wait for itself. Panels read at once
+ * are streams of their own; those of 2-byte weights are prefetched from the next panels, those of 4-byte weights need no help. */
 DOT_INLINE void dot_float_tile(enum tensor_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns,
                                const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
 {
@@ -372,8 +390,8 @@ DOT_INLINE void dot_float_tile(enum tensor_type type, const uint8_t *panel, size
             const uint8_t *weights = panel + (panels == 1 ? 0 : i) * panel_bytes;
             const struct act_slice_f32 *slice = (const void *)(x + (panels == 1 ? i : 0) * x_stride);
 
-            if (panels > 1 && c * PANEL_ROWS * (type == TYPE_F32 ? 4 : 2) % PANEL_VECTOR_BYTES == 0)
-                __builtin_prefetch(weights + c * PANEL_ROWS * (type == TYPE_F32 ? 4 : 2) + panels * panel_bytes);
+            if (panels > 1 && type != TYPE_F32 && c % 2 == 0)
+                dot_prefetch(weights + c * PANEL_ROWS * 2, 1, panels * panel_bytes);
             for (size_t part = 0; part < DOT_PARTS; part++)
                 acc[i][part] = dot_fma(dot_load_weight(type, weights, c, part), dot_splat(slice->v[c]), acc[i][part]);
         }
@@ -391,8 +409,9 @@ DOT_INLINE void dot_float(enum tensor_type type, const uint8_t *panel, size_t pa
     const size_t bytes = kernel_panel_bytes(type, columns);
 
     if (token_count == 1) {
-        for (; panel_count >= DOT_PANELS; panel_count -= DOT_PANELS, panel += DOT_PANELS * bytes, out += DOT_PANELS * PANEL_ROWS)
-            dot_float_tile(type, panel, bytes, DOT_PANELS, columns, x, x_stride, 1, out, out_stride, accumulate);
+        for (; panel_count >= DOT_FLOAT_PANELS;
+             panel_count -= DOT_FLOAT_PANELS, panel += DOT_FLOAT_PANELS * bytes, out += DOT_FLOAT_PANELS * PANEL_ROWS)
+            dot_float_tile(type, panel, bytes, DOT_FLOAT_PANELS, columns, x, x_stride, 1, out, out_stride, accumulate);
     }
     for (; panel_count > 0; panel_count--, panel += bytes, out += PANEL_ROWS) {
         size_t t = 0;

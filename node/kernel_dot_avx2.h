@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include "panel.h"
 
-enum { DOT_LANES = 8, DOT_TOKENS = 4, DOT_PANELS = 2 };
+enum { DOT_LANES = 8, DOT_TOKENS = 4, DOT_FLOAT_PANELS = 2, DOT_DECODE_PANELS = 1 };
 
 #define DOT_INLINE static inline __attribute__((always_inline))
 #define DOT_UNROLL _Pragma("GCC unroll 8")

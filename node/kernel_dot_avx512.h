@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include "panel.h"
 
-enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_PANELS = 4 };
+enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_FLOAT_PANELS = 4, DOT_DECODE_PANELS = 2 };
 
 #define DOT_INLINE static inline __attribute__((always_inline))
 #define DOT_UNROLL _Pragma("GCC unroll 8")
