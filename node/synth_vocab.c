@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "synth_number.h"
 
@@ -26,9 +25,10 @@ _Static_assert(SYNTH_VOCAB_MAX <= SYNTH_VOCAB_TEXT + 1 + LETTERS + SIGNS + 2 * S
 
 static size_t put_text(char *out, const char *text)
 {
-    const size_t size = strlen(text);
+    size_t size = 0;
 
-    memcpy(out, text, size);
+    for (; text[size] != 0; size++)
+        out[size] = text[size];
     return size;
 }
 

@@ -1,6 +1,8 @@
 #include "synth_weights.h"
 
 #include <assert.h>
+#include <endian.h>
+#include <string.h>
 
 #include "hash.h"
 #include "synth_number.h"
@@ -17,10 +19,12 @@ static uint64_t next_word(struct stream *stream)
     return hash_mix64(stream->state);
 }
 
+/* The low bytes of value, little-endian. */
 static void store(uint8_t *out, uint64_t value, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
+    const uint64_t bytes = htole64(value);
+
+    memcpy(out, &bytes, size);
 }
 
 static void fill_random(struct stream *stream, uint8_t *out, size_t size)
