@@ -19,7 +19,8 @@ BUILD ?= build/$(VARIANT)
 # Only the plain build for this machine goes to bin/; sanitizer and cross builds keep to their own folder.
 BIN ?= $(if $(SAN)$(filter-out $(HOST_ARCH),$(ARCH)),$(BUILD)/bin,bin)
 Q := $(if $(V),,@)
-say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)')
+quiet := $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(V)$(quiet),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 # ---- flags ----
 
