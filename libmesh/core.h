@@ -114,6 +114,7 @@ struct mesh_peer {
     struct mesh_not_yet not_yet;
     struct mesh_resend resends[MESH_RESEND_QUEUE];
     unsigned resend_first, resend_count;
+    unsigned resends_exempt; /* datagrams that may still answer the last NAK beyond the credit */
 
     /* credit */
     uint64_t reported[2];    /* highest numbers of ours it has seen */
@@ -124,7 +125,7 @@ struct mesh_peer {
     bool waits;
 
     /* path */
-    uint64_t ping_at_ns, ping_origin_ns, pong_origin_ns, pong_received_ns;
+    uint64_t ping_at_ns, ping_origin_ns, ping_answered_ns, pong_origin_ns, pong_received_ns;
     uint32_t ping_count;
     uint64_t rtt_ns, rtt_deviation_ns;
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
@@ -295,6 +296,7 @@ void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer);
 /* ---- credit.c ---- */
 uint32_t mesh_credit_cost(size_t datagram_bytes);
 uint32_t mesh_credit_grant(const struct mesh_config *config);
+uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer); /* datagrams per NAK; at least one */
 uint32_t mesh_credit_datagram_max(uint32_t window_bytes); /* largest datagram of which several fit */
 uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer);
 bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);

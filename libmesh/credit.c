@@ -3,8 +3,9 @@
  * The kernel charges a datagram to the receive buffer by the memory it occupies (skb->truesize), not by its length: the data with 448 bytes
  * of headroom and shared info is rounded up to a power of two by the allocator, and the skb itself takes 256. A receiver divides its buffer
  * by that account among its peers. In flight is what was sent beyond the highest numbers the peer is known to have seen: a lower number is
- * in the buffer no longer, whether it came or was lost. Small control messages and answers to NAKs are exempt and live in a reserve of
- * an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair releases credit. */
+ * in the buffer no longer, whether it came or was lost. Small control messages and the first datagrams of an answer to a NAK are exempt and
+ * live in a reserve of an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair releases
+ * credit. */
 #include "core.h"
 
 #include <assert.h>
@@ -34,6 +35,14 @@ uint32_t mesh_credit_grant(const struct mesh_config *config)
     if (window < WINDOW_BYTES_MIN)
         return WINDOW_BYTES_MIN;
     return window < INT32_MAX ? (uint32_t)window : INT32_MAX;
+}
+
+/* Of the reserve, which is a seventh of the window, half is for resends. */
+uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer)
+{
+    const uint32_t datagrams = peer->window_bytes / 14 / mesh_credit_cost(MESH_DATAGRAM_BYTES_MIN);
+
+    return datagrams > 0 ? datagrams : 1;
 }
 
 uint32_t mesh_credit_datagram_max(uint32_t window_bytes)
@@ -104,6 +113,8 @@ void mesh_credit_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen
         peer->reported[0] = seen_peer;
     if (seen_all > peer->reported[1])
         peer->reported[1] = seen_all;
+    if (peer->resend_count > 0)
+        mesh_pend(mesh, peer, MESH_PENDING_RESEND);
 }
 
 /* ---- STATUS ---- */

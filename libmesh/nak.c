@@ -12,7 +12,7 @@
 enum {
     LATE_NS_MIN = 30000,
     LATE_NS_UNKNOWN = 2000000, /* before there is any sample */
-    DELAY_NS_MAX = 10000000,
+    DELAY_NS_MAX = 10000000,   /* unless the path is so slow that an answer takes longer */
     NOT_YET_NS_MIN = 200000,
     NOT_YET_NS_MAX = 100000000
 };
@@ -26,11 +26,14 @@ static void set_timer(struct mesh *mesh, struct mesh_owed *owed, uint64_t at_ns)
 static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, uint16_t limit)
 {
     struct mesh_owed *owed = &slot->owed[peer->rank];
+    const uint64_t patience_ns = mesh_peer_patience_ns(peer);
+    uint64_t delay_ns_max;
 
     assert(owed->missing);
-    owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : mesh_peer_patience_ns(peer);
-    if (owed->delay_ns > DELAY_NS_MAX)
-        owed->delay_ns = DELAY_NS_MAX;
+    delay_ns_max = patience_ns > DELAY_NS_MAX ? patience_ns : DELAY_NS_MAX;
+    owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : patience_ns;
+    if (owed->delay_ns > delay_ns_max)
+        owed->delay_ns = delay_ns_max;
     owed->limit = limit;
     owed->is_due = true;
     owed->is_outstanding = true;
@@ -280,6 +283,7 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     bool is_all = true;
 
     peer->stats.naks_received++;
+    peer->resends_exempt = mesh_credit_exempt_resends(peer);
     if (!slot && end <= mesh->opened_end)
         return; /* it is freed, so the peer has told that it has everything: an old question */
     for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)

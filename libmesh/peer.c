@@ -15,7 +15,7 @@ enum {
     SOLICIT_NS_MAX = 80000000,
     PATIENCE_NS_MIN = 500000,
     PATIENCE_NS_UNKNOWN = 2000000,
-    NAK_DELAY_NS_MAX = 10000000
+    PATIENCE_NS_MAX = 1000000000
 };
 
 void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
@@ -112,9 +112,9 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
 
     mesh_credit_report(mesh, peer, pong->seen_all, pong->seen_peer);
     peer->window_bytes = pong->window_bytes;
-    if (!peer->ping_origin_ns || pong->origin_ns != peer->ping_origin_ns || held_ns > round_ns)
-        return; /* of an older ping: its times would be as good, but a peer could repeat them */
-    peer->ping_origin_ns = 0;
+    if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
+        return;                               /* repeated, or overtaken by the answer to a later one */
+    peer->ping_answered_ns = pong->origin_ns; /* not only the last ping counts, or no path slower than the pings would be measured */
     measure(peer, round_ns - held_ns ? round_ns - held_ns : 1,
             ((int64_t)(pong->received_ns - pong->origin_ns) + (int64_t)(message->header.sent_ns - mesh->now_ns)) / 2);
 }
@@ -126,7 +126,7 @@ uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer)
 
     if (patience_ns < PATIENCE_NS_MIN)
         return PATIENCE_NS_MIN;
-    return patience_ns < NAK_DELAY_NS_MAX ? patience_ns : NAK_DELAY_NS_MAX;
+    return patience_ns < PATIENCE_NS_MAX ? patience_ns : PATIENCE_NS_MAX;
 }
 
 void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)

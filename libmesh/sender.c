@@ -307,7 +307,7 @@ void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t 
 
 bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
 {
-    while (peer->resend_count) {
+    while (peer->resend_count && (peer->resends_exempt > 0 || mesh_credit_allows(mesh, peer, MESH_DATAGRAM_BYTES_MIN))) {
         struct mesh_resend *resend = &peer->resends[peer->resend_first];
         struct mesh_slot *slot = mesh_slot_find(mesh, resend->end);
 
@@ -328,7 +328,8 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
             rest.block_first = block_next;
             resend->range = rest;
             write_tile(slot, &part, mesh->now_ns, MESH_FLAG_RESEND, packet);
-            mesh_write_peer(mesh, peer, packet, true);
+            mesh_write_peer(mesh, peer, packet, peer->resends_exempt > 0);
+            peer->resends_exempt -= peer->resends_exempt > 0;
             peer->stats.tiles_sent++;
             peer->stats.resent++;
             if (rest.token_count)
@@ -339,5 +340,6 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
         if (slot)
             return true;
     }
+    peer->pending &= ~(uint32_t)MESH_PENDING_RESEND; /* what is left goes on when credit comes, see mesh_credit_report */
     return false;
 }
