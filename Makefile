@@ -111,7 +111,7 @@ $(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 

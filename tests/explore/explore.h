@@ -1,0 +1,24 @@
+/* The explorer runs many random scenarios on the simulator, each decided by a seed, until the time is up or one fails. */
+#ifndef EXPLORE_H
+#define EXPLORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct explore_report {
+    uint64_t events, datagrams, virtual_ns;
+    char scenario[800]; /* what it was */
+    char error[1200];   /* what went wrong; empty: nothing */
+};
+
+/* A kind of scenario. run: everything follows from the seed; fills *report, which is zeros. */
+struct explore_kind {
+    const char *name;
+    const char *meaning;
+    void (*run)(uint64_t seed, struct explore_report *report);
+};
+
+extern const struct explore_kind explore_exchange; /* explore_exchange.c */
+
+#endif

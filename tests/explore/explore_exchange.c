@@ -1,0 +1,72 @@
+/* Bare endpoints exchange gathers and records of random shape over a random network; every byte and event is checked as it comes. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "explore.h"
+#include "libmesh/mix.h"
+#include "tests/unit/simbench.h"
+#include "tests/unit/simscenario.h"
+
+enum { EXPLORE_RANKS_MAX = 8, EXPLORE_VIRTUAL_S_MAX = 120 };
+
+enum explore_draw { DRAW_PHASES = 900, DRAW_STEPS, DRAW_BLOCKS, DRAW_PROMPT, DRAW_RECORDS, DRAW_SKIPS, DRAW_AHEAD };
+
+static uint64_t explore_pick(uint64_t seed, enum explore_draw which, uint64_t limit)
+{
+    return mesh_draw_below(mesh_draw(seed, which, 0), limit);
+}
+
+static void explore_shape(struct simshape *shape, uint64_t seed, uint16_t rank_count)
+{
+    const uint16_t blocks_max = explore_pick(seed, DRAW_BLOCKS, 4) == 0 ? 200 : 24;
+
+    simshape_random(shape, seed, rank_count, (uint16_t)(1 + explore_pick(seed, DRAW_PHASES, 6)), blocks_max);
+    shape->step_count = 1 + explore_pick(seed, DRAW_STEPS, 8);
+    shape->prompt_tokens = explore_pick(seed, DRAW_PROMPT, 3) == 0 ? (uint16_t)(1 + seed % 40) : 1;
+    shape->records = (uint16_t)(explore_pick(seed, DRAW_RECORDS, 3) == 0 ? 1 + seed % 6 : 0);
+    shape->leaves_out_phases = explore_pick(seed, DRAW_SKIPS, 3) == 0;
+}
+
+static void explore_settings(struct simbench *bench, const struct simscenario *scenario)
+{
+    for (uint16_t rank = 0; rank < scenario->rank_count; rank++) {
+        struct simapp *app = &bench->apps[rank];
+
+        app->is_started = true; /* before the handshake: the core holds back what is too early */
+        app->tile_ns_max = 2000 * scenario->slow[rank];
+        app->open_ahead = (uint8_t)explore_pick(scenario->seed + rank, DRAW_AHEAD, 5);
+    }
+}
+
+static void explore_exchange_run(uint64_t seed, struct explore_report *report)
+{
+    struct simscenario scenario;
+    struct simshape shape;
+    struct simbench *bench = malloc(sizeof *bench);
+    struct mesh_sim_stats stats;
+
+    if (bench == NULL) {
+        abort();
+    }
+    simscenario_draw(&scenario, seed, EXPLORE_RANKS_MAX);
+    simscenario_describe(&scenario, report->scenario, sizeof report->scenario);
+    explore_shape(&shape, seed, scenario.rank_count);
+    simbench_init(bench, &shape, seed, &scenario.link);
+    simscenario_apply(&scenario, bench->sim);
+    for (uint16_t rank = 0; rank < scenario.rank_count && scenario.receive_buffer_bytes != 0; rank++) {
+        bench->configs[rank].receive_buffer_bytes = scenario.receive_buffer_bytes;
+    }
+    simbench_start(bench);
+    explore_settings(bench, &scenario);
+    simbench_run(bench, &scenario, SIM_S(EXPLORE_VIRTUAL_S_MAX));
+    mesh_sim_get_stats(bench->sim, &stats);
+    report->events = stats.events;
+    report->datagrams = stats.sent;
+    report->virtual_ns = mesh_sim_now_ns(bench->sim);
+    snprintf(report->error, sizeof report->error, "%s", bench->error);
+    simbench_close(bench);
+    free(bench);
+}
+
+const struct explore_kind explore_exchange = {"exchange", "endpoints exchange gathers and records", explore_exchange_run};

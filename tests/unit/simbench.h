@@ -1,0 +1,56 @@
+/* A whole mesh on the simulator: N endpoints, their test applications, and what went over the wires. For unit tests and the explorer. */
+#ifndef SIMBENCH_H
+#define SIMBENCH_H
+
+#include "mesh/sim.h"
+#include "mesh/wire.h"
+#include "simapp.h"
+#include "simscenario.h"
+
+#define SIM_US(n) ((uint64_t)(n)*1000)
+#define SIM_MS(n) ((uint64_t)(n)*1000000)
+#define SIM_S(n)  ((uint64_t)(n)*1000000000)
+
+struct simbench {
+    struct mesh_sim *sim;
+    struct simshape shape;
+    struct mesh_config configs[MESH_RANKS_MAX];
+    struct simapp apps[MESH_RANKS_MAX];
+    void *memory[MESH_RANKS_MAX];
+    uint64_t sent[MESH_RANKS_MAX][MESH_TYPE_COUNT]; /* datagrams by type, lost ones too */
+    uint64_t resent[MESH_RANKS_MAX];                /* tiles with MESH_FLAG_RESEND */
+    uint64_t lost[MESH_TYPE_COUNT];                 /* by type, on the wire */
+    uint64_t transcript;                            /* hash of every datagram, its time and fate */
+    char error[600];                                /* what went wrong, empty: nothing */
+};
+
+/* 1 Gb/s, 50 µs, datagrams up to 1472 bytes, no queue limit, nothing lost. */
+struct mesh_sim_link simbench_ethernet(void);
+
+/* Endpoints of the shape's ranks, joined to nothing yet. A test may change bench->configs between simbench_init and simbench_start,
+ * and the applications' settings after it. Everything is released by simbench_close. */
+void simbench_init(struct simbench *bench, const struct simshape *shape, uint64_t seed, const struct mesh_sim_link *link);
+void simbench_start(struct simbench *bench);
+void simbench_close(struct simbench *bench);
+
+/* Tiles take no time to speak of, so that every gather takes the same time. */
+void simbench_keep_pace(struct simbench *bench);
+
+/* Until all handshakes are complete. False: not within the time; see error. */
+bool simbench_join(struct simbench *bench, uint64_t limit_ns);
+
+/* Let the applications run until all is exchanged, freed and acknowledged. False: not in time, or something was wrong; see error. */
+bool simbench_exchange(struct simbench *bench, uint64_t limit_ns);
+
+/* Handshake and exchange in one, through a scenario's cuts, for applications that were started (is_started) by the caller. */
+bool simbench_run(struct simbench *bench, const struct simscenario *scenario, uint64_t limit_ns);
+
+/* Datagrams of a type that left any rank. */
+uint64_t simbench_sent(const struct simbench *bench, enum mesh_type type);
+uint64_t simbench_sent_all(const struct simbench *bench);
+uint64_t simbench_resent(const struct simbench *bench);
+
+/* 32-bit hashes of all endpoints' states, combined. */
+uint64_t simbench_state(const struct simbench *bench);
+
+#endif

@@ -1,0 +1,285 @@
+/* The UDP driver on loopback: what it costs, how it sleeps and wakes, what it survives, and whole exchanges through it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "udpbench.h"
+
+static struct mesh_addr loopback(void)
+{
+    struct mesh_addr addr;
+    char reason[MESH_REASON_BYTES];
+
+    assert_int_equal(mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason), 0);
+    return addr;
+}
+
+static uint64_t system_calls(const struct mesh_udp *udp)
+{
+    struct mesh_udp_stats stats;
+
+    mesh_udp_get_stats(udp, &stats);
+    return stats.system_calls;
+}
+
+/* One rank alone: its core never has anything to say or to wait for. */
+static void open_alone(struct udpbench *bench, const struct mesh_lab *lab)
+{
+    struct simshape shape;
+
+    simshape_even(&shape, 1, 1, 1, 36);
+    assert_true(udpbench_open(bench, &shape, "127.0.0.1", lab));
+}
+
+static void two_exchange(const char *host, const struct mesh_lab *lab)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+
+    simshape_even(&shape, 2, 4, 8, 36);
+    shape.step_count = 20;
+    shape.prompt_tokens = 64;
+    shape.records = 5;
+    if (!udpbench_open(&bench, &shape, host, lab)) {
+        print_message("no %s on this system\n", host);
+        skip();
+    }
+    if (!udpbench_run(&bench, 60)) {
+        fail_msg("%s", bench.error);
+    }
+    udpbench_close(&bench);
+}
+
+static void two_ranks_exchange_over_ipv4(void **state)
+{
+    (void)state;
+    two_exchange("127.0.0.1", NULL);
+}
+
+static void two_ranks_exchange_over_ipv6(void **state)
+{
+    (void)state;
+    two_exchange("[::1]", NULL);
+}
+
+static void two_ranks_exchange_through_a_delay(void **state)
+{
+    (void)state;
+    two_exchange("127.0.0.1", &(struct mesh_lab){.delay_ns = 200000});
+}
+
+static void five_ranks_exchange_despite_loss_duplicates_and_reordering(void **state)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+    struct mesh_udp_stats stats;
+    uint64_t lost = 0, duplicated = 0, reordered = 0;
+
+    (void)state;
+    simshape_random(&shape, 77, 5, 4, 40);
+    shape.step_count = 25;
+    shape.prompt_tokens = 20;
+    shape.records = 4;
+    assert_true(udpbench_open(&bench, &shape, "127.0.0.1",
+                              &(struct mesh_lab){.loss_ppm = 50000, .duplicate_ppm = 20000, .reorder_ppm = 50000, .seed = 3}));
+    if (!udpbench_run(&bench, 60)) {
+        fail_msg("%s", bench.error);
+    }
+    for (int rank = 0; rank < 5; rank++) {
+        mesh_udp_get_stats(bench.ranks[rank].udp, &stats);
+        lost += stats.lab_lost;
+        duplicated += stats.lab_duplicated;
+        reordered += stats.lab_reordered;
+    }
+    assert_true(lost > 0 && duplicated > 0 && reordered > 0);
+    udpbench_close(&bench);
+}
+
+static void a_poll_that_finds_nothing_is_one_system_call(void **state)
+{
+    static struct udpbench bench;
+    uint64_t before;
+
+    (void)state;
+    open_alone(&bench, NULL);
+    before = system_calls(bench.ranks[0].udp);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(mesh_udp_poll(bench.ranks[0].udp, bench.ranks[0].app.mesh), 0);
+    }
+    assert_int_equal(system_calls(bench.ranks[0].udp) - before, 100);
+    udpbench_close(&bench);
+}
+
+static void an_occupied_port_is_reported_as_such(void **state)
+{
+    struct mesh_udp *first, *second = NULL;
+
+    (void)state;
+    assert_int_equal(mesh_udp_open(&first, loopback(), NULL), 0);
+    assert_int_equal(mesh_udp_open(&second, mesh_udp_local(first), NULL), MESH_ESYSTEM);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_null(second);
+    mesh_udp_close(first);
+}
+
+static void any_address_takes_ipv4(void **state)
+{
+    struct mesh_udp *any;
+    struct mesh_addr addr = {0};
+
+    (void)state;
+    assert_int_equal(mesh_udp_open(&any, addr, NULL), 0);
+    assert_true(mesh_udp_local(any).port != 0);
+    addr = loopback();
+    addr.port = mesh_udp_local(any).port;
+    mesh_udp_set_peer(any, 0, addr);
+    mesh_udp_close(any);
+    mesh_udp_close(NULL);
+}
+
+/* A peer that is not there answers with ICMP: that must neither stop nor block the driver. */
+static void a_peer_that_is_not_there_does_no_harm(void **state)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+
+    (void)state;
+    simshape_even(&shape, 2, 1, 1, 36);
+    assert_true(udpbench_open(&bench, &shape, "127.0.0.1", NULL));
+    mesh_udp_close(bench.ranks[1].udp);
+    bench.ranks[1].udp = NULL;
+    for (int i = 0; i < 50; i++) {
+        assert_true(mesh_udp_poll(bench.ranks[0].udp, bench.ranks[0].app.mesh) >= 0);
+        mesh_udp_wait(bench.ranks[0].udp, bench.ranks[0].app.mesh, 1000000);
+    }
+    udpbench_close(&bench);
+}
+
+static struct mesh_udp *woken;
+
+static void wake_on_signal(int number)
+{
+    (void)number;
+    mesh_udp_wake(woken);
+}
+
+static void a_wake_before_or_during_a_wait_ends_it(void **state)
+{
+    static struct udpbench bench;
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
+    uint64_t start_ns;
+
+    (void)state;
+    open_alone(&bench, NULL);
+    woken = bench.ranks[0].udp;
+    start_ns = mesh_udp_now_ns();
+    mesh_udp_wake(woken);
+    mesh_udp_wait(woken, bench.ranks[0].app.mesh, 1000000000);
+    assert_true(mesh_udp_now_ns() - start_ns < 900000000);
+    signal(SIGALRM, wake_on_signal);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    mesh_udp_wait(woken, bench.ranks[0].app.mesh, 1000000000);
+    assert_true(mesh_udp_now_ns() - start_ns < 900000000);
+    signal(SIGALRM, SIG_DFL);
+    mesh_udp_wait(woken, bench.ranks[0].app.mesh, 1000000); /* the signal may have left a wake behind; nothing hangs */
+    start_ns = mesh_udp_now_ns();
+    mesh_udp_wait(woken, bench.ranks[0].app.mesh, 1000000);
+    assert_true(mesh_udp_now_ns() - start_ns >= 1000000);
+    udpbench_close(&bench);
+}
+
+static void a_wait_ends_when_a_held_datagram_is_due(void **state)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+    uint64_t start_ns = mesh_udp_now_ns();
+
+    (void)state;
+    simshape_even(&shape, 2, 1, 1, 36);
+    assert_true(udpbench_open(&bench, &shape, "127.0.0.1", &(struct mesh_lab){.delay_ns = 30000000}));
+    mesh_udp_poll(bench.ranks[0].udp, bench.ranks[0].app.mesh);
+    mesh_udp_poll(bench.ranks[1].udp, bench.ranks[1].app.mesh);
+    while (bench.ranks[1].app.up == 0 && mesh_udp_now_ns() - start_ns < 10000000000u) {
+        for (int rank = 0; rank < 2; rank++) {
+            udpbench_turn(&bench.ranks[rank]);
+            mesh_udp_wait(bench.ranks[rank].udp, bench.ranks[rank].app.mesh, 1000000);
+        }
+    }
+    assert_int_equal(bench.ranks[1].app.up, 1);
+    assert_true(mesh_udp_now_ns() - start_ns >= 30000000);
+    udpbench_close(&bench);
+}
+
+/* The parent opened the sockets, so that the ports are known; each child goes on with one of them. */
+static void a_forked_child_uses_the_socket_it_inherited(void **state)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+    pid_t child;
+    int status = -1;
+
+    (void)state;
+    simshape_even(&shape, 2, 2, 4, 36);
+    shape.step_count = 5;
+    assert_true(udpbench_open(&bench, &shape, "127.0.0.1", NULL));
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct udpbench_rank *rank = &bench.ranks[1];
+        const uint64_t end_ns = mesh_udp_now_ns() + 20000000000u;
+
+        mesh_udp_close(bench.ranks[0].udp);
+        if (mesh_udp_reseed(rank->udp, 5) != 0) {
+            _exit(2);
+        }
+        while (rank->app.gone_count == 0 && mesh_udp_now_ns() < end_ns) {
+            if (!udpbench_turn(rank)) {
+                mesh_udp_wait(rank->udp, rank->app.mesh, 1000000);
+            }
+        }
+        _exit(simapp_is_done(&rank->app) ? 0 : 1);
+    }
+    const uint64_t end_ns = mesh_udp_now_ns() + 20000000000u;
+
+    while (!simapp_is_done(&bench.ranks[0].app) && mesh_udp_now_ns() < end_ns) {
+        if (!udpbench_turn(&bench.ranks[0])) {
+            mesh_udp_wait(bench.ranks[0].udp, bench.ranks[0].app.mesh, 1000000);
+        }
+    }
+    mesh_goodbye(bench.ranks[0].app.mesh, mesh_udp_now_ns());
+    mesh_udp_flush(bench.ranks[0].udp, bench.ranks[0].app.mesh);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(simapp_is_done(&bench.ranks[0].app));
+    udpbench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_poll_that_finds_nothing_is_one_system_call),
+        cmocka_unit_test(an_occupied_port_is_reported_as_such),
+        cmocka_unit_test(any_address_takes_ipv4),
+        cmocka_unit_test(a_peer_that_is_not_there_does_no_harm),
+        cmocka_unit_test(a_wake_before_or_during_a_wait_ends_it),
+        cmocka_unit_test(a_wait_ends_when_a_held_datagram_is_due),
+        cmocka_unit_test(a_forked_child_uses_the_socket_it_inherited),
+        cmocka_unit_test(two_ranks_exchange_over_ipv4),
+        cmocka_unit_test(two_ranks_exchange_over_ipv6),
+        cmocka_unit_test(two_ranks_exchange_through_a_delay),
+        cmocka_unit_test(five_ranks_exchange_despite_loss_duplicates_and_reordering),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,35 @@
+/* A mesh of test applications over real sockets on loopback, one thread per rank. */
+#ifndef UDPBENCH_H
+#define UDPBENCH_H
+
+#include "mesh/udp.h"
+#include "simapp.h"
+
+struct udpbench_rank {
+    struct udpbench *bench;
+    struct mesh_udp *udp;
+    struct simapp app;
+    void *memory;
+    uint64_t busy_polls, idle_polls;
+};
+
+struct udpbench {
+    struct simshape shape;
+    uint64_t deadline_ns;
+    _Atomic uint32_t done_count;
+    struct udpbench_rank ranks[MESH_RANKS_MAX];
+    char error[300];
+};
+
+/* host: an address without port, "127.0.0.1" or "[::1]". lab may be NULL; every rank gets its own seed. False: this system has no such
+ * address. */
+bool udpbench_open(struct udpbench *bench, const struct simshape *shape, const char *host, const struct mesh_lab *lab);
+void udpbench_close(struct udpbench *bench);
+
+/* All threads until everything is exchanged on all ranks. False: not within limit_s of real time, or something was wrong; see error. */
+bool udpbench_run(struct udpbench *bench, uint64_t limit_s);
+
+/* One turn of a rank's crank; true when something happened. */
+bool udpbench_turn(struct udpbench_rank *rank);
+
+#endif
