@@ -172,22 +172,23 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
     w->work_since_poll = 0;
 }
 
+/* The unit in hand waits for something; look whether the network has it. */
+static enum engine_work_result wait_for_input(struct engine *e)
+{
+    return port_poll(&e->port) > 0 ? ENGINE_WORKED : ENGINE_WAITING;
+}
+
 static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
 {
     uint64_t begin_ns = engine_now(e), bytes = w->weight_bytes;
 
     w->port_ns = 0;
     bool is_finished = unit_run(e, w);
-    if (!is_finished && w->weight_bytes == bytes && w->pace_due_ns == 0) {
-        port_poll(&e->port);
-        return ENGINE_WAITING;
-    }
+    if (!is_finished && w->weight_bytes == bytes && w->pace_due_ns == 0)
+        return wait_for_input(e);
     uint64_t spent_ns = engine_now(e) - begin_ns;
     w->compute_ns += spent_ns > w->port_ns ? spent_ns - w->port_ns : 0;
-    if (is_finished)
-        return ENGINE_WORKED;
-    port_poll(&e->port);
-    return ENGINE_WAITING;
+    return is_finished ? ENGINE_WORKED : wait_for_input(e);
 }
 
 enum engine_work_result engine_work(struct engine *e, uint16_t worker)

@@ -51,6 +51,8 @@ struct engine_hooks {
     void (*on_step)(void *app, uint64_t now_ns, uint32_t request, uint32_t positions); /* after each step; positions done so far */
     void (*on_token)(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t logits_digest);
     void (*on_done)(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault);
+    /* This node's raw logits for the token at `position`, of ids id_first ..: valid for the call. */
+    void (*on_logits)(void *app, uint32_t request, uint32_t position, uint32_t id_first, uint32_t rows, const float *logits);
     void (*on_peer)(void *app, const struct mesh_event *event);                         /* up, refused, gone */
     void (*on_message)(void *app, uint16_t from, const uint8_t *message, size_t bytes); /* engine_post of a peer */
     void *app;

@@ -79,7 +79,9 @@ static int open_at_endpoint(struct engine *e, const struct inbox *inbox, uint64_
         .readers = readers,
     };
 
-    return mesh_open_gather(e->port.mesh, engine_now(e), &gather);
+    int err = mesh_open_gather(e->port.mesh, engine_now(e), &gather);
+    assert(err == MESH_OK || err == MESH_AGAIN);
+    return err;
 }
 
 /* Open one gather of the open step; false while its place is taken. */
@@ -97,7 +99,8 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
     inbox->phase = phase;
     if (phase + 1 == e->phase_count)
         atomic_fetch_add(&e->candidates_missing, inbox->form->block_count);
-    if (e->port.mesh == NULL) {
+    /* What nobody reads is not exchanged. */
+    if (e->port.mesh == NULL || readers == 0) {
         inbox->is_released = true;
     } else if (open_at_endpoint(e, inbox, readers) != MESH_OK) {
         inbox->is_free = true;
@@ -108,7 +111,7 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
     /* Who reads nothing of it will not say so later. */
     if (!engine_reads(e, readers)) {
         inbox->is_consumed = true;
-        if (e->port.mesh != NULL)
+        if (!inbox->is_released)
             mesh_consume(e->port.mesh, engine_now(e), inbox->step, phase);
         free_if_done(inbox);
     }
@@ -116,8 +119,9 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
     return true;
 }
 
-static void open_gathers(struct engine *e)
+static int open_gathers(struct engine *e)
 {
+    int count = 0;
     uint64_t serial = atomic_load_explicit(&e->step_serial, memory_order_acquire);
 
     if (serial != e->open_serial) {
@@ -125,8 +129,11 @@ static void open_gathers(struct engine *e)
         e->open_serial = serial;
         e->open_phase = 0;
     }
-    while (serial > 0 && e->open_phase < e->phase_count && open_gather(e, serial, e->open_phase))
+    while (serial > 0 && e->open_phase < e->phase_count && open_gather(e, serial, e->open_phase)) {
         e->open_phase++;
+        count++;
+    }
+    return count;
 }
 
 /* ---- records ---- */
@@ -143,21 +150,26 @@ static bool send_to_all(struct engine *e, struct record_sender *sender)
     return true;
 }
 
-static void send_steps(struct engine *e)
+static int send_steps(struct engine *e)
 {
+    int count = 0;
     struct record_sender *sender = &e->sender;
 
     while (sender_next(sender, &e->log, e->config.batch, e->config.ctx)) {
         if (e->port.mesh != NULL && !send_to_all(e, sender))
-            return;
+            return count;
         sender_sent(sender, &e->log);
+        count++;
     }
     if (atomic_load(&sender->has_ended) && atomic_load(&sender->state) != SENDER_FREE)
         sender_end(sender);
+    return count;
 }
 
-static void send_messages(struct engine *e)
+static int send_messages(struct engine *e)
 {
+    int count = 0;
+
     while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
         ;
     while (e->message_head != e->message_tail) {
@@ -166,8 +178,10 @@ static void send_messages(struct engine *e)
         if (mesh_send_record(e->port.mesh, engine_now(e), m->to, m->data, m->bytes) != MESH_OK)
             break;
         e->message_head++;
+        count++;
     }
     atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
+    return count;
 }
 
 bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t bytes)
@@ -190,15 +204,16 @@ bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t b
     return has_room;
 }
 
-void engine_on_owned(void *app)
+int engine_on_owned(void *app)
 {
     struct engine *e = app;
+    int count = open_gathers(e);
 
-    open_gathers(e);
     if (e->config.rank == 0)
-        send_steps(e);
+        count += send_steps(e);
     if (e->port.mesh != NULL)
-        send_messages(e);
+        count += send_messages(e);
+    return count;
 }
 
 /* ---- events ---- */

@@ -175,7 +175,7 @@ bool engine_advance(struct engine *e);
 void engine_note_fault(struct engine *e, const struct engine_fault *fault);
 
 /* engine_gather.c: opening and freeing gathers, events of the endpoint. */
-void engine_on_owned(void *app);
+int engine_on_owned(void *app);
 void engine_on_event(void *app, const struct mesh_event *event);
 void engine_on_consume(void *app, const struct port_word *word);
 uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */

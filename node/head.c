@@ -65,6 +65,9 @@ bool head_run_candidates(struct engine *e, struct worker *w)
 
     memset(block, 0, (size_t)blocks * CANDIDATE_BLOCK_BYTES);
     write_summary(e, block);
+    if (e->sample_count > 0 && e->hooks.on_logits != NULL)
+        e->hooks.on_logits(e->hooks.app, e->sequence.request.id, e->entry.position + e->entry.count, e->config.map->vocab[e->config.rank],
+                           e->vocab_rows, e->logits);
     select_candidates(e, block, e->candidates_per_token);
     finish_publish(e, w, phase, inbox, 0, 1, from, blocks);
     atomic_fetch_sub_explicit(&e->candidates_missing, blocks, memory_order_acq_rel);

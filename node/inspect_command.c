@@ -1,3 +1,4 @@
+/* The command line of `mesh-node inspect`. */
 #include "commands.h"
 #include "inspect.h"
 #include "options.h"

@@ -1,3 +1,4 @@
+/* The command line of `mesh-node plan`. */
 #include <errno.h>
 #include <string.h>
 

@@ -82,22 +82,25 @@ static bool apply(struct port *port, const struct port_word *word)
     return err == MESH_OK;
 }
 
-static void drain_ring(struct port *port)
+static int drain_ring(struct port *port)
 {
     struct port_word word;
+    int count = 0;
 
     if (port->is_stuck && !apply(port, &port->stuck))
-        return;
+        return 0;
     port->is_stuck = false;
     while (ring_pop(port, &word)) {
+        count++;
         if (apply(port, &word))
             continue;
         if (port->driver.flush != NULL && port->driver.flush(port->driver.driver, port->mesh) > 0 && apply(port, &word))
             continue;
         port->stuck = word;
         port->is_stuck = true;
-        return;
+        break;
     }
+    return count;
 }
 
 static int drain_events(struct port *port)
@@ -114,12 +117,11 @@ static int drain_events(struct port *port)
 
 static int work_as_owner(struct port *port)
 {
-    int count = 0;
+    int count = port->on_owned(port->app);
 
-    port->on_owned(port->app);
-    drain_ring(port);
+    count += drain_ring(port);
     if (port->mesh == NULL)
-        return 0;
+        return count;
     if (port->driver.poll != NULL) {
         int moved = port->driver.poll(port->driver.driver, port->mesh);
 
@@ -127,7 +129,7 @@ static int work_as_owner(struct port *port)
     }
     int events = drain_events(port);
     if (events > 0) {
-        port->on_owned(port->app);
+        count += port->on_owned(port->app);
         if (port->driver.flush != NULL)
             port->driver.flush(port->driver.driver, port->mesh);
     }

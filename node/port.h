@@ -44,7 +44,7 @@ struct port {
     struct port_driver driver;
     uint64_t (*now_ns)(void *clock);
     void *clock;
-    void (*on_owned)(void *app); /* first thing an owner does: open gathers, send records */
+    int (*on_owned)(void *app); /* first thing an owner does: open gathers, send records; how many */
     void (*on_event)(void *app, const struct mesh_event *event);
     void (*on_consume)(void *app, const struct port_word *word); /* before the endpoint hears of it */
     void *app;
@@ -59,7 +59,7 @@ void port_init(struct port *port); /* after the fields up to app are set */
 /* Any thread. Never loses a word; spins while the ring is full, polling. */
 void port_say(struct port *port, const struct port_word *word);
 
-/* Any thread. Become owner if nobody is, and do all there is to do; returns the number of datagrams and events handled (0: nothing, or
+/* Any thread. Become owner if nobody is, and do all there is to do; returns the number of things done (0: nothing, or
  * somebody else is at it). */
 int port_poll(struct port *port);
 

@@ -1,3 +1,4 @@
+/* The command line of `mesh-node synth`. */
 #include "commands.h"
 #include "options.h"
 #include "synth.h"

@@ -1,3 +1,4 @@
+/* Units of work: who takes which, and what follows when one is done. */
 #include <assert.h>
 
 #include "engine_state.h"

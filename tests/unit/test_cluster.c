@@ -1,0 +1,209 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/simcluster.h"
+#include "tests/unit/synth_model.h"
+
+#define SECONDS(n) ((uint64_t)(n)*1000000000u)
+
+static const struct synth_options small = {
+    .dim = 256, .hidden = 512, .layers = 2, .heads = 8, .kv_heads = 2, .vocab = 400, .context = 128, .type = TYPE_Q8_0, .seed = 1};
+
+static const struct mesh_sim_link gigabit = {.rate_bits_per_s = 1000000000, .delay_ns = 50000, .queue_bytes = 200000};
+
+static uint32_t prompt[] = {1, 300, 17, 311, 263, 399, 88, 301, 45, 122, 9, 270, 333};
+
+static const struct request twelve_tokens = {
+    .prompt = prompt,
+    .prompt_count = sizeof prompt / sizeof *prompt,
+    .predict = 12,
+    .sampling = {.temperature = 0.9f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.1f, .seed = 7},
+    .ignore_end = true,
+    .want_digest = true,
+};
+
+static struct simcluster_config config_of(const struct model *model, uint16_t ranks)
+{
+    return (struct simcluster_config){
+        .model = model, .rank_count = ranks, .batch = 8, .ctx = 64, .seed = ranks, .link = gigabit, .unit_ns = 3000};
+}
+
+struct result {
+    uint32_t token[SIMCLUSTER_TOKENS_MAX];
+    uint32_t count;
+    uint64_t digest;
+};
+
+static struct result run(const struct simcluster_config *config, const struct request *request)
+{
+    static struct simcluster cluster;
+    struct result result = {0};
+
+    if (simcluster_open(&cluster, config) < 0)
+        fail_msg("%s", cluster.reason);
+    simcluster_submit(&cluster, request);
+    if (!simcluster_run(&cluster, SECONDS(60)))
+        fail_msg("%u ranks, seed %llu: not done after 60 virtual seconds", config->rank_count, (unsigned long long)config->seed);
+    assert_true(simcluster_agrees(&cluster));
+    assert_int_equal(cluster.node[0].reason, ENGINE_DONE_LENGTH);
+    result.count = cluster.node[0].token_count;
+    result.digest = cluster.node[0].digest;
+    memcpy(result.token, cluster.node[0].token, sizeof result.token);
+    simcluster_close(&cluster);
+    return result;
+}
+
+static void assert_same(const struct result *a, const struct result *b)
+{
+    assert_int_equal(a->count, b->count);
+    assert_memory_equal(a->token, b->token, a->count * sizeof *a->token);
+    assert_true(a->digest == b->digest);
+}
+
+static void any_number_of_nodes_gives_the_same_bits(void **state)
+{
+    struct synth_model synth;
+
+    (void)state;
+    synth_model_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 1);
+    struct result one = run(&config, &twelve_tokens);
+    assert_int_equal(one.count, 12);
+    for (uint16_t ranks = 2; ranks <= 9; ranks++) {
+        config = config_of(synth.model, ranks);
+        struct result many = run(&config, &twelve_tokens);
+        assert_same(&one, &many);
+    }
+    synth_model_close(&synth);
+}
+
+static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
+{
+    static const enum tensor_type types[] = {TYPE_F32, TYPE_F16, TYPE_Q4_0, TYPE_Q4_K, TYPE_Q6_K};
+    static const uint32_t shares[][3] = {{1, 1, 1}, {3, 2, 1}, {0, 1, 2}, {1, 0, 0}};
+
+    (void)state;
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        struct synth_options options = small;
+        struct synth_model synth;
+
+        options.type = types[t];
+        synth_model_open(&synth, &options);
+        struct simcluster_config config = config_of(synth.model, 1);
+        config.batch = 64;
+        struct result one = run(&config, &twelve_tokens);
+        for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
+            config = config_of(synth.model, 3);
+            config.batch = (uint16_t)(1 + 4 * s);
+            memcpy(config.share, shares[s], sizeof shares[s]);
+            struct result three = run(&config, &twelve_tokens);
+            assert_same(&one, &three);
+        }
+        synth_model_close(&synth);
+    }
+}
+
+static void a_bad_network_changes_no_bit(void **state)
+{
+    struct synth_model synth;
+
+    (void)state;
+    synth_model_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 1);
+    struct result one = run(&config, &twelve_tokens);
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        config = config_of(synth.model, (uint16_t)(2 + seed % 3));
+        config.seed = seed;
+        config.link.loss_ppm = 50000;
+        config.link.duplicate_ppm = 20000;
+        config.link.reorder_ppm = 50000;
+        config.link.reorder_ns = 300000;
+        struct result lossy = run(&config, &twelve_tokens);
+        assert_same(&one, &lossy);
+    }
+    synth_model_close(&synth);
+}
+
+static void the_same_seed_is_the_same_run(void **state)
+{
+    static struct simcluster cluster;
+    struct synth_model synth;
+    uint64_t when[2];
+    uint32_t hash[2];
+
+    (void)state;
+    synth_model_open(&synth, &small);
+    for (int i = 0; i < 2; i++) {
+        struct simcluster_config config = config_of(synth.model, 3);
+
+        config.link.loss_ppm = 30000;
+        assert_int_equal(simcluster_open(&cluster, &config), 0);
+        simcluster_submit(&cluster, &twelve_tokens);
+        assert_true(simcluster_run(&cluster, SECONDS(60)));
+        when[i] = mesh_sim_now_ns(cluster.sim);
+        hash[i] = mesh_state_hash(cluster.node[1].mesh);
+        simcluster_close(&cluster);
+    }
+    assert_true(when[0] == when[1]);
+    assert_int_equal(hash[0], hash[1]);
+    synth_model_close(&synth);
+}
+
+/* Rows of the first layer's ffn_down become infinite: in every node the request ends with the same message. */
+static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
+{
+    static struct simcluster cluster;
+    struct synth_options options = small;
+    struct synth_model synth;
+
+    (void)state;
+    options.type = TYPE_F32;
+    synth_model_open(&synth, &options);
+    for (uint16_t ranks = 1; ranks <= 3; ranks += 2) {
+        struct simcluster_config config = config_of(synth.model, ranks);
+        /* The file is mapped read-only, so a copy of the tensor takes its place. */
+        struct gguf_tensor down = *synth.model->layer[1].down;
+        float *data = malloc(down.data_size);
+
+        assert_non_null(data);
+        memcpy(data, down.data, down.data_size);
+        for (uint32_t i = 0; i < options.hidden; i++)
+            data[(size_t)100 * options.hidden + i] = i % 2 == 0 ? 3e38f : -3e38f;
+        down.data = (const uint8_t *)data;
+        const struct gguf_tensor *before = synth.model->layer[1].down;
+        synth.model->layer[1].down = &down;
+        if (simcluster_open(&cluster, &config) < 0)
+            fail_msg("%s", cluster.reason);
+        simcluster_submit(&cluster, &twelve_tokens);
+        assert_true(simcluster_run(&cluster, SECONDS(60)));
+        for (uint16_t r = 0; r < ranks; r++) {
+            assert_int_equal(cluster.node[r].reason, ENGINE_DONE_ERROR);
+            assert_int_equal(cluster.node[r].fault.layer, 1);
+            assert_int_equal(cluster.node[r].fault.phase, 3);
+            assert_int_equal(cluster.node[r].fault.row, 100);
+        }
+        simcluster_close(&cluster);
+        synth.model->layer[1].down = before;
+        free(data);
+    }
+    synth_model_close(&synth);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_nodes_gives_the_same_bits),
+        cmocka_unit_test(every_type_batch_and_share_gives_the_bits_of_one_node),
+        cmocka_unit_test(a_bad_network_changes_no_bit),
+        cmocka_unit_test(the_same_seed_is_the_same_run),
+        cmocka_unit_test(a_value_that_is_not_finite_is_named_alike_by_all_nodes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
