@@ -37,18 +37,28 @@ struct net *net_new(uint16_t count)
     return net;
 }
 
+static void start_rank(struct net *net, uint16_t rank)
+{
+    size_t bytes = mesh_memory_bytes(&net->config[rank]);
+    int err;
+
+    net->memory[rank] = aligned_alloc(64, bytes);
+    err = mesh_init(&net->mesh[rank], &net->config[rank], net->memory[rank], bytes, net->now_ns);
+    assert(!err);
+    for (uint16_t peer = 0; peer < net->count; peer++)
+        mesh_set_peer(net->mesh[rank], peer, net_addr(peer));
+}
+
 void net_start(struct net *net)
 {
-    for (uint16_t rank = 0; rank < net->count; rank++) {
-        size_t bytes = mesh_memory_bytes(&net->config[rank]);
-        int err;
+    for (uint16_t rank = 0; rank < net->count; rank++)
+        start_rank(net, rank);
+}
 
-        net->memory[rank] = aligned_alloc(64, bytes);
-        err = mesh_init(&net->mesh[rank], &net->config[rank], net->memory[rank], bytes, net->now_ns);
-        assert(!err);
-        for (uint16_t peer = 0; peer < net->count; peer++)
-            mesh_set_peer(net->mesh[rank], peer, net_addr(peer));
-    }
+void net_restart(struct net *net, uint16_t rank)
+{
+    free(net->memory[rank]);
+    start_rank(net, rank);
 }
 
 void net_free(struct net *net)

@@ -40,6 +40,7 @@ struct net {
 /* Configurations that fit together, 100 µs apart; change net->config before net_start. */
 struct net *net_new(uint16_t count);
 void net_start(struct net *net);
+void net_restart(struct net *net, uint16_t rank); /* a new process; what is on the way to it still arrives */
 void net_free(struct net *net);
 
 struct mesh_addr net_addr(uint16_t rank);

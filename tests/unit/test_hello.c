@@ -1,0 +1,208 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static void two_ranks_come_up_within_a_few_round_trips(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_start(net);
+    net_run(net, 500 * NET_US);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
+    net_free(net);
+}
+
+static bool drop_first_five(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)to, (void)bytes;
+    return message->header.number <= 5;
+}
+
+static void hellos_are_repeated_with_growing_delay_until_answered(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->drop = drop_first_five;
+    net_start(net);
+    net_run(net, 70 * NET_MS); /* 0, 5, 15, 35, 75 */
+    assert_int_equal(net->sent[0][MESH_TYPE_HELLO], 4);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 0);
+    net_run(net, 200 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
+    net_free(net);
+}
+
+/* Start two ranks whose configurations were made to differ: nobody comes up, both sides say why. */
+static void expect_refusal(struct net *net, const char *reason0, const char *reason1)
+{
+    net_start(net);
+    net_run(net, 100 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_UP] + net->events[1][MESH_EVENT_UP], 0);
+    assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_REFUSED], 1);
+    assert_string_equal(strstr(net->reason[0], "its "), reason0);
+    assert_string_equal(strstr(net->reason[1], "its "), reason1);
+    assert_memory_equal(net->reason[0], "rank 1", 6);
+    assert_memory_equal(net->reason[1], "rank 0", 6);
+    net_free(net);
+}
+
+static void another_version_is_refused_in_words_on_both_sides(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->config[1].version = 2;
+    expect_refusal(net, "its protocol version is 2, this node's is 1: run one release everywhere",
+                   "its protocol version is 1, this node's is 2: run one release everywhere");
+}
+
+static void another_epoch_is_refused_in_words_on_both_sides(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->config[1].epoch = 8;
+    expect_refusal(net, "its epoch is 8, this node's is 7: start all nodes for the same epoch",
+                   "its epoch is 7, this node's is 8: start all nodes for the same epoch");
+}
+
+static void another_model_is_refused_in_words_on_both_sides(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    memset(net->config[1].fingerprint, 0xab, 32);
+    expect_refusal(net, "its model fingerprint is abababababababab, this node's is f1f1f1f1f1f1f1f1: give all nodes the same model file",
+                   "its model fingerprint is f1f1f1f1f1f1f1f1, this node's is abababababababab: give all nodes the same model file");
+}
+
+static void another_configuration_is_refused_in_words_on_both_sides(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->config[0].configuration[31] = 1; /* beyond what is shown */
+    expect_refusal(net,
+                   "its configuration hash is c0c0c0c0c0c0c0c0, this node's is c0c0c0c0c0c0c0c0: start all nodes with the same options",
+                   "its configuration hash is c0c0c0c0c0c0c0c0, this node's is c0c0c0c0c0c0c0c0: start all nodes with the same options");
+}
+
+static void another_phase_count_is_refused_in_words_on_both_sides(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->config[0].phase_count = 9;
+    expect_refusal(net, "its phases per step is 5, this node's is 9: give all nodes the same model",
+                   "its phases per step is 9, this node's is 5: give all nodes the same model");
+}
+
+static void a_refused_peer_that_is_started_anew_and_fits_comes_up(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    memset(net->config[1].fingerprint, 0xab, 32);
+    net_start(net);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 1);
+    memset(net->config[1].fingerprint, 0xf1, 32);
+    net->config[1].incarnation[0] = 99;
+    net_restart(net, 1);
+    net_run(net, 100 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
+    net_free(net);
+}
+
+static void a_process_that_restarts_within_the_epoch_is_refused(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net->config[1].incarnation[0] = 99;
+    net_restart(net, 1);
+    net_run(net, 100 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_REFUSED], 1);
+    assert_non_null(strstr(net->reason[0], "it restarted"));
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 0);
+    net_free(net);
+}
+
+/* An answer kept from an earlier process brings nobody up, since it does not echo this process's nonce. */
+static void an_old_answer_brings_nobody_up(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_output output;
+    uint8_t old[1500], other[1500];
+    size_t old_bytes;
+
+    (void)state;
+    net_start(net);
+    mesh_tick(net->mesh[0], net->now_ns);
+    assert_true(mesh_next_datagram(net->mesh[0], net->now_ns, other, sizeof other, &output));
+    assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), other, output.bytes), 0);
+    assert_true(mesh_next_datagram(net->mesh[1], net->now_ns, old, sizeof old, &output));
+    assert_int_equal(old[3], MESH_TYPE_HELLO_ACK);
+    old_bytes = output.bytes;
+    net->config[0].incarnation[3] = 77;
+    net_restart(net, 0);
+    mesh_tick(net->mesh[0], net->now_ns);
+    assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), old, old_bytes), MESH_ESTATE);
+    net_flush(net);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 0);
+    net_free(net);
+}
+
+static void a_stranger_is_told_that_its_address_is_not_known(void **state)
+{
+    struct net *net = net_new(3);
+    struct mesh_output output;
+    uint8_t packet[1500];
+
+    (void)state;
+    net_start(net);
+    mesh_tick(net->mesh[0], net->now_ns);
+    assert_true(mesh_next_datagram(net->mesh[0], net->now_ns, packet, sizeof packet, &output));
+    assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(77), packet, output.bytes), MESH_ESENDER);
+    assert_true(mesh_next_datagram(net->mesh[1], net->now_ns, packet, sizeof packet, &output));
+    assert_int_equal(output.ranks, 0);
+    assert_int_equal(output.addr.port, 77);
+    assert_int_equal(packet[3], MESH_TYPE_REFUSE);
+    assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, output.bytes), 0);
+    net_flush(net);
+    assert_string_equal(net->reason[0], "rank 1 does not know this node's address for its rank: give all nodes the same list of members");
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_ranks_come_up_within_a_few_round_trips),
+        cmocka_unit_test(hellos_are_repeated_with_growing_delay_until_answered),
+        cmocka_unit_test(another_version_is_refused_in_words_on_both_sides),
+        cmocka_unit_test(another_epoch_is_refused_in_words_on_both_sides),
+        cmocka_unit_test(another_model_is_refused_in_words_on_both_sides),
+        cmocka_unit_test(another_configuration_is_refused_in_words_on_both_sides),
+        cmocka_unit_test(another_phase_count_is_refused_in_words_on_both_sides),
+        cmocka_unit_test(a_refused_peer_that_is_started_anew_and_fits_comes_up),
+        cmocka_unit_test(a_process_that_restarts_within_the_epoch_is_refused),
+        cmocka_unit_test(an_old_answer_brings_nobody_up),
+        cmocka_unit_test(a_stranger_is_told_that_its_address_is_not_known),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
