@@ -148,7 +148,7 @@ struct mesh_owed {
     uint16_t limit;     /* the due NAK asks for blocks below this */
     bool is_due;        /* a NAK waits to be written */
     bool is_outstanding;
-    bool is_truncated; /* the last NAK did not ask for everything */
+    bool is_truncated; /* the last NAK had no room for everything */
     bool was_resent;   /* so the time of completion is no sample */
 };
 

@@ -52,13 +52,20 @@ static uint64_t late_ns(const struct mesh_pace *pace)
     return pace->mean_ns + (margin_ns > LATE_NS_MIN ? margin_ns : LATE_NS_MIN);
 }
 
+static void expect(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank)
+{
+    uint64_t at_ns = slot->base_ns + late_ns(mesh_pace_of(mesh, slot, rank));
+
+    set_timer(mesh, &slot->owed[rank], at_ns > mesh->now_ns ? at_ns : mesh->now_ns + LATE_NS_MIN);
+}
+
 void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot)
 {
     for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
         struct mesh_owed *owed = &slot->owed[rank];
 
         if (owed->missing && !owed->nak_at_ns)
-            set_timer(mesh, owed, slot->base_ns + late_ns(mesh_pace_of(mesh, slot, rank)));
+            expect(mesh, slot, rank);
     }
 }
 
@@ -97,9 +104,16 @@ void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, 
         return;
     owed->asked -= blocks < owed->asked ? blocks : owed->asked;
     owed->delay_ns = 0;
-    if (!owed->asked && !owed->is_due)
-        owed->is_outstanding = false;
-    set_timer(mesh, owed, mesh->now_ns + (owed->asked || !owed->is_truncated ? mesh_peer_patience_ns(&mesh->peers[rank]) : 0));
+    if (owed->asked || owed->is_due) {
+        set_timer(mesh, owed, mesh->now_ns + mesh_peer_patience_ns(&mesh->peers[rank]));
+        return;
+    }
+    owed->is_outstanding = false;
+    owed->nak_at_ns = 0;
+    if (owed->is_truncated)
+        set_timer(mesh, owed, mesh->now_ns); /* the rest of the question */
+    else if (slot->base_ns)
+        expect(mesh, slot, rank);
 }
 
 void mesh_nak_tick(struct mesh *mesh)
@@ -144,8 +158,9 @@ static bool add_run(struct mesh_message *message, unsigned token, unsigned block
     return true;
 }
 
-/* The peer's missing blocks below limit as rectangles, no more than its credit would let it answer with at once. */
-static void collect(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, struct mesh_message *message)
+/* The peer's missing blocks below limit as rectangles, no more than its credit would let it answer with at once.
+ * False when that left some out. */
+static bool collect(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, struct mesh_message *message)
 {
     const unsigned limit = slot->owed[peer->rank].limit;
     uint32_t left = mesh->grant_bytes / 4 / slot->gather.block_bytes + 1;
@@ -159,11 +174,12 @@ static void collect(const struct mesh *mesh, const struct mesh_slot *slot, const
             unsigned blocks = end - block < left ? end - block : left;
 
             if (!add_run(message, token, block, blocks))
-                return;
+                return false;
             left -= blocks;
             block = mesh_bits_find(mesh_slot_row(slot, token), end, limit, false);
         }
     }
+    return left > 0;
 }
 
 static uint32_t blocks_in(const struct mesh_message *message)
@@ -195,13 +211,12 @@ bool mesh_nak_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packe
         struct mesh_owed *owed = &slot->owed[peer->rank];
 
         owed->is_due = false;
-        collect(mesh, slot, peer, message);
+        owed->is_truncated = !collect(mesh, slot, peer, message);
         if (!message->as.nak.range_count) {
             owed->is_outstanding = false; /* what was asked for has come in the meantime */
             continue;
         }
         owed->asked = blocks_in(message);
-        owed->is_truncated = owed->asked < owed->missing;
         message->header.type = MESH_TYPE_NAK;
         message->as.nak.step = slot->gather.step;
         message->as.nak.phase = slot->gather.phase;

@@ -1,0 +1,219 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+/* Two ranks with an open gather of 40 blocks: 20 of each. */
+static struct net_gather gathers[4];
+
+static struct net *setup(uint16_t tokens)
+{
+    struct net *net = net_new(2);
+
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, tokens, 40);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+    return net;
+}
+
+static void publish(struct net *net, unsigned block_first, unsigned blocks)
+{
+    assert_int_equal(
+        mesh_publish(net->mesh[0], net->now_ns, 1, 0, 0, gathers[0].gather[0].token_count, (uint16_t)block_first, (uint16_t)blocks), 0);
+    net_flush(net); /* a datagram of its own */
+}
+
+static void finish(struct net *net)
+{
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank)
+{
+    struct mesh_peer_stats stats;
+
+    mesh_get_peer_stats(net->mesh[rank], (uint16_t)(1 - rank), &stats);
+    return stats;
+}
+
+/* Loses the originals whose ordinal has its bit set in the mask. */
+static bool drop_mask(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    uint64_t *mask = net->app;
+    bool is_lost;
+
+    (void)from, (void)to, (void)bytes;
+    if (message->header.type != MESH_TYPE_TILE)
+        return false;
+    is_lost = *mask & 1;
+    *mask >>= 1;
+    return is_lost;
+}
+
+static void a_single_lost_tile_costs_one_nak_after_the_reorder_delay(void **state)
+{
+    struct net *net = setup(1);
+    uint64_t mask = 4;
+
+    (void)state;
+    net->drop = drop_mask;
+    net->app = &mask;
+    for (unsigned block = 0; block < 20; block += 5)
+        publish(net, block, 5);
+    net_run(net, 149 * NET_US); /* one way and not quite the reorder delay */
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    net_run(net, 2 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    net_run(net, 200 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 4);
+    assert_int_equal(stats_of(net, 0).resent, 1);
+    assert_int_equal(stats_of(net, 1).lost, 1);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    finish(net);
+}
+
+static uint64_t delay_first(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)from, (void)to;
+    return message->header.type == MESH_TYPE_TILE && message->as.tile.block_first == 0 ? 30 * NET_US : 0;
+}
+
+static void reordering_within_the_delay_costs_no_nak(void **state)
+{
+    struct net *net = setup(1);
+
+    (void)state;
+    net->delay = delay_first;
+    publish(net, 0, 10);
+    publish(net, 10, 10);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    assert_int_equal(stats_of(net, 1).reordered, 1);
+    assert_int_equal(stats_of(net, 1).lost, 0);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+static void a_lost_last_tile_is_asked_for_when_it_is_late(void **state)
+{
+    struct net *net = setup(1);
+    uint64_t mask = 2;
+
+    (void)state;
+    net->drop = drop_mask;
+    net->app = &mask;
+    publish(net, 0, 10);
+    publish(net, 10, 10);
+    net_run(net, 3 * NET_MS);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+static void not_yet_puts_the_question_off(void **state)
+{
+    struct net *net = setup(1);
+    unsigned naks;
+
+    (void)state;
+    net_run(net, 100 * NET_MS); /* nothing is published */
+    naks = net->sent[1][MESH_TYPE_NAK];
+    assert_in_range(naks, 4, 16);
+    assert_int_equal(net->sent[0][MESH_TYPE_NOT_YET], naks);
+    publish(net, 0, 20);
+    net_run(net, 10 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(stats_of(net, 0).resent, 0);
+    finish(net);
+}
+
+static bool drop_naks(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    uint64_t *times = net->app;
+
+    (void)to, (void)bytes;
+    if (from == 1 && message->header.type == MESH_TYPE_NAK && times[0] < 9)
+        times[++times[0]] = net->now_ns;
+    return message->header.type == MESH_TYPE_NAK || message->header.type == MESH_TYPE_TILE;
+}
+
+static void unanswered_naks_are_repeated_with_a_delay_that_doubles_to_ten_milliseconds(void **state)
+{
+    struct net *net = setup(1);
+    uint64_t times[10] = {0};
+
+    (void)state;
+    net->drop = drop_naks;
+    net->app = times;
+    publish(net, 0, 20);
+    net_run(net, 80 * NET_MS);
+    assert_int_equal(times[0], 9);
+    for (unsigned i = 3; i <= 9; i++) {
+        uint64_t before = times[i - 1] - times[i - 2], gap = times[i] - times[i - 1];
+
+        assert_int_equal(gap, before * 2 < 10 * NET_MS ? before * 2 : 10 * NET_MS);
+    }
+    finish(net);
+}
+
+static void many_lost_tiles_are_asked_for_in_one_nak(void **state)
+{
+    struct net *net = setup(8);
+    uint64_t mask = 0x2aa;
+
+    (void)state;
+    net->drop = drop_mask;
+    net->app = &mask;
+    for (unsigned block = 0; block < 20; block += 2)
+        publish(net, block, 2);
+    net_run(net, 900 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_in_range(net->sent[1][MESH_TYPE_NAK], 1, 2); /* the last tile, for being late */
+    finish(net);
+}
+
+static void what_came_before_the_gather_was_opened_is_asked_for_at_once(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_stats stats;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 40);
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    net_run(net, 4 * NET_MS);
+    mesh_get_stats(net->mesh[1], &stats);
+    assert_int_equal(stats.early, 1);
+    assert_int_equal(net_gather_open(net, &gathers[0], 1), 0);
+    net_run(net, 201 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    finish(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_single_lost_tile_costs_one_nak_after_the_reorder_delay),
+        cmocka_unit_test(reordering_within_the_delay_costs_no_nak),
+        cmocka_unit_test(a_lost_last_tile_is_asked_for_when_it_is_late),
+        cmocka_unit_test(not_yet_puts_the_question_off),
+        cmocka_unit_test(unanswered_naks_are_repeated_with_a_delay_that_doubles_to_ten_milliseconds),
+        cmocka_unit_test(many_lost_tiles_are_asked_for_in_one_nak),
+        cmocka_unit_test(what_came_before_the_gather_was_opened_is_asked_for_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

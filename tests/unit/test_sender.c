@@ -1,0 +1,194 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct net_gather gathers[8];
+
+static int publish(struct net *net, uint16_t rank, unsigned index, unsigned token_first, unsigned tokens, unsigned block_first,
+                   unsigned blocks)
+{
+    const struct mesh_gather *gather = &gathers[index].gather[rank];
+
+    return mesh_publish(net->mesh[rank], net->now_ns, gather->step, gather->phase, (uint16_t)token_first, (uint16_t)tokens,
+                        (uint16_t)block_first, (uint16_t)blocks);
+}
+
+static void open_everywhere(struct net *net, unsigned index, uint16_t tokens, uint16_t blocks)
+{
+    net_gather_init(net, &gathers[index], 1 + index / 5, (uint16_t)(index % 5), tokens, blocks);
+    for (uint16_t rank = 0; rank < net->count; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[index], rank), 0);
+}
+
+static void adjacent_ranges_share_a_datagram_in_any_order(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    open_everywhere(net, 0, 1, 40);
+    assert_int_equal(publish(net, 0, 0, 0, 1, 4, 4), 0);
+    assert_int_equal(publish(net, 0, 0, 0, 1, 0, 4), 0);
+    assert_int_equal(publish(net, 0, 0, 0, 1, 8, 12), 0);
+    net_run(net, 500 * NET_US);
+    assert_int_equal(net->sent[0][MESH_TYPE_TILE], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 1);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static bool check_size(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    size_t *largest = net->app;
+
+    (void)from, (void)to;
+    if (message->header.type == MESH_TYPE_TILE && bytes > *largest)
+        *largest = bytes;
+    return false;
+}
+
+static void tiles_are_cut_to_what_the_path_has_proved(void **state)
+{
+    static const uint32_t sizes[] = {1200, 1452, 9000};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct net *net = net_new(2);
+        size_t largest = 0;
+
+        net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = sizes[i];
+        net_up(net);
+        net->drop = check_size;
+        net->app = &largest;
+        open_everywhere(net, 0, 30, 100);
+        assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+        net_run(net, 20 * NET_MS);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+        assert_in_range(largest, sizes[i] - 300 - (i == 2 ? 1900 : 0), sizes[i]);
+        net_gather_release(net, &gathers[0]);
+        net_free(net);
+    }
+}
+
+static bool note_spaces(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *spaces = net->app;
+
+    (void)from, (void)to, (void)bytes;
+    if (message->header.type == MESH_TYPE_TILE)
+        spaces[message->header.flags & MESH_FLAG_ALL]++;
+    return false;
+}
+
+static void what_everybody_reads_is_numbered_for_everybody_and_the_rest_per_peer(void **state)
+{
+    struct net *net = net_new(3);
+    unsigned spaces[2] = {0};
+
+    (void)state;
+    net_up(net);
+    net->drop = note_spaces;
+    net->app = spaces;
+    open_everywhere(net, 0, 1, 30);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    net_run(net, 500 * NET_US);
+    assert_int_equal(spaces[0], 0);
+    assert_int_equal(spaces[1], 2);
+    net_gather_init(net, &gathers[1], 1, 1, 1, 30);
+    for (uint16_t rank = 0; rank < 3; rank++) {
+        gathers[1].gather[rank].readers = 3;
+        assert_int_equal(net_gather_open(net, &gathers[1], rank), 0);
+    }
+    assert_int_equal(net_gather_publish(net, &gathers[1], 0), 0);
+    net_run(net, 500 * NET_US);
+    assert_int_equal(spaces[0], 1); /* rank 1; rank 2 does not read it */
+    assert_int_equal(spaces[1], 2);
+    net_gather_release(net, &gathers[0]);
+    net_gather_release(net, &gathers[1]);
+    net_free(net);
+}
+
+static bool drop_to_rank_1(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)message, (void)bytes;
+    return to == 1;
+}
+
+static void nothing_is_sent_more_than_four_gathers_ahead_of_a_reader(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net->drop = drop_to_rank_1;
+    for (unsigned i = 0; i < 7; i++)
+        open_everywhere(net, i, 1, 20);
+    for (unsigned i = 0; i < 7; i++)
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+    net_run(net, NET_MS);
+    assert_int_equal(net->sent[0][MESH_TYPE_TILE], 4);
+    net->drop = NULL;
+    net_run(net, 100 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 7);
+    for (unsigned i = 0; i < 7; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
+static void a_full_send_queue_says_again(void **state)
+{
+    struct net *net = net_new(2);
+    unsigned published = 0;
+    int err = 0;
+
+    (void)state;
+    net_start(net); /* not up, so nothing leaves */
+    open_everywhere(net, 0, 64, 300);
+    for (unsigned token = 0; token < 64 && !err; token += 2)
+        for (unsigned block = 0; block < 150 && !err; block += 2) {
+            err = publish(net, 0, 0, token, 1, block, 1);
+            published += !err;
+        }
+    assert_int_equal(err, MESH_AGAIN);
+    assert_int_equal(published, 512);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 512);
+    assert_int_equal(publish(net, 0, 0, 63, 1, 1, 1), 0);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static void blocks_of_others_and_unknown_gathers_cannot_be_published(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    open_everywhere(net, 0, 1, 20);
+    assert_int_equal(publish(net, 0, 0, 0, 1, 9, 2), MESH_EINVAL);
+    assert_int_equal(publish(net, 0, 0, 0, 2, 0, 1), MESH_EINVAL);
+    assert_int_equal(publish(net, 0, 0, 0, 1, 0, 0), MESH_EINVAL);
+    assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 77, 0, 0, 1, 0, 1), MESH_EINVAL);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(adjacent_ranges_share_a_datagram_in_any_order),
+        cmocka_unit_test(tiles_are_cut_to_what_the_path_has_proved),
+        cmocka_unit_test(what_everybody_reads_is_numbered_for_everybody_and_the_rest_per_peer),
+        cmocka_unit_test(nothing_is_sent_more_than_four_gathers_ahead_of_a_reader),
+        cmocka_unit_test(a_full_send_queue_says_again),
+        cmocka_unit_test(blocks_of_others_and_unknown_gathers_cannot_be_published),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
