@@ -1,0 +1,175 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct net_gather gathers[8];
+
+/* As the kernel accounts for a datagram. */
+static unsigned cost_of(size_t bytes)
+{
+    unsigned cost = 512;
+
+    while (cost < bytes + 448)
+        cost *= 2;
+    return cost + 256;
+}
+
+/* What rank 0 has on its way to rank 1, seen from the wire: sent, not yet read. */
+struct meter {
+    unsigned in_flight, largest;
+    unsigned window;
+    struct {
+        uint64_t number;
+        unsigned cost;
+    } sent[4096];
+    unsigned count;
+};
+
+static bool meter(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct meter *m = net->app;
+
+    (void)to;
+    if (from == 0 && message->header.type == MESH_TYPE_TILE && !(message->header.flags & MESH_FLAG_RESEND)) {
+        m->in_flight += cost_of(bytes);
+        m->sent[m->count].number = message->header.number;
+        m->sent[m->count++].cost = cost_of(bytes);
+        if (m->in_flight > m->largest)
+            m->largest = m->in_flight;
+    }
+    /* What rank 1 reports is seen when it says so, at the earliest. */
+    if (from == 1 && (message->header.type == MESH_TYPE_STATUS || message->header.type == MESH_TYPE_PONG)) {
+        uint64_t seen = message->header.type == MESH_TYPE_STATUS ? message->as.status.seen_all : message->as.pong.seen_all;
+
+        for (unsigned i = 0; i < m->count; i++)
+            if (m->sent[i].number <= seen) {
+                m->in_flight -= m->sent[i].cost;
+                m->sent[i].cost = 0;
+            }
+    }
+    return false;
+}
+
+static void a_large_gather_never_exceeds_the_credit(void **state)
+{
+    static const unsigned buffers[] = {8192, 30000, 100000, 212992};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct net *net = net_new(2);
+        static struct meter m;
+
+        memset(&m, 0, sizeof m);
+        net->config[1].receive_buffer_bytes = buffers[i];
+        m.window = buffers[i] - buffers[i] / 8;
+        net_up(net);
+        net->drop = meter;
+        net->app = &m;
+        net_gather_init(net, &gathers[0], 1, 0, 64, 300);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+        net_run(net, 500 * (uint64_t)NET_MS);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+        assert_in_range(m.largest, 2304, m.window);
+        net_gather_release(net, &gathers[0]);
+        net_free(net);
+    }
+}
+
+static bool drop_tiles_and_reports(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    uint64_t *until_ns = net->app;
+
+    (void)from, (void)to, (void)bytes;
+    return net->now_ns < *until_ns &&
+           (message->header.type == MESH_TYPE_TILE || message->header.type == MESH_TYPE_STATUS || message->header.type == MESH_TYPE_PONG);
+}
+
+static void credit_lost_with_its_datagrams_comes_back(void **state)
+{
+    struct net *net = net_new(2);
+    uint64_t until_ns;
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net->config[1].receive_buffer_bytes = 20000;
+    net_up(net);
+    until_ns = net->now_ns + 30 * NET_MS;
+    net->drop = drop_tiles_and_reports;
+    net->app = &until_ns;
+    net_gather_init(net, &gathers[0], 1, 0, 64, 300);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    net_run(net, 30 * NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    assert_in_range(stats.credit_waits, 1, 1000000);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 0);
+    net_run(net, 500 * (uint64_t)NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_true(mesh_is_quiet(net->mesh[0]));
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static void have_through_is_told_when_nothing_else_carries_it(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 20);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 1), 0);
+    net_run(net, 900 * NET_US);
+    assert_false(mesh_is_quiet(net->mesh[0]));
+    net_run(net, 400 * NET_US);
+    assert_true(mesh_is_quiet(net->mesh[0]));
+    assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 1);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+/* A rank without rows keeps nobody waiting for the four gathers of the limit. */
+static void a_rank_that_only_reads_tells_what_it_has_after_two_gathers(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < 8; i++) {
+        net_gather_init(net, &gathers[i], 1 + i / 5, (uint16_t)(i % 5), 1, 20);
+        gathers[i].first[1] = 20; /* all of rank 0 */
+        net_gather_fill(net, &gathers[i], 0);
+        net_gather_fill(net, &gathers[i], 1);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+    }
+    net_run(net, 750 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 8);
+    for (unsigned i = 0; i < 8; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_gather_never_exceeds_the_credit),
+        cmocka_unit_test(credit_lost_with_its_datagrams_comes_back),
+        cmocka_unit_test(have_through_is_told_when_nothing_else_carries_it),
+        cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
