@@ -9,6 +9,7 @@
 
 #include "bytes.h"
 #include "hash.h"
+#include "member_report.h"
 #include "pool.h"
 
 enum {
@@ -87,32 +88,15 @@ static void post_report(struct member *m)
 
     make_report(m, &report);
     bytes_put_u8(&out, MESSAGE_REPORT);
-    bytes_put_u64(&out, report.compute_ns);
-    bytes_put_u32(&out, report.threads);
-    bytes_put_u64(&out, report.datagrams_sent);
-    bytes_put_u64(&out, report.bytes_sent);
-    bytes_put_u64(&out, report.decode_datagrams);
-    bytes_put_u64(&out, report.decode_bytes);
-    bytes_put_u64(&out, report.resent);
-    bytes_put_u64(&out, report.naks);
-    bytes_put_u64(&out, report.lost);
+    member_report_write(&report, &out);
     engine_post(m->engine, 0, message, bytes_size(&out));
 }
 
 static void take_report(struct member *m, uint16_t from, struct bytes *in)
 {
-    struct member_report report = {.is_there = true};
+    struct member_report report;
 
-    report.compute_ns = bytes_get_u64(in);
-    report.threads = bytes_get_u32(in);
-    report.datagrams_sent = bytes_get_u64(in);
-    report.bytes_sent = bytes_get_u64(in);
-    report.decode_datagrams = bytes_get_u64(in);
-    report.decode_bytes = bytes_get_u64(in);
-    report.resent = bytes_get_u64(in);
-    report.naks = bytes_get_u64(in);
-    report.lost = bytes_get_u64(in);
-    if (!bytes_ok(in) || m->report[from].is_there)
+    if (member_report_read(&report, in) < 0 || m->report[from].is_there)
         return;
     m->report[from] = report;
     atomic_fetch_add(&m->reports, 1);

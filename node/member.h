@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "member_report.h"
 #include "mesh/udp.h"
 #include "tokenizer.h"
 
@@ -24,16 +25,6 @@ struct member_config {
     const struct mesh_addr *peers; /* (ranks): where everybody is */
     uint64_t seed;                 /* for the incarnation */
     uint64_t join_timeout_ns;
-};
-
-/* What a node says at the end. */
-struct member_report {
-    uint64_t compute_ns;
-    uint32_t threads;
-    uint64_t datagrams_sent, bytes_sent;     /* all peers, whole run */
-    uint64_t decode_datagrams, decode_bytes; /* from the first to the last generated token */
-    uint64_t resent, naks, lost;
-    bool is_there;
 };
 
 /* A generated token, in order. */

@@ -13,139 +13,68 @@ enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };
 
 const char *const run_kv_words[] = {"f16", "f32", "q8_0", NULL};
 
-enum { SPECS_MAX = 40 };
+/* What the command line says; options write here. */
+static struct run_options parsed;
 
-static size_t make_specs(struct run_options *o, struct option_spec *specs)
-{
-    const struct option_spec list[] = {
-        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o->model, .metavar = "FILE", .help = "GGUF model to run"},
-        {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &o->prompt, .metavar = "TEXT", .help = "text to go on from"},
-        {.name = "file",
-         .short_name = 'f',
-         .kind = OPTION_TEXT,
-         .target = &o->prompt_file,
-         .metavar = "FILE",
-         .help = "read the prompt from FILE (- for stdin)"},
-        {.name = "predict",
-         .short_name = 'n',
-         .kind = OPTION_U32,
-         .target = &o->predict,
-         .min = 1,
-         .max = 1 << 24,
-         .metavar = "TOKENS",
-         .help = "generate at most so many (128)"},
-        {.name = "local",
-         .kind = OPTION_U32,
-         .target = &o->local,
-         .min = 1,
-         .max = MESH_RANKS_MAX,
-         .metavar = "N",
-         .help = "node processes on this machine (1)"},
-        {.name = "shares",
-         .kind = OPTION_TEXT,
-         .target = &o->shares_text,
-         .metavar = "3,2,1",
-         .help = "how the rows are divided among the nodes (equally)"},
-        {.name = "temp",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.temperature,
-         .metavar = "T",
-         .help = "temperature, 0 takes the best (0.8)"},
-        {.name = "top-k",
-         .kind = OPTION_U32,
-         .target = &o->sampling.top_k,
-         .max = 1 << 22,
-         .metavar = "K",
-         .help = "draw among the K best, 0 off (40)"},
-        {.name = "top-p",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.top_p,
-         .metavar = "P",
-         .help = "draw among the best that hold P of the probability (0.95)"},
-        {.name = "min-p",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.min_p,
-         .metavar = "P",
-         .help = "drop what is less probable than P times the best (0.05)"},
-        {.name = "repeat-penalty",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.repeat_penalty,
-         .metavar = "X",
-         .help = "of tokens among the last 64 (1: off)"},
-        {.name = "presence-penalty",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.presence_penalty,
-         .metavar = "X",
-         .help = "the same, subtracted once (0)"},
-        {.name = "frequency-penalty",
-         .kind = OPTION_FLOAT,
-         .target = &o->sampling.frequency_penalty,
-         .metavar = "X",
-         .help = "the same, per occurrence (0)"},
-        {.name = "seed",
-         .kind = OPTION_U64,
-         .target = &o->sampling.seed,
-         .was_set = &o->has_seed,
-         .metavar = "S",
-         .help = "of the draws (one is drawn and printed)"},
-        {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &o->ignore_eos, .help = "do not stop at the end-of-text token"},
-        {.name = "ctx",
-         .kind = OPTION_U32,
-         .target = &o->ctx,
-         .min = 1,
-         .max = MODEL_CTX_MAX,
-         .metavar = "N",
-         .help = "context in tokens (the model's, at most 4096)"},
-        {.name = "threads",
-         .short_name = 't',
-         .kind = OPTION_U32,
-         .target = &o->threads,
-         .min = 1,
-         .max = RUN_THREADS_MAX,
-         .metavar = "N",
-         .help = "per node (cores divided by local nodes)"},
-        {.name = "batch",
-         .kind = OPTION_U32,
-         .target = &o->batch,
-         .min = 1,
-         .max = ENGINE_BATCH_MAX,
-         .metavar = "N",
-         .help = "prompt tokens per step (128)"},
-        {.name = "kv-type",
-         .kind = OPTION_WORD,
-         .target = &o->kv_type,
-         .words = run_kv_words,
-         .help = "how keys and values are kept (f16)"},
-        {.name = "kernel",
-         .kind = OPTION_TEXT,
-         .target = &o->kernel,
-         .metavar = "NAME",
-         .help = "instruction set to use (the fastest there is)"},
-        {.name = "ids", .kind = OPTION_FLAG, .target = &o->ids, .help = "print token ids instead of text"},
-        {.name = "digest", .kind = OPTION_FLAG, .target = &o->digest, .help = "print a line that is equal exactly when two runs are"},
-        {.name = "json", .kind = OPTION_FLAG, .target = &o->json, .help = "one JSON object per token, and a summary"},
-        {.name = "lab",
-         .kind = OPTION_TEXT,
-         .target = &o->lab_text,
-         .metavar = "SPEC",
-         .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
-        {.name = "peers",
-         .kind = OPTION_TEXT,
-         .target = &o->peers_text,
-         .metavar = "A:P,B:P",
-         .help = "instead of --local: addresses of all nodes, in order of rank"},
-        {.name = "rank",
-         .kind = OPTION_U32,
-         .target = &o->rank,
-         .max = MESH_RANKS_MAX - 1,
-         .metavar = "R",
-         .help = "which of them this is; rank 0 has the prompt (0)"},
-        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &o->help, .help = "this text"},
-    };
-
-    memcpy(specs, list, sizeof list);
-    return sizeof list / sizeof *list;
-}
+/* clang-format off */
+static const struct option_spec specs[] = {
+    {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &parsed.model, .metavar = "FILE",
+     .help = "GGUF model to run"},
+    {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &parsed.prompt, .metavar = "TEXT",
+     .help = "text to go on from"},
+    {.name = "file", .short_name = 'f', .kind = OPTION_TEXT, .target = &parsed.prompt_file, .metavar = "FILE",
+     .help = "read the prompt from FILE (- for stdin)"},
+    {.name = "predict", .short_name = 'n', .kind = OPTION_U32, .target = &parsed.predict, .min = 1, .max = 1 << 24, .metavar = "TOKENS",
+     .help = "generate at most so many (128)"},
+    {.name = "local", .kind = OPTION_U32, .target = &parsed.local, .min = 1, .max = MESH_RANKS_MAX, .metavar = "N",
+     .help = "node processes on this machine (1)"},
+    {.name = "shares", .kind = OPTION_TEXT, .target = &parsed.shares_text, .metavar = "3,2,1",
+     .help = "how the rows are divided among the nodes (equally)"},
+    {.name = "temp", .kind = OPTION_FLOAT, .target = &parsed.sampling.temperature, .metavar = "T",
+     .help = "temperature, 0 takes the best (0.8)"},
+    {.name = "top-k", .kind = OPTION_U32, .target = &parsed.sampling.top_k, .max = 1 << 22, .metavar = "K",
+     .help = "draw among the K best, 0 off (40)"},
+    {.name = "top-p", .kind = OPTION_FLOAT, .target = &parsed.sampling.top_p, .metavar = "P",
+     .help = "draw among the best that hold P of the probability (0.95)"},
+    {.name = "min-p", .kind = OPTION_FLOAT, .target = &parsed.sampling.min_p, .metavar = "P",
+     .help = "drop what is less probable than P times the best (0.05)"},
+    {.name = "repeat-penalty", .kind = OPTION_FLOAT, .target = &parsed.sampling.repeat_penalty, .metavar = "X",
+     .help = "of tokens among the last 64 (1: off)"},
+    {.name = "presence-penalty", .kind = OPTION_FLOAT, .target = &parsed.sampling.presence_penalty, .metavar = "X",
+     .help = "the same, subtracted once (0)"},
+    {.name = "frequency-penalty", .kind = OPTION_FLOAT, .target = &parsed.sampling.frequency_penalty, .metavar = "X",
+     .help = "the same, per occurrence (0)"},
+    {.name = "seed", .kind = OPTION_U64, .target = &parsed.sampling.seed, .was_set = &parsed.has_seed, .metavar = "S",
+     .help = "of the draws (one is drawn and printed)"},
+    {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &parsed.ignore_eos,
+     .help = "do not stop at the end-of-text token"},
+    {.name = "ctx", .kind = OPTION_U32, .target = &parsed.ctx, .min = 1, .max = MODEL_CTX_MAX, .metavar = "N",
+     .help = "context in tokens (the model's, at most 4096)"},
+    {.name = "threads", .short_name = 't', .kind = OPTION_U32, .target = &parsed.threads, .min = 1, .max = RUN_THREADS_MAX, .metavar = "N",
+     .help = "per node (cores divided by local nodes)"},
+    {.name = "batch", .kind = OPTION_U32, .target = &parsed.batch, .min = 1, .max = ENGINE_BATCH_MAX, .metavar = "N",
+     .help = "prompt tokens per step (128)"},
+    {.name = "kv-type", .kind = OPTION_WORD, .target = &parsed.kv_type, .words = run_kv_words,
+     .help = "how keys and values are kept (f16)"},
+    {.name = "kernel", .kind = OPTION_TEXT, .target = &parsed.kernel, .metavar = "NAME",
+     .help = "instruction set to use (the fastest there is)"},
+    {.name = "ids", .kind = OPTION_FLAG, .target = &parsed.ids,
+     .help = "print token ids instead of text"},
+    {.name = "digest", .kind = OPTION_FLAG, .target = &parsed.digest,
+     .help = "print a line that is equal exactly when two runs are"},
+    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json,
+     .help = "one JSON object per token, and a summary"},
+    {.name = "lab", .kind = OPTION_TEXT, .target = &parsed.lab_text, .metavar = "SPEC",
+     .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
+    {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
+     .help = "instead of --local: addresses of all nodes, in order of rank"},
+    {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",
+     .help = "which of them this is; rank 0 has the prompt (0)"},
+    {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help,
+     .help = "this text"},
+};
+/* clang-format on */
+enum { SPEC_COUNT = sizeof specs / sizeof *specs };
 
 void run_options_help(void)
 {
@@ -153,10 +82,8 @@ void run_options_help(void)
                                         "Generate text on this machine, divided among N node processes.", NULL};
     static const char *const examples[] = {"mesh-node run -m model.gguf -p \"Once upon a time\" -n 100 --local 3",
                                            "mesh-node run -m model.gguf -p abc --temp 0 --digest", NULL};
-    static struct run_options scratch;
-    struct option_spec specs[SPECS_MAX];
 
-    options_help(stdout, usage, specs, make_specs(&scratch, specs), examples);
+    options_help(stdout, usage, specs, SPEC_COUNT, examples);
 }
 
 uint16_t run_options_ranks(const struct run_options *options)
@@ -241,17 +168,17 @@ static int check(struct run_options *o, struct fail *fail)
 
 int run_options_parse(struct run_options *options, int argc, char *const *argv, struct fail *fail)
 {
-    struct option_spec specs[SPECS_MAX];
-
-    *options = (struct run_options){
+    parsed = (struct run_options){
         .predict = 128,
         .local = 1,
         .batch = RUN_BATCH_DEFAULT,
         .kv_type = KV_F16,
         .sampling = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f},
     };
-    size_t count = make_specs(options, specs);
-    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+    if (options_parse(specs, SPEC_COUNT, argc, argv, NULL, fail) < 0)
         return -1;
-    return options->help ? 0 : check(options, fail);
+    if (!parsed.help && check(&parsed, fail) < 0)
+        return -1;
+    *options = parsed;
+    return 0;
 }

@@ -1,0 +1,25 @@
+/* What a node says about its work at the end of a run. */
+#ifndef NODE_MEMBER_REPORT_H
+#define NODE_MEMBER_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bytes.h"
+
+struct member_report {
+    uint64_t compute_ns;
+    uint32_t threads;
+    uint64_t datagrams_sent, bytes_sent;     /* all peers, whole run */
+    uint64_t decode_datagrams, decode_bytes; /* from the first to the last generated token */
+    uint64_t resent, naks, lost;
+    bool is_there;
+};
+
+/* As it travels to rank 0. */
+void member_report_write(const struct member_report *report, struct bytes *out);
+
+/* -1: too short. */
+int member_report_read(struct member_report *report, struct bytes *in);
+
+#endif
