@@ -12,7 +12,7 @@
 
 enum { EXIT_EXPLORE_OK = 0, EXIT_EXPLORE_FAILED = 1, EXIT_EXPLORE_USAGE = 2, EXPLORE_HANG_S = 120, EXPLORE_SECONDS = 10 };
 
-static const struct explore_kind *const explore_kinds[] = {&explore_exchange};
+static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster};
 enum { EXPLORE_KINDS = sizeof explore_kinds / sizeof explore_kinds[0] };
 
 struct explore_options {
@@ -36,7 +36,7 @@ static const char explore_usage[] =
     "\n"
     "  --seconds S           stop after S seconds (default 10, or no limit when --seeds is given)\n"
     "  --seeds FIRST:COUNT   these seeds (default: from a number drawn from the clock onwards)\n"
-    "  --kind NAME           only this kind of scenario: exchange\n"
+    "  --kind NAME           only this kind of scenario: exchange or cluster\n"
     "  -v, --verbose         one line per scenario\n"
     "  --help, --version\n"
     "\n"

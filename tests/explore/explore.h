@@ -9,7 +9,7 @@
 struct explore_report {
     uint64_t events, datagrams, virtual_ns;
     char scenario[800]; /* what it was */
-    char error[1200];   /* what went wrong; empty: nothing */
+    char error[1300];   /* what went wrong; empty: nothing */
 };
 
 /* A kind of scenario. run: everything follows from the seed; fills *report, which is zeros. */
@@ -20,5 +20,6 @@ struct explore_kind {
 };
 
 extern const struct explore_kind explore_exchange; /* explore_exchange.c */
+extern const struct explore_kind explore_cluster;  /* explore_cluster.c */
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/simcluster.h"
-#include "tests/unit/synth_model.h"
+#include "tests/unit/simmodel.h"
 
 #define SECONDS(n) ((uint64_t)(n)*1000000000u)
 
@@ -68,10 +68,10 @@ static void assert_same(const struct result *a, const struct result *b)
 
 static void any_number_of_nodes_gives_the_same_bits(void **state)
 {
-    struct synth_model synth;
+    struct simmodel synth;
 
     (void)state;
-    synth_model_open(&synth, &small);
+    simmodel_open(&synth, &small);
     struct simcluster_config config = config_of(synth.model, 1);
     struct result one = run(&config, &twelve_tokens);
     assert_int_equal(one.count, 12);
@@ -80,7 +80,7 @@ static void any_number_of_nodes_gives_the_same_bits(void **state)
         struct result many = run(&config, &twelve_tokens);
         assert_same(&one, &many);
     }
-    synth_model_close(&synth);
+    simmodel_close(&synth);
 }
 
 static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
@@ -91,10 +91,10 @@ static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
     (void)state;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         struct synth_options options = small;
-        struct synth_model synth;
+        struct simmodel synth;
 
         options.type = types[t];
-        synth_model_open(&synth, &options);
+        simmodel_open(&synth, &options);
         struct simcluster_config config = config_of(synth.model, 1);
         config.batch = 64;
         struct result one = run(&config, &twelve_tokens);
@@ -105,16 +105,16 @@ static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
             struct result three = run(&config, &twelve_tokens);
             assert_same(&one, &three);
         }
-        synth_model_close(&synth);
+        simmodel_close(&synth);
     }
 }
 
 static void a_bad_network_changes_no_bit(void **state)
 {
-    struct synth_model synth;
+    struct simmodel synth;
 
     (void)state;
-    synth_model_open(&synth, &small);
+    simmodel_open(&synth, &small);
     struct simcluster_config config = config_of(synth.model, 1);
     struct result one = run(&config, &twelve_tokens);
     for (uint64_t seed = 1; seed <= 8; seed++) {
@@ -127,18 +127,18 @@ static void a_bad_network_changes_no_bit(void **state)
         struct result lossy = run(&config, &twelve_tokens);
         assert_same(&one, &lossy);
     }
-    synth_model_close(&synth);
+    simmodel_close(&synth);
 }
 
 static void the_same_seed_is_the_same_run(void **state)
 {
     static struct simcluster cluster;
-    struct synth_model synth;
+    struct simmodel synth;
     uint64_t when[2];
     uint32_t hash[2];
 
     (void)state;
-    synth_model_open(&synth, &small);
+    simmodel_open(&synth, &small);
     for (int i = 0; i < 2; i++) {
         struct simcluster_config config = config_of(synth.model, 3);
 
@@ -152,7 +152,7 @@ static void the_same_seed_is_the_same_run(void **state)
     }
     assert_true(when[0] == when[1]);
     assert_int_equal(hash[0], hash[1]);
-    synth_model_close(&synth);
+    simmodel_close(&synth);
 }
 
 /* Rows of the first layer's ffn_down become infinite: in every node the request ends with the same message. */
@@ -160,11 +160,11 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
 {
     static struct simcluster cluster;
     struct synth_options options = small;
-    struct synth_model synth;
+    struct simmodel synth;
 
     (void)state;
     options.type = TYPE_F32;
-    synth_model_open(&synth, &options);
+    simmodel_open(&synth, &options);
     for (uint16_t ranks = 1; ranks <= 3; ranks += 2) {
         struct simcluster_config config = config_of(synth.model, ranks);
         /* The file is mapped read-only, so a copy of the tensor takes its place. */
@@ -192,7 +192,7 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
         synth.model->layer[1].down = before;
         free(data);
     }
-    synth_model_close(&synth);
+    simmodel_close(&synth);
 }
 
 int main(void)
