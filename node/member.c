@@ -495,7 +495,8 @@ void member_finish(struct member *m, struct member_report *reports)
 
 int member_serve(struct member *m, struct fail *fail)
 {
-    while (!atomic_load(&m->wants_finish) && !atomic_load(&m->is_gone)) {
+    /* Rank 0 may end its last step, and say so, before this node ends its own. */
+    while (!(atomic_load(&m->wants_finish) && atomic_load(&m->is_done)) && !atomic_load(&m->is_gone)) {
         uint32_t rung = bell_count(m->bell);
 
         if (atomic_load(&m->is_refused))

@@ -139,14 +139,16 @@ static int work_as_owner(struct port *port)
 int port_poll(struct port *port)
 {
     int count = 0;
+    bool is_stuck;
 
     do {
         if (!try_own(port))
             break;
         count += work_as_owner(port);
+        is_stuck = port->is_stuck;
         atomic_store_explicit(&port->owner, 0, memory_order_release);
         /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
-    } while (!port->is_stuck && !ring_is_empty(port));
+    } while (!is_stuck && !ring_is_empty(port));
     return count;
 }
 

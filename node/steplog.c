@@ -290,9 +290,12 @@ bool sender_next(struct record_sender *sender, struct steplog *log, uint16_t bat
 {
     struct bytes out = bytes_writer(sender->record, sizeof sender->record);
 
-    if (sender->record_bytes > 0)
+    int state = atomic_load_explicit(&sender->state, memory_order_acquire);
+
+    /* Until it is submitted, a request belongs to who submits it. */
+    if (state != SENDER_FREE && sender->record_bytes > 0)
         return true;
-    switch (atomic_load_explicit(&sender->state, memory_order_acquire)) {
+    switch (state) {
     case SENDER_SUBMITTED:
         atomic_store(&sender->state, SENDER_REQUEST);
         /* fall through */
