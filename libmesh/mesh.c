@@ -272,7 +272,7 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
         return err;
     count_received(peer, bytes);
     mesh_window_add(mesh, peer, header->flags & MESH_FLAG_ALL, header->number);
-    if ((header->type == MESH_TYPE_TILE && !(header->flags & MESH_FLAG_RESEND)) || header->type == MESH_TYPE_RECORD)
+    if (header->type == MESH_TYPE_TILE || header->type == MESH_TYPE_RECORD)
         mesh_credit_consume(mesh, peer, bytes);
     on_through(mesh, peer, through_of(mesh, header));
     handlers[header->type].apply(mesh, peer, &message);

@@ -1,0 +1,137 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank, uint16_t peer)
+{
+    struct mesh_peer_stats stats;
+
+    mesh_get_peer_stats(net->mesh[rank], peer, &stats);
+    return stats;
+}
+
+static void rtt_and_clock_offset_are_measured(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net_up(net);
+    stats = stats_of(net, 0, 1);
+    assert_true(stats.is_up);
+    assert_int_equal(stats.rtt_ns_min, 200 * NET_US);
+    assert_int_equal(stats.rtt_ns_smoothed, 200 * NET_US);
+    assert_int_equal(stats.clock_offset_ns, 0);
+    net_free(net);
+}
+
+static uint64_t delay_one_way(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)to, (void)message;
+    return from == 0 ? 40 * NET_US : 0;
+}
+
+/* An asymmetric path is taken for an offset of half the difference: no protocol can tell. */
+static void an_asymmetric_path_looks_like_an_offset(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->delay = delay_one_way;
+    net_up(net);
+    assert_int_equal(stats_of(net, 0, 1).rtt_ns_min, 240 * NET_US);
+    assert_int_equal(stats_of(net, 0, 1).clock_offset_ns, 20 * NET_US);
+    assert_int_equal(stats_of(net, 1, 0).clock_offset_ns, -20 * NET_US);
+    net_free(net);
+}
+
+static void pings_become_rare(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net_run(net, 2000 * (uint64_t)NET_MS);
+    assert_in_range(net->sent[0][MESH_TYPE_PING], 9, 11);
+    net_free(net);
+}
+
+static void goodbye_is_said_three_times_and_heard_once(void **state)
+{
+    struct net *net = net_new(3);
+
+    (void)state;
+    net_up(net);
+    mesh_goodbye(net->mesh[2], net->now_ns);
+    net_run(net, 10 * NET_MS);
+    assert_int_equal(net->sent[2][MESH_TYPE_GOODBYE], 6);
+    assert_int_equal(net->events[0][MESH_EVENT_GONE], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_GONE], 1);
+    assert_false(stats_of(net, 0, 2).is_up);
+    assert_true(mesh_timeout(net->mesh[2]) == UINT64_MAX);
+    net_free(net);
+}
+
+static void whoever_has_left_is_owed_nothing(void **state)
+{
+    struct net *net = net_new(3);
+    struct net_gather gather;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 30);
+    gather.first[1] = gather.first[2] = 30; /* all of rank 0 */
+    net_gather_fill(net, &gather, 0);
+    net_gather_fill(net, &gather, 1);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    assert_int_equal(net_gather_open(net, &gather, 1), 0);
+    assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 2, (const uint8_t *)"x", 1), 0);
+    mesh_goodbye(net->mesh[2], net->now_ns);
+    net_run(net, NET_MS);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    mesh_consume(net->mesh[0], net->now_ns, 1, 0);
+    net_run(net, 20 * NET_MS);
+    assert_true(mesh_is_quiet(net->mesh[0]));
+    assert_int_equal(net->events[0][MESH_EVENT_FREED], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
+static void the_latency_of_tiles_is_the_one_way_time(void **state)
+{
+    struct net *net = net_new(2);
+    struct net_gather gather;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 30);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    assert_int_equal(net_gather_open(net, &gather, 1), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    net_run(net, NET_MS);
+    assert_int_equal(mesh_tile_latency(net->mesh[1], 0)->count, 1);
+    assert_int_equal(mesh_tile_latency(net->mesh[1], 0)->max_ns, 100 * NET_US);
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rtt_and_clock_offset_are_measured),
+        cmocka_unit_test(an_asymmetric_path_looks_like_an_offset),
+        cmocka_unit_test(pings_become_rare),
+        cmocka_unit_test(goodbye_is_said_three_times_and_heard_once),
+        cmocka_unit_test(whoever_has_left_is_owed_nothing),
+        cmocka_unit_test(the_latency_of_tiles_is_the_one_way_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

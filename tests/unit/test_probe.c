@@ -1,0 +1,101 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct net_gather gathers[20];
+
+static bool path_limit(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)from, (void)to, (void)message;
+    return bytes > *(size_t *)net->app;
+}
+
+static uint32_t proved(struct net *net)
+{
+    struct mesh_peer_stats stats;
+
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    return stats.datagram_bytes;
+}
+
+static struct net *up_with_limit(size_t *limit)
+{
+    struct net *net = net_new(2);
+
+    net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = 60000;
+    net->drop = path_limit;
+    net->app = limit;
+    net_up(net);
+    return net;
+}
+
+static void the_largest_size_that_the_path_carries_is_found(void **state)
+{
+    static size_t limits[] = {1200, 1451, 1452, 8951, 9000, 32000, 65535};
+    static const uint32_t expected[] = {1200, 1200, 1452, 1452, 8952, 32000, 32000};
+
+    (void)state;
+    for (unsigned i = 0; i < 7; i++) {
+        struct net *net = up_with_limit(&limits[i]);
+
+        assert_int_equal(proved(net), expected[i]);
+        net_free(net);
+    }
+}
+
+static void no_probe_is_larger_than_the_drivers_can_send(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->config[0].datagram_bytes_max = 60000;
+    net->config[1].datagram_bytes_max = 1452;
+    net_up(net);
+    assert_int_equal(proved(net), 1452);
+    net_free(net);
+}
+
+static void a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends(void **state)
+{
+    size_t limit = 65535;
+    struct net *net = up_with_limit(&limit);
+
+    (void)state;
+    assert_int_equal(proved(net), 32000);
+    limit = 1300;
+    for (unsigned i = 0; i < 20; i++) {
+        net_gather_init(net, &gathers[i], 1 + i / 5, (uint16_t)(i % 5), 16, 200);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_publish(net, &gathers[i], rank), 0);
+        net_run(net, 50 * NET_MS);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], i + 1);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            mesh_consume(net->mesh[rank], net->now_ns, gathers[i].gather[0].step, gathers[i].gather[0].phase);
+        net_run(net, 5 * NET_MS);
+        net_gather_release(net, &gathers[i]);
+    }
+    assert_int_equal(proved(net), 1200);
+    limit = 65535;
+    net_run(net, 5000 * (uint64_t)NET_MS);
+    assert_int_equal(proved(net), 32000);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_largest_size_that_the_path_carries_is_found),
+        cmocka_unit_test(no_probe_is_larger_than_the_drivers_can_send),
+        cmocka_unit_test(a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
