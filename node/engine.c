@@ -172,6 +172,13 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
     w->work_since_poll = 0;
 }
 
+void engine_send(struct engine *e, struct worker *w)
+{
+    if (w->has_unsent)
+        engine_say(e, w, &w->unsent);
+    w->has_unsent = false;
+}
+
 /* The unit in hand waits for something; look whether the network has it. */
 static enum engine_work_result wait_for_input(struct engine *e)
 {
@@ -184,6 +191,9 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
 
     w->port_ns = 0;
     bool is_finished = unit_run(e, w);
+    /* Others may wait for what this worker has kept back. */
+    if (!is_finished)
+        engine_send(e, w);
     if (!is_finished && w->weight_bytes == bytes && w->pace_due_ns == 0)
         return wait_for_input(e);
     uint64_t spent_ns = engine_now(e) - begin_ns;
@@ -195,8 +205,12 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
 {
     struct worker *w = &e->worker[worker];
 
-    if (w->segment != NULL || unit_claim(e, w))
+    if (w->segment != NULL || unit_claim(e, w)) {
+        if (w->has_unsent && w->unsent.phase != w->segment->phase)
+            engine_send(e, w);
         return work_on_unit(e, w);
+    }
+    engine_send(e, w);
     int moved = port_poll(&e->port);
     if (engine_advance(e))
         return ENGINE_WORKED;

@@ -6,7 +6,13 @@
 
 #include "head.h"
 
-enum { DATAGRAM_COST_NS = 4000, MEMORY_BYTES_PER_US = 20000 /* one thread's read speed, for the cost model only */ };
+enum {
+    DATAGRAM_COST_NS = 4000,
+    LATENCY_NS = 60000,          /* of a tile, last row finished to first use: a gigabit switch, and some scheduling */
+    MEMORY_BYTES_PER_US = 20000, /* one thread's read speed; like the others for the cost model only */
+    SEND_RUNS_MAX = 8,
+    TILES_PER_WORKER = 4
+};
 
 static uint32_t blocks_of(uint64_t rows)
 {
@@ -18,18 +24,38 @@ static uint32_t padded(uint32_t rows)
     return blocks_of(rows) * BLOCK_COLUMNS;
 }
 
-uint32_t engine_tile_rows(uint32_t rows, uint64_t weight_bytes, uint16_t rank_count, uint16_t worker_count)
+uint32_t engine_send_runs(uint64_t compute_ns, uint16_t rank_count)
 {
-    double compute_ns = (double)weight_bytes * 1e3 / MEMORY_BYTES_PER_US / worker_count;
-    double tiles = rank_count > 1 ? sqrt(compute_ns / (DATAGRAM_COST_NS * (rank_count - 1))) * worker_count : 4.0 * worker_count;
-    uint32_t wanted;
+    double c = (double)compute_ns, n = rank_count, least = INFINITY;
+    uint32_t best = 1;
 
-    if (tiles < worker_count)
-        tiles = worker_count;
-    wanted = padded((uint32_t)ceil(rows / tiles));
-    if (wanted < BLOCK_COLUMNS)
-        return BLOCK_COLUMNS;
+    for (uint32_t k = 1; k <= SEND_RUNS_MAX; k++) {
+        double hidden = c * (1 / n + (1 - 1 / n) * (1 - 1.0 / k));
+        double cost = k * DATAGRAM_COST_NS * (n - 1) + (hidden < LATENCY_NS ? LATENCY_NS - hidden : 0);
+
+        if (cost < least) {
+            least = cost;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Tiles are small enough for a worker's cache and for workers to share evenly. A multiple of 32 rows. */
+static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
+{
+    uint32_t wanted = padded(rows / (TILES_PER_WORKER * worker_count) + 1);
+
     return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
+}
+
+/* Blocks of a phase's output that a worker gathers before it sends them. */
+static uint16_t send_blocks_of(const struct engine *e, uint32_t rows, uint64_t weight_bytes)
+{
+    uint32_t workers = e->config.worker_count, blocks = blocks_of(rows);
+    uint32_t runs = workers * engine_send_runs(weight_bytes * 1000 / MEMORY_BYTES_PER_US / workers, e->config.map->rank_count);
+
+    return (uint16_t)((blocks + runs - 1) / runs);
 }
 
 /* ---- matrices ---- */
@@ -45,9 +71,10 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
         bytes += (uint64_t)parts[i].row_count * model_row_bytes(parts[i].tensor);
         rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
     }
-    uint32_t tile_rows = engine_tile_rows(rows, bytes, e->config.map->rank_count, e->config.worker_count);
+    /* Attention sends z, not what this matrix makes; q, k and v together say how long it takes. */
+    phase->send_blocks = send_blocks_of(e, phase->kind == PHASE_ATTENTION ? e->z_rows : rows, bytes);
     return matrix_init(&phase->matrix, order, parts, count, columns, input_first[rank],
-                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows, fail);
+                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(rows, e->config.worker_count), fail);
 }
 
 static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)

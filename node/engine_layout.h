@@ -10,9 +10,10 @@ void engine_layout_release(struct engine *e);
 /* Blocks of a candidate gather if every rank sent all its rows. */
 uint32_t engine_candidate_blocks_max(const struct engine *e);
 
-/* Rows per tile that cost least: a tile's datagrams cost CPU at every peer's sender, but only after a tile is finished can others begin.
- * With k tiles a phase takes c + k * (N-1) * d + c/k for compute time c and d per datagram, least at k = sqrt(c / ((N-1) * d)).
- * weight_bytes: of the phase; a multiple of 32 rows. */
-uint32_t engine_tile_rows(uint32_t rows, uint64_t weight_bytes, uint16_t rank_count, uint16_t worker_count);
+/* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks
+ * reach the peers L later, and meanwhile these have their own slices and the runs before to work on. With k runs, compute time c and N nodes
+ * a phase costs k * d * (N-1) and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))): the k with the least sum. Only how finely things
+ * are sent depends on it, never a result. */
+uint32_t engine_send_runs(uint64_t compute_ns, uint16_t rank_count);
 
 #endif

@@ -15,7 +15,7 @@ enum {
     ENGINE_SLOTS = MESH_GATHERS_OPEN_MAX,
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
-    TILE_ROWS_MAX = 512,
+    TILE_ROWS_MAX = 128,
     TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
 };
 
@@ -27,6 +27,7 @@ struct phase {
     struct matrix matrix;    /* this node's rows */
     struct gather_form form; /* of the gather it fills; candidates have a form per step */
     uint64_t readers;        /* ranks with rows in the next phase */
+    uint16_t send_blocks;    /* so many finished blocks of a token are worth a datagram */
     float *norm;             /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
 };
 
@@ -49,12 +50,14 @@ struct worker {
     enum unit_kind kind;
     uint32_t item;
     bool is_started;
-    uint32_t slices_added; /* in order */
-    uint32_t slices_left;  /* not multiplied yet */
-    uint8_t *slice;        /* (slices_max) enum slice_state */
-    float *sum;            /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
-    float *parked;         /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
-    float *scratch;        /* attention: q, out, and the kernel's */
+    uint32_t slices_added;   /* in order */
+    uint32_t slices_left;    /* not multiplied yet */
+    uint8_t *slice;          /* (slices_max) enum slice_state */
+    float *sum;              /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
+    float *parked;           /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
+    float *scratch;          /* attention: q, out, and the kernel's */
+    struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
+    bool has_unsent;
     uint64_t work_since_poll;
     uint64_t pace_due_ns; /* unit in hand is not finished before */
     uint64_t compute_ns, weight_bytes;
@@ -198,11 +201,12 @@ void finish_tile(struct engine *e, struct worker *w);
  * weight, for the sum of squares; NULL where no norm reads it. */
 void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
                    const float *values, const float *plain);
-/* Own blocks stand in the inbox: count them and tell the peers. */
+/* Own blocks stand in the inbox: count them, and tell the peers as soon as enough are together. */
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count);
 
-/* engine.c: say a word, accounting for the time. */
+/* engine.c: say a word, accounting for the time; and what is still unsent. */
 void engine_say(struct engine *e, struct worker *w, const struct port_word *word);
+void engine_send(struct engine *e, struct worker *w);
 
 #endif

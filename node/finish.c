@@ -73,6 +73,23 @@ void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32
         note_fault(e, phase, block * BLOCK_COLUMNS + (uint32_t)bad);
 }
 
+/* Few tokens make small tiles: those that follow each other travel together. */
+static void add_unsent(struct engine *e, struct worker *w, const struct port_word *word)
+{
+    struct port_word *unsent = &w->unsent;
+
+    if (w->has_unsent && unsent->phase == word->phase && unsent->token_first == word->token_first &&
+        unsent->token_count == word->token_count && unsent->block_first + unsent->block_count == word->block_first) {
+        unsent->block_count = (uint16_t)(unsent->block_count + word->block_count);
+    } else {
+        engine_send(e, w);
+        *unsent = *word;
+        w->has_unsent = true;
+    }
+    if (word->token_count > EAGER_TOKENS || unsent->block_count >= e->phase[word->phase].send_blocks)
+        engine_send(e, w);
+}
+
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count)
 {
@@ -92,7 +109,7 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
     if (engine_reads(e, readers) && inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, (uint16_t)token_first, (uint16_t)token_count, (uint16_t)block_first, (uint16_t)block_count);
     if (e->port.mesh != NULL && (readers & ~(UINT64_C(1) << e->config.rank)) != 0)
-        engine_say(e, w, &word);
+        add_unsent(e, w, &word);
 }
 
 static uint32_t blocks_of(uint32_t rows)

@@ -13,7 +13,8 @@
 #include "pool.h"
 
 enum {
-    SPIN_NS = 1000000, /* without anything to do before a worker parks */
+    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
+    YIELD_NS = 1000000, /* and before it parks */
     PARK_NS_MAX = 10000000,
     WATCH_NS = 50000000,
     LINGER_NS = 1000000000,
@@ -303,7 +304,9 @@ static void rest(struct member *m, uint64_t *idle_since_ns)
 
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
-    if (now_ns - *idle_since_ns < SPIN_NS) {
+    if (now_ns - *idle_since_ns < SPIN_NS)
+        return;
+    if (now_ns - *idle_since_ns < YIELD_NS) {
         sched_yield();
         return;
     }
