@@ -1,7 +1,7 @@
 /* Any datagrams into a live endpoint, between calls of its application, in any order.
  *
- * The input is a list of operations, each a byte and its arguments (see `operations`). The endpoint is rank 0 of three, up, with a gather open;
- * it is put back from a copy of its memory for each input. No assertion may fire, and a datagram that is dropped may change nothing. */
+ * The input is a list of operations, each a byte and its arguments (see `operations`). The endpoint is rank 0 of three, up, with a gather
+ * open; it is put back from a copy of its memory for each input. No assertion may fire, and a dropped datagram may change nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +74,10 @@ static void receive_body(struct input *input)
     unsigned type = (unsigned)take(input, 1) % MESH_TYPE_COUNT, flags = (unsigned)take(input, 1) & MESH_FLAGS_KNOWN;
     uint16_t from = 1 + take(input, 1) % 2;
     uint64_t *number = &numbers[from][flags & MESH_FLAG_ALL];
-    size_t bytes = take(input, 2) % 2000, left = (size_t)(input->end - input->at);
+    size_t bytes = take(input, 2) % 2000, left;
 
     *number += 1 + take(input, 1) % 4;
+    left = (size_t)(input->end - input->at);
     packet[3] = (uint8_t)type;
     packet[4] = (uint8_t)flags;
     packet[6] = (uint8_t)from;
