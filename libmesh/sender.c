@@ -57,10 +57,11 @@ static bool merge(struct mesh *mesh, struct mesh_slot *slot, const struct mesh_r
 static bool append(struct mesh *mesh, struct mesh_slot *slot, const struct mesh_range *range)
 {
     int16_t index = mesh->published_free;
-    struct mesh_published *published = &mesh->published[index];
+    struct mesh_published *published;
 
     if (index < 0)
         return false;
+    published = &mesh->published[index];
     mesh->published_free = published->next;
     mesh->published_count++;
     *published = (struct mesh_published){.range = *range, .block_next = range->block_first, .ready_ns = mesh->now_ns, .next = -1};
