@@ -39,14 +39,16 @@ override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 # One instruction set per file; the dispatcher asks the CPU before it calls into one.
-FLAGS_kernel_scalar := -O3
+# -O3 of code that a sanitizer has filled with checks takes minutes.
+KERNEL_O := $(if $(SAN),-O1,-O3)
+FLAGS_kernel_scalar := $(KERNEL_O)
 ifeq ($(ARCH),x86_64)
-FLAGS_kernel_avx2 := -O3 -mavx2 -mfma -mf16c
-FLAGS_kernel_avx512 := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
+FLAGS_kernel_avx2 := $(KERNEL_O) -mavx2 -mfma -mf16c
+FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
 endif
 ifeq ($(ARCH),aarch64)
-FLAGS_kernel_neon := -O3
-FLAGS_kernel_neon_dot := -O3 -march=armv8.2-a+dotprod
+FLAGS_kernel_neon := $(KERNEL_O)
+FLAGS_kernel_neon_dot := $(KERNEL_O) -march=armv8.2-a+dotprod
 endif
 file_flags = $(FLAGS_$(basename $(notdir $(1))))
 

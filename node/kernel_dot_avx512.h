@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "kernel_dot_inline.h"
 #include "panel.h"
 
 enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_FLOAT_PANELS = 4, DOT_DECODE_PANELS = 2 };
-
-#define DOT_INLINE static inline __attribute__((always_inline))
-#define DOT_UNROLL _Pragma("GCC unroll 8")
 
 typedef uint32_t dot_words __attribute__((vector_size(64)));
 typedef int32_t dot_ints __attribute__((vector_size(64)));

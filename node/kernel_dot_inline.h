@@ -1,0 +1,23 @@
+/* How the templates of kernel_dot.h become code: one body per type, its constants folded and its short loops unrolled. Under a sanitizer that
+ * would be minutes of compiling, so there they are ordinary functions and loops, which compute the same. */
+#ifndef NODE_KERNEL_DOT_INLINE_H
+#define NODE_KERNEL_DOT_INLINE_H
+
+#if defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DOT_PLAIN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DOT_PLAIN 1
+#endif
+
+#ifdef DOT_PLAIN
+#define DOT_INLINE static __attribute__((noinline))
+#define DOT_UNROLL
+#else
+#define DOT_INLINE static inline __attribute__((always_inline))
+#define DOT_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+#endif
