@@ -49,6 +49,12 @@ enum mesh_pending {
     MESH_PENDING_PROBE = 1 << 12
 };
 
+/* Why a rank was refused, or refuses this one. */
+struct mesh_refusal {
+    bool is_theirs;
+    struct mesh_refuse refuse;
+};
+
 enum mesh_peer_state { MESH_PEER_ASKED, MESH_PEER_UP, MESH_PEER_REFUSED, MESH_PEER_GONE };
 
 /* Received numbers of one space of a peer. A missing number is *fresh* until it has been missing for the reorder delay; then it is lost. */
@@ -210,12 +216,9 @@ struct mesh {
 
     struct mesh_event events[MESH_EVENT_QUEUE];
     unsigned event_first, event_count;
-    char reason[MESH_REASON_BYTES]; /* of the event last taken */
-    struct {
-        uint16_t is_theirs;
-        struct mesh_refuse refuse;
-    } refusals[MESH_RANKS_MAX]; /* behind REFUSED events, by rank */
-    uint8_t *record;            /* (MESH_RECORD_BYTES_MAX) of the event last taken */
+    char reason[MESH_REASON_BYTES];               /* of the event last taken */
+    struct mesh_refusal refusals[MESH_RANKS_MAX]; /* behind REFUSED events, by rank */
+    uint8_t *record;                              /* (MESH_RECORD_BYTES_MAX) of the event last taken */
 
     struct mesh_addr stranger;
     struct mesh_refuse stranger_refuse;
@@ -297,7 +300,7 @@ void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer);
 uint32_t mesh_credit_cost(size_t datagram_bytes);
 uint32_t mesh_credit_grant(const struct mesh_config *config);
 uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer); /* datagrams per NAK; at least one */
-uint32_t mesh_credit_datagram_max(uint32_t window_bytes); /* largest datagram of which several fit */
+uint32_t mesh_credit_datagram_max(uint32_t window_bytes);          /* largest datagram of which several fit */
 uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer);
 bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
 void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost); /* for peer->number */
