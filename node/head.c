@@ -51,13 +51,28 @@ static void select_candidates(struct engine *e, uint8_t *block, uint32_t count)
     }
 }
 
+/* The head reads sampled tokens only, but its input may be let go only when all of it has come. */
+static bool has_whole_input(struct engine *e, uint16_t phase)
+{
+    struct inbox *input;
+
+    if (!engine_reads(e, engine_readers(e, (uint16_t)(phase - 1))))
+        return true;
+    if ((input = engine_input(e, phase)) == NULL)
+        return false;
+    for (uint32_t sub = 0; sub * INBOX_SUB_TOKENS < input->token_count; sub++)
+        if (!inbox_sub_is_ready(input, sub))
+            return false;
+    return true;
+}
+
 bool head_run_candidates(struct engine *e, struct worker *w)
 {
     uint16_t phase = w->segment->phase;
     struct inbox *inbox = engine_inbox(e, phase);
 
     /* Last of all units: whatever goes wrong in this step is known by then. */
-    if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) + 1 < e->unit_count)
+    if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) + 1 < e->unit_count || !has_whole_input(e, phase))
         return false;
     const uint16_t *first = inbox->form->first;
     uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from;

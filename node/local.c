@@ -62,7 +62,7 @@ int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fai
             return become_child(local, r, parent, lab, fail);
         if (pid < 0) {
             fail_set(fail, EXIT_ENVIRONMENT, "--local %u: cannot start node %u: %s: use fewer nodes", local->count, r, strerror(errno));
-            local_join(local);
+            local_kill(local);
             return -1;
         }
         local->child[r] = pid;
@@ -74,48 +74,68 @@ int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fai
     return 0;
 }
 
+/* What waitpid said of a child, in words. */
+static int blame(uint16_t rank, pid_t pid, int status, struct fail *fail)
+{
+    if (WIFSIGNALED(status))
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): killed by signal %d (%s): start again", rank, (int)pid,
+                        WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return fail_set(fail, WEXITSTATUS(status) == 0 ? EXIT_ENVIRONMENT : (enum exit_code)WEXITSTATUS(status),
+                    "node %u (process %d): ended with code %d: see its message above", rank, (int)pid, WEXITSTATUS(status));
+}
+
 int local_watch(void *app, struct fail *fail)
 {
     struct local *local = app;
 
     for (uint16_t r = 1; r < local->count; r++) {
         int status;
-
-        if (local->child[r] == 0 || waitpid(local->child[r], &status, WNOHANG) != local->child[r])
-            continue;
         pid_t pid = local->child[r];
+
+        if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid)
+            continue;
         local->child[r] = 0;
-        if (WIFSIGNALED(status))
-            return fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): killed by signal %d (%s): start again", r, (int)pid,
-                            WTERMSIG(status), strsignal(WTERMSIG(status)));
-        return fail_set(fail, WEXITSTATUS(status) == 0 ? EXIT_ENVIRONMENT : (enum exit_code)WEXITSTATUS(status),
-                        "node %u (process %d): ended with code %d: see its message above", r, (int)pid, WEXITSTATUS(status));
+        return blame(r, pid, status, fail);
     }
     return 0;
 }
 
-void local_join(struct local *local)
+int local_join(struct local *local, struct fail *fail)
 {
     const struct timespec pause = {.tv_nsec = 2000000};
+    int err = 0;
 
     for (int ms = 0; ms < JOIN_MS; ms += 2) {
         int left = 0;
 
         for (uint16_t r = 1; r < local->count; r++) {
-            if (local->child[r] > 0 && waitpid(local->child[r], NULL, WNOHANG) == local->child[r])
+            int status;
+            pid_t pid = local->child[r];
+
+            if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
                 local->child[r] = 0;
+                if (err == 0 && status != 0)
+                    err = blame(r, pid, status, fail);
+            }
             left += local->child[r] > 0;
         }
         if (left == 0)
-            return;
+            return err;
         nanosleep(&pause, NULL);
     }
-    for (uint16_t r = 1; r < local->count; r++) {
-        if (local->child[r] > 0) {
+    local_kill(local);
+    return err;
+}
+
+void local_kill(struct local *local)
+{
+    for (uint16_t r = 1; r < local->count; r++)
+        if (local->child[r] > 0)
             kill(local->child[r], SIGKILL);
+    for (uint16_t r = 1; r < local->count; r++) {
+        if (local->child[r] > 0)
             waitpid(local->child[r], NULL, 0);
-            local->child[r] = 0;
-        }
+        local->child[r] = 0;
     }
 }
 

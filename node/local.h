@@ -25,8 +25,11 @@ int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fai
 /* Rank 0: -1 when a child has ended although nobody told it to. app: struct local. */
 int local_watch(void *app, struct fail *fail);
 
-/* Rank 0: wait for the children, a few seconds at most; then kill what is left. */
-void local_join(struct local *local);
+/* Rank 0: wait for the children, a few seconds at most; then kill what is left. -1 when one did not end well. */
+int local_join(struct local *local, struct fail *fail);
+
+/* Rank 0: end the children at once, and wait for them. */
+void local_kill(struct local *local);
 void local_close(struct local *local);
 
 #endif

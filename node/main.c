@@ -1,4 +1,6 @@
 /* mesh-node: which subcommand, and how it ended. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +30,8 @@ static void print_help(void)
     puts("mesh-node - compute node of Diolkos Mesh: one language model on many small machines\n\nusage: mesh-node COMMAND [OPTIONS]\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].help);
-    puts("\nmesh-node COMMAND --help tells more; mesh-node --version the version.\n\n"
+    puts("\n  --help    this text; mesh-node COMMAND --help tells more\n"
+         "  --version the version\n\n"
          "examples:\n"
          "  mesh-node run -m model.gguf -p \"Once upon a time\" --local 3\n"
          "  mesh-node plan -m model.gguf --nodes 4\n"
@@ -36,39 +39,62 @@ static void print_help(void)
          "exit codes: 0 ok, 1 difference or failed check, 2 usage, 3 bad input file, 4 environment, 77 skipped");
 }
 
+/* What was typed where a command is expected is none. */
+static int refuse(const char *name, struct fail *fail)
+{
+    const char *names[COMMAND_COUNT + 3];
+    size_t count = 0;
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        names[count++] = commands[i].name;
+    names[count++] = "--help";
+    names[count++] = "--version";
+    names[count] = NULL;
+    const char *nearest = options_nearest(name, names);
+    if (nearest == NULL)
+        fail_set(fail, EXIT_USAGE, "%.60s: no such command: mesh-node --help lists them", name);
+    else
+        fail_set(fail, EXIT_USAGE, "%.60s: no such command: did you mean %s? mesh-node --help lists them", name, nearest);
+    return EXIT_USAGE;
+}
+
 static int run_named(int argc, char **argv, struct fail *fail)
 {
-    const char *names[COMMAND_COUNT + 1];
-
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 2, argv + 2, fail);
-        names[i] = commands[i].name;
+    return refuse(argv[1], fail);
+}
+
+static bool asks(const char *argument, const char *name, const char *short_name)
+{
+    return strcmp(argument, name) == 0 || strcmp(argument, short_name) == 0;
+}
+
+static int run(int argc, char **argv, struct fail *fail)
+{
+    if (argc < 2)
+        return fail_set(fail, EXIT_USAGE, "no command: nothing to do: mesh-node --help lists them"), EXIT_USAGE;
+    if (asks(argv[1], "--help", "-h")) {
+        print_help();
+        return EXIT_OK;
     }
-    names[COMMAND_COUNT] = NULL;
-    const char *nearest = options_nearest(argv[1], names);
-    fail_set(fail, EXIT_USAGE, "%s: no such command%s%s: see mesh-node --help", argv[1], nearest == NULL ? "" : ": did you mean ",
-             nearest == NULL ? "" : nearest);
-    return fail->exit_code;
+    if (asks(argv[1], "--version", "-V") || (argc > 2 && asks(argv[2], "--version", "-V"))) {
+        puts("mesh-node " MESH_VERSION);
+        return EXIT_OK;
+    }
+    return run_named(argc, argv, fail);
 }
 
 int main(int argc, char **argv)
 {
     struct fail fail = {0};
+    int code = run(argc, argv, &fail);
 
-    if (argc < 2) {
-        fputs("mesh-node: no command: nothing to do: see mesh-node --help\n", stderr);
-        return EXIT_USAGE;
+    if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        code = EXIT_ENVIRONMENT;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_help();
-        return EXIT_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        puts("mesh-node " MESH_VERSION);
-        return EXIT_OK;
-    }
-    int code = run_named(argc, argv, &fail);
     if (code != EXIT_OK)
         fprintf(stderr, "mesh-node: %s\n", fail.text);
     return code;

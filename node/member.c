@@ -1,7 +1,6 @@
 #include "member.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "bytes.h"
 #include "hash.h"
+#include "join.h"
 #include "member_report.h"
 #include "pool.h"
 
@@ -17,8 +17,7 @@ enum {
     YIELD_NS = 1000000, /* and before it parks */
     PARK_NS_MAX = 10000000,
     WATCH_NS = 50000000,
-    LINGER_NS = 1000000000,
-    REASON_BYTES = 400
+    LINGER_NS = 1000000000
 };
 
 enum message_type { MESSAGE_READY = 1, MESSAGE_FINISH, MESSAGE_REPORT };
@@ -33,9 +32,8 @@ struct member {
     atomic_bool is_stopping;
     _Atomic uint32_t load_next, load_left;
     atomic_bool has_said_ready;
-    _Atomic uint32_t peers_up, peers_ready;
-    atomic_bool is_refused, wants_finish, is_gone;
-    char refusal[REASON_BYTES];
+    struct join join;
+    atomic_bool wants_finish, is_gone;
     struct member_token *token; /* (ctx + 1) */
     _Atomic uint32_t token_count;
     uint32_t token_taken;
@@ -145,18 +143,13 @@ static void on_done(void *app, uint64_t now_ns, uint32_t request, enum engine_do
 static void on_peer(void *app, const struct mesh_event *event)
 {
     struct member *m = app;
-    char address[MESH_ADDR_TEXT_BYTES];
 
-    if (event->type == MESH_EVENT_UP) {
-        atomic_fetch_add(&m->peers_up, 1);
-    } else if (event->type == MESH_EVENT_REFUSED && !atomic_load(&m->is_refused)) {
-        mesh_addr_format(m->config.peers[event->rank], address);
-        snprintf(m->refusal, sizeof m->refusal, "peer %u (%s): %s: give all nodes the same model, version and options", event->rank,
-                 address, event->reason);
-        atomic_store(&m->is_refused, true);
-    } else if (event->type == MESH_EVENT_GONE && event->rank == 0) {
+    if (event->type == MESH_EVENT_UP)
+        join_up(&m->join, event->rank);
+    else if (event->type == MESH_EVENT_REFUSED)
+        join_refused(&m->join, event->rank, event->reason);
+    else if (event->type == MESH_EVENT_GONE && event->rank == 0)
         atomic_store(&m->is_gone, true);
-    }
     bell_ring(m->bell);
 }
 
@@ -167,7 +160,7 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
 
     switch (bytes_get_u8(&in)) {
     case MESSAGE_READY:
-        atomic_fetch_add(&m->peers_ready, 1);
+        join_ready(&m->join, from);
         break;
     case MESSAGE_FINISH:
         if (from == 0)
@@ -240,6 +233,7 @@ struct member *member_open(const struct member_config *config, struct fail *fail
     if (m == NULL)
         goto no_memory;
     m->config = *config;
+    join_init(&m->join, config->rank, config->map->rank_count, config->peers);
     m->token = calloc((size_t)config->ctx + 1, sizeof *m->token);
     m->report = calloc(config->map->rank_count, sizeof *m->report);
     if (m->token == NULL || m->report == NULL)
@@ -381,14 +375,6 @@ int member_start(struct member *m, struct fail *fail)
 
 /* ---- waiting ---- */
 
-static bool is_ready(struct member *m)
-{
-    uint32_t others = rank_count(m) - 1u;
-
-    return atomic_load(&m->load_left) == 0 && atomic_load(&m->peers_up) >= others &&
-           (m->config.rank != 0 || atomic_load(&m->peers_ready) >= others);
-}
-
 int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
 {
     uint64_t begin_ns = mesh_udp_now_ns();
@@ -396,19 +382,14 @@ int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fai
     for (;;) {
         uint32_t rung = bell_count(m->bell);
 
-        if (is_ready(m))
-            return 0;
-        if (atomic_load(&m->is_refused))
-            return fail_set(fail, EXIT_ENVIRONMENT, "%s", m->refusal);
-        if (watch != NULL && watch(app, fail) < 0)
-            return -1;
         if (atomic_load(&m->load_left) > 0)
             begin_ns = mesh_udp_now_ns();
-        else if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns)
-            return fail_set(
-                fail, EXIT_ENVIRONMENT,
-                "mesh: %u of %u peers have answered, %u are ready after %" PRIu64 " s: start the missing nodes, and check addresses",
-                atomic_load(&m->peers_up), rank_count(m) - 1u, atomic_load(&m->peers_ready), m->config.join_timeout_ns / 1000000000u);
+        else if (join_is_complete(&m->join))
+            return 0;
+        if (join_check(&m->join, fail) < 0 || (watch != NULL && watch(app, fail) < 0))
+            return -1;
+        if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns)
+            return join_late(&m->join, m->config.join_timeout_ns, fail);
         bell_wait(m->bell, rung, WATCH_NS);
     }
 }
@@ -502,8 +483,8 @@ int member_serve(struct member *m, struct fail *fail)
     while (!(atomic_load(&m->wants_finish) && atomic_load(&m->is_done)) && !atomic_load(&m->is_gone)) {
         uint32_t rung = bell_count(m->bell);
 
-        if (atomic_load(&m->is_refused))
-            return fail_set(fail, EXIT_ENVIRONMENT, "%s", m->refusal);
+        if (join_check(&m->join, fail) < 0)
+            return -1;
         bell_wait(m->bell, rung, WATCH_NS);
     }
     post_report(m);

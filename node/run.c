@@ -18,7 +18,6 @@
 #include "run_options.h"
 
 enum { PROMPT_BYTES_MAX = 64 << 20 };
-static const uint64_t JOIN_TIMEOUT_NS = 30000000000u;
 
 /* Everything a run has in hand, in the order it is taken. */
 struct run {
@@ -154,7 +153,7 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .lab = run->options.lab,
         .udp = run_options_ranks(&run->options) > 1 ? run->local.udp[rank] : NULL,
         .peers = run->local.addr,
-        .join_timeout_ns = JOIN_TIMEOUT_NS,
+        .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
     };
 }
 
@@ -328,14 +327,16 @@ static int run_nodes(struct run *run, struct fail *fail)
         err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
     if (err == 0 && run->rank != 0)
         err = member_serve(run->member, fail);
+    if (err == 0 && run->rank == 0)
+        err = local_join(&run->local, fail);
     return err;
 }
 
 static void release(struct run *run)
 {
+    if (run->rank == 0)
+        local_kill(&run->local);
     member_close(run->member);
-    if (run->rank == 0 && run->options.peer_count == 0)
-        local_join(&run->local);
     local_close(&run->local);
     free(run->prompt);
     free(run->prompt_text);

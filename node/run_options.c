@@ -70,6 +70,8 @@ static const struct option_spec specs[] = {
      .help = "instead of --local: addresses of all nodes, in order of rank"},
     {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",
      .help = "which of them this is; rank 0 has the prompt (0)"},
+    {.name = "join-timeout", .kind = OPTION_U32, .target = &parsed.join_timeout_s, .min = 1, .max = 86400, .metavar = "SECONDS",
+     .help = "wait so long for the other nodes to answer (30)"},
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help,
      .help = "this text"},
 };
@@ -111,38 +113,69 @@ int run_options_shares(const char *text, uint16_t ranks, uint32_t *shares, struc
         at = *end == ',' ? end + 1 : NULL;
     }
     if (text != NULL && count != ranks)
-        return fail_set(fail, EXIT_USAGE, "--shares %s: %u shares for %u nodes: give one per node", text, count, ranks);
+        return fail_set(fail, EXIT_USAGE, "--shares %s: %u share%s for %u node%s: give one per node", text, count, count == 1 ? "" : "s",
+                        ranks, ranks == 1 ? "" : "s");
+    return 0;
+}
+
+static int parse_peer(struct run_options *o, const char *text, struct fail *fail)
+{
+    char reason[REASON_BYTES];
+    struct mesh_addr *peer = &o->peer[o->peer_count];
+
+    if (mesh_addr_parse(text, peer, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "--peers: '%s': %s: give ADDRESS:PORT", text, reason);
+    if (!mesh_addr_is_loopback(*peer))
+        return fail_set(fail, EXIT_USAGE,
+                        "--peers: '%s': nodes have no key, so they talk on loopback only: give 127.0.0.1:PORT or [::1]:PORT", text);
+    if (peer->port == 0)
+        return fail_set(fail, EXIT_USAGE, "--peers: '%s': port 0 is any port, so nobody would find it: give a port from 1 to 65535", text);
+    for (uint32_t i = 0; i < o->peer_count; i++)
+        if (memcmp(o->peer[i].ip, peer->ip, sizeof peer->ip) == 0 && o->peer[i].port == peer->port)
+            return fail_set(fail, EXIT_USAGE, "--peers: '%s': given for rank %u and for rank %u: give every node its own port", text, i,
+                            o->peer_count);
+    o->peer_count++;
     return 0;
 }
 
 static int parse_peers(struct run_options *o, struct fail *fail)
 {
-    char text[PEER_TEXT_MAX], reason[REASON_BYTES];
+    char text[PEER_TEXT_MAX];
 
     for (const char *at = o->peers_text; at != NULL;) {
         const char *comma = strchr(at, ',');
         size_t size = comma == NULL ? strlen(at) : (size_t)(comma - at);
 
         if (o->peer_count == MESH_RANKS_MAX)
-            return fail_set(fail, EXIT_USAGE, "--peers: more than %d addresses: a mesh has at most so many nodes", MESH_RANKS_MAX);
+            return fail_set(fail, EXIT_USAGE, "--peers: more than %d addresses: a mesh has at most so many nodes: give fewer",
+                            MESH_RANKS_MAX);
         if (size >= sizeof text)
             return fail_set(fail, EXIT_USAGE, "--peers: an address of %zu characters: give ADDRESS:PORT", size);
         memcpy(text, at, size);
         text[size] = '\0';
-        if (mesh_addr_parse(text, &o->peer[o->peer_count], reason, sizeof reason) != MESH_OK)
-            return fail_set(fail, EXIT_USAGE, "--peers: '%s': %s: give ADDRESS:PORT", text, reason);
-        if (!mesh_addr_is_loopback(o->peer[o->peer_count]))
-            return fail_set(fail, EXIT_USAGE,
-                            "--peers: '%s': nodes have no key, so they talk on loopback only: give 127.0.0.1:PORT or [::1]:PORT", text);
-        o->peer_count++;
+        if (parse_peer(o, text, fail) < 0)
+            return -1;
         at = comma == NULL ? NULL : comma + 1;
     }
     if (o->peer_count > 0 && o->rank >= o->peer_count)
-        return fail_set(fail, EXIT_USAGE, "--rank %u: --peers has %u addresses: ranks are 0 to %u", o->rank, o->peer_count,
-                        o->peer_count - 1);
+        return fail_set(fail, EXIT_USAGE, "--rank %u: --peers has %u address%s: give a rank from 0 to %u", o->rank, o->peer_count,
+                        o->peer_count == 1 ? "" : "es", o->peer_count - 1);
     if (o->peer_count == 0 && o->rank != 0)
         return fail_set(fail, EXIT_USAGE, "--rank %u: without --peers there is nothing to be a rank of: give --peers", o->rank);
     return 0;
+}
+
+static int choose_kernel(const char *name, struct fail *fail)
+{
+    char list[200] = "";
+    const struct kernel *kernel;
+
+    if (name == NULL || kernel_choose(name) != NULL)
+        return 0;
+    for (size_t i = 0, used = 0; (kernel = kernel_at(i)) != NULL; i++)
+        if (kernel->supported() && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", kernel->name);
+    return fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
 }
 
 static int check(struct run_options *o, struct fail *fail)
@@ -157,11 +190,11 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "run: --json and --ids together: JSON has the ids: give one of them");
     if (o->peers_text != NULL && o->local != 1)
         return fail_set(fail, EXIT_USAGE, "run: --peers and --local together: give one of them");
+    if (o->lab_text != NULL && o->lab_text[0] == '\0')
+        return fail_set(fail, EXIT_USAGE, "--lab: nothing in it: give e.g. --lab loss=1%%,delay=50us, or leave it out");
     if (o->lab_text != NULL && mesh_lab_parse(o->lab_text, &o->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %s: %s", o->lab_text, reason);
-    if (o->kernel != NULL && kernel_choose(o->kernel) == NULL)
-        return fail_set(fail, EXIT_USAGE, "--kernel %s: not available on this machine: give one of: %s", o->kernel, kernel_names());
-    if (sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0)
+    if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0)
         return -1;
     return run_options_shares(o->shares_text, run_options_ranks(o), o->share, fail);
 }
@@ -172,6 +205,7 @@ int run_options_parse(struct run_options *options, int argc, char *const *argv, 
         .predict = 128,
         .local = 1,
         .batch = RUN_BATCH_DEFAULT,
+        .join_timeout_s = RUN_JOIN_TIMEOUT_DEFAULT_S,
         .kv_type = KV_F16,
         .sampling = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f},
     };

@@ -12,7 +12,7 @@
 #include "model.h"
 #include "sampler.h"
 
-enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128 };
+enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128, RUN_JOIN_TIMEOUT_DEFAULT_S = 30 };
 
 struct run_options {
     const char *model, *prompt, *prompt_file;
@@ -30,6 +30,7 @@ struct run_options {
     uint32_t rank;                  /* with peers */
     struct mesh_addr peer[MESH_RANKS_MAX];
     uint32_t peer_count; /* 0: all nodes are local */
+    uint32_t join_timeout_s;
     bool help;
 };
 

@@ -8,8 +8,7 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
     static const char *const usage[] = {"mesh-node synth -o FILE.gguf [options]",
                                         "Write a valid model of random weights: the same bytes for the same options on any machine.", NULL};
     static const char *const examples[] = {
-        "mesh-node synth -o small.gguf",
-        "mesh-node synth -o 1b.gguf --dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --vocab 32000 --ctx 2048", NULL};
+        "mesh-node synth -o small.gguf", "mesh-node synth -o big.gguf --dim 2048 --hidden 5632 --layers 22 --heads 32 --vocab 32000", NULL};
     struct synth_options o = {.dim = 512, .hidden = 1376, .layers = 6, .heads = 8, .kv_heads = 4, .vocab = 3000, .context = 512, .seed = 1};
     const char *path = NULL, *type = "q8_0";
     bool help = false;
@@ -17,7 +16,7 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
         {.name = "output", .short_name = 'o', .kind = OPTION_TEXT, .target = &path, .metavar = "FILE", .help = "GGUF file to write"},
         {.name = "dim", .kind = OPTION_U32, .target = &o.dim, .help = "width of the residual stream (512)"},
         {.name = "hidden", .kind = OPTION_U32, .target = &o.hidden, .help = "width of the feed-forward layer (1376)"},
-        {.name = "layers", .kind = OPTION_U32, .target = &o.layers, .help = "(6)"},
+        {.name = "layers", .kind = OPTION_U32, .target = &o.layers, .help = "layers of attention and feed-forward (6)"},
         {.name = "heads", .kind = OPTION_U32, .target = &o.heads, .help = "query heads (8)"},
         {.name = "kv-heads", .kind = OPTION_U32, .target = &o.kv_heads, .help = "key and value heads (4)"},
         {.name = "vocab", .kind = OPTION_U32, .target = &o.vocab, .help = "tokens (3000)"},

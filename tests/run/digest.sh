@@ -21,7 +21,7 @@ model() { # FILE OPTION VALUE...: a small model where the options do not say oth
 
 # generate OUTPUT-OPTIONS... : stdout in $out, see `run`; what all requests have in common
 generate() {
-    run timeout -k 5 60 "$mesh_node" run -m "$tmp/$file" -p "$prompt" -n $tokens --ignore-eos "${request[@]}" "$@"
+    run timeout -k 5 30 "$mesh_node" run -m "$tmp/$file" -p "$prompt" -n $tokens --ignore-eos "${request[@]}" "$@"
 }
 
 # begin FILE REQUEST...: what follows is compared with this request on one node and one thread. $what is the beginning of the sentences.
@@ -59,11 +59,11 @@ other() {
     fi
 }
 
-# quick ROW...: the table in full, or its beginning where every instruction is watched.
+# few A B: A in a sanitizer build, where everything takes ten times as long, else B.
 few() {
     if [ -n "$SAN" ]; then echo "$1"; else echo "$2"; fi
 }
-kernels=$("$mesh_node" run -m x -p x --kernel none 2>&1 | sed -n 's/.*give one of: *//p' | tr -d ,)
+kernels=$("$mesh_node" run -m x -p x --kernel none 2>&1 | sed -n 's/.*give one of *//p' | tr -d ,)
 
 nodes_and_threads() {
     local n t
@@ -100,13 +100,12 @@ every_kernel() {
 bad_networks() {
     local n
     for n in $(few "3" "2 3 5 8"); do same --lab $lossy --local "$n" -t 1; done
-    same --lab $lossy,batch=0 --local 2 2>/dev/null
 }
 
 agreement() {
     local ids logits
-    ids=$(sed 's/.* ids=\([0-9a-f]*\).*/\1/' <<<"$reference")
-    logits=$(sed 's/.* logits=//' <<<"$reference")
+    ids=${reference##*ids=} ids=${ids%% *}
+    logits=${reference##*logits=}
     generate --json --local 3
     check_equal "$what: the JSON summary has the digest of the ids" "$(tail -n 1 "$out" | sed 's/.*"digest_ids":"\([^"]*\)".*/\1/')" "$ids"
     check_equal "$what: the JSON summary has the digest of the logits" "$(tail -n 1 "$out" | sed 's/.*"digest_logits":"\([^"]*\)".*/\1/')" "$logits"

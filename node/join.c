@@ -1,0 +1,69 @@
+#include "join.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void join_init(struct join *join, uint16_t rank, uint16_t rank_count, const struct mesh_addr *peers)
+{
+    join->rank = rank;
+    join->rank_count = rank_count;
+    join->peers = peers;
+}
+
+static uint64_t others(const struct join *join)
+{
+    uint64_t all = join->rank_count == 64 ? UINT64_MAX : (UINT64_C(1) << join->rank_count) - 1;
+
+    return all & ~(UINT64_C(1) << join->rank);
+}
+
+void join_up(struct join *join, uint16_t rank)
+{
+    atomic_fetch_or(&join->up, UINT64_C(1) << rank);
+}
+
+void join_ready(struct join *join, uint16_t rank)
+{
+    atomic_fetch_or(&join->ready, UINT64_C(1) << rank);
+}
+
+void join_refused(struct join *join, uint16_t rank, const char *reason)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (atomic_load(&join->is_refused))
+        return;
+    mesh_addr_format(join->peers[rank], address);
+    snprintf(join->refusal, sizeof join->refusal, "%s: %s", address, reason);
+    atomic_store(&join->is_refused, true);
+}
+
+bool join_is_complete(struct join *join)
+{
+    return (others(join) & ~atomic_load(&join->up)) == 0 && (join->rank != 0 || (others(join) & ~atomic_load(&join->ready)) == 0);
+}
+
+int join_check(struct join *join, struct fail *fail)
+{
+    if (!atomic_load(&join->is_refused))
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "%s", join->refusal);
+}
+
+int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail)
+{
+    uint64_t silent = others(join) & ~atomic_load(&join->up);
+    uint64_t late = silent != 0 ? silent : others(join) & ~atomic_load(&join->ready);
+    int count = __builtin_popcountll(late);
+    char address[MESH_ADDR_TEXT_BYTES], more[40] = "";
+
+    if (count == 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "this node: not loaded in time: try --join-timeout with more seconds");
+    uint16_t first = (uint16_t)__builtin_ctzll(late);
+    mesh_addr_format(join->peers[first], address);
+    if (count > 1)
+        snprintf(more, sizeof more, " and %d more", count - 1);
+    return fail_set(fail, EXIT_ENVIRONMENT, "rank %u (%s)%s: %s within %" PRIu64 " s: %s, or wait longer with --join-timeout", first,
+                    address, more, silent != 0 ? "no answer" : "not ready", timeout_ns / 1000000000u,
+                    silent != 0 ? "start it, check the addresses" : "see what it prints");
+}

@@ -1,0 +1,39 @@
+/* Who has joined: which peers have answered, which have loaded their share, and whether one refused.
+ *
+ * Written by whoever owns the port, read by any thread. Ranks are bits of a word. */
+#ifndef NODE_JOIN_H
+#define NODE_JOIN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "mesh/udp.h"
+
+enum { JOIN_REFUSAL_BYTES = 400 };
+
+struct join {
+    uint16_t rank, rank_count;
+    const struct mesh_addr *peers; /* (rank_count) borrowed */
+    _Atomic uint64_t up, ready;
+    atomic_bool is_refused;
+    char refusal[JOIN_REFUSAL_BYTES]; /* set once, before is_refused */
+};
+
+void join_init(struct join *join, uint16_t rank, uint16_t rank_count, const struct mesh_addr *peers);
+
+void join_up(struct join *join, uint16_t rank);
+void join_ready(struct join *join, uint16_t rank);
+void join_refused(struct join *join, uint16_t rank, const char *reason);
+
+/* Has everybody answered? Rank 0 also waits until everybody is ready. */
+bool join_is_complete(struct join *join);
+
+/* 0, or -1 with what the peer said. */
+int join_check(struct join *join, struct fail *fail);
+
+/* Who was waited for in vain; always -1. */
+int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail);
+
+#endif
