@@ -108,7 +108,8 @@ agreement() {
     logits=${reference##*logits=}
     generate --json --local 3
     check_equal "$what: the JSON summary has the digest of the ids" "$(tail -n 1 "$out" | sed 's/.*"digest_ids":"\([^"]*\)".*/\1/')" "$ids"
-    check_equal "$what: the JSON summary has the digest of the logits" "$(tail -n 1 "$out" | sed 's/.*"digest_logits":"\([^"]*\)".*/\1/')" "$logits"
+    check_equal "$what: the JSON summary has the digest of the logits" \
+        "$(tail -n 1 "$out" | sed 's/.*"digest_logits":"\([^"]*\)".*/\1/')" "$logits"
     sed -n 's/.*"event":"token".*"id":\([0-9]*\).*/\1/p' "$out" | tr '\n' ' ' | sed 's/ $//' >"$tmp/json_ids"
     generate --ids --digest --local 2
     check_equal "$what: --ids prints the ids of --json" "$(head -n 1 "$out")" "$(cat "$tmp/json_ids")"
