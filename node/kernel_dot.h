@@ -1,9 +1,10 @@
 /* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
  *
  * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is, how many panels and tokens the registers hold
- * at once, and has the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector arithmetic. A panel is read in DOT_PARTS parts of
- * DOT_LANES rows. Every lane does what the scalar kernel does for its row; integers may take another way, as all of them are exact:
- * products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in kernel_scalar.c).
+ * at once, and has the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector
+ * arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. Every lane does what the scalar kernel does for its row; integers may
+ * take another way, as all of them are exact: products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in
+ * kernel_scalar.c).
  *
  * One token (decode) computes while it unpacks, at the speed of memory. More tokens share a panel unpacked to dot_block. */
 #ifndef NODE_KERNEL_DOT_H
