@@ -224,6 +224,11 @@ bool engine_park(struct engine *e, uint64_t max_ns)
     return port_park(&e->port, max_ns);
 }
 
+void engine_wake(struct engine *e)
+{
+    port_wake(&e->port);
+}
+
 void engine_poll(struct engine *e)
 {
     port_poll(&e->port);

@@ -114,6 +114,9 @@ enum engine_work_result engine_work(struct engine *engine, uint16_t worker);
  * does (or there is no network): sleep otherwise. */
 bool engine_park(struct engine *engine, uint64_t max_ns);
 
+/* End somebody's engine_park. Any thread. */
+void engine_wake(struct engine *engine);
+
 /* Only keep the network going: while weights are loaded. */
 void engine_poll(struct engine *engine);
 

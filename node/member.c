@@ -8,41 +8,9 @@
 
 #include "bytes.h"
 #include "hash.h"
-#include "join.h"
-#include "member_report.h"
-#include "pool.h"
+#include "member_state.h"
 
-enum {
-    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
-    YIELD_NS = 1000000, /* and before it parks */
-    PARK_NS_MAX = 10000000,
-    WATCH_NS = 50000000,
-    LINGER_NS = 1000000000
-};
-
-enum message_type { MESSAGE_READY = 1, MESSAGE_FINISH, MESSAGE_REPORT };
-
-struct member {
-    struct member_config config;
-    struct engine *engine;
-    struct mesh *mesh;
-    void *mesh_memory;
-    struct pool *pool;
-    struct bell *bell; /* rings for whoever waits: tokens, readiness, endings */
-    atomic_bool is_stopping;
-    _Atomic uint32_t load_next, load_left;
-    atomic_bool has_said_ready;
-    struct join join;
-    atomic_bool wants_finish, is_gone;
-    struct member_token *token; /* (ctx + 1) */
-    _Atomic uint32_t token_count;
-    uint32_t token_taken;
-    atomic_bool is_done;
-    struct member_outcome outcome;
-    uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
-    struct member_report *report;            /* (ranks) */
-    _Atomic uint32_t reports;
-};
+enum { WATCH_NS = 50000000, LINGER_NS = 1000000000 };
 
 static uint16_t rank_count(const struct member *m)
 {
@@ -239,7 +207,8 @@ struct member *member_open(const struct member_config *config, struct fail *fail
     if (m->token == NULL || m->report == NULL)
         goto no_memory;
     m->bell = bell_open(fail);
-    m->engine = m->bell == NULL ? NULL : engine_open(&engine, &hooks, fail);
+    m->worker_bell = m->bell == NULL ? NULL : bell_open(fail);
+    m->engine = m->worker_bell == NULL ? NULL : engine_open(&engine, &hooks, fail);
     if (m->engine != NULL)
         return m;
     member_close(m);
@@ -255,9 +224,12 @@ void member_close(struct member *m)
     if (m == NULL)
         return;
     atomic_store(&m->is_stopping, true);
+    if (m->worker_bell != NULL)
+        bell_ring(m->worker_bell);
     pool_join(m->pool);
     engine_close(m->engine);
     bell_close(m->bell);
+    bell_close(m->worker_bell);
     free(m->mesh_memory);
     free(m->token);
     free(m->report);
@@ -269,70 +241,7 @@ void member_memory(const struct member *m, struct engine_memory *memory)
     engine_memory(m->engine, memory);
 }
 
-/* ---- workers ---- */
-
-static void load(struct member *m)
-{
-    uint32_t count = engine_load_count(m->engine), index;
-
-    while (!atomic_load_explicit(&m->is_stopping, memory_order_relaxed) && (index = atomic_fetch_add(&m->load_next, 1)) < count) {
-        engine_load(m->engine, index);
-        engine_poll(m->engine);
-        if (atomic_fetch_sub(&m->load_left, 1) == 1)
-            bell_ring(m->bell);
-    }
-}
-
-/* Whoever sees that all is loaded first tells rank 0. */
-static void say_ready(struct member *m)
-{
-    uint8_t message = MESSAGE_READY;
-
-    if (m->config.rank != 0 && !atomic_exchange(&m->has_said_ready, true))
-        engine_post(m->engine, 0, &message, 1);
-}
-
-static void rest(struct member *m, uint64_t *idle_since_ns)
-{
-    uint64_t now_ns = mesh_udp_now_ns();
-
-    if (*idle_since_ns == 0)
-        *idle_since_ns = now_ns;
-    if (now_ns - *idle_since_ns < SPIN_NS)
-        return;
-    if (now_ns - *idle_since_ns < YIELD_NS) {
-        sched_yield();
-        return;
-    }
-    uint32_t rung = bell_count(m->bell);
-    if (atomic_load(&m->is_stopping))
-        return;
-    if (engine_park(m->engine, PARK_NS_MAX))
-        bell_ring(m->bell);
-    else
-        bell_wait(m->bell, rung, PARK_NS_MAX);
-}
-
-static void work(void *app, uint16_t index)
-{
-    struct member *m = app;
-    uint64_t idle_since_ns = 0;
-
-    kernel_thread_init();
-    load(m);
-    while (!atomic_load_explicit(&m->is_stopping, memory_order_relaxed)) {
-        if (atomic_load_explicit(&m->load_left, memory_order_acquire) > 0) {
-            engine_poll(m->engine);
-            sched_yield();
-            continue;
-        }
-        say_ready(m);
-        if (engine_work(m->engine, index) == ENGINE_WORKED)
-            idle_since_ns = 0;
-        else
-            rest(m, &idle_since_ns);
-    }
-}
+/* ---- starting ---- */
 
 static int poll_udp(void *driver, struct mesh *mesh)
 {
@@ -369,7 +278,7 @@ int member_start(struct member *m, struct fail *fail)
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     atomic_store(&m->load_left, engine_load_count(m->engine));
     fail->text[0] = '\0';
-    m->pool = pool_start(m->config.threads, work, m, fail);
+    m->pool = pool_start(m->config.threads, member_work, m, fail);
     return m->pool == NULL || fail->text[0] != '\0' ? -1 : 0;
 }
 
@@ -399,7 +308,7 @@ int member_submit(struct member *m, const struct request *request, struct fail *
     m->outcome.submitted_ns = mesh_udp_now_ns();
     if (!engine_submit(m->engine, request))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
-    bell_ring(m->bell);
+    bell_ring(m->worker_bell);
     if (m->config.udp != NULL)
         mesh_udp_wake(m->config.udp);
     return 0;

@@ -159,6 +159,11 @@ void port_say(struct port *port, const struct port_word *word)
             sched_yield();
     }
     port_poll(port);
+    port_wake(port);
+}
+
+void port_wake(struct port *port)
+{
     if (atomic_load(&port->is_parked))
         port->driver.wake(port->driver.driver);
 }
@@ -178,8 +183,7 @@ bool port_park(struct port *port, uint64_t max_ns)
 void port_lock(struct port *port)
 {
     while (!try_own(port)) {
-        if (atomic_load(&port->is_parked))
-            port->driver.wake(port->driver.driver);
+        port_wake(port);
         sched_yield();
     }
 }

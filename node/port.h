@@ -66,6 +66,9 @@ int port_poll(struct port *port);
 /* Sleep as the owner until a datagram, a word, a deadline of the endpoint, or max_ns. False at once when somebody else is owner. */
 bool port_park(struct port *port, uint64_t max_ns);
 
+/* End a port_park, if there is one. Any thread. */
+void port_wake(struct port *port);
+
 /* Own the endpoint for a few calls of one's own (figures, goodbye). */
 void port_lock(struct port *port);
 void port_unlock(struct port *port);
