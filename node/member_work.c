@@ -30,12 +30,11 @@ static void say_ready(struct member *m)
         engine_post(m->engine, 0, &message, 1);
 }
 
-/* Who has brought work about wakes the sleepers. The fence pairs with the one in park: either the sleeper sees the work, or this sees the
- * sleeper. */
+/* Who has brought work about wakes the sleepers. Both sides change `parking` in one total order: either the sleeper sees the work, or
+ * this sees the sleeper. */
 static void wake_others(struct member *m)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&m->parking, memory_order_relaxed) == 0)
+    if (atomic_fetch_or(&m->parking, 0) == 0)
         return;
     bell_ring(m->worker_bell);
     engine_wake(m->engine);
@@ -45,7 +44,6 @@ static void wake_others(struct member *m)
 static bool park(struct member *m, uint16_t index)
 {
     atomic_fetch_add(&m->parking, 1);
-    atomic_thread_fence(memory_order_seq_cst);
     uint32_t rung = bell_count(m->worker_bell);
     bool has_worked = atomic_load(&m->is_stopping) || engine_work(m->engine, index) == ENGINE_WORKED;
     if (!has_worked) {
