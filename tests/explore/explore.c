@@ -53,13 +53,18 @@ static uint64_t explore_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* From a signal handler. */
+static void explore_say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
+        return; /* there is nobody to tell */
+    }
+}
+
 static void explore_on_signal(int signal_number)
 {
-    static const char crashed[] = "mesh-explore: crashed or hung: repeat with: ";
-    ssize_t ignored = write(STDERR_FILENO, crashed, sizeof crashed - 1);
-
-    ignored = write(STDERR_FILENO, explore_repeat, strlen(explore_repeat));
-    (void)ignored;
+    explore_say("mesh-explore: crashed or hung: repeat with: ");
+    explore_say(explore_repeat);
     if (signal_number == SIGALRM) {
         _exit(EXIT_EXPLORE_FAILED);
     }
