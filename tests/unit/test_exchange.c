@@ -81,7 +81,7 @@ static void sweep_masks(bool with_handshake, const char *what)
     struct worst worst = {0};
 
     for (uint16_t from = 0; from < 2; from++) {
-        for (uint64_t mask = 0; mask < MASKS; mask++) {
+        for (uint64_t mask = 0; mask < MASKS; mask += SIMBENCH_STRIDE) {
             run_mask(from, mask, with_handshake, &worst);
         }
     }
@@ -210,7 +210,7 @@ static void random_exchanges_complete_on_every_kind_of_network(void **state)
     for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
         struct worst worst = {0};
 
-        for (uint64_t seed = 1; seed <= networks[i].seeds; seed++) {
+        for (uint64_t seed = 1; seed <= networks[i].seeds; seed += SIMBENCH_STRIDE) {
             run_network(&networks[i], seed, &worst);
         }
         worst_print(networks[i].name, &worst);
@@ -260,7 +260,7 @@ static void bits_flipped_behind_the_checksum_never_stop_an_endpoint(void **state
     (void)state;
     link.bit_flip_ppm = 200000;
     link.checksum_off = true;
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= 200; seed += SIMBENCH_STRIDE) {
         simshape_random(&shape, seed, (uint16_t)(2 + seed % 3), 4, 20);
         shape.step_count = 4;
         shape.records = 3;
