@@ -10,9 +10,9 @@ void engine_layout_release(struct engine *e);
 /* Blocks of a candidate gather if every rank sent all its rows. */
 uint32_t engine_candidate_blocks_max(const struct engine *e);
 
-/* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks
- * reach the peers L later, and meanwhile these have their own slices and the runs before to work on. With k runs, compute time c and N nodes
- * a phase costs k * d * (N-1) and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))): the k with the least sum. Only how finely things
+/* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks reach
+ * the peers L later, and meanwhile these have their own slices and the runs before to work on. With k runs, compute time c and N nodes a
+ * phase costs k * d * (N-1) and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))): the k with the least sum. Only how finely things
  * are sent depends on it, never a result. */
 uint32_t engine_send_runs(uint64_t compute_ns, uint16_t rank_count);
 

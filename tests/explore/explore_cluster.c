@@ -10,7 +10,7 @@
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simscenario.h"
 
-enum { RANKS_MAX = 9, VIRTUAL_S_MAX = 300, MODELS = 8, PROMPT_MAX = 40 };
+enum { RANKS_MAX = 9, VIRTUAL_S_MAX = 300, MODELS = 8, PROMPT_MAX = 100 };
 
 enum draw { DRAW_MODEL = 1200, DRAW_BATCH, DRAW_PROMPT, DRAW_PREDICT, DRAW_SHARE, DRAW_ARE_UNEQUAL, DRAW_SAMPLING, DRAW_KV, DRAW_UNIT };
 
@@ -44,7 +44,7 @@ static void draw_request(struct request *request, uint32_t prompt[PROMPT_MAX], u
 {
     *request = (struct request){
         .prompt = prompt,
-        .prompt_count = (uint32_t)(1 + pick(seed, DRAW_PROMPT, 0, PROMPT_MAX)),
+        .prompt_count = (uint32_t)(1 + pick(seed, DRAW_PROMPT, 0, pick(seed, DRAW_PROMPT, PROMPT_MAX + 1, 3) == 0 ? PROMPT_MAX : 30)),
         .predict = (uint32_t)(1 + pick(seed, DRAW_PREDICT, 0, 12)),
         .sampling = {.temperature = 0.9f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.1f, .seed = seed},
         .ignore_end = true,
@@ -110,7 +110,7 @@ static void explore_cluster_run(uint64_t seed, struct explore_report *report)
     struct request request;
     uint64_t shape = pick(seed, DRAW_MODEL, 0, MODELS);
     const struct model *model = model_of(shape);
-    struct simcluster_config config = {.model = model, .ctx = 64, .kv_type = (enum kv_type)pick(seed, DRAW_KV, 0, KV_TYPE_COUNT)};
+    struct simcluster_config config = {.model = model, .ctx = 128, .kv_type = (enum kv_type)pick(seed, DRAW_KV, 0, KV_TYPE_COUNT)};
 
     simscenario_draw(&scenario, seed, RANKS_MAX);
     draw_request(&request, prompt, seed, model->vocab);
