@@ -27,7 +27,7 @@ static struct gguf *create(const char *name, struct fail *fail)
     if (gguf != NULL)
         gguf->path = strdup(name);
     if (gguf == NULL || gguf->path == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory", name);
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory: close other programs", name);
         free(gguf);
         return NULL;
     }
@@ -69,7 +69,7 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
     struct stat status;
 
     if (fstat(descriptor, &status) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be examined: %s", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be examined: %s: copy it to a local disk", path, strerror(errno));
     if (S_ISDIR(status.st_mode))
         return fail_set(fail, EXIT_BAD_FILE, "%s: is a directory: name a .gguf file in it", path);
     if (!S_ISREG(status.st_mode))
@@ -83,7 +83,7 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
     void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
 
     if (data == MAP_FAILED)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: copy it to a local disk", path, strerror(errno));
     gguf->data = data;
     gguf->size = (size_t)status.st_size;
     gguf->is_mapped = true;
@@ -101,7 +101,8 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (descriptor < 0) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s", gguf_shown_path(gguf), strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and who may read it", gguf_shown_path(gguf),
+                 strerror(errno));
         gguf_close(gguf);
         return NULL;
     }

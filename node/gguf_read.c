@@ -77,8 +77,8 @@ static int read_header(struct gguf_reader *reader)
     gguf->tensors = calloc(tensor_count + 1, sizeof *gguf->tensors);
     gguf->tensor_order = calloc(tensor_count + 1, sizeof *gguf->tensor_order);
     if (gguf->values == NULL || gguf->value_order == NULL || gguf->tensors == NULL || gguf->tensor_order == NULL)
-        return fail_set(reader->fail, EXIT_ENVIRONMENT, "%s: out of memory for %zu tensors and %zu metadata values", gguf_shown_path(gguf),
-                        tensor_count, value_count);
+        return fail_set(reader->fail, EXIT_ENVIRONMENT, "%s: out of memory for %zu tensors and %zu metadata values: close other programs",
+                        gguf_shown_path(gguf), tensor_count, value_count);
     gguf->tensor_count = tensor_count;
     gguf->value_count = value_count;
     return 0;
@@ -292,7 +292,8 @@ static int read_alignment(const struct gguf_reader *reader, uint64_t *out)
         return -1;
     if (*out == 0 || (*out & (*out - 1)) != 0)
         return fail_set(reader->fail, EXIT_BAD_FILE,
-                        "%s: metadata 'general.alignment': found %" PRIu64 ", expected a power of two up to %d",
+                        "%s: metadata 'general.alignment': found %" PRIu64
+                        ", expected a power of two up to %d: get another copy of the file",
                         gguf_shown_path(reader->gguf), *out, GGUF_ALIGNMENT_MAX);
     return 0;
 }
@@ -390,7 +391,8 @@ int gguf_read(struct gguf *gguf, struct fail *fail)
     uint64_t *offsets = calloc(2 * gguf->tensor_count + 1, sizeof *offsets);
 
     if (offsets == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory for %zu tensors", gguf_shown_path(gguf), gguf->tensor_count);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory for %zu tensors: close other programs", gguf_shown_path(gguf),
+                        gguf->tensor_count);
 
     int result = read_tensors(&reader, offsets);
 

@@ -27,11 +27,12 @@ int gguf_refuse(const struct gguf_reader *reader, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     show_name(&reader->name, name);
+    const char *advice = strstr(text, ": ") != NULL ? "" : ": get another copy of the file";
     if (reader->part == GGUF_PART_HEADER)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: header: %s", path, text);
+        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: header: %s%s", path, text, advice);
     if (reader->name.size == 0)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: %s %zu: %s", path, part, reader->index, text);
-    return fail_set(reader->fail, EXIT_BAD_FILE, "%s: %s %zu '%s': %s", path, part, reader->index, name, text);
+        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: %s %zu: %s%s", path, part, reader->index, text, advice);
+    return fail_set(reader->fail, EXIT_BAD_FILE, "%s: %s %zu '%s': %s%s", path, part, reader->index, name, text, advice);
 }
 
 size_t gguf_left(const struct gguf_reader *reader)

@@ -66,8 +66,8 @@ static double load_f64(const uint8_t *data)
 
 static int refuse_type(const struct gguf *gguf, const struct gguf_value *value, const char *expected, struct fail *fail)
 {
-    return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%.*s': its type is %s, expected %s", gguf_shown_path(gguf), (int)value->key.size,
-                    value->key.text, gguf_value_type_name(value->type), expected);
+    return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%.*s': its type is %s, expected %s: get another copy of the file",
+                    gguf_shown_path(gguf), (int)value->key.size, value->key.text, gguf_value_type_name(value->type), expected);
 }
 
 int gguf_get_uint(const struct gguf *gguf, const char *key, uint64_t max, uint64_t *out, struct fail *fail)
@@ -82,11 +82,11 @@ int gguf_get_uint(const struct gguf *gguf, const char *key, uint64_t max, uint64
     const int64_t number = load_int(value->type, value->data);
 
     if (is_signed(value->type) && number < 0)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %lld, expected 0 to %llu", gguf_shown_path(gguf), key,
-                        (long long)number, (unsigned long long)max);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %lld, expected 0 to %llu: get another copy of the file",
+                        gguf_shown_path(gguf), key, (long long)number, (unsigned long long)max);
     if ((uint64_t)number > max)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %llu, expected at most %llu", gguf_shown_path(gguf), key,
-                        (unsigned long long)number, (unsigned long long)max);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %llu, expected at most %llu: get another copy of the file",
+                        gguf_shown_path(gguf), key, (unsigned long long)number, (unsigned long long)max);
     *out = (uint64_t)number;
     return 1;
 }
@@ -109,8 +109,8 @@ int gguf_get_float(const struct gguf *gguf, const char *key, float *out, struct 
     else
         return refuse_type(gguf, value, "a number", fail);
     if (!isfinite(number))
-        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %g, expected a finite f32", gguf_shown_path(gguf), key,
-                        (double)number);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %g, expected a finite f32: get another copy of the file",
+                        gguf_shown_path(gguf), key, (double)number);
     *out = number;
     return 1;
 }

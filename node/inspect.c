@@ -362,6 +362,6 @@ int inspect_run(const char *path, bool json, FILE *out, struct fail *fail)
     inspect_print(gguf, json, out);
     gguf_close(gguf);
     if (fflush(out) != 0 || ferror(out))
-        return fail_set(fail, EXIT_ENVIRONMENT, "standard output: writing failed: %s", strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
     return 0;
 }

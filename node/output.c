@@ -18,7 +18,7 @@ static int check_stdout(struct fail *fail)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space or read to the end", strerror(errno));
+    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
 }
 
 static void print_json_token(struct output *output, uint32_t id, const char *text, size_t size)

@@ -36,7 +36,9 @@ static int make_and_print(const struct plan_options *o, struct fail *fail)
         rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
         goto out;
     plan_print(&plan, o->json, stdout);
-    err = fflush(stdout) == 0 ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space", strerror(errno));
+    err = fflush(stdout) == 0
+              ? 0
+              : fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
 out:
     model_close(model);
     gguf_close(gguf);

@@ -18,7 +18,7 @@ static void release(struct replace_file *file)
 
 static int refuse_open(struct replace_file *file, const char *path, struct fail *fail)
 {
-    const int result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s", path, strerror(errno));
+    const int result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: choose another name or folder", path, strerror(errno));
 
     release(file);
     return result;
@@ -53,8 +53,8 @@ int replace_file_write(struct replace_file *file, const void *data, size_t size,
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s%s", file->path, strerror(errno),
-                            errno == ENOSPC || errno == EDQUOT ? ": make room, or write to another disk" : "");
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s: make room, or write to another disk", file->path,
+                            strerror(errno));
         next += written;
         size -= (size_t)written;
     }
@@ -66,9 +66,10 @@ int replace_file_commit(struct replace_file *file, struct fail *fail)
     int result = 0;
 
     if (close(file->descriptor) < 0)
-        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s", file->path, strerror(errno));
+        result =
+            fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s: make room, or write to another disk", file->path, strerror(errno));
     else if (file->temporary != NULL && rename(file->temporary, file->path) < 0)
-        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be replaced: %s", file->path, strerror(errno));
+        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be replaced: %s: choose another name or folder", file->path, strerror(errno));
     if (result < 0 && file->temporary != NULL)
         unlink(file->temporary);
     release(file);

@@ -75,7 +75,7 @@ static int read_stream(struct run *run, FILE *file, const char *name, struct fai
             break;
     }
     if (ferror(file))
-        return fail_set(fail, EXIT_BAD_FILE, "%s: cannot read: %s: give a text file", name, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot read: %s: give a text file", name, strerror(errno));
     return 0;
 }
 

@@ -40,7 +40,7 @@ struct output {
 static int check_range(const char *option, uint32_t value, uint32_t min, uint32_t max, struct fail *fail)
 {
     if (value < min || value > max)
-        return fail_set(fail, EXIT_USAGE, "--%s %u: expected %u to %u", option, value, min, max);
+        return fail_set(fail, EXIT_USAGE, "--%s %u: not possible: give a number from %u to %u", option, value, min, max);
     return 0;
 }
 
@@ -73,10 +73,10 @@ static int check_options(const struct synth_options *options, struct fail *fail)
         check_range("ctx", options->context, 1, SYNTH_CONTEXT_MAX, fail) < 0)
         return -1;
     if (options->dim % (2 * options->heads) != 0)
-        return fail_set(fail, EXIT_USAGE, "--dim %u: with --heads %u it must be a multiple of %u, so that heads have an even size",
-                        options->dim, options->heads, 2 * options->heads);
+        return fail_set(fail, EXIT_USAGE, "--dim %u: heads must have an even size: with --heads %u use a multiple of %u", options->dim,
+                        options->heads, 2 * options->heads);
     if (options->heads % options->kv_heads != 0)
-        return fail_set(fail, EXIT_USAGE, "--kv-heads %u: must divide --heads %u", options->kv_heads, options->heads);
+        return fail_set(fail, EXIT_USAGE, "--kv-heads %u: must divide --heads %u: use a divisor of it", options->kv_heads, options->heads);
     if (check_multiple("dim", options->dim, info, fail) < 0)
         return -1;
     return check_multiple("hidden", options->hidden, info, fail);
@@ -317,8 +317,9 @@ static int write_described(const struct synth_options *options, const struct ggu
         return -1;
     output.buffer = malloc(output.buffer_capacity);
 
-    int result = output.buffer == NULL ? fail_set(fail, EXIT_ENVIRONMENT, "out of memory for a buffer of %zu bytes", output.buffer_capacity)
-                                       : write_file(options, description, &output, fail);
+    int result = output.buffer == NULL
+                     ? fail_set(fail, EXIT_ENVIRONMENT, "memory: no %zu bytes for a buffer: close other programs", output.buffer_capacity)
+                     : write_file(options, description, &output, fail);
 
     if (output.shown_s > 0)
         fprintf(stderr, "\r\033[K");

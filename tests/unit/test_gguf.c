@@ -103,12 +103,12 @@ static void typed_access_refuses_what_has_another_type_or_range(void **state)
 
     (void)state;
     assert_int_equal(gguf_get_uint(gguf, "test.u32", 6, &number, &fail), -1);
-    assert_string_equal(fail.text, "model.gguf: metadata 'test.u32': found 7, expected at most 6");
+    assert_string_equal(fail.text, "model.gguf: metadata 'test.u32': found 7, expected at most 6: get another copy of the file");
     assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
     assert_int_equal(gguf_get_uint(gguf, "test.f32", 6, &number, &fail), -1);
-    assert_string_equal(fail.text, "model.gguf: metadata 'test.f32': its type is f32, expected an integer");
+    assert_string_equal(fail.text, "model.gguf: metadata 'test.f32': its type is f32, expected an integer: get another copy of the file");
     assert_int_equal(gguf_get_float(gguf, "test.words", &real, &fail), -1);
-    assert_string_equal(fail.text, "model.gguf: metadata 'test.words': its type is array, expected a number");
+    assert_string_equal(fail.text, "model.gguf: metadata 'test.words': its type is array, expected a number: get another copy of the file");
     assert_int_equal(gguf_get_bool(gguf, "test.u32", &flag, &fail), -1);
     assert_int_equal(gguf_get_string(gguf, "test.u32", &text, &fail), -1);
     gguf_close(gguf);
@@ -180,7 +180,8 @@ static const struct broken brokens[] = {
     {"general.alignment", VALUE, 4, 0, "metadata 'general.alignment': found 0, expected a power of two up to 1048576"},
     {"general.alignment", VALUE, 4, 48, "metadata 'general.alignment': found 48, expected a power of two up to 1048576"},
     {"general.alignment", VALUE, 4, 1u << 31, "metadata 'general.alignment': found 2147483648, expected at most 1048576"},
-    {"general.alignment", TYPE, 4, GGUF_F32, "metadata 'general.alignment': its type is f32, expected an integer"},
+    {"general.alignment", TYPE, 4, GGUF_F32,
+     "metadata 'general.alignment': its type is f32, expected an integer: get another copy of the file"},
     {"general.alignment", VALUE, 4, 256, "tensor 1 'b.weight': offset 32 is not a multiple of general.alignment (256)"},
     {"a.weight", LENGTH_OF_A, 8, 0, "tensor 0: name at offset"},
     {"a.weight", LENGTH_OF_A, 8, 257, "tensor 0: name at offset"},

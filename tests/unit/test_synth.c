@@ -285,12 +285,11 @@ static void options_that_make_no_model_are_refused_with_the_numbers(void **state
         {{.dim = 272, .type = TYPE_Q8_0}, "--dim 272: type q8_0 needs a multiple of 32: use 256 or 288"},
         {{.hidden = 500, .type = TYPE_Q4_0}, "--hidden 500: type q4_0 needs a multiple of 32: use 480 or 512"},
         {{.hidden = 128, .type = TYPE_Q6_K}, "--hidden 128: type q6_k needs a multiple of 256: use 256"},
-        {{.heads = 3, .kv_heads = 1, .type = TYPE_F16},
-         "--dim 256: with --heads 3 it must be a multiple of 6, so that heads have an even size"},
-        {{.kv_heads = 3, .type = TYPE_F16}, "--kv-heads 3: must divide --heads 8"},
-        {{.kv_heads = 16, .type = TYPE_F16}, "--kv-heads 16: expected 1 to 8"},
-        {{.vocab = 285, .type = TYPE_F16}, "--vocab 285: expected 286 to 524288"},
-        {{.layers = 5000, .type = TYPE_F16}, "--layers 5000: expected 1 to 1024"},
+        {{.heads = 3, .kv_heads = 1, .type = TYPE_F16}, "--dim 256: heads must have an even size: with --heads 3 use a multiple of 6"},
+        {{.kv_heads = 3, .type = TYPE_F16}, "--kv-heads 3: must divide --heads 8: use a divisor of it"},
+        {{.kv_heads = 16, .type = TYPE_F16}, "--kv-heads 16: not possible: give a number from 1 to 8"},
+        {{.vocab = 285, .type = TYPE_F16}, "--vocab 285: not possible: give a number from 286 to 524288"},
+        {{.layers = 5000, .type = TYPE_F16}, "--layers 5000: not possible: give a number from 1 to 1024"},
         {{.type = (enum tensor_type)16}, "--type iq2_xxs: is not supported: use one of f32 f16"},
     };
 
