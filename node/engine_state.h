@@ -60,6 +60,7 @@ struct worker {
     bool has_unsent;
     uint64_t work_since_poll;
     uint64_t pace_due_ns; /* unit in hand is not finished before */
+    bool is_pacing;       /* and waits for nothing else */
     uint64_t compute_ns, weight_bytes;
     uint64_t port_ns; /* spent in the port during this engine_work */
 } __attribute__((aligned(64)));

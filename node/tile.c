@@ -31,6 +31,8 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
             due = (clock > now_ns ? clock : now_ns) + cost_ns;
         while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
         w->pace_due_ns = due;
+        /* All workers share one memory, so what one waits for keeps all of them busy. */
+        w->compute_ns += cost_ns * e->config.worker_count;
     }
     w->work_since_poll += bytes * (tokens < 4 ? 1 : tokens / 4);
     if (w->work_since_poll > POLL_WORK_BYTES && e->port.mesh != NULL) {
@@ -242,7 +244,8 @@ bool tile_run(struct engine *e, struct worker *w)
     /* The output must have a place, and a paced node is not finished before its memory would be. */
     if (e->phase[phase].kind != PHASE_ATTENTION && e->phase[phase].kind != PHASE_HEAD && engine_inbox(e, phase) == NULL)
         return false;
-    if (w->pace_due_ns > 0 && engine_now(e) < w->pace_due_ns)
+    w->is_pacing = w->pace_due_ns > 0 && engine_now(e) < w->pace_due_ns;
+    if (w->is_pacing)
         return false;
     finish_tile(e, w);
     return true;
