@@ -135,6 +135,21 @@ check "NO_COLOR changes nothing" env NO_COLOR=1 "$mesh_node" run -m "$small" -p 
 check_same "in the output" "$out" "$tmp/ids"
 check_equal "and there is no colour" "$(grep -c "$(printf '\033')" "$out" "$err" | sed 's/.*://' | sort -u)" 0
 
+# ---- characters ----
+
+# At a high temperature most tokens are single bytes, so characters span tokens, are broken, and the last one is cut off.
+hot=(--temp 3 --top-k 0 --top-p 1 --min-p 0 -n 1500 --seed 9 --ignore-eos)
+check "random bytes are generated" "$mesh_node" run -m "$small" -p "" "${hot[@]}"
+cp "$out" "$tmp/text"
+check "their text is valid UTF-8" iconv -f UTF-8 -t UTF-8 "$tmp/text"
+check_equal "what is no character is shown as U+FFFD" \
+    "$([ "$(grep -o "$(printf '\357\277\275')" "$tmp/text" | wc -l)" -gt 50 ] && echo yes)" yes
+check_equal "NUL bytes are not printed" "$(tr -cd '\0' <"$tmp/text" | wc -c)" 0
+"$mesh_node" run -m "$small" -p "" "${hot[@]}" --json >"$tmp/json" 2>/dev/null
+check "JSON is valid UTF-8, too" iconv -f UTF-8 -t UTF-8 "$tmp/json"
+check_equal "JSON is one object per token and a summary" \
+    "$(grep -c '^{"schema_version":1,"event":"token",.*}$' "$tmp/json")/$(wc -l <"$tmp/json")" 1500/1501
+
 # ---- memory ----
 
 refused "a model that cannot fit is refused with the numbers, before anything is loaded" 4 "--ctx" \
@@ -153,7 +168,8 @@ for command in "run -m $small -p abc -n 50 --seed 1 --local 2" "run -m $small -p
     "plan -m $small" "inspect $small" --help; do
     # shellcheck disable=SC2086
     timeout -k 5 60 "$mesh_node" $command >/dev/full 2>"$err"
-    check_equal "mesh-node ${command%% *}: a full stdout is an error" "$? $(tail -n 1 "$err" | grep -c '^mesh-node: stdout: .*No space left')" "4 1"
+    check_equal "mesh-node ${command%% *}: a full stdout is an error" \
+        "$? $(tail -n 1 "$err" | grep -c '^mesh-node: stdout: .*No space left')" "4 1"
 done
 
 # ---- endings ----
