@@ -38,9 +38,20 @@ override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recov
 override LDFLAGS += -fsanitize=$(SAN)
 endif
 
+# The kernels are large inlined functions. Instrumented in full they take minutes to compile, so sanitizer builds call the address checks
+# instead of inlining them and leave out those of pointers; fuzzers, which never come here, instrument nothing.
+KERNEL_O := -O3
+ifneq ($(findstring address,$(SAN)),)
+KERNEL_O := -O1 -fno-sanitize=null,alignment,object-size,pointer-overflow \
+	$(if $(findstring clang,$(CC)),-mllvm,--param) $(if $(findstring clang,$(CC)),-)asan-instrumentation-with-call-threshold=0
+else ifneq ($(SAN),)
+KERNEL_O := -O1
+endif
+ifneq ($(findstring fuzzer,$(SAN)),)
+KERNEL_O := -O1 -fno-sanitize=all
+endif
+
 # One instruction set per file; the dispatcher asks the CPU before it calls into one.
-# -O3 of code that a sanitizer has filled with checks takes minutes.
-KERNEL_O := $(if $(SAN),-O1,-O3)
 FLAGS_kernel_scalar := $(KERNEL_O)
 ifeq ($(ARCH),x86_64)
 FLAGS_kernel_avx2 := $(KERNEL_O) -mavx2 -mfma -mf16c
