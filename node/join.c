@@ -38,9 +38,14 @@ void join_refused(struct join *join, uint16_t rank, const char *reason)
     atomic_store(&join->is_refused, true);
 }
 
+bool join_all_up(struct join *join)
+{
+    return (others(join) & ~atomic_load(&join->up)) == 0;
+}
+
 bool join_is_complete(struct join *join)
 {
-    return (others(join) & ~atomic_load(&join->up)) == 0 && (join->rank != 0 || (others(join) & ~atomic_load(&join->ready)) == 0);
+    return join_all_up(join) && (join->rank != 0 || (others(join) & ~atomic_load(&join->ready)) == 0);
 }
 
 int join_check(struct join *join, struct fail *fail)
@@ -53,17 +58,16 @@ int join_check(struct join *join, struct fail *fail)
 int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail)
 {
     uint64_t silent = others(join) & ~atomic_load(&join->up);
-    uint64_t late = silent != 0 ? silent : others(join) & ~atomic_load(&join->ready);
-    int count = __builtin_popcountll(late);
     char address[MESH_ADDR_TEXT_BYTES], more[40] = "";
 
-    if (count == 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "this node: not loaded in time: try --join-timeout with more seconds");
-    uint16_t first = (uint16_t)__builtin_ctzll(late);
+    if (silent == 0)
+        return 0;
+    uint16_t first = (uint16_t)__builtin_ctzll(silent);
+    int count = __builtin_popcountll(silent);
     mesh_addr_format(join->peers[first], address);
     if (count > 1)
         snprintf(more, sizeof more, " and %d more", count - 1);
-    return fail_set(fail, EXIT_ENVIRONMENT, "rank %u (%s)%s: %s within %" PRIu64 " s: %s, or wait longer with --join-timeout", first,
-                    address, more, silent != 0 ? "no answer" : "not ready", timeout_ns / 1000000000u,
-                    silent != 0 ? "start it, check the addresses" : "see what it prints");
+    return fail_set(fail, EXIT_ENVIRONMENT,
+                    "rank %u (%s)%s: no answer within %" PRIu64 " s: start it, check the addresses, or wait longer with --join-timeout",
+                    first, address, more, timeout_ns / 1000000000u);
 }

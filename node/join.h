@@ -27,13 +27,16 @@ void join_up(struct join *join, uint16_t rank);
 void join_ready(struct join *join, uint16_t rank);
 void join_refused(struct join *join, uint16_t rank, const char *reason);
 
-/* Has everybody answered? Rank 0 also waits until everybody is ready. */
+/* Has everybody answered? */
+bool join_all_up(struct join *join);
+
+/* And, on rank 0, is everybody ready? */
 bool join_is_complete(struct join *join);
 
 /* 0, or -1 with what the peer said. */
 int join_check(struct join *join, struct fail *fail);
 
-/* Who was waited for in vain; always -1. */
+/* -1 with who was waited for in vain; 0 when everybody has answered after all. */
 int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail);
 
 #endif

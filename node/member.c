@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "hash.h"
 #include "member_state.h"
+#include "progress.h"
 
 enum { WATCH_NS = 50000000, LINGER_NS = 1000000000 };
 
@@ -284,23 +285,47 @@ int member_start(struct member *m, struct fail *fail)
 
 /* ---- waiting ---- */
 
-int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
+static void show_loading(struct member *m, struct progress *progress)
+{
+    uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->load_left);
+
+    if (m->config.rank != 0 || !progress_is_due(progress))
+        return;
+    if (left > 0)
+        fprintf(stderr, "\rloading: %3.0f %% ", 100.0 * (count - left) / count);
+    else
+        fprintf(stderr, "\rloading: waiting for the other nodes ");
+}
+
+static int wait_ready(struct member *m, struct progress *progress, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
 {
     uint64_t begin_ns = mesh_udp_now_ns();
 
     for (;;) {
         uint32_t rung = bell_count(m->bell);
 
-        if (atomic_load(&m->load_left) > 0)
-            begin_ns = mesh_udp_now_ns();
-        else if (join_is_complete(&m->join))
+        if (atomic_load(&m->load_left) == 0 && join_is_complete(&m->join))
             return 0;
         if (join_check(&m->join, fail) < 0 || (watch != NULL && watch(app, fail) < 0))
             return -1;
-        if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns)
-            return join_late(&m->join, m->config.join_timeout_ns, fail);
+        /* A node that has answered may load as long as it likes: it has more, or a slower disk. */
+        if (atomic_load(&m->load_left) > 0 || join_all_up(&m->join))
+            begin_ns = mesh_udp_now_ns();
+        if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns && join_late(&m->join, m->config.join_timeout_ns, fail) < 0)
+            return -1;
+        show_loading(m, progress);
         bell_wait(m->bell, rung, WATCH_NS);
     }
+}
+
+int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
+{
+    struct progress progress;
+
+    progress_begin(&progress);
+    int err = wait_ready(m, &progress, watch, app, fail);
+    progress_end(&progress);
+    return err;
 }
 
 int member_submit(struct member *m, const struct request *request, struct fail *fail)

@@ -4,11 +4,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "gguf_write.h"
 #include "hash.h"
+#include "progress.h"
 #include "replace_file.h"
 #include "synth_number.h"
 #include "synth_vocab.h"
@@ -32,9 +31,7 @@ struct output {
     size_t buffer_size;
     uint64_t written_bytes;
     uint64_t total_bytes;
-    double started_s;
-    double shown_s; /* when progress was last shown; 0: never */
-    bool is_terminal;
+    struct progress progress;
 };
 
 static int check_range(const char *option, uint32_t value, uint32_t min, uint32_t max, struct fail *fail)
@@ -223,24 +220,12 @@ static int build_description(const struct synth_options *options, struct gguf_wr
     return gguf_write_finish(writer, fail);
 }
 
-static double now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static void show_progress(struct output *output)
 {
-    const double now = now_s();
-    const double elapsed_s = now - output->started_s;
-
-    if (!output->is_terminal || elapsed_s < 1 || now - output->shown_s < 0.2)
-        return;
-    output->shown_s = now;
-    fprintf(stderr, "\rwriting %s: %3.0f %%, %.0f MB/s ", output->file.path,
-            100.0 * (double)output->written_bytes / (double)output->total_bytes, 1e-6 * (double)output->written_bytes / elapsed_s);
+    if (progress_is_due(&output->progress))
+        fprintf(stderr, "\rwriting %s: %3.0f %%, %.0f MB/s ", output->file.path,
+                100.0 * (double)output->written_bytes / (double)output->total_bytes,
+                1e-6 * (double)output->written_bytes / progress_elapsed_s(&output->progress));
 }
 
 static int flush_buffer(struct output *output, struct fail *fail)
@@ -309,10 +294,9 @@ static int write_described(const struct synth_options *options, const struct ggu
     struct output output = {
         .buffer_capacity = BUFFER_BYTES + 4 * (size_t)SYNTH_DIM_MAX,
         .total_bytes = description->size + description->data_size,
-        .started_s = now_s(),
-        .is_terminal = isatty(STDERR_FILENO) == 1,
     };
 
+    progress_begin(&output.progress);
     if (replace_file_open(&output.file, path, fail) < 0)
         return -1;
     output.buffer = malloc(output.buffer_capacity);
@@ -321,8 +305,7 @@ static int write_described(const struct synth_options *options, const struct ggu
                      ? fail_set(fail, EXIT_ENVIRONMENT, "memory: no %zu bytes for a buffer: close other programs", output.buffer_capacity)
                      : write_file(options, description, &output, fail);
 
-    if (output.shown_s > 0)
-        fprintf(stderr, "\r\033[K");
+    progress_end(&output.progress);
     if (result == 0) {
         assert(output.written_bytes == output.total_bytes);
         result = replace_file_commit(&output.file, fail);

@@ -3,7 +3,7 @@
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
-commands="run plan inspect synth"
+commands=$("$mesh_node" --help | awk '/^$/ { part++ } part == 2 && NF { print $1 }')
 
 small=$tmp/small.gguf
 other=$tmp/other.gguf
@@ -36,6 +36,7 @@ refused() {
 
 # ---- help ----
 
+check_equal "the commands are known" "$(grep -cE '^(run|plan|inspect|synth)$' <<<"$commands")" 4
 for command in "" $commands; do
     # shellcheck disable=SC2086 # no word when there is no command
     check "mesh-node $command --help succeeds" "$mesh_node" $command --help
