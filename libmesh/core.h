@@ -7,6 +7,7 @@
  *   output.c    which datagram next; its header and number    sender.c    published ranges and resends into TILE datagrams
  *   hello.c     handshake and refusal                         receiver.c  tiles into gathers
  *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
+ *   flight.c    what is on its way
  *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
  *   channel.c   reliable records                              event.c     the event queue
@@ -29,7 +30,8 @@ enum {
     MESH_FRAGMENT_BYTES = MESH_DATAGRAM_BYTES_MIN - MESH_RECORD_OVERHEAD_BYTES,
     MESH_FRAGMENTS = 96, /* of a channel in each direction: one largest record and what may fly beyond it */
     MESH_FRAGMENTS_FLYING = 16,
-    MESH_TOKEN_CLASSES = 4
+    MESH_TOKEN_CLASSES = 4,
+    MESH_FLIGHTS = 64 /* tiles sent last that are remembered */
 };
 
 /* What waits to be said to a peer, most urgent first. Bits of mesh_peer.pending. */
@@ -86,6 +88,16 @@ struct mesh_channel {
 struct mesh_resend {
     uint64_t end;
     struct mesh_range range;
+};
+
+/* A tile that was sent a moment ago. */
+struct mesh_flight {
+    uint64_t end;
+    struct mesh_range range;
+    uint64_t ranks;
+    uint64_t number;
+    bool is_to_all; /* which space the number is of */
+    uint64_t sent_ns;
 };
 
 struct mesh_pace {
@@ -206,6 +218,8 @@ struct mesh {
     uint32_t published_count;
     struct mesh_resend current; /* a tile that goes to its readers one by one */
     uint64_t current_ready_ns, current_ranks;
+    struct mesh_flight flights[MESH_FLIGHTS];
+    unsigned flight_next;
     uint64_t number_all, cost_sent_all;
     uint64_t cost_log_all[MESH_SENT_LOG];
     uint64_t solicit_at_ns, solicit_delay_ns;
@@ -272,6 +286,12 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
 void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *range);
 void mesh_sender_forget(struct mesh *mesh, struct mesh_slot *slot); /* the gather is freed */
 void mesh_sender_init(struct mesh *mesh);
+
+/* ---- flight.c ---- */
+/* peer NULL: to everybody. Call when the number is spent. */
+void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, const struct mesh_peer *peer);
+/* Some of the range is on its way to the peer, or will be without its asking. */
+bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range);
 
 /* ---- receiver.c ---- */
 int mesh_receiver_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);

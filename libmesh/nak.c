@@ -38,6 +38,8 @@ static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *pee
     owed->is_due = true;
     owed->is_outstanding = true;
     set_timer(mesh, owed, mesh->now_ns + owed->delay_ns);
+    /* What is seen goes ahead of the question: then the peer can tell what is lost from what is on its way. */
+    mesh_pend(mesh, peer, MESH_PENDING_STATUS);
     mesh_pend(mesh, peer, MESH_PENDING_NAK);
 }
 
@@ -221,7 +223,6 @@ bool mesh_nak_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packe
         message->as.nak.step = slot->gather.step;
         message->as.nak.phase = slot->gather.phase;
         peer->stats.naks_sent++;
-        mesh_pend(mesh, peer, MESH_PENDING_STATUS); /* a sender that waits for credit learns what is seen */
         mesh_write_peer(mesh, peer, packet, true);
         return true;
     }
@@ -258,11 +259,13 @@ static bool is_published(const struct mesh_slot *slot, const struct mesh_range *
     return true;
 }
 
-/* Queue what is published of the range. False when something is not. */
+/* Queue what is published of the range and not on its way. False when something is not, or is. */
 static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range)
 {
     unsigned end = (unsigned)range->block_first + range->block_count;
 
+    if (mesh_flight_has(mesh, slot, peer, range))
+        return false;
     if (is_published(slot, range)) {
         mesh_sender_add_resend(mesh, peer, slot->end, range);
         return true;

@@ -65,8 +65,8 @@ static const struct {
 } writers[] = {
     {MESH_PENDING_REFUSE, true, mesh_refuse_write},   {MESH_PENDING_HELLO_ACK, true, mesh_hello_ack_write},
     {MESH_PENDING_HELLO, true, mesh_hello_write},     {MESH_PENDING_PONG, true, mesh_pong_write},
-    {MESH_PENDING_NOT_YET, true, mesh_not_yet_write}, {MESH_PENDING_NAK, false, mesh_nak_write},
-    {MESH_PENDING_STATUS, true, mesh_status_write},   {MESH_PENDING_RECORD_ACK, true, mesh_channel_ack_write},
+    {MESH_PENDING_NOT_YET, true, mesh_not_yet_write}, {MESH_PENDING_STATUS, true, mesh_status_write},
+    {MESH_PENDING_NAK, false, mesh_nak_write},        {MESH_PENDING_RECORD_ACK, true, mesh_channel_ack_write},
     {MESH_PENDING_RESEND, false, mesh_sender_resend}, {MESH_PENDING_RECORD, false, mesh_channel_write},
     {MESH_PENDING_PING, true, mesh_ping_write},       {MESH_PENDING_PROBE_ACK, true, mesh_probe_ack_write},
 };

@@ -227,6 +227,7 @@ static bool send_to_all(struct mesh *mesh, struct mesh_slot *slot, struct mesh_p
     part = cut_first(mesh, slot, bytes, &ready_ns);
     write_tile(slot, &part, ready_ns, MESH_FLAG_ALL, packet);
     mesh_write_all(mesh, packet, false);
+    mesh_flight_note(mesh, slot, &part, NULL);
     count_tile(mesh, slot, *to);
     return true;
 }
@@ -257,6 +258,7 @@ static bool send_current(struct mesh *mesh, struct mesh_packet *packet, uint64_t
             continue;
         write_tile(slot, &mesh->current.range, mesh->current_ready_ns, 0, packet);
         mesh_write_peer(mesh, peer, packet, false);
+        mesh_flight_note(mesh, slot, &mesh->current.range, peer);
         *ranks = UINT64_C(1) << peer->rank;
         count_tile(mesh, slot, *ranks);
         return true;
@@ -330,6 +332,7 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
             resend->range = rest;
             write_tile(slot, &part, mesh->now_ns, MESH_FLAG_RESEND, packet);
             mesh_write_peer(mesh, peer, packet, peer->resends_exempt > 0);
+            mesh_flight_note(mesh, slot, &part, peer);
             peer->resends_exempt -= peer->resends_exempt > 0;
             peer->stats.tiles_sent++;
             peer->stats.resent++;

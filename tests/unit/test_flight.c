@@ -1,0 +1,131 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct net_gather gather;
+
+static struct net *setup(void)
+{
+    struct net *net = net_new(2);
+
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 40);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gather, rank), 0);
+    return net;
+}
+
+static void finish(struct net *net)
+{
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
+static void publish(struct net *net, unsigned block_first, unsigned blocks)
+{
+    assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, 0, 1, (uint16_t)block_first, (uint16_t)blocks), 0);
+    net_flush(net); /* a datagram of its own */
+}
+
+static uint64_t resent(struct net *net)
+{
+    struct mesh_peer_stats stats;
+
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    return stats.resent;
+}
+
+static bool is_tile(const struct mesh_message *message)
+{
+    return message->header.type == MESH_TYPE_TILE;
+}
+
+/* The first tile is slow: it arrives after the reorder delay has made it look lost. */
+static uint64_t slow_first_tile(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)from, (void)to;
+    return is_tile(message) && message->as.tile.block_first == 0 && !(message->header.flags & MESH_FLAG_RESEND) ? 300 * NET_US : 0;
+}
+
+static void a_tile_whose_later_one_was_seen_counts_as_lost_and_is_resent(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    net->delay = slow_first_tile;
+    publish(net, 0, 10);
+    publish(net, 10, 10);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(resent(net), 1);
+    finish(net);
+}
+
+/* All tiles take longer than a peer without experience waits, so that its question crosses them. */
+static uint64_t slow_tiles(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)from, (void)to;
+    return is_tile(message) ? 2000 * NET_US : 0;
+}
+
+static void a_question_that_crosses_the_tiles_is_not_answered_with_them_again(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0); /* rank 1 has done its part and waits for rank 0's */
+    net_flush(net);
+    net_run(net, 1900 * NET_US);
+    net->delay = slow_tiles;
+    publish(net, 0, 20);
+    net_run(net, 250 * NET_US); /* rank 1 has asked by now, the tile is on its way */
+    assert_true(net->sent[1][MESH_TYPE_NAK] >= 1);
+    assert_int_equal(resent(net), 0);
+    assert_true(net->sent[0][MESH_TYPE_NOT_YET] >= 1);
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+static bool drop_first_tile(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *left = net->app;
+
+    (void)from, (void)to, (void)bytes;
+    return is_tile(message) && *left > 0 && (*left)-- > 0;
+}
+
+static void a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_asked_again(void **state)
+{
+    struct net *net = setup();
+    unsigned left = 1;
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net_flush(net);
+    net_run(net, 1900 * NET_US);
+    net->drop = drop_first_tile;
+    net->app = &left;
+    publish(net, 0, 20);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(left, 0);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tile_whose_later_one_was_seen_counts_as_lost_and_is_resent),
+        cmocka_unit_test(a_question_that_crosses_the_tiles_is_not_answered_with_them_again),
+        cmocka_unit_test(a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_asked_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
