@@ -34,6 +34,12 @@ static struct gguf *create(const char *name, struct fail *fail)
     return gguf;
 }
 
+void gguf_release_pages(const struct gguf *gguf)
+{
+    if (gguf->is_mapped)
+        madvise((void *)(uintptr_t)gguf->data, gguf->size, MADV_DONTNEED);
+}
+
 void gguf_close(struct gguf *gguf)
 {
     if (gguf == NULL)

@@ -64,6 +64,9 @@ struct gguf *gguf_open(const char *path, struct fail *fail);
 struct gguf *gguf_parse(const char *name, const uint8_t *data, size_t size, struct fail *fail);
 void gguf_close(struct gguf *gguf); /* NULL is fine */
 
+/* The tensors have been read: give the pages of the mapping back. They come again from the file when they are touched. */
+void gguf_release_pages(const struct gguf *gguf);
+
 const char *gguf_path(const struct gguf *gguf);
 uint32_t gguf_version(const struct gguf *gguf);
 uint64_t gguf_file_bytes(const struct gguf *gguf);

@@ -287,7 +287,10 @@ static int generate(struct run *run, struct fail *fail)
     struct output output;
     int (*watch)(void *, struct fail *) = run->local.count > 1 ? local_watch : NULL;
 
-    if (member_wait_ready(run->member, watch, &run->local, fail) < 0 || member_submit(run->member, &request, fail) < 0)
+    if (member_wait_ready(run->member, watch, &run->local, fail) < 0)
+        return -1;
+    gguf_release_pages(run->gguf); /* the shard is a copy; only rows of the embedding are read from now on */
+    if (member_submit(run->member, &request, fail) < 0)
         return -1;
     interrupted_member = run->member;
     signal(SIGINT, on_interrupt);
@@ -325,8 +328,10 @@ static int run_nodes(struct run *run, struct fail *fail)
     int err = start_member(run, fail);
     if (err == 0)
         err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
-    if (err == 0 && run->rank != 0)
+    if (err == 0 && run->rank != 0) {
+        gguf_release_pages(run->gguf);
         err = member_serve(run->member, fail);
+    }
     if (err == 0 && run->rank == 0)
         err = local_join(&run->local, fail);
     return err;
