@@ -232,6 +232,19 @@ static bool send_to_all(struct mesh *mesh, struct mesh_slot *slot, struct mesh_p
     return true;
 }
 
+/* Every reader has what this gather waits for. A tile that is taken up sooner would hold up those of earlier gathers, which readers may
+ * need before they can have it. */
+static bool may_start(const struct mesh *mesh, const struct mesh_slot *slot)
+{
+    for (uint64_t ranks = slot->readers; ranks; ranks &= ranks - 1) {
+        const struct mesh_peer *peer = &mesh->peers[__builtin_ctzll(ranks)];
+
+        if (peer->state != MESH_PEER_GONE && (peer->state != MESH_PEER_UP || peer->through < slot->wait_through))
+            return false;
+    }
+    return true;
+}
+
 /* Take the next tile for readers that are served one by one. */
 static void start_current(struct mesh *mesh, struct mesh_slot *slot)
 {
@@ -280,7 +293,7 @@ bool mesh_sender_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *r
         if (slot->readers == mesh->others) {
             if (send_to_all(mesh, slot, packet, ranks))
                 return true;
-        } else if (!mesh->current_ranks) {
+        } else if (!mesh->current_ranks && may_start(mesh, slot)) {
             start_current(mesh, slot);
             if (send_current(mesh, packet, ranks))
                 return true;

@@ -141,6 +141,33 @@ static void nothing_is_sent_more_than_four_gathers_ahead_of_a_reader(void **stat
     net_free(net);
 }
 
+/* Rank 2 reads nothing, so tiles go out one by one; the last gather is published long before the first. */
+static void a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one(void **state)
+{
+    struct net *net = net_new(3);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < 5; i++) {
+        net_gather_init(net, &gathers[i], 1, (uint16_t)i, 1, 20);
+        gathers[i].first[1] = gathers[i].first[2] = 20; /* all of rank 0 */
+        net_gather_fill(net, &gathers[i], 0);
+        for (uint16_t rank = 0; rank < 3; rank++) {
+            gathers[i].gather[rank].readers = 3;
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        }
+    }
+    for (unsigned i = 5; i-- > 0;) {
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+        net_run(net, NET_MS);
+    }
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 5);
+    for (unsigned i = 0; i < 5; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
 static void a_full_send_queue_says_again(void **state)
 {
     struct net *net = net_new(2);
@@ -186,6 +213,7 @@ int main(void)
         cmocka_unit_test(tiles_are_cut_to_what_the_path_has_proved),
         cmocka_unit_test(what_everybody_reads_is_numbered_for_everybody_and_the_rest_per_peer),
         cmocka_unit_test(nothing_is_sent_more_than_four_gathers_ahead_of_a_reader),
+        cmocka_unit_test(a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one),
         cmocka_unit_test(a_full_send_queue_says_again),
         cmocka_unit_test(blocks_of_others_and_unknown_gathers_cannot_be_published),
     };
