@@ -115,8 +115,9 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
         return;                               /* repeated, or overtaken by the answer to a later one */
     peer->ping_answered_ns = pong->origin_ns; /* not only the last ping counts, or no path slower than the pings would be measured */
+    /* Half of each before the sum: the peer's clock may be as far away as its 64 bits allow. */
     measure(peer, round_ns - held_ns ? round_ns - held_ns : 1,
-            ((int64_t)(pong->received_ns - pong->origin_ns) + (int64_t)(message->header.sent_ns - mesh->now_ns)) / 2);
+            (int64_t)(pong->received_ns - pong->origin_ns) / 2 + (int64_t)(message->header.sent_ns - mesh->now_ns) / 2);
 }
 
 /* How long an answer may take before it is asked for again. */

@@ -51,6 +51,35 @@ static void an_asymmetric_path_looks_like_an_offset(void **state)
     net_free(net);
 }
 
+/* A pong's times near the largest number there is: only their difference is bounded by what this rank sees. */
+static bool move_the_clock_of_rank_1(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct mesh_message moved = *message;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    if (from != 1 || message->header.type != MESH_TYPE_PONG)
+        return false;
+    moved.as.pong.received_ns = INT64_MAX - 1000;
+    moved.header.sent_ns = INT64_MAX - 900;
+    assert_int_equal(mesh_wire_encode(&moved, packet, sizeof packet), bytes);
+    net->now_ns += net->delay_ns;
+    assert_int_equal(mesh_receive(net->mesh[to], net->now_ns, net_addr(from), packet, bytes), 0);
+    return true;
+}
+
+static void a_clock_as_far_away_as_63_bits_allow_is_measured(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->drop = move_the_clock_of_rank_1;
+    net_start(net);
+    net_run(net, 5 * NET_MS);
+    assert_true(stats_of(net, 0, 1).rtt_ns_min > 0);
+    assert_true(stats_of(net, 0, 1).clock_offset_ns > INT64_MAX - 10 * NET_MS);
+    net_free(net);
+}
+
 static void pings_become_rare(void **state)
 {
     struct net *net = net_new(2);
@@ -127,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rtt_and_clock_offset_are_measured),
         cmocka_unit_test(an_asymmetric_path_looks_like_an_offset),
+        cmocka_unit_test(a_clock_as_far_away_as_63_bits_allow_is_measured),
         cmocka_unit_test(pings_become_rare),
         cmocka_unit_test(goodbye_is_said_three_times_and_heard_once),
         cmocka_unit_test(whoever_has_left_is_owed_nothing),
