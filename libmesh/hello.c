@@ -102,18 +102,18 @@ bool mesh_refuse_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pa
 
 /* ---- refusing ---- */
 
-/* Tell the application once per reason. */
+/* Tell the application once per reason. The reserve of the event queue is not for this: a peer may find reasons without end, and the next
+ * hello is refused again. */
 static void report(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse, bool is_theirs)
 {
     struct mesh_event event = {.type = MESH_EVENT_REFUSED, .rank = peer->rank};
 
-    if (peer->refused_reason == refuse->reason)
+    if (peer->refused_reason == refuse->reason || !mesh_event_room(mesh))
         return;
     peer->refused_reason = refuse->reason;
     mesh->refusals[peer->rank].is_theirs = is_theirs;
     mesh->refusals[peer->rank].refuse = *refuse;
-    if (mesh->event_count < MESH_EVENT_QUEUE - 2 * MESH_GATHERS_OPEN_MAX)
-        mesh_event_push(mesh, &event);
+    mesh_event_push(mesh, &event);
 }
 
 void mesh_hello_refuse(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse)

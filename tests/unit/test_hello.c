@@ -188,6 +188,37 @@ static void a_stranger_is_told_that_its_address_is_not_known(void **state)
     net_free(net);
 }
 
+static void refuse_again(struct net *net, uint16_t reason)
+{
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                              .version = MESH_WIRE_VERSION,
+                                              .type = MESH_TYPE_REFUSE,
+                                              .src = 1,
+                                              .epoch = 7,
+                                              .number = 1,
+                                              .have_step = MESH_STEP_NONE},
+                                   .as.refuse = {.reason = reason, .nonce = 1}};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
+
+    assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, bytes), 0);
+}
+
+static void refusals_without_end_leave_room_for_other_events(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < 5000; i++)
+        refuse_again(net, i % 2 ? MESH_REFUSE_EPOCH : MESH_REFUSE_STRANGER);
+    mesh_goodbye(net->mesh[1], net->now_ns);
+    net_run(net, NET_MS);
+    assert_in_range(net->events[0][MESH_EVENT_REFUSED], 1, 2048 - 64);
+    assert_int_equal(net->events[0][MESH_EVENT_GONE], 1);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_process_that_restarts_within_the_epoch_is_refused),
         cmocka_unit_test(an_old_answer_brings_nobody_up),
         cmocka_unit_test(a_stranger_is_told_that_its_address_is_not_known),
+        cmocka_unit_test(refusals_without_end_leave_room_for_other_events),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
