@@ -249,6 +249,8 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
 
     if (err)
         return err;
+    if (bytes > UINT16_MAX)
+        return MESH_ERANGE; /* no datagram */
     if (header->src >= mesh->config.rank_count || header->src == mesh->config.rank)
         return refuse_stranger(mesh, from, header);
     peer = &mesh->peers[header->src];
