@@ -205,17 +205,17 @@ static void wait_for_pace(struct engine *e, struct worker *w)
 
 static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
 {
-    uint64_t begin_ns = engine_now(e), bytes = w->weight_bytes;
+    uint64_t begin_ns = engine_now(e), bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
 
     w->port_ns = 0;
     w->is_pacing = false;
     bool is_finished = unit_run(e, w);
-    if (is_finished || w->weight_bytes != bytes) {
+    if (is_finished || atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) != bytes) {
         uint64_t spent_ns = engine_now(e) - begin_ns;
 
         /* A paced node counts the time its memory would have taken: see tile.c. */
         if (e->config.pace_bytes_per_s == 0 && spent_ns > w->port_ns)
-            w->compute_ns += spent_ns - w->port_ns;
+            worker_count(&w->compute_ns, spent_ns - w->port_ns);
     }
     if (is_finished)
         return ENGINE_WORKED;
@@ -267,8 +267,8 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
     *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended)};
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
-        figures->compute_ns += e->worker[i].compute_ns;
-        figures->weight_bytes_read += e->worker[i].weight_bytes;
+        figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
+        figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);
     }
 }
 

@@ -59,10 +59,10 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
-    uint64_t pace_due_ns; /* unit in hand is not finished before */
-    bool is_pacing;       /* and waits for nothing else */
-    uint64_t compute_ns, weight_bytes;
-    uint64_t port_ns; /* spent in the port during this engine_work */
+    uint64_t pace_due_ns;                      /* unit in hand is not finished before */
+    bool is_pacing;                            /* and waits for nothing else */
+    _Atomic uint64_t compute_ns, weight_bytes; /* written by this worker, read by whoever asks for figures */
+    uint64_t port_ns;                          /* spent in the port during this engine_work */
 } __attribute__((aligned(64)));
 
 struct message {
@@ -143,6 +143,12 @@ struct engine {
     _Atomic uint64_t steps_ended;
     struct worker *worker; /* (config.worker_count) */
 };
+
+/* Add to a figure of this worker's own: nobody else writes it. */
+static inline void worker_count(_Atomic uint64_t *figure, uint64_t more)
+{
+    atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+}
 
 static inline uint64_t engine_now(const struct engine *e)
 {

@@ -22,7 +22,7 @@ static uint32_t tokens_of(const struct engine *e, const struct segment *segment)
 /* Account for weights read; let the network have its turn when it has waited long enough. */
 static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
 {
-    w->weight_bytes += bytes;
+    worker_count(&w->weight_bytes, bytes);
     if (e->config.pace_bytes_per_s > 0) {
         uint64_t cost_ns = (uint64_t)((double)bytes * 1e9 / (double)e->config.pace_bytes_per_s);
         uint64_t clock = atomic_load(&e->pace_clock_ns), now_ns = engine_now(e), due;
@@ -32,7 +32,7 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
         while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
         w->pace_due_ns = due;
         /* All workers share one memory, so what one waits for keeps all of them busy. */
-        w->compute_ns += cost_ns * e->config.worker_count;
+        worker_count(&w->compute_ns, cost_ns * e->config.worker_count);
     }
     w->work_since_poll += bytes * (tokens < 4 ? 1 : tokens / 4);
     if (w->work_since_poll > POLL_WORK_BYTES && e->port.mesh != NULL) {
