@@ -180,6 +180,12 @@ static int take_request(struct steplog *log, struct bytes *in)
     return 0;
 }
 
+/* Computes some positions that there are, or tells of a cancel. */
+static bool entry_is_possible(const struct steplog *log, const struct step_entry *entry)
+{
+    return entry->is_cancelled || (entry->count > 0 && (uint64_t)entry->position + entry->count <= log->ctx);
+}
+
 int steplog_take_record(struct steplog *log, const uint8_t *record, size_t bytes)
 {
     struct bytes in = bytes_reader(record, bytes);
@@ -192,7 +198,7 @@ int steplog_take_record(struct steplog *log, const uint8_t *record, size_t bytes
         return take_tokens(log, &in);
     case RECORD_STEP:
         get_step(&in, &entry);
-        if (!bytes_ok(&in) || bytes_left(&in) != 0 || entry.step != log->known ||
+        if (!bytes_ok(&in) || bytes_left(&in) != 0 || entry.step != log->known || !entry_is_possible(log, &entry) ||
             log->known - atomic_load(&log->begun) >= STEPLOG_ENTRIES_MAX)
             return -1;
         steplog_add(log, &entry);
