@@ -133,7 +133,9 @@ void engine_mesh_config(const struct engine *e, struct mesh_config *config)
     config->rank_count = e->config.map->rank_count;
     config->phase_count = e->phase_count;
     config->tokens_max = e->config.batch;
-    config->blocks_max = (uint16_t)(blocks > candidates ? blocks : candidates);
+    blocks = blocks > candidates ? blocks : candidates;
+    assert(blocks < UINT16_MAX);
+    config->blocks_max = (uint16_t)blocks;
     gguf_fingerprint(e->model->gguf, config->fingerprint);
     hash_configuration(e, config->configuration);
 }

@@ -26,17 +26,21 @@ static void shape_candidates(struct engine *e, struct inbox *inbox)
     struct gather_form *form = &e->candidate_form[index];
     uint16_t *first = e->candidate_first[index];
 
-    first[0] = 0;
+    uint32_t count[MESH_RANKS_MAX], total = 0;
     for (uint16_t r = 0; r < e->config.map->rank_count; r++) {
         uint32_t rows = e->config.map->vocab[r + 1] - e->config.map->vocab[r];
-        uint32_t count = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, rows);
 
-        first[r + 1] = (uint16_t)(first[r] + head_candidate_blocks(count));
+        count[r] = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, rows);
+        total += count[r];
     }
+    uint32_t block_bytes = head_block_bytes(total);
+    first[0] = 0;
+    for (uint16_t r = 0; r < e->config.map->rank_count; r++)
+        first[r + 1] = (uint16_t)(first[r] + head_candidate_blocks(count[r], block_bytes));
     *form = (struct gather_form){
         .block_count = first[e->config.map->rank_count],
-        .block_bytes = CANDIDATE_BLOCK_BYTES,
-        .last_block_bytes = CANDIDATE_BLOCK_BYTES,
+        .block_bytes = block_bytes,
+        .last_block_bytes = block_bytes,
         .first = first,
     };
 }

@@ -208,13 +208,38 @@ static void find_readers(struct engine *e)
 
 /* ---- sizes ---- */
 
-uint32_t engine_candidate_blocks_max(const struct engine *e)
+/* When every rank sends all its rows. */
+static uint32_t all_candidate_blocks(const struct engine *e)
 {
+    const struct rowmap *map = e->config.map;
     uint32_t blocks = 0;
 
-    for (uint16_t r = 0; r < e->config.map->rank_count; r++)
-        blocks += head_candidate_blocks(e->config.map->vocab[r + 1] - e->config.map->vocab[r]);
+    for (uint16_t r = 0; r < map->rank_count; r++)
+        blocks += head_candidate_blocks(map->vocab[r + 1] - map->vocab[r], head_block_bytes(e->model->vocab));
     return blocks;
+}
+
+/* When they send as many as still go into small blocks; each rank's last one may be short of a candidate. */
+static uint32_t few_candidate_blocks(const struct engine *e)
+{
+    if (head_block_bytes(e->model->vocab) == HEAD_FEW_BLOCK_BYTES)
+        return all_candidate_blocks(e);
+    return head_candidate_blocks(HEAD_FEW_MAX, HEAD_FEW_BLOCK_BYTES) + 2u * e->config.map->rank_count;
+}
+
+uint32_t engine_candidate_blocks_max(const struct engine *e)
+{
+    uint32_t few = few_candidate_blocks(e), all = all_candidate_blocks(e);
+
+    return few > all ? few : all;
+}
+
+size_t engine_candidate_bytes_max(const struct engine *e)
+{
+    size_t few = (size_t)few_candidate_blocks(e) * HEAD_FEW_BLOCK_BYTES;
+    size_t all = (size_t)all_candidate_blocks(e) * head_block_bytes(e->model->vocab);
+
+    return few > all ? few : all;
 }
 
 static void grow(size_t *largest, size_t value)
@@ -236,7 +261,7 @@ static void measure_phase(struct engine *e, const struct phase *phase)
     if (m->own_slice_count < m->slices)
         grow(&e->eager_floats, m->own_slice_count * EAGER_TOKENS * own_rows);
     if (phase->kind == PHASE_HEAD) {
-        grow(&limits->wire_bytes, (size_t)engine_candidate_blocks_max(e) * CANDIDATE_BLOCK_BYTES);
+        grow(&limits->wire_bytes, engine_candidate_bytes_max(e));
         return;
     }
     grow(&limits->wire_bytes, (size_t)e->config.batch * phase->form.block_count * phase->form.block_bytes);

@@ -7,8 +7,9 @@
 int engine_layout(struct engine *e, struct fail *fail);
 void engine_layout_release(struct engine *e);
 
-/* Blocks of a candidate gather if every rank sent all its rows. */
+/* The most blocks that a candidate gather has, whatever the sampling; and the most bytes. */
 uint32_t engine_candidate_blocks_max(const struct engine *e);
+size_t engine_candidate_bytes_max(const struct engine *e);
 
 /* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks reach
  * the peers L later, and meanwhile these have their own slices and the runs before to work on. With k runs, compute time c and N nodes a

@@ -101,7 +101,7 @@ struct engine {
     _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
     struct step_entry entry;
     uint16_t token_count, sample_count, sub_count;
-    uint16_t candidates_per_token; /* own, of each sampled token */
+    uint32_t candidates_per_token; /* own, of each sampled token */
     uint32_t token[ENGINE_BATCH_MAX];
     uint16_t sample_token[1];   /* index of the tokens whose logits are wanted */
     float *rope_cos, *rope_sin; /* (batch, head_dim / 2) */

@@ -112,7 +112,7 @@ static void begin_step(struct engine *e)
     e->sub_count = (uint16_t)((entry->count + INBOX_SUB_TOKENS - 1) / INBOX_SUB_TOKENS);
     e->sample_count = entry->is_sampled ? 1 : 0;
     e->sample_token[0] = (uint16_t)(entry->count - 1);
-    e->candidates_per_token = (uint16_t)(e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, e->vocab_rows));
+    e->candidates_per_token = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, e->vocab_rows);
     memcpy(e->token, e->sequence.token + entry->position, entry->count * sizeof *e->token);
     e->fault = (struct engine_fault){0};
     atomic_store(&e->digest, 0);

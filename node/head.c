@@ -1,7 +1,7 @@
 /* The end of a step: each node's candidates for the next token, and what became of its part of the step.
  *
- * Candidate blocks are 64 bytes, little-endian. The first: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer, u32 row,
- * u32 reserved 0, u64 reserved 0, four candidates of u32 id and f32 logit. The following: eight candidates each. */
+ * A rank's part is little-endian: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer, u32 row, u32 reserved 0,
+ * u64 reserved 0, then candidates of u32 id and f32 logit without gaps; its last block is filled up with zeros. */
 #include "head.h"
 
 #include <assert.h>
@@ -9,16 +9,18 @@
 
 #include "bytes.h"
 
-enum { CANDIDATES_FIRST_BLOCK = 4, CANDIDATES_PER_BLOCK = 8, CANDIDATE_BYTES = 8, SUMMARY_BYTES = 32 };
+enum { CANDIDATE_BYTES = 8, SUMMARY_BYTES = 32 };
 
-uint32_t head_candidate_blocks(uint32_t candidates)
+uint32_t head_block_bytes(uint32_t candidates)
 {
-    if (candidates <= CANDIDATES_FIRST_BLOCK)
-        return 1;
-    return 1 + (candidates - CANDIDATES_FIRST_BLOCK + CANDIDATES_PER_BLOCK - 1) / CANDIDATES_PER_BLOCK;
+    return candidates <= HEAD_FEW_MAX ? HEAD_FEW_BLOCK_BYTES : HEAD_MANY_BLOCK_BYTES;
 }
 
-/* Candidates follow each other without gaps from byte 32 of the first block on. */
+uint32_t head_candidate_blocks(uint32_t candidates, uint32_t block_bytes)
+{
+    return (SUMMARY_BYTES + candidates * CANDIDATE_BYTES + block_bytes - 1) / block_bytes;
+}
+
 static size_t candidate_offset(uint32_t index)
 {
     return SUMMARY_BYTES + (size_t)index * CANDIDATE_BYTES;
@@ -26,7 +28,7 @@ static size_t candidate_offset(uint32_t index)
 
 static void write_summary(struct engine *e, uint8_t *block)
 {
-    struct bytes out = bytes_writer(block, CANDIDATE_BLOCK_BYTES);
+    struct bytes out = bytes_writer(block, SUMMARY_BYTES);
 
     bytes_put_u64(&out, atomic_load_explicit(&e->digest, memory_order_relaxed));
     bytes_put_u32(&out, e->fault.is_set ? 1u + e->fault.phase : 0);
@@ -78,7 +80,7 @@ bool head_run_candidates(struct engine *e, struct worker *w)
     uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from;
     uint8_t *block = inbox_block(inbox, 0, from);
 
-    memset(block, 0, (size_t)blocks * CANDIDATE_BLOCK_BYTES);
+    memset(block, 0, (size_t)blocks * inbox->form->block_bytes);
     write_summary(e, block);
     if (e->sample_count > 0 && e->hooks.on_logits != NULL)
         e->hooks.on_logits(e->hooks.app, e->sequence.request.id, e->entry.position + e->entry.count, e->config.map->vocab[e->config.rank],
@@ -91,7 +93,7 @@ bool head_run_candidates(struct engine *e, struct worker *w)
 
 void head_read(const uint8_t *block, uint32_t count, struct head_summary *summary, struct candidate *candidates)
 {
-    struct bytes in = bytes_reader(block, CANDIDATE_BLOCK_BYTES);
+    struct bytes in = bytes_reader(block, SUMMARY_BYTES);
 
     *summary = (struct head_summary){.digest = bytes_get_u64(&in)};
     uint32_t fault = bytes_get_u32(&in);

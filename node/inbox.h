@@ -15,9 +15,8 @@
 #include "mesh/mesh.h"
 
 enum {
-    INBOX_SUB_TOKENS = 64,         /* tokens of a sub-batch */
-    INBOX_FLOAT_BLOCK_BYTES = 128, /* 32 f32; with norm a f32 sum of squares before them */
-    CANDIDATE_BLOCK_BYTES = 64
+    INBOX_SUB_TOKENS = 64,        /* tokens of a sub-batch */
+    INBOX_FLOAT_BLOCK_BYTES = 128 /* 32 f32; with norm a f32 sum of squares before them */
 };
 
 /* The shape of a gather; the same on every node. */

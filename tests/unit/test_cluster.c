@@ -195,6 +195,32 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
     simmodel_close(&synth);
 }
 
+/* More candidates than 16 bits count, and more small blocks of them than a gather has. */
+static void half_a_million_candidates_are_gathered(void **state)
+{
+    const struct synth_options wide = {
+        .dim = 32, .hidden = 32, .layers = 1, .heads = 1, .kv_heads = 1, .vocab = 524288, .context = 32, .type = TYPE_Q8_0, .seed = 1};
+    struct request request = twelve_tokens;
+    struct simmodel synth;
+
+    (void)state;
+    simmodel_open(&synth, &wide);
+    request.predict = 2;
+    request.sampling = (struct sampling){.temperature = 3.0f, .top_p = 0.99f, .repeat_penalty = 1, .seed = 7};
+    struct simcluster_config config = config_of(synth.model, 1);
+    config.ctx = 32;
+    struct result one = run(&config, &request);
+    for (uint16_t ranks = 2; ranks <= 3; ranks++) {
+        config.rank_count = ranks;
+        struct result many = run(&config, &request);
+        assert_same(&one, &many);
+    }
+    request.sampling.top_k = 40;
+    config.rank_count = 2;
+    run(&config, &request);
+    simmodel_close(&synth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_bad_network_changes_no_bit),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(a_value_that_is_not_finite_is_named_alike_by_all_nodes),
+        cmocka_unit_test(half_a_million_candidates_are_gathered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
