@@ -39,12 +39,13 @@ enum { ENGINE_BATCH_MAX = 512 };
 
 enum engine_done { ENGINE_DONE_LENGTH, ENGINE_DONE_END, ENGINE_DONE_CONTEXT, ENGINE_DONE_CANCELLED, ENGINE_DONE_ERROR };
 
-/* A non-finite value: where the first was found (lowest layer, phase, row). */
+/* A non-finite value: where the first was found (lowest layer, phase, row). Or a rank whose candidates are not its tokens. */
 struct engine_fault {
     uint32_t layer, row;
-    uint8_t phase; /* of the layer, 0..3; 4: logits */
+    uint8_t phase; /* of the layer, 0..3; 4: logits; 5: candidates, and row is the rank */
     bool is_set;
 };
+enum { ENGINE_FAULT_CANDIDATES = 5 };
 
 /* Called by whichever thread ends a step, one at a time; may not call back into the engine. Any may be NULL. */
 struct engine_hooks {

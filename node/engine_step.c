@@ -142,13 +142,25 @@ static bool entry_fits(const struct engine *e)
            (uint64_t)e->entry.position + e->entry.count <= e->sequence.token_count;
 }
 
+/* The tokens of a prompt are what its sequencer says: each names a row of the embedding. */
+static bool prompt_fits(const struct engine *e)
+{
+    for (uint32_t i = 0; i < e->sequence.token_count; i++)
+        if (e->sequence.token[i] >= e->model->vocab)
+            return false;
+    return true;
+}
+
 /* True when the entry opened a step; false when it was void. */
 static bool begin_entry(struct engine *e)
 {
     struct sequence *s = &e->sequence;
 
-    if (s->request.id != e->entry.request && !steplog_start(&e->log, s, e->entry.request))
-        return false;
+    if (s->request.id != e->entry.request) {
+        if (!steplog_start(&e->log, s, e->entry.request))
+            return false;
+        s->is_active = prompt_fits(e);
+    }
     if (!s->is_active)
         return false;
     if (e->entry.is_cancelled) {
@@ -165,6 +177,21 @@ static bool begin_entry(struct engine *e)
 
 /* ---- ending ---- */
 
+/* A rank draws among its own rows only. Not asked of one that had a fault: it has drawn nothing. */
+static void check_candidates(struct engine *e, uint16_t rank, const struct candidate *candidates, uint32_t count)
+{
+    const uint32_t *vocab = e->config.map->vocab;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (candidates[i].id >= vocab[rank] && candidates[i].id < vocab[rank + 1])
+            continue;
+        struct engine_fault fault = {.layer = e->model->layers, .phase = ENGINE_FAULT_CANDIDATES, .row = rank, .is_set = true};
+
+        engine_note_fault(e, &fault);
+        return;
+    }
+}
+
 /* Candidates of all ranks side by side; the lowest fault of all. */
 static uint32_t read_candidates(struct engine *e, const struct inbox *inbox, uint64_t *digest, struct engine_fault *fault)
 {
@@ -176,10 +203,12 @@ static uint32_t read_candidates(struct engine *e, const struct inbox *inbox, uin
         struct head_summary summary;
 
         head_read(inbox_block(inbox, 0, inbox->form->first[r]), count, &summary, e->candidates + total);
-        *digest += summary.digest;
-        total += count;
         if (summary.fault.is_set)
             engine_note_fault(e, &summary.fault);
+        else
+            check_candidates(e, r, e->candidates + total, count);
+        *digest += summary.digest;
+        total += count;
     }
     *fault = e->fault;
     return total;

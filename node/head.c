@@ -98,7 +98,7 @@ void head_read(const uint8_t *block, uint32_t count, struct head_summary *summar
     *summary = (struct head_summary){.digest = bytes_get_u64(&in)};
     uint32_t fault = bytes_get_u32(&in);
     summary->fault.is_set = fault != 0;
-    summary->fault.phase = (uint8_t)(fault - 1);
+    summary->fault.phase = (uint8_t)(fault > PHASE_HEAD ? PHASE_HEAD : fault - 1);
     summary->fault.layer = bytes_get_u32(&in);
     summary->fault.row = bytes_get_u32(&in);
     for (uint32_t i = 0; i < count; i++) {

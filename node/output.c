@@ -31,8 +31,9 @@ static void print_json_token(struct output *output, uint32_t id, const char *tex
 
 int output_token(struct output *output, const struct member_token *token, struct fail *fail)
 {
-    size_t size;
-    const char *piece = tokenizer_piece(output->tokenizer, token->id, &size);
+    /* A matrix may have more rows than the tokenizer has tokens: what they stand for has no text. */
+    size_t size = 0;
+    const char *piece = token->id < tokenizer_count(output->tokenizer) ? tokenizer_piece(output->tokenizer, token->id, &size) : "";
     char *text = malloc((size + 4) * UTF8_STREAM_GROWTH);
 
     if (text == NULL)

@@ -250,6 +250,10 @@ static int check_outcome(struct run *run, const struct member_outcome *outcome, 
 {
     if (outcome->reason != ENGINE_DONE_ERROR)
         return 0;
+    if (outcome->fault.phase == ENGINE_FAULT_CANDIDATES)
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "rank %u: sent candidates that are none of its tokens: its program or memory is damaged: start it again",
+                        outcome->fault.row);
     return fail_set(fail, EXIT_BAD_FILE,
                     "%s: layer %u, %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range",
                     run->options.model, outcome->fault.layer, phase_names[outcome->fault.phase <= 4 ? outcome->fault.phase : 4],

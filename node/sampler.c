@@ -307,7 +307,10 @@ static uint64_t weight(float logit, float logit_max)
 {
     float below = logit - logit_max;
 
-    return below < -28.0f ? 0 : (uint64_t)(canon_expf(below) * 0x1p40f);
+    /* Penalties can make a logit infinite, and a peer can send any: nothing but a weight from 0 to 1 may come out. */
+    if (!(below >= -28.0f))
+        return 0;
+    return (uint64_t)(canon_expf(below < 0 ? below : 0) * 0x1p40f);
 }
 
 /* Moves the first `wanted` in order, or, below that, as many as it takes for their weights to reach `enough`, to the end of the array, the
