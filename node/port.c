@@ -14,6 +14,10 @@ void port_init(struct port *port)
     port->is_stuck = false;
 }
 
+/* Who leaves a word and finds the door taken relies on the owner to look again after opening it, or to be told before it sleeps. So words,
+ * `owner` and `is_parked` are written and then looked at in one total order (seq_cst): of two that pass each other at least one sees the
+ * other. */
+
 /* A bounded queue of many writers after D. Vyukov: a cell's turn says whose it is. */
 static bool ring_push(struct port *port, const struct port_word *word)
 {
@@ -26,7 +30,7 @@ static bool ring_push(struct port *port, const struct port_word *word)
         if (turn == at) {
             if (atomic_compare_exchange_weak_explicit(&port->ring_tail, &at, at + 1, memory_order_relaxed, memory_order_relaxed)) {
                 cell->word = *word;
-                atomic_store_explicit(&cell->turn, at + 1, memory_order_release);
+                atomic_store(&cell->turn, at + 1);
                 return true;
             }
         } else if ((int32_t)(turn - at) < 0) {
@@ -55,13 +59,12 @@ static bool ring_is_empty(struct port *port)
 {
     uint32_t at = atomic_load_explicit(&port->ring_head, memory_order_relaxed);
 
-    return atomic_load_explicit(&port->ring[at % PORT_RING_WORDS].turn, memory_order_acquire) != at + 1;
+    return atomic_load(&port->ring[at % PORT_RING_WORDS].turn) != at + 1;
 }
 
 static bool try_own(struct port *port)
 {
-    return atomic_load_explicit(&port->owner, memory_order_relaxed) == 0 &&
-           atomic_exchange_explicit(&port->owner, 1, memory_order_acquire) == 0;
+    return atomic_load(&port->owner) == 0 && atomic_exchange(&port->owner, 1) == 0;
 }
 
 /* False: the endpoint's send queue is full. */
@@ -146,7 +149,7 @@ int port_poll(struct port *port)
             break;
         count += work_as_owner(port);
         is_stuck = port->is_stuck;
-        atomic_store_explicit(&port->owner, 0, memory_order_release);
+        atomic_store(&port->owner, 0);
         /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
     } while (!is_stuck && !ring_is_empty(port));
     return count;

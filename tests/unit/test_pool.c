@@ -1,0 +1,203 @@
+/* Threads and the bell: every worker runs once, and whoever waits misses no ring. */
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "node/pool.h"
+
+enum { WORKERS = 5, ROUNDS = 5000 };
+
+static const uint64_t long_ns = UINT64_C(60000000000);
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static struct bell *open_bell(void)
+{
+    struct fail fail;
+    struct bell *bell = bell_open(&fail);
+
+    assert_non_null(bell);
+    return bell;
+}
+
+static void run_workers(uint16_t count, void (*work)(void *app, uint16_t index), void *app)
+{
+    struct fail fail = {.text = ""};
+    struct pool *pool = pool_start(count, work, app, &fail);
+
+    assert_non_null(pool);
+    pool_join(pool);
+    assert_string_equal(fail.text, "");
+}
+
+static void note_index(void *app, uint16_t index)
+{
+    ((int *)app)[index]++;
+}
+
+static void every_worker_runs_once_with_its_own_index(void **state)
+{
+    int runs[WORKERS] = {0};
+
+    (void)state;
+    run_workers(WORKERS, note_index, runs);
+    for (size_t i = 0; i < WORKERS; i++)
+        assert_int_equal(runs[i], 1);
+}
+
+static void note_signals(void *app, uint16_t index)
+{
+    sigset_t blocked;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    ((int *)app)[index] = sigismember(&blocked, SIGINT) == 1 && sigismember(&blocked, SIGTERM) == 1;
+}
+
+static void workers_take_no_signals_and_who_starts_them_still_does(void **state)
+{
+    int are_blocked[WORKERS] = {0};
+    sigset_t blocked;
+
+    (void)state;
+    run_workers(WORKERS, note_signals, are_blocked);
+    for (size_t i = 0; i < WORKERS; i++)
+        assert_true(are_blocked[i]);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    assert_int_equal(sigismember(&blocked, SIGINT), 0);
+}
+
+static void nothing_is_joined_and_closed_without_harm(void **state)
+{
+    (void)state;
+    pool_join(NULL);
+    bell_close(NULL);
+    run_workers(0, note_index, NULL);
+}
+
+static void a_ring_before_the_wait_is_not_missed(void **state)
+{
+    struct bell *bell = open_bell();
+    uint32_t count = bell_count(bell);
+
+    (void)state;
+    bell_ring(bell);
+    assert_int_equal(bell_count(bell), count + 1);
+    bell_wait(bell, count, long_ns); /* would be a minute */
+    bell_close(bell);
+}
+
+static void a_wait_without_a_ring_ends_with_its_time(void **state)
+{
+    struct bell *bell = open_bell();
+    uint64_t begin_ns = now_ns();
+
+    (void)state;
+    bell_wait(bell, bell_count(bell), 2000000);
+    assert_true(now_ns() - begin_ns >= 2000000);
+    bell_wait(bell, bell_count(bell), 0);
+    bell_close(bell);
+}
+
+/* ---- two who answer each other's rings, with nothing but the bell to wake them ---- */
+
+struct ping {
+    struct bell *bell;
+    _Atomic uint32_t turn; /* whose it is: even the first's, odd the second's */
+    atomic_int timeouts;
+};
+
+static void answer(void *app, uint16_t index)
+{
+    struct ping *ping = app;
+
+    for (uint32_t turn = index; turn < ROUNDS; turn += 2) {
+        for (;;) {
+            uint32_t rung = bell_count(ping->bell);
+
+            if (atomic_load_explicit(&ping->turn, memory_order_acquire) == turn)
+                break;
+            bell_wait(ping->bell, rung, long_ns);
+            if (bell_count(ping->bell) == rung)
+                atomic_fetch_add(&ping->timeouts, 1);
+        }
+        atomic_store_explicit(&ping->turn, turn + 1, memory_order_release);
+        bell_ring(ping->bell);
+    }
+}
+
+static void who_looks_between_count_and_wait_misses_no_ring(void **state)
+{
+    struct ping ping = {.bell = open_bell()};
+
+    (void)state;
+    run_workers(2, answer, &ping);
+    assert_int_equal(atomic_load(&ping.turn), ROUNDS);
+    assert_int_equal(atomic_load(&ping.timeouts), 0);
+    bell_close(ping.bell);
+}
+
+/* ---- many who wait for one ring ---- */
+
+struct crowd {
+    struct bell *bell;
+    uint32_t count;
+    atomic_int there, gone;
+};
+
+static void wait_in_crowd(void *app, uint16_t index)
+{
+    struct crowd *crowd = app;
+
+    atomic_fetch_add(&crowd->there, 1);
+    if (index > 0) {
+        bell_wait(crowd->bell, crowd->count, long_ns);
+    } else {
+        while (atomic_load(&crowd->there) < WORKERS)
+            sched_yield();
+        bell_ring(crowd->bell);
+    }
+    atomic_fetch_add(&crowd->gone, 1);
+}
+
+static void one_ring_wakes_everybody(void **state)
+{
+    struct crowd crowd = {.bell = open_bell()};
+
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        atomic_store(&crowd.there, 0);
+        crowd.count = bell_count(crowd.bell);
+        run_workers(WORKERS, wait_in_crowd, &crowd);
+    }
+    assert_int_equal(atomic_load(&crowd.gone), 50 * WORKERS);
+    bell_close(crowd.bell);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_worker_runs_once_with_its_own_index),
+        cmocka_unit_test(workers_take_no_signals_and_who_starts_them_still_does),
+        cmocka_unit_test(nothing_is_joined_and_closed_without_harm),
+        cmocka_unit_test(a_ring_before_the_wait_is_not_missed),
+        cmocka_unit_test(a_wait_without_a_ring_ends_with_its_time),
+        cmocka_unit_test(who_looks_between_count_and_wait_misses_no_ring),
+        cmocka_unit_test(one_ring_wakes_everybody),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
