@@ -1,0 +1,101 @@
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_memory.h"
+#include "commands.h"
+#include "options.h"
+
+enum { BUFFER_BYTES_MIN = 512 << 20, BUFFER_BYTES_QUICK = 64 << 20, CACHES = 3 /* how many times the last cache is read before it comes round */ };
+
+struct bench_arguments {
+    bool quick, json, help;
+    const char *kernel;
+};
+
+static uint32_t count_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+static size_t buffer_bytes(bool quick)
+{
+    size_t bytes = CACHES * bench_memory_cache_bytes();
+
+    if (quick)
+        return BUFFER_BYTES_QUICK;
+    return bytes < BUFFER_BYTES_MIN ? BUFFER_BYTES_MIN : bytes / BENCH_CHUNK_BYTES * BENCH_CHUNK_BYTES;
+}
+
+static int parse(struct bench_arguments *a, const char **part, int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-node bench [kernels|decode|mesh|all] [options]",
+                                        "Measure this machine: kernels and decode beside plain reads of memory, meshes beside one process.",
+                                        NULL};
+    static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
+    const struct option_spec specs[] = {
+        {.name = "quick", .short_name = 'q', .kind = OPTION_FLAG, .target = &a->quick, .help = "small and short: shows that it works, measures little"},
+        {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "scalar, avx2, avx512 or neon (the fastest)"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &a->json, .help = "one object per row"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+    struct options_operands operands = {.metavar = "kernels|decode|mesh|all", .min = 0, .max = 1, .values = part};
+
+    if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
+        return -1;
+    if (a->help)
+        options_help(stdout, usage, specs, count, examples);
+    return 0;
+}
+
+static int run_parts(struct bench *bench, const char *part, struct fail *fail)
+{
+    bool all = strcmp(part, "all") == 0;
+
+    if ((all || strcmp(part, "kernels") == 0) && bench_kernels(bench, fail) < 0)
+        return -1;
+    if ((all || strcmp(part, "decode") == 0) && bench_decode(bench, fail) < 0)
+        return -1;
+    if ((all || strcmp(part, "mesh") == 0) && (bench_udp(bench, fail) < 0 || bench_mesh(bench, fail) < 0))
+        return -1;
+    return 0;
+}
+
+int bench_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const parts[] = {"kernels", "decode", "mesh", "all", NULL};
+    struct bench_arguments arguments = {0};
+    const char *part = "all";
+    size_t i = 0;
+
+    if (parse(&arguments, &part, argc, argv, fail) < 0)
+        return (int)fail->exit_code;
+    if (arguments.help)
+        return EXIT_OK;
+    while (parts[i] != NULL && strcmp(parts[i], part) != 0)
+        i++;
+    if (parts[i] == NULL) {
+        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of kernels, decode, mesh, all", part);
+        return EXIT_USAGE;
+    }
+    struct bench bench = {
+        .kernel = kernel_choose(arguments.kernel),
+        .quick = arguments.quick,
+        .cores = count_cores(),
+        .buffer_bytes = buffer_bytes(arguments.quick),
+        .is_json = arguments.json,
+        .shows_progress = isatty(STDERR_FILENO) == 1,
+    };
+    if (bench.kernel == NULL) {
+        fail_set(fail, EXIT_USAGE, "--kernel %s: no such kernel on this machine: give one of %s", arguments.kernel, kernel_names());
+        return EXIT_USAGE;
+    }
+    kernel_thread_init();
+    json_init(&bench.json, stdout);
+    return run_parts(&bench, part, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+}

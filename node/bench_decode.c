@@ -1,0 +1,268 @@
+/* Whole steps of the engine, one node, in turns with plain reads of memory by the same threads.
+ *
+ * The threads go from token to token together: compute one, read a piece of memory, compute the next. On one thread times are those of
+ * the thread, so that other programs do not count; with more they are times of the clock. */
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "bench_memory.h"
+#include "bench_model.h"
+#include "engine.h"
+#include "mesh/udp.h"
+#include "pool.h"
+
+enum {
+    PROMPT_TOKENS = 128,
+    TOKENS = 16, /* of a run, after the first */
+    TOKENS_QUICK = 4,
+    RUNS = 5,
+    CONTEXT = 512,
+    READ_CHUNKS = 4 /* per thread, between two tokens */
+};
+
+struct decode {
+    struct bench *bench;
+    const struct bench_memory *memory;
+    struct engine *engine;
+    struct request request;
+    uint32_t runs, tokens;
+    uint16_t threads;
+    _Atomic uint32_t made, load_next;       /* tokens, in all runs; tiles */
+    _Atomic uint32_t arrived, rounds;       /* of the barrier */
+    _Atomic size_t chunk;                   /* to be read next */
+    uint64_t weight_bytes_per_token;
+    struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s;
+};
+
+/* A barrier that spins: threads that sleep would be late. */
+static void meet(struct decode *d)
+{
+    uint32_t round = atomic_load(&d->rounds);
+
+    if (atomic_fetch_add(&d->arrived, 1) + 1 == d->threads) {
+        atomic_store(&d->arrived, 0);
+        atomic_fetch_add(&d->rounds, 1);
+        return;
+    }
+    for (uint32_t spins = 0; atomic_load(&d->rounds) == round; spins++)
+        if (spins > 1000)
+            sched_yield();
+}
+
+static void on_token(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t digest)
+{
+    struct decode *d = app;
+
+    (void)now_ns, (void)request, (void)token, (void)digest;
+    atomic_fetch_add(&d->made, 1);
+}
+
+static uint64_t time_ns(const struct decode *d)
+{
+    return d->threads == 1 ? bench_memory_thread_ns() : mesh_udp_now_ns();
+}
+
+/* All threads compute until there are `target` tokens. Returns the time that took. */
+static uint64_t time_token(struct decode *d, uint16_t worker, uint32_t target)
+{
+    meet(d);
+    uint64_t begin_ns = time_ns(d);
+    while (atomic_load_explicit(&d->made, memory_order_acquire) < target)
+        if (engine_work(d->engine, worker) != ENGINE_WORKED && d->threads > 1)
+            sched_yield();
+    meet(d);
+    return time_ns(d) - begin_ns;
+}
+
+static uint64_t time_read(struct decode *d)
+{
+    size_t count = d->memory->bytes / BENCH_CHUNK_BYTES;
+    uint64_t begin_ns = time_ns(d);
+
+    for (int i = 0; i < READ_CHUNKS; i++)
+        bench_memory_read(d->memory, d->memory->data + atomic_fetch_add(&d->chunk, 1) % count * BENCH_CHUNK_BYTES, BENCH_CHUNK_BYTES);
+    meet(d);
+    return time_ns(d) - begin_ns;
+}
+
+static void submit(struct decode *d)
+{
+    while (!engine_submit(d->engine, &d->request))
+        engine_work(d->engine, 0);
+}
+
+static uint64_t weight_bytes(const struct decode *d)
+{
+    struct engine_figures figures;
+
+    engine_figures(d->engine, &figures);
+    return figures.weight_bytes_read;
+}
+
+static void run_once(struct decode *d, uint16_t worker, uint32_t run)
+{
+    struct bench_series token = {.count = 0}, read = {.count = 0};
+    uint32_t made = run * (d->tokens + 1) + 1;
+
+    if (worker == 0)
+        submit(d);
+    uint64_t prompt_ns = time_token(d, worker, made), before_bytes = weight_bytes(d);
+    for (uint32_t t = 1; t <= d->tokens; t++) {
+        bench_add(&token, 1e9 / (double)(time_token(d, worker, made + t) + 1));
+        bench_add(&read, (double)READ_CHUNKS * BENCH_CHUNK_BYTES * d->threads / (double)(time_read(d) + 1));
+    }
+    if (worker != 0)
+        return;
+    d->weight_bytes_per_token = (weight_bytes(d) - before_bytes) / d->tokens;
+    double tokens_per_s = bench_stat_of(&token).median;
+    bench_add(&d->prompt_per_s, PROMPT_TOKENS * 1e9 / (double)(prompt_ns + 1));
+    bench_add(&d->tokens_per_s, tokens_per_s);
+    bench_add(&d->gb_per_s, tokens_per_s * (double)d->weight_bytes_per_token / 1e9);
+    bench_add(&d->read_gb_per_s, bench_stat_of(&read).median);
+}
+
+static void work(void *app, uint16_t worker)
+{
+    struct decode *d = app;
+    uint32_t count = engine_load_count(d->engine), index;
+
+    kernel_thread_init();
+    while ((index = atomic_fetch_add(&d->load_next, 1)) < count)
+        engine_load(d->engine, index);
+    meet(d);
+    for (uint32_t r = 0; r < d->runs; r++)
+        run_once(d, worker, r);
+}
+
+static uint64_t clock_ns(void *clock)
+{
+    (void)clock;
+    return mesh_udp_now_ns();
+}
+
+static int run_threads(struct decode *d, const struct model *model, struct fail *fail)
+{
+    struct engine_hooks hooks = {.on_token = on_token, .app = d};
+    struct engine_config config = {
+        .model = model,
+        .worker_count = d->threads,
+        .batch = PROMPT_TOKENS,
+        .ctx = CONTEXT,
+        .kv_type = KV_F16,
+        .kernel = d->bench->kernel,
+    };
+    struct rowmap map;
+    const uint32_t share[MESH_RANKS_MAX] = {1};
+
+    if (rowmap_init(&map, model, share, 1, fail) < 0)
+        return -1;
+    config.map = &map;
+    d->engine = engine_open(&config, &hooks, fail);
+    if (d->engine == NULL || engine_allocate(d->engine, fail) < 0) {
+        engine_close(d->engine);
+        return -1;
+    }
+    engine_attach(d->engine, NULL, NULL, clock_ns, NULL);
+    fail->text[0] = '\0';
+    struct pool *pool = pool_start(d->threads, work, d, fail);
+    pool_join(pool);
+    engine_close(d->engine);
+    return pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+}
+
+static void print(struct decode *d, const char *shape, const char *type)
+{
+    char name[64];
+    struct bench_row row = {.event = "decode", .name = name};
+
+    snprintf(name, sizeof name, "%s %s, %u thread%s", shape, type, d->threads, d->threads == 1 ? "" : "s");
+    bench_label_text(&row, "model", shape);
+    bench_label_text(&row, "type", type);
+    bench_label_text(&row, "kernel", d->bench->kernel->name);
+    bench_label_number(&row, "threads", d->threads);
+    bench_label_number(&row, "weight_bytes_per_token", d->weight_bytes_per_token);
+    bench_value(&row, "read_gb_per_s", "GB/s read", 1, bench_stat_of(&d->read_gb_per_s));
+    bench_value(&row, "decode_gb_per_s", "GB/s", 1, bench_stat_of(&d->gb_per_s));
+    bench_value(&row, "decode_read_ratio", "of read", 2, bench_ratio_of(&d->gb_per_s, &d->read_gb_per_s));
+    bench_value(&row, "gen_tok_per_s", "tok/s", 1, bench_stat_of(&d->tokens_per_s));
+    bench_value(&row, "prompt_tok_per_s", "tok/s prompt", 0, bench_stat_of(&d->prompt_per_s));
+    bench_print(d->bench, &row);
+}
+
+static int measure(struct bench *bench, const struct bench_memory *memory, const struct model *model, const char *shape,
+                   enum tensor_type type, uint16_t threads, struct fail *fail)
+{
+    struct decode *d = calloc(1, sizeof *d);
+    uint32_t prompt[PROMPT_TOKENS];
+
+    if (d == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    for (uint32_t i = 0; i < PROMPT_TOKENS; i++)
+        prompt[i] = (300 + i * 37) % model->vocab;
+    d->bench = bench;
+    d->memory = memory;
+    d->threads = threads;
+    d->runs = bench->quick ? 2 : RUNS;
+    d->tokens = bench->quick ? TOKENS_QUICK : TOKENS;
+    d->request = (struct request){
+        .prompt = prompt,
+        .prompt_count = PROMPT_TOKENS,
+        .predict = d->tokens + 1,
+        .sampling = {.top_p = 1, .repeat_penalty = 1},
+        .ignore_end = true,
+    };
+    int err = run_threads(d, model, fail);
+    if (err == 0)
+        print(d, shape, tensor_type_info(type)->name);
+    free(d);
+    return err;
+}
+
+/* One shape and type, on one thread and on two. */
+static int measure_type(struct bench *bench, const struct bench_memory *memory, const struct bench_shape *shape, enum tensor_type type,
+                        struct fail *fail)
+{
+    struct bench_model file;
+    char text[64];
+    int err = -1;
+
+    snprintf(text, sizeof text, "decode %s %s", shape->name, tensor_type_info(type)->name);
+    if (!bench_has_memory(bench, text, 2 * bench_model_bytes(shape, type) + (200u << 20)))
+        return 0;
+    bench_progress(bench, text);
+    if (bench_model_write(&file, shape, type, fail) < 0)
+        return -1;
+    struct gguf *gguf = gguf_open(file.path, fail);
+    struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
+    if (model != NULL) {
+        err = measure(bench, memory, model, shape->name, type, 1, fail);
+        if (err == 0 && bench->cores > 1)
+            err = measure(bench, memory, model, shape->name, type, 2, fail);
+    }
+    model_close(model);
+    gguf_close(gguf);
+    bench_model_close(&file);
+    return err;
+}
+
+int bench_decode(struct bench *bench, struct fail *fail)
+{
+    const struct bench_shape *shape = bench->quick ? &bench_shape_small : &bench_shape_1b;
+    struct bench_memory memory;
+
+    if (!bench_has_memory(bench, "decode", bench->buffer_bytes))
+        return 0;
+    bench_progress(bench, "filling memory");
+    if (bench_memory_open(&memory, bench->buffer_bytes, fail) < 0)
+        return -1;
+    bench_heading(bench, "decode: whole steps of one node, in turns with plain reads by the same threads; prompts of 128 tokens");
+    int err = measure_type(bench, &memory, shape, TYPE_Q8_0, fail);
+    if (err == 0)
+        err = measure_type(bench, &memory, shape, TYPE_Q4_0, fail);
+    bench_memory_close(&memory);
+    return err;
+}

@@ -1,0 +1,36 @@
+/* Models of random weights for measuring: written to memory, gone with the process.
+ *
+ * The file has no name any more once it is written, so nothing is left behind however the program ends; it is opened by its path below
+ * /proc, by child processes too. */
+#ifndef NODE_BENCH_MODEL_H
+#define NODE_BENCH_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "synth.h"
+
+enum { BENCH_PATH_BYTES = 64 };
+
+struct bench_model {
+    int file; /* -1: none */
+    char path[BENCH_PATH_BYTES];
+    uint64_t bytes;
+};
+
+/* Named by their numbers of weights; type is to be filled in. */
+struct bench_shape {
+    const char *name;
+    struct synth_options options;
+};
+extern const struct bench_shape bench_shape_1b, bench_shape_110m, bench_shape_small;
+
+/* Bytes of the weights of such a model, near enough to know whether it fits. */
+uint64_t bench_model_bytes(const struct bench_shape *shape, enum tensor_type type);
+
+/* In $TMPDIR, else /dev/shm, else /tmp. */
+int bench_model_write(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail);
+void bench_model_close(struct bench_model *model);
+
+#endif

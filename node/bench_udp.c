@@ -1,0 +1,140 @@
+/* How long a datagram takes to another thread and back over loopback: for context beside the figures of meshes.
+ *
+ * Once with both sides sleeping until a datagram is there, and once with both polling, as nodes do within a token. */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "mesh/udp.h"
+#include "pool.h"
+
+enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 2000, WAIT_MS = 200, DATAGRAM_BYTES_MAX = 1400 };
+
+struct udp {
+    int socket[2]; /* 0 asks, 1 echoes */
+    size_t bytes;
+    bool polls;
+    atomic_bool is_over;
+};
+
+static int open_socket(struct sockaddr_in *address, struct fail *fail)
+{
+    socklen_t size = sizeof *address;
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (s >= 0 && bind(s, (struct sockaddr *)address, size) == 0 && getsockname(s, (struct sockaddr *)address, &size) == 0)
+        return s;
+    if (s >= 0)
+        close(s);
+    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+}
+
+static int open_pair(struct udp *udp, struct fail *fail)
+{
+    struct sockaddr_in address[2];
+
+    udp->socket[0] = udp->socket[1] = -1;
+    for (int i = 0; i < 2; i++)
+        if ((udp->socket[i] = open_socket(&address[i], fail)) < 0)
+            return -1;
+    for (int i = 0; i < 2; i++)
+        if (connect(udp->socket[i], (struct sockaddr *)&address[1 - i], sizeof *address) != 0)
+            return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot connect a UDP socket: %s: is the loopback interface up?",
+                            strerror(errno));
+    return 0;
+}
+
+static void close_pair(struct udp *udp)
+{
+    for (int i = 0; i < 2; i++)
+        if (udp->socket[i] >= 0)
+            close(udp->socket[i]);
+}
+
+/* False when nothing came in time: lost, or it is over. */
+static bool receive(struct udp *udp, int s, uint8_t *datagram)
+{
+    struct pollfd ready = {.fd = s, .events = POLLIN};
+
+    if (!udp->polls)
+        return poll(&ready, 1, WAIT_MS) == 1 && recv(s, datagram, DATAGRAM_BYTES_MAX, MSG_DONTWAIT) > 0;
+    uint64_t begin_ns = mesh_udp_now_ns();
+    for (uint32_t spins = 1; recv(s, datagram, DATAGRAM_BYTES_MAX, MSG_DONTWAIT) < 0; spins++) {
+        if (spins % SPINS_MAX != 0)
+            continue;
+        if (atomic_load(&udp->is_over) || mesh_udp_now_ns() - begin_ns > (uint64_t)WAIT_MS * 1000000)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+static void echo(void *app, uint16_t index)
+{
+    struct udp *udp = app;
+    uint8_t datagram[DATAGRAM_BYTES_MAX];
+
+    (void)index;
+    while (!atomic_load(&udp->is_over))
+        if (receive(udp, udp->socket[1], datagram))
+            (void)!send(udp->socket[1], datagram, udp->bytes, 0);
+}
+
+static void ask(struct udp *udp, uint32_t count, struct bench_series *series)
+{
+    uint8_t datagram[DATAGRAM_BYTES_MAX] = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t begin_ns = mesh_udp_now_ns();
+
+        if (send(udp->socket[0], datagram, udp->bytes, 0) == (ssize_t)udp->bytes && receive(udp, udp->socket[0], datagram))
+            bench_add(series, (double)(mesh_udp_now_ns() - begin_ns) / 1e3);
+    }
+}
+
+static int measure(struct bench *bench, size_t bytes, bool polls, struct fail *fail)
+{
+    struct udp udp = {.bytes = bytes, .polls = polls};
+    struct bench_series series = {.count = 0};
+    char name[64];
+    struct bench_row row = {.event = "udp_round_trip", .name = name};
+
+    if (open_pair(&udp, fail) < 0) {
+        close_pair(&udp);
+        return -1;
+    }
+    struct pool *pool = pool_start(1, echo, &udp, fail);
+    if (pool != NULL)
+        ask(&udp, bench->quick ? ROUND_TRIPS_QUICK : ROUND_TRIPS, &series);
+    atomic_store(&udp.is_over, true);
+    pool_join(pool);
+    close_pair(&udp);
+    if (pool == NULL)
+        return -1;
+    snprintf(name, sizeof name, "%zu bytes, %s", bytes, polls ? "polling" : "sleeping");
+    bench_label_number(&row, "bytes", bytes);
+    bench_label_text(&row, "receiver", polls ? "polls" : "sleeps");
+    bench_value(&row, "round_trip_us", "us", 1, bench_stat_of(&series));
+    bench_print(bench, &row);
+    return 0;
+}
+
+int bench_udp(struct bench *bench, struct fail *fail)
+{
+    static const size_t sizes[] = {64, DATAGRAM_BYTES_MAX};
+
+    bench_heading(bench, "UDP round trip between two threads over loopback");
+    for (size_t i = 0; i < 2; i++)
+        for (int polls = 0; polls < 2; polls++)
+            if ((polls == 0 || bench->cores > 1) && measure(bench, sizes[i], polls == 1, fail) < 0)
+                return -1;
+    return 0;
+}
