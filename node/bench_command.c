@@ -12,7 +12,7 @@ enum { BUFFER_BYTES_MIN = 512 << 20, BUFFER_BYTES_QUICK = 64 << 20, CACHES = 3 /
 
 struct bench_arguments {
     bool quick, json, help;
-    const char *kernel;
+    const char *kernel, *type;
 };
 
 static uint32_t count_cores(void)
@@ -40,6 +40,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
     const struct option_spec specs[] = {
         {.name = "quick", .short_name = 'q', .kind = OPTION_FLAG, .target = &a->quick, .help = "small and short: shows that it works, measures little"},
         {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "scalar, avx2, avx512 or neon (the fastest)"},
+        {.name = "type", .kind = OPTION_TEXT, .target = &a->type, .metavar = "TYPE", .help = "kernels and decode of this tensor type only (all)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a->json, .help = "one object per row"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -85,6 +86,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     }
     struct bench bench = {
         .kernel = kernel_choose(arguments.kernel),
+        .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),
         .quick = arguments.quick,
         .cores = count_cores(),
         .buffer_bytes = buffer_bytes(arguments.quick),
@@ -93,6 +95,10 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     };
     if (bench.kernel == NULL) {
         fail_set(fail, EXIT_USAGE, "--kernel %s: no such kernel on this machine: give one of %s", arguments.kernel, kernel_names());
+        return EXIT_USAGE;
+    }
+    if (arguments.type != NULL && bench.type < 0) {
+        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, tensor_type_supported_names());
         return EXIT_USAGE;
     }
     kernel_thread_init();

@@ -260,9 +260,12 @@ int bench_decode(struct bench *bench, struct fail *fail)
     if (bench_memory_open(&memory, bench->buffer_bytes, fail) < 0)
         return -1;
     bench_heading(bench, "decode: whole steps of one node, in turns with plain reads by the same threads; prompts of 128 tokens");
-    int err = measure_type(bench, &memory, shape, TYPE_Q8_0, fail);
-    if (err == 0)
-        err = measure_type(bench, &memory, shape, TYPE_Q4_0, fail);
+    static const enum tensor_type types[] = {TYPE_Q8_0, TYPE_Q4_0};
+    int err = 0;
+    if (bench->type >= 0)
+        err = measure_type(bench, &memory, shape, (enum tensor_type)bench->type, fail);
+    for (size_t i = 0; bench->type < 0 && i < sizeof types / sizeof *types && err == 0; i++)
+        err = measure_type(bench, &memory, shape, types[i], fail);
     bench_memory_close(&memory);
     return err;
 }

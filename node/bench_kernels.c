@@ -156,7 +156,8 @@ static void measure_type(struct kernels *k, enum tensor_type type)
 
 int bench_kernels(struct bench *bench, struct fail *fail)
 {
-    static const enum tensor_type first[] = {TYPE_Q8_0, TYPE_Q4_0};
+    static const enum tensor_type types[] = {TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0, TYPE_Q5_1, TYPE_Q2_K, TYPE_Q3_K,
+                                             TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_F16,  TYPE_BF16, TYPE_F32};
     struct kernels k = {.bench = bench};
     char heading[200];
 
@@ -170,11 +171,9 @@ int bench_kernels(struct bench *bench, struct fail *fail)
     snprintf(heading, sizeof heading, "kernels: %s, 1 thread: plain read (%s), decode (1 token), prompt (%d tokens)", bench->kernel->name,
              bench_memory_loop_name(&k.memory), PROMPT_TOKENS);
     bench_heading(bench, heading);
-    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
-        measure_type(&k, first[i]);
-    for (int t = 0; t < TYPE_COUNT; t++)
-        if (tensor_type_info((enum tensor_type)t) != NULL && bench->kernel->dot[t] != NULL && t != TYPE_Q8_0 && t != TYPE_Q4_0)
-            measure_type(&k, (enum tensor_type)t);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (bench->kernel->dot[types[i]] != NULL && (bench->type < 0 || bench->type == (int)types[i]))
+            measure_type(&k, types[i]);
     close_kernels(&k);
     return 0;
 }
