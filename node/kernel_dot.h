@@ -245,11 +245,16 @@ DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
     memcpy(out, &acc, sizeof acc);
 }
 
-/* Into the second level: the first has too few requests under way to keep memory busy. */
+/* Twice: far ahead into the second level, as the first has too few requests under way to keep memory busy; then from there into the first
+ * shortly before use, as loads that wait for the second level keep later prefetches from being issued. */
 DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes, size_t ahead)
 {
-    for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
+    enum { NEAR_BYTES = 1024 };
+
+    for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES) {
         __builtin_prefetch(from + i + ahead, 0, 2);
+        __builtin_prefetch(from + i + NEAR_BYTES, 0, 3);
+    }
 }
 
 /* Block b of `panels` (a constant) panels for one token. */
