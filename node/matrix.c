@@ -29,12 +29,30 @@ uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice)
 size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
+
+    return slice + 1 == matrix->slices ? t->last_slice_bytes : t->slice_bytes;
+}
+
+static size_t panels_bytes(const struct matrix *matrix, const struct matrix_tile *tile, uint32_t slice)
+{
     uint32_t columns = matrix_slice_columns(matrix, slice);
     size_t bytes = 0;
 
-    for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++)
+    for (uint32_t g = tile->group_first; g < tile->group_first + tile->group_count; g++)
         bytes += kernel_panel_bytes(type_of(&matrix->group[g]), columns);
     return bytes;
+}
+
+/* What multiplying would otherwise find out again for every slice of every token. */
+static void measure_tile(struct matrix *matrix, struct matrix_tile *tile)
+{
+    tile->slice_bytes = panels_bytes(matrix, tile, 0);
+    tile->last_slice_bytes = panels_bytes(matrix, tile, matrix->slices - 1);
+    for (uint32_t i = tile->group_count; i-- > 0;) {
+        struct matrix_group *group = &matrix->group[tile->group_first + i];
+
+        group->run = i + 1 < tile->group_count && type_of(group) == type_of(group + 1) ? (uint16_t)(group[1].run + 1) : 1;
+    }
 }
 
 /* Append the groups of rows [row, row + count) of a part. */
@@ -57,6 +75,7 @@ static void add_tile(struct matrix *matrix, uint32_t group_first, uint32_t row_f
 
     matrix->tile[matrix->tile_count++] =
         (struct matrix_tile){.group_first = group_first, .group_count = groups, .row_first = row_first, .row_count = row_count};
+    measure_tile(matrix, &matrix->tile[matrix->tile_count - 1]);
     if (groups > matrix->tile_groups_max)
         matrix->tile_groups_max = groups;
 }
@@ -195,11 +214,11 @@ void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, u
         enum tensor_type type = type_of(&matrix->group[g]);
         bool is_float = tensor_type_info(type)->is_float;
 
-        for (run = 1; g + run < end && type_of(&matrix->group[g + run]) == type; run++)
-            ;
+        run = matrix->group[g].run;
         kernel->dot[type](panel, run, columns, is_float ? (const void *)input->xf : (const void *)input->xq,
                           is_float ? input->xf_stride : input->xq_stride, input->token_count,
                           out + (size_t)(g - t->group_first) * PANEL_ROWS, out_stride, accumulate);
-        panel += run * kernel_panel_bytes(type, columns);
+        if (g + run < end)
+            panel += run * kernel_panel_bytes(type, columns);
     }
 }

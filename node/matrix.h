@@ -27,11 +27,13 @@ struct matrix_group {
     const struct gguf_tensor *tensor;
     uint32_t row_first; /* in the tensor */
     uint8_t row_count;  /* 1..16 */
+    uint16_t run;       /* groups of the same type from this one to the end of its tile */
 };
 
 struct matrix_tile {
     uint32_t group_first, group_count;
     uint32_t row_first, row_count; /* of the first part, relative to the node's own rows; row_first is a multiple of 32 */
+    size_t slice_bytes, last_slice_bytes;  /* of the panels in one slice: 256 columns; the last one's */
 };
 
 struct matrix {
