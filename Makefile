@@ -175,6 +175,7 @@ unit: $(TEST_BIN)
 	@BIN='$(BIN)' BUILD='$(BUILD)' SAN='$(SAN)' ARCH='$(ARCH)' CC='$(CC)' T='$(T)' V='$(V)' tests/tools/run-tests $(TEST_BIN) --
 
 bench: programs
+	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
 
 fuzz: deps-test

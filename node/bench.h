@@ -55,9 +55,9 @@ struct bench_row {
 
 struct bench {
     const struct kernel *kernel;
-    int type;         /* enum tensor_type: kernels and decode of this one only; -1: all */
-    bool quick;       /* small and short: shows that everything works, measures little */
-    uint32_t cores;   /* of this machine, for this process */
+    int type;            /* enum tensor_type: kernels and decode of this one only; -1: all */
+    bool quick;          /* small and short: shows that everything works, measures little */
+    uint32_t cores;      /* of this machine, for this process */
     size_t buffer_bytes; /* what is read from memory: far larger than the last level of cache */
     bool is_json;
     bool shows_progress;

@@ -8,7 +8,11 @@
 #include "commands.h"
 #include "options.h"
 
-enum { BUFFER_BYTES_MIN = 512 << 20, BUFFER_BYTES_QUICK = 64 << 20, CACHES = 3 /* how many times the last cache is read before it comes round */ };
+enum {
+    BUFFER_BYTES_MIN = 512 << 20,
+    BUFFER_BYTES_QUICK = 64 << 20,
+    CACHES = 3 /* how many times the last cache is read before it comes round */
+};
 
 struct bench_arguments {
     bool quick, json, help;
@@ -38,9 +42,21 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
                                         NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
-        {.name = "quick", .short_name = 'q', .kind = OPTION_FLAG, .target = &a->quick, .help = "small and short: shows that it works, measures little"},
-        {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "scalar, avx2, avx512 or neon (the fastest)"},
-        {.name = "type", .kind = OPTION_TEXT, .target = &a->type, .metavar = "TYPE", .help = "kernels and decode of this tensor type only (all)"},
+        {.name = "quick",
+         .short_name = 'q',
+         .kind = OPTION_FLAG,
+         .target = &a->quick,
+         .help = "small and short: shows that it works, measures little"},
+        {.name = "kernel",
+         .kind = OPTION_TEXT,
+         .target = &a->kernel,
+         .metavar = "NAME",
+         .help = "scalar, avx2, avx512 or neon (the fastest)"},
+        {.name = "type",
+         .kind = OPTION_TEXT,
+         .target = &a->type,
+         .metavar = "TYPE",
+         .help = "kernels and decode of this tensor type only (all)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a->json, .help = "one object per row"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };

@@ -31,9 +31,9 @@ struct decode {
     struct request request;
     uint32_t runs, tokens;
     uint16_t threads;
-    _Atomic uint32_t made, load_next;       /* tokens, in all runs; tiles */
-    _Atomic uint32_t arrived, rounds;       /* of the barrier */
-    _Atomic size_t chunk;                   /* to be read next */
+    _Atomic uint32_t made, load_next; /* tokens, in all runs; tiles */
+    _Atomic uint32_t arrived, rounds; /* of the barrier */
+    _Atomic size_t chunk;             /* to be read next */
     uint64_t weight_bytes_per_token;
     struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s;
 };

@@ -41,26 +41,26 @@ static inline __attribute__((always_inline)) void read_streams(const uint8_t *da
 }
 
 /* One set of loops per width of vectors. */
-#define READ_LOOPS(suffix, attribute)                                            \
-    attribute static void read_1_##suffix(const uint8_t *data, size_t bytes)     \
-    {                                                                            \
-        read_streams(data, bytes, 1, 0);                                         \
-    }                                                                            \
-    attribute static void read_2_##suffix(const uint8_t *data, size_t bytes)     \
-    {                                                                            \
-        read_streams(data, bytes, 2, 0);                                         \
-    }                                                                            \
-    attribute static void read_4k_##suffix(const uint8_t *data, size_t bytes)    \
-    {                                                                            \
-        read_streams(data, bytes, 1, 4096);                                      \
-    }                                                                            \
-    attribute static void read_8k_##suffix(const uint8_t *data, size_t bytes)    \
-    {                                                                            \
-        read_streams(data, bytes, 1, 8192);                                      \
-    }                                                                            \
-    attribute static void read_2_4k_##suffix(const uint8_t *data, size_t bytes)  \
-    {                                                                            \
-        read_streams(data, bytes, 2, 4096);                                      \
+#define READ_LOOPS(suffix, attribute)                                           \
+    attribute static void read_1_##suffix(const uint8_t *data, size_t bytes)    \
+    {                                                                           \
+        read_streams(data, bytes, 1, 0);                                        \
+    }                                                                           \
+    attribute static void read_2_##suffix(const uint8_t *data, size_t bytes)    \
+    {                                                                           \
+        read_streams(data, bytes, 2, 0);                                        \
+    }                                                                           \
+    attribute static void read_4k_##suffix(const uint8_t *data, size_t bytes)   \
+    {                                                                           \
+        read_streams(data, bytes, 1, 4096);                                     \
+    }                                                                           \
+    attribute static void read_8k_##suffix(const uint8_t *data, size_t bytes)   \
+    {                                                                           \
+        read_streams(data, bytes, 1, 8192);                                     \
+    }                                                                           \
+    attribute static void read_2_4k_##suffix(const uint8_t *data, size_t bytes) \
+    {                                                                           \
+        read_streams(data, bytes, 2, 4096);                                     \
     }
 
 typedef void read_fn(const uint8_t *data, size_t bytes);
@@ -76,7 +76,10 @@ enum { LOOPS = 5 };
 static const char *const loop_names[LOOPS] = {"1 stream", "2 streams", "1 stream, prefetch 4 KiB ahead", "1 stream, prefetch 8 KiB ahead",
                                               "2 streams, prefetch 4 KiB ahead"};
 
-#define LOOP_TABLE(suffix) {read_1_##suffix, read_2_##suffix, read_4k_##suffix, read_8k_##suffix, read_2_4k_##suffix}
+#define LOOP_TABLE(suffix)                                                                       \
+    {                                                                                            \
+        read_1_##suffix, read_2_##suffix, read_4k_##suffix, read_8k_##suffix, read_2_4k_##suffix \
+    }
 
 static read_fn *loop_at(int index)
 {

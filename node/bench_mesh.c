@@ -31,8 +31,8 @@ static void become_run(const char *path, uint32_t nodes, uint32_t threads, const
 {
     char nodes_text[16], threads_text[16], tokens_text[16];
     const char *arguments[ARGUMENTS_MAX] = {
-        "mesh-node", "run",  "-m",   path, "--local",      nodes_text, "-t",       threads_text,        "-n", tokens_text, "-p", "abc",
-        "--temp",    "0",    "--ignore-eos", "--ctx", "512", "--json", "--kernel", bench->kernel->name, NULL,
+        "mesh-node", "run", "-m",           path,    "--local", nodes_text, "-t",       threads_text,        "-n", tokens_text, "-p", "abc",
+        "--temp",    "0",   "--ignore-eos", "--ctx", "512",     "--json",   "--kernel", bench->kernel->name, NULL,
     };
 
     snprintf(nodes_text, sizeof nodes_text, "%u", nodes);

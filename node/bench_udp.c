@@ -2,12 +2,12 @@
  *
  * Once with both sides sleeping until a datagram is there, and once with both polling, as nodes do within a token. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -331,19 +331,31 @@ DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_B
     }
 }
 
-DOT_INLINE void dot_panel(struct dot_type type, const uint8_t *panel, size_t columns, const uint8_t *x, size_t x_stride, size_t token_count,
-                          float *out, size_t out_stride, bool accumulate)
+/* A share of the next panel, so that it is near when its turn comes. */
+DOT_INLINE void dot_prefetch_share(const uint8_t *panel, size_t panel_bytes, size_t token, size_t tokens, size_t token_count)
+{
+    size_t end = panel_bytes * (token + tokens) / token_count;
+
+    for (size_t at = panel_bytes * token / token_count; at < end; at += PANEL_VECTOR_BYTES)
+        __builtin_prefetch(panel + at, 0, 2);
+}
+
+DOT_INLINE void dot_panel(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t columns, const uint8_t *x, size_t x_stride,
+                          size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
     const size_t blocks = columns / BLOCK_COLUMNS;
     struct dot_block wide[DOT_PARTS][SLICE_BLOCKS];
+    size_t t = 0;
 
     dot_unpack_panel(type, panel, blocks, wide);
-    for (; token_count >= DOT_TOKENS; token_count -= DOT_TOKENS, x += DOT_TOKENS * x_stride, out += DOT_TOKENS * out_stride)
-        dot_tokens(type, wide, blocks, x, x_stride, DOT_TOKENS, out, out_stride, accumulate);
-    for (; token_count >= DOT_TOKENS / 2; token_count -= DOT_TOKENS / 2, x += DOT_TOKENS / 2 * x_stride, out += DOT_TOKENS / 2 * out_stride)
-        dot_tokens(type, wide, blocks, x, x_stride, DOT_TOKENS / 2, out, out_stride, accumulate);
-    for (; token_count >= 1; token_count--, x += x_stride, out += out_stride)
-        dot_tokens(type, wide, blocks, x, x_stride, 1, out, out_stride, accumulate);
+    for (; token_count - t >= DOT_TOKENS; t += DOT_TOKENS) {
+        dot_prefetch_share(panel + panel_bytes, panel_bytes, t, DOT_TOKENS, token_count);
+        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, DOT_TOKENS, out + t * out_stride, out_stride, accumulate);
+    }
+    for (; token_count - t >= DOT_TOKENS / 2; t += DOT_TOKENS / 2)
+        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, DOT_TOKENS / 2, out + t * out_stride, out_stride, accumulate);
+    for (; t < token_count; t++)
+        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
 }
 
 DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x,
@@ -362,7 +374,7 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
             for (size_t part = 0; part < DOT_PARTS; part++)
                 dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
         } else {
-            dot_panel(type, panel, columns, x, x_stride, token_count, out, out_stride, accumulate);
+            dot_panel(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
         }
     }
 }

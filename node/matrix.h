@@ -32,8 +32,8 @@ struct matrix_group {
 
 struct matrix_tile {
     uint32_t group_first, group_count;
-    uint32_t row_first, row_count; /* of the first part, relative to the node's own rows; row_first is a multiple of 32 */
-    size_t slice_bytes, last_slice_bytes;  /* of the panels in one slice: 256 columns; the last one's */
+    uint32_t row_first, row_count;        /* of the first part, relative to the node's own rows; row_first is a multiple of 32 */
+    size_t slice_bytes, last_slice_bytes; /* of the panels in one slice: 256 columns; the last one's */
 };
 
 struct matrix {

@@ -1,0 +1,48 @@
+#!/bin/bash
+# `mesh-node bench --quick`: rows are there and are JSON; no speed is asserted.
+. tests/run/lib.sh
+
+# Every line of $out is an object, those of EVENT have all KEYS.
+rows_have() {
+    local event=$1 key
+    shift
+    grep -q "\"event\":\"$event\"" "$out" || return 1
+    for key in "$@"; do
+        grep "\"event\":\"$event\"" "$out" | grep -qv "\"$key\":" && return 1
+    done
+    return 0
+}
+lines_are_objects() { ! grep -qvE '^\{"schema_version":1,"event":"[a-z_]+",.*\}$' "$out"; }
+is_json() {
+    command -v python3 >/dev/null || return 0
+    python3 -c 'import json, sys; [json.loads(line) for line in open(sys.argv[1])]' "$out"
+}
+verdict() {
+    local sentence=$1
+    shift
+    if "$@"; then ok "$sentence"; else not_ok "$sentence" "$(show_run)"; fi
+}
+
+check "bench kernels --quick ends well" "$mesh_node" bench kernels --quick --json
+verdict "every line is an object" lines_are_objects
+verdict "every line is JSON" is_json
+verdict "a kernel's row has its speed beside that of plain reads" rows_have kernel type kernel threads read_gb_per_s decode_gb_per_s \
+    decode_read_ratio decode_read_ratio_min decode_read_ratio_max prompt_gmac_per_s runs
+check_equal "every type has a row" "$(grep -c '"event":"kernel"' "$out")" 13
+
+check "one type alone can be measured" "$mesh_node" bench kernels --quick --json --type Q4_K --kernel scalar
+check_equal "it has one row" "$(grep -c '"type":"q4_k","kernel":"scalar"' "$out")" 1
+
+check "bench decode --quick ends well" "$mesh_node" bench decode --quick --json
+verdict "a row of decode has tokens and bytes per second" rows_have decode model type kernel threads weight_bytes_per_token read_gb_per_s \
+    decode_gb_per_s decode_read_ratio gen_tok_per_s prompt_tok_per_s
+
+check "bench mesh --quick ends well" "$mesh_node" bench mesh --quick --json
+verdict "a row of a mesh stands beside one process" rows_have mesh nodes gen_tok_per_s one_process_tok_per_s one_process_ratio \
+    bytes_sent_per_token packets_sent_per_token
+verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
+
+check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
+check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
+check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx
+finish
