@@ -1,3 +1,4 @@
+/* The command `mesh-node bench`: which parts, and how. */
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
