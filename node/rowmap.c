@@ -55,7 +55,7 @@ static void deal_blocks(const uint32_t *shares, uint16_t rank_count, uint64_t ro
 
 static void deal_heads(struct rowmap *map, const struct model *model)
 {
-    uint32_t first[MESH_RANKS_MAX + 1];
+    uint32_t first[MESH_RANKS_MAX + 1] = {0};
     uint32_t group = BLOCK_COLUMNS / greatest_common_divisor(BLOCK_COLUMNS, model->head_dim);
     uint32_t groups = (model->heads + group - 1) / group;
     uint32_t per_kv = model->heads / model->kv_heads;
