@@ -1,7 +1,7 @@
 /* What is on its way: tiles sent a moment ago that a peer had not seen when it asked, and published ranges that still wait to be sent.
  *
- * A question that crosses its answer is not answered twice: the peer hears "not yet", and asks again if the tile was lost after all. The log
- * remembers the last tiles only; one that it has forgotten counts as lost. */
+ * A question that crosses its answer is not answered twice: the peer hears "not yet", and asks again if the tile was lost after all. The
+ * log remembers the last tiles only; one that it has forgotten counts as lost. */
 #include "core.h"
 
 #include <assert.h>
