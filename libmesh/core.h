@@ -7,7 +7,7 @@
  *   output.c    which datagram next; its header and number    sender.c    published ranges and resends into TILE datagrams
  *   hello.c     handshake and refusal                         receiver.c  tiles into gathers
  *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
- *   flight.c    what is on its way
+ *   flight.c    what is on its way                            early.c     tiles that come before their gather is opened
  *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
  *   channel.c   reliable records                              event.c     the event queue
@@ -31,7 +31,9 @@ enum {
     MESH_FRAGMENTS = 96, /* of a channel in each direction: one largest record and what may fly beyond it */
     MESH_FRAGMENTS_FLYING = 16,
     MESH_TOKEN_CLASSES = 4,
-    MESH_FLIGHTS = 64 /* tiles sent last that are remembered */
+    MESH_FLIGHTS = 64, /* tiles sent last that are remembered */
+    MESH_EARLY_TILES = 32,
+    MESH_EARLY_BYTES = 4096 /* of data; larger early tiles are not kept */
 };
 
 /* What waits to be said to a peer, most urgent first. Bits of mesh_peer.pending. */
@@ -98,6 +100,16 @@ struct mesh_flight {
     uint64_t number;
     bool is_to_all; /* which space the number is of */
     uint64_t sent_ns;
+};
+
+/* A tile that came before its gather was opened. */
+struct mesh_early {
+    uint64_t end; /* 0: free */
+    uint16_t rank;
+    struct mesh_header header;
+    struct mesh_tile tile;
+    size_t data_bytes;
+    uint8_t data[MESH_EARLY_BYTES];
 };
 
 struct mesh_pace {
@@ -225,6 +237,7 @@ struct mesh {
     uint64_t solicit_at_ns, solicit_delay_ns;
     bool ping_all;
 
+    struct mesh_early early[MESH_EARLY_TILES];
     uint32_t grant_bytes; /* to each peer */
     uint64_t status_at_ns;
 
@@ -296,6 +309,11 @@ bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, cons
 /* ---- receiver.c ---- */
 int mesh_receiver_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_slot *slot, const struct mesh_message *message);
+
+/* ---- early.c ---- */
+bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+void mesh_early_opened(struct mesh *mesh, struct mesh_slot *slot); /* just opened: deliver what came before */
 
 /* ---- nak.c ---- */
 void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot); /* base_ns is set: when is what late? */

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+enum { QUEUE_PATIENCE = 4 };
+
 static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
 {
     return a->token_first < b->token_first + b->token_count && b->token_first < a->token_first + a->token_count &&
@@ -24,11 +26,12 @@ void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const str
     };
 }
 
+/* What has waited for long waits for another reader, whom this one should not have to wait for. */
 static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range)
 {
     for (int16_t i = slot->queue_first; i >= 0; i = mesh->published[i].next)
         if (overlaps(&mesh->published[i].range, range))
-            return true;
+            return mesh->now_ns - mesh->published[i].ready_ns < QUEUE_PATIENCE * mesh_peer_patience_ns(peer);
     return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && overlaps(&mesh->current.range, range);
 }
 

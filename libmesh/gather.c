@@ -263,6 +263,7 @@ int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gathe
     } else {
         start_waiting(mesh);
         mesh_nak_opened(mesh, slot);
+        mesh_early_opened(mesh, slot);
     }
     return 0;
 }

@@ -105,13 +105,28 @@ static void measure(const struct mesh *mesh, struct mesh_peer *peer, uint64_t se
         mesh_histogram_add(&peer->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);
 }
 
+void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_slot *slot, const struct mesh_message *message)
+{
+    const struct mesh_tile *tile = &message->as.tile;
+    struct mesh_owed *owed = &slot->owed[peer->rank];
+    uint32_t taken = take(mesh, slot, peer, message);
+
+    if (!taken) {
+        peer->stats.duplicate++;
+        return;
+    }
+    if (tile->block_first + tile->block_count > owed->high)
+        owed->high = (uint16_t)(tile->block_first + tile->block_count);
+    mesh_nak_arrived(mesh, slot, peer->rank, taken, message->header.flags & MESH_FLAG_RESEND);
+    mesh_gather_arrived(mesh, slot, peer->rank, taken);
+    mesh_gather_release(mesh);
+}
+
 void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
     const struct mesh_tile *tile = &message->as.tile;
     uint64_t end = mesh_end_of(mesh, tile->step, tile->phase);
     struct mesh_slot *slot = mesh_slot_find(mesh, end);
-    struct mesh_owed *owed;
-    uint32_t taken;
 
     peer->stats.tiles_received++;
     measure(mesh, peer, message->header.sent_ns);
@@ -119,19 +134,12 @@ void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct
         peer->heard_end = end;
     if (!slot && end > mesh->opened_end) {
         mesh->stats.early++;
-        if (end > peer->early_end)
+        if (!mesh_early_keep(mesh, peer, message) && end > peer->early_end)
             peer->early_end = end;
         return;
     }
-    taken = slot ? take(mesh, slot, peer, message) : 0;
-    if (!taken) {
+    if (slot)
+        mesh_receiver_deliver(mesh, peer, slot, message);
+    else
         peer->stats.duplicate++;
-        return;
-    }
-    owed = &slot->owed[peer->rank];
-    if (tile->block_first + tile->block_count > owed->high)
-        owed->high = (uint16_t)(tile->block_first + tile->block_count);
-    mesh_nak_arrived(mesh, slot, peer->rank, taken, message->header.flags & MESH_FLAG_RESEND);
-    mesh_gather_arrived(mesh, slot, peer->rank, taken);
-    mesh_gather_release(mesh);
 }

@@ -83,6 +83,8 @@ uint32_t mesh_state_hash(const struct mesh *mesh)
     hash = mix(mix(mix(hash, mesh->solicit_at_ns), mesh->status_at_ns), mesh->event_count);
     for (unsigned i = 0; i < MESH_GATHERS_OPEN_MAX; i++)
         hash = hash_slot(hash, mesh, &mesh->slots[i]);
+    for (unsigned i = 0; i < MESH_EARLY_TILES; i++)
+        hash = mix(mix(hash, mesh->early[i].end), mesh->early[i].end ? mesh->early[i].header.number : 0);
     for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++)
         if (rank != mesh->config.rank)
             hash = hash_peer(hash, &mesh->peers[rank]);

@@ -1,0 +1,52 @@
+/* Tiles that come before their gather is opened here: a peer that had the last piece of a step first begins the next one at once. A few are
+ * kept and delivered when the gather is opened; what has no room, or is too large, is asked for then. */
+#include "core.h"
+
+#include <assert.h>
+#include <string.h>
+
+bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    if (message->data_bytes > MESH_EARLY_BYTES)
+        return false;
+    for (unsigned i = 0; i < MESH_EARLY_TILES; i++) {
+        struct mesh_early *early = &mesh->early[i];
+
+        if (early->end)
+            continue;
+        early->end = mesh_end_of(mesh, message->as.tile.step, message->as.tile.phase);
+        early->rank = peer->rank;
+        early->header = message->header;
+        early->tile = message->as.tile;
+        early->data_bytes = message->data_bytes;
+        memcpy(early->data, message->data, message->data_bytes);
+        return true;
+    }
+    return false;
+}
+
+static void deliver(struct mesh *mesh, struct mesh_slot *slot, const struct mesh_early *early)
+{
+    struct mesh_peer *peer = &mesh->peers[early->rank];
+    struct mesh_message message = {.header = early->header, .data = early->data, .data_bytes = early->data_bytes};
+
+    message.as.tile = early->tile;
+    /* Only now is it known what the gather looks like. */
+    if (mesh_receiver_check(mesh, peer, &message) == 0)
+        mesh_receiver_deliver(mesh, peer, slot, &message);
+}
+
+void mesh_early_opened(struct mesh *mesh, struct mesh_slot *slot)
+{
+    assert(slot->is_open && slot->end == mesh->opened_end);
+    for (unsigned i = 0; i < MESH_EARLY_TILES; i++) {
+        struct mesh_early *early = &mesh->early[i];
+
+        if (!early->end || early->end > slot->end)
+            continue;
+        /* Of a gather before this one: it was left out here, so nobody waits for it. */
+        if (early->end == slot->end && slot->is_open)
+            deliver(mesh, slot, early);
+        early->end = 0;
+    }
+}

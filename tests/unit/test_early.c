@@ -1,0 +1,85 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "net.h"
+
+static struct net_gather gathers[2];
+
+/* Rank 0 is ahead: it has published its part of both gathers before rank 1 opens them. */
+static struct net *setup(void)
+{
+    struct net *net = net_new(2);
+
+    net_up(net);
+    for (uint16_t phase = 0; phase < 2; phase++) {
+        net_gather_init(net, &gathers[phase], 1, phase, 1, 40);
+        assert_int_equal(net_gather_open(net, &gathers[phase], 0), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[phase], 0), 0);
+    }
+    net_run(net, 4 * NET_MS);
+    return net;
+}
+
+static void finish(struct net *net)
+{
+    net_gather_release(net, &gathers[0]);
+    net_gather_release(net, &gathers[1]);
+    net_free(net);
+}
+
+static void tiles_that_come_early_are_there_when_their_gather_is_opened(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    for (uint16_t phase = 0; phase < 2; phase++) {
+        assert_int_equal(net_gather_open(net, &gathers[phase], 1), 0);
+        net_flush(net);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], phase + 1);
+    }
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    finish(net);
+}
+
+static void an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    /* Only the second one is opened; the tile of the first must not end up in it. */
+    assert_int_equal(net_gather_open(net, &gathers[1], 1), 0);
+    net_flush(net);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+/* The gather turns out to be smaller here than the peer's tile says: such a tile is nobody's. */
+static void an_early_tile_that_does_not_fit_its_gather_is_dropped(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    gathers[0].gather[1].block_bytes = 35;
+    assert_int_equal(net_gather_open(net, &gathers[0], 1), 0);
+    net_flush(net);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 0);
+    finish(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiles_that_come_early_are_there_when_their_gather_is_opened),
+        cmocka_unit_test(an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten),
+        cmocka_unit_test(an_early_tile_that_does_not_fit_its_gather_is_dropped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
