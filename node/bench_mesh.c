@@ -11,7 +11,7 @@
 #include "bench.h"
 #include "bench_model.h"
 
-enum { RUNS = 3, TOKENS = 48, OUTPUT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 24 };
+enum { RUNS = 3, TOKENS = 32, OUTPUT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 24 };
 
 struct mesh_case {
     const struct bench_shape *shape;
@@ -154,7 +154,7 @@ static int measure_case(struct bench *bench, const struct mesh_case *c, struct f
 
 int bench_mesh(struct bench *bench, struct fail *fail)
 {
-    static const struct mesh_case cases[] = {{&bench_shape_1b, TYPE_Q8_0}, {&bench_shape_1b, TYPE_Q4_0}, {&bench_shape_110m, TYPE_Q4_0}};
+    static const struct mesh_case cases[] = {{&bench_shape_1b, TYPE_Q4_0}, {&bench_shape_110m, TYPE_Q4_0}};
     static const struct mesh_case quick = {&bench_shape_small, TYPE_Q8_0};
 
     bench_heading(bench, "mesh: local nodes of one thread each, beside one process with two threads");

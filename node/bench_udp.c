@@ -15,7 +15,7 @@
 #include "mesh/udp.h"
 #include "pool.h"
 
-enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 2000, WAIT_MS = 200, DATAGRAM_BYTES_MAX = 1400 };
+enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 200, WAIT_MS = 200, DATAGRAM_BYTES_MAX = 1400 };
 
 struct udp {
     int socket[2]; /* 0 asks, 1 echoes */
