@@ -281,7 +281,7 @@ bool engine_is_quiet(struct engine *e)
     if (e->port.mesh == NULL)
         return true;
     port_lock(&e->port);
-    is_quiet = e->message_head == e->message_tail && mesh_is_quiet(e->port.mesh);
+    is_quiet = !engine_has_messages(e) && mesh_is_quiet(e->port.mesh);
     port_unlock(&e->port);
     return is_quiet;
 }
@@ -299,6 +299,8 @@ void engine_goodbye(struct engine *e)
         return;
     port_lock(&e->port);
     mesh_goodbye(e->port.mesh, engine_now(e));
+    /* Here and now: the process may end before another owner comes by. */
+    if (e->port.driver.flush != NULL)
+        e->port.driver.flush(e->port.driver.driver, e->port.mesh);
     port_unlock(&e->port);
-    port_poll(&e->port);
 }

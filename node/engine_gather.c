@@ -208,6 +208,17 @@ bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t b
     return has_room;
 }
 
+bool engine_has_messages(struct engine *e)
+{
+    bool has_some;
+
+    while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
+        ;
+    has_some = e->message_head != e->message_tail;
+    atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
+    return has_some;
+}
+
 int engine_on_owned(void *app)
 {
     struct engine *e = app;

@@ -188,6 +188,7 @@ void engine_note_fault(struct engine *e, const struct engine_fault *fault);
 int engine_on_owned(void *app);
 void engine_on_event(void *app, const struct mesh_event *event);
 void engine_on_consume(void *app, const struct port_word *word);
+bool engine_has_messages(struct engine *e);                      /* that wait for a peer's queue */
 uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */
 
 /* unit.c: one unit at a time. */
