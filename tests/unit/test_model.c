@@ -1,0 +1,337 @@
+/* Opening models: what is read from the file, and every refusal, with the key or tensor that it names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gguf_case.h"
+#include "node/gguf_write.h"
+#include "node/model.h"
+
+enum { DIM = 64, HIDDEN = 96, LAYERS = 2, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, VOCAB = 40, NAME_BYTES = 64 };
+
+/* What the file of a test says differently from a good one. */
+struct change {
+    const char *no_key, *key; /* left out; with another number */
+    uint32_t number;
+    const char *architecture; /* NULL: llama; "": none */
+    uint32_t eps_bits;        /* 0: the key is left out */
+    const char *no_tensor, *tensor, *more_tensor;
+    uint64_t columns, rows;     /* of tensor; 0: as it should be */
+    enum tensor_type norm_type; /* of tensor, when it is a norm */
+    bool is_type_changed;       /* of tensor, to one that is not supported */
+};
+
+static struct {
+    uint8_t *bytes;
+    struct gguf *gguf;
+    struct fail fail;
+} file;
+
+static bool is_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static void write_number(struct gguf_write *w, const struct change *c, const char *key, uint32_t number)
+{
+    if (!is_same(c->no_key, key))
+        gguf_write_u32(w, key, is_same(c->key, key) ? c->number : number);
+}
+
+static void write_values(struct gguf_write *w, const struct change *c)
+{
+    static const char *const optional[] = {"split.count", "llama.expert_count", "llama.attention.key_length",
+                                           "llama.attention.value_length"};
+
+    if (c->architecture == NULL || c->architecture[0] != '\0')
+        gguf_write_string(w, "general.architecture", c->architecture == NULL ? "llama" : c->architecture);
+    write_number(w, c, "llama.embedding_length", DIM);
+    write_number(w, c, "llama.feed_forward_length", HIDDEN);
+    write_number(w, c, "llama.block_count", LAYERS);
+    write_number(w, c, "llama.attention.head_count", HEADS);
+    write_number(w, c, "llama.attention.head_count_kv", KV_HEADS);
+    write_number(w, c, "llama.context_length", 512);
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
+        if (is_same(c->key, optional[i]))
+            gguf_write_u32(w, optional[i], c->number);
+    if (c->eps_bits != 0)
+        gguf_write_f32(w, "llama.attention.layer_norm_rms_epsilon", c->eps_bits);
+}
+
+static void write_tensor(struct gguf_write *w, const struct change *c, const char *name, uint64_t columns, uint64_t rows)
+{
+    bool is_norm = rows == 1, is_changed = is_same(c->tensor, name);
+    enum tensor_type type = is_norm ? TYPE_F32 : TYPE_Q8_0;
+
+    if (is_same(c->no_tensor, name))
+        return;
+    if (is_changed) {
+        columns = c->columns != 0 ? c->columns : columns;
+        rows = c->rows != 0 ? c->rows : rows;
+        type = is_norm ? c->norm_type : type;
+    }
+    gguf_write_tensor(w, name, type, (const uint64_t[]){columns, rows}, is_norm && rows == 1 ? 1 : 2);
+}
+
+static void write_layer(struct gguf_write *w, const struct change *c, unsigned layer)
+{
+    static const struct {
+        const char *stem;
+        uint64_t columns, rows;
+    } tensors[] = {
+        {"attn_norm", DIM, 1},
+        {"attn_q", DIM, HEADS * HEAD_DIM},
+        {"attn_k", DIM, KV_HEADS * HEAD_DIM},
+        {"attn_v", DIM, KV_HEADS * HEAD_DIM},
+        {"attn_output", HEADS * HEAD_DIM, DIM},
+        {"ffn_norm", DIM, 1},
+        {"ffn_gate", DIM, HIDDEN},
+        {"ffn_up", DIM, HIDDEN},
+        {"ffn_down", HIDDEN, DIM},
+    };
+
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        char name[NAME_BYTES];
+
+        snprintf(name, sizeof name, "blk.%u.%s.weight", layer, tensors[i].stem);
+        write_tensor(w, c, name, tensors[i].columns, tensors[i].rows);
+    }
+}
+
+/* Another type number where the tensor's is: after its name, the number of dimensions, and two of them. */
+static void break_type(const char *name, size_t size)
+{
+    size_t at = gguf_case_find(file.bytes, size, name) + strlen(name) + 4 + 16;
+
+    assert_int_equal(file.bytes[at], TYPE_Q8_0);
+    gguf_case_store(file.bytes + at, 4, 16); /* iq2_xxs */
+}
+
+static struct model *open_changed(const struct change *c)
+{
+    struct gguf_write w;
+
+    gguf_write_init(&w);
+    write_values(&w, c);
+    write_tensor(&w, c, "token_embd.weight", DIM, VOCAB);
+    write_tensor(&w, c, "output_norm.weight", DIM, 1);
+    write_tensor(&w, c, "output.weight", DIM, VOCAB);
+    for (unsigned layer = 0; layer < LAYERS; layer++)
+        write_layer(&w, c, layer);
+    if (c->more_tensor != NULL)
+        gguf_write_tensor(&w, c->more_tensor, TYPE_F32, (const uint64_t[]){DIM}, 1);
+    assert_int_equal(gguf_write_finish(&w, &file.fail), 0);
+    file.bytes = calloc(1, w.size + (size_t)w.data_size);
+    assert_non_null(file.bytes);
+    memcpy(file.bytes, w.bytes, w.size);
+    if (c->is_type_changed)
+        break_type(c->tensor, w.size);
+    file.gguf = gguf_parse("test.gguf", file.bytes, w.size + (size_t)w.data_size, &file.fail);
+    gguf_write_release(&w);
+    assert_non_null(file.gguf);
+    return model_open(file.gguf, &file.fail);
+}
+
+static void close_file(struct model *model)
+{
+    model_close(model);
+    gguf_close(file.gguf);
+    free(file.bytes);
+}
+
+/* Refused as a bad file, and the message says both. */
+static void refused(const struct change *c, const char *name, const char *why)
+{
+    assert_null(open_changed(c));
+    assert_int_equal(file.fail.exit_code, EXIT_BAD_FILE);
+    assert_true(strncmp(file.fail.text, "test.gguf", 9) == 0);
+    if (strstr(file.fail.text, name) == NULL || strstr(file.fail.text, why) == NULL)
+        fail_msg("'%s' does not say '%s' and '%s'", file.fail.text, name, why);
+    close_file(NULL);
+}
+#define REFUSED(name, why, ...) refused(&(const struct change){__VA_ARGS__}, name, why)
+
+static void a_whole_model_is_opened(void **state)
+{
+    const struct change none = {0};
+    struct model *m = open_changed(&none);
+
+    (void)state;
+    assert_non_null(m);
+    assert_int_equal(m->dim, DIM);
+    assert_int_equal(m->hidden, HIDDEN);
+    assert_int_equal(m->layers, LAYERS);
+    assert_int_equal(m->heads, HEADS);
+    assert_int_equal(m->kv_heads, KV_HEADS);
+    assert_int_equal(m->head_dim, HEAD_DIM);
+    assert_int_equal(m->vocab, VOCAB);
+    assert_int_equal(m->ctx, 512);
+    assert_true(m->norm_eps == 1e-5f);
+    assert_ptr_equal(m->output, gguf_find_tensor(file.gguf, "output.weight"));
+    assert_ptr_equal(m->layer[1].down, gguf_find_tensor(file.gguf, "blk.1.ffn_down.weight"));
+    assert_int_equal(model_row_bytes(m->layer[0].down), HIDDEN / 32 * 34);
+    close_file(m);
+}
+
+static void without_an_output_matrix_the_embedding_is_used(void **state)
+{
+    const struct change tied = {.no_tensor = "output.weight"};
+    struct model *m = open_changed(&tied);
+
+    (void)state;
+    assert_non_null(m);
+    assert_ptr_equal(m->output, m->token_embd);
+    close_file(m);
+}
+
+static void norm_weights_are_read_as_they_are(void **state)
+{
+    const struct change none = {0};
+    struct model *m = open_changed(&none);
+    float expected[DIM], got[DIM];
+
+    (void)state;
+    assert_non_null(m);
+    for (int i = 0; i < DIM; i++)
+        expected[i] = (float)i / 3.0f;
+    memcpy(file.bytes + (m->output_norm->data - file.bytes), expected, sizeof expected);
+    model_read_vector(m->output_norm, DIM, got);
+    assert_memory_equal(got, expected, sizeof got);
+    close_file(m);
+}
+
+static void a_file_of_something_else_is_refused(void **state)
+{
+    (void)state;
+    REFUSED("general.architecture", "holds no model", .architecture = "");
+    REFUSED("architecture 'gpt2'", "use a model of architecture llama", .architecture = "gpt2");
+    REFUSED("architecture 'llama4'", "not supported", .architecture = "llama4");
+    REFUSED("split.count is 3", "join the parts", .key = "split.count", .number = 3);
+    REFUSED("llama.expert_count is 8", "use a dense model", .key = "llama.expert_count", .number = 8);
+}
+
+static void a_missing_or_impossible_dimension_is_named(void **state)
+{
+    static const char *const keys[] = {"llama.embedding_length", "llama.feed_forward_length", "llama.block_count",
+                                       "llama.attention.head_count", "llama.context_length"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        REFUSED(keys[i], "is missing", .no_key = keys[i]);
+        REFUSED(keys[i], "is 0", .key = keys[i], .number = 0);
+        REFUSED(keys[i], "4294967295", .key = keys[i], .number = UINT32_MAX);
+    }
+    REFUSED("llama.attention.head_count_kv", "is 0", .key = "llama.attention.head_count_kv", .number = 0);
+    REFUSED("llama.attention.key_length", "is 0", .key = "llama.attention.key_length", .number = 0);
+}
+
+static void heads_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    REFUSED("llama.attention.head_count 4", "no multiple of head_count_kv 3", .key = "llama.attention.head_count_kv", .number = 3);
+    REFUSED("llama.attention.head_count 4", "no multiple of head_count_kv 8", .key = "llama.attention.head_count_kv", .number = 8);
+    REFUSED("llama.attention.value_length 8", "differs from key_length 16", .key = "llama.attention.value_length", .number = 8);
+    REFUSED("blk.0.attn_q.weight", "shape 64 x 64 x 1, expected 64 x 96", .key = "llama.attention.key_length", .number = 24);
+    REFUSED("blk.0.attn_k.weight", "shape 64 x 32 x 1, expected 64 x 64", .no_key = "llama.attention.head_count_kv");
+}
+
+static void an_impossible_epsilon_is_refused(void **state)
+{
+    (void)state;
+    REFUSED("llama.attention.layer_norm_rms_epsilon is 1", "must be 0 to 1", .eps_bits = 0x3f800000);
+    REFUSED("llama.attention.layer_norm_rms_epsilon is -1e-05", "must be 0 to 1", .eps_bits = 0xb727c5ac);
+    REFUSED("llama.attention.layer_norm_rms_epsilon", "found nan", .eps_bits = 0x7fc00000);
+    REFUSED("llama.attention.layer_norm_rms_epsilon", "found inf", .eps_bits = 0x7f800000);
+}
+
+/* ---- tensors ---- */
+
+static const char *const matrices[] = {
+    "token_embd.weight",        "output.weight",         "blk.0.attn_q.weight", "blk.0.attn_k.weight",   "blk.1.attn_v.weight",
+    "blk.1.attn_output.weight", "blk.0.ffn_gate.weight", "blk.1.ffn_up.weight", "blk.1.ffn_down.weight",
+};
+static const char *const norms[] = {"output_norm.weight", "blk.0.attn_norm.weight", "blk.1.ffn_norm.weight"};
+enum { MATRICES = sizeof matrices / sizeof *matrices, NORMS = sizeof norms / sizeof *norms };
+
+static void a_missing_tensor_is_named(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MATRICES; i++)
+        if (strcmp(matrices[i], "output.weight") != 0)
+            REFUSED(matrices[i], "is missing", .no_tensor = matrices[i]);
+    for (size_t i = 0; i < NORMS; i++)
+        REFUSED(norms[i], "is missing", .no_tensor = norms[i]);
+}
+
+static void a_tensor_of_another_shape_is_named_with_both_shapes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MATRICES; i++) {
+        REFUSED(matrices[i], "shape 128 x", .tensor = matrices[i], .columns = 128);
+        /* Another number of rows of the embedding is another vocabulary; it is the output matrix that differs then. */
+        const char *name = i == 0 ? "output.weight" : matrices[i];
+        REFUSED(name, "tensors and metadata disagree", .tensor = matrices[i], .rows = 7);
+    }
+    for (size_t i = 0; i < NORMS; i++)
+        REFUSED(norms[i], "shape 63 x 1 x 1, expected 64 x 1", .tensor = norms[i], .columns = 63);
+}
+
+static void a_tensor_of_an_unknown_type_is_named_with_the_types_there_are(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MATRICES; i++)
+        REFUSED(matrices[i], "type iq2_xxs (16) is not supported: quantise the model to one of", .tensor = matrices[i],
+                .is_type_changed = true);
+}
+
+static void norms_must_be_f32(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NORMS; i++) {
+        REFUSED(norms[i], "norm weights of type f16: must be f32", .tensor = norms[i], .norm_type = TYPE_F16);
+        REFUSED(norms[i], "norm weights of type q8_0: must be f32", .tensor = norms[i], .norm_type = TYPE_Q8_0);
+    }
+}
+
+static void a_bias_is_refused(void **state)
+{
+    static const char *const biases[] = {"blk.0.attn_q.bias",   "blk.0.attn_k.bias", "blk.1.attn_v.bias",  "blk.1.attn_output.bias",
+                                         "blk.0.ffn_gate.bias", "blk.1.ffn_up.bias", "blk.1.ffn_down.bias"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++)
+        REFUSED(biases[i], "biases are not supported", .more_tensor = biases[i]);
+}
+
+static void closing_nothing_is_fine(void **state)
+{
+    (void)state;
+    model_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_model_is_opened),
+        cmocka_unit_test(without_an_output_matrix_the_embedding_is_used),
+        cmocka_unit_test(norm_weights_are_read_as_they_are),
+        cmocka_unit_test(a_file_of_something_else_is_refused),
+        cmocka_unit_test(a_missing_or_impossible_dimension_is_named),
+        cmocka_unit_test(heads_that_do_not_fit_are_refused),
+        cmocka_unit_test(an_impossible_epsilon_is_refused),
+        cmocka_unit_test(a_missing_tensor_is_named),
+        cmocka_unit_test(a_tensor_of_another_shape_is_named_with_both_shapes),
+        cmocka_unit_test(a_tensor_of_an_unknown_type_is_named_with_the_types_there_are),
+        cmocka_unit_test(norms_must_be_f32),
+        cmocka_unit_test(a_bias_is_refused),
+        cmocka_unit_test(closing_nothing_is_fine),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
