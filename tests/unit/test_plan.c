@@ -1,0 +1,213 @@
+/* What every node would hold: sums of rows and bytes over a mesh, and the report in words and in JSON. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/kernel.h"
+#include "node/plan.h"
+#include "simmodel.h"
+
+enum { LAYERS = 2, PHASES = 4 * LAYERS + 1, CTX = 256, LINE_BYTES = 600 };
+
+/* Panels of whole 256 columns have the bytes of the file's rows, so sums can be told exactly. */
+static const struct synth_options shape = {
+    .dim = 512, .hidden = 768, .layers = LAYERS, .heads = 8, .kv_heads = 4, .vocab = 320, .context = 512, .type = TYPE_Q8_0, .seed = 5};
+static struct simmodel sim;
+
+static int open_model(void **state)
+{
+    (void)state;
+    simmodel_open(&sim, &shape);
+    return 0;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    simmodel_close(&sim);
+    return 0;
+}
+
+static struct plan make_plan(const uint32_t *shares, uint16_t ranks)
+{
+    struct plan plan = {.model = sim.model, .ctx = CTX, .batch = 32, .threads = 2, .kv_type = KV_F16};
+    struct fail fail;
+
+    assert_int_equal(rowmap_init(&plan.map, sim.model, shares, ranks, &fail), 0);
+    assert_int_equal(plan_make(&plan, &fail), 0);
+    return plan;
+}
+
+static const uint32_t shares[][6] = {{1, 1, 1, 1, 1, 1}, {4, 0, 1, 2, 9, 1}};
+
+/* Bytes of all matrices that are multiplied: all tensors but norms, and but the embedding. */
+static uint64_t matrix_bytes(void)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < gguf_tensor_count(sim.gguf); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(sim.gguf, i);
+
+        if (t->dims[1] > 1 && t != sim.model->token_embd)
+            bytes += t->data_size;
+    }
+    return bytes;
+}
+
+static void rows_and_heads_add_up_to_the_model(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        for (uint16_t ranks = 1; ranks <= 6; ranks++) {
+            struct plan plan = make_plan(shares[s], ranks);
+            uint32_t x = 0, h = 0, vocab = 0, heads = 0, kv_heads = 0;
+
+            for (uint16_t r = 0; r < ranks; r++) {
+                assert_int_equal(plan.node[r].share, shares[s][r]);
+                x += plan.node[r].x_rows;
+                h += plan.node[r].h_rows;
+                vocab += plan.node[r].vocab_rows;
+                heads += plan.node[r].heads;
+                kv_heads += plan.node[r].kv_heads;
+            }
+            assert_int_equal(x, shape.dim);
+            assert_int_equal(h, shape.hidden);
+            assert_int_equal(vocab, shape.vocab);
+            assert_int_equal(heads, shape.heads);
+            assert_true(kv_heads >= shape.kv_heads);
+        }
+    }
+}
+
+static void weights_add_up_to_the_file_and_the_kv_heads_that_are_held_twice(void **state)
+{
+    uint32_t head_dim = shape.dim / shape.heads;
+    uint64_t kv_head = LAYERS * 2 * (uint64_t)head_dim * tensor_type_bytes(TYPE_Q8_0, shape.dim);
+
+    (void)state;
+    assert_ptr_not_equal(sim.model->output, sim.model->token_embd);
+    for (size_t s = 0; s < 2; s++) {
+        for (uint16_t ranks = 1; ranks <= 6; ranks++) {
+            struct plan plan = make_plan(shares[s], ranks);
+            uint64_t weights = 0, kv_heads = 0;
+
+            for (uint16_t r = 0; r < ranks; r++) {
+                weights += plan.node[r].memory.weight_bytes - PHASES * (uint64_t)PANEL_PREFETCH_BYTES;
+                kv_heads += plan.node[r].kv_heads;
+            }
+            assert_true(weights == matrix_bytes() + (kv_heads - shape.kv_heads) * kv_head);
+        }
+    }
+}
+
+static void the_kv_cache_is_that_of_the_own_kv_heads(void **state)
+{
+    struct plan plan = make_plan(shares[1], 6);
+
+    (void)state;
+    for (uint16_t r = 0; r < 6; r++)
+        assert_true(plan.node[r].memory.kv_bytes ==
+                    2 * LAYERS * plan.node[r].kv_heads * (uint64_t)kernel_kv_bytes(KV_F16, shape.dim / shape.heads, CTX));
+}
+
+static void a_node_without_a_share_holds_no_weights_but_the_embedding(void **state)
+{
+    struct plan plan = make_plan(shares[1], 6);
+
+    (void)state;
+    assert_int_equal(plan.node[1].x_rows + plan.node[1].h_rows + plan.node[1].vocab_rows + plan.node[1].heads, 0);
+    assert_true(plan.node[1].memory.weight_bytes == PHASES * (uint64_t)PANEL_PREFETCH_BYTES);
+    assert_true(plan.node[1].memory.kv_bytes == 0);
+    assert_true(plan.node[1].memory.buffer_bytes > 0);
+    assert_true(plan.node[1].embedding_bytes == sim.model->token_embd->data_size);
+}
+
+/* ---- printing ---- */
+
+static char *print(const struct plan *plan, bool json)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    plan_print(plan, json, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static uint64_t total_of(const struct plan_node *node)
+{
+    return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
+}
+
+static void node_line(const struct plan_node *n, unsigned rank, char line[LINE_BYTES])
+{
+    snprintf(line, LINE_BYTES,
+             "{\"schema_version\":1,\"event\":\"node\",\"rank\":%u,\"share\":%u,\"heads\":%u,\"kv_heads\":%u,\"dim_rows\":%u,"
+             "\"hidden_rows\":%u,\"vocab_rows\":%u,\"weight_bytes\":%" PRIu64 ",\"kv_bytes\":%" PRIu64 ",\"buffer_bytes\":%" PRIu64
+             ",\"total_bytes\":%" PRIu64 ",\"mapped_embedding_bytes\":%" PRIu64 "}\n",
+             rank, n->share, n->heads, n->kv_heads, n->x_rows, n->h_rows, n->vocab_rows, n->memory.weight_bytes, n->memory.kv_bytes,
+             n->memory.buffer_bytes, total_of(n), n->embedding_bytes);
+}
+
+static void json_is_a_line_for_every_node_and_a_summary(void **state)
+{
+    struct plan plan = make_plan(shares[0], 3);
+    char *text = print(&plan, true), *at = text, line[LINE_BYTES];
+    uint64_t total = 0, largest = 0;
+
+    (void)state;
+    for (unsigned r = 0; r < 3; r++) {
+        uint64_t bytes = total_of(&plan.node[r]);
+
+        node_line(&plan.node[r], r, line);
+        assert_true(strncmp(at, line, strlen(line)) == 0);
+        at += strlen(line);
+        total += bytes;
+        largest = bytes > largest ? bytes : largest;
+    }
+    snprintf(line, sizeof line,
+             "{\"schema_version\":1,\"event\":\"summary\",\"model\":\"%s\",\"nodes\":3,\"layers\":2,\"dim\":512,\"hidden\":768,\"heads\":8,"
+             "\"kv_heads\":4,\"vocab\":320,\"ctx\":256,\"total_bytes\":%" PRIu64 ",\"largest_node_bytes\":%" PRIu64 "}\n",
+             gguf_path(sim.gguf), total, largest);
+    assert_string_equal(at, line);
+    free(text);
+}
+
+static void words_are_a_heading_a_row_for_every_node_and_a_note(void **state)
+{
+    struct plan plan = make_plan(shares[1], 6);
+    char *text = print(&plan, false);
+    size_t lines = 0;
+
+    (void)state;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, 2 + 6 + 1);
+    assert_non_null(strstr(text, ": 2 layers, dim 512, hidden 768, 8 heads on 4 KV heads, vocabulary 320; context 256\nrank"));
+    assert_non_null(strstr(text, "\n   4      9 "));
+    assert_non_null(strstr(text, "\nBesides, every node maps the token embedding (174 kB of the file)"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_and_heads_add_up_to_the_model),
+        cmocka_unit_test(weights_add_up_to_the_file_and_the_kv_heads_that_are_held_twice),
+        cmocka_unit_test(the_kv_cache_is_that_of_the_own_kv_heads),
+        cmocka_unit_test(a_node_without_a_share_holds_no_weights_but_the_embedding),
+        cmocka_unit_test(json_is_a_line_for_every_node_and_a_summary),
+        cmocka_unit_test(words_are_a_heading_a_row_for_every_node_and_a_note),
+    };
+
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
