@@ -13,7 +13,7 @@ enum { FILL_BYTE = 0x35, HUGE_PAGE_BYTES = 2 << 20, STRIDE_BYTES = 512, CALIBRAT
 
 typedef uint64_t vector __attribute__((vector_size(64), aligned(64)));
 
-static volatile uint64_t read_sink; /* so that the reading is not left out */
+static _Thread_local volatile uint64_t read_sink; /* so that the reading is not left out */
 
 /* Eight vectors at once, from `streams` places of the memory at a time; prefetch: bytes ahead, 0 for what the hardware does by itself. */
 static inline __attribute__((always_inline)) void read_streams(const uint8_t *data, size_t bytes, size_t streams, size_t prefetch)
