@@ -119,8 +119,8 @@ static void on_peer(void *app, const struct mesh_event *event)
         join_up(&m->join, event->rank);
     else if (event->type == MESH_EVENT_REFUSED)
         join_refused(&m->join, event->rank, event->reason);
-    else if (event->type == MESH_EVENT_GONE && event->rank == 0)
-        atomic_store(&m->is_gone, true);
+    else if (event->type == MESH_EVENT_GONE)
+        atomic_fetch_or(&m->gone, UINT64_C(1) << event->rank);
     bell_ring(m->bell);
 }
 
@@ -222,10 +222,19 @@ no_memory:
     return NULL;
 }
 
+/* Once; also when things go wrong, or the others would wait for this node for ever. */
+static void leave(struct member *m)
+{
+    if (m->mesh != NULL && m->pool != NULL && !m->has_left)
+        engine_goodbye(m->engine);
+    m->has_left = true;
+}
+
 void member_close(struct member *m)
 {
     if (m == NULL)
         return;
+    leave(m);
     atomic_store(&m->is_stopping, true);
     if (m->worker_bell != NULL)
         bell_ring(m->worker_bell);
@@ -287,6 +296,25 @@ int member_start(struct member *m, struct fail *fail)
 
 /* ---- waiting ---- */
 
+/* Nobody leaves before rank 0 says that it has finished, unless something went wrong there. */
+static int check_gone(struct member *m, struct fail *fail)
+{
+    uint64_t gone = atomic_load(&m->gone);
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (gone == 0)
+        return 0;
+    int rank = __builtin_ctzll(gone);
+    mesh_addr_format(m->config.peers[rank], address);
+    return fail_set(fail, EXIT_ENVIRONMENT, "rank %d (%s): has left: see what it prints, then start again", rank, address);
+}
+
+/* What is known of the others: watch, where they are child processes, knows more. */
+static int check_others(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
+{
+    return watch != NULL ? watch(app, fail) : check_gone(m, fail);
+}
+
 static void show_loading(struct member *m, struct progress *progress)
 {
     uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->load_left);
@@ -308,7 +336,7 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
 
         if (atomic_load(&m->load_left) == 0 && join_is_complete(&m->join))
             return 0;
-        if (join_check(&m->join, fail) < 0 || (watch != NULL && watch(app, fail) < 0))
+        if (join_check(&m->join, fail) < 0 || check_others(m, watch, app, fail) < 0)
             return -1;
         /* A node that has answered may load as long as it likes: it has more, or a slower disk. */
         if (atomic_load(&m->load_left) > 0 || join_all_up(&m->join))
@@ -354,7 +382,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
         }
         if (is_done)
             return 0;
-        if (watch != NULL && watch(app, fail) < 0)
+        if (check_others(m, watch, app, fail) < 0)
             return -1;
         bell_wait(m->bell, rung, WATCH_NS);
     }
@@ -393,7 +421,7 @@ static bool owes_nothing(struct member *m)
 
 static bool is_over(struct member *m)
 {
-    return atomic_load(&m->is_gone);
+    return (atomic_load(&m->gone) & 1) != 0;
 }
 
 void member_finish(struct member *m, struct member_report *reports)
@@ -406,7 +434,7 @@ void member_finish(struct member *m, struct member_report *reports)
         mesh_udp_wake(m->config.udp);
         wait_until(m, has_reports, LINGER_NS);
         wait_until(m, owes_nothing, LINGER_NS);
-        engine_goodbye(m->engine);
+        leave(m);
     }
     make_report(m, &m->report[0]);
     if (reports != NULL)
@@ -416,10 +444,10 @@ void member_finish(struct member *m, struct member_report *reports)
 int member_serve(struct member *m, struct fail *fail)
 {
     /* Rank 0 may end its last step, and say so, before this node ends its own. */
-    while (!(atomic_load(&m->wants_finish) && atomic_load(&m->is_done)) && !atomic_load(&m->is_gone)) {
+    while (!(atomic_load(&m->wants_finish) && (atomic_load(&m->is_done) || is_over(m)))) {
         uint32_t rung = bell_count(m->bell);
 
-        if (join_check(&m->join, fail) < 0)
+        if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
         bell_wait(m->bell, rung, WATCH_NS);
     }

@@ -23,7 +23,9 @@ struct member {
     _Atomic uint32_t load_next, load_left;
     atomic_bool has_said_ready;
     struct join join;
-    atomic_bool wants_finish, is_gone;
+    atomic_bool wants_finish;
+    _Atomic uint64_t gone;      /* bit r: rank r has said goodbye */
+    bool has_left;              /* and so has this one */
     struct member_token *token; /* (ctx + 1) */
     _Atomic uint32_t token_count;
     uint32_t token_taken;
