@@ -2,6 +2,7 @@
  *
  * The threads go from token to token together: compute one, read a piece of memory, compute the next. On one thread times are those of
  * the thread, so that other programs do not count; with more they are times of the clock. */
+#include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -106,6 +107,8 @@ static uint64_t weight_bytes(const struct decode *d)
 static void run_once(struct decode *d, uint16_t worker, uint32_t run)
 {
     struct bench_series token = {.count = 0}, read = {.count = 0};
+
+    assert(d->tokens > 0);
     uint32_t made = run * (d->tokens + 1) + 1;
 
     if (worker == 0)
