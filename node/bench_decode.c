@@ -108,19 +108,21 @@ static void run_once(struct decode *d, uint16_t worker, uint32_t run)
 {
     struct bench_series token = {.count = 0}, read = {.count = 0};
 
-    assert(d->tokens > 0);
-    uint32_t made = run * (d->tokens + 1) + 1;
+    const uint32_t tokens = d->tokens;
+    uint32_t made = run * (tokens + 1) + 1;
+
+    assert(tokens > 0);
 
     if (worker == 0)
         submit(d);
     uint64_t prompt_ns = time_token(d, worker, made), before_bytes = weight_bytes(d);
-    for (uint32_t t = 1; t <= d->tokens; t++) {
+    for (uint32_t t = 1; t <= tokens; t++) {
         bench_add(&token, 1e9 / (double)(time_token(d, worker, made + t) + 1));
         bench_add(&read, (double)READ_CHUNKS * BENCH_CHUNK_BYTES * d->threads / (double)(time_read(d) + 1));
     }
     if (worker != 0)
         return;
-    d->weight_bytes_per_token = (weight_bytes(d) - before_bytes) / d->tokens;
+    d->weight_bytes_per_token = (weight_bytes(d) - before_bytes) / tokens;
     double tokens_per_s = bench_stat_of(&token).median;
     bench_add(&d->prompt_per_s, PROMPT_TOKENS * 1e9 / (double)(prompt_ns + 1));
     bench_add(&d->tokens_per_s, tokens_per_s);
