@@ -260,7 +260,7 @@ static void end_step(struct engine *e)
         end_request(e, ENGINE_DONE_ERROR, &fault);
     else if (e->sample_count > 0)
         take_token(e, count, digest);
-    steplog_step_begun(&e->log);
+    steplog_step_over(&e->log);
     port_say(&e->port, &word);
 }
 
@@ -277,7 +277,7 @@ bool engine_advance(struct engine *e)
     while (!e->step_is_open && steplog_next(&e->log, &e->entry)) {
         progress = true;
         if (!begin_entry(e))
-            steplog_step_begun(&e->log);
+            steplog_step_over(&e->log);
     }
     atomic_flag_clear_explicit(&e->advancing, memory_order_release);
     return progress;

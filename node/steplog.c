@@ -42,7 +42,7 @@ void steplog_release(struct steplog *log, struct sequence *sequence)
 void steplog_add(struct steplog *log, const struct step_entry *entry)
 {
     lock(log);
-    assert(entry->step == log->known && log->known - atomic_load(&log->begun) < STEPLOG_ENTRIES_MAX);
+    assert(entry->step == log->known && log->known - atomic_load(&log->over) < STEPLOG_ENTRIES_MAX);
     log->entry[log->known % STEPLOG_ENTRIES_MAX] = *entry;
     log->known++;
     unlock(log);
@@ -53,17 +53,17 @@ bool steplog_next(struct steplog *log, struct step_entry *entry)
     bool is_known;
 
     lock(log);
-    uint64_t begun = atomic_load_explicit(&log->begun, memory_order_relaxed);
-    is_known = begun < log->known;
+    uint64_t over = atomic_load_explicit(&log->over, memory_order_relaxed);
+    is_known = over < log->known;
     if (is_known)
-        *entry = log->entry[begun % STEPLOG_ENTRIES_MAX];
+        *entry = log->entry[over % STEPLOG_ENTRIES_MAX];
     unlock(log);
     return is_known;
 }
 
-void steplog_step_begun(struct steplog *log)
+void steplog_step_over(struct steplog *log)
 {
-    atomic_fetch_add_explicit(&log->begun, 1, memory_order_release);
+    atomic_fetch_add_explicit(&log->over, 1, memory_order_release);
 }
 
 bool steplog_start(struct steplog *log, struct sequence *sequence, uint32_t request)
@@ -199,7 +199,7 @@ int steplog_take_record(struct steplog *log, const uint8_t *record, size_t bytes
     case RECORD_STEP:
         get_step(&in, &entry);
         if (!bytes_ok(&in) || bytes_left(&in) != 0 || entry.step != log->known || !entry_is_possible(log, &entry) ||
-            log->known - atomic_load(&log->begun) >= STEPLOG_ENTRIES_MAX)
+            log->known - atomic_load(&log->over) >= STEPLOG_ENTRIES_MAX)
             return -1;
         steplog_add(log, &entry);
         return 0;
@@ -313,7 +313,7 @@ bool sender_next(struct record_sender *sender, struct steplog *log, uint16_t bat
             return false;
         if (sender->is_planned && atomic_load(&sender->want_cancel) && !sender->entry.is_cancelled)
             sender->is_planned = false; /* a cancel is still to be told */
-        if (sender->is_planned || sender->step >= atomic_load_explicit(&log->begun, memory_order_acquire) + STEPLOG_AHEAD)
+        if (sender->is_planned || sender->step >= atomic_load_explicit(&log->over, memory_order_acquire) + STEPLOG_AHEAD)
             return false;
         plan_entry(sender, batch, ctx);
         put_step(&out, &sender->entry);

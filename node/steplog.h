@@ -18,7 +18,7 @@
 
 enum {
     STEPLOG_ENTRIES_MAX = 64,
-    STEPLOG_AHEAD = 3, /* entries published before their step */
+    STEPLOG_AHEAD = 3, /* entries published that are not over */
     STEPLOG_TOKENS_PER_RECORD = 8000,
     STEPLOG_RECORD_BYTES_MAX = 13 + 4 * STEPLOG_TOKENS_PER_RECORD
 };
@@ -50,7 +50,7 @@ struct steplog {
     atomic_flag lock;
     struct step_entry entry[STEPLOG_ENTRIES_MAX];
     uint64_t known;          /* entries 0 .. known-1 have been seen */
-    _Atomic uint64_t begun;  /* steps begun or skipped */
+    _Atomic uint64_t over;   /* entries 0 .. over-1: their steps have ended, or were void */
     struct request arrived;  /* a request whose entries have not begun */
     uint32_t *arrived_token; /* (ctx) */
     uint32_t arrived_count;
@@ -63,7 +63,7 @@ void steplog_release(struct steplog *log, struct sequence *sequence);
 
 void steplog_add(struct steplog *log, const struct step_entry *entry);
 bool steplog_next(struct steplog *log, struct step_entry *entry); /* the entry of the next step, if known */
-void steplog_step_begun(struct steplog *log);
+void steplog_step_over(struct steplog *log);                      /* the entry that steplog_next gives: go on to the one behind it */
 
 /* The request of an entry becomes the running one. False: not known (entries come after their request). */
 bool steplog_start(struct steplog *log, struct sequence *sequence, uint32_t request);

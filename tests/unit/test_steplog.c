@@ -82,8 +82,8 @@ static bool begin_entry(struct step_entry *entry)
     assert_true(steplog_next(&own, &copy));
     assert_true(copy.step == entry->step && copy.request == entry->request && copy.position == entry->position &&
                 copy.count == entry->count && copy.is_sampled == entry->is_sampled && copy.is_cancelled == entry->is_cancelled);
-    steplog_step_begun(&own);
-    steplog_step_begun(&other);
+    steplog_step_over(&own);
+    steplog_step_over(&other);
     return true;
 }
 
@@ -247,7 +247,7 @@ static void few_entries_are_published_ahead(void **state)
     while (move(8, CTX))
         ahead++;
     assert_int_equal(ahead, STEPLOG_AHEAD);
-    steplog_step_begun(&own);
+    steplog_step_over(&own);
     assert_true(move(8, CTX));
     assert_false(move(8, CTX));
 }
@@ -328,7 +328,7 @@ static void an_entry_is_known_only_after_it_was_added(void **state)
     steplog_add(&own, &entry);
     assert_true(steplog_next(&own, &entry));
     assert_true(steplog_next(&own, &entry));
-    steplog_step_begun(&own);
+    steplog_step_over(&own);
     assert_false(steplog_next(&own, &entry));
 }
 
@@ -485,7 +485,7 @@ static void more_entries_than_the_log_holds_are_refused(void **state)
     for (uint64_t step = 0; step < STEPLOG_ENTRIES_MAX; step++)
         assert_int_equal(steplog_take_record(&other, record, step_record(record, step, 0, 1, 0)), 0);
     refused(record, step_record(record, STEPLOG_ENTRIES_MAX, 0, 1, 0));
-    steplog_step_begun(&other);
+    steplog_step_over(&other);
     assert_int_equal(steplog_take_record(&other, record, step_record(record, STEPLOG_ENTRIES_MAX, 0, 1, 0)), 0);
 }
 
