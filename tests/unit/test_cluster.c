@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/engine_state.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 
@@ -221,6 +222,31 @@ static void half_a_million_candidates_are_gathered(void **state)
     simmodel_close(&synth);
 }
 
+/* Rank 1 counts its rows from behind the vocabulary on. */
+static void candidates_that_are_no_tokens_of_their_rank_end_the_request(void **state)
+{
+    static struct simcluster cluster;
+    struct simmodel synth;
+    struct rowmap damaged;
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 2);
+    assert_int_equal(simcluster_open(&cluster, &config), 0);
+    damaged = cluster.map;
+    damaged.vocab[1] = small.vocab + 5;
+    cluster.node[1].engine->config.map = &damaged;
+    simcluster_submit(&cluster, &twelve_tokens);
+    assert_true(simcluster_run(&cluster, SECONDS(60)));
+    for (uint16_t rank = 0; rank < 2; rank++) {
+        assert_int_equal(cluster.node[rank].reason, ENGINE_DONE_ERROR);
+        assert_int_equal(cluster.node[rank].fault.phase, ENGINE_FAULT_CANDIDATES);
+        assert_int_equal(cluster.node[rank].fault.row, 1);
+    }
+    simcluster_close(&cluster);
+    simmodel_close(&synth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +256,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(a_value_that_is_not_finite_is_named_alike_by_all_nodes),
         cmocka_unit_test(half_a_million_candidates_are_gathered),
+        cmocka_unit_test(candidates_that_are_no_tokens_of_their_rank_end_the_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
