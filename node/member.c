@@ -64,10 +64,10 @@ static void take_report(struct member *m, uint16_t from, struct bytes *in)
 {
     struct member_report report;
 
-    if (member_report_read(&report, in) < 0 || m->report[from].is_there)
+    if (member_report_read(&report, in) < 0 || (atomic_load(&m->reported) >> from & 1) != 0)
         return;
     m->report[from] = report;
-    atomic_fetch_add(&m->reports, 1);
+    atomic_fetch_or(&m->reported, UINT64_C(1) << from);
 }
 
 /* ---- hooks of the engine ---- */
@@ -411,7 +411,7 @@ static void wait_until(struct member *m, bool (*done)(struct member *), uint64_t
 
 static bool has_reports(struct member *m)
 {
-    return atomic_load(&m->reports) + 1 >= rank_count(m);
+    return __builtin_popcountll(atomic_load(&m->reported)) + 1 >= rank_count(m);
 }
 
 static bool owes_nothing(struct member *m)
@@ -436,9 +436,12 @@ void member_finish(struct member *m, struct member_report *reports)
         wait_until(m, owes_nothing, LINGER_NS);
         leave(m);
     }
-    make_report(m, &m->report[0]);
-    if (reports != NULL)
-        memcpy(reports, m->report, rank_count(m) * sizeof *reports);
+    if (reports == NULL)
+        return;
+    make_report(m, &reports[0]);
+    /* One that comes later is still being written. */
+    for (uint16_t r = 1; r < rank_count(m); r++)
+        reports[r] = (atomic_load(&m->reported) >> r & 1) != 0 ? m->report[r] : (struct member_report){0};
 }
 
 int member_serve(struct member *m, struct fail *fail)

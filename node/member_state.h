@@ -33,7 +33,7 @@ struct member {
     struct member_outcome outcome;
     uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
     struct member_report *report;            /* (ranks) */
-    _Atomic uint32_t reports;
+    _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */
 };
 
 /* What a worker thread does until is_stopping. app: struct member. */
