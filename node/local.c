@@ -123,6 +123,10 @@ int local_join(struct local *local, struct fail *fail)
             return err;
         nanosleep(&pause, NULL);
     }
+    for (uint16_t r = 1; r < local->count && err == 0; r++)
+        if (local->child[r] > 0)
+            err = fail_set(fail, EXIT_ENVIRONMENT, "node %u (process %d): has not ended after %d s: killed: report this", r,
+                           (int)local->child[r], JOIN_MS / 1000);
     local_kill(local);
     return err;
 }
