@@ -5,9 +5,13 @@
 #include <assert.h>
 #include <string.h>
 
+enum { STEPS_AHEAD = 8 };
+
 bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
 {
-    if (message->data_bytes > MESH_EARLY_BYTES)
+    /* Steps that are far off would keep their places for long. */
+    if (message->data_bytes > MESH_EARLY_BYTES ||
+        mesh_end_of(mesh, message->as.tile.step, message->as.tile.phase) > mesh->opened_end + STEPS_AHEAD * mesh->config.phase_count)
         return false;
     for (unsigned i = 0; i < MESH_EARLY_TILES; i++) {
         struct mesh_early *early = &mesh->early[i];
