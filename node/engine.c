@@ -121,7 +121,7 @@ static void hash_configuration(const struct engine *e, uint8_t out[32])
     hash_into(out, buffer, bytes_size(&b));
 }
 
-void engine_mesh_config(const struct engine *e, struct mesh_config *config)
+void engine_mesh_sizes(const struct engine *e, struct mesh_config *config)
 {
     uint32_t blocks = 0;
 
@@ -136,6 +136,11 @@ void engine_mesh_config(const struct engine *e, struct mesh_config *config)
     blocks = blocks > candidates ? blocks : candidates;
     assert(blocks < UINT16_MAX);
     config->blocks_max = (uint16_t)blocks;
+}
+
+void engine_mesh_config(const struct engine *e, struct mesh_config *config)
+{
+    engine_mesh_sizes(e, config);
     gguf_fingerprint(e->model->gguf, config->fingerprint);
     hash_configuration(e, config->configuration);
 }

@@ -61,6 +61,17 @@ static uint64_t kv_bytes(const struct engine *e)
     return (uint64_t)e->model->layers * e->kv_count * 2 * e->kv_head_bytes;
 }
 
+/* What the endpoint will take; its size does not depend on the path and buffer that are not known yet. */
+static uint64_t mesh_bytes(const struct engine *e)
+{
+    struct mesh_config config = {.epoch = 1, .datagram_bytes_max = MESH_DATAGRAM_BYTES_MIN, .receive_buffer_bytes = 1 << 20};
+
+    if (e->config.map->rank_count == 1)
+        return 0;
+    engine_mesh_sizes(e, &config);
+    return mesh_memory_bytes(&config);
+}
+
 void engine_memory(const struct engine *engine, struct engine_memory *memory)
 {
     struct engine copy = *engine;
@@ -72,8 +83,8 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
         memory->weight_bytes += engine->phase[p].matrix.bytes + PANEL_PREFETCH_BYTES;
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
-    memory->buffer_bytes +=
-        (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
+    memory->buffer_bytes += (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
+                            engine->config.worker_count * worker_bytes(engine);
 }
 
 static void *zeros(size_t bytes)

@@ -213,6 +213,9 @@ void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count);
 
+/* engine.c: ranks, phases and sizes of the endpoint's configuration, without its hashes. */
+void engine_mesh_sizes(const struct engine *e, struct mesh_config *config);
+
 /* engine.c: say a word, accounting for the time; and what is still unsent. */
 void engine_say(struct engine *e, struct worker *w, const struct port_word *word);
 void engine_send(struct engine *e, struct worker *w);

@@ -55,11 +55,19 @@ int output_token(struct output *output, const struct member_token *token, struct
 int output_end(struct output *output, struct fail *fail)
 {
     char text[4 * UTF8_STREAM_GROWTH];
+    size_t size = utf8_stream_flush(&output->utf8, text);
 
-    if (output->options->json)
-        return 0;
+    if (output->options->json) {
+        /* A character that never became whole belongs to no token. */
+        if (size > 0) {
+            json_event_begin(&output->json, "rest");
+            json_string(&output->json, "text", text, size);
+            json_event_end(&output->json);
+        }
+        return check_stdout(fail);
+    }
     if (!output->options->ids)
-        fwrite(text, 1, utf8_stream_flush(&output->utf8, text), stdout);
+        fwrite(text, 1, size, stdout);
     putchar('\n');
     if (output->options->digest)
         printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", output->tokens, output->ids_digest,

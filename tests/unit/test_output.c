@@ -149,6 +149,15 @@ static void json_has_an_event_for_every_token(void **state)
            true, HELLO, QUOTE, E_ACUTE_1, E_ACUTE_2);
 }
 
+static void json_tells_the_rest_of_a_character_that_is_never_finished(void **state)
+{
+    (void)state;
+    options.json = true;
+    PRINTS("{\"schema_version\":1,\"event\":\"token\",\"text\":\"\",\"id\":198}\n"
+           "{\"schema_version\":1,\"event\":\"rest\",\"text\":\"\xef\xbf\xbd\"}\n",
+           true, E_ACUTE_1);
+}
+
 static void the_digest_depends_on_the_order_of_ids_and_sums_the_logits(void **state)
 {
     char expected[200];
@@ -285,6 +294,7 @@ int main(void)
         output_test(a_token_that_the_vocabulary_lacks_has_no_text),
         output_test(ids_are_printed_instead_of_text),
         output_test(json_has_an_event_for_every_token),
+        output_test(json_tells_the_rest_of_a_character_that_is_never_finished),
         output_test(the_digest_depends_on_the_order_of_ids_and_sums_the_logits),
         output_test(a_stdout_that_is_full_is_told),
         output_test(figures_for_people_are_on_stderr),
