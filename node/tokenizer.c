@@ -113,6 +113,16 @@ static uint32_t character_size(unsigned char first)
     return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
+/* More than characters of the raw text when a broken one swallows the beginning of an escaped space. */
+static uint32_t count_symbols(const struct merger *m, uint32_t size)
+{
+    uint32_t count = 0;
+
+    for (uint32_t offset = 0; offset < size; count++)
+        offset += character_size((unsigned char)m->text[offset]);
+    return count;
+}
+
 static uint32_t split_symbols(struct merger *m, uint32_t size)
 {
     uint32_t count = 0;
@@ -198,13 +208,17 @@ static int encode_text(const struct tokenizer *t, const char *text, size_t size,
 
     assert(size > 0 && size <= TEXT_SIZE_MAX);
     m.text = malloc(3 * size + 3);
-    m.symbols = m.text ? malloc((size + 1) * sizeof *m.symbols) : NULL;
-    m.heap = m.symbols ? malloc(3 * (size + 1) * sizeof *m.heap) : NULL; /* a pair per neighbour, two more per merge */
-    if (m.heap) {
-        escaped_size = escape(m.text, text, size, prefix);
-        symbols = split_symbols(&m, escaped_size);
-        assert(symbols <= size + 1);
-        merge_symbols(&m, symbols);
+    if (!m.text)
+        return fail_memory(fail);
+    escaped_size = escape(m.text, text, size, prefix);
+    symbols = count_symbols(&m, escaped_size);
+    m.symbols = malloc(symbols * sizeof *m.symbols);
+    m.heap = malloc(3 * (size_t)symbols * sizeof *m.heap); /* a pair per neighbour, two more per merge */
+    if (m.symbols && m.heap) {
+        uint32_t split = split_symbols(&m, escaped_size);
+
+        assert(split == symbols);
+        merge_symbols(&m, split);
         result = append_symbols(&m, out, fail);
     } else {
         fail_memory(fail);

@@ -49,6 +49,21 @@ static void what_has_no_piece_becomes_bytes(void **state)
     tokenizer_close(t);
 }
 
+/* The first byte of a character of two swallows that of the escaped space, which leaves two more symbols than the text has bytes. */
+static void broken_characters_before_spaces_become_bytes(void **state)
+{
+    struct vocab v = {.model = "llama"};
+    struct tokenizer *t;
+
+    (void)state;
+    v.extra[0] = (struct vocab_entry){SPACE, -1, NORMAL};
+    t = vocab_open(&v);
+    ENCODES(t, "\xc3 ", false, FIRST, BYTES + 0xc3, BYTES + 0xe2, BYTES + 0x96, BYTES + 0x81);
+    ENCODES(t, "\xc3 \xc3 ", false, FIRST, BYTES + 0xc3, BYTES + 0xe2, BYTES + 0x96, BYTES + 0x81, BYTES + 0xc3, BYTES + 0xe2, BYTES + 0x96,
+            BYTES + 0x81);
+    tokenizer_close(t);
+}
+
 static void a_missing_byte_token_makes_the_character_unknown(void **state)
 {
     struct vocab v = {.model = "llama"};
@@ -312,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_score_is_merged_first_and_of_equals_the_leftmost),
         cmocka_unit_test(what_has_no_piece_becomes_bytes),
+        cmocka_unit_test(broken_characters_before_spaces_become_bytes),
         cmocka_unit_test(a_missing_byte_token_makes_the_character_unknown),
         cmocka_unit_test(beginning_and_end_are_marked_as_the_file_asks),
         cmocka_unit_test(control_and_byte_tokens_are_never_made_from_text),
