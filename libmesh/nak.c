@@ -12,6 +12,7 @@
 enum {
     LATE_NS_MIN = 30000,
     LATE_NS_UNKNOWN = 2000000, /* before there is any sample */
+    LATE_NS_MAX = 10000000,    /* a usual time holds what others waited for repairs: without a limit it feeds on itself */
     DELAY_NS_MAX = 10000000,   /* unless the path is so slow that an answer takes longer */
     NOT_YET_NS_MIN = 200000,
     NOT_YET_NS_MAX = 100000000
@@ -47,11 +48,12 @@ static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *pee
 
 static uint64_t late_ns(const struct mesh_pace *pace)
 {
-    uint64_t margin_ns = 4 * (uint64_t)pace->deviation_ns;
+    uint64_t margin_ns = 4 * (uint64_t)pace->deviation_ns, wait_ns;
 
     if (!pace->mean_ns)
         return LATE_NS_UNKNOWN;
-    return pace->mean_ns + (margin_ns > LATE_NS_MIN ? margin_ns : LATE_NS_MIN);
+    wait_ns = pace->mean_ns + (margin_ns > LATE_NS_MIN ? margin_ns : LATE_NS_MIN);
+    return wait_ns < LATE_NS_MAX ? wait_ns : LATE_NS_MAX;
 }
 
 static void expect(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank)

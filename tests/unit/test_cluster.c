@@ -131,6 +131,28 @@ static void a_bad_network_changes_no_bit(void **state)
     simmodel_close(&synth);
 }
 
+/* Explorer's seed 11031132615: what a repair cost was taken for usual, so waiting times grew from repair to repair, to over a second. */
+static void one_lost_datagram_in_five_between_nine_nodes_costs_no_more_later_than_at_first(void **state)
+{
+    static struct simcluster cluster;
+    struct simmodel synth;
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 9);
+    struct request request = twelve_tokens;
+    config.link = (struct mesh_sim_link){.rate_bits_per_s = UINT64_C(10000000000), .delay_ns = 300000, .loss_ppm = 200000};
+    config.batch = 1;
+    request.predict = 45;
+    if (simcluster_open(&cluster, &config) < 0)
+        fail_msg("%s", cluster.reason);
+    simcluster_submit(&cluster, &request);
+    assert_true(simcluster_run(&cluster, SECONDS(30)));
+    assert_true(simcluster_agrees(&cluster));
+    simcluster_close(&cluster);
+    simmodel_close(&synth);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     static struct simcluster cluster;
@@ -253,6 +275,7 @@ int main(void)
         cmocka_unit_test(any_number_of_nodes_gives_the_same_bits),
         cmocka_unit_test(every_type_batch_and_share_gives_the_bits_of_one_node),
         cmocka_unit_test(a_bad_network_changes_no_bit),
+        cmocka_unit_test(one_lost_datagram_in_five_between_nine_nodes_costs_no_more_later_than_at_first),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(a_value_that_is_not_finite_is_named_alike_by_all_nodes),
         cmocka_unit_test(half_a_million_candidates_are_gathered),
