@@ -71,6 +71,8 @@ size_t kernel_kv_bytes(enum kv_type type, uint32_t head_dim, uint32_t positions)
 void kernel_kv_store(enum kv_type type, uint32_t head_dim, uint32_t position, const float *k, const float *v, void *k_cache, void *v_cache);
 size_t kernel_attend_scratch_floats(uint32_t heads, uint32_t positions);
 
+struct kernel_train;
+
 struct kernel {
     const char *name;               /* "scalar", "avx2", "avx512", "neon" */
     bool (*supported)(void);        /* by this CPU */
@@ -93,6 +95,8 @@ struct kernel {
     void (*rope)(float *x, const float *cos, const float *sin, size_t pairs);
 
     void (*attend)(const struct attend *attend);
+
+    const struct kernel_train *train; /* kernel_train.h */
 };
 
 /* Wire blocks into a slice: block `first` (0..7) and following; derived sums included. with_sumsq: stride 40. Not speed-critical per byte

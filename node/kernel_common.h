@@ -9,6 +9,7 @@
 #include "kernel_attend.h"
 #include "kernel_lanes.h"
 #include "kernel_list.h"
+#include "kernel_train_lanes.h"
 
 /* clang-format off */
 #define KERNEL_COMMON                                                                                                                  \
@@ -17,7 +18,8 @@
     .scale = common_scale,                                                                                                             \
     .swiglu = common_swiglu,                                                                                                           \
     .rope = common_rope,                                                                                                               \
-    .attend = attend_heads
+    .attend = attend_heads,                                                                                                            \
+    .train = &train_functions
 /* clang-format on */
 
 KERNEL_INLINE void common_put_le32(uint8_t *p, uint32_t x)
