@@ -6,7 +6,7 @@
 enum { ROW_TILES_MAX = 42, ROW_TILES_MIN = 4 };
 
 struct blocking {
-    size_t rows, columns;         /* of a task: multiples of the tile */
+    size_t rows, columns; /* of a task: multiples of the tile */
     size_t row_tasks, column_tasks;
 };
 
@@ -30,51 +30,20 @@ static struct blocking blocking_of(const struct kernel_train *kernel, const stru
     }
 }
 
-/* b's columns from `first` on as panels of tile_columns: (k_count, tile_columns) each, zero where there is no column. */
+/* b's columns from `first` on as panels of tile_columns. */
 static void pack_b(const struct kernel_train *kernel, const struct gemm *gemm, size_t k, size_t k_count, size_t first, size_t columns,
                    float *out)
 {
     const size_t width = kernel->tile_columns;
 
-    for (size_t panel = 0; panel < columns; panel += width) {
-        const size_t here = columns - panel < width ? columns - panel : width;
-
-        for (size_t i = 0; i < k_count; i++, out += width) {
-            const float *from = gemm->b + (k + i) * gemm->b_k + (first + panel) * gemm->b_column;
-
-            if (gemm->b_column == 1 && here == width) {
-                memcpy(out, from, width * sizeof *out);
-                continue;
-            }
-            for (size_t j = 0; j < here; j++)
-                out[j] = from[j * gemm->b_column];
-            memset(out + here, 0, (width - here) * sizeof *out);
-        }
-    }
-}
-
-/* tile_rows rows of a from `first` on: (k_count, tile_rows), zero where there is no row. */
-static void pack_a(const struct kernel_train *kernel, const struct gemm *gemm, size_t k, size_t k_count, size_t first, float *out)
-{
-    const size_t height = kernel->tile_rows;
-    const size_t rows = gemm->rows - first < height ? gemm->rows - first : height;
-    const float *from = gemm->a + first * gemm->a_row + k * gemm->a_k;
-
-    if (gemm->a_row == 1 && rows == height) {
-        for (size_t i = 0; i < k_count; i++)
-            memcpy(out + i * height, from + i * gemm->a_k, height * sizeof *out);
-        return;
-    }
-    if (rows < height)
-        memset(out, 0, k_count * height * sizeof *out);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < k_count; i++)
-            out[i * height + r] = from[r * gemm->a_row + i * gemm->a_k];
+    for (size_t panel = 0; panel < columns; panel += width, out += width * k_count)
+        kernel->pack_b(gemm->b + k * gemm->b_k + (first + panel) * gemm->b_column, gemm->b_column, gemm->b_k,
+                       columns - panel < width ? columns - panel : width, k_count, out);
 }
 
 /* A tile that sticks out of c is computed beside it. */
-static void edge_tile(const struct kernel_train *kernel, size_t k_count, const float *a, const float *b, float *c, size_t c_row, size_t rows,
-                      size_t columns, bool accumulate, float *beside)
+static void edge_tile(const struct kernel_train *kernel, size_t k_count, const float *a, const float *b, float *c, size_t c_row,
+                      size_t rows, size_t columns, bool accumulate, float *beside)
 {
     const size_t width = kernel->tile_columns;
 
@@ -97,7 +66,7 @@ static void block(const struct kernel_train *kernel, const struct gemm *gemm, si
     for (size_t row = first; row < last; row += height) {
         const size_t rows = last - row < height ? last - row : height;
 
-        pack_a(kernel, gemm, k, k_count, row, a);
+        kernel->pack_a(gemm->a + row * gemm->a_row + k * gemm->a_k, gemm->a_row, gemm->a_k, rows, k_count, a);
         for (size_t column = 0; column < columns; column += width) {
             const size_t here = columns - column < width ? columns - column : width;
             float *c = gemm->c + row * gemm->c_row + column0 + column;

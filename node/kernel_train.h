@@ -13,14 +13,18 @@ enum { TILE_ROWS_MAX = 12, TILE_COLUMNS_MAX = 32 };
 
 /* One step of AdamW (Loshchilov and Hutter 2019) for weights of one kind. */
 struct kernel_adamw {
-    float gradient_scale;          /* what clipping leaves of the gradient */
-    float keep1, keep2;            /* beta1, beta2 */
+    float gradient_scale;           /* what clipping leaves of the gradient */
+    float keep1, keep2;             /* beta1, beta2 */
     float correction1, correction2; /* 1 / (1 - beta^step) */
     float rate, decay, epsilon;
 };
 
 struct kernel_train {
     size_t tile_rows, tile_columns; /* what `tile` computes at once */
+
+    /* Panels for `tile`: out[k * width + i] = from[i * stride + k * k_stride], +0 where i >= count; width is tile_rows or tile_columns. */
+    void (*pack_a)(const float *from, size_t stride, size_t k_stride, size_t count, size_t k_count, float *out);
+    void (*pack_b)(const float *from, size_t stride, size_t k_stride, size_t count, size_t k_count, float *out);
 
     /* c(rows, columns) = a·b, or chains continued from what is in c: for each element acc = fma(a[k][row], b[k][column], acc), k upwards.
      * a: (k_count, tile_rows), b: (k_count, tile_columns), packed. */
@@ -49,6 +53,10 @@ struct kernel_train {
 
     /* Of out = silu(gate) * up: what dout means for gate and up. */
     void (*swiglu_back)(const float *gate, const float *up, const float *dout, size_t count, float *dgate, float *dup);
+
+    /* rounds * peak_flops operations (a fused multiply-add counts two) on registers alone: what a machine can do at most */
+    float (*peak)(size_t rounds);
+    size_t peak_flops;
 
     void (*adamw)(const struct kernel_adamw *step, const float *gradient, float *weights, float *momentum, float *spread, size_t count);
 };

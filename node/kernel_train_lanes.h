@@ -19,6 +19,56 @@ enum { TILE_ROWS = 12, TILE_LANES = 2 };
 enum { TILE_ROWS = 6, TILE_LANES = 1 };
 #endif
 
+typedef float train_quad __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t train_indices __attribute__((vector_size(16)));
+
+/* out[k * width + i] = from[i * stride + k], i and k < 4 */
+KERNEL_INLINE void train_transpose(const float *from, size_t stride, size_t width, float *out)
+{
+    const train_indices low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    train_quad row[4], pair[4];
+
+    for (size_t i = 0; i < 4; i++)
+        row[i] = *(const train_quad *)(from + i * stride);
+    pair[0] = __builtin_shuffle(row[0], row[1], low);
+    pair[1] = __builtin_shuffle(row[2], row[3], low);
+    pair[2] = __builtin_shuffle(row[0], row[1], high);
+    pair[3] = __builtin_shuffle(row[2], row[3], high);
+    *(train_quad *)out = __builtin_shuffle(pair[0], pair[1], first);
+    *(train_quad *)(out + width) = __builtin_shuffle(pair[0], pair[1], second);
+    *(train_quad *)(out + 2 * width) = __builtin_shuffle(pair[2], pair[3], first);
+    *(train_quad *)(out + 3 * width) = __builtin_shuffle(pair[2], pair[3], second);
+}
+
+/* width is a constant where this is inlined. */
+KERNEL_INLINE void train_pack(const float *from, size_t stride, size_t k_stride, size_t count, size_t k_count, size_t width, float *out)
+{
+    size_t k = 0;
+
+    if (stride == 1 && count == width) {
+        for (; k < k_count; k++)
+            memcpy(out + k * width, from + k * k_stride, width * sizeof *out);
+        return;
+    }
+    if (k_stride == 1 && count == width && width % 4 == 0)
+        for (; k + 4 <= k_count; k += 4)
+            for (size_t i = 0; i < width; i += 4)
+                train_transpose(from + i * stride + k, stride, width, out + k * width + i);
+    for (; k < k_count; k++)
+        for (size_t i = 0; i < width; i++)
+            out[k * width + i] = i < count ? from[i * stride + k * k_stride] : 0.0f;
+}
+
+static void train_pack_a(const float *from, size_t stride, size_t k_stride, size_t count, size_t k_count, float *out)
+{
+    train_pack(from, stride, k_stride, count, k_count, TILE_ROWS, out);
+}
+
+static void train_pack_b(const float *from, size_t stride, size_t k_stride, size_t count, size_t k_count, float *out)
+{
+    train_pack(from, stride, k_stride, count, k_count, (size_t)TILE_LANES * LANES, out);
+}
+
 static void train_tile(size_t k_count, const float *a, const float *b, float *c, size_t c_stride, bool accumulate)
 {
     struct lanes acc[TILE_ROWS][TILE_LANES];
@@ -135,9 +185,27 @@ static void train_adamw(const struct kernel_adamw *step, const float *restrict g
     }
 }
 
+/* As many chains as attention has accumulators; values stay near 1. */
+static float train_peak(size_t rounds)
+{
+    struct lanes acc[LANES_CHAINS];
+    const struct lanes factor = lanes_set(0.999f), summand = lanes_set(0.001f);
+
+    for (int i = 0; i < LANES_CHAINS; i++)
+        acc[i] = lanes_set(1.0f + 0.01f * (float)i);
+    for (size_t round = 0; round < rounds; round++)
+        for (int i = 0; i < LANES_CHAINS; i++)
+            acc[i] = lanes_fma(acc[i], factor, summand);
+    for (int i = 1; i < LANES_CHAINS; i++)
+        acc[0] = lanes_add(acc[0], acc[i]);
+    return lanes_sum(acc[0]);
+}
+
 static const struct kernel_train train_functions = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_LANES * LANES,
+    .pack_a = train_pack_a,
+    .pack_b = train_pack_b,
     .tile = train_tile,
     .dot = train_dot,
     .exp_sum = train_exp_sum,
@@ -147,6 +215,8 @@ static const struct kernel_train train_functions = {
     .norm_back = train_norm_back,
     .norm_weight_back = train_norm_weight_back,
     .swiglu_back = train_swiglu_back,
+    .peak = train_peak,
+    .peak_flops = (size_t)LANES_CHAINS * LANES * 2,
     .adamw = train_adamw,
 };
 

@@ -19,8 +19,8 @@ static size_t add(struct train_layout *layout, const char *name, uint32_t rows, 
     struct train_tensor *tensor = &layout->tensor[layout->tensors++];
 
     assert(layout->tensors <= TRAIN_TENSORS_MAX);
-    *tensor = (struct train_tensor){
-        .first = first, .rows = rows, .columns = columns, .is_norm = kind == NORM, .adds = kind == ADDING_MATRIX};
+    *tensor =
+        (struct train_tensor){.first = first, .rows = rows, .columns = columns, .is_norm = kind == NORM, .adds = kind == ADDING_MATRIX};
     snprintf(tensor->name, sizeof tensor->name, "%s", name);
     layout->count += (size_t)rows * columns;
     return first;
@@ -39,8 +39,8 @@ static int check(const struct train_shape *shape, struct fail *fail)
     const struct {
         const char *name;
         uint32_t value, max;
-    } numbers[] = {{"dim", shape->dim, DIM_MAX},        {"hidden", shape->hidden, HIDDEN_MAX}, {"layers", shape->layers, TRAIN_LAYERS_MAX},
-                   {"heads", shape->heads, DIM_MAX},    {"kv-heads", shape->kv_heads, DIM_MAX}, {"vocab", shape->vocab, VOCAB_MAX},
+    } numbers[] = {{"dim", shape->dim, DIM_MAX},     {"hidden", shape->hidden, HIDDEN_MAX},  {"layers", shape->layers, TRAIN_LAYERS_MAX},
+                   {"heads", shape->heads, DIM_MAX}, {"kv-heads", shape->kv_heads, DIM_MAX}, {"vocab", shape->vocab, VOCAB_MAX},
                    {"ctx", shape->ctx, CTX_MAX}};
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -108,7 +108,6 @@ void train_layout_draw(const struct train_layout *layout, uint64_t seed, float *
         const size_t count = (size_t)tensor->rows * tensor->columns;
 
         for (size_t i = 0; i < count; i++)
-            weights[tensor->first + i] =
-                tensor->is_norm ? 1.0f : draw_normal(seed, t, i) * (tensor->adds ? 0.02f * adds : 0.02f);
+            weights[tensor->first + i] = tensor->is_norm ? 1.0f : draw_normal(seed, t, i) * (tensor->adds ? 0.02f * adds : 0.02f);
     }
 }

@@ -13,7 +13,7 @@
 enum { TRAIN_LAYERS_MAX = 64, TRAIN_TENSORS_MAX = 2 + 9 * TRAIN_LAYERS_MAX, TRAIN_NAME_MAX = 32 };
 
 #define TRAIN_NORM_EPSILON 1e-5f
-#define TRAIN_ROPE_BASE 10000.0f
+#define TRAIN_ROPE_BASE    10000.0f
 
 struct train_shape {
     uint32_t dim, hidden, layers, heads, kv_heads, vocab, ctx;

@@ -14,18 +14,18 @@
 #include "team.h"
 #include "train_layout.h"
 
-enum { TRAIN_IGNORED = UINT32_MAX, TRAIN_BLOCK = 64 /* tokens of a task, positions of attention at once */ };
+enum { TRAIN_IGNORED = UINT32_MAX, TRAIN_BLOCK = 128 /* tokens of a task, positions of attention at once */ };
 
 /* What a layer keeps for its gradient. (tokens, ...) */
 struct train_kept {
-    float *x;        /* (dim) residual at its beginning */
-    float *attn_in;  /* (dim) normed */
-    float *qkv;      /* (qkv_dim) q and k rotated */
-    float *attended; /* (dim) */
-    float *middle;   /* (dim) residual after attention */
-    float *ffn_in;   /* (dim) normed */
-    float *gate_up;  /* (2 * hidden) */
-    float *hidden;   /* (hidden) */
+    float *x;                        /* (dim) residual at its beginning */
+    float *attn_in;                  /* (dim) normed */
+    float *qkv;                      /* (qkv_dim) q and k rotated */
+    float *attended;                 /* (dim) */
+    float *middle;                   /* (dim) residual after attention */
+    float *ffn_in;                   /* (dim) normed */
+    float *gate_up;                  /* (2 * hidden) */
+    float *hidden;                   /* (hidden) */
     float *attn_factor, *ffn_factor; /* of the norms */
 };
 
@@ -33,10 +33,10 @@ struct train_pass {
     const struct train_layout *layout;
     const struct kernel *kernel;
     struct team *team;
-    uint32_t rows;         /* of the batch */
-    size_t tokens;         /* rows * ctx */
-    const float *weights;  /* (count), borrowed */
-    float *gradient;       /* (count) */
+    uint32_t rows;               /* of the batch */
+    size_t tokens;               /* rows * ctx */
+    const float *weights;        /* (count), borrowed */
+    float *gradient;             /* (count) */
     const uint32_t *id, *target; /* (tokens), borrowed during a call */
     float loss_scale;            /* 1 / tokens with a target */
 
