@@ -12,9 +12,9 @@
 /* What two runs must have in common to be the same run. Whole numbers and the bits of floats: compared and stored as they are. */
 struct train_setup {
     uint32_t dim, hidden, layers, heads, kv_heads, vocab, ctx;
-    uint32_t batch;  /* rows of ctx tokens per step */
-    uint64_t steps;  /* of the whole run: the learning rate falls until there */
-    uint64_t warmup; /* steps in which the learning rate rises */
+    uint32_t batch;       /* rows of ctx tokens per step */
+    uint64_t steps;       /* of the whole run: the learning rate falls until there */
+    uint64_t warmup;      /* steps in which the learning rate rises */
     float rate, rate_min; /* learning rate at its highest, and at the end */
     float decay;          /* of weights that are matrices, per step, times the learning rate */
     float clip;           /* largest norm of a step's gradient */
@@ -34,10 +34,10 @@ struct train_record {
 
 struct train_state {
     struct train_setup setup;
-    size_t count;                      /* of weights */
+    size_t count;                       /* of weights */
     float *weights, *momentum, *spread; /* (count) each; AdamW's first and second moment */
-    uint64_t step;                     /* finished steps */
-    struct train_record *record;       /* (step), owned; one per finished step */
+    uint64_t step;                      /* finished steps */
+    struct train_record *record;        /* (step), owned; one per finished step */
     size_t record_capacity;
 };
 
