@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ATTEMPTS = 100 };
+
 static void release(struct replace_file *file)
 {
     free(file->path);
@@ -24,6 +26,24 @@ static int refuse_open(struct replace_file *file, const char *path, struct fail 
     return result;
 }
 
+/* A process that was killed may have left its file, and in a container the next one has the same number. */
+static int open_temporary(struct replace_file *file)
+{
+    int descriptor = -1;
+
+    for (unsigned attempt = 0; attempt < ATTEMPTS && descriptor < 0; attempt++) {
+        free(file->temporary);
+        if (asprintf(&file->temporary, attempt == 0 ? "%s.tmp-%ld" : "%s.tmp-%ld-%u", file->path, (long)getpid(), attempt) < 0) {
+            file->temporary = NULL;
+            return -1;
+        }
+        descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0 && errno != EEXIST)
+            return -1;
+    }
+    return descriptor;
+}
+
 int replace_file_open(struct replace_file *file, const char *path, struct fail *fail)
 {
     struct stat status;
@@ -33,13 +53,10 @@ int replace_file_open(struct replace_file *file, const char *path, struct fail *
     file->path = exists ? realpath(path, NULL) : strdup(path);
     if (file->path == NULL)
         return refuse_open(file, path, fail);
-    if (exists && !S_ISREG(status.st_mode)) {
+    if (exists && !S_ISREG(status.st_mode))
         file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC);
-    } else if (asprintf(&file->temporary, "%s.tmp-%ld", file->path, (long)getpid()) < 0) {
-        file->temporary = NULL;
-    } else {
-        file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    }
+    else
+        file->descriptor = open_temporary(file);
     return file->descriptor < 0 ? refuse_open(file, path, fail) : 0;
 }
 
@@ -58,6 +75,14 @@ int replace_file_write(struct replace_file *file, const void *data, size_t size,
         next += written;
         size -= (size_t)written;
     }
+    return 0;
+}
+
+int replace_file_sync(struct replace_file *file, struct fail *fail)
+{
+    /* What has no disk behind it says EINVAL. */
+    if (fsync(file->descriptor) < 0 && errno != EINVAL && errno != ENOTSUP)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s: make room, or write to another disk", file->path, strerror(errno));
     return 0;
 }
 

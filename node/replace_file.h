@@ -19,6 +19,9 @@ struct replace_file {
 int replace_file_open(struct replace_file *file, const char *path, struct fail *fail);
 int replace_file_write(struct replace_file *file, const void *data, size_t size, struct fail *fail);
 
+/* Wait until what was written is on the disk, so that after a power failure the path has the old file or all of the new one. */
+int replace_file_sync(struct replace_file *file, struct fail *fail);
+
 /* Either of these ends it; commit also after a failure of its own. */
 int replace_file_commit(struct replace_file *file, struct fail *fail);
 void replace_file_abandon(struct replace_file *file);

@@ -80,6 +80,20 @@ static void what_exists_stays_until_then(void **state)
     check_text("second");
 }
 
+static void what_a_killed_process_of_the_same_number_left_is_not_in_the_way(void **state)
+{
+    struct replace_file left, file;
+    struct fail fail;
+
+    (void)state;
+    write_text(&left, path, "half of");
+    write_text(&file, path, "again");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    check_text("again");
+    replace_file_abandon(&left);
+    check_text("again");
+}
+
 static void a_symbolic_link_stays_one(void **state)
 {
     struct replace_file file;
@@ -95,6 +109,19 @@ static void a_symbolic_link_stays_one(void **state)
     check_text("third");
 }
 
+static void what_is_on_the_disk_is_not_at_the_path_yet(void **state)
+{
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "fourth");
+    assert_int_equal(replace_file_sync(&file, &fail), 0);
+    check_text("third");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    check_text("fourth");
+}
+
 static void a_device_is_written_and_not_replaced(void **state)
 {
     struct replace_file file;
@@ -103,6 +130,7 @@ static void a_device_is_written_and_not_replaced(void **state)
 
     (void)state;
     write_text(&file, "/dev/null", "gone");
+    assert_int_equal(replace_file_sync(&file, &fail), 0);
     assert_int_equal(replace_file_commit(&file, &fail), 0);
     assert_int_equal(stat("/dev/null", &status), 0);
     assert_true(S_ISCHR(status.st_mode));
@@ -130,7 +158,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_appears_when_it_is_complete),
         cmocka_unit_test(what_exists_stays_until_then),
+        cmocka_unit_test(what_a_killed_process_of_the_same_number_left_is_not_in_the_way),
         cmocka_unit_test(a_symbolic_link_stays_one),
+        cmocka_unit_test(what_is_on_the_disk_is_not_at_the_path_yet),
         cmocka_unit_test(a_device_is_written_and_not_replaced),
         cmocka_unit_test(what_cannot_be_written_is_reported_with_exit_code_4),
     };
