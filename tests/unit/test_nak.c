@@ -119,7 +119,7 @@ static void a_lost_last_tile_is_asked_for_when_it_is_late(void **state)
     finish(net);
 }
 
-/* Usual times hold what others waited for repairs. Were a question put off by all of it, every loss would lengthen what the next one costs. */
+/* Usual times hold what others waited for repairs. Put off by all of that, every question would lengthen the next one. */
 static void after_slow_gathers_a_lost_tile_is_asked_for_within_ten_milliseconds(void **state)
 {
     struct net *net = net_new(2);
