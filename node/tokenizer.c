@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE_MAX = 1 << 24 };
-
 struct symbol {
     uint32_t offset, size;  /* in the escaped text; size 0: merged into the one before */
     uint32_t before, after; /* neighbours; NONE at the ends */
@@ -107,19 +105,14 @@ static void consider(struct merger *m, uint32_t left, uint32_t right)
         heap_push(m, (struct pair){.score = m->tokenizer->pieces[id].score, .left = left, .right = right, .size = size});
 }
 
-/* Of a character by its first byte. Text need not be UTF-8, so the rest is not looked at: a wrong split ends in byte tokens. */
-static uint32_t character_size(unsigned char first)
-{
-    return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* More than characters of the raw text when a broken one swallows the beginning of an escaped space. */
+/* More than characters of the raw text when a broken one swallows the beginning of an escaped space. What is no UTF-8 may be split in odd
+ * ways, which ends in byte tokens. */
 static uint32_t count_symbols(const struct merger *m, uint32_t size)
 {
     uint32_t count = 0;
 
     for (uint32_t offset = 0; offset < size; count++)
-        offset += character_size((unsigned char)m->text[offset]);
+        offset += word_character_size((unsigned char)m->text[offset]);
     return count;
 }
 
@@ -128,7 +121,7 @@ static uint32_t split_symbols(struct merger *m, uint32_t size)
     uint32_t count = 0;
 
     for (uint32_t offset = 0; offset < size; count++) {
-        uint32_t length = character_size((unsigned char)m->text[offset]);
+        uint32_t length = word_character_size((unsigned char)m->text[offset]);
 
         if (length > size - offset)
             length = size - offset;
@@ -206,12 +199,13 @@ static int encode_text(const struct tokenizer *t, const char *text, size_t size,
     uint32_t escaped_size, symbols;
     int result = -1;
 
-    assert(size > 0 && size <= TEXT_SIZE_MAX);
+    assert((size > 0 || prefix) && size <= TOKENIZER_TEXT_MAX);
     m.text = malloc(3 * size + 3);
     if (!m.text)
         return fail_memory(fail);
     escaped_size = escape(m.text, text, size, prefix);
     symbols = count_symbols(&m, escaped_size);
+    assert(symbols > 0);
     m.symbols = malloc(symbols * sizeof *m.symbols);
     m.heap = malloc(3 * (size_t)symbols * sizeof *m.heap); /* a pair per neighbour, two more per merge */
     if (m.symbols && m.heap) {
@@ -323,14 +317,30 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
 {
     struct id_list list = {.room = 64};
 
-    if (text_size > TEXT_SIZE_MAX)
-        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", text_size, TEXT_SIZE_MAX);
+    if (text_size > TOKENIZER_TEXT_MAX)
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", text_size, TOKENIZER_TEXT_MAX);
     list.ids = malloc(list.room * sizeof *list.ids);
     if (!list.ids)
         return fail_memory(fail);
     if (encode(tokenizer, text, text_size, special, &list, fail)) {
         free(list.ids);
         return -1;
+    }
+    *ids = list.ids;
+    *count = list.count;
+    return 0;
+}
+
+int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail)
+{
+    struct id_list list = {0};
+
+    if (word->size > TOKENIZER_TEXT_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "text: a word has %u bytes: at most %d are possible: give a text that has spaces", word->size,
+                        TOKENIZER_TEXT_MAX);
+    if (encode_text(tokenizer, word->text, word->size, word->is_spaced, &list, fail)) {
+        free(list.ids);
+        return fail_set(fail, EXIT_ENVIRONMENT, "text: out of memory for a word of %u bytes: close other programs", word->size);
     }
     *ids = list.ids;
     *count = list.count;

@@ -1,8 +1,12 @@
-/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c, which uses it. Not for others. */
+/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c and tokenizer_words.c, which use it. Not
+ * for others. */
 #ifndef NODE_TOKENIZER_VOCAB_H
 #define NODE_TOKENIZER_VOCAB_H
 
 #include "tokenizer.h"
+#include "word.h"
+
+enum { TOKENIZER_TEXT_MAX = 1 << 24 }; /* bytes of what is merged as a whole */
 
 /* Numbers of tokenizer.ggml.token_type. */
 enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };
@@ -31,5 +35,8 @@ struct tokenizer {
 
 /* The id of the piece with exactly this text, or -1. Control, unknown and byte pieces are never found. */
 int64_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t size);
+
+/* Ids of one word by merging alone: no special tokens, and user-defined pieces are not cut out. *ids as of tokenizer_encode. */
+int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail);
 
 #endif

@@ -1,0 +1,37 @@
+/* A text as token documents for training, some of them held out to measure by.
+ *
+ * Documents are those of documents.h; each is BOS, the ids that tokenizer_encode gives for it, EOS. Which ones are held out is decided by a
+ * hash of the seed and the document's number, not by the text; of two or more documents there is at least one on either side. A text that
+ * is a single document is divided: its last tokens, by the same share, become a document of their own (number 1), held out, with BOS and
+ * EOS; both parts have at least one token of text. Only a single document of one token has nothing held out. Immutable. */
+#ifndef NODE_CORPUS_H
+#define NODE_CORPUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "tokenizer.h"
+
+enum { CORPUS_HELD_OUT_PERMILLE = 50 }; /* the usual share */
+
+struct corpus {
+    uint32_t *ids;  /* (token_count) */
+    size_t *starts; /* (document_count + 1) of document i in ids; the last one is token_count */
+    bool *held_out; /* (document_count) */
+    size_t token_count;
+    uint32_t document_count;
+    size_t held_out_token_count;
+    uint32_t held_out_document_count;
+};
+
+/* held_out_permille is 1 to 999 (asserted). Refuses what documents.h refuses, and a tokenizer without BOS or EOS (EXIT_BAD_FILE). */
+int corpus_init(struct corpus *corpus, const struct tokenizer *tokenizer, const char *text, size_t text_size, uint64_t seed,
+                uint32_t held_out_permille, struct fail *fail);
+void corpus_release(struct corpus *corpus);
+
+/* document < document_count (asserted). */
+bool corpus_is_held_out(const struct corpus *corpus, uint32_t document);
+
+#endif
