@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "node/hash.h"
+#include "node/team.h"
+#include "node/train_optimiser.h"
+#include "node/train_pass.h"
 #include "tests/unit/dot_case.h"
 
 enum {
@@ -123,6 +126,52 @@ static uint64_t digest_attend(const struct kernel *kernel, int type)
     return digest;
 }
 
+/* Three steps of training a tiny model: everything that computes in it. */
+static uint64_t digest_train(const struct kernel *kernel, int variant)
+{
+    static const struct train_shape shape = {.dim = 40, .hidden = 56, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 50, .ctx = 33};
+    static struct train_layout layout;
+    static struct train_pass pass;
+    struct train_state state = {.setup = {.steps = 10, .warmup = 2, .rate = 0.01f, .decay = 0.1f, .clip = 1.0f}};
+    struct fail fail = {0};
+    struct team *team = team_open(2, &fail);
+    uint32_t id[2 * 33], target[2 * 33];
+    uint64_t digest = 0;
+
+    (void)variant;
+    if (team == NULL || train_layout_init(&layout, &shape, &fail) < 0)
+        abort();
+    state.count = layout.count;
+    state.weights = calloc(state.count, sizeof(float));
+    state.momentum = calloc(state.count, sizeof(float));
+    state.spread = calloc(state.count, sizeof(float));
+    if (state.weights == NULL || state.momentum == NULL || state.spread == NULL)
+        abort();
+    train_layout_draw(&layout, 1, state.weights);
+    if (train_pass_open(&pass, &layout, kernel, team, 2, state.weights, &fail) < 0)
+        abort();
+    for (size_t i = 0; i < 2 * 33; i++) {
+        id[i] = (uint32_t)(hash_words3(1, i, 0) % shape.vocab);
+        target[i] = (uint32_t)(hash_words3(2, i, 0) % shape.vocab);
+    }
+    for (; state.step < 3; state.step++) {
+        float loss = train_pass_forward(&pass, id, target);
+
+        train_pass_backward(&pass);
+        digest = hash_bytes(digest, &loss, sizeof loss);
+        digest = hash_bytes(digest, pass.gradient, state.count * sizeof(float));
+        train_optimiser_step(&state, &layout, kernel, team, pass.gradient,
+                             train_gradient_norm(kernel, team, pass.gradient, state.count));
+    }
+    digest = hash_bytes(digest, state.weights, state.count * sizeof(float));
+    train_pass_close(&pass);
+    team_close(team);
+    free(state.weights);
+    free(state.momentum);
+    free(state.spread);
+    return digest;
+}
+
 typedef uint64_t digest_function(const struct kernel *kernel, int variant);
 
 /* Prints the digest that all kernels agree on; else theirs, to stderr, and false. */
@@ -168,6 +217,7 @@ int main(void)
         {"attend_f16", digest_attend, KV_F16},
         {"attend_f32", digest_attend, KV_F32},
         {"attend_q8_0", digest_attend, KV_Q8_0},
+        {"train", digest_train, 0},
     };
     bool same = true;
 
