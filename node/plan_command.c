@@ -2,22 +2,64 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cluster_file.h"
 #include "commands.h"
 #include "options.h"
 #include "plan.h"
 #include "run_options.h"
 
 struct plan_options {
-    const char *model, *shares;
+    const char *model, *shares, *cluster;
     uint32_t nodes, ctx, threads, batch;
     int kv_type;
     bool json, help;
+    bool has_nodes, has_batch, has_kv_type;
 };
 
-static int make_and_print(const struct plan_options *o, struct fail *fail)
+/* Nodes whose share follows their speed count as the mean of those that name one: speed is known only when they run. */
+static void take_shares(const struct cluster_file *file, uint32_t shares[MESH_RANKS_MAX])
+{
+    uint64_t named = 0, sum = 0;
+
+    for (uint16_t i = 0; i < file->node_count; i++)
+        if (file->node[i].share != CLUSTER_SHARE_AUTO) {
+            named++;
+            sum += file->node[i].share;
+        }
+    for (uint16_t i = 0; i < file->node_count; i++)
+        shares[i] = file->node[i].share != CLUSTER_SHARE_AUTO ? file->node[i].share
+                    : named > 0 && sum > 0                    ? (uint32_t)((sum + named - 1) / named)
+                                                              : 1;
+}
+
+/* What the file says and the command line does not. */
+static int take_cluster(struct plan_options *o, uint32_t shares[MESH_RANKS_MAX], struct fail *fail)
+{
+    static struct cluster_file file; /* the model's path stays in it */
+
+    if (o->has_nodes || o->shares != NULL)
+        return fail_set(fail, EXIT_USAGE, "-c %s: says how many nodes there are, and their shares: leave out --nodes and --shares",
+                        o->cluster);
+    if (cluster_file_read(o->cluster, &file, fail) < 0)
+        return -1;
+    if (file.node_count == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: no [node NAME] in it: name the nodes, or give --nodes", o->cluster);
+    o->nodes = file.node_count;
+    take_shares(&file, shares);
+    if (o->model == NULL && file.model[0] != '\0')
+        o->model = file.model;
+    if (o->ctx == 0)
+        o->ctx = file.ctx;
+    if (!o->has_batch)
+        o->batch = file.batch;
+    if (!o->has_kv_type)
+        o->kv_type = file.kv_type;
+    return 0;
+}
+
+static int make_and_print(const struct plan_options *o, const uint32_t shares[MESH_RANKS_MAX], struct fail *fail)
 {
     static struct plan plan;
-    uint32_t shares[MESH_RANKS_MAX];
     struct gguf *gguf = gguf_open(o->model, fail);
     struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
     int err = -1;
@@ -32,8 +74,7 @@ static int make_and_print(const struct plan_options *o, struct fail *fail)
         fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", o->ctx, model->ctx);
         goto out;
     }
-    if (run_options_shares(o->shares, (uint16_t)o->nodes, shares, fail) < 0 ||
-        rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
+    if (rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
         goto out;
     plan_print(&plan, o->json, stdout);
     err = fflush(stdout) == 0
@@ -47,14 +88,27 @@ out:
 
 int plan_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node plan -m MODEL.gguf [--nodes N] [options]",
+    static const char *const usage[] = {"mesh-node plan -m MODEL.gguf [-c CLUSTER.conf | --nodes N] [options]",
                                         "Show what every node would compute and hold, before anything is loaded.", NULL};
     static const char *const examples[] = {"mesh-node plan -m model.gguf --nodes 4",
                                            "mesh-node plan -m model.gguf --nodes 3 --shares 3,2,1 --json", NULL};
+    uint32_t shares[MESH_RANKS_MAX];
     struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT};
     const struct option_spec specs[] = {
         {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o.model, .metavar = "FILE", .help = "GGUF model"},
-        {.name = "nodes", .kind = OPTION_U32, .target = &o.nodes, .min = 1, .max = MESH_RANKS_MAX, .help = "number of nodes (1)"},
+        {.name = "cluster",
+         .short_name = 'c',
+         .kind = OPTION_TEXT,
+         .target = &o.cluster,
+         .metavar = "FILE",
+         .help = "cluster file: nodes, shares, sizes"},
+        {.name = "nodes",
+         .kind = OPTION_U32,
+         .target = &o.nodes,
+         .was_set = &o.has_nodes,
+         .min = 1,
+         .max = MESH_RANKS_MAX,
+         .help = "number of nodes (1)"},
         {.name = "shares", .kind = OPTION_TEXT, .target = &o.shares, .metavar = "3,2,1", .help = "how the rows are divided (equally)"},
         {.name = "ctx",
          .kind = OPTION_U32,
@@ -62,7 +116,12 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = MODEL_CTX_MAX,
          .help = "context in tokens (the model's, at most 4096)"},
-        {.name = "kv-type", .kind = OPTION_WORD, .target = &o.kv_type, .words = run_kv_words, .help = "how keys and values are kept (f16)"},
+        {.name = "kv-type",
+         .kind = OPTION_WORD,
+         .target = &o.kv_type,
+         .was_set = &o.has_kv_type,
+         .words = run_kv_words,
+         .help = "how keys and values are kept (f16)"},
         {.name = "threads",
          .short_name = 't',
          .kind = OPTION_U32,
@@ -73,6 +132,7 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
         {.name = "batch",
          .kind = OPTION_U32,
          .target = &o.batch,
+         .was_set = &o.has_batch,
          .min = 1,
          .max = ENGINE_BATCH_MAX,
          .help = "prompt tokens per step (128)"},
@@ -87,9 +147,11 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
+    if ((o.cluster != NULL ? take_cluster(&o, shares, fail) : run_options_shares(o.shares, (uint16_t)o.nodes, shares, fail)) < 0)
+        return (int)fail->exit_code;
     if (o.model == NULL) {
         fail_set(fail, EXIT_USAGE, "plan: no model: give one with -m MODEL.gguf");
         return EXIT_USAGE;
     }
-    return make_and_print(&o, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return make_and_print(&o, shares, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
 }

@@ -94,6 +94,15 @@ refused "a delay without unit is refused" 2 "50us" "${generate[@]}" --local 2 --
 refused "an empty lab is refused" 2 "--lab" "${generate[@]}" --lab ""
 refused "plan needs a model" 2 "-m MODEL.gguf" "$mesh_node" plan
 refused "plan counts shares" 2 "1 share for 3 nodes" "$mesh_node" plan -m "$small" --nodes 3 --shares 1
+printf '[cluster]\nmodel = %s\nctx = 64\n[node a]\naddress = 127.0.0.1:7411\nshare = 3\n[node b]\naddress = 127.0.0.1:7412\nshare = 1\n' "$small" >"$tmp/two.conf"
+check "plan takes a cluster file" "$mesh_node" plan -c "$tmp/two.conf"
+cp "$out" "$tmp/plan.conf"
+check "plan takes the same as options" "$mesh_node" plan -m "$small" --ctx 64 --nodes 2 --shares 3,1
+check_same "both say the same" "$tmp/plan.conf" "$out"
+refused "plan takes one or the other" 2 "leave out --nodes" "$mesh_node" plan -c "$tmp/two.conf" --nodes 2
+refused "plan names a missing cluster file" 4 "none.conf" "$mesh_node" plan -c "$tmp/none.conf"
+printf '[cluster]\nslotz = 3\n' >"$tmp/wrong.conf"
+refused "plan names the line that is wrong" 3 "wrong.conf:2: slotz" "$mesh_node" plan -c "$tmp/wrong.conf"
 refused "plan knows the longest context" 2 "4096" "$mesh_node" plan -m "$small" --ctx 5000
 refused "inspect needs a file" 2 "MODEL.gguf" "$mesh_node" inspect
 refused "inspect takes one file" 2 "one too many" "$mesh_node" inspect "$small" "$other"

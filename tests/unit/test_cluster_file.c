@@ -1,0 +1,163 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/cluster_file.h"
+
+static struct cluster_file file;
+static struct fail fail;
+
+static int parse(const char *text, size_t size)
+{
+    FILE *stream = fmemopen((void *)(uintptr_t)text, size, "r");
+    int result;
+
+    fail = (struct fail){0};
+    result = cluster_file_parse(stream, "test.conf", &file, &fail);
+    fclose(stream);
+    return result;
+}
+
+static int parse_text(const char *text)
+{
+    return parse(text, strlen(text));
+}
+
+static void every_key_has_its_value_or_its_default(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_text("# a cluster of two\n"
+                                "[cluster]\n"
+                                "name = attic\r\n"
+                                "  key=/etc/mesh/key  \n"
+                                "security = auth\nkv-type = q8_0\nctx = 2048\nslots = 8\n"
+                                "\n"
+                                "[node a]\naddress = 127.0.0.1:7411\nshare = 3\nthreads = 2\n"
+                                "; the other\n"
+                                "[ node b ]\naddress = [::1]:7412\nmodel = /other/m.gguf\n"),
+                     0);
+    assert_string_equal(file.name, "attic");
+    assert_string_equal(file.key, "/etc/mesh/key");
+    assert_int_equal(file.security, CLUSTER_AUTH);
+    assert_int_equal(file.kv_type, KV_Q8_0);
+    assert_int_equal(file.ctx, 2048);
+    assert_int_equal(file.batch, 128);
+    assert_int_equal(file.slots, 8);
+    assert_int_equal(file.node_count, 2);
+    assert_string_equal(file.node[0].name, "a");
+    assert_int_equal(file.node[0].share, 3);
+    assert_int_equal(file.node[0].threads, 2);
+    assert_int_equal(file.node[0].address.port, 7411);
+    assert_string_equal(file.node[1].name, "b");
+    assert_int_equal(file.node[1].share, CLUSTER_SHARE_AUTO);
+    assert_string_equal(file.node[1].model, "/other/m.gguf");
+}
+
+static void a_file_of_comments_is_a_cluster_of_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_text("# nothing\n"), 0);
+    assert_string_equal(file.name, "mesh");
+    assert_int_equal(file.security, CLUSTER_SEAL);
+    assert_int_equal(file.node_count, 0);
+}
+
+static void what_is_wrong_is_named_with_its_line(void **state)
+{
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"name = x\n", "test.conf:1: name = x: stands before any section"},
+        {"[cluster]\nnmae = x\n", "test.conf:2: nmae: no key of [cluster]: did you mean name"},
+        {"[cluster]\nctx = 12x\n", "test.conf:2: ctx = 12x: no number from 0 to 16777216"},
+        {"[cluster]\nctx = -1\n", "no number"},
+        {"[cluster]\nslots = 0\n", "no number from 1 to 64"},
+        {"[cluster]\nslots = 99999999999999999999\n", "no number"},
+        {"[cluster]\nsecurity = sealed\n", "security = sealed: not known: give perhaps seal"},
+        {"[cluster]\n[cluster]\n", "test.conf:2: [cluster]: there is one already"},
+        {"[clutser]\n", "[clutser]: no such section"},
+        {"[node]\n", "no name"},
+        {"[node a\n", "no section"},
+        {"[node a] b\n", "no section"},
+        {"[node a]\nthreads = 1\n", "[node a]: no address"},
+        {"[node a]\naddress = nowhere\n", "address = nowhere: no address: give ADDR:PORT"},
+        {"[node a]\naddress = 127.0.0.1:1\n[node a]\n", "[node a]: there is one already"},
+        {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:1\n", "[node b]: has the address of [node a]"},
+        {"[node a]\njust words\n", "neither a section nor key = value"},
+        {"[node a]\nname = x\n", "no key of [node]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (parse_text(cases[i].text) == 0 || fail.exit_code != EXIT_BAD_FILE)
+            fail_msg("%s: accepted", cases[i].text);
+        if (strstr(fail.text, cases[i].words) == NULL)
+            fail_msg("%s: said '%s', expected '%s'", cases[i].text, fail.text, cases[i].words);
+    }
+}
+
+static void more_nodes_than_a_mesh_has_are_refused(void **state)
+{
+    static char text[200 * 64];
+    size_t used = 0;
+
+    (void)state;
+    for (int i = 0; i <= MESH_RANKS_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "[node n%d]\naddress = 127.0.0.1:%d\n", i, 1000 + i);
+    assert_int_equal(parse_text(text), -1);
+    assert_non_null(strstr(fail.text, "more than 64 nodes"));
+}
+
+/* Any bytes: each file shorter than a good one, and each with a byte changed, is taken or refused, nothing else. */
+static void any_bytes_are_taken_or_refused(void **state)
+{
+    static const char good[] = "[cluster]\nname = attic\nctx = 64\n[node a]\naddress = 127.0.0.1:7411\nshare = auto\n";
+
+    (void)state;
+    for (size_t size = 1; size < sizeof good; size++)
+        parse(good, size);
+    for (size_t at = 0; at < sizeof good - 1; at++)
+        for (int byte = 0; byte < 256; byte++) {
+            char text[sizeof good];
+
+            memcpy(text, good, sizeof good);
+            text[at] = (char)byte;
+            if (parse(text, sizeof good - 1) < 0)
+                assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
+        }
+}
+
+static void a_line_without_end_is_refused(void **state)
+{
+    static char text[3 * CLUSTER_LINE_MAX];
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    assert_int_equal(parse_text(text), -1);
+    assert_non_null(strstr(fail.text, "longer than"));
+}
+
+static void a_file_that_is_not_there_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(cluster_file_read("nowhere.conf", &file, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "nowhere.conf"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_has_its_value_or_its_default), cmocka_unit_test(a_file_of_comments_is_a_cluster_of_defaults),
+        cmocka_unit_test(what_is_wrong_is_named_with_its_line),   cmocka_unit_test(more_nodes_than_a_mesh_has_are_refused),
+        cmocka_unit_test(any_bytes_are_taken_or_refused),         cmocka_unit_test(a_line_without_end_is_refused),
+        cmocka_unit_test(a_file_that_is_not_there_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
