@@ -112,7 +112,7 @@ static int set_address(const struct place *place, const char *value, struct clus
 
     if (strlen(value) >= sizeof node->address_text || mesh_addr_parse(value, &node->address, reason, sizeof reason) < 0)
         return refuse(place, fail, "address = %.60s: no address: give ADDR:PORT such as 10.0.0.1:7411 or [fd00::1]:7411", value);
-    strcpy(node->address_text, value);
+    snprintf(node->address_text, sizeof node->address_text, "%s", value);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int set(const struct place *place, const struct key *key, const char *val
     case KIND_TEXT:
         if (strlen(value) >= key->room)
             return refuse(place, fail, "%s: %zu bytes: at most %zu are taken", key->name, strlen(value), key->room - 1);
-        strcpy(target, value);
+        memcpy(target, value, strlen(value) + 1);
         return 0;
     case KIND_NUMBER:
         return set_number(place, key, value, target, fail);
@@ -169,7 +169,7 @@ static int begin_node(struct place *place, const char *name, struct fail *fail)
     if (cluster->node_count == MESH_RANKS_MAX)
         return refuse(place, fail, "[node %s]: more than %d nodes: leave some out", name, MESH_RANKS_MAX);
     place->node = &cluster->node[cluster->node_count++];
-    strcpy(place->node->name, name);
+    snprintf(place->node->name, sizeof place->node->name, "%s", name);
     set_standards(place, "node");
     return 0;
 }

@@ -94,7 +94,8 @@ refused "a delay without unit is refused" 2 "50us" "${generate[@]}" --local 2 --
 refused "an empty lab is refused" 2 "--lab" "${generate[@]}" --lab ""
 refused "plan needs a model" 2 "-m MODEL.gguf" "$mesh_node" plan
 refused "plan counts shares" 2 "1 share for 3 nodes" "$mesh_node" plan -m "$small" --nodes 3 --shares 1
-printf '[cluster]\nmodel = %s\nctx = 64\n[node a]\naddress = 127.0.0.1:7411\nshare = 3\n[node b]\naddress = 127.0.0.1:7412\nshare = 1\n' "$small" >"$tmp/two.conf"
+printf '[cluster]\nmodel = %s\nctx = 64\n' "$small" >"$tmp/two.conf"
+printf '[node %s]\naddress = 127.0.0.1:%s\nshare = %s\n' a 7411 3 b 7412 1 >>"$tmp/two.conf"
 check "plan takes a cluster file" "$mesh_node" plan -c "$tmp/two.conf"
 cp "$out" "$tmp/plan.conf"
 check "plan takes the same as options" "$mesh_node" plan -m "$small" --ctx 64 --nodes 2 --shares 3,1

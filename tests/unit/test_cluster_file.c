@@ -121,7 +121,10 @@ static void any_bytes_are_taken_or_refused(void **state)
     (void)state;
     for (size_t size = 1; size < sizeof good; size++)
         parse(good, size);
-    for (size_t at = 0; at < sizeof good - 1; at++)
+    /* Not where the address is, since another host would be looked up. */
+    const size_t host = (size_t)(strstr(good, " 127") - good), port = (size_t)(strstr(good, ":7411") - good);
+
+    for (size_t at = 0; at < sizeof good - 1; at = at + 1 == host ? port + 1 : at + 1)
         for (int byte = 0; byte < 256; byte++) {
             char text[sizeof good];
 
