@@ -1,5 +1,4 @@
 /* The command `mesh-node bench`: which parts, and how. */
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "bench_memory.h"
 #include "commands.h"
 #include "options.h"
+#include "pool.h"
 
 enum {
     BUFFER_BYTES_MIN = 512 << 20,
@@ -19,13 +19,6 @@ struct bench_arguments {
     bool quick, json, help;
     const char *kernel, *type;
 };
-
-static uint32_t count_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
-}
 
 static size_t buffer_bytes(bool quick)
 {
@@ -106,7 +99,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
         .kernel = kernel_choose(arguments.kernel),
         .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),
         .quick = arguments.quick,
-        .cores = count_cores(),
+        .cores = pool_cores(),
         .buffer_bytes = buffer_bytes(arguments.quick),
         .is_json = arguments.json,
         .shows_progress = isatty(STDERR_FILENO) == 1,

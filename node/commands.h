@@ -6,7 +6,9 @@
 
 int synth_command(int argc, char *const *argv, struct fail *fail);
 int inspect_command(int argc, char *const *argv, struct fail *fail);
+int quantise_command(int argc, char *const *argv, struct fail *fail);
 int bench_command(int argc, char *const *argv, struct fail *fail);
+int train_command(int argc, char *const *argv, struct fail *fail);
 int plan_command(int argc, char *const *argv, struct fail *fail);
 
 #endif

@@ -137,6 +137,16 @@ const char *gguf_shown_path(const struct gguf *gguf)
     return size > GGUF_SHOWN_PATH_MAX ? gguf->path + (size - GGUF_SHOWN_PATH_MAX) : gguf->path;
 }
 
+void gguf_show_name(const struct gguf_string *name, char out[GGUF_SHOWN_NAME_BYTES])
+{
+    enum { SHOWN_MAX = GGUF_SHOWN_NAME_BYTES - sizeof "..." };
+    const size_t size = name->size < SHOWN_MAX ? name->size : SHOWN_MAX;
+
+    for (size_t i = 0; i < size; i++)
+        out[i] = name->text[i] >= ' ' && name->text[i] <= '~' ? name->text[i] : '?';
+    memcpy(out + size, size < name->size ? "..." : "", size < name->size ? sizeof "..." : 1);
+}
+
 uint32_t gguf_version(const struct gguf *gguf)
 {
     return gguf->version;

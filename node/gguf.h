@@ -13,7 +13,7 @@
 
 #include "fail.h"
 
-enum { GGUF_DIMS_MAX = 4, GGUF_NAME_MAX = 256 };
+enum { GGUF_DIMS_MAX = 4, GGUF_NAME_MAX = 256, GGUF_SHOWN_NAME_BYTES = 84 };
 
 enum gguf_value_type {
     GGUF_U8 = 0,
@@ -77,6 +77,9 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t index);
 
 /* "u32", "string", ...; NULL for a number that is no value type. */
 const char *gguf_value_type_name(uint32_t type);
+
+/* A key or name for messages: its beginning, in printable ASCII; anything else in a hostile file must not reach a terminal. */
+void gguf_show_name(const struct gguf_string *name, char out[GGUF_SHOWN_NAME_BYTES]);
 
 /* By key or name; NULL when absent. */
 const struct gguf_value *gguf_find(const struct gguf *gguf, const char *key);

@@ -14,8 +14,7 @@ enum {
     GGUF_KEY_MAX = 65535, /* the format's own limit */
     GGUF_ALIGNMENT_DEFAULT = 32,
     GGUF_ALIGNMENT_MAX = 1 << 20,
-    GGUF_SHOWN_PATH_MAX = 160, /* of a path in a message: its end */
-    GGUF_SHOWN_NAME_MAX = 80   /* of a key or name in a message: its beginning */
+    GGUF_SHOWN_PATH_MAX = 160 /* of a path in a message: its end */
 };
 
 struct gguf {

@@ -5,20 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Printable ASCII of a name; anything else in a hostile file must not reach a terminal. */
-static void show_name(const struct gguf_string *name, char out[GGUF_SHOWN_NAME_MAX + 4])
-{
-    const size_t size = name->size < GGUF_SHOWN_NAME_MAX ? name->size : GGUF_SHOWN_NAME_MAX;
-
-    for (size_t i = 0; i < size; i++)
-        out[i] = name->text[i] >= ' ' && name->text[i] <= '~' ? name->text[i] : '?';
-    snprintf(out + size, 4, "%s", size < name->size ? "..." : "");
-}
-
 int gguf_refuse(const struct gguf_reader *reader, const char *format, ...)
 {
     char text[320];
-    char name[GGUF_SHOWN_NAME_MAX + 4];
+    char name[GGUF_SHOWN_NAME_BYTES];
     const char *path = gguf_shown_path(reader->gguf);
     const char *part = reader->part == GGUF_PART_VALUE ? "metadata" : "tensor";
     va_list arguments;
@@ -26,7 +16,7 @@ int gguf_refuse(const struct gguf_reader *reader, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    show_name(&reader->name, name);
+    gguf_show_name(&reader->name, name);
     const char *advice = strstr(text, ": ") != NULL ? "" : ": get another copy of the file";
     if (reader->part == GGUF_PART_HEADER)
         return fail_set(reader->fail, EXIT_BAD_FILE, "%s: header: %s%s", path, text, advice);

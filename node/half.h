@@ -16,4 +16,10 @@ static inline float half_load(const uint8_t *packed)
     return canon_f16_to_f32((uint16_t)(packed[0] | packed[1] << 8));
 }
 
+static inline void half_store(uint8_t *packed, uint16_t bits)
+{
+    packed[0] = (uint8_t)bits;
+    packed[1] = (uint8_t)(bits >> 8);
+}
+
 #endif

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -26,6 +27,13 @@ static void *run(void *argument)
 
     thread->pool->work(thread->pool->app, thread->index);
     return NULL;
+}
+
+uint16_t pool_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint16_t)CPU_COUNT(&set) : 1;
 }
 
 struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index), void *app, struct fail *fail)

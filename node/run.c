@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "member.h"
 #include "memory_text.h"
 #include "output.h"
+#include "pool.h"
 #include "run_options.h"
 
 enum { PROMPT_BYTES_MAX = 64 << 20 };
@@ -46,13 +46,6 @@ static void on_interrupt(int number)
     if (interrupted_member != NULL)
         member_cancel(interrupted_member);
     signal(SIGINT, SIG_DFL);
-}
-
-static uint32_t count_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
 /* ---- prompt ---- */
@@ -133,7 +126,7 @@ static int open_model(struct run *run, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", run->ctx, run->model->ctx);
     run->kernel = kernel_choose(o->kernel);
     assert(run->kernel != NULL);
-    uint32_t cores = count_cores(), local = o->peer_count > 0 ? 1 : ranks;
+    uint32_t cores = pool_cores(), local = o->peer_count > 0 ? 1 : ranks;
     run->threads = o->threads > 0 ? o->threads : cores / local > 0 ? cores / local : 1;
     return rowmap_init(&run->map, run->model, o->share, ranks, fail);
 }

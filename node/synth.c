@@ -156,22 +156,11 @@ static void describe_tensor(const struct synth_options *options, uint32_t index,
     }
 }
 
-/* The number that general.file_type has for a file made of this type. */
-static uint32_t file_type(enum tensor_type type)
-{
-    static const uint8_t numbers[TYPE_COUNT] = {
-        [TYPE_F32] = 0,   [TYPE_F16] = 1,   [TYPE_Q4_0] = 2,  [TYPE_Q4_1] = 3,  [TYPE_Q8_0] = 7,  [TYPE_Q5_0] = 8,  [TYPE_Q5_1] = 9,
-        [TYPE_Q2_K] = 10, [TYPE_Q3_K] = 11, [TYPE_Q4_K] = 14, [TYPE_Q5_K] = 16, [TYPE_Q6_K] = 18, [TYPE_BF16] = 32,
-    };
-
-    return numbers[type];
-}
-
 static void write_model_values(const struct synth_options *options, struct gguf_write *writer)
 {
     gguf_write_string(writer, "general.architecture", "llama");
     gguf_write_string(writer, "general.name", "synthetic model of random weights");
-    gguf_write_u32(writer, "general.file_type", file_type(options->type));
+    gguf_write_u32(writer, "general.file_type", tensor_type_file_number(options->type));
     gguf_write_u32(writer, "general.quantization_version", 2);
     gguf_write_u32(writer, "llama.vocab_size", options->vocab);
     gguf_write_u32(writer, "llama.context_length", options->context);
@@ -248,10 +237,11 @@ static uint8_t *reserve(struct output *output, size_t size, struct fail *fail)
     return output->buffer + output->buffer_size - size;
 }
 
-static int write_tensor(const struct tensor *tensor, uint64_t key, struct output *output, struct fail *fail)
+static int write_tensor(const struct tensor *tensor, const struct gguf_write *description, uint64_t key, struct output *output,
+                        struct fail *fail)
 {
     const size_t row_bytes = tensor_type_bytes(tensor->type, (size_t)tensor->dims[0]);
-    const size_t padding = gguf_write_padding(row_bytes * tensor->dims[1]);
+    const size_t padding = gguf_write_padding(description, row_bytes * tensor->dims[1]);
 
     for (uint64_t row = 0; row < tensor->dims[1]; row++) {
         const uint32_t sigma_q31 = row < tensor->small_rows ? tensor->sigma_q31 / SMALL_ROW_DIVISOR : tensor->sigma_q31;
@@ -283,7 +273,7 @@ static int write_file(const struct synth_options *options, const struct gguf_wri
     output->written_bytes = description->size;
     for (uint32_t i = 0; i < tensor_count(options); i++) {
         describe_tensor(options, i, &tensor);
-        if (write_tensor(&tensor, hash_words3(options->seed, i, 0), output, fail) < 0)
+        if (write_tensor(&tensor, description, hash_words3(options->seed, i, 0), output, fail) < 0)
             return -1;
     }
     return flush_buffer(output, fail);

@@ -63,6 +63,17 @@ const char *tensor_type_supported_names(void)
     return "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k";
 }
 
+uint32_t tensor_type_file_number(enum tensor_type type)
+{
+    static const uint8_t numbers[TYPE_COUNT] = {
+        [TYPE_F32] = 0,   [TYPE_F16] = 1,   [TYPE_Q4_0] = 2,  [TYPE_Q4_1] = 3,  [TYPE_Q8_0] = 7,  [TYPE_Q5_0] = 8,  [TYPE_Q5_1] = 9,
+        [TYPE_Q2_K] = 10, [TYPE_Q3_K] = 11, [TYPE_Q4_K] = 14, [TYPE_Q5_K] = 16, [TYPE_Q6_K] = 18, [TYPE_BF16] = 32,
+    };
+
+    assert(tensor_type_info(type) != NULL);
+    return numbers[type];
+}
+
 size_t tensor_type_bytes(enum tensor_type type, size_t values)
 {
     const struct tensor_type_info *info = tensor_type_info(type);

@@ -45,6 +45,9 @@ int tensor_type_from_name(const char *name);
 /* "f32 f16 bf16 q8_0 ...": for messages. */
 const char *tensor_type_supported_names(void);
 
+/* The number that general.file_type has for a file whose matrices are of this type. */
+uint32_t tensor_type_file_number(enum tensor_type type);
+
 /* Bytes of `values` consecutive values; values must be a multiple of block_values (asserted). */
 size_t tensor_type_bytes(enum tensor_type type, size_t values);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/hash.h"
+#include "node/quantise.h"
 #include "node/team.h"
 #include "node/train_optimiser.h"
 #include "node/train_pass.h"
@@ -59,6 +60,21 @@ static uint64_t digest_quantise(const struct kernel *kernel, int wide)
     if (kernel->quantise(a, VALUES / BLOCK_COLUMNS, wire, BLOCK_WIRE_BYTES) != -1)
         return 0;
     return hash_bytes(0, wire, sizeof wire);
+}
+
+/* Weights into every type, as `mesh-node quantize` does; no kernel has a part in it. */
+static uint64_t digest_pack(const struct kernel *kernel, int wide)
+{
+    static uint8_t packed[VALUES * sizeof(float)];
+    uint64_t digest = 0;
+
+    (void)kernel;
+    fill(a, VALUES, 2, wide != 0);
+    for (size_t i = 0; i < DOT_CASE_TYPES; i++) {
+        quantise(dot_case_types[i], a, VALUES, packed);
+        digest = hash_bytes(digest, packed, tensor_type_bytes(dot_case_types[i], VALUES));
+    }
+    return digest;
 }
 
 static uint64_t digest_sumsq(const struct kernel *kernel, int wide)
@@ -207,6 +223,8 @@ int main(void)
     } functions[] = {
         {"quantise", digest_quantise, 0},
         {"quantise_wide", digest_quantise, 1},
+        {"pack", digest_pack, 0},
+        {"pack_wide", digest_pack, 1},
         {"sumsq", digest_sumsq, 0},
         {"sumsq_wide", digest_sumsq, 1},
         {"scale", digest_scale, 0},

@@ -7,11 +7,9 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "tests/unit/model_folder.h"
-#include "tests/unit/simcluster.h"
+#include "tests/unit/model_logits.h"
 
 enum { POSITIONS = 16, VOCAB = 512 };
 
@@ -36,8 +34,7 @@ static void read_reference(const char *path, float out[POSITIONS][VOCAB])
 /* Root of (sum of squared differences / sum of squared references) over all positions. */
 static double distance_of(const char *type, uint16_t ranks)
 {
-    static float reference[POSITIONS][VOCAB];
-    static struct simcluster cluster;
+    static float reference[POSITIONS][VOCAB], ours[POSITIONS][VOCAB];
     char name[64], path[MODEL_PATH_MAX];
     double difference = 0, total = 0;
     struct fail fail = {0};
@@ -52,26 +49,14 @@ static double distance_of(const char *type, uint16_t ranks)
     struct model *model = gguf == NULL ? NULL : model_open(gguf, &fail);
     if (model == NULL)
         fail_msg("%s", fail.text);
-    for (uint32_t p = 0; p < POSITIONS; p++) {
-        struct simcluster_config config = {
-            .model = model, .rank_count = ranks, .batch = 16, .ctx = 64, .link = {.delay_ns = 20000}, .unit_ns = 1000};
-        struct request request = {.prompt = ids, .prompt_count = p + 1, .predict = 1, .sampling = {.top_p = 1.0f, .repeat_penalty = 1.0f}};
-
-        if (simcluster_open(&cluster, &config) < 0)
-            fail_msg("%s", cluster.reason);
-        for (uint16_t r = 0; r < ranks; r++)
-            cluster.node[r].logits = calloc(VOCAB, sizeof(float));
-        simcluster_submit(&cluster, &request);
-        assert_true(simcluster_run(&cluster, 10000000000u));
+    model_logits(model, ranks, ids, POSITIONS, &ours[0][0]);
+    for (int p = 0; p < POSITIONS; p++) {
         for (int i = 0; i < VOCAB; i++) {
-            double ours = 0;
+            double error = (double)ours[p][i] - (double)reference[p][i];
 
-            for (uint16_t r = 0; r < ranks; r++)
-                ours += (double)cluster.node[r].logits[i];
-            difference += (ours - (double)reference[p][i]) * (ours - (double)reference[p][i]);
+            difference += error * error;
             total += (double)reference[p][i] * (double)reference[p][i];
         }
-        simcluster_close(&cluster);
     }
     model_close(model);
     gguf_close(gguf);

@@ -55,6 +55,15 @@ static void other_types_have_a_name_and_no_info(void **state)
     assert_int_equal(tensor_type_from_name(""), -1);
 }
 
+static void files_of_a_type_have_the_published_number(void **state)
+{
+    (void)state;
+    assert_int_equal(tensor_type_file_number(TYPE_F32), 0);
+    assert_int_equal(tensor_type_file_number(TYPE_Q8_0), 7);
+    assert_int_equal(tensor_type_file_number(TYPE_Q4_K), 14);
+    assert_int_equal(tensor_type_file_number(TYPE_BF16), 32);
+}
+
 static void float_types_are_read_at_any_alignment(void **state)
 {
     static const uint8_t bytes[] = {0xff, 0x00, 0x00, 0xc0, 0x3f, 0x00, 0x00, 0x00, 0x80};
@@ -201,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_numbers_agree),
         cmocka_unit_test(other_types_have_a_name_and_no_info),
+        cmocka_unit_test(files_of_a_type_have_the_published_number),
         cmocka_unit_test(float_types_are_read_at_any_alignment),
         cmocka_unit_test(q8_0_is_scale_times_signed_byte),
         cmocka_unit_test(four_bit_types_keep_the_second_half_in_high_nibbles),

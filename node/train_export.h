@@ -1,0 +1,16 @@
+/* A trained model as a GGUF file that says what it was made from. */
+#ifndef NODE_TRAIN_EXPORT_H
+#define NODE_TRAIN_EXPORT_H
+
+#include "fail.h"
+#include "tensor_type.h"
+#include "train_layout.h"
+#include "train_state.h"
+#include "vocab.h"
+
+/* Matrices in `type` (or, where their rows do not allow it, what quantise_file_type says), norms in f32. Replaces what is at path once it
+ * is complete. name: general.name. EXIT_DIFFERENCE when a weight is not finite. */
+int train_export_write(const struct train_state *state, const struct train_layout *layout, const struct vocab *vocab, enum tensor_type type,
+                       const char *name, const char *path, struct fail *fail);
+
+#endif

@@ -1,0 +1,123 @@
+#include "train_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hash.h"
+#include "tokenizer.h"
+#include "vocab_learn.h"
+
+struct text {
+    const char *bytes;
+    size_t size;
+};
+
+static int map_text(const char *path, struct text *text, struct fail *fail)
+{
+    struct stat status;
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    void *bytes = MAP_FAILED;
+
+    if (descriptor < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: give a text file", path, strerror(errno));
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+        if (status.st_size == 0) {
+            close(descriptor);
+            return fail_set(fail, EXIT_BAD_FILE, "%s: empty: give a text to learn from", path);
+        }
+        bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    }
+    close(descriptor);
+    if (bytes == MAP_FAILED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped: give a regular file", path);
+    *text = (struct text){bytes, (size_t)status.st_size};
+    return 0;
+}
+
+/* First the documents to learn from, then those to judge by. */
+static int divide(struct train_source *source, struct fail *fail)
+{
+    const struct corpus *corpus = &source->corpus;
+    size_t count = 0;
+
+    source->document = calloc(corpus->document_count, sizeof *source->document);
+    if (source->document == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    for (uint32_t i = 0; i < corpus->document_count; i++)
+        if (!corpus_is_held_out(corpus, i))
+            source->document[count++] = i;
+    source->learn = (struct train_text){corpus->ids, corpus->starts, source->document, count};
+    for (uint32_t i = 0; i < corpus->document_count; i++)
+        if (corpus_is_held_out(corpus, i))
+            source->document[count++] = i;
+    source->judge = (struct train_text){corpus->ids, corpus->starts, source->document + source->learn.count, count - source->learn.count};
+    source->tokens = corpus->token_count;
+    return 0;
+}
+
+static int learn(struct train_source *source, const struct text *text, const char *path, struct train_setup *setup, struct fail *fail)
+{
+    const uint32_t permille = (uint32_t)((double)setup->held_out * 1000.0 + 0.5);
+    struct tokenizer *tokenizer;
+    size_t pairs;
+    int result;
+
+    if (vocab_learn(&source->vocab, text->bytes, text->size, setup->vocab, fail) < 0)
+        return -1;
+    setup->vocab = source->vocab.count;
+    tokenizer = vocab_tokenizer(&source->vocab, fail);
+    if (tokenizer == NULL)
+        return -1;
+    result = corpus_init(&source->corpus, tokenizer, text->bytes, text->size, setup->seed, permille > 0 ? permille : 1, fail);
+    tokenizer_close(tokenizer);
+    if (result < 0 || divide(source, fail) < 0)
+        return -1;
+    pairs = source->corpus.token_count - source->corpus.held_out_token_count - source->learn.count;
+    if (pairs < setup->ctx)
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: %zu tokens to learn from, fewer than --ctx %" PRIu32 ": give a longer text or a smaller --ctx", path, pairs,
+                        setup->ctx);
+    return 0;
+}
+
+/* The parts below know no path. */
+static void name_text(const char *path, struct fail *fail)
+{
+    char text[sizeof fail->text];
+
+    if (strncmp(fail->text, path, strlen(path)) == 0 || fail->exit_code != EXIT_BAD_FILE)
+        return;
+    memcpy(text, fail->text, sizeof text);
+    fail_fill(fail, EXIT_BAD_FILE, "%.200s: %.380s", path, text);
+}
+
+int train_source_open(struct train_source *source, const char *path, struct train_setup *setup, struct fail *fail)
+{
+    struct text text;
+    int result;
+
+    memset(source, 0, sizeof *source);
+    if (map_text(path, &text, fail) < 0)
+        return -1;
+    setup->text_bytes = text.size;
+    setup->text_hash = hash_bytes(0, text.bytes, text.size);
+    result = learn(source, &text, path, setup, fail);
+    munmap((void *)(uintptr_t)text.bytes, text.size);
+    if (result < 0)
+        name_text(path, fail);
+    return result;
+}
+
+void train_source_close(struct train_source *source)
+{
+    vocab_release(&source->vocab);
+    corpus_release(&source->corpus);
+    free(source->document);
+    source->document = NULL;
+}
