@@ -21,8 +21,9 @@ static const struct command {
     {"plan", "show what every node would compute and hold", plan_command},
     {"inspect", "show the metadata and tensors of a GGUF file", inspect_command},
     {"synth", "write a model of random weights, for tests", synth_command},
-    {"quantize", "write a model with its matrices in another type", quantise_command},
+    {"stories", "write small stories, to train a model on", stories_command},
     {"train", "train a small model on a text", train_command},
+    {"quantize", "write a model with its matrices in another type", quantise_command},
     {"bench", "measure this machine: kernels, decode, meshes", bench_command},
 };
 

@@ -13,9 +13,8 @@
 enum { STEPS_MAX = 100000000, BATCH_MAX = 4096 };
 
 static const char *const usage[] = {"mesh-node train --text FILE -o MODEL.gguf [options]",
-                                    "Train a small model of the llama architecture on a text: the same file for the same options and",
-                                    "text, on any machine, with any number of threads. Two blank lines divide a text into documents.",
-                                    NULL};
+                                    "Train a small model of the llama architecture on a text: the same file for the same options",
+                                    "and text, on any machine, with any number of threads. Two blank lines divide documents.", NULL};
 static const char *const examples[] = {"mesh-node stories -o stories.txt && mesh-node train --text stories.txt -o m.gguf",
                                        "mesh-node train --text stories.txt -o m.gguf --resume",
                                        "mesh-node train --text book.txt -o book.gguf --steps 500 --curve book.svg", NULL};

@@ -1,0 +1,123 @@
+#!/bin/bash
+# `mesh-node train`: the same file for any number of threads, interrupted and resumed or not; a model that runs; bad input told in words.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+text=$tmp/stories.txt
+check "a corpus can be written" "$mesh_node" stories -o "$text" --count 300 --seed 5
+
+# train MODEL OPTION...: a run of a few seconds, also with sanitizers
+steps=12
+train() {
+    local model=$1
+    shift
+    run timeout -k 5 300 "$mesh_node" train --text "$text" -o "$model" --dim 64 --hidden 96 --layers 2 --heads 4 --kv-heads 2 --vocab 400 \
+        --ctx 64 --batch 4 --steps $steps --warmup 3 --every 4 --seed 3 "$@"
+}
+ended() { if [ "$code" -eq 0 ]; then ok "$1"; else not_ok "$1" "$(show_run)"; fi; }
+
+train "$tmp/one.gguf" -t 1 --log "$tmp/one.csv" --curve "$tmp/one.svg"
+ended "one thread trains a model"
+check_contains "it says what came of it" "$out" "held out"
+for threads in 2 3; do
+    train "$tmp/many.gguf" -t $threads
+    ended "$threads threads train one, too"
+    check_same "$threads threads give the same file" "$tmp/one.gguf" "$tmp/many.gguf"
+    check_same "$threads threads give the same checkpoint" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
+done
+if [ "$ARCH" = x86_64 ] && grep -q avx2 /proc/cpuinfo && [ -z "$SAN" ]; then
+    train "$tmp/avx2.gguf" -t 2 --kernel avx2
+    check_same "AVX2 gives the same file" "$tmp/one.gguf" "$tmp/avx2.gguf"
+fi
+if [ -z "$SAN" ]; then
+    train "$tmp/scalar.gguf" -t 2 --kernel scalar
+    check_same "plain C gives the same file" "$tmp/one.gguf" "$tmp/scalar.gguf"
+fi
+
+# ---- what comes of it ----
+
+check_equal "the log has a line for every step" "$(wc -l <"$tmp/one.csv")" $((steps + 1))
+check_contains "the log says what was held out" "$tmp/one.csv" "step,loss,held_out_loss"
+check_contains "the curve is a picture" "$tmp/one.svg" "<svg"
+check "the file is a model" "$mesh_node" inspect "$tmp/one.gguf"
+check_contains "it says what it was made from" "$out" "made by mesh-node train: seed 3"
+check "it runs" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest
+one=$(cat "$out")
+check "it runs on three nodes" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest --local 3
+check_equal "three nodes give the same text and digest" "$(cat "$out")" "$one"
+first=$(sed -n 2p "$tmp/one.csv" | cut -d, -f2) last=$(tail -n 1 "$tmp/one.csv" | cut -d, -f3)
+if awk "BEGIN { exit !($last < $first - 0.3) }"; then ok "held-out loss has fallen"; else not_ok "held-out loss has fallen" "$first $last"; fi
+train "$tmp/json.gguf" --json
+ended "it can tell in JSON"
+check_equal "an object per step and a summary" "$(grep -c '"schema_version":1' "$out")" $((steps + 1))
+
+# ---- interrupted and resumed ----
+
+# start MODEL OPTION...: the same in the background; returns when it has written its first checkpoint
+start() {
+    local model=$1
+    shift
+    background "$mesh_node" train --text "$text" -o "$model" --dim 64 --hidden 96 --layers 2 --heads 4 --kv-heads 2 --vocab 400 \
+        --ctx 64 --batch 4 --warmup 3 --every 1 --seed 3 "$@" 2>"$tmp/background"
+    wait_until 60 test -s "$model.ckpt"
+}
+
+start "$tmp/half.gguf" --steps 100000 -t 2 >/dev/null
+kill -INT "$background_pid"
+wait "$background_pid"
+check_equal "Ctrl-C ends a run with exit code 4" $? 4
+check_contains "and says how to go on" "$tmp/background" "--resume"
+if [ ! -e "$tmp/half.gguf" ]; then ok "and there is no model yet"; else not_ok "and there is no model yet"; fi
+
+# A run that is cut off at a checkpoint by kill -9 goes on to the bit.
+train "$tmp/cut.gguf" -t 2
+cp "$tmp/cut.gguf.ckpt" "$tmp/whole.ckpt"
+rm "$tmp/cut.gguf" "$tmp/cut.gguf.ckpt"
+start "$tmp/cut.gguf" --steps $steps -t 1 >/dev/null
+killed=$background_pid
+kill -9 "$killed" 2>/dev/null
+wait "$killed" 2>/dev/null
+train "$tmp/cut.gguf" -t 2 --resume
+ended "a run killed at some step goes on from its checkpoint"
+check_same "the model is the one of an undisturbed run" "$tmp/one.gguf" "$tmp/cut.gguf"
+check_same "so is the checkpoint but for what was looked at" <(head -c 120 "$tmp/cut.gguf.ckpt") <(head -c 120 "$tmp/whole.ckpt")
+
+# ---- bad input ----
+
+: >"$tmp/empty.txt"
+head -c 5000 "$mesh_node" >"$tmp/binary.txt"
+printf 'Far too short.\n' >"$tmp/short.txt"
+refused() { # SENTENCE CODE TEXT TEXTFILE OPTION...
+    local sentence=$1 expected=$2 words=$3 file=$4
+    shift 4
+    check_exit "$sentence" "$expected" "$words" "$mesh_node" train --text "$file" -o "$tmp/refused.gguf" --dim 64 --hidden 96 --layers 1 \
+        --heads 2 --kv-heads 1 --vocab 300 --ctx 64 --batch 1 --steps 2 "$@"
+}
+refused "an empty text is named" 3 "empty.txt" "$tmp/empty.txt"
+refused "a binary text is named" 3 "binary.txt" "$tmp/binary.txt"
+refused "a text shorter than the context is named" 3 "fewer than --ctx 64" "$tmp/short.txt"
+refused "a missing text is named" 4 "nowhere.txt" "$tmp/nowhere.txt"
+refused "a folder is no text" 4 "$tmp" "$tmp"
+refused "heads that do not divide are named" 2 "--heads 3" "$text" --heads 3
+refused "an unknown type is named" 2 "q9" "$text" --type q9
+refused "an unknown kernel is named" 2 "--kernel warp" "$text" --kernel warp
+refused "a checkpoint that is not there is named" 4 "refused.gguf.ckpt" "$text" --resume
+check_exit "without a text it says so" 2 "--text" "$mesh_node" train -o "$tmp/x.gguf"
+check_exit "without an output it says so" 2 "-o MODEL.gguf" "$mesh_node" train --text "$text"
+refused "a learning rate that is far too high ends in words" 1 "smaller --lr" "$text" --lr 1 --decay 10 --steps 400 --warmup 0
+train "$tmp/one.gguf" --resume --dim 32 --heads 2
+if [ "$code" -eq 2 ] && grep -q "has dim 64" "$err"; then ok "another run's checkpoint is refused"; else not_ok "another run's checkpoint is refused" "$(show_run)"; fi
+check_same "and it is as it was" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
+
+if [ "$(id -u)" -eq 0 ] && mkdir "$tmp/full" && mount -t tmpfs -o size=1200k tmpfs "$tmp/full" 2>/dev/null; then
+    cp "$tmp/one.gguf.ckpt" "$tmp/full/m.gguf.ckpt"
+    train "$tmp/full/m.gguf" -t 1
+    if [ "$code" -eq 4 ] && grep -q "m.gguf.ckpt" "$err"; then ok "a full disk is told"; else not_ok "a full disk is told" "$(show_run)"; fi
+    check_same "and the earlier checkpoint is intact" "$tmp/full/m.gguf.ckpt" "$tmp/one.gguf.ckpt"
+    check_equal "and nothing else is left" "$(ls -A "$tmp/full")" m.gguf.ckpt
+    umount "$tmp/full"
+else
+    skip "a full disk is told" "no right to mount a small one"
+fi
+finish
