@@ -47,7 +47,11 @@ one=$(cat "$out")
 check "it runs on three nodes" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest --local 3
 check_equal "three nodes give the same text and digest" "$(cat "$out")" "$one"
 first=$(sed -n 2p "$tmp/one.csv" | cut -d, -f2) last=$(tail -n 1 "$tmp/one.csv" | cut -d, -f3)
-if awk "BEGIN { exit !($last < $first - 0.3) }"; then ok "held-out loss has fallen"; else not_ok "held-out loss has fallen" "$first $last"; fi
+if awk "BEGIN { exit !($last < $first - 0.3) }"; then
+    ok "held-out loss has fallen"
+else
+    not_ok "held-out loss has fallen" "$first $last"
+fi
 train "$tmp/json.gguf" --json
 ended "it can tell in JSON"
 check_equal "an object per step and a summary" "$(grep -c '"schema_version":1' "$out")" $((steps + 1))
@@ -107,7 +111,11 @@ check_exit "without a text it says so" 2 "--text" "$mesh_node" train -o "$tmp/x.
 check_exit "without an output it says so" 2 "-o MODEL.gguf" "$mesh_node" train --text "$text"
 refused "a learning rate that is far too high ends in words" 1 "smaller --lr" "$text" --lr 1 --decay 10 --steps 400 --warmup 0
 train "$tmp/one.gguf" --resume --dim 32 --heads 2
-if [ "$code" -eq 2 ] && grep -q "has dim 64" "$err"; then ok "another run's checkpoint is refused"; else not_ok "another run's checkpoint is refused" "$(show_run)"; fi
+if [ "$code" -eq 2 ] && grep -q "has dim 64" "$err"; then
+    ok "another run's checkpoint is refused"
+else
+    not_ok "another run's checkpoint is refused" "$(show_run)"
+fi
 check_same "and it is as it was" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
 
 if [ "$(id -u)" -eq 0 ] && mkdir "$tmp/full" && mount -t tmpfs -o size=1200k tmpfs "$tmp/full" 2>/dev/null; then
