@@ -1,7 +1,8 @@
 /* Keys of senders, and single datagrams sealed and opened: the only file that includes a header of libsodium.
  *
- * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as the IETF defines it. What is covered and what the nonce is follows
- * from the header alone, and is told in docs/PROTOCOL.md. */
+ * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as RFC 8439 defines it. What is covered and what the nonce is follows
+ * from the header alone, and is told in docs/PROTOCOL.md. The cipher is put together here from the library's stream and its authenticator,
+ * since that takes half the time of its ready-made one at the sizes that tiles have; the tests compare the two at every size. */
 #include "mesh/seal.h"
 
 #include <assert.h>
@@ -12,6 +13,8 @@
 enum {
     SEAL_TAG_BYTES = 16,
     SEAL_NONCE_BYTES = 12,
+    SEAL_BLOCK_BYTES = 64,
+    SEAL_STREAM_BYTES_MAX = 32 * SEAL_BLOCK_BYTES, /* a datagram of an Ethernet frame, and more */
     SEAL_FIELDS_MAX = 8,
     SEAL_INPUT_BYTES_MAX = SEAL_FIELDS_MAX * 2 + 16 + 8 + MESH_CLUSTER_NAME_BYTES_MAX + 4 + 16 + 16
 };
@@ -21,9 +24,9 @@ enum {
 #ifdef MESH_HAVE_SODIUM
 #include <sodium.h>
 
-_Static_assert(crypto_aead_chacha20poly1305_ietf_ABYTES == SEAL_TAG_BYTES, "a tag of 16 bytes");
-_Static_assert(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == SEAL_NONCE_BYTES, "a nonce of 12 bytes");
-_Static_assert(crypto_aead_chacha20poly1305_ietf_KEYBYTES == MESH_KEY_BYTES, "a key of 32 bytes");
+_Static_assert(crypto_onetimeauth_poly1305_BYTES == SEAL_TAG_BYTES && crypto_verify_16_BYTES == SEAL_TAG_BYTES, "a tag of 16 bytes");
+_Static_assert(crypto_stream_chacha20_ietf_NONCEBYTES == SEAL_NONCE_BYTES, "a nonce of 12 bytes");
+_Static_assert(crypto_stream_chacha20_ietf_KEYBYTES == MESH_KEY_BYTES, "a key of 32 bytes");
 
 bool mesh_seal_is_available(void)
 {
@@ -35,21 +38,94 @@ static void seal_hash(uint8_t out[MESH_KEY_BYTES], const uint8_t *in, size_t byt
     crypto_generichash(out, MESH_KEY_BYTES, in, bytes, key->bytes, MESH_KEY_BYTES);
 }
 
+/* The keystream of a datagram: 64 bytes of which the first 32 are the tag's one-time key, then what its text is XORed with. It is made in
+ * whole groups of blocks, which the library computes side by side: a few blocks one after the other take longer than a group. */
+struct seal_stream {
+    size_t bytes;
+    uint8_t at[SEAL_STREAM_BYTES_MAX];
+};
+
+static void seal_stream_make(struct seal_stream *stream, size_t text_bytes, const uint8_t nonce[SEAL_NONCE_BYTES],
+                             const struct mesh_seal_key *key)
+{
+    const size_t group = 4 * SEAL_BLOCK_BYTES, needed = (SEAL_BLOCK_BYTES + text_bytes + group - 1) / group * group;
+
+    stream->bytes = text_bytes == 0 ? SEAL_BLOCK_BYTES : needed < SEAL_STREAM_BYTES_MAX ? needed : SEAL_STREAM_BYTES_MAX;
+    crypto_stream_chacha20_ietf(stream->at, stream->bytes, nonce, key->bytes);
+}
+
+static void seal_stream_xor(const struct seal_stream *stream, uint8_t *text, size_t text_bytes, const uint8_t nonce[SEAL_NONCE_BYTES],
+                            const struct mesh_seal_key *key)
+{
+    const size_t made = stream->bytes - SEAL_BLOCK_BYTES, head = text_bytes < made ? text_bytes : made;
+    const uint8_t *with = stream->at + SEAL_BLOCK_BYTES;
+    size_t i = 0;
+
+    for (; i + 8 <= head; i += 8) {
+        uint64_t a, b;
+
+        memcpy(&a, text + i, 8);
+        memcpy(&b, with + i, 8);
+        a ^= b;
+        memcpy(text + i, &a, 8);
+    }
+    for (; i < head; i++) {
+        text[i] ^= with[i];
+    }
+    if (text_bytes > head) {
+        crypto_stream_chacha20_ietf_xor_ic(text + head, text + head, text_bytes - head, nonce, SEAL_STREAM_BYTES_MAX / SEAL_BLOCK_BYTES,
+                                           key->bytes);
+    }
+}
+
+/* Poly1305 over what is covered and the encrypted text, each filled up with zeros to 16 bytes, and both lengths. */
+static void seal_tag(const struct seal_stream *stream, const uint8_t *covered, size_t covered_bytes, const uint8_t *text, size_t text_bytes,
+                     uint8_t tag[SEAL_TAG_BYTES])
+{
+    static const uint8_t zeros[SEAL_TAG_BYTES];
+    crypto_onetimeauth_poly1305_state state;
+    uint8_t lengths[16];
+
+    for (unsigned i = 0; i < 8; i++) {
+        lengths[i] = (uint8_t)((uint64_t)covered_bytes >> (8 * i));
+        lengths[8 + i] = (uint8_t)((uint64_t)text_bytes >> (8 * i));
+    }
+    crypto_onetimeauth_poly1305_init(&state, stream->at);
+    crypto_onetimeauth_poly1305_update(&state, covered, covered_bytes);
+    crypto_onetimeauth_poly1305_update(&state, zeros, -covered_bytes % SEAL_TAG_BYTES);
+    crypto_onetimeauth_poly1305_update(&state, text, text_bytes);
+    crypto_onetimeauth_poly1305_update(&state, zeros, -text_bytes % SEAL_TAG_BYTES);
+    crypto_onetimeauth_poly1305_update(&state, lengths, sizeof lengths);
+    crypto_onetimeauth_poly1305_final(&state, tag);
+}
+
 static int seal_encrypt(uint8_t *text, size_t text_bytes, uint8_t tag[SEAL_TAG_BYTES], const uint8_t *covered, size_t covered_bytes,
                         const uint8_t nonce[SEAL_NONCE_BYTES], const struct mesh_seal_key *key)
 {
-    crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, tag, NULL, text, text_bytes, covered, covered_bytes, NULL, nonce, key->bytes);
+    struct seal_stream stream;
+
+    seal_stream_make(&stream, text_bytes, nonce, key);
+    seal_stream_xor(&stream, text, text_bytes, nonce, key);
+    seal_tag(&stream, covered, covered_bytes, text, text_bytes, tag);
+    sodium_memzero(stream.at, stream.bytes);
     return 0;
 }
 
-/* Compares the tag in constant time before it decrypts anything. */
 static int seal_decrypt(uint8_t *text, size_t text_bytes, const uint8_t tag[SEAL_TAG_BYTES], const uint8_t *covered, size_t covered_bytes,
                         const uint8_t nonce[SEAL_NONCE_BYTES], const struct mesh_seal_key *key)
 {
-    return crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, text_bytes, tag, covered, covered_bytes, nonce,
-                                                              key->bytes) == 0
-               ? 0
-               : MESH_EAUTH;
+    struct seal_stream stream;
+    uint8_t expected[SEAL_TAG_BYTES];
+    int err;
+
+    seal_stream_make(&stream, text_bytes, nonce, key);
+    seal_tag(&stream, covered, covered_bytes, text, text_bytes, expected);
+    err = crypto_verify_16(tag, expected) == 0 ? 0 : MESH_EAUTH; /* in constant time */
+    if (err == 0) {
+        seal_stream_xor(&stream, text, text_bytes, nonce, key);
+    }
+    sodium_memzero(stream.at, stream.bytes);
+    return err;
 }
 #else
 bool mesh_seal_is_available(void)
@@ -257,8 +333,10 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
     memcpy(tag, packet + SEAL_AT(tag), sizeof tag);
     memset(packet + SEAL_AT(tag), 0, sizeof tag);
     err = seal_decrypt(packet + covered, bytes - covered, tag, packet, covered, layout.nonce, key);
-    if (err == 0) {
-        packet[SEAL_AT(flags)] &= (uint8_t)~both;
+    if (err != 0) {
+        memcpy(packet + SEAL_AT(tag), tag, sizeof tag);
+        return err;
     }
-    return err;
+    packet[SEAL_AT(flags)] &= (uint8_t)~both;
+    return 0;
 }

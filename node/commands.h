@@ -8,5 +8,6 @@ int synth_command(int argc, char *const *argv, struct fail *fail);
 int inspect_command(int argc, char *const *argv, struct fail *fail);
 int bench_command(int argc, char *const *argv, struct fail *fail);
 int plan_command(int argc, char *const *argv, struct fail *fail);
+int keygen_command(int argc, char *const *argv, struct fail *fail);
 
 #endif

@@ -22,6 +22,7 @@ static const struct command {
     {"inspect", "show the metadata and tensors of a GGUF file", inspect_command},
     {"synth", "write a model of random weights, for tests", synth_command},
     {"bench", "measure this machine: kernels, decode, meshes", bench_command},
+    {"keygen", "make a pre-shared key", keygen_command},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

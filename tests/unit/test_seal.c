@@ -11,6 +11,10 @@
 #include "mesh/wire.h"
 #include "seal_case.h"
 
+#ifdef MESH_HAVE_SODIUM
+#include <sodium.h>
+#endif
+
 enum { PACKET_MAX = 2100, RECORD_BYTES = 300 };
 
 static const struct mesh_seal_key some_key = {{1, 2, 3, 4, 5, 6, 7, 8, 9}};
@@ -116,6 +120,39 @@ static void datagrams_are_those_of_the_document(void **state)
     }
 }
 
+#ifdef MESH_HAVE_SODIUM
+/* The library's own ChaCha20-Poly1305 makes the same of every length, past the end of what is made at once. */
+static void datagrams_of_every_size_are_those_of_the_library(void **state)
+{
+    static uint8_t packet[65536], expected[65536];
+    static const size_t larger[] = {4095, 4096, 4097, 8952, 32000, 65507};
+    const size_t small = 2300;
+
+    (void)state;
+    need_libsodium();
+    for (size_t i = MESH_HEADER_BYTES; i < small + sizeof larger / sizeof *larger; i++) {
+        const size_t bytes = i < small ? i : larger[i - small];
+        uint8_t nonce[12] = {3}, tag[16];
+
+        seal_case_record(packet, 3, 1, 1);
+        nonce[4] = 1;
+        for (size_t k = MESH_HEADER_BYTES; k < bytes; k++)
+            packet[k] = (uint8_t)(k * 13 + bytes);
+        memcpy(expected, packet, bytes);
+        expected[4] |= MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED;
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(expected + MESH_HEADER_BYTES, tag, NULL, expected + MESH_HEADER_BYTES,
+                                                           bytes - MESH_HEADER_BYTES, expected, MESH_HEADER_BYTES, NULL, nonce,
+                                                           some_key.bytes);
+        memcpy(expected + offsetof(struct mesh_header_bytes, tag), tag, sizeof tag);
+        assert_int_equal(mesh_seal_packet(&some_key, MESH_SECURITY_SEAL, packet, bytes), 0);
+        assert_memory_equal(packet, expected, bytes);
+        assert_int_equal(mesh_open_packet(&some_key, MESH_SECURITY_SEAL, packet, bytes), 0);
+        for (size_t k = MESH_HEADER_BYTES; k < bytes; k++)
+            assert_int_equal(packet[k], (uint8_t)(k * 13 + bytes));
+    }
+}
+#endif
+
 /* ---- round trips ---- */
 
 static void what_is_sealed_opens_to_the_same_bytes(void **state)
@@ -202,6 +239,8 @@ static void every_flipped_bit_is_refused(void **state)
             packet[bit / 8] ^= (uint8_t)(1u << bit % 8);
             if (mesh_open_packet(&some_key, both[m], packet, bytes) != MESH_EAUTH)
                 fail_msg("security %d: bit %zu of byte %zu may be flipped", both[m], bit % 8, bit / 8);
+            packet[bit / 8] ^= (uint8_t)(1u << bit % 8); /* and nothing else was changed */
+            assert_memory_equal(packet, sealed, bytes);
         }
     }
 }
@@ -354,6 +393,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_those_of_the_document),
         cmocka_unit_test(datagrams_are_those_of_the_document),
+#ifdef MESH_HAVE_SODIUM
+        cmocka_unit_test(datagrams_of_every_size_are_those_of_the_library),
+#endif
         cmocka_unit_test(what_is_sealed_opens_to_the_same_bytes),
         cmocka_unit_test(a_sealed_header_is_readable_and_its_payload_is_not),
         cmocka_unit_test(an_authenticated_payload_is_readable),

@@ -51,9 +51,9 @@ int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *k
  * MESH_EINVAL: shorter than that, or without a number of its own (the answer to a stranger): not to be sent. */
 int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes);
 
-/* Open one in place: afterwards it is as the core wrote it. MESH_EAUTH: not sealed in this way under this key; then tag and what follows
- * the header may be overwritten. Takes the same time wherever the tag differs. Any content, any alignment. With MESH_SECURITY_NONE both
- * leave it as it is. */
+/* Open one in place: afterwards it is as the core wrote it. MESH_EAUTH: not sealed in this way under this key; then nothing has changed.
+ * Takes the same time wherever the tag differs. Any content, any alignment. With MESH_SECURITY_NONE both leave
+ * it as it is. */
 int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes);
 
 /* ---- an epoch ---- */
