@@ -1,3 +1,4 @@
+/* Key files: their one line, and who may read them. Nothing here needs a library, so a key can be made on any machine. */
 #include "mesh/key.h"
 
 #include <errno.h>

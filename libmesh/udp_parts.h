@@ -41,8 +41,8 @@ int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint6
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
 
-/* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. They were opened
- * when they were received, once: a second time would find them changed. */
+/* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. They were
+ * opened when they were received, once: a second time would find them changed. */
 struct mesh_udp_receiver {
     int fd;
     struct mesh_sealer *sealer; /* NULL: none */

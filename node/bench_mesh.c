@@ -1,5 +1,5 @@
-/* Meshes of local nodes beside one process with two threads, and two nodes that seal beside two that do not: what `mesh-node run --json` says
- * of both, in turns.
+/* Meshes of local nodes beside one process with two threads, and two nodes that seal beside two that do not: what `mesh-node run --json`
+ * says of both, in turns.
  *
  * Every node has one thread. Nodes that are more than the cores share them, so four nodes on two cores show what the mesh itself costs. */
 #include <errno.h>

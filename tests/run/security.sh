@@ -19,7 +19,8 @@ check_equal "it says nothing" "$(cat "$out" "$err")" ""
 check_equal "the file is a key" "$(grep -cE "$key_line" "$tmp/key")/$(wc -l <"$tmp/key")" 1/1
 check_equal "only its owner may read it" "$(stat -c %a "$tmp/key")" 600
 cp "$tmp/key" "$tmp/copy"
-check_exit "an existing file is refused" 4 "$tmp/key: cannot be made: File exists: a key is not replaced: " "$mesh_node" keygen -o "$tmp/key"
+check_exit "an existing file is refused" 4 "$tmp/key: cannot be made: File exists: a key is not replaced: " \
+    "$mesh_node" keygen -o "$tmp/key"
 check_same "and left as it is" "$tmp/key" "$tmp/copy"
 check_exit "a folder that is not there is named" 4 "$tmp/none/key: cannot be made: No such file or directory: " \
     "$mesh_node" keygen -o "$tmp/none/key"
@@ -32,7 +33,8 @@ fi
 # ---- runs ----
 
 model=$tmp/m.gguf
-check "a model can be made" "$mesh_node" synth -o "$model" --dim 64 --hidden 160 --layers 2 --heads 8 --kv-heads 4 --vocab 300 --ctx 160 --seed 3
+check "a model can be made" \
+    "$mesh_node" synth -o "$model" --dim 64 --hidden 160 --layers 2 --heads 8 --kv-heads 4 --vocab 300 --ctx 160 --seed 3
 generate() { # OPTION...
     run timeout -k 5 60 "$mesh_node" run -m "$model" -p "abc def" -n 12 --seed 3 --ignore-eos --digest "$@"
 }

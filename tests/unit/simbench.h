@@ -27,7 +27,7 @@ struct simbench {
     struct mesh_config configs[MESH_RANKS_MAX];
     struct simapp apps[MESH_RANKS_MAX];
     void *memory[MESH_RANKS_MAX];
-    struct mesh_sealer sealers[MESH_RANKS_MAX]; /* all zeros unless simbench_seal was called */
+    struct mesh_sealer sealers[MESH_RANKS_MAX];     /* all zeros unless simbench_seal was called */
     uint64_t sent[MESH_RANKS_MAX][MESH_TYPE_COUNT]; /* datagrams by type, lost ones too */
     uint64_t resent[MESH_RANKS_MAX];                /* tiles with MESH_FLAG_RESEND */
     uint64_t lost[MESH_TYPE_COUNT];                 /* by type, on the wire */
