@@ -31,6 +31,20 @@ CFLAGS ?= -O2 -g
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
 override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
 override LDLIBS += -lm -pthread
+
+# Sealing needs libsodium, everything else does without (docs/adr/0006): SODIUM is empty where the target has none, or where it is told
+# so (make SODIUM=). A cross build asks its own pkg-config, aarch64-linux-gnu-pkg-config and the like.
+PKG_CONFIG ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),$(patsubst %gcc,%pkg-config,$(firstword $(CC))),pkg-config)
+ifeq ($(origin SODIUM),undefined)
+SODIUM := $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && echo yes)
+endif
+ifneq ($(SODIUM),)
+SODIUM_CFLAGS := $(shell $(PKG_CONFIG) --cflags libsodium)
+SODIUM_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libsodium)
+override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
+override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -209,7 +223,8 @@ install: all
 	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
 	@ln -sf libmesh.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so
 	@install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/mesh/
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libmesh/libmesh.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)|' libmesh/libmesh.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@$(if $(wildcard docs/completions/mesh-node.bash),install -m 644 docs/completions/mesh-node.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)

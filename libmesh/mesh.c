@@ -199,6 +199,14 @@ static int refuse_header(struct mesh *mesh, struct mesh_peer *peer, const struct
     return is_version ? MESH_EVERSION : MESH_EEPOCH;
 }
 
+/* What was authenticated or sealed has been opened before it comes here; what still says so was not opened. */
+static bool is_open(const struct mesh_header *header)
+{
+    static const uint8_t zeros[sizeof header->tag];
+
+    return !(header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED)) && memcmp(header->tag, zeros, sizeof zeros) == 0;
+}
+
 static uint64_t through_of(const struct mesh *mesh, const struct mesh_header *header)
 {
     return header->have_step == MESH_STEP_NONE ? 0 : mesh_end_of(mesh, header->have_step, header->have_phase);
@@ -251,6 +259,8 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
         return err;
     if (bytes > UINT16_MAX)
         return MESH_ERANGE; /* no datagram */
+    if (!is_open(header))
+        return MESH_EAUTH;
     if (header->src >= mesh->config.rank_count || header->src == mesh->config.rank)
         return refuse_stranger(mesh, from, header);
     peer = &mesh->peers[header->src];

@@ -121,7 +121,9 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
     uint32_t count = 0;
 
     while (mesh_next_datagram(node->mesh, sim->now_ns, sim->packet, sizeof sim->packet, &output)) {
-        sim_send(sim, sim_rank(sim, node), &output);
+        if (node->sealer == NULL || mesh_sealer_seal(node->sealer, sim->packet, output.bytes) == 0) {
+            sim_send(sim, sim_rank(sim, node), &output);
+        }
         if (++count > MESH_SIM_EVENTS_MAX) {
             mesh_sim_abort(sim, "an endpoint does not stop sending");
         }
@@ -129,12 +131,23 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
     return count;
 }
 
+/* Once: a datagram that stays in line has been opened. */
+static bool sim_open_packet(struct mesh_sim_node *node, struct mesh_sim_packet *packet)
+{
+    if (!packet->is_opened) {
+        packet->is_opened = node->sealer == NULL || mesh_sealer_open(node->sealer, packet->data, packet->bytes) == 0;
+    }
+    return packet->is_opened;
+}
+
 static void sim_feed(struct mesh_sim *sim, struct mesh_sim_node *node)
 {
     while (node->first != NULL) {
-        const struct mesh_sim_packet *packet = node->first;
+        struct mesh_sim_packet *packet = node->first;
 
-        if (mesh_receive(node->mesh, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) == MESH_AGAIN) {
+        if (!sim_open_packet(node, packet)) {
+            sim->stats.refused++;
+        } else if (mesh_receive(node->mesh, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) == MESH_AGAIN) {
             break; /* stays first in line, as in the UDP driver */
         }
         sim->stats.delivered++;
@@ -259,6 +272,12 @@ void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mes
         }
     }
     sim_wake_at(sim, node, sim->now_ns);
+}
+
+void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer)
+{
+    assert(rank < sim->rank_count);
+    sim->nodes[rank].sealer = sealer;
 }
 
 void mesh_sim_crash(struct mesh_sim *sim, uint16_t rank)

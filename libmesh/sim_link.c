@@ -104,7 +104,7 @@ void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, const 
 {
     struct mesh_sim_wire *wire = sim_wire(sim, from, to);
     const struct mesh_sim_link *link = &wire->link;
-    const struct mesh_sim_packet model = {{SIM_PACKET}, from, to, sim->nodes[to].generation, bytes, NULL};
+    const struct mesh_sim_packet model = {{SIM_PACKET}, from, to, false, sim->nodes[to].generation, bytes, NULL};
     uint64_t draws[SIM_DRAWS], arrives_ns, *reason;
     bool flipped;
 

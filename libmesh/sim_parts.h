@@ -15,6 +15,7 @@ struct sim_item {
 struct mesh_sim_packet {
     struct sim_item item;
     uint16_t from, to;
+    bool is_opened;      /* and found good */
     uint32_t generation; /* of the receiver when sent */
     size_t bytes;
     struct mesh_sim_packet *next; /* in the receiver's buffer */
@@ -32,6 +33,7 @@ struct mesh_sim_wire {
 struct mesh_sim_node {
     struct sim_item item;
     struct mesh *mesh; /* NULL: not attached, or crashed */
+    struct mesh_sealer *sealer;
     mesh_sim_work_fn *work;
     void *app;
     uint32_t generation; /* counts crashes */

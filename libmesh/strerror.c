@@ -32,6 +32,8 @@ const char *mesh_strerror(int err)
         return "out of memory";
     case MESH_ESYSTEM:
         return "system call failed";
+    case MESH_EAUTH:
+        return "not authenticated";
     default:
         return "unknown error";
     }

@@ -202,6 +202,11 @@ void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr add
     mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
 }
 
+void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer)
+{
+    udp->sender.sealer = udp->receiver.sealer = sealer;
+}
+
 int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
 {
     return mesh_udp_sender_run(&udp->sender, mesh, mesh_udp_now_ns());

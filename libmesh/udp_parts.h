@@ -8,11 +8,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "mesh/seal.h"
 #include "udp_lab.h"
 
 enum {
     UDP_DATAGRAM_BYTES_MAX = 65507, /* an IPv4 packet less its headers */
-    UDP_BATCH = 32,                 /* datagrams per system call */
+    UDP_BATCH = 32,                 /* datagrams per system call; bits of mesh_udp_receiver.refused */
     UDP_RECEIVE_BATCHES = 8,        /* per poll: then it is the senders' turn */
     UDP_RECEIVE_STRIDE = 67648,     /* past 64 KiB and not a power of two, so that short datagrams do not share cache sets */
     UDP_CONTROL_BYTES = 64,         /* SO_RXQ_OVFL and SO_TIMESTAMPNS */
@@ -24,6 +25,7 @@ enum {
 struct mesh_udp_sender {
     int fd;
     int family;
+    struct mesh_sealer *sealer; /* NULL: none */
     struct sockaddr_storage peers[MESH_RANKS_MAX];
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
     uint32_t datagrams, messages_next, messages_count, arena_used;
@@ -39,10 +41,13 @@ int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint6
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
 
-/* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. */
+/* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. They were
+ * opened when they were received, once: a second time would find them changed. */
 struct mesh_udp_receiver {
     int fd;
+    struct mesh_sealer *sealer; /* NULL: none */
     uint32_t next, count;
+    uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
     uint32_t overflow_seen; /* the kernel's wrapping count */
     uint64_t system_calls, received, kernel_drops;
     struct mesh_udp_lab lab;

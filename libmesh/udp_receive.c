@@ -63,6 +63,21 @@ static uint64_t udp_receiver_control(struct mesh_udp_receiver *receiver, struct 
     return received_ns;
 }
 
+static void udp_receiver_open(struct mesh_udp_receiver *receiver)
+{
+    receiver->refused = 0;
+    for (uint32_t i = 0; receiver->sealer != NULL && i < receiver->count; i++) {
+        if (mesh_sealer_open(receiver->sealer, receiver->packets[i], receiver->messages[i].msg_len) != 0) {
+            receiver->refused |= UINT32_C(1) << i;
+        }
+    }
+}
+
+static bool udp_receiver_is_refused(const struct mesh_udp_receiver *receiver)
+{
+    return (receiver->refused >> receiver->next & 1) != 0;
+}
+
 /* Next batch of the socket: its size, 0 when there is none, or MESH_ESYSTEM. */
 static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
 {
@@ -77,6 +92,7 @@ static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
     }
     receiver->received += (uint64_t)count;
     receiver->count = (uint32_t)count;
+    udp_receiver_open(receiver);
     return count;
 }
 
@@ -91,7 +107,8 @@ static int udp_receiver_feed(struct mesh_udp_receiver *receiver, struct mesh *me
         struct mesh_addr from;
 
         mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
-        if (mesh_receive(mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
+        if (!udp_receiver_is_refused(receiver) &&
+            mesh_receive(mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
             break;
         }
         if (message->msg_hdr.msg_controllen > 0) {
@@ -115,7 +132,9 @@ static void udp_receiver_hold(struct mesh_udp_receiver *receiver)
         struct mesh_addr from;
 
         mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
-        mesh_udp_lab_take(&receiver->lab, received_ns, from, receiver->packets[receiver->next], message->msg_len);
+        if (!udp_receiver_is_refused(receiver)) {
+            mesh_udp_lab_take(&receiver->lab, received_ns, from, receiver->packets[receiver->next], message->msg_len);
+        }
     }
 }
 

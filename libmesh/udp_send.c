@@ -71,6 +71,10 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
             break;
         }
         assert(output.bytes <= UDP_DATAGRAM_BYTES_MAX);
+        if (sender->sealer != NULL && mesh_sealer_seal(sender->sealer, packet, output.bytes) != 0) {
+            sender->errors++; /* the answer to a stranger: only members are spoken to */
+            continue;
+        }
         sender->ways[sender->datagrams] = (struct iovec){packet, output.bytes};
         if (output.ranks != 0) {
             udp_sender_queue_ranks(sender, output.ranks);

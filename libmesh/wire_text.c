@@ -56,8 +56,10 @@ static void add_header(struct text *text, const struct mesh_header *header, cons
         add(text, "all");
     else
         add(text, "%u", header->dst);
-    add(text, " %s%s epoch %" PRIu32 " #%s%" PRIu64, name, header->flags & MESH_FLAG_RESEND ? " resend" : "", header->epoch,
-        header->flags & MESH_FLAG_ALL ? "all:" : "", header->number);
+    add(text, " %s%s", name, header->flags & MESH_FLAG_RESEND ? " resend" : "");
+    if (header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED))
+        add(text, header->flags & MESH_FLAG_SEALED ? " sealed" : " authenticated");
+    add(text, " epoch %" PRIu32 " #%s%" PRIu64, header->epoch, header->flags & MESH_FLAG_ALL ? "all:" : "", header->number);
     if (header->have_step == MESH_STEP_NONE)
         add(text, " have none");
     else

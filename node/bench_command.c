@@ -71,7 +71,7 @@ static int run_parts(struct bench *bench, const char *part, struct fail *fail)
         return -1;
     if ((all || strcmp(part, "decode") == 0) && bench_decode(bench, fail) < 0)
         return -1;
-    if ((all || strcmp(part, "mesh") == 0) && (bench_udp(bench, fail) < 0 || bench_mesh(bench, fail) < 0))
+    if ((all || strcmp(part, "mesh") == 0) && (bench_udp(bench, fail) < 0 || bench_seal(bench, fail) < 0 || bench_mesh(bench, fail) < 0))
         return -1;
     if ((all || strcmp(part, "train") == 0) && bench_train(bench, fail) < 0)
         return -1;

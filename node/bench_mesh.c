@@ -1,4 +1,5 @@
-/* Meshes of local nodes beside one process with two threads: what `mesh-node run --json` says of both, in turns.
+/* Meshes of local nodes beside one process with two threads, and two nodes that seal beside two that do not: what `mesh-node run --json`
+ * says of both, in turns.
  *
  * Every node has one thread. Nodes that are more than the cores share them, so four nodes on two cores show what the mesh itself costs. */
 #include <errno.h>
@@ -10,12 +11,20 @@
 
 #include "bench.h"
 #include "bench_model.h"
+#include "mesh/seal.h"
 
-enum { RUNS = 3, TOKENS = 32, OUTPUT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 24 };
+enum { RUNS = 3, SEAL_RUNS = 8, TOKENS = 32, OUTPUT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 24 };
 
 struct mesh_case {
     const struct bench_shape *shape;
     enum tensor_type type;
+    uint32_t seal_tokens; /* as many as take about a second */
+};
+
+/* One `mesh-node run`. */
+struct mesh_run {
+    uint32_t nodes, threads, tokens;
+    const char *security; /* NULL: what it is by itself */
 };
 
 struct outcome {
@@ -27,7 +36,7 @@ struct mesh_series {
 };
 
 /* The child: becomes this program with `run`. */
-static void become_run(const char *path, uint32_t nodes, uint32_t threads, const struct bench *bench, int out)
+static void become_run(const char *path, const struct mesh_run *run, const struct bench *bench, int out)
 {
     char nodes_text[16], threads_text[16], tokens_text[16];
     const char *arguments[ARGUMENTS_MAX] = {
@@ -35,9 +44,17 @@ static void become_run(const char *path, uint32_t nodes, uint32_t threads, const
         "--temp",    "0",   "--ignore-eos", "--ctx", "512",     "--json",   "--kernel", bench->kernel->name, NULL,
     };
 
-    snprintf(nodes_text, sizeof nodes_text, "%u", nodes);
-    snprintf(threads_text, sizeof threads_text, "%u", threads);
-    snprintf(tokens_text, sizeof tokens_text, "%d", TOKENS);
+    snprintf(nodes_text, sizeof nodes_text, "%u", run->nodes);
+    snprintf(threads_text, sizeof threads_text, "%u", run->threads);
+    snprintf(tokens_text, sizeof tokens_text, "%u", run->tokens);
+    if (run->security != NULL) {
+        size_t count = 0;
+
+        while (arguments[count] != NULL)
+            count++;
+        arguments[count++] = "--security";
+        arguments[count] = run->security;
+    }
     if (dup2(out, STDOUT_FILENO) >= 0 && freopen("/dev/null", "w", stderr) != NULL)
         execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
     _exit(127);
@@ -67,7 +84,7 @@ static bool find_number(const char *text, const char *key, double *out)
     return at != NULL;
 }
 
-static int run_nodes(const struct bench *bench, const struct bench_model *model, uint32_t nodes, uint32_t threads, struct outcome *outcome,
+static int run_nodes(const struct bench *bench, const struct bench_model *model, const struct mesh_run *run, struct outcome *outcome,
                      struct fail *fail)
 {
     char *text = malloc(OUTPUT_BYTES_MAX);
@@ -81,7 +98,7 @@ static int run_nodes(const struct bench *bench, const struct bench_model *model,
     pid_t child = fork();
     if (child == 0) {
         close(pipe_ends[0]);
-        become_run(model->path, nodes, threads, bench, pipe_ends[1]);
+        become_run(model->path, run, bench, pipe_ends[1]);
     }
     close(pipe_ends[1]);
     read_all(pipe_ends[0], text, OUTPUT_BYTES_MAX);
@@ -92,8 +109,8 @@ static int run_nodes(const struct bench *bench, const struct bench_model *model,
                    find_number(text, "packets_sent_per_token", &outcome->packets_per_token);
     free(text);
     if (!is_good)
-        return fail_set(fail, EXIT_ENVIRONMENT, "bench: mesh-node run --local %u -t %u ended with status %d: try that command alone", nodes,
-                        threads, status);
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: mesh-node run --local %u -t %u ended with status %d: try that command alone",
+                        run->nodes, run->threads, status);
     return 0;
 }
 
@@ -118,11 +135,13 @@ static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes
 
 static int measure(struct bench *bench, const struct mesh_case *c, const struct bench_model *model, uint32_t nodes, struct fail *fail)
 {
+    const struct mesh_run one_process = {.nodes = 1, .threads = 2, .tokens = TOKENS},
+                          local = {.nodes = nodes, .threads = 1, .tokens = TOKENS};
     struct mesh_series series = {.alone = {.count = 0}};
     struct outcome alone, mesh;
 
     for (int r = 0; r < (bench->quick ? 1 : RUNS); r++) {
-        if (run_nodes(bench, model, 1, 2, &alone, fail) < 0 || run_nodes(bench, model, nodes, 1, &mesh, fail) < 0)
+        if (run_nodes(bench, model, &one_process, &alone, fail) < 0 || run_nodes(bench, model, &local, &mesh, fail) < 0)
             return -1;
         bench_add(&series.alone, alone.tokens_per_s);
         bench_add(&series.mesh, mesh.tokens_per_s);
@@ -130,6 +149,40 @@ static int measure(struct bench *bench, const struct mesh_case *c, const struct 
         bench_add(&series.packets, mesh.packets_per_token);
     }
     print(bench, c, nodes, &series);
+    return 0;
+}
+
+static void print_seal(struct bench *bench, const struct mesh_case *c, const struct bench_series *sealed, const struct bench_series *plain)
+{
+    char name[64];
+    const char *type = tensor_type_info(c->type)->name;
+    struct bench_row row = {.event = "mesh_seal", .name = name};
+
+    snprintf(name, sizeof name, "%s %s, 2 nodes", c->shape->name, type);
+    bench_label_text(&row, "model", c->shape->name);
+    bench_label_text(&row, "type", type);
+    bench_label_number(&row, "nodes", 2);
+    bench_value(&row, "sealed_tok_per_s", "tok/s sealed", 1, bench_stat_of(sealed));
+    bench_value(&row, "plain_tok_per_s", "tok/s plain", 1, bench_stat_of(plain));
+    bench_value(&row, "plain_ratio", "of that", 3, bench_ratio_of(sealed, plain));
+    bench_print(bench, &row);
+}
+
+/* The first of each pair is now the one, now the other. */
+static int measure_seal(struct bench *bench, const struct mesh_case *c, const struct bench_model *model, struct fail *fail)
+{
+    struct bench_series series[2] = {{.count = 0}, {.count = 0}}; /* sealed, plain */
+    struct outcome outcome;
+
+    for (int r = 0; r < (bench->quick ? 2 : 2 * SEAL_RUNS); r++) {
+        const int which = (r / 2 + r) % 2;
+        const struct mesh_run run = {.nodes = 2, .threads = 1, .tokens = c->seal_tokens, .security = which == 0 ? "seal" : "none"};
+
+        if (run_nodes(bench, model, &run, &outcome, fail) < 0)
+            return -1;
+        bench_add(&series[which], outcome.tokens_per_s);
+    }
+    print_seal(bench, c, &series[0], &series[1]);
     return 0;
 }
 
@@ -148,14 +201,16 @@ static int measure_case(struct bench *bench, const struct mesh_case *c, struct f
         return -1;
     for (size_t i = 0; i < sizeof node_counts / sizeof *node_counts && err == 0; i++)
         err = measure(bench, c, &model, node_counts[i], fail);
+    if (err == 0 && mesh_seal_is_available())
+        err = measure_seal(bench, c, &model, fail);
     bench_model_close(&model);
     return err;
 }
 
 int bench_mesh(struct bench *bench, struct fail *fail)
 {
-    static const struct mesh_case cases[] = {{&bench_shape_1b, TYPE_Q4_0}, {&bench_shape_110m, TYPE_Q4_0}};
-    static const struct mesh_case quick = {&bench_shape_small, TYPE_Q8_0};
+    static const struct mesh_case cases[] = {{&bench_shape_1b, TYPE_Q4_0, 48}, {&bench_shape_110m, TYPE_Q4_0, 400}};
+    static const struct mesh_case quick = {&bench_shape_small, TYPE_Q8_0, TOKENS};
 
     bench_heading(bench, "mesh: local nodes of one thread each, beside one process with two threads");
     if (bench->quick)

@@ -11,5 +11,6 @@ int quantise_command(int argc, char *const *argv, struct fail *fail);
 int bench_command(int argc, char *const *argv, struct fail *fail);
 int train_command(int argc, char *const *argv, struct fail *fail);
 int plan_command(int argc, char *const *argv, struct fail *fail);
+int keygen_command(int argc, char *const *argv, struct fail *fail);
 
 #endif

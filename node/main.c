@@ -25,6 +25,7 @@ static const struct command {
     {"train", "train a small model on a text", train_command},
     {"quantize", "write a model with its matrices in another type", quantise_command},
     {"bench", "measure this machine: kernels, decode, meshes", bench_command},
+    {"keygen", "make a pre-shared key", keygen_command},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "hash.h"
 #include "member_state.h"
 #include "progress.h"
 
@@ -152,17 +151,13 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
 static int open_mesh(struct member *m, struct fail *fail)
 {
     struct mesh_config config = {
-        .epoch = 1,
+        .epoch = m->config.epoch,
         .datagram_bytes_max = mesh_udp_datagram_bytes_max(m->config.udp),
         .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(m->config.udp),
     };
 
     engine_mesh_config(m->engine, &config);
-    for (uint64_t i = 0; i < 2; i++) {
-        uint64_t word = hash_words3(m->config.seed, m->config.rank, i);
-
-        memcpy(config.incarnation + 8 * i, &word, sizeof word);
-    }
+    memcpy(config.incarnation, m->config.incarnation, sizeof config.incarnation);
     size_t bytes = mesh_memory_bytes(&config);
     if (posix_memalign(&m->mesh_memory, 64, bytes) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for the endpoint: use a smaller --batch", bytes);

@@ -23,7 +23,8 @@ struct member_config {
     struct mesh_lab lab;
     struct mesh_udp *udp;          /* bound; NULL for one node. Borrowed */
     const struct mesh_addr *peers; /* (ranks): where everybody is */
-    uint64_t seed;                 /* for the incarnation */
+    const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */
+    uint32_t epoch;
     uint64_t join_timeout_ns;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "security.h"
 
 void output_begin(struct output *output, const struct run_options *options, const struct tokenizer *tokenizer, bool has_prompt)
 {
@@ -123,6 +124,7 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "nodes", f->ranks);
     json_uint(json, "threads", f->threads);
     json_text(json, "kernel", f->kernel);
+    json_text(json, "security", security_words[output->options->security]);
     json_uint(json, "prompt_tokens", f->prompt_tokens);
     json_double(json, "prompt_tok_per_s", rates->prompt_per_s);
     json_uint(json, "gen_tokens", f->outcome->tokens);

@@ -16,8 +16,9 @@
 #include "output.h"
 #include "pool.h"
 #include "run_options.h"
+#include "security.h"
 
-enum { PROMPT_BYTES_MAX = 64 << 20 };
+enum { PROMPT_BYTES_MAX = 64 << 20, EPOCH = 1 /* the members do not change */ };
 
 /* Everything a run has in hand, in the order it is taken. */
 struct run {
@@ -33,6 +34,7 @@ struct run {
     uint32_t *prompt;
     size_t prompt_count;
     struct local local;
+    struct security security;
     uint16_t rank;
     struct member *member;
 };
@@ -146,6 +148,8 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .lab = run->options.lab,
         .udp = run_options_ranks(&run->options) > 1 ? run->local.udp[rank] : NULL,
         .peers = run->local.addr,
+        .incarnation = run->security.incarnation[rank],
+        .epoch = EPOCH,
         .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
     };
 }
@@ -227,12 +231,25 @@ static void draw_seed(struct run *run)
         fprintf(stderr, "seed: %" PRIu64 "\n", seed);
 }
 
+/* In this node's own process. Rank 0 knows everybody's keys, so it alone writes the log. */
+static int start_security(struct run *run, struct fail *fail)
+{
+    const char *log = run->options.key_log != NULL ? run->options.key_log : getenv("MESH_KEYLOGFILE");
+
+    if (log != NULL && log[0] == '\0' && run->options.key_log == NULL)
+        log = NULL;
+    if (security_start(&run->security, (enum mesh_security)run->options.security, EPOCH, run->rank, run_options_ranks(&run->options),
+                       fail) < 0)
+        return -1;
+    if (run->local.udp[run->rank] != NULL)
+        mesh_udp_set_sealer(run->local.udp[run->rank], &run->security.sealer);
+    return run->rank == 0 ? security_log(&run->security, log, fail) : 0;
+}
+
 static int start_member(struct run *run, struct fail *fail)
 {
     struct member_config config = member_config_of(run, run->rank);
 
-    if (getrandom(&config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
-        config.seed = mesh_udp_now_ns() ^ (uint64_t)getpid();
     run->member = member_open(&config, fail);
     return run->member == NULL ? -1 : member_start(run->member, fail);
 }
@@ -314,7 +331,7 @@ static int generate(struct run *run, struct fail *fail)
 
 static int run_nodes(struct run *run, struct fail *fail)
 {
-    if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0)
+    if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0 || security_draw(&run->security, fail) < 0)
         return -1;
     draw_seed(run);
     if (run->local.count > 1 && run->options.peer_count == 0) {
@@ -322,7 +339,7 @@ static int run_nodes(struct run *run, struct fail *fail)
             return -1;
         run->rank = run->local.rank;
     }
-    int err = start_member(run, fail);
+    int err = start_security(run, fail) < 0 ? -1 : start_member(run, fail);
     if (err == 0)
         err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
     if (err == 0 && run->rank != 0) {
@@ -340,6 +357,7 @@ static void release(struct run *run)
         local_kill(&run->local);
     member_close(run->member);
     local_close(&run->local);
+    security_release(&run->security);
     free(run->prompt);
     free(run->prompt_text);
     tokenizer_close(run->tokenizer);

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "mesh/udp.h"
 #include "options.h"
+#include "security.h"
 
 enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };
 
@@ -64,6 +65,10 @@ static const struct option_spec specs[] = {
      .help = "print a line that is equal exactly when two runs are"},
     {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json,
      .help = "one JSON object per token, and a summary"},
+    {.name = "security", .kind = OPTION_WORD, .target = &parsed.security, .words = security_words,
+     .help = "of datagrams: as they are, authenticated, or sealed as well (seal; none with --peers)"},
+    {.name = "key-log", .kind = OPTION_TEXT, .target = &parsed.key_log, .metavar = "FILE",
+     .help = "append the keys of this run, which open a capture of it"},
     {.name = "lab", .kind = OPTION_TEXT, .target = &parsed.lab_text, .metavar = "SPEC",
      .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
     {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
@@ -165,6 +170,23 @@ static int parse_peers(struct run_options *o, struct fail *fail)
     return 0;
 }
 
+static int check_security(struct run_options *o, struct fail *fail)
+{
+    if (o->security < 0)
+        o->security = o->peers_text == NULL && mesh_seal_is_available() ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
+    if (o->security != MESH_SECURITY_NONE && o->peers_text != NULL)
+        return fail_set(fail, EXIT_USAGE,
+                        "--security %s: nodes that are started one by one with --peers have no key to share: leave it out, or give --local",
+                        security_words[o->security]);
+    if (o->security != MESH_SECURITY_NONE && !mesh_seal_is_available())
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "--security %s: this mesh-node was built without libsodium: install it and build again, or give --security none",
+                        security_words[o->security]);
+    if (o->key_log != NULL && o->security == MESH_SECURITY_NONE)
+        return fail_set(fail, EXIT_USAGE, "--key-log %s: without --security seal or auth there are no keys: leave it out", o->key_log);
+    return 0;
+}
+
 static int choose_kernel(const char *name, struct fail *fail)
 {
     char list[200] = "";
@@ -194,7 +216,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--lab: nothing in it: give e.g. --lab loss=1%%,delay=50us, or leave it out");
     if (o->lab_text != NULL && mesh_lab_parse(o->lab_text, &o->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %s: %s", o->lab_text, reason);
-    if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0)
+    if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0 ||
+        check_security(o, fail) < 0)
         return -1;
     return run_options_shares(o->shares_text, run_options_ranks(o), o->share, fail);
 }
@@ -207,6 +230,7 @@ int run_options_parse(struct run_options *options, int argc, char *const *argv, 
         .batch = RUN_BATCH_DEFAULT,
         .join_timeout_s = RUN_JOIN_TIMEOUT_DEFAULT_S,
         .kv_type = KV_F16,
+        .security = -1, /* not said */
         .sampling = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f},
     };
     if (options_parse(specs, SPEC_COUNT, argc, argv, NULL, fail) < 0)

@@ -24,7 +24,8 @@ struct run_options {
     struct sampling sampling;
     bool has_seed;
     bool ignore_eos, ids, digest, json;
-    const char *kernel, *lab_text, *shares_text, *peers_text;
+    const char *kernel, *lab_text, *shares_text, *peers_text, *key_log;
+    int security; /* enum mesh_security */
     struct mesh_lab lab;
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
     uint32_t rank;                  /* with peers */

@@ -6,12 +6,13 @@ _mesh_node()
 
     case $before in
         --type) mapfile -t COMPREPLY < <(compgen -W "$types" -- "$word") && return ;;
+        --security) mapfile -t COMPREPLY < <(compgen -W 'seal auth none' -- "$word") && return ;;
         --kv-type) mapfile -t COMPREPLY < <(compgen -W 'f16 f32 q8_0' -- "$word") && return ;;
         --kernel) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512 neon neon_dot' -- "$word") && return ;;
         -m | --model) mapfile -t COMPREPLY < <(compgen -f -X '!*.gguf' -- "$word"; compgen -d -- "$word") && return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'run synth stories train quantize inspect plan bench --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'run synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
     elif [[ $word != -* && ${COMP_WORDS[1]} == bench ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'kernels decode mesh train all' -- "$word")
     elif [[ $word == -* ]]; then

@@ -10,7 +10,7 @@
 
 enum { EXPLORE_RANKS_MAX = 8, EXPLORE_VIRTUAL_S_MAX = 120 };
 
-enum explore_draw { DRAW_PHASES = 900, DRAW_STEPS, DRAW_BLOCKS, DRAW_PROMPT, DRAW_RECORDS, DRAW_SKIPS, DRAW_AHEAD };
+enum explore_draw { DRAW_PHASES = 900, DRAW_STEPS, DRAW_BLOCKS, DRAW_PROMPT, DRAW_RECORDS, DRAW_SKIPS, DRAW_AHEAD, DRAW_SECURITY };
 
 static uint64_t explore_pick(uint64_t seed, enum explore_draw which, uint64_t limit)
 {
@@ -39,6 +39,18 @@ static void explore_settings(struct simbench *bench, const struct simscenario *s
     }
 }
 
+/* Of a third of the seeds the datagrams are sealed or authenticated, which changes nothing that the core sees, so a seed is the same run
+ * in a build that cannot. */
+static void explore_seal(struct simbench *bench, uint64_t seed)
+{
+    const uint64_t pick = explore_pick(seed, DRAW_SECURITY, 6);
+
+    if (pick > MESH_SECURITY_NONE && pick <= MESH_SECURITY_SEAL && mesh_seal_is_available() &&
+        !simbench_seal(bench, (enum mesh_security)pick)) {
+        abort();
+    }
+}
+
 static void explore_exchange_run(uint64_t seed, struct explore_report *report)
 {
     struct simscenario scenario;
@@ -58,6 +70,7 @@ static void explore_exchange_run(uint64_t seed, struct explore_report *report)
         bench->configs[rank].receive_buffer_bytes = scenario.receive_buffer_bytes;
     }
     simbench_start(bench);
+    explore_seal(bench, seed);
     explore_settings(bench, &scenario);
     simbench_run(bench, &scenario, SIM_S(EXPLORE_VIRTUAL_S_MAX));
     mesh_sim_get_stats(bench->sim, &stats);
@@ -65,6 +78,9 @@ static void explore_exchange_run(uint64_t seed, struct explore_report *report)
     report->datagrams = stats.sent;
     report->virtual_ns = mesh_sim_now_ns(bench->sim);
     snprintf(report->error, sizeof report->error, "%s", bench->error);
+    if (report->error[0] == '\0' && stats.refused != 0) {
+        snprintf(report->error, sizeof report->error, "%" PRIu64 " sealed datagrams did not open", stats.refused);
+    }
     simbench_close(bench);
     free(bench);
 }

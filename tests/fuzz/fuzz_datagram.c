@@ -71,7 +71,7 @@ static void receive_raw(struct input *input)
 static void receive_body(struct input *input)
 {
     uint8_t packet[PACKET_MAX] = {MESH_WIRE_MAGIC & 255, MESH_WIRE_MAGIC >> 8, MESH_WIRE_VERSION};
-    unsigned type = (unsigned)take(input, 1) % MESH_TYPE_COUNT, flags = (unsigned)take(input, 1) & MESH_FLAGS_KNOWN;
+    unsigned type = (unsigned)take(input, 1) % MESH_TYPE_COUNT, flags = (unsigned)take(input, 1) & (MESH_FLAG_ALL | MESH_FLAG_RESEND);
     uint16_t from = 1 + take(input, 1) % 2;
     uint64_t *number = &numbers[from][flags & MESH_FLAG_ALL];
     size_t bytes = take(input, 2) % 2000, left;

@@ -40,6 +40,12 @@ verdict "a row of decode has tokens and bytes per second" rows_have decode model
 check "bench mesh --quick ends well" "$mesh_node" bench mesh --quick --json
 verdict "a row of a mesh stands beside one process" rows_have mesh nodes gen_tok_per_s one_process_tok_per_s one_process_ratio \
     bytes_sent_per_token packets_sent_per_token
+if grep -q '"part":"seal","reason":"built without libsodium"' "$out"; then
+    skip "a row of sealing has what a datagram costs" "built without libsodium"
+else
+    verdict "a row of sealing has what a datagram costs" rows_have seal security bytes seal_ns open_ns seal_mb_per_s open_mb_per_s
+    verdict "a sealed mesh stands beside a plain one" rows_have mesh_seal nodes sealed_tok_per_s plain_tok_per_s plain_ratio
+fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel

@@ -10,7 +10,7 @@ install_command() {
 prefix=$tmp/root/opt/mesh
 
 check "make install succeeds" install_command install
-for file in bin/mesh-node lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h \
+for file in bin/mesh-node lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h include/mesh/seal.h \
     share/man/man1/mesh-node.1; do
     check "$file is installed" test -e "$prefix/$file"
 done
@@ -32,6 +32,11 @@ if command -v pkg-config >/dev/null; then
     check "the shared library is found by its soname" sh -c "readelf -d '$tmp/user' | grep -q 'libmesh.so.0'"
     check "a program links with the static library" \
         "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" -I"$prefix/include" "$prefix/lib/libmesh.a" -lm -pthread
+    sed -e 's/mesh_strerror(MESH_AGAIN)/mesh_seal_is_available() ? "yes" : "no"/; s/mesh.h/seal.h/' "$tmp/user.c" >"$tmp/sealer.c"
+    read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --static --cflags --libs libmesh)
+    check "one that seals does so with what pkg-config says of static libraries" \
+        "${CC:-cc}" -o "$tmp/sealer" "$tmp/sealer.c" "${flags[@]/#-lmesh/$prefix/lib/libmesh.a}"
+    check "and runs without the shared one" "$tmp/sealer"
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""

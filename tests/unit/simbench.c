@@ -74,6 +74,42 @@ void simbench_start(struct simbench *bench)
     }
 }
 
+bool simbench_seal(struct simbench *bench, enum mesh_security security)
+{
+    const struct mesh_key key = {{1}};
+    uint8_t epoch_id[MESH_EPOCH_ID_BYTES] = {2}, incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES];
+    struct mesh_sealer_config config = {.security = security,
+                                        .key = &key,
+                                        .cluster = "simulator",
+                                        .epoch = 1,
+                                        .epoch_id = epoch_id,
+                                        .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])incarnation,
+                                        .rank_count = bench->shape.rank_count};
+
+    for (uint16_t rank = 0; rank < config.rank_count; rank++) {
+        memcpy(incarnation[rank], bench->configs[rank].incarnation, MESH_INCARNATION_BYTES);
+    }
+    for (config.rank = 0; config.rank < config.rank_count; config.rank++) {
+        if (mesh_sealer_init(&bench->sealers[config.rank], &config) != 0) {
+            return false;
+        }
+        mesh_sim_set_sealer(bench->sim, config.rank, &bench->sealers[config.rank]);
+    }
+    return true;
+}
+
+uint64_t simbench_refused(const struct simbench *bench)
+{
+    uint64_t refused = 0;
+
+    for (uint16_t rank = 0; rank < bench->shape.rank_count; rank++) {
+        for (int reason = 0; reason < MESH_SEAL_REFUSALS; reason++) {
+            refused += bench->sealers[rank].refused[reason];
+        }
+    }
+    return refused;
+}
+
 void simbench_close(struct simbench *bench)
 {
     mesh_sim_close(bench->sim);

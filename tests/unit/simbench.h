@@ -27,6 +27,7 @@ struct simbench {
     struct mesh_config configs[MESH_RANKS_MAX];
     struct simapp apps[MESH_RANKS_MAX];
     void *memory[MESH_RANKS_MAX];
+    struct mesh_sealer sealers[MESH_RANKS_MAX];     /* all zeros unless simbench_seal was called */
     uint64_t sent[MESH_RANKS_MAX][MESH_TYPE_COUNT]; /* datagrams by type, lost ones too */
     uint64_t resent[MESH_RANKS_MAX];                /* tiles with MESH_FLAG_RESEND */
     uint64_t lost[MESH_TYPE_COUNT];                 /* by type, on the wire */
@@ -42,6 +43,12 @@ struct mesh_sim_link simbench_ethernet(void);
 void simbench_init(struct simbench *bench, const struct simshape *shape, uint64_t seed, const struct mesh_sim_link *link);
 void simbench_start(struct simbench *bench);
 void simbench_close(struct simbench *bench);
+
+/* After simbench_start: protect all datagrams under keys that follow from the seed. False: nothing can be sealed in this build. */
+bool simbench_seal(struct simbench *bench, enum mesh_security security);
+
+/* Datagrams that the ranks' sealers have refused, for any reason. */
+uint64_t simbench_refused(const struct simbench *bench);
 
 /* Tiles take no time to speak of, so that every gather takes the same time. */
 void simbench_keep_pace(struct simbench *bench);

@@ -274,6 +274,112 @@ static void bits_flipped_behind_the_checksum_never_stop_an_endpoint(void **state
     }
 }
 
+static void need_libsodium(void)
+{
+    if (!mesh_seal_is_available()) {
+        print_message("built without libsodium\n");
+        skip();
+    }
+}
+
+/* With keys it may do nothing at all: what was changed is refused, each once, and everything arrives as it was sent. */
+static void bits_flipped_behind_the_checksum_are_all_refused_when_sealed(void **state)
+{
+    struct mesh_sim_link link = simbench_ethernet();
+    uint64_t refused = 0;
+
+    (void)state;
+    need_libsodium();
+    link.bit_flip_ppm = 200000;
+    link.duplicate_ppm = 20000;
+    link.checksum_off = true;
+    for (uint64_t seed = 1; seed <= 200; seed += SIMBENCH_STRIDE) {
+        struct simshape shape;
+        struct mesh_sim_stats stats;
+
+        simshape_random(&shape, seed, (uint16_t)(2 + seed % 3), 4, 20);
+        shape.step_count = 4;
+        shape.records = 3;
+        simbench_init(&bench, &shape, seed, &link);
+        simbench_start(&bench);
+        assert_true(simbench_seal(&bench, seed % 2 == 0 ? MESH_SECURITY_SEAL : MESH_SECURITY_AUTH));
+        if (!simbench_join(&bench, SIM_S(20)) || !simbench_exchange(&bench, SIM_S(20))) {
+            fail_msg("seed %llu: %s", (unsigned long long)seed, bench.error);
+        }
+        for (uint16_t from = 0; from < shape.rank_count; from++) {
+            for (uint16_t to = 0; to < shape.rank_count; to++) {
+                if (from != to) {
+                    mesh_sim_set_link(bench.sim, from, to, &(struct mesh_sim_link){.rate_bits_per_s = 0});
+                }
+            }
+        }
+        mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + SIM_MS(10), NULL, NULL); /* what is under way arrives */
+        mesh_sim_get_stats(bench.sim, &stats);
+        assert_int_equal(stats.refused, stats.flipped);
+        assert_int_equal(simbench_refused(&bench), stats.flipped);
+        refused += stats.refused;
+        simbench_close(&bench);
+    }
+    print_message("%llu datagrams with a flipped bit, all refused\n", (unsigned long long)refused);
+    assert_true(refused > 100);
+}
+
+static void sealed_meshes_exchange_on_bad_networks(void **state)
+{
+    struct mesh_sim_link link = simbench_ethernet();
+
+    (void)state;
+    need_libsodium();
+    link.loss_ppm = 50000;
+    link.duplicate_ppm = 20000;
+    link.reorder_ppm = 50000;
+    link.reorder_ns = SIM_US(200);
+    for (uint64_t seed = 1; seed <= 40; seed += SIMBENCH_STRIDE) {
+        struct simshape shape;
+        struct mesh_sim_stats stats;
+
+        simshape_random(&shape, seed, 3, 4, 60);
+        shape.step_count = 4;
+        shape.prompt_tokens = 20;
+        shape.records = 2;
+        simbench_init(&bench, &shape, seed, &link);
+        simbench_start(&bench);
+        assert_true(simbench_seal(&bench, seed % 2 == 0 ? MESH_SECURITY_SEAL : MESH_SECURITY_AUTH));
+        if (!simbench_join(&bench, SIM_S(5)) || !simbench_exchange(&bench, SIM_S(10))) {
+            fail_msg("seed %llu: %s", (unsigned long long)seed, bench.error);
+        }
+        mesh_sim_get_stats(bench.sim, &stats);
+        assert_true(stats.lost > 0);
+        assert_int_equal(stats.refused, 0);
+        simbench_close(&bench);
+    }
+}
+
+/* The core is told of the same datagrams at the same times, whatever they look like on the wire. */
+static void sealing_changes_nothing_that_the_core_does(void **state)
+{
+    uint64_t states[3], times[3];
+
+    (void)state;
+    need_libsodium();
+    for (int security = MESH_SECURITY_NONE; security <= MESH_SECURITY_SEAL; security++) {
+        struct mesh_sim_link link = simbench_ethernet();
+        struct simshape shape;
+
+        link.loss_ppm = 50000;
+        simshape_random(&shape, 5, 4, 4, 30);
+        simbench_init(&bench, &shape, 5, &link);
+        simbench_start(&bench);
+        assert_true(simbench_seal(&bench, (enum mesh_security)security));
+        assert_true(simbench_join(&bench, SIM_S(5)) && simbench_exchange(&bench, SIM_S(5)));
+        states[security] = simbench_state(&bench);
+        times[security] = mesh_sim_now_ns(bench.sim);
+        simbench_close(&bench);
+    }
+    assert_true(states[0] == states[1] && states[0] == states[2]);
+    assert_true(times[0] == times[1] && times[0] == times[2]);
+}
+
 static void ranks_that_compute_slowly_are_waited_for_without_a_storm(void **state)
 {
     const struct mesh_sim_link link = simbench_ethernet();
@@ -307,6 +413,9 @@ int main(void)
         cmocka_unit_test(random_exchanges_complete_on_every_kind_of_network),
         cmocka_unit_test(a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_buffer),
         cmocka_unit_test(bits_flipped_behind_the_checksum_never_stop_an_endpoint),
+        cmocka_unit_test(bits_flipped_behind_the_checksum_are_all_refused_when_sealed),
+        cmocka_unit_test(sealed_meshes_exchange_on_bad_networks),
+        cmocka_unit_test(sealing_changes_nothing_that_the_core_does),
         cmocka_unit_test(ranks_that_compute_slowly_are_waited_for_without_a_storm),
     };
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/seal.h"
 #include "node/run_options.h"
 
 enum { ARGUMENTS_MAX = 20 };
@@ -72,6 +73,36 @@ static void options_that_exclude_each_other_are_refused(void **state)
     refused(parse("-p", "a", "-f", "b"), "run: -p and -f together: give one prompt");
     refused(parse("-p", "a", "--json", "--ids"), "run: --json and --ids together: JSON has the ids: give one of them");
     refused(parse("--local", "2", "--peers", "127.0.0.1:1,127.0.0.1:2"), "run: --peers and --local together: give one of them");
+}
+
+static void security_is_the_best_there_is_unless_it_is_said(void **state)
+{
+    const int best = mesh_seal_is_available() ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
+
+    (void)state;
+    assert_int_equal(parse("--local", "2"), 0);
+    assert_int_equal(got.security, best);
+    assert_int_equal(parse("--peers", "127.0.0.1:1,127.0.0.1:2"), 0);
+    assert_int_equal(got.security, MESH_SECURITY_NONE);
+    assert_int_equal(parse("--local", "2", "--security", "none"), 0);
+    assert_int_equal(got.security, MESH_SECURITY_NONE);
+    assert_int_equal(parse("--local", "2", "--security", "auth"), mesh_seal_is_available() ? 0 : -1);
+    if (mesh_seal_is_available()) {
+        assert_int_equal(got.security, MESH_SECURITY_AUTH);
+        return;
+    }
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_string_equal(fail.text, "--security auth: this mesh-node was built without libsodium: install it and build again, or give "
+                                   "--security none");
+}
+
+static void security_without_a_key_to_share_is_refused(void **state)
+{
+    (void)state;
+    refused(parse("--peers", "127.0.0.1:1,127.0.0.1:2", "--security", "seal"),
+            "--security seal: nodes that are started one by one with --peers have no key to share: leave it out, or give --local");
+    refused(parse("--security", "none", "--key-log", "k"), "--key-log k: without --security seal or auth there are no keys: leave it out");
+    assert_int_equal(parse("--peers", "127.0.0.1:1,127.0.0.1:2", "--security", "none"), 0);
 }
 
 /* ---- shares ---- */
@@ -226,6 +257,8 @@ int main(void)
         cmocka_unit_test(nothing_of_an_earlier_command_line_is_left),
         cmocka_unit_test(help_asks_for_nothing_else),
         cmocka_unit_test(options_that_exclude_each_other_are_refused),
+        cmocka_unit_test(security_is_the_best_there_is_unless_it_is_said),
+        cmocka_unit_test(security_without_a_key_to_share_is_refused),
         cmocka_unit_test(shares_are_one_number_per_node),
         cmocka_unit_test(without_shares_all_have_the_same),
         cmocka_unit_test(what_is_no_share_is_refused),

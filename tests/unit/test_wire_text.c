@@ -29,6 +29,20 @@ static void a_message_is_one_line_with_every_field(void **state)
     assert_string_equal(text, "1>0 NAK epoch 9 #17 have 3.2 sent_ns 0 step 4 phase 0 range_count 1 tokens 0+1 blocks 8+4");
 }
 
+static void text_says_what_protects_a_datagram(void **state)
+{
+    struct mesh_message message = {.header = {.type = MESH_TYPE_GOODBYE, .have_step = MESH_STEP_NONE}};
+    char text[100];
+
+    (void)state;
+    message.header.flags = MESH_FLAG_AUTHENTICATED;
+    mesh_wire_text(&message, text, sizeof text);
+    assert_string_equal(text, "0>0 GOODBYE authenticated epoch 0 #0 have none sent_ns 0 reason 0");
+    message.header.flags |= MESH_FLAG_SEALED;
+    mesh_wire_text(&message, text, sizeof text);
+    assert_string_equal(text, "0>0 GOODBYE sealed epoch 0 #0 have none sent_ns 0 reason 0");
+}
+
 static void text_says_how_much_room_it_needs(void **state)
 {
     struct mesh_message message = {
@@ -93,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_one_line_with_every_field),
+        cmocka_unit_test(text_says_what_protects_a_datagram),
         cmocka_unit_test(text_says_how_much_room_it_needs),
         cmocka_unit_test(the_tables_of_protocol_md_are_those_of_the_schema),
     };

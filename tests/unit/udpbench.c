@@ -58,6 +58,32 @@ bool udpbench_open(struct udpbench *bench, const struct simshape *shape, const c
     return true;
 }
 
+bool udpbench_seal(struct udpbench *bench, enum mesh_security security)
+{
+    const struct mesh_key key = {{1}};
+    uint8_t epoch_id[MESH_EPOCH_ID_BYTES] = {2}, incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES] = {{0}};
+    struct mesh_sealer_config config = {.security = security,
+                                        .key = &key,
+                                        .cluster = "test",
+                                        .epoch = 1,
+                                        .epoch_id = epoch_id,
+                                        .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])incarnation,
+                                        .rank_count = bench->shape.rank_count};
+
+    for (uint16_t rank = 0; rank < config.rank_count; rank++) {
+        incarnation[rank][0] = (uint8_t)(rank + 1);
+    }
+    for (config.rank = 0; config.rank < config.rank_count; config.rank++) {
+        struct udpbench_rank *rank = &bench->ranks[config.rank];
+
+        if (mesh_sealer_init(&rank->sealer, &config) != 0) {
+            return false;
+        }
+        mesh_udp_set_sealer(rank->udp, &rank->sealer);
+    }
+    return true;
+}
+
 void udpbench_close(struct udpbench *bench)
 {
     for (uint16_t rank = 0; rank < bench->shape.rank_count; rank++) {

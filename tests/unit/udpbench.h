@@ -10,6 +10,7 @@ struct udpbench_rank {
     struct mesh_udp *udp;
     struct simapp app;
     void *memory;
+    struct mesh_sealer sealer;
     uint64_t busy_polls, idle_polls;
 };
 
@@ -25,6 +26,9 @@ struct udpbench {
  * address. */
 bool udpbench_open(struct udpbench *bench, const struct simshape *shape, const char *host, const struct mesh_lab *lab);
 void udpbench_close(struct udpbench *bench);
+
+/* Before anything runs: protect all datagrams. False: nothing can be sealed in this build. */
+bool udpbench_seal(struct udpbench *bench, enum mesh_security security);
 
 /* All threads until everything is exchanged on all ranks. False: not within limit_s of real time, or something was wrong; see error. */
 bool udpbench_run(struct udpbench *bench, uint64_t limit_s);

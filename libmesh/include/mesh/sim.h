@@ -7,6 +7,7 @@
 #define MESH_SIM_H
 
 #include "mesh/mesh.h"
+#include "mesh/seal.h"
 
 struct mesh_sim;
 
@@ -34,6 +35,9 @@ uint64_t mesh_sim_now_ns(const struct mesh_sim *sim);
 
 /* Endpoint and application of a rank. The mesh is borrowed. Sets the peers' addresses in it. */
 void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mesh_sim_work_fn *work, void *app);
+
+/* A rank's datagrams are sealed and opened, as by mesh_udp_set_sealer; it outlives a crash of the rank. Borrowed; NULL: neither. */
+void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer);
 
 /* Change the impairments of one directed link. */
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link);
@@ -66,7 +70,8 @@ struct mesh_sim_stats {
     uint64_t events;
     uint64_t sent, delivered; /* delivered + lost = sent + duplicated, when nothing is under way */
     uint64_t duplicated, reordered, flipped;
-    uint64_t lost; /* all that follow together */
+    uint64_t refused; /* among the delivered: not opened, so not fed to the core */
+    uint64_t lost;    /* all that follow together */
     uint64_t lost_by_mask, lost_blocked, lost_at_random, lost_in_queue, lost_too_large, lost_checksum, lost_in_buffer, lost_to_crashed;
 };
 void mesh_sim_get_stats(const struct mesh_sim *sim, struct mesh_sim_stats *stats);

@@ -7,6 +7,7 @@
 
 #include "mesh/lab.h"
 #include "mesh/mesh.h"
+#include "mesh/seal.h"
 
 struct mesh_udp;
 
@@ -24,6 +25,10 @@ struct mesh_addr mesh_udp_local(const struct mesh_udp *udp);
 uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp); /* by the kernel's accounting, for mesh_config */
 uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
+
+/* From now on what goes out is sealed, once for all its receivers, and what comes in is opened, or refused and counted there, before the
+ * core sees it. Borrowed until the driver is closed; NULL: neither. */
+void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
 
 /* Call in the child after fork, for the driver it goes on to use: each process gets its own impairments and its own means of sleeping and
  * waking (shared ones would wake the parent). The others it inherited it closes. MESH_ESYSTEM: errno; then only mesh_udp_close is left. */

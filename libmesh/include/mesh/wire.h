@@ -45,9 +45,11 @@
 #define MESH_DST_ALL      UINT16_MAX /* dst: the same bytes to every other rank */
 
 enum {
-    MESH_FLAG_ALL = 1,    /* number is of the space that counts datagrams to everybody; without it, of the space for this peer */
-    MESH_FLAG_RESEND = 2, /* the data was sent before */
-    MESH_FLAGS_KNOWN = 3
+    MESH_FLAG_ALL = 1,           /* number is of the space that counts datagrams to everybody; without it, of the space for this peer */
+    MESH_FLAG_RESEND = 2,        /* the data was sent before */
+    MESH_FLAG_AUTHENTICATED = 4, /* the tag covers the datagram. Set and taken away on the way between core and socket (mesh/seal.h) */
+    MESH_FLAG_SEALED = 8,        /* and what follows the header is encrypted; never without the flag before */
+    MESH_FLAGS_KNOWN = 15
 };
 
 enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
@@ -70,7 +72,7 @@ enum mesh_refuse_reason {
     F(magic,          u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,      "",       "a datagram of this protocol: the bytes Dm") \
     F(version,        u8,   1,                   UINT8_MAX,            "",       "of the protocol") \
     F(type,           u8,   1,                   UINT8_MAX,            "",       "which message follows") \
-    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend") \
+    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed") \
     F(src,            u16,  0,                   UINT16_MAX - 1,       "rank",   "sender") \
     F(dst,            u16,  0,                   UINT16_MAX,           "rank",   "receiver; 65535: every other rank") \
     F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
@@ -78,7 +80,7 @@ enum mesh_refuse_reason {
     F(number,         u64,  0,                   UINT64_MAX - 1,       "",       "from 1 in its space, gapless; 0: to a stranger") \
     F(have_step,      u64,  0,                   UINT64_MAX,           "step",   "all to read of gathers so far is held; all ones: none") \
     F(sent_ns,        u64,  0,                   UINT64_MAX,           "ns",     "sender's clock when it sent") \
-    F(tag,            b16,  0,                   0,                    "",       "reserved for authentication; zero")
+    F(tag,            b16,  0,                   UINT8_MAX,            "",       "proves who sent it, see Keys; zero without flag 4")
 
 #define MESH_HELLO_FIELDS(F) \
     F(features,       u32,  0,                   UINT32_MAX,           "bits",   "optional parts the sender knows; none are defined") \

@@ -1,0 +1,111 @@
+/* Keys of senders, and datagrams authenticated or sealed under them, on the way between core and socket.
+ *
+ * Every sender has a key of its own, derived from the cluster's pre-shared key and from what never comes twice: its process's incarnation
+ * and, in the mesh layer, the epoch. Under a key a nonce is the datagram's number in its space, which the core never uses twice; so keep to
+ * one endpoint per epoch, seal what it wrote once, and send that to as many as you like. docs/PROTOCOL.md (Keys) has every byte.
+ *
+ * Without libsodium at build time nothing can be sealed: mesh_seal_is_available is false, and MESH_SECURITY_NONE is all there is. */
+#ifndef MESH_SEAL_H
+#define MESH_SEAL_H
+
+#include <stdbool.h>
+
+#include "mesh/key.h"
+#include "mesh/mesh.h"
+
+enum mesh_security {
+    MESH_SECURITY_NONE, /* datagrams as the core writes them */
+    MESH_SECURITY_AUTH, /* readable, and proved to be of their sender */
+    MESH_SECURITY_SEAL  /* the header readable, what follows it encrypted, all of it proved */
+};
+
+enum { MESH_INCARNATION_BYTES = 16, MESH_EPOCH_ID_BYTES = 16, MESH_CLUSTER_NAME_BYTES_MAX = 64 };
+
+/* Built with libsodium, and that starts. */
+bool mesh_seal_is_available(void);
+
+/* ---- keys ---- */
+
+/* A sender's key. Wipe it (mesh_wipe) when it is no longer needed. */
+struct mesh_seal_key {
+    uint8_t bytes[MESH_KEY_BYTES];
+};
+
+/* Of a member in an epoch. cluster: the cluster's name, at most MESH_CLUSTER_NAME_BYTES_MAX bytes.
+ * All three: MESH_EINVAL when the name is too long, MESH_ESYSTEM when nothing can be sealed here. */
+int mesh_seal_key_of_epoch(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster, uint32_t epoch,
+                           const uint8_t epoch_id[MESH_EPOCH_ID_BYTES], const uint8_t incarnation[MESH_INCARNATION_BYTES]);
+
+/* Of a process, for what it says outside of epochs (header.epoch 0). */
+int mesh_seal_key_of_process(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
+                             const uint8_t incarnation[MESH_INCARNATION_BYTES]);
+
+/* Of one direction of a client's session: each side has its own, so their numbers may be equal. */
+int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
+                             const uint8_t sender[MESH_INCARNATION_BYTES], const uint8_t receiver[MESH_INCARNATION_BYTES]);
+
+/* ---- single datagrams ---- */
+
+/* Seal a datagram in place: its flags, tag and, with MESH_SECURITY_SEAL, what follows the header change, its size does not. Of datagrams
+ * outside of epochs the 16 bytes after the header, the sender's incarnation, stay readable. Nonce and space are read from the header.
+ * MESH_EINVAL: shorter than that, or without a number of its own (the answer to a stranger): not to be sent. */
+int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes);
+
+/* Open one in place: afterwards it is as the core wrote it. MESH_EAUTH: not sealed in this way under this key; then nothing has changed.
+ * Takes the same time wherever the tag differs. Any content, any alignment. With MESH_SECURITY_NONE both leave
+ * it as it is. */
+int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes);
+
+/* ---- an epoch ---- */
+
+/* Why a datagram was not opened, from what is seen first. */
+enum mesh_seal_refusal {
+    MESH_SEAL_FOREIGN, /* not of this protocol */
+    MESH_SEAL_PLAIN,   /* not authenticated at all: the sender has no key, or runs with security none */
+    MESH_SEAL_MODE,    /* authenticated where sealed is expected, or the other way round */
+    MESH_SEAL_EPOCH,   /* of another epoch */
+    MESH_SEAL_SENDER,  /* of no other member, or for another one */
+    MESH_SEAL_TAG,     /* the tag does not fit: another key, or changed on the way */
+    MESH_SEAL_REFUSALS
+};
+
+/* One word for people and for counters' names: "foreign", "plain", "mode", "epoch", "sender", "tag". */
+const char *mesh_seal_refusal_name(enum mesh_seal_refusal refusal);
+
+struct mesh_sealer_config {
+    enum mesh_security security;
+    const struct mesh_key *key; /* not read for MESH_SECURITY_NONE; borrowed for the call, like all of these */
+    const char *cluster;
+    uint32_t epoch;                                       /* 1 or more */
+    const uint8_t *epoch_id;                              /* (MESH_EPOCH_ID_BYTES) */
+    const uint8_t (*incarnation)[MESH_INCARNATION_BYTES]; /* (rank_count) */
+    uint16_t rank, rank_count;
+};
+
+/* The keys of all ranks of an epoch, and what was done with them. One owner at a time, like the endpoint it goes with. */
+struct mesh_sealer {
+    enum mesh_security security;
+    uint32_t epoch;
+    uint8_t epoch_id[MESH_EPOCH_ID_BYTES];
+    uint16_t rank, rank_count;
+    struct mesh_seal_key keys[MESH_RANKS_MAX]; /* (rank_count) */
+    uint64_t sealed, opened, refused[MESH_SEAL_REFUSALS];
+};
+
+/* MESH_EINVAL: config breaks a rule; MESH_ESYSTEM: nothing can be sealed here. */
+int mesh_sealer_init(struct mesh_sealer *sealer, const struct mesh_sealer_config *config);
+void mesh_sealer_release(struct mesh_sealer *sealer); /* wipes the keys; all zeros is fine */
+
+/* A datagram that this rank's endpoint wrote. MESH_EINVAL: it has no number of its own, do not send it. */
+int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
+
+/* A received datagram: 0, or why it was not opened (counted in refused): what mesh_wire_decode_header says of it, MESH_EEPOCH, MESH_ESENDER
+ * or MESH_EAUTH. Then it is not for the core. With MESH_SECURITY_NONE everything is passed on as it is. */
+int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
+
+/* Append a line "MESH_EPOCH <epoch id> <rank> <sender's key>" per rank, in hexadecimal digits but for the rank, to a file that nobody else
+ * may read (made with mode 0600): with it a capture of this epoch can be opened, and nothing else. Nothing with MESH_SECURITY_NONE.
+ * MESH_EINVAL: others may read the file; MESH_ESYSTEM: it cannot be written. Either way reason says why, and what to do. */
+int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes);
+
+#endif

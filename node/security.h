@@ -1,0 +1,33 @@
+/* What protects the datagrams of a run: a key of its own that its nodes share, and the sealer of one of them.
+ *
+ * Key, epoch id and incarnations are drawn once, before the nodes become processes of their own; nothing of them comes twice, so no run can
+ * repeat a nonce of another. The key is wiped as soon as the senders' keys are made of it. */
+#ifndef NODE_SECURITY_H
+#define NODE_SECURITY_H
+
+#include "fail.h"
+#include "mesh/seal.h"
+
+struct security {
+    struct mesh_key key; /* zeros after security_start */
+    uint8_t epoch_id[MESH_EPOCH_ID_BYTES];
+    uint8_t incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES];
+    struct mesh_sealer sealer;
+};
+
+/* The words of --security, in the order of enum mesh_security, NULL last. */
+extern const char *const security_words[];
+
+/* Draw everything, for as many ranks as there can be. */
+int security_draw(struct security *security, struct fail *fail);
+
+/* In the process of a rank: make the sealer for the epoch of that number, wipe the key. */
+int security_start(struct security *security, enum mesh_security mode, uint32_t epoch, uint16_t rank, uint16_t rank_count,
+                   struct fail *fail);
+
+/* Append the senders' keys to a key log; path NULL: to none. */
+int security_log(const struct security *security, const char *path, struct fail *fail);
+
+void security_release(struct security *security);
+
+#endif

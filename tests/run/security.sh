@@ -1,0 +1,106 @@
+#!/bin/bash
+# Sealing changes nothing but what is on the wire: digests, keys that nobody else may read, and what is said when something is missing.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+key_line='^mesh-key-1 [0-9a-f]{64}$'
+umask 022
+
+# ---- keygen ----
+
+check "keygen prints a key" "$mesh_node" keygen
+check_equal "a key is one line" "$(grep -cE "$key_line" "$out")/$(wc -l <"$out")" 1/1
+cp "$out" "$tmp/keys"
+for _ in 1 2 3 4; do "$mesh_node" keygen; done >>"$tmp/keys"
+check_equal "no key is made twice" "$(sort -u "$tmp/keys" | wc -l)" 5
+check "keygen -o writes a file" "$mesh_node" keygen -o "$tmp/key"
+check_equal "it says nothing" "$(cat "$out" "$err")" ""
+check_equal "the file is a key" "$(grep -cE "$key_line" "$tmp/key")/$(wc -l <"$tmp/key")" 1/1
+check_equal "only its owner may read it" "$(stat -c %a "$tmp/key")" 600
+cp "$tmp/key" "$tmp/copy"
+check_exit "an existing file is refused" 4 "$tmp/key: cannot be made: File exists: a key is not replaced: " \
+    "$mesh_node" keygen -o "$tmp/key"
+check_same "and left as it is" "$tmp/key" "$tmp/copy"
+check_exit "a folder that is not there is named" 4 "$tmp/none/key: cannot be made: No such file or directory: " \
+    "$mesh_node" keygen -o "$tmp/none/key"
+check_exit "an empty name is refused" 2 "keygen -o: " "$mesh_node" keygen -o ""
+check_exit "keygen takes no words" 2 "extra" "$mesh_node" keygen extra
+if [ -e /dev/full ]; then
+    check_exit "a key that cannot be printed is an error" 4 "stdout: " sh -c "exec '$mesh_node' keygen >/dev/full"
+fi
+
+# ---- runs ----
+
+model=$tmp/m.gguf
+check "a model can be made" \
+    "$mesh_node" synth -o "$model" --dim 64 --hidden 160 --layers 2 --heads 8 --kv-heads 4 --vocab 300 --ctx 160 --seed 3
+generate() { # OPTION...
+    run timeout -k 5 60 "$mesh_node" run -m "$model" -p "abc def" -n 12 --seed 3 --ignore-eos --digest "$@"
+}
+peers=127.0.0.1:$(free_port),127.0.0.1:$(free_port)
+
+refused() { # SENTENCE CODE TEXT OPTION...
+    local sentence=$1 expected=$2 text=$3
+    shift 3
+    check_exit "$sentence" "$expected" "$text" "$mesh_node" run -m "$model" -p abc -n 2 --seed 1 "$@"
+}
+refused "an unknown way is refused" 2 "none, auth, seal" --local 2 --security strong
+refused "nodes that are started one by one share no key" 2 "--security seal: nodes that are started one by one with --peers" \
+    --peers "$peers" --security seal
+refused "there is nothing to log without security" 2 "--key-log $tmp/log: " --local 2 --security none --key-log "$tmp/log"
+
+generate --local 1 -t 1
+reference=$(grep '^digest ' "$out")
+check_equal "one node gives a digest" "$(grep -cE '^digest tokens=12 ' <<<"$reference")" 1
+same() { # OPTION...
+    generate "$@"
+    if [ "$code" -eq 0 ] && [ "$(grep '^digest ' "$out")" = "$reference" ]; then
+        ok "the same digest with $*"
+    else
+        not_ok "the same digest with $*" "expected: $reference" "$(show_run)"
+    fi
+}
+for n in 2 3; do
+    same --local $n
+    same --local $n --security none
+done
+same --local 3 --security none --lab loss=5%,dup=2%,reorder=5%,delay=200us,seed=3
+
+if ! "$mesh_node" run -m "$model" -p a -n 1 --seed 1 --local 2 --security seal >/dev/null 2>"$err"; then
+    check_contains "without libsodium sealing is refused in words" "$err" \
+        "--security seal: this mesh-node was built without libsodium: install it and build again, or give --security none"
+    refused "and so is authentication" 4 "--security auth: this mesh-node was built without libsodium" --local 2 --security auth
+    generate --json --local 2
+    check_contains "then nothing protects a run, and it says so" "$out" '"security":"none"'
+    finish
+fi
+
+for way in auth seal; do
+    for n in 1 2 3 5; do same --local $n --security $way; done
+    same --local 3 --security $way --lab loss=5%,dup=2%,reorder=5%,delay=200us,seed=3
+    same --local 2 --security $way --shares 3,1 -t 2 --batch 3
+    generate --json --local 2 --security $way
+    check_contains "the summary says $way" "$out" "\"security\":\"$way\""
+done
+generate --json --local 2
+check_contains "runs are sealed when nothing is said" "$out" '"security":"seal"'
+
+# ---- key log ----
+
+log=$tmp/log
+log_line='^MESH_EPOCH [0-9a-f]{32} [0-2] [0-9a-f]{64}$'
+same --local 3 --key-log "$log"
+check_equal "the key log has a line per rank" "$(grep -cE "$log_line" "$log")/$(wc -l <"$log")" 3/3
+check_equal "only its owner may read it" "$(stat -c %a "$log")" 600
+check_equal "the ranks have keys of their own" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 3
+MESH_KEYLOGFILE=$log same --local 3 --security auth
+check_equal "the next run appends its own" "$(wc -l <"$log"), $(cut -d' ' -f2 "$log" | sort -u | wc -l) epochs" "6, 2 epochs"
+check_equal "no key comes twice" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 6
+MESH_KEYLOGFILE='' same --local 2
+chmod 644 "$log"
+refused "a key log that others may read is refused" 3 "$log: others than its owner may use this file (mode 0644): type chmod 600" \
+    --local 2 --key-log "$log"
+check_equal "and nothing is written to it" "$(wc -l <"$log")" 6
+refused "a key log that cannot be made is named" 4 "$tmp/none/log: cannot be opened: " --local 2 --key-log "$tmp/none/log"
+finish

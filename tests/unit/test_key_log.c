@@ -1,0 +1,143 @@
+/* The key log: its lines open what was sealed, runs are appended, and nobody else may read it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/wire.h"
+#include "seal_case.h"
+
+static char folder[64], path[128], reason[200];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/mesh-log.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/log", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+/* As a dissector would read a line. */
+static void read_line(FILE *log, char id[33], unsigned *rank, struct mesh_seal_key *key)
+{
+    char hex[65];
+
+    assert_int_equal(fscanf(log, "MESH_EPOCH %32s %u %64s\n", id, rank, hex), 3);
+    assert_int_equal(strlen(hex), 64);
+    for (size_t i = 0; i < MESH_KEY_BYTES; i++) {
+        const char pair[] = {hex[2 * i], hex[2 * i + 1], '\0'};
+
+        key->bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+}
+
+static void a_logged_key_opens_what_its_rank_sealed(void **state)
+{
+    uint8_t packet[2100], plain[2100];
+    const size_t bytes = seal_case_record(plain, MESH_DST_ALL, 3, 100);
+    struct mesh_sealer sealer;
+    struct stat status;
+    FILE *log;
+
+    (void)state;
+    seal_case_init(&sealer, 1, MESH_SECURITY_SEAL);
+    memcpy(packet, plain, bytes);
+    assert_int_equal(mesh_sealer_seal(&sealer, packet, bytes), 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    log = fopen(path, "r");
+    assert_non_null(log);
+    for (unsigned i = 0; i < SEAL_CASE_RANKS; i++) {
+        struct mesh_seal_key key;
+        uint8_t copy[2100];
+        char id[33];
+        unsigned rank;
+
+        read_line(log, id, &rank, &key);
+        assert_string_equal(id, "404142434445464748494a4b4c4d4e4f");
+        assert_int_equal(rank, i);
+        memcpy(copy, packet, bytes);
+        assert_int_equal(mesh_open_packet(&key, MESH_SECURITY_SEAL, copy, bytes), rank == 1 ? 0 : MESH_EAUTH);
+        if (rank == 1)
+            assert_memory_equal(copy, plain, bytes);
+    }
+    assert_int_equal(fgetc(log), EOF);
+    fclose(log);
+}
+
+static void a_log_is_appended_to(void **state)
+{
+    struct mesh_sealer sealer;
+    struct stat once, twice;
+
+    (void)state;
+    seal_case_init(&sealer, 1, MESH_SECURITY_AUTH);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(stat(path, &once), 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(stat(path, &twice), 0);
+    assert_int_equal(twice.st_size, 2 * once.st_size);
+}
+
+static void a_log_that_others_may_use_is_refused(void **state)
+{
+    struct mesh_sealer sealer;
+    struct stat status;
+
+    (void)state;
+    seal_case_init(&sealer, 1, MESH_SECURITY_SEAL);
+    fclose(fopen(path, "w"));
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), MESH_EINVAL);
+    assert_non_null(strstr(reason, "chmod 600"));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+}
+
+static void a_folder_is_no_log(void **state)
+{
+    struct mesh_sealer sealer;
+
+    (void)state;
+    seal_case_init(&sealer, 1, MESH_SECURITY_SEAL);
+    assert_int_equal(mesh_key_log_append(folder, &sealer, reason, sizeof reason), MESH_ESYSTEM);
+    assert_non_null(strstr(reason, "cannot be opened"));
+}
+
+static void without_security_there_is_nothing_to_log(void **state)
+{
+    const struct mesh_sealer sealer = {.security = MESH_SECURITY_NONE, .rank_count = 2};
+
+    (void)state;
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_logged_key_opens_what_its_rank_sealed, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_log_is_appended_to, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_log_that_others_may_use_is_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_folder_is_no_log, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(without_security_there_is_nothing_to_log, make_folder, remove_folder),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
