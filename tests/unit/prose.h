@@ -1,0 +1,15 @@
+/* What a reader would mark in a story: spaces, capitals, quotation marks, articles, ends of sentences. Knows nothing of how it was made. */
+#ifndef TESTS_PROSE_H
+#define TESTS_PROSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PROSE_REASON_SIZE = 160 };
+
+/* Whether nothing is wrong with a story of 2 to 5 paragraphs; else reason says what, and quotes the place. */
+bool prose_is_clean(const char *text, size_t size, char reason[PROSE_REASON_SIZE]);
+
+size_t prose_count_words(const char *text, size_t size);
+
+#endif
