@@ -5,6 +5,7 @@
 #include "fail.h"
 
 int synth_command(int argc, char *const *argv, struct fail *fail);
+int stories_command(int argc, char *const *argv, struct fail *fail);
 int inspect_command(int argc, char *const *argv, struct fail *fail);
 int bench_command(int argc, char *const *argv, struct fail *fail);
 int plan_command(int argc, char *const *argv, struct fail *fail);

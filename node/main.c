@@ -21,6 +21,7 @@ static const struct command {
     {"plan", "show what every node would compute and hold", plan_command},
     {"inspect", "show the metadata and tensors of a GGUF file", inspect_command},
     {"synth", "write a model of random weights, for tests", synth_command},
+    {"stories", "write small stories, to train a model on", stories_command},
     {"bench", "measure this machine: kernels, decode, meshes", bench_command},
 };
 

@@ -11,7 +11,7 @@ _mesh_node()
         -m | --model) mapfile -t COMPREPLY < <(compgen -f -X '!*.gguf' -- "$word"; compgen -d -- "$word") && return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'run synth inspect plan bench --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'run synth stories inspect plan bench --help --version' -- "$word")
     elif [[ $word != -* && ${COMP_WORDS[1]} == bench ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'kernels decode mesh all' -- "$word")
     elif [[ $word == -* ]]; then
