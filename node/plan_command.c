@@ -9,7 +9,7 @@
 
 struct plan_options {
     const char *model, *shares;
-    uint32_t nodes, ctx, threads, batch;
+    uint32_t nodes, ctx, threads, batch, slots;
     int kv_type;
     bool json, help;
 };
@@ -25,7 +25,13 @@ static int make_and_print(const struct plan_options *o, struct fail *fail)
     if (model == NULL)
         goto out;
     plan = (struct plan){
-        .model = model, .ctx = o->ctx, .batch = (uint16_t)o->batch, .threads = (uint16_t)o->threads, .kv_type = (enum kv_type)o->kv_type};
+        .model = model,
+        .ctx = o->ctx,
+        .batch = (uint16_t)o->batch,
+        .threads = (uint16_t)o->threads,
+        .slots = (uint16_t)o->slots,
+        .kv_type = (enum kv_type)o->kv_type,
+    };
     if (plan.ctx == 0)
         plan.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
     if (plan.ctx > model->ctx) {
@@ -51,7 +57,7 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
                                         "Show what every node would compute and hold, before anything is loaded.", NULL};
     static const char *const examples[] = {"mesh-node plan -m model.gguf --nodes 4",
                                            "mesh-node plan -m model.gguf --nodes 3 --shares 3,2,1 --json", NULL};
-    struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT};
+    struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT, .slots = 1};
     const struct option_spec specs[] = {
         {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o.model, .metavar = "FILE", .help = "GGUF model"},
         {.name = "nodes", .kind = OPTION_U32, .target = &o.nodes, .min = 1, .max = MESH_RANKS_MAX, .help = "number of nodes (1)"},
@@ -76,6 +82,12 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = ENGINE_BATCH_MAX,
          .help = "prompt tokens per step (128)"},
+        {.name = "slots",
+         .kind = OPTION_U32,
+         .target = &o.slots,
+         .min = 1,
+         .max = ENGINE_SLOTS_MAX,
+         .help = "requests at once, each with a KV cache (1)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &o.json, .help = "one JSON object per node, and a summary"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &o.help, .help = "this text"},
     };
