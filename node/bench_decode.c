@@ -23,10 +23,10 @@ enum {
     TOKENS_QUICK = 4,
     RUNS = 5,
     CONTEXT = 512,
-    TOGETHER = 8,       /* requests */
+    TOGETHER = 8, /* requests */
     TOGETHER_PROMPT_TOKENS = PROMPT_TOKENS / TOGETHER,
-    TOGETHER_WARM = 4,  /* steps until all of them generate */
-    READ_CHUNKS = 4 /* per thread, between two tokens */
+    TOGETHER_WARM = 4, /* steps until all of them generate */
+    READ_CHUNKS = 4    /* per thread, between two tokens */
 };
 
 struct decode {

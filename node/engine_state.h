@@ -119,14 +119,14 @@ struct engine {
 
     /* The open step. (advance), constant while it is open. */
     _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
-    uint64_t step;               /* its number in the log */
+    uint64_t step;                /* its number in the log */
     struct part part[STEPLOG_SLOTS_MAX];
     uint16_t part_count, token_count, sample_count, sub_count, run_count;
     uint32_t token[ENGINE_BATCH_MAX];
-    uint8_t token_part[ENGINE_BATCH_MAX];      /* whose token it is */
-    uint16_t sample_token[STEPLOG_SLOTS_MAX];  /* the tokens whose logits are wanted */
+    uint8_t token_part[ENGINE_BATCH_MAX];     /* whose token it is */
+    uint16_t sample_token[STEPLOG_SLOTS_MAX]; /* the tokens whose logits are wanted */
     struct sample_run run[STEPLOG_SLOTS_MAX];
-    uint32_t sample_subs; /* bit i: sub-batch i has a sampled token */
+    uint32_t sample_subs;       /* bit i: sub-batch i has a sampled token */
     float *rope_cos, *rope_sin; /* (batch, head_dim / 2) */
     float *embed_values;        /* (2, dim padded to 32) */
     float *residual;            /* (batch, x_rows padded to 32) */

@@ -22,11 +22,11 @@ struct intake {
     uint32_t ctx, vocab;
     atomic_flag lock;
     struct intake_node *first;
-    uint16_t waiting[MESH_RANKS_MAX];              /* by origin */
-    struct intake_node *arriving[MESH_RANKS_MAX];  /* from each rank: its tokens are still coming (owner) */
-    _Atomic uint32_t fresh;                        /* nobody has taken them yet */
-    _Atomic uint32_t cancels;                      /* cells of `cancel` in use, or about to be */
-    _Atomic uint64_t cancel[INTAKE_CANCELS_MAX];   /* ids; 0: free */
+    uint16_t waiting[MESH_RANKS_MAX];             /* by origin */
+    struct intake_node *arriving[MESH_RANKS_MAX]; /* from each rank: its tokens are still coming (owner) */
+    _Atomic uint32_t fresh;                       /* nobody has taken them yet */
+    _Atomic uint32_t cancels;                     /* cells of `cancel` in use, or about to be */
+    _Atomic uint64_t cancel[INTAKE_CANCELS_MAX];  /* ids; 0: free */
 };
 
 void intake_init(struct intake *intake, uint32_t ctx, uint32_t vocab);

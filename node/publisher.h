@@ -21,7 +21,7 @@ struct publisher {
     uint64_t step;                 /* of the next entry */
     struct step_entry entry;       /* in hand, when it is a step */
     bool has_entry;
-    uint16_t sent_to; /* ranks that have the record in hand */
+    uint16_t sent_to;    /* ranks that have the record in hand */
     size_t record_bytes; /* 0: none in hand */
     uint8_t record[RECORD_BYTES_MAX];
 };

@@ -55,7 +55,8 @@ static double distance_of(const char *type, uint16_t ranks)
     for (uint32_t p = 0; p < POSITIONS; p++) {
         struct simcluster_config config = {
             .model = model, .rank_count = ranks, .batch = 16, .ctx = 64, .link = {.delay_ns = 20000}, .unit_ns = 1000};
-        struct request request = {.prompt = ids, .prompt_count = p + 1, .predict = 1, .sampling = {.top_p = 1.0f, .repeat_penalty = 1.0f}};
+        struct request request = {
+            .id = 1, .prompt = ids, .prompt_count = p + 1, .predict = 1, .sampling = {.top_p = 1.0f, .repeat_penalty = 1.0f}};
 
         if (simcluster_open(&cluster, &config) < 0)
             fail_msg("%s", cluster.reason);
