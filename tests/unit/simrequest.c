@@ -72,15 +72,27 @@ void simrequest_run_alone(struct simrequest *r, const struct simcluster_config *
     free(cluster);
 }
 
+/* Where the result begins among the tokens that there are alone. */
+static uint32_t first_of(const struct simcluster_result *result)
+{
+    return result->token_count == 0 ? 0 : result->index_first;
+}
+
+bool simrequest_agrees(const struct simrequest *r, const struct simcluster_result *result)
+{
+    uint32_t first = first_of(result);
+
+    return first + result->token_count <= r->alone.token_count &&
+           memcmp(result->token, r->alone.token + first, result->token_count * sizeof *result->token) == 0;
+}
+
 bool simrequest_is_as_alone(const struct simrequest *r, const struct simcluster_result *result)
 {
-    uint32_t first = result->token_count == 0 ? 0 : result->index_first;
+    uint32_t first = first_of(result);
 
-    if (first + result->token_count > r->alone.token_count ||
-        memcmp(result->token, r->alone.token + first, result->token_count * sizeof *result->token) != 0)
+    if (!simrequest_agrees(r, result) || !result->is_done)
         return false;
-    if (result->is_done && result->reason == ENGINE_DONE_CANCELLED)
-        return true;
-    return result->is_done && result->reason == r->alone.reason && first + result->token_count == r->alone.token_count &&
-           (first > 0 || result->digest == r->alone.digest);
+    return result->reason == ENGINE_DONE_CANCELLED ||
+           (result->reason == r->alone.reason && first + result->token_count == r->alone.token_count &&
+            (first > 0 || result->digest == r->alone.digest));
 }

@@ -18,8 +18,10 @@ void simrequest_draw(struct simrequest *r, uint64_t seed, uint64_t id, uint32_t 
 /* On one node, with nothing beside it. config: model, context, KV type and end token are taken from it. */
 void simrequest_run_alone(struct simrequest *r, const struct simcluster_config *config);
 
-/* The same tokens, digest and end as alone; or, when cancelled, a beginning of them. A request that goes on in another epoch: the rest of the
- * tokens, from index_first of the result on. */
+/* The tokens are those that there are alone, from index_first of the result on; as many as there are. */
+bool simrequest_agrees(const struct simrequest *r, const struct simcluster_result *result);
+
+/* And it has ended as it does alone, with the same digest if it began there; or it was cancelled. */
 bool simrequest_is_as_alone(const struct simrequest *r, const struct simcluster_result *result);
 
 #endif
