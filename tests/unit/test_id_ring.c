@@ -32,7 +32,7 @@ static void ids_come_out_in_the_order_in_which_they_went_in(void **state)
 
 struct pair {
     struct id_ring ring;
-    uint64_t wrong;
+    uint64_t wrong; /* seen by who takes */
 };
 
 static void hand_over(void *app, uint16_t index)
@@ -44,7 +44,8 @@ static void hand_over(void *app, uint16_t index)
             sched_yield();
             continue;
         }
-        pair->wrong += index == 1 && id != next * next;
+        if (index == 1)
+            pair->wrong += id != next * next;
         next++;
     }
 }

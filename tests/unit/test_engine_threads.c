@@ -1,0 +1,237 @@
+/* One engine with several real threads: requests come, are cancelled and saved from outside while workers compute. Run it with SAN=thread. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/engine.h"
+#include "node/pool.h"
+#include "tests/unit/simmodel.h"
+#include "tests/unit/simrequest.h"
+
+enum { REQUESTS = 12, WORKERS = 3, CTX = 80 };
+
+static const struct synth_options small = {
+    .dim = 96, .hidden = 160, .layers = 2, .heads = 6, .kv_heads = 3, .vocab = 300, .context = 128, .type = TYPE_Q8_0, .seed = 1};
+
+struct heard {
+    struct simcluster_result result[REQUESTS]; /* by id - 1; written by who ends a step */
+    _Atomic uint32_t done;
+};
+
+struct crew {
+    struct engine *engine;
+    atomic_bool is_stopping;
+};
+
+static struct simmodel synth;
+static struct simrequest requests[REQUESTS];
+static struct heard heard;
+
+static int open_model(void **state)
+{
+    const struct simcluster_config config = {.ctx = CTX};
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    for (uint64_t i = 0; i < REQUESTS; i++) {
+        struct simcluster_config alone = config;
+
+        alone.model = synth.model;
+        simrequest_draw(&requests[i], 800 + i, i + 1, small.vocab, 30, 20);
+        simrequest_run_alone(&requests[i], &alone);
+    }
+    return 0;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    simmodel_close(&synth);
+    return 0;
+}
+
+static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
+{
+    struct heard *h = app;
+    struct simcluster_result *result = &h->result[token->request - 1];
+
+    (void)now_ns;
+    if (result->token_count == 0)
+        result->index_first = token->index;
+    result->token[result->token_count++] = token->id;
+    result->digest += token->digest;
+}
+
+static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
+{
+    struct heard *h = app;
+
+    (void)now_ns;
+    (void)fault;
+    h->result[request - 1].reason = reason;
+    h->result[request - 1].is_done = true;
+    atomic_fetch_add(&h->done, 1);
+}
+
+static uint64_t clock_ns(void *clock)
+{
+    (void)clock;
+    return 0;
+}
+
+static void work(void *app, uint16_t index)
+{
+    struct crew *crew = app;
+
+    while (!atomic_load(&crew->is_stopping))
+        if (engine_work(crew->engine, index) != ENGINE_WORKED)
+            sched_yield();
+}
+
+static struct engine *open_engine(struct rowmap *map, uint16_t slots)
+{
+    const uint32_t share[] = {1};
+    struct fail fail;
+    const struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .app = &heard};
+    const struct engine_config config = {
+        .model = synth.model,
+        .map = map,
+        .worker_count = WORKERS,
+        .batch = 20,
+        .slots = slots,
+        .ctx = CTX,
+        .kernel = kernel_choose(NULL),
+    };
+
+    memset(&heard, 0, sizeof heard);
+    assert_int_equal(rowmap_init(map, synth.model, share, 1, &fail), 0);
+    struct engine *engine = engine_open(&config, &hooks, &fail);
+    assert_non_null(engine);
+    assert_int_equal(engine_allocate(engine, &fail), 0);
+    for (uint32_t i = 0; i < engine_load_count(engine); i++)
+        engine_load(engine, i);
+    engine_attach(engine, NULL, NULL, clock_ns, NULL);
+    return engine;
+}
+
+static struct pool *start(struct crew *crew, struct engine *engine)
+{
+    struct fail fail;
+
+    *crew = (struct crew){.engine = engine};
+    struct pool *pool = pool_start(WORKERS, work, crew, &fail);
+    assert_non_null(pool);
+    return pool;
+}
+
+static void stop(struct crew *crew, struct pool *pool)
+{
+    atomic_store(&crew->is_stopping, true);
+    pool_join(pool);
+}
+
+static void submit_all(struct engine *engine)
+{
+    for (uint64_t i = 0; i < REQUESTS; i++)
+        while (!engine_submit(engine, &requests[i].request))
+            sched_yield();
+}
+
+static void wait_for(uint32_t done)
+{
+    while (atomic_load(&heard.done) < done)
+        sched_yield();
+}
+
+static void any_number_of_slots_gives_each_request_its_own_bits(void **state)
+{
+    (void)state;
+    for (uint16_t slots = 1; slots <= REQUESTS; slots = (uint16_t)(slots * 3)) {
+        struct rowmap map;
+        struct crew crew;
+        struct engine *engine = open_engine(&map, slots);
+        struct pool *pool = start(&crew, engine);
+
+        submit_all(engine);
+        wait_for(REQUESTS);
+        stop(&crew, pool);
+        for (uint64_t i = 0; i < REQUESTS; i++)
+            assert_true(simrequest_is_as_alone(&requests[i], &heard.result[i]));
+        engine_close(engine);
+    }
+}
+
+static void cancelling_and_saving_while_workers_compute_does_no_harm(void **state)
+{
+    struct rowmap map;
+    struct crew crew;
+    struct engine *engine = open_engine(&map, 4);
+    struct pool *pool = start(&crew, engine);
+
+    (void)state;
+    submit_all(engine);
+    for (uint64_t id = 2; id <= REQUESTS; id += 3) {
+        struct saved saved;
+        struct fail fail;
+
+        assert_true(engine_cancel(engine, id));
+        assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
+        saved_release(&saved);
+    }
+    wait_for(REQUESTS);
+    stop(&crew, pool);
+    for (uint64_t i = 0; i < REQUESTS; i++) {
+        assert_true(simrequest_is_as_alone(&requests[i], &heard.result[i]));
+        assert_true(i % 3 == 1 || heard.result[i].reason != ENGINE_DONE_CANCELLED);
+    }
+    engine_close(engine);
+}
+
+static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
+{
+    struct rowmap map;
+    struct crew crew;
+    struct engine *engine = open_engine(&map, 4);
+    struct pool *pool = start(&crew, engine);
+    struct saved saved;
+    struct fail fail;
+
+    (void)state;
+    submit_all(engine);
+    wait_for(REQUESTS / 3);
+    assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
+    stop(&crew, pool);
+    engine_close(engine);
+    engine = open_engine(&map, 3);
+    pool = start(&crew, engine);
+    for (size_t i = 0; i < saved.count; i++)
+        assert_true(engine_submit(engine, &saved.request[i]));
+    wait_for((uint32_t)saved.count);
+    stop(&crew, pool);
+    for (size_t i = 0; i < saved.count; i++) {
+        uint64_t id = saved.request[i].id;
+
+        assert_true(simrequest_is_as_alone(&requests[id - 1], &heard.result[id - 1]));
+        assert_int_equal(heard.result[id - 1].index_first, saved.request[i].generated_before);
+    }
+    engine_close(engine);
+    saved_release(&saved);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_slots_gives_each_request_its_own_bits),
+        cmocka_unit_test(cancelling_and_saving_while_workers_compute_does_no_harm),
+        cmocka_unit_test(what_is_saved_in_the_middle_goes_on_in_another_engine),
+    };
+
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
