@@ -24,6 +24,10 @@ enum { MESH_INCARNATION_BYTES = 16, MESH_EPOCH_ID_BYTES = 16, MESH_CLUSTER_NAME_
 /* Built with libsodium, and that starts. */
 bool mesh_seal_is_available(void);
 
+/* 128 bits of BLAKE2b. Without libsodium a mixing function that is good against accidents alone, which is all that MESH_SECURITY_NONE on
+ * the loopback needs. */
+void mesh_hash16(const void *data, size_t bytes, uint8_t out[16]);
+
 /* ---- keys ---- */
 
 /* A sender's key. Wipe it (mesh_wipe) when it is no longer needed. */
