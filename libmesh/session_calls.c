@@ -54,10 +54,13 @@ static bool is_cookie(const struct mesh_sessions *s, const struct mesh_addr *add
 {
     const uint64_t window = s->now_ns / MESH_COOKIE_WINDOW_NS;
     uint8_t now[COOKIE_BYTES], before[COOKIE_BYTES];
+    bool is_now, is_before; /* both are compared, so that the time does not tell */
 
     make_cookie(s, addr, call->incarnation, window, now);
     make_cookie(s, addr, call->incarnation, window - 1, before);
-    return is_equal(call->cookie, now, sizeof now) | is_equal(call->cookie, before, sizeof before);
+    is_now = is_equal(call->cookie, now, sizeof now);
+    is_before = is_equal(call->cookie, before, sizeof before);
+    return is_now || is_before;
 }
 
 /* ---- the table ---- */

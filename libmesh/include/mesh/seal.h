@@ -44,7 +44,8 @@ int mesh_seal_key_of_epoch(struct mesh_seal_key *out, const struct mesh_key *key
 int mesh_seal_key_of_process(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
                              const uint8_t incarnation[MESH_INCARNATION_BYTES]);
 
-/* Of one direction of a client's session: each side has its own, so their numbers may be equal. */
+/* Of one direction of a client's session: each side has its own, so their numbers may be equal. The node's incarnation is one that it drew
+ * for this session. */
 int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
                              const uint8_t sender[MESH_INCARNATION_BYTES], const uint8_t receiver[MESH_INCARNATION_BYTES]);
 
