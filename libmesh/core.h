@@ -154,6 +154,8 @@ struct mesh_peer {
     uint32_t consumed_bytes; /* received since our last report */
     bool waits;
 
+    uint64_t heard_ns; /* the last datagram that was accepted; 0: none */
+
     /* path */
     uint64_t ping_at_ns, ping_origin_ns, ping_answered_ns, pong_origin_ns, pong_received_ns;
     uint32_t ping_count;

@@ -205,6 +205,7 @@ int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct m
     }
     if (message->header.type == MESH_TYPE_HELLO_ACK && hello->echo != peer->nonce)
         return MESH_ESTATE; /* the answer to another process */
+    peer->heard_ns = mesh->now_ns;
     peer->stats.datagrams_received++;
     accept(mesh, peer, message);
     return 0;

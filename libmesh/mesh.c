@@ -244,8 +244,9 @@ static void on_through(struct mesh *mesh, struct mesh_peer *peer, uint64_t throu
     mesh_gather_release(mesh);
 }
 
-static void count_received(struct mesh_peer *peer, size_t bytes)
+static void count_received(const struct mesh *mesh, struct mesh_peer *peer, size_t bytes)
 {
+    peer->heard_ns = mesh->now_ns;
     peer->stats.datagrams_received++;
     peer->stats.bytes_received += bytes;
 }
@@ -284,7 +285,7 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
         peer->stats.duplicate++;
     if (err)
         return err;
-    count_received(peer, bytes);
+    count_received(mesh, peer, bytes);
     mesh_window_add(mesh, peer, header->flags & MESH_FLAG_ALL, header->number);
     if (header->type == MESH_TYPE_TILE || header->type == MESH_TYPE_RECORD)
         mesh_credit_consume(mesh, peer, bytes);

@@ -15,7 +15,9 @@ enum {
     LATE_NS_MAX = 10000000,    /* a usual time holds what others waited for repairs: without a limit it feeds on itself */
     DELAY_NS_MAX = 10000000,   /* unless the path is so slow that an answer takes longer */
     NOT_YET_NS_MIN = 200000,
-    NOT_YET_NS_MAX = 100000000
+    NOT_YET_NS_MAX = 100000000,
+    SILENT_NS_MIN = 20000000,
+    SILENCES = 8
 };
 
 static void set_timer(struct mesh *mesh, struct mesh_owed *owed, uint64_t at_ns)
@@ -138,6 +140,28 @@ void mesh_nak_tick(struct mesh *mesh)
                 ask(mesh, slot, &mesh->peers[rank], slot->first[rank + 1]);
         }
     }
+}
+
+uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
+{
+    const struct mesh_slot *slot;
+    uint64_t silent = 0;
+
+    if (mesh->held == mesh->opened)
+        return 0;
+    slot = mesh_slot_at((struct mesh *)mesh, mesh->held); /* the first that lacks something: what this rank waits for */
+    for (uint16_t rank = 0; rank < mesh->config.rank_count && slot->base_ns; rank++) {
+        const struct mesh_peer *peer = &mesh->peers[rank];
+        const uint64_t since_ns = peer->heard_ns > slot->base_ns ? peer->heard_ns : slot->base_ns;
+        uint64_t patience_ns;
+
+        if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= now_ns)
+            continue;
+        patience_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
+        if (now_ns - since_ns >= (patience_ns > SILENT_NS_MIN ? patience_ns : SILENT_NS_MIN))
+            silent |= UINT64_C(1) << rank;
+    }
+    return silent;
 }
 
 /* ---- asking ---- */

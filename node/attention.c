@@ -8,10 +8,12 @@ size_t attention_head_floats(const struct engine *e)
     return (size_t)e->attend_heads * e->model->head_dim + BLOCK_COLUMNS;
 }
 
-/* K (which 0) or V (which 1) of one own KV head. */
-static uint8_t *cache_of(struct engine *e, uint32_t layer, uint32_t own_head, uint32_t which)
+/* K (which 0) or V (which 1) of one own KV head, of the sequence that a token belongs to. */
+static uint8_t *cache_of(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head, uint32_t which)
 {
-    return e->kv + (((size_t)layer * e->kv_count + own_head) * 2 + which) * e->kv_head_bytes;
+    size_t slot = (size_t)(engine_part(e, token)->sequence - e->sequence);
+
+    return e->kv + slot * e->kv_slot_bytes + (((size_t)layer * e->kv_count + own_head) * 2 + which) * e->kv_head_bytes;
 }
 
 /* A head vector rotated to the position of its token; values beyond the rotated pairs stay. */
@@ -37,8 +39,8 @@ bool attention_run_kv(struct engine *e, struct worker *w)
 
         memcpy(k, qkv + e->k_column + (size_t)w->item * head_dim, head_dim * sizeof *k);
         rotate(e, k, token);
-        kernel_kv_store(e->config.kv_type, head_dim, e->entry.position + token, k, qkv + e->v_column + (size_t)w->item * head_dim,
-                        cache_of(e, layer, w->item, 0), cache_of(e, layer, w->item, 1));
+        kernel_kv_store(e->config.kv_type, head_dim, engine_position(e, token), k, qkv + e->v_column + (size_t)w->item * head_dim,
+                        cache_of(e, token, layer, w->item, 0), cache_of(e, token, layer, w->item, 1));
     }
     atomic_fetch_add_explicit(&segment->kv_done, 1, memory_order_acq_rel);
     return true;
@@ -72,12 +74,12 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
         struct attend args = {
             .q = q + (size_t)h * head_dim,
             .out = out + (size_t)h * head_dim,
-            .k = cache_of(e, layer, kv_head - e->kv_first, 0),
-            .v = cache_of(e, layer, kv_head - e->kv_first, 1),
+            .k = cache_of(e, token, layer, kv_head - e->kv_first, 0),
+            .v = cache_of(e, token, layer, kv_head - e->kv_first, 1),
             .scratch = w->scratch + 2 * attention_head_floats(e),
             .heads = group,
             .head_dim = head_dim,
-            .positions = e->entry.position + token + 1,
+            .positions = engine_position(e, token) + 1,
             .scale = e->score_scale,
             .type = e->config.kv_type,
         };

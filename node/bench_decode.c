@@ -1,6 +1,7 @@
-/* Whole steps of the engine, one node, in turns with plain reads of memory by the same threads.
+/* Whole steps of the engine, one node: of one request, in turns with plain reads of memory by the same threads, and with steps of several
+ * requests together.
  *
- * The threads go from token to token together: compute one, read a piece of memory, compute the next. On one thread times are those of
+ * The threads go from step to step together: compute one, read a piece of memory, compute the next. On one thread times are those of
  * the thread, so that other programs do not count; with more they are times of the clock. */
 #include <assert.h>
 #include <sched.h>
@@ -22,7 +23,10 @@ enum {
     TOKENS_QUICK = 4,
     RUNS = 5,
     CONTEXT = 512,
-    READ_CHUNKS = 4 /* per thread, between two tokens */
+    TOGETHER = 8, /* requests */
+    TOGETHER_PROMPT_TOKENS = PROMPT_TOKENS / TOGETHER,
+    TOGETHER_WARM = 4, /* steps until all of them generate */
+    READ_CHUNKS = 4    /* per thread, between two tokens */
 };
 
 struct decode {
@@ -32,11 +36,12 @@ struct decode {
     struct request request;
     uint32_t runs, tokens;
     uint16_t threads;
+    uint64_t ids;                     /* given to requests */
     _Atomic uint32_t made, load_next; /* tokens, in all runs; tiles */
     _Atomic uint32_t arrived, rounds; /* of the barrier */
     _Atomic size_t chunk;             /* to be read next */
     uint64_t weight_bytes_per_token;
-    struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s;
+    struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s, together_per_s;
 };
 
 /* A barrier that spins: threads that sleep would be late. */
@@ -54,11 +59,11 @@ static void meet(struct decode *d)
             sched_yield();
 }
 
-static void on_token(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t digest)
+static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
 {
     struct decode *d = app;
 
-    (void)now_ns, (void)request, (void)token, (void)digest;
+    (void)now_ns, (void)token;
     atomic_fetch_add(&d->made, 1);
 }
 
@@ -90,8 +95,11 @@ static uint64_t time_read(struct decode *d)
     return time_ns(d) - begin_ns;
 }
 
-static void submit(struct decode *d)
+static void submit(struct decode *d, uint32_t prompt_count, uint32_t predict)
 {
+    d->request.id = ++d->ids;
+    d->request.prompt_count = prompt_count;
+    d->request.predict = predict;
     while (!engine_submit(d->engine, &d->request))
         engine_work(d->engine, 0);
 }
@@ -104,18 +112,16 @@ static uint64_t weight_bytes(const struct decode *d)
     return figures.weight_bytes_read;
 }
 
-static void run_once(struct decode *d, uint16_t worker, uint32_t run)
+/* One request: its prompt, then token by token, with reads in between. made: tokens before. */
+static void run_one(struct decode *d, uint16_t worker, uint32_t made)
 {
     struct bench_series token = {.count = 0}, read = {.count = 0};
-
     const uint32_t tokens = d->tokens;
-    uint32_t made = run * (tokens + 1) + 1;
 
     assert(tokens > 0);
-
     if (worker == 0)
-        submit(d);
-    uint64_t prompt_ns = time_token(d, worker, made), before_bytes = weight_bytes(d);
+        submit(d, PROMPT_TOKENS, tokens + 1);
+    uint64_t prompt_ns = time_token(d, worker, ++made), before_bytes = weight_bytes(d);
     for (uint32_t t = 1; t <= tokens; t++) {
         bench_add(&token, 1e9 / (double)(time_token(d, worker, made + t) + 1));
         bench_add(&read, (double)READ_CHUNKS * BENCH_CHUNK_BYTES * d->threads / (double)(time_read(d) + 1));
@@ -128,6 +134,30 @@ static void run_once(struct decode *d, uint16_t worker, uint32_t run)
     bench_add(&d->tokens_per_s, tokens_per_s);
     bench_add(&d->gb_per_s, tokens_per_s * (double)d->weight_bytes_per_token / 1e9);
     bench_add(&d->read_gb_per_s, bench_stat_of(&read).median);
+}
+
+/* Several requests: steps that have a token of each. */
+static void run_together(struct decode *d, uint16_t worker, uint32_t made)
+{
+    const uint32_t tokens = d->tokens, predict = 2 * TOGETHER_WARM + tokens;
+    struct bench_series step = {.count = 0};
+
+    for (uint32_t i = 0; worker == 0 && i < TOGETHER; i++)
+        submit(d, TOGETHER_PROMPT_TOKENS, predict);
+    time_token(d, worker, made + TOGETHER * TOGETHER_WARM);
+    for (uint32_t t = 1; t <= tokens; t++)
+        bench_add(&step, TOGETHER * 1e9 / (double)(time_token(d, worker, made + TOGETHER * (TOGETHER_WARM + t)) + 1));
+    time_token(d, worker, made + TOGETHER * predict);
+    if (worker == 0)
+        bench_add(&d->together_per_s, bench_stat_of(&step).median);
+}
+
+static void run_once(struct decode *d, uint16_t worker, uint32_t run)
+{
+    const uint32_t one = d->tokens + 1, together = TOGETHER * (2 * TOGETHER_WARM + d->tokens);
+
+    run_one(d, worker, run * (one + together));
+    run_together(d, worker, run * (one + together) + one);
 }
 
 static void work(void *app, uint16_t worker)
@@ -156,6 +186,7 @@ static int run_threads(struct decode *d, const struct model *model, struct fail 
         .model = model,
         .worker_count = d->threads,
         .batch = PROMPT_TOKENS,
+        .slots = TOGETHER,
         .ctx = CONTEXT,
         .kv_type = KV_F16,
         .kernel = d->bench->kernel,
@@ -198,6 +229,22 @@ static void print(struct decode *d, const char *shape, const char *type)
     bench_print(d->bench, &row);
 }
 
+static void print_together(struct decode *d, const char *shape, const char *type)
+{
+    char name[64];
+    struct bench_row row = {.event = "decode_together", .name = name};
+
+    snprintf(name, sizeof name, "%s %s, %u thread%s, %d requests", shape, type, d->threads, d->threads == 1 ? "" : "s", TOGETHER);
+    bench_label_text(&row, "model", shape);
+    bench_label_text(&row, "type", type);
+    bench_label_text(&row, "kernel", d->bench->kernel->name);
+    bench_label_number(&row, "threads", d->threads);
+    bench_label_number(&row, "requests", TOGETHER);
+    bench_value(&row, "gen_tok_per_s", "tok/s", 1, bench_stat_of(&d->together_per_s));
+    bench_value(&row, "one_request_ratio", "of one request", 2, bench_ratio_of(&d->together_per_s, &d->tokens_per_s));
+    bench_print(d->bench, &row);
+}
+
 static int measure(struct bench *bench, const struct bench_memory *memory, const struct model *model, const char *shape,
                    enum tensor_type type, uint16_t threads, struct fail *fail)
 {
@@ -215,14 +262,14 @@ static int measure(struct bench *bench, const struct bench_memory *memory, const
     d->tokens = bench->quick ? TOKENS_QUICK : TOKENS;
     d->request = (struct request){
         .prompt = prompt,
-        .prompt_count = PROMPT_TOKENS,
-        .predict = d->tokens + 1,
         .sampling = {.top_p = 1, .repeat_penalty = 1},
         .ignore_end = true,
     };
     int err = run_threads(d, model, fail);
-    if (err == 0)
+    if (err == 0) {
         print(d, shape, tensor_type_info(type)->name);
+        print_together(d, shape, tensor_type_info(type)->name);
+    }
     free(d);
     return err;
 }
@@ -236,7 +283,7 @@ static int measure_type(struct bench *bench, const struct bench_memory *memory, 
     int err = -1;
 
     snprintf(text, sizeof text, "decode %s %s", shape->name, tensor_type_info(type)->name);
-    if (!bench_has_memory(bench, text, 2 * bench_model_bytes(shape, type) + (200u << 20)))
+    if (!bench_has_memory(bench, text, 2 * bench_model_bytes(shape, type) + (400u << 20)))
         return 0;
     bench_progress(bench, text);
     if (bench_model_write(&file, shape, type, fail) < 0)

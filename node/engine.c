@@ -12,8 +12,45 @@
 #include "engine_layout.h"
 #include "engine_state.h"
 #include "hash.h"
+#include "head.h"
 
 enum { PACE_SLEEP_NS = 100000 /* less than this is not worth a sleep */ };
+
+static uint32_t candidates_of(const void *app, const struct sampling *sampling)
+{
+    const struct engine *e = app;
+
+    return head_candidates(e->config.map, sampling);
+}
+
+/* The requests' side: log, slots, what waits, what is said of them. */
+static int open_requests(struct engine *e, struct fail *fail)
+{
+    const struct engine_config *c = &e->config;
+    const struct steplog_limits log = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch};
+    const struct planner_limits plan = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch, .candidates_max = engine_candidates_max(e)};
+
+    intake_init(&e->intake, c->ctx, e->model->vocab);
+    publisher_init(&e->publisher, c->rank == 0, &plan, candidates_of, e);
+    if (steplog_init(&e->log, &log, fail) < 0)
+        return -1;
+    e->sequence = calloc(c->slots, sizeof *e->sequence);
+    for (uint16_t i = 0; e->sequence != NULL && i < c->slots; i++)
+        e->sequence[i].token = calloc(c->ctx, sizeof *e->sequence[i].token);
+    for (uint16_t i = 0; i < c->slots; i++)
+        if (e->sequence == NULL || e->sequence[i].token == NULL)
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for %u times %u tokens: use a smaller --ctx", c->slots, c->ctx);
+    return 0;
+}
+
+static void close_requests(struct engine *e)
+{
+    for (uint16_t i = 0; e->sequence != NULL && i < e->config.slots; i++)
+        free(e->sequence[i].token);
+    free(e->sequence);
+    steplog_release(&e->log);
+    intake_release(&e->intake);
+}
 
 struct engine *engine_open(const struct engine_config *config, const struct engine_hooks *hooks, struct fail *fail)
 {
@@ -21,6 +58,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
     void *memory = NULL;
 
     assert(config->batch >= 1 && config->batch <= ENGINE_BATCH_MAX && config->worker_count >= 1);
+    assert(config->slots >= 1 && config->slots <= ENGINE_SLOTS_MAX);
     if (posix_memalign(&memory, 64, sizeof *e) != 0) {
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         return NULL;
@@ -34,7 +72,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
     atomic_flag_clear(&e->advancing);
     atomic_flag_clear(&e->fault_lock);
     atomic_flag_clear(&e->message_lock);
-    if (engine_layout(e, fail) < 0 || steplog_init(&e->log, &e->sequence, config->ctx, fail) < 0) {
+    if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0) {
         engine_close(e);
         return NULL;
     }
@@ -45,9 +83,7 @@ void engine_close(struct engine *e)
 {
     if (e == NULL)
         return;
-    steplog_release(&e->log, &e->sequence);
-    if (atomic_load(&e->sender.state) != SENDER_FREE)
-        sender_end(&e->sender);
+    close_requests(e);
     engine_layout_release(e);
     free(e);
 }
@@ -102,12 +138,13 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
 /* Everything besides the model that all nodes must agree on. */
 static void hash_configuration(const struct engine *e, uint8_t out[32])
 {
-    uint8_t buffer[16 + 20 * (MESH_RANKS_MAX + 1)];
+    uint8_t buffer[18 + 20 * (MESH_RANKS_MAX + 1)];
     struct bytes b = bytes_writer(buffer, sizeof buffer);
     const struct rowmap *map = e->config.map;
 
     bytes_put_u16(&b, map->rank_count);
     bytes_put_u16(&b, e->config.batch);
+    bytes_put_u16(&b, e->config.slots);
     bytes_put_u32(&b, e->config.ctx);
     bytes_put_u32(&b, e->config.kv_type);
     for (uint16_t r = 0; r <= map->rank_count; r++) {
@@ -158,17 +195,6 @@ void engine_attach(struct engine *e, struct mesh *mesh, const struct port_driver
     e->port.on_consume = engine_on_consume;
     e->port.app = e;
     port_init(&e->port);
-}
-
-bool engine_submit(struct engine *e, const struct request *request)
-{
-    assert(e->config.rank == 0 && request->prompt_count >= 1 && request->prompt_count <= e->config.ctx && request->predict >= 1);
-    return sender_submit(&e->sender, request);
-}
-
-void engine_cancel(struct engine *e)
-{
-    atomic_store(&e->sender.want_cancel, true);
 }
 
 /* ---- working ---- */
@@ -286,7 +312,7 @@ bool engine_is_quiet(struct engine *e)
     if (e->port.mesh == NULL)
         return true;
     port_lock(&e->port);
-    is_quiet = !engine_has_messages(e) && mesh_is_quiet(e->port.mesh);
+    is_quiet = !engine_has_records(e) && mesh_is_quiet(e->port.mesh);
     port_unlock(&e->port);
     return is_quiet;
 }

@@ -1,7 +1,8 @@
 /* The dataflow engine of one node: computes its rows, exchanges tiles, draws tokens.
  *
- * Every node of a mesh runs the same steps in the same order (steplog.h); a step takes some tokens through all layers. Per layer four
- * phases, and one at the end: attention heads -> z, Wo rows -> x, gate and up rows -> h, down rows -> x; output rows -> candidates.
+ * Every node of a mesh runs the same steps in the same order (steplog.h); a step takes some tokens through all layers, those of several
+ * requests together. What becomes of a request does not depend on which others run beside it, to the bit. Per layer four phases, and one
+ * at the end: attention heads -> z, Wo rows -> x, gate and up rows -> h, down rows -> x; output rows -> candidates.
  * The work of a step is a list of units in one fixed order; workers take the next unit, and wait for its input where it is not there
  * yet. A unit depends only on earlier units and on what peers send, so there is no deadlock, and no barrier.
  *
@@ -19,6 +20,7 @@
 #include "port.h"
 #include "request.h"
 #include "rowmap.h"
+#include "saved.h"
 
 struct engine_config {
     const struct model *model;
@@ -26,7 +28,8 @@ struct engine_config {
     uint16_t rank;
     uint16_t worker_count;
     uint16_t batch; /* tokens of a step at most, 1..ENGINE_BATCH_MAX */
-    uint32_t ctx;   /* positions of the KV cache */
+    uint16_t slots; /* requests that run at once, 1..ENGINE_SLOTS_MAX; each has a KV cache */
+    uint32_t ctx;   /* positions of a KV cache */
     enum kv_type kv_type;
     const struct kernel *kernel;
     uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
@@ -35,9 +38,16 @@ struct engine_config {
     const void *tokenizer;
 };
 
-enum { ENGINE_BATCH_MAX = 512 };
+enum { ENGINE_BATCH_MAX = 512, ENGINE_SLOTS_MAX = 64 };
 
-enum engine_done { ENGINE_DONE_LENGTH, ENGINE_DONE_END, ENGINE_DONE_CONTEXT, ENGINE_DONE_CANCELLED, ENGINE_DONE_ERROR };
+enum engine_done {
+    ENGINE_DONE_LENGTH,
+    ENGINE_DONE_END,
+    ENGINE_DONE_CONTEXT,
+    ENGINE_DONE_CANCELLED,
+    ENGINE_DONE_ERROR,
+    ENGINE_DONE_REFUSED /* the sequencer had no memory for it */
+};
 
 /* A non-finite value: where the first was found (lowest layer, phase, row). Or a rank whose candidates are not its tokens. */
 struct engine_fault {
@@ -47,13 +57,21 @@ struct engine_fault {
 };
 enum { ENGINE_FAULT_CANDIDATES = 5 };
 
-/* Called by whichever thread ends a step, one at a time; may not call back into the engine. Any may be NULL. */
+struct engine_token {
+    uint64_t request;
+    uint32_t index; /* of the generated ones, from 0; those before this epoch count */
+    uint32_t id;
+    uint64_t digest; /* of its logits */
+};
+
+/* Called by whichever thread ends a step, one at a time; may not call back into the engine. Any may be NULL. Every node hears of every
+ * request in the log, wherever it was submitted; of one that never gets there only the node that it was submitted on. */
 struct engine_hooks {
-    void (*on_step)(void *app, uint64_t now_ns, uint32_t request, uint32_t positions); /* after each step; positions done so far */
-    void (*on_token)(void *app, uint64_t now_ns, uint32_t request, uint32_t token, uint64_t logits_digest);
-    void (*on_done)(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault);
+    void (*on_step)(void *app, uint64_t now_ns, uint64_t request, uint32_t positions); /* after each step; positions done so far */
+    void (*on_token)(void *app, uint64_t now_ns, const struct engine_token *token);
+    void (*on_done)(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault);
     /* This node's raw logits for the token at `position`, of ids id_first ..: valid for the call. */
-    void (*on_logits)(void *app, uint32_t request, uint32_t position, uint32_t id_first, uint32_t rows, const float *logits);
+    void (*on_logits)(void *app, uint64_t request, uint32_t position, uint32_t id_first, uint32_t rows, const float *logits);
     void (*on_peer)(void *app, const struct mesh_event *event);                         /* up, refused, gone */
     void (*on_message)(void *app, uint16_t from, const uint8_t *message, size_t bytes); /* engine_post of a peer */
     void *app;
@@ -94,9 +112,19 @@ void engine_mesh_config(const struct engine *engine, struct mesh_config *config)
 /* mesh may be NULL for one node. Before the first engine_work. */
 void engine_attach(struct engine *engine, struct mesh *mesh, const struct port_driver *driver, uint64_t (*now_ns)(void *), void *clock);
 
-/* On the sequencer (rank 0): start a request. Copied. One at a time: false while one is running. */
+/* Queue a request, on any rank. Copied. It has passed request_check (asserted). False: too many wait, or no memory: try again later, or
+ * tell the client. A request whose prompt ends with tokens generated before goes on as if nothing had been. Any thread. */
 bool engine_submit(struct engine *engine, const struct request *request);
-void engine_cancel(struct engine *engine); /* signal-safe */
+
+/* End a request, wherever it was submitted and however far it is; nothing happens to one that is not known or over. False: too many are
+ * being cancelled, try again. Any thread, and signal handlers. */
+bool engine_cancel(struct engine *engine, uint64_t request);
+
+/* All requests that are not over, with their tokens so far: those that run, in this node's order of the log, and those of this node (on the
+ * sequencer: of all nodes) that wait. Each can be submitted to another engine as it is; request.origin says where it was submitted. Two
+ * nodes' snapshots differ by the few steps that one is ahead, and in what waits. Not from a hook. 0, or -1 with fail set: out of memory;
+ * saved is to be released in either case. */
+int engine_snapshot(struct engine *engine, struct saved *saved, struct fail *fail);
 
 /* Send a short message to one peer's on_message, reliably. False: queue full, try again after some work. Any thread. */
 enum { ENGINE_MESSAGE_BYTES_MAX = 256 };
@@ -123,7 +151,7 @@ void engine_poll(struct engine *engine);
 
 void engine_figures(const struct engine *engine, struct engine_figures *figures);
 
-/* The endpoint owes nothing, and no message waits to be sent. */
+/* The endpoint owes nothing, and no message or request waits to be sent. */
 bool engine_is_quiet(struct engine *engine);
 
 /* The endpoint's figures; takes the port for the time of the call. */

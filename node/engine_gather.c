@@ -1,8 +1,6 @@
 /* Gathers as the node sees them: opened in order ahead of the work, filled by workers and peers, freed when nobody needs them. */
 #include <assert.h>
-#include <string.h>
 
-#include "bytes.h"
 #include "engine_state.h"
 #include "head.h"
 
@@ -16,29 +14,29 @@ uint64_t engine_readers(const struct engine *e, uint16_t phase)
 
 static const struct gather_form *form_of(struct engine *e, uint16_t phase, const struct inbox *inbox)
 {
-    return phase + 1 < e->phase_count ? &e->phase[phase].form : &e->candidate_form[inbox - e->slot];
+    return phase + 1 < e->phase_count ? &e->phase[phase].form : &e->candidate_form[inbox - e->inbox];
 }
 
-/* Every rank has at least its summary, and as many candidates as its rows allow. */
+/* Every rank has its summaries, and as many candidates as its rows and the requests allow. */
 static void shape_candidates(struct engine *e, struct inbox *inbox)
 {
-    size_t index = (size_t)(inbox - e->slot);
+    size_t index = (size_t)(inbox - e->inbox);
     struct gather_form *form = &e->candidate_form[index];
     uint16_t *first = e->candidate_first[index];
+    uint16_t ranks = e->config.map->rank_count;
+    uint32_t count[MESH_RANKS_MAX] = {0}, total = 0;
 
-    uint32_t count[MESH_RANKS_MAX], total = 0;
-    for (uint16_t r = 0; r < e->config.map->rank_count; r++) {
-        uint32_t rows = e->config.map->vocab[r + 1] - e->config.map->vocab[r];
-
-        count[r] = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, rows);
+    for (uint16_t r = 0; r < ranks; r++) {
+        for (uint16_t i = 0; i < e->sample_count; i++)
+            count[r] += head_rank_candidates(e->config.map, r, &engine_sampled_part(e, i)->sequence->request.sampling);
         total += count[r];
     }
     uint32_t block_bytes = head_block_bytes(total);
     first[0] = 0;
-    for (uint16_t r = 0; r < e->config.map->rank_count; r++)
-        first[r + 1] = (uint16_t)(first[r] + head_candidate_blocks(count[r], block_bytes));
+    for (uint16_t r = 0; r < ranks; r++)
+        first[r + 1] = (uint16_t)(first[r] + head_blocks(e->part_count, count[r], block_bytes));
     *form = (struct gather_form){
-        .block_count = first[e->config.map->rank_count],
+        .block_count = first[ranks],
         .block_bytes = block_bytes,
         .last_block_bytes = block_bytes,
         .first = first,
@@ -51,17 +49,17 @@ static void free_if_done(struct inbox *inbox)
         inbox->is_free = true;
 }
 
-static struct inbox *find_slot(struct engine *e, uint64_t step, uint16_t phase)
+static struct inbox *find_inbox(struct engine *e, uint64_t step, uint16_t phase)
 {
-    for (int i = 0; i < ENGINE_SLOTS; i++)
-        if (!e->slot[i].is_free && e->slot[i].step == step && e->slot[i].phase == phase)
-            return &e->slot[i];
+    for (int i = 0; i < ENGINE_INBOXES; i++)
+        if (!e->inbox[i].is_free && e->inbox[i].step == step && e->inbox[i].phase == phase)
+            return &e->inbox[i];
     return NULL;
 }
 
 void engine_on_consume(void *app, const struct port_word *word)
 {
-    struct inbox *inbox = find_slot(app, word->step, word->phase);
+    struct inbox *inbox = find_inbox(app, word->step, word->phase);
 
     assert(inbox != NULL && !inbox->is_consumed);
     inbox->is_consumed = true;
@@ -91,7 +89,7 @@ static int open_at_endpoint(struct engine *e, const struct inbox *inbox, uint64_
 /* Open one gather of the open step; false while its place is taken. */
 static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
 {
-    struct inbox *inbox = engine_slot(e, serial, phase);
+    struct inbox *inbox = engine_place(e, serial, phase);
     uint64_t readers = engine_readers(e, phase);
 
     if (!inbox->is_free)
@@ -99,7 +97,7 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
     if (phase + 1 == e->phase_count)
         shape_candidates(e, inbox);
     inbox_begin(inbox, form_of(e, phase, inbox), phase + 1 < e->phase_count ? e->token_count : 1);
-    inbox->step = e->entry.step;
+    inbox->step = e->step;
     inbox->phase = phase;
     if (phase + 1 == e->phase_count)
         atomic_fetch_add(&e->candidates_missing, inbox->form->block_count);
@@ -140,119 +138,25 @@ static int open_gathers(struct engine *e)
     return count;
 }
 
-/* ---- records ---- */
-
-/* Give the record in hand to every peer that does not have it yet; false when one's queue is full. */
-static bool send_to_all(struct engine *e, struct record_sender *sender)
-{
-    for (; sender->sent_to < e->config.map->rank_count; sender->sent_to++) {
-        if (sender->sent_to == e->config.rank)
-            continue;
-        if (mesh_send_record(e->port.mesh, engine_now(e), sender->sent_to, sender->record, sender->record_bytes) != MESH_OK)
-            return false;
-    }
-    return true;
-}
-
-static int send_steps(struct engine *e)
-{
-    int count = 0;
-    struct record_sender *sender = &e->sender;
-
-    while (sender_next(sender, &e->log, e->config.batch, e->config.ctx)) {
-        if (e->port.mesh != NULL && !send_to_all(e, sender))
-            return count;
-        sender_sent(sender, &e->log);
-        count++;
-    }
-    if (atomic_load(&sender->has_ended) && atomic_load(&sender->state) != SENDER_FREE)
-        sender_end(sender);
-    return count;
-}
-
-static int send_messages(struct engine *e)
-{
-    int count = 0;
-
-    while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
-        ;
-    while (e->message_head != e->message_tail) {
-        const struct message *m = &e->message[e->message_head % ENGINE_MESSAGES_MAX];
-
-        if (mesh_send_record(e->port.mesh, engine_now(e), m->to, m->data, m->bytes) != MESH_OK)
-            break;
-        e->message_head++;
-        count++;
-    }
-    atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
-    return count;
-}
-
-bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t bytes)
-{
-    bool has_room;
-
-    assert(bytes <= ENGINE_MESSAGE_BYTES_MAX && e->port.mesh != NULL);
-    while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
-        ;
-    has_room = e->message_tail - e->message_head < ENGINE_MESSAGES_MAX;
-    if (has_room) {
-        struct message *m = &e->message[e->message_tail++ % ENGINE_MESSAGES_MAX];
-
-        m->to = to;
-        m->bytes = (uint16_t)(bytes + 1);
-        m->data[0] = RECORD_MESSAGE;
-        memcpy(m->data + 1, message, bytes);
-    }
-    atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
-    return has_room;
-}
-
-bool engine_has_messages(struct engine *e)
-{
-    bool has_some;
-
-    while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
-        ;
-    has_some = e->message_head != e->message_tail;
-    atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
-    return has_some;
-}
-
 int engine_on_owned(void *app)
 {
     struct engine *e = app;
     int count = open_gathers(e);
 
-    if (e->config.rank == 0)
-        count += send_steps(e);
-    if (e->port.mesh != NULL)
-        count += send_messages(e);
-    return count;
+    return count + engine_send_records(e);
 }
 
 /* ---- events ---- */
 
 static void on_arrived(struct engine *e, const struct mesh_event *event)
 {
-    struct inbox *inbox = find_slot(e, event->step, event->phase);
+    struct inbox *inbox = find_inbox(e, event->step, event->phase);
 
     assert(inbox != NULL);
     if (inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, event->token_first, event->token_count, event->block_first, event->block_count);
     else
         atomic_fetch_sub_explicit(&e->candidates_missing, (uint32_t)event->block_count * event->token_count, memory_order_acq_rel);
-}
-
-static void on_record(struct engine *e, const struct mesh_event *event)
-{
-    if (event->record_bytes > 0 && event->record[0] == RECORD_MESSAGE) {
-        if (e->hooks.on_message != NULL)
-            e->hooks.on_message(e->hooks.app, event->rank, event->record + 1, event->record_bytes - 1);
-    } else if (event->rank == 0) {
-        /* Malformed ones are dropped: the sequencer is a member, so this is its bug, and the step then does not begin. */
-        (void)steplog_take_record(&e->log, event->record, event->record_bytes);
-    }
 }
 
 void engine_on_event(void *app, const struct mesh_event *event)
@@ -265,13 +169,13 @@ void engine_on_event(void *app, const struct mesh_event *event)
         on_arrived(e, event);
         break;
     case MESH_EVENT_FREED:
-        inbox = find_slot(e, event->step, event->phase);
+        inbox = find_inbox(e, event->step, event->phase);
         assert(inbox != NULL);
         inbox->is_released = true;
         free_if_done(inbox);
         break;
     case MESH_EVENT_RECORD:
-        on_record(e, event);
+        engine_on_record(e, event);
         break;
     case MESH_EVENT_UP:
     case MESH_EVENT_REFUSED:

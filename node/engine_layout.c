@@ -11,7 +11,8 @@ enum {
     LATENCY_NS = 60000,          /* of a tile, last row finished to first use: a gigabit switch, and some scheduling */
     MEMORY_BYTES_PER_US = 20000, /* one thread's read speed; like the others for the cost model only */
     SEND_RUNS_MAX = 8,
-    TILES_PER_WORKER = 4
+    TILES_PER_WORKER = 4,
+    CANDIDATES_MIN = 1 << 14 /* of a step: room for many requests that want a few each */
 };
 
 static uint32_t blocks_of(uint64_t rows)
@@ -208,23 +209,32 @@ static void find_readers(struct engine *e)
 
 /* ---- sizes ---- */
 
-/* When every rank sends all its rows. */
-static uint32_t all_candidate_blocks(const struct engine *e)
+uint64_t engine_candidates_max(const struct engine *e)
 {
-    const struct rowmap *map = e->config.map;
-    uint32_t blocks = 0;
+    uint64_t vocab = e->model->vocab, all = vocab * e->config.slots, enough = vocab > CANDIDATES_MIN ? vocab : CANDIDATES_MIN;
 
-    for (uint16_t r = 0; r < map->rank_count; r++)
-        blocks += head_candidate_blocks(map->vocab[r + 1] - map->vocab[r], head_block_bytes(e->model->vocab));
-    return blocks;
+    return all < enough ? all : enough;
 }
 
-/* When they send as many as still go into small blocks; each rank's last one may be short of a candidate. */
+/* Each rank's last block may be short of a candidate. */
+static uint32_t candidate_blocks(const struct engine *e, uint32_t candidates)
+{
+    uint32_t ranks = e->config.map->rank_count;
+
+    return head_blocks(ranks * e->config.slots, candidates, head_block_bytes(candidates)) + ranks;
+}
+
+/* When the ranks send as many as still go into small blocks. */
 static uint32_t few_candidate_blocks(const struct engine *e)
 {
-    if (head_block_bytes(e->model->vocab) == HEAD_FEW_BLOCK_BYTES)
-        return all_candidate_blocks(e);
-    return head_candidate_blocks(HEAD_FEW_MAX, HEAD_FEW_BLOCK_BYTES) + 2u * e->config.map->rank_count;
+    uint64_t all = engine_candidates_max(e);
+
+    return candidate_blocks(e, all < HEAD_FEW_MAX ? (uint32_t)all : HEAD_FEW_MAX);
+}
+
+static uint32_t all_candidate_blocks(const struct engine *e)
+{
+    return candidate_blocks(e, (uint32_t)engine_candidates_max(e));
 }
 
 uint32_t engine_candidate_blocks_max(const struct engine *e)
@@ -237,7 +247,7 @@ uint32_t engine_candidate_blocks_max(const struct engine *e)
 size_t engine_candidate_bytes_max(const struct engine *e)
 {
     size_t few = (size_t)few_candidate_blocks(e) * HEAD_FEW_BLOCK_BYTES;
-    size_t all = (size_t)all_candidate_blocks(e) * head_block_bytes(e->model->vocab);
+    size_t all = (size_t)all_candidate_blocks(e) * head_block_bytes((uint32_t)engine_candidates_max(e));
 
     return few > all ? few : all;
 }
@@ -289,6 +299,7 @@ static void measure_attention(struct engine *e)
     e->qkv_stride = e->v_column + kv_groups * PANEL_ROWS;
     e->score_scale = 1.0f / sqrtf((float)hd);
     e->kv_head_bytes = kernel_kv_bytes(e->config.kv_type, hd, e->config.ctx);
+    e->kv_slot_bytes = (size_t)e->model->layers * e->kv_count * 2 * e->kv_head_bytes;
     e->scratch_floats = 2 * attention_head_floats(e) + kernel_attend_scratch_floats(e->attend_heads, e->config.ctx);
 }
 

@@ -7,6 +7,10 @@
 int engine_layout(struct engine *e, struct fail *fail);
 void engine_layout_release(struct engine *e);
 
+/* The most candidates of a step, all ranks and sampled tokens together: at least those of one token, however it is drawn. A step has only
+ * as many sampled tokens as have room. */
+uint64_t engine_candidates_max(const struct engine *e);
+
 /* The most blocks that a candidate gather has, whatever the sampling; and the most bytes. */
 uint32_t engine_candidate_blocks_max(const struct engine *e);
 size_t engine_candidate_bytes_max(const struct engine *e);

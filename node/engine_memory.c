@@ -35,7 +35,7 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     list[n++] = (struct buffer){&e->qkv, batch * e->qkv_stride * sizeof(float)};
     list[n++] = (struct buffer){&e->eager, 2 * e->eager_floats * sizeof(float)};
     list[n++] = (struct buffer){&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
-    list[n++] = (struct buffer){&e->logits, padded(e->vocab_rows) * sizeof(float)};
+    list[n++] = (struct buffer){&e->logits, e->config.slots * (size_t)padded(e->vocab_rows) * sizeof(float)};
     list[n++] = (struct buffer){&e->candidates, candidates * sizeof *e->candidates};
     list[n++] = (struct buffer){&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
     list[n++] = (struct buffer){&e->segment, (size_t)e->phase_count * subs_of(e) * sizeof *e->segment};
@@ -58,7 +58,13 @@ static uint64_t norm_bytes(const struct engine *e)
 
 static uint64_t kv_bytes(const struct engine *e)
 {
-    return (uint64_t)e->model->layers * e->kv_count * 2 * e->kv_head_bytes;
+    return e->config.slots * (uint64_t)e->kv_slot_bytes;
+}
+
+/* Of every slot: the tokens of the request that runs, and of one that waits to start. */
+static uint64_t token_bytes(const struct engine *e)
+{
+    return 2 * (uint64_t)e->config.slots * e->config.ctx * sizeof(uint32_t);
 }
 
 /* What the endpoint will take; its size does not depend on the path and buffer that are not known yet. */
@@ -83,8 +89,8 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
         memory->weight_bytes += engine->phase[p].matrix.bytes + PANEL_PREFETCH_BYTES;
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
-    memory->buffer_bytes += (ENGINE_SLOTS + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
-                            engine->config.worker_count * worker_bytes(engine);
+    memory->buffer_bytes += (ENGINE_INBOXES + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
+                            token_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
 }
 
 static void *zeros(size_t bytes)
@@ -159,8 +165,8 @@ int engine_allocate(struct engine *e, struct fail *fail)
     e->kv = calloc(1, kv_bytes(e) + 64);
     if (is_short || e->kv == NULL || allocate_workers(e) < 0 || allocate_norms(e) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
-    for (int i = 0; i < ENGINE_SLOTS; i++)
-        if (inbox_init(&e->slot[i], &e->inbox_limits, fail) < 0)
+    for (int i = 0; i < ENGINE_INBOXES; i++)
+        if (inbox_init(&e->inbox[i], &e->inbox_limits, fail) < 0)
             return -1;
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
@@ -188,8 +194,8 @@ void engine_layout_release(struct engine *e)
         free(memory);
     }
     free(e->kv);
-    for (int i = 0; i < ENGINE_SLOTS; i++)
-        inbox_release(&e->slot[i]);
+    for (int i = 0; i < ENGINE_INBOXES; i++)
+        inbox_release(&e->inbox[i]);
     inbox_release(&e->embed);
     for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++) {
         matrix_release(&e->phase[p].matrix);

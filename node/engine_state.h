@@ -6,13 +6,16 @@
 #define NODE_ENGINE_STATE_H
 
 #include "engine.h"
+#include "id_ring.h"
 #include "inbox.h"
+#include "intake.h"
 #include "matrix.h"
+#include "publisher.h"
 #include "steplog.h"
 
 enum {
     EAGER_TOKENS = 8, /* up to this many tokens slices are multiplied in order of arrival */
-    ENGINE_SLOTS = MESH_GATHERS_OPEN_MAX,
+    ENGINE_INBOXES = MESH_GATHERS_OPEN_MAX,
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
     TILE_ROWS_MAX = 128,
@@ -41,6 +44,21 @@ struct segment {
     _Atomic uint32_t tiles_done, kv_done;
 };
 
+/* What the open step computes of one sequence. */
+struct part {
+    struct sequence *sequence;
+    uint32_t position;                 /* of its first token */
+    uint16_t token_first, token_count; /* of the step's tokens */
+    bool is_sampled;                   /* its last token */
+    struct engine_fault fault;         /* the lowest so far; under fault_lock */
+    _Atomic uint64_t digest;           /* own part of the sampled token's */
+};
+
+/* Sampled tokens that stand side by side among the step's: the head takes them together. */
+struct sample_run {
+    uint16_t sample_first, token_first, count;
+};
+
 enum unit_kind { UNIT_EAGER, UNIT_TILE, UNIT_KV, UNIT_ATTEND, UNIT_CANDIDATES };
 
 enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
@@ -65,6 +83,7 @@ struct worker {
     uint64_t port_ns;                          /* spent in the port during this engine_work */
 } __attribute__((aligned(64)));
 
+/* A short record on its way to one peer: its type, and what it says. */
 struct message {
     uint16_t to, bytes;
     uint8_t data[ENGINE_MESSAGE_BYTES_MAX + 1];
@@ -85,25 +104,29 @@ struct engine {
     uint32_t k_column, v_column;                 /* in a token's qkv */
     float score_scale;                           /* 1 / sqrt(head_dim) */
     size_t kv_head_bytes;                        /* of K, and of V, of one KV head of one layer */
-    uint8_t *kv;                                 /* (layers, kv_count, 2) caches */
+    size_t kv_slot_bytes;                        /* of one sequence */
+    uint8_t *kv;                                 /* (slots, layers, kv_count, 2) caches */
     uint32_t slices_max;
     size_t scratch_floats;
     struct inbox_limits inbox_limits;
     uint64_t load_bytes;
 
     struct port port;
-    struct inbox slot[ENGINE_SLOTS];
-    struct gather_form candidate_form[ENGINE_SLOTS];
-    uint16_t candidate_first[ENGINE_SLOTS][MESH_RANKS_MAX + 1];
+    struct inbox inbox[ENGINE_INBOXES];
+    struct gather_form candidate_form[ENGINE_INBOXES];
+    uint16_t candidate_first[ENGINE_INBOXES][MESH_RANKS_MAX + 1];
     struct inbox embed; /* layer 0's input, made by everybody */
 
     /* The open step. (advance), constant while it is open. */
     _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
-    struct step_entry entry;
-    uint16_t token_count, sample_count, sub_count;
-    uint32_t candidates_per_token; /* own, of each sampled token */
+    uint64_t step;                /* its number in the log */
+    struct part part[STEPLOG_SLOTS_MAX];
+    uint16_t part_count, token_count, sample_count, sub_count, run_count;
     uint32_t token[ENGINE_BATCH_MAX];
-    uint16_t sample_token[1];   /* index of the tokens whose logits are wanted */
+    uint8_t token_part[ENGINE_BATCH_MAX];     /* whose token it is */
+    uint16_t sample_token[STEPLOG_SLOTS_MAX]; /* the tokens whose logits are wanted */
+    struct sample_run run[STEPLOG_SLOTS_MAX];
+    uint32_t sample_subs;       /* bit i: sub-batch i has a sampled token */
     float *rope_cos, *rope_sin; /* (batch, head_dim / 2) */
     float *embed_values;        /* (2, dim padded to 32) */
     float *residual;            /* (batch, x_rows padded to 32) */
@@ -112,9 +135,8 @@ struct engine {
     size_t eager_floats;
     _Atomic uint64_t *eager_done; /* (2, tiles max): serial of the phase it was done for */
     uint32_t eager_tiles;
-    float *logits; /* (1, vocab_rows padded) */
+    float *logits; /* (slots, vocab_rows padded) of the sampled tokens */
     struct candidate *candidates, *candidate_scratch;
-    _Atomic uint64_t digest; /* own part, of this step */
     struct segment *segment; /* (phase_count * subs) */
     uint32_t segment_count;
     _Atomic uint32_t *phase_left; /* (phase_count) units not finished */
@@ -124,17 +146,21 @@ struct engine {
     _Atomic uint32_t candidates_missing; /* blocks */
     _Atomic uint64_t claim;              /* step_serial << 32 | next unit */
     atomic_flag fault_lock;
-    struct engine_fault fault;
     bool step_is_open; /* (advance) */
 
     atomic_flag advancing;
+    struct step_entry entry; /* (advance) the log's next */
     struct steplog log;
-    struct sequence sequence; /* (advance) */
+    struct sequence *sequence; /* (slots), (advance) */
+    struct id_ring ended;      /* from (advance) to (owner): requests that are over */
+    struct id_ring dropped;    /* from (owner) to (advance): requests that were cancelled before they were in the log */
+    struct id_ring refused;    /* likewise: that the sequencer would not have */
+    struct intake intake;
 
     /* (owner) */
     uint64_t open_serial;
     uint16_t open_phase;
-    struct record_sender sender;
+    struct publisher publisher;
     atomic_flag message_lock;
     struct message message[ENGINE_MESSAGES_MAX];
     uint32_t message_head, message_tail;
@@ -155,16 +181,16 @@ static inline uint64_t engine_now(const struct engine *e)
     return e->port.now_ns(e->port.clock);
 }
 
-static inline struct inbox *engine_slot(struct engine *e, uint64_t serial, uint16_t phase)
+static inline struct inbox *engine_place(struct engine *e, uint64_t serial, uint16_t phase)
 {
-    return &e->slot[(serial * e->phase_count + phase) % ENGINE_SLOTS];
+    return &e->inbox[(serial * e->phase_count + phase) % ENGINE_INBOXES];
 }
 
 /* The inbox of gather `phase` of the open step, or NULL while it is not open on this node. */
 static inline struct inbox *engine_inbox(struct engine *e, uint16_t phase)
 {
     uint64_t serial = atomic_load_explicit(&e->step_serial, memory_order_acquire);
-    struct inbox *inbox = engine_slot(e, serial, phase);
+    struct inbox *inbox = engine_place(e, serial, phase);
 
     return atomic_load_explicit(&inbox->gather, memory_order_acquire) == serial * e->phase_count + phase ? inbox : NULL;
 }
@@ -180,16 +206,53 @@ static inline bool engine_reads(const struct engine *e, uint64_t readers)
     return (readers >> e->config.rank & 1) != 0;
 }
 
-/* engine_step.c: begin and end steps. True when something happened. */
+static inline struct part *engine_part(struct engine *e, uint32_t token)
+{
+    return &e->part[e->token_part[token]];
+}
+
+/* Of a token of the step, in its sequence. */
+static inline uint32_t engine_position(const struct engine *e, uint32_t token)
+{
+    const struct part *part = &e->part[e->token_part[token]];
+
+    return part->position + token - part->token_first;
+}
+
+/* Whose logits these are. */
+static inline struct part *engine_sampled_part(struct engine *e, uint32_t sample)
+{
+    return engine_part(e, e->sample_token[sample]);
+}
+
+/* (vocab_rows) of a sampled token. */
+static inline float *engine_logits(struct engine *e, uint32_t sample)
+{
+    return e->logits + sample * ((size_t)(e->vocab_rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS * BLOCK_COLUMNS);
+}
+
+/* engine_step.c: begin steps. True when something happened. */
 bool engine_advance(struct engine *e);
-void engine_note_fault(struct engine *e, const struct engine_fault *fault);
+void engine_note_fault(struct engine *e, struct part *part, const struct engine_fault *fault);
+
+/* engine_end.c: end the open step, when all of it is there; false when it is not. */
+bool engine_end_step(struct engine *e);
+
+/* engine_requests.c: requests as sequences, for who advances. */
+struct sequence *engine_find_sequence(struct engine *e, const struct step_part *part); /* started, if it has to be; NULL: void */
+void engine_end_request(struct engine *e, struct sequence *sequence, enum engine_done reason, const struct engine_fault *fault);
+bool engine_report_dropped(struct engine *e); /* true when there was one */
 
 /* engine_gather.c: opening and freeing gathers, events of the endpoint. */
 int engine_on_owned(void *app);
 void engine_on_event(void *app, const struct mesh_event *event);
 void engine_on_consume(void *app, const struct port_word *word);
-bool engine_has_messages(struct engine *e);                      /* that wait for a peer's queue */
 uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */
+
+/* engine_record.c: what is said and heard of requests and steps; owner. */
+int engine_send_records(struct engine *e); /* how many */
+void engine_on_record(struct engine *e, const struct mesh_event *event);
+bool engine_has_records(struct engine *e); /* that wait for a peer's queue */
 
 /* unit.c: one unit at a time. */
 bool unit_claim(struct engine *e, struct worker *w);

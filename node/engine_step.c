@@ -1,15 +1,18 @@
-/* Steps: begun when the log says what is next, ended when every rank's candidates are there. One thread at a time. */
+/* Steps: begun when the log says what is next. Their end is in engine_end.c. One thread at a time. */
 #include <assert.h>
 #include <string.h>
 
+#include "engine_layout.h"
 #include "engine_state.h"
 #include "head.h"
 
-void engine_note_fault(struct engine *e, const struct engine_fault *fault)
+enum { ATTEND_CHUNK_TOKENS = 8 };
+
+void engine_note_fault(struct engine *e, struct part *part, const struct engine_fault *fault)
 {
     while (atomic_flag_test_and_set_explicit(&e->fault_lock, memory_order_acquire))
         ;
-    struct engine_fault *kept = &e->fault;
+    struct engine_fault *kept = &part->fault;
     uint64_t rank_new = (uint64_t)fault->layer << 40 | (uint64_t)fault->phase << 32 | fault->row;
     uint64_t rank_kept = (uint64_t)kept->layer << 40 | (uint64_t)kept->phase << 32 | kept->row;
     if (!kept->is_set || rank_new < rank_kept)
@@ -17,7 +20,7 @@ void engine_note_fault(struct engine *e, const struct engine_fault *fault)
     atomic_flag_clear_explicit(&e->fault_lock, memory_order_release);
 }
 
-/* ---- beginning ---- */
+/* ---- tokens ---- */
 
 /* Embedding rows: own ones into the residual, all of them as layer 0's input. */
 static void embed_token(struct engine *e, uint32_t t)
@@ -42,11 +45,13 @@ static void embed_tokens(struct engine *e)
     for (uint32_t t = 0; t < e->token_count; t++) {
         embed_token(e, t);
         size_t pairs = e->model->head_dim / 2;
-        rope_table(&e->model->rope, e->entry.position + t, e->rope_cos + t * pairs, e->rope_sin + t * pairs);
+        rope_table(&e->model->rope, engine_position(e, t), e->rope_cos + t * pairs, e->rope_sin + t * pairs);
     }
     if (e->config.map->heads[e->config.rank] != e->config.map->heads[e->config.rank + 1])
         inbox_take(&e->embed, e->config.kernel, 0, e->token_count, 0, e->embed_form.block_count);
 }
+
+/* ---- units ---- */
 
 static bool is_last_layer(const struct engine *e, uint16_t phase)
 {
@@ -71,7 +76,7 @@ static void count_units(struct engine *e, struct segment *s)
         uint32_t heads = e->config.map->heads[e->config.rank + 1] - e->config.map->heads[e->config.rank];
 
         s->kv_units = e->kv_count;
-        s->chunk_tokens = 8;
+        s->chunk_tokens = ATTEND_CHUNK_TOKENS;
         s->chunks = (uint16_t)((s->token_count + s->chunk_tokens - 1) / s->chunk_tokens);
         if (e->sample_count > 0 || !is_last_layer(e, s->phase))
             s->attend_units = (heads + e->attend_heads - 1) / e->attend_heads * s->chunks;
@@ -103,19 +108,51 @@ static void list_units(struct engine *e)
     e->unit_count = unit;
 }
 
+/* ---- beginning ---- */
+
+/* Can this node compute it beside those that are in the step already? What a peer plans need not be right. */
+static bool part_fits(const struct engine *e, const struct sequence *s, const struct step_part *p, uint64_t candidates)
+{
+    return !s->is_in_step && p->count >= 1 && e->token_count + p->count <= e->config.batch && p->position == s->positions_done &&
+           (uint64_t)p->position + p->count <= s->token_count && (!p->is_sampled || p->position + p->count == s->token_count) &&
+           candidates <= engine_candidates_max(e);
+}
+
+/* The last token's logits are wanted. */
+static void add_sample(struct engine *e)
+{
+    uint16_t token = (uint16_t)(e->token_count - 1);
+    struct sample_run *run = e->run_count == 0 ? NULL : &e->run[e->run_count - 1];
+
+    if (run != NULL && run->token_first + run->count == token)
+        run->count++;
+    else
+        e->run[e->run_count++] = (struct sample_run){.sample_first = e->sample_count, .token_first = token, .count = 1};
+    e->sample_token[e->sample_count++] = token;
+    e->sample_subs |= 1u << token / INBOX_SUB_TOKENS;
+}
+
+static void add_part(struct engine *e, struct sequence *s, const struct step_part *p)
+{
+    struct part *part = &e->part[e->part_count];
+
+    *part = (struct part){.sequence = s, .position = p->position, .token_count = p->count, .is_sampled = p->is_sampled};
+    part->token_first = e->token_count;
+    memcpy(e->token + e->token_count, s->token + p->position, p->count * sizeof *e->token);
+    memset(e->token_part + e->token_count, e->part_count, p->count);
+    e->token_count = (uint16_t)(e->token_count + p->count);
+    e->part_count++;
+    s->is_in_step = true;
+    if (p->is_sampled)
+        add_sample(e);
+}
+
 static void begin_step(struct engine *e)
 {
     uint64_t serial = atomic_load(&e->step_serial) + 1;
-    const struct step_entry *entry = &e->entry;
 
-    e->token_count = entry->count;
-    e->sub_count = (uint16_t)((entry->count + INBOX_SUB_TOKENS - 1) / INBOX_SUB_TOKENS);
-    e->sample_count = entry->is_sampled ? 1 : 0;
-    e->sample_token[0] = (uint16_t)(entry->count - 1);
-    e->candidates_per_token = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, e->vocab_rows);
-    memcpy(e->token, e->sequence.token + entry->position, entry->count * sizeof *e->token);
-    e->fault = (struct engine_fault){0};
-    atomic_store(&e->digest, 0);
+    e->step = e->entry.step;
+    e->sub_count = (uint16_t)((e->token_count + INBOX_SUB_TOKENS - 1) / INBOX_SUB_TOKENS);
     atomic_store(&e->units_done, 0);
     atomic_store(&e->candidates_missing, 0);
     embed_tokens(e);
@@ -127,141 +164,36 @@ static void begin_step(struct engine *e)
     atomic_store_explicit(&e->claim, serial << 32, memory_order_release);
 }
 
-static void end_request(struct engine *e, enum engine_done reason, const struct engine_fault *fault)
-{
-    e->sequence.is_active = false;
-    atomic_store(&e->sender.has_ended, true);
-    if (e->hooks.on_done != NULL)
-        e->hooks.on_done(e->hooks.app, engine_now(e), e->sequence.request.id, reason, fault);
-}
-
-/* Can this node compute it? What a peer plans need not be right. */
-static bool entry_fits(const struct engine *e)
-{
-    return e->entry.count >= 1 && e->entry.count <= e->config.batch &&
-           (uint64_t)e->entry.position + e->entry.count <= e->sequence.token_count;
-}
-
-/* The tokens of a prompt are what its sequencer says: each names a row of the embedding. */
-static bool prompt_fits(const struct engine *e)
-{
-    for (uint32_t i = 0; i < e->sequence.token_count; i++)
-        if (e->sequence.token[i] >= e->model->vocab)
-            return false;
-    return true;
-}
-
-/* True when the entry opened a step; false when it was void. */
+/* True when the entry opened a step; false when all of it was void. */
 static bool begin_entry(struct engine *e)
 {
-    struct sequence *s = &e->sequence;
+    uint64_t candidates = 0;
 
-    if (s->request.id != e->entry.request) {
-        if (!steplog_start(&e->log, s, e->entry.request))
-            return false;
-        s->is_active = prompt_fits(e);
+    e->part_count = e->token_count = e->sample_count = e->run_count = 0;
+    e->sample_subs = 0;
+    for (uint16_t i = 0; i < e->entry.part_count; i++) {
+        const struct step_part *p = &e->entry.part[i];
+        struct sequence *s = engine_find_sequence(e, p);
+
+        if (s == NULL)
+            continue;
+        if (p->is_cancelled) {
+            if (!s->is_in_step)
+                engine_end_request(e, s, ENGINE_DONE_CANCELLED, NULL);
+            continue;
+        }
+        uint64_t more = p->is_sampled ? head_candidates(e->config.map, &s->request.sampling) : 0;
+        if (!part_fits(e, s, p, candidates + more)) {
+            assert(e->config.rank != 0); /* else it is our own */
+            continue;
+        }
+        candidates += more;
+        add_part(e, s, p);
     }
-    if (!s->is_active)
+    if (e->part_count == 0)
         return false;
-    if (e->entry.is_cancelled) {
-        end_request(e, ENGINE_DONE_CANCELLED, NULL);
-        return false;
-    }
-    if (!entry_fits(e)) {
-        assert(e->config.rank != 0); /* else it is our own */
-        return false;
-    }
     begin_step(e);
     return true;
-}
-
-/* ---- ending ---- */
-
-/* A rank draws among its own rows only. Not asked of one that had a fault: it has drawn nothing. */
-static void check_candidates(struct engine *e, uint16_t rank, const struct candidate *candidates, uint32_t count)
-{
-    const uint32_t *vocab = e->config.map->vocab;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (candidates[i].id >= vocab[rank] && candidates[i].id < vocab[rank + 1])
-            continue;
-        struct engine_fault fault = {.layer = e->model->layers, .phase = ENGINE_FAULT_CANDIDATES, .row = rank, .is_set = true};
-
-        engine_note_fault(e, &fault);
-        return;
-    }
-}
-
-/* Candidates of all ranks side by side; the lowest fault of all. */
-static uint32_t read_candidates(struct engine *e, const struct inbox *inbox, uint64_t *digest, struct engine_fault *fault)
-{
-    uint32_t total = 0;
-
-    for (uint16_t r = 0; r < e->config.map->rank_count; r++) {
-        uint32_t rows = e->config.map->vocab[r + 1] - e->config.map->vocab[r];
-        uint32_t count = e->sample_count == 0 ? 0 : sampler_candidate_count(&e->sequence.request.sampling, rows);
-        struct head_summary summary;
-
-        head_read(inbox_block(inbox, 0, inbox->form->first[r]), count, &summary, e->candidates + total);
-        if (summary.fault.is_set)
-            engine_note_fault(e, &summary.fault);
-        else
-            check_candidates(e, r, e->candidates + total, count);
-        *digest += summary.digest;
-        total += count;
-    }
-    *fault = e->fault;
-    return total;
-}
-
-static void take_token(struct engine *e, uint32_t candidate_count, uint64_t digest)
-{
-    struct sequence *s = &e->sequence;
-    uint32_t token = sampler_draw(&s->request.sampling, s->token_count, e->candidates, candidate_count);
-    bool is_end = !s->request.ignore_end && e->config.is_end != NULL && e->config.is_end(e->config.tokenizer, token);
-
-    s->generated++;
-    if (s->token_count < s->ctx)
-        s->token[s->token_count] = token;
-    s->token_count++;
-    if (e->hooks.on_token != NULL)
-        e->hooks.on_token(e->hooks.app, engine_now(e), s->request.id, token, digest);
-    if (is_end)
-        end_request(e, ENGINE_DONE_END, NULL);
-    else if (s->generated >= s->request.predict)
-        end_request(e, ENGINE_DONE_LENGTH, NULL);
-    else if (s->token_count > s->ctx)
-        end_request(e, ENGINE_DONE_CONTEXT, NULL);
-}
-
-static bool step_is_finished(struct engine *e)
-{
-    struct inbox *inbox = engine_inbox(e, (uint16_t)(e->phase_count - 1));
-
-    return inbox != NULL && atomic_load_explicit(&e->units_done, memory_order_acquire) == e->unit_count &&
-           atomic_load_explicit(&e->candidates_missing, memory_order_acquire) == 0;
-}
-
-static void end_step(struct engine *e)
-{
-    uint16_t last = (uint16_t)(e->phase_count - 1);
-    struct inbox *inbox = engine_inbox(e, last);
-    struct port_word word = {.type = PORT_CONSUME, .step = e->entry.step, .phase = last};
-    struct engine_fault fault;
-    uint64_t digest = 0;
-    uint32_t count = read_candidates(e, inbox, &digest, &fault);
-
-    e->step_is_open = false;
-    atomic_fetch_add(&e->steps_ended, 1);
-    e->sequence.positions_done += e->entry.count;
-    if (e->hooks.on_step != NULL)
-        e->hooks.on_step(e->hooks.app, engine_now(e), e->sequence.request.id, e->sequence.positions_done);
-    if (fault.is_set)
-        end_request(e, ENGINE_DONE_ERROR, &fault);
-    else if (e->sample_count > 0)
-        take_token(e, count, digest);
-    steplog_step_over(&e->log);
-    port_say(&e->port, &word);
 }
 
 bool engine_advance(struct engine *e)
@@ -270,10 +202,10 @@ bool engine_advance(struct engine *e)
 
     if (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
         return false;
-    if (e->step_is_open && step_is_finished(e)) {
-        end_step(e);
+    if (e->step_is_open)
+        progress = engine_end_step(e);
+    while (engine_report_dropped(e))
         progress = true;
-    }
     while (!e->step_is_open && steplog_next(&e->log, &e->entry)) {
         progress = true;
         if (!begin_entry(e))

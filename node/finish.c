@@ -17,11 +17,11 @@ static int64_t find_non_finite(const float *values, size_t count)
     return -1;
 }
 
-static void note_fault(struct engine *e, uint16_t phase, uint32_t row)
+static void note_fault(struct engine *e, uint16_t phase, uint32_t token, uint32_t row)
 {
     struct engine_fault fault = {.layer = e->phase[phase].layer, .phase = (uint8_t)e->phase[phase].kind, .row = row, .is_set = true};
 
-    engine_note_fault(e, &fault);
+    engine_note_fault(e, engine_part(e, token), &fault);
 }
 
 static int64_t write_float_blocks(struct engine *e, const struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
@@ -70,7 +70,7 @@ void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32
                                         : write_quantised_blocks(e, inbox, token, block, blocks, values, plain);
 
     if (bad >= 0)
-        note_fault(e, phase, block * BLOCK_COLUMNS + (uint32_t)bad);
+        note_fault(e, phase, token, block * BLOCK_COLUMNS + (uint32_t)bad);
 }
 
 /* Few tokens make small tiles: those that follow each other travel together. */
@@ -95,7 +95,7 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
 {
     struct port_word word = {
         .type = PORT_PUBLISH,
-        .step = e->entry.step,
+        .step = e->step,
         .phase = phase,
         .token_first = (uint16_t)token_first,
         .token_count = (uint16_t)token_count,
@@ -192,19 +192,20 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
     uint32_t id_first = e->config.map->vocab[e->config.rank] + tile->row_first;
 
     for (uint32_t i = 0; i < e->sample_count; i++) {
+        struct part *part = engine_sampled_part(e, i);
         float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
         const float *sum = w->sum + (size_t)i * TILE_FLOATS_MAX;
-        float *out = e->logits + tile->row_first;
+        float *out = engine_logits(e, i) + tile->row_first;
 
         for (uint32_t r = 0; r < tile->row_count; r++)
             out[r] = factor * sum[r];
         int64_t bad = find_non_finite(out, tile->row_count);
         if (bad >= 0)
-            note_fault(e, segment->phase, id_first + (uint32_t)bad);
-        if (e->sequence.request.want_digest) {
-            uint64_t position = e->entry.position + e->sample_token[i] + 1u;
+            note_fault(e, segment->phase, e->sample_token[i], id_first + (uint32_t)bad);
+        if (part->sequence->request.want_digest) {
+            uint64_t position = part->position + part->token_count;
 
-            atomic_fetch_add_explicit(&e->digest, sampler_digest(position, out, id_first, tile->row_count), memory_order_relaxed);
+            atomic_fetch_add_explicit(&part->digest, sampler_digest(position, out, id_first, tile->row_count), memory_order_relaxed);
         }
     }
     atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);

@@ -1,7 +1,8 @@
-/* The end of a step: each node's candidates for the next token, and what became of its part of the step.
+/* The end of a step: each node's candidates for the next tokens, and what became of its part of the step.
  *
- * A rank's part is little-endian: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer, u32 row, u32 reserved 0,
- * u64 reserved 0, then candidates of u32 id and f32 logit without gaps; its last block is filled up with zeros. */
+ * A rank's message is little-endian. For each part of the step: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer,
+ * u32 row, u32 reserved 0, u64 reserved 0. Then, part by part, for those that are sampled, candidates of u32 id and f32 logit without gaps;
+ * how many follows from the requests. The last block is filled up with zeros. */
 #include "head.h"
 
 #include <assert.h>
@@ -11,46 +12,65 @@
 
 enum { CANDIDATE_BYTES = 8, SUMMARY_BYTES = 32 };
 
+uint32_t head_rank_candidates(const struct rowmap *map, uint16_t rank, const struct sampling *sampling)
+{
+    return sampler_candidate_count(sampling, map->vocab[rank + 1] - map->vocab[rank]);
+}
+
+uint32_t head_candidates(const struct rowmap *map, const struct sampling *sampling)
+{
+    uint32_t sum = 0;
+
+    for (uint16_t r = 0; r < map->rank_count; r++)
+        sum += head_rank_candidates(map, r, sampling);
+    return sum;
+}
+
 uint32_t head_block_bytes(uint32_t candidates)
 {
     return candidates <= HEAD_FEW_MAX ? HEAD_FEW_BLOCK_BYTES : HEAD_MANY_BLOCK_BYTES;
 }
 
-uint32_t head_candidate_blocks(uint32_t candidates, uint32_t block_bytes)
+uint32_t head_blocks(uint32_t parts, uint32_t candidates, uint32_t block_bytes)
 {
-    return (SUMMARY_BYTES + candidates * CANDIDATE_BYTES + block_bytes - 1) / block_bytes;
+    return (parts * SUMMARY_BYTES + candidates * CANDIDATE_BYTES + block_bytes - 1) / block_bytes;
 }
 
-static size_t candidate_offset(uint32_t index)
+static size_t candidate_offset(uint32_t parts, uint32_t index)
 {
-    return SUMMARY_BYTES + (size_t)index * CANDIDATE_BYTES;
+    return (size_t)parts * SUMMARY_BYTES + (size_t)index * CANDIDATE_BYTES;
 }
 
-static void write_summary(struct engine *e, uint8_t *block)
+static void write_summary(struct part *part, uint8_t *at)
 {
-    struct bytes out = bytes_writer(block, SUMMARY_BYTES);
+    struct bytes out = bytes_writer(at, SUMMARY_BYTES);
 
-    bytes_put_u64(&out, atomic_load_explicit(&e->digest, memory_order_relaxed));
-    bytes_put_u32(&out, e->fault.is_set ? 1u + e->fault.phase : 0);
-    bytes_put_u32(&out, e->fault.layer);
-    bytes_put_u32(&out, e->fault.row);
+    bytes_put_u64(&out, atomic_load_explicit(&part->digest, memory_order_relaxed));
+    bytes_put_u32(&out, part->fault.is_set ? 1u + part->fault.phase : 0);
+    bytes_put_u32(&out, part->fault.layer);
+    bytes_put_u32(&out, part->fault.row);
 }
 
-static void select_candidates(struct engine *e, uint8_t *block, uint32_t count)
+/* A sampled token's; how many. */
+static uint32_t write_candidates(struct engine *e, uint32_t sample, uint8_t *at)
 {
-    const struct sequence *s = &e->sequence;
-    uint32_t position = e->entry.position + e->entry.count;
+    struct part *part = engine_sampled_part(e, sample);
+    const struct sequence *s = part->sequence;
+    uint32_t position = part->position + part->token_count, id_first = e->config.map->vocab[e->config.rank];
+    uint32_t count = head_rank_candidates(e->config.map, e->config.rank, &s->request.sampling);
+    struct bytes out = bytes_writer(at, (size_t)count * CANDIDATE_BYTES);
 
-    if (count == 0 || e->fault.is_set)
-        return;
-    sampler_select(&s->request.sampling, position, s->token, s->token_count, e->logits, e->config.map->vocab[e->config.rank], e->vocab_rows,
+    if (e->hooks.on_logits != NULL)
+        e->hooks.on_logits(e->hooks.app, s->request.id, position, id_first, e->vocab_rows, engine_logits(e, sample));
+    if (count == 0 || part->fault.is_set)
+        return count;
+    sampler_select(&s->request.sampling, position, s->token, s->token_count, engine_logits(e, sample), id_first, e->vocab_rows,
                    e->candidate_scratch, e->candidates);
     for (uint32_t i = 0; i < count; i++) {
-        struct bytes out = bytes_writer(block + candidate_offset(i), CANDIDATE_BYTES);
-
         bytes_put_u32(&out, e->candidates[i].id);
         bytes_put_f32(&out, e->candidates[i].logit);
     }
+    return count;
 }
 
 /* The head reads sampled tokens only, but its input may be let go only when all of it has come. */
@@ -77,23 +97,23 @@ bool head_run_candidates(struct engine *e, struct worker *w)
     if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) + 1 < e->unit_count || !has_whole_input(e, phase))
         return false;
     const uint16_t *first = inbox->form->first;
-    uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from;
-    uint8_t *block = inbox_block(inbox, 0, from);
+    uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from, before = 0;
+    uint8_t *message = inbox_block(inbox, 0, from);
 
-    memset(block, 0, (size_t)blocks * inbox->form->block_bytes);
-    write_summary(e, block);
-    if (e->sample_count > 0 && e->hooks.on_logits != NULL)
-        e->hooks.on_logits(e->hooks.app, e->sequence.request.id, e->entry.position + e->entry.count, e->config.map->vocab[e->config.rank],
-                           e->vocab_rows, e->logits);
-    select_candidates(e, block, e->candidates_per_token);
+    memset(message, 0, (size_t)blocks * inbox->form->block_bytes);
+    for (uint16_t i = 0; i < e->part_count; i++)
+        write_summary(&e->part[i], message + (size_t)i * SUMMARY_BYTES);
+    for (uint16_t i = 0; i < e->sample_count; i++)
+        before += write_candidates(e, i, message + candidate_offset(e->part_count, before));
+    assert(candidate_offset(e->part_count, before) <= (size_t)blocks * inbox->form->block_bytes);
     finish_publish(e, w, phase, inbox, 0, 1, from, blocks);
     atomic_fetch_sub_explicit(&e->candidates_missing, blocks, memory_order_acq_rel);
     return true;
 }
 
-void head_read(const uint8_t *block, uint32_t count, struct head_summary *summary, struct candidate *candidates)
+void head_read_summary(const uint8_t *message, uint32_t part, struct head_summary *summary)
 {
-    struct bytes in = bytes_reader(block, SUMMARY_BYTES);
+    struct bytes in = bytes_reader(message + (size_t)part * SUMMARY_BYTES, SUMMARY_BYTES);
 
     *summary = (struct head_summary){.digest = bytes_get_u64(&in)};
     uint32_t fault = bytes_get_u32(&in);
@@ -101,10 +121,14 @@ void head_read(const uint8_t *block, uint32_t count, struct head_summary *summar
     summary->fault.phase = (uint8_t)(fault > PHASE_HEAD ? PHASE_HEAD : fault - 1);
     summary->fault.layer = bytes_get_u32(&in);
     summary->fault.row = bytes_get_u32(&in);
-    for (uint32_t i = 0; i < count; i++) {
-        struct bytes at = bytes_reader(block + candidate_offset(i), CANDIDATE_BYTES);
+}
 
-        candidates[i].id = bytes_get_u32(&at);
-        candidates[i].logit = bytes_get_f32(&at);
+void head_read_candidates(const uint8_t *message, uint32_t parts, uint32_t before, uint32_t count, struct candidate *candidates)
+{
+    struct bytes in = bytes_reader(message + candidate_offset(parts, before), (size_t)count * CANDIDATE_BYTES);
+
+    for (uint32_t i = 0; i < count; i++) {
+        candidates[i].id = bytes_get_u32(&in);
+        candidates[i].logit = bytes_get_f32(&in);
     }
 }

@@ -11,14 +11,19 @@ struct head_summary {
 
 enum { HEAD_FEW_MAX = 1 << 18, HEAD_FEW_BLOCK_BYTES = 64, HEAD_MANY_BLOCK_BYTES = MESH_BLOCK_BYTES_MAX };
 
+/* Candidates of a token that is drawn like this: of one rank, and of all together. */
+uint32_t head_rank_candidates(const struct rowmap *map, uint16_t rank, const struct sampling *sampling);
+uint32_t head_candidates(const struct rowmap *map, const struct sampling *sampling);
+
 /* Size of a block when all ranks together send so many candidates. More than HEAD_FEW_MAX small ones would be more blocks than a gather
  * can count. */
 uint32_t head_block_bytes(uint32_t candidates);
 
-/* Blocks of that size that hold a rank's summary and candidates. */
-uint32_t head_candidate_blocks(uint32_t candidates, uint32_t block_bytes);
+/* Blocks of that size that hold a rank's summaries and candidates of all parts. */
+uint32_t head_blocks(uint32_t parts, uint32_t candidates, uint32_t block_bytes);
 
-/* A rank's blocks for one token. */
-void head_read(const uint8_t *block, uint32_t count, struct head_summary *summary, struct candidate *candidates);
+/* A rank's message: the summary of one of its parts; candidates, `before` standing before these. */
+void head_read_summary(const uint8_t *message, uint32_t part, struct head_summary *summary);
+void head_read_candidates(const uint8_t *message, uint32_t parts, uint32_t before, uint32_t count, struct candidate *candidates);
 
 #endif

@@ -6,7 +6,8 @@
  * take another way, as all of them are exact: products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in
  * kernel_scalar.c).
  *
- * One token (decode) computes while it unpacks, at the speed of memory. More tokens share a panel unpacked to dot_block. */
+ * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h). More share a panel unpacked
+ * to dot_block. */
 #ifndef NODE_KERNEL_DOT_H
 #define NODE_KERNEL_DOT_H
 
@@ -316,6 +317,10 @@ DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, siz
     }
 }
 
+#include "kernel_dot_few.h"
+
+/* ---- many tokens ---- */
+
 /* `tokens` (a constant) tokens with an unpacked panel. */
 DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t blocks, const uint8_t *x, size_t x_stride,
                            size_t tokens, float *out, size_t out_stride, bool accumulate)
@@ -373,6 +378,8 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
         if (token_count == 1) {
             for (size_t part = 0; part < DOT_PARTS; part++)
                 dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
+        } else if (token_count < 2 * DOT_TOKENS) {
+            dot_few(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
         } else {
             dot_panel(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
         }

@@ -20,24 +20,22 @@ enum { TILE_ROWS = 6, TILE_LANES = 1 };
 #endif
 
 typedef float train_quad __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t train_indices __attribute__((vector_size(16)));
 
 /* out[k * width + i] = from[i * stride + k], i and k < 4 */
 KERNEL_INLINE void train_transpose(const float *from, size_t stride, size_t width, float *out)
 {
-    const train_indices low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
     train_quad row[4], pair[4];
 
     for (size_t i = 0; i < 4; i++)
         row[i] = *(const train_quad *)(from + i * stride);
-    pair[0] = __builtin_shuffle(row[0], row[1], low);
-    pair[1] = __builtin_shuffle(row[2], row[3], low);
-    pair[2] = __builtin_shuffle(row[0], row[1], high);
-    pair[3] = __builtin_shuffle(row[2], row[3], high);
-    *(train_quad *)out = __builtin_shuffle(pair[0], pair[1], first);
-    *(train_quad *)(out + width) = __builtin_shuffle(pair[0], pair[1], second);
-    *(train_quad *)(out + 2 * width) = __builtin_shuffle(pair[2], pair[3], first);
-    *(train_quad *)(out + 3 * width) = __builtin_shuffle(pair[2], pair[3], second);
+    pair[0] = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+    pair[1] = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+    pair[2] = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+    pair[3] = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    *(train_quad *)out = __builtin_shufflevector(pair[0], pair[1], 0, 1, 4, 5);
+    *(train_quad *)(out + width) = __builtin_shufflevector(pair[0], pair[1], 2, 3, 6, 7);
+    *(train_quad *)(out + 2 * width) = __builtin_shufflevector(pair[2], pair[3], 0, 1, 4, 5);
+    *(train_quad *)(out + 3 * width) = __builtin_shufflevector(pair[2], pair[3], 2, 3, 6, 7);
 }
 
 /* width is a constant where this is inlined. */

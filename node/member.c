@@ -10,7 +10,11 @@
 #include "member_state.h"
 #include "progress.h"
 
-enum { WATCH_NS = 50000000, LINGER_NS = 1000000000 };
+enum {
+    WATCH_NS = 50000000,
+    LINGER_NS = 1000000000,
+    REQUEST_ID = 1 /* of the only one */
+};
 
 static uint16_t rank_count(const struct member *m)
 {
@@ -71,13 +75,12 @@ static void take_report(struct member *m, uint16_t from, struct bytes *in)
 
 /* ---- hooks of the engine ---- */
 
-static void on_token(void *app, uint64_t now_ns, uint32_t request, uint32_t id, uint64_t digest)
+static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
 {
     struct member *m = app;
     struct member_report traffic = {0};
     uint32_t count = atomic_load_explicit(&m->token_count, memory_order_relaxed);
 
-    (void)request;
     if (count > m->config.ctx)
         return; /* of a further request, which this program never makes */
     if (count == 0) {
@@ -86,13 +89,13 @@ static void on_token(void *app, uint64_t now_ns, uint32_t request, uint32_t id, 
         m->decode_bytes = traffic.bytes_sent;
         m->outcome.first_token_ns = now_ns;
     }
-    m->token[count] = (struct member_token){.id = id, .digest = digest, .when_ns = now_ns};
+    m->token[count] = (struct member_token){.id = token->id, .digest = token->digest, .when_ns = now_ns};
     atomic_store_explicit(&m->token_count, count + 1, memory_order_release);
     if (m->config.rank == 0)
         bell_ring(m->bell);
 }
 
-static void on_done(void *app, uint64_t now_ns, uint32_t request, enum engine_done reason, const struct engine_fault *fault)
+static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
 {
     struct member *m = app;
     struct member_report traffic = {0};
@@ -188,6 +191,7 @@ struct member *member_open(const struct member_config *config, struct fail *fail
         .rank = config->rank,
         .worker_count = config->threads,
         .batch = config->batch,
+        .slots = 1,
         .ctx = config->ctx,
         .kv_type = config->kv_type,
         .kernel = config->kernel,
@@ -355,8 +359,11 @@ int member_wait_ready(struct member *m, int (*watch)(void *app, struct fail *fai
 
 int member_submit(struct member *m, const struct request *request, struct fail *fail)
 {
+    struct request numbered = *request;
+
+    numbered.id = REQUEST_ID;
     m->outcome.submitted_ns = mesh_udp_now_ns();
-    if (!engine_submit(m->engine, request))
+    if (!engine_submit(m->engine, &numbered))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
     bell_ring(m->worker_bell);
     if (m->config.udp != NULL)
@@ -385,7 +392,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
 
 void member_cancel(struct member *m)
 {
-    engine_cancel(m->engine);
+    engine_cancel(m->engine, REQUEST_ID);
 }
 
 void member_outcome(const struct member *m, struct member_outcome *outcome)

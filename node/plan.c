@@ -13,6 +13,7 @@ static int plan_one(struct plan *plan, uint16_t rank, struct fail *fail)
         .rank = rank,
         .worker_count = plan->threads,
         .batch = plan->batch,
+        .slots = plan->slots,
         .ctx = plan->ctx,
         .kv_type = plan->kv_type,
         .kernel = kernel_choose(NULL),
@@ -94,6 +95,7 @@ static void print_json(const struct plan *plan, FILE *out)
     json_uint(&json, "kv_heads", m->kv_heads);
     json_uint(&json, "vocab", m->vocab);
     json_uint(&json, "ctx", plan->ctx);
+    json_uint(&json, "slots", plan->slots);
     json_uint(&json, "total_bytes", total);
     json_uint(&json, "largest_node_bytes", largest);
     json_event_end(&json);
@@ -104,8 +106,11 @@ static void print_text(const struct plan *plan, FILE *out)
     const struct model *m = plan->model;
     char weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES], total[MEMORY_TEXT_BYTES];
 
-    fprintf(out, "%s: %u layers, dim %u, hidden %u, %u heads on %u KV heads, vocabulary %u; context %u\n", gguf_path(m->gguf), m->layers,
+    fprintf(out, "%s: %u layers, dim %u, hidden %u, %u heads on %u KV heads, vocabulary %u; context %u", gguf_path(m->gguf), m->layers,
             m->dim, m->hidden, m->heads, m->kv_heads, m->vocab, plan->ctx);
+    if (plan->slots > 1)
+        fprintf(out, " for each of %u requests", plan->slots);
+    fputc('\n', out);
     fprintf(out, "%4s %6s %6s %6s %7s %7s %7s %10s %10s %10s %10s\n", "rank", "share", "heads", "kv", "dim", "hidden", "vocab", "weights",
             "KV cache", "buffers", "total");
     for (uint16_t r = 0; r < plan->map.rank_count; r++) {

@@ -20,7 +20,7 @@ struct plan {
     const struct model *model;
     struct rowmap map;
     uint32_t ctx;
-    uint16_t batch, threads;
+    uint16_t batch, threads, slots;
     enum kv_type kv_type;
     struct plan_node node[MESH_RANKS_MAX];
 };

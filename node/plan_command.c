@@ -10,10 +10,10 @@
 
 struct plan_options {
     const char *model, *shares, *cluster;
-    uint32_t nodes, ctx, threads, batch;
+    uint32_t nodes, ctx, threads, batch, slots;
     int kv_type;
     bool json, help;
-    bool has_nodes, has_batch, has_kv_type;
+    bool has_nodes, has_batch, has_kv_type, has_slots;
 };
 
 /* Nodes whose share follows their speed count as the mean of those that name one: speed is known only when they run. */
@@ -54,6 +54,8 @@ static int take_cluster(struct plan_options *o, uint32_t shares[MESH_RANKS_MAX],
         o->batch = file.batch;
     if (!o->has_kv_type)
         o->kv_type = file.kv_type;
+    if (!o->has_slots)
+        o->slots = file.slots;
     return 0;
 }
 
@@ -67,7 +69,13 @@ static int make_and_print(const struct plan_options *o, const uint32_t shares[ME
     if (model == NULL)
         goto out;
     plan = (struct plan){
-        .model = model, .ctx = o->ctx, .batch = (uint16_t)o->batch, .threads = (uint16_t)o->threads, .kv_type = (enum kv_type)o->kv_type};
+        .model = model,
+        .ctx = o->ctx,
+        .batch = (uint16_t)o->batch,
+        .threads = (uint16_t)o->threads,
+        .slots = (uint16_t)o->slots,
+        .kv_type = (enum kv_type)o->kv_type,
+    };
     if (plan.ctx == 0)
         plan.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
     if (plan.ctx > model->ctx) {
@@ -86,14 +94,24 @@ out:
     return err;
 }
 
+static int plan_nodes(struct plan_options *o, struct fail *fail)
+{
+    uint32_t shares[MESH_RANKS_MAX];
+
+    if ((o->cluster != NULL ? take_cluster(o, shares, fail) : run_options_shares(o->shares, (uint16_t)o->nodes, shares, fail)) < 0)
+        return -1;
+    if (o->model == NULL)
+        return fail_set(fail, EXIT_USAGE, "plan: no model: give one with -m MODEL.gguf");
+    return make_and_print(o, shares, fail);
+}
+
 int plan_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-node plan -m MODEL.gguf [-c CLUSTER.conf | --nodes N] [options]",
                                         "Show what every node would compute and hold, before anything is loaded.", NULL};
     static const char *const examples[] = {"mesh-node plan -m model.gguf --nodes 4",
                                            "mesh-node plan -m model.gguf --nodes 3 --shares 3,2,1 --json", NULL};
-    uint32_t shares[MESH_RANKS_MAX];
-    struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT};
+    struct plan_options o = {.nodes = 1, .threads = 1, .batch = RUN_BATCH_DEFAULT, .slots = 1};
     const struct option_spec specs[] = {
         {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &o.model, .metavar = "FILE", .help = "GGUF model"},
         {.name = "cluster",
@@ -136,6 +154,13 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = ENGINE_BATCH_MAX,
          .help = "prompt tokens per step (128)"},
+        {.name = "slots",
+         .kind = OPTION_U32,
+         .target = &o.slots,
+         .was_set = &o.has_slots,
+         .min = 1,
+         .max = ENGINE_SLOTS_MAX,
+         .help = "requests at once, each with a KV cache (1)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &o.json, .help = "one JSON object per node, and a summary"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &o.help, .help = "this text"},
     };
@@ -147,11 +172,5 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
-    if ((o.cluster != NULL ? take_cluster(&o, shares, fail) : run_options_shares(o.shares, (uint16_t)o.nodes, shares, fail)) < 0)
-        return (int)fail->exit_code;
-    if (o.model == NULL) {
-        fail_set(fail, EXIT_USAGE, "plan: no model: give one with -m MODEL.gguf");
-        return EXIT_USAGE;
-    }
-    return make_and_print(&o, shares, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return plan_nodes(&o, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
 }

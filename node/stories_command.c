@@ -20,8 +20,13 @@ int stories_command(int argc, char *const *argv, struct fail *fail)
          .target = &path,
          .metavar = "FILE",
          .help = "text file to write; - is stdout"},
-        {.name = "count", .kind = OPTION_U64, .target = &count, .min = 1, .max = COUNT_MAX, .help = "stories (20000, about 17 MB)"},
-        {.name = "seed", .kind = OPTION_U64, .target = &seed, .help = "of the stories (1); story by story, more begin with fewer"},
+        {.name = "count",
+         .kind = OPTION_U64,
+         .target = &count,
+         .min = 1,
+         .max = COUNT_MAX,
+         .help = "how many; a longer text begins with the shorter one (20000, about 17 MB)"},
+        {.name = "seed", .kind = OPTION_U64, .target = &seed, .help = "of the stories (1)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
     };
     const size_t spec_count = sizeof specs / sizeof *specs;

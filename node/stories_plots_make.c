@@ -39,7 +39,7 @@ static const char *const mend_text[] = {
     "{He} [kept|saved|collected] what others threw away, [in a big tin|in a wooden box|in a drawer|in an old hat box]: "
     "[string, corks and bent nails|buttons, hooks and lids|screws, feathers and lost wheels|"
     "odd socks and keys], and {a} {thing.scrap} that {he} had found {spot.at}.",
-    "[\"What do you want with that rubbish?\" {asks friend}, {his} friend.|{His} friend {friend} laughed. \"What is that good for?\"|"
+    "[\"What do you want with that rubbish?\" asked {friend}, {his} friend.|{His} friend {friend} laughed. \"What is that good for?\"|"
     "{Friend}, {his} best friend, shook {friend.his} head at it.] "
     "\"[You never know|Its time will come|Somebody may need it one day],\" {says hero}.",
     "\n",
@@ -219,7 +219,8 @@ static const char *const gift_text[] = {
     "[For three days nobody saw much of {hero}.|{Hero} shut the door behind {him}.|There was no time to lose.] {He} {gift.making}. "
     "[?The first one went wrong, and {he} began again.|{He} pricked {his} thumb twice, but {he} went on.|"
     "It was not easy, and more than once {he} nearly gave up.] "
-    "[?\"What are you making?\" {asks friend}. \"You will see,\" {says hero}.|{Friend} looked in at the window, but {hero} drew the "
+    "[?\"What are you making?\" asked {his} friend {friend}. \"You will see,\" {says hero}.|"
+    "{His} friend {friend} looked in at the window, but {hero} drew the "
     "curtain.]",
     "\n",
     "[On the birthday everyone came with boxes and ribbons.|Then the day came, and the table was full of presents.] "
@@ -228,7 +229,7 @@ static const char *const gift_text[] = {
     "took a deep breath]. {Elder.he} {gift.joy}.",
     "\"[You looked at me before you looked into a shop|Others gave me what they could buy. You gave me what I needed|"
     "The best present is one that somebody has thought about],\" {says elder}.",
-    "[?{glad hero}|{sleeps hero}|{Friend} [nudged|patted] {hero}. \"Will you help me to make one, too?\" {asks friend}.]",
+    "[?{glad hero}|{sleeps hero}|{His} friend {friend} [nudged|patted] {him}. \"Will you help me to make one, too?\" {asks friend}.]",
     NULL,
 };
 const struct stories_plot stories_plot_gift = {

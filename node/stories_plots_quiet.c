@@ -216,7 +216,7 @@ static const struct stories_row tunes[] = {
         "\"Well, I never,\" said the herdsman"}},
     {0, 0, {"{Friend} had a fever and could not sleep, and not even honey helped.",
         "{Friend} stopped tossing about. {Friend.he} breathed more and more calmly, and at the last note {friend.he} was asleep",
-        "\"What a good doctor,\" {whispers elder}"}},
+        "\"What a good doctor,\" whispered {friend.his} mother"}},
     {0, 0, {"One day the fog was so thick that the children who had gone to pick berries could not find their way home. "
         "They called, but the fog swallowed every word.",
         "The tune went further than any shout. After a while there came an answer, and one by one the lost ones came out of the fog",

@@ -63,7 +63,8 @@ static const struct stories_table ship_idea = {.columns = {"clue", "idea", "star
 
 static const struct stories_row ship_snags[] = {
     {0, 0, {"On the hill the ship stood still.", "Then {elder} began to sing, and at each beat they all pulled."}},
-    {0, 0, {"Half way up, a wheel cried and would not turn.", "{Hero} poured oil over the axle, and the wheel was quiet and turned."}},
+    {0, 0, {"Half way up there was a terrible screech, and nothing moved.",
+        "{Hero} poured oil where it rubbed, and on it went, without a sound."}},
     {0, 0, {"On the steepest part their strength was not enough.", "{Hero} ran to the farmers and came back with six oxen."}},
     {0, 0, {"On the way down the ship grew faster and faster.", "\"Hold it back!\" {cries hero}, and they hung on the ropes."}},
     {0, 0, {"In a soft place the ship sank into the ground.", "The children laid flat stones before it, and it went on."}},
@@ -205,8 +206,9 @@ static const char *const bottle_text[] = {
     "bottle, and in the bottle was a [letter|rolled-up letter|sheet of paper]. "
     "It said: \"{wish.letter}\" [Below stood a name: {friend}.|It was signed by somebody {called} {friend}.]",
     "\n",
-    "\"[Who is {friend}|Where does {friend} live]?\" {asks hero}. "
-    "\"[I do not know|Nobody here],\" said {elder}, {elder.a}, \"but the water comes from [the far shore|the little island|"
+    "[\"Who is {friend}?\" {asks hero}. \"Nobody here,\"|\"Where does {friend} live?\" {asks hero}. \"Not here,\"|"
+    "\"Who is {friend}?\" {asks hero}. \"I do not know,\"] "
+    "said {elder}, {elder.a}, \"but the water comes from [the far shore|the little island|"
     "the other side]. When the wind turns, it [runs back again|carries things back].\"",
     "So {hero} {wish.reply} {He} [pushed the paper into the bottle|put it into the bottle][, waited for the wind to turn, and threw it "
     "in|, and when the wind turned, {he} threw it in|, waited for the right wind, and watched the bottle bob away].",
@@ -239,23 +241,23 @@ const struct stories_plot stories_plot_bottle = {
 static const struct stories_row bridge_reasons[] = {
     {0, 0, {"{Hero} lived on one side of the {stream} and {friend}, {his} best friend, on the other. "
         "[To meet they had to walk for an hour.|They could only wave to each other.]",
-        "they could be at each other's door before the [porridge|soup] was cold"}},
+        "In the middle {hero} met {friend}, and from then on they could be at each other's door before the [porridge|soup] was cold"}},
     {0, 0, {"On the other side of the {stream} lived {friend}, {friend.a}, [who had broken a leg|"
         "who was ill in bed], and nobody could visit {friend.him}.",
-        "{friend} had visitors from morning till night, and was soon well again"}},
+        "{Hero} was the first to cross, with a pot of soup, and {friend} was soon well again"}},
     {0, 0, {"On the other side of the {stream} grew the [sweetest cherries|best blackberries|ripest plums] in the whole land. "
         "{Friend}, {friend.a} who lived over there, threw some across every day, but most of them fell into the water.",
-        "there was [jam|cake] enough {town.in} to last until spring"}},
+        "In the middle {hero} met {friend}, and there was [jam|cake] enough {town.in} to last until spring"}},
     {0, 0, {"The people on the other side were said to be [proud|strange|unfriendly]. Only {hero} and {friend}, {friend.a} over there, "
         "waved to each other every day.",
-        "they found out that the others sang the same songs, only a little faster"}},
+        "In the middle {hero} met {friend}, and they found out that the others sang the same songs, only a little faster"}},
 };
 static const struct stories_table bridge_reason = {.columns = {"why", "end"}, STORIES_ROWS(bridge_reasons)};
 
 static const struct stories_row bridge_firsts[] = {
     {0, 0, {"laid a long plank across", "in the first rain the water took the plank away like a straw"}},
     {0, 0, {"tied three logs together and laid them across", "in the night the water lifted the logs and carried them off"}},
-    {0, 0, {"stretched a rope from tree to tree", "the rope swung so wildly that both of them fell into the water"}},
+    {0, 0, {"stretched a rope from tree to tree", "the rope swung so wildly that {he} fell into the water"}},
     {0, 0, {"piled up earth to make a dam", "the water dug a hole through it, and in the morning the dam was gone"}},
     {0, 0, {"felled a dead birch so that it lay across", "the birch was rotten, and it broke in the middle with a crack"}},
 };
@@ -293,7 +295,7 @@ static const char *const bridge_text[] = {
     "[Then the rain came, and the bridge stood.|When the next storm was over, the bridge was still there.|"
     "And when the flood came, the bridge did not even tremble.]",
     "\n",
-    "In the middle {hero} met {friend}, and from then on {reason.end}. "
+    "{reason.end}. "
     "[?Nobody asked any more whether it could be done.|{glad hero}|A bridge begins on both sides.|{close}]",
     NULL,
 };

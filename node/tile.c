@@ -65,10 +65,12 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
     uint32_t tokens = tokens_of(e, segment);
 
     if (e->phase[segment->phase].kind == PHASE_HEAD) {
-        for (uint32_t i = 0; i < tokens; i++) {
-            struct matrix_input input = input_of(inbox, e->sample_token[i], 1, slice);
+        for (uint32_t i = 0; i < e->run_count; i++) {
+            const struct sample_run *run = &e->run[i];
+            struct matrix_input input = input_of(inbox, run->token_first, run->count, slice);
+            float *at = out + (size_t)run->sample_first * TILE_FLOATS_MAX;
 
-            matrix_multiply(m, e->config.kernel, w->item, slice, &input, out + (size_t)i * TILE_FLOATS_MAX, TILE_FLOATS_MAX, accumulate);
+            matrix_multiply(m, e->config.kernel, w->item, slice, &input, at, TILE_FLOATS_MAX, accumulate);
         }
     } else {
         struct matrix_input input = input_of(inbox, segment->token_first, tokens, slice);
@@ -82,8 +84,8 @@ static bool slice_is_ready(const struct engine *e, const struct segment *segment
 {
     if (e->phase[segment->phase].kind != PHASE_HEAD)
         return inbox_is_ready(inbox, segment->sub, slice);
-    for (uint32_t i = 0; i < e->sample_count; i++)
-        if (!inbox_is_ready(inbox, e->sample_token[i] / INBOX_SUB_TOKENS, slice))
+    for (uint32_t subs = e->sample_subs; subs != 0; subs &= subs - 1)
+        if (!inbox_is_ready(inbox, (uint32_t)__builtin_ctz(subs), slice))
             return false;
     return true;
 }

@@ -88,7 +88,7 @@ bool unit_run(struct engine *e, struct worker *w)
     w->segment = NULL;
     if (atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1 && phase > 0 &&
         engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
-        struct port_word word = {.type = PORT_CONSUME, .step = e->entry.step, .phase = (uint16_t)(phase - 1)};
+        struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = (uint16_t)(phase - 1)};
 
         engine_say(e, w, &word);
     }

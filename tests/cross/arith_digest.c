@@ -176,8 +176,7 @@ static uint64_t digest_train(const struct kernel *kernel, int variant)
         train_pass_backward(&pass);
         digest = hash_bytes(digest, &loss, sizeof loss);
         digest = hash_bytes(digest, pass.gradient, state.count * sizeof(float));
-        train_optimiser_step(&state, &layout, kernel, team, pass.gradient,
-                             train_gradient_norm(kernel, team, pass.gradient, state.count));
+        train_optimiser_step(&state, &layout, kernel, team, pass.gradient, train_gradient_norm(kernel, team, pass.gradient, state.count));
     }
     digest = hash_bytes(digest, state.weights, state.count * sizeof(float));
     train_pass_close(&pass);

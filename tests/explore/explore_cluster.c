@@ -1,4 +1,6 @@
-/* Whole clusters generate tokens over a random network; each must say what one node alone says, to the bit. */
+/* Whole clusters generate tokens of several requests over a random network. Requests come at random times on random nodes, some are
+ * cancelled, and sometimes the cluster stops and those that are left go on in another one. Each request must get what it gets alone on one
+ * node, to the bit. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +10,42 @@
 #include "libmesh/mix.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
+#include "tests/unit/simrequest.h"
 #include "tests/unit/simscenario.h"
 
-enum { RANKS_MAX = 9, VIRTUAL_S_MAX = 300, MODELS = 8, PROMPT_MAX = 100 };
+enum { RANKS_MAX = 9, VIRTUAL_S_MAX = 300, MODELS = 8, PROMPT_MAX = 100, REQUESTS_MAX = 5, PREDICT_MAX = 12, CTX = 128 };
 
-enum draw { DRAW_MODEL = 1200, DRAW_BATCH, DRAW_PROMPT, DRAW_PREDICT, DRAW_SHARE, DRAW_ARE_UNEQUAL, DRAW_SAMPLING, DRAW_KV, DRAW_UNIT };
+enum draw {
+    DRAW_MODEL = 1200,
+    DRAW_BATCH,
+    DRAW_SLOTS,
+    DRAW_REQUESTS,
+    DRAW_REQUEST,
+    DRAW_PROMPT,
+    DRAW_TIME,
+    DRAW_RANK,
+    DRAW_IS_CANCELLED,
+    DRAW_CANCEL_TIME,
+    DRAW_CANCEL_RANK,
+    DRAW_IS_STOPPED,
+    DRAW_STOP_TIME,
+    DRAW_DEAD,
+    DRAW_SHARE,
+    DRAW_ARE_UNEQUAL,
+    DRAW_KV,
+    DRAW_UNIT
+};
+
+/* One seed's requests, and the clusters that they run in. */
+struct run {
+    uint64_t seed;
+    struct simscenario scenario;
+    struct simcluster_config config;
+    struct simcluster cluster;
+    struct simrequest request[REQUESTS_MAX];
+    uint32_t request_count;
+    struct explore_report *report;
+};
 
 static uint64_t pick(uint64_t seed, enum draw which, uint64_t index, uint64_t limit)
 {
@@ -40,113 +73,195 @@ static const struct model *model_of(uint64_t index)
     return models[index].model;
 }
 
-static void draw_request(struct request *request, uint32_t prompt[PROMPT_MAX], uint64_t seed, uint32_t vocab)
+/* From a moment to a second: times at which things happen. */
+static uint64_t pick_time(uint64_t seed, enum draw which, uint64_t index)
 {
-    *request = (struct request){
-        .prompt = prompt,
-        .prompt_count = (uint32_t)(1 + pick(seed, DRAW_PROMPT, 0, pick(seed, DRAW_PROMPT, PROMPT_MAX + 1, 3) == 0 ? PROMPT_MAX : 30)),
-        .predict = (uint32_t)(1 + pick(seed, DRAW_PREDICT, 0, 12)),
-        .sampling = {.temperature = 0.9f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.1f, .seed = seed},
-        .ignore_end = true,
-        .want_digest = true,
-    };
-    for (uint32_t i = 0; i < request->prompt_count; i++)
-        prompt[i] = (uint32_t)pick(seed, DRAW_PROMPT, i + 1, vocab);
-    switch (pick(seed, DRAW_SAMPLING, 0, 4)) {
-    case 0:
-        request->sampling.temperature = 0.0f;
-        break;
-    case 1:
-        request->sampling.top_k = 0;
-        request->sampling.top_p = 1.0f;
-        request->sampling.min_p = 0.0f;
-        break;
-    case 2:
-        request->sampling.top_k = 0; /* all logits are gathered */
-        break;
-    default:
-        break;
-    }
+    static const uint64_t scale_ns[] = {1, 1000000, 20000000, 1000000000};
+
+    return pick(seed, which, 2 * index, scale_ns[pick(seed, which, 2 * index + 1, 4)]);
 }
 
-static void draw_cluster(struct simcluster_config *config, const struct simscenario *scenario)
+static void draw_cluster(struct run *run, uint64_t seed)
 {
-    uint64_t seed = scenario->seed;
+    struct simcluster_config *config = &run->config;
     bool are_unequal = pick(seed, DRAW_ARE_UNEQUAL, 0, 2) == 1;
 
-    config->rank_count = scenario->rank_count;
+    simscenario_draw(&run->scenario, seed, RANKS_MAX);
+    config->rank_count = run->scenario.rank_count;
     config->seed = seed;
-    config->link = scenario->link;
-    config->receive_buffer_bytes = scenario->receive_buffer_bytes;
+    config->link = run->scenario.link;
+    config->receive_buffer_bytes = run->scenario.receive_buffer_bytes;
     config->batch = (uint16_t)(1 + pick(seed, DRAW_BATCH, 0, PROMPT_MAX));
+    config->slots = (uint16_t)(1 + pick(seed, DRAW_SLOTS, 0, REQUESTS_MAX));
     config->unit_ns = 500 + pick(seed, DRAW_UNIT, 0, 20000);
-    for (uint16_t r = 0; are_unequal && r < scenario->rank_count; r++)
+    memset(config->share, 0, sizeof config->share);
+    for (uint16_t r = 0; are_unequal && r < run->scenario.rank_count; r++)
         config->share[r] = (uint32_t)pick(seed, DRAW_SHARE, r, 4);
 }
 
-static void compare(const struct simcluster *cluster, const struct simcluster *alone, struct explore_report *report)
+static void draw_requests(struct run *run)
 {
-    const struct simcluster_node *want = &alone->node[0];
+    uint64_t seed = run->seed;
 
-    for (uint16_t r = 0; r < cluster->config.rank_count; r++) {
-        const struct simcluster_node *got = &cluster->node[r];
+    run->request_count = (uint32_t)(1 + pick(seed, DRAW_REQUESTS, 0, REQUESTS_MAX));
+    for (uint32_t i = 0; i < run->request_count; i++) {
+        uint32_t prompt_max = pick(seed, DRAW_PROMPT, i, 3) == 0 ? PROMPT_MAX : 30;
 
-        if (got->token_count == want->token_count && got->digest == want->digest && got->reason == want->reason &&
-            memcmp(got->token, want->token, want->token_count * sizeof *want->token) == 0)
+        simrequest_draw(&run->request[i], mesh_draw(seed, DRAW_REQUEST, i), i + 1, run->config.model->vocab, prompt_max, PREDICT_MAX);
+        simrequest_run_alone(&run->request[i], &run->config);
+    }
+}
+
+static bool fail(struct run *run, uint16_t rank, const struct simrequest *want, const struct simcluster_result *got)
+{
+    snprintf(run->report->error, sizeof run->report->error,
+             "request %" PRIu64 " on rank %u: tokens %u to %u, reason %d, digest %016" PRIx64
+             "; alone %u tokens, reason %d, digest %016" PRIx64,
+             want->request.id, rank, got->index_first, got->index_first + got->token_count, (int)got->reason, got->digest,
+             want->alone.token_count, (int)want->alone.reason, want->alone.digest);
+    return false;
+}
+
+/* On every rank that has heard of them. */
+static bool compare(struct run *run)
+{
+    for (uint32_t i = 0; i < run->request_count; i++) {
+        const struct simrequest *want = &run->request[i];
+
+        for (uint16_t r = 0; r < run->config.rank_count; r++) {
+            const struct simcluster_result *got = simcluster_result(&run->cluster, r, want->request.id);
+
+            if (got->is_done ? !simrequest_is_as_alone(want, got) : !simrequest_agrees(want, got))
+                return fail(run, r, want, got);
+        }
+    }
+    if (!simcluster_agrees(&run->cluster))
+        snprintf(run->report->error, sizeof run->report->error, "nodes disagree");
+    return run->report->error[0] == '\0';
+}
+
+static bool open_cluster(struct run *run)
+{
+    if (simcluster_open(&run->cluster, &run->config) < 0) {
+        snprintf(run->report->error, sizeof run->report->error, "cannot open: %s", run->cluster.reason);
+        return false;
+    }
+    for (uint16_t r = 0; r < run->scenario.rank_count; r++)
+        run->cluster.node[r].unit_ns *= run->scenario.slow[r];
+    simscenario_apply(&run->scenario, run->cluster.sim);
+    return true;
+}
+
+static bool run_until(struct run *run, uint64_t deadline_ns)
+{
+    struct mesh_sim_stats stats;
+    bool is_done = run->scenario.rank_count == 1
+                       ? simcluster_run(&run->cluster, deadline_ns)
+                       : simscenario_run(&run->scenario, run->cluster.sim, deadline_ns, simcluster_is_done, &run->cluster);
+
+    mesh_sim_get_stats(run->cluster.sim, &stats);
+    run->report->events += stats.events;
+    run->report->datagrams += stats.sent;
+    run->report->virtual_ns += mesh_sim_now_ns(run->cluster.sim);
+    return is_done;
+}
+
+static void run_to_the_end(struct run *run)
+{
+    if (!run_until(run, VIRTUAL_S_MAX * UINT64_C(1000000000)))
+        snprintf(run->report->error, sizeof run->report->error, "not done after %d virtual seconds", VIRTUAL_S_MAX);
+    else
+        compare(run);
+}
+
+static void plan_actions(struct run *run)
+{
+    uint64_t seed = run->seed;
+    uint16_t ranks = run->config.rank_count;
+
+    for (uint32_t i = 0; i < run->request_count; i++) {
+        uint64_t at_ns = i == 0 ? 0 : pick_time(seed, DRAW_TIME, i);
+
+        simcluster_submit_at(&run->cluster, at_ns, (uint16_t)pick(seed, DRAW_RANK, i, ranks), &run->request[i].request);
+        if (pick(seed, DRAW_IS_CANCELLED, i, 5) == 0)
+            simcluster_cancel_at(&run->cluster, at_ns + pick_time(seed, DRAW_CANCEL_TIME, i),
+                                 (uint16_t)pick(seed, DRAW_CANCEL_RANK, i, ranks), i + 1);
+    }
+}
+
+/* What all nodes but one know together; where there is only one, it. False: memory. */
+static bool save(struct run *run, struct saved *all)
+{
+    uint16_t ranks = run->config.rank_count, dead = ranks == 1 ? 1 : (uint16_t)pick(run->seed, DRAW_DEAD, 0, ranks);
+    bool is_whole = true;
+
+    *all = (struct saved){0};
+    for (uint16_t r = 0; r < ranks; r++) {
+        struct saved saved;
+        struct fail fail;
+
+        if (r == dead)
             continue;
-        snprintf(report->error, sizeof report->error,
-                 "rank %u: %u tokens with digest %016" PRIx64 ", one node alone: %u tokens with digest %016" PRIx64, r, got->token_count,
-                 got->digest, want->token_count, want->digest);
+        is_whole &= engine_snapshot(run->cluster.node[r].engine, &saved, &fail) == 0;
+        for (size_t i = 0; i < saved.count; i++)
+            is_whole &= saved_add(all, &saved.request[i]) == 0;
+        saved_release(&saved);
+    }
+    return is_whole;
+}
+
+/* The cluster stops at some time; what is left goes on in one of other nodes, on another network. */
+static void run_two_epochs(struct run *run)
+{
+    struct saved saved;
+
+    if (run_until(run, pick_time(run->seed, DRAW_STOP_TIME, 0)) || !compare(run))
+        return;
+    if (!save(run, &saved)) {
+        snprintf(run->report->error, sizeof run->report->error, "out of memory");
         return;
     }
+    simcluster_close(&run->cluster);
+    draw_cluster(run, mesh_draw(run->seed, DRAW_IS_STOPPED, 1));
+    if (open_cluster(run)) {
+        for (size_t i = 0; i < saved.count; i++)
+            simcluster_submit_at(&run->cluster, 0, (uint16_t)(i % run->config.rank_count), &saved.request[i]);
+        run_to_the_end(run);
+    }
+    saved_release(&saved);
+}
+
+static void describe(struct run *run, uint64_t shape, bool is_stopped)
+{
+    struct explore_report *report = run->report;
+
+    simscenario_describe(&run->scenario, report->scenario, sizeof report->scenario);
+    size_t used = strlen(report->scenario);
+    snprintf(report->scenario + used, sizeof report->scenario - used, "; model %" PRIu64 ", %u requests, %u slots, batch %u%s", shape,
+             run->request_count, run->config.slots, run->config.batch, is_stopped ? ", stopped" : "");
 }
 
 static void explore_cluster_run(uint64_t seed, struct explore_report *report)
 {
-    static struct simcluster cluster, alone;
-    struct simscenario scenario;
-    struct mesh_sim_stats stats;
-    uint32_t prompt[PROMPT_MAX];
-    struct request request;
+    static struct run run;
     uint64_t shape = pick(seed, DRAW_MODEL, 0, MODELS);
-    const struct model *model = model_of(shape);
-    struct simcluster_config config = {.model = model, .ctx = 128, .kv_type = (enum kv_type)pick(seed, DRAW_KV, 0, KV_TYPE_COUNT)};
+    bool is_stopped = pick(seed, DRAW_IS_STOPPED, 0, 3) == 0;
 
-    simscenario_draw(&scenario, seed, RANKS_MAX);
-    draw_request(&request, prompt, seed, model->vocab);
-    draw_cluster(&config, &scenario);
-    struct simcluster_config single = config;
-    single.rank_count = 1;
-    single.batch = PROMPT_MAX;
-    memset(single.share, 0, sizeof single.share);
-    simscenario_describe(&scenario, report->scenario, sizeof report->scenario);
-    size_t used = strlen(report->scenario);
-    snprintf(report->scenario + used, sizeof report->scenario - used, "; model %" PRIu64 ", prompt %u, predict %u, batch %u", shape,
-             request.prompt_count, request.predict, config.batch);
-    if (simcluster_open(&alone, &single) < 0 || simcluster_open(&cluster, &config) < 0) {
-        snprintf(report->error, sizeof report->error, "cannot open: %s%s", alone.reason, cluster.reason);
-        return;
+    run.seed = seed;
+    run.report = report;
+    run.config =
+        (struct simcluster_config){.model = model_of(shape), .ctx = CTX, .kv_type = (enum kv_type)pick(seed, DRAW_KV, 0, KV_TYPE_COUNT)};
+    draw_cluster(&run, seed);
+    draw_requests(&run);
+    describe(&run, shape, is_stopped);
+    if (open_cluster(&run)) {
+        plan_actions(&run);
+        if (is_stopped)
+            run_two_epochs(&run);
+        else
+            run_to_the_end(&run);
     }
-    for (uint16_t r = 0; r < scenario.rank_count; r++)
-        cluster.node[r].unit_ns *= scenario.slow[r];
-    simscenario_apply(&scenario, cluster.sim);
-    simcluster_submit(&alone, &request);
-    simcluster_run(&alone, UINT64_MAX);
-    simcluster_submit(&cluster, &request);
-    bool is_done = scenario.rank_count == 1
-                       ? simcluster_run(&cluster, UINT64_MAX)
-                       : simscenario_run(&scenario, cluster.sim, VIRTUAL_S_MAX * UINT64_C(1000000000), simcluster_is_done, &cluster);
-    if (!is_done)
-        snprintf(report->error, sizeof report->error, "not done after %d virtual seconds: rank 0 has %u of %u tokens", VIRTUAL_S_MAX,
-                 cluster.node[0].token_count, request.predict);
-    else
-        compare(&cluster, &alone, report);
-    mesh_sim_get_stats(cluster.sim, &stats);
-    report->events = stats.events;
-    report->datagrams = stats.sent;
-    report->virtual_ns = mesh_sim_now_ns(cluster.sim);
-    simcluster_close(&cluster);
-    simcluster_close(&alone);
+    simcluster_close(&run.cluster);
 }
 
-const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens", explore_cluster_run};
+const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens of several requests", explore_cluster_run};

@@ -150,6 +150,22 @@ for n in 2 3 7; do same --local $n; done
 same --local 3 --batch 3 --shares 1,0,2 -t 2
 for k in $kernels; do same --kernel "$k" --local 2; done
 
+# The model that comes with the project, and what quantize makes of it.
+stories=node/models/stories-q8_0.gguf
+cp $stories "$tmp/stories.gguf"
+begin "stories" stories.gguf "${sampled[@]}"
+nodes_and_threads
+shares
+batches
+every_kernel
+bad_networks
+for type in $(few "q4_k" "f32 f16 q4_0 q4_k q6_k"); do
+    "$mesh_node" quantize $stories "$tmp/$type.gguf" --type "$type" >/dev/null || not_ok "stories can be made $type"
+    begin "stories as $type" "$type.gguf" "${sampled[@]}"
+    for k in $kernels; do same --kernel "$k" --local 2; done
+    same --local 3 --shares 3,2,1 --batch 33
+done
+
 for type in $(few "f16 q4_0 q6_k" "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k q2_k q3_k"); do
     model "$type.gguf" --dim 256 --hidden 512 --layers 1 --heads 4 --kv-heads 2 --type "$type"
     begin "$type" "$type.gguf" "${sampled[@]}"

@@ -13,7 +13,8 @@
 static void logits_after(const struct simcluster_config *config, uint32_t *ids, uint32_t count, float *out)
 {
     static struct simcluster cluster;
-    struct request request = {.prompt = ids, .prompt_count = count, .predict = 1, .sampling = {.top_p = 1.0f, .repeat_penalty = 1.0f}};
+    struct request request = {
+        .id = 1, .prompt = ids, .prompt_count = count, .predict = 1, .sampling = {.top_p = 1.0f, .repeat_penalty = 1.0f}};
     const uint32_t vocab = config->model->vocab;
 
     if (simcluster_open(&cluster, config) < 0)

@@ -8,20 +8,35 @@
 #include "node/engine.h"
 #include "node/model.h"
 
-enum { SIMCLUSTER_TOKENS_MAX = 256 };
+enum { SIMCLUSTER_TOKENS_MAX = 256, SIMCLUSTER_REQUESTS_MAX = 80, SIMCLUSTER_ACTIONS_MAX = 160 };
 
 struct simcluster_config {
     const struct model *model;
     uint16_t rank_count;
     uint32_t share[MESH_RANKS_MAX]; /* all 0: equal */
     uint16_t batch;
+    uint16_t slots; /* 0: 1 */
     uint32_t ctx;
     enum kv_type kv_type;
-    const char *kernel; /* NULL: the fastest */
-    uint64_t seed;      /* of the network */
+    const uint32_t *end_token; /* ends a generation; NULL: none does */
+    const char *kernel;        /* NULL: the fastest */
+    uint64_t seed;             /* of the network */
     struct mesh_sim_link link;
     uint64_t unit_ns;              /* virtual time that one unit of work takes */
     uint64_t receive_buffer_bytes; /* 0: 212992, the usual one */
+};
+
+/* What a node has heard of a request. */
+struct simcluster_result {
+    uint64_t id;
+    uint32_t token[SIMCLUSTER_TOKENS_MAX];
+    uint32_t token_count;
+    uint32_t index_first; /* of token[0] among all that are generated */
+    uint64_t digest;      /* of all logits */
+    uint32_t steps;       /* that had a part of it */
+    enum engine_done reason;
+    struct engine_fault fault;
+    bool is_done;
 };
 
 struct simcluster_node {
@@ -31,13 +46,18 @@ struct simcluster_node {
     struct mesh *mesh;
     void *mesh_memory;
     uint64_t unit_ns;
-    uint32_t token[SIMCLUSTER_TOKENS_MAX];
-    uint64_t digest; /* of all logits */
-    uint32_t token_count;
-    enum engine_done reason;
-    struct engine_fault fault;
-    bool is_done;
+    struct simcluster_result *result; /* (SIMCLUSTER_REQUESTS_MAX) */
+    uint32_t result_count;
     float *logits; /* (vocab) of the last step, own rows; NULL unless wanted */
+};
+
+/* Something that happens on a node at a time, or as soon as it works afterwards. */
+struct simcluster_action {
+    uint64_t at_ns;
+    uint16_t rank;
+    const struct request *request; /* submitted; NULL: cancelled */
+    uint64_t id;
+    bool is_over;
 };
 
 struct simcluster {
@@ -45,20 +65,32 @@ struct simcluster {
     struct rowmap map;
     struct mesh_sim *sim;
     struct simcluster_node node[MESH_RANKS_MAX];
-    char reason[600]; /* why opening failed */
+    struct simcluster_action action[SIMCLUSTER_ACTIONS_MAX];
+    uint32_t action_count, actions_over;
+    uint64_t alone_ns; /* the time of one node, which has no network */
+    char reason[600];  /* why opening failed */
 };
 
 /* 0, or -1 with cluster->reason. close it in either case. */
 int simcluster_open(struct simcluster *cluster, const struct simcluster_config *config);
 void simcluster_close(struct simcluster *cluster);
 
+/* Submit on a rank, or cancel, at a time. The request is borrowed until then. */
+void simcluster_submit_at(struct simcluster *cluster, uint64_t at_ns, uint16_t rank, const struct request *request);
+void simcluster_cancel_at(struct simcluster *cluster, uint64_t at_ns, uint16_t rank, uint64_t id);
+
+/* On rank 0, now. */
 void simcluster_submit(struct simcluster *cluster, const struct request *request);
 
-/* Until every node says that the request has ended; false when the virtual deadline came first. */
+/* Until all has happened and every node says of every request that it has ended; of one that is cancelled it is enough that the node says
+ * so where it was submitted. False when the virtual deadline came first. */
 bool simcluster_run(struct simcluster *cluster, uint64_t deadline_ns);
 bool simcluster_is_done(void *cluster);
 
-/* All nodes have the same tokens and digest as node 0. */
+/* What a rank has heard; nothing yet: an empty one. */
+const struct simcluster_result *simcluster_result(const struct simcluster *cluster, uint16_t rank, uint64_t id);
+
+/* All nodes have the same tokens and digests as node 0, of every request. */
 bool simcluster_agrees(const struct simcluster *cluster);
 
 #endif

@@ -21,6 +21,7 @@ static const struct mesh_sim_link gigabit = {.rate_bits_per_s = 1000000000, .del
 static uint32_t prompt[] = {1, 300, 17, 311, 263, 399, 88, 301, 45, 122, 9, 270, 333};
 
 static const struct request twelve_tokens = {
+    .id = 1,
     .prompt = prompt,
     .prompt_count = sizeof prompt / sizeof *prompt,
     .predict = 12,
@@ -35,16 +36,9 @@ static struct simcluster_config config_of(const struct model *model, uint16_t ra
         .model = model, .rank_count = ranks, .batch = 8, .ctx = 64, .seed = ranks, .link = gigabit, .unit_ns = 3000};
 }
 
-struct result {
-    uint32_t token[SIMCLUSTER_TOKENS_MAX];
-    uint32_t count;
-    uint64_t digest;
-};
-
-static struct result run(const struct simcluster_config *config, const struct request *request)
+static struct simcluster_result run(const struct simcluster_config *config, const struct request *request)
 {
     static struct simcluster cluster;
-    struct result result = {0};
 
     if (simcluster_open(&cluster, config) < 0)
         fail_msg("%s", cluster.reason);
@@ -52,18 +46,16 @@ static struct result run(const struct simcluster_config *config, const struct re
     if (!simcluster_run(&cluster, SECONDS(60)))
         fail_msg("%u ranks, seed %llu: not done after 60 virtual seconds", config->rank_count, (unsigned long long)config->seed);
     assert_true(simcluster_agrees(&cluster));
-    assert_int_equal(cluster.node[0].reason, ENGINE_DONE_LENGTH);
-    result.count = cluster.node[0].token_count;
-    result.digest = cluster.node[0].digest;
-    memcpy(result.token, cluster.node[0].token, sizeof result.token);
+    struct simcluster_result result = *simcluster_result(&cluster, 0, request->id);
+    assert_int_equal(result.reason, ENGINE_DONE_LENGTH);
     simcluster_close(&cluster);
     return result;
 }
 
-static void assert_same(const struct result *a, const struct result *b)
+static void assert_same(const struct simcluster_result *a, const struct simcluster_result *b)
 {
-    assert_int_equal(a->count, b->count);
-    assert_memory_equal(a->token, b->token, a->count * sizeof *a->token);
+    assert_int_equal(a->token_count, b->token_count);
+    assert_memory_equal(a->token, b->token, a->token_count * sizeof *a->token);
     assert_true(a->digest == b->digest);
 }
 
@@ -74,11 +66,11 @@ static void any_number_of_nodes_gives_the_same_bits(void **state)
     (void)state;
     simmodel_open(&synth, &small);
     struct simcluster_config config = config_of(synth.model, 1);
-    struct result one = run(&config, &twelve_tokens);
-    assert_int_equal(one.count, 12);
+    struct simcluster_result one = run(&config, &twelve_tokens);
+    assert_int_equal(one.token_count, 12);
     for (uint16_t ranks = 2; ranks <= 9; ranks++) {
         config = config_of(synth.model, ranks);
-        struct result many = run(&config, &twelve_tokens);
+        struct simcluster_result many = run(&config, &twelve_tokens);
         assert_same(&one, &many);
     }
     simmodel_close(&synth);
@@ -98,12 +90,12 @@ static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
         simmodel_open(&synth, &options);
         struct simcluster_config config = config_of(synth.model, 1);
         config.batch = 64;
-        struct result one = run(&config, &twelve_tokens);
+        struct simcluster_result one = run(&config, &twelve_tokens);
         for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
             config = config_of(synth.model, 3);
             config.batch = (uint16_t)(1 + 4 * s);
             memcpy(config.share, shares[s], sizeof shares[s]);
-            struct result three = run(&config, &twelve_tokens);
+            struct simcluster_result three = run(&config, &twelve_tokens);
             assert_same(&one, &three);
         }
         simmodel_close(&synth);
@@ -117,7 +109,7 @@ static void a_bad_network_changes_no_bit(void **state)
     (void)state;
     simmodel_open(&synth, &small);
     struct simcluster_config config = config_of(synth.model, 1);
-    struct result one = run(&config, &twelve_tokens);
+    struct simcluster_result one = run(&config, &twelve_tokens);
     for (uint64_t seed = 1; seed <= 8; seed++) {
         config = config_of(synth.model, (uint16_t)(2 + seed % 3));
         config.seed = seed;
@@ -125,7 +117,7 @@ static void a_bad_network_changes_no_bit(void **state)
         config.link.duplicate_ppm = 20000;
         config.link.reorder_ppm = 50000;
         config.link.reorder_ns = 300000;
-        struct result lossy = run(&config, &twelve_tokens);
+        struct simcluster_result lossy = run(&config, &twelve_tokens);
         assert_same(&one, &lossy);
     }
     simmodel_close(&synth);
@@ -206,10 +198,12 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
         simcluster_submit(&cluster, &twelve_tokens);
         assert_true(simcluster_run(&cluster, SECONDS(60)));
         for (uint16_t r = 0; r < ranks; r++) {
-            assert_int_equal(cluster.node[r].reason, ENGINE_DONE_ERROR);
-            assert_int_equal(cluster.node[r].fault.layer, 1);
-            assert_int_equal(cluster.node[r].fault.phase, 3);
-            assert_int_equal(cluster.node[r].fault.row, 100);
+            const struct simcluster_result *result = simcluster_result(&cluster, r, twelve_tokens.id);
+
+            assert_int_equal(result->reason, ENGINE_DONE_ERROR);
+            assert_int_equal(result->fault.layer, 1);
+            assert_int_equal(result->fault.phase, 3);
+            assert_int_equal(result->fault.row, 100);
         }
         simcluster_close(&cluster);
         synth.model->layer[1].down = before;
@@ -232,10 +226,10 @@ static void half_a_million_candidates_are_gathered(void **state)
     request.sampling = (struct sampling){.temperature = 3.0f, .top_p = 0.99f, .repeat_penalty = 1, .seed = 7};
     struct simcluster_config config = config_of(synth.model, 1);
     config.ctx = 32;
-    struct result one = run(&config, &request);
+    struct simcluster_result one = run(&config, &request);
     for (uint16_t ranks = 2; ranks <= 3; ranks++) {
         config.rank_count = ranks;
-        struct result many = run(&config, &request);
+        struct simcluster_result many = run(&config, &request);
         assert_same(&one, &many);
     }
     request.sampling.top_k = 40;
@@ -261,9 +255,11 @@ static void candidates_that_are_no_tokens_of_their_rank_end_the_request(void **s
     simcluster_submit(&cluster, &twelve_tokens);
     assert_true(simcluster_run(&cluster, SECONDS(60)));
     for (uint16_t rank = 0; rank < 2; rank++) {
-        assert_int_equal(cluster.node[rank].reason, ENGINE_DONE_ERROR);
-        assert_int_equal(cluster.node[rank].fault.phase, ENGINE_FAULT_CANDIDATES);
-        assert_int_equal(cluster.node[rank].fault.row, 1);
+        const struct simcluster_result *result = simcluster_result(&cluster, rank, twelve_tokens.id);
+
+        assert_int_equal(result->reason, ENGINE_DONE_ERROR);
+        assert_int_equal(result->fault.phase, ENGINE_FAULT_CANDIDATES);
+        assert_int_equal(result->fault.row, 1);
     }
     simcluster_close(&cluster);
     simmodel_close(&synth);

@@ -11,7 +11,7 @@
 #include "node/engine_layout.h"
 #include "simmodel.h"
 
-enum { BATCH = 70, CTX = 100, WORKERS = 3 };
+enum { BATCH = 70, CTX = 100, WORKERS = 3, SLOTS = 5 };
 
 static const struct synth_options shapes[] = {
     {.dim = 288, .hidden = 480, .layers = 2, .heads = 6, .kv_heads = 2, .vocab = 300, .context = 128, .type = TYPE_Q4_0, .seed = 1},
@@ -53,6 +53,7 @@ static void for_each_engine(const struct model *model, const uint32_t *shares, u
             .rank = r,
             .worker_count = WORKERS,
             .batch = BATCH,
+            .slots = SLOTS,
             .ctx = CTX,
             .kv_type = KV_F16,
             .kernel = kernel_choose(NULL),

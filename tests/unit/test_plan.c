@@ -37,7 +37,7 @@ static int close_model(void **state)
 
 static struct plan make_plan(const uint32_t *shares, uint16_t ranks)
 {
-    struct plan plan = {.model = sim.model, .ctx = CTX, .batch = 32, .threads = 2, .kv_type = KV_F16};
+    struct plan plan = {.model = sim.model, .ctx = CTX, .batch = 32, .threads = 2, .slots = 1, .kv_type = KV_F16};
     struct fail fail;
 
     assert_int_equal(rowmap_init(&plan.map, sim.model, shares, ranks, &fail), 0);
@@ -117,6 +117,21 @@ static void the_kv_cache_is_that_of_the_own_kv_heads(void **state)
                     2 * LAYERS * plan.node[r].kv_heads * (uint64_t)kernel_kv_bytes(KV_F16, shape.dim / shape.heads, CTX));
 }
 
+static void every_slot_has_a_kv_cache(void **state)
+{
+    struct plan one = make_plan(shares[1], 6), plan = make_plan(shares[1], 6);
+    struct fail fail;
+
+    (void)state;
+    plan.slots = 8;
+    assert_int_equal(plan_make(&plan, &fail), 0);
+    for (uint16_t r = 0; r < 6; r++) {
+        assert_true(plan.node[r].memory.kv_bytes == 8 * one.node[r].memory.kv_bytes);
+        assert_true(plan.node[r].memory.weight_bytes == one.node[r].memory.weight_bytes);
+        assert_true(plan.node[r].memory.buffer_bytes > one.node[r].memory.buffer_bytes);
+    }
+}
+
 static void a_node_without_a_share_holds_no_weights_but_the_embedding(void **state)
 {
     struct plan plan = make_plan(shares[1], 6);
@@ -176,7 +191,7 @@ static void json_is_a_line_for_every_node_and_a_summary(void **state)
     }
     snprintf(line, sizeof line,
              "{\"schema_version\":1,\"event\":\"summary\",\"model\":\"%s\",\"nodes\":3,\"layers\":2,\"dim\":512,\"hidden\":768,\"heads\":8,"
-             "\"kv_heads\":4,\"vocab\":320,\"ctx\":256,\"total_bytes\":%" PRIu64 ",\"largest_node_bytes\":%" PRIu64 "}\n",
+             "\"kv_heads\":4,\"vocab\":320,\"ctx\":256,\"slots\":1,\"total_bytes\":%" PRIu64 ",\"largest_node_bytes\":%" PRIu64 "}\n",
              gguf_path(sim.gguf), total, largest);
     assert_string_equal(at, line);
     free(text);
@@ -204,6 +219,7 @@ int main(void)
         cmocka_unit_test(rows_and_heads_add_up_to_the_model),
         cmocka_unit_test(weights_add_up_to_the_file_and_the_kv_heads_that_are_held_twice),
         cmocka_unit_test(the_kv_cache_is_that_of_the_own_kv_heads),
+        cmocka_unit_test(every_slot_has_a_kv_cache),
         cmocka_unit_test(a_node_without_a_share_holds_no_weights_but_the_embedding),
         cmocka_unit_test(json_is_a_line_for_every_node_and_a_summary),
         cmocka_unit_test(words_are_a_heading_a_row_for_every_node_and_a_note),

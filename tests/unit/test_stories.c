@@ -76,7 +76,7 @@ static void stories_are_the_same_on_every_machine(void **state)
     (void)state;
     for (uint64_t i = 0; i < 500; i++)
         digest = hash_bytes(digest, story, stories_write(1, i, story, sizeof story));
-    assert_int_equal(digest, UINT64_C(0x43838718a4ea5f4));
+    assert_int_equal(digest, UINT64_C(0x193e536e7fc33eb7));
 }
 
 static void a_story_stays_within_its_bytes(void **state)

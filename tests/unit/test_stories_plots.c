@@ -12,7 +12,7 @@
 #include "node/stories_phrases.h"
 #include "tests/unit/prose.h"
 
-enum { CASTS = 1500, STORY_SIZE = 8192 };
+enum { CASTS = 800, STORY_SIZE = 8192 };
 
 static void check_template(const struct stories_scene *scene, const char *where, const char *template)
 {

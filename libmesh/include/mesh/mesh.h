@@ -150,6 +150,12 @@ struct mesh_output {
  * spent: a datagram that the caller does not send is a lost one. */
 bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
 
+/* ---- liveness ---- */
+
+/* Bit r: this rank waits for blocks of rank r, which is up and has said nothing at all for max(20 ms, 8 times the time that these blocks
+ * usually take). A rank that says "not computed yet" is not silent. now_ns: never less than in an earlier call. */
+uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns);
+
 /* ---- ending ---- */
 
 /* True when nothing is owed: every published block is held by its readers, every record acknowledged. */

@@ -1,0 +1,117 @@
+/* Requests as the engine's users and its steps see them: submitted, cancelled, saved; started in a slot, ended. */
+#include <assert.h>
+#include <sched.h>
+
+#include "engine_state.h"
+
+/* ---- for the users ---- */
+
+bool engine_submit(struct engine *e, const struct request *request)
+{
+    struct fail fail;
+
+    assert(request_check(request, e->config.ctx, e->model->vocab, &fail) == 0);
+    return intake_submit(&e->intake, request, e->config.rank);
+}
+
+bool engine_cancel(struct engine *e, uint64_t request)
+{
+    return intake_cancel(&e->intake, request);
+}
+
+static int save_running(struct engine *e, struct saved *saved)
+{
+    int err = 0;
+
+    for (uint16_t i = 0; i < e->config.slots && err == 0; i++) {
+        const struct sequence *s = &e->sequence[i];
+        struct request request = s->request;
+
+        if (!s->is_active)
+            continue;
+        request.prompt = s->token;
+        request.prompt_count = s->token_count;
+        request.generated_before = s->generated;
+        err = saved_add(saved, &request);
+    }
+    return err;
+}
+
+int engine_snapshot(struct engine *e, struct saved *saved, struct fail *fail)
+{
+    int err;
+
+    *saved = (struct saved){0};
+    while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
+        sched_yield();
+    /* What goes from the intake into the log meanwhile is found by looking there once more. */
+    err = save_running(e, saved);
+    if (err == 0)
+        err = steplog_save(&e->log, saved);
+    if (err == 0)
+        err = intake_save(&e->intake, saved);
+    if (err == 0)
+        err = steplog_save(&e->log, saved);
+    atomic_flag_clear_explicit(&e->advancing, memory_order_release);
+    return err == 0 ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a copy of the requests: close other programs");
+}
+
+/* ---- for the steps ---- */
+
+/* The tokens of a prompt are what its sequencer says: each names a row of the embedding. */
+static bool prompt_fits(const struct engine *e, const struct sequence *s)
+{
+    for (uint32_t i = 0; i < s->token_count; i++)
+        if (s->token[i] >= e->model->vocab)
+            return false;
+    return true;
+}
+
+static struct sequence *start(struct engine *e, uint64_t request)
+{
+    struct sequence *s = e->sequence;
+
+    while (s < e->sequence + e->config.slots && s->is_active)
+        s++;
+    if (s == e->sequence + e->config.slots || !steplog_start(&e->log, s, request))
+        return NULL;
+    s->is_active = prompt_fits(e, s);
+    return s->is_active ? s : NULL;
+}
+
+struct sequence *engine_find_sequence(struct engine *e, const struct step_part *part)
+{
+    for (uint16_t i = 0; i < e->config.slots; i++)
+        if (e->sequence[i].is_active && e->sequence[i].request.id == part->request)
+            return &e->sequence[i];
+    /* Only a request's first part starts it: others may be left from one that has ended and was submitted again. */
+    return part->position == 0 && !part->is_cancelled ? start(e, part->request) : NULL;
+}
+
+void engine_end_request(struct engine *e, struct sequence *s, enum engine_done reason, const struct engine_fault *fault)
+{
+    bool has_room = id_ring_put(&e->ended, s->request.id);
+
+    /* The owner looks before every step; in between no more can end than there are slots, twice. */
+    assert(has_room);
+    (void)has_room;
+    s->is_active = false;
+    if (e->hooks.on_done != NULL)
+        e->hooks.on_done(e->hooks.app, engine_now(e), s->request.id, reason, fault);
+}
+
+static bool report(struct engine *e, struct id_ring *ring, enum engine_done reason)
+{
+    uint64_t id;
+
+    if (!id_ring_take(ring, &id))
+        return false;
+    if (e->hooks.on_done != NULL)
+        e->hooks.on_done(e->hooks.app, engine_now(e), id, reason, NULL);
+    return true;
+}
+
+bool engine_report_dropped(struct engine *e)
+{
+    return report(e, &e->dropped, ENGINE_DONE_CANCELLED) || report(e, &e->refused, ENGINE_DONE_REFUSED);
+}

@@ -1,0 +1,195 @@
+#include "planner.h"
+
+#include <assert.h>
+#include <string.h>
+
+void planner_init(struct planner *planner, const struct planner_limits *limits)
+{
+    assert(limits->slots >= 1 && limits->slots <= RECORD_PARTS_MAX && limits->batch >= 1 && limits->ctx >= 1);
+    *planner = (struct planner){.limits = *limits};
+}
+
+bool planner_has_room(const struct planner *planner)
+{
+    return planner->count < planner->limits.slots;
+}
+
+void planner_add(struct planner *planner, const struct request *request, uint32_t candidates)
+{
+    /* The last position computed is that of the last but one generated token. */
+    uint64_t end = (uint64_t)request->prompt_count - request->generated_before + request->predict - 1;
+
+    assert(planner_has_room(planner) && candidates <= planner->limits.candidates_max && end >= request->prompt_count);
+    planner->sequence[planner->count++] = (struct planned){
+        .request = request->id,
+        .known = request->prompt_count,
+        .end = end < planner->limits.ctx ? (uint32_t)end : planner->limits.ctx,
+        .candidates = candidates,
+    };
+}
+
+/* count: not there. */
+static uint16_t find(const struct planner *planner, uint64_t request)
+{
+    uint16_t i = 0;
+
+    while (i < planner->count && planner->sequence[i].request != request)
+        i++;
+    return i;
+}
+
+bool planner_cancel(struct planner *planner, uint64_t request)
+{
+    uint16_t i = find(planner, request);
+
+    if (i == planner->count)
+        return false;
+    planner->sequence[i].wants_cancel = true;
+    return true;
+}
+
+void planner_end(struct planner *planner, uint64_t request)
+{
+    uint16_t i = find(planner, request);
+
+    if (i == planner->count)
+        return;
+    planner->count--;
+    memmove(&planner->sequence[i], &planner->sequence[i + 1], (planner->count - i) * sizeof *planner->sequence);
+}
+
+/* ---- a step ---- */
+
+/* A part that is planned, and where it goes: prompts' pieces before single tokens, those that are sampled behind those that are not, so
+ * that sampled tokens stand side by side as far as possible. */
+enum place { PLACE_PIECE, PLACE_LAST_PIECE, PLACE_SINGLE, PLACES };
+
+struct draft {
+    uint32_t tokens_left;
+    uint64_t candidates_left;
+    uint16_t count[RECORD_PARTS_MAX]; /* of each sequence's part; 0: none */
+    bool is_sampled[RECORD_PARTS_MAX];
+};
+
+static bool is_idle(const struct planned *s)
+{
+    return s->position == s->end || (s->wants_cancel && s->is_begun);
+}
+
+/* Its next token is sampled. */
+static bool is_single(const struct planned *s)
+{
+    return !is_idle(s) && s->position + 1 >= s->known;
+}
+
+static bool is_piece(const struct planned *s)
+{
+    return !is_idle(s) && s->position + 1 < s->known;
+}
+
+static void draft_singles(struct planner *planner, struct draft *draft, uint32_t reserved)
+{
+    uint16_t turn = find(planner, planner->turn), first = turn == planner->count ? 0 : turn;
+    bool all_fit = true;
+
+    for (uint16_t n = 0; n < planner->count; n++) {
+        uint16_t i = (uint16_t)((first + n) % planner->count);
+        const struct planned *s = &planner->sequence[i];
+
+        if (!is_single(s))
+            continue;
+        if (draft->tokens_left > reserved && s->candidates <= draft->candidates_left) {
+            draft->count[i] = 1;
+            draft->is_sampled[i] = true;
+            draft->tokens_left--;
+            draft->candidates_left -= s->candidates;
+        } else if (all_fit) {
+            planner->turn = s->request;
+            all_fit = false;
+        }
+    }
+}
+
+static void draft_pieces(const struct planner *planner, struct draft *draft)
+{
+    for (uint16_t i = 0; i < planner->count && draft->tokens_left > 0; i++) {
+        const struct planned *s = &planner->sequence[i];
+        uint32_t left = s->known - s->position;
+
+        if (!is_piece(s))
+            continue;
+        /* Without room for its candidates the last token waits, to be a single one. */
+        bool is_last = left <= draft->tokens_left && s->candidates <= draft->candidates_left;
+        uint32_t count = is_last ? left : left - 1 < draft->tokens_left ? left - 1 : draft->tokens_left;
+        draft->count[i] = (uint16_t)count;
+        draft->is_sampled[i] = is_last;
+        draft->tokens_left -= count;
+        draft->candidates_left -= is_last ? s->candidates : 0;
+    }
+}
+
+static enum place place_of(const struct planned *s, bool is_sampled)
+{
+    return is_single(s) ? PLACE_SINGLE : is_sampled ? PLACE_LAST_PIECE : PLACE_PIECE;
+}
+
+static void add_part(struct step_entry *entry, struct planned *s, uint16_t count, bool is_sampled)
+{
+    entry->part[entry->part_count++] = (struct step_part){
+        .request = s->request,
+        .position = s->position,
+        .count = count,
+        .is_sampled = is_sampled,
+        .is_cancelled = count == 0,
+    };
+    s->position += count;
+    s->is_begun = true;
+}
+
+static void add_cancels(struct planner *planner, struct step_entry *entry)
+{
+    for (uint16_t i = 0; i < planner->count; i++) {
+        struct planned *s = &planner->sequence[i];
+
+        if (!s->wants_cancel || !s->is_begun || s->is_cancelled)
+            continue;
+        add_part(entry, s, 0, false);
+        s->is_cancelled = true;
+    }
+}
+
+static void add_drafted(struct planner *planner, const struct draft *draft, struct step_entry *entry)
+{
+    enum place place[RECORD_PARTS_MAX];
+
+    for (uint16_t i = 0; i < planner->count; i++)
+        place[i] = place_of(&planner->sequence[i], draft->is_sampled[i]);
+    for (int p = 0; p < PLACES; p++)
+        for (uint16_t i = 0; i < planner->count; i++)
+            if (draft->count[i] > 0 && place[i] == (enum place)p)
+                add_part(entry, &planner->sequence[i], draft->count[i], draft->is_sampled[i]);
+}
+
+static bool has_pieces(const struct planner *planner)
+{
+    for (uint16_t i = 0; i < planner->count; i++)
+        if (is_piece(&planner->sequence[i]))
+            return true;
+    return false;
+}
+
+bool planner_next(struct planner *planner, struct step_entry *entry)
+{
+    struct draft draft = {.tokens_left = planner->limits.batch, .candidates_left = planner->limits.candidates_max};
+    /* Tokens one by one leave something for prompts; where there is room for one token only, every other step. */
+    uint32_t reserved = !has_pieces(planner) ? 0 : planner->limits.batch > 1 || planner->is_odd ? 1 : 0;
+
+    entry->part_count = 0;
+    draft_singles(planner, &draft, reserved);
+    draft_pieces(planner, &draft);
+    /* One that is begun in this very step is not cancelled in it. */
+    add_cancels(planner, entry);
+    add_drafted(planner, &draft, entry);
+    planner->is_odd = !planner->is_odd;
+    return entry->part_count > 0;
+}

@@ -1,0 +1,56 @@
+/* What the next step holds: a token of every sequence that generates, and pieces of the prompts that wait.
+ *
+ * The sequencer plans ahead of what is computed, so all that counts is how far each request has been planned. A step has at most `batch`
+ * tokens, and no more sampled ones than their candidates have room. Tokens that are sampled one by one come first, in turns where not all
+ * of them fit; the rest of the step is for prompts, the oldest request first. So nobody waits for more than the pieces that fit into one
+ * step, and nobody waits for ever. A request computes at least once before it is cancelled: then every node has it as a sequence,
+ * and has no copy of it that still waits to start (see steplog.h). Pure; knows no wire, no clock. */
+#ifndef NODE_PLANNER_H
+#define NODE_PLANNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "record.h"
+
+struct planner_limits {
+    uint32_t ctx;
+    uint16_t slots;          /* requests at once */
+    uint16_t batch;          /* tokens of a step */
+    uint64_t candidates_max; /* of all sampled tokens of a step, on all ranks */
+};
+
+struct planned {
+    uint64_t request;
+    uint32_t known;      /* tokens of the prompt: the last of them is the first to be sampled */
+    uint32_t end;        /* so many positions are computed in all, if nothing ends it before */
+    uint32_t position;   /* the next one */
+    uint32_t candidates; /* of a sampled token */
+    bool is_begun, wants_cancel, is_cancelled;
+};
+
+struct planner {
+    struct planner_limits limits;
+    struct planned sequence[RECORD_PARTS_MAX]; /* the oldest first */
+    uint16_t count;
+    uint64_t turn; /* the request whose turn it is to be sampled first; 0, or one that is gone: the oldest */
+    bool is_odd;   /* every other step */
+};
+
+void planner_init(struct planner *planner, const struct planner_limits *limits); /* slots ≤ RECORD_PARTS_MAX, all ≥ 1 (asserted) */
+
+bool planner_has_room(const struct planner *planner);
+
+/* candidates: of a token of it, on all ranks; at most candidates_max (asserted). */
+void planner_add(struct planner *planner, const struct request *request, uint32_t candidates);
+
+/* False: it is not there. */
+bool planner_cancel(struct planner *planner, uint64_t request);
+
+/* It has ended; nothing happens when it is not there. */
+void planner_end(struct planner *planner, uint64_t request);
+
+/* The parts of the next entry, whose `step` is the caller's. False: there is nothing to do. */
+bool planner_next(struct planner *planner, struct step_entry *entry);
+
+#endif

@@ -1,0 +1,29 @@
+#include "request.h"
+
+#include <inttypes.h>
+
+static int check_tokens(const struct request *r, uint32_t vocab, struct fail *fail)
+{
+    for (uint32_t i = 0; i < r->prompt_count; i++)
+        if (r->prompt[i] >= vocab)
+            return fail_set(fail, EXIT_USAGE, "request: token %u of the prompt is %u, the vocabulary has %u: tokenize with this model", i,
+                            r->prompt[i], vocab);
+    return 0;
+}
+
+int request_check(const struct request *r, uint32_t ctx, uint32_t vocab, struct fail *fail)
+{
+    if (r->id == 0)
+        return fail_set(fail, EXIT_USAGE, "request: its id is 0, which means none: give another");
+    if (r->prompt_count == 0)
+        return fail_set(fail, EXIT_USAGE, "request: the prompt is empty: give at least one token");
+    if (r->prompt_count > ctx)
+        return fail_set(fail, EXIT_USAGE, "request: the prompt has %u tokens, the context %u: give a shorter prompt or a larger --ctx",
+                        r->prompt_count, ctx);
+    if (r->generated_before >= r->prompt_count || r->generated_before >= r->predict)
+        return fail_set(fail, EXIT_USAGE, "request: %u of %u tokens generated, %u asked for: nothing is left to generate",
+                        r->generated_before, r->prompt_count, r->predict);
+    if (sampler_check(&r->sampling, fail) < 0)
+        return -1;
+    return check_tokens(r, vocab, fail);
+}

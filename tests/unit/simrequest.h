@@ -1,0 +1,27 @@
+/* Requests of all kinds for tests of whole clusters, each decided by a seed; and what becomes of them alone. */
+#ifndef TESTS_SIMREQUEST_H
+#define TESTS_SIMREQUEST_H
+
+#include "simcluster.h"
+
+enum { SIMREQUEST_PROMPT_MAX = 100 };
+
+struct simrequest {
+    struct request request; /* prompt is below */
+    uint32_t prompt[SIMREQUEST_PROMPT_MAX];
+    struct simcluster_result alone; /* see simrequest_run_alone */
+};
+
+/* Prompt, length and sampling from a seed; every stage of the sampler comes up. Ends are ignored. Do not move the struct afterwards. */
+void simrequest_draw(struct simrequest *r, uint64_t seed, uint64_t id, uint32_t vocab, uint32_t prompt_max, uint32_t predict_max);
+
+/* On one node, with nothing beside it. config: model, context, KV type and end token are taken from it. */
+void simrequest_run_alone(struct simrequest *r, const struct simcluster_config *config);
+
+/* The tokens are those that there are alone, from index_first of the result on; as many as there are. */
+bool simrequest_agrees(const struct simrequest *r, const struct simcluster_result *result);
+
+/* And it has ended as it does alone, with the same digest if it began there; or it was cancelled. */
+bool simrequest_is_as_alone(const struct simrequest *r, const struct simcluster_result *result);
+
+#endif

@@ -1,0 +1,99 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "net.h"
+
+/* Ranks 0, 1 and 2 with an open gather of 30 blocks, 10 of each. */
+static struct net_gather gather;
+
+static struct net *setup(void)
+{
+    struct net *net = net_new(3);
+
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 30);
+    for (uint16_t rank = 0; rank < 3; rank++)
+        assert_int_equal(net_gather_open(net, &gather, rank), 0);
+    return net;
+}
+
+static void finish(struct net *net)
+{
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
+static uint16_t dead; /* rank whose datagrams do not arrive */
+
+static bool drop_of_the_dead(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)message, (void)bytes;
+    return from == dead || to == dead;
+}
+
+static uint64_t silent(const struct net *net, uint16_t rank)
+{
+    return mesh_silent_ranks(net->mesh[rank], net->now_ns);
+}
+
+static void a_rank_that_owes_and_says_nothing_is_silent_after_twenty_milliseconds(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    dead = 2;
+    net->drop = drop_of_the_dead;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net_run(net, 19 * NET_MS);
+    assert_int_equal(silent(net, 0), 0);
+    net_run(net, 2 * NET_MS);
+    assert_int_equal(silent(net, 0), 1 << 2);
+    assert_int_equal(silent(net, 1), 1 << 2);
+    finish(net);
+}
+
+static void a_rank_that_says_not_computed_yet_is_not_silent(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    for (unsigned i = 0; i < 50; i++) { /* rank 2 computes for half a second */
+        net_run(net, 10 * NET_MS);
+        assert_int_equal(silent(net, 0) | silent(net, 1), 0);
+    }
+    assert_true(net->sent[2][MESH_TYPE_NOT_YET] > 0);
+    finish(net);
+}
+
+static void a_rank_that_owes_nothing_may_be_silent(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    for (uint16_t rank = 0; rank < 3; rank++)
+        assert_int_equal(net_gather_publish(net, &gather, rank), 0);
+    net_run(net, 5 * NET_MS);
+    dead = 2;
+    net->drop = drop_of_the_dead;
+    net_run(net, 900 * NET_MS);
+    assert_int_equal(silent(net, 0), 0);
+    finish(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rank_that_owes_and_says_nothing_is_silent_after_twenty_milliseconds),
+        cmocka_unit_test(a_rank_that_says_not_computed_yet_is_not_silent),
+        cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
