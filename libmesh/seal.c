@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mesh/wire.h"
+#include "mix.h"
 
 enum {
     SEAL_TAG_BYTES = 16,
@@ -36,6 +37,11 @@ bool mesh_seal_is_available(void)
 static void seal_hash(uint8_t out[MESH_KEY_BYTES], const uint8_t *in, size_t bytes, const struct mesh_key *key)
 {
     crypto_generichash(out, MESH_KEY_BYTES, in, bytes, key->bytes, MESH_KEY_BYTES);
+}
+
+void mesh_hash16(const void *data, size_t bytes, uint8_t out[16])
+{
+    crypto_generichash(out, 16, data, bytes, NULL, 0);
 }
 
 /* The keystream of a datagram: 64 bytes of which the first 32 are the tag's one-time key, then what its text is XORed with. It is made in
@@ -131,6 +137,19 @@ static int seal_decrypt(uint8_t *text, size_t text_bytes, const uint8_t tag[SEAL
 bool mesh_seal_is_available(void)
 {
     return false;
+}
+
+void mesh_hash16(const void *data, size_t bytes, uint8_t out[16])
+{
+    uint64_t words[2] = {bytes, ~(uint64_t)bytes};
+
+    for (size_t i = 0; i < bytes; i++) {
+        words[i & 1] = mesh_mix64(words[i & 1] ^ ((const uint8_t *)data)[i]);
+        words[~i & 1] ^= words[i & 1];
+    }
+    words[0] = mesh_mix64(words[0] ^ mesh_mix64(words[1]));
+    words[1] = mesh_mix64(words[1] ^ words[0]);
+    memcpy(out, words, sizeof words);
 }
 
 /* Not reached: no key is made. */

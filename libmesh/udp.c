@@ -207,6 +207,18 @@ void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer)
     udp->sender.sealer = udp->receiver.sealer = sealer;
 }
 
+void mesh_udp_set_outside(struct mesh_udp *udp,
+                          void (*take)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes), void *app)
+{
+    udp->receiver.take_outside = take;
+    udp->receiver.outside_app = app;
+}
+
+int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes)
+{
+    return mesh_udp_sender_send_to(&udp->sender, &to, packet, bytes);
+}
+
 int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
 {
     return mesh_udp_sender_run(&udp->sender, mesh, mesh_udp_now_ns());
@@ -220,7 +232,7 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
     if (received < 0) {
         return received;
     }
-    if (mesh_timeout(mesh) <= now_ns) {
+    if (mesh != NULL && mesh_timeout(mesh) <= now_ns) {
         mesh_tick(mesh, now_ns);
     }
     return received + mesh_udp_sender_run(&udp->sender, mesh, now_ns);
@@ -253,7 +265,7 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
 {
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t due_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
-    const uint64_t core_ns = mesh_timeout(mesh), held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
+    const uint64_t core_ns = mesh != NULL ? mesh_timeout(mesh) : UINT64_MAX, held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
     uint64_t woken;
 
     due_ns = core_ns < due_ns ? core_ns : due_ns;

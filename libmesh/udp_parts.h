@@ -36,9 +36,11 @@ struct mesh_udp_sender {
     uint8_t arena[UDP_ARENA_BYTES];
 };
 
-/* Send what is left over and what the core has to say, until both are empty or the socket is full. Returns the datagrams sent. */
+/* Send what is left over and what the core (NULL: none) has to say, until both are empty or the socket is full. Returns the datagrams
+ * sent. */
 int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns);
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
+int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct mesh_addr *to, const uint8_t *packet, size_t bytes);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
 
 /* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. They were
@@ -46,6 +48,8 @@ void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, con
 struct mesh_udp_receiver {
     int fd;
     struct mesh_sealer *sealer; /* NULL: none */
+    void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes); /* NULL: none */
+    void *outside_app;
     uint32_t next, count;
     uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
     uint32_t overflow_seen; /* the kernel's wrapping count */
@@ -60,7 +64,7 @@ struct mesh_udp_receiver {
 
 void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab);
 
-/* Feed what is there to the core. Returns the datagrams it took, or MESH_ESYSTEM. */
+/* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. */
 int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh);
 
 /* When a datagram will be ready that the socket does not show: 0 at once, UINT64_MAX never. */

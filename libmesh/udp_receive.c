@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "addr.h"
+#include "mesh/wire.h"
 
 void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab)
 {
@@ -63,11 +64,33 @@ static uint64_t udp_receiver_control(struct mesh_udp_receiver *receiver, struct 
     return received_ns;
 }
 
+/* Not for the epoch's endpoint: epoch 0, or a client session's. */
+static bool udp_receiver_is_outside(const struct mesh_udp_receiver *receiver, const uint8_t *packet, size_t bytes)
+{
+    static const uint8_t zeros[4];
+    const uint8_t *epoch = packet + offsetof(struct mesh_header_bytes, epoch);
+
+    return receiver->take_outside != NULL && bytes >= MESH_HEADER_BYTES && packet[0] == (MESH_WIRE_MAGIC & 255) &&
+           packet[1] == MESH_WIRE_MAGIC >> 8 && ((epoch[3] & 128) != 0 || memcmp(epoch, zeros, sizeof zeros) == 0);
+}
+
+/* MESH_AGAIN when the core has no room for it. */
+static int udp_receiver_give(struct mesh_udp_receiver *receiver, struct mesh *mesh, uint64_t now_ns, struct mesh_addr from,
+                             const uint8_t *packet, size_t bytes)
+{
+    if (udp_receiver_is_outside(receiver, packet, bytes)) {
+        receiver->take_outside(receiver->outside_app, now_ns, from, packet, bytes);
+        return 0;
+    }
+    return mesh != NULL ? mesh_receive(mesh, now_ns, from, packet, bytes) : 0;
+}
+
 static void udp_receiver_open(struct mesh_udp_receiver *receiver)
 {
     receiver->refused = 0;
     for (uint32_t i = 0; receiver->sealer != NULL && i < receiver->count; i++) {
-        if (mesh_sealer_open(receiver->sealer, receiver->packets[i], receiver->messages[i].msg_len) != 0) {
+        if (!udp_receiver_is_outside(receiver, receiver->packets[i], receiver->messages[i].msg_len) &&
+            mesh_sealer_open(receiver->sealer, receiver->packets[i], receiver->messages[i].msg_len) != 0) {
             receiver->refused |= UINT32_C(1) << i;
         }
     }
@@ -108,7 +131,7 @@ static int udp_receiver_feed(struct mesh_udp_receiver *receiver, struct mesh *me
 
         mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
         if (!udp_receiver_is_refused(receiver) &&
-            mesh_receive(mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
+            udp_receiver_give(receiver, mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
             break;
         }
         if (message->msg_hdr.msg_controllen > 0) {
@@ -145,7 +168,7 @@ static int udp_receiver_feed_held(struct mesh_udp_receiver *receiver, struct mes
     int taken = 0;
 
     while ((held = mesh_udp_lab_due(&receiver->lab, now_ns)) != NULL) {
-        if (mesh_receive(mesh, now_ns, held->from, held->packet, held->bytes) == MESH_AGAIN) {
+        if (udp_receiver_give(receiver, mesh, now_ns, held->from, held->packet, held->bytes) == MESH_AGAIN) {
             break;
         }
         mesh_udp_lab_drop(&receiver->lab);

@@ -23,6 +23,25 @@ void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, con
     sender->peer_bytes[rank] = unreachable ? 0 : mesh_addr_to_sockaddr(addr, sender->family, &sender->peers[rank]);
 }
 
+int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct mesh_addr *to, const uint8_t *packet, size_t bytes)
+{
+    struct sockaddr_storage name;
+    socklen_t name_bytes;
+    ssize_t sent;
+
+    if (sender->family == AF_INET && !mesh_addr_is_v4(to)) {
+        return MESH_EINVAL;
+    }
+    name_bytes = mesh_addr_to_sockaddr(to, sender->family, &name);
+    do {
+        sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK ? MESH_AGAIN : MESH_ESYSTEM;
+    }
+    return 0;
+}
+
 static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_storage *to, socklen_t to_bytes)
 {
     struct mmsghdr *message = &sender->messages[sender->messages_count];
@@ -111,7 +130,7 @@ int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint6
 {
     const uint64_t before = sender->sent;
 
-    while (udp_sender_push(sender)) {
+    while (udp_sender_push(sender) && mesh != NULL) {
         udp_sender_fill(sender, mesh, now_ns);
         if (sender->datagrams == 0) {
             break;

@@ -35,6 +35,10 @@
 #define PROBE_ACK_FIELD(...)  FIELD(probe_ack, __VA_ARGS__)
 #define GOODBYE_FIELD(...)    FIELD(goodbye, __VA_ARGS__)
 
+#define CALL_FIELD(...)        FIELD(calling, __VA_ARGS__)
+#define CALL_ANSWER_FIELD(...) FIELD(call_answer, __VA_ARGS__)
+#define CALL_REFUSE_FIELD(...) FIELD(call_refuse, __VA_ARGS__)
+
 #define SUM(name, type, min, max, unit, meaning) +MESH_WIRE_SIZE_##type
 #define TABLE(number, NAME, name, FIELDS, tail, meaning)                          \
     static const struct mesh_wire_field name##_fields[] = {FIELDS(NAME##_FIELD)}; \
@@ -53,6 +57,8 @@ _Static_assert(offsetof(struct mesh_header_bytes, tag) == 40, "authentication co
 _Static_assert(sizeof(struct mesh_header_bytes) == 56, "header");
 _Static_assert(sizeof(struct mesh_tile_bytes) == 26, "tile");
 _Static_assert(sizeof(struct mesh_refuse_bytes) == 26, "refuse is read across versions");
+_Static_assert(sizeof(struct mesh_call_refuse_bytes) == 26, "and so is the other one");
+_Static_assert(sizeof(struct mesh_call_answer_bytes) <= sizeof(struct mesh_calling_bytes), "no answer is longer than the question");
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define PART(number, NAME, name, FIELDS, tail, meaning) \

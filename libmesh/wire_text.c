@@ -157,6 +157,8 @@ size_t mesh_wire_write_protocol(char *out, size_t capacity)
     for (unsigned type = 1; type < MESH_TYPE_COUNT; type++) {
         const struct mesh_wire_part *part = mesh_wire_message(type);
 
+        if (!part)
+            continue;
         add(&text, "\n### %u %s\n\n%s %u bytes%s.\n\n", type, part->name, part->meaning, mesh_wire_header.wire_bytes + part->wire_bytes,
             tail_text(part->tail));
         add_table(&text, part, mesh_wire_header.wire_bytes);

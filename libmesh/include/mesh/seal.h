@@ -24,6 +24,10 @@ enum { MESH_INCARNATION_BYTES = 16, MESH_EPOCH_ID_BYTES = 16, MESH_CLUSTER_NAME_
 /* Built with libsodium, and that starts. */
 bool mesh_seal_is_available(void);
 
+/* 128 bits of BLAKE2b. Without libsodium a mixing function that is good against accidents alone, which is all that MESH_SECURITY_NONE on
+ * the loopback needs. */
+void mesh_hash16(const void *data, size_t bytes, uint8_t out[16]);
+
 /* ---- keys ---- */
 
 /* A sender's key. Wipe it (mesh_wipe) when it is no longer needed. */
@@ -40,7 +44,8 @@ int mesh_seal_key_of_epoch(struct mesh_seal_key *out, const struct mesh_key *key
 int mesh_seal_key_of_process(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
                              const uint8_t incarnation[MESH_INCARNATION_BYTES]);
 
-/* Of one direction of a client's session: each side has its own, so their numbers may be equal. */
+/* Of one direction of a client's session: each side has its own, so their numbers may be equal. The node's incarnation is one that it drew
+ * for this session. */
 int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *key, const char *cluster,
                              const uint8_t sender[MESH_INCARNATION_BYTES], const uint8_t receiver[MESH_INCARNATION_BYTES]);
 

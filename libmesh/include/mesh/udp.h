@@ -30,11 +30,23 @@ void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr add
  * core sees it. Borrowed until the driver is closed; NULL: neither. */
 void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
 
+/* From now on datagrams of this protocol that are not for the epoch's endpoint (header.epoch 0, or its top bit set: a client session's) go
+ * to take, as they came, and neither to the sealer nor to the core. Called in mesh_udp_poll; packet is borrowed for the call. take may call
+ * mesh_udp_send_to and nothing else of this driver. NULL: none. */
+void mesh_udp_set_outside(struct mesh_udp *udp,
+                          void (*take)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes), void *app);
+
+/* Send one datagram at once, as it is, from any thread, whoever owns the driver. MESH_AGAIN: no room; MESH_EINVAL: not for this kind of
+ * socket; MESH_ESYSTEM: errno. Either way it counts as lost. Not part of mesh_udp_stats. */
+int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes);
+
 /* Call in the child after fork, for the driver it goes on to use: each process gets its own impairments and its own means of sleeping and
  * waking (shared ones would wake the parent). The others it inherited it closes. MESH_ESYSTEM: errno; then only mesh_udp_close is left. */
 int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed);
 
 uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* For all three, mesh NULL is a node without an endpoint: what arrives goes to mesh_udp_set_outside, or nowhere. */
 
 /* Receive what is there, tick, send what is due. Never blocks. Returns the number of datagrams received and sent together (0: nothing
  * happened), or MESH_ESYSTEM. Events stay in the core for the caller to drain; when its event queue fills up, receiving stops early. */

@@ -66,6 +66,14 @@ enum mesh_refuse_reason {
     MESH_REFUSE_STRANGER       /* found: the sender's rank; its address is not a member's */
 };
 
+enum { MESH_SESSION_MAX = INT32_MAX }; /* numbers of client sessions; header.epoch is that with the top bit set */
+
+enum mesh_call_reason {
+    MESH_CALL_VERSION = 1, /* another protocol version: the one of the header */
+    MESH_CALL_FULL,        /* the node has as many sessions as it may */
+    MESH_CALL_ENDING       /* the node is shutting down */
+};
+
 /* clang-format off */
 /*    name            type  min                  max                   unit      meaning */
 #define MESH_HEADER_FIELDS(F) \
@@ -153,6 +161,24 @@ enum mesh_refuse_reason {
 #define MESH_GOODBYE_FIELDS(F) \
     F(reason,         u16,  0,                   0,                    "",       "0: leaving")
 
+#define MESH_CALL_FIELDS(F) \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "drawn by the client for this call") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "drawn by the client for this call") \
+    F(cookie,         b16,  0,                   UINT8_MAX,            "",       "from a CALL_ANSWER; zeros: none yet") \
+    F(padding,        b32,  0,                   0,                    "",       "no answer is longer than the question")
+
+#define MESH_CALL_ANSWER_FIELDS(F) \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "of the node's process") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the CALL") \
+    F(cookie,         b16,  0,                   UINT8_MAX,            "",       "to be sent back when session is 0") \
+    F(identity,       b16,  0,                   UINT8_MAX,            "",       "drawn by the node for this session; zeros when session is 0") \
+    F(session,        u32,  0,                   MESH_SESSION_MAX,     "",       "the session is open: epoch less its top bit; 0: call again, with the cookie")
+
+#define MESH_CALL_REFUSE_FIELDS(F) \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "of the node's process") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the CALL") \
+    F(reason,         u16,  MESH_CALL_VERSION,   MESH_CALL_ENDING,     "",       "1: another version; 2: too many sessions; 3: shutting down")
+
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
     M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is. Repeated until a HELLO_ACK comes.") \
@@ -168,7 +194,10 @@ enum mesh_refuse_reason {
     M(11,     PONG,       pong,       MESH_PONG_FIELDS,        NONE,    "Answer to a PING: times for RTT and clock offset; a STATUS.") \
     M(12,     PROBE,      probe,      MESH_PROBE_FIELDS,       PADDING, "Padded to a size the path has not carried yet.") \
     M(13,     PROBE_ACK,  probe_ack,  MESH_PROBE_ACK_FIELDS,   NONE,    "Answer to a PROBE.") \
-    M(14,     GOODBYE,    goodbye,    MESH_GOODBYE_FIELDS,     NONE,    "The sender leaves; sent three times.")
+    M(14,     GOODBYE,    goodbye,    MESH_GOODBYE_FIELDS,     NONE,    "The sender leaves; sent three times.") \
+    M(64,     CALL,        calling,     MESH_CALL_FIELDS,        NONE, "A client asks a node for a session. Repeated until it is open.") \
+    M(65,     CALL_ANSWER, call_answer, MESH_CALL_ANSWER_FIELDS, NONE, "Answer to a CALL: a cookie, or the session.") \
+    M(66,     CALL_REFUSE, call_refuse, MESH_CALL_REFUSE_FIELDS, NONE, "Answer to a CALL: there will be no session.")
 
 /* ---- what comes from the lists ---- */
 

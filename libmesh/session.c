@@ -1,0 +1,247 @@
+/* The node's side of client sessions: the table, time, and the application's calls. Calls of new clients are in session_calls.c. */
+#include <assert.h>
+#include <string.h>
+
+#include "session_parts.h"
+
+const char *mesh_session_refusal_name(enum mesh_session_refusal refusal)
+{
+    static const char *const names[MESH_SESSION_REFUSALS] = {"form",   "plain",   "mode",   "tag",  "version", "cookie",
+                                                             "replay", "unknown", "sender", "full", "ending"};
+
+    assert(refusal < MESH_SESSION_REFUSALS);
+    return names[refusal];
+}
+
+/* ---- memory ---- */
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+size_t mesh_sessions_memory_bytes(unsigned capacity)
+{
+    return aligned(sizeof(struct mesh_sessions)) + capacity * aligned(mesh_line_memory_bytes());
+}
+
+int mesh_sessions_init(struct mesh_sessions **out, const struct mesh_sessions_config *config, void *memory, size_t memory_bytes,
+                       uint64_t now_ns)
+{
+    struct mesh_sessions *s = memory;
+
+    if (!config->capacity || config->capacity > MESH_SESSIONS_MAX || !config->hash || config->version > UINT8_MAX || !memory ||
+        (uintptr_t)memory % 64 || memory_bytes < mesh_sessions_memory_bytes(config->capacity))
+        return MESH_EINVAL;
+    memset(s, 0, sizeof *s);
+    s->config = *config;
+    if (!s->config.version)
+        s->config.version = MESH_WIRE_VERSION;
+    s->now_ns = now_ns;
+    for (unsigned i = 0; i < config->capacity; i++)
+        s->slots[i].memory = (uint8_t *)memory + aligned(sizeof *s) + i * aligned(mesh_line_memory_bytes());
+    *out = s;
+    return 0;
+}
+
+int mesh_sessions_refuse(struct mesh_sessions *s, enum mesh_session_refusal refusal, int err)
+{
+    s->stats.refused[refusal]++;
+    return err;
+}
+
+/* ---- the table ---- */
+
+struct mesh_session_slot *mesh_sessions_find(struct mesh_sessions *s, uint32_t session)
+{
+    for (unsigned i = 0; i < s->config.capacity; i++)
+        if (s->slots[i].line.state != MESH_LINE_FREE && s->slots[i].line.session == session)
+            return &s->slots[i];
+    return NULL;
+}
+
+static void free_slot(struct mesh_sessions *s, struct mesh_session_slot *slot)
+{
+    struct mesh_session_past *past = &s->past[(s->past_first + s->past_count) % MESH_SESSION_PAST];
+
+    assert(s->past_count < MESH_SESSION_PAST && s->stats.open_now);
+    memcpy(past->incarnation, slot->client, sizeof past->incarnation);
+    past->until_ns = s->now_ns + 2 * MESH_COOKIE_WINDOW_NS;
+    s->past_count++;
+    s->stats.open_now--;
+    mesh_line_free(&slot->line);
+}
+
+/* After anything that may have ended a session. One that never was up is of no interest to the application. */
+static void sweep(struct mesh_sessions *s, struct mesh_session_slot *slot)
+{
+    struct mesh_line *line = &slot->line;
+
+    if (line->why && !slot->was_up && line->state == MESH_LINE_OPENING) {
+        s->stats.never_up++;
+        line->state = MESH_LINE_OVER;
+    }
+    if (line->state == MESH_LINE_OVER)
+        free_slot(s, slot);
+}
+
+static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, const struct mesh_header *header)
+{
+    struct mesh_session_slot *slot = mesh_sessions_find(s, header->epoch & ~MESH_SESSION_EPOCH);
+    enum mesh_session_refusal refusal;
+    int err;
+
+    if (!slot || slot->line.state == MESH_LINE_LEAVING)
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_UNKNOWN, MESH_EEPOCH);
+    if (!mesh_session_addr_equal(&slot->line.addr, from))
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_SENDER, MESH_ESENDER);
+    if (!mesh_session_has_mode(s->config.guard, s->packet, &refusal))
+        return mesh_sessions_refuse(s, refusal, MESH_EAUTH);
+    err = mesh_line_receive(&slot->line, s->now_ns, *from, s->packet, bytes);
+    if (err == MESH_EAUTH)
+        s->stats.refused[MESH_SESSION_BY_TAG]++;
+    sweep(s, slot);
+    return err;
+}
+
+int mesh_sessions_receive(struct mesh_sessions *s, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
+{
+    struct mesh_message message;
+    int err;
+
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    if (bytes > sizeof s->packet)
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, MESH_ERANGE);
+    err = mesh_wire_decode_header(packet, bytes, &message.header);
+    if (err)
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, err);
+    memcpy(s->packet, packet, bytes);
+    if (message.header.epoch & MESH_SESSION_EPOCH)
+        return receive_session(s, &from, bytes, &message.header);
+    if (message.header.epoch)
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, MESH_EEPOCH);
+    return mesh_sessions_receive_outside(s, &from, bytes, &message);
+}
+
+/* ---- time ---- */
+
+void mesh_sessions_tick(struct mesh_sessions *s, uint64_t now_ns)
+{
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    for (unsigned i = 0; i < s->config.capacity; i++) {
+        mesh_line_tick(&s->slots[i].line, now_ns);
+        sweep(s, &s->slots[i]);
+    }
+}
+
+uint64_t mesh_sessions_timeout(const struct mesh_sessions *s)
+{
+    uint64_t due_ns = UINT64_MAX;
+
+    for (unsigned i = 0; i < s->config.capacity; i++) {
+        uint64_t line_ns = mesh_line_timeout(&s->slots[i].line);
+
+        due_ns = line_ns < due_ns ? line_ns : due_ns;
+    }
+    return due_ns;
+}
+
+/* ---- the application ---- */
+
+int mesh_sessions_send(struct mesh_sessions *s, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t record_bytes)
+{
+    struct mesh_session_slot *slot = mesh_sessions_find(s, session);
+
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    return slot ? mesh_line_send(&slot->line, now_ns, record, record_bytes) : MESH_ESTATE;
+}
+
+static void close_slot(struct mesh_sessions *s, struct mesh_session_slot *slot)
+{
+    if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)
+        return;
+    s->stats.closed_here++;
+    mesh_line_close(&slot->line, s->now_ns);
+    sweep(s, slot);
+}
+
+void mesh_sessions_close(struct mesh_sessions *s, uint64_t now_ns, uint32_t session)
+{
+    struct mesh_session_slot *slot = mesh_sessions_find(s, session);
+
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    if (slot)
+        close_slot(s, slot);
+}
+
+void mesh_sessions_end(struct mesh_sessions *s, uint64_t now_ns)
+{
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    s->is_ending = true;
+    for (unsigned i = 0; i < s->config.capacity; i++)
+        close_slot(s, &s->slots[i]);
+}
+
+static void note_event(struct mesh_sessions *s, struct mesh_session_slot *slot, const struct mesh_session_event *event)
+{
+    if (event->type == MESH_SESSION_OPENED) {
+        slot->was_up = true;
+        s->stats.opened++;
+    } else if (event->type == MESH_SESSION_CLOSED) {
+        if (event->why == MESH_SESSION_SILENT)
+            s->stats.closed_by_silence++;
+        else
+            s->stats.closed_by_goodbye++;
+        sweep(s, slot);
+    }
+}
+
+bool mesh_sessions_next_event(struct mesh_sessions *s, uint64_t now_ns, struct mesh_session_event *event)
+{
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    for (unsigned i = 0; i < s->config.capacity; i++, s->turn++) {
+        struct mesh_session_slot *slot = &s->slots[s->turn % s->config.capacity];
+
+        if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)
+            continue;
+        if (mesh_line_next_event(&slot->line, event)) {
+            note_event(s, slot, event);
+            return true;
+        }
+        sweep(s, slot);
+    }
+    return false;
+}
+
+size_t mesh_sessions_next_datagram(struct mesh_sessions *s, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to)
+{
+    assert(now_ns >= s->now_ns && capacity >= MESH_SESSION_DATAGRAM_BYTES);
+    s->now_ns = now_ns;
+    while (s->answer_count) {
+        const size_t bytes = mesh_sessions_write_answer(s, packet, capacity, to);
+
+        if (bytes)
+            return bytes;
+    }
+    for (unsigned i = 0; i < s->config.capacity; i++) {
+        struct mesh_session_slot *slot = &s->slots[i];
+        size_t bytes = mesh_line_next_datagram(&slot->line, now_ns, packet, capacity);
+
+        *to = slot->line.addr;
+        if (bytes)
+            return bytes;
+        sweep(s, slot);
+    }
+    return 0;
+}
+
+void mesh_sessions_get_stats(const struct mesh_sessions *s, struct mesh_sessions_stats *stats)
+{
+    *stats = s->stats;
+}

@@ -1,0 +1,265 @@
+#include "session_line.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+
+enum { BUFFER_BYTES = 65536 }; /* of the driver's receive buffer, per session: all fragments that may fly */
+
+static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = 5 * SECOND_NS, [MESH_LINE_UP] = 10 * SECOND_NS};
+
+/* Numbers outside of epochs begin here, so that they are none that the cluster layer uses under the same key. */
+#define NUMBERS_BEGIN (UINT64_C(1) << 63)
+
+bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+bool mesh_session_is_guarded(const struct mesh_session_guard *guard)
+{
+    return guard && guard->security != MESH_SECURITY_NONE;
+}
+
+bool mesh_session_has_mode(const struct mesh_session_guard *guard, const uint8_t *packet, enum mesh_session_refusal *refusal)
+{
+    const unsigned both = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED;
+    const unsigned flags = packet[offsetof(struct mesh_header_bytes, flags)] & both;
+    const unsigned wanted = !mesh_session_is_guarded(guard) ? 0 : guard->security == MESH_SECURITY_SEAL ? both : MESH_FLAG_AUTHENTICATED;
+
+    if (flags == wanted)
+        return true;
+    *refusal = flags & MESH_FLAG_AUTHENTICATED ? MESH_SESSION_BY_MODE : MESH_SESSION_BY_PLAIN;
+    return false;
+}
+
+bool mesh_session_is_of_one(const uint8_t *packet, size_t bytes)
+{
+    const uint8_t *epoch = packet + offsetof(struct mesh_header_bytes, epoch);
+
+    if (bytes < MESH_HEADER_BYTES)
+        return false;
+    if (epoch[3] & 128)
+        return true;
+    return !(epoch[0] | epoch[1] | epoch[2] | epoch[3]) && packet[offsetof(struct mesh_header_bytes, type)] >= MESH_TYPE_CALL &&
+           packet[offsetof(struct mesh_header_bytes, type)] <= MESH_TYPE_CALL_REFUSE;
+}
+
+size_t mesh_session_write_outside(const struct mesh_session_guard *guard, struct mesh_message *message, uint16_t version, uint64_t *number,
+                                  uint64_t now_ns, uint8_t *packet, size_t capacity)
+{
+    struct mesh_header *header = &message->header;
+    size_t bytes;
+
+    assert(*number < UINT64_MAX - 1 - NUMBERS_BEGIN);
+    header->magic = MESH_WIRE_MAGIC;
+    header->version = (uint8_t)version;
+    header->number = NUMBERS_BEGIN + ++*number;
+    header->have_step = MESH_STEP_NONE;
+    header->sent_ns = now_ns;
+    bytes = mesh_wire_encode(message, packet, capacity);
+    assert(bytes <= MESH_SESSION_OUTSIDE_BYTES_MAX);
+    if (mesh_session_is_guarded(guard) && guard->seal_outside(guard->app, packet, bytes))
+        return 0;
+    return bytes;
+}
+
+/* ---- opening and ending ---- */
+
+static void configure(struct mesh_config *config, uint16_t rank, uint32_t session)
+{
+    memset(config, 0, sizeof *config);
+    config->rank = rank;
+    config->rank_count = 2;
+    config->epoch = MESH_SESSION_EPOCH | session;
+    config->phase_count = config->tokens_max = config->blocks_max = 1;
+    config->datagram_bytes_max = MESH_SESSION_DATAGRAM_BYTES;
+    config->receive_buffer_bytes = BUFFER_BYTES;
+}
+
+size_t mesh_line_memory_bytes(void)
+{
+    struct mesh_config config;
+
+    configure(&config, 0, 1);
+    return mesh_memory_bytes(&config);
+}
+
+int mesh_line_start(struct mesh_line *line, const struct mesh_line_config *config, void *memory, uint64_t now_ns)
+{
+    const struct mesh_session_guard *guard = config->guard;
+    struct mesh_config mesh;
+    int err = mesh_session_is_guarded(guard) ? guard->begin(guard->app, config->slot, config->own, config->other) : 0;
+
+    if (err)
+        return err;
+    configure(&mesh, config->rank, config->session);
+    memcpy(mesh.incarnation, config->own, sizeof mesh.incarnation);
+    *line = (struct mesh_line){.state = MESH_LINE_OPENING,
+                               .rank = config->rank,
+                               .slot = config->slot,
+                               .session = config->session,
+                               .guard = guard,
+                               .addr = config->addr,
+                               .heard_ns = now_ns};
+    err = mesh_init(&line->mesh, &mesh, memory, mesh_line_memory_bytes(), now_ns);
+    assert(!err);
+    mesh_set_peer(line->mesh, (uint16_t)(1 - line->rank), line->addr);
+    return 0;
+}
+
+void mesh_line_free(struct mesh_line *line)
+{
+    if (line->state != MESH_LINE_FREE && mesh_session_is_guarded(line->guard))
+        line->guard->end(line->guard->app, line->slot);
+    memset(line, 0, sizeof *line);
+}
+
+static bool is_open(const struct mesh_line *line)
+{
+    return line->state == MESH_LINE_OPENING || line->state == MESH_LINE_UP;
+}
+
+static bool is_running(const struct mesh_line *line)
+{
+    return is_open(line) || line->state == MESH_LINE_CLOSING;
+}
+
+/* Closed here: is there still a reason to wait? */
+static void advance(struct mesh_line *line, uint64_t now_ns)
+{
+    if (line->state != MESH_LINE_CLOSING)
+        return;
+    if (line->why) {
+        line->state = MESH_LINE_OVER;
+    } else if (now_ns >= line->close_by_ns || mesh_is_quiet(line->mesh)) {
+        mesh_goodbye(line->mesh, now_ns);
+        line->state = MESH_LINE_LEAVING;
+    }
+}
+
+void mesh_line_close(struct mesh_line *line, uint64_t now_ns)
+{
+    if (!is_open(line))
+        return;
+    line->state = MESH_LINE_CLOSING;
+    line->close_by_ns = now_ns + SECOND_NS;
+    advance(line, now_ns);
+}
+
+/* ---- datagrams in, time ---- */
+
+int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, uint8_t *packet, size_t bytes)
+{
+    struct mesh_session_event ignored;
+    int err;
+
+    if (!is_running(line) || line->why)
+        return MESH_ESTATE;
+    if (mesh_session_is_guarded(line->guard)) {
+        err = line->guard->open(line->guard->app, line->slot, packet, bytes);
+        if (err)
+            return err;
+    }
+    from.scope = line->addr.scope; /* equal otherwise */
+    err = mesh_receive(line->mesh, now_ns, from, packet, bytes);
+    if (!err)
+        line->heard_ns = now_ns;
+    if (line->state == MESH_LINE_CLOSING)
+        while (mesh_line_next_event(line, &ignored))
+            ;
+    advance(line, now_ns);
+    return err;
+}
+
+void mesh_line_tick(struct mesh_line *line, uint64_t now_ns)
+{
+    if (!is_running(line) || line->why)
+        return;
+    mesh_tick(line->mesh, now_ns);
+    if (is_open(line) && now_ns - line->heard_ns >= silence_ns[line->state])
+        line->why = MESH_SESSION_SILENT;
+    advance(line, now_ns);
+}
+
+uint64_t mesh_line_timeout(const struct mesh_line *line)
+{
+    uint64_t own_ns, mesh_ns;
+
+    if (!is_running(line) || line->why)
+        return UINT64_MAX;
+    own_ns = is_open(line) ? line->heard_ns + silence_ns[line->state] : line->close_by_ns;
+    mesh_ns = mesh_timeout(line->mesh);
+    return own_ns < mesh_ns ? own_ns : mesh_ns;
+}
+
+int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *record, size_t record_bytes)
+{
+    if (line->state != MESH_LINE_UP || line->why)
+        return MESH_ESTATE;
+    return mesh_send_record(line->mesh, now_ns, (uint16_t)(1 - line->rank), record, record_bytes);
+}
+
+/* ---- events and datagrams out ---- */
+
+/* What the endpoint says, for the line itself. True: *event is for the application. */
+static bool take_event(struct mesh_line *line, const struct mesh_event *from, struct mesh_session_event *event)
+{
+    switch (from->type) {
+    case MESH_EVENT_UP:
+        if (line->state != MESH_LINE_OPENING)
+            return false;
+        line->state = MESH_LINE_UP;
+        event->type = MESH_SESSION_OPENED;
+        return true;
+    case MESH_EVENT_RECORD:
+        event->type = MESH_SESSION_RECORD;
+        event->record = from->record;
+        event->record_bytes = from->record_bytes;
+        return true;
+    case MESH_EVENT_GONE:
+        line->why = MESH_SESSION_GOODBYE;
+        return false;
+    case MESH_EVENT_REFUSED:
+        line->why = MESH_SESSION_UNFIT;
+        return false;
+    default:
+        return false;
+    }
+}
+
+bool mesh_line_next_event(struct mesh_line *line, struct mesh_session_event *event)
+{
+    struct mesh_event from;
+
+    if (!is_running(line))
+        return false;
+    *event = (struct mesh_session_event){.session = line->session, .addr = line->addr};
+    while (mesh_next_event(line->mesh, &from))
+        if (take_event(line, &from, event))
+            return true;
+    if (!line->why || line->state != MESH_LINE_UP)
+        return false;
+    event->type = MESH_SESSION_CLOSED;
+    event->why = line->why;
+    line->state = MESH_LINE_OVER;
+    return true;
+}
+
+size_t mesh_line_next_datagram(struct mesh_line *line, uint64_t now_ns, uint8_t *packet, size_t capacity)
+{
+    struct mesh_output output;
+
+    if ((!is_running(line) && line->state != MESH_LINE_LEAVING) || line->why)
+        return 0;
+    while (mesh_next_datagram(line->mesh, now_ns, packet, capacity, &output)) {
+        if (!output.ranks)
+            continue; /* to a stranger: there are none in a session */
+        if (!mesh_session_is_guarded(line->guard) || !line->guard->seal(line->guard->app, line->slot, packet, output.bytes))
+            return output.bytes;
+    }
+    if (line->state == MESH_LINE_LEAVING)
+        line->state = MESH_LINE_OVER;
+    return 0;
+}

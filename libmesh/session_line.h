@@ -1,0 +1,72 @@
+/* One end of a client session: its endpoint, and how it opens and ends. The same for the node and the client.
+ *
+ * Invariant: a datagram is opened by the guard before the endpoint sees it, from the session's address only. What the other side sent
+ * before its goodbye is handed out before the line is over. */
+#ifndef MESH_SESSION_LINE_H
+#define MESH_SESSION_LINE_H
+
+#include "mesh/session.h"
+#include "mesh/wire.h"
+
+#define MESH_SESSION_EPOCH 0x80000000u
+
+enum { MESH_SESSION_OUTSIDE_BYTES_MAX = 128 }; /* a CALL, the longest datagram outside of sessions */
+
+enum mesh_line_state {
+    MESH_LINE_FREE,
+    MESH_LINE_OPENING, /* the other side has not answered yet */
+    MESH_LINE_UP,
+    MESH_LINE_CLOSING, /* closed here: what was sent is still delivered */
+    MESH_LINE_LEAVING, /* says goodbye */
+    MESH_LINE_OVER
+};
+
+struct mesh_line {
+    enum mesh_line_state state;
+    uint16_t rank; /* own: 0 the node, 1 the client */
+    unsigned slot; /* of the guard */
+    uint32_t session;
+    const struct mesh_session_guard *guard;
+    struct mesh *mesh;
+    struct mesh_addr addr;
+    uint64_t heard_ns, close_by_ns;
+    enum mesh_session_why why; /* the other side has ended it, or is silent; 0: not yet */
+};
+
+struct mesh_line_config {
+    uint16_t rank;
+    unsigned slot;
+    uint32_t session;
+    const struct mesh_session_guard *guard;
+    struct mesh_addr addr;
+    const uint8_t *own, *other; /* (MESH_INCARNATION_BYTES) in the session's keys */
+};
+
+size_t mesh_line_memory_bytes(void);
+int mesh_line_start(struct mesh_line *line, const struct mesh_line_config *config, void *memory, uint64_t now_ns);
+
+/* packet: changed in place. MESH_EAUTH: the guard did not open it. */
+int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, uint8_t *packet, size_t bytes);
+void mesh_line_tick(struct mesh_line *line, uint64_t now_ns);
+uint64_t mesh_line_timeout(const struct mesh_line *line);
+int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
+void mesh_line_close(struct mesh_line *line, uint64_t now_ns);
+
+/* OPENED, RECORD and CLOSED. */
+bool mesh_line_next_event(struct mesh_line *line, struct mesh_session_event *event);
+size_t mesh_line_next_datagram(struct mesh_line *line, uint64_t now_ns, uint8_t *packet, size_t capacity);
+void mesh_line_free(struct mesh_line *line); /* forget the keys; free already is fine */
+
+/* ---- for datagrams outside of sessions, too ---- */
+
+bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b);
+
+/* Is it protected in the way that the guard wants? Fills *refusal (MESH_SESSION_BY_PLAIN, _MODE) when not. */
+bool mesh_session_has_mode(const struct mesh_session_guard *guard, const uint8_t *packet, enum mesh_session_refusal *refusal);
+bool mesh_session_is_guarded(const struct mesh_session_guard *guard);
+
+/* Complete the header of a message outside of sessions, encode and seal it; 0 when it cannot be sealed. *number: of the last one. */
+size_t mesh_session_write_outside(const struct mesh_session_guard *guard, struct mesh_message *message, uint16_t version, uint64_t *number,
+                                  uint64_t now_ns, uint8_t *packet, size_t capacity);
+
+#endif

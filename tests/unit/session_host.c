@@ -1,0 +1,93 @@
+#include "session_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
+{
+    struct session_host *host = app;
+
+    if (mesh_session_is_of_one(packet, bytes)) {
+        mesh_sessions_receive(host->sessions, now_ns, from, packet, bytes);
+    }
+}
+
+static void serve_events(struct session_host *host)
+{
+    struct mesh_session_event event;
+
+    while (mesh_sessions_next_event(host->sessions, mesh_udp_now_ns(), &event)) {
+        if (event.type == MESH_SESSION_OPENED) {
+            atomic_fetch_add(&host->opened, 1);
+        } else if (event.type == MESH_SESSION_CLOSED) {
+            atomic_fetch_add(&host->closed, 1);
+        } else {
+            mesh_sessions_send(host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
+            if (atomic_exchange(&host->closes, false)) {
+                mesh_sessions_close(host->sessions, mesh_udp_now_ns(), event.session);
+            }
+        }
+    }
+}
+
+static void serve(void *app, uint16_t index)
+{
+    struct session_host *host = app;
+    struct mesh_sessions_stats stats = {.open_now = 1};
+    uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
+    struct mesh_addr to;
+    size_t bytes;
+
+    (void)index;
+    while (!atomic_load(&host->stops) || stats.open_now > 0) {
+        if (atomic_load(&host->stops)) {
+            mesh_sessions_end(host->sessions, mesh_udp_now_ns());
+        }
+        mesh_udp_poll(host->udp, NULL);
+        mesh_sessions_tick(host->sessions, mesh_udp_now_ns());
+        serve_events(host);
+        while ((bytes = mesh_sessions_next_datagram(host->sessions, mesh_udp_now_ns(), packet, sizeof packet, &to)) > 0) {
+            mesh_udp_send_to(host->udp, to, packet, bytes);
+        }
+        mesh_udp_wait(host->udp, NULL, 1000000);
+        mesh_sessions_get_stats(host->sessions, &stats);
+    }
+}
+
+bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
+                        unsigned capacity, const struct mesh_lab *lab)
+{
+    struct mesh_sessions_config config = {.incarnation = {3}, .secret = {5}, .capacity = capacity, .hash = mesh_hash16};
+    const size_t bytes = mesh_sessions_memory_bytes(capacity);
+    struct mesh_addr addr;
+    char reason[200];
+    struct fail fail;
+
+    memset(host, 0, sizeof *host);
+    config.guard = &host->seal.guard;
+    if (mesh_session_seal_init(&host->seal, security, key, cluster, config.incarnation) != 0 ||
+        mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != 0 || mesh_udp_open(&host->udp, addr, lab) != 0) {
+        return false;
+    }
+    mesh_addr_format(mesh_udp_local(host->udp), host->address);
+    mesh_udp_set_outside(host->udp, take, host);
+    if (posix_memalign(&host->memory, 64, bytes) != 0 ||
+        mesh_sessions_init(&host->sessions, &config, host->memory, bytes, mesh_udp_now_ns()) != 0) {
+        return false;
+    }
+    host->pool = pool_start(1, serve, host, &fail);
+    return host->pool != NULL;
+}
+
+void session_host_stop(struct session_host *host)
+{
+    struct mesh_udp_stats stats;
+
+    atomic_store(&host->stops, true);
+    pool_join(host->pool);
+    mesh_udp_get_stats(host->udp, &stats);
+    host->lost = stats.lab_lost;
+    mesh_udp_close(host->udp);
+    mesh_session_seal_release(&host->seal);
+    free(host->memory);
+}

@@ -1,0 +1,29 @@
+/* A node for clients on the loopback: a thread that has sessions, and sends every record back. */
+#ifndef SESSION_HOST_H
+#define SESSION_HOST_H
+
+#include <stdatomic.h>
+
+#include "mesh/session.h"
+#include "mesh/udp.h"
+#include "node/pool.h"
+
+struct session_host {
+    struct mesh_udp *udp;
+    struct mesh_sessions *sessions;
+    void *memory;
+    struct mesh_session_seal seal;
+    struct pool *pool;
+    atomic_bool stops;  /* end all sessions, then the thread */
+    atomic_bool closes; /* close a session after the next record, which is sent back */
+    atomic_uint opened, closed;
+    uint64_t lost; /* by lab impairments, after session_host_stop */
+    char address[MESH_ADDR_TEXT_BYTES];
+};
+
+/* False: no socket, or nothing can be sealed here. */
+bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
+                        unsigned capacity, const struct mesh_lab *lab);
+void session_host_stop(struct session_host *host);
+
+#endif

@@ -1,0 +1,68 @@
+/* A node and its clients in memory and virtual time: datagrams are lost, doubled, delayed out of order and mutated as the test asks. */
+#ifndef SESSION_NET_H
+#define SESSION_NET_H
+
+#include "mesh/session.h"
+
+enum { SESSION_NET_CLIENTS = 40, SESSION_NET_QUEUE = 4096, SESSION_NET_LOG = 64, SESSION_NET_RECORD_BYTES = 3000 };
+
+struct session_net_packet {
+    uint64_t due_ns;
+    struct mesh_addr from;
+    int to; /* client, or -1 the node */
+    size_t bytes;
+    uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
+};
+
+struct session_net_client {
+    struct mesh_call *call;
+    void *memory;
+    struct mesh_session_seal seal;
+    struct mesh_addr addr;
+    unsigned opened, closed, failed, records; /* events */
+    enum mesh_session_why why;
+    size_t last_bytes;
+    uint8_t last[SESSION_NET_RECORD_BYTES];
+};
+
+struct session_net {
+    uint64_t now_ns, random;
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, mutate_ppm;
+    bool node_is_silent; /* what it says is lost */
+    enum mesh_security security;
+    struct mesh_key key;
+    struct mesh_sessions *node;
+    void *node_memory;
+    struct mesh_session_seal node_seal;
+    struct session_net_client client[SESSION_NET_CLIENTS];
+    unsigned client_count;
+    struct session_net_packet queue[SESSION_NET_QUEUE];
+    unsigned queued;
+    uint32_t session[SESSION_NET_LOG]; /* of OPENED events at the node */
+    unsigned opened, closed, records;  /* events at the node */
+    enum mesh_session_why why;
+    bool echoes;                                                          /* the node sends records back */
+    void (*seen)(void *app, int to, const uint8_t *packet, size_t bytes); /* what is sent, if not NULL */
+    void *app;
+    uint64_t sent, mutated;
+};
+
+/* False: nothing can be sealed here. */
+bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed);
+void session_net_release(struct session_net *net);
+
+/* The address of a client; the node's has port 1. */
+struct mesh_addr session_net_addr(unsigned client);
+
+/* A client that calls; key NULL: the cluster's. Returns its index. */
+unsigned session_net_call(struct session_net *net, const struct mesh_key *key, uint16_t version, uint64_t timeout_ns);
+
+/* Let time pass until `until_ns` at the latest, or done(net). */
+void session_net_run(struct session_net *net, uint64_t for_ns, bool (*done)(const struct session_net *net));
+
+/* Give the node a datagram now, and take what it says. */
+int session_net_inject(struct session_net *net, struct mesh_addr from, const uint8_t *packet, size_t bytes);
+
+uint64_t session_net_draw(struct session_net *net);
+
+#endif

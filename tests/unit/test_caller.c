@@ -1,0 +1,217 @@
+/* Client sessions over real sockets: a caller, and a thread that is the node. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "node/caller.h"
+#include "session_host.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static const struct mesh_key key = {{1, 2, 3}};
+static struct session_host host;
+static uint8_t record[MESH_RECORD_BYTES_MAX];
+
+static void start(enum mesh_security security, unsigned capacity, const struct mesh_lab *lab)
+{
+    if (security != MESH_SECURITY_NONE && !mesh_seal_is_available()) {
+        print_message("built without libsodium\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof record; i++) {
+        record[i] = (uint8_t)(i * 5 + i / 1000);
+    }
+    assert_true(session_host_start(&host, security, &key, "harbour", capacity, lab));
+}
+
+static struct caller *call(enum mesh_security security, struct fail *fail)
+{
+    const struct caller_config config = {
+        .address = host.address, .security = security, .key = &key, .key_file = "mesh.key", .cluster = "harbour"};
+
+    return caller_open(&config, fail);
+}
+
+static void check_echo(struct caller *caller, size_t bytes)
+{
+    const uint8_t *back;
+    size_t back_bytes;
+    struct fail fail;
+
+    assert_int_equal(caller_send(caller, record, bytes, &fail), 0);
+    assert_int_equal(caller_receive(caller, &back, &back_bytes, 20 * SECOND, &fail), 1);
+    assert_int_equal(back_bytes, bytes);
+    assert_memory_equal(back, record, bytes);
+}
+
+static void records_of_any_size_go_there_and_back(void **state)
+{
+    static const enum mesh_security ways[] = {MESH_SECURITY_NONE, MESH_SECURITY_SEAL, MESH_SECURITY_AUTH};
+
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        const uint8_t *back;
+        struct caller *caller;
+        struct fail fail;
+        size_t bytes;
+
+        start(ways[way], 4, NULL);
+        caller = call(ways[way], &fail);
+        assert_non_null(caller);
+        check_echo(caller, 1);
+        check_echo(caller, 1127);
+        check_echo(caller, 1128);
+        check_echo(caller, sizeof record);
+        assert_int_equal(caller_receive(caller, &back, &bytes, SECOND / 100, &fail), 0);
+        assert_int_equal(caller_send(caller, record, 0, &fail), -1);
+        assert_int_equal(fail.exit_code, EXIT_USAGE);
+        caller_close(caller);
+        for (int i = 0; i < 5000 && atomic_load(&host.closed) == 0; i++) {
+            usleep(1000);
+        }
+        assert_int_equal(atomic_load(&host.opened), 1);
+        assert_int_equal(atomic_load(&host.closed), 1);
+        session_host_stop(&host);
+    }
+}
+
+static void a_session_works_through_loss_duplicates_and_reordering(void **state)
+{
+    struct fail fail;
+    struct caller *caller;
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 200000, .duplicate_ppm = 50000, .reorder_ppm = 50000, .seed = 4});
+    caller = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(caller);
+    for (int i = 0; i < 5; i++) {
+        check_echo(caller, 20000);
+    }
+    caller_close(caller);
+    session_host_stop(&host);
+    assert_true(host.lost > 0);
+}
+
+static void more_than_fits_waits_its_turn(void **state)
+{
+    struct fail fail;
+    struct caller *caller;
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 4, NULL);
+    caller = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(caller);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(caller_send(caller, record, 10000, &fail), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        const uint8_t *back;
+        size_t bytes;
+
+        assert_int_equal(caller_receive(caller, &back, &bytes, 20 * SECOND, &fail), 1);
+        assert_int_equal(bytes, 10000);
+    }
+    caller_close(caller);
+    session_host_stop(&host);
+}
+
+/* ---- failures ---- */
+
+static void check_refused(const struct caller_config *config, enum exit_code exit_code, const char *text)
+{
+    struct fail fail = {0};
+
+    assert_null(caller_open(config, &fail));
+    assert_int_equal(fail.exit_code, exit_code);
+    if (strstr(fail.text, text) == NULL) {
+        fail_msg("'%s' does not say '%s'", fail.text, text);
+    }
+}
+
+static void no_answer_names_address_and_key(void **state)
+{
+    static const struct mesh_key other = {{7}};
+    struct caller_config config = {.security = MESH_SECURITY_SEAL, .key = &other, .key_file = "other.key", .cluster = "harbour"};
+
+    (void)state;
+    start(MESH_SECURITY_SEAL, 4, NULL);
+    config.address = host.address;
+    config.timeout_ns = 3 * SECOND / 10;
+    check_refused(&config, EXIT_ENVIRONMENT, ": no answer within 0.3 s: is a node there, and has it the key other.key?");
+    config.key_file = NULL;
+    check_refused(&config, EXIT_ENVIRONMENT, "has it the key?");
+    config.key = &key;
+    config.cluster = "bay";
+    check_refused(&config, EXIT_ENVIRONMENT, ": no answer within");
+    config.security = MESH_SECURITY_NONE;
+    check_refused(&config, EXIT_ENVIRONMENT, "runs it without a key?");
+    session_host_stop(&host);
+    assert_int_equal(atomic_load(&host.opened), 0);
+    check_refused(&config, EXIT_ENVIRONMENT, host.address); /* nobody there any more */
+}
+
+static void addresses_that_are_none_are_refused(void **state)
+{
+    struct caller_config config = {.address = "nonsense", .cluster = ""};
+
+    (void)state;
+    check_refused(&config, EXIT_USAGE, "'nonsense'");
+    config.address = "127.0.0.1:0";
+    check_refused(&config, EXIT_USAGE, "port");
+}
+
+static void a_full_node_is_told_from_one_that_is_not_there(void **state)
+{
+    struct fail fail;
+    struct caller *caller;
+    struct caller_config config = {.address = host.address, .cluster = "harbour"};
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 1, NULL);
+    caller = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(caller);
+    check_refused(&config, EXIT_ENVIRONMENT, "as many clients as it takes");
+    caller_close(caller);
+    session_host_stop(&host);
+}
+
+static void what_the_node_said_before_it_closed_is_received_first(void **state)
+{
+    struct fail fail = {0};
+    struct caller *caller;
+    const uint8_t *back;
+    size_t bytes;
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 4, NULL);
+    caller = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(caller);
+    atomic_store(&host.closes, true);
+    check_echo(caller, 30000);
+    assert_int_equal(caller_receive(caller, &back, &bytes, 5 * SECOND, &fail), -1);
+    assert_non_null(strstr(fail.text, "has closed the session"));
+    assert_int_equal(caller_send(caller, record, 10, &fail), -1);
+    caller_close(caller);
+    session_host_stop(&host);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_of_any_size_go_there_and_back),
+        cmocka_unit_test(a_session_works_through_loss_duplicates_and_reordering),
+        cmocka_unit_test(more_than_fits_waits_its_turn),
+        cmocka_unit_test(no_answer_names_address_and_key),
+        cmocka_unit_test(addresses_that_are_none_are_refused),
+        cmocka_unit_test(a_full_node_is_told_from_one_that_is_not_there),
+        cmocka_unit_test(what_the_node_said_before_it_closed_is_received_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
