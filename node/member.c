@@ -92,7 +92,7 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     m->token[count] = (struct member_token){.id = token->id, .digest = token->digest, .when_ns = now_ns};
     atomic_store_explicit(&m->token_count, count + 1, memory_order_release);
     if (m->config.rank == 0)
-        bell_ring(m->bell);
+        bell_ring(m->crew.bell);
 }
 
 static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
@@ -110,7 +110,7 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
     if (fault != NULL)
         m->outcome.fault = *fault;
     atomic_store(&m->is_done, true);
-    bell_ring(m->bell);
+    bell_ring(m->crew.bell);
 }
 
 static void on_peer(void *app, const struct mesh_event *event)
@@ -123,7 +123,7 @@ static void on_peer(void *app, const struct mesh_event *event)
         join_refused(&m->join, event->rank, event->reason);
     else if (event->type == MESH_EVENT_GONE)
         atomic_fetch_or(&m->gone, UINT64_C(1) << event->rank);
-    bell_ring(m->bell);
+    bell_ring(m->crew.bell);
 }
 
 static void on_message(void *app, uint16_t from, const uint8_t *message, size_t bytes)
@@ -146,7 +146,7 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
     default:
         break; /* of a later version: nothing to do with it */
     }
-    bell_ring(m->bell);
+    bell_ring(m->crew.bell);
 }
 
 /* ---- opening ---- */
@@ -208,9 +208,8 @@ struct member *member_open(const struct member_config *config, struct fail *fail
     m->report = calloc(config->map->rank_count, sizeof *m->report);
     if (m->token == NULL || m->report == NULL)
         goto no_memory;
-    m->bell = bell_open(fail);
-    m->worker_bell = m->bell == NULL ? NULL : bell_open(fail);
-    m->engine = m->worker_bell == NULL ? NULL : engine_open(&engine, &hooks, fail);
+    if (crew_open(&m->crew, fail) == 0)
+        m->engine = engine_open(&engine, &hooks, fail);
     if (m->engine != NULL)
         return m;
     member_close(m);
@@ -224,7 +223,7 @@ no_memory:
 /* Once; also when things go wrong, or the others would wait for this node for ever. */
 static void leave(struct member *m)
 {
-    if (m->mesh != NULL && m->pool != NULL && !m->has_left)
+    if (m->mesh != NULL && m->crew.pool != NULL && !m->has_left)
         engine_goodbye(m->engine);
     m->has_left = true;
 }
@@ -234,13 +233,9 @@ void member_close(struct member *m)
     if (m == NULL)
         return;
     leave(m);
-    atomic_store(&m->is_stopping, true);
-    if (m->worker_bell != NULL)
-        bell_ring(m->worker_bell);
-    pool_join(m->pool);
+    crew_stop(&m->crew);
     engine_close(m->engine);
-    bell_close(m->bell);
-    bell_close(m->worker_bell);
+    crew_close(&m->crew);
     free(m->mesh_memory);
     free(m->token);
     free(m->report);
@@ -280,6 +275,16 @@ static uint64_t clock_ns(void *clock)
     return mesh_udp_now_ns();
 }
 
+/* Whoever sees that all is loaded first tells rank 0. */
+static void say_ready(void *app)
+{
+    struct member *m = app;
+    uint8_t message = MESSAGE_READY;
+
+    if (m->config.rank != 0 && !atomic_exchange(&m->has_said_ready, true))
+        engine_post(m->engine, 0, &message, 1);
+}
+
 int member_start(struct member *m, struct fail *fail)
 {
     struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = m->config.udp};
@@ -287,10 +292,9 @@ int member_start(struct member *m, struct fail *fail)
     if (engine_allocate(m->engine, fail) < 0 || (m->config.udp != NULL && open_mesh(m, fail) < 0))
         return -1;
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
-    atomic_store(&m->load_left, engine_load_count(m->engine));
-    fail->text[0] = '\0';
-    m->pool = pool_start(m->config.threads, member_work, m, fail);
-    return m->pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+    m->crew.on_loaded = say_ready;
+    m->crew.app = m;
+    return crew_start(&m->crew, m->engine, m->config.threads, fail);
 }
 
 /* ---- waiting ---- */
@@ -316,7 +320,7 @@ static int check_others(struct member *m, int (*watch)(void *app, struct fail *f
 
 static void show_loading(struct member *m, struct progress *progress)
 {
-    uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->load_left);
+    uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->crew.load_left);
 
     if (m->config.rank != 0 || !progress_is_due(progress))
         return;
@@ -331,19 +335,19 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
     uint64_t begin_ns = mesh_udp_now_ns();
 
     for (;;) {
-        uint32_t rung = bell_count(m->bell);
+        uint32_t rung = bell_count(m->crew.bell);
 
-        if (atomic_load(&m->load_left) == 0 && join_is_complete(&m->join))
+        if (atomic_load(&m->crew.load_left) == 0 && join_is_complete(&m->join))
             return 0;
         if (join_check(&m->join, fail) < 0 || check_others(m, watch, app, fail) < 0)
             return -1;
         /* A node that has answered may load as long as it likes: it has more, or a slower disk. */
-        if (atomic_load(&m->load_left) > 0 || join_all_up(&m->join))
+        if (atomic_load(&m->crew.load_left) > 0 || join_all_up(&m->join))
             begin_ns = mesh_udp_now_ns();
         if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns && join_late(&m->join, m->config.join_timeout_ns, fail) < 0)
             return -1;
         show_loading(m, progress);
-        bell_wait(m->bell, rung, WATCH_NS);
+        bell_wait(m->crew.bell, rung, WATCH_NS);
     }
 }
 
@@ -365,9 +369,7 @@ int member_submit(struct member *m, const struct request *request, struct fail *
     m->outcome.submitted_ns = mesh_udp_now_ns();
     if (!engine_submit(m->engine, &numbered))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
-    bell_ring(m->worker_bell);
-    if (m->config.udp != NULL)
-        mesh_udp_wake(m->config.udp);
+    crew_wake(&m->crew);
     return 0;
 }
 
@@ -375,7 +377,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
                       struct fail *fail)
 {
     for (;;) {
-        uint32_t rung = bell_count(m->bell);
+        uint32_t rung = bell_count(m->crew.bell);
         bool is_done = atomic_load(&m->is_done);
 
         if (m->token_taken < atomic_load_explicit(&m->token_count, memory_order_acquire)) {
@@ -386,7 +388,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
             return 0;
         if (check_others(m, watch, app, fail) < 0)
             return -1;
-        bell_wait(m->bell, rung, WATCH_NS);
+        bell_wait(m->crew.bell, rung, WATCH_NS);
     }
 }
 
@@ -408,7 +410,7 @@ static void wait_until(struct member *m, bool (*done)(struct member *), uint64_t
     uint64_t begin_ns = mesh_udp_now_ns();
 
     while (!done(m) && mesh_udp_now_ns() - begin_ns < max_ns)
-        bell_wait(m->bell, bell_count(m->bell), 1000000);
+        bell_wait(m->crew.bell, bell_count(m->crew.bell), 1000000);
 }
 
 static bool has_reports(struct member *m)
@@ -450,11 +452,11 @@ int member_serve(struct member *m, struct fail *fail)
 {
     /* Rank 0 may end its last step, and say so, before this node ends its own. */
     while (!(atomic_load(&m->wants_finish) && (atomic_load(&m->is_done) || is_over(m)))) {
-        uint32_t rung = bell_count(m->bell);
+        uint32_t rung = bell_count(m->crew.bell);
 
         if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
-        bell_wait(m->bell, rung, WATCH_NS);
+        bell_wait(m->crew.bell, rung, WATCH_NS);
     }
     post_report(m);
     wait_until(m, is_over, 3 * (uint64_t)LINGER_NS);

@@ -1,12 +1,12 @@
-/* What the member's files share: its threads' work (member_work.c) and its life (member.c). Not for anybody else. */
+/* What the member's files share. Not for anybody else. */
 #ifndef NODE_MEMBER_STATE_H
 #define NODE_MEMBER_STATE_H
 
 #include <stdatomic.h>
 
+#include "crew.h"
 #include "join.h"
 #include "member.h"
-#include "pool.h"
 
 enum member_message { MESSAGE_READY = 1, MESSAGE_FINISH, MESSAGE_REPORT };
 
@@ -15,12 +15,7 @@ struct member {
     struct engine *engine;
     struct mesh *mesh;
     void *mesh_memory;
-    struct pool *pool;
-    struct bell *bell;        /* for the main thread: tokens, readiness, endings */
-    struct bell *worker_bell; /* for parked workers: there may be work */
-    _Atomic uint32_t parking; /* workers that park or are about to */
-    atomic_bool is_stopping;
-    _Atomic uint32_t load_next, load_left;
+    struct crew crew;
     atomic_bool has_said_ready;
     struct join join;
     atomic_bool wants_finish;
@@ -35,8 +30,5 @@ struct member {
     struct member_report *report;            /* (ranks) */
     _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */
 };
-
-/* What a worker thread does until is_stopping. app: struct member. */
-void member_work(void *app, uint16_t index);
 
 #endif

@@ -1,4 +1,5 @@
-/* One engine with several real threads: requests come, are cancelled and saved from outside while workers compute. Run it with SAN=thread. */
+/* One engine with several real threads: requests come, are cancelled and saved from outside while workers compute. Run it with
+ * SAN=thread. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

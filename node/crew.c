@@ -1,0 +1,129 @@
+#include "crew.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "kernel.h"
+#include "mesh/udp.h"
+
+enum {
+    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
+    YIELD_NS = 1000000, /* and before it sleeps */
+    PARK_NS_MAX = 10000000
+};
+
+static void load(struct crew *crew)
+{
+    uint32_t count = engine_load_count(crew->engine), index;
+
+    while (!atomic_load_explicit(&crew->is_stopping, memory_order_relaxed) && (index = atomic_fetch_add(&crew->load_next, 1)) < count) {
+        engine_load(crew->engine, index);
+        engine_poll(crew->engine);
+        if (atomic_fetch_sub(&crew->load_left, 1) == 1)
+            bell_ring(crew->bell);
+    }
+}
+
+/* Who has brought work about wakes the sleepers. Both sides change `parking` in one total order: either the sleeper sees the work, or
+ * this sees the sleeper. */
+static void wake_others(struct crew *crew)
+{
+    if (atomic_fetch_or(&crew->parking, 0) == 0)
+        return;
+    bell_ring(crew->worker_bell);
+    engine_wake(crew->engine);
+}
+
+/* True when there was work after all. */
+static bool park(struct crew *crew, uint16_t index)
+{
+    atomic_fetch_add(&crew->parking, 1);
+    uint32_t rung = bell_count(crew->worker_bell);
+    bool has_worked = atomic_load(&crew->is_stopping) || engine_work(crew->engine, index) == ENGINE_WORKED;
+    if (!has_worked) {
+        if (engine_park(crew->engine, PARK_NS_MAX))
+            bell_ring(crew->worker_bell);
+        else
+            bell_wait(crew->worker_bell, rung, PARK_NS_MAX);
+    }
+    atomic_fetch_sub(&crew->parking, 1);
+    return has_worked;
+}
+
+static void work_on(struct crew *crew, uint16_t index)
+{
+    uint64_t idle_since_ns = 0;
+
+    while (!atomic_load_explicit(&crew->is_stopping, memory_order_relaxed)) {
+        if (engine_work(crew->engine, index) == ENGINE_WORKED) {
+            idle_since_ns = 0;
+            wake_others(crew);
+            continue;
+        }
+        uint64_t now_ns = mesh_udp_now_ns();
+        if (idle_since_ns == 0)
+            idle_since_ns = now_ns;
+        if (now_ns - idle_since_ns < SPIN_NS)
+            continue;
+        if (now_ns - idle_since_ns < YIELD_NS)
+            sched_yield();
+        else if (park(crew, index))
+            idle_since_ns = 0;
+    }
+}
+
+static void crew_work(void *app, uint16_t index)
+{
+    struct crew *crew = app;
+
+    kernel_thread_init();
+    load(crew);
+    while (atomic_load_explicit(&crew->load_left, memory_order_acquire) > 0 && !atomic_load(&crew->is_stopping)) {
+        engine_poll(crew->engine);
+        sched_yield();
+    }
+    if (crew->on_loaded != NULL && atomic_load(&crew->load_left) == 0)
+        crew->on_loaded(crew->app);
+    work_on(crew, index);
+}
+
+int crew_open(struct crew *crew, struct fail *fail)
+{
+    memset(crew, 0, sizeof *crew);
+    crew->bell = bell_open(fail);
+    crew->worker_bell = crew->bell == NULL ? NULL : bell_open(fail);
+    return crew->worker_bell == NULL ? -1 : 0;
+}
+
+void crew_close(struct crew *crew)
+{
+    bell_close(crew->bell);
+    bell_close(crew->worker_bell);
+    crew->bell = crew->worker_bell = NULL;
+}
+
+int crew_start(struct crew *crew, struct engine *engine, uint16_t threads, struct fail *fail)
+{
+    crew->engine = engine;
+    atomic_store(&crew->is_stopping, false);
+    atomic_store(&crew->load_next, 0);
+    atomic_store(&crew->load_left, engine_load_count(engine));
+    fail->text[0] = '\0';
+    crew->pool = pool_start(threads, crew_work, crew, fail);
+    return crew->pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+}
+
+void crew_wake(struct crew *crew)
+{
+    bell_ring(crew->worker_bell);
+    engine_wake(crew->engine);
+}
+
+void crew_stop(struct crew *crew)
+{
+    atomic_store(&crew->is_stopping, true);
+    if (crew->pool != NULL)
+        crew_wake(crew);
+    pool_join(crew->pool);
+    crew->pool = NULL;
+}

@@ -1,0 +1,39 @@
+/* The worker threads of a node: load, then work; wait by polling, by yielding, and at last by sleeping.
+ *
+ * A crew works on one engine, from crew_start to crew_stop. Its bell is for whoever waits for what the engine's hooks report. */
+#ifndef NODE_CREW_H
+#define NODE_CREW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "pool.h"
+
+struct crew {
+    struct engine *engine; /* borrowed */
+    struct bell *bell;     /* of the main thread: tokens, readiness, endings */
+    struct bell *worker_bell;
+    struct pool *pool;
+    void (*on_loaded)(void *app); /* by each worker, once all is loaded; may be NULL */
+    void *app;
+    _Atomic uint32_t parking; /* workers that park or are about to */
+    atomic_bool is_stopping;
+    _Atomic uint32_t load_next, load_left;
+};
+
+/* The bells only. crew is zeroed first. */
+int crew_open(struct crew *crew, struct fail *fail);
+void crew_close(struct crew *crew); /* after crew_stop; all zeros is fine */
+
+/* Start the threads on an engine that is allocated and attached. */
+int crew_start(struct crew *crew, struct engine *engine, uint16_t threads, struct fail *fail);
+
+/* There is work for the engine: wake the sleepers. Any thread. */
+void crew_wake(struct crew *crew);
+
+/* End the threads and wait for them. Once is enough; more is fine. */
+void crew_stop(struct crew *crew);
+
+#endif
