@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "memory_text.h"
 #include "progress.h"
+#include "replace_file.h"
 #include "team.h"
 #include "train_batch.h"
 #include "train_checkpoint.h"
@@ -100,6 +101,60 @@ static struct train_shape shape_of(const struct train_setup *setup)
                                 .ctx = setup->ctx};
 }
 
+/* Can it be written? Better known now than after the last step. */
+static int check_path(const char *path, struct fail *fail)
+{
+    struct replace_file file;
+
+    if (path == NULL)
+        return 0;
+    if (replace_file_open(&file, path, fail) < 0)
+        return -1;
+    replace_file_abandon(&file);
+    return 0;
+}
+
+/* A run that somebody has begun is not begun anew over its checkpoint. */
+static int check_checkpoint(const struct train_options *options, struct fail *fail)
+{
+    struct train_setup setup;
+    struct fail none;
+    uint64_t step;
+
+    if (options->resume)
+        return 0;
+    if (train_checkpoint_peek(options->checkpoint, &setup, &step, &none) < 0)
+        return none.exit_code == EXIT_ENVIRONMENT
+                   ? 0 /* there is none */
+                   : fail_set(fail, EXIT_USAGE, "%s: exists and is no checkpoint: give another name with --checkpoint",
+                              options->checkpoint);
+    if (step < setup.steps)
+        return fail_set(fail, EXIT_USAGE,
+                        "%s: holds a run at step %" PRIu64 " of %" PRIu64 ": go on with --resume, give another --checkpoint, or remove it",
+                        options->checkpoint, step, setup.steps);
+    return 0;
+}
+
+static int check_paths(const struct train_options *options, struct fail *fail)
+{
+    const char *const paths[] = {options->output, options->checkpoint, options->log, options->curve};
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (check_path(paths[i], fail) < 0)
+            return -1;
+    return check_checkpoint(options, fail);
+}
+
+/* Not every type can have rows of any length. */
+static void tell_types(const struct train *train)
+{
+    const uint32_t others = train_export_others(&train->layout, train->options->type);
+
+    if (others > 0)
+        fprintf(stderr, "%" PRIu32 " matrices will be in another type than %s, since their rows are no multiple of its block\n", others,
+                tensor_type_info(train->options->type)->name);
+}
+
 static int begin(struct train *train, struct fail *fail)
 {
     const struct train_options *options = train->options;
@@ -107,11 +162,14 @@ static int begin(struct train *train, struct fail *fail)
     struct train_shape shape;
 
     state->setup = options->setup;
+    if (check_paths(options, fail) < 0)
+        return -1;
     if (train_source_open(&train->source, options->text, &state->setup, fail) < 0)
         return -1;
     shape = shape_of(&state->setup);
     if (train_layout_init(&train->layout, &shape, fail) < 0 || check_memory(train, fail) < 0 || allocate(train, fail) < 0)
         return -1;
+    tell_types(train);
     train->kernel = kernel_choose(options->kernel);
     if (train->kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %s: not on this machine: give one of %s", options->kernel, kernel_names());

@@ -9,6 +9,7 @@
 #include "pool.h"
 #include "team.h"
 #include "train.h"
+#include "vocab.h"
 
 enum { STEPS_MAX = 100000000, BATCH_MAX = 4096 };
 
@@ -101,6 +102,11 @@ static int check(struct arguments *a, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "train: no file to write: give one with -o MODEL.gguf");
     if (type < 0)
         return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", a->type, tensor_type_supported_names());
+    if (o->setup.vocab < VOCAB_MIN)
+        return fail_set(fail, EXIT_USAGE, "--vocab %u: bytes and control tokens alone are %d: give more", o->setup.vocab, VOCAB_MIN);
+    if (o->setup.rate_min > o->setup.rate)
+        return fail_set(fail, EXIT_USAGE, "--lr-min %g: above --lr %g: give at most that", (double)o->setup.rate_min,
+                        (double)o->setup.rate);
     if (o->setup.warmup >= o->setup.steps)
         o->setup.warmup = o->setup.steps / 10;
     o->type = (enum tensor_type)type;

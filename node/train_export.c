@@ -47,6 +47,15 @@ static struct gguf_tensor description_of(const struct train_tensor *tensor, enum
     return description;
 }
 
+uint32_t train_export_others(const struct train_layout *layout, enum tensor_type type)
+{
+    uint32_t others = 0;
+
+    for (size_t t = 0; t < layout->tensors; t++)
+        others += !layout->tensor[t].is_norm && (enum tensor_type)description_of(&layout->tensor[t], type).type != type;
+    return others;
+}
+
 static void write_tensors(const struct train_layout *layout, enum tensor_type type, struct gguf_write *writer)
 {
     for (size_t t = 0; t < layout->tensors; t++) {

@@ -13,4 +13,7 @@
 int train_export_write(const struct train_state *state, const struct train_layout *layout, const struct vocab *vocab, enum tensor_type type,
                        const char *name, const char *path, struct fail *fail);
 
+/* Matrices that will not be in `type`. */
+uint32_t train_export_others(const struct train_layout *layout, enum tensor_type type);
+
 #endif

@@ -72,6 +72,16 @@ kill -INT "$background_pid"
 wait "$background_pid"
 check_equal "Ctrl-C ends a run with exit code 4" $? 4
 check_contains "and says how to go on" "$tmp/background" "--resume"
+train "$tmp/half.gguf" --steps 100000
+if [ "$code" -eq 2 ] && grep -q -e "--resume" "$err"; then
+    ok "a run that was begun is not begun anew over its checkpoint"
+else
+    not_ok "a run that was begun is not begun anew over its checkpoint" "$(show_run)"
+fi
+cp "$text" "$tmp/precious"
+check_exit "nor is another file overwritten" 2 "is no checkpoint" \
+    "$mesh_node" train --text "$text" -o "$tmp/x.gguf" --checkpoint "$tmp/precious"
+check_same "it is as it was" "$text" "$tmp/precious"
 if [ ! -e "$tmp/half.gguf" ]; then ok "and there is no model yet"; else not_ok "and there is no model yet"; fi
 
 # A run that is cut off at a checkpoint by kill -9 goes on to the bit.
@@ -104,6 +114,9 @@ refused "a text shorter than the context is named" 3 "fewer than --ctx 64" "$tmp
 refused "a missing text is named" 4 "nowhere.txt" "$tmp/nowhere.txt"
 refused "a folder is no text" 4 "$tmp" "$tmp"
 refused "heads that do not divide are named" 2 "--heads 3" "$text" --heads 3
+refused "a vocabulary too small for the bytes is named" 2 "--vocab 100" "$text" --vocab 100
+refused "a last learning rate above the highest is named" 2 "--lr-min 0.5" "$text" --lr-min 0.5
+refused "a folder that is not there is named before anything is computed" 4 "nowhere" "$text" --steps 100000000 --curve "$tmp/nowhere/c.svg"
 refused "an unknown type is named" 2 "q9" "$text" --type q9
 refused "an unknown kernel is named" 2 "--kernel warp" "$text" --kernel warp
 refused "a checkpoint that is not there is named" 4 "refused.gguf.ckpt" "$text" --resume
