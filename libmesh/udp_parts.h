@@ -48,7 +48,8 @@ void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, con
 struct mesh_udp_receiver {
     int fd;
     struct mesh_sealer *sealer; /* NULL: none */
-    void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes); /* NULL: none */
+    /* Takes what is not for the epoch's endpoint; NULL: nobody. */
+    void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
     void *outside_app;
     uint32_t next, count;
     uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
