@@ -208,6 +208,8 @@ static int check_peer_message(const struct mesh *mesh, const struct mesh_peer *p
 {
     const struct mesh_header *header = &message->header;
 
+    if (!handlers[header->type].check)
+        return MESH_ETYPE; /* of the cluster layer */
     if (peer->state != MESH_PEER_UP)
         return MESH_ESTATE;
     if (!header->number ||
