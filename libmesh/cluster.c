@@ -114,6 +114,7 @@ bool mesh_cluster_has_addr(const struct mesh_addr *addr)
 static void wake(struct mesh_cluster *cluster)
 {
     cluster->stats.pauses++;
+    cluster->woke_ns = cluster->now_ns;
     mesh_cluster_ballot_stop(cluster);
     cluster->vote.promised_until_ns = 0;
     cluster->report.is_active = false;
@@ -124,6 +125,7 @@ static void wake(struct mesh_cluster *cluster)
         peer->heard_ns = peer->join_heard_ns = cluster->now_ns;
         peer->ahead_ns = cluster->now_ns;
         peer->accusers = 0;
+        peer->is_out = false;
         if (peer->doubt != CLUSTER_GONE)
             peer->doubt = CLUSTER_TRUSTED;
     }

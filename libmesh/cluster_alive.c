@@ -27,19 +27,21 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
     bool is_here = memcmp(alive->id, cluster->epoch.id, sizeof alive->id) == 0;
 
     mesh_cluster_peer_heard(cluster, peer);
+    if (alive->state & MESH_ALIVE_ANSWERS && !peer->is_fresh && alive->origin_ns >= peer->since_ns)
+        mesh_cluster_peer_base(peer, in->number);
     if (in->number > peer->state_number) {
         peer->speed = alive->speed;
         peer->flags = alive->app_flags;
         peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
     }
-    if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns)
+    if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns && alive->origin_ns >= cluster->woke_ns)
         mesh_cluster_peer_rtt(peer, cluster->now_ns - alive->origin_ns);
     if (alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here && !cluster->epoch.is_seeking)
         peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
     if (alive->state & MESH_ALIVE_ANSWERS)
         mesh_cluster_suspect_answered(cluster, peer, alive->origin_ns);
-    if (is_here && peer->doubt == CLUSTER_DEAD && !(cluster->plan.stage && cluster->plan.is_urgent))
+    if (is_here && peer->doubt == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
         peer->doubt = CLUSTER_TRUSTED;
     if (!is_here && !peer->is_in && !peer->is_ahead && peer->doubt != CLUSTER_GONE && !cluster->epoch.is_seeking &&
         cluster->now_ns - peer->commit_ns >= COMMIT_APART_NS) {

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define SETTLE_NS      (500 * CLUSTER_MS)
 #define PING_SPREAD_NS (50 * CLUSTER_MS) /* first signs of life in a new epoch */
 
 /* ---- two clusters ---- */
@@ -76,7 +77,7 @@ static void take_in(struct mesh_cluster *cluster, const struct mesh_cluster_memb
     assert(peer);
     peer->addr = member->addr;
     peer->rank = (int16_t)rank;
-    peer->is_in = peer->is_leaving = peer->is_ahead = peer->is_joining = peer->needs_check = false;
+    peer->is_in = peer->is_out = peer->is_leaving = peer->is_ahead = peer->is_joining = peer->needs_check = false;
     peer->speed = member->speed;
     peer->flags = member->flags;
     peer->heard_ns = cluster->now_ns;
@@ -176,6 +177,8 @@ void mesh_cluster_evict(struct mesh_cluster *cluster)
     assert(!cluster->epoch.is_seeking);
     cluster->stats.evictions++;
     mesh_cluster_seek(cluster);
+    if (cluster->config.settle_ns < SETTLE_NS)
+        cluster->settle_at_ns = cluster->now_ns + SETTLE_NS; /* the others are there, so it need not be alone soon */
     mesh_cluster_contact_hurry(cluster);
     cluster->tells_evicted = true;
     cluster->tells_epoch = false;

@@ -239,6 +239,8 @@ static struct cluster_peer *note_joiner(struct mesh_cluster *cluster, const stru
 
     if (!peer)
         return NULL;
+    if (!peer->is_fresh)
+        mesh_cluster_peer_base(peer, in->number); /* the cookie is */
     if (!peer->is_joining) {
         peer->is_joining = true;
         peer->join_ns = cluster->now_ns;

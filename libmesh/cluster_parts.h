@@ -40,6 +40,7 @@ enum {
 #define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* a voter has so long, or 8 RTT, when members are dead */
 #define CLUSTER_PLANNED_NS (250 * CLUSTER_MS)  /* and otherwise, since the old epoch goes on */
 #define CLUSTER_PROMISE_NS (30 * CLUSTER_MS)   /* a promise holds after the last sign of its ballot */
+#define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer ones are no property of the path */
 #define CLUSTER_AHEAD_NS   (100 * CLUSTER_MS)  /* a member of a newer epoch has so long to let us in */
 
 /* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
@@ -93,8 +94,10 @@ struct cluster_peer {
     bool is_used;
     uint8_t incarnation[16];
     struct mesh_addr addr;
-    int16_t rank; /* -1: no member */
+    uint64_t since_ns; /* it is known */
+    int16_t rank;      /* -1: no member */
 
+    bool is_fresh;    /* it has answered this process since it came: what it sent before that is not taken any more */
     uint64_t highest; /* received number */
     uint64_t numbers[CLUSTER_NUMBERS / 64];
 
@@ -111,6 +114,7 @@ struct cluster_peer {
 
     enum cluster_doubt doubt;
     uint64_t asked_ns, asked_until_ns, ask_at_ns;
+    bool is_out;       /* dead by decision: it may well answer */
     uint64_t accusers; /* ranks that wait for a verdict */
 
     uint8_t commit_due; /* parts of the epoch's list to be written to it */
@@ -250,6 +254,7 @@ struct mesh_cluster {
     struct mesh_cluster_config config; /* config.seeds: NULL */
     struct mesh_addr addr;             /* own; all zero: not known yet */
     uint64_t now_ns, due_ns;
+    uint64_t woke_ns;       /* the process was stopped until then */
     uint64_t number, draws; /* of the last datagram; of random values drawn */
     uint64_t settle_at_ns;
     uint64_t summary;
@@ -312,6 +317,7 @@ struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const u
                                            struct mesh_addr addr); /* NULL: full */
 bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number);
+void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number); /* this datagram is fresh: all before it are old */
 void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *peer);
 /* A member says which epoch it is in. is_stranger: and that this process is not. */
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,

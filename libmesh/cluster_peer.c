@@ -32,7 +32,7 @@ struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const u
         memcpy(peer->incarnation, incarnation, sizeof peer->incarnation);
         peer->addr = addr;
         peer->rank = -1;
-        peer->heard_ns = cluster->now_ns;
+        peer->since_ns = peer->heard_ns = cluster->now_ns;
         return peer;
     }
     return NULL;
@@ -66,6 +66,13 @@ void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number)
         peer->highest = number;
     }
     peer->numbers[number / 64 % (CLUSTER_NUMBERS / 64)] |= UINT64_C(1) << number % 64;
+}
+
+void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number)
+{
+    mesh_cluster_peer_number(peer, number);
+    memset(peer->numbers, 0xff, sizeof peer->numbers);
+    peer->is_fresh = true;
 }
 
 /* ---- what they say ---- */
@@ -114,6 +121,7 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
 void mesh_cluster_peer_rtt(struct cluster_peer *peer, uint64_t sample_ns)
 {
     sample_ns = sample_ns ? sample_ns : 1;
+    sample_ns = sample_ns < CLUSTER_RTT_NS_MAX ? sample_ns : CLUSTER_RTT_NS_MAX;
     peer->rtt_ns = peer->rtt_ns ? (7 * peer->rtt_ns + sample_ns) / 8 : sample_ns;
     peer->rtt_ns = peer->rtt_ns ? peer->rtt_ns : 1;
 }
@@ -125,7 +133,7 @@ uint64_t mesh_cluster_rtt_max(const struct mesh_cluster *cluster)
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
         if (rank != cluster->epoch.rank && cluster->peers[cluster->peer_of[rank]].rtt_ns > most)
             most = cluster->peers[cluster->peer_of[rank]].rtt_ns;
-    return most < CLUSTER_S / 4 ? most : CLUSTER_S / 4;
+    return most;
 }
 
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)

@@ -276,10 +276,19 @@ void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
     }
 }
 
+/* Who has left is not in the list, so no COMMIT comes to it. */
+static void tell_leavers(struct mesh_cluster *cluster, const struct cluster_list *before)
+{
+    for (unsigned rank = 0; rank < before->count; rank++)
+        if (cluster->plan.leavers >> rank & 1 && memcmp(before->members[rank].incarnation, cluster->config.incarnation, 16) != 0)
+            mesh_cluster_alive_say(cluster, before->members[rank].addr, MESH_ALIVE_STRANGER, 0);
+}
+
 static void commit(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
     struct cluster_ballot ballot = plan->ballot;
+    struct cluster_list before = cluster->epoch.list;
 
     for (unsigned i = 0; i < plan->list.count; i++)
         memcpy(plan->list.members[i].nonce, plan->nonces[i], sizeof plan->nonces[i]);
@@ -287,6 +296,7 @@ static void commit(struct mesh_cluster *cluster)
     cluster->vote.promised_until_ns = 0;
     if (plan->self >= 0)
         mesh_cluster_install(cluster, &ballot, plan->id, &plan->list);
+    tell_leavers(cluster, &before);
     mesh_cluster_ballot_start(cluster, MESH_STAGE_COMMIT);
 }
 

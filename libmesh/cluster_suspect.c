@@ -76,6 +76,7 @@ static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b)
     if (!peer || !mesh_cluster_is_coordinator(cluster))
         return;
     peer->doubt = CLUSTER_DEAD;
+    peer->is_out = true;
     mesh_cluster_host_exclude(cluster, peer, (uint16_t)stays);
 }
 

@@ -229,7 +229,14 @@ static uint64_t drain(void *app, uint64_t now_ns)
 static int receive(void *core, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes)
 {
     struct simmember *member = core;
+    struct simmembers *members = member->members;
+    struct mesh_message message;
 
+    if (mesh_wire_decode(packet, packet_bytes, &message) == 0) {
+        if (members->loses && members->loses(members, from.port, member->place, &message))
+            return MESH_ESYSTEM;
+        members->received[message.header.type]++;
+    }
     return mesh_cluster_receive(member->cluster, to_own(member, now_ns), from, packet, packet_bytes);
 }
 
@@ -350,6 +357,30 @@ void simmembers_crash(struct simmembers *members, uint16_t place)
     mesh_sim_crash(members->sim, place);
     members->at[place].cluster = NULL;
     members->at[place].has_epoch = false;
+}
+
+uint64_t simmembers_all(const struct simmembers *members)
+{
+    return members->count == 64 ? UINT64_MAX : (UINT64_C(1) << members->count) - 1;
+}
+
+void simmembers_form(struct simmembers *members)
+{
+    for (uint16_t place = 0; place < members->count; place++) {
+        if (place)
+            simmembers_add_seed(members, place, 0);
+        simmembers_start(members, place);
+    }
+    if (simmembers_run_agree(members, simmembers_all(members), 5 * SIMMEMBERS_S) == UINT64_MAX || !simmembers_run(members, SIMMEMBERS_S))
+        abort();
+}
+
+uint16_t simmembers_place(const struct simmembers *members, uint16_t rank)
+{
+    for (uint16_t place = 0; place < members->count; place++)
+        if (members->at[place].has_epoch)
+            return members->at[place].list[rank].addr.port;
+    abort();
 }
 
 bool simmembers_agree(const struct simmembers *members, uint64_t places)

@@ -5,6 +5,7 @@
 
 #include "mesh/cluster.h"
 #include "mesh/sim.h"
+#include "mesh/wire.h"
 
 enum { SIMMEMBERS_MAX = MESH_RANKS_MAX, SIMMEMBERS_EVENTS = MESH_CLUSTER_PEER_BACK + 1 };
 
@@ -57,6 +58,10 @@ struct simmembers {
     uint64_t epochs; /* different ones */
     uint64_t installs;
     uint64_t notes_high;
+    uint64_t received[MESH_TYPE_COUNT];
+    /* Optional: true loses what arrives. */
+    bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);
+    void *app;
     char error[300]; /* empty: all holds */
 };
 
@@ -72,6 +77,12 @@ void simmembers_add_seed(struct simmembers *members, uint16_t place, uint16_t se
 /* A new process: another incarnation each time. */
 void simmembers_start(struct simmembers *members, uint16_t place);
 void simmembers_crash(struct simmembers *members, uint16_t place);
+
+/* All of them, each knowing the first; run until they agree. */
+void simmembers_form(struct simmembers *members);
+
+uint64_t simmembers_all(const struct simmembers *members);                  /* mask of places */
+uint16_t simmembers_place(const struct simmembers *members, uint16_t rank); /* of the epoch that place 0, or the first alive, is in */
 
 /* Its own time. */
 uint64_t simmembers_clock(const struct simmembers *members, uint16_t place);
