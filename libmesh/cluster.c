@@ -227,9 +227,9 @@ LAYOUT(alive);
 
 static int receive_own(struct mesh_cluster *cluster, const struct mesh_message *message)
 {
-    if (message->header.type == MESH_TYPE_ASK)
-        mesh_cluster_contact_self(cluster, message->as.ask.nonce);
-    return MESH_ESENDER;
+    bool is_asked = message->header.type == MESH_TYPE_ASK && mesh_cluster_contact_self(cluster, message->as.ask.nonce);
+
+    return is_asked ? 0 : MESH_ESENDER;
 }
 
 static int receive(struct mesh_cluster *cluster, struct mesh_addr from, const uint8_t *packet, size_t bytes)

@@ -312,7 +312,7 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
             return 0;
         }
     }
-    if (!(in->peer && in->peer->is_joining) && is_full(cluster, joiners, &what))
+    if (!in->peer && is_full(cluster, joiners, &what))
         return deny(cluster, in->from, &what);
     if (!mesh_cluster_has_addr(&cluster->addr))
         cluster->addr = mesh_cluster_addr(join->to_ip, join->to_port, &in->from);

@@ -141,9 +141,9 @@ uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_d
     uint64_t ranks = 0;
 
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
-        const struct cluster_peer *peer = &cluster->peers[cluster->peer_of[rank]];
-
-        if (rank != cluster->epoch.rank && peer->doubt >= from && peer->doubt <= to)
+        if (rank == cluster->epoch.rank)
+            continue;
+        if (cluster->peers[cluster->peer_of[rank]].doubt >= from && cluster->peers[cluster->peer_of[rank]].doubt <= to)
             ranks |= UINT64_C(1) << rank;
     }
     return ranks;
