@@ -1,6 +1,6 @@
 /* The cluster core: configuration, memory, the way of a received datagram, time, and the application's calls.
  *
- * Invariant: what a datagram says is checked before anything of it is believed; after every input, what follows from it is begun at once. */
+ * Invariant: what a datagram says is checked before anything of it is believed; what follows from an input is begun at once. */
 #include "cluster_parts.h"
 
 #include <assert.h>
@@ -227,9 +227,11 @@ LAYOUT(alive);
 
 static int receive_own(struct mesh_cluster *cluster, const struct mesh_message *message)
 {
-    bool is_asked = message->header.type == MESH_TYPE_ASK && mesh_cluster_contact_self(cluster, message->as.ask.nonce);
-
-    return is_asked ? 0 : MESH_ESENDER;
+    if (message->header.type == MESH_TYPE_ASK && mesh_cluster_contact_self(cluster, message->as.ask.nonce))
+        return 0;
+    if (message->header.type == MESH_TYPE_JOIN && mesh_cluster_suit_self(cluster, message->as.join.nonce))
+        return 0;
+    return MESH_ESENDER;
 }
 
 static int receive(struct mesh_cluster *cluster, struct mesh_addr from, const uint8_t *packet, size_t bytes)

@@ -1,7 +1,7 @@
 /* Coordinating: a plan is sent to all it concerns, repeated, and its votes are counted; then it is committed, or given up.
  *
- * A proposal that is agreed to by all in its list is committed, with a nonce of each, and an id that is a hash of all that. Who is silent
- * too long is asked once more as a suspect, and the plan begins anew. Invariant: a ballot is for one list; every start takes a new round. */
+ * A proposal that is agreed to by all in its list is committed, with a nonce of each, and an id that is a hash of all that. Who is
+ * silent too long is asked once more as a suspect, and the plan begins anew. A ballot is for one list: each start takes a new round. */
 #include "cluster_parts.h"
 
 #include <assert.h>

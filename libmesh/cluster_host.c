@@ -230,6 +230,17 @@ static void gather(struct mesh_cluster *cluster)
     mesh_cluster_arm(cluster, cluster->gather_at_ns);
 }
 
+/* Another process has a member's address, so the member is most likely dead. */
+static void suspect_predecessor(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (peer && peer != in->peer && peer->doubt == CLUSTER_TRUSTED && mesh_cluster_same_addr(&peer->addr, &in->from))
+            peer->doubt = CLUSTER_SUSPECTED;
+    }
+}
+
 /* Note it, or find that it is noted. NULL: there is no room. */
 static struct cluster_peer *note_joiner(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
@@ -299,6 +310,7 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
 
     if (err)
         return err;
+    suspect_predecessor(cluster, in);
     if (mesh_cluster_leader(cluster) != cluster->epoch.rank) {
         say_cookie(cluster, in, join->nonce, false); /* it says where the coordinator is */
         return 0;

@@ -33,7 +33,7 @@ static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header
     header->type = (uint8_t)type;
     header->number = ++cluster->number;
     header->have_step = MESH_STEP_NONE;
-    header->sent_ns = cluster->now_ns;
+    header->sent_ns = cluster->sent_ns;
 }
 
 static bool take_note(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
@@ -131,6 +131,7 @@ bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, u
     struct mesh_message message;
 
     assert(now_ns >= cluster->now_ns && capacity >= MESH_DATAGRAM_BYTES_MIN);
+    cluster->sent_ns = now_ns;
     memset(output, 0, sizeof *output);
     if (!take_part(cluster, &message, &output->addr) && !take_note(cluster, &message, &output->addr))
         return false;

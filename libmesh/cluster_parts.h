@@ -139,7 +139,7 @@ struct cluster_contact {
 /* Asking one cluster to be taken in. */
 struct cluster_suit {
     bool is_active, is_waiting;
-    struct mesh_addr addr; /* of the coordinator */
+    struct mesh_addr addr, via; /* of the coordinator, and of who said so */
     uint8_t cookie[16];
     uint64_t nonce;
     struct cluster_standing standing;
@@ -253,7 +253,7 @@ struct cluster_logged {
 struct mesh_cluster {
     struct mesh_cluster_config config; /* config.seeds: NULL */
     struct mesh_addr addr;             /* own; all zero: not known yet */
-    uint64_t now_ns, due_ns;
+    uint64_t now_ns, due_ns, sent_ns;
     uint64_t woke_ns;       /* the process was stopped until then */
     uint64_t number, draws; /* of the last datagram; of random values drawn */
     uint64_t settle_at_ns;
@@ -382,6 +382,7 @@ struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const st
 int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in);
 int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in);
 int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_input *in);
+bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce); /* own JOIN came back */
 void mesh_cluster_suit_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_plan.c ---- */

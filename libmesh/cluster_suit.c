@@ -73,6 +73,7 @@ static void court(struct mesh_cluster *cluster, const struct cluster_input *in, 
         return;
     *suit = (struct cluster_suit){.is_active = true,
                                   .addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from),
+                                  .via = in->from,
                                   .nonce = mesh_cluster_draw64(cluster),
                                   .standing = *theirs,
                                   .at_ns = cluster->now_ns,
@@ -112,6 +113,7 @@ static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, 
         return;
     }
     suit->addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
+    suit->via = in->from;
     memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
     suit->interval_ns = FIRST_NS;
     suit->at_ns = cluster->now_ns;
@@ -144,6 +146,19 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     else
         invite(cluster, in, &ours);
     return 0;
+}
+
+/* The others take this address for the coordinator's: it was the process before. Whoever said so will find out by this JOIN. */
+bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
+{
+    struct cluster_suit *suit = &cluster->suit;
+
+    if (!suit->is_active || suit->nonce != nonce)
+        return false;
+    suit->addr = suit->via;
+    suit->at_ns = cluster->now_ns + (suit->redirects ? FIRST_NS : 0);
+    mesh_cluster_arm(cluster, suit->at_ns);
+    return true;
 }
 
 static bool is_lasting(uint16_t reason)

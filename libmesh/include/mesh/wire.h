@@ -1,8 +1,9 @@
 /* The wire schema: every message and field of the protocol, declared once.
  *
- * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, members, padding or nothing). From the lists
- * below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables, the codec, the
- * range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on the wire.
+ * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, members, padding or nothing).
+ * From the lists below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables,
+ * the codec, the range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on
+ * the wire.
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
