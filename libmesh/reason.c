@@ -1,42 +1,9 @@
-/* Refusals in words: what: why: what to do. Written without stdio, as the core uses none. */
+/* Refusals in words: what: why: what to do. */
 #include "core.h"
 
 #include <assert.h>
-#include <string.h>
 
-struct text {
-    char *at, *end; /* end: where the terminating zero goes at the latest */
-};
-
-static void add(struct text *text, const char *words)
-{
-    while (*words && text->at < text->end)
-        *text->at++ = *words++;
-    *text->at = '\0';
-}
-
-static void add_number(struct text *text, uint64_t value)
-{
-    char digits[21];
-    char *digit = digits + sizeof digits - 1;
-
-    *digit = '\0';
-    do {
-        *--digit = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    add(text, digit);
-}
-
-static void add_hex(struct text *text, uint64_t value)
-{
-    char digits[17];
-
-    for (unsigned i = 0; i < 16; i++)
-        digits[i] = "0123456789abcdef"[value >> (60 - 4 * i) & 15];
-    digits[16] = '\0';
-    add(text, digits);
-}
+#include "words.h"
 
 static const struct {
     const char *what, *advice;
@@ -54,24 +21,24 @@ static const struct {
 
 void mesh_reason_write(char out[MESH_REASON_BYTES], uint16_t rank, bool is_theirs, const struct mesh_refuse *refuse)
 {
-    struct text text = {out, out + MESH_REASON_BYTES - 1};
+    struct mesh_words text = {out, out + MESH_REASON_BYTES - 1};
     /* Theirs: they found what is ours. */
     uint64_t rank_has = is_theirs ? refuse->expected : refuse->found;
     uint64_t we_have = is_theirs ? refuse->found : refuse->expected;
 
     assert(refuse->reason >= MESH_REFUSE_VERSION && refuse->reason <= MESH_REFUSE_STRANGER);
-    add(&text, "rank ");
-    add_number(&text, rank);
+    mesh_words_add(&text, "rank ");
+    mesh_words_add_number(&text, rank);
     if (refuse->reason == MESH_REFUSE_STRANGER) {
-        add(&text, " does not know this node's address for its rank");
+        mesh_words_add(&text, " does not know this node's address for its rank");
     } else {
-        add(&text, is_theirs ? " refuses this node: its " : ": its ");
-        add(&text, reasons[refuse->reason].what);
-        add(&text, " is ");
-        (reasons[refuse->reason].is_hex ? add_hex : add_number)(&text, rank_has);
-        add(&text, ", this node's is ");
-        (reasons[refuse->reason].is_hex ? add_hex : add_number)(&text, we_have);
+        mesh_words_add(&text, is_theirs ? " refuses this node: its " : ": its ");
+        mesh_words_add(&text, reasons[refuse->reason].what);
+        mesh_words_add(&text, " is ");
+        (reasons[refuse->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number)(&text, rank_has);
+        mesh_words_add(&text, ", this node's is ");
+        (reasons[refuse->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number)(&text, we_have);
     }
-    add(&text, ": ");
-    add(&text, reasons[refuse->reason].advice);
+    mesh_words_add(&text, ": ");
+    mesh_words_add(&text, reasons[refuse->reason].advice);
 }

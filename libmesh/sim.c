@@ -59,7 +59,7 @@ static bool sim_arrive(struct mesh_sim *sim, struct mesh_sim_packet *packet)
     struct mesh_sim_node *node = &sim->nodes[packet->to];
     const uint64_t charge = sim_charge(packet->bytes);
 
-    if (node->mesh == NULL || node->generation != packet->generation) {
+    if (node->endpoint.core == NULL || node->generation != packet->generation) {
         sim_lose(sim, packet, &sim->stats.lost_to_crashed);
         return false;
     }
@@ -120,7 +120,7 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
     struct mesh_output output;
     uint32_t count = 0;
 
-    while (mesh_next_datagram(node->mesh, sim->now_ns, sim->packet, sizeof sim->packet, &output)) {
+    while (node->endpoint.next_datagram(node->endpoint.core, sim->now_ns, sim->packet, sizeof sim->packet, &output)) {
         if (node->sealer == NULL || mesh_sealer_seal(node->sealer, sim->packet, output.bytes) == 0) {
             sim_send(sim, sim_rank(sim, node), &output);
         }
@@ -147,14 +147,15 @@ static void sim_feed(struct mesh_sim *sim, struct mesh_sim_node *node)
 
         if (!sim_open_packet(node, packet)) {
             sim->stats.refused++;
-        } else if (mesh_receive(node->mesh, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) == MESH_AGAIN) {
+        } else if (node->endpoint.receive(node->endpoint.core, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) ==
+                   MESH_AGAIN) {
             break; /* stays first in line, as in the UDP driver */
         }
         sim->stats.delivered++;
         sim_buffer_pop(node);
     }
-    if (mesh_timeout(node->mesh) <= sim->now_ns) {
-        mesh_tick(node->mesh, sim->now_ns);
+    if (node->endpoint.timeout(node->endpoint.core) <= sim->now_ns) {
+        node->endpoint.tick(node->endpoint.core, sim->now_ns);
     }
 }
 
@@ -164,7 +165,7 @@ static bool sim_work(struct mesh_sim *sim, struct mesh_sim_node *node)
     do {
         const uint64_t work_ns = node->work != NULL ? node->work(node->app, sim->now_ns) : 0;
 
-        if (node->mesh == NULL) {
+        if (node->endpoint.core == NULL) {
             return true; /* the application crashed its own node */
         }
         if (work_ns > 0) {
@@ -179,7 +180,7 @@ static bool sim_work(struct mesh_sim *sim, struct mesh_sim_node *node)
 
 static void sim_step(struct mesh_sim *sim, struct mesh_sim_node *node)
 {
-    if (node->mesh == NULL) {
+    if (node->endpoint.core == NULL || node->is_paused) {
         return;
     }
     if (sim->now_ns < node->busy_ns) {
@@ -193,7 +194,7 @@ static void sim_step(struct mesh_sim *sim, struct mesh_sim_node *node)
     sim_feed(sim, node);
     sim_take_output(sim, node);
     if (!sim_work(sim, node)) {
-        sim_wake_at(sim, node, node->first != NULL ? sim->now_ns : mesh_timeout(node->mesh));
+        sim_wake_at(sim, node, node->first != NULL ? sim->now_ns : node->endpoint.timeout(node->endpoint.core));
     }
 }
 
@@ -258,20 +259,66 @@ uint64_t mesh_sim_now_ns(const struct mesh_sim *sim)
     return sim->now_ns;
 }
 
-void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mesh_sim_work_fn *work, void *app)
+void mesh_sim_attach_endpoint(struct mesh_sim *sim, uint16_t rank, const struct mesh_sim_endpoint *endpoint, mesh_sim_work_fn *work,
+                              void *app)
 {
     struct mesh_sim_node *node = &sim->nodes[rank];
 
-    assert(rank < sim->rank_count && node->mesh == NULL);
-    node->mesh = mesh;
+    assert(rank < sim->rank_count && node->endpoint.core == NULL);
+    node->endpoint = *endpoint;
     node->work = work;
     node->app = app;
+    node->is_paused = false;
+    sim_wake_at(sim, node, sim->now_ns);
+}
+
+static int sim_mesh_receive(void *mesh, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes)
+{
+    return mesh_receive(mesh, now_ns, from, packet, packet_bytes);
+}
+
+static void sim_mesh_tick(void *mesh, uint64_t now_ns)
+{
+    mesh_tick(mesh, now_ns);
+}
+
+static uint64_t sim_mesh_timeout(const void *mesh)
+{
+    return mesh_timeout(mesh);
+}
+
+static bool sim_mesh_next_datagram(void *mesh, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
+{
+    return mesh_next_datagram(mesh, now_ns, packet, capacity, output);
+}
+
+void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mesh_sim_work_fn *work, void *app)
+{
+    const struct mesh_sim_endpoint endpoint = {mesh, sim_mesh_receive, sim_mesh_tick, sim_mesh_timeout, sim_mesh_next_datagram};
+
     for (uint16_t peer = 0; peer < sim->rank_count; peer++) {
         if (peer != rank) {
             mesh_set_peer(mesh, peer, mesh_sim_addr(peer));
         }
     }
-    sim_wake_at(sim, node, sim->now_ns);
+    mesh_sim_attach_endpoint(sim, rank, &endpoint, work, app);
+}
+
+void mesh_sim_wake(struct mesh_sim *sim, uint16_t rank)
+{
+    assert(rank < sim->rank_count);
+    if (sim->nodes[rank].endpoint.core != NULL) {
+        sim_wake_at(sim, &sim->nodes[rank], sim->now_ns);
+    }
+}
+
+void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused)
+{
+    assert(rank < sim->rank_count);
+    sim->nodes[rank].is_paused = paused;
+    if (!paused) {
+        mesh_sim_wake(sim, rank);
+    }
 }
 
 void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer)
@@ -290,7 +337,7 @@ void mesh_sim_crash(struct mesh_sim *sim, uint16_t rank)
         sim->stats.lost_to_crashed++;
         sim_buffer_pop(node);
     }
-    node->mesh = NULL;
+    node->endpoint.core = NULL;
     node->generation++;
     node->is_working = false;
     node->busy_ns = 0;
@@ -339,7 +386,7 @@ bool mesh_sim_run(struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void 
     const struct mesh_heap_entry *first;
 
     for (uint16_t rank = 0; rank < sim->rank_count; rank++) {
-        if (sim->nodes[rank].mesh != NULL) {
+        if (sim->nodes[rank].endpoint.core != NULL) {
             sim_wake_at(sim, &sim->nodes[rank], sim->now_ns); /* the caller may have given it something to say */
         }
     }

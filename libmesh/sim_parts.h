@@ -32,12 +32,13 @@ struct mesh_sim_wire {
 
 struct mesh_sim_node {
     struct sim_item item;
-    struct mesh *mesh; /* NULL: not attached, or crashed */
+    struct mesh_sim_endpoint endpoint; /* core NULL: not attached, or crashed */
     struct mesh_sealer *sealer;
     mesh_sim_work_fn *work;
     void *app;
     uint32_t generation; /* counts crashes */
-    bool is_working;     /* until busy_ns; its output leaves then */
+    bool is_paused;
+    bool is_working; /* until busy_ns; its output leaves then */
     uint64_t busy_ns;
     uint64_t wake_ns;                     /* the node's one valid timer in the heap; UINT64_MAX none */
     struct mesh_sim_packet *first, *last; /* received, not yet fed */

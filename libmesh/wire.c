@@ -34,6 +34,19 @@
 #define PROBE_FIELD(...)      FIELD(probe, __VA_ARGS__)
 #define PROBE_ACK_FIELD(...)  FIELD(probe_ack, __VA_ARGS__)
 #define GOODBYE_FIELD(...)    FIELD(goodbye, __VA_ARGS__)
+#define ASK_FIELD(...)        FIELD(ask, __VA_ARGS__)
+#define COOKIE_FIELD(...)     FIELD(cookie, __VA_ARGS__)
+#define DENY_FIELD(...)       FIELD(deny, __VA_ARGS__)
+#define JOIN_FIELD(...)       FIELD(join, __VA_ARGS__)
+#define INVITE_FIELD(...)     FIELD(invite, __VA_ARGS__)
+#define MOVE_FIELD(...)       FIELD(move, __VA_ARGS__)
+#define PLAN_FIELD(...)       FIELD(plan, __VA_ARGS__)
+#define MEMBER_FIELD(...)     FIELD(member, __VA_ARGS__)
+#define VOTE_FIELD(...)       FIELD(vote, __VA_ARGS__)
+#define COMMIT_FIELD(...)     FIELD(commit, __VA_ARGS__)
+#define SUSPECT_FIELD(...)    FIELD(suspect, __VA_ARGS__)
+#define VERDICT_FIELD(...)    FIELD(verdict, __VA_ARGS__)
+#define ALIVE_FIELD(...)      FIELD(alive, __VA_ARGS__)
 
 #define CALL_FIELD(...)        FIELD(calling, __VA_ARGS__)
 #define CALL_ANSWER_FIELD(...) FIELD(call_answer, __VA_ARGS__)
@@ -46,6 +59,7 @@
 
 TABLE(0, HEADER, header, MESH_HEADER_FIELDS, NONE, "")
 TABLE(0, RANGE, range, MESH_RANGE_FIELDS, NONE, "")
+TABLE(0, MEMBER, member, MESH_MEMBER_FIELDS, NONE, "")
 MESH_MESSAGES(TABLE)
 
 _Static_assert(offsetof(struct mesh_header_bytes, version) == 2, "the version's place never changes");
@@ -59,6 +73,12 @@ _Static_assert(sizeof(struct mesh_tile_bytes) == 26, "tile");
 _Static_assert(sizeof(struct mesh_refuse_bytes) == 26, "refuse is read across versions");
 _Static_assert(sizeof(struct mesh_call_refuse_bytes) == 26, "and so is the other one");
 _Static_assert(sizeof(struct mesh_call_answer_bytes) <= sizeof(struct mesh_calling_bytes), "no answer is longer than the question");
+_Static_assert(sizeof(struct mesh_deny_bytes) == 42, "deny is read across versions");
+_Static_assert(sizeof(struct mesh_plan) == sizeof(struct mesh_commit), "one list of fields for both");
+_Static_assert(sizeof(struct mesh_header_bytes) + sizeof(struct mesh_plan_bytes) +
+                       MESH_PART_MEMBERS_MAX * sizeof(struct mesh_member_bytes) <=
+                   1200,
+               "a part of a list fits the smallest datagram");
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define PART(number, NAME, name, FIELDS, tail, meaning) \
@@ -69,6 +89,8 @@ const struct mesh_wire_part mesh_wire_header = {
     "header", "In front of every message.", header_fields, COUNT(header_fields), sizeof(struct mesh_header_bytes), 0, MESH_TAIL_NONE};
 const struct mesh_wire_part mesh_wire_range = {
     "range", "One missing range of a NAK.", range_fields, COUNT(range_fields), sizeof(struct mesh_range_bytes), 0, MESH_TAIL_NONE};
+const struct mesh_wire_part mesh_wire_member = {
+    "member", "One member of a list.", member_fields, COUNT(member_fields), sizeof(struct mesh_member_bytes), 0, MESH_TAIL_NONE};
 static const struct mesh_wire_part messages[MESH_TYPE_COUNT] = {MESH_MESSAGES(INDEXED_PART)};
 
 const struct mesh_wire_part *mesh_wire_message(unsigned type)
@@ -152,6 +174,7 @@ BYTES(32)
     }
 CODEC(0, HEADER, header, MESH_HEADER_FIELDS, NONE, "")
 CODEC(0, RANGE, range, MESH_RANGE_FIELDS, NONE, "")
+CODEC(0, MEMBER, member, MESH_MEMBER_FIELDS, NONE, "")
 MESH_MESSAGES(CODEC)
 
 #define CODEC_ENTRY(number, NAME, name, FIELDS, tail, meaning) [number] = {get_##name, put_##name},
@@ -208,6 +231,18 @@ static int decode_ranges(const uint8_t *tail, size_t tail_bytes, struct mesh_mes
     return 0;
 }
 
+static int decode_members(const uint8_t *tail, size_t tail_bytes, struct mesh_message *message)
+{
+    unsigned count = message->as.plan.member_count;
+
+    if (tail_bytes != count * sizeof(struct mesh_member_bytes))
+        return MESH_ETRUNCATED;
+    for (unsigned i = 0; i < count; i++)
+        if (!get_member(tail + i * sizeof(struct mesh_member_bytes), &message->members[i]))
+            return MESH_ERANGE;
+    return 0;
+}
+
 int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_message *message)
 {
     const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
@@ -227,6 +262,8 @@ int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_messa
         return message->data_bytes ? 0 : MESH_ETRUNCATED;
     case MESH_TAIL_RANGES:
         return decode_ranges(message->data, message->data_bytes, message);
+    case MESH_TAIL_MEMBERS:
+        return decode_members(message->data, message->data_bytes, message);
     default:
         return bytes == message->as.probe.bytes ? 0 : MESH_ETRUNCATED;
     }
@@ -260,6 +297,12 @@ static size_t encode_tail(const struct mesh_wire_part *part, const struct mesh_m
         for (unsigned i = 0; i < count; i++)
             put_range(packet + fixed + i * sizeof(struct mesh_range_bytes), &message->ranges[i]);
         return fixed + count * sizeof(struct mesh_range_bytes);
+    case MESH_TAIL_MEMBERS:
+        count = message->as.plan.member_count;
+        assert(fixed + count * sizeof(struct mesh_member_bytes) <= capacity);
+        for (unsigned i = 0; i < count; i++)
+            put_member(packet + fixed + i * sizeof(struct mesh_member_bytes), &message->members[i]);
+        return fixed + count * sizeof(struct mesh_member_bytes);
     case MESH_TAIL_PADDING:
         assert(message->as.probe.bytes <= capacity);
         memset(packet + fixed, 0, message->as.probe.bytes - fixed);
@@ -280,4 +323,9 @@ size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, siz
     put_header(packet, &message->header);
     codecs[message->header.type].put(packet + MESH_HEADER_BYTES, &message->as);
     return encode_tail(part, message, packet, fixed, capacity);
+}
+
+void mesh_wire_encode_member(const struct mesh_member *member, uint8_t out[MESH_MEMBER_BYTES])
+{
+    put_member(out, member);
 }

@@ -83,6 +83,10 @@ size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capa
     for (unsigned i = 0; part->tail == MESH_TAIL_RANGES && i < message->as.nak.range_count; i++)
         add(&text, " tokens %u+%u blocks %u+%u", message->ranges[i].token_first, message->ranges[i].token_count,
             message->ranges[i].block_first, message->ranges[i].block_count);
+    for (unsigned i = 0; part->tail == MESH_TAIL_MEMBERS && i < message->as.plan.member_count; i++) {
+        add(&text, " member");
+        add_fields(&text, &mesh_wire_member, &message->members[i]);
+    }
     return text.size;
 }
 
@@ -143,6 +147,8 @@ static const char *tail_text(enum mesh_wire_tail tail)
         return ", then `range_count` ranges";
     case MESH_TAIL_PADDING:
         return ", then zeros up to `bytes`";
+    case MESH_TAIL_MEMBERS:
+        return ", then `member_count` members";
     default:
         return "";
     }
@@ -165,5 +171,7 @@ size_t mesh_wire_write_protocol(char *out, size_t capacity)
     }
     add(&text, "\n### Range\n\n%s %u bytes.\n\n", mesh_wire_range.meaning, mesh_wire_range.wire_bytes);
     add_table(&text, &mesh_wire_range, 0);
+    add(&text, "\n### Member\n\n%s %u bytes.\n\n", mesh_wire_member.meaning, mesh_wire_member.wire_bytes);
+    add_table(&text, &mesh_wire_member, 0);
     return text.size;
 }

@@ -12,7 +12,7 @@
 
 enum { EXIT_EXPLORE_OK = 0, EXIT_EXPLORE_FAILED = 1, EXIT_EXPLORE_USAGE = 2, EXPLORE_HANG_S = 120, EXPLORE_SECONDS = 10 };
 
-static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster};
+static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster, &explore_members};
 enum { EXPLORE_KINDS = sizeof explore_kinds / sizeof explore_kinds[0] };
 
 struct explore_options {
@@ -24,6 +24,7 @@ struct explore_options {
 
 struct explore_totals {
     uint64_t scenarios, events, datagrams, virtual_ns;
+    uint64_t epochs, faults, heal_ns_max;
 };
 
 /* What a signal handler may print: the command that repeats the scenario under way. */
@@ -36,7 +37,7 @@ static const char explore_usage[] =
     "\n"
     "  --seconds S           stop after S seconds (default 10, or no limit when --seeds is given)\n"
     "  --seeds FIRST:COUNT   these seeds (default: from a number drawn from the clock onwards)\n"
-    "  --kind NAME           only this kind of scenario: exchange or cluster\n"
+    "  --kind NAME           only this kind of scenario: exchange, cluster or members\n"
     "  -v, --verbose         one line per scenario\n"
     "  --help, --version\n"
     "\n"
@@ -86,6 +87,9 @@ static bool explore_one(const struct explore_options *options, const char *progr
     totals->events += report.events;
     totals->datagrams += report.datagrams;
     totals->virtual_ns += report.virtual_ns;
+    totals->epochs += report.epochs;
+    totals->faults += report.faults;
+    totals->heal_ns_max = report.heal_ns > totals->heal_ns_max ? report.heal_ns : totals->heal_ns_max;
     if (options->verbose) {
         printf("seed %" PRIu64 ": %s%" PRIu64 " events, %" PRIu64 " us\n", seed, report.scenario, report.events, report.virtual_ns / 1000);
     }
@@ -100,6 +104,10 @@ static void explore_progress(const struct explore_totals *totals, uint64_t elaps
 {
     printf("%6.1f s: %" PRIu64 " scenarios up to seed %" PRIu64 ", %" PRIu64 " events, %" PRIu64 " datagrams, %.1f s of virtual time\n",
            (double)elapsed_ns / 1e9, totals->scenarios, seed, totals->events, totals->datagrams, (double)totals->virtual_ns / 1e9);
+    if (totals->epochs > 0) {
+        printf("          members: %" PRIu64 " epochs, %" PRIu64 " faults, one epoch again after %.3f s at most\n", totals->epochs,
+               totals->faults, (double)totals->heal_ns_max / 1e9);
+    }
     fflush(stdout);
 }
 

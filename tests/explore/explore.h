@@ -8,8 +8,9 @@
 
 struct explore_report {
     uint64_t events, datagrams, virtual_ns;
-    char scenario[800]; /* what it was */
-    char error[1300];   /* what went wrong; empty: nothing */
+    uint64_t epochs, faults, heal_ns; /* members only: heal_ns from the last fault to one epoch */
+    char scenario[800];               /* what it was */
+    char error[1300];                 /* what went wrong; empty: nothing */
 };
 
 /* A kind of scenario. run: everything follows from the seed; fills *report, which is zeros. */
@@ -21,5 +22,6 @@ struct explore_kind {
 
 extern const struct explore_kind explore_exchange; /* explore_exchange.c */
 extern const struct explore_kind explore_cluster;  /* explore_cluster.c */
+extern const struct explore_kind explore_members;  /* explore_members.c */
 
 #endif

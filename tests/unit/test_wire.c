@@ -61,6 +61,16 @@ static unsigned random_type(void)
     return type;
 }
 
+static size_t count_offset(const struct mesh_wire_part *part)
+{
+    return MESH_HEADER_BYTES + part->fields[part->field_count - 1].wire_offset;
+}
+
+static bool has_list(const struct mesh_wire_part *part)
+{
+    return part->tail == MESH_TAIL_RANGES || part->tail == MESH_TAIL_MEMBERS;
+}
+
 static uint8_t *fill_message(unsigned type, uint8_t *packet, size_t *bytes)
 {
     const struct mesh_wire_part *part = mesh_wire_message(type);
@@ -74,11 +84,13 @@ static uint8_t *fill_message(unsigned type, uint8_t *packet, size_t *bytes)
     *bytes = fixed;
     if (part->tail == MESH_TAIL_DATA)
         *bytes = fixed + 77;
-    if (part->tail == MESH_TAIL_RANGES) {
-        store(packet + MESH_HEADER_BYTES + 10, 2, 3);
+    if (has_list(part)) {
+        const struct mesh_wire_part *entry = part->tail == MESH_TAIL_RANGES ? &mesh_wire_range : &mesh_wire_member;
+
+        store(packet + count_offset(part), 2, 3);
         for (unsigned i = 0; i < 3; i++)
-            fill_part(&mesh_wire_range, packet + fixed + i * mesh_wire_range.wire_bytes);
-        *bytes = fixed + 3u * mesh_wire_range.wire_bytes;
+            fill_part(entry, packet + fixed + i * entry->wire_bytes);
+        *bytes = fixed + 3u * entry->wire_bytes;
     }
     if (part->tail == MESH_TAIL_PADDING) {
         store(packet + MESH_HEADER_BYTES, 4, 1300);
@@ -160,13 +172,16 @@ static void every_field_is_refused_one_beyond_its_limits(void **state)
 
         for (unsigned i = 0; i < part->field_count; i++)
             check_field(type, &part->fields[i], MESH_HEADER_BYTES,
-                        part->tail == MESH_TAIL_RANGES ? i == 2 : part->tail == MESH_TAIL_PADDING);
+                        has_list(part) ? i == part->field_count - 1u : part->tail == MESH_TAIL_PADDING);
         for (unsigned i = 0; i < mesh_wire_header.field_count; i++)
             if (strcmp(mesh_wire_header.fields[i].name, "version") != 0 && strcmp(mesh_wire_header.fields[i].name, "type") != 0)
                 check_field(type, &mesh_wire_header.fields[i], 0, false);
     }
     for (unsigned i = 0; i < mesh_wire_range.field_count; i++)
         check_field(MESH_TYPE_NAK, &mesh_wire_range.fields[i], MESH_HEADER_BYTES + 12u + 2u * mesh_wire_range.wire_bytes, false);
+    for (unsigned i = 0; i < mesh_wire_member.field_count; i++)
+        check_field(MESH_TYPE_PLAN, &mesh_wire_member.fields[i],
+                    MESH_HEADER_BYTES + mesh_wire_message(MESH_TYPE_PLAN)->wire_bytes + 2u * mesh_wire_member.wire_bytes, false);
 }
 
 static void other_versions_types_and_protocols_are_told_apart(void **state)

@@ -39,6 +39,25 @@ void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mes
 /* A rank's datagrams are sealed and opened, as by mesh_udp_set_sealer; it outlives a crash of the rank. Borrowed; NULL: neither. */
 void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer);
 
+/* What a node runs, when it is not one mesh endpoint: functions with the meaning of mesh_receive, mesh_tick, mesh_timeout and
+ * mesh_next_datagram. Addresses are as in mesh_sim_addr. */
+struct mesh_sim_endpoint {
+    void *core; /* borrowed */
+    int (*receive)(void *core, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
+    void (*tick)(void *core, uint64_t now_ns);
+    uint64_t (*timeout)(const void *core);
+    bool (*next_datagram)(void *core, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
+};
+
+void mesh_sim_attach_endpoint(struct mesh_sim *sim, uint16_t rank, const struct mesh_sim_endpoint *endpoint, mesh_sim_work_fn *work,
+                              void *app);
+
+/* The application has given the rank's endpoint something to say from outside its work function. */
+void mesh_sim_wake(struct mesh_sim *sim, uint16_t rank);
+
+/* Stop a node's process: no time and no input until it goes on. What arrives waits in its buffer, as far as there is room. */
+void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused);
+
 /* Change the impairments of one directed link. */
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link);
 

@@ -1,8 +1,9 @@
 /* The wire schema: every message and field of the protocol, declared once.
  *
- * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, padding or nothing). From the lists
- * below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables, the codec, the
- * range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on the wire.
+ * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, members, padding or nothing).
+ * From the lists below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables,
+ * the codec, the range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on
+ * the wire.
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -41,6 +42,7 @@
 #define MESH_WIRE_MAGIC   0x6d44u /* bytes "Dm" */
 #define MESH_WIRE_VERSION 1u
 #define MESH_STEP_MAX     ((UINT64_C(1) << 40) - 1)
+#define MESH_EPOCH_MAX    INT32_MAX
 #define MESH_STEP_NONE    UINT64_MAX /* have_step: nothing is complete yet */
 #define MESH_DST_ALL      UINT16_MAX /* dst: the same bytes to every other rank */
 
@@ -53,7 +55,7 @@ enum {
 };
 
 enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
-enum { MESH_NAK_RANGES_MAX = 64 };
+enum { MESH_NAK_RANGES_MAX = 64, MESH_PART_MEMBERS_MAX = 15 };
 
 enum mesh_refuse_reason {
     MESH_REFUSE_VERSION = 1,   /* found and expected: protocol versions */
@@ -72,6 +74,43 @@ enum mesh_call_reason {
     MESH_CALL_VERSION = 1, /* another protocol version: the one of the header */
     MESH_CALL_FULL,        /* the node has as many sessions as it may */
     MESH_CALL_ENDING       /* the node is shutting down */
+};
+
+/* Why a process is not taken into a cluster. */
+enum mesh_deny_reason {
+    MESH_DENY_VERSION = 1, /* found and expected: protocol versions */
+    MESH_DENY_CLUSTER,     /* first 8 bytes of the hashes of the clusters' names */
+    MESH_DENY_FINGERPRINT, /* first 8 bytes of the models' fingerprints */
+    MESH_DENY_FEATURES,    /* found: what the asking process knows; expected: what it has to know */
+    MESH_DENY_FULL,        /* numbers of members: with it, and at most */
+    MESH_DENY_BUSY,        /* found: processes that wait to be taken in; expected: at most */
+    MESH_DENY_UNHEARD      /* found: rank of a member that cannot hear the process, or is not heard by it */
+};
+
+/* What a PLAN asks for. */
+enum mesh_stage {
+    MESH_STAGE_CHECK = 1, /* can all hear the new ones? */
+    MESH_STAGE_PREPARE,   /* load and copy, then say so */
+    MESH_STAGE_PROPOSE,   /* agree to the epoch */
+    MESH_STAGE_COMMIT     /* of a COMMIT: it is agreed */
+};
+
+enum mesh_answer {
+    MESH_ANSWER_YES = 1,
+    MESH_ANSWER_NOT_YET,   /* the plan is known; not all are heard, or not all is loaded */
+    MESH_ANSWER_PROMISED,  /* to a higher ballot: rival, rival_number */
+    MESH_ANSWER_ELSEWHERE, /* in another epoch, or that number is over: epoch, id */
+    MESH_ANSWER_UNASKED    /* has not asked to join, or not any more */
+};
+
+/* Flags of ALIVE. */
+enum {
+    MESH_ALIVE_ASKS = 1,
+    MESH_ALIVE_ANSWERS = 2,  /* origin_ns is the question's */
+    MESH_ALIVE_STRANGER = 4, /* the receiver is no member of the sender's epoch */
+    MESH_ALIVE_LEAVING = 8,
+    MESH_ALIVE_COMMIT = 16, /* answers a COMMIT */
+    MESH_ALIVE_FLAGS = 31
 };
 
 /* clang-format off */
@@ -179,6 +218,128 @@ enum mesh_call_reason {
     F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the CALL") \
     F(reason,         u16,  MESH_CALL_VERSION,   MESH_CALL_ENDING,     "",       "1: another version; 2: too many sessions; 3: shutting down")
 
+/* ---- the cluster layer: epoch 0, src and dst 0; the sender's incarnation is the first 16 bytes of every body ---- */
+
+#define MESH_SENDER_FIELDS(F) \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "of the sender: drawn by its process at its start")
+
+#define MESH_IDENTITY_FIELDS(F) \
+    F(cluster,        b16,  0,                   UINT8_MAX,            "",       "hash of the cluster's name") \
+    F(fingerprint,    b32,  0,                   UINT8_MAX,            "",       "of the model") \
+    F(features,       u32,  0,                   UINT32_MAX,           "bits",   "optional parts the sender knows")
+
+#define MESH_STANDING_FIELDS(F) \
+    F(members,        u16,  1,                   64,                   "ranks",  "of the cluster's epoch") \
+    F(number,         u32,  0,                   MESH_EPOCH_MAX,       "",       "of the epoch; 0: none yet") \
+    F(first,          b16,  0,                   UINT8_MAX,            "",       "incarnation of rank 0") \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch")
+
+#define MESH_ADDRESS_FIELDS(F) \
+    F(ip,             b16,  0,                   UINT8_MAX,            "",       "address of the coordinator; zero: the sender is it") \
+    F(port,           u16,  0,                   UINT16_MAX,           "",       "with it")
+
+#define MESH_ASK_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "fresh for this question") \
+    MESH_IDENTITY_FIELDS(F) \
+    MESH_STANDING_FIELDS(F)
+
+#define MESH_COOKIE_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the question") \
+    F(cookie,         b16,  0,                   UINT8_MAX,            "",       "for a JOIN or INVITE from the address that asked") \
+    F(is_waiting,     u8,   0,                   1,                    "",       "1: the JOIN is noted: wait for a PLAN") \
+    MESH_ADDRESS_FIELDS(F) \
+    MESH_STANDING_FIELDS(F)
+
+#define MESH_DENY_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(reason,         u16,  MESH_DENY_VERSION,   MESH_DENY_UNHEARD,    "",       "why; see the reasons of denial") \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the question, or its number") \
+    F(found,          u64,  0,                   UINT64_MAX,           "",       "what the question said; first 8 bytes of longer values") \
+    F(expected,       u64,  0,                   UINT64_MAX,           "",       "what the sender has")
+
+#define MESH_JOIN_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(nonce,          u64,  1,                   UINT64_MAX,           "",       "fresh for this attempt; comes back in the PLAN") \
+    F(cookie,         b16,  0,                   UINT8_MAX,            "",       "from the cluster's last COOKIE") \
+    MESH_IDENTITY_FIELDS(F) \
+    F(number,         u32,  0,                   MESH_EPOCH_MAX,       "",       "of the sender's last epoch; 0: none yet") \
+    F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender, in the application's unit") \
+    F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender, as the application says") \
+    F(to_ip,          b16,  0,                   UINT8_MAX,            "",       "address this is sent to") \
+    F(to_port,        u16,  0,                   UINT16_MAX,           "",       "with it")
+
+#define MESH_INVITE_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(cookie,         b16,  0,                   UINT8_MAX,            "",       "from the receiver's COOKIE") \
+    MESH_ADDRESS_FIELDS(F) \
+    MESH_STANDING_FIELDS(F)
+
+#define MESH_MOVE_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(from,           b16,  0,                   UINT8_MAX,            "",       "id of the epoch of sender and receiver") \
+    MESH_ADDRESS_FIELDS(F) \
+    MESH_STANDING_FIELDS(F)
+
+#define MESH_PLAN_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(stage,          u8,   MESH_STAGE_CHECK,    MESH_STAGE_COMMIT,    "",       "1: check; 2: prepare; 3: propose; 4: commit") \
+    F(number,         u32,  1,                   MESH_EPOCH_MAX,       "",       "of the new epoch") \
+    F(round,          u32,  1,                   UINT32_MAX,           "",       "of the proposer, increasing") \
+    F(rank,           u16,  0,                   63,                   "rank",   "of the proposer in the epoch before") \
+    F(proposer,       b16,  0,                   UINT8_MAX,            "",       "incarnation of the proposer") \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "PLAN: of the proposer's epoch; COMMIT: of the new one") \
+    F(total,          u16,  1,                   64,                   "ranks",  "members of the new epoch") \
+    F(first,          u16,  0,                   63,                   "rank",   "of the first that follows") \
+    F(member_count,   u16,  1,                   MESH_PART_MEMBERS_MAX, "ranks", "members that follow")
+
+#define MESH_MEMBER_FIELDS(F) \
+    F(incarnation,    b16,  0,                   UINT8_MAX,            "",       "of the member") \
+    F(ip,             b16,  0,                   UINT8_MAX,            "",       "its address; IPv4 mapped into IPv6") \
+    F(port,           u16,  0,                   UINT16_MAX,           "",       "with it") \
+    F(speed,          u32,  0,                   UINT32_MAX,           "",       "in the application's unit") \
+    F(share,          u32,  0,                   UINT32_MAX,           "",       "of the rows, as the application says; all 0: by speed") \
+    F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "as the application says") \
+    F(summary,        u64,  0,                   UINT64_MAX,           "",       "how much history the member has") \
+    F(nonce,          b16,  0,                   UINT8_MAX,            "",       "of this agreement; in a PLAN the JOIN's, or zero")
+
+#define MESH_VOTE_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(stage,          u8,   MESH_STAGE_CHECK,    MESH_STAGE_PROPOSE,   "",       "of the PLAN") \
+    F(number,         u32,  1,                   MESH_EPOCH_MAX,       "",       "of the PLAN") \
+    F(round,          u32,  1,                   UINT32_MAX,           "",       "of the PLAN") \
+    F(answer,         u8,   MESH_ANSWER_YES,     MESH_ANSWER_UNASKED,  "",       "1: yes; 2: not yet; 3: promised; 4: elsewhere; 5: unasked") \
+    F(heard,          u64,  0,                   UINT64_MAX,           "ranks",  "bits of the list: these are heard") \
+    F(epoch,          u32,  0,                   MESH_EPOCH_MAX,       "",       "number of the sender's epoch") \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "of the sender's epoch") \
+    F(rival_number,   u32,  0,                   MESH_EPOCH_MAX,       "",       "of the ballot promised to") \
+    F(rival,          b16,  0,                   UINT8_MAX,            "",       "its proposer") \
+    F(nonce,          b16,  0,                   UINT8_MAX,            "",       "yes to a proposal: fresh for it") \
+    F(summary,        u64,  0,                   UINT64_MAX,           "",       "how much history the sender has") \
+    F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
+    F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender")
+
+#define MESH_SUSPECT_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch") \
+    F(ranks,          u64,  0,                   UINT64_MAX,           "ranks",  "bits: the sender does not hear these")
+
+#define MESH_VERDICT_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch") \
+    F(alive,          u64,  0,                   UINT64_MAX,           "ranks",  "bits: these have answered the sender") \
+    F(doubted,        u64,  0,                   UINT64_MAX,           "ranks",  "bits: these have not, or not yet")
+
+#define MESH_ALIVE_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(state,          u16,  0,                   MESH_ALIVE_FLAGS,     "bits",   "1: asks; 2: answers; 4: to a stranger; 8: leaving; 16: to a COMMIT") \
+    F(number,         u32,  0,                   MESH_EPOCH_MAX,       "",       "of the sender's epoch; 0: none yet") \
+    F(id,             b16,  0,                   UINT8_MAX,            "",       "of the sender's epoch") \
+    F(origin_ns,      u64,  0,                   UINT64_MAX,           "ns",     "clock of who asked") \
+    F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
+    F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender")
+
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
     M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is. Repeated until a HELLO_ACK comes.") \
@@ -195,6 +356,18 @@ enum mesh_call_reason {
     M(12,     PROBE,      probe,      MESH_PROBE_FIELDS,       PADDING, "Padded to a size the path has not carried yet.") \
     M(13,     PROBE_ACK,  probe_ack,  MESH_PROBE_ACK_FIELDS,   NONE,    "Answer to a PROBE.") \
     M(14,     GOODBYE,    goodbye,    MESH_GOODBYE_FIELDS,     NONE,    "The sender leaves; sent three times.") \
+    M(32,     ASK,        ask,        MESH_ASK_FIELDS,         NONE,    "Which cluster is there, and may I join? To any address.") \
+    M(33,     COOKIE,     cookie,     MESH_COOKIE_FIELDS,      NONE,    "Answer to an ASK or JOIN: who we are, and how to go on.") \
+    M(34,     DENY,       deny,       MESH_DENY_FIELDS,        NONE,    "Answer to an ASK or JOIN that does not fit.") \
+    M(35,     JOIN,       join,       MESH_JOIN_FIELDS,        NONE,    "Takes a cookie to the coordinator. Repeated until a PLAN comes.") \
+    M(36,     INVITE,     invite,     MESH_INVITE_FIELDS,      NONE,    "Takes a cookie back: our cluster should take yours in.") \
+    M(37,     MOVE,       move,       MESH_MOVE_FIELDS,        NONE,    "Among members: that cluster should take us in.") \
+    M(38,     PLAN,       plan,       MESH_PLAN_FIELDS,        MEMBERS, "A part of the list of the next epoch.") \
+    M(39,     VOTE,       vote,       MESH_VOTE_FIELDS,        NONE,    "Answer to a PLAN.") \
+    M(40,     COMMIT,     commit,     MESH_PLAN_FIELDS,        MEMBERS, "A part of the list of an epoch that is agreed.") \
+    M(41,     SUSPECT,    suspect,    MESH_SUSPECT_FIELDS,     NONE,    "To the lowest rank that is not suspected.") \
+    M(42,     VERDICT,    verdict,    MESH_VERDICT_FIELDS,     NONE,    "Answer to a SUSPECT.") \
+    M(43,     ALIVE,      alive,      MESH_ALIVE_FIELDS,       NONE,    "The sender is there, in this epoch.") \
     M(64,     CALL,        calling,     MESH_CALL_FIELDS,        NONE, "A client asks a node for a session. Repeated until it is open.") \
     M(65,     CALL_ANSWER, call_answer, MESH_CALL_ANSWER_FIELDS, NONE, "Answer to a CALL: a cookie, or the session.") \
     M(66,     CALL_REFUSE, call_refuse, MESH_CALL_REFUSE_FIELDS, NONE, "Answer to a CALL: there will be no session.")
@@ -219,6 +392,8 @@ struct mesh_header { MESH_HEADER_FIELDS(MESH_WIRE_MEMBER) };
 struct mesh_header_bytes { MESH_HEADER_FIELDS(MESH_WIRE_BYTES) };
 struct mesh_range { MESH_RANGE_FIELDS(MESH_WIRE_MEMBER) };
 struct mesh_range_bytes { MESH_RANGE_FIELDS(MESH_WIRE_BYTES) };
+struct mesh_member { MESH_MEMBER_FIELDS(MESH_WIRE_MEMBER) };
+struct mesh_member_bytes { MESH_MEMBER_FIELDS(MESH_WIRE_BYTES) };
 
 #define MESH_WIRE_STRUCTS(number, NAME, name, FIELDS, tail, meaning) \
     struct mesh_##name { FIELDS(MESH_WIRE_MEMBER) }; \
@@ -233,7 +408,8 @@ enum mesh_type { MESH_MESSAGES(MESH_WIRE_TYPE) MESH_TYPE_COUNT };
 enum {
     MESH_HEADER_BYTES = sizeof(struct mesh_header_bytes),
     MESH_TILE_OVERHEAD_BYTES = sizeof(struct mesh_header_bytes) + sizeof(struct mesh_tile_bytes),
-    MESH_RECORD_OVERHEAD_BYTES = sizeof(struct mesh_header_bytes) + sizeof(struct mesh_record_bytes)
+    MESH_RECORD_OVERHEAD_BYTES = sizeof(struct mesh_header_bytes) + sizeof(struct mesh_record_bytes),
+    MESH_MEMBER_BYTES = sizeof(struct mesh_member_bytes)
 };
 
 /* A decoded datagram. Valid for the type in header.type only. */
@@ -244,10 +420,13 @@ struct mesh_message {
     } as;
     const uint8_t *data; /* TILE, RECORD: borrowed from the packet, or NULL to leave the bytes to the caller of encode */
     size_t data_bytes;
-    struct mesh_range ranges[MESH_NAK_RANGES_MAX]; /* NAK: as.nak.range_count of them */
+    union {
+        struct mesh_range ranges[MESH_NAK_RANGES_MAX];     /* NAK: as.nak.range_count of them */
+        struct mesh_member members[MESH_PART_MEMBERS_MAX]; /* PLAN, COMMIT: as.plan.member_count */
+    };
 };
 
-enum mesh_wire_tail { MESH_TAIL_NONE, MESH_TAIL_DATA, MESH_TAIL_RANGES, MESH_TAIL_PADDING };
+enum mesh_wire_tail { MESH_TAIL_NONE, MESH_TAIL_DATA, MESH_TAIL_RANGES, MESH_TAIL_PADDING, MESH_TAIL_MEMBERS };
 enum mesh_wire_type { MESH_WIRE_u8, MESH_WIRE_u16, MESH_WIRE_u32, MESH_WIRE_u64, MESH_WIRE_b16, MESH_WIRE_b32 };
 
 /* One field: where it is on the wire (from the start of its part) and in the decoded struct, and what it may be. */
@@ -268,7 +447,7 @@ struct mesh_wire_part {
     enum mesh_wire_tail tail;
 };
 
-extern const struct mesh_wire_part mesh_wire_header, mesh_wire_range;
+extern const struct mesh_wire_part mesh_wire_header, mesh_wire_range, mesh_wire_member;
 
 /* The message of a type; NULL when there is none. */
 const struct mesh_wire_part *mesh_wire_message(unsigned type);
@@ -289,6 +468,9 @@ int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *m
 /* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only
  * its room is left; PROBE is padded with zeros to probe.bytes. */
 size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, size_t capacity);
+
+/* A member alone, as it stands in a list. */
+void mesh_wire_encode_member(const struct mesh_member *member, uint8_t out[MESH_MEMBER_BYTES]);
 
 /* ---- text (wire_text.c; the only part that uses stdio) ---- */
 

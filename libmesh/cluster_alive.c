@@ -1,0 +1,108 @@
+/* Signs of life: each member asks each other four times a second, unless the mesh layer has just heard it. They say which epoch their
+ * sender is in, so they are also how a member learns that it is behind, ahead or left out.
+ *
+ * A stranger is answered too, with a message as long as its question: one that woke up after its epoch was over finds out by that. */
+#include "cluster_parts.h"
+
+#include <string.h>
+
+#define COMMIT_APART_NS (3 * CLUSTER_MS) /* between sending the epoch's list again to one that is behind */
+
+void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns)
+{
+    struct mesh_alive *alive = mesh_cluster_say(cluster, to, MESH_TYPE_ALIVE);
+
+    alive->state = (uint16_t)(state | (cluster->is_leaving ? MESH_ALIVE_LEAVING : 0));
+    alive->number = cluster->epoch.number;
+    memcpy(alive->id, cluster->epoch.id, sizeof alive->id);
+    alive->origin_ns = origin_ns;
+    alive->speed = cluster->config.speed;
+    alive->app_flags = cluster->config.flags;
+}
+
+static void on_member(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_alive *alive = &in->message->as.alive;
+    struct cluster_peer *peer = in->peer;
+    bool is_here = memcmp(alive->id, cluster->epoch.id, sizeof alive->id) == 0;
+
+    mesh_cluster_peer_heard(cluster, peer);
+    if (alive->state & MESH_ALIVE_ANSWERS && !peer->is_fresh && alive->origin_ns >= peer->since_ns)
+        mesh_cluster_peer_base(peer, in->number);
+    if (in->number > peer->state_number) {
+        peer->speed = alive->speed;
+        peer->flags = alive->app_flags;
+        peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
+    }
+    if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns && alive->origin_ns >= cluster->woke_ns)
+        mesh_cluster_peer_rtt(peer, cluster->now_ns - alive->origin_ns);
+    if (alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here && !cluster->epoch.is_seeking)
+        peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
+    mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
+    if (alive->state & MESH_ALIVE_ANSWERS)
+        mesh_cluster_suspect_answered(cluster, peer, alive->origin_ns);
+    if (is_here && peer->doubt == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
+        peer->doubt = CLUSTER_TRUSTED;
+    if (!is_here && !peer->is_in && !peer->is_ahead && peer->doubt != CLUSTER_GONE && !cluster->epoch.is_seeking &&
+        cluster->now_ns - peer->commit_ns >= COMMIT_APART_NS) {
+        peer->commit_ns = cluster->now_ns;
+        peer->commit_due = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&cluster->epoch.list));
+    }
+}
+
+int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_alive *alive = &in->message->as.alive;
+    bool is_member = mesh_cluster_is_member(in->peer);
+    unsigned stranger = is_member ? 0 : MESH_ALIVE_STRANGER;
+
+    if (alive->state & MESH_ALIVE_ANSWERS)
+        mesh_cluster_vote_heard(cluster, in->incarnation, alive->origin_ns);
+    if (is_member)
+        on_member(cluster, in);
+    mesh_cluster_ballot_ack(cluster, in->incarnation, alive->id);
+    if (alive->state & MESH_ALIVE_ASKS)
+        mesh_cluster_alive_say(cluster, is_member ? in->peer->addr : in->from, MESH_ALIVE_ANSWERS | stranger, alive->origin_ns);
+    return 0;
+}
+
+void mesh_cluster_alive_ask_all(struct mesh_cluster *cluster)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (peer)
+            peer->ping_at_ns = cluster->now_ns;
+    }
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+void mesh_cluster_alive_tick(struct mesh_cluster *cluster)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+        uint64_t silent_at_ns;
+
+        if (!peer)
+            continue;
+        if (cluster->now_ns >= peer->ping_at_ns) {
+            bool is_heard = peer->is_in && peer->mesh_heard_ns && cluster->now_ns - peer->mesh_heard_ns < CLUSTER_PING_NS;
+
+            if (!is_heard || !peer->rtt_ns)
+                mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+            peer->ping_at_ns = cluster->now_ns + CLUSTER_PING_NS - mesh_cluster_draw_below(cluster, CLUSTER_PING_NS / 8);
+        }
+        if (peer->is_ahead && peer->doubt < CLUSTER_DEAD && cluster->now_ns - peer->ahead_ns >= CLUSTER_AHEAD_NS)
+            peer->doubt = CLUSTER_GONE;
+        silent_at_ns = peer->heard_ns + CLUSTER_SILENT_NS;
+        if (peer->doubt == CLUSTER_TRUSTED && cluster->now_ns >= silent_at_ns) {
+            peer->doubt = CLUSTER_SUSPECTED;
+            silent_at_ns = cluster->now_ns + CLUSTER_SILENT_NS;
+        }
+        mesh_cluster_arm(cluster, peer->ping_at_ns);
+        if (peer->doubt == CLUSTER_TRUSTED)
+            mesh_cluster_arm(cluster, silent_at_ns);
+        if (peer->is_ahead && peer->doubt < CLUSTER_DEAD)
+            mesh_cluster_arm(cluster, peer->ahead_ns + CLUSTER_AHEAD_NS);
+    }
+}

@@ -1,0 +1,367 @@
+/* Coordinating: a plan is sent to all it concerns, repeated, and its votes are counted; then it is committed, or given up.
+ *
+ * A proposal that is agreed to by all in its list is committed, with a nonce of each, and an id that is a hash of all that. Who is
+ * silent too long is asked once more as a suspect, and the plan begins anew. A ballot is for one list: each start takes a new round. */
+#include "cluster_parts.h"
+
+#include "bits.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define CHECK_NS       (500 * CLUSTER_MS)
+#define REPEAT_NS      CLUSTER_MS
+#define REPEAT_NS_MAX  (20 * CLUSTER_MS)
+#define PREPARE_NS_MAX (100 * CLUSTER_MS) /* repetitions of PREPARE, which are signs of life as well */
+#define TRIES_FREE     3
+#define TRIES_MAX      20
+#define REST_NS        (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
+
+static uint64_t at_least(uint64_t value, uint64_t least)
+{
+    return value > least ? value : least;
+}
+
+/* ---- starting ---- */
+
+uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster)
+{
+    uint32_t number = cluster->epoch.number > cluster->number_floor ? cluster->epoch.number : cluster->number_floor;
+    const struct cluster_vote *vote = &cluster->vote;
+
+    if (cluster->now_ns < vote->promised_until_ns && vote->promised.number > number)
+        number = vote->promised.number;
+    return number + 1;
+}
+
+static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
+{
+    uint64_t rtt = mesh_cluster_rtt_max(cluster), now_ns = cluster->now_ns;
+
+    plan->repeat_ns = at_least(2 * rtt, REPEAT_NS);
+    plan->deadline_ns = now_ns + at_least(8 * rtt, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
+    if (plan->stage == MESH_STAGE_CHECK)
+        plan->deadline_ns = now_ns + at_least(8 * rtt, CHECK_NS);
+    if (plan->stage == MESH_STAGE_PREPARE)
+        plan->deadline_ns = now_ns + cluster->config.prepare_ns_max;
+    plan->repeat_at_ns = now_ns + plan->repeat_ns;
+    mesh_cluster_arm(cluster, plan->repeat_at_ns);
+}
+
+/* All parts to those who do not have them, one to those who do, so that they answer again. */
+static void send(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    uint8_t all = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&plan->list));
+
+    for (unsigned i = 0; i < plan->list.count; i++)
+        if ((int)i != plan->self && !(plan->voted >> i & 1))
+            plan->due[i] |= plan->known >> i & 1 ? 1 : all;
+    for (unsigned rank = 0; plan->stage == MESH_STAGE_PREPARE && rank < cluster->epoch.list.count; rank++)
+        if (plan->leavers >> rank & 1 && !(plan->leavers_ready >> rank & 1) && rank != cluster->epoch.rank)
+            plan->leaver_due[rank] |= all;
+}
+
+static void finish(struct mesh_cluster *cluster)
+{
+    bool is_over = cluster->plan.self < 0;
+
+    cluster->plan.stage = 0;
+    if (is_over)
+        mesh_cluster_left(cluster);
+    mesh_cluster_arm(cluster, cluster->now_ns); /* what has waited for the end of the plan */
+}
+
+static void look(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    if (plan->voted != mesh_cluster_mask(plan->list.count))
+        return;
+    if (plan->stage == MESH_STAGE_COMMIT)
+        finish(cluster);
+    else if (plan->stage == MESH_STAGE_CHECK)
+        mesh_cluster_plan_checked(cluster, false);
+    else if (plan->stage == MESH_STAGE_PROPOSE || plan->leavers_ready == plan->leavers)
+        mesh_cluster_plan_passed(cluster);
+}
+
+/* The own vote, where it is given at once. */
+static void vote_self(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    uint64_t self = plan->self >= 0 ? UINT64_C(1) << plan->self : 0;
+
+    plan->known |= self;
+    switch (plan->stage) {
+    case MESH_STAGE_CHECK:
+        if (self)
+            plan->heard[plan->self] = UINT64_MAX; /* a joiner has shown a cookie */
+        plan->voted |= self;
+        break;
+    case MESH_STAGE_PREPARE:
+        mesh_cluster_vote_prepare(cluster, true);
+        break;
+    case MESH_STAGE_PROPOSE:
+        cluster->vote.promised = plan->ballot;
+        cluster->vote.promised_until_ns = UINT64_MAX;
+        plan->voted |= self;
+        if (!self)
+            break;
+        memcpy(plan->nonces[plan->self], mesh_cluster_vote_nonce(cluster, &plan->ballot), sizeof plan->nonces[plan->self]);
+        plan->list.members[plan->self].summary = cluster->summary;
+        break;
+    default:
+        plan->voted |= self;
+    }
+}
+
+void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage stage)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    if (stage != MESH_STAGE_COMMIT) {
+        plan->ballot =
+            (struct cluster_ballot){.number = mesh_cluster_ballot_number(cluster), .round = ++cluster->round, .rank = cluster->epoch.rank};
+        assert(plan->ballot.number <= MESH_EPOCH_MAX);
+        memcpy(plan->ballot.proposer, cluster->config.incarnation, sizeof plan->ballot.proposer);
+        cluster->stats.plans += plan->stage == 0;
+    }
+    plan->stage = stage;
+    plan->self = (int16_t)mesh_cluster_list_find(&plan->list, cluster->config.incarnation);
+    plan->voted = plan->known = plan->leavers_ready = 0;
+    memset(plan->heard, 0, sizeof plan->heard);
+    memset(plan->due, 0, sizeof plan->due);
+    memset(plan->leaver_due, 0, sizeof plan->leaver_due);
+    set_times(cluster, plan);
+    send(cluster);
+    vote_self(cluster);
+    look(cluster);
+}
+
+/* The first ballots that are given up are followed at once. Were there no end of it, as between two that think each other dead, the
+ * network would be full of ballots. */
+static void slow_down(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    uint64_t rest_ns;
+
+    if (cluster->now_ns - plan->stopped_ns > CLUSTER_S)
+        plan->tries = 0;
+    plan->stopped_ns = cluster->now_ns;
+    plan->tries += plan->tries < TRIES_MAX;
+    if (plan->tries <= TRIES_FREE)
+        return;
+    rest_ns = 1 + mesh_cluster_draw_below(cluster, plan->tries * CLUSTER_MS / 2);
+    plan->rest_until_ns = at_least(plan->rest_until_ns, cluster->now_ns + rest_ns);
+}
+
+void mesh_cluster_ballot_stop(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    if (!plan->stage)
+        return;
+    if (plan->stage != MESH_STAGE_COMMIT)
+        cluster->stats.plans_over++;
+    if (plan->stage == MESH_STAGE_PROPOSE && mesh_cluster_ballot_same(&cluster->vote.promised, &plan->ballot))
+        cluster->vote.promised_until_ns = 0;
+    if (plan->stage == MESH_STAGE_PREPARE && cluster->vote.is_own)
+        cluster->vote.is_preparing = cluster->tells_prepare = false;
+    plan->stage = 0;
+    slow_down(cluster);
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+/* ---- votes ---- */
+
+static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct mesh_vote *vote)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    struct mesh_cluster_member *member = &plan->list.members[index];
+
+    plan->voted |= UINT64_C(1) << index;
+    plan->due[index] = 0;
+    if (plan->stage != MESH_STAGE_PROPOSE)
+        return;
+    memcpy(plan->nonces[index], vote->nonce, sizeof plan->nonces[index]);
+    member->summary = vote->summary;
+    member->speed = vote->speed;
+    member->flags = vote->app_flags;
+}
+
+/* It has promised to a higher ballot. Of one whose proposer is out of the game, go above; otherwise give way for a moment. */
+static void on_promised(struct mesh_cluster *cluster, const struct mesh_vote *vote)
+{
+    const struct cluster_peer *rival = mesh_cluster_peer_find(cluster, vote->rival);
+    bool is_rival = mesh_cluster_is_member(rival) && rival->doubt < CLUSTER_DEAD;
+
+    mesh_cluster_peer_raise(cluster, vote->rival_number);
+    mesh_cluster_ballot_stop(cluster);
+    if (is_rival || !cluster->plan.is_urgent)
+        cluster->plan.rest_until_ns = cluster->now_ns + REST_NS + mesh_cluster_draw_below(cluster, 20 * CLUSTER_MS);
+}
+
+static void on_unasked(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    mesh_cluster_ballot_stop(cluster);
+    if (peer->is_joining)
+        mesh_cluster_host_deny(cluster, peer, 0, 0, 0, 0);
+}
+
+/* It has an epoch of that number, or a higher one, or another than this process. */
+static void on_elsewhere(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_vote *vote = &in->message->as.vote;
+    bool is_member = mesh_cluster_is_member(in->peer);
+
+    mesh_cluster_peer_raise(cluster, vote->epoch);
+    if (is_member && vote->epoch < cluster->epoch.number && !in->peer->is_in)
+        in->peer->commit_due = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&cluster->epoch.list)); /* behind */
+    mesh_cluster_peer_state(cluster, in->peer, in->number, vote->epoch, vote->id, false);
+    if (vote->epoch >= cluster->plan.ballot.number)
+        mesh_cluster_ballot_stop(cluster); /* with a higher number */
+    else if (!is_member)
+        on_unasked(cluster, in->peer);
+}
+
+static void on_answer(struct mesh_cluster *cluster, const struct cluster_input *in, unsigned index)
+{
+    const struct mesh_vote *vote = &in->message->as.vote;
+    struct cluster_plan *plan = &cluster->plan;
+
+    switch (vote->answer) {
+    case MESH_ANSWER_YES:
+    case MESH_ANSWER_NOT_YET:
+        plan->known |= UINT64_C(1) << index;
+        plan->heard[index] |= vote->heard;
+        if (vote->answer == MESH_ANSWER_YES)
+            on_yes(cluster, index, vote);
+        look(cluster);
+        break;
+    case MESH_ANSWER_PROMISED:
+        on_promised(cluster, vote);
+        break;
+    case MESH_ANSWER_ELSEWHERE:
+        on_elsewhere(cluster, in);
+        break;
+    default:
+        on_unasked(cluster, in->peer);
+    }
+}
+
+int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_vote *vote = &in->message->as.vote;
+    struct cluster_plan *plan = &cluster->plan;
+    int index = mesh_cluster_list_find(&plan->list, in->incarnation);
+    bool is_leaver = plan->stage == MESH_STAGE_PREPARE && mesh_cluster_is_member(in->peer) && plan->leavers >> in->peer->rank & 1;
+
+    if (!plan->stage || plan->stage != (enum mesh_stage)vote->stage || vote->number != plan->ballot.number ||
+        vote->round != plan->ballot.round || (index < 0 && !is_leaver) || !in->peer)
+        return MESH_ESTATE;
+    mesh_cluster_peer_heard(cluster, in->peer);
+    in->peer->join_heard_ns = cluster->now_ns;
+    if (index >= 0) {
+        on_answer(cluster, in, (unsigned)index);
+    } else if (vote->answer == MESH_ANSWER_YES) {
+        plan->leavers_ready |= UINT64_C(1) << in->peer->rank;
+        look(cluster);
+    }
+    return 0;
+}
+
+void mesh_cluster_ballot_ready(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    if (plan->stage != MESH_STAGE_PREPARE)
+        return;
+    if (plan->self >= 0)
+        plan->voted |= UINT64_C(1) << plan->self;
+    else
+        plan->leavers_ready |= UINT64_C(1) << cluster->epoch.rank;
+    look(cluster);
+}
+
+void mesh_cluster_ballot_ack(struct mesh_cluster *cluster, const uint8_t incarnation[16], const uint8_t id[16])
+{
+    struct cluster_plan *plan = &cluster->plan;
+    int index = mesh_cluster_list_find(&plan->list, incarnation);
+
+    if (plan->stage != MESH_STAGE_COMMIT || index < 0 || memcmp(id, plan->id, sizeof plan->id) != 0)
+        return;
+    plan->voted |= UINT64_C(1) << index;
+    plan->due[index] = 0;
+    look(cluster);
+}
+
+/* ---- time ---- */
+
+/* Who has not voted: members are suspected, joiners are left out. */
+static void blame(struct mesh_cluster *cluster, bool are_members)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    for (unsigned i = 0; i < plan->list.count; i++) {
+        struct cluster_peer *peer;
+
+        if (plan->voted >> i & 1 || (int)i == plan->self)
+            continue;
+        peer = mesh_cluster_peer_find(cluster, plan->list.members[i].incarnation);
+        if (mesh_cluster_is_member(peer)) {
+            bool is_fine = plan->stage == MESH_STAGE_COMMIT && peer->is_in; /* only its acknowledgement is lost */
+
+            if (are_members && peer->doubt == CLUSTER_TRUSTED && !is_fine)
+                peer->doubt = CLUSTER_SUSPECTED;
+        } else if (peer && peer->is_joining)
+            mesh_cluster_host_deny(cluster, peer, 0, 0, 0, CLUSTER_S);
+    }
+}
+
+static void on_deadline(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    unsigned members = cluster->epoch.list.count - mesh_bits_count(plan->leavers);
+
+    switch (plan->stage) {
+    case MESH_STAGE_CHECK:
+        mesh_cluster_plan_checked(cluster, true);
+        break;
+    case MESH_STAGE_PREPARE:
+        if (mesh_cluster_mask(plan->list.count) & ~mesh_cluster_mask(members) & ~plan->voted) {
+            blame(cluster, false);
+            mesh_cluster_ballot_stop(cluster);
+        } else {
+            mesh_cluster_plan_passed(cluster); /* members that are not ready load later */
+        }
+        break;
+    case MESH_STAGE_PROPOSE:
+        blame(cluster, true);
+        mesh_cluster_ballot_stop(cluster);
+        break;
+    default:
+        if (plan->self >= 0)
+            blame(cluster, true);
+        finish(cluster);
+    }
+}
+
+void mesh_cluster_ballot_tick(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    uint64_t slowest_ns = plan->stage == MESH_STAGE_PREPARE ? PREPARE_NS_MAX : REPEAT_NS_MAX;
+
+    if (!plan->stage)
+        return;
+    if (cluster->now_ns >= plan->deadline_ns) {
+        on_deadline(cluster);
+        return;
+    }
+    if (cluster->now_ns >= plan->repeat_at_ns) {
+        send(cluster);
+        plan->repeat_ns = 3 * plan->repeat_ns / 2 < slowest_ns ? 3 * plan->repeat_ns / 2 : at_least(plan->repeat_ns, slowest_ns);
+        plan->repeat_at_ns = cluster->now_ns + plan->repeat_ns;
+    }
+    mesh_cluster_arm(cluster, plan->repeat_at_ns < plan->deadline_ns ? plan->repeat_at_ns : plan->deadline_ns);
+}

@@ -1,0 +1,241 @@
+/* Addresses that are asked now and then: seeds, lost members, and what others tell of.
+ *
+ * An address that answers for another cluster is asked often until the two are one; one that is silent, every second for a minute and then
+ * ever more seldom; one that refuses, more seldom too. Addresses of members are not asked. */
+#include "cluster_parts.h"
+
+#include <string.h>
+
+#define START_NS    (20 * CLUSTER_MS) /* between the first questions to a seed, doubling */
+#define MET_NS      (50 * CLUSTER_MS) /* while two clusters know of each other */
+#define FIRST_NS    CLUSTER_S         /* rank 0 asks a silent address so often */
+#define OTHERS_NS   (2 * CLUSTER_S)   /* and the other ranks */
+#define PATIENCE_NS (60 * CLUSTER_S)  /* for so long */
+#define SLOWEST_NS  (30 * CLUSTER_S)
+
+static struct cluster_contact *find(struct mesh_cluster *cluster, const struct mesh_addr *addr)
+{
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
+        if (cluster->contacts[i].is_used && mesh_cluster_same_addr(&cluster->contacts[i].addr, addr))
+            return &cluster->contacts[i];
+    return NULL;
+}
+
+/* A free place, or that of whoever has been silent longest and is no seed; NULL when all are seeds. */
+static struct cluster_contact *find_room(struct mesh_cluster *cluster)
+{
+    struct cluster_contact *oldest = NULL;
+
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++) {
+        struct cluster_contact *contact = &cluster->contacts[i];
+
+        if (!contact->is_used)
+            return contact;
+        if (!contact->is_seed && (!oldest || contact->since_ns < oldest->since_ns))
+            oldest = contact;
+    }
+    return oldest;
+}
+
+static struct cluster_contact *add(struct mesh_cluster *cluster, const struct mesh_addr *addr)
+{
+    struct cluster_contact *contact = find(cluster, addr);
+
+    if (!contact) {
+        contact = find_room(cluster);
+        if (!contact)
+            return NULL;
+        memset(contact, 0, sizeof *contact);
+        contact->is_used = true;
+        contact->addr = *addr;
+    }
+    contact->at_ns = contact->since_ns = cluster->now_ns;
+    contact->interval_ns = START_NS;
+    mesh_cluster_arm(cluster, cluster->now_ns);
+    return contact;
+}
+
+void mesh_cluster_contact_seed(struct mesh_cluster *cluster, const struct mesh_addr *addr, int *err)
+{
+    unsigned seeds = 0;
+    struct cluster_contact *contact;
+
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
+        seeds += cluster->contacts[i].is_used && cluster->contacts[i].is_seed;
+    contact = seeds < MESH_CLUSTER_SEEDS_MAX || find(cluster, addr) ? add(cluster, addr) : NULL;
+    if (contact)
+        contact->is_seed = true;
+    else
+        *err = MESH_AGAIN;
+}
+
+void mesh_cluster_contact_learn(struct mesh_cluster *cluster, const struct mesh_addr *addr, bool is_by_move)
+{
+    struct cluster_contact *contact = find(cluster, addr);
+
+    if (contact && contact->is_met && cluster->now_ns - contact->met_ns < MET_NS)
+        return; /* it was asked a moment ago */
+    contact = add(cluster, addr);
+    if (contact)
+        contact->is_by_move = is_by_move;
+}
+
+void mesh_cluster_contact_lost(struct mesh_cluster *cluster, const struct mesh_addr *addr)
+{
+    struct cluster_contact *contact = mesh_cluster_has_addr(addr) ? add(cluster, addr) : NULL;
+
+    if (!contact)
+        return;
+    contact->is_lost = true;
+    contact->is_met = contact->is_by_move = false;
+    contact->interval_ns = FIRST_NS;
+    contact->at_ns = cluster->now_ns + mesh_cluster_draw_below(cluster, FIRST_NS);
+}
+
+bool mesh_cluster_contact_back(struct mesh_cluster *cluster, const struct mesh_addr *addr)
+{
+    struct cluster_contact *contact = find(cluster, addr);
+    bool was_lost = contact && contact->is_lost;
+
+    if (contact) {
+        contact->is_lost = contact->is_met = false;
+        contact->denied = 0;
+    }
+    return was_lost;
+}
+
+struct cluster_contact *mesh_cluster_contact_by_nonce(struct mesh_cluster *cluster, uint64_t nonce)
+{
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
+        if (cluster->contacts[i].is_used && cluster->contacts[i].nonce == nonce)
+            return &cluster->contacts[i];
+    return NULL;
+}
+
+struct cluster_contact *mesh_cluster_contact_by_number(struct mesh_cluster *cluster, uint64_t number, const struct mesh_addr *addr)
+{
+    struct cluster_contact *contact = find(cluster, addr);
+
+    return contact && contact->asked_number == number && contact->nonce ? contact : NULL;
+}
+
+void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uint64_t number)
+{
+    struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, nonce);
+
+    if (contact)
+        contact->asked_number = number;
+}
+
+/* ---- answers ---- */
+
+void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same)
+{
+    contact->nonce = 0;
+    contact->is_met = !is_same;
+    contact->met_ns = contact->since_ns = cluster->now_ns;
+    contact->interval_ns = is_same ? OTHERS_NS : MET_NS; /* a member's other address, or it was one just now */
+    contact->at_ns = cluster->now_ns + contact->interval_ns;
+    contact->denied = 0;
+    mesh_cluster_arm(cluster, contact->at_ns);
+}
+
+void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting)
+{
+    uint64_t slowest = is_lasting ? SLOWEST_NS : OTHERS_NS;
+
+    contact->nonce = 0;
+    contact->is_met = false;
+    contact->since_ns = cluster->now_ns;
+    contact->interval_ns = contact->interval_ns < FIRST_NS ? FIRST_NS : 2 * contact->interval_ns;
+    contact->interval_ns = contact->interval_ns < slowest ? contact->interval_ns : slowest;
+    contact->at_ns = cluster->now_ns + contact->interval_ns;
+    mesh_cluster_arm(cluster, contact->at_ns);
+}
+
+bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce)
+{
+    struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, nonce);
+
+    if (contact)
+        contact->is_self = true;
+    return contact != NULL;
+}
+
+void mesh_cluster_contact_hurry(struct mesh_cluster *cluster)
+{
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++) {
+        struct cluster_contact *contact = &cluster->contacts[i];
+
+        if (!contact->is_used)
+            continue;
+        contact->at_ns = contact->since_ns = cluster->now_ns;
+        contact->interval_ns = START_NS;
+    }
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+/* ---- asking ---- */
+
+static bool is_members(const struct mesh_cluster *cluster, const struct cluster_contact *contact)
+{
+    const struct cluster_list *list = &cluster->epoch.list;
+
+    for (unsigned rank = 0; rank < list->count; rank++)
+        if (mesh_cluster_same_addr(&list->members[rank].addr, &contact->addr))
+            return rank == cluster->epoch.rank || cluster->peers[cluster->peer_of[rank]].doubt != CLUSTER_GONE;
+    return mesh_cluster_same_addr(&cluster->addr, &contact->addr);
+}
+
+static void ask(struct mesh_cluster *cluster, struct cluster_contact *contact)
+{
+    struct mesh_ask *message = mesh_cluster_say(cluster, contact->addr, MESH_TYPE_ASK);
+    struct cluster_standing standing;
+
+    contact->nonce = mesh_cluster_draw64(cluster);
+    mesh_cluster_standing(cluster, &standing);
+    message->nonce = contact->nonce;
+    memcpy(message->cluster, cluster->config.cluster, sizeof message->cluster);
+    memcpy(message->fingerprint, cluster->config.fingerprint, sizeof message->fingerprint);
+    message->features = cluster->config.features;
+    message->members = standing.members;
+    message->number = standing.number;
+    memcpy(message->first, standing.first, sizeof message->first);
+    memcpy(message->id, standing.id, sizeof message->id);
+}
+
+static uint64_t next_interval(const struct mesh_cluster *cluster, const struct cluster_contact *contact)
+{
+    uint64_t usual = cluster->epoch.rank == 0 ? FIRST_NS : OTHERS_NS;
+    uint64_t doubled = 2 * contact->interval_ns;
+
+    if (contact->is_met && cluster->now_ns - contact->met_ns < CLUSTER_S)
+        return MET_NS;
+    if (cluster->now_ns - contact->since_ns > PATIENCE_NS)
+        return doubled < SLOWEST_NS ? doubled : SLOWEST_NS;
+    return doubled < usual ? doubled : usual;
+}
+
+void mesh_cluster_contact_tick(struct mesh_cluster *cluster)
+{
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++) {
+        struct cluster_contact *contact = &cluster->contacts[i];
+
+        if (!contact->is_used || contact->is_self)
+            continue;
+        if (cluster->now_ns >= contact->at_ns) {
+            uint64_t wait_ns = contact->interval_ns;
+
+            if (is_members(cluster, contact)) {
+                contact->since_ns = cluster->now_ns;
+                contact->interval_ns = START_NS;
+                wait_ns = FIRST_NS;
+            } else if (!cluster->is_leaving) {
+                ask(cluster, contact);
+                contact->interval_ns = next_interval(cluster, contact);
+            }
+            contact->at_ns = cluster->now_ns + wait_ns + mesh_cluster_draw_below(cluster, wait_ns / 8 + 1);
+        }
+        mesh_cluster_arm(cluster, contact->at_ns);
+    }
+}

@@ -1,0 +1,107 @@
+/* Events for the application, and refusals in words. What is only to be logged waits in a ring; of what it must act upon, the latest of
+ * each kind. */
+#include "cluster_parts.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "words.h"
+
+static const struct {
+    const char *what, *advice;
+    bool is_hex;
+} reasons[] = {
+    [MESH_DENY_VERSION] = {"protocol version", "run one release everywhere", false},
+    [MESH_DENY_CLUSTER] = {"hash of the cluster's name", "give all nodes the same cluster name", true},
+    [MESH_DENY_FINGERPRINT] = {"model fingerprint", "give all nodes the same model file", true},
+    [MESH_DENY_FEATURES] = {"set of features", "run one release everywhere", true},
+    [MESH_DENY_FULL] = {"number of members with this node", "start fewer nodes", false},
+    [MESH_DENY_BUSY] = {"number of nodes that wait to join", "it tries again", false},
+    [MESH_DENY_UNHEARD] = {"rank of a member without a way to this node", "check the network between the two", false},
+};
+_Static_assert(sizeof reasons / sizeof *reasons == MESH_CLUSTER_REASONS, "one for each reason");
+
+static void write_reason(struct mesh_cluster *cluster, const struct cluster_logged *logged)
+{
+    struct mesh_words words = {cluster->reason, cluster->reason + sizeof cluster->reason - 1};
+    void (*add_value)(struct mesh_words * words, uint64_t value);
+
+    assert(logged->reason && logged->reason < MESH_CLUSTER_REASONS);
+    add_value = reasons[logged->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number;
+    mesh_words_add(&words, "the cluster does not take this node in: ");
+    mesh_words_add(&words, reasons[logged->reason].what);
+    mesh_words_add(&words, " is ");
+    add_value(&words, logged->found);
+    if (logged->reason != MESH_DENY_UNHEARD) {
+        mesh_words_add(&words, logged->reason == MESH_DENY_FULL || logged->reason == MESH_DENY_BUSY ? ", at most " : ", there ");
+        add_value(&words, logged->expected);
+    }
+    mesh_words_add(&words, ": ");
+    mesh_words_add(&words, reasons[logged->reason].advice);
+}
+
+void mesh_cluster_log(struct mesh_cluster *cluster, const struct cluster_logged *logged)
+{
+    if (cluster->log_count == CLUSTER_LOG_MAX) {
+        cluster->log_first = (cluster->log_first + 1) % CLUSTER_LOG_MAX;
+        cluster->log_count--;
+    }
+    cluster->log[(cluster->log_first + cluster->log_count) % CLUSTER_LOG_MAX] = *logged;
+    cluster->log_count++;
+}
+
+static void take_logged(struct mesh_cluster *cluster, struct mesh_cluster_event *event)
+{
+    const struct cluster_logged *logged = &cluster->log[cluster->log_first];
+
+    cluster->log_first = (cluster->log_first + 1) % CLUSTER_LOG_MAX;
+    cluster->log_count--;
+    event->type = logged->type;
+    event->rank = logged->rank;
+    event->addr = logged->addr;
+    memcpy(event->incarnation, logged->incarnation, sizeof event->incarnation);
+    event->reason_code = logged->reason;
+    event->found = logged->found;
+    event->expected = logged->expected;
+    if (logged->type == MESH_CLUSTER_REFUSED) {
+        write_reason(cluster, logged);
+        event->reason = cluster->reason;
+    }
+}
+
+static void fill_prepare(const struct mesh_cluster *cluster, struct mesh_cluster_event *event)
+{
+    const struct cluster_vote *vote = &cluster->vote;
+    const struct cluster_list *list = vote->is_own ? &cluster->plan.list : &vote->plan.list;
+
+    event->type = MESH_CLUSTER_PREPARE;
+    event->plan = vote->token;
+    event->number = vote->is_own ? cluster->plan.ballot.number : vote->plan.ballot.number;
+    event->members = list->members;
+    event->member_count = (uint16_t)list->count;
+    event->own_rank = (int16_t)mesh_cluster_list_find(list, cluster->config.incarnation);
+}
+
+static bool take_flag(bool *flag)
+{
+    bool was_set = *flag;
+
+    *flag = false;
+    return was_set;
+}
+
+bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_event *event)
+{
+    memset(event, 0, sizeof *event);
+    if (cluster->log_count)
+        take_logged(cluster, event);
+    else if (take_flag(&cluster->tells_evicted))
+        event->type = MESH_CLUSTER_EVICTED;
+    else if (take_flag(&cluster->tells_epoch))
+        mesh_cluster_get_epoch(cluster, event);
+    else if (take_flag(&cluster->tells_prepare))
+        fill_prepare(cluster, event);
+    else if (take_flag(&cluster->tells_left))
+        event->type = MESH_CLUSTER_LEFT;
+    return event->type != MESH_CLUSTER_NONE;
+}

@@ -1,0 +1,373 @@
+/* Strangers: who asks is told who is here and gets a cookie; who brings the cookie to the coordinator is noted and taken in.
+ *
+ * A cookie is a hash of the epoch's id and of who asked from where, so any member can check any other's, and none is remembered.
+ * Invariant: nothing is kept for a process that has not shown a valid cookie, and no answer is longer than its question. */
+#include "cluster_parts.h"
+
+#include "bits.h"
+
+#include <string.h>
+
+#define JOINER_NS CLUSTER_S          /* a joiner that is silent for so long is forgotten */
+#define SILENT_NS (100 * CLUSTER_MS) /* how long one rests that did not answer */
+#define GATHERS   5                  /* more joiners put a plan off, up to so many times */
+
+/* Longer ones cannot be an answer. */
+_Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
+_Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_join_bytes), "the question is longer");
+_Static_assert(sizeof(struct mesh_deny_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
+_Static_assert(sizeof(struct mesh_deny_bytes) <= sizeof(struct mesh_join_bytes), "the question is longer");
+
+static uint64_t first8(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* ---- addresses ---- */
+
+void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port)
+{
+    uint16_t leader = mesh_cluster_leader(cluster);
+
+    memset(ip, 0, 16);
+    *port = 0;
+    if (leader == cluster->epoch.rank)
+        return;
+    memcpy(ip, cluster->epoch.list.members[leader].addr.ip, 16);
+    *port = cluster->epoch.list.members[leader].addr.port;
+}
+
+/* A scope is the number of an interface here: of a link-local address it is that of the link the message came by. */
+struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from)
+{
+    struct mesh_addr addr = {.port = port};
+
+    memcpy(addr.ip, ip, sizeof addr.ip);
+    if (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80)
+        addr.scope = from->scope;
+    return mesh_cluster_has_addr(&addr) ? addr : *from;
+}
+
+/* ---- cookies ---- */
+
+static void make_cookie(struct mesh_cluster *cluster, const uint8_t id[16], const struct cluster_input *in, uint8_t out[16])
+{
+    uint8_t *at = cluster->scratch;
+
+    memcpy(at, "mesh cookie", 11);
+    memcpy(at + 11, id, 16);
+    memcpy(at + 27, in->incarnation, 16);
+    memcpy(at + 43, in->from.ip, 16);
+    at[59] = (uint8_t)(in->from.port & 255);
+    at[60] = (uint8_t)(in->from.port >> 8);
+    cluster->config.hash(at, 61, out);
+}
+
+/* Of this epoch, or of the one before: it may have begun in between. */
+static bool is_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, const uint8_t cookie[16])
+{
+    uint8_t now[16], before[16];
+
+    make_cookie(cluster, cluster->epoch.id, in, now);
+    make_cookie(cluster, cluster->epoch.id_before, in, before);
+    return memcmp(cookie, now, sizeof now) == 0 || memcmp(cookie, before, sizeof before) == 0;
+}
+
+static void say_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, uint64_t nonce, bool is_waiting)
+{
+    struct mesh_cookie *cookie = mesh_cluster_say(cluster, in->from, MESH_TYPE_COOKIE);
+    struct cluster_standing standing;
+
+    mesh_cluster_standing(cluster, &standing);
+    cookie->nonce = nonce;
+    make_cookie(cluster, cluster->epoch.id, in, cookie->cookie);
+    cookie->is_waiting = is_waiting;
+    mesh_cluster_where(cluster, cookie->ip, &cookie->port);
+    cookie->members = standing.members;
+    cookie->number = standing.number;
+    memcpy(cookie->first, standing.first, sizeof cookie->first);
+    memcpy(cookie->id, standing.id, sizeof cookie->id);
+}
+
+/* ---- denials ---- */
+
+static int deny(struct mesh_cluster *cluster, struct mesh_addr to, const struct mesh_deny *what)
+{
+    struct mesh_deny *message = mesh_cluster_say(cluster, to, MESH_TYPE_DENY);
+
+    message->reason = what->reason;
+    message->nonce = what->nonce;
+    message->found = what->found;
+    message->expected = what->expected;
+    cluster->stats.denied[what->reason]++;
+    return MESH_EREFUSED;
+}
+
+int mesh_cluster_host_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes)
+{
+    struct mesh_deny what = {
+        .reason = MESH_DENY_VERSION, .nonce = header->number, .found = header->version, .expected = cluster->config.version};
+
+    if (header->type == MESH_TYPE_ASK && header->number && bytes >= MESH_HEADER_BYTES + sizeof(struct mesh_deny_bytes))
+        deny(cluster, from, &what);
+    return MESH_EVERSION;
+}
+
+/* True when it fits; otherwise *what says why not. */
+static bool fits(const struct mesh_cluster *cluster, const uint8_t name[16], const uint8_t fingerprint[32], uint32_t features,
+                 struct mesh_deny *what)
+{
+    const struct mesh_cluster_config *config = &cluster->config;
+
+    what->found = first8(name);
+    what->expected = first8(config->cluster);
+    what->reason = MESH_DENY_CLUSTER;
+    if (memcmp(name, config->cluster, sizeof config->cluster) != 0)
+        return false;
+    what->found = first8(fingerprint);
+    what->expected = first8(config->fingerprint);
+    what->reason = MESH_DENY_FINGERPRINT;
+    if (memcmp(fingerprint, config->fingerprint, sizeof config->fingerprint) != 0)
+        return false;
+    what->found = features;
+    what->expected = config->features_required;
+    what->reason = MESH_DENY_FEATURES;
+    return (features & config->features_required) == config->features_required;
+}
+
+/* ---- resting ---- */
+
+static struct cluster_rest *find_rest(struct mesh_cluster *cluster, const uint8_t incarnation[16])
+{
+    for (unsigned i = 0; i < CLUSTER_RESTS_MAX; i++)
+        if (cluster->rests[i].number && memcmp(cluster->rests[i].incarnation, incarnation, 16) == 0)
+            return &cluster->rests[i];
+    return NULL;
+}
+
+static struct cluster_rest *rest(struct mesh_cluster *cluster, const struct cluster_peer *peer, uint64_t rest_ns)
+{
+    struct cluster_rest *place = find_rest(cluster, peer->incarnation);
+
+    if (!place) {
+        place = &cluster->rests[cluster->rest_next++ % CLUSTER_RESTS_MAX];
+        memset(place, 0, sizeof *place);
+        memcpy(place->incarnation, peer->incarnation, sizeof place->incarnation);
+    }
+    place->number = peer->highest ? peer->highest : 1;
+    place->until_ns = cluster->now_ns + rest_ns;
+    place->unheard = UINT16_MAX;
+    return place;
+}
+
+void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
+                            uint64_t expected, uint64_t rest_ns)
+{
+    struct mesh_deny what = {.reason = (uint16_t)reason, .nonce = joiner->join_nonce, .found = found, .expected = expected};
+    struct cluster_rest *place = rest(cluster, joiner, rest_ns ? rest_ns : SILENT_NS);
+
+    if (reason)
+        deny(cluster, joiner->addr, &what);
+    if (reason == MESH_DENY_UNHEARD) {
+        place->unheard = (uint16_t)found;
+        place->needs_check = true;
+    }
+    joiner->is_joining = false;
+    joiner->is_used = joiner->rank >= 0;
+}
+
+void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard)
+{
+    struct cluster_rest *place = rest(cluster, member, CLUSTER_S);
+
+    place->unheard = unheard;
+    place->needs_check = true;
+}
+
+/* ---- questions ---- */
+
+int mesh_cluster_host_ask(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_ask *ask = &in->message->as.ask;
+    struct mesh_deny what = {.nonce = ask->nonce};
+
+    if (!fits(cluster, ask->cluster, ask->fingerprint, ask->features, &what))
+        return deny(cluster, in->from, &what);
+    mesh_cluster_peer_state(cluster, in->peer, in->number, ask->number, ask->id, true);
+    say_cookie(cluster, in, ask->nonce, false);
+    return 0;
+}
+
+static unsigned count_joiners(const struct mesh_cluster *cluster)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++)
+        count += cluster->peers[i].is_used && cluster->peers[i].is_joining;
+    return count;
+}
+
+static bool is_full(const struct mesh_cluster *cluster, unsigned joiners, struct mesh_deny *what)
+{
+    unsigned lost = mesh_bits_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
+    unsigned members = cluster->epoch.list.count - lost;
+
+    what->reason = members + joiners >= MESH_RANKS_MAX ? MESH_DENY_FULL : MESH_DENY_BUSY;
+    what->found = what->reason == MESH_DENY_FULL ? members + joiners + 1 : joiners;
+    what->expected = MESH_RANKS_MAX;
+    return members + joiners >= MESH_RANKS_MAX || joiners >= CLUSTER_PEERS_MAX - MESH_RANKS_MAX;
+}
+
+static void gather(struct mesh_cluster *cluster)
+{
+    uint64_t at_ns = cluster->now_ns + cluster->config.gather_ns;
+
+    if (!cluster->gather_at_ns || cluster->gather_until_ns <= cluster->now_ns)
+        cluster->gather_until_ns = cluster->now_ns + GATHERS * cluster->config.gather_ns;
+    cluster->gather_at_ns = at_ns < cluster->gather_until_ns ? at_ns : cluster->gather_until_ns;
+    mesh_cluster_arm(cluster, cluster->gather_at_ns);
+}
+
+/* Another process has a member's address, so the member is most likely dead. */
+static void suspect_predecessor(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (peer && peer != in->peer && peer->doubt == CLUSTER_TRUSTED && mesh_cluster_same_addr(&peer->addr, &in->from))
+            peer->doubt = CLUSTER_SUSPECTED;
+    }
+}
+
+/* Note it, or find that it is noted. NULL: there is no room. */
+static struct cluster_peer *note_joiner(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_join *join = &in->message->as.join;
+    struct cluster_rest *place = find_rest(cluster, in->incarnation);
+    struct cluster_peer *peer = in->peer ? in->peer : mesh_cluster_peer_add(cluster, in->incarnation, in->from);
+
+    if (!peer)
+        return NULL;
+    if (!peer->is_fresh)
+        mesh_cluster_peer_base(peer, in->number); /* the cookie is */
+    if (!peer->is_joining) {
+        peer->is_joining = true;
+        peer->join_ns = cluster->now_ns;
+        peer->needs_check = place && place->needs_check;
+        gather(cluster);
+    }
+    if (peer->rank < 0)
+        peer->addr = in->from;
+    peer->join_nonce = join->nonce;
+    peer->join_number = join->number;
+    peer->join_heard_ns = cluster->now_ns;
+    peer->speed = join->speed;
+    peer->flags = join->app_flags;
+    mesh_cluster_arm(cluster, cluster->now_ns + JOINER_NS);
+    return peer;
+}
+
+/* It is one of us. Either its COMMIT has not come, and will; or it is not one of us any more. */
+static bool is_already_in(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    static const uint8_t other[16];
+
+    mesh_cluster_peer_state(cluster, in->peer, in->number, in->message->as.join.number, other, true);
+    return in->peer->doubt != CLUSTER_GONE;
+}
+
+static int check_join(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_join *join = &in->message->as.join;
+    struct mesh_deny what = {.nonce = join->nonce};
+    struct cluster_rest *place = find_rest(cluster, in->incarnation);
+
+    if (!fits(cluster, join->cluster, join->fingerprint, join->features, &what))
+        return deny(cluster, in->from, &what);
+    if (place && in->number <= place->number)
+        return MESH_EDUPLICATE;
+    if (!is_cookie(cluster, in, join->cookie)) {
+        say_cookie(cluster, in, join->nonce, false);
+        return MESH_ESTATE;
+    }
+    if (place && cluster->now_ns < place->until_ns) {
+        what.reason = MESH_DENY_UNHEARD;
+        what.found = place->unheard;
+        what.expected = 0;
+        return place->unheard == UINT16_MAX ? MESH_ESTATE : deny(cluster, in->from, &what);
+    }
+    return 0;
+}
+
+int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_join *join = &in->message->as.join;
+    struct mesh_deny what = {.nonce = join->nonce};
+    unsigned joiners = count_joiners(cluster);
+    int err = check_join(cluster, in);
+
+    if (err)
+        return err;
+    suspect_predecessor(cluster, in);
+    if (mesh_cluster_leader(cluster) != cluster->epoch.rank) {
+        say_cookie(cluster, in, join->nonce, false); /* it says where the coordinator is */
+        return 0;
+    }
+    if (mesh_cluster_is_member(in->peer)) {
+        if (in->number <= in->peer->state_number)
+            return MESH_ESTATE;
+        if (is_already_in(cluster, in)) {
+            in->peer->commit_due = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&cluster->epoch.list));
+            say_cookie(cluster, in, join->nonce, true);
+            return 0;
+        }
+    }
+    if (!in->peer && is_full(cluster, joiners, &what))
+        return deny(cluster, in->from, &what);
+    if (!mesh_cluster_has_addr(&cluster->addr))
+        cluster->addr = mesh_cluster_addr(join->to_ip, join->to_port, &in->from);
+    mesh_cluster_peer_raise(cluster, join->number);
+    if (!note_joiner(cluster, in))
+        return MESH_ENOMEM;
+    say_cookie(cluster, in, join->nonce, true);
+    return 0;
+}
+
+int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_invite *invite = &in->message->as.invite;
+    struct cluster_standing theirs = {.members = invite->members, .number = invite->number}, ours;
+    struct mesh_addr addr = mesh_cluster_addr(invite->ip, invite->port, &in->from);
+
+    if (!is_cookie(cluster, in, invite->cookie))
+        return MESH_ESTATE;
+    memcpy(theirs.first, invite->first, sizeof theirs.first);
+    mesh_cluster_standing(cluster, &ours);
+    if (cluster->is_leaving || !mesh_cluster_is_better(&theirs, &ours))
+        return MESH_ESTATE;
+    mesh_cluster_contact_learn(cluster, &addr, false);
+    return 0;
+}
+
+void mesh_cluster_host_tick(struct mesh_cluster *cluster)
+{
+    for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++) {
+        struct cluster_peer *peer = &cluster->peers[i];
+
+        if (!peer->is_used || !peer->is_joining)
+            continue;
+        if (cluster->now_ns - peer->join_heard_ns < JOINER_NS) {
+            mesh_cluster_arm(cluster, peer->join_heard_ns + JOINER_NS);
+            continue;
+        }
+        if (cluster->plan.stage && cluster->plan.stage != MESH_STAGE_COMMIT &&
+            mesh_cluster_list_find(&cluster->plan.list, peer->incarnation) >= 0)
+            mesh_cluster_ballot_stop(cluster);
+        peer->is_joining = false;
+        peer->is_used = peer->rank >= 0;
+    }
+}

@@ -1,0 +1,142 @@
+/* What waits to be sent: a bounded queue of small messages, and parts of lists, which are written when they are fetched.
+ *
+ * The queue is drained after every input; what finds no room in it is lost and counted, as on a wire. */
+#include "cluster_parts.h"
+
+#include <assert.h>
+#include <string.h>
+
+void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type)
+{
+    struct cluster_note *note = &cluster->note_lost;
+
+    if (cluster->note_count == CLUSTER_NOTES_MAX) {
+        cluster->stats.notes_lost++;
+    } else {
+        note = &cluster->notes[(cluster->note_first + cluster->note_count) % CLUSTER_NOTES_MAX];
+        cluster->note_count++;
+        if (cluster->note_count > cluster->stats.notes_high)
+            cluster->stats.notes_high = cluster->note_count;
+    }
+    memset(note, 0, sizeof *note);
+    note->to = to;
+    note->type = type;
+    memcpy(&note->as, cluster->config.incarnation, sizeof cluster->config.incarnation);
+    return &note->as;
+}
+
+static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header, enum mesh_type type)
+{
+    memset(header, 0, sizeof *header);
+    header->magic = MESH_WIRE_MAGIC;
+    header->version = (uint8_t)cluster->config.version;
+    header->type = (uint8_t)type;
+    header->number = ++cluster->number;
+    header->have_step = MESH_STEP_NONE;
+    header->sent_ns = cluster->sent_ns;
+}
+
+static bool take_note(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
+{
+    const struct cluster_note *note = &cluster->notes[cluster->note_first];
+
+    if (!cluster->note_count)
+        return false;
+    cluster->note_first = (cluster->note_first + 1) % CLUSTER_NOTES_MAX;
+    cluster->note_count--;
+    fill_header(cluster, &message->header, note->type);
+    memcpy(&message->as, &note->as, sizeof note->as);
+    if (note->type == MESH_TYPE_ASK)
+        mesh_cluster_contact_sent(cluster, note->as.ask.nonce, message->header.number);
+    *to = note->to;
+    return true;
+}
+
+/* ---- parts of lists ---- */
+
+static unsigned take_lowest(uint8_t *due)
+{
+    unsigned part = (unsigned)__builtin_ctz(*due);
+
+    *due &= (uint8_t)(*due - 1);
+    return part;
+}
+
+static void write_ballot(struct mesh_cluster *cluster, struct mesh_message *message, const struct cluster_ballot *ballot,
+                         const uint8_t id[16], enum mesh_stage stage)
+{
+    struct mesh_plan *plan = &message->as.plan;
+
+    fill_header(cluster, &message->header, stage == MESH_STAGE_COMMIT ? MESH_TYPE_COMMIT : MESH_TYPE_PLAN);
+    memcpy(plan->incarnation, cluster->config.incarnation, sizeof plan->incarnation);
+    plan->stage = (uint8_t)stage;
+    plan->number = ballot->number;
+    plan->round = ballot->round;
+    plan->rank = ballot->rank;
+    memcpy(plan->proposer, ballot->proposer, sizeof plan->proposer);
+    memcpy(plan->id, id, sizeof plan->id);
+}
+
+static bool take_plan(struct mesh_cluster *cluster, unsigned index, struct mesh_message *message, struct mesh_addr *to)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    uint8_t *due = NULL;
+
+    if (index < plan->list.count && plan->due[index]) {
+        due = &plan->due[index];
+        *to = plan->list.members[index].addr;
+    } else if (index < cluster->epoch.list.count && plan->leaver_due[index]) {
+        due = &plan->leaver_due[index];
+        *to = cluster->epoch.list.members[index].addr;
+    }
+    if (!due)
+        return false;
+    mesh_cluster_list_write(&plan->list, take_lowest(due), message);
+    write_ballot(cluster, message, &plan->ballot, plan->stage == MESH_STAGE_COMMIT ? plan->id : cluster->epoch.id, plan->stage);
+    return true;
+}
+
+static bool take_commit(struct mesh_cluster *cluster, unsigned rank, struct mesh_message *message, struct mesh_addr *to)
+{
+    struct cluster_epoch *epoch = &cluster->epoch;
+    struct cluster_peer *peer;
+
+    if (rank >= epoch->list.count || rank == epoch->rank || epoch->is_seeking)
+        return false;
+    peer = mesh_cluster_peer_at(cluster, rank);
+    if (!peer->commit_due)
+        return false;
+    mesh_cluster_list_write(&epoch->list, take_lowest(&peer->commit_due), message);
+    write_ballot(cluster, message, &epoch->ballot, epoch->id, MESH_STAGE_COMMIT);
+    *to = peer->addr;
+    return true;
+}
+
+/* One part to each in turn, so that all have a first one soon. */
+static bool take_part(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
+{
+    for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
+        unsigned index = (cluster->part_turn + i) % MESH_RANKS_MAX;
+
+        if ((cluster->plan.stage && take_plan(cluster, index, message, to)) || take_commit(cluster, index, message, to)) {
+            cluster->part_turn = (index + 1) % MESH_RANKS_MAX;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
+{
+    struct mesh_message message;
+
+    assert(now_ns >= cluster->now_ns && capacity >= MESH_DATAGRAM_BYTES_MIN);
+    cluster->sent_ns = now_ns;
+    memset(output, 0, sizeof *output);
+    if (!take_part(cluster, &message, &output->addr) && !take_note(cluster, &message, &output->addr))
+        return false;
+    output->bytes = mesh_wire_encode(&message, packet, capacity);
+    assert(output->bytes <= MESH_DATAGRAM_BYTES_MIN);
+    cluster->stats.sent++;
+    return true;
+}

@@ -1,0 +1,429 @@
+/* The inside of the cluster core, shared by its files and by nobody else.
+ *
+ * One struct mesh_cluster with everything in it. Each mechanism has a file of its own, which alone changes the fields named after it:
+ *
+ *   cluster.c          configuration, dispatch, time, calls    cluster_plan.c     coordinating: what is to change, and when
+ *   cluster_peer.c     members and joiners, what they said     cluster_ballot.c   coordinating: asking, counting votes, committing
+ *   cluster_epoch.c    installing an epoch, being evicted      cluster_vote.c     the other side: plans of others, promises, commits
+ *   cluster_list.c     lists, their parts, their hash          cluster_suspect.c  who is dead
+ *   cluster_contact.c  addresses that are asked now and then   cluster_alive.c    signs of life
+ *   cluster_host.c     strangers: cookies, JOINs, denials      cluster_note.c     what waits to be sent
+ *   cluster_suit.c     the other side: asking to be taken in   cluster_event.c    events, reasons in words
+ *   cluster_state.c    the state hash
+ *
+ * Nothing is sent or told from within: messages go to the queue of notes, events to theirs. */
+#ifndef MESH_CLUSTER_PARTS_H
+#define MESH_CLUSTER_PARTS_H
+
+#include "mesh/cluster.h"
+#include "mesh/wire.h"
+
+enum {
+    CLUSTER_PEERS_MAX = 128, /* 63 members and as many who want to be */
+    CLUSTER_CONTACTS_MAX = 128,
+    CLUSTER_NOTES_MAX = 512,
+    CLUSTER_LOG_MAX = 160, /* twice as many members as an epoch can lose or regain, and some more */
+    CLUSTER_GIVEN_MAX = 8,
+    CLUSTER_RESTS_MAX = 32,
+    CLUSTER_STRIKES_MAX = 32,
+    CLUSTER_NUMBERS = 512, /* received numbers remembered per sender */
+    CLUSTER_PARTS_MAX = (MESH_RANKS_MAX + MESH_PART_MEMBERS_MAX - 1) / MESH_PART_MEMBERS_MAX
+};
+
+#define CLUSTER_MS UINT64_C(1000000)
+#define CLUSTER_S  UINT64_C(1000000000)
+
+#define CLUSTER_PING_NS    (250 * CLUSTER_MS)  /* between signs of life */
+#define CLUSTER_SILENT_NS  (1500 * CLUSTER_MS) /* without one: suspected */
+#define CLUSTER_PAUSE_NS   (300 * CLUSTER_MS)  /* called so much too late: the process was stopped */
+#define CLUSTER_CONFIRM_NS (7 * CLUSTER_MS)    /* a suspect has so long, or 4 RTT */
+#define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* a voter has so long, or 8 RTT, when members are dead */
+#define CLUSTER_PLANNED_NS (250 * CLUSTER_MS)  /* and otherwise, since the old epoch goes on */
+#define CLUSTER_PROMISE_NS (30 * CLUSTER_MS)   /* a promise holds after the last sign of its ballot */
+#define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer ones are no property of the path */
+#define CLUSTER_AHEAD_NS   (100 * CLUSTER_MS)  /* a member of a newer epoch has so long to let us in */
+
+/* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
+struct cluster_ballot {
+    uint32_t number, round;
+    uint16_t rank;
+    uint8_t proposer[16];
+};
+
+struct cluster_list {
+    unsigned count;
+    struct mesh_cluster_member members[MESH_RANKS_MAX];
+};
+
+struct cluster_epoch {
+    bool is_seeking; /* none: number is the last one's, id drawn, and the list this process alone */
+    uint32_t number;
+    uint8_t id[16], id_before[16];
+    struct cluster_ballot ballot;
+    uint16_t rank;
+    struct cluster_list list;
+};
+
+/* What a cluster is to another: of two that meet, the better one takes the other's members in. */
+struct cluster_standing {
+    uint16_t members;
+    uint32_t number;
+    uint8_t first[16], id[16];
+};
+
+/* A list that arrives in parts. */
+struct cluster_assembly {
+    enum mesh_stage stage; /* 0: none */
+    struct cluster_ballot ballot;
+    uint8_t id[16];
+    uint64_t have; /* bits of the list */
+    uint64_t at_ns;
+    struct cluster_list list;
+};
+
+enum cluster_doubt {
+    CLUSTER_TRUSTED,
+    CLUSTER_SUSPECTED, /* by this process, or not answering it in time */
+    CLUSTER_ASKING,    /* asked once more */
+    CLUSTER_DEAD,      /* has not answered */
+    CLUSTER_GONE       /* has said that it is in another epoch */
+};
+
+/* A member of the epoch, or somebody who wants to be. */
+struct cluster_peer {
+    bool is_used;
+    uint8_t incarnation[16];
+    struct mesh_addr addr;
+    uint64_t since_ns; /* it is known */
+    int16_t rank;      /* -1: no member */
+
+    bool is_fresh;    /* it has answered this process since it came: what it sent before that is not taken any more */
+    uint64_t highest; /* received number */
+    uint64_t numbers[CLUSTER_NUMBERS / 64];
+
+    /* what it said of itself, in the datagram state_number */
+    uint64_t state_number;
+    bool is_in;        /* in this epoch */
+    bool is_leaving;   /* the epoch */
+    bool is_ahead;     /* in a newer one, of which this process may be a member, too */
+    uint64_t ahead_ns; /* since then */
+    uint32_t speed, flags;
+
+    uint64_t heard_ns, ping_at_ns, mesh_heard_ns;
+    uint64_t rtt_ns; /* 0: not measured */
+
+    enum cluster_doubt doubt;
+    uint64_t asked_ns, asked_until_ns, ask_at_ns;
+    bool is_out;       /* dead by decision: it may well answer */
+    uint64_t accusers; /* ranks that wait for a verdict */
+
+    uint8_t commit_due; /* parts of the epoch's list to be written to it */
+    uint64_t commit_ns;
+
+    bool is_joining, needs_check;
+    uint64_t join_nonce, join_ns, join_heard_ns;
+    uint32_t join_number;
+};
+
+struct cluster_contact {
+    bool is_used, is_seed, is_self, is_met;
+    bool is_lost;    /* was a member's */
+    bool is_by_move; /* learnt from another member: the others know, too */
+    struct mesh_addr addr;
+    uint64_t at_ns, interval_ns, since_ns; /* since: silent */
+    uint64_t met_ns;
+    uint64_t nonce, asked_number;
+    uint16_t denied; /* the last reason that was told */
+};
+
+/* Asking one cluster to be taken in. */
+struct cluster_suit {
+    bool is_active, is_waiting;
+    struct mesh_addr addr, via; /* of the coordinator, and of who said so */
+    uint8_t cookie[16];
+    uint64_t nonce;
+    struct cluster_standing standing;
+    uint64_t at_ns, interval_ns, until_ns;
+    unsigned redirects;
+    uint64_t rest_until_ns; /* none before that */
+    uint16_t denied;        /* the last reason that was told */
+};
+
+struct cluster_plan {
+    enum mesh_stage stage; /* 0: none */
+    bool is_urgent, prepares;
+    struct cluster_ballot ballot;
+    uint8_t id[16]; /* COMMIT */
+    struct cluster_list list;
+    int16_t self;                    /* own index; -1: leaving */
+    uint64_t lost;                   /* ranks that are dead or gone, when it began */
+    uint64_t leavers, leavers_ready; /* ranks of the epoch */
+    uint64_t voted, known;           /* bits of the list: said yes; have the plan */
+    uint64_t heard[MESH_RANKS_MAX];  /* CHECK: of each of the list, whom it hears */
+    uint8_t nonces[MESH_RANKS_MAX][16];
+    uint8_t due[MESH_RANKS_MAX];        /* parts to be written, by place in the list */
+    uint8_t leaver_due[MESH_RANKS_MAX]; /* by rank */
+    uint64_t repeat_at_ns, repeat_ns, deadline_ns;
+    uint64_t rest_until_ns; /* no plan before that, for somebody else has one */
+    unsigned tries;         /* ballots given up in a row */
+    uint64_t stopped_ns;    /* the last of them */
+    bool has_shares;
+    uint32_t shares[MESH_RANKS_MAX]; /* of the epoch's members */
+};
+
+/* A nonce that was given to a ballot. */
+struct cluster_given {
+    struct cluster_ballot ballot; /* number 0: unused */
+    uint8_t nonce[16];
+};
+
+struct cluster_vote {
+    struct cluster_ballot promised;
+    uint64_t promised_until_ns;
+    struct cluster_given given[CLUSTER_GIVEN_MAX];
+    unsigned given_next;
+    struct cluster_assembly plan, commit;
+    struct mesh_addr plan_from;
+
+    /* CHECK: who of the list is heard */
+    bool is_checking;
+    struct cluster_ballot checked;
+    uint64_t heard, check_from_ns, check_at_ns;
+
+    /* PREPARE */
+    uint32_t token;                      /* of the last PREPARE event */
+    bool is_preparing, is_ready, is_own; /* own: of cluster_plan */
+    struct cluster_ballot prepared;
+
+    /* agreed, but no COMMIT has come */
+    unsigned await_tries;
+    uint64_t await_at_ns;
+};
+
+/* To the lowest rank that is not suspected. */
+struct cluster_report {
+    bool is_active;
+    uint16_t rank;
+    uint64_t at_ns, interval_ns, until_ns;
+};
+
+/* A suspicion between two that was wrong. */
+struct cluster_strike {
+    uint8_t by[16], of[16];
+    unsigned count;
+    uint64_t first_ns, last_ns;
+};
+
+/* Somebody who was not taken in, or excluded since another member cannot hear it. */
+struct cluster_rest {
+    uint8_t incarnation[16];
+    uint64_t number, until_ns; /* datagrams up to number are old; JOINs before that time are denied */
+    uint16_t unheard;
+    bool needs_check;
+};
+
+union cluster_said {
+    struct mesh_ask ask;
+    struct mesh_cookie cookie;
+    struct mesh_deny deny;
+    struct mesh_join join;
+    struct mesh_invite invite;
+    struct mesh_move move;
+    struct mesh_vote vote;
+    struct mesh_suspect suspect;
+    struct mesh_verdict verdict;
+    struct mesh_alive alive;
+};
+
+/* A small message that waits to be sent. */
+struct cluster_note {
+    struct mesh_addr to;
+    enum mesh_type type;
+    union cluster_said as;
+};
+
+struct cluster_logged {
+    enum mesh_cluster_event_type type;
+    uint16_t rank, reason;
+    struct mesh_addr addr;
+    uint8_t incarnation[16];
+    uint64_t found, expected;
+};
+
+struct mesh_cluster {
+    struct mesh_cluster_config config; /* config.seeds: NULL */
+    struct mesh_addr addr;             /* own; all zero: not known yet */
+    uint64_t now_ns, due_ns, sent_ns;
+    uint64_t woke_ns;       /* the process was stopped until then */
+    uint64_t number, draws; /* of the last datagram; of random values drawn */
+    uint64_t settle_at_ns;
+    uint64_t summary;
+    uint32_t number_floor; /* highest epoch number that was heard of */
+    uint32_t round;
+    bool is_leaving, is_left;
+    uint64_t leave_at_ns; /* next time it is said */
+    struct mesh_cluster_stats stats;
+
+    struct cluster_epoch epoch;
+    struct cluster_peer peers[CLUSTER_PEERS_MAX];
+    int16_t peer_of[MESH_RANKS_MAX]; /* by rank; -1: own */
+    struct cluster_contact contacts[CLUSTER_CONTACTS_MAX];
+    struct cluster_suit suit;
+    struct cluster_plan plan;
+    uint64_t gather_at_ns, gather_until_ns; /* 0: nobody wants to join */
+    struct cluster_vote vote;
+    struct cluster_report report;
+    struct cluster_strike strikes[CLUSTER_STRIKES_MAX];
+    struct cluster_rest rests[CLUSTER_RESTS_MAX];
+    unsigned rest_next;
+
+    struct cluster_note notes[CLUSTER_NOTES_MAX], note_lost;
+    unsigned note_first, note_count;
+    unsigned part_turn; /* where the search for the next part of a list begins */
+
+    struct cluster_logged log[CLUSTER_LOG_MAX];
+    unsigned log_first, log_count;
+    bool tells_evicted, tells_prepare, tells_epoch, tells_left;
+    char reason[MESH_REASON_BYTES];
+
+    uint8_t scratch[MESH_RANKS_MAX * MESH_MEMBER_BYTES + 64]; /* what is hashed */
+};
+
+/* A received message. peer: the sender, when it is known; NULL otherwise. */
+struct cluster_input {
+    struct mesh_addr from;
+    const struct mesh_message *message;
+    const uint8_t *incarnation;
+    struct cluster_peer *peer;
+    uint64_t number;
+};
+
+/* ---- cluster.c ---- */
+void mesh_cluster_arm(struct mesh_cluster *cluster, uint64_t at_ns); /* tick is needed at at_ns at the latest */
+void mesh_cluster_draw(struct mesh_cluster *cluster, uint8_t out[16]);
+uint64_t mesh_cluster_draw64(struct mesh_cluster *cluster); /* never 0 */
+uint64_t mesh_cluster_draw_below(struct mesh_cluster *cluster, uint64_t limit);
+bool mesh_cluster_same_addr(const struct mesh_addr *a, const struct mesh_addr *b);
+bool mesh_cluster_has_addr(const struct mesh_addr *addr); /* not all zero */
+static inline bool mesh_cluster_is_member(const struct cluster_peer *peer)
+{
+    return peer && peer->rank >= 0;
+}
+
+/* ---- cluster_peer.c ---- */
+struct cluster_peer *mesh_cluster_peer_find(struct mesh_cluster *cluster, const uint8_t incarnation[16]);
+struct cluster_peer *mesh_cluster_peer_at(struct mesh_cluster *cluster, unsigned rank); /* NULL: own */
+struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const uint8_t incarnation[16],
+                                           struct mesh_addr addr); /* NULL: full */
+bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number);
+void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number);
+void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number); /* this datagram is fresh: all before it are old */
+void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *peer);
+/* A member says which epoch it is in. is_stranger: and that this process is not. */
+void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
+                             const uint8_t id[16], bool is_stranger);
+void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number); /* an epoch's number that somebody has */
+void mesh_cluster_peer_rtt(struct cluster_peer *peer, uint64_t sample_ns);
+uint64_t mesh_cluster_rtt_max(const struct mesh_cluster *cluster); /* of the members; 0: none measured */
+uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to); /* mask of ranks */
+
+/* ---- cluster_note.c ---- */
+/* The message to fill in, zero but for the sender's incarnation; valid until the next call. */
+void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type);
+
+/* ---- cluster_list.c ---- */
+int mesh_cluster_ballot_compare(const struct cluster_ballot *a, const struct cluster_ballot *b); /* > 0: a is higher */
+bool mesh_cluster_ballot_same(const struct cluster_ballot *a, const struct cluster_ballot *b);
+int mesh_cluster_list_find(const struct cluster_list *list, const uint8_t incarnation[16]); /* -1: not in it */
+void mesh_cluster_list_id(struct mesh_cluster *cluster, const struct cluster_list *list, uint32_t number, uint8_t id[16]);
+void mesh_cluster_join_nonce(uint64_t nonce, uint8_t out[16]); /* a JOIN's nonce, as it stands in a PLAN */
+unsigned mesh_cluster_list_parts(const struct cluster_list *list);
+void mesh_cluster_list_write(const struct cluster_list *list, unsigned part, struct mesh_message *message);
+uint64_t mesh_cluster_mask(unsigned count); /* the lowest bits */
+/* Take a part in. 0: complete; MESH_AGAIN: not yet; MESH_ERANGE: it does not fit the others, or itself. */
+int mesh_cluster_assemble(struct mesh_cluster *cluster, struct cluster_assembly *assembly, const struct cluster_input *in);
+
+/* ---- cluster_epoch.c ---- */
+void mesh_cluster_standing(const struct mesh_cluster *cluster, struct cluster_standing *standing);
+bool mesh_cluster_is_better(const struct cluster_standing *a, const struct cluster_standing *b);
+void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_ballot *ballot, const uint8_t id[16],
+                          const struct cluster_list *list);
+void mesh_cluster_seek(struct mesh_cluster *cluster);             /* no epoch: alone for now */
+void mesh_cluster_evict(struct mesh_cluster *cluster);            /* the epoch is over for this process */
+uint16_t mesh_cluster_leader(const struct mesh_cluster *cluster); /* the lowest rank that is not doubted; may be the own one */
+
+/* ---- cluster_contact.c ---- */
+void mesh_cluster_contact_seed(struct mesh_cluster *cluster, const struct mesh_addr *addr, int *err);
+void mesh_cluster_contact_learn(struct mesh_cluster *cluster, const struct mesh_addr *addr, bool is_by_move); /* ask it at once */
+void mesh_cluster_contact_lost(struct mesh_cluster *cluster, const struct mesh_addr *addr);
+bool mesh_cluster_contact_back(struct mesh_cluster *cluster, const struct mesh_addr *addr); /* it was lost */
+struct cluster_contact *mesh_cluster_contact_by_nonce(struct mesh_cluster *cluster, uint64_t nonce);
+struct cluster_contact *mesh_cluster_contact_by_number(struct mesh_cluster *cluster, uint64_t number, const struct mesh_addr *addr);
+void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uint64_t number);
+void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same);
+void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting);
+bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce); /* own question came back */
+void mesh_cluster_contact_hurry(struct mesh_cluster *cluster);                /* ask all soon */
+void mesh_cluster_contact_tick(struct mesh_cluster *cluster);
+
+/* ---- cluster_host.c ---- */
+int mesh_cluster_host_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes);
+int mesh_cluster_host_ask(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_host_tick(struct mesh_cluster *cluster);
+void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
+                            uint64_t expected, uint64_t rest_ns); /* not taken in: let it rest */
+void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard);
+void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port);           /* of the coordinator */
+struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from); /* as it came in a message */
+
+/* ---- cluster_suit.c ---- */
+int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_input *in);
+bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce); /* own JOIN came back */
+void mesh_cluster_suit_tick(struct mesh_cluster *cluster);
+
+/* ---- cluster_plan.c ---- */
+void mesh_cluster_plan_settle(struct mesh_cluster *cluster);                /* begin what is to be done, if anything */
+void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over); /* CHECK has all votes, or is over */
+void mesh_cluster_plan_passed(struct mesh_cluster *cluster);                /* go on to the next stage */
+void mesh_cluster_left(struct mesh_cluster *cluster);
+
+/* ---- cluster_ballot.c ---- */
+void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage stage); /* plan.list and the rest are filled in */
+void mesh_cluster_ballot_stop(struct mesh_cluster *cluster);
+uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster); /* of the next one */
+int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_ballot_ack(struct mesh_cluster *cluster, const uint8_t incarnation[16], const uint8_t id[16]);
+void mesh_cluster_ballot_ready(struct mesh_cluster *cluster); /* own vote for PREPARE */
+void mesh_cluster_ballot_tick(struct mesh_cluster *cluster);
+
+/* ---- cluster_vote.c ---- */
+int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_vote_commit(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_vote_heard(struct mesh_cluster *cluster, const uint8_t incarnation[16], uint64_t origin_ns);
+void mesh_cluster_vote_tick(struct mesh_cluster *cluster);
+const uint8_t *mesh_cluster_vote_nonce(struct mesh_cluster *cluster, const struct cluster_ballot *ballot);
+void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own); /* tell the application */
+void mesh_cluster_vote_installed(struct mesh_cluster *cluster);
+void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
+
+/* ---- cluster_suspect.c ---- */
+int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns);
+void mesh_cluster_suspect_settle(struct mesh_cluster *cluster);
+void mesh_cluster_suspect_tick(struct mesh_cluster *cluster);
+
+/* ---- cluster_alive.c ---- */
+int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns);
+void mesh_cluster_alive_ask_all(struct mesh_cluster *cluster);
+void mesh_cluster_alive_tick(struct mesh_cluster *cluster);
+
+/* ---- cluster_event.c ---- */
+void mesh_cluster_log(struct mesh_cluster *cluster, const struct cluster_logged *logged);
+
+#endif

@@ -1,0 +1,150 @@
+/* Peers: the members of the epoch, and those who want to be. What they said of themselves last, and the numbers of their datagrams.
+ *
+ * Invariant: cluster->peer_of names the peer of every rank but the own one, and those peers name that rank. */
+#include "cluster_parts.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct cluster_peer *mesh_cluster_peer_find(struct mesh_cluster *cluster, const uint8_t incarnation[16])
+{
+    for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++)
+        if (cluster->peers[i].is_used && memcmp(cluster->peers[i].incarnation, incarnation, 16) == 0)
+            return &cluster->peers[i];
+    return NULL;
+}
+
+struct cluster_peer *mesh_cluster_peer_at(struct mesh_cluster *cluster, unsigned rank)
+{
+    assert(rank < cluster->epoch.list.count);
+    return rank == cluster->epoch.rank ? NULL : &cluster->peers[cluster->peer_of[rank]];
+}
+
+struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const uint8_t incarnation[16], struct mesh_addr addr)
+{
+    for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++) {
+        struct cluster_peer *peer = &cluster->peers[i];
+
+        if (peer->is_used)
+            continue;
+        memset(peer, 0, sizeof *peer);
+        peer->is_used = true;
+        memcpy(peer->incarnation, incarnation, sizeof peer->incarnation);
+        peer->addr = addr;
+        peer->rank = -1;
+        peer->since_ns = peer->heard_ns = cluster->now_ns;
+        return peer;
+    }
+    return NULL;
+}
+
+/* ---- numbers ---- */
+
+bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number)
+{
+    if (number > peer->highest)
+        return false;
+    if (peer->highest - number >= CLUSTER_NUMBERS)
+        return true; /* as good as */
+    return peer->numbers[number / 64 % (CLUSTER_NUMBERS / 64)] >> number % 64 & 1;
+}
+
+void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number)
+{
+    if (mesh_cluster_peer_has(peer, number))
+        return; /* it was noted when the peer came */
+    if (number > peer->highest) {
+        uint64_t steps = number - peer->highest;
+
+        if (steps >= CLUSTER_NUMBERS)
+            memset(peer->numbers, 0, sizeof peer->numbers);
+        for (uint64_t i = 1; i < steps && steps < CLUSTER_NUMBERS; i++) {
+            uint64_t skipped = peer->highest + i;
+
+            peer->numbers[skipped / 64 % (CLUSTER_NUMBERS / 64)] &= ~(UINT64_C(1) << skipped % 64);
+        }
+        peer->highest = number;
+    }
+    peer->numbers[number / 64 % (CLUSTER_NUMBERS / 64)] |= UINT64_C(1) << number % 64;
+}
+
+void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number)
+{
+    mesh_cluster_peer_number(peer, number);
+    memset(peer->numbers, 0xff, sizeof peer->numbers);
+    peer->is_fresh = true;
+}
+
+/* ---- what they say ---- */
+
+void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    if (peer)
+        peer->heard_ns = cluster->now_ns;
+}
+
+void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number)
+{
+    if (number > cluster->number_floor)
+        cluster->number_floor = number;
+}
+
+/* In a newer epoch: its answer brings that epoch's COMMIT, or says that this process is no part of it. */
+static void go_ahead(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    if (!peer->is_ahead) {
+        peer->ahead_ns = cluster->now_ns;
+        mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+    }
+    peer->is_ahead = true;
+    mesh_cluster_arm(cluster, peer->ahead_ns + CLUSTER_AHEAD_NS);
+}
+
+void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
+                             const uint8_t id[16], bool is_stranger)
+{
+    const struct cluster_epoch *epoch = &cluster->epoch;
+
+    if (!mesh_cluster_is_member(peer) || in_number <= peer->state_number || peer->doubt == CLUSTER_GONE)
+        return;
+    peer->state_number = in_number;
+    mesh_cluster_peer_raise(cluster, number);
+    if (memcmp(id, epoch->id, sizeof epoch->id) == 0)
+        peer->is_in = true;
+    else if (number > epoch->number && !is_stranger)
+        go_ahead(cluster, peer);
+    else if (number >= epoch->number || peer->is_in)
+        peer->doubt = CLUSTER_GONE; /* numbers only grow, so it will not come into this epoch any more */
+    /* else: it is behind, and the epoch's COMMIT will come to it */
+}
+
+void mesh_cluster_peer_rtt(struct cluster_peer *peer, uint64_t sample_ns)
+{
+    sample_ns = sample_ns ? sample_ns : 1;
+    sample_ns = sample_ns < CLUSTER_RTT_NS_MAX ? sample_ns : CLUSTER_RTT_NS_MAX;
+    peer->rtt_ns = peer->rtt_ns ? (7 * peer->rtt_ns + sample_ns) / 8 : sample_ns;
+    peer->rtt_ns = peer->rtt_ns ? peer->rtt_ns : 1;
+}
+
+uint64_t mesh_cluster_rtt_max(const struct mesh_cluster *cluster)
+{
+    uint64_t most = 0;
+
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
+        if (rank != cluster->epoch.rank && cluster->peers[cluster->peer_of[rank]].rtt_ns > most)
+            most = cluster->peers[cluster->peer_of[rank]].rtt_ns;
+    return most;
+}
+
+uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)
+{
+    uint64_t ranks = 0;
+
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        if (rank == cluster->epoch.rank)
+            continue;
+        if (cluster->peers[cluster->peer_of[rank]].doubt >= from && cluster->peers[cluster->peer_of[rank]].doubt <= to)
+            ranks |= UINT64_C(1) << rank;
+    }
+    return ranks;
+}

@@ -1,0 +1,243 @@
+/* Asking to be taken in: what a cookie leads to, the JOIN that is repeated, and telling the other members.
+ *
+ * At most one cluster is courted at a time, the best that was met. Of two clusters the lesser one's members come to the better one; when
+ * that is this one, it invites the other. */
+#include "cluster_parts.h"
+
+#include <string.h>
+
+#define FIRST_NS    (10 * CLUSTER_MS) /* between JOINs, doubling */
+#define SLOWEST_NS  (160 * CLUSTER_MS)
+#define WAITING_NS  (250 * CLUSTER_MS) /* between JOINs while the coordinator knows */
+#define SILENT_NS   (500 * CLUSTER_MS) /* without an answer: the suit is over */
+#define PATIENCE_NS CLUSTER_S          /* the same while waiting */
+#define REST_NS     (500 * CLUSTER_MS) /* after a suit in vain */
+#define DENIED_NS   CLUSTER_S          /* after a denied one */
+#define REDIRECTS   8
+
+/* Of a COOKIE, INVITE or MOVE. */
+#define STANDING_OF(message, standing)                                        \
+    do {                                                                      \
+        (standing)->members = (message)->members;                             \
+        (standing)->number = (message)->number;                               \
+        memcpy((standing)->first, (message)->first, sizeof(standing)->first); \
+        memcpy((standing)->id, (message)->id, sizeof(standing)->id);          \
+    } while (0)
+
+#define PUT_STANDING(standing, message)                                       \
+    do {                                                                      \
+        (message)->members = (standing)->members;                             \
+        (message)->number = (standing)->number;                               \
+        memcpy((message)->first, (standing)->first, sizeof(standing)->first); \
+        memcpy((message)->id, (standing)->id, sizeof(standing)->id);          \
+    } while (0)
+
+static void end_suit(struct mesh_cluster *cluster, uint64_t rest_ns)
+{
+    cluster->suit.is_active = false;
+    cluster->suit.rest_until_ns = cluster->now_ns + rest_ns;
+    mesh_cluster_arm(cluster, cluster->now_ns); /* an own epoch may be due */
+}
+
+static void invite(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *ours)
+{
+    struct mesh_invite *message = mesh_cluster_say(cluster, in->from, MESH_TYPE_INVITE);
+
+    memcpy(message->cookie, in->message->as.cookie.cookie, sizeof message->cookie);
+    mesh_cluster_where(cluster, message->ip, &message->port);
+    PUT_STANDING(ours, message);
+}
+
+static void tell_members(struct mesh_cluster *cluster)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+        struct mesh_move *message;
+
+        if (!peer || peer->doubt >= CLUSTER_DEAD)
+            continue;
+        message = mesh_cluster_say(cluster, peer->addr, MESH_TYPE_MOVE);
+        memcpy(message->from, cluster->epoch.id, sizeof message->from);
+        memcpy(message->ip, cluster->suit.addr.ip, sizeof message->ip);
+        message->port = cluster->suit.addr.port;
+        PUT_STANDING(&cluster->suit.standing, message);
+    }
+}
+
+static void court(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs, bool is_by_move)
+{
+    const struct mesh_cookie *cookie = &in->message->as.cookie;
+    struct cluster_suit *suit = &cluster->suit;
+
+    if (cluster->now_ns < suit->rest_until_ns || (suit->is_active && !mesh_cluster_is_better(theirs, &suit->standing)))
+        return;
+    *suit = (struct cluster_suit){.is_active = true,
+                                  .addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from),
+                                  .via = in->from,
+                                  .nonce = mesh_cluster_draw64(cluster),
+                                  .standing = *theirs,
+                                  .at_ns = cluster->now_ns,
+                                  .interval_ns = FIRST_NS,
+                                  .until_ns = cluster->now_ns + SILENT_NS,
+                                  .denied = suit->denied};
+    memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
+    mesh_cluster_arm(cluster, cluster->now_ns);
+    if (!is_by_move)
+        tell_members(cluster);
+}
+
+/* ---- answers ---- */
+
+/* To a JOIN: wait, or go elsewhere with another cookie. */
+static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs)
+{
+    const struct mesh_cookie *cookie = &in->message->as.cookie;
+    struct cluster_suit *suit = &cluster->suit;
+    struct cluster_standing ours;
+
+    mesh_cluster_standing(cluster, &ours);
+    if (memcmp(ours.id, theirs->id, sizeof ours.id) == 0 || !mesh_cluster_is_better(theirs, &ours)) {
+        end_suit(cluster, 0);
+        return;
+    }
+    suit->standing = *theirs;
+    suit->is_waiting = cookie->is_waiting;
+    if (cookie->is_waiting) {
+        suit->until_ns = cluster->now_ns + PATIENCE_NS;
+        suit->at_ns = cluster->now_ns + WAITING_NS;
+        mesh_cluster_arm(cluster, suit->at_ns);
+        return;
+    }
+    if (++suit->redirects > REDIRECTS) {
+        end_suit(cluster, REST_NS);
+        return;
+    }
+    suit->addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
+    suit->via = in->from;
+    memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
+    suit->interval_ns = FIRST_NS;
+    suit->at_ns = cluster->now_ns;
+    suit->until_ns = cluster->now_ns + SILENT_NS;
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_cookie *cookie = &in->message->as.cookie;
+    struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, cookie->nonce);
+    struct cluster_standing theirs, ours;
+    bool is_same;
+
+    STANDING_OF(cookie, &theirs);
+    if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == cookie->nonce))
+        return MESH_ESTATE;
+    mesh_cluster_peer_state(cluster, in->peer, in->number, cookie->number, cookie->id, true);
+    if (!contact) {
+        go_on(cluster, in, &theirs);
+        return 0;
+    }
+    mesh_cluster_standing(cluster, &ours);
+    is_same = memcmp(ours.id, theirs.id, sizeof ours.id) == 0;
+    mesh_cluster_contact_met(cluster, contact, is_same);
+    if (is_same || cluster->is_leaving)
+        return 0;
+    if (mesh_cluster_is_better(&theirs, &ours))
+        court(cluster, in, &theirs, contact->is_by_move);
+    else
+        invite(cluster, in, &ours);
+    return 0;
+}
+
+/* The others take this address for the coordinator's: it was the process before. Whoever said so will find out by this JOIN. */
+bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
+{
+    struct cluster_suit *suit = &cluster->suit;
+
+    if (!suit->is_active || suit->nonce != nonce)
+        return false;
+    suit->addr = suit->via;
+    suit->at_ns = cluster->now_ns + (suit->redirects ? FIRST_NS : 0);
+    mesh_cluster_arm(cluster, suit->at_ns);
+    return true;
+}
+
+static bool is_lasting(uint16_t reason)
+{
+    return reason == MESH_DENY_VERSION || reason == MESH_DENY_CLUSTER || reason == MESH_DENY_FINGERPRINT || reason == MESH_DENY_FEATURES;
+}
+
+int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_deny *deny = &in->message->as.deny;
+    struct cluster_logged logged = {
+        .type = MESH_CLUSTER_REFUSED, .reason = deny->reason, .addr = in->from, .found = deny->found, .expected = deny->expected};
+    struct cluster_contact *contact = deny->reason == MESH_DENY_VERSION ? mesh_cluster_contact_by_number(cluster, deny->nonce, &in->from)
+                                                                        : mesh_cluster_contact_by_nonce(cluster, deny->nonce);
+    uint16_t *told = contact ? &contact->denied : &cluster->suit.denied;
+
+    if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == deny->nonce))
+        return MESH_ESTATE;
+    if (*told != deny->reason)
+        mesh_cluster_log(cluster, &logged); /* once */
+    *told = deny->reason;
+    cluster->stats.refused[deny->reason]++;
+    if (contact)
+        mesh_cluster_contact_denied(cluster, contact, is_lasting(deny->reason));
+    else
+        end_suit(cluster, DENIED_NS);
+    return 0;
+}
+
+int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_move *move = &in->message->as.move;
+    struct mesh_addr addr = mesh_cluster_addr(move->ip, move->port, &in->from);
+    struct cluster_standing theirs, ours;
+
+    if (!mesh_cluster_is_member(in->peer) || memcmp(move->from, cluster->epoch.id, sizeof move->from) != 0)
+        return MESH_ESENDER;
+    STANDING_OF(move, &theirs);
+    mesh_cluster_standing(cluster, &ours);
+    if (cluster->is_leaving || !mesh_cluster_is_better(&theirs, &ours))
+        return MESH_ESTATE;
+    mesh_cluster_peer_heard(cluster, in->peer);
+    mesh_cluster_contact_learn(cluster, &addr, true);
+    return 0;
+}
+
+/* ---- the JOIN ---- */
+
+static void say_join(struct mesh_cluster *cluster)
+{
+    const struct cluster_suit *suit = &cluster->suit;
+    struct mesh_join *join = mesh_cluster_say(cluster, suit->addr, MESH_TYPE_JOIN);
+
+    join->nonce = suit->nonce;
+    memcpy(join->cookie, suit->cookie, sizeof join->cookie);
+    memcpy(join->cluster, cluster->config.cluster, sizeof join->cluster);
+    memcpy(join->fingerprint, cluster->config.fingerprint, sizeof join->fingerprint);
+    join->features = cluster->config.features;
+    join->number = cluster->epoch.number;
+    join->speed = cluster->config.speed;
+    join->app_flags = cluster->config.flags;
+    memcpy(join->to_ip, suit->addr.ip, sizeof join->to_ip);
+    join->to_port = suit->addr.port;
+}
+
+void mesh_cluster_suit_tick(struct mesh_cluster *cluster)
+{
+    struct cluster_suit *suit = &cluster->suit;
+
+    if (!suit->is_active)
+        return;
+    if (cluster->now_ns >= suit->until_ns) {
+        end_suit(cluster, REST_NS);
+        return;
+    }
+    if (cluster->now_ns >= suit->at_ns) {
+        say_join(cluster);
+        suit->at_ns = cluster->now_ns + (suit->is_waiting ? WAITING_NS : suit->interval_ns);
+        suit->interval_ns = 2 * suit->interval_ns < SLOWEST_NS ? 2 * suit->interval_ns : SLOWEST_NS;
+    }
+    mesh_cluster_arm(cluster, suit->at_ns < suit->until_ns ? suit->at_ns : suit->until_ns);
+}

@@ -1,0 +1,258 @@
+/* Who is dead. A suspicion goes to the lowest rank that is not suspected; that one asks the suspect once more, and tells those who
+ * suspected it when it answers. What it does not is agreed upon as a new epoch, in cluster_plan.c.
+ *
+ * Two members that cannot hear one another while the asking one hears both are told apart by strikes: with the third, the higher rank of
+ * them is left out, and has to show that all hear it before it comes back. */
+#include "cluster_parts.h"
+
+#include <string.h>
+
+#define STRIKE_NS       (10 * CLUSTER_S)   /* strikes older than that are forgotten */
+#define STRIKE_APART_NS (200 * CLUSTER_MS) /* less apart they are one: a verdict may have been lost */
+#define STRIKES         3
+#define ASK_TIMES       3
+#define REPORT_NS       (2 * CLUSTER_MS)
+#define REPORT_NS_MAX   (20 * CLUSTER_MS)
+
+static uint64_t confirm_ns(const struct mesh_cluster *cluster, const struct cluster_peer *peer)
+{
+    uint64_t rtt = peer->rtt_ns ? peer->rtt_ns : mesh_cluster_rtt_max(cluster);
+
+    return 4 * rtt > CLUSTER_CONFIRM_NS ? 4 * rtt : CLUSTER_CONFIRM_NS;
+}
+
+static void start_asking(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    peer->doubt = CLUSTER_ASKING;
+    peer->asked_ns = peer->ask_at_ns = cluster->now_ns;
+    peer->asked_until_ns = cluster->now_ns + confirm_ns(cluster, peer);
+    cluster->stats.suspicions++;
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+/* ---- strikes ---- */
+
+static struct cluster_strike *find_strike(struct mesh_cluster *cluster, const uint8_t by[16], const uint8_t of[16])
+{
+    struct cluster_strike *oldest = &cluster->strikes[0];
+
+    for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++) {
+        struct cluster_strike *strike = &cluster->strikes[i];
+
+        if (strike->count && memcmp(strike->by, by, 16) == 0 && memcmp(strike->of, of, 16) == 0)
+            return strike;
+        if (strike->last_ns < oldest->last_ns)
+            oldest = strike;
+    }
+    memset(oldest, 0, sizeof *oldest);
+    memcpy(oldest->by, by, sizeof oldest->by);
+    memcpy(oldest->of, of, sizeof oldest->of);
+    return oldest;
+}
+
+/* True with the third. */
+static bool is_out(struct mesh_cluster *cluster, const uint8_t by[16], const uint8_t of[16])
+{
+    struct cluster_strike *strike = find_strike(cluster, by, of);
+
+    if (strike->count && cluster->now_ns - strike->first_ns > STRIKE_NS)
+        strike->count = 0;
+    if (strike->count && cluster->now_ns - strike->last_ns < STRIKE_APART_NS)
+        return false;
+    if (!strike->count)
+        strike->first_ns = cluster->now_ns;
+    strike->last_ns = cluster->now_ns;
+    if (++strike->count < STRIKES)
+        return false;
+    strike->count = 0;
+    return true;
+}
+
+static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b)
+{
+    unsigned out = a > b ? a : b, stays = a > b ? b : a;
+    struct cluster_peer *peer = mesh_cluster_peer_at(cluster, out);
+
+    if (!peer || !mesh_cluster_is_coordinator(cluster))
+        return;
+    peer->doubt = CLUSTER_DEAD;
+    peer->is_out = true;
+    mesh_cluster_host_exclude(cluster, peer, (uint16_t)stays);
+}
+
+/* ---- verdicts ---- */
+
+static void say_verdict(struct mesh_cluster *cluster, struct mesh_addr to, uint64_t alive, uint64_t doubted)
+{
+    struct mesh_verdict *verdict = mesh_cluster_say(cluster, to, MESH_TYPE_VERDICT);
+
+    memcpy(verdict->id, cluster->epoch.id, sizeof verdict->id);
+    verdict->alive = alive;
+    verdict->doubted = doubted;
+}
+
+void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns)
+{
+    uint64_t accusers = peer->accusers;
+
+    if (peer->doubt != CLUSTER_ASKING || origin_ns < peer->asked_ns)
+        return;
+    peer->doubt = CLUSTER_TRUSTED;
+    peer->accusers = 0;
+    cluster->stats.suspicions_wrong++;
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *accuser = mesh_cluster_peer_at(cluster, rank);
+
+        if (!(accusers >> rank & 1))
+            continue;
+        if (accuser)
+            say_verdict(cluster, accuser->addr, UINT64_C(1) << peer->rank, 0);
+        if (is_out(cluster, cluster->epoch.list.members[rank].incarnation, peer->incarnation))
+            exclude(cluster, rank, (unsigned)peer->rank);
+    }
+}
+
+int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_verdict *verdict = &in->message->as.verdict;
+
+    if (!mesh_cluster_is_member(in->peer) || memcmp(verdict->id, cluster->epoch.id, sizeof verdict->id) != 0)
+        return MESH_ESENDER;
+    mesh_cluster_peer_heard(cluster, in->peer);
+    in->peer->is_in = true;
+    if (cluster->report.is_active && cluster->report.rank == in->peer->rank)
+        cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * confirm_ns(cluster, in->peer);
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (!peer || !(verdict->alive >> rank & 1) || peer->doubt != CLUSTER_SUSPECTED)
+            continue;
+        peer->doubt = CLUSTER_TRUSTED;
+        mesh_cluster_peer_heard(cluster, peer);
+    }
+    return 0;
+}
+
+/* ---- reports ---- */
+
+int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_suspect *suspect = &in->message->as.suspect;
+    uint64_t alive = 0, doubted = 0;
+
+    if (!mesh_cluster_is_member(in->peer))
+        return MESH_ESENDER;
+    if (memcmp(suspect->id, cluster->epoch.id, sizeof suspect->id) != 0) {
+        mesh_cluster_alive_say(cluster, in->from, 0, 0); /* where this process is */
+        return MESH_EEPOCH;
+    }
+    mesh_cluster_peer_heard(cluster, in->peer);
+    in->peer->is_in = true;
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (!(suspect->ranks >> rank & 1))
+            continue;
+        if (!peer) {
+            alive |= UINT64_C(1) << rank; /* this process */
+            continue;
+        }
+        if (peer == in->peer)
+            continue;
+        if (peer->doubt < CLUSTER_ASKING)
+            start_asking(cluster, peer);
+        peer->accusers |= UINT64_C(1) << in->peer->rank;
+        doubted |= UINT64_C(1) << rank;
+    }
+    say_verdict(cluster, in->from, alive, doubted);
+    return 0;
+}
+
+static void report(struct mesh_cluster *cluster, uint16_t leader)
+{
+    struct cluster_report *going = &cluster->report;
+
+    if (going->is_active && going->rank == leader)
+        return;
+    going->is_active = true;
+    going->rank = leader;
+    going->at_ns = cluster->now_ns;
+    going->interval_ns = REPORT_NS;
+    going->until_ns = cluster->now_ns + confirm_ns(cluster, mesh_cluster_peer_at(cluster, leader));
+    mesh_cluster_arm(cluster, cluster->now_ns);
+}
+
+void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
+{
+    uint64_t suspected = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_SUSPECTED);
+    uint16_t leader = mesh_cluster_leader(cluster);
+
+    if (!suspected) {
+        cluster->report.is_active = false;
+        return;
+    }
+    if (leader != cluster->epoch.rank) {
+        report(cluster, leader);
+        return;
+    }
+    cluster->report.is_active = false;
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (!(suspected >> rank & 1))
+            continue;
+        start_asking(cluster, peer);
+        peer->accusers |= UINT64_C(1) << cluster->epoch.rank;
+    }
+}
+
+/* ---- time ---- */
+
+static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    if (cluster->now_ns >= peer->asked_until_ns) {
+        peer->doubt = CLUSTER_DEAD;
+        return;
+    }
+    if (cluster->now_ns >= peer->ask_at_ns) {
+        mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+        peer->ask_at_ns = cluster->now_ns + (peer->asked_until_ns - peer->asked_ns) / (ASK_TIMES + 1);
+    }
+    mesh_cluster_arm(cluster, peer->ask_at_ns < peer->asked_until_ns ? peer->ask_at_ns : peer->asked_until_ns);
+}
+
+static void report_tick(struct mesh_cluster *cluster)
+{
+    struct cluster_report *going = &cluster->report;
+    struct cluster_peer *leader;
+    struct mesh_suspect *message;
+
+    if (!going->is_active)
+        return;
+    leader = mesh_cluster_peer_at(cluster, going->rank);
+    if (cluster->now_ns >= going->until_ns) {
+        going->is_active = false;
+        if (leader->doubt == CLUSTER_TRUSTED)
+            leader->doubt = CLUSTER_SUSPECTED; /* then the next one is told */
+        return;
+    }
+    if (cluster->now_ns >= going->at_ns) {
+        message = mesh_cluster_say(cluster, leader->addr, MESH_TYPE_SUSPECT);
+        memcpy(message->id, cluster->epoch.id, sizeof message->id);
+        message->ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD);
+        going->at_ns = cluster->now_ns + going->interval_ns;
+        going->interval_ns = 2 * going->interval_ns < REPORT_NS_MAX ? 2 * going->interval_ns : REPORT_NS_MAX;
+    }
+    mesh_cluster_arm(cluster, going->at_ns < going->until_ns ? going->at_ns : going->until_ns);
+}
+
+void mesh_cluster_suspect_tick(struct mesh_cluster *cluster)
+{
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (peer && peer->doubt == CLUSTER_ASKING)
+            asking_tick(cluster, peer);
+    }
+    report_tick(cluster);
+}

@@ -1,0 +1,102 @@
+/* Processes that form clusters on the network simulator, each with a clock of its own. Every epoch that any of them installs is checked
+ * against all others: the first thing that does not hold is in error, and nothing runs after it. */
+#ifndef TEST_SIMMEMBERS_H
+#define TEST_SIMMEMBERS_H
+
+#include "mesh/cluster.h"
+#include "mesh/sim.h"
+#include "mesh/wire.h"
+
+enum { SIMMEMBERS_MAX = MESH_RANKS_MAX, SIMMEMBERS_EVENTS = MESH_CLUSTER_PEER_BACK + 1 };
+
+#define SIMMEMBERS_MS UINT64_C(1000000)
+#define SIMMEMBERS_S  UINT64_C(1000000000)
+
+struct simmembers;
+
+struct simmember {
+    struct simmembers *members;
+    uint16_t place; /* in the simulator: its address */
+    struct mesh_cluster_config config;
+    struct mesh_addr seeds[MESH_CLUSTER_SEEDS_MAX];
+    struct mesh_cluster *cluster; /* NULL: no process */
+    void *memory;
+    uint32_t processes; /* that have been started here */
+    uint32_t clock_ppm; /* its clock runs so much of a million as fast as the simulator's; 0: as fast */
+    uint64_t clock_offset_ns;
+    uint64_t prepare_ns;  /* how long it takes to be ready */
+    uint64_t ready_at_ns; /* own clock; 0: nothing to prepare */
+    uint32_t ready_plan;
+
+    /* the epoch it is in */
+    bool has_epoch, has_left;
+    uint32_t number, number_before;
+    uint8_t id[16];
+    uint16_t count, rank;
+    struct mesh_cluster_member list[MESH_RANKS_MAX];
+    uint64_t epoch_ns; /* simulator's time when it was installed */
+
+    uint64_t events[SIMMEMBERS_EVENTS];
+    struct mesh_cluster_event refused; /* the last */
+    char reason[MESH_REASON_BYTES];
+    uint32_t prepare_number;
+    uint16_t prepare_count;
+};
+
+/* An epoch, or a nonce, that somebody has installed. */
+struct simmembers_seen {
+    uint64_t key[4], value;
+};
+
+struct simmembers {
+    struct mesh_sim *sim;
+    uint64_t seed;
+    uint16_t count;
+    struct simmember at[SIMMEMBERS_MAX];
+    struct simmembers_seen *seen; /* (capacity), open addressing by key */
+    size_t seen_count, seen_capacity;
+    uint64_t epochs; /* different ones */
+    uint64_t installs;
+    uint64_t notes_high;
+    uint64_t received[MESH_TYPE_COUNT];
+    /* Optional: true loses what arrives. */
+    bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);
+    void *app;
+    char error[300]; /* empty: all holds */
+};
+
+/* Nobody is started. Change at[].config before. */
+void simmembers_open(struct simmembers *members, uint16_t count, uint64_t seed, const struct mesh_sim_link *link);
+void simmembers_close(struct simmembers *members);
+
+/* A 100 µs link without loss. */
+struct mesh_sim_link simmembers_link(void);
+
+void simmembers_add_seed(struct simmembers *members, uint16_t place, uint16_t seed);
+
+/* A new process: another incarnation each time. */
+void simmembers_start(struct simmembers *members, uint16_t place);
+void simmembers_crash(struct simmembers *members, uint16_t place);
+
+/* All of them, each knowing the first; run until they agree. */
+void simmembers_form(struct simmembers *members);
+
+uint64_t simmembers_all(const struct simmembers *members);                  /* mask of places */
+uint16_t simmembers_place(const struct simmembers *members, uint16_t rank); /* of the epoch that place 0, or the first alive, is in */
+
+/* Its own time. */
+uint64_t simmembers_clock(const struct simmembers *members, uint16_t place);
+
+/* The places of the mask are in one epoch, which has exactly them. */
+bool simmembers_agree(const struct simmembers *members, uint64_t places);
+
+/* Run for span_ns. False: something did not hold. */
+bool simmembers_run(struct simmembers *members, uint64_t span_ns);
+
+/* Run until they agree; the time it took, UINT64_MAX: not within span_ns, or something did not hold. */
+uint64_t simmembers_run_agree(struct simmembers *members, uint64_t places, uint64_t span_ns);
+
+/* Who is suspected: the place's rank in the epoch of the one who says so. */
+void simmembers_suspect(struct simmembers *members, uint16_t by, uint16_t of);
+
+#endif

@@ -1,0 +1,106 @@
+/* Everything at once, from a seed: see simchurn.h. mesh-explore --kind members runs the same scenarios, as many as there is time for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+
+#include "simchurn.h"
+
+enum { PLACES_MAX = 24 };
+
+static struct simchurn churn; /* too large for the stack */
+
+static void run(uint64_t seed)
+{
+    char text[800];
+
+    simchurn_run(&churn, seed, PLACES_MAX);
+    simchurn_describe(&churn, text, sizeof text);
+    if (churn.members.error[0])
+        fail_msg("seed %" PRIu64 ": %s\n%s\nrepeat with: bin/mesh-explore --kind members --seeds %" PRIu64 ":1", seed, text,
+                 churn.members.error, seed);
+    simchurn_close(&churn);
+}
+
+static void whatever_happens_one_epoch_is_left_in_the_end(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 150; seed++)
+        run(seed);
+}
+
+/* While another plan's parts came in, the members of the one before were asked for its COMMIT, by addresses that had not come yet. */
+static void a_plan_that_is_half_here_is_not_used(void **state)
+{
+    (void)state;
+    run(118);
+}
+
+/* An answer to a question about a plan came when the plan had been replaced. */
+static void a_check_ends_with_its_plan(void **state)
+{
+    (void)state;
+    run(163);
+}
+
+/* On a link without delay a joiner that had gone elsewhere was asked again in the moment it refused, for ever. */
+static void a_joiner_that_went_elsewhere_is_let_go(void **state)
+{
+    (void)state;
+    run(1934);
+}
+
+/* A seed that had just been a member was not asked for half a minute, though another process was there by then. */
+static void a_seed_is_asked_soon_after_it_was_a_member(void **state)
+{
+    (void)state;
+    run(8874);
+}
+
+/* Answers that had waited in the socket of a stopped process were measured as round trips of ten seconds. */
+static void a_sleep_is_no_round_trip(void **state)
+{
+    (void)state;
+    run(20050);
+    run(10013185);
+}
+
+/* A process that was stopped finds thousands of questions at once. */
+static void more_questions_than_the_queue_holds_are_survived(void **state)
+{
+    (void)state;
+    run(19059);
+}
+
+static void equal_seeds_give_equal_runs(void **state)
+{
+    uint64_t now_ns[2], epochs[2];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        simchurn_run(&churn, 77, PLACES_MAX);
+        now_ns[i] = mesh_sim_now_ns(churn.members.sim);
+        epochs[i] = churn.members.epochs;
+        simchurn_close(&churn);
+    }
+    assert_true(now_ns[0] == now_ns[1] && epochs[0] == epochs[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whatever_happens_one_epoch_is_left_in_the_end),
+        cmocka_unit_test(a_plan_that_is_half_here_is_not_used),
+        cmocka_unit_test(a_check_ends_with_its_plan),
+        cmocka_unit_test(a_joiner_that_went_elsewhere_is_let_go),
+        cmocka_unit_test(a_seed_is_asked_soon_after_it_was_a_member),
+        cmocka_unit_test(a_sleep_is_no_round_trip),
+        cmocka_unit_test(more_questions_than_the_queue_holds_are_survived),
+        cmocka_unit_test(equal_seeds_give_equal_runs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

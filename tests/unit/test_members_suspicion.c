@@ -1,0 +1,303 @@
+/* Who is dead, how soon the others have agreed on that, and what becomes of suspicions that are wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "simmembers.h"
+
+static struct simmembers members; /* too large for the stack */
+
+/* count members whose links lose so much of a million. */
+static void form(uint16_t count, uint64_t seed, uint32_t loss_ppm)
+{
+    struct mesh_sim_link link = simmembers_link();
+
+    link.loss_ppm = loss_ppm;
+    simmembers_open(&members, count, seed, &link);
+    simmembers_form(&members);
+}
+
+static int close_members(void **state)
+{
+    (void)state;
+    simmembers_close(&members);
+    return 0;
+}
+
+static uint64_t without(uint64_t places, uint16_t place)
+{
+    return places & ~(UINT64_C(1) << place);
+}
+
+static void expect_agreement(uint64_t places, uint64_t within_ns)
+{
+    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
+
+    if (members.error[0])
+        fail_msg("%s", members.error);
+    assert_true(took_ns <= within_ns);
+}
+
+static void block(uint16_t a, uint16_t b, bool is_one_way, bool blocked)
+{
+    mesh_sim_block(members.sim, a, b, blocked);
+    if (!is_one_way)
+        mesh_sim_block(members.sim, b, a, blocked);
+}
+
+/* ---- deaths ---- */
+
+/* From suspect() to the epoch at all survivors, at a round-trip time of 0.2 ms. */
+static uint64_t death_ns(uint16_t count, uint64_t seed, uint32_t loss_ppm, uint16_t dead_rank, uint16_t by_rank)
+{
+    uint16_t dead, by;
+    uint64_t took_ns;
+
+    form(count, seed, loss_ppm);
+    dead = simmembers_place(&members, dead_rank);
+    by = simmembers_place(&members, by_rank);
+    simmembers_crash(&members, dead);
+    simmembers_suspect(&members, by, dead);
+    took_ns = simmembers_run_agree(&members, without(simmembers_all(&members), dead), SIMMEMBERS_S);
+    if (members.error[0])
+        fail_msg("%s", members.error);
+    simmembers_close(&members);
+    return took_ns;
+}
+
+static void a_death_is_agreed_upon_within_ten_milliseconds(void **state)
+{
+    (void)state;
+    for (uint16_t count = 2; count <= 12; count++)
+        for (uint16_t dead = 0; dead < count; dead++)
+            for (uint16_t by = 0; by < count; by = (uint16_t)(by + (by < 2 ? 1 : 5)))
+                if (by != dead)
+                    assert_in_range(death_ns(count, 1, 0, dead, by), 0, 10 * SIMMEMBERS_MS);
+    for (uint16_t dead = 0; dead < 64; dead = (uint16_t)(dead + 21))
+        assert_in_range(death_ns(64, 1, 0, dead, 40), 0, 10 * SIMMEMBERS_MS);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void with_one_percent_lost_it_takes_thirty_at_the_ninety_ninth_percentile(void **state)
+{
+    enum { TRIES = 300 };
+    static uint64_t took_ns[TRIES];
+
+    (void)state;
+    for (unsigned i = 0; i < TRIES; i++)
+        took_ns[i] = death_ns((uint16_t)(3 + i % 10), 100 + i, 10000, (uint16_t)(i / 2 % 2 ? 2 : 0), 1);
+    qsort(took_ns, TRIES, sizeof *took_ns, compare);
+    assert_in_range(took_ns[TRIES * 99 / 100], 0, 30 * SIMMEMBERS_MS);
+}
+
+static void two_deaths_at_once_are_one_epoch(void **state)
+{
+    uint64_t epochs;
+
+    (void)state;
+    form(6, 1, 0);
+    epochs = members.epochs;
+    for (uint16_t rank = 0; rank < 2; rank++)
+        mesh_sim_crash(members.sim, simmembers_place(&members, rank));
+    for (uint16_t rank = 2; rank < 6; rank++)
+        for (uint16_t dead = 0; dead < 2; dead++)
+            simmembers_suspect(&members, simmembers_place(&members, rank), simmembers_place(&members, dead));
+    expect_agreement(without(without(63, simmembers_place(&members, 0)), simmembers_place(&members, 1)), 10 * SIMMEMBERS_MS);
+    assert_int_equal(members.epochs, epochs + 1);
+}
+
+/* The one that is told first is dead, too, and nobody suspects it yet. */
+static void a_dead_coordinator_does_not_hold_up_a_report_for_long(void **state)
+{
+    uint16_t dead[2];
+
+    (void)state;
+    form(5, 1, 0);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        dead[rank] = simmembers_place(&members, rank);
+    mesh_sim_crash(members.sim, dead[0]);
+    mesh_sim_crash(members.sim, dead[1]);
+    simmembers_suspect(&members, simmembers_place(&members, 4), dead[0]);
+    expect_agreement(without(without(31, dead[0]), dead[1]), 50 * SIMMEMBERS_MS);
+}
+
+static void without_being_told_a_death_is_found_out_within_two_seconds(void **state)
+{
+    uint16_t dead;
+
+    (void)state;
+    form(4, 1, 0);
+    dead = simmembers_place(&members, 2);
+    simmembers_crash(&members, dead);
+    expect_agreement(without(15, dead), 2 * SIMMEMBERS_S);
+}
+
+/* Its endpoints say that they hear one another, so nobody need be asked; the one who is not heard there is asked all the same. */
+static void the_mesh_layers_word_is_a_sign_of_life(void **state)
+{
+    uint64_t asked;
+
+    (void)state;
+    form(2, 1, 0);
+    asked = members.received[MESH_TYPE_ALIVE];
+    for (unsigned i = 0; i < 200; i++) {
+        for (uint16_t place = 0; place < 2; place++)
+            mesh_cluster_heard(members.at[place].cluster, simmembers_clock(&members, place), !members.at[place].rank);
+        assert_true(simmembers_run(&members, 50 * SIMMEMBERS_MS));
+    }
+    assert_int_equal(members.received[MESH_TYPE_ALIVE], asked);
+    assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    assert_true(members.received[MESH_TYPE_ALIVE] > asked);
+    assert_true(simmembers_agree(&members, 3));
+}
+
+/* ---- suspicions that are wrong ---- */
+
+static void a_member_that_answers_stays(void **state)
+{
+    struct mesh_cluster_stats stats;
+    uint32_t number;
+
+    (void)state;
+    form(5, 1, 0);
+    number = members.at[0].number;
+    for (unsigned i = 0; i < 2; i++) {
+        simmembers_suspect(&members, simmembers_place(&members, 3), simmembers_place(&members, 0));
+        simmembers_suspect(&members, simmembers_place(&members, 2), simmembers_place(&members, 4));
+        assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    }
+    assert_true(simmembers_agree(&members, 31));
+    assert_int_equal(members.at[0].number, number);
+    mesh_cluster_get_stats(members.at[simmembers_place(&members, 0)].cluster, &stats);
+    assert_int_equal(stats.suspicions, 2);
+    assert_int_equal(stats.suspicions_wrong, 2);
+}
+
+static void one_that_was_only_slow_is_back_within_a_second_of_being_heard(void **state)
+{
+    uint16_t slow;
+
+    (void)state;
+    for (uint16_t rank = 0; rank < 4; rank++) {
+        form(4, 1, 0);
+        slow = simmembers_place(&members, rank);
+        mesh_sim_pause(members.sim, slow, true);
+        simmembers_suspect(&members, simmembers_place(&members, !rank), slow);
+        expect_agreement(without(15, slow), 10 * SIMMEMBERS_MS);
+        assert_true(simmembers_run(&members, 100 * SIMMEMBERS_MS));
+        mesh_sim_pause(members.sim, slow, false);
+        expect_agreement(15, SIMMEMBERS_S);
+        assert_int_equal(members.at[slow].events[MESH_CLUSTER_EVICTED], 1);
+        if (rank < 3)
+            simmembers_close(&members);
+    }
+}
+
+/* Two that do not hear one another, while the coordinator hears both: with the third suspicion one of them goes, and does not come back
+ * before the other hears it. */
+static void of_two_without_a_way_between_them_one_leaves(void **state)
+{
+    for (unsigned one_way = 0; one_way < 2; one_way++) {
+        uint16_t a, b;
+        uint64_t epochs;
+
+        (void)state;
+        form(4, 1, 0);
+        a = simmembers_place(&members, 2);
+        b = simmembers_place(&members, 3);
+        block(a, b, one_way, true);
+        expect_agreement(without(15, b), 10 * SIMMEMBERS_S);
+        assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
+        epochs = members.epochs;
+        assert_true(simmembers_run(&members, 20 * SIMMEMBERS_S));
+        assert_int_equal(members.epochs, epochs); /* it is asked again and again, but nobody is disturbed */
+        assert_true(simmembers_agree(&members, without(15, b)));
+        assert_int_equal(members.at[b].refused.reason_code, MESH_DENY_UNHEARD);
+        assert_int_equal(members.at[b].refused.found, 2);
+        block(a, b, one_way, false);
+        expect_agreement(15, 5 * SIMMEMBERS_S);
+        if (!one_way)
+            simmembers_close(&members);
+    }
+}
+
+static void the_mesh_layers_suspicions_tell_two_apart_sooner(void **state)
+{
+    uint16_t a, b;
+
+    (void)state;
+    form(4, 1, 0);
+    a = simmembers_place(&members, 1);
+    b = simmembers_place(&members, 3);
+    block(a, b, false, true);
+    for (unsigned i = 0; i < 3; i++) {
+        simmembers_suspect(&members, a, b);
+        assert_true(simmembers_run(&members, 250 * SIMMEMBERS_MS));
+    }
+    expect_agreement(without(15, b), 50 * SIMMEMBERS_MS);
+}
+
+/* The coordinator hears nobody, everybody hears it. The others take it for dead; it takes them for dead. */
+static void a_deaf_coordinator_is_left_behind(void **state)
+{
+    uint16_t deaf;
+
+    (void)state;
+    form(5, 1, 0);
+    deaf = simmembers_place(&members, 0);
+    for (uint16_t rank = 1; rank < 5; rank++)
+        block(simmembers_place(&members, rank), deaf, true, true);
+    expect_agreement(without(31, deaf), 5 * SIMMEMBERS_S);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    assert_true(simmembers_agree(&members, without(31, deaf)));
+    for (uint16_t place = 0; place < 5; place++)
+        if (place != deaf)
+            block(place, deaf, true, false);
+    expect_agreement(31, 5 * SIMMEMBERS_S);
+}
+
+static void no_rank_but_the_epochs_can_be_suspected(void **state)
+{
+    struct mesh_cluster_peer_stats stats;
+
+    (void)state;
+    form(2, 1, 0);
+    assert_int_equal(mesh_cluster_suspect(members.at[0].cluster, simmembers_clock(&members, 0), 2), MESH_EINVAL);
+    assert_int_equal(mesh_cluster_suspect(members.at[0].cluster, simmembers_clock(&members, 0), members.at[0].rank), MESH_EINVAL);
+    assert_int_equal(mesh_cluster_get_peer_stats(members.at[0].cluster, members.at[0].rank, &stats), MESH_EINVAL);
+    assert_int_equal(mesh_cluster_get_peer_stats(members.at[0].cluster, members.at[1].rank, &stats), 0);
+    assert_in_range(stats.rtt_ns, 200000, 210000);
+    assert_true(stats.is_in && !stats.is_suspected && !stats.is_leaving);
+    assert_int_equal(stats.speed, 101);
+}
+
+int main(void)
+{
+#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_death_is_agreed_upon_within_ten_milliseconds),
+        cmocka_unit_test(with_one_percent_lost_it_takes_thirty_at_the_ninety_ninth_percentile),
+        MEMBERS_TEST(two_deaths_at_once_are_one_epoch),
+        MEMBERS_TEST(a_dead_coordinator_does_not_hold_up_a_report_for_long),
+        MEMBERS_TEST(without_being_told_a_death_is_found_out_within_two_seconds),
+        MEMBERS_TEST(the_mesh_layers_word_is_a_sign_of_life),
+        MEMBERS_TEST(a_member_that_answers_stays),
+        MEMBERS_TEST(one_that_was_only_slow_is_back_within_a_second_of_being_heard),
+        MEMBERS_TEST(of_two_without_a_way_between_them_one_leaves),
+        MEMBERS_TEST(the_mesh_layers_suspicions_tell_two_apart_sooner),
+        MEMBERS_TEST(a_deaf_coordinator_is_left_behind),
+        MEMBERS_TEST(no_rank_but_the_epochs_can_be_suspected),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
