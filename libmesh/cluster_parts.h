@@ -184,6 +184,7 @@ struct cluster_vote {
     unsigned given_next;
     struct cluster_assembly plan, commit;
     struct mesh_addr plan_from;
+    uint64_t host_until_ns; /* a cluster that is courted has a plan with this process; the own one's do not count */
 
     /* CHECK: who of the list is heard */
     bool is_checking;
@@ -194,6 +195,7 @@ struct cluster_vote {
     uint32_t token;                      /* of the last PREPARE event */
     bool is_preparing, is_ready, is_own; /* own: of cluster_plan */
     struct cluster_ballot prepared;
+    struct mesh_addr prepared_from;
 
     /* agreed, but no COMMIT has come */
     unsigned await_tries;
