@@ -324,7 +324,7 @@ static void blame(struct mesh_cluster *cluster, bool are_members)
 static void on_deadline(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
-    unsigned members = cluster->epoch.list.count - (unsigned)__builtin_popcountll(plan->leavers);
+    unsigned members = cluster->epoch.list.count - mesh_cluster_count(plan->leavers);
 
     switch (plan->stage) {
     case MESH_STAGE_CHECK:

@@ -211,7 +211,7 @@ static unsigned count_joiners(const struct mesh_cluster *cluster)
 
 static bool is_full(const struct mesh_cluster *cluster, unsigned joiners, struct mesh_deny *what)
 {
-    unsigned lost = (unsigned)__builtin_popcountll(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
+    unsigned lost = mesh_cluster_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
     unsigned members = cluster->epoch.list.count - lost;
 
     what->reason = members + joiners >= MESH_RANKS_MAX ? MESH_DENY_FULL : MESH_DENY_BUSY;

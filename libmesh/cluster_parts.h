@@ -199,7 +199,7 @@ struct cluster_vote {
 
     /* agreed, but no COMMIT has come */
     unsigned await_tries;
-    uint64_t await_at_ns;
+    uint64_t await_at_ns, await_ns;
 };
 
 /* To the lowest rank that is not suspected. */
@@ -342,6 +342,7 @@ void mesh_cluster_join_nonce(uint64_t nonce, uint8_t out[16]); /* a JOIN's nonce
 unsigned mesh_cluster_list_parts(const struct cluster_list *list);
 void mesh_cluster_list_write(const struct cluster_list *list, unsigned part, struct mesh_message *message);
 uint64_t mesh_cluster_mask(unsigned count); /* the lowest bits */
+unsigned mesh_cluster_count(uint64_t mask); /* of bits that are set; the compiler's own is not in every core's library */
 /* Take a part in. 0: complete; MESH_AGAIN: not yet; MESH_ERANGE: it does not fit the others, or itself. */
 int mesh_cluster_assemble(struct mesh_cluster *cluster, struct cluster_assembly *assembly, const struct cluster_input *in);
 

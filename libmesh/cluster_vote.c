@@ -9,7 +9,7 @@
 
 #define CHECK_NS    (20 * CLUSTER_MS) /* between questions to those who are not heard yet */
 #define CHECKING_NS CLUSTER_S         /* no longer after the last sign of the plan */
-#define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then three times as long */
+#define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then twice as long, and three times that */
 #define AWAIT_TRIES 4
 #define HOST_NS     (300 * CLUSTER_MS) /* without a sign of a host's plan the own cluster's plans count again */
 #define SUIT_NS     CLUSTER_S          /* a plan is a sign of life of the cluster that is courted */
@@ -225,6 +225,7 @@ static void propose(struct mesh_cluster *cluster)
     vote->promised_until_ns = cluster->now_ns + CLUSTER_PROMISE_NS;
     vote->await_tries = 0;
     vote->await_at_ns = cluster->now_ns + AWAIT_NS;
+    vote->await_ns = 2 * AWAIT_NS;
     mesh_cluster_arm(cluster, vote->await_at_ns);
     message = answer(cluster, MESH_ANSWER_YES);
     memcpy(message->nonce, mesh_cluster_vote_nonce(cluster, &vote->plan.ballot), sizeof message->nonce);
@@ -244,9 +245,8 @@ static void await_tick(struct mesh_cluster *cluster)
             if (memcmp(list->members[i].incarnation, cluster->config.incarnation, 16) != 0)
                 mesh_cluster_alive_say(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
         vote->await_tries++;
-        vote->await_at_ns = cluster->now_ns;
-        for (uint64_t i = 0, wait_ns = AWAIT_NS; i < vote->await_tries; i++, wait_ns *= 3)
-            vote->await_at_ns += 2 * wait_ns;
+        vote->await_at_ns = cluster->now_ns + vote->await_ns;
+        vote->await_ns *= 3;
     }
     if (vote->await_tries >= AWAIT_TRIES)
         vote->await_at_ns = 0;
