@@ -286,6 +286,7 @@ struct mesh_cluster {
     struct cluster_logged log[CLUSTER_LOG_MAX];
     unsigned log_first, log_count;
     bool tells_evicted, tells_prepare, tells_epoch, tells_left;
+    bool told_epoch; /* the application is in one, as far as it has been told */
     char reason[MESH_REASON_BYTES];
 
     uint8_t scratch[MESH_RANKS_MAX * MESH_MEMBER_BYTES + 64]; /* what is hashed */
