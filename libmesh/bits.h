@@ -43,14 +43,4 @@ static inline unsigned mesh_bits_find(const uint64_t *words, unsigned first, uns
     return end;
 }
 
-/* Bits that are set: without the instruction that not every processor has, and the library call that stands for it. */
-static inline unsigned mesh_bits_count(uint64_t bits)
-{
-    unsigned count = 0;
-
-    for (; bits; bits &= bits - 1)
-        count++;
-    return count;
-}
-
 #endif

@@ -4,8 +4,6 @@
  * silent too long is asked once more as a suspect, and the plan begins anew. A ballot is for one list: each start takes a new round. */
 #include "cluster_parts.h"
 
-#include "bits.h"
-
 #include <assert.h>
 #include <string.h>
 
@@ -13,6 +11,7 @@
 #define REPEAT_NS      CLUSTER_MS
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* repetitions of PREPARE, which are signs of life as well */
+#define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
 #define TRIES_FREE     3
 #define TRIES_MAX      20
 #define REST_NS        (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
@@ -202,11 +201,14 @@ static void on_promised(struct mesh_cluster *cluster, const struct mesh_vote *vo
         cluster->plan.rest_until_ns = cluster->now_ns + REST_NS + mesh_cluster_draw_below(cluster, 20 * CLUSTER_MS);
 }
 
+/* A joiner that does not want to any more; or a member that another cluster is about to take in. */
 static void on_unasked(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     mesh_cluster_ballot_stop(cluster);
-    if (peer->is_joining)
+    if (peer->rank < 0)
         mesh_cluster_host_deny(cluster, peer, 0, 0, 0, 0);
+    else if (!cluster->plan.is_urgent)
+        cluster->plan.rest_until_ns = cluster->now_ns + MOVING_NS;
 }
 
 /* It has an epoch of that number, or a higher one, or another than this process. */
@@ -322,7 +324,7 @@ static void blame(struct mesh_cluster *cluster, bool are_members)
 static void on_deadline(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
-    unsigned members = cluster->epoch.list.count - mesh_bits_count(plan->leavers);
+    unsigned members = cluster->epoch.list.count - mesh_cluster_count(plan->leavers);
 
     switch (plan->stage) {
     case MESH_STAGE_CHECK:

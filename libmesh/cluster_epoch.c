@@ -180,7 +180,7 @@ void mesh_cluster_evict(struct mesh_cluster *cluster)
     if (cluster->config.settle_ns < SETTLE_NS)
         cluster->settle_at_ns = cluster->now_ns + SETTLE_NS; /* the others are there, so it need not be alone soon */
     mesh_cluster_contact_hurry(cluster);
-    cluster->tells_evicted = true;
+    cluster->tells_evicted = cluster->told_epoch; /* not of one that the application never heard of */
     cluster->tells_epoch = false;
 }
 

@@ -103,5 +103,7 @@ bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_e
         fill_prepare(cluster, event);
     else if (take_flag(&cluster->tells_left))
         event->type = MESH_CLUSTER_LEFT;
+    if (event->type == MESH_CLUSTER_EPOCH || event->type == MESH_CLUSTER_EVICTED)
+        cluster->told_epoch = event->type == MESH_CLUSTER_EPOCH;
     return event->type != MESH_CLUSTER_NONE;
 }

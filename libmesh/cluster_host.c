@@ -4,8 +4,6 @@
  * Invariant: nothing is kept for a process that has not shown a valid cookie, and no answer is longer than its question. */
 #include "cluster_parts.h"
 
-#include "bits.h"
-
 #include <string.h>
 
 #define JOINER_NS CLUSTER_S          /* a joiner that is silent for so long is forgotten */
@@ -213,7 +211,7 @@ static unsigned count_joiners(const struct mesh_cluster *cluster)
 
 static bool is_full(const struct mesh_cluster *cluster, unsigned joiners, struct mesh_deny *what)
 {
-    unsigned lost = mesh_bits_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
+    unsigned lost = mesh_cluster_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
     unsigned members = cluster->epoch.list.count - lost;
 
     what->reason = members + joiners >= MESH_RANKS_MAX ? MESH_DENY_FULL : MESH_DENY_BUSY;

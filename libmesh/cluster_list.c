@@ -40,6 +40,15 @@ uint64_t mesh_cluster_mask(unsigned count)
     return count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
 }
 
+unsigned mesh_cluster_count(uint64_t mask)
+{
+    unsigned count = 0;
+
+    for (; mask; mask &= mask - 1)
+        count++;
+    return count;
+}
+
 /* ---- the wire's form ---- */
 
 static void to_wire(const struct mesh_cluster_member *member, struct mesh_member *wire)

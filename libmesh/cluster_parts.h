@@ -184,6 +184,7 @@ struct cluster_vote {
     unsigned given_next;
     struct cluster_assembly plan, commit;
     struct mesh_addr plan_from;
+    uint64_t host_until_ns; /* a cluster that is courted has a plan with this process; the own one's do not count */
 
     /* CHECK: who of the list is heard */
     bool is_checking;
@@ -194,10 +195,11 @@ struct cluster_vote {
     uint32_t token;                      /* of the last PREPARE event */
     bool is_preparing, is_ready, is_own; /* own: of cluster_plan */
     struct cluster_ballot prepared;
+    struct mesh_addr prepared_from;
 
     /* agreed, but no COMMIT has come */
     unsigned await_tries;
-    uint64_t await_at_ns;
+    uint64_t await_at_ns, await_ns;
 };
 
 /* To the lowest rank that is not suspected. */
@@ -284,6 +286,7 @@ struct mesh_cluster {
     struct cluster_logged log[CLUSTER_LOG_MAX];
     unsigned log_first, log_count;
     bool tells_evicted, tells_prepare, tells_epoch, tells_left;
+    bool told_epoch; /* the application is in one, as far as it has been told */
     char reason[MESH_REASON_BYTES];
 
     uint8_t scratch[MESH_RANKS_MAX * MESH_MEMBER_BYTES + 64]; /* what is hashed */
@@ -340,6 +343,7 @@ void mesh_cluster_join_nonce(uint64_t nonce, uint8_t out[16]); /* a JOIN's nonce
 unsigned mesh_cluster_list_parts(const struct cluster_list *list);
 void mesh_cluster_list_write(const struct cluster_list *list, unsigned part, struct mesh_message *message);
 uint64_t mesh_cluster_mask(unsigned count); /* the lowest bits */
+unsigned mesh_cluster_count(uint64_t mask); /* of bits that are set; the compiler's own is not in every core's library */
 /* Take a part in. 0: complete; MESH_AGAIN: not yet; MESH_ERANGE: it does not fit the others, or itself. */
 int mesh_cluster_assemble(struct mesh_cluster *cluster, struct cluster_assembly *assembly, const struct cluster_input *in);
 

@@ -5,8 +5,6 @@
  * Invariant: a plan of the own making is for the current epoch; when that ends, so does the plan, but for its last stage. */
 #include "cluster_parts.h"
 
-#include "bits.h"
-
 #include <assert.h>
 #include <string.h>
 
@@ -71,7 +69,7 @@ static bool is_anybody_ahead(const struct mesh_cluster *cluster)
 static void settle_lost(struct mesh_cluster *cluster, uint64_t lost)
 {
     struct cluster_plan *plan = &cluster->plan;
-    bool is_alone = mesh_bits_count(lost) + 1 == cluster->epoch.list.count;
+    bool is_alone = mesh_cluster_count(lost) + 1 == cluster->epoch.list.count;
 
     if (plan->stage && plan->is_urgent && plan->lost == lost)
         return;
@@ -244,7 +242,7 @@ static int find_unheard(const struct cluster_plan *plan, unsigned index, uint64_
 void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
 {
     struct cluster_plan *plan = &cluster->plan;
-    unsigned members = cluster->epoch.list.count - mesh_bits_count(plan->leavers);
+    unsigned members = cluster->epoch.list.count - mesh_cluster_count(plan->leavers);
     uint64_t silent = mesh_cluster_mask(members) & ~plan->known, stays = mesh_cluster_mask(members);
     struct cluster_list list = plan->list;
 

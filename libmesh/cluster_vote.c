@@ -9,9 +9,10 @@
 
 #define CHECK_NS    (20 * CLUSTER_MS) /* between questions to those who are not heard yet */
 #define CHECKING_NS CLUSTER_S         /* no longer after the last sign of the plan */
-#define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then three times as long */
+#define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then twice as long, and three times that */
 #define AWAIT_TRIES 4
-#define SUIT_NS     CLUSTER_S /* a plan is a sign of life of the cluster that is courted */
+#define HOST_NS     (300 * CLUSTER_MS) /* without a sign of a host's plan the own cluster's plans count again */
+#define SUIT_NS     CLUSTER_S          /* a plan is a sign of life of the cluster that is courted */
 
 static struct cluster_ballot ballot_of(const struct mesh_plan *plan)
 {
@@ -52,7 +53,7 @@ void mesh_cluster_vote_installed(struct mesh_cluster *cluster)
             vote->given[i].ballot.number = 0;
     vote->promised_until_ns = 0;
     vote->is_checking = vote->is_preparing = cluster->tells_prepare = false;
-    vote->await_at_ns = 0;
+    vote->await_at_ns = vote->host_until_ns = 0;
     vote->plan.stage = vote->commit.stage = 0;
     cluster->suit.denied = 0;
     cluster->plan.rest_until_ns = 0;
@@ -175,6 +176,7 @@ void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own)
     vote->is_ready = false;
     vote->token++;
     vote->prepared = is_own ? cluster->plan.ballot : vote->plan.ballot;
+    vote->prepared_from = vote->plan_from;
     cluster->tells_prepare = true;
 }
 
@@ -195,7 +197,7 @@ void mesh_cluster_vote_ready(struct mesh_cluster *cluster)
     if (vote->is_own)
         mesh_cluster_ballot_ready(cluster);
     else
-        say_vote(cluster, vote->plan_from, &vote->prepared, MESH_STAGE_PREPARE, MESH_ANSWER_YES);
+        say_vote(cluster, vote->prepared_from, &vote->prepared, MESH_STAGE_PREPARE, MESH_ANSWER_YES);
 }
 
 /* ---- PROPOSE ---- */
@@ -223,6 +225,7 @@ static void propose(struct mesh_cluster *cluster)
     vote->promised_until_ns = cluster->now_ns + CLUSTER_PROMISE_NS;
     vote->await_tries = 0;
     vote->await_at_ns = cluster->now_ns + AWAIT_NS;
+    vote->await_ns = 2 * AWAIT_NS;
     mesh_cluster_arm(cluster, vote->await_at_ns);
     message = answer(cluster, MESH_ANSWER_YES);
     memcpy(message->nonce, mesh_cluster_vote_nonce(cluster, &vote->plan.ballot), sizeof message->nonce);
@@ -242,9 +245,8 @@ static void await_tick(struct mesh_cluster *cluster)
             if (memcmp(list->members[i].incarnation, cluster->config.incarnation, 16) != 0)
                 mesh_cluster_alive_say(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
         vote->await_tries++;
-        vote->await_at_ns = cluster->now_ns;
-        for (uint64_t i = 0, wait_ns = AWAIT_NS; i < vote->await_tries; i++, wait_ns *= 3)
-            vote->await_at_ns += 2 * wait_ns;
+        vote->await_at_ns = cluster->now_ns + vote->await_ns;
+        vote->await_ns *= 3;
     }
     if (vote->await_tries >= AWAIT_TRIES)
         vote->await_at_ns = 0;
@@ -262,6 +264,15 @@ static bool brings_join_back(const struct mesh_cluster *cluster, const struct me
     return cluster->suit.is_active && memcmp(self->nonce, nonce, sizeof nonce) == 0;
 }
 
+/* The cluster that is courted has a plan with this process: what its own cluster plans meanwhile comes to nothing. */
+static void follow_host(struct mesh_cluster *cluster)
+{
+    cluster->suit.until_ns = cluster->now_ns + SUIT_NS;
+    cluster->vote.host_until_ns = cluster->now_ns + HOST_NS;
+    if (cluster->plan.stage && cluster->plan.stage != MESH_STAGE_COMMIT && !cluster->plan.is_urgent)
+        mesh_cluster_ballot_stop(cluster);
+}
+
 /* A plan that is whole. */
 static int judge(struct mesh_cluster *cluster, bool is_members)
 {
@@ -275,7 +286,7 @@ static int judge(struct mesh_cluster *cluster, bool is_members)
         return MESH_ESTATE;
     }
     if (!is_members)
-        cluster->suit.until_ns = cluster->now_ns + SUIT_NS;
+        follow_host(cluster);
     if (vote->plan.stage == MESH_STAGE_CHECK)
         check(cluster);
     else if (vote->plan.stage == MESH_STAGE_PREPARE)
@@ -308,6 +319,10 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
         vote = say_vote(cluster, in->from, &ballot, MESH_STAGE_PROPOSE, MESH_ANSWER_PROMISED);
         vote->rival_number = cluster->vote.promised.number;
         memcpy(vote->rival, cluster->vote.promised.proposer, sizeof vote->rival);
+        return MESH_ESTATE;
+    }
+    if (is_members && plan->stage != MESH_STAGE_PROPOSE && cluster->now_ns < cluster->vote.host_until_ns) {
+        say_vote(cluster, in->from, &ballot, (enum mesh_stage)plan->stage, MESH_ANSWER_UNASKED); /* another cluster takes it in */
         return MESH_ESTATE;
     }
     err = mesh_cluster_assemble(cluster, &cluster->vote.plan, in);

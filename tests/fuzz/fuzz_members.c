@@ -112,8 +112,9 @@ static void say(struct input *input, struct mesh_message *message, unsigned send
 {
     uint8_t packet[PACKET_MAX];
 
-    message->header = (struct mesh_header){
-        .magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = message->header.type, .number = number += 1 + take(input, 1) % 3};
+    number += 1 + take(input, 1) % 3;
+    message->header =
+        (struct mesh_header){.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = message->header.type, .number = number};
     memcpy(&message->as, senders[sender], 16);
     receive((uint16_t)(10 + sender), packet, mesh_wire_encode(message, packet, sizeof packet));
 }

@@ -75,6 +75,20 @@ static void more_questions_than_the_queue_holds_are_survived(void **state)
     run(19059);
 }
 
+/* Between two looks at the events a process was taken in and left out again; it was told only of the latter, twice. */
+static void an_epoch_that_was_not_told_of_is_not_told_to_be_over(void **state)
+{
+    (void)state;
+    run(320663);
+}
+
+/* A coordinator and the cluster that took its members in both had them prepare, in turns, and they were never ready. */
+static void two_plans_do_not_take_turns(void **state)
+{
+    (void)state;
+    run(235574);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     uint64_t now_ns[2], epochs[2];
@@ -99,6 +113,8 @@ int main(void)
         cmocka_unit_test(a_seed_is_asked_soon_after_it_was_a_member),
         cmocka_unit_test(a_sleep_is_no_round_trip),
         cmocka_unit_test(more_questions_than_the_queue_holds_are_survived),
+        cmocka_unit_test(an_epoch_that_was_not_told_of_is_not_told_to_be_over),
+        cmocka_unit_test(two_plans_do_not_take_turns),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
 

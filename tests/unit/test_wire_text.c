@@ -43,6 +43,21 @@ static void text_says_what_protects_a_datagram(void **state)
     assert_string_equal(text, "0>0 GOODBYE sealed epoch 0 #0 have none sent_ns 0 reason 0");
 }
 
+static void a_list_of_members_follows_on_the_same_line(void **state)
+{
+    struct mesh_message message = {.header = {.type = MESH_TYPE_PLAN, .number = 2, .have_step = MESH_STEP_NONE},
+                                   .as.plan = {.stage = 3, .number = 4, .round = 5, .total = 1, .member_count = 1},
+                                   .members = {{.port = 7, .speed = 8}}};
+    char text[700];
+
+    (void)state;
+    assert_in_range(mesh_wire_text(&message, text, sizeof text), 1, sizeof text - 1);
+    assert_string_equal(text, "0>0 PLAN epoch 0 #2 have none sent_ns 0 incarnation 0000000000000000 stage 3 number 4 round 5 rank 0 "
+                              "proposer 0000000000000000 id 0000000000000000 total 1 first 0 member_count 1 "
+                              "member incarnation 0000000000000000 ip 0000000000000000 port 7 speed 8 share 0 app_flags 0 summary 0 "
+                              "nonce 0000000000000000");
+}
+
 static void text_says_how_much_room_it_needs(void **state)
 {
     struct mesh_message message = {
@@ -108,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_one_line_with_every_field),
         cmocka_unit_test(text_says_what_protects_a_datagram),
+        cmocka_unit_test(a_list_of_members_follows_on_the_same_line),
         cmocka_unit_test(text_says_how_much_room_it_needs),
         cmocka_unit_test(the_tables_of_protocol_md_are_those_of_the_schema),
     };
