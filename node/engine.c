@@ -324,6 +324,16 @@ void engine_peer_stats(struct engine *e, uint16_t rank, struct mesh_peer_stats *
     port_unlock(&e->port);
 }
 
+uint64_t engine_silent_ranks(struct engine *e)
+{
+    uint64_t ranks;
+
+    port_lock(&e->port);
+    ranks = mesh_silent_ranks(e->port.mesh, engine_now(e));
+    port_unlock(&e->port);
+    return ranks;
+}
+
 void engine_goodbye(struct engine *e)
 {
     if (e->port.mesh == NULL)

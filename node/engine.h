@@ -156,6 +156,8 @@ bool engine_is_quiet(struct engine *engine);
 
 /* The endpoint's figures; takes the port for the time of the call. */
 void engine_peer_stats(struct engine *engine, uint16_t rank, struct mesh_peer_stats *stats);
+/* Bit r: rank r owes this node blocks and says nothing at all (mesh_silent_ranks); takes the port for the time of the call. */
+uint64_t engine_silent_ranks(struct engine *engine);
 void engine_goodbye(struct engine *engine);
 
 #endif

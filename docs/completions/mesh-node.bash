@@ -12,7 +12,7 @@ _mesh_node()
         -m | --model) mapfile -t COMPREPLY < <(compgen -f -X '!*.gguf' -- "$word"; compgen -d -- "$word") && return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'run synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'run serve ask status synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
     elif [[ $word != -* && ${COMP_WORDS[1]} == bench ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'kernels decode mesh train all' -- "$word")
     elif [[ $word == -* ]]; then

@@ -35,7 +35,7 @@ check "CHANGELOG.md knows the version of the Makefile, or what is unreleased" gr
 
 # Every long option that --help prints is in the man page.
 if [ -x "$mesh_node" ]; then
-    for command in run synth stories train plan inspect quantize bench keygen; do
+    for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
         "$mesh_node" $command --help </dev/null 2>/dev/null
     done | grep -oE -e '--[a-z][a-z-]+' | sort -u >"$tmp/options"
     sed 's/\\-/-/g' docs/man/mesh-node.1 >"$tmp/page"

@@ -1,0 +1,341 @@
+/* The command lines of `mesh-node ask` and `mesh-node status`: clients of any node of a running cluster. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "caller.h"
+#include "commands.h"
+#include "hash.h"
+#include "json.h"
+#include "options.h"
+#include "security.h"
+#include "talk.h"
+
+static const char *const address_default = "127.0.0.1:7411";
+enum { WAIT_NS = 200000000 };
+
+/* What both take. */
+struct target {
+    const char *to, *key_path, *name;
+    int security;
+    bool has_security, json, help;
+    struct mesh_key key;
+};
+
+struct asking {
+    struct target target;
+    const char *prompt;
+    struct talk_ask ask;
+    bool has_seed, ids, digest;
+    /* what has come */
+    struct json out;
+    uint32_t tokens;
+    uint64_t ids_digest, logits_digest;
+};
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    is_interrupted = 1;
+    signal(number, SIG_DFL);
+}
+
+static struct caller *open_caller(struct target *target, struct fail *fail)
+{
+    struct caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
+    struct caller *caller;
+    char reason[300];
+
+    if (!target->has_security)
+        target->security = target->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
+    if (target->key_path != NULL) {
+        int err = mesh_key_read(target->key_path, &target->key, reason, sizeof reason);
+
+        if (err != MESH_OK) {
+            fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", target->key_path, reason);
+            return NULL;
+        }
+    } else if (target->security != MESH_SECURITY_NONE) {
+        fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE", security_words[target->security]);
+        return NULL;
+    }
+    config.security = (enum mesh_security)target->security;
+    caller = caller_open(&config, fail);
+    mesh_wipe(&target->key, sizeof target->key);
+    return caller;
+}
+
+static int send_talk(struct caller *caller, const struct talk *talk, struct fail *fail)
+{
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+
+    return caller_send(caller, record, talk_write(talk, record), fail);
+}
+
+/* The next thing said; 0 when there is none yet. */
+static int next_talk(struct caller *caller, struct talk *talk, struct fail *fail)
+{
+    const uint8_t *record;
+    size_t bytes;
+    int got = caller_receive(caller, &record, &bytes, WAIT_NS, fail);
+
+    if (got <= 0)
+        return got;
+    if (talk_read(talk, record, bytes) < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer cannot be read: are both of the same version?");
+    if (talk->kind == TALK_REFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(talk->text_size < 500 ? talk->text_size : 500), talk->text);
+    return 1;
+}
+
+static int check_stdout(struct fail *fail)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+}
+
+/* ---- ask ---- */
+
+static int print_tokens(struct asking *a, const struct talk *talk, struct fail *fail)
+{
+    for (uint32_t i = 0; i < talk->token_count; i++) {
+        a->ids_digest = hash_mix64(a->ids_digest ^ talk->token[i].id);
+        a->logits_digest += talk->token[i].digest;
+        if (a->ids)
+            printf("%s%" PRIu32, a->tokens > 0 ? " " : "", talk->token[i].id);
+        a->tokens++;
+    }
+    if (a->target.json) {
+        json_event_begin(&a->out, "tokens");
+        json_string(&a->out, "text", talk->text, talk->text_size);
+        json_array_begin(&a->out, "ids");
+        for (uint32_t i = 0; i < talk->token_count; i++)
+            json_uint(&a->out, NULL, talk->token[i].id);
+        json_array_end(&a->out);
+        json_event_end(&a->out);
+    } else if (!a->ids) {
+        fwrite(talk->text, 1, talk->text_size, stdout);
+    }
+    return check_stdout(fail);
+}
+
+static double per_second(double count, uint64_t ns)
+{
+    return ns > 0 ? count * 1e9 / (double)ns : 0.0;
+}
+
+static int print_done(struct asking *a, const struct talk_done *done, struct fail *fail)
+{
+    const double gen_per_s = done->tokens > 1 ? per_second(done->tokens - 1, done->all_ns - done->first_ns) : 0.0;
+    const double prompt_per_s = per_second(done->prompt_tokens, done->first_ns);
+    char hex[17];
+
+    if (a->target.json) {
+        json_event_begin(&a->out, "summary");
+        json_uint(&a->out, "nodes", done->nodes);
+        json_uint(&a->out, "prompt_tokens", done->prompt_tokens);
+        json_double(&a->out, "prompt_tok_per_s", prompt_per_s);
+        json_uint(&a->out, "gen_tokens", done->tokens);
+        json_double(&a->out, "gen_tok_per_s", gen_per_s);
+        json_double(&a->out, "ttft_ms", (double)done->first_ns / 1e6);
+        json_uint(&a->out, "epochs", done->epochs);
+        snprintf(hex, sizeof hex, "%016" PRIx64, a->ids_digest);
+        json_text(&a->out, "digest_ids", hex);
+        snprintf(hex, sizeof hex, "%016" PRIx64, a->logits_digest);
+        json_text(&a->out, "digest_logits", hex);
+        json_event_end(&a->out);
+    } else {
+        putchar('\n');
+        if (a->digest)
+            printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", a->tokens, a->ids_digest, a->logits_digest);
+        fprintf(stderr, "%u node%s: prompt %" PRIu32 " tokens at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, first after %.1f ms",
+                done->nodes, done->nodes == 1 ? "" : "s", done->prompt_tokens, prompt_per_s, done->tokens, gen_per_s,
+                (double)done->first_ns / 1e6);
+        if (done->epochs > 0)
+            fprintf(stderr, "; members changed %" PRIu32 " time%s meanwhile", done->epochs, done->epochs == 1 ? "" : "s");
+        fputc('\n', stderr);
+    }
+    if (check_stdout(fail) < 0)
+        return -1;
+    if (done->reason == ENGINE_DONE_ERROR)
+        return fail_set(fail, EXIT_DIFFERENCE, "the generation ended with a value that is not finite: the model does not suit this prompt");
+    if (done->reason == ENGINE_DONE_REFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "the cluster had no memory for this prompt: use a shorter one");
+    return 0;
+}
+
+static int listen_to(struct asking *a, struct caller *caller, struct fail *fail)
+{
+    const struct talk cancel = {.kind = TALK_CANCEL};
+    struct talk talk;
+    int got;
+
+    for (;;) {
+        if (is_interrupted) {
+            putchar('\n');
+            return send_talk(caller, &cancel, fail);
+        }
+        got = next_talk(caller, &talk, fail);
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            continue;
+        if (talk.kind == TALK_DONE)
+            return print_done(a, &talk.done, fail);
+        if (talk.kind == TALK_TOKENS && print_tokens(a, &talk, fail) < 0)
+            return -1;
+    }
+}
+
+static int ask(struct asking *a, struct fail *fail)
+{
+    const struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt, .text_size = strlen(a->prompt)};
+    struct caller *caller;
+    int result;
+
+    if (question.text_size > TALK_TEXT_MAX)
+        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: a question holds at most %d", question.text_size, TALK_TEXT_MAX);
+    caller = open_caller(&a->target, fail);
+    if (caller == NULL)
+        return -1;
+    json_init(&a->out, stdout);
+    signal(SIGINT, on_interrupt);
+    result = send_talk(caller, &question, fail);
+    if (result == 0)
+        result = listen_to(a, caller, fail);
+    caller_close(caller);
+    return result;
+}
+
+static int draw_seed(struct asking *a, struct fail *fail)
+{
+    if (a->has_seed || a->ask.sampling.temperature == 0.0f)
+        return 0;
+    if (mesh_random(&a->ask.sampling.seed, sizeof a->ask.sampling.seed) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: give --seed");
+    fprintf(stderr, "seed %" PRIu64 "\n", a->ask.sampling.seed);
+    return 0;
+}
+
+int ask_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-node ask [--to ADDR:PORT] [--key FILE] -p TEXT [-n TOKENS] [options]",
+                                        "Have a running cluster generate text. Any of its nodes will do.", NULL};
+    static const char *const examples[] = {"mesh-node ask -p \"Once upon a time\" -n 200 --temp 0.7",
+                                           "mesh-node ask --to 10.0.0.2:7411 --key mesh.key -p abc --temp 0 --digest", NULL};
+    struct asking a = {
+        .target = {.to = address_default, .name = "mesh"},
+        .ask = {.predict = 128, .sampling = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f}}};
+    struct sampling *s = &a.ask.sampling;
+    const struct option_spec specs[] = {
+        {.name = "to", .kind = OPTION_TEXT, .target = &a.target.to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
+        {.name = "key", .kind = OPTION_TEXT, .target = &a.target.key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a.target.name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "security",
+         .kind = OPTION_WORD,
+         .target = &a.target.security,
+         .was_set = &a.target.has_security,
+         .words = security_words,
+         .help = "as the nodes have it (seal with a key)"},
+        {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &a.prompt, .metavar = "TEXT", .help = "what to go on from"},
+        {.name = "predict",
+         .short_name = 'n',
+         .kind = OPTION_U32,
+         .target = &a.ask.predict,
+         .min = 1,
+         .max = 1 << 24,
+         .metavar = "TOKENS",
+         .help = "at most so many (128)"},
+        {.name = "temp", .kind = OPTION_FLOAT, .target = &s->temperature, .metavar = "T", .help = "0 is greedy (0.8)"},
+        {.name = "top-k", .kind = OPTION_U32, .target = &s->top_k, .max = 1 << 22, .metavar = "K", .help = "0 is off (40)"},
+        {.name = "top-p", .kind = OPTION_FLOAT, .target = &s->top_p, .metavar = "P", .help = "1 is off (0.95)"},
+        {.name = "min-p", .kind = OPTION_FLOAT, .target = &s->min_p, .metavar = "P", .help = "0 is off (0.05)"},
+        {.name = "repeat-penalty", .kind = OPTION_FLOAT, .target = &s->repeat_penalty, .metavar = "X", .help = "1 is off (1)"},
+        {.name = "presence-penalty", .kind = OPTION_FLOAT, .target = &s->presence_penalty, .metavar = "X", .help = "(0)"},
+        {.name = "frequency-penalty", .kind = OPTION_FLOAT, .target = &s->frequency_penalty, .metavar = "X", .help = "(0)"},
+        {.name = "seed", .kind = OPTION_U64, .target = &s->seed, .was_set = &a.has_seed, .metavar = "S", .help = "(drawn, and printed)"},
+        {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &a.ask.ignore_end, .help = "go on after the end of a text"},
+        {.name = "ids", .kind = OPTION_FLAG, .target = &a.ids, .help = "print token ids instead of text"},
+        {.name = "digest", .kind = OPTION_FLAG, .target = &a.digest, .help = "print a line of hashes after the text"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &a.target.json, .help = "one object per event"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a.target.help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return (int)fail->exit_code;
+    if (a.target.help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (a.prompt == NULL)
+        return fail_set(fail, EXIT_USAGE, "ask: no prompt: give one with -p TEXT"), EXIT_USAGE;
+    a.ask.want_digest = a.digest || a.target.json;
+    if (sampler_check(s, fail) < 0 || draw_seed(&a, fail) < 0)
+        return (int)fail->exit_code;
+    return ask(&a, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+}
+
+/* ---- status ---- */
+
+static int print_status(const struct talk *talk, struct fail *fail)
+{
+    fwrite(talk->text, 1, talk->text_size, stdout);
+    putchar('\n');
+    return check_stdout(fail);
+}
+
+static int status(struct target *target, struct fail *fail)
+{
+    const struct talk question = {.kind = TALK_STATUS};
+    struct caller *caller = open_caller(target, fail);
+    struct talk talk = {0};
+    int result, tries = 0;
+
+    if (caller == NULL)
+        return -1;
+    result = send_talk(caller, &question, fail);
+    while (result == 0 && tries++ < 25 && (result = next_talk(caller, &talk, fail)) == 0)
+        ;
+    if (result == 0 || (result > 0 && talk.kind != TALK_STATE))
+        result = fail_set(fail, EXIT_ENVIRONMENT, "%s: no answer within 5 s: is the node busy?", target->to);
+    else if (result > 0)
+        result = print_status(&talk, fail); /* its text is the caller's */
+    caller_close(caller);
+    return result;
+}
+
+int status_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-node status [--to ADDR:PORT] [--key FILE] [--json]", "Show who is in a running cluster.",
+                                        NULL};
+    static const char *const examples[] = {"mesh-node status", "mesh-node status --to 10.0.0.2:7411 --key mesh.key --json", NULL};
+    struct target target = {.to = address_default, .name = "mesh"};
+    const struct option_spec specs[] = {
+        {.name = "to", .kind = OPTION_TEXT, .target = &target.to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
+        {.name = "key", .kind = OPTION_TEXT, .target = &target.key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &target.name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "security",
+         .kind = OPTION_WORD,
+         .target = &target.security,
+         .was_set = &target.has_security,
+         .words = security_words,
+         .help = "as the nodes have it (seal with a key)"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, which is what is printed so far in any case"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &target.help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return (int)fail->exit_code;
+    if (target.help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    return status(&target, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+}

@@ -1,0 +1,194 @@
+#include "job.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+static struct job *find_free(struct jobs *jobs)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (jobs->job[i].id == 0)
+            return &jobs->job[i];
+    return NULL;
+}
+
+struct job *jobs_find(struct jobs *jobs, uint64_t id)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (jobs->job[i].id == id)
+            return &jobs->job[i];
+    return NULL;
+}
+
+static struct request request_of(const struct job *job)
+{
+    return (struct request){
+        .id = job->id,
+        .prompt = job->token,
+        .prompt_count = job->count,
+        .generated_before = job->count - job->prompt_count,
+        .predict = job->ask.predict,
+        .sampling = job->ask.sampling,
+        .ignore_end = job->ask.ignore_end,
+        .want_digest = job->ask.want_digest,
+    };
+}
+
+/* Room for all tokens that can come. */
+static int take_prompt(struct job *job, const struct shift_config *config, const struct talk *ask, struct fail *fail)
+{
+    uint32_t *ids = NULL;
+    size_t count = 0;
+
+    if (tokenizer_encode(config->tokenizer, ask->text, ask->text_size, true, &ids, &count, fail) < 0)
+        return -1;
+    if (count == 0 || count > config->ctx) {
+        free(ids);
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu tokens: the nodes take 1 to %u: give another", count, config->ctx);
+    }
+    job->room = config->ctx + 1;
+    job->token = calloc(job->room, sizeof *job->token);
+    job->digest = calloc(job->room, sizeof *job->digest);
+    if (job->token == NULL || job->digest == NULL) {
+        free(ids);
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
+    }
+    memcpy(job->token, ids, count * sizeof *ids);
+    job->prompt_count = job->count = (uint32_t)count;
+    free(ids);
+    return 0;
+}
+
+struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, uint32_t session, const struct talk *ask, uint64_t now_ns,
+                     struct fail *fail)
+{
+    struct job *job = find_free(jobs);
+    struct request request;
+
+    if (job == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this node's clients run or wait already: try again later", JOBS_MAX);
+        return NULL;
+    }
+    memset(job, 0, sizeof *job);
+    job->id = hash_words3(jobs->seed, ++jobs->next, 0) | 1;
+    job->session = session;
+    job->ask = ask->ask;
+    job->asked_ns = now_ns;
+    if (take_prompt(job, config, ask, fail) == 0 && sampler_check(&job->ask.sampling, fail) == 0) {
+        request = request_of(job);
+        if (request_check(&request, config->ctx, config->model->vocab, fail) == 0)
+            return job;
+    }
+    jobs_remove(job);
+    return NULL;
+}
+
+void jobs_remove(struct job *job)
+{
+    free(job->token);
+    free(job->digest);
+    memset(job, 0, sizeof *job);
+}
+
+void jobs_release(struct jobs *jobs)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        jobs_remove(&jobs->job[i]);
+}
+
+void jobs_begin_epoch(struct jobs *jobs)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &jobs->job[i];
+
+        job->epochs += job->id != 0 && job->is_submitted && !job->is_done;
+        job->is_submitted = false;
+    }
+}
+
+void jobs_submit(struct jobs *jobs, struct shift *shift)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &jobs->job[i];
+        struct request request = request_of(job);
+
+        if (job->id == 0 || job->is_done || job->is_submitted || !shift->is_started)
+            continue;
+        job->is_submitted = engine_submit(shift->engine, &request);
+        crew_wake(&shift->crew);
+    }
+}
+
+void job_take(struct job *job, const struct shift_news *news)
+{
+    const uint32_t generated = job->count - job->prompt_count;
+
+    if (news->is_done) {
+        /* What ends with an epoch ends in the next one again, when nobody cancelled it. */
+        job->is_done = true;
+        job->reason = news->reason;
+        job->done_ns = news->when_ns;
+        return;
+    }
+    if (job->is_done || news->token.index != generated || job->count == job->room)
+        return;
+    if (generated == 0)
+        job->first_ns = news->when_ns;
+    job->digest[job->count] = news->token.digest;
+    job->token[job->count++] = news->token.id;
+}
+
+/* As many of the next tokens as fit a record, and their text, into talk. Returns how many. */
+static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struct talk *talk, char *text)
+{
+    const uint32_t generated = job->count - job->prompt_count;
+    uint32_t count = 0;
+
+    job->utf8_next = job->utf8;
+    for (; count < TALK_TOKENS_MAX && job->told + count < generated; count++) {
+        const uint32_t at = job->prompt_count + job->told + count, id = job->token[at];
+        size_t size = 0;
+        const char *piece = id < tokenizer_count(tokenizer) ? tokenizer_piece(tokenizer, id, &size) : "";
+
+        if (talk->text_size + (size + sizeof job->utf8.held) * UTF8_STREAM_GROWTH > TALK_TEXT_MAX / 2) {
+            if (count > 0)
+                break;
+            size = 0; /* no record holds such a piece; its id says which it is */
+        }
+        talk->token[count] = (struct talk_token){id, job->digest[at]};
+        talk->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + talk->text_size);
+    }
+    if (job->is_done && job->told + count == generated)
+        talk->text_size += utf8_stream_flush(&job->utf8_next, text + talk->text_size);
+    return count;
+}
+
+size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens)
+{
+    static char text[TALK_TEXT_MAX];
+    struct talk talk = {.kind = TALK_TOKENS, .text = text};
+
+    *tokens = talk.token_count = gather(job, tokenizer, &talk, text);
+    if (*tokens > 0 || talk.text_size > 0)
+        return talk_write(&talk, record);
+    if (!job->is_done)
+        return 0;
+    talk = (struct talk){.kind = TALK_DONE,
+                         .done = {.reason = job->reason,
+                                  .prompt_tokens = job->prompt_count,
+                                  .tokens = job->count - job->prompt_count,
+                                  .first_ns = job->first_ns > job->asked_ns ? job->first_ns - job->asked_ns : 0,
+                                  .all_ns = job->done_ns > job->asked_ns ? job->done_ns - job->asked_ns : 0,
+                                  .nodes = nodes,
+                                  .epochs = job->epochs}};
+    return talk_write(&talk, record);
+}
+
+void job_told(struct job *job, uint32_t tokens)
+{
+    job->told += tokens;
+    job->utf8 = job->utf8_next;
+    assert(job->told <= job->count - job->prompt_count);
+}

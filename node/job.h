@@ -1,0 +1,54 @@
+/* The requests of this node's clients: what was asked, all tokens so far, and what of them the client has been told.
+ *
+ * They outlive epochs: in a new one each is submitted again with its tokens, and goes on to the bit. */
+#ifndef NODE_JOB_H
+#define NODE_JOB_H
+
+#include "shift.h"
+#include "talk.h"
+
+enum { JOBS_MAX = 64 };
+
+struct job {
+    uint64_t id;      /* of the request in the cluster; 0: free */
+    uint32_t session; /* of the client */
+    struct talk_ask ask;
+    uint32_t *token;  /* (room) prompt, then generated */
+    uint64_t *digest; /* (room) of generated tokens, by their place in token */
+    uint32_t prompt_count, count, room;
+    uint32_t told;                      /* generated tokens that the client has */
+    struct utf8_stream utf8, utf8_next; /* after what was told; and after the record in hand */
+    uint64_t asked_ns, first_ns, done_ns;
+    bool is_submitted; /* in the present epoch */
+    bool is_done;
+    enum engine_done reason;
+    uint32_t epochs; /* that began while it ran */
+};
+
+struct jobs {
+    struct job job[JOBS_MAX];
+    uint64_t next; /* counter behind the ids */
+    uint64_t seed; /* random, of this process */
+};
+
+/* NULL: too many, or no memory. The prompt is tokenised here; fail says what is wrong with it. */
+struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, uint32_t session, const struct talk *ask, uint64_t now_ns,
+                     struct fail *fail);
+struct job *jobs_find(struct jobs *jobs, uint64_t id); /* NULL: not ours */
+void jobs_remove(struct job *job);
+void jobs_release(struct jobs *jobs);
+
+/* Submit what is not in this epoch's engine yet; what has no room waits for the next call. */
+void jobs_submit(struct jobs *jobs, struct shift *shift);
+
+/* A new epoch has begun: all are to be submitted again. */
+void jobs_begin_epoch(struct jobs *jobs);
+
+/* What the engine tells of it. */
+void job_take(struct job *job, const struct shift_news *news);
+
+/* The next record for its client into record (MESH_RECORD_BYTES_MAX), 0 when there is nothing to tell; job_told after it was sent. */
+size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens);
+void job_told(struct job *job, uint32_t tokens);
+
+#endif

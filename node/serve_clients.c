@@ -1,0 +1,110 @@
+/* The clients of a serving node: what they ask becomes jobs, what comes of those they are told. */
+#include <string.h>
+
+#include "serve_state.h"
+#include "serve_status.h"
+
+static void refuse(struct server *server, uint32_t session, const char *why)
+{
+    uint8_t record[1024];
+    const struct talk talk = {.kind = TALK_REFUSED, .text = why, .text_size = strlen(why)};
+
+    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+}
+
+static void tell_status(struct server *server, uint32_t session)
+{
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+    struct mesh_sessions_stats sessions;
+    struct mesh_cluster_stats cluster;
+    struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
+    char text[TALK_TEXT_MAX];
+    struct talk talk = {.kind = TALK_STATE, .text = text};
+
+    mesh_sessions_get_stats(server->sessions, &sessions);
+    mesh_cluster_get_stats(server->cluster, &cluster);
+    status.sessions = &sessions;
+    status.cluster_stats = &cluster;
+    status.cluster_refused = server->cluster_refused;
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
+    talk.text_size = serve_status_write(&status, text, sizeof text);
+    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+}
+
+static void cancel_session(struct server *server, uint32_t session)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &server->jobs.job[i];
+
+        if (job->id == 0 || job->session != session)
+            continue;
+        if (server->shift != NULL && server->shift->is_started && job->is_submitted && !job->is_done) {
+            engine_cancel(server->shift->engine, job->id);
+            crew_wake(&server->shift->crew);
+        }
+        jobs_remove(job);
+    }
+}
+
+static void take_record(struct server *server, const struct mesh_session_event *event)
+{
+    struct fail fail = {0};
+    struct talk talk;
+
+    if (talk_read(&talk, event->record, event->record_bytes) < 0) {
+        refuse(server, event->session, "this node does not understand the question: are both of the same version?");
+        return;
+    }
+    switch (talk.kind) {
+    case TALK_ASK:
+        if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
+            refuse(server, event->session, fail.text);
+        break;
+    case TALK_STATUS:
+        tell_status(server, event->session);
+        break;
+    case TALK_CANCEL:
+        cancel_session(server, event->session);
+        break;
+    default:
+        refuse(server, event->session, "nodes answer questions, they ask none");
+        break;
+    }
+}
+
+void serve_run_sessions(struct server *server)
+{
+    struct mesh_session_event event;
+
+    mesh_sessions_tick(server->sessions, mesh_udp_now_ns());
+    while (mesh_sessions_next_event(server->sessions, mesh_udp_now_ns(), &event)) {
+        if (event.type == MESH_SESSION_RECORD)
+            take_record(server, &event);
+        else if (event.type == MESH_SESSION_CLOSED)
+            cancel_session(server, event.session); /* a client that goes away frees its slot */
+    }
+}
+
+/* Tell clients what there is, as far as their queues take it. */
+void serve_tell_clients(struct server *server)
+{
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+    const uint16_t nodes = server->shift != NULL ? server->shift->count : 0;
+
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &server->jobs.job[i];
+        uint32_t tokens;
+        size_t bytes;
+
+        while (job->id != 0 && (bytes = job_record(job, server->shift_config.tokenizer, nodes, record, &tokens)) > 0) {
+            const bool is_last = record[0] == TALK_DONE;
+
+            if (mesh_sessions_send(server->sessions, mesh_udp_now_ns(), job->session, record, bytes) == MESH_AGAIN)
+                break;
+            job_told(job, tokens);
+            if (is_last)
+                jobs_remove(job);
+        }
+    }
+}

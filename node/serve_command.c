@@ -1,0 +1,264 @@
+/* The command line of `mesh-node serve`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster_file.h"
+#include "commands.h"
+#include "options.h"
+#include "run_options.h"
+#include "security.h"
+#include "serve.h"
+
+static const char *const usage[] = {"mesh-node serve -m MODEL.gguf [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT ...] [options]",
+                                    "Be a node of a cluster: start them in any order; ask any of them with mesh-node ask.", NULL};
+static const char *const examples[] = {
+    "mesh-node serve -m model.gguf                                       a cluster of one, on the loopback",
+    "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
+    "mesh-node serve -c cluster.conf --node attic", NULL};
+
+enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1 };
+
+struct arguments {
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name;
+    struct option_list join;
+    uint32_t ctx, threads, batch, slots, share;
+    int kv_type, security;
+    bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
+    struct cluster_file file;
+};
+
+static int parse(struct arguments *a, int argc, char *const *argv, struct fail *fail)
+{
+    const struct option_spec specs[] = {
+        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &a->model, .metavar = "FILE", .help = "GGUF model"},
+        {.name = "cluster", .short_name = 'c', .kind = OPTION_TEXT, .target = &a->cluster_path, .metavar = "FILE", .help = "cluster file"},
+        {.name = "node", .kind = OPTION_TEXT, .target = &a->node, .metavar = "NAME", .help = "which node of the cluster file this is"},
+        {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
+        {.name = "join", .kind = OPTION_LIST, .target = &a->join, .metavar = "ADDR:PORT", .help = "any member's address; may be repeated"},
+        {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
+        {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "share",
+         .kind = OPTION_U32,
+         .target = &a->share,
+         .was_set = &a->has_share,
+         .max = 1000000,
+         .help = "of the rows, beside the others' (1)"},
+        {.name = "threads",
+         .short_name = 't',
+         .kind = OPTION_U32,
+         .target = &a->threads,
+         .min = 1,
+         .max = RUN_THREADS_MAX,
+         .help = "(cores)"},
+        {.name = "ctx",
+         .kind = OPTION_U32,
+         .target = &a->ctx,
+         .min = 1,
+         .max = MODEL_CTX_MAX,
+         .help = "context (the model's, at most 4096)"},
+        {.name = "slots",
+         .kind = OPTION_U32,
+         .target = &a->slots,
+         .was_set = &a->has_slots,
+         .min = 1,
+         .max = ENGINE_SLOTS_MAX,
+         .help = "requests at once (4)"},
+        {.name = "batch",
+         .kind = OPTION_U32,
+         .target = &a->batch,
+         .was_set = &a->has_batch,
+         .min = 1,
+         .max = ENGINE_BATCH_MAX,
+         .help = "tokens of a step (128)"},
+        {.name = "kv-type",
+         .kind = OPTION_WORD,
+         .target = &a->kv_type,
+         .was_set = &a->has_kv_type,
+         .words = run_kv_words,
+         .help = "how keys and values are kept (f16)"},
+        {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "instruction set (the fastest)"},
+        {.name = "security",
+         .kind = OPTION_WORD,
+         .target = &a->security,
+         .was_set = &a->has_security,
+         .words = security_words,
+         .help = "seal with a key, else none"},
+        {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return -1;
+    if (a->help)
+        options_help(stdout, usage, specs, count, examples);
+    return 0;
+}
+
+static int parse_address(const char *option, const char *text, struct mesh_addr *address, struct fail *fail)
+{
+    char reason[160];
+
+    if (mesh_addr_parse(text, address, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "%s %.100s: %s: give ADDR:PORT", option, text, reason);
+    return 0;
+}
+
+static int add_seed(struct serve_config *config, struct mesh_addr address, struct fail *fail)
+{
+    if (config->seed_count == SERVE_SEEDS_MAX)
+        return fail_set(fail, EXIT_USAGE, "--join: more than %d addresses: one of any member is enough", SERVE_SEEDS_MAX);
+    config->seed[config->seed_count++] = address;
+    return 0;
+}
+
+/* The own section of the cluster file: by --node, or by the address of --listen. */
+static const struct cluster_node *own_node(const struct arguments *a, const struct mesh_addr *listen, struct fail *fail)
+{
+    for (uint16_t i = 0; i < a->file.node_count; i++) {
+        const struct cluster_node *node = &a->file.node[i];
+
+        if (a->node != NULL ? strcmp(node->name, a->node) == 0 : listen != NULL && memcmp(&node->address, listen, sizeof *listen) == 0)
+            return node;
+    }
+    fail_set(fail, EXIT_USAGE, "-c %.200s: which of its nodes is this? Give --node NAME%s", a->cluster_path,
+             a->node != NULL ? " as it stands in the file" : ", or --listen with its address");
+    return NULL;
+}
+
+static int take_file(struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    const struct cluster_node *own;
+
+    if (cluster_file_read(a->cluster_path, &a->file, fail) < 0)
+        return -1;
+    own = own_node(a, a->listen != NULL ? &config->listen : NULL, fail);
+    if (own == NULL)
+        return -1;
+    if (a->listen == NULL)
+        config->listen = own->address;
+    if (a->model == NULL)
+        a->model = own->model[0] != '\0' ? own->model : a->file.model[0] != '\0' ? a->file.model : NULL;
+    a->key = a->key == NULL && a->file.key[0] != '\0' ? a->file.key : a->key;
+    a->name = a->name == NULL ? a->file.name : a->name;
+    a->threads = a->threads == 0 ? own->threads : a->threads;
+    a->ctx = a->ctx == 0 ? a->file.ctx : a->ctx;
+    a->batch = a->has_batch ? a->batch : a->file.batch;
+    a->slots = a->has_slots ? a->slots : a->file.slots;
+    a->kv_type = a->has_kv_type ? a->kv_type : a->file.kv_type;
+    if (!a->has_share && own->share != CLUSTER_SHARE_AUTO)
+        a->share = own->share;
+    if (!a->has_security && a->key != NULL)
+        a->security = a->file.security == CLUSTER_SEAL   ? MESH_SECURITY_SEAL
+                      : a->file.security == CLUSTER_AUTH ? MESH_SECURITY_AUTH
+                                                         : MESH_SECURITY_NONE;
+    a->has_security |= a->key != NULL;
+    for (uint16_t i = 0; i < a->file.node_count; i++)
+        if (&a->file.node[i] != own && add_seed(config, a->file.node[i].address, fail) < 0)
+            return -1;
+    return 0;
+}
+
+/* Without a key nobody proves anything, so nobody but this machine may be listened to. */
+static int take_key(struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    char reason[300];
+
+    if (!a->has_security)
+        a->security = a->key != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
+    config->shift.security = (enum mesh_security)a->security;
+    if (a->security != MESH_SECURITY_NONE && a->key == NULL)
+        return fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE (mesh-node keygen makes it)",
+                        security_words[a->security]);
+    if (a->security != MESH_SECURITY_NONE && !mesh_seal_is_available())
+        return fail_set(fail, EXIT_ENVIRONMENT, "--security %s: this program was built without libsodium: give --security none",
+                        security_words[a->security]);
+    if (a->security == MESH_SECURITY_NONE && !mesh_addr_is_loopback(config->listen))
+        return fail_set(fail, EXIT_USAGE,
+                        "--listen: without a key a node serves the loopback only: give --key FILE (mesh-node keygen makes it)");
+    if (a->key != NULL) {
+        int err = mesh_key_read(a->key, &config->cluster_key, reason, sizeof reason);
+
+        if (err != MESH_OK)
+            return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key, reason);
+    }
+    if (a->security == MESH_SECURITY_NONE)
+        fputs("no key: serving the loopback only, and whoever is on this machine\n", stderr);
+    return 0;
+}
+
+static int take_options(struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    char reason[200];
+
+    if (parse_address("--listen", a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
+        (a->advertise != NULL && parse_address("--advertise", a->advertise, &config->advertise, fail) < 0))
+        return -1;
+    for (size_t i = 0; i < a->join.count; i++) {
+        struct mesh_addr seed;
+
+        if (parse_address("--join", a->join.values[i], &seed, fail) < 0 || add_seed(config, seed, fail) < 0)
+            return -1;
+    }
+    if (a->cluster_path != NULL && take_file(a, config, fail) < 0)
+        return -1;
+    if (a->model == NULL)
+        return fail_set(fail, EXIT_USAGE, "serve: no model: give one with -m MODEL.gguf");
+    if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
+    config->shift.cluster = a->name != NULL ? a->name : "mesh";
+    config->shift.threads = (uint16_t)(a->threads > 0 ? a->threads : pool_cores());
+    config->shift.batch = (uint16_t)a->batch;
+    config->shift.slots = (uint16_t)a->slots;
+    config->shift.ctx = a->ctx;
+    config->shift.kv_type = (enum kv_type)a->kv_type;
+    config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
+    config->speed = a->share;
+    config->shift.kernel = kernel_choose(a->kernel);
+    if (config->shift.kernel == NULL)
+        return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
+    return take_key(a, config, fail);
+}
+
+static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    struct gguf *gguf = gguf_open(a->model, fail);
+    struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
+    struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open(gguf, fail);
+    int result = -1;
+
+    if (tokenizer != NULL) {
+        config->shift.model = model;
+        config->shift.tokenizer = tokenizer;
+        if (config->shift.ctx == 0)
+            config->shift.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
+        if (config->shift.ctx > model->ctx)
+            fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->shift.ctx, model->ctx);
+        else
+            result = serve(config, fail);
+    }
+    tokenizer_close(tokenizer);
+    model_close(model);
+    gguf_close(gguf);
+    return result;
+}
+
+int serve_command(int argc, char *const *argv, struct fail *fail)
+{
+    static struct arguments a;
+    static struct serve_config config;
+    int result;
+
+    a = (struct arguments){.batch = RUN_BATCH_DEFAULT, .slots = 4, .share = SPEED_DEFAULT, .security = MESH_SECURITY_NONE};
+    if (parse(&a, argc, argv, fail) < 0)
+        return (int)fail->exit_code;
+    if (a.help)
+        return EXIT_OK;
+    kernel_thread_init();
+    result = take_options(&a, &config, fail);
+    if (result == 0)
+        result = serve_model(&a, &config, fail);
+    mesh_wipe(&config.cluster_key, sizeof config.cluster_key);
+    return result < 0 ? (int)fail->exit_code : EXIT_OK;
+}

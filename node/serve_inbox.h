@@ -1,0 +1,54 @@
+/* Datagrams outside of epochs on their way from whoever polls the socket to the main thread: a bounded ring, one writer at a time.
+ *
+ * The writer owns the UDP driver, the reader is the main thread. What finds no room is lost, as on a wire. */
+#ifndef NODE_SERVE_INBOX_H
+#define NODE_SERVE_INBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "mesh/mesh.h"
+
+enum { INBOX_RING_PACKETS = 256, INBOX_RING_BYTES = 1500 };
+
+struct inbox_packet {
+    struct mesh_addr from;
+    size_t size;
+    uint8_t bytes[INBOX_RING_BYTES];
+};
+
+struct inbox_ring {
+    _Atomic uint32_t head, tail; /* written by the writer; by the reader */
+    struct inbox_packet packet[INBOX_RING_PACKETS];
+};
+
+/* False: no room, or larger than any datagram of these layers. */
+static inline bool inbox_ring_put(struct inbox_ring *ring, struct mesh_addr from, const uint8_t *bytes, size_t size)
+{
+    const uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    struct inbox_packet *packet = &ring->packet[head % INBOX_RING_PACKETS];
+
+    if (size > INBOX_RING_BYTES || head - atomic_load_explicit(&ring->tail, memory_order_acquire) == INBOX_RING_PACKETS)
+        return false;
+    packet->from = from;
+    packet->size = size;
+    memcpy(packet->bytes, bytes, size);
+    atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+    return true;
+}
+
+/* The oldest one, to be dropped when done; NULL: none. */
+static inline struct inbox_packet *inbox_ring_first(struct inbox_ring *ring)
+{
+    const uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+    return atomic_load_explicit(&ring->head, memory_order_acquire) == tail ? NULL : &ring->packet[tail % INBOX_RING_PACKETS];
+}
+
+static inline void inbox_ring_drop(struct inbox_ring *ring)
+{
+    atomic_fetch_add_explicit(&ring->tail, 1, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,94 @@
+#include "serve_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+
+static void write_member(const struct serve_status *status, struct json *json, uint16_t rank)
+{
+    const struct mesh_cluster_member *member = &status->shift->member[rank];
+    struct mesh_cluster_peer_stats peer = {0};
+    char address[MESH_ADDR_TEXT_BYTES];
+    const char *state = "up";
+
+    mesh_addr_format(member->addr, address);
+    if (rank != status->shift->rank) {
+        if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
+            state = "joining";
+        else if (peer.is_leaving)
+            state = "leaving";
+        else if (peer.is_suspected)
+            state = "suspected";
+    } else if (!shift_is_loaded(status->shift)) {
+        state = "loading";
+    }
+    json_object_begin(json, NULL);
+    json_uint(json, "rank", rank);
+    json_text(json, "address", address);
+    json_text(json, "state", state);
+    json_uint(json, "share", member->share > 0 ? member->share : member->speed);
+    json_bool(json, "is_self", rank == status->shift->rank);
+    json_double(json, "rtt_us", (double)peer.rtt_ns / 1e3);
+    json_object_end(json);
+}
+
+static void write_refused(const struct serve_status *status, struct json *json)
+{
+    json_object_begin(json, "refused");
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++) {
+        uint64_t count = status->cluster_refused[i];
+
+        if (status->shift != NULL && status->shift->count > 1)
+            count += status->shift->sealer.refused[i];
+        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), count);
+    }
+    json_object_begin(json, "clients");
+    for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
+        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), status->sessions->refused[i]);
+    json_object_end(json);
+    json_array_begin(json, "joins");
+    for (int i = 0; i < MESH_CLUSTER_REASONS; i++)
+        json_uint(json, NULL, status->cluster_stats->denied[i]);
+    json_array_end(json);
+    json_object_end(json);
+}
+
+size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
+{
+    FILE *stream = fmemopen(out, room, "w");
+    struct engine_memory memory = {0};
+    struct json json;
+    long size;
+
+    if (stream == NULL)
+        return 0;
+    json_init(&json, stream);
+    json_object_begin(&json, NULL);
+    json_uint(&json, "schema_version", 1);
+    json_uint(&json, "nodes", status->shift != NULL ? status->shift->count : 0);
+    json_uint(&json, "epoch", status->shift != NULL ? status->shift->number : 0);
+    json_text(&json, "model", gguf_path(status->config->model->gguf));
+    json_text(&json, "cluster", status->config->cluster);
+    json_array_begin(&json, "members");
+    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
+        write_member(status, &json, rank);
+    json_array_end(&json);
+    json_uint(&json, "requests", status->requests);
+    json_uint(&json, "slots", status->config->slots);
+    json_uint(&json, "ctx", status->config->ctx);
+    if (status->shift != NULL)
+        shift_memory(status->shift, &memory);
+    json_uint(&json, "weight_bytes", memory.weight_bytes);
+    json_uint(&json, "kv_bytes", memory.kv_bytes);
+    json_uint(&json, "buffer_bytes", memory.buffer_bytes);
+    json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
+    json_uint(&json, "evictions", status->cluster_stats->evictions);
+    write_refused(status, &json);
+    json_object_end(&json);
+    fflush(stream);
+    size = ftell(stream);
+    fclose(stream);
+    return size > 0 ? (size_t)size : 0;
+}

@@ -1,0 +1,21 @@
+/* What a serving node says of itself and its cluster: `mesh-node status`. */
+#ifndef NODE_SERVE_STATUS_H
+#define NODE_SERVE_STATUS_H
+
+#include "mesh/session.h"
+#include "shift.h"
+
+struct serve_status {
+    const struct shift_config *config;
+    struct shift *shift; /* NULL: no epoch */
+    const struct mesh_cluster *cluster;
+    const struct mesh_cluster_stats *cluster_stats;
+    const struct mesh_sessions_stats *sessions;
+    const uint64_t *cluster_refused; /* (MESH_SEAL_REFUSALS) */
+    uint32_t requests;               /* of this node's clients, that are not over */
+};
+
+/* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */
+size_t serve_status_write(const struct serve_status *status, char *out, size_t room);
+
+#endif

@@ -1,0 +1,244 @@
+#include "shift.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- news ---- */
+
+static void tell(struct shift *shift, const struct shift_news *news)
+{
+    while (atomic_flag_test_and_set_explicit(&shift->news_lock, memory_order_acquire))
+        ;
+    if (shift->news_count == shift->news_room) {
+        const size_t room = shift->news_room > 0 ? 2 * shift->news_room : 256;
+        struct shift_news *grown = realloc(shift->news, room * sizeof *grown);
+
+        if (grown != NULL) {
+            shift->news = grown;
+            shift->news_room = room;
+        }
+    }
+    /* Without memory a token is not told; its request goes on from what was, in the next epoch. */
+    if (shift->news_count < shift->news_room)
+        shift->news[shift->news_count++] = *news;
+    atomic_flag_clear_explicit(&shift->news_lock, memory_order_release);
+    bell_ring(shift->crew.bell);
+    if (shift->count == 1)
+        mesh_udp_wake(shift->config->udp); /* then the main thread sleeps at the socket */
+}
+
+bool shift_next_news(struct shift *shift, struct shift_news *news)
+{
+    bool is_there;
+
+    while (atomic_flag_test_and_set_explicit(&shift->news_lock, memory_order_acquire))
+        ;
+    is_there = shift->news_count > 0;
+    if (is_there) {
+        *news = shift->news[0];
+        memmove(shift->news, shift->news + 1, --shift->news_count * sizeof *shift->news);
+    }
+    atomic_flag_clear_explicit(&shift->news_lock, memory_order_release);
+    return is_there;
+}
+
+static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
+{
+    const struct shift_news news = {.request = token->request, .when_ns = now_ns, .token = *token};
+
+    tell(app, &news);
+}
+
+static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
+{
+    const struct shift_news news = {.request = request, .when_ns = now_ns, .is_done = true, .reason = reason};
+
+    (void)fault;
+    tell(app, &news);
+}
+
+/* ---- the parts ---- */
+
+/* By shares where somebody has agreed on them, else by speed; the same on every member. */
+static int divide(struct shift *shift, struct fail *fail)
+{
+    uint32_t share[MESH_RANKS_MAX];
+    bool has_shares = false, has_speed = false;
+
+    for (uint16_t r = 0; r < shift->count; r++) {
+        has_shares |= shift->member[r].share > 0;
+        has_speed |= shift->member[r].speed > 0;
+    }
+    for (uint16_t r = 0; r < shift->count; r++)
+        share[r] = has_shares ? shift->member[r].share : has_speed ? shift->member[r].speed : 1;
+    return rowmap_init(&shift->map, shift->config->model, share, shift->count, fail);
+}
+
+static bool is_end(const void *tokenizer, uint32_t id)
+{
+    return tokenizer_is_end(tokenizer, id);
+}
+
+static int open_engine(struct shift *shift, struct fail *fail)
+{
+    const struct shift_config *c = shift->config;
+    const struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .app = shift};
+    const struct engine_config config = {
+        .model = c->model,
+        .map = &shift->map,
+        .rank = shift->rank,
+        .worker_count = c->threads,
+        .batch = c->batch,
+        .slots = c->slots,
+        .ctx = c->ctx,
+        .kv_type = c->kv_type,
+        .kernel = c->kernel,
+        .pace_bytes_per_s = c->pace_bytes_per_s,
+        .is_end = is_end,
+        .tokenizer = c->tokenizer,
+    };
+
+    shift->engine = engine_open(&config, &hooks, fail);
+    return shift->engine == NULL ? -1 : engine_allocate(shift->engine, fail);
+}
+
+static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *fail)
+{
+    uint8_t incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES];
+    const struct mesh_sealer_config config = {
+        .security = shift->config->security,
+        .key = shift->config->key,
+        .cluster = shift->config->cluster,
+        .epoch = shift->number,
+        .epoch_id = id,
+        .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])incarnation,
+        .rank = shift->rank,
+        .rank_count = shift->count,
+    };
+    int err;
+
+    for (uint16_t r = 0; r < shift->count; r++)
+        memcpy(incarnation[r], shift->member[r].incarnation, MESH_INCARNATION_BYTES);
+    err = mesh_sealer_init(&shift->sealer, &config);
+    if (err != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "keys of epoch %u: cannot be made: %s: report this", shift->number, mesh_strerror(err));
+    mesh_udp_set_sealer(shift->config->udp, shift->config->security == MESH_SECURITY_NONE ? NULL : &shift->sealer);
+    return 0;
+}
+
+static int open_mesh(struct shift *shift, struct fail *fail)
+{
+    struct mesh_config config = {
+        .epoch = shift->number,
+        .datagram_bytes_max = mesh_udp_datagram_bytes_max(shift->config->udp),
+        .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(shift->config->udp),
+    };
+    size_t bytes;
+    int err;
+
+    engine_mesh_config(shift->engine, &config);
+    memcpy(config.incarnation, shift->member[shift->rank].incarnation, sizeof config.incarnation);
+    bytes = mesh_memory_bytes(&config);
+    if (posix_memalign(&shift->mesh_memory, 64, bytes) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for the endpoint: use a smaller batch", bytes);
+    err = mesh_init(&shift->mesh, &config, shift->mesh_memory, bytes, mesh_udp_now_ns());
+    if (err != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
+    for (uint16_t r = 0; r < shift->count; r++) {
+        if (r == shift->rank)
+            continue;
+        mesh_set_peer(shift->mesh, r, shift->member[r].addr);
+        mesh_udp_set_peer(shift->config->udp, r, shift->member[r].addr);
+    }
+    return 0;
+}
+
+static int poll_udp(void *driver, struct mesh *mesh)
+{
+    return mesh_udp_poll(driver, mesh);
+}
+
+static int flush_udp(void *driver, struct mesh *mesh)
+{
+    return mesh_udp_flush(driver, mesh);
+}
+
+static void wait_udp(void *driver, const struct mesh *mesh, uint64_t max_ns)
+{
+    mesh_udp_wait(driver, mesh, max_ns);
+}
+
+static void wake_udp(void *driver)
+{
+    mesh_udp_wake(driver);
+}
+
+static uint64_t clock_ns(void *clock)
+{
+    (void)clock;
+    return mesh_udp_now_ns();
+}
+
+int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+                struct fail *fail)
+{
+    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
+
+    memset(shift, 0, sizeof *shift);
+    assert(epoch->own_rank >= 0 && epoch->member_count > 0 && epoch->member_count <= MESH_RANKS_MAX);
+    shift->config = config;
+    shift->number = epoch->number;
+    shift->count = epoch->member_count;
+    shift->rank = (uint16_t)epoch->own_rank;
+    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
+    shift->crew.bell = bell;
+    shift->crew.worker_bell = bell_open(fail);
+    if (shift->crew.worker_bell == NULL || divide(shift, fail) < 0 || open_engine(shift, fail) < 0)
+        return -1;
+    if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
+        return -1;
+    engine_attach(shift->engine, shift->mesh, shift->mesh == NULL ? NULL : &driver, clock_ns, NULL);
+    shift->is_started = true;
+    return crew_start(&shift->crew, shift->engine, config->threads, fail);
+}
+
+void shift_stop(struct shift *shift)
+{
+    if (shift->is_started)
+        crew_stop(&shift->crew);
+    shift->is_started = false;
+    if (shift->config != NULL)
+        mesh_udp_set_sealer(shift->config->udp, NULL);
+    mesh_sealer_release(&shift->sealer);
+    engine_close(shift->engine);
+    free(shift->mesh_memory);
+    bell_close(shift->crew.worker_bell);
+    shift->crew.worker_bell = NULL;
+    shift->engine = NULL;
+    shift->mesh = NULL;
+    shift->mesh_memory = NULL;
+}
+
+void shift_release(struct shift *shift)
+{
+    free(shift->news);
+    memset(shift, 0, sizeof *shift);
+}
+
+bool shift_is_loaded(struct shift *shift)
+{
+    return shift->is_started && atomic_load(&shift->crew.load_left) == 0;
+}
+
+void shift_memory(const struct shift *shift, struct engine_memory *memory)
+{
+    *memory = (struct engine_memory){0};
+    if (shift->engine != NULL)
+        engine_memory(shift->engine, memory);
+}
+
+uint64_t shift_silent_ranks(struct shift *shift)
+{
+    return shift->mesh == NULL || !shift->is_started ? 0 : engine_silent_ranks(shift->engine);
+}

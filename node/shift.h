@@ -1,0 +1,73 @@
+/* One epoch of a serving node: engine, endpoint, keys and worker threads, from the agreement on its members to the next one.
+ *
+ * What its threads have to tell, tokens and endings, waits in a list until the main thread takes it, also after shift_stop. */
+#ifndef NODE_SHIFT_H
+#define NODE_SHIFT_H
+
+#include "crew.h"
+#include "mesh/cluster.h"
+#include "mesh/seal.h"
+#include "mesh/udp.h"
+#include "rowmap.h"
+#include "tokenizer.h"
+
+/* What is the same in every epoch. Everything is borrowed. */
+struct shift_config {
+    const struct model *model;
+    const struct tokenizer *tokenizer;
+    const struct kernel *kernel;
+    struct mesh_udp *udp;
+    const struct mesh_key *key; /* not read with security none */
+    const char *cluster;
+    enum mesh_security security;
+    uint16_t threads, batch, slots;
+    uint32_t ctx;
+    enum kv_type kv_type;
+    uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
+};
+
+struct shift_news {
+    uint64_t request, when_ns;
+    bool is_done;
+    enum engine_done reason;   /* is_done */
+    struct engine_token token; /* else */
+};
+
+struct shift {
+    const struct shift_config *config;
+    struct mesh_cluster_member member[MESH_RANKS_MAX];
+    uint16_t count, rank;
+    uint32_t number;
+    struct rowmap map;
+    struct engine *engine;
+    struct mesh *mesh; /* NULL: alone */
+    void *mesh_memory;
+    struct mesh_sealer sealer;
+    struct crew crew;
+    atomic_flag news_lock;
+    struct shift_news *news; /* (news_count) */
+    size_t news_count, news_room;
+    bool is_started;
+};
+
+/* Begin with the members of an EPOCH event: open, allocate, start loading. -1 with fail set. shift_stop and shift_release in either
+ * case. */
+int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+                struct fail *fail);
+
+/* End the threads, then everything but the news. Nobody is told: the others begin their next epoch, too. */
+void shift_stop(struct shift *shift);
+void shift_release(struct shift *shift);
+
+bool shift_is_loaded(struct shift *shift);
+
+/* Bytes that this node holds. */
+void shift_memory(const struct shift *shift, struct engine_memory *memory);
+
+/* The oldest news; false when there is none. Main thread. */
+bool shift_next_news(struct shift *shift, struct shift_news *news);
+
+/* Ranks that owe this node blocks and say nothing at all. */
+uint64_t shift_silent_ranks(struct shift *shift);
+
+#endif

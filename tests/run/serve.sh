@@ -1,0 +1,130 @@
+#!/bin/bash
+# A cluster of real processes: they find one another, answer anywhere, and a generation goes on to the bit when members die, stop,
+# leave and come.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+model=node/models/stories-q8_0.gguf
+tokens=450
+if [ -n "$SAN" ]; then tokens=200; fi
+question=(-p "Once upon a time" -n $tokens --ignore-eos --temp 0.7 --seed 4 --digest)
+security=() # of all that follows
+if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then security=(--key "$tmp/key"); fi
+
+check "one process alone gives a digest" "$mesh_node" run -m $model "${question[@]}"
+expected=$(grep '^digest ' "$out")
+
+ports=() pids=()
+for i in 0 1 2 3; do ports[i]=$(free_port); done
+
+# node I SEED...: start node I, joining the nodes SEED
+node() {
+    local i=$1 seed joins=()
+    shift
+    for seed; do joins+=(--join "127.0.0.1:${ports[seed]}"); done
+    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${joins[@]+"${joins[@]}"} \
+        ${security[@]+"${security[@]}"} 2>>"$tmp/node$i"
+    pids[i]=$background_pid
+}
+ask() { "$mesh_node" ask --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"} "${question[@]}"; }
+status() { "$mesh_node" status --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"}; }
+# has I N: node I is in an epoch of N members
+has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
+becomes() { # SENTENCE I N
+    if wait_until 20 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
+}
+same() { # SENTENCE I: asked at node I
+    run timeout -k 5 120 "$mesh_node" ask --to "127.0.0.1:${ports[$2]}" ${security[@]+"${security[@]}"} "${question[@]}"
+    check_equal "$1" "$(grep '^digest ' "$out")" "$expected"
+}
+# during SENTENCE I COMMAND...: asked at node I; the command is run while it generates
+during() {
+    local sentence=$1 at=$2 asking
+    shift 2
+    ask "$at" >"$tmp/answer" 2>"$tmp/figures" </dev/null &
+    asking=$!
+    wait_until 20 test -s "$tmp/answer"
+    "$@"
+    wait $asking
+    check_equal "$sentence" "$(grep '^digest ' "$tmp/answer")" "$expected"
+}
+
+node 0
+becomes "a node alone is a cluster of one" 0 1
+same "it answers with the bits of run" 0
+node 1 0
+node 2 0
+becomes "three nodes form a cluster" 0 3
+becomes "all of them know it" 2 3
+for i in 0 1 2; do same "node $i answers with the same bits" $i; done
+
+ask 0 >"$tmp/first" 2>/dev/null </dev/null &
+first=$!
+same "two questions at once: one" 1
+wait $first
+check_equal "two questions at once: the other" "$(grep '^digest ' "$tmp/first")" "$expected"
+
+during "a member that is killed changes no bit" 1 kill -9 "${pids[2]}"
+becomes "the others go on without it" 1 2
+node 2 1
+becomes "it comes back" 1 3
+during "the first member, which orders the steps, is killed: no bit changes" 1 kill -9 "${pids[0]}"
+becomes "the others go on without it, too" 2 2
+node 0 2
+becomes "it comes back as another one" 2 3
+during "a node that joins changes no bit" 1 node 3 0
+becomes "there are four" 1 4
+during "a member that leaves in order changes no bit" 1 kill -TERM "${pids[3]}"
+becomes "there are three again" 1 3
+wait "${pids[3]}"
+check_equal "who leaves in order ends with 0" $? 0
+
+# A process that is stopped is taken for dead; when it wakes it finds that the others have gone on, and joins them again.
+during "a member that is stopped changes no bit" 1 kill -STOP "${pids[2]}"
+becomes "the others go on without the stopped one" 1 2
+kill -CONT "${pids[2]}"
+becomes "it is taken back when it wakes" 1 3
+same "and computes as before" 2
+
+# ---- strangers ----
+
+if [ ${#security[@]} -gt 0 ]; then
+    "$mesh_node" keygen -o "$tmp/other" >/dev/null 2>&1
+    check_exit "who has another key gets no answer" 4 "no answer within" \
+        "$mesh_node" ask --to "127.0.0.1:${ports[1]}" --key "$tmp/other" -p a
+    check_exit "nor does who has none" 4 "no answer within" "$mesh_node" status --to "127.0.0.1:${ports[1]}"
+    status 1 >"$tmp/status"
+    if grep -q '"clients":{[^}]*"tag":[1-9]' "$tmp/status"; then
+        ok "the node counts them"
+    else
+        not_ok "the node counts them" "$(cat "$tmp/status")"
+    fi
+    same "and answers as before" 1
+fi
+check "another model can be made" "$mesh_node" quantize $model "$tmp/other.gguf" --type q4_0
+stranger=$(free_port)
+background "$mesh_node" serve -m "$tmp/other.gguf" -t 1 --listen "127.0.0.1:$stranger" --join "127.0.0.1:${ports[1]}" \
+    ${security[@]+"${security[@]}"} 2>"$tmp/stranger"
+if wait_until 20 grep -q "refused by" "$tmp/stranger"; then
+    ok "a node with another model is refused in words"
+else
+    not_ok "a node with another model is refused in words" "$(cat "$tmp/stranger")"
+fi
+becomes "and the cluster is as it was" 1 3
+
+# ---- command lines ----
+
+check_exit "an occupied port is named" 4 "${ports[1]}" "$mesh_node" serve -m $model --listen "127.0.0.1:${ports[1]}" \
+    ${security[@]+"${security[@]}"}
+check_exit "without a key a node serves the loopback only" 2 "--key FILE" "$mesh_node" serve -m $model --listen 0.0.0.0:7999
+check_exit "a key that is not there is named" 4 "nokey" "$mesh_node" serve -m $model --key "$tmp/nokey"
+check_exit "a key that others can read is refused" 3 "chmod 600" sh -c "cp '$tmp/key' '$tmp/open' && chmod 644 '$tmp/open' &&
+    exec $mesh_node serve -m $model --key '$tmp/open'"
+check_exit "without a model it says so" 2 "-m MODEL.gguf" "$mesh_node" serve
+check_exit "an address that is none is named" 2 "--join nowhere" "$mesh_node" serve -m $model --join nowhere
+check_exit "nobody there is told within seconds" 4 "no answer within 5 s" "$mesh_node" ask --to "127.0.0.1:$(free_port)" -p a
+check_exit "a question without a prompt is refused" 2 "-p TEXT" "$mesh_node" ask
+printf '[cluster]\nmodel = %s\n[node a]\naddress = 127.0.0.1:%s\n' $model "$(free_port)" >"$tmp/cluster.conf"
+check_exit "a cluster file needs to know which node this is" 2 "--node NAME" "$mesh_node" serve -c "$tmp/cluster.conf"
+finish
