@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hash.h"
+#include "bytes.h"
 #include "mesh/wire.h"
 #include "serve_state.h"
 
@@ -157,7 +157,8 @@ static void log_peer(const struct server *server, const struct mesh_cluster_even
     else if (event->type == MESH_CLUSTER_PEER_BACK)
         say(server, "back: %s (rank %u)", address, event->rank);
     else
-        say(server, "refused by %s: %s", address, event->reason);
+        say(server, "refused by %s: %s%s", address, event->reason,
+            event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
 }
 
 static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
@@ -271,6 +272,20 @@ static int loop(struct server *server, struct fail *fail)
 
 /* ---- opening ---- */
 
+/* What has to be equal on all members: the model, and all sizes that the engine is built for. */
+static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
+{
+    const uint32_t sizes[] = {config->ctx, config->slots, config->batch, (uint32_t)config->kv_type};
+    uint8_t all[32 + 4 * sizeof sizes / sizeof *sizes];
+    struct bytes bytes = bytes_writer(all + 32, sizeof all - 32);
+
+    gguf_fingerprint(config->model->gguf, all);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        bytes_put_u32(&bytes, sizes[i]);
+    mesh_hash16(all, sizeof all, out);
+    mesh_hash16(out, 16, out + 16);
+}
+
 static int open_cluster(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
 {
     const struct serve_config *config = server->config;
@@ -284,7 +299,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
 
     memcpy(cluster.incarnation, incarnation, sizeof cluster.incarnation);
     mesh_hash16(config->shift.cluster, strlen(config->shift.cluster), cluster.cluster);
-    gguf_fingerprint(config->shift.model->gguf, cluster.fingerprint);
+    hash_of_sizes(&config->shift, cluster.fingerprint);
     if (mesh_random(cluster.secret, sizeof cluster.secret) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (posix_memalign(&server->cluster_memory, 64, mesh_cluster_memory_bytes()) != 0)

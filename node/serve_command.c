@@ -9,12 +9,11 @@
 #include "security.h"
 #include "serve.h"
 
-static const char *const usage[] = {"mesh-node serve -m MODEL.gguf [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT ...] [options]",
+static const char *const usage[] = {"mesh-node serve -m MODEL.gguf [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT] [...]",
                                     "Be a node of a cluster: start them in any order; ask any of them with mesh-node ask.", NULL};
-static const char *const examples[] = {
-    "mesh-node serve -m model.gguf                                       a cluster of one, on the loopback",
-    "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
-    "mesh-node serve -c cluster.conf --node attic", NULL};
+static const char *const examples[] = {"mesh-node serve -m model.gguf          (a cluster of one, on the loopback)",
+                                       "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
+                                       "mesh-node serve -c cluster.conf --node attic", NULL};
 
 enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1 };
 

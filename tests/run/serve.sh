@@ -111,6 +111,13 @@ if wait_until 20 grep -q "refused by" "$tmp/stranger"; then
 else
     not_ok "a node with another model is refused in words" "$(cat "$tmp/stranger")"
 fi
+background "$mesh_node" serve -m $model -t 1 --slots 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:${ports[1]}" \
+    ${security[@]+"${security[@]}"} 2>"$tmp/slots"
+if wait_until 20 grep -q "slots" "$tmp/slots"; then
+    ok "so is one of other sizes"
+else
+    not_ok "so is one of other sizes" "$(cat "$tmp/slots")"
+fi
 becomes "and the cluster is as it was" 1 3
 
 # ---- command lines ----
