@@ -8,7 +8,7 @@
 model=node/models/stories-q8_0.gguf
 tokens=450
 if [ -n "$SAN" ]; then tokens=200; fi
-question=(-p "Once upon a time" -n $tokens --ignore-eos --temp 0.7 --seed 4 --digest)
+question=(-p "Once upon a time" -n "$tokens" --ignore-eos --temp 0.7 --seed 4 --digest)
 security=() # of all that follows
 if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then security=(--key "$tmp/key"); fi
 
