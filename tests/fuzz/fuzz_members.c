@@ -96,8 +96,9 @@ static void receive(uint16_t from, const uint8_t *packet, size_t bytes)
 {
     static struct mesh_message message;
     bool is_read = mesh_wire_decode(packet, bytes, &message) == 0;
-    bool is_harmless = is_read && (message.header.type == MESH_TYPE_ASK || message.header.type == MESH_TYPE_ALIVE) &&
-                       is_stranger(message.as.ask.incarnation);
+    bool is_question = is_read && (message.header.type == MESH_TYPE_ASK ||
+                                   (message.header.type == MESH_TYPE_ALIVE && message.as.alive.state == MESH_ALIVE_ASKS));
+    bool is_harmless = is_question && is_stranger(message.as.ask.incarnation);
     bool is_list = bytes > 3 && (packet[3] == MESH_TYPE_PLAN || packet[3] == MESH_TYPE_COMMIT); /* parts of lists are kept */
     uint32_t before = mesh_cluster_state_hash(cluster);
     int err = mesh_cluster_receive(cluster, now_ns, mesh_sim_addr(from), packet, bytes);
