@@ -292,7 +292,7 @@ static int print_status(const struct talk *talk, struct fail *fail)
 
 static int status(struct target *target, struct fail *fail)
 {
-    const struct talk question = {.kind = TALK_STATUS};
+    const struct talk question = {.kind = target->json ? TALK_STATUS : TALK_STATUS_TEXT};
     struct caller *caller = open_caller(target, fail);
     struct talk talk = {0};
     int result, tries = 0;
@@ -326,7 +326,7 @@ int status_command(int argc, char *const *argv, struct fail *fail)
          .was_set = &target.has_security,
          .words = security_words,
          .help = "as the nodes have it (seal with a key)"},
-        {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, which is what is printed so far in any case"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, with everything"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &target.help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

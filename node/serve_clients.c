@@ -12,7 +12,7 @@ static void refuse(struct server *server, uint32_t session, const char *why)
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
 }
 
-static void tell_status(struct server *server, uint32_t session)
+static void tell_status(struct server *server, uint32_t session, bool is_json)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
     struct mesh_sessions_stats sessions;
@@ -28,7 +28,7 @@ static void tell_status(struct server *server, uint32_t session)
     status.cluster_refused = server->cluster_refused;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
-    talk.text_size = serve_status_write(&status, text, sizeof text);
+    talk.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
 }
 
@@ -62,7 +62,8 @@ static void take_record(struct server *server, const struct mesh_session_event *
             refuse(server, event->session, fail.text);
         break;
     case TALK_STATUS:
-        tell_status(server, event->session);
+    case TALK_STATUS_TEXT:
+        tell_status(server, event->session, talk.kind == TALK_STATUS);
         break;
     case TALK_CANCEL:
         cancel_session(server, event->session);

@@ -6,31 +6,39 @@
 
 #include "json.h"
 
+/* What a member is doing, as far as this node knows. *rtt_ns: 0 when not measured. */
+static const char *state_of(const struct serve_status *status, uint16_t rank, uint64_t *rtt_ns)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    *rtt_ns = 0;
+    if (rank == status->shift->rank)
+        return shift_is_loaded(status->shift) ? "up" : "loading";
+    if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
+        return "joining";
+    *rtt_ns = peer.rtt_ns;
+    return peer.is_leaving ? "leaving" : peer.is_suspected ? "suspected" : "up";
+}
+
+static uint32_t share_of(const struct mesh_cluster_member *member)
+{
+    return member->share > 0 ? member->share : member->speed;
+}
+
 static void write_member(const struct serve_status *status, struct json *json, uint16_t rank)
 {
     const struct mesh_cluster_member *member = &status->shift->member[rank];
-    struct mesh_cluster_peer_stats peer = {0};
     char address[MESH_ADDR_TEXT_BYTES];
-    const char *state = "up";
+    uint64_t rtt_ns;
 
     mesh_addr_format(member->addr, address);
-    if (rank != status->shift->rank) {
-        if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
-            state = "joining";
-        else if (peer.is_leaving)
-            state = "leaving";
-        else if (peer.is_suspected)
-            state = "suspected";
-    } else if (!shift_is_loaded(status->shift)) {
-        state = "loading";
-    }
     json_object_begin(json, NULL);
     json_uint(json, "rank", rank);
     json_text(json, "address", address);
-    json_text(json, "state", state);
-    json_uint(json, "share", member->share > 0 ? member->share : member->speed);
+    json_text(json, "state", state_of(status, rank, &rtt_ns));
+    json_uint(json, "share", share_of(member));
     json_bool(json, "is_self", rank == status->shift->rank);
-    json_double(json, "rtt_us", (double)peer.rtt_ns / 1e3);
+    json_double(json, "rtt_us", (double)rtt_ns / 1e3);
     json_object_end(json);
 }
 
@@ -87,6 +95,48 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "evictions", status->cluster_stats->evictions);
     write_refused(status, &json);
     json_object_end(&json);
+    fflush(stream);
+    size = ftell(stream);
+    fclose(stream);
+    return size > 0 ? (size_t)size : 0;
+}
+
+static uint64_t count_refused(const struct serve_status *status)
+{
+    uint64_t count = 0;
+
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        count += status->cluster_refused[i] + (status->shift != NULL && status->shift->count > 1 ? status->shift->sealer.refused[i] : 0);
+    for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
+        count += status->sessions->refused[i];
+    return count;
+}
+
+size_t serve_status_print(const struct serve_status *status, char *out, size_t room)
+{
+    FILE *stream = fmemopen(out, room, "w");
+    char address[MESH_ADDR_TEXT_BYTES];
+    uint64_t rtt_ns;
+    long size;
+
+    if (stream == NULL)
+        return 0;
+    if (status->shift == NULL)
+        fprintf(stream, "cluster %s: this node is in no epoch; it looks for the others", status->config->cluster);
+    else
+        fprintf(stream, "cluster %s, epoch %u: %u node%s; %u of this node's requests run or wait; %llu datagrams refused",
+                status->config->cluster, status->shift->number, status->shift->count, status->shift->count == 1 ? "" : "s",
+                status->requests, (unsigned long long)count_refused(status));
+    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++) {
+        const char *state = state_of(status, rank, &rtt_ns);
+
+        mesh_addr_format(status->shift->member[rank].addr, address);
+        fprintf(stream, "\n%4u  %-24s %-10s share %-6u", rank, address, state, share_of(&status->shift->member[rank]));
+        if (rank == status->shift->rank)
+            fputs(" this node", stream);
+        else if (rtt_ns > 0)
+            fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
+    }
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

@@ -18,4 +18,7 @@ struct serve_status {
 /* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room);
 
+/* The same for people, without the last newline. */
+size_t serve_status_print(const struct serve_status *status, char *out, size_t room);
+
 #endif

@@ -124,6 +124,7 @@ int talk_read(struct talk *talk, const uint8_t *record, size_t bytes)
     *talk = (struct talk){.kind = (enum talk_kind)bytes_get_u8(&in)};
     switch (talk->kind) {
     case TALK_STATUS:
+    case TALK_STATUS_TEXT:
     case TALK_CANCEL:
         break;
     case TALK_ASK:

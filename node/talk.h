@@ -3,11 +3,11 @@
  * Little-endian; the first byte is the kind. What is read is the other side's word: nothing in it is trusted.
  *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest), u32 bytes, the prompt
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
- *   status:  u8 2                                          cancel:  u8 3
+ *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest), u32 bytes, their text
  *   done:    u8 17, u8 reason (enum engine_done), u32 prompt tokens, u32 tokens, u64 first token after ns, u64 all after ns, u16 nodes,
  *            u32 epochs gone through
- *   state:   u8 18, u32 bytes, JSON                        refused: u8 19, u32 bytes, why, in words */
+ *   state:   u8 18, u32 bytes, text                        refused: u8 19, u32 bytes, why, in words */
 #ifndef NODE_TALK_H
 #define NODE_TALK_H
 
@@ -18,7 +18,7 @@
 #include "engine.h"
 #include "sampler.h"
 
-enum talk_kind { TALK_ASK = 1, TALK_STATUS, TALK_CANCEL, TALK_TOKENS = 16, TALK_DONE, TALK_STATE, TALK_REFUSED };
+enum talk_kind { TALK_ASK = 1, TALK_STATUS, TALK_CANCEL, TALK_STATUS_TEXT, TALK_TOKENS = 16, TALK_DONE, TALK_STATE, TALK_REFUSED };
 
 enum { TALK_TEXT_MAX = MESH_RECORD_BYTES_MAX - 64, TALK_TOKENS_MAX = 64 };
 

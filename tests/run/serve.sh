@@ -28,7 +28,7 @@ node() {
     pids[i]=$background_pid
 }
 ask() { "$mesh_node" ask --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"} "${question[@]}"; }
-status() { "$mesh_node" status --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"}; }
+status() { "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"}; }
 # has I N: node I is in an epoch of N members
 has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
 becomes() { # SENTENCE I N
@@ -57,6 +57,8 @@ node 1 0
 node 2 0
 becomes "three nodes form a cluster" 0 3
 becomes "all of them know it" 2 3
+check "status can be read by people" "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"}
+check_equal "it has a line for each node, and one before them" "$(wc -l <"$out")" 4
 for i in 0 1 2; do same "node $i answers with the same bits" $i; done
 
 ask 0 >"$tmp/first" 2>/dev/null </dev/null &
