@@ -324,10 +324,17 @@ void engine_peer_stats(struct engine *e, uint16_t rank, struct mesh_peer_stats *
     port_unlock(&e->port);
 }
 
+bool engine_is_stepping(struct engine *e)
+{
+    return atomic_load(&e->step_serial) != atomic_load(&e->steps_ended);
+}
+
 uint64_t engine_silent_ranks(struct engine *e)
 {
     uint64_t ranks;
 
+    if (!engine_is_stepping(e))
+        return 0; /* nothing is waited for, and whoever sleeps at the port is left in peace */
     port_lock(&e->port);
     ranks = mesh_silent_ranks(e->port.mesh, engine_now(e));
     port_unlock(&e->port);

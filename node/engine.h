@@ -156,6 +156,9 @@ bool engine_is_quiet(struct engine *engine);
 
 /* The endpoint's figures; takes the port for the time of the call. */
 void engine_peer_stats(struct engine *engine, uint16_t rank, struct mesh_peer_stats *stats);
+/* A step is open. Any thread. */
+bool engine_is_stepping(struct engine *engine);
+
 /* Bit r: rank r owes this node blocks and says nothing at all (mesh_silent_ranks); takes the port for the time of the call. */
 uint64_t engine_silent_ranks(struct engine *engine);
 void engine_goodbye(struct engine *engine);

@@ -16,6 +16,7 @@
 enum {
     LOOP_NS_MAX = 50000000,
     WATCH_NS = 5000000,        /* between two looks for silent members, while steps are made */
+    IDLE_NS = 10000000,        /* and between two looks whether steps are made */
     LEAVE_NS_MAX = 5000000000, /* to leave in order */
     CLIENTS_MAX = 32
 };
@@ -224,7 +225,7 @@ static void rest(struct server *server, uint32_t rung)
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
-    const uint64_t latest_ns = now_ns + (is_alone(server) ? LOOP_NS_MAX : WATCH_NS);
+    const uint64_t latest_ns = now_ns + (is_alone(server) ? LOOP_NS_MAX : engine_is_stepping(server->shift->engine) ? WATCH_NS : IDLE_NS);
 
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
     if (until_ns <= now_ns)
