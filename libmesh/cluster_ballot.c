@@ -9,6 +9,8 @@
 
 #define CHECK_NS       (500 * CLUSTER_MS)
 #define REPEAT_NS      CLUSTER_MS
+#define CALM_NS        (5 * CLUSTER_MS) /* first repetition of CHECK and PREPARE */
+#define ALL_TIMES      4
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* repetitions of PREPARE, which are signs of life as well */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
@@ -37,7 +39,8 @@ static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
 {
     uint64_t rtt = mesh_cluster_rtt_max(cluster), now_ns = cluster->now_ns;
 
-    plan->repeat_ns = at_least(2 * rtt, REPEAT_NS);
+    plan->repeats = 0;
+    plan->repeat_ns = at_least(2 * rtt, plan->stage < MESH_STAGE_PROPOSE ? CALM_NS : REPEAT_NS);
     plan->deadline_ns = now_ns + at_least(8 * rtt, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
     if (plan->stage == MESH_STAGE_CHECK)
         plan->deadline_ns = now_ns + at_least(8 * rtt, CHECK_NS);
@@ -47,15 +50,17 @@ static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
     mesh_cluster_arm(cluster, plan->repeat_at_ns);
 }
 
-/* All parts to those who do not have them, one to those who do, so that they answer again. */
+/* All parts to those who do not have them; one to those who do, so that they answer again, and now and then all: they may have had to
+ * make room for another plan. */
 static void send(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
     uint8_t all = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&plan->list));
+    uint8_t again = plan->repeats++ % ALL_TIMES ? 1 : all;
 
     for (unsigned i = 0; i < plan->list.count; i++)
         if ((int)i != plan->self && !(plan->voted >> i & 1))
-            plan->due[i] |= plan->known >> i & 1 ? 1 : all;
+            plan->due[i] |= plan->known >> i & 1 ? again : all;
     for (unsigned rank = 0; plan->stage == MESH_STAGE_PREPARE && rank < cluster->epoch.list.count; rank++)
         if (plan->leavers >> rank & 1 && !(plan->leavers_ready >> rank & 1) && rank != cluster->epoch.rank)
             plan->leaver_due[rank] |= all;

@@ -130,6 +130,13 @@ static bool is_same_list(const struct cluster_assembly *assembly, const struct c
            memcmp(assembly->id, part->id, sizeof part->id) == 0;
 }
 
+/* A proposer's rounds only grow: this one is over, and was late on the way. */
+static bool is_older(const struct cluster_assembly *assembly, const struct cluster_ballot *ballot)
+{
+    return assembly->stage && ballot->round < assembly->ballot.round &&
+           memcmp(ballot->proposer, assembly->ballot.proposer, sizeof ballot->proposer) == 0;
+}
+
 static bool is_whole(const struct cluster_assembly *assembly)
 {
     return assembly->have == mesh_cluster_mask(assembly->list.count);
@@ -155,6 +162,8 @@ int mesh_cluster_assemble(struct mesh_cluster *cluster, struct cluster_assembly 
         bool is_busy = assembly->stage && !is_whole(assembly) && cluster->now_ns - assembly->at_ns < STALE_NS;
 
         if (is_busy && mesh_cluster_ballot_compare(&ballot, &assembly->ballot) < 0)
+            return MESH_ESTATE;
+        if (is_older(assembly, &ballot))
             return MESH_ESTATE;
         assembly->stage = (enum mesh_stage)part->stage;
         assembly->ballot = ballot;

@@ -164,6 +164,7 @@ struct cluster_plan {
     uint8_t due[MESH_RANKS_MAX];        /* parts to be written, by place in the list */
     uint8_t leaver_due[MESH_RANKS_MAX]; /* by rank */
     uint64_t repeat_at_ns, repeat_ns, deadline_ns;
+    unsigned repeats;
     uint64_t rest_until_ns; /* no plan before that, for somebody else has one */
     unsigned tries;         /* ballots given up in a row */
     uint64_t stopped_ns;    /* the last of them */

@@ -67,12 +67,17 @@ static void tell_members(struct mesh_cluster *cluster)
 static void court(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs, bool is_by_move)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
+    struct mesh_addr addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
     struct cluster_suit *suit = &cluster->suit;
 
+    if (suit->is_active && mesh_cluster_same_addr(&addr, &suit->addr)) {
+        suit->standing = *theirs; /* the same cluster again, as it is now */
+        return;
+    }
     if (cluster->now_ns < suit->rest_until_ns || (suit->is_active && !mesh_cluster_is_better(theirs, &suit->standing)))
         return;
     *suit = (struct cluster_suit){.is_active = true,
-                                  .addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from),
+                                  .addr = addr,
                                   .via = in->from,
                                   .nonce = mesh_cluster_draw64(cluster),
                                   .standing = *theirs,

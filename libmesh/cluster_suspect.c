@@ -10,7 +10,7 @@
 #define STRIKE_NS       (10 * CLUSTER_S)   /* strikes older than that are forgotten */
 #define STRIKE_APART_NS (200 * CLUSTER_MS) /* less apart they are one: a verdict may have been lost */
 #define STRIKES         3
-#define ASK_TIMES       3
+#define ASK_TIMES       4
 #define REPORT_NS       (2 * CLUSTER_MS)
 #define REPORT_NS_MAX   (20 * CLUSTER_MS)
 
@@ -216,7 +216,7 @@ static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
     }
     if (cluster->now_ns >= peer->ask_at_ns) {
         mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
-        peer->ask_at_ns = cluster->now_ns + (peer->asked_until_ns - peer->asked_ns) / (ASK_TIMES + 1);
+        peer->ask_at_ns = cluster->now_ns + (peer->asked_until_ns - peer->asked_ns) / ASK_TIMES;
     }
     mesh_cluster_arm(cluster, peer->ask_at_ns < peer->asked_until_ns ? peer->ask_at_ns : peer->asked_until_ns);
 }

@@ -14,6 +14,11 @@
 #define HOST_NS     (300 * CLUSTER_MS) /* without a sign of a host's plan the own cluster's plans count again */
 #define SUIT_NS     CLUSTER_S          /* a plan is a sign of life of the cluster that is courted */
 
+_Static_assert(sizeof(struct mesh_vote_bytes) <= sizeof(struct mesh_plan_bytes) + sizeof(struct mesh_member_bytes),
+               "the question is longer");
+_Static_assert(sizeof(struct mesh_alive_bytes) <= sizeof(struct mesh_plan_bytes) + sizeof(struct mesh_member_bytes),
+               "the same of a COMMIT");
+
 static struct cluster_ballot ballot_of(const struct mesh_plan *plan)
 {
     struct cluster_ballot ballot = {plan->number, plan->round, plan->rank, {0}};

@@ -89,6 +89,14 @@ static void two_plans_do_not_take_turns(void **state)
     run(235574);
 }
 
+/* Parts of a plan that was over came late and took the place of the one that was checked, of which only the first part was sent again.
+ * And a cluster that had grown was courted anew, so that its plan did not know the JOIN any more. */
+static void late_parts_do_not_undo_a_plan(void **state)
+{
+    (void)state;
+    run(358997);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     uint64_t now_ns[2], epochs[2];
@@ -115,6 +123,7 @@ int main(void)
         cmocka_unit_test(more_questions_than_the_queue_holds_are_survived),
         cmocka_unit_test(an_epoch_that_was_not_told_of_is_not_told_to_be_over),
         cmocka_unit_test(two_plans_do_not_take_turns),
+        cmocka_unit_test(late_parts_do_not_undo_a_plan),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
 

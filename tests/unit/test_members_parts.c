@@ -156,6 +156,19 @@ static void a_lower_ballot_does_not_replace_a_higher_one_half_here(void **state)
     assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_AGAIN); /* one that gets no parts gives way */
 }
 
+static void a_late_part_of_an_older_plan_does_not_replace_the_newer(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+    static struct cluster_list list;
+    const struct cluster_ballot before = ballot(4, 1, 5, 7), now = ballot(3, 1, 5, 8);
+
+    fill_list(&list, 3);
+    assert_int_equal(feed_part(cluster, &list, 0, &before), 0);
+    assert_int_equal(feed_part(cluster, &list, 0, &now), 0); /* by the same proposer, later */
+    assert_int_equal(feed_part(cluster, &list, 0, &before), MESH_ESTATE);
+    assert_int_equal(feed_part(cluster, &list, 0, &now), 0);
+}
+
 static void a_list_that_names_somebody_twice_is_refused(void **state)
 {
     struct mesh_cluster *cluster = *state;
@@ -279,6 +292,7 @@ int main(void)
         PARTS_TEST(each_number_of_a_datagram_is_taken_once),
         PARTS_TEST(parts_of_a_list_come_in_any_order),
         PARTS_TEST(a_lower_ballot_does_not_replace_a_higher_one_half_here),
+        PARTS_TEST(a_late_part_of_an_older_plan_does_not_replace_the_newer),
         PARTS_TEST(a_list_that_names_somebody_twice_is_refused),
         PARTS_TEST(every_field_of_the_list_and_the_number_are_in_the_id),
         PARTS_TEST(the_better_cluster_has_more_members_then_a_higher_epoch_then_a_lower_incarnation),
