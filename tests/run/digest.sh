@@ -154,11 +154,15 @@ for k in $kernels; do same --kernel "$k" --local 2; done
 stories=node/models/stories-q8_0.gguf
 cp $stories "$tmp/stories.gguf"
 begin "stories" stories.gguf "${sampled[@]}"
-nodes_and_threads
-shares
-batches
-every_kernel
-bad_networks
+if [ -n "$SAN" ]; then
+    same --local 3 -t 2 --lab $lossy
+else
+    nodes_and_threads
+    shares
+    batches
+    every_kernel
+    bad_networks
+fi
 for type in $(few "q4_k" "f32 f16 q4_0 q4_k q6_k"); do
     "$mesh_node" quantize $stories "$tmp/$type.gguf" --type "$type" >/dev/null || not_ok "stories can be made $type"
     begin "stories as $type" "$type.gguf" "${sampled[@]}"

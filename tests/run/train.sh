@@ -20,7 +20,7 @@ ended() { if [ "$code" -eq 0 ]; then ok "$1"; else not_ok "$1" "$(show_run)"; fi
 train "$tmp/one.gguf" -t 1 --log "$tmp/one.csv" --curve "$tmp/one.svg"
 ended "one thread trains a model"
 check_contains "it says what came of it" "$out" "held out"
-for threads in 2 3; do
+for threads in $([ -n "$SAN" ] && echo 2 || echo 2 3); do
     train "$tmp/many.gguf" -t $threads
     ended "$threads threads train one, too"
     check_same "$threads threads give the same file" "$tmp/one.gguf" "$tmp/many.gguf"
