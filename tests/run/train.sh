@@ -21,7 +21,7 @@ train "$tmp/one.gguf" -t 1 --log "$tmp/one.csv" --curve "$tmp/one.svg"
 ended "one thread trains a model"
 check_contains "it says what came of it" "$out" "held out"
 for threads in $([ -n "$SAN" ] && echo 2 || echo 2 3); do
-    train "$tmp/many.gguf" -t $threads
+    train "$tmp/many.gguf" -t "$threads"
     ended "$threads threads train one, too"
     check_same "$threads threads give the same file" "$tmp/one.gguf" "$tmp/many.gguf"
     check_same "$threads threads give the same checkpoint" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
