@@ -317,10 +317,6 @@ DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, siz
     }
 }
 
-#include "kernel_dot_few.h"
-
-/* ---- many tokens ---- */
-
 /* `tokens` (a constant) tokens with an unpacked panel. */
 DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t blocks, const uint8_t *x, size_t x_stride,
                            size_t tokens, float *out, size_t out_stride, bool accumulate)
@@ -378,8 +374,6 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
         if (token_count == 1) {
             for (size_t part = 0; part < DOT_PARTS; part++)
                 dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
-        } else if (token_count < 2 * DOT_TOKENS) {
-            dot_few(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
         } else {
             dot_panel(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
         }
@@ -451,11 +445,25 @@ DOT_INLINE void dot_float(enum tensor_type type, const uint8_t *panel, size_t pa
 
 /* ---- one function per type ---- */
 
+#include "kernel_dot_few.h"
+
 #define DOT_FUNCTION(name, template, ...)                                                                                        \
     static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count, \
                      float *out, size_t out_stride, bool accumulate)                                                             \
     {                                                                                                                            \
         template(__VA_ARGS__, panels, panel_count, columns, x, x_stride, token_count, out, out_stride, accumulate);              \
+    }
+
+/* Few tokens have a function of their own, so that the registers of the others are dealt without them. */
+#define DOT_QUANTISED(name, ...)                                                                                                 \
+    static kernel_dot_fn name##_few __attribute__((noinline)), name##_other __attribute__((noinline));                           \
+    DOT_FUNCTION(name##_few, dot_few, __VA_ARGS__)                                                                               \
+    DOT_FUNCTION(name##_other, dot_quantised, __VA_ARGS__)                                                                       \
+    static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count, \
+                     float *out, size_t out_stride, bool accumulate)                                                             \
+    {                                                                                                                            \
+        (token_count > 1 && token_count < 2 * DOT_TOKENS ? name##_few : name##_other)(panels, panel_count, columns, x, x_stride, \
+                                                                                      token_count, out, out_stride, accumulate); \
     }
 
 #define DOT_TYPE(type, low_bits, high_bits, zero, minimum, halves, scales) \
@@ -464,16 +472,16 @@ DOT_INLINE void dot_float(enum tensor_type type, const uint8_t *panel, size_t pa
 DOT_FUNCTION(dot_f32, dot_float, TYPE_F32)
 DOT_FUNCTION(dot_f16, dot_float, TYPE_F16)
 DOT_FUNCTION(dot_bf16, dot_float, TYPE_BF16)
-DOT_FUNCTION(dot_q8_0, dot_quantised, DOT_TYPE(TYPE_Q8_0, 8, 0, 128, false, false, DOT_PER_BLOCK))
-DOT_FUNCTION(dot_q4_0, dot_quantised, DOT_TYPE(TYPE_Q4_0, 4, 0, 8, false, false, DOT_PER_BLOCK))
-DOT_FUNCTION(dot_q4_1, dot_quantised, DOT_TYPE(TYPE_Q4_1, 4, 0, 0, true, false, DOT_PER_BLOCK))
-DOT_FUNCTION(dot_q5_0, dot_quantised, DOT_TYPE(TYPE_Q5_0, 4, 1, 16, false, false, DOT_PER_BLOCK))
-DOT_FUNCTION(dot_q5_1, dot_quantised, DOT_TYPE(TYPE_Q5_1, 4, 1, 0, true, false, DOT_PER_BLOCK))
-DOT_FUNCTION(dot_q2_k, dot_quantised, DOT_TYPE(TYPE_Q2_K, 2, 0, 0, true, true, DOT_4BIT_MINIMA))
-DOT_FUNCTION(dot_q3_k, dot_quantised, DOT_TYPE(TYPE_Q3_K, 2, 1, 4, false, true, DOT_6BIT))
-DOT_FUNCTION(dot_q4_k, dot_quantised, DOT_TYPE(TYPE_Q4_K, 4, 0, 0, true, false, DOT_6BIT_MINIMA))
-DOT_FUNCTION(dot_q5_k, dot_quantised, DOT_TYPE(TYPE_Q5_K, 4, 1, 0, true, false, DOT_6BIT_MINIMA))
-DOT_FUNCTION(dot_q6_k, dot_quantised, DOT_TYPE(TYPE_Q6_K, 4, 2, 32, false, true, DOT_8BIT))
+DOT_QUANTISED(dot_q8_0, DOT_TYPE(TYPE_Q8_0, 8, 0, 128, false, false, DOT_PER_BLOCK))
+DOT_QUANTISED(dot_q4_0, DOT_TYPE(TYPE_Q4_0, 4, 0, 8, false, false, DOT_PER_BLOCK))
+DOT_QUANTISED(dot_q4_1, DOT_TYPE(TYPE_Q4_1, 4, 0, 0, true, false, DOT_PER_BLOCK))
+DOT_QUANTISED(dot_q5_0, DOT_TYPE(TYPE_Q5_0, 4, 1, 16, false, false, DOT_PER_BLOCK))
+DOT_QUANTISED(dot_q5_1, DOT_TYPE(TYPE_Q5_1, 4, 1, 0, true, false, DOT_PER_BLOCK))
+DOT_QUANTISED(dot_q2_k, DOT_TYPE(TYPE_Q2_K, 2, 0, 0, true, true, DOT_4BIT_MINIMA))
+DOT_QUANTISED(dot_q3_k, DOT_TYPE(TYPE_Q3_K, 2, 1, 4, false, true, DOT_6BIT))
+DOT_QUANTISED(dot_q4_k, DOT_TYPE(TYPE_Q4_K, 4, 0, 0, true, false, DOT_6BIT_MINIMA))
+DOT_QUANTISED(dot_q5_k, DOT_TYPE(TYPE_Q5_K, 4, 1, 0, true, false, DOT_6BIT_MINIMA))
+DOT_QUANTISED(dot_q6_k, DOT_TYPE(TYPE_Q6_K, 4, 2, 32, false, true, DOT_8BIT))
 
 /* Initialiser of struct kernel's dot. */
 #define DOT_TABLE                                                                                                               \

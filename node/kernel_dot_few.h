@@ -62,10 +62,9 @@ DOT_INLINE void dot_few_tokens(struct dot_type type, const uint8_t *panel, size_
 }
 
 /* Less than twice DOT_TOKENS. */
-DOT_INLINE void dot_few(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t columns, const uint8_t *x, size_t x_stride,
-                        size_t token_count, float *out, size_t out_stride, bool accumulate)
+DOT_INLINE void dot_few_panel(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t blocks, const uint8_t *x,
+                              size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
-    const size_t blocks = columns / BLOCK_COLUMNS;
     size_t t = 0;
 
     if (token_count >= DOT_TOKENS) {
@@ -82,6 +81,15 @@ DOT_INLINE void dot_few(struct dot_type type, const uint8_t *panel, size_t panel
     }
     if (token_count > t)
         dot_few_tokens(type, panel, panel_bytes, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
+}
+
+DOT_INLINE void dot_few(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x, size_t x_stride,
+                        size_t token_count, float *out, size_t out_stride, bool accumulate)
+{
+    const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
+
+    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS)
+        dot_few_panel(type, panel, panel_bytes, columns / BLOCK_COLUMNS, x, x_stride, token_count, out, out_stride, accumulate);
 }
 
 #endif
