@@ -324,6 +324,13 @@ void engine_peer_stats(struct engine *e, uint16_t rank, struct mesh_peer_stats *
     port_unlock(&e->port);
 }
 
+void engine_with_port(struct engine *e, void (*look)(void *app), void *app)
+{
+    port_lock(&e->port);
+    look(app);
+    port_unlock(&e->port);
+}
+
 bool engine_is_stepping(struct engine *e)
 {
     return atomic_load(&e->step_serial) != atomic_load(&e->steps_ended);

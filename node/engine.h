@@ -156,6 +156,9 @@ bool engine_is_quiet(struct engine *engine);
 
 /* The endpoint's figures; takes the port for the time of the call. */
 void engine_peer_stats(struct engine *engine, uint16_t rank, struct mesh_peer_stats *stats);
+/* Call look(app) while the port is held: what the owner of the endpoint writes may be read. Any thread. */
+void engine_with_port(struct engine *engine, void (*look)(void *app), void *app);
+
 /* A step is open. Any thread. */
 bool engine_is_stepping(struct engine *engine);
 

@@ -42,16 +42,24 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_object_end(json);
 }
 
+/* Of the cluster layer, and of the present epoch. */
+static void take_refused(const struct serve_status *status, uint64_t refused[MESH_SEAL_REFUSALS])
+{
+    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
+    if (status->shift != NULL)
+        shift_refused(status->shift, refused);
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        refused[i] += status->cluster_refused[i];
+}
+
 static void write_refused(const struct serve_status *status, struct json *json)
 {
-    json_object_begin(json, "refused");
-    for (int i = 0; i < MESH_SEAL_REFUSALS; i++) {
-        uint64_t count = status->cluster_refused[i];
+    uint64_t refused[MESH_SEAL_REFUSALS];
 
-        if (status->shift != NULL && status->shift->count > 1)
-            count += status->shift->sealer.refused[i];
-        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), count);
-    }
+    take_refused(status, refused);
+    json_object_begin(json, "refused");
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused[i]);
     json_object_begin(json, "clients");
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
         json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), status->sessions->refused[i]);
@@ -87,7 +95,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "slots", status->config->slots);
     json_uint(&json, "ctx", status->config->ctx);
     if (status->shift != NULL)
-        shift_memory(status->shift, &memory);
+        memory = status->shift->memory;
     json_uint(&json, "weight_bytes", memory.weight_bytes);
     json_uint(&json, "kv_bytes", memory.kv_bytes);
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
@@ -103,10 +111,11 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
 
 static uint64_t count_refused(const struct serve_status *status)
 {
-    uint64_t count = 0;
+    uint64_t refused[MESH_SEAL_REFUSALS], count = 0;
 
+    take_refused(status, refused);
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        count += status->cluster_refused[i] + (status->shift != NULL && status->shift->count > 1 ? status->shift->sealer.refused[i] : 0);
+        count += refused[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
         count += status->sessions->refused[i];
     return count;

@@ -199,6 +199,7 @@ int shift_start(struct shift *shift, const struct shift_config *config, const st
     if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;
     engine_attach(shift->engine, shift->mesh, shift->mesh == NULL ? NULL : &driver, clock_ns, NULL);
+    engine_memory(shift->engine, &shift->memory);
     shift->is_started = true;
     return crew_start(&shift->crew, shift->engine, config->threads, fail);
 }
@@ -231,11 +232,25 @@ bool shift_is_loaded(struct shift *shift)
     return shift->is_started && atomic_load(&shift->crew.load_left) == 0;
 }
 
-void shift_memory(const struct shift *shift, struct engine_memory *memory)
+struct refused_look {
+    const struct shift *shift;
+    uint64_t *refused;
+};
+
+static void look_at_refused(void *app)
 {
-    *memory = (struct engine_memory){0};
-    if (shift->engine != NULL)
-        engine_memory(shift->engine, memory);
+    const struct refused_look *look = app;
+
+    memcpy(look->refused, look->shift->sealer.refused, sizeof look->shift->sealer.refused);
+}
+
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS])
+{
+    struct refused_look look = {shift, refused};
+
+    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
+    if (shift->mesh != NULL && shift->is_started)
+        engine_with_port(shift->engine, look_at_refused, &look);
 }
 
 uint64_t shift_silent_ranks(struct shift *shift)

@@ -43,6 +43,7 @@ struct shift {
     struct mesh *mesh; /* NULL: alone */
     void *mesh_memory;
     struct mesh_sealer sealer;
+    struct engine_memory memory; /* as laid out */
     struct crew crew;
     atomic_flag news_lock;
     struct shift_news *news; /* (news_count) */
@@ -61,8 +62,8 @@ void shift_release(struct shift *shift);
 
 bool shift_is_loaded(struct shift *shift);
 
-/* Bytes that this node holds. */
-void shift_memory(const struct shift *shift, struct engine_memory *memory);
+/* Datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS). Takes the port for the time of the call. */
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS]);
 
 /* The oldest news; false when there is none. Main thread. */
 bool shift_next_news(struct shift *shift, struct shift_news *news);
