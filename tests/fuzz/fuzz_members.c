@@ -137,8 +137,11 @@ static void receive_body(struct input *input)
     unsigned type = MESH_TYPE_ASK + (unsigned)take(input, 1) % (MESH_TYPE_COUNT - MESH_TYPE_ASK);
     unsigned sender = (unsigned)take(input, 1) % SENDERS;
     const struct mesh_wire_part *part = mesh_wire_message(type);
-    size_t bytes = part->wire_bytes, left;
+    size_t bytes, left;
 
+    if (part == NULL)
+        return; /* a number that no message has */
+    bytes = part->wire_bytes;
     if (part->tail == MESH_TAIL_MEMBERS)
         bytes += (take(input, 1) % (MESH_PART_MEMBERS_MAX + 1)) * MESH_MEMBER_BYTES;
     number += 1 + take(input, 1) % 3;
