@@ -41,10 +41,17 @@ static bool park(struct crew *crew, uint16_t index)
     uint32_t rung = bell_count(crew->worker_bell);
     bool has_worked = atomic_load(&crew->is_stopping) || engine_work(crew->engine, index) == ENGINE_WORKED;
     if (!has_worked) {
-        if (engine_park(crew->engine, PARK_NS_MAX))
+        switch (engine_park(crew->engine, PARK_NS_MAX)) {
+        case PORT_SLEPT:
             bell_ring(crew->worker_bell);
-        else
+            break;
+        case PORT_ATTENDED:
             bell_wait(crew->worker_bell, rung, PARK_NS_MAX);
+            break;
+        case PORT_LOCKED:
+            sched_yield();
+            break;
+        }
     }
     atomic_fetch_sub(&crew->parking, 1);
     return has_worked;

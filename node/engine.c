@@ -229,7 +229,7 @@ static void wait_for_pace(struct engine *e, struct worker *w)
     port_poll(&e->port);
     if (now_ns + PACE_SLEEP_NS >= w->pace_due_ns) {
         sched_yield();
-    } else if (!port_park(&e->port, w->pace_due_ns - now_ns - PACE_SLEEP_NS / 2)) {
+    } else if (port_park(&e->port, w->pace_due_ns - now_ns - PACE_SLEEP_NS / 2) != PORT_SLEPT) {
         const struct timespec pause = {.tv_nsec = PACE_SLEEP_NS / 2};
 
         nanosleep(&pause, NULL);
@@ -279,7 +279,7 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     return moved > 0 ? ENGINE_WORKED : is_open ? ENGINE_WAITING : ENGINE_IDLE;
 }
 
-bool engine_park(struct engine *e, uint64_t max_ns)
+enum port_park_result engine_park(struct engine *e, uint64_t max_ns)
 {
     return port_park(&e->port, max_ns);
 }

@@ -139,9 +139,8 @@ enum engine_work_result {
 /* Do one piece of work as worker `worker` (0..worker_count-1; one thread per worker at a time), polling the network when due. */
 enum engine_work_result engine_work(struct engine *engine, uint16_t worker);
 
-/* After engine_work has had nothing for a while: sleep until the network has something, at most max_ns. False when another worker already
- * does (or there is no network): sleep otherwise. */
-bool engine_park(struct engine *engine, uint64_t max_ns);
+/* After engine_work has had nothing for a while: sleep until the network has something, at most max_ns. */
+enum port_park_result engine_park(struct engine *engine, uint64_t max_ns);
 
 /* End somebody's engine_park. Any thread. */
 void engine_wake(struct engine *engine);

@@ -12,8 +12,8 @@
 
 enum {
     WATCH_NS = 50000000,
-    LINGER_NS = 1000000000,
-    REQUEST_ID = 1 /* of the only one */
+    LINGER_NS = 2000000000, /* rank 0 waits twice as long at most, and so the others for it */
+    REQUEST_ID = 1          /* of the only one */
 };
 
 static uint16_t rank_count(const struct member *m)
@@ -448,17 +448,23 @@ void member_finish(struct member *m, struct member_report *reports)
         reports[r] = (atomic_load(&m->reported) >> r & 1) != 0 ? m->report[r] : (struct member_report){0};
 }
 
+static bool is_done_or_over(struct member *m)
+{
+    return atomic_load(&m->is_done) || is_over(m);
+}
+
 int member_serve(struct member *m, struct fail *fail)
 {
-    /* Rank 0 may end its last step, and say so, before this node ends its own. */
-    while (!(atomic_load(&m->wants_finish) && (atomic_load(&m->is_done) || is_over(m)))) {
+    while (!atomic_load(&m->wants_finish)) {
         uint32_t rung = bell_count(m->crew.bell);
 
         if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
         bell_wait(m->crew.bell, rung, WATCH_NS);
     }
+    /* Rank 0 may end its last step, and say so, before this node ends its own. It has all it wants: no reason to wait for ever. */
+    wait_until(m, is_done_or_over, 2 * (uint64_t)LINGER_NS);
     post_report(m);
-    wait_until(m, is_over, 3 * (uint64_t)LINGER_NS);
+    wait_until(m, is_over, 2 * (uint64_t)LINGER_NS);
     return 0;
 }

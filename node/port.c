@@ -5,7 +5,8 @@
 
 void port_init(struct port *port)
 {
-    atomic_init(&port->owner, 0);
+    atomic_init(&port->owner, PORT_FREE);
+    atomic_init(&port->wanted, 0);
     atomic_init(&port->is_parked, false);
     atomic_init(&port->ring_head, 0);
     atomic_init(&port->ring_tail, 0);
@@ -62,9 +63,16 @@ static bool ring_is_empty(struct port *port)
     return atomic_load(&port->ring[at % PORT_RING_WORDS].turn) != at + 1;
 }
 
-static bool try_own(struct port *port)
+/* PORT_FREE: the caller owns it now. Otherwise who does, or wants to. */
+static enum port_owner take(struct port *port, enum port_owner who)
 {
-    return atomic_load(&port->owner) == 0 && atomic_exchange(&port->owner, 1) == 0;
+    unsigned owner = atomic_load(&port->owner);
+
+    if (who == PORT_WORKER && atomic_load(&port->wanted) != 0)
+        return PORT_LOCKER; /* whoever can do without lets them go first */
+    if (owner == PORT_FREE)
+        atomic_compare_exchange_strong(&port->owner, &owner, who);
+    return (enum port_owner)owner;
 }
 
 /* False: the endpoint's send queue is full. */
@@ -145,11 +153,11 @@ int port_poll(struct port *port)
     bool is_stuck;
 
     do {
-        if (!try_own(port))
+        if (take(port, PORT_WORKER) != PORT_FREE)
             break;
         count += work_as_owner(port);
         is_stuck = port->is_stuck;
-        atomic_store(&port->owner, 0);
+        atomic_store(&port->owner, PORT_FREE);
         /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
     } while (!is_stuck && !ring_is_empty(port));
     return count;
@@ -171,27 +179,32 @@ void port_wake(struct port *port)
         port->driver.wake(port->driver.driver);
 }
 
-bool port_park(struct port *port, uint64_t max_ns)
+enum port_park_result port_park(struct port *port, uint64_t max_ns)
 {
-    if (port->mesh == NULL || port->driver.wait == NULL || !try_own(port))
-        return false;
+    if (port->mesh == NULL || port->driver.wait == NULL)
+        return PORT_ATTENDED;
+    enum port_owner owner = take(port, PORT_WORKER);
+    if (owner != PORT_FREE)
+        return owner == PORT_WORKER ? PORT_ATTENDED : PORT_LOCKED;
     atomic_store(&port->is_parked, true);
     if (ring_is_empty(port) && !port->is_stuck)
         port->driver.wait(port->driver.driver, port->mesh, max_ns);
     atomic_store(&port->is_parked, false);
     port_unlock(port);
-    return true;
+    return PORT_SLEPT;
 }
 
 void port_lock(struct port *port)
 {
-    while (!try_own(port)) {
+    atomic_fetch_add(&port->wanted, 1);
+    while (take(port, PORT_LOCKER) != PORT_FREE) {
         port_wake(port);
         sched_yield();
     }
+    atomic_fetch_sub(&port->wanted, 1);
 }
 
 void port_unlock(struct port *port)
 {
-    atomic_store_explicit(&port->owner, 0, memory_order_release);
+    atomic_store_explicit(&port->owner, PORT_FREE, memory_order_release);
 }

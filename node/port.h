@@ -12,6 +12,8 @@
 
 #include "mesh/mesh.h"
 
+enum port_owner { PORT_FREE, PORT_WORKER, PORT_LOCKER };
+
 enum port_word_type { PORT_PUBLISH, PORT_CONSUME };
 
 struct port_word {
@@ -38,7 +40,8 @@ struct port_driver {
 };
 
 struct port {
-    atomic_uint owner;     /* 0 free, 1 taken */
+    atomic_uint owner;     /* an enum port_owner */
+    atomic_uint wanted;    /* threads in port_lock: nobody else becomes owner meanwhile */
     atomic_bool is_parked; /* the owner sleeps */
     struct mesh *mesh;
     struct port_driver driver;
@@ -63,13 +66,20 @@ void port_say(struct port *port, const struct port_word *word);
  * somebody else is at it). */
 int port_poll(struct port *port);
 
-/* Sleep as the owner until a datagram, a word, a deadline of the endpoint, or max_ns. False at once when somebody else is owner. */
-bool port_park(struct port *port, uint64_t max_ns);
+enum port_park_result {
+    PORT_SLEPT,
+    PORT_ATTENDED, /* at once: another worker is at it, or without an endpoint nobody need be; sleep elsewhere */
+    PORT_LOCKED    /* at once: somebody has it or wants it for a moment, and will not look after it; try again */
+};
+
+/* Sleep as the owner until a datagram, a word, a deadline of the endpoint, or max_ns. */
+enum port_park_result port_park(struct port *port, uint64_t max_ns);
 
 /* End a port_park, if there is one. Any thread. */
 void port_wake(struct port *port);
 
-/* Own the endpoint for a few calls of one's own (figures, goodbye). */
+/* Own the endpoint for a few calls of one's own (figures, goodbye). Goes before port_poll and port_park of others, which would else take
+ * it again and again without whoever waits here on the same core ever finding it free. */
 void port_lock(struct port *port);
 void port_unlock(struct port *port);
 

@@ -15,7 +15,7 @@
 #include "node/pool.h"
 #include "node/port.h"
 
-enum { THREADS = 4, WORDS = 3000, ROUNDS = 3000, PARKED_WORDS = 300, SPINS = 500 };
+enum { THREADS = 4, WORDS = 3000, ROUNDS = 3000, PARKED_WORDS = 300, LOCKS = 100, SPINS = 500 };
 
 static const uint64_t long_ns = UINT64_C(60000000000), rounds_ns = 500000000;
 
@@ -207,7 +207,7 @@ static void without_an_endpoint_nobody_parks(void **state)
     struct listener *l = make_listener();
 
     (void)state;
-    assert_false(port_park(&l->port, long_ns));
+    assert_int_equal(port_park(&l->port, long_ns), PORT_ATTENDED);
     port_wake(&l->port);
     free(l);
 }
@@ -342,7 +342,7 @@ static void park_once(void *app, uint16_t index)
     struct listener *l = app;
 
     if (index == 0) {
-        assert_true(port_park(&l->port, long_ns));
+        assert_int_equal(port_park(&l->port, long_ns), PORT_SLEPT);
         return;
     }
     while (!atomic_load(&l->port.is_parked))
@@ -365,6 +365,42 @@ static void who_locks_wakes_the_owner_who_sleeps(void **state)
     free_sleeper(l, memory);
 }
 
+/* The first sleeps again as soon as it is woken, which leaves whoever wants to lock hardly a moment. */
+static void park_and_lock(void *app, uint16_t index)
+{
+    struct listener *l = app;
+
+    while (index == 0 && !atomic_load(&l->is_enough))
+        l->rounds += port_park(&l->port, long_ns) == PORT_SLEPT;
+    for (uint32_t i = 0; index == 1 && i < LOCKS; i++) {
+        while (!atomic_load(&l->port.is_parked))
+            sched_yield();
+        port_lock(&l->port);
+        port_unlock(&l->port);
+    }
+    atomic_store(&l->is_enough, true);
+    ring_bell(l);
+}
+
+/* Without that each waits for hundreds of sleeps, on one core for ever. (A wake may come late and end one sleep more.) */
+static void who_locks_goes_before_who_sleeps(void **state)
+{
+    void *memory;
+    struct listener *l = make_sleeper(&memory);
+    cpu_set_t all, one;
+
+    (void)state;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    run_threads(2, park_and_lock, l);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    assert_in_range(l->rounds, 1, 2 * LOCKS + 1);
+    assert_int_equal(atomic_load(&l->timeouts), 0);
+    free_sleeper(l, memory);
+}
+
 static void nobody_parks_while_words_wait(void **state)
 {
     void *memory;
@@ -372,10 +408,10 @@ static void nobody_parks_while_words_wait(void **state)
 
     (void)state;
     port_lock(&l->port);
-    assert_false(port_park(&l->port, long_ns)); /* somebody owns it */
+    assert_int_equal(port_park(&l->port, long_ns), PORT_LOCKED);
     publish(l);
     port_unlock(&l->port);
-    assert_true(port_park(&l->port, long_ns)); /* a minute, if it slept */
+    assert_int_equal(port_park(&l->port, long_ns), PORT_SLEPT); /* a minute, if it waited */
     assert_int_equal(port_poll(&l->port), 1);
     assert_int_equal(atomic_load(&l->timeouts), 0);
     free_sleeper(l, memory);
@@ -455,6 +491,7 @@ int main(void)
         cmocka_unit_test(without_an_endpoint_nobody_parks),
         cmocka_unit_test(a_word_wakes_the_owner_who_sleeps),
         cmocka_unit_test(who_locks_wakes_the_owner_who_sleeps),
+        cmocka_unit_test(who_locks_goes_before_who_sleeps),
         cmocka_unit_test(nobody_parks_while_words_wait),
         cmocka_unit_test(words_that_the_endpoint_cannot_take_yet_wait_and_are_kept),
     };
