@@ -33,7 +33,6 @@ struct engine_config {
     enum kv_type kv_type;
     const struct kernel *kernel;
     uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
-    bool has_end;              /* end-of-sequence tokens end a generation */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };
