@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "mesh/wire.h"
+#include "notify.h"
 #include "serve_state.h"
 
 enum {
@@ -134,6 +135,16 @@ static void end_shift(struct server *server)
     jobs_begin_epoch(&server->jobs);
 }
 
+static void say_epoch(const struct server *server, const struct mesh_cluster_event *epoch)
+{
+    char status[80];
+
+    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
+        epoch->own_rank);
+    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %d of %u", epoch->number, epoch->own_rank, epoch->member_count);
+    notify_manager(status);
+}
+
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     end_shift(server);
@@ -142,8 +153,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (shift_start(server->shift, &server->shift_config, epoch, server->bell, fail) < 0)
         return -1;
-    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
-        epoch->own_rank);
+    say_epoch(server, epoch);
     jobs_submit(&server->jobs, server->shift);
     return 0;
 }
@@ -241,6 +251,7 @@ static void begin_leaving(struct server *server)
     if (!is_interrupted || server->is_leaving)
         return;
     say(server, "leaving");
+    notify_manager("STOPPING=1\nSTATUS=leaving");
     server->is_leaving = true;
     server->leave_by_ns = mesh_udp_now_ns() + LEAVE_NS_MAX;
     mesh_sessions_end(server->sessions, mesh_udp_now_ns());
@@ -352,6 +363,7 @@ static int open_server(struct server *server, struct fail *fail)
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
     say(server, "listening on %s", address);
+    notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }
 
