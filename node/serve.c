@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "mesh/wire.h"
+#include "notify.h"
 #include "serve_state.h"
 
 enum {
@@ -23,12 +24,12 @@ enum {
 
 /* The server that a signal ends; a handler has no other way to know. */
 static struct server *volatile interrupted_server;
-static volatile sig_atomic_t is_interrupted;
+static volatile sig_atomic_t interrupt_count; /* 2: more than one */
 
 static void on_interrupt(int number)
 {
     (void)number;
-    is_interrupted = 1;
+    interrupt_count = interrupt_count == 0 ? 1 : 2;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
 }
@@ -134,6 +135,16 @@ static void end_shift(struct server *server)
     jobs_begin_epoch(&server->jobs);
 }
 
+static void say_epoch(const struct server *server, const struct mesh_cluster_event *epoch)
+{
+    char status[80];
+
+    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
+        epoch->own_rank);
+    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %d of %u", epoch->number, epoch->own_rank, epoch->member_count);
+    notify_manager(status);
+}
+
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     end_shift(server);
@@ -142,8 +153,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (shift_start(server->shift, &server->shift_config, epoch, server->bell, fail) < 0)
         return -1;
-    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
-        epoch->own_rank);
+    say_epoch(server, epoch);
     jobs_submit(&server->jobs, server->shift);
     return 0;
 }
@@ -205,7 +215,7 @@ static void watch_members(struct server *server)
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t silent;
 
-    if (server->shift == NULL || server->shift->count == 1 || now_ns < server->watch_at_ns)
+    if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
         return;
     server->watch_at_ns = now_ns + WATCH_NS;
     for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
@@ -236,20 +246,55 @@ static void rest(struct server *server, uint32_t rung)
         bell_wait(server->bell, rung, until_ns - now_ns);
 }
 
+/* The first signal lets what this node's clients have asked come to its end; new questions are refused in words. */
+static void begin_draining(struct server *server, uint64_t now_ns)
+{
+    const unsigned running = serve_count_requests(server);
+
+    server->is_draining = true;
+    server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
+    notify_manager("STOPPING=1\nSTATUS=leaving");
+    if (running > 0 && server->config->drain_s > 0)
+        say(server, "leaving when %u request%s ended, or in %" PRIu32 " s; another signal: now", running, running == 1 ? " has" : "s have",
+            server->config->drain_s);
+}
+
 static void begin_leaving(struct server *server)
 {
-    if (!is_interrupted || server->is_leaving)
+    const uint64_t now_ns = mesh_udp_now_ns();
+    unsigned running;
+
+    if (interrupt_count == 0 || server->is_leaving)
         return;
-    say(server, "leaving");
+    if (!server->is_draining)
+        begin_draining(server, now_ns);
+    running = serve_count_requests(server);
+    if (interrupt_count == 1 && now_ns < server->drain_by_ns && running > 0)
+        return;
+    if (running > 0)
+        say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
+    else
+        say(server, "leaving");
     server->is_leaving = true;
-    server->leave_by_ns = mesh_udp_now_ns() + LEAVE_NS_MAX;
-    mesh_sessions_end(server->sessions, mesh_udp_now_ns());
-    mesh_cluster_leave(server->cluster, mesh_udp_now_ns());
+    server->leave_by_ns = now_ns + LEAVE_NS_MAX;
+    mesh_sessions_end(server->sessions, now_ns);
+    mesh_cluster_leave(server->cluster, now_ns);
+}
+
+/* Out of the cluster, and clients have what was sent to them; or it takes too long. */
+static bool is_finished(const struct server *server)
+{
+    struct mesh_sessions_stats sessions;
+
+    if (server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)
+        return true;
+    mesh_sessions_get_stats(server->sessions, &sessions);
+    return server->is_over && sessions.open_now == 0;
 }
 
 static int loop(struct server *server, struct fail *fail)
 {
-    while (!server->is_over && !(server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)) {
+    while (!is_finished(server)) {
         const uint32_t rung = bell_count(server->bell);
 
         if (is_alone(server))
@@ -352,6 +397,7 @@ static int open_server(struct server *server, struct fail *fail)
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
     say(server, "listening on %s", address);
+    notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }
 

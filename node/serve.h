@@ -14,11 +14,12 @@ struct serve_config {
     unsigned seed_count;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    uint32_t speed; /* share of the rows, beside the others' */
-    bool is_quiet;  /* say nothing of what happens */
+    uint32_t speed;   /* share of the rows, beside the others' */
+    uint32_t drain_s; /* how long requests may run on after a signal */
+    bool is_quiet;    /* say nothing of what happens */
 };
 
-/* Serve until SIGINT or SIGTERM: then leave in order. */
+/* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */
 int serve(struct serve_config *config, struct fail *fail);
 
 #endif

@@ -1,4 +1,5 @@
 /* The clients of a serving node: what they ask becomes jobs, what comes of those they are told. */
+#include <stdio.h>
 #include <string.h>
 
 #include "serve_state.h"
@@ -32,6 +33,30 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
 }
 
+unsigned serve_count_requests(const struct server *server)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        count += server->jobs.job[i].id != 0;
+    return count;
+}
+
+/* Who asks a node that is leaving is told whom to ask instead. */
+static void refuse_to_begin(struct server *server, uint32_t session)
+{
+    const struct shift *shift = server->shift;
+    char address[MESH_ADDR_TEXT_BYTES], why[sizeof address + 64];
+
+    if (shift == NULL || shift->count == 1) {
+        refuse(server, session, "this node is leaving and was the only one: ask again when one is there");
+        return;
+    }
+    mesh_addr_format(shift->member[shift->rank == 0 ? 1 : 0].addr, address);
+    snprintf(why, sizeof why, "this node is leaving: ask %s instead", address);
+    refuse(server, session, why);
+}
+
 static void cancel_session(struct server *server, uint32_t session)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
@@ -58,7 +83,9 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (talk.kind) {
     case TALK_ASK:
-        if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
+        if (server->is_draining)
+            refuse_to_begin(server, event->session);
+        else if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
             refuse(server, event->session, fail.text);
         break;
     case TALK_STATUS:

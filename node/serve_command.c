@@ -15,12 +15,12 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
                                        "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
                                        "mesh-node serve -c cluster.conf --node attic", NULL};
 
-enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1 };
+enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400 };
 
 struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name;
     struct option_list join;
-    uint32_t ctx, threads, batch, slots, share;
+    uint32_t ctx, threads, batch, slots, share, drain;
     int kv_type, security;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
@@ -83,6 +83,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .was_set = &a->has_security,
          .words = security_words,
          .help = "seal with a key, else none"},
+        {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -214,6 +215,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.kv_type = (enum kv_type)a->kv_type;
     config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
     config->speed = a->share;
+    config->drain_s = a->drain;
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
@@ -249,7 +251,8 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
     static struct serve_config config;
     int result;
 
-    a = (struct arguments){.batch = RUN_BATCH_DEFAULT, .slots = 4, .share = SPEED_DEFAULT, .security = MESH_SECURITY_NONE};
+    a = (struct arguments){
+        .batch = RUN_BATCH_DEFAULT, .slots = 4, .share = SPEED_DEFAULT, .drain = DRAIN_DEFAULT, .security = MESH_SECURITY_NONE};
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)

@@ -20,13 +20,14 @@ struct server {
     void *sessions_memory;
     struct shift *shift; /* the present epoch; NULL: none */
     struct jobs jobs;
-    uint64_t watch_at_ns, leave_by_ns;
-    bool is_leaving, is_over;
+    uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
+    bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
 };
 
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
+unsigned serve_count_requests(const struct server *server); /* whose clients do not have all of the answer yet */
 
 #endif
