@@ -28,6 +28,7 @@ struct mesh_udp_sender {
     struct mesh_sealer *sealer; /* NULL: none */
     struct sockaddr_storage peers[MESH_RANKS_MAX];
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
+    unsigned turn;                        /* rank that the next datagram for several begins with, or the next one above */
     uint32_t datagrams, messages_next, messages_count, arena_used;
     struct iovec ways[UDP_BATCH];
     struct sockaddr_storage strangers[UDP_BATCH];

@@ -1,7 +1,8 @@
 /* Batches of datagrams to the kernel: one copy of the bytes however many destinations.
  *
  * A datagram the kernel refuses is a lost one and counted; one it has no room for waits here, and then nothing more is taken from
- * the core, whose own bounded queue makes the application wait. */
+ * the core, whose own bounded queue makes the application wait. One for several ranks begins with another of them each time: each send
+ * takes some microseconds, and so no peer is always the last. */
 #include "udp_parts.h"
 
 #include <assert.h>
@@ -59,12 +60,24 @@ static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_sto
     sender->messages_count++;
 }
 
-static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t ranks)
+static void udp_sender_queue_some(struct mesh_udp_sender *sender, uint64_t ranks)
 {
     for (; ranks != 0; ranks &= ranks - 1) {
         const int rank = __builtin_ctzll(ranks);
 
         udp_sender_queue(sender, &sender->peers[rank], sender->peer_bytes[rank]);
+    }
+}
+
+static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t ranks)
+{
+    uint64_t from = ranks & ~((UINT64_C(1) << sender->turn) - 1); /* whose turn it is to be the first, and those above */
+
+    from = from != 0 ? from : ranks;
+    udp_sender_queue_some(sender, from);
+    udp_sender_queue_some(sender, ranks & ~from);
+    if ((ranks & (ranks - 1)) != 0) {
+        sender->turn = ((unsigned)__builtin_ctzll(from) + 1) % MESH_RANKS_MAX;
     }
 }
 

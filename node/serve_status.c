@@ -71,6 +71,21 @@ static void write_refused(const struct serve_status *status, struct json *json)
     json_object_end(json);
 }
 
+static void write_exchange(const struct serve_status *status, struct json *json)
+{
+    struct shift_traffic traffic = {0};
+
+    if (status->shift != NULL)
+        shift_traffic(status->shift, &traffic);
+    json_object_begin(json, "exchange");
+    json_uint(json, "datagrams_sent", traffic.datagrams_sent);
+    json_uint(json, "lost", traffic.lost);
+    json_uint(json, "naks", traffic.naks);
+    json_uint(json, "resent", traffic.resent);
+    json_uint(json, "dropped_by_kernel", traffic.kernel_drops);
+    json_object_end(json);
+}
+
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -101,6 +116,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
+    write_exchange(status, &json);
     write_refused(status, &json);
     json_object_end(&json);
     fflush(stream);
@@ -119,6 +135,16 @@ static uint64_t count_refused(const struct serve_status *status)
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
         count += status->sessions->refused[i];
     return count;
+}
+
+static void print_exchange(const struct serve_status *status, FILE *stream)
+{
+    struct shift_traffic traffic;
+
+    shift_traffic(status->shift, &traffic);
+    fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, dropped by the kernel %llu",
+            (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
+            (unsigned long long)traffic.resent, (unsigned long long)traffic.kernel_drops);
 }
 
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room)
@@ -141,10 +167,12 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
 
         mesh_addr_format(status->shift->member[rank].addr, address);
         fprintf(stream, "\n%4u  %-24s %-10s share %-6u", rank, address, state, share_of(&status->shift->member[rank]));
-        if (rank == status->shift->rank)
-            fputs(" this node", stream);
-        else if (rtt_ns > 0)
+        if (rank == status->shift->rank) {
+            fputs(" this node:", stream);
+            print_exchange(status, stream);
+        } else if (rtt_ns > 0) {
             fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
+        }
     }
     fflush(stream);
     size = ftell(stream);

@@ -253,6 +253,41 @@ void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS])
         engine_with_port(shift->engine, look_at_refused, &look);
 }
 
+struct traffic_look {
+    const struct shift *shift;
+    struct shift_traffic *traffic;
+};
+
+static void look_at_traffic(void *app)
+{
+    const struct traffic_look *look = app;
+    struct mesh_peer_stats stats;
+    struct mesh_udp_stats udp;
+
+    for (uint16_t r = 0; look->shift->mesh != NULL && r < look->shift->count; r++) {
+        if (r == look->shift->rank)
+            continue;
+        mesh_get_peer_stats(look->shift->mesh, r, &stats);
+        look->traffic->datagrams_sent += stats.datagrams_sent;
+        look->traffic->lost += stats.lost;
+        look->traffic->naks += stats.naks_sent;
+        look->traffic->resent += stats.resent;
+    }
+    mesh_udp_get_stats(look->shift->config->udp, &udp);
+    look->traffic->kernel_drops = udp.kernel_drops;
+}
+
+void shift_traffic(struct shift *shift, struct shift_traffic *traffic)
+{
+    struct traffic_look look = {shift, traffic};
+
+    memset(traffic, 0, sizeof *traffic);
+    if (shift->mesh != NULL && shift->is_started)
+        engine_with_port(shift->engine, look_at_traffic, &look);
+    else if (shift->mesh == NULL)
+        look_at_traffic(&look); /* alone: the main thread polls */
+}
+
 uint64_t shift_silent_ranks(struct shift *shift)
 {
     return shift->mesh == NULL || !shift->is_started ? 0 : engine_silent_ranks(shift->engine);

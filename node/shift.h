@@ -26,6 +26,12 @@ struct shift_config {
     uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
 };
 
+/* What became of datagrams on their way: of this epoch, but for the last. */
+struct shift_traffic {
+    uint64_t datagrams_sent, lost, naks, resent;
+    uint64_t kernel_drops; /* since the socket was opened: found its buffer full */
+};
+
 struct shift_news {
     uint64_t request, when_ns;
     bool is_done;
@@ -64,6 +70,9 @@ bool shift_is_loaded(struct shift *shift);
 
 /* Datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS). Takes the port for the time of the call. */
 void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS]);
+
+/* Takes the port for the time of the call. */
+void shift_traffic(struct shift *shift, struct shift_traffic *traffic);
 
 /* The oldest news; false when there is none. Main thread. */
 bool shift_next_news(struct shift *shift, struct shift_news *news);
