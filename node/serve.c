@@ -303,9 +303,11 @@ static void rest(struct server *server, uint32_t rung)
 {
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
+    const uint64_t bulk_ns = serve_bulk_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
     const uint64_t latest_ns = now_ns + (is_alone(server) ? LOOP_NS_MAX : engine_is_stepping(server->shift->engine) ? WATCH_NS : IDLE_NS);
 
+    until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
     if (until_ns <= now_ns)
         return;
@@ -342,6 +344,7 @@ static int loop(struct server *server, struct fail *fail)
             jobs_submit(&server->jobs, server->shift);
         take_news(server);
         serve_tell_clients(server);
+        serve_run_bulk(server);
         watch_members(server);
         send_outside(server);
         rest(server, rung);

@@ -2,6 +2,7 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include "bulk_host.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "serve.h"
@@ -25,6 +26,7 @@ struct server {
     struct kept kept;                     /* between two epochs */
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
+    struct bulk_host bulk; /* what clients and other nodes may fetch */
     uint64_t watch_at_ns, leave_by_ns;
     bool is_leaving, is_over;
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
@@ -33,5 +35,9 @@ struct server {
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
+
+/* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
+void serve_run_bulk(struct server *server);
+uint64_t serve_bulk_due_ns(struct server *server);
 
 #endif
