@@ -29,7 +29,7 @@ enum {
     MESH_SENT_LOG = 1024,                                                /* sent numbers whose cost is remembered per space */
     MESH_FRAGMENT_BYTES = MESH_DATAGRAM_BYTES_MIN - MESH_RECORD_OVERHEAD_BYTES,
     MESH_FRAGMENTS = 96, /* of a channel in each direction: one largest record and what may fly beyond it */
-    MESH_FRAGMENTS_FLYING = 16,
+    MESH_FRAGMENTS_FLYING = 32,
     MESH_TOKEN_CLASSES = 4,
     MESH_FLIGHTS = 64, /* tiles sent last that are remembered */
     MESH_EARLY_TILES = 32,

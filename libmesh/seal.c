@@ -44,6 +44,11 @@ void mesh_hash16(const void *data, size_t bytes, uint8_t out[16])
     crypto_generichash(out, 16, data, bytes, NULL, 0);
 }
 
+void mesh_hash32(const void *data, size_t bytes, uint8_t out[32])
+{
+    crypto_generichash(out, 32, data, bytes, NULL, 0);
+}
+
 /* The keystream of a datagram: 64 bytes of which the first 32 are the tag's one-time key, then what its text is XORed with. It is made in
  * whole groups of blocks, which the library computes side by side: a few blocks one after the other take longer than a group. */
 struct seal_stream {
@@ -150,6 +155,12 @@ void mesh_hash16(const void *data, size_t bytes, uint8_t out[16])
     words[0] = mesh_mix64(words[0] ^ mesh_mix64(words[1]));
     words[1] = mesh_mix64(words[1] ^ words[0]);
     memcpy(out, words, sizeof words);
+}
+
+void mesh_hash32(const void *data, size_t bytes, uint8_t out[32])
+{
+    mesh_hash16(data, bytes, out);
+    mesh_hash16(out, 16, out + 16);
 }
 
 /* Not reached: no key is made. */

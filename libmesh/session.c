@@ -159,6 +159,13 @@ int mesh_sessions_send(struct mesh_sessions *s, uint64_t now_ns, uint32_t sessio
     return slot ? mesh_line_send(&slot->line, now_ns, record, record_bytes) : MESH_ESTATE;
 }
 
+size_t mesh_sessions_room_bytes(struct mesh_sessions *s, uint32_t session)
+{
+    struct mesh_session_slot *slot = mesh_sessions_find(s, session);
+
+    return slot ? mesh_line_room_bytes(&slot->line) : 0;
+}
+
 static void close_slot(struct mesh_sessions *s, struct mesh_session_slot *slot)
 {
     if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)

@@ -5,7 +5,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { BUFFER_BYTES = 65536 }; /* of the driver's receive buffer, per session: all fragments that may fly */
+enum { BUFFER_BYTES = 131072 }; /* of the driver's receive buffer, per session: all fragments that may fly */
 
 static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = 5 * SECOND_NS, [MESH_LINE_UP] = 10 * SECOND_NS};
 
@@ -199,6 +199,13 @@ int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *recor
     if (line->state != MESH_LINE_UP || line->why)
         return MESH_ESTATE;
     return mesh_send_record(line->mesh, now_ns, (uint16_t)(1 - line->rank), record, record_bytes);
+}
+
+size_t mesh_line_room_bytes(const struct mesh_line *line)
+{
+    if (line->state != MESH_LINE_UP || line->why)
+        return 0;
+    return mesh_record_room_bytes(line->mesh, (uint16_t)(1 - line->rank));
 }
 
 /* ---- events and datagrams out ---- */

@@ -50,6 +50,7 @@ int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr 
 void mesh_line_tick(struct mesh_line *line, uint64_t now_ns);
 uint64_t mesh_line_timeout(const struct mesh_line *line);
 int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
+size_t mesh_line_room_bytes(const struct mesh_line *line); /* the longest record that mesh_line_send takes now */
 void mesh_line_close(struct mesh_line *line, uint64_t now_ns);
 
 /* OPENED, RECORD and CLOSED. */

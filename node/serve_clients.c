@@ -18,6 +18,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     static uint8_t record[MESH_RECORD_BYTES_MAX];
     struct mesh_sessions_stats sessions;
     struct mesh_cluster_stats cluster;
+    struct engine_figures figures;
     struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
@@ -26,6 +27,12 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     mesh_cluster_get_stats(server->cluster, &cluster);
     status.sessions = &sessions;
     status.cluster_stats = &cluster;
+    status.recomputed = server->recomputed;
+    status.prepared_epochs = server->prepared_epochs;
+    if (server->shift != NULL) {
+        engine_figures(server->shift->engine, &figures);
+        status.recomputed += figures.recomputed;
+    }
     status.cluster_refused = server->cluster_refused;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
@@ -74,11 +81,17 @@ static void cancel_session(struct server *server, uint32_t session)
 
 static void take_record(struct server *server, const struct mesh_session_event *event)
 {
+    static const char no_form[] = "this node does not understand the question: are both of the same version?";
     struct fail fail = {0};
     struct talk talk;
 
+    if (bulk_is_one(event->record, event->record_bytes)) {
+        if (bulk_host_take(&server->bulk, server->sessions, mesh_udp_now_ns(), event->session, event->record, event->record_bytes) < 0)
+            refuse(server, event->session, no_form);
+        return;
+    }
     if (talk_read(&talk, event->record, event->record_bytes) < 0) {
-        refuse(server, event->session, "this node does not understand the question: are both of the same version?");
+        refuse(server, event->session, no_form);
         return;
     }
     switch (talk.kind) {
@@ -107,11 +120,29 @@ void serve_run_sessions(struct server *server)
 
     mesh_sessions_tick(server->sessions, mesh_udp_now_ns());
     while (mesh_sessions_next_event(server->sessions, mesh_udp_now_ns(), &event)) {
-        if (event.type == MESH_SESSION_RECORD)
+        if (event.type == MESH_SESSION_RECORD) {
             take_record(server, &event);
-        else if (event.type == MESH_SESSION_CLOSED)
+        } else if (event.type == MESH_SESSION_CLOSED) {
             cancel_session(server, event.session); /* a client that goes away frees its slot */
+            bulk_host_drop(&server->bulk, event.session);
+        }
     }
+}
+
+/* Tiles and fetched bytes go through the same socket and wire. */
+static bool is_busy(const struct server *server)
+{
+    return server->shift != NULL && server->shift->mesh != NULL && engine_is_stepping(server->shift->engine);
+}
+
+void serve_run_bulk(struct server *server)
+{
+    bulk_host_run(&server->bulk, server->sessions, mesh_udp_now_ns(), is_busy(server));
+}
+
+uint64_t serve_bulk_due_ns(struct server *server)
+{
+    return bulk_host_due_ns(&server->bulk, server->sessions, is_busy(server));
 }
 
 /* Tell clients what there is, as far as their queues take it. */

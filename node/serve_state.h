@@ -2,6 +2,7 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include "bulk_host.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "serve.h"
@@ -19,7 +20,13 @@ struct server {
     struct mesh_sessions *sessions;
     void *sessions_memory;
     struct shift *shift; /* the present epoch; NULL: none */
+    struct shift *next;  /* that is prepared; NULL: none */
+    uint32_t next_plan;
+    bool next_is_told;                    /* that it is ready */
+    struct kept kept;                     /* between two epochs */
+    uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
+    struct bulk_host bulk; /* what clients and other nodes may fetch */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
@@ -29,5 +36,9 @@ struct server {
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
 unsigned serve_count_requests(const struct server *server); /* whose clients do not have all of the answer yet */
+
+/* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
+void serve_run_bulk(struct server *server);
+uint64_t serve_bulk_due_ns(struct server *server);
 
 #endif

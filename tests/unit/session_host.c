@@ -21,12 +21,34 @@ static void serve_events(struct session_host *host)
             atomic_fetch_add(&host->opened, 1);
         } else if (event.type == MESH_SESSION_CLOSED) {
             atomic_fetch_add(&host->closed, 1);
+            if (host->bulk != NULL) {
+                bulk_host_drop(host->bulk, event.session);
+            }
+        } else if (host->bulk != NULL && bulk_is_one(event.record, event.record_bytes)) {
+            bulk_host_take(host->bulk, host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
         } else {
             mesh_sessions_send(host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
             if (atomic_exchange(&host->closes, false)) {
                 mesh_sessions_close(host->sessions, mesh_udp_now_ns(), event.session);
             }
         }
+    }
+}
+
+static void run_bulk(struct session_host *host)
+{
+    if (host->bulk != NULL) {
+        bulk_host_run(host->bulk, host->sessions, mesh_udp_now_ns(), atomic_load(&host->is_busy));
+    }
+}
+
+static void rest(struct session_host *host)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    uint64_t due_ns = host->bulk != NULL ? bulk_host_due_ns(host->bulk, host->sessions, atomic_load(&host->is_busy)) : UINT64_MAX;
+
+    if (due_ns > now_ns) {
+        mesh_udp_wait(host->udp, NULL, due_ns - now_ns < 1000000 ? due_ns - now_ns : 1000000);
     }
 }
 
@@ -46,16 +68,23 @@ static void serve(void *app, uint16_t index)
         mesh_udp_poll(host->udp, NULL);
         mesh_sessions_tick(host->sessions, mesh_udp_now_ns());
         serve_events(host);
+        run_bulk(host);
         while ((bytes = mesh_sessions_next_datagram(host->sessions, mesh_udp_now_ns(), packet, sizeof packet, &to)) > 0) {
             mesh_udp_send_to(host->udp, to, packet, bytes);
         }
-        mesh_udp_wait(host->udp, NULL, 1000000);
+        rest(host);
         mesh_sessions_get_stats(host->sessions, &stats);
     }
 }
 
 bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         unsigned capacity, const struct mesh_lab *lab)
+{
+    return session_host_start_bulk(host, security, key, cluster, capacity, lab, NULL);
+}
+
+bool session_host_start_bulk(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
+                             unsigned capacity, const struct mesh_lab *lab, struct bulk_host *bulk)
 {
     struct mesh_sessions_config config = {.incarnation = {3}, .secret = {5}, .capacity = capacity, .hash = mesh_hash16};
     const size_t bytes = mesh_sessions_memory_bytes(capacity);
@@ -64,6 +93,7 @@ bool session_host_start(struct session_host *host, enum mesh_security security, 
     struct fail fail;
 
     memset(host, 0, sizeof *host);
+    host->bulk = bulk;
     config.guard = &host->seal.guard;
     if (mesh_session_seal_init(&host->seal, security, key, cluster, config.incarnation) != 0 ||
         mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != 0 || mesh_udp_open(&host->udp, addr, lab) != 0) {

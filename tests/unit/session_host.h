@@ -1,4 +1,4 @@
-/* A node for clients on the loopback: a thread that has sessions, and sends every record back. */
+/* A node for clients on the loopback: a thread that has sessions, and sends every record back, but for those of bulk transfers. */
 #ifndef SESSION_HOST_H
 #define SESSION_HOST_H
 
@@ -6,6 +6,7 @@
 
 #include "mesh/session.h"
 #include "mesh/udp.h"
+#include "node/bulk_host.h"
 #include "node/pool.h"
 
 struct session_host {
@@ -14,8 +15,10 @@ struct session_host {
     void *memory;
     struct mesh_session_seal seal;
     struct pool *pool;
-    atomic_bool stops;  /* end all sessions, then the thread */
-    atomic_bool closes; /* close a session after the next record, which is sent back */
+    atomic_bool stops;      /* end all sessions, then the thread */
+    atomic_bool closes;     /* close a session after the next record, which is sent back */
+    struct bulk_host *bulk; /* what is provided; NULL: nothing */
+    atomic_bool is_busy;
     atomic_uint opened, closed;
     uint64_t lost; /* by lab impairments, after session_host_stop */
     char address[MESH_ADDR_TEXT_BYTES];
@@ -24,6 +27,10 @@ struct session_host {
 /* False: no socket, or nothing can be sealed here. */
 bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         unsigned capacity, const struct mesh_lab *lab);
+
+/* The same, with sources; borrowed until session_host_stop. */
+bool session_host_start_bulk(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
+                             unsigned capacity, const struct mesh_lab *lab, struct bulk_host *bulk);
 void session_host_stop(struct session_host *host);
 
 #endif

@@ -112,6 +112,9 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
 /* Copied. MESH_AGAIN: the peer's queue is full. */
 int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint8_t *record, size_t record_bytes);
 
+/* The longest record that the peer's queue takes now. */
+size_t mesh_record_room_bytes(const struct mesh *mesh, uint16_t to);
+
 /* ---- output ---- */
 
 enum mesh_event_type {

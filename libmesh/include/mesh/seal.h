@@ -28,6 +28,9 @@ bool mesh_seal_is_available(void);
  * the loopback needs. */
 void mesh_hash16(const void *data, size_t bytes, uint8_t out[16]);
 
+/* 256 bits, for what has to be the same bytes whoever they came from. Without libsodium as above, and not the same hash. */
+void mesh_hash32(const void *data, size_t bytes, uint8_t out[32]);
+
 /* ---- keys ---- */
 
 /* A sender's key. Wipe it (mesh_wipe) when it is no longer needed. */

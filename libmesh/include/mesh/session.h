@@ -132,6 +132,9 @@ uint64_t mesh_sessions_timeout(const struct mesh_sessions *sessions); /* when to
 /* Copied. MESH_AGAIN: the queue is full; MESH_ESTATE: no such session. */
 int mesh_sessions_send(struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t record_bytes);
 
+/* The longest record that mesh_sessions_send takes now; 0: none, or no such session. */
+size_t mesh_sessions_room_bytes(struct mesh_sessions *sessions, uint32_t session);
+
 /* No more events of it; what was sent is still delivered, for a second at most, and then goodbye said. Of no session: nothing happens. */
 void mesh_sessions_close(struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session);
 
