@@ -51,8 +51,7 @@ static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const 
 {
     struct server *server = app;
 
-    (void)now_ns;
-    if (inbox_ring_put(&server->inbox, from, packet, bytes))
+    if (gate_take(&server->gate, now_ns, from, packet, bytes))
         bell_ring(server->bell);
 }
 
@@ -61,37 +60,21 @@ static bool is_secure(const struct server *server)
     return server->config->shift.security != MESH_SECURITY_NONE;
 }
 
-/* A datagram of the cluster layer: opened with the key of the process that it says it is from. */
-static void take_cluster(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
-{
-    struct mesh_seal_key key;
-
-    if (is_secure(server)) {
-        const uint8_t *incarnation = packet + MESH_HEADER_BYTES;
-
-        if (bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES ||
-            mesh_seal_key_of_process(&key, &server->config->cluster_key, server->config->shift.cluster, incarnation) != MESH_OK ||
-            mesh_open_packet(&key, server->config->shift.security, packet, bytes) != MESH_OK) {
-            server->cluster_refused[MESH_SEAL_TAG]++;
-            mesh_wipe(&key, sizeof key);
-            return;
-        }
-        mesh_wipe(&key, sizeof key);
-    }
-    mesh_cluster_receive(server->cluster, mesh_udp_now_ns(), from, packet, bytes);
-}
-
 static void take_outside(struct server *server)
 {
+    struct mesh_session_place places[MESH_SESSIONS_MAX];
     struct inbox_packet *packet;
 
-    while ((packet = inbox_ring_first(&server->inbox)) != NULL) {
+    while ((packet = inbox_ring_first(&server->gate.ring)) != NULL) {
+        const uint64_t now_ns = mesh_udp_now_ns();
+
         if (mesh_session_is_of_one(packet->bytes, packet->size))
-            mesh_sessions_receive(server->sessions, mesh_udp_now_ns(), packet->from, packet->bytes, packet->size);
+            mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
         else
-            take_cluster(server, packet->from, packet->bytes, packet->size);
-        inbox_ring_drop(&server->inbox);
+            mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size);
+        inbox_ring_drop(&server->gate.ring);
     }
+    gate_set_sessions(&server->gate, places, mesh_sessions_places(server->sessions, places));
 }
 
 static void send_outside(struct server *server)
@@ -126,6 +109,7 @@ static void end_shift(struct server *server)
 {
     if (server->shift == NULL)
         return;
+    shift_refused(server->shift, server->refused, &server->replayed);
     shift_stop(server->shift);
     take_news(server);
     shift_release(server->shift);
@@ -333,6 +317,7 @@ static int open_server(struct server *server, struct fail *fail)
     struct serve_config *config = server->config;
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     char address[MESH_ADDR_TEXT_BYTES];
+    uint64_t seed;
 
     server->bell = bell_open(fail);
     if (server->bell == NULL)
@@ -342,13 +327,14 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
-    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK)
+    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0)
         return -1;
+    gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
     say(server, "listening on %s", address);
@@ -361,6 +347,7 @@ static void close_server(struct server *server)
     end_shift(server);
     jobs_release(&server->jobs);
     mesh_session_seal_release(&server->session_seal);
+    gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     free(server->cluster_memory);
     free(server->sessions_memory);

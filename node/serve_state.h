@@ -2,15 +2,15 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "serve.h"
-#include "serve_inbox.h"
 
 struct server {
     struct serve_config *config;
     struct shift_config shift_config;
-    struct inbox_ring inbox; /* datagrams outside of epochs */
+    struct gate gate; /* datagrams outside of epochs */
     struct bell *bell;
     struct mesh_cluster *cluster;
     void *cluster_memory;
@@ -22,7 +22,7 @@ struct server {
     struct jobs jobs;
     uint64_t watch_at_ns, leave_by_ns;
     bool is_leaving, is_over;
-    uint64_t cluster_refused[MESH_SEAL_REFUSALS];
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
 };
 
 /* serve_clients.c: what clients ask, and what they are told. */
