@@ -157,6 +157,11 @@ static bool has_form(struct gate *gate, struct look *look)
                                                                : refuse(gate, look, MESH_SEAL_PLAIN, MESH_SESSION_BY_PLAIN);
 }
 
+static bool is_same(const struct mesh_addr *a, const struct mesh_addr *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
 static bool take_session(struct gate *gate, const struct look *look)
 {
     const uint32_t session = look->header.epoch & ~MESH_SESSION_EPOCH;
@@ -167,7 +172,7 @@ static bool take_session(struct gate *gate, const struct look *look)
 
         if (place->session != session)
             continue;
-        if (place->addr.port == look->from.port && memcmp(place->addr.ip, look->from.ip, sizeof place->addr.ip) == 0)
+        if (is_same(&place->addr, &look->from))
             return put(gate, look, look->packet);
         why = MESH_SESSION_BY_SENDER;
     }
@@ -228,6 +233,34 @@ bool gate_take(struct gate *gate, uint64_t now_ns, struct mesh_addr from, const 
     is_in = take(gate, now_ns, &look);
     unlock(gate);
     return is_in;
+}
+
+/* ---- hints ---- */
+
+bool gate_tell_unreachable(struct gate *gate, struct mesh_addr addr)
+{
+    bool is_new;
+
+    lock(gate);
+    is_new = gate->unreachable_count < GATE_UNREACHABLE;
+    for (unsigned i = 0; i < gate->unreachable_count && is_new; i++)
+        is_new = !is_same(&gate->unreachable[i], &addr);
+    if (is_new)
+        gate->unreachable[gate->unreachable_count++] = addr;
+    unlock(gate);
+    return is_new;
+}
+
+bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr)
+{
+    bool is_there;
+
+    lock(gate);
+    is_there = gate->unreachable_count > 0;
+    if (is_there)
+        *addr = gate->unreachable[--gate->unreachable_count];
+    unlock(gate);
+    return is_there;
 }
 
 /* ---- main thread ---- */

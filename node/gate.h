@@ -14,9 +14,10 @@
 
 enum {
     GATE_SETS = 64,
-    GATE_WAYS = 8,      /* known senders of a set */
-    GATE_NUMBERS = 512, /* received numbers remembered per sender */
-    GATE_SOURCES = 256, /* buckets that sources of tries fall into */
+    GATE_WAYS = 8,         /* known senders of a set */
+    GATE_NUMBERS = 512,    /* received numbers remembered per sender */
+    GATE_UNREACHABLE = 16, /* addresses that wait to be told */
+    GATE_SOURCES = 256,    /* buckets that sources of tries fall into */
     GATE_SOURCE_RATE = 500,
     GATE_SOURCE_BURST = 64, /* tries per second of a source, and at once */
     GATE_RATE = 20000,
@@ -54,6 +55,8 @@ struct gate {
     struct gate_bucket all, source[GATE_SOURCES];
     struct mesh_session_place session[MESH_SESSIONS_MAX];
     unsigned session_count;
+    struct mesh_addr unreachable[GATE_UNREACHABLE];
+    unsigned unreachable_count;
     struct gate_stats stats;
     struct inbox_ring ring;
 };
@@ -64,6 +67,10 @@ void gate_release(struct gate *gate); /* wipes the keys; all zeros is fine */
 
 /* A datagram as it came; the owner of the UDP driver. True: it waits in the ring, one of the cluster layer already opened. */
 bool gate_take(struct gate *gate, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
+
+/* Nobody is at this address, as somebody says; the owner of the driver. True: it waits for gate_next_unreachable, once. */
+bool gate_tell_unreachable(struct gate *gate, struct mesh_addr addr);
+bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr); /* main thread */
 
 /* Main thread: the sessions that are open now. */
 void gate_set_sessions(struct gate *gate, const struct mesh_session_place *places, unsigned count);

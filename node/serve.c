@@ -55,6 +55,14 @@ static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const 
         bell_ring(server->bell);
 }
 
+static void on_unreachable(void *app, struct mesh_addr to)
+{
+    struct server *server = app;
+
+    if (gate_tell_unreachable(&server->gate, to))
+        bell_ring(server->bell);
+}
+
 static bool is_secure(const struct server *server)
 {
     return server->config->shift.security != MESH_SECURITY_NONE;
@@ -183,17 +191,43 @@ static int run_cluster(struct server *server, struct fail *fail)
     return 0;
 }
 
+/* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
+static void suspect(struct server *server, uint16_t rank)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(server->cluster, &now);
+    if (now.number == server->shift->number && rank < now.member_count &&
+        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
+        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
+}
+
+/* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
+static void watch_ports(struct server *server)
+{
+    struct mesh_addr addr;
+
+    while (gate_next_unreachable(&server->gate, &addr))
+        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++) {
+            const struct mesh_addr *member = &server->shift->member[rank].addr;
+
+            if (rank != server->shift->rank && member->port == addr.port && memcmp(member->ip, addr.ip, sizeof addr.ip) == 0)
+                suspect(server, rank);
+        }
+}
+
 /* Who owes blocks and says nothing is suspected. */
 static void watch_members(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t silent;
 
+    watch_ports(server);
     if (server->shift == NULL || server->shift->count == 1 || now_ns < server->watch_at_ns)
         return;
     server->watch_at_ns = now_ns + WATCH_NS;
     for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
-        mesh_cluster_suspect(server->cluster, now_ns, (uint16_t)__builtin_ctzll(silent));
+        suspect(server, (uint16_t)__builtin_ctzll(silent));
 }
 
 /* ---- the loop ---- */
@@ -336,6 +370,7 @@ static int open_server(struct server *server, struct fail *fail)
         return -1;
     gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
+    mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
     say(server, "listening on %s", address);
     return 0;
