@@ -11,6 +11,8 @@
 
 #include "addr.h"
 
+enum { UDP_TRIES = 2 }; /* of a datagram, when the error may be about an earlier one */
+
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender)
 {
     return sender->messages_next < sender->messages_count;
@@ -29,6 +31,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     struct sockaddr_storage name;
     socklen_t name_bytes;
     ssize_t sent;
+    int tries = 0;
 
     if (sender->family == AF_INET && !mesh_addr_is_v4(to)) {
         return MESH_EINVAL;
@@ -36,7 +39,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     name_bytes = mesh_addr_to_sockaddr(to, sender->family, &name);
     do {
         sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
-    } while (sent < 0 && errno == EINTR);
+    } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)));
     if (sent < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK ? MESH_AGAIN : MESH_ESYSTEM;
     }
@@ -121,6 +124,8 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
 /* Send the queued messages. False: the socket is full for now. */
 static bool udp_sender_push(struct mesh_udp_sender *sender)
 {
+    int tries = 0;
+
     while (mesh_udp_sender_is_blocked(sender)) {
         const int sent = sendmmsg(sender->fd, sender->messages + sender->messages_next, sender->messages_count - sender->messages_next,
                                   MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -129,11 +134,13 @@ static bool udp_sender_push(struct mesh_udp_sender *sender)
         if (sent > 0) {
             sender->sent += (uint64_t)sent;
             sender->messages_next += (uint32_t)sent;
+            tries = 0;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
-        } else if (errno != EINTR) {
+        } else if (errno != EINTR && !(mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)) {
             sender->errors++;
             sender->messages_next++;
+            tries = 0;
         }
     }
     return true;

@@ -52,8 +52,15 @@ static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const 
 {
     struct server *server = app;
 
-    (void)now_ns;
-    if (inbox_ring_put(&server->inbox, from, packet, bytes))
+    if (gate_take(&server->gate, now_ns, from, packet, bytes))
+        bell_ring(server->bell);
+}
+
+static void on_unreachable(void *app, struct mesh_addr to)
+{
+    struct server *server = app;
+
+    if (gate_tell_unreachable(&server->gate, to))
         bell_ring(server->bell);
 }
 
@@ -62,37 +69,21 @@ static bool is_secure(const struct server *server)
     return server->config->shift.security != MESH_SECURITY_NONE;
 }
 
-/* A datagram of the cluster layer: opened with the key of the process that it says it is from. */
-static void take_cluster(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
-{
-    struct mesh_seal_key key;
-
-    if (is_secure(server)) {
-        const uint8_t *incarnation = packet + MESH_HEADER_BYTES;
-
-        if (bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES ||
-            mesh_seal_key_of_process(&key, &server->config->cluster_key, server->config->shift.cluster, incarnation) != MESH_OK ||
-            mesh_open_packet(&key, server->config->shift.security, packet, bytes) != MESH_OK) {
-            server->cluster_refused[MESH_SEAL_TAG]++;
-            mesh_wipe(&key, sizeof key);
-            return;
-        }
-        mesh_wipe(&key, sizeof key);
-    }
-    mesh_cluster_receive(server->cluster, mesh_udp_now_ns(), from, packet, bytes);
-}
-
 static void take_outside(struct server *server)
 {
+    struct mesh_session_place places[MESH_SESSIONS_MAX];
     struct inbox_packet *packet;
 
-    while ((packet = inbox_ring_first(&server->inbox)) != NULL) {
+    while ((packet = inbox_ring_first(&server->gate.ring)) != NULL) {
+        const uint64_t now_ns = mesh_udp_now_ns();
+
         if (mesh_session_is_of_one(packet->bytes, packet->size))
-            mesh_sessions_receive(server->sessions, mesh_udp_now_ns(), packet->from, packet->bytes, packet->size);
+            mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
         else
-            take_cluster(server, packet->from, packet->bytes, packet->size);
-        inbox_ring_drop(&server->inbox);
+            mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size);
+        inbox_ring_drop(&server->gate.ring);
     }
+    gate_set_sessions(&server->gate, places, mesh_sessions_places(server->sessions, places));
 }
 
 static void send_outside(struct server *server)
@@ -140,6 +131,7 @@ static void halt_shift(struct server *server)
 
     if (server->shift == NULL)
         return;
+    shift_refused(server->shift, server->refused, &server->replayed);
     shift_halt(server->shift, &server->kept);
     take_news(server);
     jobs_begin_epoch(&server->jobs);
@@ -288,17 +280,43 @@ static int run_cluster(struct server *server, struct fail *fail)
     return 0;
 }
 
+/* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
+static void suspect(struct server *server, uint16_t rank)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(server->cluster, &now);
+    if (now.number == server->shift->number && rank < now.member_count &&
+        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
+        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
+}
+
+/* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
+static void watch_ports(struct server *server)
+{
+    struct mesh_addr addr;
+
+    while (gate_next_unreachable(&server->gate, &addr))
+        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++) {
+            const struct mesh_addr *member = &server->shift->member[rank].addr;
+
+            if (rank != server->shift->rank && member->port == addr.port && memcmp(member->ip, addr.ip, sizeof addr.ip) == 0)
+                suspect(server, rank);
+        }
+}
+
 /* Who owes blocks and says nothing is suspected. */
 static void watch_members(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t silent;
 
+    watch_ports(server);
     if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
         return;
     server->watch_at_ns = now_ns + WATCH_NS;
     for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
-        mesh_cluster_suspect(server->cluster, now_ns, (uint16_t)__builtin_ctzll(silent));
+        suspect(server, (uint16_t)__builtin_ctzll(silent));
 }
 
 /* ---- the loop ---- */
@@ -461,6 +479,7 @@ static int open_server(struct server *server, struct fail *fail)
     struct serve_config *config = server->config;
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     char address[MESH_ADDR_TEXT_BYTES];
+    uint64_t seed;
 
     server->bell = bell_open(fail);
     if (server->bell == NULL)
@@ -470,14 +489,16 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
-    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK)
+    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0)
         return -1;
+    gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
+    mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
     say(server, "listening on %s", address);
     notify_manager("READY=1\nSTATUS=looking for the others");
@@ -492,6 +513,7 @@ static void close_server(struct server *server)
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     mesh_session_seal_release(&server->session_seal);
+    gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     free(server->cluster_memory);
     free(server->sessions_memory);

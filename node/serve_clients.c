@@ -19,6 +19,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     struct mesh_sessions_stats sessions;
     struct mesh_cluster_stats cluster;
     struct engine_figures figures;
+    struct gate_stats gate;
     struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
@@ -33,7 +34,10 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
         engine_figures(server->shift->engine, &figures);
         status.recomputed += figures.recomputed;
     }
-    status.cluster_refused = server->cluster_refused;
+    gate_get_stats(&server->gate, &gate);
+    status.gate = &gate;
+    memcpy(status.refused, server->refused, sizeof status.refused);
+    status.replayed = server->replayed;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
     talk.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);

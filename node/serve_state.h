@@ -3,15 +3,15 @@
 #define NODE_SERVE_STATE_H
 
 #include "bulk_host.h"
+#include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "serve.h"
-#include "serve_inbox.h"
 
 struct server {
     struct serve_config *config;
     struct shift_config shift_config;
-    struct inbox_ring inbox; /* datagrams outside of epochs */
+    struct gate gate; /* datagrams outside of epochs */
     struct bell *bell;
     struct mesh_cluster *cluster;
     void *cluster_memory;
@@ -29,7 +29,7 @@ struct server {
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
-    uint64_t cluster_refused[MESH_SEAL_REFUSALS];
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
 };
 
 /* serve_clients.c: what clients ask, and what they are told. */

@@ -42,32 +42,43 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_object_end(json);
 }
 
-/* Of the cluster layer, and of the present epoch. */
-static void take_refused(const struct serve_status *status, uint64_t refused[MESH_SEAL_REFUSALS])
+/* Whatever is turned away, in all epochs and outside of them. */
+struct refusals {
+    uint64_t seal[MESH_SEAL_REFUSALS], clients[MESH_SESSION_REFUSALS], replay;
+};
+
+static void take_refused(const struct serve_status *status, struct refusals *refused)
 {
-    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
+    memcpy(refused->seal, status->refused, sizeof refused->seal);
+    refused->replay = status->replayed;
     if (status->shift != NULL)
-        shift_refused(status->shift, refused);
+        shift_refused(status->shift, refused->seal, &refused->replay);
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        refused[i] += status->cluster_refused[i];
+        refused->seal[i] += status->gate->cluster[i];
+    for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
+        refused->clients[i] = status->gate->clients[i] + status->sessions->refused[i];
+    refused->replay += status->gate->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
 }
 
 static void write_refused(const struct serve_status *status, struct json *json)
 {
-    uint64_t refused[MESH_SEAL_REFUSALS];
+    struct refusals refused;
 
-    take_refused(status, refused);
+    take_refused(status, &refused);
     json_object_begin(json, "refused");
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused[i]);
+        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused.seal[i]);
+    json_uint(json, "replay", refused.replay);
+    json_uint(json, "rate", status->gate->rate);
+    json_uint(json, "full", status->gate->full);
     json_object_begin(json, "clients");
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), status->sessions->refused[i]);
+        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), refused.clients[i]);
     json_object_end(json);
-    json_array_begin(json, "joins");
-    for (int i = 0; i < MESH_CLUSTER_REASONS; i++)
-        json_uint(json, NULL, status->cluster_stats->denied[i]);
-    json_array_end(json);
+    json_object_begin(json, "joins");
+    for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
+        json_uint(json, mesh_cluster_reason_name(i), status->cluster_stats->denied[i]);
+    json_object_end(json);
     json_object_end(json);
 }
 
@@ -129,13 +140,17 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
 
 static uint64_t count_refused(const struct serve_status *status)
 {
-    uint64_t refused[MESH_SEAL_REFUSALS], count = 0;
+    uint64_t count = status->gate->rate + status->gate->full;
+    struct refusals refused;
 
-    take_refused(status, refused);
+    take_refused(status, &refused);
+    count += refused.replay;
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        count += refused[i];
+        count += refused.seal[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        count += status->sessions->refused[i];
+        count += refused.clients[i];
+    for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
+        count += status->cluster_stats->denied[i];
     return count;
 }
 

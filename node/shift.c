@@ -321,21 +321,24 @@ bool shift_is_loaded(struct shift *shift)
 
 struct refused_look {
     const struct shift *shift;
-    uint64_t *refused;
+    uint64_t *refused, *replayed;
 };
 
 static void look_at_refused(void *app)
 {
     const struct refused_look *look = app;
+    struct mesh_stats stats;
 
-    memcpy(look->refused, look->shift->sealer.refused, sizeof look->shift->sealer.refused);
+    mesh_get_stats(look->shift->mesh, &stats);
+    *look->replayed += stats.dropped[-MESH_EDUPLICATE];
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        look->refused[i] += look->shift->sealer.refused[i];
 }
 
-void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS])
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS], uint64_t *replayed)
 {
-    struct refused_look look = {shift, refused};
+    struct refused_look look = {shift, refused, replayed};
 
-    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
     if (shift->mesh != NULL && shift->is_started)
         engine_with_port(shift->engine, look_at_refused, &look);
 }

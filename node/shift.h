@@ -88,8 +88,9 @@ void shift_release(struct shift *shift);
 
 bool shift_is_loaded(struct shift *shift);
 
-/* Datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS). Takes the port for the time of the call. */
-void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS]);
+/* Adds the datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS), and those that came again. Takes the port for the
+ * time of the call. */
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS], uint64_t *replayed);
 
 /* Takes the port for the time of the call. */
 void shift_traffic(struct shift *shift, struct shift_traffic *traffic);

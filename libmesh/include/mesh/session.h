@@ -10,6 +10,8 @@
 #include "mesh/mesh.h"
 #include "mesh/seal.h"
 
+#define MESH_SESSION_EPOCH 0x80000000u /* with the session's number, header.epoch of its datagrams */
+
 enum { MESH_SESSIONS_MAX = 32, MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN };
 
 /* ---- what protects datagrams ---- */
@@ -148,6 +150,14 @@ bool mesh_sessions_next_event(struct mesh_sessions *sessions, uint64_t now_ns, s
 size_t mesh_sessions_next_datagram(struct mesh_sessions *sessions, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to);
 
 void mesh_sessions_get_stats(const struct mesh_sessions *sessions, struct mesh_sessions_stats *stats);
+
+/* The sessions whose datagrams have an effect now, and the address that each has to come from; how many. So that a driver can turn others
+ * away. */
+struct mesh_session_place {
+    uint32_t session;
+    struct mesh_addr addr;
+};
+unsigned mesh_sessions_places(const struct mesh_sessions *sessions, struct mesh_session_place out[MESH_SESSIONS_MAX]);
 
 /* ---- client ---- */
 
