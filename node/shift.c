@@ -60,19 +60,18 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 /* ---- the parts ---- */
 
-/* By shares where somebody has agreed on them, else by speed; the same on every member. */
-static int divide(struct shift *shift, struct fail *fail)
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
 {
     uint32_t share[MESH_RANKS_MAX];
     bool has_shares = false, has_speed = false;
 
-    for (uint16_t r = 0; r < shift->count; r++) {
-        has_shares |= shift->member[r].share > 0;
-        has_speed |= shift->member[r].speed > 0;
+    for (uint16_t r = 0; r < count; r++) {
+        has_shares |= member[r].share > 0;
+        has_speed |= member[r].speed > 0;
     }
-    for (uint16_t r = 0; r < shift->count; r++)
-        share[r] = has_shares ? shift->member[r].share : has_speed ? shift->member[r].speed : 1;
-    return rowmap_init(&shift->map, shift->config->model, share, shift->count, fail);
+    for (uint16_t r = 0; r < count; r++)
+        share[r] = has_shares ? member[r].share : has_speed ? member[r].speed : 1;
+    return rowmap_init(map, model, share, count, fail);
 }
 
 static bool is_end(const void *tokenizer, uint32_t id)
@@ -194,7 +193,8 @@ int shift_start(struct shift *shift, const struct shift_config *config, const st
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
     shift->crew.bell = bell;
     shift->crew.worker_bell = bell_open(fail);
-    if (shift->crew.worker_bell == NULL || divide(shift, fail) < 0 || open_engine(shift, fail) < 0)
+    if (shift->crew.worker_bell == NULL || shift_divide(&shift->map, config->model, shift->member, shift->count, fail) < 0 ||
+        open_engine(shift, fail) < 0)
         return -1;
     if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;

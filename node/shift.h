@@ -51,6 +51,10 @@ struct shift {
     bool is_started;
 };
 
+/* The row map of an epoch's members, the same on each of them: by shares where somebody has agreed on them, else by speed. */
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
+                 struct fail *fail);
+
 /* Begin with the members of an EPOCH event: open, allocate, start loading. -1 with fail set. shift_stop and shift_release in either
  * case. */
 int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
