@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,6 +255,9 @@ int main(int argc, char **argv)
     signal(SIGABRT, explore_on_signal);
     signal(SIGSEGV, explore_on_signal);
     signal(SIGALRM, explore_on_signal);
+    /* Endpoints come and go by the thousand: their memory is kept, not given back to the system and fetched again page by page. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     setvbuf(stdout, NULL, _IOLBF, 0);
     return explore_run(&options, argv[0]);
 }

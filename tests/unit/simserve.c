@@ -275,7 +275,8 @@ static uint64_t work(struct simmember *member, uint64_t own_ns)
     struct simserve_node *node = node_of(member);
 
     if (node->shift.is_started) {
-        jobs_submit(&node->jobs, &node->shift);
+        if (node->job_count > 0)
+            jobs_submit(&node->jobs, &node->shift);
         run_engine(node, own_ns);
     }
     simserve_tell_clients(node);

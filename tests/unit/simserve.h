@@ -44,6 +44,7 @@ struct simserve_node {
     struct shift shift; /* engine NULL: no epoch */
     uint64_t stamp;     /* of the epoch, in what is sent in it */
     struct jobs jobs;
+    uint32_t job_count;
     uint32_t load_next, slow; /* slow: work takes so many times as long */
     uint64_t busy_ns;         /* of the last piece of work, not spent yet */
     uint64_t watch_at_ns;     /* own clock */

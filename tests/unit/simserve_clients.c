@@ -116,11 +116,15 @@ static bool tell(struct simserve_node *node, struct simserve_ask *ask, struct jo
 
 void simserve_tell_clients(struct simserve_node *node)
 {
+    if (node->job_count == 0)
+        return;
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &node->jobs.job[i];
 
-        if (job->id != 0 && tell(node, &node->serve->ask[job->session], job))
+        if (job->id != 0 && tell(node, &node->serve->ask[job->session], job)) {
             jobs_remove(job);
+            node->job_count--;
+        }
     }
 }
 
@@ -141,6 +145,7 @@ int simserve_ask(struct simserve *serve, uint16_t place, unsigned question)
         fail(node, ask, why.text, 0);
         return -1;
     }
+    node->job_count++;
     ask->id = job->id;
     ask->asked_ns = mesh_sim_now_ns(serve->members.sim);
     mesh_sim_wake(serve->members.sim, place);
@@ -166,6 +171,7 @@ void simserve_end_ask(struct simserve *serve, unsigned index)
     if (node->shift.is_started && job->is_submitted && !job->is_done)
         engine_cancel(node->shift.engine, job->id);
     jobs_remove(job);
+    node->job_count--;
     mesh_sim_wake(serve->members.sim, ask->place);
 }
 
@@ -177,4 +183,5 @@ void simserve_lose_asks(struct simserve_node *node)
         if (&serve->node[serve->ask[i].place] == node && is_open(&serve->ask[i]))
             serve->ask[i].is_lost = true;
     jobs_release(&node->jobs);
+    node->job_count = 0;
 }

@@ -56,7 +56,7 @@ static void begin(struct simstorm *storm)
     static const uint32_t datagrams[] = {1200, 1472, 1472, 8972};
     static const uint64_t units_ns[] = {5000, 50000, 200000, 500000};
     const struct simserve_config config = {
-        .count = (uint16_t)(2 + pick(storm, DRAW_COUNT, 0, PLACES_MAX - 1)),
+        .count = (uint16_t)(2 + pick(storm, DRAW_COUNT, 0, 1 + pick(storm, DRAW_COUNT, 1, PLACES_MAX - 1))),
         .seed = storm->seed,
         .model = (unsigned)pick(storm, DRAW_MODEL, 0, SIMQUESTION_MODELS),
         .batch = (uint16_t)(1 + pick(storm, DRAW_BATCH, 0, 32)),
@@ -64,7 +64,7 @@ static void begin(struct simstorm *storm)
         .datagram_bytes = datagrams[pick(storm, DRAW_UNIT, 2, 4)],
         .unit_ns = units_ns[pick(storm, DRAW_UNIT, 0, 4)],
         .load_ns = 1 + pick(storm, DRAW_UNIT, 1, 2 * SIMMEMBERS_MS),
-        .is_plain = false,
+        .is_plain = pick(storm, DRAW_PLAIN, 0, 4) == 0,
         .link = storm->link,
     };
 
