@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 
 enum {
     LOOP_NS_MAX = 50000000,
-    WATCH_NS = 5000000,        /* between two looks for silent members, while steps are made */
     IDLE_NS = 10000000,        /* and between two looks whether steps are made */
     LEAVE_NS_MAX = 5000000000, /* to leave in order */
     CLIENTS_MAX = 32
@@ -32,18 +30,6 @@ static void on_interrupt(int number)
     interrupt_count = interrupt_count == 0 ? 1 : 2;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
-}
-
-__attribute__((format(printf, 2, 3))) static void say(const struct server *server, const char *format, ...)
-{
-    va_list list;
-
-    if (server->config->is_quiet)
-        return;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
 }
 
 /* ---- datagrams outside of epochs ---- */
@@ -100,225 +86,6 @@ static void send_outside(struct server *server)
         mesh_udp_send_to(server->config->shift.udp, to, packet, bytes);
 }
 
-/* ---- epochs ---- */
-
-static void take_news(struct server *server)
-{
-    struct shift_news news;
-
-    while (server->shift != NULL && shift_next_news(server->shift, &news)) {
-        struct job *job = jobs_find(&server->jobs, news.request);
-
-        if (job != NULL)
-            job_take(job, &news);
-    }
-}
-
-static void free_shift(struct shift **shift)
-{
-    if (*shift == NULL)
-        return;
-    shift_stop(*shift);
-    shift_release(*shift);
-    free(*shift);
-    *shift = NULL;
-}
-
-/* Its threads end; what they have computed is kept, and its clients have heard all of it. */
-static void halt_shift(struct server *server)
-{
-    struct engine_figures figures;
-
-    if (server->shift == NULL)
-        return;
-    shift_refused(server->shift, server->refused, &server->replayed);
-    shift_halt(server->shift, &server->kept);
-    take_news(server);
-    jobs_begin_epoch(&server->jobs);
-    engine_figures(server->shift->engine, &figures);
-    server->recomputed += figures.recomputed;
-}
-
-static void end_shift(struct server *server)
-{
-    halt_shift(server);
-    free_shift(&server->shift);
-}
-
-static void say_epoch(const struct server *server, const struct mesh_cluster_event *epoch)
-{
-    char status[80];
-
-    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
-        epoch->own_rank);
-    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %d of %u", epoch->number, epoch->own_rank, epoch->member_count);
-    notify_manager(status);
-}
-
-static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
-{
-    struct shift *last = server->shift;
-    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
-
-    halt_shift(server);
-    server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
-    /* What is there already has room beside the last epoch's; what is still to come may need its place. */
-    if (is_prepared)
-        server->next = NULL;
-    else
-        free_shift(&last);
-    free_shift(&server->next);
-    if (server->shift == NULL) {
-        free_shift(&last);
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    }
-    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, fail) < 0) {
-        free_shift(&last);
-        return -1;
-    }
-    server->prepared_epochs += is_prepared;
-    say_epoch(server, epoch);
-    jobs_submit(&server->jobs, server->shift);
-    free_shift(&last);
-    return 0;
-}
-
-/* ---- the next epoch, while this one goes on ---- */
-
-static void tell_ready(struct server *server)
-{
-    server->next_is_told = true;
-    mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), server->next_plan);
-}
-
-/* Without it the others do not wait: all is loaded when the epoch begins. */
-static void give_up_next(struct server *server, const char *why)
-{
-    say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
-    free_shift(&server->next);
-    tell_ready(server);
-}
-
-static void prepare_next(struct server *server, const struct mesh_cluster_event *plan)
-{
-    struct fail fail;
-
-    free_shift(&server->next);
-    server->next_plan = plan->plan;
-    server->next_is_told = false;
-    if (plan->own_rank < 0) {
-        tell_ready(server); /* this node leaves */
-        return;
-    }
-    server->next = calloc(1, sizeof *server->next);
-    if (server->next == NULL)
-        give_up_next(server, "out of memory");
-    else if (shift_prepare(server->next, &server->shift_config, plan, server->bell, &fail) < 0)
-        give_up_next(server, fail.text);
-}
-
-static void watch_next(struct server *server)
-{
-    if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
-        return;
-    if (atomic_load(&server->next->preparing) == SHIFT_FAILED)
-        give_up_next(server, server->next->why.text);
-    else
-        tell_ready(server);
-}
-
-static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
-{
-    char address[MESH_ADDR_TEXT_BYTES];
-
-    mesh_addr_format(event->addr, address);
-    if (event->type == MESH_CLUSTER_PEER_LOST)
-        say(server, "lost: %s (it was rank %u)", address, event->rank);
-    else if (event->type == MESH_CLUSTER_PEER_BACK)
-        say(server, "back: %s (rank %u)", address, event->rank);
-    else
-        say(server, "refused by %s: %s%s", address, event->reason,
-            event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
-}
-
-static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
-{
-    switch (event->type) {
-    case MESH_CLUSTER_PREPARE:
-        prepare_next(server, event);
-        break;
-    case MESH_CLUSTER_EPOCH:
-        return begin_shift(server, event, fail);
-    case MESH_CLUSTER_EVICTED:
-        say(server, "the others have gone on without this node: joining them again");
-        end_shift(server);
-        free_shift(&server->next);
-        break;
-    case MESH_CLUSTER_LEFT:
-        server->is_over = true;
-        break;
-    case MESH_CLUSTER_PEER_LOST:
-    case MESH_CLUSTER_PEER_BACK:
-    case MESH_CLUSTER_REFUSED:
-        log_peer(server, event);
-        break;
-    default:
-        break;
-    }
-    return 0;
-}
-
-static int run_cluster(struct server *server, struct fail *fail)
-{
-    struct mesh_cluster_event event;
-
-    mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
-    watch_next(server);
-    while (mesh_cluster_next_event(server->cluster, &event))
-        if (take_event(server, &event, fail) < 0)
-            return -1;
-    return 0;
-}
-
-/* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
-static void suspect(struct server *server, uint16_t rank)
-{
-    struct mesh_cluster_event now;
-
-    mesh_cluster_get_epoch(server->cluster, &now);
-    if (now.number == server->shift->number && rank < now.member_count &&
-        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
-        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
-}
-
-/* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
-static void watch_ports(struct server *server)
-{
-    struct mesh_addr addr;
-
-    while (gate_next_unreachable(&server->gate, &addr))
-        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++) {
-            const struct mesh_addr *member = &server->shift->member[rank].addr;
-
-            if (rank != server->shift->rank && member->port == addr.port && memcmp(member->ip, addr.ip, sizeof addr.ip) == 0)
-                suspect(server, rank);
-        }
-}
-
-/* Who owes blocks and says nothing is suspected. */
-static void watch_members(struct server *server)
-{
-    const uint64_t now_ns = mesh_udp_now_ns();
-    uint64_t silent;
-
-    watch_ports(server);
-    if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
-        return;
-    server->watch_at_ns = now_ns + WATCH_NS;
-    for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
-        suspect(server, (uint16_t)__builtin_ctzll(silent));
-}
-
 /* ---- the loop ---- */
 
 static bool is_alone(const struct server *server)
@@ -333,7 +100,9 @@ static void rest(struct server *server, uint32_t rung)
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
     const uint64_t bulk_ns = serve_bulk_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
-    const uint64_t latest_ns = now_ns + (is_alone(server) ? LOOP_NS_MAX : engine_is_stepping(server->shift->engine) ? WATCH_NS : IDLE_NS);
+    const uint64_t latest_ns = now_ns + (is_alone(server)                            ? LOOP_NS_MAX
+                                         : engine_is_stepping(server->shift->engine) ? SERVE_WATCH_NS
+                                                                                     : IDLE_NS);
 
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
@@ -354,8 +123,8 @@ static void begin_draining(struct server *server, uint64_t now_ns)
     server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
     notify_manager("STOPPING=1\nSTATUS=leaving");
     if (running > 0 && server->config->drain_s > 0)
-        say(server, "leaving when %u request%s ended, or in %" PRIu32 " s; another signal: now", running, running == 1 ? " has" : "s have",
-            server->config->drain_s);
+        serve_say(server, "leaving when %u request%s ended, or in %" PRIu32 " s; another signal: now", running,
+                  running == 1 ? " has" : "s have", server->config->drain_s);
 }
 
 static void begin_leaving(struct server *server)
@@ -371,9 +140,9 @@ static void begin_leaving(struct server *server)
     if (interrupt_count == 1 && now_ns < server->drain_by_ns && running > 0)
         return;
     if (running > 0)
-        say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
+        serve_say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
     else
-        say(server, "leaving");
+        serve_say(server, "leaving");
     server->is_leaving = true;
     server->leave_by_ns = now_ns + LEAVE_NS_MAX;
     mesh_sessions_end(server->sessions, now_ns);
@@ -400,15 +169,15 @@ static int loop(struct server *server, struct fail *fail)
             mesh_udp_poll(server->config->shift.udp, NULL);
         take_outside(server);
         begin_leaving(server);
-        if (run_cluster(server, fail) < 0)
+        if (serve_run_cluster(server, fail) < 0)
             return -1;
         serve_run_sessions(server);
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
-        take_news(server);
+        serve_take_news(server);
         serve_tell_clients(server);
         serve_run_bulk(server);
-        watch_members(server);
+        serve_watch_members(server);
         send_outside(server);
         rest(server, rung);
     }
@@ -500,7 +269,7 @@ static int open_server(struct server *server, struct fail *fail)
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
-    say(server, "listening on %s", address);
+    serve_say(server, "listening on %s", address);
     notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }
@@ -508,8 +277,7 @@ static int open_server(struct server *server, struct fail *fail)
 static void close_server(struct server *server)
 {
     interrupted_server = NULL;
-    end_shift(server);
-    free_shift(&server->next);
+    serve_end_epoch(server);
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     mesh_session_seal_release(&server->session_seal);

@@ -1,4 +1,4 @@
-/* What the files of a serving node share: the node (serve.c) and its clients (serve_clients.c). Not for anybody else. */
+/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c) and its clients (serve_clients.c). Not for anybody else. */
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
@@ -28,9 +28,18 @@ struct server {
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
-    bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
+    bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
 };
+
+enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
+
+/* serve_epoch.c. */
+__attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
+void serve_take_news(struct server *server);
+int serve_run_cluster(struct server *server, struct fail *fail);
+void serve_watch_members(struct server *server);
+void serve_end_epoch(struct server *server); /* and what is prepared for the next one */
 
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);

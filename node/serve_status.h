@@ -13,9 +13,9 @@ struct serve_status {
     const struct mesh_sessions_stats *sessions;
     const struct gate_stats *gate;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
-    uint64_t recomputed;             /* positions that this node had computed in an earlier epoch */
-    uint64_t prepared_epochs;        /* that began with what had been prepared */
-    uint32_t requests;               /* of this node's clients, that are not over */
+    uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
+    uint64_t prepared_epochs;                       /* that began with what had been prepared */
+    uint32_t requests;                              /* of this node's clients, that are not over */
 };
 
 /* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */

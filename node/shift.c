@@ -63,9 +63,7 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 /* ---- the parts ---- */
 
-/* By shares where somebody has agreed on them, else by speed; the same on every member. */
-static int divide(const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct rowmap *map,
-                  struct fail *fail)
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
 {
     uint32_t share[MESH_RANKS_MAX];
     bool has_shares = false, has_speed = false;
@@ -219,7 +217,7 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     shift->rank = (uint16_t)epoch->own_rank;
     shift->crew.bell = bell;
     shift->crew.worker_bell = bell_open(fail);
-    return shift->crew.worker_bell == NULL ? -1 : divide(config->model, epoch->members, shift->count, &shift->map, fail);
+    return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
 }
 
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,
@@ -247,7 +245,7 @@ bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch)
     struct fail fail;
 
     return atomic_load(&shift->preparing) == SHIFT_LOADING && epoch->own_rank == (int)shift->rank && epoch->member_count == shift->count &&
-           divide(shift->config->model, epoch->members, shift->count, &map, &fail) == 0 && rowmap_is_same(&map, &shift->map);
+           shift_divide(&map, shift->config->model, epoch->members, shift->count, &fail) == 0 && rowmap_is_same(&map, &shift->map);
 }
 
 /* What is not loaded by now the crew loads. */

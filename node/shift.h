@@ -62,6 +62,10 @@ struct shift {
     bool is_started;
 };
 
+/* The row map of an epoch's members, the same on each of them: by shares where somebody has agreed on them, else by speed. */
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
+                 struct fail *fail);
+
 /* Open, allocate and load for the members of a PREPARE event, on threads that give way to others; the bell rings when that is done.
  * shift is zeroed first. -1 with fail set. shift_stop and shift_release in either case. */
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,

@@ -43,6 +43,7 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     if (result->token_count == 0)
         result->index_first = token->index;
     assert(token->index == result->index_first + result->token_count);
+    result->digest_of[result->token_count] = token->digest;
     result->token[result->token_count++] = token->id;
     result->digest += token->digest;
 }
