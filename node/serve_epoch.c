@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/wire.h"
 #include "notify.h"
 #include "serve_state.h"
 
