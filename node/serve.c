@@ -153,6 +153,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (shift_start(server->shift, &server->shift_config, epoch, server->bell, fail) < 0)
         return -1;
+    serve_log_epoch(server);
     say_epoch(server, epoch);
     jobs_submit(&server->jobs, server->shift);
     return 0;
@@ -310,6 +311,8 @@ static int loop(struct server *server, struct fail *fail)
         serve_tell_clients(server);
         watch_members(server);
         send_outside(server);
+        if (serve_log_has_gap(server))
+            say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, rung);
     }
     send_outside(server);
@@ -392,7 +395,8 @@ static int open_server(struct server *server, struct fail *fail)
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
-    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0)
+    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
+        serve_log_open(server, incarnation, fail) < 0)
         return -1;
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
@@ -408,6 +412,7 @@ static void close_server(struct server *server)
     jobs_release(&server->jobs);
     mesh_session_seal_release(&server->session_seal);
     mesh_wipe(&server->process_key, sizeof server->process_key);
+    serve_log_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);
     mesh_udp_close(server->config->shift.udp);

@@ -14,9 +14,10 @@ struct serve_config {
     unsigned seed_count;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    uint32_t speed;   /* share of the rows, beside the others' */
-    uint32_t drain_s; /* how long requests may run on after a signal */
-    bool is_quiet;    /* say nothing of what happens */
+    const char *key_log; /* file that all keys are appended to; NULL: none */
+    uint32_t speed;      /* share of the rows, beside the others' */
+    uint32_t drain_s;    /* how long requests may run on after a signal */
+    bool is_quiet;       /* say nothing of what happens */
 };
 
 /* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */

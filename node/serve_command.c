@@ -1,5 +1,6 @@
 /* The command line of `mesh-node serve`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster_file.h"
@@ -18,7 +19,7 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
 enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400 };
 
 struct arguments {
-    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name;
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain;
     int kv_type, security;
@@ -84,6 +85,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .words = security_words,
          .help = "seal with a key, else none"},
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
+        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -188,6 +190,18 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
     return 0;
 }
 
+/* --key-log, or the variable; whoever names a file wants lines in it. */
+static int take_key_log(const struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    const char *variable = getenv("MESH_KEYLOGFILE");
+
+    if (a->key_log != NULL && config->shift.security == MESH_SECURITY_NONE)
+        return fail_set(fail, EXIT_USAGE, "--key-log %.200s: without a key there is nothing to log: leave it out", a->key_log);
+    if (config->shift.security != MESH_SECURITY_NONE)
+        config->key_log = a->key_log != NULL ? a->key_log : variable != NULL && variable[0] != '\0' ? variable : NULL;
+    return 0;
+}
+
 static int take_options(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     char reason[200];
@@ -219,7 +233,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
-    return take_key(a, config, fail);
+    return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
 
 static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)

@@ -1,4 +1,4 @@
-/* What the files of a serving node share: the node (serve.c) and its clients (serve_clients.c). Not for anybody else. */
+/* What the files of a serving node share: the node (serve.c), its clients (serve_clients.c), its key log (serve_log.c). Not for others. */
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
@@ -23,11 +23,19 @@ struct server {
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
+    struct mesh_key_log key_log; /* of config->key_log */
+    bool has_key_log, has_told_gap;
 };
 
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
 unsigned serve_count_requests(const struct server *server); /* whose clients do not have all of the answer yet */
+
+/* serve_log.c: the key log, where one was asked for. */
+int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);
+void serve_log_epoch(struct server *server);
+bool serve_log_has_gap(struct server *server); /* true once, when a line could not be written */
+void serve_log_close(struct server *server);
 
 #endif
