@@ -63,7 +63,7 @@ static bool is_secure(const struct server *server)
 }
 
 /* A datagram of the cluster layer: opened with the key of the process that it says it is from. */
-static void take_cluster(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
+void serve_take_cluster(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
 {
     struct mesh_seal_key key;
 
@@ -90,7 +90,7 @@ static void take_outside(struct server *server)
         if (mesh_session_is_of_one(packet->bytes, packet->size))
             mesh_sessions_receive(server->sessions, mesh_udp_now_ns(), packet->from, packet->bytes, packet->size);
         else
-            take_cluster(server, packet->from, packet->bytes, packet->size);
+            serve_take_cluster(server, packet->from, packet->bytes, packet->size);
         inbox_ring_drop(&server->inbox);
     }
 }
@@ -301,6 +301,7 @@ static int loop(struct server *server, struct fail *fail)
         if (is_alone(server))
             mesh_udp_poll(server->config->shift.udp, NULL);
         take_outside(server);
+        serve_discover_poll(server);
         begin_leaving(server);
         if (run_cluster(server, fail) < 0)
             return -1;
@@ -379,7 +380,7 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
-    uint8_t incarnation[MESH_INCARNATION_BYTES];
+    uint8_t *incarnation = server->incarnation;
     char address[MESH_ADDR_TEXT_BYTES];
 
     server->bell = bell_open(fail);
@@ -390,13 +391,13 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
-    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK)
+    if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
-        serve_log_open(server, incarnation, fail) < 0)
+        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0)
         return -1;
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
@@ -413,6 +414,7 @@ static void close_server(struct server *server)
     mesh_session_seal_release(&server->session_seal);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     serve_log_close(server);
+    serve_discover_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);
     mesh_udp_close(server->config->shift.udp);
@@ -427,6 +429,7 @@ int serve(struct serve_config *config, struct fail *fail)
     if (server == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     server->config = config;
+    server->discover_fd = -1;
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

@@ -12,6 +12,7 @@ struct serve_config {
     struct mesh_addr listen, advertise; /* advertise: all zeros: as others see it */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
+    struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_key cluster_key;
     struct mesh_lab lab;
     const char *key_log; /* file that all keys are appended to; NULL: none */
