@@ -35,8 +35,8 @@ start() { # I
         ${security[@]+"${security[@]}"} 2>>"$tmp/node$1"
     pids[$1]=$background_pid
 }
-# touch_node I: from now on a client of node I may be left without an answer
-touch_node() { echo $(($(cat "$tmp/touched$1") + 1)) >"$tmp/touched$1"; }
+# touch_node I: before and after something is done to node I, whose clients may be left without an answer meanwhile: odd is meanwhile
+touch_node() { echo $(($(cat "$tmp/touched$1") + 1)) >"$tmp/touching" && mv "$tmp/touching" "$tmp/touched$1"; }
 # gone I: it has ended; its id is forgotten, since another process may get it
 gone() {
     local pid left=()
@@ -48,6 +48,7 @@ gone() {
     pids[$1]=
 }
 status() { timeout 10 "$mesh_node" status --json --to "127.0.0.1:${ports[0]}" ${security[@]+"${security[@]}"} 2>/dev/null; }
+epoch() { status | sed -nE 's/.*"epoch":([0-9]+).*/\1/p'; }
 is_idle() { status | grep -q '"requests":0'; }
 is_whole() { status | grep -q "\"nodes\":$node_count,"; }
 
@@ -59,6 +60,7 @@ disturb() { # I
         touch_node "$1"
         start "$1"
         rm -f "$tmp/down$1"
+        touch_node "$1"
         done_count[start]=$((done_count[start] + 1))
         return
     fi
@@ -96,7 +98,7 @@ client() {
             echo "right $node"
         elif [ -n "$answer" ]; then
             echo "wrong $node $answer"
-        elif [ "$before" != "$(cat "$tmp/touched$node")" ] || [ -e "$tmp/down$node" ]; then
+        elif [ $((before % 2)) -eq 1 ] || [ "$before" != "$(cat "$tmp/touched$node")" ] || [ -e "$tmp/down$node" ]; then
             echo "left $node"
             sleep 0.1
         else
@@ -113,16 +115,22 @@ figures() {
     local pid=${pids[0]} fds=("/proc/${pids[0]}/fd"/*)
     awk -v fds="${#fds[@]}" '/^VmRSS:/ { rss = $2 } /^Threads:/ { threads = $2 } END { print rss, fds, threads }' "/proc/$pid/status"
 }
-# calm: all nodes are there and nobody asks; then figures can be compared
+# calm: all nodes are there and nobody asks, and that for a while, so that figures, in $last, can be compared
 calm() {
-    local i
+    local i epoch tries
     touch "$tmp/pause"
     for ((i = 1; i < node_count; i++)); do
         if [ -z "${pids[i]}" ]; then disturb "$i"; fi
     done
-    wait_until 30 is_whole || return 1
-    wait_until 20 is_idle || return 1
-    sleep 1
+    for ((tries = 0; tries < 10; tries++)); do
+        if ! wait_until 30 is_whole || ! wait_until 60 is_idle; then return 1; fi
+        epoch=$(epoch)
+        sleep 1
+        last=$(figures)
+        sleep 0.2
+        if [ -n "$epoch" ] && [ "$epoch" = "$(epoch)" ]; then return 0; fi
+    done
+    return 1
 }
 round() { # SECONDS of churn
     local until=$((SECONDS + $1)) i
@@ -150,7 +158,6 @@ while [ $rounds -lt 2 ] || [ $SECONDS -lt "$SOAK_SECONDS" ]; do
         not_ok "after round $rounds all nodes are one cluster again" "$(status)" "$(tail -n 4 "$tmp"/node*)"
         break
     fi
-    last=$(figures)
     : "${first:=$last}"
     echo "# round $rounds after $SECONDS s: node 0 has $last (KiB, descriptors, threads); answers: $(answers right) right," \
         "$(answers left) left with their node; started ${done_count[start]}, killed ${done_count[kill]}, left ${done_count[leave]}," \
