@@ -168,6 +168,7 @@ static int loop(struct server *server, struct fail *fail)
         if (is_alone(server))
             mesh_udp_poll(server->config->shift.udp, NULL);
         take_outside(server);
+        serve_discover_poll(server);
         begin_leaving(server);
         if (serve_run_cluster(server, fail) < 0)
             return -1;
@@ -179,6 +180,8 @@ static int loop(struct server *server, struct fail *fail)
         serve_run_bulk(server);
         serve_watch_members(server);
         send_outside(server);
+        if (serve_log_has_gap(server))
+            serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, rung);
     }
     send_outside(server);
@@ -246,7 +249,7 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
-    uint8_t incarnation[MESH_INCARNATION_BYTES];
+    uint8_t *incarnation = server->incarnation;
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t seed;
 
@@ -258,12 +261,13 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
-    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
+    if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
-    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0)
+    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
+        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0)
         return -1;
     gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
@@ -283,6 +287,8 @@ static void close_server(struct server *server)
     mesh_session_seal_release(&server->session_seal);
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
+    serve_log_close(server);
+    serve_discover_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);
     mesh_udp_close(server->config->shift.udp);
@@ -297,6 +303,7 @@ int serve(struct serve_config *config, struct fail *fail)
     if (server == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     server->config = config;
+    server->discover_fd = -1;
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

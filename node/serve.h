@@ -12,11 +12,13 @@ struct serve_config {
     struct mesh_addr listen, advertise; /* advertise: all zeros: as others see it */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
+    struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    uint32_t speed;   /* share of the rows, beside the others' */
-    uint32_t drain_s; /* how long requests may run on after a signal */
-    bool is_quiet;    /* say nothing of what happens */
+    const char *key_log; /* file that all keys are appended to; NULL: none */
+    uint32_t speed;      /* share of the rows, beside the others' */
+    uint32_t drain_s;    /* how long requests may run on after a signal */
+    bool is_quiet;       /* say nothing of what happens */
 };
 
 /* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */

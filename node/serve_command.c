@@ -1,9 +1,11 @@
 /* The command line of `mesh-node serve`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster_file.h"
 #include "commands.h"
+#include "discover.h"
 #include "options.h"
 #include "run_options.h"
 #include "security.h"
@@ -18,7 +20,7 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
 enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400 };
 
 struct arguments {
-    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name;
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain;
     int kv_type, security;
@@ -34,6 +36,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "node", .kind = OPTION_TEXT, .target = &a->node, .metavar = "NAME", .help = "which node of the cluster file this is"},
         {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
         {.name = "join", .kind = OPTION_LIST, .target = &a->join, .metavar = "ADDR:PORT", .help = "any member's address; may be repeated"},
+        {.name = "discover", .kind = OPTION_TEXT, .target = &a->discover, .metavar = "GROUP:PORT", .help = "find others by multicast"},
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
@@ -84,6 +87,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .words = security_words,
          .help = "seal with a key, else none"},
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
+        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -147,6 +151,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     a->batch = a->has_batch ? a->batch : a->file.batch;
     a->slots = a->has_slots ? a->slots : a->file.slots;
     a->kv_type = a->has_kv_type ? a->kv_type : a->file.kv_type;
+    a->discover = a->discover == NULL && a->file.discover[0] != '\0' ? a->file.discover : a->discover;
     if (!a->has_share && own->share != CLUSTER_SHARE_AUTO)
         a->share = own->share;
     if (!a->has_security && a->key != NULL)
@@ -188,6 +193,18 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
     return 0;
 }
 
+/* --key-log, or the variable; whoever names a file wants lines in it. */
+static int take_key_log(const struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    const char *variable = getenv("MESH_KEYLOGFILE");
+
+    if (a->key_log != NULL && config->shift.security == MESH_SECURITY_NONE)
+        return fail_set(fail, EXIT_USAGE, "--key-log %.200s: without a key there is nothing to log: leave it out", a->key_log);
+    if (config->shift.security != MESH_SECURITY_NONE)
+        config->key_log = a->key_log != NULL ? a->key_log : variable != NULL && variable[0] != '\0' ? variable : NULL;
+    return 0;
+}
+
 static int take_options(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     char reason[200];
@@ -202,6 +219,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
             return -1;
     }
     if (a->cluster_path != NULL && take_file(a, config, fail) < 0)
+        return -1;
+    if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
         return -1;
     if (a->model == NULL)
         return fail_set(fail, EXIT_USAGE, "serve: no model: give one with -m MODEL.gguf");
@@ -219,7 +238,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
-    return take_key(a, config, fail);
+    return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
 
 static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)

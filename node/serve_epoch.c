@@ -97,6 +97,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         return -1;
     }
     server->prepared_epochs += is_prepared;
+    serve_log_epoch(server);
     say_epoch(server, epoch);
     jobs_submit(&server->jobs, server->shift);
     free_shift(&last);

@@ -1,4 +1,5 @@
-/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c) and its clients (serve_clients.c). Not for anybody else. */
+/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c), its clients (serve_clients.c), and what else
+ * is named serve_*.c. Not for anybody else. */
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
@@ -30,6 +31,10 @@ struct server {
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    int discover_fd;                                /* hears config->discover; -1: there is none */
+    uint8_t incarnation[MESH_INCARNATION_BYTES];
+    struct mesh_key_log key_log; /* of config->key_log */
+    bool has_key_log, has_told_gap;
 };
 
 enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
@@ -49,5 +54,16 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 /* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
+
+/* serve_log.c: the key log, where one was asked for. */
+int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);
+void serve_log_epoch(struct server *server);
+bool serve_log_has_gap(struct server *server); /* true once, when a line could not be written */
+void serve_log_close(struct server *server);
+
+/* serve_discover.c: the multicast group, where one was given. */
+int serve_discover_open(struct server *server, struct fail *fail);
+void serve_discover_poll(struct server *server);
+void serve_discover_close(struct server *server);
 
 #endif

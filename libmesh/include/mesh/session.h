@@ -35,6 +35,7 @@ struct mesh_session_seal {
     char cluster[MESH_CLUSTER_NAME_BYTES_MAX + 1];
     struct mesh_seal_key process;
     struct mesh_seal_key keys[MESH_SESSIONS_MAX][2]; /* own, the other's */
+    struct mesh_key_log *log;                        /* NULL, or set after init: where sessions' keys are written. Borrowed */
 };
 
 /* key: not read with MESH_SECURITY_NONE. incarnation: the one of the config of the node or the call. MESH_EINVAL: the name is too long;
