@@ -36,6 +36,7 @@ static void sum_traffic(struct member *m, struct member_report *report)
         report->resent += stats.resent;
         report->naks += stats.naks_sent;
         report->lost += stats.lost;
+        report->duplicates_sent += stats.duplicates_sent;
     }
 }
 

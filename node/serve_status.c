@@ -93,6 +93,7 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     json_uint(json, "lost", traffic.lost);
     json_uint(json, "naks", traffic.naks);
     json_uint(json, "resent", traffic.resent);
+    json_uint(json, "duplicates_sent", traffic.duplicates_sent);
     json_uint(json, "dropped_by_kernel", traffic.kernel_drops);
     json_object_end(json);
 }
@@ -159,9 +160,9 @@ static void print_exchange(const struct serve_status *status, FILE *stream)
     struct shift_traffic traffic;
 
     shift_traffic(status->shift, &traffic);
-    fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, dropped by the kernel %llu",
+    fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, sent twice %llu, dropped by the kernel %llu",
             (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
-            (unsigned long long)traffic.resent, (unsigned long long)traffic.kernel_drops);
+            (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
 }
 
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room)

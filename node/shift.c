@@ -360,6 +360,7 @@ static void look_at_traffic(void *app)
         look->traffic->lost += stats.lost;
         look->traffic->naks += stats.naks_sent;
         look->traffic->resent += stats.resent;
+        look->traffic->duplicates_sent += stats.duplicates_sent;
     }
     mesh_udp_get_stats(look->shift->config->udp, &udp);
     look->traffic->kernel_drops = udp.kernel_drops;

@@ -29,7 +29,7 @@ struct shift_config {
 
 /* What became of datagrams on their way: of this epoch, but for the last. */
 struct shift_traffic {
-    uint64_t datagrams_sent, lost, naks, resent;
+    uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
     uint64_t kernel_drops; /* since the socket was opened: found its buffer full */
 };
 
