@@ -3,9 +3,13 @@
 #define NODE_SERVE_H
 
 #include "mesh/lab.h"
+#include "model_source.h"
 #include "shift.h"
 
 enum { SERVE_SEEDS_MAX = MESH_CLUSTER_SEEDS_MAX };
+
+/* A member's flags (mesh/cluster.h). */
+enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file, or the cache */ };
 
 struct serve_config {
     struct shift_config shift;          /* udp and key are filled in by serve */
@@ -14,8 +18,9 @@ struct serve_config {
     unsigned seed_count;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    uint32_t speed; /* share of the rows, beside the others' */
-    bool is_quiet;  /* say nothing of what happens */
+    const uint8_t *model_hashes; /* of the model's chunks, when they are known; else NULL. Borrowed */
+    uint32_t speed;              /* share of the rows, beside the others' */
+    bool is_quiet;               /* say nothing of what happens */
 };
 
 /* Serve until SIGINT or SIGTERM: then leave in order. */

@@ -22,6 +22,7 @@ struct server {
     struct shift *shift; /* the present epoch; NULL: none */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
+    struct model_source model_source;
     uint64_t watch_at_ns, leave_by_ns;
     bool is_leaving, is_over;
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
