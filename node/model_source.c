@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ static void hash_all(void *app, uint16_t index)
     int result = data == NULL ? -1 : 0;
 
     (void)index;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 19); /* of this thread: tokens come first */
     for (uint32_t chunk = 0; chunk < source->count && result == 0; chunk++) {
         result = atomic_load(&source->stops) ? -1 : read_chunk(source, chunk, data);
         if (result == 0)

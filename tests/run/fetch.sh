@@ -124,6 +124,21 @@ becomes "with another peer there it goes on with that one" "$second" 3 fifth
 check_same "and has the right file" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 
+# A peer that dies in the middle: nothing is heard for 10 s, then the other one is asked for what is missing.
+cache=e
+dying=$(free_port)
+serve dying "$dying" -m "$model" --lab delay=10ms
+node=$background_pid
+becomes "another slow one serves" "$dying" 1 dying
+serve sixth "$second" --join "127.0.0.1:$dying" --join "127.0.0.1:$first"
+if wait_until 60 some_there; then ok "it is fetched from"; else not_ok "it is fetched from" "$(cat "$tmp/sixth")"; fi
+kill -9 "$node"
+wait "$node" 2>/dev/null
+becomes "when it dies the other peer is asked" "$second" 3 sixth
+check_contains "which is said" "$tmp/sixth" "127.0.0.1:$dying: nothing"
+check_same "and the file is whole" "$(folder)/model.gguf" "$model"
+end "$background_pid"
+
 cache=d
 check_exit "a limit on the size of files is told" 4 "no room for the model" \
     sh -c "ulimit -f 4000; XDG_CACHE_HOME='$tmp/cache-d' exec '$mesh_node' serve --listen 127.0.0.1:$(free_port) \
