@@ -51,7 +51,7 @@ check_contains "also to programs" "$tmp/status" '"rows_on_two_disks":false'
 
 # Whoever fetches from this one waits for every acknowledgement: there is time to be killed.
 cp "$model" "$tmp/copy.gguf"
-serve slow "$slow" -m "$tmp/copy.gguf" --lab delay=10ms
+serve slow "$slow" -m "$tmp/copy.gguf" --lab delay=20ms
 becomes "so does a slow one" "$slow" 1 slow
 some_there() { [ "$(tr -d '\0' <"$(folder)/have" 2>/dev/null | wc -c)" -ge 2 ]; }
 serve killed "$second" --join "127.0.0.1:$slow"
@@ -127,7 +127,7 @@ end "$background_pid"
 # A peer that dies in the middle: nothing is heard for 10 s, then the other one is asked for what is missing.
 cache=e
 dying=$(free_port)
-serve dying "$dying" -m "$model" --lab delay=10ms
+serve dying "$dying" -m "$model" --lab delay=20ms
 node=$background_pid
 becomes "another slow one serves" "$dying" 1 dying
 serve sixth "$second" --join "127.0.0.1:$dying" --join "127.0.0.1:$first"
