@@ -40,17 +40,69 @@ static int plan_one(struct plan *plan, uint16_t rank, struct fail *fail)
     return 0;
 }
 
+static uint64_t node_bytes(const struct plan_node *node)
+{
+    return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
+}
+
+/* The most that one of the others holds when `gone` is gone. */
+static int plan_without(const struct plan *plan, uint16_t gone, uint64_t *largest, struct fail *fail)
+{
+    static struct plan fewer;
+    uint32_t shares[MESH_RANKS_MAX];
+    uint16_t count = 0;
+    bool has_share = false;
+
+    for (uint16_t r = 0; r < plan->map.rank_count; r++)
+        if (r != gone) {
+            has_share |= plan->map.share[r] > 0;
+            shares[count++] = plan->map.share[r];
+        }
+    *largest = UINT64_MAX;
+    if (!has_share)
+        return 0;
+    fewer = *plan;
+    if (rowmap_init(&fewer.map, plan->model, shares, count, fail) < 0)
+        return -1;
+    *largest = 0;
+    for (uint16_t r = 0; r < count; r++) {
+        if (plan_one(&fewer, r, fail) < 0)
+            return -1;
+        if (node_bytes(&fewer.node[r]) > *largest)
+            *largest = node_bytes(&fewer.node[r]);
+    }
+    return 0;
+}
+
+/* Whichever goes; of those with equal shares one is enough. */
+static int plan_fewer(struct plan *plan, struct fail *fail)
+{
+    plan->available_bytes = memory_available_bytes();
+    plan->fewer_bytes = plan->map.rank_count > 1 ? 0 : UINT64_MAX;
+    for (uint16_t r = 0; plan->map.rank_count > 1 && r < plan->map.rank_count; r++) {
+        uint64_t largest = 0;
+        bool is_first = true;
+
+        for (uint16_t other = 0; other < r; other++)
+            is_first &= plan->map.share[other] != plan->map.share[r];
+        if (is_first && plan_without(plan, r, &largest, fail) < 0)
+            return -1;
+        plan->fewer_bytes = largest > plan->fewer_bytes ? largest : plan->fewer_bytes;
+    }
+    return 0;
+}
+
 int plan_make(struct plan *plan, struct fail *fail)
 {
     for (uint16_t r = 0; r < plan->map.rank_count; r++)
         if (plan_one(plan, r, fail) < 0)
             return -1;
-    return 0;
+    return plan_fewer(plan, fail);
 }
 
-static uint64_t node_bytes(const struct plan_node *node)
+bool plan_fits_on_one_fewer(const struct plan *plan)
 {
-    return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
+    return plan->fewer_bytes != UINT64_MAX && plan->fewer_bytes <= plan->available_bytes;
 }
 
 static void print_json_node(struct json *json, const struct plan_node *node, uint16_t rank)
@@ -98,7 +150,27 @@ static void print_json(const struct plan *plan, FILE *out)
     json_uint(&json, "slots", plan->slots);
     json_uint(&json, "total_bytes", total);
     json_uint(&json, "largest_node_bytes", largest);
+    json_bool(&json, "fits_on_one_fewer", plan_fits_on_one_fewer(plan));
+    if (plan->fewer_bytes != UINT64_MAX)
+        json_uint(&json, "largest_node_bytes_on_one_fewer", plan->fewer_bytes);
     json_event_end(&json);
+}
+
+static void print_fewer(const struct plan *plan, FILE *out)
+{
+    char needs[MEMORY_TEXT_BYTES], has[MEMORY_TEXT_BYTES] = "an unknown amount";
+
+    if (plan->map.rank_count == 1)
+        return;
+    if (plan->fewer_bytes == UINT64_MAX) {
+        fputs("When the only node with a share goes, nobody is left to compute: give others one.\n", out);
+        return;
+    }
+    memory_text(plan->fewer_bytes, needs);
+    if (plan->available_bytes != UINT64_MAX)
+        memory_text(plan->available_bytes, has);
+    fprintf(out, "One node fewer: a node then holds up to %s; where each has as much as this machine (%s), the model %s.\n", needs, has,
+            plan_fits_on_one_fewer(plan) ? "fits" : "does not fit: add a node, or use a smaller model");
 }
 
 static void print_text(const struct plan *plan, FILE *out)
@@ -125,6 +197,7 @@ static void print_text(const struct plan *plan, FILE *out)
     }
     memory_text(plan->node[0].embedding_bytes, total);
     fprintf(out, "Besides, every node maps the token embedding (%s of the file) and reads one row of it per token.\n", total);
+    print_fewer(plan, out);
 }
 
 void plan_print(const struct plan *plan, bool json, FILE *out)

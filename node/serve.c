@@ -211,6 +211,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .seeds = config->seed,
         .seed_count = config->seed_count,
         .speed = config->speed,
+        .flags = SERVE_HAS_FILE, /* one without the file fetches all of it before it comes here */
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,
@@ -267,8 +268,10 @@ static int open_server(struct server *server, struct fail *fail)
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
-        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0)
+        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
+        model_source_open(&server->model_source, config->shift.model->gguf, config->model_hashes, fail) < 0)
         return -1;
+    model_source_provide(&server->model_source, &server->bulk);
     gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
     mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
@@ -284,6 +287,7 @@ static void close_server(struct server *server)
     serve_end_epoch(server);
     kept_release(&server->kept);
     jobs_release(&server->jobs);
+    model_source_close(&server->model_source);
     mesh_session_seal_release(&server->session_seal);
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
@@ -304,6 +308,7 @@ int serve(struct serve_config *config, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     server->config = config;
     server->discover_fd = -1;
+    server->model_source.file = -1;
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

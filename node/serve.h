@@ -3,9 +3,13 @@
 #define NODE_SERVE_H
 
 #include "mesh/lab.h"
+#include "model_source.h"
 #include "shift.h"
 
 enum { SERVE_SEEDS_MAX = MESH_CLUSTER_SEEDS_MAX };
+
+/* A member's flags (mesh/cluster.h). */
+enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file, or the cache */ };
 
 struct serve_config {
     struct shift_config shift;          /* udp and key are filled in by serve */
@@ -15,10 +19,11 @@ struct serve_config {
     struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    const char *key_log; /* file that all keys are appended to; NULL: none */
-    uint32_t speed;      /* share of the rows, beside the others' */
-    uint32_t drain_s;    /* how long requests may run on after a signal */
-    bool is_quiet;       /* say nothing of what happens */
+    const uint8_t *model_hashes; /* of the model's chunks, when they are known; else NULL. Borrowed */
+    const char *key_log;         /* file that all keys are appended to; NULL: none */
+    uint32_t speed;              /* share of the rows, beside the others' */
+    uint32_t drain_s;            /* how long requests may run on after a signal */
+    bool is_quiet;               /* say nothing of what happens */
 };
 
 /* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */

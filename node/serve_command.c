@@ -6,23 +6,24 @@
 #include "cluster_file.h"
 #include "commands.h"
 #include "discover.h"
+#include "model_fetch.h"
 #include "options.h"
 #include "run_options.h"
 #include "security.h"
 #include "serve.h"
 
-static const char *const usage[] = {"mesh-node serve -m MODEL.gguf [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT] [...]",
+static const char *const usage[] = {"mesh-node serve [-m MODEL.gguf] [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT] [...]",
                                     "Be a node of a cluster: start them in any order; ask any of them with mesh-node ask.", NULL};
 static const char *const examples[] = {"mesh-node serve -m model.gguf          (a cluster of one, on the loopback)",
                                        "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
                                        "mesh-node serve -c cluster.conf --node attic", NULL};
 
-enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400 };
+enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
 
 struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover;
     struct option_list join;
-    uint32_t ctx, threads, batch, slots, share, drain;
+    uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
     int kv_type, security;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
@@ -31,7 +32,7 @@ struct arguments {
 static int parse(struct arguments *a, int argc, char *const *argv, struct fail *fail)
 {
     const struct option_spec specs[] = {
-        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &a->model, .metavar = "FILE", .help = "GGUF model"},
+        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &a->model, .metavar = "FILE", .help = "GGUF model (a peer's)"},
         {.name = "cluster", .short_name = 'c', .kind = OPTION_TEXT, .target = &a->cluster_path, .metavar = "FILE", .help = "cluster file"},
         {.name = "node", .kind = OPTION_TEXT, .target = &a->node, .metavar = "NAME", .help = "which node of the cluster file this is"},
         {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
@@ -40,6 +41,11 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "fetch-wait",
+         .kind = OPTION_U32,
+         .target = &a->fetch_wait,
+         .max = FETCH_WAIT_S_MAX,
+         .help = "seconds to look for a peer with the model (60)"},
         {.name = "share",
          .kind = OPTION_U32,
          .target = &a->share,
@@ -222,8 +228,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return -1;
     if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
         return -1;
-    if (a->model == NULL)
-        return fail_set(fail, EXIT_USAGE, "serve: no model: give one with -m MODEL.gguf");
+    if (a->model == NULL && config->seed_count == 0)
+        return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->shift.cluster = a->name != NULL ? a->name : "mesh";
@@ -264,14 +270,42 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
     return result;
 }
 
+/* Without a file: a peer's. */
+static int find_model(struct arguments *a, struct serve_config *config, struct model_fetched *fetched, struct fail *fail)
+{
+    const struct model_fetch_config fetch = {
+        .peer = config->seed,
+        .peer_count = config->seed_count,
+        .security = config->shift.security,
+        .key = &config->cluster_key,
+        .key_file = a->key,
+        .cluster = config->shift.cluster,
+        .wait_ns = (uint64_t)a->fetch_wait * 1000000000,
+    };
+
+    *fetched = (struct model_fetched){0};
+    if (a->model != NULL)
+        return 0;
+    if (model_fetch(&fetch, fetched, fail) < 0)
+        return -1;
+    a->model = fetched->path;
+    config->model_hashes = fetched->hashes;
+    return 0;
+}
+
 int serve_command(int argc, char *const *argv, struct fail *fail)
 {
     static struct arguments a;
     static struct serve_config config;
+    struct model_fetched fetched = {0};
     int result;
 
-    a = (struct arguments){
-        .batch = RUN_BATCH_DEFAULT, .slots = 4, .share = SPEED_DEFAULT, .drain = DRAIN_DEFAULT, .security = MESH_SECURITY_NONE};
+    a = (struct arguments){.batch = RUN_BATCH_DEFAULT,
+                           .slots = 4,
+                           .share = SPEED_DEFAULT,
+                           .drain = DRAIN_DEFAULT,
+                           .fetch_wait = FETCH_WAIT_S_DEFAULT,
+                           .security = MESH_SECURITY_NONE};
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)
@@ -279,7 +313,10 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
     kernel_thread_init();
     result = take_options(&a, &config, fail);
     if (result == 0)
+        result = find_model(&a, &config, &fetched, fail);
+    if (result == 0)
         result = serve_model(&a, &config, fail);
+    model_fetched_release(&fetched);
     mesh_wipe(&config.cluster_key, sizeof config.cluster_key);
     return result < 0 ? (int)fail->exit_code : EXIT_OK;
 }

@@ -28,6 +28,7 @@ struct server {
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
+    struct model_source model_source;
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */

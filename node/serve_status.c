@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "serve.h"
 
 /* What a member is doing, as far as this node knows. *rtt_ns: 0 when not measured. */
 static const char *state_of(const struct serve_status *status, uint16_t rank, uint64_t *rtt_ns)
@@ -18,6 +19,16 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
         return "joining";
     *rtt_ns = peer.rtt_ns;
     return peer.is_leaving ? "leaving" : peer.is_suspected ? "suspected" : "up";
+}
+
+/* Members whose disk has all of the model; here every member that serves has. */
+static uint32_t count_whole(const struct serve_status *status)
+{
+    uint32_t count = 0;
+
+    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
+        count += (status->shift->member[rank].flags & SERVE_HAS_FILE) != 0;
+    return count;
 }
 
 static uint32_t share_of(const struct mesh_cluster_member *member)
@@ -37,6 +48,7 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_text(json, "address", address);
     json_text(json, "state", state_of(status, rank, &rtt_ns));
     json_uint(json, "share", share_of(member));
+    json_bool(json, "has_model_file", (member->flags & SERVE_HAS_FILE) != 0);
     json_bool(json, "is_self", rank == status->shift->rank);
     json_double(json, "rtt_us", (double)rtt_ns / 1e3);
     json_object_end(json);
@@ -118,6 +130,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
         write_member(status, &json, rank);
     json_array_end(&json);
+    json_uint(&json, "disks_with_every_row", count_whole(status));
+    json_bool(&json, "rows_on_two_disks", count_whole(status) >= 2);
     json_uint(&json, "requests", status->requests);
     json_uint(&json, "slots", status->config->slots);
     json_uint(&json, "ctx", status->config->ctx);
@@ -192,6 +206,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
         }
     }
+    if (status->shift != NULL && count_whole(status) < 2)
+        fputs("\nrows on one disk only: start a node on another machine (it fetches the model), or copy the file there", stream);
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

@@ -169,9 +169,11 @@ check_equal "the plan stands before the refusal" \
     "$(head -n 1 "$err" | grep -cE '^memory: [0-9.]+ [kMGT]?B needed .*, [0-9.]+ [kMGT]?B available$')" 1
 check "the same model with a shorter context runs" "$mesh_node" run -m "$wide" -p abc -n 2 --ctx 64 --temp 0
 check "plan tells the numbers" "$mesh_node" plan -m "$wide" --nodes 2 --ctx 16777216
+check_contains "and whether one node could go" "$out" "the model does not fit"
 check "plan prints JSON" "$mesh_node" plan -m "$small" --nodes 3 --json
 check_equal "one object per node, and a summary" "$(grep -c '^{"schema_version":1,"event":"node",' "$out")/$(tail -n 1 "$out" |
     grep -c '^{"schema_version":1,"event":"summary",.*"nodes":3,')" 3/1
+check_contains "which says whether one node could go" "$out" '"fits_on_one_fewer":true'
 
 # ---- stdout ----
 

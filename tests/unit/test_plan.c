@@ -132,6 +132,25 @@ static void every_slot_has_a_kv_cache(void **state)
     }
 }
 
+/* The greatest of what is left holds, whichever goes: here the one with share 9 of {4, 0, 1, 2, 9, 1}. */
+static void one_node_fewer_is_what_the_others_hold_without_the_largest(void **state)
+{
+    static const uint32_t without[] = {4, 0, 1, 2, 1}, alone[] = {0, 1};
+    struct plan plan = make_plan(shares[1], 6), fewer = make_plan(without, 5), single = make_plan(alone, 2);
+    const struct engine_memory *most = &fewer.node[0].memory;
+
+    (void)state;
+    assert_true(plan.fewer_bytes >= most->weight_bytes + most->kv_bytes + most->buffer_bytes);
+    plan.available_bytes = plan.fewer_bytes;
+    assert_true(plan_fits_on_one_fewer(&plan));
+    plan.available_bytes--;
+    assert_false(plan_fits_on_one_fewer(&plan));
+    assert_true(single.fewer_bytes == UINT64_MAX);
+    assert_false(plan_fits_on_one_fewer(&single));
+    single = make_plan(alone + 1, 1);
+    assert_false(plan_fits_on_one_fewer(&single));
+}
+
 static void a_node_without_a_share_holds_no_weights_but_the_embedding(void **state)
 {
     struct plan plan = make_plan(shares[1], 6);
@@ -191,8 +210,9 @@ static void json_is_a_line_for_every_node_and_a_summary(void **state)
     }
     snprintf(line, sizeof line,
              "{\"schema_version\":1,\"event\":\"summary\",\"model\":\"%s\",\"nodes\":3,\"layers\":2,\"dim\":512,\"hidden\":768,\"heads\":8,"
-             "\"kv_heads\":4,\"vocab\":320,\"ctx\":256,\"slots\":1,\"total_bytes\":%" PRIu64 ",\"largest_node_bytes\":%" PRIu64 "}\n",
-             gguf_path(sim.gguf), total, largest);
+             "\"kv_heads\":4,\"vocab\":320,\"ctx\":256,\"slots\":1,\"total_bytes\":%" PRIu64 ",\"largest_node_bytes\":%" PRIu64
+             ",\"fits_on_one_fewer\":true,\"largest_node_bytes_on_one_fewer\":%" PRIu64 "}\n",
+             gguf_path(sim.gguf), total, largest, plan.fewer_bytes);
     assert_string_equal(at, line);
     free(text);
 }
@@ -206,10 +226,11 @@ static void words_are_a_heading_a_row_for_every_node_and_a_note(void **state)
     (void)state;
     for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
         lines++;
-    assert_int_equal(lines, 2 + 6 + 1);
+    assert_int_equal(lines, 2 + 6 + 2);
     assert_non_null(strstr(text, ": 2 layers, dim 512, hidden 768, 8 heads on 4 KV heads, vocabulary 320; context 256\nrank"));
     assert_non_null(strstr(text, "\n   4      9 "));
     assert_non_null(strstr(text, "\nBesides, every node maps the token embedding (174 kB of the file)"));
+    assert_non_null(strstr(text, "\nOne node fewer: a node then holds up to "));
     free(text);
 }
 
@@ -220,6 +241,7 @@ int main(void)
         cmocka_unit_test(weights_add_up_to_the_file_and_the_kv_heads_that_are_held_twice),
         cmocka_unit_test(the_kv_cache_is_that_of_the_own_kv_heads),
         cmocka_unit_test(every_slot_has_a_kv_cache),
+        cmocka_unit_test(one_node_fewer_is_what_the_others_hold_without_the_largest),
         cmocka_unit_test(a_node_without_a_share_holds_no_weights_but_the_embedding),
         cmocka_unit_test(json_is_a_line_for_every_node_and_a_summary),
         cmocka_unit_test(words_are_a_heading_a_row_for_every_node_and_a_note),

@@ -1,0 +1,327 @@
+/* A model's parts and the cache that keeps them: torn, cut off, damaged and refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/seal.h"
+#include "node/model_cache.h"
+
+enum { COUNT = 4, LAST_BYTES = 1000, FILE_BYTES = 3 * MODEL_CHUNK_BYTES + LAST_BYTES };
+
+static uint8_t content[FILE_BYTES], hashes[COUNT * MODEL_HASH_BYTES];
+static struct model_info info;
+static char root[64];
+static struct fail fail;
+
+static int set_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof content; i++) {
+        content[i] = (uint8_t)(i * 31 + i / 4099);
+    }
+    info = (struct model_info){.bytes = FILE_BYTES, .is_strong = true, .fingerprint = {1, 2, 3}, .name = "tales.gguf"};
+    for (uint32_t c = 0; c < COUNT; c++) {
+        mesh_hash32(content + (size_t)c * MODEL_CHUNK_BYTES, model_chunk_bytes(FILE_BYTES, c), hashes + c * MODEL_HASH_BYTES);
+    }
+    if (model_id(info.bytes, info.fingerprint, hashes, info.id) < 0) {
+        return -1;
+    }
+    snprintf(root, sizeof root, "/tmp/mesh-cache-test.XXXXXX");
+    return mkdtemp(root) == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[100];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -r '%s'", root);
+    return system(command);
+}
+
+static void open_cache(struct model_cache *cache)
+{
+    assert_int_equal(model_cache_open(cache, root, &info, 0, &fail), 0);
+}
+
+static void put_all(struct model_cache *cache)
+{
+    assert_int_equal(model_cache_set_hashes(cache, hashes, &fail), 1);
+    for (uint32_t c = 0; c < COUNT; c++) {
+        assert_int_equal(model_cache_put(cache, c, content + (size_t)c * MODEL_CHUNK_BYTES, &fail), 1);
+    }
+}
+
+/* What is there after another start, and how many chunks were found damaged. */
+static void check_again(uint32_t there, uint32_t bad)
+{
+    struct model_cache cache;
+
+    open_cache(&cache);
+    assert_true(cache.has_hashes);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(cache.have_count, there);
+    assert_int_equal(cache.bad_count, bad);
+    model_cache_close(&cache);
+}
+
+/* Change a file in the folder: at offset, or cut it there (byte < 0). */
+static void change(const char *name, long offset, int byte)
+{
+    struct model_cache cache;
+    char path[400];
+    FILE *file;
+
+    open_cache(&cache);
+    snprintf(path, sizeof path, "%s/%s", cache.folder, name);
+    model_cache_close(&cache);
+    if (byte < 0) {
+        assert_int_equal(truncate(path, offset), 0);
+        return;
+    }
+    file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- parts ---- */
+
+static void what_a_model_is_is_read_as_it_was_written(void **state)
+{
+    uint8_t bytes[MODEL_INFO_BYTES_MAX];
+    const size_t size = model_info_write(&info, bytes);
+    struct model_info back;
+
+    (void)state;
+    assert_int_equal(model_info_read(&back, bytes, size), 0);
+    assert_memory_equal(&back, &info, sizeof info);
+    for (size_t cut = 0; cut < size; cut++) {
+        assert_int_equal(model_info_read(&back, bytes, cut), -1);
+    }
+    bytes[size - 1] = '\033';
+    assert_int_equal(model_info_read(&back, bytes, size), 0);
+    assert_string_equal(back.name, "tales.ggu?");
+    memset(bytes, 0, 8);
+    assert_int_equal(model_info_read(&back, bytes, size), -1);
+    memset(bytes, 255, 8);
+    assert_int_equal(model_info_read(&back, bytes, size), -1);
+}
+
+static void the_last_chunk_is_what_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(model_chunk_count(FILE_BYTES), COUNT);
+    assert_int_equal(model_chunk_bytes(FILE_BYTES, COUNT - 1), LAST_BYTES);
+    assert_int_equal(model_chunk_count(MODEL_CHUNK_BYTES), 1);
+    assert_int_equal(model_chunk_bytes(MODEL_CHUNK_BYTES, 0), MODEL_CHUNK_BYTES);
+    assert_int_equal(model_chunk_count(1), 1);
+}
+
+static void the_id_binds_size_fingerprint_and_every_hash(void **state)
+{
+    uint8_t other[MODEL_HASH_BYTES], changed[sizeof hashes], fingerprint[MODEL_HASH_BYTES] = {1, 2, 4};
+
+    (void)state;
+    assert_int_equal(model_id(info.bytes - 1, info.fingerprint, hashes, other), 0);
+    assert_memory_not_equal(other, info.id, sizeof other);
+    assert_int_equal(model_id(info.bytes, fingerprint, hashes, other), 0);
+    assert_memory_not_equal(other, info.id, sizeof other);
+    memcpy(changed, hashes, sizeof changed);
+    changed[sizeof changed - 1] ^= 1;
+    assert_int_equal(model_id(info.bytes, info.fingerprint, changed, other), 0);
+    assert_memory_not_equal(other, info.id, sizeof other);
+}
+
+/* ---- the cache ---- */
+
+static void what_was_put_is_there_at_the_next_start(void **state)
+{
+    struct model_cache cache;
+    struct stat status;
+    FILE *file;
+    uint8_t *back = malloc(FILE_BYTES);
+
+    (void)state;
+    open_cache(&cache);
+    assert_false(cache.has_hashes);
+    put_all(&cache);
+    assert_int_equal(cache.have_count, COUNT);
+    assert_int_equal(stat(cache.path, &status), 0);
+    assert_int_equal(status.st_size, FILE_BYTES);
+    file = fopen(cache.path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(back, 1, FILE_BYTES, file), FILE_BYTES);
+    assert_memory_equal(back, content, FILE_BYTES);
+    fclose(file);
+    free(back);
+    model_cache_close(&cache);
+    check_again(COUNT, 0);
+}
+
+static void hashes_that_do_not_fit_are_refused(void **state)
+{
+    struct model_cache cache;
+    uint8_t wrong[sizeof hashes];
+
+    (void)state;
+    memcpy(wrong, hashes, sizeof wrong);
+    wrong[40] ^= 1;
+    open_cache(&cache);
+    assert_int_equal(model_cache_set_hashes(&cache, wrong, &fail), 0);
+    assert_false(cache.has_hashes);
+    assert_int_equal(model_cache_set_hashes(&cache, hashes, &fail), 1);
+    assert_int_equal(model_cache_put(&cache, 1, content, &fail), 0); /* the bytes of another chunk */
+    assert_int_equal(cache.have_count, 0);
+    model_cache_close(&cache);
+    check_again(0, 0);
+}
+
+static void a_damaged_chunk_is_found_and_can_be_put_again(void **state)
+{
+    struct model_cache cache;
+
+    (void)state;
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    change("model.gguf", MODEL_CHUNK_BYTES + 17, 'x');
+    check_again(COUNT - 1, 1);
+    check_again(COUNT - 1, 0); /* the map knows */
+    open_cache(&cache);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(cache.have[1], 0);
+    assert_int_equal(model_cache_put(&cache, 1, content + MODEL_CHUNK_BYTES, &fail), 1);
+    model_cache_close(&cache);
+    check_again(COUNT, 0);
+}
+
+static void a_file_that_was_cut_off_keeps_what_is_left(void **state)
+{
+    struct model_cache cache;
+
+    (void)state;
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    change("model.gguf", 2 * MODEL_CHUNK_BYTES + 5, -1);
+    check_again(2, 2);
+}
+
+static void a_map_that_is_torn_or_lies_costs_only_its_chunks(void **state)
+{
+    struct model_cache cache;
+
+    (void)state;
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    change("have", 2, -1);
+    check_again(2, 0);
+    change("have", 3, 200); /* says more than there ever is: the chunk is good */
+    check_again(3, 0);
+    change("have", 100000, 1); /* longer than it should be */
+    check_again(3, 0);
+    change("model.gguf", 0, 'x');
+    change("have", 0, 1);
+    check_again(2, 1);
+}
+
+static void a_list_that_is_torn_is_asked_for_again(void **state)
+{
+    struct model_cache cache;
+
+    (void)state;
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    change("hashes", 70, -1);
+    open_cache(&cache);
+    assert_false(cache.has_hashes);
+    model_cache_close(&cache);
+    assert_int_equal(model_cache_reopen(&cache, root, info.id, 0, &fail), -1);
+    model_cache_close(&cache);
+    open_cache(&cache);
+    assert_int_equal(model_cache_set_hashes(&cache, hashes, &fail), 1);
+    model_cache_close(&cache);
+    check_again(COUNT, 0);
+}
+
+static void a_model_is_found_again_by_its_cluster(void **state)
+{
+    struct model_cache cache;
+    uint8_t id[MODEL_HASH_BYTES];
+
+    (void)state;
+    assert_int_equal(model_cache_recall(root, "harbour", id), -1);
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    model_cache_remember(root, "harbour", info.id);
+    assert_int_equal(model_cache_recall(root, "other", id), -1);
+    assert_int_equal(model_cache_recall(root, "harbour", id), 0);
+    assert_int_equal(model_cache_reopen(&cache, root, id, 0, &fail), 0);
+    assert_int_equal(cache.info.bytes, FILE_BYTES);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(cache.have_count, COUNT);
+    model_cache_close(&cache);
+}
+
+static void one_process_at_a_time_has_a_folder(void **state)
+{
+    struct model_cache cache, second;
+
+    (void)state;
+    open_cache(&cache);
+    assert_int_equal(model_cache_open(&second, root, &info, 0, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "another process"));
+    model_cache_close(&second);
+    model_cache_close(&cache);
+    open_cache(&cache);
+    model_cache_close(&cache);
+}
+
+static void the_folder_is_where_the_environment_says(void **state)
+{
+    char *path;
+
+    (void)state;
+    setenv("XDG_CACHE_HOME", "/somewhere", 1);
+    path = model_cache_root(&fail);
+    assert_string_equal(path, "/somewhere/diolkos-mesh");
+    free(path);
+    setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, says the standard */
+    setenv("HOME", "/home/me", 1);
+    path = model_cache_root(&fail);
+    assert_string_equal(path, "/home/me/.cache/diolkos-mesh");
+    free(path);
+    unsetenv("HOME");
+    assert_null(model_cache_root(&fail));
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+}
+
+#define with_folder(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_folder(what_a_model_is_is_read_as_it_was_written),    with_folder(the_last_chunk_is_what_is_left),
+        with_folder(the_id_binds_size_fingerprint_and_every_hash), with_folder(what_was_put_is_there_at_the_next_start),
+        with_folder(hashes_that_do_not_fit_are_refused),           with_folder(a_damaged_chunk_is_found_and_can_be_put_again),
+        with_folder(a_file_that_was_cut_off_keeps_what_is_left),   with_folder(a_map_that_is_torn_or_lies_costs_only_its_chunks),
+        with_folder(a_list_that_is_torn_is_asked_for_again),       with_folder(a_model_is_found_again_by_its_cluster),
+        with_folder(one_process_at_a_time_has_a_folder),           cmocka_unit_test(the_folder_is_where_the_environment_says),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
