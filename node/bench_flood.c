@@ -8,7 +8,7 @@
 #include "bench_model.h"
 #include "flood.h"
 
-enum { NODES = 3, PER_SECOND = 50000, RUNS = 10, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
+enum { NODES = 3, PER_SECOND = 50000, RUNS = 6, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
 
 struct flood_case {
     const struct bench_shape *shape;

@@ -101,6 +101,17 @@ static void send_outside(struct server *server)
 
 /* ---- epochs ---- */
 
+/* Requests go on in the new epoch. */
+static void log_change(const struct server *server)
+{
+    const struct change *change = &server->change;
+
+    if (change->suspected_ns != 0)
+        say(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms, first token after %.1f ms",
+            change->number, change_ms(change->suspected_ns, change->agreed_ns), change_ms(change->agreed_ns, change->loaded_ns),
+            change_ms(change->loaded_ns, change->token_ns));
+}
+
 static void take_news(struct server *server)
 {
     struct shift_news news;
@@ -110,6 +121,8 @@ static void take_news(struct server *server)
 
         if (job != NULL)
             job_take(job, &news);
+        if (!news.is_done && change_token(&server->change, news.when_ns))
+            log_change(server);
     }
 }
 
@@ -128,6 +141,7 @@ static void end_shift(struct server *server)
 
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
+    change_agree(&server->change, epoch->number, mesh_udp_now_ns());
     end_shift(server);
     server->shift = calloc(1, sizeof *server->shift);
     if (server->shift == NULL)
@@ -191,15 +205,31 @@ static int run_cluster(struct server *server, struct fail *fail)
     return 0;
 }
 
+/* A suspicion that was let go is no beginning of a change. */
+static void forget_doubt(struct server *server)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    if (server->change.doubt_ns == 0 || server->shift == NULL)
+        return;
+    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && peer.is_suspected)
+            return;
+    server->change.doubt_ns = 0;
+}
+
 /* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
 static void suspect(struct server *server, uint16_t rank)
 {
+    const uint64_t now_ns = mesh_udp_now_ns();
     struct mesh_cluster_event now;
 
     mesh_cluster_get_epoch(server->cluster, &now);
-    if (now.number == server->shift->number && rank < now.member_count &&
-        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
-        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
+    if (now.number != server->shift->number || rank >= now.member_count ||
+        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) != 0)
+        return;
+    change_suspect(&server->change, now_ns);
+    mesh_cluster_suspect(server->cluster, now_ns, rank);
 }
 
 /* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
@@ -222,6 +252,7 @@ static void watch_members(struct server *server)
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t silent;
 
+    forget_doubt(server);
     watch_ports(server);
     if (server->shift == NULL || server->shift->count == 1 || now_ns < server->watch_at_ns)
         return;
@@ -279,6 +310,8 @@ static int loop(struct server *server, struct fail *fail)
         serve_run_sessions(server);
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
+        if (server->shift != NULL && shift_is_loaded(server->shift))
+            change_load(&server->change, mesh_udp_now_ns());
         take_news(server);
         serve_tell_clients(server);
         watch_members(server);

@@ -2,6 +2,7 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include "change.h"
 #include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
@@ -21,6 +22,7 @@ struct server {
     struct shift *shift; /* the present epoch; NULL: none */
     struct jobs jobs;
     uint64_t watch_at_ns, leave_by_ns;
+    struct change change; /* the last one of members */
     bool is_leaving, is_over;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
 };

@@ -52,6 +52,14 @@ check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
     elsewhere_tok_per_s elsewhere_ratio
 
+check "bench failover --quick ends well" "$mesh_node" bench failover --quick --json
+if grep -q '"event":"skipped"' "$out"; then
+    skip "the death of a node is told step by step" "no model here"
+else
+    verdict "the death of a node is told step by step" rows_have failover nodes detect_ms agree_ms detect_agree_ms load_ms recompute_ms \
+        next_token_ms
+fi
+
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx
