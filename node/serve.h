@@ -14,8 +14,9 @@ struct serve_config {
     unsigned seed_count;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    uint32_t speed; /* share of the rows, beside the others' */
-    bool is_quiet;  /* say nothing of what happens */
+    uint32_t speed;   /* share of the rows, beside the others' */
+    bool is_quiet;    /* say nothing of what happens */
+    uint16_t version; /* of the protocol; 0: the real one, tests give others */
 };
 
 /* Serve until SIGINT or SIGTERM: then leave in order. */
