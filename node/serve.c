@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "mesh/wire.h"
+#include "prompt.h"
 #include "serve_state.h"
 
 enum {
@@ -433,6 +434,7 @@ int serve(struct serve_config *config, struct fail *fail)
     if (server == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     server->config = config;
+    prompt_thread();
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

@@ -54,7 +54,7 @@ verdict "a cluster under a flood stands beside one that is spared" rows_have flo
 
 check "bench failover --quick ends well" "$mesh_node" bench failover --quick --json
 if grep -q '"event":"skipped"' "$out"; then
-    skip "the death of a node is told step by step" "no model here"
+    skip "the death of a node is told step by step" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
     verdict "the death of a node is told step by step" rows_have failover nodes detect_ms agree_ms detect_agree_ms load_ms recompute_ms \
         next_token_ms
