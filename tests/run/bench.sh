@@ -51,6 +51,11 @@ verdict "round trips are told" rows_have udp_round_trip bytes receiver round_tri
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
     elsewhere_tok_per_s elsewhere_ratio
+if grep -q '"part":"refuse"' "$out"; then
+    skip "what a refusal costs is told for each kind of junk" "built without libsodium"
+else
+    verdict "what a refusal costs is told for each kind of junk" rows_have refuse junk refuse_ns refuse_ns_min
+fi
 
 check "bench failover --quick ends well" "$mesh_node" bench failover --quick --json
 if grep -q '"event":"skipped"' "$out"; then
