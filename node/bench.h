@@ -90,5 +90,6 @@ int bench_udp(struct bench *bench, struct fail *fail);
 int bench_seal(struct bench *bench, struct fail *fail);
 int bench_train(struct bench *bench, struct fail *fail);
 int bench_flood(struct bench *bench, struct fail *fail);
+int bench_failover(struct bench *bench, struct fail *fail);
 
 #endif

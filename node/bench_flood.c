@@ -5,10 +5,14 @@
 
 #include "bench.h"
 #include "bench_cluster.h"
+#include "bench_memory.h"
 #include "bench_model.h"
 #include "flood.h"
+#include "gate.h"
+#include "mesh/wire.h"
+#include "security.h"
 
-enum { NODES = 3, PER_SECOND = 50000, RUNS = 10, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
+enum { NODES = 3, PER_SECOND = 50000, RUNS = 6, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
 
 struct flood_case {
     const struct bench_shape *shape;
@@ -103,10 +107,80 @@ static int measure_case(struct bench *bench, const struct flood_case *c, struct 
     return err;
 }
 
+/* ---- what one refusal costs ---- */
+
+enum { DATAGRAMS = 1000, REFUSE_RUNS = 200, REFUSE_RUNS_QUICK = 5 };
+
+struct refusing {
+    struct gate gate;
+    struct mesh_sealer sealer;
+    uint8_t packet[DATAGRAMS][FLOOD_BYTES_MAX];
+    size_t bytes[DATAGRAMS];
+};
+
+/* The way of a datagram from the socket: to the gate what says that it is outside of epochs, to the sealer the rest. */
+static void refuse_all(struct refusing *r, uint64_t now_ns)
+{
+    const struct mesh_addr from = {.port = 9};
+    struct mesh_header header;
+
+    for (size_t i = 0; i < DATAGRAMS; i++) {
+        if (mesh_wire_decode_header(r->packet[i], r->bytes[i], &header) == MESH_OK &&
+            (header.epoch == 0 || (header.epoch & MESH_SESSION_EPOCH) != 0))
+            gate_take(&r->gate, now_ns, from, r->packet[i], r->bytes[i]);
+        else
+            mesh_sealer_open(&r->sealer, r->packet[i], r->bytes[i]);
+    }
+}
+
+static void measure_refusing(struct bench *bench, struct refusing *r, enum flood_kind kind)
+{
+    const struct flood flood = {.kind = kind, .epoch = 1, .seed = kind + 1u};
+    struct bench_series ns = {.count = 0};
+    struct bench_row row = {.event = "refuse", .name = flood_kind_name(kind)};
+
+    for (size_t i = 0; i < DATAGRAMS; i++)
+        r->bytes[i] = flood_write(&flood, i, r->packet[i]);
+    for (int run = 0; run < (bench->quick ? REFUSE_RUNS_QUICK : REFUSE_RUNS); run++) {
+        const uint64_t begin_ns = bench_memory_thread_ns();
+
+        refuse_all(r, (uint64_t)run * DATAGRAMS * 1000000000 / PER_SECOND);
+        bench_add(&ns, (double)(bench_memory_thread_ns() - begin_ns) / DATAGRAMS);
+    }
+    bench_label_text(&row, "junk", flood_kind_name(kind));
+    bench_value(&row, "refuse_ns", "ns to refuse", 0, bench_stat_of(&ns));
+    bench_print(bench, &row);
+}
+
+static int bench_refusing(struct bench *bench, struct fail *fail)
+{
+    static struct refusing refusing;
+    static const struct mesh_key key = {.bytes = {1}};
+    struct security security = {0};
+
+    bench_heading(bench, "refusing a datagram, one thread: processor time, without the kernel's for receiving it");
+    if (!mesh_seal_is_available()) {
+        bench_skip(bench, "refuse", "built without libsodium");
+        return 0;
+    }
+    if (security_draw(&security, fail) < 0 || security_start(&security, MESH_SECURITY_SEAL, 1, 0, NODES, fail) < 0)
+        return -1;
+    refusing.sealer = security.sealer;
+    security_release(&security);
+    gate_init(&refusing.gate, MESH_SECURITY_SEAL, &key, "mesh", 1);
+    for (int kind = 0; kind <= FLOOD_MIXED; kind++)
+        measure_refusing(bench, &refusing, (enum flood_kind)kind);
+    gate_release(&refusing.gate);
+    mesh_sealer_release(&refusing.sealer);
+    return 0;
+}
+
 int bench_flood(struct bench *bench, struct fail *fail)
 {
     static const struct flood_case full = {&bench_shape_110m, TYPE_Q4_0, 64}, quick = {&bench_shape_small, TYPE_Q8_0, TOKENS_QUICK};
 
+    if (bench_refusing(bench, fail) < 0)
+        return -1;
     bench_heading(bench,
                   "flood: three nodes that generate while 50000 junk datagrams a second come to them, beside the same flood elsewhere");
     return measure_case(bench, bench->quick ? &quick : &full, fail);

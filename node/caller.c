@@ -84,7 +84,7 @@ static int say_why(const struct caller *c, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: the node has as many clients as it takes: ask another node, or later", at);
     case MESH_SESSION_VERSION:
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: the node speaks protocol version %u, this program %u: run one release everywhere", at,
-                        c->event.version, MESH_WIRE_VERSION);
+                        c->event.version, c->config.version != 0 ? c->config.version : MESH_WIRE_VERSION);
     case MESH_SESSION_ENDING:
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: the node is shutting down: ask another node", at);
     case MESH_SESSION_NO_ANSWER:
@@ -133,7 +133,8 @@ static int open_socket(struct caller *c, struct fail *fail)
 
 static int open_call(struct caller *c, struct fail *fail)
 {
-    struct mesh_call_config config = {.addr = c->addr, .timeout_ns = c->config.timeout_ns, .guard = &c->seal.guard};
+    struct mesh_call_config config = {
+        .addr = c->addr, .timeout_ns = c->config.timeout_ns, .version = c->config.version, .guard = &c->seal.guard};
     size_t bytes = mesh_call_memory_bytes();
     int err;
 

@@ -17,6 +17,7 @@ struct caller_config {
     const char *key_file;        /* named in messages. Borrowed until caller_close; NULL: no name */
     const char *cluster;         /* the cluster's name */
     uint64_t timeout_ns;         /* until the session is open; 0: 5 s */
+    uint16_t version;            /* of the protocol; 0: the real one, tests give others */
 };
 
 struct caller;

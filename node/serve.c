@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "mesh/wire.h"
 #include "notify.h"
+#include "prompt.h"
 #include "serve_state.h"
 
 enum {
@@ -175,6 +176,8 @@ static int loop(struct server *server, struct fail *fail)
         serve_run_sessions(server);
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
+        if (server->shift != NULL && shift_is_loaded(server->shift))
+            change_load(&server->change, mesh_udp_now_ns());
         serve_take_news(server);
         serve_tell_clients(server);
         serve_run_bulk(server);
@@ -215,6 +218,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,
+        .version = config->version,
     };
 
     memcpy(cluster.incarnation, incarnation, sizeof cluster.incarnation);
@@ -231,7 +235,8 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
 
 static int open_sessions(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
 {
-    struct mesh_sessions_config sessions = {.capacity = CLIENTS_MAX, .hash = mesh_hash16, .guard = &server->session_seal.guard};
+    struct mesh_sessions_config sessions = {
+        .version = server->config->version, .capacity = CLIENTS_MAX, .hash = mesh_hash16, .guard = &server->session_seal.guard};
     const size_t bytes = mesh_sessions_memory_bytes(CLIENTS_MAX);
 
     memcpy(sessions.incarnation, incarnation, sizeof sessions.incarnation);
@@ -309,6 +314,7 @@ int serve(struct serve_config *config, struct fail *fail)
     server->config = config;
     server->discover_fd = -1;
     server->model_source.file = -1;
+    prompt_thread();
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

@@ -24,6 +24,7 @@ struct serve_config {
     uint32_t speed;              /* share of the rows, beside the others' */
     uint32_t drain_s;            /* how long requests may run on after a signal */
     bool is_quiet;               /* say nothing of what happens */
+    uint16_t version;            /* of the protocol; 0: the real one, tests give others */
 };
 
 /* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */

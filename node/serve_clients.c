@@ -36,6 +36,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     }
     gate_get_stats(&server->gate, &gate);
     status.gate = &gate;
+    status.change = &server->change;
     memcpy(status.refused, server->refused, sizeof status.refused);
     status.replayed = server->replayed;
     for (size_t i = 0; i < JOBS_MAX; i++)

@@ -21,6 +21,17 @@ void serve_say(const struct server *server, const char *format, ...)
     fputc('\n', stderr);
 }
 
+/* Requests go on in the new epoch. */
+static void log_change(const struct server *server)
+{
+    const struct change *change = &server->change;
+
+    if (change->suspected_ns != 0)
+        serve_say(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms, first token after %.1f ms",
+                  change->number, change_ms(change->suspected_ns, change->agreed_ns), change_ms(change->agreed_ns, change->loaded_ns),
+                  change_ms(change->loaded_ns, change->token_ns));
+}
+
 void serve_take_news(struct server *server)
 {
     struct shift_news news;
@@ -30,6 +41,8 @@ void serve_take_news(struct server *server)
 
         if (job != NULL)
             job_take(job, &news);
+        if (!news.is_done && change_token(&server->change, news.when_ns))
+            log_change(server);
     }
 }
 
@@ -80,6 +93,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     struct shift *last = server->shift;
     const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
 
+    change_agree(&server->change, epoch->number, mesh_udp_now_ns());
     halt_shift(server);
     server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
     /* What is there already has room beside the last epoch's; what is still to come may need its place. */
@@ -200,15 +214,31 @@ int serve_run_cluster(struct server *server, struct fail *fail)
     return 0;
 }
 
+/* A suspicion that was let go is no beginning of a change. */
+static void forget_doubt(struct server *server)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    if (server->change.doubt_ns == 0 || server->shift == NULL)
+        return;
+    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && peer.is_suspected)
+            return;
+    server->change.doubt_ns = 0;
+}
+
 /* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
 static void suspect(struct server *server, uint16_t rank)
 {
+    const uint64_t now_ns = mesh_udp_now_ns();
     struct mesh_cluster_event now;
 
     mesh_cluster_get_epoch(server->cluster, &now);
-    if (now.number == server->shift->number && rank < now.member_count &&
-        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
-        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
+    if (now.number != server->shift->number || rank >= now.member_count ||
+        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) != 0)
+        return;
+    change_suspect(&server->change, now_ns);
+    mesh_cluster_suspect(server->cluster, now_ns, rank);
 }
 
 /* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
@@ -231,6 +261,7 @@ void serve_watch_members(struct server *server)
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t silent;
 
+    forget_doubt(server);
     watch_ports(server);
     if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
         return;

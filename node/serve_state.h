@@ -4,6 +4,7 @@
 #define NODE_SERVE_STATE_H
 
 #include "bulk_host.h"
+#include "change.h"
 #include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
@@ -31,6 +32,7 @@ struct server {
     struct model_source model_source;
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
+    struct change change;                           /* the last one of members */
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     int discover_fd;                                /* hears config->discover; -1: there is none */
     uint8_t incarnation[MESH_INCARNATION_BYTES];

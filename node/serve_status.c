@@ -110,6 +110,21 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     json_object_end(json);
 }
 
+/* The times are of this machine's monotonic clock, 0 for what has not happened, or not here. */
+static void write_change(const struct change *change, struct json *json)
+{
+    json_object_begin(json, "last_change");
+    json_uint(json, "change_epoch", change->number);
+    json_uint(json, "suspected_ns", change->suspected_ns);
+    json_uint(json, "agreed_ns", change->agreed_ns);
+    json_uint(json, "loaded_ns", change->loaded_ns);
+    json_uint(json, "token_ns", change->token_ns);
+    json_double(json, "agree_ms", change_ms(change->suspected_ns, change->agreed_ns));
+    json_double(json, "load_ms", change_ms(change->agreed_ns, change->loaded_ns));
+    json_double(json, "recompute_ms", change_ms(change->loaded_ns, change->token_ns));
+    json_object_end(json);
+}
+
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -145,6 +160,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
     write_exchange(status, &json);
+    write_change(status->change, &json);
     write_refused(status, &json);
     json_object_end(&json);
     fflush(stream);

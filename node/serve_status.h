@@ -2,6 +2,7 @@
 #ifndef NODE_SERVE_STATUS_H
 #define NODE_SERVE_STATUS_H
 
+#include "change.h"
 #include "gate.h"
 #include "shift.h"
 
@@ -12,6 +13,7 @@ struct serve_status {
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;
     const struct gate_stats *gate;
+    const struct change *change;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
     uint64_t prepared_epochs;                       /* that began with what had been prepared */

@@ -51,6 +51,19 @@ verdict "round trips are told" rows_have udp_round_trip bytes receiver round_tri
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
     elsewhere_tok_per_s elsewhere_ratio
+if grep -q '"part":"refuse"' "$out"; then
+    skip "what a refusal costs is told for each kind of junk" "built without libsodium"
+else
+    verdict "what a refusal costs is told for each kind of junk" rows_have refuse junk refuse_ns refuse_ns_min
+fi
+
+check "bench failover --quick ends well" "$mesh_node" bench failover --quick --json
+if grep -q '"event":"skipped"' "$out"; then
+    skip "the death of a node is told step by step" "$(grep -o '"reason":"[^"]*"' "$out")"
+else
+    verdict "the death of a node is told step by step" rows_have failover nodes detect_ms agree_ms detect_agree_ms load_ms recompute_ms \
+        next_token_ms
+fi
 
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9

@@ -1,0 +1,51 @@
+/* How long the last change of members took, step by step: nanoseconds of this machine's monotonic clock, 0: not yet, or not here. */
+#ifndef NODE_CHANGE_H
+#define NODE_CHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CHANGE_DOUBT_NS_MAX UINT64_C(2000000000) /* older suspicions have nothing to do with it */
+
+struct change {
+    uint64_t doubt_ns; /* the first suspicion in the present epoch */
+    uint64_t suspected_ns, agreed_ns, loaded_ns, token_ns;
+    uint32_t number; /* of the epoch that began; 0: none */
+};
+
+static inline void change_suspect(struct change *change, uint64_t now_ns)
+{
+    if (change->doubt_ns == 0 || now_ns - change->doubt_ns > CHANGE_DOUBT_NS_MAX)
+        change->doubt_ns = now_ns;
+}
+
+static inline void change_agree(struct change *change, uint32_t number, uint64_t now_ns)
+{
+    const uint64_t doubt_ns = change->doubt_ns;
+    const bool is_about = doubt_ns != 0 && now_ns - doubt_ns <= CHANGE_DOUBT_NS_MAX;
+
+    *change = (struct change){.number = number, .suspected_ns = is_about ? doubt_ns : 0, .agreed_ns = now_ns};
+}
+
+static inline void change_load(struct change *change, uint64_t now_ns)
+{
+    if (change->loaded_ns == 0)
+        change->loaded_ns = now_ns;
+}
+
+/* A token of the new epoch. True: the first. */
+static inline bool change_token(struct change *change, uint64_t when_ns)
+{
+    const bool is_first = change->token_ns == 0 && change->agreed_ns != 0;
+
+    if (is_first)
+        change->token_ns = when_ns;
+    return is_first;
+}
+
+static inline double change_ms(uint64_t from_ns, uint64_t to_ns)
+{
+    return from_ns == 0 || to_ns <= from_ns ? 0.0 : (double)(to_ns - from_ns) / 1e6;
+}
+
+#endif
