@@ -16,19 +16,20 @@
 
 enum {
     LOOP_NS_MAX = 50000000,
-    IDLE_NS = 10000000,        /* and between two looks whether steps are made */
-    LEAVE_NS_MAX = 5000000000, /* to leave in order */
+    IDLE_NS = 10000000,         /* and between two looks whether steps are made */
+    LEAVE_NS_MAX = 65000000000, /* to leave in order: the others load first, for a minute at most */
     CLIENTS_MAX = 32
 };
 
 /* The server that a signal ends; a handler has no other way to know. */
 static struct server *volatile interrupted_server;
-static volatile sig_atomic_t interrupt_count; /* 2: more than one */
+static volatile sig_atomic_t interrupt_count;
 
 static void on_interrupt(int number)
 {
     (void)number;
-    interrupt_count = interrupt_count == 0 ? 1 : 2;
+    if (interrupt_count < 3)
+        interrupt_count = interrupt_count + 1;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
 }
@@ -146,16 +147,16 @@ static void begin_leaving(struct server *server)
         serve_say(server, "leaving");
     server->is_leaving = true;
     server->leave_by_ns = now_ns + LEAVE_NS_MAX;
-    mesh_sessions_end(server->sessions, now_ns);
+    server->leave_count = (int)interrupt_count;
     mesh_cluster_leave(server->cluster, now_ns);
 }
 
-/* Out of the cluster, and clients have what was sent to them; or it takes too long. */
+/* Out of the cluster, and clients have what was sent to them; or it takes too long, or whoever interrupts it does so again. */
 static bool is_finished(const struct server *server)
 {
     struct mesh_sessions_stats sessions;
 
-    if (server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)
+    if (server->is_leaving && (mesh_udp_now_ns() > server->leave_by_ns || interrupt_count > server->leave_count))
         return true;
     mesh_sessions_get_stats(server->sessions, &sessions);
     return server->is_over && sessions.open_now == 0;
@@ -249,6 +250,7 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
                                server->config->shift.cluster, incarnation) != MESH_OK ||
         mesh_sessions_init(&server->sessions, &sessions, server->sessions_memory, bytes, mesh_udp_now_ns()) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "client sessions: cannot start: report this");
+    bulk_provide(&server->bulk, BULK_KV, kv_source_read, &server->cached);
     return 0;
 }
 

@@ -9,6 +9,8 @@
 #include "notify.h"
 #include "serve_state.h"
 
+enum { FAREWELL_NS_MAX = 1500000000 /* to tell clients */ };
+
 void serve_say(const struct server *server, const char *format, ...)
 {
     va_list list;
@@ -61,6 +63,7 @@ static void halt_shift(struct server *server)
 {
     struct engine_figures figures;
 
+    server->cached = NULL;
     if (server->shift == NULL)
         return;
     shift_refused(server->shift, server->refused, &server->replayed);
@@ -110,6 +113,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         free_shift(&last);
         return -1;
     }
+    server->cached = server->shift->engine;
     server->prepared_epochs += is_prepared;
     serve_log_epoch(server);
     say_epoch(server, epoch);
@@ -148,7 +152,7 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next = calloc(1, sizeof *server->next);
     if (server->next == NULL)
         give_up_next(server, "out of memory");
-    else if (shift_prepare(server->next, &server->shift_config, plan, server->bell, &fail) < 0)
+    else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell, &fail) < 0)
         give_up_next(server, fail.text);
 }
 
@@ -160,6 +164,15 @@ static void watch_next(struct server *server)
         give_up_next(server, server->next->why.text);
     else
         tell_ready(server);
+}
+
+/* Clients are told, with all that there is for them, and no more are taken. */
+static void begin_farewell(struct server *server)
+{
+    serve_tell_clients(server);
+    mesh_sessions_end(server->sessions, mesh_udp_now_ns());
+    server->is_over = true;
+    server->leave_by_ns = mesh_udp_now_ns() + FAREWELL_NS_MAX;
 }
 
 static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
@@ -189,7 +202,8 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         serve_end_epoch(server);
         break;
     case MESH_CLUSTER_LEFT:
-        server->is_over = true;
+        serve_end_epoch(server);
+        begin_farewell(server);
         break;
     case MESH_CLUSTER_PEER_LOST:
     case MESH_CLUSTER_PEER_BACK:

@@ -26,12 +26,14 @@ struct server {
     uint32_t next_plan;
     bool next_is_told;                    /* that it is ready */
     struct kept kept;                     /* between two epochs */
+    struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
+    int leave_count;                                /* signals until then */
     struct change change;                           /* the last one of members */
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     int discover_fd;                                /* hears config->discover; -1: there is none */
