@@ -122,30 +122,107 @@ static void take_news(struct server *server)
     }
 }
 
-static void end_shift(struct server *server)
+static void free_shift(struct shift **shift)
 {
+    if (*shift == NULL)
+        return;
+    shift_stop(*shift);
+    shift_release(*shift);
+    free(*shift);
+    *shift = NULL;
+}
+
+/* Its threads end; what they have computed is kept, and its clients have heard all of it. */
+static void halt_shift(struct server *server)
+{
+    struct engine_figures figures;
+
     if (server->shift == NULL)
         return;
-    shift_stop(server->shift);
+    shift_halt(server->shift, &server->kept);
     take_news(server);
-    shift_release(server->shift);
-    free(server->shift);
-    server->shift = NULL;
     jobs_begin_epoch(&server->jobs);
+    engine_figures(server->shift->engine, &figures);
+    server->recomputed += figures.recomputed;
+}
+
+static void end_shift(struct server *server)
+{
+    halt_shift(server);
+    free_shift(&server->shift);
 }
 
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
-    end_shift(server);
-    server->shift = calloc(1, sizeof *server->shift);
-    if (server->shift == NULL)
+    struct shift *last = server->shift;
+    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
+
+    halt_shift(server);
+    server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
+    /* What is there already has room beside the last epoch's; what is still to come may need its place. */
+    if (is_prepared)
+        server->next = NULL;
+    else
+        free_shift(&last);
+    free_shift(&server->next);
+    if (server->shift == NULL) {
+        free_shift(&last);
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, fail) < 0)
+    }
+    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, fail) < 0) {
+        free_shift(&last);
         return -1;
+    }
+    server->prepared_epochs += is_prepared;
     say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
         epoch->own_rank);
     jobs_submit(&server->jobs, server->shift);
+    free_shift(&last);
     return 0;
+}
+
+/* ---- the next epoch, while this one goes on ---- */
+
+static void tell_ready(struct server *server)
+{
+    server->next_is_told = true;
+    mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), server->next_plan);
+}
+
+/* Without it the others do not wait: all is loaded when the epoch begins. */
+static void give_up_next(struct server *server, const char *why)
+{
+    say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
+    free_shift(&server->next);
+    tell_ready(server);
+}
+
+static void prepare_next(struct server *server, const struct mesh_cluster_event *plan)
+{
+    struct fail fail;
+
+    free_shift(&server->next);
+    server->next_plan = plan->plan;
+    server->next_is_told = false;
+    if (plan->own_rank < 0) {
+        tell_ready(server); /* this node leaves */
+        return;
+    }
+    server->next = calloc(1, sizeof *server->next);
+    if (server->next == NULL)
+        give_up_next(server, "out of memory");
+    else if (shift_prepare(server->next, &server->shift_config, plan, server->bell, &fail) < 0)
+        give_up_next(server, fail.text);
+}
+
+static void watch_next(struct server *server)
+{
+    if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
+        return;
+    if (atomic_load(&server->next->preparing) == SHIFT_FAILED)
+        give_up_next(server, server->next->why.text);
+    else
+        tell_ready(server);
 }
 
 static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
@@ -166,13 +243,14 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
 {
     switch (event->type) {
     case MESH_CLUSTER_PREPARE:
-        mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), event->plan);
+        prepare_next(server, event);
         break;
     case MESH_CLUSTER_EPOCH:
         return begin_shift(server, event, fail);
     case MESH_CLUSTER_EVICTED:
         say(server, "the others have gone on without this node: joining them again");
         end_shift(server);
+        free_shift(&server->next);
         break;
     case MESH_CLUSTER_LEFT:
         server->is_over = true;
@@ -193,6 +271,7 @@ static int run_cluster(struct server *server, struct fail *fail)
     struct mesh_cluster_event event;
 
     mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
+    watch_next(server);
     while (mesh_cluster_next_event(server->cluster, &event))
         if (take_event(server, &event, fail) < 0)
             return -1;
@@ -295,6 +374,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .seed_count = config->seed_count,
         .speed = config->speed,
         .addr = config->advertise,
+        .prepares_joins = true,
         .hash = mesh_hash16,
     };
 
@@ -359,6 +439,8 @@ static void close_server(struct server *server)
 {
     interrupted_server = NULL;
     end_shift(server);
+    free_shift(&server->next);
+    kept_release(&server->kept);
     jobs_release(&server->jobs);
     mesh_session_seal_release(&server->session_seal);
     mesh_wipe(&server->process_key, sizeof server->process_key);

@@ -17,6 +17,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     static uint8_t record[MESH_RECORD_BYTES_MAX];
     struct mesh_sessions_stats sessions;
     struct mesh_cluster_stats cluster;
+    struct engine_figures figures;
     struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
@@ -25,6 +26,12 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     mesh_cluster_get_stats(server->cluster, &cluster);
     status.sessions = &sessions;
     status.cluster_stats = &cluster;
+    status.recomputed = server->recomputed;
+    status.prepared_epochs = server->prepared_epochs;
+    if (server->shift != NULL) {
+        engine_figures(server->shift->engine, &figures);
+        status.recomputed += figures.recomputed;
+    }
     status.cluster_refused = server->cluster_refused;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;

@@ -19,6 +19,11 @@ struct server {
     struct mesh_sessions *sessions;
     void *sessions_memory;
     struct shift *shift; /* the present epoch; NULL: none */
+    struct shift *next;  /* that is prepared; NULL: none */
+    uint32_t next_plan;
+    bool next_is_told;                    /* that it is ready */
+    struct kept kept;                     /* between two epochs */
+    uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
     uint64_t watch_at_ns, leave_by_ns;
     bool is_leaving, is_over;

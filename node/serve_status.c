@@ -99,6 +99,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "weight_bytes", memory.weight_bytes);
     json_uint(&json, "kv_bytes", memory.kv_bytes);
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
+    json_uint(&json, "recomputed_tokens", status->recomputed);
+    json_uint(&json, "epochs_prepared", status->prepared_epochs);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
     write_refused(status, &json);

@@ -12,6 +12,8 @@ struct serve_status {
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;
     const uint64_t *cluster_refused; /* (MESH_SEAL_REFUSALS) */
+    uint64_t recomputed;             /* positions that this node had computed in an earlier epoch */
+    uint64_t prepared_epochs;        /* that began with what had been prepared */
     uint32_t requests;               /* of this node's clients, that are not over */
 };
 

@@ -135,6 +135,7 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         .ctx = cluster->config.ctx,
         .kv_type = cluster->config.kv_type,
         .kernel = kernel_choose(cluster->config.kernel),
+        .keeps = cluster->config.kept != NULL,
         .is_end = is_end,
         .tokenizer = cluster->config.end_token,
     };
@@ -152,6 +153,8 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         engine_load(node->engine, i);
     if (cluster->config.rank_count > 1 && open_endpoint(cluster, node) < 0)
         return -1;
+    if (config.keeps)
+        engine_restore(node->engine, &cluster->config.kept[rank]);
     engine_attach(node->engine, node->mesh, NULL, clock_ns, cluster);
     return 0;
 }
