@@ -11,6 +11,7 @@
 
 enum {
     WATCH_NS = 5000000, /* as serve.c looks for silent members */
+    WORK_PER_LOAD = 16, /* who computes all the time loads ahead so seldom */
     POLL_NS = 1000000,  /* who computes looks at the network so often */
     RECEIVE_BUFFER_BYTES = 212992
 };
@@ -162,12 +163,13 @@ static void run_engine(struct simserve_node *node, uint64_t own_ns)
     watch_members(node, own_ns);
 }
 
-/* When there is nothing else to do: threads that give way. */
+/* When there is nothing else to do, and now and then although there is: threads of the least priority. */
 static void load_ahead(struct simserve_node *node, uint64_t own_ns)
 {
-    if (node->busy_ns == 0 && !simserve_is_loaded(node->next)) {
+    if (!simserve_is_loaded(node->next) && (node->busy_ns == 0 || ++node->work_count >= WORK_PER_LOAD)) {
         simserve_load(node->next);
-        node->busy_ns = node->serve->config.load_ns * node->slow;
+        node->busy_ns += node->serve->config.load_ns * node->slow;
+        node->work_count = 0;
     }
     simserve_watch_next(node, own_ns);
 }
@@ -218,7 +220,7 @@ static void open_node(struct simserve *serve, uint16_t place)
         .batch = serve->config.batch,
         .slots = serve->config.slots,
         .ctx = SIMQUESTION_CTX,
-        .kv_type = KV_F16,
+        .kv_type = model->kv_type,
     };
     node->member->config.prepares_joins = true;
     node->member->clock_offset_ns = mesh_draw(serve->config.seed, DRAW_CLOCK, place) >> 16;

@@ -51,6 +51,7 @@ struct simserve_node {
     struct jobs jobs;
     uint32_t job_count;
     uint32_t slow;        /* work takes so many times as long */
+    uint32_t work_count;  /* pieces of work since it last loaded ahead */
     uint64_t busy_ns;     /* of the last piece of work, not spent yet */
     uint64_t watch_at_ns; /* own clock */
     bool is_paused, is_leaving;
