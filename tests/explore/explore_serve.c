@@ -24,4 +24,4 @@ static void explore_serve_run(uint64_t seed, struct explore_report *report)
     simstorm_close(&storm);
 }
 
-const struct explore_kind explore_serve = {"serve", "serving nodes answer under faults", 6, explore_serve_run};
+const struct explore_kind explore_serve = {"serve", "serving nodes answer under faults", 5, explore_serve_run};
