@@ -117,7 +117,7 @@ static void explore_say_kind(const struct explore_options *options, const struct
         printf(", %" PRIu64 " tokens checked", totals->tokens);
     }
     if (totals->epochs > 0) {
-        printf(", %" PRIu64 " faults, %" PRIu64 " epochs, all well again after %.3f s at most", totals->faults, totals->epochs,
+        printf(", %" PRIu64 " faults, %" PRIu64 " epochs, one again after %.3f s at most", totals->faults, totals->epochs,
                (double)totals->heal_ns_max / 1e9);
     }
     printf("\n");

@@ -9,7 +9,7 @@
 struct explore_report {
     uint64_t events, datagrams, virtual_ns;
     uint64_t tokens;                  /* that clients were told, or nodes heard of; all of them checked */
-    uint64_t epochs, faults, heal_ns; /* members, serve: heal_ns from the last fault until all is well */
+    uint64_t epochs, faults, heal_ns; /* members, serve: heal_ns from the last fault to one epoch */
     char scenario[800];               /* what it was */
     char error[1300];                 /* what went wrong; empty: nothing */
 };

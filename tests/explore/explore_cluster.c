@@ -267,4 +267,4 @@ static void explore_cluster_run(uint64_t seed, struct explore_report *report)
     simcluster_close(&run.cluster);
 }
 
-const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens of several requests", 2, explore_cluster_run};
+const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens of several requests", 3, explore_cluster_run};

@@ -19,9 +19,9 @@ static void explore_serve_run(uint64_t seed, struct explore_report *report)
     report->epochs = storm.serve.members.epochs;
     report->faults = storm.faults;
     report->tokens = storm.serve.tokens;
-    report->heal_ns = storm.settle_ns;
+    report->heal_ns = storm.heal_ns;
     snprintf(report->error, sizeof report->error, "%s", storm.serve.members.error);
     simstorm_close(&storm);
 }
 
-const struct explore_kind explore_serve = {"serve", "serving nodes answer under faults", 6, explore_serve_run};
+const struct explore_kind explore_serve = {"serve", "serving nodes answer under faults", 5, explore_serve_run};

@@ -19,6 +19,8 @@ static const struct synth_options shapes[SIMQUESTION_MODELS] = {
     {.dim = 160, .hidden = 64, .layers = 1, .heads = 5, .kv_heads = 5, .vocab = 333, .context = 128, .type = TYPE_BF16, .seed = 4},
 };
 
+static const enum kv_type kv_types[SIMQUESTION_MODELS] = {KV_F16, KV_Q8_0, KV_F32, KV_F16};
+
 static uint64_t pick(uint64_t seed, enum draw which, uint64_t index, uint64_t limit)
 {
     return mesh_draw_below(mesh_draw(seed, which, index), limit);
@@ -32,6 +34,7 @@ const struct simquestion_model *simquestion_model(unsigned model)
 
     if (all[model].model == NULL) {
         simmodel_open(&synth[model], &shapes[model]);
+        all[model].kv_type = kv_types[model];
         all[model].model = synth[model].model;
         all[model].tokenizer = tokenizer_open(synth[model].gguf, &fail);
         assert(all[model].tokenizer != NULL);
@@ -80,7 +83,7 @@ static void answer(struct simquestion *q, const struct simquestion_model *model)
     const int64_t end = tokenizer_eos(model->tokenizer);
     const uint32_t end_token = (uint32_t)end;
     const struct simcluster_config config = {
-        .model = model->model, .ctx = SIMQUESTION_CTX, .kv_type = KV_F16, .end_token = end >= 0 ? &end_token : NULL};
+        .model = model->model, .ctx = SIMQUESTION_CTX, .kv_type = model->kv_type, .end_token = end >= 0 ? &end_token : NULL};
     uint32_t *ids = NULL;
     size_t count = 0;
     struct fail fail;

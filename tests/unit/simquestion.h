@@ -20,6 +20,7 @@ struct simquestion {
 struct simquestion_model {
     const struct model *model;
     const struct tokenizer *tokenizer;
+    enum kv_type kv_type;
 };
 
 const struct simquestion_model *simquestion_model(unsigned model);

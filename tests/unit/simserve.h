@@ -1,7 +1,8 @@
 /* Serving nodes on the network simulator: membership and engines together, on virtual time.
  *
- * A node is what `mesh-node serve` runs: one cluster core (simmembers); per epoch one endpoint and one engine, which really computes; and
- * the jobs of its clients, submitted again in every epoch (node/job.c itself). Not simulated: threads, and the sessions between clients
+ * A node is what `mesh-node serve` runs: one cluster core (simmembers); per epoch one endpoint and one engine, which really computes, and
+ * which is loaded ahead of planned epochs; the keys and values kept between epochs; and the jobs of its clients, submitted again in every
+ * epoch (node/job.c itself). Not simulated: threads, and the sessions between clients
  * and nodes, whose records are read as the client would.
  * After everything that a node does it is checked: that each token, on each node that hears of it, and its digest are those of the
  * fault-free run; that requests end as they do there; that queues keep their bounds. simmembers checks the epochs. What does not hold
@@ -41,13 +42,18 @@ struct simserve_node {
     struct simserve *serve;
     struct simmember *member;
     struct shift_config shift_config;
-    struct shift shift; /* engine NULL: no epoch */
-    uint64_t stamp;     /* of the epoch, in what is sent in it */
+    struct shift shifts[2];
+    struct shift *shift; /* engine NULL: no epoch */
+    struct shift *next;  /* that is prepared; engine NULL: none */
+    bool next_is_told;   /* that it is ready */
+    struct kept kept;    /* between two epochs */
+    uint64_t stamp;      /* of the epoch, in what is sent in it */
     struct jobs jobs;
     uint32_t job_count;
-    uint32_t load_next, slow; /* slow: work takes so many times as long */
-    uint64_t busy_ns;         /* of the last piece of work, not spent yet */
-    uint64_t watch_at_ns;     /* own clock */
+    uint32_t slow;        /* work takes so many times as long */
+    uint32_t work_count;  /* pieces of work since it last loaded ahead */
+    uint64_t busy_ns;     /* of the last piece of work, not spent yet */
+    uint64_t watch_at_ns; /* own clock */
     bool is_paused, is_leaving;
 };
 
@@ -64,6 +70,8 @@ struct simserve {
     uint64_t tokens;  /* that clients were told */
     uint64_t checked; /* tokens that any node heard of */
     uint64_t answered, resubmitted, foreign, suspected;
+    uint64_t prepared;   /* epochs that began with what had been loaded before */
+    uint64_t recomputed; /* positions that a node had computed before */
     uint32_t published_high, events_high, fragments_high, waiting_high;
 };
 
@@ -96,7 +104,14 @@ uint16_t simserve_sequencer(const struct simserve *serve); /* the place of rank 
 bool simserve_run(struct simserve *serve, uint64_t span_ns);
 bool simserve_run_until(struct simserve *serve, bool (*is_done)(const struct simserve *serve), uint64_t span_ns);
 
-/* ---- simserve_clients.c, for simserve.c ---- */
+/* ---- simserve_epochs.c, for simserve.c ---- */
+void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_event *event);
+void simserve_watch_next(struct simserve_node *node, uint64_t own_ns); /* tells when the next epoch is prepared */
+void simserve_end_shifts(struct simserve_node *node);                  /* its process is dead */
+bool simserve_is_loaded(const struct shift *shift);                    /* or has nothing to load */
+void simserve_load(struct shift *shift);                               /* one unit */
+
+/* ---- simserve_clients.c, for the others ---- */
 void simserve_on_token(void *node, uint64_t now_ns, const struct engine_token *token);
 void simserve_on_done(void *node, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault);
 void simserve_tell_clients(struct simserve_node *node);

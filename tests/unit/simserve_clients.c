@@ -99,7 +99,7 @@ static bool tell(struct simserve_node *node, struct simserve_ask *ask, struct jo
     uint32_t tokens;
     size_t bytes;
 
-    while ((bytes = job_record(job, node->shift_config.tokenizer, node->shift.count, record, &tokens)) > 0) {
+    while ((bytes = job_record(job, node->shift_config.tokenizer, node->shift->count, record, &tokens)) > 0) {
         if (talk_read(&talk, record, bytes) < 0) {
             fail(node, ask, "its client cannot read a record of bytes", bytes);
             return true;
@@ -168,8 +168,8 @@ void simserve_end_ask(struct simserve *serve, unsigned index)
         return;
     assert(job != NULL);
     ask->is_ended = true;
-    if (node->shift.is_started && job->is_submitted && !job->is_done)
-        engine_cancel(node->shift.engine, job->id);
+    if (node->shift->is_started && job->is_submitted && !job->is_done)
+        engine_cancel(node->shift->engine, job->id);
     jobs_remove(job);
     node->job_count--;
     mesh_sim_wake(serve->members.sim, ask->place);

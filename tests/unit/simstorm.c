@@ -113,8 +113,7 @@ static void propose_shares(struct simstorm *storm, uint16_t who, uint64_t index)
     if (!member->has_epoch || storm->serve.node[who].is_paused)
         return;
     for (unsigned i = 0; i < member->count; i++)
-        shares[i] = (uint32_t)(i > 0) + (uint32_t)pick(storm, DRAW_HOW, 64 * index + i, 4);
-    shares[0] += 1;
+        shares[i] = (uint32_t)(i == 0) + (uint32_t)pick(storm, DRAW_HOW, 64 * index + i, 4);
     mesh_cluster_propose_shares(member->cluster, simmembers_clock(&storm->serve.members, who), shares, member->count);
     mesh_sim_wake(storm->serve.members.sim, who);
 }
@@ -270,7 +269,7 @@ static void fail_unsettled(struct simstorm *storm, const char *what)
 
         if (m->cluster != NULL && used > 0 && (size_t)used < room)
             used += snprintf(out + used, room - (size_t)used, " %u%s(%u.%02x of %u)", place, serve->node[place].is_leaving ? "leaving" : "",
-                             m->number, m->id[0], m->has_epoch ? m->count : 0);
+                             m->number, m->id[0], m->has_epoch ? m->count : 0u);
     }
     for (uint32_t i = 0; i < serve->ask_count; i++) {
         const struct simserve_ask *ask = &serve->ask[i];

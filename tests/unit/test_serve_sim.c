@@ -165,6 +165,7 @@ static void who_leaves_in_order_disturbs_no_request(void **state)
     }
     expect_settles();
     assert_int_equal(simserve_alive(&serve), 8);
+    assert_true(serve.prepared > 0); /* those who stayed had loaded what came to them */
 }
 
 static void one_that_joins_takes_its_share_of_a_running_request(void **state)
@@ -175,6 +176,7 @@ static void one_that_joins_takes_its_share_of_a_running_request(void **state)
     simserve_start(&serve, 0);
     expect_holds(simserve_run(&serve, 100 * SIMMEMBERS_MS));
     assert_int_equal(serve.members.at[3].count, FOUR);
+    assert_true(serve.prepared > 0);
     assert_false(serve.ask[first].is_done);
     expect_settles();
 }
