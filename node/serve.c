@@ -15,9 +15,10 @@
 
 enum {
     LOOP_NS_MAX = 50000000,
-    WATCH_NS = 5000000,        /* between two looks for silent members, while steps are made */
-    IDLE_NS = 10000000,        /* and between two looks whether steps are made */
-    LEAVE_NS_MAX = 5000000000, /* to leave in order */
+    WATCH_NS = 5000000,           /* between two looks for silent members, while steps are made */
+    IDLE_NS = 10000000,           /* and between two looks whether steps are made */
+    LEAVE_NS_MAX = 65000000000,   /* to leave in order: the others load first, for a minute at most */
+    FAREWELL_NS_MAX = 1500000000, /* and then to tell clients */
     CLIENTS_MAX = 32
 };
 
@@ -28,7 +29,7 @@ static volatile sig_atomic_t is_interrupted;
 static void on_interrupt(int number)
 {
     (void)number;
-    is_interrupted = 1;
+    is_interrupted = is_interrupted + 1;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
 }
@@ -137,6 +138,7 @@ static void halt_shift(struct server *server)
 {
     struct engine_figures figures;
 
+    server->cached = NULL;
     if (server->shift == NULL)
         return;
     shift_halt(server->shift, &server->kept);
@@ -173,6 +175,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         free_shift(&last);
         return -1;
     }
+    server->cached = server->shift->engine;
     server->prepared_epochs += is_prepared;
     say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
         epoch->own_rank);
@@ -211,7 +214,7 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next = calloc(1, sizeof *server->next);
     if (server->next == NULL)
         give_up_next(server, "out of memory");
-    else if (shift_prepare(server->next, &server->shift_config, plan, server->bell, &fail) < 0)
+    else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell, &fail) < 0)
         give_up_next(server, fail.text);
 }
 
@@ -223,6 +226,15 @@ static void watch_next(struct server *server)
         give_up_next(server, server->next->why.text);
     else
         tell_ready(server);
+}
+
+/* Clients are told, with all that there is for them, and no more are taken. */
+static void begin_farewell(struct server *server)
+{
+    serve_tell_clients(server);
+    mesh_sessions_end(server->sessions, mesh_udp_now_ns());
+    server->has_left = true;
+    server->leave_by_ns = mesh_udp_now_ns() + FAREWELL_NS_MAX;
 }
 
 static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
@@ -253,7 +265,8 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         free_shift(&server->next);
         break;
     case MESH_CLUSTER_LEFT:
-        server->is_over = true;
+        end_shift(server);
+        begin_farewell(server);
         break;
     case MESH_CLUSTER_PEER_LOST:
     case MESH_CLUSTER_PEER_BACK:
@@ -324,13 +337,22 @@ static void begin_leaving(struct server *server)
     say(server, "leaving");
     server->is_leaving = true;
     server->leave_by_ns = mesh_udp_now_ns() + LEAVE_NS_MAX;
-    mesh_sessions_end(server->sessions, mesh_udp_now_ns());
     mesh_cluster_leave(server->cluster, mesh_udp_now_ns());
+}
+
+/* Out of the cluster, clients told; or it takes too long, or whoever interrupts it does so again. */
+static bool is_over(struct server *server)
+{
+    struct mesh_sessions_stats stats;
+
+    mesh_sessions_get_stats(server->sessions, &stats);
+    return server->is_leaving &&
+           (mesh_udp_now_ns() > server->leave_by_ns || is_interrupted > 1 || (server->has_left && stats.open_now == 0));
 }
 
 static int loop(struct server *server, struct fail *fail)
 {
-    while (!server->is_over && !(server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)) {
+    while (!is_over(server)) {
         const uint32_t rung = bell_count(server->bell);
 
         if (is_alone(server))
@@ -408,6 +430,7 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
                                server->config->shift.cluster, incarnation) != MESH_OK ||
         mesh_sessions_init(&server->sessions, &sessions, server->sessions_memory, bytes, mesh_udp_now_ns()) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "client sessions: cannot start: report this");
+    bulk_provide(&server->bulk, BULK_KV, kv_source_read, &server->cached);
     return 0;
 }
 

@@ -71,7 +71,9 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (talk.kind) {
     case TALK_ASK:
-        if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
+        if (server->is_leaving)
+            refuse(server, event->session, "this node is about to leave: ask another one");
+        else if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
             refuse(server, event->session, fail.text);
         break;
     case TALK_STATUS:

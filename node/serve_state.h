@@ -24,11 +24,12 @@ struct server {
     uint32_t next_plan;
     bool next_is_told;                    /* that it is ready */
     struct kept kept;                     /* between two epochs */
+    struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     uint64_t watch_at_ns, leave_by_ns;
-    bool is_leaving, is_over;
+    bool is_leaving, has_left;
     uint64_t cluster_refused[MESH_SEAL_REFUSALS];
 };
 

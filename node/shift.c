@@ -5,7 +5,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { PAUSE_NS = 1000000 };
+enum {
+    PAUSE_NS = 1000000,
+    PASSES_MAX = 4,        /* of fetching, before the switch does not wait for more */
+    NEARLY_POSITIONS = 32, /* of a head: when no more came in one pass, the next one would find little */
+    FOLLOW_NS = 100000000  /* between two passes afterwards */
+};
 
 /* ---- news ---- */
 
@@ -188,6 +193,70 @@ static uint64_t clock_ns(void *clock)
 
 /* ---- preparing ---- */
 
+/* Members of both epochs may have what this node has not. */
+static void add_sources(struct kv_fetch *fetch, const struct mesh_cluster_member *member, uint16_t count, const uint8_t *own)
+{
+    for (uint16_t r = 0; r < count; r++)
+        if (memcmp(member[r].incarnation, own, MESH_INCARNATION_BYTES) != 0)
+            kv_fetch_add_source(fetch, member[r].addr);
+}
+
+static int open_fetch(struct shift *shift, const struct mesh_cluster_event *plan, const struct shift *present, struct fail *fail)
+{
+    const struct shift_config *c = shift->config;
+    const uint8_t *own = plan->members[shift->rank].incarnation;
+    struct kv_fetch *f = &shift->fetch;
+
+    *f = (struct kv_fetch){
+        .security = c->security,
+        .key = c->key,
+        .cluster = c->cluster,
+        .ctx = c->ctx,
+        .is_stopping = &shift->crew.is_stopping,
+        .kept.shape = {.layers = c->model->layers, .head_dim = c->model->head_dim, .type = c->kv_type},
+    };
+    if (kv_fetch_open(f) < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    rowmap_kv_heads(&shift->map, c->model, shift->rank, &f->first, &f->count);
+    add_sources(f, plan->members, plan->member_count, own);
+    if (present != NULL) {
+        rowmap_kv_heads(&present->map, c->model, present->rank, &f->own_first, &f->own_count);
+        add_sources(f, present->member, present->count, own);
+    }
+    return 0;
+}
+
+static void ring(struct shift *shift)
+{
+    bell_ring(shift->crew.bell);
+    mesh_udp_wake(shift->config->udp); /* where the main thread sleeps when this node is alone */
+}
+
+static bool is_stopping(struct shift *shift)
+{
+    return atomic_load(&shift->crew.is_stopping);
+}
+
+/* All that there is; then what is computed meanwhile, until the epoch begins. */
+static void fetch(struct shift *shift)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    struct kv_fetch *f = &shift->fetch;
+    uint64_t waited_ns = 0;
+
+    for (int pass = 0; pass < PASSES_MAX && kv_fetch_has_use(f) && !is_stopping(shift); pass++)
+        if (kv_fetch_pass(f) <= NEARLY_POSITIONS)
+            break;
+    atomic_store(&shift->has_fetched, true);
+    ring(shift);
+    while (kv_fetch_has_use(f) && !is_stopping(shift)) {
+        nanosleep(&pause, NULL);
+        waited_ns += PAUSE_NS;
+        if (waited_ns % FOLLOW_NS == 0)
+            kv_fetch_pass(f);
+    }
+}
+
 static void prepare(void *app, uint16_t index)
 {
     struct shift *shift = app;
@@ -206,8 +275,9 @@ static void prepare(void *app, uint16_t index)
         nanosleep(&pause, NULL);
     if (atomic_load(&shift->preparing) == SHIFT_LOADING)
         crew_load_ahead(&shift->crew);
-    bell_ring(shift->crew.bell);
-    mesh_udp_wake(shift->config->udp); /* where the main thread sleeps when this node is alone */
+    if (index == 0 && atomic_load(&shift->preparing) == SHIFT_LOADING)
+        fetch(shift);
+    ring(shift);
 }
 
 static int set_up(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
@@ -222,11 +292,11 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     return shift->crew.worker_bell == NULL ? -1 : divide(config->model, epoch->members, shift->count, &shift->map, fail);
 }
 
-int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,
-                  struct fail *fail)
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan,
+                  const struct shift *present, struct bell *bell, struct fail *fail)
 {
     memset(shift, 0, sizeof *shift);
-    if (set_up(shift, config, plan, bell, fail) < 0)
+    if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
     atomic_store(&shift->preparing, SHIFT_OPENING);
     fail->text[0] = '\0';
@@ -238,7 +308,8 @@ bool shift_is_prepared(struct shift *shift)
 {
     const enum shift_preparing state = atomic_load(&shift->preparing);
 
-    return state == SHIFT_FAILED || (state == SHIFT_LOADING && atomic_load(&shift->crew.load_left) == 0);
+    return state == SHIFT_FAILED ||
+           (state == SHIFT_LOADING && atomic_load(&shift->crew.load_left) == 0 && atomic_load(&shift->has_fetched));
 }
 
 bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch)
@@ -273,11 +344,15 @@ int shift_start(struct shift *shift, const struct shift_config *config, const st
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
     if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;
+    kept_merge(kept, &shift->fetch.kept);
     engine_restore(shift->engine, kept);
     engine_attach(shift->engine, shift->mesh, shift->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     engine_memory(shift->engine, &shift->memory);
     shift->is_started = true;
-    return crew_start(&shift->crew, shift->engine, config->threads, fail);
+    if (crew_start(&shift->crew, shift->engine, config->threads, fail) < 0)
+        return -1;
+    kv_fetch_close(&shift->fetch);
+    return 0;
 }
 
 void shift_halt(struct shift *shift, struct kept *kept)
@@ -298,6 +373,7 @@ void shift_stop(struct shift *shift)
 {
     end_preparing(shift);
     shift_halt(shift, NULL);
+    kv_fetch_close(&shift->fetch);
     mesh_sealer_release(&shift->sealer);
     engine_close(shift->engine);
     free(shift->mesh_memory);

@@ -6,6 +6,7 @@
 #define NODE_SHIFT_H
 
 #include "crew.h"
+#include "kv_fetch.h"
 #include "mesh/cluster.h"
 #include "mesh/seal.h"
 #include "mesh/udp.h"
@@ -43,8 +44,10 @@ struct shift {
     struct engine *engine;
     struct pool *loaders; /* that prepare; NULL: none */
     _Atomic enum shift_preparing { SHIFT_UNPREPARED, SHIFT_OPENING, SHIFT_LOADING, SHIFT_FAILED } preparing;
-    struct fail why;   /* SHIFT_FAILED */
-    struct mesh *mesh; /* NULL: alone */
+    struct fail why;          /* SHIFT_FAILED */
+    struct kv_fetch fetch;    /* of keys and values, until it starts */
+    _Atomic bool has_fetched; /* all that there was; what is computed meanwhile follows */
+    struct mesh *mesh;        /* NULL: alone */
     void *mesh_memory;
     struct mesh_sealer sealer;
     bool has_sealer;             /* the socket uses it */
@@ -56,12 +59,13 @@ struct shift {
     bool is_started;
 };
 
-/* Open, allocate and load for the members of a PREPARE event, on threads that give way to others; the bell rings when that is done.
- * shift is zeroed first. -1 with fail set. shift_stop and shift_release in either case. */
-int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,
-                  struct fail *fail);
+/* Open, allocate and load for the members of a PREPARE event, on threads that give way to others, and fetch the keys and values that it
+ * will need and `present`, the epoch that goes on (NULL: none), does not have; the bell rings when that is done. shift is zeroed first.
+ * -1 with fail set. shift_stop and shift_release in either case. */
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan,
+                  const struct shift *present, struct bell *bell, struct fail *fail);
 
-/* All is loaded, or cannot be (SHIFT_FAILED, with why). */
+/* All is loaded and fetched, or cannot be (SHIFT_FAILED, with why). */
 bool shift_is_prepared(struct shift *shift);
 
 /* What has been prepared is what this node computes in that epoch. */

@@ -1,0 +1,198 @@
+#include "kv_fetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "caller.h"
+#include "mesh/udp.h"
+
+enum {
+    OPEN_NS = 1000000000,   /* until a node has answered */
+    LOOK_NS = 10000000,     /* between two looks whether all of this is still wanted */
+    SILENCE_NS = 2000000000 /* of a node that is being asked, before it is not asked any more */
+};
+
+int kv_fetch_open(struct kv_fetch *fetch)
+{
+    fetch->source = calloc(KV_FETCH_SOURCES_MAX, sizeof *fetch->source);
+    return fetch->source == NULL ? -1 : 0;
+}
+
+void kv_fetch_add_source(struct kv_fetch *fetch, struct mesh_addr addr)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    mesh_addr_format(addr, address);
+    for (uint16_t i = 0; i < fetch->source_count; i++)
+        if (strcmp(fetch->source[i].address, address) == 0)
+            return;
+    if (fetch->source_count < KV_FETCH_SOURCES_MAX)
+        memcpy(fetch->source[fetch->source_count++].address, address, sizeof address);
+}
+
+static bool is_own(const struct kv_fetch *fetch, uint32_t head)
+{
+    return head >= fetch->own_first && head < fetch->own_first + fetch->own_count;
+}
+
+bool kv_fetch_has_use(const struct kv_fetch *fetch)
+{
+    bool lacks = false;
+
+    for (uint32_t h = fetch->first; h < fetch->first + fetch->count; h++)
+        lacks |= !is_own(fetch, h);
+    return lacks && fetch->source_count > 0;
+}
+
+/* ---- one node ---- */
+
+static void give_up(struct kv_fetch_source *source)
+{
+    caller_close(source->caller);
+    source->caller = NULL;
+    source->is_given_up = true;
+}
+
+static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
+{
+    const struct caller_config config = {
+        .address = source->address,
+        .security = fetch->security,
+        .key = fetch->key,
+        .cluster = fetch->cluster,
+        .timeout_ns = OPEN_NS,
+    };
+    struct fail fail;
+
+    if (source->is_given_up || source->caller != NULL)
+        return !source->is_given_up;
+    source->caller = caller_open(&config, &fail);
+    if (source->caller == NULL)
+        source->is_given_up = true;
+    else
+        bulk_init(&source->bulk, source->caller);
+    return source->caller != NULL;
+}
+
+/* All of it, `size` bytes at most. -1: it is not there, or no longer wanted. */
+static int64_t get(struct kv_fetch *fetch, struct kv_fetch_source *source, const struct bulk_want *want, uint8_t *out)
+{
+    uint64_t silent_since_ns = mesh_udp_now_ns();
+    struct bulk_record got;
+    struct fail fail;
+    uint32_t tag;
+
+    if (bulk_ask(&source->bulk, want, &tag, &fail) < 0) {
+        give_up(source);
+        return -1;
+    }
+    while (!atomic_load(fetch->is_stopping) && mesh_udp_now_ns() - silent_since_ns < SILENCE_NS) {
+        const int result = bulk_next(&source->bulk, &got, LOOK_NS, &fail);
+
+        if (result < 0)
+            break;
+        if (result == 0)
+            continue;
+        if (got.kind != BULK_DATA)
+            return got.kind == BULK_END ? (int64_t)got.offset : -1;
+        memcpy(out + got.offset, got.data, got.data_bytes);
+        fetch->bytes += got.data_bytes;
+        silent_since_ns = mesh_udp_now_ns();
+    }
+    give_up(source);
+    return -1;
+}
+
+static void list(struct kv_fetch *fetch, struct kv_fetch_source *source)
+{
+    const struct bulk_want want = {.resource = BULK_KV, .bytes = KV_SOURCE_LIST_BYTES_MAX};
+    uint8_t bytes[KV_SOURCE_LIST_BYTES_MAX];
+
+    source->list.count = 0;
+    if (!open_source(fetch, source))
+        return;
+    const int64_t size = get(fetch, source, &want, bytes);
+    if (size < 0 || kv_source_list_read(&source->list, bytes, (size_t)size) < 0)
+        source->list.count = 0;
+}
+
+/* ---- one head ---- */
+
+/* Who has the most of it. */
+static struct kv_fetch_source *find_source(struct kv_fetch *fetch, uint64_t request, uint32_t head, uint32_t *positions)
+{
+    struct kv_fetch_source *best = NULL;
+
+    *positions = 0;
+    for (uint16_t s = 0; s < fetch->source_count; s++) {
+        struct kv_fetch_source *source = &fetch->source[s];
+        const struct kv_source_list *l = &source->list;
+
+        if (source->is_given_up || head < l->first || head - l->first >= l->heads)
+            continue;
+        for (uint32_t i = 0; i < l->count; i++) {
+            if (l->of[i].request != request || l->of[i].positions <= *positions || l->of[i].positions > fetch->ctx)
+                continue;
+            *positions = l->of[i].positions;
+            best = source;
+        }
+    }
+    return best;
+}
+
+static uint32_t fetch_head(struct kv_fetch *fetch, uint64_t request, uint32_t head)
+{
+    const struct kept_head *have = kept_find(&fetch->kept, request, head);
+    struct kv_source_range range = {.request = request, .head = head, .first = have == NULL ? 0 : have->positions};
+    struct kv_fetch_source *source = find_source(fetch, request, head, &range.positions);
+    struct bulk_want want = {.resource = BULK_KV};
+    uint8_t *bytes;
+    bool has_come;
+
+    if (source == NULL || range.positions <= range.first || range.positions % KV_SOURCE_STEP != 0)
+        return 0;
+    want.args_bytes = kv_source_range_write(&range, want.args);
+    want.bytes = kept_bytes(&fetch->kept.shape, range.positions - range.first);
+    bytes = malloc(want.bytes);
+    if (bytes == NULL)
+        return 0;
+    has_come = get(fetch, source, &want, bytes) == (int64_t)want.bytes &&
+               kept_extend(&fetch->kept, request, head, range.first, range.positions, bytes);
+    free(bytes);
+    return has_come ? range.positions - range.first : 0;
+}
+
+static uint64_t fetch_request(struct kv_fetch *fetch, uint64_t request)
+{
+    uint64_t positions = 0;
+
+    /* It counts as one that this node knows nothing else of. */
+    if (request == 0 || !kept_note(&fetch->kept, request, 0))
+        return 0;
+    for (uint32_t h = fetch->first; h < fetch->first + fetch->count && !atomic_load(fetch->is_stopping); h++)
+        if (!is_own(fetch, h))
+            positions += fetch_head(fetch, request, h);
+    return positions;
+}
+
+uint64_t kv_fetch_pass(struct kv_fetch *fetch)
+{
+    uint64_t positions = 0;
+
+    for (uint16_t s = 0; s < fetch->source_count && !atomic_load(fetch->is_stopping); s++)
+        list(fetch, &fetch->source[s]);
+    for (uint16_t s = 0; s < fetch->source_count; s++)
+        for (uint32_t i = 0; i < fetch->source[s].list.count && !atomic_load(fetch->is_stopping); i++)
+            positions += fetch_request(fetch, fetch->source[s].list.of[i].request);
+    return positions;
+}
+
+void kv_fetch_close(struct kv_fetch *fetch)
+{
+    for (uint16_t s = 0; s < fetch->source_count; s++)
+        caller_close(fetch->source[s].caller);
+    free(fetch->source);
+    kept_release(&fetch->kept);
+    fetch->source = NULL;
+    fetch->source_count = 0;
+}
