@@ -103,7 +103,7 @@ client() {
             echo "left $node"
             sleep 0.1
         else
-            echo "none $node $(tail -n 1 "$tmp/client$1.err")"
+            echo "none $node: $(grep . "$tmp/client$1.err" | tail -n 1 | grep . || echo "nothing within 120 s")"
         fi >>"$tmp/answers$1"
     done
 }
