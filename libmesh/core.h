@@ -402,6 +402,7 @@ void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
 void mesh_solicit_sent(struct mesh *mesh);
 void mesh_solicit_tick(struct mesh *mesh);
 uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer); /* how long an answer may take */
+uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer);   /* how long a tile and then a question may be on their way */
 
 /* ---- probe.c ---- */
 void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer);

@@ -37,7 +37,7 @@ static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, con
 
 bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range)
 {
-    const uint64_t patience_ns = mesh_peer_patience_ns(peer);
+    const uint64_t way_ns = mesh_peer_flight_ns(peer);
     const uint64_t to_peer = UINT64_C(1) << peer->rank;
 
     assert(slot->is_open);
@@ -45,7 +45,7 @@ bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, cons
         const struct mesh_flight *flight = &mesh->flights[i];
 
         if (flight->end == slot->end && (flight->ranks & to_peer) && flight->number > peer->reported[flight->is_to_all] &&
-            mesh->now_ns - flight->sent_ns < patience_ns && overlaps(&flight->range, range))
+            mesh->now_ns - flight->sent_ns < way_ns && overlaps(&flight->range, range))
             return true;
     }
     return is_queued(mesh, slot, peer, range);

@@ -14,6 +14,7 @@ enum {
     SOLICIT_NS = 5000000,
     SOLICIT_NS_MAX = 80000000,
     PATIENCE_NS_MIN = 500000,
+    FLIGHT_NS_MIN = 100000,
     PATIENCE_NS_UNKNOWN = 2000000,
     PATIENCE_NS_MAX = 1000000000
 };
@@ -122,14 +123,26 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
             (int64_t)(pong->received_ns - pong->origin_ns) / 2 + (int64_t)(message->header.sent_ns - mesh->now_ns) / 2);
 }
 
-/* How long an answer may take before it is asked for again. */
-uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer)
+static uint64_t round_ns(const struct mesh_peer *peer, uint64_t least_ns)
 {
     uint64_t patience_ns = peer->rtt_ns ? peer->rtt_ns + 4 * peer->rtt_deviation_ns : PATIENCE_NS_UNKNOWN;
 
-    if (patience_ns < PATIENCE_NS_MIN)
-        return PATIENCE_NS_MIN;
+    if (patience_ns < least_ns)
+        return least_ns;
     return patience_ns < PATIENCE_NS_MAX ? patience_ns : PATIENCE_NS_MAX;
+}
+
+/* How long an answer may take before it is asked for again. */
+uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer)
+{
+    return round_ns(peer, PATIENCE_NS_MIN);
+}
+
+/* How long after it was sent a tile may still be on its way when the peer's question for it comes. The question has been under way, too,
+ * so this is a whole RTT; without the floor of the above, or each last tile that is lost would cost that floor. */
+uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer)
+{
+    return round_ns(peer, FLIGHT_NS_MIN);
 }
 
 void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
