@@ -1,5 +1,5 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
-# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, V=1.
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, V=1.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -9,6 +9,7 @@ AR ?= ar
 SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
 comma := ,
@@ -213,7 +214,8 @@ docs:
 INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so $(PREFIX)/lib/libmesh.so.$(SOVERSION) \
 	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
-	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node)
+	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node) \
+	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
 
 install: all
 	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
@@ -228,11 +230,14 @@ install: all
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@$(if $(wildcard docs/completions/mesh-node.bash),install -m 644 docs/completions/mesh-node.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)
+	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
+	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
+	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall:
 	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	@rmdir $(DESTDIR)$(PREFIX)/include/mesh 2>/dev/null || true
+	@rmdir $(DESTDIR)$(PREFIX)/include/mesh $(DESTDIR)$(PREFIX)/share/mesh-node 2>/dev/null || true
 
 clean:
 	rm -rf build bin
@@ -247,7 +252,7 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local DESTDIR=      make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local DESTDIR= UNITDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
 .PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format docs install uninstall

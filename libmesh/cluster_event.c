@@ -21,6 +21,17 @@ static const struct {
 };
 _Static_assert(sizeof reasons / sizeof *reasons == MESH_CLUSTER_REASONS, "one for each reason");
 
+const char *mesh_cluster_reason_name(unsigned reason)
+{
+    static const char *const names[] = {
+        [MESH_DENY_VERSION] = "version",   [MESH_DENY_CLUSTER] = "cluster", [MESH_DENY_FINGERPRINT] = "fingerprint",
+        [MESH_DENY_FEATURES] = "features", [MESH_DENY_FULL] = "full",       [MESH_DENY_BUSY] = "busy",
+        [MESH_DENY_UNHEARD] = "unheard"};
+
+    assert(reason && reason < MESH_CLUSTER_REASONS);
+    return names[reason];
+}
+
 static void write_reason(struct mesh_cluster *cluster, const struct cluster_logged *logged)
 {
     struct mesh_words words = {cluster->reason, cluster->reason + sizeof cluster->reason - 1};

@@ -8,6 +8,7 @@
  *   hello.c     handshake and refusal                         receiver.c  tiles into gathers
  *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
  *   flight.c    what is on its way                            early.c     tiles that come before their gather is opened
+ *   copy.c      tiles sent twice where datagrams get lost
  *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
  *   channel.c   reliable records                              event.c     the event queue
@@ -32,6 +33,7 @@ enum {
     MESH_FRAGMENTS_FLYING = 32,
     MESH_TOKEN_CLASSES = 4,
     MESH_FLIGHTS = 64, /* tiles sent last that are remembered */
+    MESH_COPIES = 64,  /* tiles of which a copy waits */
     MESH_EARLY_TILES = 32,
     MESH_EARLY_BYTES = 4096 /* of data; larger early tiles are not kept */
 };
@@ -102,6 +104,13 @@ struct mesh_flight {
     uint64_t sent_ns;
 };
 
+/* A tile that is to be sent once more. */
+struct mesh_copy {
+    struct mesh_resend what;
+    uint64_t ready_ns;
+    uint64_t ranks; /* to whom, still */
+};
+
 /* A tile that came before its gather was opened. */
 struct mesh_early {
     uint64_t end; /* 0: free */
@@ -153,6 +162,8 @@ struct mesh_peer {
     uint32_t window_bytes;   /* granted to us */
     uint32_t consumed_bytes; /* received since our last report */
     bool waits;
+
+    uint64_t loss_seen, loss_lost; /* as last reported for stats.loss_ppm */
 
     uint64_t heard_ns; /* the last datagram that was accepted; 0: none */
 
@@ -234,6 +245,9 @@ struct mesh {
     uint64_t current_ready_ns, current_ranks;
     struct mesh_flight flights[MESH_FLIGHTS];
     unsigned flight_next;
+    struct mesh_copy copies[MESH_COPIES];
+    unsigned copy_first, copy_count;
+    uint64_t copying; /* ranks on whose path it pays */
     uint64_t number_all, cost_sent_all;
     uint64_t cost_log_all[MESH_SENT_LOG];
     uint64_t solicit_at_ns, solicit_delay_ns;
@@ -301,6 +315,14 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
 void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *range);
 void mesh_sender_forget(struct mesh *mesh, struct mesh_slot *slot); /* the gather is freed */
 void mesh_sender_init(struct mesh *mesh);
+void mesh_sender_write_tile(const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns, uint16_t flags,
+                            struct mesh_packet *packet);
+
+/* ---- copy.c ---- */
+void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, uint64_t lost); /* both cumulative */
+void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns,
+                    uint64_t ranks); /* just sent to these */
+bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);
 
 /* ---- flight.c ---- */
 /* peer NULL: to everybody. Call when the number is spent. */

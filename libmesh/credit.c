@@ -128,6 +128,7 @@ void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct m
 {
     mesh_credit_report(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
     peer->window_bytes = message->as.status.window_bytes;
+    mesh_copy_report(mesh, peer, message->as.status.seen_all + message->as.status.seen_peer, message->as.status.lost);
 }
 
 bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)
@@ -137,6 +138,7 @@ bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pa
     status->seen_all = peer->seen[1].highest;
     status->seen_peer = peer->seen[0].highest;
     status->window_bytes = mesh->grant_bytes;
+    status->lost = peer->stats.lost;
     peer->consumed_bytes = 0;
     packet->message.header.type = MESH_TYPE_STATUS;
     mesh_write_peer(mesh, peer, packet, true);

@@ -7,12 +7,25 @@
 
 enum { STEPS_AHEAD = 8 };
 
+static bool is_kept(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    const uint64_t end = mesh_end_of(mesh, message->as.tile.step, message->as.tile.phase);
+
+    for (unsigned i = 0; i < MESH_EARLY_TILES; i++)
+        if (mesh->early[i].end == end && mesh->early[i].rank == peer->rank &&
+            memcmp(&mesh->early[i].tile, &message->as.tile, sizeof message->as.tile) == 0)
+            return true;
+    return false;
+}
+
 bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
 {
     /* Steps that are far off would keep their places for long. */
     if (message->data_bytes > MESH_EARLY_BYTES ||
         mesh_end_of(mesh, message->as.tile.step, message->as.tile.phase) > mesh->opened_end + STEPS_AHEAD * mesh->config.phase_count)
         return false;
+    if (message->header.flags & MESH_FLAG_COPY && is_kept(mesh, peer, message))
+        return true;
     for (unsigned i = 0; i < MESH_EARLY_TILES; i++) {
         struct mesh_early *early = &mesh->early[i];
 

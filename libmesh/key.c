@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -110,7 +112,25 @@ static int key_system(char *reason, size_t reason_bytes, const char *what, const
     return MESH_ESYSTEM;
 }
 
-static int key_check_file(int fd, char *reason, size_t reason_bytes)
+static bool key_is_ours(const struct stat *status)
+{
+    return status->st_uid == 0 || status->st_uid == geteuid();
+}
+
+/* A service manager's credential: it lets the service read what stays root's by an access list, which shows as mode 0440. What keeps others
+ * away is then the folder. */
+static bool key_is_credential(const char *path, const struct stat *file)
+{
+    const char *folder = secure_getenv("CREDENTIALS_DIRECTORY");
+    const size_t size = folder == NULL ? 0 : strlen(folder);
+    struct stat status;
+
+    return size > 0 && strncmp(path, folder, size) == 0 && path[size] == '/' && strchr(path + size + 1, '/') == NULL && key_is_ours(file) &&
+           (file->st_mode & 07777 & ~(mode_t)0440) == 0 && lstat(folder, &status) == 0 && S_ISDIR(status.st_mode) && key_is_ours(&status) &&
+           (status.st_mode & (S_IWGRP | S_IRWXO)) == 0;
+}
+
+static int key_check_file(const char *path, int fd, char *reason, size_t reason_bytes)
 {
     struct stat status;
 
@@ -120,7 +140,7 @@ static int key_check_file(int fd, char *reason, size_t reason_bytes)
     if (!S_ISREG(status.st_mode)) {
         return key_refuse(reason, reason_bytes, "no regular file");
     }
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !key_is_credential(path, &status)) {
         snprintf(reason, reason_bytes,
                  "others than its owner may use this key (mode %04o): type chmod 600 and, if it was read, make another",
                  (unsigned)status.st_mode & 07777);
@@ -161,7 +181,7 @@ int mesh_key_read(const char *path, struct mesh_key *key, char *reason, size_t r
     if (fd < 0) {
         return key_system(reason, reason_bytes, "cannot be opened", "give a key file, or make one with mesh-node keygen -o FILE");
     }
-    err = key_check_file(fd, reason, reason_bytes);
+    err = key_check_file(path, fd, reason, reason_bytes);
     if (err == 0) {
         bytes = key_read_all(fd, text, sizeof text);
         err = bytes < 0 ? key_system(reason, reason_bytes, "cannot be read", "give a key file")

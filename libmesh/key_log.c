@@ -1,4 +1,4 @@
-/* The key log: senders' keys of an epoch as lines of text, in the manner of browsers' SSLKEYLOGFILE. */
+/* The key log: keys of senders as lines of text, in the manner of browsers' SSLKEYLOGFILE. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 #include "mesh/seal.h"
 
-enum { KEY_LOG_LINE_BYTES = 128 };
+enum { KEY_LOG_LINE_BYTES = 160 };
 
 static size_t key_log_hex(char *out, const uint8_t *bytes, size_t count)
 {
@@ -22,7 +22,7 @@ static size_t key_log_hex(char *out, const uint8_t *bytes, size_t count)
     return 2 * count;
 }
 
-static size_t key_log_line(char *out, const struct mesh_sealer *sealer, uint16_t rank)
+static size_t key_log_epoch_line(char *out, const struct mesh_sealer *sealer, uint16_t rank)
 {
     size_t used = (size_t)snprintf(out, KEY_LOG_LINE_BYTES, "MESH_EPOCH ");
 
@@ -33,53 +33,118 @@ static size_t key_log_line(char *out, const struct mesh_sealer *sealer, uint16_t
     return used;
 }
 
+/* In one piece, so that lines of several processes do not mix. Wipes the lines. */
+static int key_log_write(struct mesh_key_log *log, char *lines, size_t bytes)
+{
+    ssize_t written;
+
+    errno = ENOSPC; /* of a write that is short */
+    written = write(log->fd, lines, bytes);
+    mesh_wipe(lines, bytes);
+    if (written == (ssize_t)bytes) {
+        return 0;
+    }
+    if (!log->has_failed) {
+        log->error = errno;
+    }
+    log->has_failed = true;
+    return MESH_ESYSTEM;
+}
+
+int mesh_key_log_epoch(struct mesh_key_log *log, const struct mesh_sealer *sealer)
+{
+    char lines[MESH_RANKS_MAX * KEY_LOG_LINE_BYTES];
+    size_t used = 0;
+
+    if (sealer->security == MESH_SECURITY_NONE) {
+        return 0;
+    }
+    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
+        used += key_log_epoch_line(lines + used, sealer, rank);
+    }
+    return key_log_write(log, lines, used);
+}
+
+int mesh_key_log_process(struct mesh_key_log *log, const uint8_t incarnation[MESH_INCARNATION_BYTES], const struct mesh_seal_key *key)
+{
+    char line[KEY_LOG_LINE_BYTES];
+    size_t used = (size_t)snprintf(line, sizeof line, "MESH_PROCESS ");
+
+    used += key_log_hex(line + used, incarnation, MESH_INCARNATION_BYTES);
+    line[used++] = ' ';
+    used += key_log_hex(line + used, key->bytes, sizeof key->bytes);
+    line[used++] = '\n';
+    return key_log_write(log, line, used);
+}
+
+int mesh_key_log_session(struct mesh_key_log *log, const uint8_t sender[MESH_INCARNATION_BYTES],
+                         const uint8_t receiver[MESH_INCARNATION_BYTES], const struct mesh_seal_key *key)
+{
+    char line[KEY_LOG_LINE_BYTES];
+    size_t used = (size_t)snprintf(line, sizeof line, "MESH_SESSION ");
+
+    used += key_log_hex(line + used, sender, MESH_INCARNATION_BYTES);
+    line[used++] = ' ';
+    used += key_log_hex(line + used, receiver, MESH_INCARNATION_BYTES);
+    line[used++] = ' ';
+    used += key_log_hex(line + used, key->bytes, sizeof key->bytes);
+    line[used++] = '\n';
+    return key_log_write(log, line, used);
+}
+
+/* ---- the file ---- */
+
 static int key_log_system(char *reason, size_t reason_bytes, const char *what)
 {
     snprintf(reason, reason_bytes, "%s: %s: choose another name or folder for the key log", what, strerror(errno));
     return MESH_ESYSTEM;
 }
 
-/* In one piece, so that lines of several processes do not mix. */
-static int key_log_write(int fd, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes)
+int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, size_t reason_bytes)
 {
-    char lines[MESH_RANKS_MAX * KEY_LOG_LINE_BYTES];
+    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
     struct stat status;
-    size_t used = 0;
     int err = 0;
 
-    if (fstat(fd, &status) != 0) {
-        return key_log_system(reason, reason_bytes, "cannot be examined");
+    if (fd < 0) {
+        return key_log_system(reason, reason_bytes, "cannot be opened");
     }
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && S_ISREG(status.st_mode)) {
+    if (fstat(fd, &status) != 0) {
+        err = key_log_system(reason, reason_bytes, "cannot be examined");
+    } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && S_ISREG(status.st_mode)) {
         snprintf(reason, reason_bytes, "others than its owner may use this file (mode %04o): type chmod 600, or give another key log",
                  (unsigned)status.st_mode & 07777);
-        return MESH_EINVAL;
+        err = MESH_EINVAL;
     }
-    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
-        used += key_log_line(lines + used, sealer, rank);
+    if (err != 0) {
+        close(fd);
+        return err;
     }
-    errno = ENOSPC; /* of a write that is short */
-    if (write(fd, lines, used) != (ssize_t)used) {
-        err = key_log_system(reason, reason_bytes, "writing failed");
+    *log = (struct mesh_key_log){.fd = fd};
+    return 0;
+}
+
+void mesh_key_log_close(struct mesh_key_log *log)
+{
+    if (close(log->fd) != 0) {
+        log->has_failed = true;
     }
-    mesh_wipe(lines, sizeof lines);
-    return err;
+    log->fd = -1;
 }
 
 int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes)
 {
-    int fd, err;
+    struct mesh_key_log log;
+    int err;
 
     if (sealer->security == MESH_SECURITY_NONE) {
         return 0;
     }
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-    if (fd < 0) {
-        return key_log_system(reason, reason_bytes, "cannot be opened");
+    err = mesh_key_log_open(&log, path, reason, reason_bytes);
+    if (err != 0) {
+        return err;
     }
-    err = key_log_write(fd, sealer, reason, reason_bytes);
-    if (close(fd) != 0 && err == 0) {
-        err = key_log_system(reason, reason_bytes, "writing failed");
-    }
-    return err;
+    err = mesh_key_log_epoch(&log, sealer);
+    mesh_key_log_close(&log);
+    return err == 0 && !log.has_failed ? 0 : key_log_system(reason, reason_bytes, "writing failed");
 }

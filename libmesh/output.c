@@ -1,6 +1,6 @@
 /* Which datagram goes next, and its header and number.
  *
- * Small urgent answers first, then resends and records, then tiles, path probes last. Nothing waits for more to be said. */
+ * Small urgent answers first, then resends and records, then tiles, their copies, path probes last. Nothing waits for more to be said. */
 #include "core.h"
 
 #include <assert.h>
@@ -167,6 +167,8 @@ static bool write_next(struct mesh *mesh, struct mesh_packet *packet, struct mes
     packet->message.header.flags = 0;
     if ((mesh->published_count || mesh->current_ranks) && mesh_sender_next(mesh, packet, &output->ranks))
         return true;
+    if (mesh->copy_count && mesh_copy_next(mesh, packet, &output->ranks))
+        return true;
     if (mesh->busy && write_probe(mesh, packet, output))
         return true;
     if (mesh->stranger_waits) {
@@ -182,7 +184,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
 
     assert(now_ns >= mesh->now_ns && capacity >= mesh->config.datagram_bytes_max);
     mesh->now_ns = now_ns;
-    if (!mesh->busy && !mesh->published_count && !mesh->current_ranks && !mesh->ping_all && !mesh->stranger_waits && !mesh->is_leaving)
+    if (!mesh->busy && !mesh->published_count && !mesh->current_ranks && !mesh->copy_count && !mesh->ping_all && !mesh->stranger_waits &&
+        !mesh->is_leaving)
         return false;
     packet.bytes = packet_bytes;
     packet.capacity = capacity;

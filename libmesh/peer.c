@@ -72,6 +72,7 @@ bool mesh_pong_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pack
     pong->seen_all = peer->seen[1].highest;
     pong->seen_peer = peer->seen[0].highest;
     pong->window_bytes = mesh->grant_bytes;
+    pong->lost = peer->stats.lost;
     peer->consumed_bytes = 0;
     peer->pending &= ~(uint32_t)MESH_PENDING_STATUS;
     mesh_write_peer(mesh, peer, packet, true);
@@ -112,6 +113,7 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
 
     mesh_credit_report(mesh, peer, pong->seen_all, pong->seen_peer);
     peer->window_bytes = pong->window_bytes;
+    mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, pong->lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
         return;                               /* repeated, or overtaken by the answer to a later one */
     peer->ping_answered_ns = pong->origin_ns; /* not only the last ping counts, or no path slower than the pings would be measured */

@@ -105,6 +105,17 @@ static void measure(const struct mesh *mesh, struct mesh_peer *peer, uint64_t se
         mesh_histogram_add(&peer->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);
 }
 
+static bool is_copy(const struct mesh_message *message)
+{
+    return (message->header.flags & MESH_FLAG_COPY) != 0;
+}
+
+/* A copy whose first has come is what most of them are. */
+static void count_superfluous(struct mesh_peer *peer, const struct mesh_message *message)
+{
+    peer->stats.duplicate += !is_copy(message);
+}
+
 void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_slot *slot, const struct mesh_message *message)
 {
     const struct mesh_tile *tile = &message->as.tile;
@@ -112,9 +123,10 @@ void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mes
     uint32_t taken = take(mesh, slot, peer, message);
 
     if (!taken) {
-        peer->stats.duplicate++;
+        count_superfluous(peer, message);
         return;
     }
+    peer->stats.duplicates_used += is_copy(message);
     if (tile->block_first + tile->block_count > owed->high)
         owed->high = (uint16_t)(tile->block_first + tile->block_count);
     mesh_nak_arrived(mesh, slot, peer->rank, taken, message->header.flags & MESH_FLAG_RESEND);
@@ -141,5 +153,5 @@ void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct
     if (slot)
         mesh_receiver_deliver(mesh, peer, slot, message);
     else
-        peer->stats.duplicate++;
+        count_superfluous(peer, message);
 }

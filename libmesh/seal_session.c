@@ -29,6 +29,22 @@ static int session_open_outside(void *app, uint8_t *packet, size_t bytes)
     return err;
 }
 
+/* What opens a capture of this session: its call, and both directions of it. That the log cannot be written is noted in it. */
+static void session_log(struct mesh_session_seal *seal, unsigned slot, const uint8_t *own, const uint8_t *other)
+{
+    struct mesh_seal_key caller;
+
+    if (seal->log == NULL || seal->guard.security == MESH_SECURITY_NONE) {
+        return;
+    }
+    if (mesh_seal_key_of_process(&caller, &seal->key, seal->cluster, other) == 0) {
+        mesh_key_log_process(seal->log, other, &caller);
+    }
+    mesh_key_log_session(seal->log, own, other, &seal->keys[slot][0]);
+    mesh_key_log_session(seal->log, other, own, &seal->keys[slot][1]);
+    mesh_wipe(&caller, sizeof caller);
+}
+
 static int session_begin(void *app, unsigned slot, const uint8_t own[MESH_INCARNATION_BYTES], const uint8_t other[MESH_INCARNATION_BYTES])
 {
     struct mesh_session_seal *seal = app;
@@ -38,6 +54,9 @@ static int session_begin(void *app, unsigned slot, const uint8_t own[MESH_INCARN
     err = mesh_seal_key_of_session(&seal->keys[slot][0], &seal->key, seal->cluster, own, other);
     if (err == 0) {
         err = mesh_seal_key_of_session(&seal->keys[slot][1], &seal->key, seal->cluster, other, own);
+    }
+    if (err == 0) {
+        session_log(seal, slot, own, other);
     }
     return err;
 }

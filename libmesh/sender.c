@@ -144,8 +144,8 @@ static struct mesh_range cut(const struct mesh_slot *slot, struct mesh_range *ra
     return part;
 }
 
-static void write_tile(const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns, uint16_t flags,
-                       struct mesh_packet *packet)
+void mesh_sender_write_tile(const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns, uint16_t flags,
+                            struct mesh_packet *packet)
 {
     struct mesh_message *message = &packet->message;
 
@@ -225,9 +225,10 @@ static bool send_to_all(struct mesh *mesh, struct mesh_slot *slot, struct mesh_p
         return false;
     }
     part = cut_first(mesh, slot, bytes, &ready_ns);
-    write_tile(slot, &part, ready_ns, MESH_FLAG_ALL, packet);
+    mesh_sender_write_tile(slot, &part, ready_ns, MESH_FLAG_ALL, packet);
     mesh_write_all(mesh, packet, false);
     mesh_flight_note(mesh, slot, &part, NULL);
+    mesh_copy_note(mesh, slot, &part, ready_ns, *to);
     count_tile(mesh, slot, *to);
     return true;
 }
@@ -269,9 +270,10 @@ static bool send_current(struct mesh *mesh, struct mesh_packet *packet, uint64_t
         mesh->current_ranks &= ~(UINT64_C(1) << peer->rank);
         if (peer->state == MESH_PEER_GONE)
             continue;
-        write_tile(slot, &mesh->current.range, mesh->current_ready_ns, 0, packet);
+        mesh_sender_write_tile(slot, &mesh->current.range, mesh->current_ready_ns, 0, packet);
         mesh_write_peer(mesh, peer, packet, false);
         mesh_flight_note(mesh, slot, &mesh->current.range, peer);
+        mesh_copy_note(mesh, slot, &mesh->current.range, mesh->current_ready_ns, UINT64_C(1) << peer->rank);
         *ranks = UINT64_C(1) << peer->rank;
         count_tile(mesh, slot, *ranks);
         return true;
@@ -343,7 +345,7 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
             rest.block_count = (uint16_t)(rest.block_first + rest.block_count - block_next);
             rest.block_first = block_next;
             resend->range = rest;
-            write_tile(slot, &part, mesh->now_ns, MESH_FLAG_RESEND, packet);
+            mesh_sender_write_tile(slot, &part, mesh->now_ns, MESH_FLAG_RESEND, packet);
             mesh_write_peer(mesh, peer, packet, peer->resends_exempt > 0);
             mesh_flight_note(mesh, slot, &part, peer);
             peer->resends_exempt -= peer->resends_exempt > 0;

@@ -252,3 +252,16 @@ void mesh_sessions_get_stats(const struct mesh_sessions *s, struct mesh_sessions
 {
     *stats = s->stats;
 }
+
+unsigned mesh_sessions_places(const struct mesh_sessions *s, struct mesh_session_place out[MESH_SESSIONS_MAX])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < s->config.capacity; i++) {
+        const struct mesh_line *line = &s->slots[i].line;
+
+        if (line->state != MESH_LINE_FREE && line->state != MESH_LINE_LEAVING)
+            out[count++] = (struct mesh_session_place){.session = line->session, .addr = line->addr};
+    }
+    return count;
+}

@@ -8,7 +8,6 @@
 #include "mesh/session.h"
 #include "mesh/wire.h"
 
-#define MESH_SESSION_EPOCH 0x80000000u
 
 enum { MESH_SESSION_OUTSIDE_BYTES_MAX = 128 }; /* a CALL, the longest datagram outside of sessions */
 

@@ -49,6 +49,7 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(hash, peer->window_bytes), peer->consumed_bytes), peer->stats.datagram_bytes);
     hash = mix(mix(mix(mix(hash, peer->ping_at_ns), peer->ping_origin_ns), peer->ping_answered_ns), peer->rtt_ns);
     hash = mix(mix(hash, peer->probe_bytes), peer->probe_at_ns);
+    hash = mix(mix(mix(hash, peer->loss_seen), peer->loss_lost), peer->stats.loss_ppm);
     for (unsigned i = 0; i < peer->resend_count; i++) {
         const struct mesh_resend *resend = &peer->resends[(peer->resend_first + i) % MESH_RESEND_QUEUE];
 
@@ -81,6 +82,7 @@ uint32_t mesh_state_hash(const struct mesh *mesh)
 
     hash = mix(mix(mix(hash, mesh->number_all), mesh->cost_sent_all), mesh->current_ranks);
     hash = mix(mix(mix(hash, mesh->solicit_at_ns), mesh->status_at_ns), mesh->event_count);
+    hash = mix(mix(hash, mesh->copying), mesh->copy_count);
     for (unsigned i = 0; i < MESH_GATHERS_OPEN_MAX; i++)
         hash = hash_slot(hash, mesh, &mesh->slots[i]);
     for (unsigned i = 0; i < MESH_EARLY_TILES; i++)

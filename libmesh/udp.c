@@ -20,6 +20,7 @@ struct mesh_udp {
     bool waits_for_room; /* epoll reports EPOLLOUT, too */
     uint64_t receive_buffer_bytes;
     struct mesh_addr local;
+    struct mesh_udp_errors errors;
     struct mesh_udp_sender sender;
     struct mesh_udp_receiver receiver;
 };
@@ -58,6 +59,10 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
     }
+    udp_set(udp->fd, IPPROTO_IP, IP_RECVERR, 1);
+    if (udp->sender.family == AF_INET6) {
+        udp_set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    }
     udp_set(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     if (stamps) {
         udp_set(udp->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
@@ -84,7 +89,8 @@ static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
     if (family == AF_INET6) {
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     }
-    udp->sender.fd = udp->fd;
+    udp->sender.fd = udp->errors.fd = udp->fd;
+    udp->sender.told = udp->receiver.told = &udp->errors;
     udp->sender.family = family;
     return 0;
 }
@@ -214,6 +220,12 @@ void mesh_udp_set_outside(struct mesh_udp *udp,
     udp->receiver.outside_app = app;
 }
 
+void mesh_udp_set_unreachable(struct mesh_udp *udp, void (*tell)(void *app, struct mesh_addr to), void *app)
+{
+    udp->errors.tell = tell;
+    udp->errors.app = app;
+}
+
 int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes)
 {
     return mesh_udp_sender_send_to(&udp->sender, &to, packet, bytes);
@@ -229,6 +241,7 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
     const int received = mesh_udp_receiver_run(&udp->receiver, mesh);
     const uint64_t now_ns = mesh_udp_now_ns();
 
+    mesh_udp_errors_run(&udp->errors);
     if (received < 0) {
         return received;
     }
@@ -253,11 +266,18 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(sleep_ns / 1000000000), .tv_nsec = (long)(sleep_ns % 1000000000)};
     struct epoll_event events[2];
+    const int count = epoll_pwait2(udp->epoll_fd, events, 2, &timeout, NULL);
 
-    if (epoll_pwait2(udp->epoll_fd, events, 2, &timeout, NULL) < 0 && errno == ENOSYS) {
+    for (int i = 0; i < count; i++) {
+        if ((events[i].events & EPOLLERR) != 0) {
+            atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed);
+        }
+    }
+    if (count < 0 && errno == ENOSYS) {
         struct pollfd one = {.fd = udp->epoll_fd, .events = POLLIN};
 
         ppoll(&one, 1, &timeout, NULL);
+        atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell */
     }
 }
 
@@ -300,6 +320,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,
         .kernel_drops = receiver->kernel_drops,
+        .unreachable = udp->errors.unreachable,
         .lab_lost = receiver->lab.lost,
         .lab_duplicated = receiver->lab.duplicated,
         .lab_reordered = receiver->lab.reordered,

@@ -5,6 +5,7 @@
 #define MESH_UDP_PARTS_H
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -21,13 +22,30 @@ enum {
     UDP_ARENA_BYTES = 4 * 65536
 };
 
+/* What the kernel has heard of datagrams that could not be delivered (ICMP). */
+struct mesh_udp_errors {
+    int fd;
+    atomic_bool is_due; /* there may be something in the socket's error queue */
+    void (*tell)(void *app, struct mesh_addr to);
+    void *app;
+    uint64_t unreachable;
+};
+
+/* After a call on the socket has failed, any thread. True: it was about an earlier datagram, or may have been: try once more. */
+bool mesh_udp_errors_note(struct mesh_udp_errors *errors, int reason);
+
+/* The driver's owner: empty the error queue, if there is something in it. */
+void mesh_udp_errors_run(struct mesh_udp_errors *errors);
+
 /* Datagrams on their way out. messages[next..count) still have to be sent; they point into arena, ways and names of this struct. */
 struct mesh_udp_sender {
     int fd;
     int family;
+    struct mesh_udp_errors *told;
     struct mesh_sealer *sealer; /* NULL: none */
     struct sockaddr_storage peers[MESH_RANKS_MAX];
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
+    unsigned turn;                        /* rank that the next datagram for several begins with, or the next one above */
     uint32_t datagrams, messages_next, messages_count, arena_used;
     struct iovec ways[UDP_BATCH];
     struct sockaddr_storage strangers[UDP_BATCH];
@@ -47,6 +65,7 @@ void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, con
  * opened when they were received, once: a second time would find them changed. */
 struct mesh_udp_receiver {
     int fd;
+    struct mesh_udp_errors *told;
     struct mesh_sealer *sealer; /* NULL: none */
     /* Takes what is not for the epoch's endpoint; NULL: nobody. */
     void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);

@@ -104,11 +104,13 @@ static bool udp_receiver_is_refused(const struct mesh_udp_receiver *receiver)
 /* Next batch of the socket: its size, 0 when there is none, or MESH_ESYSTEM. */
 static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
 {
-    int count;
+    int count, tries = 0;
 
     udp_receiver_rearm(receiver);
-    count = recvmmsg(receiver->fd, receiver->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
-    receiver->system_calls++;
+    do {
+        count = recvmmsg(receiver->fd, receiver->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+        receiver->system_calls++;
+    } while (count < 0 && mesh_udp_errors_note(receiver->told, errno) && tries++ == 0);
     if (count < 0) {
         /* Any but a bad descriptor is about an earlier datagram of ours (ICMP), or passes. */
         return errno == EBADF || errno == ENOTSOCK || errno == EFAULT || errno == EINVAL ? MESH_ESYSTEM : 0;

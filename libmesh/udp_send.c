@@ -1,7 +1,8 @@
 /* Batches of datagrams to the kernel: one copy of the bytes however many destinations.
  *
  * A datagram the kernel refuses is a lost one and counted; one it has no room for waits here, and then nothing more is taken from
- * the core, whose own bounded queue makes the application wait. */
+ * the core, whose own bounded queue makes the application wait. One for several ranks begins with another of them each time: each send
+ * takes some microseconds, and so no peer is always the last. */
 #include "udp_parts.h"
 
 #include <assert.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 
 #include "addr.h"
+
+enum { UDP_TRIES = 2 }; /* of a datagram, when the error may be about an earlier one */
 
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender)
 {
@@ -28,6 +31,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     struct sockaddr_storage name;
     socklen_t name_bytes;
     ssize_t sent;
+    int tries = 0;
 
     if (sender->family == AF_INET && !mesh_addr_is_v4(to)) {
         return MESH_EINVAL;
@@ -35,7 +39,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     name_bytes = mesh_addr_to_sockaddr(to, sender->family, &name);
     do {
         sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
-    } while (sent < 0 && errno == EINTR);
+    } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)));
     if (sent < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK ? MESH_AGAIN : MESH_ESYSTEM;
     }
@@ -59,12 +63,24 @@ static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_sto
     sender->messages_count++;
 }
 
-static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t ranks)
+static void udp_sender_queue_some(struct mesh_udp_sender *sender, uint64_t ranks)
 {
     for (; ranks != 0; ranks &= ranks - 1) {
         const int rank = __builtin_ctzll(ranks);
 
         udp_sender_queue(sender, &sender->peers[rank], sender->peer_bytes[rank]);
+    }
+}
+
+static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t ranks)
+{
+    uint64_t from = ranks & ~((UINT64_C(1) << sender->turn) - 1); /* whose turn it is to be the first, and those above */
+
+    from = from != 0 ? from : ranks;
+    udp_sender_queue_some(sender, from);
+    udp_sender_queue_some(sender, ranks & ~from);
+    if ((ranks & (ranks - 1)) != 0) {
+        sender->turn = ((unsigned)__builtin_ctzll(from) + 1) % MESH_RANKS_MAX;
     }
 }
 
@@ -108,6 +124,8 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
 /* Send the queued messages. False: the socket is full for now. */
 static bool udp_sender_push(struct mesh_udp_sender *sender)
 {
+    int tries = 0;
+
     while (mesh_udp_sender_is_blocked(sender)) {
         const int sent = sendmmsg(sender->fd, sender->messages + sender->messages_next, sender->messages_count - sender->messages_next,
                                   MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -116,11 +134,13 @@ static bool udp_sender_push(struct mesh_udp_sender *sender)
         if (sent > 0) {
             sender->sent += (uint64_t)sent;
             sender->messages_next += (uint32_t)sent;
+            tries = 0;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
-        } else if (errno != EINTR) {
+        } else if (errno != EINTR && !(mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)) {
             sender->errors++;
             sender->messages_next++;
+            tries = 0;
         }
     }
     return true;

@@ -89,5 +89,6 @@ int bench_mesh(struct bench *bench, struct fail *fail);
 int bench_udp(struct bench *bench, struct fail *fail);
 int bench_seal(struct bench *bench, struct fail *fail);
 int bench_train(struct bench *bench, struct fail *fail);
+int bench_flood(struct bench *bench, struct fail *fail);
 
 #endif

@@ -31,8 +31,9 @@ static size_t buffer_bytes(bool quick)
 
 static int parse(struct bench_arguments *a, const char **part, int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node bench [kernels|decode|mesh|train|all] [options]",
-                                        "Measure this machine: kernels and decode beside plain reads, meshes beside one process.", NULL};
+    static const char *const usage[] = {
+        "mesh-node bench [kernels|decode|mesh|train|flood|all] [options]",
+        "Measure this machine: kernels and decode beside plain reads, meshes beside one process, and clusters in trouble.", NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
         {.name = "quick",
@@ -54,7 +55,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;
-    struct options_operands operands = {.metavar = "kernels|decode|mesh|train|all", .min = 0, .max = 1, .values = part};
+    struct options_operands operands = {.metavar = "kernels|decode|mesh|train|flood|all", .min = 0, .max = 1, .values = part};
 
     if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
         return -1;
@@ -75,12 +76,14 @@ static int run_parts(struct bench *bench, const char *part, struct fail *fail)
         return -1;
     if ((all || strcmp(part, "train") == 0) && bench_train(bench, fail) < 0)
         return -1;
+    if ((all || strcmp(part, "flood") == 0) && bench_flood(bench, fail) < 0)
+        return -1;
     return 0;
 }
 
 int bench_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const parts[] = {"kernels", "decode", "mesh", "train", "all", NULL};
+    static const char *const parts[] = {"kernels", "decode", "mesh", "train", "flood", "all", NULL};
     struct bench_arguments arguments = {0};
     const char *part = "all";
     size_t i = 0;
@@ -92,7 +95,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     while (parts[i] != NULL && strcmp(parts[i], part) != 0)
         i++;
     if (parts[i] == NULL) {
-        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of kernels, decode, mesh, train, all", part);
+        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of kernels, decode, mesh, train, flood, all", part);
         return EXIT_USAGE;
     }
     struct bench bench = {

@@ -12,16 +12,30 @@ enum {
     PARK_NS_MAX = 10000000
 };
 
-static void load(struct crew *crew)
+static void load(struct crew *crew, bool polls)
 {
     uint32_t count = engine_load_count(crew->engine), index;
 
     while (!atomic_load_explicit(&crew->is_stopping, memory_order_relaxed) && (index = atomic_fetch_add(&crew->load_next, 1)) < count) {
         engine_load(crew->engine, index);
-        engine_poll(crew->engine);
+        if (polls)
+            engine_poll(crew->engine);
         if (atomic_fetch_sub(&crew->load_left, 1) == 1)
             bell_ring(crew->bell);
     }
+}
+
+void crew_set_load(struct crew *crew, struct engine *engine)
+{
+    crew->engine = engine;
+    atomic_store(&crew->load_next, 0);
+    atomic_store(&crew->load_left, engine_load_count(engine));
+    crew->has_load = true;
+}
+
+void crew_load_ahead(struct crew *crew)
+{
+    load(crew, false);
 }
 
 /* Who has brought work about wakes the sleepers. Both sides change `parking` in one total order: either the sleeper sees the work, or
@@ -84,7 +98,7 @@ static void crew_work(void *app, uint16_t index)
     struct crew *crew = app;
 
     kernel_thread_init();
-    load(crew);
+    load(crew, true);
     while (atomic_load_explicit(&crew->load_left, memory_order_acquire) > 0 && !atomic_load(&crew->is_stopping)) {
         engine_poll(crew->engine);
         sched_yield();
@@ -111,10 +125,10 @@ void crew_close(struct crew *crew)
 
 int crew_start(struct crew *crew, struct engine *engine, uint16_t threads, struct fail *fail)
 {
-    crew->engine = engine;
+    if (!crew->has_load)
+        crew_set_load(crew, engine);
+    crew->has_load = false;
     atomic_store(&crew->is_stopping, false);
-    atomic_store(&crew->load_next, 0);
-    atomic_store(&crew->load_left, engine_load_count(engine));
     fail->text[0] = '\0';
     crew->pool = pool_start(threads, crew_work, crew, fail);
     return crew->pool == NULL || fail->text[0] != '\0' ? -1 : 0;

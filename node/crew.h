@@ -20,12 +20,18 @@ struct crew {
     void *app;
     _Atomic uint32_t parking; /* workers that park or are about to */
     atomic_bool is_stopping;
+    bool has_load; /* the two below are set */
     _Atomic uint32_t load_next, load_left;
 };
 
 /* The bells only. crew is zeroed first. */
 int crew_open(struct crew *crew, struct fail *fail);
 void crew_close(struct crew *crew); /* after crew_stop; all zeros is fine */
+
+/* Before crew_start, which then does only the rest: all of an engine that is allocated is to be loaded; and load on the calling thread, as
+ * long as there is something and nobody calls crew_stop. Any number of threads. */
+void crew_set_load(struct crew *crew, struct engine *engine);
+void crew_load_ahead(struct crew *crew);
 
 /* Start the threads on an engine that is allocated and attached. */
 int crew_start(struct crew *crew, struct engine *engine, uint16_t threads, struct fail *fail);

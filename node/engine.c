@@ -72,7 +72,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
     atomic_flag_clear(&e->advancing);
     atomic_flag_clear(&e->fault_lock);
     atomic_flag_clear(&e->message_lock);
-    if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0) {
+    if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0 || engine_open_kept(e, fail) < 0) {
         engine_close(e);
         return NULL;
     }
@@ -84,6 +84,7 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     close_requests(e);
+    engine_close_kept(e);
     engine_layout_release(e);
     free(e);
 }
@@ -138,7 +139,7 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
 /* Everything besides the model that all nodes must agree on. */
 static void hash_configuration(const struct engine *e, uint8_t out[32])
 {
-    uint8_t buffer[18 + 20 * (MESH_RANKS_MAX + 1)];
+    uint8_t buffer[19 + 20 * (MESH_RANKS_MAX + 1)];
     struct bytes b = bytes_writer(buffer, sizeof buffer);
     const struct rowmap *map = e->config.map;
 
@@ -147,6 +148,7 @@ static void hash_configuration(const struct engine *e, uint8_t out[32])
     bytes_put_u16(&b, e->config.slots);
     bytes_put_u32(&b, e->config.ctx);
     bytes_put_u32(&b, e->config.kv_type);
+    bytes_put_u8(&b, e->config.keeps ? 1 : 0);
     for (uint16_t r = 0; r <= map->rank_count; r++) {
         bytes_put_u16(&b, map->x[r]);
         bytes_put_u16(&b, map->h[r]);
@@ -298,7 +300,7 @@ void engine_poll(struct engine *e)
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
-    *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended)};
+    *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended), .recomputed = atomic_load(&e->recomputed)};
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);

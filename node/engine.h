@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "fail.h"
+#include "kept.h"
 #include "kernel.h"
 #include "mesh/mesh.h"
 #include "model.h"
@@ -33,7 +34,7 @@ struct engine_config {
     enum kv_type kv_type;
     const struct kernel *kernel;
     uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
-    bool has_end;              /* end-of-sequence tokens end a generation */
+    bool keeps;                /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };
@@ -81,6 +82,7 @@ struct engine_figures {
     uint64_t compute_ns; /* summed over workers */
     uint64_t weight_bytes_read;
     uint64_t steps;
+    uint64_t recomputed; /* positions that an earlier engine of this node (engine_restore) had computed as well */
 };
 
 struct engine;
@@ -108,6 +110,29 @@ void engine_load(struct engine *engine, uint32_t index);
 
 /* The part of the endpoint's configuration that follows from model and plan: phases, sizes, fingerprint, configuration hash. */
 void engine_mesh_config(const struct engine *engine, struct mesh_config *config);
+
+/* ---- from one epoch to the next; config.keeps on all ranks ---- */
+
+/* Add to kept all keys and values of the requests that run, and those that were restored and not asked for. When no thread works on the
+ * engine any more. Without memory for it something is not kept, and will be computed again. */
+void engine_keep(struct engine *engine, struct kept *kept);
+
+/* What runs, and how many of its positions are computed. Returns how many; cached: (ENGINE_SLOTS_MAX). *first, *heads: KV heads that are
+ * this rank's. Any thread, while the engine works. */
+struct engine_cached {
+    uint64_t request;
+    uint32_t positions;
+};
+uint32_t engine_cached(struct engine *engine, struct engine_cached *cached, uint32_t *first, uint32_t *heads);
+
+/* A piece of the keys and values of a head: of its positions first .. positions-1, both multiples of 16 and computed, layer by layer K,
+ * then V; *bytes of them from offset on, or fewer where they end. False: this is not there. Any thread, while the engine works. */
+bool engine_cached_read(struct engine *engine, uint64_t request, uint32_t head, uint32_t first, uint32_t positions, uint64_t offset,
+                        uint8_t *out, size_t *bytes);
+
+/* Go on from these; kept is empty then. Before engine_attach. Requests that come then begin at the first position that some rank does not
+ * have, and at 0 without this call. */
+void engine_restore(struct engine *engine, struct kept *kept);
 
 /* mesh may be NULL for one node. Before the first engine_work. */
 void engine_attach(struct engine *engine, struct mesh *mesh, const struct port_driver *driver, uint64_t (*now_ns)(void *), void *clock);

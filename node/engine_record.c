@@ -74,7 +74,7 @@ bool engine_has_records(struct engine *e)
     lock_messages(e);
     has_some = e->message_head != e->message_tail;
     unlock_messages(e);
-    return has_some || e->publisher.record_bytes > 0 || atomic_load(&e->intake.fresh) > 0;
+    return has_some || e->kept_record_bytes > 0 || e->publisher.record_bytes > 0 || atomic_load(&e->intake.fresh) > 0;
 }
 
 /* ---- cancels ---- */
@@ -137,6 +137,7 @@ int engine_send_records(struct engine *e)
     uint64_t ended;
     int count = 0;
 
+    engine_send_kept(e);
     while (id_ring_take(&e->ended, &ended))
         publisher_forget(&e->publisher, &e->intake, ended);
     if (intake_has_cancels(&e->intake))
@@ -190,6 +191,8 @@ void engine_on_record(struct engine *e, const struct mesh_event *event)
     if (type == RECORD_MESSAGE) {
         if (e->hooks.on_message != NULL)
             e->hooks.on_message(e->hooks.app, event->rank, event->record + 1, event->record_bytes - 1);
+    } else if (type == RECORD_KEPT) {
+        engine_hear_kept(e, event->rank, event->record, event->record_bytes);
     } else if (e->publisher.is_sequencer) {
         hear_submitted(e, event);
     } else if (event->rank == 0 && type == RECORD_CANCEL) {

@@ -67,7 +67,7 @@ static bool prompt_fits(const struct engine *e, const struct sequence *s)
     return true;
 }
 
-static struct sequence *start(struct engine *e, uint64_t request)
+static struct sequence *start(struct engine *e, uint64_t request, uint32_t position)
 {
     struct sequence *s = e->sequence;
 
@@ -75,7 +75,7 @@ static struct sequence *start(struct engine *e, uint64_t request)
         s++;
     if (s == e->sequence + e->config.slots || !steplog_start(&e->log, s, request))
         return NULL;
-    s->is_active = prompt_fits(e, s);
+    s->is_active = prompt_fits(e, s) && engine_take_kept(e, s, position);
     return s->is_active ? s : NULL;
 }
 
@@ -85,7 +85,7 @@ struct sequence *engine_find_sequence(struct engine *e, const struct step_part *
         if (e->sequence[i].is_active && e->sequence[i].request.id == part->request)
             return &e->sequence[i];
     /* Only a request's first part starts it: others may be left from one that has ended and was submitted again. */
-    return part->position == 0 && !part->is_cancelled ? start(e, part->request) : NULL;
+    return (part->position == 0 || part->begins) && !part->is_cancelled ? start(e, part->request, part->position) : NULL;
 }
 
 void engine_end_request(struct engine *e, struct sequence *s, enum engine_done reason, const struct engine_fault *fault)

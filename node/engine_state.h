@@ -156,6 +156,12 @@ struct engine {
     struct id_ring dropped;    /* from (owner) to (advance): requests that were cancelled before they were in the log */
     struct id_ring refused;    /* likewise: that the sequencer would not have */
     struct intake intake;
+    struct kept kept; /* (advance) of requests that have not begun again */
+    _Atomic uint64_t recomputed;
+    struct record_kept *kept_said; /* (owner) (rank_count) what ranks have said; NULL but on a sequencer that asks for it */
+    uint64_t kept_missing;         /* (owner) bit r: rank r has not */
+    size_t kept_record_bytes;      /* (owner) of the record that rank 0 is still to be given; 0: none */
+    uint8_t kept_record[RECORD_KEPT_BYTES_MAX];
 
     /* (owner) */
     uint64_t open_serial;
@@ -242,6 +248,13 @@ bool engine_end_step(struct engine *e);
 struct sequence *engine_find_sequence(struct engine *e, const struct step_part *part); /* started, if it has to be; NULL: void */
 void engine_end_request(struct engine *e, struct sequence *sequence, enum engine_done reason, const struct engine_fault *fault);
 bool engine_report_dropped(struct engine *e); /* true when there was one */
+
+/* engine_kept.c: keys and values of earlier epochs. */
+int engine_open_kept(struct engine *e, struct fail *fail);
+void engine_close_kept(struct engine *e);
+bool engine_take_kept(struct engine *e, struct sequence *sequence, uint32_t positions); /* false: not all of them are there */
+void engine_send_kept(struct engine *e);
+void engine_hear_kept(struct engine *e, uint16_t rank, const uint8_t *record, size_t bytes);
 
 /* engine_gather.c: opening and freeing gathers, events of the endpoint. */
 int engine_on_owned(void *app);

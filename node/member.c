@@ -36,7 +36,17 @@ static void sum_traffic(struct member *m, struct member_report *report)
         report->resent += stats.resent;
         report->naks += stats.naks_sent;
         report->lost += stats.lost;
+        report->duplicates_sent += stats.duplicates_sent;
     }
+}
+
+static void look_at_udp(void *app)
+{
+    struct member *m = app;
+    struct mesh_udp_stats stats;
+
+    mesh_udp_get_stats(m->config.udp, &stats);
+    m->kernel_drops = stats.kernel_drops;
 }
 
 static void make_report(struct member *m, struct member_report *report)
@@ -49,6 +59,9 @@ static void make_report(struct member *m, struct member_report *report)
     report->decode_datagrams = m->decode_datagrams;
     report->decode_bytes = m->decode_bytes;
     sum_traffic(m, report);
+    if (m->mesh != NULL)
+        engine_with_port(m->engine, look_at_udp, m);
+    report->kernel_drops = m->kernel_drops;
 }
 
 static void post_report(struct member *m)

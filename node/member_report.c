@@ -11,6 +11,8 @@ void member_report_write(const struct member_report *report, struct bytes *out)
     bytes_put_u64(out, report->resent);
     bytes_put_u64(out, report->naks);
     bytes_put_u64(out, report->lost);
+    bytes_put_u64(out, report->duplicates_sent);
+    bytes_put_u64(out, report->kernel_drops);
 }
 
 int member_report_read(struct member_report *report, struct bytes *in)
@@ -25,5 +27,7 @@ int member_report_read(struct member_report *report, struct bytes *in)
     report->resent = bytes_get_u64(in);
     report->naks = bytes_get_u64(in);
     report->lost = bytes_get_u64(in);
+    report->duplicates_sent = bytes_get_u64(in);
+    report->kernel_drops = bytes_get_u64(in);
     return bytes_ok(in) ? 0 : -1;
 }

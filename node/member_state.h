@@ -26,6 +26,7 @@ struct member {
     uint32_t token_taken;
     atomic_bool is_done;
     struct member_outcome outcome;
+    uint64_t kernel_drops;
     uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
     struct member_report *report;            /* (ranks) */
     _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */

@@ -84,7 +84,7 @@ static double per_second(uint32_t count, uint64_t from_ns, uint64_t to_ns)
 struct rates {
     double prompt_per_s, gen_per_s, ttft_ms, bytes_per_token, packets_per_token;
     double utilisation[MESH_RANKS_MAX];
-    uint64_t resent, naks, lost;
+    uint64_t resent, naks, lost, duplicates_sent, kernel_drops;
 };
 
 static void add_up(const struct output_figures *f, struct rates *rates)
@@ -108,6 +108,8 @@ static void add_up(const struct output_figures *f, struct rates *rates)
         rates->resent += report->resent;
         rates->naks += report->naks;
         rates->lost += report->lost;
+        rates->duplicates_sent += report->duplicates_sent;
+        rates->kernel_drops += report->kernel_drops;
     }
     if (o->tokens > 1) {
         rates->bytes_per_token = (double)bytes / (o->tokens - 1);
@@ -139,6 +141,8 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "lost", rates->lost);
     json_uint(json, "naks", rates->naks);
     json_uint(json, "resent", rates->resent);
+    json_uint(json, "duplicates_sent", rates->duplicates_sent);
+    json_uint(json, "dropped_by_kernel", rates->kernel_drops);
     snprintf(hex, sizeof hex, "%016" PRIx64, output->ids_digest);
     json_text(json, "digest_ids", hex);
     snprintf(hex, sizeof hex, "%016" PRIx64, output->logits_digest);
@@ -165,6 +169,10 @@ int output_figures(struct output *output, const struct output_figures *f, struct
     if (f->ranks > 1)
         fprintf(stderr, "; per token %.1f kB in %.0f datagrams sent; lost %" PRIu64 ", asked again %" PRIu64 ", resent %" PRIu64,
                 rates.bytes_per_token / 1e3, rates.packets_per_token, rates.lost, rates.naks, rates.resent);
+    if (rates.duplicates_sent > 0)
+        fprintf(stderr, ", sent twice %" PRIu64, rates.duplicates_sent);
+    if (rates.kernel_drops > 0)
+        fprintf(stderr, "; %" PRIu64 " dropped by the kernel, whose socket buffer was full", rates.kernel_drops);
     fputc('\n', stderr);
     if (output->options->lab_text != NULL)
         fprintf(stderr, "lab: %s\n", output->options->lab_text);

@@ -14,16 +14,18 @@ bool planner_has_room(const struct planner *planner)
     return planner->count < planner->limits.slots;
 }
 
-void planner_add(struct planner *planner, const struct request *request, uint32_t candidates)
+void planner_add(struct planner *planner, const struct request *request, uint32_t candidates, uint32_t from)
 {
     /* The last position computed is that of the last but one generated token. */
     uint64_t end = (uint64_t)request->prompt_count - request->generated_before + request->predict - 1;
 
     assert(planner_has_room(planner) && candidates <= planner->limits.candidates_max && end >= request->prompt_count);
+    assert(from < request->prompt_count);
     planner->sequence[planner->count++] = (struct planned){
         .request = request->id,
         .known = request->prompt_count,
         .end = end < planner->limits.ctx ? (uint32_t)end : planner->limits.ctx,
+        .position = from,
         .candidates = candidates,
     };
 }
@@ -141,6 +143,7 @@ static void add_part(struct step_entry *entry, struct planned *s, uint16_t count
         .count = count,
         .is_sampled = is_sampled,
         .is_cancelled = count == 0,
+        .begins = !s->is_begun && s->position > 0,
     };
     s->position += count;
     s->is_begun = true;

@@ -41,8 +41,9 @@ void planner_init(struct planner *planner, const struct planner_limits *limits);
 
 bool planner_has_room(const struct planner *planner);
 
-/* candidates: of a token of it, on all ranks; at most candidates_max (asserted). */
-void planner_add(struct planner *planner, const struct request *request, uint32_t candidates);
+/* candidates: of a token of it, on all ranks; at most candidates_max (asserted). from: the first position to be computed, 0 unless those
+ * before are kept; below prompt_count (asserted). */
+void planner_add(struct planner *planner, const struct request *request, uint32_t candidates, uint32_t from);
 
 /* False: it is not there. */
 bool planner_cancel(struct planner *planner, uint64_t request);

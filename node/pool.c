@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+
+enum { NICENESS = 10 /* about a tenth of a core beside somebody who wants all of it */ };
 
 struct thread {
     struct pool *pool;
@@ -72,6 +75,12 @@ void pool_join(struct pool *pool)
     for (uint16_t i = 0; i < pool->count; i++)
         pthread_join(pool->thread[i].id, NULL);
     free(pool);
+}
+
+void pool_give_way(void)
+{
+    /* On Linux a thread has a niceness of its own. Where it cannot be had, the work is done all the same. */
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
 struct bell {

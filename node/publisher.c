@@ -36,7 +36,7 @@ static bool is_running(const struct planner *planner, uint64_t request)
 /* The next request from the intake; one that runs already, since another node has submitted it too, is not wanted again. */
 static void take_request(struct publisher *p, struct intake *intake)
 {
-    if (p->is_sequencer && !planner_has_room(&p->planner))
+    if (p->is_sequencer && (p->missing > 0 || !planner_has_room(&p->planner)))
         return;
     while ((p->request = intake_take(intake)) != NULL && p->is_sequencer && is_running(&p->planner, p->request->id))
         intake_remove(intake, p->request->id);
@@ -68,7 +68,7 @@ static void log_request(struct publisher *p, struct intake *intake, struct stepl
     if (complete == 0)
         return;
     assert(complete == p->request->id);
-    planner_add(&p->planner, p->request, p->candidates(p->app, &p->request->sampling));
+    planner_add(&p->planner, p->request, p->candidates(p->app, &p->request->sampling), p->from == NULL ? 0 : p->from(p->app, p->request));
     p->request = NULL;
     intake_remove(intake, complete);
 }

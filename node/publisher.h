@@ -15,7 +15,10 @@ struct publisher {
     struct planner planner;
     /* How many candidates a token drawn like this has on all ranks. */
     uint32_t (*candidates)(const void *app, const struct sampling *sampling);
+    /* From which position it goes on; NULL: 0. */
+    uint32_t (*from)(const void *app, const struct request *request);
     const void *app;
+    uint16_t missing;              /* ranks that have to say first what they have kept: requests wait for them */
     const struct request *request; /* the intake's, that is being told; NULL: none */
     uint32_t index;                /* its next record */
     uint64_t step;                 /* of the next entry */

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_SAMPLED = 1, FLAG_CANCELLED = 2 };
+enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_SAMPLED = 1, FLAG_CANCELLED = 2, FLAG_BEGINS = 4 };
 
 /* ---- writing ---- */
 
@@ -73,7 +73,8 @@ size_t record_put_step(const struct step_entry *entry, uint8_t *out)
         bytes_put_u64(&b, p->request);
         bytes_put_u32(&b, p->position);
         bytes_put_u16(&b, p->count);
-        bytes_put_u8(&b, (uint8_t)((p->is_sampled ? FLAG_SAMPLED : 0) | (p->is_cancelled ? FLAG_CANCELLED : 0)));
+        bytes_put_u8(
+            &b, (uint8_t)((p->is_sampled ? FLAG_SAMPLED : 0) | (p->is_cancelled ? FLAG_CANCELLED : 0) | (p->begins ? FLAG_BEGINS : 0)));
     }
     return bytes_size(&b);
 }
@@ -85,6 +86,21 @@ size_t record_put_cancel(uint64_t id, bool is_refused, uint8_t out[RECORD_CANCEL
     bytes_put_u8(&b, RECORD_CANCEL);
     bytes_put_u64(&b, id);
     bytes_put_u8(&b, is_refused ? 1 : 0);
+    return bytes_size(&b);
+}
+
+size_t record_put_kept(const struct record_kept *kept, uint8_t out[RECORD_KEPT_BYTES_MAX])
+{
+    struct bytes b = bytes_writer(out, RECORD_KEPT_BYTES_MAX);
+
+    bytes_put_u8(&b, RECORD_KEPT);
+    bytes_put_u32(&b, kept->others);
+    bytes_put_u16(&b, kept->count);
+    for (uint16_t i = 0; i < kept->count; i++) {
+        bytes_put_u64(&b, kept->of[i].request);
+        bytes_put_u32(&b, kept->of[i].positions);
+    }
+    assert(bytes_ok(&b));
     return bytes_size(&b);
 }
 
@@ -137,6 +153,7 @@ int record_get_step(struct bytes *in, struct step_entry *entry)
         uint8_t flags = bytes_get_u8(in);
         p->is_sampled = (flags & FLAG_SAMPLED) != 0;
         p->is_cancelled = (flags & FLAG_CANCELLED) != 0;
+        p->begins = (flags & FLAG_BEGINS) != 0;
     }
     return is_at_end(in) ? 0 : -1;
 }
@@ -146,6 +163,19 @@ int record_get_cancel(struct bytes *in, uint64_t *id, bool *is_refused)
     *id = bytes_get_u64(in);
     *is_refused = bytes_get_u8(in) != 0;
     return is_at_end(in) && *id != 0 ? 0 : -1;
+}
+
+int record_get_kept(struct bytes *in, struct record_kept *kept)
+{
+    kept->others = bytes_get_u32(in);
+    kept->count = bytes_get_u16(in);
+    if (!bytes_ok(in) || kept->count > RECORD_KEPT_MAX)
+        return -1;
+    for (uint16_t i = 0; i < kept->count; i++) {
+        kept->of[i].request = bytes_get_u64(in);
+        kept->of[i].positions = bytes_get_u32(in);
+    }
+    return is_at_end(in) ? 0 : -1;
 }
 
 int record_get_tokens(struct bytes *in, struct arriving *a)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,40 @@
 
 enum { ATTEMPTS = 100 };
 
+/* What a signal that ends the process removes first: one file at a time, and only where nobody else handles the signal. */
+static char *volatile doomed;
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void remove_doomed(int number)
+{
+    unlink(doomed);
+    raise(number); /* with its usual effect: see SA_RESETHAND */
+}
+
+static void watch_signals(char *path)
+{
+    struct sigaction action = {.sa_handler = remove_doomed, .sa_flags = (int)SA_RESETHAND}, before;
+
+    doomed = path;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (sigaction(endings[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(endings[i], &action, NULL);
+}
+
+static void leave_signals(void)
+{
+    struct sigaction present;
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (sigaction(endings[i], NULL, &present) == 0 && present.sa_handler == remove_doomed)
+            signal(endings[i], SIG_DFL);
+    doomed = NULL;
+}
+
 static void release(struct replace_file *file)
 {
+    if (file->temporary != NULL && file->temporary == doomed)
+        leave_signals();
     free(file->path);
     free(file->temporary);
     *file = (struct replace_file){.descriptor = -1};
@@ -57,7 +90,11 @@ int replace_file_open(struct replace_file *file, const char *path, struct fail *
         file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC);
     else
         file->descriptor = open_temporary(file);
-    return file->descriptor < 0 ? refuse_open(file, path, fail) : 0;
+    if (file->descriptor < 0)
+        return refuse_open(file, path, fail);
+    if (file->temporary != NULL && doomed == NULL)
+        watch_signals(file->temporary);
+    return 0;
 }
 
 int replace_file_write(struct replace_file *file, const void *data, size_t size, struct fail *fail)

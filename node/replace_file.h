@@ -1,6 +1,7 @@
 /* A file written under another name and renamed when it is complete, so that a broken write loses nothing.
  *
  * What exists at the path stays until replace_file_commit. A path that is no regular file (a device, a pipe) is written directly.
+ * A signal that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program does not handle it itself.
  * All errors are EXIT_ENVIRONMENT and name the path. One thread. */
 #ifndef NODE_REPLACE_FILE_H
 #define NODE_REPLACE_FILE_H

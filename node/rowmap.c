@@ -96,6 +96,16 @@ int rowmap_init(struct rowmap *map, const struct model *model, const uint32_t *s
     return 0;
 }
 
+bool rowmap_is_same(const struct rowmap *a, const struct rowmap *b)
+{
+    bool is_same = a->rank_count == b->rank_count;
+
+    for (uint16_t r = 0; is_same && r <= a->rank_count; r++)
+        is_same =
+            a->x[r] == b->x[r] && a->h[r] == b->h[r] && a->z[r] == b->z[r] && a->heads[r] == b->heads[r] && a->vocab[r] == b->vocab[r];
+    return is_same;
+}
+
 void rowmap_kv_heads(const struct rowmap *map, const struct model *model, uint16_t rank, uint32_t *first, uint32_t *count)
 {
     uint32_t per_kv = model->heads / model->kv_heads;

@@ -6,6 +6,7 @@
 #ifndef NODE_ROWMAP_H
 #define NODE_ROWMAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fail.h"
@@ -25,6 +26,9 @@ struct rowmap {
 
 /* shares: (rank_count), any weights, not all zero. */
 int rowmap_init(struct rowmap *map, const struct model *model, const uint32_t *shares, uint16_t rank_count, struct fail *fail);
+
+/* The same ranks compute the same rows. */
+bool rowmap_is_same(const struct rowmap *a, const struct rowmap *b);
 
 /* KV heads that rank needs: those of its query heads. */
 void rowmap_kv_heads(const struct rowmap *map, const struct model *model, uint16_t rank, uint32_t *first, uint32_t *count);

@@ -4,18 +4,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bytes.h"
 #include "mesh/wire.h"
+#include "notify.h"
 #include "serve_state.h"
 
 enum {
     LOOP_NS_MAX = 50000000,
-    WATCH_NS = 5000000,        /* between two looks for silent members, while steps are made */
     IDLE_NS = 10000000,        /* and between two looks whether steps are made */
     LEAVE_NS_MAX = 5000000000, /* to leave in order */
     CLIENTS_MAX = 32
@@ -23,26 +22,14 @@ enum {
 
 /* The server that a signal ends; a handler has no other way to know. */
 static struct server *volatile interrupted_server;
-static volatile sig_atomic_t is_interrupted;
+static volatile sig_atomic_t interrupt_count; /* 2: more than one */
 
 static void on_interrupt(int number)
 {
     (void)number;
-    is_interrupted = 1;
+    interrupt_count = interrupt_count == 0 ? 1 : 2;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
-}
-
-__attribute__((format(printf, 2, 3))) static void say(const struct server *server, const char *format, ...)
-{
-    va_list list;
-
-    if (server->config->is_quiet)
-        return;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
 }
 
 /* ---- datagrams outside of epochs ---- */
@@ -51,8 +38,15 @@ static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const 
 {
     struct server *server = app;
 
-    (void)now_ns;
-    if (inbox_ring_put(&server->inbox, from, packet, bytes))
+    if (gate_take(&server->gate, now_ns, from, packet, bytes))
+        bell_ring(server->bell);
+}
+
+static void on_unreachable(void *app, struct mesh_addr to)
+{
+    struct server *server = app;
+
+    if (gate_tell_unreachable(&server->gate, to))
         bell_ring(server->bell);
 }
 
@@ -61,37 +55,21 @@ static bool is_secure(const struct server *server)
     return server->config->shift.security != MESH_SECURITY_NONE;
 }
 
-/* A datagram of the cluster layer: opened with the key of the process that it says it is from. */
-static void take_cluster(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
-{
-    struct mesh_seal_key key;
-
-    if (is_secure(server)) {
-        const uint8_t *incarnation = packet + MESH_HEADER_BYTES;
-
-        if (bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES ||
-            mesh_seal_key_of_process(&key, &server->config->cluster_key, server->config->shift.cluster, incarnation) != MESH_OK ||
-            mesh_open_packet(&key, server->config->shift.security, packet, bytes) != MESH_OK) {
-            server->cluster_refused[MESH_SEAL_TAG]++;
-            mesh_wipe(&key, sizeof key);
-            return;
-        }
-        mesh_wipe(&key, sizeof key);
-    }
-    mesh_cluster_receive(server->cluster, mesh_udp_now_ns(), from, packet, bytes);
-}
-
 static void take_outside(struct server *server)
 {
+    struct mesh_session_place places[MESH_SESSIONS_MAX];
     struct inbox_packet *packet;
 
-    while ((packet = inbox_ring_first(&server->inbox)) != NULL) {
+    while ((packet = inbox_ring_first(&server->gate.ring)) != NULL) {
+        const uint64_t now_ns = mesh_udp_now_ns();
+
         if (mesh_session_is_of_one(packet->bytes, packet->size))
-            mesh_sessions_receive(server->sessions, mesh_udp_now_ns(), packet->from, packet->bytes, packet->size);
+            mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
         else
-            take_cluster(server, packet->from, packet->bytes, packet->size);
-        inbox_ring_drop(&server->inbox);
+            mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size);
+        inbox_ring_drop(&server->gate.ring);
     }
+    gate_set_sessions(&server->gate, places, mesh_sessions_places(server->sessions, places));
 }
 
 static void send_outside(struct server *server)
@@ -108,110 +86,6 @@ static void send_outside(struct server *server)
         mesh_udp_send_to(server->config->shift.udp, to, packet, bytes);
 }
 
-/* ---- epochs ---- */
-
-static void take_news(struct server *server)
-{
-    struct shift_news news;
-
-    while (server->shift != NULL && shift_next_news(server->shift, &news)) {
-        struct job *job = jobs_find(&server->jobs, news.request);
-
-        if (job != NULL)
-            job_take(job, &news);
-    }
-}
-
-static void end_shift(struct server *server)
-{
-    if (server->shift == NULL)
-        return;
-    shift_stop(server->shift);
-    take_news(server);
-    shift_release(server->shift);
-    free(server->shift);
-    server->shift = NULL;
-    jobs_begin_epoch(&server->jobs);
-}
-
-static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
-{
-    end_shift(server);
-    server->shift = calloc(1, sizeof *server->shift);
-    if (server->shift == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, fail) < 0)
-        return -1;
-    say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count, epoch->member_count == 1 ? "" : "s",
-        epoch->own_rank);
-    jobs_submit(&server->jobs, server->shift);
-    return 0;
-}
-
-static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
-{
-    char address[MESH_ADDR_TEXT_BYTES];
-
-    mesh_addr_format(event->addr, address);
-    if (event->type == MESH_CLUSTER_PEER_LOST)
-        say(server, "lost: %s (it was rank %u)", address, event->rank);
-    else if (event->type == MESH_CLUSTER_PEER_BACK)
-        say(server, "back: %s (rank %u)", address, event->rank);
-    else
-        say(server, "refused by %s: %s%s", address, event->reason,
-            event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
-}
-
-static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
-{
-    switch (event->type) {
-    case MESH_CLUSTER_PREPARE:
-        mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), event->plan);
-        break;
-    case MESH_CLUSTER_EPOCH:
-        return begin_shift(server, event, fail);
-    case MESH_CLUSTER_EVICTED:
-        say(server, "the others have gone on without this node: joining them again");
-        end_shift(server);
-        break;
-    case MESH_CLUSTER_LEFT:
-        server->is_over = true;
-        break;
-    case MESH_CLUSTER_PEER_LOST:
-    case MESH_CLUSTER_PEER_BACK:
-    case MESH_CLUSTER_REFUSED:
-        log_peer(server, event);
-        break;
-    default:
-        break;
-    }
-    return 0;
-}
-
-static int run_cluster(struct server *server, struct fail *fail)
-{
-    struct mesh_cluster_event event;
-
-    mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
-    while (mesh_cluster_next_event(server->cluster, &event))
-        if (take_event(server, &event, fail) < 0)
-            return -1;
-    return 0;
-}
-
-/* Who owes blocks and says nothing is suspected. */
-static void watch_members(struct server *server)
-{
-    const uint64_t now_ns = mesh_udp_now_ns();
-    uint64_t silent;
-
-    if (server->shift == NULL || server->shift->count == 1 || now_ns < server->watch_at_ns)
-        return;
-    server->watch_at_ns = now_ns + WATCH_NS;
-    for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
-        mesh_cluster_suspect(server->cluster, now_ns, (uint16_t)__builtin_ctzll(silent));
-}
-
 /* ---- the loop ---- */
 
 static bool is_alone(const struct server *server)
@@ -226,7 +100,9 @@ static void rest(struct server *server, uint32_t rung)
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
     const uint64_t bulk_ns = serve_bulk_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
-    const uint64_t latest_ns = now_ns + (is_alone(server) ? LOOP_NS_MAX : engine_is_stepping(server->shift->engine) ? WATCH_NS : IDLE_NS);
+    const uint64_t latest_ns = now_ns + (is_alone(server)                            ? LOOP_NS_MAX
+                                         : engine_is_stepping(server->shift->engine) ? SERVE_WATCH_NS
+                                                                                     : IDLE_NS);
 
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
@@ -238,36 +114,74 @@ static void rest(struct server *server, uint32_t rung)
         bell_wait(server->bell, rung, until_ns - now_ns);
 }
 
+/* The first signal lets what this node's clients have asked come to its end; new questions are refused in words. */
+static void begin_draining(struct server *server, uint64_t now_ns)
+{
+    const unsigned running = serve_count_requests(server);
+
+    server->is_draining = true;
+    server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
+    notify_manager("STOPPING=1\nSTATUS=leaving");
+    if (running > 0 && server->config->drain_s > 0)
+        serve_say(server, "leaving when %u request%s ended, or in %" PRIu32 " s; another signal: now", running,
+                  running == 1 ? " has" : "s have", server->config->drain_s);
+}
+
 static void begin_leaving(struct server *server)
 {
-    if (!is_interrupted || server->is_leaving)
+    const uint64_t now_ns = mesh_udp_now_ns();
+    unsigned running;
+
+    if (interrupt_count == 0 || server->is_leaving)
         return;
-    say(server, "leaving");
+    if (!server->is_draining)
+        begin_draining(server, now_ns);
+    running = serve_count_requests(server);
+    if (interrupt_count == 1 && now_ns < server->drain_by_ns && running > 0)
+        return;
+    if (running > 0)
+        serve_say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
+    else
+        serve_say(server, "leaving");
     server->is_leaving = true;
-    server->leave_by_ns = mesh_udp_now_ns() + LEAVE_NS_MAX;
-    mesh_sessions_end(server->sessions, mesh_udp_now_ns());
-    mesh_cluster_leave(server->cluster, mesh_udp_now_ns());
+    server->leave_by_ns = now_ns + LEAVE_NS_MAX;
+    mesh_sessions_end(server->sessions, now_ns);
+    mesh_cluster_leave(server->cluster, now_ns);
+}
+
+/* Out of the cluster, and clients have what was sent to them; or it takes too long. */
+static bool is_finished(const struct server *server)
+{
+    struct mesh_sessions_stats sessions;
+
+    if (server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)
+        return true;
+    mesh_sessions_get_stats(server->sessions, &sessions);
+    return server->is_over && sessions.open_now == 0;
 }
 
 static int loop(struct server *server, struct fail *fail)
 {
-    while (!server->is_over && !(server->is_leaving && mesh_udp_now_ns() > server->leave_by_ns)) {
+    while (!is_finished(server)) {
         const uint32_t rung = bell_count(server->bell);
 
         if (is_alone(server))
             mesh_udp_poll(server->config->shift.udp, NULL);
         take_outside(server);
+        serve_discover_poll(server);
         begin_leaving(server);
-        if (run_cluster(server, fail) < 0)
+        if (serve_run_cluster(server, fail) < 0)
             return -1;
         serve_run_sessions(server);
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
-        take_news(server);
+        serve_take_news(server);
         serve_tell_clients(server);
         serve_run_bulk(server);
-        watch_members(server);
+        serve_watch_members(server);
         send_outside(server);
+        if (serve_log_has_gap(server))
+            serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, rung);
     }
     send_outside(server);
@@ -299,6 +213,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .speed = config->speed,
         .flags = SERVE_HAS_FILE, /* one without the file fetches all of it before it comes here */
         .addr = config->advertise,
+        .prepares_joins = true,
         .hash = mesh_hash16,
     };
 
@@ -335,8 +250,9 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
-    uint8_t incarnation[MESH_INCARNATION_BYTES];
+    uint8_t *incarnation = server->incarnation;
     char address[MESH_ADDR_TEXT_BYTES];
+    uint64_t seed;
 
     server->bell = bell_open(fail);
     if (server->bell == NULL)
@@ -346,29 +262,37 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
-    if (mesh_random(incarnation, sizeof incarnation) != MESH_OK)
+    if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
+        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, config->model_hashes, fail) < 0)
         return -1;
     model_source_provide(&server->model_source, &server->bulk);
+    gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
     mesh_udp_set_outside(config->shift.udp, on_outside, server);
+    mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
-    say(server, "listening on %s", address);
+    serve_say(server, "listening on %s", address);
+    notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }
 
 static void close_server(struct server *server)
 {
     interrupted_server = NULL;
-    end_shift(server);
+    serve_end_epoch(server);
+    kept_release(&server->kept);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);
     mesh_session_seal_release(&server->session_seal);
+    gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
+    serve_log_close(server);
+    serve_discover_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);
     mesh_udp_close(server->config->shift.udp);
@@ -384,6 +308,7 @@ int serve(struct serve_config *config, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     server->config = config;
     server->model_source.file = -1;
+    server->discover_fd = -1;
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

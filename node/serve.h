@@ -16,14 +16,17 @@ struct serve_config {
     struct mesh_addr listen, advertise; /* advertise: all zeros: as others see it */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
+    struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_key cluster_key;
     struct mesh_lab lab;
     const uint8_t *model_hashes; /* of the model's chunks, when they are known; else NULL. Borrowed */
+    const char *key_log;         /* file that all keys are appended to; NULL: none */
     uint32_t speed;              /* share of the rows, beside the others' */
+    uint32_t drain_s;            /* how long requests may run on after a signal */
     bool is_quiet;               /* say nothing of what happens */
 };
 
-/* Serve until SIGINT or SIGTERM: then leave in order. */
+/* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */
 int serve(struct serve_config *config, struct fail *fail);
 
 #endif

@@ -1,4 +1,5 @@
 /* The clients of a serving node: what they ask becomes jobs, what comes of those they are told. */
+#include <stdio.h>
 #include <string.h>
 
 #include "serve_state.h"
@@ -17,6 +18,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     static uint8_t record[MESH_RECORD_BYTES_MAX];
     struct mesh_sessions_stats sessions;
     struct mesh_cluster_stats cluster;
+    struct engine_figures figures;
+    struct gate_stats gate;
     struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
@@ -25,11 +28,44 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     mesh_cluster_get_stats(server->cluster, &cluster);
     status.sessions = &sessions;
     status.cluster_stats = &cluster;
-    status.cluster_refused = server->cluster_refused;
+    status.recomputed = server->recomputed;
+    status.prepared_epochs = server->prepared_epochs;
+    if (server->shift != NULL) {
+        engine_figures(server->shift->engine, &figures);
+        status.recomputed += figures.recomputed;
+    }
+    gate_get_stats(&server->gate, &gate);
+    status.gate = &gate;
+    memcpy(status.refused, server->refused, sizeof status.refused);
+    status.replayed = server->replayed;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
     talk.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+}
+
+unsigned serve_count_requests(const struct server *server)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        count += server->jobs.job[i].id != 0;
+    return count;
+}
+
+/* Who asks a node that is leaving is told whom to ask instead. */
+static void refuse_to_begin(struct server *server, uint32_t session)
+{
+    const struct shift *shift = server->shift;
+    char address[MESH_ADDR_TEXT_BYTES], why[sizeof address + 64];
+
+    if (shift == NULL || shift->count == 1) {
+        refuse(server, session, "this node is leaving and was the only one: ask again when one is there");
+        return;
+    }
+    mesh_addr_format(shift->member[shift->rank == 0 ? 1 : 0].addr, address);
+    snprintf(why, sizeof why, "this node is leaving: ask %s instead", address);
+    refuse(server, session, why);
 }
 
 static void cancel_session(struct server *server, uint32_t session)
@@ -64,7 +100,9 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (talk.kind) {
     case TALK_ASK:
-        if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
+        if (server->is_draining)
+            refuse_to_begin(server, event->session);
+        else if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
             refuse(server, event->session, fail.text);
         break;
     case TALK_STATUS:

@@ -1,9 +1,11 @@
 /* The command line of `mesh-node serve`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster_file.h"
 #include "commands.h"
+#include "discover.h"
 #include "model_fetch.h"
 #include "options.h"
 #include "run_options.h"
@@ -16,12 +18,12 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
                                        "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
                                        "mesh-node serve -c cluster.conf --node attic", NULL};
 
-enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
+enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
 
 struct arguments {
-    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name;
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover;
     struct option_list join;
-    uint32_t ctx, threads, batch, slots, share, fetch_wait;
+    uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
     int kv_type, security;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
@@ -35,6 +37,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "node", .kind = OPTION_TEXT, .target = &a->node, .metavar = "NAME", .help = "which node of the cluster file this is"},
         {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
         {.name = "join", .kind = OPTION_LIST, .target = &a->join, .metavar = "ADDR:PORT", .help = "any member's address; may be repeated"},
+        {.name = "discover", .kind = OPTION_TEXT, .target = &a->discover, .metavar = "GROUP:PORT", .help = "find others by multicast"},
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
@@ -89,6 +92,8 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .was_set = &a->has_security,
          .words = security_words,
          .help = "seal with a key, else none"},
+        {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
+        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -152,6 +157,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     a->batch = a->has_batch ? a->batch : a->file.batch;
     a->slots = a->has_slots ? a->slots : a->file.slots;
     a->kv_type = a->has_kv_type ? a->kv_type : a->file.kv_type;
+    a->discover = a->discover == NULL && a->file.discover[0] != '\0' ? a->file.discover : a->discover;
     if (!a->has_share && own->share != CLUSTER_SHARE_AUTO)
         a->share = own->share;
     if (!a->has_security && a->key != NULL)
@@ -193,6 +199,18 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
     return 0;
 }
 
+/* --key-log, or the variable; whoever names a file wants lines in it. */
+static int take_key_log(const struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    const char *variable = getenv("MESH_KEYLOGFILE");
+
+    if (a->key_log != NULL && config->shift.security == MESH_SECURITY_NONE)
+        return fail_set(fail, EXIT_USAGE, "--key-log %.200s: without a key there is nothing to log: leave it out", a->key_log);
+    if (config->shift.security != MESH_SECURITY_NONE)
+        config->key_log = a->key_log != NULL ? a->key_log : variable != NULL && variable[0] != '\0' ? variable : NULL;
+    return 0;
+}
+
 static int take_options(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     char reason[200];
@@ -210,6 +228,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return -1;
     if (a->model == NULL && config->seed_count == 0)
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
+    if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
+        return -1;
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->shift.cluster = a->name != NULL ? a->name : "mesh";
@@ -220,10 +240,11 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.kv_type = (enum kv_type)a->kv_type;
     config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
     config->speed = a->share;
+    config->drain_s = a->drain;
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
-    return take_key(a, config, fail);
+    return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
 
 static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)
@@ -254,7 +275,7 @@ static int find_model(struct arguments *a, struct serve_config *config, struct m
 {
     const struct model_fetch_config fetch = {
         .peer = config->seed,
-        .peer_count = config->seed_count,
+        .peer_count = config->seed_count - (config->discover.port != 0), /* a group, the last one, answers no calls */
         .security = config->shift.security,
         .key = &config->cluster_key,
         .key_file = a->key,
@@ -279,8 +300,12 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
     struct model_fetched fetched = {0};
     int result;
 
-    a = (struct arguments){
-        .batch = RUN_BATCH_DEFAULT, .slots = 4, .share = SPEED_DEFAULT, .fetch_wait = FETCH_WAIT_S_DEFAULT, .security = MESH_SECURITY_NONE};
+    a = (struct arguments){.batch = RUN_BATCH_DEFAULT,
+                           .slots = 4,
+                           .share = SPEED_DEFAULT,
+                           .drain = DRAIN_DEFAULT,
+                           .fetch_wait = FETCH_WAIT_S_DEFAULT,
+                           .security = MESH_SECURITY_NONE};
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)

@@ -1,17 +1,18 @@
-/* What the files of a serving node share: the node (serve.c) and its clients (serve_clients.c). Not for anybody else. */
+/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c), its clients (serve_clients.c), and what else
+ * is named serve_*.c. Not for anybody else. */
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
 #include "bulk_host.h"
+#include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "serve.h"
-#include "serve_inbox.h"
 
 struct server {
     struct serve_config *config;
     struct shift_config shift_config;
-    struct inbox_ring inbox; /* datagrams outside of epochs */
+    struct gate gate; /* datagrams outside of epochs */
     struct bell *bell;
     struct mesh_cluster *cluster;
     void *cluster_memory;
@@ -20,20 +21,50 @@ struct server {
     struct mesh_sessions *sessions;
     void *sessions_memory;
     struct shift *shift; /* the present epoch; NULL: none */
+    struct shift *next;  /* that is prepared; NULL: none */
+    uint32_t next_plan;
+    bool next_is_told;                    /* that it is ready */
+    struct kept kept;                     /* between two epochs */
+    uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
-    uint64_t watch_at_ns, leave_by_ns;
-    bool is_leaving, is_over;
-    uint64_t cluster_refused[MESH_SEAL_REFUSALS];
+    uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
+    bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    int discover_fd;                                /* hears config->discover; -1: there is none */
+    uint8_t incarnation[MESH_INCARNATION_BYTES];
+    struct mesh_key_log key_log; /* of config->key_log */
+    bool has_key_log, has_told_gap;
 };
+
+enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
+
+/* serve_epoch.c. */
+__attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
+void serve_take_news(struct server *server);
+int serve_run_cluster(struct server *server, struct fail *fail);
+void serve_watch_members(struct server *server);
+void serve_end_epoch(struct server *server); /* and what is prepared for the next one */
 
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
+unsigned serve_count_requests(const struct server *server); /* whose clients do not have all of the answer yet */
 
 /* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
+
+/* serve_log.c: the key log, where one was asked for. */
+int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);
+void serve_log_epoch(struct server *server);
+bool serve_log_has_gap(struct server *server); /* true once, when a line could not be written */
+void serve_log_close(struct server *server);
+
+/* serve_discover.c: the multicast group, where one was given. */
+int serve_discover_open(struct server *server, struct fail *fail);
+void serve_discover_poll(struct server *server);
+void serve_discover_close(struct server *server);
 
 #endif

@@ -54,32 +54,59 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_object_end(json);
 }
 
-/* Of the cluster layer, and of the present epoch. */
-static void take_refused(const struct serve_status *status, uint64_t refused[MESH_SEAL_REFUSALS])
+/* Whatever is turned away, in all epochs and outside of them. */
+struct refusals {
+    uint64_t seal[MESH_SEAL_REFUSALS], clients[MESH_SESSION_REFUSALS], replay;
+};
+
+static void take_refused(const struct serve_status *status, struct refusals *refused)
 {
-    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
+    memcpy(refused->seal, status->refused, sizeof refused->seal);
+    refused->replay = status->replayed;
     if (status->shift != NULL)
-        shift_refused(status->shift, refused);
+        shift_refused(status->shift, refused->seal, &refused->replay);
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        refused[i] += status->cluster_refused[i];
+        refused->seal[i] += status->gate->cluster[i];
+    for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
+        refused->clients[i] = status->gate->clients[i] + status->sessions->refused[i];
+    refused->replay += status->gate->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
 }
 
 static void write_refused(const struct serve_status *status, struct json *json)
 {
-    uint64_t refused[MESH_SEAL_REFUSALS];
+    struct refusals refused;
 
-    take_refused(status, refused);
+    take_refused(status, &refused);
     json_object_begin(json, "refused");
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused[i]);
+        json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused.seal[i]);
+    json_uint(json, "replay", refused.replay);
+    json_uint(json, "rate", status->gate->rate);
+    json_uint(json, "full", status->gate->full);
     json_object_begin(json, "clients");
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), status->sessions->refused[i]);
+        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), refused.clients[i]);
     json_object_end(json);
-    json_array_begin(json, "joins");
-    for (int i = 0; i < MESH_CLUSTER_REASONS; i++)
-        json_uint(json, NULL, status->cluster_stats->denied[i]);
-    json_array_end(json);
+    json_object_begin(json, "joins");
+    for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
+        json_uint(json, mesh_cluster_reason_name(i), status->cluster_stats->denied[i]);
+    json_object_end(json);
+    json_object_end(json);
+}
+
+static void write_exchange(const struct serve_status *status, struct json *json)
+{
+    struct shift_traffic traffic = {0};
+
+    if (status->shift != NULL)
+        shift_traffic(status->shift, &traffic);
+    json_object_begin(json, "exchange");
+    json_uint(json, "datagrams_sent", traffic.datagrams_sent);
+    json_uint(json, "lost", traffic.lost);
+    json_uint(json, "naks", traffic.naks);
+    json_uint(json, "resent", traffic.resent);
+    json_uint(json, "duplicates_sent", traffic.duplicates_sent);
+    json_uint(json, "dropped_by_kernel", traffic.kernel_drops);
     json_object_end(json);
 }
 
@@ -113,8 +140,11 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "weight_bytes", memory.weight_bytes);
     json_uint(&json, "kv_bytes", memory.kv_bytes);
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
+    json_uint(&json, "recomputed_tokens", status->recomputed);
+    json_uint(&json, "epochs_prepared", status->prepared_epochs);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
+    write_exchange(status, &json);
     write_refused(status, &json);
     json_object_end(&json);
     fflush(stream);
@@ -125,14 +155,28 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
 
 static uint64_t count_refused(const struct serve_status *status)
 {
-    uint64_t refused[MESH_SEAL_REFUSALS], count = 0;
+    uint64_t count = status->gate->rate + status->gate->full;
+    struct refusals refused;
 
-    take_refused(status, refused);
+    take_refused(status, &refused);
+    count += refused.replay;
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        count += refused[i];
+        count += refused.seal[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        count += status->sessions->refused[i];
+        count += refused.clients[i];
+    for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
+        count += status->cluster_stats->denied[i];
     return count;
+}
+
+static void print_exchange(const struct serve_status *status, FILE *stream)
+{
+    struct shift_traffic traffic;
+
+    shift_traffic(status->shift, &traffic);
+    fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, sent twice %llu, dropped by the kernel %llu",
+            (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
+            (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
 }
 
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room)
@@ -155,10 +199,12 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
 
         mesh_addr_format(status->shift->member[rank].addr, address);
         fprintf(stream, "\n%4u  %-24s %-10s share %-6u", rank, address, state, share_of(&status->shift->member[rank]));
-        if (rank == status->shift->rank)
-            fputs(" this node", stream);
-        else if (rtt_ns > 0)
+        if (rank == status->shift->rank) {
+            fputs(" this node:", stream);
+            print_exchange(status, stream);
+        } else if (rtt_ns > 0) {
             fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
+        }
     }
     if (status->shift != NULL && count_whole(status) < 2)
         fputs("\nrows on one disk only: start a node on another machine (it fetches the model), or copy the file there", stream);

@@ -2,7 +2,7 @@
 #ifndef NODE_SERVE_STATUS_H
 #define NODE_SERVE_STATUS_H
 
-#include "mesh/session.h"
+#include "gate.h"
 #include "shift.h"
 
 struct serve_status {
@@ -11,8 +11,11 @@ struct serve_status {
     const struct mesh_cluster *cluster;
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;
-    const uint64_t *cluster_refused; /* (MESH_SEAL_REFUSALS) */
-    uint32_t requests;               /* of this node's clients, that are not over */
+    const struct gate_stats *gate;
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
+    uint64_t prepared_epochs;                       /* that began with what had been prepared */
+    uint32_t requests;                              /* of this node's clients, that are not over */
 };
 
 /* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */

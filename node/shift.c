@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { PAUSE_NS = 1000000 };
 
 /* ---- news ---- */
 
@@ -60,19 +63,18 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 /* ---- the parts ---- */
 
-/* By shares where somebody has agreed on them, else by speed; the same on every member. */
-static int divide(struct shift *shift, struct fail *fail)
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
 {
     uint32_t share[MESH_RANKS_MAX];
     bool has_shares = false, has_speed = false;
 
-    for (uint16_t r = 0; r < shift->count; r++) {
-        has_shares |= shift->member[r].share > 0;
-        has_speed |= shift->member[r].speed > 0;
+    for (uint16_t r = 0; r < count; r++) {
+        has_shares |= member[r].share > 0;
+        has_speed |= member[r].speed > 0;
     }
-    for (uint16_t r = 0; r < shift->count; r++)
-        share[r] = has_shares ? shift->member[r].share : has_speed ? shift->member[r].speed : 1;
-    return rowmap_init(&shift->map, shift->config->model, share, shift->count, fail);
+    for (uint16_t r = 0; r < count; r++)
+        share[r] = has_shares ? member[r].share : has_speed ? member[r].speed : 1;
+    return rowmap_init(map, model, share, count, fail);
 }
 
 static bool is_end(const void *tokenizer, uint32_t id)
@@ -95,6 +97,7 @@ static int open_engine(struct shift *shift, struct fail *fail)
         .kv_type = c->kv_type,
         .kernel = c->kernel,
         .pace_bytes_per_s = c->pace_bytes_per_s,
+        .keeps = true,
         .is_end = is_end,
         .tokenizer = c->tokenizer,
     };
@@ -124,6 +127,7 @@ static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *f
     if (err != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys of epoch %u: cannot be made: %s: report this", shift->number, mesh_strerror(err));
     mesh_udp_set_sealer(shift->config->udp, shift->config->security == MESH_SECURITY_NONE ? NULL : &shift->sealer);
+    shift->has_sealer = true;
     return 0;
 }
 
@@ -180,37 +184,118 @@ static uint64_t clock_ns(void *clock)
     return mesh_udp_now_ns();
 }
 
+/* ---- preparing ---- */
+
+static void prepare(void *app, uint16_t index)
+{
+    struct shift *shift = app;
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+    kernel_thread_init();
+    pool_give_way();
+    if (index == 0) {
+        const bool is_open = open_engine(shift, &shift->why) == 0;
+
+        if (is_open)
+            crew_set_load(&shift->crew, shift->engine);
+        atomic_store(&shift->preparing, is_open ? SHIFT_LOADING : SHIFT_FAILED);
+    }
+    while (atomic_load(&shift->preparing) == SHIFT_OPENING)
+        nanosleep(&pause, NULL);
+    if (atomic_load(&shift->preparing) == SHIFT_LOADING)
+        crew_load_ahead(&shift->crew);
+    bell_ring(shift->crew.bell);
+    mesh_udp_wake(shift->config->udp); /* where the main thread sleeps when this node is alone */
+}
+
+static int set_up(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+                  struct fail *fail)
+{
+    assert(epoch->own_rank >= 0 && epoch->member_count > 0 && epoch->member_count <= MESH_RANKS_MAX);
+    shift->config = config;
+    shift->count = epoch->member_count;
+    shift->rank = (uint16_t)epoch->own_rank;
+    shift->crew.bell = bell;
+    shift->crew.worker_bell = bell_open(fail);
+    return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
+}
+
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,
+                  struct fail *fail)
+{
+    memset(shift, 0, sizeof *shift);
+    if (set_up(shift, config, plan, bell, fail) < 0)
+        return -1;
+    atomic_store(&shift->preparing, SHIFT_OPENING);
+    fail->text[0] = '\0';
+    shift->loaders = pool_start(config->threads, prepare, shift, fail);
+    return shift->loaders == NULL || fail->text[0] != '\0' ? -1 : 0;
+}
+
+bool shift_is_prepared(struct shift *shift)
+{
+    const enum shift_preparing state = atomic_load(&shift->preparing);
+
+    return state == SHIFT_FAILED || (state == SHIFT_LOADING && atomic_load(&shift->crew.load_left) == 0);
+}
+
+bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch)
+{
+    struct rowmap map;
+    struct fail fail;
+
+    return atomic_load(&shift->preparing) == SHIFT_LOADING && epoch->own_rank == (int)shift->rank && epoch->member_count == shift->count &&
+           shift_divide(&map, shift->config->model, epoch->members, shift->count, &fail) == 0 && rowmap_is_same(&map, &shift->map);
+}
+
+/* What is not loaded by now the crew loads. */
+static void end_preparing(struct shift *shift)
+{
+    atomic_store(&shift->crew.is_stopping, true);
+    pool_join(shift->loaders);
+    shift->loaders = NULL;
+}
+
+/* ---- the epoch ---- */
+
 int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct fail *fail)
+                struct kept *kept, struct fail *fail)
 {
     const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
 
-    memset(shift, 0, sizeof *shift);
-    assert(epoch->own_rank >= 0 && epoch->member_count > 0 && epoch->member_count <= MESH_RANKS_MAX);
-    shift->config = config;
-    shift->number = epoch->number;
-    shift->count = epoch->member_count;
-    shift->rank = (uint16_t)epoch->own_rank;
-    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
-    shift->crew.bell = bell;
-    shift->crew.worker_bell = bell_open(fail);
-    if (shift->crew.worker_bell == NULL || divide(shift, fail) < 0 || open_engine(shift, fail) < 0)
+    if (atomic_load(&shift->preparing) == SHIFT_LOADING)
+        end_preparing(shift);
+    else if (set_up(shift, config, epoch, bell, fail) < 0 || open_engine(shift, fail) < 0)
         return -1;
+    shift->number = epoch->number;
+    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
     if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;
+    engine_restore(shift->engine, kept);
     engine_attach(shift->engine, shift->mesh, shift->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     engine_memory(shift->engine, &shift->memory);
     shift->is_started = true;
     return crew_start(&shift->crew, shift->engine, config->threads, fail);
 }
 
-void shift_stop(struct shift *shift)
+void shift_halt(struct shift *shift, struct kept *kept)
 {
-    if (shift->is_started)
+    const bool was_started = shift->is_started;
+
+    if (was_started)
         crew_stop(&shift->crew);
     shift->is_started = false;
-    if (shift->config != NULL)
+    if (shift->has_sealer)
         mesh_udp_set_sealer(shift->config->udp, NULL);
+    shift->has_sealer = false;
+    if (was_started && kept != NULL)
+        engine_keep(shift->engine, kept);
+}
+
+void shift_stop(struct shift *shift)
+{
+    end_preparing(shift);
+    shift_halt(shift, NULL);
     mesh_sealer_release(&shift->sealer);
     engine_close(shift->engine);
     free(shift->mesh_memory);
@@ -234,23 +319,62 @@ bool shift_is_loaded(struct shift *shift)
 
 struct refused_look {
     const struct shift *shift;
-    uint64_t *refused;
+    uint64_t *refused, *replayed;
 };
 
 static void look_at_refused(void *app)
 {
     const struct refused_look *look = app;
+    struct mesh_stats stats;
 
-    memcpy(look->refused, look->shift->sealer.refused, sizeof look->shift->sealer.refused);
+    mesh_get_stats(look->shift->mesh, &stats);
+    *look->replayed += stats.dropped[-MESH_EDUPLICATE];
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        look->refused[i] += look->shift->sealer.refused[i];
 }
 
-void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS])
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS], uint64_t *replayed)
 {
-    struct refused_look look = {shift, refused};
+    struct refused_look look = {shift, refused, replayed};
 
-    memset(refused, 0, MESH_SEAL_REFUSALS * sizeof *refused);
     if (shift->mesh != NULL && shift->is_started)
         engine_with_port(shift->engine, look_at_refused, &look);
+}
+
+struct traffic_look {
+    const struct shift *shift;
+    struct shift_traffic *traffic;
+};
+
+static void look_at_traffic(void *app)
+{
+    const struct traffic_look *look = app;
+    struct mesh_peer_stats stats;
+    struct mesh_udp_stats udp;
+
+    for (uint16_t r = 0; look->shift->mesh != NULL && r < look->shift->count; r++) {
+        if (r == look->shift->rank)
+            continue;
+        mesh_get_peer_stats(look->shift->mesh, r, &stats);
+        look->traffic->datagrams_sent += stats.datagrams_sent;
+        look->traffic->lost += stats.lost;
+        look->traffic->naks += stats.naks_sent;
+        look->traffic->resent += stats.resent;
+        look->traffic->duplicates_sent += stats.duplicates_sent;
+    }
+    mesh_udp_get_stats(look->shift->config->udp, &udp);
+    look->traffic->kernel_drops = udp.kernel_drops;
+}
+
+void shift_traffic(struct shift *shift, struct shift_traffic *traffic)
+{
+    struct traffic_look look = {shift, traffic};
+
+    memset(traffic, 0, sizeof *traffic);
+    if (shift->mesh != NULL && shift->is_started)
+        engine_with_port(shift->engine, look_at_traffic, &look);
+    else if (shift->mesh == NULL)
+        look_at_traffic(&look); /* alone: the main thread polls */
 }
 
 uint64_t shift_silent_ranks(struct shift *shift)

@@ -1,5 +1,6 @@
 /* One epoch of a serving node: engine, endpoint, keys and worker threads, from the agreement on its members to the next one.
  *
+ * It may be prepared while the one before it goes on: then its engine is there, and loaded, when it starts.
  * What its threads have to tell, tokens and endings, waits in a list until the main thread takes it, also after shift_stop. */
 #ifndef NODE_SHIFT_H
 #define NODE_SHIFT_H
@@ -26,6 +27,12 @@ struct shift_config {
     uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
 };
 
+/* What became of datagrams on their way: of this epoch, but for the last. */
+struct shift_traffic {
+    uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
+    uint64_t kernel_drops; /* since the socket was opened: found its buffer full */
+};
+
 struct shift_news {
     uint64_t request, when_ns;
     bool is_done;
@@ -40,9 +47,13 @@ struct shift {
     uint32_t number;
     struct rowmap map;
     struct engine *engine;
+    struct pool *loaders; /* that prepare; NULL: none */
+    _Atomic enum shift_preparing { SHIFT_UNPREPARED, SHIFT_OPENING, SHIFT_LOADING, SHIFT_FAILED } preparing;
+    struct fail why;   /* SHIFT_FAILED */
     struct mesh *mesh; /* NULL: alone */
     void *mesh_memory;
     struct mesh_sealer sealer;
+    bool has_sealer;             /* the socket uses it */
     struct engine_memory memory; /* as laid out */
     struct crew crew;
     atomic_flag news_lock;
@@ -51,19 +62,42 @@ struct shift {
     bool is_started;
 };
 
-/* Begin with the members of an EPOCH event: open, allocate, start loading. -1 with fail set. shift_stop and shift_release in either
- * case. */
-int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct fail *fail);
+/* The row map of an epoch's members, the same on each of them: by shares where somebody has agreed on them, else by speed. */
+int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
+                 struct fail *fail);
 
-/* End the threads, then everything but the news. Nobody is told: the others begin their next epoch, too. */
+/* Open, allocate and load for the members of a PREPARE event, on threads that give way to others; the bell rings when that is done.
+ * shift is zeroed first. -1 with fail set. shift_stop and shift_release in either case. */
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct bell *bell,
+                  struct fail *fail);
+
+/* All is loaded, or cannot be (SHIFT_FAILED, with why). */
+bool shift_is_prepared(struct shift *shift);
+
+/* What has been prepared is what this node computes in that epoch. */
+bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch);
+
+/* Begin with the members of an EPOCH event: what is not prepared yet is opened, allocated, loaded. shift is zeroed, or prepared and fits.
+ * Requests go on from what is in kept, which is empty then. -1 with fail set. shift_stop and shift_release in either case. */
+int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+                struct kept *kept, struct fail *fail);
+
+/* End the threads and the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
+ * their next epoch, too. Does nothing when it has not started. */
+void shift_halt(struct shift *shift, struct kept *kept);
+
+/* shift_halt, with nothing kept, unless that was called; then give back everything but the news. */
 void shift_stop(struct shift *shift);
 void shift_release(struct shift *shift);
 
 bool shift_is_loaded(struct shift *shift);
 
-/* Datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS). Takes the port for the time of the call. */
-void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS]);
+/* Adds the datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS), and those that came again. Takes the port for the
+ * time of the call. */
+void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS], uint64_t *replayed);
+
+/* Takes the port for the time of the call. */
+void shift_traffic(struct shift *shift, struct shift_traffic *traffic);
 
 /* The oldest news; false when there is none. Main thread. */
 bool shift_next_news(struct shift *shift, struct shift_news *news);

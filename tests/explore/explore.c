@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 enum { EXIT_EXPLORE_OK = 0, EXIT_EXPLORE_FAILED = 1, EXIT_EXPLORE_USAGE = 2, EXPLORE_HANG_S = 120, EXPLORE_SECONDS = 10 };
 
-static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster, &explore_members};
+static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster, &explore_members, &explore_serve};
+#define EXPLORE_SAY_NS UINT64_C(30000000000)
 enum { EXPLORE_KINDS = sizeof explore_kinds / sizeof explore_kinds[0] };
 
 struct explore_options {
@@ -22,9 +24,10 @@ struct explore_options {
     bool verbose;
 };
 
+/* What a kind has run so far. */
 struct explore_totals {
-    uint64_t scenarios, events, datagrams, virtual_ns;
-    uint64_t epochs, faults, heal_ns_max;
+    uint64_t scenarios, events, datagrams, virtual_ns, spent_ns;
+    uint64_t tokens, epochs, faults, heal_ns_max;
 };
 
 /* What a signal handler may print: the command that repeats the scenario under way. */
@@ -36,8 +39,8 @@ static const char explore_usage[] =
     "Run random scenarios on the network simulator, each decided by its seed, until the time is up, the seeds are done or one fails.\n"
     "\n"
     "  --seconds S           stop after S seconds (default 10, or no limit when --seeds is given)\n"
-    "  --seeds FIRST:COUNT   these seeds (default: from a number drawn from the clock onwards)\n"
-    "  --kind NAME           only this kind of scenario: exchange, cluster or members\n"
+    "  --seeds FIRST:COUNT   these seeds of every kind (default: from a number drawn from the clock onwards)\n"
+    "  --kind NAME           only this kind of scenario: exchange, cluster, members or serve; without it they share the time\n"
     "  -v, --verbose         one line per scenario\n"
     "  --help, --version\n"
     "\n"
@@ -74,64 +77,101 @@ static void explore_on_signal(int signal_number)
 }
 
 /* One scenario. False: it failed, and said so. */
-static bool explore_one(const struct explore_options *options, const char *program, uint64_t seed, struct explore_totals *totals)
+static bool explore_one(const struct explore_options *options, const char *program, const struct explore_kind *kind, uint64_t seed,
+                        struct explore_totals *totals)
 {
-    const struct explore_kind *kind = options->kind != NULL ? options->kind : explore_kinds[seed % EXPLORE_KINDS];
+    const uint64_t start_ns = explore_clock_ns();
     struct explore_report report = {0};
 
     snprintf(explore_repeat, sizeof explore_repeat, "%.100s --kind %s --seeds %" PRIu64 ":1\n", program, kind->name, seed);
     alarm(EXPLORE_HANG_S);
     kind->run(seed, &report);
     alarm(0);
+    totals->spent_ns += explore_clock_ns() - start_ns;
     totals->scenarios++;
     totals->events += report.events;
     totals->datagrams += report.datagrams;
     totals->virtual_ns += report.virtual_ns;
+    totals->tokens += report.tokens;
     totals->epochs += report.epochs;
     totals->faults += report.faults;
     totals->heal_ns_max = report.heal_ns > totals->heal_ns_max ? report.heal_ns : totals->heal_ns_max;
     if (options->verbose) {
-        printf("seed %" PRIu64 ": %s%" PRIu64 " events, %" PRIu64 " us\n", seed, report.scenario, report.events, report.virtual_ns / 1000);
+        printf("%s %" PRIu64 ": %s%" PRIu64 " events, %" PRIu64 " us\n", kind->name, seed, report.scenario, report.events,
+               report.virtual_ns / 1000);
     }
     if (report.error[0] != '\0') {
-        printf("mesh-explore: seed %" PRIu64 ": %s\n%s\nrepeat with: %s", seed, report.scenario, report.error, explore_repeat);
+        printf("mesh-explore: %s %" PRIu64 ": %s\n%s\nrepeat with: %s", kind->name, seed, report.scenario, report.error, explore_repeat);
         return false;
     }
     return true;
 }
 
-static void explore_progress(const struct explore_totals *totals, uint64_t elapsed_ns, uint64_t seed)
+static void explore_say_kind(const struct explore_options *options, const struct explore_kind *kind, const struct explore_totals *totals)
 {
-    printf("%6.1f s: %" PRIu64 " scenarios up to seed %" PRIu64 ", %" PRIu64 " events, %" PRIu64 " datagrams, %.1f s of virtual time\n",
-           (double)elapsed_ns / 1e9, totals->scenarios, seed, totals->events, totals->datagrams, (double)totals->virtual_ns / 1e9);
+    printf("  %-8s %" PRIu64 " scenarios, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " events, %" PRIu64
+           " datagrams, %.1f s of virtual time",
+           kind->name, totals->scenarios, options->first, options->first + totals->scenarios - 1, totals->events, totals->datagrams,
+           (double)totals->virtual_ns / 1e9);
+    if (totals->tokens > 0) {
+        printf(", %" PRIu64 " tokens checked", totals->tokens);
+    }
     if (totals->epochs > 0) {
-        printf("          members: %" PRIu64 " epochs, %" PRIu64 " faults, one epoch again after %.3f s at most\n", totals->epochs,
-               totals->faults, (double)totals->heal_ns_max / 1e9);
+        printf(", %" PRIu64 " faults, %" PRIu64 " epochs, all well again after %.3f s at most", totals->faults, totals->epochs,
+               (double)totals->heal_ns_max / 1e9);
+    }
+    printf("\n");
+}
+
+static void explore_progress(const struct explore_options *options, const struct explore_totals totals[EXPLORE_KINDS], uint64_t elapsed_ns)
+{
+    printf("%6.1f s:\n", (double)elapsed_ns / 1e9);
+    for (size_t k = 0; k < EXPLORE_KINDS; k++) {
+        if (totals[k].scenarios > 0) {
+            explore_say_kind(options, explore_kinds[k], &totals[k]);
+        }
     }
     fflush(stdout);
+}
+
+/* The kind that is furthest behind its part of the time; EXPLORE_KINDS when all seeds are done. Each kind has its seeds in order, so how
+ * far it gets decides nothing else. */
+static size_t explore_next_kind(const struct explore_options *options, const struct explore_totals totals[EXPLORE_KINDS])
+{
+    size_t next = EXPLORE_KINDS;
+
+    for (size_t k = 0; k < EXPLORE_KINDS; k++) {
+        if ((options->kind == NULL || options->kind == explore_kinds[k]) && totals[k].scenarios < options->count &&
+            (next == EXPLORE_KINDS ||
+             totals[k].spent_ns / explore_kinds[k]->weight < totals[next].spent_ns / explore_kinds[next]->weight)) {
+            next = k;
+        }
+    }
+    return next;
 }
 
 static int explore_run(const struct explore_options *options, const char *program)
 {
     const uint64_t start_ns = explore_clock_ns(), limit_ns = options->seconds * 1000000000u;
-    struct explore_totals totals = {0};
-    uint64_t said_ns = start_ns, seed = options->first;
+    struct explore_totals totals[EXPLORE_KINDS] = {0};
+    uint64_t said_ns = start_ns;
+    size_t kind;
 
-    for (uint64_t i = 0; i < options->count; i++, seed++) {
+    while ((kind = explore_next_kind(options, totals)) < EXPLORE_KINDS) {
         const uint64_t now_ns = explore_clock_ns();
 
         if (limit_ns != 0 && now_ns - start_ns >= limit_ns) {
             break;
         }
-        if (now_ns - said_ns >= 5000000000u) {
+        if (now_ns - said_ns >= EXPLORE_SAY_NS) {
             said_ns = now_ns;
-            explore_progress(&totals, now_ns - start_ns, seed);
+            explore_progress(options, totals, now_ns - start_ns);
         }
-        if (!explore_one(options, program, seed, &totals)) {
+        if (!explore_one(options, program, explore_kinds[kind], options->first + totals[kind].scenarios, &totals[kind])) {
             return EXIT_EXPLORE_FAILED;
         }
     }
-    explore_progress(&totals, explore_clock_ns() - start_ns, seed - (seed > options->first));
+    explore_progress(options, totals, explore_clock_ns() - start_ns);
     return EXIT_EXPLORE_OK;
 }
 
@@ -215,6 +255,9 @@ int main(int argc, char **argv)
     signal(SIGABRT, explore_on_signal);
     signal(SIGSEGV, explore_on_signal);
     signal(SIGALRM, explore_on_signal);
+    /* Endpoints come and go by the thousand: their memory is kept, not given back to the system and fetched again page by page. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     setvbuf(stdout, NULL, _IOLBF, 0);
     return explore_run(&options, argv[0]);
 }

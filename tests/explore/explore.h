@@ -8,7 +8,8 @@
 
 struct explore_report {
     uint64_t events, datagrams, virtual_ns;
-    uint64_t epochs, faults, heal_ns; /* members only: heal_ns from the last fault to one epoch */
+    uint64_t tokens;                  /* that clients were told, or nodes heard of; all of them checked */
+    uint64_t epochs, faults, heal_ns; /* members, serve: heal_ns from the last fault until all is well */
     char scenario[800];               /* what it was */
     char error[1300];                 /* what went wrong; empty: nothing */
 };
@@ -17,11 +18,13 @@ struct explore_report {
 struct explore_kind {
     const char *name;
     const char *meaning;
+    unsigned weight; /* its part of the time when several kinds run */
     void (*run)(uint64_t seed, struct explore_report *report);
 };
 
 extern const struct explore_kind explore_exchange; /* explore_exchange.c */
 extern const struct explore_kind explore_cluster;  /* explore_cluster.c */
 extern const struct explore_kind explore_members;  /* explore_members.c */
+extern const struct explore_kind explore_serve;    /* explore_serve.c */
 
 #endif

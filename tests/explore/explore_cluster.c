@@ -163,6 +163,9 @@ static bool run_until(struct run *run, uint64_t deadline_ns)
     run->report->events += stats.events;
     run->report->datagrams += stats.sent;
     run->report->virtual_ns += mesh_sim_now_ns(run->cluster.sim);
+    for (uint16_t r = 0; r < run->config.rank_count; r++)
+        for (uint32_t i = 0; i < run->cluster.node[r].result_count; i++)
+            run->report->tokens += run->cluster.node[r].result[i].token_count;
     return is_done;
 }
 
@@ -264,4 +267,4 @@ static void explore_cluster_run(uint64_t seed, struct explore_report *report)
     simcluster_close(&run.cluster);
 }
 
-const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens of several requests", explore_cluster_run};
+const struct explore_kind explore_cluster = {"cluster", "whole clusters generate tokens of several requests", 2, explore_cluster_run};

@@ -85,4 +85,4 @@ static void explore_exchange_run(uint64_t seed, struct explore_report *report)
     free(bench);
 }
 
-const struct explore_kind explore_exchange = {"exchange", "endpoints exchange gathers and records", explore_exchange_run};
+const struct explore_kind explore_exchange = {"exchange", "endpoints exchange gathers and records", 2, explore_exchange_run};

@@ -30,4 +30,4 @@ static void explore_members_run(uint64_t seed, struct explore_report *report)
     free(churn);
 }
 
-const struct explore_kind explore_members = {"members", "processes agree on epochs", explore_members_run};
+const struct explore_kind explore_members = {"members", "processes agree on epochs", 2, explore_members_run};

@@ -48,6 +48,10 @@ else
 fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 
+check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
+verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
+    elsewhere_tok_per_s elsewhere_ratio
+
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx

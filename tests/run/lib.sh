@@ -19,7 +19,7 @@ background_pids=()
 clean_up() {
     local pid
     for pid in ${background_pids[@]+"${background_pids[@]}"}; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+        kill "$pid" 2>/dev/null && kill -CONT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null # one that is stopped hears nothing
     done
     rm -rf "$tmp"
 }

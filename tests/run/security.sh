@@ -103,4 +103,32 @@ refused "a key log that others may read is refused" 3 "$log: others than its own
     --local 2 --key-log "$log"
 check_equal "and nothing is written to it" "$(wc -l <"$log")" 6
 refused "a key log that cannot be made is named" 4 "$tmp/none/log: cannot be opened: " --local 2 --key-log "$tmp/none/log"
+
+# ---- of nodes that serve ----
+
+serve() { # OPTION...: on a port of its own
+    "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" "$@"
+}
+port=$(free_port)
+check "a key for serving nodes can be made" "$mesh_node" keygen -o "$tmp/serve.key"
+check_exit "a serving node refuses a log that others may read" 3 "--key-log $log: others than its owner" \
+    serve --key "$tmp/serve.key" --key-log "$log"
+check_exit "and one that cannot be made" 4 "--key-log $tmp/none/log: cannot be opened: " \
+    serve --key "$tmp/serve.key" --key-log "$tmp/none/log"
+check_exit "without a key there is nothing to log" 2 "without a key there is nothing to log" serve --key-log "$log"
+rm -f "$log"
+first=$port
+background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$first" --key "$tmp/serve.key" --key-log "$log" 2>"$tmp/first"
+port=$(free_port)
+MESH_KEYLOGFILE=$log.2 background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --key "$tmp/serve.key" \
+    --join "127.0.0.1:$first" 2>"$tmp/second"
+wait_until 20 grep -q "^MESH_EPOCH .* 1 " "$log"
+check "a client is answered" "$mesh_node" ask --to "127.0.0.1:$first" --key "$tmp/serve.key" -p abc -n 3 --temp 0
+check_contains "a node that logs keys warns of it" "$tmp/first" "WARNING: keys are written to $log: whoever reads that file"
+check_equal "the log has keys of epochs, processes and sessions, and nothing else" \
+    "$(sort "$log" | sed -E 's/[0-9a-f]{32,64}/x/g' | sort -u | tr '\n' ';')" \
+    "MESH_EPOCH x 0 x;MESH_EPOCH x 1 x;MESH_PROCESS x x;MESH_SESSION x x x;"
+check_equal "only its owner may read it" "$(stat -c %a "$log")" 600
+wait_until 20 grep -q "^MESH_EPOCH" "$log.2"
+check_equal "both nodes log the same keys of their epoch" "$(grep ^MESH_EPOCH "$log")" "$(grep ^MESH_EPOCH "$log.2")"
 finish

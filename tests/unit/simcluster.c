@@ -43,6 +43,7 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     if (result->token_count == 0)
         result->index_first = token->index;
     assert(token->index == result->index_first + result->token_count);
+    result->digest_of[result->token_count] = token->digest;
     result->token[result->token_count++] = token->id;
     result->digest += token->digest;
 }
@@ -134,6 +135,7 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         .ctx = cluster->config.ctx,
         .kv_type = cluster->config.kv_type,
         .kernel = kernel_choose(cluster->config.kernel),
+        .keeps = cluster->config.kept != NULL,
         .is_end = is_end,
         .tokenizer = cluster->config.end_token,
     };
@@ -151,6 +153,8 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         engine_load(node->engine, i);
     if (cluster->config.rank_count > 1 && open_endpoint(cluster, node) < 0)
         return -1;
+    if (config.keeps)
+        engine_restore(node->engine, &cluster->config.kept[rank]);
     engine_attach(node->engine, node->mesh, NULL, clock_ns, cluster);
     return 0;
 }

@@ -24,6 +24,7 @@ struct simcluster_config {
     struct mesh_sim_link link;
     uint64_t unit_ns;              /* virtual time that one unit of work takes */
     uint64_t receive_buffer_bytes; /* 0: 212992, the usual one */
+    struct kept *kept;             /* (rank_count) what each goes on from; empty afterwards. NULL: nodes keep nothing */
 };
 
 /* What a node has heard of a request. */
@@ -31,9 +32,10 @@ struct simcluster_result {
     uint64_t id;
     uint32_t token[SIMCLUSTER_TOKENS_MAX];
     uint32_t token_count;
-    uint32_t index_first; /* of token[0] among all that are generated */
-    uint64_t digest;      /* of all logits */
-    uint32_t steps;       /* that had a part of it */
+    uint32_t index_first;                      /* of token[0] among all that are generated */
+    uint64_t digest;                           /* of all logits */
+    uint64_t digest_of[SIMCLUSTER_TOKENS_MAX]; /* each token's part of it */
+    uint32_t steps;                            /* that had a part of it */
     enum engine_done reason;
     struct engine_fault fault;
     bool is_done;

@@ -98,7 +98,7 @@ static uint64_t see(struct simmembers *members, const uint64_t key[4], uint64_t 
     return seen->value;
 }
 
-static void fail(struct simmembers *members, const struct simmember *member, const char *what)
+void simmembers_fail(struct simmembers *members, const struct simmember *member, const char *what)
 {
     if (!members->error[0])
         snprintf(members->error, sizeof members->error, "place %u at %.6f s: %s (epoch %u)", member->place,
@@ -145,20 +145,20 @@ static void check_epoch(struct simmembers *members, struct simmember *member, co
     bool is_new = find_seen(members, id)->value == 0;
 
     if (event->number <= member->number_before)
-        fail(members, member, "an epoch's number has not grown");
+        simmembers_fail(members, member, "an epoch's number has not grown");
     if (event->own_rank < 0 || event->own_rank >= event->member_count ||
         memcmp(event->members[event->own_rank].incarnation, member->config.incarnation, 16) != 0)
-        fail(members, member, "the own rank is another's");
+        simmembers_fail(members, member, "the own rank is another's");
     if (see(members, id, list) != list)
-        fail(members, member, "two lists have one id");
+        simmembers_fail(members, member, "two lists have one id");
     for (unsigned i = 0; i < event->member_count; i++) {
         const struct mesh_cluster_member *m = &event->members[i];
         const uint64_t nonce[4] = {word(m->nonce), word(m->nonce + 8), word(m->incarnation), word(m->incarnation + 8)};
 
         if (see(members, nonce, id[0] ^ id[1]) != (id[0] ^ id[1]))
-            fail(members, member, "a nonce is in two epochs");
+            simmembers_fail(members, member, "a nonce is in two epochs");
         if (m->addr.port >= members->count && event->member_count > 1)
-            fail(members, member, "a member's address is nobody's");
+            simmembers_fail(members, member, "a member's address is nobody's");
     }
     members->epochs += is_new;
     members->installs++;
@@ -191,7 +191,7 @@ static void on_event(struct simmembers *members, struct simmember *member, const
         break;
     case MESH_CLUSTER_EVICTED:
         if (!member->has_epoch)
-            fail(members, member, "evicted from no epoch");
+            simmembers_fail(members, member, "evicted from no epoch");
         member->has_epoch = false;
         break;
     case MESH_CLUSTER_LEFT:
@@ -205,6 +205,8 @@ static void on_event(struct simmembers *members, struct simmember *member, const
     default:
         break;
     }
+    if (members->beside)
+        members->beside->on_event(member, event);
 }
 
 static uint64_t drain(void *app, uint64_t now_ns)
@@ -213,15 +215,14 @@ static uint64_t drain(void *app, uint64_t now_ns)
     struct mesh_cluster_event event;
     struct mesh_cluster_stats stats;
 
-    (void)now_ns;
     while (mesh_cluster_next_event(member->cluster, &event))
         on_event(member->members, member, &event);
     mesh_cluster_get_stats(member->cluster, &stats);
     if (stats.notes_lost && !stats.pauses) /* one that was stopped finds all at once what has come meanwhile */
-        fail(member->members, member, "the queue of notes overflowed");
+        simmembers_fail(member->members, member, "the queue of notes overflowed");
     if (stats.notes_high > member->members->notes_high)
         member->members->notes_high = stats.notes_high;
-    return 0;
+    return member->members->beside ? member->members->beside->work(member, to_own(member, now_ns)) : 0;
 }
 
 /* ---- a process as the simulator sees it ---- */
@@ -236,6 +237,8 @@ static int receive(void *core, uint64_t now_ns, struct mesh_addr from, const uin
         if (members->loses && members->loses(members, from.port, member->place, &message))
             return MESH_ESYSTEM;
         members->received[message.header.type]++;
+        if (members->beside && message.header.epoch)
+            return members->beside->receive(member, to_own(member, now_ns), from, packet, packet_bytes);
     }
     return mesh_cluster_receive(member->cluster, to_own(member, now_ns), from, packet, packet_bytes);
 }
@@ -250,6 +253,8 @@ static void tick(void *core, uint64_t now_ns)
         mesh_cluster_ready(member->cluster, own_ns, member->ready_plan);
     }
     mesh_cluster_tick(member->cluster, own_ns);
+    if (member->members->beside)
+        member->members->beside->tick(member, own_ns);
 }
 
 static uint64_t timeout(const void *core)
@@ -259,6 +264,11 @@ static uint64_t timeout(const void *core)
 
     if (member->ready_at_ns && member->ready_at_ns < own_ns)
         own_ns = member->ready_at_ns;
+    if (member->members->beside) {
+        uint64_t beside_ns = member->members->beside->timeout(member);
+
+        own_ns = beside_ns < own_ns ? beside_ns : own_ns;
+    }
     return own_ns == UINT64_MAX ? UINT64_MAX : to_sim(member, own_ns);
 }
 
@@ -272,12 +282,12 @@ static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t c
         struct mesh_addr place = mesh_sim_addr(output->addr.port);
 
         if (place.port >= member->members->count || memcmp(&place, &output->addr, sizeof place) != 0)
-            fail(member->members, member, "a datagram goes to nobody's address");
+            simmembers_fail(member->members, member, "a datagram goes to nobody's address");
         if (place.port != member->place)
             return true;
         mesh_cluster_receive(member->cluster, own_ns, place, packet, output->bytes);
     }
-    return false;
+    return member->members->beside && member->members->beside->next_datagram(member, own_ns, packet, capacity, output);
 }
 
 /* ---- public ---- */

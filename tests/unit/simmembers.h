@@ -43,6 +43,17 @@ struct simmember {
     uint16_t prepare_count;
 };
 
+/* What a process runs beside its cluster core, on its own clock; each is called after the core's part. Datagrams here are those of epochs;
+ * output->ranks are places. */
+struct simmembers_beside {
+    int (*receive)(struct simmember *member, uint64_t own_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
+    void (*tick)(struct simmember *member, uint64_t own_ns);
+    uint64_t (*timeout)(const struct simmember *member);
+    bool (*next_datagram)(struct simmember *member, uint64_t own_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
+    void (*on_event)(struct simmember *member, const struct mesh_cluster_event *event);
+    uint64_t (*work)(struct simmember *member, uint64_t own_ns); /* returns the time that it takes */
+};
+
 /* An epoch, or a nonce, that somebody has installed. */
 struct simmembers_seen {
     uint64_t key[4], value;
@@ -61,9 +72,13 @@ struct simmembers {
     uint64_t received[MESH_TYPE_COUNT];
     /* Optional: true loses what arrives. */
     bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);
+    const struct simmembers_beside *beside; /* NULL: nothing */
     void *app;
     char error[300]; /* empty: all holds */
 };
+
+/* The first thing that does not hold is kept. */
+void simmembers_fail(struct simmembers *members, const struct simmember *member, const char *what);
 
 /* Nobody is started. Change at[].config before. */
 void simmembers_open(struct simmembers *members, uint16_t count, uint64_t seed, const struct mesh_sim_link *link);

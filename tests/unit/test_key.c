@@ -158,6 +158,56 @@ static void a_file_that_others_may_use_is_refused(void **state)
     assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), 0);
 }
 
+/* systemd gives a service's user a file of root's with mode 0440 and an access list, in a folder that is closed to all others. */
+static void a_credential_may_have_the_mode_that_systemd_gives_it(void **state)
+{
+    struct mesh_key key;
+
+    (void)state;
+    write_file(good, 0440);
+    assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+    for (mode_t mode = 0500; mode <= 0550; mode += 050) {
+        assert_int_equal(chmod(folder, mode), 0);
+        assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), 0);
+    }
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/nowhere", 1), 0);
+    assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/tmp", 1), 0); /* the file is deeper than that */
+    assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
+    assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+}
+
+static void a_credential_that_others_may_use_is_refused(void **state)
+{
+    static const mode_t file_modes[] = {0444, 0640, 0460, 0441}, folder_modes[] = {0755, 0720, 0701};
+    struct mesh_key key;
+
+    (void)state;
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+    for (size_t i = 0; i < sizeof file_modes / sizeof *file_modes; i++) {
+        write_file(good, file_modes[i]);
+        assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+        assert_non_null(strstr(reason, "chmod 600"));
+        unlink(path);
+    }
+    write_file(good, 0440);
+    for (size_t i = 0; i < sizeof folder_modes / sizeof *folder_modes; i++) {
+        assert_int_equal(chmod(folder, folder_modes[i]), 0);
+        assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    }
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(folder, 0700), 0);
+        assert_int_equal(chown(path, 1, 0), 0);
+        assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
+    }
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+}
+
 static void what_is_no_file_of_a_key_is_refused(void **state)
 {
     char text[4096];
@@ -201,6 +251,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_file_is_read_again_and_only_its_owner_may_use_it, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_file_that_exists_is_left_alone, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_file_that_others_may_use_is_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_credential_may_have_the_mode_that_systemd_gives_it, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_credential_that_others_may_use_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_is_no_file_of_a_key_is_refused, make_folder, remove_folder),
         cmocka_unit_test(a_secret_is_wiped),
     };

@@ -1,4 +1,5 @@
 /* The key log: its lines open what was sealed, runs are appended, and nobody else may read it. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 
 #include "mesh/wire.h"
 #include "seal_case.h"
+#include "session_net.h"
 
 static char folder[64], path[128], reason[200];
 
@@ -129,6 +131,105 @@ static void without_security_there_is_nothing_to_log(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* ---- a client's session, captured ---- */
+
+enum { CAPTURE_MAX = 400 };
+
+struct capture {
+    unsigned count;
+    size_t bytes[CAPTURE_MAX];
+    uint8_t packet[CAPTURE_MAX][MESH_SESSION_DATAGRAM_BYTES];
+};
+
+static void capture(void *app, int to, const uint8_t *packet, size_t bytes)
+{
+    struct capture *all = app;
+
+    (void)to;
+    assert_true(all->count < CAPTURE_MAX);
+    memcpy(all->packet[all->count], packet, bytes);
+    all->bytes[all->count++] = bytes;
+}
+
+/* The last word of each line is a key: how many datagrams one of them opens. */
+static unsigned opened_by_log(const struct capture *all, enum mesh_security security)
+{
+    char line[300];
+    unsigned opened = 0;
+
+    for (unsigned i = 0; i < all->count; i++) {
+        FILE *log = fopen(path, "r");
+        bool is_open = false;
+
+        assert_non_null(log);
+        while (!is_open && fgets(line, sizeof line, log) != NULL) {
+            const char *hex = strrchr(line, ' ') + 1;
+            uint8_t copy[MESH_SESSION_DATAGRAM_BYTES];
+            struct mesh_seal_key key;
+
+            for (size_t b = 0; b < MESH_KEY_BYTES; b++)
+                key.bytes[b] = (uint8_t)strtoul((char[]){hex[2 * b], hex[2 * b + 1], '\0'}, NULL, 16);
+            memcpy(copy, all->packet[i], all->bytes[i]);
+            is_open = mesh_open_packet(&key, security, copy, all->bytes[i]) == 0;
+        }
+        fclose(log);
+        opened += is_open;
+    }
+    return opened;
+}
+
+static bool has_three_echoes(const struct session_net *net)
+{
+    return net->client[0].records >= 3;
+}
+
+static void a_captured_session_is_opened_by_the_nodes_log(void **state)
+{
+    static struct session_net net;
+    static struct capture all;
+    struct mesh_key_log log;
+
+    (void)state;
+    if (!session_net_init(&net, 4, MESH_SECURITY_SEAL, 5))
+        skip();
+    all.count = 0;
+    net.seen = capture;
+    net.app = &all;
+    assert_int_equal(mesh_key_log_open(&log, path, reason, sizeof reason), 0);
+    assert_int_equal(mesh_key_log_process(&log, (const uint8_t[MESH_INCARNATION_BYTES]){77}, &net.node_seal.process), 0);
+    net.node_seal.log = &log;
+    session_net_call(&net, NULL, 0, UINT64_C(5000000000));
+    for (unsigned i = 0; i < 3; i++) {
+        session_net_run(&net, UINT64_C(1000000000), NULL);
+        assert_int_equal(mesh_call_send(net.client[0].call, net.now_ns, (const uint8_t *)"a record", 8), 0);
+    }
+    session_net_run(&net, UINT64_C(1000000000), has_three_echoes);
+    assert_int_equal(net.client[0].records, 3);
+    assert_true(all.count > 10);
+    assert_false(log.has_failed);
+    mesh_key_log_close(&log);
+    assert_int_equal(opened_by_log(&all, MESH_SECURITY_SEAL), all.count);
+    session_net_release(&net);
+}
+
+static void a_log_without_room_says_so(void **state)
+{
+    struct mesh_key_log log;
+    struct mesh_sealer sealer;
+
+    (void)state;
+    if (access("/dev/full", W_OK) != 0)
+        skip();
+    seal_case_init(&sealer, 1, MESH_SECURITY_SEAL);
+    assert_int_equal(mesh_key_log_open(&log, "/dev/full", reason, sizeof reason), 0);
+    assert_int_equal(mesh_key_log_epoch(&log, &sealer), MESH_ESYSTEM);
+    assert_true(log.has_failed);
+    assert_int_equal(log.error, ENOSPC);
+    mesh_key_log_close(&log);
+    assert_int_equal(mesh_key_log_append("/dev/full", &sealer, reason, sizeof reason), MESH_ESYSTEM);
+    assert_non_null(strstr(reason, "writing failed: "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +237,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_log_is_appended_to, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_that_others_may_use_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_is_no_log, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_captured_session_is_opened_by_the_nodes_log, make_folder, remove_folder),
+        cmocka_unit_test(a_log_without_room_says_so),
         cmocka_unit_test_setup_teardown(without_security_there_is_nothing_to_log, make_folder, remove_folder),
     };
 

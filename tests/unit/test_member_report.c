@@ -9,7 +9,7 @@
 
 #include "node/member_report.h"
 
-enum { REPORT_BYTES = 68 };
+enum { REPORT_BYTES = 84 };
 
 static const struct member_report full = {
     .compute_ns = UINT64_MAX,
@@ -21,6 +21,8 @@ static const struct member_report full = {
     .resent = 5,
     .naks = 6,
     .lost = 7,
+    .duplicates_sent = 8,
+    .kernel_drops = 9,
 };
 
 static void a_report_reads_back_as_it_was_written(void **state)
@@ -39,6 +41,7 @@ static void a_report_reads_back_as_it_was_written(void **state)
     assert_true(report.datagrams_sent == full.datagrams_sent && report.bytes_sent == full.bytes_sent);
     assert_true(report.decode_datagrams == full.decode_datagrams && report.decode_bytes == full.decode_bytes);
     assert_true(report.resent == full.resent && report.naks == full.naks && report.lost == full.lost);
+    assert_true(report.duplicates_sent == full.duplicates_sent && report.kernel_drops == full.kernel_drops);
 }
 
 static void a_report_that_is_cut_short_is_refused(void **state)

@@ -214,7 +214,9 @@ static const struct member_report reports[] = {
      .decode_bytes = 30000,
      .lost = 10,
      .naks = 20,
-     .resent = 30},
+     .resent = 30,
+     .duplicates_sent = 5,
+     .kernel_drops = 4},
 };
 static const struct output_figures figures = {
     .prompt_tokens = 100, .threads = 2, .kernel = "scalar", .outcome = &outcome, .reports = reports, .ranks = 3};
@@ -229,7 +231,7 @@ static void figures_for_people_are_on_stderr(void **state)
     assert_int_equal(err, 0);
     assert_string_equal(text, "3 nodes, 2 threads each, scalar: prompt 100 tokens at 200.0 tok/s, generated 11 at 5.0 tok/s, first after "
                               "500.0 ms\nutilisation 0.50 0.00 0.50; per token 5.0 kB in 50 datagrams sent; lost 11, asked again 22, "
-                              "resent 33\n");
+                              "resent 33, sent twice 5; 4 dropped by the kernel, whose socket buffer was full\n");
 }
 
 static void figures_of_one_node_say_nothing_of_a_network(void **state)
@@ -262,7 +264,8 @@ static void the_summary_in_json_is_on_stdout(void **state)
                         "{\"schema_version\":1,\"event\":\"summary\",\"nodes\":3,\"threads\":2,\"kernel\":\"scalar\",\"security\":\"none\","
                         "\"prompt_tokens\":100,"
                         "\"prompt_tok_per_s\":200,\"gen_tokens\":11,\"gen_tok_per_s\":5,\"ttft_ms\":500,\"utilisation\":[0.5,0,0.5],"
-                        "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"lost\":11,\"naks\":22,\"resent\":33,"
+                        "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
+                        "sent\":5,\"dropped_by_kernel\":4,"
                         "\"digest_ids\":\"0000000000000000\",\"digest_logits\":\"0000000000000000\",\"lab\":\"loss=1%\"}\n");
 }
 

@@ -27,7 +27,7 @@ static void add(uint64_t id, uint32_t prompt_count, uint32_t generated_before, u
 {
     const struct request request = {.id = id, .prompt_count = prompt_count, .generated_before = generated_before, .predict = predict};
 
-    planner_add(&planner, &request, candidates);
+    planner_add(&planner, &request, candidates, 0);
 }
 
 /* The part of a request in the entry, or NULL. */

@@ -4,10 +4,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "node/replace_file.h"
@@ -153,6 +156,56 @@ static void what_cannot_be_written_is_reported_with_exit_code_4(void **state)
     replace_file_abandon(&file);
 }
 
+static unsigned files_in_folder(void)
+{
+    DIR *listing = opendir(folder);
+    unsigned count = 0;
+
+    assert_non_null(listing);
+    for (const struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(listing);
+    return count;
+}
+
+static void a_signal_that_ends_the_process_leaves_nothing_behind(void **state)
+{
+    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    const unsigned before = files_in_folder();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct replace_file file;
+            struct fail fail;
+
+            if (replace_file_open(&file, path, &fail) == 0 && files_in_folder() == before + 1)
+                raise(numbers[i]);
+            _exit(1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == numbers[i]);
+        assert_int_equal(files_in_folder(), before);
+    }
+}
+
+static void signals_are_as_before_when_a_file_is_written(void **state)
+{
+    struct replace_file file;
+    struct sigaction action;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "text");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(sigaction(SIGTERM, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_DFL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +215,8 @@ int main(void)
         cmocka_unit_test(a_symbolic_link_stays_one),
         cmocka_unit_test(what_is_on_the_disk_is_not_at_the_path_yet),
         cmocka_unit_test(a_device_is_written_and_not_replaced),
+        cmocka_unit_test(a_signal_that_ends_the_process_leaves_nothing_behind),
+        cmocka_unit_test(signals_are_as_before_when_a_file_is_written),
         cmocka_unit_test(what_cannot_be_written_is_reported_with_exit_code_4),
     };
 

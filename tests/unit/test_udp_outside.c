@@ -161,13 +161,85 @@ static void neither_sealer_nor_core_see_what_is_outside(void **state)
     udpbench_close(&bench);
 }
 
+/* ---- what comes back ---- */
+
+static struct {
+    unsigned count;
+    struct mesh_addr to;
+} back;
+
+static void tell(void *app, struct mesh_addr to)
+{
+    assert_ptr_equal(app, &back);
+    back.count++;
+    back.to = to;
+}
+
+static struct mesh_addr closed_port(void)
+{
+    struct mesh_udp *gone = open_alone(NULL);
+    const struct mesh_addr at = mesh_udp_local(gone);
+
+    mesh_udp_close(gone);
+    return at;
+}
+
+static void a_port_that_is_gone_is_told_by_its_address(void **state)
+{
+    struct mesh_udp *one = open_alone(NULL);
+    const struct mesh_addr gone = closed_port();
+    struct mesh_udp_stats stats;
+    uint8_t packet[200];
+
+    (void)state;
+    memset(&back, 0, sizeof back);
+    mesh_udp_set_unreachable(one, tell, &back);
+    assert_int_equal(mesh_udp_send_to(one, gone, packet, ping(packet, sizeof packet, 0)), 0);
+    mesh_udp_wait(one, NULL, 1000000000);
+    mesh_udp_poll(one, NULL);
+    assert_int_equal(back.count, 1);
+    assert_memory_equal(&back.to, &gone, sizeof gone);
+    mesh_udp_get_stats(one, &stats);
+    assert_int_equal(stats.unreachable, 1);
+    mesh_udp_poll(one, NULL);
+    assert_int_equal(back.count, 1);
+    mesh_udp_close(one);
+}
+
+/* The kernel reports the lost one as the failure of the next call, which is about somebody else. */
+static void who_is_gone_costs_the_others_nothing(void **state)
+{
+    struct mesh_udp *one = open_alone(NULL), *other = open_alone(NULL);
+    const struct mesh_addr gone = closed_port();
+    uint8_t packet[200];
+
+    (void)state;
+    memset(&back, 0, sizeof back);
+    mesh_udp_set_outside(other, take, &taken);
+    mesh_udp_set_unreachable(one, tell, &back);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(mesh_udp_send_to(one, gone, packet, ping(packet, sizeof packet, 0)), 0);
+        send_ping(one, other, 0);
+        if (i % 3 == 0)
+            mesh_udp_poll(one, NULL);
+    }
+    for (int i = 0; i < 100 && taken.count < 50; i++) {
+        mesh_udp_wait(other, NULL, 10000000);
+        mesh_udp_poll(other, NULL);
+    }
+    assert_int_equal(taken.count, 50);
+    mesh_udp_poll(one, NULL);
+    assert_true(back.count > 0);
+    mesh_udp_close(one);
+    mesh_udp_close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_node_that_is_alone_receives_what_is_outside),
-        cmocka_unit_test(an_address_of_another_family_cannot_be_sent_to),
-        cmocka_unit_test(impairments_hit_what_is_outside_as_well),
-        cmocka_unit_test(neither_sealer_nor_core_see_what_is_outside),
+        cmocka_unit_test(a_node_that_is_alone_receives_what_is_outside), cmocka_unit_test(an_address_of_another_family_cannot_be_sent_to),
+        cmocka_unit_test(impairments_hit_what_is_outside_as_well),       cmocka_unit_test(neither_sealer_nor_core_see_what_is_outside),
+        cmocka_unit_test(a_port_that_is_gone_is_told_by_its_address),    cmocka_unit_test(who_is_gone_costs_the_others_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

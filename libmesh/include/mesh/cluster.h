@@ -146,6 +146,9 @@ bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, u
 
 enum { MESH_CLUSTER_REASONS = 8 }; /* one more than the largest enum mesh_deny_reason */
 
+/* One word for people and for counters' names, by enum mesh_deny_reason: "version", "cluster", "fingerprint", ... */
+const char *mesh_cluster_reason_name(unsigned reason);
+
 struct mesh_cluster_stats {
     uint64_t dropped[16];                  /* by -enum mesh_err */
     uint64_t denied[MESH_CLUSTER_REASONS]; /* answers to others */

@@ -29,7 +29,7 @@ void mesh_key_format(const struct mesh_key *key, char out[MESH_KEY_LINE_BYTES]);
 int mesh_key_parse(const char *text, size_t bytes, struct mesh_key *key, char *reason, size_t reason_bytes);
 
 /* Read a key file. MESH_EINVAL: it is no key, or others than its owner may read it; MESH_ESYSTEM: it cannot be read. Either way reason says
- * why, and what to do. */
+ * why, and what to do. A credential of systemd (directly in $CREDENTIALS_DIRECTORY, a folder closed to others) may have mode 0440. */
 int mesh_key_read(const char *path, struct mesh_key *key, char *reason, size_t reason_bytes);
 
 /* Write a new key file with mode 0600; one that exists is left alone. MESH_ESYSTEM with reason. */

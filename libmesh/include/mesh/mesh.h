@@ -49,6 +49,7 @@ struct mesh_config {
     uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN */
     uint64_t receive_buffer_bytes; /* of the driver, by the kernel's accounting; divided among the peers as credit */
     uint32_t reorder_delay_ns;     /* 0: the default, 50 µs */
+    uint32_t copy_loss_ppm;        /* loss on a path from which small tiles are sent twice; 0: by what it costs; UINT32_MAX: never */
     uint16_t version;              /* 0: the real one; tests give others */
 };
 
@@ -176,8 +177,11 @@ struct mesh_peer_stats {
     uint64_t reordered;                  /* came after a later number */
     uint64_t duplicate;                  /* the same number twice, or blocks that were there */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
-    uint64_t credit_waits;   /* times sending waited for this peer's credit */
-    int64_t clock_offset_ns; /* peer's clock minus ours, of the sample with the shortest RTT */
+    uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
+    uint64_t duplicates_used; /* received, of tiles that had not come */
+    uint32_t loss_ppm;        /* of what goes to this peer, by its reports; a slow average */
+    uint64_t credit_waits;    /* times sending waited for this peer's credit */
+    int64_t clock_offset_ns;  /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
     uint32_t datagram_bytes; /* proved on this path */
     bool is_up;

@@ -111,9 +111,30 @@ int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
  * or MESH_EAUTH. Then it is not for the core. With MESH_SECURITY_NONE everything is passed on as it is. */
 int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
 
-/* Append a line "MESH_EPOCH <epoch id> <rank> <sender's key>" per rank, in hexadecimal digits but for the rank, to a file that nobody else
- * may read (made with mode 0600): with it a capture of this epoch can be opened, and nothing else. Nothing with MESH_SECURITY_NONE.
- * MESH_EINVAL: others may read the file; MESH_ESYSTEM: it cannot be written. Either way reason says why, and what to do. */
+/* ---- the key log ---- */
+
+/* Keys as lines of text, in hexadecimal digits but for the rank, appended to a file that nobody else may read (made with mode 0600): with
+ * it a capture of what was sent under them can be opened, and nothing else.
+ *   MESH_EPOCH <epoch id> <rank> <sender's key>
+ *   MESH_PROCESS <incarnation> <sender's key>
+ *   MESH_SESSION <sender's incarnation> <receiver's incarnation> <sender's key> */
+struct mesh_key_log {
+    int fd;
+    bool has_failed; /* a line could not be written; errno of the first one is in error. Later ones are tried all the same */
+    int error;
+};
+
+/* MESH_EINVAL: others may read the file; MESH_ESYSTEM: it cannot be written. Either way reason says why, and what to do. */
+int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, size_t reason_bytes);
+void mesh_key_log_close(struct mesh_key_log *log);
+
+/* Each in one piece, so that several processes may share a log. MESH_ESYSTEM: errno. */
+int mesh_key_log_epoch(struct mesh_key_log *log, const struct mesh_sealer *sealer); /* all ranks; nothing with MESH_SECURITY_NONE */
+int mesh_key_log_process(struct mesh_key_log *log, const uint8_t incarnation[MESH_INCARNATION_BYTES], const struct mesh_seal_key *key);
+int mesh_key_log_session(struct mesh_key_log *log, const uint8_t sender[MESH_INCARNATION_BYTES],
+                         const uint8_t receiver[MESH_INCARNATION_BYTES], const struct mesh_seal_key *key);
+
+/* Open, an epoch, close; without a file for MESH_SECURITY_NONE. Errors as of mesh_key_log_open. */
 int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes);
 
 #endif

@@ -10,6 +10,8 @@
 #include "mesh/mesh.h"
 #include "mesh/seal.h"
 
+#define MESH_SESSION_EPOCH 0x80000000u /* with the session's number, header.epoch of its datagrams */
+
 enum { MESH_SESSIONS_MAX = 32, MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN };
 
 /* ---- what protects datagrams ---- */
@@ -33,6 +35,7 @@ struct mesh_session_seal {
     char cluster[MESH_CLUSTER_NAME_BYTES_MAX + 1];
     struct mesh_seal_key process;
     struct mesh_seal_key keys[MESH_SESSIONS_MAX][2]; /* own, the other's */
+    struct mesh_key_log *log;                        /* NULL, or set after init: where sessions' keys are written. Borrowed */
 };
 
 /* key: not read with MESH_SECURITY_NONE. incarnation: the one of the config of the node or the call. MESH_EINVAL: the name is too long;
@@ -148,6 +151,14 @@ bool mesh_sessions_next_event(struct mesh_sessions *sessions, uint64_t now_ns, s
 size_t mesh_sessions_next_datagram(struct mesh_sessions *sessions, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to);
 
 void mesh_sessions_get_stats(const struct mesh_sessions *sessions, struct mesh_sessions_stats *stats);
+
+/* The sessions whose datagrams have an effect now, and the address that each has to come from; how many. So that a driver can turn others
+ * away. */
+struct mesh_session_place {
+    uint32_t session;
+    struct mesh_addr addr;
+};
+unsigned mesh_sessions_places(const struct mesh_sessions *sessions, struct mesh_session_place out[MESH_SESSIONS_MAX]);
 
 /* ---- client ---- */
 

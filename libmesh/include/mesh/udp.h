@@ -36,6 +36,11 @@ void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
 void mesh_udp_set_outside(struct mesh_udp *udp,
                           void (*take)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes), void *app);
 
+/* From now on tell hears of datagrams that came back because nobody has that port, or there is no way to that host (ICMP): their receiver's
+ * address, often many times. Anybody on the way can forge such a message, so it is a hint and no more. Called in mesh_udp_poll, after
+ * receiving; tell may not call this driver. NULL: nobody. */
+void mesh_udp_set_unreachable(struct mesh_udp *udp, void (*tell)(void *app, struct mesh_addr to), void *app);
+
 /* Send one datagram at once, as it is, from any thread, whoever owns the driver. MESH_AGAIN: no room; MESH_EINVAL: not for this kind of
  * socket; MESH_ESYSTEM: errno. Either way it counts as lost. Not part of mesh_udp_stats. */
 int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes);
@@ -64,6 +69,7 @@ void mesh_udp_wake(struct mesh_udp *udp);
 struct mesh_udp_stats {
     uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
     uint64_t kernel_drops; /* SO_RXQ_OVFL */
+    uint64_t unreachable;  /* datagrams that came back (ICMP) */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);

@@ -51,7 +51,8 @@ enum {
     MESH_FLAG_RESEND = 2,        /* the data was sent before */
     MESH_FLAG_AUTHENTICATED = 4, /* the tag covers the datagram. Set and taken away on the way between core and socket (mesh/seal.h) */
     MESH_FLAG_SEALED = 8,        /* and what follows the header is encrypted; never without the flag before */
-    MESH_FLAGS_KNOWN = 15
+    MESH_FLAG_COPY = 16,         /* a tile that was sent a moment ago, once more in case that one is lost */
+    MESH_FLAGS_KNOWN = 31
 };
 
 enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
@@ -119,7 +120,7 @@ enum {
     F(magic,          u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,      "",       "a datagram of this protocol: the bytes Dm") \
     F(version,        u8,   1,                   UINT8_MAX,            "",       "of the protocol") \
     F(type,           u8,   1,                   UINT8_MAX,            "",       "which message follows") \
-    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed") \
+    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed; 16: copy") \
     F(src,            u16,  0,                   UINT16_MAX - 1,       "rank",   "sender") \
     F(dst,            u16,  0,                   UINT16_MAX,           "rank",   "receiver; 65535: every other rank") \
     F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
@@ -172,7 +173,8 @@ enum {
 #define MESH_STATUS_FIELDS(F) \
     F(seen_all,       u64,  0,                   UINT64_MAX - 1,       "",       "highest number seen in the space to everybody") \
     F(seen_peer,      u64,  0,                   UINT64_MAX - 1,       "",       "highest number seen in the space to this peer") \
-    F(window_bytes,   u32,  1,                   UINT32_MAX,           "bytes",  "credit granted beyond these numbers")
+    F(window_bytes,   u32,  1,                   UINT32_MAX,           "bytes",  "credit granted beyond these numbers") \
+    F(lost,           u64,  0,                   UINT64_MAX,           "",       "numbers up to these, of both spaces, that never came")
 
 #define MESH_RECORD_FIELDS(F) \
     F(sequence,       u64,  1,                   UINT64_MAX - 1,       "",       "of the fragment, from 1, gapless") \

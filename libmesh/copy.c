@@ -1,0 +1,111 @@
+/* Copies: where datagrams get lost, small tiles are sent twice, so that a loss costs nobody a question and its answer.
+ *
+ * Peers report how many numbers of this rank never came (STATUS, PONG); of that a slow average is kept for each. Above the loss at which
+ * the waiting saved is worth the datagrams, copying to that peer begins, below a third of it it ends. A copy is a datagram with a number
+ * of its own, so losses go on being counted as before, and it goes when nothing else is to be sent: behind the same tile for the others,
+ * and behind the next tiles where there are some. Only gathers of few tokens have copies: of a prompt, many datagrams repair together. */
+#include "core.h"
+
+#include <assert.h>
+
+enum {
+    TOKENS_MAX = 16,
+    SAMPLE_NUMBERS = 256, /* of the peer's reports: fewer are not yet a measure */
+    AVERAGE = 8,          /* samples, about */
+    COPY_NS = 6000,       /* what a datagram costs: some microseconds at its sender, and one or two at its receiver */
+    LOSS_PPM_MIN = 1000,  /* less cannot be measured in time */
+    OFF_PART = 3
+};
+
+/* All wait for what one has lost, and an answer takes at least as long as one is patient. */
+static uint32_t worth_ppm(const struct mesh *mesh, const struct mesh_peer *peer)
+{
+    const uint64_t saved_ns = mesh_peer_patience_ns(peer) * mesh->config.rank_count;
+    const uint64_t loss_ppm = COPY_NS * UINT64_C(1000000) / saved_ns;
+
+    if (mesh->config.copy_loss_ppm)
+        return mesh->config.copy_loss_ppm;
+    return loss_ppm > LOSS_PPM_MIN ? (uint32_t)loss_ppm : LOSS_PPM_MIN;
+}
+
+void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, uint64_t lost)
+{
+    const uint64_t rank = UINT64_C(1) << peer->rank;
+    uint64_t numbers, missing;
+    int64_t sample_ppm;
+
+    if (seen < peer->loss_seen + SAMPLE_NUMBERS)
+        return;
+    numbers = seen - peer->loss_seen;
+    missing = lost > peer->loss_lost ? lost - peer->loss_lost : 0; /* fewer: what seemed lost was late */
+    sample_ppm = missing < numbers ? (int64_t)(missing * 1000000 / numbers) : 1000000;
+    peer->stats.loss_ppm = (uint32_t)((int64_t)peer->stats.loss_ppm + (sample_ppm - (int64_t)peer->stats.loss_ppm) / AVERAGE);
+    peer->loss_seen = seen;
+    peer->loss_lost = lost;
+    if (peer->stats.loss_ppm >= worth_ppm(mesh, peer))
+        mesh->copying |= rank;
+    else if (peer->stats.loss_ppm < worth_ppm(mesh, peer) / OFF_PART)
+        mesh->copying &= ~rank;
+}
+
+void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns, uint64_t ranks)
+{
+    ranks &= mesh->copying;
+    if (!ranks || slot->gather.token_count > TOKENS_MAX || mesh->copy_count == MESH_COPIES)
+        return;
+    mesh->copies[(mesh->copy_first + mesh->copy_count++) % MESH_COPIES] =
+        (struct mesh_copy){.what = {slot->end, *range}, .ready_ns = ready_ns, .ranks = ranks};
+}
+
+/* Those of the ranks that lack the gather and have room: a copy never waits. */
+static uint64_t takers(const struct mesh *mesh, const struct mesh_slot *slot, uint64_t ranks, size_t bytes)
+{
+    uint64_t left = 0;
+
+    for (; ranks; ranks &= ranks - 1) {
+        const struct mesh_peer *peer = &mesh->peers[__builtin_ctzll(ranks)];
+
+        if (peer->state == MESH_PEER_UP && peer->through < slot->end &&
+            mesh_credit_in_flight(mesh, peer) + mesh_credit_cost(bytes) <= peer->window_bytes)
+            left |= UINT64_C(1) << peer->rank;
+    }
+    return left;
+}
+
+static void count(struct mesh *mesh, uint64_t ranks)
+{
+    for (; ranks; ranks &= ranks - 1)
+        mesh->peers[__builtin_ctzll(ranks)].stats.duplicates_sent++;
+}
+
+bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks)
+{
+    while (mesh->copy_count) {
+        struct mesh_copy *copy = &mesh->copies[mesh->copy_first];
+        struct mesh_slot *slot = mesh_slot_find(mesh, copy->what.end);
+        const struct mesh_range *range = &copy->what.range;
+        uint64_t to = 0;
+
+        if (slot)
+            to = takers(mesh, slot, copy->ranks,
+                        MESH_TILE_OVERHEAD_BYTES + range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
+        if (to && to != mesh->others)
+            to &= ~to + 1; /* one by one: the space to everybody is for everybody */
+        copy->ranks = to && to != mesh->others ? copy->ranks & ~((to << 1) - 1) : 0;
+        if (!copy->ranks) {
+            mesh->copy_first = (mesh->copy_first + 1) % MESH_COPIES;
+            mesh->copy_count--;
+        }
+        if (!to)
+            continue;
+        mesh_sender_write_tile(slot, range, copy->ready_ns, MESH_FLAG_COPY, packet);
+        if (to == mesh->others)
+            mesh_write_all(mesh, packet, false);
+        else
+            mesh_write_peer(mesh, &mesh->peers[__builtin_ctzll(to)], packet, false);
+        count(mesh, to);
+        *ranks = to;
+        return true;
+    }
+    return false;
+}

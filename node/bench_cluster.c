@@ -1,0 +1,236 @@
+#include "bench_cluster.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "caller.h"
+#include "talk.h"
+
+enum { ARGUMENTS_MAX = 24, TRIES = 600, TRY_US = 50000, CALL_NS = 1000000000, ANSWER_NS = 200000000 };
+
+/* ---- processes ---- */
+
+static int make_key(struct bench_cluster *cluster, struct fail *fail)
+{
+    char line[MESH_KEY_LINE_BYTES];
+
+    cluster->is_sealed = mesh_seal_is_available();
+    if (!cluster->is_sealed)
+        return 0;
+    cluster->key_file = memfd_create("mesh-bench-key", MFD_CLOEXEC);
+    if (cluster->key_file < 0 || fchmod(cluster->key_file, S_IRUSR | S_IWUSR) != 0 ||
+        mesh_random(&cluster->key, sizeof cluster->key) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: no key for the nodes: %s: close other programs", strerror(errno));
+    mesh_key_format(&cluster->key, line);
+    if (write(cluster->key_file, line, strlen(line)) != (ssize_t)strlen(line))
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: the key cannot be written: %s: close other programs", strerror(errno));
+    snprintf(cluster->key_path, sizeof cluster->key_path, "/proc/%d/fd/%d", (int)getpid(), cluster->key_file);
+    return 0;
+}
+
+/* A port that was free a moment ago. */
+static int find_port(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
+{
+    struct mesh_udp *udp;
+    struct mesh_addr addr;
+    char reason[128];
+
+    if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(&udp, addr, NULL) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: no socket on the loopback: %s", strerror(errno));
+    cluster->addr[i] = mesh_udp_local(udp);
+    mesh_addr_format(cluster->addr[i], cluster->address[i]);
+    mesh_udp_close(udp);
+    return 0;
+}
+
+static void become_node(const struct bench_cluster *cluster, uint16_t i)
+{
+    const char *arguments[ARGUMENTS_MAX] = {"mesh-node",         "serve",    "-m",           cluster->model, "-t", "1", "--listen",
+                                            cluster->address[i], "--kernel", cluster->kernel};
+    size_t count = 10;
+
+    for (uint16_t other = 0; other < cluster->count; other++)
+        if (other != i) {
+            arguments[count++] = "--join";
+            arguments[count++] = cluster->address[other];
+        }
+    if (cluster->is_sealed) {
+        arguments[count++] = "--key";
+        arguments[count++] = cluster->key_path;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (freopen("/dev/null", "w", stderr) != NULL && freopen("/dev/null", "w", stdout) != NULL)
+        execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
+    _exit(127);
+}
+
+int bench_cluster_restart(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
+{
+    fflush(NULL);
+    cluster->pid[i] = fork();
+    if (cluster->pid[i] == 0)
+        become_node(cluster, i);
+    if (cluster->pid[i] < 0) {
+        cluster->pid[i] = 0;
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: cannot start a node: %s: close other programs", strerror(errno));
+    }
+    return 0;
+}
+
+void bench_cluster_kill(struct bench_cluster *cluster, uint16_t i)
+{
+    if (cluster->pid[i] > 0)
+        kill(cluster->pid[i], SIGKILL);
+}
+
+void bench_cluster_reap(struct bench_cluster *cluster, uint16_t i)
+{
+    int status;
+
+    if (cluster->pid[i] > 0)
+        waitpid(cluster->pid[i], &status, 0);
+    cluster->pid[i] = 0;
+}
+
+int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail)
+{
+    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .count = count, .key_file = -1};
+    if (make_key(cluster, fail) < 0)
+        return -1;
+    for (uint16_t i = 0; i < count; i++)
+        if (find_port(cluster, i, fail) < 0)
+            return -1;
+    for (uint16_t i = 0; i < count; i++)
+        if (bench_cluster_restart(cluster, i, fail) < 0)
+            return -1;
+    for (uint16_t i = 0; i < count; i++)
+        if (bench_cluster_await(cluster, i, count, fail) < 0)
+            return -1;
+    return 0;
+}
+
+void bench_cluster_stop(struct bench_cluster *cluster)
+{
+    for (uint16_t i = 0; i < cluster->count; i++)
+        bench_cluster_kill(cluster, i);
+    for (uint16_t i = 0; i < cluster->count; i++)
+        bench_cluster_reap(cluster, i);
+    if (cluster->key_file >= 0)
+        close(cluster->key_file);
+    cluster->key_file = -1;
+    mesh_wipe(&cluster->key, sizeof cluster->key);
+}
+
+/* ---- questions ---- */
+
+static struct caller *call(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
+{
+    const struct caller_config config = {.address = cluster->address[i],
+                                         .security = cluster->is_sealed ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE,
+                                         .key = &cluster->key,
+                                         .cluster = "mesh",
+                                         .timeout_ns = CALL_NS};
+
+    return caller_open(&config, fail);
+}
+
+static int say(struct caller *caller, const struct talk *talk, struct fail *fail)
+{
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+
+    return caller_send(caller, record, talk_write(talk, record), fail);
+}
+
+/* 1: something was said; 0: nothing for a while; -1. */
+static int hear(struct caller *caller, struct talk *talk, struct fail *fail)
+{
+    const uint8_t *record;
+    size_t bytes;
+    int got = caller_receive(caller, &record, &bytes, ANSWER_NS, fail);
+
+    if (got <= 0)
+        return got;
+    if (talk_read(talk, record, bytes) < 0 || talk->kind == TALK_REFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: a node refuses to answer: try `mesh-node serve` and `ask` alone");
+    return 1;
+}
+
+int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, struct fail *fail)
+{
+    static struct talk talk;
+    const struct talk question = {.kind = TALK_STATUS};
+    struct caller *caller = call(cluster, i, fail);
+    int got = caller == NULL ? -1 : say(caller, &question, fail);
+
+    for (int tries = 0; got == 0 && tries < 10; tries++)
+        got = hear(caller, &talk, fail);
+    if (got > 0 && talk.text_size < BENCH_STATUS_BYTES) {
+        memcpy(text, talk.text, talk.text_size);
+        text[talk.text_size] = '\0';
+    }
+    caller_close(caller);
+    return got > 0 ? 0 : -1;
+}
+
+double bench_cluster_number(const char *text, const char *key)
+{
+    char quoted[64];
+    const char *at;
+
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    at = strstr(text, quoted);
+    return at == NULL ? -1.0 : strtod(at + strlen(quoted), NULL);
+}
+
+int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t nodes, struct fail *fail)
+{
+    static char text[BENCH_STATUS_BYTES];
+    struct fail ignored = {0};
+
+    for (int tries = 0; tries < TRIES; tries++) {
+        if (bench_cluster_status(cluster, i, text, &ignored) == 0 && (uint16_t)bench_cluster_number(text, "nodes") == nodes &&
+            strstr(text, "\"loading\"") == NULL)
+            return 0;
+        usleep(TRY_US);
+    }
+    return fail_set(fail, EXIT_ENVIRONMENT, "bench: %u nodes do not come together on the loopback: try `mesh-node serve` by hand", nodes);
+}
+
+int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct bench_generation *generation, struct fail *fail)
+{
+    static struct talk talk;
+    struct talk question = {.kind = TALK_ASK,
+                            .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
+                            .text = "Once upon a time",
+                            .text_size = 16};
+    struct caller *caller = call(cluster, i, fail);
+    int got;
+
+    generation->count = 0;
+    got = caller == NULL ? -1 : say(caller, &question, fail);
+    while (got >= 0) {
+        got = hear(caller, &talk, fail);
+        if (got <= 0)
+            continue;
+        if (talk.kind == TALK_DONE)
+            break;
+        if (talk.kind != TALK_TOKENS)
+            continue;
+        generation->last_ns = mesh_udp_now_ns();
+        if (generation->count == 0)
+            generation->first_ns = generation->last_ns;
+        generation->count += talk.token_count;
+        if (generation->on_token != NULL)
+            generation->on_token(generation->app, generation->count, generation->last_ns);
+    }
+    caller_close(caller);
+    return got < 0 ? -1 : 0;
+}

@@ -1,0 +1,54 @@
+/* A cluster of real processes on the loopback, for measuring: `mesh-node serve` with a key of its own, questions to it, and what it says of
+ * itself. One thread. The processes end with this one, however it ends. */
+#ifndef NODE_BENCH_CLUSTER_H
+#define NODE_BENCH_CLUSTER_H
+
+#include <sys/types.h>
+
+#include "fail.h"
+#include "mesh/seal.h"
+#include "mesh/udp.h"
+
+enum { BENCH_CLUSTER_MAX = 4, BENCH_STATUS_BYTES = 32768 };
+
+struct bench_cluster {
+    const char *model, *kernel; /* borrowed */
+    uint16_t count;
+    pid_t pid[BENCH_CLUSTER_MAX]; /* 0: none */
+    struct mesh_addr addr[BENCH_CLUSTER_MAX];
+    char address[BENCH_CLUSTER_MAX][MESH_ADDR_TEXT_BYTES];
+    bool is_sealed;
+    struct mesh_key key;
+    int key_file; /* -1: none */
+    char key_path[64];
+};
+
+/* Start and wait until all are in one epoch and have loaded. bench_cluster_stop in either case. */
+int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail);
+void bench_cluster_stop(struct bench_cluster *cluster);
+
+/* Start node i again, after it was killed and waited for. */
+int bench_cluster_restart(struct bench_cluster *cluster, uint16_t i, struct fail *fail);
+void bench_cluster_kill(struct bench_cluster *cluster, uint16_t i); /* SIGKILL, and at once back */
+void bench_cluster_reap(struct bench_cluster *cluster, uint16_t i);
+
+/* Wait until node i is in an epoch of `nodes` and has loaded. */
+int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t nodes, struct fail *fail);
+
+/* `status --json` of node i into text (BENCH_STATUS_BYTES). */
+int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, struct fail *fail);
+
+/* The number behind the first "key": in text, or -1. */
+double bench_cluster_number(const char *text, const char *key);
+
+/* Generate at node i. on_token is called with the number of tokens so far and the time, as they come; it may be NULL. */
+struct bench_generation {
+    uint32_t tokens; /* asked for, at the end of the context fewer */
+    void (*on_token)(void *app, uint32_t count, uint64_t now_ns);
+    void *app;
+    uint64_t first_ns, last_ns; /* out: when the first and the last came */
+    uint32_t count;             /* out */
+};
+int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct bench_generation *generation, struct fail *fail);
+
+#endif

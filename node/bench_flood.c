@@ -1,0 +1,113 @@
+/* A generating cluster under a flood of junk, in turns with the same flood at a socket that has nothing to do with it: what refusing costs,
+ * without what the sending of the flood takes from a machine that does both. */
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_cluster.h"
+#include "bench_model.h"
+#include "flood.h"
+
+enum { NODES = 3, PER_SECOND = 50000, RUNS = 10, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
+
+struct flood_case {
+    const struct bench_shape *shape;
+    enum tensor_type type;
+    uint32_t tokens;
+};
+
+/* Tokens per second of one generation at node 0, from the first token to the last. */
+static int measure_run(struct bench_cluster *cluster, struct flood *flood, unsigned aim, uint32_t tokens, struct bench_series *series,
+                       struct fail *fail)
+{
+    struct bench_generation generation = {.tokens = tokens};
+
+    flood_aim(flood, aim);
+    usleep(SETTLE_US);
+    if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
+        return -1;
+    if (generation.count < 2 || generation.last_ns == generation.first_ns)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
+    bench_add(series, (generation.count - 1) * 1e9 / (double)(generation.last_ns - generation.first_ns));
+    return 0;
+}
+
+static void print(struct bench *bench, const struct flood_case *c, const struct flood *flood, const struct bench_series series[2])
+{
+    struct bench_row row = {.event = "flood", .name = flood_kind_name(flood->kind)};
+
+    bench_label_text(&row, "model", c->shape->name);
+    bench_label_text(&row, "type", tensor_type_info(c->type)->name);
+    bench_label_text(&row, "junk", flood_kind_name(flood->kind));
+    bench_label_number(&row, "nodes", NODES);
+    bench_label_number(&row, "datagrams_per_s", flood->per_second);
+    bench_value(&row, "flooded_tok_per_s", "tok/s", 1, bench_stat_of(&series[1]));
+    bench_value(&row, "elsewhere_tok_per_s", "tok/s when it goes elsewhere", 1, bench_stat_of(&series[0]));
+    bench_value(&row, "elsewhere_ratio", "of that", 3, bench_ratio_of(&series[1], &series[0]));
+    bench_print(bench, &row);
+}
+
+static int measure_kind(struct bench *bench, const struct flood_case *c, struct bench_cluster *cluster, enum flood_kind kind,
+                        struct mesh_addr elsewhere, struct fail *fail)
+{
+    static struct flood flood;
+    static char text[BENCH_STATUS_BYTES];
+    struct bench_series series[2] = {{.count = 0}, {.count = 0}};
+    const int runs = bench->quick ? RUNS_QUICK : RUNS;
+    int err = 0;
+
+    if (bench_cluster_status(cluster, 0, text, fail) < 0)
+        return -1;
+    memset(&flood, 0, sizeof flood);
+    flood.per_second = PER_SECOND;
+    flood.kind = kind;
+    flood.seed = kind + 1u;
+    flood.epoch = (uint32_t)bench_cluster_number(text, "epoch");
+    flood.target[0][0] = elsewhere;
+    flood.target_count[0] = 1;
+    flood.target_count[1] = NODES;
+    memcpy(flood.target[1], cluster->addr, NODES * sizeof *cluster->addr);
+    if (flood_start(&flood, fail) < 0)
+        return -1;
+    for (int r = 0; r < 2 * runs && err == 0; r++) /* now the one is first, now the other */
+        err = measure_run(cluster, &flood, (unsigned)(r / 2 + r) % 2, c->tokens, &series[(r / 2 + r) % 2], fail);
+    flood_stop(&flood);
+    if (err == 0)
+        print(bench, c, &flood, series);
+    return err;
+}
+
+static int measure_case(struct bench *bench, const struct flood_case *c, struct fail *fail)
+{
+    struct bench_model model;
+    struct bench_cluster cluster;
+    struct mesh_udp *elsewhere;
+    struct mesh_addr addr;
+    char reason[128];
+    int err;
+
+    if (!bench_has_memory(bench, "flood", (1 + NODES) * bench_model_bytes(c->shape, c->type) + (600u << 20)))
+        return 0;
+    bench_progress(bench, "a cluster under a flood");
+    if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(&elsewhere, addr, NULL) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: no socket on the loopback: close other programs");
+    err = bench_model_write(&model, c->shape, c->type, fail);
+    if (err == 0) {
+        err = bench_cluster_start(&cluster, model.path, bench->kernel->name, NODES, fail);
+        for (int kind = bench->quick ? FLOOD_MIXED : 0; kind <= FLOOD_MIXED && err == 0; kind++)
+            err = measure_kind(bench, c, &cluster, (enum flood_kind)kind, mesh_udp_local(elsewhere), fail);
+        bench_cluster_stop(&cluster);
+        bench_model_close(&model);
+    }
+    mesh_udp_close(elsewhere);
+    return err;
+}
+
+int bench_flood(struct bench *bench, struct fail *fail)
+{
+    static const struct flood_case full = {&bench_shape_110m, TYPE_Q4_0, 64}, quick = {&bench_shape_small, TYPE_Q8_0, TOKENS_QUICK};
+
+    bench_heading(bench,
+                  "flood: three nodes that generate while 50000 junk datagrams a second come to them, beside the same flood elsewhere");
+    return measure_case(bench, bench->quick ? &quick : &full, fail);
+}

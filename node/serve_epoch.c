@@ -1,0 +1,240 @@
+/* A serving node from one epoch to the next: what the cluster decides, what is prepared for it, and whom this node suspects. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mesh/wire.h"
+#include "notify.h"
+#include "serve_state.h"
+
+void serve_say(const struct server *server, const char *format, ...)
+{
+    va_list list;
+
+    if (server->config->is_quiet)
+        return;
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+}
+
+void serve_take_news(struct server *server)
+{
+    struct shift_news news;
+
+    while (server->shift != NULL && shift_next_news(server->shift, &news)) {
+        struct job *job = jobs_find(&server->jobs, news.request);
+
+        if (job != NULL)
+            job_take(job, &news);
+    }
+}
+
+static void free_shift(struct shift **shift)
+{
+    if (*shift == NULL)
+        return;
+    shift_stop(*shift);
+    shift_release(*shift);
+    free(*shift);
+    *shift = NULL;
+}
+
+/* Its threads end; what they have computed is kept, and its clients have heard all of it. */
+static void halt_shift(struct server *server)
+{
+    struct engine_figures figures;
+
+    if (server->shift == NULL)
+        return;
+    shift_refused(server->shift, server->refused, &server->replayed);
+    shift_halt(server->shift, &server->kept);
+    serve_take_news(server);
+    jobs_begin_epoch(&server->jobs);
+    engine_figures(server->shift->engine, &figures);
+    server->recomputed += figures.recomputed;
+}
+
+void serve_end_epoch(struct server *server)
+{
+    halt_shift(server);
+    free_shift(&server->shift);
+    free_shift(&server->next);
+}
+
+static void say_epoch(const struct server *server, const struct mesh_cluster_event *epoch)
+{
+    char status[80];
+
+    serve_say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count,
+              epoch->member_count == 1 ? "" : "s", epoch->own_rank);
+    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %d of %u", epoch->number, epoch->own_rank, epoch->member_count);
+    notify_manager(status);
+}
+
+static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+{
+    struct shift *last = server->shift;
+    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
+
+    halt_shift(server);
+    server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
+    /* What is there already has room beside the last epoch's; what is still to come may need its place. */
+    if (is_prepared)
+        server->next = NULL;
+    else
+        free_shift(&last);
+    free_shift(&server->next);
+    if (server->shift == NULL) {
+        free_shift(&last);
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    }
+    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, fail) < 0) {
+        free_shift(&last);
+        return -1;
+    }
+    server->prepared_epochs += is_prepared;
+    serve_log_epoch(server);
+    say_epoch(server, epoch);
+    jobs_submit(&server->jobs, server->shift);
+    free_shift(&last);
+    return 0;
+}
+
+/* ---- the next epoch, while this one goes on ---- */
+
+static void tell_ready(struct server *server)
+{
+    server->next_is_told = true;
+    mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), server->next_plan);
+}
+
+/* Without it the others do not wait: all is loaded when the epoch begins. */
+static void give_up_next(struct server *server, const char *why)
+{
+    serve_say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
+    free_shift(&server->next);
+    tell_ready(server);
+}
+
+static void prepare_next(struct server *server, const struct mesh_cluster_event *plan)
+{
+    struct fail fail;
+
+    free_shift(&server->next);
+    server->next_plan = plan->plan;
+    server->next_is_told = false;
+    if (plan->own_rank < 0) {
+        tell_ready(server); /* this node leaves */
+        return;
+    }
+    server->next = calloc(1, sizeof *server->next);
+    if (server->next == NULL)
+        give_up_next(server, "out of memory");
+    else if (shift_prepare(server->next, &server->shift_config, plan, server->bell, &fail) < 0)
+        give_up_next(server, fail.text);
+}
+
+static void watch_next(struct server *server)
+{
+    if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
+        return;
+    if (atomic_load(&server->next->preparing) == SHIFT_FAILED)
+        give_up_next(server, server->next->why.text);
+    else
+        tell_ready(server);
+}
+
+static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    mesh_addr_format(event->addr, address);
+    if (event->type == MESH_CLUSTER_PEER_LOST)
+        serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
+    else if (event->type == MESH_CLUSTER_PEER_BACK)
+        serve_say(server, "back: %s (rank %u)", address, event->rank);
+    else
+        serve_say(server, "refused by %s: %s%s", address, event->reason,
+                  event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
+}
+
+static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
+{
+    switch (event->type) {
+    case MESH_CLUSTER_PREPARE:
+        prepare_next(server, event);
+        break;
+    case MESH_CLUSTER_EPOCH:
+        return begin_shift(server, event, fail);
+    case MESH_CLUSTER_EVICTED:
+        serve_say(server, "the others have gone on without this node: joining them again");
+        serve_end_epoch(server);
+        break;
+    case MESH_CLUSTER_LEFT:
+        server->is_over = true;
+        break;
+    case MESH_CLUSTER_PEER_LOST:
+    case MESH_CLUSTER_PEER_BACK:
+    case MESH_CLUSTER_REFUSED:
+        log_peer(server, event);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+int serve_run_cluster(struct server *server, struct fail *fail)
+{
+    struct mesh_cluster_event event;
+
+    mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
+    watch_next(server);
+    while (mesh_cluster_next_event(server->cluster, &event))
+        if (take_event(server, &event, fail) < 0)
+            return -1;
+    return 0;
+}
+
+/* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
+static void suspect(struct server *server, uint16_t rank)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(server->cluster, &now);
+    if (now.number == server->shift->number && rank < now.member_count &&
+        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0)
+        mesh_cluster_suspect(server->cluster, mesh_udp_now_ns(), rank);
+}
+
+/* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
+static void watch_ports(struct server *server)
+{
+    struct mesh_addr addr;
+
+    while (gate_next_unreachable(&server->gate, &addr))
+        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++) {
+            const struct mesh_addr *member = &server->shift->member[rank].addr;
+
+            if (rank != server->shift->rank && member->port == addr.port && memcmp(member->ip, addr.ip, sizeof addr.ip) == 0)
+                suspect(server, rank);
+        }
+}
+
+/* Who owes blocks and says nothing is suspected. */
+void serve_watch_members(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    uint64_t silent;
+
+    watch_ports(server);
+    if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
+        return;
+    server->watch_at_ns = now_ns + SERVE_WATCH_NS;
+    for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
+        suspect(server, (uint16_t)__builtin_ctzll(silent));
+}

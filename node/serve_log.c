@@ -1,0 +1,55 @@
+/* The key log of a serving node: what it says and hears can be read with it, whoever has it. */
+#include <stdio.h>
+
+#include "serve_state.h"
+
+int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
+{
+    const char *path = server->config->key_log;
+    char reason[200];
+    int err;
+
+    if (path == NULL)
+        return 0;
+    err = mesh_key_log_open(&server->key_log, path, reason, sizeof reason);
+    if (err != MESH_OK)
+        return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key-log %.200s: %s", path, reason);
+    server->has_key_log = true;
+    server->session_seal.log = &server->key_log;
+    fprintf(stderr, "WARNING: keys are written to %.200s: whoever reads that file can read all that these nodes send\n", path);
+    if (mesh_key_log_process(&server->key_log, incarnation, &server->process_key) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "--key-log %.200s: writing failed: make room, or leave it out", path);
+    return 0;
+}
+
+/* The keys of an epoch, and of what its members say outside of it. */
+void serve_log_epoch(struct server *server)
+{
+    const struct shift *shift = server->shift;
+    const struct serve_config *config = server->config;
+    struct mesh_seal_key key;
+
+    if (!server->has_key_log)
+        return;
+    for (uint16_t r = 0; r < shift->count; r++)
+        if (mesh_seal_key_of_process(&key, &config->cluster_key, config->shift.cluster, shift->member[r].incarnation) == MESH_OK)
+            mesh_key_log_process(&server->key_log, shift->member[r].incarnation, &key);
+    mesh_wipe(&key, sizeof key);
+    if (shift->count > 1)
+        mesh_key_log_epoch(&server->key_log, &shift->sealer);
+}
+
+bool serve_log_has_gap(struct server *server)
+{
+    const bool is_new = server->has_key_log && server->key_log.has_failed && !server->has_told_gap;
+
+    server->has_told_gap |= is_new;
+    return is_new;
+}
+
+void serve_log_close(struct server *server)
+{
+    if (server->has_key_log)
+        mesh_key_log_close(&server->key_log);
+    server->has_key_log = false;
+}

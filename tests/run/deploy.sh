@@ -1,0 +1,57 @@
+#!/bin/bash
+# The systemd units that `make install` makes are right, leave a node little to do harm with, and the example cluster file can be read.
+. tests/run/lib.sh
+[ -z "$SAN" ] || skip_all "a sanitizer build is not installed"
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+# Where they are looked at they have to find their program, so the prefix itself is a folder of this test.
+prefix=$tmp/mesh
+check "make install succeeds" env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN -u UNITDIR \
+    make --no-print-directory install DESTDIR= PREFIX="$prefix" BIN="$BIN"
+units=$prefix/lib/systemd/system
+
+for unit in mesh-node.service mesh-node@.service; do
+    check "$unit is installed" test -s "$units/$unit"
+    check_equal "nothing in $unit is left to be filled in" "$(grep -c '@[A-Z]*@' "$units/$unit")" 0
+    check_contains "$unit starts the program that was installed" "$units/$unit" "ExecStart=$prefix/bin/mesh-node serve "
+done
+check_contains "mesh-node.service is the node that is called like the machine" "$units/mesh-node.service" " --node %l "
+check_contains "mesh-node@NAME.service is the node NAME" "$units/mesh-node@.service" " --node %i "
+
+# Every option of the command line that the units start is one of serve's.
+"$mesh_node" serve --help >"$tmp/help"
+grep -h '^ExecStart=' "$units"/* | grep -oE -e '--[a-z-]+' | sort -u >"$tmp/options"
+while read -r option; do
+    check_contains "serve knows $option" "$tmp/help" "$option "
+done <"$tmp/options"
+
+# The limit of systemd is later than the node's own: up to 30 s for running requests, up to 5 to leave.
+stop=$(sed -n 's/^TimeoutStopSec=//p' "$units/mesh-node.service")
+if [ "$stop" -gt 35 ]; then ok "systemd waits until a node has left"; else not_ok "systemd waits until a node has left" "$stop s"; fi
+
+for node in attic cellar shed; do
+    check_exit "node $node of the example is told what is missing, its key or the model" 4 "/" \
+        "$mesh_node" serve -c "$prefix/share/mesh-node/cluster.conf" --node $node --key "$tmp/none"
+done
+check_equal "the hints for sysctl are settings and comments" \
+    "$(grep -cvE '^(#.*|net\.[a-z_.]+ = [0-9]+)$' "$prefix/share/mesh-node/sysctl.conf")" 0
+
+version=$(systemd-analyze --version 2>/dev/null | awk 'NR == 1 { print $2 + 0 }')
+if [ "${version:-0}" -ge 252 ]; then
+    cp "$units/mesh-node@.service" "$units/mesh-node@attic.service"
+    check "systemd finds nothing wrong with them" \
+        systemd-analyze verify --man=no "$units/mesh-node.service" "$units/mesh-node@attic.service"
+    check_equal "and has no complaint" "$(cat "$err")" ""
+    for unit in mesh-node.service mesh-node@attic.service; do
+        check "a node under $unit is exposed to no more than 1.2 of 10" \
+            systemd-analyze security --no-pager --offline=true --threshold=12 "$units/$unit"
+    done
+    rm "$units/mesh-node@attic.service"
+else
+    skip "systemd finds nothing wrong with them" "needs systemd-analyze, version 252 or later"
+fi
+
+check "make uninstall succeeds" env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN -u UNITDIR \
+    make --no-print-directory uninstall DESTDIR= PREFIX="$prefix" BIN="$BIN"
+check_equal "make uninstall leaves no file" "$(find "$prefix" -not -type d)" ""
+finish

@@ -1,0 +1,70 @@
+#!/bin/bash
+# Nodes that know no address find one another by a multicast group, on the loopback and on an Ethernet of a network namespace of their own;
+# those of another group, another key or none do not.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+# Again, in a namespace: root or not, nothing outside is touched.
+if [ -z "${MESH_TEST_NAMESPACE:-}" ]; then
+    if ! unshare -rn true 2>/dev/null; then skip_all "no network namespace can be made here (unshare -rn)"; fi
+    if ! command -v ip >/dev/null; then skip_all "needs ip (iproute2)"; fi
+    background env MESH_TEST_NAMESPACE=1 unshare -rn "$0"
+    wait "$background_pid"
+    exit $?
+fi
+ip link set lo up multicast on || skip_all "the loopback of a namespace cannot be set up"
+
+model=node/models/stories-q8_0.gguf
+group=239.255.77.11:7412
+security=()
+if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then security=(--key "$tmp/key"); fi
+"$mesh_node" keygen -o "$tmp/other" >/dev/null 2>&1
+
+# node ADDRESS OPTION...
+node() {
+    local address=$1
+    shift
+    background "$mesh_node" serve -m $model -t 1 --listen "$address" "$@" 2>"$tmp/node-${address//[.:]/-}"
+}
+status() { "$mesh_node" status --json --to "$1" "${@:2}"; }
+has() { status "$1" "${@:3}" 2>/dev/null | grep -q "\"nodes\":$2,"; }
+becomes() { # SENTENCE ADDRESS N [OPTION...]
+    if wait_until 20 has "${@:2}"; then ok "$1"; else not_ok "$1" "$(status "$2" "${@:4}" 2>&1)" "$(tail -n 4 "$tmp"/node-*)"; fi
+}
+
+node 127.0.0.1:7411 --discover $group ${security[@]+"${security[@]}"}
+node 127.0.0.1:7421 --discover $group ${security[@]+"${security[@]}"}
+node 127.0.0.1:7431 --discover $group ${security[@]+"${security[@]}"}
+becomes "three nodes find one another on the loopback" 127.0.0.1:7411 3 ${security[@]+"${security[@]}"}
+becomes "and all know it" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
+node 127.0.0.1:7441 ${security[@]+"${security[@]}"}
+node 127.0.0.1:7451 --discover 239.255.77.12:7412 ${security[@]+"${security[@]}"}
+if [ ${#security[@]} -gt 0 ]; then node 127.0.0.1:7461 --discover $group --key "$tmp/other"; fi
+kill -9 "${background_pids[2]}"
+becomes "a member dies" 127.0.0.1:7411 2 ${security[@]+"${security[@]}"}
+node 127.0.0.1:7431 --discover $group ${security[@]+"${security[@]}"}
+becomes "and finds the others again" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
+becomes "who was not told to look stays alone" 127.0.0.1:7441 1 ${security[@]+"${security[@]}"}
+becomes "so does who looks in another group" 127.0.0.1:7451 1 ${security[@]+"${security[@]}"}
+if [ ${#security[@]} -gt 0 ]; then becomes "so does who has another key" 127.0.0.1:7461 1 --key "$tmp/other"; fi
+
+if [ ${#security[@]} -gt 0 ] && ip link add lan0 type veth peer name lan1 2>/dev/null; then
+    for i in 1 2 3; do ip address add 10.77.0.$i/24 dev lan0; done
+    ip link set lan0 up && ip link set lan1 up
+    printf '[cluster]\nname = lan\nmodel = %s\nkey = %s\ndiscover = %s\n' $model "$tmp/key" $group >"$tmp/lan.conf"
+    for i in 1 2 3; do
+        printf '[node n%s]\naddress = 10.77.0.%s:7411\n' $i $i >"$tmp/own"
+        cat "$tmp/lan.conf" "$tmp/own" >"$tmp/lan$i.conf"
+        background "$mesh_node" serve -c "$tmp/lan$i.conf" --node n$i -t 1 2>"$tmp/node-lan$i"
+    done
+    becomes "nodes of cluster files with a group find one another on an Ethernet" 10.77.0.1:7411 3 --key "$tmp/key" --name lan
+    becomes "those on the loopback are another cluster" 127.0.0.1:7411 3 "${security[@]}"
+else
+    skip "nodes find one another on an Ethernet" "no key, or no veth here"
+fi
+
+for wrong in 10.0.0.1:7412 239.255.77.11 '[ff02::1]:7412' 239.255.77.11:0 nowhere; do
+    check_exit "$wrong is no group" 2 "--discover $wrong: " "$mesh_node" serve -m $model --discover "$wrong"
+done
+finish

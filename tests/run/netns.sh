@@ -1,0 +1,70 @@
+#!/bin/bash
+# Three nodes on hosts of their own, joined by shaped cables: datagrams are dropped, a cable is pulled; no bit changes.
+# shellcheck source=tests/tools/netns
+. tests/tools/netns
+netns_enter "$@"
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+end() {
+    netns_end
+    clean_up
+}
+trap end EXIT
+
+model=node/models/stories-q8_0.gguf
+tokens=200
+if [ -n "$SAN" ]; then tokens=60; fi
+question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4)
+security=() # of all that follows; without one a node serves its loopback only
+"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
+if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+security=(--key "$tmp/key")
+
+digest() { # TOKENS: of one process alone
+    "$mesh_node" run -m $model "${question[@]}" -n "$1" --digest 2>/dev/null | grep '^digest '
+}
+ask() { # I TOKENS
+    netns_on "$1" timeout -k 5 60 "$mesh_node" ask --to "10.77.0.$(($1 + 1)):7411" "${security[@]}" "${question[@]}" -n "$2" --digest
+}
+status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" "${security[@]}"; }
+has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
+becomes() { # SENTENCE I N
+    if wait_until 20 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
+}
+
+netns_hosts 3
+netns_loss 0
+for i in 0 1 2; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
+    netns_start $i "$mesh_node" serve -m $model -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} "${security[@]}" \
+        2>>"$tmp/node$i"
+done
+becomes "three hosts form a cluster" 0 3
+expected=$(digest $tokens)
+
+for loss in 0 100 500; do
+    netns_loss $loss
+    run ask 1 $tokens
+    check_equal "of 10000 datagrams $loss are dropped: no bit changes" "$(grep '^digest ' "$out")" "$expected"
+done
+dropped=$(netns_drops)
+if [[ $dropped =~ ^nftables\ [1-9] ]]; then ok "datagrams were dropped"; else not_ok "datagrams were dropped" "$dropped"; fi
+netns_loss 0
+becomes "all three are there" 1 3
+
+# The two that hear one another go on; the third does so by itself, and joins them when it is back.
+long=$((10 * tokens))
+if [ -n "$SAN" ]; then long=$tokens; fi
+expected=$(digest $long)
+ask 1 $long >"$tmp/answer" 2>"$tmp/figures" </dev/null &
+asking=$!
+wait_until 20 test -s "$tmp/answer"
+netns_cable 2 down
+sleep 2
+netns_cable 2 up
+wait $asking
+check_equal "a cable that is pulled for two seconds changes no bit" "$(grep '^digest ' "$tmp/answer")" "$expected"
+becomes "the third host comes back" 1 3
+finish

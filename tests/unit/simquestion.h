@@ -1,0 +1,28 @@
+/* Questions that clients ask simulated nodes, and the right answers: what one engine alone says, with nothing beside it and no fault.
+ *
+ * They are a fixed catalogue, a few models and many questions of each, so that the answers are computed once per process. */
+#ifndef TESTS_SIMQUESTION_H
+#define TESTS_SIMQUESTION_H
+
+#include "node/talk.h"
+#include "node/tokenizer.h"
+#include "simcluster.h"
+
+enum { SIMQUESTION_MODELS = 4, SIMQUESTIONS = 24, SIMQUESTION_CTX = 96, SIMQUESTION_TEXT_MAX = 80 };
+
+struct simquestion {
+    struct talk ask; /* as a client puts it; its text is below */
+    char text[SIMQUESTION_TEXT_MAX];
+    uint32_t prompt_count;
+    struct simcluster_result alone;
+};
+
+struct simquestion_model {
+    const struct model *model;
+    const struct tokenizer *tokenizer;
+};
+
+const struct simquestion_model *simquestion_model(unsigned model);
+const struct simquestion *simquestion(unsigned model, unsigned index);
+
+#endif

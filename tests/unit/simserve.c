@@ -1,0 +1,431 @@
+#include "simserve.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libmesh/core.h"
+#include "libmesh/mix.h"
+#include "node/engine_state.h"
+
+enum {
+    WATCH_NS = 5000000, /* as serve.c looks for silent members */
+    POLL_NS = 1000000,  /* who computes looks at the network so often */
+    RECEIVE_BUFFER_BYTES = 212992
+};
+
+enum draw { DRAW_JOBS = 5100, DRAW_CLOCK };
+
+static struct simserve_node *node_of(const struct simmember *member)
+{
+    struct simserve *serve = member->members->app;
+
+    return &serve->node[member->place];
+}
+
+/* ---- datagrams of an epoch ---- */
+
+/* In place of the tag that sealing writes: known to the sender's members of this epoch alone. */
+static void stamp_of(const struct simserve_node *node, uint16_t rank, uint8_t stamp[16])
+{
+    uint64_t words[2] = {0, 0};
+
+    if (rank < node->shift.count) {
+        memcpy(words, node->shift.member[rank].incarnation, sizeof words);
+        words[0] = mesh_mix64(node->stamp ^ words[0]) | 1;
+    }
+    memcpy(stamp, words, sizeof words);
+}
+
+static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
+{
+    static uint8_t plain[UINT16_MAX];
+    struct simserve_node *node = node_of(member);
+    uint8_t *tag = plain + offsetof(struct mesh_header_bytes, tag), stamp[16];
+    struct mesh_header header;
+
+    if (node->shift.mesh == NULL || bytes > sizeof plain || mesh_wire_decode_header(packet, bytes, &header) != 0)
+        return MESH_EEPOCH;
+    if (node->serve->config.is_plain)
+        return mesh_receive(node->shift.mesh, own_ns, from, packet, bytes);
+    memcpy(plain, packet, bytes);
+    stamp_of(node, header.src, stamp);
+    if (header.epoch != node->shift.number || memcmp(tag, stamp, sizeof stamp) != 0) {
+        node->serve->foreign++;
+        return MESH_EAUTH;
+    }
+    memset(tag, 0, sizeof stamp);
+    return mesh_receive(node->shift.mesh, own_ns, from, plain, bytes);
+}
+
+static void tick(struct simmember *member, uint64_t own_ns)
+{
+    struct simserve_node *node = node_of(member);
+
+    if (node->shift.mesh != NULL)
+        mesh_tick(node->shift.mesh, own_ns);
+}
+
+static uint64_t timeout(const struct simmember *member)
+{
+    const struct simserve_node *node = node_of(member);
+    uint64_t at_ns;
+
+    if (node->shift.mesh == NULL)
+        return UINT64_MAX;
+    at_ns = mesh_timeout(node->shift.mesh);
+    return engine_is_stepping(node->shift.engine) && node->watch_at_ns < at_ns ? node->watch_at_ns : at_ns;
+}
+
+static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
+{
+    struct simserve_node *node = node_of(member);
+    uint64_t ranks, places = 0;
+
+    do {
+        if (node->shift.mesh == NULL || !mesh_next_datagram(node->shift.mesh, own_ns, packet, capacity, output))
+            return false;
+        if (!node->serve->config.is_plain)
+            stamp_of(node, node->shift.rank, packet + offsetof(struct mesh_header_bytes, tag));
+    } while (output->ranks == 0 && (!node->serve->config.is_plain || output->addr.port == member->place));
+    for (ranks = output->ranks; ranks != 0; ranks &= ranks - 1)
+        places |= UINT64_C(1) << node->shift.member[__builtin_ctzll(ranks)].addr.port;
+    output->ranks = places;
+    return true;
+}
+
+/* ---- epochs: as serve.c and shift.c ---- */
+
+static void fail(struct simserve_node *node, const char *what)
+{
+    simmembers_fail(&node->serve->members, node->member, what);
+}
+
+static void end_shift(struct simserve_node *node)
+{
+    engine_close(node->shift.engine);
+    free(node->shift.mesh_memory);
+    memset(&node->shift, 0, sizeof node->shift);
+    jobs_begin_epoch(&node->jobs);
+}
+
+static uint64_t clock_ns(void *member)
+{
+    const struct simmember *own = member;
+
+    return simmembers_clock(own->members, own->place);
+}
+
+static bool is_end(const void *tokenizer, uint32_t id)
+{
+    return tokenizer_is_end(tokenizer, id);
+}
+
+static bool open_engine(struct simserve_node *node, struct fail *why)
+{
+    const struct shift_config *c = &node->shift_config;
+    const struct engine_hooks hooks = {.on_token = simserve_on_token, .on_done = simserve_on_done, .app = node};
+    const struct engine_config config = {
+        .model = c->model,
+        .map = &node->shift.map,
+        .rank = node->shift.rank,
+        .worker_count = 1,
+        .batch = c->batch,
+        .slots = c->slots,
+        .ctx = c->ctx,
+        .kv_type = c->kv_type,
+        .kernel = c->kernel,
+        .is_end = is_end,
+        .tokenizer = c->tokenizer,
+    };
+
+    node->shift.engine = engine_open(&config, &hooks, why);
+    return node->shift.engine != NULL && engine_allocate(node->shift.engine, why) == 0;
+}
+
+static bool open_mesh(struct simserve_node *node)
+{
+    struct shift *shift = &node->shift;
+    struct mesh_config config = {
+        .epoch = shift->number, .datagram_bytes_max = node->serve->config.datagram_bytes, .receive_buffer_bytes = RECEIVE_BUFFER_BYTES};
+    size_t bytes;
+
+    engine_mesh_config(shift->engine, &config);
+    memcpy(config.incarnation, shift->member[shift->rank].incarnation, sizeof config.incarnation);
+    bytes = mesh_memory_bytes(&config);
+    if (posix_memalign(&shift->mesh_memory, 64, bytes) != 0 ||
+        mesh_init(&shift->mesh, &config, shift->mesh_memory, bytes, clock_ns(node->member)) != MESH_OK)
+        return false;
+    for (uint16_t r = 0; r < shift->count; r++)
+        if (r != shift->rank)
+            mesh_set_peer(shift->mesh, r, shift->member[r].addr);
+    return true;
+}
+
+static void begin_shift(struct simserve_node *node, const struct mesh_cluster_event *epoch)
+{
+    struct shift *shift = &node->shift;
+    struct fail why = {.text = "no memory"};
+
+    end_shift(node);
+    shift->config = &node->shift_config;
+    shift->number = epoch->number;
+    shift->count = epoch->member_count;
+    shift->rank = (uint16_t)epoch->own_rank;
+    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
+    memcpy(&node->stamp, epoch->id, sizeof node->stamp);
+    shift->crew.worker_bell = node->serve->bell;
+    node->load_next = 0;
+    node->busy_ns = 0;
+    node->watch_at_ns = 0;
+    if (shift_divide(&shift->map, shift->config->model, shift->member, shift->count, &why) < 0 || !open_engine(node, &why) ||
+        (shift->count > 1 && !open_mesh(node))) {
+        fail(node, why.text);
+        end_shift(node);
+        return;
+    }
+    engine_attach(shift->engine, shift->mesh, NULL, clock_ns, node->member);
+    shift->crew.engine = shift->engine;
+    shift->is_started = true;
+    jobs_submit(&node->jobs, shift);
+}
+
+static void on_event(struct simmember *member, const struct mesh_cluster_event *event)
+{
+    struct simserve_node *node = node_of(member);
+
+    if (event->type == MESH_CLUSTER_EPOCH)
+        begin_shift(node, event);
+    else if (event->type == MESH_CLUSTER_EVICTED)
+        end_shift(node);
+}
+
+static void watch_members(struct simserve_node *node, uint64_t own_ns)
+{
+    uint64_t silent;
+
+    if (node->shift.mesh == NULL || own_ns < node->watch_at_ns)
+        return;
+    node->watch_at_ns = own_ns + WATCH_NS;
+    for (silent = engine_silent_ranks(node->shift.engine); silent != 0; silent &= silent - 1) {
+        mesh_cluster_suspect(node->member->cluster, own_ns, (uint16_t)__builtin_ctzll(silent));
+        node->serve->suspected++;
+    }
+}
+
+/* ---- bounds ---- */
+
+static void raise_to(uint32_t *high, uint64_t value)
+{
+    if (value > *high)
+        *high = (uint32_t)value;
+}
+
+/* What a node has in line at a time. The cores assert most of it themselves. */
+static void check_queues(struct simserve_node *node)
+{
+    struct simserve *serve = node->serve;
+    const struct mesh *mesh = node->shift.mesh;
+
+    for (uint16_t r = 0; r < node->shift.count; r++)
+        raise_to(&serve->waiting_high, node->shift.engine->intake.waiting[r]);
+    for (uint16_t r = 0; mesh != NULL && r < node->shift.count; r++)
+        raise_to(&serve->fragments_high, mesh->peers[r].channel.send_end - mesh->peers[r].channel.send_first);
+    if (mesh != NULL) {
+        raise_to(&serve->published_high, mesh->published_count);
+        raise_to(&serve->events_high, mesh->event_count);
+    }
+    if (serve->waiting_high > INTAKE_WAITING_MAX || serve->fragments_high > MESH_FRAGMENTS || serve->published_high > MESH_SEND_QUEUE ||
+        serve->events_high > MESH_EVENT_QUEUE)
+        fail(node, "a queue is longer than it may be");
+}
+
+/* ---- a node's time ---- */
+
+static void run_engine(struct simserve_node *node, uint64_t own_ns)
+{
+    const struct simserve_config *config = &node->serve->config;
+    struct engine *engine = node->shift.engine;
+
+    if (node->busy_ns > 0) {
+        engine_poll(engine);
+    } else if (node->load_next < engine_load_count(engine)) {
+        engine_load(engine, node->load_next++);
+        engine_poll(engine);
+        node->busy_ns = config->load_ns * node->slow;
+    } else if (engine_work(engine, 0) == ENGINE_WORKED) {
+        node->busy_ns = config->unit_ns * node->slow;
+    }
+    check_queues(node);
+    watch_members(node, own_ns);
+}
+
+/* A long piece of work is spent little by little, as the network is looked at in between. */
+static uint64_t spend(struct simserve_node *node)
+{
+    const uint64_t spent_ns = node->busy_ns < POLL_NS ? node->busy_ns : POLL_NS;
+
+    node->busy_ns -= spent_ns;
+    return spent_ns;
+}
+
+static uint64_t work(struct simmember *member, uint64_t own_ns)
+{
+    struct simserve_node *node = node_of(member);
+
+    if (node->shift.is_started) {
+        if (node->job_count > 0)
+            jobs_submit(&node->jobs, &node->shift);
+        run_engine(node, own_ns);
+    }
+    simserve_tell_clients(node);
+    return spend(node);
+}
+
+static const struct simmembers_beside beside = {receive, tick, timeout, next_datagram, on_event, work};
+
+/* ---- opening ---- */
+
+static void open_node(struct simserve *serve, uint16_t place)
+{
+    const struct simquestion_model *model = simquestion_model(serve->config.model);
+    struct simserve_node *node = &serve->node[place];
+
+    node->serve = serve;
+    node->member = &serve->members.at[place];
+    node->slow = 1;
+    node->shift_config = (struct shift_config){
+        .model = model->model,
+        .tokenizer = model->tokenizer,
+        .kernel = kernel_choose(NULL),
+        .threads = 1,
+        .batch = serve->config.batch,
+        .slots = serve->config.slots,
+        .ctx = SIMQUESTION_CTX,
+        .kv_type = KV_F16,
+    };
+    node->member->clock_offset_ns = mesh_draw(serve->config.seed, DRAW_CLOCK, place) >> 16;
+    for (uint16_t other = 0; other < serve->config.count; other++)
+        if (other != place)
+            simmembers_add_seed(&serve->members, place, other);
+    mesh_sim_set_receive_buffer(serve->members.sim, place, RECEIVE_BUFFER_BYTES);
+}
+
+void simserve_open(struct simserve *serve, const struct simserve_config *config)
+{
+    struct fail why;
+
+    assert(config->count <= SIMSERVE_PLACES_MAX);
+    memset(serve, 0, sizeof *serve);
+    serve->config = *config;
+    serve->bell = bell_open(&why);
+    assert(serve->bell != NULL);
+    simmembers_open(&serve->members, config->count, config->seed, &config->link);
+    serve->members.beside = &beside;
+    serve->members.app = serve;
+    for (uint16_t place = 0; place < config->count; place++)
+        open_node(serve, place);
+}
+
+void simserve_close(struct simserve *serve)
+{
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        simserve_crash(serve, place);
+    simmembers_close(&serve->members);
+    bell_close(serve->bell);
+}
+
+void simserve_start(struct simserve *serve, uint16_t place)
+{
+    struct simserve_node *node = &serve->node[place];
+
+    if (node->member->cluster != NULL)
+        return;
+    node->jobs.next = 0;
+    node->jobs.seed = mesh_draw(serve->config.seed, DRAW_JOBS, (uint64_t)place << 32 | node->member->processes);
+    node->is_paused = node->is_leaving = false;
+    simmembers_start(&serve->members, place);
+}
+
+void simserve_crash(struct simserve *serve, uint16_t place)
+{
+    struct simserve_node *node = &serve->node[place];
+
+    if (node->member->cluster == NULL)
+        return;
+    simmembers_crash(&serve->members, place);
+    simserve_lose_asks(node);
+    end_shift(node);
+}
+
+/* ---- running ---- */
+
+uint64_t simserve_alive(const struct simserve *serve)
+{
+    uint64_t places = 0;
+
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        if (serve->node[place].member->cluster != NULL && !serve->node[place].is_leaving)
+            places |= UINT64_C(1) << place;
+    return places;
+}
+
+bool simserve_is_settled(const struct simserve *serve)
+{
+    const uint64_t alive = simserve_alive(serve);
+
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        if (serve->node[place].member->cluster != NULL && serve->node[place].is_leaving)
+            return false;
+    if (alive != 0 && !simmembers_agree(&serve->members, alive))
+        return false;
+    for (uint32_t i = 0; i < serve->ask_count; i++)
+        if (!serve->ask[i].is_done && !serve->ask[i].is_lost && !serve->ask[i].is_ended)
+            return false;
+    return true;
+}
+
+uint16_t simserve_sequencer(const struct simserve *serve)
+{
+    return simmembers_place(&serve->members, 0);
+}
+
+struct goal {
+    struct simserve *serve;
+    bool (*is_done)(const struct simserve *serve);
+};
+
+/* After everything that happens: a process that has left ends. */
+static bool is_reached(void *app)
+{
+    const struct goal *goal = app;
+    struct simserve *serve = goal->serve;
+
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        if (serve->members.at[place].has_left && serve->members.at[place].cluster != NULL)
+            simserve_crash(serve, place);
+    return serve->members.error[0] != '\0' || (goal->is_done != NULL && goal->is_done(serve));
+}
+
+bool simserve_run_until(struct simserve *serve, bool (*is_done)(const struct simserve *serve), uint64_t span_ns)
+{
+    struct goal goal = {serve, is_done};
+
+    if (!is_reached(&goal))
+        mesh_sim_run(serve->members.sim, mesh_sim_now_ns(serve->members.sim) + span_ns, is_reached, &goal);
+    return serve->members.error[0] == '\0' && (is_done == NULL || is_done(serve));
+}
+
+bool simserve_run(struct simserve *serve, uint64_t span_ns)
+{
+    return simserve_run_until(serve, NULL, span_ns);
+}
+
+void simserve_form(struct simserve *serve)
+{
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        simserve_start(serve, place);
+    if (!simserve_run_until(serve, simserve_is_settled, 10 * SIMMEMBERS_S))
+        simmembers_fail(&serve->members, &serve->members.at[0], "they do not come together");
+}

@@ -1,0 +1,105 @@
+/* Serving nodes on the network simulator: membership and engines together, on virtual time.
+ *
+ * A node is what `mesh-node serve` runs: one cluster core (simmembers); per epoch one endpoint and one engine, which really computes; and
+ * the jobs of its clients, submitted again in every epoch (node/job.c itself). Not simulated: threads, and the sessions between clients
+ * and nodes, whose records are read as the client would.
+ * After everything that a node does it is checked: that each token, on each node that hears of it, and its digest are those of the
+ * fault-free run; that requests end as they do there; that queues keep their bounds. simmembers checks the epochs. What does not hold
+ * first is in members.error. */
+#ifndef TESTS_SIMSERVE_H
+#define TESTS_SIMSERVE_H
+
+#include "node/job.h"
+#include "simmembers.h"
+#include "simquestion.h"
+
+enum { SIMSERVE_PLACES_MAX = 8, SIMSERVE_ASKS_MAX = 128 };
+
+/* What a client has asked, and what it has been told. */
+struct simserve_ask {
+    const struct simquestion *question;
+    uint64_t id;                     /* of the request; 0: not asked of a node yet */
+    uint32_t told;                   /* tokens */
+    bool is_done, is_lost, is_ended; /* answered; its node died or left; given up by the client */
+    uint16_t place;
+    uint64_t asked_ns, done_ns;
+};
+
+struct simserve_config {
+    uint16_t count; /* places */
+    uint64_t seed;
+    unsigned model; /* of simquestion */
+    uint16_t batch, slots;
+    uint32_t datagram_bytes; /* that the driver can send */
+    uint64_t unit_ns;        /* a unit of work takes */
+    uint64_t load_ns;        /* a unit of loading takes */
+    bool is_plain;           /* security none: endpoints alone have to tell epochs apart */
+    struct mesh_sim_link link;
+};
+
+struct simserve_node {
+    struct simserve *serve;
+    struct simmember *member;
+    struct shift_config shift_config;
+    struct shift shift; /* engine NULL: no epoch */
+    uint64_t stamp;     /* of the epoch, in what is sent in it */
+    struct jobs jobs;
+    uint32_t job_count;
+    uint32_t load_next, slow; /* slow: work takes so many times as long */
+    uint64_t busy_ns;         /* of the last piece of work, not spent yet */
+    uint64_t watch_at_ns;     /* own clock */
+    bool is_paused, is_leaving;
+};
+
+struct simserve {
+    struct simmembers members;
+    struct simserve_config config;
+    struct bell *bell; /* rung for nobody */
+    struct simserve_node node[SIMSERVE_PLACES_MAX];
+    struct simserve_ask ask[SIMSERVE_ASKS_MAX];
+    uint32_t ask_count;
+    uint64_t blocked[SIMSERVE_PLACES_MAX]; /* bit t of f: nothing passes from f to t */
+
+    /* what has happened */
+    uint64_t tokens;  /* that clients were told */
+    uint64_t checked; /* tokens that any node heard of */
+    uint64_t answered, resubmitted, foreign, suspected;
+    uint32_t published_high, events_high, fragments_high, waiting_high;
+};
+
+/* All places empty; each knows all others. */
+void simserve_open(struct simserve *serve, const struct simserve_config *config);
+void simserve_close(struct simserve *serve);
+
+void simserve_start(struct simserve *serve, uint16_t place); /* a new process, if there is none */
+void simserve_form(struct simserve *serve);                  /* start all, run until they are one */
+
+/* What can happen to a place; nothing where it does not apply. */
+void simserve_crash(struct simserve *serve, uint16_t place);
+void simserve_pause(struct simserve *serve, uint16_t place, bool paused);
+void simserve_leave(struct simserve *serve, uint16_t place);                       /* in order, as on SIGTERM */
+void simserve_jump(struct simserve *serve, uint16_t place, uint64_t ns);           /* its clock leaps forward */
+void simserve_slow(struct simserve *serve, uint16_t place, uint32_t times);        /* 1: as usual */
+void simserve_cut(struct simserve *serve, uint64_t places, bool out, bool in);     /* between these places and the others */
+void simserve_heal(struct simserve *serve);                                        /* all that was cut */
+void simserve_set_links(struct simserve *serve, const struct mesh_sim_link *link); /* all of them */
+
+/* A client asks a place; no process there: nobody is asked. The index of the ask, or -1. */
+int simserve_ask(struct simserve *serve, uint16_t place, unsigned question);
+void simserve_end_ask(struct simserve *serve, unsigned ask); /* the client goes away */
+
+uint64_t simserve_alive(const struct simserve *serve);     /* places with a process that is not leaving */
+bool simserve_is_settled(const struct simserve *serve);    /* these are in one epoch, and no question is open */
+uint16_t simserve_sequencer(const struct simserve *serve); /* the place of rank 0, as the first alive sees it */
+
+/* Run for span_ns; or until is_done. False: something did not hold; or is_done was not reached. */
+bool simserve_run(struct simserve *serve, uint64_t span_ns);
+bool simserve_run_until(struct simserve *serve, bool (*is_done)(const struct simserve *serve), uint64_t span_ns);
+
+/* ---- simserve_clients.c, for simserve.c ---- */
+void simserve_on_token(void *node, uint64_t now_ns, const struct engine_token *token);
+void simserve_on_done(void *node, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault);
+void simserve_tell_clients(struct simserve_node *node);
+void simserve_lose_asks(struct simserve_node *node); /* its clients have nobody to talk to any more */
+
+#endif

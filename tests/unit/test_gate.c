@@ -1,0 +1,218 @@
+/* The gate: junk stays outside, is counted by its reason, and takes nothing from those who are known. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mesh/wire.h"
+#include "node/flood.h"
+#include "node/gate.h"
+
+enum { S = 1000000000 };
+
+static const struct mesh_key key = {.bytes = {7}}, other_key = {.bytes = {8}};
+static const struct mesh_addr member = {.ip = {1}, .port = 1}, stranger = {.ip = {2}, .port = 2};
+static struct gate gate;
+static uint8_t packet[INBOX_RING_BYTES];
+
+static int open_gate(void **state)
+{
+    (void)state;
+    memset(&gate, 0, sizeof gate);
+    gate_init(&gate, MESH_SECURITY_SEAL, &key, "mesh", 99);
+    if (!mesh_seal_is_available()) {
+        print_message("built without libsodium\n");
+        skip();
+    }
+    return 0;
+}
+
+/* A sign of life of process `which`, sealed; its size. */
+static size_t write_alive(uint8_t which, uint64_t number, const struct mesh_key *with)
+{
+    struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_ALIVE, .number = number}};
+    struct mesh_seal_key sender;
+    size_t bytes;
+
+    memset(message.as.alive.incarnation, which, sizeof message.as.alive.incarnation);
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    assert_int_equal(mesh_seal_key_of_process(&sender, with, "mesh", message.as.alive.incarnation), 0);
+    assert_int_equal(mesh_seal_packet(&sender, MESH_SECURITY_SEAL, packet, bytes), 0);
+    return bytes;
+}
+
+static unsigned drain(void)
+{
+    unsigned count = 0;
+
+    for (; inbox_ring_first(&gate.ring) != NULL; count++)
+        inbox_ring_drop(&gate.ring);
+    return count;
+}
+
+static uint64_t refused(void)
+{
+    struct gate_stats stats;
+    uint64_t sum;
+
+    gate_get_stats(&gate, &stats);
+    sum = stats.rate + stats.replay + stats.full;
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        sum += stats.cluster[i];
+    for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
+        sum += stats.clients[i];
+    return sum;
+}
+
+static void a_member_is_let_in_opened_and_once(void **state)
+{
+    const size_t bytes = write_alive(5, 9, &key);
+    struct mesh_message message;
+
+    (void)state;
+    assert_true(gate_take(&gate, S, member, packet, bytes));
+    assert_int_equal(mesh_wire_decode(inbox_ring_first(&gate.ring)->bytes, bytes, &message), 0);
+    assert_int_equal(message.as.alive.incarnation[0], 5);
+    assert_false(gate_take(&gate, S, member, packet, bytes));
+    assert_int_equal(gate.stats.replay, 1);
+    assert_int_equal(drain(), 1);
+}
+
+static void another_key_is_refused_and_nothing_is_kept(void **state)
+{
+    const size_t bytes = write_alive(5, 9, &other_key);
+
+    (void)state;
+    assert_false(gate_take(&gate, S, member, packet, bytes));
+    assert_int_equal(gate.stats.cluster[MESH_SEAL_TAG], 1);
+    for (unsigned set = 0; set < GATE_SETS; set++)
+        for (unsigned way = 0; way < GATE_WAYS; way++)
+            assert_int_equal(gate.sender[set][way].used, 0);
+}
+
+static void what_is_plain_or_of_another_mode_is_told_apart(void **state)
+{
+    const size_t bytes = write_alive(5, 9, &key);
+
+    (void)state;
+    packet[offsetof(struct mesh_header_bytes, flags)] ^= MESH_FLAG_SEALED;
+    assert_false(gate_take(&gate, S, member, packet, bytes));
+    assert_int_equal(gate.stats.cluster[MESH_SEAL_MODE], 1);
+    packet[offsetof(struct mesh_header_bytes, flags)] ^= MESH_FLAG_AUTHENTICATED;
+    assert_false(gate_take(&gate, S, member, packet, bytes));
+    assert_int_equal(gate.stats.cluster[MESH_SEAL_PLAIN], 1);
+}
+
+/* One source, 50,000 a second: its tags are tried at its rate, and a member is heard as ever. */
+static void a_flood_costs_a_bounded_number_of_tries_and_no_member(void **state)
+{
+    const struct flood flood = {.kind = FLOOD_CLUSTER, .seed = 4};
+    uint64_t number = 1, passed = 0, tries;
+    uint8_t junk[FLOOD_BYTES_MAX];
+
+    (void)state;
+    for (uint64_t i = 0; i < 100000; i++) {
+        const uint64_t now_ns = S + i * 20000;
+
+        assert_false(gate_take(&gate, now_ns, stranger, junk, flood_write(&flood, i, junk)));
+        if (i % 100 == 0)
+            passed += gate_take(&gate, now_ns, member, packet, write_alive(5, number++, &key)) && drain() == 1;
+    }
+    tries = gate.stats.cluster[MESH_SEAL_TAG];
+    assert_int_equal(passed, 1000);
+    assert_in_range(tries, 1, 2 * GATE_SOURCE_RATE + GATE_SOURCE_BURST);
+    assert_int_equal(tries + gate.stats.rate, 100000);
+}
+
+/* The readable incarnation of a member is no way around, and no way to silence it. */
+static void who_speaks_for_a_member_is_refused_by_its_tag(void **state)
+{
+    size_t bytes = write_alive(5, 1, &key);
+
+    (void)state;
+    assert_true(gate_take(&gate, S, member, packet, bytes));
+    for (uint64_t i = 0; i < 10000; i++) {
+        bytes = write_alive(5, 100 + i, &other_key);
+        assert_false(gate_take(&gate, S, member, packet, bytes));
+    }
+    assert_int_equal(gate.stats.cluster[MESH_SEAL_TAG], 10000);
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, 2, &key)));
+}
+
+static void every_kind_of_junk_is_counted_once(void **state)
+{
+    struct flood flood = {.epoch = 3};
+    uint8_t junk[FLOOD_BYTES_MAX];
+
+    (void)state;
+    for (int kind = 0; kind <= FLOOD_MIXED; kind++) {
+        flood.kind = (enum flood_kind)kind;
+        for (uint64_t i = 0; i < 2000; i++) {
+            const uint64_t before = refused();
+
+            assert_false(gate_take(&gate, S, stranger, junk, flood_write(&flood, i, junk)));
+            assert_int_equal(refused(), before + 1);
+        }
+    }
+    assert_int_equal(drain(), 0);
+}
+
+static size_t write_session(uint32_t session)
+{
+    const struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                                    .version = MESH_WIRE_VERSION,
+                                                    .type = MESH_TYPE_PING,
+                                                    .flags = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED,
+                                                    .src = 1,
+                                                    .epoch = MESH_SESSION_EPOCH | session,
+                                                    .number = 1},
+                                         .as.ping = {.origin_ns = 1}};
+
+    return mesh_wire_encode(&message, packet, sizeof packet);
+}
+
+static void only_open_sessions_from_their_address_are_let_in(void **state)
+{
+    const struct mesh_session_place place = {.session = 12, .addr = member};
+
+    (void)state;
+    gate_set_sessions(&gate, &place, 1);
+    assert_true(gate_take(&gate, S, member, packet, write_session(12)));
+    assert_false(gate_take(&gate, S, stranger, packet, write_session(12)));
+    assert_int_equal(gate.stats.clients[MESH_SESSION_BY_SENDER], 1);
+    assert_false(gate_take(&gate, S, member, packet, write_session(13)));
+    assert_int_equal(gate.stats.clients[MESH_SESSION_BY_UNKNOWN], 1);
+}
+
+static void a_ring_that_is_full_is_counted(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < INBOX_RING_PACKETS; i++)
+        assert_true(gate_take(&gate, S, member, packet, write_alive(5, i + 1, &key)));
+    assert_false(gate_take(&gate, S, member, packet, write_alive(5, INBOX_RING_PACKETS + 1, &key)));
+    assert_int_equal(gate.stats.full, 1);
+    assert_int_equal(drain(), INBOX_RING_PACKETS);
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, INBOX_RING_PACKETS + 1, &key))); /* it was not noted */
+}
+
+int main(void)
+{
+#define GATE_TEST(name) cmocka_unit_test_setup(name, open_gate)
+    const struct CMUnitTest tests[] = {
+        GATE_TEST(a_member_is_let_in_opened_and_once),
+        GATE_TEST(another_key_is_refused_and_nothing_is_kept),
+        GATE_TEST(what_is_plain_or_of_another_mode_is_told_apart),
+        GATE_TEST(a_flood_costs_a_bounded_number_of_tries_and_no_member),
+        GATE_TEST(who_speaks_for_a_member_is_refused_by_its_tag),
+        GATE_TEST(every_kind_of_junk_is_counted_once),
+        GATE_TEST(only_open_sessions_from_their_address_are_let_in),
+        GATE_TEST(a_ring_that_is_full_is_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,317 @@
+/* Serving nodes in the simulator: what can happen to a cluster that generates, and that nothing of it changes a token.
+ *
+ * Every token and every digest is compared as it comes (simserve.h), so a test says only what happens and what has to follow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "simstorm.h"
+
+enum { FOUR = 4, STORM_SEEDS = 6 };
+
+static struct simserve serve; /* too large for the stack */
+static unsigned question;     /* one with a long answer */
+static int first;             /* the first ask */
+
+static void find_question(void)
+{
+    for (unsigned q = 0; q < SIMQUESTIONS; q++)
+        if (simquestion(0, q)->alone.token_count > simquestion(0, question)->alone.token_count)
+            question = q;
+}
+
+/* Four nodes at 100 µs; so slow that an answer takes half a second. */
+static int open_four(void **state)
+{
+    const struct simserve_config config = {.count = FOUR,
+                                           .seed = 1,
+                                           .batch = 8,
+                                           .slots = 4,
+                                           .datagram_bytes = 1472,
+                                           .unit_ns = SIMMEMBERS_MS,
+                                           .load_ns = 100000,
+                                           .link = {.delay_ns = 100000}};
+
+    (void)state;
+    find_question();
+    simserve_open(&serve, &config);
+    simserve_form(&serve);
+    return 0;
+}
+
+static int close_four(void **state)
+{
+    (void)state;
+    simserve_close(&serve);
+    return 0;
+}
+
+static void expect_holds(bool holds)
+{
+    if (serve.members.error[0] != '\0')
+        fail_msg("%s", serve.members.error);
+    assert_true(holds);
+}
+
+static bool is_under_way(const struct simserve *s)
+{
+    return s->ask[first].told >= 8;
+}
+
+/* A question to a place, and its answer has begun. */
+static void ask_and_wait(uint16_t place)
+{
+    first = simserve_ask(&serve, place, question);
+    assert_true(first >= 0);
+    expect_holds(simserve_run_until(&serve, is_under_way, 5 * SIMMEMBERS_S));
+    assert_false(serve.ask[first].is_done);
+}
+
+static void expect_settles(void)
+{
+    expect_holds(simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
+    assert_true(serve.ask[first].is_done);
+}
+
+static uint16_t other_than(uint16_t place)
+{
+    return (uint16_t)((place + 1) % FOUR);
+}
+
+static uint32_t number_at(uint16_t place)
+{
+    return serve.members.at[place].number;
+}
+
+/* ---- dying ---- */
+
+static void a_death_of_the_sequencer_costs_no_token(void **state)
+{
+    const uint16_t dead = simserve_sequencer(&serve);
+
+    (void)state;
+    ask_and_wait(other_than(dead));
+    simserve_crash(&serve, dead);
+    expect_settles();
+    assert_true(serve.resubmitted >= 1);
+}
+
+static void two_of_four_may_die_at_once(void **state)
+{
+    const uint16_t stays = other_than(simserve_sequencer(&serve));
+
+    (void)state;
+    ask_and_wait(stays);
+    for (uint16_t place = 0; place < FOUR; place++)
+        if (place != stays && place != other_than(stays))
+            simserve_crash(&serve, place);
+    expect_settles();
+    assert_int_equal(__builtin_popcountll(simserve_alive(&serve)), 2);
+}
+
+static void the_last_one_goes_on_alone(void **state)
+{
+    (void)state;
+    ask_and_wait(2);
+    for (uint16_t place = 0; place < FOUR; place++)
+        if (place != 2)
+            simserve_crash(&serve, place);
+    expect_settles();
+    assert_int_equal(serve.members.at[2].count, 1);
+}
+
+static void a_death_while_the_others_load_is_another_epoch(void **state)
+{
+    const uint16_t dead = simserve_sequencer(&serve), stays = other_than(dead);
+    const uint32_t number = number_at(stays);
+
+    (void)state;
+    ask_and_wait(stays);
+    simserve_crash(&serve, dead);
+    while (number_at(stays) == number)
+        expect_holds(simserve_run(&serve, SIMMEMBERS_MS));
+    simserve_crash(&serve, other_than(stays));
+    expect_settles();
+}
+
+/* ---- coming and going ---- */
+
+static void all_are_restarted_one_by_one_under_a_running_request(void **state)
+{
+    (void)state;
+    ask_and_wait(3);
+    for (uint16_t place = 0; place < 3; place++) {
+        simserve_crash(&serve, place);
+        expect_holds(simserve_run(&serve, 50 * SIMMEMBERS_MS));
+        simserve_start(&serve, place);
+        expect_holds(simserve_run(&serve, 50 * SIMMEMBERS_MS));
+    }
+    assert_false(serve.ask[first].is_done);
+    expect_settles();
+    assert_int_equal(simserve_alive(&serve), 15);
+}
+
+static void who_leaves_in_order_disturbs_no_request(void **state)
+{
+    (void)state;
+    ask_and_wait(3);
+    for (uint16_t place = 0; place < 3; place++) {
+        simserve_leave(&serve, place);
+        expect_holds(simserve_run(&serve, 30 * SIMMEMBERS_MS));
+    }
+    expect_settles();
+    assert_int_equal(simserve_alive(&serve), 8);
+}
+
+static void one_that_joins_takes_its_share_of_a_running_request(void **state)
+{
+    (void)state;
+    simserve_crash(&serve, 0);
+    ask_and_wait(3);
+    simserve_start(&serve, 0);
+    expect_holds(simserve_run(&serve, 100 * SIMMEMBERS_MS));
+    assert_int_equal(serve.members.at[3].count, FOUR);
+    assert_false(serve.ask[first].is_done);
+    expect_settles();
+}
+
+/* ---- partitions ---- */
+
+static void both_halves_of_a_split_go_on_and_are_one_again(void **state)
+{
+    int second;
+
+    (void)state;
+    ask_and_wait(0);
+    second = simserve_ask(&serve, 3, question);
+    simserve_cut(&serve, 3, true, true);
+    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    assert_true(serve.ask[first].is_done && serve.ask[second].is_done);
+    assert_int_equal(serve.members.at[0].count, 2);
+    assert_int_equal(serve.members.at[3].count, 2);
+    simserve_heal(&serve);
+    expect_settles();
+}
+
+static void a_link_that_is_dead_one_way_stops_nobody(void **state)
+{
+    (void)state;
+    ask_and_wait(1);
+    simserve_cut(&serve, 4, true, false); /* place 2 hears the others, who do not hear it */
+    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    assert_true(serve.ask[first].is_done);
+    simserve_heal(&serve);
+    expect_settles();
+}
+
+/* ---- time ---- */
+
+static void one_that_was_stopped_for_ten_seconds_comes_back_quietly(void **state)
+{
+    uint32_t number;
+    int asleep;
+
+    (void)state;
+    asleep = simserve_ask(&serve, 2, question);
+    ask_and_wait(1);
+    simserve_pause(&serve, 2, true);
+    expect_holds(simserve_run(&serve, 10 * SIMMEMBERS_S));
+    assert_true(serve.ask[first].is_done);
+    assert_int_equal(serve.members.at[1].count, 3);
+    number = number_at(1);
+    simserve_pause(&serve, 2, false);
+    expect_settles();
+    assert_true(serve.ask[asleep].is_done);
+    assert_int_equal(number_at(1), number + 1); /* it is taken in, and that is all */
+}
+
+static void a_clock_that_leaps_is_no_death_of_the_others(void **state)
+{
+    (void)state;
+    ask_and_wait(1);
+    simserve_jump(&serve, 1, 1000 * SIMMEMBERS_S);
+    expect_settles();
+    assert_int_equal(simserve_alive(&serve), 15);
+}
+
+static void who_is_only_slow_stays(void **state)
+{
+    uint32_t number;
+
+    (void)state;
+    ask_and_wait(1);
+    number = number_at(1);
+    simserve_slow(&serve, 2, 10);
+    expect_settles();
+    assert_int_equal(number_at(1), number);
+}
+
+/* ---- clients ---- */
+
+static void a_client_that_goes_away_frees_its_slot(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(simserve_ask(&serve, 0, question) >= 0);
+    ask_and_wait(0); /* waits for one of four slots, so the others must end first */
+    for (unsigned i = 0; i < 4; i++)
+        simserve_end_ask(&serve, i);
+    expect_settles();
+}
+
+/* ---- the harness ---- */
+
+static void a_wrong_token_is_noticed(void **state)
+{
+    const struct engine_token token = {.id = UINT32_MAX, .index = 0};
+    struct engine_token wrong = token;
+
+    (void)state;
+    first = simserve_ask(&serve, 0, question);
+    wrong.request = serve.ask[first].id;
+    simserve_on_token(&serve.node[0], 0, &wrong);
+    assert_true(serve.members.error[0] != '\0');
+}
+
+static void storms_change_no_token(void **state)
+{
+    struct simstorm *storm = malloc(sizeof *storm);
+    const char *seed = getenv("MESH_TEST_SEED");
+
+    (void)state;
+    assert_non_null(storm);
+    for (uint64_t s = seed != NULL ? strtoull(seed, NULL, 10) : 1, end = s + (seed != NULL ? 1 : STORM_SEEDS); s < end; s++) {
+        simstorm_run(storm, s);
+        if (storm->serve.members.error[0] != '\0')
+            fail_msg("%s: repeat with: bin/mesh-explore --kind serve --seeds %llu:1", storm->serve.members.error, (unsigned long long)s);
+        simstorm_close(storm);
+    }
+    free(storm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_death_of_the_sequencer_costs_no_token, open_four, close_four),
+        cmocka_unit_test_setup_teardown(two_of_four_may_die_at_once, open_four, close_four),
+        cmocka_unit_test_setup_teardown(the_last_one_goes_on_alone, open_four, close_four),
+        cmocka_unit_test_setup_teardown(a_death_while_the_others_load_is_another_epoch, open_four, close_four),
+        cmocka_unit_test_setup_teardown(all_are_restarted_one_by_one_under_a_running_request, open_four, close_four),
+        cmocka_unit_test_setup_teardown(who_leaves_in_order_disturbs_no_request, open_four, close_four),
+        cmocka_unit_test_setup_teardown(one_that_joins_takes_its_share_of_a_running_request, open_four, close_four),
+        cmocka_unit_test_setup_teardown(both_halves_of_a_split_go_on_and_are_one_again, open_four, close_four),
+        cmocka_unit_test_setup_teardown(a_link_that_is_dead_one_way_stops_nobody, open_four, close_four),
+        cmocka_unit_test_setup_teardown(one_that_was_stopped_for_ten_seconds_comes_back_quietly, open_four, close_four),
+        cmocka_unit_test_setup_teardown(a_clock_that_leaps_is_no_death_of_the_others, open_four, close_four),
+        cmocka_unit_test_setup_teardown(who_is_only_slow_stays, open_four, close_four),
+        cmocka_unit_test_setup_teardown(a_client_that_goes_away_frees_its_slot, open_four, close_four),
+        cmocka_unit_test_setup_teardown(a_wrong_token_is_noticed, open_four, close_four),
+        cmocka_unit_test(storms_change_no_token),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
