@@ -226,10 +226,10 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     }
     if (a->cluster_path != NULL && take_file(a, config, fail) < 0)
         return -1;
-    if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
-        return -1;
     if (a->model == NULL && config->seed_count == 0)
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
+    if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
+        return -1;
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->shift.cluster = a->name != NULL ? a->name : "mesh";
@@ -275,7 +275,7 @@ static int find_model(struct arguments *a, struct serve_config *config, struct m
 {
     const struct model_fetch_config fetch = {
         .peer = config->seed,
-        .peer_count = config->seed_count,
+        .peer_count = config->seed_count - (config->discover.port != 0), /* a group, the last one, answers no calls */
         .security = config->shift.security,
         .key = &config->cluster_key,
         .key_file = a->key,
