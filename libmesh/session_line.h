@@ -8,7 +8,6 @@
 #include "mesh/session.h"
 #include "mesh/wire.h"
 
-
 enum { MESH_SESSION_OUTSIDE_BYTES_MAX = 128 }; /* a CALL, the longest datagram outside of sessions */
 
 enum mesh_line_state {

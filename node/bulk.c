@@ -162,7 +162,8 @@ int64_t bulk_get(struct bulk *bulk, const struct bulk_want *want, uint8_t *out, 
             bulk_why(&got, why);
             return fail_set(fail, EXIT_ENVIRONMENT, "%s", why);
         }
-        memcpy(out + (got.offset - want->offset), got.data, got.data_bytes);
+        if (got.data_bytes > 0)
+            memcpy(out + (got.offset - want->offset), got.data, got.data_bytes);
     }
     if (result == 0)
         fail_set(fail, EXIT_ENVIRONMENT, "nothing came for %g s: see whether the node is still there", (double)timeout_ns / 1e9);

@@ -60,7 +60,7 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
 
 size_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity)
 {
-    struct sockaddr_in name;
+    struct sockaddr_in name = {0};
     socklen_t name_bytes = sizeof name;
     const ssize_t bytes = recvfrom(fd, packet, capacity, 0, (struct sockaddr *)&name, &name_bytes);
 

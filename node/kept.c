@@ -64,6 +64,7 @@ static size_t find_head(const struct kept *kept, uint64_t request, uint32_t head
 {
     size_t i = 0;
 
+    assert(kept->count == 0 || kept->head != NULL);
     while (i < kept->count && (kept->head[i].request != request || kept->head[i].head != head))
         i++;
     return i;
@@ -88,17 +89,27 @@ static bool make_room(struct kept *kept)
 static struct kept_head *put(struct kept *kept, const struct kept_head *head)
 {
     size_t at = find_head(kept, head->request, head->head);
+    struct kept_head *slot;
 
-    if ((at < kept->count && kept->head[at].positions >= head->positions) || !make_room(kept)) {
+    if (at < kept->count && kept->head != NULL && kept->head[at].positions >= head->positions) {
         free(head->bytes);
         return NULL;
     }
+    if (!make_room(kept)) {
+        free(head->bytes);
+        return NULL;
+    }
+    assert(kept->head != NULL);
+    slot = &kept->head[at];
     if (at < kept->count)
-        free(kept->head[at].bytes);
+        free(slot->bytes);
     else
         kept->count++;
-    kept->head[at] = *head;
-    return &kept->head[at];
+    slot->request = head->request;
+    slot->head = head->head;
+    slot->positions = head->positions;
+    slot->bytes = head->bytes;
+    return slot;
 }
 
 struct kept_head *kept_add(struct kept *kept, uint64_t request, uint32_t head, uint32_t positions)

@@ -187,7 +187,7 @@ static uint64_t count_refused(const struct serve_status *status)
 
 static void print_exchange(const struct serve_status *status, FILE *stream)
 {
-    struct shift_traffic traffic;
+    struct shift_traffic traffic = {0};
 
     shift_traffic(status->shift, &traffic);
     fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, sent twice %llu, dropped by the kernel %llu",
