@@ -88,23 +88,17 @@ static bool make_room(struct kept *kept)
 /* bytes is the callee's. NULL: it is not wanted, or has no room. */
 static struct kept_head *put(struct kept *kept, const struct kept_head *head)
 {
-    size_t at = find_head(kept, head->request, head->head);
-    struct kept_head *slot;
+    const size_t at = find_head(kept, head->request, head->head);
+    struct kept_head *slot = at < kept->count ? &kept->head[at] : NULL;
 
-    if (at < kept->count && kept->head != NULL && kept->head[at].positions >= head->positions) {
+    if (slot != NULL ? slot->positions >= head->positions : !make_room(kept)) {
         free(head->bytes);
         return NULL;
     }
-    if (!make_room(kept)) {
-        free(head->bytes);
-        return NULL;
-    }
-    assert(kept->head != NULL);
-    slot = &kept->head[at];
-    if (at < kept->count)
+    if (slot != NULL)
         free(slot->bytes);
     else
-        kept->count++;
+        slot = &kept->head[kept->count++];
     slot->request = head->request;
     slot->head = head->head;
     slot->positions = head->positions;
