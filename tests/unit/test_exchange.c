@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "libmesh/mix.h"
 #include "simbench.h"
@@ -419,5 +420,8 @@ int main(void)
         cmocka_unit_test(ranks_that_compute_slowly_are_waited_for_without_a_storm),
     };
 
+    /* Tens of thousands of meshes come and go; to have their memory page by page each time takes as long as all they do. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
