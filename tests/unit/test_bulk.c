@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -13,7 +14,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-enum { RESOURCE_BYTES = 3000000 };
+enum { RESOURCE_BYTES = 3000000, WAITS_MAX = 20000 };
 
 /* ---- records ---- */
 
@@ -262,6 +263,7 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     const struct bulk_want want = {.resource = BULK_KV, .bytes = BULK_TO_END};
     struct bulk bulk;
     struct caller *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    const struct timespec pause = {.tv_nsec = 1000000};
     struct bulk_record record;
     struct fail fail;
     uint32_t tag;
@@ -269,7 +271,12 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     (void)state;
     assert_int_equal(bulk_ask(&bulk, &want, &tag, &fail), 0);
     assert_int_equal(bulk_next(&bulk, &record, 20 * SECOND, &fail), 1);
-    stop(caller);
+    caller_close(caller);
+    /* Once the node has been stopped it closes what is open itself, and hears of no other ends. */
+    for (int i = 0; i < WAITS_MAX && atomic_load(&host.closed) == 0; i++)
+        nanosleep(&pause, NULL);
+    assert_int_equal(atomic_load(&host.closed), 1);
+    session_host_stop(&host);
     assert_int_equal(sources.count, 0);
 }
 
