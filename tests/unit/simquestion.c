@@ -45,21 +45,7 @@ const struct simquestion_model *simquestion_model(unsigned model)
 static void draw_sampling(struct sampling *s, uint64_t seed)
 {
     *s = (struct sampling){.temperature = 0.9f, .top_k = 20, .top_p = 0.95f, .min_p = 0.02f, .repeat_penalty = 1.1f, .seed = seed};
-    switch (pick(seed, DRAW_SAMPLING, 0, 4)) {
-    case 0:
-        s->temperature = 0.0f;
-        break;
-    case 1: /* a rank's own winner is enough */
-        s->top_k = 0;
-        s->top_p = 1.0f;
-        s->min_p = 0.0f;
-        break;
-    case 2: /* all logits are gathered */
-        s->top_k = 0;
-        break;
-    default:
-        break;
-    }
+    simrequest_vary(s, pick(seed, DRAW_SAMPLING, 0, SIMREQUEST_KINDS));
 }
 
 static void draw(struct simquestion *q, uint64_t seed)

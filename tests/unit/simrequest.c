@@ -13,6 +13,25 @@ static uint64_t pick(uint64_t seed, enum draw which, uint64_t index, uint64_t li
     return mesh_draw_below(mesh_draw(seed, which, index), limit);
 }
 
+void simrequest_vary(struct sampling *s, uint64_t kind)
+{
+    switch (kind) {
+    case 0:
+        s->temperature = 0.0f;
+        break;
+    case 1: /* a rank's own winner is enough */
+        s->top_k = 0;
+        s->top_p = 1.0f;
+        s->min_p = 0.0f;
+        break;
+    case 2: /* all logits are gathered */
+        s->top_k = 0;
+        break;
+    default:
+        break;
+    }
+}
+
 void simrequest_draw(struct simrequest *r, uint64_t seed, uint64_t id, uint32_t vocab, uint32_t prompt_max, uint32_t predict_max)
 {
     struct sampling *s = &r->request.sampling;
@@ -29,21 +48,7 @@ void simrequest_draw(struct simrequest *r, uint64_t seed, uint64_t id, uint32_t 
     };
     for (uint32_t i = 0; i < r->request.prompt_count; i++)
         r->prompt[i] = (uint32_t)pick(seed, DRAW_TOKEN, i, vocab);
-    switch (pick(seed, DRAW_SAMPLING, 0, 4)) {
-    case 0:
-        s->temperature = 0.0f;
-        break;
-    case 1: /* a rank's own winner is enough */
-        s->top_k = 0;
-        s->top_p = 1.0f;
-        s->min_p = 0.0f;
-        break;
-    case 2: /* all logits are gathered */
-        s->top_k = 0;
-        break;
-    default:
-        break;
-    }
+    simrequest_vary(s, pick(seed, DRAW_SAMPLING, 0, SIMREQUEST_KINDS));
 }
 
 void simrequest_run_alone(struct simrequest *r, const struct simcluster_config *config)

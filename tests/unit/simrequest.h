@@ -12,6 +12,10 @@ struct simrequest {
     struct simcluster_result alone; /* see simrequest_run_alone */
 };
 
+/* One of SIMREQUEST_KINDS ways to draw tokens, made of the usual one: each stage of the sampler comes up in one of them. */
+enum { SIMREQUEST_KINDS = 4 };
+void simrequest_vary(struct sampling *sampling, uint64_t kind);
+
 /* Prompt, length and sampling from a seed; every stage of the sampler comes up. Ends are ignored. Do not move the struct afterwards. */
 void simrequest_draw(struct simrequest *r, uint64_t seed, uint64_t id, uint32_t vocab, uint32_t prompt_max, uint32_t predict_max);
 
