@@ -154,7 +154,7 @@ static int measure_large(struct bench *bench, struct fail *fail)
     if (bench_model_write(&model, shape, TYPE_Q4_0, fail) < 0)
         return -1;
     c.path = model.path;
-    err = measure_case(bench, &c, fail);
+    err = bench_reload(bench, c.name, c.path, fail) < 0 ? -1 : measure_case(bench, &c, fail);
     bench_model_close(&model);
     return err;
 }
@@ -166,7 +166,7 @@ int bench_failover(struct bench *bench, struct fail *fail)
     bench_heading(bench, "failover: three nodes that generate, one is killed");
     if (access(shipped_model, R_OK) != 0)
         bench_skip(bench, "failover stories q8_0", "node/models/stories-q8_0.gguf is not here: run it at the top of the source tree");
-    else if (measure_case(bench, &stories, fail) < 0)
+    else if (bench_reload(bench, stories.name, stories.path, fail) < 0 || measure_case(bench, &stories, fail) < 0)
         return -1;
     return bench->quick ? 0 : measure_large(bench, fail);
 }

@@ -107,22 +107,49 @@ uint32_t engine_load_count(const struct engine *e)
     uint32_t count = 0;
 
     for (uint16_t p = 0; p < e->phase_count; p++)
-        count += e->phase[p].matrix.tile_count;
+        count += e->phase[p].matrix->tile_count;
     return count;
+}
+
+/* What no other tile needs of the earlier rows goes. */
+static void load_tile(struct engine *e, uint16_t phase, uint32_t tile)
+{
+    struct rows *from = e->from;
+    size_t copied;
+
+    if (matrix_pack(e->phase[phase].matrix, tile, from != NULL ? &from->matrix[phase] : NULL, &copied) && from != NULL)
+        rows_forget(from, phase);
+    atomic_fetch_add(&e->copied_bytes, copied);
+    if (atomic_fetch_sub(&e->loads_left, 1) == 1) {
+        e->from = NULL;
+        rows_drop(from);
+    }
 }
 
 void engine_load(struct engine *e, uint32_t index)
 {
-    for (uint16_t p = 0; p < e->phase_count; p++) {
-        struct matrix *m = &e->phase[p].matrix;
+    /* Backwards, so that what has to be there twice for a moment is largest in the beginning, when most is still to be had. */
+    for (uint16_t p = e->phase_count; p-- > 0;) {
+        struct matrix *m = e->phase[p].matrix;
 
         if (index < m->tile_count) {
-            matrix_pack(m, index);
+            load_tile(e, p, index);
             return;
         }
         index -= m->tile_count;
     }
     assert(!"index is below engine_load_count");
+}
+
+struct rows *engine_rows(struct engine *e)
+{
+    return rows_hold(e->rows);
+}
+
+void engine_take_rows(struct engine *e, struct rows *from)
+{
+    assert(e->from == NULL && from->count == e->rows->count);
+    e->from = from;
 }
 
 /* ---- the endpoint ---- */
@@ -300,7 +327,8 @@ void engine_poll(struct engine *e)
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
-    *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended), .recomputed = atomic_load(&e->recomputed)};
+    *figures = (struct engine_figures){
+        .steps = atomic_load(&e->steps_ended), .recomputed = atomic_load(&e->recomputed), .copied_bytes = atomic_load(&e->copied_bytes)};
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);

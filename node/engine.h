@@ -21,6 +21,7 @@
 #include "port.h"
 #include "request.h"
 #include "rowmap.h"
+#include "rows.h"
 #include "saved.h"
 
 struct engine_config {
@@ -82,7 +83,8 @@ struct engine_figures {
     uint64_t compute_ns; /* summed over workers */
     uint64_t weight_bytes_read;
     uint64_t steps;
-    uint64_t recomputed; /* positions that an earlier engine of this node (engine_restore) had computed as well */
+    uint64_t recomputed;   /* positions that an earlier engine of this node (engine_restore) had computed as well */
+    uint64_t copied_bytes; /* of the weights: from the rows of an earlier engine (engine_take_rows), not from the file */
 };
 
 struct engine;
@@ -103,10 +105,21 @@ struct engine_share {
 };
 void engine_share(const struct engine *engine, struct engine_share *share);
 
+/* For a process that opens one engine after another: what the heap gives back stays with it, since pages are slow to be had again. */
+void engine_keep_heap(void);
+
 /* Allocate. Then all units of loading are engine_load(engine, i), 0 <= i < engine_load_count(engine), in any order, by any threads. */
 int engine_allocate(struct engine *engine, struct fail *fail);
 uint32_t engine_load_count(const struct engine *engine);
 void engine_load(struct engine *engine, uint32_t index);
+
+/* What this engine has of the weights, as another holder: it may be closed then. For engine_take_rows, or rows_drop. */
+struct rows *engine_rows(struct engine *engine);
+
+/* Load what these have from there, not from the file. They are those of another engine of the same model, which may go on working. Takes
+ * `from`, and gives it back as it is used; where nobody else holds it, its memory is taken for this engine's rows, and beside them there
+ * is never more than a matrix for each thread that loads. Before engine_allocate, once. */
+void engine_take_rows(struct engine *engine, struct rows *from);
 
 /* The part of the endpoint's configuration that follows from model and plan: phases, sizes, fingerprint, configuration hash. */
 void engine_mesh_config(const struct engine *engine, struct mesh_config *config);

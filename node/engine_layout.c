@@ -74,7 +74,7 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
     }
     /* Attention sends z, not what this matrix makes; q, k and v together say how long it takes. */
     phase->send_blocks = send_blocks_of(e, phase->kind == PHASE_ATTENTION ? e->z_rows : rows, bytes);
-    return matrix_init(&phase->matrix, order, parts, count, columns, input_first[rank],
+    return matrix_init(phase->matrix, order, parts, count, columns, input_first[rank],
                        (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(rows, e->config.worker_count), fail);
 }
 
@@ -82,17 +82,18 @@ static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)
 {
     const struct model_layer *layer = &e->model->layer[index];
     const struct rowmap *map = e->config.map;
-    uint16_t rank = e->config.rank;
     struct phase *phase = &e->phase[index * ENGINE_PHASES_PER_LAYER];
-    uint32_t hd = e->model->head_dim, dim = e->model->dim, z = e->model->heads * hd;
-    uint32_t x_first = (uint32_t)map->x[rank] * BLOCK_COLUMNS, h_first = (uint32_t)map->h[rank] * BLOCK_COLUMNS;
+    uint32_t dim = e->model->dim, z = e->model->heads * e->model->head_dim;
+    struct rowmap_rows rows;
+
+    rowmap_rows(map, e->model, e->config.rank, &rows);
     const struct matrix_part qkv[] = {
-        {layer->q, map->heads[rank] * hd, e->z_rows},
-        {layer->k, e->kv_first * hd, e->kv_count * hd},
-        {layer->v, e->kv_first * hd, e->kv_count * hd},
+        {layer->q, rows.z_first, rows.z_count},
+        {layer->k, rows.kv_first, rows.kv_count},
+        {layer->v, rows.kv_first, rows.kv_count},
     };
-    const struct matrix_part wo = {layer->wo, x_first, e->x_rows}, down = {layer->down, x_first, e->x_rows};
-    const struct matrix_part gate_up[] = {{layer->gate, h_first, e->h_rows}, {layer->up, h_first, e->h_rows}};
+    const struct matrix_part wo = {layer->wo, rows.x_first, rows.x_count}, down = {layer->down, rows.x_first, rows.x_count};
+    const struct matrix_part gate_up[] = {{layer->gate, rows.h_first, rows.h_count}, {layer->up, rows.h_first, rows.h_count}};
 
     for (uint32_t i = 0; i < ENGINE_PHASES_PER_LAYER; i++) {
         phase[i].kind = (enum phase_kind)(PHASE_ATTENTION + (int)i);
@@ -260,7 +261,7 @@ static void grow(size_t *largest, size_t value)
 
 static void measure_phase(struct engine *e, const struct phase *phase)
 {
-    const struct matrix *m = &phase->matrix;
+    const struct matrix *m = phase->matrix;
     struct inbox_limits *limits = &e->inbox_limits;
     size_t own_rows = (size_t)m->group_count * PANEL_ROWS;
 
@@ -303,27 +304,25 @@ static void measure_attention(struct engine *e)
     e->scratch_floats = 2 * attention_head_floats(e) + kernel_attend_scratch_floats(e->attend_heads, e->config.ctx);
 }
 
-/* Rows of blocks first .. end-1 in a dimension whose last block may be short. */
-static uint32_t rows_between(uint32_t first, uint32_t end, uint32_t dimension)
-{
-    uint32_t from = first * BLOCK_COLUMNS, to = end * BLOCK_COLUMNS;
-
-    return first == end ? 0 : (to < dimension ? to : dimension) - from;
-}
-
 int engine_layout(struct engine *e, struct fail *fail)
 {
     const struct rowmap *map = e->config.map;
     uint16_t rank = e->config.rank;
+    struct rowmap_rows rows;
+
+    rowmap_rows(map, e->model, rank, &rows);
     e->phase_count = (uint16_t)(e->model->layers * ENGINE_PHASES_PER_LAYER + 1);
-    e->z_rows = (map->heads[rank + 1] - map->heads[rank]) * e->model->head_dim;
-    e->x_rows = rows_between(map->x[rank], map->x[rank + 1], e->model->dim);
-    e->h_rows = rows_between(map->h[rank], map->h[rank + 1], e->model->hidden);
-    e->vocab_rows = map->vocab[rank + 1] - map->vocab[rank];
+    e->z_rows = rows.z_count;
+    e->x_rows = rows.x_count;
+    e->h_rows = rows.h_count;
+    e->vocab_rows = rows.vocab_count;
     rowmap_kv_heads(map, e->model, rank, &e->kv_first, &e->kv_count);
     e->phase = calloc(e->phase_count, sizeof *e->phase);
-    if (e->phase == NULL)
+    e->rows = rows_new(e->phase_count);
+    if (e->phase == NULL || e->rows == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        e->phase[p].matrix = &e->rows->matrix[p];
     if (lay_out_matrices(e, fail) < 0)
         return -1;
     make_forms(e);

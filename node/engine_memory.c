@@ -1,4 +1,5 @@
 /* Memory of the engine: how much there will be, having it, giving it back. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct buffer {
     size_t bytes;
 };
 
-enum { BUFFERS_MAX = 20 };
+enum { BUFFERS_MAX = 20, HEAP_BLOCK_BYTES = 32 << 20 /* larger ones are mappings of their own */ };
 
 static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
 {
@@ -86,11 +87,19 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
 
     *memory = (struct engine_memory){.kv_bytes = kv_bytes(engine)};
     for (uint16_t p = 0; p < engine->phase_count; p++)
-        memory->weight_bytes += engine->phase[p].matrix.bytes + PANEL_PREFETCH_BYTES;
+        memory->weight_bytes += engine->phase[p].matrix->bytes + PANEL_PREFETCH_BYTES;
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
     memory->buffer_bytes += (ENGINE_INBOXES + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
                             token_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
+}
+
+void engine_keep_heap(void)
+{
+#ifdef M_TRIM_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES);
+    mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BLOCK_BYTES);
+#endif
 }
 
 static void *zeros(size_t bytes)
@@ -149,6 +158,20 @@ static int allocate_norms(struct engine *e)
     return 0;
 }
 
+/* In the memory of earlier ones, where that is nobody else's. */
+static int allocate_rows(struct engine *e, struct fail *fail)
+{
+    const bool takes = e->from != NULL && rows_is_only(e->from);
+
+    for (uint16_t p = 0; p < e->phase_count; p++) {
+        struct matrix *m = e->phase[p].matrix;
+
+        if ((takes ? matrix_allocate_from(m, &e->from->matrix[p], fail) : matrix_allocate(m, fail)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int engine_allocate(struct engine *e, struct fail *fail)
 {
     struct buffer list[BUFFERS_MAX];
@@ -170,10 +193,8 @@ int engine_allocate(struct engine *e, struct fail *fail)
             return -1;
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
-    for (uint16_t p = 0; p < e->phase_count; p++)
-        if (matrix_allocate(&e->phase[p].matrix, fail) < 0)
-            return -1;
-    return 0;
+    atomic_store(&e->loads_left, engine_load_count(e));
+    return allocate_rows(e, fail);
 }
 
 void engine_layout_release(struct engine *e)
@@ -197,9 +218,9 @@ void engine_layout_release(struct engine *e)
     for (int i = 0; i < ENGINE_INBOXES; i++)
         inbox_release(&e->inbox[i]);
     inbox_release(&e->embed);
-    for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++) {
-        matrix_release(&e->phase[p].matrix);
+    rows_drop(e->from);
+    rows_drop(e->rows);
+    for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++)
         free(e->phase[p].norm);
-    }
     free(e->phase);
 }

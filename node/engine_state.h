@@ -11,6 +11,7 @@
 #include "intake.h"
 #include "matrix.h"
 #include "publisher.h"
+#include "rows.h"
 #include "steplog.h"
 
 enum {
@@ -27,7 +28,7 @@ enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HE
 struct phase {
     enum phase_kind kind;
     uint32_t layer;
-    struct matrix matrix;    /* this node's rows */
+    struct matrix *matrix;   /* this node's rows: one of the engine's rows */
     struct gather_form form; /* of the gather it fills; candidates have a form per step */
     uint64_t readers;        /* ranks with rows in the next phase */
     uint16_t send_blocks;    /* so many finished blocks of a token are worth a datagram */
@@ -109,7 +110,11 @@ struct engine {
     uint32_t slices_max;
     size_t scratch_floats;
     struct inbox_limits inbox_limits;
-    uint64_t load_bytes;
+
+    struct rows *rows;             /* (phase_count) */
+    struct rows *from;             /* those of an earlier engine, while this one loads; NULL: none */
+    _Atomic uint32_t loads_left;   /* tiles */
+    _Atomic uint64_t copied_bytes; /* of the panels: from there */
 
     struct port port;
     struct inbox inbox[ENGINE_INBOXES];

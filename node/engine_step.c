@@ -62,7 +62,7 @@ static bool is_last_layer(const struct engine *e, uint16_t phase)
 static void count_units(struct engine *e, struct segment *s)
 {
     const struct phase *phase = &e->phase[s->phase];
-    const struct matrix *m = &phase->matrix;
+    const struct matrix *m = phase->matrix;
     uint32_t tokens = phase->kind == PHASE_HEAD ? e->sample_count : s->token_count;
     bool is_skipped = e->sample_count == 0 && (phase->kind == PHASE_HEAD || (is_last_layer(e, s->phase) && phase->kind != PHASE_ATTENTION));
 

@@ -214,7 +214,7 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
 void finish_tile(struct engine *e, struct worker *w)
 {
     const struct phase *phase = &e->phase[w->segment->phase];
-    const struct matrix_tile *tile = &phase->matrix.tile[w->item];
+    const struct matrix_tile *tile = &phase->matrix->tile[w->item];
 
     switch (phase->kind) {
     case PHASE_ATTENTION:

@@ -1,13 +1,23 @@
 #include "matrix.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "model.h"
 
-enum { PANEL_ALIGNMENT = 64, HUGE_PAGE_BYTES = 2 << 20 };
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+enum {
+    PANEL_ALIGNMENT = 64,
+    HUGE_PAGE_BYTES = 2 << 20,
+    MAPPED_BYTES_MIN = 256 << 10 /* less is had faster from the heap, where pages are used again */
+};
 
 static uint32_t groups_of(uint32_t rows)
 {
@@ -86,6 +96,9 @@ static void cut_into_tiles(struct matrix *matrix, enum matrix_order order, const
     size_t together = order == MATRIX_PARTS_SIDE_BY_SIDE ? part_count : 1;
 
     for (size_t p = 0; p < part_count; p += together) {
+        for (size_t i = 0; i < together; i++)
+            matrix->place[matrix->place_count++] =
+                (struct matrix_place){.part = parts[p + i], .tile_first = matrix->tile_count, .parts_before = (uint32_t)i};
         for (uint32_t row = 0; row < parts[p].row_count; row += tile_rows) {
             uint32_t left = parts[p].row_count - row, count = left < tile_rows ? left : tile_rows;
             uint32_t group_first = matrix->group_count;
@@ -137,7 +150,7 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     size_t groups = 0, tiles = 0;
 
     assert(tile_rows > 0 && tile_rows % BLOCK_COLUMNS == 0 && part_count <= MATRIX_PARTS_MAX);
-    *matrix = (struct matrix){.columns = columns, .slices = (columns + SLICE_COLUMNS - 1) / SLICE_COLUMNS};
+    *matrix = (struct matrix){.columns = columns, .slices = (columns + SLICE_COLUMNS - 1) / SLICE_COLUMNS, .tile_rows = tile_rows};
     for (size_t p = 0; p < part_count; p++) {
         const struct tensor_type_info *info = tensor_type_info(parts[p].tensor->type);
 
@@ -161,36 +174,219 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     return 0;
 }
 
+/* ---- memory ---- */
+
+static size_t mapped_bytes(const struct matrix *matrix)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (matrix->bytes + PANEL_PREFETCH_BYTES + page - 1) / page * page;
+}
+
+/* Whole pages, and where they are many, huge ones. NULL: there is no room. */
+static uint8_t *map(size_t bytes)
+{
+    const size_t more = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
+    uint8_t *at = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t before;
+
+    if (at == MAP_FAILED)
+        return NULL;
+    if (more == 0)
+        return at;
+    before = (more - (uintptr_t)at % more) % more;
+    if (before > 0)
+        munmap(at, before);
+    if (more > before)
+        munmap(at + before + bytes, more - before);
+    madvise(at + before, bytes, MADV_HUGEPAGE);
+    return at + before;
+}
+
 int matrix_allocate(struct matrix *matrix, struct fail *fail)
 {
-    size_t bytes = matrix->bytes + PANEL_PREFETCH_BYTES;
+    const size_t bytes = matrix->bytes + PANEL_PREFETCH_BYTES;
     void *memory = NULL;
 
-    if (posix_memalign(&memory, bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : PANEL_ALIGNMENT, bytes) != 0)
+    if (bytes >= MAPPED_BYTES_MIN)
+        memory = map(mapped_bytes(matrix));
+    else if (posix_memalign(&memory, PANEL_ALIGNMENT, bytes) != 0)
+        memory = NULL;
+    if (memory == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for weights: use more nodes or a smaller model", bytes);
-    if (bytes >= HUGE_PAGE_BYTES)
-        madvise(memory, bytes, MADV_HUGEPAGE);
     matrix->panels = memory;
+    matrix->mapped_bytes = bytes >= MAPPED_BYTES_MIN ? mapped_bytes(matrix) : 0;
+    atomic_store(&matrix->tiles_left, matrix->tile_count);
     return 0;
 }
 
-void matrix_pack(struct matrix *matrix, uint32_t tile)
+int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail *fail)
 {
-    const struct matrix_tile *t = &matrix->tile[tile];
+    const size_t bytes = mapped_bytes(matrix);
+
+    if (from->panels == NULL || from->mapped_bytes == 0 || bytes < MAPPED_BYTES_MIN)
+        return matrix_allocate(matrix, fail);
+    if (bytes > from->mapped_bytes) {
+        uint8_t *room = map(bytes);
+
+        if (room == NULL || mremap(from->panels, from->mapped_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room) == MAP_FAILED) {
+            if (room != NULL)
+                munmap(room, bytes);
+            matrix_release_panels(from);
+            return matrix_allocate(matrix, fail);
+        }
+        matrix->panels = room;
+        matrix->mapped_bytes = bytes;
+    } else {
+        matrix->panels = from->panels;
+        matrix->mapped_bytes = from->mapped_bytes; /* what is too much goes when it is packed */
+    }
+    atomic_store(&matrix->tiles_left, matrix->tile_count);
+    matrix->moved_bytes = atomic_load(&from->tiles_left) == 0 ? from->bytes : 0;
+    from->panels = NULL;
+    from->mapped_bytes = 0;
+    return 0;
+}
+
+/* The panels of `from` stand where this matrix's will: out of the way with them. Without memory for that all comes from the file. */
+static void move_out(const struct matrix *matrix, struct matrix *from)
+{
+    if (matrix->moved_bytes == 0)
+        return;
+    from->panels = malloc(matrix->moved_bytes);
+    if (from->panels != NULL)
+        memcpy(from->panels, matrix->panels, matrix->moved_bytes);
+}
+
+/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one as
+ * they are touched; where the kernel does not know how, that is what happens. */
+static void begin(struct matrix *matrix, struct matrix *from)
+{
+    int state = MATRIX_UNTOUCHED;
+
+    if (atomic_compare_exchange_strong(&matrix->state, &state, MATRIX_BEGINNING)) {
+        move_out(matrix, from);
+        if (matrix->mapped_bytes > 0)
+            madvise(matrix->panels, matrix->mapped_bytes, MADV_POPULATE_WRITE);
+        atomic_store(&matrix->state, MATRIX_BEGUN);
+    }
+    while (atomic_load(&matrix->state) != MATRIX_BEGUN)
+        sched_yield();
+}
+
+void matrix_release_panels(struct matrix *matrix)
+{
+    if (matrix->mapped_bytes > 0)
+        munmap(matrix->panels, matrix->mapped_bytes);
+    else
+        free(matrix->panels);
+    matrix->panels = NULL;
+    matrix->mapped_bytes = 0;
+}
+
+static void trim(struct matrix *matrix)
+{
+    const size_t bytes = mapped_bytes(matrix);
+
+    if (matrix->mapped_bytes <= bytes)
+        return;
+    munmap(matrix->panels + bytes, matrix->mapped_bytes - bytes);
+    matrix->mapped_bytes = bytes;
+}
+
+/* ---- packing ---- */
+
+/* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
+struct spot {
+    uint32_t tile;
+    size_t before, last_before; /* in a slice of 256 columns, in the last one */
+};
+
+static uint8_t *panel_at(const struct matrix *matrix, const struct spot *spot, uint32_t slice)
+{
+    return matrix->panels + matrix->offset[(size_t)spot->tile * matrix->slices + slice] +
+           (slice + 1 == matrix->slices ? spot->last_before : spot->before);
+}
+
+static void step_over(const struct matrix *matrix, uint32_t group, struct spot *spot)
+{
+    spot->before += kernel_panel_bytes(type_of(&matrix->group[group]), matrix_slice_columns(matrix, 0));
+    spot->last_before += kernel_panel_bytes(type_of(&matrix->group[group]), matrix_slice_columns(matrix, matrix->slices - 1));
+}
+
+/* The index of the same rows in another matrix, or UINT32_MAX. */
+static uint32_t find_group(const struct matrix *matrix, const struct matrix_group *wanted, uint32_t *tile)
+{
+    for (size_t p = 0; p < matrix->place_count; p++) {
+        const struct matrix_place *place = &matrix->place[p];
+        uint32_t row = wanted->row_first - place->part.row_first, index;
+
+        if (place->part.tensor != wanted->tensor || row >= place->part.row_count || row % PANEL_ROWS != 0)
+            continue;
+        *tile = place->tile_first + row / matrix->tile_rows;
+        index = matrix->tile[*tile].group_first + place->parts_before * groups_of(matrix->tile[*tile].row_count) +
+                row % matrix->tile_rows / PANEL_ROWS;
+        assert(matrix->group[index].row_first == wanted->row_first);
+        return matrix->group[index].row_count == wanted->row_count ? index : UINT32_MAX;
+    }
+    return UINT32_MAX;
+}
+
+static bool find_spot(const struct matrix *matrix, const struct matrix_group *wanted, struct spot *spot)
+{
+    uint32_t index = find_group(matrix, wanted, &spot->tile);
+
+    spot->before = spot->last_before = 0;
+    for (uint32_t g = index == UINT32_MAX ? index : matrix->tile[spot->tile].group_first; g < index; g++)
+        step_over(matrix, g, spot);
+    return index != UINT32_MAX;
+}
+
+static void pack_panel(const struct matrix_group *group, uint32_t slice, uint32_t columns, uint8_t *panel)
+{
+    size_t row_bytes = model_row_bytes(group->tensor);
+
+    kernel_panel_pack(type_of(group), group->tensor->data + group->row_first * row_bytes, row_bytes, group->row_count,
+                      (size_t)slice * SLICE_COLUMNS, columns, panel);
+}
+
+/* All slices of a group. Returns how many bytes were copied. */
+static size_t pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct matrix *from)
+{
+    struct spot there;
+    const bool is_there = from != NULL && find_spot(from, group, &there);
+    size_t copied = 0;
 
     for (uint32_t s = 0; s < matrix->slices; s++) {
-        uint8_t *panel = matrix->panels + matrix->offset[(size_t)tile * matrix->slices + s];
-        uint32_t columns = matrix_slice_columns(matrix, s);
+        const uint32_t columns = matrix_slice_columns(matrix, s);
+        const size_t bytes = kernel_panel_bytes(type_of(group), columns);
 
-        for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-            const struct matrix_group *group = &matrix->group[g];
-            size_t row_bytes = model_row_bytes(group->tensor);
-
-            kernel_panel_pack(type_of(group), group->tensor->data + group->row_first * row_bytes, row_bytes, group->row_count,
-                              (size_t)s * SLICE_COLUMNS, columns, panel);
-            panel += kernel_panel_bytes(type_of(group), columns);
-        }
+        if (is_there)
+            memcpy(panel_at(matrix, to, s), panel_at(from, &there, s), bytes);
+        else
+            pack_panel(group, s, columns, panel_at(matrix, to, s));
+        copied += is_there ? bytes : 0;
     }
+    return copied;
+}
+
+bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size_t *copied)
+{
+    const struct matrix_tile *t = &matrix->tile[tile];
+    struct spot to = {.tile = tile};
+    bool has_from, is_last;
+
+    begin(matrix, from);
+    has_from = from != NULL && from->panels != NULL && from->columns == matrix->columns && atomic_load(&from->tiles_left) == 0;
+    *copied = 0;
+    for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
+        *copied += pack_group(matrix, &to, &matrix->group[g], has_from ? from : NULL);
+        step_over(matrix, g, &to);
+    }
+    is_last = atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
+    if (is_last)
+        trim(matrix);
+    return is_last;
 }
 
 void matrix_release(struct matrix *matrix)
@@ -198,7 +394,7 @@ void matrix_release(struct matrix *matrix)
     free(matrix->group);
     free(matrix->tile);
     free(matrix->offset);
-    free(matrix->panels);
+    matrix_release_panels(matrix);
     *matrix = (struct matrix){0};
 }
 

@@ -3,10 +3,13 @@
  * Rows are grouped by 16, groups form tiles (the unit of work), columns form slices of 256. In memory stand first, tile by tile, the
  * slices that this node itself produces (they can be multiplied at once), then, tile by tile, all others: the order in which
  * they are read. Built in two steps: matrix_init lays everything out (no weights touched: this is also the memory plan), matrix_pack
- * fills one tile. Different tiles may be packed by different threads; immutable afterwards. */
+ * fills one tile. Different tiles may be packed by different threads; immutable afterwards.
+ *
+ * The panels of 16 rows are the same bytes in whatever matrix they stand, so rows that another matrix has are copied from there. */
 #ifndef NODE_MATRIX_H
 #define NODE_MATRIX_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,16 +39,31 @@ struct matrix_tile {
     size_t slice_bytes, last_slice_bytes; /* of the panels in one slice: 256 columns; the last one's */
 };
 
+/* Where the rows of a part stand. */
+struct matrix_place {
+    struct matrix_part part;
+    uint32_t tile_first;   /* of its first rows */
+    uint32_t parts_before; /* in each of its tiles: of those side by side */
+};
+
+enum matrix_state { MATRIX_UNTOUCHED, MATRIX_BEGINNING, MATRIX_BEGUN };
+
 struct matrix {
-    uint32_t columns, slices;
+    uint32_t columns, slices, tile_rows;
     uint32_t own_slice_first, own_slice_count;
     uint32_t group_count, tile_count;
     uint32_t tile_groups_max;
     bool reads_quantised, reads_float; /* by the types of its tensors */
-    struct matrix_group *group;        /* (group_count) */
-    struct matrix_tile *tile;          /* (tile_count) */
-    size_t *offset;                    /* (tile_count, slices): where the panels of a tile's slice begin */
-    uint8_t *panels;                   /* bytes; NULL until matrix_allocate */
+    struct matrix_place place[MATRIX_PARTS_MAX];
+    size_t place_count;
+    struct matrix_group *group;  /* (group_count) */
+    struct matrix_tile *tile;    /* (tile_count) */
+    size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
+    uint8_t *panels;             /* bytes; NULL until matrix_allocate */
+    size_t mapped_bytes;         /* of the mapping that they are in; 0: on the heap */
+    size_t moved_bytes;          /* another matrix's panels at their beginning, until the first tile is packed */
+    _Atomic int state;           /* enum matrix_state */
+    _Atomic uint32_t tiles_left; /* that are not packed */
     size_t bytes;
 };
 
@@ -60,7 +78,18 @@ enum matrix_order {
 int matrix_init(struct matrix *matrix, enum matrix_order order, const struct matrix_part *parts, size_t part_count, uint32_t columns,
                 uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail);
 int matrix_allocate(struct matrix *matrix, struct fail *fail);
-void matrix_pack(struct matrix *matrix, uint32_t tile);
+
+/* The same, where it is large in the memory of `from`, which nobody else may read any more: having pages anew takes longer than all that is
+ * then done with them. `from` has to go along to matrix_pack until the last tile is packed; for a while that takes its size of memory
+ * more. */
+int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail *fail);
+
+/* Fill a tile, once: with what `from` has, another layout of the same tensors all of whose tiles are filled, or NULL, and with the file for
+ * the rest. *copied: bytes that came from there. True when it was the last tile. */
+bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size_t *copied);
+
+/* Give back the panels and keep the layout. */
+void matrix_release_panels(struct matrix *matrix);
 void matrix_release(struct matrix *matrix);
 
 /* Columns of a slice: 256, or less in the last. */

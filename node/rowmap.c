@@ -114,3 +114,30 @@ void rowmap_kv_heads(const struct rowmap *map, const struct model *model, uint16
     *first = from / per_kv;
     *count = from == to ? 0 : (to - 1) / per_kv - *first + 1;
 }
+
+/* Rows of blocks first .. end-1 in a dimension whose last block may be short. */
+static uint32_t rows_between(uint32_t first, uint32_t end, uint32_t dimension)
+{
+    uint32_t from = first * BLOCK_COLUMNS, to = end * BLOCK_COLUMNS;
+
+    return first == end ? 0 : (to < dimension ? to : dimension) - from;
+}
+
+void rowmap_rows(const struct rowmap *map, const struct model *model, uint16_t rank, struct rowmap_rows *rows)
+{
+    uint32_t kv_first, kv_count;
+
+    rowmap_kv_heads(map, model, rank, &kv_first, &kv_count);
+    *rows = (struct rowmap_rows){
+        .z_first = map->heads[rank] * model->head_dim,
+        .z_count = (map->heads[rank + 1] - map->heads[rank]) * model->head_dim,
+        .kv_first = kv_first * model->head_dim,
+        .kv_count = kv_count * model->head_dim,
+        .x_first = (uint32_t)map->x[rank] * BLOCK_COLUMNS,
+        .x_count = rows_between(map->x[rank], map->x[rank + 1], model->dim),
+        .h_first = (uint32_t)map->h[rank] * BLOCK_COLUMNS,
+        .h_count = rows_between(map->h[rank], map->h[rank + 1], model->hidden),
+        .vocab_first = map->vocab[rank],
+        .vocab_count = map->vocab[rank + 1] - map->vocab[rank],
+    };
+}

@@ -30,6 +30,16 @@ int rowmap_init(struct rowmap *map, const struct model *model, const uint32_t *s
 /* The same ranks compute the same rows. */
 bool rowmap_is_same(const struct rowmap *a, const struct rowmap *b);
 
+/* The rows of each matrix that a rank computes. */
+struct rowmap_rows {
+    uint32_t z_first, z_count;         /* of q */
+    uint32_t kv_first, kv_count;       /* of k and v */
+    uint32_t x_first, x_count;         /* of wo and down */
+    uint32_t h_first, h_count;         /* of gate and up */
+    uint32_t vocab_first, vocab_count; /* of output */
+};
+void rowmap_rows(const struct rowmap *map, const struct model *model, uint16_t rank, struct rowmap_rows *rows);
+
 /* KV heads that rank needs: those of its query heads. */
 void rowmap_kv_heads(const struct rowmap *map, const struct model *model, uint16_t rank, uint32_t *first, uint32_t *count);
 

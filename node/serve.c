@@ -317,6 +317,7 @@ int serve(struct serve_config *config, struct fail *fail)
     server->discover_fd = -1;
     server->model_source.file = -1;
     prompt_thread();
+    engine_keep_heap();
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;

@@ -95,11 +95,13 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
 {
     struct shift *last = server->shift;
     const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
+    struct rows *rows;
 
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
+    rows = last != NULL && !is_prepared ? shift_rows(last) : NULL;
     halt_shift(server);
     server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
-    /* What is there already has room beside the last epoch's; what is still to come may need its place. */
+    /* What is there already has room beside the last epoch's; what is still to come may need its place, but for the rows that are kept. */
     if (is_prepared)
         server->next = NULL;
     else
@@ -107,9 +109,10 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     free_shift(&server->next);
     if (server->shift == NULL) {
         free_shift(&last);
+        rows_drop(rows);
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     }
-    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, fail) < 0) {
+    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, rows, fail) < 0) {
         free_shift(&last);
         return -1;
     }

@@ -108,7 +108,12 @@ static int open_engine(struct shift *shift, struct fail *fail)
     };
 
     shift->engine = engine_open(&config, &hooks, fail);
-    return shift->engine == NULL ? -1 : engine_allocate(shift->engine, fail);
+    if (shift->engine == NULL)
+        return -1;
+    if (shift->rows != NULL)
+        engine_take_rows(shift->engine, shift->rows);
+    shift->rows = NULL;
+    return engine_allocate(shift->engine, fail);
 }
 
 static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *fail)
@@ -290,12 +295,13 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
 }
 
-int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan,
-                  const struct shift *present, struct bell *bell, struct fail *fail)
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
+                  struct bell *bell, struct fail *fail)
 {
     memset(shift, 0, sizeof *shift);
     if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
+    shift->rows = present == NULL ? NULL : shift_rows(present);
     atomic_store(&shift->preparing, SHIFT_OPENING);
     fail->text[0] = '\0';
     shift->loaders = pool_start(config->threads, prepare, shift, fail);
@@ -329,14 +335,30 @@ static void end_preparing(struct shift *shift)
 
 /* ---- the epoch ---- */
 
+struct rows *shift_rows(struct shift *shift)
+{
+    return shift->is_started ? engine_rows(shift->engine) : NULL;
+}
+
+/* What is prepared has seen to its rows. */
+static int open_rest(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+                     struct rows *rows, struct fail *fail)
+{
+    if (atomic_load(&shift->preparing) == SHIFT_LOADING) {
+        rows_drop(rows);
+        end_preparing(shift);
+        return 0;
+    }
+    shift->rows = rows;
+    return set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
+}
+
 int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct kept *kept, struct fail *fail)
+                struct kept *kept, struct rows *rows, struct fail *fail)
 {
     const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
 
-    if (atomic_load(&shift->preparing) == SHIFT_LOADING)
-        end_preparing(shift);
-    else if (set_up(shift, config, epoch, bell, fail) < 0 || open_engine(shift, fail) < 0)
+    if (open_rest(shift, config, epoch, bell, rows, fail) < 0)
         return -1;
     shift->number = epoch->number;
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
@@ -374,10 +396,12 @@ void shift_stop(struct shift *shift)
     kv_fetch_close(&shift->fetch);
     mesh_sealer_release(&shift->sealer);
     engine_close(shift->engine);
+    rows_drop(shift->rows);
     free(shift->mesh_memory);
     bell_close(shift->crew.worker_bell);
     shift->crew.worker_bell = NULL;
     shift->engine = NULL;
+    shift->rows = NULL;
     shift->mesh = NULL;
     shift->mesh_memory = NULL;
 }

@@ -48,6 +48,7 @@ struct shift {
     uint32_t number;
     struct rowmap map;
     struct engine *engine;
+    struct rows *rows;    /* of the epoch before, until the engine has them; NULL: none */
     struct pool *loaders; /* that prepare; NULL: none */
     _Atomic enum shift_preparing { SHIFT_UNPREPARED, SHIFT_OPENING, SHIFT_LOADING, SHIFT_FAILED } preparing;
     struct fail why;          /* SHIFT_FAILED */
@@ -72,8 +73,8 @@ int shift_divide(struct rowmap *map, const struct model *model, const struct mes
 /* Open, allocate and load for the members of a PREPARE event, on threads that give way to others, and fetch the keys and values that it
  * will need and `present`, the epoch that goes on (NULL: none), does not have; the bell rings when that is done. shift is zeroed first.
  * -1 with fail set. shift_stop and shift_release in either case. */
-int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan,
-                  const struct shift *present, struct bell *bell, struct fail *fail);
+int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
+                  struct bell *bell, struct fail *fail);
 
 /* All is loaded and fetched, or cannot be (SHIFT_FAILED, with why). */
 bool shift_is_prepared(struct shift *shift);
@@ -81,10 +82,14 @@ bool shift_is_prepared(struct shift *shift);
 /* What has been prepared is what this node computes in that epoch. */
 bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch);
 
+/* The rows that it has loaded, for the next epoch; NULL: none. The shift may end before. */
+struct rows *shift_rows(struct shift *shift);
+
 /* Begin with the members of an EPOCH event: what is not prepared yet is opened, allocated, loaded. shift is zeroed, or prepared and fits.
- * Requests go on from what is in kept, which is empty then. -1 with fail set. shift_stop and shift_release in either case. */
+ * Requests go on from what is in kept, which is empty then. rows, taken: of the epoch before; NULL: none. -1 with fail set. shift_stop and
+ * shift_release in either case. */
 int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct kept *kept, struct fail *fail);
+                struct kept *kept, struct rows *rows, struct fail *fail);
 
 /* End the threads and the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
  * their next epoch, too. Does nothing when it has not started. */

@@ -61,7 +61,7 @@ static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, u
 static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, bool accumulate)
 {
     const struct segment *segment = w->segment;
-    const struct matrix *m = &e->phase[segment->phase].matrix;
+    const struct matrix *m = e->phase[segment->phase].matrix;
     uint32_t tokens = tokens_of(e, segment);
 
     if (e->phase[segment->phase].kind == PHASE_HEAD) {
@@ -110,7 +110,7 @@ static size_t eager_stride(const struct matrix *m)
  * only complete when the phase before last is done. */
 static float *eager_result(struct engine *e, uint16_t phase, uint32_t own_slice, uint32_t tile)
 {
-    const struct matrix *m = &e->phase[phase].matrix;
+    const struct matrix *m = e->phase[phase].matrix;
     size_t at = (size_t)(phase & 1) * e->eager_floats + own_slice * EAGER_TOKENS * eager_stride(m);
 
     return e->eager + at + (size_t)m->tile[tile].group_first * PANEL_ROWS;
@@ -119,7 +119,7 @@ static float *eager_result(struct engine *e, uint16_t phase, uint32_t own_slice,
 bool tile_run_eager(struct engine *e, struct worker *w)
 {
     uint16_t phase = w->segment->phase;
-    const struct matrix *m = &e->phase[phase].matrix;
+    const struct matrix *m = e->phase[phase].matrix;
     struct inbox *inbox = engine_input(e, phase);
     size_t floats = tile_floats(m, w->item);
 
@@ -233,7 +233,7 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
 bool tile_run(struct engine *e, struct worker *w)
 {
     uint16_t phase = w->segment->phase;
-    const struct matrix *m = &e->phase[phase].matrix;
+    const struct matrix *m = e->phase[phase].matrix;
     struct inbox *inbox = engine_input(e, phase);
 
     if (inbox == NULL || (!w->is_started && !start_tile(e, w, m)))

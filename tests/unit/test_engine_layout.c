@@ -98,7 +98,7 @@ static void add_rows(const struct engine *e, void *app)
     struct cover *cover = app;
 
     for (uint16_t p = 0; p < e->phase_count; p++) {
-        const struct matrix *m = &e->phase[p].matrix;
+        const struct matrix *m = e->phase[p].matrix;
 
         for (uint32_t g = 0; g < m->group_count; g++) {
             uint8_t *rows = cover->rows[index_of(cover->gguf, m->group[g].tensor)];
@@ -169,8 +169,8 @@ static void check_tiles(const struct engine *e, void *app)
         const struct phase *phase = &e->phase[p];
         uint32_t groups = 0;
 
-        for (uint32_t t = 0; t < phase->matrix.tile_count; t++) {
-            const struct matrix_tile *tile = &phase->matrix.tile[t];
+        for (uint32_t t = 0; t < phase->matrix->tile_count; t++) {
+            const struct matrix_tile *tile = &phase->matrix->tile[t];
 
             assert_int_equal(tile->row_first % BLOCK_COLUMNS, 0);
             assert_true(tile->row_count >= 1 && tile->row_count <= TILE_ROWS_MAX);
@@ -178,9 +178,9 @@ static void check_tiles(const struct engine *e, void *app)
             assert_int_equal(tile->group_first, groups);
             groups += tile->group_count;
         }
-        assert_int_equal(groups, phase->matrix.group_count);
-        assert_true(phase->matrix.tile_count <= e->eager_tiles);
-        assert_true(phase->matrix.tile_count == 0 || phase->send_blocks >= 1);
+        assert_int_equal(groups, phase->matrix->group_count);
+        assert_true(phase->matrix->tile_count <= e->eager_tiles);
+        assert_true(phase->matrix->tile_count == 0 || phase->send_blocks >= 1);
     }
 }
 
@@ -205,12 +205,12 @@ static void check_gathers(const struct engine *e, void *app)
     const struct rowmap *map = e->config.map;
 
     (void)app;
-    check_reads(&e->embed_form, &e->phase[0].matrix);
+    check_reads(&e->embed_form, e->phase[0].matrix);
     for (uint16_t p = 0; p + 1 < e->phase_count; p++) {
         const struct gather_form *form = &e->phase[p].form;
         bool feeds_norm = e->phase[p].kind == PHASE_WO || e->phase[p].kind == PHASE_DOWN;
 
-        check_reads(form, &e->phase[p + 1].matrix);
+        check_reads(form, e->phase[p + 1].matrix);
         assert_int_equal(form->feeds_norm, feeds_norm);
         assert_int_equal(form->first[0], 0);
         assert_int_equal(form->first[map->rank_count], form->block_count);
@@ -237,7 +237,7 @@ static void check_readers(const struct engine *e, void *app)
     (void)app;
     for (uint16_t p = 0; p + 1 < e->phase_count; p++) {
         assert_true(e->phase[p].readers != 0 && (e->phase[p].readers & ~all) == 0);
-        assert_int_equal((e->phase[p].readers & mine) != 0, e->phase[p + 1].matrix.group_count > 0);
+        assert_int_equal((e->phase[p].readers & mine) != 0, e->phase[p + 1].matrix->group_count > 0);
     }
     assert_true(e->phase[e->phase_count - 1].readers == all);
 }

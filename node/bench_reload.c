@@ -1,0 +1,110 @@
+/* What a survivor of three nodes loads when one has died: all rows of its new share from the file, and only those that it has not, in turns
+ * in one process. One thread, whose processor time is measured: other programs do not count. */
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_memory.h"
+#include "bench_model.h"
+#include "engine.h"
+#include "tensor_type.h"
+
+enum { NODES = 3, RUNS = 9, RUNS_QUICK = 3, CONTEXT = 512, BATCH = 128, SLOTS = 4 };
+
+struct reload {
+    const struct model *model;
+    const struct kernel *kernel;
+    struct bench_series file_ms, kept_ms, copied_percent;
+};
+
+static struct engine *open_engine(const struct reload *r, const struct rowmap *map, uint16_t rank, struct rows *rows, struct fail *fail)
+{
+    const struct engine_config config = {.model = r->model,
+                                         .map = map,
+                                         .rank = rank,
+                                         .worker_count = 1,
+                                         .batch = BATCH,
+                                         .slots = SLOTS,
+                                         .ctx = CONTEXT,
+                                         .kv_type = KV_F16,
+                                         .kernel = r->kernel,
+                                         .keeps = true};
+    struct engine *engine = engine_open(&config, NULL, fail);
+
+    if (engine == NULL) {
+        rows_drop(rows);
+        return NULL;
+    }
+    if (rows != NULL)
+        engine_take_rows(engine, rows);
+    if (engine_allocate(engine, fail) < 0) {
+        engine_close(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+static void load(struct engine *engine)
+{
+    for (uint32_t i = 0, count = engine_load_count(engine); i < count; i++)
+        engine_load(engine, i);
+}
+
+/* The middle one of three becomes the last of two. */
+static int reload(struct reload *r, bool keeps, struct fail *fail)
+{
+    static const uint32_t shares[NODES] = {1, 1, 1};
+    struct rowmap before_map, map;
+    struct engine_figures figures;
+    struct engine_memory memory;
+    struct engine *before, *engine;
+    struct rows *rows;
+    uint64_t begin_ns;
+
+    if (rowmap_init(&before_map, r->model, shares, NODES, fail) < 0 || rowmap_init(&map, r->model, shares, NODES - 1, fail) < 0)
+        return -1;
+    before = open_engine(r, &before_map, 1, NULL, fail);
+    if (before == NULL)
+        return -1;
+    load(before);
+    begin_ns = bench_memory_thread_ns();
+    rows = keeps ? engine_rows(before) : NULL;
+    engine_close(before);
+    engine = open_engine(r, &map, 1, rows, fail);
+    if (engine == NULL)
+        return -1;
+    load(engine);
+    bench_add(keeps ? &r->kept_ms : &r->file_ms, (double)(bench_memory_thread_ns() - begin_ns) / 1e6);
+    engine_figures(engine, &figures);
+    engine_memory(engine, &memory);
+    if (keeps)
+        bench_add(&r->copied_percent, 100.0 * (double)figures.copied_bytes / (double)memory.weight_bytes);
+    engine_close(engine);
+    return 0;
+}
+
+int bench_reload(struct bench *bench, const char *name, const char *path, struct fail *fail)
+{
+    static struct reload r;
+    struct gguf *gguf = gguf_open(path, fail);
+    struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
+    struct bench_row row = {.event = "reload", .name = name};
+    int err = model == NULL ? -1 : 0;
+
+    engine_keep_heap();
+    r = (struct reload){.model = model, .kernel = bench->kernel};
+    for (int i = 0; i < (bench->quick ? RUNS_QUICK : RUNS) && err == 0; i++)
+        if (reload(&r, false, fail) < 0 || reload(&r, true, fail) < 0)
+            err = -1;
+    model_close(model);
+    gguf_close(gguf);
+    if (err < 0)
+        return err;
+    bench_label_text(&row, "model", name);
+    bench_label_number(&row, "nodes", NODES);
+    bench_value(&row, "file_ms", "ms CPU to load the share of 2 from the file", 1, bench_stat_of(&r.file_ms));
+    bench_value(&row, "kept_ms", "with the rows of that of 3", 1, bench_stat_of(&r.kept_ms));
+    bench_value(&row, "kept_ratio", "of it", 2, bench_ratio_of(&r.kept_ms, &r.file_ms));
+    bench_value(&row, "copied_percent", "% copied", 0, bench_stat_of(&r.copied_percent));
+    bench_print(bench, &row);
+    return 0;
+}
