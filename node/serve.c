@@ -116,6 +116,22 @@ static void rest(struct server *server, uint32_t rung)
         bell_wait(server->bell, rung, until_ns - now_ns);
 }
 
+void serve_attend(struct server *server)
+{
+    struct mesh_udp *udp = server->config->shift.udp;
+    uint64_t now_ns, due_ns;
+
+    assert(is_alone(server));
+    mesh_udp_poll(udp, NULL);
+    take_outside(server);
+    mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
+    send_outside(server);
+    now_ns = mesh_udp_now_ns();
+    due_ns = mesh_cluster_timeout(server->cluster);
+    if (due_ns > now_ns)
+        mesh_udp_wait(udp, NULL, due_ns - now_ns < LOOP_NS_MAX ? due_ns - now_ns : LOOP_NS_MAX);
+}
+
 /* The first signal lets what this node's clients have asked come to its end; new questions are refused in words. */
 static void begin_draining(struct server *server, uint64_t now_ns)
 {

@@ -44,6 +44,9 @@ struct server {
 
 enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
 
+/* serve.c: one turn of answering the other members and waiting for a datagram, while there is no endpoint; clients wait. */
+void serve_attend(struct server *server);
+
 /* serve_epoch.c. */
 __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
 void serve_take_news(struct server *server);

@@ -340,29 +340,29 @@ struct rows *shift_rows(struct shift *shift)
     return shift->is_started ? engine_rows(shift->engine) : NULL;
 }
 
-/* What is prepared has seen to its rows. */
-static int open_rest(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                     struct rows *rows, struct fail *fail)
+int shift_open(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+               struct rows *rows, struct fail *fail)
 {
+    int err = 0;
+
     if (atomic_load(&shift->preparing) == SHIFT_LOADING) {
-        rows_drop(rows);
+        rows_drop(rows); /* what is prepared has seen to its rows */
         end_preparing(shift);
-        return 0;
+    } else {
+        shift->rows = rows;
+        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
     }
-    shift->rows = rows;
-    return set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
-}
-
-int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct kept *kept, struct rows *rows, struct fail *fail)
-{
-    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
-
-    if (open_rest(shift, config, epoch, bell, rows, fail) < 0)
-        return -1;
     shift->number = epoch->number;
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
-    if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
+    return err;
+}
+
+int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *kept, struct fail *fail)
+{
+    const struct shift_config *config = shift->config;
+    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
+
+    if (shift->count > 1 && (open_sealer(shift, epoch_id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;
     kept_merge(kept, &shift->fetch.kept);
     engine_restore(shift->engine, kept);
