@@ -115,6 +115,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     }
     server->cached = server->shift->engine;
     server->prepared_epochs += is_prepared;
+    serve_begin_shares(server, epoch);
     serve_log_epoch(server);
     say_epoch(server, epoch);
     jobs_submit(&server->jobs, server->shift);
