@@ -8,7 +8,9 @@ enum {
     RATIO_SHIFT = 2,
     SHARE_SHIFT = 12,
     DATAGRAM_NS = 5000, /* of processor time to send one and to receive one, which each node pays for each other node and phase */
-    SLOW = 4,           /* so many times slower than the fastest: may be left out */
+    EVEN = 90,          /* percent of the faster one's speed: the same share */
+    EVEN_BENCHMARK = 75,
+    SLOW = 4, /* so many times slower than the fastest: may be left out */
     GAIN = 10,
     GAIN_MORE = 5, /* percent: for a change of shares; more for each one before it */
     GAIN_STEPS_MAX = 4,
@@ -204,13 +206,20 @@ static uint16_t sort_by_speed(const struct balance_member *member, uint16_t coun
     return found;
 }
 
+static bool is_even(const struct balance_member *member, const uint32_t *speed, uint16_t fast, uint16_t slow)
+{
+    const bool are_measured = member[fast].ratio > 0 && member[slow].ratio > 0;
+
+    return (uint64_t)speed[slow] * 100 >= (uint64_t)speed[fast] * (are_measured ? EVEN : EVEN_BENCHMARK);
+}
+
 /* Members of nearly the same speed get the same share, whatever their last measurements say. */
-static void even_out(const uint16_t *rank, uint16_t found, uint32_t *speed)
+static void even_out(const struct balance_member *member, const uint16_t *rank, uint16_t found, uint32_t *speed)
 {
     for (uint16_t first = 0, next; first < found; first = next) {
         uint64_t sum = 0;
 
-        for (next = first; next < found && (uint64_t)speed[rank[next]] * 10 >= (uint64_t)speed[rank[first]] * 9; next++)
+        for (next = first; next < found && is_even(member, speed, rank[first], rank[next]); next++)
             sum += speed[rank[next]];
         for (uint16_t i = first; i < next; i++)
             speed[rank[i]] = (uint32_t)(sum / (uint16_t)(next - first));
@@ -289,7 +298,7 @@ void balance_shares(const struct balance_load *load, const struct balance_member
     assert(count >= 1 && count <= MESH_RANKS_MAX);
     comparable_speeds(member, count, speed);
     autos = sort_by_speed(member, count, speed, rank);
-    even_out(rank, autos, speed);
+    even_out(member, rank, autos, speed);
     deal(member, count, speed, autos, share);
     if (autos > 1)
         leave_out_slow(load, speed, rank, autos, count, share);

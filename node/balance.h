@@ -47,8 +47,8 @@ struct balance_load {
 };
 void balance_load_init(struct balance_load *load, const struct model *model);
 
-/* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal. A member that is asked for no share and
- * is so slow that its rows cost the others more than they give gets 0. */
+/* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal, benchmarks within a quarter. A member that
+ * is asked for no share and is so slow that its rows cost the others more than they give gets 0. */
 void balance_shares(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
 
 /* What a step of one token would take, as far as it can be told: in each phase the slowest node, and the datagrams between nodes. */

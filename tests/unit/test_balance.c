@@ -98,6 +98,20 @@ static void members_of_nearly_the_same_speed_get_the_same_share(void **state)
     assert_true(share[0] > share[1]);
 }
 
+static void benchmarks_are_believed_less(void **state)
+{
+    const struct balance_load load = load_of(&shape_of_1b);
+    struct balance_member member[] = {by_speed(1000000), by_speed(800000), by_speed(500000)};
+    uint32_t share[3];
+
+    (void)state;
+    balance_shares(&load, member, 3, share);
+    assert_true(share[0] > share[1] && share[1] > share[2]);
+    member[1].ratio = 0;
+    balance_shares(&load, member, 3, share);
+    assert_true(share[0] == share[1] && share[1] > share[2]);
+}
+
 static void unknown_speeds_count_as_the_mean_and_all_unknown_as_equal(void **state)
 {
     const struct balance_load load = load_of(&shape_of_1b);
@@ -432,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_ratio_tells_the_quotient_to_a_few_percent),
         cmocka_unit_test(shares_follow_speed),
         cmocka_unit_test(members_of_nearly_the_same_speed_get_the_same_share),
+        cmocka_unit_test(benchmarks_are_believed_less),
         cmocka_unit_test(unknown_speeds_count_as_the_mean_and_all_unknown_as_equal),
         cmocka_unit_test(a_fixed_share_counts_beside_nodes_of_average_speed),
         cmocka_unit_test(fixed_shares_alone_are_taken_as_they_are),
