@@ -199,6 +199,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_tell_clients(server);
         serve_run_bulk(server);
         serve_watch_members(server);
+        serve_watch_shares(server);
         send_outside(server);
         if (serve_log_has_gap(server))
             serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
@@ -230,8 +231,8 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
     struct mesh_cluster_config cluster = {
         .seeds = config->seed,
         .seed_count = config->seed_count,
-        .speed = config->speed,
-        .flags = SERVE_HAS_FILE, /* one without the file fetches all of it before it comes here */
+        .speed = server->shares.self.speed,
+        .flags = SERVE_HAS_FILE | balance_flags(&server->shares.self), /* one without the file fetches all of it before it comes here */
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,
@@ -285,13 +286,15 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
+    server->shift_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;
     if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
-    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
-        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
+    if (serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
+        open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
+        serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, config->model_hashes, fail) < 0)
         return -1;
     model_source_provide(&server->model_source, &server->bulk);
@@ -308,6 +311,7 @@ static void close_server(struct server *server)
 {
     interrupted_server = NULL;
     serve_end_epoch(server);
+    serve_close_shares(server);
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);

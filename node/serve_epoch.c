@@ -169,6 +169,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     if (open_shift(server, epoch, fail) < 0)
         return -1;
     server->cached = server->shift->engine;
+    serve_begin_shares(server);
     serve_log_epoch(server);
     say_epoch(server);
     jobs_submit(&server->jobs, server->shift);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "balance.h"
+
 enum {
     PAUSE_NS = 1000000,
     PASSES_MAX = 4,        /* of fetching, before the switch does not wait for more */
@@ -70,15 +72,20 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
 {
+    struct balance_member by_speed[MESH_RANKS_MAX];
     uint32_t share[MESH_RANKS_MAX];
-    bool has_shares = false, has_speed = false;
+    struct balance_load load;
+    bool has_shares = false;
 
     for (uint16_t r = 0; r < count; r++) {
         has_shares |= member[r].share > 0;
-        has_speed |= member[r].speed > 0;
+        share[r] = member[r].share;
+        by_speed[r] = balance_member_of(member[r].speed, member[r].flags);
     }
-    for (uint16_t r = 0; r < count; r++)
-        share[r] = has_shares ? member[r].share : has_speed ? member[r].speed : 1;
+    if (!has_shares) {
+        balance_load_init(&load, model);
+        balance_shares(&load, by_speed, count, share);
+    }
     return rowmap_init(map, model, share, count, fail);
 }
 
@@ -102,6 +109,8 @@ static int open_engine(struct shift *shift, struct fail *fail)
         .kv_type = c->kv_type,
         .kernel = c->kernel,
         .pace_bytes_per_s = c->pace_bytes_per_s,
+        .pace_later_bytes_per_s = c->pace_later_bytes_per_s,
+        .pace_later_at_ns = c->pace_later_at_ns,
         .keeps = true,
         .is_end = is_end,
         .tokenizer = c->tokenizer,

@@ -25,7 +25,8 @@ struct shift_config {
     uint16_t threads, batch, slots;
     uint32_t ctx;
     enum kv_type kv_type;
-    uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
+    uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
+    uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
 };
 
 /* What became of datagrams on their way: of this epoch, but for the last. */
@@ -66,7 +67,7 @@ struct shift {
     bool is_started;
 };
 
-/* The row map of an epoch's members, the same on each of them: by shares where somebody has agreed on them, else by speed. */
+/* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed (balance.h). */
 int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
                  struct fail *fail);
 
