@@ -258,8 +258,8 @@ static void move_out(const struct matrix *matrix, struct matrix *from)
         memcpy(from->panels, matrix->panels, matrix->moved_bytes);
 }
 
-/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one as
- * they are touched; where the kernel does not know how, that is what happens. */
+/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one
+ * as they are touched, which is what happens where the kernel does not know how. */
 static void begin(struct matrix *matrix, struct matrix *from)
 {
     int state = MATRIX_UNTOUCHED;
@@ -374,13 +374,14 @@ bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size
 {
     const struct matrix_tile *t = &matrix->tile[tile];
     struct spot to = {.tile = tile};
-    bool has_from, is_last;
+    bool is_last;
 
     begin(matrix, from);
-    has_from = from != NULL && from->panels != NULL && from->columns == matrix->columns && atomic_load(&from->tiles_left) == 0;
+    if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
+        from = NULL;
     *copied = 0;
     for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-        *copied += pack_group(matrix, &to, &matrix->group[g], has_from ? from : NULL);
+        *copied += pack_group(matrix, &to, &matrix->group[g], from);
         step_over(matrix, g, &to);
     }
     is_last = atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
