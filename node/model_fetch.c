@@ -52,8 +52,8 @@ static enum outcome ask_all(struct fetch *f, struct fail *fail)
         if (recall(f))
             return DONE;
         if (fetch_is_stopped(f) || mesh_udp_now_ns() - f->got_ns >= f->config->wait_ns) {
-            fail_set(fail, EXIT_ENVIRONMENT,
-                     "no peer has the model: %.350s: start a node that has it with -m MODEL.gguf, and this one again", last.text);
+            fail_set(fail, EXIT_ENVIRONMENT, "no peer has the model: %.350s: start a node that has it with -m MODEL.gguf%s", last.text,
+                     f->is_known ? "" : ", and this one again");
             return FATAL;
         }
         if (f->is_known)

@@ -23,6 +23,7 @@ struct model_fetch_config {
     const char *cluster;        /* its name */
     uint64_t wait_ns;           /* to go on without getting anything from anybody */
     const atomic_bool *stops;   /* ends it within a second or two; NULL: nothing does */
+    bool is_quiet;              /* not a word about peers: all was said before */
     bool whole;                 /* model_fetch: the whole file, not only what stands before the tensors */
 };
 

@@ -40,7 +40,7 @@ static void say_peer(struct fetch *f, const struct fail *fail)
 
     progress_end(&f->progress);
     snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
-    if (strcmp(text, f->said) != 0)
+    if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
         fprintf(stderr, "%s\n", text);
     memcpy(f->said, text, sizeof text);
 }
@@ -320,7 +320,7 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
         fprintf(stderr, "%s: %u damaged chunk%s: fetching %s again\n", f->cache.path, f->cache.bad_count,
                 f->cache.bad_count == 1 ? "" : "s", f->cache.bad_count == 1 ? "it" : "them");
     f->is_checked = true;
-    if (f->missing > 0)
+    if (f->missing > 0 && !f->config->is_quiet)
         fprintf(stderr, "fetching %s from %s: %u of %u MiB are missing\n", name, f->from, f->missing, f->wanted_count);
     return model_cache_has_room(&f->cache, f->wanted, fail) < 0 ? FATAL : DONE;
 }

@@ -56,7 +56,7 @@ static bool is_there(const struct shift *shift)
 bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops)
 {
     const struct shift_config *c = shift->config;
-    const struct model_fetch_config config = {
+    struct model_fetch_config config = {
         .peer = shift->peer,
         .peer_count = shift->peer_count,
         .security = c->security,
@@ -68,13 +68,14 @@ bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops)
     char said[sizeof(struct fail)] = "";
     uint8_t *wanted = c->part != NULL ? list_wanted(shift) : NULL;
     bool is_done = c->part == NULL;
-    struct fail fail;
+    struct fail fail = {0};
 
     while (!is_done && wanted != NULL && !atomic_load(stops)) {
         is_done = model_fetch_more(&config, c->part, wanted, &fail) == 0;
         if (!is_done && !atomic_load(stops) && strcmp(said, fail.text) != 0)
             fprintf(stderr, "rows of this node are missing, and it waits for them: %s\n", fail.text);
         snprintf(said, sizeof said, "%s", fail.text);
+        config.is_quiet = !is_done;
         for (int i = 0; i < PAUSES && !is_done && !atomic_load(stops); i++)
             nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }

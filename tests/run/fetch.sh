@@ -1,5 +1,5 @@
 #!/bin/bash
-# A node without the model file fetches it from peers: what it needs for its rows, or all of it; checked, on from where it was cut off, once.
+# A node without the model file fetches it from peers: what it needs for its rows, or all; checked, on from where it was cut off, and once.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
