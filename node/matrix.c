@@ -16,6 +16,7 @@
 enum {
     PANEL_ALIGNMENT = 64,
     HUGE_PAGE_BYTES = 2 << 20,
+    HEAP_BYTES_MAX = 4 << 20,
     MAPPED_BYTES_MIN = 256 << 10 /* less is had faster from the heap, where pages are used again */
 };
 
@@ -176,11 +177,16 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
 
 /* ---- memory ---- */
 
-static size_t mapped_bytes(const struct matrix *matrix)
+static size_t whole_pages(size_t bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-    return (matrix->bytes + PANEL_PREFETCH_BYTES + page - 1) / page * page;
+    return (bytes + page - 1) / page * page;
+}
+
+static size_t mapped_bytes(const struct matrix *matrix)
+{
+    return whole_pages(matrix->bytes + PANEL_PREFETCH_BYTES);
 }
 
 /* Whole pages, and where they are many, huge ones. NULL: there is no room. */
@@ -251,11 +257,15 @@ int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail
 /* The panels of `from` stand where this matrix's will: out of the way with them. Without memory for that all comes from the file. */
 static void move_out(const struct matrix *matrix, struct matrix *from)
 {
-    if (matrix->moved_bytes == 0)
+    const size_t bytes = matrix->moved_bytes;
+    const bool is_large = bytes > HEAP_BYTES_MAX; /* too much to stay with the heap afterwards */
+
+    if (bytes == 0)
         return;
-    from->panels = malloc(matrix->moved_bytes);
+    from->panels = is_large ? map(whole_pages(bytes)) : malloc(bytes);
+    from->mapped_bytes = is_large && from->panels != NULL ? whole_pages(bytes) : 0;
     if (from->panels != NULL)
-        memcpy(from->panels, matrix->panels, matrix->moved_bytes);
+        memcpy(from->panels, matrix->panels, bytes);
 }
 
 /* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one

@@ -53,7 +53,7 @@ static void lay_out(struct matrix *m, enum matrix_order order, const struct gguf
     const struct matrix_part parts[] = {{a, cut->row_first, cut->row_count}, {b, cut->row_first, cut->row_count}};
     struct fail fail;
 
-    assert_int_equal(matrix_init(m, order, parts, 2, KEPT_COLUMNS, cut->own_block, cut->own_blocks, cut->tile_rows, &fail), 0);
+    assert_int_equal(matrix_init(m, order, parts, 2, (uint32_t)a->dims[0], cut->own_block, cut->own_blocks, cut->tile_rows, &fail), 0);
 }
 
 static void lay_out_and_allocate(struct matrix *m, enum matrix_order order, const struct gguf_tensor *a, const struct gguf_tensor *b,
@@ -120,6 +120,19 @@ static void rows_that_another_layout_has_are_copied_from_there_bit_for_bit(void 
     }
 }
 
+static void rows_of_many_megabytes_are_kept_as_well(void **state)
+{
+    static const struct cut old = {0, 200, 0, 40, 64}, grown = {0, 300, 0, 64, 96}, shrunk = {96, 96, 40, 24, 32};
+    struct gguf_tensor a = random_tensor(TYPE_F32, 4096, KEPT_ROWS), b = random_tensor(TYPE_F32, 4096, KEPT_ROWS);
+    const size_t row_bytes = 2 * model_row_bytes(&a);
+
+    (void)state;
+    assert_int_equal(check_kept(MATRIX_PARTS_SIDE_BY_SIDE, &a, &b, &old, &grown), 192 * row_bytes);
+    assert_int_equal(check_kept(MATRIX_PARTS_SIDE_BY_SIDE, &a, &b, &old, &shrunk), 96 * row_bytes);
+    free_tensor(&a);
+    free_tensor(&b);
+}
+
 static void rows_that_do_not_begin_at_the_same_sixteen_are_packed_from_the_file(void **state)
 {
     const struct cut old = {8, 160, 0, 8, 32}, new = {0, 160, 0, 8, 32};
@@ -161,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_that_another_layout_has_are_copied_from_there_bit_for_bit),
+        cmocka_unit_test(rows_of_many_megabytes_are_kept_as_well),
         cmocka_unit_test(rows_that_do_not_begin_at_the_same_sixteen_are_packed_from_the_file),
         cmocka_unit_test(nothing_is_copied_from_a_matrix_that_is_not_packed_to_its_end),
     };
