@@ -16,7 +16,6 @@
 enum {
     PANEL_ALIGNMENT = 64,
     HUGE_PAGE_BYTES = 2 << 20,
-    HEAP_BYTES_MAX = 4 << 20,
     MAPPED_BYTES_MIN = 256 << 10 /* less is had faster from the heap, where pages are used again */
 };
 
@@ -177,16 +176,11 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
 
 /* ---- memory ---- */
 
-static size_t whole_pages(size_t bytes)
+static size_t mapped_bytes(const struct matrix *matrix)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-    return (bytes + page - 1) / page * page;
-}
-
-static size_t mapped_bytes(const struct matrix *matrix)
-{
-    return whole_pages(matrix->bytes + PANEL_PREFETCH_BYTES);
+    return (matrix->bytes + PANEL_PREFETCH_BYTES + page - 1) / page * page;
 }
 
 /* Whole pages, and where they are many, huge ones. NULL: there is no room. */
@@ -226,56 +220,13 @@ int matrix_allocate(struct matrix *matrix, struct fail *fail)
     return 0;
 }
 
-int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail *fail)
-{
-    const size_t bytes = mapped_bytes(matrix);
-
-    if (from->panels == NULL || from->mapped_bytes == 0 || bytes < MAPPED_BYTES_MIN)
-        return matrix_allocate(matrix, fail);
-    if (bytes > from->mapped_bytes) {
-        uint8_t *room = map(bytes);
-
-        if (room == NULL || mremap(from->panels, from->mapped_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room) == MAP_FAILED) {
-            if (room != NULL)
-                munmap(room, bytes);
-            matrix_release_panels(from);
-            return matrix_allocate(matrix, fail);
-        }
-        matrix->panels = room;
-        matrix->mapped_bytes = bytes;
-    } else {
-        matrix->panels = from->panels;
-        matrix->mapped_bytes = from->mapped_bytes; /* what is too much goes when it is packed */
-    }
-    atomic_store(&matrix->tiles_left, matrix->tile_count);
-    matrix->moved_bytes = atomic_load(&from->tiles_left) == 0 ? from->bytes : 0;
-    from->panels = NULL;
-    from->mapped_bytes = 0;
-    return 0;
-}
-
-/* The panels of `from` stand where this matrix's will: out of the way with them. Without memory for that all comes from the file. */
-static void move_out(const struct matrix *matrix, struct matrix *from)
-{
-    const size_t bytes = matrix->moved_bytes;
-    const bool is_large = bytes > HEAP_BYTES_MAX; /* too much to stay with the heap afterwards */
-
-    if (bytes == 0)
-        return;
-    from->panels = is_large ? map(whole_pages(bytes)) : malloc(bytes);
-    from->mapped_bytes = is_large && from->panels != NULL ? whole_pages(bytes) : 0;
-    if (from->panels != NULL)
-        memcpy(from->panels, matrix->panels, bytes);
-}
-
 /* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one
  * as they are touched, which is what happens where the kernel does not know how. */
-static void begin(struct matrix *matrix, struct matrix *from)
+static void begin(struct matrix *matrix)
 {
     int state = MATRIX_UNTOUCHED;
 
     if (atomic_compare_exchange_strong(&matrix->state, &state, MATRIX_BEGINNING)) {
-        move_out(matrix, from);
         if (matrix->mapped_bytes > 0)
             madvise(matrix->panels, matrix->mapped_bytes, MADV_POPULATE_WRITE);
         atomic_store(&matrix->state, MATRIX_BEGUN);
@@ -292,16 +243,6 @@ void matrix_release_panels(struct matrix *matrix)
         free(matrix->panels);
     matrix->panels = NULL;
     matrix->mapped_bytes = 0;
-}
-
-static void trim(struct matrix *matrix)
-{
-    const size_t bytes = mapped_bytes(matrix);
-
-    if (matrix->mapped_bytes <= bytes)
-        return;
-    munmap(matrix->panels + bytes, matrix->mapped_bytes - bytes);
-    matrix->mapped_bytes = bytes;
 }
 
 /* ---- packing ---- */
@@ -380,13 +321,12 @@ static size_t pack_group(struct matrix *matrix, const struct spot *to, const str
     return copied;
 }
 
-bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size_t *copied)
+bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
     struct spot to = {.tile = tile};
-    bool is_last;
 
-    begin(matrix, from);
+    begin(matrix);
     if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
         from = NULL;
     *copied = 0;
@@ -394,10 +334,7 @@ bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size
         *copied += pack_group(matrix, &to, &matrix->group[g], from);
         step_over(matrix, g, &to);
     }
-    is_last = atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
-    if (is_last)
-        trim(matrix);
-    return is_last;
+    return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
 }
 
 void matrix_release(struct matrix *matrix)
