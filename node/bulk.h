@@ -19,7 +19,7 @@
 enum bulk_kind { BULK_GET = 5, BULK_STOP, BULK_DATA = 32, BULK_END, BULK_REFUSED };
 
 /* Resources. A number is never given another meaning. */
-enum bulk_resource { BULK_MODEL_INFO = 1, BULK_MODEL_HASHES, BULK_MODEL_BYTES, BULK_KV, BULK_RESOURCES = 16 };
+enum bulk_resource { BULK_MODEL_INFO = 1, BULK_MODEL_HASHES, BULK_MODEL_BYTES, BULK_KV, BULK_MODEL_HAVE, BULK_RESOURCES = 16 };
 
 enum {
     BULK_OPEN_MAX = 8,          /* GETs of one session at once */

@@ -32,7 +32,7 @@ static void free_answer(struct bulk_host *host, struct bulk_answer *answer)
 static void refuse(struct bulk_answer *answer, const char *why)
 {
     answer->is_over = true;
-    answer->why = why;
+    answer->why = why != NULL ? why : "this node cannot give it: ask another one";
 }
 
 static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session,
@@ -109,17 +109,18 @@ static size_t answer_more(struct bulk_host *host, struct mesh_sessions *sessions
     static uint8_t data[BULK_DATA_BYTES_MAX];
     size_t bytes = answer->end - answer->next < sizeof data ? (size_t)(answer->end - answer->next) : sizeof data;
     struct bulk_record say = {.kind = BULK_DATA, .tag = answer->tag, .offset = answer->next, .data = data};
+    const char *why = NULL;
 
     if (source->read == NULL) {
         refuse(answer, "this node does not have it: ask another one");
         return 0;
     }
-    switch (bytes == 0 ? BULK_READ_DATA : source->read(source->app, &answer->want, answer->next, data, &bytes, &answer->why)) {
+    switch (bytes == 0 ? BULK_READ_DATA : source->read(source->app, &answer->want, answer->next, data, &bytes, &why)) {
     case BULK_READ_LATER:
         answer->again_ns = now_ns + AGAIN_NS;
         return 0;
     case BULK_READ_REFUSED:
-        answer->is_over = true;
+        refuse(answer, why);
         return 0;
     default:
         break;

@@ -13,7 +13,7 @@ enum { BULK_GETS_MAX = 64 };
 enum bulk_read_result {
     BULK_READ_DATA,   /* *bytes are written; 0: the resource ends here */
     BULK_READ_LATER,  /* not yet: ask again in some milliseconds */
-    BULK_READ_REFUSED /* *why says so, in words; it stays valid */
+    BULK_READ_REFUSED /* *why says so, in words; it stays valid. With the others it means nothing */
 };
 
 /* What of want, at offset, into out: at most *bytes, then *bytes of it. Must not block. */

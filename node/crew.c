@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernel.h"
 #include "mesh/udp.h"
@@ -9,7 +10,8 @@
 enum {
     SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
     YIELD_NS = 1000000, /* and before it sleeps */
-    PARK_NS_MAX = 10000000
+    PARK_NS_MAX = 10000000,
+    WAIT_NS = 500000
 };
 
 static void load(struct crew *crew, bool polls)
@@ -98,6 +100,10 @@ static void crew_work(void *app, uint16_t index)
     struct crew *crew = app;
 
     kernel_thread_init();
+    while (atomic_load(&crew->waits) && !atomic_load(&crew->is_stopping)) {
+        engine_poll(crew->engine);
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+    }
     load(crew, true);
     while (atomic_load_explicit(&crew->load_left, memory_order_acquire) > 0 && !atomic_load(&crew->is_stopping)) {
         engine_poll(crew->engine);

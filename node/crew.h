@@ -20,7 +20,8 @@ struct crew {
     void *app;
     _Atomic uint32_t parking; /* workers that park or are about to */
     atomic_bool is_stopping;
-    bool has_load; /* the two below are set */
+    atomic_bool waits; /* what is to be loaded is still on its way: the network is looked after, and nothing loaded */
+    bool has_load;     /* the two below are set */
     _Atomic uint32_t load_next, load_left;
 };
 

@@ -119,8 +119,8 @@ void engine_load(struct engine *engine, uint32_t index);
 struct rows *engine_rows(struct engine *engine);
 
 /* Load what these have from there, not from the file. They are those of another engine of the same model, which may go on working. Takes
- * `from`, and gives it back as it is used; where nobody else holds it, its memory is taken for this engine's rows, and beside them there
- * is never more than a matrix for each thread that loads. Before engine_allocate, once. */
+ * `from`, and gives it back as it is used: where nobody else holds it, what is beside this engine's rows is never more than what has not
+ * been looked at yet, and a matrix for each thread that loads. Before engine_allocate, once. */
 void engine_take_rows(struct engine *engine, struct rows *from);
 
 /* The part of the endpoint's configuration that follows from model and plan: phases, sizes, fingerprint, configuration hash. */

@@ -158,20 +158,6 @@ static int allocate_norms(struct engine *e)
     return 0;
 }
 
-/* In the memory of earlier ones, where that is nobody else's. */
-static int allocate_rows(struct engine *e, struct fail *fail)
-{
-    const bool takes = e->from != NULL && rows_is_only(e->from);
-
-    for (uint16_t p = 0; p < e->phase_count; p++) {
-        struct matrix *m = e->phase[p].matrix;
-
-        if ((takes ? matrix_allocate_from(m, &e->from->matrix[p], fail) : matrix_allocate(m, fail)) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int engine_allocate(struct engine *e, struct fail *fail)
 {
     struct buffer list[BUFFERS_MAX];
@@ -194,7 +180,10 @@ int engine_allocate(struct engine *e, struct fail *fail)
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
     atomic_store(&e->loads_left, engine_load_count(e));
-    return allocate_rows(e, fail);
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        if (matrix_allocate(e->phase[p].matrix, fail) < 0)
+            return -1;
+    return 0;
 }
 
 void engine_layout_release(struct engine *e)

@@ -157,6 +157,17 @@ uint64_t gguf_file_bytes(const struct gguf *gguf)
     return gguf->size;
 }
 
+uint64_t gguf_data_start(const struct gguf *gguf)
+{
+    return gguf->data_start;
+}
+
+uint64_t gguf_offset(const struct gguf *gguf, const uint8_t *data)
+{
+    assert(data >= gguf->data && data <= gguf->data + gguf->size);
+    return (uint64_t)(data - gguf->data);
+}
+
 size_t gguf_value_count(const struct gguf *gguf)
 {
     return gguf->value_count;

@@ -103,4 +103,12 @@ bool gguf_array_next_string(const struct gguf_value *array, size_t *cursor, stru
  * up to 4096 places spread evenly over the tensor data. Costs a few milliseconds, any file size. */
 void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32]);
 
+/* From now on this is its fingerprint: computed here and now when known is NULL, else as given, for a file of which only parts are there.
+ * Before others read. */
+void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32]);
+
+/* Where the tensor data begins, and where a byte of it stands: offsets in the file. */
+uint64_t gguf_data_start(const struct gguf *gguf);
+uint64_t gguf_offset(const struct gguf *gguf, const uint8_t *data);
+
 #endif

@@ -1,4 +1,6 @@
 /* A fingerprint that is cheap for files of any size, since it reads only places of the tensor data. */
+#include <string.h>
+
 #include "gguf_internal.h"
 #include "hash.h"
 
@@ -28,6 +30,10 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
     const size_t size = gguf->size - gguf->data_start;
     uint64_t lanes[LANES];
 
+    if (gguf->has_fingerprint) {
+        memcpy(out, gguf->fingerprint, sizeof gguf->fingerprint);
+        return;
+    }
     for (size_t i = 0; i < LANES; i++)
         lanes[i] = hash_words3(i, gguf->size, gguf->data_start);
     absorb(lanes, gguf->data, gguf->data_start);
@@ -47,4 +53,14 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
         for (size_t b = 0; b < 8; b++)
             out[8 * i + b] = (uint8_t)(word >> (8 * b));
     }
+}
+
+void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32])
+{
+    uint8_t fingerprint[32];
+
+    if (known == NULL)
+        gguf_fingerprint(gguf, fingerprint);
+    memcpy(gguf->fingerprint, known != NULL ? known : fingerprint, sizeof gguf->fingerprint);
+    gguf->has_fingerprint = true;
 }

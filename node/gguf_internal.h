@@ -30,6 +30,8 @@ struct gguf {
     size_t tensor_count;
     uint32_t *value_order;  /* (value_count) */
     uint32_t *tensor_order; /* (tensor_count) */
+    bool has_fingerprint;
+    uint8_t fingerprint[32];
 };
 
 /* Parse gguf->data into the other members. On failure members may be half filled: gguf_close frees them. */

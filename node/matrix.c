@@ -220,52 +220,13 @@ int matrix_allocate(struct matrix *matrix, struct fail *fail)
     return 0;
 }
 
-int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail *fail)
-{
-    const size_t bytes = mapped_bytes(matrix);
-
-    if (from->panels == NULL || from->mapped_bytes == 0 || bytes < MAPPED_BYTES_MIN)
-        return matrix_allocate(matrix, fail);
-    if (bytes > from->mapped_bytes) {
-        uint8_t *room = map(bytes);
-
-        if (room == NULL || mremap(from->panels, from->mapped_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room) == MAP_FAILED) {
-            if (room != NULL)
-                munmap(room, bytes);
-            matrix_release_panels(from);
-            return matrix_allocate(matrix, fail);
-        }
-        matrix->panels = room;
-        matrix->mapped_bytes = bytes;
-    } else {
-        matrix->panels = from->panels;
-        matrix->mapped_bytes = from->mapped_bytes; /* what is too much goes when it is packed */
-    }
-    atomic_store(&matrix->tiles_left, matrix->tile_count);
-    matrix->moved_bytes = atomic_load(&from->tiles_left) == 0 ? from->bytes : 0;
-    from->panels = NULL;
-    from->mapped_bytes = 0;
-    return 0;
-}
-
-/* The panels of `from` stand where this matrix's will: out of the way with them. Without memory for that all comes from the file. */
-static void move_out(const struct matrix *matrix, struct matrix *from)
-{
-    if (matrix->moved_bytes == 0)
-        return;
-    from->panels = malloc(matrix->moved_bytes);
-    if (from->panels != NULL)
-        memcpy(from->panels, matrix->panels, matrix->moved_bytes);
-}
-
-/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one as
- * they are touched; where the kernel does not know how, that is what happens. */
-static void begin(struct matrix *matrix, struct matrix *from)
+/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one
+ * as they are touched, which is what happens where the kernel does not know how. */
+static void begin(struct matrix *matrix)
 {
     int state = MATRIX_UNTOUCHED;
 
     if (atomic_compare_exchange_strong(&matrix->state, &state, MATRIX_BEGINNING)) {
-        move_out(matrix, from);
         if (matrix->mapped_bytes > 0)
             madvise(matrix->panels, matrix->mapped_bytes, MADV_POPULATE_WRITE);
         atomic_store(&matrix->state, MATRIX_BEGUN);
@@ -282,16 +243,6 @@ void matrix_release_panels(struct matrix *matrix)
         free(matrix->panels);
     matrix->panels = NULL;
     matrix->mapped_bytes = 0;
-}
-
-static void trim(struct matrix *matrix)
-{
-    const size_t bytes = mapped_bytes(matrix);
-
-    if (matrix->mapped_bytes <= bytes)
-        return;
-    munmap(matrix->panels + bytes, matrix->mapped_bytes - bytes);
-    matrix->mapped_bytes = bytes;
 }
 
 /* ---- packing ---- */
@@ -370,23 +321,20 @@ static size_t pack_group(struct matrix *matrix, const struct spot *to, const str
     return copied;
 }
 
-bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size_t *copied)
+bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
     struct spot to = {.tile = tile};
-    bool has_from, is_last;
 
-    begin(matrix, from);
-    has_from = from != NULL && from->panels != NULL && from->columns == matrix->columns && atomic_load(&from->tiles_left) == 0;
+    begin(matrix);
+    if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
+        from = NULL;
     *copied = 0;
     for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-        *copied += pack_group(matrix, &to, &matrix->group[g], has_from ? from : NULL);
+        *copied += pack_group(matrix, &to, &matrix->group[g], from);
         step_over(matrix, g, &to);
     }
-    is_last = atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
-    if (is_last)
-        trim(matrix);
-    return is_last;
+    return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
 }
 
 void matrix_release(struct matrix *matrix)

@@ -61,7 +61,6 @@ struct matrix {
     size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
     uint8_t *panels;             /* bytes; NULL until matrix_allocate */
     size_t mapped_bytes;         /* of the mapping that they are in; 0: on the heap */
-    size_t moved_bytes;          /* another matrix's panels at their beginning, until the first tile is packed */
     _Atomic int state;           /* enum matrix_state */
     _Atomic uint32_t tiles_left; /* that are not packed */
     size_t bytes;
@@ -79,14 +78,9 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
                 uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail);
 int matrix_allocate(struct matrix *matrix, struct fail *fail);
 
-/* The same, where it is large in the memory of `from`, which nobody else may read any more: having pages anew takes longer than all that is
- * then done with them. `from` has to go along to matrix_pack until the last tile is packed; for a while that takes its size of memory
- * more. */
-int matrix_allocate_from(struct matrix *matrix, struct matrix *from, struct fail *fail);
-
 /* Fill a tile, once: with what `from` has, another layout of the same tensors all of whose tiles are filled, or NULL, and with the file for
  * the rest. *copied: bytes that came from there. True when it was the last tile. */
-bool matrix_pack(struct matrix *matrix, uint32_t tile, struct matrix *from, size_t *copied);
+bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied);
 
 /* Give back the panels and keep the layout. */
 void matrix_release_panels(struct matrix *matrix);

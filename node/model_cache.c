@@ -186,7 +186,7 @@ static int refuse_write(const struct model_cache *cache, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: writing failed: %s: see whether its disk is well", cache->path, strerror(errno));
     memory_text(cache->info.bytes, text);
     return fail_set(fail, EXIT_ENVIRONMENT,
-                    "%.300s: no room for the model: %s: it takes %s in all: make room, or set XDG_CACHE_HOME to a larger disk; what is "
+                    "%.300s: no room for the model: %s: all of it takes %s: make room, or set XDG_CACHE_HOME to a larger disk; what is "
                     "there is kept, and the next start goes on from it",
                     cache->path, strerror(errno), text);
 }
@@ -344,18 +344,18 @@ static int check_chunk(struct model_cache *cache, uint32_t chunk, uint8_t *data,
     return mark(cache, chunk, 0, fail);
 }
 
-int model_cache_check(struct model_cache *cache, void (*step)(void *app, uint32_t done), void *app, struct fail *fail)
+int model_cache_check(struct model_cache *cache, const uint8_t *wanted, void (*step)(void *app, uint32_t done), void *app,
+                      struct fail *fail)
 {
     uint8_t *said = calloc(cache->count, 1), *data = malloc(MODEL_CHUNK_BYTES);
     int result = said == NULL || data == NULL ? no_memory(fail) : 0;
 
     assert(cache->has_hashes);
-    cache->have_count = cache->bad_count = 0;
+    cache->bad_count = 0;
     if (result == 0 && read_at(cache->map, said, cache->count, 0) < 0)
         memset(said, 1, cache->count); /* the file itself will tell */
     for (uint32_t chunk = 0; chunk < cache->count && result == 0; chunk++) {
-        cache->have[chunk] = 0;
-        if (said[chunk] != 0)
+        if (said[chunk] != 0 && cache->have[chunk] == 0 && (wanted == NULL || wanted[chunk] != 0))
             result = check_chunk(cache, chunk, data, fail);
         if (step != NULL && chunk % STEP_CHUNKS == 0)
             step(app, chunk);
@@ -380,20 +380,22 @@ int model_cache_put(struct model_cache *cache, uint32_t chunk, const uint8_t *da
     return 1;
 }
 
-int model_cache_has_room(const struct model_cache *cache, struct fail *fail)
+int model_cache_has_room(const struct model_cache *cache, const uint8_t *wanted, struct fail *fail)
 {
     char needs[MEMORY_TEXT_BYTES], has[MEMORY_TEXT_BYTES];
     struct statvfs disk;
     struct stat status;
-    uint64_t there, free_bytes;
+    uint64_t there, free_bytes, missing = 0;
 
     if (fstatvfs(cache->file, &disk) < 0 || fstat(cache->file, &status) < 0)
         return 0; /* then writing will tell */
+    for (uint32_t chunk = 0; chunk < cache->count; chunk++)
+        missing += wanted[chunk] != 0 && cache->have[chunk] == 0 ? model_chunk_bytes(cache->info.bytes, chunk) : 0;
     there = (uint64_t)status.st_blocks * 512;
     free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (there >= cache->info.bytes || cache->info.bytes - there <= free_bytes)
+    if (missing <= free_bytes || there >= cache->info.bytes || cache->info.bytes - there <= free_bytes)
         return 0;
-    memory_text(cache->info.bytes - there, needs);
+    memory_text(missing, needs);
     memory_text(free_bytes, has);
     return fail_set(fail, EXIT_ENVIRONMENT,
                     "%.300s: no room for the model: it needs %s more, and its disk has %s: make room, or set XDG_CACHE_HOME to a larger "

@@ -36,14 +36,16 @@ void model_cache_close(struct model_cache *cache);
 /* 1: kept, also on disk; 0: it is not the list of this id; -1: cannot be written. hashes: (count, MODEL_HASH_BYTES). */
 int model_cache_set_hashes(struct model_cache *cache, const uint8_t *hashes, struct fail *fail);
 
-/* Compare what the map says with the hashes; needs the list. step(app, chunks done) is called now and then. -1: the file cannot be read. */
-int model_cache_check(struct model_cache *cache, void (*step)(void *app, uint32_t done), void *app, struct fail *fail);
+/* Compare what the map says with the hashes, of the chunks that are wanted (count), NULL: of all, and not checked yet; needs the list.
+ * step(app, chunks done) is called now and then. -1: the file cannot be read. */
+int model_cache_check(struct model_cache *cache, const uint8_t *wanted, void (*step)(void *app, uint32_t done), void *app,
+                      struct fail *fail);
 
 /* 1: written and marked; 0: it does not fit its hash; -1: cannot be written (no room, ...): what is there stays. */
 int model_cache_put(struct model_cache *cache, uint32_t chunk, const uint8_t *data, struct fail *fail);
 
-/* -1 with what is missing in words: the disk has not the room for the chunks that are not there. */
-int model_cache_has_room(const struct model_cache *cache, struct fail *fail);
+/* -1 with what is missing in words: the disk has not the room for the chunks that are wanted (count) and not there. */
+int model_cache_has_room(const struct model_cache *cache, const uint8_t *wanted, struct fail *fail);
 
 /* Which model a cluster had last, for a start when nobody answers. name: the cluster's. recall: 0, or -1 when there is none. */
 void model_cache_remember(const char *root, const char *name, const uint8_t id[MODEL_HASH_BYTES]);

@@ -1,10 +1,12 @@
-/* The model of a cluster for a node that has no file of it: fetched from a peer into this machine's cache, chunk by chunk.
+/* The model of a cluster for a node that has no file of it: fetched from peers into this machine's cache, chunk by chunk, and not more of
+ * it than is wanted.
  *
- * What is in the cache already is compared with its hashes and not fetched again. A peer that goes away, refuses, or sends what does not
- * fit its hash is left for the next one. Tells what it does on stderr. */
+ * What is in the cache already is compared with its hashes and not fetched again. A peer that goes away, refuses, does not have what is
+ * wanted, or sends what does not fit its hash is left for the next one. Tells what it does on stderr. */
 #ifndef NODE_MODEL_FETCH_H
 #define NODE_MODEL_FETCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "fail.h"
@@ -20,16 +22,30 @@ struct model_fetch_config {
     const char *key_file;       /* for messages; NULL: none */
     const char *cluster;        /* its name */
     uint64_t wait_ns;           /* to go on without getting anything from anybody */
+    const atomic_bool *stops;   /* ends it within a second or two; NULL: nothing does */
+    bool is_quiet;              /* not a word about peers: all was said before */
+    bool whole;                 /* model_fetch: the whole file, not only what stands before the tensors */
 };
 
-struct model_fetched {
-    char *path;      /* of the file in the cache; owned */
-    uint8_t *hashes; /* of its chunks; owned */
+/* A model's file in the cache, of which some chunks may be missing. */
+struct model_part {
+    char *path; /* owned */
+    struct model_info info;
+    uint32_t count;        /* chunks */
+    uint8_t *hashes;       /* (count, MODEL_HASH_BYTES); owned */
+    _Atomic uint8_t *have; /* (count): 1 there and checked; only ever more. Owned; any thread may read */
 };
 
-/* All of it is there, and fits. When no peer answers, the model that this cluster had last will do, if all of that is there. Otherwise -1:
- * nobody has it, the cache cannot be written, or its disk has no room. model_fetched_release in any case. */
-int model_fetch(const struct model_fetch_config *config, struct model_fetched *fetched, struct fail *fail);
-void model_fetched_release(struct model_fetched *fetched);
+/* Which model it is, from the first peer that says; what stands before the tensors, or the whole file, is there then, and fits. When no
+ * peer answers, the model that this cluster had last will do, if all of that is there. Otherwise -1: nobody has it, the cache cannot be written,
+ * or its disk has no room. model_part_release in any case. */
+int model_fetch(const struct model_fetch_config *config, struct model_part *part, struct fail *fail);
+
+/* And all chunks that are wanted (count). One thread at a time. -1 as above, or stopped; what has come stays. */
+int model_fetch_more(const struct model_fetch_config *config, struct model_part *part, const uint8_t *wanted, struct fail *fail);
+
+/* All that are wanted are there; NULL: all of the file. */
+bool model_part_has(const struct model_part *part, const uint8_t *wanted);
+void model_part_release(struct model_part *part); /* all zeros is fine */
 
 #endif

@@ -25,6 +25,7 @@ size_t model_info_write(const struct model_info *info, uint8_t *out)
     const size_t size = strlen(info->name);
 
     bytes_put_u64(&bytes, info->bytes);
+    bytes_put_u64(&bytes, info->head_bytes);
     bytes_put_u8(&bytes, info->is_strong);
     put_all(&bytes, info->fingerprint, sizeof info->fingerprint);
     put_all(&bytes, info->id, sizeof info->id);
@@ -41,6 +42,7 @@ int model_info_read(struct model_info *info, const uint8_t *in, size_t size)
 
     memset(info, 0, sizeof *info);
     info->bytes = bytes_get_u64(&bytes);
+    info->head_bytes = bytes_get_u64(&bytes);
     info->is_strong = bytes_get_u8(&bytes) == 1;
     get_all(&bytes, info->fingerprint, sizeof info->fingerprint);
     get_all(&bytes, info->id, sizeof info->id);
@@ -51,7 +53,8 @@ int model_info_read(struct model_info *info, const uint8_t *in, size_t size)
     for (size_t i = 0; i < name_size; i++)
         if (info->name[i] < ' ' || info->name[i] > '~')
             info->name[i] = '?';
-    return bytes_ok(&bytes) && bytes_left(&bytes) == 0 && info->bytes > 0 && info->bytes <= (uint64_t)MODEL_CHUNKS_MAX * MODEL_CHUNK_BYTES
+    return bytes_ok(&bytes) && bytes_left(&bytes) == 0 && info->bytes > 0 && info->head_bytes <= info->bytes &&
+                   info->bytes <= (uint64_t)MODEL_CHUNKS_MAX * MODEL_CHUNK_BYTES
                ? 0
                : -1;
 }
@@ -66,6 +69,12 @@ uint32_t model_chunk_bytes(uint64_t file_bytes, uint32_t chunk)
     const uint64_t left = file_bytes - (uint64_t)chunk * MODEL_CHUNK_BYTES;
 
     return left < MODEL_CHUNK_BYTES ? (uint32_t)left : MODEL_CHUNK_BYTES;
+}
+
+void model_chunks_mark(uint8_t *chunks, uint64_t offset, uint64_t bytes)
+{
+    for (uint64_t chunk = offset / MODEL_CHUNK_BYTES; bytes > 0 && chunk <= (offset + bytes - 1) / MODEL_CHUNK_BYTES; chunk++)
+        chunks[chunk] = 1;
 }
 
 int model_id(uint64_t file_bytes, const uint8_t *fingerprint, const uint8_t *hashes, uint8_t id[MODEL_HASH_BYTES])

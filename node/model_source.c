@@ -1,5 +1,6 @@
 #include "model_source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -124,6 +125,39 @@ static enum bulk_read_result read_hashes(void *app, const struct bulk_want *want
     return result;
 }
 
+static bool has_chunk(const struct model_source *source, uint64_t chunk)
+{
+    return source->have == NULL || atomic_load(&source->have[chunk]) != 0;
+}
+
+/* A bit per chunk, the lowest of the first byte first. */
+static enum bulk_read_result read_have(void *app, const struct bulk_want *want, uint64_t offset, uint8_t *out, size_t *bytes,
+                                       const char **why)
+{
+    struct model_source *source = app;
+    const enum bulk_read_result result = check_id(source, want, why);
+    const uint64_t size = (source->count + 7) / 8, left = offset < size ? size - offset : 0;
+
+    if (result != BULK_READ_DATA)
+        return result;
+    *bytes = left < *bytes ? (size_t)left : *bytes;
+    memset(out, 0, *bytes);
+    for (uint64_t i = 0; i < 8 * (uint64_t)*bytes && 8 * offset + i < source->count; i++)
+        if (has_chunk(source, 8 * offset + i))
+            out[i / 8] = (uint8_t)(out[i / 8] | 1 << i % 8);
+    return BULK_READ_DATA;
+}
+
+/* As far as the chunks that begin with this one are there; not much further than a record goes. */
+static uint64_t there_from(const struct model_source *source, uint64_t offset)
+{
+    uint64_t chunk = offset / MODEL_CHUNK_BYTES;
+
+    while (chunk * MODEL_CHUNK_BYTES < offset + BULK_DATA_BYTES_MAX && chunk < source->count && has_chunk(source, chunk))
+        chunk++;
+    return chunk * MODEL_CHUNK_BYTES > offset ? chunk * MODEL_CHUNK_BYTES - offset : 0;
+}
+
 /* From memory if it is there; else the kernel is told to fetch it, and has some milliseconds for that before it is waited for. */
 static ssize_t read_warm(struct model_source *source, uint64_t offset, uint8_t *out, size_t bytes)
 {
@@ -151,11 +185,16 @@ static enum bulk_read_result read_bytes(void *app, const struct bulk_want *want,
 {
     struct model_source *source = app;
     const enum bulk_read_result result = check_id(source, want, why);
-    const uint64_t left = offset < source->info.bytes ? source->info.bytes - offset : 0;
+    uint64_t left = offset < source->info.bytes ? source->info.bytes - offset : 0;
     ssize_t got;
 
     if (result != BULK_READ_DATA)
         return result;
+    if (left > 0 && there_from(source, offset) == 0) {
+        *why = "this node does not have that part of the model: ask another one";
+        return BULK_READ_REFUSED;
+    }
+    left = left > 0 && there_from(source, offset) < left ? there_from(source, offset) : left;
     got = left == 0 ? 0 : read_warm(source, offset, out, left < *bytes ? (size_t)left : *bytes);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return BULK_READ_LATER;
@@ -177,14 +216,18 @@ static void take_name(struct model_source *source, const char *path)
         source->info.name[i] = name[i] >= ' ' && name[i] <= '~' ? name[i] : '?';
 }
 
-int model_source_open(struct model_source *source, const struct gguf *gguf, const uint8_t *hashes, struct fail *fail)
+int model_source_open(struct model_source *source, const struct gguf *gguf, const uint8_t *hashes, const _Atomic uint8_t *have,
+                      struct fail *fail)
 {
+    assert(have == NULL || hashes != NULL);
     memset(source, 0, sizeof *source);
     source->file = open(gguf_path(gguf), O_RDONLY | O_CLOEXEC);
     if (source->file < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its name and who may read it", gguf_path(gguf),
                         strerror(errno));
+    source->have = have;
     source->info.bytes = gguf_file_bytes(gguf);
+    source->info.head_bytes = gguf_data_start(gguf);
     source->info.is_strong = mesh_seal_is_available();
     gguf_fingerprint(gguf, source->info.fingerprint);
     take_name(source, gguf_path(gguf));
@@ -205,6 +248,7 @@ void model_source_provide(struct model_source *source, struct bulk_host *host)
     bulk_provide(host, BULK_MODEL_INFO, read_info, source);
     bulk_provide(host, BULK_MODEL_HASHES, read_hashes, source);
     bulk_provide(host, BULK_MODEL_BYTES, read_bytes, source);
+    bulk_provide(host, BULK_MODEL_HAVE, read_have, source);
 }
 
 void model_source_close(struct model_source *source)

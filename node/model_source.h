@@ -18,7 +18,8 @@ enum model_source_state { MODEL_SOURCE_IDLE, MODEL_SOURCE_HASHING, MODEL_SOURCE_
 struct model_source {
     struct model_info info;
     uint32_t count;
-    uint8_t *hashes; /* (count, MODEL_HASH_BYTES), when ready */
+    uint8_t *hashes;             /* (count, MODEL_HASH_BYTES), when ready */
+    const _Atomic uint8_t *have; /* (count) chunks that are there; NULL: all */
     int file;
     struct pool *pool;
     atomic_int state;
@@ -27,9 +28,10 @@ struct model_source {
     unsigned cold_count;
 };
 
-/* hashes: those of its chunks when they are known, e.g. from the cache; copied. NULL: not known. gguf is not needed afterwards.
- * model_source_close in any case. */
-int model_source_open(struct model_source *source, const struct gguf *gguf, const uint8_t *hashes, struct fail *fail);
+/* hashes: those of its chunks when they are known, e.g. from the cache; copied. NULL: not known. have: the chunks that are there, which may
+ * become more; needs the hashes; borrowed until it is closed. NULL: all. gguf is not needed afterwards. model_source_close in any case. */
+int model_source_open(struct model_source *source, const struct gguf *gguf, const uint8_t *hashes, const _Atomic uint8_t *have,
+                      struct fail *fail);
 void model_source_provide(struct model_source *source, struct bulk_host *host);
 void model_source_close(struct model_source *source);
 

@@ -1,9 +1,27 @@
 #include "plan.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "json.h"
 #include "memory_text.h"
+#include "model_needs.h"
+
+static int count_chunks(const struct plan *plan, uint16_t rank, uint32_t *chunks, struct fail *fail)
+{
+    const uint32_t count = model_chunk_count(gguf_file_bytes(plan->model->gguf));
+    uint8_t *wanted = calloc(count, 1);
+
+    if (wanted == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    model_needs_common(plan->model, wanted);
+    model_needs_rows(plan->model, &plan->map, rank, wanted);
+    *chunks = 0;
+    for (uint32_t chunk = 0; chunk < count; chunk++)
+        *chunks += wanted[chunk];
+    free(wanted);
+    return 0;
+}
 
 static int plan_one(struct plan *plan, uint16_t rank, struct fail *fail)
 {
@@ -37,7 +55,7 @@ static int plan_one(struct plan *plan, uint16_t rank, struct fail *fail)
         .memory = node->memory,
         .embedding_bytes = plan->model->token_embd->data_size,
     };
-    return 0;
+    return count_chunks(plan, rank, &node->chunks, fail);
 }
 
 static uint64_t node_bytes(const struct plan_node *node)
@@ -120,6 +138,7 @@ static void print_json_node(struct json *json, const struct plan_node *node, uin
     json_uint(json, "buffer_bytes", node->memory.buffer_bytes);
     json_uint(json, "total_bytes", node_bytes(node));
     json_uint(json, "mapped_embedding_bytes", node->embedding_bytes);
+    json_uint(json, "model_chunks", node->chunks);
     json_event_end(json);
 }
 

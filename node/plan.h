@@ -13,6 +13,7 @@ struct plan_node {
     uint32_t share;
     uint32_t x_rows, h_rows, vocab_rows, heads, kv_heads;
     struct engine_memory memory;
+    uint32_t chunks;          /* of 1 MiB of the file that it reads: what a node without the file fetches */
     uint64_t embedding_bytes; /* mapped from the file: token_embd, of which one row per token is read */
 };
 

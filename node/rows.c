@@ -34,13 +34,8 @@ void rows_drop(struct rows *rows)
     free(rows);
 }
 
-bool rows_is_only(struct rows *rows)
-{
-    return atomic_load(&rows->holders) == 1;
-}
-
 void rows_forget(struct rows *rows, uint16_t index)
 {
-    if (rows_is_only(rows))
+    if (atomic_load(&rows->holders) == 1)
         matrix_release_panels(&rows->matrix[index]);
 }

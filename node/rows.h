@@ -19,9 +19,6 @@ struct rows *rows_new(uint16_t count); /* with one holder, all zeros; NULL: out 
 struct rows *rows_hold(struct rows *rows);
 void rows_drop(struct rows *rows); /* NULL is fine */
 
-/* Nobody else holds them, so their memory may be taken. */
-bool rows_is_only(struct rows *rows);
-
 /* The caller, a holder, does not need the panels of this matrix any more; if it is the only one they are given back. */
 void rows_forget(struct rows *rows, uint16_t index);
 

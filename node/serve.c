@@ -225,6 +225,11 @@ static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
     mesh_hash16(out, 16, out + 16);
 }
 
+static bool is_whole(const struct serve_config *config)
+{
+    return config->shift.part == NULL || model_part_has(config->shift.part, NULL);
+}
+
 static int open_cluster(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
 {
     const struct serve_config *config = server->config;
@@ -232,7 +237,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .seeds = config->seed,
         .seed_count = config->seed_count,
         .speed = server->shares.self.speed,
-        .flags = SERVE_HAS_FILE | balance_flags(&server->shares.self), /* one without the file fetches all of it before it comes here */
+        .flags = (is_whole(config) ? SERVE_HAS_FILE : 0) | balance_flags(&server->shares.self),
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,
@@ -274,6 +279,7 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
+    const struct model_part *part = config->shift.part;
     uint8_t *incarnation = server->incarnation;
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t seed;
@@ -295,7 +301,8 @@ static int open_server(struct server *server, struct fail *fail)
     if (serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
         open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
         serve_discover_open(server, fail) < 0 ||
-        model_source_open(&server->model_source, config->shift.model->gguf, config->model_hashes, fail) < 0)
+        model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
+                          part != NULL ? part->have : NULL, fail) < 0)
         return -1;
     model_source_provide(&server->model_source, &server->bulk);
     gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);

@@ -19,12 +19,11 @@ struct serve_config {
     struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_key cluster_key;
     struct mesh_lab lab;
-    const uint8_t *model_hashes; /* of the model's chunks, when they are known; else NULL. Borrowed */
-    const char *key_log;         /* file that all keys are appended to; NULL: none */
-    uint32_t share;              /* of the rows, as in struct balance_member */
-    uint32_t drain_s;            /* how long requests may run on after a signal */
-    bool is_quiet;               /* say nothing of what happens */
-    uint16_t version;            /* of the protocol; 0: the real one, tests give others */
+    const char *key_log; /* file that all keys are appended to; NULL: none */
+    uint32_t share;      /* of the rows, as in struct balance_member */
+    uint32_t drain_s;    /* how long requests may run on after a signal */
+    bool is_quiet;       /* say nothing of what happens */
+    uint16_t version;    /* of the protocol; 0: the real one, tests give others */
 };
 
 /* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */

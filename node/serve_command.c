@@ -7,7 +7,7 @@
 #include "cluster_file.h"
 #include "commands.h"
 #include "discover.h"
-#include "model_fetch.h"
+#include "model_needs.h"
 #include "options.h"
 #include "run_options.h"
 #include "security.h"
@@ -21,11 +21,14 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
 
 enum { PORT_DEFAULT = 7411, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
 
+enum { FETCH_ROWS, FETCH_ALL };
+static const char *const fetch_words[] = {"rows", "all", NULL};
+
 struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
-    int kv_type, security;
+    int kv_type, security, fetch;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
 };
@@ -43,6 +46,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
         {.name = "fetch-wait", .kind = OPTION_U32, .target = &a->fetch_wait, .max = FETCH_WAIT_S_MAX, .help = "s to look for a model (60)"},
+        {.name = "fetch", .kind = OPTION_WORD, .target = &a->fetch, .words = fetch_words, .help = "of a peer's model (rows)"},
         {.name = "share",
          .kind = OPTION_U32,
          .target = &a->share,
@@ -240,12 +244,45 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
 
+static struct model_fetch_config fetch_config(const struct arguments *a, const struct serve_config *config)
+{
+    return (struct model_fetch_config){
+        .peer = config->seed,
+        .peer_count = config->seed_count - (config->discover.port != 0), /* a group, the last one, answers no calls */
+        .security = config->shift.security,
+        .key = &config->cluster_key,
+        .key_file = a->key,
+        .cluster = config->shift.cluster,
+        .wait_ns = (uint64_t)a->fetch_wait * 1000000000,
+        .whole = a->fetch == FETCH_ALL,
+    };
+}
+
+/* What every node reads of it. */
+static int fetch_common(const struct arguments *a, struct serve_config *config, const struct model *model, struct fail *fail)
+{
+    const struct model_fetch_config fetch = fetch_config(a, config);
+    uint8_t *wanted = calloc(config->shift.part->count, 1);
+    int result;
+
+    if (wanted == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    model_needs_common(model, wanted);
+    result = model_fetch_more(&fetch, config->shift.part, wanted, fail);
+    free(wanted);
+    return result;
+}
+
 static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)
 {
+    struct model_part *part = config->shift.part;
     struct gguf *gguf = gguf_open(a->model, fail);
     struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
     struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open(gguf, fail);
     int result = -1;
+
+    if (gguf != NULL)
+        gguf_keep_fingerprint(gguf, part != NULL ? part->info.fingerprint : NULL);
 
     if (tokenizer != NULL) {
         config->shift.model = model;
@@ -254,7 +291,7 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
             config->shift.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
         if (config->shift.ctx > model->ctx)
             fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->shift.ctx, model->ctx);
-        else
+        else if (part == NULL || fetch_common(a, config, model, fail) == 0)
             result = serve(config, fail);
     }
     tokenizer_close(tokenizer);
@@ -264,25 +301,16 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
 }
 
 /* Without a file: a peer's. */
-static int find_model(struct arguments *a, struct serve_config *config, struct model_fetched *fetched, struct fail *fail)
+static int find_model(struct arguments *a, struct serve_config *config, struct model_part *part, struct fail *fail)
 {
-    const struct model_fetch_config fetch = {
-        .peer = config->seed,
-        .peer_count = config->seed_count - (config->discover.port != 0), /* a group, the last one, answers no calls */
-        .security = config->shift.security,
-        .key = &config->cluster_key,
-        .key_file = a->key,
-        .cluster = config->shift.cluster,
-        .wait_ns = (uint64_t)a->fetch_wait * 1000000000,
-    };
+    const struct model_fetch_config fetch = fetch_config(a, config);
 
-    *fetched = (struct model_fetched){0};
     if (a->model != NULL)
         return 0;
-    if (model_fetch(&fetch, fetched, fail) < 0)
+    if (model_fetch(&fetch, part, fail) < 0)
         return -1;
-    a->model = fetched->path;
-    config->model_hashes = fetched->hashes;
+    a->model = part->path;
+    config->shift.part = part;
     return 0;
 }
 
@@ -290,7 +318,7 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
 {
     static struct arguments a;
     static struct serve_config config;
-    struct model_fetched fetched = {0};
+    static struct model_part part;
     int result;
 
     a = (struct arguments){.batch = RUN_BATCH_DEFAULT,
@@ -306,10 +334,10 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
     kernel_thread_init();
     result = take_options(&a, &config, fail);
     if (result == 0)
-        result = find_model(&a, &config, &fetched, fail);
+        result = find_model(&a, &config, &part, fail);
     if (result == 0)
         result = serve_model(&a, &config, fail);
-    model_fetched_release(&fetched);
+    model_part_release(&part);
     mesh_wipe(&config.cluster_key, sizeof config.cluster_key);
     return result < 0 ? (int)fail->exit_code : EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "model_needs.h"
 #include "serve.h"
 
 /* What a member is doing, as far as this node knows. *rtt_ns: 0 when not measured. */
@@ -21,14 +22,34 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
     return peer.is_leaving ? "leaving" : peer.is_suspected ? "suspected" : "up";
 }
 
-/* Members whose disk has all of the model; here every member that serves has. */
-static uint32_t count_whole(const struct serve_status *status)
+/* Members' disks that every row is on, at least. Those without the whole file have what they need in this epoch, once it is loaded. */
+static uint32_t count_disks(const struct serve_status *status)
+{
+    uint64_t whole = 0;
+
+    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
+        whole |= (uint64_t)((status->shift->member[rank].flags & SERVE_HAS_FILE) != 0) << rank;
+    return status->shift == NULL ? 0 : model_needs_disks(status->config->model, &status->shift->map, whole);
+}
+
+static uint32_t count_chunks_here(const struct model_part *part)
 {
     uint32_t count = 0;
 
-    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
-        count += (status->shift->member[rank].flags & SERVE_HAS_FILE) != 0;
+    for (uint32_t chunk = 0; chunk < part->count; chunk++)
+        count += atomic_load(&part->have[chunk]);
     return count;
+}
+
+static void write_disks(const struct serve_status *status, struct json *json)
+{
+    const struct model_part *part = status->config->part;
+    const uint32_t disks = count_disks(status), chunks = model_chunk_count(gguf_file_bytes(status->config->model->gguf));
+
+    json_uint(json, "disks_with_every_row", disks);
+    json_bool(json, "rows_on_two_disks", disks >= 2);
+    json_uint(json, "model_chunks", chunks);
+    json_uint(json, "model_chunks_here", part != NULL ? count_chunks_here(part) : chunks);
 }
 
 /* Part of all rows, 0..1. */
@@ -154,8 +175,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
         write_member(status, &json, rank);
     json_array_end(&json);
-    json_uint(&json, "disks_with_every_row", count_whole(status));
-    json_bool(&json, "rows_on_two_disks", count_whole(status) >= 2);
+    write_disks(status, &json);
     json_uint(&json, "requests", status->requests);
     json_uint(&json, "slots", status->config->slots);
     json_uint(&json, "ctx", status->config->ctx);
@@ -233,8 +253,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
         }
     }
-    if (status->shift != NULL && count_whole(status) < 2)
-        fputs("\nrows on one disk only: start a node on another machine (it fetches the model), or copy the file there", stream);
+    if (status->shift != NULL && count_disks(status) < 2)
+        fputs("\nsome rows are on one disk only: start another node with --fetch all, or copy the file there", stream);
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

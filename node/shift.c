@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "balance.h"
+#include "shift_rows.h"
 
 enum {
     PAUSE_NS = 1000000,
@@ -234,6 +235,7 @@ static int open_fetch(struct shift *shift, const struct mesh_cluster_event *plan
     if (present != NULL) {
         rowmap_kv_heads(&present->map, c->model, present->rank, &f->own_first, &f->own_count);
         add_sources(f, present->member, present->count, own);
+        shift_rows_add_peers(shift, present->member, present->count);
     }
     return 0;
 }
@@ -277,7 +279,7 @@ static void prepare(void *app, uint16_t index)
     kernel_thread_init();
     pool_give_way();
     if (index == 0) {
-        const bool is_open = open_engine(shift, &shift->why) == 0;
+        const bool is_open = open_engine(shift, &shift->why) == 0 && shift_rows_fetch(shift, &shift->crew.is_stopping);
 
         if (is_open)
             crew_set_load(&shift->crew, shift->engine);
@@ -299,6 +301,8 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     shift->config = config;
     shift->count = epoch->member_count;
     shift->rank = (uint16_t)epoch->own_rank;
+    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
+    shift_rows_add_peers(shift, epoch->members, shift->count);
     shift->crew.bell = bell;
     shift->crew.worker_bell = bell_open(fail);
     return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
@@ -378,7 +382,7 @@ int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *ke
     engine_attach(shift->engine, shift->mesh, shift->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     engine_memory(shift->engine, &shift->memory);
     shift->is_started = true;
-    if (crew_start(&shift->crew, shift->engine, config->threads, fail) < 0)
+    if (shift_rows_start(shift, fail) < 0 || crew_start(&shift->crew, shift->engine, config->threads, fail) < 0)
         return -1;
     kv_fetch_close(&shift->fetch);
     return 0;
@@ -388,6 +392,7 @@ void shift_halt(struct shift *shift, struct kept *kept)
 {
     const bool was_started = shift->is_started;
 
+    shift_rows_stop(shift);
     if (was_started)
         crew_stop(&shift->crew);
     shift->is_started = false;

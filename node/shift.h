@@ -10,6 +10,7 @@
 #include "mesh/cluster.h"
 #include "mesh/seal.h"
 #include "mesh/udp.h"
+#include "model_fetch.h"
 #include "rowmap.h"
 #include "tokenizer.h"
 
@@ -27,6 +28,7 @@ struct shift_config {
     enum kv_type kv_type;
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
+    struct model_part *part;   /* of which the model is, where chunks may be missing; NULL: its file is whole */
 };
 
 /* What became of datagrams on their way: of this epoch, but for the last. */
@@ -41,6 +43,8 @@ struct shift_news {
     enum engine_done reason;   /* is_done */
     struct engine_token token; /* else */
 };
+
+enum { SHIFT_PEERS_MAX = 2 * MESH_RANKS_MAX };
 
 struct shift {
     const struct shift_config *config;
@@ -65,6 +69,10 @@ struct shift {
     struct shift_news *news; /* (news_count) */
     size_t news_count, news_room;
     bool is_started;
+    struct mesh_addr peer[SHIFT_PEERS_MAX]; /* whom to ask for rows that are missing on this node's disk */
+    unsigned peer_count;
+    struct pool *fetcher; /* of them, in an epoch that goes on; NULL: none */
+    atomic_bool stops_fetching;
 };
 
 /* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed (balance.h). */

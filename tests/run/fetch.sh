@@ -1,5 +1,5 @@
 #!/bin/bash
-# A node without the model file fetches it from a peer: whole, checked, on from where it was cut off, and once.
+# A node without the model file fetches it from peers: what it needs for its rows, or all; checked, on from where it was cut off, and once.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -16,12 +16,14 @@ check "run gives its digest" "$mesh_node" run -m "$model" "${question[@]}"
 expected=$(grep '^digest ' "$out")
 
 # serve NAME PORT OPTION...: a node; what it says goes to the file NAME. Its cache is the folder cache-$cache.
+# Up to "only its rows" whole files are fetched.
 cache=a
+fetch=(--fetch all)
 serve() {
     local name=$1 port=$2
     shift 2
-    XDG_CACHE_HOME="$tmp/cache-$cache" background "$mesh_node" serve -t 1 --listen "127.0.0.1:$port" ${security[@]+"${security[@]}"} "$@" \
-        2>"$tmp/$name"
+    XDG_CACHE_HOME="$tmp/cache-$cache" background "$mesh_node" serve -t 1 --listen "127.0.0.1:$port" ${security[@]+"${security[@]}"} \
+        "${fetch[@]}" "$@" 2>"$tmp/$name"
 }
 has() { # PORT MEMBERS
     "$mesh_node" status --json --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} 2>/dev/null | grep -q "\"nodes\":$2,"
@@ -35,7 +37,7 @@ fetch_fails() { # SENTENCE TEXT OPTION...
     local sentence=$1 text=$2
     shift 2
     check_exit "$sentence" 4 "$text" env XDG_CACHE_HOME="$tmp/cache-$cache" timeout -k 5 120 "$mesh_node" serve -t 1 \
-        --listen "127.0.0.1:$(free_port)" ${security[@]+"${security[@]}"} "$@"
+        --listen "127.0.0.1:$(free_port)" ${security[@]+"${security[@]}"} "${fetch[@]}" "$@"
 }
 
 first=$(free_port) second=$(free_port) slow=$(free_port)
@@ -43,7 +45,7 @@ serve first "$first" -m "$model"
 becomes "a node that has the file serves" "$first" 1 first
 status() { "$mesh_node" status --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} "${@:2}" >"$tmp/status"; }
 status "$first"
-check_contains "its status says that nobody else has it" "$tmp/status" "rows on one disk only"
+check_contains "its status says that nobody else has it" "$tmp/status" "rows are on one disk only"
 status "$first" --json
 check_contains "also to programs" "$tmp/status" '"rows_on_two_disks":false'
 
@@ -154,4 +156,124 @@ fi
 mkdir "$tmp/closed" && echo >"$tmp/closed/diolkos-mesh"
 check_exit "a cache that cannot be made is told" 4 "XDG_CACHE_HOME" env XDG_CACHE_HOME="$tmp/closed" "$mesh_node" serve \
     --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$first" ${security[@]+"${security[@]}"}
+
+# ---- only its rows ----
+
+# Matrices of many chunks, so that shares are different ones.
+large=$tmp/large.gguf
+fetch=(--fetch rows)
+check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --dim 1024 --hidden 2816 --layers 2 --heads 16 --kv-heads 4 \
+    --vocab 3000 --ctx 256 --type f16 --seed 2
+check "run gives its digest" "$mesh_node" run -m "$large" "${question[@]}"
+expected=$(grep '^digest ' "$out")
+needs() { # NODES RANK: chunks that this rank reads
+    "$mesh_node" plan -m "$large" --nodes "$1" --json | sed -n "s/.*\"rank\":$2,.*\"model_chunks\":\([0-9]*\).*/\1/p"
+}
+here() { # PORT: chunks on this node's disk
+    "$mesh_node" status --json --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} | sed -n 's/.*"model_chunks_here":\([0-9]*\).*/\1/p'
+}
+on_disk() { tr -d '\0' <"$(folder)/have" | wc -c; }
+seen() { # PORT: epochs that this node has been in
+    "$mesh_node" status --json --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} | sed -n 's/.*"epochs_seen":\([0-9]*\).*/\1/p'
+}
+# exactly SENTENCE PORT CHUNKS EPOCHS: unless a busy machine made members come and go: then more is fetched, rightly
+exactly() {
+    local count
+    count=$(here "$2")
+    if [ "$count" -gt "$3" ] && [ "$(seen "$2")" -gt "$4" ]; then
+        skip "$1" "members came and went otherwise meanwhile"
+    else
+        check_equal "$1" "$count" "$3"
+    fi
+}
+answers() { # SENTENCE PORT
+    check "$1" "$mesh_node" ask --to "127.0.0.1:$2" ${security[@]+"${security[@]}"} "${question[@]}"
+    check_equal "with the bits of run" "$(grep '^digest ' "$out")" "$expected"
+}
+whole=$(free_port) near=$(free_port) far=$(free_port) seed=$(free_port)
+all=$((($(stat -c %s "$large") + 1048575) / 1048576))
+
+serve whole "$whole" -m "$large"
+holder=$background_pid
+becomes "a node has the file" "$whole" 1 whole
+cache=f
+serve near "$near" --join "127.0.0.1:$whole"
+near_pid=$background_pid
+becomes "one without it becomes a member" "$near" 2 near
+exactly "of $all chunks it fetched those of its rows and what all nodes read" "$near" "$(needs 2 1)" 1
+check_equal "as many are on its disk" "$(on_disk)" "$(here "$near")"
+answers "it answers" "$near"
+status "$near" --json
+check_contains "not every row is on two disks" "$tmp/status" '"disks_with_every_row":1,"rows_on_two_disks":false'
+
+cache=g
+serve far "$far" --join "127.0.0.1:$near"
+far_pid=$background_pid
+becomes "another one asks a node that has only a part" "$far" 3 far
+exactly "it fetched its share" "$far" "$(needs 3 2)" 1
+cache=f
+if [ "$(on_disk)" -gt "$(needs 2 1)" ]; then
+    ok "the change of shares made the other one fetch some more"
+else
+    not_ok "the change of shares made the other one fetch some more" "$(on_disk) of $all chunks"
+fi
+status "$near" --json
+check "before the switch" grep -q '"epochs_prepared":[2-9]' "$tmp/status"
+answers "all three answer" "$far"
+
+# The one in the middle dies while the last one generates: that has to have more rows, and fetches them.
+"$mesh_node" ask --to "127.0.0.1:$far" ${security[@]+"${security[@]}"} "${question[@]}" -n 200 >"$tmp/asked" 2>&1 &
+asked=$!
+check "run gives the digest of more tokens" "$mesh_node" run -m "$large" "${question[@]}" -n 200
+more=$(grep '^digest ' "$out")
+kill -9 "$near_pid"
+wait "$near_pid" 2>/dev/null
+becomes "after a death two go on" "$far" 2 far
+wait "$asked"
+check_equal "what was being generated has the bits of run" "$(grep '^digest ' "$tmp/asked")" "$more"
+cache=g
+exactly "the rows that were missing have been fetched" "$far" "$(needs 2 1)" 2
+answers "and it answers" "$far"
+
+# Started again it has what it fetched; then the last one leaves in order.
+cache=f
+serve near "$near" --join "127.0.0.1:$whole"
+near_pid=$background_pid
+becomes "the dead one comes back" "$near" 3 near
+cache=g
+end "$far_pid"
+becomes "the other one leaves" "$near" 2 near
+answers "and the rest answers" "$near"
+end "$near_pid"
+
+# ---- a disk that fills up on the way ----
+
+mkdir "$tmp/tight"
+room=$(($(needs 2 1) - 4))
+if unshare -rm sh -c "mount -t tmpfs -o size=2m none '$tmp/tight'" 2>/dev/null; then
+    cat >"$tmp/tight.sh" <<END
+mount -t tmpfs -o size=${room}m none '$tmp/tight'
+XDG_CACHE_HOME='$tmp/tight' '$mesh_node' serve -t 1 --listen 127.0.0.1:$seed --join 127.0.0.1:$whole \\
+    ${security[*]+${security[*]}} 2>'$tmp/full' &
+node=\$!
+trap 'kill \$node; wait \$node' TERM
+while ! [ -e '$tmp/grow' ] && kill -0 \$node; do sleep 0.1; done
+mount -o remount,size=200m '$tmp/tight'
+wait \$node
+END
+    background unshare -rm sh "$tmp/tight.sh"
+    tight=$background_pid
+    says_full() { grep -q "no room for the model" "$tmp/full"; }
+    if wait_until 30 says_full; then ok "a disk without room for its rows is told"; else not_ok "it is told" "$(cat "$tmp/full")"; fi
+    check_contains "with what to do" "$tmp/full" "make room"
+    answers "the others go on" "$whole"
+    touch "$tmp/grow"
+    becomes "when there is room it goes on by itself" "$seed" 2 full
+    answers "and has the right rows" "$seed"
+    kill "$tight"
+    wait "$tight" 2>/dev/null
+else
+    skip "a disk that fills up on the way is waited for" "no namespace for a mount can be made here"
+fi
+end "$holder"
 finish

@@ -102,6 +102,7 @@ static enum bulk_read_result read_resource(void *app, const struct bulk_want *wa
 
     if (*late > 0) {
         --*late;
+        *why = "it is still being made"; /* which is no refusal */
         return BULK_READ_LATER;
     }
     if (want->args_bytes == 1 && want->args[0] == 99) {

@@ -77,10 +77,30 @@ static void a_large_file_has_a_fingerprint_of_places_up_to_its_end(void **state)
     free(bytes);
 }
 
+static void a_fingerprint_that_is_kept_is_given_whatever_the_file_holds(void **state)
+{
+    static const uint8_t known[32] = {4, 5, 6, [31] = 7};
+    uint8_t original[32], kept[32];
+    struct fail fail;
+    struct gguf *gguf = gguf_parse("kept", valid, valid_size, &fail);
+
+    (void)state;
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, original);
+    gguf_keep_fingerprint(gguf, NULL);
+    gguf_fingerprint(gguf, kept);
+    assert_memory_equal(kept, original, sizeof kept);
+    gguf_keep_fingerprint(gguf, known);
+    gguf_fingerprint(gguf, kept);
+    assert_memory_equal(kept, known, sizeof kept);
+    gguf_close(gguf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fingerprint_changes_with_every_part_of_the_file),
+        cmocka_unit_test(a_fingerprint_that_is_kept_is_given_whatever_the_file_holds),
         cmocka_unit_test(a_large_file_has_a_fingerprint_of_places_up_to_its_end),
     };
 

@@ -336,16 +336,12 @@ static void check_products(const struct matrix *m, const struct kernel *kernel)
     }
 }
 
-/* Returns the bytes that were copied. */
-static size_t pack(struct matrix *m, struct matrix *from)
+static void pack(struct matrix *m)
 {
-    size_t sum = 0, copied;
+    size_t copied;
 
-    for (uint32_t t = m->tile_count; t-- > 0;) {
-        assert_int_equal(matrix_pack(m, t, from, &copied), t == 0);
-        sum += copied;
-    }
-    return sum;
+    for (uint32_t t = m->tile_count; t-- > 0;)
+        assert_int_equal(matrix_pack(m, t, NULL, &copied), t == 0);
 }
 
 static void check_matrix(enum matrix_order order, const struct matrix_part *parts, size_t part_count, uint32_t columns, uint32_t tile_rows)
@@ -356,7 +352,7 @@ static void check_matrix(enum matrix_order order, const struct matrix_part *part
     make_input(columns);
     assert_int_equal(matrix_init(&m, order, parts, part_count, columns, 3, 9, tile_rows, &fail), 0);
     assert_int_equal(matrix_allocate(&m, &fail), 0);
-    pack(&m, NULL);
+    pack(&m);
     for (size_t i = 0; kernel_at(i) != NULL; i++)
         if (kernel_at(i)->supported())
             check_products(&m, kernel_at(i));
@@ -403,124 +399,6 @@ static void gate_and_up_of_different_types_multiply_like_their_rows_alone(void *
     free_tensor(&up);
 }
 
-/* ---- rows that another layout has ---- */
-
-enum { KEPT_COLUMNS = 800, KEPT_ROWS = 300 };
-
-struct cut {
-    uint32_t row_first, row_count, own_block, own_blocks, tile_rows;
-};
-
-static void lay_out(struct matrix *m, enum matrix_order order, const struct gguf_tensor *a, const struct gguf_tensor *b,
-                    const struct cut *cut)
-{
-    const struct matrix_part parts[] = {{a, cut->row_first, cut->row_count}, {b, cut->row_first, cut->row_count}};
-    struct fail fail;
-
-    assert_int_equal(matrix_init(m, order, parts, 2, KEPT_COLUMNS, cut->own_block, cut->own_blocks, cut->tile_rows, &fail), 0);
-}
-
-static void lay_out_and_allocate(struct matrix *m, enum matrix_order order, const struct gguf_tensor *a, const struct gguf_tensor *b,
-                                 const struct cut *cut)
-{
-    struct fail fail;
-
-    lay_out(m, order, a, b, cut);
-    assert_int_equal(matrix_allocate(m, &fail), 0);
-}
-
-/* Packed from the file, and packed with what `old` has, a matrix has the same bytes. Returns how many of them were copied. */
-static size_t check_kept(enum matrix_order order, const struct gguf_tensor *a, const struct gguf_tensor *b, const struct cut *old,
-                         const struct cut *new)
-{
-    struct matrix before, expected, m, moved;
-    struct fail fail;
-    size_t copied;
-
-    lay_out_and_allocate(&before, order, a, b, old);
-    lay_out_and_allocate(&expected, order, a, b, new);
-    lay_out_and_allocate(&m, order, a, b, new);
-    lay_out(&moved, order, a, b, new);
-    pack(&before, NULL);
-    pack(&expected, NULL);
-    memset(m.panels, 0xee, m.bytes);
-    copied = pack(&m, &before);
-    assert_memory_equal(m.panels, expected.panels, m.bytes);
-    assert_int_equal(matrix_allocate_from(&moved, &before, &fail), 0);
-    assert_int_equal(pack(&moved, &before), copied);
-    assert_memory_equal(moved.panels, expected.panels, moved.bytes);
-    matrix_release(&before);
-    matrix_release(&expected);
-    matrix_release(&m);
-    matrix_release(&moved);
-    return copied;
-}
-
-static void rows_that_another_layout_has_are_copied_from_there_bit_for_bit(void **state)
-{
-    static const enum tensor_type types[][2] = {{TYPE_Q8_0, TYPE_Q5_1}, {TYPE_F16, TYPE_Q4_0}, {TYPE_F32, TYPE_BF16}};
-    static const struct cut cuts[] = {{0, 96, 0, 8, 32},     {0, 160, 0, 16, 64},  {64, 96, 8, 9, 96},  {32, 268, 3, 20, 128},
-                                      {192, 108, 16, 9, 32}, {0, 300, 0, 25, 128}, {160, 32, 24, 1, 32}};
-    const size_t count = sizeof cuts / sizeof *cuts;
-
-    (void)state;
-    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-        struct gguf_tensor a = make_tensor(types[t][0], KEPT_COLUMNS, KEPT_ROWS), b = make_tensor(types[t][1], KEPT_COLUMNS, KEPT_ROWS);
-
-        for (size_t i = 0; i < 2 * count * count; i++) {
-            const struct cut *old = &cuts[i / 2 / count], *new = &cuts[i / 2 % count];
-            const enum matrix_order order = i % 2 == 0 ? MATRIX_PARTS_IN_SEQUENCE : MATRIX_PARTS_SIDE_BY_SIDE;
-            const uint32_t first = old->row_first > new->row_first ? old->row_first : new->row_first;
-            const uint32_t old_end = old->row_first + old->row_count, new_end = new->row_first + new->row_count;
-            const uint32_t end = old_end < new_end ? old_end : new_end, rows = end > first ? end - first : 0;
-            const size_t row_bytes = model_row_bytes(&a) + model_row_bytes(&b);
-
-            /* Whole groups of 16 rows, and the head of a panel is rounded up. */
-            assert_in_range(check_kept(order, &a, &b, old, new), rows / PANEL_ROWS * PANEL_ROWS * row_bytes,
-                            (rows + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * (row_bytes + 64));
-        }
-        free_tensor(&a);
-        free_tensor(&b);
-    }
-}
-
-static void rows_that_do_not_begin_at_the_same_sixteen_are_packed_from_the_file(void **state)
-{
-    const struct cut old = {8, 160, 0, 8, 32}, new = {0, 160, 0, 8, 32};
-    struct gguf_tensor a = make_tensor(TYPE_Q8_0, KEPT_COLUMNS, KEPT_ROWS), b = make_tensor(TYPE_Q8_0, KEPT_COLUMNS, KEPT_ROWS);
-
-    (void)state;
-    assert_int_equal(check_kept(MATRIX_PARTS_IN_SEQUENCE, &a, &b, &old, &new), 0);
-    free_tensor(&a);
-    free_tensor(&b);
-}
-
-static void nothing_is_copied_from_a_matrix_that_is_not_packed_to_its_end(void **state)
-{
-    const struct cut cut = {0, 160, 0, 8, 32};
-    struct gguf_tensor a = make_tensor(TYPE_Q8_0, KEPT_COLUMNS, KEPT_ROWS), b = make_tensor(TYPE_Q4_0, KEPT_COLUMNS, KEPT_ROWS);
-    struct matrix before, m;
-    size_t copied;
-
-    (void)state;
-    lay_out_and_allocate(&before, MATRIX_PARTS_IN_SEQUENCE, &a, &b, &cut);
-    lay_out_and_allocate(&m, MATRIX_PARTS_IN_SEQUENCE, &a, &b, &cut);
-    for (uint32_t t = 1; t < before.tile_count; t++)
-        assert_false(matrix_pack(&before, t, NULL, &copied));
-    matrix_pack(&m, 1, &before, &copied);
-    assert_int_equal(copied, 0);
-    assert_true(matrix_pack(&before, 0, NULL, &copied));
-    matrix_pack(&m, 0, &before, &copied);
-    assert_int_equal(copied, matrix_tile_slice_bytes(&m, 0, 0) * 3 + matrix_tile_slice_bytes(&m, 0, 3));
-    matrix_release_panels(&before);
-    matrix_pack(&m, 2, &before, &copied);
-    assert_int_equal(copied, 0);
-    matrix_release(&before);
-    matrix_release(&m);
-    free_tensor(&a);
-    free_tensor(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,9 +412,6 @@ int main(void)
         cmocka_unit_test(every_type_multiplies_like_its_rows_alone),
         cmocka_unit_test(parts_of_mixed_types_multiply_like_their_rows_alone),
         cmocka_unit_test(gate_and_up_of_different_types_multiply_like_their_rows_alone),
-        cmocka_unit_test(rows_that_another_layout_has_are_copied_from_there_bit_for_bit),
-        cmocka_unit_test(rows_that_do_not_begin_at_the_same_sixteen_are_packed_from_the_file),
-        cmocka_unit_test(nothing_is_copied_from_a_matrix_that_is_not_packed_to_its_end),
     };
 
     kernel_thread_init();

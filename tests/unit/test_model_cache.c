@@ -1,11 +1,13 @@
 /* A model's parts and the cache that keeps them: torn, cut off, damaged and refused. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +29,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < sizeof content; i++) {
         content[i] = (uint8_t)(i * 31 + i / 4099);
     }
-    info = (struct model_info){.bytes = FILE_BYTES, .is_strong = true, .fingerprint = {1, 2, 3}, .name = "tales.gguf"};
+    info = (struct model_info){.bytes = FILE_BYTES, .head_bytes = 5000, .is_strong = true, .fingerprint = {1, 2, 3}, .name = "tales.gguf"};
     for (uint32_t c = 0; c < COUNT; c++) {
         mesh_hash32(content + (size_t)c * MODEL_CHUNK_BYTES, model_chunk_bytes(FILE_BYTES, c), hashes + c * MODEL_HASH_BYTES);
     }
@@ -67,7 +69,7 @@ static void check_again(uint32_t there, uint32_t bad)
 
     open_cache(&cache);
     assert_true(cache.has_hashes);
-    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, NULL, &fail), 0);
     assert_int_equal(cache.have_count, there);
     assert_int_equal(cache.bad_count, bad);
     model_cache_close(&cache);
@@ -198,7 +200,7 @@ static void a_damaged_chunk_is_found_and_can_be_put_again(void **state)
     check_again(COUNT - 1, 1);
     check_again(COUNT - 1, 0); /* the map knows */
     open_cache(&cache);
-    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, NULL, &fail), 0);
     assert_int_equal(cache.have[1], 0);
     assert_int_equal(model_cache_put(&cache, 1, content + MODEL_CHUNK_BYTES, &fail), 1);
     model_cache_close(&cache);
@@ -271,7 +273,7 @@ static void a_model_is_found_again_by_its_cluster(void **state)
     assert_int_equal(model_cache_recall(root, "harbour", id), 0);
     assert_int_equal(model_cache_reopen(&cache, root, id, 0, &fail), 0);
     assert_int_equal(cache.info.bytes, FILE_BYTES);
-    assert_int_equal(model_cache_check(&cache, NULL, NULL, &fail), 0);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, NULL, &fail), 0);
     assert_int_equal(cache.have_count, COUNT);
     model_cache_close(&cache);
 }
@@ -312,15 +314,66 @@ static void the_folder_is_where_the_environment_says(void **state)
 
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing(void **state)
+{
+    const struct rlimit limit = {.rlim_cur = MODEL_CHUNK_BYTES + 5000, .rlim_max = RLIM_INFINITY}, none = {RLIM_INFINITY, RLIM_INFINITY};
+    struct model_cache cache;
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    change("have", 0, -1);
+    change("model.gguf", 0, -1);
+    open_cache(&cache);
+    assert_int_equal(model_cache_set_hashes(&cache, hashes, &fail), 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(model_cache_put(&cache, 0, content, &fail), 1);
+    assert_int_equal(model_cache_put(&cache, 1, content + MODEL_CHUNK_BYTES, &fail), -1);
+    assert_non_null(strstr(fail.text, "no room for the model"));
+    model_cache_close(&cache);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    check_again(1, 0);
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    check_again(COUNT, 0);
+}
+
+static void only_chunks_that_are_wanted_are_checked(void **state)
+{
+    struct model_cache cache;
+    uint8_t wanted[COUNT] = {0, 1};
+
+    (void)state;
+    open_cache(&cache);
+    put_all(&cache);
+    model_cache_close(&cache);
+    open_cache(&cache);
+    assert_int_equal(model_cache_check(&cache, wanted, NULL, NULL, &fail), 0);
+    assert_int_equal(cache.have_count, 1);
+    assert_int_equal(cache.have[1], 1);
+    assert_int_equal(model_cache_check(&cache, NULL, NULL, NULL, &fail), 0);
+    assert_int_equal(cache.have_count, COUNT);
+    assert_int_equal(model_cache_has_room(&cache, wanted, &fail), 0);
+    model_cache_close(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(what_a_model_is_is_read_as_it_was_written),    with_folder(the_last_chunk_is_what_is_left),
-        with_folder(the_id_binds_size_fingerprint_and_every_hash), with_folder(what_was_put_is_there_at_the_next_start),
-        with_folder(hashes_that_do_not_fit_are_refused),           with_folder(a_damaged_chunk_is_found_and_can_be_put_again),
-        with_folder(a_file_that_was_cut_off_keeps_what_is_left),   with_folder(a_map_that_is_torn_or_lies_costs_only_its_chunks),
-        with_folder(a_list_that_is_torn_is_asked_for_again),       with_folder(a_model_is_found_again_by_its_cluster),
-        with_folder(one_process_at_a_time_has_a_folder),           cmocka_unit_test(the_folder_is_where_the_environment_says),
+        with_folder(what_a_model_is_is_read_as_it_was_written),
+        with_folder(the_last_chunk_is_what_is_left),
+        with_folder(the_id_binds_size_fingerprint_and_every_hash),
+        with_folder(what_was_put_is_there_at_the_next_start),
+        with_folder(hashes_that_do_not_fit_are_refused),
+        with_folder(a_damaged_chunk_is_found_and_can_be_put_again),
+        with_folder(a_file_that_was_cut_off_keeps_what_is_left),
+        with_folder(a_map_that_is_torn_or_lies_costs_only_its_chunks),
+        with_folder(a_list_that_is_torn_is_asked_for_again),
+        with_folder(a_model_is_found_again_by_its_cluster),
+        with_folder(one_process_at_a_time_has_a_folder),
+        cmocka_unit_test(the_folder_is_where_the_environment_says),
+        cmocka_unit_test(only_chunks_that_are_wanted_are_checked),
+        cmocka_unit_test(a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,13 +22,18 @@ static struct bulk_host host;
 static struct fail fail;
 static const char *why;
 
-static void open_source(const uint8_t *hashes)
+static void open_part(const uint8_t *hashes, const _Atomic uint8_t *have)
 {
     gguf = gguf_open(model_path, &fail);
     assert_non_null(gguf);
-    assert_int_equal(model_source_open(&source, gguf, hashes, &fail), 0);
+    assert_int_equal(model_source_open(&source, gguf, hashes, have, &fail), 0);
     bulk_host_init(&host);
     model_source_provide(&source, &host);
+}
+
+static void open_source(const uint8_t *hashes)
+{
+    open_part(hashes, NULL);
 }
 
 static void close_source(void)
@@ -92,6 +97,7 @@ static void hashes_are_made_when_somebody_asks_and_fit_file_and_id(void **state)
     assert_int_equal(source.state, MODEL_SOURCE_IDLE);
     read_info(&info);
     assert_int_equal(info.bytes, gguf_file_bytes(gguf));
+    assert_int_equal(info.head_bytes, gguf_data_start(gguf));
     assert_string_equal(info.name, "stories-q8_0.gguf");
     want = want_of(BULK_MODEL_HASHES, &info);
     size = sizeof hashes;
@@ -163,6 +169,49 @@ static void another_model_is_refused_in_words(void **state)
     close_source();
 }
 
+static void chunks_that_are_not_there_are_refused_and_not_listed(void **state)
+{
+    static uint8_t hashes[64 * MODEL_HASH_BYTES], bytes[BULK_DATA_BYTES_MAX];
+    _Atomic uint8_t have[64] = {1, 0, 1};
+    struct model_info info;
+    struct bulk_want want, list;
+    size_t size = sizeof hashes;
+    uint8_t bits[8];
+
+    (void)state;
+    open_source(NULL);
+    read_info(&info);
+    want = want_of(BULK_MODEL_HASHES, &info);
+    assert_int_equal(read_part(&want, 0, hashes, &size), BULK_READ_DATA);
+    assert_true(source.count > 2);
+    list = want_of(BULK_MODEL_HAVE, &info);
+    size = sizeof bits;
+    assert_int_equal(read_part(&list, 0, bits, &size), BULK_READ_DATA);
+    assert_int_equal(size, (source.count + 7) / 8);
+    assert_int_equal(bits[0], (1 << source.count) - 1);
+    close_source();
+
+    open_part(hashes, have);
+    size = sizeof bits;
+    assert_int_equal(read_once(&list, 0, bits, &size), BULK_READ_DATA);
+    assert_int_equal(bits[0], 5);
+    size = sizeof bits;
+    assert_int_equal(read_once(&list, (source.count + 7) / 8, bits, &size), BULK_READ_DATA);
+    assert_int_equal(size, 0);
+    want = want_of(BULK_MODEL_BYTES, &info);
+    size = sizeof bytes;
+    assert_int_equal(read_part(&want, MODEL_CHUNK_BYTES - 100, bytes, &size), BULK_READ_DATA);
+    assert_int_equal(size, 100); /* and not into the next one */
+    size = sizeof bytes;
+    assert_int_equal(read_part(&want, MODEL_CHUNK_BYTES, bytes, &size), BULK_READ_REFUSED);
+    assert_non_null(strstr(why, "does not have that part"));
+    atomic_store(&have[1], 1);
+    size = sizeof bytes;
+    assert_int_equal(read_part(&want, MODEL_CHUNK_BYTES, bytes, &size), BULK_READ_DATA);
+    assert_int_equal(size, sizeof bytes);
+    close_source();
+}
+
 static void it_can_end_while_hashes_are_made(void **state)
 {
     const struct bulk_want want = {.resource = BULK_MODEL_INFO};
@@ -183,6 +232,7 @@ int main(void)
         cmocka_unit_test(hashes_are_made_when_somebody_asks_and_fit_file_and_id),
         cmocka_unit_test(hashes_that_are_known_are_given_at_once),
         cmocka_unit_test(another_model_is_refused_in_words),
+        cmocka_unit_test(chunks_that_are_not_there_are_refused_and_not_listed),
         cmocka_unit_test(it_can_end_while_hashes_are_made),
     };
 

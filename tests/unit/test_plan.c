@@ -187,9 +187,9 @@ static void node_line(const struct plan_node *n, unsigned rank, char line[LINE_B
     snprintf(line, LINE_BYTES,
              "{\"schema_version\":1,\"event\":\"node\",\"rank\":%u,\"share\":%u,\"heads\":%u,\"kv_heads\":%u,\"dim_rows\":%u,"
              "\"hidden_rows\":%u,\"vocab_rows\":%u,\"weight_bytes\":%" PRIu64 ",\"kv_bytes\":%" PRIu64 ",\"buffer_bytes\":%" PRIu64
-             ",\"total_bytes\":%" PRIu64 ",\"mapped_embedding_bytes\":%" PRIu64 "}\n",
+             ",\"total_bytes\":%" PRIu64 ",\"mapped_embedding_bytes\":%" PRIu64 ",\"model_chunks\":%u}\n",
              rank, n->share, n->heads, n->kv_heads, n->x_rows, n->h_rows, n->vocab_rows, n->memory.weight_bytes, n->memory.kv_bytes,
-             n->memory.buffer_bytes, total_of(n), n->embedding_bytes);
+             n->memory.buffer_bytes, total_of(n), n->embedding_bytes, n->chunks);
 }
 
 static void json_is_a_line_for_every_node_and_a_summary(void **state)

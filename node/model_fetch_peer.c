@@ -1,0 +1,394 @@
+/* One peer's part in fetching a model: what it says of it, which chunks it has, and those of them that are wanted. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model_fetch_state.h"
+
+#define CALL_NS (2 * (uint64_t)SECOND_NS)    /* for a peer to answer */
+#define LIST_NS (600 * (uint64_t)SECOND_NS)  /* it may have to read its whole file first */
+#define DATA_NS (30 * (uint64_t)SECOND_NS)   /* between two pieces */
+#define LOOK_NS (10 * (uint64_t)1000000)     /* between two looks whether it is still wanted */
+#define LOCK_NS (3600 * (uint64_t)SECOND_NS) /* while another process of this machine fetches the same */
+
+/* ---- what people see ---- */
+
+static void show(struct fetch *f, uint32_t done)
+{
+    if (f->wanted_count > 0 && progress_is_due(&f->progress))
+        fprintf(stderr, "\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
+}
+
+void fetch_on_step(void *app, uint32_t done)
+{
+    show(app, done);
+}
+
+void fetch_begin(struct fetch *f, const char *doing)
+{
+    f->doing = doing;
+    progress_begin(&f->progress);
+}
+
+/* Not the same again and again, while nobody else is there to be asked. */
+static void say_peer(struct fetch *f, const struct fail *fail)
+{
+    const bool has_name = strncmp(fail->text, f->from, strlen(f->from)) == 0;
+    char text[sizeof f->said];
+
+    progress_end(&f->progress);
+    snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
+    if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
+        fprintf(stderr, "%s\n", text);
+    memcpy(f->said, text, sizeof text);
+}
+
+/* ---- one peer ---- */
+
+bool fetch_is_stopped(const struct fetch *f)
+{
+    return f->config->stops != NULL && atomic_load(f->config->stops);
+}
+
+/* bulk_next, but for stopping. */
+static int next(struct fetch *f, struct bulk_record *got, uint64_t timeout_ns, struct fail *fail)
+{
+    const uint64_t begin_ns = mesh_udp_now_ns();
+    int result = 0;
+
+    while (result == 0 && mesh_udp_now_ns() - begin_ns < timeout_ns) {
+        if (fetch_is_stopped(f))
+            return fail_set(fail, EXIT_ENVIRONMENT, "not wanted any more");
+        result = bulk_next(&f->bulk, got, f->config->stops != NULL ? LOOK_NS : timeout_ns, fail);
+    }
+    if (result == 0)
+        fail_set(fail, EXIT_ENVIRONMENT, "nothing came for %g s", (double)timeout_ns / SECOND_NS);
+    return result;
+}
+
+/* All of a small resource. */
+static int64_t get(struct fetch *f, const struct bulk_want *want, uint8_t *out, uint64_t timeout_ns, struct fail *fail)
+{
+    struct bulk_record got;
+    char why[BULK_WHY_BYTES];
+    uint32_t tag;
+
+    if (bulk_ask(&f->bulk, want, &tag, fail) < 0)
+        return -1;
+    while (next(f, &got, timeout_ns, fail) > 0) {
+        if (got.kind == BULK_END)
+            return (int64_t)(got.offset - want->offset);
+        if (got.kind == BULK_REFUSED) {
+            bulk_why(&got, why);
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s", why);
+        }
+        memcpy(out + (got.offset - want->offset), got.data, got.data_bytes);
+    }
+    return -1;
+}
+
+static struct bulk_want want_of(const struct fetch *f, enum bulk_resource resource, uint64_t offset, uint64_t bytes)
+{
+    struct bulk_want want = {.resource = (uint8_t)resource, .offset = offset, .bytes = bytes};
+
+    if (resource != BULK_MODEL_INFO) {
+        memcpy(want.args, f->cache.info.id, MODEL_HASH_BYTES);
+        want.args_bytes = MODEL_HASH_BYTES;
+    }
+    return want;
+}
+
+static int ask_info(struct fetch *f, struct model_info *info, struct fail *fail)
+{
+    const struct bulk_want want = want_of(f, BULK_MODEL_INFO, 0, MODEL_INFO_BYTES_MAX);
+    uint8_t bytes[MODEL_INFO_BYTES_MAX];
+    const int64_t size = get(f, &want, bytes, LIST_NS, fail);
+
+    if (size < 0)
+        return -1;
+    if (model_info_read(info, bytes, (size_t)size) < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "says what no model is: run one release everywhere");
+    if (info->is_strong != mesh_seal_is_available())
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "its hashes are others than this program's: build both with libsodium, or give -m MODEL.gguf");
+    return 0;
+}
+
+static enum outcome ask_hashes(struct fetch *f, struct fail *fail)
+{
+    const uint64_t bytes = (uint64_t)f->cache.count * MODEL_HASH_BYTES;
+    const struct bulk_want want = want_of(f, BULK_MODEL_HASHES, 0, bytes);
+    uint8_t *hashes;
+    enum outcome outcome = NEXT_PEER;
+    int64_t size;
+    int kept;
+
+    if (f->cache.has_hashes)
+        return DONE;
+    hashes = malloc(bytes);
+    if (hashes == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return FATAL;
+    }
+    size = get(f, &want, hashes, LIST_NS, fail);
+    if (size == (int64_t)bytes) {
+        kept = model_cache_set_hashes(&f->cache, hashes, fail);
+        outcome = kept > 0 ? DONE : kept < 0 ? FATAL : NEXT_PEER;
+        if (kept == 0)
+            fail_set(fail, EXIT_ENVIRONMENT, "the hashes that it gives are not those of its model");
+    } else if (size >= 0) {
+        fail_set(fail, EXIT_ENVIRONMENT, "gives %" PRId64 " bytes of hashes, expected %" PRIu64, size, bytes);
+    }
+    free(hashes);
+    return outcome;
+}
+
+/* Which chunks the peer has: of some there are only parts. */
+static int ask_offered(struct fetch *f, struct fail *fail)
+{
+    const uint64_t bytes = (f->cache.count + 7) / 8;
+    const struct bulk_want want = want_of(f, BULK_MODEL_HAVE, 0, bytes);
+    uint8_t *bits = malloc(bytes);
+    int64_t size;
+
+    if (bits == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    size = get(f, &want, bits, LIST_NS, fail);
+    for (uint32_t chunk = 0; chunk < f->cache.count; chunk++)
+        f->offered[chunk] = size == (int64_t)bytes && (bits[chunk / 8] >> chunk % 8 & 1) != 0;
+    free(bits);
+    if (size >= 0 && size != (int64_t)bytes)
+        fail_set(fail, EXIT_ENVIRONMENT, "says what it has in %" PRId64 " bytes, expected %" PRIu64, size, bytes);
+    return size == (int64_t)bytes ? 0 : -1;
+}
+
+static bool is_missing(const struct fetch *f, uint32_t chunk)
+{
+    return f->wanted[chunk] != 0 && f->cache.have[chunk] == 0;
+}
+
+/* Ask for chunks that are missing, as many at once as there is room for. How many are asked for now; -1: the session is over. */
+static int ask_more(struct fetch *f, struct fail *fail)
+{
+    int count = 0;
+
+    for (int i = 0; i < ASKED_MAX; i++) {
+        struct asked *asked = &f->asked[i];
+
+        while (asked->tag == 0 && f->next < f->cache.count && (!is_missing(f, f->next) || f->offered[f->next] == 0))
+            f->next++;
+        if (asked->tag == 0 && f->next < f->cache.count) {
+            struct bulk_want want;
+
+            asked->chunk = f->next++;
+            asked->bytes = 0;
+            want = want_of(f, BULK_MODEL_BYTES, (uint64_t)asked->chunk * MODEL_CHUNK_BYTES,
+                           model_chunk_bytes(f->cache.info.bytes, asked->chunk));
+            if (bulk_ask(&f->bulk, &want, &asked->tag, fail) < 0)
+                return -1;
+        }
+        count += asked->tag != 0;
+    }
+    return count;
+}
+
+/* A chunk has come. */
+static enum outcome keep(struct fetch *f, struct asked *asked, struct fail *fail)
+{
+    int kept = 0;
+
+    asked->tag = 0;
+    if (asked->bytes == model_chunk_bytes(f->cache.info.bytes, asked->chunk))
+        kept = model_cache_put(&f->cache, asked->chunk, asked->data, fail);
+    if (kept < 0)
+        return FATAL;
+    if (kept == 0) {
+        fail_set(fail, EXIT_ENVIRONMENT, "chunk %u of the model does not fit its hash: has its file changed?", asked->chunk);
+        return NEXT_PEER;
+    }
+    atomic_store(&f->part->have[asked->chunk], 1);
+    f->missing--;
+    f->got_ns = mesh_udp_now_ns();
+    show(f, f->wanted_count - f->missing);
+    return DONE;
+}
+
+static enum outcome take(struct fetch *f, const struct bulk_record *got, struct fail *fail)
+{
+    struct asked *asked = NULL;
+    char why[BULK_WHY_BYTES];
+
+    for (int i = 0; i < ASKED_MAX; i++)
+        if (f->asked[i].tag == got->tag)
+            asked = &f->asked[i];
+    assert(asked != NULL); /* bulk_next takes only what was asked for */
+    if (got->kind == BULK_REFUSED) {
+        bulk_why(got, why);
+        fail_set(fail, EXIT_ENVIRONMENT, "%s", why);
+        return NEXT_PEER;
+    }
+    if (got->kind == BULK_END)
+        return keep(f, asked, fail);
+    memcpy(asked->data + asked->bytes, got->data, got->data_bytes);
+    asked->bytes += (uint32_t)got->data_bytes;
+    return DONE;
+}
+
+static enum outcome fetch_chunks(struct fetch *f, struct fail *fail)
+{
+    struct bulk_record got;
+    int count;
+
+    f->next = 0;
+    while ((count = ask_more(f, fail)) > 0) {
+        const int result = next(f, &got, DATA_NS, fail);
+        const enum outcome outcome = result > 0 ? take(f, &got, fail) : NEXT_PEER;
+
+        if (outcome != DONE)
+            return outcome;
+    }
+    if (count == 0 && f->missing > 0) {
+        fail_set(fail, EXIT_ENVIRONMENT, "does not have %u MiB that are missing here", f->missing);
+        return NEXT_PEER;
+    }
+    return count < 0 ? NEXT_PEER : DONE;
+}
+
+void fetch_close_cache(struct fetch *f)
+{
+    if (f->is_open)
+        model_cache_close(&f->cache);
+    f->is_open = false;
+}
+
+/* From the first peer that says which model it is: what stands before the tensors is wanted, or all. */
+int fetch_begin_part(struct fetch *f, struct fail *fail)
+{
+    struct model_part *part = f->part;
+
+    if (f->is_known)
+        return 0;
+    model_part_release(part);
+    free(f->wanted);
+    free(f->offered);
+    part->info = f->cache.info;
+    part->count = f->cache.count;
+    part->path = strdup(f->cache.path);
+    part->hashes = calloc(part->count, MODEL_HASH_BYTES);
+    part->have = calloc(part->count, sizeof *part->have);
+    f->wanted = calloc(part->count, 1);
+    f->offered = calloc(part->count, 1);
+    if (part->path == NULL || part->hashes == NULL || part->have == NULL || f->wanted == NULL || f->offered == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    model_chunks_mark(f->wanted, 0, f->config->whole ? part->info.bytes : part->info.head_bytes);
+    return 0;
+}
+
+/* What has been checked before need not be again, and the other way round. */
+static void take_checked(struct fetch *f)
+{
+    f->wanted_count = 0;
+    for (uint32_t chunk = 0; chunk < f->cache.count; chunk++) {
+        if (atomic_load(&f->part->have[chunk]) != 0)
+            f->cache.have[chunk] = 1;
+        f->wanted_count += f->wanted[chunk] != 0;
+    }
+}
+
+void fetch_give_checked(struct fetch *f)
+{
+    f->missing = 0;
+    for (uint32_t chunk = 0; chunk < f->cache.count; chunk++) {
+        if (f->cache.have[chunk] != 0)
+            atomic_store(&f->part->have[chunk], 1);
+        f->missing += is_missing(f, chunk);
+    }
+}
+
+/* What of it is there and good. */
+static enum outcome check_cache(struct fetch *f, const char *name, struct fail *fail)
+{
+    take_checked(f);
+    fetch_begin(f, "checking the model in the cache");
+    if (model_cache_check(&f->cache, f->wanted, fetch_on_step, f, fail) < 0)
+        return FATAL;
+    fetch_give_checked(f);
+    progress_end(&f->progress);
+    if (f->cache.bad_count > 0)
+        fprintf(stderr, "%s: %u damaged chunk%s: fetching %s again\n", f->cache.path, f->cache.bad_count,
+                f->cache.bad_count == 1 ? "" : "s", f->cache.bad_count == 1 ? "it" : "them");
+    f->is_checked = true;
+    if (f->missing > 0 && !f->config->is_quiet)
+        fprintf(stderr, "fetching %s from %s: %u of %u MiB are missing\n", name, f->from, f->missing, f->wanted_count);
+    return model_cache_has_room(&f->cache, f->wanted, fail) < 0 ? FATAL : DONE;
+}
+
+/* The folder for this model. */
+static enum outcome open_cache(struct fetch *f, const struct model_info *info, struct fail *fail)
+{
+    enum outcome outcome;
+
+    if (!f->is_open || memcmp(f->cache.info.id, info->id, sizeof info->id) != 0) {
+        fetch_close_cache(f);
+        f->is_open = true;
+        f->is_checked = false;
+        if (model_cache_open(&f->cache, f->root, info, f->config->stops != NULL ? SECOND_NS : LOCK_NS, fail) < 0 ||
+            fetch_begin_part(f, fail) < 0)
+            return FATAL;
+    }
+    outcome = ask_hashes(f, fail);
+    if (outcome != DONE || f->is_checked)
+        return outcome;
+    memcpy(f->part->hashes, f->cache.hashes, (size_t)f->cache.count * MODEL_HASH_BYTES);
+    return check_cache(f, info->name, fail);
+}
+
+static enum outcome fetch_from(struct fetch *f, struct caller *caller, struct fail *fail)
+{
+    const uint64_t asked_ns = mesh_udp_now_ns();
+    struct model_info info = f->part->info;
+    enum outcome outcome;
+
+    bulk_init(&f->bulk, caller);
+    for (int i = 0; i < ASKED_MAX; i++)
+        f->asked[i].tag = 0;
+    if (!f->is_known && ask_info(f, &info, fail) < 0)
+        return NEXT_PEER;
+    f->got_ns += mesh_udp_now_ns() - asked_ns; /* while it looked through its file it was no waiting */
+    outcome = open_cache(f, &info, fail);
+    if (outcome != DONE)
+        return outcome;
+    if (f->missing > 0 && ask_offered(f, fail) < 0)
+        return NEXT_PEER;
+    fetch_begin(f, "fetching the model");
+    outcome = fetch_chunks(f, fail);
+    progress_end(&f->progress);
+    if (outcome == DONE)
+        model_cache_remember(f->root, f->config->cluster, f->cache.info.id);
+    return outcome;
+}
+
+enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail *fail)
+{
+    const struct model_fetch_config *c = f->config;
+    const struct caller_config config = {.address = f->from,
+                                         .security = c->security,
+                                         .key = c->key,
+                                         .key_file = c->key_file,
+                                         .cluster = c->cluster,
+                                         .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS};
+    struct caller *caller;
+    enum outcome outcome;
+
+    mesh_addr_format(peer, f->from);
+    caller = caller_open(&config, fail);
+    if (caller == NULL)
+        return NEXT_PEER;
+    outcome = fetch_from(f, caller, fail);
+    caller_close(caller);
+    if (outcome == NEXT_PEER)
+        say_peer(f, fail);
+    return outcome;
+}

@@ -1,0 +1,50 @@
+/* What the files of fetching a model share. Not for anybody else. */
+#ifndef NODE_MODEL_FETCH_STATE_H
+#define NODE_MODEL_FETCH_STATE_H
+
+#include "bulk.h"
+#include "model_cache.h"
+#include "model_fetch.h"
+#include "progress.h"
+
+enum { ASKED_MAX = 4, SECOND_NS = 1000000000 };
+
+/* A chunk that has been asked for. */
+struct asked {
+    uint32_t tag, chunk, bytes; /* tag 0: free */
+    uint8_t *data;              /* (MODEL_CHUNK_BYTES) */
+};
+
+struct fetch {
+    const struct model_fetch_config *config;
+    char *root;
+    struct model_part *part;
+    bool is_known;            /* which model: the part's; else the first peer's that says */
+    struct model_cache cache; /* of the peer that is being asked */
+    bool is_open;
+    uint8_t *wanted;  /* (cache.count), with the cache; owned */
+    uint8_t *offered; /* (cache.count) chunks that the peer has; owned */
+    uint32_t wanted_count, missing;
+    bool is_checked; /* what of it is there */
+    struct bulk bulk;
+    char from[MESH_ADDR_TEXT_BYTES], said[MESH_ADDR_TEXT_BYTES + sizeof(struct fail)];
+    struct asked asked[ASKED_MAX];
+    uint32_t next; /* chunk to look at */
+    uint64_t got_ns;
+    struct progress progress;
+    const char *doing;
+};
+
+/* A peer's part: it is done, this peer will not do, or nothing will. */
+enum outcome { DONE, NEXT_PEER, FATAL };
+
+/* model_fetch_peer.c. */
+bool fetch_is_stopped(const struct fetch *f);
+void fetch_begin(struct fetch *f, const char *doing); /* something that takes time: progress is shown */
+void fetch_on_step(void *app, uint32_t done);
+int fetch_begin_part(struct fetch *f, struct fail *fail); /* with the cache that is open */
+void fetch_give_checked(struct fetch *f);                 /* what the cache knows to be there */
+void fetch_close_cache(struct fetch *f);
+enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail *fail);
+
+#endif

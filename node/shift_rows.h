@@ -1,0 +1,20 @@
+/* The rows of an epoch on a node whose file of the model is not whole: fetched from members that have them, before they are loaded.
+ *
+ * While an epoch is prepared its loaders fetch first; after a death the epoch begins, and its threads load when a thread of its own has
+ * fetched. What nobody has is waited for. */
+#ifndef NODE_SHIFT_ROWS_H
+#define NODE_SHIFT_ROWS_H
+
+#include "shift.h"
+
+/* Whom to ask: all members but this one. Several epochs' may be added. */
+void shift_rows_add_peers(struct shift *shift, const struct mesh_cluster_member *member, uint16_t count);
+
+/* All that is missing; returns when it is there. False: stopped. Any thread, one at a time. */
+bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops);
+
+/* The same by a thread of its own, which lets the crew load then. Nothing to do: nothing happens. Before the crew starts. */
+int shift_rows_start(struct shift *shift, struct fail *fail);
+void shift_rows_stop(struct shift *shift); /* more than once is fine */
+
+#endif

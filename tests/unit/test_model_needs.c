@@ -1,0 +1,139 @@
+/* Which chunks of its file a node reads: exactly those of the rows that its engine lays out, and of what every node reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/engine_layout.h"
+#include "node/model_needs.h"
+#include "simmodel.h"
+
+static const struct synth_options shape = {
+    .dim = 768, .hidden = 2080, .layers = 2, .heads = 12, .kv_heads = 4, .vocab = 3000, .context = 64, .type = TYPE_F16, .seed = 3};
+
+static struct simmodel sim;
+static uint32_t count; /* chunks */
+
+static int open_model(void **state)
+{
+    (void)state;
+    simmodel_open(&sim, &shape);
+    count = model_chunk_count(gguf_file_bytes(sim.model->gguf));
+    return 0;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    simmodel_close(&sim);
+    return 0;
+}
+
+static uint8_t *no_chunks(void)
+{
+    uint8_t *chunks = calloc(count, 1);
+
+    assert_non_null(chunks);
+    return chunks;
+}
+
+/* The chunks of all groups of rows that an engine has, byte by byte of their beginnings and ends. */
+static void mark_engine(const struct rowmap *map, uint16_t rank, uint8_t *chunks)
+{
+    const struct engine_config config = {.model = sim.model,
+                                         .map = map,
+                                         .rank = rank,
+                                         .worker_count = 2,
+                                         .batch = 8,
+                                         .slots = 1,
+                                         .ctx = 64,
+                                         .kv_type = KV_F16,
+                                         .kernel = kernel_choose(NULL)};
+    struct fail fail;
+    struct engine *e = engine_open(&config, NULL, &fail);
+
+    assert_non_null(e);
+    for (uint16_t p = 0; p < e->phase_count; p++)
+        for (uint32_t g = 0; g < e->phase[p].matrix->group_count; g++) {
+            const struct matrix_group *group = &e->phase[p].matrix->group[g];
+            const uint64_t bytes = model_row_bytes(group->tensor);
+            const uint64_t first = gguf_offset(sim.model->gguf, group->tensor->data) + group->row_first * bytes;
+
+            chunks[first / MODEL_CHUNK_BYTES] = 1;
+            chunks[(first + group->row_count * bytes - 1) / MODEL_CHUNK_BYTES] = 1;
+        }
+    engine_close(e);
+}
+
+static void a_rank_needs_the_chunks_that_its_engine_reads_and_no_others(void **state)
+{
+    static const uint32_t shares[][3] = {{1, 1, 1}, {5, 1, 2}, {1, 0, 3}, {0, 0, 1}};
+    struct fail fail;
+
+    (void)state;
+    assert_in_range(count, 20, 200);
+    for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
+        struct rowmap map;
+
+        assert_int_equal(rowmap_init(&map, sim.model, shares[s], 3, &fail), 0);
+        for (uint16_t rank = 0; rank < 3; rank++) {
+            uint8_t *needed = no_chunks(), *read = no_chunks();
+
+            model_needs_rows(sim.model, &map, rank, needed);
+            mark_engine(&map, rank, read);
+            assert_memory_equal(needed, read, count);
+            free(needed);
+            free(read);
+        }
+    }
+}
+
+static void everybody_needs_head_embedding_and_norms(void **state)
+{
+    uint8_t *common = no_chunks();
+    const struct gguf *gguf = sim.model->gguf;
+    const struct gguf_tensor *embedding = sim.model->token_embd;
+    const uint64_t first = gguf_offset(gguf, embedding->data);
+
+    (void)state;
+    model_needs_common(sim.model, common);
+    assert_int_equal(common[0], 1);
+    assert_int_equal(common[gguf_data_start(gguf) / MODEL_CHUNK_BYTES], 1);
+    for (uint64_t at = first; at < first + embedding->data_size; at += 1000)
+        assert_int_equal(common[at / MODEL_CHUNK_BYTES], 1);
+    for (uint32_t i = 0; i < sim.model->layers; i++) {
+        assert_int_equal(common[gguf_offset(gguf, sim.model->layer[i].attn_norm->data) / MODEL_CHUNK_BYTES], 1);
+        assert_int_equal(common[gguf_offset(gguf, sim.model->layer[i].ffn_norm->data) / MODEL_CHUNK_BYTES], 1);
+    }
+    assert_int_equal(common[gguf_offset(gguf, sim.model->output_norm->data) / MODEL_CHUNK_BYTES], 1);
+    free(common);
+}
+
+static void all_rows_are_on_as_many_disks_as_have_the_rarest_chunk(void **state)
+{
+    static const uint32_t shares[3] = {1, 1, 1};
+    struct rowmap map;
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(rowmap_init(&map, sim.model, shares, 3, &fail), 0);
+    assert_int_equal(model_needs_disks(sim.model, &map, 0), 1);
+    assert_int_equal(model_needs_disks(sim.model, &map, 1), 1); /* its own rows are nowhere else */
+    assert_int_equal(model_needs_disks(sim.model, &map, 5), 2);
+    assert_int_equal(model_needs_disks(sim.model, &map, 7), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rank_needs_the_chunks_that_its_engine_reads_and_no_others),
+        cmocka_unit_test(everybody_needs_head_embedding_and_norms),
+        cmocka_unit_test(all_rows_are_on_as_many_disks_as_have_the_rarest_chunk),
+    };
+
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
