@@ -44,10 +44,10 @@ static void on_interrupt(int number)
     signal(number, SIG_DFL);
 }
 
-static struct caller *open_caller(struct target *target, struct fail *fail)
+static struct mesh_caller *open_caller(struct target *target, struct fail *fail)
 {
-    struct caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
-    struct caller *caller;
+    struct mesh_caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
+    struct mesh_caller *caller;
     char reason[300];
 
     if (!target->has_security)
@@ -69,7 +69,7 @@ static struct caller *open_caller(struct target *target, struct fail *fail)
     return caller;
 }
 
-static int send_talk(struct caller *caller, const struct talk *talk, struct fail *fail)
+static int send_talk(struct mesh_caller *caller, const struct talk *talk, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -77,7 +77,7 @@ static int send_talk(struct caller *caller, const struct talk *talk, struct fail
 }
 
 /* The next thing said; 0 when there is none yet. */
-static int next_talk(struct caller *caller, struct talk *talk, struct fail *fail)
+static int next_talk(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -169,7 +169,7 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
     return 0;
 }
 
-static int listen_to(struct asking *a, struct caller *caller, struct fail *fail)
+static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *fail)
 {
     const struct talk cancel = {.kind = TALK_CANCEL};
     struct talk talk;
@@ -195,7 +195,7 @@ static int listen_to(struct asking *a, struct caller *caller, struct fail *fail)
 static int ask(struct asking *a, struct fail *fail)
 {
     const struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt, .text_size = strlen(a->prompt)};
-    struct caller *caller;
+    struct mesh_caller *caller;
     int result;
 
     if (question.text_size > TALK_TEXT_MAX)
@@ -293,7 +293,7 @@ static int print_status(const struct talk *talk, struct fail *fail)
 static int status(struct target *target, struct fail *fail)
 {
     const struct talk question = {.kind = target->json ? TALK_STATUS : TALK_STATUS_TEXT};
-    struct caller *caller = open_caller(target, fail);
+    struct mesh_caller *caller = open_caller(target, fail);
     struct talk talk = {0};
     int result, tries = 0;
 
