@@ -95,6 +95,7 @@ NODE_SRC := $(wildcard node/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -108,11 +109,12 @@ NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) \
-	$(FUZZ_SRC))
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) \
+	$(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
 # For users: each has a folder and a main.c.
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor)
-PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
+PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -131,7 +133,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
-$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
@@ -164,7 +166,7 @@ $(BIN)/libmesh.so: $(LIBMESH_OBJ) $(BUILD)/libmesh.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libmesh.so.$(SOVERSION) -Wl,--version-script=$(BUILD)/libmesh.map \
 		-o $@ $(LIBMESH_OBJ) $(LDLIBS)
 
-link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
@@ -179,6 +181,12 @@ $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(
 	$(link) $(LDLIBS)
 
 $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
+$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
+$(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
+$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
@@ -225,6 +233,7 @@ unit: $(TEST_BIN)
 bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
+	@$(BIN)/monitor-bench
 
 fuzz: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build

@@ -67,12 +67,13 @@ struct link_sample {
 struct fleet_link {
     struct mesh_telemetry_link now, before; /* as the receiver counts; before: at the last tick */
     uint32_t epoch, epoch_before;
-    uint64_t heard_ns;                                     /* when the receiver last spoke of it; 0: never */
-    struct mesh_histogram *latency[MESH_LATENCIES];        /* owned; NULL: none came */
-    struct mesh_histogram *latency_before[MESH_LATENCIES]; /* owned */
-    float last_us[MESH_LATENCIES][2];                      /* p50, p99 of the newest interval in which something came */
-    struct link_sample sample[FLEET_LINK_HISTORY];         /* ring by tick */
-    uint64_t first_tick;                                   /* samples before it are none */
+    uint64_t heard_ns;                                                 /* when the receiver last spoke of it; 0: never */
+    struct mesh_histogram *latency[MESH_LATENCIES];                    /* owned; NULL: none came */
+    struct mesh_histogram *latency_before[MESH_LATENCIES];             /* owned */
+    uint16_t bucket_first[MESH_LATENCIES], bucket_end[MESH_LATENCIES]; /* those outside are empty */
+    float last_us[MESH_LATENCIES][2];                                  /* p50, p99 of the newest interval in which something came */
+    struct link_sample sample[FLEET_LINK_HISTORY];                     /* ring by tick */
+    uint64_t first_tick;                                               /* samples before it are none */
 };
 
 struct fleet_worker {

@@ -80,6 +80,19 @@ static int node_of_rank(const struct intake *in, uint16_t rank)
     return rank < FLEET_RANKS_MAX && node->head.epoch == in->head->epoch ? node->of_rank[rank] : FLEET_NOBODY;
 }
 
+/* Counters of the new one begin at nothing. */
+static void begin_epoch(struct fleet_link *link)
+{
+    for (int i = 0; i < MESH_LATENCIES; i++) {
+        link->last_us[i][0] = link->last_us[i][1] = NAN;
+        link->bucket_first[i] = link->bucket_end[i] = 0;
+        if (link->latency[i] != NULL)
+            memset(link->latency[i], 0, sizeof *link->latency[i]);
+        if (link->latency_before[i] != NULL)
+            memset(link->latency_before[i], 0, sizeof *link->latency_before[i]);
+    }
+}
+
 static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
 {
     const int from = fleet_find(in->fleet, item->link.ip, item->link.port, in->now_ns);
@@ -89,11 +102,7 @@ static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
     if (from < 0 || from == in->node || (link = fleet_make_link(in->fleet, from, in->node)) == NULL)
         return;
     if (link->epoch != in->head->epoch)
-        for (int i = 0; i < MESH_LATENCIES; i++) {
-            link->last_us[i][0] = link->last_us[i][1] = NAN;
-            if (link->latency[i] != NULL)
-                memset(link->latency[i], 0, sizeof *link->latency[i]);
-        }
+        begin_epoch(link);
     link->epoch = in->head->epoch;
     link->now = item->link;
     link->heard_ns = in->now_ns;
@@ -110,18 +119,24 @@ static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
 static void take_latency(struct intake *in, const struct mesh_telemetry_item *item)
 {
     const int from = node_of_rank(in, item->latency.peer);
+    const unsigned which = item->latency.which;
     struct fleet_link *link = from >= 0 && from != in->node ? fleet_make_link(in->fleet, from, in->node) : NULL;
     struct mesh_histogram **histogram;
 
-    if (link == NULL || item->latency.which >= MESH_LATENCIES)
+    if (link == NULL || which >= MESH_LATENCIES)
         return;
-    histogram = &link->latency[item->latency.which];
+    histogram = &link->latency[which];
     if (*histogram == NULL)
         *histogram = calloc(1, sizeof **histogram);
-    if (link->latency_before[item->latency.which] == NULL)
-        link->latency_before[item->latency.which] = calloc(1, sizeof **histogram);
-    if (*histogram != NULL)
-        mesh_telemetry_get_histogram(item, *histogram);
+    if (link->latency_before[which] == NULL)
+        link->latency_before[which] = calloc(1, sizeof **histogram);
+    if (*histogram == NULL)
+        return;
+    mesh_telemetry_get_histogram(item, *histogram);
+    if (link->bucket_end[which] == 0 || item->latency.bucket_first < link->bucket_first[which])
+        link->bucket_first[which] = item->latency.bucket_first;
+    if (item->latency.bucket_end > link->bucket_end[which])
+        link->bucket_end[which] = item->latency.bucket_end;
 }
 
 /* ---- workers, steps ---- */

@@ -21,17 +21,20 @@ static uint32_t narrow(uint64_t value)
 /* ---- links ---- */
 
 /* What came into a histogram since the tick before, and it is kept for the next. */
-static bool interval_of(const struct mesh_histogram *now, struct mesh_histogram *before, struct mesh_histogram *interval)
+static bool interval_of(const struct fleet_link *link, unsigned which, struct mesh_histogram *interval)
 {
-    const bool is_same = now->count >= before->count && now->sum_ns >= before->sum_ns;
+    const struct mesh_histogram *now = link->latency[which];
+    struct mesh_histogram *before = link->latency_before[which];
 
-    interval->count = interval->sum_ns = 0;
+    memset(interval, 0, sizeof *interval);
     interval->max_ns = now->max_ns;
-    for (int i = 0; i < MESH_HISTOGRAM_BUCKETS; i++) {
-        interval->buckets[i] = is_same && now->buckets[i] >= before->buckets[i] ? now->buckets[i] - before->buckets[i] : now->buckets[i];
+    for (unsigned i = link->bucket_first[which]; i < link->bucket_end[which]; i++) {
+        interval->buckets[i] = now->buckets[i] >= before->buckets[i] ? now->buckets[i] - before->buckets[i] : now->buckets[i];
         interval->count += interval->buckets[i];
+        before->buckets[i] = now->buckets[i];
     }
-    *before = *now;
+    before->count = now->count;
+    before->sum_ns = now->sum_ns;
     return interval->count > 0;
 }
 
@@ -43,11 +46,11 @@ static float quantile_us(const struct mesh_histogram *histogram, unsigned permil
 /* Both quantiles of the interval; where nothing came they stay what they were, and false. */
 static bool latency_of(struct fleet_link *link, unsigned which, float *p50_us, float *p99_us)
 {
-    const struct mesh_histogram *now = link->latency[which];
-    struct mesh_histogram *before = link->latency_before[which], interval;
+    const struct mesh_histogram *now = link->latency[which], *before = link->latency_before[which];
+    struct mesh_histogram interval;
     float *last = link->last_us[which];
     const bool is_fresh = now != NULL && before != NULL && (now->count != before->count || now->sum_ns != before->sum_ns) &&
-                          interval_of(now, before, &interval);
+                          interval_of(link, which, &interval);
 
     if (is_fresh) {
         last[0] = quantile_us(&interval, 500);

@@ -154,7 +154,7 @@ void view_speed(struct view *view, struct area area)
     figure_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
     snprintf(name, sizeof name, "tokens per second: %s, the last %s", count > 0 ? text : "-", age);
     canvas_rule(view->canvas, area, name);
-    if (count == 0)
+    if (!(top > 0))
         return;
     figure_count(round((double)top), text);
     canvas_text_right(view->canvas, area, 7, 1, STYLE_DIM, text);

@@ -5,8 +5,8 @@
 #include "figure.h"
 #include "view.h"
 
-/* Events that are kept, are of the shown time, and match the filter: indices, the newest first. */
-static int list_events(const struct view *view, int *indices)
+/* Events that are kept, are of the shown time, and match the pattern: indices, the newest first. */
+static int list_events(const struct view *view, const char *pattern, int *indices)
 {
     const uint64_t kept = view->fleet->event_count < FLEET_EVENTS ? view->fleet->event_count : FLEET_EVENTS;
     int count = 0;
@@ -17,7 +17,7 @@ static int list_events(const struct view *view, int *indices)
 
         if (view->ui->is_paused && event->tick > view->tick + 1)
             continue;
-        if (ui_matches(event->text, view->ui->filter) || ui_matches(mesh_telemetry_happening_name(event->happened), view->ui->filter))
+        if (ui_matches(event->text, pattern) || ui_matches(mesh_telemetry_happening_name(event->happened), pattern))
             indices[count++] = index;
     }
     return count;
@@ -48,7 +48,8 @@ static void draw_event(struct view *view, struct area line, const struct fleet_e
 void view_events(struct view *view, struct area area, bool is_screen)
 {
     int indices[FLEET_EVENTS];
-    const int count = list_events(view, indices), room = area.height - 1;
+    const char *pattern = is_screen ? view->ui->filter : ""; /* elsewhere it is meant for nodes */
+    const int count = list_events(view, pattern, indices), room = area.height - 1;
     const int first = is_screen ? view_first_line(view->ui->line, count, room) : 0;
 
     if (area.height < 2)
@@ -62,7 +63,7 @@ void view_events(struct view *view, struct area area, bool is_screen)
             canvas_restyle_normal(view->canvas, line, STYLE_SELECTED);
     }
     if (count == 0)
-        canvas_text(view->canvas, area, 1, 1, STYLE_DIM, view->ui->filter[0] != '\0' ? "none that matches" : "none yet");
+        canvas_text(view->canvas, area, 1, 1, STYLE_DIM, pattern[0] != '\0' ? "none that matches" : "none yet");
     if (is_screen) {
         view->ui->line_count = count;
         ui_add_zone(view->ui, area_below(area, 1), ACTION_SELECT, first, 0, 1);

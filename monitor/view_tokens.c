@@ -202,7 +202,8 @@ void view_tokens(struct view *view)
         longest = fmax(longest, span.end_ns - span.begin_ns);
     }
     figure_time_us(longest / 1e3, text);
-    snprintf(name, sizeof name, "last steps, the newest first; the whole width is %s", text);
+    snprintf(name, sizeof name, "last steps, the newest first%s%s", step_count > 0 ? "; the whole width is " : "",
+             step_count > 0 ? text : "");
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
     for (int i = view->ui->line; i < step_count && y < area.height; i++)

@@ -11,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RECORD_BYTES = MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + 600, STEPS_MAX = 60 };
+enum { PIECE_BYTES = 1020, STEPS_MAX = 100 };
+enum { RECORD_BYTES = MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + PIECE_BYTES };
 
 struct world {
     struct fleet fleet;
@@ -21,8 +22,9 @@ struct world {
 
 static void report(struct world *w, const uint8_t *bytes, size_t size)
 {
-    uint8_t record[RECORD_BYTES], piece[600] = {0};
-    struct mesh_telemetry_report made = {.now_ns = w->now_ns, .unix_ms = 1, .piece = piece, .piece_bytes = size < 600 ? size : 600};
+    uint8_t record[RECORD_BYTES], piece[PIECE_BYTES] = {0};
+    struct mesh_telemetry_report made = {
+        .now_ns = w->now_ns, .unix_ms = 1, .piece = piece, .piece_bytes = size < PIECE_BYTES ? size : PIECE_BYTES};
 
     if (size > 0)
         memcpy(piece, bytes, made.piece_bytes);
