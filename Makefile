@@ -46,6 +46,15 @@ override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
 override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
 endif
 
+# The HTTP listener of --metrics needs libmicrohttpd: in the same way.
+ifeq ($(origin MICROHTTPD),undefined)
+MICROHTTPD := $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
+endif
+ifneq ($(MICROHTTPD),)
+override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
+NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -104,7 +113,8 @@ programs: $(PROGRAMS)
 # ---- how it is made ----
 
 # The flags of the last build: rewritten, and so newer than every object, only when they change.
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / $(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LDLIBS) / \
+	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
@@ -139,20 +149,20 @@ link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -lcmocka $(LDLIBS)
+	$(link) -lcmocka $(NODE_LIBS) $(LDLIBS)
 
 # An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
@@ -161,7 +171,7 @@ $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -fsanitize=fuzzer $(LDLIBS)
+	$(link) -fsanitize=fuzzer $(NODE_LIBS) $(LDLIBS)
 
 # ---- what people type ----
 
@@ -215,7 +225,8 @@ INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libme
 	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node) \
-	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
+	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
+	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
 install: all
 	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
@@ -232,7 +243,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
-	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/
+	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json $(DESTDIR)$(PREFIX)/share/mesh-node/
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall:
