@@ -55,6 +55,15 @@ NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONIT
 NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
 endif
 
+# The HTTP listener of --metrics needs libmicrohttpd: in the same way.
+ifeq ($(origin MICROHTTPD),undefined)
+MICROHTTPD := $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
+endif
+ifneq ($(MICROHTTPD),)
+override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
+NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -122,7 +131,7 @@ programs: $(PROGRAMS)
 # ---- how it is made ----
 
 # The flags of the last build: rewritten, and so newer than every object, only when they change.
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / \
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LDLIBS) / \
 	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
@@ -170,7 +179,7 @@ link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
@@ -178,11 +187,11 @@ $(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.
 
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
@@ -193,7 +202,7 @@ $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BU
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -lcmocka $(LDLIBS)
+	$(link) -lcmocka $(NODE_LIBS) $(LDLIBS)
 
 # An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
@@ -202,7 +211,7 @@ $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -fsanitize=fuzzer $(LDLIBS)
+	$(link) -fsanitize=fuzzer $(NODE_LIBS) $(LDLIBS)
 
 # ---- what people type ----
 
@@ -258,7 +267,8 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmes
 	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
-	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
+	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
+	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
 install: all
 	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
@@ -275,7 +285,7 @@ install: all
 		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
-	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/
+	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json $(DESTDIR)$(PREFIX)/share/mesh-node/
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall:

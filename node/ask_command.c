@@ -13,6 +13,7 @@
 #include "options.h"
 #include "security.h"
 #include "talk.h"
+#include "telemetry_lines.h"
 
 static const char *const address_default = "127.0.0.1:7411";
 enum { WAIT_NS = 200000000 };
@@ -22,6 +23,7 @@ struct target {
     const char *to, *key_path, *name;
     int security;
     bool has_security, json, help;
+    uint32_t telemetry_s; /* status: watch for so long; 0: do not */
     struct mesh_key key;
 };
 
@@ -299,6 +301,11 @@ static int status(struct target *target, struct fail *fail)
 
     if (caller == NULL)
         return -1;
+    if (target->telemetry_s > 0) {
+        result = telemetry_lines(caller, target->telemetry_s, fail);
+        caller_close(caller);
+        return result < 0 ? -1 : check_stdout(fail);
+    }
     result = send_talk(caller, &question, fail);
     while (result == 0 && tries++ < 25 && (result = next_talk(caller, &talk, fail)) == 0)
         ;
@@ -327,6 +334,13 @@ int status_command(int argc, char *const *argv, struct fail *fail)
          .words = security_words,
          .help = "as the nodes have it (seal with a key)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, with everything"},
+        {.name = "telemetry",
+         .kind = OPTION_U32,
+         .target = &target.telemetry_s,
+         .min = 1,
+         .max = 86400,
+         .metavar = "SECONDS",
+         .help = "all that all nodes measure, for so long, as JSON Lines"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &target.help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

@@ -81,8 +81,9 @@ struct engine_hooks {
 struct engine_figures {
     uint64_t compute_ns; /* summed over workers */
     uint64_t weight_bytes_read;
-    uint64_t steps;
-    uint64_t recomputed; /* positions that an earlier engine of this node (engine_restore) had computed as well */
+    uint64_t steps, stepping_ns; /* and the time with one open */
+    uint64_t positions, tokens;  /* taken through the model; drawn at its end */
+    uint64_t recomputed;         /* positions that an earlier engine of this node (engine_restore) had computed as well */
 };
 
 struct engine;

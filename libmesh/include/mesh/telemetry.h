@@ -241,6 +241,12 @@ const char *mesh_telemetry_happening_name(unsigned happening);
     H(ONE_WAY,    "mesh_tile_one_way_seconds",    "From the sending of a tile by the peer to its arrival, by the estimated clock offset") \
     H(ROUND_TRIP, "mesh_link_round_trip_seconds", "From a ping to its answer, without the time that the peer held it")
 
+/* And those of /metrics that are words, which become labels. */
+#define MESH_METRIC_INFO   "mesh_info"         /* {version, address, model} 1 */
+#define MESH_METRIC_STATE  "mesh_state"        /* {state} 1 or 0 */
+#define MESH_METRIC_RANK   "mesh_rank"
+#define MESH_METRIC_EVENTS "mesh_events_total" /* {event} */
+
 /* ---- what comes from the lists ---- */
 
 #define MESH_TELEMETRY_MEMBER_u8(name)  uint8_t name;
