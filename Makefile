@@ -46,6 +46,24 @@ override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
 override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
 endif
 
+# The monitor draws with ncurses (wide). Without it, as in cross builds, it can only print (NCURSES is empty).
+ifeq ($(origin NCURSES),undefined)
+NCURSES := $(shell $(PKG_CONFIG) --exists ncursesw 2>/dev/null && echo yes)
+endif
+ifneq ($(NCURSES),)
+NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONITOR_HAVE_NCURSES
+NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
+endif
+
+# The HTTP listener of --metrics needs libmicrohttpd: in the same way.
+ifeq ($(origin MICROHTTPD),undefined)
+MICROHTTPD := $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
+endif
+ifneq ($(MICROHTTPD),)
+override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
+NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -81,9 +99,12 @@ file_flags = $(FLAGS_$(basename $(notdir $(1))))
 # ---- what there is ----
 
 LIBMESH_SRC := $(wildcard libmesh/*.c)
+SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
+MONITOR_SRC := $(wildcard monitor/*.c)
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -92,11 +113,17 @@ PUBLIC_HEADERS := $(wildcard libmesh/include/mesh/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBMESH_OBJ := $(call obj,$(LIBMESH_SRC))
+SHARED_OBJ := $(call obj,$(SHARED_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
+MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(NODE_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
-PROGRAMS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) \
+	$(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
+# For users: each has a folder and a main.c.
+MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor)
+PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -104,7 +131,8 @@ programs: $(PROGRAMS)
 # ---- how it is made ----
 
 # The flags of the last build: rewritten, and so newer than every object, only when they change.
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / $(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LDLIBS) / \
+	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
@@ -114,7 +142,9 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
-$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+
+$(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
 # An archive is made anew when a source file has come or gone, too.
 $(BUILD)/libmesh.list: FORCE
@@ -124,6 +154,16 @@ $(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	@mkdir -p $(@D)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
+
+# What the programs share besides the protocol, and the monitor without its main: tests and programs take of them what they call.
+$(BUILD)/%.list: FORCE
+	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
+shared_objects := $(SHARED_OBJ)
+monitor_objects := $(MONITOR_OBJ)
+$(BUILD)/shared.a: $(SHARED_OBJ)
+$(BUILD)/monitor.a: $(MONITOR_OBJ)
+$(BUILD)/shared.a $(BUILD)/monitor.a: $(BUILD)/%.a: $(BUILD)/%.list
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
 $(BUILD)/libmesh.map: $(PUBLIC_HEADERS) $(BUILD)/libmesh.list
@@ -135,33 +175,43 @@ $(BIN)/libmesh.so: $(LIBMESH_OBJ) $(BUILD)/libmesh.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libmesh.so.$(SOVERSION) -Wl,--version-script=$(BUILD)/libmesh.map \
 		-o $@ $(LIBMESH_OBJ) $(LDLIBS)
 
-link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-$(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
+
+$(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NCURSES_LIBS) $(LDLIBS)
+
+$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
+
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
+
+$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
+$(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
+$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BIN)/libmesh.a
-	$(call say,LD,$@)
-	$(link) $(LDLIBS)
-
-$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BIN)/libmesh.a
-	$(call say,LD,$@)
-	$(link) $(LDLIBS)
-
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -lcmocka $(LDLIBS)
+	$(link) -lcmocka $(NODE_LIBS) $(LDLIBS)
 
 # An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BIN)/libmesh.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -fsanitize=fuzzer $(LDLIBS)
+	$(link) -fsanitize=fuzzer $(NODE_LIBS) $(LDLIBS)
 
 # ---- what people type ----
 
@@ -192,6 +242,7 @@ unit: $(TEST_BIN)
 bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
+	@$(BIN)/monitor-bench
 
 fuzz: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build
@@ -211,15 +262,17 @@ format: deps-test
 docs:
 	@tests/tools/file-list --update
 
-INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so $(PREFIX)/lib/libmesh.so.$(SOVERSION) \
-	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
+INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so \
+	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc \
+	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
-	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node) \
-	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
+	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
+	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
+	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
 install: all
 	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
-	@install -m 755 $(BIN)/mesh-node $(DESTDIR)$(PREFIX)/bin/mesh-node
+	@install -m 755 $(MAINS) $(DESTDIR)$(PREFIX)/bin/
 	@install -m 644 $(BIN)/libmesh.a $(DESTDIR)$(PREFIX)/lib/
 	@install -m 755 $(BIN)/libmesh.so $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)
 	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
@@ -228,11 +281,11 @@ install: all
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)|' libmesh/libmesh.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
-	@$(if $(wildcard docs/completions/mesh-node.bash),install -m 644 docs/completions/mesh-node.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)
+	@for file in docs/completions/*.bash; do \
+		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
-	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/
+	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json $(DESTDIR)$(PREFIX)/share/mesh-node/
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall:

@@ -25,13 +25,18 @@ void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum m
     return &note->as;
 }
 
+uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster)
+{
+    return ++cluster->number;
+}
+
 static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header, enum mesh_type type)
 {
     memset(header, 0, sizeof *header);
     header->magic = MESH_WIRE_MAGIC;
     header->version = (uint8_t)cluster->config.version;
     header->type = (uint8_t)type;
-    header->number = ++cluster->number;
+    header->number = mesh_cluster_spend_number(cluster);
     header->have_step = MESH_STEP_NONE;
     header->sent_ns = cluster->sent_ns;
 }

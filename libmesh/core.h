@@ -178,7 +178,7 @@ struct mesh_peer {
 
     struct mesh_channel channel;
     struct mesh_peer_stats stats;
-    struct mesh_histogram latency;
+    struct mesh_histogram latency, round_trip;
 };
 
 /* What is missing of one rank in one gather, and the asking for it. */

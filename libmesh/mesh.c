@@ -251,6 +251,16 @@ static void count_received(const struct mesh *mesh, struct mesh_peer *peer, size
     peer->stats.bytes_received += bytes;
 }
 
+/* Of a peer, by its address, and not to be believed. */
+static int refuse_of(struct mesh_peer *peer, int err)
+{
+    if (err == MESH_EDUPLICATE)
+        peer->stats.duplicate++;
+    else if (err && err != MESH_AGAIN)
+        peer->stats.refused++;
+    return err;
+}
+
 static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     struct mesh_message message;
@@ -270,21 +280,19 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
     if (!peer->has_addr || !addr_equal(&peer->addr, &from))
         return refuse_stranger(mesh, from, header);
     if (header->dst != mesh->config.rank && header->dst != MESH_DST_ALL)
-        return MESH_ESENDER;
+        return refuse_of(peer, MESH_ESENDER);
     if (header->type != MESH_TYPE_REFUSE && (header->version != mesh->config.version || header->epoch != mesh->config.epoch))
         return refuse_header(mesh, peer, header);
     err = mesh_wire_decode_body(packet, bytes, &message);
     if (err)
-        return err;
+        return refuse_of(peer, err);
     if (header->type == MESH_TYPE_REFUSE)
         return mesh_refuse_receive(mesh, peer, &message);
     if (is_hello(header->type))
         return mesh_hello_receive(mesh, peer, &message);
     err = check_peer_message(mesh, peer, &message);
-    if (err == MESH_EDUPLICATE)
-        peer->stats.duplicate++;
     if (err)
-        return err;
+        return refuse_of(peer, err);
     count_received(mesh, peer, bytes);
     mesh_window_add(mesh, peer, header->flags & MESH_FLAG_ALL, header->number);
     if (header->type == MESH_TYPE_TILE || header->type == MESH_TYPE_RECORD)
@@ -371,10 +379,23 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
     *stats = mesh->peers[rank].stats;
     stats->is_up = mesh->peers[rank].state == MESH_PEER_UP;
     stats->rtt_ns_smoothed = mesh->peers[rank].rtt_ns;
+    stats->silent_ns = mesh->peers[rank].heard_ns ? mesh->now_ns - mesh->peers[rank].heard_ns : 0;
 }
 
 const struct mesh_histogram *mesh_tile_latency(const struct mesh *mesh, uint16_t rank)
 {
     assert(rank < mesh->config.rank_count);
     return &mesh->peers[rank].latency;
+}
+
+const struct mesh_histogram *mesh_round_trips(const struct mesh *mesh, uint16_t rank)
+{
+    assert(rank < mesh->config.rank_count);
+    return &mesh->peers[rank].round_trip;
+}
+
+uint64_t mesh_sent_here_ns(const struct mesh *mesh, uint16_t rank, uint64_t sent_ns)
+{
+    assert(rank < mesh->config.rank_count);
+    return mesh->peers[rank].stats.rtt_ns_min ? sent_ns - (uint64_t)mesh->peers[rank].stats.clock_offset_ns : 0;
 }

@@ -101,6 +101,7 @@ static void measure(struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
         peer->rtt_ns = (7 * peer->rtt_ns + rtt_ns) / 8;
         peer->rtt_deviation_ns = (3 * peer->rtt_deviation_ns + error) / 4;
     }
+    mesh_histogram_add(&peer->round_trip, rtt_ns);
     if (!peer->stats.rtt_ns_min || rtt_ns < peer->stats.rtt_ns_min) {
         peer->stats.rtt_ns_min = rtt_ns;
         peer->stats.clock_offset_ns = offset_ns;

@@ -60,12 +60,14 @@ static void fill(struct mesh_peer *peer, struct mesh_window *window, uint64_t nu
 {
     mark(window, number);
     peer->stats.reordered++;
-    if (number <= window->judged)
+    if (number <= window->judged) {
+        peer->stats.late++;
         peer->stats.lost -= peer->stats.lost > 0;
-    else if (number <= window->limit)
+    } else if (number <= window->limit) {
         window->old_missing -= window->old_missing > 0;
-    else
+    } else {
         window->new_missing -= window->new_missing > 0;
+    }
 }
 
 void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uint64_t number)

@@ -47,6 +47,8 @@
 #define SUSPECT_FIELD(...)    FIELD(suspect, __VA_ARGS__)
 #define VERDICT_FIELD(...)    FIELD(verdict, __VA_ARGS__)
 #define ALIVE_FIELD(...)      FIELD(alive, __VA_ARGS__)
+#define LOOK_FIELD(...)       FIELD(look, __VA_ARGS__)
+#define REPORT_FIELD(...)     FIELD(report, __VA_ARGS__)
 
 #define CALL_FIELD(...)        FIELD(calling, __VA_ARGS__)
 #define CALL_ANSWER_FIELD(...) FIELD(call_answer, __VA_ARGS__)

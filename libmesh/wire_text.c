@@ -1,5 +1,6 @@
 /* Messages as one line of text, and the tables of docs/PROTOCOL.md: two more loops over the field tables. The only part of the schema that
  * uses stdio, so it is not part of the core. */
+#include "mesh/telemetry.h"
 #include "mesh/wire.h"
 
 #include <inttypes.h>
@@ -157,6 +158,7 @@ static const char *tail_text(enum mesh_wire_tail tail)
 size_t mesh_wire_write_protocol(char *out, size_t capacity)
 {
     struct text text = {out, capacity, 0};
+    size_t at;
 
     add(&text, "### Header\n\n%s %u bytes.\n\n", mesh_wire_header.meaning, mesh_wire_header.wire_bytes);
     add_table(&text, &mesh_wire_header, 0);
@@ -173,5 +175,7 @@ size_t mesh_wire_write_protocol(char *out, size_t capacity)
     add_table(&text, &mesh_wire_range, 0);
     add(&text, "\n### Member\n\n%s %u bytes.\n\n", mesh_wire_member.meaning, mesh_wire_member.wire_bytes);
     add_table(&text, &mesh_wire_member, 0);
-    return text.size;
+    add(&text, "\n");
+    at = text.size < capacity ? text.size : capacity;
+    return text.size + mesh_telemetry_write_protocol(at < capacity ? out + at : NULL, capacity - at);
 }

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "security.h"
 #include "talk.h"
+#include "telemetry_lines.h"
 
 static const char *const address_default = "127.0.0.1:7411";
 enum { WAIT_NS = 200000000 };
@@ -22,6 +23,7 @@ struct target {
     const char *to, *key_path, *name;
     int security;
     bool has_security, json, help;
+    uint32_t telemetry_s; /* status: watch for so long; 0: do not */
     struct mesh_key key;
 };
 
@@ -44,10 +46,10 @@ static void on_interrupt(int number)
     signal(number, SIG_DFL);
 }
 
-static struct caller *open_caller(struct target *target, struct fail *fail)
+static struct mesh_caller *open_caller(struct target *target, struct fail *fail)
 {
-    struct caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
-    struct caller *caller;
+    struct mesh_caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
+    struct mesh_caller *caller;
     char reason[300];
 
     if (!target->has_security)
@@ -69,7 +71,7 @@ static struct caller *open_caller(struct target *target, struct fail *fail)
     return caller;
 }
 
-static int send_talk(struct caller *caller, const struct talk *talk, struct fail *fail)
+static int send_talk(struct mesh_caller *caller, const struct talk *talk, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -77,7 +79,7 @@ static int send_talk(struct caller *caller, const struct talk *talk, struct fail
 }
 
 /* The next thing said; 0 when there is none yet. */
-static int next_talk(struct caller *caller, struct talk *talk, struct fail *fail)
+static int next_talk(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -169,7 +171,7 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
     return 0;
 }
 
-static int listen_to(struct asking *a, struct caller *caller, struct fail *fail)
+static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *fail)
 {
     const struct talk cancel = {.kind = TALK_CANCEL};
     struct talk talk;
@@ -195,7 +197,7 @@ static int listen_to(struct asking *a, struct caller *caller, struct fail *fail)
 static int ask(struct asking *a, struct fail *fail)
 {
     const struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt, .text_size = strlen(a->prompt)};
-    struct caller *caller;
+    struct mesh_caller *caller;
     int result;
 
     if (question.text_size > TALK_TEXT_MAX)
@@ -293,12 +295,17 @@ static int print_status(const struct talk *talk, struct fail *fail)
 static int status(struct target *target, struct fail *fail)
 {
     const struct talk question = {.kind = target->json ? TALK_STATUS : TALK_STATUS_TEXT};
-    struct caller *caller = open_caller(target, fail);
+    struct mesh_caller *caller = open_caller(target, fail);
     struct talk talk = {0};
     int result, tries = 0;
 
     if (caller == NULL)
         return -1;
+    if (target->telemetry_s > 0) {
+        result = telemetry_lines(caller, target->telemetry_s, fail);
+        caller_close(caller);
+        return result < 0 ? -1 : check_stdout(fail);
+    }
     result = send_talk(caller, &question, fail);
     while (result == 0 && tries++ < 25 && (result = next_talk(caller, &talk, fail)) == 0)
         ;
@@ -327,6 +334,13 @@ int status_command(int argc, char *const *argv, struct fail *fail)
          .words = security_words,
          .help = "as the nodes have it (seal with a key)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, with everything"},
+        {.name = "telemetry",
+         .kind = OPTION_U32,
+         .target = &target.telemetry_s,
+         .min = 1,
+         .max = 86400,
+         .metavar = "SECONDS",
+         .help = "all that all nodes measure, for so long, as JSON Lines"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &target.help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

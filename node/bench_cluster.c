@@ -132,18 +132,18 @@ void bench_cluster_stop(struct bench_cluster *cluster)
 
 /* ---- questions ---- */
 
-static struct caller *call(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
+static struct mesh_caller *call(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
 {
-    const struct caller_config config = {.address = cluster->address[i],
-                                         .security = cluster->is_sealed ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE,
-                                         .key = &cluster->key,
-                                         .cluster = "mesh",
-                                         .timeout_ns = CALL_NS};
+    const struct mesh_caller_config config = {.address = cluster->address[i],
+                                              .security = cluster->is_sealed ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE,
+                                              .key = &cluster->key,
+                                              .cluster = "mesh",
+                                              .timeout_ns = CALL_NS};
 
     return caller_open(&config, fail);
 }
 
-static int say(struct caller *caller, const struct talk *talk, struct fail *fail)
+static int say(struct mesh_caller *caller, const struct talk *talk, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -151,7 +151,7 @@ static int say(struct caller *caller, const struct talk *talk, struct fail *fail
 }
 
 /* 1: something was said; 0: nothing for a while; -1. */
-static int hear(struct caller *caller, struct talk *talk, struct fail *fail)
+static int hear(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -168,7 +168,7 @@ int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, 
 {
     static struct talk talk;
     const struct talk question = {.kind = TALK_STATUS};
-    struct caller *caller = call(cluster, i, fail);
+    struct mesh_caller *caller = call(cluster, i, fail);
     int got = caller == NULL ? -1 : say(caller, &question, fail);
 
     for (int tries = 0; got == 0 && tries < 10; tries++)
@@ -212,7 +212,7 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
                             .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
                             .text = "Once upon a time",
                             .text_size = 16};
-    struct caller *caller = call(cluster, i, fail);
+    struct mesh_caller *caller = call(cluster, i, fail);
     int got;
 
     generation->count = 0;

@@ -68,14 +68,14 @@ struct bulk_open {
 
 /* What is asked of one node. One thread at a time; several may each have one of their own. */
 struct bulk {
-    struct caller *caller; /* borrowed */
+    struct mesh_caller *caller; /* borrowed */
     uint32_t tag;
     struct bulk_open open[BULK_OPEN_MAX];
     unsigned open_count;
 };
 
 /* caller: open; from now on it carries nothing else. */
-void bulk_init(struct bulk *bulk, struct caller *caller);
+void bulk_init(struct bulk *bulk, struct mesh_caller *caller);
 
 /* GET: at most BULK_OPEN_MAX are open (asserted). *tag names it in what comes. -1: the session is over. */
 int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, struct fail *fail);

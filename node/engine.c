@@ -72,6 +72,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
     atomic_flag_clear(&e->advancing);
     atomic_flag_clear(&e->fault_lock);
     atomic_flag_clear(&e->message_lock);
+    atomic_flag_clear(&e->time.lock);
     if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0 || engine_open_kept(e, fail) < 0) {
         engine_close(e);
         return NULL;
@@ -233,7 +234,9 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
     uint64_t before_ns = engine_now(e);
 
     port_say(&e->port, word);
-    w->port_ns += engine_now(e) - before_ns;
+    uint64_t spent_ns = engine_now(e) - before_ns;
+    w->port_ns += spent_ns;
+    worker_count(&w->send_ns, spent_ns);
     w->work_since_poll = 0;
 }
 
@@ -271,6 +274,7 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     const uint64_t now_ns = engine_now(e), spent_ns = now_ns - begin_ns;
     uint64_t computed_ns = spent_ns > w->port_ns ? spent_ns - w->port_ns : 0;
 
+    engine_time_computed(w, begin_ns, now_ns);
     if (e->config.pace_bytes_per_s == 0)
         worker_count(&w->compute_ns, computed_ns);
     else
@@ -287,6 +291,7 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
     const bool is_decode = (w->kind == UNIT_TILE || w->kind == UNIT_EAGER) && w->segment->token_count <= EAGER_TOKENS;
     uint64_t bytes;
 
+    engine_time_begin(e, w, begin_ns);
     w->port_ns = 0;
     w->is_pacing = false;
     bool is_finished = unit_run(e, w);
@@ -298,9 +303,11 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
     /* Others may wait for what this worker has kept back. */
     engine_send(e, w);
     if (w->is_pacing) {
+        engine_time_computed(w, begin_ns, begin_ns);
         wait_for_pace(e, w);
         return ENGINE_WORKED;
     }
+    engine_time_waits(e, w);
     return wait_for_input(e);
 }
 
@@ -315,10 +322,12 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     }
     engine_send(e, w);
     int moved = port_poll(&e->port);
-    if (engine_advance(e))
-        return ENGINE_WORKED;
+    bool has_advanced = engine_advance(e);
     uint64_t begun = atomic_load_explicit(&e->step_serial, memory_order_relaxed);
     bool is_open = begun > atomic_load_explicit(&e->steps_ended, memory_order_relaxed);
+    engine_time_rests(e, w, is_open, moved > 0 || has_advanced);
+    if (has_advanced)
+        return ENGINE_WORKED;
     return moved > 0 ? ENGINE_WORKED : is_open ? ENGINE_WAITING : ENGINE_IDLE;
 }
 
@@ -343,6 +352,9 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
     *figures = (struct engine_figures){
         .steps = atomic_load(&e->steps_ended), .recomputed = atomic_load(&e->recomputed), .copied_bytes = atomic_load(&e->copied_bytes)};
+    figures->stepping_ns = atomic_load_explicit(&e->time.stepping_ns, memory_order_relaxed);
+    figures->positions = atomic_load_explicit(&e->time.positions, memory_order_relaxed);
+    figures->tokens = atomic_load_explicit(&e->time.tokens, memory_order_relaxed);
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);

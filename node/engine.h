@@ -84,9 +84,10 @@ struct engine_figures {
     uint64_t compute_ns; /* summed over workers */
     uint64_t weight_bytes_read;
     uint64_t decode_ns, decode_bytes; /* of these two, what was for multiplying weights by few tokens: as fast as memory is read */
-    uint64_t steps;
-    uint64_t recomputed;   /* positions that an earlier engine of this node (engine_restore) had computed as well */
-    uint64_t copied_bytes; /* of the weights: from the rows of an earlier engine (engine_take_rows), not from the file */
+    uint64_t steps, stepping_ns;      /* and the time with one open */
+    uint64_t positions, tokens;       /* taken through the model; drawn at its end */
+    uint64_t recomputed;              /* positions that an earlier engine of this node (engine_restore) had computed as well */
+    uint64_t copied_bytes;            /* of the weights: from the rows of an earlier engine (engine_take_rows), not from the file */
 };
 
 struct engine;

@@ -101,6 +101,7 @@ bool engine_end_step(struct engine *e)
         return false;
     struct inbox *inbox = engine_inbox(e, last);
     e->step_is_open = false;
+    engine_time_step_ends(e);
     atomic_fetch_add(&e->steps_ended, 1);
     for (uint16_t i = 0; i < e->part_count; i++) {
         struct outcome outcome;

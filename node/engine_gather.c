@@ -99,6 +99,9 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
     inbox_begin(inbox, form_of(e, phase, inbox), phase + 1 < e->phase_count ? e->token_count : 1);
     inbox->step = e->step;
     inbox->phase = phase;
+    for (uint16_t r = 0; r < e->config.map->rank_count; r++)
+        atomic_store_explicit(&inbox->rank_missing[r], (uint32_t)(inbox->form->first[r + 1] - inbox->form->first[r]) * inbox->token_count,
+                              memory_order_relaxed);
     if (phase + 1 == e->phase_count)
         atomic_fetch_add(&e->candidates_missing, inbox->form->block_count);
     /* What nobody reads is not exchanged. */
@@ -153,6 +156,7 @@ static void on_arrived(struct engine *e, const struct mesh_event *event)
     struct inbox *inbox = find_inbox(e, event->step, event->phase);
 
     assert(inbox != NULL);
+    engine_time_arrived(e, inbox, event);
     if (inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, event->token_first, event->token_count, event->block_first, event->block_count);
     else

@@ -41,6 +41,10 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     list[n++] = (struct buffer){&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
     list[n++] = (struct buffer){&e->segment, (size_t)e->phase_count * subs_of(e) * sizeof *e->segment};
     list[n++] = (struct buffer){&e->phase_left, e->phase_count * sizeof *e->phase_left};
+    list[n++] = (struct buffer){&e->time.phase_begin, e->phase_count * sizeof *e->time.phase_begin};
+    list[n++] = (struct buffer){&e->time.phase_end, e->phase_count * sizeof *e->time.phase_end};
+    list[n++] = (struct buffer){&e->time.phases, ENGINE_STEPS_KEPT * (size_t)e->phase_count * sizeof *e->time.phases};
+    list[n++] = (struct buffer){&e->time.use, e->config.map->rank_count * sizeof *e->time.use};
     list[n++] = (struct buffer){&e->worker, e->config.worker_count * sizeof *e->worker};
     return n;
 }

@@ -10,6 +10,7 @@
 #include "inbox.h"
 #include "intake.h"
 #include "matrix.h"
+#include "mesh/telemetry.h"
 #include "publisher.h"
 #include "rows.h"
 #include "steplog.h"
@@ -19,6 +20,7 @@ enum {
     ENGINE_INBOXES = MESH_GATHERS_OPEN_MAX,
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
+    ENGINE_STEPS_KEPT = 64, /* remembered for engine_next_step */
     TILE_ROWS_MAX = 128,
     TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
 };
@@ -78,12 +80,28 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
-    uint64_t pace_due_ns;                      /* unit in hand is not finished before */
-    bool is_pacing;                            /* and waits for nothing else */
-    _Atomic uint64_t compute_ns, weight_bytes; /* written by this worker, read by whoever asks for figures */
-    _Atomic uint64_t decode_ns, decode_bytes;  /* likewise */
-    uint64_t port_ns;                          /* spent in the port during this engine_work */
+    uint64_t pace_due_ns; /* unit in hand is not finished before */
+    bool is_pacing;       /* and waits for nothing else */
+    uint64_t port_ns;     /* spent in the port during this engine_work */
+    uint64_t mark_ns;     /* until when its time is accounted for */
+    /* written by this worker, read by whoever asks for figures; engine_time.c */
+    _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
+    _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */
+    _Atomic uint64_t wait_serial, wait_since_ns, wait_what;              /* the wait it is in */
+    _Atomic uint64_t stall_serial, stall_ns, stall_begin_ns, stall_what; /* its longest of a step */
 } __attribute__((aligned(64)));
+
+/* How steps went, and how long blocks waited; engine_time.c. */
+struct engine_times {
+    uint64_t step_begin_ns;                    /* (advance) */
+    _Atomic uint64_t *phase_begin, *phase_end; /* (phase_count) of the open step; 0: not yet */
+    _Atomic uint64_t stepping_ns, positions, tokens;
+    atomic_flag lock;                                    /* of what follows */
+    struct mesh_histogram *use;                          /* (rank_count) */
+    uint64_t count;                                      /* steps that have ended */
+    struct mesh_telemetry_step steps[ENGINE_STEPS_KEPT]; /* by count, modulo */
+    struct mesh_telemetry_phase *phases;                 /* (ENGINE_STEPS_KEPT, phase_count) */
+};
 
 /* A short record on its way to one peer: its type, and what it says. */
 struct message {
@@ -178,6 +196,7 @@ struct engine {
     uint32_t message_head, message_tail;
 
     _Atomic uint64_t pace_clock_ns;
+    struct engine_times time;
     _Atomic uint64_t steps_ended;
     struct worker *worker; /* (config.worker_count) */
 };
@@ -304,6 +323,18 @@ void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32
 /* Own blocks stand in the inbox: count them, and tell the peers as soon as enough are together. */
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count);
+
+/* engine_time.c: what the engine tells of a worker: it takes up its unit again; it has computed; its unit has to wait; it has no unit. */
+void engine_time_begin(struct engine *e, struct worker *w, uint64_t now_ns);
+void engine_time_computed(struct worker *w, uint64_t begin_ns, uint64_t end_ns);
+void engine_time_waits(struct engine *e, struct worker *w);
+void engine_time_rests(struct engine *e, struct worker *w, bool is_open, bool has_worked);
+/* Blocks have come (owner); a slice is used for the first time; a phase and a step begin and end. */
+void engine_time_arrived(struct engine *e, struct inbox *inbox, const struct mesh_event *event);
+void engine_time_used(struct engine *e, _Atomic uint64_t *sent);
+void engine_time_phase(struct engine *e, uint16_t phase, bool is_end);
+void engine_time_step_begins(struct engine *e);
+void engine_time_step_ends(struct engine *e);
 
 /* engine.c: ranks, phases and sizes of the endpoint's configuration, without its hashes. */
 void engine_mesh_sizes(const struct engine *e, struct mesh_config *config);

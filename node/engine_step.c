@@ -155,6 +155,7 @@ static void begin_step(struct engine *e)
     e->sub_count = (uint16_t)((e->token_count + INBOX_SUB_TOKENS - 1) / INBOX_SUB_TOKENS);
     atomic_store(&e->units_done, 0);
     atomic_store(&e->candidates_missing, 0);
+    engine_time_step_begins(e);
     embed_tokens(e);
     list_units(e);
     e->step_is_open = true;

@@ -16,7 +16,8 @@ size_t inbox_bytes(const struct inbox_limits *limits)
 
     per_token += limits->q ? limits->slices * sizeof(struct act_slice) : 0;
     per_token += limits->f ? limits->slices * sizeof(struct act_slice_f32) : 0;
-    return limits->wire_bytes + limits->tokens * per_token + (size_t)subs_of(limits->tokens) * limits->slices * sizeof(uint32_t);
+    return limits->wire_bytes + limits->tokens * per_token +
+           (size_t)subs_of(limits->tokens) * limits->slices * (sizeof(uint32_t) + sizeof(uint64_t));
 }
 
 static void *aligned_zeros(size_t bytes)
@@ -36,12 +37,13 @@ int inbox_init(struct inbox *inbox, const struct inbox_limits *limits, struct fa
     *inbox = (struct inbox){.is_free = true};
     inbox->wire = aligned_zeros(limits->wire_bytes);
     inbox->missing = aligned_zeros((size_t)subs_of(limits->tokens) * limits->slices * sizeof *inbox->missing);
+    inbox->sent = aligned_zeros((size_t)subs_of(limits->tokens) * limits->slices * sizeof *inbox->sent);
     inbox->norm = aligned_zeros(limits->tokens * sizeof *inbox->norm);
     if (limits->q)
         inbox->q = aligned_zeros(cells * sizeof *inbox->q);
     if (limits->f)
         inbox->f = aligned_zeros(cells * sizeof *inbox->f);
-    if (inbox->wire == NULL || inbox->missing == NULL || inbox->norm == NULL || (limits->q && inbox->q == NULL) ||
+    if (inbox->wire == NULL || inbox->missing == NULL || inbox->sent == NULL || inbox->norm == NULL || (limits->q && inbox->q == NULL) ||
         (limits->f && inbox->f == NULL)) {
         inbox_release(inbox);
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for activations: use a smaller --batch",
@@ -56,6 +58,7 @@ void inbox_release(struct inbox *inbox)
     free(inbox->q);
     free(inbox->f);
     free((void *)inbox->missing);
+    free((void *)inbox->sent);
     free((void *)inbox->norm);
     *inbox = (struct inbox){0};
 }
@@ -75,6 +78,7 @@ void inbox_begin(struct inbox *inbox, const struct gather_form *form, uint16_t t
             uint32_t rest = form->block_count - s * SLICE_BLOCKS, blocks = rest < SLICE_BLOCKS ? rest : SLICE_BLOCKS;
 
             atomic_store_explicit(&inbox->missing[sub * form->slices + s], blocks * tokens, memory_order_relaxed);
+            atomic_store_explicit(&inbox->sent[sub * form->slices + s], 0, memory_order_relaxed);
         }
     }
 }

@@ -33,10 +33,12 @@ struct gather_form {
 struct inbox {
     uint8_t *wire;
     size_t wire_token_stride;
-    struct act_slice *q;       /* (tokens, slices), or NULL */
-    struct act_slice_f32 *f;   /* (tokens, slices), or NULL */
-    _Atomic uint32_t *missing; /* (sub-batches, slices) blocks */
-    _Atomic uint32_t *norm;    /* (tokens) bits of the norm factor; 0: not computed yet */
+    struct act_slice *q;                           /* (tokens, slices), or NULL */
+    struct act_slice_f32 *f;                       /* (tokens, slices), or NULL */
+    _Atomic uint32_t *missing;                     /* (sub-batches, slices) blocks */
+    _Atomic uint64_t *sent;                        /* (sub-batches, slices) see engine_time.c; 0: nothing to measure */
+    _Atomic uint32_t rank_missing[MESH_RANKS_MAX]; /* blocks of each rank; of the own one never counted down */
+    _Atomic uint32_t *norm;                        /* (tokens) bits of the norm factor; 0: not computed yet */
     const struct gather_form *form;
     uint16_t token_count;
     _Atomic uint64_t gather; /* which gather this is, counted from 1 over all steps; 0: none. Set last when opening */

@@ -136,6 +136,7 @@ void job_take(struct job *job, const struct shift_news *news)
         return;
     if (generated == 0)
         job->first_ns = news->when_ns;
+    job->last_ns = news->when_ns;
     job->digest[job->count] = news->token.digest;
     job->token[job->count++] = news->token.id;
 }

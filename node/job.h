@@ -16,10 +16,10 @@ struct job {
     uint32_t *token;  /* (room) prompt, then generated */
     uint64_t *digest; /* (room) of generated tokens, by their place in token */
     uint32_t prompt_count, count, room;
-    uint32_t told;                      /* generated tokens that the client has */
-    struct utf8_stream utf8, utf8_next; /* after what was told; and after the record in hand */
-    uint64_t asked_ns, first_ns, done_ns;
-    bool is_submitted; /* in the present epoch */
+    uint32_t told;                                 /* generated tokens that the client has */
+    struct utf8_stream utf8, utf8_next;            /* after what was told; and after the record in hand */
+    uint64_t asked_ns, first_ns, last_ns, done_ns; /* first and last token so far */
+    bool is_submitted;                             /* in the present epoch */
     bool is_done;
     enum engine_done reason;
     uint32_t epochs; /* that began while it ran */

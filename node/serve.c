@@ -67,7 +67,7 @@ static void take_outside(struct server *server)
 
         if (mesh_session_is_of_one(packet->bytes, packet->size))
             mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
-        else
+        else if (!serve_watch_take_packet(server, now_ns, packet))
             mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size);
         inbox_ring_drop(&server->gate.ring);
     }
@@ -100,13 +100,14 @@ static void rest(struct server *server, uint32_t rung)
 {
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
-    const uint64_t bulk_ns = serve_bulk_due_ns(server);
+    const uint64_t bulk_ns = serve_bulk_due_ns(server), watch_ns = serve_watch_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
     const uint64_t latest_ns = now_ns + (is_alone(server)                            ? LOOP_NS_MAX
                                          : engine_is_stepping(server->shift->engine) ? SERVE_WATCH_NS
                                                                                      : IDLE_NS);
 
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
+    until_ns = until_ns < watch_ns ? until_ns : watch_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
     if (until_ns <= now_ns)
         return;
@@ -138,6 +139,7 @@ static void begin_draining(struct server *server, uint64_t now_ns)
     const unsigned running = serve_count_requests(server);
 
     server->is_draining = true;
+    serve_note(server, MESH_HAPPENED_LEAVING, MESH_TELEMETRY_NOBODY, NULL, "a signal; %u requests run", running);
     server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
     notify_manager("STOPPING=1\nSTATUS=leaving");
     if (running > 0 && server->config->drain_s > 0)
@@ -178,6 +180,13 @@ static bool is_finished(const struct server *server)
     return server->is_over && sessions.open_now == 0;
 }
 
+static void note_loaded(struct server *server)
+{
+    if (server->change.loaded_ns == 0)
+        serve_note(server, MESH_HAPPENED_LOADED, server->shift->rank, NULL, "all of this node's share");
+    change_load(&server->change, mesh_udp_now_ns());
+}
+
 static int loop(struct server *server, struct fail *fail)
 {
     while (!is_finished(server)) {
@@ -194,12 +203,15 @@ static int loop(struct server *server, struct fail *fail)
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
         if (server->shift != NULL && shift_is_loaded(server->shift))
-            change_load(&server->change, mesh_udp_now_ns());
+            note_loaded(server);
         serve_take_news(server);
         serve_tell_clients(server);
         serve_run_bulk(server);
         serve_watch_members(server);
         serve_watch_shares(server);
+        serve_watch_run(server);
+        if (server->http != NULL)
+            http_metrics_run(server->http);
         send_outside(server);
         if (serve_log_has_gap(server))
             serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
@@ -302,7 +314,8 @@ static int open_server(struct server *server, struct fail *fail)
         open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
         serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
-                          part != NULL ? part->have : NULL, fail) < 0)
+                          part != NULL ? part->have : NULL, fail) < 0 ||
+        serve_watch_open(server, fail) < 0 || serve_metrics_open(server, fail) < 0)
         return -1;
     model_source_provide(&server->model_source, &server->bulk);
     gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
@@ -322,6 +335,8 @@ static void close_server(struct server *server)
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);
+    http_metrics_close(server->http);
+    serve_watch_close(server);
     mesh_session_seal_release(&server->session_seal);
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);

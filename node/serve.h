@@ -17,6 +17,8 @@ struct serve_config {
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
     struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
+    struct mesh_addr metrics;  /* where to listen for HTTP */
+    bool has_metrics;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
     const char *key_log; /* file that all keys are appended to; NULL: none */

@@ -82,6 +82,7 @@ static void cancel_session(struct server *server, uint32_t session)
             engine_cancel(server->shift->engine, job->id);
             crew_wake(&server->shift->crew);
         }
+        measure_request_over(&server->watching.requests, job);
         jobs_remove(job);
     }
 }
@@ -97,6 +98,8 @@ static void take_record(struct server *server, const struct mesh_session_event *
             refuse(server, event->session, no_form);
         return;
     }
+    if (serve_watch_take_record(server, event->session, event->record, event->record_bytes))
+        return;
     if (talk_read(&talk, event->record, event->record_bytes) < 0) {
         refuse(server, event->session, no_form);
         return;
@@ -132,6 +135,7 @@ void serve_run_sessions(struct server *server)
         } else if (event.type == MESH_SESSION_CLOSED) {
             cancel_session(server, event.session); /* a client that goes away frees its slot */
             bulk_host_drop(&server->bulk, event.session);
+            serve_watch_drop(server, event.session);
         }
     }
 }
@@ -169,8 +173,10 @@ void serve_tell_clients(struct server *server)
             if (mesh_sessions_send(server->sessions, mesh_udp_now_ns(), job->session, record, bytes) == MESH_AGAIN)
                 break;
             job_told(job, tokens);
-            if (is_last)
+            if (is_last) {
+                measure_request_over(&server->watching.requests, job);
                 jobs_remove(job);
+            }
         }
     }
 }

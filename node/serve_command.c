@@ -25,7 +25,7 @@ enum { FETCH_ROWS, FETCH_ALL };
 static const char *const fetch_words[] = {"rows", "all", NULL};
 
 struct arguments {
-    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover;
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *metrics;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
     int kv_type, security, fetch;
@@ -90,6 +90,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "seal with a key, else none"},
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
         {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
+        {.name = "metrics", .kind = OPTION_TEXT, .target = &a->metrics, .metavar = "ADDR:PORT", .help = "HTTP: /metrics and /health"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -212,6 +213,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     char reason[200];
 
     if (parse_address("--listen", a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
+        (a->metrics != NULL && parse_address("--metrics", a->metrics, &config->metrics, fail) < 0) ||
         (a->advertise != NULL && parse_address("--advertise", a->advertise, &config->advertise, fail) < 0))
         return -1;
     for (size_t i = 0; i < a->join.count; i++) {
@@ -238,6 +240,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
     config->share = a->share;
     config->drain_s = a->drain;
+    config->has_metrics = a->metrics != NULL;
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());

@@ -43,6 +43,9 @@ void serve_take_news(struct server *server)
 
         if (job != NULL)
             job_take(job, &news);
+        if (job != NULL && news.is_done && (news.reason == ENGINE_DONE_ERROR || news.reason == ENGINE_DONE_REFUSED))
+            serve_note(server, MESH_HAPPENED_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
+                       news.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
         if (!news.is_done && change_token(&server->change, news.when_ns))
             log_change(server);
     }
@@ -133,7 +136,7 @@ static void do_between(struct between *b)
 
 /* The old epoch's memory is given back before there is a new one, but for the rows that are kept; where the new one is there already,
  * afterwards. */
-static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, bool *was_prepared, struct fail *fail)
 {
     const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
     struct between b = {.server = server, .epoch = *epoch, .fail = fail};
@@ -160,16 +163,22 @@ static int open_shift(struct server *server, const struct mesh_cluster_event *ep
     if (is_prepared)
         free_shift(&last);
     server->prepared_epochs += is_prepared;
+    *was_prepared = is_prepared;
     return b.result;
 }
 
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
+    bool is_prepared;
+
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
-    if (open_shift(server, epoch, fail) < 0)
+    if (open_shift(server, epoch, &is_prepared, fail) < 0)
         return -1;
     server->cached = server->shift->engine;
     serve_begin_shares(server);
+    serve_watch_epoch(server);
+    serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u members%s", server->shift->count,
+               is_prepared ? ", prepared" : "");
     serve_log_epoch(server);
     say_epoch(server);
     jobs_submit(&server->jobs, server->shift);
@@ -199,6 +208,8 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     free_shift(&server->next);
     server->next_plan = plan->plan;
     server->next_is_told = false;
+    serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u members", plan->number,
+               plan->member_count);
     if (plan->own_rank < 0) {
         tell_ready(server); /* this node leaves */
         return;
@@ -229,11 +240,17 @@ static void begin_farewell(struct server *server)
     server->leave_by_ns = mesh_udp_now_ns() + FAREWELL_NS_MAX;
 }
 
-static void log_peer(const struct server *server, const struct mesh_cluster_event *event)
+static void log_peer(struct server *server, const struct mesh_cluster_event *event)
 {
     char address[MESH_ADDR_TEXT_BYTES];
 
     mesh_addr_format(event->addr, address);
+    serve_note(server,
+               event->type == MESH_CLUSTER_PEER_LOST   ? MESH_HAPPENED_LOST
+               : event->type == MESH_CLUSTER_PEER_BACK ? MESH_HAPPENED_BACK
+                                                       : MESH_HAPPENED_REFUSED,
+               event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s", address,
+               event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
     if (event->type == MESH_CLUSTER_PEER_LOST)
         serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)
@@ -254,6 +271,11 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
     case MESH_CLUSTER_EVICTED:
         serve_say(server, "the others have gone on without this node: joining them again");
         serve_end_epoch(server);
+        serve_watch_epoch(server);
+        serve_note(server, MESH_HAPPENED_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
+        break;
+    case MESH_CLUSTER_JOINED:
+        serve_note(server, MESH_HAPPENED_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");
         break;
     case MESH_CLUSTER_LEFT:
         serve_end_epoch(server);
@@ -299,12 +321,15 @@ static void forget_doubt(struct server *server)
 static void suspect(struct server *server, uint16_t rank)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
+    struct mesh_cluster_peer_stats peer;
     struct mesh_cluster_event now;
 
     mesh_cluster_get_epoch(server->cluster, &now);
     if (now.number != server->shift->number || rank >= now.member_count ||
         memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) != 0)
         return;
+    if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected)
+        serve_note(server, MESH_HAPPENED_SUSPECTED, rank, &server->shift->member[rank].addr, "silent, or its port is unreachable");
     change_suspect(&server->change, now_ns);
     mesh_cluster_suspect(server->cluster, now_ns, rank);
 }

@@ -7,10 +7,12 @@
 #include "bulk_host.h"
 #include "change.h"
 #include "gate.h"
+#include "http_metrics.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "meter.h"
 #include "serve.h"
+#include "serve_watch.h"
 #include "speed_test.h"
 
 /* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
@@ -46,6 +48,8 @@ struct server {
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
+    struct watching watching;  /* and what is measured for it */
+    struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     int leave_count;                       /* signals until then */
@@ -87,6 +91,9 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 /* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
+
+/* serve_metrics.c: the listener of --metrics, where one was asked for. */
+int serve_metrics_open(struct server *server, struct fail *fail);
 
 /* serve_log.c: the key log, where one was asked for. */
 int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);

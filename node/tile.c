@@ -39,7 +39,9 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
         uint64_t before_ns = engine_now(e);
 
         port_poll(&e->port);
-        w->port_ns += engine_now(e) - before_ns;
+        uint64_t spent_ns = engine_now(e) - before_ns;
+        w->port_ns += spent_ns;
+        worker_count(&w->poll_ns, spent_ns);
         w->work_since_poll = 0;
     }
 }
@@ -88,6 +90,15 @@ static bool slice_is_ready(const struct engine *e, const struct segment *segment
         if (!inbox_is_ready(inbox, (uint32_t)__builtin_ctz(subs), slice))
             return false;
     return true;
+}
+
+/* How long did its blocks wait? Once for a slice, by whoever is first. */
+static void note_use(struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
+{
+    _Atomic uint64_t *sent = &inbox->sent[segment->sub * inbox->form->slices + slice];
+
+    if (atomic_load_explicit(sent, memory_order_relaxed) != 0)
+        engine_time_used(e, sent);
 }
 
 static _Atomic uint64_t *eager_mark(struct engine *e, uint16_t phase, uint32_t tile)
@@ -213,6 +224,7 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
                 break;
             continue;
         }
+        note_use(e, w->segment, inbox, s);
         if (s == w->slices_added) {
             multiply(e, w, inbox, s, w->sum, s != 0);
             w->slice[s] = SLICE_ADDED;

@@ -58,6 +58,8 @@ bool unit_claim(struct engine *e, struct worker *w)
     } while (!atomic_compare_exchange_weak_explicit(&e->claim, &claim, claim + 1, memory_order_acq_rel, memory_order_acquire));
     /* The step cannot end before this unit is done, so its list is stable from here on. */
     struct segment *segment = find_segment(e, (uint32_t)claim);
+    if (segment->sub == 0 && (uint32_t)claim == segment->unit_first)
+        engine_time_phase(e, segment->phase, false);
     take_in_hand(w, segment, (uint32_t)claim - segment->unit_first);
     return true;
 }
@@ -86,8 +88,10 @@ bool unit_run(struct engine *e, struct worker *w)
     if (!run(e, w))
         return false;
     w->segment = NULL;
-    if (atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1 && phase > 0 &&
-        engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
+    const bool is_last = atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1;
+    if (is_last)
+        engine_time_phase(e, phase, true);
+    if (is_last && phase > 0 && engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
         struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = (uint16_t)(phase - 1)};
 
         engine_say(e, w, &word);

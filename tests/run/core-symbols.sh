@@ -6,8 +6,8 @@
 core=()
 for object in "$BUILD"/libmesh/*.o; do
     case $(basename "$object" .o) in
-    udp* | addr | lab | heap | sim* | wire_text) ;; # drivers, the simulator and what only they use, text for people
-    seal* | key*) ;;                                # between core and socket: keys, and datagrams sealed and opened
+    udp* | caller | addr | lab | heap | sim* | *_text) ;; # drivers, the simulator and what only they use, text for people
+    seal* | key*) ;;                                      # between core and socket: keys, and datagrams sealed and opened
     *) [ -e "libmesh/$(basename "$object" .o).c" ] && core+=("$object") ;;
     esac
 done

@@ -34,20 +34,30 @@ version=$(sed -n 's/^VERSION := //p' Makefile)
 check "CHANGELOG.md knows the version of the Makefile, or what is unreleased" grep -qE "^## \[(Unreleased|$version)\]" CHANGELOG.md
 
 # Every long option that --help prints is in the man page.
-if [ -x "$mesh_node" ]; then
-    for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
-        "$mesh_node" $command --help </dev/null 2>/dev/null
-    done | grep -oE -e '--[a-z][a-z-]+' | sort -u >"$tmp/options"
-    sed 's/\\-/-/g' docs/man/mesh-node.1 >"$tmp/page"
+named() { # PROGRAM, what its --help prints on stdin
+    grep -oE -e '--[a-z][a-z-]+' | sort -u >"$tmp/options"
+    sed 's/\\-/-/g' "docs/man/$1.1" >"$tmp/page"
     while read -r option; do
         grep -q -e "$option\\b" "$tmp/page" || echo "$option"
     done <"$tmp/options" >"$tmp/unknown"
-    check_equal "the man page names every option that --help prints" "$(cat "$tmp/unknown")" ""
+    check_equal "the man page names every option that $1 --help prints" "$(cat "$tmp/unknown")" ""
+}
+if [ -x "$mesh_node" ]; then
+    named mesh-node < <(for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
+        "$mesh_node" $command --help </dev/null 2>/dev/null
+    done)
 else
-    skip "the man page names every option that --help prints" "mesh-node is not built"
+    skip "the man page names every option that mesh-node --help prints" "mesh-node is not built"
+fi
+if [ -x "$BIN/mesh-monitor" ]; then
+    named mesh-monitor < <("$BIN/mesh-monitor" --help)
+else
+    skip "the man page names every option that mesh-monitor --help prints" "mesh-monitor is not built"
 fi
 if command -v groff >/dev/null; then
-    run groff -t -man -Tutf8 -ww -z docs/man/mesh-node.1
-    check_equal "groff has no complaint about the man page" "$(cat "$err")" ""
+    for page in docs/man/*.1; do
+        run groff -t -man -Tutf8 -ww -z "$page"
+        check_equal "groff has no complaint about $page" "$(cat "$err")" ""
+    done
 fi
 finish

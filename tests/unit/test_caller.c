@@ -30,15 +30,15 @@ static void start(enum mesh_security security, unsigned capacity, const struct m
     assert_true(session_host_start(&host, security, &key, "harbour", capacity, lab));
 }
 
-static struct caller *call(enum mesh_security security, struct fail *fail)
+static struct mesh_caller *call(enum mesh_security security, struct fail *fail)
 {
-    const struct caller_config config = {
+    const struct mesh_caller_config config = {
         .address = host.address, .security = security, .key = &key, .key_file = "mesh.key", .cluster = "harbour"};
 
     return caller_open(&config, fail);
 }
 
-static void check_echo(struct caller *caller, size_t bytes)
+static void check_echo(struct mesh_caller *caller, size_t bytes)
 {
     const uint8_t *back;
     size_t back_bytes;
@@ -57,7 +57,7 @@ static void records_of_any_size_go_there_and_back(void **state)
     (void)state;
     for (int way = 0; way < 3; way++) {
         const uint8_t *back;
-        struct caller *caller;
+        struct mesh_caller *caller;
         struct fail fail;
         size_t bytes;
 
@@ -84,7 +84,7 @@ static void records_of_any_size_go_there_and_back(void **state)
 static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 {
     struct fail fail;
-    struct caller *caller;
+    struct mesh_caller *caller;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 200000, .duplicate_ppm = 50000, .reorder_ppm = 50000, .seed = 4});
@@ -101,7 +101,7 @@ static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 static void more_than_fits_waits_its_turn(void **state)
 {
     struct fail fail;
-    struct caller *caller;
+    struct mesh_caller *caller;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
@@ -123,7 +123,7 @@ static void more_than_fits_waits_its_turn(void **state)
 
 /* ---- failures ---- */
 
-static void check_refused(const struct caller_config *config, enum exit_code exit_code, const char *text)
+static void check_refused(const struct mesh_caller_config *config, enum exit_code exit_code, const char *text)
 {
     struct fail fail = {0};
 
@@ -137,7 +137,7 @@ static void check_refused(const struct caller_config *config, enum exit_code exi
 static void no_answer_names_address_and_key(void **state)
 {
     static const struct mesh_key other = {{7}};
-    struct caller_config config = {.security = MESH_SECURITY_SEAL, .key = &other, .key_file = "other.key", .cluster = "harbour"};
+    struct mesh_caller_config config = {.security = MESH_SECURITY_SEAL, .key = &other, .key_file = "other.key", .cluster = "harbour"};
 
     (void)state;
     start(MESH_SECURITY_SEAL, 4, NULL);
@@ -158,7 +158,7 @@ static void no_answer_names_address_and_key(void **state)
 
 static void addresses_that_are_none_are_refused(void **state)
 {
-    struct caller_config config = {.address = "nonsense", .cluster = ""};
+    struct mesh_caller_config config = {.address = "nonsense", .cluster = ""};
 
     (void)state;
     check_refused(&config, EXIT_USAGE, "'nonsense'");
@@ -169,8 +169,8 @@ static void addresses_that_are_none_are_refused(void **state)
 static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 {
     struct fail fail;
-    struct caller *caller;
-    struct caller_config config = {.address = host.address, .cluster = "harbour"};
+    struct mesh_caller *caller;
+    struct mesh_caller_config config = {.address = host.address, .cluster = "harbour"};
 
     (void)state;
     start(MESH_SECURITY_NONE, 1, NULL);
@@ -184,7 +184,7 @@ static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 static void what_the_node_said_before_it_closed_is_received_first(void **state)
 {
     struct fail fail = {0};
-    struct caller *caller;
+    struct mesh_caller *caller;
     const uint8_t *back;
     size_t bytes;
 

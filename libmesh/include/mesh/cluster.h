@@ -142,6 +142,9 @@ bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_e
 bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, uint8_t *packet, size_t capacity,
                                 struct mesh_output *output);
 
+/* A number for a datagram of the application's own that goes with epoch 0 under this process's key, as those above do: never twice. */
+uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster);
+
 /* ---- figures ---- */
 
 enum { MESH_CLUSTER_REASONS = 8 }; /* one more than the largest enum mesh_deny_reason */

@@ -175,6 +175,8 @@ struct mesh_peer_stats {
     uint64_t tiles_sent, tiles_received; /* datagrams with tile data, resends included */
     uint64_t lost;                       /* numbers of this peer's two spaces that never came */
     uint64_t reordered;                  /* came after a later number */
+    uint64_t late;                       /* of these, after they had counted as lost */
+    uint64_t refused;                    /* came from its address, with a field out of range or not expected in this state */
     uint64_t duplicate;                  /* the same number twice, or blocks that were there */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
     uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
@@ -183,6 +185,7 @@ struct mesh_peer_stats {
     uint64_t credit_waits;    /* times sending waited for this peer's credit */
     int64_t clock_offset_ns;  /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
+    uint64_t silent_ns;      /* since it was heard last, when the endpoint was called last; 0: never heard */
     uint32_t datagram_bytes; /* proved on this path */
     bool is_up;
 };
@@ -198,6 +201,12 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
 
 /* Send-to-receive latency of tiles from a peer, one-way by the estimated offset; borrowed. */
 const struct mesh_histogram *mesh_tile_latency(const struct mesh *mesh, uint16_t rank);
+
+/* Round trips to a peer, from a ping to its answer, less what the peer held it; borrowed. */
+const struct mesh_histogram *mesh_round_trips(const struct mesh *mesh, uint16_t rank);
+
+/* When a peer sent something, by our clock as estimated; 0: its clock is not known yet. */
+uint64_t mesh_sent_here_ns(const struct mesh *mesh, uint16_t rank, uint64_t sent_ns);
 
 /* 32 hash bits of all protocol state: equal inputs give equal states (tests, replay). */
 uint32_t mesh_state_hash(const struct mesh *mesh);

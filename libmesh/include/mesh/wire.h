@@ -343,6 +343,12 @@ enum {
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
     F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender")
 
+#define MESH_LOOK_FIELDS(F) \
+    MESH_SENDER_FIELDS(F) \
+    F(interval_ms,    u16,  50,                  10000,                "ms",     "between two reports of the receiver") \
+    F(lease_ms,       u16,  1,                   60000,                "ms",     "for so long from now on") \
+    F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry")
+
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
     M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is. Repeated until a HELLO_ACK comes.") \
@@ -371,6 +377,8 @@ enum {
     M(41,     SUSPECT,    suspect,    MESH_SUSPECT_FIELDS,     NONE,    "To the lowest rank that is not suspected.") \
     M(42,     VERDICT,    verdict,    MESH_VERDICT_FIELDS,     NONE,    "Answer to a SUSPECT.") \
     M(43,     ALIVE,      alive,      MESH_ALIVE_FIELDS,       NONE,    "The sender is there, in this epoch.") \
+    M(48,     LOOK,       look,       MESH_LOOK_FIELDS,        NONE,    "Among members: asks for telemetry. Repeated while somebody looks at it.") \
+    M(49,     REPORT,     report,     MESH_SENDER_FIELDS,      DATA,    "Answer to a LOOK, again and again: a piece of the sender's telemetry.") \
     M(64,     CALL,        calling,     MESH_CALL_FIELDS,        NONE, "A client asks a node for a session. Repeated until it is open.") \
     M(65,     CALL_ANSWER, call_answer, MESH_CALL_ANSWER_FIELDS, NONE, "Answer to a CALL: a cookie, or the session.") \
     M(66,     CALL_REFUSE, call_refuse, MESH_CALL_REFUSE_FIELDS, NONE, "Answer to a CALL: there will be no session.")
@@ -421,7 +429,7 @@ struct mesh_message {
     union {
         MESH_MESSAGES(MESH_WIRE_UNION)
     } as;
-    const uint8_t *data; /* TILE, RECORD: borrowed from the packet, or NULL to leave the bytes to the caller of encode */
+    const uint8_t *data; /* TILE, RECORD, REPORT: borrowed from the packet, or NULL to leave the bytes to the caller of encode */
     size_t data_bytes;
     union {
         struct mesh_range ranges[MESH_NAK_RANGES_MAX];     /* NAK: as.nak.range_count of them */

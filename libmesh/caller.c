@@ -1,0 +1,271 @@
+/* The driver of one client session: a socket of its own, the clock, and the session's core. */
+#include "mesh/caller.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mesh/session.h"
+#include "mesh/udp.h"
+#include "mesh/wire.h"
+
+enum { SECOND_NS = 1000000000 };
+
+struct mesh_caller {
+    struct mesh_caller_config config;
+    struct mesh_addr addr;
+    struct mesh_udp *udp;
+    struct mesh_session_seal seal;
+    struct mesh_call *call;
+    void *memory;
+    struct mesh_session_event event; /* last one */
+    bool is_open, is_over;
+    uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
+};
+
+__attribute__((format(printf, 3, 4))) static int caller_say(struct mesh_caller_why *why, int err, const char *format, ...)
+{
+    va_list arguments;
+
+    why->err = err;
+    va_start(arguments, format);
+    vsnprintf(why->text, sizeof why->text, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* ---- turning ---- */
+
+static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
+{
+    struct mesh_caller *c = app;
+
+    mesh_call_receive(c->call, now_ns, from, packet, bytes);
+}
+
+/* Send what there is to say; a datagram that does not leave is a lost one. */
+static void flush(struct mesh_caller *c)
+{
+    size_t bytes;
+
+    while ((bytes = mesh_call_next_datagram(c->call, mesh_udp_now_ns(), c->packet, sizeof c->packet)) > 0)
+        mesh_udp_send_to(c->udp, c->addr, c->packet, bytes);
+}
+
+static void turn(struct mesh_caller *c)
+{
+    mesh_udp_poll(c->udp, NULL);
+    mesh_call_tick(c->call, mesh_udp_now_ns());
+    flush(c);
+}
+
+/* Sleep until something arrives or is due, or until end_ns. */
+static void wait_until(struct mesh_caller *c, uint64_t end_ns)
+{
+    uint64_t due_ns = mesh_call_timeout(c->call), now_ns = mesh_udp_now_ns();
+
+    due_ns = due_ns < end_ns ? due_ns : end_ns;
+    if (due_ns > now_ns)
+        mesh_udp_wait(c->udp, NULL, due_ns - now_ns);
+}
+
+/* ---- in words ---- */
+
+static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    const double seconds = (double)c->config.timeout_ns / SECOND_NS;
+
+    if (c->config.security == MESH_SECURITY_NONE)
+        return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and runs it without a key?", c->config.address,
+                          seconds);
+    return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and has it the key%s%s?", c->config.address, seconds,
+                      c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "");
+}
+
+/* Why it is over, or never was open. */
+static int say_why(const struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    const char *at = c->config.address;
+
+    switch (c->event.why) {
+    case MESH_SESSION_GOODBYE:
+        return caller_say(why, MESH_ESYSTEM, "%s: the node has closed the session: see what it prints, or ask another node", at);
+    case MESH_SESSION_SILENT:
+        return caller_say(why, MESH_ESYSTEM, "%s: nothing heard for 10 s: see whether the node is still there", at);
+    case MESH_SESSION_FULL:
+        return caller_say(why, MESH_ESYSTEM, "%s: the node has as many clients as it takes: ask another node, or later", at);
+    case MESH_SESSION_VERSION:
+        return caller_say(why, MESH_ESYSTEM, "%s: the node speaks protocol version %u, this program %u: run one release everywhere", at,
+                          c->event.version, c->config.version != 0 ? c->config.version : MESH_WIRE_VERSION);
+    case MESH_SESSION_ENDING:
+        return caller_say(why, MESH_ESYSTEM, "%s: the node is shutting down: ask another node", at);
+    case MESH_SESSION_NO_ANSWER:
+        return say_no_answer(c, why);
+    default:
+        return caller_say(why, MESH_ESYSTEM, "%s: the node's session does not fit: run one release everywhere", at);
+    }
+}
+
+/* ---- opening ---- */
+
+static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    static const uint8_t any[16];
+    char reason[200];
+
+    if (mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason) != MESH_OK)
+        return caller_say(why, MESH_EINVAL, "'%s': %s", c->config.address, reason);
+    if (c->addr.port == 0)
+        return caller_say(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
+    if (memcmp(c->addr.ip, any, sizeof any) == 0) {
+        c->addr.ip[10] = c->addr.ip[11] = 255;
+        c->addr.ip[12] = 127;
+        c->addr.ip[15] = 1;
+    }
+    return 0;
+}
+
+/* Any free port, and of the loopback when the node is there. */
+static int open_socket(struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    struct mesh_addr local = c->addr;
+
+    local.port = 0;
+    if (!mesh_addr_is_loopback(local)) {
+        memset(&local, 0, sizeof local);
+        if (c->addr.ip[10] == 255 && c->addr.ip[11] == 255)
+            local.ip[10] = local.ip[11] = 255;
+    }
+    if (mesh_udp_open(&c->udp, local, NULL) != MESH_OK)
+        return caller_say(why, MESH_ESYSTEM, "%s: no socket to call it from: %s: see whether this machine has a network for it",
+                          c->config.address, strerror(errno));
+    mesh_udp_set_outside(c->udp, take, c);
+    return 0;
+}
+
+static int open_call(struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    struct mesh_call_config config = {
+        .addr = c->addr, .timeout_ns = c->config.timeout_ns, .version = c->config.version, .guard = &c->seal.guard};
+    size_t bytes = mesh_call_memory_bytes();
+    int err;
+
+    if (mesh_random(config.incarnation, sizeof config.incarnation) != MESH_OK || mesh_random(&config.nonce, sizeof config.nonce) != MESH_OK)
+        return caller_say(why, MESH_ESYSTEM, "random numbers: the system gives none: %s: no session can be made without", strerror(errno));
+    config.nonce |= 1;
+    err = mesh_session_seal_init(&c->seal, c->config.security, c->config.key, c->config.cluster, config.incarnation);
+    if (err == MESH_EINVAL)
+        return caller_say(why, MESH_EINVAL, "cluster: '%.80s': longer than %d bytes: give its real name", c->config.cluster,
+                          MESH_CLUSTER_NAME_BYTES_MAX);
+    if (err != MESH_OK)
+        return caller_say(why, MESH_ESYSTEM, "%s: no key can be used: this program was built without libsodium: install it and build again",
+                          c->config.address);
+    if (posix_memalign(&c->memory, 64, bytes) != 0)
+        return caller_say(why, MESH_ESYSTEM, "memory: cannot have %zu bytes for a session: end other programs", bytes);
+    err = mesh_call_init(&c->call, &config, c->memory, bytes, mesh_udp_now_ns());
+    if (err != MESH_OK)
+        return caller_say(why, MESH_ESYSTEM, "session: cannot be started: %s: report this", mesh_strerror(err));
+    return 0;
+}
+
+static int connect_call(struct mesh_caller *c, struct mesh_caller_why *why)
+{
+    for (;;) {
+        turn(c);
+        if (mesh_call_next_event(c->call, mesh_udp_now_ns(), &c->event)) {
+            c->is_open = c->event.type == MESH_SESSION_OPENED;
+            c->is_over = !c->is_open;
+            return c->is_open ? 0 : say_why(c, why);
+        }
+        wait_until(c, UINT64_MAX);
+    }
+}
+
+struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, struct mesh_caller_why *why)
+{
+    struct mesh_caller *c = calloc(1, sizeof *c);
+
+    if (c == NULL) {
+        caller_say(why, MESH_ESYSTEM, "memory: out of memory: end other programs");
+        return NULL;
+    }
+    c->config = *config;
+    if (c->config.timeout_ns == 0)
+        c->config.timeout_ns = 5 * (uint64_t)SECOND_NS;
+    if (parse(c, why) == 0 && open_socket(c, why) == 0 && open_call(c, why) == 0 && connect_call(c, why) == 0)
+        return c;
+    mesh_caller_close(c);
+    return NULL;
+}
+
+void mesh_caller_close(struct mesh_caller *c)
+{
+    struct mesh_session_event event;
+
+    if (c == NULL)
+        return;
+    if (c->is_open) {
+        mesh_call_close(c->call, mesh_udp_now_ns());
+        flush(c);
+        while (!mesh_call_is_over(c->call)) {
+            wait_until(c, UINT64_MAX);
+            turn(c);
+            while (mesh_call_next_event(c->call, mesh_udp_now_ns(), &event))
+                ;
+        }
+    }
+    mesh_udp_close(c->udp);
+    mesh_session_seal_release(&c->seal);
+    free(c->memory);
+    free(c);
+}
+
+/* ---- records ---- */
+
+int mesh_caller_send(struct mesh_caller *c, const uint8_t *record, size_t bytes, struct mesh_caller_why *why)
+{
+    for (;;) {
+        int err = c->is_over ? MESH_ESTATE : mesh_call_send(c->call, mesh_udp_now_ns(), record, bytes);
+
+        if (err == MESH_OK) {
+            flush(c);
+            return 0;
+        }
+        if (err == MESH_EINVAL)
+            return caller_say(why, MESH_EINVAL, "%s: a message of %zu bytes cannot be sent: give at most %d", c->config.address, bytes,
+                              MESH_RECORD_BYTES_MAX);
+        if (err == MESH_ESTATE)
+            return c->is_over ? say_why(c, why)
+                              : caller_say(why, MESH_ESYSTEM, "%s: the session is over: open another one", c->config.address);
+        turn(c);
+        wait_until(c, UINT64_MAX);
+    }
+}
+
+int mesh_caller_receive(struct mesh_caller *c, const uint8_t **record, size_t *bytes, uint64_t timeout_ns, struct mesh_caller_why *why)
+{
+    const uint64_t begin_ns = mesh_udp_now_ns(), end_ns = timeout_ns < UINT64_MAX - begin_ns ? begin_ns + timeout_ns : UINT64_MAX;
+
+    for (;;) {
+        struct mesh_session_event event;
+
+        if (c->is_over)
+            return say_why(c, why);
+        turn(c);
+        if (mesh_call_next_event(c->call, mesh_udp_now_ns(), &event)) {
+            c->event = event;
+            c->is_over = event.type != MESH_SESSION_RECORD;
+            if (!c->is_over) {
+                *record = event.record;
+                *bytes = event.record_bytes;
+                return 1;
+            }
+        } else if (mesh_udp_now_ns() >= end_ns) {
+            return 0;
+        } else {
+            wait_until(c, end_ns);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+/* A client session with a node of a mesh, for programs that are no member: open, send, receive and close, each blocking.
+ *
+ * A driver like mesh/udp.h: with a socket of its own, and the clock. One thread at a time. Nothing happens between the calls: a program
+ * that does not call for ten seconds may find the session closed. */
+#ifndef MESH_CALLER_H
+#define MESH_CALLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/seal.h"
+
+struct mesh_caller_config {
+    const char *address;         /* the node's, HOST:PORT. Borrowed until mesh_caller_close */
+    enum mesh_security security; /* as the cluster has it */
+    const struct mesh_key *key;  /* not read with MESH_SECURITY_NONE */
+    const char *key_file;        /* named in messages. Borrowed until mesh_caller_close; NULL: no name */
+    const char *cluster;         /* the cluster's name */
+    uint64_t timeout_ns;         /* until the session is open; 0: 5 s */
+    uint16_t version;            /* of the protocol; 0: the real one, tests give others */
+};
+
+/* What went wrong: MESH_EINVAL (what the caller gave cannot be right: exit code 2) or MESH_ESYSTEM (no answer, refused, no socket: exit
+ * code 4); and "what: why: what to do" in words. */
+struct mesh_caller_why {
+    int err;
+    char text[400];
+};
+
+struct mesh_caller;
+
+/* NULL, and why. */
+struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, struct mesh_caller_why *why);
+
+/* Copied; waits while the queue is full. At most MESH_RECORD_BYTES_MAX bytes. It leaves at once, and arrives or the session ends. 0, or -1
+ * and why. */
+int mesh_caller_send(struct mesh_caller *caller, const uint8_t *record, size_t bytes, struct mesh_caller_why *why);
+
+/* 1: a record, valid until the next call; 0: none within the time; -1: the session is over. Records that came before its end come first. */
+int mesh_caller_receive(struct mesh_caller *caller, const uint8_t **record, size_t *bytes, uint64_t timeout_ns,
+                        struct mesh_caller_why *why);
+
+/* Delivers what was sent, for a second at most, and says goodbye. NULL is fine. */
+void mesh_caller_close(struct mesh_caller *caller);
+
+#endif

@@ -1,0 +1,324 @@
+#include "columns.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "bar.h"
+#include "figure.h"
+
+static const struct kind {
+    const char *name;
+    enum style style;
+    uint32_t glyph;
+} kinds[TIME_KINDS] = {
+    [TIME_COMPUTE] = {"computing", STYLE_COMPUTE, 0x2588},
+    [TIME_SEND] = {"sending", STYLE_SEND, 0x2593},
+    [TIME_POLL] = {"polling", STYLE_POLL, 0x2592},
+    [TIME_WAIT] = {"waiting", STYLE_WAIT, 0x2591},
+    [TIME_IDLE] = {"idle", STYLE_IDLE, 0xb7},
+};
+
+enum style columns_time_style(enum time_kind kind)
+{
+    return kinds[kind].style;
+}
+
+uint32_t columns_time_glyph(enum time_kind kind)
+{
+    return kinds[kind].glyph;
+}
+
+const char *columns_time_name(enum time_kind kind)
+{
+    return kinds[kind].name;
+}
+
+enum style columns_state_style(enum fleet_state state)
+{
+    switch (state) {
+    case FLEET_UP:
+        return STYLE_GOOD;
+    case FLEET_SUSPECTED:
+    case FLEET_SILENT:
+    case FLEET_DEAD:
+        return STYLE_BAD;
+    case FLEET_LEFT:
+        return STYLE_STALE;
+    default:
+        return STYLE_WARN;
+    }
+}
+
+struct node_row columns_row(const struct fleet *fleet, int node, uint64_t tick)
+{
+    return (struct node_row){fleet, node, tick, fleet_node_at(fleet, node, tick)};
+}
+
+void columns_time_bar(struct canvas *canvas, struct area area, const float time[TIME_KINDS])
+{
+    struct bar_part parts[TIME_KINDS];
+
+    for (int kind = 0; kind < TIME_KINDS; kind++)
+        parts[kind] = (struct bar_part){(double)time[kind], kinds[kind].style, kinds[kind].glyph};
+    bar_split(canvas, area, parts, TIME_KINDS);
+}
+
+unsigned columns_window(const struct fleet *fleet)
+{
+    const uint64_t ticks = fleet->interval_ns > 0 ? UINT64_C(10000000000) / fleet->interval_ns : 1;
+
+    return ticks < 1 ? 1 : ticks > 100 ? 100 : (unsigned)ticks;
+}
+
+void columns_history(const struct fleet *fleet, int node, uint64_t tick, bool is_speed, float *values, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const uint64_t back = (uint64_t)(count - 1 - i);
+        const struct node_sample *sample = back <= tick ? fleet_node_at(fleet, node, tick - back) : NULL;
+
+        values[i] = sample == NULL ? NAN : is_speed ? sample->tok_per_s : sample->utilisation;
+    }
+}
+
+int columns_worst_link(const struct node_row *row, bool by_loss, double *value)
+{
+    int worst = FLEET_NOBODY;
+
+    *value = NAN;
+    for (int from = 0; from < FLEET_NODES_MAX; from++) {
+        const struct link_sample *sample = fleet_link_at(row->fleet, from, row->node, row->tick);
+        double found;
+
+        if (sample == NULL || !fleet_is_alive(row->fleet->nodes[from].state))
+            continue;
+        found = by_loss ? fleet_loss(row->fleet, from, row->node, row->tick, columns_window(row->fleet)) : (double)sample->p99_us;
+        if (!isnan(found) && !(found <= *value)) {
+            *value = found;
+            worst = from;
+        }
+    }
+    return worst;
+}
+
+/* ---- cells ---- */
+
+static const struct fleet_node *node_of(const struct node_row *row)
+{
+    return &row->fleet->nodes[row->node];
+}
+
+static bool is_gone(const struct node_row *row)
+{
+    return !fleet_is_alive(node_of(row)->state);
+}
+
+static void draw_rank(const void *row, const struct table_cell *cell)
+{
+    char rank[8];
+
+    table_text(cell, true, cell->style, fleet_rank_text(node_of(row), rank));
+}
+
+static void draw_address(const void *row, const struct table_cell *cell)
+{
+    table_text(cell, false, cell->style, node_of(row)->address);
+}
+
+static void draw_state(const void *row, const struct table_cell *cell)
+{
+    const struct fleet_node *node = node_of(row);
+    char text[TABLE_TEXT_BYTES], clock[FIGURE_BYTES];
+
+    if (fleet_is_alive(node->state)) {
+        snprintf(text, sizeof text, "%s %s", node->state == FLEET_UP ? "●" : "○", fleet_state_name(node->state));
+    } else {
+        figure_clock(node->gone_wall_ns, clock);
+        snprintf(text, sizeof text, "%s %s", node->state == FLEET_DEAD ? "✗" : "○", clock);
+    }
+    table_text(cell, false, columns_state_style(node->state), text);
+}
+
+static void draw_role(const void *row, const struct table_cell *cell)
+{
+    const struct fleet_node *node = node_of(row);
+
+    table_text(cell, false, cell->style,
+               is_gone(row)                 ? ""
+               : node->now.is_sequencer     ? "sequencer"
+               : node->now.requests_running ? "entry"
+               : node->now.lab_pace != 0    ? "paced"
+                                            : "member");
+}
+
+static double share_of(const struct node_row *row)
+{
+    double sum = 0;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (row->fleet->nodes[i].is_used && fleet_is_alive(row->fleet->nodes[i].state))
+            sum += row->fleet->nodes[i].now.share;
+    return sum > 0 && !is_gone(row) ? node_of(row)->now.share / sum : NAN;
+}
+
+static double key_share(const void *row)
+{
+    return share_of(row);
+}
+
+static void draw_share(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+
+    figure_fraction(share_of(row), text);
+    table_text(cell, true, cell->style, text);
+}
+
+static void draw_time(const void *row, const struct table_cell *cell)
+{
+    const struct node_row *r = row;
+
+    if (r->sample != NULL && !isnan(r->sample->time[0]))
+        columns_time_bar(cell->canvas, cell->area, r->sample->time);
+    else
+        canvas_text(cell->canvas, cell->area, 0, 0, STYLE_STALE, is_gone(r) ? "gone" : "no report");
+}
+
+static double key_busy(const void *row)
+{
+    const struct node_row *r = row;
+
+    return r->sample != NULL ? (double)r->sample->utilisation : NAN;
+}
+
+static void draw_busy(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+
+    figure_fraction(key_busy(row), text);
+    table_text(cell, true, cell->style, text);
+}
+
+static double key_speed(const void *row)
+{
+    const struct node_row *r = row;
+
+    return r->sample != NULL ? (double)r->sample->tok_per_s : NAN;
+}
+
+static void draw_speed(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+
+    figure_count(round(key_speed(row) * 10) / 10, text);
+    table_text(cell, true, cell->style, text);
+}
+
+static void draw_past(const void *row, const struct table_cell *cell)
+{
+    const struct node_row *r = row;
+    float values[2 * CANVAS_WIDTH_MAX];
+    const int count = bar_curve_values(cell->canvas, cell->area.width);
+
+    columns_history(r->fleet, r->node, r->tick, false, values, count);
+    bar_curve(cell->canvas, cell->area, STYLE_GRAPH, values, count, 1);
+}
+
+static double key_memory(const void *row)
+{
+    const struct mesh_telemetry_node *now = &node_of(row)->now;
+
+    return node_of(row)->has_reported ? (double)now->weight_bytes + (double)now->kv_bytes + (double)now->buffer_bytes : NAN;
+}
+
+static void draw_memory(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+
+    figure_bytes(key_memory(row), text);
+    table_text(cell, true, cell->style, text);
+}
+
+static double key_latency(const void *row)
+{
+    double value;
+
+    columns_worst_link(row, false, &value);
+    return is_gone(row) ? NAN : value;
+}
+
+static void draw_latency(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+    const double value = key_latency(row);
+
+    figure_time_us(value, text);
+    table_text(cell, true, value > 2000 ? STYLE_WARN : cell->style, text);
+}
+
+static double key_loss(const void *row)
+{
+    double value;
+
+    columns_worst_link(row, true, &value);
+    return is_gone(row) ? NAN : value;
+}
+
+static void draw_loss(const void *row, const struct table_cell *cell)
+{
+    char text[FIGURE_BYTES];
+    const double value = key_loss(row);
+
+    figure_fraction(value, text);
+    table_text(cell, true, value > 0.01 ? STYLE_BAD : value > 0.001 ? STYLE_WARN : cell->style, text);
+}
+
+static double key_waits(const void *row)
+{
+    const struct node_row *r = row;
+
+    return r->sample != NULL ? (double)r->sample->waits : NAN;
+}
+
+static void draw_waits(const void *row, const struct table_cell *cell)
+{
+    const struct node_row *r = row;
+    char text[TABLE_TEXT_BYTES], rank[8], part[FIGURE_BYTES];
+
+    if (r->sample == NULL || r->sample->waits_for < 0 || !(r->sample->waits >= 0.005f))
+        return;
+    figure_fraction((double)r->sample->waits, part);
+    snprintf(text, sizeof text, "→ %s  %s", fleet_rank_text(&r->fleet->nodes[r->sample->waits_for], rank), part);
+    table_text(cell, false, r->sample->waits > 0.3f ? STYLE_WARN : cell->style, text);
+}
+
+static double key_rank(const void *row)
+{
+    return -(double)node_of(row)->head.rank - (is_gone(row) ? 1e6 : 0); /* numbers are sorted from the greatest */
+}
+
+static const char *text_address(const void *row)
+{
+    return node_of(row)->address;
+}
+
+static const char *text_state(const void *row)
+{
+    return fleet_state_name(node_of(row)->state);
+}
+
+const struct table_column columns_of_nodes[] = {
+    {"rank", "RANK", "its number in the epoch", 5, 0, 0, true, draw_rank, key_rank, NULL},
+    {"address", "ADDRESS", "where its mesh socket is", 15, 6, 4, false, draw_address, NULL, text_address},
+    {"state", "STATE", "what it is doing, or when it was last heard", 11, 0, 1, false, draw_state, NULL, text_state},
+    {NULL, "ROLE", "what else it does", 9, 0, 8, false, draw_role, NULL, NULL},
+    {"share", "SHARE", "of the rows", 6, 0, 6, true, draw_share, key_share, NULL},
+    {NULL, "TIME", "of its workers, by kinds", 12, 36, 2, false, draw_time, NULL, NULL},
+    {"busy", "BUSY", "time computing", 6, 0, 1, true, draw_busy, key_busy, NULL},
+    {"speed", "TOK/S", "tokens that the mesh generates, by its count", 6, 0, 5, true, draw_speed, key_speed, NULL},
+    {NULL, "BUSY, PAST", "time computing, over the past", 10, 30, 7, false, draw_past, NULL, NULL},
+    {"waits", "WAITS FOR", "whom its workers wait for most, and how much of their time", 11, 0, 3, false, draw_waits, key_waits, NULL},
+    {"latency", "p99 IN", "one-way latency of the slowest link to it", 8, 0, 5, true, draw_latency, key_latency, NULL},
+    {"loss", "LOSS IN", "of the worst link to it, in ten seconds", 7, 0, 4, true, draw_loss, key_loss, NULL},
+    {"memory", "MEMORY", "weights, keys and values, buffers", 8, 0, 7, true, draw_memory, key_memory, NULL},
+};
+const int columns_of_nodes_count = sizeof columns_of_nodes / sizeof *columns_of_nodes;

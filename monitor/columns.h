@@ -1,0 +1,37 @@
+/* The columns of the overview: one line of a table for each, as in htop; sorting, settings and the help know them from there. */
+#ifndef MONITOR_COLUMNS_H
+#define MONITOR_COLUMNS_H
+
+#include "fleet.h"
+#include "table.h"
+
+/* What a line of the overview is about. */
+struct node_row {
+    const struct fleet *fleet;
+    int node;
+    uint64_t tick;
+    const struct node_sample *sample; /* NULL: none at that tick */
+};
+
+extern const struct table_column columns_of_nodes[];
+extern const int columns_of_nodes_count;
+
+struct node_row columns_row(const struct fleet *fleet, int node, uint64_t tick);
+
+/* The parts of a bar of time, by kinds. */
+void columns_time_bar(struct canvas *canvas, struct area area, const float time[TIME_KINDS]);
+enum style columns_time_style(enum time_kind kind);
+uint32_t columns_time_glyph(enum time_kind kind);
+const char *columns_time_name(enum time_kind kind);
+enum style columns_state_style(enum fleet_state state);
+
+/* Values of the last ticks for a curve, oldest first: count of them, into values. */
+void columns_history(const struct fleet *fleet, int node, uint64_t tick, bool is_speed, float *values, int count);
+
+/* The worst of a node's incoming links at that tick: its sender, or FLEET_NOBODY; by one-way p99, or by loss. */
+int columns_worst_link(const struct node_row *row, bool by_loss, double *value);
+
+/* So many ticks are ten seconds, one at least. */
+unsigned columns_window(const struct fleet *fleet);
+
+#endif

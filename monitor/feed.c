@@ -1,0 +1,142 @@
+#include "feed.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const uint64_t ms_ns = 1000000;
+enum { RECORD_REFUSED = 19, RECORDS_AT_ONCE = 2000 };
+
+int64_t feed_wall_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void feed_init(struct feed *feed, const struct mesh_caller_config *config)
+{
+    *feed = (struct feed){.config = *config};
+    if (config->key != NULL)
+        feed->key = *config->key;
+    feed->config.key = &feed->key;
+}
+
+void feed_close(struct feed *feed)
+{
+    mesh_caller_close(feed->caller);
+    feed->caller = NULL;
+    mesh_wipe(&feed->key, sizeof feed->key);
+}
+
+/* The one that was asked for; when that does not answer, every other time a member that it told of. */
+static const char *whom_to_try(struct feed *feed, const struct fleet *fleet)
+{
+    int nodes[FLEET_NODES_MAX], alive = 0;
+    const int count = fleet_order(fleet, nodes);
+
+    while (alive < count && fleet_is_alive(fleet->nodes[nodes[alive]].state))
+        alive++;
+    snprintf(feed->at, sizeof feed->at, "%.*s", (int)sizeof feed->at - 1,
+             feed->tries % 2 == 1 && alive > 0 ? fleet->nodes[nodes[feed->tries / 2 % alive]].address : feed->config.address);
+    return feed->at;
+}
+
+static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns, struct fail *fail)
+{
+    struct mesh_caller_config config = feed->config;
+    struct mesh_caller_why why;
+
+    config.address = whom_to_try(feed, fleet);
+    config.timeout_ns = (feed->tries == 0 && feed->patience_ms > 0 ? feed->patience_ms : FEED_OPEN_MS) * ms_ns;
+    feed->patience_ms = 0;
+    feed->caller = mesh_caller_open(&config, &why);
+    if (feed->caller != NULL) {
+        feed->tries = 0;
+        feed->next_watch_ns = 0;
+        fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), true, config.address);
+        return 0;
+    }
+    if (why.err == MESH_EINVAL && config.address != NULL && strcmp(config.address, feed->config.address) == 0)
+        return fail_set(fail, EXIT_USAGE, "--to %.300s", why.text);
+    fleet_set_connected(fleet, now_ns, feed_wall_ns(), false, why.text);
+    feed->tries++;
+    feed->next_try_ns = mesh_udp_now_ns() + FEED_RETRY_MS * ms_ns;
+    return 0;
+}
+
+static void lose(struct feed *feed, struct fleet *fleet, const char *why)
+{
+    mesh_caller_close(feed->caller);
+    feed->caller = NULL;
+    feed->next_try_ns = 0;
+    fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), false, why);
+}
+
+/* Say, or say again, what is wanted. */
+static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struct mesh_caller_why *why)
+{
+    const uint32_t most = MESH_TELEMETRY_INTERVAL_MS_MAX, least = MESH_TELEMETRY_INTERVAL_MS_MIN;
+    const struct mesh_telemetry_watch wish = {
+        .interval_ms = (uint16_t)(interval_ms < least  ? least
+                                  : interval_ms > most ? most
+                                                       : interval_ms),
+        .lease_ms = FEED_LEASE_MS,
+        .kinds = MESH_TELEMETRY_ALL,
+    };
+    uint8_t record[MESH_TELEMETRY_WATCH_BYTES];
+
+    if (now_ns < feed->next_watch_ns && interval_ms == feed->interval_ms)
+        return 0;
+    feed->interval_ms = interval_ms;
+    feed->next_watch_ns = now_ns + FEED_LEASE_MS / 3 * ms_ns;
+    mesh_telemetry_write_watch(&wish, record);
+    return mesh_caller_send(feed->caller, record, sizeof record, why);
+}
+
+/* A node that will not tell says so in words: u8 19, u32 bytes, text. */
+static bool is_refusal(const uint8_t *record, size_t bytes, char *text, size_t text_size)
+{
+    if (bytes < 5 || record[0] != RECORD_REFUSED)
+        return false;
+    snprintf(text, text_size, "%.*s", (int)(bytes - 5 < text_size ? bytes - 5 : text_size - 1), (const char *)record + 5);
+    return true;
+}
+
+int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint64_t wait_ns, struct fail *fail)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    struct mesh_caller_why why = {0};
+    const uint8_t *record;
+    size_t bytes;
+    int got;
+
+    if (feed->caller == NULL) {
+        if (now_ns >= feed->next_try_ns)
+            return open_session(feed, fleet, now_ns, fail);
+        const struct timespec pause = {0, (long)(wait_ns < 999999999 ? wait_ns : 999999999)};
+        nanosleep(&pause, NULL);
+        return 0;
+    }
+    if (watch(feed, interval_ms, now_ns, &why) < 0) {
+        lose(feed, fleet, why.text);
+        return 0;
+    }
+    for (int i = 0; i < RECORDS_AT_ONCE; i++) {
+        got = mesh_caller_receive(feed->caller, &record, &bytes, i == 0 ? wait_ns : 0, &why);
+        if (got < 0) {
+            lose(feed, fleet, why.text);
+            return 0;
+        }
+        if (got == 0)
+            return 0;
+        if (is_refusal(record, bytes, why.text, sizeof why.text)) {
+            lose(feed, fleet, why.text);
+            feed->next_try_ns = now_ns + 10 * FEED_RETRY_MS * ms_ns;
+            return 0;
+        }
+        fleet_report(fleet, mesh_udp_now_ns(), feed_wall_ns(), record, bytes);
+    }
+    return 0;
+}

@@ -1,0 +1,88 @@
+#include "figure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Three digits or so, never "1000". */
+static void print(double value, const char *unit, char out[FIGURE_BYTES])
+{
+    snprintf(out, FIGURE_BYTES, "%.*f%s", fabs(value) < 9.995 ? 2 : fabs(value) < 99.95 ? 1 : 0, value, unit);
+}
+
+struct unit {
+    double size;
+    const char *name;
+};
+
+static void print_in(double value, const struct unit *units, char out[FIGURE_BYTES])
+{
+    if (!isfinite(value)) {
+        snprintf(out, FIGURE_BYTES, "-");
+        return;
+    }
+    while (units->size > 1 && fabs(value) < units->size * 0.9995)
+        units++;
+    if (units->size <= 1 && value == floor(value))
+        snprintf(out, FIGURE_BYTES, "%.0f%s", value, units->name);
+    else
+        print(value / units->size, units->name, out);
+}
+
+void figure_time_us(double us, char out[FIGURE_BYTES])
+{
+    static const struct unit units[] = {{1e6, " s"}, {1e3, " ms"}, {1, " µs"}};
+
+    print_in(us >= 10 && us < 999.5 ? round(us) : us, units, out);
+}
+
+void figure_bytes(double bytes, char out[FIGURE_BYTES])
+{
+    static const struct unit units[] = {{1e12, " TB"}, {1e9, " GB"}, {1e6, " MB"}, {1e3, " kB"}, {1, " B"}};
+
+    print_in(bytes, units, out);
+}
+
+void figure_count(double count, char out[FIGURE_BYTES])
+{
+    static const struct unit units[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}, {1, ""}};
+
+    if (isfinite(count) && fabs(count) >= 9995 && fabs(count) < 1e6)
+        print(count / 1e3, "k", out);
+    else
+        print_in(count, units, out);
+}
+
+void figure_fraction(double fraction, char out[FIGURE_BYTES])
+{
+    const double percent = fraction * 100;
+
+    if (!isfinite(percent))
+        snprintf(out, FIGURE_BYTES, "-");
+    else if (percent == 0)
+        snprintf(out, FIGURE_BYTES, "0");
+    else
+        snprintf(out, FIGURE_BYTES, "%.*f %%", percent < 0.995 ? 2 : percent < 9.95 ? 1 : 0, percent);
+}
+
+void figure_age_s(double seconds, char out[FIGURE_BYTES])
+{
+    static const struct unit units[] = {{86400, " d"}, {3600, " h"}, {60, " min"}, {1, " s"}};
+    const struct unit *unit = units;
+
+    while (unit->size > 1 && seconds < 2 * unit->size)
+        unit++;
+    if (isfinite(seconds) && seconds >= 0 && seconds < 1e15)
+        snprintf(out, FIGURE_BYTES, "%.0f%s", floor(seconds / unit->size), unit->name);
+    else
+        snprintf(out, FIGURE_BYTES, "-");
+}
+
+void figure_clock(int64_t wall_ns, char out[FIGURE_BYTES])
+{
+    const time_t seconds = (time_t)(wall_ns / 1000000000);
+    struct tm local;
+
+    if (localtime_r(&seconds, &local) == NULL || strftime(out, FIGURE_BYTES, "%H:%M:%S", &local) == 0)
+        snprintf(out, FIGURE_BYTES, "-");
+}

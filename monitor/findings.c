@@ -1,0 +1,250 @@
+#include "findings.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "columns.h"
+#include "figure.h"
+
+enum { MINUTE_S = 60, LOST_LEAST = 3 };
+
+static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4;
+
+struct list {
+    const struct fleet *fleet;
+    uint64_t tick;
+    struct finding *findings;
+    int count;
+};
+
+__attribute__((format(printf, 3, 4))) static void add(struct list *list, enum style style, const char *format, ...)
+{
+    va_list arguments;
+
+    if (list->count == FINDINGS_MAX)
+        return;
+    list->findings[list->count].style = style;
+    va_start(arguments, format);
+    vsnprintf(list->findings[list->count++].text, FINDING_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+static const char *name_of(const struct fleet *fleet, int node, char out[8])
+{
+    return fleet_rank_text(&fleet->nodes[node], out);
+}
+
+static void find_connection(struct list *list)
+{
+    char clock[FIGURE_BYTES] = "-";
+
+    if (list->fleet->is_connected)
+        return;
+    if (list->fleet->ticks == 0) {
+        add(list, STYLE_BAD, "No connection: %.160s", list->fleet->connection);
+        return;
+    }
+    figure_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
+    add(list, STYLE_BAD, "Connection lost; what is shown is of %s. %.140s", clock, list->fleet->connection);
+}
+
+static void find_gone(struct list *list)
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct fleet_node *node = &list->fleet->nodes[i];
+        char clock[FIGURE_BYTES], rank[8];
+
+        if (!node->is_used)
+            continue;
+        figure_clock(node->gone_wall_ns, clock);
+        if (node->state == FLEET_DEAD)
+            add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", fleet_rank_text(node, rank), node->address, clock);
+        else if (node->state == FLEET_SUSPECTED || node->state == FLEET_SILENT)
+            add(list, STYLE_BAD, "Node %s at %s is %s.", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+        else if (node->state == FLEET_LOADING || node->state == FLEET_JOINING || node->state == FLEET_SEEKING)
+            add(list, STYLE_WARN, "Node %s at %s is %s.", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+    }
+}
+
+/* What the other nodes wait for that one, on average over those that compute. */
+static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
+{
+    double sum = 0;
+    int others = 0;
+
+    for (int to = 0; to < FLEET_NODES_MAX; to++) {
+        const double part = to != node && fleet->nodes[to].is_used ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
+
+        if (!isnan(part)) {
+            sum += part;
+            others++;
+        }
+    }
+    return others > 0 ? sum / others : 0;
+}
+
+int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
+{
+    int most = FLEET_NOBODY;
+
+    *part = 0;
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) ? waited_for(fleet, i, tick) : 0;
+
+        if (waits > *part) {
+            *part = waits;
+            most = i;
+        }
+    }
+    return *part >= waits_much ? most : FLEET_NOBODY;
+}
+
+static void find_waits(struct list *list)
+{
+    double part;
+    const int node = findings_waited_for(list->fleet, list->tick, &part);
+    char rank[8], text[FIGURE_BYTES];
+
+    if (node < 0)
+        return;
+    figure_fraction(part, text);
+    add(list, STYLE_WARN, "Others wait for node %s at %s: %s of their time while steps run.", name_of(list->fleet, node, rank),
+        list->fleet->nodes[node].address, text);
+}
+
+static void find_loss(struct list *list)
+{
+    const struct fleet *fleet = list->fleet;
+    const unsigned window = columns_window(fleet);
+
+    for (int i = 0; i < FLEET_NODES_MAX * FLEET_NODES_MAX; i++) {
+        const int from = i / FLEET_NODES_MAX, to = i % FLEET_NODES_MAX;
+        const double loss = fleet_link(fleet, from, to) != NULL ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
+        char sender[8], receiver[8], text[FIGURE_BYTES];
+        uint64_t lost = 0;
+
+        if (!(loss >= loss_much))
+            continue;
+        for (unsigned t = 0; t < window && t <= list->tick; t++) {
+            const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
+
+            lost += sample != NULL ? sample->lost : 0;
+        }
+        if (lost < LOST_LEAST)
+            continue;
+        figure_fraction(loss, text);
+        add(list, loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN, "Link %s → %s loses %s of its datagrams (%llu in the last seconds).",
+            name_of(fleet, from, sender), name_of(fleet, to, receiver), text, (unsigned long long)lost);
+    }
+}
+
+/* Mean speed over a window that ends at a tick; NAN. */
+static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned ticks)
+{
+    double sum = 0;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < ticks && i <= tick; i++) {
+        const double speed = (double)fleet_tok_per_s(fleet, tick - i);
+
+        if (fleet_has_tick(fleet, tick - i) && !isnan(speed)) {
+            sum += speed;
+            count++;
+        }
+    }
+    return count > 0 ? sum / count : NAN;
+}
+
+static void find_change(struct list *list)
+{
+    const struct fleet *fleet = list->fleet;
+    const uint64_t minute = fleet->interval_ns > 0 ? UINT64_C(60000000000) / fleet->interval_ns : MINUTE_S;
+    const unsigned window = columns_window(fleet) / 2 + 1;
+    double now, then;
+    char before[FIGURE_BYTES], after[FIGURE_BYTES];
+
+    if (list->tick < minute || !fleet_has_tick(fleet, list->tick - minute))
+        return;
+    now = mean_speed(fleet, list->tick, window);
+    then = mean_speed(fleet, list->tick - minute, window);
+    if (!(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
+        return;
+    figure_count(round(then * 10) / 10, before);
+    figure_count(round(now * 10) / 10, after);
+    add(list, now < then ? STYLE_WARN : STYLE_NORMAL, "Speed %s from %s to %s tok/s within the last minute.", now < then ? "fell" : "rose",
+        before, after);
+}
+
+static void find_epoch(struct list *list)
+{
+    const int node = fleet_sequencer(list->fleet);
+    char age[FIGURE_BYTES];
+
+    if (node < 0 || list->fleet->nodes[node].now.epoch_age_ns > UINT64_C(60000000000))
+        return;
+    figure_age_s((double)list->fleet->nodes[node].now.epoch_age_ns / 1e9, age);
+    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u members.", list->fleet->nodes[node].head.epoch, age,
+        list->fleet->nodes[node].now.members);
+}
+
+static void find_lab(struct list *list)
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct fleet_node *node = &list->fleet->nodes[i];
+        char rank[8], text[FIGURE_BYTES];
+
+        if (!node->is_used || !fleet_is_alive(node->state))
+            continue;
+        if (node->now.lab_pace > 0) {
+            figure_bytes((double)node->now.lab_pace, text);
+            add(list, STYLE_NORMAL, "Node %s is held to %s/s by --lab.", fleet_rank_text(node, rank), text);
+        }
+        if (node->now.lab_loss_ppm > 0) {
+            figure_fraction(node->now.lab_loss_ppm / 1e6, text);
+            add(list, STYLE_NORMAL, "Node %s drops %s of what it receives by --lab.", fleet_rank_text(node, rank), text);
+        }
+    }
+}
+
+/* How everybody is, in one sentence. */
+static void find_all(struct list *list, bool is_well)
+{
+    const float speed = fleet_tok_per_s(list->fleet, list->tick);
+    int alive = 0, busy = 0;
+    char text[FIGURE_BYTES];
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct node_sample *sample = fleet_node_at(list->fleet, i, list->tick);
+
+        if (!list->fleet->nodes[i].is_used || !fleet_is_alive(list->fleet->nodes[i].state))
+            continue;
+        alive++;
+        busy += sample != NULL && sample->time[TIME_IDLE] < 0.9f;
+    }
+    if (alive == 0)
+        return;
+    figure_count(round((double)speed * 10) / 10, text);
+    if (busy == 0)
+        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: nothing is asked.", alive == 1 ? "The" : "All", alive,
+            alive == 1 ? "" : "s", alive == 1 ? "is" : "are");
+    else
+        add(list, is_well && busy == alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", busy, alive, text);
+}
+
+int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX])
+{
+    struct list list = {fleet, tick, findings, 0};
+
+    find_connection(&list);
+    find_gone(&list);
+    find_loss(&list);
+    find_waits(&list);
+    find_change(&list);
+    find_all(&list, list.count == 0);
+    find_epoch(&list);
+    find_lab(&list);
+    if (list.count == 0)
+        add(&list, STYLE_NORMAL, "Waiting for the first report.");
+    return list.count;
+}

@@ -1,0 +1,21 @@
+/* What an operator should know at a glance, in sentences: who is gone, whom others wait for, which link loses, what has changed. */
+#ifndef MONITOR_FINDINGS_H
+#define MONITOR_FINDINGS_H
+
+#include "fleet.h"
+#include "theme.h"
+
+enum { FINDINGS_MAX = 16, FINDING_BYTES = 200 };
+
+struct finding {
+    enum style style; /* STYLE_BAD, STYLE_WARN, STYLE_NORMAL, STYLE_GOOD */
+    char text[FINDING_BYTES];
+};
+
+/* At that tick, the worst first; there is always one, and how many. */
+int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX]);
+
+/* The node that others wait for most in the last seconds before that tick, and what part of their time; FLEET_NOBODY: nobody much. */
+int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part);
+
+#endif

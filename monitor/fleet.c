@@ -1,0 +1,344 @@
+#include "fleet.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fleet_init(struct fleet *fleet)
+{
+    *fleet = (struct fleet){.interval_ns = 1000000000};
+    fleet->nodes = calloc(FLEET_NODES_MAX, sizeof *fleet->nodes);
+    fleet->events = calloc(FLEET_EVENTS, sizeof *fleet->events);
+    fleet->requests = calloc(FLEET_REQUESTS, sizeof *fleet->requests);
+    if (fleet->nodes != NULL && fleet->events != NULL && fleet->requests != NULL)
+        return 0;
+    fleet_release(fleet);
+    return -1;
+}
+
+static void release_link(struct fleet_link *link)
+{
+    if (link == NULL)
+        return;
+    for (int i = 0; i < MESH_LATENCIES; i++) {
+        free(link->latency[i]);
+        free(link->latency_before[i]);
+    }
+    free(link);
+}
+
+static void release_node(struct fleet_node *node)
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        release_link(node->links[i]);
+    for (int i = 0; i < FLEET_STEPS; i++)
+        free(node->steps[i].phases);
+    free(node->workers);
+    memset(node, 0, sizeof *node);
+}
+
+void fleet_release(struct fleet *fleet)
+{
+    for (int i = 0; fleet->nodes != NULL && i < FLEET_NODES_MAX; i++)
+        release_node(&fleet->nodes[i]);
+    free(fleet->nodes);
+    free(fleet->events);
+    free(fleet->requests);
+    memset(fleet, 0, sizeof *fleet);
+}
+
+/* ---- nodes ---- */
+
+bool fleet_is_alive(enum fleet_state state)
+{
+    return state != FLEET_DEAD && state != FLEET_LEFT;
+}
+
+const char *fleet_state_name(enum fleet_state state)
+{
+    static const char *const names[] = {"seeking", "loading", "up", "joining", "suspected", "leaving", "silent", "left", "dead"};
+
+    assert(state <= FLEET_DEAD);
+    return names[state];
+}
+
+/* Nothing of a node is left in the others' links, events and requests. */
+static void forget_node(struct fleet *fleet, int node)
+{
+    release_node(&fleet->nodes[node]);
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        struct fleet_node *other = &fleet->nodes[i];
+
+        release_link(other->links[node]);
+        other->links[node] = NULL;
+        for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
+            if (other->of_rank[rank] == node)
+                other->of_rank[rank] = FLEET_NOBODY;
+        for (int t = 0; t < FLEET_HISTORY; t++)
+            if (other->sample[t].waits_for == node)
+                other->sample[t].waits_for = FLEET_NOBODY;
+    }
+    for (int i = 0; i < FLEET_EVENTS; i++) {
+        if (fleet->events[i].node == node)
+            fleet->events[i].node = FLEET_NOBODY;
+        if (fleet->events[i].about == node)
+            fleet->events[i].about = FLEET_NOBODY;
+    }
+    for (int i = 0; i < FLEET_REQUESTS; i++)
+        if (fleet->requests[i].node == node)
+            fleet->requests[i] = (struct fleet_request){.node = FLEET_NOBODY};
+}
+
+/* A free place, or that of the node that has been gone longest. */
+static int make_room(struct fleet *fleet)
+{
+    int oldest = FLEET_NOBODY;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct fleet_node *node = &fleet->nodes[i];
+
+        if (!node->is_used)
+            return i;
+        if (!fleet_is_alive(node->state) && (oldest < 0 || node->gone_wall_ns < fleet->nodes[oldest].gone_wall_ns))
+            oldest = i;
+    }
+    if (oldest >= 0)
+        forget_node(fleet, oldest);
+    return oldest;
+}
+
+int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_t now_ns)
+{
+    struct fleet_node *node;
+    int at;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
+            return i;
+    at = make_room(fleet);
+    if (at < 0) {
+        fleet->refused_full++;
+        return FLEET_NOBODY;
+    }
+    node = &fleet->nodes[at];
+    node->is_used = true;
+    memcpy(node->addr.ip, ip, 16);
+    node->addr.port = port;
+    mesh_addr_format(node->addr, node->address);
+    node->head.rank = MESH_TELEMETRY_NOBODY;
+    node->state = FLEET_JOINING;
+    node->named_ns = now_ns;
+    node->first_tick = fleet->ticks;
+    for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
+        node->of_rank[rank] = FLEET_NOBODY;
+    return at;
+}
+
+int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16])
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (fleet->nodes[i].is_used && fleet->nodes[i].has_reported && memcmp(fleet->nodes[i].incarnation, incarnation, 16) == 0)
+            return i;
+    return FLEET_NOBODY;
+}
+
+int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
+{
+    int count = 0;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct fleet_node *node = &fleet->nodes[i];
+        int at = count;
+
+        if (!node->is_used)
+            continue;
+        for (; at > 0; at--) {
+            const struct fleet_node *other = &fleet->nodes[nodes[at - 1]];
+            const bool gone = !fleet_is_alive(node->state), other_gone = !fleet_is_alive(other->state);
+
+            if (gone > other_gone || (gone == other_gone && node->head.rank >= other->head.rank))
+                break;
+            nodes[at] = nodes[at - 1];
+        }
+        nodes[at] = i;
+        count++;
+    }
+    return count;
+}
+
+const char *fleet_rank_text(const struct fleet_node *node, char out[8])
+{
+    if (node->head.rank == MESH_TELEMETRY_NOBODY)
+        snprintf(out, 8, "-");
+    else
+        snprintf(out, 8, "%u", node->head.rank);
+    return out;
+}
+
+int fleet_sequencer(const struct fleet *fleet)
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) && fleet->nodes[i].now.is_sequencer)
+            return i;
+    return FLEET_NOBODY;
+}
+
+/* ---- links ---- */
+
+const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to)
+{
+    return from >= 0 && to >= 0 && fleet->nodes[to].is_used ? fleet->nodes[to].links[from] : NULL;
+}
+
+struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to)
+{
+    struct fleet_link **link = &fleet->nodes[to].links[from];
+
+    if (*link == NULL && (*link = calloc(1, sizeof **link)) != NULL) {
+        (*link)->first_tick = fleet->ticks;
+        for (int i = 0; i < MESH_LATENCIES; i++)
+            (*link)->last_us[i][0] = (*link)->last_us[i][1] = NAN;
+    }
+    return *link;
+}
+
+bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64_t *error_ns)
+{
+    int order[FLEET_NODES_MAX];
+    const int count = fleet_order(fleet, order);
+
+    for (int i = 0; i < count; i++) {
+        const struct fleet_link *link = fleet_link(fleet, node, order[i]);
+
+        if (order[i] == node) { /* nobody before it knows: it is the reference itself */
+            *offset_ns = 0;
+            *error_ns = 0;
+            return true;
+        }
+        if (link != NULL && link->now.is_up && fleet->nodes[order[i]].has_reported) {
+            *offset_ns = link->now.clock_offset_ns;
+            *error_ns = link->now.clock_error_ns;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- samples ---- */
+
+bool fleet_has_tick(const struct fleet *fleet, uint64_t tick)
+{
+    return tick < fleet->ticks && tick >= fleet->first_tick && fleet->ticks - tick <= FLEET_HISTORY;
+}
+
+const struct node_sample *fleet_node_at(const struct fleet *fleet, int node, uint64_t tick)
+{
+    const struct fleet_node *n = &fleet->nodes[node];
+
+    return n->is_used && fleet_has_tick(fleet, tick) && tick >= n->first_tick ? &n->sample[tick % FLEET_HISTORY] : NULL;
+}
+
+const struct link_sample *fleet_link_at(const struct fleet *fleet, int from, int to, uint64_t tick)
+{
+    const struct fleet_link *link = fleet_link(fleet, from, to);
+
+    if (link == NULL || !fleet_has_tick(fleet, tick) || tick < link->first_tick || fleet->ticks - tick > FLEET_LINK_HISTORY)
+        return NULL;
+    return &link->sample[tick % FLEET_LINK_HISTORY];
+}
+
+double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
+{
+    double lost = 0, sent = 0;
+
+    for (unsigned i = 0; i < ticks && i <= tick; i++) {
+        const struct link_sample *sample = fleet_link_at(fleet, from, to, tick - i);
+
+        if (sample == NULL)
+            break;
+        lost += sample->lost;
+        sent += (double)sample->lost + sample->received;
+    }
+    return sent > 0 ? lost / sent : NAN;
+}
+
+double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
+{
+    double waited = 0, open = 0;
+
+    for (unsigned i = 0; i < ticks && i <= tick; i++) {
+        const struct link_sample *link = fleet_link_at(fleet, from, to, tick - i);
+        const struct node_sample *node = fleet_node_at(fleet, to, tick - i);
+
+        if (link == NULL || node == NULL || isnan(node->time[TIME_IDLE]) || isnan(link->waits))
+            continue;
+        waited += (double)link->waits;
+        open += 1 - (double)node->time[TIME_IDLE];
+    }
+    return open > 0.001 ? fmin(waited / open, 1) : NAN;
+}
+
+float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
+{
+    float most = NAN;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        const struct node_sample *sample = fleet_node_at(fleet, i, tick);
+
+        if (sample != NULL && !isnan(sample->tok_per_s) && !(sample->tok_per_s <= most))
+            most = sample->tok_per_s;
+    }
+    return most;
+}
+
+void fleet_reset(struct fleet *fleet)
+{
+    fleet->first_tick = fleet->ticks;
+    fleet->event_count = 0;
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
+            forget_node(fleet, i);
+    for (int i = 0; i < FLEET_REQUESTS; i++)
+        if (fleet->requests[i].now.state >= MESH_REQUEST_DONE)
+            fleet->requests[i].is_used = false;
+}
+
+/* ---- events of its own ---- */
+
+struct fleet_event *fleet_add_event(struct fleet *fleet)
+{
+    struct fleet_event *event = &fleet->events[fleet->event_count++ % FLEET_EVENTS];
+
+    *event = (struct fleet_event){.node = FLEET_NOBODY, .about = FLEET_NOBODY, .tick = fleet->ticks};
+    return event;
+}
+
+void fleet_note(struct fleet *fleet, int64_t wall_ns, bool is_bad, const char *format, ...)
+{
+    struct fleet_event *event = fleet_add_event(fleet);
+    va_list arguments;
+
+    event->wall_ns = wall_ns;
+    event->is_bad = is_bad;
+    va_start(arguments, format);
+    vsnprintf(event->text, sizeof event->text, format, arguments);
+    va_end(arguments);
+}
+
+void fleet_set_connected(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, bool is_connected, const char *why)
+{
+    if (is_connected == fleet->is_connected && fleet->connected_ns != 0) {
+        snprintf(fleet->connection, sizeof fleet->connection, "%s", why);
+        return;
+    }
+    fleet->is_connected = is_connected;
+    fleet->connected_ns = now_ns;
+    snprintf(fleet->connection, sizeof fleet->connection, "%s", why);
+    if (is_connected)
+        fleet_note(fleet, wall_ns, false, "connected to %s", why);
+    else
+        fleet_note(fleet, wall_ns, true, "no connection: %.180s", why);
+}

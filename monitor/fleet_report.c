@@ -1,0 +1,360 @@
+/* Reports taken into a fleet: every item is what somebody says, in range but otherwise anything. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet.h"
+
+struct intake {
+    struct fleet *fleet;
+    const struct mesh_telemetry_head *head;
+    int node; /* that the piece is about */
+    uint64_t now_ns;
+    int64_t wall_ns;
+};
+
+static int64_t wall_of(uint64_t unix_ms)
+{
+    return (int64_t)unix_ms * 1000000;
+}
+
+static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAME_BYTES])
+{
+    const size_t bytes = item->tail_bytes < FLEET_NAME_BYTES - 1 ? item->tail_bytes : FLEET_NAME_BYTES - 1;
+
+    if (bytes > 0)
+        memcpy(out, item->tail, bytes);
+    out[bytes] = '\0';
+}
+
+/* ---- who ---- */
+
+/* Another process at the same address: nothing of the one before counts on. */
+static void restart(struct intake *in, struct fleet_node *node)
+{
+    if (node->has_reported)
+        fleet_note(in->fleet, in->wall_ns, true, "%s has restarted", node->address);
+    node->before_ns = 0;
+    node->event_last = 0;
+    node->events_seen = 0;
+    node->worker_count = 0;
+    if (node->workers != NULL)
+        memset(node->workers, 0, FLEET_WORKERS_MAX * sizeof *node->workers);
+    for (int i = 0; i < FLEET_STEPS; i++)
+        node->steps[i].is_known = false;
+    for (int i = 0; i < FLEET_REQUESTS; i++)
+        if (in->fleet->requests[i].is_used && in->fleet->requests[i].node == in->node)
+            in->fleet->requests[i].is_used = false;
+    memset(&node->head, 0, sizeof node->head);
+}
+
+static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    struct fleet_node *node = &in->fleet->nodes[in->node];
+
+    if (memcmp(node->incarnation, in->head->incarnation, sizeof node->incarnation) != 0) {
+        restart(in, node);
+        memcpy(node->incarnation, in->head->incarnation, sizeof node->incarnation);
+    }
+    if (node->has_reported && in->head->serial < node->head.serial) /* overtaken */
+        return;
+    if (in->head->epoch != node->head.epoch)
+        for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
+            node->of_rank[rank] = FLEET_NOBODY;
+    node->has_reported = true;
+    node->head = *in->head;
+    node->now = item->node;
+    node->report_ns = in->now_ns;
+    take_text(item, node->model);
+    if (in->head->rank < FLEET_RANKS_MAX)
+        node->of_rank[in->head->rank] = (int16_t)in->node;
+}
+
+/* ---- links ---- */
+
+static int node_of_rank(const struct intake *in, uint16_t rank)
+{
+    const struct fleet_node *node = &in->fleet->nodes[in->node];
+
+    return rank < FLEET_RANKS_MAX && node->head.epoch == in->head->epoch ? node->of_rank[rank] : FLEET_NOBODY;
+}
+
+/* Counters of the new one begin at nothing. */
+static void begin_epoch(struct fleet_link *link)
+{
+    for (int i = 0; i < MESH_LATENCIES; i++) {
+        link->last_us[i][0] = link->last_us[i][1] = NAN;
+        link->bucket_first[i] = link->bucket_end[i] = 0;
+        if (link->latency[i] != NULL)
+            memset(link->latency[i], 0, sizeof *link->latency[i]);
+        if (link->latency_before[i] != NULL)
+            memset(link->latency_before[i], 0, sizeof *link->latency_before[i]);
+    }
+}
+
+static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    const int from = fleet_find(in->fleet, item->link.ip, item->link.port, in->now_ns);
+    struct fleet_node *node = &in->fleet->nodes[in->node];
+    struct fleet_link *link;
+
+    if (from < 0 || from == in->node || (link = fleet_make_link(in->fleet, from, in->node)) == NULL)
+        return;
+    if (link->epoch != in->head->epoch)
+        begin_epoch(link);
+    link->epoch = in->head->epoch;
+    link->now = item->link;
+    link->heard_ns = in->now_ns;
+    if (node->head.epoch == in->head->epoch && item->link.peer < FLEET_RANKS_MAX)
+        node->of_rank[item->link.peer] = (int16_t)from;
+    in->fleet->nodes[from].named_ns = in->now_ns;
+    in->fleet->nodes[from].named_state = item->link.state;
+    if (!in->fleet->nodes[from].has_reported) {
+        in->fleet->nodes[from].head.rank = item->link.peer;
+        in->fleet->nodes[from].head.epoch = in->head->epoch;
+    }
+}
+
+static void take_latency(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    const int from = node_of_rank(in, item->latency.peer);
+    const unsigned which = item->latency.which;
+    struct fleet_link *link = from >= 0 && from != in->node ? fleet_make_link(in->fleet, from, in->node) : NULL;
+    struct mesh_histogram **histogram;
+
+    if (link == NULL || which >= MESH_LATENCIES)
+        return;
+    histogram = &link->latency[which];
+    if (*histogram == NULL)
+        *histogram = calloc(1, sizeof **histogram);
+    if (link->latency_before[which] == NULL)
+        link->latency_before[which] = calloc(1, sizeof **histogram);
+    if (*histogram == NULL)
+        return;
+    mesh_telemetry_get_histogram(item, *histogram);
+    if (link->bucket_end[which] == 0 || item->latency.bucket_first < link->bucket_first[which])
+        link->bucket_first[which] = item->latency.bucket_first;
+    if (item->latency.bucket_end > link->bucket_end[which])
+        link->bucket_end[which] = item->latency.bucket_end;
+}
+
+/* ---- workers, steps ---- */
+
+static void take_worker(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    struct fleet_node *node = &in->fleet->nodes[in->node];
+    struct fleet_worker *worker;
+
+    if (item->worker.worker >= FLEET_WORKERS_MAX)
+        return;
+    if (node->workers == NULL && (node->workers = calloc(FLEET_WORKERS_MAX, sizeof *node->workers)) == NULL)
+        return;
+    worker = &node->workers[item->worker.worker];
+    worker->now = item->worker;
+    worker->is_known = true;
+    if (node->worker_count <= item->worker.worker)
+        node->worker_count = item->worker.worker + 1u;
+}
+
+/* That step's place; else a free one, or the oldest one's. */
+static struct fleet_step *step_place(struct fleet_node *node, const struct mesh_telemetry_step *step)
+{
+    struct fleet_step *place = &node->steps[0];
+
+    for (int i = 0; i < FLEET_STEPS; i++) {
+        struct fleet_step *slot = &node->steps[i];
+
+        if (slot->is_known && slot->step.step == step->step)
+            return slot;
+        if (place->is_known && (!slot->is_known || slot->step.begin_ns < place->step.begin_ns))
+            place = slot;
+    }
+    return place;
+}
+
+static void take_step(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    const struct mesh_telemetry_step *step = &item->step;
+    struct fleet_node *node = &in->fleet->nodes[in->node];
+    struct fleet_step *slot = step_place(node, step);
+    const bool is_new = !slot->is_known || slot->step.step != step->step || slot->step.begin_ns != step->begin_ns;
+    const uint16_t total = step->phase_total < FLEET_PHASES_MAX ? step->phase_total : FLEET_PHASES_MAX;
+
+    if (is_new && slot->capacity < total) {
+        struct mesh_telemetry_phase *phases = realloc(slot->phases, total * sizeof *phases);
+
+        if (phases == NULL)
+            return;
+        slot->phases = phases;
+        slot->capacity = total;
+    }
+    if (is_new) {
+        slot->told = 0;
+        slot->tick = in->fleet->ticks;
+        slot->is_known = true;
+        if (slot->phases != NULL)
+            memset(slot->phases, 0, slot->capacity * sizeof *slot->phases);
+    }
+    slot->step = *step;
+    slot->step.phase_total = total < slot->capacity ? total : slot->capacity;
+    if (step->phase_first < slot->capacity)
+        mesh_telemetry_get_phases(item, slot->phases + step->phase_first, slot->capacity - step->phase_first);
+    if (step->phase_first + step->phase_count > slot->told)
+        slot->told = (uint16_t)(step->phase_first + step->phase_count);
+    if (slot->told > slot->step.phase_total)
+        slot->told = slot->step.phase_total;
+}
+
+/* ---- requests, events ---- */
+
+/* Its place; else a free one, or of the one that has been over longest. */
+static struct fleet_request *request_place(struct fleet *fleet, int node, uint64_t id)
+{
+    struct fleet_request *place = NULL;
+
+    for (int i = 0; i < FLEET_REQUESTS; i++)
+        if (fleet->requests[i].is_used && fleet->requests[i].node == node && fleet->requests[i].now.request == id)
+            return &fleet->requests[i];
+    for (int i = 0; i < FLEET_REQUESTS; i++) {
+        struct fleet_request *request = &fleet->requests[i];
+
+        if (!request->is_used) {
+            place = request;
+            break;
+        }
+        if (request->now.state >= MESH_REQUEST_DONE && (place == NULL || request->changed_ns < place->changed_ns))
+            place = request;
+    }
+    if (place != NULL)
+        *place = (struct fleet_request){.node = (int16_t)node, .tok_per_s = NAN};
+    return place;
+}
+
+static void take_request(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    struct fleet_request *request = request_place(in->fleet, in->node, item->request.request);
+
+    if (request == NULL) {
+        in->fleet->refused_full++;
+        return;
+    }
+    if (!request->is_used)
+        request->before = item->request;
+    if (!request->is_used || request->now.state < MESH_REQUEST_DONE)
+        request->changed_ns = in->now_ns;
+    request->is_used = true;
+    request->now = item->request;
+}
+
+/* Has this event of the node come before? */
+static bool is_seen(struct fleet_node *node, uint32_t number)
+{
+    uint64_t bit;
+
+    if (number > node->event_last) {
+        const uint32_t ahead = number - node->event_last;
+
+        node->events_seen = ahead < 64 ? node->events_seen << ahead | 1 : 1;
+        node->event_last = number;
+        return false;
+    }
+    if (node->event_last - number >= 64)
+        return true;
+    bit = UINT64_C(1) << (node->event_last - number);
+    if (node->events_seen & bit)
+        return true;
+    node->events_seen |= bit;
+    return false;
+}
+
+static bool is_bad(unsigned happened)
+{
+    return happened == MESH_HAPPENED_LOST || happened == MESH_HAPPENED_SUSPECTED || happened == MESH_HAPPENED_REFUSED ||
+           happened == MESH_HAPPENED_EVICTED || happened == MESH_HAPPENED_REQUEST_FAILED;
+}
+
+static int event_about(struct intake *in, const struct mesh_telemetry_event *event)
+{
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (in->fleet->nodes[i].is_used && in->fleet->nodes[i].addr.port == event->port &&
+            memcmp(in->fleet->nodes[i].addr.ip, event->ip, 16) == 0)
+            return i;
+    return event->epoch == in->head->epoch ? node_of_rank(in, event->rank) : FLEET_NOBODY;
+}
+
+static void take_event(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    struct fleet_event *event;
+
+    if (is_seen(&in->fleet->nodes[in->node], item->event.number))
+        return;
+    event = fleet_add_event(in->fleet);
+    event->wall_ns = wall_of(item->event.unix_ms);
+    event->node = (int16_t)in->node;
+    event->happened = item->event.happened;
+    event->is_bad = is_bad(item->event.happened);
+    event->about = (int16_t)event_about(in, &item->event);
+    event->epoch = item->event.epoch;
+    take_text(item, event->text);
+}
+
+/* ---- a piece ---- */
+
+static void take_item(struct intake *in, const struct mesh_telemetry_item *item)
+{
+    switch (item->kind) {
+    case MESH_TELEMETRY_NODE:
+        take_node(in, item);
+        break;
+    case MESH_TELEMETRY_LINK:
+        take_link(in, item);
+        break;
+    case MESH_TELEMETRY_LATENCY:
+        take_latency(in, item);
+        break;
+    case MESH_TELEMETRY_WORKER:
+        take_worker(in, item);
+        break;
+    case MESH_TELEMETRY_REQUEST:
+        take_request(in, item);
+        break;
+    case MESH_TELEMETRY_STEP:
+        take_step(in, item);
+        break;
+    case MESH_TELEMETRY_EVENT:
+        take_event(in, item);
+        break;
+    default:
+        break;
+    }
+}
+
+int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const uint8_t *record, size_t bytes)
+{
+    struct mesh_telemetry_report report;
+    struct mesh_telemetry_reader reader;
+    struct mesh_telemetry_head head;
+    struct mesh_telemetry_item item;
+    struct intake in = {.fleet = fleet, .head = &head, .now_ns = now_ns, .wall_ns = wall_ns};
+    int err = mesh_telemetry_read_report(&report, record, bytes);
+
+    if (err == MESH_OK)
+        err = mesh_telemetry_open(&reader, report.piece, report.piece_bytes, &head);
+    if (err != MESH_OK) {
+        fleet->refused++;
+        return err;
+    }
+    in.node = fleet_find_incarnation(fleet, head.incarnation);
+    while ((err = mesh_telemetry_next(&reader, &item)) > 0) {
+        if (in.node < 0 && item.kind == MESH_TELEMETRY_NODE)
+            in.node = fleet_find(fleet, item.node.ip, item.node.port, now_ns);
+        if (in.node >= 0)
+            take_item(&in, &item);
+    }
+    if (err < 0)
+        fleet->refused++;
+    else
+        fleet->reports++;
+    return err;
+}

@@ -1,0 +1,31 @@
+/* Characters that the monitor draws with, at three levels of what a terminal can show.
+ *
+ * Everything is drawn with the richest characters; a canvas of a lower level puts plainer ones in their place, one column for one. Text
+ * from outside (names, addresses, reasons) may hold any bytes: what is no printable character of one column becomes '?'. */
+#ifndef MONITOR_GLYPH_H
+#define MONITOR_GLYPH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum glyph_level {
+    GLYPHS_ASCII, /* 32 to 126 */
+    GLYPHS_BOX,   /* and what every font has: lines, shades, half blocks, Latin letters */
+    GLYPHS_FULL   /* and eighths of blocks, braille */
+};
+
+enum { GLYPH_BYTES = 5 }; /* of one character in UTF-8, with its end */
+
+/* The character at *text, which is not at its end: moves *text behind it, and gives its code point; 0xfffd for bytes that are none. */
+uint32_t glyph_next(const char **text);
+
+/* How it is shown at that level, in UTF-8. */
+void glyph_show(uint32_t code, enum glyph_level level, char out[GLYPH_BYTES]);
+
+/* Write a code point below 0x110000 as UTF-8; its bytes. */
+size_t glyph_encode(uint32_t code, char out[GLYPH_BYTES]);
+
+/* Columns that a text takes: one for each character. */
+int glyph_columns(const char *text);
+
+#endif

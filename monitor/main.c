@@ -1,0 +1,163 @@
+/* mesh-monitor: what is asked for on the command line, and how it ended. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "live.h"
+#include "mesh/program/options.h"
+#include "screen.h"
+
+#ifndef MESH_VERSION
+#error "the Makefile defines MESH_VERSION"
+#endif
+
+static const char *const security_words[] = {
+    [MESH_SECURITY_NONE] = "none", [MESH_SECURITY_AUTH] = "auth", [MESH_SECURITY_SEAL] = "seal", NULL};
+
+struct arguments {
+    const char *to, *key_path, *name;
+    int security;
+    float seconds;
+    bool has_security, has_seconds, batch, no_colour, ascii, no_mouse, help, version;
+    struct live_config live;
+};
+
+static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-monitor [--to ADDR:PORT] [--key FILE] [options]",
+                                        "Watch a running mesh: who computes, who waits for whom, which link loses, how fast tokens come.",
+                                        NULL};
+    static const char *const examples[] = {"mesh-monitor --to 10.0.0.2:7411 --key mesh.key", "mesh-monitor -b -n 1 --json | jq .tok_per_s",
+                                           NULL};
+    const struct option_spec specs[] = {
+        {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
+        {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "security",
+         .kind = OPTION_WORD,
+         .target = &a->security,
+         .was_set = &a->has_security,
+         .words = security_words,
+         .help = "as the nodes have it (seal with a key)"},
+        {.name = "delay",
+         .short_name = 'd',
+         .kind = OPTION_FLOAT,
+         .target = &a->seconds,
+         .was_set = &a->has_seconds,
+         .float_min = 0.1,
+         .float_max = 60,
+         .metavar = "SECONDS",
+         .help = "between updates (1, or as it was last)"},
+        {.name = "batch",
+         .short_name = 'b',
+         .kind = OPTION_FLAG,
+         .target = &a->batch,
+         .help = "print instead; also when there is no terminal"},
+        {.name = "iterations",
+         .short_name = 'n',
+         .kind = OPTION_U32,
+         .target = &a->live.iterations,
+         .min = 1,
+         .metavar = "N",
+         .help = "batch: end after so many intervals (never)"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &a->live.json, .help = "batch, one JSON object per interval"},
+        {.name = "no-colour", .short_name = 'C', .kind = OPTION_FLAG, .target = &a->no_colour, .help = "as NO_COLOR does"},
+        {.name = "ascii", .short_name = 'U', .kind = OPTION_FLAG, .target = &a->ascii, .help = "draw with ASCII only"},
+        {.name = "no-mouse", .short_name = 'M', .kind = OPTION_FLAG, .target = &a->no_mouse, .help = "leave the mouse to the terminal"},
+        {.name = "readonly", .kind = OPTION_FLAG, .target = &a->live.is_read_only, .help = "write no file: no settings, no snapshots"},
+        {.name = "help",
+         .short_name = 'h',
+         .kind = OPTION_STOP,
+         .target = &a->help,
+         .help = "this text; the keys are told by ? while it runs"},
+        {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &a->version, .help = "the version"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
+        return -1;
+    if (a->help && !a->version)
+        options_help(stdout, usage, specs, count, examples);
+    return 0;
+}
+
+/* The settings of last time, and what is given now over them; what is given is not kept. */
+static void settle(struct arguments *a, char path[SETTINGS_PATH_MAX])
+{
+    struct settings *settings = &a->live.settings;
+
+    *settings = settings_default;
+    if (settings_path(path) == 0) {
+        settings_load(settings, path);
+        a->live.settings_path = a->live.is_read_only ? NULL : path;
+    }
+    if (a->has_seconds)
+        settings->interval_ms = (uint32_t)(a->seconds * 1000 + 0.5f);
+    settings->no_colour |= a->no_colour;
+    settings->no_mouse |= a->no_mouse;
+    a->live.glyphs = screen_glyphs();
+    if (settings->glyphs > 0)
+        a->live.glyphs = (enum glyph_level)(settings->glyphs - 1);
+    if (a->ascii)
+        a->live.glyphs = GLYPHS_ASCII;
+}
+
+static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller_config *config, struct fail *fail)
+{
+    char reason[300];
+    int err;
+
+    *config = (struct mesh_caller_config){.address = a->to, .key = key, .key_file = a->key_path, .cluster = a->name};
+    if (!a->has_security)
+        a->security = a->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
+    config->security = (enum mesh_security)a->security;
+    if (a->key_path == NULL) {
+        if (a->security == MESH_SECURITY_NONE)
+            return 0;
+        return fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE", security_words[a->security]);
+    }
+    err = mesh_key_read(a->key_path, key, reason, sizeof reason);
+    if (err != MESH_OK)
+        return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key_path, reason);
+    return 0;
+}
+
+static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
+{
+    static struct feed feed;
+    char path[SETTINGS_PATH_MAX];
+    struct mesh_caller_config config;
+    struct mesh_key key = {{0}};
+    bool is_batch;
+    int result;
+
+    if (parse(a, argc - 1, argv + 1, fail) < 0)
+        return -1;
+    if (a->version)
+        puts("mesh-monitor " MESH_VERSION);
+    if (a->help || a->version)
+        return 0;
+    is_batch = a->batch || a->live.json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
+    if (a->live.iterations > 0 && !is_batch)
+        return fail_set(fail, EXIT_USAGE, "-n: without -b or --json there is no end to count to: add -b");
+    settle(a, path);
+    if (prepare(a, &key, &config, fail) < 0)
+        return -1;
+    feed_init(&feed, &config);
+    mesh_wipe(&key, sizeof key);
+    result = is_batch ? live_batch(&a->live, &feed, fail) : live_run(&a->live, &feed, fail);
+    feed_close(&feed);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    static struct arguments arguments = {.to = "127.0.0.1:7411", .name = "mesh"};
+    struct fail fail = {0};
+
+    if (run(&arguments, argc, argv, &fail) < 0) {
+        fprintf(stderr, "mesh-monitor: %s\n", fail.text);
+        return (int)fail.exit_code;
+    }
+    return EXIT_OK;
+}

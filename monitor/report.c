@@ -1,0 +1,253 @@
+#include "report.h"
+
+#include <math.h>
+
+#include "columns.h"
+#include "figure.h"
+#include "findings.h"
+#include "mesh/program/json.h"
+
+static void put_rank(struct json *json, const char *key, const struct fleet *fleet, int node)
+{
+    if (node >= 0 && fleet->nodes[node].head.rank != MESH_TELEMETRY_NOBODY)
+        json_uint(json, key, fleet->nodes[node].head.rank);
+    else
+        json_double(json, key, NAN); /* null */
+}
+
+/* A float as a number of so many digits as it has. */
+static void put(struct json *json, const char *key, float value)
+{
+    json_float(json, key, value);
+}
+
+/* ---- links ---- */
+
+/* Every counter of a link, from the table of metrics. */
+static void put_counters(struct json *json, unsigned kind, const void *decoded)
+{
+    const struct mesh_telemetry_part *part = mesh_telemetry_part(kind);
+
+    json_object_begin(json, "counters");
+    for (unsigned i = 0; i < part->field_count; i++)
+        if (part->fields[i].kind != MESH_METRIC_LABEL && part->fields[i].type == MESH_TELEMETRY_s64)
+            json_int(json, part->fields[i].name, (int64_t)mesh_metric_get(&part->fields[i], decoded));
+        else if (part->fields[i].kind != MESH_METRIC_LABEL)
+            json_uint(json, part->fields[i].name, mesh_metric_get(&part->fields[i], decoded));
+    json_object_end(json);
+}
+
+static void put_peer(struct json *json, const struct fleet *fleet, int from, int to, uint64_t tick, bool is_snapshot)
+{
+    const struct link_sample *sample = fleet_link_at(fleet, from, to, tick);
+    const double loss = fleet_loss(fleet, from, to, tick, 1);
+
+    if (sample == NULL)
+        return;
+    json_object_begin(json, NULL);
+    put_rank(json, "rank", fleet, from);
+    put(json, "p50_us", sample->p50_us);
+    put(json, "p99_us", sample->p99_us);
+    json_double(json, "loss", isnan(loss) ? 0 : loss);
+    put(json, "use_p50_us", sample->use_p50_us);
+    put(json, "use_p99_us", sample->use_p99_us);
+    put(json, "round_trip_us", sample->rtt_us);
+    put(json, "waited", sample->waits);
+    json_uint(json, "datagrams_lost", sample->lost);
+    json_uint(json, "datagrams_received", sample->received);
+    json_uint(json, "naks_sent", sample->naks);
+    json_uint(json, "tiles_resent", sample->resent);
+    if (is_snapshot)
+        put_counters(json, MESH_TELEMETRY_LINK, &fleet_link(fleet, from, to)->now);
+    json_object_end(json);
+}
+
+/* ---- nodes ---- */
+
+static void put_time(struct json *json, const float time[TIME_KINDS])
+{
+    json_object_begin(json, "time");
+    for (int kind = 0; kind < TIME_KINDS; kind++)
+        put(json, columns_time_name(kind), time[kind]);
+    json_object_end(json);
+}
+
+static void put_workers(struct json *json, const struct fleet_node *node)
+{
+    json_array_begin(json, "workers");
+    for (unsigned i = 0; i < node->worker_count; i++) {
+        if (!node->workers[i].is_known)
+            continue;
+        json_object_begin(json, NULL);
+        json_uint(json, "worker", i);
+        json_text(json, "doing", mesh_telemetry_doing_name(node->workers[i].now.doing));
+        put_time(json, node->workers[i].time);
+        put_counters(json, MESH_TELEMETRY_WORKER, &node->workers[i].now);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+static void put_node(struct json *json, const struct fleet *fleet, int index, uint64_t tick, bool is_snapshot)
+{
+    static const struct node_sample none = {{NAN, NAN, NAN, NAN, NAN}, NAN, NAN, 0, FLEET_NOBODY, 0, false};
+    const struct fleet_node *node = &fleet->nodes[index];
+    const struct node_sample *sample = fleet_node_at(fleet, index, tick);
+
+    sample = sample != NULL ? sample : &none;
+    json_object_begin(json, NULL);
+    put_rank(json, "rank", fleet, index);
+    json_text(json, "address", node->address);
+    json_text(json, "state", fleet_state_name(node->state));
+    if (!fleet_is_alive(node->state))
+        json_int(json, "last_heard_unix_ms", node->gone_wall_ns / 1000000);
+    json_uint(json, "share", node->now.share);
+    json_bool(json, "is_sequencer", node->now.is_sequencer);
+    json_uint(json, "epoch", node->head.epoch);
+    json_uint(json, "threads", node->now.threads);
+    put(json, "utilisation", sample->utilisation);
+    put(json, "tok_per_s", sample->tok_per_s);
+    put_time(json, sample->time);
+    put_rank(json, "waits_for", fleet, sample->waits_for);
+    put(json, "waits", sample->waits);
+    json_uint(json, "memory_bytes", node->now.weight_bytes + node->now.kv_bytes + node->now.buffer_bytes);
+    json_bool(json, "is_fresh", sample->is_fresh);
+    if (is_snapshot) {
+        put_counters(json, MESH_TELEMETRY_NODE, &node->now);
+        put_workers(json, node);
+    }
+    json_array_begin(json, "peers");
+    for (int from = 0; from < FLEET_NODES_MAX; from++)
+        if (from != index)
+            put_peer(json, fleet, from, index, tick, is_snapshot);
+    json_array_end(json);
+    json_object_end(json);
+}
+
+/* ---- the rest ---- */
+
+static void put_events(struct json *json, const struct fleet *fleet, uint64_t tick, bool is_snapshot)
+{
+    const uint64_t kept = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
+
+    json_array_begin(json, "events");
+    for (uint64_t i = kept; i-- > 0;) {
+        const struct fleet_event *event = &fleet->events[(fleet->event_count - 1 - i) % FLEET_EVENTS];
+
+        if (!is_snapshot && event->tick != tick)
+            continue;
+        json_object_begin(json, NULL);
+        json_int(json, "unix_ms", event->wall_ns / 1000000);
+        put_rank(json, "rank", fleet, event->node);
+        json_text(json, "happened", event->happened != 0 ? mesh_telemetry_happening_name(event->happened) : "monitor");
+        put_rank(json, "about", fleet, event->about);
+        json_text(json, "text", event->text);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+static void put_requests(struct json *json, const struct fleet *fleet)
+{
+    json_array_begin(json, "requests");
+    for (int i = 0; i < FLEET_REQUESTS; i++) {
+        const struct fleet_request *request = &fleet->requests[i];
+
+        if (!request->is_used)
+            continue;
+        json_object_begin(json, NULL);
+        json_uint(json, "request", request->now.request);
+        put_rank(json, "entered_at", fleet, request->node);
+        json_text(json, "state", mesh_telemetry_request_name(request->now.state));
+        json_uint(json, "prompt_tokens", request->now.prompt_tokens);
+        json_uint(json, "gen_tokens", request->now.tokens);
+        put(json, "tok_per_s", request->tok_per_s);
+        json_double(json, "ttft_ms", request->now.first_ns > 0 ? (double)request->now.first_ns / 1e6 : NAN);
+        json_double(json, "age_ms", (double)request->now.age_ns / 1e6);
+        json_uint(json, "epochs", request->now.epochs);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+static void put_findings(struct json *json, const struct fleet *fleet, uint64_t tick)
+{
+    static const char *const how[STYLES] = {[STYLE_BAD] = "bad", [STYLE_WARN] = "warning", [STYLE_GOOD] = "good"};
+    struct finding findings[FINDINGS_MAX];
+    const int count = findings_find(fleet, tick, findings);
+    double part;
+    const int whom = findings_waited_for(fleet, tick, &part);
+
+    put_rank(json, "waited_for", fleet, whom);
+    json_array_begin(json, "findings");
+    for (int i = 0; i < count; i++) {
+        json_object_begin(json, NULL);
+        json_text(json, "level", how[findings[i].style] != NULL ? how[findings[i].style] : "note");
+        json_text(json, "text", findings[i].text);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+void report_json(const struct fleet *fleet, uint64_t tick, bool is_snapshot, FILE *out)
+{
+    const int sequencer = fleet_sequencer(fleet);
+    int nodes[FLEET_NODES_MAX];
+    const int count = fleet_order(fleet, nodes);
+    const bool has_before = tick > 0 && fleet_has_tick(fleet, tick - 1) && fleet_has_tick(fleet, tick);
+    const uint64_t interval_ns =
+        has_before ? fleet->tick_ns[tick % FLEET_HISTORY] - fleet->tick_ns[(tick - 1) % FLEET_HISTORY] : fleet->interval_ns;
+    struct json json;
+
+    json_init(&json, out);
+    json_event_begin(&json, is_snapshot ? "snapshot" : "interval");
+    json_int(&json, "unix_ms", fleet->tick_wall_ns[tick % FLEET_HISTORY] / 1000000);
+    json_double(&json, "interval_ms", (double)interval_ns / 1e6);
+    json_bool(&json, "is_connected", fleet->is_connected);
+    json_uint(&json, "epoch", sequencer >= 0 ? fleet->nodes[sequencer].head.epoch : 0);
+    json_text(&json, "model", sequencer >= 0 ? fleet->nodes[sequencer].model : "");
+    put(&json, "tok_per_s", fleet_tok_per_s(fleet, tick));
+    json_array_begin(&json, "nodes");
+    for (int i = 0; i < count; i++)
+        put_node(&json, fleet, nodes[i], tick, is_snapshot);
+    json_array_end(&json);
+    put_findings(&json, fleet, tick);
+    put_requests(&json, fleet);
+    put_events(&json, fleet, tick, is_snapshot);
+    json_uint(&json, "reports", fleet->reports);
+    json_uint(&json, "reports_refused", fleet->refused);
+    json_event_end(&json);
+}
+
+int report_text(const struct fleet *fleet, struct ui *ui, int width, enum glyph_level level, FILE *out)
+{
+    struct finding findings[FINDINGS_MAX];
+    int nodes[FLEET_NODES_MAX], widths[TABLE_COLUMNS_MAX];
+    uint64_t tick;
+    const bool has_tick = ui_tick(ui, fleet, &tick);
+    const int finding_count = findings_find(fleet, tick, findings), node_count = ui_nodes(ui, fleet, nodes);
+    const struct area all = {0, 0, width, finding_count + node_count + 3};
+    struct canvas canvas;
+    char clock[FIGURE_BYTES] = "-", speed[FIGURE_BYTES];
+    int y = 0;
+
+    if (canvas_init(&canvas, all.width, all.height, level) < 0)
+        return -1;
+    if (has_tick)
+        figure_clock(fleet->tick_wall_ns[tick % FLEET_HISTORY], clock);
+    figure_count(round((double)fleet_tok_per_s(fleet, tick) * 10) / 10, speed);
+    canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, node_count, node_count == 1 ? "" : "s", speed);
+    for (int i = 0; i < finding_count; i++)
+        canvas_text(&canvas, all, 2, y++, STYLE_NORMAL, findings[i].text);
+    table_fit(columns_of_nodes, columns_of_nodes_count, width, widths);
+    table_head(&canvas, area_below(all, y++), columns_of_nodes, columns_of_nodes_count, widths, -1, false);
+    for (int i = 0; i < node_count; i++) {
+        const struct node_row row = columns_row(fleet, nodes[i], tick);
+
+        table_row(&canvas, area_part(all, 0, y++, width, 1), columns_of_nodes, columns_of_nodes_count, widths, &row, STYLE_NORMAL);
+    }
+    canvas_write(&canvas, out);
+    fflush(out);
+    canvas_release(&canvas);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* The terminal: shows a canvas, and gives keys and clicks. The only file that knows ncurses; without it nothing can be opened.
+ *
+ * Between screen_open and screen_close the terminal is not the program's to print on. One at a time. */
+#ifndef MONITOR_SCREEN_H
+#define MONITOR_SCREEN_H
+
+#include "canvas.h"
+#include "mesh/program/fail.h"
+
+struct screen_config {
+    bool no_colour, no_mouse;
+};
+
+enum screen_event { SCREEN_NOTHING, SCREEN_KEY, SCREEN_CLICK, SCREEN_WHEEL, SCREEN_RESIZED };
+
+struct screen_input {
+    enum screen_event event;
+    uint32_t key; /* as in keys.h */
+    int x, y, lines;
+};
+
+int screen_open(const struct screen_config *config, struct fail *fail);
+void screen_close(void);
+
+void screen_size(int *width, int *height);
+void screen_show(const struct canvas *canvas);
+
+/* What has come, or SCREEN_NOTHING; does not wait. */
+struct screen_input screen_next(void);
+
+/* What the terminal and its locale can show; may be asked without a screen. */
+enum glyph_level screen_glyphs(void);
+
+#endif

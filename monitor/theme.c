@@ -1,0 +1,62 @@
+#include "theme.h"
+
+#include <assert.h>
+
+enum { BOLD = 1, DIM = 2, REVERSE = 4, UNDERLINE = 8 };
+
+static const struct entry {
+    short front256, back256, front16, back16;
+    unsigned char attributes, plain_attributes; /* with colours, and without */
+} entries[STYLES] = {
+    [STYLE_NORMAL] = {-1, -1, -1, -1, 0, 0},
+    [STYLE_DIM] = {245, -1, -1, -1, DIM, DIM},
+    [STYLE_STRONG] = {-1, -1, -1, -1, BOLD, BOLD},
+    [STYLE_TITLE] = {231, 24, 7, 4, BOLD, REVERSE},
+    [STYLE_TAB] = {250, 236, 7, 0, 0, 0},
+    [STYLE_TAB_SHOWN] = {231, 31, 0, 6, BOLD, REVERSE | BOLD},
+    [STYLE_FRAME] = {67, -1, 6, -1, 0, 0},
+    [STYLE_HEADING] = {16, 109, 0, 6, 0, UNDERLINE},
+    [STYLE_SORTED] = {16, 186, 0, 3, BOLD, UNDERLINE | BOLD},
+    [STYLE_SELECTED] = {231, 239, 7, 4, BOLD, REVERSE},
+    [STYLE_KEY] = {250, -1, 7, -1, BOLD, BOLD},
+    [STYLE_KEY_TEXT] = {16, 109, 0, 6, 0, REVERSE},
+    [STYLE_GOOD] = {114, -1, 2, -1, 0, 0},
+    [STYLE_WARN] = {221, -1, 3, -1, BOLD, BOLD},
+    [STYLE_BAD] = {203, -1, 1, -1, BOLD, REVERSE | BOLD},
+    [STYLE_STALE] = {241, -1, -1, -1, DIM, DIM},
+    [STYLE_FOUND] = {16, 221, 0, 3, 0, UNDERLINE | BOLD},
+    [STYLE_GRAPH] = {80, -1, 6, -1, 0, 0},
+    [STYLE_COMPUTE] = {71, -1, 2, -1, 0, BOLD},
+    [STYLE_SEND] = {74, -1, 4, -1, 0, 0},
+    [STYLE_POLL] = {140, -1, 5, -1, 0, 0},
+    [STYLE_WAIT] = {209, -1, 1, -1, 0, BOLD},
+    [STYLE_IDLE] = {240, -1, -1, -1, DIM, DIM},
+    [STYLE_HEAT + 0] = {250, 234, 7, 0, 0, 0},
+    [STYLE_HEAT + 1] = {254, 22, 0, 2, 0, 0},
+    [STYLE_HEAT + 2] = {254, 28, 0, 2, 0, 0},
+    [STYLE_HEAT + 3] = {16, 106, 0, 2, BOLD, 0},
+    [STYLE_HEAT + 4] = {16, 178, 0, 3, 0, 0},
+    [STYLE_HEAT + 5] = {16, 208, 0, 3, BOLD, BOLD},
+    [STYLE_HEAT + 6] = {231, 166, 7, 1, 0, REVERSE},
+    [STYLE_HEAT + 7] = {231, 124, 7, 1, BOLD, REVERSE | BOLD},
+};
+
+struct theme_look theme_look(enum style style, enum theme_colours colours)
+{
+    const struct entry *entry = &entries[style];
+    const unsigned attributes = colours == THEME_NONE ? entry->plain_attributes : entry->attributes;
+
+    assert(style < STYLES);
+    return (struct theme_look){
+        .front = colours == THEME_256  ? entry->front256
+                 : colours == THEME_16 ? entry->front16
+                                       : -1,
+        .back = colours == THEME_256  ? entry->back256
+                : colours == THEME_16 ? entry->back16
+                                      : -1,
+        .bold = attributes & BOLD,
+        .dim = (attributes & DIM) && colours != THEME_256,
+        .reverse = attributes & REVERSE,
+        .underline = attributes & UNDERLINE,
+    };
+}

@@ -1,0 +1,79 @@
+/* What the person at the keyboard sees and has chosen: a state machine of keys and clicks, pure.
+ *
+ * Keys become actions by keys.h; clicks hit zones, which whoever draws leaves behind. Nothing here draws, and only `is_over`, `wants_save`
+ * and `wants_reset` ask the program for something. Nodes are selected by what they are, not by the line they stand in. */
+#ifndef MONITOR_UI_H
+#define MONITOR_UI_H
+
+#include "fleet.h"
+#include "keys.h"
+#include "layout.h"
+#include "settings.h"
+
+enum { UI_TEXT_BYTES = 48, UI_ZONES = 320, UI_NOTICE_BYTES = 160 };
+
+enum metric { METRIC_P50, METRIC_P99, METRIC_LOSS, METRIC_WAITS, METRICS };
+
+enum ui_mode { UI_BROWSING, UI_SEARCHING, UI_FILTERING, UI_HELP };
+
+/* Where a click does something: its argument grows by one for each `step_y` lines, and by 256 for each `step_x` columns. */
+struct ui_zone {
+    struct area area;
+    enum action action;
+    int argument, step_x, step_y;
+};
+
+struct ui {
+    enum screen screen, screen_before;
+    enum ui_mode mode;
+    enum metric metric;
+    int selected; /* node; of the matrix: the sender. FLEET_NOBODY: none yet */
+    int receiver; /* of the matrix */
+    int sort;     /* column of the overview */
+    bool is_inverted;
+    int line; /* of requests, events and steps: from the newest */
+    bool is_paused;
+    uint64_t tick; /* that is shown while paused */
+    uint32_t interval_ms;
+    char search[UI_TEXT_BYTES], filter[UI_TEXT_BYTES], typed[UI_TEXT_BYTES];
+    char notice[UI_NOTICE_BYTES];
+    uint64_t notice_ns; /* until then it is shown */
+    bool is_read_only;
+    bool is_over, wants_save, wants_reset;
+    int page; /* lines of the main part, as last drawn */
+    int line_count;
+    struct ui_zone zone[UI_ZONES];
+    int zone_count;
+};
+
+void ui_init(struct ui *ui, const struct settings *settings);
+
+/* What of it is worth keeping. */
+void ui_settings(const struct ui *ui, struct settings *settings);
+
+void ui_key(struct ui *ui, const struct fleet *fleet, uint32_t key);
+
+/* A click, or a turn of the wheel (lines: negative is up; 0 is a click). */
+void ui_mouse(struct ui *ui, const struct fleet *fleet, int x, int y, int wheel_lines);
+
+void ui_act(struct ui *ui, const struct fleet *fleet, enum action action, int argument);
+
+/* The tick to be shown; false: there is none yet. */
+bool ui_tick(const struct ui *ui, const struct fleet *fleet, uint64_t *tick);
+
+/* Nodes as the overview lists them: filtered and sorted; their number. */
+int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
+
+/* Does the text contain what was typed? Letters of ASCII in either case; an empty pattern matches. */
+bool ui_matches(const char *text, const char *pattern);
+
+/* The selected node, or the first there is; FLEET_NOBODY. */
+int ui_selected(const struct ui *ui, const struct fleet *fleet);
+int ui_receiver(const struct ui *ui, const struct fleet *fleet);
+
+void ui_add_zone(struct ui *ui, struct area area, enum action action, int argument, int step_x, int step_y);
+__attribute__((format(printf, 3, 4))) void ui_notice(struct ui *ui, uint64_t until_ns, const char *format, ...);
+
+const char *metric_name(enum metric metric);
+
+#endif

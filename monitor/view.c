@@ -1,0 +1,253 @@
+#include "view.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bar.h"
+#include "columns.h"
+#include "figure.h"
+
+static const char *const screen_names[SCREENS] = {"Overview", "Links", "Node", "Tokens", "Requests", "Events"};
+
+const char *view_name(const struct view *view, int node, char out[8])
+{
+    if (node < 0) {
+        snprintf(out, 8, "?");
+        return out;
+    }
+    return fleet_rank_text(&view->fleet->nodes[node], out);
+}
+
+/* ---- first line ---- */
+
+static int alive_count(const struct fleet *fleet)
+{
+    int count = 0;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        count += fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state);
+    return count;
+}
+
+/* "LIVE", "PAUSED", ... at the right; its style. */
+static enum style how_it_goes(const struct view *view, char *out, size_t size)
+{
+    const struct fleet *fleet = view->fleet;
+    char clock[FIGURE_BYTES] = "-";
+
+    if (view->has_tick)
+        figure_clock(fleet->tick_wall_ns[view->tick % FLEET_HISTORY], clock);
+    if (view->ui->is_paused) {
+        char age[FIGURE_BYTES] = "0 s";
+
+        if (view->has_tick)
+            figure_age_s((double)(view->wall_ns - fleet->tick_wall_ns[view->tick % FLEET_HISTORY]) / 1e9, age);
+        snprintf(out, size, " PAUSED %s, %s ago ", clock, age);
+        return STYLE_FOUND;
+    }
+    if (!fleet->is_connected) {
+        snprintf(out, size, fleet->ticks > 0 ? " NO CONNECTION since %s " : " NOT CONNECTED ", clock);
+        return STYLE_BAD;
+    }
+    snprintf(out, size, " ● LIVE %g s  %s ", view->ui->interval_ms / 1e3, clock);
+    return STYLE_TITLE;
+}
+
+static void draw_title(struct view *view)
+{
+    const struct area area = view->layout.part[PART_TITLE];
+    const int sequencer = fleet_sequencer(view->fleet);
+    const struct fleet_node *node = sequencer >= 0 ? &view->fleet->nodes[sequencer] : NULL;
+    const int alive = alive_count(view->fleet);
+    char right[96];
+    const enum style style = how_it_goes(view, right, sizeof right);
+    int x;
+
+    canvas_fill(view->canvas, area, STYLE_TITLE, ' ');
+    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, " mesh-monitor  ");
+    if (node != NULL) {
+        const char *slash = strrchr(node->model, '/');
+
+        x += canvas_print(view->canvas, area, x, 0, STYLE_TITLE, "%d node%s  epoch %u  ", alive, alive == 1 ? "" : "s", node->head.epoch);
+        canvas_text(view->canvas, area, x, 0, STYLE_TITLE, slash != NULL ? slash + 1 : node->model);
+    }
+    canvas_text_right(view->canvas, area, area.width, 0, style, right);
+}
+
+/* ---- second and last line ---- */
+
+static void draw_tabs(struct view *view)
+{
+    const struct area area = view->layout.part[PART_TABS];
+    const bool is_narrow = area.width < 70;
+    int x = 0;
+
+    canvas_fill(view->canvas, area, STYLE_TAB, ' ');
+    for (int i = 0; i < SCREENS; i++) {
+        const enum style style = (int)view->ui->screen == i ? STYLE_TAB_SHOWN : STYLE_TAB;
+        const int begin = x;
+
+        if (is_narrow)
+            x += canvas_print(view->canvas, area, x, 0, style, " %.5s ", screen_names[i]);
+        else
+            x += canvas_print(view->canvas, area, x, 0, style, " %d %s ", i + 1, screen_names[i]);
+        ui_add_zone(view->ui, area_part(area, begin, 0, x - begin, 1), ACTION_SCREEN, i, 0, 0);
+    }
+    if (view->ui->filter[0] != '\0')
+        canvas_print(view->canvas, area, x + 1, 0, STYLE_FOUND, " filter: %s ", view->ui->filter);
+}
+
+static void draw_keys(struct view *view)
+{
+    static const struct {
+        const char *key, *text;
+        enum action action;
+    } keys[] = {
+        {"F1", "Help", ACTION_HELP},      {"Tab", "Screen", ACTION_NEXT_SCREEN},
+        {"/", "Search", ACTION_SEARCH},   {"\\", "Filter", ACTION_FILTER},
+        {"F6", "Sort", ACTION_SORT_NEXT}, {"Space", "Pause", ACTION_PAUSE},
+        {"m", "Metric", ACTION_METRIC},   {"s", "Save", ACTION_SAVE},
+        {"q", "Quit", ACTION_QUIT},
+    };
+    const struct area area = view->layout.part[PART_KEYS];
+    int x = 0;
+
+    if (view->ui->mode == UI_SEARCHING || view->ui->mode == UI_FILTERING) {
+        canvas_print(view->canvas, area, 0, 0, STYLE_STRONG, "%s: %s_", view->ui->mode == UI_SEARCHING ? "Search" : "Filter",
+                     view->ui->typed);
+        return;
+    }
+    if (view->ui->notice_ns > view->now_ns) {
+        canvas_text(view->canvas, area, 0, 0, STYLE_STRONG, view->ui->notice);
+        return;
+    }
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const int begin = x;
+
+        x += canvas_text(view->canvas, area, x, 0, STYLE_KEY, keys[i].key);
+        x += canvas_print(view->canvas, area, x, 0, STYLE_KEY_TEXT, "%s", keys[i].text);
+        ui_add_zone(view->ui, area_part(area, begin, 0, x - begin, 1), keys[i].action, 0, 0, 0);
+        x += 1;
+    }
+}
+
+/* ---- shared by screens ---- */
+
+void view_speed(struct view *view, struct area area)
+{
+    float values[2 * CANVAS_WIDTH_MAX], top = 0;
+    const struct area curve = area_part(area, 8, 1, area.width - 8, area.height - 1);
+    const int count = bar_curve_values(view->canvas, curve.width);
+    char text[FIGURE_BYTES], age[FIGURE_BYTES], name[96];
+
+    if (area.height < 2)
+        return;
+    for (int i = 0; i < count; i++) {
+        const uint64_t back = (uint64_t)(count - 1 - i);
+
+        values[i] = back <= view->tick ? fleet_tok_per_s(view->fleet, view->tick - back) : NAN;
+        if (values[i] > top)
+            top = values[i];
+    }
+    figure_count(round((double)values[count > 0 ? count - 1 : 0] * 10) / 10, text);
+    figure_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
+    snprintf(name, sizeof name, "tokens per second: %s, the last %s", count > 0 ? text : "-", age);
+    canvas_rule(view->canvas, area, name);
+    if (!(top > 0))
+        return;
+    figure_count(round((double)top), text);
+    canvas_text_right(view->canvas, area, 7, 1, STYLE_DIM, text);
+    canvas_text_right(view->canvas, area, 7, area.height - 1, STYLE_DIM, "0");
+    bar_curve(view->canvas, curve, STYLE_GRAPH, values, count, top);
+}
+
+int view_first_line(int selected, int count, int room)
+{
+    if (room <= 0 || count <= room || selected < room / 2)
+        return 0;
+    return selected + (room + 1) / 2 > count ? count - room : selected - room / 2;
+}
+
+void view_help(struct view *view)
+{
+    const int width = 66 < view->canvas->width ? 66 : view->canvas->width;
+    struct area area = {(view->canvas->width - width) / 2, 0, width, 0};
+    int lines = 0, kind_line;
+
+    for (int i = 0; i < key_binding_count; i++)
+        lines += key_bindings[i].name != NULL;
+    area.height = lines + 6 < view->canvas->height ? lines + 6 : view->canvas->height;
+    area.y = (view->canvas->height - area.height) / 2;
+    canvas_fill(view->canvas, area, STYLE_NORMAL, ' ');
+    canvas_rule(view->canvas, area, "help: any key closes it");
+    lines = 1;
+    for (int i = 0; i < key_binding_count; i++)
+        if (key_bindings[i].name != NULL) {
+            canvas_text(view->canvas, area, 2, lines, STYLE_STRONG, key_bindings[i].name);
+            canvas_text(view->canvas, area, 16, lines++, STYLE_NORMAL, key_bindings[i].help);
+        }
+    kind_line = lines + 1;
+    for (int kind = 0, x = 2; kind < TIME_KINDS; kind++) {
+        canvas_put(view->canvas, area, x, kind_line, columns_time_style(kind), columns_time_glyph(kind));
+        x += 2 + canvas_text(view->canvas, area, x + 2, kind_line, STYLE_NORMAL, columns_time_name(kind)) + 2;
+    }
+    canvas_text(view->canvas, area, 2, kind_line + 1, STYLE_DIM, "waiting: a step is open, and what comes next is not here yet");
+    canvas_text(view->canvas, area, 2, kind_line + 2, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
+    canvas_rule(view->canvas, area_below(area, area.height - 1), "");
+}
+
+/* Lost connections and the past are grey, but for what says so. */
+static void grey(struct view *view)
+{
+    if (view->fleet->is_connected || view->ui->is_paused)
+        return;
+    for (int part = PART_MAIN; part < PART_KEYS; part++)
+        if (part != PART_FINDINGS)
+            canvas_restyle(view->canvas, view->layout.part[part], STYLE_STALE);
+}
+
+static int rows_of(const struct view *view)
+{
+    int count = 0;
+
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        count += view->fleet->nodes[i].is_used;
+    return count + 1;
+}
+
+void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, uint64_t now_ns, int64_t wall_ns)
+{
+    struct view view = {.canvas = canvas, .fleet = fleet, .ui = ui, .now_ns = now_ns, .wall_ns = wall_ns};
+
+    canvas_clear(canvas);
+    ui->zone_count = 0;
+    view.has_tick = ui_tick(ui, fleet, &view.tick);
+    view.layout = layout_make(ui->screen, canvas->width, canvas->height, rows_of(&view));
+    ui->page = view.layout.part[PART_MAIN].height - 1;
+    switch (ui->screen) {
+    case SCREEN_OVERVIEW:
+        view_overview(&view);
+        break;
+    case SCREEN_LINKS:
+        view_links(&view);
+        break;
+    case SCREEN_NODE:
+        view_node(&view);
+        break;
+    case SCREEN_TOKENS:
+        view_tokens(&view);
+        break;
+    case SCREEN_REQUESTS:
+        view_requests(&view);
+        break;
+    default:
+        view_events(&view, view.layout.part[PART_MAIN], true);
+    }
+    grey(&view);
+    draw_title(&view);
+    draw_tabs(&view);
+    draw_keys(&view);
+    if (ui->mode == UI_HELP)
+        view_help(&view);
+}

@@ -1,0 +1,43 @@
+/* Screens drawn onto a canvas: each a function of the fleet, of what is chosen and of the time, and nothing else. */
+#ifndef MONITOR_VIEW_H
+#define MONITOR_VIEW_H
+
+#include "canvas.h"
+#include "fleet.h"
+#include "layout.h"
+#include "ui.h"
+
+struct view {
+    struct canvas *canvas;
+    const struct fleet *fleet;
+    struct ui *ui; /* whose zones and page are written */
+    struct layout layout;
+    uint64_t tick;
+    bool has_tick;
+    uint64_t now_ns; /* monotonic */
+    int64_t wall_ns;
+};
+
+/* Everything, onto a canvas that is cleared first. */
+void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, uint64_t now_ns, int64_t wall_ns);
+
+/* ---- its parts ---- */
+
+void view_overview(struct view *view);
+void view_links(struct view *view);
+void view_node(struct view *view);
+void view_tokens(struct view *view);
+void view_requests(struct view *view);
+void view_events(struct view *view, struct area area, bool is_screen);
+void view_help(struct view *view);
+
+/* A curve of the mesh's speed, with its scale. */
+void view_speed(struct view *view, struct area area);
+
+/* The first line of a list to be shown in so much room, so that the selected one is among them. */
+int view_first_line(int selected, int count, int room);
+
+/* "0", "2", ... of a node; "?" for nobody. */
+const char *view_name(const struct view *view, int node, char out[8]);
+
+#endif

@@ -1,0 +1,256 @@
+/* The matrix of links, sender by receiver, and what is known of the selected one. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bar.h"
+#include "columns.h"
+#include "figure.h"
+#include "view.h"
+
+enum { LABEL_COLUMNS = 7, CELL_COLUMNS_MAX = 9, CELL_COLUMNS_MIN = 2, TEXT_COLUMNS = 6 };
+
+/* What the matrix shows of a link; NAN: nothing. */
+static double value_of(const struct view *view, enum metric metric, int from, int to)
+{
+    const struct link_sample *sample = view->has_tick ? fleet_link_at(view->fleet, from, to, view->tick) : NULL;
+
+    if (sample == NULL)
+        return NAN;
+    if (metric == METRIC_LOSS)
+        return fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet));
+    if (metric == METRIC_WAITS)
+        return fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet));
+    return (double)(metric == METRIC_P50 ? sample->p50_us : sample->p99_us);
+}
+
+/* From nothing to the worst: latencies double or so from 50 µs on, loss begins at 1 in 10,000, waiting at 2 %. */
+static int heat_of(enum metric metric, double value)
+{
+    static const double us[HEAT_STEPS - 1] = {50, 100, 200, 500, 1000, 2000, 5000};
+    static const double loss[HEAT_STEPS - 1] = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 5e-2};
+    static const double waits[HEAT_STEPS - 1] = {0.02, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6};
+    const double *steps = metric == METRIC_LOSS ? loss : metric == METRIC_WAITS ? waits : us;
+    int heat = 0;
+
+    while (heat < HEAT_STEPS - 1 && value >= steps[heat])
+        heat++;
+    return heat;
+}
+
+static void draw_cell(struct view *view, struct area cell, enum metric metric, int from, int to, bool is_selected)
+{
+    const double value = value_of(view, metric, from, to);
+    const int heat = heat_of(metric, value);
+    const bool is_gone = !fleet_is_alive(view->fleet->nodes[from].state) || !fleet_is_alive(view->fleet->nodes[to].state);
+    const enum style style = is_selected ? STYLE_SELECTED : is_gone || isnan(value) || from == to ? STYLE_STALE : STYLE_HEAT + heat;
+    char text[FIGURE_BYTES];
+
+    canvas_fill(view->canvas, cell, style, ' ');
+    if (from == to || isnan(value))
+        snprintf(text, sizeof text, "%s", from == to ? "" : "-");
+    else if (cell.width <= TEXT_COLUMNS)
+        snprintf(text, sizeof text, "%d", heat);
+    else if (metric == METRIC_LOSS || metric == METRIC_WAITS)
+        figure_fraction(value, text);
+    else
+        figure_time_us(value, text);
+    canvas_text_right(view->canvas, cell, cell.width, 0, style, text);
+}
+
+/* Which nodes a matrix shows, and how. */
+struct matrix {
+    enum metric metric;
+    int nodes[FLEET_NODES_MAX], count;
+    int first_row, first_column, cell_columns;
+};
+
+/* A row, or with from < 0 the heading. */
+static void draw_row(struct view *view, struct area line, const struct matrix *matrix, int from)
+{
+    const int sender = ui_selected(view->ui, view->fleet), receiver = ui_receiver(view->ui, view->fleet);
+    char name[8];
+
+    if (from >= 0)
+        canvas_print(view->canvas, line, 0, 0, from == sender ? STYLE_STRONG : STYLE_NORMAL, "%5s →", view_name(view, from, name));
+    else
+        canvas_text(view->canvas, line, 0, 0, STYLE_DIM, "from to");
+    for (int i = matrix->first_column; i < matrix->count; i++) {
+        const int x = LABEL_COLUMNS + (i - matrix->first_column) * matrix->cell_columns, to = matrix->nodes[i];
+        const struct area cell = area_part(line, x + 1, 0, matrix->cell_columns - 1, 1);
+
+        if (cell.width < matrix->cell_columns - 1)
+            break;
+        if (from >= 0)
+            draw_cell(view, cell, matrix->metric, from, to, from == sender && to == receiver);
+        else
+            canvas_text_right(view->canvas, cell, cell.width, 0, to == receiver ? STYLE_STRONG : STYLE_NORMAL, view_name(view, to, name));
+    }
+}
+
+static int index_of(const int *nodes, int count, int node)
+{
+    for (int i = 0; i < count; i++)
+        if (nodes[i] == node)
+            return i;
+    return 0;
+}
+
+static void draw_matrix(struct view *view, struct area area, const struct matrix *matrix)
+{
+    static const char *const names[METRICS] = {
+        [METRIC_P50] = "p50 of tile latency, one way",
+        [METRIC_P99] = "p99 of tile latency, one way",
+        [METRIC_LOSS] = "loss, over ten seconds",
+        [METRIC_WAITS] = "waiting: part of the receiver's time in steps, over ten seconds",
+    };
+    const int rows = matrix->count - matrix->first_row;
+
+    canvas_rule(view->canvas, area, names[matrix->metric]);
+    draw_row(view, area_part(area, 0, 1, area.width, 1), matrix, FLEET_NOBODY);
+    for (int i = 0; i < area.height - 2 && i < rows; i++)
+        draw_row(view, area_part(area, 0, i + 2, area.width, 1), matrix, matrix->nodes[matrix->first_row + i]);
+    ui_add_zone(view->ui, area_part(area, LABEL_COLUMNS, 2, area.width, rows), ACTION_SELECT_CELL,
+                matrix->first_row + (matrix->first_column << 8), matrix->cell_columns, 1);
+}
+
+/* The chosen metric's matrix, and the next ones' below while there is room for all of them. */
+static void draw_matrices(struct view *view, struct area area)
+{
+    struct matrix matrix = {.metric = view->ui->metric};
+    int room, columns, fitting;
+
+    matrix.count = fleet_order(view->fleet, matrix.nodes);
+    fitting = matrix.count > 0 ? (area.width - LABEL_COLUMNS) / matrix.count : CELL_COLUMNS_MAX;
+    matrix.cell_columns = fitting > CELL_COLUMNS_MAX ? CELL_COLUMNS_MAX : fitting < CELL_COLUMNS_MIN ? CELL_COLUMNS_MIN : fitting;
+    columns = area.width > LABEL_COLUMNS ? (area.width - LABEL_COLUMNS) / matrix.cell_columns : 0;
+    room = area.height - 2;
+    matrix.first_row = view_first_line(index_of(matrix.nodes, matrix.count, ui_selected(view->ui, view->fleet)), matrix.count, room);
+    matrix.first_column = view_first_line(index_of(matrix.nodes, matrix.count, ui_receiver(view->ui, view->fleet)), matrix.count, columns);
+    for (int i = 0; i < METRICS && area.height > 0; i++) {
+        draw_matrix(view, area, &matrix);
+        area = area_below(area, matrix.count + 3);
+        matrix.metric = (matrix.metric + 1) % METRICS;
+        if (area.height < matrix.count + 2)
+            break;
+    }
+}
+
+/* ---- the selected one ---- */
+
+struct lines {
+    struct view *view;
+    struct area area;
+    int used;
+};
+
+__attribute__((format(printf, 3, 4))) static void line(struct lines *lines, const char *name, const char *format, ...)
+{
+    char text[96];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    canvas_text(lines->view->canvas, lines->area, 1, lines->used, STYLE_DIM, name);
+    canvas_text(lines->view->canvas, lines->area, 14, lines->used++, STYLE_NORMAL, text);
+}
+
+static void draw_past(struct lines *lines, int from, int to)
+{
+    float values[2 * CANVAS_WIDTH_MAX];
+    struct area area = area_part(lines->area, 1, lines->used + 1, lines->area.width - 2, 4);
+    const int count = bar_curve_values(lines->view->canvas, area.width);
+    char text[FIGURE_BYTES];
+    float top = 0;
+
+    if (area.height < 3)
+        return;
+    for (int i = 0; i < count; i++) {
+        const uint64_t back = (uint64_t)(count - 1 - i), tick = lines->view->tick;
+        const struct link_sample *sample = back <= tick ? fleet_link_at(lines->view->fleet, from, to, tick - back) : NULL;
+
+        values[i] = sample != NULL ? sample->p99_us : NAN;
+        top = values[i] > top ? values[i] : top;
+    }
+    figure_time_us((double)top, text);
+    canvas_print(lines->view->canvas, lines->area, 1, lines->used, STYLE_DIM, "p99 one way, up to %s", text);
+    bar_curve(lines->view->canvas, area, STYLE_GRAPH, values, count, top);
+}
+
+static void draw_latencies(struct lines *lines, const struct link_sample *sample, const struct fleet_link *link)
+{
+    char p50[FIGURE_BYTES], p99[FIGURE_BYTES], error[FIGURE_BYTES];
+
+    figure_time_us((double)sample->p50_us, p50);
+    figure_time_us((double)sample->p99_us, p99);
+    figure_time_us((double)link->now.clock_error_ns / 1e3, error);
+    line(lines, "one way", "p50 %s  p99 %s", p50, p99);
+    line(lines, "", "± %s, by the clocks", error);
+    figure_time_us((double)sample->use_p50_us, p50);
+    figure_time_us((double)sample->use_p99_us, p99);
+    line(lines, "to its use", "p50 %s  p99 %s", p50, p99);
+    figure_time_us((double)sample->rtt_us, p50);
+    figure_time_us((double)link->now.rtt_ns_min / 1e3, p99);
+    line(lines, "round trip", "%s  least %s", p50, p99);
+}
+
+static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back)
+{
+    const struct mesh_telemetry_link *now = &link->now;
+    char a[FIGURE_BYTES], b[FIGURE_BYTES], c[FIGURE_BYTES];
+
+    figure_count((double)now->datagrams_received, a);
+    figure_bytes((double)now->bytes_received, b);
+    figure_count((double)now->tiles_received, c);
+    line(lines, "received", "%s datagrams, %s", a, b);
+    line(lines, "tiles", "%s", c);
+    figure_count((double)now->lost, a);
+    figure_count((double)now->late, b);
+    figure_count((double)now->reordered, c);
+    line(lines, "lost", "%s  late %s  reordered %s", a, b, c);
+    figure_count((double)now->duplicate, a);
+    figure_count((double)now->refused, b);
+    line(lines, "duplicate", "%s  refused %s", a, b);
+    figure_count((double)now->naks_sent, a);
+    figure_count(back != NULL ? (double)back->now.resent : NAN, b);
+    line(lines, "asked again", "%s  resent %s", a, b);
+    figure_count(back != NULL ? (double)back->now.duplicates_sent : NAN, a);
+    figure_count((double)now->duplicates_used, b);
+    line(lines, "sent twice", "%s  needed %s", a, b);
+}
+
+static void draw_link(struct view *view, struct area area)
+{
+    const int from = ui_selected(view->ui, view->fleet), to = ui_receiver(view->ui, view->fleet);
+    const struct fleet_link *link = fleet_link(view->fleet, from, to), *back = fleet_link(view->fleet, to, from);
+    const struct link_sample *sample = view->has_tick && link != NULL ? fleet_link_at(view->fleet, from, to, view->tick) : NULL;
+    struct lines lines = {view, area_below(area, 1), 0};
+    char name[64], sender[8], receiver[8], loss[FIGURE_BYTES], waits[FIGURE_BYTES];
+
+    if (area.height == 0)
+        return;
+    snprintf(name, sizeof name, "link %s → %s", view_name(view, from, sender), view_name(view, to, receiver));
+    canvas_rule(view->canvas, area, name);
+    if (from >= 0)
+        line(&lines, "from", "%s", view->fleet->nodes[from].address);
+    if (to >= 0)
+        line(&lines, "to", "%s", view->fleet->nodes[to].address);
+    if (sample == NULL) {
+        canvas_text(view->canvas, lines.area, 1, 3, STYLE_DIM, from == to ? "a node has no link to itself" : "nothing is known of it then");
+        return;
+    }
+    figure_fraction(fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet)), loss);
+    figure_fraction(fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet)), waits);
+    line(&lines, "loss, 10 s", "%s", loss);
+    line(&lines, "waited for", "%s of the receiver's time", waits);
+    draw_latencies(&lines, sample, link);
+    draw_counts(&lines, link, back);
+    draw_past(&lines, from, to);
+}
+
+void view_links(struct view *view)
+{
+    draw_matrices(view, view->layout.part[PART_MAIN]);
+    draw_link(view, view->layout.part[PART_SIDE]);
+}

@@ -1,0 +1,213 @@
+/* The last tokens as a waterfall: for each step a line per node, its phases side by side, and where it stalled for whom. */
+#include <math.h>
+#include <stdio.h>
+
+#include "figure.h"
+#include "view.h"
+
+enum { LABEL_COLUMNS = 16, STALL_COLUMNS = 40, STEPS_MAX = 64, PHASES_OF_LAYER = 4 };
+
+/* What is exchanged at the end of each phase of a layer, and last. */
+static const struct kind {
+    const char *name;
+    enum style style;
+    uint32_t glyph;
+} kinds[PHASES_OF_LAYER + 1] = {
+    {"attention", STYLE_POLL, 0x2593}, {"Wo", STYLE_SEND, 0x2588},       {"gate, up", STYLE_COMPUTE, 0x2593},
+    {"down", STYLE_GRAPH, 0x2588},     {"sampling", STYLE_WARN, 0x2592},
+};
+
+static const struct kind *kind_of(const struct fleet_step *step, unsigned phase)
+{
+    return &kinds[phase + 1 >= step->step.phase_total ? PHASES_OF_LAYER : phase % PHASES_OF_LAYER];
+}
+
+static bool is_shown(const struct view *view, const struct fleet_step *step)
+{
+    return step->is_known && (!view->ui->is_paused || step->tick <= view->tick);
+}
+
+static const struct fleet_step *step_of(const struct view *view, int node, uint64_t number)
+{
+    for (int i = 0; i < FLEET_STEPS; i++) {
+        const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
+
+        if (is_shown(view, step) && step->step.step == number)
+            return step;
+    }
+    return NULL;
+}
+
+/* The numbers of all steps that any node tells of, greatest first; how many. */
+static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
+{
+    int count = 0;
+
+    for (int node = 0; node < FLEET_NODES_MAX; node++)
+        for (int i = 0; view->fleet->nodes[node].is_used && i < FLEET_STEPS; i++) {
+            const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
+            int at = 0;
+
+            if (!is_shown(view, step))
+                continue;
+            while (at < count && numbers[at] > step->step.step)
+                at++;
+            if (at == STEPS_MAX || (at < count && numbers[at] == step->step.step))
+                continue;
+            count += count < STEPS_MAX;
+            for (int k = count - 1; k > at; k--)
+                numbers[k] = numbers[k - 1];
+            numbers[at] = step->step.step;
+        }
+    return count;
+}
+
+/* When it began by the reference's clock. */
+static double begin_of(const struct view *view, int node, const struct fleet_step *step)
+{
+    uint64_t error_ns;
+    int64_t offset_ns;
+
+    if (!fleet_clock(view->fleet, node, &offset_ns, &error_ns))
+        offset_ns = 0;
+    return (double)step->step.begin_ns - (double)offset_ns;
+}
+
+struct span {
+    double begin_ns, end_ns;
+};
+
+static struct span span_of(const struct view *view, const int *nodes, int count, uint64_t number)
+{
+    struct span span = {INFINITY, -INFINITY};
+
+    for (int i = 0; i < count; i++) {
+        const struct fleet_step *step = step_of(view, nodes[i], number);
+
+        if (step == NULL)
+            continue;
+        span.begin_ns = fmin(span.begin_ns, begin_of(view, nodes[i], step));
+        span.end_ns = fmax(span.end_ns, begin_of(view, nodes[i], step) + (double)step->step.duration_ns);
+    }
+    return span;
+}
+
+/* The phase that takes most of [begin, end) from the step's beginning, in ns; -1: none. */
+static int phase_at(const struct fleet_step *step, double begin, double end)
+{
+    double most = 0;
+    int found = -1;
+
+    for (unsigned i = 0; i < step->told; i++) {
+        const double from = (double)step->phases[i].begin * MESH_TELEMETRY_PHASE_NS;
+        const double to = from + (double)step->phases[i].duration * MESH_TELEMETRY_PHASE_NS;
+        const double shared = fmin(to, end) - fmax(from, begin);
+
+        if (shared > most) {
+            most = shared;
+            found = (int)i;
+        }
+    }
+    return found;
+}
+
+static void draw_bar(struct view *view, struct area bar, const struct fleet_step *step, double offset_ns, double column_ns)
+{
+    for (int x = 0; x < bar.width; x++) {
+        const double begin = x * column_ns - offset_ns, end = begin + column_ns;
+        const double stall_begin = (double)step->step.stall_begin_ns, stall_end = stall_begin + (double)step->step.stall_ns;
+        const int phase = phase_at(step, begin, end);
+
+        if (end <= 0 || begin >= (double)step->step.duration_ns)
+            continue;
+        if (step->step.stall_ns > 0 && begin < stall_end && end > stall_begin)
+            canvas_put(view->canvas, bar, x, 0, STYLE_WAIT, 0x2591);
+        else if (phase >= 0)
+            canvas_put(view->canvas, bar, x, 0, kind_of(step, (unsigned)phase)->style, kind_of(step, (unsigned)phase)->glyph);
+        else
+            canvas_put(view->canvas, bar, x, 0, STYLE_IDLE, 0xb7);
+    }
+}
+
+static void draw_stall(struct view *view, struct area place, int node, const struct fleet_step *step)
+{
+    const struct mesh_telemetry_step *s = &step->step;
+    const int whom = s->stall_rank < FLEET_RANKS_MAX ? view->fleet->nodes[node].of_rank[s->stall_rank] : FLEET_NOBODY;
+    char text[96], took[FIGURE_BYTES], stalled[FIGURE_BYTES], name[8];
+
+    figure_time_us((double)s->duration_ns / 1e3, took);
+    canvas_text_right(view->canvas, place, 8, 0, STYLE_NORMAL, took);
+    if (s->stall_ns < 20000 || s->stall_rank == MESH_TELEMETRY_NOBODY)
+        return;
+    figure_time_us((double)s->stall_ns / 1e3, stalled);
+    if (whom == node)
+        snprintf(text, sizeof text, "%s: another worker", stalled);
+    else
+        snprintf(text, sizeof text, "%s for %s, gather %u.%u", stalled, view_name(view, whom, name), s->stall_phase, s->stall_block);
+    canvas_text(view->canvas, place, 9, 0, s->stall_ns * 4 > s->duration_ns ? STYLE_WAIT : STYLE_DIM, text);
+}
+
+static void draw_legend(struct view *view, struct area line)
+{
+    int x = 1;
+
+    for (int i = 0; i <= PHASES_OF_LAYER; i++) {
+        canvas_put(view->canvas, line, x, 0, kinds[i].style, kinds[i].glyph);
+        x += 3 + canvas_text(view->canvas, line, x + 2, 0, STYLE_DIM, kinds[i].name) + 1;
+    }
+    canvas_put(view->canvas, line, x, 0, STYLE_WAIT, 0x2591);
+    canvas_text(view->canvas, line, x + 2, 0, STYLE_DIM, "longest stall, for whom, in which gather and block");
+}
+
+/* One step's lines from y on; the line after them. */
+static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, double column_ns)
+{
+    const struct span span = span_of(view, nodes, count, number);
+    const int bar_columns = area.width - LABEL_COLUMNS - STALL_COLUMNS;
+    bool is_first = true;
+
+    for (int i = 0; i < count && y < area.height; i++) {
+        const struct fleet_step *step = step_of(view, nodes[i], number);
+        const struct area line = area_part(area, 0, y, area.width, 1);
+        char name[8];
+
+        if (step == NULL)
+            continue;
+        if (is_first)
+            canvas_print(view->canvas, line, 0, 0, STYLE_STRONG, "%9llu", (unsigned long long)number);
+        canvas_print(view->canvas, line, 10, 0, STYLE_DIM, "node %s", view_name(view, nodes[i], name));
+        draw_bar(view, area_part(line, LABEL_COLUMNS + 1, 0, bar_columns - 1, 1), step, begin_of(view, nodes[i], step) - span.begin_ns,
+                 column_ns);
+        draw_stall(view, area_part(line, area.width - STALL_COLUMNS, 0, STALL_COLUMNS, 1), nodes[i], step);
+        is_first = false;
+        y++;
+    }
+    return y;
+}
+
+void view_tokens(struct view *view)
+{
+    const struct area all = view->layout.part[PART_MAIN], area = area_below(all, 2);
+    uint64_t numbers[STEPS_MAX];
+    int nodes[FLEET_NODES_MAX], y = 0;
+    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
+    const int bar_columns = area.width - LABEL_COLUMNS - STALL_COLUMNS;
+    double longest = 1;
+    char name[96], text[FIGURE_BYTES];
+
+    view->ui->line_count = step_count;
+    for (int i = view->ui->line; i < step_count && (i - view->ui->line) * count < area.height; i++) {
+        const struct span span = span_of(view, nodes, count, numbers[i]);
+
+        longest = fmax(longest, span.end_ns - span.begin_ns);
+    }
+    figure_time_us(longest / 1e3, text);
+    snprintf(name, sizeof name, "last steps, the newest first%s%s", step_count > 0 ? "; the whole width is " : "",
+             step_count > 0 ? text : "");
+    canvas_rule(view->canvas, all, name);
+    draw_legend(view, area_part(all, 0, 1, all.width, 1));
+    for (int i = view->ui->line; i < step_count && y < area.height; i++)
+        y = draw_step(view, area, y, numbers[i], nodes, count, bar_columns > 1 ? longest / (bar_columns - 1) : longest);
+    if (step_count == 0)
+        canvas_text(view->canvas, area, 1, 0, STYLE_DIM, "no steps yet: nothing is generated");
+}

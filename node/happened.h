@@ -1,0 +1,32 @@
+/* What happened to a node lately, for telemetry: a ring of events, numbered from 1. Main thread. */
+#ifndef NODE_HAPPENED_H
+#define NODE_HAPPENED_H
+
+#include <stdbool.h>
+
+#include "mesh/telemetry.h"
+
+enum { HAPPENED_MAX = 64 };
+
+struct happened {
+    struct mesh_telemetry_event event;
+    char text[MESH_TELEMETRY_TEXT_BYTES_MAX + 1];
+};
+
+/* All zeros: nothing yet. */
+struct happenings {
+    struct happened ring[HAPPENED_MAX]; /* by number, modulo */
+    uint32_t count;
+    uint32_t by_kind[MESH_HAPPENINGS];
+};
+
+/* event: all but its number, which it is given. text: why, in words; cut where it is too long. */
+void happened_note(struct happenings *happenings, const struct mesh_telemetry_event *event, const char *text);
+
+/* The number of the oldest that is remembered; count + 1 when there is none. */
+uint32_t happened_first(const struct happenings *happenings);
+
+/* The event of a number first..count. */
+const struct happened *happened_get(const struct happenings *happenings, uint32_t number);
+
+#endif

@@ -1,0 +1,197 @@
+#include "http_metrics.h"
+
+#ifdef MESH_HAVE_MICROHTTPD
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <microhttpd.h>
+
+enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 5, CONNECTION_BYTES = 16384 };
+
+struct http_metrics {
+    struct MHD_Daemon *daemon;
+    struct http_metrics_source source;
+    uint16_t port;
+};
+
+bool http_metrics_is_available(void)
+{
+    return true;
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size, const char *type)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+    enum MHD_Result result;
+
+    if (response == NULL) {
+        free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result answer_page(struct http_metrics *http, struct MHD_Connection *connection, const char *path, bool is_get)
+{
+    const bool is_metrics = strcmp(path, "/metrics") == 0, is_health = strcmp(path, "/health") == 0;
+    unsigned status = MHD_HTTP_OK;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return MHD_NO;
+    if (!is_get) {
+        status = MHD_HTTP_METHOD_NOT_ALLOWED;
+        fputs("only GET and HEAD\n", out);
+    } else if (is_metrics) {
+        http->source.write_metrics(http->source.app, out);
+    } else if (is_health) {
+        status = http->source.write_health(http->source.app, out) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+    } else {
+        status = MHD_HTTP_NOT_FOUND;
+        fputs("there is /metrics and /health\n", out);
+    }
+    if (fclose(out) != 0) {
+        free(text);
+        return MHD_NO;
+    }
+    return answer(connection, status, text, size,
+                  is_get && is_metrics  ? "text/plain; version=0.0.4; charset=utf-8"
+                  : is_get && is_health ? "application/json"
+                                        : "text/plain; charset=utf-8");
+}
+
+/* A body, which no GET needs, is not read. */
+static enum MHD_Result on_request(void *app, struct MHD_Connection *connection, const char *path, const char *method, const char *version,
+                                  const char *body, size_t *body_bytes, void **state)
+{
+    (void)version;
+    (void)body;
+    if (*state == NULL) { /* only the headers have come */
+        *state = app;
+        return MHD_YES;
+    }
+    if (*body_bytes > 0) {
+        *body_bytes = 0;
+        return MHD_YES;
+    }
+    return answer_page(app, connection, path, strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0);
+}
+
+static void be_quiet(void *app, const char *format, va_list list)
+{
+    (void)app;
+    (void)format;
+    (void)list;
+}
+
+static socklen_t socket_address(struct mesh_addr addr, struct sockaddr_storage *out)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+
+    memset(out, 0, sizeof *out);
+    if (addr.ip[10] == 255 && addr.ip[11] == 255) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(addr.port);
+        memcpy(&v4->sin_addr, addr.ip + 12, 4);
+        return sizeof *v4;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(addr.port);
+    v6->sin6_scope_id = addr.scope;
+    memcpy(&v6->sin6_addr, addr.ip, 16);
+    return sizeof *v6;
+}
+
+struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail)
+{
+    struct http_metrics *http = calloc(1, sizeof *http);
+    const union MHD_DaemonInfo *info;
+    struct sockaddr_storage address;
+    unsigned flags = MHD_USE_EPOLL;
+
+    if (http == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        return NULL;
+    }
+    http->source = *source;
+    socket_address(listen, &address);
+    if (address.ss_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    errno = 0;
+    http->daemon =
+        MHD_start_daemon(flags, listen.port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_EXTERNAL_LOGGER,
+                         be_quiet, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    if (http->daemon == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "--metrics: cannot listen: %s: give another address", errno != 0 ? strerror(errno) : "unknown");
+        free(http);
+        return NULL;
+    }
+    info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    http->port = info != NULL ? info->port : listen.port;
+    return http;
+}
+
+void http_metrics_run(struct http_metrics *http)
+{
+    MHD_run(http->daemon);
+}
+
+uint16_t http_metrics_port(const struct http_metrics *http)
+{
+    return http->port;
+}
+
+void http_metrics_close(struct http_metrics *http)
+{
+    if (http == NULL)
+        return;
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}
+
+#else
+
+bool http_metrics_is_available(void)
+{
+    return false;
+}
+
+struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail)
+{
+    (void)listen;
+    (void)source;
+    fail_set(fail, EXIT_ENVIRONMENT,
+             "--metrics: this mesh-node was built without libmicrohttpd: install libmicrohttpd-dev and build again, or leave it out");
+    return NULL;
+}
+
+void http_metrics_run(struct http_metrics *http)
+{
+    (void)http;
+}
+
+uint16_t http_metrics_port(const struct http_metrics *http)
+{
+    (void)http;
+    return 0;
+}
+
+void http_metrics_close(struct http_metrics *http)
+{
+    (void)http;
+}
+
+#endif

@@ -1,0 +1,305 @@
+#include "measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "memory_text.h"
+
+enum { LOOK_AGAIN_NS = 1000000000 };
+
+int measure_init(struct measure *m)
+{
+    m->latency = calloc((size_t)MESH_RANKS_MAX * MESH_LATENCIES, sizeof *m->latency);
+    return m->latency == NULL ? -1 : 0;
+}
+
+void measure_release(struct measure *m)
+{
+    free(m->latency);
+    m->latency = NULL;
+}
+
+static uint64_t since(uint64_t from_ns, uint64_t now_ns)
+{
+    return from_ns > 0 && now_ns > from_ns ? now_ns - from_ns : 0;
+}
+
+static bool is_started(const struct measure_source *s)
+{
+    return s->shift != NULL && s->shift->is_started;
+}
+
+/* ---- requests ---- */
+
+static bool is_failed(const struct job *job)
+{
+    return job->is_done && (job->reason == ENGINE_DONE_CANCELLED || job->reason == ENGINE_DONE_ERROR || job->reason == ENGINE_DONE_REFUSED);
+}
+
+void measure_request_over(struct measure_requests *r, const struct job *job)
+{
+    const uint32_t tokens = job->count - job->prompt_count;
+
+    r->begun++;
+    r->failed += !job->is_done || is_failed(job);
+    r->prompt_tokens += job->prompt_count;
+    r->tokens += tokens;
+    r->first_token_ns += since(job->asked_ns, job->first_ns);
+    r->generating_ns += tokens > 0 ? since(job->first_ns, job->last_ns) : 0;
+}
+
+static enum mesh_request_state state_of(const struct job *job)
+{
+    if (job->is_done)
+        return is_failed(job) ? MESH_REQUEST_FAILED : MESH_REQUEST_DONE;
+    if (job->first_ns > 0)
+        return MESH_REQUEST_GENERATING;
+    return job->is_submitted ? MESH_REQUEST_PROMPT : MESH_REQUEST_WAITING;
+}
+
+static void take_requests(struct measure *m, const struct measure_source *s)
+{
+    m->requests = 0;
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        const struct job *job = &s->jobs->job[i];
+
+        if (job->id == 0)
+            continue;
+        m->node.requests_running += !job->is_done;
+        m->request[m->requests++] = (struct mesh_telemetry_request){
+            .request = job->id,
+            .state = (uint8_t)state_of(job),
+            .prompt_tokens = job->prompt_count,
+            .tokens = job->count - job->prompt_count,
+            .age_ns = since(job->asked_ns, job->is_done ? job->done_ns : m->now_ns),
+            .first_ns = since(job->asked_ns, job->first_ns),
+            .last_ns = since(job->asked_ns, job->last_ns),
+            .epochs = job->epochs,
+        };
+    }
+    /* The counters are of requests that are over; those that run have begun, too. */
+    m->node.requests_begun = s->requests->begun + m->requests;
+    m->node.requests_failed = s->requests->failed;
+    m->node.prompt_tokens = s->requests->prompt_tokens;
+    m->node.answer_tokens = s->requests->tokens;
+    m->node.first_token_ns = s->requests->first_token_ns;
+    m->node.generating_ns = s->requests->generating_ns;
+}
+
+/* ---- the node ---- */
+
+static uint8_t state_of_node(const struct measure_source *s)
+{
+    if (s->shift == NULL)
+        return MESH_NODE_SEEKING;
+    if (s->is_leaving)
+        return MESH_NODE_LEAVING;
+    return shift_is_loaded(s->shift) ? MESH_NODE_UP : MESH_NODE_LOADING;
+}
+
+static void take_cluster(struct measure *m, const struct measure_source *s)
+{
+    struct mesh_cluster_stats stats;
+    struct mesh_sessions_stats sessions;
+
+    mesh_cluster_get_stats(s->cluster, &stats);
+    mesh_sessions_get_stats(s->sessions, &sessions);
+    m->node.epochs = stats.epochs;
+    m->node.evictions = stats.evictions;
+    m->node.suspicions = stats.suspicions;
+    m->node.clients = sessions.open_now;
+    m->node.watchers = (uint32_t)s->watchers;
+    m->node.telemetry_refused = s->telemetry_refused;
+    m->node.refused_rate = s->gate->rate + s->gate->full;
+    m->node.refused_replay = s->replayed + s->gate->replay + stats.dropped[-MESH_EDUPLICATE];
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        m->node.refused_auth += s->refused[i] + s->gate->cluster[i];
+    for (int i = MESH_SESSION_BY_PLAIN; i <= MESH_SESSION_BY_TAG; i++)
+        m->node.refused_auth += s->gate->clients[i] + sessions.refused[i];
+}
+
+static void take_engine(struct measure *m, const struct measure_source *s)
+{
+    struct mesh_telemetry_node *n = &m->node;
+    struct engine_figures figures;
+
+    engine_figures(s->shift->engine, &figures);
+    n->steps = figures.steps;
+    n->positions = figures.positions;
+    n->tokens = figures.tokens;
+    n->stepping_ns = figures.stepping_ns;
+    n->compute_ns = figures.compute_ns;
+    n->weight_bytes_read = figures.weight_bytes_read;
+    n->recomputed += figures.recomputed;
+    n->own_wait_ns = engine_waited_ns(s->shift->engine, s->shift->rank);
+    n->weight_bytes = s->shift->memory.weight_bytes;
+    n->kv_bytes = s->shift->memory.kv_bytes;
+    n->buffer_bytes = s->shift->memory.buffer_bytes;
+    m->workers = s->config->threads < MEASURE_WORKERS_MAX ? s->config->threads : MEASURE_WORKERS_MAX;
+    for (uint16_t i = 0; i < m->workers; i++)
+        engine_worker_time(s->shift->engine, i, &m->worker[i]);
+}
+
+static uint64_t unix_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void take_node(struct measure *m, const struct measure_source *s)
+{
+    struct mesh_addr addr = s->addr;
+
+    if (m->now_ns >= m->look_again_ns) {
+        const uint64_t available = memory_available_bytes(); /* which reads a file */
+
+        m->available_bytes = available == UINT64_MAX ? 0 : available;
+        m->look_again_ns = m->now_ns + LOOK_AGAIN_NS;
+    }
+
+    m->node = (struct mesh_telemetry_node){
+        .state = state_of_node(s),
+        .threads = s->config->threads,
+        .unix_ms = unix_ms(),
+        .uptime_ns = since(s->start_ns, m->now_ns),
+        .recomputed = s->recomputed,
+        .available_bytes = m->available_bytes,
+        .lab_pace = s->config->pace_bytes_per_s,
+        .lab_loss_ppm = s->lab->loss_ppm,
+    };
+    m->rank = MESH_TELEMETRY_NOBODY;
+    m->epoch = 0;
+    if (s->shift != NULL) {
+        const struct mesh_cluster_member *own = &s->shift->member[s->shift->rank];
+
+        m->rank = s->shift->rank;
+        m->epoch = m->node.epoch_number = s->shift->number;
+        m->node.members = s->shift->count;
+        m->node.epoch_age_ns = since(s->epoch_ns, m->now_ns);
+        m->node.is_sequencer = s->shift->rank == 0;
+        m->node.share = own->share > 0 ? own->share : own->speed;
+        addr = own->addr;
+    }
+    memcpy(m->node.ip, addr.ip, sizeof m->node.ip);
+    m->node.port = addr.port;
+}
+
+/* ---- links ---- */
+
+struct look {
+    struct measure *measure;
+    const struct measure_source *source;
+};
+
+static void take_link(struct measure *m, const struct shift *shift, uint16_t rank)
+{
+    struct mesh_histogram *latency = m->latency + (size_t)m->links * MESH_LATENCIES;
+    struct mesh_telemetry_link *link = &m->link[m->links++];
+    struct mesh_peer_stats p;
+
+    mesh_get_peer_stats(shift->mesh, rank, &p);
+    *link = (struct mesh_telemetry_link){
+        .peer = rank,
+        .is_up = p.is_up,
+        .datagrams_sent = p.datagrams_sent,
+        .bytes_sent = p.bytes_sent,
+        .datagrams_received = p.datagrams_received,
+        .bytes_received = p.bytes_received,
+        .tiles_sent = p.tiles_sent,
+        .tiles_received = p.tiles_received,
+        .lost = p.lost,
+        .late = p.late,
+        .reordered = p.reordered,
+        .duplicate = p.duplicate,
+        .refused = p.refused,
+        .naks_sent = p.naks_sent,
+        .naks_received = p.naks_received,
+        .resent = p.resent,
+        .not_yet_sent = p.not_yet_sent,
+        .not_yet_received = p.not_yet_received,
+        .duplicates_sent = p.duplicates_sent,
+        .duplicates_used = p.duplicates_used,
+        .credit_waits = p.credit_waits,
+        .loss_ppm = p.loss_ppm < 1000000 ? p.loss_ppm : 1000000,
+        .clock_offset_ns = p.clock_offset_ns,
+        .clock_error_ns = p.rtt_ns_min / 2,
+        .rtt_ns_min = p.rtt_ns_min,
+        .rtt_ns = p.rtt_ns_smoothed,
+        .silent_ns = p.silent_ns,
+        .datagram_bytes = p.datagram_bytes < 65535 ? p.datagram_bytes : 65535,
+    };
+    latency[MESH_LATENCY_ONE_WAY] = *mesh_tile_latency(shift->mesh, rank);
+    latency[MESH_LATENCY_ROUND_TRIP] = *mesh_round_trips(shift->mesh, rank);
+}
+
+/* With the port in hand. */
+static void look_at_links(void *app)
+{
+    const struct look *look = app;
+    const struct shift *shift = look->source->shift;
+    struct mesh_telemetry_node *n = &look->measure->node;
+    struct mesh_udp_stats udp;
+    struct mesh_stats stats;
+
+    mesh_udp_get_stats(shift->config->udp, &udp);
+    n->kernel_drops = udp.kernel_drops;
+    n->send_errors = udp.send_errors;
+    n->unreachable = udp.unreachable;
+    if (shift->mesh == NULL)
+        return;
+    mesh_get_stats(shift->mesh, &stats);
+    n->early = stats.early;
+    n->refused_replay += stats.dropped[-MESH_EDUPLICATE];
+    n->refused_range = stats.dropped[-MESH_ETRUNCATED] + stats.dropped[-MESH_ETYPE] + stats.dropped[-MESH_ERANGE];
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        n->refused_auth += shift->sealer.refused[i];
+    for (uint16_t r = 0; r < shift->count; r++)
+        if (r != shift->rank)
+            take_link(look->measure, shift, r);
+}
+
+/* What the cluster layer and the engine know of the peer. */
+static void complete_link(struct measure *m, const struct measure_source *s, uint16_t index)
+{
+    struct mesh_telemetry_link *link = &m->link[index];
+    const struct mesh_cluster_member *member = &s->shift->member[link->peer];
+    struct mesh_cluster_peer_stats peer;
+
+    link->state = MESH_NODE_UP;
+    if (mesh_cluster_get_peer_stats(s->cluster, link->peer, &peer) != MESH_OK || !peer.is_in)
+        link->state = MESH_NODE_JOINING;
+    else if (peer.is_leaving)
+        link->state = MESH_NODE_LEAVING;
+    else if (peer.is_suspected)
+        link->state = MESH_NODE_SUSPECTED;
+    memcpy(link->ip, member->addr.ip, sizeof link->ip);
+    link->port = member->addr.port;
+    link->waited_ns = engine_waited_ns(s->shift->engine, link->peer);
+    engine_use_latency(s->shift->engine, link->peer, &m->latency[(size_t)index * MESH_LATENCIES + MESH_LATENCY_USE]);
+}
+
+void measure_take(struct measure *m, const struct measure_source *s)
+{
+    struct look look = {m, s};
+
+    m->now_ns = mesh_udp_now_ns();
+    m->links = m->workers = 0;
+    m->model = gguf_path(s->config->model->gguf);
+    if (strrchr(m->model, '/') != NULL)
+        m->model = strrchr(m->model, '/') + 1;
+    take_node(m, s);
+    take_cluster(m, s);
+    take_requests(m, s);
+    if (!is_started(s))
+        return;
+    take_engine(m, s);
+    if (s->shift->mesh != NULL)
+        engine_with_port(s->shift->engine, look_at_links, &look);
+    else
+        look_at_links(&look); /* alone: the main thread polls */
+    for (uint16_t i = 0; i < m->links; i++)
+        complete_link(m, s, i);
+}

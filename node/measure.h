@@ -1,0 +1,62 @@
+/* What a serving node measures, at one moment: the figures that telemetry and /metrics are made from.
+ *
+ * The counters are those that `status` reads, not copies. */
+#ifndef NODE_MEASURE_H
+#define NODE_MEASURE_H
+
+#include "engine_time.h"
+#include "gate.h"
+#include "job.h"
+#include "mesh/cluster.h"
+#include "mesh/telemetry.h"
+
+enum { MEASURE_WORKERS_MAX = 256 };
+
+/* Requests of this node's clients that are over, since the start. */
+struct measure_requests {
+    uint64_t begun, failed, prompt_tokens, tokens, first_token_ns, generating_ns;
+};
+
+/* Where the figures are. Borrowed for the call. */
+struct measure_source {
+    const struct shift_config *config;
+    struct shift *shift; /* NULL: no epoch */
+    const struct mesh_cluster *cluster;
+    const struct mesh_sessions *sessions;
+    const struct gate_stats *gate;
+    const struct jobs *jobs;
+    const struct measure_requests *requests;
+    const struct mesh_lab *lab;
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    uint64_t recomputed;                            /* likewise */
+    uint64_t telemetry_refused, watchers;
+    uint64_t start_ns, epoch_ns; /* when the process and the epoch began */
+    bool is_leaving;
+    struct mesh_addr addr; /* own, when there is no epoch */
+};
+
+struct measure {
+    struct mesh_telemetry_node node;
+    const char *model;
+    uint16_t rank;
+    uint32_t epoch;
+    uint64_t now_ns;
+    uint64_t available_bytes, look_again_ns; /* memory of the machine, and when to ask again */
+    uint16_t links, workers, requests;
+    struct mesh_telemetry_link link[MESH_RANKS_MAX];
+    struct mesh_histogram *latency; /* (MESH_RANKS_MAX, MESH_LATENCIES) by place in link */
+    struct mesh_telemetry_worker worker[MEASURE_WORKERS_MAX];
+    struct mesh_telemetry_request request[JOBS_MAX];
+};
+
+/* All zeros before. -1: no memory. */
+int measure_init(struct measure *measure);
+void measure_release(struct measure *measure);
+
+/* All of it. Takes the port for the time of a copy. Main thread. */
+void measure_take(struct measure *measure, const struct measure_source *source);
+
+/* A request of this node's clients ends: when its client has been told, or has gone. */
+void measure_request_over(struct measure_requests *requests, const struct job *job);
+
+#endif

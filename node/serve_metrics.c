@@ -1,0 +1,50 @@
+/* What a serving node answers to /metrics and /health. */
+#include <inttypes.h>
+
+#include "json.h"
+#include "metrics.h"
+#include "serve_state.h"
+
+static void write_metrics(void *app, FILE *out)
+{
+    struct server *server = app;
+
+    serve_watch_measure(server);
+    metrics_write(&server->watching.measure, &server->watching.happenings, out);
+}
+
+/* Healthy is who is in an epoch with all of its share loaded, and does not leave. */
+static bool write_health(void *app, FILE *out)
+{
+    struct server *server = app;
+    const struct measure *m = &server->watching.measure;
+    struct json json;
+
+    serve_watch_measure(server);
+    json_init(&json, out);
+    json_object_begin(&json, NULL);
+    json_uint(&json, "schema_version", 1);
+    json_text(&json, "state", mesh_telemetry_state_name(m->node.state));
+    json_uint(&json, "members", m->node.members);
+    json_uint(&json, "epoch", m->epoch);
+    json_object_end(&json);
+    fputc('\n', out);
+    return m->node.state == MESH_NODE_UP;
+}
+
+int serve_metrics_open(struct server *server, struct fail *fail)
+{
+    const struct http_metrics_source source = {.write_metrics = write_metrics, .write_health = write_health, .app = server};
+    struct mesh_addr at = server->config->metrics;
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (!server->config->has_metrics)
+        return 0;
+    server->http = http_metrics_open(at, &source, fail);
+    if (server->http == NULL)
+        return -1;
+    at.port = http_metrics_port(server->http);
+    mesh_addr_format(at, address);
+    serve_say(server, "metrics on http://%s/metrics", address);
+    return 0;
+}

@@ -1,0 +1,108 @@
+#!/bin/bash
+# The monitor on a terminal of its own (tmux), watching a mesh that does not exist (made-mesh): screens, keys, sizes, settings, a connection
+# that is lost and comes back. tests/run/monitor-mesh.sh has a real one.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+monitor=$BIN/mesh-monitor
+made_mesh=$BIN/made-mesh
+[ -x "$monitor" ] || skip_all "mesh-monitor is not built"
+[ -x "$made_mesh" ] || skip_all "made-mesh is not built"
+
+export LC_ALL=C.UTF-8 XDG_CONFIG_HOME=$tmp/config TERM=xterm-256color
+unset NO_COLOR COLUMNS LINES
+port=$(free_port)
+start_mesh() {
+    background "$made_mesh" "127.0.0.1:$port" 4
+    mesh=$background_pid
+}
+
+# ---- without a mesh ----
+
+check_exit "an unknown option is named" 2 "did you mean --readonly" "$monitor" --readnly
+check_exit "a key that is not there is named" 4 "$tmp/none" "$monitor" -b --key "$tmp/none"
+check_exit "an address that is none is named" 2 "--to 'nowhere'" "$monitor" -b --to nowhere
+check_exit "in batch a mesh that is not there ends it, with address" 4 "127.0.0.1:$port" \
+    timeout -k 5 30 "$monitor" -b -n 1 --to "127.0.0.1:$port"
+
+# ---- in batch ----
+
+start_mesh
+batch() { timeout -k 5 60 "$monitor" --to "127.0.0.1:$port" "$@"; }
+check "JSON is printed, one object per interval" batch --json -n 3 -d 0.3
+check_equal "as many as were asked for" "$(wc -l <"$out")" 3
+check_equal "each begins with the schema's version" "$(grep -c '^{"schema_version":1,' "$out")" 3
+check "text is printed where there is no terminal" batch -n 1 -d 0.3
+check_equal "with a line for each node" "$(grep -c '10\.0\.0\.[1-4]:7411  ' "$out")" 4
+check_equal "and without colours" "$(grep -c $'\033' "$out")" 0
+check "characters beyond ASCII need a locale that has them" env LC_ALL=C "$monitor" --to "127.0.0.1:$port" -b -n 1 -d 0.3
+check_equal "there are none without" "$(LC_ALL=C grep -c '[^ -~]' "$out")" 0
+
+# ---- on a terminal ----
+
+command -v tmux >/dev/null || {
+    skip "the screens are there, and keys work" "tmux is not installed"
+    finish
+}
+
+socket=$tmp/tmux
+tm() { tmux -S "$socket" -f /dev/null "$@"; }
+clean_up_tmux() {
+    tm kill-server 2>/dev/null
+    clean_up
+}
+trap clean_up_tmux EXIT
+shows() { tm capture-pane -p -t mon 2>/dev/null | grep -qF -e "$1"; }
+sees() { # SENTENCE TEXT
+    if wait_until 15 shows "$2"; then ok "$1"; else not_ok "$1" "not seen: $2" "$(tm capture-pane -p -t mon 2>&1)"; fi
+}
+keys() { tm send-keys -t mon "$@"; }
+
+mkdir -p "$tmp/folder"
+tm new-session -d -s mon -x 120 -y 36 -c "$tmp/folder" \
+    "$(realpath "$monitor") --to 127.0.0.1:$port -d 0.5; echo ended with \$?; sleep 60"
+sees "the overview tells of all" "4 of 4 nodes compute"
+sees "with a line for each" "10.0.0.4:7411"
+keys 2
+sees "2 shows the links" "p99 of tile latency"
+keys m
+sees "m shows another metric of them" "loss, over ten seconds"
+keys 1 j Enter
+sees "Enter opens the selected node" "node 1  10.0.0.2:7411"
+keys Escape
+sees "Escape goes back" "tokens per second"
+keys 4
+sees "4 shows the steps" "longest stall"
+keys 5
+sees "5 shows requests" "generating"
+keys 6
+sees "6 shows events" "connected to 127.0.0.1:$port"
+keys F1
+sees "F1 shows the keys" "any key closes it"
+keys x Space
+sees "a space pauses" "PAUSED"
+keys '[' '[' Space
+sees "and goes on" "LIVE"
+keys 1 '\' 0.3: Enter
+sees "a backslash filters" "filter: 0.3:"
+keys Escape s
+sees "s saves a snapshot" "saved as mesh-monitor-"
+check_equal "which is JSON" "$(cat "$tmp"/folder/mesh-monitor-*.json | head -c 20)" '{"schema_version":1,'
+keys +
+sees "+ makes intervals longer" "LIVE 1 s"
+
+for size in 40x10 200x50 10x3 1x1 80x24; do
+    tm resize-window -t mon -x "${size%x*}" -y "${size#*x}"
+    sleep 0.2
+done
+sees "after any size it is drawn as a whole" "mesh-monitor"
+tm resize-window -t mon -x 120 -y 36
+
+kill "$mesh"
+sees "when the connection is lost it says so" "Connection lost"
+sees "and keeps what was last known" "10.0.0.4:7411"
+start_mesh
+sees "it connects again" "LIVE"
+keys q
+sees "q ends it" "ended with 0"
+check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
+finish

@@ -1,0 +1,157 @@
+#!/bin/bash
+# What the nodes of a mesh say of themselves: any of them answers for all; its figures are those of status, of /metrics and of the answer;
+# a slow node is named; who dies is told of.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+model=node/models/stories-q8_0.gguf
+security=()
+if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then security=(--key "$tmp/key"); fi
+metrics=(--metrics 127.0.0.1:0)
+run "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 192.0.2.1:1 # which is nobody's
+if grep -q "built without libmicrohttpd" "$err"; then metrics=(); fi
+ports=("$(free_port)" "$(free_port)" "$(free_port)") pids=()
+
+# node I OPTIONS...
+node() {
+    local i=$1
+    shift
+    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${metrics[@]+"${metrics[@]}"} \
+        ${security[@]+"${security[@]}"} "$@" 2>"$tmp/node$i"
+    pids[i]=$background_pid
+}
+status() { "$mesh_node" status --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"} "${@:2}"; }
+has() { status "$1" --json 2>/dev/null | grep -q "\"nodes\":$2,"; }
+
+# figure FILE EVENT FIELD RANK [MORE]: the last one that a node said of itself; MORE: a further part of the line
+figure() {
+    grep "\"event\":\"$2\"" "$1" | grep "\"node_rank\":$4," | grep -F -e "${5-}" | tail -n 1 |
+        sed -n "s/.*\"$3\":\([-0-9]*\).*/\1/p"
+}
+# sum FILE FIELD RANK: over the links of a node, as it said last
+sum() {
+    local peer total=0 value
+    for peer in 0 1 2; do
+        value=$(figure "$1" link "$2" "$3" "\"peer\":$peer,")
+        total=$((total + ${value:-0}))
+    done
+    echo $total
+}
+# field FILE NAME: of an object of JSON
+field() { sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$1" | tail -n 1; }
+
+node 0
+node 1 --join "127.0.0.1:${ports[0]}" --lab pace=20MB/s
+node 2 --join "127.0.0.1:${ports[0]}"
+if wait_until 20 has 0 3; then ok "three nodes form a mesh"; else not_ok "three nodes form a mesh" "$(tail -n 5 "$tmp"/node*)"; fi
+status 2 --json >"$tmp/members"
+slow=$(grep -o "\"rank\":[0-9]*,\"address\":\"127.0.0.1:${ports[1]}\"" "$tmp/members" | sed 's/[^:]*:\([0-9]*\),.*/\1/')
+own=$(grep -o '"rank":[0-9]*,[^}]*"is_self":true' "$tmp/members" | sed 's/[^:]*:\([0-9]*\),.*/\1/')
+other=$((3 - slow - own))
+
+status 2 --telemetry 5 >"$tmp/during" 2>"$tmp/during.err" &
+background_pids+=("$!")
+watching=$!
+"$mesh_node" ask --to "127.0.0.1:${ports[2]}" ${security[@]+"${security[@]}"} -p "Once upon a time" -n 40 --ignore-eos --temp 0 --json \
+    >"$tmp/answer" 2>&1 </dev/null
+wait "$watching"
+status 2 --telemetry 1 >"$tmp/before"
+status 2 --json >"$tmp/status"
+status 2 --telemetry 1 >"$tmp/after"
+
+# ---- the whole mesh, from any node ----
+for i in 0 1 2; do
+    status $i --telemetry 1 >"$tmp/from$i"
+    check_equal "node $i answers for all three" \
+        "$(grep '"event":"node"' "$tmp/from$i" | sed 's/.*"node_rank":\([0-9]*\),.*/\1/' | sort -u | tr '\n' ' ')" "0 1 2 "
+done
+
+# ---- numbers agree ----
+gen=$(grep '"event":"summary"' "$tmp/answer" | sed -n 's/.*"gen_tokens":\([0-9]*\).*/\1/p')
+check_equal "the answer has all of its tokens" "$gen" 40
+for rank in 0 1 2; do
+    check_equal "rank $rank counts the tokens of the answer" "$(figure "$tmp/after" node tokens $rank)" "$gen"
+done
+check_equal "the node that was asked counts one request" "$(figure "$tmp/after" node requests_begun "$own")" 1
+check_equal "and its tokens" "$(figure "$tmp/after" node answer_tokens "$own")" "$gen"
+check_equal "the others count none" "$(figure "$tmp/after" node requests_begun "$slow")" 0
+for pair in naks:naks_sent resent:resent lost:lost duplicates_sent:duplicates_sent; do
+    check_equal "status and telemetry count the same ${pair%:*}" "$(field "$tmp/status" "${pair%:*}")" \
+        "$(sum "$tmp/after" "${pair#*:}" "$own")"
+done
+sent=$(field "$tmp/status" datagrams_sent) first=$(sum "$tmp/before" datagrams_sent "$own")
+last=$(sum "$tmp/after" datagrams_sent "$own")
+if [ "$first" -le "$sent" ] && [ "$sent" -le "$last" ] && [ "$first" -gt 0 ]; then
+    ok "the datagrams that status counts lie between those of telemetry before and after"
+else
+    not_ok "the datagrams that status counts lie between those of telemetry before and after" "$first $sent $last"
+fi
+check_equal "what one node sent as tiles the other received" \
+    "$(figure "$tmp/after" link tiles_sent "$own" "\"peer\":$other,")" \
+    "$(figure "$tmp/after" link tiles_received "$other" "\"peer\":$own,")"
+
+# ---- who waits for whom ----
+for rank in $own $other; do
+    for_slow=$(figure "$tmp/after" link waited_ns "$rank" "\"peer\":$slow,")
+    for_fast=$(figure "$tmp/after" link waited_ns "$rank" "\"peer\":$((3 - slow - rank)),")
+    if [ "${for_slow:-0}" -gt $((3 * ${for_fast:-1})) ]; then
+        ok "rank $rank waited for the slow node, and little for the other"
+    else
+        not_ok "rank $rank waited for the slow node, and little for the other" "$for_slow ns and $for_fast ns"
+    fi
+done
+stalls=$(grep '"event":"step"' "$tmp/during" | grep "\"node_rank\":$own," | sed 's/.*"stall_rank":\([0-9]*\).*/\1/' |
+    sort | uniq -c | sort -rn | head -n 1)
+check_equal "the longest wait of most steps was for the slow node" "$(awk '{ print $2 }' <<<"$stalls")" "$slow"
+check_equal "histograms of use, one way and round trip have come" \
+    "$(grep '"event":"latency"' "$tmp/during" | sed 's/.*"histogram":"\([a-z_]*\)".*/\1/' | sort -u | tr '\n' ' ')" \
+    "one_way round_trip use "
+
+# ---- /metrics and /health ----
+# http I METHOD PATH: the answer of node I, its headers too
+http() {
+    local port
+    port=$(sed -n 's|^metrics on http://127.0.0.1:\([0-9]*\)/metrics$|\1|p' "$tmp/node$1")
+    exec 9<>"/dev/tcp/127.0.0.1/$port" || return 1
+    printf '%s %s HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n\r\n' "$2" "$3" >&9
+    timeout 10 cat <&9 | tr -d '\r'
+    exec 9>&-
+}
+if [ ${#metrics[@]} -gt 0 ]; then
+    http 2 GET /metrics >"$tmp/page"
+    status 2 --telemetry 1 >"$tmp/now"
+    check_equal "/metrics is there" "$(head -n 1 "$tmp/page")" "HTTP/1.1 200 OK"
+    for name in steps:mesh_steps_total tokens:mesh_generated_tokens_total requests_begun:mesh_requests_total \
+        answer_tokens:mesh_request_generated_tokens_total; do
+        check_equal "/metrics and telemetry have the same ${name%:*}" \
+            "$(sed -n "s/^${name#*:} //p" "$tmp/page")" "$(figure "$tmp/now" node "${name%:*}" "$own")"
+    done
+    for name in tiles_received:mesh_link_received_tiles_total lost:mesh_link_lost_datagrams_total \
+        resent:mesh_link_resent_tiles_total; do
+        check_equal "/metrics and telemetry have the same ${name%:*} of a link" \
+            "$(sed -n "s/^${name#*:}{peer=\"$slow\",.*} //p" "$tmp/page")" "$(figure "$tmp/now" link "${name%:*}" "$own" "\"peer\":$slow,")"
+    done
+    http 2 GET /health >"$tmp/health"
+    check_equal "/health says that all is well" "$(head -n 1 "$tmp/health")" "HTTP/1.1 200 OK"
+    check_contains "and in which state it is" "$tmp/health" '"state":"up","members":3'
+    check_equal "other paths are not there" "$(http 2 GET /etc/passwd | head -n 1)" "HTTP/1.1 404 Not Found"
+    check_equal "nothing can be posted" "$(http 2 POST /metrics | head -n 1)" "HTTP/1.1 405 Method Not Allowed"
+    sed -n 's/^# HELP \([a-z_]*\) .*/\1/p' "$tmp/page" | sort >"$tmp/names"
+    grep -oE '\bmesh_[a-z0-9_]+' deploy/grafana-dashboard.json | sed -E 's/_(bucket|sum|count)$//' | sort -u >"$tmp/asked"
+    check_equal "every metric that the dashboard asks for is one of /metrics" "$(comm -13 "$tmp/names" "$tmp/asked")" ""
+    if [ "$(wc -l <"$tmp/asked")" -ge 15 ]; then ok "and it asks for many"; else not_ok "and it asks for many" "$(cat "$tmp/asked")"; fi
+else
+    skip "/metrics" "this program was built without libmicrohttpd"
+    check_exit "without libmicrohttpd --metrics is refused in words" 4 "built without libmicrohttpd" \
+        "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 127.0.0.1:0
+fi
+
+# ---- a death ----
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+check "the others go on without one that was killed" wait_until 20 has 2 2
+status 2 --telemetry 1 >"$tmp/dead"
+grep '"event":"event"' "$tmp/dead" | grep '"what":"lost"' >"$tmp/lost" || true
+check_contains "its loss is told, with its address" "$tmp/lost" "\"text\":\"127.0.0.1:${ports[0]}\""
+finish

@@ -1,0 +1,34 @@
+#include "monitor_case.h"
+
+#include <assert.h>
+
+void monitor_case_init(struct monitor_case *c, unsigned nodes)
+{
+    made_init(&c->made, nodes);
+    if (fleet_init(&c->fleet) < 0)
+        assert(!"memory");
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), true, "10.0.0.1:7411");
+}
+
+void monitor_case_release(struct monitor_case *c)
+{
+    fleet_release(&c->fleet);
+    made_release(&c->made);
+}
+
+static void take(void *app, const uint8_t *record, size_t bytes)
+{
+    struct monitor_case *c = app;
+
+    if (fleet_report(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), record, bytes) != 0)
+        assert(!"made telemetry is taken");
+}
+
+void monitor_case_run(struct monitor_case *c, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++) {
+        made_advance(&c->made, 1000000000);
+        made_report(&c->made, take, c);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+}

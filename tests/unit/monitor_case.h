@@ -1,0 +1,20 @@
+/* A fleet of made telemetry, for the tests of the monitor. */
+#ifndef TESTS_MONITOR_CASE_H
+#define TESTS_MONITOR_CASE_H
+
+#include "monitor/fleet.h"
+#include "tests/unit/made_telemetry.h"
+
+struct monitor_case {
+    struct made made;
+    struct fleet fleet;
+};
+
+/* A mesh of so many nodes, connected, nothing reported yet. */
+void monitor_case_init(struct monitor_case *c, unsigned nodes);
+void monitor_case_release(struct monitor_case *c);
+
+/* So many seconds go by, with a report and a tick at the end of each. */
+void monitor_case_run(struct monitor_case *c, unsigned seconds);
+
+#endif

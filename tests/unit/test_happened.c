@@ -1,0 +1,58 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/happened.h"
+
+static struct happenings happenings;
+
+static void note(uint32_t epoch, const char *text)
+{
+    const struct mesh_telemetry_event event = {.happened = MESH_HAPPENED_EPOCH, .epoch = epoch};
+
+    happened_note(&happenings, &event, text);
+}
+
+static void events_are_numbered_from_one_and_the_last_ones_kept(void **state)
+{
+    (void)state;
+    memset(&happenings, 0, sizeof happenings);
+    assert_int_equal(happened_first(&happenings), happenings.count + 1);
+    for (uint32_t i = 1; i <= 3 * HAPPENED_MAX; i++) {
+        note(i, "it began");
+        assert_int_equal(happened_get(&happenings, i)->event.number, i);
+    }
+    assert_int_equal(happened_first(&happenings), 2 * HAPPENED_MAX + 1);
+    for (uint32_t i = happened_first(&happenings); i <= happenings.count; i++) {
+        assert_int_equal(happened_get(&happenings, i)->event.epoch, i);
+        assert_string_equal(happened_get(&happenings, i)->text, "it began");
+    }
+    assert_int_equal(happenings.by_kind[MESH_HAPPENED_EPOCH], 3 * HAPPENED_MAX);
+    assert_int_equal(happenings.by_kind[MESH_HAPPENED_LOST], 0);
+}
+
+static void a_long_text_is_cut(void **state)
+{
+    char text[1000];
+
+    (void)state;
+    memset(&happenings, 0, sizeof happenings);
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    note(1, text);
+    assert_int_equal(strlen(happened_get(&happenings, 1)->text), MESH_TELEMETRY_TEXT_BYTES_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_numbered_from_one_and_the_last_ones_kept),
+        cmocka_unit_test(a_long_text_is_cut),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

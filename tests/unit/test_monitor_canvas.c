@@ -1,0 +1,146 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "monitor/bar.h"
+#include "monitor/canvas.h"
+#include "monitor/figure.h"
+
+/* A canvas as text. */
+static const char *text_of(const struct canvas *canvas)
+{
+    static char text[4000];
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    assert_non_null(out);
+    canvas_write(canvas, out);
+    fclose(out);
+    return text;
+}
+
+static void what_lies_outside_of_an_area_is_cut_off(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 6, 3, GLYPHS_ASCII), 0);
+    canvas_text(&canvas, (struct area){1, 1, 3, 1}, -1, 0, STYLE_NORMAL, "abcdefgh");
+    canvas_text(&canvas, (struct area){1, 1, 3, 1}, 0, 1, STYLE_NORMAL, "below");
+    canvas_text(&canvas, (struct area){5, 2, 9, 9}, 0, 0, STYLE_NORMAL, "xyz");
+    assert_string_equal(text_of(&canvas), "\n bcd\n     x\n");
+    canvas_release(&canvas);
+}
+
+static void text_from_outside_takes_one_column_per_character_and_does_nothing_else(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 12, 1, GLYPHS_FULL), 0);
+    canvas_text(&canvas, (struct area){0, 0, 12, 1}, 0, 0, STYLE_NORMAL, "\033[2Jé\xff\xe2\x82");
+    assert_string_equal(text_of(&canvas), "?[2Jé??\n");
+    canvas_clear(&canvas);
+    canvas_text(&canvas, (struct area){0, 0, 12, 1}, 0, 0, STYLE_NORMAL, "\u202e\u4e2d\u0301a");
+    assert_string_equal(text_of(&canvas), "???a\n");
+    canvas_release(&canvas);
+}
+
+static void every_glyph_has_a_plainer_one_at_each_level(void **state)
+{
+    char full[GLYPH_BYTES], plain[GLYPH_BYTES];
+
+    (void)state;
+    for (uint32_t code = 0; code < 0x30000; code++) {
+        glyph_show(code, GLYPHS_FULL, full);
+        glyph_show(code, GLYPHS_ASCII, plain);
+        assert_true(strlen(full) > 0 && strlen(plain) == 1);
+        assert_in_range(plain[0], ' ', '~');
+        glyph_show(code, GLYPHS_BOX, plain);
+        assert_int_equal(glyph_columns(plain), 1);
+    }
+}
+
+static void a_split_bar_has_columns_that_add_up(void **state)
+{
+    const struct bar_part parts[] = {{0.334, STYLE_COMPUTE, 'c'}, {0.333, STYLE_SEND, 's'}, {0.333, STYLE_WAIT, 'w'}};
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 10, 1, GLYPHS_FULL), 0);
+    bar_split(&canvas, (struct area){0, 0, 10, 1}, parts, 3);
+    assert_string_equal(text_of(&canvas), "cccsssswww\n");
+    canvas_release(&canvas);
+}
+
+static void a_bar_grows_by_eighths(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 4, 1, GLYPHS_FULL), 0);
+    bar_fraction(&canvas, (struct area){0, 0, 4, 1}, STYLE_GRAPH, 0.40625);
+    assert_string_equal(text_of(&canvas), "█▋\n");
+    canvas_release(&canvas);
+}
+
+static void a_curve_ends_at_the_right_and_leaves_gaps(void **state)
+{
+    const float values[] = {1, 2, NAN, 4};
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 6, 1, GLYPHS_BOX), 0);
+    bar_curve(&canvas, (struct area){0, 0, 6, 1}, STYLE_GRAPH, values, 4, 4);
+    assert_string_equal(text_of(&canvas), "  _▄ █\n");
+    canvas_release(&canvas);
+    assert_int_equal(canvas_init(&canvas, 3, 1, GLYPHS_FULL), 0);
+    bar_curve(&canvas, (struct area){0, 0, 3, 1}, STYLE_GRAPH, values, 4, 4);
+    assert_string_equal(text_of(&canvas), " ⣠⢸\n");
+    canvas_release(&canvas);
+}
+
+static void figures_are_short_and_have_units(void **state)
+{
+    static const struct {
+        void (*print)(double value, char out[FIGURE_BYTES]);
+        double value;
+        const char *text;
+    } cases[] = {
+        {figure_time_us, 0, "0 µs"},         {figure_time_us, 87.4, "87 µs"},    {figure_time_us, 999.9, "1.00 ms"},
+        {figure_time_us, 1234, "1.23 ms"},   {figure_time_us, 2.5e6, "2.50 s"},  {figure_time_us, INFINITY, "-"},
+        {figure_bytes, 812, "812 B"},        {figure_bytes, 1.1e9, "1.10 GB"},   {figure_count, 812, "812"},
+        {figure_count, 12345, "12.3k"},      {figure_count, 4.1e6, "4.10M"},     {figure_fraction, 0, "0"},
+        {figure_fraction, 0.0096, "0.96 %"}, {figure_fraction, 0.0126, "1.3 %"}, {figure_fraction, 0.5, "50 %"},
+        {figure_fraction, NAN, "-"},     {figure_age_s, 4.9, "4 s"},         {figure_age_s, 7300, "2 h"},
+        {figure_age_s, 119, "119 s"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[FIGURE_BYTES];
+
+        cases[i].print(cases[i].value, out);
+        assert_string_equal(out, cases[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_lies_outside_of_an_area_is_cut_off),
+        cmocka_unit_test(text_from_outside_takes_one_column_per_character_and_does_nothing_else),
+        cmocka_unit_test(every_glyph_has_a_plainer_one_at_each_level),
+        cmocka_unit_test(a_split_bar_has_columns_that_add_up),
+        cmocka_unit_test(a_bar_grows_by_eighths),
+        cmocka_unit_test(a_curve_ends_at_the_right_and_leaves_gaps),
+        cmocka_unit_test(figures_are_short_and_have_units),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

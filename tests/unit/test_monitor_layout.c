@@ -1,0 +1,85 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "monitor/layout.h"
+
+static bool overlap(struct area a, struct area b)
+{
+    return a.width > 0 && a.height > 0 && b.width > 0 && b.height > 0 && a.x < b.x + b.width && b.x < a.x + a.width &&
+           a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+static void check(const struct layout *l, int width, int height)
+{
+    for (int i = 0; i < PARTS; i++) {
+        const struct area a = l->part[i];
+
+        assert_true(a.x >= 0 && a.y >= 0 && a.width >= 0 && a.height >= 0);
+        assert_true(a.x + a.width <= width && a.y + a.height <= height);
+        for (int k = 0; k < i; k++)
+            assert_false(overlap(a, l->part[k]));
+    }
+}
+
+static void at_every_size_no_part_overlaps_another_or_leaves_the_terminal(void **state)
+{
+    static const int rows[] = {1, 2, 5, 17, 65};
+
+    (void)state;
+    for (int screen = 0; screen < SCREENS; screen++)
+        for (int width = 1; width <= 300; width++)
+            for (int height = 1; height <= 100; height++)
+                for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                    const struct layout l = layout_make((enum screen)screen, width, height, rows[i]);
+
+                    check(&l, width, height);
+                }
+}
+
+static void from_40_by_10_on_what_matters_is_there(void **state)
+{
+    (void)state;
+    for (int screen = 0; screen < SCREENS; screen++)
+        for (int width = 40; width <= 300; width += 7)
+            for (int height = 10; height <= 100; height++) {
+                const struct layout l = layout_make((enum screen)screen, width, height, 5);
+
+                assert_int_equal(l.part[PART_TITLE].height, 1);
+                assert_int_equal(l.part[PART_TABS].height, 1);
+                assert_int_equal(l.part[PART_KEYS].height, 1);
+                assert_true(l.part[PART_MAIN].height >= 3);
+                assert_true(l.part[PART_MAIN].width >= 40 || width < 100);
+                if (screen == SCREEN_OVERVIEW)
+                    assert_true(l.part[PART_FINDINGS].height >= 2);
+            }
+}
+
+static void nothing_is_left_unused_on_the_overview(void **state)
+{
+    (void)state;
+    for (int height = 12; height <= 100; height++) {
+        const struct layout l = layout_make(SCREEN_OVERVIEW, 100, height, 5);
+        int used = 0;
+
+        for (int i = 0; i < PARTS; i++)
+            used += l.part[i].height;
+        assert_int_equal(used, height);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_every_size_no_part_overlaps_another_or_leaves_the_terminal),
+        cmocka_unit_test(from_40_by_10_on_what_matters_is_there),
+        cmocka_unit_test(nothing_is_left_unused_on_the_overview),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/* Screens as text: those of a made mesh are compared with files in tests/golden/monitor, to the character.
+ *
+ * MESH_GOLDEN=write writes the files instead; look at what changed before it is committed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "monitor/findings.h"
+#include "monitor/view.h"
+#include "tests/unit/monitor_case.h"
+
+enum { TEXT_BYTES = 200000 };
+
+static size_t draw(const struct monitor_case *c, struct ui *ui, int width, int height, enum glyph_level level, char *text)
+{
+    FILE *out = fmemopen(text, TEXT_BYTES, "w");
+    struct canvas canvas;
+    long size;
+
+    assert_non_null(out);
+    assert_int_equal(canvas_init(&canvas, width, height, level), 0);
+    view_draw(&canvas, &c->fleet, ui, made_now_ns(&c->made), made_wall_ns(&c->made));
+    canvas_write(&canvas, out);
+    fflush(out);
+    size = ftell(out);
+    fclose(out);
+    canvas_release(&canvas);
+    return (size_t)size;
+}
+
+static void check_golden(const char *name, const char *text, size_t size)
+{
+    static char expected[TEXT_BYTES];
+    const char *mode = getenv("MESH_GOLDEN");
+    char path[200];
+    FILE *file;
+
+    snprintf(path, sizeof path, "tests/golden/monitor/%s.txt", name);
+    file = fopen(path, mode != NULL ? "w" : "r");
+    if (file == NULL)
+        fail_msg("%s: cannot be opened: run from the top of the tree", path);
+    if (mode != NULL) {
+        assert_int_equal(fwrite(text, 1, size, file), size);
+    } else {
+        const size_t expected_size = fread(expected, 1, sizeof expected, file);
+
+        if (expected_size != size || memcmp(expected, text, size) != 0)
+            fail_msg("%s differs from what is drawn now (MESH_GOLDEN=write writes it):\n%.*s", path, (int)size, text);
+    }
+    fclose(file);
+}
+
+static void check_screen(const struct monitor_case *c, struct ui *ui, int width, int height, enum glyph_level level, const char *name)
+{
+    static char text[TEXT_BYTES];
+
+    check_golden(name, text, draw(c, ui, width, height, level, text));
+}
+
+/* Four nodes; node 2 is slow, and the link from 1 to 0 loses 1 %. */
+static int set_up(void **state)
+{
+    static struct monitor_case c;
+
+    setenv("TZ", "UTC0", 1);
+    tzset();
+    monitor_case_init(&c, 4);
+    monitor_case_run(&c, 20);
+    c.made.slow = 2;
+    c.made.loss_from = 1;
+    c.made.loss_to = 0;
+    c.made.loss_ppm = 10000;
+    monitor_case_run(&c, 15);
+    *state = &c;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    monitor_case_release(*state);
+    return 0;
+}
+
+static struct ui fresh_ui(enum screen screen)
+{
+    struct ui ui;
+
+    ui_init(&ui, &settings_default);
+    ui.screen = screen;
+    return ui;
+}
+
+static void the_overview_is_drawn_as_it_was(void **state)
+{
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+    check_screen(*state, &ui, 120, 36, GLYPHS_FULL, "overview-120x36");
+    check_screen(*state, &ui, 80, 24, GLYPHS_BOX, "overview-80x24-box");
+    check_screen(*state, &ui, 80, 24, GLYPHS_ASCII, "overview-80x24-ascii");
+    check_screen(*state, &ui, 40, 10, GLYPHS_FULL, "overview-40x10");
+    check_screen(*state, &ui, 200, 60, GLYPHS_FULL, "overview-200x60");
+}
+
+static void the_matrix_of_links_is_drawn_as_it_was(void **state)
+{
+    struct ui ui = fresh_ui(SCREEN_LINKS);
+
+    check_screen(*state, &ui, 120, 36, GLYPHS_FULL, "links-120x36");
+    check_screen(*state, &ui, 80, 24, GLYPHS_ASCII, "links-80x24-ascii");
+    ui.metric = METRIC_LOSS;
+    check_screen(*state, &ui, 40, 10, GLYPHS_FULL, "links-40x10");
+}
+
+static void a_node_is_drawn_as_it_was(void **state)
+{
+    struct ui ui = fresh_ui(SCREEN_NODE);
+
+    check_screen(*state, &ui, 120, 36, GLYPHS_FULL, "node-120x36");
+    check_screen(*state, &ui, 80, 24, GLYPHS_BOX, "node-80x24-box");
+    check_screen(*state, &ui, 40, 10, GLYPHS_ASCII, "node-40x10-ascii");
+}
+
+static void steps_are_drawn_as_they_were(void **state)
+{
+    struct ui ui = fresh_ui(SCREEN_TOKENS);
+
+    check_screen(*state, &ui, 120, 36, GLYPHS_FULL, "tokens-120x36");
+    check_screen(*state, &ui, 80, 24, GLYPHS_ASCII, "tokens-80x24-ascii");
+}
+
+static void requests_and_events_are_drawn_as_they_were(void **state)
+{
+    struct ui ui = fresh_ui(SCREEN_REQUESTS);
+
+    check_screen(*state, &ui, 100, 24, GLYPHS_FULL, "requests-100x24");
+    ui = fresh_ui(SCREEN_EVENTS);
+    check_screen(*state, &ui, 100, 24, GLYPHS_FULL, "events-100x24");
+}
+
+static void help_lists_every_key(void **state)
+{
+    static char text[TEXT_BYTES];
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+    ui.mode = UI_HELP;
+    text[draw(*state, &ui, 100, 40, GLYPHS_FULL, text)] = '\0';
+    for (int i = 0; i < key_binding_count; i++)
+        if (key_bindings[i].name != NULL)
+            assert_non_null(strstr(text, key_bindings[i].help));
+}
+
+static void every_screen_can_be_drawn_at_any_size(void **state)
+{
+    static const int widths[] = {0, 1, 2, 3, 7, 12, 20, 39, 40, 41, 59, 60, 79, 80, 99, 120, 160, 300};
+    static const int heights[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 20, 24, 25, 40, 100};
+    static char text[TEXT_BYTES];
+
+    for (int screen = 0; screen < SCREENS; screen++)
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+            for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {
+                struct ui ui = fresh_ui((enum screen)screen);
+
+                draw(*state, &ui, widths[w], heights[h], GLYPHS_FULL, text);
+                ui.mode = UI_HELP;
+                draw(*state, &ui, widths[w], heights[h], GLYPHS_ASCII, text);
+            }
+}
+
+static void text_without_colour_tells_all_levels_apart(void **state)
+{
+    static char text[TEXT_BYTES];
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+    const size_t size = draw(*state, &ui, 120, 36, GLYPHS_ASCII, text);
+
+    for (size_t i = 0; i < size; i++)
+        assert_true(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+}
+
+static void a_lost_connection_greys_the_data_and_says_so(void **state)
+{
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+    struct canvas canvas;
+    const struct area *main_part;
+    struct layout layout;
+
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "10.0.0.1:7411: nothing heard for 10 s");
+    assert_int_equal(canvas_init(&canvas, 120, 36, GLYPHS_FULL), 0);
+    view_draw(&canvas, &c->fleet, &ui, made_now_ns(&c->made), made_wall_ns(&c->made));
+    layout = layout_make(SCREEN_OVERVIEW, 120, 36, 5);
+    main_part = &layout.part[PART_MAIN];
+    for (int y = main_part->y; y < main_part->y + main_part->height; y++)
+        for (int x = 0; x < 120; x++)
+            assert_int_equal(canvas.cells[y * 120 + x].style, STYLE_STALE);
+    canvas_release(&canvas);
+    check_screen(c, &ui, 100, 24, GLYPHS_FULL, "lost-100x24");
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), true, "10.0.0.2:7411");
+}
+
+static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
+{
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 10);
+    check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_overview_is_drawn_as_it_was),
+        cmocka_unit_test(the_matrix_of_links_is_drawn_as_it_was),
+        cmocka_unit_test(a_node_is_drawn_as_it_was),
+        cmocka_unit_test(steps_are_drawn_as_they_were),
+        cmocka_unit_test(requests_and_events_are_drawn_as_they_were),
+        cmocka_unit_test(help_lists_every_key),
+        cmocka_unit_test(every_screen_can_be_drawn_at_any_size),
+        cmocka_unit_test(text_without_colour_tells_all_levels_apart),
+        cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
+        cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
