@@ -243,6 +243,7 @@ bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
 	@$(BIN)/monitor-bench
+	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 
 fuzz: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build
