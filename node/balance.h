@@ -15,6 +15,7 @@
 #include "rowmap.h"
 
 enum {
+    BALANCE_RULES = 1,           /* one more whenever balance_shares deals differently: members have to agree */
     BALANCE_EVEN = 1000,         /* share of a node of average speed, where shares follow speed */
     BALANCE_SHARE_MAX = 1000000, /* that may be asked for */
     BALANCE_SHARE_AUTO = INT32_MAX,
