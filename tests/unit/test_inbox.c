@@ -373,7 +373,7 @@ static void the_memory_that_is_told_grows_with_what_is_kept(void **state)
     size_t bare = inbox_bytes(&limits);
 
     (void)state;
-    assert_int_equal(bare, 1000 + 65 * 4 + 2 * 3 * 4);
+    assert_int_equal(bare, 1000 + 65 * 4 + 2 * 3 * (4 + 8));
     limits.q = true;
     assert_int_equal(inbox_bytes(&limits), bare + 65 * 3 * sizeof(struct act_slice));
     limits.f = true;
