@@ -46,6 +46,15 @@ override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
 override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
 endif
 
+# The monitor draws with ncurses (wide). Without it, as in cross builds, it can only print (NCURSES is empty).
+ifeq ($(origin NCURSES),undefined)
+NCURSES := $(shell $(PKG_CONFIG) --exists ncursesw 2>/dev/null && echo yes)
+endif
+ifneq ($(NCURSES),)
+NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONITOR_HAVE_NCURSES
+NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -81,7 +90,9 @@ file_flags = $(FLAGS_$(basename $(notdir $(1))))
 # ---- what there is ----
 
 LIBMESH_SRC := $(wildcard libmesh/*.c)
+SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
+MONITOR_SRC := $(wildcard monitor/*.c)
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c)
@@ -92,11 +103,16 @@ PUBLIC_HEADERS := $(wildcard libmesh/include/mesh/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBMESH_OBJ := $(call obj,$(LIBMESH_SRC))
+SHARED_OBJ := $(call obj,$(SHARED_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
+MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(NODE_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
-PROGRAMS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) \
+	$(FUZZ_SRC))
+# For users: each has a folder and a main.c.
+MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor)
+PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -104,7 +120,8 @@ programs: $(PROGRAMS)
 # ---- how it is made ----
 
 # The flags of the last build: rewritten, and so newer than every object, only when they change.
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / $(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) / \
+	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v)))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
@@ -116,6 +133,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 $(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
 
+$(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
+
 # An archive is made anew when a source file has come or gone, too.
 $(BUILD)/libmesh.list: FORCE
 	@mkdir -p $(@D) && echo '$(LIBMESH_OBJ)' | cmp -s - $@ || echo '$(LIBMESH_OBJ)' >$@
@@ -124,6 +143,16 @@ $(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	@mkdir -p $(@D)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
+
+# What the programs share besides the protocol, and the monitor without its main: tests and programs take of them what they call.
+$(BUILD)/%.list: FORCE
+	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
+shared_objects := $(SHARED_OBJ)
+monitor_objects := $(MONITOR_OBJ)
+$(BUILD)/shared.a: $(SHARED_OBJ)
+$(BUILD)/monitor.a: $(MONITOR_OBJ)
+$(BUILD)/shared.a $(BUILD)/monitor.a: $(BUILD)/%.a: $(BUILD)/%.list
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
 $(BUILD)/libmesh.map: $(PUBLIC_HEADERS) $(BUILD)/libmesh.list
@@ -137,19 +166,23 @@ $(BIN)/libmesh.so: $(LIBMESH_OBJ) $(BUILD)/libmesh.map
 
 link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-$(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NCURSES_LIBS) $(LDLIBS)
+
+$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -lcmocka $(LDLIBS)
@@ -158,7 +191,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OB
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BIN)/libmesh.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -fsanitize=fuzzer $(LDLIBS)
@@ -211,15 +244,15 @@ format: deps-test
 docs:
 	@tests/tools/file-list --update
 
-INSTALLED := $(PREFIX)/bin/mesh-node $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so $(PREFIX)/lib/libmesh.so.$(SOVERSION) \
-	$(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
+INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so \
+	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
-	$(if $(wildcard docs/completions/mesh-node.bash),$(PREFIX)/share/bash-completion/completions/mesh-node) \
+	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
 
 install: all
 	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
-	@install -m 755 $(BIN)/mesh-node $(DESTDIR)$(PREFIX)/bin/mesh-node
+	@install -m 755 $(MAINS) $(DESTDIR)$(PREFIX)/bin/
 	@install -m 644 $(BIN)/libmesh.a $(DESTDIR)$(PREFIX)/lib/
 	@install -m 755 $(BIN)/libmesh.so $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)
 	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
@@ -228,8 +261,8 @@ install: all
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)|' libmesh/libmesh.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
-	@$(if $(wildcard docs/completions/mesh-node.bash),install -m 644 docs/completions/mesh-node.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mesh-node)
+	@for file in docs/completions/*.bash; do \
+		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
 	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/

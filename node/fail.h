@@ -1,25 +1,7 @@
-/* How a fallible function of the node says what went wrong.
- *
- * The text reads "what: why: what to do"; main.c puts the program's name before it and ends with the
- * exit code. A function that takes a struct fail returns 0, or -1 (NULL for pointers) after fail_set. */
+/* See mesh/program/fail.h, which all programs share. */
 #ifndef NODE_FAIL_H
 #define NODE_FAIL_H
 
-enum exit_code { EXIT_OK = 0, EXIT_DIFFERENCE = 1, EXIT_USAGE = 2, EXIT_BAD_FILE = 3, EXIT_ENVIRONMENT = 4, EXIT_SKIPPED = 77 };
-
-struct fail {
-    enum exit_code exit_code;
-    char text[600];
-};
-
-/* Fill *fail; always -1, so that callers can write `return fail_set(fail, EXIT_..., format, ...)`. A macro, so that compilers and
- * analysers see that what follows a failure is not reached. */
-#define fail_set(...) (fail_fill(__VA_ARGS__), fail_result())
-
-__attribute__((format(printf, 3, 4))) void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, ...);
-static inline int fail_result(void)
-{
-    return -1;
-}
+#include "mesh/program/fail.h"
 
 #endif

@@ -1,46 +1,7 @@
-/* Writes JSON, one value after another, to a stream.
- *
- * The caller opens and closes objects and arrays in pairs (asserted) and gives a key inside an object, NULL inside an array and at the
- * top. The result is strict JSON whatever bytes the strings hold: what is not UTF-8 becomes U+FFFD, control characters are escaped, a
- * number that is not finite becomes null. Errors of the stream are the caller's to check (ferror). One thread per writer. */
+/* See mesh/program/json.h, which all programs share. */
 #ifndef NODE_JSON_H
 #define NODE_JSON_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-enum { JSON_DEPTH_MAX = 16, JSON_NUMBER_MAX = 32 };
-
-struct json {
-    FILE *out;
-    unsigned depth;
-    bool needs_comma;
-    char closers[JSON_DEPTH_MAX]; /* (depth) what ends each open object or array */
-};
-
-void json_init(struct json *json, FILE *out);
-
-void json_object_begin(struct json *json, const char *key);
-void json_object_end(struct json *json);
-void json_array_begin(struct json *json, const char *key);
-void json_array_end(struct json *json);
-
-/* Begin and end one line of output: {"schema_version":1,"event":EVENT, ... }. The end writes a newline and flushes. */
-void json_event_begin(struct json *json, const char *event);
-void json_event_end(struct json *json);
-
-void json_text(struct json *json, const char *key, const char *text);
-void json_string(struct json *json, const char *key, const char *bytes, size_t size);
-void json_uint(struct json *json, const char *key, uint64_t value);
-void json_int(struct json *json, const char *key, int64_t value);
-void json_float(struct json *json, const char *key, float value);   /* reads back as the same float */
-void json_double(struct json *json, const char *key, double value); /* reads back as the same double */
-void json_bool(struct json *json, const char *key, bool value);
-
-/* The shortest decimal text (of those printf's %g makes) that reads back as the same number; "nan", "inf" or "-inf" for the others. */
-void json_float_text(float value, char out[JSON_NUMBER_MAX]);
-void json_double_text(double value, char out[JSON_NUMBER_MAX]);
+#include "mesh/program/json.h"
 
 #endif

@@ -1,4 +1,5 @@
-#include "replace_file.h"
+/* The file under another name, and what a signal takes away. */
+#include "mesh/program/replace_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

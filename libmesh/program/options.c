@@ -1,5 +1,5 @@
 /* The option parser: one pass over argv, each argument handled on its own; no state but the cursor. Help is in options_help.c. */
-#include "options.h"
+#include "mesh/program/options.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-#include "json.h"
+/* One value after another; commas and escapes. */
+#include "mesh/program/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text_decode.h"
+#include "mesh/program/text_decode.h"
 
 void json_init(struct json *json, FILE *out)
 {

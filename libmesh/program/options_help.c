@@ -1,5 +1,5 @@
 /* The help text and the suggestions of the option parser. */
-#include "options.h"
+#include "mesh/program/options.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-#include "fail.h"
+/* How it went wrong, in words. */
+#include "mesh/program/fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>

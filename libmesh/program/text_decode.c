@@ -1,4 +1,5 @@
-#include "text_decode.h"
+/* UTF-8, strictly. */
+#include "mesh/program/text_decode.h"
 
 #include <assert.h>
 #include <stdbool.h>
