@@ -55,6 +55,12 @@ NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONIT
 NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
 endif
 
+# The dissector captures and reads files with libpcap; where there is none it is not built, its parsers are.
+ifeq ($(origin PCAP),undefined)
+PCAP := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && echo yes)
+endif
+PCAP_LIBS := $(if $(PCAP),$(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libpcap))
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -93,6 +99,7 @@ LIBMESH_SRC := $(wildcard libmesh/*.c)
 SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
+DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard dissector/*.c))
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c)
@@ -106,12 +113,15 @@ LIBMESH_OBJ := $(call obj,$(LIBMESH_SRC))
 SHARED_OBJ := $(call obj,$(SHARED_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
+DISSECTOR_OBJ := $(call obj,$(filter-out dissector/main.c,$(DISSECTOR_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) \
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(EXPLORE_SRC) \
+	$(CROSS_SRC) $(TEST_SRC) $(TEST_HELP_SRC) \
 	$(FUZZ_SRC))
 # For users: each has a folder and a main.c.
-MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor)
+MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
+	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect))
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
@@ -149,9 +159,11 @@ $(BUILD)/%.list: FORCE
 	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
 shared_objects := $(SHARED_OBJ)
 monitor_objects := $(MONITOR_OBJ)
+dissector_objects := $(DISSECTOR_OBJ)
 $(BUILD)/shared.a: $(SHARED_OBJ)
 $(BUILD)/monitor.a: $(MONITOR_OBJ)
-$(BUILD)/shared.a $(BUILD)/monitor.a: $(BUILD)/%.a: $(BUILD)/%.list
+$(BUILD)/dissector.a: $(DISSECTOR_OBJ)
+$(BUILD)/shared.a $(BUILD)/monitor.a $(BUILD)/dissector.a: $(BUILD)/%.a: $(BUILD)/%.list
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
@@ -174,6 +186,10 @@ $(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.
 	$(call say,LD,$@)
 	$(link) $(NCURSES_LIBS) $(LDLIBS)
 
+$(BIN)/mesh-dissect: $(BUILD)/dissector/main.o $(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(PCAP_LIBS) $(LDLIBS)
+
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
@@ -182,19 +198,21 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) 
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a \
+	$(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -lcmocka $(LDLIBS)
+	$(link) -lcmocka $(PCAP_LIBS) $(LDLIBS)
 
 # An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/dissector.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -fsanitize=fuzzer $(LDLIBS)
+	$(link) -fsanitize=fuzzer $(PCAP_LIBS) $(LDLIBS)
 
 # ---- what people type ----
 
@@ -245,7 +263,8 @@ docs:
 	@tests/tools/file-list --update
 
 INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so \
-	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc $(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
+	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc \
+	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
