@@ -1,5 +1,5 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
-# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, V=1.
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, WIRESHARKDIR, V=1.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -10,6 +10,7 @@ SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+WIRESHARKDIR ?= $(PREFIX)/lib/wireshark/plugins
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
 comma := ,
@@ -267,6 +268,7 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmes
 	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
+	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service $(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf)
 
 install: all
@@ -282,6 +284,7 @@ install: all
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@for file in docs/completions/*.bash; do \
 		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
+	@$(if $(filter %/mesh-dissect,$(MAINS)),$(BIN)/mesh-dissect --export wireshark >$(DESTDIR)$(WIRESHARKDIR)/mesh.lua)
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
 	@install -m 644 deploy/cluster.conf deploy/sysctl.conf $(DESTDIR)$(PREFIX)/share/mesh-node/
@@ -304,7 +307,7 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local DESTDIR= UNITDIR=   make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
 .PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format docs install uninstall

@@ -92,7 +92,8 @@ static void write_tables(FILE *out)
 /* ---- what reads them ---- */
 
 static const char declarations[] =
-    "local mesh = Proto(\"mesh\", \"Diolkos Mesh\")\n"
+    "-- Not \"mesh\": Wireshark has a protocol of that name. Fields begin with it all the same.\n"
+    "local mesh = Proto(\"diolkos\", \"Diolkos Mesh\")\n"
     "local makers = {u8 = ProtoField.uint8, u16 = ProtoField.uint16, u32 = ProtoField.uint32, u64 = ProtoField.uint64}\n"
     "local names = {}\n"
     "for number, message in pairs(messages) do names[number] = message.name end\n"
