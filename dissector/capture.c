@@ -4,6 +4,7 @@
 #include <pcap.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { READ_TIMEOUT_MS = 200 };
 
@@ -203,6 +204,15 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
 void capture_break(struct capture *capture)
 {
     pcap_breakloop(capture->pcap);
+}
+
+void capture_settle(struct capture *capture)
+{
+    const struct timespec wait = {.tv_nsec = (READ_TIMEOUT_MS + 50) * 1000000L};
+    char error[PCAP_ERRBUF_SIZE];
+
+    nanosleep(&wait, NULL);
+    pcap_setnonblock(capture->pcap, 1, error);
 }
 
 void capture_count(struct capture *capture, struct capture_counts *out)

@@ -52,6 +52,9 @@ const char *capture_name(const struct capture *capture); /* of the interface or 
 int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail);
 void capture_break(struct capture *capture);
 
+/* Of a live capture that is to end: waits until the kernel hands out what it has kept back; then capture_next does not wait any more. */
+void capture_settle(struct capture *capture);
+
 void capture_count(struct capture *capture, struct capture_counts *out);
 
 /* The compiled filter, in the manner of tcpdump -d. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "capture.h"
 #include "line.h"
@@ -13,6 +14,7 @@
 #include "packet.h"
 #include "privileges.h"
 #include "reassembly.h"
+#include "report.h"
 #include "save.h"
 #include "split.h"
 
@@ -26,6 +28,7 @@ struct run {
     struct decoder *decoder;
     struct line line;
     struct json json;
+    struct report report;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     uint64_t frames, datagrams, foreign;
     struct frame frame;
@@ -73,15 +76,18 @@ static void notes_of(const struct numbers_verdict *what, char *out, size_t size)
 
 static void take_datagram(struct run *run)
 {
-    const struct numbers_verdict what = numbers_add(run->numbers, &run->packet);
+    struct numbers_verdict what;
     char notes[48];
 
     if (run->packet.state == PACKET_FOREIGN)
         run->foreign++;
     else
         run->datagrams++;
+    if (run->settings->analyze)
+        report_add(&run->report, &run->packet);
     if (!run->has_text)
         return;
+    what = numbers_add(run->numbers, &run->packet);
     if (run->settings->json) {
         object_write(&run->json, &run->packet, &what);
         return;
@@ -164,31 +170,66 @@ static int heed_signals(struct run *run, struct fail *fail)
     return 0;
 }
 
+/* 1: no more is wanted. */
+static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
+{
+    if (run->is_saving) {
+        const int saved = save_add(&run->save, captured, fail);
+
+        if (saved != 0)
+            return saved;
+    }
+    take_frame(run, captured);
+    if (ferror(stdout))
+        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+    return run->settings->count != 0 && run->frames >= run->settings->count;
+}
+
+/* What was captured before the signal came, and waits in the kernel's buffer. */
+static int read_rest(struct run *run, struct fail *fail)
+{
+    struct capture_frame captured;
+    struct timespec now;
+    uint64_t until_ns;
+    int result = 0;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    until_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    capture_settle(run->capture);
+    while (result == 0) {
+        const int got = capture_next(run->capture, &captured, fail);
+
+        if (got == 2)
+            continue; /* the break of the signal */
+        if (got != 1)
+            return got;
+        if (captured.ts_ns > until_ns)
+            return 0;
+        result = take_captured(run, &captured, fail);
+    }
+    return result < 0 ? -1 : 0;
+}
+
 static int read_frames(struct run *run, struct fail *fail)
 {
     struct capture_frame captured;
+    int result = 0;
 
-    while (!is_interrupted && (run->settings->count == 0 || run->frames < run->settings->count)) {
+    while (!is_interrupted && result == 0) {
         const int got = capture_next(run->capture, &captured, fail);
-        int saved = 0;
 
         if (heed_signals(run, fail) < 0 || got < 0)
             return -1;
         if (got == 0 && run->has_text)
             fflush(stdout);
         if (got == 2 && live == NULL)
-            break;
-        if (got != 1)
-            continue;
-        if (run->is_saving)
-            saved = save_add(&run->save, &captured, fail);
-        if (saved != 0)
-            return saved < 0 ? -1 : 0;
-        take_frame(run, &captured);
-        if (ferror(stdout))
-            return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+            return 0;
+        if (got == 1)
+            result = take_captured(run, &captured, fail);
     }
-    return 0;
+    if (result == 0 && is_interrupted && live != NULL)
+        return read_rest(run, fail);
+    return result < 0 ? -1 : 0;
 }
 
 static int start_saving(struct run *run, struct fail *fail)
@@ -238,6 +279,8 @@ static int dissect_one(struct run *run, const char *file, struct fail *fail)
             result = -1;
         if (run->settings->count_only)
             printf("%" PRIu64 " datagrams\n", run->datagrams);
+        if (run->settings->analyze)
+            report_end(&run->report);
         if (file == NULL)
             print_counts(run);
     }
@@ -275,9 +318,10 @@ static int start(struct run *run, struct fail *fail)
                                          .link_header = s->link_header,
                                          .numbered = s->numbered};
 
-    run->has_text = !s->count_only && (s->write_file == NULL || s->print_too);
+    run->has_text = !s->count_only && !s->analyze && (s->write_file == NULL || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
+    report_begin(&run->report, stdout, s->json);
     if (s->line_buffered)
         setvbuf(stdout, NULL, _IOLBF, 0);
     run->reassembly = reassembly_open();
@@ -297,6 +341,7 @@ static void stop(struct run *run)
     numbers_close(run->numbers);
     keys_close(run->keys);
     free(run->decoder);
+    report_release(&run->report);
 }
 
 int dissect(const struct settings *settings, struct fail *fail)

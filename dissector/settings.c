@@ -12,6 +12,7 @@ static const char *const export_words[] = {"wireshark", "protocol", "fields", NU
 static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
                                     "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
 static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap --key keys.log -v -c 5",
+                                       "mesh-dissect -r run.pcap --key keys.log --analyze",
                                        "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua", NULL};
 
 /* What the command line says; options write here. */
@@ -34,7 +35,8 @@ static const struct option_spec specs[] = {
     {.name = "ascii", .short_name = 'A', .kind = OPTION_FLAG, .target = &parsed.ascii, .help = "as characters alone"},
     {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "none, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
     {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "the frame's number first"},
-    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram"},
+    {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "what was lost, repaired, doubled, and what it cost"},
+    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
     {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
     {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
     {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w"},
@@ -91,6 +93,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
     if (s->files.count > 1 && (s->write_file || s->dump_filter))
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
+    if (s->files.count > 1 && s->analyze)
+        return fail_set(fail, EXIT_USAGE, "-r: several files with --analyze: captures are analysed one by one: give one");
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

@@ -21,7 +21,7 @@ struct settings {
     /* what becomes of it */
     const char *write_file;
     uint32_t file_mb, file_seconds, file_count;
-    bool flush_packets, print_too, count_only, json, line_buffered, numbered, quiet, link_header;
+    bool flush_packets, print_too, count_only, analyze, json, line_buffered, numbered, quiet, link_header;
     unsigned verbose, time_form, hex, hex_ascii, dump_filter;
     bool ascii, numeric;
     int export; /* enum export_kind */

@@ -1,4 +1,4 @@
-/* Any bytes as captured frames, one after another: layers, fragments, several datagrams in one, decoding, text.
+/* Any bytes as captured frames, one after another: layers, fragments, several datagrams in one, decoding, text, and the analysis of them.
  *
  * The first byte of the input chooses the link. Then each frame is its size (u8, times 8), its snapshot length (u8, times 8; 0: whole) and
  * its bytes. */
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dissector/analysis.h"
 #include "dissector/frame.h"
 #include "dissector/line.h"
 #include "dissector/numbers.h"
@@ -17,12 +18,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct decoder decoder;
 static struct line line;
+static struct analysis analysis;
 static FILE *nowhere;
 
 static void require(bool holds)
 {
     if (!holds)
         abort();
+}
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    (void)context;
+    require(loss->link != NULL);
+    require(loss->entry == NULL || loss->entry->is_lost);
 }
 
 static void take_payload(struct numbers *numbers, struct packet *packet, const struct frame *frame)
@@ -38,6 +47,8 @@ static void take_payload(struct numbers *numbers, struct packet *packet, const s
         require(first <= size);
         packet_decode(&decoder, packet, at, present, first);
         numbers_add(numbers, packet);
+        packet->ts_ns += 1000;
+        analysis_add(&analysis, packet);
         for (unsigned i = 0; packet_part(packet, i, &part); i++)
             require(part.offset + part.part->wire_bytes <= packet->captured);
         line_write(&line, packet, NULL);
@@ -77,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         nowhere = fopen("/dev/null", "w");
     require(reassembly && numbers && nowhere);
     line_init(&line, nowhere, &options);
+    analysis_init(&analysis, on_loss, NULL);
     link = size > 0 ? (enum frame_link)(data[0] % FRAME_LINKS) : FRAME_RAW;
     for (size_t at = 1; at + 2 <= size;) {
         const size_t told = data[at] * 8u, snaplen = data[at + 1] * 8u, left = size - at - 2;
@@ -85,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         take(reassembly, numbers, link, data + at + 2, snaplen > 0 && snaplen < here ? snaplen : here, told);
         at += 2 + here;
     }
+    analysis_end(&analysis);
+    analysis_release(&analysis);
     numbers_close(numbers);
     reassembly_close(reassembly);
     return 0;

@@ -21,6 +21,8 @@ golden "and an object" messages-json -r $captures/messages.pcap --json
 golden "what is cut short, corrupt or foreign is told apart" trouble -r $captures/trouble.pcap -e -# -tttt
 golden "VLANs, options, fragments, IPv6 and several datagrams in a frame are read" layers -r $captures/layers.pcap -e -tt
 golden "numbers that are missing, late and doubled are told" numbers -r $captures/numbers.pcap -ttt
+golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
+golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
@@ -41,6 +43,7 @@ check_contains "what stands before that is decoded" "$out" "HELLO_ACK"
 check_exit "a filter that is none is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
 check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
 check_exit "an interface that is none is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
+check_exit "captures are analysed one by one" 2 "several files" "$mesh_dissect" -r "$tmp/text" -r "$tmp/text" --analyze
 check_exit "-i and -r exclude one another" 2 "both given" "$mesh_dissect" -i lo -r "$tmp/text"
 check "the interfaces are listed" "$mesh_dissect" -D
 check "the tables of the protocol are exported" "$mesh_dissect" --export protocol

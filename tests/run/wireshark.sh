@@ -36,7 +36,9 @@ by_dissect() { # CAPTURE
                     place = path[depth]; sub(/s$/, "", place)
                     if (depth == 1) { if (key == "frame") frame = token }
                     else {
-                        name = "mesh." (path[depth] == "header" ? "" : path[depth] == "ranges" || path[depth] == "members" ? place "." : path[depth] ".") key
+                        if (path[depth] == "header") name = "mesh." key
+                        else if (path[depth] == "ranges" || path[depth] == "members") name = "mesh." place "." key
+                        else name = "mesh." path[depth] "." key
                         if (name in value) value[name] = value[name] "," token
                         else value[name] = token
                     }
@@ -67,12 +69,12 @@ capture() { # FILE OPTIONS...: mesh-node run with them is captured
     shift
     "$mesh_dissect" -i lo -w "$file" -B 8192 -Z root udp >/dev/null 2>"$tmp/listening" </dev/null &
     local pid=$!
-    background_pids+=($pid)
+    background_pids+=("$pid")
     if ! wait_until 5 grep -q "listening on" "$tmp/listening"; then return 1; fi
     "$mesh_node" run -m "$tmp/m.gguf" --local 3 -t 1 -p abc -n 4 --temp 0 "$@" >/dev/null 2>&1 </dev/null
     sleep 0.5
-    kill -INT $pid
-    wait $pid
+    kill -INT "$pid"
+    wait "$pid"
 }
 if [ -x "$mesh_node" ] && "$mesh_node" synth -o "$tmp/m.gguf" --dim 64 --hidden 128 --layers 2 --heads 4 --kv-heads 2 --vocab 300 --ctx 64 \
     --type q8_0 --seed 1 >/dev/null 2>&1 && capture "$tmp/plain.pcap" --security none --lab loss=2%,seed=1; then
