@@ -1,5 +1,5 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
-# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, V=1.
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, WIRESHARKDIR, V=1.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -10,6 +10,7 @@ SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+WIRESHARKDIR ?= $(PREFIX)/lib/wireshark/plugins
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
 comma := ,
@@ -63,6 +64,11 @@ ifneq ($(MICROHTTPD),)
 override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
 NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
 endif
+# The dissector captures and reads files with libpcap; where there is none it is not built, its parsers are.
+ifeq ($(origin PCAP),undefined)
+PCAP := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && echo yes)
+endif
+PCAP_LIBS := $(if $(PCAP),$(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libpcap))
 
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
@@ -102,6 +108,7 @@ LIBMESH_SRC := $(wildcard libmesh/*.c)
 SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
+DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard dissector/*.c))
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
@@ -116,12 +123,14 @@ LIBMESH_OBJ := $(call obj,$(LIBMESH_SRC))
 SHARED_OBJ := $(call obj,$(SHARED_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
+DISSECTOR_OBJ := $(call obj,$(filter-out dissector/main.c,$(DISSECTOR_SRC)))
 TEST_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) \
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) \
 	$(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
 # For users: each has a folder and a main.c.
-MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor)
+MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
+	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect))
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
 	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
 
@@ -146,6 +155,8 @@ $(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC)
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
+$(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
+
 # An archive is made anew when a source file has come or gone, too.
 $(BUILD)/libmesh.list: FORCE
 	@mkdir -p $(@D) && echo '$(LIBMESH_OBJ)' | cmp -s - $@ || echo '$(LIBMESH_OBJ)' >$@
@@ -160,9 +171,11 @@ $(BUILD)/%.list: FORCE
 	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
 shared_objects := $(SHARED_OBJ)
 monitor_objects := $(MONITOR_OBJ)
+dissector_objects := $(DISSECTOR_OBJ)
 $(BUILD)/shared.a: $(SHARED_OBJ)
 $(BUILD)/monitor.a: $(MONITOR_OBJ)
-$(BUILD)/shared.a $(BUILD)/monitor.a: $(BUILD)/%.a: $(BUILD)/%.list
+$(BUILD)/dissector.a: $(DISSECTOR_OBJ)
+$(BUILD)/shared.a $(BUILD)/monitor.a $(BUILD)/dissector.a: $(BUILD)/%.a: $(BUILD)/%.list
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
@@ -185,6 +198,10 @@ $(BIN)/mesh-monitor: $(BUILD)/monitor/main.o $(BUILD)/monitor.a $(BUILD)/shared.
 	$(call say,LD,$@)
 	$(link) $(NCURSES_LIBS) $(LDLIBS)
 
+$(BIN)/mesh-dissect: $(BUILD)/dissector/main.o $(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(PCAP_LIBS) $(LDLIBS)
+
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
@@ -199,19 +216,21 @@ $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BU
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a \
+	$(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -lcmocka $(NODE_LIBS) $(LDLIBS)
+	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
 # An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
 $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/dissector.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(link) -fsanitize=fuzzer $(NODE_LIBS) $(LDLIBS)
+	$(link) -fsanitize=fuzzer $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
 # ---- what people type ----
 
@@ -268,6 +287,7 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmes
 	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
+	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
@@ -284,6 +304,7 @@ install: all
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@for file in docs/completions/*.bash; do \
 		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
+	@$(if $(filter %/mesh-dissect,$(MAINS)),$(BIN)/mesh-dissect --export wireshark >$(DESTDIR)$(WIRESHARKDIR)/mesh.lua)
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
 	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
 	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json $(DESTDIR)$(PREFIX)/share/mesh-node/
@@ -306,7 +327,7 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local DESTDIR= UNITDIR=   make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
 .PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format docs install uninstall

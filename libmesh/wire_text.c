@@ -29,12 +29,49 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 
 /* ---- one line ---- */
 
+/* A dissector writes millions of these lines: words and numbers are put without printf. */
+static void add_chars(struct text *text, const char *chars, size_t count)
+{
+    size_t left = text->size < text->capacity ? text->capacity - text->size : 0;
+
+    if (left > count) {
+        memcpy(text->out + text->size, chars, count);
+        text->out[text->size + count] = '\0';
+    } else if (left > 0) {
+        memcpy(text->out + text->size, chars, left - 1);
+        text->out[text->capacity - 1] = '\0';
+    }
+    text->size += count;
+}
+
+static void add_word(struct text *text, const char *word)
+{
+    add_chars(text, word, strlen(word));
+}
+
+static void add_number(struct text *text, uint64_t value)
+{
+    char digits[20];
+    size_t first = sizeof digits;
+
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    add_chars(text, digits + first, sizeof digits - first);
+}
+
 static void add_bytes(struct text *text, const struct mesh_wire_field *field, const void *decoded)
 {
+    static const char digits[] = "0123456789abcdef";
     const uint8_t *bytes = (const uint8_t *)decoded + field->struct_offset;
+    char hex[16];
 
-    for (unsigned i = 0; i < 8; i++) /* the rest tells a reader no more */
-        add(text, "%02x", bytes[i]);
+    for (unsigned i = 0; i < 8; i++) { /* the rest tells a reader no more */
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    add_chars(text, hex, sizeof hex);
 }
 
 static void add_fields(struct text *text, const struct mesh_wire_part *part, const void *decoded)
@@ -42,30 +79,74 @@ static void add_fields(struct text *text, const struct mesh_wire_part *part, con
     for (unsigned i = 0; i < part->field_count; i++) {
         const struct mesh_wire_field *field = &part->fields[i];
 
-        add(text, " %s ", field->name);
+        add_chars(text, " ", 1);
+        add_word(text, field->name);
+        add_chars(text, " ", 1);
         if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
             add_bytes(text, field, decoded);
         else
-            add(text, "%" PRIu64, mesh_wire_get(field, decoded));
+            add_number(text, mesh_wire_get(field, decoded));
     }
 }
 
 static void add_header(struct text *text, const struct mesh_header *header, const char *name)
 {
-    add(text, "%u>", header->src);
+    add_number(text, header->src);
+    add_chars(text, ">", 1);
     if (header->dst == MESH_DST_ALL)
-        add(text, "all");
+        add_word(text, "all");
     else
-        add(text, "%u", header->dst);
-    add(text, " %s%s", name, header->flags & MESH_FLAG_RESEND ? " resend" : "");
+        add_number(text, header->dst);
+    add_chars(text, " ", 1);
+    add_word(text, name);
+    if (header->flags & MESH_FLAG_RESEND)
+        add_word(text, " resend");
+    if (header->flags & MESH_FLAG_COPY)
+        add_word(text, " copy");
     if (header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED))
-        add(text, header->flags & MESH_FLAG_SEALED ? " sealed" : " authenticated");
-    add(text, " epoch %" PRIu32 " #%s%" PRIu64, header->epoch, header->flags & MESH_FLAG_ALL ? "all:" : "", header->number);
-    if (header->have_step == MESH_STEP_NONE)
-        add(text, " have none");
+        add_word(text, header->flags & MESH_FLAG_SEALED ? " sealed" : " authenticated");
+    add_word(text, " epoch ");
+    add_number(text, header->epoch);
+    add_word(text, header->flags & MESH_FLAG_ALL ? " #all:" : " #");
+    add_number(text, header->number);
+    if (header->have_step == MESH_STEP_NONE) {
+        add_word(text, " have none");
+    } else {
+        add_word(text, " have ");
+        add_number(text, header->have_step);
+        add_chars(text, ".", 1);
+        add_number(text, header->have_phase);
+    }
+    add_word(text, " sent_ns ");
+    add_number(text, header->sent_ns);
+}
+
+static void add_ranges(struct text *text, const struct mesh_message *message)
+{
+    for (unsigned i = 0; i < message->as.nak.range_count; i++) {
+        const struct mesh_range *range = &message->ranges[i];
+
+        add_word(text, " tokens ");
+        add_number(text, range->token_first);
+        add_chars(text, "+", 1);
+        add_number(text, range->token_count);
+        add_word(text, " blocks ");
+        add_number(text, range->block_first);
+        add_chars(text, "+", 1);
+        add_number(text, range->block_count);
+    }
+}
+
+size_t mesh_wire_header_text(const struct mesh_header *header, char *out, size_t capacity)
+{
+    const struct mesh_wire_part *part = mesh_wire_message(header->type);
+    struct text text = {out, capacity, 0};
+
+    if (part)
+        add_header(&text, header, part->name);
     else
-        add(text, " have %" PRIu64 ".%u", header->have_step, header->have_phase);
-    add(text, " sent_ns %" PRIu64, header->sent_ns);
+        add(&text, "no message of type %u", header->type);
+    return text.size;
 }
 
 size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity)
@@ -73,19 +154,18 @@ size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capa
     const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
     struct text text = {out, capacity, 0};
 
-    if (!part) {
-        add(&text, "no message of type %u", message->header.type);
+    text.size = mesh_wire_header_text(&message->header, out, capacity);
+    if (!part)
         return text.size;
-    }
-    add_header(&text, &message->header, part->name);
     add_fields(&text, part, &message->as);
-    if (part->tail == MESH_TAIL_DATA)
-        add(&text, " data %zu", message->data_bytes);
-    for (unsigned i = 0; part->tail == MESH_TAIL_RANGES && i < message->as.nak.range_count; i++)
-        add(&text, " tokens %u+%u blocks %u+%u", message->ranges[i].token_first, message->ranges[i].token_count,
-            message->ranges[i].block_first, message->ranges[i].block_count);
+    if (part->tail == MESH_TAIL_DATA) {
+        add_word(&text, " data ");
+        add_number(&text, message->data_bytes);
+    }
+    if (part->tail == MESH_TAIL_RANGES)
+        add_ranges(&text, message);
     for (unsigned i = 0; part->tail == MESH_TAIL_MEMBERS && i < message->as.plan.member_count; i++) {
-        add(&text, " member");
+        add_word(&text, " member");
         add_fields(&text, &mesh_wire_member, &message->members[i]);
     }
     return text.size;

@@ -22,7 +22,7 @@ struct cursor {
 
 static bool takes_value(const struct option_spec *spec)
 {
-    return spec->kind != OPTION_FLAG && spec->kind != OPTION_STOP;
+    return spec->kind != OPTION_FLAG && spec->kind != OPTION_STOP && spec->kind != OPTION_COUNT;
 }
 
 static const struct option_spec *find_long(const struct cursor *c, const char *name, size_t length)
@@ -127,6 +127,9 @@ static int store(const struct option_spec *spec, const char *text, struct fail *
     case OPTION_FLAG:
     case OPTION_STOP:
         *(bool *)spec->target = true;
+        return 0;
+    case OPTION_COUNT:
+        ++*(unsigned *)spec->target;
         return 0;
     case OPTION_U32:
         if (parse_whole(spec, text, &whole, fail))

@@ -54,6 +54,13 @@ if [ -x "$BIN/mesh-monitor" ]; then
 else
     skip "the man page names every option that mesh-monitor --help prints" "mesh-monitor is not built"
 fi
+if [ -x "$BIN/mesh-dissect" ]; then
+    sed 's/\\-/-/g' docs/man/mesh-dissect.1 >"$tmp/page"
+    "$BIN/mesh-dissect" --help | grep -oE -e '--[a-z][a-z-]+' | sort -u | while read -r option; do
+        grep -q -e "$option\\b" "$tmp/page" || echo "$option"
+    done >"$tmp/unknown"
+    check_equal "and that of mesh-dissect, too" "$(cat "$tmp/unknown")" ""
+fi
 if command -v groff >/dev/null; then
     for page in docs/man/*.1; do
         run groff -t -man -Tutf8 -ww -z "$page"

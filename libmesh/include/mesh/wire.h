@@ -488,6 +488,9 @@ void mesh_wire_encode_member(const struct mesh_member *member, uint8_t out[MESH_
 /* One line without newline, e.g. "1>all TILE #17 have 3.2 step 4 phase 0 ...". Like snprintf: returns the length it needs. */
 size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity);
 
+/* The header's part of that line: what can be said of a datagram that is sealed or cut short. */
+size_t mesh_wire_header_text(const struct mesh_header *header, char *out, size_t capacity);
+
 /* The tables of docs/PROTOCOL.md in Markdown. Like snprintf. */
 size_t mesh_wire_write_protocol(char *out, size_t capacity);
 

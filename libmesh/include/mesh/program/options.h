@@ -18,6 +18,7 @@ enum { OPTION_LIST_MAX = 64, OPTIONS_HELP_COLUMNS = 100 };
 enum option_kind {
     OPTION_FLAG,  /* bool *: set to true */
     OPTION_STOP,  /* bool *: set to true, and nothing after it is looked at: --help, --version */
+    OPTION_COUNT, /* unsigned *: one more each time it is given */
     OPTION_U32,   /* uint32_t *, decimal */
     OPTION_U64,   /* uint64_t *, decimal */
     OPTION_FLOAT, /* float *, finite */

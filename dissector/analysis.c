@@ -1,0 +1,278 @@
+#include "analysis.h"
+
+#include <string.h>
+
+#include "evidence.h"
+
+#define REORDER_NS UINT64_C(50000) /* after which a receiver counts what is missing as lost */
+#define STALL_MS   0.05            /* less is not told from the usual */
+
+void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context)
+{
+    memset(analysis, 0, sizeof *analysis);
+    analysis->on_loss = on_loss;
+    analysis->context = context;
+}
+
+void analysis_release(struct analysis *analysis)
+{
+    links_release(&analysis->links);
+}
+
+/* ---- what is told of a loss ---- */
+
+/* How much longer than usual the receiver took to hold the gather, once all of it had been sent. Below 0: not known. */
+static double stall_of(struct analysis *analysis, const struct link *link, const struct link_entry *entry)
+{
+    struct link_gather *gather;
+    double waited_ns;
+
+    if (!entry->has_range || link->receiver == NULL)
+        return -1;
+    gather = links_gather(link->receiver, entry->step, entry->phase, false);
+    if (gather == NULL || gather->have_ns == 0 || gather->last_tile_ns == 0)
+        return -1;
+    waited_ns = gather->have_ns > gather->last_tile_ns ? (double)(gather->have_ns - gather->last_tile_ns) : 0;
+    waited_ns -= (double)mesh_histogram_quantile(&link->receiver->usual, 500);
+    if (waited_ns < STALL_MS * 1e6)
+        return 0;
+    if (!gather->is_hurt) { /* several losses may have caused one stall: it is counted with the first */
+        analysis->stalls++;
+        analysis->stall_ms += waited_ns / 1e6;
+    }
+    gather->is_hurt = true;
+    return waited_ns / 1e6;
+}
+
+static void tell(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
+{
+    const struct analysis_loss loss = {.link = link,
+                                       .entry = entry,
+                                       .is_all = is_all,
+                                       .repair_ms = entry->repair_ns > entry->ts_ns ? (double)(entry->repair_ns - entry->ts_ns) / 1e6 : -1,
+                                       .stall_ms = stall_of(analysis, link, entry)};
+
+    link->counts.lost++;
+    analysis->on_loss(analysis->context, &loss);
+}
+
+/* An entry leaves the window: what is not settled is settled now. */
+static void retire(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
+{
+    const bool is_reported = link->has_report && entry->number <= link->spaces[is_all].seen;
+
+    if (entry->number == 0)
+        return;
+    if (entry->is_missing && !entry->is_lost) {
+        if (is_reported && link->reported <= link->assigned)
+            link->counts.not_captured++;
+        else
+            evidence_name(link, entry);
+    }
+    if (entry->is_lost)
+        tell(analysis, link, is_all, entry);
+    else if (entry->is_resend && is_reported && !entry->is_needed)
+        link->counts.spurious_resend++;
+    entry->number = 0;
+}
+
+/* ---- numbers ---- */
+
+static struct link_entry *put_entry(struct analysis *analysis, struct link *link, bool is_all, uint64_t number)
+{
+    struct link_entry *entry = &link->spaces[is_all].entries[number % LINKS_WINDOW];
+
+    retire(analysis, link, is_all, entry);
+    *entry = (struct link_entry){.number = number};
+    return entry;
+}
+
+/* Numbers that are skipped. A capture with a hole of more than some windows tells nothing of single numbers. */
+static void skip(struct analysis *analysis, struct link *link, bool is_all, uint64_t until, uint64_t ts_ns)
+{
+    enum { HOLE = 16 * LINKS_WINDOW };
+    uint64_t number = link->spaces[is_all].highest + 1;
+
+    if (until - number > HOLE) {
+        link->counts.not_captured += until - number - HOLE;
+        number = until - HOLE;
+    }
+    for (; number < until; number++) {
+        struct link_entry *entry = put_entry(analysis, link, is_all, number);
+
+        entry->is_missing = true;
+        entry->ts_ns = ts_ns;
+    }
+}
+
+/* The entry of a datagram that is new; NULL for one that was there before or is too old to tell. */
+static struct link_entry *take_number(struct analysis *analysis, struct link *link, bool is_all, uint64_t number, uint64_t ts_ns)
+{
+    struct link_space *space = &link->spaces[is_all];
+    struct link_entry *entry;
+
+    if (space->first == 0) {
+        space->first = number;
+        space->highest = number - 1;
+    }
+    if (number > space->highest) {
+        skip(analysis, link, is_all, number, ts_ns);
+        space->highest = number;
+        return put_entry(analysis, link, is_all, number);
+    }
+    entry = links_entry(space, number);
+    if (entry != NULL && !entry->is_missing) {
+        link->counts.duplicate++;
+        return NULL;
+    }
+    if (entry != NULL && ts_ns - entry->ts_ns <= REORDER_NS)
+        link->counts.reordered++;
+    else
+        link->counts.late++;
+    if (entry != NULL && entry->is_lost)
+        link->assigned -= link->assigned > 0;
+    if (entry != NULL)
+        *entry = (struct link_entry){.number = number};
+    return entry;
+}
+
+/* ---- datagrams ---- */
+
+static void note_tile(struct link *link, struct link_entry *entry, const struct packet *packet)
+{
+    const struct mesh_tile *tile = &packet->message.as.tile;
+    struct link_gather *gather;
+
+    entry->has_range = true;
+    entry->step = tile->step;
+    entry->phase = tile->phase;
+    entry->range = (struct mesh_range){tile->token_first, tile->token_count, tile->block_first, tile->block_count};
+    if (entry->is_resend || entry->is_copy) {
+        evidence_repair(link, entry, (packet->message.header.flags & MESH_FLAG_ALL) != 0);
+        return;
+    }
+    gather = link->receiver ? links_gather(link->receiver, tile->step, tile->phase, true) : NULL;
+    if (gather != NULL)
+        gather->last_tile_ns = packet->ts_ns;
+}
+
+/* What the sender says it holds: gathers that have come to it. */
+static void note_have(struct link_host *host, const struct mesh_header *header, uint64_t ts_ns)
+{
+    if (host == NULL || header->have_step == MESH_STEP_NONE || links_has(host, header->have_step, header->have_phase))
+        return;
+    host->has_any = true;
+    host->have_step = header->have_step;
+    host->have_phase = header->have_phase;
+    for (size_t i = 0; i < LINKS_GATHERS; i++) {
+        struct link_gather *gather = &host->gathers[i];
+
+        if (!gather->is_used || gather->have_ns != 0 || !links_has(host, gather->step, gather->phase))
+            continue;
+        gather->have_ns = ts_ns;
+        if (gather->last_tile_ns != 0 && ts_ns > gather->last_tile_ns)
+            mesh_histogram_add(&host->usual, ts_ns - gather->last_tile_ns);
+    }
+}
+
+static void count(struct link *link, const struct packet *packet)
+{
+    const struct mesh_header *header = &packet->message.header;
+
+    link->counts.datagrams++;
+    link->counts.bytes += packet->size;
+    link->last_ns = packet->ts_ns;
+    link->counts.naks += header->type == MESH_TYPE_NAK;
+    link->counts.resent += (header->flags & MESH_FLAG_RESEND) != 0;
+    if (header->type != MESH_TYPE_TILE)
+        return;
+    link->counts.tiles++;
+    if (link->last_tile_ns != 0 && packet->ts_ns > link->last_tile_ns)
+        mesh_histogram_add(&link->tile_gaps, packet->ts_ns - link->last_tile_ns);
+    link->last_tile_ns = packet->ts_ns;
+}
+
+static bool is_countable(const struct packet *packet)
+{
+    return packet->state != PACKET_FOREIGN && packet->err == 0 && packet->seal != KEYS_FORGED && packet->message.header.epoch != 0 &&
+           packet->message.header.number != 0;
+}
+
+void analysis_add(struct analysis *analysis, const struct packet *packet)
+{
+    const struct mesh_header *header = &packet->message.header;
+    const bool is_all = header->dst == MESH_DST_ALL;
+    struct link_entry *entry;
+    struct link *link;
+
+    if (!is_countable(packet))
+        return;
+    if (analysis->first_ns == 0)
+        analysis->first_ns = packet->ts_ns;
+    analysis->last_ns = packet->ts_ns;
+    link = links_of(&analysis->links, packet);
+    if (link == NULL)
+        return;
+    count(link, packet);
+    note_have(link->sender, header, packet->ts_ns);
+    entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
+    if (entry != NULL) {
+        entry->ts_ns = packet->ts_ns;
+        entry->type = header->type;
+        entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
+        entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
+        if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
+            note_tile(link, entry, packet);
+        else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
+            entry->step = packet->message.as.ping.origin_ns;
+    }
+    if (packet->state == PACKET_DECODED)
+        evidence_take(links_back(&analysis->links, packet), packet);
+}
+
+/* ---- the end ---- */
+
+static void add_counts(struct link_counts *sum, const struct link_counts *more)
+{
+    sum->datagrams += more->datagrams;
+    sum->bytes += more->bytes;
+    sum->tiles += more->tiles;
+    sum->lost += more->lost;
+    sum->not_captured += more->not_captured;
+    sum->resent += more->resent;
+    sum->spurious_resend += more->spurious_resend;
+    sum->duplicate += more->duplicate;
+    sum->reordered += more->reordered;
+    sum->late += more->late;
+    sum->naks += more->naks;
+}
+
+static void end_link(struct analysis *analysis, struct link *link)
+{
+    uint64_t unnamed = 0;
+
+    for (int is_all = 0; is_all < 2; is_all++) {
+        struct link_space *space = &link->spaces[is_all];
+        const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+
+        for (uint64_t number = oldest; number <= space->highest; number++)
+            retire(analysis, link, is_all, &space->entries[number % LINKS_WINDOW]);
+    }
+    if (link->reported > link->assigned)
+        unnamed = link->reported - link->assigned;
+    if (unnamed > link->counts.datagrams)
+        unnamed = link->counts.datagrams; /* no receiver counts so many */
+    for (; unnamed > 0; unnamed--) {
+        const struct analysis_loss loss = {.link = link, .repair_ms = -1, .stall_ms = -1};
+
+        link->counts.lost++;
+        analysis->on_loss(analysis->context, &loss);
+    }
+    add_counts(&analysis->sum, &link->counts);
+}
+
+void analysis_end(struct analysis *analysis)
+{
+    for (size_t i = 0; i < analysis->links.count; i++)
+        end_link(analysis, analysis->links.links[i]);
+}

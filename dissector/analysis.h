@@ -1,0 +1,38 @@
+/* What became of every number: the analysis of one capture.
+ *
+ * Numbers are gapless in each space of a link, so what is not in the capture was sent all the same. Whether the receiver got it, it says
+ * itself when its datagrams can be read: STATUS and PONG count what never came up to the numbers they name, NAKs name data. With these
+ * - a number that is not in the capture is lost as long as the receiver's count allows for it, and else not captured;
+ * - one that is in the capture is lost when the receiver counts a loss and asked for its data, or when nothing but it can be meant.
+ * Without a key every number that is not in the capture counts as lost: nothing says otherwise.
+ * Memory: see links.h. */
+#ifndef DISSECTOR_ANALYSIS_H
+#define DISSECTOR_ANALYSIS_H
+
+#include "links.h"
+
+struct analysis_loss {
+    const struct link *link;
+    const struct link_entry *entry; /* NULL: the receiver counted it, and which one it was cannot be told */
+    bool is_all;                    /* of the space to everybody */
+    double repair_ms, stall_ms;     /* below 0: not repaired in the capture, not known */
+};
+
+struct analysis {
+    struct links links;
+    struct link_counts sum;
+    uint64_t stalls;
+    double stall_ms;
+    uint64_t first_ns, last_ns;
+    void (*on_loss)(void *context, const struct analysis_loss *loss); /* as soon as all is known of it; not in order of time */
+    void *context;
+};
+
+void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context);
+void analysis_add(struct analysis *analysis, const struct packet *packet);
+
+/* At the end of the capture: judges what is left, and sums up. */
+void analysis_end(struct analysis *analysis);
+void analysis_release(struct analysis *analysis);
+
+#endif

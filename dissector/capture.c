@@ -1,0 +1,311 @@
+#include "capture.h"
+
+#include <errno.h>
+#include <pcap.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { READ_TIMEOUT_MS = 200 };
+
+struct capture {
+    pcap_t *pcap;
+    struct bpf_program program;
+    bool has_program, is_live, is_nano;
+    enum frame_link link;
+    const char *name;
+    char chosen[64]; /* the name, where nobody gave one */
+};
+
+struct capture_writer {
+    pcap_dumper_t *dumper;
+    const char *path;
+    bool is_nano;
+};
+
+/* ---- opening ---- */
+
+static int set_live_options(struct capture *c, const struct capture_options *options, struct fail *fail)
+{
+    pcap_t *p = c->pcap;
+    int err;
+
+    pcap_set_snaplen(p, options->snaplen ? (int)options->snaplen : CAPTURE_SNAPLEN_DEFAULT);
+    pcap_set_promisc(p, options->is_promiscuous);
+    pcap_set_timeout(p, READ_TIMEOUT_MS);
+    pcap_set_immediate_mode(p, options->is_immediate);
+    if (options->buffer_kib)
+        pcap_set_buffer_size(p, options->buffer_kib > INT32_MAX / 1024 ? INT32_MAX : (int)options->buffer_kib * 1024);
+    c->is_nano = pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO) == 0;
+    err = pcap_activate(p);
+    if (err == PCAP_ERROR_PERM_DENIED || err == PCAP_ERROR_PROMISC_PERM_DENIED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: no permission to capture: run as root, or with CAP_NET_RAW", c->name);
+    if (err == PCAP_ERROR_NO_SUCH_DEVICE)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: there is no such interface: mesh-dissect -D lists them", c->name);
+    if (err < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot capture: %s: is the interface up?", c->name, pcap_geterr(p));
+    if (options->direction != CAPTURE_BOTH && pcap_setdirection(p, options->direction == CAPTURE_IN ? PCAP_D_IN : PCAP_D_OUT) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "-Q: %s: leave it out on this interface", pcap_geterr(p));
+    return 0;
+}
+
+static int open_live(struct capture *c, const struct capture_options *options, struct fail *fail)
+{
+    char error[PCAP_ERRBUF_SIZE] = "";
+    pcap_if_t *devices = NULL;
+
+    c->name = options->interface;
+    if (c->name == NULL) {
+        if (pcap_findalldevs(&devices, error) == 0 && devices != NULL)
+            snprintf(c->chosen, sizeof c->chosen, "%s", devices->name);
+        pcap_freealldevs(devices);
+        if (c->chosen[0] == '\0')
+            return fail_set(fail, EXIT_ENVIRONMENT, "no interface can be captured on: %s: run as root, or read a file with -r",
+                            error[0] ? error : "no permission");
+        c->name = c->chosen;
+    }
+    c->pcap = pcap_create(c->name, error);
+    if (c->pcap == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot capture: %s: mesh-dissect -D lists interfaces", c->name, error);
+    c->is_live = true;
+    return set_live_options(c, options, fail);
+}
+
+static int open_file(struct capture *c, const char *path, struct fail *fail)
+{
+    char error[PCAP_ERRBUF_SIZE] = "";
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+
+    c->name = path;
+    if (file == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", path, strerror(errno));
+    c->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
+    if (c->pcap == NULL) {
+        if (file != stdin)
+            fclose(file);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: give a pcap or pcapng file", path, error);
+    }
+    c->is_nano = true;
+    return 0;
+}
+
+static int set_link(struct capture *c, struct fail *fail)
+{
+    const int type = pcap_datalink(c->pcap);
+
+    switch (type) {
+    case DLT_EN10MB:
+        c->link = FRAME_ETHERNET;
+        return 0;
+    case DLT_LINUX_SLL:
+        c->link = FRAME_SLL;
+        return 0;
+    case DLT_LINUX_SLL2:
+        c->link = FRAME_SLL2;
+        return 0;
+    case DLT_NULL:
+    case DLT_LOOP:
+        c->link = FRAME_NULL;
+        return 0;
+    case DLT_RAW:
+    case DLT_IPV4:
+    case DLT_IPV6:
+        c->link = FRAME_RAW;
+        return 0;
+    default:
+        return fail_set(fail, EXIT_BAD_FILE, "%s: link type %d (%s): not known: capture on Ethernet, any, lo or a tunnel of IP", c->name,
+                        type, pcap_datalink_val_to_name(type) ? pcap_datalink_val_to_name(type) : "?");
+    }
+}
+
+static int set_filter(struct capture *c, const char *filter, struct fail *fail)
+{
+    if (filter == NULL || filter[0] == '\0')
+        return 0;
+    if (pcap_compile(c->pcap, &c->program, filter, 1, PCAP_NETMASK_UNKNOWN) != 0)
+        return fail_set(fail, EXIT_USAGE, "'%.200s': no capture filter: %s: see man pcap-filter", filter, pcap_geterr(c->pcap));
+    c->has_program = true;
+    if (pcap_setfilter(c->pcap, &c->program) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "'%.200s': cannot be set: %s: use a simpler filter", filter, pcap_geterr(c->pcap));
+    return 0;
+}
+
+struct capture *capture_open(const struct capture_options *options, struct fail *fail)
+{
+    struct capture *c = calloc(1, sizeof *c);
+    int result;
+
+    if (c == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a capture: end other programs"), NULL;
+    result = options->file ? open_file(c, options->file, fail) : open_live(c, options, fail);
+    if (result == 0)
+        result = set_link(c, fail);
+    if (result == 0)
+        result = set_filter(c, options->filter, fail);
+    if (result == 0)
+        return c;
+    capture_close(c);
+    return NULL;
+}
+
+void capture_close(struct capture *capture)
+{
+    if (capture == NULL)
+        return;
+    if (capture->has_program)
+        pcap_freecode(&capture->program);
+    if (capture->pcap)
+        pcap_close(capture->pcap);
+    free(capture);
+}
+
+/* ---- what there is ---- */
+
+enum frame_link capture_link(const struct capture *capture)
+{
+    return capture->link;
+}
+
+const char *capture_link_text(const struct capture *capture)
+{
+    const char *text = pcap_datalink_val_to_description(pcap_datalink(capture->pcap));
+
+    return text ? text : "?";
+}
+
+const char *capture_name(const struct capture *capture)
+{
+    return capture->name;
+}
+
+int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail)
+{
+    struct pcap_pkthdr *header;
+    const u_char *bytes;
+    const int got = pcap_next_ex(capture->pcap, &header, &bytes);
+
+    switch (got) {
+    case 1:
+        out->ts_ns = (uint64_t)header->ts.tv_sec * 1000000000u + (uint64_t)header->ts.tv_usec * (capture->is_nano ? 1u : 1000u);
+        out->bytes = bytes;
+        out->captured = header->caplen;
+        out->size = header->len < header->caplen ? header->caplen : header->len;
+        return 1;
+    case 0:
+        return 0;
+    case PCAP_ERROR_BREAK:
+        return 2;
+    default:
+        return fail_set(fail, capture->is_live ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%s: %s: %s", capture->name, pcap_geterr(capture->pcap),
+                        capture->is_live ? "is the interface still up?" : "what stands before it was read");
+    }
+}
+
+void capture_break(struct capture *capture)
+{
+    pcap_breakloop(capture->pcap);
+}
+
+void capture_settle(struct capture *capture)
+{
+    const struct timespec wait = {.tv_nsec = (READ_TIMEOUT_MS + 50) * 1000000L};
+    char error[PCAP_ERRBUF_SIZE];
+
+    nanosleep(&wait, NULL);
+    pcap_setnonblock(capture->pcap, 1, error);
+}
+
+void capture_count(struct capture *capture, struct capture_counts *out)
+{
+    struct pcap_stat stat;
+
+    *out = (struct capture_counts){.is_live = capture->is_live};
+    if (capture->is_live && pcap_stats(capture->pcap, &stat) == 0) {
+        out->received = stat.ps_recv;
+        out->dropped = stat.ps_drop;
+        out->dropped_by_interface = stat.ps_ifdrop;
+    }
+}
+
+void capture_dump_filter(const struct capture *capture, unsigned form)
+{
+    if (capture->has_program)
+        bpf_dump(&capture->program, (int)form);
+}
+
+static const char *device_state(const pcap_if_t *device)
+{
+    if (!(device->flags & PCAP_IF_UP))
+        return "down";
+    return device->flags & PCAP_IF_RUNNING ? "up, running" : "up";
+}
+
+int capture_list(FILE *out, struct fail *fail)
+{
+    char error[PCAP_ERRBUF_SIZE] = "";
+    pcap_if_t *devices = NULL;
+    unsigned number = 1;
+
+    if (pcap_findalldevs(&devices, error) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "interfaces: %s: run as root", error);
+    for (const pcap_if_t *device = devices; device != NULL; device = device->next)
+        fprintf(out, "%u.%s%s%s%s [%s%s]\n", number++, device->name, device->description ? " (" : "",
+                device->description ? device->description : "", device->description ? ")" : "", device_state(device),
+                device->flags & PCAP_IF_LOOPBACK ? ", loopback" : "");
+    pcap_freealldevs(devices);
+    return 0;
+}
+
+/* ---- files of frames ---- */
+
+struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail)
+{
+    struct capture_writer *writer = calloc(1, sizeof *writer);
+
+    if (writer == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a file of frames: end other programs"), NULL;
+    writer->dumper = pcap_dump_open(capture->pcap, path);
+    writer->path = path;
+    writer->is_nano = capture->is_nano;
+    if (writer->dumper == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "-w: %s: choose another name", pcap_geterr(capture->pcap)); /* that names the file */
+        free(writer);
+        return NULL;
+    }
+    return writer;
+}
+
+void capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame)
+{
+    struct pcap_pkthdr header = {.caplen = (bpf_u_int32)frame->captured, .len = (bpf_u_int32)frame->size};
+
+    header.ts.tv_sec = (time_t)(frame->ts_ns / 1000000000u);
+    header.ts.tv_usec = (suseconds_t)(frame->ts_ns % 1000000000u / (writer->is_nano ? 1u : 1000u));
+    pcap_dump((u_char *)writer->dumper, &header, frame->bytes);
+}
+
+uint64_t capture_writer_bytes(struct capture_writer *writer)
+{
+    const long at = pcap_dump_ftell(writer->dumper);
+
+    return at > 0 ? (uint64_t)at : 0;
+}
+
+int capture_writer_flush(struct capture_writer *writer, struct fail *fail)
+{
+    if (pcap_dump_flush(writer->dumper) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: free some space", writer->path, strerror(errno));
+    return 0;
+}
+
+int capture_writer_close(struct capture_writer *writer, struct fail *fail)
+{
+    int result = 0;
+
+    if (writer == NULL)
+        return 0;
+    result = capture_writer_flush(writer, fail);
+    pcap_dump_close(writer->dumper);
+    free(writer);
+    return result;
+}

@@ -1,0 +1,77 @@
+/* Captures: live from an interface, or from a file; and files of captured frames. The only file that knows libpcap.
+ *
+ * Timestamps are nanoseconds since 1970. One thread per capture, but for capture_break, which signal handlers may call. */
+#ifndef DISSECTOR_CAPTURE_H
+#define DISSECTOR_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "frame.h"
+#include "mesh/program/fail.h"
+
+enum { CAPTURE_SNAPLEN_DEFAULT = 262144 };
+
+enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
+
+struct capture_options {
+    const char *interface; /* live; NULL: the first one */
+    const char *file;      /* instead: a pcap or pcapng file, "-" is stdin */
+    const char *filter;    /* a BPF expression; NULL or empty: everything */
+    uint32_t snaplen;      /* bytes of each frame that are kept; 0: all */
+    uint32_t buffer_kib;   /* of the kernel; 0: its default */
+    bool is_promiscuous, is_immediate;
+    enum capture_direction direction;
+};
+
+struct capture_frame {
+    uint64_t ts_ns;
+    const uint8_t *bytes; /* valid until the next call */
+    size_t captured, size;
+};
+
+struct capture_counts {
+    bool is_live;
+    uint64_t received, dropped, dropped_by_interface; /* of live captures, as the kernel counts */
+};
+
+struct capture;
+
+/* NULL: EXIT_USAGE (the filter), EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+struct capture *capture_open(const struct capture_options *options, struct fail *fail);
+void capture_close(struct capture *capture); /* NULL is fine */
+
+enum frame_link capture_link(const struct capture *capture);
+const char *capture_link_text(const struct capture *capture);
+const char *capture_name(const struct capture *capture); /* of the interface or file */
+
+/* 1: a frame; 0: none within some tenths of a second (live); 2: the end of the file, or capture_break; -1 with EXIT_BAD_FILE or
+ * EXIT_ENVIRONMENT, and what came before it was whole. */
+int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail);
+void capture_break(struct capture *capture);
+
+/* Of a live capture that is to end: waits until the kernel hands out what it has kept back; then capture_next does not wait any more. */
+void capture_settle(struct capture *capture);
+
+void capture_count(struct capture *capture, struct capture_counts *out);
+
+/* The compiled filter, in the manner of tcpdump -d. */
+void capture_dump_filter(const struct capture *capture, unsigned form);
+
+/* One line per interface. -1 with EXIT_ENVIRONMENT. */
+int capture_list(FILE *out, struct fail *fail);
+
+/* ---- files of frames ---- */
+
+struct capture_writer;
+
+/* "-": stdout. Frames keep nanoseconds when the capture had them. */
+struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail);
+void capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame);
+uint64_t capture_writer_bytes(struct capture_writer *writer); /* so far */
+int capture_writer_flush(struct capture_writer *writer, struct fail *fail);
+int capture_writer_close(struct capture_writer *writer, struct fail *fail); /* NULL is fine */
+
+#endif

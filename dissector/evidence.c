@@ -1,0 +1,270 @@
+#include "evidence.h"
+
+static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
+{
+    return a->token_first < b->token_first + b->token_count && b->token_first < a->token_first + a->token_count &&
+           a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
+}
+
+static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
+{
+    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase && overlaps(&entry->range, range);
+}
+
+void evidence_name(struct link *link, struct link_entry *entry)
+{
+    struct link_entry *repair = entry->repair != 0 ? links_entry(&link->spaces[entry->repair_is_all], entry->repair) : NULL;
+
+    entry->is_lost = true;
+    link->assigned++;
+    if (repair != NULL)
+        repair->is_needed = true;
+}
+
+void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *entry = &link->spaces[space].entries[i];
+
+            if (entry == by || !is_of(entry, by->step, by->phase, &by->range))
+                continue;
+            entry->is_resent |= by->is_resend;
+            if (entry->repair != 0)
+                continue;
+            entry->repair_ns = by->ts_ns;
+            entry->repair = by->number;
+            entry->repair_is_all = is_all;
+            by->is_needed |= entry->is_lost;
+        }
+}
+
+/* ---- NAKs ---- */
+
+/* Data that nothing in the capture has brought belongs to the oldest missing number that nobody has asked for yet. */
+static void give_to_missing(struct link *link, const struct packet *packet, const struct mesh_range *range)
+{
+    const struct mesh_nak *nak = &packet->message.as.nak;
+    struct link_entry *oldest = NULL;
+
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *entry = &link->spaces[space].entries[i];
+
+            if (entry->number != 0 && entry->is_missing && !entry->has_range && (oldest == NULL || entry->ts_ns < oldest->ts_ns))
+                oldest = entry;
+        }
+    if (oldest == NULL)
+        return;
+    oldest->has_range = true;
+    oldest->type = MESH_TYPE_TILE;
+    oldest->step = nak->step;
+    oldest->phase = nak->phase;
+    oldest->range = *range;
+    oldest->asked_ns = packet->ts_ns;
+}
+
+static void take_nak(struct link *link, const struct packet *packet)
+{
+    const struct mesh_nak *nak = &packet->message.as.nak;
+
+    for (unsigned r = 0; r < nak->range_count; r++) {
+        const struct mesh_range *range = &packet->message.ranges[r];
+        bool is_known = false;
+
+        for (unsigned space = 0; space < 2; space++)
+            for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+                struct link_entry *entry = &link->spaces[space].entries[i];
+
+                if (!is_of(entry, nak->step, nak->phase, range))
+                    continue;
+                is_known = true;
+                if (entry->asked_ns == 0)
+                    entry->asked_ns = packet->ts_ns;
+            }
+        if (!is_known)
+            give_to_missing(link, packet, range);
+    }
+}
+
+/* ---- reports ---- */
+
+/* In what order numbers up to those seen are taken for what the receiver counts as lost. */
+enum kind {
+    KIND_MISSING, /* not in the capture */
+    KIND_ASKED,   /* the receiver asked for its data, and it was sent again: not on its way, then */
+    KIND_HELLO,   /* sent before the receiver listened */
+    KINDS
+};
+
+static bool is_kind(const struct link_entry *entry, enum kind kind)
+{
+    if (entry->is_lost || entry->is_proved)
+        return false;
+    switch (kind) {
+    case KIND_MISSING:
+        return entry->is_missing;
+    case KIND_ASKED:
+        return entry->asked_ns != 0 && entry->is_resent;
+    default:
+        return entry->type == MESH_TYPE_HELLO;
+    }
+}
+
+static void name_kind(struct link *link, uint64_t *budget, enum kind kind)
+{
+    for (unsigned is_all = 0; is_all < 2 && *budget > 0; is_all++) {
+        struct link_space *space = &link->spaces[is_all];
+        const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+
+        for (uint64_t number = oldest; number <= space->seen && *budget > 0; number++) {
+            struct link_entry *entry = links_entry(space, number);
+
+            if (entry == NULL || !is_kind(entry, kind))
+                continue;
+            evidence_name(link, entry);
+            --*budget;
+        }
+    }
+}
+
+/* May this one be what was lost? Not a tile without which the receiver could not hold the gather that it holds, nor a ping that came
+ * back. */
+static bool is_suspect(const struct link *link, const struct link_entry *entry)
+{
+    if (entry->is_lost || entry->is_proved || entry->is_missing)
+        return false;
+    if (entry->type == MESH_TYPE_TILE)
+        return !entry->has_range || entry->repair != 0 || entry->is_resend || entry->is_copy ||
+               !links_has(link->receiver, entry->step, entry->phase);
+    return true;
+}
+
+/* Those that the last two reports can have been about: named when there are just as many as were counted. */
+static void name_suspects(struct link *link, uint64_t *budget)
+{
+    const uint64_t counted = *budget;
+    uint64_t suspects = 0;
+
+    for (int naming = 0; naming < 2; naming++) {
+        if (naming && suspects != counted)
+            return;
+        for (unsigned is_all = 0; is_all < 2; is_all++) {
+            struct link_space *space = &link->spaces[is_all];
+
+            const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+            const uint64_t first = space->seen_before[2] + 1 > oldest ? space->seen_before[2] + 1 : oldest;
+
+            for (uint64_t number = first; number <= space->seen; number++) {
+                struct link_entry *entry = links_entry(space, number);
+
+                if (entry == NULL || !is_suspect(link, entry))
+                    continue;
+                suspects += !naming;
+                if (naming) {
+                    evidence_name(link, entry);
+                    --*budget;
+                }
+            }
+        }
+    }
+}
+
+static void see(struct link_space *space, uint64_t seen)
+{
+    if (seen > space->highest)
+        seen = space->highest; /* what the capture has not shown yet */
+    space->seen_before[2] = space->seen_before[1];
+    space->seen_before[1] = space->seen_before[0];
+    space->seen_before[0] = space->seen;
+    if (seen > space->seen)
+        space->seen = seen;
+}
+
+/* Of what was counted and not named, the oldest goes first. */
+static void spend(struct link *link, uint64_t named)
+{
+    for (int i = 2; i >= 0 && named > 0; i--) {
+        const uint64_t part = named < link->fresh[i] ? named : link->fresh[i];
+
+        link->fresh[i] -= part;
+        named -= part;
+    }
+}
+
+static void name_losses(struct link *link)
+{
+    uint64_t budget = link->fresh[0] + link->fresh[1] + link->fresh[2], recent;
+    const uint64_t before = budget;
+
+    for (enum kind kind = KIND_MISSING; kind < KINDS; kind++)
+        if (kind != KIND_HELLO || link->spaces[1].seen == 0)
+            name_kind(link, &budget, kind);
+    spend(link, before - budget);
+    recent = link->fresh[0] + link->fresh[1];
+    budget = recent;
+    if (budget > 0)
+        name_suspects(link, &budget);
+    if (budget < recent) {
+        const uint64_t old = link->fresh[2];
+
+        link->fresh[2] = 0; /* they are of the last two */
+        spend(link, recent - budget);
+        link->fresh[2] = old;
+    }
+}
+
+static void take_report(struct link *link, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
+{
+    if (!link->has_report) {
+        const bool is_whole = link->spaces[0].first <= 1 && link->spaces[1].first <= 1;
+
+        link->has_report = true;
+        link->report_base = is_whole ? 0 : lost;
+    }
+    see(&link->spaces[1], seen_all);
+    see(&link->spaces[0], seen_peer);
+    lost = lost > link->report_base ? lost - link->report_base : 0;
+    link->fresh[2] = link->fresh[1];
+    link->fresh[1] = link->fresh[0];
+    link->fresh[0] = lost > link->reported ? lost - link->reported : 0; /* fewer: what seemed lost was late */
+    link->reported = lost;
+    if (lost > link->assigned)
+        name_losses(link);
+}
+
+/* The ping that a pong answers has come; and how long both were on their way from where the capture is. */
+static void take_pong(struct link *link, const struct packet *packet)
+{
+    const struct mesh_pong *pong = &packet->message.as.pong;
+    const uint64_t held_ns = packet->message.header.sent_ns - pong->received_ns;
+
+    for (unsigned is_all = 0; is_all < 2; is_all++)
+        for (unsigned back = 0; back < 64; back++) {
+            struct link_space *space = &link->spaces[is_all];
+            struct link_entry *entry = back < space->highest ? links_entry(space, space->highest - back) : NULL;
+            uint64_t turn_ns;
+
+            if (entry == NULL || entry->type != MESH_TYPE_PING || entry->step != pong->origin_ns)
+                continue;
+            entry->is_proved = true;
+            turn_ns = packet->ts_ns > entry->ts_ns + held_ns ? packet->ts_ns - entry->ts_ns - held_ns : 1;
+            if (link->turn_ns == 0 || turn_ns < link->turn_ns)
+                link->turn_ns = turn_ns;
+        }
+    take_report(link, pong->seen_all, pong->seen_peer, pong->lost);
+}
+
+void evidence_take(struct link *link, const struct packet *packet)
+{
+    const struct mesh_message *message = &packet->message;
+
+    if (link == NULL)
+        return;
+    if (message->header.type == MESH_TYPE_STATUS)
+        take_report(link, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
+    else if (message->header.type == MESH_TYPE_PONG)
+        take_pong(link, packet);
+    else if (message->header.type == MESH_TYPE_NAK)
+        take_nak(link, packet);
+}

@@ -1,0 +1,16 @@
+/* What receivers say of what was sent to them, and what follows for single numbers. */
+#ifndef DISSECTOR_EVIDENCE_H
+#define DISSECTOR_EVIDENCE_H
+
+#include "links.h"
+
+/* A decoded datagram in the other direction of a link: a STATUS, PONG or NAK. link may be NULL. */
+void evidence_take(struct link *link, const struct packet *packet);
+
+/* A resend or copy: whose data it brings. */
+void evidence_repair(struct link *link, struct link_entry *entry, bool is_all);
+
+/* This one is lost; the resend that repaired it was needed. */
+void evidence_name(struct link *link, struct link_entry *entry);
+
+#endif

@@ -1,0 +1,20 @@
+/* What others read: the Wireshark plugin, the tables of the protocol, the names of all fields. All from the wire schema. */
+#ifndef DISSECTOR_EXPORT_H
+#define DISSECTOR_EXPORT_H
+
+#include <stdio.h>
+
+#include "mesh/program/fail.h"
+#include "mesh/wire.h"
+#include "settings.h"
+
+/* -1 with EXIT_ENVIRONMENT. */
+int export_write(enum export_kind kind, FILE *out, struct fail *fail);
+
+/* The plugin: Lua 5.2 and newer. */
+void export_write_lua(FILE *out);
+
+/* The name of a part within names of fields and as a key: "tile", "hello_ack"; valid until the next call. */
+const char *export_key(const struct mesh_wire_part *part);
+
+#endif

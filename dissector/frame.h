@@ -1,0 +1,59 @@
+/* The layers below the protocol: what is around a datagram in a captured frame.
+ *
+ * Pure functions over bytes: any content, any length. Ethernet with stacked VLAN tags, Linux cooked v1 and v2, BSD loopback, raw IP; IPv4
+ * with options, IPv6 with extension headers; UDP. Checksums are not looked at: network cards fill them in after the capture. */
+#ifndef DISSECTOR_FRAME_H
+#define DISSECTOR_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum frame_link { FRAME_ETHERNET, FRAME_SLL, FRAME_SLL2, FRAME_NULL, FRAME_RAW, FRAME_LINKS };
+
+enum { FRAME_VLANS_MAX = 4, FRAME_MAC_BYTES = 6, FRAME_PROTOCOL_UDP = 17 };
+
+enum frame_kind {
+    FRAME_UDP,      /* payload is that of a UDP datagram */
+    FRAME_FRAGMENT, /* payload is a piece of an IP datagram's */
+    FRAME_FOREIGN,  /* not for us: ARP, TCP, ... */
+    FRAME_SHORT,    /* the capture ends within the headers (or the snapshot length does) */
+    FRAME_BAD       /* lengths that contradict one another */
+};
+
+/* An address as people compare them: IPv4 is mapped into IPv6. */
+struct frame_address {
+    uint8_t ip[16];
+    uint16_t port;
+};
+
+struct frame {
+    enum frame_kind kind;
+    const char *note; /* of all but FRAME_UDP: which protocol, or what is wrong; a constant */
+    bool has_macs, has_addresses, is_v6;
+    uint8_t vlan_count;
+    uint8_t source_mac[FRAME_MAC_BYTES], destination_mac[FRAME_MAC_BYTES];
+    uint16_t vlans[FRAME_VLANS_MAX]; /* (vlan_count) outermost first */
+    uint16_t ethertype;              /* 0: the link has none */
+    uint8_t protocol, hops;          /* of IP */
+    struct frame_address src, dst;
+    uint32_t fragment_id, fragment_offset; /* of FRAME_FRAGMENT; offset in bytes */
+    bool has_more_fragments;
+    const uint8_t *payload; /* borrowed from the frame */
+    size_t captured, size;  /* of the payload: bytes that are there, and that were sent */
+};
+
+/* Take a frame apart. captured: bytes of the frame that are there; size: that were sent. */
+void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured, size_t size);
+
+/* IP alone, of either version. */
+void frame_parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
+
+/* What an IP datagram carries, after its fragments have been put together: frame's addresses stay. */
+void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
+
+/* "10.0.0.1.7411" or "::1.7411", as tcpdump writes it; without a port where there is none. */
+enum { FRAME_ADDRESS_TEXT_BYTES = 64 };
+size_t frame_address_text(const struct frame_address *address, bool is_v6, bool has_port, char out[FRAME_ADDRESS_TEXT_BYTES]);
+
+#endif

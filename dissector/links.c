@@ -1,0 +1,108 @@
+#include "links.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void links_release(struct links *links)
+{
+    for (size_t i = 0; i < links->count; i++)
+        free(links->links[i]);
+    for (size_t i = 0; i < links->host_count; i++)
+        free(links->hosts[i]);
+    links->count = links->host_count = 0;
+    links->last = NULL;
+}
+
+static bool is_same(const struct frame_address *a, const struct frame_address *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+static struct link *find(struct links *links, uint32_t epoch, const struct frame_address *from, const struct frame_address *to)
+{
+    struct link *last = links->last;
+
+    if (last != NULL && last->epoch == epoch && is_same(&last->from, from) && is_same(&last->to, to))
+        return last;
+    for (size_t i = links->count; i > 0; i--) { /* the newest epoch is the likely one */
+        struct link *link = links->links[i - 1];
+
+        if (link->epoch == epoch && is_same(&link->from, from) && is_same(&link->to, to))
+            return link;
+    }
+    return NULL;
+}
+
+static struct link_host *host_of(struct links *links, uint32_t epoch, const struct frame_address *address)
+{
+    struct link_host *host;
+
+    for (size_t i = links->host_count; i > 0; i--)
+        if (links->hosts[i - 1]->epoch == epoch && is_same(&links->hosts[i - 1]->address, address))
+            return links->hosts[i - 1];
+    if (links->host_count == LINKS_MAX)
+        return NULL;
+    host = calloc(1, sizeof *host);
+    if (host == NULL)
+        return NULL;
+    host->epoch = epoch;
+    host->address = *address;
+    links->hosts[links->host_count++] = host;
+    return host;
+}
+
+struct link *links_of(struct links *links, const struct packet *packet)
+{
+    const struct mesh_header *header = &packet->message.header;
+    struct link *link = find(links, header->epoch, &packet->frame->src, &packet->frame->dst);
+
+    if (link == NULL) {
+        link = links->count < LINKS_MAX ? calloc(1, sizeof *link) : NULL;
+        if (link == NULL) {
+            links->left_out++;
+            return NULL;
+        }
+        link->epoch = header->epoch;
+        link->src = header->src;
+        link->dst = MESH_DST_ALL;
+        link->is_v6 = packet->frame->is_v6;
+        link->from = packet->frame->src;
+        link->to = packet->frame->dst;
+        link->sender = host_of(links, header->epoch, &link->from);
+        link->receiver = host_of(links, header->epoch, &link->to);
+        link->first_ns = packet->ts_ns;
+        links->links[links->count++] = link;
+    }
+    if (header->dst != MESH_DST_ALL)
+        link->dst = header->dst;
+    links->last = link;
+    return link;
+}
+
+struct link *links_back(struct links *links, const struct packet *packet)
+{
+    return find(links, packet->message.header.epoch, &packet->frame->dst, &packet->frame->src);
+}
+
+const struct link *links_reverse(struct links *links, const struct link *link)
+{
+    return find(links, link->epoch, &link->to, &link->from);
+}
+
+struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make)
+{
+    struct link_gather *gather;
+
+    for (size_t i = 1; i <= LINKS_GATHERS; i++) {
+        gather = &host->gathers[(host->next_gather + LINKS_GATHERS - i) % LINKS_GATHERS];
+        if (!gather->is_used)
+            break;
+        if (gather->step == step && gather->phase == phase)
+            return gather;
+    }
+    if (!make)
+        return NULL;
+    gather = &host->gathers[host->next_gather++ % LINKS_GATHERS];
+    *gather = (struct link_gather){.step = step, .phase = phase, .is_used = true};
+    return gather;
+}

@@ -1,0 +1,47 @@
+/* mesh-dissect: what is asked for, and how it ended. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "dissect.h"
+#include "export.h"
+#include "settings.h"
+
+#ifndef MESH_VERSION
+#error "the Makefile defines MESH_VERSION"
+#endif
+
+static int run(const struct settings *settings, struct fail *fail)
+{
+    if (settings->list_interfaces)
+        return capture_list(stdout, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    if (settings->has_export)
+        return export_write((enum export_kind)settings->export, stdout, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return dissect(settings, fail);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {0};
+    struct fail fail = {0};
+    int code = EXIT_OK;
+
+    if (settings_parse(&settings, argc - 1, argv + 1, &fail) < 0)
+        code = (int)fail.exit_code;
+    else if (settings.version)
+        puts("mesh-dissect " MESH_VERSION);
+    else if (!settings.help)
+        code = run(&settings, &fail);
+    settings_release(&settings);
+    if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        code = EXIT_ENVIRONMENT;
+    }
+    if (code != EXIT_OK) {
+        fflush(stdout);
+        fprintf(stderr, "mesh-dissect: %s\n", fail.text);
+    }
+    return code;
+}

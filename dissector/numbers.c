@@ -1,0 +1,157 @@
+#include "numbers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS = 4096 };
+
+struct numbers {
+    struct numbers_stream streams[NUMBERS_STREAMS];
+    uint16_t chain[NUMBERS_STREAMS], buckets[BUCKETS]; /* indices + 1 */
+    size_t count;
+    size_t last; /* the stream found last: datagrams come in runs */
+};
+
+struct numbers *numbers_open(void)
+{
+    return calloc(1, sizeof(struct numbers));
+}
+
+void numbers_close(struct numbers *numbers)
+{
+    free(numbers);
+}
+
+static struct numbers_key key_of(const struct packet *packet)
+{
+    const struct mesh_header *header = &packet->message.header;
+    struct numbers_key key;
+
+    memset(&key, 0, sizeof key); /* padding, too: keys are compared byte by byte */
+    key.epoch = header->epoch;
+    key.src = header->src;
+    key.space = header->dst;
+    memcpy(key.from.ip, packet->frame->src.ip, sizeof key.from.ip);
+    memcpy(key.to.ip, packet->frame->dst.ip, sizeof key.to.ip);
+    key.from.port = packet->frame->src.port;
+    key.to.port = packet->frame->dst.port;
+    return key;
+}
+
+static unsigned bucket_of(const struct numbers_key *key)
+{
+    const uint8_t *bytes = (const uint8_t *)key;
+    uint64_t hash = 0x9e3779b97f4a7c15u;
+
+    for (size_t i = 0; i + 4 <= sizeof *key; i += 4) {
+        uint32_t word;
+
+        memcpy(&word, bytes + i, sizeof word);
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 29;
+    }
+    return (unsigned)(hash >> 32) % BUCKETS;
+}
+
+static void unlink_stream(struct numbers *numbers, size_t index)
+{
+    uint16_t *at = &numbers->buckets[bucket_of(&numbers->streams[index].key)];
+
+    while (*at != index + 1)
+        at = &numbers->chain[*at - 1];
+    *at = numbers->chain[index];
+}
+
+static size_t place_for(struct numbers *numbers)
+{
+    size_t oldest = 0;
+
+    if (numbers->count < NUMBERS_STREAMS)
+        return numbers->count++;
+    for (size_t i = 1; i < NUMBERS_STREAMS; i++)
+        if (numbers->streams[i].last_ns < numbers->streams[oldest].last_ns)
+            oldest = i;
+    unlink_stream(numbers, oldest);
+    return oldest;
+}
+
+static struct numbers_stream *stream_of(struct numbers *numbers, const struct numbers_key *key)
+{
+    unsigned bucket;
+    size_t index;
+
+    if (numbers->count > 0 && memcmp(&numbers->streams[numbers->last].key, key, sizeof *key) == 0)
+        return &numbers->streams[numbers->last];
+    bucket = bucket_of(key);
+    for (index = numbers->buckets[bucket]; index != 0; index = numbers->chain[index - 1])
+        if (memcmp(&numbers->streams[index - 1].key, key, sizeof *key) == 0) {
+            numbers->last = index - 1;
+            return &numbers->streams[index - 1];
+        }
+    index = place_for(numbers);
+    numbers->streams[index] = (struct numbers_stream){.key = *key};
+    memcpy(&numbers->streams[index].key, key, sizeof *key);
+    numbers->chain[index] = numbers->buckets[bucket];
+    numbers->buckets[bucket] = (uint16_t)(index + 1);
+    numbers->last = index;
+    return &numbers->streams[index];
+}
+
+static bool is_seen(const struct numbers_stream *stream, uint64_t number)
+{
+    return stream->bits[number % NUMBERS_WINDOW / 64] >> (number % 64) & 1;
+}
+
+static void mark(struct numbers_stream *stream, uint64_t number, bool seen)
+{
+    const uint64_t bit = UINT64_C(1) << (number % 64);
+
+    if (seen)
+        stream->bits[number % NUMBERS_WINDOW / 64] |= bit;
+    else
+        stream->bits[number % NUMBERS_WINDOW / 64] &= ~bit;
+}
+
+static void advance(struct numbers_stream *stream, uint64_t number)
+{
+    if (number - stream->highest >= NUMBERS_WINDOW)
+        memset(stream->bits, 0, sizeof stream->bits);
+    else
+        for (uint64_t skipped = stream->highest + 1; skipped < number; skipped++)
+            mark(stream, skipped, false);
+    mark(stream, number, true);
+    stream->highest = number;
+}
+
+struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet)
+{
+    const uint64_t number = packet->message.header.number;
+    struct numbers_verdict verdict = {0};
+    struct numbers_stream *stream;
+    struct numbers_key key;
+
+    if (packet->state == PACKET_FOREIGN || packet->err != 0 || packet->seal == KEYS_FORGED || packet->message.header.epoch == 0 ||
+        number == 0)
+        return verdict; /* a receiver would not take its number either */
+    key = key_of(packet);
+    stream = stream_of(numbers, &key);
+    stream->last_ns = packet->ts_ns;
+    if (stream->first == 0) {
+        stream->first = number;
+        stream->highest = number - 1;
+        memset(stream->bits, 0, sizeof stream->bits);
+    }
+    if (number > stream->highest) {
+        verdict.gap = number - stream->highest - 1;
+        advance(stream, number);
+    } else if (number >= stream->first && stream->highest - number < NUMBERS_WINDOW && is_seen(stream, number)) {
+        verdict.is_duplicate = true;
+    } else {
+        verdict.is_reordered = true;
+        if (stream->highest - number < NUMBERS_WINDOW)
+            mark(stream, number, true);
+        if (number < stream->first)
+            stream->first = number;
+    }
+    return verdict;
+}

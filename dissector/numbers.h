@@ -1,0 +1,43 @@
+/* The numbers of each stream of datagrams, one after another: what is missing, doubled, late.
+ *
+ * A stream is one sender's number space as it goes to one receiver: the space of a pair of ranks, or that to everybody, of which each
+ * receiver gets the same datagrams. In either numbers are gapless, so what is skipped was sent. Outside of epochs a process counts all that
+ * it sends to whomever, so a capture between two of them has gaps that mean nothing: those datagrams belong to no stream.
+ *
+ * As many streams at a time as there are places; the one that was silent for longest makes room. */
+#ifndef DISSECTOR_NUMBERS_H
+#define DISSECTOR_NUMBERS_H
+
+#include "packet.h"
+
+enum { NUMBERS_WINDOW = 2048, NUMBERS_STREAMS = 2048 };
+
+/* What a datagram's number says when it is seen. */
+struct numbers_verdict {
+    uint64_t gap;      /* so many numbers before it have not been seen */
+    bool is_duplicate; /* its number was seen before */
+    bool is_reordered; /* it was missing until now */
+};
+
+struct numbers_key {
+    uint32_t epoch;
+    uint16_t src, space; /* rank of the sender; of the receiver, or 65535 */
+    struct frame_address from, to;
+};
+
+struct numbers_stream {
+    struct numbers_key key;
+    uint64_t last_ns, first, highest; /* numbers; first 0: unused */
+    uint64_t bits[NUMBERS_WINDOW / 64];
+};
+
+struct numbers;
+
+struct numbers *numbers_open(void); /* NULL: no memory */
+void numbers_close(struct numbers *numbers);
+
+/* Take a datagram. All zeros for one that belongs to no stream. Numbers below a stream's first one, and those more than NUMBERS_WINDOW
+ * below its highest, are taken for reordered. */
+struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet);
+
+#endif

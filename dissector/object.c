@@ -1,0 +1,127 @@
+#include "object.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { HEX_BYTES = 65, NAME_BYTES = 32 };
+
+static void bytes_value(struct json *json, const struct mesh_wire_field *field, const void *decoded)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *bytes = (const uint8_t *)decoded + field->struct_offset;
+    char hex[HEX_BYTES];
+
+    for (unsigned i = 0; i < field->size; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    json_string(json, field->name, hex, 2u * field->size);
+}
+
+static void part_object(struct json *json, const char *key, const struct packet_part *part)
+{
+    json_object_begin(json, key);
+    for (unsigned i = 0; i < part->part->field_count; i++) {
+        const struct mesh_wire_field *field = &part->part->fields[i];
+
+        if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
+            bytes_value(json, field, part->decoded);
+        else
+            json_uint(json, field->name, mesh_wire_get(field, part->decoded));
+    }
+    json_object_end(json);
+}
+
+static const char *lower(const char *name, char out[NAME_BYTES])
+{
+    size_t i = 0;
+
+    for (; name[i] != '\0' && i < NAME_BYTES - 1; i++)
+        out[i] = (char)tolower((unsigned char)name[i]);
+    out[i] = '\0';
+    return out;
+}
+
+/* Header, message, then an array of what follows it. */
+static void message(struct json *json, const struct packet *packet)
+{
+    struct packet_part part;
+    char name[NAME_BYTES];
+    unsigned count = 0;
+
+    for (; packet_part(packet, count, &part); count++) {
+        if (count == 2)
+            json_array_begin(json, part.part == &mesh_wire_range ? "ranges" : "members");
+        part_object(json, count > 1 ? NULL : lower(part.part->name, name), &part);
+    }
+    if (count > 2)
+        json_array_end(json);
+    if (packet->state == PACKET_DECODED && packet_type(packet)->tail == MESH_TAIL_DATA)
+        json_uint(json, "data_bytes", packet->message.data_bytes);
+}
+
+void object_addresses(struct json *json, const struct frame *frame)
+{
+    char text[FRAME_ADDRESS_TEXT_BYTES];
+
+    if (!frame->has_addresses)
+        return;
+    frame_address_text(&frame->src, frame->is_v6, false, text);
+    json_text(json, "src_ip", text);
+    if (frame->kind == FRAME_UDP)
+        json_uint(json, "src_port", frame->src.port);
+    frame_address_text(&frame->dst, frame->is_v6, false, text);
+    json_text(json, "dst_ip", text);
+    if (frame->kind == FRAME_UDP)
+        json_uint(json, "dst_port", frame->dst.port);
+}
+
+static void analysis(struct json *json, const struct numbers_verdict *what)
+{
+    json_object_begin(json, "analysis");
+    if (what->gap > 0)
+        json_uint(json, "gap", what->gap);
+    if (what->is_duplicate)
+        json_bool(json, "duplicate", true);
+    if (what->is_reordered)
+        json_bool(json, "reordered", true);
+    json_object_end(json);
+}
+
+static void begin(struct json *json, const char *event, const struct packet *packet)
+{
+    json_event_begin(json, event);
+    json_uint(json, "frame", packet->frame_number);
+    json_uint(json, "ts_ns", packet->ts_ns);
+    object_addresses(json, packet->frame);
+}
+
+void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what)
+{
+    static const char *const states[] = {"decoded", "header", "foreign"};
+    const char *trouble = packet_trouble(packet);
+
+    begin(json, "datagram", packet);
+    json_uint(json, "datagram", packet->number);
+    json_uint(json, "bytes", packet->size);
+    json_uint(json, "captured_bytes", packet->captured);
+    json_text(json, "state", states[packet->state]);
+    if (packet->state != PACKET_FOREIGN) {
+        json_text(json, "seal", keys_verdict_name(packet->seal));
+        json_text(json, "type", packet_type(packet)->name);
+    }
+    if (trouble != NULL)
+        json_text(json, "trouble", trouble);
+    message(json, packet);
+    if (what->gap > 0 || what->is_duplicate || what->is_reordered)
+        analysis(json, what);
+    json_event_end(json);
+}
+
+void object_write_frame(struct json *json, const struct packet *packet)
+{
+    begin(json, "frame", packet);
+    json_uint(json, "bytes", packet->link_size);
+    json_text(json, "note", packet->frame->note);
+    json_event_end(json);
+}

@@ -1,0 +1,18 @@
+/* Datagrams as JSON: one object per line, keys from the wire schema. docs/man/mesh-dissect.1 lists those that are not. */
+#ifndef DISSECTOR_OBJECT_H
+#define DISSECTOR_OBJECT_H
+
+#include "mesh/program/json.h"
+#include "numbers.h"
+#include "packet.h"
+
+/* An object "datagram". what: of its number; borrowed. */
+void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what);
+
+/* An object "frame" for one that holds no datagram of ours. */
+void object_write_frame(struct json *json, const struct packet *packet);
+
+/* Keys "src_ip" and so on, inside an open object. */
+void object_addresses(struct json *json, const struct frame *frame);
+
+#endif

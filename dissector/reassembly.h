@@ -1,0 +1,21 @@
+/* IP datagrams from their fragments, within fixed bounds: as many at a time as there are slots, the oldest is given up for a new one, and
+ * one that is not complete after 30 s of the capture's time is, too.
+ *
+ * Bytes that come twice keep their first value. */
+#ifndef DISSECTOR_REASSEMBLY_H
+#define DISSECTOR_REASSEMBLY_H
+
+#include "frame.h"
+
+enum { REASSEMBLY_SLOTS = 32, REASSEMBLY_BYTES_MAX = 65535 };
+
+struct reassembly;
+
+struct reassembly *reassembly_open(void); /* NULL: no memory */
+void reassembly_close(struct reassembly *reassembly);
+
+/* Take a fragment. True when its datagram is complete: then *frame is as if it had come in one piece; its payload is valid until the next
+ * call. Fragments that the capture cut short help nobody. */
+bool reassembly_add(struct reassembly *reassembly, uint64_t ts_ns, struct frame *frame);
+
+#endif

@@ -1,0 +1,264 @@
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+/* Where the capture was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two addresses on
+ * one host it was at both. What it shows has left the sender's host, or has come to the receiver's. Otherwise one capture cannot tell. */
+static const char *place_of(struct report *report, const struct analysis_loss *loss)
+{
+    enum { CLEARLY = 4 };
+    const struct link *link = loss->link, *back = links_reverse(&report->analysis.links, link);
+    const bool is_local = memcmp(link->from.ip, link->to.ip, sizeof link->from.ip) == 0;
+    const bool is_timed = back != NULL && link->turn_ns != 0 && back->turn_ns != 0;
+    const bool is_at_sender = is_local || (is_timed && back->turn_ns < link->turn_ns / CLEARLY);
+    const bool is_at_receiver = is_local || (is_timed && link->turn_ns < back->turn_ns / CLEARLY);
+
+    if (loss->entry == NULL)
+        return "unknown";
+    if (loss->entry->is_missing)
+        return is_at_sender ? "sender's host" : "unknown";
+    return is_at_receiver ? "receiver's host" : "unknown";
+}
+
+static const char *severity_of(const struct analysis_loss *loss)
+{
+    return loss->stall_ms > 0 ? "error" : "warning";
+}
+
+static const char *type_of(const struct link_entry *entry)
+{
+    const struct mesh_wire_part *part = entry != NULL ? mesh_wire_message(entry->type) : NULL;
+
+    return part ? part->name : "?";
+}
+
+/* ---- losses ---- */
+
+static void loss_object(struct report *report, const struct analysis_loss *loss)
+{
+    struct json *json = &report->json;
+    const struct link_entry *entry = loss->entry;
+    const struct link *link = loss->link;
+    char text[FRAME_ADDRESS_TEXT_BYTES];
+
+    json_event_begin(json, "lost");
+    json_text(json, "severity", severity_of(loss));
+    json_uint(json, "epoch", link->epoch);
+    json_uint(json, "src", link->src);
+    json_int(json, "dst", link->dst == MESH_DST_ALL ? -1 : link->dst);
+    frame_address_text(&link->from, link->is_v6, true, text);
+    json_text(json, "src_address", text);
+    frame_address_text(&link->to, link->is_v6, true, text);
+    json_text(json, "dst_address", text);
+    json_uint(json, "ts_ns", entry != NULL ? entry->ts_ns : link->last_ns);
+    json_text(json, "place", place_of(report, loss));
+    if (entry != NULL) {
+        json_text(json, "space", loss->is_all ? "all" : "peer");
+        json_uint(json, "number", entry->number);
+        json_bool(json, "captured", !entry->is_missing);
+        json_text(json, "type", type_of(entry));
+    }
+    if (entry != NULL && entry->has_range) {
+        json_uint(json, "step", entry->step);
+        json_uint(json, "phase", entry->phase);
+        json_uint(json, "block", entry->range.block_first);
+        json_uint(json, "blocks", entry->range.block_count);
+    }
+    if (entry != NULL && entry->asked_ns > entry->ts_ns)
+        json_double(json, "asked_ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
+    if (loss->repair_ms >= 0)
+        json_double(json, "repair_ms", loss->repair_ms);
+    if (loss->stall_ms >= 0)
+        json_double(json, "stall_ms", loss->stall_ms);
+    json_event_end(json);
+}
+
+static void print_time(FILE *out, uint64_t ts_ns)
+{
+    const time_t second = (time_t)(ts_ns / 1000000000u);
+    struct tm local;
+    char clock[16] = "";
+
+    if (localtime_r(&second, &local) != NULL)
+        strftime(clock, sizeof clock, "%T", &local);
+    fprintf(out, "%s.%06" PRIu64, clock, ts_ns % 1000000000u / 1000);
+}
+
+static void loss_line(struct report *report, const struct analysis_loss *loss)
+{
+    FILE *out = report->out;
+    const struct link_entry *entry = loss->entry;
+    const struct link *link = loss->link;
+
+    fprintf(out, "%-7s ", severity_of(loss));
+    print_time(out, entry != NULL ? entry->ts_ns : link->last_ns);
+    fprintf(out, " %u>", link->src);
+    if (link->dst == MESH_DST_ALL)
+        fputs("?", out);
+    else
+        fprintf(out, "%u", link->dst);
+    if (entry == NULL) {
+        fprintf(out, " epoch %" PRIu32 ": one more lost, by the receiver's count\n", link->epoch);
+        return;
+    }
+    fprintf(out, " epoch %" PRIu32 " #%s%" PRIu64 " %s", link->epoch, loss->is_all ? "all:" : "", entry->number, type_of(entry));
+    if (entry->has_range)
+        fprintf(out, " step %" PRIu64 " phase %u blocks %u+%u", entry->step, entry->phase, entry->range.block_first,
+                entry->range.block_count);
+    fprintf(out, " lost, place %s", place_of(report, loss));
+    if (entry->asked_ns > entry->ts_ns)
+        fprintf(out, ", asked for after %.3f ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
+    if (loss->repair_ms >= 0)
+        fprintf(out, ", sent again after %.3f ms", loss->repair_ms);
+    if (loss->stall_ms > 0)
+        fprintf(out, ", rank %u waited for rank %u %.3f ms longer than usual", link->dst, link->src, loss->stall_ms);
+    fputc('\n', out);
+}
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    struct report *report = context;
+
+    if (report->is_json)
+        loss_object(report, loss);
+    else
+        loss_line(report, loss);
+}
+
+/* ---- links and the sum ---- */
+
+static void count_fields(struct json *json, const struct link_counts *counts)
+{
+    json_uint(json, "datagrams", counts->datagrams);
+    json_uint(json, "bytes", counts->bytes);
+    json_uint(json, "tiles", counts->tiles);
+    json_uint(json, "lost", counts->lost);
+    json_uint(json, "not_captured", counts->not_captured);
+    json_uint(json, "resent", counts->resent);
+    json_uint(json, "spurious_resend", counts->spurious_resend);
+    json_uint(json, "duplicate", counts->duplicate);
+    json_uint(json, "reordered", counts->reordered);
+    json_uint(json, "late", counts->late);
+    json_uint(json, "naks", counts->naks);
+}
+
+static double loss_of(const struct link_counts *counts)
+{
+    const uint64_t sent = counts->datagrams + counts->lost;
+
+    return sent > 0 ? (double)counts->lost / (double)sent : 0;
+}
+
+static void link_object(struct json *json, const struct link *link)
+{
+    char text[FRAME_ADDRESS_TEXT_BYTES];
+
+    json_event_begin(json, "link");
+    json_uint(json, "epoch", link->epoch);
+    json_uint(json, "src", link->src);
+    json_int(json, "dst", link->dst == MESH_DST_ALL ? -1 : link->dst);
+    frame_address_text(&link->from, link->is_v6, true, text);
+    json_text(json, "src_address", text);
+    frame_address_text(&link->to, link->is_v6, true, text);
+    json_text(json, "dst_address", text);
+    json_bool(json, "receiver_reports", link->has_report);
+    if (link->turn_ns != 0)
+        json_double(json, "turn_us", (double)link->turn_ns / 1e3);
+    count_fields(json, &link->counts);
+    json_double(json, "loss", loss_of(&link->counts));
+    json_double(json, "tile_gap_p50_us", (double)mesh_histogram_quantile(&link->tile_gaps, 500) / 1e3);
+    json_double(json, "tile_gap_p99_us", (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3);
+    if (link->receiver != NULL && link->receiver->usual.count > 0) {
+        json_double(json, "hold_p50_us", (double)mesh_histogram_quantile(&link->receiver->usual, 500) / 1e3);
+        json_double(json, "hold_p99_us", (double)mesh_histogram_quantile(&link->receiver->usual, 990) / 1e3);
+    }
+    json_event_end(json);
+}
+
+static void link_line(FILE *out, const struct link *link)
+{
+    const struct link_counts *c = &link->counts;
+    char to[8] = "?";
+
+    if (link->dst != MESH_DST_ALL)
+        snprintf(to, sizeof to, "%u", link->dst);
+    fprintf(out,
+            "%10" PRIu32 " %3u>%-3s %9" PRIu64 " %7" PRIu64 " %6.2f%% %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %5" PRIu64 " %6" PRIu64
+            " %5" PRIu64 " %10.1f%s\n",
+            link->epoch, link->src, to, c->datagrams, c->lost, 100 * loss_of(c), c->not_captured, c->resent, c->spurious_resend,
+            c->duplicate, c->reordered, c->late, (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3,
+            link->has_report ? "" : " *");
+}
+
+static void print_sum(const struct report *report)
+{
+    const struct analysis *a = &report->analysis;
+    const struct link_counts *c = &a->sum;
+    FILE *out = report->out;
+    bool is_blind = false;
+
+    fprintf(out, "\n%10s %7s %9s %7s %7s %7s %7s %7s %5s %6s %5s %10s\n", "epoch", "link", "datagrams", "lost", "loss", "not cap", "resent",
+            "in vain", "twice", "reord", "late", "gap p99 us");
+    for (size_t i = 0; i < a->links.count; i++) {
+        link_line(out, a->links.links[i]);
+        is_blind |= !a->links.links[i]->has_report;
+    }
+    if (is_blind)
+        fputs("* no report of the receiver could be read (give --key): what is not in the capture counts as lost\n", out);
+    fprintf(out,
+            "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
+            " of them in vain; %" PRIu64 " twice, %" PRIu64 " reordered, %" PRIu64 " late\n",
+            c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * loss_of(c), c->not_captured, c->resent,
+            c->spurious_resend, c->duplicate, c->reordered, c->late);
+    fprintf(out, "%" PRIu64 " stall%s from losses, %.3f ms in all\n", a->stalls, a->stalls == 1 ? "" : "s", a->stall_ms);
+    if (a->links.left_out > 0)
+        fprintf(out, "%" PRIu64 " datagrams of more than %d links were left out\n", a->links.left_out, LINKS_MAX);
+}
+
+static void summary_object(struct report *report)
+{
+    struct json *json = &report->json;
+    const struct analysis *a = &report->analysis;
+
+    json_event_begin(json, "summary");
+    count_fields(json, &a->sum);
+    json_double(json, "loss", loss_of(&a->sum));
+    json_uint(json, "stalls", a->stalls);
+    json_double(json, "stall_ms", a->stall_ms);
+    json_double(json, "seconds", (double)(a->last_ns - a->first_ns) / 1e9);
+    json_uint(json, "links", a->links.count);
+    json_uint(json, "left_out", a->links.left_out);
+    json_event_end(json);
+}
+
+void report_begin(struct report *report, FILE *out, bool is_json)
+{
+    report->out = out;
+    report->is_json = is_json;
+    json_init(&report->json, out);
+    analysis_init(&report->analysis, on_loss, report);
+}
+
+void report_add(struct report *report, const struct packet *packet)
+{
+    analysis_add(&report->analysis, packet);
+}
+
+void report_end(struct report *report)
+{
+    analysis_end(&report->analysis);
+    if (!report->is_json) {
+        print_sum(report);
+        return;
+    }
+    for (size_t i = 0; i < report->analysis.links.count; i++)
+        link_object(&report->json, report->analysis.links.links[i]);
+    summary_object(report);
+}
+
+void report_release(struct report *report)
+{
+    analysis_release(&report->analysis);
+}

@@ -1,0 +1,132 @@
+#include "settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORDS_MAX = 256, EXPRESSION_BYTES_MAX = 8192 };
+
+static const char *const direction_words[] = {"inout", "in", "out", NULL};
+static const char *const export_words[] = {"wireshark", "protocol", "fields", NULL};
+
+static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
+                                    "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
+static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap --key keys.log -v -c 5",
+                                       "mesh-dissect -r run.pcap --key keys.log --analyze",
+                                       "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua", NULL};
+
+/* What the command line says; options write here. */
+static struct settings parsed;
+
+/* clang-format off */
+static const struct option_spec specs[] = {
+    {.name = "interface", .short_name = 'i', .kind = OPTION_TEXT, .target = &parsed.interface, .metavar = "IFACE", .help = "capture there (the first one)"},
+    {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; several times"},
+    {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "frames to a pcap file, no text"},
+    {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "a cluster's key or a key log: open what is sealed"},
+    {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "of the cluster, with its key (mesh)"},
+    {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after so many frames"},
+    {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "only say how many datagrams there are"},
+    {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &parsed.verbose, .help = "every field; -vv with its meaning"},
+    {.name = "quiet", .short_name = 'q', .kind = OPTION_FLAG, .target = &parsed.quiet, .help = "less of each"},
+    {.name = "link", .short_name = 'e', .kind = OPTION_FLAG, .target = &parsed.link_header, .help = "the link's addresses, VLANs"},
+    {.name = "hex", .short_name = 'x', .kind = OPTION_COUNT, .target = &parsed.hex, .help = "bytes of the datagram; -xx of the frame"},
+    {.name = "hex-ascii", .short_name = 'X', .kind = OPTION_COUNT, .target = &parsed.hex_ascii, .help = "and as characters"},
+    {.name = "ascii", .short_name = 'A', .kind = OPTION_FLAG, .target = &parsed.ascii, .help = "as characters alone"},
+    {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "none, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
+    {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "the frame's number first"},
+    {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "what was lost, repaired, doubled, and what it cost"},
+    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
+    {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
+    {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
+    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w"},
+    {.name = "rotate-mb", .short_name = 'C', .kind = OPTION_U32, .target = &parsed.file_mb, .min = 1, .metavar = "MB", .help = "a new file of -w after so many 10^6 bytes"},
+    {.name = "rotate-seconds", .short_name = 'G', .kind = OPTION_U32, .target = &parsed.file_seconds, .min = 1, .metavar = "S", .help = "or seconds; its name goes through strftime"},
+    {.name = "files", .short_name = 'W', .kind = OPTION_U32, .target = &parsed.file_count, .min = 1, .metavar = "N", .help = "so many files, in turn (-C) or in all (-G)"},
+    {.name = "snapshot-length", .short_name = 's', .kind = OPTION_U32, .target = &parsed.snaplen, .max = 262144, .metavar = "BYTES", .help = "keep so much of a frame (all)"},
+    {.name = "buffer-size", .short_name = 'B', .kind = OPTION_U32, .target = &parsed.buffer_kib, .min = 1, .max = 1 << 20, .metavar = "KIB", .help = "of the kernel's buffer"},
+    {.name = "no-promiscuous-mode", .short_name = 'p', .kind = OPTION_FLAG, .target = &parsed.not_promiscuous, .help = "only what is for this host"},
+    {.name = "direction", .short_name = 'Q', .kind = OPTION_WORD, .target = &parsed.direction, .words = direction_words, .help = "of live captures (inout)"},
+    {.name = "immediate-mode", .kind = OPTION_FLAG, .target = &parsed.is_immediate, .help = "no waiting for a full buffer"},
+    {.name = "relinquish-privileges", .short_name = 'Z', .kind = OPTION_TEXT, .target = &parsed.user, .metavar = "USER", .help = "who to be once all is open (nobody; root: stay)"},
+    {.name = "filter-file", .short_name = 'F', .kind = OPTION_TEXT, .target = &parsed.filter_file, .metavar = "FILE", .help = "read the BPF expression there"},
+    {.name = "dump-filter", .short_name = 'd', .kind = OPTION_COUNT, .target = &parsed.dump_filter, .help = "print the compiled expression, and end"},
+    {.name = "list-interfaces", .short_name = 'D', .kind = OPTION_FLAG, .target = &parsed.list_interfaces, .help = "and end"},
+    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "print the Lua plugin, the tables, the fields' names"},
+    {.name = "no-names", .short_name = 'n', .kind = OPTION_FLAG, .target = &parsed.numeric}, /* always: names are never looked up */
+    {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help, .help = "this text"},
+    {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &parsed.version, .help = "the version"},
+};
+/* clang-format on */
+
+/* The expression of -F, or the words of the command line with blanks between them. */
+static int read_filter_file(struct settings *settings, struct fail *fail)
+{
+    FILE *file = fopen(settings->filter_file, "r");
+    size_t size;
+
+    if (file == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", settings->filter_file, strerror(errno));
+    size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX - 1, file);
+    settings->filter[size] = '\0';
+    fclose(file);
+    return 0;
+}
+
+static int join_words(struct settings *settings, const struct options_operands *operands, struct fail *fail)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < operands->count; i++) {
+        const int more = snprintf(settings->filter + used, EXPRESSION_BYTES_MAX - used, "%s%s", used > 0 ? " " : "", operands->values[i]);
+
+        used += more > 0 ? (size_t)more : 0;
+        if (used >= EXPRESSION_BYTES_MAX)
+            return fail_set(fail, EXIT_USAGE, "the filter expression is longer than %d bytes: use -F FILE", EXPRESSION_BYTES_MAX - 1);
+    }
+    return 0;
+}
+
+static int check(const struct settings *s, struct fail *fail)
+{
+    if (s->interface && s->files.count > 0)
+        return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
+    if (s->files.count > 1 && (s->write_file || s->dump_filter))
+        return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
+    if (s->files.count > 1 && s->analyze)
+        return fail_set(fail, EXIT_USAGE, "-r: several files with --analyze: captures are analysed one by one: give one");
+    if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
+        return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
+    return 0;
+}
+
+int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail)
+{
+    const char *words[WORDS_MAX];
+    struct options_operands operands = {.metavar = "a filter expression", .max = WORDS_MAX, .values = words};
+    int result;
+
+    parsed = (struct settings){.cluster = "mesh"};
+    if (options_parse(specs, sizeof specs / sizeof *specs, argc, argv, &operands, fail) < 0)
+        return -1;
+    *settings = parsed;
+    if (settings->help)
+        options_help(stdout, usage, specs, sizeof specs / sizeof *specs, examples);
+    if (settings->help || settings->version)
+        return 0;
+    if (check(settings, fail) < 0)
+        return -1;
+    settings->filter = calloc(1, EXPRESSION_BYTES_MAX);
+    if (settings->filter == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the filter: end other programs");
+    result = settings->filter_file ? read_filter_file(settings, fail) : join_words(settings, &operands, fail);
+    if (result < 0)
+        settings_release(settings);
+    return result;
+}
+
+void settings_release(struct settings *settings)
+{
+    free(settings->filter);
+    settings->filter = NULL;
+}

@@ -1,0 +1,35 @@
+/* The command line of mesh-dissect. */
+#ifndef DISSECTOR_SETTINGS_H
+#define DISSECTOR_SETTINGS_H
+
+#include "mesh/program/fail.h"
+#include "mesh/program/options.h"
+
+enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS };
+
+struct settings {
+    /* where from */
+    const char *interface;
+    struct option_list files, keys;
+    const char *cluster, *filter_file, *user;
+    uint32_t snaplen, buffer_kib;
+    bool not_promiscuous, is_immediate, list_interfaces;
+    int direction;
+    /* what of it */
+    uint64_t count;
+    char *filter; /* the BPF expression; owned. NULL: none */
+    /* what becomes of it */
+    const char *write_file;
+    uint32_t file_mb, file_seconds, file_count;
+    bool flush_packets, print_too, count_only, analyze, json, line_buffered, numbered, quiet, link_header;
+    unsigned verbose, time_form, hex, hex_ascii, dump_filter;
+    bool ascii, numeric;
+    int export; /* enum export_kind */
+    bool has_export, help, version;
+};
+
+/* -1 with EXIT_USAGE or EXIT_ENVIRONMENT; then, and after help and version, nothing is to be released. */
+int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail);
+void settings_release(struct settings *settings);
+
+#endif

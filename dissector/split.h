@@ -1,0 +1,15 @@
+/* Several datagrams in one captured frame.
+ *
+ * With segmentation offload the kernel hands a run of datagrams to the network card as one, and a capture on the sender's side shows that
+ * (with its counterpart, the receiver's, too). All but the last are of one size. Where one ends is seen from the exact size of its type, or
+ * from the next one's header. */
+#ifndef DISSECTOR_SPLIT_H
+#define DISSECTOR_SPLIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The size of the first datagram of a payload of `size` bytes, of which `captured` are there; `size` when no other one follows. */
+size_t split_first(const uint8_t *payload, size_t captured, size_t size);
+
+#endif

@@ -1,0 +1,75 @@
+#!/bin/bash
+# Datagrams dropped between two hosts are the ones that the analysis names, and no others.
+# shellcheck source=tests/tools/netns
+. tests/tools/netns
+netns_enter "$@"
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+[ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
+end() {
+    netns_end
+    clean_up
+}
+trap end EXIT
+"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
+if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+
+netns_hosts 2
+nft "add table bridge loss; add chain bridge loss forward { type filter hook forward priority 0; }" 2>/dev/null ||
+    skip_all "the kernel has no nftables on bridges"
+drop() { # PERMYRIAD: of the datagrams that cross the bridge
+    nft "flush chain bridge loss forward; add rule bridge loss forward meta l4proto udp numgen random mod 10000 < $1 drop"
+}
+captures=()
+for i in 0 1; do
+    netns_start $i "$mesh_dissect" -i net0 -w "$tmp/host$i.pcap" -B 16384 -Z root udp 2>"$tmp/capture$i"
+    captures+=("$netns_pid")
+    wait_until 10 grep -q "listening on" "$tmp/capture$i"
+done
+for i in 0 1; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
+    netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} \
+        --key "$tmp/key" --key-log "$tmp/keys$i" 2>>"$tmp/node$i"
+done
+has() { netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" 2>/dev/null | grep -q "\"nodes\":$1,"; }
+if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
+drop 150
+netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 \
+    -n 100 >"$tmp/answer" 2>&1 </dev/null
+drop 0
+sleep 1
+for pid in "${captures[@]}"; do kill -INT "$pid"; done
+wait "${captures[@]}"
+
+# What one host has sent and the other has not received: lines "EPOCH DST NUMBER".
+numbers() { # HOST SENDER
+    "$mesh_dissect" -r "$tmp/host$1.pcap" --json src host "10.77.0.$(($2 + 1))" and dst port 7411 and src port 7411 |
+        sed -nE 's/.*"dst":([0-9]+),"have_phase":[0-9]+,"epoch":([1-9][0-9]*),"number":([1-9][0-9]*),.*/\2 \1 \3/p' | sort -u
+}
+address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\""; }
+# Losses from a host: lines as above. HELLOs that came before anybody listened are lost, too, but not by the bridge.
+named() { # HOST SENDER CAPTURED
+    "$mesh_dissect" -r "$tmp/host$1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/analysis$1"
+    grep '"event":"lost"' "$tmp/analysis$1" | grep "$(address "$2")" | grep "\"captured\":$3" | grep -v '"type":"HELLO"' |
+        sed -nE 's/.*"epoch":([0-9]+),"src":[0-9]+,"dst":([0-9-]+),.*"space":"([a-z]+)","number":([0-9]+),.*/\1 \3 \2 \4/p' |
+        awk '{ print $1, ($2 == "all" ? 65535 : $3), $4 }' | sort -u
+}
+for sender in 0 1; do
+    receiver=$((1 - sender))
+    numbers $sender $sender >"$tmp/sent"
+    comm -23 "$tmp/sent" <(numbers $receiver $sender) >"$tmp/truth"
+    count=$(wc -l <"$tmp/truth")
+    check "from host $sender datagrams were dropped" test "$count" -ge 5
+    named $receiver $sender false >"$tmp/named"
+    check_equal "the receiver's capture tells each of the $count" "$(comm -23 "$tmp/truth" "$tmp/named")" ""
+    # Probes that are too large for the path have numbers, and never leave their host.
+    check_equal "and none that was on the wire besides" "$(comm -13 "$tmp/truth" "$tmp/named" | comm -12 - "$tmp/sent")" ""
+    named $sender $sender true >"$tmp/named"
+    check_equal "of those in the sender's capture none is named that came" "$(comm -13 "$tmp/truth" "$tmp/named")" ""
+    check_equal "both count the same" "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$sender")" \
+        "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$receiver")"
+done
+finish

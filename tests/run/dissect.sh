@@ -1,0 +1,78 @@
+#!/bin/bash
+# mesh-dissect on captures that are kept in tests/dissect, each with the text that is expected beside it.
+# After a change of the protocol or of the text: MESH_UPDATE=1 tests/run/dissect.sh writes the texts anew; then read them.
+. tests/run/lib.sh
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
+export TZ=UTC
+
+# golden SENTENCE NAME OPTIONS...: the output for tests/dissect/CAPTURE.pcap, as NAME.txt has it
+golden() {
+    local sentence=$1 text=tests/dissect/$2.txt
+    shift 2
+    run "$mesh_dissect" "$@"
+    [ -z "${MESH_UPDATE:-}" ] || cp "$out" "$text"
+    if [ "$code" -ne 0 ]; then not_ok "$sentence" "$(show_run)"; else check_same "$sentence" "$out" "$text"; fi
+}
+captures=tests/dissect
+golden "every message has a line" messages -r $captures/messages.pcap
+golden "and a tree of its fields" messages-tree -r $captures/messages.pcap -v
+golden "and an object" messages-json -r $captures/messages.pcap --json
+golden "what is cut short, corrupt or foreign is told apart" trouble -r $captures/trouble.pcap -e -# -tttt
+golden "VLANs, options, fragments, IPv6 and several datagrams in a frame are read" layers -r $captures/layers.pcap -e -tt
+golden "numbers that are missing, late and doubled are told" numbers -r $captures/numbers.pcap -ttt
+golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
+golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
+golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
+
+count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
+check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
+check "what is written can be read again" "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/copy.pcap"
+check_same "and is the same" "$tmp/copy.pcap" $captures/messages.pcap
+check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"
+check_equal "a capture comes from stdin" "$("$mesh_dissect" -r - --count <$captures/messages.pcap)" "29 datagrams"
+run "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/part" -C 1 -W 3
+check "-C and -W name the files" test -s "$tmp/part0"
+
+check_exit "a file that is missing is named" 4 "nowhere.pcap" "$mesh_dissect" -r nowhere.pcap
+echo "no capture" >"$tmp/text"
+check_exit "a file that is no capture is refused" 3 "no capture" "$mesh_dissect" -r "$tmp/text"
+head -c 1000 $captures/messages.pcap >"$tmp/cut.pcap"
+check_exit "a file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcap"
+check_contains "what stands before that is decoded" "$out" "HELLO_ACK"
+check_exit "a filter that is none is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
+check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
+check_exit "an interface that is none is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
+check_exit "captures are analysed one by one" 2 "several files" "$mesh_dissect" -r "$tmp/text" -r "$tmp/text" --analyze
+check_exit "-i and -r exclude one another" 2 "both given" "$mesh_dissect" -i lo -r "$tmp/text"
+check "the interfaces are listed" "$mesh_dissect" -D
+check "the tables of the protocol are exported" "$mesh_dissect" --export protocol
+
+run "$mesh_dissect" --help
+check_equal "the help fits a page" "$(awk 'length > 100 { wide++ } END { print (NR <= 60) + 0, wide + 0 }' "$out")" "1 0"
+
+# Live, where the test may capture.
+if "$mesh_dissect" -i lo -c 1 -w "$tmp/probe.pcap" >/dev/null 2>"$tmp/why" </dev/null & then
+    probe=$!
+    wait_until 5 grep -q "listening on" "$tmp/why" || true
+fi
+if grep -q "listening on" "$tmp/why"; then
+    port=$(free_port)
+    wait_until 10 bash -c "echo x >/dev/udp/127.0.0.1/$port; kill -0 $probe 2>/dev/null && exit 1; exit 0"
+    ok "a live capture ends after -c frames"
+    "$mesh_dissect" -i lo -w "$tmp/live.pcap" udp port "$port" >/dev/null 2>"$tmp/live" </dev/null &
+    background_pids+=($!)
+    live=$!
+    wait_until 5 grep -q "listening on" "$tmp/live"
+    for _ in 1 2 3; do echo hello >"/dev/udp/127.0.0.1/$port"; done
+    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 frames captured' '$tmp/live'"
+    kill -INT "$live"
+    wait "$live"
+    check_equal "SIGINT ends it well" "$?" "0"
+    check_contains "and what the kernel dropped is told" "$tmp/live" "dropped by kernel"
+    check_equal "it holds what was sent" "$("$mesh_dissect" -r "$tmp/live.pcap" | grep -c 'UDP')" "3"
+else
+    kill "$probe" 2>/dev/null
+    skip "a live capture ends after -c frames" "no permission to capture here"
+fi
+finish

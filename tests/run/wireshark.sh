@@ -1,0 +1,87 @@
+#!/bin/bash
+# tshark with the exported plugin and mesh-dissect --json agree on every field of every datagram, of kept captures and of real runs.
+. tests/run/lib.sh
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
+command -v tshark >/dev/null || skip_all "tshark is not installed"
+export HOME=$tmp # no plugins or preferences of this user
+
+"$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
+{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered; } >"$tmp/fields"
+
+# Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
+by_tshark() { # CAPTURE
+    local options=() field
+    while read -r field; do options+=(-e "$field"); done <"$tmp/fields"
+    tshark -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, -e frame.number \
+        "${options[@]}" 2>"$tmp/tshark" |
+        awk -F '\t' 'NR == FNR { name[FNR + 1] = $1; next }
+            { for (i = 2; i <= NF; i++) if ($i != "") { sub(/^True$/, "1", $i); print $1, name[i], $i } }' "$tmp/fields" -
+}
+by_dissect() { # CAPTURE
+    "$mesh_dissect" -r "$1" --json | awk '
+        NR == FNR { order[++count] = $1; next }
+        # the names of the objects that are open: "", header, tile, ranges, ...
+        {
+            delete value; depth = 0; path[0] = ""; frame = ""; key = ""
+            for (text = $0; match(text, /"[^"]*"|[][{},:]|[^][{},:"]+/); text = substr(text, RSTART + RLENGTH)) {
+                token = substr(text, RSTART, RLENGTH)
+                if (token == "{" || token == "[") { path[++depth] = key == "" ? path[depth - 1] : key; key = "" }
+                else if (token == "}" || token == "]") { depth--; key = "" }
+                else if (token == ":") is_value = 1
+                else if (token == ",") { is_value = 0; key = "" }
+                else if (!is_value) { gsub(/"/, "", token); key = token }
+                else {
+                    gsub(/"/, "", token); sub(/^true$/, "1", token)
+                    place = path[depth]; sub(/s$/, "", place)
+                    if (depth == 1) { if (key == "frame") frame = token }
+                    else {
+                        if (path[depth] == "header") name = "mesh." key
+                        else if (path[depth] == "ranges" || path[depth] == "members") name = "mesh." place "." key
+                        else name = "mesh." path[depth] "." key
+                        if (name in value) value[name] = value[name] "," token
+                        else value[name] = token
+                    }
+                    key = ""
+                }
+                if (token == "{" || token == "[") is_value = 0
+            }
+            for (i = 1; i <= count; i++) if (order[i] in value) print frame, order[i], value[order[i]]
+        }' "$tmp/fields" -
+}
+agree() { # SENTENCE CAPTURE LEAST
+    by_tshark "$2" >"$tmp/a"
+    by_dissect "$2" >"$tmp/b"
+    if [ "$(wc -l <"$tmp/a")" -lt "$3" ]; then
+        not_ok "$1" "only $(wc -l <"$tmp/a") fields by tshark, $(wc -l <"$tmp/b") by mesh-dissect" "$(head -5 "$tmp/tshark")"
+    else
+        check "$1: $(wc -l <"$tmp/a") fields" diff "$tmp/a" "$tmp/b"
+    fi
+}
+check_equal "tshark has no complaint about the plugin" \
+    "$(tshark -X "lua_script:$tmp/mesh.lua" -r tests/dissect/messages.pcap 2>&1 >/dev/null | grep -v '^Running as user')" ""
+agree "they agree on every message" tests/dissect/messages.pcap 500
+agree "they agree on numbers" tests/dissect/numbers.pcap 80
+
+# A real run on the loopback, where captures are allowed.
+capture() { # FILE OPTIONS...: mesh-node run with them is captured
+    local file=$1
+    shift
+    "$mesh_dissect" -i lo -w "$file" -B 8192 -Z root udp >/dev/null 2>"$tmp/listening" </dev/null &
+    local pid=$!
+    background_pids+=("$pid")
+    if ! wait_until 5 grep -q "listening on" "$tmp/listening"; then return 1; fi
+    "$mesh_node" run -m "$tmp/m.gguf" --local 3 -t 1 -p abc -n 4 --temp 0 "$@" >/dev/null 2>&1 </dev/null
+    sleep 0.5
+    kill -INT "$pid"
+    wait "$pid"
+}
+if [ -x "$mesh_node" ] && "$mesh_node" synth -o "$tmp/m.gguf" --dim 64 --hidden 128 --layers 2 --heads 4 --kv-heads 2 --vocab 300 --ctx 64 \
+    --type q8_0 --seed 1 >/dev/null 2>&1 && capture "$tmp/plain.pcap" --security none --lab loss=2%,seed=1; then
+    agree "they agree on a real run" "$tmp/plain.pcap" 3000
+    capture "$tmp/sealed.pcap"
+    agree "they agree on the headers of a sealed one" "$tmp/sealed.pcap" 3000
+else
+    skip "they agree on a real run" "no permission to capture here, or mesh-node is not built"
+fi
+finish

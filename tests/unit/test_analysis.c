@@ -1,0 +1,236 @@
+/* What the analysis makes of datagrams that are told one by one: rank 0 sends to rank 1, which reports. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dissector/analysis.h"
+
+enum { LOSSES_MAX = 16 };
+
+static struct analysis analysis;
+static uint64_t now_ns, back_number;
+static uint64_t lost_numbers[LOSSES_MAX];
+static struct analysis_loss losses[LOSSES_MAX];
+static struct link_entry entries[LOSSES_MAX];
+static size_t loss_count;
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    (void)context;
+    assert_true(loss_count < LOSSES_MAX);
+    losses[loss_count] = *loss;
+    lost_numbers[loss_count] = loss->entry ? loss->entry->number : 0;
+    if (loss->entry)
+        entries[loss_count] = *loss->entry;
+    loss_count++;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    analysis_init(&analysis, on_loss, NULL);
+    now_ns = 1000000;
+    back_number = 0;
+    loss_count = 0;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    analysis_release(&analysis);
+    return 0;
+}
+
+/* A datagram from rank 0 to 1, or back; 1 ms later than the one before. */
+static struct packet datagram(unsigned src, uint8_t type, uint64_t number)
+{
+    static struct frame frames[2];
+    struct packet packet = {.ts_ns = now_ns, .state = PACKET_DECODED, .frame = &frames[src], .size = 100};
+
+    for (unsigned i = 0; i < 2; i++) {
+        frames[i].src.port = (uint16_t)(1 + i);
+        frames[i].dst.port = (uint16_t)(2 - i);
+    }
+    packet.message.header = (struct mesh_header){.magic = MESH_WIRE_MAGIC, .version = 1, .type = type, .number = number, .epoch = 1};
+    packet.message.header.src = (uint16_t)src;
+    packet.message.header.dst = (uint16_t)(1 - src);
+    packet.message.header.have_step = MESH_STEP_NONE;
+    now_ns += 1000000;
+    return packet;
+}
+
+static void tile(uint64_t number, uint16_t block, uint16_t flags)
+{
+    struct packet packet = datagram(0, MESH_TYPE_TILE, number);
+
+    packet.message.header.flags = flags;
+    packet.message.as.tile = (struct mesh_tile){.step = 1, .token_count = 1, .block_first = block, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void status(uint64_t seen, uint64_t lost)
+{
+    struct packet packet = datagram(1, MESH_TYPE_STATUS, ++back_number);
+
+    packet.message.as.status = (struct mesh_status){.seen_peer = seen, .window_bytes = 1, .lost = lost};
+    analysis_add(&analysis, &packet);
+}
+
+static void nak(uint16_t block)
+{
+    struct packet packet = datagram(1, MESH_TYPE_NAK, ++back_number);
+
+    packet.message.as.nak = (struct mesh_nak){.step = 1, .range_count = 1};
+    packet.message.ranges[0] = (struct mesh_range){.token_count = 1, .block_first = block, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void a_missing_number_that_the_receiver_counts_is_lost(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(3, 2, 0);
+    status(3, 1);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 1);
+    assert_int_equal(analysis.sum.not_captured, 0);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_true(entries[0].is_missing);
+}
+
+static void a_missing_number_that_the_receiver_has_was_not_captured(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(3, 2, 0);
+    status(3, 0);
+    status(3, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 0);
+    assert_int_equal(analysis.sum.not_captured, 1);
+}
+
+static void without_a_report_what_is_missing_is_lost(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(4, 3, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 2);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_int_equal(lost_numbers[1], 3);
+}
+
+static void a_nak_tells_what_was_in_a_missing_number_and_a_resend_repairs_it(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(3, 2, 0);
+    status(3, 1);
+    nak(1);
+    tile(4, 1, MESH_FLAG_RESEND);
+    status(4, 1);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_true(entries[0].has_range);
+    assert_int_equal(entries[0].range.block_first, 1);
+    assert_true(losses[0].repair_ms > 2.9 && losses[0].repair_ms < 3.1); /* from when it was seen to be missing */
+    assert_int_equal(analysis.sum.resent, 1);
+    assert_int_equal(analysis.sum.spurious_resend, 0);
+}
+
+static void one_that_is_in_the_capture_is_lost_when_it_is_counted_and_asked_for(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(2, 1, 0);
+    tile(3, 2, 0);
+    nak(1);
+    status(3, 1);
+    tile(4, 1, MESH_FLAG_RESEND);
+    status(4, 1);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_false(entries[0].is_missing);
+    assert_int_equal(analysis.sum.spurious_resend, 0);
+}
+
+static void a_resend_of_what_was_not_lost_is_in_vain(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(2, 1, 0);
+    nak(1);
+    tile(3, 1, MESH_FLAG_RESEND);
+    status(3, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 0);
+    assert_int_equal(analysis.sum.resent, 1);
+    assert_int_equal(analysis.sum.spurious_resend, 1);
+}
+
+static void a_loss_that_can_be_one_of_several_is_counted_and_not_named(void **state)
+{
+    (void)state;
+    for (uint64_t number = 1; number < 6; number++)
+        tile(number, (uint16_t)number, 0);
+    status(5, 1);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 1);
+    assert_int_equal(lost_numbers[0], 0);
+}
+
+static void numbers_that_come_later_or_twice_are_told_apart(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(3, 2, 0);
+    now_ns -= 990000;
+    tile(2, 1, 0); /* 10 us after */
+    tile(6, 5, 0);
+    tile(5, 4, 0);
+    tile(5, 4, 0);
+    status(6, 1);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.reordered, 1);
+    assert_int_equal(analysis.sum.late, 1);
+    assert_int_equal(analysis.sum.duplicate, 1);
+    assert_int_equal(analysis.sum.lost, 1);
+    assert_int_equal(lost_numbers[0], 4);
+}
+
+static void a_long_capture_stays_within_its_windows(void **state)
+{
+    (void)state;
+    for (uint64_t number = 1; number <= 10 * LINKS_WINDOW; number++)
+        if (number % 1000 != 0)
+            tile(number, 0, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 5);
+    assert_int_equal(lost_numbers[4], 5000);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_missing_number_that_the_receiver_counts_is_lost),
+        CASE(a_missing_number_that_the_receiver_has_was_not_captured),
+        CASE(without_a_report_what_is_missing_is_lost),
+        CASE(a_nak_tells_what_was_in_a_missing_number_and_a_resend_repairs_it),
+        CASE(one_that_is_in_the_capture_is_lost_when_it_is_counted_and_asked_for),
+        CASE(a_resend_of_what_was_not_lost_is_in_vain),
+        CASE(a_loss_that_can_be_one_of_several_is_counted_and_not_named),
+        CASE(numbers_that_come_later_or_twice_are_told_apart),
+        CASE(a_long_capture_stays_within_its_windows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
