@@ -307,6 +307,7 @@ int shift_prepare(struct shift *shift, const struct shift_config *config, const 
     if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
     shift->rows = present == NULL ? NULL : shift_rows(present);
+    shift->is_joining = present == NULL;
     atomic_store(&shift->preparing, SHIFT_OPENING);
     fail->text[0] = '\0';
     shift->loaders = pool_start(config->threads, prepare, shift, fail);

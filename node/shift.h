@@ -70,6 +70,7 @@ struct shift {
     bool is_started;
     struct mesh_addr peer[SHIFT_PEERS_MAX]; /* whom to ask for rows that are missing on this node's disk */
     unsigned peer_count;
+    bool is_joining;      /* it is prepared on a node that is no member yet: nobody waits for it */
     struct pool *fetcher; /* of them, in an epoch that goes on; NULL: none */
     atomic_bool stops_fetching;
 };
