@@ -124,7 +124,7 @@ static void wake(struct mesh_cluster *cluster)
 
         peer->heard_ns = peer->join_heard_ns = cluster->now_ns;
         peer->ahead_ns = cluster->now_ns;
-        peer->accusers = 0;
+        peer->accusers = peer->deaf = 0;
         peer->is_out = false;
         if (peer->doubt != CLUSTER_GONE)
             peer->doubt = CLUSTER_TRUSTED;

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define COMMIT_APART_NS (3 * CLUSTER_MS) /* between sending the epoch's list again to one that is behind */
+#define FIRST_PING_NS   (50 * CLUSTER_MS) /* between the first ones, until it is known how long a member takes to answer */
+#define COMMIT_APART_NS (3 * CLUSTER_MS)  /* between sending the epoch's list again to one that is behind */
 
 void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns)
 {
@@ -35,7 +36,7 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
         peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
     }
     if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns && alive->origin_ns >= cluster->woke_ns)
-        mesh_cluster_peer_rtt(peer, cluster->now_ns - alive->origin_ns);
+        mesh_cluster_patience_answer(peer, cluster->now_ns - alive->origin_ns);
     if (alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here && !cluster->epoch.is_seeking)
         peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
@@ -86,15 +87,16 @@ void mesh_cluster_alive_tick(struct mesh_cluster *cluster)
         if (!peer)
             continue;
         if (cluster->now_ns >= peer->ping_at_ns) {
+            uint64_t interval_ns = peer->answers < CLUSTER_ANSWERS ? FIRST_PING_NS : CLUSTER_PING_NS;
             bool is_heard = peer->is_in && peer->mesh_heard_ns && cluster->now_ns - peer->mesh_heard_ns < CLUSTER_PING_NS;
 
             if (!is_heard || !peer->rtt_ns)
                 mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
-            peer->ping_at_ns = cluster->now_ns + CLUSTER_PING_NS - mesh_cluster_draw_below(cluster, CLUSTER_PING_NS / 8);
+            peer->ping_at_ns = cluster->now_ns + interval_ns - mesh_cluster_draw_below(cluster, interval_ns / 8);
         }
         if (peer->is_ahead && peer->doubt < CLUSTER_DEAD && cluster->now_ns - peer->ahead_ns >= CLUSTER_AHEAD_NS)
             peer->doubt = CLUSTER_GONE;
-        silent_at_ns = peer->heard_ns + CLUSTER_SILENT_NS;
+        silent_at_ns = (peer->heard_ns > peer->told_ns ? peer->heard_ns : peer->told_ns) + CLUSTER_SILENT_NS;
         if (peer->doubt == CLUSTER_TRUSTED && cluster->now_ns >= silent_at_ns) {
             peer->doubt = CLUSTER_SUSPECTED;
             silent_at_ns = cluster->now_ns + CLUSTER_SILENT_NS;

@@ -37,13 +37,13 @@ uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster)
 
 static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
 {
-    uint64_t rtt = mesh_cluster_rtt_max(cluster), now_ns = cluster->now_ns;
+    uint64_t usual = mesh_cluster_patience_usual(cluster), now_ns = cluster->now_ns;
 
     plan->repeats = 0;
-    plan->repeat_ns = at_least(2 * rtt, plan->stage < MESH_STAGE_PROPOSE ? CALM_NS : REPEAT_NS);
-    plan->deadline_ns = now_ns + at_least(8 * rtt, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
+    plan->repeat_ns = at_least(2 * usual, plan->stage < MESH_STAGE_PROPOSE ? CALM_NS : REPEAT_NS);
+    plan->deadline_ns = now_ns + at_least(8 * usual, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
     if (plan->stage == MESH_STAGE_CHECK)
-        plan->deadline_ns = now_ns + at_least(8 * rtt, CHECK_NS);
+        plan->deadline_ns = now_ns + at_least(8 * usual, CHECK_NS);
     if (plan->stage == MESH_STAGE_PREPARE)
         plan->deadline_ns = now_ns + cluster->config.prepare_ns_max;
     plan->repeat_at_ns = now_ns + plan->repeat_ns;

@@ -47,8 +47,11 @@ static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 
     memcpy(logged.incarnation, peer->incarnation, sizeof logged.incarnation);
     mesh_cluster_log(cluster, &logged);
-    if (!peer->is_leaving)
-        mesh_cluster_contact_lost(cluster, &peer->addr);
+    if (peer->is_leaving)
+        return;
+    mesh_cluster_contact_lost(cluster, &peer->addr);
+    if (!cluster->epoch.is_seeking)
+        mesh_cluster_patience_lost(cluster, peer->incarnation);
 }
 
 static void drop_others(struct mesh_cluster *cluster, const struct cluster_list *list)
@@ -83,12 +86,14 @@ static void take_in(struct mesh_cluster *cluster, const struct mesh_cluster_memb
     peer->heard_ns = cluster->now_ns;
     peer->ping_at_ns = cluster->now_ns + (peer->rtt_ns ? mesh_cluster_draw_below(cluster, PING_SPREAD_NS) : 0);
     peer->doubt = CLUSTER_TRUSTED;
-    peer->accusers = 0;
+    peer->accusers = peer->deaf = 0;
     peer->commit_due = 0;
     peer->commit_ns = 0;
     cluster->peer_of[rank] = (int16_t)(peer - cluster->peers);
     mesh_cluster_arm(cluster, peer->ping_at_ns);
     memcpy(logged.incarnation, member->incarnation, sizeof logged.incarnation);
+    if (is_new)
+        mesh_cluster_patience_back(cluster, member->incarnation);
     if (is_new && mesh_cluster_contact_back(cluster, &member->addr))
         mesh_cluster_log(cluster, &logged);
 }

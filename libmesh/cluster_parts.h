@@ -9,7 +9,7 @@
  *   cluster_contact.c  addresses that are asked now and then   cluster_alive.c    signs of life
  *   cluster_host.c     strangers: cookies, JOINs, denials      cluster_note.c     what waits to be sent
  *   cluster_suit.c     the other side: asking to be taken in   cluster_event.c    events, reasons in words
- *   cluster_state.c    the state hash
+ *   cluster_patience.c how long a suspect has to answer        cluster_state.c    the state hash
  *
  * Nothing is sent or told from within: messages go to the queue of notes, events to theirs. */
 #ifndef MESH_CLUSTER_PARTS_H
@@ -26,6 +26,8 @@ enum {
     CLUSTER_GIVEN_MAX = 8,
     CLUSTER_RESTS_MAX = 32,
     CLUSTER_STRIKES_MAX = 32,
+    CLUSTER_MISTAKES_MAX = 64,
+    CLUSTER_ANSWERS = 8,   /* times of answering that are remembered */
     CLUSTER_NUMBERS = 512, /* received numbers remembered per sender */
     CLUSTER_PARTS_MAX = (MESH_RANKS_MAX + MESH_PART_MEMBERS_MAX - 1) / MESH_PART_MEMBERS_MAX
 };
@@ -36,8 +38,7 @@ enum {
 #define CLUSTER_PING_NS    (250 * CLUSTER_MS)  /* between signs of life */
 #define CLUSTER_SILENT_NS  (1500 * CLUSTER_MS) /* without one: suspected */
 #define CLUSTER_PAUSE_NS   (300 * CLUSTER_MS)  /* called so much too late: the process was stopped */
-#define CLUSTER_CONFIRM_NS (7 * CLUSTER_MS)    /* a suspect has so long, or 4 RTT */
-#define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* a voter has so long, or 8 RTT, when members are dead */
+#define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* a voter has so long, or 8 times of answering, when members are dead */
 #define CLUSTER_PLANNED_NS (250 * CLUSTER_MS)  /* and otherwise, since the old epoch goes on */
 #define CLUSTER_PROMISE_NS (30 * CLUSTER_MS)   /* a promise holds after the last sign of its ballot */
 #define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer ones are no property of the path */
@@ -110,12 +111,15 @@ struct cluster_peer {
     uint32_t speed, flags;
 
     uint64_t heard_ns, ping_at_ns, mesh_heard_ns;
-    uint64_t rtt_ns; /* 0: not measured */
+    uint64_t told_ns;                             /* that it is alive, by the one who coordinates */
+    uint64_t rtt_ns;                              /* smoothed; 0: not measured */
+    uint64_t answer_ns[CLUSTER_ANSWERS], answers; /* the last ones, and how many there were in all */
 
     enum cluster_doubt doubt;
     uint64_t asked_ns, asked_until_ns, ask_at_ns;
     bool is_out;       /* dead by decision: it may well answer */
     uint64_t accusers; /* ranks that wait for a verdict */
+    uint64_t deaf;     /* those of them that have not heard it for long */
 
     uint8_t commit_due; /* parts of the epoch's list to be written to it */
     uint64_t commit_ns;
@@ -217,6 +221,14 @@ struct cluster_strike {
     uint64_t first_ns, last_ns;
 };
 
+/* Somebody who was taken for dead, and how often it was not. */
+struct cluster_mistakes {
+    uint8_t incarnation[16];
+    uint64_t lost_ns; /* 0: unused */
+    unsigned count;   /* one less for each minute after last_ns */
+    uint64_t last_ns;
+};
+
 /* Somebody who was not taken in, or excluded since another member cannot hear it. */
 struct cluster_rest {
     uint8_t incarnation[16];
@@ -277,6 +289,7 @@ struct mesh_cluster {
     struct cluster_vote vote;
     struct cluster_report report;
     struct cluster_strike strikes[CLUSTER_STRIKES_MAX];
+    struct cluster_mistakes mistakes[CLUSTER_MISTAKES_MAX];
     struct cluster_rest rests[CLUSTER_RESTS_MAX];
     unsigned rest_next;
 
@@ -327,8 +340,6 @@ void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
                              const uint8_t id[16], bool is_stranger);
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number); /* an epoch's number that somebody has */
-void mesh_cluster_peer_rtt(struct cluster_peer *peer, uint64_t sample_ns);
-uint64_t mesh_cluster_rtt_max(const struct mesh_cluster *cluster); /* of the members; 0: none measured */
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to); /* mask of ranks */
 
 /* ---- cluster_note.c ---- */
@@ -414,6 +425,13 @@ const uint8_t *mesh_cluster_vote_nonce(struct mesh_cluster *cluster, const struc
 void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own); /* tell the application */
 void mesh_cluster_vote_installed(struct mesh_cluster *cluster);
 void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
+
+/* ---- cluster_patience.c ---- */
+void mesh_cluster_patience_answer(struct cluster_peer *peer, uint64_t took_ns);
+uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
+void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const uint8_t incarnation[16]);     /* taken for dead */
+void mesh_cluster_patience_back(struct mesh_cluster *cluster, const uint8_t incarnation[16]);     /* a member again */
+uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* it has so long, when suspected */
 
 /* ---- cluster_suspect.c ---- */
 int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);

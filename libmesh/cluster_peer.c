@@ -118,24 +118,6 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
     /* else: it is behind, and the epoch's COMMIT will come to it */
 }
 
-void mesh_cluster_peer_rtt(struct cluster_peer *peer, uint64_t sample_ns)
-{
-    sample_ns = sample_ns ? sample_ns : 1;
-    sample_ns = sample_ns < CLUSTER_RTT_NS_MAX ? sample_ns : CLUSTER_RTT_NS_MAX;
-    peer->rtt_ns = peer->rtt_ns ? (7 * peer->rtt_ns + sample_ns) / 8 : sample_ns;
-    peer->rtt_ns = peer->rtt_ns ? peer->rtt_ns : 1;
-}
-
-uint64_t mesh_cluster_rtt_max(const struct mesh_cluster *cluster)
-{
-    uint64_t most = 0;
-
-    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
-        if (rank != cluster->epoch.rank && cluster->peers[cluster->peer_of[rank]].rtt_ns > most)
-            most = cluster->peers[cluster->peer_of[rank]].rtt_ns;
-    return most;
-}
-
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)
 {
     uint64_t ranks = 0;

@@ -47,8 +47,11 @@ static uint64_t mix_peer(uint64_t hash, const struct cluster_peer *peer)
         hash = mix(hash, peer->numbers[i]);
     hash = mix(hash, (uint64_t)peer->is_in << 5 | (uint64_t)peer->is_leaving << 4 | (uint64_t)peer->is_ahead << 3 |
                          (uint64_t)peer->is_joining << 2 | (uint64_t)peer->needs_check << 1);
-    hash = mix(mix(mix(hash, peer->heard_ns), peer->ping_at_ns), peer->rtt_ns);
+    hash = mix(mix(mix(hash, peer->heard_ns), peer->ping_at_ns), peer->answers);
+    for (unsigned i = 0; i < CLUSTER_ANSWERS; i++)
+        hash = mix(hash, peer->answer_ns[i]);
     hash = mix(mix(mix(hash, peer->doubt), peer->asked_until_ns), peer->accusers);
+    hash = mix(mix(hash, peer->deaf), peer->told_ns);
     hash = mix(mix(mix(hash, peer->commit_due), peer->commit_ns), peer->ahead_ns);
     return mix(mix(mix(hash, peer->join_nonce), peer->join_heard_ns), (uint64_t)peer->speed << 32 | peer->flags);
 }
@@ -104,6 +107,8 @@ uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster)
         hash = mix(mix(hash, cluster->rests[i].number), cluster->rests[i].until_ns);
     for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++)
         hash = mix(mix(hash, cluster->strikes[i].count), cluster->strikes[i].last_ns);
+    for (unsigned i = 0; i < CLUSTER_MISTAKES_MAX; i++)
+        hash = mix(mix(hash, cluster->mistakes[i].lost_ns), cluster->mistakes[i].count ^ cluster->mistakes[i].last_ns);
     hash = mix_vote(mix_plan(hash, &cluster->plan), &cluster->vote);
     hash = mix(mix(mix(hash, cluster->report.is_active), cluster->report.rank), cluster->report.until_ns);
     return (uint32_t)(hash ^ hash >> 32);

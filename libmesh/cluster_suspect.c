@@ -2,7 +2,8 @@
  * suspected it when it answers. What it does not is agreed upon as a new epoch, in cluster_plan.c.
  *
  * Two members that cannot hear one another while the asking one hears both are told apart by strikes: with the third, the higher rank of
- * them is left out, and has to show that all hear it before it comes back. */
+ * them is left out, and has to show that all hear it before it comes back. A suspicion by one that has heard the suspect not long ago is
+ * no strike: then somebody is only slow. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -13,19 +14,13 @@
 #define ASK_TIMES       4
 #define REPORT_NS       (2 * CLUSTER_MS)
 #define REPORT_NS_MAX   (20 * CLUSTER_MS)
-
-static uint64_t confirm_ns(const struct mesh_cluster *cluster, const struct cluster_peer *peer)
-{
-    uint64_t rtt = peer->rtt_ns ? peer->rtt_ns : mesh_cluster_rtt_max(cluster);
-
-    return 4 * rtt > CLUSTER_CONFIRM_NS ? 4 * rtt : CLUSTER_CONFIRM_NS;
-}
+#define DEAF_NS         (2 * CLUSTER_PING_NS) /* two signs of life are missing */
 
 static void start_asking(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     peer->doubt = CLUSTER_ASKING;
     peer->asked_ns = peer->ask_at_ns = cluster->now_ns;
-    peer->asked_until_ns = cluster->now_ns + confirm_ns(cluster, peer);
+    peer->asked_until_ns = cluster->now_ns + mesh_cluster_patience_ns(cluster, peer);
     cluster->stats.suspicions++;
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
@@ -93,12 +88,12 @@ static void say_verdict(struct mesh_cluster *cluster, struct mesh_addr to, uint6
 
 void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns)
 {
-    uint64_t accusers = peer->accusers;
+    uint64_t accusers = peer->accusers, deaf = peer->deaf;
 
     if (peer->doubt != CLUSTER_ASKING || origin_ns < peer->asked_ns)
         return;
     peer->doubt = CLUSTER_TRUSTED;
-    peer->accusers = 0;
+    peer->accusers = peer->deaf = 0;
     cluster->stats.suspicions_wrong++;
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *accuser = mesh_cluster_peer_at(cluster, rank);
@@ -107,7 +102,7 @@ void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_
             continue;
         if (accuser)
             say_verdict(cluster, accuser->addr, UINT64_C(1) << peer->rank, 0);
-        if (is_out(cluster, cluster->epoch.list.members[rank].incarnation, peer->incarnation))
+        if (deaf >> rank & 1 && is_out(cluster, cluster->epoch.list.members[rank].incarnation, peer->incarnation))
             exclude(cluster, rank, (unsigned)peer->rank);
     }
 }
@@ -121,14 +116,14 @@ int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct clus
     mesh_cluster_peer_heard(cluster, in->peer);
     in->peer->is_in = true;
     if (cluster->report.is_active && cluster->report.rank == in->peer->rank)
-        cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * confirm_ns(cluster, in->peer);
+        cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * mesh_cluster_patience_ns(cluster, in->peer);
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
         if (!peer || !(verdict->alive >> rank & 1) || peer->doubt != CLUSTER_SUSPECTED)
             continue;
         peer->doubt = CLUSTER_TRUSTED;
-        mesh_cluster_peer_heard(cluster, peer);
+        peer->told_ns = cluster->now_ns;
     }
     return 0;
 }
@@ -162,10 +157,21 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
         if (peer->doubt < CLUSTER_ASKING)
             start_asking(cluster, peer);
         peer->accusers |= UINT64_C(1) << in->peer->rank;
+        peer->deaf |= (suspect->unheard >> rank & 1) << in->peer->rank;
         doubted |= UINT64_C(1) << rank;
     }
     say_verdict(cluster, in->from, alive, doubted);
     return 0;
+}
+
+static uint64_t unheard(const struct mesh_cluster *cluster)
+{
+    uint64_t ranks = 0;
+
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
+        if (rank != cluster->epoch.rank && cluster->now_ns - cluster->peers[cluster->peer_of[rank]].heard_ns >= DEAF_NS)
+            ranks |= UINT64_C(1) << rank;
+    return ranks;
 }
 
 static void report(struct mesh_cluster *cluster, uint16_t leader)
@@ -178,7 +184,7 @@ static void report(struct mesh_cluster *cluster, uint16_t leader)
     going->rank = leader;
     going->at_ns = cluster->now_ns;
     going->interval_ns = REPORT_NS;
-    going->until_ns = cluster->now_ns + confirm_ns(cluster, mesh_cluster_peer_at(cluster, leader));
+    going->until_ns = cluster->now_ns + mesh_cluster_patience_ns(cluster, mesh_cluster_peer_at(cluster, leader));
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
@@ -240,6 +246,7 @@ static void report_tick(struct mesh_cluster *cluster)
         message = mesh_cluster_say(cluster, leader->addr, MESH_TYPE_SUSPECT);
         memcpy(message->id, cluster->epoch.id, sizeof message->id);
         message->ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD);
+        message->unheard = message->ranks & unheard(cluster);
         going->at_ns = cluster->now_ns + going->interval_ns;
         going->interval_ns = 2 * going->interval_ns < REPORT_NS_MAX ? 2 * going->interval_ns : REPORT_NS_MAX;
     }

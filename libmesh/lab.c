@@ -10,7 +10,7 @@
 
 #include "mesh/err.h"
 
-enum { LAB_UNITS = 4, LAB_PARTS = 6, LAB_FRACTION_DIGITS_MAX = 9 };
+enum { LAB_UNITS = 4, LAB_PARTS = 8, LAB_FRACTION_DIGITS_MAX = 9 };
 
 struct lab_unit {
     const char *name; /* NULL ends the list */
@@ -29,13 +29,13 @@ struct lab_part {
 #define LAB_FIELD(name)  offsetof(struct mesh_lab, name), sizeof((struct mesh_lab *)0)->name
 #define LAB_PERCENT      {{"%", 10000}}, 1000000
 #define LAB_PERCENT_TEXT "0% to 100%, e.g. 1% or 0.05%"
+#define LAB_SPEED        {{"GB/s", 1000000000}, {"MB/s", 1000000}, {"kB/s", 1000}}, 1000000000000000
+#define LAB_SPEED_TEXT   "a speed in GB/s, MB/s or kB/s, at most 1000000GB/s, e.g. 10GB/s"
 
 static const struct lab_part lab_parts[LAB_PARTS] = {
-    {"pace",
-     {{"GB/s", 1000000000}, {"MB/s", 1000000}, {"kB/s", 1000}},
-     1000000000000000,
-     LAB_FIELD(pace_bytes_per_s),
-     "a speed in GB/s, MB/s or kB/s, at most 1000000GB/s, e.g. 10GB/s"},
+    {"pace", LAB_SPEED, LAB_FIELD(pace_bytes_per_s), LAB_SPEED_TEXT},
+    {"later", LAB_SPEED, LAB_FIELD(later_bytes_per_s), LAB_SPEED_TEXT},
+    {"after", {{"ms", 1000000}, {"s", 1000000000}}, 3600000000000, LAB_FIELD(after_ns), "a time in ms or s, at most 3600s, e.g. 8s"},
     {"delay",
      {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}},
      10000000000,
@@ -170,7 +170,8 @@ static int lab_part_parse(struct lab_text text, struct mesh_lab *lab, unsigned *
     uint64_t number = 0;
 
     if (part == NULL) {
-        snprintf(reason, reason_bytes, "'%.*s': unknown: pace, delay, loss, dup, reorder and seed are allowed, each as name=value",
+        snprintf(reason, reason_bytes,
+                 "'%.*s': unknown: pace, later, after, delay, loss, dup, reorder and seed are allowed, each as name=value",
                  (int)(name.size < 40 ? name.size : 40), name.begin);
         return MESH_EINVAL;
     }
@@ -205,6 +206,11 @@ int mesh_lab_parse(const char *text, struct mesh_lab *lab, char *reason, size_t 
             snprintf(reason, reason_bytes, "ends with a comma: another part is expected after it");
             return MESH_EINVAL;
         }
+    }
+    if ((parsed.later_bytes_per_s > 0) != (parsed.after_ns > 0) || (parsed.later_bytes_per_s > 0 && parsed.pace_bytes_per_s == 0)) {
+        snprintf(reason, reason_bytes,
+                 "later and after: need each other, and pace: the speed before, as in pace=10GB/s,later=1GB/s,after=8s");
+        return MESH_EINVAL;
     }
     *lab = parsed;
     return 0;

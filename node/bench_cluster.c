@@ -53,9 +53,10 @@ static int find_port(struct bench_cluster *cluster, uint16_t i, struct fail *fai
 
 static void become_node(const struct bench_cluster *cluster, uint16_t i)
 {
-    const char *arguments[ARGUMENTS_MAX] = {"mesh-node",         "serve",    "-m",           cluster->model, "-t", "1", "--listen",
-                                            cluster->address[i], "--kernel", cluster->kernel};
-    size_t count = 10;
+    const char *arguments[ARGUMENTS_MAX] = {
+        "mesh-node",     "serve",   "-m", cluster->model, "-t", "1", "--listen", cluster->address[i], "--kernel",
+        cluster->kernel, "--share", "1"};
+    size_t count = 12;
 
     for (uint16_t other = 0; other < cluster->count; other++)
         if (other != i) {

@@ -45,7 +45,7 @@ static const struct key {
     {"node", "model", KIND_TEXT, IN_NODE(model), CLUSTER_PATH_MAX, 0, 0, NULL, "", "another path of the same model on this machine"},
     {"node", "threads", KIND_NUMBER, IN_NODE(threads), 0, 0, 256, NULL, "0", "0: as many as there are cores"},
     {"node", "share", KIND_SHARE, IN_NODE(share), 0, 0, 1000000, NULL, "auto",
-     "of the rows, beside the others' shares; auto: by measured speed; 0: none"},
+     "of the rows; auto: by measured speed, and anew when it drifts; a number stays: 1 is an average auto node's; 0: none"},
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };

@@ -265,20 +265,34 @@ static void wait_for_pace(struct engine *e, struct worker *w)
     }
 }
 
+/* Time that went into a unit, and the weights that were read for it. A paced node counts the time its memory would have taken: tile.c. */
+static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint64_t bytes, bool is_decode)
+{
+    const uint64_t now_ns = engine_now(e), spent_ns = now_ns - begin_ns;
+    uint64_t computed_ns = spent_ns > w->port_ns ? spent_ns - w->port_ns : 0;
+
+    if (e->config.pace_bytes_per_s == 0)
+        worker_count(&w->compute_ns, computed_ns);
+    else
+        computed_ns = engine_pace_ns(e, now_ns, bytes) * e->config.worker_count;
+    if (!is_decode)
+        return;
+    worker_count(&w->decode_ns, computed_ns);
+    worker_count(&w->decode_bytes, bytes);
+}
+
 static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
 {
-    uint64_t begin_ns = engine_now(e), bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
+    const uint64_t begin_ns = engine_now(e), before = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
+    const bool is_decode = (w->kind == UNIT_TILE || w->kind == UNIT_EAGER) && w->segment->token_count <= EAGER_TOKENS;
+    uint64_t bytes;
 
     w->port_ns = 0;
     w->is_pacing = false;
     bool is_finished = unit_run(e, w);
-    if (is_finished || atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) != bytes) {
-        uint64_t spent_ns = engine_now(e) - begin_ns;
-
-        /* A paced node counts the time its memory would have taken: see tile.c. */
-        if (e->config.pace_bytes_per_s == 0 && spent_ns > w->port_ns)
-            worker_count(&w->compute_ns, spent_ns - w->port_ns);
-    }
+    bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) - before;
+    if (is_finished || bytes > 0)
+        account(e, w, begin_ns, bytes, is_decode);
     if (is_finished)
         return ENGINE_WORKED;
     /* Others may wait for what this worker has kept back. */
@@ -332,6 +346,8 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);
+        figures->decode_ns += atomic_load_explicit(&e->worker[i].decode_ns, memory_order_relaxed);
+        figures->decode_bytes += atomic_load_explicit(&e->worker[i].decode_bytes, memory_order_relaxed);
     }
 }
 

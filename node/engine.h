@@ -34,8 +34,9 @@ struct engine_config {
     uint32_t ctx;   /* positions of a KV cache */
     enum kv_type kv_type;
     const struct kernel *kernel;
-    uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
-    bool keeps;                /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
+    uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
+    uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later: the pace from then on; 0: as before */
+    bool keeps; /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };
@@ -82,6 +83,7 @@ struct engine_hooks {
 struct engine_figures {
     uint64_t compute_ns; /* summed over workers */
     uint64_t weight_bytes_read;
+    uint64_t decode_ns, decode_bytes; /* of these two, what was for multiplying weights by few tokens: as fast as memory is read */
     uint64_t steps;
     uint64_t recomputed;   /* positions that an earlier engine of this node (engine_restore) had computed as well */
     uint64_t copied_bytes; /* of the weights: from the rows of an earlier engine (engine_take_rows), not from the file */

@@ -81,6 +81,7 @@ struct worker {
     uint64_t pace_due_ns;                      /* unit in hand is not finished before */
     bool is_pacing;                            /* and waits for nothing else */
     _Atomic uint64_t compute_ns, weight_bytes; /* written by this worker, read by whoever asks for figures */
+    _Atomic uint64_t decode_ns, decode_bytes;  /* likewise */
     uint64_t port_ns;                          /* spent in the port during this engine_work */
 } __attribute__((aligned(64)));
 
@@ -190,6 +191,16 @@ static inline void worker_count(_Atomic uint64_t *figure, uint64_t more)
 static inline uint64_t engine_now(const struct engine *e)
 {
     return e->port.now_ns(e->port.clock);
+}
+
+/* How long a memory of the lab's pace takes for so many bytes, 0 without one. */
+static inline uint64_t engine_pace_ns(const struct engine *e, uint64_t now_ns, uint64_t bytes)
+{
+    const struct engine_config *c = &e->config;
+    const bool is_later = c->pace_later_bytes_per_s > 0 && now_ns >= c->pace_later_at_ns;
+    const uint64_t bytes_per_s = is_later ? c->pace_later_bytes_per_s : c->pace_bytes_per_s;
+
+    return bytes_per_s == 0 ? 0 : (uint64_t)((double)bytes * 1e9 / (double)bytes_per_s);
 }
 
 static inline struct inbox *engine_place(struct engine *e, uint64_t serial, uint16_t phase)

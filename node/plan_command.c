@@ -19,17 +19,8 @@ struct plan_options {
 /* Nodes whose share follows their speed count as the mean of those that name one: speed is known only when they run. */
 static void take_shares(const struct cluster_file *file, uint32_t shares[MESH_RANKS_MAX])
 {
-    uint64_t named = 0, sum = 0;
-
     for (uint16_t i = 0; i < file->node_count; i++)
-        if (file->node[i].share != CLUSTER_SHARE_AUTO) {
-            named++;
-            sum += file->node[i].share;
-        }
-    for (uint16_t i = 0; i < file->node_count; i++)
-        shares[i] = file->node[i].share != CLUSTER_SHARE_AUTO ? file->node[i].share
-                    : named > 0 && sum > 0                    ? (uint32_t)((sum + named - 1) / named)
-                                                              : 1;
+        shares[i] = file->node[i].share != CLUSTER_SHARE_AUTO ? file->node[i].share : 1;
 }
 
 /* What the file says and the command line does not. */

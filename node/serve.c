@@ -116,6 +116,22 @@ static void rest(struct server *server, uint32_t rung)
         bell_wait(server->bell, rung, until_ns - now_ns);
 }
 
+void serve_attend(struct server *server)
+{
+    struct mesh_udp *udp = server->config->shift.udp;
+    uint64_t now_ns, due_ns;
+
+    assert(is_alone(server));
+    mesh_udp_poll(udp, NULL);
+    take_outside(server);
+    mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
+    send_outside(server);
+    now_ns = mesh_udp_now_ns();
+    due_ns = mesh_cluster_timeout(server->cluster);
+    if (due_ns > now_ns)
+        mesh_udp_wait(udp, NULL, due_ns - now_ns < LOOP_NS_MAX ? due_ns - now_ns : LOOP_NS_MAX);
+}
+
 /* The first signal lets what this node's clients have asked come to its end; new questions are refused in words. */
 static void begin_draining(struct server *server, uint64_t now_ns)
 {
@@ -183,6 +199,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_tell_clients(server);
         serve_run_bulk(server);
         serve_watch_members(server);
+        serve_watch_shares(server);
         send_outside(server);
         if (serve_log_has_gap(server))
             serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
@@ -208,9 +225,11 @@ static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
     mesh_hash16(out, 16, out + 16);
 }
 
-static bool is_whole(const struct serve_config *config)
+uint32_t serve_flags(const struct server *server)
 {
-    return config->shift.part == NULL || model_part_has(config->shift.part, NULL);
+    const struct model_part *part = server->config->shift.part;
+
+    return (part == NULL || model_part_has(part, NULL) ? SERVE_HAS_FILE : 0) | balance_flags(&server->shares.self);
 }
 
 static int open_cluster(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
@@ -219,8 +238,8 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
     struct mesh_cluster_config cluster = {
         .seeds = config->seed,
         .seed_count = config->seed_count,
-        .speed = config->speed,
-        .flags = is_whole(config) ? SERVE_HAS_FILE : 0,
+        .speed = server->shares.self.speed,
+        .flags = serve_flags(server),
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,
@@ -275,13 +294,15 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
+    server->shift_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;
     if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
-    if (open_cluster(server, incarnation, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
-        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
+    if (serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
+        open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
+        serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
                           part != NULL ? part->have : NULL, fail) < 0)
         return -1;
@@ -299,6 +320,7 @@ static void close_server(struct server *server)
 {
     interrupted_server = NULL;
     serve_end_epoch(server);
+    serve_close_shares(server);
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);

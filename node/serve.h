@@ -9,7 +9,7 @@
 enum { SERVE_SEEDS_MAX = MESH_CLUSTER_SEEDS_MAX };
 
 /* A member's flags (mesh/cluster.h). */
-enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file, or the cache */ };
+enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file, or the cache */ }; /* the rest: balance_flags */
 
 struct serve_config {
     struct shift_config shift;          /* udp and key are filled in by serve */
@@ -20,7 +20,7 @@ struct serve_config {
     struct mesh_key cluster_key;
     struct mesh_lab lab;
     const char *key_log; /* file that all keys are appended to; NULL: none */
-    uint32_t speed;      /* share of the rows, beside the others' */
+    uint32_t share;      /* of the rows, as in struct balance_member */
     uint32_t drain_s;    /* how long requests may run on after a signal */
     bool is_quiet;       /* say nothing of what happens */
     uint16_t version;    /* of the protocol; 0: the real one, tests give others */

@@ -20,7 +20,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     struct mesh_cluster_stats cluster;
     struct engine_figures figures;
     struct gate_stats gate;
-    struct serve_status status = {.config = &server->shift_config, .shift = server->shift, .cluster = server->cluster};
+    struct serve_status status = {
+        .config = &server->shift_config, .shift = server->shift, .cluster = server->cluster, .share_changes = server->shares.changes};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
 
@@ -33,6 +34,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     if (server->shift != NULL) {
         engine_figures(server->shift->engine, &figures);
         status.recomputed += figures.recomputed;
+        serve_members_speed(server->cluster, server->shift, &server->shares.self, status.member);
     }
     gate_get_stats(&server->gate, &gate);
     status.gate = &gate;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balance.h"
 #include "cluster_file.h"
 #include "commands.h"
 #include "discover.h"
@@ -18,7 +19,7 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
                                        "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
                                        "mesh-node serve -c cluster.conf --node attic", NULL};
 
-enum { PORT_DEFAULT = 7411, SPEED_DEFAULT = 1, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
+enum { PORT_DEFAULT = 7411, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
 
 enum { FETCH_ROWS, FETCH_ALL };
 static const char *const fetch_words[] = {"rows", "all", NULL};
@@ -50,8 +51,8 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .kind = OPTION_U32,
          .target = &a->share,
          .was_set = &a->has_share,
-         .max = 1000000,
-         .help = "of the rows, beside the others' (1)"},
+         .max = BALANCE_SHARE_MAX,
+         .help = "fixed, 1: an average node's (by speed)"},
         {.name = "threads",
          .short_name = 't',
          .kind = OPTION_U32,
@@ -234,7 +235,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.ctx = a->ctx;
     config->shift.kv_type = (enum kv_type)a->kv_type;
     config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
-    config->speed = a->share;
+    config->shift.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
+    config->share = a->share;
     config->drain_s = a->drain;
     config->shift.kernel = kernel_choose(a->kernel);
     if (config->shift.kernel == NULL)
@@ -321,7 +323,7 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
 
     a = (struct arguments){.batch = RUN_BATCH_DEFAULT,
                            .slots = 4,
-                           .share = SPEED_DEFAULT,
+                           .share = BALANCE_SHARE_AUTO,
                            .drain = DRAIN_DEFAULT,
                            .fetch_wait = FETCH_WAIT_S_DEFAULT,
                            .security = MESH_SECURITY_NONE};

@@ -81,47 +81,98 @@ void serve_end_epoch(struct server *server)
     free_shift(&server->next);
 }
 
-static void say_epoch(const struct server *server, const struct mesh_cluster_event *epoch)
+static void say_epoch(const struct server *server)
 {
+    const struct shift *shift = server->shift;
     char status[80];
 
-    serve_say(server, "epoch %" PRIu32 ": %u member%s, this is rank %d", epoch->number, epoch->member_count,
-              epoch->member_count == 1 ? "" : "s", epoch->own_rank);
-    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %d of %u", epoch->number, epoch->own_rank, epoch->member_count);
+    serve_say(server, "epoch %" PRIu32 ": %u member%s, this is rank %u", shift->number, shift->count, shift->count == 1 ? "" : "s",
+              shift->rank);
+    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %u of %u", shift->number, shift->rank, shift->count);
     notify_manager(status);
+}
+
+/* What takes time between two epochs, on a thread of its own, so that this node goes on answering the other members. */
+struct between {
+    struct server *server;
+    struct mesh_cluster_event epoch;
+    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* epoch.members: the cluster may go on to another */
+    struct shift *shift, *last, *unused;               /* to be opened; to be given back */
+    struct rows *rows;
+    struct fail *fail;
+    int result;
+    _Atomic bool is_done;
+};
+
+static void run_between(void *app, uint16_t index)
+{
+    struct between *b = app;
+
+    (void)index;
+    free_shift(&b->last);
+    free_shift(&b->unused);
+    if (b->shift != NULL)
+        b->result = shift_open(b->shift, &b->server->shift_config, &b->epoch, b->server->bell, b->rows, b->fail);
+    atomic_store(&b->is_done, true);
+    mesh_udp_wake(b->server->config->shift.udp);
+}
+
+static void do_between(struct between *b)
+{
+    struct fail fail;
+    struct pool *pool = pool_start(1, run_between, b, &fail);
+
+    if (pool == NULL) {
+        run_between(b, 0);
+        return;
+    }
+    while (!atomic_load(&b->is_done))
+        serve_attend(b->server);
+    pool_join(pool);
+}
+
+/* The old epoch's memory is given back before there is a new one, but for the rows that are kept; where the new one is there already,
+ * afterwards. */
+static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+{
+    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
+    struct between b = {.server = server, .epoch = *epoch, .fail = fail};
+    struct shift *last = server->shift;
+
+    memcpy(b.member, epoch->members, epoch->member_count * sizeof *b.member);
+    b.epoch.members = b.member;
+    b.rows = last != NULL && !is_prepared ? shift_rows(last) : NULL;
+    halt_shift(server);
+    server->shift = NULL;
+    b.shift = is_prepared ? server->next : calloc(1, sizeof *b.shift);
+    if (b.shift == NULL) {
+        rows_drop(b.rows);
+        server->shift = last;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    }
+    b.last = is_prepared ? NULL : last;
+    b.unused = is_prepared ? NULL : server->next;
+    server->next = NULL;
+    do_between(&b);
+    server->shift = b.shift;
+    if (b.result == 0)
+        b.result = shift_start(b.shift, b.epoch.id, &server->kept, fail);
+    if (is_prepared)
+        free_shift(&last);
+    server->prepared_epochs += is_prepared;
+    return b.result;
 }
 
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
-    struct shift *last = server->shift;
-    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
-    struct rows *rows;
-
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
-    rows = last != NULL && !is_prepared ? shift_rows(last) : NULL;
-    halt_shift(server);
-    server->shift = is_prepared ? server->next : calloc(1, sizeof *server->shift);
-    /* What is there already has room beside the last epoch's; what is still to come may need its place, but for the rows that are kept. */
-    if (is_prepared)
-        server->next = NULL;
-    else
-        free_shift(&last);
-    free_shift(&server->next);
-    if (server->shift == NULL) {
-        free_shift(&last);
-        rows_drop(rows);
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    }
-    if (shift_start(server->shift, &server->shift_config, epoch, server->bell, &server->kept, rows, fail) < 0) {
-        free_shift(&last);
+    if (open_shift(server, epoch, fail) < 0)
         return -1;
-    }
     server->cached = server->shift->engine;
-    server->prepared_epochs += is_prepared;
+    serve_begin_shares(server);
     serve_log_epoch(server);
-    say_epoch(server, epoch);
+    say_epoch(server);
     jobs_submit(&server->jobs, server->shift);
-    free_shift(&last);
     return 0;
 }
 

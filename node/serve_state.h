@@ -3,12 +3,27 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include "balance.h"
 #include "bulk_host.h"
 #include "change.h"
 #include "gate.h"
 #include "job.h"
 #include "mesh/session.h"
+#include "meter.h"
 #include "serve.h"
+#include "speed_test.h"
+
+/* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
+struct serve_shares {
+    struct balance_load load;
+    struct balance balance;
+    struct meter meter;
+    struct balance_member self; /* as the others are told */
+    uint32_t benchmark;         /* kB/s */
+    uint32_t changes;           /* epochs with new shares for the same members */
+    struct speed_test *test;    /* that runs; NULL: none */
+    uint64_t look_at_ns, test_at_ns;
+};
 
 struct server {
     struct serve_config *config;
@@ -32,9 +47,10 @@ struct server {
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
-    bool is_draining, is_leaving, is_over;          /* in this order: no new requests; leaving the cluster; out of it */
-    int leave_count;                                /* signals until then */
-    struct change change;                           /* the last one of members */
+    bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
+    int leave_count;                       /* signals until then */
+    struct change change;                  /* the last one of members */
+    struct serve_shares shares;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     int discover_fd;                                /* hears config->discover; -1: there is none */
     uint8_t incarnation[MESH_INCARNATION_BYTES];
@@ -44,12 +60,27 @@ struct server {
 
 enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
 
+/* serve.c: one turn of answering the other members and waiting for a datagram, while there is no endpoint; clients wait. */
+void serve_attend(struct server *server);
+
+/* serve.c: what this member says of itself; SERVE_HAS_FILE also when the last chunk of the file has been fetched. */
+uint32_t serve_flags(const struct server *server);
+
 /* serve_epoch.c. */
 __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
 void serve_take_news(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
 void serve_end_epoch(struct server *server); /* and what is prepared for the next one */
+
+/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have told; false
+ * while some are not all there. */
+int serve_open_shares(struct server *server, struct fail *fail);
+void serve_begin_shares(struct server *server);
+void serve_watch_shares(struct server *server);
+void serve_close_shares(struct server *server);
+bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift *shift, const struct balance_member *self,
+                         struct balance_member *member);
 
 /* serve_clients.c: what clients ask, and what they are told. */
 void serve_run_sessions(struct server *server);

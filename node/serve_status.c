@@ -52,9 +52,14 @@ static void write_disks(const struct serve_status *status, struct json *json)
     json_uint(json, "model_chunks_here", part != NULL ? count_chunks_here(part) : chunks);
 }
 
-static uint32_t share_of(const struct mesh_cluster_member *member)
+/* Part of all rows, 0..1. */
+static double part_of(const struct rowmap *map, uint16_t rank)
 {
-    return member->share > 0 ? member->share : member->speed;
+    double total = 0;
+
+    for (uint16_t r = 0; r < map->rank_count; r++)
+        total += map->share[r];
+    return map->share[rank] / total;
 }
 
 static void write_member(const struct serve_status *status, struct json *json, uint16_t rank)
@@ -68,7 +73,11 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_uint(json, "rank", rank);
     json_text(json, "address", address);
     json_text(json, "state", state_of(status, rank, &rtt_ns));
-    json_uint(json, "share", share_of(member));
+    json_uint(json, "share", status->shift->map.share[rank]);
+    json_double(json, "share_of_rows", part_of(&status->shift->map, rank));
+    json_bool(json, "share_is_fixed", status->member[rank].share != BALANCE_SHARE_AUTO);
+    json_double(json, "speed_mb_per_s", status->member[rank].speed / 1e3);
+    json_bool(json, "speed_is_measured", status->member[rank].ratio > 0);
     json_bool(json, "has_model_file", (member->flags & SERVE_HAS_FILE) != 0);
     json_bool(json, "is_self", rank == status->shift->rank);
     json_double(json, "rtt_us", (double)rtt_ns / 1e3);
@@ -177,6 +186,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
     json_uint(&json, "recomputed_tokens", status->recomputed);
     json_uint(&json, "epochs_prepared", status->prepared_epochs);
+    json_uint(&json, "share_changes", status->share_changes);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
     write_exchange(status, &json);
@@ -234,7 +244,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
         const char *state = state_of(status, rank, &rtt_ns);
 
         mesh_addr_format(status->shift->member[rank].addr, address);
-        fprintf(stream, "\n%4u  %-24s %-10s share %-6u", rank, address, state, share_of(&status->shift->member[rank]));
+        fprintf(stream, "\n%4u  %-24s %-10s share %-6u %3.0f %% %8.2f GB/s", rank, address, state, status->shift->map.share[rank],
+                100 * part_of(&status->shift->map, rank), status->member[rank].speed / 1e6);
         if (rank == status->shift->rank) {
             fputs(" this node:", stream);
             print_exchange(status, stream);

@@ -2,6 +2,7 @@
 #ifndef NODE_SERVE_STATUS_H
 #define NODE_SERVE_STATUS_H
 
+#include "balance.h"
 #include "change.h"
 #include "gate.h"
 #include "shift.h"
@@ -17,6 +18,8 @@ struct serve_status {
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
     uint64_t prepared_epochs;                       /* that began with what had been prepared */
+    struct balance_member member[MESH_RANKS_MAX];   /* of the shift: what they have told of their speed */
+    uint32_t share_changes;                         /* epochs with new shares for the same members */
     uint32_t requests;                              /* of this node's clients, that are not over */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "balance.h"
 #include "shift_rows.h"
 
 enum {
@@ -72,15 +73,20 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
 {
+    struct balance_member by_speed[MESH_RANKS_MAX];
     uint32_t share[MESH_RANKS_MAX];
-    bool has_shares = false, has_speed = false;
+    struct balance_load load;
+    bool has_shares = false;
 
     for (uint16_t r = 0; r < count; r++) {
         has_shares |= member[r].share > 0;
-        has_speed |= member[r].speed > 0;
+        share[r] = member[r].share;
+        by_speed[r] = balance_member_of(member[r].speed, member[r].flags);
     }
-    for (uint16_t r = 0; r < count; r++)
-        share[r] = has_shares ? member[r].share : has_speed ? member[r].speed : 1;
+    if (!has_shares) {
+        balance_load_init(&load, model);
+        balance_shares(&load, by_speed, count, share);
+    }
     return rowmap_init(map, model, share, count, fail);
 }
 
@@ -104,6 +110,8 @@ static int open_engine(struct shift *shift, struct fail *fail)
         .kv_type = c->kv_type,
         .kernel = c->kernel,
         .pace_bytes_per_s = c->pace_bytes_per_s,
+        .pace_later_bytes_per_s = c->pace_later_bytes_per_s,
+        .pace_later_at_ns = c->pace_later_at_ns,
         .keeps = true,
         .is_end = is_end,
         .tokenizer = c->tokenizer,
@@ -346,29 +354,29 @@ struct rows *shift_rows(struct shift *shift)
     return shift->is_started ? engine_rows(shift->engine) : NULL;
 }
 
-/* What is prepared has seen to its rows. */
-static int open_rest(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                     struct rows *rows, struct fail *fail)
+int shift_open(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+               struct rows *rows, struct fail *fail)
 {
+    int err = 0;
+
     if (atomic_load(&shift->preparing) == SHIFT_LOADING) {
-        rows_drop(rows);
+        rows_drop(rows); /* what is prepared has seen to its rows */
         end_preparing(shift);
-        return 0;
+    } else {
+        shift->rows = rows;
+        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
     }
-    shift->rows = rows;
-    return set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
-}
-
-int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct kept *kept, struct rows *rows, struct fail *fail)
-{
-    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
-
-    if (open_rest(shift, config, epoch, bell, rows, fail) < 0)
-        return -1;
     shift->number = epoch->number;
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
-    if (shift->count > 1 && (open_sealer(shift, epoch->id, fail) < 0 || open_mesh(shift, fail) < 0))
+    return err;
+}
+
+int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *kept, struct fail *fail)
+{
+    const struct shift_config *config = shift->config;
+    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
+
+    if (shift->count > 1 && (open_sealer(shift, epoch_id, fail) < 0 || open_mesh(shift, fail) < 0))
         return -1;
     kept_merge(kept, &shift->fetch.kept);
     engine_restore(shift->engine, kept);

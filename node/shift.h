@@ -26,8 +26,9 @@ struct shift_config {
     uint16_t threads, batch, slots;
     uint32_t ctx;
     enum kv_type kv_type;
-    uint64_t pace_bytes_per_s; /* --lab pace; 0: off */
-    struct model_part *part;   /* of which the model is, where chunks may be missing; NULL: its file is whole */
+    uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
+    uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
+    struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */
 };
 
 /* What became of datagrams on their way: of this epoch, but for the last. */
@@ -75,7 +76,7 @@ struct shift {
     atomic_bool stops_fetching;
 };
 
-/* The row map of an epoch's members, the same on each of them: by shares where somebody has agreed on them, else by speed. */
+/* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed (balance.h). */
 int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
                  struct fail *fail);
 
@@ -94,11 +95,15 @@ bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch);
 /* The rows that it has loaded, for the next epoch; NULL: none. The shift may end before. */
 struct rows *shift_rows(struct shift *shift);
 
-/* Begin with the members of an EPOCH event: what is not prepared yet is opened, allocated, loaded. shift is zeroed, or prepared and fits.
- * Requests go on from what is in kept, which is empty then. rows, taken: of the epoch before; NULL: none. -1 with fail set. shift_stop and
- * shift_release in either case. */
-int shift_start(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
-                struct kept *kept, struct rows *rows, struct fail *fail);
+/* Open and allocate what is not prepared yet for the members of an EPOCH event, which takes milliseconds, and much more on a busy machine:
+ * for any thread, as it leaves the socket alone. shift is zeroed, or prepared and fits. rows, taken: of the epoch before; NULL: none. -1
+ * with fail set. shift_stop and shift_release in either case. */
+int shift_open(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
+               struct rows *rows, struct fail *fail);
+
+/* Begin, after shift_open: what is not loaded yet the workers load. Requests go on from what is in kept, which is empty then. -1 with fail
+ * set. shift_stop and shift_release in either case. */
+int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *kept, struct fail *fail);
 
 /* End the threads and the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
  * their next epoch, too. Does nothing when it has not started. */

@@ -24,8 +24,8 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
 {
     worker_count(&w->weight_bytes, bytes);
     if (e->config.pace_bytes_per_s > 0) {
-        uint64_t cost_ns = (uint64_t)((double)bytes * 1e9 / (double)e->config.pace_bytes_per_s);
         uint64_t clock = atomic_load(&e->pace_clock_ns), now_ns = engine_now(e), due;
+        uint64_t cost_ns = engine_pace_ns(e, now_ns, bytes);
 
         do
             due = (clock > now_ns ? clock : now_ns) + cost_ns;

@@ -161,7 +161,7 @@ check_exit "a cache that cannot be made is told" 4 "XDG_CACHE_HOME" env XDG_CACH
 
 # Matrices of many chunks, so that shares are different ones.
 large=$tmp/large.gguf
-fetch=(--fetch rows)
+fetch=(--fetch rows --share 1)
 check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --dim 1024 --hidden 2816 --layers 2 --heads 16 --kv-heads 4 \
     --vocab 3000 --ctx 256 --type f16 --seed 2
 check "run gives its digest" "$mesh_node" run -m "$large" "${question[@]}"
@@ -254,7 +254,8 @@ if unshare -rm sh -c "mount -t tmpfs -o size=2m none '$tmp/tight'" 2>/dev/null; 
     cat >"$tmp/tight.sh" <<END
 mount -t tmpfs -o size=${room}m none '$tmp/tight'
 node() {
-    XDG_CACHE_HOME='$tmp/tight' exec '$mesh_node' serve -t 1 --listen 127.0.0.1:$seed --join 127.0.0.1:$whole ${security[*]+${security[*]}}
+    XDG_CACHE_HOME='$tmp/tight' exec '$mesh_node' serve -t 1 --share 1 --listen 127.0.0.1:$seed --join 127.0.0.1:$whole \\
+        ${security[*]+${security[*]}}
 }
 (node) 2>'$tmp/full'
 echo \$? >'$tmp/code'

@@ -52,6 +52,8 @@ static void every_unit_scales_its_number(void **state)
     assert_true(parsed("pace=1.5GB/s").pace_bytes_per_s == 1500000000);
     assert_true(parsed("pace=250MB/s").pace_bytes_per_s == 250000000);
     assert_true(parsed("pace=3kB/s").pace_bytes_per_s == 3000);
+    assert_true(parsed("pace=2GB/s,later=7MB/s,after=1.5s").later_bytes_per_s == 7000000);
+    assert_true(parsed("pace=2GB/s,later=7MB/s,after=1.5s").after_ns == 1500000000);
     assert_true(parsed("delay=17ns").delay_ns == 17);
     assert_true(parsed("delay=2.5us").delay_ns == 2500);
     assert_true(parsed("delay=3ms").delay_ns == 3000000);
@@ -67,7 +69,7 @@ static void a_wrong_text_is_refused_naming_part_and_limits(void **state)
     static const struct {
         const char *text, *names, *allows;
     } cases[] = {
-        {"los=1%", "'los'", "pace, delay, loss, dup, reorder and seed"},
+        {"los=1%", "'los'", "pace, later, after, delay, loss, dup, reorder and seed"},
         {"loss", "loss: '' is not a number", "0% to 100%"},
         {"loss=", "loss: '' is not a number", "0% to 100%"},
         {"loss=1", "loss: '1' has a wrong or no unit", "0% to 100%"},
@@ -81,6 +83,10 @@ static void a_wrong_text_is_refused_naming_part_and_limits(void **state)
         {"delay=11s", "too large", "at most 10s"},
         {"pace=10Gb/s", "pace: '10Gb/s' has a wrong", "GB/s, MB/s or kB/s"},
         {"pace=99999999999999999999GB/s", "too large", "GB/s"},
+        {"later=1GB/s,after=8s", "later and after", "pace=10GB/s,later=1GB/s,after=8s"},
+        {"pace=1GB/s,later=1MB/s", "later and after", "after=8s"},
+        {"pace=1GB/s,after=1s", "later and after", "later=1GB/s"},
+        {"pace=1GB/s,later=1MB/s,after=5us", "after: '5us' has a wrong", "ms or s"},
         {"seed=1.5", "too precise", "whole number"},
         {"seed=18446744073709551616", "too large", "2^64"},
         {"loss=1%,loss=2%", "given twice", "0% to 100%"},

@@ -81,7 +81,7 @@ static void become_node(const struct process *process, struct mesh_addr listen, 
     config.shift.slots = 1;
     config.shift.ctx = process->ctx;
     config.listen = listen;
-    config.speed = 1;
+    config.share = 1;
     config.cluster_key = *process->key;
     config.version = process->version;
     if (join != NULL) {

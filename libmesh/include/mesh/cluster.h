@@ -157,6 +157,7 @@ struct mesh_cluster_stats {
     uint64_t epochs, evictions;
     uint64_t plans, plans_over;            /* begun as coordinator; given up */
     uint64_t suspicions, suspicions_wrong; /* members asked once more; that answered */
+    uint64_t mistakes;                     /* members taken for dead that came back within 3 s: they have longer to answer now */
     uint64_t pauses;                       /* times the process was stopped */
     uint64_t notes_lost, notes_high;       /* small messages for which the queue had no room; most that waited in it */
 };

@@ -1,0 +1,75 @@
+/* Shares of the rows by speed: how they are dealt, and when it is worth dealing them anew.
+ *
+ * A speed is what a node's threads read of weights while they compute, in kB/s; time that it waits for others is not in it. Before a node
+ * has computed anything only a benchmark (speed_test.h) knows its speed, which flatters small models. So whoever has computed tells the
+ * ratio of the two, and the benchmark of who has not is judged by the others' ratios.
+ * Integers only: all nodes get the same shares from the same members. No clock: time is an argument. */
+#ifndef NODE_BALANCE_H
+#define NODE_BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mesh/mesh.h"
+#include "model.h"
+#include "rowmap.h"
+
+enum {
+    BALANCE_EVEN = 1000,         /* share of a node of average speed, where shares follow speed */
+    BALANCE_SHARE_MAX = 1000000, /* that may be asked for */
+    BALANCE_SHARE_AUTO = INT32_MAX,
+    BALANCE_RATIO_ONE = 512,   /* ratio of speed at work to benchmark: 1; */
+    BALANCE_RATIO_OCTAVE = 32, /* so many steps for each doubling */
+    BALANCE_RATIO_MAX = 1023,
+    BALANCE_FLAGS_FIRST = 1 << 1 /* of a member's flags in mesh/cluster.h those from here on are balance_flags */
+};
+
+struct balance_member {
+    uint32_t speed; /* kB/s; 0: unknown */
+    uint32_t share; /* asked for, beside those of nodes of average speed, which count 1; BALANCE_SHARE_AUTO: by speed */
+    uint16_t ratio; /* of speed to its benchmark; 0: speed is a benchmark */
+};
+
+/* What a member tells beside its speed, as flags of the cluster layer, and back. */
+uint32_t balance_flags(const struct balance_member *member);
+struct balance_member balance_member_of(uint32_t speed, uint32_t flags);
+
+/* The ratio of two speeds that are not 0, in its steps. */
+uint16_t balance_ratio(uint32_t speed, uint32_t benchmark);
+
+/* What a step of one token reads of the weights of all layers. The model is borrowed. */
+struct balance_load {
+    const struct model *model;
+    uint64_t head_bytes, kv_head_bytes;           /* for each head */
+    uint64_t wo_bytes, gate_up_bytes, down_bytes; /* for each row of dim, hidden, dim */
+    uint64_t output_bytes;                        /* for each row of the vocabulary */
+    uint64_t bytes;                               /* all of it */
+};
+void balance_load_init(struct balance_load *load, const struct model *model);
+
+/* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal, benchmarks within a quarter. A member that
+ * is asked for no share and is so slow that its rows cost the others more than they give gets 0. */
+void balance_shares(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
+
+/* What a step of one token would take, as far as it can be told: in each phase the slowest node, and the datagrams between nodes. */
+uint64_t balance_step_ns(const struct balance_load *load, const struct balance_member *member, const struct rowmap *map);
+
+/* ---- when ---- */
+
+/* What a member remembers of changes of shares; each member does, whoever coordinates. All zeros to begin with. */
+struct balance {
+    uint64_t begun_ns, rest_until_ns;
+    uint64_t drift_ns; /* since when a change would be worth it; 0: it would not */
+    uint32_t changes;  /* of shares in a row */
+};
+
+/* An epoch begins, with new members or with new shares for the same ones. */
+void balance_begin(struct balance *balance, uint64_t now_ns, bool has_new_shares);
+
+/* The rows of map should be dealt anew, by share: (count). For that a step must become a tenth shorter at least, for five seconds
+ * on end, and ten seconds of the epoch must be over; each change of shares doubles that time, up to eleven minutes, and raises the gain
+ * that the next one must bring, to 30 %, until shares have been left alone for a quarter of an hour. Call several times a second. */
+bool balance_is_due(struct balance *balance, uint64_t now_ns, const struct balance_load *load, const struct balance_member *member,
+                    const struct rowmap *map, uint32_t *share);
+
+#endif

@@ -1,0 +1,175 @@
+/* Shares of a serving node's cluster: how fast this node is, and, where it coordinates, whether the rows should be dealt anew. */
+#include <string.h>
+
+#include "serve_state.h"
+
+#define LOOK_NS UINT64_C(250000000)
+#define TEST_NS UINT64_C(30000000000) /* between two benchmarks of a node that has no rows to show its speed */
+
+/* ---- the speed of this node ---- */
+
+static struct speed_test *start_test(const struct server *server, struct fail *fail)
+{
+    const struct shift_config *c = &server->config->shift;
+
+    return speed_test_start(c->kernel, c->model->layer[0].down->type, server->shares.load.bytes, c->threads, fail);
+}
+
+static void end_test(struct server *server)
+{
+    struct serve_shares *shares = &server->shares;
+    const uint64_t pace = server->shift_config.pace_bytes_per_s / 1000;
+    const uint32_t speed = speed_test_end(shares->test);
+
+    shares->test = NULL;
+    shares->benchmark = pace > 0 && pace < speed ? (uint32_t)pace : speed;
+}
+
+int serve_open_shares(struct server *server, struct fail *fail)
+{
+    struct serve_shares *shares = &server->shares;
+
+    balance_load_init(&shares->load, server->config->shift.model);
+    shares->test = start_test(server, fail);
+    if (shares->test == NULL)
+        return -1;
+    end_test(server);
+    shares->self = (struct balance_member){.speed = shares->benchmark, .share = server->config->share};
+    return 0;
+}
+
+void serve_close_shares(struct server *server)
+{
+    if (server->shares.test != NULL)
+        end_test(server);
+}
+
+static void tell(struct server *server, uint32_t speed, uint16_t ratio)
+{
+    struct serve_shares *shares = &server->shares;
+
+    shares->self.speed = speed;
+    shares->self.ratio = ratio;
+    mesh_cluster_set_speed(server->cluster, speed);
+    mesh_cluster_set_flags(server->cluster, serve_flags(server));
+}
+
+/* Small differences are not worth telling: they would move rows whenever members change. */
+static bool is_news(const struct balance_member *self, uint32_t speed)
+{
+    const uint64_t low = self->speed < speed ? self->speed : speed, high = self->speed < speed ? speed : self->speed;
+
+    return self->ratio == 0 || high * 100 > low * 103;
+}
+
+static void take_meter(struct server *server, uint64_t now_ns)
+{
+    struct serve_shares *shares = &server->shares;
+    struct engine_figures figures;
+    uint32_t speed;
+
+    engine_figures(server->shift->engine, &figures);
+    if (server->next != NULL || !shift_is_loaded(server->shift)) {
+        meter_restart(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns); /* loading disturbs */
+        return;
+    }
+    meter_feed(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns, server->config->shift.threads);
+    speed = meter_speed(&shares->meter);
+    if (speed > 0 && is_news(&shares->self, speed))
+        tell(server, speed, balance_ratio(speed, shares->benchmark));
+}
+
+/* Without rows there is nothing to measure; perhaps it is faster now. */
+static void take_test(struct server *server, uint64_t now_ns)
+{
+    struct serve_shares *shares = &server->shares;
+    const struct shift *shift = server->shift;
+    struct fail fail;
+
+    if (shares->test != NULL && speed_test_is_done(shares->test)) {
+        end_test(server);
+        shares->meter = (struct meter){0};
+        tell(server, shares->benchmark, 0);
+    } else if (shares->test == NULL && shares->self.share == BALANCE_SHARE_AUTO && shift->map.share[shift->rank] == 0 &&
+               now_ns >= shares->test_at_ns) {
+        shares->test = start_test(server, &fail); /* without memory for it: next time */
+        shares->test_at_ns = now_ns + TEST_NS;
+    }
+}
+
+/* ---- shares ---- */
+
+void serve_begin_shares(struct server *server)
+{
+    struct serve_shares *shares = &server->shares;
+    const uint64_t now_ns = mesh_udp_now_ns();
+    const struct shift *shift = server->shift;
+    bool has_new_shares = false;
+
+    for (uint16_t r = 0; r < shift->count; r++)
+        has_new_shares |= shift->member[r].share > 0; /* only then: a change of members deals by speed */
+    balance_begin(&shares->balance, now_ns, has_new_shares);
+    meter_restart(&shares->meter, now_ns, 0, 0);
+    shares->look_at_ns = now_ns + LOOK_NS;
+    shares->test_at_ns = now_ns + TEST_NS;
+    shares->changes += has_new_shares;
+}
+
+bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift *shift, const struct balance_member *self,
+                         struct balance_member *member)
+{
+    struct mesh_cluster_peer_stats peer;
+    bool is_settled = true;
+
+    for (uint16_t r = 0; r < shift->count; r++) {
+        if (r == shift->rank) {
+            member[r] = *self;
+        } else if (mesh_cluster_get_peer_stats(cluster, r, &peer) == MESH_OK) {
+            member[r] = balance_member_of(peer.speed, peer.flags);
+            is_settled &= peer.is_in && !peer.is_leaving && !peer.is_suspected;
+        } else {
+            member[r] = balance_member_of(shift->member[r].speed, shift->member[r].flags);
+            is_settled = false;
+        }
+    }
+    return is_settled;
+}
+
+/* The cluster may have gone on to an epoch that this node has not begun yet. */
+static bool is_present(const struct server *server)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(server->cluster, &now);
+    return now.number == server->shift->number && now.member_count == server->shift->count;
+}
+
+static void propose(struct server *server, uint64_t now_ns)
+{
+    struct serve_shares *shares = &server->shares;
+    struct balance_member member[MESH_RANKS_MAX];
+    uint32_t share[MESH_RANKS_MAX];
+    const struct shift *shift = server->shift;
+
+    if (shift->count == 1 || server->next != NULL || !shift_is_loaded(server->shift) || !is_present(server) ||
+        !mesh_cluster_is_coordinator(server->cluster) || !serve_members_speed(server->cluster, shift, &shares->self, member))
+        return;
+    if (balance_is_due(&shares->balance, now_ns, &shares->load, member, &shift->map, share) &&
+        mesh_cluster_propose_shares(server->cluster, now_ns, share, shift->count) == MESH_OK)
+        serve_say(server, "epoch %u: speeds have changed: dealing the rows anew", shift->number);
+}
+
+void serve_watch_shares(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    struct shift_config *c = &server->shift_config;
+
+    if (server->shift == NULL || server->is_leaving || now_ns < server->shares.look_at_ns)
+        return;
+    server->shares.look_at_ns = now_ns + LOOK_NS;
+    if (c->pace_later_bytes_per_s > 0 && now_ns >= c->pace_later_at_ns && server->next == NULL)
+        c->pace_bytes_per_s = c->pace_later_bytes_per_s;
+    take_meter(server, now_ns);
+    take_test(server, now_ns);
+    propose(server, now_ns);
+}

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Shares by measured speed, with real processes: who is slow gets less, from the beginning or when it has become so; who joins takes its
+# share; and not a bit of an answer changes by it.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+model=node/models/stories-q8_0.gguf
+question=(-p "Once upon a time" -n 200 --ignore-eos --temp 0.7 --seed 4 --digest)
+if [ -n "$SAN" ]; then skip_all "instrumented nodes are slower than the speeds that this test gives them"; fi
+check "one process alone gives a digest" "$mesh_node" run -m $model "${question[@]}"
+expected=$(grep '^digest ' "$out")
+
+ports=() pids=()
+for i in 0 1 2 3 4; do ports[i]=$(free_port); done
+
+# node I SEED OPTION...: start node I, joining node SEED ("" for none)
+node() {
+    local i=$1 seed=$2
+    shift 2
+    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${seed:+--join "127.0.0.1:${ports[seed]}"} "$@" \
+        2>>"$tmp/node$i"
+    pids[i]=$background_pid
+}
+status() { "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}"; }
+figure() { status "$1" | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
+# member I RANK KEY: what node I says of a rank
+member() { status "$1" | grep -o "\"rank\":$2,[^}]*" | grep -o "\"$3\":[0-9a-z]*" | cut -d: -f2; }
+has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
+becomes() { # SENTENCE I N
+    if wait_until 20 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
+}
+# check_calm SENTENCE FOUND EXPECTED: unless the machine was so busy that a member was taken for dead, which deals shares and ranks anew
+check_calm() {
+    if [ "$2" != "$3" ] && grep -qs "lost:\|gone on without" "$tmp"/node*; then
+        skip "$1" "members were lost beside it, on a machine that is too busy"
+    else
+        check_equal "$1" "$2" "$3"
+    fi
+}
+ask() { "$mesh_node" ask --to "127.0.0.1:${ports[$1]}" "${question[@]}" 2>/dev/null </dev/null | grep '^digest '; }
+# Ask again and again until the command holds or the time is over; every answer has to be the same.
+asking_until() { # SECONDS COMMAND...
+    local end=$((SECONDS + $1))
+    shift
+    while ! "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        [ "$(ask 0)" = "$expected" ] || wrong=$((wrong + 1))
+    done
+}
+never() { return 1; }
+less_than() { # RANK SHARE
+    local share
+    share=$(member 0 "$1" share)
+    [ "${share:-999999}" -lt "$2" ]
+}
+wrong=0
+
+# ---- who is slow from the beginning ----
+
+node 0 "" --lab pace=400MB/s
+becomes "a node alone has all rows" 0 1
+node 1 0 --lab pace=400MB/s,later=60MB/s,after=12s
+becomes "a node that joins an idle cluster" 0 2
+check_equal "as fast as the other it takes the same share" "$(member 0 1 share)" "$(member 0 0 share)"
+node 2 0 --lab pace=100MB/s
+becomes "a third one joins" 0 3
+check_equal "slower than the others it takes less: a third of the average, which counts 1000" "$(member 0 2 share)" 333
+check_equal "speeds are told" "$(member 0 2 speed_mb_per_s)" 100
+
+# ---- who becomes slow ----
+
+before=$(member 0 1 share)
+changes=$(figure 0 share_changes)
+prepared=$(figure 0 epochs_prepared)
+asking_until 90 less_than 1 $((before / 2))
+check_calm "a node that has become slow has a smaller share" $? 0
+check_calm "that was one change of shares" "$(figure 0 share_changes)" $((changes + 1))
+check_calm "its rows were loaded before it" "$(figure 0 epochs_prepared)" $((prepared + 1))
+check_calm "speeds are measured while tokens are made" "$(member 0 1 speed_is_measured)$(member 0 0 speed_is_measured)" truetrue
+epoch=$(figure 0 epoch)
+asking_until 25 never
+check_calm "then shares stay as they are" "$(figure 0 epoch)" "$epoch"
+
+# ---- who joins while there is work ----
+
+node 3 1 --lab pace=400MB/s
+if asking_until 30 has 0 4; then
+    ok "a node joins a cluster that generates"
+else
+    not_ok "a node joins a cluster that generates" "$(status 0)"
+fi
+check_calm "it has the share of one as fast" "$(member 0 3 share)" "$(member 0 0 share)"
+check_equal "no answer changed by a bit" $wrong 0
+
+# ---- shares that were asked for ----
+
+node 4 0 --share 2 --lab pace=20MB/s
+becomes "a node with a share of its own choice joins" 0 5
+check_equal "it has it, however slow it is" "$(member 0 4 share)" 2000
+check_equal "and says so" "$(member 0 4 share_is_fixed)" true
+check_equal "which changes no bit" "$(ask 0)" "$expected"
+finish
