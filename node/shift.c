@@ -393,7 +393,7 @@ void shift_halt(struct shift *shift, struct kept *kept)
 {
     const bool was_started = shift->is_started;
 
-    shift_rows_stop(shift);
+    atomic_store(&shift->stops_fetching, true);
     if (was_started)
         crew_stop(&shift->crew);
     shift->is_started = false;
@@ -408,6 +408,7 @@ void shift_stop(struct shift *shift)
 {
     end_preparing(shift);
     shift_halt(shift, NULL);
+    shift_rows_stop(shift);
     kv_fetch_close(&shift->fetch);
     mesh_sealer_release(&shift->sealer);
     engine_close(shift->engine);
