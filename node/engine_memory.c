@@ -101,6 +101,7 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
 void engine_keep_heap(void)
 {
 #ifdef M_TRIM_THRESHOLD
+    mallopt(M_ARENA_MAX, 1); /* one for all threads: engines are opened on one and given back on another */
     mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES);
     mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BLOCK_BYTES);
 #endif

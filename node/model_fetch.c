@@ -46,6 +46,7 @@ static enum outcome ask_all(struct fetch *f, struct fail *fail)
 
             if (outcome != NEXT_PEER) {
                 *fail = last;
+                f->has_no_room = outcome == FATAL;
                 return outcome;
             }
         }
@@ -128,6 +129,8 @@ int model_fetch_more(const struct model_fetch_config *config, struct model_part 
     }
     memcpy(f->wanted, wanted, part->count);
     result = run(f, fail);
+    if (f->has_no_room)
+        result = MODEL_FETCH_NO_ROOM;
     release(f);
     return result;
 }

@@ -37,11 +37,13 @@ struct model_part {
 };
 
 /* Which model it is, from the first peer that says; what stands before the tensors, or the whole file, is there then, and fits. When no
- * peer answers, the model that this cluster had last will do, if all of that is there. Otherwise -1: nobody has it, the cache cannot be written,
- * or its disk has no room. model_part_release in any case. */
+ * peer answers, the model that this cluster had last will do, if all of that is there. Otherwise -1: nobody has it, the cache cannot be
+ * written, or its disk has no room. model_part_release in any case. */
 int model_fetch(const struct model_fetch_config *config, struct model_part *part, struct fail *fail);
 
-/* And all chunks that are wanted (count). One thread at a time. -1 as above, or stopped; what has come stays. */
+/* And all chunks that are wanted (count). Several threads may: they wait for one another. -1: nobody has them, or stopped;
+ * MODEL_FETCH_NO_ROOM: they cannot be kept here, which fail says. What has come stays. */
+enum { MODEL_FETCH_NO_ROOM = -2 };
 int model_fetch_more(const struct model_fetch_config *config, struct model_part *part, const uint8_t *wanted, struct fail *fail);
 
 /* All that are wanted are there; NULL: all of the file. */

@@ -341,7 +341,8 @@ static enum outcome open_cache(struct fetch *f, const struct model_info *info, s
     outcome = ask_hashes(f, fail);
     if (outcome != DONE || f->is_checked)
         return outcome;
-    memcpy(f->part->hashes, f->cache.hashes, (size_t)f->cache.count * MODEL_HASH_BYTES);
+    if (!f->is_known)
+        memcpy(f->part->hashes, f->cache.hashes, (size_t)f->cache.count * MODEL_HASH_BYTES);
     return check_cache(f, info->name, fail);
 }
 

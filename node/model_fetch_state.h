@@ -25,7 +25,8 @@ struct fetch {
     uint8_t *wanted;  /* (cache.count), with the cache; owned */
     uint8_t *offered; /* (cache.count) chunks that the peer has; owned */
     uint32_t wanted_count, missing;
-    bool is_checked; /* what of it is there */
+    bool is_checked;  /* what of it is there */
+    bool has_no_room; /* here, or the cache cannot be written otherwise */
     struct bulk bulk;
     char from[MESH_ADDR_TEXT_BYTES], said[MESH_ADDR_TEXT_BYTES + sizeof(struct fail)];
     struct asked asked[ASKED_MAX];

@@ -237,9 +237,11 @@ static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
     mesh_hash16(out, 16, out + 16);
 }
 
-static bool is_whole(const struct serve_config *config)
+uint32_t serve_flags(const struct server *server)
 {
-    return config->shift.part == NULL || model_part_has(config->shift.part, NULL);
+    const struct model_part *part = server->config->shift.part;
+
+    return (part == NULL || model_part_has(part, NULL) ? SERVE_HAS_FILE : 0) | balance_flags(&server->shares.self);
 }
 
 static int open_cluster(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
@@ -249,7 +251,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .seeds = config->seed,
         .seed_count = config->seed_count,
         .speed = server->shares.self.speed,
-        .flags = (is_whole(config) ? SERVE_HAS_FILE : 0) | balance_flags(&server->shares.self),
+        .flags = serve_flags(server),
         .addr = config->advertise,
         .prepares_joins = true,
         .hash = mesh_hash16,

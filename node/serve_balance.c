@@ -51,7 +51,7 @@ static void tell(struct server *server, uint32_t speed, uint16_t ratio)
     shares->self.speed = speed;
     shares->self.ratio = ratio;
     mesh_cluster_set_speed(server->cluster, speed);
-    mesh_cluster_set_flags(server->cluster, SERVE_HAS_FILE | balance_flags(&shares->self));
+    mesh_cluster_set_flags(server->cluster, serve_flags(server));
 }
 
 /* Small differences are not worth telling: they would move rows whenever members change. */

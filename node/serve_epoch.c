@@ -221,14 +221,21 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
         give_up_next(server, fail.text);
 }
 
-static void watch_next(struct server *server)
+/* -1: it cannot become a member. Better not one than one that all wait for. */
+static int watch_next(struct server *server, struct fail *fail)
 {
     if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
-        return;
-    if (atomic_load(&server->next->preparing) == SHIFT_FAILED)
-        give_up_next(server, server->next->why.text);
-    else
+        return 0;
+    if (atomic_load(&server->next->preparing) != SHIFT_FAILED) {
         tell_ready(server);
+        return 0;
+    }
+    if (server->shift == NULL) {
+        *fail = server->next->why;
+        return -1;
+    }
+    give_up_next(server, server->next->why.text);
+    return 0;
 }
 
 /* Clients are told, with all that there is for them, and no more are taken. */
@@ -297,7 +304,8 @@ int serve_run_cluster(struct server *server, struct fail *fail)
     struct mesh_cluster_event event;
 
     mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
-    watch_next(server);
+    if (watch_next(server, fail) < 0)
+        return -1;
     while (mesh_cluster_next_event(server->cluster, &event))
         if (take_event(server, &event, fail) < 0)
             return -1;

@@ -67,6 +67,9 @@ enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while s
 /* serve.c: one turn of answering the other members and waiting for a datagram, while there is no endpoint; clients wait. */
 void serve_attend(struct server *server);
 
+/* serve.c: what this member says of itself; SERVE_HAS_FILE also when the last chunk of the file has been fetched. */
+uint32_t serve_flags(const struct server *server);
+
 /* serve_epoch.c. */
 __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
 void serve_take_news(struct server *server);

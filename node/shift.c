@@ -315,6 +315,7 @@ int shift_prepare(struct shift *shift, const struct shift_config *config, const 
     if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
     shift->rows = present == NULL ? NULL : shift_rows(present);
+    shift->is_joining = present == NULL;
     atomic_store(&shift->preparing, SHIFT_OPENING);
     fail->text[0] = '\0';
     shift->loaders = pool_start(config->threads, prepare, shift, fail);
@@ -392,7 +393,7 @@ void shift_halt(struct shift *shift, struct kept *kept)
 {
     const bool was_started = shift->is_started;
 
-    shift_rows_stop(shift);
+    atomic_store(&shift->stops_fetching, true);
     if (was_started)
         crew_stop(&shift->crew);
     shift->is_started = false;
@@ -407,6 +408,7 @@ void shift_stop(struct shift *shift)
 {
     end_preparing(shift);
     shift_halt(shift, NULL);
+    shift_rows_stop(shift);
     kv_fetch_close(&shift->fetch);
     mesh_sealer_release(&shift->sealer);
     engine_close(shift->engine);

@@ -28,7 +28,7 @@ struct shift_config {
     enum kv_type kv_type;
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
-    struct model_part *part;   /* of which the model is, where chunks may be missing; NULL: its file is whole */
+    struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */
 };
 
 /* What became of datagrams on their way: of this epoch, but for the last. */
@@ -71,6 +71,7 @@ struct shift {
     bool is_started;
     struct mesh_addr peer[SHIFT_PEERS_MAX]; /* whom to ask for rows that are missing on this node's disk */
     unsigned peer_count;
+    bool is_joining;      /* it is prepared on a node that is no member yet: nobody waits for it */
     struct pool *fetcher; /* of them, in an epoch that goes on; NULL: none */
     atomic_bool stops_fetching;
 };

@@ -71,7 +71,13 @@ bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops)
     struct fail fail = {0};
 
     while (!is_done && wanted != NULL && !atomic_load(stops)) {
-        is_done = model_fetch_more(&config, c->part, wanted, &fail) == 0;
+        const int result = model_fetch_more(&config, c->part, wanted, &fail);
+
+        is_done = result == 0;
+        if (result == MODEL_FETCH_NO_ROOM && shift->is_joining) {
+            shift->why = fail;
+            break;
+        }
         if (!is_done && !atomic_load(stops) && strcmp(said, fail.text) != 0)
             fprintf(stderr, "rows of this node are missing, and it waits for them: %s\n", fail.text);
         snprintf(said, sizeof said, "%s", fail.text);

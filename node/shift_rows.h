@@ -10,7 +10,8 @@
 /* Whom to ask: all members but this one. Several epochs' may be added. */
 void shift_rows_add_peers(struct shift *shift, const struct mesh_cluster_member *member, uint16_t count);
 
-/* All that is missing; returns when it is there. False: stopped. Any thread, one at a time. */
+/* All that is missing; returns when it is there. False: stopped; or there is no room for it here and the node is no member yet, which why
+ * says. Any thread, one at a time. */
 bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops);
 
 /* The same by a thread of its own, which lets the crew load then. Nothing to do: nothing happens. Before the crew starts. */

@@ -63,7 +63,8 @@ if grep -q '"event":"skipped"' "$out"; then
 else
     verdict "the death of a node is told step by step" rows_have failover nodes detect_ms agree_ms detect_agree_ms load_ms recompute_ms \
         next_token_ms
-    verdict "what a survivor loads stands beside loading all of it" rows_have reload model survivor file_ms kept_ms kept_ratio copied_percent
+    verdict "what a survivor loads stands beside loading all of it" rows_have reload model survivor file_ms kept_ms \
+        kept_ratio copied_percent
 fi
 
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel

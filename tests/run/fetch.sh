@@ -161,7 +161,7 @@ check_exit "a cache that cannot be made is told" 4 "XDG_CACHE_HOME" env XDG_CACH
 
 # Matrices of many chunks, so that shares are different ones.
 large=$tmp/large.gguf
-fetch=(--fetch rows)
+fetch=(--fetch rows --share 1)
 check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --dim 1024 --hidden 2816 --layers 2 --heads 16 --kv-heads 4 \
     --vocab 3000 --ctx 256 --type f16 --seed 2
 check "run gives its digest" "$mesh_node" run -m "$large" "${question[@]}"
@@ -253,27 +253,27 @@ room=$(($(needs 2 1) - 4))
 if unshare -rm sh -c "mount -t tmpfs -o size=2m none '$tmp/tight'" 2>/dev/null; then
     cat >"$tmp/tight.sh" <<END
 mount -t tmpfs -o size=${room}m none '$tmp/tight'
-XDG_CACHE_HOME='$tmp/tight' '$mesh_node' serve -t 1 --listen 127.0.0.1:$seed --join 127.0.0.1:$whole \\
-    ${security[*]+${security[*]}} 2>'$tmp/full' &
-node=\$!
-trap 'kill \$node; wait \$node' TERM
-while ! [ -e '$tmp/grow' ] && kill -0 \$node; do sleep 0.1; done
+node() {
+    XDG_CACHE_HOME='$tmp/tight' exec '$mesh_node' serve -t 1 --share 1 --listen 127.0.0.1:$seed --join 127.0.0.1:$whole \\
+        ${security[*]+${security[*]}}
+}
+(node) 2>'$tmp/full'
+echo \$? >'$tmp/code'
 mount -o remount,size=200m '$tmp/tight'
-wait \$node
+node 2>'$tmp/roomy'
 END
     background unshare -rm sh "$tmp/tight.sh"
     tight=$background_pid
-    says_full() { grep -q "no room for the model" "$tmp/full"; }
-    if wait_until 30 says_full; then ok "a disk without room for its rows is told"; else not_ok "it is told" "$(cat "$tmp/full")"; fi
-    check_contains "with what to do" "$tmp/full" "make room"
+    if wait_until 60 test -s "$tmp/code"; then ok "a disk without room for its rows ends it"; else not_ok "it ends" "$(cat "$tmp/full")"; fi
+    check_equal "with exit code 4" "$(cat "$tmp/code")" 4
+    check_contains "and what to do" "$tmp/full" "make room"
     answers "the others go on" "$whole"
-    touch "$tmp/grow"
-    becomes "when there is room it goes on by itself" "$seed" 2 full
+    becomes "when there is room it becomes a member" "$seed" 2 roomy
     answers "and has the right rows" "$seed"
     kill "$tight"
     wait "$tight" 2>/dev/null
 else
-    skip "a disk that fills up on the way is waited for" "no namespace for a mount can be made here"
+    skip "a disk that fills up on the way ends a node that is no member yet" "no namespace for a mount can be made here"
 fi
 end "$holder"
 finish
