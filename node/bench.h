@@ -91,5 +91,6 @@ int bench_seal(struct bench *bench, struct fail *fail);
 int bench_train(struct bench *bench, struct fail *fail);
 int bench_flood(struct bench *bench, struct fail *fail);
 int bench_failover(struct bench *bench, struct fail *fail);
+int bench_telemetry(struct bench *bench, struct fail *fail);
 
 #endif
