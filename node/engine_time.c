@@ -72,15 +72,19 @@ static uint64_t cause_of_unit(struct engine *e, const struct worker *w)
     return phase > 0 && has_input ? cause(MESH_TELEMETRY_NOBODY, (uint16_t)(phase - 1), 0) : cause(e->config.rank, phase, 0);
 }
 
-/* All units of the step are taken: other workers are at the last ones, or candidates of peers are missing. */
+/* All units of the step are taken: other workers are at the last ones, or candidates of peers are missing. This worker holds no unit, so
+ * the step may end meanwhile, and only what is atomic may be read. */
 static uint64_t cause_of_end(struct engine *e)
 {
     const uint16_t last = (uint16_t)(e->phase_count - 1);
     const struct inbox *inbox = engine_inbox(e, last);
+    const uint32_t units = (uint32_t)atomic_load_explicit(&e->unit_limit, memory_order_acquire);
 
-    if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) < e->unit_count)
-        return cause(e->config.rank, last, 0);
-    return missing_from(e, inbox, last, 0, UINT16_MAX);
+    if (inbox != NULL && atomic_load_explicit(&e->units_done, memory_order_acquire) >= units)
+        for (uint16_t r = 0; r < e->config.map->rank_count; r++)
+            if (r != e->config.rank && atomic_load_explicit(&inbox->rank_missing[r], memory_order_relaxed) > 0)
+                return cause(r, last, 0);
+    return cause(e->config.rank, last, 0);
 }
 
 /* ---- waiting ---- */

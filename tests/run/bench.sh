@@ -67,6 +67,14 @@ else
         kept_ratio copied_percent
 fi
 
+check "bench telemetry --quick ends well" "$mesh_node" bench telemetry --quick --json
+if grep -q '"event":"skipped"' "$out"; then
+    skip "a cluster that is watched stands beside one that is not" "$(grep -o '"reason":"[^"]*"' "$out")"
+else
+    verdict "a cluster that is watched stands beside one that is not" rows_have telemetry nodes reports_per_s watched_tok_per_s \
+        unwatched_tok_per_s unwatched_ratio watched_main_ms_per_s unwatched_main_ms_per_s
+fi
+
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx

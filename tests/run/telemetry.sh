@@ -147,6 +147,21 @@ else
         "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 127.0.0.1:0
 fi
 
+# ---- as many as it takes, and no more ----
+watchers=()
+for i in 1 2 3 4 5 6 7 8 9; do
+    status 2 --telemetry 3 >"$tmp/watch$i" 2>"$tmp/watch$i.err" </dev/null &
+    watchers+=("$!")
+    background_pids+=("$!")
+done
+for pid in "${watchers[@]}"; do wait "$pid"; done
+check_equal "of nine clients that watch one node eight are told" "$(grep -l '"event":"node"' "$tmp"/watch? | wc -l)" 8
+check_equal "and one is refused in words" "$(cat "$tmp"/watch?.err)" \
+    "mesh-node: refused: this node is watched by as many clients as it takes: ask another node"
+status 2 --telemetry 1 >"$tmp/now"
+check_equal "which is counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
+    $(($(figure "$tmp/after" node telemetry_refused "$own") + 1))
+
 # ---- a death ----
 kill -9 "${pids[0]}"
 wait "${pids[0]}" 2>/dev/null
