@@ -211,6 +211,8 @@ bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64
 
 /* The node of that address; a new one where there is room, else FLEET_NOBODY. */
 int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_t now_ns);
+/* It has learned its address, as happens when it joins: whatever was listed there is the same node. */
+void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port);
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16]);
 struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to); /* NULL: no memory */
 struct fleet_event *fleet_add_event(struct fleet *fleet);

@@ -59,6 +59,7 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
     }
     if (node->has_reported && in->head->serial < node->head.serial) /* overtaken */
         return;
+    fleet_move(in->fleet, in->node, item->node.ip, item->node.port);
     if (in->head->epoch != node->head.epoch)
         for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
             node->of_rank[rank] = FLEET_NOBODY;
