@@ -149,6 +149,7 @@ struct fleet {
     bool is_connected;
     uint64_t connected_ns;     /* since; or when it was lost */
     char connection[300];      /* in words, when it is lost */
+    uint64_t heard_ns;         /* when the newest report of anybody came */
     uint64_t reports, refused; /* records taken in, and those that were none */
     uint64_t refused_full;     /* for want of room */
 };

@@ -353,9 +353,11 @@ int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const ui
         if (in.node >= 0)
             take_item(&in, &item);
     }
-    if (err < 0)
+    if (err < 0) {
         fleet->refused++;
-    else
-        fleet->reports++;
-    return err;
+        return err;
+    }
+    fleet->reports++;
+    fleet->heard_ns = now_ns;
+    return 0;
 }
