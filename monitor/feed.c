@@ -5,7 +5,7 @@
 #include <time.h>
 
 static const uint64_t ms_ns = 1000000;
-enum { RECORD_REFUSED = 19, RECORDS_AT_ONCE = 2000 };
+enum { RECORD_REFUSED = 19, RECORDS_AT_ONCE = 2000, SILENT_MS = 3000 };
 
 int64_t feed_wall_ns(void)
 {
@@ -55,6 +55,7 @@ static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns,
     if (feed->caller != NULL) {
         feed->tries = 0;
         feed->next_watch_ns = 0;
+        feed->open_ns = mesh_udp_now_ns();
         fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), true, config.address);
         return 0;
     }
@@ -70,6 +71,7 @@ static void lose(struct feed *feed, struct fleet *fleet, const char *why)
 {
     mesh_caller_close(feed->caller);
     feed->caller = NULL;
+    feed->tries = fleet->ticks > 0; /* another member first */
     feed->next_try_ns = 0;
     fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), false, why);
 }
@@ -93,6 +95,14 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
     feed->next_watch_ns = now_ns + FEED_LEASE_MS / 3 * ms_ns;
     mesh_telemetry_write_watch(&wish, record);
     return mesh_caller_send(feed->caller, record, sizeof record, why);
+}
+
+/* No report for so long that the node has to be taken for silent, well before its session ends. */
+static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64_t now_ns)
+{
+    const uint64_t patience_ns = 3 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
+
+    return now_ns > feed->open_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
 }
 
 /* A node that will not tell says so in words: u8 19, u32 bytes, text. */
@@ -129,6 +139,8 @@ int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint
             lose(feed, fleet, why.text);
             return 0;
         }
+        if (got == 0 && is_silent(feed, fleet, mesh_udp_now_ns()))
+            lose(feed, fleet, "no report any more from the member that was asked");
         if (got == 0)
             return 0;
         if (is_refusal(record, bytes, why.text, sizeof why.text)) {

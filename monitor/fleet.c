@@ -137,6 +137,20 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
     return at;
 }
 
+void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port)
+{
+    struct fleet_node *n = &fleet->nodes[node];
+
+    if (n->addr.port == port && memcmp(n->addr.ip, ip, 16) == 0)
+        return;
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (i != node && fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
+            forget_node(fleet, i);
+    memcpy(n->addr.ip, ip, 16);
+    n->addr.port = port;
+    mesh_addr_format(n->addr, n->address);
+}
+
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16])
 {
     for (int i = 0; i < FLEET_NODES_MAX; i++)

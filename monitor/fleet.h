@@ -149,6 +149,7 @@ struct fleet {
     bool is_connected;
     uint64_t connected_ns;     /* since; or when it was lost */
     char connection[300];      /* in words, when it is lost */
+    uint64_t heard_ns;         /* when the newest report of anybody came */
     uint64_t reports, refused; /* records taken in, and those that were none */
     uint64_t refused_full;     /* for want of room */
 };
@@ -211,6 +212,8 @@ bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64
 
 /* The node of that address; a new one where there is room, else FLEET_NOBODY. */
 int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_t now_ns);
+/* It has learned its address, as happens when it joins: whatever was listed there is the same node. */
+void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port);
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16]);
 struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to); /* NULL: no memory */
 struct fleet_event *fleet_add_event(struct fleet *fleet);

@@ -59,6 +59,7 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
     }
     if (node->has_reported && in->head->serial < node->head.serial) /* overtaken */
         return;
+    fleet_move(in->fleet, in->node, item->node.ip, item->node.port);
     if (in->head->epoch != node->head.epoch)
         for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
             node->of_rank[rank] = FLEET_NOBODY;
@@ -352,9 +353,11 @@ int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const ui
         if (in.node >= 0)
             take_item(&in, &item);
     }
-    if (err < 0)
+    if (err < 0) {
         fleet->refused++;
-    else
-        fleet->reports++;
-    return err;
+        return err;
+    }
+    fleet->reports++;
+    fleet->heard_ns = now_ns;
+    return 0;
 }

@@ -211,17 +211,18 @@ static uint64_t patience_ns(const struct fleet *fleet)
     return 2 * fleet->interval_ns + 2 * (uint64_t)SECOND_NS;
 }
 
-static bool is_recent(const struct fleet *fleet, uint64_t now_ns, uint64_t then_ns)
+/* Compared with the newest word of anybody: when all are silent, it is the one who answers that is not heard. */
+static bool is_recent(const struct fleet *fleet, uint64_t then_ns)
 {
     if (then_ns < fleet->connected_ns) /* it could not be heard meanwhile */
         then_ns = fleet->connected_ns;
-    return now_ns - then_ns <= patience_ns(fleet);
+    return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= patience_ns(fleet);
 }
 
-static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node, uint64_t now_ns)
+static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node)
 {
-    const bool is_heard = node->has_reported && is_recent(fleet, now_ns, node->report_ns);
-    const bool is_named = is_recent(fleet, now_ns, node->named_ns);
+    const bool is_heard = node->has_reported && is_recent(fleet, node->report_ns);
+    const bool is_named = is_recent(fleet, node->named_ns);
 
     if (is_heard && (!is_named || node->named_state != MESH_NODE_SUSPECTED))
         return node->now.state == MESH_NODE_SEEKING   ? FLEET_SEEKING
@@ -237,7 +238,7 @@ static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_n
 
 static void look_after(struct fleet *fleet, struct fleet_node *node, uint64_t now_ns, int64_t wall_ns)
 {
-    const enum fleet_state state = state_of(fleet, node, now_ns);
+    const enum fleet_state state = state_of(fleet, node);
     const bool was_alive = fleet_is_alive(node->state);
     char rank[8];
 

@@ -139,7 +139,7 @@ static void draw_figures(struct view *view, struct area area, int selected)
 
 /* ---- histograms ---- */
 
-enum { OCTAVES = MESH_HISTOGRAM_BUCKETS / MESH_HISTOGRAM_PARTS, HALVES = 2 * OCTAVES };
+enum { OCTAVES = MESH_HISTOGRAM_BUCKETS / MESH_HISTOGRAM_PARTS, HALVES = 2 * OCTAVES, EACH_MAX = 6 };
 
 /* All links to the node together, two values for each doubling of the latency. */
 static double sum_histogram(const struct fleet_node *node, enum mesh_latency which, float values[HALVES])
@@ -175,14 +175,14 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
     while (values[end - 1] <= 0)
         end--;
     each = (area.width - 2) / (end - first + 1);
-    each = each < 1 ? 1 : each > 6 ? 6 : each;
+    each = each < 1 ? 1 : each > EACH_MAX ? EACH_MAX : each;
     for (int i = first; i < end; i++) {
         const struct area column = area_part(area, 1 + (i - first) * each, 1, each > 1 ? each - 1 : 1, area.height - 2);
-        float same[8], top = 0;
+        float same[2 * EACH_MAX], top = 0;
 
         for (int k = first; k < end; k++)
             top = values[k] > top ? values[k] : top;
-        for (int k = 0; k < 8; k++)
+        for (int k = 0; k < 2 * EACH_MAX; k++)
             same[k] = sqrtf(values[i] / top); /* so that the rare ones, which matter, can be seen */
         bar_curve(view->canvas, column, STYLE_GRAPH, same, bar_curve_values(view->canvas, column.width), 1);
         if (i % 4 == 0 && each >= 2) { /* the scale: values of bucket b begin at 2^(b/2 + 3) */

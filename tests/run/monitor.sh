@@ -82,8 +82,8 @@ keys x Space
 sees "a space pauses" "PAUSED"
 keys '[' '[' Space
 sees "and goes on" "LIVE"
-keys 1 '\' 0.3: Enter
-sees "a backslash filters" "filter: 0.3:"
+keys 1 F4 0.3: Enter
+sees "F4 filters" "filter: 0.3:"
 keys Escape s
 sees "s saves a snapshot" "saved as mesh-monitor-"
 check_equal "which is JSON" "$(cat "$tmp"/folder/mesh-monitor-*.json | head -c 20)" '{"schema_version":1,'

@@ -193,6 +193,31 @@ static void one_that_comes_back_has_its_old_line(void **state)
     assert_int_equal(c->fleet.nodes[before].state, FLEET_UP);
 }
 
+static void one_that_learns_its_address_is_listed_once(void **state)
+{
+    struct monitor_case *c = *state;
+    int order[FLEET_NODES_MAX];
+
+    monitor_case_run(c, 2);
+    fleet_move(&c->fleet, node(c, 1), (const uint8_t[16]){0}, 7411); /* as a node says that is in no epoch */
+    monitor_case_run(c, 3);
+    assert_int_equal(fleet_order(&c->fleet, order), 4);
+    assert_true(fabsf(last(c, 1)->tok_per_s - 50) < 0.01f);
+}
+
+static void when_all_are_silent_nobody_is_taken_for_dead(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    for (int i = 0; i < 20; i++) {
+        made_advance(&c->made, 1000000000);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(fleet_is_alive(c->fleet.nodes[node(c, i)].state));
+}
+
 static void without_a_connection_nobody_is_taken_for_dead(void **state)
 {
     struct monitor_case *c = *state;
@@ -308,6 +333,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_connection_nobody_is_taken_for_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_that_is_told_again_and_again_is_listed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pieces_that_are_lost_cost_no_token, set_up, tear_down),

@@ -1,0 +1,110 @@
+#!/bin/bash
+# The monitor beside a real mesh of three nodes: what it says in JSON while they generate, a slowed node, a link that loses, a node that
+# dies, the node that answered dying, none left, and one again.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+monitor=$BIN/mesh-monitor
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+[ -x "$monitor" ] || skip_all "mesh-monitor is not built"
+
+export LC_ALL=C.UTF-8 XDG_CONFIG_HOME=$tmp/config TERM=xterm-256color
+unset NO_COLOR COLUMNS LINES
+model=node/models/stories-q8_0.gguf
+ports=() pids=()
+for i in 0 1 2; do ports[i]=$(free_port); done
+key=()
+if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then key=(--key "$tmp/key"); fi
+
+node() { # I [SEED [OPTIONS]]
+    local i=$1 join=()
+    if [ $# -gt 1 ]; then join=(--join "127.0.0.1:${ports[$2]}"); fi
+    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${join[@]+"${join[@]}"} "${@:3}" ${key[@]+"${key[@]}"} \
+        2>>"$tmp/node$i"
+    pids[i]=$background_pid
+}
+has() { # I N
+    "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}" ${key[@]+"${key[@]}"} 2>/dev/null | grep -q "\"nodes\":$2,"
+}
+batch() { timeout -k 5 60 "$monitor" --to "127.0.0.1:${ports[0]}" ${key[@]+"${key[@]}"} "$@"; }
+
+node 0
+wait_until 20 has 0 1
+node 1 0
+node 2 0 --lab loss=2%,seed=3
+if ! wait_until 30 has 0 3; then
+    not_ok "three nodes form a mesh" "$(tail -n 5 "$tmp"/node*)"
+    finish
+fi
+ask_again_and_again() {
+    while :; do
+        "$mesh_node" ask --to "127.0.0.1:${ports[1]}" ${key[@]+"${key[@]}"} -p "Once upon a time" -n 400 --ignore-eos --seed 1 || sleep 0.2
+    done
+}
+background ask_again_and_again >"$tmp/answer" 2>&1
+is_generating() { [ -s "$tmp/answer" ]; }
+wait_until 20 is_generating
+
+check "it prints JSON of a real mesh" batch --json -n 3 -d 1
+tail -n 1 "$out" >"$tmp/last"
+if command -v python3 >/dev/null; then
+    python3 - "$tmp/last" >"$tmp/verdict" 2>&1 <<'PY'
+import json, sys
+last = json.load(open(sys.argv[1]))
+assert sorted(node["rank"] for node in last["nodes"]) == [0, 1, 2], last
+for node in last["nodes"]:
+    assert node["state"] == "up" and 0 <= node["utilisation"] <= 1 and node["share"] >= 0, node
+    assert len(node["peers"]) == 2, node
+    for peer in node["peers"]:
+        assert peer["rank"] != node["rank"] and 0 < peer["p50_us"] <= peer["p99_us"] and 0 <= peer["loss"] <= 1, peer
+assert last["reports_refused"] == 0, last
+PY
+    check_equal "of each node and link it says what it should" "$(cat "$tmp/verdict")" ""
+else
+    skip "of each node and link it says what it should" "python3 is not installed"
+fi
+check "text has a line for each node" batch -n 1 -d 1
+check_equal "three of them" "$(grep -c '127\.0\.0\.1:.*up' "$out")" 3
+
+# ---- on a terminal ----
+
+command -v tmux >/dev/null || {
+    skip "the screens tell of them" "tmux is not installed"
+    finish
+}
+socket=$tmp/tmux
+tm() { tmux -S "$socket" -f /dev/null "$@"; }
+clean_up_tmux() {
+    tm kill-server 2>/dev/null
+    clean_up
+}
+trap clean_up_tmux EXIT
+shows() { tm capture-pane -p -t mon 2>/dev/null | grep -qF -e "$1"; }
+sees() { # SENTENCE TEXT
+    if wait_until 20 shows "$2"; then ok "$1"; else not_ok "$1" "not seen: $2" "$(tm capture-pane -p -t mon 2>&1)"; fi
+}
+keys() { tm send-keys -t mon "$@"; }
+
+tm new-session -d -s mon -x 120 -y 36 "$(realpath "$monitor") --to 127.0.0.1:${ports[0]} ${key[*]} -d 0.5; echo ended with \$?; sleep 60"
+sees "the overview tells of all three" "127.0.0.1:${ports[2]}"
+sees "and of what a lab does" "by --lab"
+keys 4
+sees "steps are shown as they end" "node 2"
+keys 5
+sees "requests are, too" "generating"
+keys 6
+sees "and events" "epoch"
+keys 1
+kill -9 "${pids[2]}"
+sees "a node that dies stays, and is told of" "is gone: last heard at"
+kill -9 "${pids[0]}"
+keys 6
+sees "when the node that answered dies, another is asked" "connected to 127.0.0.1:${ports[1]}"
+keys 1
+kill -9 "${pids[1]}"
+sees "without any it says so" "Connection lost"
+sees "and keeps what was last known" "127.0.0.1:${ports[1]}"
+node 0
+sees "it connects again when there is one" "LIVE"
+keys q
+sees "q ends it" "ended with 0"
+finish
