@@ -17,7 +17,7 @@ ports=("$(free_port)" "$(free_port)" "$(free_port)") pids=()
 node() {
     local i=$1
     shift
-    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${metrics[@]+"${metrics[@]}"} \
+    background "$mesh_node" serve -m $model -t 1 --share 1 --listen "127.0.0.1:${ports[i]}" ${metrics[@]+"${metrics[@]}"} \
         ${security[@]+"${security[@]}"} "$@" 2>"$tmp/node$i"
     pids[i]=$background_pid
 }
