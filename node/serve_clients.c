@@ -20,8 +20,11 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     struct mesh_cluster_stats cluster;
     struct engine_figures figures;
     struct gate_stats gate;
-    struct serve_status status = {
-        .config = &server->shift_config, .shift = server->shift, .cluster = server->cluster, .share_changes = server->shares.changes};
+    struct serve_status status = {.config = &server->shift_config,
+                                  .shift = server->shift,
+                                  .cluster = server->cluster,
+                                  .share_changes = server->shares.changes,
+                                  .is_draining = server->is_draining};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
 

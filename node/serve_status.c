@@ -15,7 +15,7 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
 
     *rtt_ns = 0;
     if (rank == status->shift->rank)
-        return shift_is_loaded(status->shift) ? "up" : "loading";
+        return status->is_draining ? "draining" : shift_is_loaded(status->shift) ? "up" : "loading";
     if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
         return "joining";
     *rtt_ns = peer.rtt_ns;
@@ -189,6 +189,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "share_changes", status->share_changes);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);
     json_uint(&json, "evictions", status->cluster_stats->evictions);
+    json_uint(&json, "members_wrongly_lost", status->cluster_stats->mistakes);
     write_exchange(status, &json);
     write_change(status->change, &json);
     write_refused(status, &json);

@@ -54,7 +54,8 @@ kill -TERM "${pids[1]}"
 wait_until 10 grep -q "leaving" "$tmp/node1"
 check_contains "it says that it waits" "$tmp/node1" "leaving when 1 request has ended, or in 30 s"
 check_exit "a new question is refused, and told whom to ask" 4 "this node is leaving: ask 127.0.0.1:${ports[0]} instead" ask 1
-check "its status can be asked" status 1
+status 1 >"$tmp/status"
+check_contains "its status says what it does" "$tmp/status" '"state":"draining"'
 wait "$asking"
 check_equal "the request that was running ends as if nothing had happened" "$(grep '^digest ' "$tmp/answer")" "$expected"
 ends 1 "then the node ends in order"
