@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
-#include "json.h"
 #include "kernel.h"
+#include "mesh/program/fail.h"
+#include "mesh/program/json.h"
 
 enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 6, BENCH_LABELS_MAX = 6 };
 

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/seal.h"
 #include "mesh/udp.h"
 

@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "bench_memory.h"
 #include "commands.h"
-#include "options.h"
+#include "mesh/program/options.h"
 #include "pool.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 enum { BENCH_CHUNK_BYTES = 16 << 20 };
 

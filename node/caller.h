@@ -4,8 +4,8 @@
 #ifndef NODE_CALLER_H
 #define NODE_CALLER_H
 
-#include "fail.h"
 #include "mesh/caller.h"
+#include "mesh/program/fail.h"
 
 struct mesh_caller *caller_open(const struct mesh_caller_config *config, struct fail *fail);
 int caller_send(struct mesh_caller *caller, const uint8_t *record, size_t bytes, struct fail *fail);

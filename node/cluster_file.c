@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/program/options.h"
 #include "mesh/udp.h"
-#include "options.h"
 
 enum kind { KIND_TEXT, KIND_NUMBER, KIND_WORD, KIND_SHARE, KIND_ADDRESS };
 

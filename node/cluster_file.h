@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "fail.h"
 #include "kernel.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 
 enum { CLUSTER_NAME_MAX = 64, CLUSTER_PATH_MAX = 512, CLUSTER_LINE_MAX = 2048, CLUSTER_SHARE_AUTO = UINT32_MAX };
 

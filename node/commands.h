@@ -2,7 +2,7 @@
 #ifndef NODE_COMMANDS_H
 #define NODE_COMMANDS_H
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 int synth_command(int argc, char *const *argv, struct fail *fail);
 int stories_command(int argc, char *const *argv, struct fail *fail);

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "tokenizer.h"
 
 enum { CORPUS_HELD_OUT_PERMILLE = 50 }; /* the usual share */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
 /* An IPv4 multicast group, as text: "239.255.77.11:7412". */

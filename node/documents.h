@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 enum { DOCUMENTS_SIZE_MAX = 1 << 30 };
 

@@ -13,10 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "kept.h"
 #include "kernel.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 #include "model.h"
 #include "port.h"
 #include "request.h"

@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "fail.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 #include "pool.h"
 
 enum flood_kind {

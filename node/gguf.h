@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 enum { GGUF_DIMS_MAX = 4, GGUF_NAME_MAX = 256, GGUF_SHOWN_NAME_BYTES = 84 };
 

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "fail.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 
 struct http_metrics;
 

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "kernel.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 
 enum {
     INBOX_SUB_TOKENS = 64,        /* tokens of a sub-batch */

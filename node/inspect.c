@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "json.h"
+#include "mesh/program/json.h"
+#include "mesh/program/text_decode.h"
 #include "tensor_type.h"
-#include "text_decode.h"
 
 enum {
     TEXT_ELEMENTS_MAX = 6, /* shown of an array */

@@ -1,7 +1,7 @@
 /* The command line of `mesh-node inspect`. */
 #include "commands.h"
 #include "inspect.h"
-#include "options.h"
+#include "mesh/program/options.h"
 
 int inspect_command(int argc, char *const *argv, struct fail *fail)
 {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
 enum { JOIN_REFUSAL_BYTES = 400 };

@@ -5,7 +5,7 @@
 
 #include "commands.h"
 #include "mesh/key.h"
-#include "options.h"
+#include "mesh/program/options.h"
 
 static int write_key(const struct mesh_key *key, const char *path, struct fail *fail)
 {

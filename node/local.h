@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
 struct local {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "fail.h"
-#include "options.h"
+#include "mesh/program/fail.h"
+#include "mesh/program/options.h"
 #include "run.h"
 
 #ifndef MESH_VERSION

@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "gguf.h"
 #include "kernel.h"
+#include "mesh/program/fail.h"
 
 /* Consecutive rows of one tensor. */
 struct matrix_part {

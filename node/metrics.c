@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "json.h"
+#include "mesh/program/json.h"
 #include "mesh/udp.h"
 
 /* Buckets of histograms end at powers of two of nanoseconds, where the recorded ones do: 1 us to 69 s. */

@@ -15,8 +15,8 @@
 
 #include "bytes.h"
 #include "memory_text.h"
+#include "mesh/program/replace_file.h"
 #include "mesh/seal.h"
-#include "replace_file.h"
 
 enum {
     ID_TEXT_BYTES = 2 * MODEL_HASH_BYTES + 1,

@@ -7,7 +7,7 @@
 #ifndef NODE_MODEL_CACHE_H
 #define NODE_MODEL_CACHE_H
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "model_parts.h"
 
 struct model_cache {

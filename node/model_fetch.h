@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/seal.h"
 #include "mesh/udp.h"
 #include "model_parts.h"

@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-#include "fail.h"
-#include "json.h"
 #include "member.h"
+#include "mesh/program/fail.h"
+#include "mesh/program/json.h"
 #include "run_options.h"
 #include "tokenizer.h"
 

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "json.h"
 #include "memory_text.h"
+#include "mesh/program/json.h"
 #include "model_needs.h"
 
 static int count_chunks(const struct plan *plan, uint16_t rank, uint32_t *chunks, struct fail *fail)

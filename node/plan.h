@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "engine.h"
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 struct plan_node {
     uint32_t share;

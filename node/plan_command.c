@@ -4,7 +4,7 @@
 
 #include "cluster_file.h"
 #include "commands.h"
-#include "options.h"
+#include "mesh/program/options.h"
 #include "plan.h"
 #include "run_options.h"
 

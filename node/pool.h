@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 struct pool;
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "json.h"
-#include "options.h"
+#include "mesh/program/json.h"
+#include "mesh/program/options.h"
 #include "pool.h"
 #include "quantise_data.h"
 #include "quantise_file.h"

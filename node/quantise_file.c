@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 
 #include "gguf_write.h"
+#include "mesh/program/replace_file.h"
 #include "progress.h"
 #include "quantise_data.h"
-#include "replace_file.h"
 
 enum { QUANTIZATION_VERSION = 2 };
 

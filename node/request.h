@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "sampler.h"
 
 struct request {

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 struct gguf;
 

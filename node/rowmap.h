@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 #include "model.h"
 
 struct rowmap {

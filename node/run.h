@@ -2,7 +2,7 @@
 #ifndef NODE_RUN_H
 #define NODE_RUN_H
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 /* argv: what stands after "run". Returns an exit code; fail is set when it is not EXIT_OK. In a child process (a further local node) it
  * returns as well, when that node has finished. */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "engine.h"
+#include "mesh/program/options.h"
 #include "mesh/udp.h"
-#include "options.h"
 #include "security.h"
 
 enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };

@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "kernel.h"
 #include "mesh/lab.h"
 #include "mesh/mesh.h"
+#include "mesh/program/fail.h"
 #include "model.h"
 #include "sampler.h"
 

@@ -5,7 +5,7 @@
 #ifndef NODE_SECURITY_H
 #define NODE_SECURITY_H
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "mesh/seal.h"
 
 struct security {

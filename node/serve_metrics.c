@@ -1,7 +1,7 @@
 /* What a serving node answers to /metrics and /health. */
 #include <inttypes.h>
 
-#include "json.h"
+#include "mesh/program/json.h"
 #include "metrics.h"
 #include "serve_state.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "mesh/program/json.h"
 #include "model_needs.h"
 #include "serve.h"
 

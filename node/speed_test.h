@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "kernel.h"
+#include "mesh/program/fail.h"
 
 enum { SPEED_TEST_BYTES_MAX = 64 << 20 /* more than most caches hold */ };
 

@@ -1,6 +1,6 @@
 /* The command line of `mesh-node stories`. */
 #include "commands.h"
-#include "options.h"
+#include "mesh/program/options.h"
 #include "stories_file.h"
 
 enum { COUNT_MAX = 1000000000 };

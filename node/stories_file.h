@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 /* Write `count` stories, at least one, to the file, replacing what is at path only once it is complete, or to stdout when path is "-".
  * Progress on stderr when that is a terminal and it takes over a second. EXIT_ENVIRONMENT when writing fails. */

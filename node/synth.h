@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "tensor_type.h"
 
 enum { SYNTH_DIM_MAX = 1 << 18, SYNTH_LAYERS_MAX = 1024, SYNTH_CONTEXT_MAX = 1 << 24 };

@@ -1,6 +1,6 @@
 /* The command line of `mesh-node synth`. */
 #include "commands.h"
-#include "options.h"
+#include "mesh/program/options.h"
 #include "synth.h"
 
 int synth_command(int argc, char *const *argv, struct fail *fail)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 struct team;
 

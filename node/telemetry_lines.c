@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "json.h"
+#include "mesh/program/json.h"
 #include "mesh/telemetry.h"
 #include "mesh/udp.h"
 #include "talk.h"

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "gguf.h"
+#include "mesh/program/fail.h"
 
 struct tokenizer;
 

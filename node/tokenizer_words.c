@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text_decode.h"
+#include "mesh/program/text_decode.h"
 #include "tokenizer_vocab.h"
 #include "word_table.h"
 

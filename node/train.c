@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
 #include "kernel.h"
 #include "memory_text.h"
+#include "mesh/program/json.h"
+#include "mesh/program/replace_file.h"
 #include "progress.h"
-#include "replace_file.h"
 #include "team.h"
 #include "train_batch.h"
 #include "train_checkpoint.h"

@@ -13,7 +13,7 @@
 
 #include "bytes.h"
 #include "hash.h"
-#include "replace_file.h"
+#include "mesh/program/replace_file.h"
 #include "train_header.h"
 
 enum { FLOAT_BYTES = 4, VECTORS = 3, SPREAD = 2 };

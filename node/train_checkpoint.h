@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "train_state.h"
 
 enum {

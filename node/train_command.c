@@ -5,7 +5,7 @@
 
 #include "commands.h"
 #include "kernel.h"
-#include "options.h"
+#include "mesh/program/options.h"
 #include "pool.h"
 #include "team.h"
 #include "train.h"

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "axis.h"
-#include "replace_file.h"
-#include "text_decode.h"
+#include "mesh/program/replace_file.h"
+#include "mesh/program/text_decode.h"
 #include "train_series.h"
 
 /* All in pixels. Places of lines are written in tenths of them. */

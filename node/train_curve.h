@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "train_state.h"
 
 enum { TRAIN_CURVE_POINTS_MAX = 600, TRAIN_CURVE_DOTS_MAX = 100, TRAIN_CURVE_BYTES_MAX = 60000 };

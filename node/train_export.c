@@ -7,9 +7,9 @@
 
 #include "canon_inline.h"
 #include "gguf_write.h"
+#include "mesh/program/replace_file.h"
 #include "quantise.h"
 #include "quantise_file.h"
-#include "replace_file.h"
 
 static void write_values(const struct train_state *state, const struct train_layout *layout, const struct vocab *vocab,
                          enum tensor_type type, const char *name, struct gguf_write *writer)

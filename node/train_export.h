@@ -2,7 +2,7 @@
 #ifndef NODE_TRAIN_EXPORT_H
 #define NODE_TRAIN_EXPORT_H
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "tensor_type.h"
 #include "train_layout.h"
 #include "train_state.h"

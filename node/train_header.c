@@ -8,7 +8,7 @@
 
 #include "bytes.h"
 #include "hash.h"
-#include "json.h"
+#include "mesh/program/json.h"
 
 enum { VERSION = 1, VERSION_AT = 8, SETUP_AT = 12, SETUP_BYTES = 92, HASH_AT = 120 };
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "train_checkpoint.h"
 
 /* A name in a message leaves room for what is said about it. */

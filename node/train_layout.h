@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 
 enum { TRAIN_LAYERS_MAX = 64, TRAIN_TENSORS_MAX = 2 + 9 * TRAIN_LAYERS_MAX, TRAIN_NAME_MAX = 32 };
 

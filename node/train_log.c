@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
-#include "replace_file.h"
+#include "mesh/program/json.h"
+#include "mesh/program/replace_file.h"
 
 enum { LINE_MAX_BYTES = 160, PIECE_BYTES = 16384 };
 

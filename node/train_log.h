@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "train_state.h"
 
 /* Replaces what is at path once it is complete. */

@@ -3,7 +3,7 @@
 #define NODE_TRAIN_SOURCE_H
 
 #include "corpus.h"
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "train_batch.h"
 #include "train_state.h"
 #include "vocab.h"

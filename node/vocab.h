@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
 #include "gguf_write.h"
+#include "mesh/program/fail.h"
 #include "tokenizer.h"
 
 enum {

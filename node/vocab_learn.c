@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "documents.h"
-#include "text_decode.h"
+#include "mesh/program/text_decode.h"
 #include "vocab_pairs.h"
 #include "word_table.h"
 

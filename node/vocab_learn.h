@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fail.h"
+#include "mesh/program/fail.h"
 #include "vocab.h"
 
 /* count is of all tokens, VOCAB_MIN to VOCAB_MAX (otherwise EXIT_USAGE); out->count is less where too little of the text repeats. A text

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "text_decode.h"
+#include "mesh/program/text_decode.h"
 
 enum { SPACE_MARK_SIZE = 3 }; /* bytes of a space once it is escaped */
 
