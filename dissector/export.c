@@ -8,7 +8,7 @@ const char *export_key(const struct mesh_wire_part *part)
     static char key[32];
     size_t i = 0;
 
-    for (; part->name[i] != '\0' && i < sizeof key - 1; i++)
+    for (; i < sizeof key - 1 && part->name[i] != '\0'; i++)
         key[i] = (char)tolower((unsigned char)part->name[i]);
     key[i] = '\0';
     return key;

@@ -36,7 +36,7 @@ static const char *lower(const char *name, char out[NAME_BYTES])
 {
     size_t i = 0;
 
-    for (; name[i] != '\0' && i < NAME_BYTES - 1; i++)
+    for (; i < NAME_BYTES - 1 && name[i] != '\0'; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
     return out;

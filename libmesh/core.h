@@ -172,7 +172,8 @@ struct mesh_peer {
     uint32_t ping_count;
     uint64_t rtt_ns, rtt_deviation_ns;
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
-    uint64_t probe_at_ns;
+    uint64_t probe_at_ns, probe_again_ns;               /* the next try; until the next three, when these are not answered */
+    uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
     bool is_repairing; /* asked for a resend since it last had something complete */
 

@@ -136,6 +136,12 @@ void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr)
     mesh_hello_start(mesh, peer);
 }
 
+void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes)
+{
+    assert(rank < mesh->config.rank_count && !mesh->peers[rank].has_addr);
+    mesh->peers[rank].path_bytes = datagram_bytes;
+}
+
 /* ---- receiving ---- */
 
 static int check_none(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)

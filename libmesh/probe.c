@@ -1,15 +1,16 @@
 /* Path MTU: the size of datagrams that a path is proved to carry.
  *
  * It starts at 1200 and is raised when a padded probe has been acknowledged. Resends are always cut to 1200, so a path that stops carrying
- * large datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew. */
+ * large datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew.
+ *
+ * A probe that is too large is a number that never arrives, and counts as a loss at its receiver. So what this machine cannot even send is
+ * not tried, and what the path does not carry is tried ever more seldom. */
 #include "core.h"
 
-enum {
-    TRIES = 3,
-    TRY_NS = 20000000,
-    AGAIN_NS = 2000000000, /* after giving up or falling back */
-    NAKS_IN_A_ROW_MAX = 8
-};
+#define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */
+#define AGAIN_NS_MAX UINT64_C(600000000000)
+
+enum { TRIES = 3, TRY_NS = 20000000, NAKS_IN_A_ROW_MAX = 8 };
 
 static const uint16_t sizes[] = {1452, 8952, 32000}; /* Ethernet with IPv6, jumbo frames, loopback */
 
@@ -17,7 +18,7 @@ static uint32_t next_size(const struct mesh *mesh, const struct mesh_peer *peer)
 {
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i] > peer->stats.datagram_bytes && sizes[i] <= mesh->config.datagram_bytes_max && sizes[i] <= peer->datagram_bytes_max &&
-            sizes[i] <= mesh_credit_datagram_max(peer->window_bytes))
+            sizes[i] <= mesh_credit_datagram_max(peer->window_bytes) && (!peer->path_bytes || sizes[i] <= peer->path_bytes))
             return sizes[i];
     return 0;
 }
@@ -27,6 +28,7 @@ void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer)
     peer->probe_bytes = next_size(mesh, peer);
     peer->probe_tries = 0;
     peer->probe_at_ns = mesh->now_ns;
+    peer->probe_again_ns = AGAIN_NS;
     if (peer->probe_bytes)
         mesh_arm(mesh, peer->probe_at_ns);
 }
@@ -41,7 +43,8 @@ void mesh_probe_tick(struct mesh *mesh, struct mesh_peer *peer)
             peer->probe_at_ns = mesh->now_ns + TRY_NS;
         } else {
             peer->probe_tries = 0;
-            peer->probe_at_ns = mesh->now_ns + AGAIN_NS;
+            peer->probe_at_ns = mesh->now_ns + peer->probe_again_ns;
+            peer->probe_again_ns = 2 * peer->probe_again_ns < AGAIN_NS_MAX ? 2 * peer->probe_again_ns : AGAIN_NS_MAX;
         }
     }
     mesh_arm(mesh, peer->probe_at_ns);
@@ -89,6 +92,7 @@ void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer)
     peer->probe_bytes = next_size(mesh, peer);
     peer->probe_tries = 0;
     peer->probe_at_ns = mesh->now_ns + AGAIN_NS;
+    peer->probe_again_ns = AGAIN_NS;
     mesh_arm(mesh, peer->probe_at_ns);
 }
 

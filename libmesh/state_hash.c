@@ -48,7 +48,7 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(hash, peer->reported[0]), peer->reported[1]), peer->cost_sent);
     hash = mix(mix(mix(hash, peer->window_bytes), peer->consumed_bytes), peer->stats.datagram_bytes);
     hash = mix(mix(mix(mix(hash, peer->ping_at_ns), peer->ping_origin_ns), peer->ping_answered_ns), peer->rtt_ns);
-    hash = mix(mix(hash, peer->probe_bytes), peer->probe_at_ns);
+    hash = mix(mix(mix(hash, peer->probe_bytes), peer->probe_at_ns), peer->probe_again_ns);
     hash = mix(mix(mix(hash, peer->loss_seen), peer->loss_lost), peer->stats.loss_ppm);
     for (unsigned i = 0; i < peer->resend_count; i++) {
         const struct mesh_resend *resend = &peer->resends[(peer->resend_first + i) % MESH_RESEND_QUEUE];

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,25 @@ uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp)
 {
     (void)udp;
     return UDP_DATAGRAM_BYTES_MAX;
+}
+
+uint32_t mesh_udp_path_bytes(struct mesh_addr to)
+{
+    const bool is_v4 = mesh_addr_is_v4(&to);
+    const int family = is_v4 ? AF_INET : AF_INET6, headers = is_v4 ? 28 : 48;
+    const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage address;
+    const socklen_t address_bytes = mesh_addr_to_sockaddr(&to, family, &address);
+    int mtu = 0;
+    socklen_t bytes = sizeof mtu;
+
+    if (fd < 0)
+        return 0;
+    if (connect(fd, (const struct sockaddr *)&address, address_bytes) != 0 ||
+        getsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_MTU : IPV6_MTU, &mtu, &bytes) != 0)
+        mtu = 0;
+    close(fd);
+    return mtu > headers ? (uint32_t)(mtu - headers) : 0;
 }
 
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)

@@ -47,6 +47,7 @@ struct node_sample {
     float time[TIME_KINDS]; /* parts of the workers' time */
     float utilisation;      /* computing, per worker and second */
     float tok_per_s;        /* generated, of the whole mesh, as this node counts them */
+    uint32_t tokens;        /* the same, counted: those that have been reported in between */
     float waits;            /* part of the workers' time that they waited for waits_for */
     int16_t waits_for;      /* the node that was waited for longest, or FLEET_NOBODY */
     uint8_t state;          /* enum fleet_state */

@@ -142,7 +142,8 @@ static void sample_rates(struct fleet_node *node, struct node_sample *sample, bo
     const double elapsed_ns = (double)(node->head.now_ns - node->before_ns);
     const double threads = now->threads > 0 ? now->threads : 1;
 
-    sample->tok_per_s = (float)((double)since(now->tokens, before->tokens, is_same) * SECOND_NS / elapsed_ns);
+    sample->tokens = narrow(since(now->tokens, before->tokens, is_same));
+    sample->tok_per_s = (float)((double)sample->tokens * SECOND_NS / elapsed_ns);
     sample->utilisation = (float)((double)since(now->compute_ns, before->compute_ns, is_same) / (elapsed_ns * threads));
     sample->utilisation = sample->utilisation < 1 ? sample->utilisation : 1;
 }
@@ -161,6 +162,7 @@ static void repeat_sample(struct fleet *fleet, struct fleet_node *node, struct n
             sample->time[kind] = NAN;
     }
     sample->is_fresh = false;
+    sample->tokens = 0;
     sample->state = (uint8_t)node->state;
     for (int from = 0; from < FLEET_NODES_MAX; from++)
         if (node->links[from] != NULL) {

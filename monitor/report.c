@@ -90,7 +90,8 @@ static void put_workers(struct json *json, const struct fleet_node *node)
 
 static void put_node(struct json *json, const struct fleet *fleet, int index, uint64_t tick, bool is_snapshot)
 {
-    static const struct node_sample none = {{NAN, NAN, NAN, NAN, NAN}, NAN, NAN, 0, FLEET_NOBODY, 0, false};
+    static const struct node_sample none = {
+        .time = {NAN, NAN, NAN, NAN, NAN}, .utilisation = NAN, .tok_per_s = NAN, .waits_for = FLEET_NOBODY};
     const struct fleet_node *node = &fleet->nodes[index];
     const struct node_sample *sample = fleet_node_at(fleet, index, tick);
 
@@ -107,6 +108,7 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, ui
     json_uint(json, "threads", node->now.threads);
     put(json, "utilisation", sample->utilisation);
     put(json, "tok_per_s", sample->tok_per_s);
+    json_uint(json, "generated_tokens", sample->tokens);
     put_time(json, sample->time);
     put_rank(json, "waits_for", fleet, sample->waits_for);
     put(json, "waits", sample->waits);

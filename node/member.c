@@ -183,6 +183,7 @@ static int open_mesh(struct member *m, struct fail *fail)
     for (uint16_t r = 0; r < rank_count(m); r++) {
         if (r == m->config.rank)
             continue;
+        mesh_set_path(m->mesh, r, mesh_udp_path_bytes(m->config.peers[r]));
         mesh_set_peer(m->mesh, r, m->config.peers[r]);
         mesh_udp_set_peer(m->config.udp, r, m->config.peers[r]);
     }

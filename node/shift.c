@@ -172,6 +172,7 @@ static int open_mesh(struct shift *shift, struct fail *fail)
     for (uint16_t r = 0; r < shift->count; r++) {
         if (r == shift->rank)
             continue;
+        mesh_set_path(shift->mesh, r, mesh_udp_path_bytes(shift->member[r].addr));
         mesh_set_peer(shift->mesh, r, shift->member[r].addr);
         mesh_udp_set_peer(shift->config->udp, r, shift->member[r].addr);
     }

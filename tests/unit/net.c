@@ -45,8 +45,10 @@ static void start_rank(struct net *net, uint16_t rank)
     net->memory[rank] = aligned_alloc(64, bytes);
     err = mesh_init(&net->mesh[rank], &net->config[rank], net->memory[rank], bytes, net->now_ns);
     assert(!err);
-    for (uint16_t peer = 0; peer < net->count; peer++)
+    for (uint16_t peer = 0; peer < net->count; peer++) {
+        mesh_set_path(net->mesh[rank], peer, net->path_bytes);
         mesh_set_peer(net->mesh[rank], peer, net_addr(peer));
+    }
 }
 
 void net_start(struct net *net)

@@ -22,6 +22,7 @@ struct net {
     struct mesh_config config[NET_RANKS_MAX];
     void *memory[NET_RANKS_MAX];
     uint64_t now_ns, delay_ns;
+    uint32_t path_bytes;                        /* before net_up: what the machines can send at most; 0: unknown */
     struct net_flight flights[NET_FLIGHTS_MAX]; /* in order of arrival */
     unsigned flight_count;
     unsigned sent[NET_RANKS_MAX][MESH_TYPE_COUNT]; /* datagrams written, once per receiver */

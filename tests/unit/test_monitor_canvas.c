@@ -117,7 +117,7 @@ static void figures_are_short_and_have_units(void **state)
         {figure_bytes, 812, "812 B"},        {figure_bytes, 1.1e9, "1.10 GB"},   {figure_count, 812, "812"},
         {figure_count, 12345, "12.3k"},      {figure_count, 4.1e6, "4.10M"},     {figure_fraction, 0, "0"},
         {figure_fraction, 0.0096, "0.96 %"}, {figure_fraction, 0.0126, "1.3 %"}, {figure_fraction, 0.5, "50 %"},
-        {figure_fraction, NAN, "-"},     {figure_age_s, 4.9, "4 s"},         {figure_age_s, 7300, "2 h"},
+        {figure_fraction, NAN, "-"},         {figure_age_s, 4.9, "4 s"},         {figure_age_s, 7300, "2 h"},
         {figure_age_s, 119, "119 s"},
     };
 

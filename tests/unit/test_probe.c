@@ -61,6 +61,40 @@ static void no_probe_is_larger_than_the_drivers_can_send(void **state)
     net_free(net);
 }
 
+/* Its number would be missing at the other end, and count as lost there. */
+static void what_the_own_interface_cannot_carry_is_not_tried(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats;
+    size_t limit = 1472;
+
+    (void)state;
+    net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = 60000;
+    net->drop = path_limit;
+    net->app = &limit;
+    net->path_bytes = 1472;
+    net_up(net);
+    net_run(net, 5000 * (uint64_t)NET_MS);
+    assert_int_equal(proved(net), 1452);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.lost, 0);
+    net_free(net);
+}
+
+static void what_the_path_does_not_carry_is_tried_ever_more_seldom(void **state)
+{
+    size_t limit = 1472;
+    struct net *net = up_with_limit(&limit);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net_run(net, 700000 * (uint64_t)NET_MS);
+    assert_int_equal(proved(net), 1452);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_in_range(stats.lost, 20, 30); /* three each time: at once, after 2 s, 6 s, ... 510 s */
+    net_free(net);
+}
+
 static void a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends(void **state)
 {
     size_t limit = 65535;
@@ -94,6 +128,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_largest_size_that_the_path_carries_is_found),
         cmocka_unit_test(no_probe_is_larger_than_the_drivers_can_send),
+        cmocka_unit_test(what_the_own_interface_cannot_carry_is_not_tried),
+        cmocka_unit_test(what_the_path_does_not_carry_is_tried_ever_more_seldom),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends),
     };
 

@@ -63,6 +63,10 @@ int mesh_init(struct mesh **mesh, const struct mesh_config *config, void *memory
 /* Where a peer is. All must be set before the first tick sends anything to them; a change later moves the peer. */
 void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
 
+/* What the way to it can carry at most, as far as this machine knows, in bytes of a datagram: larger ones are not tried. 0: not known.
+ * Before mesh_set_peer. */
+void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes);
+
 /* ---- input ---- */
 
 /* Feed one received datagram; then drain mesh_next_event and mesh_next_datagram.

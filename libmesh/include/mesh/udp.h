@@ -24,6 +24,8 @@ void mesh_udp_close(struct mesh_udp *udp); /* NULL is fine */
 struct mesh_addr mesh_udp_local(const struct mesh_udp *udp);
 uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp); /* by the kernel's accounting, for mesh_config */
 uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
+uint32_t mesh_udp_path_bytes(
+    struct mesh_addr to); /* the largest datagram that the interface to it carries, for mesh_set_path; 0: unknown */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
 /* From now on what goes out is sealed, once for all its receivers, and what comes in is opened, or refused and counted there, before the
