@@ -273,7 +273,7 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
 
 static void udp_watch_room(struct mesh_udp *udp)
 {
-    const bool wanted = mesh_udp_sender_is_blocked(&udp->sender);
+    const bool wanted = mesh_udp_sender_is_blocked(&udp->sender) && mesh_udp_sender_next_ns(&udp->sender) == 0;
     struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.fd = udp->fd};
 
     if (wanted != udp->waits_for_room && epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0) {
@@ -306,8 +306,10 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
     const uint64_t now_ns = mesh_udp_now_ns();
     uint64_t due_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
     const uint64_t core_ns = mesh != NULL ? mesh_timeout(mesh) : UINT64_MAX, held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
+    const uint64_t full_ns = mesh_udp_sender_next_ns(&udp->sender);
     uint64_t woken;
 
+    due_ns = full_ns != 0 && full_ns < due_ns ? full_ns : due_ns;
     due_ns = core_ns < due_ns ? core_ns : due_ns;
     due_ns = held_ns < due_ns ? held_ns : due_ns;
     if (due_ns <= now_ns) {
@@ -339,6 +341,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .datagrams_sent = udp->sender.sent,
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,
+        .interface_full = udp->sender.full,
         .kernel_drops = receiver->kernel_drops,
         .unreachable = udp->errors.unreachable,
         .lab_lost = receiver->lab.lost,

@@ -51,13 +51,16 @@ struct mesh_udp_sender {
     struct sockaddr_storage strangers[UDP_BATCH];
     struct mmsghdr messages[UDP_MESSAGES];
     uint64_t system_calls, sent, errors;
+    uint64_t full;                         /* times that the interface's queue had no room */
+    uint64_t full_since_ns, full_until_ns; /* it has none, 0: it has; not tried again before */
     uint8_t arena[UDP_ARENA_BYTES];
 };
 
-/* Send what is left over and what the core (NULL: none) has to say, until both are empty or the socket is full. Returns the datagrams
- * sent. */
+/* Send what is left over and what the core (NULL: none) has to say, until both are empty, or the socket or the interface is full. Returns
+ * the datagrams sent. */
 int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns);
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
+uint64_t mesh_udp_sender_next_ns(const struct mesh_udp_sender *sender); /* when to try again, if not when there is room; 0: no such time */
 int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct mesh_addr *to, const uint8_t *packet, size_t bytes);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
 

@@ -54,6 +54,24 @@ if [[ $dropped =~ ^nftables\ [1-9] ]]; then ok "datagrams were dropped"; else no
 netns_loss 0
 becomes "all three are there" 1 3
 
+# A wire that is slower than what is computed: what has no room in the interface's queue waits, and is not lost.
+netns_rate 10mbit 20kb
+words=$(printf 'lamp %.0s' {1..150})
+lost() { status 1 | sed -n 's/.*"exchange":{[^}]*"lost":\([0-9]*\).*/\1/p'; }
+epoch() { status 1 | sed -n 's/.*"epoch":\([0-9]*\),.*/\1/p'; }
+before=$(lost) first=$(epoch)
+run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.2:7411 "${security[@]}" -p "$words" -n 20 --ignore-eos --temp 0
+check_equal "a prompt goes over a slow wire" "$code" 0
+after=$(lost)
+if [ "$(epoch)" != "$first" ]; then
+    skip "without filling its queues" "members were lost beside it, on a machine that is too busy"
+elif [ $((after - before)) -le 20 ]; then
+    ok "without filling its queues"
+else
+    not_ok "without filling its queues" "$((after - before)) datagrams were lost"
+fi
+netns_rate 1gbit 200kb
+
 # The two that hear one another go on; the third does so by itself, and joins them when it is back.
 long=$((10 * tokens))
 if [ -n "$SAN" ]; then long=$tokens; fi
