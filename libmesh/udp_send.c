@@ -1,9 +1,9 @@
 /* Batches of datagrams to the kernel: one copy of the bytes however many destinations.
  *
  * A datagram the kernel refuses is a lost one and counted; one that the socket or the interface has no room for waits here, and then
- * nothing more is taken from the core, whose own bounded queue makes the application wait. So what is computed faster than the wire takes it leaves
- * at the wire's pace. One for several ranks begins with another of them each time: each send
- * takes some microseconds, and so no peer is always the last. */
+ * nothing more is taken from the core, whose own bounded queue makes the application wait. So what is computed faster than the wire takes
+ * it leaves at the wire's pace. One for several ranks begins with another of them each time: each send takes some microseconds, and so no
+ * peer is always the last. */
 #include "udp_parts.h"
 
 #include <assert.h>
