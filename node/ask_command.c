@@ -103,6 +103,19 @@ static int check_stdout(struct fail *fail)
 
 /* ---- ask ---- */
 
+/* As `run` says them. What a node says of several at once has their text together: the last of them has it. */
+static void print_token_events(struct asking *a, const struct talk *talk)
+{
+    for (uint32_t i = 0; i < talk->token_count; i++) {
+        const bool is_last = i + 1 == talk->token_count;
+
+        json_event_begin(&a->out, "token");
+        json_string(&a->out, "text", is_last ? talk->text : "", is_last ? talk->text_size : 0);
+        json_uint(&a->out, "id", talk->token[i].id);
+        json_event_end(&a->out);
+    }
+}
+
 static int print_tokens(struct asking *a, const struct talk *talk, struct fail *fail)
 {
     for (uint32_t i = 0; i < talk->token_count; i++) {
@@ -113,13 +126,7 @@ static int print_tokens(struct asking *a, const struct talk *talk, struct fail *
         a->tokens++;
     }
     if (a->target.json) {
-        json_event_begin(&a->out, "tokens");
-        json_string(&a->out, "text", talk->text, talk->text_size);
-        json_array_begin(&a->out, "ids");
-        for (uint32_t i = 0; i < talk->token_count; i++)
-            json_uint(&a->out, NULL, talk->token[i].id);
-        json_array_end(&a->out);
-        json_event_end(&a->out);
+        print_token_events(a, talk);
     } else if (!a->ids) {
         fwrite(talk->text, 1, talk->text_size, stdout);
     }

@@ -82,6 +82,10 @@ during() {
 node 0
 becomes "a node alone is a cluster of one" 0 1
 same "it answers with the bits of run" 0
+"$mesh_node" ask --to "127.0.0.1:${ports[0]}" ${security[@]+"${security[@]}"} "${question[@]}" --ids 2>/dev/null | head -n 1 >"$tmp/ids"
+"$mesh_node" ask --to "127.0.0.1:${ports[0]}" ${security[@]+"${security[@]}"} "${question[@]}" --json 2>/dev/null >"$tmp/events"
+check_equal "in JSON each token is an event, as of run" \
+    "$(sed -n 's/.*"event":"token","text":.*,"id":\([0-9]*\)}$/\1/p' "$tmp/events" | paste -sd ' ')" "$(cat "$tmp/ids")"
 node 1 0
 node 2 0
 becomes "three nodes form a cluster" 0 3
