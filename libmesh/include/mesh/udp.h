@@ -71,8 +71,8 @@ void mesh_udp_wake(struct mesh_udp *udp);
 struct mesh_udp_stats {
     uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
-    uint64_t kernel_drops; /* SO_RXQ_OVFL */
-    uint64_t unreachable;  /* datagrams that came back (ICMP) */
+    uint64_t kernel_drops;   /* SO_RXQ_OVFL */
+    uint64_t unreachable;    /* datagrams that came back (ICMP) */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);
