@@ -125,7 +125,7 @@ static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller
 static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
 {
     static struct feed feed;
-    char path[SETTINGS_PATH_MAX];
+    static char path[SETTINGS_PATH_MAX]; /* as long as the arguments, which name it */
     struct mesh_caller_config config;
     struct mesh_key key = {{0}};
     bool is_batch;

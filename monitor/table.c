@@ -103,7 +103,9 @@ static bool is_before(const struct table_column *column, bool is_inverted, const
             return !isnan(x) && isnan(y);
         order = (x > y) - (x < y);
     } else {
-        order = strcmp(column->text(a), column->text(b));
+        const int compared = strcmp(column->text(a), column->text(b));
+
+        order = (compared > 0) - (compared < 0);
     }
     if (column->is_number != is_inverted)
         order = -order;

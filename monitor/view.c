@@ -150,7 +150,7 @@ void view_speed(struct view *view, struct area area)
         if (values[i] > top)
             top = values[i];
     }
-    figure_count(round((double)values[count > 0 ? count - 1 : 0] * 10) / 10, text);
+    figure_count(count > 0 ? round((double)values[count - 1] * 10) / 10 : 0, text);
     figure_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
     snprintf(name, sizeof name, "tokens per second: %s, the last %s", count > 0 ? text : "-", age);
     canvas_rule(view->canvas, area, name);

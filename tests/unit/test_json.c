@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/json.h"
+#include "mesh/program/json.h"
 
 static char *text;
 static size_t text_size;

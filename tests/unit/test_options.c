@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/options.h"
+#include "mesh/program/options.h"
 
 static const char *const kv_words[] = {"f16", "f32", "q8_0", NULL};
 

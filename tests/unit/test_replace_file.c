@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "node/replace_file.h"
+#include "mesh/program/replace_file.h"
 
 static char folder[] = "/tmp/test_replace_file.XXXXXX";
 static char path[64];

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/text_decode.h"
+#include "mesh/program/text_decode.h"
 
 static void every_code_point_is_decoded(void **state)
 {

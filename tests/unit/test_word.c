@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/text_decode.h"
+#include "mesh/program/text_decode.h"
 #include "node/word.h"
 
 /* The words of a text, each between bars, with "_" for the space that is_spaced stands for. */
