@@ -34,17 +34,10 @@ static const char *type_of(const struct link_entry *entry)
     return part ? part->name : "?";
 }
 
-/* ---- losses ---- */
-
-static void loss_object(struct report *report, const struct analysis_loss *loss)
+static void write_ends(struct json *json, const struct link *link)
 {
-    struct json *json = &report->json;
-    const struct link_entry *entry = loss->entry;
-    const struct link *link = loss->link;
     char text[FRAME_ADDRESS_TEXT_BYTES];
 
-    json_event_begin(json, "lost");
-    json_text(json, "severity", severity_of(loss));
     json_uint(json, "epoch", link->epoch);
     json_uint(json, "src", link->src);
     json_int(json, "dst", link->dst == MESH_DST_ALL ? -1 : link->dst);
@@ -52,6 +45,19 @@ static void loss_object(struct report *report, const struct analysis_loss *loss)
     json_text(json, "src_address", text);
     frame_address_text(&link->to, link->is_v6, true, text);
     json_text(json, "dst_address", text);
+}
+
+/* ---- losses ---- */
+
+static void loss_object(struct report *report, const struct analysis_loss *loss)
+{
+    struct json *json = &report->json;
+    const struct link_entry *entry = loss->entry;
+    const struct link *link = loss->link;
+
+    json_event_begin(json, "lost");
+    json_text(json, "severity", severity_of(loss));
+    write_ends(json, link);
     json_uint(json, "ts_ns", entry != NULL ? entry->ts_ns : link->last_ns);
     json_text(json, "place", place_of(report, loss));
     if (entry != NULL) {
@@ -153,16 +159,8 @@ static double loss_of(const struct link_counts *counts)
 
 static void link_object(struct json *json, const struct link *link)
 {
-    char text[FRAME_ADDRESS_TEXT_BYTES];
-
     json_event_begin(json, "link");
-    json_uint(json, "epoch", link->epoch);
-    json_uint(json, "src", link->src);
-    json_int(json, "dst", link->dst == MESH_DST_ALL ? -1 : link->dst);
-    frame_address_text(&link->from, link->is_v6, true, text);
-    json_text(json, "src_address", text);
-    frame_address_text(&link->to, link->is_v6, true, text);
-    json_text(json, "dst_address", text);
+    write_ends(json, link);
     json_bool(json, "receiver_reports", link->has_report);
     if (link->turn_ns != 0)
         json_double(json, "turn_us", (double)link->turn_ns / 1e3);

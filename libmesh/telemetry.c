@@ -113,6 +113,30 @@ uint64_t mesh_metric_get(const struct mesh_metric *metric, const void *decoded)
     }
 }
 
+void mesh_metric_set(const struct mesh_metric *metric, void *decoded, uint64_t value)
+{
+    uint8_t *at = (uint8_t *)decoded + metric->offset;
+    const uint8_t value8 = (uint8_t)value;
+    const uint16_t value16 = (uint16_t)value;
+    const uint32_t value32 = (uint32_t)value;
+
+    assert(metric->type != MESH_TELEMETRY_b16);
+    switch (metric->type) {
+    case MESH_TELEMETRY_u8:
+        *at = value8;
+        break;
+    case MESH_TELEMETRY_u16:
+        memcpy(at, &value16, sizeof value16);
+        break;
+    case MESH_TELEMETRY_u32:
+        memcpy(at, &value32, sizeof value32);
+        break;
+    default:
+        memcpy(at, &value, sizeof value);
+        break;
+    }
+}
+
 double mesh_metric_value(const struct mesh_metric *metric, const void *decoded)
 {
     const uint64_t bits = mesh_metric_get(metric, decoded);

@@ -4,29 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-static void set(const struct mesh_metric *metric, void *decoded, uint64_t value)
-{
-    uint8_t *at = (uint8_t *)decoded + metric->offset;
-    const uint8_t value8 = (uint8_t)value;
-    const uint16_t value16 = (uint16_t)value;
-    const uint32_t value32 = (uint32_t)value;
-
-    switch (metric->type) {
-    case MESH_TELEMETRY_u8:
-        *at = value8;
-        break;
-    case MESH_TELEMETRY_u16:
-        memcpy(at, &value16, sizeof value16);
-        break;
-    case MESH_TELEMETRY_u32:
-        memcpy(at, &value32, sizeof value32);
-        break;
-    default:
-        memcpy(at, &value, sizeof value);
-        break;
-    }
-}
-
 static bool get_varint(struct mesh_telemetry_reader *in, uint64_t *value, int *err)
 {
     uint64_t result = 0;
@@ -67,7 +44,7 @@ static int get_field(struct mesh_telemetry_reader *in, const struct mesh_metric 
         value = mesh_telemetry_unzigzag(value);
     else if (value < field->min || value > field->max)
         return MESH_ERANGE;
-    set(field, out, value);
+    mesh_metric_set(field, out, value);
     return 0;
 }
 

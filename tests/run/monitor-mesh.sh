@@ -67,24 +67,12 @@ check_equal "three of them" "$(grep -c '127\.0\.0\.1:.*up' "$out")" 3
 
 # ---- on a terminal ----
 
-command -v tmux >/dev/null || {
-    skip "the screens tell of them" "tmux is not installed"
-    finish
-}
-socket=$tmp/tmux
-tm() { tmux -S "$socket" -f /dev/null "$@"; }
-clean_up_tmux() {
-    tm kill-server 2>/dev/null
-    clean_up
-}
-trap clean_up_tmux EXIT
-shows() { tm capture-pane -p -t mon 2>/dev/null | grep -qF -e "$1"; }
-sees() { # SENTENCE TEXT
-    if wait_until 20 shows "$2"; then ok "$1"; else not_ok "$1" "not seen: $2" "$(tm capture-pane -p -t mon 2>&1)"; fi
-}
-keys() { tm send-keys -t mon "$@"; }
+# shellcheck source=tests/tools/screen
+. tests/tools/screen
+screen_needed "the screens tell of them"
 
-tm new-session -d -s mon -x 120 -y 36 "$(realpath "$monitor") --to 127.0.0.1:${ports[0]} ${key[*]} -d 0.5; echo ended with \$?; sleep 60"
+screen_start 120 36 . \
+    "$(realpath "$monitor") --to 127.0.0.1:${ports[0]} ${key[*]} -d 0.5; echo ended with \$?; sleep 60"
 sees "the overview tells of all three" "127.0.0.1:${ports[2]}"
 sees "and of what a lab does" "by --lab"
 keys 4

@@ -39,26 +39,12 @@ check_equal "there are none without" "$(LC_ALL=C grep -c '[^ -~]' "$out")" 0
 
 # ---- on a terminal ----
 
-command -v tmux >/dev/null || {
-    skip "the screens are there, and keys work" "tmux is not installed"
-    finish
-}
-
-socket=$tmp/tmux
-tm() { tmux -S "$socket" -f /dev/null "$@"; }
-clean_up_tmux() {
-    tm kill-server 2>/dev/null
-    clean_up
-}
-trap clean_up_tmux EXIT
-shows() { tm capture-pane -p -t mon 2>/dev/null | grep -qF -e "$1"; }
-sees() { # SENTENCE TEXT
-    if wait_until 15 shows "$2"; then ok "$1"; else not_ok "$1" "not seen: $2" "$(tm capture-pane -p -t mon 2>&1)"; fi
-}
-keys() { tm send-keys -t mon "$@"; }
+# shellcheck source=tests/tools/screen
+. tests/tools/screen
+screen_needed "the screens are there, and keys work"
 
 mkdir -p "$tmp/folder"
-tm new-session -d -s mon -x 120 -y 36 -c "$tmp/folder" \
+screen_start 120 36 "$tmp/folder" \
     "$(realpath "$monitor") --to 127.0.0.1:$port -d 0.5; echo ended with \$?; sleep 60"
 sees "the overview tells of all" "4 of 4 nodes compute"
 sees "with a line for each" "10.0.0.4:7411"
@@ -91,11 +77,11 @@ keys +
 sees "+ makes intervals longer" "LIVE 1 s"
 
 for size in 40x10 200x50 10x3 1x1 80x24; do
-    tm resize-window -t mon -x "${size%x*}" -y "${size#*x}"
+    screen_resize "${size%x*}" "${size#*x}"
     sleep 0.2
 done
 sees "after any size it is drawn as a whole" "mesh-monitor"
-tm resize-window -t mon -x 120 -y 36
+screen_resize 120 36
 
 kill "$mesh"
 sees "when the connection is lost it says so" "Connection lost"

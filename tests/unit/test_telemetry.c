@@ -22,28 +22,11 @@ static void fill(const struct mesh_telemetry_part *part, struct mesh_telemetry_i
         const struct mesh_metric *field = &part->fields[i];
         const uint64_t value =
             field->type == MESH_TELEMETRY_s64 ? (largest ? UINT64_C(1) << 63 : UINT64_MAX) : (largest ? field->max : field->min);
-        uint8_t *at = (uint8_t *)&item->node + field->offset;
-        const uint8_t value8 = (uint8_t)value;
-        const uint16_t value16 = (uint16_t)value;
-        const uint32_t value32 = (uint32_t)value;
 
-        switch (field->type) {
-        case MESH_TELEMETRY_u8:
-            *at = value8;
-            break;
-        case MESH_TELEMETRY_u16:
-            memcpy(at, &value16, sizeof value16);
-            break;
-        case MESH_TELEMETRY_u32:
-            memcpy(at, &value32, sizeof value32);
-            break;
-        case MESH_TELEMETRY_b16:
-            memset(at, largest ? 0xff : 0, 16);
-            break;
-        default:
-            memcpy(at, &value, sizeof value);
-            break;
-        }
+        if (field->type == MESH_TELEMETRY_b16)
+            memset((uint8_t *)&item->node + field->offset, largest ? 0xff : 0, 16);
+        else
+            mesh_metric_set(field, &item->node, value);
     }
 }
 

@@ -322,6 +322,7 @@ const struct mesh_metric *mesh_metric_find(const struct mesh_telemetry_part *par
 
 /* The value of a field of a decoded struct, as it is; signed ones as two's complement. Not of byte strings (asserted). */
 uint64_t mesh_metric_get(const struct mesh_metric *metric, const void *decoded);
+void mesh_metric_set(const struct mesh_metric *metric, void *decoded, uint64_t value); /* its lowest bytes, as many as the field has */
 
 /* The same in the unit of the metric: seconds, ratio, or as it is. */
 double mesh_metric_value(const struct mesh_metric *metric, const void *decoded);
