@@ -78,10 +78,10 @@ static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *wh
     const double seconds = (double)c->config.timeout_ns / SECOND_NS;
 
     if (c->config.security == MESH_SECURITY_NONE)
-        return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and runs it without a key?", c->config.address,
-                          seconds);
-    return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and has it the key%s%s?", c->config.address, seconds,
-                      c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "");
+        return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and does it run without a key?",
+                          c->config.address, seconds);
+    return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and does it have the key%s%s?", c->config.address,
+                      seconds, c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "");
 }
 
 /* Why it is over, or never was open. */
