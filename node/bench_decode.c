@@ -203,11 +203,10 @@ static int run_threads(struct decode *d, const struct model *model, struct fail 
         return -1;
     }
     engine_attach(d->engine, NULL, NULL, clock_ns, NULL);
-    fail->text[0] = '\0';
     struct pool *pool = pool_start(d->threads, work, d, fail);
     pool_join(pool);
     engine_close(d->engine);
-    return pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+    return fail->text[0] != '\0' ? -1 : 0;
 }
 
 static void print(struct decode *d, const char *shape, const char *type)

@@ -135,9 +135,8 @@ int crew_start(struct crew *crew, struct engine *engine, uint16_t threads, struc
         crew_set_load(crew, engine);
     crew->has_load = false;
     atomic_store(&crew->is_stopping, false);
-    fail->text[0] = '\0';
     crew->pool = pool_start(threads, crew_work, crew, fail);
-    return crew->pool == NULL || fail->text[0] != '\0' ? -1 : 0;
+    return fail->text[0] != '\0' ? -1 : 0;
 }
 
 void crew_wake(struct crew *crew)

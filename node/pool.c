@@ -44,6 +44,7 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
     struct pool *pool = calloc(1, sizeof *pool + count * sizeof *pool->thread);
     sigset_t all, before;
 
+    fail->text[0] = '\0';
     if (pool == NULL) {
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         return NULL;
@@ -64,7 +65,10 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
         }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    /* A pool with missing threads still has running ones: the caller stops them by its own flag and joins. */
+    if (pool->count == 0 && count > 0) {
+        free(pool);
+        return NULL;
+    }
     return pool;
 }
 

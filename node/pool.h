@@ -11,7 +11,8 @@ struct pool;
 /* Processors that this process may run on, at least 1. */
 uint16_t pool_cores(void);
 
-/* Start `count` threads that run work(app, index) until it returns. Signals are blocked in them. */
+/* Start `count` threads that run work(app, index) until it returns. Signals are blocked in them. fail->text is empty exactly when all
+ * have started. NULL: none has of those asked for; else the caller ends those that have by a flag of its own, and joins. */
 struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index), void *app, struct fail *fail);
 void pool_join(struct pool *pool); /* waits for all; NULL is fine */
 

@@ -122,10 +122,10 @@ static void run_between(void *app, uint16_t index)
 
 static void do_between(struct between *b)
 {
-    struct fail fail = {.text = ""};
+    struct fail fail;
     struct pool *pool = pool_start(1, run_between, b, &fail);
 
-    if (pool == NULL || fail.text[0] != '\0')
+    if (pool == NULL)
         run_between(b, 0); /* no thread is to be had */
     while (!atomic_load(&b->is_done))
         serve_attend(b->server);

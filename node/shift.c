@@ -318,9 +318,8 @@ int shift_prepare(struct shift *shift, const struct shift_config *config, const 
     shift->rows = present == NULL ? NULL : shift_rows(present);
     shift->is_joining = present == NULL;
     atomic_store(&shift->preparing, SHIFT_OPENING);
-    fail->text[0] = '\0';
     shift->loaders = pool_start(config->threads, prepare, shift, fail);
-    return shift->loaders == NULL || fail->text[0] != '\0' ? -1 : 0;
+    return fail->text[0] != '\0' ? -1 : 0;
 }
 
 bool shift_is_prepared(struct shift *shift)

@@ -4,10 +4,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -47,6 +51,36 @@ static void run_workers(uint16_t count, void (*work)(void *app, uint16_t index),
 static void note_index(void *app, uint16_t index)
 {
     ((int *)app)[index]++;
+}
+
+static void do_nothing(void *app, uint16_t index)
+{
+    (void)app, (void)index;
+}
+
+/* The first test, while there are no stacks of earlier threads to be had again. */
+static void without_memory_for_a_thread_there_is_no_pool_and_a_reason(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)state;
+    skip(); /* their own memory does not fit in so little */
+#else
+    const pid_t child = fork();
+    int status = 0;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        struct fail fail = {.text = ""};
+        const bool is_limited = setrlimit(RLIMIT_AS, &none) == 0;
+        const struct pool *pool = pool_start(2, do_nothing, NULL, &fail);
+
+        _exit(is_limited && pool == NULL && strstr(fail.text, "cannot start thread 0") != NULL ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+#endif
 }
 
 static void every_worker_runs_once_with_its_own_index(void **state)
@@ -190,6 +224,7 @@ static void one_ring_wakes_everybody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_for_a_thread_there_is_no_pool_and_a_reason),
         cmocka_unit_test(every_worker_runs_once_with_its_own_index),
         cmocka_unit_test(workers_take_no_signals_and_who_starts_them_still_does),
         cmocka_unit_test(nothing_is_joined_and_closed_without_harm),
