@@ -11,7 +11,7 @@ if [ -n "$SAN" ]; then skip_all "instrumented nodes are slower than the speeds t
 check "one process alone gives a digest" "$mesh_node" run -m $model "${question[@]}"
 expected=$(grep '^digest ' "$out")
 
-ports=() pids=()
+ports=()
 for i in 0 1 2 3 4; do ports[i]=$(free_port); done
 
 # node I SEED OPTION...: start node I, joining node SEED ("" for none)
@@ -20,7 +20,6 @@ node() {
     shift 2
     background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${seed:+--join "127.0.0.1:${ports[seed]}"} "$@" \
         2>>"$tmp/node$i"
-    pids[i]=$background_pid
 }
 status() { "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}"; }
 figure() { status "$1" | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
