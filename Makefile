@@ -28,7 +28,7 @@ say = $(if $(V)$(quiet),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 WARNINGS += $(if $(findstring clang,$(CC)),-Wno-string-conversion) # of clang's -Wconversion: assert(!"text")
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 # The arithmetic is part of the interface: no contraction, no fast-math. errno and trap flags are not.
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
 override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
@@ -157,8 +157,6 @@ $(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC)
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
-$(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
-
 # An archive is made anew when a source file has come or gone, too.
 $(BUILD)/libmesh.list: FORCE
 	@mkdir -p $(@D) && echo '$(LIBMESH_OBJ)' | cmp -s - $@ || echo '$(LIBMESH_OBJ)' >$@
@@ -168,16 +166,20 @@ $(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
 
-# What the programs share besides the protocol, and the monitor without its main: tests and programs take of them what they call.
+# What the programs share besides the protocol, the programs without their mains, and what tests share: tests and programs take of them what they call.
 $(BUILD)/%.list: FORCE
 	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
 shared_objects := $(SHARED_OBJ)
+node_objects := $(NODE_OBJ)
+helpers_objects := $(call obj,$(TEST_HELP_SRC))
 monitor_objects := $(MONITOR_OBJ)
 dissector_objects := $(DISSECTOR_OBJ)
 $(BUILD)/shared.a: $(SHARED_OBJ)
+$(BUILD)/node.a: $(NODE_OBJ)
 $(BUILD)/monitor.a: $(MONITOR_OBJ)
 $(BUILD)/dissector.a: $(DISSECTOR_OBJ)
-$(BUILD)/shared.a $(BUILD)/monitor.a $(BUILD)/dissector.a: $(BUILD)/%.a: $(BUILD)/%.list
+$(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
+$(foreach name,shared node monitor dissector helpers,$(BUILD)/$(name).a): $(BUILD)/%.a: $(BUILD)/%.list
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
@@ -192,7 +194,7 @@ $(BIN)/libmesh.so: $(LIBMESH_OBJ) $(BUILD)/libmesh.map
 
 link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-$(BIN)/mesh-node: $(BUILD)/node/main.o $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/mesh-node: $(BUILD)/node/main.o $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
@@ -204,11 +206,11 @@ $(BIN)/mesh-dissect: $(BUILD)/dissector/main.o $(BUILD)/dissector.a $(BUILD)/sha
 	$(call say,LD,$@)
 	$(link) $(PCAP_LIBS) $(LDLIBS)
 
-$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
-$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
@@ -218,17 +220,13 @@ $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BU
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a \
-	$(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-# An archive, so that a fuzz target takes only the helpers that it calls: the others may need cmocka.
-$(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
-
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/dissector.a \
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
 	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -16,7 +16,7 @@
 #if defined(__SANITIZE_THREAD__)
 enum { SIMBENCH_STRIDE = 61 };
 #elif defined(__SANITIZE_ADDRESS__)
-enum { SIMBENCH_STRIDE = 7 };
+enum { SIMBENCH_STRIDE = 29 };
 #else
 enum { SIMBENCH_STRIDE = 1 };
 #endif

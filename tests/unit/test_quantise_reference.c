@@ -26,6 +26,12 @@ static const struct {
     {TYPE_Q3_K, "ref-q3_k_s.gguf"}, {TYPE_Q4_K, "ref-q4_k_s.gguf"}, {TYPE_Q5_K, "ref-q5_k_s.gguf"}, {TYPE_Q6_K, "ref-q6_k.gguf"},
 };
 enum { CASES = sizeof cases / sizeof *cases };
+/* An instrumented build reads every third type: it looks for wrong accesses, the plain one for wrong numbers. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 3 };
+#else
+enum { STRIDE = 1 };
+#endif
 
 static uint32_t ids[POSITIONS] = {1, 400, 17, 311, 263, 500, 88, 301, 45, 402, 9, 270, 333, 120, 410, 260};
 static char folder[] = "/tmp/test_quantise_reference.XXXXXX";
@@ -163,7 +169,7 @@ static void no_type_moves_weights_or_logits_farther_than_another_program_does(vo
     (void)state;
     if (reference == NULL)
         skip();
-    for (size_t i = 0; i < CASES; i++) {
+    for (size_t i = 0; i < CASES; i += STRIDE) {
         struct gguf *ours = quantise_reference(cases[i].type);
         struct gguf *theirs = open_theirs(i);
         const double weights = weight_distance(ours) / weight_distance(theirs);
