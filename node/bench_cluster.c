@@ -63,6 +63,10 @@ static void become_node(const struct bench_cluster *cluster, uint16_t i)
             arguments[count++] = "--join";
             arguments[count++] = cluster->address[other];
         }
+    if (cluster->lab != NULL) {
+        arguments[count++] = "--lab";
+        arguments[count++] = cluster->lab;
+    }
     if (cluster->is_sealed) {
         arguments[count++] = "--key";
         arguments[count++] = cluster->key_path;
@@ -101,9 +105,24 @@ void bench_cluster_reap(struct bench_cluster *cluster, uint16_t i)
     cluster->pid[i] = 0;
 }
 
+bool bench_cluster_has_ended(struct bench_cluster *cluster, uint16_t i)
+{
+    int status;
+
+    if (cluster->pid[i] > 0 && waitpid(cluster->pid[i], &status, WNOHANG) == cluster->pid[i])
+        cluster->pid[i] = 0;
+    return cluster->pid[i] == 0;
+}
+
 int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail)
 {
-    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .count = count, .key_file = -1};
+    return bench_cluster_start_in(cluster, model, kernel, NULL, count, fail);
+}
+
+int bench_cluster_start_in(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
+                           struct fail *fail)
+{
+    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .lab = lab, .count = count, .key_file = -1};
     if (make_key(cluster, fail) < 0)
         return -1;
     for (uint16_t i = 0; i < count; i++)

@@ -12,7 +12,7 @@
 enum { BENCH_CLUSTER_MAX = 4, BENCH_STATUS_BYTES = 32768 };
 
 struct bench_cluster {
-    const char *model, *kernel; /* borrowed */
+    const char *model, *kernel, *lab; /* borrowed; lab: of --lab, or NULL */
     uint16_t count;
     pid_t pid[BENCH_CLUSTER_MAX]; /* 0: none */
     struct mesh_addr addr[BENCH_CLUSTER_MAX];
@@ -25,12 +25,15 @@ struct bench_cluster {
 
 /* Start and wait until all are in one epoch and have loaded. bench_cluster_stop in either case. */
 int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail);
+int bench_cluster_start_in(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
+                           struct fail *fail); /* with --lab */
 void bench_cluster_stop(struct bench_cluster *cluster);
 
 /* Start node i again, after it was killed and waited for. */
 int bench_cluster_restart(struct bench_cluster *cluster, uint16_t i, struct fail *fail);
 void bench_cluster_kill(struct bench_cluster *cluster, uint16_t i); /* SIGKILL, and at once back */
 void bench_cluster_reap(struct bench_cluster *cluster, uint16_t i);
+bool bench_cluster_has_ended(struct bench_cluster *cluster, uint16_t i); /* and waits for nothing */
 
 /* Wait until node i is in an epoch of `nodes` and has loaded. */
 int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t nodes, struct fail *fail);

@@ -15,6 +15,8 @@ enum {
     CACHES = 3 /* how many times the last cache is read before it comes round */
 };
 
+#define PART_NAMES "kernels|decode|mesh|train|flood|failover|change|telemetry|all"
+
 struct bench_arguments {
     bool quick, json, help;
     const char *kernel, *type;
@@ -31,7 +33,7 @@ static size_t buffer_bytes(bool quick)
 
 static int parse(struct bench_arguments *a, const char **part, int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node bench [kernels|decode|mesh|train|flood|failover|telemetry|all] [options]",
+    static const char *const usage[] = {"mesh-node bench [" PART_NAMES "] [options]",
                                         "Measure this machine: kernels and decode beside plain reads, meshes, clusters in trouble.", NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
@@ -54,8 +56,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;
-    struct options_operands operands = {
-        .metavar = "kernels|decode|mesh|train|flood|failover|telemetry|all", .min = 0, .max = 1, .values = part};
+    struct options_operands operands = {.metavar = PART_NAMES, .min = 0, .max = 1, .values = part};
 
     if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
         return -1;
@@ -64,43 +65,49 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
     return 0;
 }
 
-static int run_parts(struct bench *bench, const char *part, struct fail *fail)
-{
-    bool all = strcmp(part, "all") == 0;
+static const struct part {
+    const char *name;
+    int (*measure[3])(struct bench *, struct fail *); /* one after another */
+} parts[] = {
+    {"kernels", {bench_kernels}}, {"decode", {bench_decode}},       {"mesh", {bench_udp, bench_seal, bench_mesh}},
+    {"train", {bench_train}},     {"flood", {bench_flood}},         {"failover", {bench_failover}},
+    {"change", {bench_change}},   {"telemetry", {bench_telemetry}},
+};
+enum { PARTS = sizeof parts / sizeof *parts };
 
-    if ((all || strcmp(part, "kernels") == 0) && bench_kernels(bench, fail) < 0)
-        return -1;
-    if ((all || strcmp(part, "decode") == 0) && bench_decode(bench, fail) < 0)
-        return -1;
-    if ((all || strcmp(part, "mesh") == 0) && (bench_udp(bench, fail) < 0 || bench_seal(bench, fail) < 0 || bench_mesh(bench, fail) < 0))
-        return -1;
-    if ((all || strcmp(part, "train") == 0) && bench_train(bench, fail) < 0)
-        return -1;
-    if ((all || strcmp(part, "flood") == 0) && bench_flood(bench, fail) < 0)
-        return -1;
-    if ((all || strcmp(part, "failover") == 0) && bench_failover(bench, fail) < 0)
-        return -1;
-    if ((all || strcmp(part, "telemetry") == 0) && bench_telemetry(bench, fail) < 0)
-        return -1;
+static bool is_wanted(const char *name, const struct part *part)
+{
+    return strcmp(name, "all") == 0 || strcmp(name, part->name) == 0;
+}
+
+static bool is_known(const char *name)
+{
+    for (size_t i = 0; i < PARTS; i++)
+        if (is_wanted(name, &parts[i]))
+            return true;
+    return false;
+}
+
+static int run_parts(struct bench *bench, const char *name, struct fail *fail)
+{
+    for (const struct part *part = parts; part < parts + PARTS; part++)
+        for (size_t i = 0; is_wanted(name, part) && i < sizeof part->measure / sizeof *part->measure && part->measure[i] != NULL; i++)
+            if (part->measure[i](bench, fail) < 0)
+                return -1;
     return 0;
 }
 
 int bench_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const parts[] = {"kernels", "decode", "mesh", "train", "flood", "failover", "telemetry", "all", NULL};
     struct bench_arguments arguments = {0};
     const char *part = "all";
-    size_t i = 0;
 
     if (parse(&arguments, &part, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (arguments.help)
         return EXIT_OK;
-    while (parts[i] != NULL && strcmp(parts[i], part) != 0)
-        i++;
-    if (parts[i] == NULL) {
-        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of kernels, decode, mesh, train, flood, failover, telemetry, all",
-                 part);
+    if (!is_known(part)) {
+        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of " PART_NAMES, part);
         return EXIT_USAGE;
     }
     struct bench bench = {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "balance.h"
+#include "shift_mesh.h"
 #include "shift_rows.h"
 
 enum {
@@ -126,59 +127,6 @@ static int open_engine(struct shift *shift, struct fail *fail)
     return engine_allocate(shift->engine, fail);
 }
 
-static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *fail)
-{
-    uint8_t incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES];
-    const struct mesh_sealer_config config = {
-        .security = shift->config->security,
-        .key = shift->config->key,
-        .cluster = shift->config->cluster,
-        .epoch = shift->number,
-        .epoch_id = id,
-        .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])incarnation,
-        .rank = shift->rank,
-        .rank_count = shift->count,
-    };
-    int err;
-
-    for (uint16_t r = 0; r < shift->count; r++)
-        memcpy(incarnation[r], shift->member[r].incarnation, MESH_INCARNATION_BYTES);
-    err = mesh_sealer_init(&shift->sealer, &config);
-    if (err != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "keys of epoch %u: cannot be made: %s: report this", shift->number, mesh_strerror(err));
-    mesh_udp_set_sealer(shift->config->udp, shift->config->security == MESH_SECURITY_NONE ? NULL : &shift->sealer);
-    shift->has_sealer = true;
-    return 0;
-}
-
-static int open_mesh(struct shift *shift, struct fail *fail)
-{
-    struct mesh_config config = {
-        .epoch = shift->number,
-        .datagram_bytes_max = mesh_udp_datagram_bytes_max(shift->config->udp),
-        .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(shift->config->udp),
-    };
-    size_t bytes;
-    int err;
-
-    engine_mesh_config(shift->engine, &config);
-    memcpy(config.incarnation, shift->member[shift->rank].incarnation, sizeof config.incarnation);
-    bytes = mesh_memory_bytes(&config);
-    if (posix_memalign(&shift->mesh_memory, 64, bytes) != 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for the endpoint: use a smaller batch", bytes);
-    err = mesh_init(&shift->mesh, &config, shift->mesh_memory, bytes, mesh_udp_now_ns());
-    if (err != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
-    for (uint16_t r = 0; r < shift->count; r++) {
-        if (r == shift->rank)
-            continue;
-        mesh_set_path(shift->mesh, r, mesh_udp_path_bytes(shift->member[r].addr));
-        mesh_set_peer(shift->mesh, r, shift->member[r].addr);
-        mesh_udp_set_peer(shift->config->udp, r, shift->member[r].addr);
-    }
-    return 0;
-}
-
 static int poll_udp(void *driver, struct mesh *mesh)
 {
     return mesh_udp_poll(driver, mesh);
@@ -280,7 +228,8 @@ static void prepare(void *app, uint16_t index)
     kernel_thread_init();
     pool_give_way();
     if (index == 0) {
-        const bool is_open = open_engine(shift, &shift->why) == 0 && shift_rows_fetch(shift, &shift->crew.is_stopping);
+        const bool is_open = open_engine(shift, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
+                             shift_rows_fetch(shift, &shift->crew.is_stopping);
 
         if (is_open)
             crew_set_load(&shift->crew, shift->engine);
@@ -376,7 +325,7 @@ int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *ke
     const struct shift_config *config = shift->config;
     const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
 
-    if (shift->count > 1 && (open_sealer(shift, epoch_id, fail) < 0 || open_mesh(shift, fail) < 0))
+    if (shift->count > 1 && shift_mesh_open(shift, epoch_id, fail) < 0)
         return -1;
     kept_merge(kept, &shift->fetch.kept);
     engine_restore(shift->engine, kept);

@@ -61,6 +61,7 @@ struct shift {
     _Atomic bool has_fetched; /* all that there was; what is computed meanwhile follows */
     struct mesh *mesh;        /* NULL: alone */
     void *mesh_memory;
+    size_t mesh_bytes;
     struct mesh_sealer sealer;
     bool has_sealer;             /* the socket uses it */
     struct engine_memory memory; /* as laid out */

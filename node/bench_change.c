@@ -1,0 +1,177 @@
+/* What a planned change costs who is waiting for tokens: three nodes of one thread generate, one of the two that are not asked is told to
+ * leave (SIGTERM) and later started again. The longest time between two tokens around each, in steps of the median, beside the longest of
+ * as many tokens of the same generation with nothing going on. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_cluster.h"
+#include "bench_model.h"
+
+enum { NODES = 3, RUNS = 5, RUNS_QUICK = 1, TOKENS_MAX = 512 };
+
+static const char shipped_model[] = "node/models/stories-q8_0.gguf";
+
+struct change_case {
+    const char *name, *path, *lab;
+    uint32_t tokens, leave_at, leave_seen, join_at, join_seen; /* what is seen of a change: tokens from _at to before _seen */
+};
+
+struct change_series {
+    struct bench_series step_ms, calm, leave, join;
+};
+
+/* One generation: the time from each token to the next, and when what was done. */
+struct change_run {
+    struct bench_cluster *cluster;
+    const struct change_case *c;
+    uint16_t victim;
+    bool has_left, has_come;
+    uint32_t came_at;
+    uint64_t before_ns;
+    double gap_ms[TOKENS_MAX];
+    struct fail fail; /* of starting it again */
+};
+
+static void on_token(void *app, uint32_t count, uint64_t now_ns)
+{
+    struct change_run *run = app;
+
+    if (run->before_ns != 0 && count < TOKENS_MAX)
+        run->gap_ms[count] = (double)(now_ns - run->before_ns) / 1e6;
+    run->before_ns = now_ns;
+    if (!run->has_left && count >= run->c->leave_at) {
+        kill(run->cluster->pid[run->victim], SIGTERM);
+        run->has_left = true;
+    } else if (!run->has_come && count >= run->c->join_at && bench_cluster_has_ended(run->cluster, run->victim)) {
+        run->came_at = count;
+        run->has_come = bench_cluster_restart(run->cluster, run->victim, &run->fail) == 0;
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double left = *(const double *)a, right = *(const double *)b;
+
+    return (left > right) - (left < right);
+}
+
+static double longest(const struct change_run *run, uint32_t from, uint32_t to)
+{
+    double most = 0;
+
+    for (uint32_t i = from; i < to; i++)
+        most = run->gap_ms[i] > most ? run->gap_ms[i] : most;
+    return most;
+}
+
+/* The median of the tokens before anything is done. */
+static double step_of(const struct change_run *run)
+{
+    double sorted[TOKENS_MAX];
+    const uint32_t from = run->c->leave_at / 4, count = run->c->leave_at - from;
+
+    memcpy(sorted, run->gap_ms + from, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, by_size);
+    return sorted[count / 2];
+}
+
+static void take_gaps(const struct change_run *run, struct change_series *series)
+{
+    const struct change_case *c = run->c;
+    const double step = step_of(run);
+
+    if (step <= 0)
+        return; /* all at once: the client did not run meanwhile */
+    bench_add(&series->step_ms, step);
+    bench_add(&series->calm, longest(run, c->leave_at / 4, c->leave_at) / step);
+    bench_add(&series->leave, longest(run, c->leave_at, c->leave_seen) / step);
+    bench_add(&series->join, longest(run, run->came_at, c->join_seen) / step);
+}
+
+static int measure_run(struct bench_cluster *cluster, const struct change_case *c, uint16_t victim, struct change_series *series,
+                       struct fail *fail)
+{
+    struct change_run run = {.cluster = cluster, .c = c, .victim = victim};
+    struct bench_generation generation = {.tokens = c->tokens, .on_token = on_token, .app = &run};
+
+    if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
+        return -1;
+    if (!run.has_come)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: a node did not come back: %s", run.fail.text);
+    take_gaps(&run, series);
+    for (uint16_t i = 0; i < NODES; i++)
+        if (bench_cluster_await(cluster, i, NODES, fail) < 0)
+            return -1;
+    return 0;
+}
+
+static void print(struct bench *bench, const struct change_case *c, const struct change_series *series)
+{
+    struct bench_row row = {.event = "change", .name = c->name};
+
+    bench_label_text(&row, "model", c->name);
+    bench_label_number(&row, "nodes", NODES);
+    bench_value(&row, "step_ms", "ms a step", 2, bench_stat_of(&series->step_ms));
+    bench_value(&row, "calm_longest_steps", "longest in steps: calm", 1, bench_stat_of(&series->calm));
+    bench_value(&row, "leave_longest_steps", "a node leaves", 1, bench_stat_of(&series->leave));
+    bench_value(&row, "join_longest_steps", "a node joins", 1, bench_stat_of(&series->join));
+    bench_print(bench, &row);
+}
+
+static int measure_case(struct bench *bench, const struct change_case *c, struct fail *fail)
+{
+    static struct change_series series;
+    struct bench_cluster cluster;
+    int err;
+
+    memset(&series, 0, sizeof series);
+    bench_progress(bench, c->name);
+    err = bench_cluster_start_in(&cluster, c->path, bench->kernel->name, c->lab, NODES, fail);
+    for (int r = 0; r < (bench->quick ? RUNS_QUICK : RUNS) && err == 0; r++)
+        err = measure_run(&cluster, c, (uint16_t)(1 + r % 2), &series, fail);
+    bench_cluster_stop(&cluster);
+    if (err == 0)
+        print(bench, c, &series);
+    return err;
+}
+
+static int measure_large(struct bench *bench, struct fail *fail)
+{
+    const struct bench_shape *shape = &bench_shape_1b;
+    struct change_case c = {.name = "1.1B q4_0", .tokens = 280, .leave_at = 60, .leave_seen = 130, .join_at = 130, .join_seen = 279};
+    struct bench_model model;
+    int err;
+
+    if (!bench_has_memory(bench, "change 1.1B q4_0", 3 * bench_model_bytes(shape, TYPE_Q4_0) + (1200u << 20)))
+        return 0;
+    bench_progress(bench, "a model of 1.1B weights");
+    if (bench_model_write(&model, shape, TYPE_Q4_0, fail) < 0)
+        return -1;
+    c.path = model.path;
+    err = measure_case(bench, &c, fail);
+    bench_model_close(&model);
+    return err;
+}
+
+int bench_change(struct bench *bench, struct fail *fail)
+{
+    /* The shipped model would be through before a process has started: each node is made as slow as one with a bigger model. */
+    static const struct change_case stories = {.name = "stories q8_0, paced",
+                                               .path = shipped_model,
+                                               .lab = "pace=300MB/s",
+                                               .tokens = 400,
+                                               .leave_at = 100,
+                                               .leave_seen = 200,
+                                               .join_at = 200,
+                                               .join_seen = 399};
+
+    bench_heading(bench, "change: three nodes that generate, one leaves and comes back");
+    if (access(shipped_model, R_OK) != 0)
+        bench_skip(bench, "change stories q8_0", "node/models/stories-q8_0.gguf is not here: run it at the top of the source tree");
+    else if (measure_case(bench, &stories, fail) < 0)
+        return -1;
+    return bench->quick ? 0 : measure_large(bench, fail);
+}
