@@ -166,7 +166,7 @@ $(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
 
-# What the programs share besides the protocol, the programs without their mains, and what tests share: tests and programs take of them what they call.
+# What the programs share besides the protocol, the programs without their mains, and what tests share: each takes what it calls.
 $(BUILD)/%.list: FORCE
 	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
 shared_objects := $(SHARED_OBJ)

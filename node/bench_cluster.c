@@ -1,6 +1,7 @@
 #include "bench_cluster.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,21 @@ static int find_port(struct bench_cluster *cluster, uint16_t i, struct fail *fai
     return 0;
 }
 
+/* The i-th of the processors that this process may use. */
+static void stay_on(uint16_t i)
+{
+    cpu_set_t all, one;
+
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    i = (uint16_t)(i % CPU_COUNT(&all));
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && i-- == 0)
+            CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 static void become_node(const struct bench_cluster *cluster, uint16_t i)
 {
     const char *arguments[ARGUMENTS_MAX] = {
@@ -71,6 +87,8 @@ static void become_node(const struct bench_cluster *cluster, uint16_t i)
         arguments[count++] = "--key";
         arguments[count++] = cluster->key_path;
     }
+    if (cluster->is_apart)
+        stay_on(i);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (freopen("/dev/null", "w", stderr) != NULL && freopen("/dev/null", "w", stdout) != NULL)
         execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
@@ -114,15 +132,10 @@ bool bench_cluster_has_ended(struct bench_cluster *cluster, uint16_t i)
     return cluster->pid[i] == 0;
 }
 
-int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail)
+static int start(struct bench_cluster *cluster, struct fail *fail)
 {
-    return bench_cluster_start_in(cluster, model, kernel, NULL, count, fail);
-}
+    const uint16_t count = cluster->count;
 
-int bench_cluster_start_in(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
-                           struct fail *fail)
-{
-    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .lab = lab, .count = count, .key_file = -1};
     if (make_key(cluster, fail) < 0)
         return -1;
     for (uint16_t i = 0; i < count; i++)
@@ -135,6 +148,19 @@ int bench_cluster_start_in(struct bench_cluster *cluster, const char *model, con
         if (bench_cluster_await(cluster, i, count, fail) < 0)
             return -1;
     return 0;
+}
+
+int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail)
+{
+    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .count = count, .key_file = -1};
+    return start(cluster, fail);
+}
+
+int bench_cluster_start_apart(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
+                              struct fail *fail)
+{
+    *cluster = (struct bench_cluster){.model = model, .kernel = kernel, .lab = lab, .count = count, .is_apart = true, .key_file = -1};
+    return start(cluster, fail);
 }
 
 void bench_cluster_stop(struct bench_cluster *cluster)

@@ -17,7 +17,7 @@ struct bench_cluster {
     pid_t pid[BENCH_CLUSTER_MAX]; /* 0: none */
     struct mesh_addr addr[BENCH_CLUSTER_MAX];
     char address[BENCH_CLUSTER_MAX][MESH_ADDR_TEXT_BYTES];
-    bool is_sealed;
+    bool is_sealed, is_apart;
     struct mesh_key key;
     int key_file; /* -1: none */
     char key_path[64];
@@ -25,8 +25,9 @@ struct bench_cluster {
 
 /* Start and wait until all are in one epoch and have loaded. bench_cluster_stop in either case. */
 int bench_cluster_start(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, struct fail *fail);
-int bench_cluster_start_in(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
-                           struct fail *fail); /* with --lab */
+/* The same with --lab, each node on a processor of its own, as far as there are some. */
+int bench_cluster_start_apart(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
+                              struct fail *fail);
 void bench_cluster_stop(struct bench_cluster *cluster);
 
 /* Start node i again, after it was killed and waited for. */

@@ -9,7 +9,12 @@
 #include "notify.h"
 #include "serve_state.h"
 
-enum { FAREWELL_NS_MAX = 1500000000 /* to tell clients */ };
+enum {
+    FAREWELL_NS_MAX = 1500000000, /* to tell clients */
+    MOMENT_NS_MAX = 2000000000,   /* that a prepared epoch waits for a good one */
+    TAIL_MIN = 2,                 /* positions: the 16 before them have been fetched by then */
+    TAIL_MAX = 6
+};
 
 void serve_say(const struct server *server, const char *format, ...)
 {
@@ -132,9 +137,9 @@ static void do_between(struct between *b)
     pool_join(pool);
 }
 
-/* The old epoch's memory is given back before there is a new one, but for the rows that are kept; where the new one is there already,
- * afterwards. */
-static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, bool *was_prepared, struct fail *fail)
+/* The old epoch's memory is given back before there is a new one, but for the rows that are kept. Where the new one has been prepared,
+ * *old is to be freed when nobody waits for that any more; NULL elsewhere. */
+static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail)
 {
     const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
     struct between b = {.server = server, .epoch = *epoch, .fail = fail};
@@ -158,28 +163,32 @@ static int open_shift(struct server *server, const struct mesh_cluster_event *ep
     server->shift = b.shift;
     if (b.result == 0)
         b.result = shift_start(b.shift, b.epoch.id, &server->kept, fail);
-    if (is_prepared)
-        free_shift(&last);
     server->prepared_epochs += is_prepared;
-    *was_prepared = is_prepared;
+    *old = is_prepared ? last : NULL;
     return b.result;
 }
 
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
-    bool is_prepared;
+    const uint64_t prepared = server->prepared_epochs;
+    struct shift *old = NULL;
+    int err;
 
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
-    if (open_shift(server, epoch, &is_prepared, fail) < 0)
+    err = open_shift(server, epoch, &old, fail);
+    if (err == 0) {
+        jobs_submit(&server->jobs, server->shift);
+        server->cached = server->shift->engine;
+    }
+    free_shift(&old);
+    if (err < 0)
         return -1;
-    server->cached = server->shift->engine;
     serve_begin_shares(server);
     serve_watch_epoch(server);
     serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u members%s", server->shift->count,
-               is_prepared ? ", prepared" : "");
+               server->prepared_epochs > prepared ? ", prepared" : "");
     serve_log_epoch(server);
     say_epoch(server);
-    jobs_submit(&server->jobs, server->shift);
     return 0;
 }
 
@@ -206,6 +215,7 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     free_shift(&server->next);
     server->next_plan = plan->plan;
     server->next_is_told = false;
+    server->next_since_ns = 0;
     serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u members", plan->number,
                plan->member_count);
     if (plan->own_rank < 0) {
@@ -219,13 +229,31 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
         give_up_next(server, fail.text);
 }
 
+/* Keys and values go along 16 positions at a time; those of a request that are left over are computed again, while all wait. So the switch
+ * is best soon after a multiple of 16, for as many requests as can be. */
+static bool is_good_moment(struct server *server)
+{
+    struct engine_cached cached[ENGINE_SLOTS_MAX];
+    uint32_t first, heads, count, tail = 0;
+
+    if (server->cached == NULL || mesh_udp_now_ns() - server->next_since_ns > MOMENT_NS_MAX)
+        return true;
+    count = engine_cached(server->cached, cached, &first, &heads);
+    for (uint32_t i = 0; i < count; i++)
+        tail += cached[i].positions % KV_SOURCE_STEP;
+    return count == 0 || (tail >= TAIL_MIN * count && tail <= TAIL_MAX * count);
+}
+
 /* -1: it cannot become a member. Better not one than one that all wait for. */
 static int watch_next(struct server *server, struct fail *fail)
 {
     if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
         return 0;
+    if (server->next_since_ns == 0)
+        server->next_since_ns = mesh_udp_now_ns();
     if (atomic_load(&server->next->preparing) != SHIFT_FAILED) {
-        tell_ready(server);
+        if (is_good_moment(server))
+            tell_ready(server);
         return 0;
     }
     if (server->shift == NULL) {

@@ -42,6 +42,7 @@ struct server {
     struct shift *next;  /* that is prepared; NULL: none */
     uint32_t next_plan;
     bool next_is_told;                    /* that it is ready */
+    uint64_t next_since_ns;               /* it has been; 0: not yet */
     struct kept kept;                     /* between two epochs */
     struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */

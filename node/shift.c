@@ -13,7 +13,7 @@ enum {
     PAUSE_NS = 1000000,
     PASSES_MAX = 4,        /* of fetching, before the switch does not wait for more */
     NEARLY_POSITIONS = 32, /* of a head: when no more came in one pass, the next one would find little */
-    FOLLOW_NS = 100000000  /* between two passes afterwards */
+    FOLLOW_NS = 10000000   /* between two passes afterwards */
 };
 
 /* ---- news ---- */
