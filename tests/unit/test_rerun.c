@@ -1,4 +1,5 @@
-/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found where it does. */
+/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found
+ * where it does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

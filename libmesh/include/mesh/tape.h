@@ -1,15 +1,15 @@
 /* The tape: everything that goes into a protocol core and comes out of it, in order, as records of bytes.
  *
- * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is done:
- * inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its outputs
- * completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are not told: of an
- * endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a datagram in a row
- * all but the first.
+ * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is
+ * done: inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its
+ * outputs completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are
+ * not told: of an endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a
+ * datagram in a row all but the first.
  *
- * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A record
- * is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile data and
- * records, which the protocol does not look into) or, instead, a hash of it. Integers are little-endian, and there is no padding; the same
- * calls give the same bytes on every machine. No allocation, no I/O. */
+ * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A
+ * record is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile
+ * data and records, which the protocol does not look into) or, instead, a hash of it. Integers are little-endian, and there is no
+ * padding; the same calls give the same bytes on every machine. No allocation, no I/O. */
 #ifndef MESH_TAPE_H
 #define MESH_TAPE_H
 
