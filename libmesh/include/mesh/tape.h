@@ -253,4 +253,20 @@ size_t mesh_tape_encode(const struct mesh_tape_entry *entry, uint8_t *out, size_
  * MESH_ETRUNCATED: it is longer than that; MESH_ETYPE: no such kind; MESH_ERANGE: a field is out of its range. */
 int mesh_tape_decode(const uint8_t *bytes, size_t size, struct mesh_tape_entry *entry, size_t *used);
 
+/* ---- text (tape_text.c; no part of the core) ---- */
+
+struct mesh_tape_line {
+    const char *name;              /* of a field: "due_ns", "header.number", "nak.phase", "range[0].count", "payload" */
+    const char *expected, *actual; /* NULL: that entry has no such field */
+    bool is_same;
+};
+
+/* Two entries side by side, line by line; either may be NULL. A datagram's header and fields are lines of their own. All are borrowed for
+ * the call. */
+void mesh_tape_compare(const struct mesh_tape_entry *expected, const struct mesh_tape_entry *actual,
+                       void (*put)(void *user, const struct mesh_tape_line *line), void *user);
+
+/* An entry in a few words, e.g. "RECEIVE at 1.234567890 s: 1>0 TILE ..." without newline. Like snprintf. */
+size_t mesh_tape_text(const struct mesh_tape_entry *entry, char *out, size_t capacity);
+
 #endif
