@@ -70,6 +70,16 @@ PCAP := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && echo yes)
 endif
 PCAP_LIBS := $(if $(PCAP),$(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libpcap))
 
+# The trace store needs sqlite3, zstd and xxhash; without them there are no traces, and no mesh-replay (TRACE is empty).
+ifeq ($(origin TRACE),undefined)
+TRACE := $(shell $(PKG_CONFIG) --exists sqlite3 libzstd libxxhash 2>/dev/null && echo yes)
+endif
+ifneq ($(TRACE),)
+override CPPFLAGS += -DMESH_HAVE_TRACE
+TRACE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) sqlite3 libzstd libxxhash)
+override LDLIBS := $(TRACE_LIBS) $(LDLIBS)
+endif
+
 ifneq ($(SAN),)
 # Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
@@ -104,7 +114,7 @@ file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
 # ---- what there is ----
 
-LIBMESH_SRC := $(wildcard libmesh/*.c)
+LIBMESH_SRC := $(filter-out $(if $(TRACE),,libmesh/trace%),$(wildcard libmesh/*.c))
 SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
@@ -112,7 +122,7 @@ DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard diss
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
-TEST_SRC := $(wildcard tests/unit/test_*.c)
+TEST_SRC := $(filter-out $(if $(TRACE),,tests/unit/test_trace%),$(wildcard tests/unit/test_*.c))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 RUN_TESTS := $(filter-out tests/run/lib.sh,$(wildcard tests/run/*.sh))
@@ -301,7 +311,7 @@ install: all
 	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
 	@ln -sf libmesh.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so
 	@install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/mesh/
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)|' libmesh/libmesh.pc.in \
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@for file in docs/completions/*.bash; do \
