@@ -2,8 +2,9 @@
  *
  * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is done:
  * inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its outputs
- * completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are not told:
- * inputs that returned MESH_AGAIN, ticks before they are due, questions; of several vain requests for a datagram in a row the first.
+ * completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are not told: of an
+ * endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a datagram in a row
+ * all but the first.
  *
  * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A record
  * is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile data and
