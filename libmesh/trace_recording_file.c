@@ -44,7 +44,7 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);
         err = MESH_ESYSTEM;
     } else {
-        err = mesh_trace_open(&trace, path, why);
+        err = mesh_trace_open(&trace, path, why); /* makes no rows: it is locked */
         mesh_trace_close(trace);
         if (err == MESH_ETYPE)
             snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: there already, and no trace: give another file", path);

@@ -227,7 +227,8 @@ struct mesh_trace;
  * failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* An existing trace, read only. What is wrong with the file as a whole is found here; of single rows, when they are read. */
+/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written and
+ * nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they are read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
