@@ -270,17 +270,21 @@ static void expand(const char *path)
     mesh_trace_close(trace);
 }
 
-int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
-    int64_t packed = 0;
-    int err;
-
     *trace = NULL;
     if (access(path, R_OK) != 0) { /* SQLite would not say which of its many reasons it is */
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
         return MESH_ESYSTEM;
     }
-    err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+    return open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+}
+
+int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int64_t packed = 0;
+    int err = mesh_trace_open_packed(trace, path, reason);
+
     if (err == 0 && pragma_number(*trace, "SELECT count(*) FROM chunks WHERE expanded = 0", &packed) == 0 && packed > 0) {
         mesh_trace_close(*trace);
         expand(path);

@@ -11,6 +11,7 @@
 
 static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
+    {"verify", "in virtual time: does the same input still give the same output?", verify_command},
     {"query", "ask it in SQL, or one of the questions that come with it", query_command},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -25,7 +26,8 @@ static void help(FILE *out)
     fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md tells of tables and views.\n\n"
           "examples:\n"
           "  mesh-replay info run.db\n"
-          "  mesh-replay query run.db --named stalls\n",
+          "  mesh-replay query run.db --named stalls\n"
+          "  mesh-replay verify run.db run.1.db\n",
           out);
 }
 
