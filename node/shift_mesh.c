@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "recording.h"
 #include "shift.h"
 
 static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *fail)
@@ -67,6 +68,7 @@ static int open_mesh(struct shift *shift, struct fail *fail)
     if (shift_mesh_allocate(shift, fail) < 0)
         return -1;
     configure_mesh(shift, &config);
+    config.tap = recording_endpoint_tap(shift->config->recording);
     err = mesh_init(&shift->mesh, &config, shift->mesh_memory, shift->mesh_bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));

@@ -1,0 +1,343 @@
+/* The trace store: what went in and out of nodes, in one SQLite file (docs/TRACE.md).
+ *
+ * A trace is written by a recorder or an import and read by whoever asks later. Tables are declared once, below; datagrams and telemetry
+ * get a table per kind whose columns come from mesh/wire.h and mesh/telemetry.h. The lists give the structs, the SQL, the binding of rows
+ * and the tables of docs/TRACE.md. Times are nanoseconds of the clock of the node that the row is of; numbers up to 2^64-1 are stored as
+ * SQLite's signed integers (two's complement: "none" of the wire, all ones, is -1).
+ *
+ * One thread per struct mesh_trace. Functions return 0 or
+ *   MESH_ESYSTEM     the disk is full, a file cannot be read or written, somebody else writes
+ *   MESH_ETYPE       no trace: another kind of file
+ *   MESH_EVERSION    a trace of another schema
+ *   MESH_ETRUNCATED  a trace that is damaged
+ *   MESH_ERANGE      a value that cannot be: damaged, too, or made by hand
+ *   MESH_ENOMEM
+ * and mesh_trace_reason has it in words, "why: what to do". */
+#ifndef MESH_TRACE_H
+#define MESH_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/err.h"
+#include "mesh/mesh.h"
+
+#define MESH_TRACE_APPLICATION_ID 0x446d5472 /* bytes "DmTr" */
+#define MESH_TRACE_NULL           INT64_MIN  /* in a column of type n64: NULL */
+
+enum {
+    MESH_TRACE_SCHEMA = 1, /* user_version */
+    MESH_TRACE_REASON_BYTES = 200,
+    MESH_TRACE_BLOB_BYTES_MAX = 1 << 24, /* of any blob or text; longer ones are refused */
+    MESH_TRACE_DATAGRAM_BYTES_MAX = 65535
+};
+
+struct mesh_trace_bytes {
+    const void *bytes; /* NULL: the column is NULL */
+    size_t size;
+};
+
+/* Which protocol core a row is of. */
+enum mesh_trace_core { MESH_TRACE_CORE_MESH = 1, MESH_TRACE_CORE_CLUSTER, MESH_TRACE_CORE_SESSION };
+
+enum mesh_trace_direction {
+    MESH_TRACE_SENT = 1,
+    MESH_TRACE_RECEIVED,
+    MESH_TRACE_SEEN /* by a capture, which is neither */
+};
+
+/* How much of a datagram is in columns; the rest is the payload. */
+enum mesh_trace_form {
+    MESH_TRACE_OPAQUE = 1, /* nothing: the payload is all of it */
+    MESH_TRACE_HEADER,     /* the header, as of a sealed one: the payload is what follows it */
+    MESH_TRACE_WHOLE       /* the message: the payload is its data, where it has some */
+};
+
+enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZSTD };
+
+/* What is kept of data, token ids and prompts: meta keys payloads ("none", "all") and ids ("none", "hash", "all"). */
+
+/* clang-format off */
+/* Columns. Types: i64, u64: integers; n64: integer or NULL; text, blob: may be NULL. The first is the INTEGER PRIMARY KEY: 0 when a row is
+ * added lets the store choose the next one. */
+/*    name            type  meaning */
+#define MESH_TRACE_NODE_COLUMNS(C) \
+    C(id,             u64,  "what other tables call `node`; a recorder's own node is 1") \
+    C(name,           text, "for people") \
+    C(rank,           n64,  "at the beginning of the trace") \
+    C(ip,             blob, "its mesh address, 16 bytes; IPv4 mapped into IPv6") \
+    C(port,           n64,  "with it") \
+    C(incarnation,    blob, "drawn by its process at its start") \
+    C(clock_offset_ns, n64, "its clock minus that of node 1, as estimated") \
+    C(clock_error_ns, n64,  "how far that may be off, either way")
+
+#define MESH_TRACE_EPOCH_COLUMNS(C) \
+    C(id,             u64,  "in order of beginning") \
+    C(node,           u64,  "whose view") \
+    C(t_ns,           i64,  "when it began there") \
+    C(epoch,          u64,  "its number") \
+    C(rank,           n64,  "of the node in it") \
+    C(epoch_id,       blob, "hash of the members and their nonces") \
+    C(members,        text, "JSON array, by rank: objects with address, incarnation, share, ...") \
+    C(rows,           text, "JSON object: the row map") \
+    C(config,         blob, "of the endpoint, as the recorder writes it")
+
+#define MESH_TRACE_INPUT_COLUMNS(C) \
+    C(id,             u64,  "in the order in which they went in") \
+    C(node,           u64,  "whose") \
+    C(t_ns,           i64,  "the core's time") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session") \
+    C(instance,       u64,  "which of them: epoch or session number") \
+    C(kind,           i64,  "which call") \
+    C(peer,           n64,  "rank, where it has one") \
+    C(args,           blob, "of the call, as the recorder writes them") \
+    C(datagram,       n64,  "the received datagram")
+
+#define MESH_TRACE_OUTPUT_COLUMNS(C) \
+    C(id,             u64,  "in the order in which they came out") \
+    C(node,           u64,  "whose") \
+    C(input,          n64,  "the last input before it") \
+    C(t_ns,           i64,  "the core's time") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session") \
+    C(instance,       u64,  "which of them: epoch or session number") \
+    C(kind,           i64,  "what came out") \
+    C(peer,           n64,  "rank, where it has one") \
+    C(args,           blob, "of what came out, as the recorder writes them") \
+    C(datagram,       n64,  "the datagram to be sent")
+
+#define MESH_TRACE_DATAGRAM_COLUMNS(C) \
+    C(id,             u64,  "in the order of the trace") \
+    C(node,           u64,  "whose; of a capture: the sender, where it is known") \
+    C(t_ns,           i64,  "sent, received, or seen by the capture") \
+    C(direction,      i64,  "1: sent; 2: received; 3: seen on the way") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session; 0: not known") \
+    C(ranks,          n64,  "sent: bits of the ranks it goes to; NULL: to the address") \
+    C(from_ip,        blob, "16 bytes; NULL: this node") \
+    C(from_port,      n64,  "with it") \
+    C(to_ip,          blob, "16 bytes; NULL: this node, or see ranks") \
+    C(to_port,        n64,  "with it") \
+    C(bytes,          i64,  "of the whole datagram") \
+    C(form,           i64,  "1: nothing is in columns; 2: the header is; 3: the message is, in its own table") \
+    C(data_bytes,     i64,  "of what is not in columns") \
+    C(data_hash,      u64,  "of that: XXH3, 64 bits") \
+    C(coding,         i64,  "of the payload; 0: not stored; 1: as it is; 2: zstd") \
+    C(payload,        blob, "what is not in columns, where it is stored")
+
+#define MESH_TRACE_REQUEST_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "where it entered, or whose view") \
+    C(t_ns,           i64,  "when") \
+    C(request,        u64,  "its id") \
+    C(kind,           text, "begin, cancel, end") \
+    C(prompt_tokens,  n64,  "of the prompt") \
+    C(tokens,         n64,  "asked for; at the end: generated") \
+    C(options,        text, "JSON object: sampling") \
+    C(prompt,         blob, "token ids, u32 little-endian; NULL: not stored") \
+    C(reason,         text, "why it ended")
+
+#define MESH_TRACE_TOKEN_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "whose view") \
+    C(t_ns,           i64,  "when it was drawn there") \
+    C(request,        u64,  "of which request") \
+    C(position,       u64,  "in the request's text, prompt included") \
+    C(step,           n64,  "that drew it") \
+    C(token,          u64,  "its id, or the keyed hash of it (see meta, ids)") \
+    C(logits_hash,    n64,  "of the bits of all logits, as far as this node knows")
+
+#define MESH_TRACE_EVENT_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "whose view") \
+    C(t_ns,           i64,  "when") \
+    C(kind,           text, "what: lost, resent, stall, ... (a capture); up, suspected, ... (a node)") \
+    C(severity,       i64,  "1: note; 2: warning; 3: error") \
+    C(peer,           n64,  "rank that it is about; of lost ones: the receiver") \
+    C(epoch,          n64,  "then") \
+    C(step,           n64,  "of what it is about") \
+    C(phase,          n64,  "with it") \
+    C(block,          n64,  "with it, the first") \
+    C(duration_ns,    n64,  "how long it took: of a stall; until the repair") \
+    C(datagram,       n64,  "that it is about") \
+    C(reason,         text, "in words; of lost ones: the place")
+
+#define MESH_TRACE_REPORT_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "who said so") \
+    C(t_ns,           i64,  "when it was made or received, by the recorder's clock") \
+    C(unix_ms,        n64,  "wall clock with that") \
+    C(piece,          blob, "of telemetry, as on the wire; its items are in the tables telemetry_*")
+
+#define MESH_TRACE_GAP_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "whose") \
+    C(t_ns,           i64,  "from") \
+    C(end_ns,         i64,  "until") \
+    C(what,           text, "payloads, or rows (of all kinds)") \
+    C(after_input,    n64,  "last input before it") \
+    C(count,          u64,  "not stored") \
+    C(reason,         text, "why")
+
+#define MESH_TRACE_CHUNK_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "whose") \
+    C(t_ns,           i64,  "of the first call in it") \
+    C(end_ns,         i64,  "of the last one") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster") \
+    C(instance,       u64,  "which of them: epoch number; 0") \
+    C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
+    C(count,          u64,  "of calls") \
+    C(bytes,          u64,  "of the records, as they are read") \
+    C(coding,         i64,  "of the records: 1: as they are; 2: zstd") \
+    C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
+    C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it")
+
+/*    NAME      struct    table        columns                       meaning */
+#define MESH_TRACE_TABLES(T) \
+    T(NODE,     node,     nodes,       MESH_TRACE_NODE_COLUMNS,      "Who the rows are of.") \
+    T(EPOCH,    epoch,    epochs,      MESH_TRACE_EPOCH_COLUMNS,     "Memberships: who had which rank and which rows.") \
+    T(INPUT,    input,    inputs,      MESH_TRACE_INPUT_COLUMNS,     "All that went into protocol cores, in order: calls, time, datagrams.") \
+    T(OUTPUT,   output,   outputs,     MESH_TRACE_OUTPUT_COLUMNS,    "All that came out of them: datagrams and events.") \
+    T(DATAGRAM, datagram, datagrams,   MESH_TRACE_DATAGRAM_COLUMNS,  "Datagrams, as the core sees them (opened) or as a capture does. The header's columns follow.") \
+    T(REQUEST,  request,  requests,    MESH_TRACE_REQUEST_COLUMNS,   "What clients asked for.") \
+    T(TOKEN,    token,    tokens,      MESH_TRACE_TOKEN_COLUMNS,     "What was generated.") \
+    T(EVENT,    event,    events,      MESH_TRACE_EVENT_COLUMNS,     "What happened, as nodes or the analysis of a capture say.") \
+    T(REPORT,   report,   reports,     MESH_TRACE_REPORT_COLUMNS,    "Telemetry, as it went over the wire.") \
+    T(GAP,      gap,      gaps,        MESH_TRACE_GAP_COLUMNS,       "What the recorder had to leave out.") \
+    T(CHUNK,    chunk,    chunks,      MESH_TRACE_CHUNK_COLUMNS,     "Calls of protocol cores as a recorder stores them: many in a row.")
+
+#define MESH_TRACE_MEMBER_i64(name)  int64_t name;
+#define MESH_TRACE_MEMBER_n64(name)  int64_t name;
+#define MESH_TRACE_MEMBER_u64(name)  uint64_t name;
+#define MESH_TRACE_MEMBER_text(name) const char *name;
+#define MESH_TRACE_MEMBER_blob(name) struct mesh_trace_bytes name;
+#define MESH_TRACE_MEMBER(name, type, meaning) MESH_TRACE_MEMBER_##type(name)
+#define MESH_TRACE_STRUCT(NAME, name, table, COLUMNS, meaning) struct mesh_trace_##name { COLUMNS(MESH_TRACE_MEMBER) };
+#define MESH_TRACE_ENUM(NAME, name, table, COLUMNS, meaning) MESH_TRACE_TABLE_##NAME,
+
+MESH_TRACE_TABLES(MESH_TRACE_STRUCT) /* struct mesh_trace_node, ... */
+enum mesh_trace_table { MESH_TRACE_TABLES(MESH_TRACE_ENUM) MESH_TRACE_TABLE_COUNT };
+/* clang-format on */
+
+struct mesh_trace;
+
+/* ---- opening ---- */
+
+/* A new file at path, mode 0600, for writing; MESH_ESYSTEM when there is one already. Rows are readable by others after each commit (WAL).
+ * On failure *trace is NULL and reason says why. */
+int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
+
+/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written and
+ * nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they are read. */
+int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
+
+/* The same with calls left in their chunks. */
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
+
+/* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
+void mesh_trace_close(struct mesh_trace *trace);
+
+/* Why the last call failed: "why: what to do". Valid until the next call. */
+const char *mesh_trace_reason(const struct mesh_trace *trace);
+
+/* ---- writing ---- */
+
+/* Rows between begin and commit are written together; without, each is a transaction of its own. After a failed commit all rows since begin
+ * are lost, and a new transaction may be tried. */
+int mesh_trace_begin(struct mesh_trace *trace);
+int mesh_trace_commit(struct mesh_trace *trace);
+void mesh_trace_rollback(struct mesh_trace *trace);
+
+/* A key is written once or again; the schema's version and libmesh's are there already. */
+int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value);
+
+/* Add a row: row is the table's struct (below, with its type checked). id may be NULL; else the row's number. Not for datagrams. */
+int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id);
+
+/* Add a datagram: form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read), and bytes,
+ * where row's is not more than packet_bytes: a datagram that was cut short.
+ * packet: packet_bytes ≤ MESH_TRACE_DATAGRAM_BYTES_MAX, plaintext where the caller has it; what cannot be decoded is stored as far as it
+ * can. keep_payload: else only the data's size and hash. */
+int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                            bool keep_payload, uint64_t *id);
+
+/* Add a piece of telemetry: the row (its piece is row->piece), and each item in the table of its kind. */
+int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id);
+
+/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes). */
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes, uint64_t *id);
+
+/* clang-format off */
+#define MESH_TRACE_ADD(NAME, name, table, COLUMNS, meaning) \
+    static inline int mesh_trace_add_row_##name(struct mesh_trace *trace, const struct mesh_trace_##name *row, uint64_t *id) \
+    { \
+        return mesh_trace_add(trace, MESH_TRACE_TABLE_##NAME, row, id); \
+    }
+MESH_TRACE_TABLES(MESH_TRACE_ADD) /* mesh_trace_add_row_node, ... */
+/* clang-format on */
+
+/* ---- reading ---- */
+
+/* The value of a meta key into out; MESH_AGAIN: there is no such key. */
+int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity);
+
+/* How many rows a table has. */
+int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count);
+
+/* Read a table in the order of its ids, from `first` on. Several readings may be open at a time; close each before the trace. */
+struct mesh_trace_reading;
+int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading);
+
+/* 1: the next row is in *row (the table's struct; texts and blobs valid until the next call); 0: there are no more; else an error. */
+int mesh_trace_next(struct mesh_trace_reading *reading, void *row);
+void mesh_trace_end(struct mesh_trace_reading *reading);
+
+/* A datagram's bytes as they were, put together from columns and payload: into packet (MESH_TRACE_DATAGRAM_BYTES_MAX); *packet_bytes of
+ * them. Where the payload was not stored zeros stand for it and *is_complete is false. row: as read. */
+int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *packet, size_t *packet_bytes,
+                          bool *is_complete);
+
+/* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
+int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
+
+/* The same hash with a seed, which whoever does not know it cannot repeat. */
+uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size);
+
+/* ---- questions in SQL ---- */
+
+enum mesh_trace_value_kind {
+    MESH_TRACE_VALUE_NULL,
+    MESH_TRACE_VALUE_INTEGER,
+    MESH_TRACE_VALUE_REAL,
+    MESH_TRACE_VALUE_TEXT,
+    MESH_TRACE_VALUE_BLOB
+};
+
+struct mesh_trace_value {
+    enum mesh_trace_value_kind kind;
+    int64_t integer;
+    double real;
+    const void *bytes; /* TEXT (ends with a NUL beyond its size) and BLOB; valid until the next call */
+    size_t size;
+};
+
+/* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all
+ * that SQLite holds in this process). MESH_EINVAL: it is none, or asks too much; mesh_trace_reason says what. One at a time per trace. */
+struct mesh_trace_query;
+int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query);
+unsigned mesh_trace_query_columns(const struct mesh_trace_query *query);
+const char *mesh_trace_query_column(const struct mesh_trace_query *query, unsigned column);
+
+/* 1: the next row is in values (as many as there are columns); 0: there are no more; else an error. */
+int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_value *values);
+void mesh_trace_query_end(struct mesh_trace_query *query);
+
+/* ---- text ---- */
+
+/* The tables of docs/TRACE.md in Markdown. Like snprintf. */
+size_t mesh_trace_write_tables(char *out, size_t capacity);
+
+/* The hash of the trace store: XXH3, 64 bits. */
+uint64_t mesh_trace_hash(const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,388 @@
+/* Opening, transactions, meta and errors of the trace store. */
+#include "mesh/trace.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "trace_parts.h"
+
+/* ---- errors ---- */
+
+int trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(trace->reason, sizeof trace->reason, format, args);
+    va_end(args);
+    return err;
+}
+
+static int full_or_broken(struct mesh_trace *trace, const char *doing)
+{
+    const int number = sqlite3_system_errno(trace->db);
+
+    return trace_fail(trace, MESH_ESYSTEM, "%s: %s%s%s: look at the disk it is on", doing, sqlite3_errmsg(trace->db), number ? ": " : "",
+                      number ? strerror(number) : "");
+}
+
+int trace_error(struct mesh_trace *trace, const char *doing)
+{
+    switch (sqlite3_errcode(trace->db) & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return trace_fail(trace, MESH_ENOMEM, "%s: no memory", doing);
+    case SQLITE_FULL:
+        return trace_fail(trace, MESH_ESYSTEM, "%s: the disk is full: make room, or give a file elsewhere", doing);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return trace_fail(trace, MESH_ESYSTEM, "%s: another program is using the file: wait until it has ended", doing);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+        return full_or_broken(trace, doing);
+    case SQLITE_NOTADB:
+        return trace_fail(trace, MESH_ETYPE, "not an SQLite file: give a trace that mesh-node --record or mesh-dissect --import wrote");
+    case SQLITE_NOMEM:
+        return trace_fail(trace, MESH_ENOMEM, "%s: no memory", doing);
+    case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_RANGE:
+        return trace_fail(trace, MESH_ERANGE, "%s: %s", doing, sqlite3_errmsg(trace->db));
+    default:
+        return trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged; record it again", doing, sqlite3_errmsg(trace->db));
+    }
+}
+
+const char *mesh_trace_reason(const struct mesh_trace *trace)
+{
+    return trace->reason;
+}
+
+/* ---- statements ---- */
+
+int trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql)
+{
+    int err = 0;
+
+    if (!sql) {
+        return trace_fail(trace, MESH_ENOMEM, "no memory");
+    }
+    if (sqlite3_prepare_v3(trace->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+        err = trace_error(trace, "reading the tables");
+    }
+    sqlite3_free(sql);
+    return err;
+}
+
+int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement)
+{
+    const int err = sqlite3_step(statement) == SQLITE_DONE ? 0 : trace_error(trace, "writing");
+
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return err;
+}
+
+static int execute(struct mesh_trace *trace, const char *sql, const char *doing)
+{
+    return sqlite3_exec(trace->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : trace_error(trace, doing);
+}
+
+/* ---- opening ---- */
+
+static int open_file(struct mesh_trace **trace, const char *path, int flags, char reason[MESH_TRACE_REASON_BYTES])
+{
+    struct mesh_trace *made = calloc(1, sizeof *made);
+    int err = 0;
+
+    *trace = NULL;
+    if (made) {
+        made->path = strdup(path);
+    }
+    if (!made || !made->path) {
+        free(made);
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory");
+        return MESH_ENOMEM;
+    }
+    if (sqlite3_open_v2(path, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
+        err = made->db ? trace_error(made, "cannot be opened") : MESH_ENOMEM;
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : "no memory");
+        mesh_trace_close(made);
+        return err;
+    }
+    sqlite3_limit(made->db, SQLITE_LIMIT_LENGTH, MESH_TRACE_BLOB_BYTES_MAX);
+    sqlite3_db_config(made->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(made->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_busy_timeout(made->db, 1000);
+    *trace = made;
+    return 0;
+}
+
+static int make_tables(struct mesh_trace *trace)
+{
+    char *sql = trace_schema_sql();
+    char numbers[120];
+    int err;
+
+    if (!sql) {
+        return trace_fail(trace, MESH_ENOMEM, "no memory");
+    }
+    snprintf(numbers, sizeof numbers, "PRAGMA application_id=%d; PRAGMA user_version=%d;", MESH_TRACE_APPLICATION_ID, MESH_TRACE_SCHEMA);
+    err = execute(trace, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; BEGIN;", "making the tables");
+    err = err ? err : execute(trace, numbers, "making the tables");
+    err = err ? err : execute(trace, sql, "making the tables");
+    err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
+    err = err ? err : execute(trace, "COMMIT;", "making the tables");
+    sqlite3_free(sql);
+    return err;
+}
+
+int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int err;
+
+    *trace = NULL;
+    if (fd < 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: %s", strerror(errno),
+                 errno == EEXIST ? "give another name, or remove the file" : "choose another name or folder for the trace");
+        return MESH_ESYSTEM;
+    }
+    close(fd);
+    err = open_file(trace, path, SQLITE_OPEN_READWRITE, reason);
+    if (err == 0) {
+        (*trace)->is_written = true;
+        err = make_tables(*trace);
+        if (err != 0) {
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
+            mesh_trace_close(*trace);
+            *trace = NULL;
+        }
+    }
+    if (err != 0) {
+        unlink(path);
+    }
+    return err;
+}
+
+static int pragma_number(struct mesh_trace *trace, const char *sql, int64_t *value)
+{
+    sqlite3_stmt *statement = NULL;
+    int err = 0;
+
+    if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
+        err = trace_error(trace, "cannot be read");
+    } else {
+        *value = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    return err;
+}
+
+static int check_kind(struct mesh_trace *trace)
+{
+    int64_t application = 0, version = 0;
+    int err = pragma_number(trace, "PRAGMA application_id", &application);
+
+    err = err ? err : pragma_number(trace, "PRAGMA user_version", &version);
+    if (err != 0) {
+        return err;
+    }
+    if (application != MESH_TRACE_APPLICATION_ID) {
+        return trace_fail(trace, MESH_ETYPE,
+                          "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
+                          "mesh-dissect --import wrote",
+                          (long long)application);
+    }
+    if (version != MESH_TRACE_SCHEMA) {
+        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d: use the version that wrote it",
+                          (long long)version, MESH_TRACE_SCHEMA);
+    }
+    return 0;
+}
+
+static int check_tables(struct mesh_trace *trace)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT && err == 0; i++) {
+        sqlite3_stmt *statement = NULL;
+
+        err = trace_prepare(trace, &statement, trace_select_sql(&trace_tables[i], "LIMIT 0"));
+        sqlite3_finalize(statement);
+    }
+    return err;
+}
+
+static int open_checked(struct mesh_trace **trace, const char *path, int flags, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int err = open_file(trace, path, flags, reason);
+
+    if (err != 0) {
+        return err;
+    }
+    err = check_kind(*trace);
+    err = err ? err : check_tables(*trace);
+    if (err != 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
+        mesh_trace_close(*trace);
+        *trace = NULL;
+    }
+    return err;
+}
+
+/* Nobody records into the file. */
+static bool is_finished(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool is_free = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_free;
+}
+
+/* As far as it can be done: what is damaged shows when it is read. */
+static void expand(const char *path)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    if (access(path, W_OK) != 0 || !is_finished(path) || open_checked(&trace, path, SQLITE_OPEN_READWRITE, reason) != 0) {
+        return;
+    }
+    trace->is_written = true;
+    if (execute(trace, "PRAGMA synchronous=NORMAL", "making rows") == 0) {
+        trace_expand(trace);
+    }
+    mesh_trace_close(trace);
+}
+
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    *trace = NULL;
+    if (access(path, R_OK) != 0) { /* SQLite would not say which of its many reasons it is */
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
+        return MESH_ESYSTEM;
+    }
+    return open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+}
+
+int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int64_t packed = 0;
+    int err = mesh_trace_open_packed(trace, path, reason);
+
+    if (err == 0 && pragma_number(*trace, "SELECT count(*) FROM chunks WHERE expanded = 0", &packed) == 0 && packed > 0) {
+        mesh_trace_close(*trace);
+        expand(path);
+        err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+    }
+    return err;
+}
+
+static void finalize_all(sqlite3 *db)
+{
+    sqlite3_stmt *statement;
+
+    while ((statement = sqlite3_next_stmt(db, NULL)) != NULL) {
+        sqlite3_finalize(statement);
+    }
+}
+
+void mesh_trace_close(struct mesh_trace *trace)
+{
+    if (!trace) {
+        return;
+    }
+    if (trace->db) {
+        finalize_all(trace->db);
+        if (trace->is_written) {
+            mesh_trace_rollback(trace);
+            sqlite3_exec(trace->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL); /* not while somebody reads: then it stays WAL */
+        }
+    }
+    sqlite3_close(trace->db);
+    trace_pack_release(trace);
+    free(trace->path);
+    free(trace);
+}
+
+/* ---- transactions ---- */
+
+int mesh_trace_begin(struct mesh_trace *trace)
+{
+    assert(trace->is_written);
+    return execute(trace, "BEGIN", "writing");
+}
+
+int mesh_trace_commit(struct mesh_trace *trace)
+{
+    const int err = sqlite3_get_autocommit(trace->db) ? trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
+                                                      : execute(trace, "COMMIT", "writing");
+
+    if (err != 0) {
+        mesh_trace_rollback(trace);
+    }
+    return err;
+}
+
+void mesh_trace_rollback(struct mesh_trace *trace)
+{
+    if (!sqlite3_get_autocommit(trace->db)) {
+        sqlite3_exec(trace->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+}
+
+/* ---- meta ---- */
+
+int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value)
+{
+    int err = 0;
+
+    if (!trace->set_meta) {
+        err = trace_prepare(trace, &trace->set_meta, sqlite3_mprintf("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)"));
+    }
+    if (err != 0) {
+        return err;
+    }
+    sqlite3_bind_text(trace->set_meta, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(trace->set_meta, 2, value, -1, SQLITE_STATIC);
+    return trace_run(trace, trace->set_meta);
+}
+
+int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity)
+{
+    int err = 0, step;
+
+    if (!trace->get_meta) {
+        err = trace_prepare(trace, &trace->get_meta, sqlite3_mprintf("SELECT value FROM meta WHERE key = ?1"));
+    }
+    if (err != 0) {
+        return err;
+    }
+    sqlite3_bind_text(trace->get_meta, 1, key, -1, SQLITE_STATIC);
+    step = sqlite3_step(trace->get_meta);
+    if (step == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(trace->get_meta, 0);
+
+        snprintf(out, capacity, "%s", text ? text : "");
+    } else {
+        err = step == SQLITE_DONE ? trace_fail(trace, MESH_AGAIN, "no such key: %.60s", key) : trace_error(trace, "reading");
+    }
+    sqlite3_reset(trace->get_meta);
+    sqlite3_clear_bindings(trace->get_meta);
+    return err;
+}

@@ -1,0 +1,199 @@
+/* Rows of the trace store: structs into statements and back, by the tables of columns. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace_parts.h"
+
+void trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
+{
+    if (bytes) {
+        sqlite3_bind_blob64(statement, place, bytes, size, SQLITE_STATIC);
+    } else {
+        sqlite3_bind_null(statement, place);
+    }
+}
+
+void trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value)
+{
+    const struct mesh_trace_bytes *blob = value;
+    int64_t number;
+
+    switch (type) {
+    case TRACE_text:
+        sqlite3_bind_text(statement, place, *(const char *const *)value, -1, SQLITE_STATIC);
+        return;
+    case TRACE_blob:
+        trace_bind_blob(statement, place, blob->bytes, blob->size);
+        return;
+    default:
+        memcpy(&number, value, sizeof number);
+        if (type == TRACE_n64 && number == MESH_TRACE_NULL) {
+            sqlite3_bind_null(statement, place);
+        } else {
+            sqlite3_bind_int64(statement, place, number);
+        }
+    }
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    while (size > 0 && bytes[size - 1] == 0) {
+        size--;
+    }
+    return size == 0;
+}
+
+void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded)
+{
+    for (unsigned i = 0; i < part->field_count; i++) {
+        const struct mesh_wire_field *field = &part->fields[i];
+        const uint8_t *at = (const uint8_t *)decoded + field->struct_offset;
+
+        if (part == &mesh_wire_header && !trace_header_has(i)) {
+            continue;
+        }
+        if (field->size > 8) {
+            trace_bind_blob(statement, place++, is_zero(at, field->size) ? NULL : at, field->size);
+        } else {
+            sqlite3_bind_int64(statement, place++, (int64_t)mesh_wire_get(field, decoded));
+        }
+    }
+}
+
+/* ---- writing ---- */
+
+static char *insert_sql(const struct trace_table *table)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+
+    sqlite3_str_appendf(sql, "INSERT INTO %s(", table->name);
+    for (unsigned i = 0; i < table->column_count; i++) {
+        sqlite3_str_appendf(sql, "%s%s", i ? "," : "", table->columns[i].name);
+    }
+    for (unsigned i = 0; i < table->column_count; i++) {
+        sqlite3_str_appendf(sql, i ? ",?" : ") VALUES(?");
+    }
+    sqlite3_str_appendf(sql, ")");
+    return sqlite3_str_finish(sql);
+}
+
+int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
+{
+    const struct trace_table *table = &trace_tables[number];
+    sqlite3_stmt **statement = &trace->add[number];
+    uint64_t own_id;
+    int err = 0;
+
+    assert(trace->is_written && number != MESH_TRACE_TABLE_DATAGRAM);
+    if (!*statement) {
+        err = trace_prepare(trace, statement, insert_sql(table));
+    }
+    if (err != 0) {
+        return err;
+    }
+    for (int i = 0; i < table->column_count; i++) {
+        trace_bind(*statement, i + 1, table->columns[i].type, (const char *)row + table->columns[i].offset);
+    }
+    memcpy(&own_id, row, sizeof own_id);
+    if (own_id == 0) {
+        sqlite3_bind_null(*statement, 1);
+    }
+    err = trace_run(trace, *statement);
+    if (err == 0 && id) {
+        *id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
+    }
+    return err;
+}
+
+/* ---- reading ---- */
+
+struct mesh_trace_reading {
+    struct mesh_trace *trace;
+    const struct trace_table *table;
+    sqlite3_stmt *statement;
+};
+
+int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count)
+{
+    sqlite3_stmt *statement = NULL;
+    int err = trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", trace_tables[table].name));
+
+    if (err == 0 && sqlite3_step(statement) == SQLITE_ROW) {
+        *count = (uint64_t)sqlite3_column_int64(statement, 0);
+    } else if (err == 0) {
+        err = trace_error(trace, "reading");
+    }
+    sqlite3_finalize(statement);
+    return err;
+}
+
+int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading)
+{
+    struct mesh_trace_reading *made = calloc(1, sizeof *made);
+    int err;
+
+    *reading = NULL;
+    if (!made) {
+        return trace_fail(trace, MESH_ENOMEM, "no memory");
+    }
+    made->trace = trace;
+    made->table = &trace_tables[table];
+    err = trace_prepare(trace, &made->statement, trace_select_sql(made->table, "WHERE id >= ?1 ORDER BY id"));
+    if (err != 0) {
+        free(made);
+        return err;
+    }
+    sqlite3_bind_int64(made->statement, 1, (int64_t)first);
+    *reading = made;
+    return 0;
+}
+
+static void get_column(sqlite3_stmt *statement, int place, enum trace_type type, void *out)
+{
+    struct mesh_trace_bytes blob;
+    const char *text;
+    int64_t number;
+
+    switch (type) {
+    case TRACE_text:
+        text = (const char *)sqlite3_column_text(statement, place);
+        memcpy(out, &text, sizeof text);
+        return;
+    case TRACE_blob:
+        blob.bytes = sqlite3_column_blob(statement, place);
+        blob.size = (size_t)sqlite3_column_bytes(statement, place);
+        if (!blob.bytes && sqlite3_column_type(statement, place) != SQLITE_NULL) {
+            blob.bytes = ""; /* empty, and not NULL */
+        }
+        memcpy(out, &blob, sizeof blob);
+        return;
+    default:
+        number = sqlite3_column_int64(statement, place);
+        if (type == TRACE_n64 && sqlite3_column_type(statement, place) == SQLITE_NULL) {
+            number = MESH_TRACE_NULL;
+        }
+        memcpy(out, &number, sizeof number);
+    }
+}
+
+int mesh_trace_next(struct mesh_trace_reading *reading, void *row)
+{
+    const int step = sqlite3_step(reading->statement);
+
+    if (step != SQLITE_ROW) {
+        return step == SQLITE_DONE ? 0 : trace_error(reading->trace, "reading");
+    }
+    for (int i = 0; i < reading->table->column_count; i++) {
+        get_column(reading->statement, i, reading->table->columns[i].type, (char *)row + reading->table->columns[i].offset);
+    }
+    return 1;
+}
+
+void mesh_trace_end(struct mesh_trace_reading *reading)
+{
+    if (reading) {
+        sqlite3_finalize(reading->statement);
+        free(reading);
+    }
+}

@@ -1,0 +1,250 @@
+/* The trace store: what is written comes back, and what is no trace is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/trace.h"
+#include "mesh/wire.h"
+
+struct place {
+    char folder[64], path[96];
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+
+    assert_non_null(place);
+    snprintf(place->folder, sizeof place->folder, "/tmp/test_trace.XXXXXX");
+    assert_non_null(mkdtemp(place->folder));
+    snprintf(place->path, sizeof place->path, "%s/t.db", place->folder);
+    assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    mesh_trace_close(place->trace);
+    unlink(place->path);
+    assert_int_equal(rmdir(place->folder), 0);
+    free(place);
+    return 0;
+}
+
+/* What was written so far, read by another. */
+static void reopen(struct place *place)
+{
+    mesh_trace_close(place->trace);
+    assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
+}
+
+static void rows_come_back_as_they_were_written(void **state)
+{
+    struct place *place = *state;
+    struct mesh_trace_input row = {.node = 1, .t_ns = 5, .core = MESH_TRACE_CORE_MESH, .instance = UINT64_MAX, .kind = 3};
+    struct mesh_trace_input read;
+    struct mesh_trace_reading *reading;
+    uint64_t id, count;
+
+    row.peer = MESH_TRACE_NULL;
+    row.datagram = 9;
+    row.args = (struct mesh_trace_bytes){"abc", 3};
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    assert_int_equal(mesh_trace_add_row_input(place->trace, &row, &id), 0);
+    assert_int_equal(id, 1);
+    row.args = (struct mesh_trace_bytes){NULL, 0};
+    row.peer = 2;
+    assert_int_equal(mesh_trace_add_row_input(place->trace, &row, &id), 0);
+    assert_int_equal(id, 2);
+    assert_int_equal(mesh_trace_commit(place->trace), 0);
+    reopen(place);
+
+    assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_INPUT, &count), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_INPUT, 1, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &read), 1);
+    assert_int_equal(read.id, 1);
+    assert_int_equal(read.instance, UINT64_MAX);
+    assert_true(read.peer == MESH_TRACE_NULL);
+    assert_int_equal(read.datagram, 9);
+    assert_int_equal(read.args.size, 3);
+    assert_memory_equal(read.args.bytes, "abc", 3);
+    assert_int_equal(mesh_trace_next(reading, &read), 1);
+    assert_null(read.args.bytes);
+    assert_int_equal(read.peer, 2);
+    assert_int_equal(mesh_trace_next(reading, &read), 0);
+    mesh_trace_end(reading);
+}
+
+static void meta_is_text_by_key(void **state)
+{
+    struct place *place = *state;
+    char value[32];
+
+    assert_int_equal(mesh_trace_set_meta(place->trace, "ids", "hash"), 0);
+    assert_int_equal(mesh_trace_set_meta(place->trace, "ids", "all"), 0);
+    reopen(place);
+    assert_int_equal(mesh_trace_get_meta(place->trace, "ids", value, sizeof value), 0);
+    assert_string_equal(value, "all");
+    assert_int_equal(mesh_trace_get_meta(place->trace, "no", value, sizeof value), MESH_AGAIN);
+}
+
+static size_t make_tile(uint8_t *packet, size_t capacity, const uint8_t *data, size_t data_bytes)
+{
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                              .version = MESH_WIRE_VERSION,
+                                              .type = MESH_TYPE_TILE,
+                                              .src = 1,
+                                              .dst = MESH_DST_ALL,
+                                              .epoch = 7,
+                                              .number = 12,
+                                              .have_step = MESH_STEP_NONE,
+                                              .sent_ns = 1234567},
+                                   .as.tile = {.step = 4, .phase = 2, .token_count = 1, .block_count = 8},
+                                   .data = data,
+                                   .data_bytes = data_bytes};
+
+    return mesh_wire_encode(&message, packet, capacity);
+}
+
+/* Adds a packet, reads it again and compares; returns the row, whose blobs are not valid any more. */
+static struct mesh_trace_datagram there_and_back(struct place *place, const uint8_t *packet, size_t packet_bytes, bool keep)
+{
+    static uint8_t read[MESH_TRACE_DATAGRAM_BYTES_MAX];
+    struct mesh_trace_datagram row = {.node = 1, .t_ns = 3, .direction = MESH_TRACE_RECEIVED};
+    struct mesh_trace_reading *reading;
+    size_t read_bytes;
+    uint64_t id;
+    bool is_complete;
+
+    assert_int_equal(mesh_trace_add_datagram(place->trace, &row, packet, packet_bytes, keep, &id), 0);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_DATAGRAM, id, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.id, id);
+    assert_int_equal(mesh_trace_get_packet(place->trace, &row, read, &read_bytes, &is_complete), 0);
+    assert_int_equal(read_bytes, packet_bytes);
+    assert_int_equal(is_complete, keep || row.data_bytes == 0 || row.coding != MESH_TRACE_NOT_STORED);
+    if (is_complete) {
+        assert_memory_equal(read, packet, packet_bytes);
+    } else {
+        assert_memory_equal(read, packet, packet_bytes - (size_t)row.data_bytes);
+    }
+    mesh_trace_end(reading);
+    return row;
+}
+
+static void a_datagram_comes_back_to_the_byte(void **state)
+{
+    struct place *place = *state;
+    uint8_t packet[1200], data[512];
+    struct mesh_trace_datagram row;
+    size_t bytes;
+
+    memset(data, 17, sizeof data); /* compresses well */
+    bytes = make_tile(packet, sizeof packet, data, sizeof data);
+    row = there_and_back(place, packet, bytes, true);
+    assert_int_equal(row.form, MESH_TRACE_WHOLE);
+    assert_int_equal(row.coding, MESH_TRACE_ZSTD);
+    assert_int_equal(row.data_bytes, sizeof data);
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)(i * i * 7 + i / 3 * 31 + (i << 3 ^ i >> 2)); /* does not */
+    }
+    bytes = make_tile(packet, sizeof packet, data, sizeof data);
+    there_and_back(place, packet, bytes, true);
+}
+
+static void without_the_payload_its_hash_stays(void **state)
+{
+    struct place *place = *state;
+    uint8_t packet[1200], data[64] = {1, 2, 3};
+    const size_t bytes = make_tile(packet, sizeof packet, data, sizeof data);
+    const struct mesh_trace_datagram row = there_and_back(place, packet, bytes, false);
+
+    assert_int_equal(row.coding, MESH_TRACE_NOT_STORED);
+    assert_true(row.data_hash == mesh_trace_hash(data, sizeof data));
+}
+
+static void what_cannot_be_decoded_is_stored_as_it_is(void **state)
+{
+    struct place *place = *state;
+    uint8_t packet[1200], data[64] = {1};
+    size_t bytes = make_tile(packet, sizeof packet, data, sizeof data);
+
+    packet[offsetof(struct mesh_header_bytes, flags)] |= MESH_FLAG_SEALED | MESH_FLAG_AUTHENTICATED;
+    packet[offsetof(struct mesh_header_bytes, tag)] = 5;
+    assert_int_equal(there_and_back(place, packet, bytes, true).form, MESH_TRACE_HEADER);
+    packet[0] = 0;
+    assert_int_equal(there_and_back(place, packet, bytes, true).form, MESH_TRACE_OPAQUE);
+    assert_int_equal(there_and_back(place, packet, 0, true).form, MESH_TRACE_OPAQUE);
+}
+
+static void a_nak_keeps_its_ranges_without_payloads(void **state)
+{
+    struct place *place = *state;
+    uint8_t packet[1200];
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_NAK, .number = 1}};
+    size_t bytes;
+
+    message.as.nak = (struct mesh_nak){.step = 3, .phase = 1, .range_count = 2};
+    message.ranges[0] = (struct mesh_range){.token_count = 1, .block_first = 4, .block_count = 2};
+    message.ranges[1] = (struct mesh_range){.token_count = 1, .block_first = 9, .block_count = 1};
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    assert_int_equal(there_and_back(place, packet, bytes, false).coding, MESH_TRACE_PLAIN);
+}
+
+static void an_existing_file_is_not_written_to(void **state)
+{
+    struct place *place = *state;
+    struct mesh_trace *second;
+
+    assert_int_equal(mesh_trace_create(&second, place->path, place->reason), MESH_ESYSTEM);
+    assert_null(second);
+    assert_non_null(strstr(place->reason, "give another name"));
+}
+
+static void what_was_committed_survives_a_writer_that_ends_without_a_word(void **state)
+{
+    struct place *place = *state;
+    struct mesh_trace_gap row = {.node = 1, .what = "payloads", .after_input = MESH_TRACE_NULL};
+    struct mesh_trace *reader;
+    uint64_t count;
+
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    assert_int_equal(mesh_trace_add_row_gap(place->trace, &row, NULL), 0);
+    assert_int_equal(mesh_trace_commit(place->trace), 0);
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    assert_int_equal(mesh_trace_add_row_gap(place->trace, &row, NULL), 0);
+    assert_int_equal(mesh_trace_open(&reader, place->path, place->reason), 0);
+    assert_int_equal(mesh_trace_count(reader, MESH_TRACE_TABLE_GAP, &count), 0);
+    assert_int_equal(count, 1);
+    mesh_trace_close(reader);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows_come_back_as_they_were_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(meta_is_text_by_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_datagram_comes_back_to_the_byte, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_decoded_is_stored_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_nak_keeps_its_ranges_without_payloads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_existing_file_is_not_written_to, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_committed_survives_a_writer_that_ends_without_a_word, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
