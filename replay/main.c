@@ -12,6 +12,7 @@
 static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"query", "ask it in SQL, or one of the questions that come with it", query_command},
+    {"export", "for Perfetto, as pcap, as CSV", export_command},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -25,7 +26,8 @@ static void help(FILE *out)
     fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md tells of tables and views.\n\n"
           "examples:\n"
           "  mesh-replay info run.db\n"
-          "  mesh-replay query run.db --named stalls\n",
+          "  mesh-replay query run.db --named stalls\n"
+          "  mesh-replay export run.db --perfetto run.json\n",
           out);
 }
 
