@@ -35,13 +35,14 @@ static bool is_fine(struct storing *s, int err)
 static void end_chunk(struct storing *s, struct recording_calls *calls)
 {
     struct mesh_trace_chunk *chunk = &calls->chunk;
+    size_t stored = 0;
 
     if (chunk->count > 0) {
         chunk->node = MESH_RECORDING_NODE;
         chunk->core = calls->core;
         chunk->instance = calls->instance;
-        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, NULL));
-        s->bytes += calls->bytes + ROW_COST_BYTES;
+        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, &stored));
+        s->bytes += stored + ROW_COST_BYTES;
     }
     *chunk = (struct mesh_trace_chunk){0};
     calls->bytes = 0;

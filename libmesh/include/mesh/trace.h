@@ -260,8 +260,10 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
 /* Add a piece of telemetry: the row (its piece is row->piece), and each item in the table of its kind. */
 int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id);
 
-/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes). */
-int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes, uint64_t *id);
+/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes).
+ * stored_bytes: what became of them; or NULL. */
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                         size_t *stored_bytes);
 
 /* clang-format off */
 #define MESH_TRACE_ADD(NAME, name, table, COLUMNS, meaning) \
