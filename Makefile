@@ -119,12 +119,13 @@ SHARED_SRC := $(wildcard libmesh/program/*.c)
 NODE_SRC := $(wildcard node/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
 DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard dissector/*.c))
+REPLAY_SRC := $(if $(TRACE),$(wildcard replay/*.c))
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 TEST_SRC := $(filter-out $(if $(TRACE),,tests/unit/test_trace% tests/unit/test_recording.c),$(wildcard tests/unit/test_*.c))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c))
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_SRC := $(filter-out $(if $(TRACE),,tests/fuzz/fuzz_trace.c),$(wildcard tests/fuzz/fuzz_*.c))
 RUN_TESTS := $(filter-out tests/run/lib.sh,$(wildcard tests/run/*.sh))
 PUBLIC_HEADERS := $(wildcard libmesh/include/mesh/*.h)
 
@@ -134,15 +135,16 @@ SHARED_OBJ := $(call obj,$(SHARED_SRC))
 NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 DISSECTOR_OBJ := $(call obj,$(filter-out dissector/main.c,$(DISSECTOR_SRC)))
+REPLAY_OBJ := $(call obj,$(filter-out replay/main.c,$(REPLAY_SRC)))
 # Those of them that T asks for: programs that are not run need not be built.
 wanted = $(if $(T),$(foreach path,$1,$(if $(strip $(foreach pattern,$(T),$(findstring $(pattern),$(path)))),$(path))),$1)
 TEST_BIN := $(call wanted,$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) \
-	$(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
+ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(REPLAY_SRC) $(EXPLORE_SRC) \
+	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
 # For users: each has a folder and a main.c.
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
-	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect))
+	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
 	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
 
@@ -184,10 +186,12 @@ $(BUILD)/%.list: FORCE
 shared_objects := $(SHARED_OBJ)
 monitor_objects := $(MONITOR_OBJ)
 dissector_objects := $(DISSECTOR_OBJ)
+replay_objects := $(REPLAY_OBJ)
 $(BUILD)/shared.a: $(SHARED_OBJ)
 $(BUILD)/monitor.a: $(MONITOR_OBJ)
 $(BUILD)/dissector.a: $(DISSECTOR_OBJ)
-$(BUILD)/shared.a $(BUILD)/monitor.a $(BUILD)/dissector.a: $(BUILD)/%.a: $(BUILD)/%.list
+$(BUILD)/replay.a: $(REPLAY_OBJ)
+$(BUILD)/shared.a $(BUILD)/monitor.a $(BUILD)/dissector.a $(BUILD)/replay.a: $(BUILD)/%.a: $(BUILD)/%.list
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 # The shared library shows the names of the public headers and nothing else.
@@ -214,6 +218,10 @@ $(BIN)/mesh-dissect: $(BUILD)/dissector/main.o $(BUILD)/dissector.a $(BUILD)/sha
 	$(call say,LD,$@)
 	$(link) $(PCAP_LIBS) $(LDLIBS)
 
+$(BIN)/mesh-replay: $(BUILD)/replay/main.o $(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(NODE_OBJ) $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
@@ -229,7 +237,7 @@ $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BU
 	$(link) $(LDLIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(call obj,$(TEST_HELP_SRC)) $(NODE_OBJ) $(BUILD)/monitor.a \
-	$(BUILD)/dissector.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(BUILD)/dissector.a $(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
@@ -239,7 +247,7 @@ $(BUILD)/helpers.a: $(call obj,$(TEST_HELP_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(NODE_OBJ) $(BUILD)/monitor.a $(BUILD)/dissector.a \
-	$(BUILD)/shared.a $(BIN)/libmesh.a
+	$(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -fsanitize=fuzzer $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
@@ -311,7 +319,8 @@ install: all
 	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
 	@ln -sf libmesh.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so
 	@install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/mesh/
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
 	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
 	@for file in docs/completions/*.bash; do \

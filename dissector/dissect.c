@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "capture.h"
+#include "import.h"
 #include "line.h"
 #include "numbers.h"
 #include "object.h"
@@ -29,6 +30,7 @@ struct run {
     struct line line;
     struct json json;
     struct report report;
+    struct import *import; /* NULL: none */
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     uint64_t frames, datagrams, foreign;
     struct frame frame;
@@ -85,6 +87,8 @@ static void take_datagram(struct run *run)
         run->datagrams++;
     if (run->settings->analyze)
         report_add(&run->report, &run->packet);
+    if (run->import)
+        import_add(run->import, &run->packet);
     if (!run->has_text)
         return;
     what = numbers_add(run->numbers, &run->packet);
@@ -182,7 +186,7 @@ static int take_captured(struct run *run, const struct capture_frame *captured, 
     take_frame(run, captured);
     if (ferror(stdout))
         return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
-    return run->settings->count != 0 && run->frames >= run->settings->count;
+    return (run->import && import_has_failed(run->import)) || (run->settings->count != 0 && run->frames >= run->settings->count);
 }
 
 /* What was captured before the signal came, and waits in the kernel's buffer. */
@@ -243,6 +247,14 @@ static int start_saving(struct run *run, struct fail *fail)
     return save_open(&run->save, run->capture, &options, fail);
 }
 
+static int start_import(struct run *run, const char *file, struct fail *fail)
+{
+    if (run->settings->import_file == NULL)
+        return 0;
+    run->import = import_open(run->settings->import_file, file, fail);
+    return run->import ? 0 : -1;
+}
+
 static int open_capture(struct run *run, const char *file, struct fail *fail)
 {
     const struct settings *s = run->settings;
@@ -267,6 +279,8 @@ static int dissect_one(struct run *run, const char *file, struct fail *fail)
         capture_dump_filter(run->capture, run->settings->dump_filter);
     } else if (result == 0) {
         result = start_saving(run, fail);
+        if (result == 0)
+            result = start_import(run, file, fail);
         if (result == 0 && file == NULL)
             result = privileges_drop(run->settings->user, fail);
         if (result == 0 && file == NULL)
@@ -277,6 +291,9 @@ static int dissect_one(struct run *run, const char *file, struct fail *fail)
         live = NULL;
         if (run->is_saving && save_close(&run->save, fail) < 0)
             result = -1;
+        if (import_close(run->import, fail) < 0)
+            result = -1;
+        run->import = NULL;
         if (run->settings->count_only)
             printf("%" PRIu64 " datagrams\n", run->datagrams);
         if (run->settings->analyze)
@@ -318,7 +335,7 @@ static int start(struct run *run, struct fail *fail)
                                          .link_header = s->link_header,
                                          .numbered = s->numbered};
 
-    run->has_text = !s->count_only && !s->analyze && (s->write_file == NULL || s->print_too);
+    run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
     report_begin(&run->report, stdout, s->json);

@@ -23,6 +23,7 @@ static const struct option_spec specs[] = {
     {.name = "interface", .short_name = 'i', .kind = OPTION_TEXT, .target = &parsed.interface, .metavar = "IFACE", .help = "capture there (the first one)"},
     {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; several times"},
     {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "frames to a pcap file, no text"},
+    {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "datagrams and analysis to a trace, no text"},
     {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "a cluster's key or a key log: open what is sealed"},
     {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "of the cluster, with its key (mesh)"},
     {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after so many frames"},
@@ -39,7 +40,7 @@ static const struct option_spec specs[] = {
     {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
     {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
     {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
-    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w"},
+    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w or --import"},
     {.name = "rotate-mb", .short_name = 'C', .kind = OPTION_U32, .target = &parsed.file_mb, .min = 1, .metavar = "MB", .help = "a new file of -w after so many 10^6 bytes"},
     {.name = "rotate-seconds", .short_name = 'G', .kind = OPTION_U32, .target = &parsed.file_seconds, .min = 1, .metavar = "S", .help = "or seconds; its name goes through strftime"},
     {.name = "files", .short_name = 'W', .kind = OPTION_U32, .target = &parsed.file_count, .min = 1, .metavar = "N", .help = "so many files, in turn (-C) or in all (-G)"},
@@ -95,6 +96,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
     if (s->files.count > 1 && s->analyze)
         return fail_set(fail, EXIT_USAGE, "-r: several files with --analyze: captures are analysed one by one: give one");
+    if (s->import_file && s->files.count != 1)
+        return fail_set(fail, EXIT_USAGE, "--import: %s: give one file with -r", s->files.count ? "several files" : "without -r");
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

@@ -79,7 +79,7 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return size == 0;
 }
 
-static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t packet_bytes)
+static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t packet_bytes, bool is_cut)
 {
     struct mesh_message *message = &apart->message;
     const struct mesh_wire_part *part;
@@ -94,7 +94,7 @@ static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t 
     apart->form = MESH_TRACE_HEADER;
     apart->data = packet + MESH_HEADER_BYTES;
     apart->data_bytes = packet_bytes - MESH_HEADER_BYTES;
-    if ((message->header.flags & MESH_FLAG_SEALED) != 0 || message->header.version != MESH_WIRE_VERSION ||
+    if (is_cut || (message->header.flags & MESH_FLAG_SEALED) != 0 || message->header.version != MESH_WIRE_VERSION ||
         mesh_wire_decode_body(packet, packet_bytes, message) != 0 ||
         (part->tail == MESH_TAIL_PADDING && !is_zero(message->data, message->data_bytes))) {
         return;
@@ -180,8 +180,10 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
     int err;
 
     assert(trace->is_written && packet_bytes <= MESH_TRACE_DATAGRAM_BYTES_MAX);
-    take_apart(&apart, packet, packet_bytes);
-    made.bytes = (int64_t)packet_bytes;
+    take_apart(&apart, packet, packet_bytes, row->bytes > (int64_t)packet_bytes);
+    if (row->bytes < (int64_t)packet_bytes) {
+        made.bytes = (int64_t)packet_bytes;
+    }
     made.form = apart.form;
     made.data_bytes = (int64_t)apart.data_bytes;
     made.data_hash = mesh_trace_hash(apart.data, apart.data_bytes);
@@ -303,9 +305,9 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
         return trace_fail(trace, MESH_ERANGE, "a datagram of %lld bytes with %lld of data: the file is damaged", (long long)row->bytes,
                           (long long)row->data_bytes);
     }
-    left = (size_t)row->bytes - used - data_bytes; /* padding */
+    left = (size_t)row->bytes - used - data_bytes; /* padding, or what was cut off */
     memset(packet + used, 0, data_bytes + left);
-    *is_complete = true;
+    *is_complete = left == 0 || row->form == MESH_TRACE_WHOLE;
     if (row->coding == MESH_TRACE_ZSTD) {
         err = trace_unpack(trace, row->payload, packet + used, data_bytes);
     } else if (row->coding == MESH_TRACE_PLAIN && row->payload.size == data_bytes) {
@@ -315,7 +317,7 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
     } else if (row->coding == MESH_TRACE_PLAIN) {
         err = trace_fail(trace, MESH_ERANGE, "a payload of %zu bytes, expected %zu: the file is damaged", row->payload.size, data_bytes);
     } else {
-        *is_complete = data_bytes == 0;
+        *is_complete &= data_bytes == 0;
     }
     *packet_bytes = (size_t)row->bytes;
     return err;

@@ -25,6 +25,12 @@ struct trace_table {
 
 extern const struct trace_table trace_tables[MESH_TRACE_TABLE_COUNT];
 
+struct trace_view {
+    const char *name, *meaning, *select;
+};
+
+extern const struct trace_view trace_views[]; /* up to one without a name */
+
 /* A lower-case table name for a message or an item: "message_tile", "telemetry_node". */
 enum { TRACE_NAME_BYTES = 40 };
 void trace_part_name(char out[TRACE_NAME_BYTES], const char *prefix, const char *part_name);

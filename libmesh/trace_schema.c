@@ -1,4 +1,4 @@
-/* The schema of the trace store: the tables as data, made from the lists in mesh/trace.h, mesh/wire.h and mesh/telemetry.h, and their SQL. */
+/* The schema of the trace store: tables as data, made from the lists in mesh/trace.h, mesh/wire.h and mesh/telemetry.h, and their SQL. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +107,23 @@ static void add_items(sqlite3_str *sql)
     }
 }
 
+/* Joins go from messages to datagrams by its key; what the views look for besides is by gather and by request. */
+static void add_indexes_and_views(sqlite3_str *sql)
+{
+    sqlite3_str_appendf(sql, "CREATE INDEX tiles_by_gather ON message_tile(step, phase);\n");
+    sqlite3_str_appendf(sql, "CREATE INDEX tokens_by_request ON tokens(request, position);\n");
+    sqlite3_str_appendf(sql, "CREATE VIEW types(type, name) AS VALUES");
+    for (unsigned type = 1, count = 0; type < MESH_TYPE_COUNT; type++) {
+        if (mesh_wire_message(type)) {
+            sqlite3_str_appendf(sql, "%s(%u, '%s')", count++ ? ", " : " ", type, mesh_wire_message(type)->name);
+        }
+    }
+    sqlite3_str_appendf(sql, ";\n");
+    for (const struct trace_view *view = trace_views; view->name; view++) {
+        sqlite3_str_appendf(sql, "CREATE VIEW %s AS\n%s;\n", view->name, view->select);
+    }
+}
+
 char *trace_schema_sql(void)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
@@ -117,6 +134,7 @@ char *trace_schema_sql(void)
     }
     add_messages(sql);
     add_items(sql);
+    add_indexes_and_views(sql);
     return sqlite3_str_finish(sql);
 }
 

@@ -1,4 +1,4 @@
-/* Fields of declared lists: an entry of their tables, and one function per type to read and to write one. For the files that own a codec. */
+/* Fields of declared lists: an entry of their tables, and one function per type to read and to write one. For files with a codec. */
 #ifndef MESH_WIRE_FIELD_H
 #define MESH_WIRE_FIELD_H
 

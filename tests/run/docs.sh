@@ -61,6 +61,11 @@ if [ -x "$BIN/mesh-dissect" ]; then
     done >"$tmp/unknown"
     check_equal "and that of mesh-dissect, too" "$(cat "$tmp/unknown")" ""
 fi
+if [ -x "$BIN/mesh-replay" ]; then
+    named mesh-replay < <(for command in $("$BIN/mesh-replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-replay" { print $1 }'); do
+        "$BIN/mesh-replay" "$command" --help
+    done)
+fi
 if command -v groff >/dev/null; then
     for page in docs/man/*.1; do
         run groff -t -man -Tutf8 -ww -z "$page"

@@ -1,10 +1,12 @@
-/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found where it does. */
+/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found
+ * where it does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,6 +171,23 @@ static const struct mesh_rerun_difference *after(struct change *change, struct m
     return mesh_rerun_difference(*rerun);
 }
 
+/* The names of the lines that differ, each with a space after it. */
+static void collect(void *user, const struct mesh_tape_line *line)
+{
+    char *names = user;
+
+    if (!line->is_same)
+        snprintf(names + strlen(names), 200 - strlen(names), "%s ", line->name);
+}
+
+static void expect_lines(const struct mesh_rerun_difference *difference, const char *expected)
+{
+    char names[200] = "";
+
+    mesh_tape_compare(&difference->expected, &difference->actual, collect, names);
+    assert_string_equal(names, expected);
+}
+
 static void delay_gaps(struct mesh_tape_entry *entry)
 {
     entry->init.reorder_delay_ns += 1000;
@@ -195,6 +214,7 @@ static void a_changed_timer_is_found_at_the_input_that_starts_it(void **state)
     assert_int_equal(difference->actual.call.kind, MESH_TAPE_RECEIVE);
     assert_int_equal(difference->index, difference->input_index);
     assert_int_equal(difference->actual.call.due_ns - difference->expected.call.due_ns, 1000);
+    expect_lines(difference, "due_ns ");
     mesh_rerun_close(rerun);
     release();
 }
@@ -217,6 +237,7 @@ static void a_flipped_bit_is_found_in_the_tile_that_carries_it(void **state)
     for (uint32_t i = 0; i < difference->actual.call.payload_bytes; i++)
         differing += (unsigned)__builtin_popcount(difference->expected.payload[i] ^ difference->actual.payload[i]);
     assert_int_equal(differing, 1);
+    expect_lines(difference, "payload ");
     mesh_rerun_close(rerun);
     release();
 }

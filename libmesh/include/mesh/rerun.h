@@ -1,7 +1,8 @@
 /* Running a core again from its tape, in virtual time: every recorded input is given to a new core, and all it says is compared.
  *
- * The new core has a tap, too, so what is compared is one entry with another: what a call returned, when a tick is wanted, every event, every
- * byte of every datagram. Payloads that the tape has only hashes of are zeros here, and are then not compared. One thread at a time. */
+ * The new core has a tap, too, so what is compared is one entry with another: what a call returned, when a tick is wanted, every event,
+ * every byte of every datagram. Payloads that the tape has only hashes of are zeros here, and are then not compared. One thread at a
+ * time. */
 #ifndef MESH_RERUN_H
 #define MESH_RERUN_H
 
@@ -30,9 +31,10 @@ struct mesh_rerun_difference {
     const char *reason;
 };
 
-/* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT or CLUSTER_INIT; with another INIT a new core begins.
- * Returns 0; 1: there is a difference, and nothing more may be fed; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever told
- * this, the tape is damaged or incomplete: mesh_rerun_reason; MESH_ESTATE: it cannot be run here: likewise; MESH_ENOMEM. */
+/* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT or CLUSTER_INIT; with another INIT a new
+ * core begins.
+ * Returns 0; 1: there is a difference, and nothing more may be fed; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever
+ * told this, the tape is damaged or incomplete: mesh_rerun_reason; MESH_ESTATE: it cannot be run here: likewise; MESH_ENOMEM. */
 int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);
 
 /* After the last entry: 0, or 1 when the core has events or datagrams that the tape lacks. Only where the tape is complete. */

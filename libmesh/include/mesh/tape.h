@@ -1,15 +1,15 @@
 /* The tape: everything that goes into a protocol core and comes out of it, in order, as records of bytes.
  *
- * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is done:
- * inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its outputs
- * completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are not told: of an
- * endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a datagram in a row
- * all but the first.
+ * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is
+ * done: inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its
+ * outputs completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are
+ * not told: of an endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a
+ * datagram in a row all but the first.
  *
- * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A record
- * is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile data and
- * records, which the protocol does not look into) or, instead, a hash of it. Integers are little-endian, and there is no padding; the same
- * calls give the same bytes on every machine. No allocation, no I/O. */
+ * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A
+ * record is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile
+ * data and records, which the protocol does not look into) or, instead, a hash of it. Integers are little-endian, and there is no
+ * padding; the same calls give the same bytes on every machine. No allocation, no I/O. */
 #ifndef MESH_TAPE_H
 #define MESH_TAPE_H
 
@@ -252,5 +252,21 @@ size_t mesh_tape_encode(const struct mesh_tape_entry *entry, uint8_t *out, size_
 /* Read the record at the beginning of bytes; its length into *used. Body and payload are borrowed from there, the payload as one row.
  * MESH_ETRUNCATED: it is longer than that; MESH_ETYPE: no such kind; MESH_ERANGE: a field is out of its range. */
 int mesh_tape_decode(const uint8_t *bytes, size_t size, struct mesh_tape_entry *entry, size_t *used);
+
+/* ---- text (tape_text.c; no part of the core) ---- */
+
+struct mesh_tape_line {
+    const char *name;              /* of a field: "due_ns", "header.number", "nak.phase", "range[0].count", "payload" */
+    const char *expected, *actual; /* NULL: that entry has no such field */
+    bool is_same;
+};
+
+/* Two entries side by side, line by line; either may be NULL. A datagram's header and fields are lines of their own. All are borrowed for
+ * the call. */
+void mesh_tape_compare(const struct mesh_tape_entry *expected, const struct mesh_tape_entry *actual,
+                       void (*put)(void *user, const struct mesh_tape_line *line), void *user);
+
+/* An entry in a few words, e.g. "RECEIVE at 1.234567890 s: 1>0 TILE ..." without newline. Like snprintf. */
+size_t mesh_tape_text(const struct mesh_tape_entry *entry, char *out, size_t capacity);
 
 #endif

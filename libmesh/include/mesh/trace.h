@@ -223,8 +223,8 @@ struct mesh_trace;
 
 /* ---- opening ---- */
 
-/* A new file at path, mode 0600, for writing; MESH_ESYSTEM when there is one already. Rows are readable by others after each commit (WAL). On
- * failure *trace is NULL and reason says why. */
+/* A new file at path, mode 0600, for writing; MESH_ESYSTEM when there is one already. Rows are readable by others after each commit (WAL).
+ * On failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written and
@@ -251,7 +251,8 @@ int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *v
 /* Add a row: row is the table's struct (below, with its type checked). id may be NULL; else the row's number. Not for datagrams. */
 int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id);
 
-/* Add a datagram: bytes, form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read).
+/* Add a datagram: form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read), and bytes,
+ * where row's is not more than packet_bytes: a datagram that was cut short.
  * packet: packet_bytes ≤ MESH_TRACE_DATAGRAM_BYTES_MAX, plaintext where the caller has it; what cannot be decoded is stored as far as it
  * can. keep_payload: else only the data's size and hash. */
 int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
@@ -300,6 +301,40 @@ int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
 
 /* The same hash with a seed, which whoever does not know it cannot repeat. */
 uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size);
+
+/* ---- questions in SQL ---- */
+
+enum mesh_trace_value_kind {
+    MESH_TRACE_VALUE_NULL,
+    MESH_TRACE_VALUE_INTEGER,
+    MESH_TRACE_VALUE_REAL,
+    MESH_TRACE_VALUE_TEXT,
+    MESH_TRACE_VALUE_BLOB
+};
+
+struct mesh_trace_value {
+    enum mesh_trace_value_kind kind;
+    int64_t integer;
+    double real;
+    const void *bytes; /* TEXT (ends with a NUL beyond its size) and BLOB; valid until the next call */
+    size_t size;
+};
+
+/* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all
+ * that SQLite holds in this process). MESH_EINVAL: it is none, or asks too much; mesh_trace_reason says what. One at a time per trace. */
+struct mesh_trace_query;
+int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query);
+unsigned mesh_trace_query_columns(const struct mesh_trace_query *query);
+const char *mesh_trace_query_column(const struct mesh_trace_query *query, unsigned column);
+
+/* 1: the next row is in values (as many as there are columns); 0: there are no more; else an error. */
+int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_value *values);
+void mesh_trace_query_end(struct mesh_trace_query *query);
+
+/* ---- text ---- */
+
+/* The tables of docs/TRACE.md in Markdown. Like snprintf. */
+size_t mesh_trace_write_tables(char *out, size_t capacity);
 
 /* The hash of the trace store: XXH3, 64 bits. */
 uint64_t mesh_trace_hash(const void *bytes, size_t size);

@@ -1,0 +1,20 @@
+/* A capture becomes a trace: its datagrams, who sent them, and what the analysis finds. */
+#ifndef DISSECTOR_IMPORT_H
+#define DISSECTOR_IMPORT_H
+
+#include "mesh/program/fail.h"
+#include "packet.h"
+
+struct import;
+
+/* A new trace at path, of the capture named source. NULL after fail_set: EXIT_ENVIRONMENT when there is a file already. */
+struct import *import_open(const char *path, const char *source, struct fail *fail);
+
+/* One datagram; foreign ones are left out. What fails is kept for import_close, and import_has_failed tells. */
+void import_add(struct import *import, const struct packet *packet);
+bool import_has_failed(const struct import *import);
+
+/* Ends the analysis and the trace. -1: something was not written. NULL is fine. */
+int import_close(struct import *import, struct fail *fail);
+
+#endif

@@ -1,0 +1,185 @@
+/* Questions to a trace in SQL of unknown origin: they can read, for a bounded time and with bounded memory, and nothing else. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "trace_parts.h"
+
+enum { QUERY_OPERATIONS = 100000 /* of SQLite's machine, between two looks at the clock */ };
+#define QUERY_HEAP_BYTES (INT64_C(1) << 29)
+
+struct mesh_trace_query {
+    struct mesh_trace *trace;
+    sqlite3_stmt *statement;
+    uint64_t until_ns;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int is_too_late(void *context)
+{
+    const struct mesh_trace_query *query = context;
+
+    return now_ns() >= query->until_ns;
+}
+
+/* What a question may do. */
+static int authorize(void *context, int action, const char *first, const char *second, const char *database, const char *trigger)
+{
+    (void)context, (void)first, (void)database, (void)trigger;
+    switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_RECURSIVE:
+        return SQLITE_OK;
+    case SQLITE_FUNCTION:
+        return second && strcmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    default:
+        return SQLITE_DENY;
+    }
+}
+
+static int query_error(struct mesh_trace *trace)
+{
+    switch (sqlite3_errcode(trace->db) & 0xff) {
+    case SQLITE_INTERRUPT:
+        return trace_fail(trace, MESH_EINVAL, "it takes too long: ask for less, or allow more seconds");
+    case SQLITE_AUTH:
+        return trace_fail(trace, MESH_EINVAL, "%s: a trace can only be read: ask with SELECT", sqlite3_errmsg(trace->db));
+    case SQLITE_NOMEM:
+        return trace_fail(trace, MESH_EINVAL, "it takes too much memory: ask for less");
+    case SQLITE_ERROR:
+    case SQLITE_TOOBIG:
+    case SQLITE_RANGE:
+    case SQLITE_MISMATCH:
+        return trace_fail(trace, MESH_EINVAL, "%s: see docs/TRACE.md for tables and columns", sqlite3_errmsg(trace->db));
+    default:
+        return trace_error(trace, "reading");
+    }
+}
+
+/* After the statement there may be blanks, comments and semicolons, but no other statement. */
+static bool is_rest_empty(struct mesh_trace *trace, const char *rest)
+{
+    sqlite3_stmt *second = NULL;
+    bool is_empty = true;
+
+    while (is_empty && *rest != '\0') {
+        is_empty = sqlite3_prepare_v2(trace->db, rest, -1, &second, &rest) == SQLITE_OK && second == NULL;
+    }
+    sqlite3_finalize(second);
+    return is_empty;
+}
+
+static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, const char *sql)
+{
+    const char *rest = NULL;
+
+    if (sqlite3_prepare_v2(trace->db, sql, -1, &query->statement, &rest) != SQLITE_OK) {
+        return query_error(trace);
+    }
+    if (!query->statement) {
+        return trace_fail(trace, MESH_EINVAL, "there is no question in it: ask with SELECT");
+    }
+    if (!is_rest_empty(trace, rest)) {
+        return trace_fail(trace, MESH_EINVAL, "more than one question: ask them one by one");
+    }
+    if (!sqlite3_stmt_readonly(query->statement) || sqlite3_stmt_isexplain(query->statement) != 0) {
+        return trace_fail(trace, MESH_EINVAL, "no question: a trace can only be read: ask with SELECT");
+    }
+    return 0;
+}
+
+int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query)
+{
+    struct mesh_trace_query *made = calloc(1, sizeof *made);
+    int err;
+
+    *query = NULL;
+    if (!made) {
+        return trace_fail(trace, MESH_ENOMEM, "no memory");
+    }
+    made->trace = trace;
+    made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
+    sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
+    sqlite3_exec(trace->db, "PRAGMA temp_store=MEMORY", NULL, NULL, NULL);
+    sqlite3_set_authorizer(trace->db, authorize, NULL);
+    sqlite3_progress_handler(trace->db, QUERY_OPERATIONS, is_too_late, made);
+    err = prepare(trace, made, sql);
+    if (err != 0) {
+        mesh_trace_query_end(made);
+        return err;
+    }
+    *query = made;
+    return 0;
+}
+
+unsigned mesh_trace_query_columns(const struct mesh_trace_query *query)
+{
+    return (unsigned)sqlite3_column_count(query->statement);
+}
+
+const char *mesh_trace_query_column(const struct mesh_trace_query *query, unsigned column)
+{
+    const char *name = sqlite3_column_name(query->statement, (int)column);
+
+    return name ? name : "?";
+}
+
+static void get_value(sqlite3_stmt *statement, int column, struct mesh_trace_value *value)
+{
+    memset(value, 0, sizeof *value);
+    switch (sqlite3_column_type(statement, column)) {
+    case SQLITE_INTEGER:
+        value->kind = MESH_TRACE_VALUE_INTEGER;
+        value->integer = sqlite3_column_int64(statement, column);
+        break;
+    case SQLITE_FLOAT:
+        value->kind = MESH_TRACE_VALUE_REAL;
+        value->real = sqlite3_column_double(statement, column);
+        break;
+    case SQLITE_TEXT:
+        value->kind = MESH_TRACE_VALUE_TEXT;
+        value->bytes = sqlite3_column_text(statement, column);
+        break;
+    case SQLITE_BLOB:
+        value->kind = MESH_TRACE_VALUE_BLOB;
+        value->bytes = sqlite3_column_blob(statement, column);
+        break;
+    default:
+        return;
+    }
+    if (value->kind >= MESH_TRACE_VALUE_TEXT) {
+        value->size = value->bytes ? (size_t)sqlite3_column_bytes(statement, column) : 0;
+        value->bytes = value->bytes ? value->bytes : "";
+    }
+}
+
+int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_value *values)
+{
+    const int step = sqlite3_step(query->statement);
+
+    if (step != SQLITE_ROW) {
+        return step == SQLITE_DONE ? 0 : query_error(query->trace);
+    }
+    for (int i = 0; i < sqlite3_column_count(query->statement); i++) {
+        get_value(query->statement, i, &values[i]);
+    }
+    return 1;
+}
+
+void mesh_trace_query_end(struct mesh_trace_query *query)
+{
+    if (query) {
+        sqlite3_finalize(query->statement);
+        sqlite3_set_authorizer(query->trace->db, NULL, NULL);
+        sqlite3_progress_handler(query->trace->db, 0, NULL, NULL);
+        free(query);
+    }
+}

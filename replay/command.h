@@ -1,0 +1,24 @@
+/* The commands of mesh-replay: what main.c knows of each, and what they share. */
+#ifndef REPLAY_COMMAND_H
+#define REPLAY_COMMAND_H
+
+#include "mesh/program/fail.h"
+#include "mesh/program/options.h"
+#include "mesh/trace.h"
+
+/* argv[0 .. argc-1] starts after the command's name. run returns EXIT_OK, EXIT_DIFFERENCE or EXIT_SKIPPED, or -1 after fail_set. */
+struct command {
+    const char *name, *what; /* what: for the list of commands */
+    int (*run)(int argc, char *const *argv, struct fail *fail);
+};
+
+int info_command(int argc, char *const *argv, struct fail *fail);
+int query_command(int argc, char *const *argv, struct fail *fail);
+
+/* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */
+struct mesh_trace *trace_open(const char *path, struct fail *fail);
+
+/* What a call on it said, as a failure; always -1. */
+int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
+
+#endif

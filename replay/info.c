@@ -1,0 +1,129 @@
+/* mesh-replay info: what a trace holds, for people and as JSON. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "command.h"
+#include "mesh/program/json.h"
+#include "mesh/program/text_decode.h"
+#include "rows.h"
+
+/* What is counted of every trace: the JSON key, the words for people, and the question. */
+struct figure {
+    const char *key, *what, *sql;
+};
+
+/* clang-format off */
+static const struct figure figures[] = {
+    {"nodes",             "nodes",                  "SELECT count(*) FROM nodes"},
+    {"epochs",            "epochs",                 "SELECT count(*) FROM epochs"},
+    {"datagrams",         "datagrams",              "SELECT count(*) FROM datagrams"},
+    {"datagrams_sent",    "  sent",                 "SELECT count(*) FROM datagrams WHERE direction = 1"},
+    {"datagrams_received","  received",             "SELECT count(*) FROM datagrams WHERE direction = 2"},
+    {"tiles",             "  of these tiles",       "SELECT count(*) FROM message_tile"},
+    {"payloads",          "  with their data",      "SELECT count(*) FROM datagrams WHERE coding > 0"},
+    {"payload_bytes",     "  bytes of data stored", "SELECT coalesce(sum(length(payload)), 0) FROM datagrams"},
+    {"lost_tiles",        "lost or asked for",      "SELECT count(*) FROM lost_tiles"},
+    {"stalls",            "stalls",                 "SELECT count(*) FROM stalls"},
+    {"inputs",            "inputs of the cores",    "SELECT count(*) FROM inputs"},
+    {"outputs",           "outputs of the cores",   "SELECT count(*) FROM outputs"},
+    {"requests",          "requests",               "SELECT count(DISTINCT request) FROM requests"},
+    {"tokens",            "tokens",                 "SELECT count(*) FROM tokens"},
+    {"events",            "events",                 "SELECT count(*) FROM events"},
+    {"reports",           "pieces of telemetry",    "SELECT count(*) FROM reports"},
+    {"gaps",              "gaps",                   "SELECT count(*) FROM gaps"},
+    {"left_out",          "  rows left out",        "SELECT coalesce(sum(count), 0) FROM gaps"},
+};
+/* clang-format on */
+enum { FIGURE_COUNT = sizeof figures / sizeof *figures };
+
+#define DURATION_SQL                                                                                     \
+    "SELECT coalesce(max(t_ns) - min(t_ns), 0) FROM (SELECT min(t_ns) AS t_ns FROM datagrams UNION ALL " \
+    "SELECT max(t_ns) FROM datagrams UNION ALL SELECT min(t_ns) FROM inputs UNION ALL SELECT max(t_ns) FROM inputs)"
+
+/* What it says of itself: every key and value. */
+static int write_meta(const char *path, struct mesh_trace *trace, struct json *json, struct fail *fail)
+{
+    struct mesh_trace_value values[2];
+    struct mesh_trace_query *query;
+    int result = mesh_trace_query(trace, "SELECT key, value FROM meta ORDER BY key", ROWS_SECONDS, &query);
+
+    while (result == 0 && (result = mesh_trace_query_next(query, values)) == 1) {
+        result = 0;
+        if (json) {
+            json_string(json, values[0].bytes ? values[0].bytes : "", values[1].bytes, values[1].size);
+        } else {
+            printf("  %-22s ", values[0].bytes ? (const char *)values[0].bytes : "");
+            text_decode_print(stdout, values[1].bytes, values[1].size);
+            putchar('\n');
+        }
+        continue;
+    }
+    result = result < 0 ? trace_failed(path, trace, result, fail) : 0;
+    mesh_trace_query_end(query);
+    return result;
+}
+
+static int info_json(const char *path, struct mesh_trace *trace, struct fail *fail)
+{
+    struct json json;
+    int result;
+
+    json_init(&json, stdout);
+    json_event_begin(&json, "trace");
+    json_text(&json, "file", path);
+    json_int(&json, "trace_schema", MESH_TRACE_SCHEMA);
+    json_int(&json, "duration_ns", rows_number(trace, DURATION_SQL));
+    for (unsigned i = 0; i < FIGURE_COUNT; i++)
+        json_int(&json, figures[i].key, rows_number(trace, figures[i].sql));
+    json_object_begin(&json, "meta");
+    result = write_meta(path, trace, &json, fail);
+    json_object_end(&json);
+    json_event_end(&json);
+    return result;
+}
+
+static int info_text(const char *path, struct mesh_trace *trace, struct fail *fail)
+{
+    printf("%s: a trace of schema %d, %.3f s\n", path, MESH_TRACE_SCHEMA, (double)rows_number(trace, DURATION_SQL) / 1e9);
+    for (unsigned i = 0; i < FIGURE_COUNT; i++) {
+        const int64_t number = rows_number(trace, figures[i].sql);
+
+        if (number != 0)
+            printf("  %-22s %" PRId64 "\n", figures[i].what, number);
+    }
+    puts("it says of itself");
+    return write_meta(path, trace, NULL, fail);
+}
+
+int info_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-replay info TRACE.db ... [--json]", "What traces hold.", NULL};
+    static const char *const examples[] = {"mesh-replay info run.db run.1.db run.2.db", NULL};
+    const char *paths[OPTION_LIST_MAX];
+    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    bool json = false, wants_help = false;
+    const struct option_spec specs[] = {
+        {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per trace"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+    int result = EXIT_OK;
+
+    if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
+        return -1;
+    if (wants_help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (operands.count == 0)
+        return fail_set(fail, EXIT_USAGE, "info: no trace: name one: mesh-replay info TRACE.db");
+    for (size_t i = 0; i < operands.count && result == EXIT_OK; i++) {
+        struct mesh_trace *trace = trace_open(paths[i], fail);
+
+        if (trace == NULL)
+            return -1;
+        result = (json ? info_json : info_text)(paths[i], trace, fail);
+        mesh_trace_close(trace);
+    }
+    return result;
+}

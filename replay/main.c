@@ -1,0 +1,76 @@
+/* mesh-replay: which command is asked for, and how it ended. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+#ifndef MESH_VERSION
+#error "the Makefile defines MESH_VERSION"
+#endif
+
+static const struct command commands[] = {
+    {"info", "what a trace holds", info_command},
+    {"query", "ask it in SQL, or one of the questions that come with it", query_command},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void help(FILE *out)
+{
+    fputs("usage: mesh-replay COMMAND TRACE.db ... [options]\n"
+          "Recordings of a mesh: mesh-node --record writes them, mesh-dissect --import makes them of captures.\n\n",
+          out);
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+    fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md tells of tables and views.\n\n"
+          "examples:\n"
+          "  mesh-replay info run.db\n"
+          "  mesh-replay query run.db --named stalls\n",
+          out);
+}
+
+static int unknown(const char *name, struct fail *fail)
+{
+    const char *names[COMMAND_COUNT + 1] = {0};
+    const char *nearest;
+
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    nearest = options_nearest(name, names);
+    return fail_set(fail, EXIT_USAGE, "%.60s: no such command%s%s%s: mesh-replay --help lists them", name, nearest ? "; did you mean " : "",
+                    nearest ? nearest : "", nearest ? "?" : "");
+}
+
+static int run(int argc, char **argv, struct fail *fail)
+{
+    if (argc < 2) {
+        help(stderr);
+        return fail_set(fail, EXIT_USAGE, "no command: which one is wanted: see above");
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        puts("mesh-replay " MESH_VERSION);
+        return EXIT_OK;
+    }
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 2, argv + 2, fail);
+    return unknown(argv[1], fail);
+}
+
+int main(int argc, char **argv)
+{
+    struct fail fail = {0};
+    int code = run(argc, argv, &fail);
+
+    if (code >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        code = fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+    if (code >= 0)
+        return code;
+    fflush(stdout);
+    fprintf(stderr, "mesh-replay: %s\n", fail.text);
+    return (int)fail.exit_code;
+}

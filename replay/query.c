@@ -1,0 +1,106 @@
+/* mesh-replay query: a question in SQL, or one that comes with the program. */
+#include <string.h>
+
+#include "command.h"
+#include "rows.h"
+
+struct question {
+    const char *name, *what, *sql;
+};
+
+#define PERCENTILE(part) "max(CASE WHEN place <= count * " part " + 1 THEN latency_ns END) / 1000.0"
+
+/* clang-format off */
+static const struct question questions[] = {
+    {"lost", "tiles that had to be asked for, and when they came", "SELECT * FROM lost_tiles ORDER BY t_ns"},
+    {"stalls", "the longest waits of workers, and for whom", "SELECT * FROM stalls ORDER BY duration_ns DESC LIMIT 100"},
+    {"latency", "how long tiles were under way, by peer",
+     "SELECT node, peer, count, min(latency_ns) / 1000.0 AS min_us, " PERCENTILE("0.5") " AS p50_us, " PERCENTILE("0.99") " AS p99_us, "
+     "max(latency_ns) / 1000.0 AS max_us, max(is_relative) AS is_relative FROM (SELECT *, "
+     "row_number() OVER (PARTITION BY node, peer ORDER BY latency_ns) AS place, count(*) OVER (PARTITION BY node, peer) AS count "
+     "FROM tile_latency) GROUP BY node, peer"},
+    {"tokens", "tokens and the time since the one before", "SELECT * FROM token_times ORDER BY request, position"},
+    {"requests", "what was asked for, and how it ended", "SELECT id, node, t_ns, request, kind, prompt_tokens, tokens, options, reason FROM requests"},
+    {"links", "what went from whom to whom", "SELECT * FROM links"},
+    {"types", "how many datagrams there are of each type",
+     "SELECT coalesce(name, 'foreign') AS name, count(*) AS datagrams, sum(bytes) AS bytes FROM messages GROUP BY 1 ORDER BY 2 DESC"},
+    {"messages", "all datagrams", "SELECT * FROM messages ORDER BY id"},
+    {"events", "what happened", "SELECT * FROM events ORDER BY t_ns"},
+    {"epochs", "who was a member when", "SELECT id, node, t_ns, epoch, rank, members, rows FROM epochs ORDER BY id"},
+    {"gaps", "what the recorder left out", "SELECT * FROM gaps ORDER BY t_ns"},
+    {"meta", "what the trace says of itself", "SELECT * FROM meta"},
+    {"tables", "tables and views", "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY 1, 2"},
+};
+/* clang-format on */
+enum { QUESTION_COUNT = sizeof questions / sizeof *questions };
+
+static void list(FILE *out)
+{
+    fputs("\nquestions:\n", out);
+    for (unsigned i = 0; i < QUESTION_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", questions[i].name, questions[i].what);
+}
+
+static const char *find(const char *name, struct fail *fail)
+{
+    const char *names[QUESTION_COUNT + 1] = {0};
+    const char *nearest;
+
+    for (unsigned i = 0; i < QUESTION_COUNT; i++) {
+        if (strcmp(questions[i].name, name) == 0)
+            return questions[i].sql;
+        names[i] = questions[i].name;
+    }
+    nearest = options_nearest(name, names);
+    fail_fill(fail, EXIT_USAGE, "--named %.60s: no such question%s%s%s: mesh-replay query --help lists them", name,
+              nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return NULL;
+}
+
+static int ask(const char *path, const char *sql, uint32_t seconds, enum rows_form form, struct fail *fail)
+{
+    struct mesh_trace *trace = trace_open(path, fail);
+    int result;
+
+    if (trace == NULL)
+        return -1;
+    result = rows_write(path, trace, sql, seconds, form, stdout, fail);
+    mesh_trace_close(trace);
+    return result;
+}
+
+int query_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-replay query TRACE.db \"SQL\" | --named NAME", "Ask a trace; it is only read.", NULL};
+    static const char *const examples[] = {"mesh-replay query run.db --named latency",
+                                           "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
+    const char *operands_of[2] = {NULL, NULL};
+    struct options_operands operands = {.metavar = "TRACE.db and a question", .max = 2, .values = operands_of};
+    const char *named = NULL, *sql;
+    bool json = false, csv = false, wants_help = false;
+    uint32_t seconds = ROWS_SECONDS;
+    const struct option_spec specs[] = {
+        {.name = "named", .kind = OPTION_TEXT, .target = &named, .metavar = "NAME", .help = "one of the questions below"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per row"},
+        {.name = "csv", .kind = OPTION_FLAG, .target = &csv, .help = "comma-separated, for spreadsheets"},
+        {.name = "seconds", .kind = OPTION_U32, .target = &seconds, .min = 1, .max = 86400, .help = "give up after so long (60)"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
+        return -1;
+    if (wants_help) {
+        options_help(stdout, usage, specs, count, examples);
+        list(stdout);
+        return EXIT_OK;
+    }
+    if (operands.count < 1 || (operands.count == 2) == (named != NULL))
+        return fail_set(fail, EXIT_USAGE, "query: wants a trace, and a question in SQL or --named NAME: see mesh-replay query --help");
+    if (json && csv)
+        return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
+    sql = named ? find(named, fail) : operands_of[1];
+    if (sql == NULL)
+        return -1;
+    return ask(operands_of[0], sql, seconds, json ? ROWS_JSON : csv ? ROWS_CSV : ROWS_TEXT, fail);
+}

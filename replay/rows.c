@@ -1,0 +1,175 @@
+#include "rows.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "mesh/program/json.h"
+#include "mesh/program/text_decode.h"
+
+static void write_hex(FILE *out, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        fprintf(out, "%02x", ((const uint8_t *)bytes)[i]);
+}
+
+static void write_text(FILE *out, const struct mesh_trace_value *value)
+{
+    char number[JSON_NUMBER_MAX];
+
+    switch (value->kind) {
+    case MESH_TRACE_VALUE_INTEGER:
+        fprintf(out, "%" PRId64, value->integer);
+        break;
+    case MESH_TRACE_VALUE_REAL:
+        json_double_text(value->real, number);
+        fputs(number, out);
+        break;
+    case MESH_TRACE_VALUE_TEXT:
+        text_decode_print(out, value->bytes, value->size);
+        break;
+    case MESH_TRACE_VALUE_BLOB:
+        write_hex(out, value->bytes, value->size);
+        break;
+    default:
+        fputc('-', out);
+    }
+}
+
+/* RFC 4180: quoted where it has to be; NULL is empty. */
+static void write_csv(FILE *out, const struct mesh_trace_value *value)
+{
+    const char *text = value->bytes;
+    size_t plain = 0;
+
+    if (value->kind == MESH_TRACE_VALUE_NULL)
+        return;
+    if (value->kind != MESH_TRACE_VALUE_TEXT) {
+        write_text(out, value);
+        return;
+    }
+    while (plain < value->size && memchr(",\"\r\n", text[plain], 4) == NULL)
+        plain++;
+    if (plain == value->size && value->size > 0) {
+        fwrite(text, 1, value->size, out);
+        return;
+    }
+    fputc('"', out);
+    for (size_t i = 0; i < value->size; i++) {
+        if (text[i] == '"')
+            fputc('"', out);
+        fputc(text[i], out);
+    }
+    fputc('"', out);
+}
+
+static void write_json(struct json *json, const char *name, const struct mesh_trace_value *value)
+{
+    static const char digits[] = "0123456789abcdef";
+    char hex[2 * 64];
+    size_t size;
+
+    switch (value->kind) {
+    case MESH_TRACE_VALUE_INTEGER:
+        json_int(json, name, value->integer);
+        break;
+    case MESH_TRACE_VALUE_REAL:
+        json_double(json, name, value->real);
+        break;
+    case MESH_TRACE_VALUE_TEXT:
+        json_string(json, name, value->bytes, value->size);
+        break;
+    case MESH_TRACE_VALUE_BLOB: /* its beginning: enough to compare hashes and ids; SQL's hex() gives all */
+        size = value->size < sizeof hex / 2 ? value->size : sizeof hex / 2;
+        for (size_t i = 0; i < size; i++) {
+            hex[2 * i] = digits[((const uint8_t *)value->bytes)[i] >> 4];
+            hex[2 * i + 1] = digits[((const uint8_t *)value->bytes)[i] & 15];
+        }
+        json_string(json, name, hex, 2 * size);
+        break;
+    default:
+        json_double(json, name, NAN); /* null */
+    }
+}
+
+struct writing {
+    FILE *out;
+    enum rows_form form;
+    struct json json;
+    unsigned count;
+    const struct mesh_trace_query *query;
+};
+
+static void write_head(struct writing *writing)
+{
+    if (writing->form == ROWS_JSON)
+        return;
+    for (unsigned i = 0; i < writing->count; i++) {
+        const char *name = mesh_trace_query_column(writing->query, i);
+        const struct mesh_trace_value value = {.kind = MESH_TRACE_VALUE_TEXT, .bytes = name, .size = strlen(name)};
+
+        if (i > 0)
+            fputc(writing->form == ROWS_CSV ? ',' : '\t', writing->out);
+        (writing->form == ROWS_CSV ? write_csv : write_text)(writing->out, &value);
+    }
+    fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
+}
+
+static void write_row(struct writing *writing, const struct mesh_trace_value *values)
+{
+    if (writing->form == ROWS_JSON) {
+        json_event_begin(&writing->json, "row");
+        for (unsigned i = 0; i < writing->count; i++)
+            write_json(&writing->json, mesh_trace_query_column(writing->query, i), &values[i]);
+        json_event_end(&writing->json);
+        return;
+    }
+    for (unsigned i = 0; i < writing->count; i++) {
+        if (i > 0)
+            fputc(writing->form == ROWS_CSV ? ',' : '\t', writing->out);
+        (writing->form == ROWS_CSV ? write_csv : write_text)(writing->out, &values[i]);
+    }
+    fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
+}
+
+int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsigned seconds, enum rows_form form, FILE *out,
+               struct fail *fail)
+{
+    struct mesh_trace_value values[ROWS_COLUMNS_MAX];
+    struct writing writing = {.out = out, .form = form};
+    struct mesh_trace_query *query;
+    int result = mesh_trace_query(trace, sql, seconds, &query);
+
+    if (result != 0)
+        return trace_failed(path, trace, result, fail);
+    writing.query = query;
+    writing.count = mesh_trace_query_columns(query);
+    json_init(&writing.json, out);
+    if (writing.count > ROWS_COLUMNS_MAX) {
+        mesh_trace_query_end(query);
+        return fail_set(fail, EXIT_USAGE, "the question has %u columns: at most %d: name those that are wanted", writing.count,
+                        ROWS_COLUMNS_MAX);
+    }
+    write_head(&writing);
+    while ((result = mesh_trace_query_next(query, values)) == 1 && !ferror(out))
+        write_row(&writing, values);
+    mesh_trace_query_end(query);
+    if (result < 0)
+        return trace_failed(path, trace, result, fail);
+    if (ferror(out))
+        return fail_set(fail, EXIT_ENVIRONMENT, "cannot write: %s: free some space, or read to the end", strerror(errno));
+    return 0;
+}
+
+int64_t rows_number(struct mesh_trace *trace, const char *sql)
+{
+    struct mesh_trace_value values[ROWS_COLUMNS_MAX];
+    struct mesh_trace_query *query;
+    int64_t number = 0;
+
+    if (mesh_trace_query(trace, sql, ROWS_SECONDS, &query) == 0 && mesh_trace_query_next(query, values) == 1)
+        number = values[0].kind == MESH_TRACE_VALUE_REAL ? (int64_t)values[0].real : values[0].integer;
+    mesh_trace_query_end(query);
+    return number;
+}

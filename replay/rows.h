@@ -1,0 +1,20 @@
+/* Rows of a question as text: a table with tabs, JSON objects, CSV. */
+#ifndef REPLAY_ROWS_H
+#define REPLAY_ROWS_H
+
+#include <stdio.h>
+
+#include "command.h"
+
+enum rows_form { ROWS_TEXT, ROWS_JSON, ROWS_CSV };
+
+enum { ROWS_COLUMNS_MAX = 200, ROWS_SECONDS = 60 };
+
+/* Ask and write all rows to out. -1: EXIT_USAGE for a bad question, EXIT_BAD_FILE, EXIT_ENVIRONMENT; path is for messages. */
+int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsigned seconds, enum rows_form form, FILE *out,
+               struct fail *fail);
+
+/* The one number that a question of our own answers; 0 where it answers none. */
+int64_t rows_number(struct mesh_trace *trace, const char *sql);
+
+#endif

@@ -1,0 +1,54 @@
+#!/bin/bash
+# Captures in tests/dissect become traces (mesh-dissect --import), and mesh-replay says what they hold.
+. tests/run/lib.sh
+mesh_replay=$BIN/mesh-replay
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_replay" ] || skip_all "mesh-replay is not built (libsqlite3-dev, libzstd-dev or libxxhash-dev is missing)"
+captures=tests/dissect
+
+check "the commands are listed" "$mesh_replay" --help
+for command in $("$mesh_replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-replay" { print $1 }'); do
+    run "$mesh_replay" "$command" --help
+    check_equal "the help of $command fits a screen" "$(awk 'length > 100 { wide++ } END { print (NR <= 40) + 0, wide + 0 }' "$out")" "1 0"
+done
+check_exit "a misspelt command is named" 2 "did you mean info" "$mesh_replay" inof
+check_exit "a trace that is missing is named" 4 "No such file" "$mesh_replay" info "$tmp/nowhere.db"
+echo "no trace, but long enough to be read as the header of a database, which has a hundred bytes and a text at its beginning" >"$tmp/text"
+check_exit "a file that is no trace is refused" 3 "not an SQLite file" "$mesh_replay" info "$tmp/text"
+[ -x "$mesh_dissect" ] || { finish; }
+
+ask() { # QUESTION: rows of $trace, without the line of names
+    "$mesh_replay" query "$trace" "$@" | tail -n +2
+}
+trace=$tmp/messages.db
+check "a capture becomes a trace" "$mesh_dissect" -r $captures/messages.pcap --import "$trace"
+check_exit "but not over another file" 4 "give another name" "$mesh_dissect" -r $captures/messages.pcap --import "$trace"
+check_exit "live captures are imported from a file" 2 "without -r" "$mesh_dissect" -i lo --import "$tmp/live.db"
+check_equal "each datagram is a row with its type" "$(ask --named messages | cut -f 6)" \
+    "$("$mesh_dissect" -r $captures/messages.pcap --json | sed -nE 's/.*"type":"([A-Z_]+)".*/\1/p')"
+fields='step|phase|block_first|block_count'
+check_equal "and its fields are columns" "$(ask "SELECT step, phase, block_first, block_count FROM message_tile")" \
+    "$("$mesh_dissect" -r $captures/messages.pcap -v | awk "/TILE/ { tile = 1 } tile && /^ .* ($fields) / { print }" |
+        sed -nE "s/.* ($fields) +([0-9]+).*/\\2/p" | head -4 | paste -s)"
+check_equal "the text of --import is empty" "$("$mesh_dissect" -r $captures/messages.pcap --import "$tmp/again.db")" ""
+trace=$tmp/numbers.db
+"$mesh_dissect" -r $captures/numbers.pcap --import "$trace"
+check_equal "what the analysis names is in the events" "$(ask "SELECT count(*) FROM events WHERE kind = 'lost'")" \
+    "$("$mesh_dissect" -r $captures/numbers.pcap --analyze --json | sed -nE 's/.*"summary".*"lost":([0-9]+).*/\1/p')"
+
+run "$mesh_replay" info "$trace"
+check_contains "info counts" "$out" "datagrams              7"
+run "$mesh_replay" info "$trace" --json
+check_contains "in JSON, too" "$out" '"datagrams":7'
+for question in $("$mesh_replay" query --help | awk 'found && /^  / { print $1 } /^questions:/ { found = 1 }'); do
+    check "the question $question is answered" "$mesh_replay" query "$trace" --named "$question"
+done
+check_exit "a misspelt question is named" 2 "did you mean lost" "$mesh_replay" query "$trace" --named lots
+check_exit "a trace cannot be changed" 2 "only be read" "$mesh_replay" query "$trace" "DELETE FROM datagrams"
+check_exit "a question without an end is given up" 2 "too long" "$mesh_replay" query "$trace" --seconds 1 \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+check_equal "rows come as CSV" "$("$mesh_replay" query "$trace" --csv "SELECT 1 AS a, 'x,\"y' AS b, NULL AS c" | tr -d '\r')" \
+    $'a,b,c\n1,"x,""y",'
+check_equal "and as JSON" "$("$mesh_replay" query "$trace" --json "SELECT 1 AS a, NULL AS b, x'ff' AS c")" \
+    '{"schema_version":1,"event":"row","a":1,"b":null,"c":"ff"}'
+finish

@@ -1,0 +1,157 @@
+/* Questions to a trace: answers come, and hostile ones do nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/trace.h"
+
+struct place {
+    char folder[64], path[96];
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    struct mesh_trace_token token = {.node = 1, .request = 3, .step = MESH_TRACE_NULL, .logits_hash = MESH_TRACE_NULL};
+
+    assert_non_null(place);
+    snprintf(place->folder, sizeof place->folder, "/tmp/test_trace_query.XXXXXX");
+    assert_non_null(mkdtemp(place->folder));
+    snprintf(place->path, sizeof place->path, "%s/t.db", place->folder);
+    assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
+    for (token.position = 0; token.position < 3; token.position++) {
+        token.t_ns = (int64_t)(token.position * token.position * 10);
+        assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), 0);
+    }
+    mesh_trace_close(place->trace);
+    assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    mesh_trace_close(place->trace);
+    unlink(place->path);
+    assert_int_equal(rmdir(place->folder), 0);
+    free(place);
+    return 0;
+}
+
+static void a_question_is_answered_row_by_row(void **state)
+{
+    struct place *place = *state;
+    struct mesh_trace_value values[2];
+    struct mesh_trace_query *query;
+
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT position, since_ns FROM token_times; -- all", 10, &query), 0);
+    assert_int_equal(mesh_trace_query_columns(query), 2);
+    assert_string_equal(mesh_trace_query_column(query, 1), "since_ns");
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    assert_int_equal(values[1].kind, MESH_TRACE_VALUE_NULL);
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    assert_int_equal(values[1].integer, 10);
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    assert_int_equal(values[1].integer, 30);
+    assert_int_equal(mesh_trace_query_next(query, values), 0);
+    mesh_trace_query_end(query);
+}
+
+static void only_reading_is_allowed(void **state)
+{
+    static const char *const hostile[] = {
+        "DELETE FROM tokens",
+        "INSERT INTO meta VALUES('a', 'b')",
+        "DROP TABLE tokens",
+        "PRAGMA user_version",
+        "PRAGMA journal_mode=DELETE",
+        "ATTACH '/etc/passwd' AS x",
+        "VACUUM",
+        "VACUUM INTO '/tmp/test_trace_query.leak'",
+        "BEGIN",
+        "CREATE TEMP TABLE t(a)",
+        "REINDEX",
+        "SELECT load_extension('/tmp/evil.so')",
+        "EXPLAIN SELECT 1",
+        "SELECT 1; DROP TABLE tokens",
+        "SELECT 1; SELECT 2",
+        "",
+        " -- ",
+        "SELECT FROM",
+        "SELECT * FROM nothing",
+        "SELECT readfile('/etc/passwd')",
+        "SELECT * FROM pragma_table_info('tokens')",
+        "WITH a AS (DELETE FROM tokens RETURNING 1) SELECT * FROM a",
+        "UPDATE tokens SET token = 1 RETURNING 1",
+        "ANALYZE",
+        "DETACH main",
+    };
+    struct place *place = *state;
+    struct mesh_trace_value values[50];
+    struct mesh_trace_query *query;
+    uint64_t count;
+
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        int err = mesh_trace_query(place->trace, hostile[i], 10, &query);
+
+        if (err == 0) {
+            err = mesh_trace_query_next(query, values);
+        }
+        if (err != MESH_EINVAL) {
+            fail_msg("%s: %d", hostile[i], err);
+        }
+        assert_true(strlen(mesh_trace_reason(place->trace)) > 10);
+        if (mesh_trace_query(place->trace, "SELECT 1", 10, &query) == 0) {
+            mesh_trace_query_end(query);
+        }
+    }
+    assert_int_equal(access("/tmp/test_trace_query.leak", F_OK), -1);
+    assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_TOKEN, &count), 0);
+    assert_int_equal(count, 3);
+}
+
+static void fails_when_stepped(struct place *place, const char *sql, unsigned seconds, const char *why)
+{
+    struct mesh_trace_value values[4];
+    struct mesh_trace_query *query;
+    int result = mesh_trace_query(place->trace, sql, seconds, &query);
+
+    while (result == 0 && (result = mesh_trace_query_next(query, values)) == 1) {
+        result = 0;
+    }
+    assert_int_equal(result, MESH_EINVAL);
+    assert_non_null(strstr(mesh_trace_reason(place->trace), why));
+    mesh_trace_query_end(query);
+}
+
+static void what_asks_for_too_much_is_given_up(void **state)
+{
+    struct place *place = *state;
+
+    fails_when_stepped(place, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", 0, "too long");
+    fails_when_stepped(place, "SELECT length(zeroblob(1000000000))", 10, "too big");
+    fails_when_stepped(place, "SELECT hex(randomblob(16000000))", 10, "too big");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

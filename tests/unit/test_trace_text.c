@@ -1,0 +1,60 @@
+/* docs/TRACE.md says what the schema says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mesh/trace.h"
+
+static const char path[] = "docs/TRACE.md";
+static const char begin[] = "<!-- tables begin -->\n", end[] = "<!-- tables end -->";
+static char tables[1 << 16], document[1 << 17];
+
+static void rewrite(const char *from, const char *to)
+{
+    FILE *file = fopen(path, "wb");
+
+    assert_non_null(file);
+    fprintf(file, "%.*s%s%s", (int)(from - document), document, tables, to);
+    fclose(file);
+}
+
+/* MESH_UPDATE=1 writes the tables anew instead: MESH_UPDATE=1 build/x86_64/tests/test_trace_text */
+static void the_tables_of_trace_md_are_those_of_the_schema(void **state)
+{
+    FILE *file = fopen(path, "rb");
+    const char *from, *to;
+
+    (void)state;
+    assert_in_range(mesh_trace_write_tables(tables, sizeof tables), 1, sizeof tables - 1);
+    if (!file) {
+        print_message("%s is not below the current directory\n", path);
+        skip();
+    }
+    document[fread(document, 1, sizeof document - 1, file)] = '\0';
+    fclose(file);
+    from = strstr(document, begin);
+    to = strstr(document, end);
+    assert_true(from && to && from < to);
+    from += strlen(begin);
+    if (getenv("MESH_UPDATE")) {
+        rewrite(from, to);
+        return;
+    }
+    assert_int_equal(to - from, strlen(tables));
+    assert_memory_equal(from, tables, strlen(tables));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_tables_of_trace_md_are_those_of_the_schema),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
