@@ -2,7 +2,7 @@
  *
  * A record is cut into fragments that fit the smallest datagram. Fragments are numbered; at most MESH_FRAGMENTS_FLYING are on their way;
  * the receiver keeps those that come out of order, acknowledges what is there, and hands out a record when all of it is. */
-#include "core.h"
+#include "tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -49,6 +49,8 @@ int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint
     }
     if (mesh->peers[to].state == MESH_PEER_UP)
         mesh_pend(mesh, &mesh->peers[to], MESH_PENDING_RECORD);
+    if (mesh_is_tapped(mesh))
+        mesh_tap_send(mesh, to, record, record_bytes);
     return 0;
 }
 

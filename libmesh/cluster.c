@@ -1,7 +1,7 @@
 /* The cluster core: configuration, memory, the way of a received datagram, time, and the application's calls.
  *
  * Invariant: what a datagram says is checked before anything of it is believed; what follows from an input is begun at once. */
-#include "cluster_parts.h"
+#include "cluster_tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -50,6 +50,7 @@ int mesh_cluster_init(struct mesh_cluster **out, const struct mesh_cluster_confi
         return MESH_EINVAL;
     memset(cluster, 0, sizeof *cluster);
     cluster->config = *config;
+    cluster->config.tap = NULL; /* until it has been told of the config */
     set_defaults(&cluster->config);
     cluster->addr = config->addr;
     cluster->now_ns = now_ns;
@@ -58,6 +59,9 @@ int mesh_cluster_init(struct mesh_cluster **out, const struct mesh_cluster_confi
     mesh_cluster_join(cluster, now_ns, config->seeds, config->seed_count);
     cluster->config.seeds = NULL;
     mesh_cluster_arm(cluster, now_ns);
+    cluster->config.tap = config->tap;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_init(cluster, config);
     *out = cluster;
     return 0;
 }
@@ -183,6 +187,8 @@ void mesh_cluster_tick(struct mesh_cluster *cluster, uint64_t now_ns)
     mesh_cluster_contact_tick(cluster);
     leave_tick(cluster);
     settle(cluster);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_plain(cluster, MESH_TAPE_CLUSTER_TICK, 0);
 }
 
 uint64_t mesh_cluster_timeout(const struct mesh_cluster *cluster)
@@ -280,6 +286,8 @@ int mesh_cluster_receive(struct mesh_cluster *cluster, uint64_t now_ns, struct m
         cluster->stats.dropped[-err]++;
     else
         settle(cluster);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_receive(cluster, err, &from, packet, packet_bytes);
     return err;
 }
 
@@ -292,14 +300,13 @@ int mesh_cluster_join(struct mesh_cluster *cluster, uint64_t now_ns, const struc
     enter(cluster, now_ns);
     for (unsigned i = 0; i < seed_count; i++)
         mesh_cluster_contact_seed(cluster, &seeds[i], &err);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_join(cluster, err, seeds, seed_count);
     return err;
 }
 
-void mesh_cluster_leave(struct mesh_cluster *cluster, uint64_t now_ns)
+static void leave(struct mesh_cluster *cluster, uint64_t now_ns)
 {
-    enter(cluster, now_ns);
-    if (cluster->is_leaving)
-        return;
     cluster->is_leaving = true;
     cluster->leave_at_ns = now_ns;
     cluster->suit.is_active = false;
@@ -313,11 +320,19 @@ void mesh_cluster_leave(struct mesh_cluster *cluster, uint64_t now_ns)
     settle(cluster);
 }
 
-int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
+void mesh_cluster_leave(struct mesh_cluster *cluster, uint64_t now_ns)
+{
+    enter(cluster, now_ns);
+    if (!cluster->is_leaving)
+        leave(cluster, now_ns);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_plain(cluster, MESH_TAPE_CLUSTER_LEAVE, 0);
+}
+
+static int suspect(struct mesh_cluster *cluster, uint16_t rank)
 {
     struct cluster_peer *peer;
 
-    enter(cluster, now_ns);
     if (rank >= cluster->epoch.list.count || rank == cluster->epoch.rank)
         return MESH_EINVAL;
     peer = mesh_cluster_peer_at(cluster, rank);
@@ -327,46 +342,74 @@ int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t
     return 0;
 }
 
-void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
+int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
+{
+    int err;
+
+    enter(cluster, now_ns);
+    err = suspect(cluster, rank);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_rank(cluster, MESH_TAPE_CLUSTER_SUSPECT, err, rank);
+    return err;
+}
+
+static void hear(struct mesh_cluster *cluster, uint16_t rank)
 {
     struct cluster_peer *peer;
 
-    enter(cluster, now_ns);
     if (rank >= cluster->epoch.list.count || rank == cluster->epoch.rank)
         return;
     peer = mesh_cluster_peer_at(cluster, rank);
-    peer->heard_ns = peer->mesh_heard_ns = now_ns;
+    peer->heard_ns = peer->mesh_heard_ns = cluster->now_ns;
     peer->is_in = peer->is_in || (peer->doubt != CLUSTER_GONE && !peer->is_ahead);
+}
+
+void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
+{
+    enter(cluster, now_ns);
+    hear(cluster, rank);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_rank(cluster, MESH_TAPE_CLUSTER_HEARD, 0, rank);
 }
 
 int mesh_cluster_ready(struct mesh_cluster *cluster, uint64_t now_ns, uint32_t plan)
 {
+    int err = MESH_ESTATE;
+
     enter(cluster, now_ns);
-    if (!cluster->vote.is_preparing || cluster->vote.token != plan)
-        return MESH_ESTATE;
-    mesh_cluster_vote_ready(cluster);
-    settle(cluster);
-    return 0;
+    if (cluster->vote.is_preparing && cluster->vote.token == plan) {
+        mesh_cluster_vote_ready(cluster);
+        settle(cluster);
+        err = 0;
+    }
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_value(cluster, MESH_TAPE_CLUSTER_READY, err, plan);
+    return err;
 }
 
 void mesh_cluster_set_speed(struct mesh_cluster *cluster, uint32_t speed)
 {
     cluster->config.speed = speed;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_value(cluster, MESH_TAPE_CLUSTER_SPEED, 0, speed);
 }
 
 void mesh_cluster_set_flags(struct mesh_cluster *cluster, uint32_t flags)
 {
     cluster->config.flags = flags;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_value(cluster, MESH_TAPE_CLUSTER_FLAGS, 0, flags);
 }
 
 void mesh_cluster_set_summary(struct mesh_cluster *cluster, uint64_t summary)
 {
     cluster->summary = summary;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_value(cluster, MESH_TAPE_CLUSTER_SUMMARY, 0, summary);
 }
 
-int mesh_cluster_propose_shares(struct mesh_cluster *cluster, uint64_t now_ns, const uint32_t *shares, unsigned count)
+static int propose_shares(struct mesh_cluster *cluster, const uint32_t *shares, unsigned count)
 {
-    enter(cluster, now_ns);
     if (!mesh_cluster_is_coordinator(cluster) || cluster->epoch.is_seeking || count != cluster->epoch.list.count)
         return MESH_ESTATE;
     if (cluster->plan.stage || cluster->plan.has_shares)
@@ -375,6 +418,17 @@ int mesh_cluster_propose_shares(struct mesh_cluster *cluster, uint64_t now_ns, c
     memcpy(cluster->plan.shares, shares, count * sizeof *shares);
     settle(cluster);
     return 0;
+}
+
+int mesh_cluster_propose_shares(struct mesh_cluster *cluster, uint64_t now_ns, const uint32_t *shares, unsigned count)
+{
+    int err;
+
+    enter(cluster, now_ns);
+    err = propose_shares(cluster, shares, count);
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_shares(cluster, err, shares, count);
+    return err;
 }
 
 /* ---- figures ---- */

@@ -1,6 +1,6 @@
 /* Events for the application, and refusals in words. What is only to be logged waits in a ring; of what it must act upon, the latest of
  * each kind. */
-#include "cluster_parts.h"
+#include "cluster_tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -116,5 +116,7 @@ bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_e
         event->type = MESH_CLUSTER_LEFT;
     if (event->type == MESH_CLUSTER_EPOCH || event->type == MESH_CLUSTER_EVICTED)
         cluster->told_epoch = event->type == MESH_CLUSTER_EPOCH;
+    if (event->type != MESH_CLUSTER_NONE && mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_event(cluster, event);
     return event->type != MESH_CLUSTER_NONE;
 }

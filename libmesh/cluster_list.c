@@ -51,7 +51,7 @@ unsigned mesh_cluster_count(uint64_t mask)
 
 /* ---- the wire's form ---- */
 
-static void to_wire(const struct mesh_cluster_member *member, struct mesh_member *wire)
+void mesh_cluster_member_to_wire(const struct mesh_cluster_member *member, struct mesh_member *wire)
 {
     memcpy(wire->incarnation, member->incarnation, sizeof wire->incarnation);
     memcpy(wire->ip, member->addr.ip, sizeof wire->ip);
@@ -95,7 +95,7 @@ void mesh_cluster_list_id(struct mesh_cluster *cluster, const struct cluster_lis
     for (unsigned i = 0; i < list->count; i++) {
         struct mesh_member wire;
 
-        to_wire(&list->members[i], &wire);
+        mesh_cluster_member_to_wire(&list->members[i], &wire);
         mesh_wire_encode_member(&wire, at);
         at += MESH_MEMBER_BYTES;
     }
@@ -119,7 +119,7 @@ void mesh_cluster_list_write(const struct cluster_list *list, unsigned part, str
     plan->first = (uint16_t)first;
     plan->member_count = (uint16_t)count;
     for (unsigned i = 0; i < count; i++)
-        to_wire(&list->members[first + i], &message->members[i]);
+        mesh_cluster_member_to_wire(&list->members[first + i], &message->members[i]);
 }
 
 /* ---- assembling ---- */

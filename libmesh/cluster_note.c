@@ -1,7 +1,7 @@
 /* What waits to be sent: a bounded queue of small messages, and parts of lists, which are written when they are fetched.
  *
  * The queue is drained after every input; what finds no room in it is lost and counted, as on a wire. */
-#include "cluster_parts.h"
+#include "cluster_tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -27,7 +27,10 @@ void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum m
 
 uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster)
 {
-    return ++cluster->number;
+    cluster->number++;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_value(cluster, MESH_TAPE_CLUSTER_NUMBER, 0, cluster->number);
+    return cluster->number;
 }
 
 static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header, enum mesh_type type)
@@ -36,7 +39,7 @@ static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header
     header->magic = MESH_WIRE_MAGIC;
     header->version = (uint8_t)cluster->config.version;
     header->type = (uint8_t)type;
-    header->number = mesh_cluster_spend_number(cluster);
+    header->number = ++cluster->number;
     header->have_step = MESH_STEP_NONE;
     header->sent_ns = cluster->sent_ns;
 }
@@ -143,5 +146,7 @@ bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, u
     output->bytes = mesh_wire_encode(&message, packet, capacity);
     assert(output->bytes <= MESH_DATAGRAM_BYTES_MIN);
     cluster->stats.sent++;
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_datagram(cluster, packet, output);
     return true;
 }

@@ -353,6 +353,7 @@ int mesh_cluster_list_find(const struct cluster_list *list, const uint8_t incarn
 void mesh_cluster_list_id(struct mesh_cluster *cluster, const struct cluster_list *list, uint32_t number, uint8_t id[16]);
 void mesh_cluster_join_nonce(uint64_t nonce, uint8_t out[16]); /* a JOIN's nonce, as it stands in a PLAN */
 unsigned mesh_cluster_list_parts(const struct cluster_list *list);
+void mesh_cluster_member_to_wire(const struct mesh_cluster_member *member, struct mesh_member *wire);
 void mesh_cluster_list_write(const struct cluster_list *list, unsigned part, struct mesh_message *message);
 uint64_t mesh_cluster_mask(unsigned count); /* the lowest bits */
 unsigned mesh_cluster_count(uint64_t mask); /* of bits that are set; the compiler's own is not in every core's library */

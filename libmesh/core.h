@@ -269,6 +269,7 @@ struct mesh {
     bool stranger_waits;
     unsigned goodbyes; /* still to be written, over all peers */
     bool is_leaving;
+    bool told_drained; /* to the tap, and nothing has happened since */
 
     struct mesh_peer peers[];
 };

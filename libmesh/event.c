@@ -1,6 +1,6 @@
 /* The event queue. Events that must not be lost (everything but arrivals) have a reserve; an arrival without room is not taken from its
  * tile and asked for again later. */
-#include "core.h"
+#include "tap.h"
 
 #include <assert.h>
 
@@ -25,7 +25,7 @@ void mesh_event_gather(struct mesh *mesh, enum mesh_event_type type, const struc
     mesh_event_push(mesh, &event);
 }
 
-bool mesh_next_event(struct mesh *mesh, struct mesh_event *event)
+static bool next_event(struct mesh *mesh, struct mesh_event *event)
 {
     if (mesh->event_count) {
         *event = mesh->events[mesh->event_first];
@@ -41,4 +41,13 @@ bool mesh_next_event(struct mesh *mesh, struct mesh_event *event)
         if (mesh_channel_deliver(mesh, &mesh->peers[rank], event))
             return true;
     return false;
+}
+
+bool mesh_next_event(struct mesh *mesh, struct mesh_event *event)
+{
+    const bool has_one = next_event(mesh, event);
+
+    if (has_one && mesh_is_tapped(mesh))
+        mesh_tap_event(mesh, event);
+    return has_one;
 }

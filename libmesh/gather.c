@@ -3,7 +3,7 @@
  * A slot lives from mesh_open_gather until it is consumed here, complete, and held by everybody who reads this rank's blocks. Its bitmap
  * has a bit per block of a token: of own blocks, that they are published; of others', that they have arrived. `held` is the ordinal of
  * the first gather that lacks something; have_through is the one before. */
-#include "core.h"
+#include "tap.h"
 
 #include "bits.h"
 
@@ -265,6 +265,8 @@ int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gathe
         mesh_nak_opened(mesh, slot);
         mesh_early_opened(mesh, slot);
     }
+    if (mesh_is_tapped(mesh))
+        mesh_tap_open(mesh, gather);
     return 0;
 }
 
@@ -289,9 +291,11 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
     assert(now_ns >= mesh->now_ns);
     mesh->now_ns = now_ns;
     assert(end <= mesh->opened_end); /* opened, and perhaps freed at once */
-    if (!slot)
-        return;
-    assert(slot->is_complete);
-    slot->is_consumed = true;
-    mesh_gather_release(mesh);
+    if (slot) {
+        assert(slot->is_complete);
+        slot->is_consumed = true;
+        mesh_gather_release(mesh);
+    }
+    if (mesh_is_tapped(mesh))
+        mesh_tap_consume(mesh, step, phase);
 }

@@ -1,7 +1,7 @@
 /* The endpoint: its configuration and memory, the way of a received datagram, and time.
  *
  * Invariant: a datagram is checked completely before anything of it is believed; until then no protocol state changes. */
-#include "core.h"
+#include "tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -99,6 +99,8 @@ int mesh_init(struct mesh **out, const struct mesh_config *config, void *memory,
         init_peer(mesh, rank, &at);
     assert(at == (uint8_t *)memory + mesh_memory_bytes(config));
     mesh_sender_init(mesh);
+    if (mesh_is_tapped(mesh))
+        mesh_tap_init(mesh);
     *out = mesh;
     return 0;
 }
@@ -130,16 +132,20 @@ void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr)
     assert(rank < mesh->config.rank_count);
     peer = &mesh->peers[rank];
     peer->addr = addr;
-    if (rank == mesh->config.rank || peer->has_addr)
-        return;
-    peer->has_addr = true;
-    mesh_hello_start(mesh, peer);
+    if (rank != mesh->config.rank && !peer->has_addr) {
+        peer->has_addr = true;
+        mesh_hello_start(mesh, peer);
+    }
+    if (mesh_is_tapped(mesh))
+        mesh_tap_peer(mesh, rank, &addr);
 }
 
 void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes)
 {
     assert(rank < mesh->config.rank_count && !mesh->peers[rank].has_addr);
     mesh->peers[rank].path_bytes = datagram_bytes;
+    if (mesh_is_tapped(mesh))
+        mesh_tap_path(mesh, rank, datagram_bytes);
 }
 
 /* ---- receiving ---- */
@@ -318,6 +324,8 @@ int mesh_receive(struct mesh *mesh, uint64_t now_ns, struct mesh_addr from, cons
     assert(err <= 0 && err > -(int)(sizeof mesh->stats.dropped / sizeof *mesh->stats.dropped));
     if (err)
         mesh->stats.dropped[-err]++;
+    if (mesh_is_tapped(mesh) && err != MESH_AGAIN)
+        mesh_tap_receive(mesh, err, &from, packet, packet_bytes);
     return err;
 }
 
@@ -344,6 +352,8 @@ void mesh_tick(struct mesh *mesh, uint64_t now_ns)
     mesh_nak_tick(mesh);
     mesh_status_tick(mesh);
     mesh_solicit_tick(mesh);
+    if (mesh_is_tapped(mesh))
+        mesh_tap_tick(mesh);
 }
 
 uint64_t mesh_timeout(const struct mesh *mesh)

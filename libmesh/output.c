@@ -1,7 +1,7 @@
 /* Which datagram goes next, and its header and number.
  *
  * Small urgent answers first, then resends and records, then tiles, their copies, path probes last. Nothing waits for more to be said. */
-#include "core.h"
+#include "tap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -191,9 +191,14 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
     packet.capacity = capacity;
     packet.size = 0;
     memset(output, 0, sizeof *output);
-    if (!write_next(mesh, &packet, output))
+    if (!write_next(mesh, &packet, output)) {
+        if (mesh_is_tapped(mesh))
+            mesh_tap_drained(mesh);
         return false;
+    }
     output->bytes = packet.size;
+    if (mesh_is_tapped(mesh))
+        mesh_tap_datagram(mesh, packet_bytes, output);
     return true;
 }
 
@@ -203,4 +208,6 @@ void mesh_goodbye(struct mesh *mesh, uint64_t now_ns)
     mesh->now_ns = now_ns;
     mesh->is_leaving = true;
     mesh->goodbyes = 3u * mesh->config.rank_count;
+    if (mesh_is_tapped(mesh))
+        mesh_tap_goodbye(mesh);
 }

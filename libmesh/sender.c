@@ -3,7 +3,7 @@
  * Each open gather has a queue of published ranges. A gather that everybody else reads goes out once, with a number of the space to
  * everybody; another goes to its readers one by one with numbers of their own, because each space must be gapless for whoever it goes to.
  * Gathers are tried in order and a later one may overtake one that waits for a reader, so nothing waits in a circle. */
-#include "core.h"
+#include "tap.h"
 
 #include "bits.h"
 
@@ -109,6 +109,8 @@ int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t pha
     if (!slot->unpublished && slot->base_ns)
         mesh_pace_add(mesh_pace_of(mesh, slot, mesh->config.rank), now_ns - slot->base_ns);
     mesh_gather_release(mesh);
+    if (mesh_is_tapped(mesh))
+        mesh_tap_publish(mesh, step, phase, &range, slot);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "trace_parts.h"
@@ -224,16 +225,10 @@ static int check_tables(struct mesh_trace *trace)
     return err;
 }
 
-int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+static int open_checked(struct mesh_trace **trace, const char *path, int flags, char reason[MESH_TRACE_REASON_BYTES])
 {
-    int err;
+    int err = open_file(trace, path, flags, reason);
 
-    *trace = NULL;
-    if (access(path, R_OK) != 0) { /* SQLite would not say which of its many reasons it is */
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
-        return MESH_ESYSTEM;
-    }
-    err = open_file(trace, path, SQLITE_OPEN_READONLY, reason);
     if (err != 0) {
         return err;
     }
@@ -243,6 +238,53 @@ int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MES
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
         mesh_trace_close(*trace);
         *trace = NULL;
+    }
+    return err;
+}
+
+/* Nobody records into the file. */
+static bool is_finished(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool is_free = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_free;
+}
+
+/* As far as it can be done: what is damaged shows when it is read. */
+static void expand(const char *path)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    if (access(path, W_OK) != 0 || !is_finished(path) || open_checked(&trace, path, SQLITE_OPEN_READWRITE, reason) != 0) {
+        return;
+    }
+    trace->is_written = true;
+    if (execute(trace, "PRAGMA synchronous=NORMAL", "making rows") == 0) {
+        trace_expand(trace);
+    }
+    mesh_trace_close(trace);
+}
+
+int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int64_t packed = 0;
+    int err;
+
+    *trace = NULL;
+    if (access(path, R_OK) != 0) { /* SQLite would not say which of its many reasons it is */
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
+        return MESH_ESYSTEM;
+    }
+    err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+    if (err == 0 && pragma_number(*trace, "SELECT count(*) FROM chunks WHERE expanded = 0", &packed) == 0 && packed > 0) {
+        mesh_trace_close(*trace);
+        expand(path);
+        err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
     }
     return err;
 }

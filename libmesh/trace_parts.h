@@ -78,4 +78,7 @@ bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, stru
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size);
 void trace_pack_release(struct mesh_trace *trace);
 
+/* Rows of all chunks that have none yet; the trace is open for writing. Each chunk is a transaction. */
+int trace_expand(struct mesh_trace *trace);
+
 #endif

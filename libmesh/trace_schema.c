@@ -16,6 +16,7 @@
 #define TOKEN_COLUMN(...)    ROW_OF(token, __VA_ARGS__)
 #define EVENT_COLUMN(...)    ROW_OF(event, __VA_ARGS__)
 #define REPORT_COLUMN(...)   ROW_OF(report, __VA_ARGS__)
+#define CHUNK_COLUMN(...)    ROW_OF(chunk, __VA_ARGS__)
 #define GAP_COLUMN(...)      ROW_OF(gap, __VA_ARGS__)
 
 #define COLUMNS_OF(NAME, name, table, COLUMNS, meaning) static const struct trace_column name##_columns[] = {COLUMNS(NAME##_COLUMN)};

@@ -6,53 +6,44 @@
 #include <assert.h>
 #include <string.h>
 
-#define FIELD(part, name, type, min, max, unit, meaning)   \
-    {#name,                                                \
-     MESH_WIRE_##type,                                     \
-     MESH_WIRE_SIZE_##type,                                \
-     (uint16_t)offsetof(struct mesh_##part##_bytes, name), \
-     (uint16_t)offsetof(struct mesh_##part, name),         \
-     min,                                                  \
-     max,                                                  \
-     unit,                                                 \
-     meaning},
+#include "wire_field.h"
 
 /* The lists take a macro of six arguments, so the part's name reaches FIELD by a macro of its own. */
-#define HEADER_FIELD(...)     FIELD(header, __VA_ARGS__)
-#define RANGE_FIELD(...)      FIELD(range, __VA_ARGS__)
-#define HELLO_FIELD(...)      FIELD(hello, __VA_ARGS__)
-#define HELLO_ACK_FIELD(...)  FIELD(hello_ack, __VA_ARGS__)
-#define REFUSE_FIELD(...)     FIELD(refuse, __VA_ARGS__)
-#define TILE_FIELD(...)       FIELD(tile, __VA_ARGS__)
-#define NAK_FIELD(...)        FIELD(nak, __VA_ARGS__)
-#define NOT_YET_FIELD(...)    FIELD(not_yet, __VA_ARGS__)
-#define STATUS_FIELD(...)     FIELD(status, __VA_ARGS__)
-#define RECORD_FIELD(...)     FIELD(record, __VA_ARGS__)
-#define RECORD_ACK_FIELD(...) FIELD(record_ack, __VA_ARGS__)
-#define PING_FIELD(...)       FIELD(ping, __VA_ARGS__)
-#define PONG_FIELD(...)       FIELD(pong, __VA_ARGS__)
-#define PROBE_FIELD(...)      FIELD(probe, __VA_ARGS__)
-#define PROBE_ACK_FIELD(...)  FIELD(probe_ack, __VA_ARGS__)
-#define GOODBYE_FIELD(...)    FIELD(goodbye, __VA_ARGS__)
-#define ASK_FIELD(...)        FIELD(ask, __VA_ARGS__)
-#define COOKIE_FIELD(...)     FIELD(cookie, __VA_ARGS__)
-#define DENY_FIELD(...)       FIELD(deny, __VA_ARGS__)
-#define JOIN_FIELD(...)       FIELD(join, __VA_ARGS__)
-#define INVITE_FIELD(...)     FIELD(invite, __VA_ARGS__)
-#define MOVE_FIELD(...)       FIELD(move, __VA_ARGS__)
-#define PLAN_FIELD(...)       FIELD(plan, __VA_ARGS__)
-#define MEMBER_FIELD(...)     FIELD(member, __VA_ARGS__)
-#define VOTE_FIELD(...)       FIELD(vote, __VA_ARGS__)
-#define COMMIT_FIELD(...)     FIELD(commit, __VA_ARGS__)
-#define SUSPECT_FIELD(...)    FIELD(suspect, __VA_ARGS__)
-#define VERDICT_FIELD(...)    FIELD(verdict, __VA_ARGS__)
-#define ALIVE_FIELD(...)      FIELD(alive, __VA_ARGS__)
-#define LOOK_FIELD(...)       FIELD(look, __VA_ARGS__)
-#define REPORT_FIELD(...)     FIELD(report, __VA_ARGS__)
+#define HEADER_FIELD(...)     MESH_FIELD(header, __VA_ARGS__)
+#define RANGE_FIELD(...)      MESH_FIELD(range, __VA_ARGS__)
+#define HELLO_FIELD(...)      MESH_FIELD(hello, __VA_ARGS__)
+#define HELLO_ACK_FIELD(...)  MESH_FIELD(hello_ack, __VA_ARGS__)
+#define REFUSE_FIELD(...)     MESH_FIELD(refuse, __VA_ARGS__)
+#define TILE_FIELD(...)       MESH_FIELD(tile, __VA_ARGS__)
+#define NAK_FIELD(...)        MESH_FIELD(nak, __VA_ARGS__)
+#define NOT_YET_FIELD(...)    MESH_FIELD(not_yet, __VA_ARGS__)
+#define STATUS_FIELD(...)     MESH_FIELD(status, __VA_ARGS__)
+#define RECORD_FIELD(...)     MESH_FIELD(record, __VA_ARGS__)
+#define RECORD_ACK_FIELD(...) MESH_FIELD(record_ack, __VA_ARGS__)
+#define PING_FIELD(...)       MESH_FIELD(ping, __VA_ARGS__)
+#define PONG_FIELD(...)       MESH_FIELD(pong, __VA_ARGS__)
+#define PROBE_FIELD(...)      MESH_FIELD(probe, __VA_ARGS__)
+#define PROBE_ACK_FIELD(...)  MESH_FIELD(probe_ack, __VA_ARGS__)
+#define GOODBYE_FIELD(...)    MESH_FIELD(goodbye, __VA_ARGS__)
+#define ASK_FIELD(...)        MESH_FIELD(ask, __VA_ARGS__)
+#define COOKIE_FIELD(...)     MESH_FIELD(cookie, __VA_ARGS__)
+#define DENY_FIELD(...)       MESH_FIELD(deny, __VA_ARGS__)
+#define JOIN_FIELD(...)       MESH_FIELD(join, __VA_ARGS__)
+#define INVITE_FIELD(...)     MESH_FIELD(invite, __VA_ARGS__)
+#define MOVE_FIELD(...)       MESH_FIELD(move, __VA_ARGS__)
+#define PLAN_FIELD(...)       MESH_FIELD(plan, __VA_ARGS__)
+#define MEMBER_FIELD(...)     MESH_FIELD(member, __VA_ARGS__)
+#define VOTE_FIELD(...)       MESH_FIELD(vote, __VA_ARGS__)
+#define COMMIT_FIELD(...)     MESH_FIELD(commit, __VA_ARGS__)
+#define SUSPECT_FIELD(...)    MESH_FIELD(suspect, __VA_ARGS__)
+#define VERDICT_FIELD(...)    MESH_FIELD(verdict, __VA_ARGS__)
+#define ALIVE_FIELD(...)      MESH_FIELD(alive, __VA_ARGS__)
+#define LOOK_FIELD(...)       MESH_FIELD(look, __VA_ARGS__)
+#define REPORT_FIELD(...)     MESH_FIELD(report, __VA_ARGS__)
 
-#define CALL_FIELD(...)        FIELD(calling, __VA_ARGS__)
-#define CALL_ANSWER_FIELD(...) FIELD(call_answer, __VA_ARGS__)
-#define CALL_REFUSE_FIELD(...) FIELD(call_refuse, __VA_ARGS__)
+#define CALL_FIELD(...)        MESH_FIELD(calling, __VA_ARGS__)
+#define CALL_ANSWER_FIELD(...) MESH_FIELD(call_answer, __VA_ARGS__)
+#define CALL_REFUSE_FIELD(...) MESH_FIELD(call_refuse, __VA_ARGS__)
 
 #define SUM(name, type, min, max, unit, meaning) +MESH_WIRE_SIZE_##type
 #define TABLE(number, NAME, name, FIELDS, tail, meaning)                          \
@@ -100,80 +91,9 @@ const struct mesh_wire_part *mesh_wire_message(unsigned type)
     return type < MESH_TYPE_COUNT && messages[type].fields ? &messages[type] : NULL;
 }
 
-/* ---- fields: one function per type to read and to write, straight-line code per message made of them ---- */
+/* ---- fields: straight-line code per message ---- */
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LITTLE(bits, value) (value)
-#else
-#define LITTLE(bits, value) __builtin_bswap##bits(value)
-#endif
-#define LITTLE_8(value)  (value)
-#define LITTLE_16(value) LITTLE(16, value)
-#define LITTLE_32(value) LITTLE(32, value)
-#define LITTLE_64(value) LITTLE(64, value)
-
-/* get: true when the value is in range. put: asserts that it is. */
-#define INTEGER(bits)                                                                                  \
-    static inline bool get_u##bits(const uint8_t *at, uint##bits##_t *out, uint64_t min, uint64_t max) \
-    {                                                                                                  \
-        memcpy(out, at, sizeof *out);                                                                  \
-        *out = LITTLE_##bits(*out);                                                                    \
-        return *out >= min && *out <= max;                                                             \
-    }                                                                                                  \
-    static inline void put_u##bits(uint8_t *at, const uint##bits##_t *in, uint64_t min, uint64_t max)  \
-    {                                                                                                  \
-        uint##bits##_t value = LITTLE_##bits(*in);                                                     \
-                                                                                                       \
-        assert(*in >= min && *in <= max);                                                              \
-        memcpy(at, &value, sizeof value);                                                              \
-    }
-INTEGER(8)
-INTEGER(16)
-INTEGER(32)
-INTEGER(64)
-
-static inline bool in_range(const uint8_t *bytes, unsigned size, uint64_t min, uint64_t max)
-{
-    bool is_in = true;
-
-    for (unsigned i = 0; i < size; i++)
-        is_in &= bytes[i] >= min && bytes[i] <= max;
-    return is_in;
-}
-
-#define BYTES(size)                                                                                    \
-    static inline bool get_b##size(const uint8_t *at, uint8_t(*out)[size], uint64_t min, uint64_t max) \
-    {                                                                                                  \
-        memcpy(*out, at, size);                                                                        \
-        return in_range(at, size, min, max);                                                           \
-    }                                                                                                  \
-    static inline void put_b##size(uint8_t *at, const uint8_t(*in)[size], uint64_t min, uint64_t max)  \
-    {                                                                                                  \
-        assert(in_range(*in, size, min, max));                                                         \
-        memcpy(at, *in, size);                                                                         \
-    }
-BYTES(16)
-BYTES(32)
-
-#define GET(name, type, min, max, unit, meaning) is_in &= get_##type(wire->name, &decoded->name, min, max);
-#define PUT(name, type, min, max, unit, meaning) put_##type(wire->name, &decoded->name, min, max);
-#define CODEC(number, NAME, name, FIELDS, tail, meaning) \
-    static bool get_##name(const void *bytes, void *out) \
-    {                                                    \
-        const struct mesh_##name##_bytes *wire = bytes;  \
-        struct mesh_##name *decoded = out;               \
-        bool is_in = true;                               \
-                                                         \
-        FIELDS(GET)                                      \
-        return is_in;                                    \
-    }                                                    \
-    static void put_##name(void *bytes, const void *in)  \
-    {                                                    \
-        struct mesh_##name##_bytes *wire = bytes;        \
-        const struct mesh_##name *decoded = in;          \
-                                                         \
-        FIELDS(PUT)                                      \
-    }
+#define CODEC(number, NAME, name, FIELDS, tail, meaning) MESH_FIELD_CODEC(name, FIELDS)
 CODEC(0, HEADER, header, MESH_HEADER_FIELDS, NONE, "")
 CODEC(0, RANGE, range, MESH_RANGE_FIELDS, NONE, "")
 CODEC(0, MEMBER, member, MESH_MEMBER_FIELDS, NONE, "")

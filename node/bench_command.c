@@ -31,7 +31,7 @@ static size_t buffer_bytes(bool quick)
 
 static int parse(struct bench_arguments *a, const char **part, int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node bench [kernels|decode|mesh|train|flood|failover|telemetry|all] [options]",
+    static const char *const usage[] = {"mesh-node bench [kernels|decode|mesh|train|flood|failover|telemetry|record|all] [options]",
                                         "Measure this machine: kernels and decode beside plain reads, meshes, clusters in trouble.", NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
@@ -55,7 +55,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
     };
     const size_t count = sizeof specs / sizeof *specs;
     struct options_operands operands = {
-        .metavar = "kernels|decode|mesh|train|flood|failover|telemetry|all", .min = 0, .max = 1, .values = part};
+        .metavar = "kernels|decode|mesh|train|flood|failover|telemetry|record|all", .min = 0, .max = 1, .values = part};
 
     if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
         return -1;
@@ -82,12 +82,14 @@ static int run_parts(struct bench *bench, const char *part, struct fail *fail)
         return -1;
     if ((all || strcmp(part, "telemetry") == 0) && bench_telemetry(bench, fail) < 0)
         return -1;
+    if ((all || strcmp(part, "record") == 0) && bench_record(bench, fail) < 0)
+        return -1;
     return 0;
 }
 
 int bench_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const parts[] = {"kernels", "decode", "mesh", "train", "flood", "failover", "telemetry", "all", NULL};
+    static const char *const parts[] = {"kernels", "decode", "mesh", "train", "flood", "failover", "telemetry", "record", "all", NULL};
     struct bench_arguments arguments = {0};
     const char *part = "all";
     size_t i = 0;
@@ -99,8 +101,8 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     while (parts[i] != NULL && strcmp(parts[i], part) != 0)
         i++;
     if (parts[i] == NULL) {
-        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of kernels, decode, mesh, train, flood, failover, telemetry, all",
-                 part);
+        fail_set(fail, EXIT_USAGE,
+                 "bench %s: no such part: give one of kernels, decode, mesh, train, flood, failover, telemetry, record, all", part);
         return EXIT_USAGE;
     }
     struct bench bench = {

@@ -12,8 +12,7 @@
 
 enum {
     WATCH_NS = 50000000,
-    LINGER_NS = 2000000000, /* rank 0 waits twice as long at most, and so the others for it */
-    REQUEST_ID = 1          /* of the only one */
+    LINGER_NS = 2000000000 /* rank 0 waits twice as long at most, and so the others for it */
 };
 
 static uint16_t rank_count(const struct member *m)
@@ -170,6 +169,7 @@ static int open_mesh(struct member *m, struct fail *fail)
         .epoch = m->config.epoch,
         .datagram_bytes_max = mesh_udp_datagram_bytes_max(m->config.udp),
         .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(m->config.udp),
+        .tap = recording_endpoint_tap(m->config.recording),
     };
 
     engine_mesh_config(m->engine, &config);
@@ -383,6 +383,7 @@ int member_submit(struct member *m, const struct request *request, struct fail *
 
     numbered.id = REQUEST_ID;
     m->outcome.submitted_ns = mesh_udp_now_ns();
+    recording_request(m->config.recording, m->outcome.submitted_ns, &numbered);
     if (!engine_submit(m->engine, &numbered))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
     crew_wake(&m->crew);
@@ -396,6 +397,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
         uint32_t rung = bell_count(m->crew.bell);
         bool is_done = atomic_load(&m->is_done);
 
+        member_record(m);
         if (m->token_taken < atomic_load_explicit(&m->token_count, memory_order_acquire)) {
             *token = m->token[m->token_taken++];
             return 1;
@@ -448,6 +450,7 @@ void member_finish(struct member *m, struct member_report *reports)
 {
     uint8_t message = MESSAGE_FINISH;
 
+    member_record_end(m);
     for (uint16_t r = 1; r < rank_count(m); r++)
         engine_post(m->engine, r, &message, 1);
     if (rank_count(m) > 1) {
@@ -476,10 +479,12 @@ int member_serve(struct member *m, struct fail *fail)
 
         if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
+        member_record(m);
         bell_wait(m->crew.bell, rung, WATCH_NS);
     }
     /* Rank 0 may end its last step, and say so, before this node ends its own. It has all it wants: no reason to wait for ever. */
     wait_until(m, is_done_or_over, 2 * (uint64_t)LINGER_NS);
+    member_record_end(m);
     post_report(m);
     wait_until(m, is_over, 2 * (uint64_t)LINGER_NS);
     return 0;

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "member_report.h"
 #include "mesh/udp.h"
+#include "recording.h"
 #include "tokenizer.h"
 
 struct member_config {
@@ -26,6 +27,7 @@ struct member_config {
     const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */
     uint32_t epoch;
     uint64_t join_timeout_ns;
+    struct recording *recording; /* NULL: nothing is recorded. Borrowed */
 };
 
 /* A generated token, in order. */

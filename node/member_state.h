@@ -8,6 +8,8 @@
 #include "join.h"
 #include "member.h"
 
+enum { REQUEST_ID = 1 /* of the only one */ };
+
 enum member_message { MESSAGE_READY = 1, MESSAGE_FINISH, MESSAGE_REPORT };
 
 struct member {
@@ -23,7 +25,7 @@ struct member {
     bool has_left;              /* and so has this one */
     struct member_token *token; /* (ctx + 1) */
     _Atomic uint32_t token_count;
-    uint32_t token_taken;
+    uint32_t token_taken, token_recorded; /* main thread */
     atomic_bool is_done;
     struct member_outcome outcome;
     uint64_t kernel_drops;
@@ -31,5 +33,9 @@ struct member {
     struct member_report *report;            /* (ranks) */
     _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */
 };
+
+/* member_record.c, main thread: the tokens since the last time, if anything is recorded; and how the request has ended. */
+void member_record(struct member *m);
+void member_record_end(struct member *m);
 
 #endif

@@ -37,6 +37,7 @@ struct run {
     struct security security;
     uint16_t rank;
     struct member *member;
+    struct recording *recording;
 };
 
 /* The member that Ctrl-C cancels; a signal handler has no other way to know. */
@@ -151,6 +152,7 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .incarnation = run->security.incarnation[rank],
         .epoch = EPOCH,
         .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
+        .recording = run->recording,
     };
 }
 
@@ -246,8 +248,43 @@ static int start_security(struct run *run, struct fail *fail)
     return run->rank == 0 ? security_log(&run->security, log, fail) : 0;
 }
 
+/* In this node's own process: a file for each. It holds everything, as what is run is one's own. */
+static int start_recording(struct run *run, struct fail *fail)
+{
+    const struct run_options *o = &run->options;
+    const struct recording_options record = {o->record.path, o->record.size_mb, o->record.time_s, .prompts = true};
+    struct mesh_cluster_member member[MESH_RANKS_MAX];
+    uint8_t fingerprint[32];
+    char name[20];
+
+    if (record.path == NULL)
+        return 0;
+    snprintf(name, sizeof name, "node %u", run->rank);
+    if (recording_open(&run->recording, &record, name, run->rank, NULL, false, fail) < 0)
+        return -1;
+    gguf_fingerprint(run->gguf, fingerprint);
+    recording_meta_hash(run->recording, "model_fingerprint", fingerprint);
+    recording_meta(run->recording, "model", "%s", o->model);
+    recording_meta(run->recording, "command", "run");
+    recording_meta(run->recording, "nodes", "%u", run->map.rank_count);
+    recording_meta(run->recording, "threads", "%u", run->threads);
+    recording_meta(run->recording, "batch", "%u", o->batch);
+    recording_meta(run->recording, "ctx", "%u", run->ctx);
+    recording_meta(run->recording, "kv_type", "%s", run_kv_words[o->kv_type]);
+    recording_meta(run->recording, "kernel", "%s", run->kernel->name);
+    recording_meta(run->recording, "security", "%s", security_words[o->security]);
+    recording_meta(run->recording, "lab", "%s", o->lab_text != NULL ? o->lab_text : "");
+    recording_meta(run->recording, "shares", "%s", o->shares_text != NULL ? o->shares_text : "");
+    for (uint16_t r = 0; r < run->map.rank_count; r++)
+        member[r] = (struct mesh_cluster_member){.addr = run->local.addr[r], .share = o->share[r]};
+    recording_epoch(run->recording, mesh_udp_now_ns(), EPOCH, NULL, run->rank, member, run->map.rank_count);
+    return 0;
+}
+
 static int start_member(struct run *run, struct fail *fail)
 {
+    if (start_recording(run, fail) < 0)
+        return -1;
     struct member_config config = member_config_of(run, run->rank);
 
     run->member = member_open(&config, fail);
@@ -356,6 +393,7 @@ static void release(struct run *run)
     if (run->rank == 0)
         local_kill(&run->local);
     member_close(run->member);
+    recording_close(run->recording);
     local_close(&run->local);
     security_release(&run->security);
     free(run->prompt);

@@ -10,6 +10,7 @@
 #include "mesh/mesh.h"
 #include "mesh/program/fail.h"
 #include "model.h"
+#include "recording.h"
 #include "sampler.h"
 
 enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128, RUN_JOIN_TIMEOUT_DEFAULT_S = 30 };
@@ -32,6 +33,7 @@ struct run_options {
     struct mesh_addr peer[MESH_RANKS_MAX];
     uint32_t peer_count; /* 0: all nodes are local */
     uint32_t join_timeout_s;
+    struct recording_options record;
     bool help;
 };
 

@@ -213,6 +213,7 @@ static int loop(struct server *server, struct fail *fail)
         if (server->http != NULL)
             http_metrics_run(server->http);
         send_outside(server);
+        recording_watch(server->recording);
         if (serve_log_has_gap(server))
             serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, rung);
@@ -256,6 +257,7 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
         .prepares_joins = true,
         .hash = mesh_hash16,
         .version = config->version,
+        .tap = recording_cluster_tap(server->recording),
     };
 
     memcpy(cluster.incarnation, incarnation, sizeof cluster.incarnation);
@@ -312,7 +314,7 @@ static int open_server(struct server *server, struct fail *fail)
     if (is_secure(server) &&
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
-    if (serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
+    if (serve_record_open(server, fail) < 0 || serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
         open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
         serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
@@ -343,6 +345,7 @@ static void close_server(struct server *server)
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     serve_log_close(server);
+    recording_close(server->recording);
     serve_discover_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);

@@ -21,6 +21,7 @@ struct serve_config {
     bool has_metrics;
     struct mesh_key cluster_key;
     struct mesh_lab lab;
+    struct recording_options record;
     const char *key_log; /* file that all keys are appended to; NULL: none */
     uint32_t share;      /* of the rows, as in struct balance_member */
     uint32_t drain_s;    /* how long requests may run on after a signal */

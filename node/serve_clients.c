@@ -39,6 +39,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
         status.recomputed += figures.recomputed;
         serve_members_speed(server->cluster, server->shift, &server->shares.self, status.member);
     }
+    status.is_recording = server->recording != NULL;
+    recording_figures(server->recording, &status.recorded);
     gate_get_stats(&server->gate, &gate);
     status.gate = &gate;
     status.change = &server->change;
@@ -74,6 +76,21 @@ static void refuse_to_begin(struct server *server, uint32_t session)
     refuse(server, session, why);
 }
 
+static void begin(struct server *server, uint32_t session, const struct talk *ask)
+{
+    struct fail fail = {0};
+    const struct job *job;
+
+    if (server->is_draining) {
+        refuse_to_begin(server, session);
+        return;
+    }
+    job = jobs_add(&server->jobs, &server->shift_config, session, ask, mesh_udp_now_ns(), &fail);
+    if (job == NULL)
+        refuse(server, session, fail.text);
+    serve_record_asked(server, job);
+}
+
 static void cancel_session(struct server *server, uint32_t session)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
@@ -93,7 +110,6 @@ static void cancel_session(struct server *server, uint32_t session)
 static void take_record(struct server *server, const struct mesh_session_event *event)
 {
     static const char no_form[] = "this node does not understand the question: are both of the same version?";
-    struct fail fail = {0};
     struct talk talk;
 
     if (bulk_is_one(event->record, event->record_bytes)) {
@@ -109,10 +125,7 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (talk.kind) {
     case TALK_ASK:
-        if (server->is_draining)
-            refuse_to_begin(server, event->session);
-        else if (jobs_add(&server->jobs, &server->shift_config, event->session, &talk, mesh_udp_now_ns(), &fail) == NULL)
-            refuse(server, event->session, fail.text);
+        begin(server, event->session, &talk);
         break;
     case TALK_STATUS:
     case TALK_STATUS_TEXT:

@@ -31,6 +31,7 @@ struct arguments {
     int kv_type, security, fetch;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
+    struct recording_options record;
 };
 
 static int parse(struct arguments *a, int argc, char *const *argv, struct fail *fail)
@@ -91,6 +92,22 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
         {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
         {.name = "metrics", .kind = OPTION_TEXT, .target = &a->metrics, .metavar = "ADDR:PORT", .help = "HTTP: /metrics and /health"},
+        {.name = "record", .kind = OPTION_TEXT, .target = &a->record.path, .metavar = "FILE.db", .help = "a trace of what happens"},
+        {.name = "record-prompts", .kind = OPTION_FLAG, .target = &a->record.prompts, .help = "in it, too: prompts, answers, payloads"},
+        {.name = "record-size",
+         .kind = OPTION_U32,
+         .target = &a->record.size_mb,
+         .min = 1,
+         .max = RECORDING_SIZE_MB_MAX,
+         .metavar = "MB",
+         .help = "go on in FILE-2.db when it is so large (never)"},
+        {.name = "record-time",
+         .kind = OPTION_U32,
+         .target = &a->record.time_s,
+         .min = 1,
+         .max = RECORDING_TIME_S_MAX,
+         .metavar = "SECONDS",
+         .help = "or so old (never)"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -239,6 +256,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
     config->shift.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
     config->share = a->share;
+    config->record = a->record;
     config->drain_s = a->drain;
     config->has_metrics = a->metrics != NULL;
     config->shift.kernel = kernel_choose(a->kernel);

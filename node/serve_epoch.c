@@ -43,6 +43,7 @@ void serve_take_news(struct server *server)
 
         if (job != NULL)
             job_take(job, &news);
+        serve_record_news(server, &news);
         if (job != NULL && news.is_done && (news.reason == ENGINE_DONE_ERROR || news.reason == ENGINE_DONE_REFUSED))
             serve_note(server, MESH_HAPPENED_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
                        news.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
@@ -178,6 +179,8 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u members%s", server->shift->count,
                is_prepared ? ", prepared" : "");
     serve_log_epoch(server);
+    recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
+                    server->shift->count);
     say_epoch(server);
     jobs_submit(&server->jobs, server->shift);
     return 0;

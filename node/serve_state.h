@@ -60,6 +60,9 @@ struct server {
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     struct mesh_key_log key_log; /* of config->key_log */
     bool has_key_log, has_told_gap;
+    struct recording *recording; /* NULL: none */
+    uint64_t record_at_ns;       /* the next report for it */
+    uint32_t record_serial;      /* of the last one */
 };
 
 enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
@@ -69,6 +72,13 @@ void serve_attend(struct server *server);
 
 /* serve.c: what this member says of itself; SERVE_HAS_FILE also when the last chunk of the file has been fetched. */
 uint32_t serve_flags(const struct server *server);
+
+/* serve_record.c: what is recorded, where anything is. */
+enum { SERVE_RECORD_NS = 900000000 /* between two reports at least */ };
+int serve_record_open(struct server *server, struct fail *fail);
+void serve_record_asked(struct server *server, const struct job *job); /* NULL: it was refused */
+void serve_record_news(struct server *server, const struct shift_news *news);
+void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);
 
 /* serve_epoch.c. */
 __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */

@@ -12,7 +12,8 @@
 
 enum {
     LOOK_MS = 1000, /* between two LOOKs; the lease is longer, so that one may be lost */
-    LOOK_LEASE_MS = 3500
+    LOOK_LEASE_MS = 3500,
+    RECORD_MS = 1000 /* between two reports that are recorded */
 };
 
 /* ---- events ---- */
@@ -54,6 +55,7 @@ void serve_note(struct server *server, enum mesh_happening happened, uint16_t ra
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     happened_note(&server->watching.happenings, &event, text);
+    recording_event(server->recording, &event, text);
     hurry(&server->watching, event.when_ns);
 }
 
@@ -80,10 +82,16 @@ static bool wish_of_clients(const struct watching *w, uint64_t now_ns, uint64_t 
     return is_any;
 }
 
-static bool wish_of_all(const struct watching *w, uint64_t now_ns, uint64_t *interval_ns, uint32_t *kinds)
+static bool wish_of_all(const struct server *server, uint64_t now_ns, uint64_t *interval_ns, uint32_t *kinds)
 {
+    const struct watching *w = &server->watching;
     bool is_any = wish_of_clients(w, now_ns, interval_ns, kinds);
 
+    if (server->recording != NULL) {
+        *interval_ns = is_any && *interval_ns < RECORD_MS * MS_NS ? *interval_ns : RECORD_MS * MS_NS;
+        *kinds |= MESH_TELEMETRY_ALL;
+        is_any = true;
+    }
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
         if (now_ns >= w->looker[i].until_ns)
             continue;
@@ -289,6 +297,7 @@ void serve_watch_send(struct server *server, const struct mesh_telemetry_head *h
     const uint64_t now_ns = mesh_udp_now_ns();
 
     w->pieces++;
+    serve_record_piece(server, head, piece, bytes);
     forward(server, head->rank < MESH_RANKS_MAX ? head->rank : 0, head->serial, piece, bytes);
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
         struct mesh_message message = {.header.type = MESH_TYPE_REPORT, .data = piece, .data_bytes = bytes};
@@ -325,7 +334,7 @@ void serve_watch_run(struct server *server)
         w->look_at_ns = now_ns + LOOK_MS * MS_NS;
     }
     kinds = 0;
-    if (now_ns < w->report_at_ns || !wish_of_all(w, now_ns, &interval_ns, &kinds))
+    if (now_ns < w->report_at_ns || !wish_of_all(server, now_ns, &interval_ns, &kinds))
         return;
     w->report_at_ns = now_ns + interval_ns;
     serve_report(server, kinds);
@@ -337,7 +346,7 @@ uint64_t serve_watch_due_ns(const struct server *server)
     uint64_t interval_ns = 0, due_ns = UINT64_MAX;
     uint32_t kinds = 0;
 
-    if (wish_of_all(w, mesh_udp_now_ns(), &interval_ns, &kinds))
+    if (wish_of_all(server, mesh_udp_now_ns(), &interval_ns, &kinds))
         due_ns = w->report_at_ns;
     if (wish_of_clients(w, mesh_udp_now_ns(), &interval_ns, &kinds) && w->look_at_ns < due_ns)
         due_ns = w->look_at_ns;

@@ -157,6 +157,7 @@ static int open_mesh(struct shift *shift, struct fail *fail)
         .epoch = shift->number,
         .datagram_bytes_max = mesh_udp_datagram_bytes_max(shift->config->udp),
         .receive_buffer_bytes = mesh_udp_receive_buffer_bytes(shift->config->udp),
+        .tap = recording_endpoint_tap(shift->config->recording),
     };
     size_t bytes;
     int err;

@@ -11,6 +11,7 @@
 #include "mesh/seal.h"
 #include "mesh/udp.h"
 #include "model_fetch.h"
+#include "recording.h"
 #include "rowmap.h"
 #include "tokenizer.h"
 
@@ -28,6 +29,7 @@ struct shift_config {
     enum kv_type kv_type;
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
+    struct recording *recording;                       /* NULL: nothing is recorded */
     struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */
 };
 

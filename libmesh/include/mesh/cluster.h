@@ -41,10 +41,11 @@ struct mesh_cluster_config {
     const struct mesh_addr *seeds; /* whom to ask; copied */
     unsigned seed_count;           /* at most MESH_CLUSTER_SEEDS_MAX */
     uint32_t speed, flags;
-    bool prepares_joins;     /* as coordinator: let all load (MESH_CLUSTER_PREPARE) before new members come in */
-    uint64_t gather_ns;      /* how long a coordinator waits for more who want to join; 0: 10 ms */
-    uint64_t settle_ns;      /* how long to look for others before an epoch of one; 0: 500 ms, none without seeds */
-    uint64_t prepare_ns_max; /* how long a plan waits for mesh_cluster_ready; 0: 60 s */
+    bool prepares_joins;        /* as coordinator: let all load (MESH_CLUSTER_PREPARE) before new members come in */
+    uint64_t gather_ns;         /* how long a coordinator waits for more who want to join; 0: 10 ms */
+    uint64_t settle_ns;         /* how long to look for others before an epoch of one; 0: 500 ms, none without seeds */
+    uint64_t prepare_ns_max;    /* how long a plan waits for mesh_cluster_ready; 0: 60 s */
+    const struct mesh_tap *tap; /* who is told of every call (mesh/tape.h); NULL: nobody. Borrowed as long as the core lives */
 
     /* 128 bits of a cryptographic hash. Called during the other calls; must not call the core. */
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);

@@ -36,6 +36,8 @@ struct mesh_addr {
     uint32_t scope;
 };
 
+struct mesh_tap;
+
 struct mesh_config {
     uint16_t rank;
     uint16_t rank_count; /* 1..MESH_RANKS_MAX; a list fixed at start */
@@ -51,6 +53,7 @@ struct mesh_config {
     uint32_t reorder_delay_ns;     /* 0: the default, 50 µs */
     uint32_t copy_loss_ppm;        /* loss on a path from which small tiles are sent twice; 0: by what it costs; UINT32_MAX: never */
     uint16_t version;              /* 0: the real one; tests give others */
+    const struct mesh_tap *tap;    /* who is told of every call (mesh/tape.h); NULL: nobody. Borrowed as long as the endpoint lives */
 };
 
 struct mesh;

@@ -178,6 +178,20 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     C(count,          u64,  "not stored") \
     C(reason,         text, "why")
 
+#define MESH_TRACE_CHUNK_COLUMNS(C) \
+    C(id,             u64,  "in order") \
+    C(node,           u64,  "whose") \
+    C(t_ns,           i64,  "of the first call in it") \
+    C(end_ns,         i64,  "of the last one") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster") \
+    C(instance,       u64,  "which of them: epoch number; 0") \
+    C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
+    C(count,          u64,  "of calls") \
+    C(bytes,          u64,  "of the records, as they are read") \
+    C(coding,         i64,  "of the records: 1: as they are; 2: zstd") \
+    C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
+    C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it")
+
 /*    NAME      struct    table        columns                       meaning */
 #define MESH_TRACE_TABLES(T) \
     T(NODE,     node,     nodes,       MESH_TRACE_NODE_COLUMNS,      "Who the rows are of.") \
@@ -189,7 +203,8 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     T(TOKEN,    token,    tokens,      MESH_TRACE_TOKEN_COLUMNS,     "What was generated.") \
     T(EVENT,    event,    events,      MESH_TRACE_EVENT_COLUMNS,     "What happened, as nodes or the analysis of a capture say.") \
     T(REPORT,   report,   reports,     MESH_TRACE_REPORT_COLUMNS,    "Telemetry, as it went over the wire.") \
-    T(GAP,      gap,      gaps,        MESH_TRACE_GAP_COLUMNS,       "What the recorder had to leave out.")
+    T(GAP,      gap,      gaps,        MESH_TRACE_GAP_COLUMNS,       "What the recorder had to leave out.") \
+    T(CHUNK,    chunk,    chunks,      MESH_TRACE_CHUNK_COLUMNS,     "Calls of protocol cores as a recorder stores them: many in a row.")
 
 #define MESH_TRACE_MEMBER_i64(name)  int64_t name;
 #define MESH_TRACE_MEMBER_n64(name)  int64_t name;
@@ -212,7 +227,8 @@ struct mesh_trace;
  * On failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* An existing trace, read only. What is wrong with the file as a whole is found here; of single rows, when they are read. */
+/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written and
+ * nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they are read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
@@ -245,6 +261,11 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
 /* Add a piece of telemetry: the row (its piece is row->piece), and each item in the table of its kind. */
 int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id);
 
+/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes).
+ * stored_bytes: what became of them; or NULL. */
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                         size_t *stored_bytes);
+
 /* clang-format off */
 #define MESH_TRACE_ADD(NAME, name, table, COLUMNS, meaning) \
     static inline int mesh_trace_add_row_##name(struct mesh_trace *trace, const struct mesh_trace_##name *row, uint64_t *id) \
@@ -274,6 +295,12 @@ void mesh_trace_end(struct mesh_trace_reading *reading);
  * them. Where the payload was not stored zeros stand for it and *is_complete is false. row: as read. */
 int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *packet, size_t *packet_bytes,
                           bool *is_complete);
+
+/* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
+int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
+
+/* The same hash with a seed, which whoever does not know it cannot repeat. */
+uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size);
 
 /* ---- questions in SQL ---- */
 

@@ -1,0 +1,93 @@
+/* The recorder: what others say of what they do goes through a ring without locks to one thread that stores it.
+ *
+ * Whoever records never waits: an entry is put into the ring or it is lost. While the ring is more than half full payloads are to be left
+ * out, when it is full entries are lost; how many, and of which time, is told by an entry of its own, before the next one of that lane. So
+ * what is stored says what it lacks. Entries leave the ring when the store has kept them: while it fails (a full disk) they come again.
+ *
+ * A lane is one sequence of entries, written by one thread at a time; what is stored of a lane is in its order. */
+#ifndef MESH_RECORDER_H
+#define MESH_RECORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/err.h"
+
+enum {
+    MESH_RECORDER_LANES = 4,
+    MESH_RECORDER_GAP = 0, /* the kind of entries that say what is missing; other kinds are the application's */
+    MESH_RECORDER_REASON_BYTES = 200
+};
+
+/* As it comes out of the ring. */
+struct mesh_recorder_entry {
+    uint16_t lane, kind;
+    uint64_t when_ns;
+    const void *content; /* of a gap: struct mesh_recorder_gap; aligned to 8 bytes */
+    size_t bytes;
+};
+
+struct mesh_recorder_loss {
+    uint64_t count; /* 0: none, and the times mean nothing */
+    uint64_t first_ns, last_ns;
+};
+
+/* What a lane has lost since its last entry. */
+struct mesh_recorder_gap {
+    struct mesh_recorder_loss entries, payloads;
+};
+
+/* Entries that are to be stored together. */
+struct mesh_recorder_batch;
+
+/* The next entry of a batch, valid until the batch is over; false: there are no more. */
+bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_entry *entry);
+
+/* Where entries go. Called by the recorder's thread only. */
+struct mesh_recorder_store {
+    /* Keep all entries of the batch, or none of them and return an error, with why in words. They come again a while later, with others. */
+    int (*write)(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
+    void *app;
+};
+
+struct mesh_recorder_config {
+    struct mesh_recorder_store store;
+    uint64_t ring_bytes; /* a power of 2; 0: 16 MiB */
+    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 200 ms */
+    uint64_t again_ns;   /* after a failure; 0: 1 s */
+};
+
+struct mesh_recorder_stats {
+    uint64_t entries;  /* stored, gaps not counted */
+    uint64_t lost;     /* entries, of all lanes */
+    uint64_t payloads; /* left out */
+    uint64_t batches, failures;
+    bool is_failing;                      /* the last batch could not be stored */
+    char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
+};
+
+struct mesh_recorder;
+
+/* Begins its thread, which blocks all signals. MESH_ENOMEM, MESH_ESYSTEM (errno: no thread). */
+int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_recorder_config *config);
+
+/* Where an entry of that many bytes may be written, aligned to 8 bytes; mesh_recorder_end must follow, soon, with the same bytes. NULL: it
+ * is lost, and counted. Never waits. One thread at a time per lane. kind is not MESH_RECORDER_GAP; bytes are not 0. */
+void *mesh_recorder_begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes);
+void mesh_recorder_end(void *content, size_t bytes);
+
+/* The same for an entry that is there already. */
+void mesh_recorder_put(struct mesh_recorder *recorder, const struct mesh_recorder_entry *entry);
+
+/* There is room for payloads; else this one is counted as left out, and the caller goes on without it. As mesh_recorder_begin. */
+bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, uint64_t when_ns);
+
+/* Any thread. */
+void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
+
+/* Nobody puts entries any more: store what is there, which is tried once more where the store fails; what it does not take counts as lost.
+ * stats: of the end, or NULL. NULL as a recorder is fine. */
+void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
+
+#endif

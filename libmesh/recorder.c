@@ -1,0 +1,326 @@
+/* The recorder: lanes, their gaps, and the thread that stores. */
+#include "mesh/recorder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "recorder_ring.h"
+
+enum { RECORDER_LOOK_NS = 10000000 /* between two looks at how full the ring is */ };
+
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 200000000, again_ns_default = 1000000000, second_ns = 1000000000;
+
+/* In the ring, before the content. */
+struct recorder_head {
+    uint16_t lane, kind;
+    uint32_t unused;
+    uint64_t when_ns;
+};
+
+struct recorder_lane {
+    _Alignas(64) struct mesh_recorder_gap gap; /* that is not in the ring yet; of whoever writes the lane */
+};
+
+struct mesh_recorder {
+    struct mesh_recorder_config config;
+    struct recorder_ring ring;
+    struct recorder_lane lane[MESH_RECORDER_LANES];
+    _Atomic uint64_t entries, lost, payloads, batches, failures;
+    _Atomic bool is_failing;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* the rest */
+    pthread_cond_t ending;
+    bool is_ending;
+    char why[MESH_RECORDER_REASON_BYTES];
+};
+
+struct mesh_recorder_batch {
+    struct mesh_recorder *recorder;
+    uint64_t bytes_max;
+    uint64_t entries;
+};
+
+/* ---- writing, on anybody's thread ---- */
+
+static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
+{
+    const struct recorder_head head = {.lane = lane, .kind = kind, .when_ns = when_ns};
+    uint8_t *const at = recorder_ring_reserve(&recorder->ring, sizeof head + bytes);
+
+    if (at == NULL)
+        return NULL;
+    memcpy(at, &head, sizeof head);
+    return at + sizeof head;
+}
+
+void mesh_recorder_end(void *content, size_t bytes)
+{
+    recorder_ring_commit((uint8_t *)content - sizeof(struct recorder_head), sizeof(struct recorder_head) + bytes);
+}
+
+static bool is_roomy(struct mesh_recorder *recorder)
+{
+    return recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 2;
+}
+
+static void add_loss(struct mesh_recorder_loss *loss, uint64_t when_ns)
+{
+    if (loss->count++ == 0)
+        loss->first_ns = when_ns;
+    loss->last_ns = when_ns;
+}
+
+/* What the lane lacks, before anything else of it. True: nothing is owed of lost entries. */
+static bool put_gap(struct mesh_recorder *recorder, uint16_t lane, bool is_last)
+{
+    struct mesh_recorder_gap *gap = &recorder->lane[lane].gap;
+    uint64_t when_ns = gap->entries.count > 0 ? gap->entries.last_ns : gap->payloads.last_ns;
+    uint8_t *at;
+
+    /* Payloads alone are told of when there is room for them again, and not one by one. */
+    if (gap->entries.count == 0 && (gap->payloads.count == 0 || (!is_last && !is_roomy(recorder))))
+        return true;
+    at = begin(recorder, lane, MESH_RECORDER_GAP, when_ns, sizeof *gap);
+    if (at == NULL)
+        return gap->entries.count == 0 && !is_last;
+    memcpy(at, gap, sizeof *gap);
+    mesh_recorder_end(at, sizeof *gap);
+    *gap = (struct mesh_recorder_gap){0};
+    return true;
+}
+
+void *mesh_recorder_begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
+{
+    uint8_t *at = NULL;
+
+    assert(lane < MESH_RECORDER_LANES && kind != MESH_RECORDER_GAP && bytes > 0);
+    if (put_gap(recorder, lane, false))
+        at = begin(recorder, lane, kind, when_ns, bytes);
+    if (at == NULL) {
+        add_loss(&recorder->lane[lane].gap.entries, when_ns);
+        atomic_fetch_add_explicit(&recorder->lost, 1, memory_order_relaxed);
+    }
+    return at;
+}
+
+void mesh_recorder_put(struct mesh_recorder *recorder, const struct mesh_recorder_entry *entry)
+{
+    void *at = mesh_recorder_begin(recorder, entry->lane, entry->kind, entry->when_ns, entry->bytes);
+
+    if (at == NULL)
+        return;
+    memcpy(at, entry->content, entry->bytes);
+    mesh_recorder_end(at, entry->bytes);
+}
+
+bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, uint64_t when_ns)
+{
+    assert(lane < MESH_RECORDER_LANES);
+    if (is_roomy(recorder))
+        return true;
+    add_loss(&recorder->lane[lane].gap.payloads, when_ns);
+    atomic_fetch_add_explicit(&recorder->payloads, 1, memory_order_relaxed);
+    return false;
+}
+
+void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats)
+{
+    *stats = (struct mesh_recorder_stats){
+        .entries = atomic_load(&recorder->entries),
+        .lost = atomic_load(&recorder->lost),
+        .payloads = atomic_load(&recorder->payloads),
+        .batches = atomic_load(&recorder->batches),
+        .failures = atomic_load(&recorder->failures),
+        .is_failing = atomic_load(&recorder->is_failing),
+    };
+    pthread_mutex_lock(&recorder->mutex);
+    memcpy(stats->why, recorder->why, sizeof stats->why);
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+/* ---- storing, on the recorder's ---- */
+
+bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_entry *entry)
+{
+    struct recorder_ring *ring = &batch->recorder->ring;
+    const uint8_t *content;
+    struct recorder_head head;
+    size_t bytes;
+
+    if (recorder_ring_unreleased(ring) >= batch->bytes_max || (content = recorder_ring_next(ring, &bytes)) == NULL)
+        return false;
+    memcpy(&head, content, sizeof head);
+    *entry = (struct mesh_recorder_entry){
+        .lane = head.lane,
+        .kind = head.kind,
+        .when_ns = head.when_ns,
+        .content = content + sizeof head,
+        .bytes = bytes - sizeof head,
+    };
+    batch->entries += head.kind != MESH_RECORDER_GAP;
+    return true;
+}
+
+/* What is in the ring, at most a quarter of it, so that others may fill the rest meanwhile. False: the store has failed. */
+static bool store(struct mesh_recorder *recorder)
+{
+    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity / 4};
+    char why[MESH_RECORDER_REASON_BYTES] = "";
+
+    if (recorder_ring_used(&recorder->ring) == 0)
+        return true;
+    if (recorder->config.store.write(recorder->config.store.app, &batch, why) < 0) {
+        recorder_ring_rewind(&recorder->ring);
+        pthread_mutex_lock(&recorder->mutex);
+        if (recorder->why[0] == '\0')
+            memcpy(recorder->why, why, sizeof recorder->why);
+        pthread_mutex_unlock(&recorder->mutex);
+        atomic_fetch_add(&recorder->failures, 1);
+        atomic_store(&recorder->is_failing, true);
+        return false;
+    }
+    recorder_ring_release(&recorder->ring);
+    atomic_fetch_add(&recorder->entries, batch.entries);
+    atomic_fetch_add(&recorder->batches, 1);
+    atomic_store(&recorder->is_failing, false);
+    return true;
+}
+
+/* True: it is to end. */
+static bool rest(struct mesh_recorder *recorder, uint64_t ns)
+{
+    struct timespec until;
+    bool is_ending;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    ns += (uint64_t)until.tv_nsec;
+    until.tv_sec += (time_t)(ns / second_ns);
+    until.tv_nsec = (long)(ns % second_ns);
+    pthread_mutex_lock(&recorder->mutex);
+    while (!recorder->is_ending)
+        if (pthread_cond_timedwait(&recorder->ending, &recorder->mutex, &until) != 0)
+            break;
+    is_ending = recorder->is_ending;
+    pthread_mutex_unlock(&recorder->mutex);
+    return is_ending;
+}
+
+static bool rest_until_due(struct mesh_recorder *recorder)
+{
+    for (uint64_t waited_ns = 0; waited_ns < recorder->config.batch_ns; waited_ns += RECORDER_LOOK_NS) {
+        if (rest(recorder, RECORDER_LOOK_NS))
+            return true;
+        if (recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8)
+            return false;
+    }
+    return false;
+}
+
+static void *run(void *argument)
+{
+    struct mesh_recorder *recorder = argument;
+    bool is_ending = false;
+
+    pthread_setname_np(pthread_self(), "recorder");
+    while (!is_ending)
+        is_ending = store(recorder) ? rest_until_due(recorder) : rest(recorder, recorder->config.again_ns);
+    return NULL;
+}
+
+/* ---- beginning and ending ---- */
+
+static int open_thread(struct mesh_recorder *recorder)
+{
+    pthread_condattr_t attributes;
+    sigset_t all, before;
+    int err;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&recorder->mutex, NULL);
+    pthread_cond_init(&recorder->ending, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    err = pthread_create(&recorder->thread, NULL, run, recorder);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+static void release(struct mesh_recorder *recorder)
+{
+    pthread_cond_destroy(&recorder->ending);
+    pthread_mutex_destroy(&recorder->mutex);
+    recorder_ring_close(&recorder->ring);
+    free(recorder);
+}
+
+int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_recorder_config *config)
+{
+    struct mesh_recorder *opened = aligned_alloc(64, (sizeof *opened + 63) / 64 * 64);
+    int err;
+
+    if (opened == NULL)
+        return MESH_ENOMEM;
+    memset(opened, 0, sizeof *opened);
+    opened->config = *config;
+    opened->config.batch_ns = config->batch_ns > 0 ? config->batch_ns : batch_ns_default;
+    opened->config.again_ns = config->again_ns > 0 ? config->again_ns : again_ns_default;
+    if (recorder_ring_open(&opened->ring, config->ring_bytes > 0 ? config->ring_bytes : ring_bytes_default) != 0) {
+        free(opened);
+        return MESH_ENOMEM;
+    }
+    err = open_thread(opened);
+    if (err != 0) {
+        release(opened);
+        errno = err;
+        return MESH_ESYSTEM;
+    }
+    *recorder = opened;
+    return 0;
+}
+
+/* The gaps that nothing came after, each as soon as there is room. */
+static void store_rest(struct mesh_recorder *recorder)
+{
+    bool is_all = false, is_stored = true;
+
+    while (is_stored && !(is_all && recorder_ring_used(&recorder->ring) == 0)) {
+        is_all = true;
+        for (uint16_t lane = 0; lane < MESH_RECORDER_LANES; lane++)
+            is_all = put_gap(recorder, lane, true) && is_all;
+        is_stored = store(recorder);
+    }
+}
+
+/* Of what the store does not take in the end. */
+static uint64_t count_rest(struct mesh_recorder *recorder)
+{
+    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity};
+    struct mesh_recorder_entry entry;
+
+    while (mesh_recorder_next(&batch, &entry))
+        continue;
+    return batch.entries;
+}
+
+void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats)
+{
+    if (recorder == NULL)
+        return;
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->is_ending = true;
+    pthread_cond_signal(&recorder->ending);
+    pthread_mutex_unlock(&recorder->mutex);
+    pthread_join(recorder->thread, NULL);
+    store_rest(recorder);
+    atomic_fetch_add(&recorder->lost, count_rest(recorder));
+    if (stats != NULL)
+        mesh_recorder_get_stats(recorder, stats);
+    release(recorder);
+}

@@ -1,0 +1,41 @@
+/* A bounded ring of entries of any size: many writers, one reader, no locks.
+ *
+ * A writer reserves room with one compare-and-swap, fills it and says that it is whole; the reader sees entries in the order in which they
+ * were reserved, and stops at one that is not whole yet. Entries that have been read stay until they are released, so that they can be
+ * read again when what was made of them came to nothing. Where no word of the future begins is all zeros: a released entry is wiped. */
+#ifndef MESH_RECORDER_RING_H
+#define MESH_RECORDER_RING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RECORDER_RING_ALIGN = 16 /* of entries, and at least 8 bytes of it are before their content */ };
+
+struct recorder_ring {
+    uint8_t *bytes; /* (capacity) */
+    uint64_t capacity;
+    _Alignas(64) _Atomic uint64_t reserved; /* all of these count bytes from the beginning of time */
+    _Alignas(64) _Atomic uint64_t released;
+    uint64_t read; /* reader's own */
+};
+
+/* capacity: a power of 2, at least 4096. MESH_ENOMEM. */
+int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity);
+void recorder_ring_close(struct recorder_ring *ring);
+
+/* Room for the content of an entry, aligned to 8 bytes; NULL: there is none now. Any thread. recorder_ring_commit must follow. */
+uint8_t *recorder_ring_reserve(struct recorder_ring *ring, size_t bytes);
+void recorder_ring_commit(uint8_t *content, size_t bytes);
+
+/* Bytes that are reserved and not yet released. Any thread; of the past by then. */
+uint64_t recorder_ring_used(struct recorder_ring *ring);
+
+/* The rest is the reader's. The next entry that is whole; NULL: none. */
+const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes);
+uint64_t recorder_ring_unreleased(const struct recorder_ring *ring); /* bytes of entries that were read, and what is around them */
+void recorder_ring_rewind(struct recorder_ring *ring);               /* read them again */
+void recorder_ring_release(struct recorder_ring *ring);              /* their room may be used */
+
+#endif

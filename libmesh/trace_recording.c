@@ -1,0 +1,246 @@
+/* A recording, on the side of those who tell: taps of the cores, and rows. */
+#include "mesh/recording.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mesh/seal.h"
+#include "trace_recording.h"
+
+/* A core that is heard. */
+struct recording_tap {
+    struct mesh_recording *recording;
+    uint16_t lane;
+    struct mesh_tap tap;
+};
+
+struct mesh_recording {
+    struct recording_tap tap[2]; /* RECORDING_ENDPOINT, RECORDING_CLUSTER */
+    struct mesh_recorder *recorder;
+    struct recording_store store;
+    bool keeps_all;
+    uint8_t secret[32];
+    uint64_t seed; /* of hashes of tiles; follows from the secret */
+    char *path;
+};
+
+/* ---- hashes in the place of what is not kept ---- */
+
+/* Of what is short and could be guessed: it takes the key to try. */
+static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
+{
+    const struct mesh_recording *recording = user;
+    uint8_t keyed[64], digest[32];
+    uint64_t hash;
+
+    memcpy(keyed, recording->secret, 32);
+    mesh_hash32(data, bytes, keyed + 32);
+    mesh_hash32(keyed, sizeof keyed, digest);
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
+}
+
+/* Of activations: as fast as they are copied. */
+static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
+{
+    return mesh_trace_hash_with(((const struct mesh_recording *)user)->seed, data, bytes);
+}
+
+static bool is_of_tile(const struct mesh_tape_entry *entry)
+{
+    struct mesh_header header;
+
+    if (entry->call.kind == MESH_TAPE_PUBLISH)
+        return true;
+    return (entry->call.kind == MESH_TAPE_RECEIVE || entry->call.kind == MESH_TAPE_DATAGRAM) &&
+           mesh_wire_decode_header(entry->body, entry->call.body_bytes, &header) == MESH_OK && header.type == MESH_TYPE_TILE;
+}
+
+static uint64_t hash_of_token(const struct mesh_recording *recording, uint64_t position, uint64_t token)
+{
+    const uint64_t both[2] = {position, token};
+    uint8_t bytes[16];
+
+    for (unsigned i = 0; i < 16; i++)
+        bytes[i] = (uint8_t)(both[i / 8] >> 8 * (i % 8));
+    return hash_guarded((void *)(uintptr_t)recording, bytes, sizeof bytes);
+}
+
+/* ---- cores ---- */
+
+static void hear(void *user, const struct mesh_tape_entry *entry)
+{
+    const struct recording_tap *tap = user;
+    struct mesh_recording *recording = tap->recording;
+    struct mesh_tape_entry without;
+    size_t bytes;
+    uint8_t *at;
+
+    if (entry->call.payload == MESH_TAPE_WHOLE &&
+        (!recording->keeps_all || !mesh_recorder_takes_payload(recording->recorder, tap->lane, entry->call.at_ns))) {
+        without = *entry;
+        mesh_tape_leave_out(&without, is_of_tile(entry) ? hash_tile : hash_guarded, recording);
+        entry = &without;
+    }
+    bytes = mesh_tape_record_bytes(entry);
+    at = mesh_recorder_begin(recording->recorder, tap->lane, RECORDING_CALL, entry->call.at_ns, bytes);
+    if (at == NULL)
+        return;
+    mesh_tape_encode(entry, at, bytes);
+    mesh_recorder_end(at, bytes);
+}
+
+const struct mesh_tap *mesh_recording_endpoint_tap(struct mesh_recording *recording)
+{
+    return &recording->tap[RECORDING_ENDPOINT].tap;
+}
+
+const struct mesh_tap *mesh_recording_cluster_tap(struct mesh_recording *recording)
+{
+    return &recording->tap[RECORDING_CLUSTER].tap;
+}
+
+/* ---- rows ---- */
+
+static void add_row(struct mesh_recording *recording, enum mesh_trace_table table, const void *row, int64_t t_ns)
+{
+    const size_t bytes = recording_row_bytes(table, row);
+    uint8_t *at = mesh_recorder_begin(recording->recorder, RECORDING_ROWS, (uint16_t)(RECORDING_ROW + (int)table), (uint64_t)t_ns, bytes);
+
+    if (at == NULL)
+        return;
+    recording_pack_row(table, row, at);
+    mesh_recorder_end(at, bytes);
+}
+
+void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, const char *value)
+{
+    const size_t key_bytes = strlen(key) + 1, bytes = key_bytes + strlen(value) + 1;
+    char *at = mesh_recorder_begin(recording->recorder, RECORDING_ROWS, RECORDING_META, 0, bytes);
+
+    if (at == NULL)
+        return;
+    memcpy(at, key, key_bytes);
+    memcpy(at + key_bytes, value, bytes - key_bytes);
+    mesh_recorder_end(at, bytes);
+}
+
+void mesh_recording_add_epoch(struct mesh_recording *recording, const struct mesh_trace_epoch *row)
+{
+    struct mesh_trace_epoch filled = *row;
+
+    filled.id = 0;
+    filled.node = MESH_RECORDING_NODE;
+    add_row(recording, MESH_TRACE_TABLE_EPOCH, &filled, row->t_ns);
+}
+
+void mesh_recording_add_request(struct mesh_recording *recording, const struct mesh_trace_request *row)
+{
+    struct mesh_trace_request filled = *row;
+
+    filled.id = 0;
+    filled.node = MESH_RECORDING_NODE;
+    if (!recording->keeps_all)
+        filled.prompt = (struct mesh_trace_bytes){0};
+    add_row(recording, MESH_TRACE_TABLE_REQUEST, &filled, row->t_ns);
+}
+
+void mesh_recording_add_token(struct mesh_recording *recording, const struct mesh_trace_token *row)
+{
+    struct mesh_trace_token filled = *row;
+
+    filled.id = 0;
+    filled.node = MESH_RECORDING_NODE;
+    if (!recording->keeps_all)
+        filled.token = hash_of_token(recording, row->position, row->token);
+    add_row(recording, MESH_TRACE_TABLE_TOKEN, &filled, row->t_ns);
+}
+
+void mesh_recording_add_event(struct mesh_recording *recording, const struct mesh_trace_event *row)
+{
+    struct mesh_trace_event filled = *row;
+
+    filled.id = 0;
+    filled.node = MESH_RECORDING_NODE;
+    add_row(recording, MESH_TRACE_TABLE_EVENT, &filled, row->t_ns);
+}
+
+void mesh_recording_add_report(struct mesh_recording *recording, const struct mesh_trace_report *row)
+{
+    struct mesh_trace_report filled = *row;
+
+    filled.id = 0;
+    filled.node = MESH_RECORDING_NODE;
+    add_row(recording, MESH_TRACE_TABLE_REPORT, &filled, row->t_ns);
+}
+
+/* ---- beginning and ending ---- */
+
+static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, char reason[MESH_TRACE_REASON_BYTES])
+{
+    const struct mesh_recorder_config config = {.store = {.write = recording_store_write, .app = &recording->store},
+                                                .ring_bytes = ring_bytes};
+    const int err = mesh_recorder_open(&recording->recorder, &config);
+
+    if (err != 0)
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.100s: the recorder cannot start: %s", recording->path,
+                 err == MESH_ESYSTEM ? strerror(errno) : "no memory");
+    return err;
+}
+
+int mesh_recording_open(struct mesh_recording **recording, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES])
+{
+    struct mesh_recording *opened = calloc(1, sizeof *opened);
+    int err;
+
+    if (opened == NULL) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
+        return MESH_ENOMEM;
+    }
+    opened->keeps_all = config->keeps_all;
+    memcpy(opened->secret, config->secret, sizeof opened->secret);
+    opened->seed = hash_guarded(opened, (const uint8_t *)"tiles", 5);
+    for (uint16_t lane = 0; lane < 2; lane++)
+        opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
+    err = recording_store_open(&opened->store, config, reason);
+    if (err == 0) {
+        opened->path = opened->store.file.path != NULL ? strdup(opened->store.file.path) : NULL;
+        err = open_recorder(opened, config->ring_bytes, reason);
+    }
+    if (err != 0) {
+        mesh_recording_close(opened, NULL);
+        return err;
+    }
+    *recording = opened;
+    return 0;
+}
+
+const char *mesh_recording_path(struct mesh_recording *recording)
+{
+    return recording->path != NULL ? recording->path : "";
+}
+
+void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_recording_stats *stats)
+{
+    mesh_recorder_get_stats(recording->recorder, &stats->recorder);
+    stats->bytes = atomic_load(&recording->store.bytes);
+    stats->files = atomic_load(&recording->store.files);
+}
+
+void mesh_recording_close(struct mesh_recording *recording, struct mesh_recording_stats *stats)
+{
+    struct mesh_recorder_stats recorder = {0};
+
+    if (recording == NULL)
+        return;
+    mesh_recorder_close(recording->recorder, &recorder);
+    if (stats != NULL)
+        *stats = (struct mesh_recording_stats){
+            .recorder = recorder, .bytes = atomic_load(&recording->store.bytes), .files = atomic_load(&recording->store.files)};
+    recording_store_close(&recording->store);
+    mesh_wipe(recording->secret, sizeof recording->secret);
+    free(recording->path);
+    free(recording);
+}

@@ -1,0 +1,72 @@
+/* What the files of a recording share: the side of those who tell (trace_recording.c), the side of the recorder's thread
+ * (trace_recording_store.c), and the files that are written (trace_recording_file.c). */
+#ifndef MESH_TRACE_RECORDING_H
+#define MESH_TRACE_RECORDING_H
+
+#include <stdatomic.h>
+
+#include "mesh/recording.h"
+
+enum recording_lane_number { RECORDING_ENDPOINT, RECORDING_CLUSTER, RECORDING_ROWS, RECORDING_LANES };
+
+/* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see recording_pack_row. */
+enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */, RECORDING_ROW };
+
+/* ---- files: one that is written and locked ---- */
+
+struct recording_file {
+    char *base;      /* as it was asked for */
+    char *path;      /* of number */
+    uint32_t number; /* 1: base itself */
+    int lock;        /* open on path: nobody else records into it */
+    struct mesh_trace *trace;
+};
+
+/* base: copied. follows: see struct mesh_recording_config. Errors as of mesh_recording_open. */
+int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
+int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */
+void recording_file_close(struct recording_file *file);
+
+/* ---- storing: the recorder's thread ---- */
+
+/* Calls of one core on their way into chunks. */
+struct recording_calls {
+    int64_t core;
+    uint64_t instance, next; /* number of the next call, from 1 */
+    struct mesh_trace_chunk chunk;
+    uint8_t *records; /* (room), of the chunk: (bytes) */
+    size_t bytes, room;
+};
+
+struct recording_meta {
+    char *key, *value;
+};
+
+struct recording_store {
+    struct recording_file file;
+    struct mesh_trace_node node;
+    uint64_t file_bytes, file_ns;
+    struct recording_calls calls[2]; /* RECORDING_ENDPOINT, RECORDING_CLUSTER */
+    struct recording_meta meta[MESH_RECORDING_META_MAX];
+    unsigned meta_count;
+    uint8_t *epoch; /* the last row of that table, packed; NULL: none yet */
+    size_t epoch_bytes;
+    uint64_t written, begun_ns; /* of this file */
+    _Atomic uint64_t bytes;     /* of all */
+    _Atomic uint32_t files;
+};
+
+int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES]);
+int recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
+void recording_store_close(struct recording_store *store);
+
+/* ---- rows as bytes: the struct, in which pointers are replaced by offsets, then what they point to ---- */
+
+size_t recording_row_bytes(enum mesh_trace_table table, const void *row);
+void recording_pack_row(enum mesh_trace_table table, const void *row, uint8_t *out);
+
+/* Into row, the table's struct, whose pointers point into packed; which stays as it is. */
+enum { RECORDING_ROW_BYTES_MAX = 256 };
+void recording_unpack_row(enum mesh_trace_table table, const uint8_t *packed, void *row);
+
+#endif

@@ -1,0 +1,125 @@
+/* The files of a recording: their names, and that nobody else writes them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "trace_recording.h"
+
+enum { FILES_MAX = 100000 };
+
+/* "T.db", "T-2.db", "T-3.db", ...; NULL without memory. */
+static char *path_of(const char *base, uint32_t number)
+{
+    const char *slash = strrchr(base, '/'), *name = slash != NULL ? slash + 1 : base, *dot = strrchr(name, '.');
+    const size_t stem = dot != NULL && dot != name ? (size_t)(dot - base) : strlen(base);
+    char *path = NULL;
+
+    if (number == 1)
+        return strdup(base);
+    return asprintf(&path, "%.*s-%u%s", (int)stem, base, number, base + stem) < 0 ? NULL : path;
+}
+
+static int no_memory(char reason[MESH_TRACE_REASON_BYTES])
+{
+    snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
+    return MESH_ENOMEM;
+}
+
+/* What is there under this name: 0: nothing, or a trace that is finished (*is_there); else why it stands in the way. */
+static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REASON_BYTES])
+{
+    char why[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace = NULL;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int err = 0;
+
+    *is_there = fd >= 0 || errno != ENOENT;
+    if (fd < 0)
+        return 0; /* where it cannot be read, making it says why */
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);
+        err = MESH_ESYSTEM;
+    } else {
+        err = mesh_trace_open(&trace, path, why); /* makes no rows: it is locked */
+        mesh_trace_close(trace);
+        if (err == MESH_ETYPE)
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: there already, and no trace: give another file", path);
+        err = err == MESH_ETYPE ? err : 0; /* of another version, or damaged: it is left alone, too */
+    }
+    close(fd);
+    return err;
+}
+
+static int create(struct recording_file *file, char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    char why[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace = NULL;
+    const int err = mesh_trace_create(&trace, path, why);
+
+    if (err != 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", path, why);
+        return err;
+    }
+    recording_file_close(&(struct recording_file){.trace = file->trace, .lock = file->lock, .path = file->path});
+    file->trace = trace;
+    file->path = path;
+    file->lock = open(path, O_RDONLY | O_CLOEXEC);
+    if (file->lock >= 0 && flock(file->lock, LOCK_EX | LOCK_NB) != 0)
+        return 0; /* on a file system without such locks there is no guard */
+    return 0;
+}
+
+/* The first number from `from` on under which there is nothing. */
+static int create_free(struct recording_file *file, uint32_t from, bool follows, char reason[MESH_TRACE_REASON_BYTES])
+{
+    for (uint32_t number = from; number < FILES_MAX; number++) {
+        char *path = path_of(file->base, number);
+        bool is_there;
+        int err;
+
+        if (path == NULL)
+            return no_memory(reason);
+        err = look_at(path, &is_there, reason);
+        if (err == 0 && !(is_there && follows)) {
+            err = create(file, path, reason);
+            if (err == 0) {
+                file->number = number;
+                return 0;
+            }
+        }
+        free(path);
+        if (err != 0)
+            return err;
+    }
+    snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %d files are there already: remove some", file->base, FILES_MAX);
+    return MESH_ESYSTEM;
+}
+
+int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES])
+{
+    *file = (struct recording_file){.base = strdup(base), .lock = -1};
+    const int err = file->base == NULL ? no_memory(reason) : create_free(file, 1, follows, reason);
+
+    if (err != 0)
+        recording_file_close(file);
+    return err;
+}
+
+int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES])
+{
+    return create_free(file, file->number + 1, true, reason);
+}
+
+void recording_file_close(struct recording_file *file)
+{
+    mesh_trace_close(file->trace); /* before the lock: closing any descriptor of a file lets go of SQLite's own locks */
+    if (file->lock >= 0)
+        close(file->lock);
+    free(file->path);
+    free(file->base);
+    *file = (struct recording_file){.lock = -1};
+}

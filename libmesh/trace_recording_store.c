@@ -1,0 +1,316 @@
+/* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file begins. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "trace_recording.h"
+
+enum { ROW_COST_BYTES = 64 /* of a row besides its texts and blobs, about */ };
+
+struct storing {
+    struct recording_store *store;
+    struct mesh_trace *trace;
+    uint64_t bytes;
+    int err;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool is_fine(struct storing *s, int err)
+{
+    s->err = s->err != 0 ? s->err : err;
+    return err == 0;
+}
+
+/* ---- calls ---- */
+
+/* The chunk that is there, if any; the next one begins empty. */
+static void end_chunk(struct storing *s, struct recording_calls *calls)
+{
+    struct mesh_trace_chunk *chunk = &calls->chunk;
+    size_t stored = 0;
+
+    if (chunk->count > 0) {
+        chunk->node = MESH_RECORDING_NODE;
+        chunk->core = calls->core;
+        chunk->instance = calls->instance;
+        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, &stored));
+        s->bytes += stored + ROW_COST_BYTES;
+    }
+    *chunk = (struct mesh_trace_chunk){0};
+    calls->bytes = 0;
+}
+
+static bool make_room(struct recording_calls *calls, size_t bytes)
+{
+    size_t room = calls->room > 0 ? calls->room : 1 << 16;
+    uint8_t *grown;
+
+    while (room < calls->bytes + bytes)
+        room *= 2;
+    grown = room == calls->room ? calls->records : realloc(calls->records, room);
+    if (grown == NULL)
+        return false;
+    calls->records = grown;
+    calls->room = room;
+    return true;
+}
+
+static void take_call(struct storing *s, struct recording_calls *calls, const struct mesh_recorder_entry *entry)
+{
+    const uint8_t kind = *(const uint8_t *)entry->content; /* the first field of every record */
+    struct mesh_tape_entry call;
+    size_t used;
+
+    if (kind == MESH_TAPE_INIT) { /* another endpoint */
+        end_chunk(s, calls);
+        if (mesh_tape_decode(entry->content, entry->bytes, &call, &used) == 0)
+            calls->instance = call.init.epoch;
+    }
+    if (!make_room(calls, entry->bytes)) {
+        is_fine(s, MESH_ENOMEM);
+        return;
+    }
+    memcpy(calls->records + calls->bytes, entry->content, entry->bytes);
+    calls->bytes += entry->bytes;
+    if (calls->chunk.count++ == 0) {
+        calls->chunk.first = calls->next;
+        calls->chunk.t_ns = (int64_t)entry->when_ns;
+    }
+    calls->chunk.end_ns = (int64_t)entry->when_ns;
+    calls->next++;
+}
+
+/* ---- gaps ---- */
+
+static const char *const lane_names[] = {"endpoint", "cluster", "tokens, requests, events"};
+
+static void add_gap(struct storing *s, uint16_t lane, const char *what, const struct mesh_recorder_loss *loss)
+{
+    char reason[100];
+    const struct mesh_trace_gap row = {
+        .node = MESH_RECORDING_NODE,
+        .t_ns = (int64_t)loss->first_ns,
+        .end_ns = (int64_t)loss->last_ns,
+        .what = what,
+        .after_input = MESH_TRACE_NULL,
+        .count = loss->count,
+        .reason = reason,
+    };
+
+    if (loss->count == 0)
+        return;
+    snprintf(reason, sizeof reason, "%s: the disk or the processor did not keep up", lane_names[lane]);
+    is_fine(s, mesh_trace_add_row_gap(s->trace, &row, NULL));
+    s->bytes += ROW_COST_BYTES;
+}
+
+static void take_gap(struct storing *s, const struct mesh_recorder_entry *entry)
+{
+    struct mesh_recorder_gap gap;
+
+    memcpy(&gap, entry->content, sizeof gap);
+    if (entry->lane != RECORDING_ROWS && gap.entries.count > 0) {
+        end_chunk(s, &s->store->calls[entry->lane]);
+        s->store->calls[entry->lane].next += gap.entries.count;
+    }
+    add_gap(s, entry->lane, entry->lane == RECORDING_ROWS ? "rows" : "calls", &gap.entries);
+    add_gap(s, entry->lane, "payloads", &gap.payloads);
+}
+
+/* ---- rows ---- */
+
+static void add_row(struct storing *s, enum mesh_trace_table table, const uint8_t *packed)
+{
+    _Alignas(8) uint8_t row[RECORDING_ROW_BYTES_MAX];
+
+    recording_unpack_row(table, packed, row);
+    if (table == MESH_TRACE_TABLE_REPORT)
+        is_fine(s, mesh_trace_add_report(s->trace, (const struct mesh_trace_report *)(const void *)row, NULL));
+    else
+        is_fine(s, mesh_trace_add(s->trace, table, row, NULL));
+}
+
+static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
+{
+    const enum mesh_trace_table table = (enum mesh_trace_table)(entry->kind - RECORDING_ROW);
+    struct recording_store *store = s->store;
+    uint8_t *kept;
+
+    if (table == MESH_TRACE_TABLE_EPOCH && (kept = malloc(entry->bytes)) != NULL) {
+        memcpy(kept, entry->content, entry->bytes);
+        free(store->epoch);
+        store->epoch = kept;
+        store->epoch_bytes = entry->bytes;
+    }
+    add_row(s, table, entry->content);
+    s->bytes += entry->bytes + ROW_COST_BYTES;
+}
+
+static void keep_meta(struct recording_store *store, const char *key, const char *value)
+{
+    unsigned i = 0;
+
+    while (i < store->meta_count && strcmp(store->meta[i].key, key) != 0)
+        i++;
+    if (i == MESH_RECORDING_META_MAX)
+        return;
+    if (i < store->meta_count) {
+        free(store->meta[i].key);
+        free(store->meta[i].value);
+    }
+    store->meta[i] = (struct recording_meta){strdup(key), strdup(value)};
+    if (store->meta[i].key == NULL || store->meta[i].value == NULL) {
+        free(store->meta[i].key);
+        free(store->meta[i].value);
+        store->meta[i] = store->meta[--store->meta_count];
+    } else if (i == store->meta_count) {
+        store->meta_count++;
+    }
+}
+
+static void take_meta(struct storing *s, const struct mesh_recorder_entry *entry)
+{
+    const char *key = entry->content, *value = key + strlen(key) + 1;
+
+    keep_meta(s->store, key, value);
+    is_fine(s, mesh_trace_set_meta(s->trace, key, value));
+}
+
+/* ---- a file ---- */
+
+/* What stands in every file. */
+static void begin_file(struct storing *s)
+{
+    struct recording_store *store = s->store;
+
+    is_fine(s, mesh_trace_add_row_node(s->trace, &store->node, NULL));
+    for (unsigned i = 0; i < store->meta_count; i++)
+        is_fine(s, mesh_trace_set_meta(s->trace, store->meta[i].key, store->meta[i].value));
+    if (store->epoch != NULL)
+        add_row(s, MESH_TRACE_TABLE_EPOCH, store->epoch);
+}
+
+/* A next file that cannot be made is tried again after the next batch; until then the present one grows. */
+static void rotate(struct recording_store *store)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    const uint64_t now = now_ns();
+
+    if ((store->file_bytes == 0 || store->written < store->file_bytes) && (store->file_ns == 0 || now - store->begun_ns < store->file_ns))
+        return;
+    if (recording_file_next(&store->file, reason) != 0)
+        return;
+    store->written = 0;
+    store->begun_ns = now;
+    atomic_fetch_add(&store->files, 1);
+    struct storing s = {.store = store, .trace = store->file.trace};
+    if (mesh_trace_begin(s.trace) == 0) {
+        begin_file(&s);
+        mesh_trace_commit(s.trace);
+    }
+}
+
+/* ---- a batch ---- */
+
+static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
+{
+    struct mesh_recorder_entry entry;
+
+    while (s->err == 0 && mesh_recorder_next(batch, &entry)) {
+        if (entry.kind == MESH_RECORDER_GAP)
+            take_gap(s, &entry);
+        else if (entry.kind == RECORDING_CALL)
+            take_call(s, &s->store->calls[entry.lane], &entry);
+        else if (entry.kind == RECORDING_META)
+            take_meta(s, &entry);
+        else
+            take_row(s, &entry);
+    }
+    for (int lane = 0; lane < 2 && s->err == 0; lane++)
+        end_chunk(s, &s->store->calls[lane]);
+}
+
+int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
+{
+    struct recording_store *store = app;
+    struct storing s = {.store = store, .trace = store->file.trace};
+    struct {
+        uint64_t instance, next;
+    } before[2];
+
+    for (int lane = 0; lane < 2; lane++) {
+        before[lane].instance = store->calls[lane].instance;
+        before[lane].next = store->calls[lane].next;
+    }
+    s.err = mesh_trace_begin(s.trace);
+    if (s.err == 0)
+        take_all(&s, batch);
+    if (s.err == 0)
+        s.err = mesh_trace_commit(s.trace);
+    if (s.err == 0) {
+        store->written += s.bytes;
+        atomic_fetch_add(&store->bytes, s.bytes);
+        rotate(store);
+        return 0;
+    }
+    snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? "no memory" : mesh_trace_reason(s.trace));
+    mesh_trace_rollback(s.trace);
+    for (int lane = 0; lane < 2; lane++) {
+        store->calls[lane].instance = before[lane].instance;
+        store->calls[lane].next = before[lane].next;
+        store->calls[lane].chunk = (struct mesh_trace_chunk){0};
+        store->calls[lane].bytes = 0;
+    }
+    return s.err;
+}
+
+/* ---- opening and closing ---- */
+
+int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int err;
+
+    store->node = config->node;
+    store->node.id = MESH_RECORDING_NODE;
+    store->node.name = config->node.name != NULL ? strdup(config->node.name) : NULL;
+    store->node.ip = store->node.incarnation = (struct mesh_trace_bytes){0};
+    store->file_bytes = config->file_bytes;
+    store->file_ns = config->file_ns;
+    store->begun_ns = now_ns();
+    store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
+    store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
+    atomic_store(&store->files, 1);
+    err = recording_file_open(&store->file, config->path, config->follows, reason);
+    if (err == 0) {
+        struct storing s = {.store = store, .trace = store->file.trace};
+
+        keep_meta(store, "payloads", config->keeps_all ? "all" : "none");
+        keep_meta(store, "ids", config->keeps_all ? "all" : "hash");
+        begin_file(&s);
+        err = s.err;
+        if (err != 0)
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", config->path, mesh_trace_reason(s.trace));
+    }
+    return err;
+}
+
+void recording_store_close(struct recording_store *store)
+{
+    recording_file_close(&store->file);
+    for (int lane = 0; lane < 2; lane++)
+        free(store->calls[lane].records);
+    for (unsigned i = 0; i < store->meta_count; i++) {
+        free(store->meta[i].key);
+        free(store->meta[i].value);
+    }
+    free(store->epoch);
+    free((void *)(uintptr_t)store->node.name);
+}

@@ -1,0 +1,359 @@
+#include "recording.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "memory_text.h"
+#include "mesh/udp.h"
+
+char *recording_path(const char *path, uint16_t rank)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
+    const size_t stem = dot != NULL && dot != name ? (size_t)(dot - path) : strlen(path);
+    char *made = NULL;
+
+    if (rank == 0)
+        return strdup(path);
+    return asprintf(&made, "%.*s.%u%s", (int)stem, path, rank, path + stem) < 0 ? NULL : made;
+}
+
+#ifdef MESH_HAVE_TRACE
+#include "mesh/recording.h"
+
+struct recording {
+    struct mesh_recording *trace;
+    bool has_told; /* that the disk does not take it */
+};
+
+/* ---- beginning and ending ---- */
+
+static void describe_machine(struct recording *recording)
+{
+    struct utsname name;
+    struct timespec now;
+
+    recording_meta(recording, "source", "node");
+    recording_meta(recording, "program", "mesh-node " MESH_VERSION);
+    recording_meta(recording, "clock", "monotonic, of this machine; at begun_ns it was begun_unix_ns");
+    if (uname(&name) == 0)
+        recording_meta(recording, "machine", "%s %s %s", name.machine, name.sysname, name.release);
+    clock_gettime(CLOCK_REALTIME, &now);
+    recording_meta(recording, "begun_unix_ns", "%" PRIu64, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+    recording_meta(recording, "begun_ns", "%" PRIu64, mesh_udp_now_ns());
+    recording_meta(recording, "tape_format", "%u", MESH_TAPE_FORMAT);
+}
+
+int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
+                   const struct mesh_key *key, bool follows, struct fail *fail)
+{
+    char *path = recording_path(options->path, rank == RECORDING_NO_RANK ? 0 : rank), reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_recording_config config = {
+        .path = path,
+        .keeps_all = options->prompts,
+        .file_bytes = (uint64_t)options->size_mb * 1000000,
+        .file_ns = (uint64_t)options->time_s * 1000000000,
+        .follows = follows,
+        .node = {.name = name,
+                 .rank = rank == RECORDING_NO_RANK ? MESH_TRACE_NULL : rank,
+                 .port = MESH_TRACE_NULL,
+                 .clock_offset_ns = MESH_TRACE_NULL,
+                 .clock_error_ns = MESH_TRACE_NULL},
+    };
+    struct recording *opened = calloc(1, sizeof *opened);
+    int err = MESH_ENOMEM;
+
+    if (key != NULL)
+        memcpy(config.secret, key->bytes, sizeof config.secret);
+    snprintf(reason, sizeof reason, "out of memory: close other programs");
+    if (opened != NULL && path != NULL)
+        err = mesh_recording_open(&opened->trace, &config, reason);
+    mesh_wipe(config.secret, sizeof config.secret);
+    free(path);
+    if (err != 0) {
+        free(opened);
+        return fail_set(fail, err == MESH_ETYPE ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--record %s", reason);
+    }
+    *recording = opened;
+    describe_machine(opened);
+    return 0;
+}
+
+static void tell_what_is_missing(const struct mesh_recording_stats *stats)
+{
+    if (stats->recorder.payloads > 0)
+        fprintf(stderr, "; without %" PRIu64 " payloads", stats->recorder.payloads);
+    if (stats->recorder.lost > 0)
+        fprintf(stderr, "; %" PRIu64 " entries are missing", stats->recorder.lost);
+    if (stats->recorder.failures > 0)
+        fprintf(stderr, " (%s)", stats->recorder.why);
+}
+
+void recording_close(struct recording *recording)
+{
+    struct mesh_recording_stats stats;
+    char bytes[MEMORY_TEXT_BYTES], *path;
+
+    if (recording == NULL)
+        return;
+    path = strdup(mesh_recording_path(recording->trace));
+    mesh_recording_close(recording->trace, &stats);
+    memory_text(stats.bytes, bytes);
+    fprintf(stderr, "recorded: %s: %" PRIu64 " entries, %s", path != NULL ? path : "", stats.recorder.entries, bytes);
+    if (stats.files > 1)
+        fprintf(stderr, ", in %" PRIu32 " files", stats.files);
+    tell_what_is_missing(&stats);
+    fputc('\n', stderr);
+    free(path);
+    free(recording);
+}
+
+void recording_watch(struct recording *recording)
+{
+    struct mesh_recording_stats stats;
+
+    if (recording == NULL)
+        return;
+    mesh_recording_get_stats(recording->trace, &stats);
+    if (stats.recorder.is_failing && !recording->has_told)
+        fprintf(stderr, "--record %s: cannot be written, and is tried again every second: %s\n", mesh_recording_path(recording->trace),
+                stats.recorder.why);
+    else if (!stats.recorder.is_failing && recording->has_told)
+        fprintf(stderr, "--record %s: is written again; %" PRIu64 " entries are missing\n", mesh_recording_path(recording->trace),
+                stats.recorder.lost);
+    recording->has_told = stats.recorder.is_failing;
+}
+
+void recording_figures(struct recording *recording, struct recording_figures *figures)
+{
+    struct mesh_recording_stats stats;
+
+    *figures = (struct recording_figures){0};
+    if (recording == NULL)
+        return;
+    mesh_recording_get_stats(recording->trace, &stats);
+    *figures = (struct recording_figures){.entries = stats.recorder.entries,
+                                          .lost = stats.recorder.lost,
+                                          .payloads_left_out = stats.recorder.payloads,
+                                          .bytes = stats.bytes,
+                                          .is_failing = stats.recorder.is_failing};
+}
+
+const struct mesh_tap *recording_endpoint_tap(struct recording *recording)
+{
+    return recording == NULL ? NULL : mesh_recording_endpoint_tap(recording->trace);
+}
+
+const struct mesh_tap *recording_cluster_tap(struct recording *recording)
+{
+    return recording == NULL ? NULL : mesh_recording_cluster_tap(recording->trace);
+}
+
+/* ---- what there is to tell ---- */
+
+void recording_meta(struct recording *recording, const char *key, const char *format, ...)
+{
+    char value[400];
+    va_list list;
+
+    if (recording == NULL)
+        return;
+    va_start(list, format);
+    vsnprintf(value, sizeof value, format, list);
+    va_end(list);
+    mesh_recording_set_meta(recording->trace, key, value);
+}
+
+void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32])
+{
+    char text[65];
+
+    for (int i = 0; i < 32; i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    recording_meta(recording, key, "%s", text);
+}
+
+void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
+                     const struct mesh_cluster_member *member, uint16_t count)
+{
+    char members[MESH_RANKS_MAX * (MESH_ADDR_TEXT_BYTES + 60) + 4], address[MESH_ADDR_TEXT_BYTES];
+    size_t used = 1;
+
+    if (recording == NULL)
+        return;
+    members[0] = '[';
+    for (uint16_t r = 0; r < count; r++) {
+        mesh_addr_format(member[r].addr, address);
+        used += (size_t)snprintf(members + used, sizeof members - used, "%s{\"address\":\"%s\",\"share\":%" PRIu32 "}", r > 0 ? "," : "",
+                                 address, member[r].share);
+    }
+    snprintf(members + used, sizeof members - used, "]");
+    const struct mesh_trace_epoch row = {
+        .t_ns = (int64_t)now_ns, .epoch = number, .rank = rank, .epoch_id = {id, id != NULL ? 16 : 0}, .members = members};
+    mesh_recording_add_epoch(recording->trace, &row);
+}
+
+void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)
+{
+    const struct sampling *s = &request->sampling;
+    char options[300];
+    const struct mesh_trace_request row = {
+        .t_ns = (int64_t)now_ns,
+        .request = request->id,
+        .kind = "begin",
+        .prompt_tokens = request->prompt_count,
+        .tokens = request->predict,
+        .options = options,
+        .prompt = {request->prompt, request->prompt_count * sizeof *request->prompt},
+    };
+
+    if (recording == NULL)
+        return;
+    snprintf(options, sizeof options,
+             "{\"temperature\":%g,\"top_k\":%" PRIu32 ",\"top_p\":%g,\"min_p\":%g,\"repeat_penalty\":%g,\"presence_penalty\":%g,"
+             "\"frequency_penalty\":%g,\"seed\":%" PRIu64 ",\"ignore_eos\":%s}",
+             (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (double)s->presence_penalty,
+             (double)s->frequency_penalty, s->seed, request->ignore_end ? "true" : "false");
+    mesh_recording_add_request(recording->trace, &row);
+}
+
+static const char *const done_names[] = {"length", "end", "context", "cancelled", "error", "refused"}; /* by enum engine_done */
+
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason)
+{
+    const struct mesh_trace_request row = {.t_ns = (int64_t)now_ns,
+                                           .request = request,
+                                           .kind = "end",
+                                           .prompt_tokens = MESH_TRACE_NULL,
+                                           .tokens = tokens,
+                                           .reason = done_names[reason]};
+
+    if (recording != NULL)
+        mesh_recording_add_request(recording->trace, &row);
+}
+
+void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token)
+{
+    const struct mesh_trace_token row = {.t_ns = (int64_t)now_ns,
+                                         .request = token->request,
+                                         .position = token->index,
+                                         .step = MESH_TRACE_NULL,
+                                         .token = token->id,
+                                         .logits_hash = token->digest != 0 ? (int64_t)token->digest : MESH_TRACE_NULL};
+
+    if (recording != NULL)
+        mesh_recording_add_token(recording->trace, &row);
+}
+
+void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text)
+{
+    const struct mesh_trace_event row = {
+        .t_ns = (int64_t)event->when_ns,
+        .kind = mesh_telemetry_happening_name(event->happened),
+        .severity = 1,
+        .peer = event->rank == MESH_TELEMETRY_NOBODY ? MESH_TRACE_NULL : event->rank,
+        .epoch = event->epoch,
+        .step = MESH_TRACE_NULL,
+        .phase = MESH_TRACE_NULL,
+        .block = MESH_TRACE_NULL,
+        .duration_ns = MESH_TRACE_NULL,
+        .datagram = MESH_TRACE_NULL,
+        .reason = text,
+    };
+
+    if (recording != NULL)
+        mesh_recording_add_event(recording->trace, &row);
+}
+
+void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes)
+{
+    const struct mesh_trace_report row = {.t_ns = (int64_t)now_ns, .unix_ms = (int64_t)unix_ms, .piece = {piece, bytes}};
+
+    if (recording != NULL)
+        mesh_recording_add_report(recording->trace, &row);
+}
+
+#else /* without sqlite3, zstd and xxhash */
+
+int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
+                   const struct mesh_key *key, bool follows, struct fail *fail)
+{
+    (void)recording, (void)name, (void)rank, (void)key, (void)follows;
+    return fail_set(fail, EXIT_ENVIRONMENT, "--record %s: this program was built without sqlite3, zstd or xxhash: leave it out",
+                    options->path);
+}
+
+void recording_close(struct recording *recording)
+{
+    (void)recording;
+}
+
+const struct mesh_tap *recording_endpoint_tap(struct recording *recording)
+{
+    (void)recording;
+    return NULL;
+}
+
+const struct mesh_tap *recording_cluster_tap(struct recording *recording)
+{
+    (void)recording;
+    return NULL;
+}
+
+void recording_meta(struct recording *recording, const char *key, const char *format, ...)
+{
+    (void)recording, (void)key, (void)format;
+}
+
+void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32])
+{
+    (void)recording, (void)key, (void)hash;
+}
+
+void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
+                     const struct mesh_cluster_member *member, uint16_t count)
+{
+    (void)recording, (void)now_ns, (void)number, (void)id, (void)rank, (void)member, (void)count;
+}
+
+void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)
+{
+    (void)recording, (void)now_ns, (void)request;
+}
+
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason)
+{
+    (void)recording, (void)now_ns, (void)request, (void)tokens, (void)reason;
+}
+
+void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token)
+{
+    (void)recording, (void)now_ns, (void)token;
+}
+
+void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text)
+{
+    (void)recording, (void)event, (void)text;
+}
+
+void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes)
+{
+    (void)recording, (void)now_ns, (void)unix_ms, (void)piece, (void)bytes;
+}
+
+void recording_watch(struct recording *recording)
+{
+    (void)recording;
+}
+
+void recording_figures(struct recording *recording, struct recording_figures *figures)
+{
+    (void)recording;
+    *figures = (struct recording_figures){0};
+}
+
+#endif

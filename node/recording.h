@@ -1,0 +1,61 @@
+/* What a node records with --record: its cores' calls, epochs, requests, tokens, events and telemetry (mesh/recording.h).
+ *
+ * NULL stands for a node that records nothing: every function but recording_open takes it. Main thread, but for the taps. */
+#ifndef NODE_RECORDING_H
+#define NODE_RECORDING_H
+
+#include "engine.h"
+#include "mesh/cluster.h"
+#include "mesh/program/fail.h"
+#include "mesh/seal.h"
+#include "mesh/telemetry.h"
+
+struct mesh_tap;
+struct recording;
+
+enum { RECORDING_NO_RANK = UINT16_MAX /* not known yet */ };
+enum { RECORDING_SIZE_MB_MAX = 1 << 20, RECORDING_TIME_S_MAX = 366 * 86400 };
+
+struct recording_options {
+    const char *path;         /* NULL: nothing is recorded */
+    uint32_t size_mb, time_s; /* when the next file begins; 0: never */
+    bool prompts;             /* payloads, prompts and token ids, too */
+};
+
+/* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. free. */
+char *recording_path(const char *path, uint16_t rank);
+
+/* options->path is not NULL. key: what hashes take the place of ids with; NULL: none is needed. follows: an earlier recording of the name is
+ * left and the next number taken. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
+int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
+                   const struct mesh_key *key, bool follows, struct fail *fail);
+
+/* Once: what it holds and what it lacks, in a line on stderr. */
+void recording_close(struct recording *recording);
+
+const struct mesh_tap *recording_endpoint_tap(struct recording *recording);
+const struct mesh_tap *recording_cluster_tap(struct recording *recording);
+
+/* Something that is the same from beginning to end. */
+__attribute__((format(printf, 3, 4))) void recording_meta(struct recording *recording, const char *key, const char *format, ...);
+void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32]);
+
+void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
+                     const struct mesh_cluster_member *member, uint16_t count);
+void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request);
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason);
+void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token);
+void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text);
+void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes);
+
+/* Says once when the disk does not take what is recorded, and when it does again. Call now and then. */
+void recording_watch(struct recording *recording);
+
+/* For status and metrics; all zeros without a recording. */
+struct recording_figures {
+    uint64_t entries, lost, payloads_left_out, bytes;
+    bool is_failing;
+};
+void recording_figures(struct recording *recording, struct recording_figures *figures);
+
+#endif

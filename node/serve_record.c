@@ -1,0 +1,82 @@
+/* What a serving node records of itself, besides the calls of its cores: --record. */
+#include <time.h>
+
+#include "run_options.h"
+#include "security.h"
+#include "serve_state.h"
+
+int serve_record_open(struct server *server, struct fail *fail)
+{
+    const struct serve_config *config = server->config;
+    const bool is_secure = config->shift.security != MESH_SECURITY_NONE;
+    uint8_t fingerprint[32];
+    char address[MESH_ADDR_TEXT_BYTES];
+    struct mesh_key key = config->cluster_key;
+
+    if (config->record.path == NULL)
+        return 0;
+    /* Without a key hashes are of this process alone. */
+    if (!is_secure && mesh_random(key.bytes, sizeof key.bytes) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none");
+    mesh_addr_format(mesh_udp_local(config->shift.udp), address);
+    const int err = recording_open(&server->recording, &config->record, address, RECORDING_NO_RANK, &key, true, fail);
+    mesh_wipe(&key, sizeof key);
+    if (err < 0)
+        return -1;
+    gguf_fingerprint(config->shift.model->gguf, fingerprint);
+    recording_meta_hash(server->recording, "model_fingerprint", fingerprint);
+    recording_meta(server->recording, "command", "serve");
+    recording_meta(server->recording, "threads", "%u", config->shift.threads);
+    recording_meta(server->recording, "batch", "%u", config->shift.batch);
+    recording_meta(server->recording, "slots", "%u", config->shift.slots);
+    recording_meta(server->recording, "ctx", "%u", config->shift.ctx);
+    recording_meta(server->recording, "kv_type", "%s", run_kv_words[config->shift.kv_type]);
+    recording_meta(server->recording, "kernel", "%s", config->shift.kernel->name);
+    recording_meta(server->recording, "security", "%s", security_words[config->shift.security]);
+    server->shift_config.recording = server->recording;
+    if (config->record.prompts)
+        serve_say(server, "recording with all prompts and answers in plain: whoever reads the file can read them");
+    return 0;
+}
+
+static void record_request(struct server *server, const struct job *job)
+{
+    const struct request request = {
+        .id = job->id,
+        .prompt = job->token,
+        .prompt_count = job->prompt_count,
+        .predict = job->ask.predict,
+        .sampling = job->ask.sampling,
+        .ignore_end = job->ask.ignore_end,
+    };
+
+    recording_request(server->recording, job->asked_ns, &request);
+}
+
+void serve_record_asked(struct server *server, const struct job *job)
+{
+    if (job != NULL && server->recording != NULL)
+        record_request(server, job);
+}
+
+void serve_record_news(struct server *server, const struct shift_news *news)
+{
+    if (news->is_done)
+        recording_request_end(server->recording, news->when_ns, news->request, 0, news->reason);
+    else
+        recording_token(server->recording, news->when_ns, &news->token);
+}
+
+void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)
+{
+    struct timespec now;
+
+    /* Who watches may want them more often; all pieces of a report have the same serial number. */
+    if (server->recording == NULL || (head->serial != server->record_serial && head->now_ns < server->record_at_ns))
+        return;
+    if (head->serial != server->record_serial)
+        server->record_at_ns = head->now_ns + SERVE_RECORD_NS;
+    server->record_serial = head->serial;
+    clock_gettime(CLOCK_REALTIME, &now);
+    recording_report(server->recording, head->now_ns, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, piece, bytes);
+}

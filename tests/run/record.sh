@@ -1,0 +1,120 @@
+#!/bin/bash
+# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or no right.
+# RECORD_KILLS (5): how often a run is killed at a random moment. RECORD_SEED repeats the moments.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+command -v sqlite3 >/dev/null || skip_all "sqlite3 (the command) is not installed"
+
+model=node/models/stories-q8_0.gguf
+kills=${RECORD_KILLS:-5}
+RANDOM=${RECORD_SEED:-$$}
+echo "# RECORD_SEED=${RECORD_SEED:-$$}"
+generate() { "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 "$@"; }
+sql() { sqlite3 "$1" "$2"; }
+
+check_exit "a trace of several nodes is recorded" 0 "recorded: $tmp/T.db: " \
+    generate -n 30 --local 3 --lab loss=1%,seed=3 --record "$tmp/T.db" --digest
+if grep -q "built without sqlite3" "$err"; then skip_all "mesh-node was built without the trace store"; fi
+cp "$out" "$tmp/digest"
+check "a recording changes nothing" generate -n 30 --digest
+check_same "its digest is that of one process alone" "$out" "$tmp/digest"
+for file in T.db T.1.db T.2.db; do
+    check_equal "$file is whole" "$(sql "$tmp/$file" 'PRAGMA integrity_check')" "ok"
+    check_equal "$file has all calls, and all tokens" "$(sql "$tmp/$file" \
+        "SELECT (SELECT count(*) FROM gaps), (SELECT count(*) FROM tokens), (SELECT sum(count) > 500 FROM chunks),
+        (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs)")" "0|30|1|0|1"
+    check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
+done
+check_equal "it says what it holds" \
+    "$(sql "$tmp/T.1.db" "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key)")" \
+    "run all all"
+check_exit "an existing trace is not written over" 4 "--record $tmp/T.db: " generate -n 1 --record "$tmp/T.db"
+cp node/models/README.md "$tmp/letter.db"
+check_exit "nor is a file of another kind" 3 "no trace" generate -n 1 --record "$tmp/letter.db"
+check_same "which stays as it was" node/models/README.md "$tmp/letter.db"
+check_exit "a folder that is not there is named" 4 "--record $tmp/none/T.db" generate -n 1 --record "$tmp/none/T.db"
+check_exit "a large run goes on in more files" 0 "files" generate -n 200 --record "$tmp/R.db" --record-size 1 --local 2
+check_equal "of which the second one is whole" "$(sql "$tmp/R-2.db" 'PRAGMA integrity_check')" "ok"
+
+# ---- killed ----
+
+lost=0
+for ((i = 0; i < kills; i++)); do
+    rm -f "$tmp"/K.*
+    background generate -n 400 --record "$tmp/K.db" --local 2 >/dev/null 2>&1
+    pid=$background_pid
+    wait_until 10 test -s "$tmp/K.db"
+    sleep "0.$(printf '%03d' $((RANDOM % 900)))"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
+    for file in "$tmp/K.db" "$tmp/K.1.db"; do
+        # The other node ends with this one; a file that was not even begun may be there without tables.
+        tables=$(sql "$file" "SELECT count(*) FROM sqlite_master WHERE name = 'chunks'" 2>&1)
+        [ "$tables" = 0 ] && continue
+        found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 | tr '\n' ' ')
+        if [ "$found" != "ok 0 " ]; then
+            lost=$((lost + 1))
+            echo "# $file after kill $i: $found"
+        fi
+    done
+done
+check_equal "what was killed $kills times left readable traces without holes" "$lost" 0
+
+# ---- a serving node ----
+
+port=$(free_port)
+serve() { "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --drain 0 "$@"; }
+ready() { "$mesh_node" status --to "127.0.0.1:$port"; }
+background serve --record "$tmp/S.db" 2>"$tmp/serve"
+node=$background_pid
+wait_until 20 ready
+check "a node that records answers" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 12 --ignore-eos --temp 0
+check_exit "two nodes do not record into one file" 4 "another process records into it" \
+    "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$(free_port)" --record "$tmp/S.db"
+sleep 1.2
+kill -TERM "$node"
+wait "$node"
+check_equal "it has epochs, requests, tokens, events and reports, and no prompts" "$(sql "$tmp/S.db" \
+    "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
+    (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
+    (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
+background serve --record "$tmp/S.db" --record-prompts 2>"$tmp/serve"
+node=$background_pid
+wait_until 20 ready
+kill -TERM "$node"
+wait "$node"
+check_contains "started again it takes the next name" "$tmp/serve" "recorded: $tmp/S-2.db: "
+
+# ---- no room, no right ----
+
+mkdir "$tmp/full"
+cat >"$tmp/full.sh" <<END
+mount -t tmpfs -o size=700k none '$tmp/full' || exit 77
+'$mesh_node' run -m $model -p 'Once upon a time' --temp 0 --ignore-eos -t 1 -n 300 --digest --local 2 --record '$tmp/full/F.db' || exit
+sqlite3 '$tmp/full/F.db' 'PRAGMA integrity_check' >'$tmp/full-check'
+END
+code=77
+if unshare -rm true 2>/dev/null; then
+    code=0
+    unshare -rm bash "$tmp/full.sh" >"$tmp/full-out" 2>"$tmp/full-err" </dev/null || code=$?
+fi
+case $code in
+0)
+    generate -n 300 --digest >"$tmp/whole" 2>/dev/null
+    check_same "a full disk does not change what is generated" "$tmp/full-out" "$tmp/whole"
+    check_contains "it is said, with what to do" "$tmp/full-err" "the disk is full: make room"
+    check_contains "what is missing is counted in the end" "$tmp/full-err" "entries are missing"
+    check_equal "and the trace is whole up to there" "$(cat "$tmp/full-check")" ok
+    ;;
+77) skip "a full disk does not change what is generated" "no small file system can be mounted here (unshare -rm)" ;;
+*) not_ok "a full disk does not end a run" "$(cat "$tmp/full-err")" ;;
+esac
+mkdir "$tmp/read-only"
+chmod a-w "$tmp/read-only"
+if [ -w "$tmp/read-only" ]; then
+    skip "a folder without the right to write is named" "root may write everywhere"
+else
+    check_exit "a folder without the right to write is named" 4 "Permission denied" generate -n 1 --record "$tmp/read-only/T.db"
+fi
+finish

@@ -1,0 +1,359 @@
+/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found
+ * where it does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simbench.h"
+#include "simmembers.h"
+#include "tapes.h"
+
+enum { RANKS = 4 };
+
+static struct simbench bench; /* too large for the stack */
+static struct simmembers members;
+static struct tape tapes[RANKS];
+
+/* ---- an endpoint ---- */
+
+/* An exchange of all ranks over a bad network, with a tape each. */
+static void record_exchange(bool leaves_payloads, bool kills_one)
+{
+    struct mesh_sim_link link = simbench_ethernet();
+    struct simshape shape;
+
+    link.loss_ppm = 30000;
+    link.duplicate_ppm = 20000;
+    link.reorder_ppm = 20000;
+    link.reorder_ns = SIM_US(300);
+    simshape_random(&shape, 5, RANKS, 6, 60);
+    shape.step_count = 12;
+    shape.prompt_tokens = 20;
+    shape.records = 6;
+    simbench_init(&bench, &shape, 11, &link);
+    for (uint16_t rank = 0; rank < RANKS; rank++) {
+        tape_init(&tapes[rank]);
+        tapes[rank].leaves_payloads = leaves_payloads;
+        bench.configs[rank].tap = &tapes[rank].tap;
+    }
+    simbench_start(&bench);
+    assert_true(simbench_join(&bench, SIM_S(2)));
+    if (kills_one) {
+        for (uint16_t rank = 0; rank < RANKS; rank++)
+            bench.apps[rank].is_started = true;
+        mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + SIM_MS(5), NULL, NULL);
+        mesh_sim_crash(bench.sim, 3);
+        mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + SIM_MS(300), NULL, NULL);
+    } else if (!simbench_exchange(&bench, SIM_S(20))) {
+        fail_msg("%s", bench.error);
+    }
+}
+
+static void release(void)
+{
+    for (uint16_t rank = 0; rank < RANKS; rank++)
+        tape_release(&tapes[rank]);
+    simbench_close(&bench);
+}
+
+static void expect_same(const struct tape *tape, struct mesh_rerun **rerun)
+{
+    const int err = tape_rerun(tape, rerun);
+    const struct mesh_rerun_difference *difference = mesh_rerun_difference(*rerun);
+
+    if (err)
+        fail_msg("entry %llu of %llu: %d %s, how %d, kind %u and %u, at %llu, due %llu and %llu", (unsigned long long)difference->index,
+                 (unsigned long long)tape->count, err, mesh_rerun_reason(*rerun), difference->how, difference->expected.call.kind,
+                 difference->actual.call.kind, (unsigned long long)difference->expected.call.at_ns,
+                 (unsigned long long)difference->expected.call.due_ns, (unsigned long long)difference->actual.call.due_ns);
+}
+
+static void an_endpoint_run_again_says_the_same(void **state)
+{
+    struct mesh_rerun_stats stats;
+
+    (void)state;
+    record_exchange(false, false);
+    for (uint16_t rank = 0; rank < RANKS; rank++) {
+        struct mesh_rerun *rerun;
+
+        expect_same(&tapes[rank], &rerun);
+        mesh_rerun_get_stats(rerun, &stats);
+        assert_int_equal(stats.entries, tapes[rank].count);
+        assert_true(stats.datagrams_out > 100 && stats.payloads_compared > 50);
+        assert_int_equal(stats.payloads_unknown, 0);
+        assert_int_equal(mesh_rerun_state_hash(rerun), mesh_state_hash(bench.apps[rank].mesh));
+        mesh_rerun_close(rerun);
+    }
+    assert_true(simbench_sent(&bench, MESH_TYPE_NAK) > 0);
+    release();
+}
+
+static void so_does_one_whose_peer_was_killed(void **state)
+{
+    (void)state;
+    record_exchange(false, true);
+    for (uint16_t rank = 0; rank < RANKS; rank++) {
+        struct mesh_rerun *rerun;
+
+        expect_same(&tapes[rank], &rerun);
+        assert_int_equal(mesh_rerun_state_hash(rerun), mesh_state_hash(bench.apps[rank].mesh));
+        mesh_rerun_close(rerun);
+    }
+    release();
+}
+
+static void without_payloads_all_else_is_compared(void **state)
+{
+    struct mesh_rerun_stats stats;
+
+    (void)state;
+    record_exchange(true, false);
+    for (uint16_t rank = 0; rank < RANKS; rank++) {
+        struct mesh_rerun *rerun;
+
+        expect_same(&tapes[rank], &rerun);
+        mesh_rerun_get_stats(rerun, &stats);
+        assert_int_equal(stats.payloads_compared, 0);
+        assert_true(stats.payloads_unknown > 50);
+        assert_int_equal(mesh_rerun_state_hash(rerun), mesh_state_hash(bench.apps[rank].mesh));
+        mesh_rerun_close(rerun);
+    }
+    release();
+}
+
+/* ---- changed tapes ---- */
+
+/* The first entry of a kind after the middle of the tape. */
+struct change {
+    const struct tape *tape;
+    unsigned kind;
+    void (*apply)(struct mesh_tape_entry *entry);
+    bool leaves_out;
+    uint8_t copy[UINT16_MAX];
+    bool is_done;
+    uint64_t index;
+};
+
+static bool change_one(void *app, uint64_t index, struct mesh_tape_entry *entry)
+{
+    struct change *change = app;
+
+    if (change->is_done || entry->call.kind != change->kind || (index < change->tape->count / 2 && change->kind != MESH_TAPE_INIT))
+        return true;
+    change->is_done = true;
+    change->index = index;
+    if (entry->call.payload == MESH_TAPE_WHOLE && entry->call.payload_bytes <= sizeof change->copy) {
+        memcpy(change->copy, entry->payload, entry->call.payload_bytes);
+        entry->payload = change->copy;
+    }
+    if (change->apply)
+        change->apply(entry);
+    return !change->leaves_out;
+}
+
+/* The difference that is found in rank 1's tape when one entry is changed. */
+static const struct mesh_rerun_difference *after(struct change *change, struct mesh_rerun **rerun)
+{
+    struct tape changed;
+
+    change->tape = &tapes[1];
+    tape_copy(&changed, change->tape, change_one, change);
+    assert_true(change->is_done);
+    assert_int_equal(tape_rerun(&changed, rerun), 1);
+    tape_release(&changed);
+    return mesh_rerun_difference(*rerun);
+}
+
+/* The names of the lines that differ, each with a space after it. */
+static void collect(void *user, const struct mesh_tape_line *line)
+{
+    char *names = user;
+
+    if (!line->is_same)
+        snprintf(names + strlen(names), 200 - strlen(names), "%s ", line->name);
+}
+
+static void expect_lines(const struct mesh_rerun_difference *difference, const char *expected)
+{
+    char names[200] = "";
+
+    mesh_tape_compare(&difference->expected, &difference->actual, collect, names);
+    assert_string_equal(names, expected);
+}
+
+static void delay_gaps(struct mesh_tape_entry *entry)
+{
+    entry->init.reorder_delay_ns += 1000;
+}
+
+static void flip_bit(struct mesh_tape_entry *entry)
+{
+    uint8_t *payload = (uint8_t *)(uintptr_t)entry->payload; /* of the copy */
+
+    payload[entry->call.payload_bytes / 2] ^= 1;
+}
+
+static void a_changed_timer_is_found_at_the_input_that_starts_it(void **state)
+{
+    struct change change = {.kind = MESH_TAPE_INIT, .apply = delay_gaps};
+    struct mesh_rerun *rerun;
+    const struct mesh_rerun_difference *difference;
+
+    (void)state;
+    record_exchange(false, false);
+    difference = after(&change, &rerun);
+    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->expected.call.kind, MESH_TAPE_RECEIVE);
+    assert_int_equal(difference->actual.call.kind, MESH_TAPE_RECEIVE);
+    assert_int_equal(difference->index, difference->input_index);
+    assert_int_equal(difference->actual.call.due_ns - difference->expected.call.due_ns, 1000);
+    expect_lines(difference, "due_ns ");
+    mesh_rerun_close(rerun);
+    release();
+}
+
+static void a_flipped_bit_is_found_in_the_tile_that_carries_it(void **state)
+{
+    struct change change = {.kind = MESH_TAPE_PUBLISH, .apply = flip_bit};
+    struct mesh_rerun *rerun;
+    const struct mesh_rerun_difference *difference;
+    unsigned differing = 0;
+
+    (void)state;
+    record_exchange(false, false);
+    difference = after(&change, &rerun);
+    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->expected.call.kind, MESH_TAPE_DATAGRAM);
+    assert_true(difference->index > change.index);
+    assert_int_equal(difference->expected.call.payload_bytes, difference->actual.call.payload_bytes);
+    assert_memory_equal(difference->expected.body, difference->actual.body, difference->actual.call.body_bytes);
+    for (uint32_t i = 0; i < difference->actual.call.payload_bytes; i++)
+        differing += (unsigned)__builtin_popcount(difference->expected.payload[i] ^ difference->actual.payload[i]);
+    assert_int_equal(differing, 1);
+    expect_lines(difference, "payload ");
+    mesh_rerun_close(rerun);
+    release();
+}
+
+static void a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told(void **state)
+{
+    struct change change = {.kind = MESH_TAPE_DATAGRAM, .leaves_out = true};
+    struct mesh_rerun *rerun;
+    const struct mesh_rerun_difference *difference;
+
+    (void)state;
+    record_exchange(false, false);
+    difference = after(&change, &rerun);
+    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->actual.call.kind, MESH_TAPE_DATAGRAM);
+    assert_true(difference->index >= change.index);
+    mesh_rerun_close(rerun);
+    release();
+}
+
+static void a_received_datagram_that_is_missing_from_the_tape_is_found(void **state)
+{
+    struct change change = {.kind = MESH_TAPE_RECEIVE, .leaves_out = true};
+    struct mesh_rerun *rerun;
+    const struct mesh_rerun_difference *difference;
+
+    (void)state;
+    record_exchange(false, false);
+    difference = after(&change, &rerun);
+    assert_in_range(difference->index, change.index, change.index + 10);
+    mesh_rerun_close(rerun);
+    release();
+}
+
+/* ---- tapes that nobody recorded ---- */
+
+static void a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core(void **state)
+{
+    unsigned differ = 0;
+
+    (void)state;
+    record_exchange(false, false);
+    for (unsigned seed = 0; seed < 300; seed += SIMBENCH_STRIDE) {
+        struct tape damaged = tapes[2];
+        struct mesh_tape_entry entry;
+        struct mesh_rerun *rerun;
+        size_t used = 0;
+        int err = mesh_rerun_open(&rerun, NULL);
+
+        damaged.bytes = malloc(damaged.size);
+        assert_non_null(damaged.bytes);
+        memcpy(damaged.bytes, tapes[2].bytes, damaged.size);
+        for (unsigned i = 0; i < 3; i++)
+            damaged.bytes[rand() % (seed % 2 ? 4000 : (int)damaged.size)] = (uint8_t)rand();
+        for (size_t at = 0; err == 0 && at < damaged.size; at += used) {
+            err = mesh_tape_decode(damaged.bytes + at, damaged.size - at, &entry, &used);
+            if (err == 0)
+                err = mesh_rerun_feed(rerun, &entry);
+        }
+        differ += err != 0;
+        mesh_rerun_close(rerun);
+        free(damaged.bytes);
+    }
+    assert_true(differ > 0);
+    release();
+}
+
+/* ---- the cluster core ---- */
+
+static void a_cluster_core_run_again_agrees_to_the_same_epochs(void **state)
+{
+    struct mesh_sim_link link = simmembers_link();
+
+    (void)state;
+    link.loss_ppm = 20000;
+    simmembers_open(&members, RANKS, 3, &link);
+    for (uint16_t place = 0; place < RANKS; place++) {
+        tape_init(&tapes[place]);
+        tapes[place].hash = members.at[place].config.hash;
+        members.at[place].config.tap = &tapes[place].tap;
+    }
+    simmembers_form(&members);
+    simmembers_crash(&members, 2);
+    simmembers_suspect(&members, 1, 2);
+    assert_true(simmembers_run_agree(&members, 11, SIMMEMBERS_S) < SIMMEMBERS_S);
+    mesh_cluster_leave(members.at[0].cluster, simmembers_clock(&members, 0));
+    mesh_sim_wake(members.sim, 0);
+    assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    for (uint16_t place = 0; place < RANKS; place++) {
+        struct mesh_rerun_stats stats;
+        struct mesh_rerun *rerun;
+
+        expect_same(&tapes[place], &rerun);
+        mesh_rerun_get_stats(rerun, &stats);
+        assert_true(stats.datagrams_out > 10 && stats.events > 0);
+        if (members.at[place].cluster)
+            assert_int_equal(mesh_rerun_state_hash(rerun), mesh_cluster_state_hash(members.at[place].cluster));
+        mesh_rerun_close(rerun);
+        tape_release(&tapes[place]);
+    }
+    simmembers_close(&members);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_endpoint_run_again_says_the_same),
+        cmocka_unit_test(so_does_one_whose_peer_was_killed),
+        cmocka_unit_test(without_payloads_all_else_is_compared),
+        cmocka_unit_test(a_changed_timer_is_found_at_the_input_that_starts_it),
+        cmocka_unit_test(a_flipped_bit_is_found_in_the_tile_that_carries_it),
+        cmocka_unit_test(a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told),
+        cmocka_unit_test(a_received_datagram_that_is_missing_from_the_tape_is_found),
+        cmocka_unit_test(a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core),
+        cmocka_unit_test(a_cluster_core_run_again_agrees_to_the_same_epochs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
