@@ -101,7 +101,7 @@ int export_command(int argc, char *const *argv, struct fail *fail)
          .kind = OPTION_TEXT,
          .target = &wishes.pcap,
          .metavar = "FILE",
-         .help = "the datagrams, opened, for mesh-dissect and Wireshark"},
+         .help = "the datagrams, opened, for mesh-dissect and Wireshark (one trace)"},
         {.name = "csv", .kind = OPTION_TEXT, .target = &wishes.csv, .metavar = "DIR", .help = "a file per table and view (one trace)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
@@ -116,8 +116,8 @@ int export_command(int argc, char *const *argv, struct fail *fail)
     }
     if (operands.count == 0 || (!wishes.perfetto && !wishes.pcap && !wishes.csv))
         return fail_set(fail, EXIT_USAGE, "export: wants a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
-    if (wishes.csv && operands.count > 1)
-        return fail_set(fail, EXIT_USAGE, "--csv: several traces: their tables have the same names: give one");
+    if ((wishes.csv || wishes.pcap) && operands.count > 1)
+        return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
     result = open_all(&traces, operands.count, fail);
     if (result == 0)
         result = export_all(&traces, &wishes, fail);

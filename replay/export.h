@@ -19,7 +19,7 @@ struct export_traces {
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail);
 
 /* A pcap file (raw IP, nanoseconds) of all datagrams, opened as the trace has them. Addresses that it does not know are 192.0.2.(rank + 1);
- * zeros stand for data that was not stored, and *without_data counts such datagrams. */
+ * zeros stand for data that was not stored, and *without_data counts such datagrams. One trace. */
 int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail);
 
 /* A file for each table and view that has rows, into a folder, which is made where there is none. One trace. */

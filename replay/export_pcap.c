@@ -1,5 +1,6 @@
 /* Datagrams as a pcap file: raw IP, nanoseconds. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "export.h"
@@ -29,6 +30,7 @@ struct pcap {
     struct mesh_trace *trace;
     struct fail *fail;
     struct address own, ranks[PCAP_RANKS];
+    uint64_t shift_ns; /* from the trace's clock to the wall clock */
     uint64_t without_data;
     uint8_t frame[IP6_BYTES + UDP_BYTES + MESH_TRACE_DATAGRAM_BYTES_MAX];
 };
@@ -115,7 +117,7 @@ static void put_frame(struct pcap *pcap, int64_t t_ns, const struct address *fro
 {
     const uint8_t *start = put_headers(pcap, from, to, payload_bytes);
     const uint32_t size = (uint32_t)(pcap->frame + IP6_BYTES + UDP_BYTES + payload_bytes - start);
-    const uint64_t at_ns = t_ns > 0 ? (uint64_t)t_ns : 0;
+    const uint64_t at_ns = t_ns > 0 ? (uint64_t)t_ns + pcap->shift_ns : 0;
     const uint32_t record[4] = {(uint32_t)(at_ns / 1000000000u), (uint32_t)(at_ns % 1000000000u), size, size};
 
     fwrite(record, sizeof record, 1, pcap->out);
@@ -202,6 +204,14 @@ static int put_trace(struct pcap *pcap)
     return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
 }
 
+/* Of a node's trace: its clock when recording began, and the wall clock then. */
+static uint64_t meta_number(struct mesh_trace *trace, const char *key)
+{
+    char text[40];
+
+    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoull(text, NULL, 10) : 0;
+}
+
 int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail)
 {
     static struct pcap pcap;
@@ -210,15 +220,12 @@ int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without
         uint16_t major, minor;
         uint32_t zone, accuracy, snaplen, link;
     } header = {PCAP_MAGIC_NS, 2, 4, 0, 0, PCAP_SNAPLEN, PCAP_LINK_RAW};
-    int result = 0;
+    int result;
 
     fwrite(&header, sizeof header, 1, out);
-    pcap = (struct pcap){.out = out, .fail = fail};
-    for (size_t i = 0; result == 0 && i < traces->count; i++) {
-        pcap.path = traces->paths[i];
-        pcap.trace = traces->traces[i];
-        result = put_trace(&pcap);
-    }
+    pcap = (struct pcap){.out = out, .path = traces->paths[0], .trace = traces->traces[0], .fail = fail};
+    pcap.shift_ns = meta_number(pcap.trace, "begun_unix_ns") - meta_number(pcap.trace, "begun_ns");
+    result = put_trace(&pcap);
     *without_data = pcap.without_data;
     if (result == 0 && ferror(out))
         return fail_set(fail, EXIT_ENVIRONMENT, "--pcap: cannot write: %s: free some space, or read to the end", strerror(errno));

@@ -13,6 +13,7 @@ static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"query", "ask it in SQL, or one of the questions that come with it", query_command},
     {"export", "for Perfetto, as pcap, as CSV", export_command},
+    {"diff", "where two traces part", diff_command},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -74,4 +74,10 @@ check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --cs
 check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
 check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
 check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
+check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export "$tmp/messages.db" "$trace" --pcap -
+
+check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"
+check_contains "which is said" "$out" "tiles: the same: 1 in both"
+check_exit "traces without anything in common are not compared" 77 "nothing was compared" "$mesh_replay" diff "$tmp/messages.db" "$trace"
+check_exit "a misspelt threshold is an error" 2 "did you mean --max-slower" "$mesh_replay" diff "$trace" "$trace" --max-slow 3
 finish
