@@ -38,7 +38,7 @@ static void add_rows(struct mesh_trace *trace)
     const struct mesh_trace_token token = {.node = 1, .request = 7, .position = 3, .token = 5};
     const struct mesh_trace_event event = {.node = 1, .kind = "lost", .severity = 2, .reason = "wire"};
     const struct mesh_trace_gap gap = {.node = 1, .what = "payloads", .count = 3, .reason = "slow"};
-    const struct mesh_trace_chunk chunk = {.node = 1, .core = 1, .first = 1, .count = 2};
+    const struct mesh_trace_chunk chunk = {.node = 1, .core = 1, .first = 1, .count = 2, .expanded = 1};
     static const uint8_t records[100] = {1, 2, 3};
 
     must(mesh_trace_add_row_node(trace, &node, NULL));
