@@ -1,5 +1,5 @@
 #!/bin/bash
-# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or no right.
+# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or right.
 # RECORD_KILLS (5): how often a run is killed at a random moment. RECORD_SEED repeats the moments.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -27,7 +27,7 @@ for file in T.db T.1.db T.2.db; do
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
 check_equal "it says what it holds" \
-    "$(sql "$tmp/T.1.db" "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key)")" \
+    "$(sql "$tmp/T.1.db" "SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key" | paste -sd ' ')" \
     "run all all"
 check_exit "an existing trace is not written over" 4 "--record $tmp/T.db: " generate -n 1 --record "$tmp/T.db"
 cp node/models/README.md "$tmp/letter.db"
@@ -52,7 +52,8 @@ for ((i = 0; i < kills; i++)); do
         # The other node ends with this one; a file that was not even begun may be there without tables.
         tables=$(sql "$file" "SELECT count(*) FROM sqlite_master WHERE name = 'chunks'" 2>&1)
         [ "$tables" = 0 ] && continue
-        found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 | tr '\n' ' ')
+        found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 |
+            tr '\n' ' ')
         if [ "$found" != "ok 0 " ]; then
             lost=$((lost + 1))
             echo "# $file after kill $i: $found"
