@@ -320,7 +320,7 @@ static void wait_for(struct mesh_recording *recording, uint64_t entries)
 
 static void when_a_file_is_large_enough_the_next_one_begins(void **state)
 {
-    struct mesh_recording *recording = open_recording(true, 2000);
+    struct mesh_recording *recording = open_recording(true, 100);
     const struct mesh_trace_epoch epoch = {.t_ns = 1, .epoch = 3, .rank = 0, .members = "[]"};
     struct mesh_recording_stats stats;
     uint64_t calls = 0;
