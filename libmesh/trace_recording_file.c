@@ -68,8 +68,8 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
     file->trace = trace;
     file->path = path;
     file->lock = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->lock >= 0 && flock(file->lock, LOCK_EX | LOCK_NB) != 0)
-        return 0; /* on a file system without such locks there is no guard */
+    if (file->lock >= 0)
+        (void)flock(file->lock, LOCK_EX | LOCK_NB); /* on a file system without such locks there is no guard */
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file begins. */
+/* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
+ * begins. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not.
  *
- * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call costs
- * that goes into the ring, stand beside them. */
+ * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call
+ * costs that goes into the ring, stand beside them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
