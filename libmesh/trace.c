@@ -308,16 +308,22 @@ static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
     return 0;
 }
 
-int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
-    int64_t packed = 0;
-    int err = check_file(path, reason);
+    const int err = check_file(path, reason);
 
     *trace = NULL;
     if (err != 0) {
         return err;
     }
-    err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+    return open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
+}
+
+int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int64_t packed = 0;
+    int err = mesh_trace_open_packed(trace, path, reason);
+
     if (err == 0 && pragma_number(*trace, "SELECT count(*) FROM chunks WHERE expanded = 0", &packed) == 0 && packed > 0) {
         mesh_trace_close(*trace);
         expand(path);

@@ -232,6 +232,9 @@ int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[M
  * are read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
+/* The same with calls left in their chunks. */
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
+
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);
 

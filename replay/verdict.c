@@ -1,0 +1,109 @@
+#include "verdict.h"
+
+#include <string.h>
+
+/* ---- TAP ---- */
+
+/* "#" would begin a directive. */
+static void write_plain(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        putc(*text == '#' || *text == '\n' ? ' ' : *text, out);
+}
+
+static void write_comments(FILE *out, const char *lines)
+{
+    while (lines != NULL && *lines != '\0') {
+        const char *end = strchr(lines, '\n');
+        const size_t length = end != NULL ? (size_t)(end - lines) : strlen(lines);
+
+        fprintf(out, "# %.*s\n", (int)length, lines);
+        lines += length + (end != NULL);
+    }
+}
+
+void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count)
+{
+    fprintf(out, "TAP version 13\n1..%zu\n", count);
+    for (size_t i = 0; i < count; i++) {
+        const struct verdict *verdict = &verdicts[i];
+
+        fprintf(out, "%s %zu - ", verdict->kind == VERDICT_FAIL ? "not ok" : "ok", i + 1);
+        write_plain(out, verdict->name);
+        if (verdict->kind == VERDICT_SKIP)
+            fputs(" # SKIP ", out);
+        if (verdict->kind == VERDICT_SKIP)
+            write_plain(out, verdict->what);
+        putc('\n', out);
+        if (verdict->kind != VERDICT_SKIP)
+            write_comments(out, verdict->what);
+        write_comments(out, verdict->detail);
+    }
+}
+
+/* ---- JUnit ---- */
+
+/* What XML can hold; control characters it cannot become "?". */
+static void write_xml(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+
+        if (c == '&')
+            fputs("&amp;", out);
+        else if (c == '<')
+            fputs("&lt;", out);
+        else if (c == '>')
+            fputs("&gt;", out);
+        else if (c == '"')
+            fputs("&quot;", out);
+        else
+            putc((c < 32 && c != '\n' && c != '\t') || c == 127 ? '?' : c, out);
+    }
+}
+
+static size_t count_of(const struct verdict *verdicts, size_t count, enum verdict_kind kind)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += verdicts[i].kind == kind;
+    return found;
+}
+
+static void write_case(FILE *out, const char *suite, const struct verdict *verdict)
+{
+    const char *element = verdict->kind == VERDICT_FAIL ? "failure" : "skipped";
+
+    fputs("  <testcase classname=\"", out);
+    write_xml(out, suite);
+    fputs("\" name=\"", out);
+    write_xml(out, verdict->name);
+    fprintf(out, "\" time=\"%.3f\">", verdict->seconds);
+    if (verdict->kind == VERDICT_PASS) {
+        fputs("<system-out>", out);
+        write_xml(out, verdict->what);
+        fputs("</system-out></testcase>\n", out);
+        return;
+    }
+    fprintf(out, "<%s message=\"", element);
+    write_xml(out, verdict->what);
+    fputs("\">", out);
+    write_xml(out, verdict->detail != NULL ? verdict->detail : "");
+    fprintf(out, "</%s></testcase>\n", element);
+}
+
+void verdict_write_junit(FILE *out, const char *suite, const struct verdict *verdicts, size_t count)
+{
+    double seconds = 0;
+
+    for (size_t i = 0; i < count; i++)
+        seconds += verdicts[i].seconds;
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"", out);
+    write_xml(out, suite);
+    fprintf(out, "\" tests=\"%zu\" failures=\"%zu\" skipped=\"%zu\" errors=\"0\" time=\"%.3f\">\n", count,
+            count_of(verdicts, count, VERDICT_FAIL), count_of(verdicts, count, VERDICT_SKIP), seconds);
+    for (size_t i = 0; i < count; i++)
+        write_case(out, suite, &verdicts[i]);
+    fputs("</testsuite>\n", out);
+}

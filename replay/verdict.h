@@ -1,0 +1,23 @@
+/* What a check has found, for people and for CI: lines of text, TAP, JUnit XML. */
+#ifndef REPLAY_VERDICT_H
+#define REPLAY_VERDICT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum verdict_kind { VERDICT_PASS, VERDICT_FAIL, VERDICT_SKIP };
+
+struct verdict {
+    const char *name;
+    enum verdict_kind kind;
+    const char *what;   /* in a line: figures, the difference, or why it was left out */
+    const char *detail; /* NULL, or lines that each end with a newline */
+    double seconds;
+};
+
+void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count);
+
+/* suite: its name, e.g. "mesh-replay verify". */
+void verdict_write_junit(FILE *out, const char *suite, const struct verdict *verdicts, size_t count);
+
+#endif

@@ -1,0 +1,332 @@
+/* mesh-replay verify: does the same input still give the same output? */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mesh/program/json.h"
+#include "mesh/program/replace_file.h"
+#include "verdict.h"
+#include "verify_tapes.h"
+
+enum { WHAT_BYTES = 400 };
+
+/* What is said of one core. */
+struct told {
+    char what[WHAT_BYTES];
+    char *detail; /* owned */
+};
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* ---- a difference ---- */
+
+static void write_line(void *user, const struct mesh_tape_line *line)
+{
+    FILE *out = user;
+
+    if (!line->is_same)
+        fprintf(out, "  %-24s %-34s %s\n", line->name, line->expected ? line->expected : "-", line->actual ? line->actual : "-");
+}
+
+static void write_entry(FILE *out, const char *what, const struct mesh_tape_entry *entry)
+{
+    char text[700];
+
+    mesh_tape_text(entry, text, sizeof text);
+    fprintf(out, "  %s%.600s\n", what, text);
+}
+
+static const struct mesh_tape_entry *present(const struct mesh_tape_entry *entry)
+{
+    return entry->call.kind != 0 ? entry : NULL;
+}
+
+static void write_difference(FILE *out, const struct verify_core *core)
+{
+    const struct mesh_rerun_difference *difference = mesh_rerun_difference(core->rerun);
+
+    if (difference->input.call.kind != 0) {
+        fprintf(out, "  the last input is call %" PRIu64 ":\n", core->first + difference->input_index);
+        write_entry(out, "  ", &difference->input);
+    }
+    fprintf(out, "  %-24s %-34s %s\n", "", "recorded", "now");
+    mesh_tape_compare(present(&difference->expected), present(&difference->actual), write_line, out);
+}
+
+static const char *summary_of(const struct mesh_rerun_difference *difference)
+{
+    switch (difference->how) {
+    case MESH_RERUN_NOTHING:
+        return "the core says nothing where it did";
+    case MESH_RERUN_IMPOSSIBLE:
+        return difference->reason;
+    case MESH_RERUN_MORE:
+        return "the core says more than it did";
+    default:
+        return "the core says something else";
+    }
+}
+
+/* ---- one core ---- */
+
+static void tell_same(const struct verify_core *core, char what[WHAT_BYTES])
+{
+    struct mesh_rerun_stats stats;
+    double span;
+
+    mesh_rerun_get_stats(core->rerun, &stats);
+    span = seconds(stats.last_ns - stats.first_ns);
+    snprintf(what, WHAT_BYTES, "%s: %" PRIu64 " calls, %" PRIu64 " datagrams in and %" PRIu64 " out, %.3f s in %.3f s%s%s",
+             core->state == VERIFY_CUT ? "the same up to a gap" : "the same", stats.entries, stats.datagrams_in, stats.datagrams_out, span,
+             seconds(core->took_ns), core->why[0] != '\0' ? "; " : "", core->why);
+}
+
+static void tell(const struct verify_core *core, struct told *told)
+{
+    size_t bytes;
+    FILE *out;
+
+    if (core->state == VERIFY_SKIPPED) {
+        snprintf(told->what, sizeof told->what, "left out: %s", core->why);
+    } else if (core->state != VERIFY_DIFFERS) {
+        tell_same(core, told->what);
+    } else {
+        const struct mesh_rerun_difference *difference = mesh_rerun_difference(core->rerun);
+
+        snprintf(told->what, sizeof told->what, "another output: at call %" PRIu64 " %s", core->first + difference->index,
+                 summary_of(difference));
+        out = open_memstream(&told->detail, &bytes);
+        if (out != NULL) {
+            write_difference(out, core);
+            fclose(out);
+        }
+    }
+}
+
+static enum verdict_kind kind_of(const struct verify_core *core)
+{
+    return core->state == VERIFY_DIFFERS ? VERDICT_FAIL : core->state == VERIFY_SKIPPED ? VERDICT_SKIP : VERDICT_PASS;
+}
+
+/* ---- all of them ---- */
+
+struct sum {
+    uint64_t same, different, cut, skipped;
+    uint64_t entries, datagrams, payloads_compared, payloads_unknown, span_ns, took_ns;
+};
+
+static struct sum sum_of(const struct verify *verify)
+{
+    struct sum sum = {0};
+
+    for (size_t i = 0; i < verify->count; i++) {
+        const struct verify_core *core = &verify->cores[i];
+        struct mesh_rerun_stats stats = {0};
+
+        if (core->rerun != NULL)
+            mesh_rerun_get_stats(core->rerun, &stats);
+        sum.same += core->state == VERIFY_SAME;
+        sum.different += core->state == VERIFY_DIFFERS;
+        sum.cut += core->state == VERIFY_CUT;
+        sum.skipped += core->state == VERIFY_SKIPPED;
+        sum.entries += stats.entries;
+        sum.datagrams += stats.datagrams_in + stats.datagrams_out;
+        sum.payloads_compared += stats.payloads_compared;
+        sum.payloads_unknown += stats.payloads_unknown;
+        sum.span_ns += stats.last_ns - stats.first_ns;
+        sum.took_ns += core->took_ns;
+    }
+    return sum;
+}
+
+static void write_text(const struct verify *verify, const struct told *told)
+{
+    const struct sum sum = sum_of(verify);
+
+    for (size_t i = 0; i < verify->count; i++)
+        printf("%s: %s\n%s", verify->cores[i].name, told[i].what, told[i].detail != NULL ? told[i].detail : "");
+    printf("%" PRIu64 " the same, %" PRIu64 " not, %" PRIu64 " cut short, %" PRIu64 " left out; ", sum.same, sum.different, sum.cut,
+           sum.skipped);
+    if (sum.took_ns > 0)
+        printf("%.0f datagrams/s, %.0f times real time; ", (double)sum.datagrams / seconds(sum.took_ns),
+               (double)sum.span_ns / (double)sum.took_ns);
+    printf("data of %" PRIu64 " datagrams and events compared, of %" PRIu64 " not recorded\n", sum.payloads_compared, sum.payloads_unknown);
+}
+
+static void write_line_json(void *user, const struct mesh_tape_line *line)
+{
+    struct json *json = user;
+
+    if (line->is_same)
+        return;
+    json_object_begin(json, NULL);
+    json_text(json, "name", line->name);
+    if (line->expected != NULL)
+        json_text(json, "expected", line->expected);
+    if (line->actual != NULL)
+        json_text(json, "actual", line->actual);
+    json_object_end(json);
+}
+
+static void write_core_json(struct json *json, const struct verify_core *core)
+{
+    static const char *const states[] = {"running", "same", "different", "cut", "skipped"};
+    struct mesh_rerun_stats stats = {0};
+
+    if (core->rerun != NULL)
+        mesh_rerun_get_stats(core->rerun, &stats);
+    json_event_begin(json, "core");
+    json_text(json, "name", core->name);
+    json_text(json, "file", core->path);
+    json_text(json, "core", core->core == MESH_TRACE_CORE_CLUSTER ? "cluster" : "endpoint");
+    json_uint(json, "instance", core->instance);
+    json_text(json, "state", states[core->state]);
+    json_text(json, "why", core->why);
+    json_uint(json, "calls", stats.entries);
+    json_uint(json, "datagrams_received", stats.datagrams_in);
+    json_uint(json, "datagrams_sent", stats.datagrams_out);
+    json_uint(json, "span_ns", stats.last_ns - stats.first_ns);
+    json_uint(json, "took_ns", core->took_ns);
+    if (core->state == VERIFY_DIFFERS) {
+        const struct mesh_rerun_difference *difference = mesh_rerun_difference(core->rerun);
+
+        json_uint(json, "call", core->first + difference->index);
+        json_uint(json, "input", core->first + difference->input_index);
+        json_text(json, "difference", summary_of(difference));
+        json_array_begin(json, "fields");
+        mesh_tape_compare(present(&difference->expected), present(&difference->actual), write_line_json, json);
+        json_array_end(json);
+    }
+    json_event_end(json);
+}
+
+static void write_json(const struct verify *verify)
+{
+    const struct sum sum = sum_of(verify);
+    struct json json;
+
+    json_init(&json, stdout);
+    for (size_t i = 0; i < verify->count; i++)
+        write_core_json(&json, &verify->cores[i]);
+    json_event_begin(&json, "summary");
+    json_uint(&json, "cores", verify->count);
+    json_uint(&json, "same", sum.same);
+    json_uint(&json, "different", sum.different);
+    json_uint(&json, "cut", sum.cut);
+    json_uint(&json, "skipped", sum.skipped);
+    json_uint(&json, "calls", sum.entries);
+    json_uint(&json, "datagrams", sum.datagrams);
+    json_uint(&json, "payloads_compared", sum.payloads_compared);
+    json_uint(&json, "payloads_unknown", sum.payloads_unknown);
+    json_uint(&json, "span_ns", sum.span_ns);
+    json_uint(&json, "took_ns", sum.took_ns);
+    json_event_end(&json);
+}
+
+static int write_junit(const char *path, const struct verdict *verdicts, size_t count, struct fail *fail)
+{
+    struct replace_file file;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    int result;
+
+    if (out == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: no memory: close other programs", path);
+    verdict_write_junit(out, "mesh-replay verify", verdicts, count);
+    fclose(out);
+    result = replace_file_open(&file, path, fail);
+    if (result == 0 && replace_file_write(&file, text, bytes, fail) != 0) {
+        replace_file_abandon(&file);
+        result = -1;
+    } else if (result == 0) {
+        result = replace_file_commit(&file, fail);
+    }
+    free(text);
+    return result;
+}
+
+enum form { FORM_TEXT, FORM_JSON, FORM_TAP };
+
+static int report(const struct verify *verify, enum form form, const char *junit, struct fail *fail)
+{
+    struct told *told = calloc(verify->count, sizeof *told);
+    struct verdict *verdicts = calloc(verify->count, sizeof *verdicts);
+    int result = 0;
+
+    if (told == NULL || verdicts == NULL)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
+    for (size_t i = 0; i < verify->count && result == 0; i++) {
+        tell(&verify->cores[i], &told[i]);
+        verdicts[i] = (struct verdict){verify->cores[i].name, kind_of(&verify->cores[i]), told[i].what, told[i].detail,
+                                       seconds(verify->cores[i].took_ns)};
+    }
+    if (result == 0 && form == FORM_TEXT)
+        write_text(verify, told);
+    else if (result == 0 && form == FORM_JSON)
+        write_json(verify);
+    else if (result == 0)
+        verdict_write_tap(stdout, verdicts, verify->count);
+    if (result == 0 && junit != NULL)
+        result = write_junit(junit, verdicts, verify->count, fail);
+    for (size_t i = 0; told != NULL && i < verify->count; i++)
+        free(told[i].detail);
+    free(told);
+    free(verdicts);
+    return result;
+}
+
+static int verify_traces(const char *const *paths, size_t path_count, enum form form, const char *junit, struct fail *fail)
+{
+    struct verify verify;
+    int result = verify_run(&verify, paths, path_count, fail);
+
+    if (result == 0 && verify.count == 0)
+        result = fail_set(fail, EXIT_SKIPPED, "%.300s: no calls of protocol cores to be run again, as of a capture: record with --record",
+                          paths[0]);
+    else if (result == 0)
+        result = report(&verify, form, junit, fail);
+    if (result == 0) {
+        const struct sum sum = sum_of(&verify);
+
+        result = sum.different > 0 ? EXIT_DIFFERENCE : sum.same + sum.cut > 0 ? EXIT_OK : EXIT_SKIPPED;
+    }
+    verify_release(&verify);
+    return result;
+}
+
+int verify_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-replay verify TRACE.db ... [--json | --tap] [--junit FILE]",
+                                        "Gives the recorded inputs to the protocol cores of this build, in virtual time, and compares all",
+                                        "that comes out. Exit code 1: something else came out; 77: nothing could be run again.", NULL};
+    static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db", "mesh-replay verify run.db --junit verify.xml",
+                                           NULL};
+    const char *paths[OPTION_LIST_MAX];
+    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    bool json = false, tap = false, wants_help = false;
+    const char *junit = NULL;
+    const struct option_spec specs[] = {
+        {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per core, and a summary"},
+        {.name = "tap", .kind = OPTION_FLAG, .target = &tap, .help = "a test per core, as TAP"},
+        {.name = "junit", .kind = OPTION_TEXT, .target = &junit, .metavar = "FILE", .help = "besides, a test per core as JUnit XML"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
+        return -1;
+    if (wants_help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (operands.count == 0)
+        return fail_set(fail, EXIT_USAGE, "verify: no trace: name one: mesh-replay verify TRACE.db");
+    if (json && tap)
+        return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
+    return verify_traces(paths, operands.count, json ? FORM_JSON : tap ? FORM_TAP : FORM_TEXT, junit, fail);
+}
