@@ -139,8 +139,11 @@ static int make_tables(struct mesh_trace *trace)
     if (!sql) {
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
-    snprintf(numbers, sizeof numbers, "PRAGMA application_id=%d; PRAGMA user_version=%d;", MESH_TRACE_APPLICATION_ID, MESH_TRACE_SCHEMA);
-    err = execute(trace, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; BEGIN;", "making the tables");
+    /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
+    snprintf(numbers, sizeof numbers, "PRAGMA page_size=4096; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
+             MESH_TRACE_APPLICATION_ID);
+    err = execute(trace, numbers, "making the tables");
+    snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
     err = err ? err : execute(trace, numbers, "making the tables");
     err = err ? err : execute(trace, sql, "making the tables");
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
