@@ -226,6 +226,7 @@ static void *run(void *argument)
     struct mesh_recorder *recorder = argument;
     bool is_ending = false;
 
+    pthread_setname_np(pthread_self(), "recorder");
     while (!is_ending)
         is_ending = store(recorder) ? rest_until_due(recorder) : rest(recorder, recorder->config.again_ns);
     return NULL;

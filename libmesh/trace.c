@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "trace_parts.h"
@@ -138,8 +139,11 @@ static int make_tables(struct mesh_trace *trace)
     if (!sql) {
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
-    snprintf(numbers, sizeof numbers, "PRAGMA application_id=%d; PRAGMA user_version=%d;", MESH_TRACE_APPLICATION_ID, MESH_TRACE_SCHEMA);
-    err = execute(trace, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; BEGIN;", "making the tables");
+    /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
+    snprintf(numbers, sizeof numbers, "PRAGMA page_size=4096; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
+             MESH_TRACE_APPLICATION_ID);
+    err = execute(trace, numbers, "making the tables");
+    snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
     err = err ? err : execute(trace, numbers, "making the tables");
     err = err ? err : execute(trace, sql, "making the tables");
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
@@ -212,14 +216,31 @@ static int check_kind(struct mesh_trace *trace)
     return 0;
 }
 
+/* What has the name of a table is one: a view or a trigger could be a question without an end. */
+static int check_schema(struct mesh_trace *trace, const char *table)
+{
+    int64_t count = 0;
+    char *sql = sqlite3_mprintf("SELECT count(*) FROM sqlite_schema WHERE (name = %Q AND type = 'table' AND sql LIKE 'CREATE TABLE %%') "
+                                "OR type = 'trigger'",
+                                table);
+    const int err = sql ? pragma_number(trace, sql, &count) : trace_fail(trace, MESH_ENOMEM, "no memory");
+
+    sqlite3_free(sql);
+    if (err == 0 && count != 1) {
+        return trace_fail(trace, MESH_ETRUNCATED, "%s is no table, or there are triggers: the file is damaged, or made by hand", table);
+    }
+    return err;
+}
+
 static int check_tables(struct mesh_trace *trace)
 {
-    int err = 0;
+    int err = check_schema(trace, "meta");
 
     for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT && err == 0; i++) {
         sqlite3_stmt *statement = NULL;
 
-        err = trace_prepare(trace, &statement, trace_select_sql(&trace_tables[i], "LIMIT 0"));
+        err = check_schema(trace, trace_tables[i].name);
+        err = err ? err : trace_prepare(trace, &statement, trace_select_sql(&trace_tables[i], "LIMIT 0"));
         sqlite3_finalize(statement);
     }
     return err;
@@ -270,12 +291,33 @@ static void expand(const char *path)
     mesh_trace_close(trace);
 }
 
-int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+/* SQLite would not say which of its many reasons it is, and would wait for a pipe's other end. */
+static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
-    *trace = NULL;
-    if (access(path, R_OK) != 0) { /* SQLite would not say which of its many reasons it is */
+    struct stat status;
+
+    if (stat(path, &status) != 0 || access(path, R_OK) != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
         return MESH_ESYSTEM;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "no file, but a folder, device or pipe: give a trace");
+        return MESH_ETYPE;
+    }
+    if (status.st_size == 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "empty: nothing was recorded, or the recorder was killed at once");
+        return MESH_ETYPE;
+    }
+    return 0;
+}
+
+int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    const int err = check_file(path, reason);
+
+    *trace = NULL;
+    if (err != 0) {
+        return err;
     }
     return open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
 }

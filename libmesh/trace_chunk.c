@@ -27,7 +27,8 @@ static size_t pack(const uint8_t *records, size_t bytes, uint8_t **packed)
     return ZSTD_isError(packed_bytes) || packed_bytes >= bytes ? 0 : packed_bytes;
 }
 
-int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes, uint64_t *id)
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                         size_t *stored_bytes)
 {
     struct mesh_trace_chunk filled = *row;
     uint8_t *packed = NULL;
@@ -37,7 +38,9 @@ int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
     filled.bytes = bytes;
     filled.coding = packed_bytes > 0 ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
     filled.records = packed_bytes > 0 ? (struct mesh_trace_bytes){packed, packed_bytes} : (struct mesh_trace_bytes){records, bytes};
-    err = mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, id);
+    err = mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
+    if (stored_bytes != NULL)
+        *stored_bytes = filled.records.size;
     free(packed);
     return err;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "trace_recording.h"
@@ -35,11 +36,16 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
     char why[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace = NULL;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
     int err = 0;
 
     *is_there = fd >= 0 || errno != ENOENT;
     if (fd < 0)
         return 0; /* where it cannot be read, making it says why */
+    if (fstat(fd, &status) == 0 && status.st_size == 0) {
+        close(fd);
+        return 0; /* as a recorder leaves it that is killed at once */
+    }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);
         err = MESH_ESYSTEM;
@@ -68,8 +74,8 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
     file->trace = trace;
     file->path = path;
     file->lock = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->lock >= 0 && flock(file->lock, LOCK_EX | LOCK_NB) != 0)
-        return 0; /* on a file system without such locks there is no guard */
+    if (file->lock >= 0)
+        (void)flock(file->lock, LOCK_EX | LOCK_NB); /* on a file system without such locks there is no guard */
     return 0;
 }
 

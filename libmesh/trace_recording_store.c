@@ -1,4 +1,5 @@
-/* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file begins. */
+/* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
+ * begins. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +36,14 @@ static bool is_fine(struct storing *s, int err)
 static void end_chunk(struct storing *s, struct recording_calls *calls)
 {
     struct mesh_trace_chunk *chunk = &calls->chunk;
+    size_t stored = 0;
 
     if (chunk->count > 0) {
         chunk->node = MESH_RECORDING_NODE;
         chunk->core = calls->core;
         chunk->instance = calls->instance;
-        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, NULL));
-        s->bytes += calls->bytes + ROW_COST_BYTES;
+        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, &stored));
+        s->bytes += stored + ROW_COST_BYTES;
     }
     *chunk = (struct mesh_trace_chunk){0};
     calls->bytes = 0;

@@ -1,5 +1,6 @@
 #include "bench_cluster.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -69,6 +70,7 @@ static void stay_on(uint16_t i)
 
 static void become_node(const struct bench_cluster *cluster, uint16_t i)
 {
+    char record[300];
     const char *arguments[ARGUMENTS_MAX] = {
         "mesh-node",     "serve",   "-m", cluster->model, "-t", "1", "--listen", cluster->address[i], "--kernel",
         cluster->kernel, "--share", "1"};
@@ -89,6 +91,13 @@ static void become_node(const struct bench_cluster *cluster, uint16_t i)
     }
     if (cluster->is_apart)
         stay_on(i);
+    if (cluster->record != NULL) {
+        snprintf(record, sizeof record, "%s/%u.db", cluster->record, i);
+        arguments[count++] = "--record";
+        arguments[count++] = record;
+        if (cluster->records_payloads)
+            arguments[count++] = "--record-prompts";
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (freopen("/dev/null", "w", stderr) != NULL && freopen("/dev/null", "w", stdout) != NULL)
         execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
@@ -156,6 +165,14 @@ int bench_cluster_start(struct bench_cluster *cluster, const char *model, const 
     return start(cluster, fail);
 }
 
+int bench_cluster_start_recording(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, const char *folder,
+                                  bool records_payloads, struct fail *fail)
+{
+    *cluster = (struct bench_cluster){
+        .model = model, .kernel = kernel, .record = folder, .records_payloads = records_payloads, .count = count, .key_file = -1};
+    return start(cluster, fail);
+}
+
 int bench_cluster_start_apart(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
                               struct fail *fail)
 {
@@ -173,6 +190,62 @@ void bench_cluster_stop(struct bench_cluster *cluster)
         close(cluster->key_file);
     cluster->key_file = -1;
     mesh_wipe(&cluster->key, sizeof cluster->key);
+}
+
+/* ---- threads ---- */
+
+static bool is_called(const char *task, const char *name)
+{
+    char path[300], found[20] = "";
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/comm", task);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    if (fgets(found, sizeof found, file) == NULL)
+        found[0] = '\0';
+    fclose(file);
+    return strncmp(found, name, strlen(name)) == 0 && found[strlen(name)] == '\n';
+}
+
+static uint64_t run_ns(const char *task)
+{
+    char path[300];
+    unsigned long long ns = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/schedstat", task);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu", &ns) != 1)
+        ns = 0;
+    fclose(file);
+    return ns;
+}
+
+uint64_t bench_cluster_thread_ns(const struct bench_cluster *cluster, uint16_t i, const char *name)
+{
+    char tasks[40], task[280];
+    const struct dirent *entry;
+    uint64_t ns = 0;
+    DIR *folder;
+
+    snprintf(tasks, sizeof tasks, "/proc/%d/task", (int)cluster->pid[i]);
+    if (name == NULL) {
+        snprintf(task, sizeof task, "%s/%d", tasks, (int)cluster->pid[i]);
+        return run_ns(task);
+    }
+    folder = opendir(tasks);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        snprintf(task, sizeof task, "%s/%.200s", tasks, entry->d_name);
+        if (is_called(task, name))
+            ns = run_ns(task);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return ns;
 }
 
 /* ---- questions ---- */

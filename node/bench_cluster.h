@@ -13,6 +13,8 @@ enum { BENCH_CLUSTER_MAX = 4, BENCH_STATUS_BYTES = 32768 };
 
 struct bench_cluster {
     const char *model, *kernel, *lab; /* borrowed; lab: of --lab, or NULL */
+    const char *record;               /* folder for a trace per node; borrowed; NULL: none */
+    bool records_payloads;
     uint16_t count;
     pid_t pid[BENCH_CLUSTER_MAX]; /* 0: none */
     struct mesh_addr addr[BENCH_CLUSTER_MAX];
@@ -28,6 +30,10 @@ int bench_cluster_start(struct bench_cluster *cluster, const char *model, const 
 /* The same with --lab, each node on a processor of its own, as far as there are some. */
 int bench_cluster_start_apart(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
                               struct fail *fail);
+
+/* The same with nodes that record into N.db of that folder. */
+int bench_cluster_start_recording(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, const char *folder,
+                                  bool records_payloads, struct fail *fail);
 void bench_cluster_stop(struct bench_cluster *cluster);
 
 /* Start node i again, after it was killed and waited for. */
@@ -41,6 +47,9 @@ int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t node
 
 /* `status --json` of node i into text (BENCH_STATUS_BYTES). */
 int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, struct fail *fail);
+
+/* Processor time of the main thread of node i, or of its thread of that name; 0: the kernel does not say. */
+uint64_t bench_cluster_thread_ns(const struct bench_cluster *cluster, uint16_t i, const char *name);
 
 /* The number behind the first "key": in text, or -1. */
 double bench_cluster_number(const char *text, const char *key);

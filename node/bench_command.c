@@ -15,7 +15,7 @@ enum {
     CACHES = 3 /* how many times the last cache is read before it comes round */
 };
 
-#define PART_NAMES "kernels|decode|mesh|train|flood|failover|change|telemetry|all"
+#define PART_NAMES "kernels|decode|mesh|train|flood|failover|change|telemetry|record|all"
 
 struct bench_arguments {
     bool quick, json, help;
@@ -71,7 +71,7 @@ static const struct part {
 } parts[] = {
     {"kernels", {bench_kernels}}, {"decode", {bench_decode}},       {"mesh", {bench_udp, bench_seal, bench_mesh}},
     {"train", {bench_train}},     {"flood", {bench_flood}},         {"failover", {bench_failover}},
-    {"change", {bench_change}},   {"telemetry", {bench_telemetry}},
+    {"change", {bench_change}},   {"telemetry", {bench_telemetry}}, {"record", {bench_record}},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 

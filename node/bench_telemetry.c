@@ -45,23 +45,6 @@ static void watch(const struct bench_cluster *cluster)
     }
 }
 
-/* Processor time of the main thread of a process; 0: the kernel does not say. */
-static uint64_t main_thread_ns(pid_t pid)
-{
-    char path[64];
-    unsigned long long ns = 0;
-    FILE *file;
-
-    snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
-    file = fopen(path, "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu", &ns) != 1)
-        ns = 0;
-    fclose(file);
-    return ns;
-}
-
 static pid_t start_watching(const struct bench_cluster *cluster)
 {
     const pid_t parent = getpid(), pid = fork();
@@ -91,10 +74,10 @@ static int measure_run(struct bench_cluster *cluster, bool is_watched, uint32_t 
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: no process for a client: close other programs");
     usleep(SETTLE_US);
     begin_ns = mesh_udp_now_ns();
-    main_ns = main_thread_ns(cluster->pid[1]);
+    main_ns = bench_cluster_thread_ns(cluster, 1, NULL);
     err = bench_cluster_generate(cluster, 0, &generation, fail);
     bench_add(&sides->main_ms_per_s[is_watched],
-              (double)(main_thread_ns(cluster->pid[1]) - main_ns) * 1e3 / (double)(mesh_udp_now_ns() - begin_ns));
+              (double)(bench_cluster_thread_ns(cluster, 1, NULL) - main_ns) * 1e3 / (double)(mesh_udp_now_ns() - begin_ns));
     if (pid > 0) {
         if (waitpid(pid, &status, WNOHANG) == pid)
             return fail_set(fail, EXIT_ENVIRONMENT, "bench: the client that watches has ended: try `mesh-node status --telemetry 5`");

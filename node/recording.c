@@ -37,6 +37,9 @@ static void describe_machine(struct recording *recording)
     struct utsname name;
     struct timespec now;
 
+    recording_meta(recording, "source", "node");
+    recording_meta(recording, "program", "mesh-node " MESH_VERSION);
+    recording_meta(recording, "clock", "monotonic, of this machine; at begun_ns it was begun_unix_ns");
     if (uname(&name) == 0)
         recording_meta(recording, "machine", "%s %s %s", name.machine, name.sysname, name.release);
     clock_gettime(CLOCK_REALTIME, &now);

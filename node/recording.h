@@ -25,8 +25,8 @@ struct recording_options {
 /* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. free. */
 char *recording_path(const char *path, uint16_t rank);
 
-/* options->path is not NULL. key: what hashes take the place of ids with; NULL: none is needed. follows: an earlier recording of the name is
- * left and the next number taken. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
+/* options->path is not NULL. key: of the hashes that take the place of ids; NULL: none is needed. follows: an earlier recording of the name
+ * is left and the next number taken. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
 int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
                    const struct mesh_key *key, bool follows, struct fail *fail);
 

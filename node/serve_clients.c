@@ -39,6 +39,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
         status.recomputed += figures.recomputed;
         serve_members_speed(server->cluster, server->shift, &server->shares.self, status.member);
     }
+    status.is_recording = server->recording != NULL;
+    recording_figures(server->recording, &status.recorded);
     gate_get_stats(&server->gate, &gate);
     status.gate = &gate;
     status.change = &server->change;

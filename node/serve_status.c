@@ -155,6 +155,19 @@ static void write_change(const struct change *change, struct json *json)
     json_object_end(json);
 }
 
+static void write_recorded(const struct serve_status *status, struct json *json)
+{
+    const struct recording_figures *recorded = &status->recorded;
+
+    json_object_begin(json, "recording");
+    json_uint(json, "entries", recorded->entries);
+    json_uint(json, "bytes", recorded->bytes);
+    json_uint(json, "entries_lost", recorded->lost);
+    json_uint(json, "payloads_left_out", recorded->payloads_left_out);
+    json_bool(json, "is_failing", recorded->is_failing);
+    json_object_end(json);
+}
+
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -191,6 +204,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "evictions", status->cluster_stats->evictions);
     json_uint(&json, "members_wrongly_lost", status->cluster_stats->mistakes);
     write_exchange(status, &json);
+    if (status->is_recording)
+        write_recorded(status, &json);
     write_change(status->change, &json);
     write_refused(status, &json);
     json_object_end(&json);

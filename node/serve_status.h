@@ -21,7 +21,9 @@ struct serve_status {
     struct balance_member member[MESH_RANKS_MAX];   /* of the shift: what they have told of their speed */
     uint32_t share_changes;                         /* epochs with new shares for the same members */
     uint32_t requests;                              /* of this node's clients, that are not over */
-    bool is_draining;                               /* this node leaves when they are */
+    struct recording_figures recorded;              /* with --record */
+    bool is_recording;
+    bool is_draining; /* this node leaves when they are */
 };
 
 /* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */

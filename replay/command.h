@@ -14,6 +14,8 @@ struct command {
 
 int info_command(int argc, char *const *argv, struct fail *fail);
 int query_command(int argc, char *const *argv, struct fail *fail);
+int export_command(int argc, char *const *argv, struct fail *fail);
+int diff_command(int argc, char *const *argv, struct fail *fail);
 int verify_command(int argc, char *const *argv, struct fail *fail);
 
 /* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */

@@ -45,7 +45,7 @@ static int write_meta(const char *path, struct mesh_trace *trace, struct json *j
 {
     struct mesh_trace_value values[2];
     struct mesh_trace_query *query;
-    int result = mesh_trace_query(trace, "SELECT key, value FROM meta ORDER BY key", ROWS_SECONDS, &query);
+    int result = mesh_trace_query(trace, "SELECT key, value FROM meta ORDER BY key", ROWS_OWN_SECONDS, &query);
 
     while (result == 0 && (result = mesh_trace_query_next(query, values)) == 1) {
         result = 0;

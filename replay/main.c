@@ -13,6 +13,8 @@ static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"verify", "in virtual time: does the same input still give the same output?", verify_command},
     {"query", "ask it in SQL, or one of the questions that come with it", query_command},
+    {"export", "for Perfetto, as pcap, as CSV", export_command},
+    {"diff", "where two traces part", diff_command},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -27,7 +29,8 @@ static void help(FILE *out)
           "examples:\n"
           "  mesh-replay info run.db\n"
           "  mesh-replay query run.db --named stalls\n"
-          "  mesh-replay verify run.db run.1.db\n",
+          "  mesh-replay verify run.db run.1.db\n"
+          "  mesh-replay export run.db --perfetto run.json\n",
           out);
 }
 

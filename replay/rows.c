@@ -162,13 +162,28 @@ int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsi
     return 0;
 }
 
+int rows_each(const char *path, struct mesh_trace *trace, const char *sql,
+              int (*each)(void *context, const struct mesh_trace_value *values), void *context, struct fail *fail)
+{
+    struct mesh_trace_value values[ROWS_COLUMNS_MAX];
+    struct mesh_trace_query *query;
+    int got = mesh_trace_query(trace, sql, ROWS_OWN_SECONDS, &query), result = 0;
+
+    if (got != 0)
+        return trace_failed(path, trace, got, fail);
+    while (result == 0 && (got = mesh_trace_query_next(query, values)) == 1)
+        result = each(context, values);
+    mesh_trace_query_end(query);
+    return got < 0 ? trace_failed(path, trace, got, fail) : result;
+}
+
 int64_t rows_number(struct mesh_trace *trace, const char *sql)
 {
     struct mesh_trace_value values[ROWS_COLUMNS_MAX];
     struct mesh_trace_query *query;
     int64_t number = 0;
 
-    if (mesh_trace_query(trace, sql, ROWS_SECONDS, &query) == 0 && mesh_trace_query_next(query, values) == 1)
+    if (mesh_trace_query(trace, sql, ROWS_OWN_SECONDS, &query) == 0 && mesh_trace_query_next(query, values) == 1)
         number = values[0].kind == MESH_TRACE_VALUE_REAL ? (int64_t)values[0].real : values[0].integer;
     mesh_trace_query_end(query);
     return number;

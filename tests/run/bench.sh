@@ -75,6 +75,15 @@ else
         unwatched_tok_per_s unwatched_ratio watched_main_ms_per_s unwatched_main_ms_per_s
 fi
 
+check "bench record --quick ends well" "$mesh_node" bench record --quick --json
+if grep -q '"event":"skipped"' "$out"; then
+    skip "nodes that record stand beside nodes that do not" "$(grep -o '"reason":"[^"]*"' "$out")"
+else
+    verdict "nodes that record stand beside nodes that do not" rows_have record payloads nodes lost recording_tok_per_s plain_tok_per_s \
+        plain_ratio recorder_ms_per_s bytes_per_token entries_per_token
+    verdict "what one call costs is told" rows_have record_call payloads call_ns
+fi
+
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx

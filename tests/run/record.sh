@@ -1,5 +1,5 @@
 #!/bin/bash
-# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or no right.
+# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or right.
 # RECORD_KILLS (5): how often a run is killed at a random moment. RECORD_SEED repeats the moments.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -10,7 +10,8 @@ model=node/models/stories-q8_0.gguf
 kills=${RECORD_KILLS:-5}
 RANDOM=${RECORD_SEED:-$$}
 echo "# RECORD_SEED=${RECORD_SEED:-$$}"
-generate() { "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 "$@"; }
+question=(run -m "$model" -p "Once upon a time" --temp 0 --ignore-eos -t 1)
+generate() { "$mesh_node" "${question[@]}" "$@"; }
 sql() { sqlite3 "$1" "$2"; }
 
 check_exit "a trace of several nodes is recorded" 0 "recorded: $tmp/T.db: " \
@@ -27,7 +28,7 @@ for file in T.db T.1.db T.2.db; do
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
 check_equal "it says what it holds" \
-    "$(sql "$tmp/T.1.db" "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key)")" \
+    "$(sql "$tmp/T.1.db" "SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key" | paste -sd ' ')" \
     "run all all"
 check_exit "an existing trace is not written over" 4 "--record $tmp/T.db: " generate -n 1 --record "$tmp/T.db"
 cp node/models/README.md "$tmp/letter.db"
@@ -42,7 +43,7 @@ check_equal "of which the second one is whole" "$(sql "$tmp/R-2.db" 'PRAGMA inte
 lost=0
 for ((i = 0; i < kills; i++)); do
     rm -f "$tmp"/K.*
-    background generate -n 400 --record "$tmp/K.db" --local 2 >/dev/null 2>&1
+    background "$mesh_node" "${question[@]}" -n 400 --record "$tmp/K.db" --local 2 >/dev/null 2>&1
     pid=$background_pid
     wait_until 10 test -s "$tmp/K.db"
     sleep "0.$(printf '%03d' $((RANDOM % 900)))"
@@ -52,7 +53,8 @@ for ((i = 0; i < kills; i++)); do
         # The other node ends with this one; a file that was not even begun may be there without tables.
         tables=$(sql "$file" "SELECT count(*) FROM sqlite_master WHERE name = 'chunks'" 2>&1)
         [ "$tables" = 0 ] && continue
-        found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 | tr '\n' ' ')
+        found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 |
+            tr '\n' ' ')
         if [ "$found" != "ok 0 " ]; then
             lost=$((lost + 1))
             echo "# $file after kill $i: $found"
@@ -64,9 +66,9 @@ check_equal "what was killed $kills times left readable traces without holes" "$
 # ---- a serving node ----
 
 port=$(free_port)
-serve() { "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --drain 0 "$@"; }
+serve=("$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --drain 0)
 ready() { "$mesh_node" status --to "127.0.0.1:$port"; }
-background serve --record "$tmp/S.db" 2>"$tmp/serve"
+background "${serve[@]}" --record "$tmp/S.db" 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
 check "a node that records answers" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 12 --ignore-eos --temp 0
@@ -79,7 +81,7 @@ check_equal "it has epochs, requests, tokens, events and reports, and no prompts
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
     (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
-background serve --record "$tmp/S.db" --record-prompts 2>"$tmp/serve"
+background "${serve[@]}" --record "$tmp/S.db" --record-prompts 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
 kill -TERM "$node"
@@ -90,7 +92,7 @@ check_contains "started again it takes the next name" "$tmp/serve" "recorded: $t
 
 mkdir "$tmp/full"
 cat >"$tmp/full.sh" <<END
-mount -t tmpfs -o size=700k none '$tmp/full' || exit 77
+mount -t tmpfs -o size=1500k none '$tmp/full' || exit 77
 '$mesh_node' run -m $model -p 'Once upon a time' --temp 0 --ignore-eos -t 1 -n 300 --digest --local 2 --record '$tmp/full/F.db' || exit
 sqlite3 '$tmp/full/F.db' 'PRAGMA integrity_check' >'$tmp/full-check'
 END

@@ -51,4 +51,33 @@ check_equal "rows come as CSV" "$("$mesh_replay" query "$trace" --csv "SELECT 1 
     $'a,b,c\n1,"x,""y",'
 check_equal "and as JSON" "$("$mesh_replay" query "$trace" --json "SELECT 1 AS a, NULL AS b, x'ff' AS c")" \
     '{"schema_version":1,"event":"row","a":1,"b":null,"c":"ff"}'
+
+for capture in messages numbers layers trouble; do
+    [ -e "$tmp/$capture.db" ] || "$mesh_dissect" -r $captures/$capture.pcap --import "$tmp/$capture.db"
+    check "$capture is exported" "$mesh_replay" export "$tmp/$capture.db" --pcap "$tmp/$capture.pcap" --perfetto "$tmp/$capture.json"
+done
+fields() { "$mesh_dissect" -r "$1" -v | grep -v '^    frame'; }
+check_equal "an exported capture says the same again" "$(fields "$tmp/messages.pcap")" "$(fields $captures/messages.pcap)"
+check_equal "losses, too" "$("$mesh_dissect" -r "$tmp/numbers.pcap" --analyze)" "$("$mesh_dissect" -r $captures/numbers.pcap --analyze)"
+"$mesh_replay" export "$tmp/messages.db" --pcap - >"$tmp/stdout.pcap"
+check_same "stdout is a file as well" "$tmp/stdout.pcap" "$tmp/messages.pcap"
+if command -v python3 >/dev/null; then
+    check "Perfetto gets JSON in which every arrow has two ends" python3 -c '
+import json, sys
+events = json.load(open(sys.argv[1]))["traceEvents"]
+ends = {kind: sorted(e["id"] for e in events if e["ph"] == kind) for kind in "sf"}
+assert ends["s"] == ends["f"] and ends["s"], ends' "$tmp/layers.json"
+else
+    skip "Perfetto gets JSON in which every arrow has two ends" "python3 is not installed"
+fi
+check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
+check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
+check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
+check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
+check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export "$tmp/messages.db" "$trace" --pcap -
+
+check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"
+check_contains "which is said" "$out" "tiles: the same: 1 in both"
+check_exit "traces without anything in common are not compared" 77 "nothing was compared" "$mesh_replay" diff "$tmp/messages.db" "$trace"
+check_exit "a misspelt threshold is an error" 2 "did you mean --max-slower" "$mesh_replay" diff "$trace" "$trace" --max-slow 3
 finish

@@ -44,12 +44,13 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-static struct mesh_recording *open_recording(bool keeps_all, uint64_t file_bytes)
+static struct mesh_recording *open_recording_of(bool keeps_all, uint64_t file_bytes, uint64_t ring_bytes)
 {
     struct mesh_recording_config config = {
         .path = path,
         .keeps_all = keeps_all,
         .file_bytes = file_bytes,
+        .ring_bytes = ring_bytes,
         .node =
             {.name = "node 0", .rank = 0, .port = MESH_TRACE_NULL, .clock_offset_ns = MESH_TRACE_NULL, .clock_error_ns = MESH_TRACE_NULL},
     };
@@ -59,6 +60,11 @@ static struct mesh_recording *open_recording(bool keeps_all, uint64_t file_bytes
     if (mesh_recording_open(&recording, &config, reason) != 0)
         fail_msg("%s", reason);
     return recording;
+}
+
+static struct mesh_recording *open_recording(bool keeps_all, uint64_t file_bytes)
+{
+    return open_recording_of(keeps_all, file_bytes, 0);
 }
 
 /* Rank 0 of an exchange over a network that loses. */
@@ -314,7 +320,7 @@ static void wait_for(struct mesh_recording *recording, uint64_t entries)
 
 static void when_a_file_is_large_enough_the_next_one_begins(void **state)
 {
-    struct mesh_recording *recording = open_recording(true, 2000);
+    struct mesh_recording *recording = open_recording(true, 100);
     const struct mesh_trace_epoch epoch = {.t_ns = 1, .epoch = 3, .rank = 0, .members = "[]"};
     struct mesh_recording_stats stats;
     uint64_t calls = 0;
@@ -342,6 +348,41 @@ static void when_a_file_is_large_enough_the_next_one_begins(void **state)
         mesh_trace_close(trace);
     }
     assert_int_equal(calls, 300);
+}
+
+static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
+{
+    const uint64_t ticks = 100000; /* more than a ring takes at once */
+    struct mesh_recording *recording = open_recording_of(true, 0, 1 << 16);
+    struct mesh_recording_stats stats;
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_chunk chunk;
+    struct mesh_trace_gap gap;
+    struct mesh_trace *trace;
+    uint64_t calls = 0, jumped = 0, missing = 0;
+
+    (void)state;
+    put_ticks(recording, 1, ticks);
+    mesh_recording_close(recording, &stats);
+    assert_true(stats.recorder.lost > 0);
+    trace = open_trace(path);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    while (mesh_trace_next(reading, &chunk) == 1) {
+        jumped += chunk.first - (calls + jumped) - 1;
+        calls += chunk.count;
+    }
+    mesh_trace_end(reading);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &reading), 0);
+    while (mesh_trace_next(reading, &gap) == 1) {
+        assert_string_equal(gap.what, "calls");
+        assert_int_equal(gap.end_ns - gap.t_ns, gap.count - 1); /* the times are the ticks' numbers */
+        missing += gap.count;
+    }
+    mesh_trace_end(reading);
+    assert_int_equal(missing, stats.recorder.lost);
+    assert_int_equal(calls + missing, ticks);
+    assert_true(jumped <= missing); /* the last gap may have no chunk behind it */
+    mesh_trace_close(trace);
 }
 
 static int try_open(bool follows)
@@ -396,6 +437,7 @@ int main(void)
         TEST(without_prompts_there_are_only_hashes),
         TEST(with_prompts_they_are_there),
         TEST(when_a_file_is_large_enough_the_next_one_begins),
+        TEST(calls_without_room_are_a_gap_and_a_jump_of_numbers),
         TEST(two_do_not_record_into_one_file),
         TEST(a_file_of_another_kind_is_left_alone),
     };

@@ -2,7 +2,8 @@
  * (mesh/recorder.h).
  *
  * Cores are heard by taps (mesh/tape.h), on whatever thread calls them; the rest is told by one thread, the main one. All functions but
- * open and close only copy into memory. A trace is written until it is as large or as old as it may be; then the next one follows, T-2.db after T.db. */
+ * open and close only copy into memory. A trace is written until it is as large or as old as it may be; then the next one follows, T-2.db
+ * after T.db. */
 #ifndef MESH_RECORDING_H
 #define MESH_RECORDING_H
 
@@ -25,8 +26,8 @@ struct mesh_recording_config {
 
 struct mesh_recording;
 
-/* MESH_ETYPE: the file is there, and is no trace; MESH_ESYSTEM: it cannot be made, or is written by somebody else; MESH_ENOMEM. With "what: why:
- * what to do" in reason. */
+/* MESH_ETYPE: the file is there, and is no trace; MESH_ESYSTEM: it cannot be made, or is written by somebody else; MESH_ENOMEM. With "what:
+ * why: what to do" in reason. */
 int mesh_recording_open(struct mesh_recording **recording, const struct mesh_recording_config *config,
                         char reason[MESH_TRACE_REASON_BYTES]);
 

@@ -141,7 +141,7 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     C(node,           u64,  "whose view") \
     C(t_ns,           i64,  "when it was drawn there") \
     C(request,        u64,  "of which request") \
-    C(position,       u64,  "in the request's text, prompt included") \
+    C(position,       u64,  "of the tokens that were generated for it, from 0") \
     C(step,           n64,  "that drew it") \
     C(token,          u64,  "its id, or the keyed hash of it (see meta, ids)") \
     C(logits_hash,    n64,  "of the bits of all logits, as far as this node knows")
@@ -227,8 +227,9 @@ struct mesh_trace;
  * On failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written and
- * nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they are read. */
+/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written
+ * and nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they
+ * are read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* The same with calls left in their chunks. */
@@ -264,8 +265,10 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
 /* Add a piece of telemetry: the row (its piece is row->piece), and each item in the table of its kind. */
 int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id);
 
-/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes). */
-int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes, uint64_t *id);
+/* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes).
+ * stored_bytes: what became of them; or NULL. */
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                         size_t *stored_bytes);
 
 /* clang-format off */
 #define MESH_TRACE_ADD(NAME, name, table, COLUMNS, meaning) \

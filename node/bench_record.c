@@ -1,0 +1,190 @@
+/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not.
+ *
+ * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call
+ * costs that goes into the ring, stand beside them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_cluster.h"
+#include "bench_model.h"
+
+#ifdef MESH_HAVE_TRACE
+#include "mesh/recording.h"
+
+enum { NODES = 3, RUNS = 8, RUNS_QUICK = 1, TOKENS = 128, TOKENS_QUICK = 32, SETTLE_US = 700000, CALLS = 50000 };
+
+struct sides {
+    struct bench_series tok_per_s[2], thread_ms_per_s, bytes_per_token, entries_per_token; /* [1]: recording; of one node */
+    double lost;
+};
+
+struct looked {
+    uint64_t thread_ns, at_ns;
+    double bytes, entries, lost;
+};
+
+static int look(struct bench_cluster *cluster, struct looked *looked, struct fail *fail)
+{
+    static char text[BENCH_STATUS_BYTES];
+
+    usleep(SETTLE_US); /* so that all that has happened is stored */
+    if (bench_cluster_status(cluster, 1, text, fail) < 0)
+        return -1;
+    looked->bytes = bench_cluster_number(text, "bytes");
+    looked->entries = bench_cluster_number(text, "entries");
+    looked->lost = bench_cluster_number(text, "entries_lost") + bench_cluster_number(text, "payloads_left_out");
+    looked->thread_ns = bench_cluster_thread_ns(cluster, 1, "recorder");
+    looked->at_ns = mesh_udp_now_ns();
+    return 0;
+}
+
+static int measure_run(struct bench_cluster *cluster, bool records, uint32_t tokens, struct sides *sides, struct fail *fail)
+{
+    struct bench_generation generation = {.tokens = tokens};
+    struct looked before = {0}, after = {0};
+
+    if ((records && look(cluster, &before, fail) < 0) || bench_cluster_generate(cluster, 0, &generation, fail) < 0 ||
+        (records && look(cluster, &after, fail) < 0))
+        return -1;
+    if (generation.count < 2 || generation.last_ns == generation.first_ns)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
+    const double seconds = (double)(generation.last_ns - generation.first_ns) / 1e9;
+    bench_add(&sides->tok_per_s[records], (generation.count - 1) / seconds);
+    if (!records)
+        return 0;
+    bench_add(&sides->thread_ms_per_s, (double)(after.thread_ns - before.thread_ns) / 1e6 / seconds);
+    bench_add(&sides->bytes_per_token, (after.bytes - before.bytes) / generation.count);
+    bench_add(&sides->entries_per_token, (after.entries - before.entries) / generation.count);
+    sides->lost += after.lost - before.lost;
+    return 0;
+}
+
+static void print(struct bench *bench, const struct bench_shape *shape, bool with_payloads, const struct sides *sides)
+{
+    struct bench_row row = {.event = "record", .name = with_payloads ? "with payloads" : "without payloads"};
+
+    bench_label_text(&row, "model", shape->name);
+    bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
+    bench_label_number(&row, "nodes", NODES);
+    bench_label_number(&row, "lost", (uint64_t)sides->lost);
+    bench_value(&row, "recording_tok_per_s", "tok/s", 1, bench_stat_of(&sides->tok_per_s[1]));
+    bench_value(&row, "plain_tok_per_s", "tok/s without recording", 1, bench_stat_of(&sides->tok_per_s[0]));
+    bench_value(&row, "plain_ratio", "of that", 3, bench_ratio_of(&sides->tok_per_s[1], &sides->tok_per_s[0]));
+    bench_value(&row, "recorder_ms_per_s", "ms/s of a recorder's thread", 2, bench_stat_of(&sides->thread_ms_per_s));
+    bench_value(&row, "bytes_per_token", "bytes per token and node", 0, bench_stat_of(&sides->bytes_per_token));
+    bench_value(&row, "entries_per_token", "entries", 0, bench_stat_of(&sides->entries_per_token));
+    bench_print(bench, &row);
+}
+
+static void remove_traces(const char *folder)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char path[300];
+
+    for (unsigned i = 0; i < NODES; i++)
+        for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+            snprintf(path, sizeof path, "%s/%u.db%s", folder, i, ends[e]);
+            unlink(path);
+        }
+}
+
+static int measure(struct bench *bench, const struct bench_shape *shape, const char *model, const char *folder, bool with_payloads,
+                   struct fail *fail)
+{
+    const int runs = bench->quick ? RUNS_QUICK : RUNS;
+    struct bench_cluster plain = {.key_file = -1}, recording = {.key_file = -1};
+    struct sides sides = {0};
+    int err = bench_cluster_start(&plain, model, bench->kernel->name, NODES, fail);
+
+    if (err == 0)
+        err = bench_cluster_start_recording(&recording, model, bench->kernel->name, NODES, folder, with_payloads, fail);
+    for (int r = 0; r < 2 * runs && err == 0; r++) { /* now the one is first, now the other */
+        const bool records = (r / 2 + r) % 2 != 0;
+
+        err = measure_run(records ? &recording : &plain, records, bench->quick ? TOKENS_QUICK : TOKENS, &sides, fail);
+    }
+    bench_cluster_stop(&recording);
+    bench_cluster_stop(&plain);
+    remove_traces(folder);
+    if (err == 0)
+        print(bench, shape, with_payloads, &sides);
+    return err;
+}
+
+/* One call's way into the ring: a received tile of one block, as most are. */
+static int measure_call(struct bench *bench, const char *folder, bool with_payloads, struct fail *fail)
+{
+    char path[300], reason[MESH_TRACE_REASON_BYTES];
+    uint8_t packet[600] = {0};
+    const struct mesh_tape_entry call = {
+        .receive = {.kind = MESH_TAPE_RECEIVE, .payload = MESH_TAPE_WHOLE, .body_bytes = 88, .payload_bytes = 512},
+        .body = packet,
+        .payload = packet + 88,
+        .payload_rows = 1,
+    };
+    const struct mesh_recording_config config = {.path = path, .keeps_all = with_payloads, .ring_bytes = 64 << 20};
+    struct bench_row row = {.event = "record_call", .name = with_payloads ? "with payloads" : "without payloads"};
+    struct mesh_recording *recording;
+    struct bench_series series = {0};
+
+    snprintf(path, sizeof path, "%s/0.db", folder);
+    for (int run = 0; run < (bench->quick ? 1 : RUNS); run++) {
+        remove_traces(folder);
+        if (mesh_recording_open(&recording, &config, reason) != 0)
+            return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s", reason);
+        const struct mesh_tap *tap = mesh_recording_cluster_tap(recording);
+        const uint64_t begin_ns = mesh_udp_now_ns();
+        for (int i = 0; i < CALLS; i++)
+            tap->put(tap->user, &call);
+        bench_add(&series, (double)(mesh_udp_now_ns() - begin_ns) / CALLS);
+        mesh_recording_close(recording, NULL);
+    }
+    remove_traces(folder);
+    bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
+    bench_value(&row, "call_ns", "ns for the caller", 0, bench_stat_of(&series));
+    bench_print(bench, &row);
+    return 0;
+}
+
+int bench_record(struct bench *bench, struct fail *fail)
+{
+    const struct bench_shape *shape = bench->quick ? &bench_shape_small : &bench_shape_110m;
+    const enum tensor_type type = bench->quick ? TYPE_Q8_0 : TYPE_Q4_0;
+    const char *place = getenv("TMPDIR");
+    char folder[200];
+    struct bench_model model;
+    int err = 0;
+
+    bench_heading(bench, "record: three nodes that generate and record, in turns with three that do not");
+    if (!bench_has_memory(bench, "record", (1 + 2 * NODES) * bench_model_bytes(shape, type) + (1200u << 20)))
+        return 0;
+    bench_progress(bench, "a cluster that records");
+    snprintf(folder, sizeof folder, "%.150s/mesh-bench.XXXXXX", place != NULL && place[0] != '\0' ? place : "/tmp");
+    if (mkdtemp(folder) == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: no folder can be made there: set TMPDIR to another one", folder);
+    if (bench_model_write(&model, shape, type, fail) < 0) {
+        rmdir(folder);
+        return -1;
+    }
+    for (int payloads = 0; payloads < 2 && err == 0; payloads++) {
+        err = measure_call(bench, folder, payloads != 0, fail);
+        if (err == 0)
+            err = measure(bench, shape, model.path, folder, payloads != 0, fail);
+    }
+    bench_model_close(&model);
+    rmdir(folder);
+    return err;
+}
+
+#else
+
+int bench_record(struct bench *bench, struct fail *fail)
+{
+    (void)fail;
+    bench_skip(bench, "record", "built without sqlite3, zstd or xxhash");
+    return 0;
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* Two traces side by side: where content and order part, and how timings differ. */
+#ifndef REPLAY_DIFF_H
+#define REPLAY_DIFF_H
+
+#include "command.h"
+#include "mesh/program/json.h"
+
+enum { DIFF_METRICS = 3 };
+
+/* Whether two sets of values can be compared: ids and data as they are can; hashes with keys of their own cannot. */
+enum diff_verdict { DIFF_NOTHING, DIFF_SAME, DIFF_DIFFERENT, DIFF_UNKNOWN };
+
+struct diff_tokens {
+    enum diff_verdict verdict;
+    uint64_t aligned, different, only[2]; /* only: that the other trace has not */
+    bool has_first;
+    int64_t request, position, first[2]; /* where they part: ordinal of the request from 1; tokens. MESH_TRACE_NULL: none */
+};
+
+struct diff_tiles {
+    enum diff_verdict verdict;
+    uint64_t aligned, different, only[2], moved; /* moved: came at another place among those of its gather */
+    bool has_first, has_move;
+    int64_t step, phase, token, block, src; /* the first that differs */
+    int64_t move_step, move_phase;
+};
+
+struct diff_sample {
+    uint64_t count;
+    int64_t p50_ns, p90_ns, p99_ns, max_ns;
+    double p50_error_ns, p99_error_ns; /* standard errors, from the spread among ten parts of the trace */
+};
+
+enum diff_change { DIFF_UNCHANGED, DIFF_FASTER, DIFF_SLOWER, DIFF_TOO_FEW };
+
+struct diff_timing {
+    const char *name, *what; /* JSON key and words */
+    struct diff_sample samples[2];
+    enum diff_change change;
+    double p50_percent, p99_percent; /* B against A */
+};
+
+struct diff {
+    const char *paths[2];
+    struct mesh_trace *traces[2];
+    struct diff_tokens tokens;
+    struct diff_tiles tiles;
+    struct diff_timing timings[DIFF_METRICS];
+};
+
+/* Fill in the part of that name. 0, or -1 after fail_set. */
+int diff_tokens(struct diff *diff, struct fail *fail);
+int diff_tiles(struct diff *diff, struct fail *fail);
+int diff_timings(struct diff *diff, struct fail *fail);
+
+/* One question to both traces, whose rows are ordered by their first columns: side by side. */
+enum { DIFF_COLUMNS_MAX = 16 };
+struct diff_walk {
+    struct diff *diff;
+    unsigned key_count;
+    struct mesh_trace_query *queries[2];
+    struct mesh_trace_value values[2][DIFF_COLUMNS_MAX]; /* of integers; NULL counts as 0 */
+    bool has[2];
+};
+
+int diff_walk_begin(struct diff_walk *walk, struct diff *diff, const char *sql, unsigned key_count, struct fail *fail);
+
+/* 0: the rows at hand have the same key; below 0: only A has this key, above: only B. False from diff_walk_has: both are at their end. */
+bool diff_walk_has(const struct diff_walk *walk);
+int diff_walk_compare(const struct diff_walk *walk);
+
+/* Go on with the rows that compare said: A's, B's or both. */
+int diff_walk_next(struct diff_walk *walk, int order, struct fail *fail);
+void diff_walk_end(struct diff_walk *walk);
+
+/* What differences mean when keys may differ: with none equal, nothing can be said. */
+enum diff_verdict diff_judge(struct diff *diff, const char *meta_key, uint64_t aligned, uint64_t different);
+
+void diff_write_text(const struct diff *diff, FILE *out);
+void diff_write_json(const struct diff *diff, FILE *out);
+
+#endif

@@ -1,0 +1,107 @@
+/* What was generated and what went over the wire, in two traces. */
+#include "diff.h"
+
+/* Requests are counted: their ids differ from run to run. */
+#define TOKENS_SQL                                                                                                   \
+    "SELECT dense_rank() OVER (ORDER BY first) AS request, position, token FROM "                                    \
+    "(SELECT request, position, max(token) AS token, min(min(id)) OVER (PARTITION BY request) AS first FROM tokens " \
+    "GROUP BY request, position) ORDER BY 1, 2"
+
+static void note_token(struct diff_tokens *tokens, const struct diff_walk *walk, int order)
+{
+    const unsigned side = order <= 0 ? 0 : 1;
+
+    if (tokens->has_first)
+        return;
+    tokens->has_first = true;
+    tokens->request = walk->values[side][0].integer;
+    tokens->position = walk->values[side][1].integer;
+    for (unsigned i = 0; i < 2; i++)
+        tokens->first[i] = order == 0 || i == side ? walk->values[i][2].integer : MESH_TRACE_NULL;
+}
+
+int diff_tokens(struct diff *diff, struct fail *fail)
+{
+    struct diff_tokens *tokens = &diff->tokens;
+    struct diff_walk walk;
+    int result = diff_walk_begin(&walk, diff, TOKENS_SQL, 2, fail);
+
+    if (result != 0)
+        return result;
+    while (result == 0 && diff_walk_has(&walk)) {
+        const int order = diff_walk_compare(&walk);
+        const bool is_same = order == 0 && walk.values[0][2].integer == walk.values[1][2].integer;
+
+        if (order == 0)
+            tokens->aligned++;
+        else
+            tokens->only[order > 0]++;
+        tokens->different += order == 0 && !is_same;
+        if (!is_same)
+            note_token(tokens, &walk, order);
+        result = diff_walk_next(&walk, order, fail);
+    }
+    diff_walk_end(&walk);
+    tokens->verdict = diff_judge(diff, "ids", tokens->aligned, tokens->different);
+    if (tokens->only[0] + tokens->only[1] > 0 && tokens->verdict != DIFF_UNKNOWN)
+        tokens->verdict = DIFF_DIFFERENT;
+    return result;
+}
+
+/* Where the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, as they
+ * were first seen. */
+#define TILES_SQL                                                                                       \
+    "SELECT step, phase, token_first, token_count, block_first, block_count, hash, "                    \
+    "row_number() OVER (PARTITION BY step, phase ORDER BY first) AS place, src, other FROM "            \
+    "(SELECT step, phase, token_first, token_count, block_first, block_count, min(data_hash) AS hash, " \
+    "max(data_hash) AS other, min(id) AS first, min(src) AS src FROM tiles GROUP BY 1, 2, 3, 4, 5, 6) " \
+    "ORDER BY 1, 2, 3, 4, 5, 6"
+enum { TILE_KEYS = 6, TILE_STEP = 0, TILE_PHASE, TILE_TOKEN, TILE_BLOCK = 4, TILE_HASH = 6, TILE_PLACE, TILE_SRC, TILE_OTHER };
+
+static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
+{
+    const struct mesh_trace_value *a = walk->values[0], *b = walk->values[1];
+
+    tiles->aligned++;
+    if (a[TILE_PLACE].integer != b[TILE_PLACE].integer) {
+        tiles->moved++;
+        if (!tiles->has_move) {
+            tiles->has_move = true;
+            tiles->move_step = a[TILE_STEP].integer;
+            tiles->move_phase = a[TILE_PHASE].integer;
+        }
+    }
+    if (a[TILE_HASH].integer == b[TILE_HASH].integer && a[TILE_OTHER].integer == b[TILE_OTHER].integer)
+        return;
+    tiles->different++;
+    if (tiles->has_first)
+        return;
+    tiles->has_first = true;
+    tiles->step = a[TILE_STEP].integer;
+    tiles->phase = a[TILE_PHASE].integer;
+    tiles->token = a[TILE_TOKEN].integer;
+    tiles->block = a[TILE_BLOCK].integer;
+    tiles->src = a[TILE_SRC].integer;
+}
+
+int diff_tiles(struct diff *diff, struct fail *fail)
+{
+    struct diff_tiles *tiles = &diff->tiles;
+    struct diff_walk walk;
+    int result = diff_walk_begin(&walk, diff, TILES_SQL, TILE_KEYS, fail);
+
+    if (result != 0)
+        return result;
+    while (result == 0 && diff_walk_has(&walk)) {
+        const int order = diff_walk_compare(&walk);
+
+        if (order == 0)
+            compare_tile(tiles, &walk);
+        else
+            tiles->only[order > 0]++;
+        result = diff_walk_next(&walk, order, fail);
+    }
+    diff_walk_end(&walk);
+    tiles->verdict = diff_judge(diff, "payloads", tiles->aligned, tiles->different);
+    return result;
+}

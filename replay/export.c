@@ -1,0 +1,126 @@
+#include "export.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mesh/program/replace_file.h"
+
+struct wishes {
+    const char *perfetto, *pcap, *csv;
+};
+
+static void close_all(struct export_traces *traces)
+{
+    for (size_t i = 0; i < traces->count; i++)
+        mesh_trace_close(traces->traces[i]);
+}
+
+static int open_all(struct export_traces *traces, size_t count, struct fail *fail)
+{
+    for (traces->count = 0; traces->count < count; traces->count++) {
+        traces->traces[traces->count] = trace_open(traces->paths[traces->count], fail);
+        if (traces->traces[traces->count] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+/* The file appears when it is complete. - is stdout. */
+static int write_file(const char *path, int (*write)(void *context, FILE *out, struct fail *fail), void *context, struct fail *fail)
+{
+    struct replace_file file;
+    FILE *out;
+    int result;
+
+    if (strcmp(path, "-") == 0)
+        return write(context, stdout, fail);
+    if (replace_file_open(&file, path, fail) < 0)
+        return -1;
+    out = fdopen(dup(file.descriptor), "w");
+    if (out == NULL) {
+        replace_file_abandon(&file);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: %s: end other programs", path, strerror(errno));
+    }
+    result = write(context, out, fail);
+    if (fclose(out) != 0 && result == 0)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
+    if (result == 0)
+        return replace_file_commit(&file, fail);
+    replace_file_abandon(&file);
+    return result;
+}
+
+static int write_perfetto(void *context, FILE *out, struct fail *fail)
+{
+    return export_perfetto(context, out, fail);
+}
+
+static int write_pcap(void *context, FILE *out, struct fail *fail)
+{
+    uint64_t without_data = 0;
+    const int result = export_pcap(context, out, &without_data, fail);
+
+    if (result == 0 && without_data > 0)
+        fprintf(stderr, "mesh-replay: %" PRIu64 " datagrams without their data, which is not in the trace: zeros stand for it\n",
+                without_data);
+    return result;
+}
+
+static int export_all(struct export_traces *traces, const struct wishes *wishes, struct fail *fail)
+{
+    int result = 0;
+
+    if (wishes->perfetto)
+        result = write_file(wishes->perfetto, write_perfetto, traces, fail);
+    if (result == 0 && wishes->pcap)
+        result = write_file(wishes->pcap, write_pcap, traces, fail);
+    if (result == 0 && wishes->csv)
+        result = export_csv(traces, wishes->csv, fail);
+    return result;
+}
+
+int export_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-replay export TRACE.db ... --perfetto FILE.json | --pcap FILE | --csv DIR",
+                                        "Write traces in forms that other programs read.", NULL};
+    static const char *const examples[] = {"mesh-replay export run.db run.1.db run.2.db --perfetto run.json",
+                                           "mesh-replay export run.db --pcap - | tcpdump -r -", NULL};
+    struct export_traces traces = {0};
+    struct options_operands operands = {.metavar = "TRACE.db", .max = EXPORT_TRACES_MAX, .values = traces.paths};
+    struct wishes wishes = {0};
+    bool wants_help = false;
+    const struct option_spec specs[] = {
+        {.name = "perfetto",
+         .kind = OPTION_TEXT,
+         .target = &wishes.perfetto,
+         .metavar = "FILE.json",
+         .help = "for ui.perfetto.dev: a process per node"},
+        {.name = "pcap",
+         .kind = OPTION_TEXT,
+         .target = &wishes.pcap,
+         .metavar = "FILE",
+         .help = "the datagrams, opened, for mesh-dissect and Wireshark (one trace)"},
+        {.name = "csv", .kind = OPTION_TEXT, .target = &wishes.csv, .metavar = "DIR", .help = "a file per table and view (one trace)"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
+    };
+    const size_t count = sizeof specs / sizeof *specs;
+    int result;
+
+    if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
+        return -1;
+    if (wants_help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (operands.count == 0 || (!wishes.perfetto && !wishes.pcap && !wishes.csv))
+        return fail_set(fail, EXIT_USAGE, "export: wants a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
+    if ((wishes.csv || wishes.pcap) && operands.count > 1)
+        return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
+    result = open_all(&traces, operands.count, fail);
+    if (result == 0)
+        result = export_all(&traces, &wishes, fail);
+    close_all(&traces);
+    return result;
+}

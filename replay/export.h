@@ -1,0 +1,28 @@
+/* What others read, made of traces: each form in a file of its own. */
+#ifndef REPLAY_EXPORT_H
+#define REPLAY_EXPORT_H
+
+#include <stdio.h>
+
+#include "command.h"
+
+enum { EXPORT_TRACES_MAX = 64 };
+
+struct export_traces {
+    size_t count;
+    const char *paths[EXPORT_TRACES_MAX];
+    struct mesh_trace *traces[EXPORT_TRACES_MAX];
+};
+
+/* Chrome's trace events as JSON, for Perfetto: a process for each node, with tracks of steps, phases, stalls, tokens, events, and of tiles
+ * with an arrow from sender to receiver. Times of other nodes are moved to the first trace's clock by its estimate of theirs. */
+int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail);
+
+/* A pcap file (raw IP, nanoseconds) of all datagrams, opened as the trace has them. Addresses that it does not know are 192.0.2.(rank + 1);
+ * zeros stand for data that was not stored, and *without_data counts such datagrams. One trace. */
+int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail);
+
+/* A file for each table and view that has rows, into a folder, which is made where there is none. One trace. */
+int export_csv(const struct export_traces *traces, const char *folder, struct fail *fail);
+
+#endif

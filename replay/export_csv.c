@@ -1,0 +1,63 @@
+/* Tables and views as CSV files. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "export.h"
+#include "rows.h"
+
+struct csv {
+    const struct export_traces *traces;
+    const char *folder;
+    struct fail *fail;
+    size_t count;
+    char names[ROWS_COLUMNS_MAX][64];
+};
+
+/* Names come from the file: what could lead out of the folder is no name of ours. */
+static int note_name(void *context, const struct mesh_trace_value *values)
+{
+    struct csv *csv = context;
+    const char *name = values[0].bytes;
+
+    if (values[0].size == 0 || values[0].size >= sizeof csv->names[0] || csv->count == ROWS_COLUMNS_MAX ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != values[0].size)
+        return 0;
+    memcpy(csv->names[csv->count++], name, values[0].size + 1);
+    return 0;
+}
+
+static int write_table(struct csv *csv, const char *name)
+{
+    struct mesh_trace *trace = csv->traces->traces[0];
+    char path[4200], sql[120];
+    FILE *out;
+    int result;
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT 1 FROM %s LIMIT 1)", name);
+    if (rows_number(trace, sql) == 0)
+        return 0;
+    snprintf(path, sizeof path, "%.4000s/%s.csv", csv->folder, name);
+    out = fopen(path, "w");
+    if (out == NULL)
+        return fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: choose another folder", path, strerror(errno));
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
+    result = rows_write(csv->traces->paths[0], trace, sql, ROWS_OWN_SECONDS, ROWS_CSV, out, csv->fail);
+    if (fclose(out) != 0 && result == 0)
+        result = fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
+    return result;
+}
+
+int export_csv(const struct export_traces *traces, const char *folder, struct fail *fail)
+{
+    struct csv csv = {.traces = traces, .folder = folder, .fail = fail};
+    int result;
+
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return fail_set(fail, EXIT_ENVIRONMENT, "--csv %.300s: cannot be made: %s: choose another folder", folder, strerror(errno));
+    result = rows_each(traces->paths[0], traces->traces[0], "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name",
+                       note_name, &csv, fail);
+    for (size_t i = 0; result == 0 && i < csv.count; i++)
+        result = write_table(&csv, csv.names[i]);
+    return result;
+}

@@ -1,0 +1,233 @@
+/* Datagrams as a pcap file: raw IP, nanoseconds. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export.h"
+#include "rows.h"
+
+enum {
+    PCAP_LINK_RAW = 101,
+    PCAP_SNAPLEN = 262144,
+    IP4_BYTES = 20,
+    IP6_BYTES = 40,
+    UDP_BYTES = 8,
+    PROTOCOL_UDP = 17,
+    PCAP_PORT = 7411, /* where none is known */
+    PCAP_RANKS = 64
+};
+#define PCAP_MAGIC_NS 0xa1b23c4du
+
+struct address {
+    uint8_t ip[16];
+    uint16_t port;
+    bool is_known;
+};
+
+struct pcap {
+    FILE *out;
+    const char *path;
+    struct mesh_trace *trace;
+    struct fail *fail;
+    struct address own, ranks[PCAP_RANKS];
+    uint64_t shift_ns; /* from the trace's clock to the wall clock */
+    uint64_t without_data;
+    uint8_t frame[IP6_BYTES + UDP_BYTES + MESH_TRACE_DATAGRAM_BYTES_MAX];
+};
+
+static void put16(uint8_t *at, size_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static void set_address(struct address *address, struct mesh_trace_bytes ip, int64_t port)
+{
+    if (ip.size != sizeof address->ip)
+        return;
+    memcpy(address->ip, ip.bytes, sizeof address->ip);
+    address->port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : PCAP_PORT;
+    address->is_known = true;
+}
+
+/* 192.0.2.0/24 is for documents. */
+static struct address made_address(unsigned rank)
+{
+    return (struct address){.ip = {[10] = 255, [11] = 255, [12] = 192, [14] = 2, [15] = (uint8_t)(rank + 1)}, .port = PCAP_PORT};
+}
+
+static bool is_v4(const struct address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 255, [11] = 255};
+
+    return memcmp(address->ip, mapped, sizeof mapped) == 0;
+}
+
+static uint32_t sum16(uint32_t sum, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        sum += (uint32_t)bytes[i] << (i % 2 == 0 ? 8 : 0);
+    return sum;
+}
+
+static uint16_t checksum(uint32_t sum)
+{
+    while (sum > UINT16_MAX)
+        sum = (sum & UINT16_MAX) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+/* IP and UDP in front of the payload, which stands behind room for them; where the frame begins. UDP's checksum is 0, none, with IPv4. */
+static uint8_t *put_headers(struct pcap *pcap, const struct address *from, const struct address *to, size_t payload_bytes)
+{
+    uint8_t *udp = pcap->frame + IP6_BYTES, *ip;
+    const size_t udp_bytes = UDP_BYTES + payload_bytes;
+    uint16_t sum;
+
+    put16(udp, from->port);
+    put16(udp + 2, to->port);
+    put16(udp + 4, udp_bytes);
+    put16(udp + 6, 0);
+    if (is_v4(from) && is_v4(to)) {
+        ip = udp - IP4_BYTES;
+        memset(ip, 0, IP4_BYTES);
+        ip[0] = 0x45;
+        put16(ip + 2, IP4_BYTES + udp_bytes);
+        ip[8] = 64;
+        ip[9] = PROTOCOL_UDP;
+        memcpy(ip + 12, from->ip + 12, 4);
+        memcpy(ip + 16, to->ip + 12, 4);
+        put16(ip + 10, checksum(sum16(0, ip, IP4_BYTES)));
+        return ip;
+    }
+    ip = udp - IP6_BYTES;
+    memset(ip, 0, IP6_BYTES);
+    ip[0] = 0x60;
+    put16(ip + 4, udp_bytes);
+    ip[6] = PROTOCOL_UDP;
+    ip[7] = 64;
+    memcpy(ip + 8, from->ip, 16);
+    memcpy(ip + 24, to->ip, 16);
+    sum = checksum(sum16(sum16((uint32_t)udp_bytes + PROTOCOL_UDP, ip + 8, 32), udp, udp_bytes));
+    put16(udp + 6, sum != 0 ? sum : UINT16_MAX);
+    return ip;
+}
+
+static void put_frame(struct pcap *pcap, int64_t t_ns, const struct address *from, const struct address *to, size_t payload_bytes)
+{
+    const uint8_t *start = put_headers(pcap, from, to, payload_bytes);
+    const uint32_t size = (uint32_t)(pcap->frame + IP6_BYTES + UDP_BYTES + payload_bytes - start);
+    const uint64_t at_ns = t_ns > 0 ? (uint64_t)t_ns + pcap->shift_ns : 0;
+    const uint32_t record[4] = {(uint32_t)(at_ns / 1000000000u), (uint32_t)(at_ns % 1000000000u), size, size};
+
+    fwrite(record, sizeof record, 1, pcap->out);
+    fwrite(start, 1, size, pcap->out);
+}
+
+/* ---- who is where: what a node received says where the others are ---- */
+
+static int note_rank(void *context, const struct mesh_trace_value *values)
+{
+    struct pcap *pcap = context;
+
+    if (values[0].kind == MESH_TRACE_VALUE_INTEGER && values[0].integer >= 0 && values[0].integer < PCAP_RANKS)
+        set_address(&pcap->ranks[values[0].integer], (struct mesh_trace_bytes){values[1].bytes, values[1].size}, values[2].integer);
+    return 0;
+}
+
+static int note_own(void *context, const struct mesh_trace_value *values)
+{
+    struct pcap *pcap = context;
+    const unsigned rank = values[0].integer >= 0 && values[0].integer < PCAP_RANKS ? (unsigned)values[0].integer : 0;
+
+    pcap->own = made_address(rank);
+    set_address(&pcap->own, (struct mesh_trace_bytes){values[1].bytes, values[1].size}, values[2].integer);
+    return 0;
+}
+
+static int find_addresses(struct pcap *pcap)
+{
+    int result;
+
+    pcap->own = made_address(0);
+    for (unsigned rank = 0; rank < PCAP_RANKS; rank++)
+        pcap->ranks[rank] = made_address(rank);
+    result = rows_each(pcap->path, pcap->trace, "SELECT coalesce(rank, 0), ip, port FROM nodes WHERE id = 1", note_own, pcap, pcap->fail);
+    if (result == 0)
+        result = rows_each(pcap->path, pcap->trace,
+                           "SELECT src, from_ip, from_port FROM datagrams WHERE direction = 2 AND core = 1 AND from_ip IS NOT NULL "
+                           "GROUP BY src",
+                           note_rank, pcap, pcap->fail);
+    return result;
+}
+
+/* ---- datagrams ---- */
+
+static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row)
+{
+    struct address from = pcap->own, to = pcap->own;
+    size_t payload_bytes;
+    bool is_complete;
+    const int err = mesh_trace_get_packet(pcap->trace, row, pcap->frame + IP6_BYTES + UDP_BYTES, &payload_bytes, &is_complete);
+
+    if (err != 0)
+        return trace_failed(pcap->path, pcap->trace, err, pcap->fail);
+    pcap->without_data += !is_complete;
+    if (payload_bytes > UINT16_MAX - IP4_BYTES - UDP_BYTES)
+        payload_bytes = UINT16_MAX - IP4_BYTES - UDP_BYTES;
+    set_address(&from, row->from_ip, row->from_port);
+    set_address(&to, row->to_ip, row->to_port);
+    if (row->direction != MESH_TRACE_SENT || row->ranks == MESH_TRACE_NULL) {
+        put_frame(pcap, row->t_ns, &from, &to, payload_bytes);
+        return 0;
+    }
+    for (unsigned rank = 0; rank < PCAP_RANKS; rank++)
+        if (((uint64_t)row->ranks >> rank & 1) != 0)
+            put_frame(pcap, row->t_ns, &from, &pcap->ranks[rank], payload_bytes);
+    return 0;
+}
+
+static int put_trace(struct pcap *pcap)
+{
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_datagram row;
+    int result = find_addresses(pcap), got = 0;
+
+    if (result != 0)
+        return result;
+    got = mesh_trace_read(pcap->trace, MESH_TRACE_TABLE_DATAGRAM, 0, &reading);
+    if (got != 0)
+        return trace_failed(pcap->path, pcap->trace, got, pcap->fail);
+    while (result == 0 && (got = mesh_trace_next(reading, &row)) == 1)
+        result = put_datagram(pcap, &row);
+    mesh_trace_end(reading);
+    return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
+}
+
+/* Of a node's trace: its clock when recording began, and the wall clock then. */
+static uint64_t meta_number(struct mesh_trace *trace, const char *key)
+{
+    char text[40];
+
+    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail)
+{
+    static struct pcap pcap;
+    const struct {
+        uint32_t magic;
+        uint16_t major, minor;
+        uint32_t zone, accuracy, snaplen, link;
+    } header = {PCAP_MAGIC_NS, 2, 4, 0, 0, PCAP_SNAPLEN, PCAP_LINK_RAW};
+    int result;
+
+    fwrite(&header, sizeof header, 1, out);
+    pcap = (struct pcap){.out = out, .path = traces->paths[0], .trace = traces->traces[0], .fail = fail};
+    pcap.shift_ns = meta_number(pcap.trace, "begun_unix_ns") - meta_number(pcap.trace, "begun_ns");
+    result = put_trace(&pcap);
+    *without_data = pcap.without_data;
+    if (result == 0 && ferror(out))
+        return fail_set(fail, EXIT_ENVIRONMENT, "--pcap: cannot write: %s: free some space, or read to the end", strerror(errno));
+    return result;
+}

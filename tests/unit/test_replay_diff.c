@@ -1,0 +1,263 @@
+/* mesh-replay diff: what is called a difference, and what is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/wire.h"
+#include "replay/diff.h"
+
+static char folder[64], paths[2][96];
+static struct mesh_trace *writers[2];
+static struct diff diff;
+static struct fail failure;
+
+static int set_up(void **state)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/test_replay_diff.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    for (unsigned side = 0; side < 2; side++) {
+        snprintf(paths[side], sizeof paths[side], "%s/%c.db", folder, 'a' + (int)side);
+        assert_int_equal(mesh_trace_create(&writers[side], paths[side], reason), 0);
+        assert_int_equal(mesh_trace_begin(writers[side]), 0);
+        assert_int_equal(mesh_trace_set_meta(writers[side], "ids", "all"), 0);
+        assert_int_equal(mesh_trace_set_meta(writers[side], "payloads", "all"), 0);
+    }
+    diff = (struct diff){.paths = {paths[0], paths[1]}};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (unsigned side = 0; side < 2; side++) {
+        mesh_trace_close(diff.traces[side]);
+        unlink(paths[side]);
+    }
+    return rmdir(folder);
+}
+
+static void open_both(void)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        assert_int_equal(mesh_trace_commit(writers[side]), 0);
+        mesh_trace_close(writers[side]);
+        diff.traces[side] = trace_open(paths[side], &failure);
+        assert_non_null(diff.traces[side]);
+    }
+}
+
+static void add_token(unsigned side, uint64_t request, uint64_t position, uint64_t token, int64_t t_ns)
+{
+    const struct mesh_trace_token row = {.node = 1,
+                                         .t_ns = t_ns,
+                                         .request = request,
+                                         .position = position,
+                                         .step = MESH_TRACE_NULL,
+                                         .token = token,
+                                         .logits_hash = MESH_TRACE_NULL};
+
+    assert_int_equal(mesh_trace_add_row_token(writers[side], &row, NULL), 0);
+}
+
+static void add_tile(unsigned side, uint64_t step, uint16_t block, uint16_t count, uint8_t content)
+{
+    static uint64_t number;
+    struct mesh_trace_datagram row = {.node = 1, .t_ns = (int64_t)step, .direction = MESH_TRACE_RECEIVED};
+    uint8_t packet[1200], data[360];
+    struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .src = 1, .number = ++number},
+        .as.tile = {.step = step, .phase = 2, .token_count = 1, .block_first = block, .block_count = count},
+        .data = data,
+        .data_bytes = 36u * count};
+    size_t bytes;
+
+    memset(data, content, sizeof data);
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    assert_int_equal(mesh_trace_add_datagram(writers[side], &row, packet, bytes, true, NULL), 0);
+}
+
+static void the_same_tokens_are_the_same_whatever_requests_are_called(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 5; i++) {
+        add_token(0, 900, i, 100 + i, 1);
+        add_token(1, 7, i, 100 + i, 2);
+    }
+    add_token(0, 5, 0, 1, 3);
+    add_token(1, 8, 0, 1, 3);
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_SAME);
+    assert_int_equal(diff.tokens.aligned, 6);
+    assert_false(diff.tokens.has_first);
+}
+
+static void the_first_token_that_differs_is_named(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 9; i++) {
+        add_token(0, 1, i, i, 1);
+        add_token(1, 1, i, i < 4 ? i : i + 50, 1);
+    }
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_DIFFERENT);
+    assert_int_equal(diff.tokens.different, 5);
+    assert_int_equal(diff.tokens.request, 1);
+    assert_int_equal(diff.tokens.position, 4);
+    assert_int_equal(diff.tokens.first[0], 4);
+    assert_int_equal(diff.tokens.first[1], 54);
+}
+
+static void an_answer_that_ends_earlier_is_a_difference(void **state)
+{
+    (void)state;
+    add_token(0, 1, 0, 3, 1);
+    add_token(0, 1, 1, 4, 1);
+    add_token(1, 1, 0, 3, 1);
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_DIFFERENT);
+    assert_int_equal(diff.tokens.only[0], 1);
+    assert_true(diff.tokens.first[1] == MESH_TRACE_NULL);
+}
+
+static void hashes_with_other_keys_tell_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(mesh_trace_set_meta(writers[1], "ids", "hash"), 0);
+    for (uint64_t i = 0; i < 9; i++) {
+        add_token(0, 1, i, i, 1);
+        add_token(1, 1, i, i * 7777 + 1, 1);
+    }
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_UNKNOWN);
+}
+
+static void resends_and_other_cuts_are_no_difference(void **state)
+{
+    (void)state;
+    add_tile(0, 1, 0, 4, 5);
+    add_tile(0, 1, 4, 4, 6);
+    add_tile(1, 1, 0, 4, 5);
+    add_tile(1, 1, 0, 4, 5); /* again */
+    add_tile(1, 1, 4, 2, 6);
+    add_tile(1, 1, 6, 2, 6);
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.verdict, DIFF_SAME);
+    assert_int_equal(diff.tiles.aligned, 1);
+    assert_int_equal(diff.tiles.only[0], 1);
+    assert_int_equal(diff.tiles.only[1], 2);
+}
+
+static void a_tile_with_other_data_is_named(void **state)
+{
+    (void)state;
+    for (uint64_t step = 1; step < 9; step++) {
+        add_tile(0, step, 8, 4, 5);
+        add_tile(1, step, 8, 4, step == 6 ? 9 : 5);
+    }
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.verdict, DIFF_DIFFERENT);
+    assert_int_equal(diff.tiles.different, 1);
+    assert_int_equal(diff.tiles.step, 6);
+    assert_int_equal(diff.tiles.phase, 2);
+    assert_int_equal(diff.tiles.block, 8);
+    assert_int_equal(diff.tiles.src, 1);
+    assert_false(diff.tiles.has_move);
+}
+
+static void another_order_is_counted_and_no_difference(void **state)
+{
+    (void)state;
+    add_tile(0, 1, 0, 4, 5);
+    add_tile(0, 1, 4, 4, 6);
+    add_tile(1, 1, 4, 4, 6);
+    add_tile(1, 1, 0, 4, 5);
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.verdict, DIFF_SAME);
+    assert_int_equal(diff.tiles.moved, 2);
+    assert_int_equal(diff.tiles.move_step, 1);
+}
+
+/* Tokens whose intervals scatter by a third around a mean. */
+static void add_intervals(unsigned side, unsigned count, double mean_us, uint32_t seed)
+{
+    int64_t t_ns = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        t_ns += (int64_t)(mean_us * 1e3 * (0.67 + 0.66 * (seed >> 8) / (1 << 24)));
+        add_token(side, 1, i, 1, t_ns);
+    }
+}
+
+static enum diff_change change_of(unsigned count, double a_us, double b_us)
+{
+    add_intervals(0, count, a_us, 11);
+    add_intervals(1, count, b_us, 12);
+    open_both();
+    assert_int_equal(diff_timings(&diff, &failure), 0);
+    assert_string_equal(diff.timings[1].name, "token_interval");
+    return diff.timings[1].change;
+}
+
+static void noise_is_no_change(void **state)
+{
+    (void)state;
+    assert_int_equal(change_of(3000, 500, 500), DIFF_UNCHANGED);
+}
+
+static void a_tenth_slower_is_seen_in_spite_of_noise(void **state)
+{
+    (void)state;
+    assert_int_equal(change_of(3000, 500, 550), DIFF_SLOWER);
+    assert_true(diff.timings[1].p50_percent > 5 && diff.timings[1].p50_percent < 15);
+}
+
+static void and_faster_too(void **state)
+{
+    (void)state;
+    assert_int_equal(change_of(3000, 500, 450), DIFF_FASTER);
+}
+
+static void a_few_values_tell_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(change_of(20, 500, 5000), DIFF_TOO_FEW);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_same_tokens_are_the_same_whatever_requests_are_called),
+        TEST(the_first_token_that_differs_is_named),
+        TEST(an_answer_that_ends_earlier_is_a_difference),
+        TEST(hashes_with_other_keys_tell_nothing),
+        TEST(resends_and_other_cuts_are_no_difference),
+        TEST(a_tile_with_other_data_is_named),
+        TEST(another_order_is_counted_and_no_difference),
+        TEST(noise_is_no_change),
+        TEST(a_tenth_slower_is_seen_in_spite_of_noise),
+        TEST(and_faster_too),
+        TEST(a_few_values_tell_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

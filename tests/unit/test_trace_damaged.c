@@ -1,0 +1,204 @@
+/* Files that are no traces, are of another time, or are damaged: each is refused in words, or read as far as it goes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "mesh/trace.h"
+#include "trace_case.h"
+
+enum { DAMAGES = 150 };
+
+static char folder[64], path[96], reason[MESH_TRACE_REASON_BYTES];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/test_trace_damaged.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/t.db", folder);
+    trace_case_make(path);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char wal[120];
+
+    (void)state;
+    unlink(path);
+    snprintf(wal, sizeof wal, "%s-journal", path);
+    unlink(wal);
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    unlink(wal);
+    snprintf(wal, sizeof wal, "%s-shm", path);
+    unlink(wal);
+    return rmdir(folder);
+}
+
+static void execute(const char *sql)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    }
+    sqlite3_close(db);
+}
+
+static void is_refused(int expected, const char *why)
+{
+    struct mesh_trace *trace;
+
+    assert_int_equal(mesh_trace_open(&trace, path, reason), expected);
+    assert_null(trace);
+    if (strstr(reason, why) == NULL) {
+        fail_msg("%s: lacks %s", reason, why);
+    }
+}
+
+static void another_programs_file_is_refused(void **state)
+{
+    (void)state;
+    execute("PRAGMA application_id=7");
+    is_refused(MESH_ETYPE, "of another program (application_id 7)");
+}
+
+static void another_schema_is_refused_by_number(void **state)
+{
+    (void)state;
+    execute("PRAGMA user_version=99");
+    is_refused(MESH_EVERSION, "schema 99, and this program knows 1");
+}
+
+static void a_table_that_is_missing_is_named(void **state)
+{
+    (void)state;
+    execute("DROP TABLE tokens");
+    is_refused(MESH_ETRUNCATED, "tokens");
+}
+
+/* A view could be a question without an end. */
+static void a_table_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    execute("ALTER TABLE gaps RENAME TO other;"
+            "CREATE VIEW gaps AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+            "SELECT i AS id, i AS node, i AS t_ns, i AS end_ns, '' AS what, i AS after_input, i AS count, '' AS reason FROM n");
+    is_refused(MESH_ETRUNCATED, "gaps");
+}
+
+static void an_empty_file_holds_nothing(void **state)
+{
+    (void)state;
+    trace_case_store(path, (const uint8_t *)"", 0);
+    is_refused(MESH_ETYPE, "empty");
+}
+
+static void a_folder_and_a_pipe_are_no_traces(void **state)
+{
+    (void)state;
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    is_refused(MESH_ETYPE, "no file");
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    is_refused(MESH_ETYPE, "no file");
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void a_datagram_of_absurd_size_is_refused(void **state)
+{
+    static uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX];
+    static const char *const damages[] = {"UPDATE datagrams SET bytes = 9000000000000000000",
+                                          "UPDATE datagrams SET bytes = -1",
+                                          "UPDATE datagrams SET data_bytes = -5",
+                                          "UPDATE datagrams SET data_bytes = 70000, bytes = 70000",
+                                          "UPDATE datagrams SET payload = x'00', coding = 1",
+                                          "UPDATE datagrams SET payload = zeroblob(200), coding = 2",
+                                          "UPDATE datagrams SET type = 200",
+                                          "UPDATE datagrams SET tag = x'0102'",
+                                          "DELETE FROM message_tile"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct mesh_trace_reading *reading;
+        struct mesh_trace_datagram row;
+        struct mesh_trace *trace;
+        size_t bytes;
+        bool is_complete;
+
+        unlink(path);
+        trace_case_make(path);
+        execute(damages[i]);
+        assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+        assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &reading), 0); /* the first one is a tile */
+        assert_int_equal(mesh_trace_next(reading, &row), 1);
+        assert_true(mesh_trace_get_packet(trace, &row, packet, &bytes, &is_complete) < 0);
+        assert_non_null(strstr(mesh_trace_reason(trace), "damaged"));
+        mesh_trace_end(reading);
+        mesh_trace_close(trace);
+    }
+}
+
+static void a_blob_beyond_the_limit_is_refused(void **state)
+{
+    (void)state;
+    execute("UPDATE inputs SET args = zeroblob(20000000)");
+    assert_int_equal(trace_case_read(path), MESH_ERANGE);
+}
+
+/* Bytes changed anywhere, and files cut anywhere. What matters is that reading ends, without a sanitizer's complaint. */
+static void whatever_is_damaged_reading_ends(void **state)
+{
+    const char *given = getenv("MESH_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
+    size_t size, changed = 0;
+    uint8_t *whole = trace_case_load(path, &size), *bytes = malloc(size);
+
+    (void)state;
+    assert_non_null(bytes);
+    for (unsigned i = 0; i < DAMAGES; i++) {
+        const unsigned count = 1u << i % 8;
+
+        memcpy(bytes, whole, size);
+        for (unsigned j = 0; j < count; j++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            bytes[(seed >> 33) % size] = (uint8_t)(seed >> 20);
+        }
+        trace_case_store(path, bytes, i % 10 == 9 ? (seed >> 33) % size : size);
+        changed += trace_case_read(path) != 0;
+    }
+    assert_true(changed > 10);
+    free(whole);
+    free(bytes);
+}
+
+static void a_whole_trace_is_read_to_its_end(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_case_read(path), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_whole_trace_is_read_to_its_end),  TEST(another_programs_file_is_refused),     TEST(another_schema_is_refused_by_number),
+        TEST(a_table_that_is_missing_is_named),  TEST(a_table_that_is_none_is_refused),      TEST(an_empty_file_holds_nothing),
+        TEST(a_folder_and_a_pipe_are_no_traces), TEST(a_datagram_of_absurd_size_is_refused), TEST(a_blob_beyond_the_limit_is_refused),
+        TEST(whatever_is_damaged_reading_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,197 @@
+#include "trace_case.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture_case.h"
+#include "mesh/telemetry.h"
+#include "mesh/trace.h"
+#include "mesh/wire.h"
+
+enum { TRACE_CASE_SECONDS = 2 };
+
+/* clang-format off */
+/* Room for a row of any table. */
+union row {
+#define ROW(NAME, name, table, COLUMNS, meaning) struct mesh_trace_##name name;
+    MESH_TRACE_TABLES(ROW)
+};
+/* clang-format on */
+
+static void must(int err)
+{
+    if (err != 0) {
+        fprintf(stderr, "trace_case: %d\n", err);
+        abort();
+    }
+}
+
+static void add_rows(struct mesh_trace *trace)
+{
+    const struct mesh_trace_node node = {.name = "node", .ip = {"0123456789abcdef", 16}, .port = 7411};
+    const struct mesh_trace_epoch epoch = {.node = 1, .epoch = 1, .members = "[]", .rows = "{}", .config = {"config", 6}};
+    const struct mesh_trace_input input = {.node = 1, .core = 1, .kind = 3, .args = {"args", 4}, .datagram = 1};
+    const struct mesh_trace_output output = {.node = 1, .input = 1, .core = 1, .kind = 4, .args = {"", 0}};
+    const struct mesh_trace_request request = {.node = 1, .request = 7, .kind = "begin", .options = "{}"};
+    const struct mesh_trace_token token = {.node = 1, .request = 7, .position = 3, .token = 5};
+    const struct mesh_trace_event event = {.node = 1, .kind = "lost", .severity = 2, .reason = "wire"};
+    const struct mesh_trace_gap gap = {.node = 1, .what = "payloads", .count = 3, .reason = "slow"};
+    const struct mesh_trace_chunk chunk = {.node = 1, .core = 1, .first = 1, .count = 2, .expanded = 1};
+    static const uint8_t records[100] = {1, 2, 3};
+
+    must(mesh_trace_add_row_node(trace, &node, NULL));
+    must(mesh_trace_add_row_epoch(trace, &epoch, NULL));
+    must(mesh_trace_add_row_input(trace, &input, NULL));
+    must(mesh_trace_add_row_output(trace, &output, NULL));
+    must(mesh_trace_add_row_request(trace, &request, NULL));
+    must(mesh_trace_add_row_token(trace, &token, NULL));
+    must(mesh_trace_add_row_event(trace, &event, NULL));
+    must(mesh_trace_add_row_gap(trace, &gap, NULL));
+    must(mesh_trace_add_chunk(trace, &chunk, records, sizeof records, NULL));
+}
+
+static void add_datagrams(struct mesh_trace *trace)
+{
+    const unsigned types[] = {MESH_TYPE_TILE, MESH_TYPE_NAK, MESH_TYPE_PLAN, MESH_TYPE_PROBE, MESH_TYPE_HELLO, MESH_TYPE_STATUS};
+    struct mesh_trace_datagram row = {.node = 1, .direction = MESH_TRACE_RECEIVED, .from_ip = {"0123456789abcdef", 16}};
+    uint8_t packet[1500];
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t bytes = message_case(types[i], i + 1, packet, sizeof packet);
+
+        row.t_ns = (int64_t)i;
+        must(mesh_trace_add_datagram(trace, &row, packet, bytes, true, NULL));
+    }
+    must(mesh_trace_add_datagram(trace, &row, packet, 60, true, NULL));
+    memset(packet, 5, sizeof packet);
+    must(mesh_trace_add_datagram(trace, &row, packet, sizeof packet, true, NULL));
+}
+
+static void add_telemetry(struct mesh_trace *trace)
+{
+    const struct mesh_telemetry_head head = {.version = MESH_TELEMETRY_VERSION, .serial = 1};
+    const struct mesh_telemetry_item item = {.kind = MESH_TELEMETRY_LINK, .link = {.peer = 1, .clock_offset_ns = -5}};
+    struct mesh_telemetry_writer writer;
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
+    struct mesh_trace_report row = {.node = 1, .piece = {piece, 0}};
+
+    mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
+    mesh_telemetry_put(&writer, &item);
+    row.piece.size = writer.used;
+    must(mesh_trace_add_report(trace, &row, NULL));
+}
+
+void trace_case_make(const char *path)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    must(mesh_trace_create(&trace, path, reason));
+    must(mesh_trace_begin(trace));
+    add_rows(trace);
+    add_datagrams(trace);
+    add_telemetry(trace);
+    must(mesh_trace_commit(trace));
+    mesh_trace_close(trace);
+}
+
+uint8_t *trace_case_load(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    uint8_t *bytes = NULL;
+
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (*size = (size_t)ftell(file)) == 0 || (bytes = malloc(*size)) == NULL)
+        abort();
+    rewind(file);
+    if (fread(bytes, 1, *size, file) != *size)
+        abort();
+    fclose(file);
+    return bytes;
+}
+
+void trace_case_store(const char *path, const uint8_t *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+
+    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
+        abort();
+}
+
+/* ---- reading ---- */
+
+static int read_row(struct mesh_trace *trace, enum mesh_trace_table table, const union row *row)
+{
+    static uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX];
+    uint8_t *records;
+    size_t bytes;
+    bool is_complete;
+    int err;
+
+    if (table == MESH_TRACE_TABLE_DATAGRAM)
+        return mesh_trace_get_packet(trace, &row->datagram, packet, &bytes, &is_complete);
+    if (table != MESH_TRACE_TABLE_CHUNK || row->chunk.bytes == 0 || row->chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX)
+        return 0;
+    records = malloc(row->chunk.bytes);
+    if (records == NULL)
+        abort();
+    err = mesh_trace_get_chunk(trace, &row->chunk, records);
+    free(records);
+    return err;
+}
+
+static int read_table(struct mesh_trace *trace, enum mesh_trace_table table)
+{
+    struct mesh_trace_reading *reading;
+    union row row;
+    int err = mesh_trace_read(trace, table, 0, &reading), got;
+
+    if (err != 0)
+        return err;
+    while ((got = mesh_trace_next(reading, &row)) == 1) {
+        const int failed = read_row(trace, table, &row);
+
+        err = err != 0 ? err : failed;
+    }
+    mesh_trace_end(reading);
+    return got < 0 ? got : err;
+}
+
+static int read_view(struct mesh_trace *trace, const char *name)
+{
+    struct mesh_trace_value values[64];
+    struct mesh_trace_query *query;
+    char sql[80];
+    int got;
+
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
+    got = mesh_trace_query(trace, sql, TRACE_CASE_SECONDS, &query);
+    while (got == 0 && mesh_trace_query_columns(query) <= 64 && (got = mesh_trace_query_next(query, values)) == 1)
+        got = 0;
+    mesh_trace_query_end(query);
+    return got;
+}
+
+int trace_case_read(const char *path)
+{
+    static const char *const views[] = {"messages", "tiles", "lost_tiles", "stalls", "tile_latency", "token_times", "links", "meta"};
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+    int err = mesh_trace_open(&trace, path, reason);
+
+    if (err != 0)
+        return err;
+    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++) {
+        const int failed = read_table(trace, (enum mesh_trace_table)i);
+
+        err = err != 0 ? err : failed;
+    }
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        const int failed = read_view(trace, views[i]);
+
+        err = err != 0 ? err : failed;
+    }
+    mesh_trace_close(trace);
+    return err;
+}
