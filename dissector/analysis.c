@@ -112,8 +112,8 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
     struct link_entry *entry;
 
     if (space->first == 0) {
-        space->first = number;
-        space->highest = number - 1;
+        space->first = link->spaces[!is_all].first == 1 ? 1 : number; /* a link that begins in the capture begins with 1 in both */
+        space->highest = space->first - 1;
     }
     if (number > space->highest) {
         skip(analysis, link, is_all, number, ts_ns);

@@ -32,6 +32,8 @@ void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
             entry->is_resent |= by->is_resend;
             if (entry->repair != 0)
                 continue;
+            /* Held before it was sent a second time: then the first has come, however early it was asked for. */
+            entry->is_proved |= links_has(link->receiver, by->step, by->phase);
             entry->repair_ns = by->ts_ns;
             entry->repair = by->number;
             entry->repair_is_all = is_all;
@@ -81,6 +83,7 @@ static void take_nak(struct link *link, const struct packet *packet)
                 is_known = true;
                 if (entry->asked_ns == 0)
                     entry->asked_ns = packet->ts_ns;
+                entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS says that just before a NAK */
             }
         if (!is_known)
             give_to_missing(link, packet, range);
@@ -92,7 +95,7 @@ static void take_nak(struct link *link, const struct packet *packet)
 /* In what order numbers up to those seen are taken for what the receiver counts as lost. */
 enum kind {
     KIND_MISSING, /* not in the capture */
-    KIND_ASKED,   /* the receiver asked for its data, and it was sent again: not on its way, then */
+    KIND_ASKED,   /* the receiver asked for its data when it had seen its number or later ones, and it was sent again */
     KIND_HELLO,   /* sent before the receiver listened */
     KINDS
 };
@@ -105,7 +108,7 @@ static bool is_kind(const struct link_entry *entry, enum kind kind)
     case KIND_MISSING:
         return entry->is_missing;
     case KIND_ASKED:
-        return entry->asked_ns != 0 && entry->is_resent;
+        return entry->is_passed && entry->is_resent;
     default:
         return entry->type == MESH_TYPE_HELLO;
     }

@@ -23,6 +23,7 @@ struct link_entry {
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
+    bool is_passed; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
 };
 
 struct link_space {

@@ -81,6 +81,15 @@ static void status(uint64_t seen, uint64_t lost)
     analysis_add(&analysis, &packet);
 }
 
+/* What rank 1 says that it holds: the only gather. */
+static void hold(void)
+{
+    struct packet packet = datagram(1, MESH_TYPE_PING, ++back_number);
+
+    packet.message.header.have_step = 1;
+    analysis_add(&analysis, &packet);
+}
+
 static void nak(uint16_t block)
 {
     struct packet packet = datagram(1, MESH_TYPE_NAK, ++back_number);
@@ -150,8 +159,8 @@ static void one_that_is_in_the_capture_is_lost_when_it_is_counted_and_asked_for(
     tile(1, 0, 0);
     tile(2, 1, 0);
     tile(3, 2, 0);
-    nak(1);
     status(3, 1);
+    nak(1);
     tile(4, 1, MESH_FLAG_RESEND);
     status(4, 1);
     analysis_end(&analysis);
@@ -173,6 +182,54 @@ static void a_resend_of_what_was_not_lost_is_in_vain(void **state)
     assert_int_equal(analysis.sum.lost, 0);
     assert_int_equal(analysis.sum.resent, 1);
     assert_int_equal(analysis.sum.spurious_resend, 1);
+}
+
+/* One that cannot be told from others is lost as well: it is not laid on what was only asked for. */
+static void one_that_was_asked_for_while_it_was_on_its_way_is_not_lost(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(2, 1, 0);
+    status(1, 0);
+    nak(1);
+    tile(3, 1, MESH_FLAG_RESEND);
+    tile(4, 2, 0);
+    status(4, 1);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 0);
+}
+
+static void one_that_is_held_before_it_is_sent_again_is_not_lost(void **state)
+{
+    (void)state;
+    tile(1, 0, 0);
+    tile(2, 1, 0);
+    status(2, 0);
+    nak(1);
+    hold();
+    tile(3, 1, MESH_FLAG_RESEND);
+    tile(4, 2, 0);
+    status(4, 1);
+    analysis_end(&analysis);
+    for (size_t i = 0; i < loss_count; i++)
+        assert_int_not_equal(lost_numbers[i], 2);
+    assert_int_equal(loss_count, 1);
+}
+
+static void the_first_number_of_a_space_is_lost_where_the_link_begins_in_the_capture(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    tile(1, 0, 0);
+    packet = datagram(0, MESH_TYPE_PING, 2);
+    packet.message.header.dst = MESH_DST_ALL;
+    analysis_add(&analysis, &packet);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 1);
+    assert_true(losses[0].is_all);
 }
 
 static void a_loss_that_can_be_one_of_several_is_counted_and_not_named(void **state)
@@ -227,6 +284,9 @@ int main(void)
         CASE(a_nak_tells_what_was_in_a_missing_number_and_a_resend_repairs_it),
         CASE(one_that_is_in_the_capture_is_lost_when_it_is_counted_and_asked_for),
         CASE(a_resend_of_what_was_not_lost_is_in_vain),
+        CASE(one_that_was_asked_for_while_it_was_on_its_way_is_not_lost),
+        CASE(one_that_is_held_before_it_is_sent_again_is_not_lost),
+        CASE(the_first_number_of_a_space_is_lost_where_the_link_begins_in_the_capture),
         CASE(a_loss_that_can_be_one_of_several_is_counted_and_not_named),
         CASE(numbers_that_come_later_or_twice_are_told_apart),
         CASE(a_long_capture_stays_within_its_windows),
