@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "witness.h"
 
-#define REORDER_NS UINT64_C(50000) /* after which a receiver counts what is missing as lost */
-#define STALL_MS   0.05            /* less is not told from the usual */
+#define REORDER_NS  UINT64_C(50000)     /* after which a receiver counts what is missing as lost */
+#define UNDERWAY_NS UINT64_C(100000000) /* nothing takes as long to arrive */
+#define STALL_MS    0.05                /* less is not told from the usual */
 
 void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context)
 {
@@ -63,6 +65,8 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
 
     if (entry->number == 0)
         return;
+    if (!entry->is_missing && !entry->is_sent && witness_covers(link, is_all, entry->number))
+        link->missed_at_sender++;
     if (entry->is_missing && !entry->is_lost) {
         if (is_reported && link->reported <= link->assigned)
             link->counts.not_captured++;
@@ -102,6 +106,7 @@ static void skip(struct analysis *analysis, struct link *link, bool is_all, uint
 
         entry->is_missing = true;
         entry->ts_ns = ts_ns;
+        witness_tell(link, is_all, entry);
     }
 }
 
@@ -192,42 +197,51 @@ static void count(struct link *link, const struct packet *packet)
     link->last_tile_ns = packet->ts_ns;
 }
 
-static bool is_countable(const struct packet *packet)
-{
-    return packet->state != PACKET_FOREIGN && packet->err == 0 && packet->seal != KEYS_FORGED && packet->message.header.epoch != 0 &&
-           packet->message.header.number != 0;
-}
-
-void analysis_add(struct analysis *analysis, const struct packet *packet)
+/* By the capture that judges the link. */
+static void take(struct analysis *analysis, struct link *link, const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
     const bool is_all = header->dst == MESH_DST_ALL;
     struct link_entry *entry;
-    struct link *link;
 
-    if (!is_countable(packet))
+    count(link, packet);
+    entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
+    if (entry == NULL)
+        return;
+    entry->ts_ns = packet->ts_ns;
+    entry->type = header->type;
+    entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
+    entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
+    witness_tell(link, is_all, entry);
+    if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
+        note_tile(link, entry, packet);
+    else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
+        entry->step = packet->message.as.ping.origin_ns;
+}
+
+void analysis_add(struct analysis *analysis, const struct packet *packet)
+{
+    struct links *links = &analysis->links;
+    struct link *link, *back;
+
+    if (!packet_is_numbered(packet))
         return;
     if (analysis->first_ns == 0)
         analysis->first_ns = packet->ts_ns;
     analysis->last_ns = packet->ts_ns;
-    link = links_of(&analysis->links, packet);
+    links_pass(links, packet);
+    link = links_of(links, packet);
     if (link == NULL)
         return;
-    count(link, packet);
-    note_have(link->sender, header, packet->ts_ns);
-    entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
-    if (entry != NULL) {
-        entry->ts_ns = packet->ts_ns;
-        entry->type = header->type;
-        entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
-        entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
-        if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
-            note_tile(link, entry, packet);
-        else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
-            entry->step = packet->message.as.ping.origin_ns;
-    }
-    if (packet->state == PACKET_DECODED)
-        evidence_take(links_back(&analysis->links, packet), packet);
+    if (link->sender == NULL || link->sender->point == packet->point)
+        note_have(link->sender, &packet->message.header, packet->ts_ns);
+    if (link->point == packet->point)
+        take(analysis, link, packet);
+    else if (link->departures != NULL && link->at_sender == (int)packet->point)
+        witness_add(link, packet);
+    back = links_back(links, packet);
+    if (packet->state == PACKET_DECODED && back != NULL && back->point == packet->point)
+        evidence_take(back, packet);
 }
 
 /* ---- the end ---- */
@@ -247,10 +261,39 @@ static void add_counts(struct link_counts *sum, const struct link_counts *more)
     sum->naks += more->naks;
 }
 
+/* What left after the last that came, and has not come though its receiver's host was captured for long enough. */
+static void end_departures(struct analysis *analysis, struct link *link, bool is_all)
+{
+    const struct link_departures *departures = &link->departures[is_all];
+    const struct links_point *point = &analysis->links.points[link->point];
+    struct link_space *space = &link->spaces[is_all];
+    const uint64_t oldest = departures->highest >= LINKS_WINDOW ? departures->highest - LINKS_WINDOW + 1 : 1;
+    uint64_t until = 0;
+
+    for (uint64_t number = space->highest + 1 > oldest ? space->highest + 1 : oldest; number <= departures->highest; number++) {
+        const struct link_sent *sent = &departures->sent[number % LINKS_WINDOW];
+
+        if (sent->number != number || sent->ts_ns < point->first_ns || sent->ts_ns + UNDERWAY_NS > point->last_ns)
+            continue;
+        until = number;
+        if (space->first == 0) { /* nothing of it has come at all */
+            space->first = number;
+            space->highest = number - 1;
+        }
+    }
+    if (until <= space->highest)
+        return;
+    skip(analysis, link, is_all, until + 1, point->last_ns);
+    space->highest = until;
+}
+
 static void end_link(struct analysis *analysis, struct link *link)
 {
     uint64_t unnamed = 0;
 
+    for (int is_all = 0; link->departures != NULL && is_all < 2; is_all++)
+        if (link->departures[is_all].first != 0)
+            end_departures(analysis, link, is_all);
     for (int is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
         const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;

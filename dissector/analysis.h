@@ -1,4 +1,4 @@
-/* What became of every number: the analysis of one capture.
+/* What became of every number: the analysis of captures.
  *
  * Numbers are gapless in each space of a link, so what is not in the capture was sent all the same. Whether the receiver got it, it says
  * itself when its datagrams can be read: STATUS and PONG count what never came up to the numbers they name, NAKs name data. With these

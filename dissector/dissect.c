@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "capture.h"
+#include "join.h"
 #include "line.h"
 #include "numbers.h"
 #include "object.h"
@@ -346,6 +347,7 @@ static void stop(struct run *run)
 
 int dissect(const struct settings *settings, struct fail *fail)
 {
+    const bool is_joined = settings->analyze && settings->files.count > 1;
     struct run run = {.settings = settings};
     int result;
 
@@ -353,7 +355,9 @@ int dissect(const struct settings *settings, struct fail *fail)
     result = start(&run, fail);
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(&run, NULL, fail);
-    for (size_t i = 0; result == 0 && !is_interrupted && i < settings->files.count; i++)
+    else if (result == 0 && is_joined)
+        result = join_analyze(settings, run.keys, &run.report, &is_interrupted, fail);
+    for (size_t i = 0; !is_joined && result == 0 && !is_interrupted && i < settings->files.count; i++)
         result = dissect_one(&run, settings->files.values[i], fail);
     stop(&run);
     return result < 0 ? (int)fail->exit_code : EXIT_OK;

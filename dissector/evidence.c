@@ -1,6 +1,8 @@
 #include "evidence.h"
 
-static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
+#include "witness.h"
+
+bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
 {
     return a->token_first < b->token_first + b->token_count && b->token_first < a->token_first + a->token_count &&
            a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
@@ -8,7 +10,8 @@ static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
 
 static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
-    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase && overlaps(&entry->range, range);
+    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase &&
+           evidence_overlaps(&entry->range, range);
 }
 
 void evidence_name(struct link *link, struct link_entry *entry)
@@ -21,23 +24,50 @@ void evidence_name(struct link *link, struct link_entry *entry)
         repair->is_needed = true;
 }
 
+/* Was the gather held before this was sent? Then what was sent earlier has come, however early it was asked for. */
+static bool is_held_before(const struct link *link, const struct link_entry *by)
+{
+    const struct link_gather *gather = link->receiver ? links_gather(link->receiver, by->step, by->phase, false) : NULL;
+
+    return gather != NULL ? gather->have_ns != 0 && gather->have_ns < by->ts_ns
+                          : !by->is_missing && links_has(link->receiver, by->step, by->phase);
+}
+
 void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
 {
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry == by || !is_of(entry, by->step, by->phase, &by->range))
+            if (entry == by || entry->ts_ns > by->ts_ns || !is_of(entry, by->step, by->phase, &by->range))
                 continue;
             entry->is_resent |= by->is_resend;
             if (entry->repair != 0)
                 continue;
-            /* Held before it was sent a second time: then the first has come, however early it was asked for. */
-            entry->is_proved |= links_has(link->receiver, by->step, by->phase);
+            entry->is_proved |= is_held_before(link, by);
             entry->repair_ns = by->ts_ns;
             entry->repair = by->number;
             entry->repair_is_all = is_all;
             by->is_needed |= entry->is_lost;
+        }
+}
+
+void evidence_find_repair(struct link *link, struct link_entry *entry)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *by = &link->spaces[space].entries[i];
+
+            if (by == entry || by->is_missing || !(by->is_resend || by->is_copy) || by->ts_ns < entry->ts_ns ||
+                !is_of(by, entry->step, entry->phase, &entry->range))
+                continue;
+            entry->is_resent |= by->is_resend;
+            if (entry->repair != 0 && entry->repair_ns <= by->ts_ns)
+                continue;
+            entry->repair_ns = by->ts_ns;
+            entry->repair = by->number;
+            entry->repair_is_all = space == 1;
+            entry->is_proved |= is_held_before(link, by);
         }
 }
 
@@ -53,7 +83,8 @@ static void give_to_missing(struct link *link, const struct packet *packet, cons
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry->number != 0 && entry->is_missing && !entry->has_range && (oldest == NULL || entry->ts_ns < oldest->ts_ns))
+            if (entry->number != 0 && entry->is_missing && entry->type == 0 && !entry->has_range &&
+                (oldest == NULL || entry->ts_ns < oldest->ts_ns))
                 oldest = entry;
         }
     if (oldest == NULL)
@@ -85,7 +116,7 @@ static void take_nak(struct link *link, const struct packet *packet)
                     entry->asked_ns = packet->ts_ns;
                 entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS says that just before a NAK */
             }
-        if (!is_known)
+        if (!is_known && !witness_take_nak(link, packet, range))
             give_to_missing(link, packet, range);
     }
 }

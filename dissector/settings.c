@@ -12,7 +12,7 @@ static const char *const export_words[] = {"wireshark", "protocol", "fields", NU
 static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
                                     "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
 static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap --key keys.log -v -c 5",
-                                       "mesh-dissect -r run.pcap --key keys.log --analyze",
+                                       "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze",
                                        "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua", NULL};
 
 /* What the command line says; options write here. */
@@ -93,8 +93,6 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
     if (s->files.count > 1 && (s->write_file || s->dump_filter))
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
-    if (s->files.count > 1 && s->analyze)
-        return fail_set(fail, EXIT_USAGE, "-r: several files with --analyze: captures are analysed one by one: give one");
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

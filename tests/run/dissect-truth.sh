@@ -1,5 +1,6 @@
 #!/bin/bash
-# Datagrams dropped between two hosts are the ones that the analysis names, and no others.
+# Datagrams dropped between two hosts are the ones that the analysis names, and no others; where both hosts were captured, it says that they
+# vanished on the wire, and that the two clocks, which are one here, agree.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"
@@ -53,10 +54,18 @@ address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\""; }
 # Losses from a host: lines as above. HELLOs that came before anybody listened are lost, too, but not by the bridge.
 named() { # HOST SENDER CAPTURED
     "$mesh_dissect" -r "$tmp/host$1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/analysis$1"
-    grep '"event":"lost"' "$tmp/analysis$1" | grep "$(address "$2")" | grep "\"captured\":$3" | grep -v '"type":"HELLO"' |
+    grep "\"captured\":$3" "$tmp/analysis$1" | losses_of "$2"
+}
+losses_of() { # SENDER
+    grep '"event":"lost"' | grep "$(address "$1")" | grep -v '"type":"HELLO"' |
         sed -nE 's/.*"epoch":([0-9]+),"src":[0-9]+,"dst":([0-9-]+),.*"space":"([a-z]+)","number":([0-9]+),.*/\1 \3 \2 \4/p' |
         awk '{ print $1, ($2 == "all" ? 65535 : $3), $4 }' | sort -u
 }
+"$mesh_dissect" -r "$tmp/host0.pcap" -r "$tmp/host1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/joined"
+sed -n 's/.*"offset_ns":\([-0-9.e+]*\),"offset_error_ns":\([-0-9.e+]*\),.*/\1 \2/p' "$tmp/joined" >"$tmp/offset"
+check_equal "the offset of the clocks is told within its error" \
+    "$(awk '{ print $1 * $1 <= ($2 + 1) * ($2 + 1), $2 < 1e6 }' "$tmp/offset")" "1 1"
+check_equal "and each capture's host" "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p' "$tmp/joined" | tr '\n' ' ')" "10.77.0.1 10.77.0.2 "
 for sender in 0 1; do
     receiver=$((1 - sender))
     numbers $sender $sender >"$tmp/sent"
@@ -69,6 +78,9 @@ for sender in 0 1; do
     check_equal "and none that was on the wire besides" "$(comm -13 "$tmp/truth" "$tmp/named" | comm -12 - "$tmp/sent")" ""
     named $sender $sender true >"$tmp/named"
     check_equal "of those in the sender's capture none is named that came" "$(comm -13 "$tmp/truth" "$tmp/named")" ""
+    comm -13 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/unnamed"
+    comm -23 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/wrong"
+    check_equal "both captures together say of each that it vanished on the wire, and of no other" "$(cat "$tmp/unnamed" "$tmp/wrong")" ""
     check_equal "both count the same" "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$sender")" \
         "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$receiver")"
 done

@@ -43,7 +43,7 @@ check_contains "what stands before that is decoded" "$out" "HELLO_ACK"
 check_exit "a filter that is none is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
 check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
 check_exit "an interface that is none is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
-check_exit "captures are analysed one by one" 2 "several files" "$mesh_dissect" -r "$tmp/text" -r "$tmp/text" --analyze
+check_exit "what is read twice cannot come from stdin" 2 "read twice" "$mesh_dissect" -r - -r "$tmp/text" --analyze
 check_exit "-i and -r exclude one another" 2 "both given" "$mesh_dissect" -i lo -r "$tmp/text"
 check "the interfaces are listed" "$mesh_dissect" -D
 check "the tables of the protocol are exported" "$mesh_dissect" --export protocol
