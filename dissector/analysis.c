@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "waits.h"
 #include "witness.h"
 
 #define REORDER_NS  UINT64_C(50000)     /* after which a receiver counts what is missing as lost */
@@ -23,27 +24,24 @@ void analysis_release(struct analysis *analysis)
 
 /* ---- what is told of a loss ---- */
 
-/* How much longer than usual the receiver took to hold the gather, once all of it had been sent. Below 0: not known. */
+/* How much longer than usual the receiver waited for what was lost. Several losses may share one stall: it is counted with the first. */
 static double stall_of(struct analysis *analysis, const struct link *link, const struct link_entry *entry)
 {
-    struct link_gather *gather;
-    double waited_ns;
+    double stall_ns = entry->stall_ns;
+    struct analysis_stall *last = &analysis->last_stall;
 
-    if (!entry->has_range || link->receiver == NULL)
+    if (!entry->has_range)
         return -1;
-    gather = links_gather(link->receiver, entry->step, entry->phase, false);
-    if (gather == NULL || gather->have_ns == 0 || gather->last_tile_ns == 0)
-        return -1;
-    waited_ns = gather->have_ns > gather->last_tile_ns ? (double)(gather->have_ns - gather->last_tile_ns) : 0;
-    waited_ns -= (double)mesh_histogram_quantile(&link->receiver->usual, 500);
-    if (waited_ns < STALL_MS * 1e6)
-        return 0;
-    if (!gather->is_hurt) { /* several losses may have caused one stall: it is counted with the first */
+    if (stall_ns < 0)
+        stall_ns = waits_excess_ns(link, entry->step, entry->phase);
+    if (stall_ns < STALL_MS * 1e6)
+        return stall_ns < 0 ? -1 : 0;
+    if (last->receiver != link->receiver || last->step != entry->step || last->phase != entry->phase) {
+        *last = (struct analysis_stall){link->receiver, entry->step, entry->phase};
         analysis->stalls++;
-        analysis->stall_ms += waited_ns / 1e6;
+        analysis->stall_ms += stall_ns / 1e6;
     }
-    gather->is_hurt = true;
-    return waited_ns / 1e6;
+    return stall_ns / 1e6;
 }
 
 static void tell(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
@@ -87,7 +85,7 @@ static struct link_entry *put_entry(struct analysis *analysis, struct link *link
     struct link_entry *entry = &link->spaces[is_all].entries[number % LINKS_WINDOW];
 
     retire(analysis, link, is_all, entry);
-    *entry = (struct link_entry){.number = number};
+    *entry = (struct link_entry){.number = number, .stall_ns = -1};
     return entry;
 }
 
@@ -137,7 +135,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
     if (entry != NULL && entry->is_lost)
         link->assigned -= link->assigned > 0;
     if (entry != NULL)
-        *entry = (struct link_entry){.number = number};
+        *entry = (struct link_entry){.number = number, .stall_ns = -1};
     return entry;
 }
 
@@ -146,38 +144,13 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
 static void note_tile(struct link *link, struct link_entry *entry, const struct packet *packet)
 {
     const struct mesh_tile *tile = &packet->message.as.tile;
-    struct link_gather *gather;
 
     entry->has_range = true;
     entry->step = tile->step;
     entry->phase = tile->phase;
     entry->range = (struct mesh_range){tile->token_first, tile->token_count, tile->block_first, tile->block_count};
-    if (entry->is_resend || entry->is_copy) {
+    if (entry->is_resend || entry->is_copy)
         evidence_repair(link, entry, (packet->message.header.flags & MESH_FLAG_ALL) != 0);
-        return;
-    }
-    gather = link->receiver ? links_gather(link->receiver, tile->step, tile->phase, true) : NULL;
-    if (gather != NULL)
-        gather->last_tile_ns = packet->ts_ns;
-}
-
-/* What the sender says it holds: gathers that have come to it. */
-static void note_have(struct link_host *host, const struct mesh_header *header, uint64_t ts_ns)
-{
-    if (host == NULL || header->have_step == MESH_STEP_NONE || links_has(host, header->have_step, header->have_phase))
-        return;
-    host->has_any = true;
-    host->have_step = header->have_step;
-    host->have_phase = header->have_phase;
-    for (size_t i = 0; i < LINKS_GATHERS; i++) {
-        struct link_gather *gather = &host->gathers[i];
-
-        if (!gather->is_used || gather->have_ns != 0 || !links_has(host, gather->step, gather->phase))
-            continue;
-        gather->have_ns = ts_ns;
-        if (gather->last_tile_ns != 0 && ts_ns > gather->last_tile_ns)
-            mesh_histogram_add(&host->usual, ts_ns - gather->last_tile_ns);
-    }
 }
 
 static void count(struct link *link, const struct packet *packet)
@@ -205,6 +178,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
     struct link_entry *entry;
 
     count(link, packet);
+    if (analysis->on_datagram != NULL)
+        analysis->on_datagram(analysis->context, link, packet);
     entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
     if (entry == NULL)
         return;
@@ -217,6 +192,14 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         note_tile(link, entry, packet);
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
         entry->step = packet->message.as.ping.origin_ns;
+}
+
+static void pass_tile(struct link *link, const struct packet *packet)
+{
+    if (link->sender != NULL && link->sender->point == packet->point)
+        waits_depart(link, packet);
+    if (link->receiver != NULL && link->receiver->point == packet->point)
+        waits_arrive(link, packet);
 }
 
 void analysis_add(struct analysis *analysis, const struct packet *packet)
@@ -234,7 +217,9 @@ void analysis_add(struct analysis *analysis, const struct packet *packet)
     if (link == NULL)
         return;
     if (link->sender == NULL || link->sender->point == packet->point)
-        note_have(link->sender, &packet->message.header, packet->ts_ns);
+        waits_have(links, &analysis->steps, link, packet);
+    if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
+        pass_tile(link, packet);
     if (link->point == packet->point)
         take(analysis, link, packet);
     else if (link->departures != NULL && link->at_sender == (int)packet->point)
@@ -318,4 +303,5 @@ void analysis_end(struct analysis *analysis)
 {
     for (size_t i = 0; i < analysis->links.count; i++)
         end_link(analysis, analysis->links.links[i]);
+    steps_end(&analysis->steps);
 }

@@ -30,6 +30,7 @@ struct run {
     struct line line;
     struct json json;
     struct report report;
+    struct ladder ladder;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     uint64_t frames, datagrams, foreign;
     struct frame frame;
@@ -322,7 +323,9 @@ static int start(struct run *run, struct fail *fail)
     run->has_text = !s->count_only && !s->analyze && (s->write_file == NULL || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
-    report_begin(&run->report, stdout, s->json);
+    if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
+        return -1;
+    report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     if (s->line_buffered)
         setvbuf(stdout, NULL, _IOLBF, 0);
     run->reassembly = reassembly_open();
@@ -343,6 +346,7 @@ static void stop(struct run *run)
     keys_close(run->keys);
     free(run->decoder);
     report_release(&run->report);
+    ladder_close(&run->ladder);
 }
 
 int dissect(const struct settings *settings, struct fail *fail)

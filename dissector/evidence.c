@@ -8,6 +8,8 @@ bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
            a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
 }
 
+#define SETTLED_NS UINT64_C(5000000) /* within which a receiver has counted what was lost */
+
 static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
     return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase &&
@@ -174,7 +176,7 @@ static bool is_suspect(const struct link *link, const struct link_entry *entry)
     return true;
 }
 
-/* Those that the last two reports can have been about: named when there are just as many as were counted. */
+/* Those that the last two reports, or those of the last milliseconds, can have been about: named when just as many were counted. */
 static void name_suspects(struct link *link, uint64_t *budget)
 {
     const uint64_t counted = *budget;
@@ -187,7 +189,8 @@ static void name_suspects(struct link *link, uint64_t *budget)
             struct link_space *space = &link->spaces[is_all];
 
             const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
-            const uint64_t first = space->seen_before[2] + 1 > oldest ? space->seen_before[2] + 1 : oldest;
+            const uint64_t settled = space->seen_before[2] < space->marks[2] ? space->seen_before[2] : space->marks[2];
+            const uint64_t first = settled + 1 > oldest ? settled + 1 : oldest;
 
             for (uint64_t number = first; number <= space->seen; number++) {
                 struct link_entry *entry = links_entry(space, number);
@@ -248,7 +251,22 @@ static void name_losses(struct link *link)
     }
 }
 
-static void take_report(struct link *link, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
+/* A receiver may report what it has seen before it has judged what is missing below. */
+static void mark(struct link *link, uint64_t ts_ns)
+{
+    if (ts_ns - link->mark_ns < SETTLED_NS)
+        return;
+    link->mark_ns = ts_ns;
+    for (unsigned space = 0; space < 2; space++) {
+        uint64_t *marks = link->spaces[space].marks;
+
+        marks[2] = marks[1];
+        marks[1] = marks[0];
+        marks[0] = link->spaces[space].seen;
+    }
+}
+
+static void take_report(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
 {
     if (!link->has_report) {
         const bool is_whole = link->spaces[0].first <= 1 && link->spaces[1].first <= 1;
@@ -265,6 +283,7 @@ static void take_report(struct link *link, uint64_t seen_all, uint64_t seen_peer
     link->reported = lost;
     if (lost > link->assigned)
         name_losses(link);
+    mark(link, ts_ns);
 }
 
 /* The ping that a pong answers has come; and how long both were on their way from where the capture is. */
@@ -286,7 +305,7 @@ static void take_pong(struct link *link, const struct packet *packet)
             if (link->turn_ns == 0 || turn_ns < link->turn_ns)
                 link->turn_ns = turn_ns;
         }
-    take_report(link, pong->seen_all, pong->seen_peer, pong->lost);
+    take_report(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
 }
 
 void evidence_take(struct link *link, const struct packet *packet)
@@ -296,7 +315,7 @@ void evidence_take(struct link *link, const struct packet *packet)
     if (link == NULL)
         return;
     if (message->header.type == MESH_TYPE_STATUS)
-        take_report(link, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
+        take_report(link, packet->ts_ns, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
     else if (message->header.type == MESH_TYPE_PONG)
         take_pong(link, packet);
     else if (message->header.type == MESH_TYPE_NAK)

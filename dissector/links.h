@@ -13,7 +13,7 @@
 #include "mesh/histogram.h"
 #include "packet.h"
 
-enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128, LINKS_POINTS_MAX = 16 };
+enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
 
 /* One number of a space. */
 struct link_entry {
@@ -23,6 +23,7 @@ struct link_entry {
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
+    double stall_ns;    /* how much longer than usual it was waited for; below 0: not known */
     uint16_t phase;
     struct mesh_range range;
     uint8_t type; /* 0: not known */
@@ -34,6 +35,7 @@ struct link_entry {
 struct link_space {
     uint64_t first, highest;       /* numbers; first 0: nothing yet */
     uint64_t seen, seen_before[3]; /* highest that the receiver says it has seen: by its last report and the three before */
+    uint64_t marks[3];             /* the same at link.mark_ns, and at the two marks before */
     struct link_entry entries[LINKS_WINDOW];
 };
 
@@ -52,9 +54,13 @@ struct link_departures {
 };
 
 struct link_gather {
-    uint64_t step, last_tile_ns, have_ns; /* have_ns: first sign that the receiver holds it */
-    uint16_t phase;
-    bool is_used, is_hurt; /* hurt: something of it was lost */
+    uint64_t step, have_ns;             /* have_ns: first sign that the host holds it */
+    uint64_t own_first_ns, own_last_ns; /* when the host's own tiles left; 0: none */
+    uint64_t last_ns, wait_ns;          /* when the last one came that brought something new; so long after its own */
+    uint64_t seen[LINKS_SEEN_WORDS];    /* hashes of the tiles that came */
+    unsigned tokens;
+    uint16_t phase, last_src; /* whose tile the last one was */
+    bool is_used;
 };
 
 struct link_host {
@@ -66,7 +72,8 @@ struct link_host {
     bool has_any;
     size_t next_gather;
     struct link_gather gathers[LINKS_GATHERS];
-    struct mesh_histogram usual; /* from the last tile of a gather to the first sign that it is held */
+    uint64_t done_ns, done_step; /* of the last gather that was whole */
+    struct mesh_histogram waits; /* for the others' tiles of a gather, once the own had left */
 };
 
 struct link_counts {
@@ -83,6 +90,7 @@ struct link {
     bool has_report;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
+    uint64_t mark_ns;
     uint64_t turn_ns; /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
     uint64_t first_ns, last_ns, last_tile_ns;
     int at_sender, at_receiver;         /* points; -1: no capture there, or not known */
@@ -133,6 +141,12 @@ const struct link *links_reverse(struct links *links, const struct link *link);
 
 /* The gather as it goes to a host; with `make`, put in when it is not there, the oldest making room. */
 struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make);
+
+/* Is it of a client's session, not of the mesh? Their epochs are drawn from the upper half. */
+static inline bool links_is_session(const struct link *link)
+{
+    return link->epoch >> 31 != 0;
+}
 
 static inline struct link_entry *links_entry(struct link_space *space, uint64_t number)
 {

@@ -149,10 +149,26 @@ static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
 
-    if (report->is_json)
+    if (report->ladder != NULL)
+        ladder_loss(report->ladder, loss);
+    else if (report->is_json)
         loss_object(report, loss);
     else
         loss_line(report, loss);
+}
+
+/* ---- steps ---- */
+
+static void on_step(void *context, const struct steps_step *step)
+{
+    struct report *report = context;
+
+    if (report->ladder != NULL)
+        return;
+    if (report->is_json)
+        timeline_object(&report->json, step);
+    else
+        timeline_add(&report->timeline, step);
 }
 
 /* ---- captures ---- */
@@ -207,6 +223,8 @@ static void capture_line(FILE *out, const struct report_capture *capture)
 
 void report_capture(struct report *report, const struct report_capture *capture)
 {
+    if (report->ladder != NULL)
+        return;
     if (report->is_json)
         capture_object(&report->json, capture);
     else
@@ -258,9 +276,9 @@ static void link_object(struct json *json, const struct link *link)
         for (size_t i = 0; i < sizeof latency_marks / sizeof *latency_marks; i++)
             json_double(json, latency_marks[i].key, (double)mesh_histogram_quantile(&link->latency, latency_marks[i].permille) / 1e3);
     }
-    if (link->receiver != NULL && link->receiver->usual.count > 0) {
-        json_double(json, "hold_p50_us", (double)mesh_histogram_quantile(&link->receiver->usual, 500) / 1e3);
-        json_double(json, "hold_p99_us", (double)mesh_histogram_quantile(&link->receiver->usual, 990) / 1e3);
+    if (link->receiver != NULL && link->receiver->waits.count > 0) {
+        json_double(json, "wait_p50_us", (double)mesh_histogram_quantile(&link->receiver->waits, 500) / 1e3);
+        json_double(json, "wait_p99_us", (double)mesh_histogram_quantile(&link->receiver->waits, 990) / 1e3);
     }
     json_event_end(json);
 }
@@ -316,6 +334,7 @@ static void print_sum(const struct report *report)
     if (is_blind)
         fputs("* no report of the receiver could be read (give --key): what is not in the capture counts as lost\n", out);
     print_latencies(out, &a->links);
+    timeline_print(&report->timeline, out);
     fprintf(out,
             "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
             " of them in vain; %" PRIu64 " twice, %" PRIu64 " reordered, %" PRIu64 " late\n",
@@ -342,12 +361,23 @@ static void summary_object(struct report *report)
     json_event_end(json);
 }
 
-void report_begin(struct report *report, FILE *out, bool is_json)
+static void on_datagram(void *context, const struct link *link, const struct packet *packet)
 {
+    struct report *report = context;
+
+    ladder_datagram(report->ladder, link, packet);
+}
+
+void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder)
+{
+    report->ladder = ladder;
     report->out = out;
     report->is_json = is_json;
     json_init(&report->json, out);
     analysis_init(&report->analysis, on_loss, report);
+    report->analysis.on_datagram = ladder != NULL ? on_datagram : NULL;
+    report->analysis.steps.on_step = on_step;
+    report->analysis.steps.context = report;
 }
 
 void report_add(struct report *report, const struct packet *packet)
@@ -358,6 +388,10 @@ void report_add(struct report *report, const struct packet *packet)
 void report_end(struct report *report)
 {
     analysis_end(&report->analysis);
+    if (report->ladder != NULL) {
+        ladder_print(report->ladder, report->out);
+        return;
+    }
     if (!report->is_json) {
         print_sum(report);
         return;

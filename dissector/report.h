@@ -4,13 +4,17 @@
 
 #include "analysis.h"
 #include "clocks.h"
+#include "ladder.h"
 #include "mesh/program/json.h"
+#include "timeline.h"
 
 struct report {
     FILE *out;
     bool is_json;
     struct json json;
     struct analysis analysis;
+    struct timeline timeline;
+    struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 
 /* One of several captures. */
@@ -23,7 +27,7 @@ struct report_capture {
     const struct clock_line *line;    /* how it runs against that one's; with it */
 };
 
-void report_begin(struct report *report, FILE *out, bool is_json);
+void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder);
 
 void report_capture(struct report *report, const struct report_capture *capture);
 

@@ -19,8 +19,6 @@ bool witness_covers(const struct link *link, bool is_all, uint64_t number)
 /* What the sender's capture tells of one that did not come: what was in it, and when it left. */
 static void fill(struct link *link, bool is_all, struct link_entry *entry, const struct link_sent *sent)
 {
-    struct link_gather *gather;
-
     entry->ts_ns = sent->ts_ns;
     entry->type = sent->type;
     entry->is_resend = sent->is_resend;
@@ -36,9 +34,6 @@ static void fill(struct link *link, bool is_all, struct link_entry *entry, const
     if (entry->is_resend || entry->is_copy)
         evidence_repair(link, entry, is_all);
     evidence_find_repair(link, entry);
-    gather = link->receiver ? links_gather(link->receiver, entry->step, entry->phase, true) : NULL;
-    if (gather != NULL && !entry->is_resend && !entry->is_copy && sent->ts_ns > gather->last_tile_ns)
-        gather->last_tile_ns = sent->ts_ns;
 }
 
 static void match(struct link *link, bool is_all, struct link_entry *entry, const struct link_sent *sent)

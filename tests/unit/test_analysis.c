@@ -278,6 +278,49 @@ static void a_long_capture_stays_within_its_windows(void **state)
     assert_int_equal(lost_numbers[4], 5000);
 }
 
+/* ---- where the time went ---- */
+
+static struct steps_step told;
+
+static void on_step(void *context, const struct steps_step *step)
+{
+    (void)context;
+    told = *step;
+}
+
+/* Rank 1's blocks of the same gather. */
+static void other_tile(uint16_t flags)
+{
+    struct packet packet = datagram(1, MESH_TYPE_TILE, ++back_number);
+
+    packet.message.header.flags = flags;
+    packet.message.as.tile = (struct mesh_tile){.step = 1, .token_count = 1, .block_first = 7, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void a_rank_waits_from_its_own_last_tile_to_the_last_that_brings_something(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    analysis.steps.on_step = on_step;
+    tile(1, 0, 0);
+    tile(2, 1, 0);  /* 1 ms later: computed meanwhile */
+    other_tile(0);  /* after 1 ms of waiting */
+    other_tile(16); /* a copy that brings nothing */
+    packet = datagram(0, MESH_TYPE_PING, 3);
+    packet.message.header.have_step = 1;
+    analysis_add(&analysis, &packet);
+    analysis_end(&analysis);
+    assert_int_equal(told.step, 1);
+    assert_int_equal(told.tokens, 1);
+    assert_int_equal(told.ranks[0].compute_ns, 1000000);
+    assert_int_equal(told.ranks[0].wait_ns, 1000000);
+    assert_int_equal(told.ranks[0].longest_for, 1);
+    assert_int_equal(steps_duration_ns(&told), 2000000);
+    assert_int_equal(told.ranks[1].end_ns, 0);
+}
+
 /* ---- captures at both ends ---- */
 
 static int start_both(void **state)
@@ -422,6 +465,7 @@ int main(void)
         CASE(a_loss_that_can_be_one_of_several_is_counted_and_not_named),
         CASE(numbers_that_come_later_or_twice_are_told_apart),
         CASE(a_long_capture_stays_within_its_windows),
+        CASE(a_rank_waits_from_its_own_last_tile_to_the_last_that_brings_something),
         BOTH_CASE(one_that_left_and_did_not_come_is_known_in_full),
         BOTH_CASE(one_that_never_left_is_not_said_to_be_sent),
         BOTH_CASE(what_only_the_receivers_host_shows_was_missed_at_the_senders),
