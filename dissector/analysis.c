@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "waits.h"
+#include "witness.h"
 
-#define REORDER_NS UINT64_C(50000) /* after which a receiver counts what is missing as lost */
-#define STALL_MS   0.05            /* less is not told from the usual */
+#define REORDER_NS  UINT64_C(50000)     /* after which a receiver counts what is missing as lost */
+#define UNDERWAY_NS UINT64_C(100000000) /* nothing takes as long to arrive */
+#define STALL_MS    0.05                /* less is not told from the usual */
 
 void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context)
 {
@@ -21,27 +24,24 @@ void analysis_release(struct analysis *analysis)
 
 /* ---- what is told of a loss ---- */
 
-/* How much longer than usual the receiver took to hold the gather, once all of it had been sent. Below 0: not known. */
+/* How much longer than usual the receiver waited for what was lost. Several losses may share one stall: it is counted with the first. */
 static double stall_of(struct analysis *analysis, const struct link *link, const struct link_entry *entry)
 {
-    struct link_gather *gather;
-    double waited_ns;
+    double stall_ns = entry->stall_ns;
+    struct analysis_stall *last = &analysis->last_stall;
 
-    if (!entry->has_range || link->receiver == NULL)
+    if (!entry->has_range)
         return -1;
-    gather = links_gather(link->receiver, entry->step, entry->phase, false);
-    if (gather == NULL || gather->have_ns == 0 || gather->last_tile_ns == 0)
-        return -1;
-    waited_ns = gather->have_ns > gather->last_tile_ns ? (double)(gather->have_ns - gather->last_tile_ns) : 0;
-    waited_ns -= (double)mesh_histogram_quantile(&link->receiver->usual, 500);
-    if (waited_ns < STALL_MS * 1e6)
-        return 0;
-    if (!gather->is_hurt) { /* several losses may have caused one stall: it is counted with the first */
+    if (stall_ns < 0)
+        stall_ns = waits_excess_ns(link, entry->step, entry->phase);
+    if (stall_ns < STALL_MS * 1e6)
+        return stall_ns < 0 ? -1 : 0;
+    if (last->receiver != link->receiver || last->step != entry->step || last->phase != entry->phase) {
+        *last = (struct analysis_stall){link->receiver, entry->step, entry->phase};
         analysis->stalls++;
-        analysis->stall_ms += waited_ns / 1e6;
+        analysis->stall_ms += stall_ns / 1e6;
     }
-    gather->is_hurt = true;
-    return waited_ns / 1e6;
+    return stall_ns / 1e6;
 }
 
 static void tell(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
@@ -63,6 +63,8 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
 
     if (entry->number == 0)
         return;
+    if (!entry->is_missing && !entry->is_sent && witness_covers(link, is_all, entry->number))
+        link->missed_at_sender++;
     if (entry->is_missing && !entry->is_lost) {
         if (is_reported && link->reported <= link->assigned)
             link->counts.not_captured++;
@@ -83,7 +85,7 @@ static struct link_entry *put_entry(struct analysis *analysis, struct link *link
     struct link_entry *entry = &link->spaces[is_all].entries[number % LINKS_WINDOW];
 
     retire(analysis, link, is_all, entry);
-    *entry = (struct link_entry){.number = number};
+    *entry = (struct link_entry){.number = number, .stall_ns = -1};
     return entry;
 }
 
@@ -102,6 +104,7 @@ static void skip(struct analysis *analysis, struct link *link, bool is_all, uint
 
         entry->is_missing = true;
         entry->ts_ns = ts_ns;
+        witness_tell(link, is_all, entry);
     }
 }
 
@@ -132,7 +135,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
     if (entry != NULL && entry->is_lost)
         link->assigned -= link->assigned > 0;
     if (entry != NULL)
-        *entry = (struct link_entry){.number = number};
+        *entry = (struct link_entry){.number = number, .stall_ns = -1};
     return entry;
 }
 
@@ -141,38 +144,13 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
 static void note_tile(struct link *link, struct link_entry *entry, const struct packet *packet)
 {
     const struct mesh_tile *tile = &packet->message.as.tile;
-    struct link_gather *gather;
 
     entry->has_range = true;
     entry->step = tile->step;
     entry->phase = tile->phase;
     entry->range = (struct mesh_range){tile->token_first, tile->token_count, tile->block_first, tile->block_count};
-    if (entry->is_resend || entry->is_copy) {
+    if (entry->is_resend || entry->is_copy)
         evidence_repair(link, entry, (packet->message.header.flags & MESH_FLAG_ALL) != 0);
-        return;
-    }
-    gather = link->receiver ? links_gather(link->receiver, tile->step, tile->phase, true) : NULL;
-    if (gather != NULL)
-        gather->last_tile_ns = packet->ts_ns;
-}
-
-/* What the sender says it holds: gathers that have come to it. */
-static void note_have(struct link_host *host, const struct mesh_header *header, uint64_t ts_ns)
-{
-    if (host == NULL || header->have_step == MESH_STEP_NONE || links_has(host, header->have_step, header->have_phase))
-        return;
-    host->has_any = true;
-    host->have_step = header->have_step;
-    host->have_phase = header->have_phase;
-    for (size_t i = 0; i < LINKS_GATHERS; i++) {
-        struct link_gather *gather = &host->gathers[i];
-
-        if (!gather->is_used || gather->have_ns != 0 || !links_has(host, gather->step, gather->phase))
-            continue;
-        gather->have_ns = ts_ns;
-        if (gather->last_tile_ns != 0 && ts_ns > gather->last_tile_ns)
-            mesh_histogram_add(&host->usual, ts_ns - gather->last_tile_ns);
-    }
 }
 
 static void count(struct link *link, const struct packet *packet)
@@ -192,42 +170,63 @@ static void count(struct link *link, const struct packet *packet)
     link->last_tile_ns = packet->ts_ns;
 }
 
-static bool is_countable(const struct packet *packet)
-{
-    return packet->state != PACKET_FOREIGN && packet->err == 0 && packet->seal != KEYS_FORGED && packet->message.header.epoch != 0 &&
-           packet->message.header.number != 0;
-}
-
-void analysis_add(struct analysis *analysis, const struct packet *packet)
+/* By the capture that judges the link. */
+static void take(struct analysis *analysis, struct link *link, const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
     const bool is_all = header->dst == MESH_DST_ALL;
     struct link_entry *entry;
-    struct link *link;
 
-    if (!is_countable(packet))
+    count(link, packet);
+    if (analysis->on_datagram != NULL)
+        analysis->on_datagram(analysis->context, link, packet);
+    entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
+    if (entry == NULL)
+        return;
+    entry->ts_ns = packet->ts_ns;
+    entry->type = header->type;
+    entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
+    entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
+    witness_tell(link, is_all, entry);
+    if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
+        note_tile(link, entry, packet);
+    else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
+        entry->step = packet->message.as.ping.origin_ns;
+}
+
+static void pass_tile(struct link *link, const struct packet *packet)
+{
+    if (link->sender != NULL && link->sender->point == packet->point)
+        waits_depart(link, packet);
+    if (link->receiver != NULL && link->receiver->point == packet->point)
+        waits_arrive(link, packet);
+}
+
+void analysis_add(struct analysis *analysis, const struct packet *packet)
+{
+    struct links *links = &analysis->links;
+    struct link *link, *back;
+
+    if (!packet_is_numbered(packet))
         return;
     if (analysis->first_ns == 0)
         analysis->first_ns = packet->ts_ns;
     analysis->last_ns = packet->ts_ns;
-    link = links_of(&analysis->links, packet);
+    links_pass(links, packet);
+    link = links_of(links, packet);
     if (link == NULL)
         return;
-    count(link, packet);
-    note_have(link->sender, header, packet->ts_ns);
-    entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
-    if (entry != NULL) {
-        entry->ts_ns = packet->ts_ns;
-        entry->type = header->type;
-        entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
-        entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
-        if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
-            note_tile(link, entry, packet);
-        else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
-            entry->step = packet->message.as.ping.origin_ns;
-    }
-    if (packet->state == PACKET_DECODED)
-        evidence_take(links_back(&analysis->links, packet), packet);
+    if (link->sender == NULL || link->sender->point == packet->point)
+        waits_have(links, &analysis->steps, link, packet);
+    if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
+        pass_tile(link, packet);
+    if (link->point == packet->point)
+        take(analysis, link, packet);
+    else if (link->departures != NULL && link->at_sender == (int)packet->point)
+        witness_add(link, packet);
+    back = links_back(links, packet);
+    if (packet->state == PACKET_DECODED && back != NULL && back->point == packet->point)
+        evidence_take(back, packet);
 }
 
 /* ---- the end ---- */
@@ -247,10 +246,39 @@ static void add_counts(struct link_counts *sum, const struct link_counts *more)
     sum->naks += more->naks;
 }
 
+/* What left after the last that came, and has not come though its receiver's host was captured for long enough. */
+static void end_departures(struct analysis *analysis, struct link *link, bool is_all)
+{
+    const struct link_departures *departures = &link->departures[is_all];
+    const struct links_point *point = &analysis->links.points[link->point];
+    struct link_space *space = &link->spaces[is_all];
+    const uint64_t oldest = departures->highest >= LINKS_WINDOW ? departures->highest - LINKS_WINDOW + 1 : 1;
+    uint64_t until = 0;
+
+    for (uint64_t number = space->highest + 1 > oldest ? space->highest + 1 : oldest; number <= departures->highest; number++) {
+        const struct link_sent *sent = &departures->sent[number % LINKS_WINDOW];
+
+        if (sent->number != number || sent->ts_ns < point->first_ns || sent->ts_ns + UNDERWAY_NS > point->last_ns)
+            continue;
+        until = number;
+        if (space->first == 0) { /* nothing of it has come at all */
+            space->first = number;
+            space->highest = number - 1;
+        }
+    }
+    if (until <= space->highest)
+        return;
+    skip(analysis, link, is_all, until + 1, point->last_ns);
+    space->highest = until;
+}
+
 static void end_link(struct analysis *analysis, struct link *link)
 {
     uint64_t unnamed = 0;
 
+    for (int is_all = 0; link->departures != NULL && is_all < 2; is_all++)
+        if (link->departures[is_all].first != 0)
+            end_departures(analysis, link, is_all);
     for (int is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
         const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
@@ -275,4 +303,5 @@ void analysis_end(struct analysis *analysis)
 {
     for (size_t i = 0; i < analysis->links.count; i++)
         end_link(analysis, analysis->links.links[i]);
+    steps_end(&analysis->steps);
 }

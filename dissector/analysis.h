@@ -1,4 +1,4 @@
-/* What became of every number: the analysis of one capture.
+/* What became of every number: the analysis of captures.
  *
  * Numbers are gapless in each space of a link, so what is not in the capture was sent all the same. Whether the receiver got it, it says
  * itself when its datagrams can be read: STATUS and PONG count what never came up to the numbers they name, NAKs name data. With these
@@ -10,6 +10,7 @@
 #define DISSECTOR_ANALYSIS_H
 
 #include "links.h"
+#include "steps.h"
 
 struct analysis_loss {
     const struct link *link;
@@ -18,13 +19,23 @@ struct analysis_loss {
     double repair_ms, stall_ms;     /* below 0: not repaired in the capture, not known */
 };
 
+struct analysis_stall {
+    const struct link_host *receiver;
+    uint64_t step;
+    uint16_t phase;
+};
+
 struct analysis {
     struct links links;
+    struct steps steps; /* its on_step may be set after analysis_init */
+    struct analysis_stall last_stall;
     struct link_counts sum;
     uint64_t stalls;
     double stall_ms;
     uint64_t first_ns, last_ns;
     void (*on_loss)(void *context, const struct analysis_loss *loss); /* as soon as all is known of it; not in order of time */
+    /* Each datagram as the capture that judges its link shows it; may be NULL. */
+    void (*on_datagram)(void *context, const struct link *link, const struct packet *packet);
     void *context;
 };
 

@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "import.h"
+#include "join.h"
 #include "line.h"
 #include "numbers.h"
 #include "object.h"
@@ -31,6 +32,7 @@ struct run {
     struct json json;
     struct report report;
     struct import *import; /* NULL: none */
+    struct ladder ladder;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     uint64_t frames, datagrams, foreign;
     struct frame frame;
@@ -338,7 +340,9 @@ static int start(struct run *run, struct fail *fail)
     run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
-    report_begin(&run->report, stdout, s->json);
+    if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
+        return -1;
+    report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     if (s->line_buffered)
         setvbuf(stdout, NULL, _IOLBF, 0);
     run->reassembly = reassembly_open();
@@ -359,10 +363,12 @@ static void stop(struct run *run)
     keys_close(run->keys);
     free(run->decoder);
     report_release(&run->report);
+    ladder_close(&run->ladder);
 }
 
 int dissect(const struct settings *settings, struct fail *fail)
 {
+    const bool is_joined = settings->analyze && settings->files.count > 1;
     struct run run = {.settings = settings};
     int result;
 
@@ -370,7 +376,9 @@ int dissect(const struct settings *settings, struct fail *fail)
     result = start(&run, fail);
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(&run, NULL, fail);
-    for (size_t i = 0; result == 0 && !is_interrupted && i < settings->files.count; i++)
+    else if (result == 0 && is_joined)
+        result = join_analyze(settings, run.keys, &run.report, &is_interrupted, fail);
+    for (size_t i = 0; !is_joined && result == 0 && !is_interrupted && i < settings->files.count; i++)
         result = dissect_one(&run, settings->files.values[i], fail);
     stop(&run);
     return result < 0 ? (int)fail->exit_code : EXIT_OK;

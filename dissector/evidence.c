@@ -1,14 +1,19 @@
 #include "evidence.h"
 
-static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
+#include "witness.h"
+
+bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
 {
     return a->token_first < b->token_first + b->token_count && b->token_first < a->token_first + a->token_count &&
            a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
 }
 
+#define SETTLED_NS UINT64_C(5000000) /* within which a receiver has counted what was lost */
+
 static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
-    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase && overlaps(&entry->range, range);
+    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase &&
+           evidence_overlaps(&entry->range, range);
 }
 
 void evidence_name(struct link *link, struct link_entry *entry)
@@ -21,23 +26,50 @@ void evidence_name(struct link *link, struct link_entry *entry)
         repair->is_needed = true;
 }
 
+/* Was the gather held before this was sent? Then what was sent earlier has come, however early it was asked for. */
+static bool is_held_before(const struct link *link, const struct link_entry *by)
+{
+    const struct link_gather *gather = link->receiver ? links_gather(link->receiver, by->step, by->phase, false) : NULL;
+
+    return gather != NULL ? gather->have_ns != 0 && gather->have_ns < by->ts_ns
+                          : !by->is_missing && links_has(link->receiver, by->step, by->phase);
+}
+
 void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
 {
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry == by || !is_of(entry, by->step, by->phase, &by->range))
+            if (entry == by || entry->ts_ns > by->ts_ns || !is_of(entry, by->step, by->phase, &by->range))
                 continue;
             entry->is_resent |= by->is_resend;
             if (entry->repair != 0)
                 continue;
-            /* Held before it was sent a second time: then the first has come, however early it was asked for. */
-            entry->is_proved |= links_has(link->receiver, by->step, by->phase);
+            entry->is_proved |= is_held_before(link, by);
             entry->repair_ns = by->ts_ns;
             entry->repair = by->number;
             entry->repair_is_all = is_all;
             by->is_needed |= entry->is_lost;
+        }
+}
+
+void evidence_find_repair(struct link *link, struct link_entry *entry)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *by = &link->spaces[space].entries[i];
+
+            if (by == entry || by->is_missing || !(by->is_resend || by->is_copy) || by->ts_ns < entry->ts_ns ||
+                !is_of(by, entry->step, entry->phase, &entry->range))
+                continue;
+            entry->is_resent |= by->is_resend;
+            if (entry->repair != 0 && entry->repair_ns <= by->ts_ns)
+                continue;
+            entry->repair_ns = by->ts_ns;
+            entry->repair = by->number;
+            entry->repair_is_all = space == 1;
+            entry->is_proved |= is_held_before(link, by);
         }
 }
 
@@ -53,7 +85,8 @@ static void give_to_missing(struct link *link, const struct packet *packet, cons
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry->number != 0 && entry->is_missing && !entry->has_range && (oldest == NULL || entry->ts_ns < oldest->ts_ns))
+            if (entry->number != 0 && entry->is_missing && entry->type == 0 && !entry->has_range &&
+                (oldest == NULL || entry->ts_ns < oldest->ts_ns))
                 oldest = entry;
         }
     if (oldest == NULL)
@@ -85,7 +118,7 @@ static void take_nak(struct link *link, const struct packet *packet)
                     entry->asked_ns = packet->ts_ns;
                 entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS says that just before a NAK */
             }
-        if (!is_known)
+        if (!is_known && !witness_take_nak(link, packet, range))
             give_to_missing(link, packet, range);
     }
 }
@@ -143,7 +176,7 @@ static bool is_suspect(const struct link *link, const struct link_entry *entry)
     return true;
 }
 
-/* Those that the last two reports can have been about: named when there are just as many as were counted. */
+/* Those that the last two reports, or those of the last milliseconds, can have been about: named when just as many were counted. */
 static void name_suspects(struct link *link, uint64_t *budget)
 {
     const uint64_t counted = *budget;
@@ -156,7 +189,8 @@ static void name_suspects(struct link *link, uint64_t *budget)
             struct link_space *space = &link->spaces[is_all];
 
             const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
-            const uint64_t first = space->seen_before[2] + 1 > oldest ? space->seen_before[2] + 1 : oldest;
+            const uint64_t settled = space->seen_before[2] < space->marks[2] ? space->seen_before[2] : space->marks[2];
+            const uint64_t first = settled + 1 > oldest ? settled + 1 : oldest;
 
             for (uint64_t number = first; number <= space->seen; number++) {
                 struct link_entry *entry = links_entry(space, number);
@@ -217,7 +251,22 @@ static void name_losses(struct link *link)
     }
 }
 
-static void take_report(struct link *link, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
+/* A receiver may report what it has seen before it has judged what is missing below. */
+static void mark(struct link *link, uint64_t ts_ns)
+{
+    if (ts_ns - link->mark_ns < SETTLED_NS)
+        return;
+    link->mark_ns = ts_ns;
+    for (unsigned space = 0; space < 2; space++) {
+        uint64_t *marks = link->spaces[space].marks;
+
+        marks[2] = marks[1];
+        marks[1] = marks[0];
+        marks[0] = link->spaces[space].seen;
+    }
+}
+
+static void take_report(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
 {
     if (!link->has_report) {
         const bool is_whole = link->spaces[0].first <= 1 && link->spaces[1].first <= 1;
@@ -234,6 +283,7 @@ static void take_report(struct link *link, uint64_t seen_all, uint64_t seen_peer
     link->reported = lost;
     if (lost > link->assigned)
         name_losses(link);
+    mark(link, ts_ns);
 }
 
 /* The ping that a pong answers has come; and how long both were on their way from where the capture is. */
@@ -255,7 +305,7 @@ static void take_pong(struct link *link, const struct packet *packet)
             if (link->turn_ns == 0 || turn_ns < link->turn_ns)
                 link->turn_ns = turn_ns;
         }
-    take_report(link, pong->seen_all, pong->seen_peer, pong->lost);
+    take_report(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
 }
 
 void evidence_take(struct link *link, const struct packet *packet)
@@ -265,7 +315,7 @@ void evidence_take(struct link *link, const struct packet *packet)
     if (link == NULL)
         return;
     if (message->header.type == MESH_TYPE_STATUS)
-        take_report(link, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
+        take_report(link, packet->ts_ns, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
     else if (message->header.type == MESH_TYPE_PONG)
         take_pong(link, packet);
     else if (message->header.type == MESH_TYPE_NAK)

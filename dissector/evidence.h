@@ -10,6 +10,11 @@ void evidence_take(struct link *link, const struct packet *packet);
 /* A resend or copy: whose data it brings. */
 void evidence_repair(struct link *link, struct link_entry *entry, bool is_all);
 
+/* One whose data becomes known after others have come: which of those brought it, the earliest. */
+void evidence_find_repair(struct link *link, struct link_entry *entry);
+
+bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b);
+
 /* This one is lost; the resend that repaired it was needed. */
 void evidence_name(struct link *link, struct link_entry *entry);
 

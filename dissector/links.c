@@ -5,8 +5,10 @@
 
 void links_release(struct links *links)
 {
-    for (size_t i = 0; i < links->count; i++)
+    for (size_t i = 0; i < links->count; i++) {
+        free(links->links[i]->departures);
         free(links->links[i]);
+    }
     for (size_t i = 0; i < links->host_count; i++)
         free(links->hosts[i]);
     links->count = links->host_count = 0;
@@ -33,8 +35,18 @@ static struct link *find(struct links *links, uint32_t epoch, const struct frame
     return NULL;
 }
 
-static struct link_host *host_of(struct links *links, uint32_t epoch, const struct frame_address *address)
+/* The point at a host; -1: none. */
+static int point_at(const struct links *links, const struct frame_address *address)
 {
+    for (size_t i = 0; i < links->point_count; i++)
+        if (links->points[i].is_known && memcmp(links->points[i].ip, address->ip, sizeof address->ip) == 0)
+            return (int)i;
+    return -1;
+}
+
+static struct link_host *host_of(struct links *links, uint32_t epoch, const struct frame_address *address, unsigned seen_at)
+{
+    const int point = point_at(links, address);
     struct link_host *host;
 
     for (size_t i = links->host_count; i > 0; i--)
@@ -47,8 +59,34 @@ static struct link_host *host_of(struct links *links, uint32_t epoch, const stru
         return NULL;
     host->epoch = epoch;
     host->address = *address;
+    host->point = point >= 0 ? (unsigned)point : seen_at;
     links->hosts[links->host_count++] = host;
     return host;
+}
+
+static struct link *make(struct links *links, const struct packet *packet)
+{
+    const struct mesh_header *header = &packet->message.header;
+    struct link *link = links->count < LINKS_MAX ? calloc(1, sizeof *link) : NULL;
+
+    if (link == NULL)
+        return NULL;
+    link->epoch = header->epoch;
+    link->src = header->src;
+    link->dst = MESH_DST_ALL;
+    link->is_v6 = packet->frame->is_v6;
+    link->from = packet->frame->src;
+    link->to = packet->frame->dst;
+    link->sender = host_of(links, header->epoch, &link->from, packet->point);
+    link->receiver = host_of(links, header->epoch, &link->to, packet->point);
+    link->at_sender = point_at(links, &link->from);
+    link->at_receiver = point_at(links, &link->to);
+    link->point = link->at_receiver >= 0 ? (unsigned)link->at_receiver : link->at_sender >= 0 ? (unsigned)link->at_sender : packet->point;
+    if (link->at_sender >= 0 && link->at_receiver >= 0 && link->at_sender != link->at_receiver)
+        link->departures = calloc(2, sizeof *link->departures);
+    link->first_ns = packet->ts_ns;
+    links->links[links->count++] = link;
+    return link;
 }
 
 struct link *links_of(struct links *links, const struct packet *packet)
@@ -56,22 +94,11 @@ struct link *links_of(struct links *links, const struct packet *packet)
     const struct mesh_header *header = &packet->message.header;
     struct link *link = find(links, header->epoch, &packet->frame->src, &packet->frame->dst);
 
+    if (link == NULL)
+        link = make(links, packet);
     if (link == NULL) {
-        link = links->count < LINKS_MAX ? calloc(1, sizeof *link) : NULL;
-        if (link == NULL) {
-            links->left_out++;
-            return NULL;
-        }
-        link->epoch = header->epoch;
-        link->src = header->src;
-        link->dst = MESH_DST_ALL;
-        link->is_v6 = packet->frame->is_v6;
-        link->from = packet->frame->src;
-        link->to = packet->frame->dst;
-        link->sender = host_of(links, header->epoch, &link->from);
-        link->receiver = host_of(links, header->epoch, &link->to);
-        link->first_ns = packet->ts_ns;
-        links->links[links->count++] = link;
+        links->left_out++;
+        return NULL;
     }
     if (header->dst != MESH_DST_ALL)
         link->dst = header->dst;

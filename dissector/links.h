@@ -2,14 +2,18 @@
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
- * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 80 kB: 40 MB in all. */
+ * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 90 kB: 45 MB in all.
+ *
+ * Of several captures, each taken on a host of its own, a link is judged by the one at its receiver, or, where there is none, at its
+ * sender, or else by the first that shows it. Of a link that was captured at both ends the sender's last LINKS_WINDOW numbers are kept,
+ * too: 50 kB more for each. */
 #ifndef DISSECTOR_LINKS_H
 #define DISSECTOR_LINKS_H
 
 #include "mesh/histogram.h"
 #include "packet.h"
 
-enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128 };
+enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
 
 /* One number of a space. */
 struct link_entry {
@@ -19,34 +23,57 @@ struct link_entry {
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
+    double stall_ns;    /* how much longer than usual it was waited for; below 0: not known */
     uint16_t phase;
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
+    bool is_sent;   /* the sender's capture shows it */
     bool is_passed; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
 };
 
 struct link_space {
     uint64_t first, highest;       /* numbers; first 0: nothing yet */
     uint64_t seen, seen_before[3]; /* highest that the receiver says it has seen: by its last report and the three before */
+    uint64_t marks[3];             /* the same at link.mark_ns, and at the two marks before */
     struct link_entry entries[LINKS_WINDOW];
 };
 
-struct link_gather {
-    uint64_t step, last_tile_ns, have_ns; /* have_ns: first sign that the receiver holds it */
+/* The same number as it left the sender's host. */
+struct link_sent {
+    uint64_t number, ts_ns, step, asked_ns;
+    struct mesh_range range;
     uint16_t phase;
-    bool is_used, is_hurt; /* hurt: something of it was lost */
+    uint8_t type;
+    bool has_range, is_resend, is_copy;
+};
+
+struct link_departures {
+    uint64_t first, highest; /* numbers; first 0: nothing yet */
+    struct link_sent sent[LINKS_WINDOW];
+};
+
+struct link_gather {
+    uint64_t step, have_ns;             /* have_ns: first sign that the host holds it */
+    uint64_t own_first_ns, own_last_ns; /* when the host's own tiles left; 0: none */
+    uint64_t last_ns, wait_ns;          /* when the last one came that brought something new; so long after its own */
+    uint64_t seen[LINKS_SEEN_WORDS];    /* hashes of the tiles that came */
+    unsigned tokens;
+    uint16_t phase, last_src; /* whose tile the last one was */
+    bool is_used;
 };
 
 struct link_host {
     uint32_t epoch;
     struct frame_address address;
+    unsigned point; /* what it says of itself is taken from there */
     uint64_t have_step;
     uint16_t have_phase;
     bool has_any;
     size_t next_gather;
     struct link_gather gathers[LINKS_GATHERS];
-    struct mesh_histogram usual; /* from the last tile of a gather to the first sign that it is held */
+    uint64_t done_ns, done_step; /* of the last gather that was whole */
+    struct mesh_histogram waits; /* for the others' tiles of a gather, once the own had left */
 };
 
 struct link_counts {
@@ -63,10 +90,22 @@ struct link {
     bool has_report;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
+    uint64_t mark_ns;
     uint64_t turn_ns; /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
     uint64_t first_ns, last_ns, last_tile_ns;
+    int at_sender, at_receiver;         /* points; -1: no capture there, or not known */
+    unsigned point;                     /* by which it is judged */
+    struct link_departures *departures; /* (2) as the spaces; NULL: not captured at both ends */
+    uint64_t missed_at_sender;          /* seen at the receiver's host only */
     struct link_counts counts;
-    struct mesh_histogram tile_gaps;
+    struct mesh_histogram tile_gaps, latency; /* latency: from host to host, of all that both captures show */
+};
+
+/* A host where captures were taken. */
+struct links_point {
+    bool is_known;
+    uint8_t ip[16];
+    uint64_t first_ns, last_ns; /* of the datagrams there */
 };
 
 struct links {
@@ -74,10 +113,22 @@ struct links {
     struct link *links[LINKS_MAX];
     struct link_host *hosts[LINKS_MAX];
     struct link *last;
+    size_t point_count; /* 0: one capture, and where it was taken is not known */
+    struct links_point points[LINKS_POINTS_MAX];
     uint64_t left_out; /* datagrams of links that had no place */
 };
 
 void links_release(struct links *links);
+
+/* A datagram was captured somewhere. */
+static inline void links_pass(struct links *links, const struct packet *packet)
+{
+    struct links_point *point = &links->points[packet->point];
+
+    if (point->first_ns == 0)
+        point->first_ns = packet->ts_ns;
+    point->last_ns = packet->ts_ns;
+}
 
 /* The link of a datagram; NULL: no place or no memory (counted). */
 struct link *links_of(struct links *links, const struct packet *packet);
@@ -90,6 +141,12 @@ const struct link *links_reverse(struct links *links, const struct link *link);
 
 /* The gather as it goes to a host; with `make`, put in when it is not there, the oldest making room. */
 struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make);
+
+/* Is it of a client's session, not of the mesh? Their epochs are drawn from the upper half. */
+static inline bool links_is_session(const struct link *link)
+{
+    return link->epoch >> 31 != 0;
+}
 
 static inline struct link_entry *links_entry(struct link_space *space, uint64_t number)
 {

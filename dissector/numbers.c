@@ -130,9 +130,8 @@ struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet 
     struct numbers_stream *stream;
     struct numbers_key key;
 
-    if (packet->state == PACKET_FOREIGN || packet->err != 0 || packet->seal == KEYS_FORGED || packet->message.header.epoch == 0 ||
-        number == 0)
-        return verdict; /* a receiver would not take its number either */
+    if (!packet_is_numbered(packet))
+        return verdict;
     key = key_of(packet);
     stream = stream_of(numbers, &key);
     stream->last_ns = packet->ts_ns;

@@ -55,6 +55,12 @@ void packet_decode(struct decoder *decoder, struct packet *packet, const uint8_t
         keys_learn(decoder->keys, message);
 }
 
+bool packet_is_numbered(const struct packet *packet)
+{
+    return packet->state != PACKET_FOREIGN && packet->err == 0 && packet->seal != KEYS_FORGED && packet->message.header.epoch != 0 &&
+           packet->message.header.number != 0;
+}
+
 const char *packet_trouble(const struct packet *packet)
 {
     if (packet->seal == KEYS_FORGED)

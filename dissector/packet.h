@@ -15,7 +15,8 @@ enum packet_state {
 /* Borrows from the capture's frame and from the decoder until the next one. */
 struct packet {
     uint64_t frame_number, number; /* from 1: of the captured frame, and of the datagram */
-    uint64_t ts_ns;                /* of the capture's clock, since 1970 */
+    uint64_t ts_ns;                /* of the capture's clock, since 1970; of several captures, of the first one's */
+    unsigned point;                /* of several captures: where this one was taken */
     const struct frame *frame;
     const uint8_t *link; /* the captured frame, as it is */
     size_t link_captured, link_size;
@@ -34,6 +35,9 @@ struct decoder {
 
 /* Decode bytes[0..captured) of a datagram of `size` bytes into packet, whose other members the caller has set. */
 void packet_decode(struct decoder *decoder, struct packet *packet, const uint8_t *bytes, size_t captured, size_t size);
+
+/* Does it count in a number space? A receiver takes no number of one that is wrong, or of no epoch. */
+bool packet_is_numbered(const struct packet *packet);
 
 /* What keeps a datagram from being decoded whole, in words; NULL when it is. */
 const char *packet_trouble(const struct packet *packet);

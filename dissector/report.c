@@ -4,22 +4,44 @@
 #include <string.h>
 #include <time.h>
 
-/* Where the capture was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two addresses on
- * one host it was at both. What it shows has left the sender's host, or has come to the receiver's. Otherwise one capture cannot tell. */
-static const char *place_of(struct report *report, const struct analysis_loss *loss)
+#include "witness.h"
+
+static const char unknown_place[] = "unknown", senders_host[] = "sender's host", receivers_host[] = "receiver's host";
+
+/* Of one capture: where it was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two
+ * addresses on one host it was at both. */
+static void find_ends(struct report *report, const struct link *link, bool *is_at_sender, bool *is_at_receiver)
 {
     enum { CLEARLY = 4 };
-    const struct link *link = loss->link, *back = links_reverse(&report->analysis.links, link);
+    const struct link *back = links_reverse(&report->analysis.links, link);
     const bool is_local = memcmp(link->from.ip, link->to.ip, sizeof link->from.ip) == 0;
     const bool is_timed = back != NULL && link->turn_ns != 0 && back->turn_ns != 0;
-    const bool is_at_sender = is_local || (is_timed && back->turn_ns < link->turn_ns / CLEARLY);
-    const bool is_at_receiver = is_local || (is_timed && link->turn_ns < back->turn_ns / CLEARLY);
 
-    if (loss->entry == NULL)
-        return "unknown";
-    if (loss->entry->is_missing)
-        return is_at_sender ? "sender's host" : "unknown";
-    return is_at_receiver ? "receiver's host" : "unknown";
+    if (report->analysis.links.point_count > 0) {
+        *is_at_sender = link->at_sender >= 0;
+        *is_at_receiver = link->at_receiver >= 0;
+        return;
+    }
+    *is_at_sender = is_local || (is_timed && back->turn_ns < link->turn_ns / CLEARLY);
+    *is_at_receiver = is_local || (is_timed && link->turn_ns < back->turn_ns / CLEARLY);
+}
+
+/* What a host's capture shows has left it, or has come to it. A capture that is known to miss frames proves nothing by lacking one. */
+static const char *place_of(struct report *report, const struct analysis_loss *loss)
+{
+    const struct link *link = loss->link;
+    bool is_at_sender, is_at_receiver;
+
+    find_ends(report, link, &is_at_sender, &is_at_receiver);
+    if (loss->entry == NULL) /* all others came as far as to the receiver's host */
+        return is_at_receiver ? receivers_host : unknown_place;
+    if (!loss->entry->is_missing)
+        return is_at_receiver ? receivers_host : unknown_place;
+    if (link->departures != NULL && loss->entry->is_sent)
+        return "wire";
+    if (link->departures != NULL)
+        return witness_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? senders_host : unknown_place;
+    return is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender) ? senders_host : unknown_place;
 }
 
 static const char *severity_of(const struct analysis_loss *loss)
@@ -127,10 +149,86 @@ static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
 
-    if (report->is_json)
+    if (report->ladder != NULL)
+        ladder_loss(report->ladder, loss);
+    else if (report->is_json)
         loss_object(report, loss);
     else
         loss_line(report, loss);
+}
+
+/* ---- steps ---- */
+
+static void on_step(void *context, const struct steps_step *step)
+{
+    struct report *report = context;
+
+    if (report->ladder != NULL)
+        return;
+    if (report->is_json)
+        timeline_object(&report->json, step);
+    else
+        timeline_add(&report->timeline, step);
+}
+
+/* ---- captures ---- */
+
+static void capture_object(struct json *json, const struct report_capture *capture)
+{
+    char text[FRAME_ADDRESS_TEXT_BYTES];
+
+    json_event_begin(json, "capture");
+    json_text(json, "file", capture->file);
+    json_uint(json, "datagrams", capture->datagrams);
+    if (capture->host != NULL) {
+        frame_address_text(capture->host, capture->is_v6, false, text);
+        json_text(json, "host", text);
+    }
+    json_bool(json, "aligned", capture->is_aligned);
+    if (capture->line != NULL) {
+        json_text(json, "against", capture->against);
+        json_int(json, "offset_ns", capture->line->offset_ns);
+        if (capture->line->is_bounded)
+            json_double(json, "offset_error_ns", capture->line->offset_error_ns);
+        if (capture->line->is_drift_known) {
+            json_double(json, "drift_ppm", capture->line->drift * 1e6);
+            json_double(json, "drift_error_ppm", capture->line->drift_error * 1e6);
+        }
+    }
+    json_event_end(json);
+}
+
+static void capture_line(FILE *out, const struct report_capture *capture)
+{
+    const struct clock_line *line = capture->line;
+    char text[FRAME_ADDRESS_TEXT_BYTES] = "an unknown host";
+
+    if (capture->host != NULL)
+        frame_address_text(capture->host, capture->is_v6, false, text);
+    fprintf(out, "%s: at %s, %" PRIu64 " datagrams of epochs\n", capture->file, text, capture->datagrams);
+    if (line == NULL) {
+        if (!capture->is_aligned)
+            fputs("    its clock cannot be compared: too little in common with the others, so times may not fit\n", out);
+        return;
+    }
+    fprintf(out, "    its clock less that of %s: %+.6f ms", capture->against, (double)line->offset_ns / 1e6);
+    if (line->is_bounded)
+        fprintf(out, ", give or take %.6f", line->offset_error_ns / 1e6);
+    else
+        fputs(" or less: only datagrams of one direction are in both", out);
+    if (line->is_drift_known)
+        fprintf(out, "; drift %+.3f ppm, give or take %.3f", line->drift * 1e6, line->drift_error * 1e6);
+    fputc('\n', out);
+}
+
+void report_capture(struct report *report, const struct report_capture *capture)
+{
+    if (report->ladder != NULL)
+        return;
+    if (report->is_json)
+        capture_object(&report->json, capture);
+    else
+        capture_line(report->out, capture);
 }
 
 /* ---- links and the sum ---- */
@@ -157,6 +255,11 @@ static double loss_of(const struct link_counts *counts)
     return sent > 0 ? (double)counts->lost / (double)sent : 0;
 }
 
+static const struct {
+    const char *key;
+    unsigned permille;
+} latency_marks[] = {{"latency_p50_us", 500}, {"latency_p90_us", 900}, {"latency_p99_us", 990}, {"latency_max_us", 1000}};
+
 static void link_object(struct json *json, const struct link *link)
 {
     json_event_begin(json, "link");
@@ -168,9 +271,14 @@ static void link_object(struct json *json, const struct link *link)
     json_double(json, "loss", loss_of(&link->counts));
     json_double(json, "tile_gap_p50_us", (double)mesh_histogram_quantile(&link->tile_gaps, 500) / 1e3);
     json_double(json, "tile_gap_p99_us", (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3);
-    if (link->receiver != NULL && link->receiver->usual.count > 0) {
-        json_double(json, "hold_p50_us", (double)mesh_histogram_quantile(&link->receiver->usual, 500) / 1e3);
-        json_double(json, "hold_p99_us", (double)mesh_histogram_quantile(&link->receiver->usual, 990) / 1e3);
+    if (link->departures != NULL) {
+        json_uint(json, "missed_at_sender", link->missed_at_sender);
+        for (size_t i = 0; i < sizeof latency_marks / sizeof *latency_marks; i++)
+            json_double(json, latency_marks[i].key, (double)mesh_histogram_quantile(&link->latency, latency_marks[i].permille) / 1e3);
+    }
+    if (link->receiver != NULL && link->receiver->waits.count > 0) {
+        json_double(json, "wait_p50_us", (double)mesh_histogram_quantile(&link->receiver->waits, 500) / 1e3);
+        json_double(json, "wait_p99_us", (double)mesh_histogram_quantile(&link->receiver->waits, 990) / 1e3);
     }
     json_event_end(json);
 }
@@ -190,6 +298,26 @@ static void link_line(FILE *out, const struct link *link)
             link->has_report ? "" : " *");
 }
 
+/* How long datagrams were on their way, where both ends were captured. */
+static void print_latencies(FILE *out, const struct links *links)
+{
+    bool has_head = false;
+
+    for (size_t i = 0; i < links->count; i++) {
+        const struct link *link = links->links[i];
+
+        if (link->latency.count == 0)
+            continue;
+        if (!has_head)
+            fprintf(out, "\n%10s %7s %10s %10s %10s %10s   one way, from host to host, us\n", "epoch", "link", "p50", "p90", "p99", "max");
+        has_head = true;
+        fprintf(out, "%10" PRIu32 " %3u>%-3u", link->epoch, link->src, link->dst);
+        for (size_t k = 0; k < sizeof latency_marks / sizeof *latency_marks; k++)
+            fprintf(out, " %10.1f", (double)mesh_histogram_quantile(&link->latency, latency_marks[k].permille) / 1e3);
+        fputc('\n', out);
+    }
+}
+
 static void print_sum(const struct report *report)
 {
     const struct analysis *a = &report->analysis;
@@ -205,6 +333,8 @@ static void print_sum(const struct report *report)
     }
     if (is_blind)
         fputs("* no report of the receiver could be read (give --key): what is not in the capture counts as lost\n", out);
+    print_latencies(out, &a->links);
+    timeline_print(&report->timeline, out);
     fprintf(out,
             "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
             " of them in vain; %" PRIu64 " twice, %" PRIu64 " reordered, %" PRIu64 " late\n",
@@ -231,12 +361,23 @@ static void summary_object(struct report *report)
     json_event_end(json);
 }
 
-void report_begin(struct report *report, FILE *out, bool is_json)
+static void on_datagram(void *context, const struct link *link, const struct packet *packet)
 {
+    struct report *report = context;
+
+    ladder_datagram(report->ladder, link, packet);
+}
+
+void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder)
+{
+    report->ladder = ladder;
     report->out = out;
     report->is_json = is_json;
     json_init(&report->json, out);
     analysis_init(&report->analysis, on_loss, report);
+    report->analysis.on_datagram = ladder != NULL ? on_datagram : NULL;
+    report->analysis.steps.on_step = on_step;
+    report->analysis.steps.context = report;
 }
 
 void report_add(struct report *report, const struct packet *packet)
@@ -247,6 +388,10 @@ void report_add(struct report *report, const struct packet *packet)
 void report_end(struct report *report)
 {
     analysis_end(&report->analysis);
+    if (report->ladder != NULL) {
+        ladder_print(report->ladder, report->out);
+        return;
+    }
     if (!report->is_json) {
         print_sum(report);
         return;

@@ -3,16 +3,33 @@
 #define DISSECTOR_REPORT_H
 
 #include "analysis.h"
+#include "clocks.h"
+#include "ladder.h"
 #include "mesh/program/json.h"
+#include "timeline.h"
 
 struct report {
     FILE *out;
     bool is_json;
     struct json json;
     struct analysis analysis;
+    struct timeline timeline;
+    struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 
-void report_begin(struct report *report, FILE *out, bool is_json);
+/* One of several captures. */
+struct report_capture {
+    const char *file;
+    uint64_t datagrams;
+    const struct frame_address *host; /* where it was taken; NULL: not known */
+    bool is_v6, is_aligned;           /* aligned: its clock could be compared */
+    const char *against;              /* the capture that its clock was compared with; NULL: none, it is the first or could not be */
+    const struct clock_line *line;    /* how it runs against that one's; with it */
+};
+
+void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder);
+
+void report_capture(struct report *report, const struct report_capture *capture);
 
 /* Losses are written from here. */
 void report_add(struct report *report, const struct packet *packet);

@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ static const char *const export_words[] = {"wireshark", "protocol", "fields", NU
 static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
                                     "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
 static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap --key keys.log -v -c 5",
-                                       "mesh-dissect -r run.pcap --key keys.log --analyze",
+                                       "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze",
                                        "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua", NULL};
 
 /* What the command line says; options write here. */
@@ -37,6 +38,9 @@ static const struct option_spec specs[] = {
     {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "none, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
     {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "the frame's number first"},
     {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "what was lost, repaired, doubled, and what it cost"},
+    {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "the conversation: a column per rank, an arrow per datagram"},
+    {.name = "steps", .kind = OPTION_TEXT, .target = &parsed.steps, .metavar = "A..B", .help = "of the ladder: only these"},
+    {.name = "seconds", .kind = OPTION_TEXT, .target = &parsed.seconds, .metavar = "A..B", .help = "of the ladder: only these, from the first datagram"},
     {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
     {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
     {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
@@ -94,12 +98,43 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
     if (s->files.count > 1 && (s->write_file || s->dump_filter))
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
-    if (s->files.count > 1 && s->analyze)
-        return fail_set(fail, EXIT_USAGE, "-r: several files with --analyze: captures are analysed one by one: give one");
     if (s->import_file && s->files.count != 1)
         return fail_set(fail, EXIT_USAGE, "--import: %s: give one file with -r", s->files.count ? "several files" : "without -r");
+    if ((s->steps || s->seconds) && !s->ladder)
+        return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
+    if (s->ladder && s->json)
+        return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
+    return 0;
+}
+
+/* "4" or "4..7": whole numbers, or fractions too. */
+static int read_range(const char *text, const char *name, bool is_whole, double range[2], struct fail *fail)
+{
+    const char *dots = strstr(text, "..");
+    char first[32] = "", *first_end = first, *end = NULL;
+
+    snprintf(first, sizeof first, "%.*s", dots ? (int)(dots - text) : 0, text); /* alone: "4." would be a number */
+    range[1] = strtod(dots ? dots + 2 : text, &end);
+    range[0] = dots ? strtod(first, &first_end) : range[1];
+    if (end == (dots ? dots + 2 : text) || *end != '\0' || *first_end != '\0' || (dots && first_end == first) ||
+        !(range[0] >= 0 && range[1] >= range[0] && range[1] < 1e15))
+        return fail_set(fail, EXIT_USAGE, "%s: no range: from the lower to the higher, such as 4..7", name);
+    if (is_whole && (range[0] != floor(range[0]) || range[1] != floor(range[1])))
+        return fail_set(fail, EXIT_USAGE, "%s: a fraction: steps are whole numbers", name);
+    return 0;
+}
+
+static int read_ladder_range(struct settings *s, struct fail *fail)
+{
+    double steps[2] = {0, 0}, seconds[2] = {0, INFINITY};
+
+    if (s->steps && read_range(s->steps, "--steps", true, steps, fail) < 0)
+        return -1;
+    if (s->seconds && read_range(s->seconds, "--seconds", false, seconds, fail) < 0)
+        return -1;
+    s->ladder_range = (struct ladder_range){(uint64_t)steps[0], s->steps ? (uint64_t)steps[1] : UINT64_MAX, seconds[0], seconds[1]};
     return 0;
 }
 
@@ -117,8 +152,9 @@ int settings_parse(struct settings *settings, int argc, char *const *argv, struc
         options_help(stdout, usage, specs, sizeof specs / sizeof *specs, examples);
     if (settings->help || settings->version)
         return 0;
-    if (check(settings, fail) < 0)
+    if (check(settings, fail) < 0 || read_ladder_range(settings, fail) < 0)
         return -1;
+    settings->analyze |= settings->ladder;
     settings->filter = calloc(1, EXPRESSION_BYTES_MAX);
     if (settings->filter == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the filter: end other programs");

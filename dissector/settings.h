@@ -2,6 +2,7 @@
 #ifndef DISSECTOR_SETTINGS_H
 #define DISSECTOR_SETTINGS_H
 
+#include "ladder.h"
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
 
@@ -26,6 +27,9 @@ struct settings {
     bool ascii, numeric;
     int export; /* enum export_kind */
     bool has_export, help, version;
+    bool ladder; /* with analyze */
+    const char *steps, *seconds;
+    struct ladder_range ladder_range;
 };
 
 /* -1 with EXIT_USAGE or EXIT_ENVIRONMENT; then, and after help and version, nothing is to be released. */

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Datagrams dropped between two hosts are the ones that the analysis names, and no others.
+# Datagrams dropped between two hosts are the ones that the analysis names, and no others; where both hosts were captured, it says that they
+# vanished on the wire, and that the two clocks, which are one here, agree.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"
@@ -32,14 +33,28 @@ for i in 0 1; do
     joins=()
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
     netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} \
-        --key "$tmp/key" --key-log "$tmp/keys$i" 2>>"$tmp/node$i"
+        --key "$tmp/key" --key-log "$tmp/keys$i" --lab pace=150MB/s 2>>"$tmp/node$i"
 done
 has() { netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" 2>/dev/null | grep -q "\"nodes\":$1,"; }
 if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
 drop 150
-netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 \
-    -n 100 >"$tmp/answer" 2>&1 </dev/null
-drop 0
+ask() { # TOKENS
+    netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 \
+        --seed 4 -n "$1" >"$tmp/answer" 2>&1 </dev/null
+}
+ask 60
+# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1.
+netns_on 0 "$mesh_node" status --telemetry 3 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
+status_pid=$!
+ask 100 &
+ask_pid=$!
+for _ in 1 2 3 4 5 6 7 8; do
+    sleep 0.1
+    nft "flush chain bridge loss forward; add rule bridge loss forward ip saddr 10.77.0.1 udp length > 130 drop"
+    sleep 0.01
+    drop 0
+done
+wait "$ask_pid" "$status_pid"
 sleep 1
 for pid in "${captures[@]}"; do kill -INT "$pid"; done
 wait "${captures[@]}"
@@ -49,14 +64,52 @@ numbers() { # HOST SENDER
     "$mesh_dissect" -r "$tmp/host$1.pcap" --json src host "10.77.0.$(($2 + 1))" and dst port 7411 and src port 7411 |
         sed -nE 's/.*"dst":([0-9]+),"have_phase":[0-9]+,"epoch":([1-9][0-9]*),"number":([1-9][0-9]*),.*/\2 \1 \3/p' | sort -u
 }
-address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\""; }
+address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\",\"dst_address\":\"10.77.0.$((2 - $1)).7411\""; }
 # Losses from a host: lines as above. HELLOs that came before anybody listened are lost, too, but not by the bridge.
 named() { # HOST SENDER CAPTURED
     "$mesh_dissect" -r "$tmp/host$1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/analysis$1"
-    grep '"event":"lost"' "$tmp/analysis$1" | grep "$(address "$2")" | grep "\"captured\":$3" | grep -v '"type":"HELLO"' |
+    grep "\"captured\":$3" "$tmp/analysis$1" | losses_of "$2"
+}
+losses_of() { # SENDER
+    grep '"event":"lost"' | grep "$(address "$1")" | grep -v '"type":"HELLO"' |
         sed -nE 's/.*"epoch":([0-9]+),"src":[0-9]+,"dst":([0-9-]+),.*"space":"([a-z]+)","number":([0-9]+),.*/\1 \3 \2 \4/p' |
         awk '{ print $1, ($2 == "all" ? 65535 : $3), $4 }' | sort -u
 }
+"$mesh_dissect" -r "$tmp/host0.pcap" -r "$tmp/host1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/joined"
+sed -n 's/.*"offset_ns":\([-0-9.e+]*\),"offset_error_ns":\([-0-9.e+]*\),.*/\1 \2/p' "$tmp/joined" >"$tmp/offset"
+check_equal "the offset of the clocks is told within its error" \
+    "$(awk '{ print $1 * $1 <= ($2 + 1) * ($2 + 1), $2 < 1e6 }' "$tmp/offset")" "1 1"
+check_equal "and each capture's host" "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p' "$tmp/joined" | tr '\n' ' ')" "10.77.0.1 10.77.0.2 "
+
+# ---- what it cost, by the analysis and by the nodes themselves ----
+if command -v python3 >/dev/null; then
+    python3 - "$tmp/telemetry" "$tmp/joined" >"$tmp/agreement" <<'PY'
+import json, statistics, sys
+told, steps, losses = {}, {}, {}
+for line in open(sys.argv[1]):
+    s = json.loads(line)
+    if s["event"] == "step" and s["stall_ns"] > 3e6 and s["stall_rank"] not in (s["node_rank"], 65535):
+        told[s["node_epoch"], s["step"], s["node_rank"]] = (s["stall_ns"] / 1e6, s["stall_rank"], s["stall_phase"])
+for line in open(sys.argv[2]):
+    s = json.loads(line)
+    if s["event"] == "step":
+        for rank in s["ranks"]:
+            if "longest_wait_ms" in rank:
+                steps[s["epoch"], s["step"], rank["rank"]] = (rank["longest_wait_ms"], rank["longest_wait_for"], rank["longest_wait_phase"])
+    elif s["event"] == "lost" and s.get("stall_ms", 0) > 3:
+        losses[s["epoch"], s["step"], s["dst"], s["src"], s["phase"]] = s["stall_ms"]
+both = [(told[key], steps[key]) for key in told if key in steps]
+lost = [(stall, losses[(*key, *stall[1:])]) for key, stall in told.items() if (*key, *stall[1:]) in losses]
+apart = statistics.median(abs(b[0] / a[0] - 1) for a, b in both) if both else 9
+lost_apart = statistics.median(abs(b / a[0] - 1) for a, b in lost) if lost else 9
+alike = sum(a[1:] == b[1:] for a, b in both)
+print(len(both) >= 3, 2 * alike > len(both), apart < 0.1, len(lost) >= 3, lost_apart < 0.1)
+PY
+    check_equal "long waits are as long, for the same rank and in the same gather, as the nodes say, and so is what losses cost" \
+        "$(cat "$tmp/agreement")" "True True True True True"
+else
+    skip "long waits are as long as the nodes say" "python3 is not installed"
+fi
 for sender in 0 1; do
     receiver=$((1 - sender))
     numbers $sender $sender >"$tmp/sent"
@@ -69,6 +122,9 @@ for sender in 0 1; do
     check_equal "and none that was on the wire besides" "$(comm -13 "$tmp/truth" "$tmp/named" | comm -12 - "$tmp/sent")" ""
     named $sender $sender true >"$tmp/named"
     check_equal "of those in the sender's capture none is named that came" "$(comm -13 "$tmp/truth" "$tmp/named")" ""
+    comm -13 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/unnamed"
+    comm -23 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/wrong"
+    check_equal "both captures together say of each that it vanished on the wire, and of no other" "$(cat "$tmp/unnamed" "$tmp/wrong")" ""
     check_equal "both count the same" "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$sender")" \
         "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$receiver")"
 done

@@ -23,6 +23,7 @@ golden "VLANs, options, fragments, IPv6 and several datagrams in a frame are rea
 golden "numbers that are missing, late and doubled are told" numbers -r $captures/numbers.pcap -ttt
 golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
 golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
+golden "a conversation is drawn as a ladder" ladder -r $captures/numbers.pcap --ladder --seconds 0..0.005
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
@@ -43,7 +44,8 @@ check_contains "what stands before that is decoded" "$out" "HELLO_ACK"
 check_exit "a filter that is none is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
 check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
 check_exit "an interface that is none is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
-check_exit "captures are analysed one by one" 2 "several files" "$mesh_dissect" -r "$tmp/text" -r "$tmp/text" --analyze
+check_exit "what is read twice cannot come from stdin" 2 "read twice" "$mesh_dissect" -r - -r "$tmp/text" --analyze
+check_exit "a range of steps the wrong way round is refused" 2 "--steps" "$mesh_dissect" -r $captures/numbers.pcap --ladder --steps 7..4
 check_exit "-i and -r exclude one another" 2 "both given" "$mesh_dissect" -i lo -r "$tmp/text"
 check "the interfaces are listed" "$mesh_dissect" -D
 check "the tables of the protocol are exported" "$mesh_dissect" --export protocol

@@ -13,6 +13,7 @@ enum { LOSSES_MAX = 16 };
 
 static struct analysis analysis;
 static uint64_t now_ns, back_number;
+static unsigned point; /* where the next datagram is captured: its rank's host, when there are two captures */
 static uint64_t lost_numbers[LOSSES_MAX];
 static struct analysis_loss losses[LOSSES_MAX];
 static struct link_entry entries[LOSSES_MAX];
@@ -34,6 +35,7 @@ static int start(void **state)
     (void)state;
     analysis_init(&analysis, on_loss, NULL);
     now_ns = 1000000;
+    point = 0;
     back_number = 0;
     loss_count = 0;
     return 0;
@@ -55,11 +57,14 @@ static struct packet datagram(unsigned src, uint8_t type, uint64_t number)
     for (unsigned i = 0; i < 2; i++) {
         frames[i].src.port = (uint16_t)(1 + i);
         frames[i].dst.port = (uint16_t)(2 - i);
+        frames[i].src.ip[15] = (uint8_t)i;
+        frames[i].dst.ip[15] = (uint8_t)(1 - i);
     }
     packet.message.header = (struct mesh_header){.magic = MESH_WIRE_MAGIC, .version = 1, .type = type, .number = number, .epoch = 1};
     packet.message.header.src = (uint16_t)src;
     packet.message.header.dst = (uint16_t)(1 - src);
     packet.message.header.have_step = MESH_STEP_NONE;
+    packet.point = point;
     now_ns += 1000000;
     return packet;
 }
@@ -273,7 +278,177 @@ static void a_long_capture_stays_within_its_windows(void **state)
     assert_int_equal(lost_numbers[4], 5000);
 }
 
+/* ---- where the time went ---- */
+
+static struct steps_step told;
+
+static void on_step(void *context, const struct steps_step *step)
+{
+    (void)context;
+    told = *step;
+}
+
+/* Rank 1's blocks of the same gather. */
+static void other_tile(uint16_t flags)
+{
+    struct packet packet = datagram(1, MESH_TYPE_TILE, ++back_number);
+
+    packet.message.header.flags = flags;
+    packet.message.as.tile = (struct mesh_tile){.step = 1, .token_count = 1, .block_first = 7, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void a_rank_waits_from_its_own_last_tile_to_the_last_that_brings_something(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    analysis.steps.on_step = on_step;
+    tile(1, 0, 0);
+    tile(2, 1, 0);  /* 1 ms later: computed meanwhile */
+    other_tile(0);  /* after 1 ms of waiting */
+    other_tile(16); /* a copy that brings nothing */
+    packet = datagram(0, MESH_TYPE_PING, 3);
+    packet.message.header.have_step = 1;
+    analysis_add(&analysis, &packet);
+    analysis_end(&analysis);
+    assert_int_equal(told.step, 1);
+    assert_int_equal(told.tokens, 1);
+    assert_int_equal(told.ranks[0].compute_ns, 1000000);
+    assert_int_equal(told.ranks[0].wait_ns, 1000000);
+    assert_int_equal(told.ranks[0].longest_for, 1);
+    assert_int_equal(steps_duration_ns(&told), 2000000);
+    assert_int_equal(told.ranks[1].end_ns, 0);
+}
+
+/* ---- captures at both ends ---- */
+
+static int start_both(void **state)
+{
+    start(state);
+    analysis.links.point_count = 2;
+    for (unsigned i = 0; i < 2; i++)
+        analysis.links.points[i] = (struct links_point){.is_known = true, .ip[15] = (uint8_t)i};
+    return 0;
+}
+
+static void sent_tile(uint64_t number, uint16_t block, uint16_t flags)
+{
+    point = 0;
+    tile(number, block, flags);
+    point = 1;
+}
+
+/* It takes 1 ms. */
+static void whole_tile(uint64_t number, uint16_t block, uint16_t flags)
+{
+    sent_tile(number, block, flags);
+    tile(number, block, flags);
+}
+
+static void one_that_left_and_did_not_come_is_known_in_full(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    sent_tile(2, 1, 0);
+    whole_tile(3, 2, 0);
+    status(3, 1);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.datagrams, 2);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_true(entries[0].is_missing && entries[0].is_sent && entries[0].has_range);
+    assert_int_equal(entries[0].range.block_first, 1);
+    assert_int_equal(losses[0].link->latency.count, 2);
+    assert_int_equal(losses[0].link->latency.max_ns, 1000000);
+}
+
+static void one_that_never_left_is_not_said_to_be_sent(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    whole_tile(3, 2, 0);
+    status(3, 1);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_true(entries[0].is_missing && !entries[0].is_sent);
+    assert_int_equal(losses[0].link->missed_at_sender, 0);
+}
+
+static void what_only_the_receivers_host_shows_was_missed_at_the_senders(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    tile(2, 1, 0);
+    whole_tile(3, 2, 0);
+    status(3, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 0);
+    assert_int_equal(analysis.links.links[0]->missed_at_sender, 1);
+}
+
+static void what_the_receivers_capture_missed_is_not_lost(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    sent_tile(2, 1, 0);
+    whole_tile(3, 2, 0);
+    status(3, 0);
+    status(3, 0);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 0);
+    assert_int_equal(analysis.sum.not_captured, 1);
+}
+
+static void what_came_and_is_counted_and_asked_for_was_dropped_by_the_receivers_host(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    whole_tile(2, 1, 0);
+    whole_tile(3, 2, 0);
+    status(3, 1);
+    nak(1);
+    whole_tile(4, 1, MESH_FLAG_RESEND);
+    status(4, 1);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_false(entries[0].is_missing);
+}
+
+static void what_left_after_the_last_arrival_is_lost_when_it_had_the_time_to_come(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    sent_tile(2, 1, 0);
+    now_ns += 1000000000;
+    status(1, 0);
+    sent_tile(3, 2, 0); /* may still be under way */
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 1);
+    assert_int_equal(lost_numbers[0], 2);
+}
+
+static void the_resend_that_was_first_to_come_is_the_repair_of_what_is_seen_to_be_missing_later(void **state)
+{
+    (void)state;
+    whole_tile(1, 0, 0);
+    sent_tile(2, 1, 0);
+    nak(1);
+    whole_tile(4, 1, MESH_FLAG_RESEND); /* 2 and 3 are missed now */
+    sent_tile(5, 3, 0);
+    status(4, 2);
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 2);
+    assert_int_equal(lost_numbers[0], 2);
+    assert_true(losses[0].repair_ms > 2.9 && losses[0].repair_ms < 3.1);
+    assert_int_not_equal(entries[0].asked_ns, 0);
+    assert_int_equal(analysis.sum.spurious_resend, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+#define BOTH_CASE(name) cmocka_unit_test_setup_teardown(name, start_both, stop)
 
 int main(void)
 {
@@ -290,6 +465,14 @@ int main(void)
         CASE(a_loss_that_can_be_one_of_several_is_counted_and_not_named),
         CASE(numbers_that_come_later_or_twice_are_told_apart),
         CASE(a_long_capture_stays_within_its_windows),
+        CASE(a_rank_waits_from_its_own_last_tile_to_the_last_that_brings_something),
+        BOTH_CASE(one_that_left_and_did_not_come_is_known_in_full),
+        BOTH_CASE(one_that_never_left_is_not_said_to_be_sent),
+        BOTH_CASE(what_only_the_receivers_host_shows_was_missed_at_the_senders),
+        BOTH_CASE(what_the_receivers_capture_missed_is_not_lost),
+        BOTH_CASE(what_came_and_is_counted_and_asked_for_was_dropped_by_the_receivers_host),
+        BOTH_CASE(what_left_after_the_last_arrival_is_lost_when_it_had_the_time_to_come),
+        BOTH_CASE(the_resend_that_was_first_to_come_is_the_repair_of_what_is_seen_to_be_missing_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

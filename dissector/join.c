@@ -1,0 +1,351 @@
+#include "join.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "datagrams.h"
+#include "samples.h"
+
+enum { HOSTS_MAX = 128, NONE = -1 };
+
+struct host {
+    struct frame_address address; /* its port is 0 */
+    bool is_v6;
+    uint64_t datagrams; /* from it and to it */
+};
+
+struct join;
+
+/* One of the captures. */
+struct source {
+    struct join *join;
+    size_t index;
+    const char *file;
+    struct capture *capture;
+    struct datagrams datagrams;
+    struct capture_frame frame; /* the next one, by the first capture's clock */
+    bool has_frame;
+    uint64_t numbered; /* datagrams of epochs */
+    size_t host_count;
+    struct host hosts[HOSTS_MAX];
+    int at;     /* the host where it was taken, or NONE */
+    int parent; /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
+    bool is_aligned;
+    struct clock_line line;
+};
+
+struct join {
+    const struct settings *settings;
+    struct report *report;
+    const volatile sig_atomic_t *stop;
+    struct samples samples;
+    struct clock_point *there, *back; /* (SAMPLES_MAX) */
+    size_t there_count, back_count;
+    size_t count;
+    struct source sources[SAMPLES_CAPTURES_MAX];
+};
+
+/* ---- the first reading ---- */
+
+static void note_host(struct source *source, const struct frame_address *address, bool is_v6)
+{
+    struct host *host = source->hosts;
+
+    while (host < source->hosts + source->host_count && memcmp(host->address.ip, address->ip, sizeof address->ip) != 0)
+        host++;
+    if (host == source->hosts + HOSTS_MAX)
+        return;
+    if (host == source->hosts + source->host_count) {
+        memcpy(host->address.ip, address->ip, sizeof address->ip);
+        host->is_v6 = is_v6;
+        source->host_count++;
+    }
+    host->datagrams++;
+}
+
+static void take_sample(void *context, const struct packet *packet)
+{
+    struct source *source = context;
+
+    if (!packet_is_numbered(packet))
+        return;
+    source->numbered++;
+    note_host(source, &packet->frame->src, packet->frame->is_v6);
+    if (memcmp(packet->frame->src.ip, packet->frame->dst.ip, sizeof packet->frame->src.ip) != 0)
+        note_host(source, &packet->frame->dst, packet->frame->is_v6);
+    samples_add(&source->join->samples, source->index, packet);
+}
+
+static void take_for_report(void *context, const struct packet *packet)
+{
+    const struct source *source = context;
+
+    report_add(source->join->report, packet);
+}
+
+static int open_source(struct source *source, void (*take)(void *, const struct packet *), struct keys *keys, struct fail *fail)
+{
+    const struct capture_options options = {.file = source->file, .filter = source->join->settings->filter};
+
+    source->datagrams = (struct datagrams){.take = take, .context = source};
+    if (datagrams_open(&source->datagrams, keys, fail) < 0)
+        return -1;
+    source->capture = capture_open(&options, fail);
+    return source->capture ? 0 : -1;
+}
+
+static void close_source(struct source *source)
+{
+    capture_close(source->capture);
+    source->capture = NULL;
+    datagrams_close(&source->datagrams);
+}
+
+static int read_whole(struct source *source, struct keys *keys, struct fail *fail)
+{
+    int result = open_source(source, take_sample, keys, fail);
+
+    if (result == 0) {
+        struct capture_frame frame;
+
+        while (!*source->join->stop && (result = capture_next(source->capture, &frame, fail)) == 1)
+            datagrams_add(&source->datagrams, capture_link(source->capture), &frame);
+        result = result < 0 ? -1 : 0;
+    }
+    close_source(source);
+    return result;
+}
+
+/* ---- where each was taken, and what its clock shows ---- */
+
+/* All that a host sends and gets is in its capture, and, but for what a switch floods, nothing else. */
+static bool may_be_at(const struct source *source, size_t host)
+{
+    if (source->at != NONE)
+        return (size_t)source->at == host;
+    return source->hosts[host].datagrams * 20 >= source->numbered * 19;
+}
+
+static size_t candidates(const struct source *source)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < source->host_count; i++)
+        count += may_be_at(source, i);
+    return count;
+}
+
+static bool is_between(const struct sample *sample, const struct host *from, const struct host *to)
+{
+    return memcmp(sample->from, from->address.ip, sizeof sample->from) == 0 && memcmp(sample->to, to->address.ip, sizeof sample->to) == 0;
+}
+
+/* Compare two clocks as if the captures were taken at these hosts; false when they cannot have been. */
+static bool compare_at(struct join *join, const struct source *first, const struct host *at_first, const struct source *other,
+                       const struct host *at_other, struct clock_line *line)
+{
+    join->there_count = join->back_count = 0;
+    for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
+        const struct sample *sample = &join->samples.table[i];
+        struct clock_point point;
+
+        if (sample->hash == 0 || sample->ts_ns[first->index] == 0 || sample->ts_ns[other->index] == 0)
+            continue;
+        point.at_ns = (int64_t)sample->ts_ns[first->index];
+        point.difference_ns = (int64_t)(sample->ts_ns[other->index] - sample->ts_ns[first->index]);
+        if (is_between(sample, at_first, at_other))
+            join->there[join->there_count++] = point;
+        else if (is_between(sample, at_other, at_first))
+            join->back[join->back_count++] = point;
+    }
+    return clocks_compare(join->there, join->there_count, join->back, join->back_count, line);
+}
+
+/* The same, finding out where they were taken. */
+static bool compare(struct join *join, struct source *first, struct source *other, struct clock_line *line)
+{
+    const bool is_sure = candidates(first) == 1 && candidates(other) == 1;
+
+    for (size_t i = 0; i < first->host_count; i++)
+        for (size_t k = 0; may_be_at(first, i) && k < other->host_count; k++) {
+            const struct host *a = &first->hosts[i], *b = &other->hosts[k];
+
+            if (!may_be_at(other, k) || memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0)
+                continue;
+            if (!compare_at(join, first, a, other, b, line) || (!line->is_bounded && !is_sure))
+                continue;
+            first->at = (int)i;
+            other->at = (int)k;
+            return true;
+        }
+    line->is_known = false;
+    return false;
+}
+
+/* The capture that is compared best with those that are aligned is the next one, until no more can be compared. */
+static bool align_next(struct join *join)
+{
+    struct clock_line best = {0}, line;
+    struct source *next = NULL;
+    int parent = NONE;
+
+    for (size_t i = 0; i < join->count; i++)
+        for (size_t k = 0; join->sources[i].is_aligned && k < join->count; k++) {
+            if (join->sources[k].is_aligned || !compare(join, &join->sources[i], &join->sources[k], &line))
+                continue;
+            if (next != NULL &&
+                (best.is_bounded > line.is_bounded || (best.is_bounded == line.is_bounded && best.offset_error_ns <= line.offset_error_ns)))
+                continue;
+            best = line;
+            next = &join->sources[k];
+            parent = (int)i;
+        }
+    if (next == NULL)
+        return false;
+    next->line = best;
+    next->parent = parent;
+    next->is_aligned = true;
+    return true;
+}
+
+static void align(struct join *join)
+{
+    join->sources[0].is_aligned = true;
+    while (align_next(join))
+        ;
+    for (size_t i = 0; i < join->count; i++)
+        for (size_t k = 0; join->sources[i].at == NONE && candidates(&join->sources[i]) == 1; k++)
+            if (may_be_at(&join->sources[i], k))
+                join->sources[i].at = (int)k;
+}
+
+static uint64_t by_first_clock(const struct join *join, const struct source *source, uint64_t ts_ns)
+{
+    for (; source->parent != NONE; source = &join->sources[source->parent])
+        ts_ns = clocks_convert(&source->line, ts_ns);
+    return ts_ns;
+}
+
+/* ---- the second reading ---- */
+
+/* Captures of one host are one point. */
+static unsigned point_of(struct links *links, const struct source *source)
+{
+    const struct host *host = source->at != NONE ? &source->hosts[source->at] : NULL;
+    struct links_point *point = &links->points[links->point_count];
+
+    for (unsigned i = 0; host != NULL && i < links->point_count; i++)
+        if (links->points[i].is_known && memcmp(links->points[i].ip, host->address.ip, sizeof links->points[i].ip) == 0)
+            return i;
+    point->is_known = host != NULL;
+    if (host != NULL)
+        memcpy(point->ip, host->address.ip, sizeof point->ip);
+    return (unsigned)links->point_count++;
+}
+
+static void describe(struct join *join)
+{
+    for (size_t i = 0; i < join->count; i++) {
+        const struct source *source = &join->sources[i];
+        struct report_capture capture = {.file = source->file, .datagrams = source->numbered, .is_aligned = source->is_aligned};
+
+        if (source->at != NONE)
+            capture.host = &source->hosts[source->at].address;
+        capture.is_v6 = source->at != NONE && source->hosts[source->at].is_v6;
+        if (source->parent != NONE) {
+            capture.line = &source->line;
+            capture.against = join->sources[source->parent].file;
+        }
+        report_capture(join->report, &capture);
+    }
+}
+
+static int fetch(struct source *source, struct fail *fail)
+{
+    const int got = capture_next(source->capture, &source->frame, fail);
+
+    source->has_frame = got == 1;
+    source->frame.ts_ns = by_first_clock(source->join, source, source->frame.ts_ns);
+    return got < 0 ? -1 : 0;
+}
+
+static struct source *earliest(struct join *join)
+{
+    struct source *best = NULL;
+
+    for (size_t i = 0; i < join->count; i++)
+        if (join->sources[i].has_frame && (best == NULL || join->sources[i].frame.ts_ns < best->frame.ts_ns))
+            best = &join->sources[i];
+    return best;
+}
+
+static int read_together(struct join *join, struct keys *keys, struct fail *fail)
+{
+    struct source *source;
+    uint64_t frames = 0;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < join->count; i++) {
+        source = &join->sources[i];
+        result = open_source(source, take_for_report, keys, fail);
+        source->datagrams.packet.point = point_of(&join->report->analysis.links, source);
+        if (result == 0)
+            result = fetch(source, fail);
+    }
+    while (result == 0 && !*join->stop && (join->settings->count == 0 || frames++ < join->settings->count) &&
+           (source = earliest(join)) != NULL) {
+        datagrams_add(&source->datagrams, capture_link(source->capture), &source->frame);
+        result = fetch(source, fail);
+    }
+    for (size_t i = 0; i < join->count; i++)
+        close_source(&join->sources[i]);
+    return result;
+}
+
+static int prepare(struct join *join, struct fail *fail)
+{
+    const struct option_list *files = &join->settings->files;
+
+    if (files->count > SAMPLES_CAPTURES_MAX)
+        return fail_set(fail, EXIT_USAGE, "-r: %zu files with --analyze: at most %d captures are joined: give fewer", files->count,
+                        SAMPLES_CAPTURES_MAX);
+    for (size_t i = 0; i < files->count; i++) {
+        if (strcmp(files->values[i], "-") == 0)
+            return fail_set(fail, EXIT_USAGE, "-r -: with other files and --analyze: those are read twice: give a file");
+        join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE};
+    }
+    join->count = files->count;
+    join->there = calloc(SAMPLES_MAX, sizeof *join->there);
+    join->back = calloc(SAMPLES_MAX, sizeof *join->back);
+    if (join->there == NULL || join->back == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: to compare clocks: end other programs");
+    return samples_open(&join->samples, join->count, fail);
+}
+
+int join_analyze(const struct settings *settings, struct keys *keys, struct report *report, const volatile sig_atomic_t *stop,
+                 struct fail *fail)
+{
+    struct join *join = calloc(1, sizeof *join);
+    int result;
+
+    if (join == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: to join captures: end other programs");
+    join->settings = settings;
+    join->report = report;
+    join->stop = stop;
+    result = prepare(join, fail);
+    for (size_t i = 0; result == 0 && i < join->count; i++)
+        result = read_whole(&join->sources[i], keys, fail);
+    if (result == 0) {
+        align(join);
+        describe(join);
+        result = read_together(join, keys, fail);
+        report_end(report);
+    }
+    samples_close(&join->samples);
+    free(join->there);
+    free(join->back);
+    free(join);
+    return result;
+}

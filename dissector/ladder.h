@@ -1,0 +1,40 @@
+/* A conversation as a ladder: a column for each rank, time downwards, an arrow for each datagram.
+ *
+ * Rows are kept until the whole capture was looked at, since only then is known what was lost: at most LADDER_ROWS_MAX of 80 bytes; of
+ * more, the first are shown. Only datagrams of epochs of the mesh have rows, not those of clients' sessions. */
+#ifndef DISSECTOR_LADDER_H
+#define DISSECTOR_LADDER_H
+
+#include <stdio.h>
+
+#include "analysis.h"
+
+enum { LADDER_ROWS_MAX = 1 << 14, LADDER_RANKS_MAX = 16, LADDER_COLUMNS = 100 };
+
+/* What is shown: all that has to do with these steps, or lies between their tiles, within this time. */
+struct ladder_range {
+    uint64_t step_first, step_last;     /* UINT64_MAX: to the last */
+    double seconds_first, seconds_last; /* from the first datagram */
+};
+
+struct ladder_row;
+
+struct ladder {
+    struct ladder_range range;
+    uint64_t begin_ns, step; /* of the first datagram; latest of a tile so far */
+    size_t count;
+    uint64_t left_out;
+    struct ladder_row *rows; /* (LADDER_ROWS_MAX) */
+};
+
+/* -1 with EXIT_ENVIRONMENT. */
+int ladder_open(struct ladder *ladder, const struct ladder_range *range, struct fail *fail);
+void ladder_close(struct ladder *ladder);
+
+/* As the analysis tells of them. Links are borrowed until ladder_print. */
+void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet);
+void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss);
+
+void ladder_print(struct ladder *ladder, FILE *out);
+
+#endif

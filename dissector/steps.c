@@ -1,0 +1,107 @@
+#include "steps.h"
+
+#include <string.h>
+
+static void tell(struct steps *steps, struct steps_step *step)
+{
+    if (step->is_used && steps->on_step != NULL)
+        steps->on_step(steps->context, step);
+    step->is_used = false;
+}
+
+static bool is_before(const struct steps_step *a, const struct steps_step *b)
+{
+    return a->epoch != b->epoch ? a->epoch < b->epoch : a->step < b->step;
+}
+
+static struct steps_step *oldest(struct steps *steps)
+{
+    struct steps_step *best = NULL;
+
+    for (unsigned i = 0; i < STEPS_KEPT; i++)
+        if (steps->kept[i].is_used && (best == NULL || is_before(&steps->kept[i], best)))
+            best = &steps->kept[i];
+    return best;
+}
+
+static struct steps_step *step_of(struct steps *steps, const struct steps_gather *gather)
+{
+    struct steps_step *place = NULL;
+
+    for (unsigned i = 0; i < STEPS_KEPT; i++) {
+        struct steps_step *step = &steps->kept[i];
+
+        if (step->is_used && step->epoch == gather->epoch && step->step == gather->step)
+            return step;
+        if (!step->is_used && place == NULL)
+            place = step;
+    }
+    if (place == NULL) {
+        place = oldest(steps);
+        tell(steps, place);
+    }
+    memset(place, 0, sizeof *place);
+    place->is_used = true;
+    place->epoch = gather->epoch;
+    place->step = gather->step;
+    return place;
+}
+
+void steps_add(struct steps *steps, const struct steps_gather *gather)
+{
+    struct steps_step *step;
+    struct steps_rank *rank;
+
+    if (gather->rank >= STEPS_RANKS_MAX)
+        return;
+    step = step_of(steps, gather);
+    rank = &step->ranks[gather->rank];
+    if (gather->tokens > step->tokens)
+        step->tokens = gather->tokens;
+    if (rank->end_ns == 0 || gather->begin_ns < rank->begin_ns)
+        rank->begin_ns = gather->begin_ns;
+    if (gather->end_ns > rank->end_ns)
+        rank->end_ns = gather->end_ns;
+    rank->compute_ns += gather->compute_ns;
+    rank->wait_ns += gather->wait_ns;
+    if (gather->wait_ns > rank->longest_ns) {
+        rank->longest_ns = gather->wait_ns;
+        rank->longest_for = gather->wait_for;
+        rank->longest_phase = gather->phase;
+    }
+}
+
+void steps_end(struct steps *steps)
+{
+    struct steps_step *step;
+
+    while ((step = oldest(steps)) != NULL)
+        tell(steps, step);
+}
+
+uint64_t steps_duration_ns(const struct steps_step *step)
+{
+    uint64_t begin_ns = UINT64_MAX, end_ns = 0;
+
+    for (unsigned i = 0; i < STEPS_RANKS_MAX; i++) {
+        const struct steps_rank *rank = &step->ranks[i];
+
+        if (rank->end_ns != 0 && rank->begin_ns < begin_ns)
+            begin_ns = rank->begin_ns;
+        if (rank->end_ns > end_ns)
+            end_ns = rank->end_ns;
+    }
+    return end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
+
+const struct steps_rank *steps_longest(const struct steps_step *step, unsigned *rank)
+{
+    const struct steps_rank *best = NULL;
+
+    for (unsigned i = 0; i < STEPS_RANKS_MAX; i++)
+        if (step->ranks[i].longest_ns > (best ? best->longest_ns : 0)) {
+            best = &step->ranks[i];
+            *rank = i;
+        }
+    return best;
+}

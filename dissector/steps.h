@@ -1,0 +1,51 @@
+/* Where the time of each step went, rank by rank: computing, waiting and for whom, and what lies between steps.
+ *
+ * Gathers are added as each rank finishes them; a step is told when newer ones need its place, or at the end. There are STEPS_KEPT at a
+ * time, so one may be told in two parts when a rank is further behind than that. */
+#ifndef DISSECTOR_STEPS_H
+#define DISSECTOR_STEPS_H
+
+#include "mesh/histogram.h"
+#include "mesh/wire.h"
+
+enum { STEPS_KEPT = 16, STEPS_RANKS_MAX = 64, STEPS_NOBODY = UINT16_MAX };
+
+struct steps_rank {
+    uint64_t begin_ns, end_ns; /* first tile sent, last gather whole; end 0: nothing is known of this rank */
+    uint64_t compute_ns, wait_ns;
+    uint64_t longest_ns; /* its longest wait, for whose tile, in which gather */
+    uint16_t longest_for, longest_phase;
+};
+
+struct steps_step {
+    uint32_t epoch;
+    uint64_t step;
+    unsigned tokens;
+    bool is_used;
+    struct steps_rank ranks[STEPS_RANKS_MAX];
+};
+
+/* One gather as a rank saw it. */
+struct steps_gather {
+    uint32_t epoch;
+    uint64_t step, begin_ns, end_ns, compute_ns, wait_ns;
+    uint16_t phase, rank, wait_for;
+    unsigned tokens;
+};
+
+struct steps {
+    struct steps_step kept[STEPS_KEPT];
+    void (*on_step)(void *context, const struct steps_step *step); /* in order, as far as ranks keep step */
+    void *context;
+};
+
+void steps_add(struct steps *steps, const struct steps_gather *gather);
+void steps_end(struct steps *steps); /* tells those that are left */
+
+/* From the first tile of any rank to the last gather of any. */
+uint64_t steps_duration_ns(const struct steps_step *step);
+
+/* The rank with the longest wait; NULL: nobody waited. */
+const struct steps_rank *steps_longest(const struct steps_step *step, unsigned *rank);
+
+#endif

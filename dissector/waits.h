@@ -1,0 +1,23 @@
+/* From tiles and have_through: when each rank had sent its own blocks of a gather, when it had those of all others, and so how long it
+ * waited, and for whom.
+ *
+ * A rank computes until the last tile of its own leaves; then it waits until the last one that brings something new has come. Where the
+ * capture was not taken at its host, times are those at which its datagrams passed. */
+#ifndef DISSECTOR_WAITS_H
+#define DISSECTOR_WAITS_H
+
+#include "links.h"
+#include "steps.h"
+
+/* A decoded tile leaves the link's sender, or comes to its receiver. */
+void waits_depart(struct link *link, const struct packet *packet);
+void waits_arrive(struct link *link, const struct packet *packet);
+
+/* A datagram of the link's sender says what it holds: gathers that are whole now are added to steps, and what was lost of those that were
+ * waited for is told how long (stall_ns of its entry). */
+void waits_have(struct links *links, struct steps *steps, struct link *link, const struct packet *packet);
+
+/* How much longer than usual the receiver waited for the sender's blocks, in what is still known of that gather. Below 0: not known. */
+double waits_excess_ns(const struct link *link, uint64_t step, uint16_t phase);
+
+#endif
