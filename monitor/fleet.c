@@ -159,6 +159,16 @@ int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[
     return FLEET_NOBODY;
 }
 
+bool fleet_request_runs(const struct fleet_request *request)
+{
+    return request->now.state < MESH_REQUEST_DONE && !request->is_lost;
+}
+
+const char *fleet_request_state(const struct fleet_request *request)
+{
+    return request->is_lost ? "unknown" : mesh_telemetry_request_name(request->now.state);
+}
+
 int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
 {
     int count = 0;
@@ -316,7 +326,7 @@ void fleet_reset(struct fleet *fleet)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
             forget_node(fleet, i);
     for (int i = 0; i < FLEET_REQUESTS; i++)
-        if (fleet->requests[i].now.state >= MESH_REQUEST_DONE)
+        if (!fleet_request_runs(&fleet->requests[i]))
             fleet->requests[i].is_used = false;
 }
 

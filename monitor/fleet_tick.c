@@ -262,6 +262,10 @@ static void sample_requests(struct fleet *fleet)
         struct fleet_request *request = &fleet->requests[i];
         const double elapsed_ns = (double)request->now.age_ns - (double)request->before.age_ns;
 
+        if (request->is_used && fleet_request_runs(request) && !is_recent(fleet, request->heard_ns)) {
+            request->is_lost = true;
+            request->tok_per_s = NAN;
+        }
         if (!request->is_used || elapsed_ns <= 0)
             continue;
         request->tok_per_s = request->now.tokens >= request->before.tokens
