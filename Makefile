@@ -134,7 +134,7 @@ ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect))
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
-	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -214,7 +214,9 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(NODE_OBJ) 
 
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
-$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
+$(BIN)/record-telemetry: $(BUILD)/tests/bench/record_telemetry.o $(BUILD)/tests/unit/telemetry_file.o
+$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
