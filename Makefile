@@ -100,6 +100,7 @@ ifeq ($(ARCH),aarch64)
 FLAGS_kernel_neon := $(KERNEL_O)
 FLAGS_kernel_neon_dot := $(KERNEL_O) -march=armv8.2-a+dotprod
 endif
+FLAGS_fleet_tick := $(if $(SAN),,-O3)
 file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
 # ---- what there is ----
@@ -266,6 +267,7 @@ bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
 	@$(BIN)/monitor-bench
+	@BIN='$(BIN)' tests/tools/bench-monitor || [ $$? -eq 77 ]
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 
 fuzz: deps-test

@@ -43,7 +43,8 @@ static void release_node(struct fleet_node *node)
 void fleet_release(struct fleet *fleet)
 {
     for (int i = 0; fleet->nodes != NULL && i < FLEET_NODES_MAX; i++)
-        release_node(&fleet->nodes[i]);
+        if (fleet->nodes[i].is_used) /* the others were never touched, and are much memory */
+            release_node(&fleet->nodes[i]);
     free(fleet->nodes);
     free(fleet->events);
     free(fleet->requests);
