@@ -110,6 +110,7 @@ ifeq ($(ARCH),aarch64)
 FLAGS_kernel_neon := $(KERNEL_O)
 FLAGS_kernel_neon_dot := $(KERNEL_O) -march=armv8.2-a+dotprod
 endif
+FLAGS_fleet_tick := $(if $(SAN),,-O3)
 file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
 # ---- what there is ----
@@ -146,7 +147,7 @@ ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
-	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -234,7 +235,9 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(BUILD)/nod
 
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
-$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
+$(BIN)/record-telemetry: $(BUILD)/tests/bench/record_telemetry.o $(BUILD)/tests/unit/telemetry_file.o
+$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
@@ -280,6 +283,7 @@ bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
 	@$(BIN)/monitor-bench
+	@BIN='$(BIN)' tests/tools/bench-monitor || [ $$? -eq 77 ]
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 
 fuzz: deps-test

@@ -43,7 +43,8 @@ static void release_node(struct fleet_node *node)
 void fleet_release(struct fleet *fleet)
 {
     for (int i = 0; fleet->nodes != NULL && i < FLEET_NODES_MAX; i++)
-        release_node(&fleet->nodes[i]);
+        if (fleet->nodes[i].is_used) /* the others were never touched, and are much memory */
+            release_node(&fleet->nodes[i]);
     free(fleet->nodes);
     free(fleet->events);
     free(fleet->requests);
@@ -157,6 +158,16 @@ int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[
         if (fleet->nodes[i].is_used && fleet->nodes[i].has_reported && memcmp(fleet->nodes[i].incarnation, incarnation, 16) == 0)
             return i;
     return FLEET_NOBODY;
+}
+
+bool fleet_request_runs(const struct fleet_request *request)
+{
+    return request->now.state < MESH_REQUEST_DONE && !request->is_lost;
+}
+
+const char *fleet_request_state(const struct fleet_request *request)
+{
+    return request->is_lost ? "unknown" : mesh_telemetry_request_name(request->now.state);
 }
 
 int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
@@ -316,7 +327,7 @@ void fleet_reset(struct fleet *fleet)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
             forget_node(fleet, i);
     for (int i = 0; i < FLEET_REQUESTS; i++)
-        if (fleet->requests[i].now.state >= MESH_REQUEST_DONE)
+        if (!fleet_request_runs(&fleet->requests[i]))
             fleet->requests[i].is_used = false;
 }
 

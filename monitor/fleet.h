@@ -133,8 +133,9 @@ struct fleet_request {
     bool is_used;
     int16_t node;
     struct mesh_telemetry_request now, before;
-    uint64_t changed_ns;
+    uint64_t changed_ns, heard_ns;
     float tok_per_s; /* since the last tick */
+    bool is_lost;    /* it ran, and is not told of any more: its end was missed, or its node has died */
 };
 
 struct fleet {
@@ -199,6 +200,10 @@ int fleet_sequencer(const struct fleet *fleet);
 /* Is it, at present, a node that computes or could? */
 bool fleet_is_alive(enum fleet_state state);
 const char *fleet_state_name(enum fleet_state state);
+
+/* Does it still wait, read its prompt or generate, as far as is known? */
+bool fleet_request_runs(const struct fleet_request *request);
+const char *fleet_request_state(const struct fleet_request *request);
 
 /* Nodes in the order of ranks, those that are gone behind; their number. */
 int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);

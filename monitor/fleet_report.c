@@ -224,7 +224,7 @@ static struct fleet_request *request_place(struct fleet *fleet, int node, uint64
             place = request;
             break;
         }
-        if (request->now.state >= MESH_REQUEST_DONE && (place == NULL || request->changed_ns < place->changed_ns))
+        if (!fleet_request_runs(request) && (place == NULL || request->changed_ns < place->changed_ns))
             place = request;
     }
     if (place != NULL)
@@ -245,6 +245,8 @@ static void take_request(struct intake *in, const struct mesh_telemetry_item *it
     if (!request->is_used || request->now.state < MESH_REQUEST_DONE)
         request->changed_ns = in->now_ns;
     request->is_used = true;
+    request->is_lost = false;
+    request->heard_ns = in->now_ns;
     request->now = item->request;
 }
 

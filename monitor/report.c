@@ -160,7 +160,7 @@ static void put_requests(struct json *json, const struct fleet *fleet)
         json_object_begin(json, NULL);
         json_uint(json, "request", request->now.request);
         put_rank(json, "entered_at", fleet, request->node);
-        json_text(json, "state", mesh_telemetry_request_name(request->now.state));
+        json_text(json, "state", fleet_request_state(request));
         json_uint(json, "prompt_tokens", request->now.prompt_tokens);
         json_uint(json, "gen_tokens", request->now.tokens);
         put(json, "tok_per_s", request->tok_per_s);

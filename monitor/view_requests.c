@@ -36,13 +36,11 @@ static void draw_node(const void *row, const struct table_cell *cell)
 
 static void draw_state(const void *row, const struct table_cell *cell)
 {
-    const unsigned state = now_of(row)->state;
+    const struct fleet_request *request = ((const struct request_row *)row)->request;
+    const unsigned state = request->now.state;
+    const bool is_good = state == MESH_REQUEST_GENERATING && !request->is_lost;
 
-    table_text(cell, false,
-               state == MESH_REQUEST_FAILED       ? STYLE_BAD
-               : state == MESH_REQUEST_GENERATING ? STYLE_GOOD
-                                                  : cell->style,
-               mesh_telemetry_request_name(state));
+    table_text(cell, false, state == MESH_REQUEST_FAILED ? STYLE_BAD : is_good ? STYLE_GOOD : cell->style, fleet_request_state(request));
 }
 
 static void draw_count(const struct table_cell *cell, double count)
@@ -104,7 +102,7 @@ static double key_order(const void *row)
 {
     const struct request_row *r = row;
 
-    return (r->request->now.state < MESH_REQUEST_DONE ? 1e18 : 0) + (double)r->request->changed_ns / 1e6;
+    return (fleet_request_runs(r->request) ? 1e18 : 0) + (double)r->request->changed_ns / 1e6;
 }
 
 static const struct table_column columns[] = {
@@ -131,7 +129,7 @@ static int list_requests(const struct view *view, struct request_row rows[FLEET_
     for (int i = 0; i < FLEET_REQUESTS; i++) {
         const struct fleet_request *request = &view->fleet->requests[i];
 
-        if (!request->is_used || !ui_matches(mesh_telemetry_request_name(request->now.state), view->ui->filter))
+        if (!request->is_used || !ui_matches(fleet_request_state(request), view->ui->filter))
             continue;
         rows[count] = (struct request_row){view->fleet, request};
         sorted[count] = &rows[count];
@@ -157,8 +155,7 @@ void view_requests(struct view *view)
         const struct request_row *row = sorted[first + i];
         const struct area line = area_part(area, 0, i + 1, area.width, 1);
 
-        table_row(view->canvas, line, columns, COLUMNS, widths, row,
-                  row->request->now.state < MESH_REQUEST_DONE ? STYLE_NORMAL : STYLE_DIM);
+        table_row(view->canvas, line, columns, COLUMNS, widths, row, fleet_request_runs(row->request) ? STYLE_NORMAL : STYLE_DIM);
         if (first + i == view->ui->line)
             canvas_restyle_normal(view->canvas, line, STYLE_SELECTED);
     }

@@ -6,6 +6,8 @@
 
 #include "memory_text.h"
 
+#define MS_NS UINT64_C(1000000)
+
 enum { LOOK_AGAIN_NS = 1000000000 };
 
 int measure_init(struct measure *m)
@@ -37,18 +39,6 @@ static bool is_failed(const struct job *job)
     return job->is_done && (job->reason == ENGINE_DONE_CANCELLED || job->reason == ENGINE_DONE_ERROR || job->reason == ENGINE_DONE_REFUSED);
 }
 
-void measure_request_over(struct measure_requests *r, const struct job *job)
-{
-    const uint32_t tokens = job->count - job->prompt_count;
-
-    r->begun++;
-    r->failed += !job->is_done || is_failed(job);
-    r->prompt_tokens += job->prompt_count;
-    r->tokens += tokens;
-    r->first_token_ns += since(job->asked_ns, job->first_ns);
-    r->generating_ns += tokens > 0 ? since(job->first_ns, job->last_ns) : 0;
-}
-
 static enum mesh_request_state state_of(const struct job *job)
 {
     if (job->is_done)
@@ -56,6 +46,37 @@ static enum mesh_request_state state_of(const struct job *job)
     if (job->first_ns > 0)
         return MESH_REQUEST_GENERATING;
     return job->is_submitted ? MESH_REQUEST_PROMPT : MESH_REQUEST_WAITING;
+}
+
+static struct mesh_telemetry_request told_of(const struct job *job, uint64_t now_ns)
+{
+    return (struct mesh_telemetry_request){
+        .request = job->id,
+        .state = (uint8_t)state_of(job),
+        .prompt_tokens = job->prompt_count,
+        .tokens = job->count - job->prompt_count,
+        .age_ns = since(job->asked_ns, job->is_done ? job->done_ns : now_ns),
+        .first_ns = since(job->asked_ns, job->first_ns),
+        .last_ns = since(job->asked_ns, job->last_ns),
+        .epochs = job->epochs,
+    };
+}
+
+void measure_request_over(struct measure_requests *r, const struct job *job)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    const uint32_t tokens = job->count - job->prompt_count;
+    struct measure_over *over = &r->over[r->over_next++ % MEASURE_OVER_MAX];
+
+    r->begun++;
+    r->failed += !job->is_done || is_failed(job);
+    r->prompt_tokens += job->prompt_count;
+    r->tokens += tokens;
+    r->first_token_ns += since(job->asked_ns, job->first_ns);
+    r->generating_ns += tokens > 0 ? since(job->first_ns, job->last_ns) : 0;
+    *over = (struct measure_over){told_of(job, now_ns), now_ns};
+    if (!job->is_done) /* its client has gone */
+        over->request.state = MESH_REQUEST_FAILED;
 }
 
 static void take_requests(struct measure *m, const struct measure_source *s)
@@ -67,16 +88,7 @@ static void take_requests(struct measure *m, const struct measure_source *s)
         if (job->id == 0)
             continue;
         m->node.requests_running += !job->is_done;
-        m->request[m->requests++] = (struct mesh_telemetry_request){
-            .request = job->id,
-            .state = (uint8_t)state_of(job),
-            .prompt_tokens = job->prompt_count,
-            .tokens = job->count - job->prompt_count,
-            .age_ns = since(job->asked_ns, job->is_done ? job->done_ns : m->now_ns),
-            .first_ns = since(job->asked_ns, job->first_ns),
-            .last_ns = since(job->asked_ns, job->last_ns),
-            .epochs = job->epochs,
-        };
+        m->request[m->requests++] = told_of(job, m->now_ns);
     }
     /* The counters are of requests that are over; those that run have begun, too. */
     m->node.requests_begun = s->requests->begun + m->requests;
@@ -85,6 +97,9 @@ static void take_requests(struct measure *m, const struct measure_source *s)
     m->node.answer_tokens = s->requests->tokens;
     m->node.first_token_ns = s->requests->first_token_ns;
     m->node.generating_ns = s->requests->generating_ns;
+    for (size_t i = 0; i < MEASURE_OVER_MAX; i++)
+        if (s->requests->over[i].over_ns > 0 && since(s->requests->over[i].over_ns, m->now_ns) < MEASURE_OVER_MS * MS_NS)
+            m->request[m->requests++] = s->requests->over[i].request;
 }
 
 /* ---- the node ---- */

@@ -10,11 +10,17 @@
 #include "mesh/cluster.h"
 #include "mesh/telemetry.h"
 
-enum { MEASURE_WORKERS_MAX = 256 };
+enum { MEASURE_WORKERS_MAX = 256, MEASURE_OVER_MAX = 8, MEASURE_OVER_MS = 15000 /* longer than any interval of reports */ };
 
-/* Requests of this node's clients that are over, since the start. */
+/* Requests of this node's clients that are over, since the start; the newest of them are told for a while, or whoever watches would take
+ * them for running. */
 struct measure_requests {
     uint64_t begun, failed, prompt_tokens, tokens, first_token_ns, generating_ns;
+    struct measure_over {
+        struct mesh_telemetry_request request;
+        uint64_t over_ns; /* when; 0: no request */
+    } over[MEASURE_OVER_MAX];
+    unsigned over_next; /* place in it, round and round */
 };
 
 /* Where the figures are. Borrowed for the call. */
@@ -46,7 +52,7 @@ struct measure {
     struct mesh_telemetry_link link[MESH_RANKS_MAX];
     struct mesh_histogram *latency; /* (MESH_RANKS_MAX, MESH_LATENCIES) by place in link */
     struct mesh_telemetry_worker worker[MEASURE_WORKERS_MAX];
-    struct mesh_telemetry_request request[JOBS_MAX];
+    struct mesh_telemetry_request request[JOBS_MAX + MEASURE_OVER_MAX];
 };
 
 /* All zeros before. -1: no memory. */

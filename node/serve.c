@@ -159,6 +159,7 @@ static void begin_leaving(struct server *server)
     running = serve_count_requests(server);
     if (interrupt_count == 1 && now_ns < server->drain_by_ns && running > 0)
         return;
+    serve_say_figures(server);
     if (running > 0)
         serve_say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
     else

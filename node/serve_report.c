@@ -1,4 +1,5 @@
 /* A serving node's report: what it measures, as pieces of telemetry for whoever watches. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "serve_state.h"
@@ -179,4 +180,30 @@ void serve_report(struct server *server, uint32_t kinds)
         put_steps(&r);
     put_latencies(&r, m);
     end_piece(&r);
+}
+
+void serve_say_figures(struct server *server)
+{
+    const struct measure *m = &server->watching.measure;
+    const struct mesh_telemetry_node *n = &m->node;
+    struct mesh_telemetry_link all = {0};
+
+    serve_watch_measure(server);
+    serve_say(server, "%" PRIu64 " requests, %" PRIu64 " failed: prompts of %" PRIu64 " tokens, %" PRIu64 " generated", n->requests_begun,
+              n->requests_failed, n->prompt_tokens, n->answer_tokens);
+    if (n->stepping_ns == 0)
+        return;
+    for (uint16_t i = 0; i < m->links; i++) {
+        all.datagrams_sent += m->link[i].datagrams_sent;
+        all.bytes_sent += m->link[i].bytes_sent;
+        all.lost += m->link[i].lost;
+        all.naks_sent += m->link[i].naks_sent;
+        all.resent += m->link[i].resent;
+    }
+    serve_say(server,
+              "epoch %" PRIu32 ": %" PRIu64 " tokens generated in %" PRIu64 " steps of %.3f s; utilisation %.2f; sent %" PRIu64
+              " datagrams of %.1f kB; lost %" PRIu64 ", asked again %" PRIu64 ", resent %" PRIu64,
+              m->epoch, n->tokens, n->steps, (double)n->stepping_ns / 1e9,
+              (double)n->compute_ns / ((double)n->stepping_ns * (n->threads > 0 ? n->threads : 1)), all.datagrams_sent,
+              (double)all.bytes_sent / 1e3, all.lost, all.naks_sent, all.resent);
 }

@@ -67,6 +67,7 @@ unsigned serve_watch_count(const struct server *server); /* clients and members 
 /* serve_report.c: measure into watching.measure; and a report of items of these kinds to all who watch. */
 void serve_watch_measure(struct server *server);
 void serve_report(struct server *server, uint32_t kinds);
+void serve_say_figures(struct server *server); /* what it has done since its start, and in the present epoch */
 
 /* A piece of a report, to all who watch. */
 void serve_watch_send(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);

@@ -82,6 +82,10 @@ for rank in 0 1 2; do
 done
 check_equal "the node that was asked counts one request" "$(figure "$tmp/after" node requests_begun "$own")" 1
 check_equal "and its tokens" "$(figure "$tmp/after" node answer_tokens "$own")" "$gen"
+request=$(grep '"event":"request"' "$tmp/after" | grep "\"node_rank\":$own," | tail -n 1)
+check_equal "the request is told after its end, too: with its state (done), its tokens, and its time to the first" \
+    "$(sed -n 's/.*"state":\([0-9]*\),.*"tokens":\([0-9]*\),.*"first_ns":\([0-9]*\).*/\1 \2 \3/p' <<<"$request")" \
+    "3 $gen $(awk "BEGIN { printf \"%.0f\", 1e6 * $(sed -n 's/.*"ttft_ms":\([0-9.]*\).*/\1/p' "$tmp/answer") }")"
 check_equal "the others count none" "$(figure "$tmp/after" node requests_begun "$slow")" 0
 for pair in naks:naks_sent resent:resent lost:lost duplicates_sent:duplicates_sent; do
     check_equal "status and telemetry count the same ${pair%:*}" "$(field "$tmp/status" "${pair%:*}")" \
@@ -109,6 +113,18 @@ for line in open(sys.argv[1]):
 print(*sums)
 PY
     check_equal "the monitor's intervals add up to the tokens of the answer" "$(cat "$tmp/sums")" "$gen $gen $gen"
+    python3 - "$tmp/monitor" "$slow" "$(figure "$tmp/after" node compute_ns "$slow")" >"$tmp/verdict" 2>&1 <<'PY'
+import json, sys
+slow, compute_s, seen_s = int(sys.argv[2]), int(sys.argv[3]) / 1e9, 0
+for line in open(sys.argv[1]):
+    interval = json.loads(line)
+    for node in interval["nodes"]:
+        if node["rank"] == slow and node["is_fresh"]:
+            seen_s += node["utilisation"] * interval["interval_ms"] / 1e3
+if not 0.9 * compute_s < seen_s < 1.1 * compute_s:
+    print("%.3f s seen, %.3f s computed" % (seen_s, compute_s))
+PY
+    check_equal "and the utilisation that it shows to the time that the slow node computed" "$(cat "$tmp/verdict")" ""
 else
     skip "the monitor's intervals add up to the tokens of the answer" "mesh-monitor is not built, or python3 not installed"
 fi
@@ -191,4 +207,34 @@ check "the others go on without one that was killed" wait_until 20 has 2 2
 status 2 --telemetry 1 >"$tmp/dead"
 grep '"event":"event"' "$tmp/dead" | grep '"what":"lost"' >"$tmp/lost" || true
 check_contains "its loss is told, with its address" "$tmp/lost" "\"text\":\"127.0.0.1:${ports[0]}\""
+
+# ---- and at the end of its run ----
+node_asks() { # N
+    "$mesh_node" ask --to "127.0.0.1:${ports[2]}" ${security[@]+"${security[@]}"} -p "Once upon a time" -n "$1" --ignore-eos --temp 0 --json
+}
+node_asks 20 >"$tmp/again" 2>&1 </dev/null
+status 2 --telemetry 1 >"$tmp/last"
+status 2 --json >"$tmp/status"
+if [ ${#metrics[@]} -gt 0 ]; then http 2 GET /metrics >"$tmp/page"; fi
+own=$(grep -o '"rank":[0-9]*,[^}]*"is_self":true' "$tmp/status" | sed 's/[^:]*:\([0-9]*\),.*/\1/')
+kill "${pids[2]}"
+wait "${pids[2]}" 2>/dev/null
+last() { figure "$tmp/last" node "$1" "$own"; }
+check_contains "a node that leaves says what it has done: the requests and tokens of telemetry" "$tmp/node2" \
+    "$(last requests_begun) requests, $(last requests_failed) failed: prompts of $(last prompt_tokens) tokens, $(last answer_tokens) generated"
+check_equal "which are those of the answers" "$(last requests_begun) $(last answer_tokens)" "2 $((gen + 20))"
+check_contains "and what was done in the epoch" "$tmp/node2" \
+    "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", \
+        $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")"
+check_contains "and what was lost, asked for and sent again" "$tmp/node2" \
+    "lost $(sum "$tmp/last" lost "$own"), asked again $(sum "$tmp/last" naks_sent "$own"), resent $(sum "$tmp/last" resent "$own")"
+check_equal "status has the same" "$(field "$tmp/status" lost) $(field "$tmp/status" naks) $(field "$tmp/status" resent)" \
+    "$(sum "$tmp/last" lost "$own") $(sum "$tmp/last" naks_sent "$own") $(sum "$tmp/last" resent "$own")"
+if [ ${#metrics[@]} -gt 0 ]; then
+    check_equal "and /metrics" "$(sed -n -e 's/^mesh_requests_total //p' -e 's/^mesh_request_generated_tokens_total //p' \
+        -e 's/^mesh_generated_tokens_total //p' -e 's/^mesh_steps_total //p' "$tmp/page" | sort -n | tr '\n' ' ')" \
+        "$(printf '%s\n' "$(last requests_begun)" "$(last answer_tokens)" "$(last tokens)" "$(last steps)" | sort -n | tr '\n' ' ')"
+    check_equal "with the time that it computed" "$(sed -n 's/^mesh_compute_seconds_total //p' "$tmp/page" | awk '{ printf "%.6f", $1 }')" \
+        "$(awk "BEGIN { printf \"%.6f\", $(last compute_ns) / 1e9 }")"
+fi
 finish

@@ -125,6 +125,24 @@ static void when_all_is_well_that_is_what_is_found(void **state)
     assert_string_equal(findings[0].text, "All 4 nodes are up and idle: nothing is asked.");
 }
 
+static void a_request_that_is_not_told_of_any_more_is_not_taken_for_running(void **state)
+{
+    struct monitor_case *c = *state;
+    struct fleet_request *request = &c->fleet.requests[0];
+
+    monitor_case_run(c, 3);
+    assert_true(request->is_used && fleet_request_runs(request));
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 2);
+    assert_true(fleet_request_runs(request)); /* one report may be missed */
+    monitor_case_run(c, 5);
+    assert_false(fleet_request_runs(request));
+    assert_string_equal(fleet_request_state(request), "unknown");
+    c->made.tok_per_s = 50;
+    monitor_case_run(c, 1);
+    assert_true(fleet_request_runs(request));
+}
+
 static void what_changed_within_a_minute_is_found(void **state)
 {
     struct monitor_case *c = *state;
@@ -329,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(loss_on_one_link_shows_there_and_nowhere_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slowed_node_is_named_as_the_one_others_wait_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_all_is_well_that_is_what_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
