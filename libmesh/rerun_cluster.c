@@ -5,6 +5,13 @@
 
 #include "wire_field.h"
 
+/* A tick before it is due lets time pass and does nothing else. One that was due is on the tape. */
+void mesh_rerun_cluster_time(struct mesh_rerun *rerun, uint64_t at_ns)
+{
+    if (at_ns < mesh_cluster_timeout(rerun->cluster))
+        mesh_cluster_tick(rerun->cluster, at_ns);
+}
+
 /* Addresses of a body into seeds; MESH_EINVAL: no such list. */
 static int read_addrs(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry, struct mesh_addr seeds[], unsigned *count)
 {

@@ -50,6 +50,9 @@ typedef int mesh_rerun_call_fn(struct mesh_rerun *rerun, const struct mesh_tape_
 
 struct mesh_addr mesh_rerun_addr(const uint8_t ip[16], uint16_t port, uint32_t scope);
 
+/* ---- rerun_cluster.c ---- */
+void mesh_rerun_cluster_time(struct mesh_rerun *rerun, uint64_t at_ns);
+
 /* By kind; NULL: of another core. */
 extern mesh_rerun_call_fn *const mesh_rerun_mesh_calls[MESH_TAPE_KINDS], *const mesh_rerun_cluster_calls[MESH_TAPE_KINDS];
 
@@ -62,6 +65,7 @@ size_t mesh_rerun_packet(struct mesh_rerun *rerun, const struct mesh_tape_entry 
 /* ---- rerun_mesh.c ---- */
 void mesh_rerun_mesh_told(struct mesh_rerun *rerun, const struct mesh_tape_entry *actual);
 bool mesh_rerun_mesh_knows(const struct mesh_rerun *rerun, const struct mesh_tape_entry *actual); /* its payload's content */
+void mesh_rerun_mesh_time(struct mesh_rerun *rerun, uint64_t at_ns);
 void mesh_rerun_free_gathers(struct mesh_rerun *rerun);
 
 #endif

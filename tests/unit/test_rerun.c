@@ -128,6 +128,41 @@ static void without_payloads_all_else_is_compared(void **state)
     release();
 }
 
+/* A tick before it is due is not told, but the events after it are of its time. */
+static void time_that_passes_untold_is_caught_up_with(void **state)
+{
+    const uint16_t first[2] = {0, 1};
+    uint8_t block[36] = {0};
+    const struct mesh_gather gather = {.token_count = 1,
+                                       .block_count = 1,
+                                       .block_bytes = sizeof block,
+                                       .last_block_bytes = sizeof block,
+                                       .data = block,
+                                       .token_stride = sizeof block,
+                                       .first = first,
+                                       .readers = 1};
+    struct mesh_config config = {
+        .rank_count = 1, .phase_count = 1, .tokens_max = 1, .blocks_max = 1, .datagram_bytes_max = 1472, .tap = &tapes[0].tap};
+    const size_t bytes = mesh_memory_bytes(&config);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    struct mesh_event event;
+    struct mesh_rerun *rerun;
+    struct mesh *mesh;
+
+    (void)state;
+    tape_init(&tapes[0]);
+    assert_int_equal(mesh_init(&mesh, &config, memory, bytes, 50), 0);
+    assert_int_equal(mesh_open_gather(mesh, 100, &gather), 0);
+    mesh_tick(mesh, 200);
+    while (mesh_next_event(mesh, &event))
+        ;
+    assert_int_equal(tapes[0].count, 4); /* INIT, OPEN, COMPLETE, FREED */
+    expect_same(&tapes[0], &rerun);
+    mesh_rerun_close(rerun);
+    tape_release(&tapes[0]);
+    free(memory);
+}
+
 /* ---- changed tapes ---- */
 
 /* The first entry of a kind after the middle of the tape. */
@@ -347,6 +382,7 @@ int main(void)
         cmocka_unit_test(an_endpoint_run_again_says_the_same),
         cmocka_unit_test(so_does_one_whose_peer_was_killed),
         cmocka_unit_test(without_payloads_all_else_is_compared),
+        cmocka_unit_test(time_that_passes_untold_is_caught_up_with),
         cmocka_unit_test(a_changed_timer_is_found_at_the_input_that_starts_it),
         cmocka_unit_test(a_flipped_bit_is_found_in_the_tile_that_carries_it),
         cmocka_unit_test(a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told),

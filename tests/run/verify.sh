@@ -1,0 +1,30 @@
+#!/bin/bash
+# What three nodes record over a lossy network is the same when it is run again; and so is tests/traces/lossy.db, the beginning of such a
+# recording that is kept (rank 1 of three, --lab loss=1%,seed=3, the shipped model, cut off after 1470 calls).
+. tests/run/lib.sh
+mesh_node=$BIN/mesh-node
+mesh_replay=$BIN/mesh-replay
+mesh_dissect=$BIN/mesh-dissect
+model=node/models/stories-q8_0.gguf
+[ -x "$mesh_replay" ] || skip_all "mesh-replay is not built (libsqlite3-dev, libzstd-dev or libxxhash-dev is missing)"
+
+run "$mesh_replay" verify tests/traces/lossy.db
+check_contains "the kept recording is the same" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
+files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
+check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 --local 3 \
+    --lab loss=1%,seed=3 --record "$tmp/T.db"
+run "$mesh_replay" verify "${files[@]}" --junit "$tmp/verify.xml"
+check_equal "verify finds no difference" "$code" 0
+check_contains "all cores are the same" "$out" "3 the same, 0 not, 0 cut short, 0 left out"
+check_contains "data was compared, and none is missing" "$out" ", of 0 not recorded"
+check_contains "JUnit has a case for each" "$tmp/verify.xml" 'tests="3" failures="0" skipped="0"'
+run "$mesh_replay" verify "${files[@]}" --tap
+check_equal "TAP, too" "$(grep -c '^ok' "$out")" 3
+run "$mesh_replay" verify "${files[@]}" --json
+check_contains "and JSON ends with a summary" "$out" '"event":"summary","cores":3,"same":3,"different":0'
+check_exit "two forms at a time are refused" 2 "choose one" "$mesh_replay" verify "$tmp/T.db" --json --tap
+check_exit "a file that is not there is named" 4 "No such file" "$mesh_replay" verify "$tmp/none.db"
+[ -x "$mesh_dissect" ] || { finish; exit; }
+"$mesh_dissect" -r tests/dissect/messages.pcap --import "$tmp/capture.db"
+check_exit "a capture has nothing to be run again" 77 "no calls of protocol cores" "$mesh_replay" verify "$tmp/capture.db"
+finish
