@@ -166,6 +166,7 @@ int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[M
     close(fd);
     err = open_file(trace, path, SQLITE_OPEN_READWRITE, reason);
     if (err == 0) {
+        assert(*trace);
         (*trace)->is_written = true;
         err = make_tables(*trace);
         if (err != 0) {
@@ -253,6 +254,7 @@ static int open_checked(struct mesh_trace **trace, const char *path, int flags, 
     if (err != 0) {
         return err;
     }
+    assert(*trace);
     err = check_kind(*trace);
     err = err ? err : check_tables(*trace);
     if (err != 0) {

@@ -56,7 +56,6 @@ static int write_meta(const char *path, struct mesh_trace *trace, struct json *j
             text_decode_print(stdout, values[1].bytes, values[1].size);
             putchar('\n');
         }
-        continue;
     }
     result = result < 0 ? trace_failed(path, trace, result, fail) : 0;
     mesh_trace_query_end(query);

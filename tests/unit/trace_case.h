@@ -12,7 +12,7 @@ void trace_case_make(const char *path);
 uint8_t *trace_case_load(const char *path, size_t *size);
 void trace_case_store(const char *path, const uint8_t *bytes, size_t size);
 
-/* Open a trace and read every table, datagram, chunk and view as far as it goes. 0, or the first error; whatever the file holds, it ends. */
+/* Open a trace and read every table, datagram, chunk and view as far as it goes: 0, or the first error. Ends whatever the file holds. */
 int trace_case_read(const char *path);
 
 #endif
