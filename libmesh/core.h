@@ -270,6 +270,7 @@ struct mesh {
     unsigned goodbyes; /* still to be written, over all peers */
     bool is_leaving;
     bool told_drained; /* to the tap, and nothing has happened since */
+    uint64_t told_ns;  /* the time of the last call with one that was told */
 
     struct mesh_peer peers[];
 };

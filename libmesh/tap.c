@@ -36,8 +36,11 @@ static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape
 {
     const struct mesh_tap *tap = mesh->config.tap;
 
+    /* Calls without a time of their own may follow vain requests for a datagram, of whose times nobody was told. */
+    if (kind != MESH_TAPE_EVENT && kind != MESH_TAPE_PEER && kind != MESH_TAPE_PATH)
+        mesh->told_ns = mesh->now_ns;
     entry->call.kind = (uint8_t)kind;
-    entry->call.at_ns = mesh->now_ns;
+    entry->call.at_ns = mesh->told_ns;
     entry->call.due_ns = mesh_timeout(mesh);
     mesh->told_drained = kind == MESH_TAPE_DRAINED;
     tap->put(tap->user, entry);

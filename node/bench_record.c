@@ -13,7 +13,7 @@
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
 
-enum { NODES = 3, RUNS = 8, RUNS_QUICK = 1, TOKENS = 128, TOKENS_QUICK = 32, SETTLE_US = 700000, CALLS = 50000 };
+enum { NODES = 3, RUNS = 6, RUNS_QUICK = 1, TOKENS = 96, TOKENS_QUICK = 32, SETTLE_US = 700000, CALLS = 50000 };
 
 struct sides {
     struct bench_series tok_per_s[2], thread_ms_per_s, bytes_per_token, entries_per_token; /* [1]: recording; of one node */

@@ -27,6 +27,10 @@ for file in T.db T.1.db T.2.db; do
         (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs)")" "0|30|1|0|1"
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
+if [ -x "$BIN/mesh-replay" ]; then
+    check "all cores run again from what was recorded, and say the same" \
+        "$BIN/mesh-replay" verify "$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db"
+fi
 check_equal "it says what it holds" \
     "$(sql "$tmp/T.1.db" "SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key" | paste -sd ' ')" \
     "run all all"
