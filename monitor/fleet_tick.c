@@ -69,13 +69,11 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     struct link_sample *sample = &link->sample[tick % FLEET_LINK_HISTORY];
     const struct mesh_telemetry_link *now = &link->now, *before = &link->before;
     const bool same = link->epoch == link->epoch_before;
-    float p50_us, p99_us;
 
     *sample = (struct link_sample){.is_fresh = false};
     sample->is_fresh = latency_of(link, MESH_LATENCY_ONE_WAY, &sample->p50_us, &sample->p99_us);
     latency_of(link, MESH_LATENCY_USE, &sample->use_p50_us, &sample->use_p99_us);
-    latency_of(link, MESH_LATENCY_ROUND_TRIP, &p50_us, &p99_us);
-    sample->rtt_us = !isnan(p50_us) ? p50_us : now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN;
+    sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* which the node has smoothed */
     /* One that comes late is taken back, so the count can go down. */
     sample->lost = narrow(now->lost >= before->lost || !same ? since(now->lost, before->lost, same) : 0);
     sample->received = narrow(since(now->datagrams_received, before->datagrams_received, same));

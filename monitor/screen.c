@@ -50,6 +50,7 @@ struct screen_input screen_next(void)
 enum { WHEEL_LINES = 3 };
 
 static SCREEN *terminal;
+static struct canvas shown; /* what ncurses has been given */
 
 static void make_styles(enum theme_colours colours)
 {
@@ -105,6 +106,7 @@ void screen_close(void)
     endwin();
     delscreen(terminal);
     terminal = NULL;
+    canvas_release(&shown);
 }
 
 void screen_size(int *width, int *height)
@@ -122,27 +124,48 @@ static void use_style(enum style style)
 }
 
 /* Cells of one style side by side go out in one call. */
-void screen_show(const struct canvas *canvas)
+static void show_line(const struct canvas *canvas, int y)
 {
     char text[256 * (GLYPH_BYTES - 1) + 1];
 
-    for (int y = 0; y < canvas->height; y++)
-        for (int x = 0; x < canvas->width;) {
-            const struct cell *cell = &canvas->cells[y * canvas->width + x];
-            size_t used = 0;
-            int run = 0;
+    for (int x = 0; x < canvas->width;) {
+        const struct cell *cell = &canvas->cells[y * canvas->width + x];
+        size_t used = 0;
+        int run = 0;
 
-            for (; run < 256 && x + run < canvas->width && cell[run].style == cell->style; run++) {
-                const size_t bytes = strlen(cell[run].glyph);
+        for (; run < 256 && x + run < canvas->width && cell[run].style == cell->style; run++) {
+            const size_t bytes = strlen(cell[run].glyph);
 
-                memcpy(text + used, cell[run].glyph, bytes);
-                used += bytes;
-            }
-            text[used] = '\0';
-            use_style((enum style)cell->style);
-            mvaddstr(y, x, text);
-            x += run;
+            memcpy(text + used, cell[run].glyph, bytes);
+            used += bytes;
         }
+        text[used] = '\0';
+        use_style((enum style)cell->style);
+        mvaddstr(y, x, text);
+        x += run;
+    }
+}
+
+/* Lines that are as they were are not given to ncurses again, which decodes every character. */
+void screen_show(const struct canvas *canvas)
+{
+    const size_t line_bytes = (size_t)canvas->width * sizeof *canvas->cells;
+    const bool is_known = shown.cells != NULL && shown.width == canvas->width && shown.height == canvas->height;
+
+    if (!is_known) {
+        canvas_release(&shown);
+        if (canvas_init(&shown, canvas->width, canvas->height, canvas->level) < 0)
+            shown.cells = NULL;
+    }
+    for (int y = 0; y < canvas->height; y++) {
+        const struct cell *line = canvas->cells + (size_t)y * (size_t)canvas->width;
+
+        if (is_known && memcmp(shown.cells + (size_t)y * (size_t)canvas->width, line, line_bytes) == 0)
+            continue;
+        if (shown.cells != NULL)
+            memcpy(shown.cells + (size_t)y * (size_t)canvas->width, line, line_bytes);
+        show_line(canvas, y);
+    }
     refresh();
 }
 

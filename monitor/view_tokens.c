@@ -5,7 +5,7 @@
 #include "figure.h"
 #include "view.h"
 
-enum { LABEL_COLUMNS = 16, STALL_COLUMNS = 40, STEPS_MAX = 64, PHASES_OF_LAYER = 4 };
+enum { LABEL_COLUMNS = 16, STALL_COLUMNS = 40, DURATION_COLUMNS = 9, WIDTH_FOR_STALLS = 72, STEPS_MAX = 64, PHASES_OF_LAYER = 4 };
 
 /* What is exchanged at the end of each phase of a layer, and last. */
 static const struct kind {
@@ -111,6 +111,12 @@ static int phase_at(const struct fleet_step *step, double begin, double end)
     return found;
 }
 
+/* How many columns are behind the bars: for the time that a step took and, where there is room, for its stall. */
+static int columns_behind(int width)
+{
+    return width >= WIDTH_FOR_STALLS ? STALL_COLUMNS : DURATION_COLUMNS;
+}
+
 static void draw_bar(struct view *view, struct area bar, const struct fleet_step *step, double offset_ns, double column_ns)
 {
     for (int x = 0; x < bar.width; x++) {
@@ -163,7 +169,7 @@ static void draw_legend(struct view *view, struct area line)
 static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, double column_ns)
 {
     const struct span span = span_of(view, nodes, count, number);
-    const int bar_columns = area.width - LABEL_COLUMNS - STALL_COLUMNS;
+    const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     bool is_first = true;
 
     for (int i = 0; i < count && y < area.height; i++) {
@@ -178,7 +184,7 @@ static int draw_step(struct view *view, struct area area, int y, uint64_t number
         canvas_print(view->canvas, line, 10, 0, STYLE_DIM, "node %s", view_name(view, nodes[i], name));
         draw_bar(view, area_part(line, LABEL_COLUMNS + 1, 0, bar_columns - 1, 1), step, begin_of(view, nodes[i], step) - span.begin_ns,
                  column_ns);
-        draw_stall(view, area_part(line, area.width - STALL_COLUMNS, 0, STALL_COLUMNS, 1), nodes[i], step);
+        draw_stall(view, area_part(line, area.width - columns_behind(area.width), 0, columns_behind(area.width), 1), nodes[i], step);
         is_first = false;
         y++;
     }
@@ -191,7 +197,7 @@ void view_tokens(struct view *view)
     uint64_t numbers[STEPS_MAX];
     int nodes[FLEET_NODES_MAX], y = 0;
     const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
-    const int bar_columns = area.width - LABEL_COLUMNS - STALL_COLUMNS;
+    const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     double longest = 1;
     char name[96], text[FIGURE_BYTES];
 

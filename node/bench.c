@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ struct bench_stat bench_stat_of(const struct bench_series *series)
     };
 }
 
-struct bench_stat bench_ratio_of(const struct bench_series *above, const struct bench_series *below)
+static struct bench_series ratios_of(const struct bench_series *above, const struct bench_series *below)
 {
     struct bench_series ratio = {.count = 0};
 
@@ -46,7 +47,42 @@ struct bench_stat bench_ratio_of(const struct bench_series *above, const struct 
     for (size_t i = 0; i < above->count; i++)
         if (below->value[i] > 0.0)
             bench_add(&ratio, above->value[i] / below->value[i]);
+    return ratio;
+}
+
+struct bench_stat bench_ratio_of(const struct bench_series *above, const struct bench_series *below)
+{
+    const struct bench_series ratio = ratios_of(above, below);
+
     return bench_stat_of(&ratio);
+}
+
+/* How many of n values on either side of the median are beyond its bounds: as many as fewer than which lie there 2.5 times in a hundred. */
+static size_t outside_of(size_t n)
+{
+    double chance = ldexp(1, -(int)n), sum = chance; /* of no value below the median */
+    size_t k = 0;
+
+    while (k < n && sum <= 0.025) {
+        chance *= (double)(n - k) / (double)(k + 1);
+        sum += chance;
+        k++;
+    }
+    return k > 0 ? k - 1 : 0;
+}
+
+struct bench_stat bench_ratio_bounds(const struct bench_series *above, const struct bench_series *below)
+{
+    struct bench_series ratio = ratios_of(above, below);
+    struct bench_stat stat = bench_stat_of(&ratio);
+    const size_t outside = outside_of(ratio.count);
+
+    if (ratio.count == 0)
+        return stat;
+    qsort(ratio.value, ratio.count, sizeof *ratio.value, compare);
+    stat.min = ratio.value[outside];
+    stat.max = ratio.value[ratio.count - 1 - outside];
+    return stat;
 }
 
 /* ---- rows ---- */

@@ -34,6 +34,10 @@ struct bench_stat bench_stat_of(const struct bench_series *series);
 /* The statistics of above[i] / below[i], run by run; pairs whose divisor is not above zero are left out. Equal counts (asserted). */
 struct bench_stat bench_ratio_of(const struct bench_series *above, const struct bench_series *below);
 
+/* The same, but with bounds that hold the median of whatever there is to measure 95 times in a hundred (order statistics, from the binomial
+ * distribution) in place of the least and the greatest, which they are for fewer than nine pairs. */
+struct bench_stat bench_ratio_bounds(const struct bench_series *above, const struct bench_series *below);
+
 /* A line of results. Labels and counts come first; `key` and, for values, key_min and key_max are the names in JSON. */
 struct bench_label {
     const char *key, *text; /* text NULL: a number */

@@ -13,6 +13,7 @@
 enum {
     LOOK_MS = 1000, /* between two LOOKs; the lease is longer, so that one may be lost */
     LOOK_LEASE_MS = 3500,
+    LOOK_NO_MORE_MS = 1,
     RECORD_MS = 1000 /* between two reports that are recorded */
 };
 
@@ -127,6 +128,52 @@ static void refuse_watcher(struct server *server, uint32_t session, const char *
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
 }
 
+/* ---- datagrams among members ---- */
+
+static void send_outside(struct server *server, const struct mesh_addr *to, struct mesh_message *message)
+{
+    const enum mesh_security security = server->config->shift.security;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes;
+
+    message->header.magic = MESH_WIRE_MAGIC;
+    message->header.version = server->config->version != 0 ? (uint8_t)server->config->version : MESH_WIRE_VERSION;
+    message->header.number = mesh_cluster_spend_number(server->cluster);
+    message->header.have_step = MESH_STEP_NONE;
+    message->header.sent_ns = mesh_udp_now_ns();
+    memcpy(message->as.report.incarnation, server->incarnation, sizeof message->as.report.incarnation);
+    bytes = mesh_wire_encode(message, packet, sizeof packet);
+    if (security == MESH_SECURITY_NONE || mesh_seal_packet(&server->process_key, security, packet, bytes) == MESH_OK)
+        mesh_udp_send_to(server->config->shift.udp, *to, packet, bytes);
+}
+
+/* Ask all other members for their reports, for so long. */
+static void look_at_others(struct server *server, uint64_t interval_ns, uint32_t kinds, uint16_t lease_ms)
+{
+    const struct shift *shift = server->shift;
+
+    for (uint16_t r = 0; shift != NULL && r < shift->count; r++) {
+        struct mesh_message message = {.header.type = MESH_TYPE_LOOK};
+
+        if (r == shift->rank)
+            continue;
+        message.as.look.interval_ms = (uint16_t)(interval_ns / MS_NS);
+        message.as.look.lease_ms = lease_ms;
+        message.as.look.kinds = kinds;
+        send_outside(server, &shift->member[r].addr, &message);
+    }
+}
+
+/* When nobody watches here any more, the others need not go on until their leases end. */
+static void stop_looking(struct server *server)
+{
+    uint64_t interval_ns;
+    uint32_t kinds = 0;
+
+    if (!wish_of_clients(&server->watching, mesh_udp_now_ns(), &interval_ns, &kinds))
+        look_at_others(server, MESH_TELEMETRY_INTERVAL_MS_MIN * MS_NS, 0, LOOK_NO_MORE_MS);
+}
+
 bool serve_watch_take_record(struct server *server, uint32_t session, const uint8_t *record, size_t bytes)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
@@ -155,51 +202,21 @@ bool serve_watch_take_record(struct server *server, uint32_t session, const uint
     watcher->interval_ns = watch.interval_ms * MS_NS;
     watcher->until_ns = now_ns + watch.lease_ms * MS_NS;
     if (watch.lease_ms == 0)
-        watcher->session = 0;
+        serve_watch_drop(server, session);
     return true;
 }
 
 void serve_watch_drop(struct server *server, uint32_t session)
 {
+    bool was_watching = false;
+
     for (unsigned i = 0; i < WATCHERS_MAX; i++)
-        if (server->watching.watcher[i].session == session)
+        if (server->watching.watcher[i].session == session) {
             server->watching.watcher[i].session = 0;
-}
-
-/* ---- datagrams among members ---- */
-
-static void send_outside(struct server *server, const struct mesh_addr *to, struct mesh_message *message)
-{
-    const enum mesh_security security = server->config->shift.security;
-    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
-    size_t bytes;
-
-    message->header.magic = MESH_WIRE_MAGIC;
-    message->header.version = server->config->version != 0 ? (uint8_t)server->config->version : MESH_WIRE_VERSION;
-    message->header.number = mesh_cluster_spend_number(server->cluster);
-    message->header.have_step = MESH_STEP_NONE;
-    message->header.sent_ns = mesh_udp_now_ns();
-    memcpy(message->as.report.incarnation, server->incarnation, sizeof message->as.report.incarnation);
-    bytes = mesh_wire_encode(message, packet, sizeof packet);
-    if (security == MESH_SECURITY_NONE || mesh_seal_packet(&server->process_key, security, packet, bytes) == MESH_OK)
-        mesh_udp_send_to(server->config->shift.udp, *to, packet, bytes);
-}
-
-/* Ask all other members for their reports. */
-static void look_at_others(struct server *server, uint64_t interval_ns, uint32_t kinds)
-{
-    const struct shift *shift = server->shift;
-
-    for (uint16_t r = 0; shift != NULL && r < shift->count; r++) {
-        struct mesh_message message = {.header.type = MESH_TYPE_LOOK};
-
-        if (r == shift->rank)
-            continue;
-        message.as.look.interval_ms = (uint16_t)(interval_ns / MS_NS);
-        message.as.look.lease_ms = LOOK_LEASE_MS;
-        message.as.look.kinds = kinds;
-        send_outside(server, &shift->member[r].addr, &message);
-    }
+            was_watching = true;
+        }
+    if (was_watching)
+        stop_looking(server);
 }
 
 /* The member that a datagram says it is of, and comes from; NULL: none. */
@@ -330,7 +347,7 @@ void serve_watch_run(struct server *server)
     uint32_t kinds = 0;
 
     if (now_ns >= w->look_at_ns && wish_of_clients(w, now_ns, &interval_ns, &kinds)) {
-        look_at_others(server, interval_ns, kinds);
+        look_at_others(server, interval_ns, kinds, LOOK_LEASE_MS);
         w->look_at_ns = now_ns + LOOK_MS * MS_NS;
     }
     kinds = 0;

@@ -72,7 +72,7 @@ if grep -q '"event":"skipped"' "$out"; then
     skip "a cluster that is watched stands beside one that is not" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
     verdict "a cluster that is watched stands beside one that is not" rows_have telemetry nodes reports_per_s watched_tok_per_s \
-        unwatched_tok_per_s unwatched_ratio watched_main_ms_per_s unwatched_main_ms_per_s
+        unwatched_ratio watched_cpu_ms_per_token unwatched_cpu_ratio watched_main_ms_per_s unwatched_main_ms_per_s
 fi
 
 check "bench record --quick ends well" "$mesh_node" bench record --quick --json

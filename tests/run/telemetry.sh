@@ -200,6 +200,12 @@ status 2 --telemetry 1 >"$tmp/now"
 check_equal "which is counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
     $(($(figure "$tmp/after" node telemetry_refused "$own") + 1))
 
+if [ ${#metrics[@]} -gt 0 ]; then
+    unwatched() { http 0 GET /metrics | grep -q '^mesh_watchers 0$'; }
+    status 2 --telemetry 2 >/dev/null
+    check "when nobody watches any more the others are told, before their leases end" wait_until 2 unwatched
+fi
+
 # ---- a death ----
 kill -9 "${pids[0]}"
 wait "${pids[0]}" 2>/dev/null
@@ -220,12 +226,13 @@ own=$(grep -o '"rank":[0-9]*,[^}]*"is_self":true' "$tmp/status" | sed 's/[^:]*:\
 kill "${pids[2]}"
 wait "${pids[2]}" 2>/dev/null
 last() { figure "$tmp/last" node "$1" "$own"; }
+requests="$(last requests_begun) requests, $(last requests_failed) failed"
 check_contains "a node that leaves says what it has done: the requests and tokens of telemetry" "$tmp/node2" \
-    "$(last requests_begun) requests, $(last requests_failed) failed: prompts of $(last prompt_tokens) tokens, $(last answer_tokens) generated"
+    "$requests: prompts of $(last prompt_tokens) tokens, $(last answer_tokens) generated"
 check_equal "which are those of the answers" "$(last requests_begun) $(last answer_tokens)" "2 $((gen + 20))"
+times=$(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")
 check_contains "and what was done in the epoch" "$tmp/node2" \
-    "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", \
-        $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")"
+    "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $times"
 check_contains "and what was lost, asked for and sent again" "$tmp/node2" \
     "lost $(sum "$tmp/last" lost "$own"), asked again $(sum "$tmp/last" naks_sent "$own"), resent $(sum "$tmp/last" resent "$own")"
 check_equal "status has the same" "$(field "$tmp/status" lost) $(field "$tmp/status" naks) $(field "$tmp/status" resent)" \

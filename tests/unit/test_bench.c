@@ -58,6 +58,24 @@ static void ratios_are_made_run_by_run(void **state)
     assert_true(ratio.median == 0.9 && ratio.min == 0.5 && ratio.max == 0.9 && ratio.runs == 3);
 }
 
+static void bounds_of_a_ratio_leave_out_what_is_far_from_its_median(void **state)
+{
+    (void)state;
+    struct bench_series above = {0}, below = {0};
+    struct bench_stat ratio;
+
+    for (int i = 1; i <= 20; i++) {
+        bench_add(&above, i == 20 ? 1000 : i);
+        bench_add(&below, 1);
+        if (i == 8) {
+            ratio = bench_ratio_bounds(&above, &below);
+            assert_true(ratio.min == 1 && ratio.max == 8); /* too few to leave any out */
+        }
+    }
+    ratio = bench_ratio_bounds(&above, &below); /* 20 values: from the 6th to the 15th, as tables of the sign test have it */
+    assert_true(ratio.median == 10.5 && ratio.min == 6 && ratio.max == 15 && ratio.runs == 20);
+}
+
 static void a_pair_without_a_divisor_is_left_out(void **state)
 {
     (void)state;
@@ -144,6 +162,7 @@ int main(void)
         cmocka_unit_test(median_of_an_even_count_is_between_the_two_in_the_middle),
         cmocka_unit_test(no_runs_give_zeros),
         cmocka_unit_test(ratios_are_made_run_by_run),
+        cmocka_unit_test(bounds_of_a_ratio_leave_out_what_is_far_from_its_median),
         cmocka_unit_test(a_pair_without_a_divisor_is_left_out),
         cmocka_unit_test(a_row_becomes_one_json_object_with_ranges),
         cmocka_unit_test(a_part_that_does_not_fit_is_skipped),

@@ -132,6 +132,7 @@ static void steps_are_drawn_as_they_were(void **state)
 
     check_screen(*state, &ui, 120, 36, GLYPHS_FULL, "tokens-120x36");
     check_screen(*state, &ui, 80, 24, GLYPHS_ASCII, "tokens-80x24-ascii");
+    check_screen(*state, &ui, 40, 10, GLYPHS_FULL, "tokens-40x10");
 }
 
 static void requests_and_events_are_drawn_as_they_were(void **state)

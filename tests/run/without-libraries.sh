@@ -1,0 +1,23 @@
+#!/bin/bash
+# What can be built without libsodium, libmicrohttpd, ncurses and libpcap is: the files that use them compile where there are none, and
+# nothing else asks for them.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -z "$SAN" ] || skip_all "how it is instrumented makes no difference to this"
+command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
+
+# A header that is not there is worse than one that says so.
+mkdir -p "$tmp/none/pcap"
+for name in sodium.h microhttpd.h ncurses.h curses.h pcap.h pcap/pcap.h; do echo "#error $name is not there" >"$tmp/none/$name"; done
+mapfile -t files < <(grep -lE '#include <(sodium|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c monitor/*.c)
+check_equal "each of them is used by one file" "${#files[@]}" 3
+for file in "${files[@]}"; do
+    check "$file compiles without its library" "$CC" -std=c17 -Wall -Wextra -Werror -D_GNU_SOURCE -DMESH_VERSION='"0"' -I "$tmp/none" \
+        -Ilibmesh/include -c -o "$tmp/object.o" "$file"
+    check_equal "and calls nothing of it" "$(nm -u "$tmp/object.o" | grep -E ' (sodium_|crypto_|randombytes|MHD_|newterm|.*refresh)')" ""
+done
+run make -n --no-print-directory SODIUM= NCURSES= MICROHTTPD= PCAP= BUILD="$tmp/build" BIN="$tmp/bin" CC="$CC" programs
+check_equal "make is content without any of them" "$code" 0
+check_equal "and links none" "$(grep -oE -e '-l(sodium|microhttpd|ncursesw?|tinfo|pcap)\b' "$out")" ""
+check_equal "nor builds the program that captures" "$(grep -c 'mesh-dissect' "$out")" 0
+finish
