@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 20 };
+enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30 };
 
 const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
 
@@ -79,7 +79,7 @@ static bool tell_slow(const struct findings *findings)
     for (unsigned rank = 0; rank < STEPS_RANKS_MAX; rank++)
         if (rank != most && for_ns[rank] > next_ns)
             next_ns = for_ns[rank];
-    if (for_ns[most] == 0 || 100 * for_ns[most] < WAITING_PERCENT * total_ns || for_ns[most] < 2 * next_ns)
+    if (for_ns[most] == 0 || 100 * for_ns[most] < WAITING_PERCENT * total_ns || for_ns[most] < 3 * next_ns)
         return false;
     snprintf(text, sizeof text,
              "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: is that host "

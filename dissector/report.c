@@ -119,16 +119,12 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
     const struct link *link = loss->link;
 
     fprintf(out, "%-7s ", severity_of(loss));
-    print_time(out, entry != NULL ? entry->ts_ns : link->last_ns);
+    print_time(out, entry->ts_ns);
     fprintf(out, " %u>", link->src);
     if (link->dst == MESH_DST_ALL)
         fputs("?", out);
     else
         fprintf(out, "%u", link->dst);
-    if (entry == NULL) {
-        fprintf(out, " epoch %" PRIu32 ": one more lost, by the receiver's count\n", link->epoch);
-        return;
-    }
     fprintf(out, " epoch %" PRIu32 " #%s%" PRIu64 " %s", link->epoch, loss->is_all ? "all:" : "", entry->number, type_of(entry));
     if (entry->has_range)
         fprintf(out, " step %" PRIu64 " phase %u blocks %u+%u", entry->step, entry->phase, entry->range.block_first,
@@ -143,6 +139,25 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
     fputc('\n', out);
 }
 
+/* Those that the receiver counts and that nothing tells more of: one line for all of a link. */
+static void unnamed_line(struct report *report)
+{
+    const struct link *link = report->unnamed_link;
+
+    if (report->unnamed > 0)
+        fprintf(report->out, "warning %u>%u epoch %" PRIu32 ": %" PRIu64 " more lost by the receiver's count; which, nothing tells\n",
+                link->src, link->dst, link->epoch, report->unnamed);
+    report->unnamed = 0;
+}
+
+static void note_unnamed(struct report *report, const struct analysis_loss *loss)
+{
+    if (report->unnamed_link != loss->link)
+        unnamed_line(report);
+    report->unnamed_link = loss->link;
+    report->unnamed++;
+}
+
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
@@ -152,6 +167,8 @@ static void on_loss(void *context, const struct analysis_loss *loss)
         ladder_loss(report->ladder, loss);
     else if (report->is_json)
         loss_object(report, loss);
+    else if (loss->entry == NULL)
+        note_unnamed(report, loss);
     else
         loss_line(report, loss);
 }
@@ -409,6 +426,7 @@ void report_end(struct report *report)
         return;
     }
     if (!report->is_json) {
+        unnamed_line(report);
         print_sum(report);
         fputs("\nwhat stands out:\n", report->out);
         findings_tell(&report->findings);

@@ -16,6 +16,8 @@ struct report {
     struct analysis analysis;
     struct timeline timeline;
     struct findings findings;
+    const struct link *unnamed_link; /* whose losses without a number are being counted for one line */
+    uint64_t unnamed;
     struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 
