@@ -369,17 +369,23 @@ static void stop(struct run *run)
 int dissect(const struct settings *settings, struct fail *fail)
 {
     const bool is_joined = settings->analyze && settings->files.count > 1;
-    struct run run = {.settings = settings};
+    struct run *run = calloc(1, sizeof *run); /* too large for a stack */
     int result;
 
+    if (run == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
+        return (int)fail->exit_code;
+    }
+    run->settings = settings;
     catch_signals();
-    result = start(&run, fail);
+    result = start(run, fail);
     if (result == 0 && settings->files.count == 0)
-        result = dissect_one(&run, NULL, fail);
+        result = dissect_one(run, NULL, fail);
     else if (result == 0 && is_joined)
-        result = join_analyze(settings, run.keys, &run.report, &is_interrupted, fail);
+        result = join_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
     for (size_t i = 0; !is_joined && result == 0 && !is_interrupted && i < settings->files.count; i++)
-        result = dissect_one(&run, settings->files.values[i], fail);
-    stop(&run);
+        result = dissect_one(run, settings->files.values[i], fail);
+    stop(run);
+    free(run);
     return result < 0 ? (int)fail->exit_code : EXIT_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "analysis.h"
 #include "clocks.h"
+#include "findings.h"
 #include "ladder.h"
 #include "mesh/program/json.h"
 #include "timeline.h"
@@ -14,6 +15,9 @@ struct report {
     struct json json;
     struct analysis analysis;
     struct timeline timeline;
+    struct findings findings;
+    const struct link *unnamed_link; /* whose losses without a number are being counted for one line */
+    uint64_t unnamed;
     struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 
