@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "numbers.h"
 
-#define REORDER_NS UINT64_C(50000) /* after which a receiver counts what is missing as lost */
-#define STALL_MS   0.05            /* less is not told from the usual */
+#define STALL_MS 0.05 /* less is not told from the usual */
 
 void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context)
 {
@@ -69,10 +69,13 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
         else
             evidence_name(link, entry);
     }
-    if (entry->is_lost)
+    if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
-    else if (entry->is_resend && is_reported && !entry->is_needed)
+    } else if (entry->is_resend && is_reported && !entry->is_needed) {
         link->counts.spurious_resend++;
+        if (analysis->on_spurious != NULL)
+            analysis->on_spurious(analysis->context, entry);
+    }
     entry->number = 0;
 }
 
@@ -125,7 +128,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
         link->counts.duplicate++;
         return NULL;
     }
-    if (entry != NULL && ts_ns - entry->ts_ns <= REORDER_NS)
+    if (entry != NULL && ts_ns - entry->ts_ns <= NUMBERS_REORDER_NS)
         link->counts.reordered++;
     else
         link->counts.late++;
@@ -218,6 +221,7 @@ void analysis_add(struct analysis *analysis, const struct packet *packet)
     entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
     if (entry != NULL) {
         entry->ts_ns = packet->ts_ns;
+        entry->datagram = packet->number;
         entry->type = header->type;
         entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
         entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;

@@ -2,7 +2,7 @@
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
- * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 80 kB: 40 MB in all. */
+ * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 85 kB: 47 MB in all, with the hosts. */
 #ifndef DISSECTOR_LINKS_H
 #define DISSECTOR_LINKS_H
 
@@ -15,6 +15,7 @@ enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128 };
 struct link_entry {
     uint64_t number;    /* 0: nothing */
     uint64_t ts_ns;     /* when it was captured; of a missing one, when that was seen */
+    uint64_t datagram;  /* its number in the capture; 0: missing */
     uint64_t step;      /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns */
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */

@@ -127,6 +127,8 @@ static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
 
+    if (report->filter != NULL && !filter_match_loss(report->filter, loss))
+        return;
     if (report->is_json)
         loss_object(report, loss);
     else

@@ -3,11 +3,13 @@
 #define DISSECTOR_REPORT_H
 
 #include "analysis.h"
+#include "filter.h"
 #include "mesh/program/json.h"
 
 struct report {
     FILE *out;
     bool is_json;
+    const struct filter *filter; /* losses that it does not let through are not listed; borrowed. NULL, as at first: all are */
     struct json json;
     struct analysis analysis;
 };

@@ -23,10 +23,24 @@ golden "VLANs, options, fragments, IPv6 and several datagrams in a frame are rea
 golden "numbers that are missing, late and doubled are told" numbers -r $captures/numbers.pcap -ttt
 golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
 golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
+golden "a display filter picks what was lost later" lost -r $captures/lost.pcap -Y 'tile.phase == 17 && peer.src == 0 && (lost || spurious)'
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
 check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
+check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
+check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lost | grep -c '"number":2,.*"analysis":{"lost":true}')" "1"
+check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
+"$mesh_dissect" -r $captures/lost.pcap -Y 'lost || nak' -w "$tmp/lost.pcap"
+check_equal "-w writes them" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
+check_equal "--analyze lists the losses that it lets through" \
+    "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 1' | grep -c ' lost, place')" "1"
+check_equal "and no others" "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
+check_exit "a display filter that is none is refused, with the column" 2 "column 9: 'tile.phse': no such field: did you mean tile.phase?" \
+    "$mesh_dissect" -r $captures/lost.pcap -Y 'tile && tile.phse == 17'
+check_contains "and a mark below it" "$err" "          ^~~~~~~~~"
+check_exit "what is known later is not asked of a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
+check "fields of display filters are listed" "$mesh_dissect" --export filter
 check "what is written can be read again" "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/copy.pcap"
 check_same "and is the same" "$tmp/copy.pcap" $captures/messages.pcap
 check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"
