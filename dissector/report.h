@@ -4,6 +4,7 @@
 
 #include "analysis.h"
 #include "clocks.h"
+#include "filter.h"
 #include "ladder.h"
 #include "mesh/program/json.h"
 #include "timeline.h"
@@ -11,9 +12,11 @@
 struct report {
     FILE *out;
     bool is_json;
+    const struct filter *filter; /* losses that it does not let through are not listed; borrowed. NULL, as at first: all are */
     struct json json;
     struct analysis analysis;
     struct timeline timeline;
+    bool is_wanted;        /* the datagram at hand, by that filter */
     struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 
@@ -31,8 +34,8 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
 
 void report_capture(struct report *report, const struct report_capture *capture);
 
-/* Losses are written from here. */
-void report_add(struct report *report, const struct packet *packet);
+/* Losses are written from here. is_wanted: a ladder shows it; nothing else depends on that. */
+void report_add(struct report *report, const struct packet *packet, bool is_wanted);
 void report_end(struct report *report);
 void report_release(struct report *report);
 
