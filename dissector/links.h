@@ -2,7 +2,7 @@
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
- * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 85 kB: 47 MB in all, with the hosts. */
+ * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 85 kB; 47 MB in all. */
 #ifndef DISSECTOR_LINKS_H
 #define DISSECTOR_LINKS_H
 
