@@ -146,7 +146,7 @@ ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
-	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh)
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/dissect-bench)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -232,6 +232,10 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(BUILD)/nod
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
+$(BIN)/dissect-bench: $(BUILD)/tests/bench/dissect_bench.o $(BUILD)/tests/unit/capture_case.o $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
 $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
@@ -280,6 +284,7 @@ bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
 	@$(BIN)/monitor-bench
+	@[ ! -x $(BIN)/mesh-dissect ] || $(BIN)/dissect-bench $(BIN)/mesh-dissect
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 
 fuzz: deps-test

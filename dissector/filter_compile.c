@@ -25,8 +25,11 @@ static bool is_inside_character(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
+/* For `return fail_at(parser, token, format...)`: a macro for the reason that fail_set is one. */
+#define fail_at(...) (fail_fill_at(__VA_ARGS__), fail_result())
+
 /* What is wrong, then the expression (of a long one what is around the place), then a mark below it. */
-__attribute__((format(printf, 3, 4))) static int fail_at(struct parser *p, const struct filter_token *token, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void fail_fill_at(struct parser *p, const struct filter_token *token, const char *format, ...)
 {
     const size_t column = (size_t)(token->text - p->text);
     size_t first = column > SHOWN_BEFORE ? column - SHOWN_BEFORE : 0, marks = token->length > 0 ? token->length - 1 : 0, shown;
@@ -48,7 +51,7 @@ __attribute__((format(printf, 3, 4))) static int fail_at(struct parser *p, const
     mark[column - first] = '^';
     memset(mark + (column - first) + 1, '~', marks);
     mark[column - first + 1 + marks] = '\0';
-    return fail_set(p->fail, EXIT_USAGE, "-Y: column %zu: %s\n  %s\n  %s", column + 1, message, line, mark);
+    fail_fill(p->fail, EXIT_USAGE, "-Y: column %zu: %s\n  %s\n  %s", column + 1, message, line, mark);
 }
 
 /* ---- the program as it grows ---- */

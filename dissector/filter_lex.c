@@ -90,7 +90,7 @@ size_t filter_unquote(const struct filter_token *token, uint8_t *out)
         }
         at++; /* something follows: the quote at the end is not escaped */
         if (*at == 'x' && at + 2 < end && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
-            out[size++] = (uint8_t)(hex_digit(at[1]) << 4 | hex_digit(at[2]));
+            out[size++] = (uint8_t)(16 * hex_digit(at[1]) + hex_digit(at[2]));
             at += 3;
             continue;
         }

@@ -17,6 +17,12 @@ struct numbers *numbers_open(void)
     return calloc(1, sizeof(struct numbers));
 }
 
+void numbers_clear(struct numbers *numbers)
+{
+    memset(numbers->buckets, 0, sizeof numbers->buckets);
+    numbers->count = numbers->last = 0;
+}
+
 void numbers_close(struct numbers *numbers)
 {
     free(numbers);

@@ -38,7 +38,8 @@ struct numbers_stream {
 
 struct numbers;
 
-struct numbers *numbers_open(void); /* NULL: no memory */
+struct numbers *numbers_open(void);          /* NULL: no memory */
+void numbers_clear(struct numbers *numbers); /* forget all streams */
 void numbers_close(struct numbers *numbers);
 
 /* Take a datagram. All zeros for one that belongs to no stream. Numbers below a stream's first one, and those more than NUMBERS_WINDOW

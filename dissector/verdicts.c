@@ -63,11 +63,10 @@ static int read_all(struct verdicts *verdicts, const struct capture_options *opt
 {
     struct capture *capture = capture_open(options, fail);
     struct capture_frame frame;
-    int got;
 
     if (capture == NULL)
         return -1;
-    while ((got = capture_next(capture, &frame, fail)) == 1)
+    while (capture_next(capture, &frame, fail) == 1)
         datagrams_add(&verdicts->datagrams, capture_link(capture), &frame);
     capture_close(capture);
     return 0; /* what is wrong with the file is told when it is printed */
