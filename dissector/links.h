@@ -75,6 +75,7 @@ struct link_host {
     size_t next_gather;
     struct link_gather gathers[LINKS_GATHERS];
     uint64_t done_ns, done_step; /* of the last gather that was whole */
+    uint64_t srcs;               /* ranks whose tiles were seen on their way to it, by bit */
     struct mesh_histogram waits; /* for the others' tiles of a gather, once the own had left */
 };
 
@@ -89,7 +90,7 @@ struct link {
     struct frame_address from, to;
     struct link_host *sender, *receiver; /* NULL: no place */
     struct link_space spaces[2];         /* to this receiver, to everybody */
-    bool has_report;
+    bool has_report, has_tiles;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
     uint64_t mark_ns;

@@ -6,8 +6,6 @@
 
 #include "witness.h"
 
-static const char unknown_place[] = "unknown", senders_host[] = "sender's host", receivers_host[] = "receiver's host";
-
 /* Of one capture: where it was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two
  * addresses on one host it was at both. */
 static void find_ends(struct report *report, const struct link *link, bool *is_at_sender, bool *is_at_receiver)
@@ -27,21 +25,21 @@ static void find_ends(struct report *report, const struct link *link, bool *is_a
 }
 
 /* What a host's capture shows has left it, or has come to it. A capture that is known to miss frames proves nothing by lacking one. */
-static const char *place_of(struct report *report, const struct analysis_loss *loss)
+static enum findings_place place_of(struct report *report, const struct analysis_loss *loss)
 {
     const struct link *link = loss->link;
     bool is_at_sender, is_at_receiver;
 
     find_ends(report, link, &is_at_sender, &is_at_receiver);
     if (loss->entry == NULL) /* all others came as far as to the receiver's host */
-        return is_at_receiver ? receivers_host : unknown_place;
+        return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
     if (!loss->entry->is_missing)
-        return is_at_receiver ? receivers_host : unknown_place;
+        return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
     if (link->departures != NULL && loss->entry->is_sent)
-        return "wire";
+        return FINDINGS_WIRE;
     if (link->departures != NULL)
-        return witness_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? senders_host : unknown_place;
-    return is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender) ? senders_host : unknown_place;
+        return witness_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? FINDINGS_SENDER : FINDINGS_UNKNOWN;
+    return is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender) ? FINDINGS_SENDER : FINDINGS_UNKNOWN;
 }
 
 static const char *severity_of(const struct analysis_loss *loss)
@@ -81,7 +79,7 @@ static void loss_object(struct report *report, const struct analysis_loss *loss)
     json_text(json, "severity", severity_of(loss));
     write_ends(json, link);
     json_uint(json, "ts_ns", entry != NULL ? entry->ts_ns : link->last_ns);
-    json_text(json, "place", place_of(report, loss));
+    json_text(json, "place", findings_place_names[place_of(report, loss)]);
     if (entry != NULL) {
         json_text(json, "space", loss->is_all ? "all" : "peer");
         json_uint(json, "number", entry->number);
@@ -121,21 +119,17 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
     const struct link *link = loss->link;
 
     fprintf(out, "%-7s ", severity_of(loss));
-    print_time(out, entry != NULL ? entry->ts_ns : link->last_ns);
+    print_time(out, entry->ts_ns);
     fprintf(out, " %u>", link->src);
     if (link->dst == MESH_DST_ALL)
         fputs("?", out);
     else
         fprintf(out, "%u", link->dst);
-    if (entry == NULL) {
-        fprintf(out, " epoch %" PRIu32 ": one more lost, by the receiver's count\n", link->epoch);
-        return;
-    }
     fprintf(out, " epoch %" PRIu32 " #%s%" PRIu64 " %s", link->epoch, loss->is_all ? "all:" : "", entry->number, type_of(entry));
     if (entry->has_range)
         fprintf(out, " step %" PRIu64 " phase %u blocks %u+%u", entry->step, entry->phase, entry->range.block_first,
                 entry->range.block_count);
-    fprintf(out, " lost, place %s", place_of(report, loss));
+    fprintf(out, " lost, place %s", findings_place_names[place_of(report, loss)]);
     if (entry->asked_ns > entry->ts_ns)
         fprintf(out, ", asked for after %.3f ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
     if (loss->repair_ms >= 0)
@@ -145,17 +139,39 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
     fputc('\n', out);
 }
 
+/* Those that the receiver counts and that nothing tells more of: one line for all of a link. */
+static void unnamed_line(struct report *report)
+{
+    const struct link *link = report->unnamed_link;
+
+    if (report->unnamed > 0)
+        fprintf(report->out, "warning %u>%u epoch %" PRIu32 ": %" PRIu64 " more lost by the receiver's count; which, nothing tells\n",
+                link->src, link->dst, link->epoch, report->unnamed);
+    report->unnamed = 0;
+}
+
+static void note_unnamed(struct report *report, const struct analysis_loss *loss)
+{
+    if (report->unnamed_link != loss->link)
+        unnamed_line(report);
+    report->unnamed_link = loss->link;
+    report->unnamed++;
+}
+
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
     const bool is_wanted = report->filter == NULL || filter_match_loss(report->filter, loss);
 
+    findings_note_loss(&report->findings, loss->link, place_of(report, loss));
     if (report->ladder != NULL)
         ladder_loss(report->ladder, loss, is_wanted);
     else if (!is_wanted)
         return;
     else if (report->is_json)
         loss_object(report, loss);
+    else if (loss->entry == NULL)
+        note_unnamed(report, loss);
     else
         loss_line(report, loss);
 }
@@ -168,10 +184,9 @@ static void on_step(void *context, const struct steps_step *step)
 
     if (report->ladder != NULL)
         return;
+    timeline_add(&report->timeline, step);
     if (report->is_json)
         timeline_object(&report->json, step);
-    else
-        timeline_add(&report->timeline, step);
 }
 
 /* ---- captures ---- */
@@ -364,6 +379,20 @@ static void summary_object(struct report *report)
     json_event_end(json);
 }
 
+static void on_finding(void *context, const char *severity, const char *text)
+{
+    struct report *report = context;
+
+    if (!report->is_json) {
+        fprintf(report->out, "%-7s %s\n", severity, text);
+        return;
+    }
+    json_event_begin(&report->json, "finding");
+    json_text(&report->json, "severity", severity);
+    json_text(&report->json, "text", text);
+    json_event_end(&report->json);
+}
+
 static void on_datagram(void *context, const struct link *link, const struct packet *packet)
 {
     struct report *report = context;
@@ -381,6 +410,10 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
     report->analysis.on_datagram = ladder != NULL ? on_datagram : NULL;
     report->analysis.steps.on_step = on_step;
     report->analysis.steps.context = report;
+    report->findings.analysis = &report->analysis;
+    report->findings.timeline = &report->timeline;
+    report->findings.on_finding = on_finding;
+    report->findings.context = report;
 }
 
 void report_add(struct report *report, const struct packet *packet, bool is_wanted)
@@ -397,11 +430,15 @@ void report_end(struct report *report)
         return;
     }
     if (!report->is_json) {
+        unnamed_line(report);
         print_sum(report);
+        fputs("\nwhat stands out:\n", report->out);
+        findings_tell(&report->findings);
         return;
     }
     for (size_t i = 0; i < report->analysis.links.count; i++)
         link_object(&report->json, report->analysis.links.links[i]);
+    findings_tell(&report->findings);
     summary_object(report);
 }
 

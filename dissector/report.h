@@ -5,6 +5,7 @@
 #include "analysis.h"
 #include "clocks.h"
 #include "filter.h"
+#include "findings.h"
 #include "ladder.h"
 #include "mesh/program/json.h"
 #include "timeline.h"
@@ -13,10 +14,13 @@ struct report {
     FILE *out;
     bool is_json;
     const struct filter *filter; /* losses that it does not let through are not listed; borrowed. NULL, as at first: all are */
+    bool is_wanted;              /* the datagram at hand, by that filter */
     struct json json;
     struct analysis analysis;
     struct timeline timeline;
-    bool is_wanted;        /* the datagram at hand, by that filter */
+    struct findings findings;
+    const struct link *unnamed_link; /* whose losses without a number are being counted for one line */
+    uint64_t unnamed;
     struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
 };
 

@@ -64,6 +64,8 @@ void steps_add(struct steps *steps, const struct steps_gather *gather)
         rank->end_ns = gather->end_ns;
     rank->compute_ns += gather->compute_ns;
     rank->wait_ns += gather->wait_ns;
+    if (gather->wait_for < STEPS_RANKS_MAX)
+        rank->wait_for_ns[gather->wait_for] += gather->wait_ns;
     if (gather->wait_ns > rank->longest_ns) {
         rank->longest_ns = gather->wait_ns;
         rank->longest_for = gather->wait_for;

@@ -15,6 +15,7 @@ struct steps_rank {
     uint64_t compute_ns, wait_ns;
     uint64_t longest_ns; /* its longest wait, for whose tile, in which gather */
     uint16_t longest_for, longest_phase;
+    uint64_t wait_for_ns[STEPS_RANKS_MAX]; /* by whom it waited for */
 };
 
 struct steps_step {

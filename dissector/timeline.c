@@ -42,8 +42,8 @@ void timeline_add(struct timeline *timeline, const struct steps_step *step)
         to->total_ns += from->end_ns - from->begin_ns;
         to->compute_ns += from->compute_ns;
         to->wait_ns += from->wait_ns;
-        if (from->longest_ns > 0 && from->longest_for < STEPS_RANKS_MAX)
-            to->for_ns[from->longest_for] += from->longest_ns;
+        for (unsigned other = 0; other < STEPS_RANKS_MAX; other++)
+            to->wait_for_ns[other] += from->wait_for_ns[other];
     }
     keep_slow(timeline, step);
 }
@@ -61,14 +61,14 @@ static void print_rank(const struct timeline_rank *rank, unsigned number, FILE *
     unsigned most = 0;
 
     for (unsigned i = 0; i < STEPS_RANKS_MAX; i++) {
-        sum += rank->for_ns[i];
-        if (rank->for_ns[i] > rank->for_ns[most])
+        sum += rank->wait_for_ns[i];
+        if (rank->wait_for_ns[i] > rank->wait_for_ns[most])
             most = i;
     }
     fprintf(out, "%6u %8" PRIu64 " %10.3f %9.1f%% %9.1f%%", number, rank->steps, (double)rank->total_ns / 1e6 / (double)rank->steps,
             part(rank->compute_ns, rank->total_ns), part(rank->wait_ns, rank->total_ns));
     if (sum > 0)
-        fprintf(out, "   rank %u (%.0f%%)", most, part(rank->for_ns[most], sum));
+        fprintf(out, "   rank %u (%.0f%%)", most, part(rank->wait_for_ns[most], sum));
     fputc('\n', out);
 }
 
@@ -88,7 +88,7 @@ void timeline_print(const struct timeline *timeline, FILE *out)
 {
     if (timeline->count == 0)
         return;
-    fprintf(out, "\n%6s %8s %10s %10s %10s   %s\n", "rank", "steps", "ms each", "computing", "waiting", "longest waits mostly for");
+    fprintf(out, "\n%6s %8s %10s %10s %10s   %s\n", "rank", "steps", "ms each", "computing", "waiting", "waiting mostly for");
     for (unsigned i = 0; i < STEPS_RANKS_MAX; i++)
         if (timeline->ranks[i].steps > 0)
             print_rank(&timeline->ranks[i], i, out);
@@ -96,7 +96,7 @@ void timeline_print(const struct timeline *timeline, FILE *out)
         fprintf(out, "%" PRIu64 " steps of one token: p50 %.3f ms, p99 %.3f, longest %.3f\n", timeline->durations.count,
                 (double)mesh_histogram_quantile(&timeline->durations, 500) / 1e6,
                 (double)mesh_histogram_quantile(&timeline->durations, 990) / 1e6, (double)timeline->durations.max_ns / 1e6);
-    fputs("longest waits:\n", out);
+    fputs("the longest waits:\n", out);
     for (size_t i = 0; i < timeline->slow_count; i++)
         print_slow(&timeline->slow[i], out);
 }

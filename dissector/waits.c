@@ -9,6 +9,7 @@ void waits_depart(struct link *link, const struct packet *packet)
     const struct mesh_tile *tile = &packet->message.as.tile;
     struct link_gather *gather;
 
+    link->has_tiles = true;
     if (link->sender == NULL || (packet->message.header.flags & (MESH_FLAG_RESEND | MESH_FLAG_COPY)) != 0)
         return;
     gather = links_gather(link->sender, tile->step, tile->phase, true);
@@ -41,6 +42,8 @@ void waits_arrive(struct link *link, const struct packet *packet)
     gather = links_gather(link->receiver, tile->step, tile->phase, true);
     if (gather->have_ns != 0 || !is_new(gather, link->src, tile))
         return;
+    if (link->src < STEPS_RANKS_MAX)
+        link->receiver->srcs |= UINT64_C(1) << link->src;
     gather->last_ns = packet->ts_ns;
     gather->last_src = link->src;
 }
@@ -78,6 +81,19 @@ static void tell_entries(struct links *links, const struct link_host *host, cons
     }
 }
 
+/* Is all that the host waits for seen? Of other hosts than its own a capture shows only what they get from there. */
+static bool is_in_full_view(const struct links *links, const struct link_host *host, uint16_t rank)
+{
+    uint64_t senders = 0;
+
+    for (size_t i = 0; i < links->count; i++)
+        if (links->links[i]->epoch == host->epoch && links->links[i]->has_tiles && links->links[i]->src < STEPS_RANKS_MAX)
+            senders |= UINT64_C(1) << links->links[i]->src;
+    if (rank < STEPS_RANKS_MAX)
+        senders &= ~(UINT64_C(1) << rank);
+    return (senders & ~host->srcs) == 0;
+}
+
 /* A gather is whole at a host. */
 static void finish(struct links *links, struct steps *steps, struct link_host *host, uint16_t rank, struct link_gather *gather)
 {
@@ -95,7 +111,7 @@ static void finish(struct links *links, struct steps *steps, struct link_host *h
     what.compute_ns = own_ns - ready_ns;
     what.wait_ns = gather->wait_ns;
     what.wait_for = gather->last_src;
-    if (host->done_ns != 0)
+    if (host->done_ns != 0 && is_in_full_view(links, host, rank))
         steps_add(steps, &what);
     mesh_histogram_add(&host->waits, gather->wait_ns);
     if (gather->wait_ns > NOTEWORTHY_NS)

@@ -1,0 +1,103 @@
+#include "findings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30 };
+
+const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
+
+static const char *const wheres[FINDINGS_PLACES] = {"at a place that is not known", "in the sender's host", "on the wire",
+                                                    "in the receiver's host"};
+
+static const char *const advice[FINDINGS_PLACES] = {
+    "capture at both hosts at once to see where they vanish",
+    "they never left the sender: its queue, its packet filter, datagrams larger than the path",
+    "they left and did not come: cable, switch port and its counters (ethtool -S at both ends)",
+    "they came to the host and not to the node: its socket buffer (nstat UdpRcvbufErrors), its packet filter",
+};
+
+void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place)
+{
+    const struct links *links = &findings->analysis->links;
+
+    for (size_t i = 0; i < links->count; i++)
+        if (links->links[i] == link)
+            findings->places[i][place]++;
+}
+
+static bool tell_losses(const struct findings *findings, size_t index)
+{
+    const struct link *link = findings->analysis->links.links[index];
+    const uint32_t *places = findings->places[index];
+    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
+    unsigned most = 0;
+
+    if (link->counts.lost < LOSSES_MIN)
+        return false;
+    for (unsigned place = 0; place < FINDINGS_PLACES; place++)
+        if (places[place] > places[most])
+            most = place;
+    if (100 * (uint64_t)places[most] < MOSTLY_PERCENT * link->counts.lost)
+        most = FINDINGS_UNKNOWN;
+    frame_address_text(&link->from, link->is_v6, false, from);
+    frame_address_text(&link->to, link->is_v6, false, to);
+    snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost, %" PRIu32 " of them %s: %s", link->src,
+             from, link->dst, to, link->epoch, link->counts.lost, places[most], wheres[most], advice[most]);
+    findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
+    return true;
+}
+
+static bool tell_not_captured(const struct findings *findings)
+{
+    char text[FINDINGS_BYTES];
+
+    if (findings->analysis->sum.not_captured == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " datagrams came and are not in the capture: it is incomplete, not the network: capture with a larger -B",
+             findings->analysis->sum.not_captured);
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
+/* One rank for which the others wait much longer than for any other. */
+static bool tell_slow(const struct findings *findings)
+{
+    uint64_t for_ns[STEPS_RANKS_MAX] = {0}, total_ns = 0, next_ns = 0;
+    char text[FINDINGS_BYTES];
+    unsigned most = 0;
+
+    for (unsigned rank = 0; rank < STEPS_RANKS_MAX; rank++) {
+        total_ns += findings->timeline->ranks[rank].total_ns;
+        for (unsigned other = 0; other < STEPS_RANKS_MAX; other++)
+            for_ns[other] += findings->timeline->ranks[rank].wait_for_ns[other];
+    }
+    for (unsigned rank = 1; rank < STEPS_RANKS_MAX; rank++)
+        if (for_ns[rank] > for_ns[most])
+            most = rank;
+    for (unsigned rank = 0; rank < STEPS_RANKS_MAX; rank++)
+        if (rank != most && for_ns[rank] > next_ns)
+            next_ns = for_ns[rank];
+    if (for_ns[most] == 0 || 100 * for_ns[most] < WAITING_PERCENT * total_ns || for_ns[most] < 3 * next_ns)
+        return false;
+    snprintf(text, sizeof text,
+             "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: is that host "
+             "slower, "
+             "busy, or is its share too large?",
+             most, (double)for_ns[most] / 1e6, (double)next_ns / 1e6, findings->analysis->stall_ms);
+    findings->on_finding(findings->context, "warning", text);
+    return true;
+}
+
+void findings_tell(const struct findings *findings)
+{
+    bool is_any = false;
+
+    for (size_t i = 0; i < findings->analysis->links.count; i++)
+        is_any |= tell_losses(findings, i);
+    is_any |= tell_not_captured(findings);
+    is_any |= tell_slow(findings);
+    if (!is_any)
+        findings->on_finding(findings->context, "note", "nothing stands out");
+}

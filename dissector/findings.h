@@ -1,0 +1,27 @@
+/* What stands out in a report, in sentences, each with what to look at next. */
+#ifndef DISSECTOR_FINDINGS_H
+#define DISSECTOR_FINDINGS_H
+
+#include "analysis.h"
+#include "timeline.h"
+
+enum findings_place { FINDINGS_UNKNOWN, FINDINGS_SENDER, FINDINGS_WIRE, FINDINGS_RECEIVER, FINDINGS_PLACES };
+
+extern const char *const findings_place_names[FINDINGS_PLACES];
+
+enum { FINDINGS_BYTES = 400 };
+
+struct findings {
+    const struct analysis *analysis;
+    const struct timeline *timeline;
+    uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
+    void (*on_finding)(void *context, const char *severity, const char *text);
+    void *context;
+};
+
+void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place);
+
+/* Call on_finding for each; at least once. */
+void findings_tell(const struct findings *findings);
+
+#endif
