@@ -148,7 +148,7 @@ ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
-	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry)
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry $(BIN)/dissect-bench)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -234,6 +234,10 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(BUILD)/nod
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
+$(BIN)/dissect-bench: $(BUILD)/tests/bench/dissect_bench.o $(BUILD)/tests/unit/capture_case.o $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(LDLIBS)
+
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
 $(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
@@ -285,6 +289,7 @@ bench: programs
 	@$(BIN)/mesh-node bench
 	@$(BIN)/monitor-bench
 	@BIN='$(BIN)' tests/tools/bench-monitor || [ $$? -eq 77 ]
+	@[ ! -x $(BIN)/mesh-dissect ] || $(BIN)/dissect-bench $(BIN)/mesh-dissect
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 
 fuzz: deps-test

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "numbers.h"
 #include "waits.h"
 #include "witness.h"
 
-#define REORDER_NS  UINT64_C(50000)     /* after which a receiver counts what is missing as lost */
 #define UNDERWAY_NS UINT64_C(100000000) /* nothing takes as long to arrive */
 #define STALL_MS    0.05                /* less is not told from the usual */
 
@@ -71,10 +71,13 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
         else
             evidence_name(link, entry);
     }
-    if (entry->is_lost)
+    if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
-    else if (entry->is_resend && is_reported && !entry->is_needed)
+    } else if (entry->is_resend && is_reported && !entry->is_needed) {
         link->counts.spurious_resend++;
+        if (analysis->on_spurious != NULL)
+            analysis->on_spurious(analysis->context, entry);
+    }
     entry->number = 0;
 }
 
@@ -128,7 +131,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
         link->counts.duplicate++;
         return NULL;
     }
-    if (entry != NULL && ts_ns - entry->ts_ns <= REORDER_NS)
+    if (entry != NULL && ts_ns - entry->ts_ns <= NUMBERS_REORDER_NS)
         link->counts.reordered++;
     else
         link->counts.late++;
@@ -184,6 +187,7 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
     if (entry == NULL)
         return;
     entry->ts_ns = packet->ts_ns;
+    entry->datagram = packet->number;
     entry->type = header->type;
     entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
     entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;

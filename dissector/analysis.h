@@ -33,7 +33,8 @@ struct analysis {
     uint64_t stalls;
     double stall_ms;
     uint64_t first_ns, last_ns;
-    void (*on_loss)(void *context, const struct analysis_loss *loss); /* as soon as all is known of it; not in order of time */
+    void (*on_loss)(void *context, const struct analysis_loss *loss);   /* as soon as all is known of it; not in order of time */
+    void (*on_spurious)(void *context, const struct link_entry *entry); /* a resend in vain; NULL, as at first: not told */
     /* Each datagram as the capture that judges its link shows it; may be NULL. */
     void (*on_datagram)(void *context, const struct link *link, const struct packet *packet);
     void *context;

@@ -8,35 +8,31 @@
 #include <time.h>
 
 #include "capture.h"
+#include "datagrams.h"
 #include "import.h"
 #include "join.h"
 #include "line.h"
-#include "numbers.h"
 #include "object.h"
-#include "packet.h"
 #include "privileges.h"
-#include "reassembly.h"
 #include "report.h"
 #include "save.h"
-#include "split.h"
+#include "selection.h"
 
 struct run {
     const struct settings *settings;
     struct capture *capture;
     struct save save;
-    struct reassembly *reassembly;
-    struct numbers *numbers;
     struct keys *keys;
-    struct decoder *decoder;
+    struct filter *filter;     /* NULL: everything */
+    struct verdicts *verdicts; /* of the file at hand, where the filter asks for them */
     struct line line;
     struct json json;
     struct report report;
     struct import *import; /* NULL: none */
     struct ladder ladder;
+    struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
-    uint64_t frames, datagrams, foreign;
-    struct frame frame;
-    struct packet packet;
+    struct datagrams datagrams;
 };
 
 static volatile sig_atomic_t is_interrupted, wants_counts, wants_flush;
@@ -67,94 +63,71 @@ static void catch_signals(void)
 
 /* ---- what becomes of a datagram ---- */
 
-static void notes_of(const struct numbers_verdict *what, char *out, size_t size)
+static void notes_of(const struct numbers_verdict *what, unsigned verdicts, char *out, size_t size)
 {
-    out[0] = '\0';
-    if (what->gap > 0)
-        snprintf(out, size, "%" PRIu64 " missing before", what->gap);
+    const char *note = "";
+
+    if (verdicts & FILTER_LOST)
+        note = "lost";
+    else if (verdicts & FILTER_SPURIOUS)
+        note = "in vain";
     else if (what->is_duplicate)
-        snprintf(out, size, "duplicate");
-    else if (what->is_reordered)
-        snprintf(out, size, "reordered");
+        note = "duplicate";
+    else if (what->is_reordered || what->is_late)
+        note = what->is_late ? "late" : "reordered";
+    if (what->gap > 0)
+        snprintf(out, size, "%" PRIu64 " missing before%s%s", what->gap, note[0] ? ", " : "", note);
+    else
+        snprintf(out, size, "%s", note);
 }
 
-static void take_datagram(struct run *run)
+static void take_datagram(void *context, const struct packet *packet)
 {
-    struct numbers_verdict what;
-    char notes[48];
+    struct run *run = context;
+    const struct selection *selection = &run->selection;
+    const bool is_wanted = selection_take(&run->selection, packet);
+    char notes[64];
 
-    if (run->packet.state == PACKET_FOREIGN)
-        run->foreign++;
-    else
-        run->datagrams++;
     if (run->settings->analyze)
-        report_add(&run->report, &run->packet);
+        report_add(&run->report, packet, is_wanted);
     if (run->import)
-        import_add(run->import, &run->packet);
-    if (!run->has_text)
+        import_add(run->import, packet);
+    if (!is_wanted || !run->has_text)
         return;
-    what = numbers_add(run->numbers, &run->packet);
     if (run->settings->json) {
-        object_write(&run->json, &run->packet, &what);
+        object_write(&run->json, packet, &selection->what, selection->verdict);
         return;
     }
-    notes_of(&what, notes, sizeof notes);
-    line_write(&run->line, &run->packet, notes);
-}
-
-/* One or, with segmentation offload, several. */
-static void take_payload(struct run *run)
-{
-    const uint8_t *at = run->frame.payload;
-    size_t captured = run->frame.captured, size = run->frame.size;
-
-    do {
-        const size_t first = split_first(at, captured, size);
-        const size_t present = captured < first ? captured : first;
-
-        run->packet.number = run->datagrams + 1;
-        packet_decode(run->decoder, &run->packet, at, present, first);
-        take_datagram(run);
-        at += present;
-        captured -= present;
-        size -= first;
-    } while (size > 0);
+    notes_of(&selection->what, selection->verdict, notes, sizeof notes);
+    line_write(&run->line, packet, notes);
 }
 
 static void take_frame(struct run *run, const struct capture_frame *captured)
 {
-    run->frames++;
-    frame_parse(&run->frame, capture_link(run->capture), captured->bytes, captured->captured, captured->size);
-    run->packet.frame_number = run->frames;
-    run->packet.ts_ns = captured->ts_ns;
-    run->packet.frame = &run->frame;
-    run->packet.link = captured->bytes;
-    run->packet.link_captured = captured->captured;
-    run->packet.link_size = captured->size;
-    run->packet.bytes = NULL;
-    if (run->frame.kind == FRAME_FRAGMENT)
-        reassembly_add(run->reassembly, captured->ts_ns, &run->frame);
-    if (run->frame.kind == FRAME_UDP) {
-        take_payload(run);
+    const struct packet *packet = &run->datagrams.packet;
+
+    selection_frame(&run->selection, captured->ts_ns);
+    if (datagrams_add(&run->datagrams, capture_link(run->capture), captured) || !selection_take(&run->selection, packet))
         return;
-    }
-    run->foreign += run->frame.kind != FRAME_FRAGMENT;
     if (run->has_text && run->settings->json)
-        object_write_frame(&run->json, &run->packet);
+        object_write_frame(&run->json, packet);
     else if (run->has_text)
-        line_write_frame(&run->line, &run->packet);
+        line_write_frame(&run->line, packet);
 }
 
 /* ---- a capture from its beginning to its end ---- */
 
 static void print_counts(const struct run *run)
 {
+    const struct datagrams *d = &run->datagrams;
     struct capture_counts counts;
 
     capture_count(run->capture, &counts);
-    fprintf(stderr, "%" PRIu64 " frame%s captured\n", run->frames, run->frames == 1 ? "" : "s");
-    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", run->datagrams, run->datagrams == 1 ? "" : "s",
-            run->foreign);
+    fprintf(stderr, "%" PRIu64 " frame%s captured\n", d->frames, d->frames == 1 ? "" : "s");
+    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", d->count, d->count == 1 ? "" : "s", d->foreign);
+    if (run->filter != NULL)
+        fprintf(stderr, "%" PRIu64 " frame%s let through by the display filter\n", run->selection.frames,
+                run->selection.frames == 1 ? "" : "s");
     if (!counts.is_live)
         return;
     fprintf(stderr, "%" PRIu64 " received by filter\n%" PRIu64 " dropped by kernel\n", counts.received, counts.dropped);
@@ -179,16 +152,16 @@ static int heed_signals(struct run *run, struct fail *fail)
 /* 1: no more is wanted. */
 static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
-    if (run->is_saving) {
+    take_frame(run, captured);
+    if (run->is_saving && run->selection.is_wanted) {
         const int saved = save_add(&run->save, captured, fail);
 
         if (saved != 0)
             return saved;
     }
-    take_frame(run, captured);
     if (ferror(stdout))
         return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
-    return (run->import && import_has_failed(run->import)) || (run->settings->count != 0 && run->frames >= run->settings->count);
+    return (run->import && import_has_failed(run->import)) || (run->settings->count != 0 && run->selection.frames >= run->settings->count);
 }
 
 /* What was captured before the signal came, and waits in the kernel's buffer. */
@@ -257,6 +230,14 @@ static int start_import(struct run *run, const char *file, struct fail *fail)
     return run->import ? 0 : -1;
 }
 
+/* A field that is known only when the whole capture was read; not for the report, which comes after that. NULL: none is asked for. */
+static const char *verdict_asked(const struct run *run)
+{
+    const struct settings *s = run->settings;
+
+    return run->filter != NULL && (!s->analyze || s->ladder || s->write_file != NULL) ? filter_needs_verdicts(run->filter) : NULL;
+}
+
 static int open_capture(struct run *run, const char *file, struct fail *fail)
 {
     const struct settings *s = run->settings;
@@ -269,46 +250,76 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
                                             .is_immediate = s->is_immediate || s->line_buffered,
                                             .direction = (enum capture_direction)s->direction};
 
+    if (verdict_asked(run) != NULL && !s->dump_filter) {
+        run->verdicts = verdicts_read(&options, run->keys, fail);
+        if (run->verdicts == NULL)
+            return -1;
+        run->selection.verdicts = run->verdicts;
+        run->selection.before = run->datagrams.count;
+        if (verdicts_left_out(run->verdicts) > 0)
+            fprintf(stderr, "mesh-dissect: %s: %" PRIu64 " more were lost or sent in vain than are kept, and are not marked\n", file,
+                    verdicts_left_out(run->verdicts));
+    }
     run->capture = capture_open(&options, fail);
     return run->capture ? 0 : -1;
+}
+
+static void close_capture(struct run *run)
+{
+    capture_close(run->capture);
+    verdicts_free(run->verdicts);
+    run->capture = NULL;
+    run->verdicts = run->selection.verdicts = NULL;
+}
+
+/* What is opened is read to its end. */
+static int dissect_opened(struct run *run, const char *file, struct fail *fail)
+{
+    const bool is_live = file == NULL;
+    int result = start_saving(run, fail);
+
+    if (result == 0)
+        result = start_import(run, file, fail);
+    if (result == 0 && is_live)
+        result = privileges_drop(run->settings->user, fail);
+    if (result == 0 && is_live)
+        fprintf(stderr, "mesh-dissect: listening on %s, %s\n", capture_name(run->capture), capture_link_text(run->capture));
+    live = is_live ? run->capture : NULL;
+    if (result == 0)
+        result = read_frames(run, fail);
+    live = NULL;
+    if (run->is_saving && save_close(&run->save, fail) < 0)
+        result = -1;
+    if (import_close(run->import, fail) < 0)
+        result = -1;
+    run->import = NULL;
+    if (run->settings->count_only)
+        printf("%" PRIu64 " datagrams\n", run->selection.datagrams);
+    if (run->settings->analyze)
+        report_end(&run->report);
+    if (is_live)
+        print_counts(run);
+    return result;
 }
 
 static int dissect_one(struct run *run, const char *file, struct fail *fail)
 {
     int result = open_capture(run, file, fail);
 
-    if (result == 0 && run->settings->dump_filter) {
+    if (result == 0 && run->settings->dump_filter)
         capture_dump_filter(run->capture, run->settings->dump_filter);
-    } else if (result == 0) {
-        result = start_saving(run, fail);
-        if (result == 0)
-            result = start_import(run, file, fail);
-        if (result == 0 && file == NULL)
-            result = privileges_drop(run->settings->user, fail);
-        if (result == 0 && file == NULL)
-            fprintf(stderr, "mesh-dissect: listening on %s, %s\n", capture_name(run->capture), capture_link_text(run->capture));
-        live = file == NULL ? run->capture : NULL;
-        if (result == 0)
-            result = read_frames(run, fail);
-        live = NULL;
-        if (run->is_saving && save_close(&run->save, fail) < 0)
-            result = -1;
-        if (import_close(run->import, fail) < 0)
-            result = -1;
-        run->import = NULL;
-        if (run->settings->count_only)
-            printf("%" PRIu64 " datagrams\n", run->datagrams);
-        if (run->settings->analyze)
-            report_end(&run->report);
-        if (file == NULL)
-            print_counts(run);
-    }
-    capture_close(run->capture);
-    run->capture = NULL;
+    else if (result == 0)
+        result = dissect_opened(run, file, fail);
+    close_capture(run);
     return result;
 }
 
 /* ---- start and end ---- */
+
+static bool is_joined(const struct settings *settings)
+{
+    return settings->analyze && settings->files.count > 1;
+}
 
 static int read_keys(struct run *run, struct fail *fail)
 {
@@ -322,6 +333,34 @@ static int read_keys(struct run *run, struct fail *fail)
     for (size_t i = 0; i < files->count; i++)
         if (keys_read(run->keys, files->values[i], fail) < 0)
             return -1;
+    return 0;
+}
+
+/* What is known at the end of a capture only cannot be asked of one that is read once. */
+static int compile_filter(struct run *run, struct fail *fail)
+{
+    const struct settings *s = run->settings;
+    bool is_read_once = s->files.count == 0;
+    const char *field;
+
+    if (s->display_filter == NULL)
+        return 0;
+    run->filter = filter_compile(s->display_filter, fail);
+    if (run->filter == NULL)
+        return -1;
+    field = verdict_asked(run);
+    if (field != NULL && is_joined(s))
+        return fail_set(
+            fail, EXIT_USAGE,
+            "-Y: %s: with --ladder and several captures: it is known after they were joined: draw one of them, or list losses with "
+            "--analyze",
+            field);
+    for (size_t i = 0; i < s->files.count; i++)
+        is_read_once |= strcmp(s->files.values[i], "-") == 0;
+    if (field != NULL && is_read_once)
+        return fail_set(fail, EXIT_USAGE,
+                        "-Y: %s: is known only when the whole capture was read: write it to a file with -w, then filter that with -r",
+                        field);
     return 0;
 }
 
@@ -340,35 +379,33 @@ static int start(struct run *run, struct fail *fail)
     run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
+    if (compile_filter(run, fail) < 0)
+        return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
         return -1;
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
+    run->report.filter = run->filter;
     if (s->line_buffered)
         setvbuf(stdout, NULL, _IOLBF, 0);
-    run->reassembly = reassembly_open();
-    run->numbers = numbers_open();
-    run->decoder = calloc(1, sizeof *run->decoder);
-    if (run->reassembly == NULL || run->numbers == NULL || run->decoder == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
-    if (read_keys(run, fail) < 0)
+    if (selection_open(&run->selection, run->filter, run->has_text || run->filter != NULL, fail) < 0 || read_keys(run, fail) < 0)
         return -1;
-    run->decoder->keys = run->keys;
-    return 0;
+    run->datagrams.take = take_datagram;
+    run->datagrams.context = run;
+    return datagrams_open(&run->datagrams, run->keys, fail);
 }
 
 static void stop(struct run *run)
 {
-    reassembly_close(run->reassembly);
-    numbers_close(run->numbers);
+    datagrams_close(&run->datagrams);
+    selection_close(&run->selection);
     keys_close(run->keys);
-    free(run->decoder);
+    filter_free(run->filter);
     report_release(&run->report);
     ladder_close(&run->ladder);
 }
 
 int dissect(const struct settings *settings, struct fail *fail)
 {
-    const bool is_joined = settings->analyze && settings->files.count > 1;
     struct run *run = calloc(1, sizeof *run); /* too large for a stack */
     int result;
 
@@ -381,9 +418,9 @@ int dissect(const struct settings *settings, struct fail *fail)
     result = start(run, fail);
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(run, NULL, fail);
-    else if (result == 0 && is_joined)
+    else if (result == 0 && is_joined(settings))
         result = join_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
-    for (size_t i = 0; !is_joined && result == 0 && !is_interrupted && i < settings->files.count; i++)
+    for (size_t i = 0; !is_joined(settings) && result == 0 && !is_interrupted && i < settings->files.count; i++)
         result = dissect_one(run, settings->files.values[i], fail);
     stop(run);
     free(run);

@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "filter.h"
+
 const char *export_key(const struct mesh_wire_part *part)
 {
     static char key[32];
@@ -44,6 +46,9 @@ int export_write(enum export_kind kind, FILE *out, struct fail *fail)
         return 0;
     case EXPORT_PROTOCOL:
         return write_protocol(out, fail);
+    case EXPORT_FILTER:
+        filter_list_fields(out);
+        return 0;
     default:
         write_part(out, &mesh_wire_header);
         for (unsigned type = 0; type < MESH_TYPE_COUNT; type++)

@@ -238,9 +238,10 @@ static void on_loss(void *context, const struct analysis_loss *loss)
 static void note_number(struct import *import, const struct packet *packet, uint64_t node, uint64_t id)
 {
     const struct numbers_verdict what = numbers_add(import->numbers, packet);
-    struct mesh_trace_event row = event_of(what.is_duplicate ? "duplicate" : "reordered", 1, packet->ts_ns);
+    const char *kind = what.is_duplicate ? "duplicate" : what.is_late ? "late" : "reordered";
+    struct mesh_trace_event row = event_of(kind, 1, packet->ts_ns);
 
-    if (!what.is_duplicate && !what.is_reordered)
+    if (!what.is_duplicate && !what.is_reordered && !what.is_late)
         return;
     row.node = node;
     row.epoch = packet->message.header.epoch;

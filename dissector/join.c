@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "datagrams.h"
 #include "samples.h"
+#include "selection.h"
 
 enum { HOSTS_MAX = 128, NONE = -1 };
 
@@ -24,6 +25,7 @@ struct source {
     const char *file;
     struct capture *capture;
     struct datagrams datagrams;
+    struct selection selection; /* of the second reading */
     struct capture_frame frame; /* the next one, by the first capture's clock */
     bool has_frame;
     uint64_t numbered; /* datagrams of epochs */
@@ -79,9 +81,9 @@ static void take_sample(void *context, const struct packet *packet)
 
 static void take_for_report(void *context, const struct packet *packet)
 {
-    const struct source *source = context;
+    struct source *source = context;
 
-    report_add(source->join->report, packet);
+    report_add(source->join->report, packet, selection_take(&source->selection, packet));
 }
 
 static int open_source(struct source *source, void (*take)(void *, const struct packet *), struct keys *keys, struct fail *fail)
@@ -99,6 +101,7 @@ static void close_source(struct source *source)
 {
     capture_close(source->capture);
     source->capture = NULL;
+    selection_close(&source->selection);
     datagrams_close(&source->datagrams);
 }
 
@@ -280,22 +283,36 @@ static struct source *earliest(struct join *join)
     return best;
 }
 
+static int begin_source(struct source *source, struct keys *keys, struct fail *fail)
+{
+    const struct filter *filter = source->join->report->filter;
+
+    if (open_source(source, take_for_report, keys, fail) < 0 || selection_open(&source->selection, filter, filter != NULL, fail) < 0)
+        return -1;
+    source->datagrams.packet.point = point_of(&source->join->report->analysis.links, source);
+    return fetch(source, fail);
+}
+
+/* Is something of the frame let through? */
+static bool take_frame(struct source *source)
+{
+    selection_frame(&source->selection, source->frame.ts_ns);
+    if (!datagrams_add(&source->datagrams, capture_link(source->capture), &source->frame))
+        selection_take(&source->selection, &source->datagrams.packet);
+    return source->selection.is_wanted;
+}
+
 static int read_together(struct join *join, struct keys *keys, struct fail *fail)
 {
+    const uint64_t limit = join->settings->count != 0 ? join->settings->count : UINT64_MAX;
     struct source *source;
     uint64_t frames = 0;
     int result = 0;
 
-    for (size_t i = 0; result == 0 && i < join->count; i++) {
-        source = &join->sources[i];
-        result = open_source(source, take_for_report, keys, fail);
-        source->datagrams.packet.point = point_of(&join->report->analysis.links, source);
-        if (result == 0)
-            result = fetch(source, fail);
-    }
-    while (result == 0 && !*join->stop && (join->settings->count == 0 || frames++ < join->settings->count) &&
-           (source = earliest(join)) != NULL) {
-        datagrams_add(&source->datagrams, capture_link(source->capture), &source->frame);
+    for (size_t i = 0; result == 0 && i < join->count; i++)
+        result = begin_source(&join->sources[i], keys, fail);
+    while (result == 0 && !*join->stop && frames < limit && (source = earliest(join)) != NULL) {
+        frames += take_frame(source);
         result = fetch(source, fail);
     }
     for (size_t i = 0; i < join->count; i++)

@@ -56,7 +56,7 @@ static void fill(struct ladder_row *row, const struct packet *packet)
     }
 }
 
-static bool is_wanted(const struct ladder *ladder, const struct ladder_row *row)
+static bool is_in_range(const struct ladder *ladder, const struct ladder_row *row)
 {
     const struct ladder_range *range = &ladder->range;
     const uint64_t step = row->has_step ? row->step : ladder->step;
@@ -67,7 +67,7 @@ static bool is_wanted(const struct ladder *ladder, const struct ladder_row *row)
 
 static void keep(struct ladder *ladder, const struct ladder_row *row)
 {
-    if (!is_wanted(ladder, row))
+    if (!is_in_range(ladder, row))
         return;
     if (ladder->count < LADDER_ROWS_MAX)
         ladder->rows[ladder->count++] = *row;
@@ -75,7 +75,7 @@ static void keep(struct ladder *ladder, const struct ladder_row *row)
         ladder->left_out++;
 }
 
-void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet)
+void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet, bool is_wanted)
 {
     const struct mesh_header *header = &packet->message.header;
     struct ladder_row row = {.ts_ns = packet->ts_ns, .number = header->number, .link = link, .type = header->type, .is_captured = true};
@@ -90,10 +90,11 @@ void ladder_datagram(struct ladder *ladder, const struct link *link, const struc
     fill(&row, packet);
     if (row.type == MESH_TYPE_TILE && row.has_step && row.step > ladder->step)
         ladder->step = row.step;
-    keep(ladder, &row);
+    if (is_wanted)
+        keep(ladder, &row);
 }
 
-void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss)
+void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss, bool is_wanted)
 {
     const struct link_entry *entry = loss->entry;
     struct ladder_row row = {.link = loss->link, .is_all = loss->is_all, .is_lost = true};
@@ -108,7 +109,7 @@ void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss)
             return;
         }
     }
-    if (!entry->is_missing)
+    if (!entry->is_missing || !is_wanted)
         return;
     row.ts_ns = entry->ts_ns;
     row.number = entry->number;

@@ -31,9 +31,9 @@ struct ladder {
 int ladder_open(struct ladder *ladder, const struct ladder_range *range, struct fail *fail);
 void ladder_close(struct ladder *ladder);
 
-/* As the analysis tells of them. Links are borrowed until ladder_print. */
-void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet);
-void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss);
+/* As the analysis tells of them; those that are not wanted get no row. Links are borrowed until ladder_print. */
+void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet, bool is_wanted);
+void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss, bool is_wanted);
 
 void ladder_print(struct ladder *ladder, FILE *out);
 

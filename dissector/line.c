@@ -176,8 +176,9 @@ static void put_characters(struct text *text, const uint8_t *bytes, size_t count
 
 static void dump_row(FILE *out, const uint8_t *bytes, size_t at, size_t count, bool has_ascii)
 {
-    struct text text = {0};
+    struct text text;
 
+    text.size = 0;
     put(&text, "\t0x");
     put_hex(&text, (const uint8_t[]){(uint8_t)(at >> 8), (uint8_t)at}, 2, "");
     put(&text, ": ");
@@ -213,8 +214,9 @@ static void dump(const struct line *line, const struct packet *packet)
     if (o->hex || o->hex_ascii)
         dump_hex(line->out, bytes, size, o->hex_ascii > 0);
     for (size_t at = 0; o->ascii && at < size; at += LINE_BYTES - 2) {
-        struct text text = {0};
+        struct text text;
 
+        text.size = 0;
         put_characters(&text, bytes + at, size - at < LINE_BYTES - 2 ? size - at : LINE_BYTES - 2);
         put(&text, "\n");
         fwrite(text.bytes, 1, text.size, line->out);
@@ -236,8 +238,9 @@ static void tree_part(const struct line *line, const struct packet_part *part)
     fprintf(line->out, "    %s\n", part->part->name);
     for (unsigned i = 0; i < part->part->field_count; i++) {
         const struct mesh_wire_field *field = &part->part->fields[i];
-        struct text text = {0};
+        struct text text;
 
+        text.size = 0;
         put_value(&text, field, part->decoded);
         fprintf(line->out, "    %6zu  %-14s %.*s%s%s", part->offset + field->wire_offset, field->name, (int)text.size, text.bytes,
                 field->unit[0] ? " " : "", field->unit);

@@ -2,7 +2,8 @@
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
- * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 90 kB: 45 MB in all.
+ * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 95 kB, a host 27 kB:
+ * 63 MB in all.
  *
  * Of several captures, each taken on a host of its own, a link is judged by the one at its receiver, or, where there is none, at its
  * sender, or else by the first that shows it. Of a link that was captured at both ends the sender's last LINKS_WINDOW numbers are kept,
@@ -19,6 +20,7 @@ enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128, LINKS_SEEN_WORD
 struct link_entry {
     uint64_t number;    /* 0: nothing */
     uint64_t ts_ns;     /* when it was captured; of a missing one, when that was seen */
+    uint64_t datagram;  /* its number in the capture; 0: missing */
     uint64_t step;      /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns */
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */

@@ -17,6 +17,12 @@ struct numbers *numbers_open(void)
     return calloc(1, sizeof(struct numbers));
 }
 
+void numbers_clear(struct numbers *numbers)
+{
+    memset(numbers->buckets, 0, sizeof numbers->buckets);
+    numbers->count = numbers->last = 0;
+}
+
 void numbers_close(struct numbers *numbers)
 {
     free(numbers);
@@ -123,6 +129,29 @@ static void advance(struct numbers_stream *stream, uint64_t number)
     stream->highest = number;
 }
 
+static void note_gap(struct numbers_stream *stream, uint64_t number, uint64_t ts_ns)
+{
+    const unsigned at = stream->next_gap++ % NUMBERS_GAPS;
+
+    stream->gaps[at].number = number;
+    stream->gaps[at].ts_ns = ts_ns;
+}
+
+/* Was the gap that this number was in seen a moment ago only? The first one after it is where it was seen. */
+static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint64_t ts_ns)
+{
+    for (unsigned back = 1; back <= NUMBERS_GAPS; back++) {
+        const unsigned at = (stream->next_gap + NUMBERS_GAPS - back) % NUMBERS_GAPS;
+        const unsigned before = (at + NUMBERS_GAPS - 1) % NUMBERS_GAPS;
+
+        if (stream->gaps[at].number <= number)
+            return false;
+        if (back == NUMBERS_GAPS || stream->gaps[before].number <= number)
+            return ts_ns <= stream->gaps[at].ts_ns + NUMBERS_REORDER_NS;
+    }
+    return false;
+}
+
 struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet)
 {
     const uint64_t number = packet->message.header.number;
@@ -142,11 +171,14 @@ struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet 
     }
     if (number > stream->highest) {
         verdict.gap = number - stream->highest - 1;
+        if (verdict.gap > 0)
+            note_gap(stream, number, packet->ts_ns);
         advance(stream, number);
     } else if (number >= stream->first && stream->highest - number < NUMBERS_WINDOW && is_seen(stream, number)) {
         verdict.is_duplicate = true;
     } else {
-        verdict.is_reordered = true;
+        verdict.is_reordered = number >= stream->first && is_recent(stream, number, packet->ts_ns);
+        verdict.is_late = !verdict.is_reordered;
         if (stream->highest - number < NUMBERS_WINDOW)
             mark(stream, number, true);
         if (number < stream->first)

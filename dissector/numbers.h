@@ -10,13 +10,14 @@
 
 #include "packet.h"
 
-enum { NUMBERS_WINDOW = 2048, NUMBERS_STREAMS = 2048 };
+enum { NUMBERS_WINDOW = 2048, NUMBERS_STREAMS = 2048, NUMBERS_GAPS = 32, NUMBERS_REORDER_NS = 50000 };
 
 /* What a datagram's number says when it is seen. */
 struct numbers_verdict {
     uint64_t gap;      /* so many numbers before it have not been seen */
     bool is_duplicate; /* its number was seen before */
-    bool is_reordered; /* it was missing until now */
+    bool is_reordered; /* it was missing until now, */
+    bool is_late;      /* or that for more than NUMBERS_REORDER_NS, after which receivers take it for lost */
 };
 
 struct numbers_key {
@@ -29,15 +30,20 @@ struct numbers_stream {
     struct numbers_key key;
     uint64_t last_ns, first, highest; /* numbers; first 0: unused */
     uint64_t bits[NUMBERS_WINDOW / 64];
+    struct {
+        uint64_t number, ts_ns; /* of the datagram that showed it */
+    } gaps[NUMBERS_GAPS];       /* the last ones */
+    unsigned next_gap;
 };
 
 struct numbers;
 
-struct numbers *numbers_open(void); /* NULL: no memory */
+struct numbers *numbers_open(void);          /* NULL: no memory */
+void numbers_clear(struct numbers *numbers); /* forget all streams */
 void numbers_close(struct numbers *numbers);
 
 /* Take a datagram. All zeros for one that belongs to no stream. Numbers below a stream's first one, and those more than NUMBERS_WINDOW
- * below its highest, are taken for reordered. */
+ * below its highest, are taken for late. */
 struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet);
 
 #endif

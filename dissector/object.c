@@ -76,7 +76,7 @@ void object_addresses(struct json *json, const struct frame *frame)
         json_uint(json, "dst_port", frame->dst.port);
 }
 
-static void analysis(struct json *json, const struct numbers_verdict *what)
+static void analysis(struct json *json, const struct numbers_verdict *what, unsigned verdicts)
 {
     json_object_begin(json, "analysis");
     if (what->gap > 0)
@@ -85,6 +85,12 @@ static void analysis(struct json *json, const struct numbers_verdict *what)
         json_bool(json, "duplicate", true);
     if (what->is_reordered)
         json_bool(json, "reordered", true);
+    if (what->is_late)
+        json_bool(json, "late", true);
+    if (verdicts & FILTER_LOST)
+        json_bool(json, "lost", true);
+    if (verdicts & FILTER_SPURIOUS)
+        json_bool(json, "spurious_resend", true);
     json_object_end(json);
 }
 
@@ -96,7 +102,7 @@ static void begin(struct json *json, const char *event, const struct packet *pac
     object_addresses(json, packet->frame);
 }
 
-void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what)
+void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts)
 {
     static const char *const states[] = {"decoded", "header", "foreign"};
     const char *trouble = packet_trouble(packet);
@@ -113,8 +119,8 @@ void object_write(struct json *json, const struct packet *packet, const struct n
     if (trouble != NULL)
         json_text(json, "trouble", trouble);
     message(json, packet);
-    if (what->gap > 0 || what->is_duplicate || what->is_reordered)
-        analysis(json, what);
+    if (what->gap > 0 || what->is_duplicate || what->is_reordered || what->is_late || verdicts != 0)
+        analysis(json, what, verdicts);
     json_event_end(json);
 }
 

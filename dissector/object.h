@@ -2,12 +2,13 @@
 #ifndef DISSECTOR_OBJECT_H
 #define DISSECTOR_OBJECT_H
 
+#include "filter.h"
 #include "mesh/program/json.h"
 #include "numbers.h"
 #include "packet.h"
 
-/* An object "datagram". what: of its number; borrowed. */
-void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what);
+/* An object "datagram". what: of its number; borrowed. verdicts: bits of enum filter_verdict. */
+void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts);
 
 /* An object "frame" for one that holds no datagram of ours. */
 void object_write_frame(struct json *json, const struct packet *packet);

@@ -25,6 +25,12 @@ struct reassembly *reassembly_open(void)
     return calloc(1, sizeof(struct reassembly));
 }
 
+void reassembly_clear(struct reassembly *reassembly)
+{
+    for (unsigned i = 0; i < REASSEMBLY_SLOTS; i++)
+        reassembly->slots[i].is_used = false;
+}
+
 void reassembly_close(struct reassembly *reassembly)
 {
     free(reassembly);

@@ -11,7 +11,8 @@ enum { REASSEMBLY_SLOTS = 32, REASSEMBLY_BYTES_MAX = 65535 };
 
 struct reassembly;
 
-struct reassembly *reassembly_open(void); /* NULL: no memory */
+struct reassembly *reassembly_open(void);             /* NULL: no memory */
+void reassembly_clear(struct reassembly *reassembly); /* forget all fragments */
 void reassembly_close(struct reassembly *reassembly);
 
 /* Take a fragment. True when its datagram is complete: then *frame is as if it had come in one piece; its payload is valid until the next

@@ -161,10 +161,13 @@ static void note_unnamed(struct report *report, const struct analysis_loss *loss
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
     struct report *report = context;
+    const bool is_wanted = report->filter == NULL || filter_match_loss(report->filter, loss);
 
     findings_note_loss(&report->findings, loss->link, place_of(report, loss));
     if (report->ladder != NULL)
-        ladder_loss(report->ladder, loss);
+        ladder_loss(report->ladder, loss, is_wanted);
+    else if (!is_wanted)
+        return;
     else if (report->is_json)
         loss_object(report, loss);
     else if (loss->entry == NULL)
@@ -394,7 +397,7 @@ static void on_datagram(void *context, const struct link *link, const struct pac
 {
     struct report *report = context;
 
-    ladder_datagram(report->ladder, link, packet);
+    ladder_datagram(report->ladder, link, packet, report->is_wanted);
 }
 
 void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder)
@@ -413,8 +416,9 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
     report->findings.context = report;
 }
 
-void report_add(struct report *report, const struct packet *packet)
+void report_add(struct report *report, const struct packet *packet, bool is_wanted)
 {
+    report->is_wanted = is_wanted;
     analysis_add(&report->analysis, packet);
 }
 

@@ -4,6 +4,7 @@
 
 #include "analysis.h"
 #include "clocks.h"
+#include "filter.h"
 #include "findings.h"
 #include "ladder.h"
 #include "mesh/program/json.h"
@@ -12,6 +13,8 @@
 struct report {
     FILE *out;
     bool is_json;
+    const struct filter *filter; /* losses that it does not let through are not listed; borrowed. NULL, as at first: all are */
+    bool is_wanted;              /* the datagram at hand, by that filter */
     struct json json;
     struct analysis analysis;
     struct timeline timeline;
@@ -35,8 +38,8 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
 
 void report_capture(struct report *report, const struct report_capture *capture);
 
-/* Losses are written from here. */
-void report_add(struct report *report, const struct packet *packet);
+/* Losses are written from here. is_wanted: a ladder shows it; nothing else depends on that. */
+void report_add(struct report *report, const struct packet *packet, bool is_wanted);
 void report_end(struct report *report);
 void report_release(struct report *report);
 

@@ -8,13 +8,16 @@
 enum { WORDS_MAX = 256, EXPRESSION_BYTES_MAX = 8192 };
 
 static const char *const direction_words[] = {"inout", "in", "out", NULL};
-static const char *const export_words[] = {"wireshark", "protocol", "fields", NULL};
+static const char *const export_words[] = {"wireshark", "protocol", "fields", "filter", NULL};
 
 static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
                                     "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
-static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap --key keys.log -v -c 5",
+static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411",
+                                       "mesh-dissect -r run.pcap --key keys.log -v -c 5",
+                                       "mesh-dissect -r run.pcap -Y 'tile.phase == 17 && peer.src == 2 && lost'",
                                        "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze",
-                                       "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua", NULL};
+                                       "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua",
+                                       NULL};
 
 /* What the command line says; options write here. */
 static struct settings parsed;
@@ -27,6 +30,7 @@ static const struct option_spec specs[] = {
     {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "datagrams and analysis to a trace, no text"},
     {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "a cluster's key or a key log: open what is sealed"},
     {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "of the cluster, with its key (mesh)"},
+    {.name = "display-filter", .short_name = 'Y', .kind = OPTION_TEXT, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields are so, in tshark's syntax"},
     {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after so many frames"},
     {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "only say how many datagrams there are"},
     {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &parsed.verbose, .help = "every field; -vv with its meaning"},
@@ -57,7 +61,7 @@ static const struct option_spec specs[] = {
     {.name = "filter-file", .short_name = 'F', .kind = OPTION_TEXT, .target = &parsed.filter_file, .metavar = "FILE", .help = "read the BPF expression there"},
     {.name = "dump-filter", .short_name = 'd', .kind = OPTION_COUNT, .target = &parsed.dump_filter, .help = "print the compiled expression, and end"},
     {.name = "list-interfaces", .short_name = 'D', .kind = OPTION_FLAG, .target = &parsed.list_interfaces, .help = "and end"},
-    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "print the Lua plugin, the tables, the fields' names"},
+    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "the Lua plugin, the tables, names of fields"},
     {.name = "no-names", .short_name = 'n', .kind = OPTION_FLAG, .target = &parsed.numeric}, /* always: names are never looked up */
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help, .help = "this text"},
     {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &parsed.version, .help = "the version"},
@@ -100,6 +104,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");
     if (s->import_file && s->files.count != 1)
         return fail_set(fail, EXIT_USAGE, "--import: %s: give one file with -r", s->files.count ? "several files" : "without -r");
+    if (s->import_file && s->display_filter)
+        return fail_set(fail, EXIT_USAGE, "--import: with -Y: a trace holds the whole capture: leave -Y out, then ask mesh-replay query");
     if ((s->steps || s->seconds) && !s->ladder)
         return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
     if (s->ladder && s->json)

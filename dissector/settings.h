@@ -6,7 +6,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
 
-enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS };
+enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS, EXPORT_FILTER };
 
 struct settings {
     /* where from */
@@ -18,7 +18,8 @@ struct settings {
     int direction;
     /* what of it */
     uint64_t count;
-    char *filter; /* the BPF expression; owned. NULL: none */
+    const char *display_filter; /* NULL: none */
+    char *filter;               /* the BPF expression; owned. NULL: none */
     /* what becomes of it */
     const char *write_file, *import_file;
     uint32_t file_mb, file_seconds, file_count;

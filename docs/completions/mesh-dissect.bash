@@ -4,7 +4,7 @@ _mesh_dissect()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 
     case $before in
-        --export) mapfile -t COMPREPLY < <(compgen -W 'wireshark protocol fields' -- "$word") && return ;;
+        --export) mapfile -t COMPREPLY < <(compgen -W 'wireshark protocol fields filter' -- "$word") && return ;;
         -Q | --direction) mapfile -t COMPREPLY < <(compgen -W 'inout in out' -- "$word") && return ;;
         -i | --interface) mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" -D 2>/dev/null | sed -E 's/^[0-9]+\.([^ ]+).*/\1/')" -- "$word") && return ;;
     esac

@@ -19,6 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct decoder decoder;
 static struct line line;
 static struct analysis analysis;
+static struct reassembly *reassembly; /* megabytes each: made once, cleared for every input */
+static struct numbers *numbers;
 static FILE *nowhere;
 
 static void require(bool holds)
@@ -34,7 +36,7 @@ static void on_loss(void *context, const struct analysis_loss *loss)
     require(loss->entry == NULL || loss->entry->is_lost);
 }
 
-static void take_payload(struct numbers *numbers, struct packet *packet, const struct frame *frame)
+static void take_payload(struct packet *packet, const struct frame *frame)
 {
     const uint8_t *at = frame->payload;
     size_t captured = frame->captured, size = frame->size;
@@ -58,8 +60,7 @@ static void take_payload(struct numbers *numbers, struct packet *packet, const s
     } while (size > 0);
 }
 
-static void take(struct reassembly *reassembly, struct numbers *numbers, enum frame_link link, const uint8_t *bytes, size_t captured,
-                 size_t size)
+static void take(enum frame_link link, const uint8_t *bytes, size_t captured, size_t size)
 {
     uint8_t *copy = malloc(captured > 0 ? captured : 1); /* no more, so that reading past the end is found */
     struct frame frame;
@@ -71,7 +72,7 @@ static void take(struct reassembly *reassembly, struct numbers *numbers, enum fr
     if (frame.kind == FRAME_FRAGMENT)
         reassembly_add(reassembly, 1, &frame);
     if (frame.kind == FRAME_UDP)
-        take_payload(numbers, &packet, &frame);
+        take_payload(&packet, &frame);
     else
         line_write_frame(&line, &packet);
     free(copy);
@@ -80,13 +81,16 @@ static void take(struct reassembly *reassembly, struct numbers *numbers, enum fr
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct line_options options = {.verbose = 2, .hex_ascii = 1, .ascii = true, .link_header = true, .numbered = true};
-    struct reassembly *reassembly = reassembly_open();
-    struct numbers *numbers = numbers_open();
     enum frame_link link;
 
-    if (nowhere == NULL)
+    if (nowhere == NULL) {
         nowhere = fopen("/dev/null", "w");
+        reassembly = reassembly_open();
+        numbers = numbers_open();
+    }
     require(reassembly && numbers && nowhere);
+    reassembly_clear(reassembly);
+    numbers_clear(numbers);
     line_init(&line, nowhere, &options);
     analysis_init(&analysis, on_loss, NULL);
     link = size > 0 ? (enum frame_link)(data[0] % FRAME_LINKS) : FRAME_RAW;
@@ -94,12 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const size_t told = data[at] * 8u, snaplen = data[at + 1] * 8u, left = size - at - 2;
         const size_t here = told < left ? told : left;
 
-        take(reassembly, numbers, link, data + at + 2, snaplen > 0 && snaplen < here ? snaplen : here, told);
+        take(link, data + at + 2, snaplen > 0 && snaplen < here ? snaplen : here, told);
         at += 2 + here;
     }
     analysis_end(&analysis);
     analysis_release(&analysis);
-    numbers_close(numbers);
-    reassembly_close(reassembly);
     return 0;
 }

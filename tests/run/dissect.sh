@@ -24,10 +24,35 @@ golden "numbers that are missing, late and doubled are told" numbers -r $capture
 golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
 golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
 golden "a conversation is drawn as a ladder" ladder -r $captures/numbers.pcap --ladder --seconds 0..0.005
+golden "a display filter picks what was lost later" lost -r $captures/lost.pcap -Y 'tile.phase == 17 && peer.src == 0 && (lost || spurious)'
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
 check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
+check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
+check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lost | grep -c '"number":2,.*"analysis":{"lost":true}')" "1"
+check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
+"$mesh_dissect" -r $captures/lost.pcap -Y 'lost || nak' -w "$tmp/lost.pcap"
+check_equal "-w writes them" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
+check_equal "--analyze lists the losses that it lets through" \
+    "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 1' | grep -c ' lost, place')" "1"
+check_equal "and no others" "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
+check_exit "a display filter that is none is refused, with the column" 2 "column 9: 'tile.phse': no such field: did you mean tile.phase?" \
+    "$mesh_dissect" -r $captures/lost.pcap -Y 'tile && tile.phse == 17'
+check_contains "and a mark below it" "$err" "          ^~~~~~~~~"
+check_equal "a ladder draws what it lets through, with what was lost" \
+    "$("$mesh_dissect" -r $captures/lost.pcap --ladder -Y 'lost || nak' | grep -c 'LOST$\|NAK')" "2"
+check_equal "losses in several captures are picked, too" \
+    "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --analyze -Y 'tile.phase == 17' | grep -c ' lost, place')" "1"
+check_equal "and arrows of their ladder" \
+    "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'nak || gap > 9' | grep -c NAK)" "1"
+check_equal "what was lost in a second file is known, too" \
+    "$(count -r $captures/numbers.pcap -r $captures/lost.pcap -Y 'lost && tile.phase == 17')" "$(printf '0 datagrams\n1 datagrams')"
+check_exit "what is known after joining is not asked of a ladder" 2 "after they were joined" \
+    "$mesh_dissect" -r $captures/numbers.pcap -r $captures/lost.pcap --ladder -Y lost
+check_exit "a trace of a part is refused" 2 "leave -Y out" "$mesh_dissect" -r $captures/lost.pcap --import "$tmp/part.db" -Y nak
+check_exit "what is known later is not asked of a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
+check "fields of display filters are listed" "$mesh_dissect" --export filter
 check "what is written can be read again" "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/copy.pcap"
 check_same "and is the same" "$tmp/copy.pcap" $captures/messages.pcap
 check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"

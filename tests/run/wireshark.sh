@@ -7,7 +7,7 @@ command -v tshark >/dev/null || skip_all "tshark is not installed"
 export HOME=$tmp # no plugins or preferences of this user
 
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
-{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered; } >"$tmp/fields"
+{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late; } >"$tmp/fields"
 
 # Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
 by_tshark() { # CAPTURE

@@ -1,0 +1,54 @@
+/* The fields that display filters know: those of the wire schema, and what is around a datagram and said of it. */
+#ifndef DISSECTOR_FILTER_FIELD_H
+#define DISSECTOR_FILTER_FIELD_H
+
+#include "filter.h"
+
+enum { FILTER_NAME_BYTES = 48 };
+
+enum filter_kind {
+    FILTER_NUMBER,
+    FILTER_FLAG,    /* a number that is 0 or 1; alone: is it 1? */
+    FILTER_TIME,    /* ns since 1970 */
+    FILTER_SPAN,    /* ns */
+    FILTER_IPV4,    /* 16 bytes, mapped */
+    FILTER_IPV6,    /* 16 bytes */
+    FILTER_BYTES,   /* as many as size says; 0: any number */
+    FILTER_TEXT,    /* bytes that are a text */
+    FILTER_PRESENCE /* is there or is not, and has no value */
+};
+
+struct filter_field {
+    char name[FILTER_NAME_BYTES]; /* "tile.phase": the short form */
+    enum filter_kind kind;
+    unsigned size; /* of FILTER_BYTES */
+    const char *meaning;
+    unsigned source;                     /* private: of those outside the schema */
+    const struct mesh_wire_part *part;   /* of those in it */
+    const struct mesh_wire_field *field; /* NULL: the part itself */
+};
+
+struct filter_value {
+    uint64_t number;
+    const uint8_t *bytes; /* (size) of the kinds that are bytes */
+    size_t size;
+};
+
+/* The index-th field there is; false beyond the last. */
+bool filter_field_at(unsigned index, struct filter_field *out);
+
+enum filter_found { FILTER_FOUND, FILTER_UNKNOWN, FILTER_AMBIGUOUS };
+
+/* Find by any of its names. hint: of an unknown one the nearest ("" if none is near), of an ambiguous one those that are meant. */
+enum filter_found filter_field_find(const char *name, size_t length, struct filter_field *out, char hint[200]);
+
+/* The index-th named value of a field of numbers; false beyond the last. */
+bool filter_field_word(const struct filter_field *field, unsigned index, const char **word, uint64_t *value);
+
+/* Is it known only after the whole capture was looked at? */
+bool filter_field_is_verdict(const struct filter_field *field);
+
+/* The index-th value that a datagram has of it; false beyond the last. bytes: valid as long as the packet. */
+bool filter_field_get(const struct filter_field *field, const struct filter_subject *subject, unsigned index, struct filter_value *out);
+
+#endif

@@ -1,0 +1,19 @@
+/* Values that are written in a display filter. */
+#ifndef DISSECTOR_FILTER_LITERAL_H
+#define DISSECTOR_FILTER_LITERAL_H
+
+#include "filter_lex.h"
+#include "filter_program.h"
+
+enum { FILTER_WHY_BYTES = 200 };
+
+/* What a word or string means as a value of this field: *out reaches from its first to its last (of an address with a prefix these differ);
+ * bytes go into the filter's pool. False: why says what is wrong with it. */
+bool filter_literal(struct filter *filter, const struct filter_field *field, const struct filter_token *token, struct filter_range *out,
+                    char why[FILTER_WHY_BYTES]);
+
+/* The same of what a field is to contain: of texts and bytes. */
+bool filter_literal_piece(struct filter *filter, const struct filter_token *token, bool is_text, struct filter_range *out,
+                          char why[FILTER_WHY_BYTES]);
+
+#endif

@@ -1,0 +1,54 @@
+#include "selection.h"
+
+int selection_open(struct selection *selection, const struct filter *filter, bool with_numbers, struct fail *fail)
+{
+    *selection = (struct selection){.filter = filter, .numbers = with_numbers ? numbers_open() : NULL};
+    if (with_numbers && selection->numbers == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
+    return 0;
+}
+
+void selection_close(struct selection *selection)
+{
+    numbers_close(selection->numbers);
+    selection->numbers = NULL;
+}
+
+void selection_frame(struct selection *selection, uint64_t ts_ns)
+{
+    const bool is_first = selection->first_ns == 0;
+
+    selection->previous_ns = is_first ? ts_ns : selection->now_ns;
+    selection->first_ns = is_first ? ts_ns : selection->first_ns;
+    selection->now_ns = ts_ns;
+    selection->is_wanted = false;
+}
+
+/* What is known of a datagram before the filter is asked. */
+static void look_up(struct selection *selection, const struct packet *packet)
+{
+    selection->what = (struct numbers_verdict){0};
+    selection->verdict = 0;
+    if (packet->bytes == NULL || packet->state == PACKET_FOREIGN)
+        return;
+    if (selection->numbers != NULL)
+        selection->what = numbers_add(selection->numbers, packet);
+    if (selection->verdicts != NULL)
+        selection->verdict = verdicts_of(selection->verdicts, packet->number - selection->before);
+}
+
+bool selection_take(struct selection *selection, const struct packet *packet)
+{
+    const bool has_datagram = packet->bytes != NULL;
+    struct filter_subject subject = {.packet = packet, .first_ns = selection->first_ns, .previous_ns = selection->previous_ns};
+
+    look_up(selection, packet);
+    subject.numbers = has_datagram ? &selection->what : NULL;
+    subject.verdicts = selection->verdict;
+    if (selection->filter != NULL && !filter_match(selection->filter, &subject))
+        return false;
+    selection->frames += !selection->is_wanted;
+    selection->is_wanted = true;
+    selection->datagrams += has_datagram && packet->state != PACKET_FOREIGN;
+    return true;
+}

@@ -1,0 +1,32 @@
+/* What is selected of a capture: the frames and datagrams that a display filter lets through, and what is known of each as it is seen. */
+#ifndef DISSECTOR_SELECTION_H
+#define DISSECTOR_SELECTION_H
+
+#include "filter.h"
+#include "verdicts.h"
+
+struct selection {
+    const struct filter *filter;    /* borrowed; NULL: everything */
+    struct numbers *numbers;        /* owned; NULL: what numbers say is not asked for */
+    struct verdicts *verdicts;      /* borrowed; of the file at hand. NULL: not asked for */
+    uint64_t before;                /* datagrams of the files before that one */
+    uint64_t first_ns, previous_ns; /* of the first frame, and of the one before */
+    uint64_t now_ns;
+    bool is_wanted;             /* something of the frame at hand */
+    uint64_t frames, datagrams; /* selected so far; datagrams of the mesh */
+    /* Of the datagram at hand; bits of enum filter_verdict. */
+    struct numbers_verdict what;
+    unsigned verdict;
+};
+
+/* filter: NULL lets everything through. -1 with EXIT_ENVIRONMENT. */
+int selection_open(struct selection *selection, const struct filter *filter, bool with_numbers, struct fail *fail);
+void selection_close(struct selection *selection);
+
+/* A frame begins; what is in it follows. */
+void selection_frame(struct selection *selection, uint64_t ts_ns);
+
+/* Is this datagram, or a frame that holds none, let through? */
+bool selection_take(struct selection *selection, const struct packet *packet);
+
+#endif

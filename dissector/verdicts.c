@@ -1,0 +1,125 @@
+#include "verdicts.h"
+
+#include <stdlib.h>
+
+#include "analysis.h"
+#include "datagrams.h"
+
+enum { BITS = 2, FIRST_CAPACITY = 1024 };
+
+struct verdicts {
+    struct analysis analysis;
+    struct datagrams datagrams;
+    size_t count, capacity, next;
+    uint64_t left_out;
+    uint64_t *list; /* (count) datagram << BITS | verdict; owned */
+};
+
+/* ---- reading ---- */
+
+static void add(struct verdicts *verdicts, const struct link_entry *entry, enum filter_verdict verdict)
+{
+    if (entry == NULL || entry->datagram == 0)
+        return;
+    if (verdicts->count == verdicts->capacity) {
+        const size_t capacity = verdicts->capacity ? 2 * verdicts->capacity : FIRST_CAPACITY;
+        uint64_t *list = capacity <= VERDICTS_MAX ? realloc(verdicts->list, capacity * sizeof *list) : NULL;
+
+        if (list == NULL) {
+            verdicts->left_out++;
+            return;
+        }
+        verdicts->list = list;
+        verdicts->capacity = capacity;
+    }
+    verdicts->list[verdicts->count++] = entry->datagram << BITS | verdict;
+}
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    add(context, loss->entry, FILTER_LOST);
+}
+
+static void on_spurious(void *context, const struct link_entry *entry)
+{
+    add(context, entry, FILTER_SPURIOUS);
+}
+
+static void take(void *context, const struct packet *packet)
+{
+    struct verdicts *verdicts = context;
+
+    analysis_add(&verdicts->analysis, packet);
+}
+
+static int by_datagram(const void *a, const void *b)
+{
+    const uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static int read_all(struct verdicts *verdicts, const struct capture_options *options, struct fail *fail)
+{
+    struct capture *capture = capture_open(options, fail);
+    struct capture_frame frame;
+
+    if (capture == NULL)
+        return -1;
+    while (capture_next(capture, &frame, fail) == 1)
+        datagrams_add(&verdicts->datagrams, capture_link(capture), &frame);
+    capture_close(capture);
+    return 0; /* what is wrong with the file is told when it is printed */
+}
+
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail)
+{
+    struct verdicts *verdicts = calloc(1, sizeof *verdicts);
+
+    if (verdicts == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the analysis: end other programs"), NULL;
+    verdicts->datagrams.take = take;
+    verdicts->datagrams.context = verdicts;
+    analysis_init(&verdicts->analysis, on_loss, verdicts);
+    verdicts->analysis.on_spurious = on_spurious;
+    if (datagrams_open(&verdicts->datagrams, keys, fail) < 0 || read_all(verdicts, options, fail) < 0) {
+        verdicts_free(verdicts);
+        return NULL;
+    }
+    analysis_end(&verdicts->analysis);
+    analysis_release(&verdicts->analysis);
+    datagrams_close(&verdicts->datagrams);
+    if (verdicts->count > 0)
+        qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
+    return verdicts;
+}
+
+void verdicts_free(struct verdicts *verdicts)
+{
+    if (verdicts == NULL)
+        return;
+    analysis_release(&verdicts->analysis);
+    datagrams_close(&verdicts->datagrams);
+    free(verdicts->list);
+    free(verdicts);
+}
+
+/* ---- asking ---- */
+
+unsigned verdicts_of(struct verdicts *verdicts, uint64_t datagram)
+{
+    unsigned found = 0;
+
+    while (verdicts->next < verdicts->count && verdicts->list[verdicts->next] >> BITS <= datagram) {
+        const uint64_t entry = verdicts->list[verdicts->next++];
+
+        if (entry >> BITS == datagram)
+            found |= (unsigned)(entry & ((1u << BITS) - 1));
+    }
+    return found;
+}
+
+uint64_t verdicts_left_out(const struct verdicts *verdicts)
+{
+    return verdicts->left_out;
+}

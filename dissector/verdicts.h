@@ -1,0 +1,25 @@
+/* What becomes of datagrams later than they are seen: a capture file is read and analysed before it is printed.
+ *
+ * Kept is only which ones were lost or sent again in vain: 8 bytes each, 32 MiB at most. */
+#ifndef DISSECTOR_VERDICTS_H
+#define DISSECTOR_VERDICTS_H
+
+#include "capture.h"
+#include "filter.h"
+#include "keys.h"
+
+enum { VERDICTS_MAX = 4 << 20 };
+
+struct verdicts;
+
+/* Read a whole file. keys: borrowed, may be NULL. NULL with EXIT_USAGE, EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail);
+void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
+
+/* Bits of enum filter_verdict for a datagram, by its number. To be asked in ascending order. */
+unsigned verdicts_of(struct verdicts *verdicts, uint64_t datagram);
+
+/* Those that there was no room for. */
+uint64_t verdicts_left_out(const struct verdicts *verdicts);
+
+#endif
