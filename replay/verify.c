@@ -302,7 +302,7 @@ static int verify_traces(const char *const *paths, size_t path_count, enum form 
 int verify_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay verify TRACE.db ... [--json | --tap] [--junit FILE]",
-                                        "Gives the recorded inputs to the protocol cores of this build, in virtual time, and compares all",
+                                        "Gives the recorded inputs to the protocol cores of this build, in virtual time, compares all",
                                         "that comes out. Exit code 1: something else came out; 77: nothing could be run again.", NULL};
     static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db", "mesh-replay verify run.db --junit verify.xml",
                                            NULL};
