@@ -33,8 +33,9 @@ static size_t buffer_bytes(bool quick)
 
 static int parse(struct bench_arguments *a, const char **part, int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node bench [" PART_NAMES "] [options]",
-                                        "Measure this machine: kernels and decode beside plain reads, meshes, clusters in trouble.", NULL};
+    static const char *const usage[] = {"mesh-node bench [PART] [options]",
+                                        "Measure this machine: kernels and decode beside plain reads, meshes, clusters in trouble.",
+                                        "PART is " PART_NAMES ".", NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
         {.name = "quick",
