@@ -43,6 +43,8 @@ static const struct key {
      "requests that run at once; each has a KV cache of ctx tokens"},
     {"node", "address", KIND_ADDRESS, IN_NODE(address), 0, 0, 0, NULL, NULL, "ADDR:PORT that the others reach it by (UDP)"},
     {"node", "model", KIND_TEXT, IN_NODE(model), CLUSTER_PATH_MAX, 0, 0, NULL, "", "another path of the same model on this machine"},
+    {"node", "metrics", KIND_TEXT, IN_NODE(metrics), CLUSTER_NAME_MAX, 0, 0, NULL, "",
+     "ADDR:PORT of /metrics and /health by HTTP, for Prometheus; none without it"},
     {"node", "threads", KIND_NUMBER, IN_NODE(threads), 0, 0, 256, NULL, "0", "0: as many as there are cores"},
     {"node", "share", KIND_SHARE, IN_NODE(share), 0, 0, 1000000, NULL, "auto",
      "of the rows; auto: by measured speed, and anew when it drifts; a number stays: 1 is an average auto node's; 0: none"},

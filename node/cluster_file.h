@@ -20,9 +20,10 @@ struct cluster_node {
     char name[CLUSTER_NAME_MAX];
     char address_text[CLUSTER_NAME_MAX];
     struct mesh_addr address;
-    char model[CLUSTER_PATH_MAX]; /* empty: the cluster's */
-    uint32_t threads;             /* 0: as many as there are cores */
-    uint32_t share;               /* CLUSTER_SHARE_AUTO: by measured speed; 0: none */
+    char model[CLUSTER_PATH_MAX];   /* empty: the cluster's */
+    char metrics[CLUSTER_NAME_MAX]; /* ADDR:PORT of HTTP; empty: none */
+    uint32_t threads;               /* 0: as many as there are cores */
+    uint32_t share;                 /* CLUSTER_SHARE_AUTO: by measured speed; 0: none */
 };
 
 struct cluster_file {

@@ -136,6 +136,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     a->batch = a->has_batch ? a->batch : a->file.batch;
     a->slots = a->has_slots ? a->slots : a->file.slots;
     a->kv_type = a->has_kv_type ? a->kv_type : a->file.kv_type;
+    a->metrics = a->metrics == NULL && own->metrics[0] != '\0' ? own->metrics : a->metrics;
     a->discover = a->discover == NULL && a->file.discover[0] != '\0' ? a->file.discover : a->discover;
     if (!a->has_share && own->share != CLUSTER_SHARE_AUTO)
         a->share = own->share;
@@ -195,7 +196,6 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     char reason[200];
 
     if (parse_address("--listen", a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
-        (a->metrics != NULL && parse_address("--metrics", a->metrics, &config->metrics, fail) < 0) ||
         (a->advertise != NULL && parse_address("--advertise", a->advertise, &config->advertise, fail) < 0))
         return -1;
     for (size_t i = 0; i < a->join.count; i++) {
@@ -205,6 +205,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
             return -1;
     }
     if (a->cluster_path != NULL && take_file(a, config, fail) < 0)
+        return -1;
+    if (a->metrics != NULL && parse_address("--metrics", a->metrics, &config->metrics, fail) < 0)
         return -1;
     if (a->model == NULL && config->seed_count == 0)
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");

@@ -37,7 +37,7 @@ static void every_key_has_its_value_or_its_default(void **state)
                                 "  key=/etc/mesh/key  \n"
                                 "security = auth\nkv-type = q8_0\nctx = 2048\nslots = 8\n"
                                 "\n"
-                                "[node a]\naddress = 127.0.0.1:7411\nshare = 3\nthreads = 2\n"
+                                "[node a]\naddress = 127.0.0.1:7411\nshare = 3\nthreads = 2\nmetrics = 127.0.0.1:9100\n"
                                 "; the other\n"
                                 "[ node b ]\naddress = [::1]:7412\nmodel = /other/m.gguf\n"),
                      0);
@@ -52,6 +52,8 @@ static void every_key_has_its_value_or_its_default(void **state)
     assert_string_equal(file.node[0].name, "a");
     assert_int_equal(file.node[0].share, 3);
     assert_int_equal(file.node[0].threads, 2);
+    assert_string_equal(file.node[0].metrics, "127.0.0.1:9100");
+    assert_string_equal(file.node[1].metrics, "");
     assert_int_equal(file.node[0].address.port, 7411);
     assert_string_equal(file.node[1].name, "b");
     assert_int_equal(file.node[1].share, CLUSTER_SHARE_AUTO);
