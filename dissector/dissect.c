@@ -379,6 +379,7 @@ static int start(struct run *run, struct fail *fail)
     run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
+    run->json.is_lazy = !s->line_buffered; /* a line at a time, or when nothing more is to be read at once */
     if (compile_filter(run, fail) < 0)
         return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)

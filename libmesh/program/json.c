@@ -14,12 +14,23 @@ void json_init(struct json *json, FILE *out)
     *json = (struct json){.out = out};
 }
 
+/* Printable ASCII that stands for itself. */
+static size_t plain_run(const char *bytes, size_t size)
+{
+    size_t i = 0;
+
+    while (i < size && bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '"' && bytes[i] != '\\')
+        i++;
+    return i;
+}
+
 static void put_string(FILE *out, const char *bytes, size_t size)
 {
     fputc('"', out);
     while (size > 0) {
-        uint32_t c;
-        const size_t length = text_decode(bytes, size, &c);
+        uint32_t c = ' ';
+        const size_t plain = plain_run(bytes, size);
+        const size_t length = plain > 0 ? plain : text_decode(bytes, size, &c);
 
         if (c == TEXT_DECODE_INVALID)
             fputs("\xef\xbf\xbd", out);
@@ -102,7 +113,8 @@ void json_event_end(struct json *json)
     json_object_end(json);
     assert(json->depth == 0);
     fputc('\n', json->out);
-    fflush(json->out);
+    if (!json->is_lazy)
+        fflush(json->out);
 }
 
 void json_text(struct json *json, const char *key, const char *text)

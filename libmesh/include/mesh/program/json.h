@@ -16,7 +16,7 @@ enum { JSON_DEPTH_MAX = 16, JSON_NUMBER_MAX = 32 };
 struct json {
     FILE *out;
     unsigned depth;
-    bool needs_comma;
+    bool needs_comma, is_lazy;    /* lazy: events are not flushed, which the caller sees to; json_init says no */
     char closers[JSON_DEPTH_MAX]; /* (depth) what ends each open object or array */
 };
 
@@ -27,7 +27,8 @@ void json_object_end(struct json *json);
 void json_array_begin(struct json *json, const char *key);
 void json_array_end(struct json *json);
 
-/* Begin and end one line of output: {"schema_version":1,"event":EVENT, ... }. The end writes a newline and flushes. */
+/* Begin and end one line of output: {"schema_version":1,"event":EVENT, ... }. The end writes a newline and flushes, unless the
+ * writer is lazy. */
 void json_event_begin(struct json *json, const char *event);
 void json_event_end(struct json *json);
 
