@@ -95,6 +95,7 @@ static struct kept_head *put(struct kept *kept, const struct kept_head *head)
         free(head->bytes);
         return NULL;
     }
+    assert(kept->head != NULL); /* there is room */
     if (slot != NULL)
         free(slot->bytes);
     else
