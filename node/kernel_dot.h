@@ -6,12 +6,16 @@
  * take another way, as all of them are exact: products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in
  * kernel_scalar.c).
  *
- * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h). More share a panel unpacked
- * to dot_block. */
+ * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h). More share DOT_PANELS panels
+ * unpacked to dot_blocks, in tiles of DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. */
 #ifndef NODE_KERNEL_DOT_H
 #define NODE_KERNEL_DOT_H
 
-enum { DOT_PARTS = PANEL_ROWS / DOT_LANES, DOT_PART_BYTES = 4 * DOT_LANES };
+enum {
+    DOT_PARTS = PANEL_ROWS / DOT_LANES,
+    DOT_PART_BYTES = 4 * DOT_LANES,
+    DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1 /* unpacked at once */
+};
 
 enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
 
@@ -187,23 +191,32 @@ DOT_INLINE const struct act_slice *dot_slice(const uint8_t *x, size_t x_stride, 
     return (const void *)(x + token * x_stride);
 }
 
-/* Block b's products summed, with integer scales applied: kernel_scalar.c's isum, of `tokens` (a constant) slices. */
-DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, const uint8_t *x, size_t x_stride, size_t tokens, size_t b,
-                          dot_floats *isum)
+/* Block b's products summed, with integer scales applied: kernel_scalar.c's isum, of `tokens` slices with `vectors` parts of rows (both
+ * constants). Vector v's part is w[v * SLICE_BLOCKS]; its isum of token t is isum[t * vectors + v]. */
+DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_t vectors, const uint8_t *x, size_t x_stride, size_t tokens,
+                          size_t b, dot_floats *isum)
 {
     const int bits = type.low_bits + type.high_bits;
+    const dot_words *low[DOT_VECTORS], *high[DOT_VECTORS];
     dot_ints first[DOT_TOKENS], second[DOT_TOKENS];
 
-    dot_columns(w->weight, type.halves ? 4 : 8, x, x_stride, tokens, b * BLOCK_COLUMNS, type.zero, bits, first);
-    if (type.halves)
-        dot_columns(w->weight + 4, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
     DOT_UNROLL
-    for (size_t t = 0; t < tokens; t++) {
-        isum[t] = dot_from_ints(first[t]);
+    for (size_t v = 0; v < vectors; v++) {
+        low[v] = w[v * SLICE_BLOCKS].weight;
+        high[v] = low[v] + 4;
+    }
+    dot_columns(low, vectors, type.halves ? 4 : 8, x, x_stride, tokens, b * BLOCK_COLUMNS, type.zero, bits, first);
+    if (type.halves)
+        dot_columns(high, vectors, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
+    DOT_UNROLL
+    for (size_t i = 0; i < tokens * vectors; i++) {
+        const dot_floats *scale = w[i % vectors * SLICE_BLOCKS].scale;
+
+        isum[i] = dot_from_ints(first[i]);
         if (dot_is_k(type))
-            isum[t] *= w->scale[0];
+            isum[i] *= scale[0];
         if (type.halves)
-            isum[t] = dot_fma(w->scale[1], dot_from_ints(second[t]), isum[t]);
+            isum[i] = dot_fma(scale[1], dot_from_ints(second[i]), isum[i]);
     }
 }
 
@@ -217,21 +230,22 @@ DOT_INLINE dot_floats dot_minima(struct dot_type type, const struct dot_block *w
     return dot_nfma(dot_fma(w->min[1], dot_sum(sum[1]), w->min[0] * dot_sum(sum[0])), w->m * d, acc);
 }
 
-/* Add block b of `tokens` (a constant) slices to acc. */
-DOT_INLINE void dot_step(struct dot_type type, const struct dot_block *w, const uint8_t *x, size_t x_stride, size_t tokens, size_t b,
-                         dot_floats *acc)
+/* Add block b of `tokens` slices with `vectors` parts to acc, which is laid out as isum in dot_isums. */
+DOT_INLINE void dot_step(struct dot_type type, const struct dot_block *w, size_t vectors, const uint8_t *x, size_t x_stride, size_t tokens,
+                         size_t b, dot_floats *acc)
 {
     dot_floats isum[DOT_TOKENS];
 
-    dot_isums(type, w, x, x_stride, tokens, b, isum);
+    dot_isums(type, w, vectors, x, x_stride, tokens, b, isum);
     DOT_UNROLL
-    for (size_t t = 0; t < tokens; t++) {
-        const struct act_slice *slice = dot_slice(x, x_stride, t);
+    for (size_t i = 0; i < tokens * vectors; i++) {
+        const struct dot_block *part = w + i % vectors * SLICE_BLOCKS;
+        const struct act_slice *slice = dot_slice(x, x_stride, i / vectors);
         const dot_floats d = dot_splat(slice->d[b]);
 
-        acc[t] = dot_fma(isum[t], w->d * d, acc[t]);
+        acc[i] = dot_fma(isum[i], part->d * d, acc[i]);
         if (type.minimum)
-            acc[t] = dot_minima(type, w, slice->sum + 2 * b, d, acc[t]);
+            acc[i] = dot_minima(type, part, slice->sum + 2 * b, d, acc[i]);
     }
 }
 
@@ -270,7 +284,7 @@ DOT_INLINE void dot_decode_block(struct dot_type type, const uint8_t *panel, siz
         if (part == 0)
             dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
         dot_load_block(type, panel, part, &head[i], blocks, b, &w);
-        dot_step(type, &w, x, 0, 1, b, &acc[i]);
+        dot_step(type, &w, 1, x, 0, 1, b, &acc[i]);
     }
 }
 
@@ -300,6 +314,7 @@ DOT_INLINE void dot_decode(struct dot_type type, const uint8_t *panel, size_t pa
         dot_put(out + i * PANEL_ROWS + part * DOT_LANES, acc[i], accumulate);
 }
 
+/* All parts of a panel into wide[part]. */
 DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, size_t blocks, struct dot_block wide[][SLICE_BLOCKS])
 {
     struct dot_head head;
@@ -317,46 +332,50 @@ DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, siz
     }
 }
 
-/* `tokens` (a constant) tokens with an unpacked panel. */
-DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t blocks, const uint8_t *x, size_t x_stride,
-                           size_t tokens, float *out, size_t out_stride, bool accumulate)
+/* `tokens` tokens with the unpacked parts of `panels` panels, `vectors` parts at once (constants). An activation that is loaded serves
+ * `vectors` instructions, so loads do not limit the products. */
+DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t panels, size_t vectors, size_t blocks,
+                           const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
 {
-    for (size_t part = 0; part < DOT_PARTS; part++) {
+    for (size_t part = 0; part < panels * DOT_PARTS; part += vectors) {
         dot_floats acc[DOT_TOKENS] = {{0}};
 
         for (size_t b = 0; b < blocks; b++)
-            dot_step(type, &wide[part][b], x, x_stride, tokens, b, acc);
+            dot_step(type, &wide[part][b], vectors, x, x_stride, tokens, b, acc);
         DOT_UNROLL
-        for (size_t t = 0; t < tokens; t++)
-            dot_put(out + t * out_stride + part * DOT_LANES, acc[t], accumulate);
+        for (size_t i = 0; i < tokens * vectors; i++)
+            dot_put(out + i / vectors * out_stride + (part + i % vectors) * DOT_LANES, acc[i], accumulate);
     }
 }
 
-/* A share of the next panel, so that it is near when its turn comes. */
-DOT_INLINE void dot_prefetch_share(const uint8_t *panel, size_t panel_bytes, size_t token, size_t tokens, size_t token_count)
+/* A share of the next panels, so that they are near when their turn comes. */
+DOT_INLINE void dot_prefetch_share(const uint8_t *panel, size_t bytes, size_t token, size_t tokens, size_t token_count)
 {
-    size_t end = panel_bytes * (token + tokens) / token_count;
+    size_t end = bytes * (token + tokens) / token_count;
 
-    for (size_t at = panel_bytes * token / token_count; at < end; at += PANEL_VECTOR_BYTES)
+    for (size_t at = bytes * token / token_count; at < end; at += PANEL_VECTOR_BYTES)
         __builtin_prefetch(panel + at, 0, 2);
 }
 
-DOT_INLINE void dot_panel(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t columns, const uint8_t *x, size_t x_stride,
-                          size_t token_count, float *out, size_t out_stride, bool accumulate)
+/* `panels` (a constant) panels and any number of tokens. */
+DOT_INLINE void dot_panels(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns, const uint8_t *x,
+                           size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
-    const size_t blocks = columns / BLOCK_COLUMNS;
-    struct dot_block wide[DOT_PARTS][SLICE_BLOCKS];
+    const size_t blocks = columns / BLOCK_COLUMNS, vectors = panels == DOT_PANELS ? DOT_VECTORS : 1;
+    const size_t most = DOT_TOKENS / vectors, half = most / 2;
+    struct dot_block wide[DOT_PANELS * DOT_PARTS][SLICE_BLOCKS];
     size_t t = 0;
 
-    dot_unpack_panel(type, panel, blocks, wide);
-    for (; token_count - t >= DOT_TOKENS; t += DOT_TOKENS) {
-        dot_prefetch_share(panel + panel_bytes, panel_bytes, t, DOT_TOKENS, token_count);
-        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, DOT_TOKENS, out + t * out_stride, out_stride, accumulate);
+    for (size_t i = 0; i < panels; i++)
+        dot_unpack_panel(type, panel + i * panel_bytes, blocks, wide + i * DOT_PARTS);
+    for (; token_count - t >= most; t += most) {
+        dot_prefetch_share(panel + panels * panel_bytes, panels * panel_bytes, t, most, token_count);
+        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, most, out + t * out_stride, out_stride, accumulate);
     }
-    for (; token_count - t >= DOT_TOKENS / 2; t += DOT_TOKENS / 2)
-        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, DOT_TOKENS / 2, out + t * out_stride, out_stride, accumulate);
+    for (; token_count - t >= half; t += half)
+        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, half, out + t * out_stride, out_stride, accumulate);
     for (; t < token_count; t++)
-        dot_tokens(type, wide, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
+        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
 }
 
 DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x,
@@ -370,82 +389,23 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
         for (size_t part = 0; part < DOT_PARTS; part++)
             dot_decode(type, panel, panel_bytes, DOT_DECODE_PANELS, part, blocks, x, out, accumulate);
     }
+    for (; DOT_PANELS > 1 && token_count > 1 && panel_count >= DOT_PANELS;
+         panel_count -= DOT_PANELS, panel += DOT_PANELS * panel_bytes, out += DOT_PANELS * PANEL_ROWS)
+        dot_panels(type, panel, panel_bytes, DOT_PANELS, columns, x, x_stride, token_count, out, out_stride, accumulate);
     for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
         if (token_count == 1) {
             for (size_t part = 0; part < DOT_PARTS; part++)
                 dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
         } else {
-            dot_panel(type, panel, panel_bytes, columns, x, x_stride, token_count, out, out_stride, accumulate);
+            dot_panels(type, panel, panel_bytes, 1, columns, x, x_stride, token_count, out, out_stride, accumulate);
         }
-    }
-}
-
-/* ---- float weights ---- */
-
-DOT_INLINE dot_floats dot_load_weight(enum tensor_type type, const uint8_t *panel, size_t column, size_t part)
-{
-    const size_t bytes = type == TYPE_F32 ? 4 : 2;
-    const uint8_t *p = panel + (column * PANEL_ROWS + part * DOT_LANES) * bytes;
-    dot_shorts shorts;
-
-    if (type == TYPE_F16)
-        return dot_load_f16(p);
-    if (type == TYPE_F32)
-        return (dot_floats)dot_load_words(p);
-    memcpy(&shorts, p, sizeof shorts);
-    return (dot_floats)(__builtin_convertvector(shorts, dot_words) << 16);
-}
-
-/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would wait for itself. Panels read at once
- * are streams of their own; those of 2-byte weights are prefetched from the next panels, those of 4-byte weights need no help. */
-DOT_INLINE void dot_float_tile(enum tensor_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns,
-                               const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
-{
-    dot_floats acc[DOT_TOKENS][DOT_PARTS] = {{{0}}}; /* by panel or token: one of the two is 1 */
-
-    for (size_t c = 0; c < columns; c++) {
-        DOT_UNROLL
-        for (size_t i = 0; i < panels * tokens; i++) {
-            const uint8_t *weights = panel + (panels == 1 ? 0 : i) * panel_bytes;
-            const struct act_slice_f32 *slice = (const void *)(x + (panels == 1 ? i : 0) * x_stride);
-
-            if (panels > 1 && type != TYPE_F32 && c % 2 == 0)
-                dot_prefetch(weights + c * PANEL_ROWS * 2, 1, panels * panel_bytes);
-            for (size_t part = 0; part < DOT_PARTS; part++)
-                acc[i][part] = dot_fma(dot_load_weight(type, weights, c, part), dot_splat(slice->v[c]), acc[i][part]);
-        }
-    }
-    DOT_UNROLL
-    for (size_t i = 0; i < panels * tokens; i++) {
-        for (size_t part = 0; part < DOT_PARTS; part++)
-            dot_put(out + (panels == 1 ? i * out_stride : i * PANEL_ROWS) + part * DOT_LANES, acc[i][part], accumulate);
-    }
-}
-
-DOT_INLINE void dot_float(enum tensor_type type, const uint8_t *panel, size_t panel_count, size_t columns, const uint8_t *x,
-                          size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
-{
-    const size_t bytes = kernel_panel_bytes(type, columns);
-
-    if (token_count == 1) {
-        for (; panel_count >= DOT_FLOAT_PANELS;
-             panel_count -= DOT_FLOAT_PANELS, panel += DOT_FLOAT_PANELS * bytes, out += DOT_FLOAT_PANELS * PANEL_ROWS)
-            dot_float_tile(type, panel, bytes, DOT_FLOAT_PANELS, columns, x, x_stride, 1, out, out_stride, accumulate);
-    }
-    for (; panel_count > 0; panel_count--, panel += bytes, out += PANEL_ROWS) {
-        size_t t = 0;
-
-        for (; token_count - t >= DOT_TOKENS; t += DOT_TOKENS)
-            dot_float_tile(type, panel, bytes, 1, columns, x + t * x_stride, x_stride, DOT_TOKENS, out + t * out_stride, out_stride,
-                           accumulate);
-        for (; t < token_count; t++)
-            dot_float_tile(type, panel, bytes, 1, columns, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
     }
 }
 
 /* ---- one function per type ---- */
 
 #include "kernel_dot_few.h"
+#include "kernel_dot_float.h"
 
 #define DOT_FUNCTION(name, template, ...)                                                                                        \
     static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count, \

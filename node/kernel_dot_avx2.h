@@ -2,6 +2,7 @@
 #ifndef NODE_KERNEL_DOT_AVX2_H
 #define NODE_KERNEL_DOT_AVX2_H
 
+#include <assert.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 8, DOT_TOKENS = 4, DOT_FLOAT_PANELS = 2, DOT_DECODE_PANELS = 1 };
+enum { DOT_LANES = 8, DOT_TOKENS = 4, DOT_VECTORS = 1, DOT_FLOAT_PANELS = 2, DOT_DECODE_PANELS = 1 };
 
 typedef uint32_t dot_words __attribute__((vector_size(32)));
 typedef int32_t dot_ints __attribute__((vector_size(32)));
@@ -78,10 +79,13 @@ DOT_INLINE __m256i dot_columns_few_bits(const dot_words *weight, size_t groups, 
     return sum;
 }
 
-/* out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits. */
-DOT_INLINE void dot_columns(const dot_words *weight, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens, size_t first,
-                            int zero, int bits, dot_ints *out)
+/* kernel_dot_avx512.h's, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits. */
+DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride,
+                            size_t tokens, size_t first, int zero, int bits, dot_ints *out)
 {
+    const dot_words *weight = weights[0];
+
+    assert(vectors == 1);
     DOT_UNROLL
     for (size_t t = 0; t < tokens; t++) {
         const struct act_slice *slice = (const void *)(x + t * x_stride);

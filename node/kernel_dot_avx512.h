@@ -9,7 +9,7 @@
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_FLOAT_PANELS = 4, DOT_DECODE_PANELS = 2 };
+enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_VECTORS = 2, DOT_FLOAT_PANELS = 4, DOT_DECODE_PANELS = 2 };
 
 typedef uint32_t dot_words __attribute__((vector_size(64)));
 typedef int32_t dot_ints __attribute__((vector_size(64)));
@@ -33,27 +33,27 @@ DOT_INLINE dot_floats dot_load_f16(const void *p)
     return (dot_floats)_mm512_cvtph_ps(_mm256_loadu_si256(p));
 }
 
-/* out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits.
- * Tokens inside, so that what follows an instruction does not wait for it. */
-DOT_INLINE void dot_columns(const dot_words *weight, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens, size_t first,
-                            int zero, int bits, dot_ints *out)
+/* out[t * vectors + v] = sum over `groups` groups of (weight[v] - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns;
+ * weight < 2^bits. Tokens inside, so that what follows an instruction does not wait for it. */
+DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,
+                            size_t first, int zero, int bits, dot_ints *out)
 {
     const struct act_slice *slice;
     int32_t four;
 
     (void)bits;
     DOT_UNROLL
-    for (size_t t = 0; t < tokens; t++) {
-        slice = (const void *)(x + t * x_stride);
-        out[t] = (dot_ints)_mm512_set1_epi32(-zero * (slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0)));
+    for (size_t i = 0; i < tokens * vectors; i++) {
+        slice = (const void *)(x + i / vectors * x_stride);
+        out[i] = (dot_ints)_mm512_set1_epi32(-zero * (slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0)));
     }
     DOT_UNROLL
     for (size_t g = 0; g < groups; g++) {
         DOT_UNROLL
-        for (size_t t = 0; t < tokens; t++) {
-            slice = (const void *)(x + t * x_stride);
+        for (size_t i = 0; i < tokens * vectors; i++) {
+            slice = (const void *)(x + i / vectors * x_stride);
             memcpy(&four, slice->q + first + 4 * g, sizeof four);
-            out[t] = (dot_ints)_mm512_dpbusd_epi32((__m512i)out[t], (__m512i)weight[g], _mm512_set1_epi32(four));
+            out[i] = (dot_ints)_mm512_dpbusd_epi32((__m512i)out[i], (__m512i)weight[i % vectors][g], _mm512_set1_epi32(four));
         }
     }
 }

@@ -47,7 +47,7 @@ DOT_INLINE void dot_few_part(struct dot_type type, const uint8_t *panel, size_t 
 
         dot_prefetch(panel + (part * blocks + b) * share, share, PANEL_PREFETCH_BYTES);
         dot_load_few(type, panel, part, &head, blocks, b, scales, &w);
-        dot_step(type, &w, x, x_stride, tokens, b, acc);
+        dot_step(type, &w, 1, x, x_stride, tokens, b, acc);
     }
     DOT_UNROLL
     for (size_t t = 0; t < tokens; t++)

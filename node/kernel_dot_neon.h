@@ -3,13 +3,14 @@
 #define NODE_KERNEL_DOT_NEON_H
 
 #include <arm_neon.h>
+#include <assert.h>
 #include <string.h>
 
 #include "kernel.h"
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 4, DOT_TOKENS = 4, DOT_FLOAT_PANELS = 1, DOT_DECODE_PANELS = 1 };
+enum { DOT_LANES = 4, DOT_TOKENS = 4, DOT_VECTORS = 1, DOT_FLOAT_PANELS = 1, DOT_DECODE_PANELS = 1 };
 
 typedef uint32_t dot_words __attribute__((vector_size(16)));
 typedef int32_t dot_ints __attribute__((vector_size(16)));
@@ -70,13 +71,15 @@ DOT_INLINE int32x4_t dot_16(int32x4_t acc, const int8x16_t weight[4], const int8
 
 #endif
 
-/* out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits.
+/* kernel_dot_avx512.h's, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits.
  * Weights of 8 bits become signed, which takes their zero point 128 off; others are small enough to be signed as they are. */
-DOT_INLINE void dot_columns(const dot_words *weight, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens, size_t first,
-                            int zero, int bits, dot_ints *out)
+DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride,
+                            size_t tokens, size_t first, int zero, int bits, dot_ints *out)
 {
+    const dot_words *weight = weights[0];
     int8x16_t w[8];
 
+    assert(vectors == 1);
     DOT_UNROLL
     for (size_t g = 0; g < groups; g++)
         w[g] = (int8x16_t)(bits == 8 ? weight[g] ^ 0x80808080u : weight[g]);

@@ -99,7 +99,7 @@ static void compare_kernels(const struct kernel *kernel, bool accumulate)
 static void compare_shapes(const struct kernel *kernel, enum tensor_type type)
 {
     static const size_t row_counts[] = {1, 16, 17, 32, 48};
-    static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 64};
+    static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 19, 64};
     uint64_t seed = 0;
 
     for (size_t i = 0; i < sizeof token_counts / sizeof token_counts[0]; i++) {
