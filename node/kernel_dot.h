@@ -272,46 +272,89 @@ DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes, size_t ahead)
     }
 }
 
+DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
+        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES, 0, 3);
+}
+
+/* Step `step` (of panel_count * blocks) of reading ahead in the order of memory. The K types' steps are exact. The others leave the odd
+ * part of a line to what is prefetched of the heads and to the processor: exact steps of theirs were slower. */
+DOT_INLINE void dot_prefetch_step(struct dot_type type, const uint8_t *panels, size_t panel_bytes, size_t panel_count, size_t blocks,
+                                  size_t step)
+{
+    const size_t steps = panel_count * blocks, bytes = panel_count * panel_bytes, line = PANEL_VECTOR_BYTES;
+    const size_t share = panel_bytes / blocks / line * line;
+    const size_t from = dot_is_k(type) ? step * bytes / steps / line * line : step * share;
+    const size_t to = dot_is_k(type) ? (step + 1) * bytes / steps / line * line : from + share;
+
+    dot_prefetch_once(panels + from, to - from);
+}
+
 /* Block b of `panels` (a constant) panels for one token. */
-DOT_INLINE void dot_decode_block(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
+DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
                                  const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
+    const uint8_t *first = panel;
     struct dot_block w;
 
     DOT_UNROLL
     for (size_t i = 0; i < panels; i++, panel += panel_bytes) {
-        if (part == 0)
+        if (part == 0 && in_order)
+            dot_prefetch_step(type, first, panel_bytes, panels, blocks, b * panels + i);
+        else if (part == 0)
             dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
         dot_load_block(type, panel, part, &head[i], blocks, b, &w);
         dot_step(type, &w, 1, x, 0, 1, b, &acc[i]);
     }
 }
 
-/* One token, one part of `panels` (a constant) panels. Blocks of K types are unrolled, as their scales stand at constant places. */
-DOT_INLINE void dot_decode(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part, size_t blocks,
-                           const uint8_t *x, float *out, bool accumulate)
+DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8_t *panel, size_t part, size_t blocks,
+                                struct dot_head *head)
+{
+    dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, head);
+    if (part == 0 && !in_order)
+        dot_prefetch(panel, dot_head_bytes(type, blocks), PANEL_PREFETCH_BYTES);
+    else if (part == 0 && !dot_is_k(type))
+        dot_prefetch_once(panel, dot_head_bytes(type, blocks));
+}
+
+/* One token, one part of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are unrolled, as their scales stand at
+ * constant places. */
+DOT_INLINE void dot_decode(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
+                           size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
     dot_floats acc[DOT_DECODE_PANELS] = {{0}};
     struct dot_head head[DOT_DECODE_PANELS];
 
-    for (size_t i = 0; i < panels; i++) {
-        const uint8_t *from = panel + i * panel_bytes;
-
-        dot_load_head(type, from + part * DOT_PART_BYTES, from + part * DOT_PART_BYTES / 2, &head[i]);
-        if (part == 0)
-            dot_prefetch(from, dot_head_bytes(type, blocks), PANEL_PREFETCH_BYTES);
-    }
+    for (size_t i = 0; i < panels; i++)
+        dot_decode_head(type, in_order, panel + i * panel_bytes, part, blocks, &head[i]);
     if (dot_is_k(type)) {
         DOT_UNROLL
         for (size_t b = 0; b < SLICE_BLOCKS; b++)
-            dot_decode_block(type, panel, panel_bytes, panels, part, head, SLICE_BLOCKS, b, x, acc);
+            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, head, SLICE_BLOCKS, b, x, acc);
     } else {
         for (size_t b = 0; b < blocks; b++)
-            dot_decode_block(type, panel, panel_bytes, panels, part, head, blocks, b, x, acc);
+            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, head, blocks, b, x, acc);
     }
     for (size_t i = 0; i < panels; i++)
         dot_put(out + i * PANEL_ROWS + part * DOT_LANES, acc[i], accumulate);
+}
+
+/* One token, any number of panels. */
+DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panel_count,
+                                  size_t blocks, const uint8_t *x, float *out, bool accumulate)
+{
+    for (; panel_count >= DOT_DECODE_PANELS;
+         panel_count -= DOT_DECODE_PANELS, panel += DOT_DECODE_PANELS * panel_bytes, out += DOT_DECODE_PANELS * PANEL_ROWS) {
+        for (size_t part = 0; part < DOT_PARTS; part++)
+            dot_decode(type, in_order, panel, panel_bytes, DOT_DECODE_PANELS, part, blocks, x, out, accumulate);
+    }
+    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
+        for (size_t part = 0; part < DOT_PARTS; part++)
+            dot_decode(type, in_order, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
+    }
 }
 
 /* All parts of a panel into wide[part]. */
@@ -384,22 +427,19 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
     const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
     const size_t blocks = columns / BLOCK_COLUMNS;
 
-    for (; token_count == 1 && panel_count >= DOT_DECODE_PANELS;
-         panel_count -= DOT_DECODE_PANELS, panel += DOT_DECODE_PANELS * panel_bytes, out += DOT_DECODE_PANELS * PANEL_ROWS) {
-        for (size_t part = 0; part < DOT_PARTS; part++)
-            dot_decode(type, panel, panel_bytes, DOT_DECODE_PANELS, part, blocks, x, out, accumulate);
+    if (token_count == 1 && dot_reads_in_order()) {
+        dot_decode_panels(type, true, panel, panel_bytes, panel_count, blocks, x, out, accumulate);
+        return;
     }
-    for (; DOT_PANELS > 1 && token_count > 1 && panel_count >= DOT_PANELS;
+    if (token_count == 1) {
+        dot_decode_panels(type, false, panel, panel_bytes, panel_count, blocks, x, out, accumulate);
+        return;
+    }
+    for (; DOT_PANELS > 1 && panel_count >= DOT_PANELS;
          panel_count -= DOT_PANELS, panel += DOT_PANELS * panel_bytes, out += DOT_PANELS * PANEL_ROWS)
         dot_panels(type, panel, panel_bytes, DOT_PANELS, columns, x, x_stride, token_count, out, out_stride, accumulate);
-    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
-        if (token_count == 1) {
-            for (size_t part = 0; part < DOT_PARTS; part++)
-                dot_decode(type, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
-        } else {
-            dot_panels(type, panel, panel_bytes, 1, columns, x, x_stride, token_count, out, out_stride, accumulate);
-        }
-    }
+    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS)
+        dot_panels(type, panel, panel_bytes, 1, columns, x, x_stride, token_count, out, out_stride, accumulate);
 }
 
 /* ---- one function per type ---- */

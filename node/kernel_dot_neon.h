@@ -17,6 +17,11 @@ typedef int32_t dot_ints __attribute__((vector_size(16)));
 typedef float dot_floats __attribute__((vector_size(16)));
 typedef uint16_t dot_shorts __attribute__((vector_size(8)));
 
+DOT_INLINE bool dot_reads_in_order(void)
+{
+    return false;
+}
+
 /* a * b + c, rounded once */
 DOT_INLINE dot_floats dot_fma(dot_floats a, dot_floats b, dot_floats c)
 {
