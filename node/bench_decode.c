@@ -1,5 +1,5 @@
-/* Whole steps of the engine, one node: of one request, in turns with plain reads of memory by the same threads, and with steps of several
- * requests together.
+/* Whole steps of the engine, one node: of one request, in turns with plain reads of memory by the same threads, with steps of several
+ * requests together, and at the end of a long context.
  *
  * The threads go from step to step together: compute one, read a piece of memory, compute the next. On one thread times are those of
  * the thread, so that other programs do not count; with more they are times of the clock. */
@@ -22,8 +22,10 @@ enum {
     TOKENS = 16, /* of a run, after the first */
     TOKENS_QUICK = 4,
     RUNS = 5,
-    CONTEXT = 512,
-    TOGETHER = 8, /* requests */
+    CONTEXT = 2048,
+    CONTEXT_QUICK = 512,
+    FEW_POSITIONS = 64, /* what a full context is set beside */
+    TOGETHER = 8,       /* requests */
     TOGETHER_PROMPT_TOKENS = PROMPT_TOKENS / TOGETHER,
     TOGETHER_WARM = 4, /* steps until all of them generate */
     READ_CHUNKS = 4    /* per thread, between two tokens */
@@ -34,7 +36,7 @@ struct decode {
     const struct bench_memory *memory;
     struct engine *engine;
     struct request request;
-    uint32_t runs, tokens;
+    uint32_t runs, tokens, context;
     uint16_t threads;
     uint64_t ids;                     /* given to requests */
     _Atomic uint32_t made, load_next; /* tokens, in all runs; tiles */
@@ -42,6 +44,7 @@ struct decode {
     _Atomic size_t chunk;             /* to be read next */
     uint64_t weight_bytes_per_token;
     struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s, together_per_s;
+    struct bench_series few_ns, full_ns; /* a token's time with few positions and with nearly a full context */
 };
 
 /* A barrier that spins: threads that sleep would be late. */
@@ -152,25 +155,54 @@ static void run_together(struct decode *d, uint16_t worker, uint32_t made)
         bench_add(&d->together_per_s, bench_stat_of(&step).median);
 }
 
-static void run_once(struct decode *d, uint16_t worker, uint32_t run)
+/* The time of a token that ends with `positions` positions, median of those before it. Returns how many tokens were made. */
+static uint32_t run_positions(struct decode *d, uint16_t worker, uint32_t made, uint32_t positions, struct bench_series *series)
+{
+    const uint32_t tokens = d->tokens;
+    struct bench_series token = {.count = 0};
+
+    if (worker == 0)
+        submit(d, positions - tokens, tokens + 1);
+    time_token(d, worker, ++made);
+    for (uint32_t t = 1; t <= tokens; t++)
+        bench_add(&token, (double)time_token(d, worker, made + t));
+    if (worker == 0)
+        bench_add(series, bench_stat_of(&token).median);
+    return tokens + 1;
+}
+
+/* A full context between few positions: its prompt takes long, so this is not done with every run. */
+static void run_context(struct decode *d, uint16_t worker, uint32_t made)
+{
+    made += run_positions(d, worker, made, FEW_POSITIONS, &d->few_ns);
+    made += run_positions(d, worker, made, d->context, &d->full_ns);
+    made += run_positions(d, worker, made, FEW_POSITIONS, &d->few_ns);
+    run_positions(d, worker, made, d->context, &d->full_ns);
+}
+
+/* Returns how many tokens were made. */
+static uint32_t run_once(struct decode *d, uint16_t worker, uint32_t made)
 {
     const uint32_t one = d->tokens + 1, together = TOGETHER * (2 * TOGETHER_WARM + d->tokens);
 
-    run_one(d, worker, run * (one + together));
-    run_together(d, worker, run * (one + together) + one);
+    run_one(d, worker, made);
+    run_together(d, worker, made + one);
+    return one + together;
 }
 
 static void work(void *app, uint16_t worker)
 {
     struct decode *d = app;
-    uint32_t count = engine_load_count(d->engine), index;
+    uint32_t count = engine_load_count(d->engine), index, made = 0;
 
     kernel_thread_init();
     while ((index = atomic_fetch_add(&d->load_next, 1)) < count)
         engine_load(d->engine, index);
     meet(d);
     for (uint32_t r = 0; r < d->runs; r++)
-        run_once(d, worker, r);
+        made += run_once(d, worker, made);
+    if (d->threads == 1)
+        run_context(d, worker, made);
 }
 
 static uint64_t clock_ns(void *clock)
@@ -187,7 +219,7 @@ static int run_threads(struct decode *d, const struct model *model, struct fail 
         .worker_count = d->threads,
         .batch = PROMPT_TOKENS,
         .slots = TOGETHER,
-        .ctx = CONTEXT,
+        .ctx = d->context,
         .kv_type = KV_F16,
         .kernel = d->bench->kernel,
     };
@@ -244,21 +276,38 @@ static void print_together(struct decode *d, const char *shape, const char *type
     bench_print(d->bench, &row);
 }
 
+static void print_context(struct decode *d, const char *shape, const char *type)
+{
+    char name[64];
+    struct bench_row row = {.event = "decode_context", .name = name};
+
+    snprintf(name, sizeof name, "%s %s, context of %u", shape, type, d->context);
+    bench_label_text(&row, "model", shape);
+    bench_label_text(&row, "type", type);
+    bench_label_text(&row, "kernel", d->bench->kernel->name);
+    bench_label_number(&row, "threads", d->threads);
+    bench_label_number(&row, "positions", d->context);
+    bench_label_number(&row, "few_positions", FEW_POSITIONS);
+    bench_value(&row, "few_ratio", "of a token's time at 64", 2, bench_ratio_of(&d->full_ns, &d->few_ns));
+    bench_print(d->bench, &row);
+}
+
 static int measure(struct bench *bench, const struct bench_memory *memory, const struct model *model, const char *shape,
                    enum tensor_type type, uint16_t threads, struct fail *fail)
 {
     struct decode *d = calloc(1, sizeof *d);
-    uint32_t prompt[PROMPT_TOKENS];
+    uint32_t prompt[CONTEXT];
 
     if (d == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    for (uint32_t i = 0; i < PROMPT_TOKENS; i++)
+    for (uint32_t i = 0; i < CONTEXT; i++)
         prompt[i] = (300 + i * 37) % model->vocab;
     d->bench = bench;
     d->memory = memory;
     d->threads = threads;
     d->runs = bench->quick ? 2 : RUNS;
     d->tokens = bench->quick ? TOKENS_QUICK : TOKENS;
+    d->context = bench->quick ? CONTEXT_QUICK : CONTEXT;
     d->request = (struct request){
         .prompt = prompt,
         .sampling = {.top_p = 1, .repeat_penalty = 1},
@@ -268,6 +317,8 @@ static int measure(struct bench *bench, const struct bench_memory *memory, const
     if (err == 0) {
         print(d, shape, tensor_type_info(type)->name);
         print_together(d, shape, tensor_type_info(type)->name);
+        if (threads == 1)
+            print_context(d, shape, tensor_type_info(type)->name);
     }
     free(d);
     return err;

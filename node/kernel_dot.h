@@ -14,7 +14,8 @@
 enum {
     DOT_PARTS = PANEL_ROWS / DOT_LANES,
     DOT_PART_BYTES = 4 * DOT_LANES,
-    DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1 /* unpacked at once */
+    DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1, /* unpacked at once */
+    DOT_FEW = DOT_VECTORS > 1 ? DOT_TOKENS : 2 * DOT_TOKENS - 1         /* most tokens that go to kernel_dot_few.h */
 };
 
 enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
@@ -455,15 +456,15 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
     }
 
 /* Few tokens have a function of their own, so that the registers of the others are dealt without them. */
-#define DOT_QUANTISED(name, ...)                                                                                                 \
-    static kernel_dot_fn name##_few __attribute__((noinline)), name##_other __attribute__((noinline));                           \
-    DOT_FUNCTION(name##_few, dot_few, __VA_ARGS__)                                                                               \
-    DOT_FUNCTION(name##_other, dot_quantised, __VA_ARGS__)                                                                       \
-    static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count, \
-                     float *out, size_t out_stride, bool accumulate)                                                             \
-    {                                                                                                                            \
-        (token_count > 1 && token_count < 2 * DOT_TOKENS ? name##_few : name##_other)(panels, panel_count, columns, x, x_stride, \
-                                                                                      token_count, out, out_stride, accumulate); \
+#define DOT_QUANTISED(name, ...)                                                                                                        \
+    static kernel_dot_fn name##_few __attribute__((noinline)), name##_other __attribute__((noinline));                                  \
+    DOT_FUNCTION(name##_few, dot_few, __VA_ARGS__)                                                                                      \
+    DOT_FUNCTION(name##_other, dot_quantised, __VA_ARGS__)                                                                              \
+    static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count,        \
+                     float *out, size_t out_stride, bool accumulate)                                                                    \
+    {                                                                                                                                   \
+        (token_count > 1 && token_count <= DOT_FEW ? name##_few : name##_other)(panels, panel_count, columns, x, x_stride, token_count, \
+                                                                                out, out_stride, accumulate);                           \
     }
 
 #define DOT_TYPE(type, low_bits, high_bits, zero, minimum, halves, scales) \

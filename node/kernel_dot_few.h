@@ -61,7 +61,7 @@ DOT_INLINE void dot_few_tokens(struct dot_type type, const uint8_t *panel, size_
         dot_few_part(type, panel, panel_bytes, part, blocks, x, x_stride, tokens, out, out_stride, accumulate);
 }
 
-/* Less than twice DOT_TOKENS. */
+/* At most DOT_FEW, which is below twice DOT_TOKENS. */
 DOT_INLINE void dot_few_panel(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t blocks, const uint8_t *x,
                               size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
