@@ -54,11 +54,13 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal}; /* not restarted: a read that waits comes back */
-    const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
+    struct sigaction before;
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) /* nohup: it goes on */
+            sigaction(numbers[i], &action, NULL);
 }
 
 /* ---- what becomes of a datagram ---- */
@@ -117,22 +119,28 @@ static void take_frame(struct run *run, const struct capture_frame *captured)
 
 /* ---- a capture from its beginning to its end ---- */
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* The words are tcpdump's, whose users' scripts look for them. */
 static void print_counts(const struct run *run)
 {
     const struct datagrams *d = &run->datagrams;
     struct capture_counts counts;
 
     capture_count(run->capture, &counts);
-    fprintf(stderr, "%" PRIu64 " frame%s captured\n", d->frames, d->frames == 1 ? "" : "s");
-    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", d->count, d->count == 1 ? "" : "s", d->foreign);
+    fprintf(stderr, "%" PRIu64 " packet%s captured\n", d->frames, plural(d->frames));
+    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", d->count, plural(d->count), d->foreign);
     if (run->filter != NULL)
-        fprintf(stderr, "%" PRIu64 " frame%s let through by the display filter\n", run->selection.frames,
-                run->selection.frames == 1 ? "" : "s");
+        fprintf(stderr, "%" PRIu64 " frame%s let through by the display filter\n", run->selection.frames, plural(run->selection.frames));
     if (!counts.is_live)
         return;
-    fprintf(stderr, "%" PRIu64 " received by filter\n%" PRIu64 " dropped by kernel\n", counts.received, counts.dropped);
+    fprintf(stderr, "%" PRIu64 " packet%s received by filter\n", counts.received, plural(counts.received));
+    fprintf(stderr, "%" PRIu64 " packet%s dropped by kernel\n", counts.dropped, plural(counts.dropped));
     if (counts.dropped_by_interface > 0)
-        fprintf(stderr, "%" PRIu64 " dropped by interface\n", counts.dropped_by_interface);
+        fprintf(stderr, "%" PRIu64 " packet%s dropped by interface\n", counts.dropped_by_interface, plural(counts.dropped_by_interface));
 }
 
 static int heed_signals(struct run *run, struct fail *fail)
@@ -247,7 +255,7 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
                                             .snaplen = s->snaplen,
                                             .buffer_kib = s->buffer_kib,
                                             .is_promiscuous = !s->not_promiscuous,
-                                            .is_immediate = s->is_immediate || s->line_buffered,
+                                            .is_immediate = s->is_immediate || s->line_buffered || s->flush_packets,
                                             .direction = (enum capture_direction)s->direction};
 
     if (verdict_asked(run) != NULL && !s->dump_filter) {
@@ -379,14 +387,14 @@ static int start(struct run *run, struct fail *fail)
     run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
-    run->json.is_lazy = !s->line_buffered; /* a line at a time, or when nothing more is to be read at once */
+    run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* a line at a time, or when nothing more is to be read at once */
     if (compile_filter(run, fail) < 0)
         return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
         return -1;
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     run->report.filter = run->filter;
-    if (s->line_buffered)
+    if (s->line_buffered || s->flush_packets)
         setvbuf(stdout, NULL, _IOLBF, 0);
     if (selection_open(&run->selection, run->filter, run->has_text || run->filter != NULL, fail) < 0 || read_keys(run, fail) < 0)
         return -1;

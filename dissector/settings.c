@@ -68,17 +68,24 @@ static const struct option_spec specs[] = {
 };
 /* clang-format on */
 
-/* The expression of -F, or the words of the command line with blanks between them. */
+/* The expression of -F, or the words of the command line with blanks between them. A # begins a comment in the file. */
 static int read_filter_file(struct settings *settings, struct fail *fail)
 {
-    FILE *file = fopen(settings->filter_file, "r");
+    const char *name = settings->filter_file;
+    FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
+    char *comment = settings->filter;
     size_t size;
 
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", settings->filter_file, strerror(errno));
-    size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX - 1, file);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", name, strerror(errno));
+    size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX, file);
+    if (file != stdin)
+        fclose(file);
+    if (size == EXPRESSION_BYTES_MAX)
+        return fail_set(fail, EXIT_USAGE, "%s: the filter expression is longer than %d bytes: shorten it", name, EXPRESSION_BYTES_MAX - 1);
     settings->filter[size] = '\0';
-    fclose(file);
+    while ((comment = strchr(comment, '#')) != NULL)
+        memset(comment, ' ', strcspn(comment, "\n"));
     return 0;
 }
 
@@ -110,6 +117,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
     if (s->ladder && s->json)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
+    if (s->time_form > 5)
+        return fail_set(fail, EXIT_USAGE, "-t: given %u times: give it one to five times", s->time_form);
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

@@ -92,7 +92,7 @@ if grep -q "listening on" "$tmp/why"; then
     live=$!
     wait_until 5 grep -q "listening on" "$tmp/live"
     for _ in 1 2 3; do echo hello >"/dev/udp/127.0.0.1/$port"; done
-    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 frames captured' '$tmp/live'"
+    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 packets captured' '$tmp/live'"
     kill -INT "$live"
     wait "$live"
     check_equal "SIGINT ends it well" "$?" "0"
