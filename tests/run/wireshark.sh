@@ -47,7 +47,13 @@ by_dissect() { # CAPTURE
                 if (token == "{" || token == "[") is_value = 0
             }
             for (i = 1; i <= count; i++) if (order[i] in value) print frame, order[i], value[order[i]]
-        }' "$tmp/fields" -
+        }' "$tmp/fields" - | awk '
+        # of several datagrams in a frame, the values of all
+        NR == FNR { order[$1] = FNR; names = FNR; name[FNR] = $1; next }
+        function flush(i) { for (i = 1; i <= names; i++) if (i in all) print frame, name[i], all[i]; delete all }
+        $1 != frame { flush(); frame = $1 }
+        { i = order[$2]; if (i in all) all[i] = all[i] "," $3; else all[i] = $3 }
+        END { flush() }' "$tmp/fields" -
 }
 agree() { # SENTENCE CAPTURE LEAST
     by_tshark "$2" >"$tmp/a"
@@ -62,6 +68,7 @@ check_equal "tshark has no complaint about the plugin" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r tests/dissect/messages.pcap 2>&1 >/dev/null | grep -v '^Running as user')" ""
 agree "they agree on every message" tests/dissect/messages.pcap 500
 agree "they agree on numbers" tests/dissect/numbers.pcap 80
+agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
 # A real run on the loopback, where captures are allowed.
 capture() { # FILE OPTIONS...: mesh-node run with them is captured
