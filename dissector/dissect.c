@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "datagrams.h"
+#include "fragments.h"
 #include "import.h"
 #include "join.h"
 #include "line.h"
@@ -22,6 +23,7 @@ struct run {
     const struct settings *settings;
     struct capture *capture;
     struct save save;
+    struct fragments *fragments; /* of datagrams that the filter has not judged; NULL: -w writes each as it comes */
     struct keys *keys;
     struct filter *filter;     /* NULL: everything */
     struct verdicts *verdicts; /* of the file at hand, where the filter asks for them */
@@ -157,12 +159,31 @@ static int heed_signals(struct run *run, struct fail *fail)
     return 0;
 }
 
+/* -w: the frame at hand, and the fragments before it whose datagram it has completed. 1: no more is wanted. */
+static int save_frame(struct run *run, const struct capture_frame *captured, struct fail *fail)
+{
+    const struct datagrams *d = &run->datagrams;
+    const bool is_wanted = run->selection.is_wanted, is_judged = d->frame.kind != FRAME_FRAGMENT;
+    struct capture_frame earlier;
+    size_t cursor = 0;
+    int saved = 0;
+
+    if (!is_wanted && !is_judged && run->fragments != NULL)
+        fragments_keep(run->fragments, &d->frame, captured);
+    if (d->is_fragment && is_judged && run->fragments != NULL) {
+        while (is_wanted && saved == 0 && fragments_next(run->fragments, &d->frame, &cursor, &earlier))
+            saved = save_add(&run->save, &earlier, fail);
+        fragments_forget(run->fragments, &d->frame);
+    }
+    return saved == 0 && is_wanted ? save_add(&run->save, captured, fail) : saved;
+}
+
 /* 1: no more is wanted. */
 static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
     take_frame(run, captured);
-    if (run->is_saving && run->selection.is_wanted) {
-        const int saved = save_add(&run->save, captured, fail);
+    if (run->is_saving) {
+        const int saved = save_frame(run, captured, fail);
 
         if (saved != 0)
             return saved;
@@ -227,6 +248,9 @@ static int start_saving(struct run *run, struct fail *fail)
     if (s->write_file == NULL)
         return 0;
     run->is_saving = true;
+    run->fragments = run->filter ? fragments_open(fail) : NULL;
+    if (run->filter && run->fragments == NULL)
+        return -1;
     return save_open(&run->save, run->capture, &options, fail);
 }
 
@@ -357,12 +381,6 @@ static int compile_filter(struct run *run, struct fail *fail)
     if (run->filter == NULL)
         return -1;
     field = verdict_asked(run);
-    if (field != NULL && is_joined(s))
-        return fail_set(
-            fail, EXIT_USAGE,
-            "-Y: %s: with --ladder and several captures: it is known after they were joined: draw one of them, or list losses with "
-            "--analyze",
-            field);
     for (size_t i = 0; i < s->files.count; i++)
         is_read_once |= strcmp(s->files.values[i], "-") == 0;
     if (field != NULL && is_read_once)
@@ -405,6 +423,7 @@ static int start(struct run *run, struct fail *fail)
 
 static void stop(struct run *run)
 {
+    fragments_close(run->fragments);
     datagrams_close(&run->datagrams);
     selection_close(&run->selection);
     keys_close(run->keys);

@@ -34,6 +34,10 @@ check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lo
 check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
 "$mesh_dissect" -r $captures/lost.pcap -Y 'lost || nak' -w "$tmp/lost.pcap"
 check_equal "-w writes them" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
+"$mesh_dissect" -r $captures/layers.pcap -Y 'number == 8' -w "$tmp/pieces.pcap"
+check_equal "all fragments of a datagram, too" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -c -e fragment -e '#8')" "2"
+"$mesh_dissect" -r $captures/layers.pcap -Y 'number == 9' -w "$tmp/pieces.pcap"
+check_equal "and none of one that it does not let through" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -vc '#9')" "0"
 check_equal "--analyze lists the losses that it lets through" \
     "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 1' | grep -c ' lost, place')" "1"
 check_equal "and no others" "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
@@ -48,8 +52,13 @@ check_equal "and arrows of their ladder" \
     "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'nak || gap > 9' | grep -c NAK)" "1"
 check_equal "what was lost in a second file is known, too" \
     "$(count -r $captures/numbers.pcap -r $captures/lost.pcap -Y 'lost && tile.phase == 17')" "$(printf '0 datagrams\n1 datagrams')"
-check_exit "what is known after joining is not asked of a ladder" 2 "after they were joined" \
-    "$mesh_dissect" -r $captures/numbers.pcap -r $captures/lost.pcap --ladder -Y lost
+both=(-r docs/captures/port-host0.pcap -r docs/captures/port-host1.pcap)
+check_equal "and in a ladder of them every one that was lost" \
+    "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -c ' LOST$')" \
+    "$("$mesh_dissect" "${both[@]}" --analyze | grep -c ' lost, place')"
+check_equal "and none that was not" "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -vc ' LOST$\|^ *ms ')" "0"
+dropped=$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'lost || spurious' | grep -c '|')
+check_equal "also those that a capture shows" "$dropped" "2"
 check_exit "a trace of a part is refused" 2 "leave -Y out" "$mesh_dissect" -r $captures/lost.pcap --import "$tmp/part.db" -Y nak
 check_exit "what is known later is not asked of a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
 check "fields of display filters are listed" "$mesh_dissect" --export filter
