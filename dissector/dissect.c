@@ -15,6 +15,7 @@
 #include "line.h"
 #include "object.h"
 #include "privileges.h"
+#include "qlog.h"
 #include "report.h"
 #include "save.h"
 #include "selection.h"
@@ -31,6 +32,7 @@ struct run {
     struct json json;
     struct report report;
     struct import *import; /* NULL: none */
+    struct qlog *qlog;     /* the same */
     struct ladder ladder;
     struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
@@ -96,6 +98,8 @@ static void take_datagram(void *context, const struct packet *packet)
         report_add(&run->report, packet, is_wanted);
     if (run->import)
         import_add(run->import, packet);
+    if (run->qlog && is_wanted)
+        qlog_add(run->qlog, packet, selection->verdict);
     if (!is_wanted || !run->has_text)
         return;
     if (run->settings->json) {
@@ -282,8 +286,10 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
                                             .is_immediate = s->is_immediate || s->line_buffered || s->flush_packets,
                                             .direction = (enum capture_direction)s->direction};
 
-    if (verdict_asked(run) != NULL && !s->dump_filter) {
-        run->verdicts = verdicts_read(&options, run->keys, fail);
+    if (s->qlog_file != NULL && (run->qlog = qlog_open(s->qlog_file, file, fail)) == NULL)
+        return -1;
+    if ((verdict_asked(run) != NULL || s->qlog_file != NULL) && !s->dump_filter) {
+        run->verdicts = verdicts_read(&options, run->keys, run->qlog ? qlog_note_loss : NULL, run->qlog, fail);
         if (run->verdicts == NULL)
             return -1;
         run->selection.verdicts = run->verdicts;
@@ -300,8 +306,11 @@ static void close_capture(struct run *run)
 {
     capture_close(run->capture);
     verdicts_free(run->verdicts);
+    qlog_close(run->qlog);
     run->capture = NULL;
-    run->verdicts = run->selection.verdicts = NULL;
+    run->qlog = NULL;
+    run->verdicts = NULL;
+    run->selection.verdicts = NULL;
 }
 
 /* What is opened is read to its end. */
@@ -322,7 +331,7 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
     live = NULL;
     if (run->is_saving && save_close(&run->save, fail) < 0)
         result = -1;
-    if (import_close(run->import, fail) < 0)
+    if (import_close(run->import, fail) < 0 || (run->qlog && qlog_end(run->qlog, fail) < 0))
         result = -1;
     run->import = NULL;
     if (run->settings->count_only)
@@ -402,7 +411,8 @@ static int start(struct run *run, struct fail *fail)
                                          .link_header = s->link_header,
                                          .numbered = s->numbered};
 
-    run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
+    run->has_text =
+        !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL && s->qlog_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
     run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* a line at a time, or when nothing more is to be read at once */

@@ -11,6 +11,8 @@ struct verdicts {
     struct datagrams datagrams;
     size_t count, capacity;
     uint64_t left_out;
+    void (*on_loss)(void *context, const struct analysis_loss *loss); /* NULL: nobody is told */
+    void *context;
     uint64_t *list; /* (count) datagram << BITS | verdict; owned */
 };
 
@@ -36,7 +38,11 @@ static void add(struct verdicts *verdicts, const struct link_entry *entry, enum 
 
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
+    const struct verdicts *verdicts = context;
+
     add(context, loss->entry, FILTER_LOST);
+    if (verdicts->on_loss != NULL)
+        verdicts->on_loss(verdicts->context, loss);
 }
 
 static void on_spurious(void *context, const struct link_entry *entry)
@@ -95,12 +101,15 @@ void verdicts_end(struct verdicts *verdicts)
         qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
 }
 
-struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail)
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
+                               void (*on_each_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail)
 {
     struct verdicts *verdicts = verdicts_open(fail);
 
     if (verdicts == NULL)
         return NULL;
+    verdicts->on_loss = on_each_loss;
+    verdicts->context = context;
     verdicts->datagrams.take = take;
     verdicts->datagrams.context = verdicts;
     if (datagrams_open(&verdicts->datagrams, keys, fail) < 0 || read_all(verdicts, options, fail) < 0) {

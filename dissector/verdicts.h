@@ -19,8 +19,10 @@ struct verdicts *verdicts_open(struct fail *fail);
 struct analysis *verdicts_analysis(struct verdicts *verdicts);
 void verdicts_end(struct verdicts *verdicts);
 
-/* Read a whole file, and end. keys: borrowed, may be NULL. NULL with EXIT_USAGE, EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
-struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail);
+/* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: is told of each loss, too; NULL: nobody. NULL with EXIT_USAGE,
+ * EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
+                               void (*on_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail);
 void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
 
 /* Bits of enum filter_verdict for a datagram, by its number. */

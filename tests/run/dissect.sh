@@ -27,6 +27,35 @@ golden "a conversation is drawn as a ladder" ladder -r $captures/numbers.pcap --
 golden "a display filter picks what was lost later" lost -r $captures/lost.pcap -Y 'tile.phase == 17 && peer.src == 0 && (lost || spurious)'
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
+# What each node sent, received and lost.
+check "--qlog writes a file for each node" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/lost.sqlog"
+for part in lost lost.1; do
+    [ -z "${MESH_UPDATE:-}" ] || cp "$tmp/$part.sqlog" $captures/
+    check_same "as is expected: $part.sqlog" "$tmp/$part.sqlog" $captures/$part.sqlog
+done
+if command -v python3 >/dev/null; then
+    cat >"$tmp/sequence.py" <<'PY'
+import json, sys
+for name in sys.argv[1:]:
+    text = open(name).read()
+    assert text[0] == "\x1e" and text[-1] == "\n"
+    head, *events = [json.loads(record) for record in text[1:].split("\x1e")]
+    assert head["qlog_version"] == "0.3" and head["qlog_format"] == "JSON-SEQ"
+    assert head["trace"]["vantage_point"]["type"] in ("client", "server", "network", "unknown")
+    assert head["trace"]["common_fields"]["time_format"] == "relative" and head["trace"]["common_fields"]["reference_time"] > 0
+    assert events and all({"time", "name", "data"} <= set(event) and ":" in event["name"] for event in events)
+    times = [event["time"] for event in events]
+    assert times == sorted(times)
+PY
+    check "both are JSON text sequences with the head that qlog asks for, and events in order of time" \
+        python3 "$tmp/sequence.py" "$tmp/lost.sqlog" "$tmp/lost.1.sqlog"
+else
+    skip "both are JSON text sequences" "python3 is not installed"
+fi
+check_exit "--qlog needs a file" 2 "read twice" "$mesh_dissect" -r - --qlog "$tmp/none.sqlog"
+check_exit "and somewhere to write" 4 "cannot be written" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/no/where.sqlog"
+check_exit "and datagrams of the mesh" 3 "nothing for --qlog" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
+
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
 check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
 check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
