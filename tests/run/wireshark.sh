@@ -7,19 +7,19 @@ command -v tshark >/dev/null || skip_all "tshark is not installed"
 export HOME=$tmp # no plugins or preferences of this user
 
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
-{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late; } >"$tmp/fields"
+{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
 
 # Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
 by_tshark() { # CAPTURE
     local options=() field
     while read -r field; do options+=(-e "$field"); done <"$tmp/fields"
-    tshark -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, -e frame.number \
-        "${options[@]}" 2>"$tmp/tshark" |
+    tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, \
+        -e frame.number "${options[@]}" 2>"$tmp/tshark" |
         awk -F '\t' 'NR == FNR { name[FNR + 1] = $1; next }
             { for (i = 2; i <= NF; i++) if ($i != "") { sub(/^True$/, "1", $i); print $1, name[i], $i } }' "$tmp/fields" -
 }
 by_dissect() { # CAPTURE
-    "$mesh_dissect" -r "$1" --json | awk '
+    "$mesh_dissect" -r "$1" --json -Y 'lost || !lost' | awk '
         NR == FNR { order[++count] = $1; next }
         # the names of the objects that are open: "", header, tile, ranges, ...
         {
@@ -68,6 +68,9 @@ check_equal "tshark has no complaint about the plugin" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r tests/dissect/messages.pcap 2>&1 >/dev/null | grep -v '^Running as user')" ""
 agree "they agree on every message" tests/dissect/messages.pcap 500
 agree "they agree on numbers" tests/dissect/numbers.pcap 80
+agree "they agree on what was lost" tests/dissect/lost.pcap 80
+agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
+check_equal "of which some was" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
 # A real run on the loopback, where captures are allowed.
