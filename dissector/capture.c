@@ -1,6 +1,7 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <pcap.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,62 @@ struct capture_writer {
     const char *path;
     bool is_nano;
 };
+
+/* ---- interfaces ---- */
+
+/* The one that -D lists with this number; 0: the first. False: there is none. */
+static bool find_device(unsigned long number, char *out, size_t size, char *error)
+{
+    pcap_if_t *devices = NULL;
+    const pcap_if_t *device;
+
+    if (pcap_findalldevs(&devices, error) != 0)
+        return false;
+    for (device = devices; device != NULL && number > 1; device = device->next)
+        number--;
+    if (device != NULL)
+        snprintf(out, size, "%s", device->name);
+    pcap_freealldevs(devices);
+    return device != NULL;
+}
+
+/* As tcpdump lists them, for scripts that read its list. */
+static void list_device(FILE *out, unsigned number, const pcap_if_t *device)
+{
+    static const struct {
+        bpf_u_int32 mask, value;
+        const char *word;
+    } words[] = {{PCAP_IF_UP, PCAP_IF_UP, "Up"},
+                 {PCAP_IF_RUNNING, PCAP_IF_RUNNING, "Running"},
+                 {PCAP_IF_LOOPBACK, PCAP_IF_LOOPBACK, "Loopback"},
+                 {PCAP_IF_WIRELESS, PCAP_IF_WIRELESS, "Wireless"},
+                 {PCAP_IF_CONNECTION_STATUS | PCAP_IF_WIRELESS, PCAP_IF_CONNECTION_STATUS_CONNECTED, "Connected"},
+                 {PCAP_IF_CONNECTION_STATUS | PCAP_IF_WIRELESS, PCAP_IF_CONNECTION_STATUS_DISCONNECTED, "Disconnected"}};
+    const char *between = "";
+
+    fprintf(out, "%u.%s%s%s%s [", number, device->name, device->description ? " (" : "", device->description ? device->description : "",
+            device->description ? ")" : "");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if ((device->flags & words[i].mask) == words[i].value) {
+            fprintf(out, "%s%s", between, words[i].word);
+            between = ", ";
+        }
+    fputs(between[0] ? "]\n" : "none]\n", out);
+}
+
+int capture_list(FILE *out, struct fail *fail)
+{
+    char error[PCAP_ERRBUF_SIZE] = "";
+    pcap_if_t *devices = NULL;
+    unsigned number = 1;
+
+    if (pcap_findalldevs(&devices, error) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "interfaces: %s: run as root", error);
+    for (const pcap_if_t *device = devices; device != NULL; device = device->next)
+        list_device(out, number++, device);
+    pcap_freealldevs(devices);
+    return 0;
+}
 
 /* ---- opening ---- */
 
@@ -51,18 +108,17 @@ static int set_live_options(struct capture *c, const struct capture_options *opt
 
 static int open_live(struct capture *c, const struct capture_options *options, struct fail *fail)
 {
+    const char *name = options->interface;
+    const bool is_number = name != NULL && name[0] != '\0' && name[strspn(name, "0123456789")] == '\0' && if_nametoindex(name) == 0;
     char error[PCAP_ERRBUF_SIZE] = "";
-    pcap_if_t *devices = NULL;
 
-    c->name = options->interface;
-    if (c->name == NULL) {
-        if (pcap_findalldevs(&devices, error) == 0 && devices != NULL)
-            snprintf(c->chosen, sizeof c->chosen, "%s", devices->name);
-        pcap_freealldevs(devices);
-        if (c->chosen[0] == '\0')
+    c->name = name;
+    if (name == NULL || is_number) {
+        if (!find_device(is_number ? strtoul(name, NULL, 10) : 0, c->chosen, sizeof c->chosen, error) && !is_number)
             return fail_set(fail, EXIT_ENVIRONMENT, "no interface can be captured on: %s: run as root, or read a file with -r",
                             error[0] ? error : "no permission");
-        c->name = c->chosen;
+        if (c->chosen[0] != '\0')
+            c->name = c->chosen;
     }
     c->pcap = pcap_create(c->name, error);
     if (c->pcap == NULL)
@@ -120,7 +176,7 @@ static int set_link(struct capture *c, struct fail *fail)
 
 static int set_filter(struct capture *c, const char *filter, struct fail *fail)
 {
-    if (filter == NULL || filter[0] == '\0')
+    if (filter == NULL)
         return 0;
     if (pcap_compile(c->pcap, &c->program, filter, 1, PCAP_NETMASK_UNKNOWN) != 0)
         return fail_set(fail, EXIT_USAGE, "'%.200s': no capture filter: %s: see man pcap-filter", filter, pcap_geterr(c->pcap));
@@ -231,29 +287,6 @@ void capture_dump_filter(const struct capture *capture, unsigned form)
 {
     if (capture->has_program)
         bpf_dump(&capture->program, (int)form);
-}
-
-static const char *device_state(const pcap_if_t *device)
-{
-    if (!(device->flags & PCAP_IF_UP))
-        return "down";
-    return device->flags & PCAP_IF_RUNNING ? "up, running" : "up";
-}
-
-int capture_list(FILE *out, struct fail *fail)
-{
-    char error[PCAP_ERRBUF_SIZE] = "";
-    pcap_if_t *devices = NULL;
-    unsigned number = 1;
-
-    if (pcap_findalldevs(&devices, error) != 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "interfaces: %s: run as root", error);
-    for (const pcap_if_t *device = devices; device != NULL; device = device->next)
-        fprintf(out, "%u.%s%s%s%s [%s%s]\n", number++, device->name, device->description ? " (" : "",
-                device->description ? device->description : "", device->description ? ")" : "", device_state(device),
-                device->flags & PCAP_IF_LOOPBACK ? ", loopback" : "");
-    pcap_freealldevs(devices);
-    return 0;
 }
 
 /* ---- files of frames ---- */

@@ -17,9 +17,9 @@ enum { CAPTURE_SNAPLEN_DEFAULT = 262144 };
 enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
 
 struct capture_options {
-    const char *interface; /* live; NULL: the first one */
+    const char *interface; /* live; a name or a number of capture_list; NULL: the first one */
     const char *file;      /* instead: a pcap or pcapng file, "-" is stdin */
-    const char *filter;    /* a BPF expression; NULL or empty: everything */
+    const char *filter;    /* a BPF expression; empty: everything. NULL: so, too, and there is nothing to dump */
     uint32_t snaplen;      /* bytes of each frame that are kept; 0: all */
     uint32_t buffer_kib;   /* of the kernel; 0: its default */
     bool is_promiscuous, is_immediate;

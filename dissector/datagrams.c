@@ -52,7 +52,8 @@ bool datagrams_add(struct datagrams *datagrams, enum frame_link link, const stru
     packet->link_captured = captured->captured;
     packet->link_size = captured->size;
     packet->bytes = NULL;
-    if (frame->kind == FRAME_FRAGMENT)
+    datagrams->is_fragment = frame->kind == FRAME_FRAGMENT;
+    if (datagrams->is_fragment)
         reassembly_add(datagrams->reassembly, captured->ts_ns, frame);
     if (frame->kind == FRAME_UDP) {
         take_payload(datagrams);

@@ -9,11 +9,13 @@
 
 #include "capture.h"
 #include "datagrams.h"
+#include "fragments.h"
 #include "import.h"
 #include "join.h"
 #include "line.h"
 #include "object.h"
 #include "privileges.h"
+#include "qlog.h"
 #include "report.h"
 #include "save.h"
 #include "selection.h"
@@ -22,6 +24,7 @@ struct run {
     const struct settings *settings;
     struct capture *capture;
     struct save save;
+    struct fragments *fragments; /* of datagrams that the filter has not judged; NULL: -w writes each as it comes */
     struct keys *keys;
     struct filter *filter;     /* NULL: everything */
     struct verdicts *verdicts; /* of the file at hand, where the filter asks for them */
@@ -29,6 +32,7 @@ struct run {
     struct json json;
     struct report report;
     struct import *import; /* NULL: none */
+    struct qlog *qlog;     /* the same */
     struct ladder ladder;
     struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
@@ -54,11 +58,13 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal}; /* not restarted: a read that waits comes back */
-    const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
+    struct sigaction before;
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) /* nohup: it goes on */
+            sigaction(numbers[i], &action, NULL);
 }
 
 /* ---- what becomes of a datagram ---- */
@@ -92,6 +98,8 @@ static void take_datagram(void *context, const struct packet *packet)
         report_add(&run->report, packet, is_wanted);
     if (run->import)
         import_add(run->import, packet);
+    if (run->qlog && is_wanted)
+        qlog_add(run->qlog, packet, selection->verdict);
     if (!is_wanted || !run->has_text)
         return;
     if (run->settings->json) {
@@ -117,22 +125,28 @@ static void take_frame(struct run *run, const struct capture_frame *captured)
 
 /* ---- a capture from its beginning to its end ---- */
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* The words are tcpdump's, whose users' scripts look for them. */
 static void print_counts(const struct run *run)
 {
     const struct datagrams *d = &run->datagrams;
     struct capture_counts counts;
 
     capture_count(run->capture, &counts);
-    fprintf(stderr, "%" PRIu64 " frame%s captured\n", d->frames, d->frames == 1 ? "" : "s");
-    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", d->count, d->count == 1 ? "" : "s", d->foreign);
+    fprintf(stderr, "%" PRIu64 " packet%s captured\n", d->frames, plural(d->frames));
+    fprintf(stderr, "%" PRIu64 " datagram%s of the mesh, %" PRIu64 " of others\n", d->count, plural(d->count), d->foreign);
     if (run->filter != NULL)
-        fprintf(stderr, "%" PRIu64 " frame%s let through by the display filter\n", run->selection.frames,
-                run->selection.frames == 1 ? "" : "s");
+        fprintf(stderr, "%" PRIu64 " frame%s let through by the display filter\n", run->selection.frames, plural(run->selection.frames));
     if (!counts.is_live)
         return;
-    fprintf(stderr, "%" PRIu64 " received by filter\n%" PRIu64 " dropped by kernel\n", counts.received, counts.dropped);
+    fprintf(stderr, "%" PRIu64 " packet%s received by filter\n", counts.received, plural(counts.received));
+    fprintf(stderr, "%" PRIu64 " packet%s dropped by kernel\n", counts.dropped, plural(counts.dropped));
     if (counts.dropped_by_interface > 0)
-        fprintf(stderr, "%" PRIu64 " dropped by interface\n", counts.dropped_by_interface);
+        fprintf(stderr, "%" PRIu64 " packet%s dropped by interface\n", counts.dropped_by_interface, plural(counts.dropped_by_interface));
 }
 
 static int heed_signals(struct run *run, struct fail *fail)
@@ -149,12 +163,31 @@ static int heed_signals(struct run *run, struct fail *fail)
     return 0;
 }
 
+/* -w: the frame at hand, and the fragments before it whose datagram it has completed. 1: no more is wanted. */
+static int save_frame(struct run *run, const struct capture_frame *captured, struct fail *fail)
+{
+    const struct datagrams *d = &run->datagrams;
+    const bool is_wanted = run->selection.is_wanted, is_judged = d->frame.kind != FRAME_FRAGMENT;
+    struct capture_frame earlier;
+    size_t cursor = 0;
+    int saved = 0;
+
+    if (!is_wanted && !is_judged && run->fragments != NULL)
+        fragments_keep(run->fragments, &d->frame, captured);
+    if (d->is_fragment && is_judged && run->fragments != NULL) {
+        while (is_wanted && saved == 0 && fragments_next(run->fragments, &d->frame, &cursor, &earlier))
+            saved = save_add(&run->save, &earlier, fail);
+        fragments_forget(run->fragments, &d->frame);
+    }
+    return saved == 0 && is_wanted ? save_add(&run->save, captured, fail) : saved;
+}
+
 /* 1: no more is wanted. */
 static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
     take_frame(run, captured);
-    if (run->is_saving && run->selection.is_wanted) {
-        const int saved = save_add(&run->save, captured, fail);
+    if (run->is_saving) {
+        const int saved = save_frame(run, captured, fail);
 
         if (saved != 0)
             return saved;
@@ -219,6 +252,9 @@ static int start_saving(struct run *run, struct fail *fail)
     if (s->write_file == NULL)
         return 0;
     run->is_saving = true;
+    run->fragments = run->filter ? fragments_open(fail) : NULL;
+    if (run->filter && run->fragments == NULL)
+        return -1;
     return save_open(&run->save, run->capture, &options, fail);
 }
 
@@ -247,11 +283,13 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
                                             .snaplen = s->snaplen,
                                             .buffer_kib = s->buffer_kib,
                                             .is_promiscuous = !s->not_promiscuous,
-                                            .is_immediate = s->is_immediate || s->line_buffered,
+                                            .is_immediate = s->is_immediate || s->line_buffered || s->flush_packets,
                                             .direction = (enum capture_direction)s->direction};
 
-    if (verdict_asked(run) != NULL && !s->dump_filter) {
-        run->verdicts = verdicts_read(&options, run->keys, fail);
+    if (s->qlog_file != NULL && (run->qlog = qlog_open(s->qlog_file, file, fail)) == NULL)
+        return -1;
+    if ((verdict_asked(run) != NULL || s->qlog_file != NULL) && !s->dump_filter) {
+        run->verdicts = verdicts_read(&options, run->keys, run->qlog ? qlog_note_loss : NULL, run->qlog, fail);
         if (run->verdicts == NULL)
             return -1;
         run->selection.verdicts = run->verdicts;
@@ -268,8 +306,11 @@ static void close_capture(struct run *run)
 {
     capture_close(run->capture);
     verdicts_free(run->verdicts);
+    qlog_close(run->qlog);
     run->capture = NULL;
-    run->verdicts = run->selection.verdicts = NULL;
+    run->qlog = NULL;
+    run->verdicts = NULL;
+    run->selection.verdicts = NULL;
 }
 
 /* What is opened is read to its end. */
@@ -290,7 +331,7 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
     live = NULL;
     if (run->is_saving && save_close(&run->save, fail) < 0)
         result = -1;
-    if (import_close(run->import, fail) < 0)
+    if (import_close(run->import, fail) < 0 || (run->qlog && qlog_end(run->qlog, fail) < 0))
         result = -1;
     run->import = NULL;
     if (run->settings->count_only)
@@ -349,12 +390,6 @@ static int compile_filter(struct run *run, struct fail *fail)
     if (run->filter == NULL)
         return -1;
     field = verdict_asked(run);
-    if (field != NULL && is_joined(s))
-        return fail_set(
-            fail, EXIT_USAGE,
-            "-Y: %s: with --ladder and several captures: it is known after they were joined: draw one of them, or list losses with "
-            "--analyze",
-            field);
     for (size_t i = 0; i < s->files.count; i++)
         is_read_once |= strcmp(s->files.values[i], "-") == 0;
     if (field != NULL && is_read_once)
@@ -376,17 +411,18 @@ static int start(struct run *run, struct fail *fail)
                                          .link_header = s->link_header,
                                          .numbered = s->numbered};
 
-    run->has_text = !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL) || s->print_too);
+    run->has_text =
+        !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL && s->qlog_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
-    run->json.is_lazy = !s->line_buffered; /* a line at a time, or when nothing more is to be read at once */
+    run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* a line at a time, or when nothing more is to be read at once */
     if (compile_filter(run, fail) < 0)
         return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
         return -1;
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     run->report.filter = run->filter;
-    if (s->line_buffered)
+    if (s->line_buffered || s->flush_packets)
         setvbuf(stdout, NULL, _IOLBF, 0);
     if (selection_open(&run->selection, run->filter, run->has_text || run->filter != NULL, fail) < 0 || read_keys(run, fail) < 0)
         return -1;
@@ -397,6 +433,7 @@ static int start(struct run *run, struct fail *fail)
 
 static void stop(struct run *run)
 {
+    fragments_close(run->fragments);
     datagrams_close(&run->datagrams);
     selection_close(&run->selection);
     keys_close(run->keys);

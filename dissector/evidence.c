@@ -147,19 +147,34 @@ static bool is_kind(const struct link_entry *entry, enum kind kind)
     }
 }
 
-static void name_kind(struct link *link, uint64_t *budget, enum kind kind)
+/* The highest number that the receiver had seen when it counted link.fresh[report]. */
+static uint64_t seen_by(const struct link_space *space, unsigned report)
 {
-    for (unsigned is_all = 0; is_all < 2 && *budget > 0; is_all++) {
+    return report == 0 ? space->seen : space->seen_before[report - 1];
+}
+
+/* What was counted and not named yet: is this number of it? Of the reports that can mean it, the oldest. */
+static bool spend(struct link *link, unsigned is_all, uint64_t number)
+{
+    for (unsigned report = 3; report-- > 0;)
+        if (link->fresh[report] > 0 && number <= seen_by(&link->spaces[is_all], report)) {
+            link->fresh[report]--;
+            return true;
+        }
+    return false;
+}
+
+static void name_kind(struct link *link, enum kind kind)
+{
+    for (unsigned is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
         const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
 
-        for (uint64_t number = oldest; number <= space->seen && *budget > 0; number++) {
+        for (uint64_t number = oldest; number <= space->seen; number++) {
             struct link_entry *entry = links_entry(space, number);
 
-            if (entry == NULL || !is_kind(entry, kind))
-                continue;
-            evidence_name(link, entry);
-            --*budget;
+            if (entry != NULL && is_kind(entry, kind) && spend(link, is_all, number))
+                evidence_name(link, entry);
         }
     }
 }
@@ -176,35 +191,46 @@ static bool is_suspect(const struct link *link, const struct link_entry *entry)
     return true;
 }
 
-/* Those that the last two reports, or those of the last milliseconds, can have been about: named when just as many were counted. */
-static void name_suspects(struct link *link, uint64_t *budget)
+/* The first number that the last two reports, or those of the last milliseconds, can have been about. */
+static uint64_t first_suspect(const struct link_space *space)
 {
-    const uint64_t counted = *budget;
-    uint64_t suspects = 0;
+    const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+    const uint64_t settled = space->seen_before[2] < space->marks[2] ? space->seen_before[2] : space->marks[2];
 
-    for (int naming = 0; naming < 2; naming++) {
-        if (naming && suspects != counted)
-            return;
-        for (unsigned is_all = 0; is_all < 2; is_all++) {
-            struct link_space *space = &link->spaces[is_all];
+    return settled + 1 > oldest ? settled + 1 : oldest;
+}
 
-            const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
-            const uint64_t settled = space->seen_before[2] < space->marks[2] ? space->seen_before[2] : space->marks[2];
-            const uint64_t first = settled + 1 > oldest ? settled + 1 : oldest;
+/* How many there are up to what that report had seen. With `naming` they are named. */
+static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
+{
+    uint64_t count = 0;
 
-            for (uint64_t number = first; number <= space->seen; number++) {
-                struct link_entry *entry = links_entry(space, number);
+    for (unsigned is_all = 0; is_all < 2; is_all++) {
+        struct link_space *space = &link->spaces[is_all];
 
-                if (entry == NULL || !is_suspect(link, entry))
-                    continue;
-                suspects += !naming;
-                if (naming) {
-                    evidence_name(link, entry);
-                    --*budget;
-                }
-            }
+        for (uint64_t number = first_suspect(space); number <= seen_by(space, report); number++) {
+            struct link_entry *entry = links_entry(space, number);
+
+            if (entry == NULL || !is_suspect(link, entry))
+                continue;
+            count++;
+            if (naming)
+                evidence_name(link, entry);
         }
     }
+    return count;
+}
+
+/* Named when just as many were counted, by the last report or by the one before it: that one had seen fewer. */
+static void name_suspects(struct link *link)
+{
+    const uint64_t counted = link->fresh[0] + link->fresh[1];
+    const unsigned report = link->fresh[0] == 0; /* the last one that counted some */
+
+    if (counted == 0 || count_suspects(link, report, false) != counted || count_suspects(link, 1, false) < link->fresh[1])
+        return;
+    count_suspects(link, report, true);
+    link->fresh[0] = link->fresh[1] = 0;
 }
 
 static void see(struct link_space *space, uint64_t seen)
@@ -218,37 +244,12 @@ static void see(struct link_space *space, uint64_t seen)
         space->seen = seen;
 }
 
-/* Of what was counted and not named, the oldest goes first. */
-static void spend(struct link *link, uint64_t named)
-{
-    for (int i = 2; i >= 0 && named > 0; i--) {
-        const uint64_t part = named < link->fresh[i] ? named : link->fresh[i];
-
-        link->fresh[i] -= part;
-        named -= part;
-    }
-}
-
 static void name_losses(struct link *link)
 {
-    uint64_t budget = link->fresh[0] + link->fresh[1] + link->fresh[2], recent;
-    const uint64_t before = budget;
-
     for (enum kind kind = KIND_MISSING; kind < KINDS; kind++)
         if (kind != KIND_HELLO || link->spaces[1].seen == 0)
-            name_kind(link, &budget, kind);
-    spend(link, before - budget);
-    recent = link->fresh[0] + link->fresh[1];
-    budget = recent;
-    if (budget > 0)
-        name_suspects(link, &budget);
-    if (budget < recent) {
-        const uint64_t old = link->fresh[2];
-
-        link->fresh[2] = 0; /* they are of the last two */
-        spend(link, recent - budget);
-        link->fresh[2] = old;
-    }
+            name_kind(link, kind);
+    name_suspects(link);
 }
 
 /* A receiver may report what it has seen before it has judged what is missing below. */

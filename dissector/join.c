@@ -8,7 +8,7 @@
 #include "samples.h"
 #include "selection.h"
 
-enum { HOSTS_MAX = 128, NONE = -1 };
+enum { HOSTS_MAX = 128, NONE = -1, SOURCE_SHIFT = 40 }; /* a datagram's number says from there which source it is of */
 
 struct host {
     struct frame_address address; /* its port is 0 */
@@ -40,6 +40,7 @@ struct source {
 struct join {
     const struct settings *settings;
     struct report *report;
+    struct verdicts *verdicts; /* NULL: the filter does not ask for them */
     const volatile sig_atomic_t *stop;
     struct samples samples;
     struct clock_point *there, *back; /* (SAMPLES_MAX) */
@@ -84,6 +85,13 @@ static void take_for_report(void *context, const struct packet *packet)
     struct source *source = context;
 
     report_add(source->join->report, packet, selection_take(&source->selection, packet));
+}
+
+static void take_for_verdicts(void *context, const struct packet *packet)
+{
+    struct source *source = context;
+
+    analysis_add(verdicts_analysis(source->join->verdicts), packet);
 }
 
 static int open_source(struct source *source, void (*take)(void *, const struct packet *), struct keys *keys, struct fail *fail)
@@ -230,7 +238,7 @@ static uint64_t by_first_clock(const struct join *join, const struct source *sou
     return ts_ns;
 }
 
-/* ---- the second reading ---- */
+/* ---- the second reading, and a third one where the filter asks for verdicts ---- */
 
 /* Captures of one host are one point. */
 static unsigned point_of(struct links *links, const struct source *source)
@@ -283,13 +291,18 @@ static struct source *earliest(struct join *join)
     return best;
 }
 
-static int begin_source(struct source *source, struct keys *keys, struct fail *fail)
+static int begin_source(struct source *source, bool for_report, struct keys *keys, struct fail *fail)
 {
-    const struct filter *filter = source->join->report->filter;
+    struct join *join = source->join;
+    struct analysis *analysis = for_report ? &join->report->analysis : verdicts_analysis(join->verdicts);
+    const struct filter *filter = for_report ? join->report->filter : NULL;
 
-    if (open_source(source, take_for_report, keys, fail) < 0 || selection_open(&source->selection, filter, filter != NULL, fail) < 0)
+    if (open_source(source, for_report ? take_for_report : take_for_verdicts, keys, fail) < 0 ||
+        selection_open(&source->selection, filter, filter != NULL, fail) < 0)
         return -1;
-    source->datagrams.packet.point = point_of(&source->join->report->analysis.links, source);
+    source->selection.verdicts = join->verdicts;
+    source->datagrams.count = (uint64_t)source->index << SOURCE_SHIFT;
+    source->datagrams.packet.point = point_of(&analysis->links, source);
     return fetch(source, fail);
 }
 
@@ -302,21 +315,37 @@ static bool take_frame(struct source *source)
     return source->selection.is_wanted;
 }
 
-static int read_together(struct join *join, struct keys *keys, struct fail *fail)
+static int read_together(struct join *join, bool for_report, struct keys *keys, struct fail *fail)
 {
-    const uint64_t limit = join->settings->count != 0 ? join->settings->count : UINT64_MAX;
+    const uint64_t limit = for_report && join->settings->count != 0 ? join->settings->count : UINT64_MAX;
     struct source *source;
     uint64_t frames = 0;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < join->count; i++)
-        result = begin_source(&join->sources[i], keys, fail);
+        result = begin_source(&join->sources[i], for_report, keys, fail);
     while (result == 0 && !*join->stop && frames < limit && (source = earliest(join)) != NULL) {
         frames += take_frame(source);
         result = fetch(source, fail);
     }
     for (size_t i = 0; i < join->count; i++)
         close_source(&join->sources[i]);
+    return result;
+}
+
+/* What becomes of datagrams, for a ladder of them. */
+static int read_verdicts(struct join *join, struct keys *keys, struct fail *fail)
+{
+    const struct filter *filter = join->report->filter;
+    int result;
+
+    if (!join->settings->ladder || filter == NULL || filter_needs_verdicts(filter) == NULL)
+        return 0;
+    join->verdicts = verdicts_open(fail);
+    if (join->verdicts == NULL)
+        return -1;
+    result = read_together(join, false, keys, fail);
+    verdicts_end(join->verdicts);
     return result;
 }
 
@@ -357,9 +386,12 @@ int join_analyze(const struct settings *settings, struct keys *keys, struct repo
     if (result == 0) {
         align(join);
         describe(join);
-        result = read_together(join, keys, fail);
+        result = read_verdicts(join, keys, fail);
+        if (result == 0)
+            result = read_together(join, true, keys, fail);
         report_end(report);
     }
+    verdicts_free(join->verdicts);
     samples_close(&join->samples);
     free(join->there);
     free(join->back);

@@ -1,7 +1,7 @@
 /* Several captures of one run, one per host, analysed together.
  *
  * They are read twice: once to compare their clocks and to find out at which host each was taken, then all at once, in the order of the
- * first one's clock. Memory: see samples.h and links.h. */
+ * first one's clock; and once more where a ladder's filter asks what became of datagrams. Memory: see samples.h and links.h. */
 #ifndef DISSECTOR_JOIN_H
 #define DISSECTOR_JOIN_H
 

@@ -59,16 +59,25 @@ void line_init(struct line *line, FILE *out, const struct line_options *options)
 
 /* ---- the time ---- */
 
+static void put_fraction(struct text *text, uint64_t ns)
+{
+    put(text, ".");
+    put_number(text, ns % 1000000000u, 9);
+    put(text, " ");
+}
+
+/* As tcpdump has it: hours, minutes and seconds behind a blank or a minus. */
 static void put_difference(struct text *text, uint64_t later, uint64_t earlier)
 {
-    const uint64_t apart = later >= earlier ? later - earlier : earlier - later;
+    const uint64_t apart = later >= earlier ? later - earlier : earlier - later, seconds = apart / 1000000000u;
 
-    if (later < earlier)
-        put(text, "-");
-    put_number(text, apart / 1000000000u, 1);
-    put(text, ".");
-    put_number(text, apart % 1000000000u, 9);
-    put(text, " ");
+    put(text, later < earlier ? "-" : " ");
+    put_number(text, seconds / 3600, 2);
+    put(text, ":");
+    put_number(text, seconds / 60 % 60, 2);
+    put(text, ":");
+    put_number(text, seconds % 60, 2);
+    put_fraction(text, apart);
 }
 
 /* The local clock; its text is made once a second. */
@@ -84,9 +93,7 @@ static void put_clock(struct line *line, struct text *text, uint64_t ts_ns)
         line->second = (int64_t)second;
     }
     put(text, line->clock);
-    put(text, ".");
-    put_number(text, ts_ns % 1000000000u, 9);
-    put(text, " ");
+    put_fraction(text, ts_ns);
 }
 
 static void put_time(struct line *line, struct text *text, uint64_t ts_ns)
@@ -98,7 +105,8 @@ static void put_time(struct line *line, struct text *text, uint64_t ts_ns)
     case 1:
         break;
     case 2:
-        put_difference(text, ts_ns, 0);
+        put_number(text, ts_ns / 1000000000u, 1);
+        put_fraction(text, ts_ns);
         break;
     case 3:
         put_difference(text, ts_ns, line->previous_ns);
@@ -148,6 +156,8 @@ static void put_front(struct line *line, struct text *text, const struct packet 
     const bool has_ports = frame->kind == FRAME_UDP;
 
     if (line->options.numbered) {
+        for (uint64_t limit = 10000; limit > packet->frame_number && limit > 1; limit /= 10)
+            put(text, " ");
         put_number(text, packet->frame_number, 1);
         put(text, "  ");
     }

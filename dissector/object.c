@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { HEX_BYTES = 65, NAME_BYTES = 32 };
+enum { HEX_BYTES = 65 };
 
 static void bytes_value(struct json *json, const struct mesh_wire_field *field, const void *decoded)
 {
@@ -18,9 +18,8 @@ static void bytes_value(struct json *json, const struct mesh_wire_field *field, 
     json_string(json, field->name, hex, 2u * field->size);
 }
 
-static void part_object(struct json *json, const char *key, const struct packet_part *part)
+void object_fields(struct json *json, const struct packet_part *part)
 {
-    json_object_begin(json, key);
     for (unsigned i = 0; i < part->part->field_count; i++) {
         const struct mesh_wire_field *field = &part->part->fields[i];
 
@@ -29,14 +28,20 @@ static void part_object(struct json *json, const char *key, const struct packet_
         else
             json_uint(json, field->name, mesh_wire_get(field, part->decoded));
     }
+}
+
+static void part_object(struct json *json, const char *key, const struct packet_part *part)
+{
+    json_object_begin(json, key);
+    object_fields(json, part);
     json_object_end(json);
 }
 
-static const char *lower(const char *name, char out[NAME_BYTES])
+const char *object_name(const char *name, char out[OBJECT_NAME_BYTES])
 {
     size_t i = 0;
 
-    for (; i < NAME_BYTES - 1 && name[i] != '\0'; i++)
+    for (; i < OBJECT_NAME_BYTES - 1 && name[i] != '\0'; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
     return out;
@@ -46,13 +51,13 @@ static const char *lower(const char *name, char out[NAME_BYTES])
 static void message(struct json *json, const struct packet *packet)
 {
     struct packet_part part;
-    char name[NAME_BYTES];
+    char name[OBJECT_NAME_BYTES];
     unsigned count = 0;
 
     for (; packet_part(packet, count, &part); count++) {
         if (count == 2)
             json_array_begin(json, part.part == &mesh_wire_range ? "ranges" : "members");
-        part_object(json, count > 1 ? NULL : lower(part.part->name, name), &part);
+        part_object(json, count > 1 ? NULL : object_name(part.part->name, name), &part);
     }
     if (count > 2)
         json_array_end(json);

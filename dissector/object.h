@@ -13,6 +13,11 @@ void object_write(struct json *json, const struct packet *packet, const struct n
 /* An object "frame" for one that holds no datagram of ours. */
 void object_write_frame(struct json *json, const struct packet *packet);
 
+/* The fields of a part of a message, inside an open object; and a message's or part's name as a key. */
+enum { OBJECT_NAME_BYTES = 32 };
+void object_fields(struct json *json, const struct packet_part *part);
+const char *object_name(const char *name, char out[OBJECT_NAME_BYTES]);
+
 /* Keys "src_ip" and so on, inside an open object. */
 void object_addresses(struct json *json, const struct frame *frame);
 

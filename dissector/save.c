@@ -5,10 +5,10 @@
 #include <time.h>
 
 /* NAME; with -G through strftime; with -C the second file is NAME1, as tcpdump has it, and with -W digits are padded and go round. */
-static void name_file(struct save *save, uint64_t ts_ns)
+static void name_file(struct save *save)
 {
     const struct save_options *o = &save->options;
-    const time_t second = (time_t)(ts_ns / 1000000000u);
+    const time_t second = (time_t)(save->began_ns / 1000000000u);
     struct tm local;
     size_t used = 0;
     int width = 0;
@@ -27,9 +27,10 @@ static void name_file(struct save *save, uint64_t ts_ns)
 
 static int open_next(struct save *save, uint64_t ts_ns, struct fail *fail)
 {
-    name_file(save, ts_ns);
+    if (save->began_ns == 0)
+        save->began_ns = ts_ns;
+    name_file(save);
     save->writer = capture_writer_open(save->capture, save->path, fail);
-    save->opened_ns = ts_ns;
     return save->writer ? 0 : -1;
 }
 
@@ -48,28 +49,38 @@ static int close_file(struct save *save, struct fail *fail)
 }
 
 /* Is it time for another file? */
-static bool is_full(struct save *save, uint64_t ts_ns)
+static bool is_over(const struct save *save, uint64_t ts_ns)
 {
-    const struct save_options *o = &save->options;
+    const uint64_t seconds = save->options.file_seconds;
 
-    if (o->file_seconds && ts_ns > save->opened_ns && ts_ns - save->opened_ns >= o->file_seconds * UINT64_C(1000000000))
-        return true;
-    return o->file_mb && capture_writer_bytes(save->writer) > o->file_mb * UINT64_C(1000000);
+    return seconds && ts_ns > save->began_ns && ts_ns - save->began_ns >= seconds * UINT64_C(1000000000);
+}
+
+static bool is_full(struct save *save)
+{
+    const uint64_t mb = save->options.file_mb;
+
+    return mb && capture_writer_bytes(save->writer) > mb * UINT64_C(1000000);
 }
 
 int save_add(struct save *save, const struct capture_frame *frame, struct fail *fail)
 {
     const struct save_options *o = &save->options;
 
-    if (save->writer && is_full(save, frame->ts_ns)) {
+    if (save->writer && is_over(save, frame->ts_ns)) {
         if (close_file(save, fail) < 0)
             return -1;
-        save->number++;
-        if (o->file_count && save->number >= o->file_count) {
-            if (!o->file_mb)
-                return 1;
+        save->number = 0;
+        save->began_ns = 0;
+        if (o->file_count && ++save->periods >= o->file_count && !o->file_mb)
+            return 1;
+    } else if (save->writer && is_full(save)) {
+        if (close_file(save, fail) < 0)
+            return -1;
+        if (o->file_count && ++save->number >= o->file_count)
             save->number = 0;
-        }
+        else if (!o->file_count)
+            save->number++;
     }
     if (!save->writer && open_next(save, frame->ts_ns, fail) < 0)
         return -1;

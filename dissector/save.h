@@ -14,8 +14,8 @@ struct save {
     struct save_options options;
     const struct capture *capture;
     struct capture_writer *writer;
-    uint64_t opened_ns; /* by the capture's clock; 0: nothing yet */
-    uint32_t number;    /* of the file */
+    uint64_t began_ns;        /* the period of -G, by the capture's clock; 0: nothing yet */
+    uint32_t number, periods; /* of the file within it, and of those that are over */
     char path[4096];
 };
 

@@ -28,6 +28,7 @@ static const struct option_spec specs[] = {
     {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; several times"},
     {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "frames to a pcap file, no text"},
     {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "datagrams and analysis to a trace, no text"},
+    {.name = "qlog", .kind = OPTION_TEXT, .target = &parsed.qlog_file, .metavar = "FILE.sqlog", .help = "what each node sent, received and lost, no text"},
     {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "a cluster's key or a key log: open what is sealed"},
     {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "of the cluster, with its key (mesh)"},
     {.name = "display-filter", .short_name = 'Y', .kind = OPTION_TEXT, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields are so, in tshark's syntax"},
@@ -48,7 +49,7 @@ static const struct option_spec specs[] = {
     {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
     {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
     {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
-    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w or --import"},
+    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w, --import or --qlog"},
     {.name = "rotate-mb", .short_name = 'C', .kind = OPTION_U32, .target = &parsed.file_mb, .min = 1, .metavar = "MB", .help = "a new file of -w after so many 10^6 bytes"},
     {.name = "rotate-seconds", .short_name = 'G', .kind = OPTION_U32, .target = &parsed.file_seconds, .min = 1, .metavar = "S", .help = "or seconds; its name goes through strftime"},
     {.name = "files", .short_name = 'W', .kind = OPTION_U32, .target = &parsed.file_count, .min = 1, .metavar = "N", .help = "so many files, in turn (-C) or in all (-G)"},
@@ -68,17 +69,24 @@ static const struct option_spec specs[] = {
 };
 /* clang-format on */
 
-/* The expression of -F, or the words of the command line with blanks between them. */
+/* The expression of -F, or the words of the command line with blanks between them. A # begins a comment in the file. */
 static int read_filter_file(struct settings *settings, struct fail *fail)
 {
-    FILE *file = fopen(settings->filter_file, "r");
+    const char *name = settings->filter_file;
+    FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
+    char *comment = settings->filter;
     size_t size;
 
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", settings->filter_file, strerror(errno));
-    size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX - 1, file);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", name, strerror(errno));
+    size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX, file);
+    if (file != stdin)
+        fclose(file);
+    if (size == EXPRESSION_BYTES_MAX)
+        return fail_set(fail, EXIT_USAGE, "%s: the filter expression is longer than %d bytes: shorten it", name, EXPRESSION_BYTES_MAX - 1);
     settings->filter[size] = '\0';
-    fclose(file);
+    while ((comment = strchr(comment, '#')) != NULL)
+        memset(comment, ' ', strcspn(comment, "\n"));
     return 0;
 }
 
@@ -106,10 +114,16 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--import: %s: give one file with -r", s->files.count ? "several files" : "without -r");
     if (s->import_file && s->display_filter)
         return fail_set(fail, EXIT_USAGE, "--import: with -Y: a trace holds the whole capture: leave -Y out, then ask mesh-replay query");
+    if (s->qlog_file && (s->files.count != 1 || strcmp(s->files.values[0], "-") == 0))
+        return fail_set(fail, EXIT_USAGE, "--qlog: needs one file that can be read twice: give it with -r");
+    if (s->qlog_file && (s->analyze || s->ladder || s->import_file))
+        return fail_set(fail, EXIT_USAGE, "--qlog: with --analyze, --ladder or --import: give one of them at a time");
     if ((s->steps || s->seconds) && !s->ladder)
         return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
     if (s->ladder && s->json)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
+    if (s->time_form > 5)
+        return fail_set(fail, EXIT_USAGE, "-t: given %u times: give it one to five times", s->time_form);
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

@@ -21,7 +21,7 @@ struct settings {
     const char *display_filter; /* NULL: none */
     char *filter;               /* the BPF expression; owned. NULL: none */
     /* what becomes of it */
-    const char *write_file, *import_file;
+    const char *write_file, *import_file, *qlog_file;
     uint32_t file_mb, file_seconds, file_count;
     bool flush_packets, print_too, count_only, analyze, json, line_buffered, numbered, quiet, link_header;
     unsigned verbose, time_form, hex, hex_ascii, dump_filter;

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "analysis.h"
 #include "datagrams.h"
 
 enum { BITS = 2, FIRST_CAPACITY = 1024 };
@@ -10,8 +9,10 @@ enum { BITS = 2, FIRST_CAPACITY = 1024 };
 struct verdicts {
     struct analysis analysis;
     struct datagrams datagrams;
-    size_t count, capacity, next;
+    size_t count, capacity;
     uint64_t left_out;
+    void (*on_loss)(void *context, const struct analysis_loss *loss); /* NULL: nobody is told */
+    void *context;
     uint64_t *list; /* (count) datagram << BITS | verdict; owned */
 };
 
@@ -37,7 +38,11 @@ static void add(struct verdicts *verdicts, const struct link_entry *entry, enum 
 
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
+    const struct verdicts *verdicts = context;
+
     add(context, loss->entry, FILTER_LOST);
+    if (verdicts->on_loss != NULL)
+        verdicts->on_loss(verdicts->context, loss);
 }
 
 static void on_spurious(void *context, const struct link_entry *entry)
@@ -72,25 +77,47 @@ static int read_all(struct verdicts *verdicts, const struct capture_options *opt
     return 0; /* what is wrong with the file is told when it is printed */
 }
 
-struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail)
+struct verdicts *verdicts_open(struct fail *fail)
 {
     struct verdicts *verdicts = calloc(1, sizeof *verdicts);
 
     if (verdicts == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the analysis: end other programs"), NULL;
-    verdicts->datagrams.take = take;
-    verdicts->datagrams.context = verdicts;
     analysis_init(&verdicts->analysis, on_loss, verdicts);
     verdicts->analysis.on_spurious = on_spurious;
+    return verdicts;
+}
+
+struct analysis *verdicts_analysis(struct verdicts *verdicts)
+{
+    return &verdicts->analysis;
+}
+
+void verdicts_end(struct verdicts *verdicts)
+{
+    analysis_end(&verdicts->analysis);
+    analysis_release(&verdicts->analysis);
+    if (verdicts->count > 0)
+        qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
+}
+
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
+                               void (*on_each_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail)
+{
+    struct verdicts *verdicts = verdicts_open(fail);
+
+    if (verdicts == NULL)
+        return NULL;
+    verdicts->on_loss = on_each_loss;
+    verdicts->context = context;
+    verdicts->datagrams.take = take;
+    verdicts->datagrams.context = verdicts;
     if (datagrams_open(&verdicts->datagrams, keys, fail) < 0 || read_all(verdicts, options, fail) < 0) {
         verdicts_free(verdicts);
         return NULL;
     }
-    analysis_end(&verdicts->analysis);
-    analysis_release(&verdicts->analysis);
     datagrams_close(&verdicts->datagrams);
-    if (verdicts->count > 0)
-        qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
+    verdicts_end(verdicts);
     return verdicts;
 }
 
@@ -106,16 +133,21 @@ void verdicts_free(struct verdicts *verdicts)
 
 /* ---- asking ---- */
 
-unsigned verdicts_of(struct verdicts *verdicts, uint64_t datagram)
+unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram)
 {
+    size_t first = 0, end = verdicts->count;
     unsigned found = 0;
 
-    while (verdicts->next < verdicts->count && verdicts->list[verdicts->next] >> BITS <= datagram) {
-        const uint64_t entry = verdicts->list[verdicts->next++];
+    while (first < end) { /* the first one that is not of an earlier datagram */
+        const size_t middle = first + (end - first) / 2;
 
-        if (entry >> BITS == datagram)
-            found |= (unsigned)(entry & ((1u << BITS) - 1));
+        if (verdicts->list[middle] >> BITS < datagram)
+            first = middle + 1;
+        else
+            end = middle;
     }
+    for (; first < verdicts->count && verdicts->list[first] >> BITS == datagram; first++)
+        found |= (unsigned)(verdicts->list[first] & ((1u << BITS) - 1));
     return found;
 }
 

@@ -4,6 +4,7 @@
 #ifndef DISSECTOR_VERDICTS_H
 #define DISSECTOR_VERDICTS_H
 
+#include "analysis.h"
 #include "capture.h"
 #include "filter.h"
 #include "keys.h"
@@ -12,12 +13,20 @@ enum { VERDICTS_MAX = 4 << 20 };
 
 struct verdicts;
 
-/* Read a whole file. keys: borrowed, may be NULL. NULL with EXIT_USAGE, EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
-struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys, struct fail *fail);
+/* For datagrams that the caller gives to the analysis with analysis_add, with numbers that are unique; then verdicts_end, after which
+ * they can be asked for. NULL with EXIT_ENVIRONMENT. */
+struct verdicts *verdicts_open(struct fail *fail);
+struct analysis *verdicts_analysis(struct verdicts *verdicts);
+void verdicts_end(struct verdicts *verdicts);
+
+/* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: is told of each loss, too; NULL: nobody. NULL with EXIT_USAGE,
+ * EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
+                               void (*on_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail);
 void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
 
-/* Bits of enum filter_verdict for a datagram, by its number. To be asked in ascending order. */
-unsigned verdicts_of(struct verdicts *verdicts, uint64_t datagram);
+/* Bits of enum filter_verdict for a datagram, by its number. */
+unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram);
 
 /* Those that there was no room for. */
 uint64_t verdicts_left_out(const struct verdicts *verdicts);

@@ -2,7 +2,6 @@
 #include "mesh/program/json.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,52 +23,111 @@ static size_t plain_run(const char *bytes, size_t size)
     return i;
 }
 
-static void put_string(FILE *out, const char *bytes, size_t size)
+/* Bytes are kept back until the outermost value ends: a call of the stream costs more than they do. */
+static void write_out(struct json *json)
 {
-    fputc('"', out);
+    fwrite(json->bytes, 1, json->size, json->out);
+    json->size = 0;
+}
+
+static void put(struct json *json, const char *bytes, size_t size)
+{
+    if (size > sizeof json->bytes - json->size)
+        write_out(json);
+    if (size > sizeof json->bytes) {
+        fwrite(bytes, 1, size, json->out);
+        return;
+    }
+    memcpy(json->bytes + json->size, bytes, size);
+    json->size += size;
+}
+
+static void put_text(struct json *json, const char *text)
+{
+    put(json, text, strlen(text));
+}
+
+static void put_escaped(struct json *json, uint32_t c)
+{
+    char text[8];
+
+    if (c == '"' || c == '\\')
+        snprintf(text, sizeof text, "\\%c", (int)c);
+    else if (c == '\n')
+        snprintf(text, sizeof text, "\\n");
+    else
+        snprintf(text, sizeof text, "\\u%04x", c & 0xffff);
+    put_text(json, text);
+}
+
+static void put_string(struct json *json, const char *bytes, size_t size)
+{
+    put(json, "\"", 1);
     while (size > 0) {
         uint32_t c = ' ';
         const size_t plain = plain_run(bytes, size);
         const size_t length = plain > 0 ? plain : text_decode(bytes, size, &c);
 
         if (c == TEXT_DECODE_INVALID)
-            fputs("\xef\xbf\xbd", out);
-        else if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", (int)c);
-        else if (c == '\n')
-            fputs("\\n", out);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
+            put_text(json, "\xef\xbf\xbd");
+        else if (c == '"' || c == '\\' || c < 0x20 || c == 0x7f)
+            put_escaped(json, c);
         else
-            fwrite(bytes, 1, length, out);
+            put(json, bytes, length);
         bytes += length;
         size -= length;
     }
-    fputc('"', out);
+    put(json, "\"", 1);
 }
 
-/* What stands before a value: the comma after the one before it, and the key. */
-static void put_prefix(struct json *json, const char *key)
+static void put_uint(struct json *json, uint64_t value)
+{
+    char digits[20];
+    size_t first = sizeof digits;
+
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(json, digits + first, sizeof digits - first);
+}
+
+/* A value begins: the comma after the one before it, and the key. */
+static void value_begin(struct json *json, const char *key)
 {
     const bool in_object = json->depth > 0 && json->closers[json->depth - 1] == '}';
 
     assert(in_object == (key != NULL));
     if (json->needs_comma)
-        fputc(',', json->out);
+        put(json, ",", 1);
     json->needs_comma = json->depth > 0;
     if (key != NULL) {
-        put_string(json->out, key, strlen(key));
-        fputc(':', json->out);
+        put_string(json, key, strlen(key));
+        put(json, ":", 1);
     }
+}
+
+static void value_end(struct json *json)
+{
+    if (json->depth == 0)
+        write_out(json);
+}
+
+/* A value that is a word. */
+static void value(struct json *json, const char *key, const char *word)
+{
+    value_begin(json, key);
+    put_text(json, word);
+    value_end(json);
 }
 
 static void begin(struct json *json, const char *key, char opener, char closer)
 {
-    put_prefix(json, key);
+    value_begin(json, key);
+    put(json, &opener, 1);
     assert(json->depth < JSON_DEPTH_MAX);
     json->closers[json->depth++] = closer;
     json->needs_comma = false;
-    fputc(opener, json->out);
 }
 
 static void end(struct json *json, char closer)
@@ -77,7 +135,8 @@ static void end(struct json *json, char closer)
     assert(json->depth > 0 && json->closers[json->depth - 1] == closer);
     json->depth--;
     json->needs_comma = json->depth > 0;
-    fputc(closer, json->out);
+    put(json, &closer, 1);
+    value_end(json);
 }
 
 void json_object_begin(struct json *json, const char *key)
@@ -124,20 +183,25 @@ void json_text(struct json *json, const char *key, const char *text)
 
 void json_string(struct json *json, const char *key, const char *bytes, size_t size)
 {
-    put_prefix(json, key);
-    put_string(json->out, bytes, size);
+    value_begin(json, key);
+    put_string(json, bytes, size);
+    value_end(json);
 }
 
-void json_uint(struct json *json, const char *key, uint64_t value)
+void json_uint(struct json *json, const char *key, uint64_t number)
 {
-    put_prefix(json, key);
-    fprintf(json->out, "%" PRIu64, value);
+    value_begin(json, key);
+    put_uint(json, number);
+    value_end(json);
 }
 
-void json_int(struct json *json, const char *key, int64_t value)
+void json_int(struct json *json, const char *key, int64_t number)
 {
-    put_prefix(json, key);
-    fprintf(json->out, "%" PRId64, value);
+    value_begin(json, key);
+    if (number < 0)
+        put(json, "-", 1);
+    put_uint(json, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+    value_end(json);
 }
 
 void json_float_text(float value, char out[JSON_NUMBER_MAX])
@@ -158,26 +222,23 @@ void json_double_text(double value, char out[JSON_NUMBER_MAX])
     }
 }
 
-void json_float(struct json *json, const char *key, float value)
+void json_float(struct json *json, const char *key, float number)
 {
     char text[JSON_NUMBER_MAX];
 
-    json_float_text(value, text);
-    put_prefix(json, key);
-    fputs(isfinite(value) ? text : "null", json->out);
+    json_float_text(number, text);
+    value(json, key, isfinite(number) ? text : "null");
 }
 
-void json_double(struct json *json, const char *key, double value)
+void json_double(struct json *json, const char *key, double number)
 {
     char text[JSON_NUMBER_MAX];
 
-    json_double_text(value, text);
-    put_prefix(json, key);
-    fputs(isfinite(value) ? text : "null", json->out);
+    json_double_text(number, text);
+    value(json, key, isfinite(number) ? text : "null");
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void json_bool(struct json *json, const char *key, bool is_true)
 {
-    put_prefix(json, key);
-    fputs(value ? "true" : "false", json->out);
+    value(json, key, is_true ? "true" : "false");
 }

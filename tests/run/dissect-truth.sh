@@ -23,7 +23,7 @@ nft "add table bridge loss; add chain bridge loss forward { type filter hook for
 drop() { # PERMYRIAD: of the datagrams that cross the bridge
     nft "flush chain bridge loss forward; add rule bridge loss forward meta l4proto udp numgen random mod 10000 < $1 drop"
 }
-captures=()
+captures=() nodes=()
 for i in 0 1; do
     netns_start $i "$mesh_dissect" -i net0 -w "$tmp/host$i.pcap" -B 16384 -Z root udp 2>"$tmp/capture$i"
     captures+=("$netns_pid")
@@ -34,6 +34,7 @@ for i in 0 1; do
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
     netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} \
         --key "$tmp/key" --key-log "$tmp/keys$i" --lab pace=150MB/s 2>>"$tmp/node$i"
+    nodes+=("$netns_pid")
 done
 has() { netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" 2>/dev/null | grep -q "\"nodes\":$1,"; }
 if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
@@ -56,6 +57,10 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 wait "$ask_pid" "$status_pid"
 sleep 1
+# Where other work keeps the processors busy, a node is late to see what its host's capture shows: that is not what is measured here. So
+# stalls count that are ten times as long as the nodes, on average, waited for a processor; 3 ms where nothing else runs.
+least_ms=$(for pid in "${nodes[@]}"; do cat /proc/"$pid"/task/*/schedstat 2>/dev/null; done |
+    awk '{ wait += $2; slices += $3 } END { ms = slices > 0 ? wait / slices / 1e5 : 0; print (ms > 3 ? ms : 3) }')
 for pid in "${captures[@]}"; do kill -INT "$pid"; done
 wait "${captures[@]}"
 
@@ -83,12 +88,12 @@ check_equal "and each capture's host" "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p
 
 # ---- what it cost, by the analysis and by the nodes themselves ----
 if command -v python3 >/dev/null; then
-    python3 - "$tmp/telemetry" "$tmp/joined" >"$tmp/agreement" <<'PY'
+    python3 - "$tmp/telemetry" "$tmp/joined" "$least_ms" >"$tmp/agreement" <<'PY'
 import json, statistics, sys
-told, steps, losses = {}, {}, {}
+told, steps, losses, least_ms = {}, {}, {}, float(sys.argv[3])
 for line in open(sys.argv[1]):
     s = json.loads(line)
-    if s["event"] == "step" and s["stall_ns"] > 3e6 and s["stall_rank"] not in (s["node_rank"], 65535):
+    if s["event"] == "step" and s["stall_ns"] > least_ms * 1e6 and s["stall_rank"] not in (s["node_rank"], 65535):
         told[s["node_epoch"], s["step"], s["node_rank"]] = (s["stall_ns"] / 1e6, s["stall_rank"], s["stall_phase"])
 for line in open(sys.argv[2]):
     s = json.loads(line)
@@ -96,7 +101,7 @@ for line in open(sys.argv[2]):
         for rank in s["ranks"]:
             if "longest_wait_ms" in rank:
                 steps[s["epoch"], s["step"], rank["rank"]] = (rank["longest_wait_ms"], rank["longest_wait_for"], rank["longest_wait_phase"])
-    elif s["event"] == "lost" and s.get("stall_ms", 0) > 3:
+    elif s["event"] == "lost" and s.get("stall_ms", 0) > least_ms:
         losses[s["epoch"], s["step"], s["dst"], s["src"], s["phase"]] = s["stall_ms"]
 both = [(told[key], steps[key]) for key in told if key in steps]
 lost = [(stall, losses[(*key, *stall[1:])]) for key, stall in told.items() if (*key, *stall[1:]) in losses]

@@ -27,6 +27,35 @@ golden "a conversation is drawn as a ladder" ladder -r $captures/numbers.pcap --
 golden "a display filter picks what was lost later" lost -r $captures/lost.pcap -Y 'tile.phase == 17 && peer.src == 0 && (lost || spurious)'
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 
+# What each node sent, received and lost.
+check "--qlog writes a file for each node" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/lost.sqlog"
+for part in lost lost.1; do
+    [ -z "${MESH_UPDATE:-}" ] || cp "$tmp/$part.sqlog" $captures/
+    check_same "as is expected: $part.sqlog" "$tmp/$part.sqlog" $captures/$part.sqlog
+done
+if command -v python3 >/dev/null; then
+    cat >"$tmp/sequence.py" <<'PY'
+import json, sys
+for name in sys.argv[1:]:
+    text = open(name).read()
+    assert text[0] == "\x1e" and text[-1] == "\n"
+    head, *events = [json.loads(record) for record in text[1:].split("\x1e")]
+    assert head["qlog_version"] == "0.3" and head["qlog_format"] == "JSON-SEQ"
+    assert head["trace"]["vantage_point"]["type"] in ("client", "server", "network", "unknown")
+    assert head["trace"]["common_fields"]["time_format"] == "relative" and head["trace"]["common_fields"]["reference_time"] > 0
+    assert events and all({"time", "name", "data"} <= set(event) and ":" in event["name"] for event in events)
+    times = [event["time"] for event in events]
+    assert times == sorted(times)
+PY
+    check "both are JSON text sequences with the head that qlog asks for, and events in order of time" \
+        python3 "$tmp/sequence.py" "$tmp/lost.sqlog" "$tmp/lost.1.sqlog"
+else
+    skip "both are JSON text sequences" "python3 is not installed"
+fi
+check_exit "--qlog needs a file" 2 "read twice" "$mesh_dissect" -r - --qlog "$tmp/none.sqlog"
+check_exit "and somewhere to write" 4 "cannot be written" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/no/where.sqlog"
+check_exit "and datagrams of the mesh" 3 "nothing for --qlog" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
+
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
 check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
 check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
@@ -34,6 +63,10 @@ check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lo
 check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
 "$mesh_dissect" -r $captures/lost.pcap -Y 'lost || nak' -w "$tmp/lost.pcap"
 check_equal "-w writes them" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
+"$mesh_dissect" -r $captures/layers.pcap -Y 'number == 8' -w "$tmp/pieces.pcap"
+check_equal "all fragments of a datagram, too" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -c -e fragment -e '#8')" "2"
+"$mesh_dissect" -r $captures/layers.pcap -Y 'number == 9' -w "$tmp/pieces.pcap"
+check_equal "and none of one that it does not let through" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -vc '#9')" "0"
 check_equal "--analyze lists the losses that it lets through" \
     "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 1' | grep -c ' lost, place')" "1"
 check_equal "and no others" "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
@@ -48,8 +81,13 @@ check_equal "and arrows of their ladder" \
     "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'nak || gap > 9' | grep -c NAK)" "1"
 check_equal "what was lost in a second file is known, too" \
     "$(count -r $captures/numbers.pcap -r $captures/lost.pcap -Y 'lost && tile.phase == 17')" "$(printf '0 datagrams\n1 datagrams')"
-check_exit "what is known after joining is not asked of a ladder" 2 "after they were joined" \
-    "$mesh_dissect" -r $captures/numbers.pcap -r $captures/lost.pcap --ladder -Y lost
+both=(-r docs/captures/port-host0.pcap -r docs/captures/port-host1.pcap)
+check_equal "and in a ladder of them every one that was lost" \
+    "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -c ' LOST$')" \
+    "$("$mesh_dissect" "${both[@]}" --analyze | grep -c ' lost, place')"
+check_equal "and none that was not" "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -vc ' LOST$\|^ *ms ')" "0"
+dropped=$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'lost || spurious' | grep -c '|')
+check_equal "also those that a capture shows" "$dropped" "2"
 check_exit "a trace of a part is refused" 2 "leave -Y out" "$mesh_dissect" -r $captures/lost.pcap --import "$tmp/part.db" -Y nak
 check_exit "what is known later is not asked of a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
 check "fields of display filters are listed" "$mesh_dissect" --export filter
@@ -92,7 +130,7 @@ if grep -q "listening on" "$tmp/why"; then
     live=$!
     wait_until 5 grep -q "listening on" "$tmp/live"
     for _ in 1 2 3; do echo hello >"/dev/udp/127.0.0.1/$port"; done
-    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 frames captured' '$tmp/live'"
+    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 packets captured' '$tmp/live'"
     kill -INT "$live"
     wait "$live"
     check_equal "SIGINT ends it well" "$?" "0"

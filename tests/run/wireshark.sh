@@ -7,19 +7,19 @@ command -v tshark >/dev/null || skip_all "tshark is not installed"
 export HOME=$tmp # no plugins or preferences of this user
 
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
-{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late; } >"$tmp/fields"
+{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
 
 # Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
 by_tshark() { # CAPTURE
     local options=() field
     while read -r field; do options+=(-e "$field"); done <"$tmp/fields"
-    tshark -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, -e frame.number \
-        "${options[@]}" 2>"$tmp/tshark" |
+    tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, \
+        -e frame.number "${options[@]}" 2>"$tmp/tshark" |
         awk -F '\t' 'NR == FNR { name[FNR + 1] = $1; next }
             { for (i = 2; i <= NF; i++) if ($i != "") { sub(/^True$/, "1", $i); print $1, name[i], $i } }' "$tmp/fields" -
 }
 by_dissect() { # CAPTURE
-    "$mesh_dissect" -r "$1" --json | awk '
+    "$mesh_dissect" -r "$1" --json -Y 'lost || !lost' | awk '
         NR == FNR { order[++count] = $1; next }
         # the names of the objects that are open: "", header, tile, ranges, ...
         {
@@ -47,7 +47,13 @@ by_dissect() { # CAPTURE
                 if (token == "{" || token == "[") is_value = 0
             }
             for (i = 1; i <= count; i++) if (order[i] in value) print frame, order[i], value[order[i]]
-        }' "$tmp/fields" -
+        }' "$tmp/fields" - | awk '
+        # of several datagrams in a frame, the values of all
+        NR == FNR { order[$1] = FNR; names = FNR; name[FNR] = $1; next }
+        function flush(i) { for (i = 1; i <= names; i++) if (i in all) print frame, name[i], all[i]; delete all }
+        $1 != frame { flush(); frame = $1 }
+        { i = order[$2]; if (i in all) all[i] = all[i] "," $3; else all[i] = $3 }
+        END { flush() }' "$tmp/fields" -
 }
 agree() { # SENTENCE CAPTURE LEAST
     by_tshark "$2" >"$tmp/a"
@@ -62,6 +68,10 @@ check_equal "tshark has no complaint about the plugin" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r tests/dissect/messages.pcap 2>&1 >/dev/null | grep -v '^Running as user')" ""
 agree "they agree on every message" tests/dissect/messages.pcap 500
 agree "they agree on numbers" tests/dissect/numbers.pcap 80
+agree "they agree on what was lost" tests/dissect/lost.pcap 80
+agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
+check_equal "of which some was" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
+agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
 # A real run on the loopback, where captures are allowed.
 capture() { # FILE OPTIONS...: mesh-node run with them is captured

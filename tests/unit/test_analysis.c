@@ -248,6 +248,26 @@ static void a_loss_that_can_be_one_of_several_is_counted_and_not_named(void **st
     assert_int_equal(lost_numbers[0], 0);
 }
 
+static void what_was_counted_before_a_number_was_seen_is_not_laid_on_it(void **state)
+{
+    static const uint64_t reports[][2] = {{1, 0}, {3, 1}, {5, 1}, {5, 2}, {5, 2}}; /* seen, lost: 2 or 3, then 4 */
+    uint64_t number = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++, now_ns += 10000000) { /* so late that what was seen is judged */
+        for (; number <= reports[i][0]; number++)
+            tile(number, (uint16_t)number, 0);
+        if (i == 3) {
+            nak(4);
+            tile(number, 4, MESH_FLAG_RESEND);
+        }
+        status(reports[i][0], reports[i][1]);
+    }
+    analysis_end(&analysis);
+    assert_int_equal(loss_count, 2);
+    assert_int_equal(lost_numbers[0] + lost_numbers[1], 4);
+}
+
 static void numbers_that_come_later_or_twice_are_told_apart(void **state)
 {
     (void)state;
@@ -463,6 +483,7 @@ int main(void)
         CASE(one_that_is_held_before_it_is_sent_again_is_not_lost),
         CASE(the_first_number_of_a_space_is_lost_where_the_link_begins_in_the_capture),
         CASE(a_loss_that_can_be_one_of_several_is_counted_and_not_named),
+        CASE(what_was_counted_before_a_number_was_seen_is_not_laid_on_it),
         CASE(numbers_that_come_later_or_twice_are_told_apart),
         CASE(a_long_capture_stays_within_its_windows),
         CASE(a_rank_waits_from_its_own_last_tile_to_the_last_that_brings_something),

@@ -13,6 +13,7 @@ static const char *const kv_words[] = {"f16", "f32", "q8_0", NULL};
 /* Everything a test looks at, parsed afresh by each parse(). */
 static struct {
     bool ids, help, temp_set;
+    unsigned verbose;
     uint32_t tokens;
     uint64_t seed;
     float temp, penalty;
@@ -45,6 +46,7 @@ static const struct option_spec specs[] = {
     {.name = "join", .kind = OPTION_LIST, .target = &got.join, .metavar = "ADDR:PORT", .help = "a member to join; repeatable"},
     {.name = "kv-type", .kind = OPTION_WORD, .target = &got.kv, .words = kv_words, .help = "type of the cache (f16)"},
     {.name = "ids", .short_name = 'i', .kind = OPTION_FLAG, .target = &got.ids, .help = "print ids"},
+    {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &got.verbose, .help = "more of it"},
     {.name = "hidden", .kind = OPTION_FLAG, .target = &got.ids},
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &got.help, .help = "this text"},
 };
@@ -110,6 +112,18 @@ static void the_last_of_repeated_options_counts_and_lists_collect(void **state)
     assert_int_equal(got.join.count, 2);
     assert_string_equal(got.join.values[0], "a:1");
     assert_string_equal(got.join.values[1], "b:2");
+}
+
+static void a_counted_option_counts_how_often_it_is_given(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("-i"), 0);
+    assert_int_equal(got.verbose, 0);
+    assert_int_equal(parse("-vv", "--verbose", "-ivn7"), 0);
+    assert_int_equal(got.verbose, 4);
+    assert_true(got.ids);
+    assert_int_equal(got.tokens, 7);
+    refused(parse("--verbose=2"), "--verbose: takes no value, but '2' is given: write --verbose alone");
 }
 
 static void a_list_is_bounded(void **state)
@@ -240,6 +254,7 @@ static void help_is_made_from_the_table(void **state)
                                    "      --join ADDR:PORT        a member to join; repeatable\n"
                                    "      --kv-type f16|f32|q8_0  type of the cache (f16)\n"
                                    "  -i, --ids                   print ids\n"
+                                   "  -v, --verbose               more of it\n"
                                    "  -h, --help                  this text\n"
                                    "\n"
                                    "examples:\n"
@@ -275,6 +290,7 @@ int main(void)
         cmocka_unit_test(every_form_of_a_value_is_accepted),
         cmocka_unit_test(what_is_not_given_keeps_its_default),
         cmocka_unit_test(the_last_of_repeated_options_counts_and_lists_collect),
+        cmocka_unit_test(a_counted_option_counts_how_often_it_is_given),
         cmocka_unit_test(a_list_is_bounded),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(operands_are_counted),

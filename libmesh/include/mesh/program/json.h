@@ -2,7 +2,8 @@
  *
  * The caller opens and closes objects and arrays in pairs (asserted) and gives a key inside an object, NULL inside an array and at the
  * top. The result is strict JSON whatever bytes the strings hold: what is not UTF-8 becomes U+FFFD, control characters are escaped, a
- * number that is not finite becomes null. Errors of the stream are the caller's to check (ferror). One thread per writer. */
+ * number that is not finite becomes null. The stream gets it when the outermost value ends, and of long ones some before. Errors of the
+ * stream are the caller's to check (ferror). One thread per writer. */
 #ifndef MESH_PROGRAM_JSON_H
 #define MESH_PROGRAM_JSON_H
 
@@ -11,13 +12,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { JSON_DEPTH_MAX = 16, JSON_NUMBER_MAX = 32 };
+enum { JSON_DEPTH_MAX = 16, JSON_NUMBER_MAX = 32, JSON_BUFFER_BYTES = 1024 };
 
 struct json {
     FILE *out;
     unsigned depth;
     bool needs_comma, is_lazy;    /* lazy: events are not flushed, which the caller sees to; json_init says no */
     char closers[JSON_DEPTH_MAX]; /* (depth) what ends each open object or array */
+    size_t size;
+    char bytes[JSON_BUFFER_BYTES]; /* (size) not written yet */
 };
 
 void json_init(struct json *json, FILE *out);
@@ -34,11 +37,11 @@ void json_event_end(struct json *json);
 
 void json_text(struct json *json, const char *key, const char *text);
 void json_string(struct json *json, const char *key, const char *bytes, size_t size);
-void json_uint(struct json *json, const char *key, uint64_t value);
-void json_int(struct json *json, const char *key, int64_t value);
-void json_float(struct json *json, const char *key, float value);   /* reads back as the same float */
-void json_double(struct json *json, const char *key, double value); /* reads back as the same double */
-void json_bool(struct json *json, const char *key, bool value);
+void json_uint(struct json *json, const char *key, uint64_t number);
+void json_int(struct json *json, const char *key, int64_t number);
+void json_float(struct json *json, const char *key, float number);   /* reads back as the same float */
+void json_double(struct json *json, const char *key, double number); /* reads back as the same double */
+void json_bool(struct json *json, const char *key, bool is_true);
 
 /* The shortest decimal text (of those printf's %g makes) that reads back as the same number; "nan", "inf" or "-inf" for the others. */
 void json_float_text(float value, char out[JSON_NUMBER_MAX]);

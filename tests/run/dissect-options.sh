@@ -1,0 +1,143 @@
+#!/bin/bash
+# mesh-dissect takes tcpdump's options with tcpdump's meaning: each one is typed here, those of live captures where the test may capture.
+. tests/run/lib.sh
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
+export TZ=UTC
+tab=$'\t' numbers=tests/dissect/numbers.pcap messages=tests/dissect/messages.pcap
+
+# row N OPTIONS...: that line of what is printed of numbers.pcap
+row() {
+    local number=$1
+    shift
+    "$mesh_dissect" -r $numbers "$@" 2>&1 | sed -n "${number}p"
+}
+count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
+# front SENTENCE TEXT OPTIONS...: the second line begins so
+front() {
+    local sentence=$1 text=$2
+    shift 2
+    check_equal "$sentence" "$(row 2 "$@" | head -c ${#text})" "$text"
+}
+front "a line begins with the time" "22:13:20.001000000 IP 10.0.0.1.7411 > 10.0.0.2.7411: "
+front "-t leaves it out" "IP 10.0.0.1.7411 > " -t
+front "-tt is in seconds" "1700000000.001000000 IP" -tt
+front "-ttt is since the line before" " 00:00:00.001000000 IP" -ttt
+front "-tttt has the date" "2023-11-14 22:13:20.001000000 IP" -tttt
+front "-ttttt is since the first line" " 00:00:00.001000000 IP" -ttttt
+check_exit "there are no more forms" 2 "-t: given 6 times" "$mesh_dissect" -r $numbers -tttttt
+front "-# numbers lines" "    2  22:13:20" -#
+front "-e tells the link's addresses" "22:13:20.001000000 02:00:00:00:00:01 > 02:00:00:00:00:02, length 106: IP" -e
+check_equal "-q is short" "$(row 1 -qt)" "IP 10.0.0.1.7411 > 10.0.0.2.7411: 0>1 PING epoch 1 #1 have 2.0 sent_ns 5001, length 64"
+check_equal "-v tells every field" "$(row 4 -v)" "         0  magic          27972"
+check_equal "-vv with its meaning" "$(row 4 -vv | grep -c '27972  (.*)$')" "1"
+check_equal "-n, also twice, changes nothing" "$(row 1 -nn)" "$(row 1)"
+check_equal "letters are bundled, the last one with its value" "$(row 2 -nnXs0 -tc1)" "$(row 2 -X)"
+check_equal "-x dumps the datagram" "$(row 2 -x)" "${tab}0x0000:  446d 010a 0000 0000 0100 0000 0100 0000"
+check_equal "-X with characters" "$(row 2 -X)" "${tab}0x0000:  446d 010a 0000 0000 0100 0000 0100 0000  Dm.............."
+check_equal "-xx the frame" "$(row 2 -xx)" "${tab}0x0000:  0200 0000 0002 0200 0000 0001 0800 4500"
+check_equal "-XX with characters" "$(row 2 -XX)" "${tab}0x0000:  0200 0000 0002 0200 0000 0001 0800 4500  ..............E."
+check_equal "-A characters alone" "$(row 2 -A | head -c 4)" "Dm.."
+check_equal "-c ends after so many" "$("$mesh_dissect" -r $numbers -c 3 | wc -l)" "3"
+check_exit "which is at least one" 2 "--packets: 0" "$mesh_dissect" -r $numbers -c 0
+check_equal "--count only counts" "$("$mesh_dissect" -r $numbers -c 3 --count)" "3 datagrams"
+check_equal "-d shows the filter" "$("$mesh_dissect" -r $numbers -d ip | head -n 1)" "(000) ldh      [12]"
+check_equal "-dd as C" "$("$mesh_dissect" -r $numbers -dd ip | head -n 1)" "{ 0x28, 0, 0, 0x0000000c },"
+check_equal "-ddd as numbers" "$("$mesh_dissect" -r $numbers -ddd ip | head -n 2 | tr '\n' ' ')" "4 40 0 0 12 "
+check_equal "also that which takes everything" "$("$mesh_dissect" -r $numbers -d)" "(000) ret      #262144"
+printf '# of the mesh\nudp and # and only\nsrc host 10.0.0.1\n' >"$tmp/filter"
+from=$(count -r $numbers src host 10.0.0.1)
+check_equal "-F reads the filter from a file, with comments" "$(count -r $numbers -F "$tmp/filter")" "$from"
+check_equal "and from stdin" "$(count -r $numbers -F - <"$tmp/filter")" "$from"
+head -c 9000 /dev/zero | tr '\0' ' ' >"$tmp/long"
+check_exit "one that is too long is refused" 2 "longer than" "$mesh_dissect" -r $numbers -F "$tmp/long"
+check_equal "-w - writes to stdout, which -r - reads" "$("$mesh_dissect" -r $messages -w - | "$mesh_dissect" -r - --count)" \
+    "$(count -r $messages)"
+check_equal "-w alone prints nothing" "$("$mesh_dissect" -r $messages -w "$tmp/copy")" ""
+check_equal "--print prints, too" "$("$mesh_dissect" -r $messages -w "$tmp/copy" --print)" "$("$mesh_dissect" -r $messages)"
+
+# Files in a row, of nearly 2 MB.
+tail -c +25 $messages >"$tmp/part"
+while [ "$(stat -c %s "$tmp/part")" -lt 1500000 ]; do cat "$tmp/part" "$tmp/part" >"$tmp/more" && mv "$tmp/more" "$tmp/part"; done
+{ head -c 24 $messages && cat "$tmp/part"; } >"$tmp/large"
+names() { (cd "$tmp" && printf '%s ' "$1"*); }
+"$mesh_dissect" -r "$tmp/large" -w "$tmp/row" -C 1
+check_equal "-C begins another file after a million bytes" "$(names row)" "row row1 "
+check_equal "and nothing is missing" "$(cat "$tmp/row" <(tail -c +25 "$tmp/row1") | cmp - "$tmp/large" && echo same)" "same"
+"$mesh_dissect" -r "$tmp/large" -w "$tmp/ring" -C 1 -W 12
+check_equal "-W pads the numbers" "$(names ring)" "ring00 ring01 "
+"$mesh_dissect" -r "$tmp/large" -w "$tmp/turn" -C 1 -W 1
+check_equal "and goes round" "$(names turn)" "turn0 "
+{ cat docs/captures/port-host0.pcap && tail -c +25 docs/captures/slow-host0.pcap; } >"$tmp/later" # the second begins 5 s after the first
+"$mesh_dissect" -r "$tmp/later" -w "$tmp/at-%M.%S" -G 2
+check_equal "-G begins another file after so many seconds, and its name goes through strftime" "$(names at-)" "at-14.54 at-14.59 "
+"$mesh_dissect" -r "$tmp/later" -w "$tmp/one" -G 2 -W 1
+check_same "-W ends after so many of them" "$tmp/one" docs/captures/port-host0.pcap
+"$mesh_dissect" -r "$tmp/later" -w "$tmp/both-%S-" -G 2 -C 1
+check_equal "with -C, numbers begin anew with each of them" "$(names both-)" "both-54- both-59- "
+
+"$mesh_dissect" -D >"$tmp/list"
+lo=$(sed -n 's/^\([0-9]*\)\.lo .*/\1/p' "$tmp/list")
+check_equal "-D numbers interfaces and tells their state" "$(grep -c '^[0-9]*\.lo \[Up, Running, Loopback\]$' "$tmp/list")" "1"
+check_exit "an interface number that is not in that list is refused" 4 "9999: there is no such interface" "$mesh_dissect" -i 9999 -c 1
+
+# ---- live ----
+start() { # OPTIONS...: a capture of $port; its id in $live, its output in $tmp/text and $tmp/told
+    "$mesh_dissect" "$@" udp port "$port" >"$tmp/text" 2>"$tmp/told" </dev/null &
+    live=$!
+    background_pids+=("$live")
+    wait_until 5 grep -q "listening on" "$tmp/told"
+}
+stop() { # SIGNAL
+    kill "-$1" "$live"
+    wait "$live"
+}
+user() { stat -c %u "/proc/$live"; } # whom it is run by
+say() { head -c 100 /dev/zero >"/dev/udp/127.0.0.1/$port"; }
+held() { "$mesh_dissect" -r "$1" -xx 2>/dev/null | grep -c UDP; }
+has() { [ "$(held "$1")" -eq "$2" ]; }
+port=$(free_port)
+chmod 755 "$tmp"
+if ! start -i "${lo:-lo}" -w "$tmp/live" -U --print -l -B 4096 -p -Q in -s 60 --immediate-mode; then
+    skip "live captures take the options of live captures" "no permission to capture here: $(tail -n 1 "$tmp/told")"
+    finish
+fi
+check_contains "-i takes a number of -D" "$tmp/told" "listening on lo, "
+say
+check "--print and -l show a datagram at once" wait_until 5 grep -q "UDP.*length 100" "$tmp/text"
+check "-U writes it at once" wait_until 5 has "$tmp/live" 1
+if [ "$(id -u)" -eq 0 ]; then
+    check_equal "privileges are dropped after opening" "$(user)" "$(id -u "${SUDO_USER:-nobody}")"
+fi
+stop INT
+check_equal "-Q in shows a datagram of the loopback once" "$(held "$tmp/live")" "1"
+check_equal "-s keeps so many bytes" "$("$mesh_dissect" -r "$tmp/live" -xx | grep -c '0x00[3-9]0')" "1"
+check_equal "the counts are told in tcpdump's words" "$(grep -c -e '^1 packet captured$' -e '^[0-9]* packets* received by filter$' \
+    -e '^0 packets dropped by kernel$' "$tmp/told")" "3"
+start -i lo -w "$tmp/quiet" -Z root
+say
+kill -USR1 "$live"
+wait_until 5 grep -q "^1 packet captured" "$tmp/told"
+check "without -U it is kept back" has "$tmp/quiet" 0
+kill -USR2 "$live"
+check "until SIGUSR2 comes" wait_until 5 has "$tmp/quiet" 1
+check_equal "-Z root stays root" "$(user)" "$(id -u)"
+stop HUP
+check_equal "SIGHUP ends a capture well" "$?" "0"
+if [ -x "$mesh_node" ]; then
+    "$mesh_dissect" -i lo -w "$tmp/mesh" -B 16384 -Z root udp 2>"$tmp/told" </dev/null &
+    live=$!
+    background_pids+=("$live")
+    wait_until 5 grep -q "listening on" "$tmp/told"
+    "$mesh_node" run -m node/models/stories-q8_0.gguf --local 3 -t 1 -p "Once upon a time" --ignore-eos --temp 0 -n 60 --security auth \
+        >/dev/null 2>"$tmp/run" </dev/null
+    stop INT
+    check_contains "the kernel drops nothing while three nodes that generate are captured" "$tmp/told" "0 packets dropped by kernel"
+    "$mesh_dissect" -r "$tmp/mesh" --analyze --json | grep '"event":"summary"' >"$tmp/summary"
+    check_equal "and what is captured has no gaps" "$(grep -c '"not_captured":0,' "$tmp/summary")" "1"
+    check "of some thousand datagrams" test "$(sed -n 's/.*"datagrams":\([0-9]*\),.*/\1/p' "$tmp/summary")" -gt 5000
+else
+    skip "the kernel drops nothing while three nodes that generate are captured" "mesh-node is not built"
+fi
+check_exit "-Z names a user that is there" 2 "no such user" "$mesh_dissect" -i lo -Z nobody-at-all -c 1
+finish
