@@ -42,8 +42,8 @@ static void release_node(struct fleet_node *node)
 
 void fleet_release(struct fleet *fleet)
 {
-    for (int i = 0; fleet->nodes != NULL && i < FLEET_NODES_MAX; i++)
-        if (fleet->nodes[i].is_used) /* the others were never touched, and are much memory */
+    for (int i = 0; fleet->nodes != NULL && i < fleet->node_end; i++)
+        if (fleet->nodes[i].is_used)
             release_node(&fleet->nodes[i]);
     free(fleet->nodes);
     free(fleet->events);
@@ -70,7 +70,7 @@ const char *fleet_state_name(enum fleet_state state)
 static void forget_node(struct fleet *fleet, int node)
 {
     release_node(&fleet->nodes[node]);
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         struct fleet_node *other = &fleet->nodes[i];
 
         release_link(other->links[node]);
@@ -98,7 +98,7 @@ static int make_room(struct fleet *fleet)
 {
     int oldest = FLEET_NOBODY;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
 
         if (!node->is_used)
@@ -106,6 +106,8 @@ static int make_room(struct fleet *fleet)
         if (!fleet_is_alive(node->state) && (oldest < 0 || node->gone_wall_ns < fleet->nodes[oldest].gone_wall_ns))
             oldest = i;
     }
+    if (fleet->node_end < FLEET_NODES_MAX)
+        return fleet->node_end++;
     if (oldest >= 0)
         forget_node(fleet, oldest);
     return oldest;
@@ -116,7 +118,7 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
     struct fleet_node *node;
     int at;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
             return i;
     at = make_room(fleet);
@@ -144,7 +146,7 @@ void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t po
 
     if (n->addr.port == port && memcmp(n->addr.ip, ip, 16) == 0)
         return;
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (i != node && fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
             forget_node(fleet, i);
     memcpy(n->addr.ip, ip, 16);
@@ -154,7 +156,7 @@ void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t po
 
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16])
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet->nodes[i].has_reported && memcmp(fleet->nodes[i].incarnation, incarnation, 16) == 0)
             return i;
     return FLEET_NOBODY;
@@ -174,7 +176,7 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
         int at = count;
 
@@ -205,7 +207,7 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8])
 
 int fleet_sequencer(const struct fleet *fleet)
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) && fleet->nodes[i].now.is_sequencer)
             return i;
     return FLEET_NOBODY;
@@ -310,7 +312,7 @@ float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 {
     float most = NAN;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(fleet, i, tick);
 
         if (sample != NULL && !isnan(sample->tok_per_s) && !(sample->tok_per_s <= most))
@@ -323,7 +325,7 @@ void fleet_reset(struct fleet *fleet)
 {
     fleet->first_tick = fleet->ticks;
     fleet->event_count = 0;
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
             forget_node(fleet, i);
     for (int i = 0; i < FLEET_REQUESTS; i++)

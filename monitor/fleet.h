@@ -140,6 +140,7 @@ struct fleet_request {
 
 struct fleet {
     struct fleet_node *nodes;        /* (FLEET_NODES_MAX) owned */
+    int node_end;                    /* those from here on were never used, and are much memory to look at */
     struct fleet_event *events;      /* (FLEET_EVENTS) ring, owned */
     struct fleet_request *requests;  /* (FLEET_REQUESTS) owned */
     uint64_t event_count;            /* ever */

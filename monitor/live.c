@@ -165,7 +165,7 @@ static bool is_ready(const struct fleet *fleet)
 {
     int fresh = 0;
 
-    for (int i = 0; fleet->ticks > 0 && i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; fleet->ticks > 0 && i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet->nodes[i].is_used ? fleet_node_at(fleet, i, fleet->ticks - 1) : NULL;
 
         if (sample == NULL)

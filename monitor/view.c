@@ -25,7 +25,7 @@ static int alive_count(const struct fleet *fleet)
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         count += fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state);
     return count;
 }
@@ -211,7 +211,7 @@ static int rows_of(const struct view *view)
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < view->fleet->node_end; i++)
         count += view->fleet->nodes[i].is_used;
     return count + 1;
 }

@@ -43,7 +43,7 @@ static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
 {
     int count = 0;
 
-    for (int node = 0; node < FLEET_NODES_MAX; node++)
+    for (int node = 0; node < view->fleet->node_end; node++)
         for (int i = 0; view->fleet->nodes[node].is_used && i < FLEET_STEPS; i++) {
             const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
             int at = 0;
