@@ -238,11 +238,15 @@ $(BIN)/dissect-bench: $(BUILD)/tests/bench/dissect_bench.o $(BUILD)/tests/unit/c
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
+$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o $(call obj,$(wildcard tests/unit/sim*.c)) $(BUILD)/monitor.a $(BUILD)/node.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
+
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
-$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
+$(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
 $(BIN)/record-telemetry: $(BUILD)/tests/bench/record_telemetry.o $(BUILD)/tests/unit/telemetry_file.o
-$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
