@@ -113,10 +113,11 @@ static uint8_t state_of_node(const struct measure_source *s)
 
 static void take_cluster(struct measure *m, const struct measure_source *s)
 {
-    struct mesh_cluster_stats stats;
+    struct mesh_cluster_stats stats = {.epochs = 1};
     struct mesh_sessions_stats sessions = {.open_now = 0};
 
-    mesh_cluster_get_stats(s->cluster, &stats);
+    if (s->cluster != NULL)
+        mesh_cluster_get_stats(s->cluster, &stats);
     if (s->sessions != NULL)
         mesh_sessions_get_stats(s->sessions, &sessions);
     m->node.epochs = stats.epochs;
@@ -268,20 +269,26 @@ static void look_at_links(void *app)
             take_link(look->measure, shift, r);
 }
 
+static uint8_t state_of_peer(const struct mesh_cluster *cluster, uint16_t rank)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    if (mesh_cluster_get_peer_stats(cluster, rank, &peer) != MESH_OK || !peer.is_in)
+        return MESH_NODE_JOINING;
+    if (peer.is_leaving)
+        return MESH_NODE_LEAVING;
+    return peer.is_suspected ? MESH_NODE_SUSPECTED : MESH_NODE_UP;
+}
+
 /* What the cluster layer and the engine know of the peer. */
 static void complete_link(struct measure *m, const struct measure_source *s, uint16_t index)
 {
     struct mesh_telemetry_link *link = &m->link[index];
     const struct mesh_cluster_member *member = &s->shift->member[link->peer];
-    struct mesh_cluster_peer_stats peer;
 
-    link->state = MESH_NODE_UP;
-    if (mesh_cluster_get_peer_stats(s->cluster, link->peer, &peer) != MESH_OK || !peer.is_in)
-        link->state = MESH_NODE_JOINING;
-    else if (peer.is_leaving)
-        link->state = MESH_NODE_LEAVING;
-    else if (peer.is_suspected)
-        link->state = MESH_NODE_SUSPECTED;
+    link->state = link->is_up ? MESH_NODE_UP : MESH_NODE_JOINING;
+    if (s->cluster != NULL)
+        link->state = state_of_peer(s->cluster, link->peer);
     memcpy(link->ip, member->addr.ip, sizeof link->ip);
     link->port = member->addr.port;
     link->waited_ns = engine_waited_ns(s->shift->engine, link->peer);

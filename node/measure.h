@@ -26,9 +26,9 @@ struct measure_requests {
 /* Where the figures are. Borrowed for the call. */
 struct measure_source {
     uint64_t now_ns, unix_ms;
-    const struct shift_config *config; /* udp NULL: there is no socket */
-    struct shift *shift;               /* NULL: no epoch */
-    const struct mesh_cluster *cluster;
+    const struct shift_config *config;    /* udp NULL: there is no socket */
+    struct shift *shift;                  /* NULL: no epoch */
+    const struct mesh_cluster *cluster;   /* NULL: its members do not change */
     const struct mesh_sessions *sessions; /* NULL: none */
     const struct gate_stats *gate;        /* all zeros where there is none */
     const struct jobs *jobs;

@@ -5,8 +5,7 @@
 #define MS_NS UINT64_C(1000000)
 
 enum {
-    EVENT_AGE_MS = 15000, /* so long an event is told again and again */
-    STEPS_PER_REPORT = 4,
+    EVENT_AGE_MS = 15000,    /* so long an event is told again and again */
     LATENCY_BYTES_MAX = 3300 /* of histograms in a report: three pieces. The others come in the next ones */
 };
 
@@ -99,7 +98,7 @@ static void put_steps(struct pieces *p)
         return;
     while (engine_next_step(engine, &serial, &step, state->phase))
         count++;
-    while (count > STEPS_PER_REPORT * stride)
+    while (count > p->source->steps * stride)
         stride *= 2;
     while (engine_next_step(engine, &state->step_serial, &step, state->phase)) {
         uint16_t phase = 0;

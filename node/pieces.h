@@ -24,6 +24,7 @@ struct pieces_source {
     const struct happenings *happenings;
     struct engine *engine; /* whose steps are told; NULL: none */
     uint32_t kinds;        /* bit k: items of kind k; NODE comes always */
+    unsigned steps;        /* told of those since the last report, at most about so many */
     bool all_events;       /* not only the newest */
 };
 

@@ -7,7 +7,7 @@
 
 #include "serve_state.h"
 
-enum { RECORD_NS = 1000000000 /* between two reports that are recorded */ };
+enum { RECORD_NS = 250000000 /* between two reports that are recorded */ };
 
 /* ---- events ---- */
 

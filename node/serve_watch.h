@@ -14,6 +14,8 @@ struct watching {
     uint64_t start_ns, epoch_ns;
 };
 
+enum { SERVE_STEPS = 4, SERVE_STEPS_RECORDED = 64 /* in a report; the latter while only the recording gets it */ };
+
 struct server;
 struct inbox_packet;
 
