@@ -40,11 +40,23 @@ static void release_node(struct fleet_node *node)
     memset(node, 0, sizeof *node);
 }
 
-void fleet_release(struct fleet *fleet)
+void fleet_clear(struct fleet *fleet)
 {
-    for (int i = 0; fleet->nodes != NULL && i < fleet->node_end; i++)
+    const uint64_t events = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
+
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used)
             release_node(&fleet->nodes[i]);
+    if (fleet->events != NULL)
+        memset(fleet->events, 0, events * sizeof *fleet->events);
+    if (fleet->requests != NULL)
+        memset(fleet->requests, 0, FLEET_REQUESTS * sizeof *fleet->requests);
+    *fleet = (struct fleet){.nodes = fleet->nodes, .events = fleet->events, .requests = fleet->requests, .interval_ns = fleet->interval_ns};
+}
+
+void fleet_release(struct fleet *fleet)
+{
+    fleet_clear(fleet);
     free(fleet->nodes);
     free(fleet->events);
     free(fleet->requests);
@@ -324,6 +336,7 @@ float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 void fleet_reset(struct fleet *fleet)
 {
     fleet->first_tick = fleet->ticks;
+    memset(fleet->events, 0, FLEET_EVENTS * sizeof *fleet->events);
     fleet->event_count = 0;
     for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))

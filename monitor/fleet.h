@@ -161,6 +161,9 @@ struct fleet {
 int fleet_init(struct fleet *fleet);
 void fleet_release(struct fleet *fleet);
 
+/* As after fleet_init, but for the interval, and in the same memory. */
+void fleet_clear(struct fleet *fleet);
+
 /* Take a record of a client session. 0, or a negative enum mesh_err, and the rest of it is not taken. */
 int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const uint8_t *record, size_t bytes);
 

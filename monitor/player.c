@@ -47,9 +47,7 @@ int player_rewind(struct player *p, struct fail *fail)
 {
     struct fleet *fleet = p->fleet;
 
-    fleet_release(fleet);
-    if (fleet_init(fleet) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+    fleet_clear(fleet);
     fleet->interval_ns = p->interval_ns;
     fleet->is_connected = true;
     fleet->connected_ns = begin_ns;

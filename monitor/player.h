@@ -10,7 +10,7 @@
 
 struct player {
     struct recorded *recorded; /* borrowed */
-    struct fleet *fleet;       /* borrowed; initialised, and initialised anew when it goes back */
+    struct fleet *fleet;       /* borrowed; initialised, and cleared when it goes back */
     uint64_t interval_ns;      /* between ticks */
     struct recorded_record record;
     bool has_record;
