@@ -94,7 +94,7 @@ static void draw_title(struct view *view)
     int x;
 
     canvas_fill(view->canvas, area, STYLE_TITLE, ' ');
-    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, " mesh-monitor  ");
+    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, area.width < 60 && node != NULL ? " " : " mesh-monitor  ");
     if (node != NULL) {
         const char *slash = strrchr(node->model, '/');
 
@@ -117,8 +117,8 @@ static void draw_tabs(struct view *view)
         const enum style style = (int)view->ui->screen == i ? STYLE_TAB_SHOWN : STYLE_TAB;
         const int begin = x;
 
-        if (is_narrow)
-            x += canvas_print(view->canvas, area, x, 0, style, " %.5s ", screen_names[i]);
+        if (is_narrow && (int)view->ui->screen != i)
+            x += canvas_print(view->canvas, area, x, 0, style, " %d ", i + 1);
         else
             x += canvas_print(view->canvas, area, x, 0, style, " %d %s ", i + 1, screen_names[i]);
         ui_add_zone(view->ui, area_part(area, begin, 0, x - begin, 1), ACTION_SCREEN, i, 0, 0);

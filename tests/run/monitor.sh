@@ -95,15 +95,22 @@ check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-mon
 # ---- a recording ----
 
 tm kill-server
-if ! "$mesh_node" run -m node/models/stories-q8_0.gguf --local 2 -t 1 -p "Once upon a time" -n 60 --ignore-eos --seed 1 --lab pace=100MB/s \
-    --record "$tmp/run.db" >/dev/null 2>"$err"; then
-    skip "a recording is played" "$(tail -n 1 "$err")"
+if ! "$mesh_node" run -m node/models/stories-q8_0.gguf --local 2 -t 1 -p "Once upon a time" -n 60 --ignore-eos --seed 1 \
+    --lab pace=100MB/s,loss=2%,seed=2 --record "$tmp/run.db" >/dev/null 2>"$tmp/said"; then
+    skip "a recording is played" "$(tail -n 1 "$tmp/said")"
     finish
 fi
 check "a recording in batch gives an object for each of its intervals" "$monitor" --trace "$tmp/run.db" --json -d 0.5
 check_equal "with both nodes, whose traces stand side by side" "$(tail -n 1 "$out" | grep -o '"is_fresh":true,"peers"' | wc -l)" 2
 tokens=$(sed 's/.*"rank":0,"address"//; s/"rank":1,"address".*//; s/.*"generated_tokens":\([0-9]*\).*/\1/' "$out" | paste -sd+)
 check_equal "which generated all tokens of the answer" $((tokens)) 60
+# Of the last report of each node, all links together.
+sums=$(for trace in "$tmp/run.db" "$tmp/run.1.db"; do
+    "$BIN/mesh-replay" query "$trace" "SELECT sum(lost), sum(naks_sent), sum(resent), sum(duplicates_sent) FROM telemetry_link
+        WHERE report >= (SELECT max(report) FROM telemetry_node)" | tail -n 1
+done | awk '{ for (i = 1; i <= 4; i++) sum[i] += $i } END { print sum[1], sum[2], sum[3], sum[4] }')
+check_equal "what \`run\` says in the end of loss and repair is what its nodes reported" "$sums" \
+    "$(sed -n 's/.*; lost \([0-9]*\), asked again \([0-9]*\), resent \([0-9]*\), sent twice \([0-9]*\).*/\1 \2 \3 \4/p' "$tmp/said")"
 check_exit "a trace that is not there is named" 4 "$tmp/none.db" "$monitor" --trace "$tmp/none.db" -b
 echo "a text and no trace" >"$tmp/text.db"
 check_exit "a file that is no trace is refused" 3 "$tmp/text.db" "$monitor" --trace "$tmp/text.db" -b

@@ -179,6 +179,22 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
     check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
 }
 
+static void events_are_listed_by_their_time_whoever_told_of_them_first(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_EVENTS);
+    const int64_t now_ns = made_wall_ns(&c->made);
+
+    fleet_note(&c->fleet, now_ns, false, "this is the second");
+    fleet_note(&c->fleet, now_ns - 3000000000, false, "this is the first");
+    fleet_note(&c->fleet, now_ns + 3000000000, false, "this is the third");
+    text[draw(c, &ui, 100, 40, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "this is the first"));
+    assert_true(strstr(text, "this is the third") < strstr(text, "this is the second"));
+    assert_true(strstr(text, "this is the second") < strstr(text, "this is the first"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
+        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* adds to what is shown: last */
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
