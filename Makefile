@@ -124,7 +124,7 @@ REPLAY_SRC := $(if $(TRACE),$(wildcard replay/*.c))
 EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
-TRACE_TESTS := $(patsubst %,tests/unit/%,test_trace% test_replay% test_recording.c trace_case.c)
+TRACE_TESTS := $(patsubst %,tests/unit/%,test_trace% test_replay% test_recording.c test_monitor_trace.c trace_case.c)
 TEST_SRC := $(filter-out $(if $(TRACE),,$(TRACE_TESTS)),$(wildcard tests/unit/test_*.c))
 TEST_HELP_SRC := $(filter-out tests/unit/test_% $(if $(TRACE),,$(TRACE_TESTS)),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(filter-out $(if $(TRACE),,tests/fuzz/fuzz_trace.c),$(wildcard tests/fuzz/fuzz_*.c))
@@ -238,11 +238,15 @@ $(BIN)/dissect-bench: $(BUILD)/tests/bench/dissect_bench.o $(BUILD)/tests/unit/c
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o
+$(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o $(call obj,$(wildcard tests/unit/sim*.c)) $(BUILD)/monitor.a $(BUILD)/node.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
+
 $(BIN)/made-mesh: $(BUILD)/tests/bench/made_mesh.o
-$(BIN)/monitor-bench $(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
+$(BIN)/made-mesh: $(BUILD)/tests/unit/made_telemetry.o
 $(BIN)/record-telemetry: $(BUILD)/tests/bench/record_telemetry.o $(BUILD)/tests/unit/telemetry_file.o
-$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 

@@ -111,6 +111,18 @@ void canvas_restyle_normal(struct canvas *canvas, struct area area, enum style s
     restyle(canvas, area, style, true);
 }
 
+void canvas_select(struct canvas *canvas, struct area area)
+{
+    canvas_restyle_normal(canvas, area, STYLE_SELECTED);
+    for (int y = 0; y < area.height; y++)
+        for (int x = 0; x < area.width; x++) {
+            struct cell *cell = cell_at(canvas, area, x, y);
+
+            if (cell != NULL && cell->style != STYLE_SELECTED && cell->style < STYLES)
+                cell->style = (uint8_t)(cell->style + STYLES);
+        }
+}
+
 void canvas_rule(struct canvas *canvas, struct area area, const char *name)
 {
     canvas_fill(canvas, area_part(area, 0, 0, area.width, 1), STYLE_FRAME, 0x2500);

@@ -49,6 +49,9 @@ void canvas_fill(struct canvas *canvas, struct area area, enum style style, uint
 void canvas_restyle(struct canvas *canvas, struct area area, enum style style);
 void canvas_restyle_normal(struct canvas *canvas, struct area area, enum style style);
 
+/* A line is the selected one: what has a style of its own keeps it before another background. */
+void canvas_select(struct canvas *canvas, struct area area);
+
 /* A line with the name of what is below it, over the whole width of the area's first line. */
 void canvas_rule(struct canvas *canvas, struct area area, const char *name);
 

@@ -85,7 +85,7 @@ int columns_worst_link(const struct node_row *row, bool by_loss, double *value)
     int worst = FLEET_NOBODY;
 
     *value = NAN;
-    for (int from = 0; from < FLEET_NODES_MAX; from++) {
+    for (int from = 0; from < row->fleet->node_end; from++) {
         const struct link_sample *sample = fleet_link_at(row->fleet, from, row->node, row->tick);
         double found;
 
@@ -154,7 +154,7 @@ static double share_of(const struct node_row *row)
 {
     double sum = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < row->fleet->node_end; i++)
         if (row->fleet->nodes[i].is_used && fleet_is_alive(row->fleet->nodes[i].state))
             sum += row->fleet->nodes[i].now.share;
     return sum > 0 && !is_gone(row) ? node_of(row)->now.share / sum : NAN;

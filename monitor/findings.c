@@ -51,7 +51,7 @@ static void find_connection(struct list *list)
 
 static void find_gone(struct list *list)
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
         char clock[FIGURE_BYTES], rank[8];
 
@@ -73,7 +73,7 @@ static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
     double sum = 0;
     int others = 0;
 
-    for (int to = 0; to < FLEET_NODES_MAX; to++) {
+    for (int to = 0; to < fleet->node_end; to++) {
         const double part = to != node && fleet->nodes[to].is_used ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
 
         if (!isnan(part)) {
@@ -89,7 +89,7 @@ int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
     int most = FLEET_NOBODY;
 
     *part = 0;
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) ? waited_for(fleet, i, tick) : 0;
 
         if (waits > *part) {
@@ -118,8 +118,8 @@ static void find_loss(struct list *list)
     const struct fleet *fleet = list->fleet;
     const unsigned window = columns_window(fleet);
 
-    for (int i = 0; i < FLEET_NODES_MAX * FLEET_NODES_MAX; i++) {
-        const int from = i / FLEET_NODES_MAX, to = i % FLEET_NODES_MAX;
+    for (int i = 0; i < fleet->node_end * fleet->node_end; i++) {
+        const int from = i / fleet->node_end, to = i % fleet->node_end;
         const double loss = fleet_link(fleet, from, to) != NULL ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
         char sender[8], receiver[8], text[FIGURE_BYTES];
         uint64_t lost = 0;
@@ -190,7 +190,7 @@ static void find_epoch(struct list *list)
 
 static void find_lab(struct list *list)
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
         char rank[8], text[FIGURE_BYTES];
 
@@ -214,7 +214,7 @@ static void find_all(struct list *list, bool is_well)
     int alive = 0, busy = 0;
     char text[FIGURE_BYTES];
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < list->fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(list->fleet, i, list->tick);
 
         if (!list->fleet->nodes[i].is_used || !fleet_is_alive(list->fleet->nodes[i].state))

@@ -40,11 +40,23 @@ static void release_node(struct fleet_node *node)
     memset(node, 0, sizeof *node);
 }
 
+void fleet_clear(struct fleet *fleet)
+{
+    const uint64_t events = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
+
+    for (int i = 0; i < fleet->node_end; i++)
+        if (fleet->nodes[i].is_used)
+            release_node(&fleet->nodes[i]);
+    if (fleet->events != NULL)
+        memset(fleet->events, 0, events * sizeof *fleet->events);
+    if (fleet->requests != NULL)
+        memset(fleet->requests, 0, FLEET_REQUESTS * sizeof *fleet->requests);
+    *fleet = (struct fleet){.nodes = fleet->nodes, .events = fleet->events, .requests = fleet->requests, .interval_ns = fleet->interval_ns};
+}
+
 void fleet_release(struct fleet *fleet)
 {
-    for (int i = 0; fleet->nodes != NULL && i < FLEET_NODES_MAX; i++)
-        if (fleet->nodes[i].is_used) /* the others were never touched, and are much memory */
-            release_node(&fleet->nodes[i]);
+    fleet_clear(fleet);
     free(fleet->nodes);
     free(fleet->events);
     free(fleet->requests);
@@ -70,7 +82,7 @@ const char *fleet_state_name(enum fleet_state state)
 static void forget_node(struct fleet *fleet, int node)
 {
     release_node(&fleet->nodes[node]);
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         struct fleet_node *other = &fleet->nodes[i];
 
         release_link(other->links[node]);
@@ -98,7 +110,7 @@ static int make_room(struct fleet *fleet)
 {
     int oldest = FLEET_NOBODY;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
 
         if (!node->is_used)
@@ -106,6 +118,8 @@ static int make_room(struct fleet *fleet)
         if (!fleet_is_alive(node->state) && (oldest < 0 || node->gone_wall_ns < fleet->nodes[oldest].gone_wall_ns))
             oldest = i;
     }
+    if (fleet->node_end < FLEET_NODES_MAX)
+        return fleet->node_end++;
     if (oldest >= 0)
         forget_node(fleet, oldest);
     return oldest;
@@ -116,7 +130,7 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
     struct fleet_node *node;
     int at;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
             return i;
     at = make_room(fleet);
@@ -144,7 +158,7 @@ void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t po
 
     if (n->addr.port == port && memcmp(n->addr.ip, ip, 16) == 0)
         return;
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (i != node && fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)
             forget_node(fleet, i);
     memcpy(n->addr.ip, ip, 16);
@@ -154,7 +168,7 @@ void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t po
 
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16])
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet->nodes[i].has_reported && memcmp(fleet->nodes[i].incarnation, incarnation, 16) == 0)
             return i;
     return FLEET_NOBODY;
@@ -174,7 +188,7 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
         int at = count;
 
@@ -205,7 +219,7 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8])
 
 int fleet_sequencer(const struct fleet *fleet)
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) && fleet->nodes[i].now.is_sequencer)
             return i;
     return FLEET_NOBODY;
@@ -310,7 +324,7 @@ float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 {
     float most = NAN;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(fleet, i, tick);
 
         if (sample != NULL && !isnan(sample->tok_per_s) && !(sample->tok_per_s <= most))
@@ -322,8 +336,9 @@ float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 void fleet_reset(struct fleet *fleet)
 {
     fleet->first_tick = fleet->ticks;
+    memset(fleet->events, 0, FLEET_EVENTS * sizeof *fleet->events);
     fleet->event_count = 0;
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
             forget_node(fleet, i);
     for (int i = 0; i < FLEET_REQUESTS; i++)

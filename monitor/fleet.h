@@ -140,6 +140,7 @@ struct fleet_request {
 
 struct fleet {
     struct fleet_node *nodes;        /* (FLEET_NODES_MAX) owned */
+    int node_end;                    /* those from here on were never used, and are much memory to look at */
     struct fleet_event *events;      /* (FLEET_EVENTS) ring, owned */
     struct fleet_request *requests;  /* (FLEET_REQUESTS) owned */
     uint64_t event_count;            /* ever */
@@ -159,6 +160,9 @@ struct fleet {
 /* 0, or -1: no memory. */
 int fleet_init(struct fleet *fleet);
 void fleet_release(struct fleet *fleet);
+
+/* As after fleet_init, but for the interval, and in the same memory. */
+void fleet_clear(struct fleet *fleet);
 
 /* Take a record of a client session. 0, or a negative enum mesh_err, and the rest of it is not taken. */
 int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const uint8_t *record, size_t bytes);

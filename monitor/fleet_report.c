@@ -279,7 +279,7 @@ static bool is_bad(unsigned happened)
 
 static int event_about(struct intake *in, const struct mesh_telemetry_event *event)
 {
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < in->fleet->node_end; i++)
         if (in->fleet->nodes[i].is_used && in->fleet->nodes[i].addr.port == event->port &&
             memcmp(in->fleet->nodes[i].addr.ip, event->ip, 16) == 0)
             return i;

@@ -282,7 +282,7 @@ void fleet_tick(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns)
         return;
     fleet->tick_ns[fleet->ticks % FLEET_HISTORY] = now_ns;
     fleet->tick_wall_ns[fleet->ticks % FLEET_HISTORY] = wall_ns;
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used) {
             look_after(fleet, &fleet->nodes[i], now_ns, wall_ns);
             sample_node(fleet, &fleet->nodes[i]);

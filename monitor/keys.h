@@ -54,6 +54,10 @@ enum action {
     ACTION_SLOWER,
     ACTION_RESET,
     ACTION_SAVE,
+    /* of a recording only */
+    ACTION_SPEED,      /* argument: faster 1, slower -1 */
+    ACTION_STEP_TOKEN, /* argument: on 1, back -1 */
+    ACTION_BEGIN,
     /* of the mouse only */
     ACTION_SORT_BY,     /* argument: column */
     ACTION_SELECT,      /* argument: row */

@@ -8,12 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "player.h"
 #include "report.h"
 #include "screen.h"
 #include "view.h"
 
 static const uint64_t ms_ns = 1000000;
-enum { LOOK_MS = 25, REDRAW_MS = 1000, NOTICE_MS = 4000, BATCH_PATIENCE_MS = 5000, TEXT_COLUMNS = 120 };
+enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_PATIENCE_MS = 5000, TEXT_COLUMNS = 120 };
 
 static volatile sig_atomic_t is_interrupted;
 
@@ -41,12 +42,30 @@ struct live {
     struct ui ui;
     struct canvas canvas;
     uint64_t next_tick_ns, next_draw_ns;
+    struct player player; /* of a recording */
+    uint64_t played_ns;   /* when it went on last */
 };
+
+static bool is_played(const struct live *live)
+{
+    return live->config->recorded != NULL;
+}
+
+/* The clocks of what is watched. */
+static uint64_t own_now_ns(const struct live *live)
+{
+    return is_played(live) ? player_now_ns(&live->player) : mesh_udp_now_ns();
+}
+
+static int64_t own_wall_ns(const struct live *live)
+{
+    return is_played(live) ? live->player.now_ns : feed_wall_ns();
+}
 
 static void save_snapshot(struct live *live)
 {
     const time_t now = time(NULL);
-    const uint64_t until_ns = mesh_udp_now_ns() + NOTICE_MS * ms_ns;
+    const uint64_t until_ns = is_played(live) ? UINT64_MAX : mesh_udp_now_ns() + NOTICE_MS * ms_ns;
     char name[64] = "mesh-monitor.json";
     struct tm local;
     uint64_t tick;
@@ -111,23 +130,85 @@ static int draw(struct live *live, uint64_t now_ns, struct fail *fail)
         if (canvas_init(&live->canvas, width, height, live->config->glyphs) < 0)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
     }
-    view_draw(&live->canvas, &live->fleet, &live->ui, now_ns, feed_wall_ns());
+    view_draw(&live->canvas, &live->fleet, &live->ui, own_now_ns(live), own_wall_ns(live));
     screen_show(&live->canvas);
     live->next_draw_ns = now_ns + REDRAW_MS * ms_ns;
+    return 0;
+}
+
+/* ---- a recording on it ---- */
+
+/* What was asked for by a key; then what is shown is where it is now. */
+static int play_steps(struct live *live, struct fail *fail)
+{
+    struct playback *p = &live->ui.playback;
+    int err = p->wants_begin ? player_rewind(&live->player, fail) : 0;
+
+    for (int i = 0; i < p->wants_ticks && err == 0; i++)
+        err = player_tick(&live->player, fail);
+    if (p->wants_tokens != 0 && err == 0)
+        err = player_step(&live->player, p->wants_tokens, fail);
+    live->ui.tick = live->fleet.ticks > 0 ? live->fleet.ticks - 1 : 0;
+    p->wants_begin = false;
+    p->wants_ticks = p->wants_tokens = 0;
+    live->next_draw_ns = 0;
+    return err;
+}
+
+static int play(struct live *live, uint64_t now_ns, struct fail *fail)
+{
+    struct playback *p = &live->ui.playback;
+    struct player *player = &live->player;
+    const uint64_t passed_ns = (uint64_t)((double)(now_ns - live->played_ns) * p->speed);
+
+    live->played_ns = now_ns;
+    if (live->ui.interval_ms * ms_ns != player->interval_ns)
+        player_set_interval(player, live->ui.interval_ms * ms_ns);
+    if ((p->wants_begin || p->wants_ticks > 0 || p->wants_tokens != 0) && play_steps(live, fail) < 0)
+        return -1;
+    if (!live->ui.is_paused && !player->is_over) {
+        if (player_advance(player, passed_ns, fail) < 0)
+            return -1;
+        live->next_draw_ns = live->next_draw_ns < now_ns + PLAY_DRAW_MS * ms_ns ? live->next_draw_ns : now_ns + PLAY_DRAW_MS * ms_ns;
+    }
+    p->is_over = player->is_over;
+    p->seconds = player_seconds(player);
+    p->total = player_seconds_total(player);
+    recorded_tokens(player->recorded, &p->tokens);
+    p->token = player->token;
+    return 0;
+}
+
+static int begin_playing(struct live *live, struct fail *fail)
+{
+    live->ui.playback.is_on = true;
+    live->ui.playback.speed = live->config->speed;
+    live->played_ns = mesh_udp_now_ns();
+    return player_open(&live->player, live->config->recorded, &live->fleet, live->ui.interval_ms * ms_ns, fail);
+}
+
+/* ---- both ---- */
+
+/* Takes in what there is, or waits for a moment. */
+static int watch(struct live *live, struct fail *fail)
+{
+    const struct timespec pause = {0, (long)(LOOK_MS * ms_ns)};
+
+    if (is_played(live)) {
+        nanosleep(&pause, NULL);
+        return play(live, mesh_udp_now_ns(), fail);
+    }
+    if (feed_poll(live->feed, &live->fleet, live->ui.interval_ms, LOOK_MS * ms_ns, fail) < 0)
+        return -1;
+    let_time_pass(live, mesh_udp_now_ns());
     return 0;
 }
 
 static int loop(struct live *live, struct fail *fail)
 {
     while (!live->ui.is_over && !is_interrupted) {
-        uint64_t now_ns;
-
-        if (draw(live, mesh_udp_now_ns(), fail) < 0)
+        if (draw(live, mesh_udp_now_ns(), fail) < 0 || watch(live, fail) < 0)
             return -1;
-        if (feed_poll(live->feed, &live->fleet, live->ui.interval_ms, LOOK_MS * ms_ns, fail) < 0)
-            return -1;
-        now_ns = mesh_udp_now_ns();
-        let_time_pass(live, now_ns);
         take_input(live);
     }
     return 0;
@@ -145,8 +226,9 @@ int live_run(const struct live_config *config, struct feed *feed, struct fail *f
     ui_init(&live.ui, &config->settings);
     live.ui.is_read_only = config->is_read_only;
     catch_signals();
-    if (screen_open(&screen, fail) == 0) {
+    if (!is_played(&live))
         snprintf(live.fleet.connection, sizeof live.fleet.connection, "calling %.200s", feed->config.address);
+    if ((!is_played(&live) || begin_playing(&live, fail) == 0) && screen_open(&screen, fail) == 0) {
         result = loop(&live, fail);
         screen_close();
     }
@@ -165,7 +247,7 @@ static bool is_ready(const struct fleet *fleet)
 {
     int fresh = 0;
 
-    for (int i = 0; fleet->ticks > 0 && i < FLEET_NODES_MAX; i++) {
+    for (int i = 0; fleet->ticks > 0 && i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet->nodes[i].is_used ? fleet_node_at(fleet, i, fleet->ticks - 1) : NULL;
 
         if (sample == NULL)
@@ -221,6 +303,26 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
     return 0;
 }
 
+/* The same of a recording, in its own time, as fast as it can. */
+static int batch_recorded(const struct live_config *config, struct fleet *fleet, struct ui *ui, struct fail *fail)
+{
+    struct player player;
+    uint32_t printed = 0;
+
+    if (player_open(&player, config->recorded, fleet, config->settings.interval_ms * ms_ns, fail) < 0)
+        return -1;
+    while (!is_interrupted && !player.is_over && (config->iterations == 0 || printed < config->iterations)) {
+        if (player_tick(&player, fail) < 0)
+            return -1;
+        if (printed == 0 && !is_ready(fleet) && !player.is_over)
+            continue;
+        if (print(config, fleet, ui, fail) < 0)
+            return -1;
+        printed++;
+    }
+    return 0;
+}
+
 int live_batch(const struct live_config *config, struct feed *feed, struct fail *fail)
 {
     struct fleet fleet;
@@ -231,7 +333,7 @@ int live_batch(const struct live_config *config, struct feed *feed, struct fail 
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
     ui_init(&ui, &config->settings);
     catch_signals();
-    result = batch(config, feed, &fleet, &ui, fail);
+    result = config->recorded != NULL ? batch_recorded(config, &fleet, &ui, fail) : batch(config, feed, &fleet, &ui, fail);
     fleet_release(&fleet);
     return result;
 }

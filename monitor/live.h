@@ -4,6 +4,7 @@
 
 #include "feed.h"
 #include "glyph.h"
+#include "recorded.h"
 #include "settings.h"
 
 struct live_config {
@@ -11,10 +12,12 @@ struct live_config {
     const char *settings_path; /* where they are kept in the end; NULL: nowhere */
     enum glyph_level glyphs;
     bool is_read_only, json;
-    uint32_t iterations; /* batch: 0 is no end */
+    struct recorded *recorded; /* to be watched instead of a living mesh; NULL: none. Borrowed */
+    double speed;              /* at which it is played */
+    uint32_t iterations;       /* batch: 0 is no end */
 };
 
-/* Until the person quits. 0, or -1. */
+/* Until the person quits. feed: NULL where there is a recording. 0, or -1. */
 int live_run(const struct live_config *config, struct feed *feed, struct fail *fail);
 
 /* One report per interval on stdout, for so many intervals. */

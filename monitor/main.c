@@ -18,17 +18,19 @@ struct arguments {
     const char *to, *key_path, *name;
     int security;
     float seconds;
-    bool has_security, has_seconds, batch, no_colour, ascii, no_mouse, help, version;
+    float speed;
+    struct option_list traces;
+    bool has_security, has_seconds, has_speed, batch, no_colour, ascii, no_mouse, help, version;
     struct live_config live;
 };
 
 static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-monitor [--to ADDR:PORT] [--key FILE] [options]",
-                                        "Watch a running mesh: who computes, who waits for whom, which link loses, how fast tokens come.",
-                                        NULL};
+    static const char *const usage[] = {
+        "mesh-monitor [--to ADDR:PORT] [--key FILE] [options]", "mesh-monitor --trace TRACE.db [--speed X] [options]",
+        "Watch a running mesh: who computes, who waits for whom, which link loses, how fast tokens come.", NULL};
     static const char *const examples[] = {"mesh-monitor --to 10.0.0.2:7411 --key mesh.key", "mesh-monitor -b -n 1 --json | jq .tok_per_s",
-                                           NULL};
+                                           "mesh-monitor --trace run.db --speed 10", NULL};
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
@@ -39,6 +41,19 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
          .was_set = &a->has_security,
          .words = security_words,
          .help = "as the nodes have it (seal with a key)"},
+        {.name = "trace",
+         .kind = OPTION_LIST,
+         .target = &a->traces,
+         .metavar = "TRACE.db",
+         .help = "a recording instead, and those of the other nodes beside it"},
+        {.name = "speed",
+         .kind = OPTION_FLOAT,
+         .target = &a->speed,
+         .was_set = &a->has_speed,
+         .float_min = 0.01,
+         .float_max = 1000,
+         .metavar = "X",
+         .help = "how fast it is played; -b takes no notice (1)"},
         {.name = "delay",
          .short_name = 'd',
          .kind = OPTION_FLOAT,
@@ -107,7 +122,8 @@ static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller
     char reason[300];
     int err;
 
-    *config = (struct mesh_caller_config){.address = a->to, .key = key, .key_file = a->key_path, .cluster = a->name};
+    *config = (struct mesh_caller_config){
+        .address = a->to != NULL ? a->to : "127.0.0.1:7411", .key = key, .key_file = a->key_path, .cluster = a->name};
     if (!a->has_security)
         a->security = a->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
     config->security = (enum mesh_security)a->security;
@@ -120,6 +136,29 @@ static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller
     if (err != MESH_OK)
         return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key_path, reason);
     return 0;
+}
+
+static int check(const struct arguments *a, bool is_batch, struct fail *fail)
+{
+    if (a->live.iterations > 0 && !is_batch)
+        return fail_set(fail, EXIT_USAGE, "-n: without -b or --json there is no end to count to: add -b");
+    if (a->has_speed && a->traces.count == 0)
+        return fail_set(fail, EXIT_USAGE, "--speed: only a recording has one: name it with --trace TRACE.db");
+    if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL))
+        return fail_set(fail, EXIT_USAGE, "--trace: a recording and a living mesh (--to, --key) cannot be watched at once: leave one out");
+    return 0;
+}
+
+static int watch_recorded(struct arguments *a, bool is_batch, struct fail *fail)
+{
+    int result;
+
+    if (recorded_open(&a->live.recorded, a->traces.values, a->traces.count, fail) < 0)
+        return -1;
+    a->live.speed = (double)a->speed;
+    result = is_batch ? live_batch(&a->live, NULL, fail) : live_run(&a->live, NULL, fail);
+    recorded_close(a->live.recorded);
+    return result;
 }
 
 static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
@@ -138,9 +177,11 @@ static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
     if (a->help || a->version)
         return 0;
     is_batch = a->batch || a->live.json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
-    if (a->live.iterations > 0 && !is_batch)
-        return fail_set(fail, EXIT_USAGE, "-n: without -b or --json there is no end to count to: add -b");
+    if (check(a, is_batch, fail) < 0)
+        return -1;
     settle(a, path);
+    if (a->traces.count > 0)
+        return watch_recorded(a, is_batch, fail);
     if (prepare(a, &key, &config, fail) < 0)
         return -1;
     feed_init(&feed, &config);
@@ -152,7 +193,7 @@ static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
 
 int main(int argc, char **argv)
 {
-    static struct arguments arguments = {.to = "127.0.0.1:7411", .name = "mesh"};
+    static struct arguments arguments = {.name = "mesh", .speed = 1};
     struct fail fail = {0};
 
     if (run(&arguments, argc, argv, &fail) < 0) {

@@ -119,7 +119,7 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, ui
         put_workers(json, node);
     }
     json_array_begin(json, "peers");
-    for (int from = 0; from < FLEET_NODES_MAX; from++)
+    for (int from = 0; from < fleet->node_end; from++)
         if (from != index)
             put_peer(json, fleet, from, index, tick, is_snapshot);
     json_array_end(json);

@@ -54,7 +54,7 @@ static struct canvas shown; /* what ncurses has been given */
 
 static void make_styles(enum theme_colours colours)
 {
-    for (int style = 0; style < STYLES && colours != THEME_NONE; style++) {
+    for (int style = 0; style < STYLES_LOOKS && colours != THEME_NONE; style++) {
         const struct theme_look look = theme_look((enum style)style, colours);
 
         init_pair((short)(style + 1), look.front, look.back);

@@ -43,16 +43,18 @@ static const struct entry {
 
 struct theme_look theme_look(enum style style, enum theme_colours colours)
 {
-    const struct entry *entry = &entries[style];
-    const unsigned attributes = colours == THEME_NONE ? entry->plain_attributes : entry->attributes;
+    const bool is_selected = style >= STYLES;
+    const struct entry *entry = &entries[style % STYLES];
+    const struct entry *behind = is_selected && entry->back256 < 0 ? &entries[STYLE_SELECTED] : entry;
+    const unsigned attributes = colours == THEME_NONE ? entry->plain_attributes | (is_selected ? REVERSE : 0) : entry->attributes;
 
-    assert(style < STYLES);
+    assert(style < STYLES_LOOKS);
     return (struct theme_look){
         .front = colours == THEME_256  ? entry->front256
                  : colours == THEME_16 ? entry->front16
                                        : -1,
-        .back = colours == THEME_256  ? entry->back256
-                : colours == THEME_16 ? entry->back16
+        .back = colours == THEME_256  ? behind->back256
+                : colours == THEME_16 ? behind->back16
                                       : -1,
         .bold = attributes & BOLD,
         .dim = (attributes & DIM) && colours != THEME_256,

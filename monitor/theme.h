@@ -34,7 +34,8 @@ enum style {
     STYLE_WAIT,
     STYLE_IDLE,
     STYLE_HEAT, /* and HEAT_STEPS - 1 more: from nothing to the worst */
-    STYLES = STYLE_HEAT + HEAT_STEPS
+    STYLES = STYLE_HEAT + HEAT_STEPS,
+    STYLES_LOOKS = 2 * STYLES /* style + STYLES: the same on the selected line */
 };
 
 enum theme_colours { THEME_NONE, THEME_16, THEME_256 };

@@ -19,6 +19,7 @@ void ui_init(struct ui *ui, const struct settings *settings)
     ui->screen = settings->screen < SCREENS ? (enum screen)settings->screen : SCREEN_OVERVIEW;
     ui->metric = settings->metric < METRICS ? (enum metric)settings->metric : METRIC_P99;
     ui->interval_ms = settings->interval_ms;
+    ui->playback.speed = 1;
     ui->is_inverted = settings->is_inverted;
     for (int i = 0; i < columns_of_nodes_count; i++)
         if (columns_of_nodes[i].name != NULL && strcmp(columns_of_nodes[i].name, settings->sort) == 0)
@@ -184,6 +185,8 @@ static void travel(struct ui *ui, const struct fleet *fleet, int64_t by)
         ui->tick = last;
     ui->is_paused = true;
     tick = (int64_t)ui->tick + by;
+    if (ui->playback.is_on && tick > (int64_t)last) /* beyond what has been played: on with it */
+        ui->playback.wants_ticks += (int)(tick - (int64_t)last);
     ui->tick = tick < (int64_t)first ? first : (uint64_t)tick > last ? last : (uint64_t)tick;
 }
 
@@ -198,6 +201,16 @@ static void change_interval(struct ui *ui, bool is_longer)
     else
         at--;
     ui->interval_ms = intervals_ms[clamp(at, INTERVALS)];
+}
+
+static void act_on_recording(struct ui *ui, enum action action, int argument)
+{
+    if (ui->playback.is_on) {
+        playback_act(&ui->playback, action, argument);
+        ui->is_paused |= action == ACTION_STEP_TOKEN;
+    } else {
+        ui_notice(ui, UINT64_MAX, "only in a recording: mesh-monitor --trace TRACE.db");
+    }
 }
 
 static void sort_by(struct ui *ui, int column)
@@ -388,6 +401,11 @@ void ui_act(struct ui *ui, const struct fleet *fleet, enum action action, int ar
     case ACTION_EARLIER:
     case ACTION_LATER:
         travel(ui, fleet, action == ACTION_EARLIER ? -argument : argument);
+        break;
+    case ACTION_SPEED:
+    case ACTION_STEP_TOKEN:
+    case ACTION_BEGIN:
+        act_on_recording(ui, action, argument);
         break;
     case ACTION_SELECT:
         select_line(ui, fleet, argument);

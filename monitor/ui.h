@@ -1,13 +1,14 @@
 /* What the person at the keyboard sees and has chosen: a state machine of keys and clicks, pure.
  *
- * Keys become actions by keys.h; clicks hit zones, which whoever draws leaves behind. Nothing here draws, and only `is_over`, `wants_save`
- * and `wants_reset` ask the program for something. Nodes are selected by what they are, not by the line they stand in. */
+ * Keys become actions by keys.h; clicks hit zones, which whoever draws leaves behind. Nothing here draws, and only `is_over` and what is
+ * called `wants` ask the program for something. Nodes are selected by what they are, not by the line they stand in. */
 #ifndef MONITOR_UI_H
 #define MONITOR_UI_H
 
 #include "fleet.h"
 #include "keys.h"
 #include "layout.h"
+#include "playback.h"
 #include "settings.h"
 
 enum { UI_TEXT_BYTES = 48, UI_ZONES = 320, UI_NOTICE_BYTES = 160 };
@@ -40,6 +41,7 @@ struct ui {
     uint64_t notice_ns; /* until then it is shown */
     bool is_read_only;
     bool is_over, wants_save, wants_reset;
+    struct playback playback;
     int page; /* lines of the main part, as last drawn */
     int line_count;
     struct ui_zone zone[UI_ZONES];

@@ -25,19 +25,48 @@ static int alive_count(const struct fleet *fleet)
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < fleet->node_end; i++)
         count += fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state);
     return count;
+}
+
+static void clock_text(const struct view *view, char out[FIGURE_BYTES])
+{
+    snprintf(out, FIGURE_BYTES, "-");
+    if (view->has_tick)
+        figure_clock(view->fleet->tick_wall_ns[view->tick % FLEET_HISTORY], out);
+}
+
+/* The same of a recording: where it is, and how fast. */
+static enum style how_it_is_played(const struct view *view, char *out, size_t size)
+{
+    const struct playback *p = &view->ui->playback;
+    const bool is_past = view->ui->is_paused && view->has_tick && view->tick + 1 < view->fleet->ticks;
+    char clock[FIGURE_BYTES], token[64] = "";
+
+    clock_text(view, clock);
+    if (p->tokens > 0 && view->canvas->width >= 100)
+        snprintf(token, sizeof token, "token %zu of %zu  ", p->token, p->tokens);
+    if (view->canvas->width < 60 && !is_past)
+        clock[0] = '\0';
+    if (view->ui->is_paused)
+        snprintf(out, size, " PAUSED %s%.1f of %.1f s  %s ", is_past ? "" : token, p->seconds, p->total, clock);
+    else if (p->is_over)
+        snprintf(out, size, " END OF RECORDING  %.1f s  %s ", p->total, clock);
+    else
+        snprintf(out, size, " ▶ ×%g  %s%.1f of %.1f s  %s ", p->speed, token, p->seconds, p->total, clock);
+    return view->ui->is_paused || p->is_over ? STYLE_FOUND : STYLE_TITLE;
 }
 
 /* "LIVE", "PAUSED", ... at the right; its style. */
 static enum style how_it_goes(const struct view *view, char *out, size_t size)
 {
     const struct fleet *fleet = view->fleet;
-    char clock[FIGURE_BYTES] = "-";
+    char clock[FIGURE_BYTES];
 
-    if (view->has_tick)
-        figure_clock(fleet->tick_wall_ns[view->tick % FLEET_HISTORY], clock);
+    clock_text(view, clock);
+    if (view->ui->playback.is_on)
+        return how_it_is_played(view, out, size);
     if (view->ui->is_paused) {
         char age[FIGURE_BYTES] = "0 s";
 
@@ -65,7 +94,7 @@ static void draw_title(struct view *view)
     int x;
 
     canvas_fill(view->canvas, area, STYLE_TITLE, ' ');
-    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, " mesh-monitor  ");
+    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, area.width < 60 && node != NULL ? " " : " mesh-monitor  ");
     if (node != NULL) {
         const char *slash = strrchr(node->model, '/');
 
@@ -88,8 +117,8 @@ static void draw_tabs(struct view *view)
         const enum style style = (int)view->ui->screen == i ? STYLE_TAB_SHOWN : STYLE_TAB;
         const int begin = x;
 
-        if (is_narrow)
-            x += canvas_print(view->canvas, area, x, 0, style, " %.5s ", screen_names[i]);
+        if (is_narrow && (int)view->ui->screen != i)
+            x += canvas_print(view->canvas, area, x, 0, style, " %d ", i + 1);
         else
             x += canvas_print(view->canvas, area, x, 0, style, " %d %s ", i + 1, screen_names[i]);
         ui_add_zone(view->ui, area_part(area, begin, 0, x - begin, 1), ACTION_SCREEN, i, 0, 0);
@@ -211,7 +240,7 @@ static int rows_of(const struct view *view)
 {
     int count = 0;
 
-    for (int i = 0; i < FLEET_NODES_MAX; i++)
+    for (int i = 0; i < view->fleet->node_end; i++)
         count += view->fleet->nodes[i].is_used;
     return count + 1;
 }

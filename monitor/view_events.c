@@ -1,9 +1,20 @@
 /* Events: what nodes and the monitor itself noticed, the newest first. */
 #include <stdio.h>
+#include <string.h>
 
 #include "columns.h"
 #include "figure.h"
 #include "view.h"
+
+/* By their time: nodes are heard one after another, each with all that has happened to it. Of the same time the one heard last is first. */
+static void insert(const struct view *view, int *indices, int count, int index)
+{
+    int at = count;
+
+    for (; at > 0 && view->fleet->events[indices[at - 1]].wall_ns < view->fleet->events[index].wall_ns; at--)
+        indices[at] = indices[at - 1];
+    indices[at] = index;
+}
 
 /* Events that are kept, are of the shown time, and match the pattern: indices, the newest first. */
 static int list_events(const struct view *view, const char *pattern, int *indices)
@@ -18,7 +29,7 @@ static int list_events(const struct view *view, const char *pattern, int *indice
         if (view->ui->is_paused && event->tick > view->tick + 1)
             continue;
         if (ui_matches(event->text, pattern) || ui_matches(mesh_telemetry_happening_name(event->happened), pattern))
-            indices[count++] = index;
+            insert(view, indices, count++, index);
     }
     return count;
 }
@@ -40,7 +51,7 @@ static void draw_event(struct view *view, struct area line, const struct fleet_e
     x += 9;
     canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_happening_name(event->happened));
     x += 11;
-    if (event->about >= 0 && event->about != event->node)
+    if (event->about >= 0 && event->about != event->node && strcmp(event->text, view->fleet->nodes[event->about].address) != 0)
         x += canvas_print(view->canvas, line, x, 0, style, "%s ", view->fleet->nodes[event->about].address);
     canvas_text(view->canvas, line, x, 0, STYLE_NORMAL, event->text);
 }
@@ -60,7 +71,7 @@ void view_events(struct view *view, struct area area, bool is_screen)
 
         draw_event(view, line, &view->fleet->events[indices[first + i]]);
         if (is_screen && first + i == view->ui->line)
-            canvas_restyle_normal(view->canvas, line, STYLE_SELECTED);
+            canvas_select(view->canvas, line);
     }
     if (count == 0)
         canvas_text(view->canvas, area, 1, 1, STYLE_DIM, pattern[0] != '\0' ? "none that matches" : "none yet");

@@ -74,7 +74,7 @@ static void draw_row(struct view *view, struct area line, const struct matrix *m
     if (from >= 0)
         canvas_print(view->canvas, line, 0, 0, from == sender ? STYLE_STRONG : STYLE_NORMAL, "%5s →", view_name(view, from, name));
     else
-        canvas_text(view->canvas, line, 0, 0, STYLE_DIM, "from to");
+        canvas_text(view->canvas, line, 0, 0, STYLE_DIM, "from\\to");
     for (int i = matrix->first_column; i < matrix->count; i++) {
         const int x = LABEL_COLUMNS + (i - matrix->first_column) * matrix->cell_columns, to = matrix->nodes[i];
         const struct area cell = area_part(line, x + 1, 0, matrix->cell_columns - 1, 1);
@@ -102,7 +102,7 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
         [METRIC_P50] = "p50 of tile latency, one way",
         [METRIC_P99] = "p99 of tile latency, one way",
         [METRIC_LOSS] = "loss, over ten seconds",
-        [METRIC_WAITS] = "waiting: part of the receiver's time in steps, over ten seconds",
+        [METRIC_WAITS] = "waiting: part of its time in steps, over ten seconds",
     };
     const int rows = matrix->count - matrix->first_row;
 
@@ -243,7 +243,7 @@ static void draw_link(struct view *view, struct area area)
     figure_fraction(fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet)), loss);
     figure_fraction(fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet)), waits);
     line(&lines, "loss, 10 s", "%s", loss);
-    line(&lines, "waited for", "%s of the receiver's time", waits);
+    line(&lines, "waited for", "%s of its time", waits);
     draw_latencies(&lines, sample, link);
     draw_counts(&lines, link, back);
     draw_past(&lines, from, to);

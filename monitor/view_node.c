@@ -8,14 +8,15 @@
 #include "figure.h"
 #include "view.h"
 
-enum { BAR_BEGIN = 5, DOING_COLUMNS = 26 };
+enum { BAR_BEGIN = 5, DOING_COLUMNS = 26, DOING_COLUMNS_NARROW = 14, WIDTH_FOR_DOING = 60, BAND_LINES_MAX = 24 };
 
 /* ---- workers ---- */
 
 static void draw_worker(struct view *view, struct area place, const struct fleet_node *node, unsigned index)
 {
     const struct fleet_worker *worker = &node->workers[index];
-    const int bar = place.width - BAR_BEGIN - DOING_COLUMNS - 7;
+    const bool is_narrow = place.width < WIDTH_FOR_DOING;
+    const int bar = place.width - BAR_BEGIN - (is_narrow ? DOING_COLUMNS_NARROW : DOING_COLUMNS) - 7;
     const uint16_t rank = worker->now.waits_for;
     const int whom = rank < FLEET_RANKS_MAX ? node->of_rank[rank] : FLEET_NOBODY;
     char text[64], busy[FIGURE_BYTES], name[8];
@@ -27,7 +28,9 @@ static void draw_worker(struct view *view, struct area place, const struct fleet
     figure_fraction((double)worker->time[TIME_COMPUTE], busy);
     canvas_text_right(view->canvas, place, BAR_BEGIN + bar + 6, 0, STYLE_NORMAL, busy);
     snprintf(text, sizeof text, "%s", mesh_telemetry_doing_name(worker->now.doing));
-    if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0)
+    if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0 && is_narrow)
+        snprintf(text, sizeof text, "waits for %s", view_name(view, whom, name));
+    else if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0)
         snprintf(text, sizeof text, "waits for %s, gather %u", view_name(view, whom, name), worker->now.waits_phase);
     canvas_text(view->canvas, place, BAR_BEGIN + bar + 8, 0, worker->now.doing == MESH_WORKER_WAITING ? STYLE_WAIT : STYLE_DIM, text);
 }
@@ -58,7 +61,8 @@ static void draw_workers(struct view *view, struct area area, int selected)
     char name[96], rank[8];
     int band;
 
-    snprintf(name, sizeof name, "node %s  %s  %s   now:", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+    snprintf(name, sizeof name, "node %s  %s  %s: its workers now", fleet_rank_text(node, rank), node->address,
+             fleet_state_name(node->state));
     canvas_rule(view->canvas, area, name);
     for (int i = 0; i < lines; i++)
         draw_worker(view, area_part(area, 0, i + 1, area.width, 1), node, (unsigned)i);
@@ -69,7 +73,7 @@ static void draw_workers(struct view *view, struct area area, int selected)
         const struct area below = area_below(area, lines + 2);
 
         canvas_rule(view->canvas, below, "over the past: computing, sending, polling, waiting");
-        draw_band(view, area_part(below, 1, 1, below.width - 2, band < 10 ? band : 10), selected);
+        draw_band(view, area_part(below, 1, 1, below.width - 2, band < BAND_LINES_MAX ? band : BAND_LINES_MAX), selected);
     }
 }
 
@@ -162,11 +166,11 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
 {
     float values[HALVES];
     const double count = sum_histogram(node, which, values);
-    int first = 0, end = HALVES, each;
+    int first = 0, end = HALVES, each, scale_end = 0;
     char name[96], text[FIGURE_BYTES];
 
     figure_count(count, text);
-    snprintf(name, sizeof name, "%s, this epoch: %s", what, text);
+    snprintf(name, sizeof name, "%s, %s tiles", what, text);
     canvas_rule(view->canvas, area, name);
     if (count <= 0 || area.height < 4)
         return;
@@ -185,9 +189,9 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
         for (int k = 0; k < 2 * EACH_MAX; k++)
             same[k] = sqrtf(values[i] / top); /* so that the rare ones, which matter, can be seen */
         bar_curve(view->canvas, column, STYLE_GRAPH, same, bar_curve_values(view->canvas, column.width), 1);
-        if (i % 4 == 0 && each >= 2) { /* the scale: values of bucket b begin at 2^(b/2 + 3) */
+        if (i % 4 == 0 && (i - first) * each >= scale_end) { /* the scale: values of bucket b begin at 2^(b/2 + 3) */
             figure_time_us(ldexp(1, i / 2 + 3) / 1e3, text);
-            canvas_text(view->canvas, area, 1 + (i - first) * each, area.height - 1, STYLE_DIM, text);
+            scale_end = (i - first) * each + canvas_text(view->canvas, area, 1 + (i - first) * each, area.height - 1, STYLE_DIM, text) + 2;
         }
     }
 }
@@ -205,8 +209,8 @@ void view_node(struct view *view)
     draw_figures(view, view->layout.part[PART_SIDE], selected);
     if (below.height > 0) {
         draw_histogram(view, area_part(below, 0, 0, below.width / 2 - 1, below.height), &view->fleet->nodes[selected], MESH_LATENCY_ONE_WAY,
-                       "tiles to it, one way");
+                       "one-way latency");
         draw_histogram(view, area_part(below, below.width / 2, 0, below.width, below.height), &view->fleet->nodes[selected],
-                       MESH_LATENCY_USE, "until they are used");
+                       MESH_LATENCY_USE, "from sending to use");
     }
 }

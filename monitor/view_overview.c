@@ -52,7 +52,7 @@ static void draw_nodes(struct view *view)
 
         table_row(view->canvas, place, columns_of_nodes, columns_of_nodes_count, widths, &row, is_gone ? STYLE_STALE : STYLE_NORMAL);
         if (row.node == selected)
-            canvas_restyle_normal(view->canvas, place, STYLE_SELECTED);
+            canvas_select(view->canvas, place);
         if (view->ui->search[0] != '\0' && ui_matches(view->fleet->nodes[row.node].address, view->ui->search))
             canvas_restyle_normal(view->canvas, place, STYLE_FOUND);
     }

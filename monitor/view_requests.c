@@ -157,7 +157,7 @@ void view_requests(struct view *view)
 
         table_row(view->canvas, line, columns, COLUMNS, widths, row, fleet_request_runs(row->request) ? STYLE_NORMAL : STYLE_DIM);
         if (first + i == view->ui->line)
-            canvas_restyle_normal(view->canvas, line, STYLE_SELECTED);
+            canvas_select(view->canvas, line);
     }
     if (count == 0)
         canvas_text(view->canvas, area, 1, 1, STYLE_DIM, "none yet");

@@ -5,7 +5,15 @@
 #include "figure.h"
 #include "view.h"
 
-enum { LABEL_COLUMNS = 16, STALL_COLUMNS = 40, DURATION_COLUMNS = 9, WIDTH_FOR_STALLS = 72, STEPS_MAX = 64, PHASES_OF_LAYER = 4 };
+enum {
+    LABEL_COLUMNS = 16,
+    STALL_COLUMNS = 40,
+    DURATION_COLUMNS = 9,
+    WIDTH_FOR_STALLS = 72,
+    WIDTH_FOR_LEGEND = 104,
+    STEPS_MAX = 64,
+    PHASES_OF_LAYER = 4
+};
 
 /* What is exchanged at the end of each phase of a layer, and last. */
 static const struct kind {
@@ -43,7 +51,7 @@ static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
 {
     int count = 0;
 
-    for (int node = 0; node < FLEET_NODES_MAX; node++)
+    for (int node = 0; node < view->fleet->node_end; node++)
         for (int i = 0; view->fleet->nodes[node].is_used && i < FLEET_STEPS; i++) {
             const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
             int at = 0;
@@ -162,7 +170,8 @@ static void draw_legend(struct view *view, struct area line)
         x += 3 + canvas_text(view->canvas, line, x + 2, 0, STYLE_DIM, kinds[i].name) + 1;
     }
     canvas_put(view->canvas, line, x, 0, STYLE_WAIT, 0x2591);
-    canvas_text(view->canvas, line, x + 2, 0, STYLE_DIM, "longest stall, for whom, in which gather and block");
+    canvas_text(view->canvas, line, x + 2, 0, STYLE_DIM,
+                line.width < WIDTH_FOR_LEGEND ? "longest stall" : "longest stall, for whom, in which gather and block");
 }
 
 /* One step's lines from y on; the line after them. */
@@ -208,8 +217,7 @@ void view_tokens(struct view *view)
         longest = fmax(longest, span.end_ns - span.begin_ns);
     }
     figure_time_us(longest / 1e3, text);
-    snprintf(name, sizeof name, "last steps, the newest first%s%s", step_count > 0 ? "; the whole width is " : "",
-             step_count > 0 ? text : "");
+    snprintf(name, sizeof name, "steps, newest first%s%s", step_count > 0 ? "; width " : "", step_count > 0 ? text : "");
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
     for (int i = view->ui->line; i < step_count && y < area.height; i++)

@@ -10,7 +10,8 @@
 struct change {
     uint64_t doubt_ns; /* the first suspicion in the present epoch */
     uint64_t suspected_ns, agreed_ns, loaded_ns, token_ns;
-    uint32_t number; /* of the epoch that began; 0: none */
+    uint64_t recomputed; /* positions that this node computed again until that token */
+    uint32_t number;     /* of the epoch that began; 0: none */
 };
 
 static inline void change_suspect(struct change *change, uint64_t now_ns)
@@ -46,6 +47,12 @@ static inline bool change_token(struct change *change, uint64_t when_ns)
 static inline double change_ms(uint64_t from_ns, uint64_t to_ns)
 {
     return from_ns == 0 || to_ns <= from_ns ? 0.0 : (double)(to_ns - from_ns) / 1e6;
+}
+
+/* From loading to the first token, where this node had to compute something again; else that token is one like any other: 0. */
+static inline double change_recompute_ms(const struct change *change)
+{
+    return change->recomputed > 0 ? change_ms(change->loaded_ns, change->token_ns) : 0.0;
 }
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "memory_text.h"
 
@@ -62,9 +61,8 @@ static struct mesh_telemetry_request told_of(const struct job *job, uint64_t now
     };
 }
 
-void measure_request_over(struct measure_requests *r, const struct job *job)
+void measure_request_over(struct measure_requests *r, const struct job *job, uint64_t now_ns)
 {
-    const uint64_t now_ns = mesh_udp_now_ns();
     const uint32_t tokens = job->count - job->prompt_count;
     struct measure_over *over = &r->over[r->over_next++ % MEASURE_OVER_MAX];
 
@@ -115,11 +113,13 @@ static uint8_t state_of_node(const struct measure_source *s)
 
 static void take_cluster(struct measure *m, const struct measure_source *s)
 {
-    struct mesh_cluster_stats stats;
-    struct mesh_sessions_stats sessions;
+    struct mesh_cluster_stats stats = {.epochs = 1};
+    struct mesh_sessions_stats sessions = {.open_now = 0};
 
-    mesh_cluster_get_stats(s->cluster, &stats);
-    mesh_sessions_get_stats(s->sessions, &sessions);
+    if (s->cluster != NULL)
+        mesh_cluster_get_stats(s->cluster, &stats);
+    if (s->sessions != NULL)
+        mesh_sessions_get_stats(s->sessions, &sessions);
     m->node.epochs = stats.epochs;
     m->node.evictions = stats.evictions;
     m->node.suspicions = stats.suspicions;
@@ -156,14 +156,6 @@ static void take_engine(struct measure *m, const struct measure_source *s)
         engine_worker_time(s->shift->engine, i, &m->worker[i]);
 }
 
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void take_node(struct measure *m, const struct measure_source *s)
 {
     struct mesh_addr addr = s->addr;
@@ -178,7 +170,7 @@ static void take_node(struct measure *m, const struct measure_source *s)
     m->node = (struct mesh_telemetry_node){
         .state = state_of_node(s),
         .threads = s->config->threads,
-        .unix_ms = unix_ms(),
+        .unix_ms = s->unix_ms,
         .uptime_ns = since(s->start_ns, m->now_ns),
         .recomputed = s->recomputed,
         .available_bytes = m->available_bytes,
@@ -256,10 +248,11 @@ static void look_at_links(void *app)
     const struct look *look = app;
     const struct shift *shift = look->source->shift;
     struct mesh_telemetry_node *n = &look->measure->node;
-    struct mesh_udp_stats udp;
+    struct mesh_udp_stats udp = {.kernel_drops = 0};
     struct mesh_stats stats;
 
-    mesh_udp_get_stats(shift->config->udp, &udp);
+    if (shift->config->udp != NULL)
+        mesh_udp_get_stats(shift->config->udp, &udp);
     n->kernel_drops = udp.kernel_drops;
     n->send_errors = udp.send_errors;
     n->unreachable = udp.unreachable;
@@ -276,20 +269,26 @@ static void look_at_links(void *app)
             take_link(look->measure, shift, r);
 }
 
+static uint8_t state_of_peer(const struct mesh_cluster *cluster, uint16_t rank)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    if (mesh_cluster_get_peer_stats(cluster, rank, &peer) != MESH_OK || !peer.is_in)
+        return MESH_NODE_JOINING;
+    if (peer.is_leaving)
+        return MESH_NODE_LEAVING;
+    return peer.is_suspected ? MESH_NODE_SUSPECTED : MESH_NODE_UP;
+}
+
 /* What the cluster layer and the engine know of the peer. */
 static void complete_link(struct measure *m, const struct measure_source *s, uint16_t index)
 {
     struct mesh_telemetry_link *link = &m->link[index];
     const struct mesh_cluster_member *member = &s->shift->member[link->peer];
-    struct mesh_cluster_peer_stats peer;
 
-    link->state = MESH_NODE_UP;
-    if (mesh_cluster_get_peer_stats(s->cluster, link->peer, &peer) != MESH_OK || !peer.is_in)
-        link->state = MESH_NODE_JOINING;
-    else if (peer.is_leaving)
-        link->state = MESH_NODE_LEAVING;
-    else if (peer.is_suspected)
-        link->state = MESH_NODE_SUSPECTED;
+    link->state = link->is_up ? MESH_NODE_UP : MESH_NODE_JOINING;
+    if (s->cluster != NULL)
+        link->state = state_of_peer(s->cluster, link->peer);
     memcpy(link->ip, member->addr.ip, sizeof link->ip);
     link->port = member->addr.port;
     link->waited_ns = engine_waited_ns(s->shift->engine, link->peer);
@@ -300,7 +299,7 @@ void measure_take(struct measure *m, const struct measure_source *s)
 {
     struct look look = {m, s};
 
-    m->now_ns = mesh_udp_now_ns();
+    m->now_ns = s->now_ns;
     m->links = m->workers = 0;
     m->model = gguf_path(s->config->model->gguf);
     if (strrchr(m->model, '/') != NULL)

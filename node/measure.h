@@ -25,11 +25,12 @@ struct measure_requests {
 
 /* Where the figures are. Borrowed for the call. */
 struct measure_source {
-    const struct shift_config *config;
-    struct shift *shift; /* NULL: no epoch */
-    const struct mesh_cluster *cluster;
-    const struct mesh_sessions *sessions;
-    const struct gate_stats *gate;
+    uint64_t now_ns, unix_ms;
+    const struct shift_config *config;    /* udp NULL: there is no socket */
+    struct shift *shift;                  /* NULL: no epoch */
+    const struct mesh_cluster *cluster;   /* NULL: its members do not change */
+    const struct mesh_sessions *sessions; /* NULL: none */
+    const struct gate_stats *gate;        /* all zeros where there is none */
     const struct jobs *jobs;
     const struct measure_requests *requests;
     const struct mesh_lab *lab;
@@ -63,6 +64,6 @@ void measure_release(struct measure *measure);
 void measure_take(struct measure *measure, const struct measure_source *source);
 
 /* A request of this node's clients ends: when its client has been told, or has gone. */
-void measure_request_over(struct measure_requests *requests, const struct job *job);
+void measure_request_over(struct measure_requests *requests, const struct job *job, uint64_t now_ns);
 
 #endif

@@ -250,6 +250,7 @@ void member_close(struct member *m)
         return;
     leave(m);
     crew_stop(&m->crew);
+    member_telemetry_close(m);
     engine_close(m->engine);
     crew_close(&m->crew);
     free(m->mesh_memory);
@@ -310,6 +311,8 @@ int member_start(struct member *m, struct fail *fail)
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     m->crew.on_loaded = say_ready;
     m->crew.app = m;
+    if (member_telemetry_open(m, fail) < 0)
+        return -1;
     return crew_start(&m->crew, m->engine, m->config.threads, fail);
 }
 
@@ -382,6 +385,7 @@ int member_submit(struct member *m, const struct request *request, struct fail *
     struct request numbered = *request;
 
     numbered.id = REQUEST_ID;
+    m->prompt_tokens = request->prompt_count;
     m->outcome.submitted_ns = mesh_udp_now_ns();
     recording_request(m->config.recording, m->outcome.submitted_ns, &numbered);
     if (!engine_submit(m->engine, &numbered))

@@ -11,12 +11,14 @@ void member_record(struct member *m)
 
         recording_token(m->config.recording, t->when_ns, &token);
     }
+    member_telemetry(m, false);
     recording_watch(m->config.recording);
 }
 
 void member_record_end(struct member *m)
 {
     member_record(m);
+    member_telemetry(m, true);
     if (atomic_load(&m->is_done))
         recording_request_end(m->config.recording, m->outcome.done_ns, REQUEST_ID, m->outcome.tokens, m->outcome.reason);
 }

@@ -31,11 +31,19 @@ struct member {
     uint64_t kernel_drops;
     uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
     struct member_report *report;            /* (ranks) */
+    uint32_t prompt_tokens;                  /* of the request, where it entered */
+    struct member_telemetry *telemetry;      /* NULL: nothing is recorded */
     _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */
 };
 
 /* member_record.c, main thread: the tokens since the last time, if anything is recorded; and how the request has ended. */
 void member_record(struct member *m);
 void member_record_end(struct member *m);
+
+/* member_telemetry.c, main thread: a report into the recording, if there is one and it is time or the end. Open and close with the engine
+ * attached; close takes what never was opened. */
+int member_telemetry_open(struct member *m, struct fail *fail);
+void member_telemetry_close(struct member *m);
+void member_telemetry(struct member *m, bool is_last);
 
 #endif

@@ -102,7 +102,7 @@ static void cancel_session(struct server *server, uint32_t session)
             engine_cancel(server->shift->engine, job->id);
             crew_wake(&server->shift->crew);
         }
-        measure_request_over(&server->watching.requests, job);
+        measure_request_over(&server->watching.requests, job, mesh_udp_now_ns());
         jobs_remove(job);
     }
 }
@@ -190,7 +190,7 @@ void serve_tell_clients(struct server *server)
                 break;
             job_told(job, tokens);
             if (is_last) {
-                measure_request_over(&server->watching.requests, job);
+                measure_request_over(&server->watching.requests, job, mesh_udp_now_ns());
                 jobs_remove(job);
             }
         }

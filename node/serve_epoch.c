@@ -41,6 +41,7 @@ static void log_change(const struct server *server)
 
 void serve_take_news(struct server *server)
 {
+    struct engine_figures figures;
     struct shift_news news;
 
     while (server->shift != NULL && shift_next_news(server->shift, &news)) {
@@ -52,8 +53,11 @@ void serve_take_news(struct server *server)
         if (job != NULL && news.is_done && (news.reason == ENGINE_DONE_ERROR || news.reason == ENGINE_DONE_REFUSED))
             serve_note(server, MESH_HAPPENED_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
                        news.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
-        if (!news.is_done && change_token(&server->change, news.when_ns))
+        if (!news.is_done && change_token(&server->change, news.when_ns)) {
+            engine_figures(server->shift->engine, &figures);
+            server->change.recomputed = figures.recomputed;
             log_change(server);
+        }
     }
 }
 
@@ -186,8 +190,8 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
         return -1;
     serve_begin_shares(server);
     serve_watch_epoch(server);
-    serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u members%s", server->shift->count,
-               server->prepared_epochs > prepared ? ", prepared" : "");
+    serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,
+               server->shift->count == 1 ? "" : "s", server->prepared_epochs > prepared ? ", prepared" : "");
     serve_log_epoch(server);
     recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
                     server->shift->count);
@@ -219,8 +223,8 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next_plan = plan->plan;
     server->next_is_told = false;
     server->next_since_ns = 0;
-    serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u members", plan->number,
-               plan->member_count);
+    serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
+               plan->member_count, plan->member_count == 1 ? "" : "s");
     if (plan->own_rank < 0) {
         tell_ready(server); /* this node leaves */
         return;

@@ -75,7 +75,7 @@ void serve_attend(struct server *server);
 uint32_t serve_flags(const struct server *server);
 
 /* serve_record.c: what is recorded, where anything is. */
-enum { SERVE_RECORD_NS = 900000000 /* between two reports at least */ };
+enum { SERVE_RECORD_NS = 225000000 /* between two reports at least */ };
 int serve_record_open(struct server *server, struct fail *fail);
 void serve_record_asked(struct server *server, const struct job *job); /* NULL: it was refused */
 void serve_record_news(struct server *server, const struct shift_news *news);

@@ -151,7 +151,8 @@ static void write_change(const struct change *change, struct json *json)
     json_uint(json, "token_ns", change->token_ns);
     json_double(json, "agree_ms", change_ms(change->suspected_ns, change->agreed_ns));
     json_double(json, "load_ms", change_ms(change->agreed_ns, change->loaded_ns));
-    json_double(json, "recompute_ms", change_ms(change->loaded_ns, change->token_ns));
+    json_uint(json, "change_recomputed_tokens", change->recomputed);
+    json_double(json, "recompute_ms", change_recompute_ms(change));
     json_object_end(json);
 }
 

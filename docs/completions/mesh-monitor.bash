@@ -4,8 +4,9 @@ _mesh_monitor()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
 
     case $before in
+        --trace) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
         --security) mapfile -t COMPREPLY < <(compgen -W 'seal auth none' -- "$word") && return ;;
-        --to | --name | -d | --delay | -n | --iterations) return ;;
+        --to | --name | -d | --delay | -n | --iterations | --speed) return ;;
     esac
     if [[ $word == -* ]]; then
         options=$("${COMP_WORDS[0]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z-]+' | sort -u)

@@ -1,7 +1,9 @@
-/* What watching costs: the monitor's model and screens fed with the telemetry of a made mesh by another process, as fast as they can, and
- * the CPU time and memory that took, per second of that mesh.
+/* What watching costs: the monitor's model and screens fed with the telemetry of nodes on the network simulator, which another process
+ * runs, and the CPU time and memory that took, per second of their time.
  *
- * usage: monitor-bench [NODES [UPDATES_PER_SECOND [SECONDS]]]      (16 10 120) */
+ * The nodes are those of the tests (tests/unit/simserve.h): they generate, measure and report by mesh-node's own code, on virtual time.
+ *
+ * usage: monitor-bench [NODES [UPDATES_PER_SECOND [SECONDS]]]      (16 10 60) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +12,9 @@
 #include <unistd.h>
 
 #include "monitor/view.h"
-#include "tests/unit/made_telemetry.h"
+#include "tests/unit/simserve.h"
 
-enum { WIDTH = 160, HEIGHT = 50, SECOND_NS = 1000000000 };
+enum { WIDTH = 160, HEIGHT = 50, SECOND_NS = 1000000000, UNIT_NS = 4000000 };
 
 struct bench {
     unsigned nodes, per_s, seconds;
@@ -29,22 +31,50 @@ static void give(void *app, const uint8_t *record, size_t bytes)
         fwrite(record, 1, bytes, app);
 }
 
-static void be_the_mesh(const struct bench *bench, int descriptor)
+/* Each node has a question open, all the time. */
+static void ask(struct simserve *mesh, unsigned *questions)
 {
-    FILE *out = fdopen(descriptor, "w");
-    struct made made;
+    if (mesh->ask_count == 0 || mesh->ask[mesh->ask_count - 1].told > 0)
+        if (mesh->ask_count < SIMSERVE_ASKS_MAX)
+            simserve_ask(mesh, (uint16_t)(mesh->ask_count % mesh->config.count), (*questions)++ % SIMQUESTIONS);
+}
 
-    made_init(&made, bench->nodes);
-    made.threads = 4;
-    made.slow = 2;
-    for (unsigned i = 0; out != NULL && i < bench->seconds * bench->per_s; i++) {
-        made_advance(&made, SECOND_NS / bench->per_s);
-        made_report(&made, give, out);
+static int be_the_mesh(const struct bench *bench, int descriptor)
+{
+    const struct simserve_config config = {
+        .count = (uint16_t)bench->nodes,
+        .seed = 1,
+        .batch = 8,
+        .slots = 4,
+        .datagram_bytes = 1472,
+        .unit_ns = UNIT_NS,
+        .load_ns = UNIT_NS,
+        .link = {.delay_ns = 100000, .loss_ppm = 100},
+    };
+    const struct mesh_telemetry_watch wish = {(uint16_t)(1000 / bench->per_s), MESH_TELEMETRY_LEASE_MS_MAX, MESH_TELEMETRY_ALL};
+    static struct simserve mesh; /* too large for the stack */
+    FILE *out = fdopen(descriptor, "w");
+    unsigned questions = 0;
+
+    if (out == NULL)
+        return 1;
+    simserve_open(&mesh, &config);
+    simserve_form(&mesh);
+    mesh.on_record = give;
+    mesh.app = out;
+    for (unsigned i = 0; i < bench->seconds * bench->per_s && mesh.members.error[0] == '\0'; i++) {
+        ask(&mesh, &questions);
+        if (i % (10 * bench->per_s) == 0)
+            simserve_watch(&mesh, 0, 0, &wish);
+        simserve_run(&mesh, SECOND_NS / bench->per_s);
         give(out, NULL, 0);
     }
-    if (out != NULL)
-        fclose(out);
-    made_release(&made);
+    if (mesh.members.error[0] != '\0')
+        fprintf(stderr, "monitor-bench: the mesh: %s\n", mesh.members.error);
+    fprintf(stderr, "(the mesh: %llu tokens, %llu reports' datagrams)\n", (unsigned long long)mesh.tokens,
+            (unsigned long long)mesh.reports);
+    fclose(out);
+    return mesh.members.error[0] != '\0';
 }
 
 /* ---- the monitor ---- */
@@ -64,7 +94,7 @@ static int watch(const struct bench *bench, FILE *in, uint64_t *bytes_taken)
         return -1;
     fleet.interval_ns = interval_ns;
     ui_init(&ui, &settings_default);
-    fleet_set_connected(&fleet, now_ns, 1, true, "a made mesh");
+    fleet_set_connected(&fleet, now_ns, 1, true, "a simulated mesh");
     while (fread(&size, sizeof size, 1, in) == 1) {
         if (size > sizeof record || (size > 0 && fread(record, 1, size, in) != size))
             return -1;
@@ -101,12 +131,13 @@ static int run(const struct bench *bench)
         return -1;
     if (child == 0) {
         close(ends[0]);
-        be_the_mesh(bench, ends[1]);
-        _exit(0);
+        _exit(be_the_mesh(bench, ends[1]));
     }
     close(ends[1]);
     in = fdopen(ends[0], "r");
     if (in == NULL || watch(bench, in, &bytes) < 0 || waitpid(child, &status, 0) < 0 || getrusage(RUSAGE_SELF, &usage) < 0)
+        return -1;
+    if (status != 0)
         return -1;
     fclose(in);
     printf("%u nodes, %u updates per second, screens of %d x %d: %.2f %% of a core, %.1f MB; %.0f kB/s of telemetry\n", bench->nodes,
@@ -118,10 +149,10 @@ static int run(const struct bench *bench)
 int main(int argc, char **argv)
 {
     const unsigned long given[3] = {argc > 1 ? strtoul(argv[1], NULL, 10) : 16, argc > 2 ? strtoul(argv[2], NULL, 10) : 10,
-                                    argc > 3 ? strtoul(argv[3], NULL, 10) : 120};
+                                    argc > 3 ? strtoul(argv[3], NULL, 10) : 60};
     const struct bench bench = {(unsigned)given[0], (unsigned)given[1], (unsigned)given[2]};
 
-    if (given[0] < 1 || given[0] > MADE_NODES_MAX || given[1] < 1 || given[1] > 100 || given[2] < 1 || given[2] > 100000) {
+    if (given[0] < 1 || given[0] > SIMSERVE_PLACES_MAX || given[1] < 1 || given[1] > 20 || given[2] < 1 || given[2] > 100000) {
         fputs("usage: monitor-bench [NODES [UPDATES_PER_SECOND [SECONDS]]]\n", stderr);
         return 2;
     }

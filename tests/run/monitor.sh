@@ -91,4 +91,49 @@ sees "it connects again" "LIVE"
 keys q
 sees "q ends it" "ended with 0"
 check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
+
+# ---- a recording ----
+
+tm kill-server
+if ! "$mesh_node" run -m node/models/stories-q8_0.gguf --local 2 -t 1 -p "Once upon a time" -n 60 --ignore-eos --seed 1 \
+    --lab pace=100MB/s,loss=2%,seed=2 --record "$tmp/run.db" >/dev/null 2>"$tmp/said"; then
+    skip "a recording is played" "$(tail -n 1 "$tmp/said")"
+    finish
+fi
+check "a recording in batch gives an object for each of its intervals" "$monitor" --trace "$tmp/run.db" --json -d 0.5
+check_equal "with both nodes, whose traces stand side by side" "$(tail -n 1 "$out" | grep -o '"is_fresh":true,"peers"' | wc -l)" 2
+tokens=$(sed 's/.*"rank":0,"address"//; s/"rank":1,"address".*//; s/.*"generated_tokens":\([0-9]*\).*/\1/' "$out" | paste -sd+)
+check_equal "which generated all tokens of the answer" $((tokens)) 60
+# Of the last report of each node, all links together.
+sums=$(for trace in "$tmp/run.db" "$tmp/run.1.db"; do
+    "$BIN/mesh-replay" query "$trace" "SELECT sum(lost), sum(naks_sent), sum(resent), sum(duplicates_sent) FROM telemetry_link
+        WHERE report >= (SELECT max(report) FROM telemetry_node)" | tail -n 1
+done | awk '{ for (i = 1; i <= 4; i++) sum[i] += $i } END { print sum[1], sum[2], sum[3], sum[4] }')
+check_equal "what \`run\` says in the end of loss and repair is what its nodes reported" "$sums" \
+    "$(sed -n 's/.*; lost \([0-9]*\), asked again \([0-9]*\), resent \([0-9]*\), sent twice \([0-9]*\).*/\1 \2 \3 \4/p' "$tmp/said")"
+check_exit "a trace that is not there is named" 4 "$tmp/none.db" "$monitor" --trace "$tmp/none.db" -b
+echo "a text and no trace" >"$tmp/text.db"
+check_exit "a file that is no trace is refused" 3 "$tmp/text.db" "$monitor" --trace "$tmp/text.db" -b
+check_exit "a recording and a living mesh exclude one another" 2 "leave one out" "$monitor" --trace "$tmp/run.db" --to 127.0.0.1:1 -b
+check_exit "only a recording has a speed" 2 "--speed" "$monitor" --speed 2 -b
+
+screen_start 120 36 "$tmp/folder" "$(realpath "$monitor") --trace $tmp/run.db --speed 0.05 -d 0.5; echo ended with \$?; sleep 60"
+sees "a recording is played at the speed that was asked for" "▶ ×0.05"
+keys ')'
+sees "a parenthesis makes it faster" "▶ ×0.1"
+keys Space
+sees "a space stops it" "PAUSED"
+keys B
+sees "B goes to its beginning" "0.0 of"
+keys . . . 4
+sees "a full stop goes on by a token" "token 3 of 60"
+sees "and shows its step" "longest stall"
+keys ,
+sees "a comma goes back by one" "token 2 of 60"
+keys ']' ']' '[' 1
+sees "brackets go through its time" "PAUSED"
+keys ')' ')' ')' ')' ')' ')' Space
+sees "at its end it says so" "END OF RECORDING"
+keys q
+sees "and q ends it, as ever" "ended with 0"
 finish

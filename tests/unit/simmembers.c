@@ -237,7 +237,7 @@ static int receive(void *core, uint64_t now_ns, struct mesh_addr from, const uin
         if (members->loses && members->loses(members, from.port, member->place, &message))
             return MESH_ESYSTEM;
         members->received[message.header.type]++;
-        if (members->beside && message.header.epoch)
+        if (members->beside && (message.header.epoch || message.header.type == MESH_TYPE_LOOK || message.header.type == MESH_TYPE_REPORT))
             return members->beside->receive(member, to_own(member, now_ns), from, packet, packet_bytes);
     }
     return mesh_cluster_receive(member->cluster, to_own(member, now_ns), from, packet, packet_bytes);

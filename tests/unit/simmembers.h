@@ -43,8 +43,8 @@ struct simmember {
     uint16_t prepare_count;
 };
 
-/* What a process runs beside its cluster core, on its own clock; each is called after the core's part. Datagrams here are those of epochs;
- * output->ranks are places. */
+/* What a process runs beside its cluster core, on its own clock; each is called after the core's part. Datagrams here are those of epochs,
+ * and telemetry; output->ranks are places, or 0: to output->addr. */
 struct simmembers_beside {
     int (*receive)(struct simmember *member, uint64_t own_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
     void (*tick)(struct simmember *member, uint64_t own_ns);

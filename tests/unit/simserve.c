@@ -46,6 +46,8 @@ static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr f
     uint8_t *tag = plain + offsetof(struct mesh_header_bytes, tag), stamp[16];
     struct mesh_header header;
 
+    if (simserve_watch_receive(node, from, packet, bytes))
+        return 0;
     if (node->shift->mesh == NULL || bytes > sizeof plain || mesh_wire_decode_header(packet, bytes, &header) != 0)
         return MESH_EEPOCH;
     if (node->serve->config.is_plain)
@@ -71,12 +73,20 @@ static void tick(struct simmember *member, uint64_t own_ns)
 static uint64_t timeout(const struct simmember *member)
 {
     const struct simserve_node *node = node_of(member);
-    uint64_t at_ns;
+    uint64_t at_ns = watch_due_ns(&node->watch, simmembers_clock(&node->serve->members, member->place));
 
     if (node->shift->mesh == NULL)
-        return UINT64_MAX;
-    at_ns = mesh_timeout(node->shift->mesh);
+        return at_ns;
+    if (mesh_timeout(node->shift->mesh) < at_ns)
+        at_ns = mesh_timeout(node->shift->mesh);
     return engine_is_stepping(node->shift->engine) && node->watch_at_ns < at_ns ? node->watch_at_ns : at_ns;
+}
+
+static bool next_outside(struct simserve_node *node, uint8_t *packet, size_t capacity, struct mesh_output *output)
+{
+    output->ranks = 0;
+    output->bytes = simserve_next_outside(node, packet, capacity, &output->addr);
+    return output->bytes > 0;
 }
 
 static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
@@ -86,7 +96,7 @@ static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *pa
 
     do {
         if (node->shift->mesh == NULL || !mesh_next_datagram(node->shift->mesh, own_ns, packet, capacity, output))
-            return false;
+            return next_outside(node, packet, capacity, output);
         if (!node->serve->config.is_plain)
             stamp_of(node, node->shift->rank, packet + offsetof(struct mesh_header_bytes, tag));
     } while (output->ranks == 0 && (!node->serve->config.is_plain || output->addr.port == member->place));
@@ -194,6 +204,7 @@ static uint64_t work(struct simmember *member, uint64_t own_ns)
     }
     load_ahead(node, own_ns);
     simserve_tell_clients(node);
+    watch_run(&node->watch, own_ns);
     return spend(node);
 }
 
@@ -228,6 +239,8 @@ static void open_node(struct simserve *serve, uint16_t place)
         if (other != place)
             simmembers_add_seed(&serve->members, place, other);
     mesh_sim_set_receive_buffer(serve->members.sim, place, RECEIVE_BUFFER_BYTES);
+    if (measure_init(&node->measure) < 0)
+        abort();
 }
 
 void simserve_open(struct simserve *serve, const struct simserve_config *config)
@@ -250,6 +263,8 @@ void simserve_close(struct simserve *serve)
 {
     for (uint16_t place = 0; place < serve->config.count; place++)
         simserve_crash(serve, place);
+    for (uint16_t place = 0; place < serve->config.count; place++)
+        measure_release(&serve->node[place].measure);
     simmembers_close(&serve->members);
     bell_close(serve->bell);
 }
@@ -264,6 +279,7 @@ void simserve_start(struct simserve *serve, uint16_t place)
     node->jobs.seed = mesh_draw(serve->config.seed, DRAW_JOBS, (uint64_t)place << 32 | node->member->processes);
     node->is_paused = node->is_leaving = false;
     simmembers_start(&serve->members, place);
+    simserve_watch_begin(node);
 }
 
 void simserve_crash(struct simserve *serve, uint16_t place)
@@ -274,6 +290,7 @@ void simserve_crash(struct simserve *serve, uint16_t place)
         return;
     simmembers_crash(&serve->members, place);
     simserve_lose_asks(node);
+    simserve_watch_end(node);
     simserve_end_shifts(node);
 }
 

@@ -1,4 +1,4 @@
-/* Serving nodes on the network simulator: membership and engines together, on virtual time.
+/* Serving nodes on the network simulator: membership, engines and telemetry together, on virtual time.
  *
  * A node is what `mesh-node serve` runs: one cluster core (simmembers); per epoch one endpoint and one engine, which really computes, and
  * which is loaded ahead of planned epochs; the keys and values kept between epochs; and the jobs of its clients, submitted again in every
@@ -10,11 +10,13 @@
 #ifndef TESTS_SIMSERVE_H
 #define TESTS_SIMSERVE_H
 
-#include "node/job.h"
+#include "node/pieces.h"
+#include "node/watch.h"
 #include "simmembers.h"
 #include "simquestion.h"
+#include "simwatch.h"
 
-enum { SIMSERVE_PLACES_MAX = 8, SIMSERVE_ASKS_MAX = 128 };
+enum { SIMSERVE_PLACES_MAX = 16, SIMSERVE_ASKS_MAX = 128, SIMSERVE_WATCHERS_MAX = 3, SIMSERVE_OUTSIDE = 64 };
 
 /* What a client has asked, and what it has been told. */
 struct simserve_ask {
@@ -24,6 +26,21 @@ struct simserve_ask {
     bool is_done, is_lost, is_ended; /* answered; its node died or left; given up by the client */
     uint16_t place;
     uint64_t asked_ns, done_ns;
+};
+
+/* A client that watches; on the clock of its place. */
+struct simserve_watcher {
+    bool is_on;
+    uint16_t place;
+    uint64_t interval_ns, until_ns, changed_ns;
+    struct simwatch watch;
+};
+
+/* A LOOK or REPORT that waits to be sent. */
+struct simserve_outside {
+    struct mesh_addr to;
+    size_t bytes;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
 };
 
 struct simserve_config {
@@ -55,6 +72,17 @@ struct simserve_node {
     uint64_t busy_ns;     /* of the last piece of work, not spent yet */
     uint64_t watch_at_ns; /* own clock */
     bool is_paused, is_leaving;
+
+    /* simserve_watch.c */
+    struct watch watch;
+    struct pieces_state pieces;
+    struct happenings happenings;
+    struct measure measure;
+    struct measure_requests requests;
+    uint64_t start_ns, epoch_ns; /* own clock */
+    uint64_t looked_until_ns[SIMSERVE_PLACES_MAX];
+    struct simserve_outside outside[SIMSERVE_OUTSIDE];
+    uint32_t outside_first, outside_end;
 };
 
 struct simserve {
@@ -65,13 +93,17 @@ struct simserve {
     struct simserve_ask ask[SIMSERVE_ASKS_MAX];
     uint32_t ask_count;
     uint64_t blocked[SIMSERVE_PLACES_MAX]; /* bit t of f: nothing passes from f to t */
+    struct simserve_watcher watcher[SIMSERVE_WATCHERS_MAX];
+    void (*on_record)(void *app, const uint8_t *record, size_t bytes); /* each that a watcher is given; NULL */
+    void *app;
 
     /* what has happened */
     uint64_t tokens;  /* that clients were told */
     uint64_t checked; /* tokens that any node heard of */
     uint64_t answered, resubmitted, foreign, suspected;
-    uint64_t prepared;   /* epochs that began with what had been loaded before */
-    uint64_t recomputed; /* positions that a node had computed before */
+    uint64_t prepared;       /* epochs that began with what had been loaded before */
+    uint64_t recomputed;     /* positions that a node had computed before */
+    uint64_t looks, reports; /* datagrams of telemetry among members */
     uint32_t published_high, events_high, fragments_high, waiting_high;
 };
 
@@ -96,6 +128,11 @@ void simserve_set_links(struct simserve *serve, const struct mesh_sim_link *link
 int simserve_ask(struct simserve *serve, uint16_t place, unsigned question);
 void simserve_end_ask(struct simserve *serve, unsigned ask); /* the client goes away */
 
+/* A client watches a place from now on, or says so again; index: of simserve.watcher. False: there is nobody to be watched. What it is told
+ * is checked: it comes only while the lease lasts, not more often than it wishes, and holds together (simwatch.h). */
+bool simserve_watch(struct simserve *serve, uint16_t place, unsigned index, const struct mesh_telemetry_watch *wish);
+void simserve_end_watches(struct simserve *serve); /* all say that they are done, where they can */
+
 uint64_t simserve_alive(const struct simserve *serve);     /* places with a process that is not leaving */
 bool simserve_is_settled(const struct simserve *serve);    /* these are in one epoch, and no question is open */
 uint16_t simserve_sequencer(const struct simserve *serve); /* the place of rank 0, as the first alive sees it */
@@ -116,5 +153,12 @@ void simserve_on_token(void *node, uint64_t now_ns, const struct engine_token *t
 void simserve_on_done(void *node, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault);
 void simserve_tell_clients(struct simserve_node *node);
 void simserve_lose_asks(struct simserve_node *node); /* its clients have nobody to talk to any more */
+
+/* ---- simserve_watch.c, for the others ---- */
+void simserve_watch_begin(struct simserve_node *node); /* a new process */
+void simserve_watch_end(struct simserve_node *node);   /* is over */
+void simserve_watch_epoch(struct simserve_node *node); /* another one, or none any more */
+bool simserve_watch_receive(struct simserve_node *node, struct mesh_addr from, const uint8_t *packet, size_t bytes);
+size_t simserve_next_outside(struct simserve_node *node, uint8_t *packet, size_t capacity, struct mesh_addr *to); /* 0: nothing */
 
 #endif

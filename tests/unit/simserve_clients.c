@@ -122,6 +122,7 @@ void simserve_tell_clients(struct simserve_node *node)
         struct job *job = &node->jobs.job[i];
 
         if (job->id != 0 && tell(node, &node->serve->ask[job->session], job)) {
+            measure_request_over(&node->requests, job, simmembers_clock(&node->serve->members, node->member->place));
             jobs_remove(job);
             node->job_count--;
         }
@@ -170,6 +171,7 @@ void simserve_end_ask(struct simserve *serve, unsigned index)
     ask->is_ended = true;
     if (node->shift->is_started && job->is_submitted && !job->is_done)
         engine_cancel(node->shift->engine, job->id);
+    measure_request_over(&node->requests, job, simmembers_clock(&serve->members, ask->place));
     jobs_remove(job);
     node->job_count--;
     mesh_sim_wake(serve->members.sim, ask->place);

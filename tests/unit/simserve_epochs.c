@@ -143,6 +143,7 @@ static void begin_shift(struct simserve_node *node, const struct mesh_cluster_ev
     engine_restore(shift->engine, &node->kept);
     engine_attach(shift->engine, shift->mesh, NULL, clock_ns, node->member);
     shift->is_started = true;
+    simserve_watch_epoch(node);
     jobs_submit(&node->jobs, shift);
 }
 
@@ -191,5 +192,6 @@ void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_eve
     } else if (event->type == MESH_CLUSTER_EVICTED) {
         end_shift(node);
         free_shift(node->next);
+        simserve_watch_epoch(node);
     }
 }

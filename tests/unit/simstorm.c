@@ -25,8 +25,12 @@ enum draw {
     DRAW_WHO,
     DRAW_WHOM,
     DRAW_HOW,
-    DRAW_QUESTION
+    DRAW_QUESTION,
+    DRAW_WATCH
 };
+
+/* What is still sent to those that watched when all of them are done: a LOOK's lease, and a report that is late. */
+#define WATCH_ENDS_NS (4 * SIMMEMBERS_S)
 
 enum { PLACES_MAX = 6, HAPPENINGS_MAX = 60 };
 
@@ -190,6 +194,21 @@ static void mend(struct simstorm *storm, uint16_t who, uint64_t index)
     }
 }
 
+/* Somebody begins to watch, or goes on. */
+static void watch(struct simstorm *storm, uint64_t index)
+{
+    static const uint16_t intervals_ms[] = {50, 100, 300, 1000}, leases_ms[] = {0, 30, 200, 1000, 6000, 60000};
+    struct simserve *serve = &storm->serve;
+    const unsigned who = (unsigned)pick(storm, DRAW_WATCH, 4 * index, SIMSERVE_WATCHERS_MAX);
+    const struct mesh_telemetry_watch wish = {
+        .interval_ms = intervals_ms[pick(storm, DRAW_WATCH, 4 * index + 1, 4)],
+        .lease_ms = leases_ms[pick(storm, DRAW_WATCH, 4 * index + 2, 6)],
+        .kinds = pick(storm, DRAW_WATCH, 4 * index + 3, 3) > 0 ? MESH_TELEMETRY_ALL : (uint32_t)mesh_draw(storm->seed, DRAW_WATCH, index),
+    };
+
+    simserve_watch(serve, serve->watcher[who].is_on ? serve->watcher[who].place : (uint16_t)(index % serve->config.count), who, &wish);
+}
+
 static void happen(struct simstorm *storm, uint64_t index)
 {
     struct simserve *serve = &storm->serve;
@@ -297,7 +316,7 @@ static uint64_t steps_left(const struct simserve *serve)
 static void end(struct simstorm *storm)
 {
     struct simserve *serve = &storm->serve;
-    uint64_t from_ns, alive;
+    uint64_t from_ns, alive, told;
     uint32_t number;
 
     end_faults(storm);
@@ -312,10 +331,14 @@ static void end(struct simstorm *storm)
     if (!simserve_run_until(serve, simserve_is_settled, SIMSTORM_HEAL_NS + SIMSTORM_STEP_NS * steps_left(serve)))
         fail_unsettled(storm, "not all is answered after the last fault");
     storm->settle_ns = mesh_sim_now_ns(serve->members.sim) - from_ns;
-    simserve_run(serve, SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    simserve_end_watches(serve);
+    simserve_run(serve, storm->is_watched ? WATCH_ENDS_NS : SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    told = serve->looks + serve->reports;
     number = serve->members.at[__builtin_ctzll(alive)].number;
     if (simserve_run(serve, 2 * SIMMEMBERS_S) && (!agree(serve) || serve->members.at[__builtin_ctzll(alive)].number != number))
         fail_unsettled(storm, "the epoch does not last, though nothing happens");
+    if (serve->looks + serve->reports != told)
+        fail_unsettled(storm, "telemetry is sent, though nobody watches any more");
 }
 
 /* ---- public ---- */
@@ -324,10 +347,13 @@ void simstorm_run(struct simstorm *storm, uint64_t seed)
 {
     memset(storm, 0, sizeof *storm);
     storm->seed = seed;
+    storm->is_watched = pick(storm, DRAW_WATCH, 0, 2) == 0;
     draw_links(storm);
     begin(storm);
     for (uint32_t i = 0; i < storm->happenings && storm->serve.members.error[0] == '\0'; i++) {
         simserve_run(&storm->serve, gap_ns(storm, i));
+        if (storm->is_watched && pick(storm, DRAW_WATCH, UINT32_MAX - i, 2) == 0)
+            watch(storm, i);
         happen(storm, i);
     }
     if (storm->serve.members.error[0] == '\0')
@@ -351,9 +377,9 @@ void simstorm_describe(const struct simstorm *storm, char *out, size_t bytes)
             used += snprintf(out + used, bytes - (size_t)used, " %s %" PRIu64, names[i], storm->happened[i]);
     if (used > 0 && (size_t)used < bytes)
         snprintf(out + used, bytes - (size_t)used,
-                 "; %u asks, %" PRIu64 " answered, %" PRIu64 " tokens, %" PRIu64 " epochs, healed in %" PRIu64 " ms, settled in %" PRIu64
-                 " ms; ",
-                 storm->serve.ask_count, storm->serve.answered, storm->serve.tokens, storm->serve.members.epochs,
+                 "; %u asks, %" PRIu64 " answered, %" PRIu64 " tokens, %" PRIu64 " reports, %" PRIu64 " epochs, healed in %" PRIu64
+                 " ms, settled in %" PRIu64 " ms; ",
+                 storm->serve.ask_count, storm->serve.answered, storm->serve.tokens, storm->serve.reports, storm->serve.members.epochs,
                  storm->heal_ns / SIMMEMBERS_MS, storm->settle_ns / SIMMEMBERS_MS);
 }
 

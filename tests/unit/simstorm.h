@@ -1,5 +1,6 @@
 /* Serving nodes that everything happens to while their clients ask: crash, restart, joining, leaving, stopping and going on, cuts, one way
- * too, lossy links, leaping clocks, slow nodes, suspicion for nothing, shares agreed anew. All of it follows from a seed.
+ * too, lossy links, leaping clocks, slow nodes, suspicion for nothing, shares agreed anew. In half of them clients watch.
+ * All of it follows from a seed.
  *
  * Then the faults stop, and within a bounded time all that live have to be in one epoch, have answered all that they were asked, and
  * answer one more question each. */
@@ -32,6 +33,7 @@ struct simstorm {
     uint64_t seed;
     struct mesh_sim_link link, calm; /* while faults happen; afterwards */
     uint32_t happenings, kinds;      /* how many draws; bits: faults that may come */
+    bool is_watched;                 /* clients watch now and then */
     uint64_t happened[STORM_FAULTS], faults;
     uint64_t heal_ns, settle_ns; /* from the last fault to one epoch; until all was answered */
 };

@@ -143,14 +143,18 @@ static void no_answer_names_address_and_key(void **state)
     start(MESH_SECURITY_SEAL, 4, NULL);
     config.address = host.address;
     config.timeout_ns = 3 * SECOND / 10;
-    check_refused(&config, EXIT_ENVIRONMENT, ": no answer within 0.3 s: is a node there, and does it have the key other.key?");
+    check_refused(&config, EXIT_ENVIRONMENT,
+                  ": no answer within 0.3 s: is a node there, does it have the key other.key, and is its --security seal");
     config.key_file = NULL;
-    check_refused(&config, EXIT_ENVIRONMENT, "does it have the key?");
+    check_refused(&config, EXIT_ENVIRONMENT, "does it have the key, and is its --security seal");
+    config.security = MESH_SECURITY_AUTH;
+    check_refused(&config, EXIT_ENVIRONMENT, "is its --security auth, as here?");
+    config.security = MESH_SECURITY_SEAL;
     config.key = &key;
     config.cluster = "bay";
     check_refused(&config, EXIT_ENVIRONMENT, ": no answer within");
     config.security = MESH_SECURITY_NONE;
-    check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key?");
+    check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key (--security none)?");
     session_host_stop(&host);
     assert_int_equal(atomic_load(&host.opened), 0);
     check_refused(&config, EXIT_ENVIRONMENT, host.address); /* nobody there any more */

@@ -130,9 +130,30 @@ static void figures_are_short_and_have_units(void **state)
     }
 }
 
+static void on_a_selected_line_colours_stay_before_another_background(void **state)
+{
+    const struct theme_look selected = theme_look(STYLE_SELECTED, THEME_256), warning = theme_look(STYLE_WARN, THEME_256);
+    struct theme_look look;
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 4, 2, GLYPHS_FULL), 0);
+    canvas_text(&canvas, (struct area){0, 0, 4, 1}, 0, 0, STYLE_NORMAL, "a");
+    canvas_text(&canvas, (struct area){0, 0, 4, 1}, 1, 0, STYLE_WARN, "b");
+    canvas_select(&canvas, (struct area){0, 0, 4, 1});
+    canvas_select(&canvas, (struct area){0, 0, 4, 1}); /* twice is as once */
+    look = theme_look((enum style)canvas.cells[1].style, THEME_256);
+    assert_int_equal(canvas.cells[0].style, STYLE_SELECTED);
+    assert_true(look.front == warning.front && look.back == selected.back && look.bold == warning.bold);
+    assert_true(theme_look((enum style)canvas.cells[1].style, THEME_NONE).reverse);
+    assert_int_equal(canvas.cells[4].style, STYLE_NORMAL); /* the line below */
+    canvas_release(&canvas);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(on_a_selected_line_colours_stay_before_another_background),
         cmocka_unit_test(what_lies_outside_of_an_area_is_cut_off),
         cmocka_unit_test(text_from_outside_takes_one_column_per_character_and_does_nothing_else),
         cmocka_unit_test(every_glyph_has_a_plainer_one_at_each_level),

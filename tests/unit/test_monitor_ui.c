@@ -252,6 +252,64 @@ static void any_keys_in_any_order_are_fine(void **state)
     }
 }
 
+/* ---- a recording ---- */
+
+static void keys_of_a_recording_do_nothing_to_a_living_mesh_but_say_so(void **state)
+{
+    struct world *w = *state;
+
+    for (const char *key = ",.()B"; *key != '\0'; key++) {
+        w->ui.notice_ns = 0;
+        ui_key(&w->ui, &w->c.fleet, (uint32_t)*key);
+        assert_non_null(strstr(w->ui.notice, "only in a recording"));
+        assert_true(w->ui.notice_ns > 0 && !w->ui.is_paused && w->ui.playback.wants_tokens == 0);
+    }
+}
+
+static void parentheses_change_the_speed_of_a_recording_within_bounds(void **state)
+{
+    struct world *w = *state;
+
+    w->ui.playback = (struct playback){.is_on = true, .speed = 3};
+    keys(w, ")");
+    assert_true(w->ui.playback.speed > 4.9 && w->ui.playback.speed < 5.1);
+    keys(w, "((");
+    assert_true(w->ui.playback.speed > 0.9 && w->ui.playback.speed < 1.1);
+    keys(w, "(((((((((((((((((((((((((");
+    assert_true(w->ui.playback.speed > 0.009 && w->ui.playback.speed < 0.011);
+    keys(w, "))))))))))))))))))))))))))");
+    assert_true(w->ui.playback.speed > 999 && w->ui.playback.speed < 1001);
+}
+
+static void a_full_stop_pauses_and_wants_the_next_token_and_a_comma_the_one_before(void **state)
+{
+    struct world *w = *state;
+
+    w->ui.playback = (struct playback){.is_on = true, .speed = 1};
+    keys(w, "...");
+    assert_true(w->ui.is_paused);
+    assert_int_equal(w->ui.playback.wants_tokens, 3);
+    keys(w, ",,,,");
+    assert_int_equal(w->ui.playback.wants_tokens, -1);
+    keys(w, "B");
+    assert_true(w->ui.playback.wants_begin);
+}
+
+static void beyond_what_has_been_played_the_past_goes_on_as_the_future(void **state)
+{
+    struct world *w = *state;
+
+    w->ui.playback = (struct playback){.is_on = true, .speed = 1};
+    keys(w, " ");
+    assert_true(w->ui.is_paused);
+    keys(w, "[[]]");
+    assert_int_equal(w->ui.playback.wants_ticks, 0);
+    keys(w, "]");
+    assert_int_equal(w->ui.playback.wants_ticks, 1);
+    keys(w, "}");
+    assert_int_equal(w->ui.playback.wants_ticks, 11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +325,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only_it_saves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clicks_do_what_is_drawn_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_keys_in_any_order_are_fine, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_a_recording_do_nothing_to_a_living_mesh_but_say_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(parentheses_change_the_speed_of_a_recording_within_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_stop_pauses_and_wants_the_next_token_and_a_comma_the_one_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(beyond_what_has_been_played_the_past_goes_on_as_the_future, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

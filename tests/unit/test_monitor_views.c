@@ -1,6 +1,4 @@
-/* Screens as text: those of a made mesh are compared with files in tests/golden/monitor, to the character.
- *
- * MESH_GOLDEN=write writes the files instead; look at what changed before it is committed. */
+/* Screens of a made mesh as text (screen_golden.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,55 +10,21 @@
 #include <cmocka.h>
 
 #include "monitor/findings.h"
-#include "monitor/view.h"
 #include "tests/unit/monitor_case.h"
-
-enum { TEXT_BYTES = 200000 };
+#include "tests/unit/screen_golden.h"
 
 static size_t draw(const struct monitor_case *c, struct ui *ui, int width, int height, enum glyph_level level, char *text)
 {
-    FILE *out = fmemopen(text, TEXT_BYTES, "w");
-    struct canvas canvas;
-    long size;
+    const struct screen_time time = {made_now_ns(&c->made), made_wall_ns(&c->made)};
 
-    assert_non_null(out);
-    assert_int_equal(canvas_init(&canvas, width, height, level), 0);
-    view_draw(&canvas, &c->fleet, ui, made_now_ns(&c->made), made_wall_ns(&c->made));
-    canvas_write(&canvas, out);
-    fflush(out);
-    size = ftell(out);
-    fclose(out);
-    canvas_release(&canvas);
-    return (size_t)size;
-}
-
-static void check_golden(const char *name, const char *text, size_t size)
-{
-    static char expected[TEXT_BYTES];
-    const char *mode = getenv("MESH_GOLDEN");
-    char path[200];
-    FILE *file;
-
-    snprintf(path, sizeof path, "tests/golden/monitor/%s.txt", name);
-    file = fopen(path, mode != NULL ? "w" : "r");
-    if (file == NULL)
-        fail_msg("%s: cannot be opened: run from the top of the tree", path);
-    if (mode != NULL) {
-        assert_int_equal(fwrite(text, 1, size, file), size);
-    } else {
-        const size_t expected_size = fread(expected, 1, sizeof expected, file);
-
-        if (expected_size != size || memcmp(expected, text, size) != 0)
-            fail_msg("%s differs from what is drawn now (MESH_GOLDEN=write writes it):\n%.*s", path, (int)size, text);
-    }
-    fclose(file);
+    return screen_draw_text(&c->fleet, ui, time, width, height, level, text);
 }
 
 static void check_screen(const struct monitor_case *c, struct ui *ui, int width, int height, enum glyph_level level, const char *name)
 {
-    static char text[TEXT_BYTES];
+    static char text[SCREEN_TEXT_BYTES];
 
-    check_golden(name, text, draw(c, ui, width, height, level, text));
+    screen_check_golden(name, text, draw(c, ui, width, height, level, text));
 }
 
 /* Four nodes; node 2 is slow, and the link from 1 to 0 loses 1 %. */
@@ -146,7 +110,7 @@ static void requests_and_events_are_drawn_as_they_were(void **state)
 
 static void help_lists_every_key(void **state)
 {
-    static char text[TEXT_BYTES];
+    static char text[SCREEN_TEXT_BYTES];
     struct ui ui = fresh_ui(SCREEN_OVERVIEW);
 
     ui.mode = UI_HELP;
@@ -160,7 +124,7 @@ static void every_screen_can_be_drawn_at_any_size(void **state)
 {
     static const int widths[] = {0, 1, 2, 3, 7, 12, 20, 39, 40, 41, 59, 60, 79, 80, 99, 120, 160, 300};
     static const int heights[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 20, 24, 25, 40, 100};
-    static char text[TEXT_BYTES];
+    static char text[SCREEN_TEXT_BYTES];
 
     for (int screen = 0; screen < SCREENS; screen++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
@@ -175,7 +139,7 @@ static void every_screen_can_be_drawn_at_any_size(void **state)
 
 static void text_without_colour_tells_all_levels_apart(void **state)
 {
-    static char text[TEXT_BYTES];
+    static char text[SCREEN_TEXT_BYTES];
     struct ui ui = fresh_ui(SCREEN_OVERVIEW);
     const size_t size = draw(*state, &ui, 120, 36, GLYPHS_ASCII, text);
 
@@ -215,6 +179,22 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
     check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
 }
 
+static void events_are_listed_by_their_time_whoever_told_of_them_first(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_EVENTS);
+    const int64_t now_ns = made_wall_ns(&c->made);
+
+    fleet_note(&c->fleet, now_ns, false, "this is the second");
+    fleet_note(&c->fleet, now_ns - 3000000000, false, "this is the first");
+    fleet_note(&c->fleet, now_ns + 3000000000, false, "this is the third");
+    text[draw(c, &ui, 100, 40, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "this is the first"));
+    assert_true(strstr(text, "this is the third") < strstr(text, "this is the second"));
+    assert_true(strstr(text, "this is the second") < strstr(text, "this is the first"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +208,7 @@ int main(void)
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
+        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* adds to what is shown: last */
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -260,7 +260,7 @@ static void clients_that_do_not_belong_are_refused_and_counted(void **state)
         {"a newer one", &real, {NEWER, MESH_SECURITY_SEAL, &good_key, 0}, "version", "protocol version 1, this program 2"},
         {"an older one", &newer, {0, MESH_SECURITY_SEAL, &good_key, 0}, "version", "protocol version 2, this program 1"},
         {"one with another key", &real, {0, MESH_SECURITY_SEAL, &other_key, 0}, "tag", "no answer within"},
-        {"one that does not seal", &real, {0, MESH_SECURITY_AUTH, &good_key, 0}, "mode", "no answer within"},
+        {"one that does not seal", &real, {0, MESH_SECURITY_AUTH, &good_key, 0}, "mode", "--security auth, as here?"},
         {"one without a key", &real, {0, MESH_SECURITY_NONE, &good_key, 0}, "plain", "no answer within"},
     };
 

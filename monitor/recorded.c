@@ -1,0 +1,373 @@
+#include "recorded.h"
+
+#ifdef MESH_HAVE_TRACE
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mesh/trace.h"
+
+#define MS_NS INT64_C(1000000)
+
+enum { PARTS_MAX = 64, PATH_BYTES = 4096 };
+
+/* One trace, and the record of it that comes next. */
+struct source {
+    char *path;
+    struct mesh_trace *trace;
+    struct mesh_trace_reading *reading;
+    int64_t unix_from_own_ns; /* what its clock lacks to the wall clock's */
+    struct mesh_trace_report row;
+    bool has_row;
+};
+
+struct recorded {
+    struct source source[RECORDED_FILES_MAX];
+    size_t count;
+    char name[200];
+    int64_t begin_ns, whole_ns, end_ns;
+    struct recorded_token *tokens; /* (token_count) owned */
+    size_t token_count;
+    uint8_t record[MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + MESH_TELEMETRY_PIECE_BYTES_MAX];
+};
+
+static int failed(const struct source *s, int err, struct fail *fail)
+{
+    return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", s->path,
+                    mesh_trace_reason(s->trace));
+}
+
+/* ---- files ---- */
+
+static int add(struct recorded *r, const char *path, struct fail *fail)
+{
+    struct source *s = &r->source[r->count];
+    char reason[MESH_TRACE_REASON_BYTES];
+    int err;
+
+    if (r->count == RECORDED_FILES_MAX)
+        return fail_set(fail, EXIT_USAGE, "--trace: more than %d files: name fewer", RECORDED_FILES_MAX);
+    s->path = strdup(path);
+    if (s->path == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+    r->count++;
+    err = mesh_trace_open(&s->trace, path, reason);
+    if (err == 0)
+        return 0;
+    return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", path, reason);
+}
+
+/* "T.db" with something before its suffix, if there is such a file. */
+static bool beside(const char *path, const char *between, char out[PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
+    const size_t stem = dot != NULL && dot != name ? (size_t)(dot - path) : strlen(path);
+
+    return snprintf(out, PATH_BYTES, "%.*s%s%s", (int)stem, path, between, path + stem) < PATH_BYTES && access(out, F_OK) == 0;
+}
+
+static int add_parts(struct recorded *r, const char *path, struct fail *fail)
+{
+    char between[16], part[PATH_BYTES];
+
+    if (add(r, path, fail) < 0)
+        return -1;
+    for (unsigned i = 2; i <= PARTS_MAX; i++) {
+        snprintf(between, sizeof between, "-%u", i);
+        if (!beside(path, between, part))
+            return 0;
+        if (add(r, part, fail) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_all(struct recorded *r, const char *const *paths, size_t count, struct fail *fail)
+{
+    char between[16], path[PATH_BYTES];
+
+    for (size_t i = 0; count > 1 && i < count; i++)
+        if (add(r, paths[i], fail) < 0)
+            return -1;
+    if (count > 1)
+        return 0;
+    if (add_parts(r, paths[0], fail) < 0)
+        return -1;
+    for (unsigned rank = 1; rank < MESH_RANKS_MAX; rank++) {
+        snprintf(between, sizeof between, ".%u", rank);
+        if (!beside(paths[0], between, path))
+            return 0;
+        if (add_parts(r, path, fail) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- reports ---- */
+
+static int64_t wall_of(const struct source *s, int64_t t_ns)
+{
+    return t_ns + s->unix_from_own_ns;
+}
+
+static int next_row(struct source *s, struct fail *fail)
+{
+    const int got = mesh_trace_next(s->reading, &s->row);
+
+    s->has_row = got > 0;
+    return got < 0 ? failed(s, got, fail) : 0;
+}
+
+static int rewind_source(struct source *s, struct fail *fail)
+{
+    int err;
+
+    mesh_trace_end(s->reading);
+    s->reading = NULL;
+    s->has_row = false;
+    err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_REPORT, 0, &s->reading);
+    return err != 0 ? failed(s, err, fail) : next_row(s, fail);
+}
+
+int recorded_rewind(struct recorded *r, struct fail *fail)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (rewind_source(&r->source[i], fail) < 0)
+            return -1;
+    return 0;
+}
+
+/* Its last report's time; false: it has none. */
+static int last_of(struct source *s, int64_t *t_ns, struct fail *fail)
+{
+    struct mesh_trace_query *query;
+    struct mesh_trace_value value;
+    int err = mesh_trace_query(s->trace, "SELECT t_ns FROM reports ORDER BY id DESC LIMIT 1", 10, &query);
+
+    if (err != 0)
+        return failed(s, err, fail);
+    err = mesh_trace_query_next(query, &value);
+    if (err > 0)
+        *t_ns = value.integer;
+    mesh_trace_query_end(query);
+    return err < 0 ? failed(s, err, fail) : err;
+}
+
+static int find_span(struct recorded *r, struct fail *fail)
+{
+    bool is_any = false;
+
+    if (recorded_rewind(r, fail) < 0)
+        return -1;
+    for (size_t i = 0; i < r->count; i++) {
+        struct source *s = &r->source[i];
+        int64_t last_ns = 0;
+        const int got = s->has_row ? last_of(s, &last_ns, fail) : 0;
+
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            continue;
+        if (s->row.unix_ms != MESH_TRACE_NULL)
+            s->unix_from_own_ns = s->row.unix_ms * MS_NS - s->row.t_ns;
+        if (!is_any || wall_of(s, s->row.t_ns) < r->begin_ns)
+            r->begin_ns = wall_of(s, s->row.t_ns);
+        if (!is_any || wall_of(s, s->row.t_ns) > r->whole_ns)
+            r->whole_ns = wall_of(s, s->row.t_ns);
+        if (!is_any || wall_of(s, last_ns) > r->end_ns)
+            r->end_ns = wall_of(s, last_ns);
+        is_any = true;
+    }
+    if (is_any)
+        return 0;
+    return fail_set(fail, EXIT_BAD_FILE, "%.300s: no telemetry in it: what mesh-node --record writes has some, captures have none",
+                    r->source[0].path);
+}
+
+int recorded_next(struct recorded *r, struct recorded_record *record, struct fail *fail)
+{
+    struct mesh_telemetry_report report;
+    struct source *first = NULL;
+
+    for (size_t i = 0; i < r->count; i++) {
+        struct source *s = &r->source[i];
+
+        if (s->has_row && (first == NULL || wall_of(s, s->row.t_ns) < wall_of(first, first->row.t_ns)))
+            first = s;
+    }
+    if (first == NULL)
+        return 0;
+    if (first->row.piece.bytes == NULL || first->row.piece.size > MESH_TELEMETRY_PIECE_BYTES_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: %zu bytes, which is no piece of telemetry: the file is damaged",
+                        first->path, (unsigned long long)first->row.id, first->row.piece.size);
+    record->wall_ns = wall_of(first, first->row.t_ns);
+    report = (struct mesh_telemetry_report){.now_ns = (uint64_t)first->row.t_ns,
+                                            .unix_ms = (uint64_t)(record->wall_ns / MS_NS),
+                                            .piece = first->row.piece.bytes,
+                                            .piece_bytes = first->row.piece.size};
+    record->size = mesh_telemetry_write_report(&report, r->record);
+    record->bytes = r->record;
+    return next_row(first, fail) < 0 ? -1 : 1;
+}
+
+/* ---- tokens ---- */
+
+static int compare_tokens(const void *a, const void *b)
+{
+    const struct recorded_token *one = a, *other = b;
+
+    return (one->wall_ns > other->wall_ns) - (one->wall_ns < other->wall_ns);
+}
+
+static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
+{
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_token row;
+    uint64_t count;
+    int err = mesh_trace_count(s->trace, MESH_TRACE_TABLE_TOKEN, &count), got = 0;
+
+    if (err == 0 && count > 0) {
+        count = count < RECORDED_TOKENS_MAX ? count : RECORDED_TOKENS_MAX;
+        r->tokens = malloc(count * sizeof *r->tokens);
+        if (r->tokens == NULL)
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading);
+        while (err == 0 && r->token_count < count && (got = mesh_trace_next(reading, &row)) > 0)
+            r->tokens[r->token_count++] = (struct recorded_token){wall_of(s, row.t_ns), row.request, row.position};
+        if (err == 0)
+            mesh_trace_end(reading);
+    }
+    if (err != 0 || got < 0)
+        return failed(s, err != 0 ? err : got, fail);
+    qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_tokens);
+    return 0;
+}
+
+/* Of the first trace that knows of any: all nodes hear of all tokens. */
+static int find_tokens(struct recorded *r, struct fail *fail)
+{
+    for (size_t i = 0; i < r->count && r->token_count == 0; i++)
+        if (read_tokens(r, &r->source[i], fail) < 0)
+            return -1;
+    return 0;
+}
+
+const struct recorded_token *recorded_tokens(const struct recorded *r, size_t *count)
+{
+    *count = r->token_count;
+    return r->tokens;
+}
+
+/* ---- public ---- */
+
+int recorded_open(struct recorded **recorded, const char *const *paths, size_t count, struct fail *fail)
+{
+    struct recorded *r = calloc(1, sizeof *r);
+    const char *slash = strrchr(paths[0], '/'), *name = slash != NULL ? slash + 1 : paths[0];
+
+    if (r == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+    if (add_all(r, paths, count, fail) < 0 || find_span(r, fail) < 0 || find_tokens(r, fail) < 0) {
+        recorded_close(r);
+        return -1;
+    }
+    if (r->count > 1)
+        snprintf(r->name, sizeof r->name, "%.150s and %zu more", name, r->count - 1);
+    else
+        snprintf(r->name, sizeof r->name, "%.150s", name);
+    *recorded = r;
+    return 0;
+}
+
+void recorded_close(struct recorded *r)
+{
+    for (size_t i = 0; r != NULL && i < r->count; i++) {
+        mesh_trace_end(r->source[i].reading);
+        mesh_trace_close(r->source[i].trace);
+        free(r->source[i].path);
+    }
+    if (r != NULL)
+        free(r->tokens);
+    free(r);
+}
+
+const char *recorded_name(const struct recorded *r)
+{
+    return r->name;
+}
+
+int64_t recorded_begin_ns(const struct recorded *r)
+{
+    return r->begin_ns;
+}
+
+int64_t recorded_end_ns(const struct recorded *r)
+{
+    return r->end_ns;
+}
+
+int64_t recorded_whole_ns(const struct recorded *r)
+{
+    return r->whole_ns;
+}
+
+#else /* without sqlite3, zstd and xxhash */
+
+int recorded_open(struct recorded **recorded, const char *const *paths, size_t count, struct fail *fail)
+{
+    (void)recorded, (void)count;
+    return fail_set(fail, EXIT_ENVIRONMENT, "--trace %.300s: this program was built without sqlite3, zstd or xxhash: build it with them",
+                    paths[0]);
+}
+
+void recorded_close(struct recorded *recorded)
+{
+    (void)recorded;
+}
+
+const char *recorded_name(const struct recorded *recorded)
+{
+    (void)recorded;
+    return "";
+}
+
+int64_t recorded_begin_ns(const struct recorded *recorded)
+{
+    (void)recorded;
+    return 0;
+}
+
+int64_t recorded_end_ns(const struct recorded *recorded)
+{
+    (void)recorded;
+    return 0;
+}
+
+int64_t recorded_whole_ns(const struct recorded *recorded)
+{
+    (void)recorded;
+    return 0;
+}
+
+int recorded_next(struct recorded *recorded, struct recorded_record *record, struct fail *fail)
+{
+    (void)recorded, (void)record, (void)fail;
+    return 0;
+}
+
+int recorded_rewind(struct recorded *recorded, struct fail *fail)
+{
+    (void)recorded, (void)fail;
+    return 0;
+}
+
+const struct recorded_token *recorded_tokens(const struct recorded *recorded, size_t *count)
+{
+    (void)recorded;
+    *count = 0;
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* The monitor's screens as text, compared with files in tests/golden/monitor to the character.
+ *
+ * MESH_GOLDEN=write writes the files instead; look at what changed before it is committed. */
+#ifndef TESTS_SCREEN_GOLDEN_H
+#define TESTS_SCREEN_GOLDEN_H
+
+#include "monitor/view.h"
+
+enum { SCREEN_TEXT_BYTES = 200000 };
+
+/* The time that screens are drawn at. */
+struct screen_time {
+    uint64_t now_ns;
+    int64_t wall_ns;
+};
+
+/* Into text (SCREEN_TEXT_BYTES); its size. */
+size_t screen_draw_text(const struct fleet *fleet, struct ui *ui, struct screen_time time, int width, int height, enum glyph_level level,
+                        char *text);
+
+/* A test fails unless the text is that of tests/golden/monitor/NAME.txt. */
+void screen_check_golden(const char *name, const char *text, size_t size);
+
+#endif

@@ -1,0 +1,385 @@
+/* The monitor over traces. They are made of the recorded telemetry of a real mesh (tests/golden/telemetry): three nodes, a trace for each,
+ * with a token every 60 ms. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/trace.h"
+#include "monitor/player.h"
+#include "monitor/report.h"
+#include "tests/unit/screen_golden.h"
+#include "tests/unit/telemetry_file.h"
+
+#define RECORDING "tests/golden/telemetry/three-nodes.tel"
+
+enum { NODES = 3, TOKENS = 40, TOKEN_MS = 60, FIRST_TOKEN_MS = 3500 };
+
+static const uint64_t ms_ns = 1000000, second_ns = 1000000000;
+static char folder[] = "/tmp/monitor-trace.XXXXXX";
+static char path[NODES][64]; /* run.db, run.1.db, run.2.db */
+
+/* ---- the traces ---- */
+
+static void add_tokens(struct mesh_trace *trace, uint64_t begin_ns)
+{
+    for (uint64_t i = 0; i < TOKENS; i++) {
+        const struct mesh_trace_token token = {.node = 1,
+                                               .t_ns = (int64_t)(begin_ns + (FIRST_TOKEN_MS + i * TOKEN_MS) * ms_ns),
+                                               .request = 1,
+                                               .position = i,
+                                               .step = MESH_TRACE_NULL,
+                                               .logits_hash = MESH_TRACE_NULL};
+
+        assert_int_equal(mesh_trace_add_row_token(trace, &token, NULL), 0);
+    }
+}
+
+static void add_record(struct mesh_trace **traces, const struct telemetry_file *file, const struct telemetry_entry *entry)
+{
+    struct mesh_telemetry_report report;
+    struct mesh_telemetry_reader reader;
+    struct mesh_telemetry_head head;
+    struct mesh_trace_report row = {.node = 1};
+
+    assert_int_equal(mesh_telemetry_read_report(&report, file->record, entry->bytes), 0);
+    assert_int_equal(mesh_telemetry_open(&reader, report.piece, report.piece_bytes, &head), 0);
+    if (head.rank >= NODES)
+        return;
+    /* Each node's clock has a beginning of its own. */
+    row.t_ns = (int64_t)(entry->since_ns + (head.rank + 1u) * 1000 * second_ns);
+    row.unix_ms = (int64_t)((file->begin_wall_ns + entry->since_ns) / ms_ns);
+    row.piece = (struct mesh_trace_bytes){report.piece, report.piece_bytes};
+    assert_int_equal(mesh_trace_add_report(traces[head.rank], &row, NULL), 0);
+}
+
+static int make_traces(void **state)
+{
+    static struct telemetry_file file;
+    struct mesh_trace *traces[NODES];
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct telemetry_entry entry;
+    FILE *in = fopen(RECORDING, "rb");
+
+    (void)state;
+    setenv("TZ", "UTC0", 1);
+    tzset();
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(in);
+    assert_int_equal(telemetry_file_open(&file, in), 0);
+    for (int i = 0; i < NODES; i++) {
+        snprintf(path[i], sizeof path[i], i == 0 ? "%s/run.db" : "%s/run.%d.db", folder, i);
+        assert_int_equal(mesh_trace_create(&traces[i], path[i], reason), 0);
+        assert_int_equal(mesh_trace_begin(traces[i]), 0);
+    }
+    while (telemetry_file_next(&file, &entry))
+        add_record(traces, &file, &entry);
+    add_tokens(traces[0], 1000 * second_ns);
+    for (int i = 0; i < NODES; i++) {
+        assert_int_equal(mesh_trace_commit(traces[i]), 0);
+        mesh_trace_close(traces[i]);
+    }
+    fclose(in);
+    return 0;
+}
+
+static int remove_traces(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NODES; i++)
+        unlink(path[i]);
+    rmdir(folder);
+    return 0;
+}
+
+/* ---- a player ---- */
+
+struct show {
+    struct recorded *recorded;
+    struct fleet fleet;
+    struct player player;
+    struct fail fail;
+};
+
+static void open_show(struct show *show, size_t count)
+{
+    const char *paths[NODES] = {path[0], path[1], path[2]};
+
+    assert_int_equal(fleet_init(&show->fleet), 0);
+    if (recorded_open(&show->recorded, paths, count, &show->fail) < 0 ||
+        player_open(&show->player, show->recorded, &show->fleet, second_ns, &show->fail) < 0)
+        fail_msg("%s", show->fail.text);
+}
+
+static int set_up(void **state)
+{
+    struct show *show = calloc(1, sizeof *show);
+
+    assert_non_null(show);
+    open_show(show, 1);
+    *state = show;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct show *show = *state;
+
+    fleet_release(&show->fleet);
+    recorded_close(show->recorded);
+    free(show);
+    return 0;
+}
+
+static void advance(struct show *show, uint64_t ns)
+{
+    assert_int_equal(player_advance(&show->player, ns, &show->fail), 0);
+}
+
+static void play_all(struct show *show)
+{
+    advance(show, 1000 * second_ns);
+    assert_true(show->player.is_over);
+}
+
+static void step(struct show *show, int by)
+{
+    assert_int_equal(player_step(&show->player, by, &show->fail), 0);
+}
+
+/* All that is known: as a snapshot. free. */
+static char *snapshot(const struct show *show)
+{
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    report_json(&show->fleet, show->fleet.ticks - 1, true, out);
+    fclose(out);
+    return text;
+}
+
+static struct ui ui_of(const struct show *show, enum screen screen)
+{
+    struct ui ui;
+
+    ui_init(&ui, &settings_default);
+    ui.screen = screen;
+    ui.playback = (struct playback){.is_on = true,
+                                    .is_over = show->player.is_over,
+                                    .speed = 2,
+                                    .seconds = player_seconds(&show->player),
+                                    .total = player_seconds_total(&show->player),
+                                    .token = show->player.token,
+                                    .tokens = TOKENS};
+    return ui;
+}
+
+static size_t draw(const struct show *show, struct ui *ui, char *text)
+{
+    const struct screen_time time = {player_now_ns(&show->player), show->player.now_ns};
+
+    return screen_draw_text(&show->fleet, ui, time, 120, 36, GLYPHS_FULL, text);
+}
+
+static int known_nodes(const struct fleet *fleet)
+{
+    int nodes[FLEET_NODES_MAX], reported = 0;
+    const int count = fleet_order(fleet, nodes);
+
+    for (int i = 0; i < count; i++)
+        reported += fleet->nodes[nodes[i]].has_reported;
+    return reported;
+}
+
+/* ---- tests ---- */
+
+static void of_one_trace_those_of_the_other_nodes_are_found(void **state)
+{
+    struct show *show = *state;
+
+    play_all(show);
+    assert_int_equal(known_nodes(&show->fleet), NODES);
+    assert_string_equal(recorded_name(show->recorded), "run.db and 2 more");
+}
+
+static void of_several_only_those_that_are_named_are_read(void **state)
+{
+    struct show *two = calloc(1, sizeof *two);
+    void *void_two = two;
+
+    (void)state;
+    assert_non_null(two);
+    open_show(two, 2);
+    play_all(two);
+    assert_int_equal(known_nodes(&two->fleet), 2);
+    tear_down(&void_two);
+}
+
+static void a_recording_gives_the_screens_of_its_time(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES];
+    struct show *show = *state;
+    struct ui ui;
+
+    advance(show, 5 * second_ns);
+    ui = ui_of(show, SCREEN_OVERVIEW);
+    screen_check_golden("recorded-overview-120x36", text, draw(show, &ui, text));
+    ui = ui_of(show, SCREEN_TOKENS);
+    screen_check_golden("recorded-tokens-120x36", text, draw(show, &ui, text));
+}
+
+static void that_it_has_ended_is_said(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct show *show = *state;
+    struct ui ui;
+
+    play_all(show);
+    ui = ui_of(show, SCREEN_OVERVIEW);
+    text[draw(show, &ui, text)] = '\0';
+    assert_non_null(strstr(text, "END OF RECORDING"));
+    assert_null(strstr(text, "LIVE"));
+}
+
+static void how_often_it_is_looked_at_makes_no_difference(void **state)
+{
+    struct show *often = calloc(1, sizeof *often), *once = *state;
+    void *void_often = often;
+    char *one, *other;
+
+    assert_non_null(often);
+    open_show(often, 1);
+    for (int i = 0; i < 600; i++)
+        advance(often, 10 * ms_ns);
+    advance(once, 6 * second_ns);
+    one = snapshot(once);
+    other = snapshot(often);
+    assert_string_equal(one, other);
+    free(one);
+    free(other);
+    tear_down(&void_often);
+}
+
+static void going_back_shows_what_was_shown_before(void **state)
+{
+    struct show *show = *state;
+    char *before, *after;
+    int64_t then_ns;
+
+    for (int i = 0; i < 10; i++)
+        step(show, 1);
+    before = snapshot(show);
+    then_ns = show->player.now_ns;
+    assert_int_equal(show->player.token, 10);
+    for (int i = 0; i < 20; i++)
+        step(show, 1);
+    assert_int_equal(show->player.token, 30);
+    assert_true(show->player.now_ns > then_ns);
+    step(show, -20);
+    assert_int_equal(show->player.token, 10);
+    assert_true(show->player.now_ns == then_ns);
+    after = snapshot(show);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+static void a_step_goes_on_to_the_report_that_follows_the_token(void **state)
+{
+    struct show *show = *state;
+    const double drawn_s = FIRST_TOKEN_MS / 1e3;
+
+    step(show, 1);
+    assert_true(player_seconds(&show->player) > drawn_s - 1 && player_seconds(&show->player) < drawn_s + 1.1);
+    for (int i = 0; i < 2 * TOKENS; i++)
+        step(show, 1);
+    assert_int_equal(show->player.token, TOKENS);
+    step(show, -2 * TOKENS);
+    assert_int_equal(show->player.token, 1);
+}
+
+static void the_last_part_of_an_interval_is_one_too(void **state)
+{
+    struct show *show = *state;
+    uint64_t ticks = 0;
+
+    while (!show->player.is_over) {
+        assert_int_equal(player_tick(&show->player, &show->fail), 0);
+        ticks++;
+    }
+    assert_int_equal(show->fleet.ticks, ticks);
+    /* And one more at the beginning, from which on counters are compared. */
+    assert_int_equal(ticks, 1 + (uint64_t)ceil((double)(recorded_end_ns(show->recorded) - recorded_whole_ns(show->recorded)) / 1e9));
+}
+
+static void another_interval_begins_after_the_present_one(void **state)
+{
+    struct show *show = *state;
+
+    advance(show, 2 * second_ns);
+    assert_int_equal(show->fleet.ticks, 2);
+    player_set_interval(&show->player, 100 * ms_ns);
+    advance(show, second_ns);
+    assert_in_range(show->fleet.ticks, 11, 12);
+}
+
+/* ---- what is no recording ---- */
+
+static void expect_refused(const char *file, enum exit_code code, const char *why)
+{
+    struct recorded *recorded;
+    struct fail fail = {0};
+
+    assert_int_equal(recorded_open(&recorded, &file, 1, &fail), -1);
+    assert_int_equal(fail.exit_code, code);
+    if (strstr(fail.text, file) == NULL || strstr(fail.text, why) == NULL)
+        fail_msg("not said: %s: %s: %s", file, why, fail.text);
+}
+
+static void what_is_no_recording_is_refused_in_words(void **state)
+{
+    char other[80], reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+    FILE *file;
+
+    (void)state;
+    snprintf(other, sizeof other, "%s/other.db", folder);
+    expect_refused(other, EXIT_ENVIRONMENT, "No such file");
+    file = fopen(other, "w");
+    assert_non_null(file);
+    fputs("a text, and no trace, which is longer than the header of a database: otherwise that would be too short to be looked at", file);
+    fclose(file);
+    expect_refused(other, EXIT_BAD_FILE, "");
+    unlink(other);
+    assert_int_equal(mesh_trace_create(&trace, other, reason), 0);
+    mesh_trace_close(trace);
+    expect_refused(other, EXIT_BAD_FILE, "no telemetry");
+    unlink(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(of_one_trace_those_of_the_other_nodes_are_found, set_up, tear_down),
+        cmocka_unit_test(of_several_only_those_that_are_named_are_read),
+        cmocka_unit_test_setup_teardown(a_recording_gives_the_screens_of_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(that_it_has_ended_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(how_often_it_is_looked_at_makes_no_difference, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(going_back_shows_what_was_shown_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_step_goes_on_to_the_report_that_follows_the_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_part_of_an_interval_is_one_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_interval_begins_after_the_present_one, set_up, tear_down),
+        cmocka_unit_test(what_is_no_recording_is_refused_in_words),
+    };
+
+    return cmocka_run_group_tests(tests, make_traces, remove_traces);
+}
