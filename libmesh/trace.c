@@ -1,4 +1,4 @@
-/* Opening, transactions, meta and errors of the trace store. */
+/* Making, transactions, meta and errors of the trace store. */
 #include "mesh/trace.h"
 
 #include <assert.h>
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "trace_parts.h"
@@ -34,6 +33,19 @@ static int full_or_broken(struct mesh_trace *trace, const char *doing)
                       number ? strerror(number) : "");
 }
 
+/* While rows are made nothing but them is written. */
+static bool is_of_rows(const struct mesh_trace *trace)
+{
+    return !trace->is_written && trace->into && sqlite3_extended_errcode(trace->db) != SQLITE_IOERR_READ;
+}
+
+static int no_room_for_rows(struct mesh_trace *trace)
+{
+    return trace_fail(trace, MESH_ESYSTEM,
+                      "no room for the rows of its calls, which are in a temporary file while it is read: make room, "
+                      "or name a folder with room in SQLITE_TMPDIR");
+}
+
 int trace_error(struct mesh_trace *trace, const char *doing)
 {
     switch (sqlite3_errcode(trace->db) & 0xff) {
@@ -42,6 +54,9 @@ int trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_DONE:
         return trace_fail(trace, MESH_ENOMEM, "%s: no memory", doing);
     case SQLITE_FULL:
+        if (is_of_rows(trace)) {
+            return no_room_for_rows(trace);
+        }
         return trace_fail(trace, MESH_ESYSTEM, "%s: the disk is full: make room, or give a file elsewhere", doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -50,6 +65,9 @@ int trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
+        if (is_of_rows(trace)) {
+            return no_room_for_rows(trace);
+        }
         return full_or_broken(trace, doing);
     case SQLITE_NOTADB:
         return trace_fail(trace, MESH_ETYPE, "not an SQLite file: give a trace that mesh-node --record or mesh-dissect --import wrote");
@@ -95,14 +113,37 @@ int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement)
     return err;
 }
 
-static int execute(struct mesh_trace *trace, const char *sql, const char *doing)
+int trace_execute(struct mesh_trace *trace, const char *sql, const char *doing)
 {
     return sqlite3_exec(trace->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : trace_error(trace, doing);
 }
 
+int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing)
+{
+    const int err = sql ? trace_execute(trace, sql, doing) : trace_fail(trace, MESH_ENOMEM, "no memory");
+
+    sqlite3_free(sql);
+    return err;
+}
+
+int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
+{
+    sqlite3_stmt *statement = NULL;
+    int err = 0;
+
+    if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
+        err = trace_error(trace, "cannot be read");
+    } else {
+        *value = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    return err;
+}
+
 /* ---- opening ---- */
 
-static int open_file(struct mesh_trace **trace, const char *path, int flags, char reason[MESH_TRACE_REASON_BYTES])
+int trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
+                        char reason[MESH_TRACE_REASON_BYTES])
 {
     struct mesh_trace *made = calloc(1, sizeof *made);
     int err = 0;
@@ -116,7 +157,8 @@ static int open_file(struct mesh_trace **trace, const char *path, int flags, cha
         snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory");
         return MESH_ENOMEM;
     }
-    if (sqlite3_open_v2(path, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
+    made->file = -1;
+    if (sqlite3_open_v2(name, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
         err = made->db ? trace_error(made, "cannot be opened") : MESH_ENOMEM;
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : "no memory");
         mesh_trace_close(made);
@@ -142,13 +184,37 @@ static int make_tables(struct mesh_trace *trace)
     /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
     snprintf(numbers, sizeof numbers, "PRAGMA page_size=4096; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
              MESH_TRACE_APPLICATION_ID);
-    err = execute(trace, numbers, "making the tables");
+    err = trace_execute(trace, numbers, "making the tables");
     snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
-    err = err ? err : execute(trace, numbers, "making the tables");
-    err = err ? err : execute(trace, sql, "making the tables");
+    err = err ? err : trace_execute(trace, numbers, "making the tables");
+    err = err ? err : trace_execute(trace, sql, "making the tables");
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
-    err = err ? err : execute(trace, "COMMIT;", "making the tables");
+    err = err ? err : trace_execute(trace, "COMMIT;", "making the tables");
     sqlite3_free(sql);
+    return err;
+}
+
+/* While a trace is written its file is locked, so that others know it. Takes fd. */
+static int create(struct mesh_trace **trace, const char *path, int fd, char reason[MESH_TRACE_REASON_BYTES])
+{
+    int err;
+
+    (void)flock(fd, LOCK_EX | LOCK_NB); /* it is new; and on a file system without such locks there is no guard */
+    err = trace_open_database(trace, path, path, SQLITE_OPEN_READWRITE, NULL, reason);
+    if (err != 0) {
+        close(fd);
+        return err;
+    }
+    assert(*trace);
+    (*trace)->is_written = true;
+    (*trace)->into = "";
+    (*trace)->file = fd;
+    err = make_tables(*trace);
+    if (err != 0) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
+        mesh_trace_close(*trace);
+        *trace = NULL;
+    }
     return err;
 }
 
@@ -163,176 +229,9 @@ int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[M
                  errno == EEXIST ? "give another name, or remove the file" : "choose another name or folder for the trace");
         return MESH_ESYSTEM;
     }
-    close(fd);
-    err = open_file(trace, path, SQLITE_OPEN_READWRITE, reason);
-    if (err == 0) {
-        assert(*trace);
-        (*trace)->is_written = true;
-        err = make_tables(*trace);
-        if (err != 0) {
-            snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
-            mesh_trace_close(*trace);
-            *trace = NULL;
-        }
-    }
+    err = create(trace, path, fd, reason);
     if (err != 0) {
         unlink(path);
-    }
-    return err;
-}
-
-static int pragma_number(struct mesh_trace *trace, const char *sql, int64_t *value)
-{
-    sqlite3_stmt *statement = NULL;
-    int err = 0;
-
-    if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
-        err = trace_error(trace, "cannot be read");
-    } else {
-        *value = sqlite3_column_int64(statement, 0);
-    }
-    sqlite3_finalize(statement);
-    return err;
-}
-
-static int check_kind(struct mesh_trace *trace)
-{
-    int64_t application = 0, version = 0;
-    int err = pragma_number(trace, "PRAGMA application_id", &application);
-
-    err = err ? err : pragma_number(trace, "PRAGMA user_version", &version);
-    if (err != 0) {
-        return err;
-    }
-    if (application != MESH_TRACE_APPLICATION_ID) {
-        return trace_fail(trace, MESH_ETYPE,
-                          "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
-                          "mesh-dissect --import wrote",
-                          (long long)application);
-    }
-    if (version != MESH_TRACE_SCHEMA) {
-        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d: use the version that wrote it",
-                          (long long)version, MESH_TRACE_SCHEMA);
-    }
-    return 0;
-}
-
-/* What has the name of a table is one: a view or a trigger could be a question without an end. */
-static int check_schema(struct mesh_trace *trace, const char *table)
-{
-    int64_t count = 0;
-    char *sql = sqlite3_mprintf("SELECT count(*) FROM sqlite_schema WHERE (name = %Q AND type = 'table' AND sql LIKE 'CREATE TABLE %%') "
-                                "OR type = 'trigger'",
-                                table);
-    const int err = sql ? pragma_number(trace, sql, &count) : trace_fail(trace, MESH_ENOMEM, "no memory");
-
-    sqlite3_free(sql);
-    if (err == 0 && count != 1) {
-        return trace_fail(trace, MESH_ETRUNCATED, "%s is no table, or there are triggers: the file is damaged, or made by hand", table);
-    }
-    return err;
-}
-
-static int check_tables(struct mesh_trace *trace)
-{
-    int err = check_schema(trace, "meta");
-
-    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT && err == 0; i++) {
-        sqlite3_stmt *statement = NULL;
-
-        err = check_schema(trace, trace_tables[i].name);
-        err = err ? err : trace_prepare(trace, &statement, trace_select_sql(&trace_tables[i], "LIMIT 0"));
-        sqlite3_finalize(statement);
-    }
-    return err;
-}
-
-static int open_checked(struct mesh_trace **trace, const char *path, int flags, char reason[MESH_TRACE_REASON_BYTES])
-{
-    int err = open_file(trace, path, flags, reason);
-
-    if (err != 0) {
-        return err;
-    }
-    assert(*trace);
-    err = check_kind(*trace);
-    err = err ? err : check_tables(*trace);
-    if (err != 0) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
-        mesh_trace_close(*trace);
-        *trace = NULL;
-    }
-    return err;
-}
-
-/* Nobody records into the file. */
-static bool is_finished(const char *path)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const bool is_free = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return is_free;
-}
-
-/* As far as it can be done: what is damaged shows when it is read. */
-static void expand(const char *path)
-{
-    char reason[MESH_TRACE_REASON_BYTES];
-    struct mesh_trace *trace;
-
-    if (access(path, W_OK) != 0 || !is_finished(path) || open_checked(&trace, path, SQLITE_OPEN_READWRITE, reason) != 0) {
-        return;
-    }
-    trace->is_written = true;
-    if (execute(trace, "PRAGMA synchronous=NORMAL", "making rows") == 0) {
-        trace_expand(trace);
-    }
-    mesh_trace_close(trace);
-}
-
-/* SQLite would not say which of its many reasons it is, and would wait for a pipe's other end. */
-static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
-{
-    struct stat status;
-
-    if (stat(path, &status) != 0 || access(path, R_OK) != 0) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
-        return MESH_ESYSTEM;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "no file, but a folder, device or pipe: give a trace");
-        return MESH_ETYPE;
-    }
-    if (status.st_size == 0) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "empty: nothing was recorded, or the recorder was killed at once");
-        return MESH_ETYPE;
-    }
-    return 0;
-}
-
-int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
-{
-    const int err = check_file(path, reason);
-
-    *trace = NULL;
-    if (err != 0) {
-        return err;
-    }
-    return open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
-}
-
-int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
-{
-    int64_t packed = 0;
-    int err = mesh_trace_open_packed(trace, path, reason);
-
-    if (err == 0 && pragma_number(*trace, "SELECT count(*) FROM chunks WHERE expanded = 0", &packed) == 0 && packed > 0) {
-        mesh_trace_close(*trace);
-        expand(path);
-        err = open_checked(trace, path, SQLITE_OPEN_READONLY, reason);
     }
     return err;
 }
@@ -359,6 +258,9 @@ void mesh_trace_close(struct mesh_trace *trace)
         }
     }
     sqlite3_close(trace->db);
+    if (trace->file >= 0) {
+        close(trace->file);
+    }
     trace_pack_release(trace);
     free(trace->path);
     free(trace);
@@ -369,13 +271,13 @@ void mesh_trace_close(struct mesh_trace *trace)
 int mesh_trace_begin(struct mesh_trace *trace)
 {
     assert(trace->is_written);
-    return execute(trace, "BEGIN", "writing");
+    return trace_execute(trace, "BEGIN", "writing");
 }
 
 int mesh_trace_commit(struct mesh_trace *trace)
 {
     const int err = sqlite3_get_autocommit(trace->db) ? trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
-                                                      : execute(trace, "COMMIT", "writing");
+                                                      : trace_execute(trace, "COMMIT", "writing");
 
     if (err != 0) {
         mesh_trace_rollback(trace);

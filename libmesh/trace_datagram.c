@@ -28,12 +28,12 @@ static int add_names(sqlite3_str *sql, const struct mesh_wire_part *part, const 
     return count;
 }
 
-static char *insert_datagram_sql(void)
+static char *insert_datagram_sql(const char *into)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
     int count = datagrams->column_count;
 
-    sqlite3_str_appendf(sql, "INSERT INTO datagrams(");
+    sqlite3_str_appendf(sql, "INSERT INTO %sdatagrams(", into);
     for (int i = 0; i < count; i++) {
         sqlite3_str_appendf(sql, "%s%s", i ? "," : "", datagrams->columns[i].name);
     }
@@ -43,11 +43,11 @@ static char *insert_datagram_sql(void)
 }
 
 /* keys: the columns before the fields. */
-static char *insert_part_sql(const char *table, const char *keys, int key_count, const struct mesh_wire_part *part)
+static char *insert_part_sql(const char *into, const char *table, const char *keys, int key_count, const struct mesh_wire_part *part)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
-    sqlite3_str_appendf(sql, "INSERT INTO %s(%s", table, keys);
+    sqlite3_str_appendf(sql, "INSERT INTO %s%s(%s", into, table, keys);
     add_places(sql, key_count + add_names(sql, part, ","));
     return sqlite3_str_finish(sql);
 }
@@ -112,10 +112,10 @@ static bool is_list(const struct taken_apart *apart)
     return tail == MESH_TAIL_RANGES || tail == MESH_TAIL_MEMBERS;
 }
 
-static int add_row(struct mesh_trace *trace, struct mesh_trace_datagram *row, const struct taken_apart *apart)
+static int add_row(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const struct taken_apart *apart)
 {
     sqlite3_stmt **statement = &trace->add[MESH_TRACE_TABLE_DATAGRAM];
-    int err = *statement ? 0 : trace_prepare(trace, statement, insert_datagram_sql());
+    int err = *statement ? 0 : trace_prepare(trace, statement, insert_datagram_sql(trace->into));
 
     if (err != 0) {
         return err;
@@ -141,7 +141,7 @@ static int add_message(struct mesh_trace *trace, uint64_t id, const struct mesh_
 
     if (!*statement) {
         trace_part_name(name, "message", part->name);
-        err = trace_prepare(trace, statement, insert_part_sql(name, "datagram", 1, part));
+        err = trace_prepare(trace, statement, insert_part_sql(trace->into, name, "datagram", 1, part));
     }
     if (err != 0) {
         return err;
@@ -160,7 +160,8 @@ static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_mes
     int err = 0;
 
     if (!*statement) {
-        err = trace_prepare(trace, statement, insert_part_sql(is_nak ? "message_ranges" : "message_members", "datagram, place", 2, part));
+        err = trace_prepare(trace, statement,
+                            insert_part_sql(trace->into, is_nak ? "message_ranges" : "message_members", "datagram, place", 2, part));
     }
     for (unsigned i = 0; i < count && err == 0; i++) {
         sqlite3_bind_int64(*statement, 1, (int64_t)id);
@@ -171,42 +172,65 @@ static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_mes
     return err;
 }
 
-int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
-                            bool keep_payload, uint64_t *id)
+/* How the payload is stored; into the row. */
+static void pack(struct mesh_trace *trace, const struct taken_apart *apart, struct mesh_trace_datagram *row)
+{
+    row->coding = MESH_TRACE_ZSTD;
+    if (!trace->is_written || !trace_pack(trace, apart->data, apart->data_bytes, &row->payload)) {
+        row->coding = MESH_TRACE_PLAIN; /* rows that are made to be read are not there for long */
+        row->payload = (struct mesh_trace_bytes){apart->data, apart->data_bytes};
+    }
+}
+
+static int add(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const struct taken_apart *apart, uint64_t *id)
+{
+    int err = add_row(trace, row, apart);
+    const uint64_t own_id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
+
+    if (err == 0 && apart->form == MESH_TRACE_WHOLE) {
+        err = add_message(trace, own_id, &apart->message);
+    }
+    if (err == 0 && is_list(apart)) {
+        err = add_list(trace, own_id, &apart->message);
+    }
+    if (err == 0 && id) {
+        *id = own_id;
+    }
+    return err;
+}
+
+static int add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                        bool keep_payload, const uint64_t *hash, uint64_t *id)
 {
     struct mesh_trace_datagram made = *row;
     struct taken_apart apart;
-    uint64_t own_id;
-    int err;
 
-    assert(trace->is_written && packet_bytes <= MESH_TRACE_DATAGRAM_BYTES_MAX);
+    assert(trace->into && packet_bytes <= MESH_TRACE_DATAGRAM_BYTES_MAX);
     take_apart(&apart, packet, packet_bytes, row->bytes > (int64_t)packet_bytes);
     if (row->bytes < (int64_t)packet_bytes) {
         made.bytes = (int64_t)packet_bytes;
     }
     made.form = apart.form;
     made.data_bytes = (int64_t)apart.data_bytes;
-    made.data_hash = mesh_trace_hash(apart.data, apart.data_bytes);
+    made.data_hash = hash ? *hash : mesh_trace_hash(apart.data, apart.data_bytes);
     made.payload = (struct mesh_trace_bytes){NULL, 0};
     made.coding = MESH_TRACE_NOT_STORED;
     if ((keep_payload || is_list(&apart)) && apart.data_bytes > 0) {
-        made.coding = trace_pack(trace, apart.data, apart.data_bytes, &made.payload) ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
-        if (made.coding == MESH_TRACE_PLAIN) {
-            made.payload = (struct mesh_trace_bytes){apart.data, apart.data_bytes};
-        }
+        pack(trace, &apart, &made);
     }
-    err = add_row(trace, &made, &apart);
-    own_id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
-    if (err == 0 && apart.form == MESH_TRACE_WHOLE) {
-        err = add_message(trace, own_id, &apart.message);
-    }
-    if (err == 0 && is_list(&apart)) {
-        err = add_list(trace, own_id, &apart.message);
-    }
-    if (err == 0 && id) {
-        *id = own_id;
-    }
-    return err;
+    return add(trace, &made, &apart, id);
+}
+
+int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                            bool keep_payload, uint64_t *id)
+{
+    return add_datagram(trace, row, packet, packet_bytes, keep_payload, NULL, id);
+}
+
+int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                       const uint64_t *hash, uint64_t *id)
+{
+    return add_datagram(trace, row, packet, packet_bytes, hash == NULL, hash, id);
 }
 
 /* ---- reading ---- */

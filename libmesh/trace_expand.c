@@ -1,17 +1,12 @@
-/* Chunks of calls made into rows: what a recorder has no time for is done once, when somebody reads. */
-#include <errno.h>
-#include <fcntl.h>
+/* Chunks of calls made into rows: what a recorder has no time for is done when somebody reads. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "mesh/tape.h"
 #include "trace_parts.h"
 
 struct expanding {
     struct mesh_trace *trace;
-    sqlite3_stmt *set_hash, *set_done;
     struct mesh_trace_chunk chunk;
     int64_t input; /* the last one's id, or MESH_TRACE_NULL */
     uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX];
@@ -25,19 +20,11 @@ static void set_ip(struct mesh_trace_bytes *ip, int64_t *port, const uint8_t *ad
 
 /* ---- datagrams ---- */
 
-static int set_hash(struct expanding *e, uint64_t id, uint64_t hash)
-{
-    sqlite3_bind_int64(e->set_hash, 1, (sqlite3_int64)hash);
-    sqlite3_bind_int64(e->set_hash, 2, (sqlite3_int64)id);
-    return trace_run(e->trace, e->set_hash);
-}
-
 /* Where data was left out there are zeros, which are not stored, and the recorder's hash of it. */
 static int add_datagram(struct expanding *e, const struct mesh_tape_entry *call, struct mesh_trace_datagram *row, uint64_t *id)
 {
     const size_t bytes = (size_t)call->call.body_bytes + call->call.payload_bytes;
     const bool is_whole = call->call.payload != MESH_TAPE_HASHED;
-    int err;
 
     if (bytes > sizeof e->packet)
         return trace_fail(e->trace, MESH_ERANGE, "a datagram of %zu bytes: the file is damaged", bytes);
@@ -49,8 +36,7 @@ static int add_datagram(struct expanding *e, const struct mesh_tape_entry *call,
     row->node = e->chunk.node;
     row->t_ns = (int64_t)call->call.at_ns;
     row->core = e->chunk.core;
-    err = mesh_trace_add_datagram(e->trace, row, e->packet, bytes, is_whole, id);
-    return err != 0 || is_whole ? err : set_hash(e, *id, call->call.payload_hash);
+    return trace_add_datagram(e->trace, row, e->packet, bytes, is_whole ? NULL : &call->call.payload_hash, id);
 }
 
 static int add_received(struct expanding *e, const struct mesh_tape_entry *call, uint64_t *id)
@@ -178,17 +164,8 @@ static int expand_chunk(struct expanding *e)
     records = malloc(e->chunk.bytes);
     if (records == NULL)
         return trace_fail(e->trace, MESH_ENOMEM, "no memory");
-    err = mesh_trace_begin(e->trace);
-    err = err != 0 ? err : mesh_trace_get_chunk(e->trace, &e->chunk, records);
+    err = mesh_trace_get_chunk(e->trace, &e->chunk, records);
     err = err != 0 ? err : add_calls(e, records);
-    if (err == 0) {
-        sqlite3_bind_int64(e->set_done, 1, (sqlite3_int64)e->chunk.id);
-        err = trace_run(e->trace, e->set_done);
-    }
-    if (err == 0)
-        err = mesh_trace_commit(e->trace);
-    else
-        mesh_trace_rollback(e->trace);
     free(records);
     return err;
 }
@@ -216,11 +193,7 @@ int trace_expand(struct mesh_trace *trace)
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     e->trace = trace;
     e->input = MESH_TRACE_NULL;
-    err = trace_prepare(trace, &e->set_hash, sqlite3_mprintf("UPDATE datagrams SET data_hash = ?1 WHERE id = ?2"));
-    err = err != 0 ? err : trace_prepare(trace, &e->set_done, sqlite3_mprintf("UPDATE chunks SET expanded = 1 WHERE id = ?1"));
-    err = err != 0 ? err : expand_all(e);
-    sqlite3_finalize(e->set_hash);
-    sqlite3_finalize(e->set_done);
+    err = expand_all(e);
     free(e);
     return err;
 }

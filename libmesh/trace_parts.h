@@ -45,8 +45,11 @@ struct mesh_trace {
     sqlite3_stmt *add_range, *add_member;
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
-    void *packing;   /* of trace_pack.c; made when first needed */
-    bool is_written; /* opened by mesh_trace_create */
+    void *packing;    /* of trace_pack.c; made when first needed */
+    bool is_written;  /* opened by mesh_trace_create */
+    bool has_rows;    /* of calls: nothing is left to be made */
+    const char *into; /* before the names of tables that rows are added to: "", or of trace_rows.c; NULL: none may be added */
+    int file;         /* a descriptor of it, closed last: closing any lets go of SQLite's own locks. Of a written one: locked */
     char *path;
     char reason[MESH_TRACE_REASON_BYTES];
 };
@@ -54,14 +57,33 @@ struct mesh_trace {
 /* The SQL that makes all tables and views; NULL without memory. sqlite3_free. */
 char *trace_schema_sql(void);
 
+/* The same for the tables that rows of calls stand in, without and with their index. */
+char *trace_calls_sql(const char *into);
+char *trace_calls_index_sql(const char *into);
+bool trace_is_of_calls(const char *table);
+
 /* "SELECT columns FROM table" of a table of the list; and for the parts. sqlite3_free; NULL without memory. */
 char *trace_select_sql(const struct trace_table *table, const char *rest);
 
 /* Prepare once: *statement stays NULL on failure. Takes sql (sqlite3_free), which may be NULL. */
 int trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql);
 
+/* Run SQL that has no rows. trace_execute_made takes sql, as trace_prepare does. */
+int trace_execute(struct mesh_trace *trace, const char *sql, const char *doing);
+int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing);
+
+/* The number that a question of ours has as its answer. */
+int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value);
+
 /* Run a bound statement that returns no rows, and reset it. */
 int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement);
+
+/* A database as SQLite names it, with the guards of a file from anywhere. path: of the trace, copied. */
+int trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
+                        char reason[MESH_TRACE_REASON_BYTES]);
+
+/* What has this name is a table: a view or a trigger could be a question without an end. */
+int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_table);
 
 /* The error of the database as one of ours, with reason. */
 int trace_error(struct mesh_trace *trace, const char *doing);
@@ -78,7 +100,14 @@ bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, stru
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size);
 void trace_pack_release(struct mesh_trace *trace);
 
-/* Rows of all chunks that have none yet; the trace is open for writing. Each chunk is a transaction. */
+/* Add a datagram as mesh_trace_add_datagram does, with the recorder's hash where its data was left out (else NULL). */
+int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                       const uint64_t *hash, uint64_t *id);
+
+/* See to it that the rows of all calls can be read: called before anything that reads them. */
+int trace_need_rows(struct mesh_trace *trace);
+
+/* Rows of all chunks that have none in the file, into tables of trace->into. */
 int trace_expand(struct mesh_trace *trace);
 
 #endif

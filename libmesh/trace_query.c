@@ -12,6 +12,7 @@ struct mesh_trace_query {
     struct mesh_trace *trace;
     sqlite3_stmt *statement;
     uint64_t until_ns;
+    bool wants_calls; /* it reads what rows of calls stand in */
 };
 
 static uint64_t now_ns(void)
@@ -29,13 +30,17 @@ static int is_too_late(void *context)
     return now_ns() >= query->until_ns;
 }
 
-/* What a question may do. */
+/* What a question may do; and what it wants. */
 static int authorize(void *context, int action, const char *first, const char *second, const char *database, const char *trigger)
 {
-    (void)context, (void)first, (void)database, (void)trigger;
+    struct mesh_trace_query *query = context;
+
+    (void)database, (void)trigger;
     switch (action) {
-    case SQLITE_SELECT:
     case SQLITE_READ:
+        query->wants_calls |= first && trace_is_of_calls(first);
+        return SQLITE_OK;
+    case SQLITE_SELECT:
     case SQLITE_RECURSIVE:
         return SQLITE_OK;
     case SQLITE_FUNCTION:
@@ -81,6 +86,7 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
 {
     const char *rest = NULL;
 
+    sqlite3_set_authorizer(trace->db, authorize, query);
     if (sqlite3_prepare_v2(trace->db, sql, -1, &query->statement, &rest) != SQLITE_OK) {
         return query_error(trace);
     }
@@ -96,6 +102,21 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
     return 0;
 }
 
+/* What is refused makes no rows. */
+static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *query, const char *sql)
+{
+    int err = prepare(trace, query, sql);
+
+    if (err != 0 || !query->wants_calls || trace->has_rows) {
+        return err;
+    }
+    sqlite3_finalize(query->statement);
+    query->statement = NULL;
+    sqlite3_set_authorizer(trace->db, NULL, NULL);
+    err = trace_need_rows(trace);
+    return err ? err : prepare(trace, query, sql);
+}
+
 int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query)
 {
     struct mesh_trace_query *made = calloc(1, sizeof *made);
@@ -106,12 +127,11 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
     made->trace = trace;
-    made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
     sqlite3_exec(trace->db, "PRAGMA temp_store=MEMORY", NULL, NULL, NULL);
-    sqlite3_set_authorizer(trace->db, authorize, NULL);
+    err = prepare_with_rows(trace, made, sql);
+    made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
     sqlite3_progress_handler(trace->db, QUERY_OPERATIONS, is_too_late, made);
-    err = prepare(trace, made, sql);
     if (err != 0) {
         mesh_trace_query_end(made);
         return err;

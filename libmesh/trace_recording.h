@@ -12,13 +12,12 @@ enum recording_lane_number { RECORDING_ENDPOINT, RECORDING_CLUSTER, RECORDING_RO
 /* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see recording_pack_row. */
 enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */, RECORDING_ROW };
 
-/* ---- files: one that is written and locked ---- */
+/* ---- files ---- */
 
 struct recording_file {
     char *base;      /* as it was asked for */
     char *path;      /* of number */
     uint32_t number; /* 1: base itself */
-    int lock;        /* open on path: nobody else records into it */
     struct mesh_trace *trace;
 };
 

@@ -46,11 +46,11 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
         close(fd);
         return 0; /* as a recorder leaves it that is killed at once */
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);
         err = MESH_ESYSTEM;
     } else {
-        err = mesh_trace_open(&trace, path, why); /* makes no rows: it is locked */
+        err = mesh_trace_open(&trace, path, why);
         mesh_trace_close(trace);
         if (err == MESH_ETYPE)
             snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: there already, and no trace: give another file", path);
@@ -70,12 +70,10 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", path, why);
         return err;
     }
-    recording_file_close(&(struct recording_file){.trace = file->trace, .lock = file->lock, .path = file->path});
+    mesh_trace_close(file->trace);
+    free(file->path);
     file->trace = trace;
     file->path = path;
-    file->lock = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->lock >= 0)
-        (void)flock(file->lock, LOCK_EX | LOCK_NB); /* on a file system without such locks there is no guard */
     return 0;
 }
 
@@ -107,7 +105,7 @@ static int create_free(struct recording_file *file, uint32_t from, bool follows,
 
 int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES])
 {
-    *file = (struct recording_file){.base = strdup(base), .lock = -1};
+    *file = (struct recording_file){.base = strdup(base)};
     const int err = file->base == NULL ? no_memory(reason) : create_free(file, 1, follows, reason);
 
     if (err != 0)
@@ -122,10 +120,8 @@ int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REAS
 
 void recording_file_close(struct recording_file *file)
 {
-    mesh_trace_close(file->trace); /* before the lock: closing any descriptor of a file lets go of SQLite's own locks */
-    if (file->lock >= 0)
-        close(file->lock);
+    mesh_trace_close(file->trace);
     free(file->path);
     free(file->base);
-    *file = (struct recording_file){.lock = -1};
+    *file = (struct recording_file){0};
 }

@@ -63,11 +63,11 @@ void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wir
 
 /* ---- writing ---- */
 
-static char *insert_sql(const struct trace_table *table)
+static char *insert_sql(const char *into, const struct trace_table *table)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
-    sqlite3_str_appendf(sql, "INSERT INTO %s(", table->name);
+    sqlite3_str_appendf(sql, "INSERT INTO %s%s(", into, table->name);
     for (unsigned i = 0; i < table->column_count; i++) {
         sqlite3_str_appendf(sql, "%s%s", i ? "," : "", table->columns[i].name);
     }
@@ -85,9 +85,9 @@ int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table number, const
     uint64_t own_id;
     int err = 0;
 
-    assert(trace->is_written && number != MESH_TRACE_TABLE_DATAGRAM);
+    assert(trace->into && number != MESH_TRACE_TABLE_DATAGRAM);
     if (!*statement) {
-        err = trace_prepare(trace, statement, insert_sql(table));
+        err = trace_prepare(trace, statement, insert_sql(trace->into, table));
     }
     if (err != 0) {
         return err;
@@ -117,7 +117,9 @@ struct mesh_trace_reading {
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count)
 {
     sqlite3_stmt *statement = NULL;
-    int err = trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", trace_tables[table].name));
+    int err = trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : 0;
+
+    err = err ? err : trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", trace_tables[table].name));
 
     if (err == 0 && sqlite3_step(statement) == SQLITE_ROW) {
         *count = (uint64_t)sqlite3_column_int64(statement, 0);
@@ -130,10 +132,14 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
 
 int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading)
 {
-    struct mesh_trace_reading *made = calloc(1, sizeof *made);
-    int err;
+    int err = trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : 0;
+    struct mesh_trace_reading *made;
 
     *reading = NULL;
+    if (err != 0) {
+        return err;
+    }
+    made = calloc(1, sizeof *made);
     if (!made) {
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }

@@ -54,11 +54,12 @@ static void add_wire_columns(sqlite3_str *sql, const struct mesh_wire_part *part
     }
 }
 
-static void add_table(sqlite3_str *sql, enum mesh_trace_table number)
+/* into: before the names of tables, as everywhere below. */
+static void add_table(sqlite3_str *sql, const char *into, enum mesh_trace_table number)
 {
     const struct trace_table *table = &trace_tables[number];
 
-    sqlite3_str_appendf(sql, "CREATE TABLE %s(\n  id INTEGER PRIMARY KEY", table->name);
+    sqlite3_str_appendf(sql, "CREATE TABLE %s%s(\n  id INTEGER PRIMARY KEY", into, table->name);
     for (unsigned i = 1; i < table->column_count; i++) {
         sqlite3_str_appendf(sql, ",\n  %s %s", table->columns[i].name, column_types[table->columns[i].type]);
     }
@@ -68,7 +69,7 @@ static void add_table(sqlite3_str *sql, enum mesh_trace_table number)
     sqlite3_str_appendf(sql, "\n) STRICT;\n");
 }
 
-static void add_messages(sqlite3_str *sql)
+static void add_messages(sqlite3_str *sql, const char *into)
 {
     char name[TRACE_NAME_BYTES];
 
@@ -77,15 +78,15 @@ static void add_messages(sqlite3_str *sql)
 
         if (part) {
             trace_part_name(name, "message", part->name);
-            sqlite3_str_appendf(sql, "CREATE TABLE %s(\n  datagram INTEGER PRIMARY KEY", name);
+            sqlite3_str_appendf(sql, "CREATE TABLE %s%s(\n  datagram INTEGER PRIMARY KEY", into, name);
             add_wire_columns(sql, part, false);
             sqlite3_str_appendf(sql, "\n) STRICT;\n");
         }
     }
-    sqlite3_str_appendf(sql, "CREATE TABLE message_ranges(\n  datagram INTEGER NOT NULL,\n  place INTEGER NOT NULL");
+    sqlite3_str_appendf(sql, "CREATE TABLE %smessage_ranges(\n  datagram INTEGER NOT NULL,\n  place INTEGER NOT NULL", into);
     add_wire_columns(sql, &mesh_wire_range, false);
     sqlite3_str_appendf(sql, ",\n  PRIMARY KEY(datagram, place)\n) STRICT, WITHOUT ROWID;\n");
-    sqlite3_str_appendf(sql, "CREATE TABLE message_members(\n  datagram INTEGER NOT NULL,\n  place INTEGER NOT NULL");
+    sqlite3_str_appendf(sql, "CREATE TABLE %smessage_members(\n  datagram INTEGER NOT NULL,\n  place INTEGER NOT NULL", into);
     add_wire_columns(sql, &mesh_wire_member, false);
     sqlite3_str_appendf(sql, ",\n  PRIMARY KEY(datagram, place)\n) STRICT, WITHOUT ROWID;\n");
 }
@@ -107,10 +108,15 @@ static void add_items(sqlite3_str *sql)
     }
 }
 
+static void add_index(sqlite3_str *sql, const char *into)
+{
+    sqlite3_str_appendf(sql, "CREATE INDEX %stiles_by_gather ON message_tile(step, phase);\n", into);
+}
+
 /* Joins go from messages to datagrams by its key; what the views look for besides is by gather and by request. */
 static void add_indexes_and_views(sqlite3_str *sql)
 {
-    sqlite3_str_appendf(sql, "CREATE INDEX tiles_by_gather ON message_tile(step, phase);\n");
+    add_index(sql, "");
     sqlite3_str_appendf(sql, "CREATE INDEX tokens_by_request ON tokens(request, position);\n");
     sqlite3_str_appendf(sql, "CREATE VIEW types(type, name) AS VALUES");
     for (unsigned type = 1, count = 0; type < MESH_TYPE_COUNT; type++) {
@@ -130,11 +136,37 @@ char *trace_schema_sql(void)
 
     sqlite3_str_appendf(sql, "CREATE TABLE meta(\n  key TEXT PRIMARY KEY NOT NULL,\n  value TEXT NOT NULL\n) STRICT, WITHOUT ROWID;\n");
     for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++) {
-        add_table(sql, (enum mesh_trace_table)i);
+        add_table(sql, "", (enum mesh_trace_table)i);
     }
-    add_messages(sql);
+    add_messages(sql, "");
     add_items(sql);
     add_indexes_and_views(sql);
+    return sqlite3_str_finish(sql);
+}
+
+bool trace_is_of_calls(const char *table)
+{
+    return strncmp(table, "message_", 8) == 0 || strcmp(table, trace_tables[MESH_TRACE_TABLE_INPUT].name) == 0 ||
+           strcmp(table, trace_tables[MESH_TRACE_TABLE_OUTPUT].name) == 0 ||
+           strcmp(table, trace_tables[MESH_TRACE_TABLE_DATAGRAM].name) == 0;
+}
+
+char *trace_calls_sql(const char *into)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+
+    add_table(sql, into, MESH_TRACE_TABLE_INPUT);
+    add_table(sql, into, MESH_TRACE_TABLE_OUTPUT);
+    add_table(sql, into, MESH_TRACE_TABLE_DATAGRAM);
+    add_messages(sql, into);
+    return sqlite3_str_finish(sql);
+}
+
+char *trace_calls_index_sql(const char *into)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+
+    add_index(sql, into);
     return sqlite3_str_finish(sql);
 }
 

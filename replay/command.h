@@ -21,9 +21,6 @@ int verify_command(int argc, char *const *argv, struct fail *fail);
 /* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */
 struct mesh_trace *trace_open(const char *path, struct fail *fail);
 
-/* The same with recorded calls left in their chunks, not made into rows. */
-struct mesh_trace *trace_open_packed(const char *path, struct fail *fail);
-
 /* What a call on it said, as a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 

@@ -32,11 +32,13 @@ static int write_table(struct csv *csv, const char *name)
     struct mesh_trace *trace = csv->traces->traces[0];
     char path[4200], sql[120];
     FILE *out;
+    int64_t count;
     int result;
 
     snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT 1 FROM %s LIMIT 1)", name);
-    if (rows_number(trace, sql) == 0)
-        return 0;
+    result = rows_number(csv->traces->paths[0], trace, sql, &count, csv->fail);
+    if (result != 0 || count == 0)
+        return result;
     snprintf(path, sizeof path, "%.4000s/%s.csv", csv->folder, name);
     out = fopen(path, "w");
     if (out == NULL)

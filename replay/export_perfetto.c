@@ -323,15 +323,20 @@ static int take_worker(void *context, const struct mesh_trace_value *v)
 /* ---- all of it ---- */
 
 /* What another trace's clock is ahead, as the first one's node estimates it. */
-static int64_t shift_of(const struct export_traces *traces, size_t index)
+static int set_shift(struct perfetto *p, const struct export_traces *traces, size_t index)
 {
     char sql[200];
-    const int64_t rank = rows_number(traces->traces[index], "SELECT coalesce(rank, -1) FROM nodes ORDER BY id LIMIT 1");
+    int64_t rank;
+    int result;
 
+    p->shift_ns = 0;
     if (index == 0)
         return 0;
+    result = rows_number(p->path, p->trace, "SELECT coalesce(rank, -1) FROM nodes ORDER BY id LIMIT 1", &rank, p->fail);
+    if (result != 0)
+        return result;
     snprintf(sql, sizeof sql, "SELECT clock_offset_ns FROM clock_offsets WHERE node = 1 AND peer = %" PRId64, rank);
-    return rows_number(traces->traces[0], sql);
+    return rows_number(traces->paths[0], traces->traces[0], sql, &p->shift_ns, p->fail);
 }
 
 static int put_trace(struct perfetto *p)
@@ -351,19 +356,20 @@ static int put_trace(struct perfetto *p)
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail)
 {
     struct perfetto p = {.trace_count = traces->count, .fail = fail};
-    int result = 0;
+    int result = rows_number(traces->paths[0], traces->traces[0],
+                             "SELECT min(t) FROM (SELECT min(t_ns) AS t FROM datagrams UNION ALL "
+                             "SELECT min(t_ns) FROM tokens UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
+                             &p.base_ns, fail);
 
     json_init(&p.json, out);
-    p.base_ns = rows_number(traces->traces[0], "SELECT min(t) FROM (SELECT min(t_ns) AS t FROM datagrams UNION ALL "
-                                               "SELECT min(t_ns) FROM tokens UNION ALL SELECT min(begin_ns) FROM telemetry_step)");
     json_object_begin(&p.json, NULL);
     json_text(&p.json, "displayTimeUnit", "ns");
     json_array_begin(&p.json, "traceEvents");
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
         p.path = traces->paths[i];
         p.trace = traces->traces[i];
-        p.shift_ns = shift_of(traces, i);
-        result = put_trace(&p);
+        result = set_shift(&p, traces, i);
+        result = result != 0 ? result : put_trace(&p);
     }
     json_array_end(&p.json);
     json_object_end(&p.json);

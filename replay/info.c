@@ -62,7 +62,20 @@ static int write_meta(const char *path, struct mesh_trace *trace, struct json *j
     return result;
 }
 
-static int info_json(const char *path, struct mesh_trace *trace, struct fail *fail)
+struct counted {
+    int64_t duration_ns, numbers[FIGURE_COUNT];
+};
+
+static int count_all(const char *path, struct mesh_trace *trace, struct counted *counted, struct fail *fail)
+{
+    int result = rows_number(path, trace, DURATION_SQL, &counted->duration_ns, fail);
+
+    for (unsigned i = 0; i < FIGURE_COUNT && result == 0; i++)
+        result = rows_number(path, trace, figures[i].sql, &counted->numbers[i], fail);
+    return result;
+}
+
+static int info_json(const char *path, struct mesh_trace *trace, const struct counted *counted, struct fail *fail)
 {
     struct json json;
     int result;
@@ -71,9 +84,9 @@ static int info_json(const char *path, struct mesh_trace *trace, struct fail *fa
     json_event_begin(&json, "trace");
     json_text(&json, "file", path);
     json_int(&json, "trace_schema", MESH_TRACE_SCHEMA);
-    json_int(&json, "duration_ns", rows_number(trace, DURATION_SQL));
+    json_int(&json, "duration_ns", counted->duration_ns);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
-        json_int(&json, figures[i].key, rows_number(trace, figures[i].sql));
+        json_int(&json, figures[i].key, counted->numbers[i]);
     json_object_begin(&json, "meta");
     result = write_meta(path, trace, &json, fail);
     json_object_end(&json);
@@ -81,17 +94,26 @@ static int info_json(const char *path, struct mesh_trace *trace, struct fail *fa
     return result;
 }
 
-static int info_text(const char *path, struct mesh_trace *trace, struct fail *fail)
+static int info_text(const char *path, struct mesh_trace *trace, const struct counted *counted, struct fail *fail)
 {
-    printf("%s: a trace of schema %d, %.3f s\n", path, MESH_TRACE_SCHEMA, (double)rows_number(trace, DURATION_SQL) / 1e9);
-    for (unsigned i = 0; i < FIGURE_COUNT; i++) {
-        const int64_t number = rows_number(trace, figures[i].sql);
-
-        if (number != 0)
-            printf("  %-22s %" PRId64 "\n", figures[i].what, number);
-    }
+    printf("%s: a trace of schema %d, %.3f s\n", path, MESH_TRACE_SCHEMA, (double)counted->duration_ns / 1e9);
+    for (unsigned i = 0; i < FIGURE_COUNT; i++)
+        if (counted->numbers[i] != 0)
+            printf("  %-22s %" PRId64 "\n", figures[i].what, counted->numbers[i]);
     puts("it says of itself");
     return write_meta(path, trace, NULL, fail);
+}
+
+static int info(const char *path, bool json, struct fail *fail)
+{
+    struct mesh_trace *trace = trace_open(path, fail);
+    struct counted counted;
+    int result = -1;
+
+    if (trace != NULL && count_all(path, trace, &counted, fail) == 0)
+        result = (json ? info_json : info_text)(path, trace, &counted, fail);
+    mesh_trace_close(trace);
+    return result;
 }
 
 int info_command(int argc, char *const *argv, struct fail *fail)
@@ -116,13 +138,7 @@ int info_command(int argc, char *const *argv, struct fail *fail)
     }
     if (operands.count == 0)
         return fail_set(fail, EXIT_USAGE, "info: no trace: name one: mesh-replay info TRACE.db");
-    for (size_t i = 0; i < operands.count && result == EXIT_OK; i++) {
-        struct mesh_trace *trace = trace_open(paths[i], fail);
-
-        if (trace == NULL)
-            return -1;
-        result = (json ? info_json : info_text)(paths[i], trace, fail);
-        mesh_trace_close(trace);
-    }
+    for (size_t i = 0; i < operands.count && result == EXIT_OK; i++)
+        result = info(paths[i], json, fail);
     return result;
 }

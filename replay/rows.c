@@ -177,14 +177,14 @@ int rows_each(const char *path, struct mesh_trace *trace, const char *sql,
     return got < 0 ? trace_failed(path, trace, got, fail) : result;
 }
 
-int64_t rows_number(struct mesh_trace *trace, const char *sql)
+static int take_number(void *context, const struct mesh_trace_value *values)
 {
-    struct mesh_trace_value values[ROWS_COLUMNS_MAX];
-    struct mesh_trace_query *query;
-    int64_t number = 0;
+    *(int64_t *)context = values[0].kind == MESH_TRACE_VALUE_REAL ? (int64_t)values[0].real : values[0].integer;
+    return 0;
+}
 
-    if (mesh_trace_query(trace, sql, ROWS_OWN_SECONDS, &query) == 0 && mesh_trace_query_next(query, values) == 1)
-        number = values[0].kind == MESH_TRACE_VALUE_REAL ? (int64_t)values[0].real : values[0].integer;
-    mesh_trace_query_end(query);
-    return number;
+int rows_number(const char *path, struct mesh_trace *trace, const char *sql, int64_t *number, struct fail *fail)
+{
+    *number = 0;
+    return rows_each(path, trace, sql, take_number, number, fail);
 }

@@ -18,7 +18,7 @@ int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsi
 int rows_each(const char *path, struct mesh_trace *trace, const char *sql,
               int (*each)(void *context, const struct mesh_trace_value *values), void *context, struct fail *fail);
 
-/* The one number that a question of our own answers; 0 where it answers none. */
-int64_t rows_number(struct mesh_trace *trace, const char *sql);
+/* The one number that a question of our own answers; 0 where it answers none. -1 after fail_set. */
+int rows_number(const char *path, struct mesh_trace *trace, const char *sql, int64_t *number, struct fail *fail);
 
 #endif

@@ -14,26 +14,16 @@ static enum exit_code code_of(int err)
     }
 }
 
-static struct mesh_trace *open_with(const char *path, int (*open)(struct mesh_trace **, const char *, char *), struct fail *fail)
+struct mesh_trace *trace_open(const char *path, struct fail *fail)
 {
     char reason[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace;
-    const int err = open(&trace, path, reason);
+    const int err = mesh_trace_open(&trace, path, reason);
 
     if (err == 0)
         return trace;
     fail_fill(fail, code_of(err), "%.300s: %s", path, reason);
     return NULL;
-}
-
-struct mesh_trace *trace_open(const char *path, struct fail *fail)
-{
-    return open_with(path, mesh_trace_open, fail);
-}
-
-struct mesh_trace *trace_open_packed(const char *path, struct fail *fail)
-{
-    return open_with(path, mesh_trace_open_packed, fail);
 }
 
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail)

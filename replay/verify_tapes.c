@@ -168,7 +168,7 @@ int verify_run(struct verify *verify, const char *const *paths, size_t path_coun
     if (verify->records == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for a chunk of calls: close other programs");
     for (size_t i = 0; i < path_count; i++) {
-        struct mesh_trace *trace = trace_open_packed(paths[i], fail);
+        struct mesh_trace *trace = trace_open(paths[i], fail);
         const int result = trace != NULL ? run_trace(verify, paths[i], trace, fail) : -1;
 
         mesh_trace_close(trace);

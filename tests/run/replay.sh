@@ -15,6 +15,24 @@ check_exit "a misspelt command is named" 2 "did you mean info" "$mesh_replay" in
 check_exit "a trace that is missing is named" 4 "No such file" "$mesh_replay" info "$tmp/nowhere.db"
 echo "no trace, but long enough to be read as the header of a database, which has a hundred bytes and a text at its beginning" >"$tmp/text"
 check_exit "a file that is no trace is refused" 3 "not an SQLite file" "$mesh_replay" info "$tmp/text"
+
+# ---- reading leaves a recording as it is ----
+
+recorded=$tmp/recorded.db
+cp tests/traces/lossy.db "$recorded"
+chmod a-w "$recorded"
+state() { sha256sum <"$recorded" && stat -c '%n %y %s' "$recorded"*; }
+before=$(state)
+check "info reads a recording that may only be read" "$mesh_replay" info "$recorded"
+check_contains "with rows of its calls" "$out" "datagrams              666"
+check_equal "so do questions" "$("$mesh_replay" query "$recorded" "SELECT count(*) FROM tiles JOIN datagrams USING(id)" | tail -1)" 310
+check_exit "one that would change it is refused" 2 "only be read" "$mesh_replay" query "$recorded" "DELETE FROM datagrams"
+check "exports" "$mesh_replay" export "$recorded" --perfetto "$tmp/r.json" --pcap "$tmp/r.pcap" --csv "$tmp/r.csv"
+check_equal "have all datagrams" "$(wc -l <"$tmp/r.csv/datagrams.csv")" 667
+check "and comparisons" "$mesh_replay" diff "$recorded" "$recorded"
+check "and verifications" "$mesh_replay" verify "$recorded"
+check_equal "none of which changed it, or left anything beside it" "$(state)" "$before"
+
 [ -x "$mesh_dissect" ] || { finish; }
 
 ask() { # QUESTION: rows of $trace, without the line of names

@@ -5,6 +5,13 @@
  * and the tables of docs/TRACE.md. Times are nanoseconds of the clock of the node that the row is of; numbers up to 2^64-1 are stored as
  * SQLite's signed integers (two's complement: "none" of the wire, all ones, is -1).
  *
+ * To read a trace: mesh_trace_open; then mesh_trace_read, _next and _end for a table's rows, or mesh_trace_query, _next and _end for a
+ * question in SQL; then mesh_trace_close. Nothing of that changes the file or leaves anything beside it, and it works for finished traces,
+ * those that are being written, what a killed recorder has left, and files and folders that may only be read. Calls that a recorder has
+ * stored in chunks (mesh_trace_get_chunk) are made into rows of inputs, outputs, datagrams and message_* when these are first asked for,
+ * by a read or by a question: once for each opened trace, in a temporary file, of which docs/TRACE.md states time and size. Without room
+ * for that what asked fails with MESH_ESYSTEM. Whoever reads other tables only, or chunks, pays nothing.
+ *
  * One thread per struct mesh_trace. Functions return 0 or
  *   MESH_ESYSTEM     the disk is full, a file cannot be read or written, somebody else writes
  *   MESH_ETYPE       no trace: another kind of file
@@ -190,7 +197,7 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     C(bytes,          u64,  "of the records, as they are read") \
     C(coding,         i64,  "of the records: 1: as they are; 2: zstd") \
     C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
-    C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it")
+    C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it in the file; 0: they are made when they are read")
 
 /*    NAME      struct    table        columns                       meaning */
 #define MESH_TRACE_TABLES(T) \
@@ -227,13 +234,8 @@ struct mesh_trace;
  * On failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* An existing trace, read only. Calls that a recorder has stored in chunks are made into rows first, once, where the file may be written
- * and nobody records into it; else those rows are missing. What is wrong with the file as a whole is found here; of single rows, when they
- * are read. */
+/* An existing trace, to be read; see the top. What is wrong with the file as a whole is found here; of single rows, when they are read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
-
-/* The same with calls left in their chunks. */
-int mesh_trace_open_packed(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);

@@ -1,0 +1,119 @@
+/* Rows of recorded calls: made when they are first asked for, in a temporary database beside the trace, which stays as it is.
+ *
+ * The database is SQLite's own, a file without a name that is gone with the trace. Its tables take the place of the file's by views that
+ * come first when a name is looked up; main.datagrams and so on are what is in the file. */
+#include <assert.h>
+#include <string.h>
+
+#include "trace_parts.h"
+
+#define ROWS_INTO "expanded."
+
+static const char making[] = "making rows";
+
+/* The file's own rows of a table: of a trace that is older, or made in parts. */
+static int copy_table(struct mesh_trace *trace, const char *name)
+{
+    bool is_table = false;
+    const int err = trace_check_table(trace, name, &is_table);
+
+    if (err != 0 || !is_table)
+        return err;
+    return trace_execute_made(trace, sqlite3_mprintf("INSERT INTO " ROWS_INTO "%s SELECT * FROM main.%s", name, name), making);
+}
+
+static int show_table(struct mesh_trace *trace, const char *name)
+{
+    return trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS SELECT * FROM " ROWS_INTO "%s", name, name), making);
+}
+
+static int each_table(struct mesh_trace *trace, int (*take)(struct mesh_trace *trace, const char *name))
+{
+    static const enum mesh_trace_table tables[] = {MESH_TRACE_TABLE_INPUT, MESH_TRACE_TABLE_OUTPUT, MESH_TRACE_TABLE_DATAGRAM};
+    char name[TRACE_NAME_BYTES];
+    int err = 0;
+
+    for (unsigned i = 0; i < sizeof tables / sizeof *tables && err == 0; i++)
+        err = take(trace, trace_tables[tables[i]].name);
+    for (unsigned type = 1; type < MESH_TYPE_COUNT && err == 0; type++) {
+        if (mesh_wire_message(type) == NULL)
+            continue;
+        trace_part_name(name, "message", mesh_wire_message(type)->name);
+        err = take(trace, name);
+    }
+    err = err != 0 ? err : take(trace, "message_ranges");
+    return err != 0 ? err : take(trace, "message_members");
+}
+
+static int show(struct mesh_trace *trace)
+{
+    int err = each_table(trace, show_table);
+
+    for (const struct trace_view *view = trace_views; view->name != NULL && err == 0; view++)
+        err = trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS %s", view->name, view->select), making);
+    return err;
+}
+
+/* One transaction: of a trace that grows, all of it at one moment. Nothing of the rows is ever rolled back, so there is no journal. */
+static int fill(struct mesh_trace *trace)
+{
+    int err = trace_execute(trace, "BEGIN", making);
+
+    err = err != 0 ? err : trace_execute_made(trace, trace_calls_sql(ROWS_INTO), making);
+    err = err != 0 ? err : each_table(trace, copy_table);
+    err = err != 0 ? err : trace_expand(trace);
+    err = err != 0 ? err : trace_execute_made(trace, trace_calls_index_sql(ROWS_INTO), making);
+    return err != 0 ? err : trace_execute(trace, "COMMIT", making);
+}
+
+static void finalize(sqlite3_stmt **statements, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sqlite3_finalize(statements[i]);
+        statements[i] = NULL;
+    }
+}
+
+static void finalize_adding(struct mesh_trace *trace)
+{
+    finalize(trace->add, MESH_TRACE_TABLE_COUNT);
+    finalize(trace->add_message, MESH_TYPE_COUNT);
+    finalize(&trace->add_range, 1);
+    finalize(&trace->add_member, 1);
+}
+
+/* Whether a database is in memory is settled when it is opened: rows are not, what a question sorts is. */
+static int make_rows(struct mesh_trace *trace)
+{
+    int err = trace_execute(trace, "PRAGMA temp_store=FILE; ATTACH '' AS expanded", making);
+
+    if (err != 0)
+        return err;
+    trace->into = ROWS_INTO;
+    err = trace_execute(trace,
+                        "PRAGMA expanded.journal_mode=OFF; PRAGMA expanded.synchronous=OFF; PRAGMA expanded.cache_size=-16384;"
+                        "PRAGMA temp_store=MEMORY",
+                        making);
+    err = err != 0 ? err : fill(trace);
+    finalize_adding(trace);
+    trace->into = NULL;
+    mesh_trace_rollback(trace);
+    err = err != 0 ? err : show(trace);
+    if (err != 0)
+        sqlite3_exec(trace->db, "DETACH expanded", NULL, NULL, NULL);
+    return err;
+}
+
+int trace_need_rows(struct mesh_trace *trace)
+{
+    int64_t is_packed = 0;
+    int err = 0;
+
+    if (trace->is_written || trace->has_rows || trace->into != NULL)
+        return 0;
+    err = trace_number(trace, "SELECT EXISTS(SELECT 1 FROM main.chunks WHERE expanded = 0)", &is_packed);
+    if (err == 0 && is_packed)
+        err = make_rows(trace);
+    trace->has_rows = err == 0;
+    return err;
+}
