@@ -123,7 +123,7 @@ static int read_sources(struct run *run, struct fail *fail)
     int result = 0;
 
     for (size_t i = 0; i < run->path_count && result == 0; i++) {
-        struct mesh_trace *trace = trace_open_packed(run->paths[i], fail);
+        struct mesh_trace *trace = trace_open(run->paths[i], fail);
 
         result = trace == NULL ? -1 : read_source(run, i, trace, fail);
         mesh_trace_close(trace);

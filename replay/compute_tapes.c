@@ -178,7 +178,7 @@ int compute_tapes_find(struct compute_tapes *t, const char *const *paths, size_t
 
     *t = (struct compute_tapes){.paths = paths, .path_count = path_count};
     for (size_t i = 0; i < path_count && result == 0; i++) {
-        struct mesh_trace *trace = trace_open_packed(paths[i], fail);
+        struct mesh_trace *trace = trace_open(paths[i], fail);
         const size_t before = t->count;
 
         result = trace == NULL ? -1 : find_in(t, i, trace, fail);

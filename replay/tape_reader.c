@@ -39,7 +39,7 @@ static int open_file(struct tape_reader *r, struct fail *fail)
 {
     int err;
 
-    r->trace = trace_open_packed(r->paths[r->path], fail);
+    r->trace = trace_open(r->paths[r->path], fail);
     if (r->trace == NULL)
         return -1;
     err = mesh_trace_read(r->trace, MESH_TRACE_TABLE_CHUNK, r->from, &r->reading);

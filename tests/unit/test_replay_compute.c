@@ -197,7 +197,7 @@ static void change_trace(const struct change *change)
     struct mesh_trace *from, *to;
 
     unlink(changed_trace);
-    assert_int_equal(mesh_trace_open_packed(&from, TRACE, reason), 0);
+    assert_int_equal(mesh_trace_open(&from, TRACE, reason), 0);
     assert_int_equal(mesh_trace_create(&to, changed_trace, reason), 0);
     copy_meta(from, to, change);
     if (!change->drops_chunks)
