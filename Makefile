@@ -167,7 +167,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
-$(call obj,$(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+$(call obj,$(REPLAY_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
@@ -222,9 +222,9 @@ $(BIN)/mesh-dissect: $(BUILD)/dissector/main.o $(BUILD)/dissector.a $(BUILD)/sha
 	$(call say,LD,$@)
 	$(link) $(PCAP_LIBS) $(LDLIBS)
 
-$(BIN)/mesh-replay: $(BUILD)/replay/main.o $(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/mesh-replay: $(BUILD)/replay/main.o $(BUILD)/replay.a $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
-	$(link) $(LDLIBS)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
 	$(call say,LD,$@)
@@ -250,14 +250,14 @@ $(BIN)/made-mesh $(BIN)/record-telemetry: $(BUILD)/monitor.a $(BUILD)/shared.a $
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
-	$(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
-	$(BUILD)/replay.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
+	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(link) -fsanitize=fuzzer $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)

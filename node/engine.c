@@ -31,7 +31,7 @@ static int open_requests(struct engine *e, struct fail *fail)
     const struct planner_limits plan = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch, .candidates_max = engine_candidates_max(e)};
 
     intake_init(&e->intake, c->ctx, e->model->vocab);
-    publisher_init(&e->publisher, c->rank == 0, &plan, candidates_of, e);
+    publisher_init(&e->publisher, c->rank == 0 && !c->follows, &plan, candidates_of, e);
     if (steplog_init(&e->log, &log, fail) < 0)
         return -1;
     e->sequence = calloc(c->slots, sizeof *e->sequence);
@@ -59,6 +59,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
 
     assert(config->batch >= 1 && config->batch <= ENGINE_BATCH_MAX && config->worker_count >= 1);
     assert(config->slots >= 1 && config->slots <= ENGINE_SLOTS_MAX);
+    assert(!config->follows || (config->map->rank_count == 1 && !config->keeps));
     if (posix_memalign(&memory, 64, sizeof *e) != 0) {
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         return NULL;

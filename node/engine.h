@@ -36,7 +36,8 @@ struct engine_config {
     const struct kernel *kernel;
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later: the pace from then on; 0: as before */
-    bool keeps; /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
+    bool keeps;   /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
+    bool follows; /* the only rank, and without requests of its own: its steps are those of a log that is given to engine_follow */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };
@@ -67,6 +68,15 @@ struct engine_token {
     uint64_t digest; /* of its logits */
 };
 
+/* Blocks of a gather that this node has computed. */
+struct engine_blocks {
+    uint16_t phase, token_first, token_count, block_first, block_count;
+    uint16_t blocks; /* of a token, all ranks together */
+    uint32_t block_bytes, last_block_bytes;
+    const uint8_t *data; /* as on the wire, of the first block of the first token; tokens are token_stride apart */
+    size_t token_stride;
+};
+
 /* Called by whichever thread ends a step, one at a time; may not call back into the engine. Any may be NULL. Every node hears of every
  * request in the log, wherever it was submitted; of one that never gets there only the node that it was submitted on. */
 struct engine_hooks {
@@ -75,6 +85,8 @@ struct engine_hooks {
     void (*on_done)(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault);
     /* This node's raw logits for the token at `position`, of ids id_first ..: valid for the call. */
     void (*on_logits)(void *app, uint64_t request, uint32_t position, uint32_t id_first, uint32_t rows, const float *logits);
+    /* Own blocks, as soon as they are there: valid for the call. Of several threads at once. */
+    void (*on_blocks)(void *app, const struct engine_blocks *blocks);
     void (*on_peer)(void *app, const struct mesh_event *event);                         /* up, refused, gone */
     void (*on_message)(void *app, uint16_t from, const uint8_t *message, size_t bytes); /* engine_post of a peer */
     void *app;
@@ -156,6 +168,9 @@ void engine_attach(struct engine *engine, struct mesh *mesh, const struct port_d
 /* Queue a request, on any rank. Copied. It has passed request_check (asserted). False: too many wait, or no memory: try again later, or
  * tell the client. A request whose prompt ends with tokens generated before goes on as if nothing had been. Any thread. */
 bool engine_submit(struct engine *engine, const struct request *request);
+
+/* config.follows: a record of the log (record.h): a request, tokens of one, or the next step. False: malformed, or not possible now. */
+bool engine_follow(struct engine *engine, const uint8_t *record, size_t bytes);
 
 /* End a request, wherever it was submitted and however far it is; nothing happens to one that is not known or over. False: too many are
  * being cancelled, try again. Any thread, and signal handlers. */

@@ -23,20 +23,11 @@ static void shape_candidates(struct engine *e, struct inbox *inbox)
     size_t index = (size_t)(inbox - e->inbox);
     struct gather_form *form = &e->candidate_form[index];
     uint16_t *first = e->candidate_first[index];
-    uint16_t ranks = e->config.map->rank_count;
-    uint32_t count[MESH_RANKS_MAX] = {0}, total = 0;
+    uint32_t block_bytes;
 
-    for (uint16_t r = 0; r < ranks; r++) {
-        for (uint16_t i = 0; i < e->sample_count; i++)
-            count[r] += head_rank_candidates(e->config.map, r, &engine_sampled_part(e, i)->sequence->request.sampling);
-        total += count[r];
-    }
-    uint32_t block_bytes = head_block_bytes(total);
-    first[0] = 0;
-    for (uint16_t r = 0; r < ranks; r++)
-        first[r + 1] = (uint16_t)(first[r] + head_blocks(e->part_count, count[r], block_bytes));
+    head_shape(e, e->config.map, first, &block_bytes);
     *form = (struct gather_form){
-        .block_count = first[ranks],
+        .block_count = first[e->config.map->rank_count],
         .block_bytes = block_bytes,
         .last_block_bytes = block_bytes,
         .first = first,

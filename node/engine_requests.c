@@ -14,6 +14,14 @@ bool engine_submit(struct engine *e, const struct request *request)
     return intake_submit(&e->intake, request, e->config.rank);
 }
 
+bool engine_follow(struct engine *e, const uint8_t *record, size_t bytes)
+{
+    uint64_t complete;
+
+    assert(e->config.follows);
+    return steplog_take_record(&e->log, record, bytes, &complete) == 0;
+}
+
 bool engine_cancel(struct engine *e, uint64_t request)
 {
     return intake_cancel(&e->intake, request);

@@ -185,7 +185,7 @@ static bool begin_entry(struct engine *e)
         }
         uint64_t more = p->is_sampled ? head_candidates(e->config.map, &s->request.sampling) : 0;
         if (!part_fits(e, s, p, candidates + more)) {
-            assert(e->config.rank != 0); /* else it is our own */
+            assert(e->config.rank != 0 || e->config.follows); /* else it is our own */
             continue;
         }
         candidates += more;

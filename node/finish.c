@@ -90,6 +90,24 @@ static void add_unsent(struct engine *e, struct worker *w, const struct port_wor
         engine_send(e, w);
 }
 
+static void tell_blocks(struct engine *e, const struct inbox *inbox, const struct port_word *word)
+{
+    const struct engine_blocks blocks = {
+        .phase = word->phase,
+        .token_first = word->token_first,
+        .token_count = word->token_count,
+        .block_first = word->block_first,
+        .block_count = word->block_count,
+        .blocks = inbox->form->block_count,
+        .block_bytes = inbox->form->block_bytes,
+        .last_block_bytes = inbox->form->last_block_bytes,
+        .data = inbox_block(inbox, word->token_first, word->block_first),
+        .token_stride = inbox->wire_token_stride,
+    };
+
+    e->hooks.on_blocks(e->hooks.app, &blocks);
+}
+
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count)
 {
@@ -105,6 +123,8 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
 
     uint64_t readers = engine_readers(e, phase);
 
+    if (e->hooks.on_blocks != NULL)
+        tell_blocks(e, inbox, &word);
     /* Candidates have no slices: they are read where they stand. */
     if (engine_reads(e, readers) && inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, (uint16_t)token_first, (uint16_t)token_count, (uint16_t)block_first, (uint16_t)block_count);

@@ -41,36 +41,96 @@ static size_t candidate_offset(uint32_t parts, uint32_t index)
     return (size_t)parts * SUMMARY_BYTES + (size_t)index * CANDIDATE_BYTES;
 }
 
-static void write_summary(struct part *part, uint8_t *at)
+void head_shape(struct engine *e, const struct rowmap *map, uint16_t *first, uint32_t *block_bytes)
+{
+    uint32_t count[MESH_RANKS_MAX] = {0}, total = 0;
+
+    for (uint16_t r = 0; r < map->rank_count; r++) {
+        for (uint16_t i = 0; i < e->sample_count; i++)
+            count[r] += head_rank_candidates(map, r, &engine_sampled_part(e, i)->sequence->request.sampling);
+        total += count[r];
+    }
+    *block_bytes = head_block_bytes(total);
+    first[0] = 0;
+    for (uint16_t r = 0; r < map->rank_count; r++)
+        first[r + 1] = (uint16_t)(first[r] + head_blocks(e->part_count, count[r], *block_bytes));
+}
+
+static void write_summary(const struct part *part, uint64_t digest, uint8_t *at)
 {
     struct bytes out = bytes_writer(at, SUMMARY_BYTES);
 
-    bytes_put_u64(&out, atomic_load_explicit(&part->digest, memory_order_relaxed));
+    bytes_put_u64(&out, digest);
     bytes_put_u32(&out, part->fault.is_set ? 1u + part->fault.phase : 0);
     bytes_put_u32(&out, part->fault.layer);
     bytes_put_u32(&out, part->fault.row);
 }
 
-/* A sampled token's; how many. */
-static uint32_t write_candidates(struct engine *e, uint32_t sample, uint8_t *at)
+static const float *logits_of(struct engine *e, uint32_t sample, uint32_t id_first)
+{
+    return engine_logits(e, sample) + (id_first - e->config.map->vocab[e->config.rank]);
+}
+
+/* A sampled token's, of the rows of a rank; how many. */
+static uint32_t write_candidates(struct engine *e, const struct rowmap *map, uint16_t rank, uint32_t sample, uint8_t *at)
 {
     struct part *part = engine_sampled_part(e, sample);
     const struct sequence *s = part->sequence;
-    uint32_t position = part->position + part->token_count, id_first = e->config.map->vocab[e->config.rank];
-    uint32_t count = head_rank_candidates(e->config.map, e->config.rank, &s->request.sampling);
+    uint32_t position = part->position + part->token_count, id_first = map->vocab[rank];
+    uint32_t count = head_rank_candidates(map, rank, &s->request.sampling);
     struct bytes out = bytes_writer(at, (size_t)count * CANDIDATE_BYTES);
 
-    if (e->hooks.on_logits != NULL)
-        e->hooks.on_logits(e->hooks.app, s->request.id, position, id_first, e->vocab_rows, engine_logits(e, sample));
     if (count == 0 || part->fault.is_set)
         return count;
-    sampler_select(&s->request.sampling, position, s->token, s->token_count, engine_logits(e, sample), id_first, e->vocab_rows,
-                   e->candidate_scratch, e->candidates);
+    sampler_select(&s->request.sampling, position, s->token, s->token_count, logits_of(e, sample, id_first), id_first,
+                   map->vocab[rank + 1] - id_first, e->candidate_scratch, e->candidates);
     for (uint32_t i = 0; i < count; i++) {
         bytes_put_u32(&out, e->candidates[i].id);
         bytes_put_f32(&out, e->candidates[i].logit);
     }
     return count;
+}
+
+/* All sampled tokens' behind the summaries. */
+static void write_all_candidates(struct engine *e, const struct rowmap *map, uint16_t rank, uint8_t *message, size_t bytes)
+{
+    uint32_t before = 0;
+
+    for (uint16_t i = 0; i < e->sample_count; i++)
+        before += write_candidates(e, map, rank, i, message + candidate_offset(e->part_count, before));
+    assert(candidate_offset(e->part_count, before) <= bytes);
+}
+
+static uint64_t digest_of(struct engine *e, const struct part *part, const struct rowmap *map, uint16_t rank)
+{
+    uint32_t id_first = map->vocab[rank];
+
+    for (uint32_t i = 0; i < e->sample_count; i++)
+        if (engine_sampled_part(e, i) == part && part->sequence->request.want_digest)
+            return sampler_digest((uint64_t)part->position + part->token_count, logits_of(e, i, id_first), id_first,
+                                  map->vocab[rank + 1] - id_first);
+    return 0;
+}
+
+void head_write_other(struct engine *e, const struct rowmap *map, uint16_t rank, uint8_t *message, size_t bytes)
+{
+    assert(e->config.map->rank_count == 1);
+    memset(message, 0, bytes);
+    for (uint16_t i = 0; i < e->part_count; i++)
+        write_summary(&e->part[i], digest_of(e, &e->part[i], map, rank), message + (size_t)i * SUMMARY_BYTES);
+    write_all_candidates(e, map, rank, message, bytes);
+}
+
+static void tell_logits(struct engine *e)
+{
+    uint32_t id_first = e->config.map->vocab[e->config.rank];
+
+    for (uint16_t i = 0; i < e->sample_count && e->hooks.on_logits != NULL; i++) {
+        const struct part *part = engine_sampled_part(e, i);
+
+        e->hooks.on_logits(e->hooks.app, part->sequence->request.id, part->position + part->token_count, id_first, e->vocab_rows,
+                           engine_logits(e, i));
+    }
 }
 
 /* The head reads sampled tokens only, but its input may be let go only when all of it has come. */
@@ -97,15 +157,18 @@ bool head_run_candidates(struct engine *e, struct worker *w)
     if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) + 1 < e->unit_count || !has_whole_input(e, phase))
         return false;
     const uint16_t *first = inbox->form->first;
-    uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from, before = 0;
+    uint32_t from = first[e->config.rank], blocks = (uint32_t)first[e->config.rank + 1] - from;
+    size_t bytes = (size_t)blocks * inbox->form->block_bytes;
     uint8_t *message = inbox_block(inbox, 0, from);
 
-    memset(message, 0, (size_t)blocks * inbox->form->block_bytes);
-    for (uint16_t i = 0; i < e->part_count; i++)
-        write_summary(&e->part[i], message + (size_t)i * SUMMARY_BYTES);
-    for (uint16_t i = 0; i < e->sample_count; i++)
-        before += write_candidates(e, i, message + candidate_offset(e->part_count, before));
-    assert(candidate_offset(e->part_count, before) <= (size_t)blocks * inbox->form->block_bytes);
+    memset(message, 0, bytes);
+    for (uint16_t i = 0; i < e->part_count; i++) {
+        struct part *part = &e->part[i];
+
+        write_summary(part, atomic_load_explicit(&part->digest, memory_order_relaxed), message + (size_t)i * SUMMARY_BYTES);
+    }
+    tell_logits(e);
+    write_all_candidates(e, e->config.map, e->config.rank, message, bytes);
     finish_publish(e, w, phase, inbox, 0, 1, from, blocks);
     atomic_fetch_sub_explicit(&e->candidates_missing, blocks, memory_order_acq_rel);
     return true;

@@ -22,6 +22,12 @@ uint32_t head_block_bytes(uint32_t candidates);
 /* Blocks of that size that hold a rank's summaries and candidates of all parts. */
 uint32_t head_blocks(uint32_t parts, uint32_t candidates, uint32_t block_bytes);
 
+/* The candidate gather of the open step among the ranks of a map: where each one's blocks begin, (rank_count + 1), and their size. */
+void head_shape(struct engine *e, const struct rowmap *map, uint16_t *first, uint32_t *block_bytes);
+
+/* What a rank of another map sends, when all logits of the open step are here, as they are on the only rank. bytes: of its blocks. */
+void head_write_other(struct engine *e, const struct rowmap *map, uint16_t rank, uint8_t *message, size_t bytes);
+
 /* A rank's message: the summary of one of its parts; candidates, `before` standing before these. */
 void head_read_summary(const uint8_t *message, uint32_t part, struct head_summary *summary);
 void head_read_candidates(const uint8_t *message, uint32_t parts, uint32_t before, uint32_t count, struct candidate *candidates);

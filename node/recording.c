@@ -178,10 +178,10 @@ void recording_meta_hash(struct recording *recording, const char *key, const uin
 }
 
 void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
-                     const struct mesh_cluster_member *member, uint16_t count)
+                     const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count)
 {
-    char members[MESH_RANKS_MAX * (MESH_ADDR_TEXT_BYTES + 60) + 4], address[MESH_ADDR_TEXT_BYTES];
-    size_t used = 1;
+    char members[MESH_RANKS_MAX * (MESH_ADDR_TEXT_BYTES + 60) + 4], address[MESH_ADDR_TEXT_BYTES], rows[MESH_RANKS_MAX * 12 + 20];
+    size_t used = 1, rows_used = (size_t)snprintf(rows, sizeof rows, "{\"shares\":[");
 
     if (recording == NULL)
         return;
@@ -190,10 +190,12 @@ void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t numb
         mesh_addr_format(member[r].addr, address);
         used += (size_t)snprintf(members + used, sizeof members - used, "%s{\"address\":\"%s\",\"share\":%" PRIu32 "}", r > 0 ? "," : "",
                                  address, member[r].share);
+        rows_used += (size_t)snprintf(rows + rows_used, sizeof rows - rows_used, "%s%" PRIu32, r > 0 ? "," : "", dealt[r]);
     }
+    snprintf(rows + rows_used, sizeof rows - rows_used, "]}");
     snprintf(members + used, sizeof members - used, "]");
     const struct mesh_trace_epoch row = {
-        .t_ns = (int64_t)now_ns, .epoch = number, .rank = rank, .epoch_id = {id, id != NULL ? 16 : 0}, .members = members};
+        .t_ns = (int64_t)now_ns, .epoch = number, .rank = rank, .epoch_id = {id, id != NULL ? 16 : 0}, .members = members, .rows = rows};
     mesh_recording_add_epoch(recording->trace, &row);
 }
 
@@ -214,8 +216,8 @@ void recording_request(struct recording *recording, uint64_t now_ns, const struc
     if (recording == NULL)
         return;
     snprintf(options, sizeof options,
-             "{\"temperature\":%g,\"top_k\":%" PRIu32 ",\"top_p\":%g,\"min_p\":%g,\"repeat_penalty\":%g,\"presence_penalty\":%g,"
-             "\"frequency_penalty\":%g,\"seed\":%" PRIu64 ",\"ignore_eos\":%s}",
+             "{\"temperature\":%.9g,\"top_k\":%" PRIu32 ",\"top_p\":%.9g,\"min_p\":%.9g,\"repeat_penalty\":%.9g,\"presence_penalty\":%.9g,"
+             "\"frequency_penalty\":%.9g,\"seed\":%" PRIu64 ",\"ignore_eos\":%s}",
              (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (double)s->presence_penalty,
              (double)s->frequency_penalty, s->seed, request->ignore_end ? "true" : "false");
     mesh_recording_add_request(recording->trace, &row);
@@ -315,9 +317,9 @@ void recording_meta_hash(struct recording *recording, const char *key, const uin
 }
 
 void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
-                     const struct mesh_cluster_member *member, uint16_t count)
+                     const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count)
 {
-    (void)recording, (void)now_ns, (void)number, (void)id, (void)rank, (void)member, (void)count;
+    (void)recording, (void)now_ns, (void)number, (void)id, (void)rank, (void)member, (void)dealt, (void)count;
 }
 
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)

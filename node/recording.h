@@ -40,8 +40,9 @@ const struct mesh_tap *recording_cluster_tap(struct recording *recording);
 __attribute__((format(printf, 3, 4))) void recording_meta(struct recording *recording, const char *key, const char *format, ...);
 void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32]);
 
+/* dealt: the shares by which its rows are dealt. */
 void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
-                     const struct mesh_cluster_member *member, uint16_t count);
+                     const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count);
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request);
 void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason);
 void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token);

@@ -194,7 +194,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
                server->shift->count == 1 ? "" : "s", server->prepared_epochs > prepared ? ", prepared" : "");
     serve_log_epoch(server);
     recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
-                    server->shift->count);
+                    server->shift->map.share, server->shift->count);
     say_epoch(server);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute.h"
 #include "mesh/program/json.h"
 #include "mesh/program/replace_file.h"
 #include "verdict.h"
@@ -143,6 +144,25 @@ static struct sum sum_of(const struct verify *verify)
     return sum;
 }
 
+static uint64_t count_of(const struct compute *compute, enum compute_state state)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < compute->count; i++)
+        count += compute->cases[i].state == state;
+    return count;
+}
+
+static void write_computed(const struct compute *compute)
+{
+    for (size_t i = 0; i < compute->count; i++)
+        printf("%s: %s\n%s", compute->cases[i].name, compute->cases[i].what,
+               compute->cases[i].detail != NULL ? compute->cases[i].detail : "");
+    printf("computed: %" PRIu64 " the same, %" PRIu64 " not, %" PRIu64 " left out; %" PRIu64 " recorded tokens were not compared\n",
+           count_of(compute, COMPUTE_SAME), count_of(compute, COMPUTE_DIFFERS), count_of(compute, COMPUTE_SKIPPED),
+           compute->tokens_not_compared);
+}
+
 static void write_text(const struct verify *verify, const struct told *told)
 {
     const struct sum sum = sum_of(verify);
@@ -204,7 +224,7 @@ static void write_core_json(struct json *json, const struct verify_core *core)
     json_event_end(json);
 }
 
-static void write_json(const struct verify *verify)
+static void write_json(const struct verify *verify, const struct compute *compute)
 {
     const struct sum sum = sum_of(verify);
     struct json json;
@@ -212,6 +232,8 @@ static void write_json(const struct verify *verify)
     json_init(&json, stdout);
     for (size_t i = 0; i < verify->count; i++)
         write_core_json(&json, &verify->cores[i]);
+    for (size_t i = 0; compute != NULL && i < compute->count; i++)
+        compute_write_json(&json, &compute->cases[i]);
     json_event_begin(&json, "summary");
     json_uint(&json, "cores", verify->count);
     json_uint(&json, "same", sum.same);
@@ -224,6 +246,11 @@ static void write_json(const struct verify *verify)
     json_uint(&json, "payloads_unknown", sum.payloads_unknown);
     json_uint(&json, "span_ns", sum.span_ns);
     json_uint(&json, "took_ns", sum.took_ns);
+    if (compute != NULL) {
+        json_uint(&json, "computed", compute->count);
+        json_uint(&json, "computed_different", count_of(compute, COMPUTE_DIFFERS));
+        json_uint(&json, "tokens_not_compared", compute->tokens_not_compared);
+    }
     json_event_end(&json);
 }
 
@@ -252,27 +279,47 @@ static int write_junit(const char *path, const struct verdict *verdicts, size_t 
 
 enum form { FORM_TEXT, FORM_JSON, FORM_TAP };
 
-static int report(const struct verify *verify, enum form form, const char *junit, struct fail *fail)
+static const enum verdict_kind kind_of_computed[] = {
+    [COMPUTE_SAME] = VERDICT_PASS, [COMPUTE_DIFFERS] = VERDICT_FAIL, [COMPUTE_SKIPPED] = VERDICT_SKIP};
+
+static void fill_verdicts(const struct verify *verify, const struct compute *compute, struct told *told, struct verdict *verdicts)
 {
-    struct told *told = calloc(verify->count, sizeof *told);
-    struct verdict *verdicts = calloc(verify->count, sizeof *verdicts);
+    for (size_t i = 0; i < verify->count; i++) {
+        const struct verify_core *core = &verify->cores[i];
+
+        tell(core, &told[i]);
+        verdicts[i] = (struct verdict){core->name, kind_of(core), told[i].what, told[i].detail, seconds(core->took_ns)};
+    }
+    for (size_t i = 0; compute != NULL && i < compute->count; i++) {
+        const struct compute_case *one = &compute->cases[i];
+
+        verdicts[verify->count + i] =
+            (struct verdict){one->name, kind_of_computed[one->state], one->what, one->detail, seconds(one->took_ns)};
+    }
+}
+
+/* compute: NULL: nothing was computed. */
+static int report(const struct verify *verify, const struct compute *compute, enum form form, const char *junit, struct fail *fail)
+{
+    const size_t count = verify->count + (compute != NULL ? compute->count : 0);
+    struct told *told = calloc(verify->count + 1, sizeof *told);
+    struct verdict *verdicts = calloc(count + 1, sizeof *verdicts);
     int result = 0;
 
     if (told == NULL || verdicts == NULL)
         result = fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
-    for (size_t i = 0; i < verify->count && result == 0; i++) {
-        tell(&verify->cores[i], &told[i]);
-        verdicts[i] = (struct verdict){verify->cores[i].name, kind_of(&verify->cores[i]), told[i].what, told[i].detail,
-                                       seconds(verify->cores[i].took_ns)};
-    }
+    else
+        fill_verdicts(verify, compute, told, verdicts);
     if (result == 0 && form == FORM_TEXT)
         write_text(verify, told);
+    if (result == 0 && form == FORM_TEXT && compute != NULL)
+        write_computed(compute);
     else if (result == 0 && form == FORM_JSON)
-        write_json(verify);
-    else if (result == 0)
-        verdict_write_tap(stdout, verdicts, verify->count);
+        write_json(verify, compute);
+    else if (result == 0 && form == FORM_TAP)
+        verdict_write_tap(stdout, verdicts, count);
     if (result == 0 && junit != NULL)
-        result = write_junit(junit, verdicts, verify->count, fail);
+        result = write_junit(junit, verdicts, count, fail);
     for (size_t i = 0; told != NULL && i < verify->count; i++)
         free(told[i].detail);
     free(told);
@@ -280,37 +327,69 @@ static int report(const struct verify *verify, enum form form, const char *junit
     return result;
 }
 
-static int verify_traces(const char *const *paths, size_t path_count, enum form form, const char *junit, struct fail *fail)
+static int outcome(const struct verify *verify, const struct compute *compute)
+{
+    const struct sum sum = sum_of(verify);
+
+    if (sum.different + count_of(compute, COMPUTE_DIFFERS) > 0)
+        return EXIT_DIFFERENCE;
+    return sum.same + sum.cut + count_of(compute, COMPUTE_SAME) > 0 ? EXIT_OK : EXIT_SKIPPED;
+}
+
+/* computing: NULL: without a model. */
+static int verify_traces(const char *const *paths, size_t path_count, const struct compute_options *computing, enum form form,
+                         const char *junit, struct fail *fail)
 {
     struct verify verify;
+    struct compute compute = {0}, *computed = computing != NULL ? &compute : NULL;
     int result = verify_run(&verify, paths, path_count, fail);
 
-    if (result == 0 && verify.count == 0)
+    if (result == 0 && computing != NULL)
+        result = compute_run(&compute, computing, paths, path_count, fail);
+    if (result == 0 && verify.count + compute.count == 0)
         result = fail_set(fail, EXIT_SKIPPED, "%.300s: no calls of protocol cores to be run again, as of a capture: record with --record",
                           paths[0]);
     else if (result == 0)
-        result = report(&verify, form, junit, fail);
-    if (result == 0) {
-        const struct sum sum = sum_of(&verify);
-
-        result = sum.different > 0 ? EXIT_DIFFERENCE : sum.same + sum.cut > 0 ? EXIT_OK : EXIT_SKIPPED;
-    }
+        result = report(&verify, computed, form, junit, fail);
+    if (result == 0)
+        result = outcome(&verify, &compute);
     verify_release(&verify);
+    compute_release(&compute);
     return result;
 }
 
 int verify_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-replay verify TRACE.db ... [--json | --tap] [--junit FILE]",
+    static const char *const usage[] = {"mesh-replay verify TRACE.db ... [-m MODEL.gguf] [--json | --tap] [--junit FILE]",
                                         "Gives the recorded inputs to the protocol cores of this build, in virtual time, compares all",
-                                        "that comes out. Exit code 1: something else came out; 77: nothing could be run again.", NULL};
-    static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db", "mesh-replay verify run.db --junit verify.xml",
-                                           NULL};
+                                        "that comes out; with a model, computes all recorded tiles and tokens once more, too.",
+                                        "Exit code 1: something else came out; 77: nothing could be run again.", NULL};
+    static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db -m model.gguf",
+                                           "mesh-replay verify run.db --junit verify.xml", NULL};
     const char *paths[OPTION_LIST_MAX];
     struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
     bool json = false, tap = false, wants_help = false;
     const char *junit = NULL;
+    struct compute_options computing = {0};
     const struct option_spec specs[] = {
+        {.name = "model",
+         .short_name = 'm',
+         .kind = OPTION_TEXT,
+         .target = &computing.model,
+         .metavar = "MODEL.gguf",
+         .help = "compute, too, with the model of the recording"},
+        {.name = "threads",
+         .short_name = 't',
+         .kind = OPTION_U32,
+         .target = &computing.threads,
+         .min = 1,
+         .max = 256,
+         .metavar = "N",
+         .help = "for computing (all cores)"},
+        {.name = "any-model",
+         .kind = OPTION_FLAG,
+         .target = &computing.any_model,
+         .help = "of another fingerprint: to see where it differs"},
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per core, and a summary"},
         {.name = "tap", .kind = OPTION_FLAG, .target = &tap, .help = "a test per core, as TAP"},
         {.name = "junit", .kind = OPTION_TEXT, .target = &junit, .metavar = "FILE", .help = "besides, a test per core as JUnit XML"},
@@ -328,5 +407,11 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "verify: no trace: name one: mesh-replay verify TRACE.db");
     if (json && tap)
         return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
-    return verify_traces(paths, operands.count, json ? FORM_JSON : tap ? FORM_TAP : FORM_TEXT, junit, fail);
+    if (computing.model == NULL && (computing.any_model || computing.threads > 0))
+        return fail_set(fail, EXIT_USAGE, "--any-model and --threads are for computing: give -m MODEL.gguf");
+    return verify_traces(paths, operands.count, computing.model != NULL ? &computing : NULL,
+                         json  ? FORM_JSON
+                         : tap ? FORM_TAP
+                               : FORM_TEXT,
+                         junit, fail);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "mesh/seal.h"
+#include "tape_reader.h"
 
 static uint64_t clock_ns(void)
 {
@@ -54,11 +55,6 @@ static struct verify_core *find_core(const struct verify *verify, const char *pa
             last = core;
     }
     return last;
-}
-
-static bool begins(const uint8_t *records, size_t bytes)
-{
-    return bytes > 0 && (records[0] == MESH_TAPE_INIT || records[0] == MESH_TAPE_CLUSTER_INIT);
 }
 
 static void end_core(struct verify_core *core, enum verify_state state, const char *why)
@@ -116,7 +112,7 @@ static int feed_records(struct verify_core *core, const struct mesh_trace_chunk 
 
 static int take_chunk(struct verify *verify, const char *path, const struct mesh_trace_chunk *chunk, struct fail *fail)
 {
-    const bool is_beginning = begins(verify->records, chunk->bytes);
+    const bool is_beginning = tape_begins(verify->records, chunk->bytes);
     struct verify_core *core = is_beginning ? NULL : find_core(verify, path, chunk);
 
     if (core == NULL) {

@@ -11,9 +11,11 @@ model=node/models/stories-q8_0.gguf
 
 run "$mesh_replay" verify tests/traces/lossy.db
 check_contains "the kept recording is the same" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
+check_exit "and computed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
+check_contains "which is a test of its own" "$out" "# the same: 6 steps, 306 tiles, 1228 blocks, 6 tokens"
 files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
 check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 --local 3 \
-    --lab loss=1%,seed=3 --record "$tmp/T.db"
+    --lab loss=1%,seed=3 --record "$tmp/T.db" --digest
 run "$mesh_replay" verify "${files[@]}" --junit "$tmp/verify.xml"
 check_equal "verify finds no difference" "$code" 0
 check_contains "all cores are the same" "$out" "3 the same, 0 not, 0 cut short, 0 left out"
@@ -23,6 +25,15 @@ run "$mesh_replay" verify "${files[@]}" --tap
 check_equal "TAP, too" "$(grep -c '^ok' "$out")" 3
 run "$mesh_replay" verify "${files[@]}" --json
 check_contains "and JSON ends with a summary" "$out" '"event":"summary","cores":3,"same":3,"different":0'
+run "$mesh_replay" verify "${files[@]}" -m $model
+check_contains "all that was computed is the same" "$out" "computed: 1 the same, 0 not, 0 left out; 0 recorded tokens were not compared"
+check_contains "for all three nodes at once" "$out" "20 steps"
+check "one node's trace is enough for all ranks" "$mesh_replay" verify "$tmp/T.2.db" -m $model
+check "a node alone records tokens that are drawn again" "$mesh_node" run -m $model -p "Once upon" --temp 0.9 --seed 5 --ignore-eos -t 1 \
+    -n 10 --digest --record "$tmp/S.db"
+run "$mesh_replay" verify "$tmp/S.db" -m $model
+check_contains "which is said" "$out" "drawn again, $tmp/S.db: the same: 1 requests, 10 tokens"
+check_exit "options for computing need a model" 2 "give -m" "$mesh_replay" verify "$tmp/T.db" --any-model
 check_exit "two forms at a time are refused" 2 "choose one" "$mesh_replay" verify "$tmp/T.db" --json --tap
 check_exit "a file that is not there is named" 4 "No such file" "$mesh_replay" verify "$tmp/none.db"
 [ -x "$mesh_dissect" ] || { finish; exit; }

@@ -87,7 +87,7 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     C(rank,           n64,  "of the node in it") \
     C(epoch_id,       blob, "hash of the members and their nonces") \
     C(members,        text, "JSON array, by rank: objects with address, incarnation, share, ...") \
-    C(rows,           text, "JSON object: the row map") \
+    C(rows,           text, "JSON object: shares by which the rows are dealt") \
     C(config,         blob, "of the endpoint, as the recorder writes it")
 
 #define MESH_TRACE_INPUT_COLUMNS(C) \

@@ -1,0 +1,36 @@
+/* Requests and tokens that a trace tells of, and whether they are drawn again. */
+#ifndef REPLAY_COMPUTE_TOKENS_H
+#define REPLAY_COMPUTE_TOKENS_H
+
+#include "command.h"
+#include "node/recompute.h"
+
+struct compute_token {
+    uint64_t request, position, id;
+    int64_t digest; /* of its logits, or MESH_TRACE_NULL */
+    bool is_compared;
+};
+
+struct compute_tokens {
+    struct compute_token *tokens; /* (count) by request and position */
+    size_t count, capacity;
+    struct request *requests; /* (request_count) those that were recorded with their prompt; owned */
+    size_t request_count, request_capacity;
+};
+
+/* Read a trace's. -1 after fail_set. Release them either way. */
+int compute_tokens_read(struct compute_tokens *tokens, const char *path, struct mesh_trace *trace, struct fail *fail);
+void compute_tokens_release(struct compute_tokens *tokens);
+
+/* This token was drawn: the first of its records that tells of another one, or of other logits; NULL: there is none. */
+const struct compute_token *compute_tokens_check(struct compute_tokens *tokens, uint64_t request, uint64_t position, uint64_t id,
+                                                 uint64_t digest);
+
+/* How many have been compared. */
+uint64_t compute_tokens_compared(const struct compute_tokens *tokens);
+
+/* The next request, after *index of them, that has tokens which have not been compared; predict is so many that all of these are drawn.
+ * False: there is no more. */
+bool compute_tokens_next_request(const struct compute_tokens *tokens, size_t *index, struct request *request);
+
+#endif
