@@ -138,8 +138,9 @@ NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 DISSECTOR_OBJ := $(call obj,$(filter-out dissector/main.c,$(DISSECTOR_SRC)))
 REPLAY_OBJ := $(call obj,$(filter-out replay/main.c,$(REPLAY_SRC)))
-# Those of them that T asks for: programs that are not run need not be built.
-wanted = $(if $(T),$(foreach path,$1,$(if $(strip $(foreach pattern,$(T),$(findstring $(pattern),$(path)))),$(path))),$1)
+# Those of them that T asks for and NOT does not name: programs that are not run need not be built.
+matches = $(foreach path,$2,$(if $(strip $(foreach pattern,$1,$(findstring $(pattern),$(path)))),$(path)))
+wanted = $(filter-out $(call matches,$(NOT),$1),$(if $(T),$(call matches,$(T),$1),$1))
 TEST_BIN := $(call wanted,$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(REPLAY_SRC) $(EXPLORE_SRC) \
@@ -355,7 +356,7 @@ help:
 
 #: make            build everything into bin/
 #: make demo       install what is missing, build, and generate text with three node processes
-#: make test       install what is missing, build, run all tests; T="PATTERN..." picks some, V=1 shows every case
+#: make test       install what is missing, build, run all tests; T="PATTERN..." picks some, NOT="..." drops, V=1 shows each
 #: make unit       the unit tests only             make bench      speeds of this machine
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
