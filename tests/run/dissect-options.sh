@@ -131,8 +131,8 @@ if [ -x "$mesh_node" ]; then
     live=$!
     background_pids+=("$live")
     wait_until 5 grep -q "listening on" "$tmp/told"
-    "$mesh_node" run -m node/models/stories-q8_0.gguf --local 3 -t 1 -p "Once upon a time" --ignore-eos --temp 0 -n $tokens --security auth \
-        >/dev/null 2>"$tmp/run" </dev/null
+    "$mesh_node" run -m node/models/stories-q8_0.gguf --local 3 -t 1 -p "Once upon a time" --ignore-eos --temp 0 -n $tokens \
+        --security auth >/dev/null 2>"$tmp/run" </dev/null
     stop INT
     check_contains "the kernel drops nothing while three nodes that generate are captured" "$tmp/told" "0 packets dropped by kernel"
     "$mesh_dissect" -r "$tmp/mesh" --analyze --json | grep '"event":"summary"' >"$tmp/summary"
