@@ -79,7 +79,10 @@ check_equal "with -C, numbers begin anew with each of them" "$(names both-)" "bo
 "$mesh_dissect" -D >"$tmp/list"
 lo=$(sed -n 's/^\([0-9]*\)\.lo .*/\1/p' "$tmp/list")
 check_equal "-D numbers interfaces and tells their state" "$(grep -c '^[0-9]*\.lo \[Up, Running, Loopback\]$' "$tmp/list")" "1"
-check_exit "an interface number that is not in that list is refused" 4 "9999: there is no such interface" "$mesh_dissect" -i 9999 -c 1
+for number in 0 9999; do
+    check_exit "an interface number that is not in that list is refused: $number" 4 "$number: there is no such interface" \
+        "$mesh_dissect" -i $number -c 1
+done
 
 # ---- live ----
 start() { # OPTIONS...: a capture of $port; its id in $live, its output in $tmp/text and $tmp/told
