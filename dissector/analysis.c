@@ -59,14 +59,16 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
 /* An entry leaves the window: what is not settled is settled now. */
 static void retire(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
 {
-    const bool is_reported = link->has_report && entry->number <= link->spaces[is_all].seen;
+    const struct link_space *space = &link->spaces[is_all];
+    const bool is_reported = link->has_report && entry->number <= space->seen;
+    const bool is_judged = link->has_report && entry->number <= space->marks[1]; /* the report after that one counted it, or never will */
 
     if (entry->number == 0)
         return;
     if (!entry->is_missing && !entry->is_sent && witness_covers(link, is_all, entry->number))
         link->missed_at_sender++;
     if (entry->is_missing && !entry->is_lost) {
-        if (is_reported && link->reported <= link->assigned)
+        if (is_judged && link->reported <= link->assigned)
             link->counts.not_captured++;
         else
             evidence_name(link, entry);

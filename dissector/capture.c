@@ -109,7 +109,8 @@ static int set_live_options(struct capture *c, const struct capture_options *opt
 static int open_live(struct capture *c, const struct capture_options *options, struct fail *fail)
 {
     const char *name = options->interface;
-    const bool is_number = name != NULL && name[0] != '\0' && name[strspn(name, "0123456789")] == '\0' && if_nametoindex(name) == 0;
+    const bool is_number =
+        name != NULL && name[0] >= '1' && name[0] <= '9' && name[strspn(name, "0123456789")] == '\0' && if_nametoindex(name) == 0;
     char error[PCAP_ERRBUF_SIZE] = "";
 
     c->name = name;

@@ -81,7 +81,7 @@ const char export_lua_loss[] =
     "local function put_entry(link, space, number, now)\n"
     "    local old = space.entries[number % LINK_WINDOW]\n"
     "    if old and old.is_missing and not old.is_lost and\n"
-    "        not (link.has_report and old.number <= space.seen and link.reported <= link.assigned) then\n"
+    "        not (link.has_report and old.number <= space.marks[2] and link.reported <= link.assigned) then\n"
     "        name_loss(link, old)\n"
     "    end\n"
     "    local entry = {number = number, at = now}\n"

@@ -28,5 +28,5 @@ while IFS= read -r line; do
     printf '%s\n' "$line" >>"$tmp/document"
 done <$document
 if [ -n "${MESH_UPDATE:-}" ]; then cp "$tmp/document" $document; fi
-check "there are at least three worked cases" test "$count" -ge 3
+check "there are at least four worked cases" test "$count" -ge 7
 finish

@@ -122,18 +122,19 @@ static void a_missing_number_that_the_receiver_has_was_not_captured(void **state
     (void)state;
     tile(1, 0, 0);
     tile(3, 2, 0);
-    status(3, 0);
-    status(3, 0);
+    for (unsigned i = 0; i < 12; i++) /* the first may come before it has judged */
+        status(3, 0);
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 0);
     assert_int_equal(analysis.sum.not_captured, 1);
 }
 
-static void without_a_report_what_is_missing_is_lost(void **state)
+static void what_no_report_can_have_judged_is_lost(void **state)
 {
     (void)state;
     tile(1, 0, 0);
     tile(4, 3, 0);
+    status(4, 0); /* the only one, and perhaps before it judged */
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 2);
     assert_int_equal(lost_numbers[0], 2);
@@ -251,10 +252,9 @@ static void a_loss_that_can_be_one_of_several_is_counted_and_not_named(void **st
 static void what_was_counted_before_a_number_was_seen_is_not_laid_on_it(void **state)
 {
     static const uint64_t reports[][2] = {{1, 0}, {3, 1}, {5, 1}, {5, 2}, {5, 2}}; /* seen, lost: 2 or 3, then 4 */
-    uint64_t number = 1;
 
     (void)state;
-    for (unsigned i = 0; i < 5; i++, now_ns += 10000000) { /* so late that what was seen is judged */
+    for (uint64_t i = 0, number = 1; i < 5; i++, now_ns += 10000000) { /* so late that what was seen is judged */
         for (; number <= reports[i][0]; number++)
             tile(number, (uint16_t)number, 0);
         if (i == 3) {
@@ -413,8 +413,8 @@ static void what_the_receivers_capture_missed_is_not_lost(void **state)
     whole_tile(1, 0, 0);
     sent_tile(2, 1, 0);
     whole_tile(3, 2, 0);
-    status(3, 0);
-    status(3, 0);
+    for (unsigned i = 0; i < 12; i++)
+        status(3, 0);
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 0);
     assert_int_equal(analysis.sum.not_captured, 1);
@@ -475,7 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_missing_number_that_the_receiver_counts_is_lost),
         CASE(a_missing_number_that_the_receiver_has_was_not_captured),
-        CASE(without_a_report_what_is_missing_is_lost),
+        CASE(what_no_report_can_have_judged_is_lost),
         CASE(a_nak_tells_what_was_in_a_missing_number_and_a_resend_repairs_it),
         CASE(one_that_is_in_the_capture_is_lost_when_it_is_counted_and_asked_for),
         CASE(a_resend_of_what_was_not_lost_is_in_vain),
