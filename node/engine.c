@@ -168,7 +168,7 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
 /* Everything besides the model that all nodes must agree on. */
 static void hash_configuration(const struct engine *e, uint8_t out[32])
 {
-    uint8_t buffer[19 + 20 * (MESH_RANKS_MAX + 1)];
+    uint8_t buffer[20 + 20 * (MESH_RANKS_MAX + 1)];
     struct bytes b = bytes_writer(buffer, sizeof buffer);
     const struct rowmap *map = e->config.map;
 
@@ -178,6 +178,7 @@ static void hash_configuration(const struct engine *e, uint8_t out[32])
     bytes_put_u32(&b, e->config.ctx);
     bytes_put_u32(&b, e->config.kv_type);
     bytes_put_u8(&b, e->config.keeps ? 1 : 0);
+    bytes_put_u8(&b, (uint8_t)((e->config.is_star ? 1 : 0) | (e->config.is_whole ? 2 : 0)));
     for (uint16_t r = 0; r <= map->rank_count; r++) {
         bytes_put_u16(&b, map->x[r]);
         bytes_put_u16(&b, map->h[r]);
@@ -199,7 +200,7 @@ void engine_mesh_sizes(const struct engine *e, struct mesh_config *config)
     uint32_t candidates = engine_candidate_blocks_max(e);
     config->rank = e->config.rank;
     config->rank_count = e->config.map->rank_count;
-    config->phase_count = e->phase_count;
+    config->phase_count = (uint16_t)(e->phase_count * (e->config.is_star ? 2 : 1));
     config->tokens_max = e->config.batch;
     blocks = blocks > candidates ? blocks : candidates;
     assert(blocks < UINT16_MAX);
@@ -301,13 +302,14 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
         account(e, w, begin_ns, bytes, is_decode);
     if (is_finished)
         return ENGINE_WORKED;
-    /* Others may wait for what this worker has kept back. */
-    engine_send(e, w);
     if (w->is_pacing) {
         engine_time_computed(w, begin_ns, begin_ns);
         wait_for_pace(e, w);
         return ENGINE_WORKED;
     }
+    w->pace_late_ns = 0;
+    /* Others may wait for what this worker has kept back. */
+    engine_send(e, w);
     engine_time_waits(e, w);
     return wait_for_input(e);
 }
@@ -317,7 +319,7 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     struct worker *w = &e->worker[worker];
 
     if (w->segment != NULL || unit_claim(e, w)) {
-        if (w->has_unsent && w->unsent.phase != w->segment->phase)
+        if (w->has_unsent && engine_phase_at(e, w->unsent.phase) != w->segment->phase)
             engine_send(e, w);
         return work_on_unit(e, w);
     }

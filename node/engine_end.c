@@ -94,7 +94,7 @@ static void end_part(struct engine *e, const struct part *part, const struct out
 bool engine_end_step(struct engine *e)
 {
     uint16_t last = (uint16_t)(e->phase_count - 1);
-    struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = last};
+    struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = engine_read_phase(e, last)};
     uint32_t before[MESH_RANKS_MAX] = {0};
 
     if (!step_is_finished(e))

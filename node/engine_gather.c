@@ -48,16 +48,17 @@ static struct inbox *find_inbox(struct engine *e, uint64_t step, uint16_t phase)
     return NULL;
 }
 
-void engine_on_consume(void *app, const struct port_word *word)
+bool engine_on_consume(void *app, const struct port_word *word)
 {
-    struct inbox *inbox = find_inbox(app, word->step, word->phase);
+    struct inbox *inbox = find_inbox(app, word->step, engine_phase_at(app, word->phase));
 
     assert(inbox != NULL && !inbox->is_consumed);
     inbox->is_consumed = true;
     free_if_done(inbox);
+    return !((struct engine *)app)->config.is_star || engine_star_consume(inbox);
 }
 
-static int open_at_endpoint(struct engine *e, const struct inbox *inbox, uint64_t readers)
+static int open_at_endpoint(struct engine *e, struct inbox *inbox, uint64_t readers)
 {
     struct mesh_gather gather = {
         .step = inbox->step,
@@ -72,19 +73,16 @@ static int open_at_endpoint(struct engine *e, const struct inbox *inbox, uint64_
         .readers = readers,
     };
 
-    int err = mesh_open_gather(e->port.mesh, engine_now(e), &gather);
+    if (!e->config.is_star)
+        inbox->releases_left = 1;
+    int err = e->config.is_star ? engine_star_open(e, inbox, &gather) : mesh_open_gather(e->port.mesh, engine_now(e), &gather);
     assert(err == MESH_OK || err == MESH_AGAIN);
     return err;
 }
 
-/* Open one gather of the open step; false while its place is taken. */
-static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
+/* All of it missing. */
+static void begin_gather(struct engine *e, struct inbox *inbox, uint16_t phase)
 {
-    struct inbox *inbox = engine_place(e, serial, phase);
-    uint64_t readers = engine_readers(e, phase);
-
-    if (!inbox->is_free)
-        return false;
     if (phase + 1 == e->phase_count)
         shape_candidates(e, inbox);
     inbox_begin(inbox, form_of(e, phase, inbox), phase + 1 < e->phase_count ? e->token_count : 1);
@@ -95,20 +93,34 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
                               memory_order_relaxed);
     if (phase + 1 == e->phase_count)
         atomic_fetch_add(&e->candidates_missing, inbox->form->block_count);
+}
+
+/* Open one gather of the open step; false while its place is taken. */
+static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
+{
+    struct inbox *inbox = engine_place(e, serial, phase);
+    uint64_t readers = engine_readers(e, phase);
+
+    if (!inbox->is_free && !inbox->is_half_open)
+        return false;
+    if (!inbox->is_half_open)
+        begin_gather(e, inbox, phase);
     /* What nobody reads is not exchanged. */
     if (e->port.mesh == NULL || readers == 0) {
         inbox->is_released = true;
     } else if (open_at_endpoint(e, inbox, readers) != MESH_OK) {
+        if (inbox->is_half_open)
+            return false;
         inbox->is_free = true;
         if (phase + 1 == e->phase_count)
             atomic_fetch_sub(&e->candidates_missing, inbox->form->block_count);
         return false;
     }
-    /* Who reads nothing of it will not say so later. */
+    /* Who reads nothing of it will not say so later. In a star rank 0 has to pass it on first. */
     if (!engine_reads(e, readers)) {
         inbox->is_consumed = true;
-        if (!inbox->is_released)
-            mesh_consume(e->port.mesh, engine_now(e), inbox->step, phase);
+        if (!inbox->is_released && (!e->config.is_star || (e->config.rank != 0 && inbox->has_down)))
+            mesh_consume(e->port.mesh, engine_now(e), inbox->step, engine_read_phase(e, phase));
         free_if_done(inbox);
     }
     atomic_store_explicit(&inbox->gather, serial * e->phase_count + phase, memory_order_release);
@@ -137,21 +149,35 @@ int engine_on_owned(void *app)
     struct engine *e = app;
     int count = open_gathers(e);
 
+    if (e->config.is_star && e->port.mesh != NULL)
+        count += engine_star_pass_on(e);
     return count + engine_send_records(e);
 }
 
 /* ---- events ---- */
 
-static void on_arrived(struct engine *e, const struct mesh_event *event)
+static void take_arrived(struct engine *e, struct inbox *inbox, const struct mesh_event *event)
 {
-    struct inbox *inbox = find_inbox(e, event->step, event->phase);
-
-    assert(inbox != NULL);
     engine_time_arrived(e, inbox, event);
     if (inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, event->token_first, event->token_count, event->block_first, event->block_count);
     else
         atomic_fetch_sub_explicit(&e->candidates_missing, (uint32_t)event->block_count * event->token_count, memory_order_acq_rel);
+}
+
+static void on_arrived(struct engine *e, const struct mesh_event *event)
+{
+    struct inbox *inbox = find_inbox(e, event->step, engine_phase_at(e, event->phase));
+    struct mesh_event part;
+
+    assert(inbox != NULL);
+    if (!e->config.is_star) {
+        take_arrived(e, inbox, event);
+        return;
+    }
+    for (uint16_t r = 0; r < e->config.map->rank_count && !inbox->is_consumed; r++)
+        if (engine_star_part(e, inbox, r, event, &part))
+            take_arrived(e, inbox, &part);
 }
 
 void engine_on_event(void *app, const struct mesh_event *event)
@@ -163,10 +189,14 @@ void engine_on_event(void *app, const struct mesh_event *event)
     case MESH_EVENT_ARRIVED:
         on_arrived(e, event);
         break;
+    case MESH_EVENT_COMPLETE:
+        if (e->config.is_star)
+            engine_star_complete(e, find_inbox(e, event->step, engine_phase_at(e, event->phase)), event->phase);
+        break;
     case MESH_EVENT_FREED:
-        inbox = find_inbox(e, event->step, event->phase);
-        assert(inbox != NULL);
-        inbox->is_released = true;
+        inbox = find_inbox(e, event->step, engine_phase_at(e, event->phase));
+        assert(inbox != NULL && inbox->releases_left > 0);
+        inbox->is_released = --inbox->releases_left == 0;
         free_if_done(inbox);
         break;
     case MESH_EVENT_RECORD:

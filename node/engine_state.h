@@ -80,10 +80,12 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
-    uint64_t pace_due_ns; /* unit in hand is not finished before */
-    bool is_pacing;       /* and waits for nothing else */
-    uint64_t port_ns;     /* spent in the port during this engine_work */
-    uint64_t mark_ns;     /* until when its time is accounted for */
+    uint64_t pace_due_ns;  /* unit in hand is not finished before */
+    bool is_pacing;        /* and waits for nothing else */
+    bool has_paced;        /* it did before */
+    uint64_t pace_late_ns; /* so much later than that it went on, as it slept meanwhile: a real memory would not have */
+    uint64_t port_ns;      /* spent in the port during this engine_work */
+    uint64_t mark_ns;      /* until when its time is accounted for */
     /* written by this worker, read by whoever asks for figures; engine_time.c */
     _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
     _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */
@@ -247,6 +249,30 @@ static inline bool engine_reads(const struct engine *e, uint64_t readers)
     return (readers >> e->config.rank & 1) != 0;
 }
 
+/* Phases of the endpoint: of the gather that own blocks are published in, of the one that is read, and back. See engine_star.c. */
+static inline uint16_t engine_sent_phase(const struct engine *e, uint16_t phase)
+{
+    return e->config.is_star ? (uint16_t)(2 * phase + (e->config.rank == 0)) : phase;
+}
+
+static inline uint16_t engine_read_phase(const struct engine *e, uint16_t phase)
+{
+    return e->config.is_star ? (uint16_t)(2 * phase + (e->config.rank != 0)) : phase;
+}
+
+static inline uint16_t engine_phase_at(const struct engine *e, uint16_t endpoint_phase)
+{
+    return e->config.is_star ? endpoint_phase / 2 : endpoint_phase;
+}
+
+/* Does anybody get this rank's blocks of a gather with these readers? */
+static inline bool engine_is_sent(const struct engine *e, uint64_t readers)
+{
+    const uint64_t others = readers & ~(UINT64_C(1) << e->config.rank);
+
+    return e->port.mesh != NULL && readers != 0 && (others != 0 || (e->config.is_star && e->config.rank != 0));
+}
+
 static inline struct part *engine_part(struct engine *e, uint32_t token)
 {
     return &e->part[e->token_part[token]];
@@ -294,8 +320,17 @@ void engine_hear_kept(struct engine *e, uint16_t rank, const uint8_t *record, si
 /* engine_gather.c: opening and freeing gathers, events of the endpoint. */
 int engine_on_owned(void *app);
 void engine_on_event(void *app, const struct mesh_event *event);
-void engine_on_consume(void *app, const struct port_word *word);
+bool engine_on_consume(void *app, const struct port_word *word);
 uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */
+
+/* engine_star.c; owner. open: MESH_AGAIN as mesh_open_gather. complete: of an endpoint's gather. pass_on: what could not be passed on
+ * before; how many. part: rank's share of what has arrived; false for none and for the own. */
+int engine_star_open(struct engine *e, struct inbox *inbox, const struct mesh_gather *whole);
+void engine_star_complete(struct engine *e, struct inbox *inbox, uint16_t endpoint_phase);
+bool engine_star_consume(const struct inbox *inbox); /* false: when it is complete at the endpoint, it will be said */
+int engine_star_pass_on(struct engine *e);
+bool engine_star_part(const struct engine *e, const struct inbox *inbox, uint16_t rank, const struct mesh_event *event,
+                      struct mesh_event *part);
 
 /* engine_record.c: what is said and heard of requests and steps; owner. */
 int engine_send_records(struct engine *e); /* how many */

@@ -86,14 +86,14 @@ static void add_unsent(struct engine *e, struct worker *w, const struct port_wor
         *unsent = *word;
         w->has_unsent = true;
     }
-    if (word->token_count > EAGER_TOKENS || unsent->block_count >= e->phase[word->phase].send_blocks)
+    if (word->token_count > EAGER_TOKENS || unsent->block_count >= e->phase[engine_phase_at(e, word->phase)].send_blocks)
         engine_send(e, w);
 }
 
 static void tell_blocks(struct engine *e, const struct inbox *inbox, const struct port_word *word)
 {
     const struct engine_blocks blocks = {
-        .phase = word->phase,
+        .phase = engine_phase_at(e, word->phase),
         .token_first = word->token_first,
         .token_count = word->token_count,
         .block_first = word->block_first,
@@ -114,7 +114,7 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
     struct port_word word = {
         .type = PORT_PUBLISH,
         .step = e->step,
-        .phase = phase,
+        .phase = engine_sent_phase(e, phase),
         .token_first = (uint16_t)token_first,
         .token_count = (uint16_t)token_count,
         .block_first = (uint16_t)block_first,
@@ -128,7 +128,8 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
     /* Candidates have no slices: they are read where they stand. */
     if (engine_reads(e, readers) && inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, (uint16_t)token_first, (uint16_t)token_count, (uint16_t)block_first, (uint16_t)block_count);
-    if (e->port.mesh != NULL && (readers & ~(UINT64_C(1) << e->config.rank)) != 0)
+    /* Whole phases are sent when all of them is done: unit.c. Candidates are one message anyway. */
+    if (engine_is_sent(e, readers) && !(e->config.is_whole && phase + 1 < e->phase_count))
         add_unsent(e, w, &word);
 }
 

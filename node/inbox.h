@@ -46,6 +46,9 @@ struct inbox {
     uint16_t phase;
     bool is_free;                  /* owner of the port only: may be used for another gather */
     bool is_consumed, is_released; /* likewise: the two halves of that */
+    uint8_t releases_left;         /* likewise: gathers of the endpoint that it still has open for this one */
+    /* likewise, engine_star.c: only up is open; there is a down; what this rank reads is complete; rank 0 owes others what came up */
+    bool is_half_open, has_down, is_complete, is_owed;
 };
 
 /* Memory for any of the forms. tokens: the largest token_count. */

@@ -212,6 +212,8 @@ struct member *member_open(const struct member_config *config, struct fail *fail
         .pace_bytes_per_s = config->lab.pace_bytes_per_s,
         .pace_later_bytes_per_s = config->lab.later_bytes_per_s,
         .pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns,
+        .is_star = config->is_star,
+        .is_whole = config->is_whole,
         .is_end = is_end,
         .tokenizer = config->tokenizer,
     };

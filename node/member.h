@@ -22,6 +22,7 @@ struct member_config {
     enum kv_type kv_type;
     const struct kernel *kernel;
     struct mesh_lab lab;
+    bool is_star, is_whole;        /* as of struct engine_config */
     struct mesh_udp *udp;          /* bound; NULL for one node. Borrowed */
     const struct mesh_addr *peers; /* (ranks): where everybody is */
     const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */

@@ -127,6 +127,8 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "threads", f->threads);
     json_text(json, "kernel", f->kernel);
     json_text(json, "security", security_words[output->options->security]);
+    json_text(json, "topology", run_topology_words[output->options->topology]);
+    json_text(json, "pipeline", run_pipeline_words[output->options->pipeline]);
     json_uint(json, "prompt_tokens", f->prompt_tokens);
     json_double(json, "prompt_tok_per_s", rates->prompt_per_s);
     json_uint(json, "gen_tokens", f->outcome->tokens);

@@ -78,9 +78,9 @@ static enum port_owner take(struct port *port, enum port_owner who)
 /* False: the endpoint's send queue is full. */
 static bool apply(struct port *port, const struct port_word *word)
 {
-    if (word->type == PORT_CONSUME)
-        port->on_consume(port->app, word);
-    if (port->mesh == NULL)
+    const bool is_heard = word->type != PORT_CONSUME || port->on_consume(port->app, word);
+
+    if (port->mesh == NULL || !is_heard)
         return true;
     uint64_t now_ns = port->now_ns(port->clock);
     if (word->type == PORT_CONSUME) {

@@ -49,7 +49,7 @@ struct port {
     void *clock;
     int (*on_owned)(void *app); /* first thing an owner does: open gathers, send records; how many */
     void (*on_event)(void *app, const struct mesh_event *event);
-    void (*on_consume)(void *app, const struct port_word *word); /* before the endpoint hears of it */
+    bool (*on_consume)(void *app, const struct port_word *word); /* false: the endpoint is not to hear of it yet */
     void *app;
     struct port_word stuck; /* owner only: a word the endpoint could not take yet */
     bool is_stuck;

@@ -147,6 +147,8 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .kv_type = (enum kv_type)run->options.kv_type,
         .kernel = run->kernel,
         .lab = run->options.lab,
+        .is_star = run->options.topology != 0,
+        .is_whole = run->options.pipeline != 0,
         .udp = run_options_ranks(&run->options) > 1 ? run->local.udp[rank] : NULL,
         .peers = run->local.addr,
         .incarnation = run->security.incarnation[rank],

@@ -13,6 +13,8 @@
 enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };
 
 const char *const run_kv_words[] = {"f16", "f32", "q8_0", NULL};
+const char *const run_topology_words[] = {"mesh", "star", NULL};
+const char *const run_pipeline_words[] = {"on", "off", NULL};
 
 /* What the command line says; options write here. */
 static struct run_options parsed;
@@ -77,6 +79,10 @@ static const struct option_spec specs[] = {
      .metavar = "SECONDS", .help = "or so old (never)"},
     {.name = "lab", .kind = OPTION_TEXT, .target = &parsed.lab_text, .metavar = "SPEC",
      .help = "experiments: pace=10GB/s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7"},
+    {.name = "topology", .kind = OPTION_WORD, .target = &parsed.topology, .words = run_topology_words,
+     .help = "star: all results go through rank 0 (mesh)"},
+    {.name = "pipeline", .kind = OPTION_WORD, .target = &parsed.pipeline, .words = run_pipeline_words,
+     .help = "off: whole matrices are sent and waited for (on)"},
     {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
      .help = "instead of --local: addresses of all nodes, in order of rank"},
     {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",
@@ -222,6 +228,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--lab: nothing in it: give e.g. --lab loss=1%%,delay=50us, or leave it out");
     if (o->lab_text != NULL && mesh_lab_parse(o->lab_text, &o->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %s: %s", o->lab_text, reason);
+    if (o->topology != 0 && o->record.path != NULL)
+        return fail_set(fail, EXIT_USAGE, "run: --topology star and --record together: a recording is of the mesh: leave one of them out");
     if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0 ||
         check_security(o, fail) < 0)
         return -1;

@@ -26,7 +26,8 @@ struct run_options {
     bool has_seed;
     bool ignore_eos, ids, digest, json;
     const char *kernel, *lab_text, *shares_text, *peers_text, *key_log;
-    int security; /* enum mesh_security */
+    int security;           /* enum mesh_security */
+    int topology, pipeline; /* indices of run_topology_words, run_pipeline_words: baselines, 0 but for experiments */
     struct mesh_lab lab;
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
     uint32_t rank;                  /* with peers */
@@ -43,6 +44,9 @@ void run_options_help(void);
 
 /* The words of --kv-type, in the order of enum kv_type, NULL last. */
 extern const char *const run_kv_words[];
+
+/* mesh, star; on, off; NULL last. */
+extern const char *const run_topology_words[], *const run_pipeline_words[];
 
 /* "3,2,1" as one share per rank; NULL: all equal. */
 int run_options_shares(const char *text, uint16_t ranks, uint32_t *shares, struct fail *fail);

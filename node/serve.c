@@ -228,7 +228,8 @@ static int loop(struct server *server, struct fail *fail)
 /* What has to be equal on all members: the model, all sizes that the engine is built for, and how rows are dealt to members. */
 static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
 {
-    const uint32_t sizes[] = {config->ctx, config->slots, config->batch, (uint32_t)config->kv_type, BALANCE_RULES};
+    const uint32_t forms = (config->is_star ? 1 : 0) | (config->is_whole ? 2 : 0);
+    const uint32_t sizes[] = {config->ctx, config->slots, config->batch, (uint32_t)config->kv_type, BALANCE_RULES, forms};
     uint8_t all[32 + 4 * sizeof sizes / sizeof *sizes];
     struct bytes bytes = bytes_writer(all + 32, sizeof all - 32);
 

@@ -28,7 +28,7 @@ struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *metrics;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
-    int kv_type, security, fetch;
+    int kv_type, security, fetch, topology, pipeline;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
     struct recording_options record;
@@ -72,6 +72,10 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "go on in FILE-2.db when it is so large (never)"},
         {.name = "record-time", .kind = OPTION_U32, .target = &a->record.time_s, .min = 1, .max = RECORDING_TIME_S_MAX, .metavar = "SECONDS",
          .help = "or so old (never)"},
+        {.name = "topology", .kind = OPTION_WORD, .target = &a->topology, .words = run_topology_words,
+         .help = "star: through rank 0, to compare (mesh)"},
+        {.name = "pipeline", .kind = OPTION_WORD, .target = &a->pipeline, .words = run_pipeline_words,
+         .help = "off: in whole matrices, to compare (on)"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -212,6 +216,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
     if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
         return -1;
+    if (a->topology != 0 && a->record.path != NULL)
+        return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record together: a recording is of the mesh: leave one of them out");
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->shift.cluster = a->name != NULL ? a->name : "mesh";
@@ -221,6 +227,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->shift.ctx = a->ctx;
     config->shift.kv_type = (enum kv_type)a->kv_type;
     config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
+    config->shift.is_star = a->topology != 0;
+    config->shift.is_whole = a->pipeline != 0;
     config->shift.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
     config->share = a->share;
     config->record = a->record;

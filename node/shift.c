@@ -111,6 +111,8 @@ static int open_engine(struct shift *shift, struct fail *fail)
         .kv_type = c->kv_type,
         .kernel = c->kernel,
         .pace_bytes_per_s = c->pace_bytes_per_s,
+        .is_star = c->is_star,
+        .is_whole = c->is_whole,
         .pace_later_bytes_per_s = c->pace_later_bytes_per_s,
         .pace_later_at_ns = c->pace_later_at_ns,
         .keeps = true,

@@ -28,6 +28,7 @@ struct shift_config {
     uint32_t ctx;
     enum kv_type kv_type;
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
+    bool is_star, is_whole;                            /* as of struct engine_config */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
     struct recording *recording;                       /* NULL: nothing is recorded */
     struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */

@@ -81,6 +81,23 @@ static bool run(struct engine *e, struct worker *w)
     return true;
 }
 
+/* --pipeline off: all that this node has computed of a phase. */
+static void send_whole(struct engine *e, struct worker *w, uint16_t phase)
+{
+    const uint16_t *first = e->phase[phase].form.first;
+    const struct port_word word = {
+        .type = PORT_PUBLISH,
+        .step = e->step,
+        .phase = engine_sent_phase(e, phase),
+        .token_count = e->token_count,
+        .block_first = first[e->config.rank],
+        .block_count = (uint16_t)(first[e->config.rank + 1] - first[e->config.rank]),
+    };
+
+    if (word.block_count > 0 && engine_is_sent(e, engine_readers(e, phase)))
+        engine_say(e, w, &word);
+}
+
 bool unit_run(struct engine *e, struct worker *w)
 {
     uint16_t phase = w->segment->phase;
@@ -91,8 +108,10 @@ bool unit_run(struct engine *e, struct worker *w)
     const bool is_last = atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1;
     if (is_last)
         engine_time_phase(e, phase, true);
+    if (is_last && e->config.is_whole && phase + 1 < e->phase_count)
+        send_whole(e, w, phase);
     if (is_last && phase > 0 && engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
-        struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = (uint16_t)(phase - 1)};
+        struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = engine_read_phase(e, (uint16_t)(phase - 1))};
 
         engine_say(e, w, &word);
     }

@@ -102,6 +102,12 @@ bad_networks() {
     for n in $(few "3" "2 3 5 8"); do same --lab $lossy --local "$n" -t 1; done
 }
 
+baselines() {
+    same --topology star --local 3
+    same --pipeline off --local 3 -t 2
+    same --topology star --pipeline off --local 4 --lab $lossy
+}
+
 agreement() {
     local ids logits
     ids=${reference##*ids=} ids=${ids%% *}
@@ -121,6 +127,7 @@ model wide.gguf
 begin sampled wide.gguf "${sampled[@]}"
 nodes_and_threads
 shares
+baselines
 batches
 every_kernel
 bad_networks

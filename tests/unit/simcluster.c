@@ -134,6 +134,8 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         .slots = cluster->config.slots > 0 ? cluster->config.slots : 1,
         .ctx = cluster->config.ctx,
         .kv_type = cluster->config.kv_type,
+        .is_star = cluster->config.is_star,
+        .is_whole = cluster->config.is_whole,
         .kernel = kernel_choose(cluster->config.kernel),
         .keeps = cluster->config.kept != NULL,
         .is_end = is_end,

@@ -18,6 +18,7 @@ struct simcluster_config {
     uint16_t slots; /* 0: 1 */
     uint32_t ctx;
     enum kv_type kv_type;
+    bool is_star, is_whole;    /* as of struct engine_config */
     const uint32_t *end_token; /* ends a generation; NULL: none does */
     const char *kernel;        /* NULL: the fastest */
     uint64_t seed;             /* of the network */

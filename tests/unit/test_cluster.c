@@ -102,6 +102,58 @@ static void every_type_batch_and_share_gives_the_bits_of_one_node(void **state)
     }
 }
 
+static void baselines_give_the_bits_of_the_mesh(void **state)
+{
+    static const uint32_t shares[][5] = {{1, 1, 1, 1, 1}, {0, 2, 1, 0, 1}, {3, 0, 0, 1, 0}, {1, 0, 0, 0, 0}, {0, 0, 0, 0, 1}};
+    struct simmodel synth;
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 1);
+    struct simcluster_result one = run(&config, &twelve_tokens);
+    for (uint32_t i = 0; i < 3 * sizeof shares / sizeof *shares; i++) {
+        config = config_of(synth.model, 5);
+        config.is_star = i % 3 != 0;
+        config.is_whole = i % 3 != 1;
+        memcpy(config.share, shares[i / 3], sizeof shares[i / 3]);
+        if (i % 2 == 0) {
+            config.link.loss_ppm = 20000;
+            config.link.reorder_ppm = 50000;
+            config.link.reorder_ns = 300000;
+        }
+        struct simcluster_result baseline = run(&config, &twelve_tokens);
+        assert_same(&one, &baseline);
+    }
+    simmodel_close(&synth);
+}
+
+/* In a star nobody but rank 0 sends tiles to more than one rank, and all that the others compute crosses its links twice. */
+static void a_star_sends_results_through_rank_0(void **state)
+{
+    static struct simcluster cluster;
+    struct simmodel synth;
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    struct simcluster_config config = config_of(synth.model, 4);
+    config.is_star = true;
+    assert_int_equal(simcluster_open(&cluster, &config), 0);
+    simcluster_submit(&cluster, &twelve_tokens);
+    assert_true(simcluster_run(&cluster, SECONDS(60)));
+    for (uint16_t from = 0; from < 4; from++) {
+        for (uint16_t to = 0; to < 4; to++) {
+            struct mesh_peer_stats stats;
+
+            if (from == to)
+                continue;
+            mesh_get_peer_stats(cluster.node[from].mesh, to, &stats);
+            assert_int_equal(stats.tiles_sent > 0, from == 0 || to == 0);
+        }
+    }
+    simcluster_close(&cluster);
+    simmodel_close(&synth);
+}
+
 static void a_bad_network_changes_no_bit(void **state)
 {
     struct simmodel synth;
@@ -270,6 +322,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_nodes_gives_the_same_bits),
         cmocka_unit_test(every_type_batch_and_share_gives_the_bits_of_one_node),
+        cmocka_unit_test(baselines_give_the_bits_of_the_mesh),
+        cmocka_unit_test(a_star_sends_results_through_rank_0),
         cmocka_unit_test(a_bad_network_changes_no_bit),
         cmocka_unit_test(one_lost_datagram_in_five_between_nine_nodes_costs_no_more_later_than_at_first),
         cmocka_unit_test(the_same_seed_is_the_same_run),

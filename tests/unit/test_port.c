@@ -47,12 +47,13 @@ static int count_owner(void *app)
     return 0;
 }
 
-static void hear(void *app, const struct port_word *word)
+static bool hear(void *app, const struct port_word *word)
 {
     struct listener *l = app;
 
     l->out_of_order += word->step != l->heard[word->phase];
     l->heard[word->phase]++;
+    return true;
 }
 
 static struct listener *make_listener(void)
