@@ -211,6 +211,25 @@ static void of_one_trace_those_of_the_other_nodes_are_found(void **state)
     assert_string_equal(recorded_name(show->recorded), "run.db and 2 more");
 }
 
+static void and_the_files_that_follow_each_of_them(void **state)
+{
+    const char *paths[] = {path[0]};
+    struct recorded *recorded;
+    struct fail fail = {0};
+    char next[2][80];
+
+    (void)state;
+    snprintf(next[0], sizeof next[0], "%s/run-2.db", folder);
+    snprintf(next[1], sizeof next[1], "%s/run.2-2.db", folder);
+    assert_int_equal(symlink(path[0], next[0]), 0);
+    assert_int_equal(symlink(path[2], next[1]), 0);
+    assert_int_equal(recorded_open(&recorded, paths, 1, &fail), 0);
+    assert_string_equal(recorded_name(recorded), "run.db and 4 more");
+    recorded_close(recorded);
+    unlink(next[0]);
+    unlink(next[1]);
+}
+
 static void of_several_only_those_that_are_named_are_read(void **state)
 {
     struct show *two = calloc(1, sizeof *two);
@@ -370,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_one_trace_those_of_the_other_nodes_are_found, set_up, tear_down),
+        cmocka_unit_test(and_the_files_that_follow_each_of_them),
         cmocka_unit_test(of_several_only_those_that_are_named_are_read),
         cmocka_unit_test_setup_teardown(a_recording_gives_the_screens_of_its_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(that_it_has_ended_is_said, set_up, tear_down),
