@@ -16,9 +16,10 @@ struct intake {
     int64_t wall_ns;
 };
 
+/* As far as nanoseconds reach: the year 2262. */
 static int64_t wall_of(uint64_t unix_ms)
 {
-    return (int64_t)unix_ms * 1000000;
+    return unix_ms < INT64_MAX / 1000000 ? (int64_t)unix_ms * 1000000 : INT64_MAX;
 }
 
 static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAME_BYTES])

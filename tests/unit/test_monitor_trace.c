@@ -385,6 +385,38 @@ static void what_is_no_recording_is_refused_in_words(void **state)
     unlink(other);
 }
 
+/* A trace of two reports at these times is refused. */
+static void expect_times_refused(int64_t first_ns, int64_t last_ns, int64_t unix_ms, const char *why)
+{
+    const int64_t times_ns[] = {first_ns, last_ns};
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
+    const struct mesh_telemetry_head head = {.version = MESH_TELEMETRY_VERSION, .serial = 1};
+    struct mesh_telemetry_writer writer;
+    char other[80], reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
+    snprintf(other, sizeof other, "%s/other.db", folder);
+    assert_int_equal(mesh_trace_create(&trace, other, reason), 0);
+    for (int i = 0; i < 2; i++) {
+        const struct mesh_trace_report row = {.node = 1, .t_ns = times_ns[i], .unix_ms = unix_ms, .piece = {piece, writer.used}};
+
+        assert_int_equal(mesh_trace_add_report(trace, &row, NULL), 0);
+    }
+    mesh_trace_close(trace);
+    expect_refused(other, EXIT_BAD_FILE, why);
+    unlink(other);
+}
+
+static void times_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    expect_times_refused(-1, 5, 1, "its time cannot be");
+    expect_times_refused(INT64_MAX, 5, 1, "its time cannot be");
+    expect_times_refused(5, 6, INT64_MAX, "its time cannot be");
+    expect_times_refused(5, INT64_MAX / 5, 1, "more than a year");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_last_part_of_an_interval_is_one_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_interval_begins_after_the_present_one, set_up, tear_down),
         cmocka_unit_test(what_is_no_recording_is_refused_in_words),
+        cmocka_unit_test(times_that_cannot_be_are_refused),
     };
 
     return cmocka_run_group_tests(tests, make_traces, remove_traces);
