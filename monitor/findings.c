@@ -184,8 +184,8 @@ static void find_epoch(struct list *list)
     if (node < 0 || list->fleet->nodes[node].now.epoch_age_ns > UINT64_C(60000000000))
         return;
     figure_age_s((double)list->fleet->nodes[node].now.epoch_age_ns / 1e9, age);
-    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u members.", list->fleet->nodes[node].head.epoch, age,
-        list->fleet->nodes[node].now.members);
+    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", list->fleet->nodes[node].head.epoch, age,
+        list->fleet->nodes[node].now.members, list->fleet->nodes[node].now.members == 1 ? "" : "s");
 }
 
 static void find_lab(struct list *list)

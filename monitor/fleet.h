@@ -108,8 +108,8 @@ struct fleet_node {
     uint8_t named_state;              /* enum mesh_telemetry_state, by that one */
     int64_t gone_wall_ns;             /* when it was last heard, for one that is gone */
     int16_t of_rank[FLEET_RANKS_MAX]; /* node of that rank in this node's epoch; FLEET_NOBODY */
-    struct fleet_worker *workers;     /* (FLEET_WORKERS_MAX) owned; NULL: none came */
-    unsigned worker_count;
+    struct fleet_worker *workers;     /* (worker_room) owned */
+    unsigned worker_count, worker_room;
     struct fleet_link *links[FLEET_NODES_MAX]; /* by sender; owned; NULL: none */
     struct fleet_step steps[FLEET_STEPS];      /* in no order; the oldest goes first */
     struct node_sample sample[FLEET_HISTORY];  /* ring by tick */

@@ -6,6 +6,8 @@
 
 #include "fleet.h"
 
+enum { WORKERS_AT_A_TIME = 16 };
+
 struct intake {
     struct fleet *fleet;
     const struct mesh_telemetry_head *head;
@@ -14,9 +16,10 @@ struct intake {
     int64_t wall_ns;
 };
 
+/* As far as nanoseconds reach: the year 2262. */
 static int64_t wall_of(uint64_t unix_ms)
 {
-    return (int64_t)unix_ms * 1000000;
+    return unix_ms < INT64_MAX / 1000000 ? (int64_t)unix_ms * 1000000 : INT64_MAX;
 }
 
 static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAME_BYTES])
@@ -40,7 +43,7 @@ static void restart(struct intake *in, struct fleet_node *node)
     node->events_seen = 0;
     node->worker_count = 0;
     if (node->workers != NULL)
-        memset(node->workers, 0, FLEET_WORKERS_MAX * sizeof *node->workers);
+        memset(node->workers, 0, node->worker_room * sizeof *node->workers);
     for (int i = 0; i < FLEET_STEPS; i++)
         node->steps[i].is_known = false;
     for (int i = 0; i < FLEET_REQUESTS; i++)
@@ -142,14 +145,28 @@ static void take_latency(struct intake *in, const struct mesh_telemetry_item *it
 
 /* ---- workers, steps ---- */
 
+static bool make_worker_room(struct fleet_node *node, unsigned count)
+{
+    const unsigned room = (count + WORKERS_AT_A_TIME - 1) / WORKERS_AT_A_TIME * WORKERS_AT_A_TIME;
+    struct fleet_worker *grown;
+
+    if (room <= node->worker_room)
+        return true;
+    grown = realloc(node->workers, room * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    memset(grown + node->worker_room, 0, (room - node->worker_room) * sizeof *grown);
+    node->workers = grown;
+    node->worker_room = room;
+    return true;
+}
+
 static void take_worker(struct intake *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
     struct fleet_worker *worker;
 
-    if (item->worker.worker >= FLEET_WORKERS_MAX)
-        return;
-    if (node->workers == NULL && (node->workers = calloc(FLEET_WORKERS_MAX, sizeof *node->workers)) == NULL)
+    if (item->worker.worker >= FLEET_WORKERS_MAX || !make_worker_room(node, item->worker.worker + 1u))
         return;
     worker = &node->workers[item->worker.worker];
     worker->now = item->worker;

@@ -9,7 +9,8 @@
 
 #include "mesh/trace.h"
 
-#define MS_NS INT64_C(1000000)
+#define MS_NS       INT64_C(1000000)
+#define SPAN_NS_MAX (INT64_C(366) * 86400 * 1000 * MS_NS)
 
 enum { PARTS_MAX = 64, PATH_BYTES = 4096 };
 
@@ -112,11 +113,21 @@ static int64_t wall_of(const struct source *s, int64_t t_ns)
     return t_ns + s->unix_from_own_ns;
 }
 
+/* Of a clock or of the calendar; what is added to it stays a number. */
+static bool is_time(int64_t ns)
+{
+    return ns >= 0 && ns < INT64_MAX / 4;
+}
+
 static int next_row(struct source *s, struct fail *fail)
 {
     const int got = mesh_trace_next(s->reading, &s->row);
 
     s->has_row = got > 0;
+    if (got > 0 &&
+        (!is_time(s->row.t_ns) || (s->row.unix_ms != MESH_TRACE_NULL && (s->row.unix_ms < 0 || s->row.unix_ms >= INT64_MAX / 4 / MS_NS))))
+        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: its time cannot be: the file is damaged", s->path,
+                        (unsigned long long)s->row.id);
     return got < 0 ? failed(s, got, fail) : 0;
 }
 
@@ -168,6 +179,8 @@ static int find_span(struct recorded *r, struct fail *fail)
 
         if (got < 0)
             return -1;
+        if (!is_time(last_ns) || last_ns < s->row.t_ns)
+            last_ns = s->row.t_ns;
         if (got == 0)
             continue;
         if (s->row.unix_ms != MESH_TRACE_NULL)
@@ -180,6 +193,9 @@ static int find_span(struct recorded *r, struct fail *fail)
             r->end_ns = wall_of(s, last_ns);
         is_any = true;
     }
+    if (is_any && r->end_ns - r->begin_ns > SPAN_NS_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "%.300s: more than a year from its first report to its last: the file is damaged",
+                        r->source[0].path);
     if (is_any)
         return 0;
     return fail_set(fail, EXIT_BAD_FILE, "%.300s: no telemetry in it: what mesh-node --record writes has some, captures have none",
@@ -235,7 +251,8 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
         err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading);
         while (err == 0 && r->token_count < count && (got = mesh_trace_next(reading, &row)) > 0)
-            r->tokens[r->token_count++] = (struct recorded_token){wall_of(s, row.t_ns), row.request, row.position};
+            if (is_time(row.t_ns))
+                r->tokens[r->token_count++] = (struct recorded_token){wall_of(s, row.t_ns), row.request, row.position};
         if (err == 0)
             mesh_trace_end(reading);
     }

@@ -89,7 +89,7 @@ static void draw_title(struct view *view)
     const int sequencer = fleet_sequencer(view->fleet);
     const struct fleet_node *node = sequencer >= 0 ? &view->fleet->nodes[sequencer] : NULL;
     const int alive = alive_count(view->fleet);
-    char right[96];
+    char right[800];
     const enum style style = how_it_goes(view, right, sizeof right);
     int x;
 

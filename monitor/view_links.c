@@ -102,7 +102,7 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
         [METRIC_P50] = "p50 of tile latency, one way",
         [METRIC_P99] = "p99 of tile latency, one way",
         [METRIC_LOSS] = "loss, over ten seconds",
-        [METRIC_WAITS] = "waiting: part of its time in steps, over ten seconds",
+        [METRIC_WAITS] = "waiting: part of the receiver's time in steps, over ten seconds",
     };
     const int rows = matrix->count - matrix->first_row;
 

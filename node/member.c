@@ -61,6 +61,7 @@ static void make_report(struct member *m, struct member_report *report)
     if (m->mesh != NULL)
         engine_with_port(m->engine, look_at_udp, m);
     report->kernel_drops = m->kernel_drops;
+    member_telemetry(m, true); /* the same figures */
 }
 
 static void post_report(struct member *m)

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PIECE_BYTES = 1020, STEPS_MAX = 100, DRAWS_MAX = 3 };
+enum { PIECE_BYTES = 1020, STEPS_MAX = 100, DRAWS_MAX = 2 };
 enum { RECORD_BYTES = MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + PIECE_BYTES };
 
 struct world {
@@ -51,7 +51,7 @@ static void look(struct world *w, unsigned which)
     if (out == NULL)
         abort();
     w->ui.screen = (enum screen)(which % SCREENS);
-    draw(w, 80, 24);
+    draw(w, 64, 20);
     if (which / SCREENS % 4 == 0 && w->fleet.ticks > 0)
         report_json(&w->fleet, w->fleet.ticks - 1, which & 1, out);
     if (which / SCREENS % 4 == 1)

@@ -211,6 +211,25 @@ static void of_one_trace_those_of_the_other_nodes_are_found(void **state)
     assert_string_equal(recorded_name(show->recorded), "run.db and 2 more");
 }
 
+static void and_the_files_that_follow_each_of_them(void **state)
+{
+    const char *paths[] = {path[0]};
+    struct recorded *recorded;
+    struct fail fail = {0};
+    char next[2][80];
+
+    (void)state;
+    snprintf(next[0], sizeof next[0], "%s/run-2.db", folder);
+    snprintf(next[1], sizeof next[1], "%s/run.2-2.db", folder);
+    assert_int_equal(symlink(path[0], next[0]), 0);
+    assert_int_equal(symlink(path[2], next[1]), 0);
+    assert_int_equal(recorded_open(&recorded, paths, 1, &fail), 0);
+    assert_string_equal(recorded_name(recorded), "run.db and 4 more");
+    recorded_close(recorded);
+    unlink(next[0]);
+    unlink(next[1]);
+}
+
 static void of_several_only_those_that_are_named_are_read(void **state)
 {
     struct show *two = calloc(1, sizeof *two);
@@ -366,10 +385,43 @@ static void what_is_no_recording_is_refused_in_words(void **state)
     unlink(other);
 }
 
+/* A trace of two reports at these times is refused. */
+static void expect_times_refused(int64_t first_ns, int64_t last_ns, int64_t unix_ms, const char *why)
+{
+    const int64_t times_ns[] = {first_ns, last_ns};
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
+    const struct mesh_telemetry_head head = {.version = MESH_TELEMETRY_VERSION, .serial = 1};
+    struct mesh_telemetry_writer writer;
+    char other[80], reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
+    snprintf(other, sizeof other, "%s/other.db", folder);
+    assert_int_equal(mesh_trace_create(&trace, other, reason), 0);
+    for (int i = 0; i < 2; i++) {
+        const struct mesh_trace_report row = {.node = 1, .t_ns = times_ns[i], .unix_ms = unix_ms, .piece = {piece, writer.used}};
+
+        assert_int_equal(mesh_trace_add_report(trace, &row, NULL), 0);
+    }
+    mesh_trace_close(trace);
+    expect_refused(other, EXIT_BAD_FILE, why);
+    unlink(other);
+}
+
+static void times_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    expect_times_refused(-1, 5, 1, "its time cannot be");
+    expect_times_refused(INT64_MAX, 5, 1, "its time cannot be");
+    expect_times_refused(5, 6, INT64_MAX, "its time cannot be");
+    expect_times_refused(5, INT64_MAX / 5, 1, "more than a year");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_one_trace_those_of_the_other_nodes_are_found, set_up, tear_down),
+        cmocka_unit_test(and_the_files_that_follow_each_of_them),
         cmocka_unit_test(of_several_only_those_that_are_named_are_read),
         cmocka_unit_test_setup_teardown(a_recording_gives_the_screens_of_its_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(that_it_has_ended_is_said, set_up, tear_down),
@@ -379,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_last_part_of_an_interval_is_one_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_interval_begins_after_the_present_one, set_up, tear_down),
         cmocka_unit_test(what_is_no_recording_is_refused_in_words),
+        cmocka_unit_test(times_that_cannot_be_are_refused),
     };
 
     return cmocka_run_group_tests(tests, make_traces, remove_traces);
