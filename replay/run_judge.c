@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute.h"
 #include "rows.h"
 
 /* ---- cases ---- */
@@ -107,7 +108,51 @@ static void say_tiles(struct run_cases *cases, const struct diff_tiles *tiles)
         say(cases, VERDICT_SKIP, "none of the same place: the rows were dealt otherwise, or a node was alone");
 }
 
-/* Of the node with the same rank now. Which requests share a step is another matter each time, so of several nothing is compared. */
+static void say_computed(struct run_cases *cases, const struct compute *computed)
+{
+    uint64_t tiles = 0, blocks = 0, tokens = 0;
+
+    for (size_t i = 0; i < computed->count; i++) {
+        const struct compute_case *one = &computed->cases[i];
+
+        if (one->state == COMPUTE_DIFFERS) {
+            say(cases, VERDICT_FAIL, "%.100s: %.250s", one->name, one->what);
+            return;
+        }
+        tiles += one->tiles;
+        blocks += one->blocks;
+        tokens += one->tokens;
+    }
+    say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces", tiles, blocks,
+        tokens);
+}
+
+/* Which requests share a step is another matter each time, so tiles of several cannot be compared one by one. But all of them, then and
+ * now, have to be what the model gives. */
+static int judge_computed(struct run_judging *j, struct fail *fail)
+{
+    const char *long_name = run_nodes_option(j->nodes, "--model"),
+               *model = long_name != NULL ? long_name : run_nodes_option(j->nodes, "-m");
+    const struct compute_options options = {.model = model};
+    const char *paths[RUN_NODES_MAX];
+    struct compute computed = {0};
+    int result;
+
+    begin(&j->cases, "tiles of now, computed once more");
+    if (model == NULL) {
+        say(&j->cases, VERDICT_SKIP, "several requests, whose steps are shared in another way each time, and no -m MODEL.gguf after --");
+        return 0;
+    }
+    for (uint16_t i = 0; i < j->nodes->count; i++)
+        paths[i] = j->nodes->trace[i];
+    result = compute_run(&computed, &options, paths, j->nodes->count, fail);
+    if (result == 0)
+        say_computed(&j->cases, &computed);
+    compute_release(&computed);
+    return result;
+}
+
+/* Of the node with the same rank now. */
 static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
 {
     struct diff diff = {.paths = {j->paths[index], NULL}};
@@ -122,10 +167,6 @@ static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
     if (result != 0 || rank < 0 || rank >= j->nodes->count)
         return result;
     begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
-    if (j->play->count > 1) {
-        say(&j->cases, VERDICT_SKIP, "several requests, whose steps are shared in another way each time; their tokens were compared");
-        return 0;
-    }
     diff.paths[1] = j->nodes->trace[rank];
     result = open_both(&diff, fail);
     if (result == 0)
@@ -256,12 +297,14 @@ static int judge_loss(struct run_judging *j, struct fail *fail)
 
 int run_judge(struct run_judging *j, struct fail *fail)
 {
-    int result = reserve(&j->cases, j->play->count + j->path_count + 5, fail);
+    int result = reserve(&j->cases, j->play->count + j->path_count + 6, fail);
 
     for (size_t i = 0; i < j->play->count && result == 0; i++)
         judge_request(&j->cases, &j->play->requests[i], i);
-    for (size_t i = 0; i < j->path_count && result == 0; i++)
+    for (size_t i = 0; i < j->path_count && j->play->count == 1 && result == 0; i++)
         result = judge_tiles(j, i, fail);
+    if (result == 0 && j->play->count > 1)
+        result = judge_computed(j, fail);
     if (result == 0)
         result = judge_latency(j, fail);
     if (result == 0 && j->limits->has_tokens_per_s)

@@ -76,8 +76,7 @@ static void path_of(const struct run_nodes *nodes, const char *name, uint16_t i,
     snprintf(path, RUN_PATH_BYTES, "%s/%u.%s", nodes->folder, i, name);
 }
 
-/* The value of an option of the command; NULL: it is not there. */
-static const char *option_of(const struct run_nodes *nodes, const char *name)
+const char *run_nodes_option(const struct run_nodes *nodes, const char *name)
 {
     const size_t length = strlen(name);
 
@@ -94,7 +93,7 @@ static const char *option_of(const struct run_nodes *nodes, const char *name)
 
 static bool has_option(const struct run_nodes *nodes, const char *name)
 {
-    return option_of(nodes, name) != NULL;
+    return run_nodes_option(nodes, name) != NULL;
 }
 
 /* The command's own key or security, else a new key for all of them. */
@@ -104,9 +103,9 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     const char *const words[] = {nodes->command[0], "keygen", "-o", nodes->key, NULL};
     int code;
 
-    nodes->security = option_of(nodes, "--security");
+    nodes->security = run_nodes_option(nodes, "--security");
     if (has_option(nodes, "--key") || (nodes->security != NULL && strcasecmp(nodes->security, "none") == 0)) {
-        snprintf(nodes->key, sizeof nodes->key, "%s", has_option(nodes, "--key") ? option_of(nodes, "--key") : "");
+        snprintf(nodes->key, sizeof nodes->key, "%s", has_option(nodes, "--key") ? run_nodes_option(nodes, "--key") : "");
         return 0;
     }
     snprintf(nodes->key, sizeof nodes->key, "%s/key", nodes->folder);

@@ -32,6 +32,9 @@ int run_nodes_stop(struct run_nodes *nodes, struct fail *fail);
 /* Kill what runs still, and remove the folder with all that is in it, unless it is to be kept. */
 void run_nodes_release(struct run_nodes *nodes, bool keeps_folder);
 
+/* The value of an option of the command; NULL: it is not there. */
+const char *run_nodes_option(const struct run_nodes *nodes, const char *name);
+
 /* Words by which a client reaches them; how many. */
 enum { RUN_ACCESS_WORDS = 4 };
 size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS]);
