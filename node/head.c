@@ -71,6 +71,12 @@ static const float *logits_of(struct engine *e, uint32_t sample, uint32_t id_fir
     return engine_logits(e, sample) + (id_first - e->config.map->vocab[e->config.rank]);
 }
 
+/* Of the vocabulary, of a rank: its own are those that it has laid out, whatever a damaged map says. */
+static uint32_t rows_of(const struct engine *e, const struct rowmap *map, uint16_t rank)
+{
+    return map == e->config.map && rank == e->config.rank ? e->vocab_rows : map->vocab[rank + 1] - map->vocab[rank];
+}
+
 /* A sampled token's, of the rows of a rank; how many. */
 static uint32_t write_candidates(struct engine *e, const struct rowmap *map, uint16_t rank, uint32_t sample, uint8_t *at)
 {
@@ -83,7 +89,7 @@ static uint32_t write_candidates(struct engine *e, const struct rowmap *map, uin
     if (count == 0 || part->fault.is_set)
         return count;
     sampler_select(&s->request.sampling, position, s->token, s->token_count, logits_of(e, sample, id_first), id_first,
-                   map->vocab[rank + 1] - id_first, e->candidate_scratch, e->candidates);
+                   rows_of(e, map, rank), e->candidate_scratch, e->candidates);
     for (uint32_t i = 0; i < count; i++) {
         bytes_put_u32(&out, e->candidates[i].id);
         bytes_put_f32(&out, e->candidates[i].logit);
