@@ -11,6 +11,7 @@
 #include "hash.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
+#include "prompt_ids.h"
 #include "security.h"
 #include "talk.h"
 #include "telemetry_lines.h"
@@ -29,7 +30,7 @@ struct target {
 
 struct asking {
     struct target target;
-    const char *prompt;
+    const char *prompt, *prompt_ids;
     struct talk_ask ask;
     bool has_seed, ids, digest;
     /* what has come */
@@ -203,10 +204,19 @@ static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *
 
 static int ask(struct asking *a, struct fail *fail)
 {
-    const struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt, .text_size = strlen(a->prompt)};
+    static uint8_t ids[TALK_TEXT_MAX];
+    struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt};
     struct mesh_caller *caller;
     int result;
 
+    if (a->prompt_ids != NULL) {
+        if (prompt_ids_read(a->prompt_ids, ids, sizeof ids, &question.text_size, fail) < 0)
+            return -1;
+        question.ask.is_ids = true;
+        question.text = (const char *)ids;
+    } else {
+        question.text_size = strlen(a->prompt);
+    }
     if (question.text_size > TALK_TEXT_MAX)
         return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: a question holds at most %d", question.text_size, TALK_TEXT_MAX);
     caller = open_caller(&a->target, fail);
@@ -252,6 +262,7 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
          .words = security_words,
          .help = "as the nodes have it (seal with a key)"},
         {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &a.prompt, .metavar = "TEXT", .help = "what to go on from"},
+        {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &a.prompt_ids, .metavar = "FILE", .help = "token ids to go on from, instead"},
         {.name = "predict",
          .short_name = 'n',
          .kind = OPTION_U32,
@@ -282,8 +293,8 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
-    if (a.prompt == NULL)
-        return fail_set(fail, EXIT_USAGE, "ask: no prompt: give one with -p TEXT"), EXIT_USAGE;
+    if ((a.prompt == NULL) == (a.prompt_ids == NULL))
+        return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts"), EXIT_USAGE;
     a.ask.want_digest = a.digest || a.target.json;
     if (sampler_check(s, fail) < 0 || draw_seed(&a, fail) < 0)
         return (int)fail->exit_code;

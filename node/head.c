@@ -71,10 +71,10 @@ static const float *logits_of(struct engine *e, uint32_t sample, uint32_t id_fir
     return engine_logits(e, sample) + (id_first - e->config.map->vocab[e->config.rank]);
 }
 
-/* The own ones are those that were laid out. */
+/* Of the vocabulary, of a rank: its own are those that it has laid out, whatever a damaged map says. */
 static uint32_t rows_of(const struct engine *e, const struct rowmap *map, uint16_t rank)
 {
-    return map == e->config.map ? e->vocab_rows : map->vocab[rank + 1] - map->vocab[rank];
+    return map == e->config.map && rank == e->config.rank ? e->vocab_rows : map->vocab[rank + 1] - map->vocab[rank];
 }
 
 /* A sampled token's, of the rows of a rank; how many. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "hash.h"
 
 static struct job *find_free(struct jobs *jobs)
@@ -36,13 +37,34 @@ static struct request request_of(const struct job *job)
     };
 }
 
+static int read_ids(const struct talk *ask, uint32_t **ids, size_t *count, struct fail *fail)
+{
+    struct bytes in = bytes_reader((const uint8_t *)ask->text, ask->text_size);
+
+    if (ask->text_size == 0 || ask->text_size % sizeof **ids != 0)
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, which are no token ids: give some of 4 bytes each", ask->text_size);
+    *count = ask->text_size / sizeof **ids;
+    *ids = malloc(*count * sizeof **ids);
+    if (*ids == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
+    for (size_t i = 0; i < *count; i++)
+        (*ids)[i] = bytes_get_u32(&in);
+    return 0;
+}
+
+static int tokens_of(const struct shift_config *config, const struct talk *ask, uint32_t **ids, size_t *count, struct fail *fail)
+{
+    return ask->ask.is_ids ? read_ids(ask, ids, count, fail)
+                           : tokenizer_encode(config->tokenizer, ask->text, ask->text_size, true, ids, count, fail);
+}
+
 /* Room for all tokens that can come. */
 static int take_prompt(struct job *job, const struct shift_config *config, const struct talk *ask, struct fail *fail)
 {
     uint32_t *ids = NULL;
     size_t count = 0;
 
-    if (tokenizer_encode(config->tokenizer, ask->text, ask->text_size, true, &ids, &count, fail) < 0)
+    if (tokens_of(config, ask, &ids, &count, fail) < 0)
         return -1;
     if (count == 0 || count > config->ctx) {
         free(ids);

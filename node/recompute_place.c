@@ -8,7 +8,7 @@ static void tensors_of(const struct recompute *r, const struct phase *phase, con
 {
     const struct model_layer *layer = &r->model->layer[phase->kind == PHASE_HEAD ? 0 : phase->layer];
 
-    memset(found, 0, 3 * sizeof *found);
+    found[0] = found[1] = found[2] = NULL;
     switch (phase->kind) {
     case PHASE_ATTENTION:
         found[0] = layer->q, found[1] = layer->k, found[2] = layer->v;

@@ -4,7 +4,7 @@
 
 #include "bytes.h"
 
-enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2 };
+enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_IDS = 4 };
 
 static void put_text(struct bytes *out, const struct talk *talk)
 {
@@ -34,7 +34,8 @@ static void put_ask(struct bytes *out, const struct talk_ask *ask)
     bytes_put_f32(out, s->presence_penalty);
     bytes_put_f32(out, s->frequency_penalty);
     bytes_put_u64(out, s->seed);
-    bytes_put_u8(out, (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0)));
+    bytes_put_u8(out,
+                 (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) | (ask->is_ids ? FLAG_IDS : 0)));
 }
 
 static void get_ask(struct bytes *in, struct talk_ask *ask)
@@ -54,6 +55,7 @@ static void get_ask(struct bytes *in, struct talk_ask *ask)
     flags = bytes_get_u8(in);
     ask->ignore_end = (flags & FLAG_IGNORE_END) != 0;
     ask->want_digest = (flags & FLAG_DIGEST) != 0;
+    ask->is_ids = (flags & FLAG_IDS) != 0;
 }
 
 static void put_tokens(struct bytes *out, const struct talk *talk)

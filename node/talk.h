@@ -1,7 +1,8 @@
 /* What `ask` and `status` and a serving node say to one another, as records of a client session.
  *
  * Little-endian; the first byte is the kind. What is read is the other side's word: nothing in it is trusted.
- *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest), u32 bytes, the prompt
+ *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids), u32 bytes, the prompt: text,
+ *            or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest), u32 bytes, their text
@@ -25,7 +26,7 @@ enum { TALK_TEXT_MAX = MESH_RECORD_BYTES_MAX - 64, TALK_TOKENS_MAX = 64 };
 struct talk_ask {
     uint32_t predict;
     struct sampling sampling;
-    bool ignore_end, want_digest;
+    bool ignore_end, want_digest, is_ids; /* ids: the prompt is tokens, not text */
 };
 
 struct talk_token {

@@ -17,6 +17,7 @@ int query_command(int argc, char *const *argv, struct fail *fail);
 int export_command(int argc, char *const *argv, struct fail *fail);
 int diff_command(int argc, char *const *argv, struct fail *fail);
 int verify_command(int argc, char *const *argv, struct fail *fail);
+int run_command(int argc, char *const *argv, struct fail *fail);
 
 /* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */
 struct mesh_trace *trace_open(const char *path, struct fail *fail);

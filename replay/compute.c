@@ -65,7 +65,7 @@ static uint32_t number_of(struct mesh_trace *trace, const char *key, uint32_t ot
     return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
 }
 
-static int check_payloads(const char *path, struct mesh_trace *trace, struct fail *fail)
+int compute_check_payloads(const char *path, struct mesh_trace *trace, struct fail *fail)
 {
     char payloads[20] = "", ids[20] = "";
 
@@ -73,10 +73,11 @@ static int check_payloads(const char *path, struct mesh_trace *trace, struct fai
     mesh_trace_get_meta(trace, "ids", ids, sizeof ids);
     if (strcmp(payloads, "all") == 0 && strcmp(ids, "all") == 0)
         return 0;
-    return fail_set(fail, EXIT_SKIPPED,
-                    "%.200s: recorded without the data of tiles and the ids of tokens: nothing can be computed from it: verify it without "
-                    "-m, or record with `mesh-node serve --record-prompts` or `mesh-node run`",
-                    path);
+    return fail_set(
+        fail, EXIT_SKIPPED,
+        "%.200s: recorded without the data of tiles and the ids of tokens: nothing of it can be computed or asked again: verify it "
+        "without -m, or record with `mesh-node serve --record-prompts` or `mesh-node run`",
+        path);
 }
 
 static int check_model(const struct run *run, const char *path, struct mesh_trace *trace, struct fail *fail)
@@ -105,7 +106,7 @@ static int read_source(struct run *run, size_t index, struct mesh_trace *trace, 
     source->is_recording = strcmp(word, "node") == 0;
     if (!source->is_recording)
         return 0;
-    if (check_payloads(run->paths[index], trace, fail) < 0 || check_model(run, run->paths[index], trace, fail) < 0)
+    if (compute_check_payloads(run->paths[index], trace, fail) < 0 || check_model(run, run->paths[index], trace, fail) < 0)
         return -1;
     snprintf(source->kv_type, sizeof source->kv_type, "f16");
     mesh_trace_get_meta(trace, "kv_type", source->kv_type, sizeof source->kv_type);

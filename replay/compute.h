@@ -40,6 +40,9 @@ int compute_run(struct compute *compute, const struct compute_options *options, 
                 struct fail *fail);
 void compute_release(struct compute *compute);
 
+/* Does it hold all data and ids? -1 with EXIT_SKIPPED where not. */
+int compute_check_payloads(const char *path, struct mesh_trace *trace, struct fail *fail);
+
 void compute_write_json(struct json *json, const struct compute_case *one);
 
 #endif

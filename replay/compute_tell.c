@@ -39,7 +39,7 @@ static uint32_t largest(const float *values, uint32_t count)
  * smaller, others seem to change that do not. */
 static uint32_t worst_row(const float *expected, const float *actual, uint32_t count)
 {
-    float by[32];
+    float by[32] = {0};
     uint32_t was, is;
 
     for (uint32_t i = 0; i < count; i++)
@@ -182,6 +182,14 @@ static void tell_token(const struct compute_epoch *e, char *headline, size_t cap
     write_columns(out, "hash of its logits", recorded, now);
 }
 
+static void blocks_text(unsigned first, unsigned end, char out[40])
+{
+    if (first < end)
+        snprintf(out, 40, "%u-%u", first, end - 1);
+    else
+        snprintf(out, 40, "none");
+}
+
 static void tell_deal(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
 {
     const struct compute_deal_difference *d = &e->deal;
@@ -195,8 +203,8 @@ static void tell_deal(const struct compute_epoch *e, char *headline, size_t capa
         char name[40], recorded[40], now[40];
 
         snprintf(name, sizeof name, "blocks of rank %u", r);
-        snprintf(recorded, sizeof recorded, "%u-%u", d->recorded[r], d->recorded[r + 1] - 1);
-        snprintf(now, sizeof now, "%u-%u", d->now[r], d->now[r + 1] - 1);
+        blocks_text(d->recorded[r], d->recorded[r + 1], recorded);
+        blocks_text(d->now[r], d->now[r + 1], now);
         if (strcmp(recorded, now) != 0)
             write_columns(out, name, recorded, now);
     }

@@ -5,7 +5,7 @@
 
 int compute_tiles_open(struct compute_tiles *t, uint16_t phases)
 {
-    *t = (struct compute_tiles){.phase_count = phases, .phase = calloc(phases, sizeof *t->phase)};
+    *t = (struct compute_tiles){.phase_count = phases, .phase = calloc(phases, sizeof(void *))};
     return t->phase != NULL ? 0 : -1;
 }
 
@@ -67,7 +67,7 @@ static bool of_datagram(const struct mesh_tape_entry *entry, struct compute_tile
 
 int compute_tiles_take(struct compute_tiles *t, const struct mesh_tape_entry *entry, uint16_t own, size_t source, uint64_t call)
 {
-    struct compute_tile head, *tile;
+    struct compute_tile head = {0}, *tile;
     bool is_tile = false;
 
     if (entry->call.error != 0 || entry->call.payload != MESH_TAPE_WHOLE)

@@ -59,14 +59,18 @@ static int add_request(struct compute_tokens *t, const struct mesh_trace_request
 {
     const size_t count = row->prompt.size / sizeof(uint32_t);
     const char *options = row->options != NULL ? row->options : "";
+    size_t capacity = t->request_capacity;
     struct request *grown = grow(t->requests, t->request_count, &t->request_capacity, sizeof *grown);
+    int64_t *times = grow(t->request_ns, t->request_count, &capacity, sizeof *times);
     const uint8_t *from = row->prompt.bytes;
     const char *ignores_end = value_of(options, "\"ignore_eos\":");
     uint32_t *prompt;
 
-    if (grown == NULL)
+    t->requests = grown != NULL ? grown : t->requests;
+    t->request_ns = times != NULL ? times : t->request_ns;
+    if (grown == NULL || times == NULL)
         return -1;
-    t->requests = grown;
+    t->request_ns[t->request_count] = row->t_ns;
     prompt = malloc(count * sizeof *prompt);
     if (prompt == NULL)
         return -1;
@@ -156,6 +160,7 @@ void compute_tokens_release(struct compute_tokens *t)
     for (size_t i = 0; i < t->request_count; i++)
         free((void *)t->requests[i].prompt);
     free(t->requests);
+    free(t->request_ns);
     free(t->tokens);
     *t = (struct compute_tokens){0};
 }
@@ -177,6 +182,13 @@ static size_t find(const struct compute_tokens *t, uint64_t request, uint64_t po
             high = middle;
     }
     return low;
+}
+
+const struct compute_token *compute_tokens_get(const struct compute_tokens *t, uint64_t request, uint64_t position)
+{
+    const size_t at = find(t, request, position);
+
+    return at < t->count && t->tokens[at].request == request && t->tokens[at].position == position ? &t->tokens[at] : NULL;
 }
 
 const struct compute_token *compute_tokens_check(struct compute_tokens *t, uint64_t request, uint64_t position, uint64_t id,

@@ -15,12 +15,16 @@ struct compute_tokens {
     struct compute_token *tokens; /* (count) by request and position */
     size_t count, capacity;
     struct request *requests; /* (request_count) those that were recorded with their prompt; owned */
+    int64_t *request_ns;      /* (request_count) when each was asked */
     size_t request_count, request_capacity;
 };
 
 /* Read a trace's. -1 after fail_set. Release them either way. */
 int compute_tokens_read(struct compute_tokens *tokens, const char *path, struct mesh_trace *trace, struct fail *fail);
 void compute_tokens_release(struct compute_tokens *tokens);
+
+/* A recorded token; NULL: there is none. */
+const struct compute_token *compute_tokens_get(const struct compute_tokens *tokens, uint64_t request, uint64_t position);
 
 /* This token was drawn: the first of its records that tells of another one, or of other logits; NULL: there is none. */
 const struct compute_token *compute_tokens_check(struct compute_tokens *tokens, uint64_t request, uint64_t position, uint64_t id,

@@ -1,7 +1,6 @@
 #include "diff.h"
 
-/* Slower than noise explains and by more than was allowed. */
-static bool is_too_slow(const struct diff *diff, float percent)
+bool diff_is_too_slow(const struct diff *diff, float percent)
 {
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
         const struct diff_timing *timing = &diff->timings[i];
@@ -16,7 +15,7 @@ static int outcome(const struct diff *diff, bool has_threshold, float percent, s
 {
     const enum diff_verdict tokens = diff->tokens.verdict, tiles = diff->tiles.verdict;
 
-    if (tokens == DIFF_DIFFERENT || tiles == DIFF_DIFFERENT || (has_threshold && is_too_slow(diff, percent)))
+    if (tokens == DIFF_DIFFERENT || tiles == DIFF_DIFFERENT || (has_threshold && diff_is_too_slow(diff, percent)))
         return EXIT_DIFFERENCE;
     if (tokens == DIFF_SAME || tiles == DIFF_SAME)
         return EXIT_OK;

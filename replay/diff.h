@@ -53,6 +53,9 @@ int diff_tokens(struct diff *diff, struct fail *fail);
 int diff_tiles(struct diff *diff, struct fail *fail);
 int diff_timings(struct diff *diff, struct fail *fail);
 
+/* Slower than noise explains, and by more than was allowed. */
+bool diff_is_too_slow(const struct diff *diff, float percent);
+
 /* One question to both traces, whose rows are ordered by their first columns: side by side. */
 enum { DIFF_COLUMNS_MAX = 16 };
 struct diff_walk {

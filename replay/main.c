@@ -12,6 +12,7 @@
 static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"verify", "in virtual time: does the same input still give the same output?", verify_command},
+    {"run", "against real nodes: the same requests again, at the same times", run_command},
     {"query", "ask it in SQL, or one of the questions that come with it", query_command},
     {"export", "for Perfetto, as pcap, as CSV", export_command},
     {"diff", "where two traces part", diff_command},
@@ -30,6 +31,7 @@ static void help(FILE *out)
           "  mesh-replay info run.db\n"
           "  mesh-replay query run.db --named stalls\n"
           "  mesh-replay verify run.db run.1.db\n"
+          "  mesh-replay run run.db -- mesh-node serve -m model.gguf\n"
           "  mesh-replay export run.db --perfetto run.json\n",
           out);
 }

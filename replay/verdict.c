@@ -1,6 +1,9 @@
 #include "verdict.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "mesh/program/replace_file.h"
 
 /* ---- TAP ---- */
 
@@ -106,4 +109,27 @@ void verdict_write_junit(FILE *out, const char *suite, const struct verdict *ver
     for (size_t i = 0; i < count; i++)
         write_case(out, suite, &verdicts[i]);
     fputs("</testsuite>\n", out);
+}
+
+int verdict_save_junit(const char *path, const char *suite, const struct verdict *verdicts, size_t count, struct fail *fail)
+{
+    struct replace_file file;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    int result;
+
+    if (out == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: no memory: close other programs", path);
+    verdict_write_junit(out, suite, verdicts, count);
+    fclose(out);
+    result = replace_file_open(&file, path, fail);
+    if (result == 0 && replace_file_write(&file, text, bytes, fail) != 0) {
+        replace_file_abandon(&file);
+        result = -1;
+    } else if (result == 0) {
+        result = replace_file_commit(&file, fail);
+    }
+    free(text);
+    return result;
 }

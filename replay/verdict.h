@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "mesh/program/fail.h"
+
 enum verdict_kind { VERDICT_PASS, VERDICT_FAIL, VERDICT_SKIP };
 
 struct verdict {
@@ -19,5 +21,8 @@ void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count);
 
 /* suite: its name, e.g. "mesh-replay verify". */
 void verdict_write_junit(FILE *out, const char *suite, const struct verdict *verdicts, size_t count);
+
+/* The same into a file, which is replaced when it is complete. -1 after fail_set. */
+int verdict_save_junit(const char *path, const char *suite, const struct verdict *verdicts, size_t count, struct fail *fail);
 
 #endif

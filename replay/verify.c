@@ -6,7 +6,6 @@
 
 #include "compute.h"
 #include "mesh/program/json.h"
-#include "mesh/program/replace_file.h"
 #include "verdict.h"
 #include "verify_tapes.h"
 
@@ -254,29 +253,6 @@ static void write_json(const struct verify *verify, const struct compute *comput
     json_event_end(&json);
 }
 
-static int write_junit(const char *path, const struct verdict *verdicts, size_t count, struct fail *fail)
-{
-    struct replace_file file;
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    int result;
-
-    if (out == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: no memory: close other programs", path);
-    verdict_write_junit(out, "mesh-replay verify", verdicts, count);
-    fclose(out);
-    result = replace_file_open(&file, path, fail);
-    if (result == 0 && replace_file_write(&file, text, bytes, fail) != 0) {
-        replace_file_abandon(&file);
-        result = -1;
-    } else if (result == 0) {
-        result = replace_file_commit(&file, fail);
-    }
-    free(text);
-    return result;
-}
-
 enum form { FORM_TEXT, FORM_JSON, FORM_TAP };
 
 static const enum verdict_kind kind_of_computed[] = {
@@ -319,7 +295,7 @@ static int report(const struct verify *verify, const struct compute *compute, en
     else if (result == 0 && form == FORM_TAP)
         verdict_write_tap(stdout, verdicts, count);
     if (result == 0 && junit != NULL)
-        result = write_junit(junit, verdicts, count, fail);
+        result = verdict_save_junit(junit, "mesh-replay verify", verdicts, count, fail);
     for (size_t i = 0; told != NULL && i < verify->count; i++)
         free(told[i].detail);
     free(told);

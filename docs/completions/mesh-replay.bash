@@ -8,7 +8,7 @@ _mesh_replay()
     elif [ "$before" = --named ]; then
         words=$("$program" query --help 2>/dev/null </dev/null | awk 'found && /^  / { print $1 } /^questions:/ { found = 1 }')
     elif [[ $word == -* ]]; then
-        words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z-]+' | sort -u)
+        words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return

@@ -35,7 +35,7 @@ check "CHANGELOG.md knows the version of the Makefile, or what is unreleased" gr
 
 # Every long option that --help prints is in the man page.
 named() { # PROGRAM, what its --help prints on stdin
-    grep -oE -e '--[a-z][a-z-]+' | sort -u >"$tmp/options"
+    grep -oE -e '--[a-z][a-z0-9-]+' | sort -u >"$tmp/options"
     sed 's/\\-/-/g' "docs/man/$1.1" >"$tmp/page"
     while read -r option; do
         grep -q -e "$option\\b" "$tmp/page" || echo "$option"
@@ -56,7 +56,7 @@ else
 fi
 if [ -x "$BIN/mesh-dissect" ]; then
     sed 's/\\-/-/g' docs/man/mesh-dissect.1 >"$tmp/page"
-    "$BIN/mesh-dissect" --help | grep -oE -e '--[a-z][a-z-]+' | sort -u | while read -r option; do
+    "$BIN/mesh-dissect" --help | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u | while read -r option; do
         grep -q -e "$option\\b" "$tmp/page" || echo "$option"
     done >"$tmp/unknown"
     check_equal "and that of mesh-dissect, too" "$(cat "$tmp/unknown")" ""

@@ -17,7 +17,8 @@ static struct talk example(enum talk_kind kind)
         .kind = kind,
         .ask = {.predict = 7,
                 .sampling = {.temperature = 0.5f, .top_k = 3, .top_p = 0.9f, .min_p = 0.1f, .repeat_penalty = 1.1f, .seed = 1234567890123},
-                .ignore_end = true},
+                .ignore_end = true,
+                .is_ids = true},
         .done = {.reason = ENGINE_DONE_END, .prompt_tokens = 5, .tokens = 6, .first_ns = 7, .all_ns = 8, .nodes = 3, .epochs = 2},
         .token = {{1, 2}, {3, 4}},
         .token_count = 2,
@@ -42,7 +43,7 @@ static void what_is_written_is_read_back(void **state)
     }
     assert_int_equal(talk_read(&talk, record, talk_write(&asked, record)), 0);
     assert_true(talk.ask.sampling.temperature == 0.5f && talk.ask.sampling.seed == 1234567890123 && talk.ask.predict == 7);
-    assert_true(talk.ask.ignore_end && !talk.ask.want_digest);
+    assert_true(talk.ask.ignore_end && !talk.ask.want_digest && talk.ask.is_ids);
     assert_int_equal(talk.text_size, 9);
     assert_memory_equal(talk.text, "Once upon", 9);
     assert_int_equal(talk_read(&talk, record, talk_write(&done, record)), 0);

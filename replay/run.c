@@ -1,0 +1,338 @@
+/* mesh-replay run: the recorded requests again, asked of real nodes at the recorded times, and what comes of them beside the recording. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compute.h"
+#include "mesh/program/json.h"
+#include "run_judge.h"
+
+enum { TOGETHER = 4, SECONDS = 60 };
+
+struct settings {
+    struct run_limits limits;
+    const char *speed_text, *baseline, *junit;
+    float speed; /* 0: as fast as they are answered */
+    uint32_t nodes, seconds;
+    bool json, tap, keep;
+};
+
+struct run {
+    struct settings settings;
+    const char *const *paths; /* (path_count) */
+    size_t path_count;
+    struct compute_tokens *tokens; /* (path_count) */
+    struct run_nodes nodes;
+    struct run_play play;
+    struct run_judging judging;
+};
+
+/* ---- the recording ---- */
+
+static int64_t meta_number(struct mesh_trace *trace, const char *key)
+{
+    char text[40];
+
+    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoll(text, NULL, 10) : 0;
+}
+
+/* As many as the largest epoch had. */
+static int count_nodes(const char *path, struct mesh_trace *trace, uint16_t *count, struct fail *fail)
+{
+    static const char key[] = "\"address\":";
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_epoch row;
+    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading);
+
+    if (err != 0)
+        return trace_failed(path, trace, err, fail);
+    while ((err = mesh_trace_next(reading, &row)) == 1) {
+        uint16_t members = 0;
+
+        for (const char *at = row.members; at != NULL && (at = strstr(at, key)) != NULL; at += sizeof key - 1)
+            members++;
+        *count = members > *count ? members : *count;
+    }
+    mesh_trace_end(reading);
+    return err < 0 ? trace_failed(path, trace, err, fail) : 0;
+}
+
+static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
+{
+    nodes->ctx = (uint32_t)meta_number(trace, "ctx");
+    nodes->batch = (uint32_t)meta_number(trace, "batch");
+    nodes->slots = (uint32_t)meta_number(trace, "slots");
+    mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
+}
+
+static int add_requests(struct run *run, size_t index, int64_t to_unix_ns, struct fail *fail)
+{
+    const struct compute_tokens *tokens = &run->tokens[index];
+    const size_t count = run->play.count + tokens->request_count;
+    struct run_request *grown = count > 0 ? realloc(run->play.requests, count * sizeof *grown) : run->play.requests;
+
+    if (count > 0 && grown == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the requests: close other programs");
+    run->play.requests = grown;
+    for (size_t i = 0; i < tokens->request_count; i++) {
+        struct run_request *r = &run->play.requests[run->play.count++];
+        const struct compute_token *token;
+
+        *r = (struct run_request){
+            .request = &tokens->requests[i], .tokens = tokens, .node = (uint16_t)index, .at_ns = tokens->request_ns[i] + to_unix_ns};
+        while ((token = compute_tokens_get(tokens, r->request->id, r->recorded)) != NULL) {
+            r->has_digests |= token->digest != MESH_TRACE_NULL;
+            r->recorded++;
+        }
+    }
+    return 0;
+}
+
+static int read_trace(struct run *run, size_t index, struct fail *fail)
+{
+    const char *path = run->paths[index];
+    struct mesh_trace *trace = trace_open(path, fail);
+    int result;
+
+    if (trace == NULL)
+        return -1;
+    result = compute_check_payloads(path, trace, fail);
+    if (result == 0)
+        result = compute_tokens_read(&run->tokens[index], path, trace, fail);
+    if (result == 0)
+        result = count_nodes(path, trace, &run->nodes.count, fail);
+    if (result == 0 && index == 0)
+        read_setup(&run->nodes, trace);
+    if (result == 0)
+        result = add_requests(run, index, meta_number(trace, "begun_unix_ns") - meta_number(trace, "begun_ns"), fail);
+    mesh_trace_close(trace);
+    return result;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct run_request *x = a, *y = b;
+
+    return (x->at_ns > y->at_ns) - (x->at_ns < y->at_ns);
+}
+
+static int read_traces(struct run *run, struct fail *fail)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < run->path_count && result == 0; i++)
+        result = read_trace(run, i, fail);
+    if (result != 0)
+        return result;
+    if (run->play.count == 0)
+        return fail_set(fail, EXIT_SKIPPED, "%.300s: no request with its prompt: name the trace of the node that was asked", run->paths[0]);
+    qsort(run->play.requests, run->play.count, sizeof *run->play.requests, by_time);
+    if (run->settings.nodes > 0)
+        run->nodes.count = (uint16_t)run->settings.nodes;
+    if (run->nodes.count == 0)
+        run->nodes.count = 1;
+    if (run->nodes.count > RUN_NODES_MAX)
+        return fail_set(fail, EXIT_USAGE, "%u nodes were recorded, and at most %d are started here: give --nodes", run->nodes.count,
+                        RUN_NODES_MAX);
+    for (size_t i = 0; i < run->play.count; i++)
+        run->play.requests[i].node = (uint16_t)(run->play.requests[i].node % run->nodes.count);
+    return 0;
+}
+
+/* ---- the report ---- */
+
+struct sum {
+    size_t passed, failed, skipped;
+};
+
+static struct sum sum_of(const struct run_cases *cases)
+{
+    struct sum sum = {0};
+
+    for (size_t i = 0; i < cases->count; i++) {
+        sum.passed += cases->verdicts[i].kind == VERDICT_PASS;
+        sum.failed += cases->verdicts[i].kind == VERDICT_FAIL;
+        sum.skipped += cases->verdicts[i].kind == VERDICT_SKIP;
+    }
+    return sum;
+}
+
+static void write_text(const struct run *run)
+{
+    static const char *const words[] = {[VERDICT_PASS] = "ok", [VERDICT_FAIL] = "NOT OK", [VERDICT_SKIP] = "left out"};
+    const struct run_cases *cases = &run->judging.cases;
+    const struct sum sum = sum_of(cases);
+
+    printf("%zu requests asked of %u nodes\n", run->play.count, run->nodes.count);
+    for (size_t i = 0; i < cases->count; i++)
+        printf("%s: %s: %s\n", words[cases->verdicts[i].kind], cases->verdicts[i].name, cases->verdicts[i].what);
+    printf("%zu passed, %zu failed, %zu left out\n", sum.passed, sum.failed, sum.skipped);
+}
+
+static void write_json(const struct run *run)
+{
+    static const char *const words[] = {[VERDICT_PASS] = "pass", [VERDICT_FAIL] = "fail", [VERDICT_SKIP] = "skip"};
+    const struct run_cases *cases = &run->judging.cases;
+    const struct sum sum = sum_of(cases);
+    struct json json;
+
+    json_init(&json, stdout);
+    for (size_t i = 0; i < cases->count; i++) {
+        json_event_begin(&json, "case");
+        json_text(&json, "name", cases->verdicts[i].name);
+        json_text(&json, "verdict", words[cases->verdicts[i].kind]);
+        json_text(&json, "what", cases->verdicts[i].what);
+        json_event_end(&json);
+    }
+    json_event_begin(&json, "summary");
+    json_uint(&json, "nodes", run->nodes.count);
+    json_uint(&json, "requests", run->play.count);
+    json_uint(&json, "passed", sum.passed);
+    json_uint(&json, "failed", sum.failed);
+    json_uint(&json, "skipped", sum.skipped);
+    json_event_end(&json);
+}
+
+static int report(const struct run *run, struct fail *fail)
+{
+    const struct settings *settings = &run->settings;
+    const struct run_cases *cases = &run->judging.cases;
+
+    if (settings->json)
+        write_json(run);
+    else if (settings->tap)
+        verdict_write_tap(stdout, cases->verdicts, cases->count);
+    else
+        write_text(run);
+    if (settings->junit != NULL && verdict_save_junit(settings->junit, "mesh-replay run", cases->verdicts, cases->count, fail) < 0)
+        return -1;
+    return sum_of(cases).failed > 0 ? EXIT_DIFFERENCE : EXIT_OK;
+}
+
+/* ---- all of it ---- */
+
+static int run_all(struct run *run, struct fail *fail)
+{
+    struct run_judging *judging = &run->judging;
+
+    if (read_traces(run, fail) != 0 || run_nodes_start(&run->nodes, run->settings.seconds, fail) != 0 ||
+        run_play(&run->play, &run->nodes, fail) != 0 || run_nodes_stop(&run->nodes, fail) != 0)
+        return -1;
+    *judging = (struct run_judging){.play = &run->play,
+                                    .nodes = &run->nodes,
+                                    .paths = run->paths,
+                                    .path_count = run->path_count,
+                                    .baseline = run->settings.baseline != NULL ? run->settings.baseline : run->paths[0],
+                                    .limits = &run->settings.limits};
+    return run_judge(judging, fail) == 0 ? report(run, fail) : -1;
+}
+
+static int play_traces(const struct settings *settings, const char *const *paths, size_t path_count, char *const *command, int words,
+                       struct fail *fail)
+{
+    struct run run = {.settings = *settings, .paths = paths, .path_count = path_count};
+    int result = -1;
+
+    run.nodes.command = command;
+    run.nodes.words = words;
+    run.play.speed = settings->speed;
+    run.play.seconds = settings->seconds;
+    run.play.together = TOGETHER;
+    run.tokens = calloc(path_count, sizeof *run.tokens);
+    if (run.tokens == NULL)
+        fail_set(fail, EXIT_ENVIRONMENT, "no memory for the traces: close other programs");
+    else
+        result = run_all(&run, fail);
+    if (settings->keep && run.nodes.folder[0] != '\0')
+        fprintf(stderr, "kept: %s\n", run.nodes.folder);
+    run_nodes_release(&run.nodes, settings->keep);
+    run_cases_release(&run.judging.cases);
+    for (size_t i = 0; i < path_count && run.tokens != NULL; i++)
+        compute_tokens_release(&run.tokens[i]);
+    free(run.tokens);
+    free(run.play.requests);
+    return result;
+}
+
+/* ---- the command line ---- */
+
+static int read_speed(struct settings *settings, struct fail *fail)
+{
+    char *end;
+
+    settings->speed = 1;
+    if (settings->speed_text == NULL)
+        return 0;
+    if (strcmp(settings->speed_text, "max") == 0) {
+        settings->speed = 0;
+        return 0;
+    }
+    settings->speed = strtof(settings->speed_text, &end);
+    if (end == settings->speed_text || *end != '\0' || !(settings->speed >= 0.001f && settings->speed <= 1e6f))
+        return fail_set(fail, EXIT_USAGE, "--speed %.40s: no such speed: give a number of times, as 1 or 10, or max", settings->speed_text);
+    return 0;
+}
+
+static int check(struct settings *settings, size_t path_count, int words, char *const *command, struct fail *fail)
+{
+    if (path_count == 0)
+        return fail_set(fail, EXIT_USAGE, "run: no trace: name one: mesh-replay run TRACE.db -- mesh-node serve -m MODEL.gguf");
+    if (words < 2 || words > RUN_ARGUMENTS_MAX || strcmp(command[1], "serve") != 0)
+        return fail_set(fail, EXIT_USAGE, "run: no nodes to start: say how after --, as in: -- mesh-node serve -m MODEL.gguf");
+    if (settings->json && settings->tap)
+        return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
+    return read_speed(settings, fail);
+}
+
+static int own_words(int argc, char *const *argv)
+{
+    int count = 0;
+
+    while (count < argc && strcmp(argv[count], "--") != 0)
+        count++;
+    return count;
+}
+
+int run_command(int argc, char *const *argv, struct fail *fail)
+{
+    static const char *const usage[] = {"mesh-replay run TRACE.db ... [options] -- mesh-node serve -m MODEL.gguf [...]",
+                                        "Starts as many real nodes as were recorded, on the loopback, asks them the recorded requests",
+                                        "at the recorded times, and compares tokens and tiles.",
+                                        "Exit code 1: something differs, or a limit is passed.", NULL};
+    static const char *const examples[] = {"mesh-replay run run.db --max-p99-us 2000 --junit run.xml -- mesh-node serve -m model.gguf",
+                                           NULL};
+    const char *paths[OPTION_LIST_MAX];
+    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    struct settings s = {.seconds = SECONDS};
+    struct run_limits *l = &s.limits;
+    const int own = own_words(argc, argv), words = argc > own ? argc - own - 1 : 0;
+    bool wants_help = false;
+    /* clang-format off */
+    const struct option_spec specs[] = {
+        {.name = "speed", .kind = OPTION_TEXT, .target = &s.speed_text, .metavar = "1|X|max", .help = "of asking: as recorded (1), X times as fast"},
+        {.name = "nodes", .kind = OPTION_U32, .target = &s.nodes, .min = 1, .max = RUN_NODES_MAX, .help = "to start (as recorded)"},
+        {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "that 99 % of tiles may be under way, on any node"},
+        {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "tokens a second of every request"},
+        {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "of tiles that had to be asked for again"},
+        {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "than the baseline, beyond noise"},
+        {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the first trace)"},
+        {.name = "json", .kind = OPTION_FLAG, .target = &s.json, .help = "one object per case, and a summary"},
+        {.name = "tap", .kind = OPTION_FLAG, .target = &s.tap, .help = "a test per case, as TAP"},
+        {.name = "junit", .kind = OPTION_TEXT, .target = &s.junit, .metavar = "FILE", .help = "besides, a test per case as JUnit XML"},
+        {.name = "wait", .kind = OPTION_U32, .target = &s.seconds, .min = 1, .max = 86400, .metavar = "SECONDS", .help = "for nodes to come together, and for any answer (60)"},
+        {.name = "keep", .kind = OPTION_FLAG, .target = &s.keep, .help = "leave the folder with the nodes' logs and traces"},
+        {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
+    };
+    /* clang-format on */
+    const size_t count = sizeof specs / sizeof *specs;
+
+    if (options_parse(specs, count, own, argv, &operands, fail) < 0)
+        return -1;
+    if (wants_help) {
+        options_help(stdout, usage, specs, count, examples);
+        return EXIT_OK;
+    }
+    if (check(&s, operands.count, words, argv + own + 1, fail) < 0)
+        return -1;
+    return play_traces(&s, paths, operands.count, argv + own + 1, words, fail);
+}

@@ -1,0 +1,315 @@
+#include "run_judge.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compute.h"
+#include "rows.h"
+
+/* ---- cases ---- */
+
+static int reserve(struct run_cases *cases, size_t capacity, struct fail *fail)
+{
+    cases->verdicts = calloc(capacity, sizeof *cases->verdicts);
+    cases->names = calloc(capacity, sizeof *cases->names);
+    cases->texts = calloc(capacity, sizeof *cases->texts);
+    cases->capacity = capacity;
+    if (cases->verdicts == NULL || cases->names == NULL || cases->texts == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
+    return 0;
+}
+
+void run_cases_release(struct run_cases *cases)
+{
+    free(cases->verdicts);
+    free(cases->names);
+    free(cases->texts);
+    *cases = (struct run_cases){0};
+}
+
+/* The next case: its name. Its text follows with say. */
+__attribute__((format(printf, 2, 3))) static void begin(struct run_cases *cases, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(cases->names[cases->count], RUN_CASE_BYTES, format, list);
+    va_end(list);
+}
+
+__attribute__((format(printf, 3, 4))) static void say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...)
+{
+    const size_t i = cases->count++;
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(cases->texts[i], RUN_CASE_BYTES, format, list);
+    va_end(list);
+    cases->verdicts[i] = (struct verdict){.name = cases->names[i], .kind = kind, .what = cases->texts[i]};
+}
+
+/* ---- requests ---- */
+
+static void id_text(int64_t id, char out[24])
+{
+    if (id < 0)
+        snprintf(out, 24, "none");
+    else
+        snprintf(out, 24, "%" PRId64, id);
+}
+
+static void judge_request(struct run_cases *cases, const struct run_request *r, size_t index)
+{
+    char was[24], is[24];
+
+    begin(cases, "tokens of request %zu", index + 1);
+    id_text(r->was, was);
+    id_text(r->is, is);
+    if (r->ended != RUN_ANSWERED)
+        say(cases, VERDICT_FAIL, "not answered: %s", r->why);
+    else if (r->recorded == 0)
+        say(cases, VERDICT_SKIP, "the recording has none of it; %" PRIu64 " now", r->count);
+    else if (r->differs)
+        say(cases, VERDICT_FAIL, "another token at position %" PRIu64 ": %s was recorded, %s came now", r->position, was, is);
+    else
+        say(cases, VERDICT_PASS, "the same: %" PRIu64 ", at %.1f tok/s, asked %.1f ms late", r->count, r->tokens_per_s,
+            (double)r->late_ns / 1e6);
+}
+
+/* ---- tiles ---- */
+
+static int open_both(struct diff *diff, struct fail *fail)
+{
+    for (unsigned side = 0; side < 2; side++)
+        if ((diff->traces[side] = trace_open(diff->paths[side], fail)) == NULL)
+            return -1;
+    return 0;
+}
+
+static void close_both(struct diff *diff)
+{
+    for (unsigned side = 0; side < 2; side++)
+        mesh_trace_close(diff->traces[side]);
+}
+
+static void say_tiles(struct run_cases *cases, const struct diff_tiles *tiles)
+{
+    if (tiles->verdict == DIFF_SAME)
+        say(cases, VERDICT_PASS, "the same: %" PRIu64 " of the same place; %" PRIu64 " and %" PRIu64 " were cut otherwise", tiles->aligned,
+            tiles->only[0], tiles->only[1]);
+    else if (tiles->verdict == DIFF_DIFFERENT)
+        say(cases, VERDICT_FAIL,
+            "%" PRIu64 " of %" PRIu64 " differ, the first in step %" PRId64 ", phase %" PRId64 ", token %" PRId64 ", block %" PRId64
+            ", of rank %" PRId64,
+            tiles->different, tiles->aligned, tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
+    else
+        say(cases, VERDICT_SKIP, "none of the same place: the rows were dealt otherwise, or a node was alone");
+}
+
+static void say_computed(struct run_cases *cases, const struct compute *computed)
+{
+    uint64_t tiles = 0, blocks = 0, tokens = 0;
+
+    for (size_t i = 0; i < computed->count; i++) {
+        const struct compute_case *one = &computed->cases[i];
+
+        if (one->state == COMPUTE_DIFFERS) {
+            say(cases, VERDICT_FAIL, "%.100s: %.250s", one->name, one->what);
+            return;
+        }
+        tiles += one->tiles;
+        blocks += one->blocks;
+        tokens += one->tokens;
+    }
+    say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces", tiles, blocks,
+        tokens);
+}
+
+/* Which requests share a step is another matter each time, so tiles of several cannot be compared one by one. But all of them, then and
+ * now, have to be what the model gives. */
+static int judge_computed(struct run_judging *j, struct fail *fail)
+{
+    const char *long_name = run_nodes_option(j->nodes, "--model"),
+               *model = long_name != NULL ? long_name : run_nodes_option(j->nodes, "-m");
+    const struct compute_options options = {.model = model};
+    const char *paths[RUN_NODES_MAX];
+    struct compute computed = {0};
+    int result;
+
+    begin(&j->cases, "tiles of now, computed once more");
+    if (model == NULL) {
+        say(&j->cases, VERDICT_SKIP, "several requests, whose steps are shared in another way each time, and no -m MODEL.gguf after --");
+        return 0;
+    }
+    for (uint16_t i = 0; i < j->nodes->count; i++)
+        paths[i] = j->nodes->trace[i];
+    result = compute_run(&computed, &options, paths, j->nodes->count, fail);
+    if (result == 0)
+        say_computed(&j->cases, &computed);
+    compute_release(&computed);
+    return result;
+}
+
+/* Of the node with the same rank now. */
+static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
+{
+    struct diff diff = {.paths = {j->paths[index], NULL}};
+    struct mesh_trace *trace = trace_open(j->paths[index], fail);
+    int64_t rank = -1;
+    int result;
+
+    if (trace == NULL)
+        return -1;
+    result = rows_number(j->paths[index], trace, "SELECT coalesce(min(rank), -1) FROM epochs", &rank, fail);
+    mesh_trace_close(trace);
+    if (result != 0 || rank < 0 || rank >= j->nodes->count)
+        return result;
+    begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
+    diff.paths[1] = j->nodes->trace[rank];
+    result = open_both(&diff, fail);
+    if (result == 0)
+        result = diff_tiles(&diff, fail);
+    if (result == 0)
+        say_tiles(&j->cases, &diff.tiles);
+    close_both(&diff);
+    return result;
+}
+
+/* ---- timing ---- */
+
+/* Is it within its bound? Written as one case. */
+static void judge_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit)
+{
+    begin(cases, "%s", name);
+    say(cases, (is_most ? value <= bound : value >= bound) ? VERDICT_PASS : VERDICT_FAIL, "%.4g %s; %s %.4g", value, unit,
+        is_most ? "at most" : "at least", bound);
+}
+
+static int timings_of(struct diff *diff, const char *a, const char *b, struct fail *fail)
+{
+    int result;
+
+    *diff = (struct diff){.paths = {a, b}};
+    result = open_both(diff, fail);
+    if (result == 0)
+        result = diff_timings(diff, fail);
+    close_both(diff);
+    return result;
+}
+
+static const struct diff_sample *now_of(const struct diff *diff, const char *name)
+{
+    for (unsigned i = 0; i < DIFF_METRICS; i++)
+        if (strcmp(diff->timings[i].name, name) == 0)
+            return &diff->timings[i].samples[1];
+    return NULL;
+}
+
+static void say_timing(struct run_cases *cases, const struct diff *diff)
+{
+    const struct diff_timing *timing = &diff->timings[1];
+
+    begin(cases, "timing beside %s", diff->paths[0]);
+    say(cases, VERDICT_PASS, "from token to token %.1f us (median), recorded %.1f; tiles under way %.1f us (99 %%), recorded %.1f",
+        (double)timing->samples[1].p50_ns / 1e3, (double)timing->samples[0].p50_ns / 1e3, (double)diff->timings[0].samples[1].p99_ns / 1e3,
+        (double)diff->timings[0].samples[0].p99_ns / 1e3);
+}
+
+static int judge_latency(struct run_judging *j, struct fail *fail)
+{
+    double worst = 0;
+    uint64_t count = 0;
+
+    for (uint16_t i = 0; i < j->nodes->count; i++) {
+        const struct diff_sample *sample;
+        struct diff diff;
+
+        if (timings_of(&diff, j->baseline, j->nodes->trace[i], fail) != 0)
+            return -1;
+        sample = now_of(&diff, "tile_latency");
+        count += sample->count;
+        worst = (double)sample->p99_ns > worst ? (double)sample->p99_ns : worst;
+        if (i == 0)
+            say_timing(&j->cases, &diff);
+        if (i == 0 && j->limits->has_slower) {
+            begin(&j->cases, "--max-slower");
+            say(&j->cases, diff_is_too_slow(&diff, j->limits->slower_percent) ? VERDICT_FAIL : VERDICT_PASS,
+                "tiles %+.1f %% (99 %%), tokens %+.1f %% (median), beside noise; at most %.4g %%", diff.timings[0].p99_percent,
+                diff.timings[1].p50_percent, (double)j->limits->slower_percent);
+        }
+    }
+    if (!j->limits->has_p99)
+        return 0;
+    if (count > 0) {
+        judge_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)j->limits->p99_us, "us");
+    } else {
+        begin(&j->cases, "--max-p99-us");
+        say(&j->cases, VERDICT_SKIP, "a node alone receives no tiles");
+    }
+    return 0;
+}
+
+static void judge_speed(struct run_judging *j)
+{
+    double least = -1;
+
+    for (size_t i = 0; i < j->play->count; i++) {
+        const double speed = j->play->requests[i].tokens_per_s;
+
+        if (speed > 0 && (least < 0 || speed < least))
+            least = speed;
+    }
+    if (least < 0) {
+        begin(&j->cases, "--min-tok-s");
+        say(&j->cases, VERDICT_SKIP, "no request had two tokens");
+    } else {
+        judge_number(&j->cases, "--min-tok-s", false, least, (double)j->limits->tokens_per_s, "tok/s of the slowest request");
+    }
+}
+
+static int judge_loss(struct run_judging *j, struct fail *fail)
+{
+    int64_t lost = 0, received = 0;
+
+    for (uint16_t i = 0; i < j->nodes->count; i++) {
+        const char *path = j->nodes->trace[i];
+        struct mesh_trace *trace = trace_open(path, fail);
+        int64_t more[2] = {0};
+        int result;
+
+        if (trace == NULL)
+            return -1;
+        result = rows_number(path, trace, "SELECT count(*) FROM lost_tiles", &more[0], fail);
+        if (result == 0)
+            result = rows_number(path, trace, "SELECT count(*) FROM tiles WHERE direction = 2", &more[1], fail);
+        mesh_trace_close(trace);
+        if (result != 0)
+            return result;
+        lost += more[0];
+        received += more[1];
+    }
+    judge_number(&j->cases, "--max-loss", true, received > 0 ? 100.0 * (double)lost / (double)received : 0, (double)j->limits->loss_percent,
+                 "% of tiles asked for again");
+    return 0;
+}
+
+int run_judge(struct run_judging *j, struct fail *fail)
+{
+    int result = reserve(&j->cases, j->play->count + j->path_count + 6, fail);
+
+    for (size_t i = 0; i < j->play->count && result == 0; i++)
+        judge_request(&j->cases, &j->play->requests[i], i);
+    for (size_t i = 0; i < j->path_count && j->play->count == 1 && result == 0; i++)
+        result = judge_tiles(j, i, fail);
+    if (result == 0 && j->play->count > 1)
+        result = judge_computed(j, fail);
+    if (result == 0)
+        result = judge_latency(j, fail);
+    if (result == 0 && j->limits->has_tokens_per_s)
+        judge_speed(j);
+    if (result == 0 && j->limits->has_loss)
+        result = judge_loss(j, fail);
+    return result;
+}

@@ -1,0 +1,330 @@
+#include "run_nodes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TRY_US = 50000, STOP_TRIES = 600, OWN_WORDS = 48, NUMBER_BYTES = 12, STATUS_BYTES = 65536 };
+
+/* ---- processes ---- */
+
+static void become(const char *const *words, const char *out_path, const char *err_path)
+{
+    const int out = open(out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600), err = open(err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const int in = open("/dev/null", O_RDONLY);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (out >= 0 && err >= 0 && in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
+        execvp(words[0], (char *const *)(uintptr_t)words);
+        dprintf(2, "%s: %s\n", words[0], strerror(errno));
+    }
+    _exit(127);
+}
+
+pid_t run_start(const char *const *words, const char *out_path, const char *err_path, struct fail *fail)
+{
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0)
+        become(words, out_path, err_path);
+    if (pid < 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.60s: cannot be started: %s: close other programs", words[0], strerror(errno));
+    return pid;
+}
+
+void run_last_line(const char *path, char *line, size_t capacity)
+{
+    FILE *file = fopen(path, "r");
+    char text[300];
+
+    line[0] = '\0';
+    while (file != NULL && fgets(text, sizeof text, file) != NULL) {
+        text[strcspn(text, "\n")] = '\0';
+        if (text[0] != '\0')
+            snprintf(line, capacity, "%s", text);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+/* Run a short program to its end; its exit code, or -1. */
+static int run_short(const char *const *words, const char *out_path, const char *err_path, struct fail *fail)
+{
+    const pid_t pid = run_start(words, out_path, err_path, fail);
+    int status;
+
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* ---- what they are started with ---- */
+
+static void path_of(const struct run_nodes *nodes, const char *name, uint16_t i, char path[RUN_PATH_BYTES])
+{
+    snprintf(path, RUN_PATH_BYTES, "%s/%u.%s", nodes->folder, i, name);
+}
+
+const char *run_nodes_option(const struct run_nodes *nodes, const char *name)
+{
+    const size_t length = strlen(name);
+
+    for (int i = 2; i < nodes->words; i++) {
+        const char *word = nodes->command[i];
+
+        if (strncmp(word, name, length) == 0 && word[length] == '=')
+            return word + length + 1;
+        if (strcmp(word, name) == 0)
+            return i + 1 < nodes->words ? nodes->command[i + 1] : "";
+    }
+    return NULL;
+}
+
+static bool has_option(const struct run_nodes *nodes, const char *name)
+{
+    return run_nodes_option(nodes, name) != NULL;
+}
+
+/* The command's own key or security, else a new key for all of them. */
+static int make_key(struct run_nodes *nodes, struct fail *fail)
+{
+    char log[RUN_PATH_BYTES];
+    const char *const words[] = {nodes->command[0], "keygen", "-o", nodes->key, NULL};
+    int code;
+
+    nodes->security = run_nodes_option(nodes, "--security");
+    if (has_option(nodes, "--key") || (nodes->security != NULL && strcasecmp(nodes->security, "none") == 0)) {
+        snprintf(nodes->key, sizeof nodes->key, "%s", has_option(nodes, "--key") ? run_nodes_option(nodes, "--key") : "");
+        return 0;
+    }
+    snprintf(nodes->key, sizeof nodes->key, "%s/key", nodes->folder);
+    snprintf(log, sizeof log, "%s/keygen", nodes->folder);
+    code = run_short(words, "/dev/null", log, fail);
+    if (code == 127) {
+        run_last_line(log, log, sizeof log);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", log);
+    }
+    if (code != 0)
+        nodes->key[0] = '\0';
+    return code < 0 ? -1 : 0;
+}
+
+/* A port that was free a moment ago. */
+static int find_port(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+{
+    struct mesh_udp *udp;
+    struct mesh_addr addr;
+    char reason[128];
+
+    if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(&udp, addr, NULL) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: the loopback must be up", strerror(errno));
+    mesh_addr_format(mesh_udp_local(udp), nodes->address[i]);
+    mesh_udp_close(udp);
+    return 0;
+}
+
+struct words {
+    const char *word[RUN_ARGUMENTS_MAX + OWN_WORDS + 1];
+    size_t count;
+    char number[3][NUMBER_BYTES];
+};
+
+static void add(struct words *words, const char *name, const char *value)
+{
+    words->word[words->count++] = name;
+    words->word[words->count++] = value;
+}
+
+static void add_number(const struct run_nodes *nodes, struct words *words, unsigned which, const char *name, uint32_t value)
+{
+    if (value == 0 || has_option(nodes, name))
+        return;
+    snprintf(words->number[which], NUMBER_BYTES, "%" PRIu32, value);
+    add(words, name, words->number[which]);
+}
+
+/* The command's words, then ours. */
+static void make_words(const struct run_nodes *nodes, uint16_t i, struct words *words)
+{
+    *words = (struct words){0};
+    for (int w = 0; w < nodes->words; w++)
+        words->word[words->count++] = nodes->command[w];
+    add(words, "--listen", nodes->address[i]);
+    for (uint16_t other = 0; other < nodes->count; other++)
+        if (other != i)
+            add(words, "--join", nodes->address[other]);
+    add(words, "--record", nodes->trace[i]);
+    words->word[words->count++] = "--record-prompts";
+    add_number(nodes, words, 0, "--ctx", nodes->ctx);
+    add_number(nodes, words, 1, "--batch", nodes->batch);
+    add_number(nodes, words, 2, "--slots", nodes->slots);
+    if (nodes->kv_type[0] != '\0' && !has_option(nodes, "--kv-type"))
+        add(words, "--kv-type", nodes->kv_type);
+    if (!has_option(nodes, "--share"))
+        add(words, "--share", "1"); /* rows are not dealt anew while it runs */
+    if (!has_option(nodes, "--drain"))
+        add(words, "--drain", "0");
+    if (nodes->key[0] != '\0' && !has_option(nodes, "--key"))
+        add(words, "--key", nodes->key);
+}
+
+static int start_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+{
+    char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
+    struct words words;
+
+    path_of(nodes, "out", i, out);
+    path_of(nodes, "log", i, err);
+    path_of(nodes, "db", i, nodes->trace[i]);
+    make_words(nodes, i, &words);
+    nodes->pid[i] = run_start(words.word, out, err, fail);
+    if (nodes->pid[i] < 0) {
+        nodes->pid[i] = 0;
+        return -1;
+    }
+    return 0;
+}
+
+size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS])
+{
+    size_t count = 0;
+
+    if (nodes->key[0] != '\0') {
+        words[count++] = "--key";
+        words[count++] = nodes->key;
+    }
+    if (nodes->security != NULL) {
+        words[count++] = "--security";
+        words[count++] = nodes->security;
+    }
+    return count;
+}
+
+/* ---- until they are there ---- */
+
+/* What a node has found wrong with its command line or model is what is wrong here. */
+static enum exit_code code_of(int status)
+{
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_ENVIRONMENT;
+
+    return code == EXIT_USAGE || code == EXIT_BAD_FILE ? (enum exit_code)code : EXIT_ENVIRONMENT;
+}
+
+int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
+{
+    char log[RUN_PATH_BYTES], line[300];
+    int status;
+
+    for (uint16_t i = 0; i < nodes->count; i++) {
+        if (nodes->pid[i] == 0 || waitpid(nodes->pid[i], &status, WNOHANG) != nodes->pid[i])
+            continue;
+        nodes->pid[i] = 0;
+        path_of(nodes, "log", i, log);
+        run_last_line(log, line, sizeof line);
+        return fail_set(fail, code_of(status), "node %u has ended: %.300s", i, line);
+    }
+    return 0;
+}
+
+/* All of them are one cluster, by what this one says, and none loads. */
+static bool is_ready(struct run_nodes *nodes, uint16_t i)
+{
+    char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES], wanted[40];
+    static char text[STATUS_BYTES];
+    const char *words[RUN_ACCESS_WORDS + 6] = {nodes->command[0], "status", "--json", "--to", nodes->address[i]};
+    struct fail ignored = {0};
+    size_t bytes = 0;
+    FILE *file;
+
+    words[5 + run_nodes_access(nodes, words + 5)] = NULL;
+    path_of(nodes, "status", i, out);
+    path_of(nodes, "asked", i, err);
+    if (run_short(words, out, err, &ignored) != 0 || (file = fopen(out, "r")) == NULL)
+        return false;
+    bytes = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[bytes] = '\0';
+    snprintf(wanted, sizeof wanted, "\"nodes\":%u,", nodes->count);
+    return strstr(text, wanted) != NULL && strstr(text, "\"loading\"") == NULL;
+}
+
+int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail)
+{
+    const unsigned tries_max = seconds * 1000000 / TRY_US;
+    unsigned tries = 0;
+
+    snprintf(nodes->folder, sizeof nodes->folder, "%.40s/mesh-replay.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    if (mkdtemp(nodes->folder) == NULL) {
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to a folder with room", nodes->folder, strerror(errno));
+        nodes->folder[0] = '\0';
+        return -1;
+    }
+    if (make_key(nodes, fail) < 0)
+        return -1;
+    for (uint16_t i = 0; i < nodes->count; i++)
+        if (find_port(nodes, i, fail) < 0)
+            return -1;
+    for (uint16_t i = 0; i < nodes->count; i++)
+        if (start_node(nodes, i, fail) < 0)
+            return -1;
+    for (uint16_t i = 0; i < nodes->count; i++)
+        for (; !is_ready(nodes, i); usleep(TRY_US)) {
+            if (run_nodes_check(nodes, fail) < 0)
+                return -1;
+            if (tries++ >= tries_max)
+                return fail_set(fail, EXIT_ENVIRONMENT, "%u nodes have not become a cluster within %u s: see the logs with --keep: %s",
+                                nodes->count, seconds, nodes->folder);
+        }
+    return 0;
+}
+
+/* ---- ending ---- */
+
+int run_nodes_stop(struct run_nodes *nodes, struct fail *fail)
+{
+    int status;
+
+    if (run_nodes_check(nodes, fail) < 0)
+        return -1;
+    for (uint16_t i = 0; i < nodes->count; i++)
+        kill(nodes->pid[i], SIGTERM);
+    for (uint16_t i = 0; i < nodes->count; i++)
+        for (unsigned tries = 0; nodes->pid[i] > 0; usleep(TRY_US)) {
+            if (waitpid(nodes->pid[i], &status, WNOHANG) == nodes->pid[i])
+                nodes->pid[i] = 0;
+            else if (++tries > STOP_TRIES)
+                return fail_set(fail, EXIT_ENVIRONMENT, "node %u does not end: see its log with --keep: %s", i, nodes->folder);
+        }
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+    (void)about, (void)kind, (void)walk;
+    return remove(path);
+}
+
+void run_nodes_release(struct run_nodes *nodes, bool keeps_folder)
+{
+    int status;
+
+    for (uint16_t i = 0; i < nodes->count; i++)
+        if (nodes->pid[i] > 0) {
+            kill(nodes->pid[i], SIGKILL);
+            waitpid(nodes->pid[i], &status, 0);
+            nodes->pid[i] = 0;
+        }
+    if (nodes->folder[0] != '\0' && !keeps_folder)
+        nftw(nodes->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}

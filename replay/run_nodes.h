@@ -1,0 +1,51 @@
+/* Real nodes on the loopback, started for a replay: processes of the command that was given, each with a port and a trace of its own, all
+ * with one key. They end with this process, however it ends. */
+#ifndef REPLAY_RUN_NODES_H
+#define REPLAY_RUN_NODES_H
+
+#include <sys/types.h>
+
+#include "mesh/program/fail.h"
+#include "mesh/udp.h"
+
+enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_ARGUMENTS_MAX = 160 };
+
+struct run_nodes {
+    char *const *command; /* (words) "mesh-node", "serve", ...; borrowed */
+    int words;
+    uint16_t count;
+    uint32_t ctx, batch, slots; /* as recorded; 0: not known. The command's own options go before */
+    char kv_type[RUN_WORD_BYTES];
+    char folder[64]; /* of keys, traces and logs */
+    pid_t pid[RUN_NODES_MAX];
+    char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
+    char key[RUN_PATH_BYTES]; /* "": without, where mesh-node cannot seal */
+    const char *security;     /* of the command; NULL: as mesh-node has it */
+};
+
+/* Start them, and wait until they are one cluster and have loaded, for as long as given. run_nodes_stop and _release in either case. */
+int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail);
+
+/* Ask them to end, and wait for it: their traces are whole then. */
+int run_nodes_stop(struct run_nodes *nodes, struct fail *fail);
+
+/* Kill what runs still, and remove the folder with all that is in it, unless it is to be kept. */
+void run_nodes_release(struct run_nodes *nodes, bool keeps_folder);
+
+/* The value of an option of the command; NULL: it is not there. */
+const char *run_nodes_option(const struct run_nodes *nodes, const char *name);
+
+/* Words by which a client reaches them; how many. */
+enum { RUN_ACCESS_WORDS = 4 };
+size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS]);
+
+/* One of them has ended, which none should: -1 with its last words. */
+int run_nodes_check(struct run_nodes *nodes, struct fail *fail);
+
+/* Start a program of those words (NULL at their end), its stdout and stderr in files. -1 after fail_set. */
+pid_t run_start(const char *const *words, const char *out_path, const char *err_path, struct fail *fail);
+
+/* The last line of a file, at most capacity - 1 bytes; "" for none. */
+void run_last_line(const char *path, char *line, size_t capacity);
+
+#endif

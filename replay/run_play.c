@@ -1,0 +1,259 @@
+#include "run_play.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { LOOK_NS = 5000000, ASK_WORDS = 40, OPTION_BYTES = 32 };
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void path_of(const struct run_nodes *nodes, size_t index, const char *name, char path[RUN_PATH_BYTES])
+{
+    snprintf(path, RUN_PATH_BYTES, "%s/request%zu.%s", nodes->folder, index, name);
+}
+
+/* ---- asking ---- */
+
+static int write_prompt(const struct run_request *r, const char *path, struct fail *fail)
+{
+    FILE *file = fopen(path, "w");
+
+    for (uint32_t i = 0; file != NULL && i < r->request->prompt_count; i++)
+        fprintf(file, "%" PRIu32 "\n", r->request->prompt[i]);
+    if (file == NULL || fclose(file) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: make room", path, strerror(errno));
+    return 0;
+}
+
+struct asking {
+    const char *word[ASK_WORDS];
+    size_t count;
+    char value[ASK_WORDS / 2][OPTION_BYTES];
+    size_t values;
+};
+
+static void add(struct asking *a, const char *name, const char *value)
+{
+    a->word[a->count++] = name;
+    a->word[a->count++] = value;
+}
+
+static void add_float(struct asking *a, const char *name, float value)
+{
+    char *text = a->value[a->values++];
+
+    snprintf(text, OPTION_BYTES, "%.9g", (double)value);
+    add(a, name, text);
+}
+
+static void add_uint(struct asking *a, const char *name, uint64_t value)
+{
+    char *text = a->value[a->values++];
+
+    snprintf(text, OPTION_BYTES, "%" PRIu64, value);
+    add(a, name, text);
+}
+
+static void add_sampling(struct asking *a, const struct sampling *s)
+{
+    add_float(a, "--temp", s->temperature);
+    add_uint(a, "--top-k", s->top_k);
+    add_float(a, "--top-p", s->top_p);
+    add_float(a, "--min-p", s->min_p);
+    add_float(a, "--repeat-penalty", s->repeat_penalty);
+    add_float(a, "--presence-penalty", s->presence_penalty);
+    add_float(a, "--frequency-penalty", s->frequency_penalty);
+    add_uint(a, "--seed", s->seed);
+}
+
+/* As many tokens as were recorded: what ended early then is not wanted longer now. */
+static int ask(const struct run_nodes *nodes, struct run_request *r, size_t index, struct fail *fail)
+{
+    char prompt[RUN_PATH_BYTES], out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
+    struct asking a = {.word = {nodes->command[0], "ask", "--ids"}, .count = 3};
+
+    path_of(nodes, index, "ids", prompt);
+    path_of(nodes, index, "out", out);
+    path_of(nodes, index, "log", err);
+    if (write_prompt(r, prompt, fail) < 0)
+        return -1;
+    add(&a, "--to", nodes->address[r->node]);
+    add(&a, "--prompt-ids", prompt);
+    add_uint(&a, "-n", r->recorded > 0 ? r->recorded : r->request->predict);
+    add_sampling(&a, &r->request->sampling);
+    a.count += run_nodes_access(nodes, a.word + a.count);
+    if (r->request->ignore_end)
+        a.word[a.count++] = "--ignore-eos";
+    if (r->has_digests) /* they go along with the candidates, which are compared as tiles */
+        a.word[a.count++] = "--digest";
+    a.word[a.count] = NULL;
+    r->pid = run_start(a.word, out, err, fail);
+    return r->pid < 0 ? -1 : 0;
+}
+
+/* ---- answers ---- */
+
+static void take_token(struct run_request *r, int64_t id)
+{
+    const struct compute_token *was = compute_tokens_get(r->tokens, r->request->id, r->count);
+
+    if (!r->differs && r->recorded > 0 && (was == NULL || was->id != (uint64_t)id)) {
+        r->differs = true;
+        r->position = r->count;
+        r->was = was != NULL ? (int64_t)was->id : -1;
+        r->is = id;
+    }
+    r->count++;
+}
+
+/* The ids are the first line of the output. */
+static void read_ids(struct run_request *r, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int64_t id;
+
+    while (file != NULL && fscanf(file, "%20" SCNd64, &id) == 1)
+        take_token(r, id);
+    if (file != NULL)
+        fclose(file);
+}
+
+/* "..., generated 20 at 340.0 tok/s, ..." among what is said besides. */
+static double read_speed(const char *path)
+{
+    static const char key[] = "generated ";
+    char line[300];
+    const char *at;
+
+    run_last_line(path, line, sizeof line);
+    at = strstr(line, key);
+    at = at == NULL ? NULL : strstr(at, " at ");
+    return at == NULL ? 0 : strtod(at + 4, NULL);
+}
+
+/* Fewer tokens than there were. */
+static void check_end(struct run_request *r)
+{
+    if (r->differs || r->count >= r->recorded)
+        return;
+    r->differs = true;
+    r->position = r->count;
+    r->was = (int64_t)compute_tokens_get(r->tokens, r->request->id, r->count)->id;
+    r->is = -1;
+}
+
+/* True when it has ended. */
+static bool look_at(const struct run_nodes *nodes, struct run_request *r, size_t index)
+{
+    char out[RUN_PATH_BYTES], log[RUN_PATH_BYTES];
+    int status;
+
+    if (r->pid == 0 || waitpid(r->pid, &status, WNOHANG) != r->pid)
+        return false;
+    r->pid = 0;
+    path_of(nodes, index, "out", out);
+    path_of(nodes, index, "log", log);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {
+        r->ended = RUN_ANSWERED;
+        read_ids(r, out);
+        check_end(r);
+        r->tokens_per_s = r->count > 1 ? read_speed(log) : 0;
+    } else {
+        r->ended = RUN_FAILED;
+        run_last_line(log, r->why, sizeof r->why);
+    }
+    return true;
+}
+
+/* ---- time ---- */
+
+/* When it is to be asked: an absolute time, so that what is late once does not move all that follows. */
+static uint64_t due_ns(const struct run_play *play, uint64_t begun_ns, size_t index)
+{
+    const int64_t after = play->requests[index].at_ns - play->requests[0].at_ns;
+
+    return play->speed > 0 ? begun_ns + (uint64_t)((double)after / (double)play->speed) : begun_ns;
+}
+
+static void sleep_until(uint64_t at_ns)
+{
+    const struct timespec at = {.tv_sec = (time_t)(at_ns / 1000000000), .tv_nsec = (long)(at_ns % 1000000000)};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+}
+
+static void stop_asking(struct run_play *play)
+{
+    int status;
+
+    for (size_t i = 0; i < play->count; i++)
+        if (play->requests[i].pid > 0) {
+            kill(play->requests[i].pid, SIGKILL);
+            waitpid(play->requests[i].pid, &status, 0);
+            play->requests[i].pid = 0;
+        }
+}
+
+/* What is due of those that have not been asked; *next: the first of these, *running: that are not answered. */
+static int ask_due(struct run_play *play, const struct run_nodes *nodes, uint64_t begun_ns, size_t *next, size_t *running,
+                   struct fail *fail)
+{
+    const uint64_t now_ns = clock_ns();
+
+    while (*next < play->count && due_ns(play, begun_ns, *next) <= now_ns && (play->speed > 0 || *running < play->together)) {
+        struct run_request *r = &play->requests[*next];
+
+        r->late_ns = play->speed > 0 ? now_ns - due_ns(play, begun_ns, *next) : 0;
+        if (ask(nodes, r, *next, fail) < 0)
+            return -1;
+        (*next)++;
+        (*running)++;
+    }
+    return 0;
+}
+
+static int play_all(struct run_play *play, struct run_nodes *nodes, struct fail *fail)
+{
+    const uint64_t begun_ns = clock_ns();
+    uint64_t heard_ns = begun_ns, now_ns, until_ns;
+    size_t next = 0, running = 0;
+
+    while (next < play->count || running > 0) {
+        if (ask_due(play, nodes, begun_ns, &next, &running, fail) < 0 || run_nodes_check(nodes, fail) < 0)
+            return -1;
+        now_ns = clock_ns();
+        for (size_t i = 0; i < next; i++)
+            if (look_at(nodes, &play->requests[i], i)) {
+                running--;
+                heard_ns = now_ns;
+            }
+        if (running == 0)
+            heard_ns = now_ns;
+        if (now_ns - heard_ns > play->seconds * (uint64_t)1000000000)
+            return fail_set(fail, EXIT_ENVIRONMENT, "no answer for %u s: see the logs with --keep: %s", play->seconds, nodes->folder);
+        until_ns = now_ns + LOOK_NS;
+        if (next < play->count && play->speed > 0 && due_ns(play, begun_ns, next) < until_ns)
+            until_ns = due_ns(play, begun_ns, next);
+        sleep_until(until_ns);
+    }
+    return 0;
+}
+
+int run_play(struct run_play *play, struct run_nodes *nodes, struct fail *fail)
+{
+    const int result = play_all(play, nodes, fail);
+
+    stop_asking(play);
+    return result;
+}
