@@ -4,16 +4,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "recorder_ring.h"
 
-enum { RECORDER_LOOK_NS = 10000000 /* between two looks at how full the ring is */ };
+enum {
+    RECORDER_LOOK_NS = 10000000, /* between two looks at how full the ring is */
+    RECORDER_NICE = 10
+};
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 200000000, again_ns_default = 1000000000, second_ns = 1000000000;
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 100000000, again_ns_default = 1000000000, second_ns = 1000000000;
 
 /* In the ring, before the content. */
 struct recorder_head {
@@ -221,12 +227,23 @@ static bool rest_until_due(struct mesh_recorder *recorder)
     return false;
 }
 
+/* Whoever computes comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs
+ * nothing, there is room. Of this thread alone; what the system refuses it refuses. */
+static void step_back(void)
+{
+    const struct sched_param none = {0};
+
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), RECORDER_NICE);
+}
+
 static void *run(void *argument)
 {
     struct mesh_recorder *recorder = argument;
     bool is_ending = false;
 
     pthread_setname_np(pthread_self(), "recorder");
+    step_back();
     while (!is_ending)
         is_ending = store(recorder) ? rest_until_due(recorder) : rest(recorder, recorder->config.again_ns);
     return NULL;
