@@ -36,7 +36,7 @@ struct mesh_recorder {
     struct mesh_recorder_config config;
     struct recorder_ring ring;
     struct recorder_lane lane[MESH_RECORDER_LANES];
-    _Atomic uint64_t entries, lost, payloads, batches, failures;
+    _Atomic uint64_t entries, lost, payloads, batches, failures, ring_bytes_max;
     _Atomic bool is_failing;
     pthread_t thread;
     pthread_mutex_t mutex; /* the rest */
@@ -142,6 +142,7 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
         .payloads = atomic_load(&recorder->payloads),
         .batches = atomic_load(&recorder->batches),
         .failures = atomic_load(&recorder->failures),
+        .ring_bytes_max = atomic_load(&recorder->ring_bytes_max),
         .is_failing = atomic_load(&recorder->is_failing),
     };
     pthread_mutex_lock(&recorder->mutex);
@@ -176,10 +177,13 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 static bool store(struct mesh_recorder *recorder)
 {
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity / 4};
+    const uint64_t used = recorder_ring_used(&recorder->ring);
     char why[MESH_RECORDER_REASON_BYTES] = "";
 
-    if (recorder_ring_used(&recorder->ring) == 0)
+    if (used == 0)
         return true;
+    if (used > atomic_load(&recorder->ring_bytes_max))
+        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
     if (recorder->config.store.write(recorder->config.store.app, &batch, why) < 0) {
         recorder_ring_rewind(&recorder->ring);
         pthread_mutex_lock(&recorder->mutex);

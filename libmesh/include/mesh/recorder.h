@@ -63,6 +63,7 @@ struct mesh_recorder_stats {
     uint64_t lost;     /* entries, of all lanes */
     uint64_t payloads; /* left out */
     uint64_t batches, failures;
+    uint64_t ring_bytes_max;              /* most that waited when a batch began; of the config's ring_bytes */
     bool is_failing;                      /* the last batch could not be stored */
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };
