@@ -4,16 +4,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "recorder_ring.h"
 
-enum { RECORDER_LOOK_NS = 10000000 /* between two looks at how full the ring is */ };
+enum {
+    RECORDER_LOOK_NS = 10000000, /* between two looks at how full the ring is */
+    RECORDER_NICE = 10
+};
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 200000000, again_ns_default = 1000000000, second_ns = 1000000000;
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 100000000, again_ns_default = 1000000000, second_ns = 1000000000;
 
 /* In the ring, before the content. */
 struct recorder_head {
@@ -30,7 +36,7 @@ struct mesh_recorder {
     struct mesh_recorder_config config;
     struct recorder_ring ring;
     struct recorder_lane lane[MESH_RECORDER_LANES];
-    _Atomic uint64_t entries, lost, payloads, batches, failures;
+    _Atomic uint64_t entries, lost, payloads, batches, failures, ring_bytes_max;
     _Atomic bool is_failing;
     pthread_t thread;
     pthread_mutex_t mutex; /* the rest */
@@ -136,6 +142,7 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
         .payloads = atomic_load(&recorder->payloads),
         .batches = atomic_load(&recorder->batches),
         .failures = atomic_load(&recorder->failures),
+        .ring_bytes_max = atomic_load(&recorder->ring_bytes_max),
         .is_failing = atomic_load(&recorder->is_failing),
     };
     pthread_mutex_lock(&recorder->mutex);
@@ -170,10 +177,13 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 static bool store(struct mesh_recorder *recorder)
 {
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity / 4};
+    const uint64_t used = recorder_ring_used(&recorder->ring);
     char why[MESH_RECORDER_REASON_BYTES] = "";
 
-    if (recorder_ring_used(&recorder->ring) == 0)
+    if (used == 0)
         return true;
+    if (used > atomic_load(&recorder->ring_bytes_max))
+        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
     if (recorder->config.store.write(recorder->config.store.app, &batch, why) < 0) {
         recorder_ring_rewind(&recorder->ring);
         pthread_mutex_lock(&recorder->mutex);
@@ -221,12 +231,23 @@ static bool rest_until_due(struct mesh_recorder *recorder)
     return false;
 }
 
+/* Whoever computes comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs
+ * nothing, there is room. Of this thread alone; what the system refuses it refuses. */
+static void step_back(void)
+{
+    const struct sched_param none = {0};
+
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), RECORDER_NICE);
+}
+
 static void *run(void *argument)
 {
     struct mesh_recorder *recorder = argument;
     bool is_ending = false;
 
     pthread_setname_np(pthread_self(), "recorder");
+    step_back();
     while (!is_ending)
         is_ending = store(recorder) ? rest_until_due(recorder) : rest(recorder, recorder->config.again_ns);
     return NULL;

@@ -136,6 +136,21 @@ static bool is_consistent(const struct mesh_tape_call *call)
     return (call->payload == MESH_TAPE_EMPTY) == (call->payload_bytes == 0);
 }
 
+int mesh_tape_measure(const uint8_t *bytes, size_t size, size_t *without_payload, size_t *payload)
+{
+    struct mesh_tape_tick call;
+
+    if (size < MESH_TAPE_RECORD_BYTES_MIN)
+        return MESH_ETRUNCATED;
+    if (!get_tape_tick(bytes, &call)) /* the fields of every call, and no others */
+        return MESH_ERANGE;
+    if (!mesh_tape_part(call.kind))
+        return MESH_ETYPE;
+    *without_payload = kinds[call.kind].part.wire_bytes + call.body_bytes;
+    *payload = call.payload == MESH_TAPE_WHOLE ? call.payload_bytes : 0;
+    return size < *without_payload ? MESH_ETRUNCATED : 0;
+}
+
 int mesh_tape_decode(const uint8_t *bytes, size_t size, struct mesh_tape_entry *entry, size_t *used)
 {
     const struct mesh_wire_part *part;

@@ -182,7 +182,7 @@ static int make_tables(struct mesh_trace *trace)
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
     /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
-    snprintf(numbers, sizeof numbers, "PRAGMA page_size=4096; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
+    snprintf(numbers, sizeof numbers, "PRAGMA page_size=8192; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
              MESH_TRACE_APPLICATION_ID);
     err = trace_execute(trace, numbers, "making the tables");
     snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);

@@ -98,6 +98,11 @@ void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wir
 /* Data smaller than it is: false when there is nothing to gain. Valid until the next call. And back, into size bytes. */
 bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, struct mesh_trace_bytes *packed);
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size);
+
+/* Two parts that are packed one after the other, the second one for speed. trace_pack_parts: room for both, until it is called again. */
+uint8_t *trace_pack_parts(struct mesh_trace *trace, size_t size);
+bool trace_pack_apart(struct mesh_trace *trace, const uint8_t *parts, size_t first, size_t second, struct mesh_trace_bytes *packed);
+uint64_t trace_pack_first(struct mesh_trace_bytes packed); /* size of the first part; absurd of what is none */
 void trace_pack_release(struct mesh_trace *trace);
 
 /* Add a datagram as mesh_trace_add_datagram does, with the recorder's hash where its data was left out (else NULL). */

@@ -48,14 +48,14 @@ static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
     return mesh_trace_hash_with(((const struct mesh_recording *)user)->seed, data, bytes);
 }
 
+/* A body that ends where a message's data begins has a header: mesh_tape_body_bytes has looked at it. */
 static bool is_of_tile(const struct mesh_tape_entry *entry)
 {
-    struct mesh_header header;
-
     if (entry->call.kind == MESH_TAPE_PUBLISH)
         return true;
     return (entry->call.kind == MESH_TAPE_RECEIVE || entry->call.kind == MESH_TAPE_DATAGRAM) &&
-           mesh_wire_decode_header(entry->body, entry->call.body_bytes, &header) == MESH_OK && header.type == MESH_TYPE_TILE;
+           entry->call.body_bytes == MESH_HEADER_BYTES + sizeof(struct mesh_tile_bytes) &&
+           entry->body[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_TILE;
 }
 
 static uint64_t hash_of_token(const struct mesh_recording *recording, uint64_t position, uint64_t token)
@@ -104,16 +104,29 @@ const struct mesh_tap *mesh_recording_cluster_tap(struct mesh_recording *recordi
 
 /* ---- rows ---- */
 
+/* Of this node, with the next number: id and node are the first columns of every table that is recorded. */
 static void add_row(struct mesh_recording *recording, enum mesh_trace_table table, const void *row, int64_t t_ns)
 {
+    static const uint64_t id_and_node[2] = {0, MESH_RECORDING_NODE};
     const size_t bytes = recording_row_bytes(table, row);
     uint8_t *at = mesh_recorder_begin(recording->recorder, RECORDING_ROWS, (uint16_t)(RECORDING_ROW + (int)table), (uint64_t)t_ns, bytes);
 
     if (at == NULL)
         return;
     recording_pack_row(table, row, at);
+    memcpy(at, id_and_node, sizeof id_and_node);
     mesh_recorder_end(at, bytes);
 }
+
+#define BEGINS_WITH_ID_AND_NODE(name)                                                                              \
+    _Static_assert(offsetof(struct mesh_trace_##name, id) == 0 && offsetof(struct mesh_trace_##name, node) == 8 && \
+                       offsetof(struct mesh_trace_##name, t_ns) == 16,                                             \
+                   #name)
+BEGINS_WITH_ID_AND_NODE(epoch);
+BEGINS_WITH_ID_AND_NODE(request);
+BEGINS_WITH_ID_AND_NODE(token);
+BEGINS_WITH_ID_AND_NODE(event);
+BEGINS_WITH_ID_AND_NODE(report);
 
 void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, const char *value)
 {
@@ -129,19 +142,13 @@ void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, 
 
 void mesh_recording_add_epoch(struct mesh_recording *recording, const struct mesh_trace_epoch *row)
 {
-    struct mesh_trace_epoch filled = *row;
-
-    filled.id = 0;
-    filled.node = MESH_RECORDING_NODE;
-    add_row(recording, MESH_TRACE_TABLE_EPOCH, &filled, row->t_ns);
+    add_row(recording, MESH_TRACE_TABLE_EPOCH, row, row->t_ns);
 }
 
 void mesh_recording_add_request(struct mesh_recording *recording, const struct mesh_trace_request *row)
 {
     struct mesh_trace_request filled = *row;
 
-    filled.id = 0;
-    filled.node = MESH_RECORDING_NODE;
     if (!recording->keeps_all)
         filled.prompt = (struct mesh_trace_bytes){0};
     add_row(recording, MESH_TRACE_TABLE_REQUEST, &filled, row->t_ns);
@@ -151,8 +158,6 @@ void mesh_recording_add_token(struct mesh_recording *recording, const struct mes
 {
     struct mesh_trace_token filled = *row;
 
-    filled.id = 0;
-    filled.node = MESH_RECORDING_NODE;
     if (!recording->keeps_all)
         filled.token = hash_of_token(recording, row->position, row->token);
     add_row(recording, MESH_TRACE_TABLE_TOKEN, &filled, row->t_ns);
@@ -160,20 +165,12 @@ void mesh_recording_add_token(struct mesh_recording *recording, const struct mes
 
 void mesh_recording_add_event(struct mesh_recording *recording, const struct mesh_trace_event *row)
 {
-    struct mesh_trace_event filled = *row;
-
-    filled.id = 0;
-    filled.node = MESH_RECORDING_NODE;
-    add_row(recording, MESH_TRACE_TABLE_EVENT, &filled, row->t_ns);
+    add_row(recording, MESH_TRACE_TABLE_EVENT, row, row->t_ns);
 }
 
 void mesh_recording_add_report(struct mesh_recording *recording, const struct mesh_trace_report *row)
 {
-    struct mesh_trace_report filled = *row;
-
-    filled.id = 0;
-    filled.node = MESH_RECORDING_NODE;
-    add_row(recording, MESH_TRACE_TABLE_REPORT, &filled, row->t_ns);
+    add_row(recording, MESH_TRACE_TABLE_REPORT, row, row->t_ns);
 }
 
 /* ---- beginning and ending ---- */

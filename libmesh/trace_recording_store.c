@@ -1,5 +1,6 @@
 /* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
  * begins. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,10 @@
 
 #include "trace_recording.h"
 
-enum { ROW_COST_BYTES = 64 /* of a row besides its texts and blobs, about */ };
+enum {
+    ROW_COST_BYTES = 64,       /* of a row besides its texts and blobs, about */
+    CHUNK_BYTES_MAX = 64 << 10 /* of records: what is packed at a time is in the cache, and takes a tenth of a millisecond */
+};
 
 struct storing {
     struct recording_store *store;
@@ -44,6 +48,7 @@ static void end_chunk(struct storing *s, struct recording_calls *calls)
         chunk->instance = calls->instance;
         is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, &stored));
         s->bytes += stored + ROW_COST_BYTES;
+        sched_yield(); /* to a worker that has waited for this processor */
     }
     *chunk = (struct mesh_trace_chunk){0};
     calls->bytes = 0;
@@ -75,6 +80,8 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         if (mesh_tape_decode(entry->content, entry->bytes, &call, &used) == 0)
             calls->instance = call.init.epoch;
     }
+    if (calls->bytes + entry->bytes > CHUNK_BYTES_MAX)
+        end_chunk(s, calls);
     if (!make_room(calls, entry->bytes)) {
         is_fine(s, MESH_ENOMEM);
         return;

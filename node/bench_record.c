@@ -1,4 +1,5 @@
-/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not.
+/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not; and how fast a core runs again from what one of
+ * them has recorded.
  *
  * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call
  * costs that goes into the ring, stand beside them. */
@@ -12,6 +13,7 @@
 
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
+#include "mesh/rerun.h"
 
 enum { NODES = 3, RUNS = 6, RUNS_QUICK = 1, TOKENS = 96, TOKENS_QUICK = 32, SETTLE_US = 700000, CALLS = 50000 };
 
@@ -61,13 +63,16 @@ static int measure_run(struct bench_cluster *cluster, bool records, uint32_t tok
     return 0;
 }
 
-static void print(struct bench *bench, const struct bench_shape *shape, bool with_payloads, const struct sides *sides)
+static void print(struct bench *bench, const struct bench_shape *shape, uint16_t nodes, bool with_payloads, const struct sides *sides)
 {
-    struct bench_row row = {.event = "record", .name = with_payloads ? "with payloads" : "without payloads"};
+    char name[40];
+    struct bench_row row = {.event = "record", .name = name};
 
+    snprintf(name, sizeof name, "%u nodes, %s payloads", nodes, with_payloads ? "with" : "without");
     bench_label_text(&row, "model", shape->name);
     bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
-    bench_label_number(&row, "nodes", NODES);
+    bench_label_number(&row, "nodes", nodes);
+    bench_label_number(&row, "processors", bench->cores);
     bench_label_number(&row, "lost", (uint64_t)sides->lost);
     bench_value(&row, "recording_tok_per_s", "tok/s", 1, bench_stat_of(&sides->tok_per_s[1]));
     bench_value(&row, "plain_tok_per_s", "tok/s without recording", 1, bench_stat_of(&sides->tok_per_s[0]));
@@ -90,16 +95,117 @@ static void remove_traces(const char *folder)
         }
 }
 
-static int measure(struct bench *bench, const struct bench_shape *shape, const char *model, const char *folder, bool with_payloads,
-                   struct fail *fail)
+/* ---- running it again ---- */
+
+struct again {
+    uint64_t calls, datagrams, span_ns, took_ns;
+    bool differs;
+};
+
+static int run_chunk(struct mesh_rerun *rerun, const struct mesh_trace_chunk *chunk, const uint8_t *records, struct again *again)
+{
+    const uint64_t begin_ns = mesh_udp_now_ns();
+    struct mesh_tape_entry call;
+    size_t used;
+    int err = 0;
+
+    for (size_t at = 0; at < chunk->bytes && err == 0; at += used) {
+        err = mesh_tape_decode(records + at, chunk->bytes - at, &call, &used);
+        err = err != 0 ? err : mesh_rerun_feed(rerun, &call);
+    }
+    again->took_ns += mesh_udp_now_ns() - begin_ns;
+    again->differs |= err == 1;
+    return err;
+}
+
+/* The endpoints of a trace; what a killed node has left ends anywhere. */
+static int run_again(struct mesh_trace *trace, struct mesh_rerun *rerun, uint8_t *records, struct again *again)
+{
+    struct mesh_trace_reading *reading;
+    struct mesh_rerun_stats stats;
+    struct mesh_trace_chunk chunk;
+    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading);
+
+    if (err != 0)
+        return err;
+    while (err == 0 && (err = mesh_trace_next(reading, &chunk)) == 1) {
+        err = 0;
+        if (chunk.core != MESH_TRACE_CORE_MESH || chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX)
+            continue;
+        err = mesh_trace_get_chunk(trace, &chunk, records);
+        err = err != 0 ? err : run_chunk(rerun, &chunk, records, again);
+    }
+    mesh_trace_end(reading);
+    mesh_rerun_get_stats(rerun, &stats);
+    again->calls = stats.entries;
+    again->datagrams = stats.datagrams_in + stats.datagrams_out;
+    again->span_ns = stats.last_ns - stats.first_ns;
+    return err;
+}
+
+static struct bench_stat once(double value)
+{
+    struct bench_series series = {0};
+
+    bench_add(&series, value);
+    return bench_stat_of(&series);
+}
+
+static void print_again(struct bench *bench, bool with_payloads, const struct again *again)
+{
+    struct bench_row row = {.event = "record_verify", .name = with_payloads ? "run again, with payloads" : "run again, without payloads"};
+    const double seconds = (double)again->took_ns / 1e9;
+
+    bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
+    bench_label_text(&row, "outcome", again->differs ? "different" : "same");
+    bench_value(&row, "datagrams_per_s", "datagrams/s", 0, once((double)again->datagrams / seconds));
+    bench_value(&row, "calls_per_s", "calls/s", 0, once((double)again->calls / seconds));
+    bench_value(&row, "real_time_ratio", "times real time, questions and rests between", 0, once((double)again->span_ns / 1e9 / seconds));
+    bench_print(bench, &row);
+}
+
+static int measure_again(struct bench *bench, const char *folder, bool with_payloads, struct fail *fail)
+{
+    char path[300], reason[MESH_TRACE_REASON_BYTES];
+    uint8_t *records = malloc(MESH_TRACE_BLOB_BYTES_MAX);
+    struct mesh_rerun *rerun = NULL;
+    struct mesh_trace *trace = NULL;
+    struct again again = {0};
+    int err;
+
+    snprintf(path, sizeof path, "%s/1.db", folder);
+    if (records == NULL || mesh_rerun_open(&rerun, NULL) != 0)
+        err = fail_set(fail, EXIT_ENVIRONMENT, "bench: no memory to run a recording again: end other programs");
+    else if (mesh_trace_open(&trace, path, reason) != 0)
+        err = fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: %s", path, reason);
+    else if (run_again(trace, rerun, records, &again) < 0)
+        err = fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: cannot be run again: see mesh-replay verify", path);
+    else
+        err = 0;
+    mesh_trace_close(trace);
+    mesh_rerun_close(rerun);
+    free(records);
+    if (err == 0)
+        print_again(bench, with_payloads, &again);
+    return err;
+}
+
+/* ---- all of it ---- */
+
+struct recorded {
+    const struct bench_shape *shape;
+    const char *model, *folder;
+};
+
+static int measure(struct bench *bench, const struct recorded *of, uint16_t nodes, bool with_payloads, struct fail *fail)
 {
     const int runs = bench->quick ? RUNS_QUICK : RUNS;
     struct bench_cluster plain = {.key_file = -1}, recording = {.key_file = -1};
     struct sides sides = {0};
-    int err = bench_cluster_start(&plain, model, bench->kernel->name, NODES, fail);
+    int err = bench_cluster_start(&plain, of->model, bench->kernel->name, nodes, fail);
 
     if (err == 0)
-        err = bench_cluster_start_recording(&recording, model, bench->kernel->name, NODES, folder, with_payloads, fail);
+        err = bench_cluster_start_recording(&recording, of->model, bench->kernel->name, nodes, of->folder, with_payloads, fail);
     for (int r = 0; r < 2 * runs && err == 0; r++) { /* now the one is first, now the other */
         const bool records = (r / 2 + r) % 2 != 0;
 
@@ -107,34 +213,55 @@ static int measure(struct bench *bench, const struct bench_shape *shape, const c
     }
     bench_cluster_stop(&recording);
     bench_cluster_stop(&plain);
-    remove_traces(folder);
     if (err == 0)
-        print(bench, shape, with_payloads, &sides);
+        print(bench, of->shape, nodes, with_payloads, &sides);
+    if (err == 0 && nodes == NODES)
+        err = measure_again(bench, of->folder, with_payloads, fail);
+    remove_traces(of->folder);
     return err;
 }
 
-/* One call's way into the ring: a received tile of one block, as most are. */
+/* A received tile of a few blocks, as most are, as the core tells of it. */
+static void make_call(struct mesh_tape_entry *call, uint8_t *packet, size_t capacity)
+{
+    static const uint8_t data[512];
+    const struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .number = 1},
+        .as.tile = {.token_count = 1, .block_count = 8},
+        .data = data,
+        .data_bytes = sizeof data,
+    };
+    const size_t bytes = mesh_wire_encode(&message, packet, capacity), body = mesh_tape_body_bytes(packet, bytes);
+
+    *call = (struct mesh_tape_entry){
+        .receive = {.kind = MESH_TAPE_RECEIVE,
+                    .payload = MESH_TAPE_WHOLE,
+                    .body_bytes = (uint32_t)body,
+                    .payload_bytes = (uint32_t)(bytes - body)},
+        .body = packet,
+        .payload = packet + body,
+        .payload_rows = 1,
+    };
+}
+
+/* One call's way into the ring. */
 static int measure_call(struct bench *bench, const char *folder, bool with_payloads, struct fail *fail)
 {
     char path[300], reason[MESH_TRACE_REASON_BYTES];
-    uint8_t packet[600] = {0};
-    const struct mesh_tape_entry call = {
-        .receive = {.kind = MESH_TAPE_RECEIVE, .payload = MESH_TAPE_WHOLE, .body_bytes = 88, .payload_bytes = 512},
-        .body = packet,
-        .payload = packet + 88,
-        .payload_rows = 1,
-    };
+    uint8_t packet[1200];
+    struct mesh_tape_entry call;
     const struct mesh_recording_config config = {.path = path, .keeps_all = with_payloads, .ring_bytes = 64 << 20};
     struct bench_row row = {.event = "record_call", .name = with_payloads ? "with payloads" : "without payloads"};
     struct mesh_recording *recording;
     struct bench_series series = {0};
 
+    make_call(&call, packet, sizeof packet);
     snprintf(path, sizeof path, "%s/0.db", folder);
     for (int run = 0; run < (bench->quick ? 1 : RUNS); run++) {
         remove_traces(folder);
         if (mesh_recording_open(&recording, &config, reason) != 0)
             return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s", reason);
-        const struct mesh_tap *tap = mesh_recording_cluster_tap(recording);
+        const struct mesh_tap *tap = mesh_recording_endpoint_tap(recording);
         const uint64_t begin_ns = mesh_udp_now_ns();
         for (int i = 0; i < CALLS; i++)
             tap->put(tap->user, &call);
@@ -157,7 +284,7 @@ int bench_record(struct bench *bench, struct fail *fail)
     struct bench_model model;
     int err = 0;
 
-    bench_heading(bench, "record: three nodes that generate and record, in turns with three that do not");
+    bench_heading(bench, "record: nodes that generate and record, in turns with as many that do not");
     if (!bench_has_memory(bench, "record", (1 + 2 * NODES) * bench_model_bytes(shape, type) + (1200u << 20)))
         return 0;
     bench_progress(bench, "a cluster that records");
@@ -170,8 +297,8 @@ int bench_record(struct bench *bench, struct fail *fail)
     }
     for (int payloads = 0; payloads < 2 && err == 0; payloads++) {
         err = measure_call(bench, folder, payloads != 0, fail);
-        if (err == 0)
-            err = measure(bench, shape, model.path, folder, payloads != 0, fail);
+        for (uint16_t nodes = 2; nodes <= NODES && err == 0; nodes++)
+            err = measure(bench, &(struct recorded){shape, model.path, folder}, nodes, payloads != 0, fail);
     }
     bench_model_close(&model);
     rmdir(folder);

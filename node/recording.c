@@ -140,6 +140,7 @@ void recording_figures(struct recording *recording, struct recording_figures *fi
                                           .lost = stats.recorder.lost,
                                           .payloads_left_out = stats.recorder.payloads,
                                           .bytes = stats.bytes,
+                                          .waiting_bytes_max = stats.recorder.ring_bytes_max,
                                           .is_failing = stats.recorder.is_failing};
 }
 

@@ -55,6 +55,7 @@ void recording_watch(struct recording *recording);
 /* For status and metrics; all zeros without a recording. */
 struct recording_figures {
     uint64_t entries, lost, payloads_left_out, bytes;
+    uint64_t waiting_bytes_max; /* for the recorder, of 16 MiB */
     bool is_failing;
 };
 void recording_figures(struct recording *recording, struct recording_figures *figures);

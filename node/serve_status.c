@@ -165,6 +165,7 @@ static void write_recorded(const struct serve_status *status, struct json *json)
     json_uint(json, "bytes", recorded->bytes);
     json_uint(json, "entries_lost", recorded->lost);
     json_uint(json, "payloads_left_out", recorded->payloads_left_out);
+    json_uint(json, "waiting_bytes_max", recorded->waiting_bytes_max);
     json_bool(json, "is_failing", recorded->is_failing);
     json_object_end(json);
 }

@@ -213,6 +213,7 @@ static void what_is_put_is_stored(void **state)
     mesh_recorder_close(recorder, &stats);
     check_sum(&c, &stats, 100);
     assert_int_equal(stats.lost, 0);
+    assert_true(stats.ring_bytes_max > 0);
     assert_int_equal(c.gaps, 0);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/tape.h"
 #include "mesh/trace.h"
 #include "mesh/wire.h"
 
@@ -205,6 +206,60 @@ static void a_nak_keeps_its_ranges_without_payloads(void **state)
     assert_int_equal(there_and_back(place, packet, bytes, false).coding, MESH_TRACE_PLAIN);
 }
 
+/* Records of datagrams whose data cannot be made smaller, and of calls without data. */
+static size_t make_records(uint8_t *records, size_t capacity, uint64_t count)
+{
+    static uint8_t body[80], data[700];
+    struct mesh_tape_entry call = {.body = body, .payload = data, .payload_rows = 1};
+    size_t used = 0;
+    uint32_t random = 1;
+
+    for (uint64_t i = 0; i < count; i++) {
+        const bool has_data = i % 3 == 1;
+
+        for (size_t at = 0; at < sizeof data; at++)
+            data[at] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
+        call.receive = (struct mesh_tape_receive){.kind = has_data ? MESH_TAPE_RECEIVE : MESH_TAPE_TICK, .at_ns = i};
+        if (has_data) {
+            call.call.payload = MESH_TAPE_WHOLE;
+            call.call.body_bytes = sizeof body;
+            call.call.payload_bytes = (uint32_t)(sizeof data - i % 100);
+        }
+        used += mesh_tape_encode(&call, records + used, capacity - used);
+    }
+    return used;
+}
+
+static void a_chunk_comes_back_to_the_byte(void **state)
+{
+    static uint8_t records[60000], read[60000];
+    struct place *place = *state;
+    struct mesh_trace_chunk row = {.node = 1, .core = MESH_TRACE_CORE_MESH, .first = 1, .count = 90};
+    struct mesh_trace_reading *reading;
+    const size_t bytes = make_records(records, sizeof records, row.count), wrong[] = {1, bytes - 2, bytes - 1, bytes + 1, bytes + 2};
+    size_t stored;
+
+    assert_int_equal(mesh_trace_add_chunk(place->trace, &row, records, bytes, &stored), 0);
+    assert_true(stored < bytes);
+    reopen(place);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.coding, MESH_TRACE_ZSTD_APART);
+    assert_int_equal(row.bytes, bytes);
+    assert_int_equal(mesh_trace_get_chunk(place->trace, &row, read), 0);
+    assert_memory_equal(read, records, bytes);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        row.bytes = wrong[i];
+        assert_true(mesh_trace_get_chunk(place->trace, &row, read) < 0);
+        assert_non_null(strstr(mesh_trace_reason(place->trace), "damaged"));
+    }
+    row.bytes = bytes;
+    row.coding = MESH_TRACE_ZSTD; /* the two parts are there, one after the other */
+    assert_int_equal(mesh_trace_get_chunk(place->trace, &row, read), 0);
+    assert_true(memcmp(read, records, bytes) != 0);
+    mesh_trace_end(reading);
+}
+
 static void an_existing_file_is_not_written_to(void **state)
 {
     struct place *place = *state;
@@ -242,6 +297,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_decoded_is_stored_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_nak_keeps_its_ranges_without_payloads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_chunk_comes_back_to_the_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_existing_file_is_not_written_to, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_committed_survives_a_writer_that_ends_without_a_word, set_up, tear_down),
     };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "capture_case.h"
+#include "mesh/tape.h"
 #include "mesh/telemetry.h"
 #include "mesh/trace.h"
 #include "mesh/wire.h"
@@ -52,6 +53,27 @@ static void add_rows(struct mesh_trace *trace)
     must(mesh_trace_add_chunk(trace, &chunk, records, sizeof records, NULL));
 }
 
+/* Calls of which rows have still to be made: with data, which is packed apart, and without. */
+static void add_calls(struct mesh_trace *trace)
+{
+    const struct mesh_trace_chunk chunk = {.node = 1, .core = 1, .first = 3, .count = 6};
+    uint8_t records[6 * 2000], packet[1500];
+    size_t used = 0;
+
+    for (unsigned i = 0; i < chunk.count; i++) {
+        const size_t bytes = message_case(i % 2 == 0 ? MESH_TYPE_TILE : MESH_TYPE_NAK, i + 1, packet, sizeof packet);
+        const size_t body = mesh_tape_body_bytes(packet, bytes);
+        struct mesh_tape_entry call = {.body = packet, .payload = packet + body, .payload_rows = 1};
+
+        call.receive = (struct mesh_tape_receive){.kind = i < 3 ? MESH_TAPE_RECEIVE : MESH_TAPE_DATAGRAM, .at_ns = i};
+        call.call.body_bytes = (uint32_t)body;
+        call.call.payload_bytes = (uint32_t)(bytes - body);
+        call.call.payload = bytes > body ? MESH_TAPE_WHOLE : MESH_TAPE_EMPTY;
+        used += mesh_tape_encode(&call, records + used, sizeof records - used);
+    }
+    must(mesh_trace_add_chunk(trace, &chunk, records, used, NULL));
+}
+
 static void add_datagrams(struct mesh_trace *trace)
 {
     const unsigned types[] = {MESH_TYPE_TILE, MESH_TYPE_NAK, MESH_TYPE_PLAN, MESH_TYPE_PROBE, MESH_TYPE_HELLO, MESH_TYPE_STATUS};
@@ -92,6 +114,7 @@ void trace_case_make(const char *path)
     must(mesh_trace_begin(trace));
     add_rows(trace);
     add_datagrams(trace);
+    add_calls(trace);
     add_telemetry(trace);
     must(mesh_trace_commit(trace));
     mesh_trace_close(trace);

@@ -54,7 +54,7 @@ struct mesh_recorder_store {
 struct mesh_recorder_config {
     struct mesh_recorder_store store;
     uint64_t ring_bytes; /* a power of 2; 0: 16 MiB */
-    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 200 ms */
+    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 100 ms */
     uint64_t again_ns;   /* after a failure; 0: 1 s */
 };
 
@@ -63,6 +63,7 @@ struct mesh_recorder_stats {
     uint64_t lost;     /* entries, of all lanes */
     uint64_t payloads; /* left out */
     uint64_t batches, failures;
+    uint64_t ring_bytes_max;              /* most that waited when a batch began; of the config's ring_bytes */
     bool is_failing;                      /* the last batch could not be stored */
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };

@@ -253,6 +253,10 @@ size_t mesh_tape_encode(const struct mesh_tape_entry *entry, uint8_t *out, size_
  * MESH_ETRUNCATED: it is longer than that; MESH_ETYPE: no such kind; MESH_ERANGE: a field is out of its range. */
 int mesh_tape_decode(const uint8_t *bytes, size_t size, struct mesh_tape_entry *entry, size_t *used);
 
+/* The lengths of the record that begins here: of its payload, which stands last and need not be there, and of what is before it. Errors as
+ * of mesh_tape_decode. */
+int mesh_tape_measure(const uint8_t *bytes, size_t size, size_t *without_payload, size_t *payload);
+
 /* ---- text (tape_text.c; no part of the core) ---- */
 
 struct mesh_tape_line {

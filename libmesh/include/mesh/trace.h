@@ -61,7 +61,12 @@ enum mesh_trace_form {
     MESH_TRACE_WHOLE       /* the message: the payload is its data, where it has some */
 };
 
-enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZSTD };
+enum mesh_trace_coding {
+    MESH_TRACE_NOT_STORED,
+    MESH_TRACE_PLAIN,
+    MESH_TRACE_ZSTD,
+    MESH_TRACE_ZSTD_APART /* of a chunk: two frames, the records without their payloads, and the payloads */
+};
 
 /* What is kept of data, token ids and prompts: meta keys payloads ("none", "all") and ids ("none", "hash", "all"). */
 
@@ -195,7 +200,7 @@ enum mesh_trace_coding { MESH_TRACE_NOT_STORED, MESH_TRACE_PLAIN, MESH_TRACE_ZST
     C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
     C(count,          u64,  "of calls") \
     C(bytes,          u64,  "of the records, as they are read") \
-    C(coding,         i64,  "of the records: 1: as they are; 2: zstd") \
+    C(coding,         i64,  "of the records: 1: as they are; 2: zstd; 3: zstd without their payloads, then zstd of these") \
     C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
     C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it in the file; 0: they are made when they are read")
 
