@@ -1,8 +1,8 @@
 /* --topology star, a baseline to measure the mesh against: what ranks compute goes to rank 0 alone, which passes all of it on.
  *
- * Each gather of the engine is two of the endpoint: *up* (phase 2p), which only rank 0 reads, and *down* (2p + 1), all of whose blocks rank 0
- * sends to whoever reads the gather. Rank 0's own blocks go down as they are finished, the others' when the last of them has come up; so
- * results cross its links twice. What readers are told to wait for is the rank that computes, not the one that passes on. */
+ * Each gather of the engine is two of the endpoint: *up* (phase 2p), which only rank 0 reads, and *down* (2p + 1), all of whose blocks
+ * rank 0 sends to whoever reads the gather. Rank 0's own blocks go down as they are finished, the others' when the last of them has come
+ * up; so results cross its links twice. What readers are told to wait for is the rank that computes, not the one that passes on. */
 #include <assert.h>
 
 #include "engine_state.h"

@@ -84,7 +84,8 @@ DOT_INLINE __m256i dot_columns_few_bits(const dot_words *weight, size_t groups, 
     return sum;
 }
 
-/* kernel_dot_avx512.h's, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns; weight < 2^bits. */
+/* kernel_dot_avx512.h's, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column
+ * `first`, 16 or 32 columns; weight < 2^bits. */
 DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride,
                             size_t tokens, size_t first, int zero, int bits, dot_ints *out)
 {

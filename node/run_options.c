@@ -229,7 +229,7 @@ static int check(struct run_options *o, struct fail *fail)
     if (o->lab_text != NULL && mesh_lab_parse(o->lab_text, &o->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %s: %s", o->lab_text, reason);
     if (o->topology != 0 && o->record.path != NULL)
-        return fail_set(fail, EXIT_USAGE, "run: --topology star and --record together: a recording is of the mesh: leave one of them out");
+        return fail_set(fail, EXIT_USAGE, "run: --topology star and --record: a recording is of the mesh: leave one of them out");
     if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0 ||
         check_security(o, fail) < 0)
         return -1;

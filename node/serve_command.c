@@ -217,7 +217,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
         return -1;
     if (a->topology != 0 && a->record.path != NULL)
-        return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record together: a recording is of the mesh: leave one of them out");
+        return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record: a recording is of the mesh: leave one of them out");
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->shift.cluster = a->name != NULL ? a->name : "mesh";

@@ -51,8 +51,7 @@ static bool hear(void *app, const struct port_word *word)
 {
     struct listener *l = app;
 
-    l->out_of_order += word->step != l->heard[word->phase];
-    l->heard[word->phase]++;
+    l->out_of_order += word->step != l->heard[word->phase]++;
     return true;
 }
 
