@@ -90,6 +90,7 @@ bool bench_has_memory(struct bench *bench, const char *part, uint64_t bytes);
 int bench_kernels(struct bench *bench, struct fail *fail);
 int bench_decode(struct bench *bench, struct fail *fail);
 int bench_mesh(struct bench *bench, struct fail *fail);
+int bench_topology(struct bench *bench, struct fail *fail);
 int bench_udp(struct bench *bench, struct fail *fail);
 int bench_seal(struct bench *bench, struct fail *fail);
 int bench_train(struct bench *bench, struct fail *fail);

@@ -2,18 +2,14 @@
  * says of both, in turns.
  *
  * Every node has one thread. Nodes that are more than the cores share them, so four nodes on two cores show what the mesh itself costs. */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "bench.h"
 #include "bench_model.h"
+#include "bench_run.h"
 #include "mesh/seal.h"
 
-enum { RUNS = 3, SEAL_RUNS = 8, TOKENS = 32, OUTPUT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 24 };
+enum { RUNS = 3, SEAL_RUNS = 8, TOKENS = 32 };
 
 struct mesh_case {
     const struct bench_shape *shape;
@@ -21,98 +17,9 @@ struct mesh_case {
     uint32_t seal_tokens; /* as many as take about a second */
 };
 
-/* One `mesh-node run`. */
-struct mesh_run {
-    uint32_t nodes, threads, tokens;
-    const char *security; /* NULL: what it is by itself */
-};
-
-struct outcome {
-    double tokens_per_s, bytes_per_token, packets_per_token;
-};
-
 struct mesh_series {
     struct bench_series alone, mesh, bytes, packets;
 };
-
-/* The child: becomes this program with `run`. */
-static void become_run(const char *path, const struct mesh_run *run, const struct bench *bench, int out)
-{
-    char nodes_text[16], threads_text[16], tokens_text[16];
-    const char *arguments[ARGUMENTS_MAX] = {
-        "mesh-node", "run", "-m",           path,    "--local", nodes_text, "-t",       threads_text,        "-n", tokens_text, "-p", "abc",
-        "--temp",    "0",   "--ignore-eos", "--ctx", "512",     "--json",   "--kernel", bench->kernel->name, NULL,
-    };
-
-    snprintf(nodes_text, sizeof nodes_text, "%u", run->nodes);
-    snprintf(threads_text, sizeof threads_text, "%u", run->threads);
-    snprintf(tokens_text, sizeof tokens_text, "%u", run->tokens);
-    if (run->security != NULL) {
-        size_t count = 0;
-
-        while (arguments[count] != NULL)
-            count++;
-        arguments[count++] = "--security";
-        arguments[count] = run->security;
-    }
-    if (dup2(out, STDOUT_FILENO) >= 0 && freopen("/dev/null", "w", stderr) != NULL)
-        execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
-    _exit(127);
-}
-
-static size_t read_all(int from, char *text, size_t room)
-{
-    size_t size = 0;
-    ssize_t got;
-
-    while (size + 1 < room && ((got = read(from, text + size, room - 1 - size)) > 0 || (got < 0 && errno == EINTR)))
-        size += got > 0 ? (size_t)got : 0;
-    text[size] = '\0';
-    return size;
-}
-
-/* A number of the summary, which is the last line. */
-static bool find_number(const char *text, const char *key, double *out)
-{
-    char quoted[64];
-
-    snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    const char *summary = strstr(text, "\"event\":\"summary\"");
-    const char *at = summary == NULL ? NULL : strstr(summary, quoted);
-    if (at != NULL)
-        *out = strtod(at + strlen(quoted), NULL);
-    return at != NULL;
-}
-
-static int run_nodes(const struct bench *bench, const struct bench_model *model, const struct mesh_run *run, struct outcome *outcome,
-                     struct fail *fail)
-{
-    char *text = malloc(OUTPUT_BYTES_MAX);
-    int pipe_ends[2], status = -1;
-
-    if (text == NULL || pipe(pipe_ends) != 0) {
-        free(text);
-        return fail_set(fail, EXIT_ENVIRONMENT, "bench: cannot start a run: %s: close other programs", strerror(errno));
-    }
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        close(pipe_ends[0]);
-        become_run(model->path, run, bench, pipe_ends[1]);
-    }
-    close(pipe_ends[1]);
-    read_all(pipe_ends[0], text, OUTPUT_BYTES_MAX);
-    close(pipe_ends[0]);
-    bool is_good = child > 0 && waitpid(child, &status, 0) == child && status == 0 &&
-                   find_number(text, "gen_tok_per_s", &outcome->tokens_per_s) &&
-                   find_number(text, "bytes_sent_per_token", &outcome->bytes_per_token) &&
-                   find_number(text, "packets_sent_per_token", &outcome->packets_per_token);
-    free(text);
-    if (!is_good)
-        return fail_set(fail, EXIT_ENVIRONMENT, "bench: mesh-node run --local %u -t %u ended with status %d: try that command alone",
-                        run->nodes, run->threads, status);
-    return 0;
-}
 
 static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes, const struct mesh_series *series)
 {
@@ -135,13 +42,14 @@ static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes
 
 static int measure(struct bench *bench, const struct mesh_case *c, const struct bench_model *model, uint32_t nodes, struct fail *fail)
 {
-    const struct mesh_run one_process = {.nodes = 1, .threads = 2, .tokens = TOKENS},
-                          local = {.nodes = nodes, .threads = 1, .tokens = TOKENS};
+    const struct bench_run one_process = {.nodes = 1, .threads = 2, .tokens = TOKENS},
+                           local = {.nodes = nodes, .threads = 1, .tokens = TOKENS};
     struct mesh_series series = {.alone = {.count = 0}};
-    struct outcome alone, mesh;
+    struct bench_outcome alone, mesh;
 
     for (int r = 0; r < (bench->quick ? 1 : RUNS); r++) {
-        if (run_nodes(bench, model, &one_process, &alone, fail) < 0 || run_nodes(bench, model, &local, &mesh, fail) < 0)
+        if (bench_run_nodes(bench, model->path, &one_process, &alone, fail) < 0 ||
+            bench_run_nodes(bench, model->path, &local, &mesh, fail) < 0)
             return -1;
         bench_add(&series.alone, alone.tokens_per_s);
         bench_add(&series.mesh, mesh.tokens_per_s);
@@ -172,13 +80,14 @@ static void print_seal(struct bench *bench, const struct mesh_case *c, const str
 static int measure_seal(struct bench *bench, const struct mesh_case *c, const struct bench_model *model, struct fail *fail)
 {
     struct bench_series series[2] = {{.count = 0}, {.count = 0}}; /* sealed, plain */
-    struct outcome outcome;
+    struct bench_outcome outcome;
 
     for (int r = 0; r < (bench->quick ? 2 : 2 * SEAL_RUNS); r++) {
         const int which = (r / 2 + r) % 2;
-        const struct mesh_run run = {.nodes = 2, .threads = 1, .tokens = c->seal_tokens, .security = which == 0 ? "seal" : "none"};
+        const struct bench_run run = {
+            .nodes = 2, .threads = 1, .tokens = c->seal_tokens, .more = {"--security", which == 0 ? "seal" : "none"}};
 
-        if (run_nodes(bench, model, &run, &outcome, fail) < 0)
+        if (bench_run_nodes(bench, model->path, &run, &outcome, fail) < 0)
             return -1;
         bench_add(&series[which], outcome.tokens_per_s);
     }

@@ -34,6 +34,7 @@ check "one type alone can be measured" "$mesh_node" bench kernels --quick --json
 check_equal "it has one row" "$(grep -c '"type":"q4_k","kernel":"scalar"' "$out")" 1
 
 check "bench decode --quick ends well" "$mesh_node" bench decode --quick --json
+verdict "a long context stands beside a short one" rows_have decode_context type positions few_positions few_ratio
 verdict "a row of decode has tokens and bytes per second" rows_have decode model type kernel threads weight_bytes_per_token read_gb_per_s \
     decode_gb_per_s decode_read_ratio gen_tok_per_s prompt_tok_per_s
 
@@ -47,6 +48,10 @@ else
     verdict "a sealed mesh stands beside a plain one" rows_have mesh_seal nodes sealed_tok_per_s plain_tok_per_s plain_ratio
 fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
+
+check "bench topology --quick ends well" "$mesh_node" bench topology --quick --json
+verdict "a star and whole matrices stand beside the mesh" rows_have topology lab nodes topology pipeline utilisation gen_tok_per_s mesh_ratio \
+    packets_sent_per_token
 
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
