@@ -50,8 +50,8 @@ fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 
 check "bench topology --quick ends well" "$mesh_node" bench topology --quick --json
-verdict "a star and whole matrices stand beside the mesh" rows_have topology lab nodes topology pipeline utilisation gen_tok_per_s mesh_ratio \
-    packets_sent_per_token
+verdict "a star and whole matrices stand beside the mesh" rows_have topology lab nodes topology pipeline utilisation gen_tok_per_s \
+    mesh_ratio packets_sent_per_token
 
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
