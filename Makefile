@@ -292,6 +292,7 @@ unit: $(TEST_BIN)
 bench: programs
 	@echo 'medians (least-greatest) of several runs; ratios are of what was measured in turns; see docs/PERFORMANCE.md'
 	@$(BIN)/mesh-node bench
+	@tests/tools/bench-mpi || [ $$? -eq 77 ]
 	@$(BIN)/monitor-bench
 	@BIN='$(BIN)' tests/tools/bench-monitor || [ $$? -eq 77 ]
 	@[ ! -x $(BIN)/mesh-dissect ] || $(BIN)/dissect-bench $(BIN)/mesh-dissect

@@ -262,6 +262,7 @@ static void the_summary_in_json_is_on_stdout(void **state)
     assert_int_equal(err, 0);
     assert_string_equal(text,
                         "{\"schema_version\":1,\"event\":\"summary\",\"nodes\":3,\"threads\":2,\"kernel\":\"scalar\",\"security\":\"none\","
+                        "\"topology\":\"mesh\",\"pipeline\":\"on\","
                         "\"prompt_tokens\":100,"
                         "\"prompt_tok_per_s\":200,\"gen_tokens\":11,\"gen_tok_per_s\":5,\"ttft_ms\":500,\"utilisation\":[0.5,0,0.5],"
                         "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
