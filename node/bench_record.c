@@ -65,10 +65,10 @@ static int measure_run(struct bench_cluster *cluster, bool records, uint32_t tok
 
 static void print(struct bench *bench, const struct bench_shape *shape, uint16_t nodes, bool with_payloads, const struct sides *sides)
 {
-    char name[40];
+    char name[64];
     struct bench_row row = {.event = "record", .name = name};
 
-    snprintf(name, sizeof name, "%u nodes, %s payloads", nodes, with_payloads ? "with" : "without");
+    snprintf(name, sizeof name, "%s, %u nodes, %s payloads", shape->name, nodes, with_payloads ? "with" : "without");
     bench_label_text(&row, "model", shape->name);
     bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
     bench_label_number(&row, "nodes", nodes);
@@ -275,32 +275,43 @@ static int measure_call(struct bench *bench, const char *folder, bool with_paylo
     return 0;
 }
 
+/* Clusters of 2 to `most` nodes. */
+static int measure_model(struct bench *bench, const struct bench_shape *shape, uint16_t most, const char *folder, struct fail *fail)
+{
+    const enum tensor_type type = bench->quick ? TYPE_Q8_0 : TYPE_Q4_0;
+    struct bench_model model;
+    char part[64];
+    int err = 0;
+
+    snprintf(part, sizeof part, "record %s", shape->name);
+    if (!bench_has_memory(bench, part, (1 + 2 * (size_t)most) * bench_model_bytes(shape, type) + (1200u << 20)))
+        return 0;
+    if (bench_model_write(&model, shape, type, fail) < 0)
+        return -1;
+    for (int payloads = 0; payloads < 2; payloads++)
+        for (uint16_t nodes = 2; nodes <= most && err == 0; nodes++)
+            err = measure(bench, &(struct recorded){shape, model.path, folder}, nodes, payloads != 0, fail);
+    bench_model_close(&model);
+    return err;
+}
+
 int bench_record(struct bench *bench, struct fail *fail)
 {
-    const struct bench_shape *shape = bench->quick ? &bench_shape_small : &bench_shape_110m;
-    const enum tensor_type type = bench->quick ? TYPE_Q8_0 : TYPE_Q4_0;
     const char *place = getenv("TMPDIR");
     char folder[200];
-    struct bench_model model;
     int err = 0;
 
     bench_heading(bench, "record: nodes that generate and record, in turns with as many that do not");
-    if (!bench_has_memory(bench, "record", (1 + 2 * NODES) * bench_model_bytes(shape, type) + (1200u << 20)))
-        return 0;
     bench_progress(bench, "a cluster that records");
     snprintf(folder, sizeof folder, "%.150s/mesh-bench.XXXXXX", place != NULL && place[0] != '\0' ? place : "/tmp");
     if (mkdtemp(folder) == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: no folder can be made there: set TMPDIR to another one", folder);
-    if (bench_model_write(&model, shape, type, fail) < 0) {
-        rmdir(folder);
-        return -1;
-    }
-    for (int payloads = 0; payloads < 2 && err == 0; payloads++) {
+    for (int payloads = 0; payloads < 2 && err == 0; payloads++)
         err = measure_call(bench, folder, payloads != 0, fail);
-        for (uint16_t nodes = 2; nodes <= NODES && err == 0; nodes++)
-            err = measure(bench, &(struct recorded){shape, model.path, folder}, nodes, payloads != 0, fail);
-    }
-    bench_model_close(&model);
+    if (err == 0)
+        err = measure_model(bench, bench->quick ? &bench_shape_small : &bench_shape_110m, NODES, folder, fail);
+    if (err == 0 && !bench->quick)
+        err = measure_model(bench, &bench_shape_1b, 2, folder, fail);
     rmdir(folder);
     return err;
 }
