@@ -16,7 +16,7 @@ enum {
 struct storing {
     struct recording_store *store;
     struct mesh_trace *trace;
-    uint64_t bytes;
+    uint64_t bytes, calls, datagrams, gaps;
     int err;
 };
 
@@ -86,6 +86,8 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         is_fine(s, MESH_ENOMEM);
         return;
     }
+    s->calls++;
+    s->datagrams += mesh_tape_is_datagram(kind);
     memcpy(calls->records + calls->bytes, entry->content, entry->bytes);
     calls->bytes += entry->bytes;
     if (calls->chunk.count++ == 0) {
@@ -117,6 +119,7 @@ static void add_gap(struct storing *s, uint16_t lane, const char *what, const st
         return;
     snprintf(reason, sizeof reason, "%s: the disk or the processor did not keep up", lane_names[lane]);
     is_fine(s, mesh_trace_add_row_gap(s->trace, &row, NULL));
+    s->gaps++;
     s->bytes += ROW_COST_BYTES;
 }
 
@@ -266,6 +269,9 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     if (s.err == 0) {
         store->written += s.bytes;
         atomic_fetch_add(&store->bytes, s.bytes);
+        atomic_fetch_add(&store->call_count, s.calls);
+        atomic_fetch_add(&store->datagrams, s.datagrams);
+        atomic_fetch_add(&store->gaps, s.gaps);
         rotate(store);
         return 0;
     }

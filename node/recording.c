@@ -137,9 +137,13 @@ void recording_figures(struct recording *recording, struct recording_figures *fi
         return;
     mesh_recording_get_stats(recording->trace, &stats);
     *figures = (struct recording_figures){.entries = stats.recorder.entries,
-                                          .lost = stats.recorder.lost,
-                                          .payloads_left_out = stats.recorder.payloads,
+                                          .calls = stats.calls,
+                                          .datagrams = stats.datagrams,
                                           .bytes = stats.bytes,
+                                          .entries_lost = stats.recorder.lost,
+                                          .payloads_left_out = stats.recorder.payloads,
+                                          .gaps = stats.gaps,
+                                          .files = stats.files,
                                           .waiting_bytes_max = stats.recorder.ring_bytes_max,
                                           .is_failing = stats.recorder.is_failing};
 }

@@ -72,15 +72,30 @@ check_equal "what was killed $kills times left readable traces without holes" "$
 port=$(free_port)
 serve=("$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --drain 0)
 ready() { "$mesh_node" status --to "127.0.0.1:$port"; }
-background "${serve[@]}" --record "$tmp/S.db" 2>"$tmp/serve"
+metrics=(--metrics 127.0.0.1:0)
+run "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 192.0.2.1:1 # which is nobody's
+if grep -q "built without libmicrohttpd" "$err"; then metrics=(); fi
+background "${serve[@]}" --record "$tmp/S.db" ${metrics[@]+"${metrics[@]}"} 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
 check "a node that records answers" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 12 --ignore-eos --temp 0
 check_exit "two nodes do not record into one file" 4 "another process records into it" \
     "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$(free_port)" --record "$tmp/S.db"
 sleep 1.2
+# Of what may only grow: status, then /metrics, then the trace.
+"$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
+if [ ${#metrics[@]} -gt 0 ]; then http_ask "$tmp/serve" GET /metrics >"$tmp/page"; fi
 kill -TERM "$node"
 wait "$node"
+stored=$(sql "$tmp/S.db" "SELECT sum(count) FROM chunks")
+told=$(sed -n 's/.*"recording":{[^}]*"calls":\([0-9]*\).*/\1/p' "$tmp/status")
+shown=$told
+if [ ${#metrics[@]} -gt 0 ]; then shown=$(sed -n 's/^mesh_recording_calls_total //p' "$tmp/page"); fi
+if [ "$told" -gt 0 ] && [ "$told" -le "$shown" ] && [ "$shown" -le "$stored" ]; then
+    ok "status and /metrics count the calls that are in the trace"
+else
+    not_ok "status and /metrics count the calls that are in the trace" "$told, then $shown, in the end $stored"
+fi
 check_equal "it has epochs, requests, tokens, events and reports, and no prompts" "$(sql "$tmp/S.db" \
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),

@@ -52,7 +52,10 @@ void mesh_recording_add_report(struct mesh_recording *recording, const struct me
 
 struct mesh_recording_stats {
     struct mesh_recorder_stats recorder;
-    uint64_t bytes; /* stored, of chunks and rows */
+    uint64_t calls;     /* stored */
+    uint64_t datagrams; /* of these calls: those that took one in or gave one out */
+    uint64_t gaps;      /* rows of that table */
+    uint64_t bytes;     /* stored, of chunks and rows */
     uint32_t files;
 };
 void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_recording_stats *stats);
