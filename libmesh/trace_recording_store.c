@@ -79,6 +79,9 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         end_chunk(s, calls);
         if (mesh_tape_decode(entry->content, entry->bytes, &call, &used) == 0)
             calls->instance = call.init.epoch;
+        s->store->has_init = entry->bytes == sizeof s->store->init;
+        if (s->store->has_init)
+            memcpy(s->store->init, entry->content, entry->bytes);
     }
     if (calls->bytes + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
@@ -138,11 +141,24 @@ static void take_gap(struct storing *s, const struct mesh_recorder_entry *entry)
 
 /* ---- rows ---- */
 
+/* Its endpoint's record, unless there is none: of a node alone, or lost. */
+static void set_config(const struct recording_store *store, struct mesh_trace_epoch *epoch)
+{
+    struct mesh_tape_entry init;
+    size_t used;
+
+    if (epoch->config.bytes == NULL && store->has_init && mesh_tape_decode(store->init, sizeof store->init, &init, &used) == 0 &&
+        init.init.epoch == epoch->epoch)
+        epoch->config = (struct mesh_trace_bytes){store->init, sizeof store->init};
+}
+
 static void add_row(struct storing *s, enum mesh_trace_table table, const uint8_t *packed)
 {
     _Alignas(8) uint8_t row[RECORDING_ROW_BYTES_MAX];
 
     recording_unpack_row(table, packed, row);
+    if (table == MESH_TRACE_TABLE_EPOCH)
+        set_config(s->store, (struct mesh_trace_epoch *)(void *)row);
     if (table == MESH_TRACE_TABLE_REPORT)
         is_fine(s, mesh_trace_add_report(s->trace, (const struct mesh_trace_report *)(const void *)row, NULL));
     else

@@ -44,7 +44,8 @@ void recording_meta_hash(struct recording *recording, const char *key, const uin
 void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
                      const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count);
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request);
-void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason);
+void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint64_t request, const char *reason);
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason);
 void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token);
 void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text);
 void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes);

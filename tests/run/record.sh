@@ -24,7 +24,8 @@ for file in T.db T.1.db T.2.db; do
     check_equal "$file is whole" "$(sql "$tmp/$file" 'PRAGMA integrity_check')" "ok"
     check_equal "$file has all calls, and all tokens" "$(sql "$tmp/$file" \
         "SELECT (SELECT count(*) FROM gaps), (SELECT count(*) FROM tokens), (SELECT sum(count) > 500 FROM chunks),
-        (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs)")" "0|30|1|0|1"
+        (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs WHERE config IS NOT NULL),
+        (SELECT tokens FROM requests WHERE kind = 'end')")" "0|30|1|0|1|30"
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
 if [ -x "$BIN/mesh-replay" ]; then
@@ -100,12 +101,23 @@ check_equal "it has epochs, requests, tokens, events and reports, and no prompts
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
     (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
-background "${serve[@]}" --record "$tmp/S.db" --record-prompts 2>"$tmp/serve"
+background "${serve[@]}" --record "$tmp/S.db" --record-prompts --lab pace=20MB/s 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
+background "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 400 --ignore-eos --temp 0 >"$tmp/partly" 2>&1
+asking=$background_pid
+wait_until 20 test -s "$tmp/partly"
+kill -INT "$asking"
+wait "$asking"
+ended() { [ "$(sql "$tmp/S-2.db" "SELECT count(*) FROM requests WHERE kind = 'end'")" = 1 ]; } # when its step is over
+wait_until 20 ended
 kill -TERM "$node"
 wait "$node"
 check_contains "started again it takes the next name" "$tmp/serve" "recorded: $tmp/S-2.db: "
+check_equal "a question that is taken back is there: its prompt, why it was cancelled, and its tokens until then" "$(sql "$tmp/S-2.db" \
+    "SELECT kind, coalesce(reason, ''), prompt_tokens, length(prompt), CASE kind WHEN 'end' THEN tokens = (SELECT count(*) FROM tokens)
+    ELSE tokens BETWEEN 1 AND 400 END FROM requests ORDER BY id" | tr '\n' ' ')" \
+    "begin||3|12|1 cancel|the client asked for it|3||1 end|cancelled|3||1 "
 
 # ---- no room, no right ----
 
