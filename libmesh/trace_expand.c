@@ -83,7 +83,7 @@ static int64_t peer_of(const struct mesh_tape_entry *call)
 
 static int add_input(struct expanding *e, const struct mesh_tape_entry *call, struct mesh_trace_bytes args)
 {
-    const bool is_datagram = call->call.kind == MESH_TAPE_RECEIVE || call->call.kind == MESH_TAPE_CLUSTER_RECEIVE;
+    const bool is_datagram = mesh_tape_is_datagram(call->call.kind);
     uint64_t datagram = 0, id;
     int err = is_datagram ? add_received(e, call, &datagram) : 0;
     const struct mesh_trace_input row = {
@@ -105,7 +105,7 @@ static int add_input(struct expanding *e, const struct mesh_tape_entry *call, st
 
 static int add_output(struct expanding *e, const struct mesh_tape_entry *call, struct mesh_trace_bytes args)
 {
-    const bool is_datagram = call->call.kind == MESH_TAPE_DATAGRAM || call->call.kind == MESH_TAPE_CLUSTER_DATAGRAM;
+    const bool is_datagram = mesh_tape_is_datagram(call->call.kind);
     uint64_t datagram = 0;
     const int err = is_datagram ? add_sent(e, call, &datagram) : 0;
     const struct mesh_trace_output row = {
@@ -127,9 +127,7 @@ static int add_output(struct expanding *e, const struct mesh_tape_entry *call, s
 static int add_call(struct expanding *e, const struct mesh_tape_entry *call, const uint8_t *record)
 {
     const struct mesh_wire_part *part = mesh_tape_part(call->call.kind);
-    const bool is_datagram = call->call.kind == MESH_TAPE_RECEIVE || call->call.kind == MESH_TAPE_CLUSTER_RECEIVE ||
-                             call->call.kind == MESH_TAPE_DATAGRAM || call->call.kind == MESH_TAPE_CLUSTER_DATAGRAM;
-    const struct mesh_trace_bytes args = {record, part->wire_bytes + (is_datagram ? 0 : call->call.body_bytes)};
+    const struct mesh_trace_bytes args = {record, part->wire_bytes + (mesh_tape_is_datagram(call->call.kind) ? 0 : call->call.body_bytes)};
 
     return mesh_tape_way(call->call.kind) == MESH_TAPE_INPUT ? add_input(e, call, args) : add_output(e, call, args);
 }

@@ -219,23 +219,33 @@ const char *mesh_recording_path(struct mesh_recording *recording)
     return recording->path != NULL ? recording->path : "";
 }
 
+static void count(const struct mesh_recording *recording, struct mesh_recording_stats *stats)
+{
+    const struct recording_store *store = &recording->store;
+
+    stats->calls = atomic_load(&store->call_count);
+    stats->datagrams = atomic_load(&store->datagrams);
+    stats->gaps = atomic_load(&store->gaps);
+    stats->bytes = atomic_load(&store->bytes);
+    stats->files = atomic_load(&store->files);
+}
+
 void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_recording_stats *stats)
 {
     mesh_recorder_get_stats(recording->recorder, &stats->recorder);
-    stats->bytes = atomic_load(&recording->store.bytes);
-    stats->files = atomic_load(&recording->store.files);
+    count(recording, stats);
 }
 
 void mesh_recording_close(struct mesh_recording *recording, struct mesh_recording_stats *stats)
 {
-    struct mesh_recorder_stats recorder = {0};
+    struct mesh_recording_stats end = {0};
 
     if (recording == NULL)
         return;
-    mesh_recorder_close(recording->recorder, &recorder);
+    mesh_recorder_close(recording->recorder, &end.recorder);
+    count(recording, &end);
     if (stats != NULL)
-        *stats = (struct mesh_recording_stats){
-            .recorder = recorder, .bytes = atomic_load(&recording->store.bytes), .files = atomic_load(&recording->store.files)};
+        *stats = end;
     recording_store_close(&recording->store);
     mesh_wipe(recording->secret, sizeof recording->secret);
     free(recording->path);

@@ -50,8 +50,10 @@ struct recording_store {
     unsigned meta_count;
     uint8_t *epoch; /* the last row of that table, packed; NULL: none yet */
     size_t epoch_bytes;
-    uint64_t written, begun_ns; /* of this file */
-    _Atomic uint64_t bytes;     /* of all */
+    uint8_t init[sizeof(struct mesh_tape_init_bytes)]; /* record of the last endpoint's INIT */
+    bool has_init;
+    uint64_t written, begun_ns;                          /* of this file */
+    _Atomic uint64_t call_count, datagrams, gaps, bytes; /* of all files */
     _Atomic uint32_t files;
 };
 

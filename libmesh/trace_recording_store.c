@@ -16,7 +16,7 @@ enum {
 struct storing {
     struct recording_store *store;
     struct mesh_trace *trace;
-    uint64_t bytes;
+    uint64_t bytes, calls, datagrams, gaps;
     int err;
 };
 
@@ -79,6 +79,9 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         end_chunk(s, calls);
         if (mesh_tape_decode(entry->content, entry->bytes, &call, &used) == 0)
             calls->instance = call.init.epoch;
+        s->store->has_init = entry->bytes == sizeof s->store->init;
+        if (s->store->has_init)
+            memcpy(s->store->init, entry->content, entry->bytes);
     }
     if (calls->bytes + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
@@ -86,6 +89,8 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         is_fine(s, MESH_ENOMEM);
         return;
     }
+    s->calls++;
+    s->datagrams += mesh_tape_is_datagram(kind);
     memcpy(calls->records + calls->bytes, entry->content, entry->bytes);
     calls->bytes += entry->bytes;
     if (calls->chunk.count++ == 0) {
@@ -117,6 +122,7 @@ static void add_gap(struct storing *s, uint16_t lane, const char *what, const st
         return;
     snprintf(reason, sizeof reason, "%s: the disk or the processor did not keep up", lane_names[lane]);
     is_fine(s, mesh_trace_add_row_gap(s->trace, &row, NULL));
+    s->gaps++;
     s->bytes += ROW_COST_BYTES;
 }
 
@@ -135,11 +141,24 @@ static void take_gap(struct storing *s, const struct mesh_recorder_entry *entry)
 
 /* ---- rows ---- */
 
+/* Its endpoint's record, unless there is none: of a node alone, or lost. */
+static void set_config(const struct recording_store *store, struct mesh_trace_epoch *epoch)
+{
+    struct mesh_tape_entry init;
+    size_t used;
+
+    if (epoch->config.bytes == NULL && store->has_init && mesh_tape_decode(store->init, sizeof store->init, &init, &used) == 0 &&
+        init.init.epoch == epoch->epoch)
+        epoch->config = (struct mesh_trace_bytes){store->init, sizeof store->init};
+}
+
 static void add_row(struct storing *s, enum mesh_trace_table table, const uint8_t *packed)
 {
     _Alignas(8) uint8_t row[RECORDING_ROW_BYTES_MAX];
 
     recording_unpack_row(table, packed, row);
+    if (table == MESH_TRACE_TABLE_EPOCH)
+        set_config(s->store, (struct mesh_trace_epoch *)(void *)row);
     if (table == MESH_TRACE_TABLE_REPORT)
         is_fine(s, mesh_trace_add_report(s->trace, (const struct mesh_trace_report *)(const void *)row, NULL));
     else
@@ -266,6 +285,9 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     if (s.err == 0) {
         store->written += s.bytes;
         atomic_fetch_add(&store->bytes, s.bytes);
+        atomic_fetch_add(&store->call_count, s.calls);
+        atomic_fetch_add(&store->datagrams, s.datagrams);
+        atomic_fetch_add(&store->gaps, s.gaps);
         rotate(store);
         return 0;
     }

@@ -20,5 +20,5 @@ void member_record_end(struct member *m)
     member_record(m);
     member_telemetry(m, true);
     if (atomic_load(&m->is_done))
-        recording_request_end(m->config.recording, m->outcome.done_ns, REQUEST_ID, m->outcome.tokens, m->outcome.reason);
+        recording_request_end(m->config.recording, m->outcome.done_ns, REQUEST_ID, m->outcome.reason);
 }

@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "mesh/program/json.h"
@@ -120,6 +121,27 @@ static void write_events(FILE *out, const struct happenings *happenings)
     }
 }
 
+static void write_recorded(FILE *out, const struct recording_figures *recorded)
+{
+    static const struct {
+        const char *metric, *meaning;
+        enum mesh_metric_kind kind;
+        size_t offset;
+    } list[] = {
+#define RECORDING_FIGURE(name, metric, kind, meaning) {metric, meaning, MESH_METRIC_##kind, offsetof(struct recording_figures, name)},
+        RECORDING_FIGURES(RECORDING_FIGURE)
+#undef RECORDING_FIGURE
+    };
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const uint8_t *)recorded + list[i].offset, sizeof value);
+        write_head(out, list[i].metric, list[i].kind == MESH_METRIC_COUNTER ? "counter" : "gauge", list[i].meaning);
+        write_value(out, list[i].metric, "", (double)value);
+    }
+}
+
 /* ---- histograms ---- */
 
 static void write_buckets(FILE *out, const char *metric, const char *labels, const struct mesh_histogram *histogram)
@@ -157,7 +179,7 @@ static void write_latencies(FILE *out, const struct measure *m)
     }
 }
 
-void metrics_write(const struct measure *m, const struct happenings *happenings, FILE *out)
+void metrics_write(const struct measure *m, const struct happenings *happenings, const struct recording_figures *recorded, FILE *out)
 {
     write_info(out, m);
     write_events(out, happenings);
@@ -165,4 +187,6 @@ void metrics_write(const struct measure *m, const struct happenings *happenings,
     write_part(out, MESH_TELEMETRY_LINK, m->link, m->links, sizeof *m->link, link_labels);
     write_part(out, MESH_TELEMETRY_WORKER, m->worker, m->workers, sizeof *m->worker, worker_labels);
     write_latencies(out, m);
+    if (recorded != NULL)
+        write_recorded(out, recorded);
 }

@@ -1,4 +1,4 @@
-/* A node's figures in Prometheus's text format. Names and help are those of the list in mesh/telemetry.h. */
+/* A node's figures in Prometheus's text format. Names and help are those of the lists in mesh/telemetry.h and recording.h. */
 #ifndef NODE_METRICS_H
 #define NODE_METRICS_H
 
@@ -6,8 +6,9 @@
 
 #include "happened.h"
 #include "measure.h"
+#include "recording.h"
 
-/* Errors of the stream are the caller's to check. */
-void metrics_write(const struct measure *measure, const struct happenings *happenings, FILE *out);
+/* recorded: of a node that records; NULL: of another one. Errors of the stream are the caller's to check. */
+void metrics_write(const struct measure *measure, const struct happenings *happenings, const struct recording_figures *recorded, FILE *out);
 
 #endif

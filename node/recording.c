@@ -25,9 +25,20 @@ char *recording_path(const char *path, uint16_t rank)
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
 
+enum { RECORDED_REQUESTS_MAX = 4 * ENGINE_SLOTS_MAX };
+
+/* A request that is not over: how many tokens it has. */
+struct recorded_request {
+    uint64_t id; /* 0: free */
+    int64_t prompt_tokens;
+    uint32_t tokens;
+};
+
 struct recording {
     struct mesh_recording *trace;
-    bool has_told; /* that the disk does not take it */
+    struct recorded_request request[RECORDED_REQUESTS_MAX];
+    unsigned oldest; /* of them, to be given up where there is no room */
+    bool has_told;   /* that the disk does not take it */
 };
 
 /* ---- beginning and ending ---- */
@@ -137,9 +148,13 @@ void recording_figures(struct recording *recording, struct recording_figures *fi
         return;
     mesh_recording_get_stats(recording->trace, &stats);
     *figures = (struct recording_figures){.entries = stats.recorder.entries,
-                                          .lost = stats.recorder.lost,
-                                          .payloads_left_out = stats.recorder.payloads,
+                                          .calls = stats.calls,
+                                          .datagrams = stats.datagrams,
                                           .bytes = stats.bytes,
+                                          .entries_lost = stats.recorder.lost,
+                                          .payloads_left_out = stats.recorder.payloads,
+                                          .gaps = stats.gaps,
+                                          .files = stats.files,
                                           .waiting_bytes_max = stats.recorder.ring_bytes_max,
                                           .is_failing = stats.recorder.is_failing};
 }
@@ -200,6 +215,23 @@ void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t numb
     mesh_recording_add_epoch(recording->trace, &row);
 }
 
+/* Other members' requests have a first token here, and no beginning. */
+static struct recorded_request *find_request(struct recording *recording, uint64_t id)
+{
+    struct recorded_request *at = NULL;
+
+    for (unsigned i = 0; i < RECORDED_REQUESTS_MAX; i++) {
+        if (recording->request[i].id == id)
+            return &recording->request[i];
+        if (at == NULL && recording->request[i].id == 0)
+            at = &recording->request[i];
+    }
+    if (at == NULL)
+        at = &recording->request[recording->oldest++ % RECORDED_REQUESTS_MAX];
+    *at = (struct recorded_request){.id = id, .prompt_tokens = MESH_TRACE_NULL};
+    return at;
+}
+
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)
 {
     const struct sampling *s = &request->sampling;
@@ -221,22 +253,37 @@ void recording_request(struct recording *recording, uint64_t now_ns, const struc
              "\"frequency_penalty\":%.9g,\"seed\":%" PRIu64 ",\"ignore_eos\":%s}",
              (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (double)s->presence_penalty,
              (double)s->frequency_penalty, s->seed, request->ignore_end ? "true" : "false");
+    find_request(recording, request->id)->prompt_tokens = request->prompt_count;
     mesh_recording_add_request(recording->trace, &row);
+}
+
+static void add_so_far(struct recording *recording, uint64_t now_ns, uint64_t id, const char *kind, const char *reason)
+{
+    const struct recorded_request *request = find_request(recording, id);
+    const struct mesh_trace_request row = {.t_ns = (int64_t)now_ns,
+                                           .request = id,
+                                           .kind = kind,
+                                           .prompt_tokens = request->prompt_tokens,
+                                           .tokens = request->tokens,
+                                           .reason = reason};
+
+    mesh_recording_add_request(recording->trace, &row);
+}
+
+void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint64_t request, const char *reason)
+{
+    if (recording != NULL)
+        add_so_far(recording, now_ns, request, "cancel", reason);
 }
 
 static const char *const done_names[] = {"length", "end", "context", "cancelled", "error", "refused"}; /* by enum engine_done */
 
-void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason)
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason)
 {
-    const struct mesh_trace_request row = {.t_ns = (int64_t)now_ns,
-                                           .request = request,
-                                           .kind = "end",
-                                           .prompt_tokens = MESH_TRACE_NULL,
-                                           .tokens = tokens,
-                                           .reason = done_names[reason]};
-
-    if (recording != NULL)
-        mesh_recording_add_request(recording->trace, &row);
+    if (recording == NULL)
+        return;
+    add_so_far(recording, now_ns, request, "end", done_names[reason]);
+    find_request(recording, request)->id = 0;
 }
 
 void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token)
@@ -248,8 +295,13 @@ void recording_token(struct recording *recording, uint64_t now_ns, const struct 
                                          .token = token->id,
                                          .logits_hash = token->digest != 0 ? (int64_t)token->digest : MESH_TRACE_NULL};
 
-    if (recording != NULL)
-        mesh_recording_add_token(recording->trace, &row);
+    struct recorded_request *request;
+
+    if (recording == NULL)
+        return;
+    request = find_request(recording, token->request);
+    request->tokens = token->index + 1;
+    mesh_recording_add_token(recording->trace, &row);
 }
 
 void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text)
@@ -328,9 +380,14 @@ void recording_request(struct recording *recording, uint64_t now_ns, const struc
     (void)recording, (void)now_ns, (void)request;
 }
 
-void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason)
+void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint64_t request, const char *reason)
 {
-    (void)recording, (void)now_ns, (void)request, (void)tokens, (void)reason;
+    (void)recording, (void)now_ns, (void)request, (void)reason;
+}
+
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason)
+{
+    (void)recording, (void)now_ns, (void)request, (void)reason;
 }
 
 void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token)

@@ -44,7 +44,8 @@ void recording_meta_hash(struct recording *recording, const char *key, const uin
 void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
                      const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count);
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request);
-void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, uint32_t tokens, enum engine_done reason);
+void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint64_t request, const char *reason);
+void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason);
 void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token);
 void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text);
 void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes);
@@ -52,11 +53,27 @@ void recording_report(struct recording *recording, uint64_t now_ns, uint64_t uni
 /* Says once when the disk does not take what is recorded, and when it does again. Call now and then. */
 void recording_watch(struct recording *recording);
 
-/* For status and metrics; all zeros without a recording. */
+/* For status, under these names, and for /metrics. Counters are what the trace says when it is complete: of all of its files. */
+/* clang-format off */
+/*    name                metric                                    kind     meaning */
+#define RECORDING_FIGURES(F) \
+    F(entries,            "mesh_recording_entries_total",           COUNTER, "Calls, epochs, requests, tokens, events, reports and texts of meta that are stored") \
+    F(calls,              "mesh_recording_calls_total",             COUNTER, "Calls of protocol cores that are stored") \
+    F(datagrams,          "mesh_recording_datagrams_total",         COUNTER, "Datagrams, in and out, that are stored") \
+    F(bytes,              "mesh_recording_bytes_total",             COUNTER, "Written to the trace, packed; about, without what SQLite adds") \
+    F(entries_lost,       "mesh_recording_lost_entries_total",      COUNTER, "Entries that are not stored, for want of time or room") \
+    F(payloads_left_out,  "mesh_recording_left_out_payloads_total", COUNTER, "Payloads that are not stored, for want of time or room") \
+    F(gaps,               "mesh_recording_gaps_total",              COUNTER, "Gaps: rows of the trace that say what is missing") \
+    F(files,              "mesh_recording_files",                   GAUGE,   "Files of this recording so far") \
+    F(waiting_bytes_max,  "mesh_recording_waiting_max_bytes",       GAUGE,   "The most that has waited to be stored, of 16 MiB") \
+    F(is_failing,         "mesh_recording_failing",                 GAUGE,   "1 while the disk does not take what is recorded")
+/* clang-format on */
+
+/* All zeros without a recording. */
 struct recording_figures {
-    uint64_t entries, lost, payloads_left_out, bytes;
-    uint64_t waiting_bytes_max; /* for the recorder, of 16 MiB */
-    bool is_failing;
+#define RECORDING_FIGURE(name, metric, kind, meaning) uint64_t name;
+    RECORDING_FIGURES(RECORDING_FIGURE)
+#undef RECORDING_FIGURE
 };
 void recording_figures(struct recording *recording, struct recording_figures *figures);
 

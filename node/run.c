@@ -255,7 +255,6 @@ static int start_recording(struct run *run, struct fail *fail)
 {
     const struct run_options *o = &run->options;
     const struct recording_options record = {o->record.path, o->record.size_mb, o->record.time_s, .prompts = true};
-    struct mesh_cluster_member member[MESH_RANKS_MAX];
     uint8_t fingerprint[32];
     char name[20];
 
@@ -277,10 +276,17 @@ static int start_recording(struct run *run, struct fail *fail)
     recording_meta(run->recording, "security", "%s", security_words[o->security]);
     recording_meta(run->recording, "lab", "%s", o->lab_text != NULL ? o->lab_text : "");
     recording_meta(run->recording, "shares", "%s", o->shares_text != NULL ? o->shares_text : "");
-    for (uint16_t r = 0; r < run->map.rank_count; r++)
-        member[r] = (struct mesh_cluster_member){.addr = run->local.addr[r], .share = o->share[r]};
-    recording_epoch(run->recording, mesh_udp_now_ns(), EPOCH, NULL, run->rank, member, run->map.share, run->map.rank_count);
     return 0;
+}
+
+/* With its endpoint, of which the recording has heard. */
+static void record_epoch(struct run *run)
+{
+    struct mesh_cluster_member member[MESH_RANKS_MAX];
+
+    for (uint16_t r = 0; r < run->map.rank_count; r++)
+        member[r] = (struct mesh_cluster_member){.addr = run->local.addr[r], .share = run->options.share[r]};
+    recording_epoch(run->recording, mesh_udp_now_ns(), EPOCH, NULL, run->rank, member, run->map.share, run->map.rank_count);
 }
 
 static int start_member(struct run *run, struct fail *fail)
@@ -290,7 +296,10 @@ static int start_member(struct run *run, struct fail *fail)
     struct member_config config = member_config_of(run, run->rank);
 
     run->member = member_open(&config, fail);
-    return run->member == NULL ? -1 : member_start(run->member, fail);
+    if (run->member == NULL || member_start(run->member, fail) < 0)
+        return -1;
+    record_epoch(run);
+    return 0;
 }
 
 static const char *const phase_names[] = {"attention", "attention output", "gate and up", "down", "logits"};

@@ -91,14 +91,17 @@ static void begin(struct server *server, uint32_t session, const struct talk *as
     serve_record_asked(server, job);
 }
 
-static void cancel_session(struct server *server, uint32_t session)
+static void cancel_session(struct server *server, uint32_t session, bool is_asked_for)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &server->jobs.job[i];
+        const bool is_in_engine = server->shift != NULL && server->shift->is_started && job->is_submitted && !job->is_done;
 
         if (job->id == 0 || job->session != session)
             continue;
-        if (server->shift != NULL && server->shift->is_started && job->is_submitted && !job->is_done) {
+        if (!job->is_done)
+            serve_record_cancelled(server, job, is_asked_for, is_in_engine);
+        if (is_in_engine) {
             engine_cancel(server->shift->engine, job->id);
             crew_wake(&server->shift->crew);
         }
@@ -132,7 +135,7 @@ static void take_record(struct server *server, const struct mesh_session_event *
         tell_status(server, event->session, talk.kind == TALK_STATUS);
         break;
     case TALK_CANCEL:
-        cancel_session(server, event->session);
+        cancel_session(server, event->session, true);
         break;
     default:
         refuse(server, event->session, "nodes answer questions, they ask none");
@@ -149,7 +152,7 @@ void serve_run_sessions(struct server *server)
         if (event.type == MESH_SESSION_RECORD) {
             take_record(server, &event);
         } else if (event.type == MESH_SESSION_CLOSED) {
-            cancel_session(server, event.session); /* a client that goes away frees its slot */
+            cancel_session(server, event.session, false); /* a client that goes away frees its slot */
             bulk_host_drop(&server->bulk, event.session);
             serve_watch_drop(server, event.session);
         }

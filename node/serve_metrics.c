@@ -8,9 +8,11 @@
 static void write_metrics(void *app, FILE *out)
 {
     struct server *server = app;
+    struct recording_figures recorded;
 
     serve_watch_measure(server);
-    metrics_write(&server->watching.measure, &server->watching.happenings, out);
+    recording_figures(server->recording, &recorded);
+    metrics_write(&server->watching.measure, &server->watching.happenings, server->recording != NULL ? &recorded : NULL, out);
 }
 
 /* Healthy is who is in an epoch with all of its share loaded, and does not leave. */

@@ -59,10 +59,19 @@ void serve_record_asked(struct server *server, const struct job *job)
         record_request(server, job);
 }
 
+void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    recording_request_cancel(server->recording, now_ns, job->id, is_asked_for ? "the client asked for it" : "the client is gone");
+    if (!is_in_engine)
+        recording_request_end(server->recording, now_ns, job->id, ENGINE_DONE_CANCELLED);
+}
+
 void serve_record_news(struct server *server, const struct shift_news *news)
 {
     if (news->is_done)
-        recording_request_end(server->recording, news->when_ns, news->request, 0, news->reason);
+        recording_request_end(server->recording, news->when_ns, news->request, news->reason);
     else
         recording_token(server->recording, news->when_ns, &news->token);
 }

@@ -162,11 +162,15 @@ static void write_recorded(const struct serve_status *status, struct json *json)
 
     json_object_begin(json, "recording");
     json_uint(json, "entries", recorded->entries);
+    json_uint(json, "calls", recorded->calls);
+    json_uint(json, "datagrams", recorded->datagrams);
     json_uint(json, "bytes", recorded->bytes);
-    json_uint(json, "entries_lost", recorded->lost);
+    json_uint(json, "entries_lost", recorded->entries_lost);
     json_uint(json, "payloads_left_out", recorded->payloads_left_out);
+    json_uint(json, "gaps", recorded->gaps);
+    json_uint(json, "files", recorded->files);
     json_uint(json, "waiting_bytes_max", recorded->waiting_bytes_max);
-    json_bool(json, "is_failing", recorded->is_failing);
+    json_bool(json, "is_failing", recorded->is_failing != 0);
     json_object_end(json);
 }
 

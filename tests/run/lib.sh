@@ -110,6 +110,16 @@ wait_until() {
     done
 }
 
+# http_ask LOG METHOD PATH: what the node answers whose stderr is LOG, which says where its metrics are; headers too
+http_ask() {
+    local port
+    port=$(sed -n 's|^metrics on http://127.0.0.1:\([0-9]*\)/metrics$|\1|p' "$1")
+    exec 9<>"/dev/tcp/127.0.0.1/$port" || return 1
+    printf '%s %s HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n\r\n' "$2" "$3" >&9
+    timeout 10 cat <&9 | tr -d '\r'
+    exec 9>&-
+}
+
 # free_port: a UDP port of the loopback that nobody has bound right now.
 free_port() {
     local port

@@ -24,7 +24,8 @@ for file in T.db T.1.db T.2.db; do
     check_equal "$file is whole" "$(sql "$tmp/$file" 'PRAGMA integrity_check')" "ok"
     check_equal "$file has all calls, and all tokens" "$(sql "$tmp/$file" \
         "SELECT (SELECT count(*) FROM gaps), (SELECT count(*) FROM tokens), (SELECT sum(count) > 500 FROM chunks),
-        (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs)")" "0|30|1|0|1"
+        (SELECT max(first + count) - 1 - sum(count) FROM chunks), (SELECT count(*) FROM epochs WHERE config IS NOT NULL),
+        (SELECT tokens FROM requests WHERE kind = 'end')")" "0|30|1|0|1|30"
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
 if [ -x "$BIN/mesh-replay" ]; then
@@ -72,25 +73,51 @@ check_equal "what was killed $kills times left readable traces without holes" "$
 port=$(free_port)
 serve=("$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" --drain 0)
 ready() { "$mesh_node" status --to "127.0.0.1:$port"; }
-background "${serve[@]}" --record "$tmp/S.db" 2>"$tmp/serve"
+metrics=(--metrics 127.0.0.1:0)
+run "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 192.0.2.1:1 # which is nobody's
+if grep -q "built without libmicrohttpd" "$err"; then metrics=(); fi
+background "${serve[@]}" --record "$tmp/S.db" ${metrics[@]+"${metrics[@]}"} 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
 check "a node that records answers" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 12 --ignore-eos --temp 0
 check_exit "two nodes do not record into one file" 4 "another process records into it" \
     "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$(free_port)" --record "$tmp/S.db"
 sleep 1.2
+# Of what may only grow: status, then /metrics, then the trace.
+"$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
+if [ ${#metrics[@]} -gt 0 ]; then http_ask "$tmp/serve" GET /metrics >"$tmp/page"; fi
 kill -TERM "$node"
 wait "$node"
+stored=$(sql "$tmp/S.db" "SELECT sum(count) FROM chunks")
+told=$(sed -n 's/.*"recording":{[^}]*"calls":\([0-9]*\).*/\1/p' "$tmp/status")
+shown=$told
+if [ ${#metrics[@]} -gt 0 ]; then shown=$(sed -n 's/^mesh_recording_calls_total //p' "$tmp/page"); fi
+if [ "$told" -gt 0 ] && [ "$told" -le "$shown" ] && [ "$shown" -le "$stored" ]; then
+    ok "status and /metrics count the calls that are in the trace"
+else
+    not_ok "status and /metrics count the calls that are in the trace" "$told, then $shown, in the end $stored"
+fi
 check_equal "it has epochs, requests, tokens, events and reports, and no prompts" "$(sql "$tmp/S.db" \
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
     (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
-background "${serve[@]}" --record "$tmp/S.db" --record-prompts 2>"$tmp/serve"
+background "${serve[@]}" --record "$tmp/S.db" --record-prompts --lab pace=20MB/s 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready
+background "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 400 --ignore-eos --temp 0 >"$tmp/partly" 2>&1
+asking=$background_pid
+wait_until 20 test -s "$tmp/partly"
+kill -INT "$asking"
+wait "$asking"
+ended() { [ "$(sql "$tmp/S-2.db" "SELECT count(*) FROM requests WHERE kind = 'end'")" = 1 ]; } # when its step is over
+wait_until 20 ended
 kill -TERM "$node"
 wait "$node"
 check_contains "started again it takes the next name" "$tmp/serve" "recorded: $tmp/S-2.db: "
+check_equal "a question that is taken back is there: its prompt, why it was cancelled, and its tokens until then" "$(sql "$tmp/S-2.db" \
+    "SELECT kind, coalesce(reason, ''), prompt_tokens, length(prompt), CASE kind WHEN 'end' THEN tokens = (SELECT count(*) FROM tokens)
+    ELSE tokens BETWEEN 1 AND 400 END FROM requests ORDER BY id" | tr '\n' ' ')" \
+    "begin||3|12|1 cancel|the client asked for it|3||1 end|cancelled|3||1 "
 
 # ---- no room, no right ----
 

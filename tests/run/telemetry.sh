@@ -148,14 +148,7 @@ check_equal "histograms of use, one way and round trip have come" \
 
 # ---- /metrics and /health ----
 # http I METHOD PATH: the answer of node I, its headers too
-http() {
-    local port
-    port=$(sed -n 's|^metrics on http://127.0.0.1:\([0-9]*\)/metrics$|\1|p' "$tmp/node$1")
-    exec 9<>"/dev/tcp/127.0.0.1/$port" || return 1
-    printf '%s %s HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n\r\n' "$2" "$3" >&9
-    timeout 10 cat <&9 | tr -d '\r'
-    exec 9>&-
-}
+http() { http_ask "$tmp/node$1" "$2" "$3"; }
 if [ ${#metrics[@]} -gt 0 ]; then
     http 2 GET /metrics >"$tmp/page"
     status 2 --telemetry 1 >"$tmp/now"

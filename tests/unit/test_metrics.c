@@ -12,6 +12,7 @@
 
 static struct measure measure;
 static struct happenings happenings;
+static const struct recording_figures recorded = {.entries = 90, .calls = 70, .datagrams = 50, .gaps = 2, .waiting_bytes_max = 4096};
 static char *page;
 
 static int make_page(void **state)
@@ -31,7 +32,7 @@ static int make_page(void **state)
     measure.worker[0].wait_ns = 250000000;
     for (uint64_t value = 1; value < UINT64_C(1) << 38; value *= 3)
         mesh_histogram_add(&measure.latency[MESH_LATENCY_ONE_WAY], value);
-    metrics_write(&measure, &happenings, out);
+    metrics_write(&measure, &happenings, &recorded, out);
     assert_int_equal(fclose(out), 0);
     return 0;
 }
@@ -92,6 +93,27 @@ static void every_metric_of_the_list_has_its_help_once(void **state)
     }
 }
 
+static void what_a_node_has_recorded_is_there_if_it_records(void **state)
+{
+    size_t size;
+    char *other;
+    FILE *out = open_memstream(&other, &size);
+
+    (void)state;
+    has_line("# TYPE mesh_recording_calls_total counter");
+    has_line("mesh_recording_entries_total 90");
+    has_line("mesh_recording_calls_total 70");
+    has_line("mesh_recording_datagrams_total 50");
+    has_line("mesh_recording_gaps_total 2");
+    has_line("# TYPE mesh_recording_waiting_max_bytes gauge");
+    has_line("mesh_recording_waiting_max_bytes 4096");
+    has_line("mesh_recording_failing 0");
+    metrics_write(&measure, &happenings, NULL, out);
+    assert_int_equal(fclose(out), 0);
+    assert_null(strstr(other, "mesh_recording"));
+    free(other);
+}
+
 static void buckets_grow_up_to_the_count(void **state)
 {
     const char *at = page;
@@ -120,6 +142,7 @@ int main(void)
         cmocka_unit_test(values_stand_in_base_units_with_their_labels),
         cmocka_unit_test(a_label_cannot_end_its_quotes),
         cmocka_unit_test(every_metric_of_the_list_has_its_help_once),
+        cmocka_unit_test(what_a_node_has_recorded_is_there_if_it_records),
         cmocka_unit_test(buckets_grow_up_to_the_count),
     };
 

@@ -385,6 +385,58 @@ static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
     mesh_trace_close(trace);
 }
 
+static uint64_t sum_of_gaps(struct mesh_trace *trace, const char *what)
+{
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_gap gap;
+    uint64_t sum = 0;
+
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &reading), 0);
+    while (mesh_trace_next(reading, &gap) == 1)
+        sum += strcmp(gap.what, what) == 0 ? gap.count : 0;
+    mesh_trace_end(reading);
+    return sum;
+}
+
+static void count_and_compare(uint64_t ring_bytes)
+{
+    struct mesh_recording *recording = open_recording_of(true, 0, ring_bytes);
+    struct mesh_recording_stats stats;
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_chunk chunk;
+    struct mesh_trace *trace;
+    uint64_t calls = 0, bytes = 0;
+
+    record_exchange(recording);
+    add_request(recording);
+    mesh_recording_close(recording, &stats);
+    trace = open_trace(path);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    while (mesh_trace_next(reading, &chunk) == 1) {
+        calls += chunk.count;
+        bytes += chunk.records.size;
+    }
+    mesh_trace_end(reading);
+    assert_true(calls > 0);
+    assert_int_equal(stats.calls, calls);
+    assert_int_equal(stats.recorder.entries, calls + count(trace, MESH_TRACE_TABLE_REQUEST) + count(trace, MESH_TRACE_TABLE_TOKEN));
+    assert_int_equal(stats.datagrams, count(trace, MESH_TRACE_TABLE_DATAGRAM));
+    assert_int_equal(stats.gaps, count(trace, MESH_TRACE_TABLE_GAP));
+    assert_int_equal(stats.recorder.lost, sum_of_gaps(trace, "calls") + sum_of_gaps(trace, "rows"));
+    assert_int_equal(stats.recorder.payloads, sum_of_gaps(trace, "payloads"));
+    assert_true(stats.bytes > bytes);
+    assert_int_equal(stats.gaps > 0, ring_bytes > 0);
+    mesh_trace_close(trace);
+}
+
+static void what_is_counted_is_what_the_trace_says_in_the_end(void **state)
+{
+    (void)state;
+    count_and_compare(0);
+    unlink(path);
+    count_and_compare(1 << 14); /* with gaps */
+}
+
 static int try_open(bool follows)
 {
     const struct mesh_recording_config config = {.path = path, .follows = follows};
@@ -438,6 +490,7 @@ int main(void)
         TEST(with_prompts_they_are_there),
         TEST(when_a_file_is_large_enough_the_next_one_begins),
         TEST(calls_without_room_are_a_gap_and_a_jump_of_numbers),
+        TEST(what_is_counted_is_what_the_trace_says_in_the_end),
         TEST(two_do_not_record_into_one_file),
         TEST(a_file_of_another_kind_is_left_alone),
     };

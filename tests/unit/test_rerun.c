@@ -163,6 +163,43 @@ static void time_that_passes_untold_is_caught_up_with(void **state)
     free(memory);
 }
 
+/* Vain requests for a datagram are told once at most, so that nobody knows the time of a later one. */
+static void calls_without_a_time_have_that_of_the_last_call_that_was_told(void **state)
+{
+    struct mesh_config config = {
+        .rank_count = 3, .phase_count = 1, .tokens_max = 1, .blocks_max = 1, .datagram_bytes_max = 1472, .tap = &tapes[0].tap};
+    const struct mesh_addr addr = {.ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 7411};
+    const size_t bytes = mesh_memory_bytes(&config);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    struct mesh_tape_entry entry = {0};
+    struct mesh_output output;
+    struct mesh_rerun *rerun;
+    uint8_t packet[1472];
+    struct mesh *mesh;
+    uint64_t told_ns;
+
+    (void)state;
+    tape_init(&tapes[0]);
+    assert_int_equal(mesh_init(&mesh, &config, memory, bytes, 50), 0);
+    mesh_set_peer(mesh, 1, addr);
+    mesh_tick(mesh, 60);
+    for (told_ns = 60; mesh_next_datagram(mesh, told_ns, packet, sizeof packet, &output); told_ns++)
+        ;
+    for (size_t at = 0; tape_next(&tapes[0], &at, &entry);)
+        told_ns = entry.call.at_ns;
+    assert_int_equal(entry.call.kind, MESH_TAPE_DATAGRAM); /* a HELLO */
+    assert_false(mesh_next_datagram(mesh, 1000, packet, sizeof packet, &output));
+    mesh_set_path(mesh, 2, 1400);
+    for (size_t at = 0; tape_next(&tapes[0], &at, &entry);)
+        ;
+    assert_int_equal(entry.call.kind, MESH_TAPE_PATH);
+    assert_int_equal(entry.call.at_ns, told_ns);
+    expect_same(&tapes[0], &rerun);
+    mesh_rerun_close(rerun);
+    tape_release(&tapes[0]);
+    free(memory);
+}
+
 /* ---- changed tapes ---- */
 
 /* The first entry of a kind after the middle of the tape. */
@@ -383,6 +420,7 @@ int main(void)
         cmocka_unit_test(so_does_one_whose_peer_was_killed),
         cmocka_unit_test(without_payloads_all_else_is_compared),
         cmocka_unit_test(time_that_passes_untold_is_caught_up_with),
+        cmocka_unit_test(calls_without_a_time_have_that_of_the_last_call_that_was_told),
         cmocka_unit_test(a_changed_timer_is_found_at_the_input_that_starts_it),
         cmocka_unit_test(a_flipped_bit_is_found_in_the_tile_that_carries_it),
         cmocka_unit_test(a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told),

@@ -43,7 +43,8 @@ void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, 
 
 /* Rows, as in mesh_trace_add; node and id are filled in. Texts and blobs are copied. */
 void mesh_recording_add_epoch(struct mesh_recording *recording,
-                              const struct mesh_trace_epoch *row); /* and to files that follow, until the next */
+                              const struct mesh_trace_epoch *row); /* and to files that follow, until the next. No config: that of the
+                                                                    * endpoint of its number, where one was heard before */
 void mesh_recording_add_request(struct mesh_recording *recording, const struct mesh_trace_request *row); /* without keeps_all: no prompt */
 void mesh_recording_add_token(struct mesh_recording *recording,
                               const struct mesh_trace_token *row); /* without keeps_all: a hash of token */
@@ -52,7 +53,10 @@ void mesh_recording_add_report(struct mesh_recording *recording, const struct me
 
 struct mesh_recording_stats {
     struct mesh_recorder_stats recorder;
-    uint64_t bytes; /* stored, of chunks and rows */
+    uint64_t calls;     /* stored */
+    uint64_t datagrams; /* of these calls: those that took one in or gave one out */
+    uint64_t gaps;      /* rows of that table */
+    uint64_t bytes;     /* stored, of chunks and rows */
     uint32_t files;
 };
 void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_recording_stats *stats);

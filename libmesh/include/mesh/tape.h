@@ -232,6 +232,13 @@ struct mesh_tap {
 const struct mesh_wire_part *mesh_tape_part(unsigned kind);
 enum mesh_tape_way mesh_tape_way(unsigned kind); /* of an existing kind */
 
+/* Body and payload are a datagram that was taken in or given out. */
+static inline bool mesh_tape_is_datagram(unsigned kind)
+{
+    return kind == MESH_TAPE_RECEIVE || kind == MESH_TAPE_DATAGRAM || kind == MESH_TAPE_CLUSTER_RECEIVE ||
+           kind == MESH_TAPE_CLUSTER_DATAGRAM;
+}
+
 /* How much of a datagram is body: all of it, unless it carries data that the protocol does not look into. */
 size_t mesh_tape_body_bytes(const uint8_t *packet, size_t bytes);
 

@@ -93,7 +93,7 @@ enum mesh_trace_coding {
     C(epoch_id,       blob, "hash of the members and their nonces") \
     C(members,        text, "JSON array, by rank: objects with address, incarnation, share, ...") \
     C(rows,           text, "JSON object: shares by which the rows are dealt") \
-    C(config,         blob, "of the endpoint, as the recorder writes it")
+    C(config,         blob, "of the endpoint: the record of its INIT call, mesh/tape.h; NULL: it has none, or it is not known")
 
 #define MESH_TRACE_INPUT_COLUMNS(C) \
     C(id,             u64,  "in the order in which they went in") \
@@ -141,12 +141,12 @@ enum mesh_trace_coding {
     C(node,           u64,  "where it entered, or whose view") \
     C(t_ns,           i64,  "when") \
     C(request,        u64,  "its id") \
-    C(kind,           text, "begin, cancel, end") \
-    C(prompt_tokens,  n64,  "of the prompt") \
-    C(tokens,         n64,  "asked for; at the end: generated") \
+    C(kind,           text, "begin; cancel: the client does not want it any more; end") \
+    C(prompt_tokens,  n64,  "of the prompt; NULL: it entered at another node") \
+    C(tokens,         n64,  "begin: asked for at most; cancel, end: generated until then, as far as this node knows") \
     C(options,        text, "JSON object: sampling") \
     C(prompt,         blob, "token ids, u32 little-endian; NULL: not stored") \
-    C(reason,         text, "why it ended")
+    C(reason,         text, "why it was cancelled, or ended: length, end, context, cancelled, error, refused")
 
 #define MESH_TRACE_TOKEN_COLUMNS(C) \
     C(id,             u64,  "in order") \

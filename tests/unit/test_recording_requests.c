@@ -1,0 +1,182 @@
+/* What a node records of requests and epochs: how they begin, are cancelled and end, with counts; and the endpoint's config. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/tape.h"
+#include "mesh/trace.h"
+#include "node/recording.h"
+
+enum { EPOCH = 7, OWN = 11, OTHERS = 12 };
+
+static char folder[100], path[140];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/mesh-requests.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/T.db", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static struct recording *open_recording(void)
+{
+    const struct recording_options options = {.path = path, .prompts = true};
+    struct recording *recording;
+    struct fail fail = {0};
+
+    if (recording_open(&recording, &options, "node", 0, NULL, false, &fail) < 0)
+        fail_msg("%s", fail.text);
+    return recording;
+}
+
+static struct mesh_trace *open_trace(void)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+
+    if (mesh_trace_open(&trace, path, reason) != 0)
+        fail_msg("%s", reason);
+    return trace;
+}
+
+static void add_tokens(struct recording *recording, uint64_t request, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        const struct engine_token token = {.request = request, .index = i, .id = 5};
+
+        recording_token(recording, 100 + i, &token);
+    }
+}
+
+/* The next row of requests. */
+static void expect_row(struct mesh_trace_reading *reading, uint64_t request, const char *kind, int64_t prompt_tokens, int64_t tokens,
+                       const char *reason)
+{
+    struct mesh_trace_request row;
+
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.request, request);
+    assert_string_equal(row.kind, kind);
+    assert_true(row.prompt_tokens == prompt_tokens);
+    assert_true(row.tokens == tokens);
+    if (reason == NULL)
+        assert_null(row.reason);
+    else
+        assert_string_equal(row.reason, reason);
+}
+
+static void ends_and_cancels_count_the_tokens_until_then(void **state)
+{
+    const uint32_t prompt[3] = {1, 2, 3};
+    const struct request request = {.id = OWN, .prompt = prompt, .prompt_count = 3, .predict = 50};
+    struct recording *recording = open_recording();
+    struct mesh_trace_reading *reading;
+    struct mesh_trace *trace;
+
+    (void)state;
+    recording_request(recording, 90, &request);
+    add_tokens(recording, OWN, 0, 4);
+    add_tokens(recording, OTHERS, 0, 2);
+    recording_request_cancel(recording, 120, OWN, "the client is gone");
+    add_tokens(recording, OWN, 4, 1);
+    recording_request_end(recording, 130, OWN, ENGINE_DONE_CANCELLED);
+    add_tokens(recording, OTHERS, 1, 3); /* the second one again, by the next epoch */
+    recording_request_end(recording, 140, OTHERS, ENGINE_DONE_LENGTH);
+    recording_close(recording);
+    trace = open_trace();
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
+    expect_row(reading, OWN, "begin", 3, 50, NULL);
+    expect_row(reading, OWN, "cancel", 3, 4, "the client is gone");
+    expect_row(reading, OWN, "end", 3, 5, "cancelled");
+    expect_row(reading, OTHERS, "end", MESH_TRACE_NULL, 4, "length");
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+}
+
+/* More than there is room for, most of which never end. */
+static void requests_that_never_end_do_not_hinder_others(void **state)
+{
+    struct recording *recording = open_recording();
+    struct mesh_trace_reading *reading;
+    struct mesh_trace *trace;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 10 * ENGINE_SLOTS_MAX; id++)
+        add_tokens(recording, 1000 + id, 0, 2);
+    recording_request_end(recording, 140, 1000 + 10 * ENGINE_SLOTS_MAX, ENGINE_DONE_END);
+    recording_close(recording);
+    trace = open_trace();
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
+    expect_row(reading, 1000 + 10 * ENGINE_SLOTS_MAX, "end", MESH_TRACE_NULL, 2, "end");
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+}
+
+static void add_init(struct recording *recording, uint32_t epoch)
+{
+    const struct mesh_tap *tap = recording_endpoint_tap(recording);
+    const struct mesh_tape_entry init = {
+        .init = {.kind = MESH_TAPE_INIT, .format = MESH_TAPE_FORMAT, .rank_count = 1, .epoch = epoch, .datagram_bytes_max = 1400}};
+
+    tap->put(tap->user, &init);
+}
+
+static void an_epoch_has_the_config_of_its_endpoint(void **state)
+{
+    const struct mesh_cluster_member member = {.share = 1};
+    const uint32_t dealt = 1;
+    struct recording *recording = open_recording();
+    struct mesh_trace_reading *reading;
+    struct mesh_tape_entry init;
+    struct mesh_trace_epoch row;
+    struct mesh_trace *trace;
+    size_t used;
+
+    (void)state;
+    add_init(recording, EPOCH);
+    recording_epoch(recording, 1, EPOCH, NULL, 0, &member, &dealt, 1);
+    recording_epoch(recording, 2, EPOCH + 1, NULL, 0, &member, &dealt, 1); /* alone: without endpoint */
+    recording_close(recording);
+    trace = open_trace();
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_tape_decode(row.config.bytes, row.config.size, &init, &used), 0);
+    assert_int_equal(used, row.config.size);
+    assert_int_equal(init.call.kind, MESH_TAPE_INIT);
+    assert_int_equal(init.init.epoch, EPOCH);
+    assert_int_equal(init.init.datagram_bytes_max, 1400);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.epoch, EPOCH + 1);
+    assert_null(row.config.bytes);
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ends_and_cancels_count_the_tokens_until_then),
+        TEST(requests_that_never_end_do_not_hinder_others),
+        TEST(an_epoch_has_the_config_of_its_endpoint),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
