@@ -41,11 +41,17 @@ static struct analysis analysis;
 static struct decoder decoder;
 static uint64_t captured_count, unnamed_count;
 static unsigned viewpoint; /* the rank on whose host the only capture is taken, or TOGETHER: one on each host */
+static bool is_outward;    /* of the only capture, what left that host is looked at, not what came to it */
 
 static void put_name(struct truth_list *list, struct truth_name name)
 {
     assert_true(list->count < TRUTH_MAX);
     list->names[list->count++] = name;
+}
+
+static bool is_looked_at(uint16_t from, uint16_t to)
+{
+    return viewpoint == TOGETHER || viewpoint == (is_outward ? from : to);
 }
 
 /* ---- captures ---- */
@@ -132,8 +138,8 @@ static void on_loss(void *context, const struct analysis_loss *loss)
     const uint16_t to = loss->link->to.ip[15];
 
     (void)context;
-    if (viewpoint != TOGETHER && to != viewpoint)
-        return; /* what a sender's capture says of its own datagrams is a guess */
+    if (!is_looked_at(loss->link->src, to))
+        return;
     if (loss->entry == NULL)
         unnamed_count++;
     else
@@ -226,7 +232,7 @@ static bool is_shown(const struct truth_name *name)
 {
     if (viewpoint == TOGETHER)
         return true;
-    return name->to == viewpoint && name->number < last_arrived[name->from][name->to][name->is_all];
+    return is_looked_at(name->from, name->to) && name->number < last_arrived[name->from][name->to][name->is_all];
 }
 
 static void expect_in(unsigned seed, const struct truth_list *list, const struct truth_name *name, const char *what)
@@ -236,18 +242,28 @@ static void expect_in(unsigned seed, const struct truth_list *list, const struct
                  name->is_all ? "the space to all" : "the pair's space", name->from, name->to, what);
 }
 
-/* Every loss that can be seen is named, once, and nothing else is. */
-static void compare(unsigned seed)
+static void sort(void)
 {
     qsort(dropped.names, dropped.count, sizeof *dropped.names, compare_names);
     qsort(named.names, named.count, sizeof *named.names, compare_names);
-    for (size_t i = 0; i < dropped.count; i++)
-        if (is_shown(&dropped.names[i]))
-            expect_in(seed, &named, &dropped.names[i], "was dropped and is not named");
+}
+
+static void expect_no_other_names(unsigned seed)
+{
     for (size_t i = 0; i < named.count; i++) {
         expect_in(seed, &dropped, &named.names[i], "is named and was not dropped");
         assert_true(i == 0 || compare_names(&named.names[i - 1], &named.names[i]) != 0);
     }
+}
+
+/* Every loss that can be seen is named, once, and nothing else is. */
+static void compare(unsigned seed)
+{
+    sort();
+    for (size_t i = 0; i < dropped.count; i++)
+        if (is_shown(&dropped.names[i]))
+            expect_in(seed, &named, &dropped.names[i], "was dropped and is not named");
+    expect_no_other_names(seed);
 }
 
 static void captures_on_all_hosts_name_what_the_network_dropped_and_nothing_else(void **state)
@@ -277,11 +293,32 @@ static void a_capture_on_one_host_names_what_was_dropped_on_the_way_to_it_and_no
     }
 }
 
+/* Which ones they were can often not be told there; where datagrams overtake one another, some are guessed wrong. */
+static void a_capture_on_the_senders_host_counts_what_was_dropped_and_names_nothing_else_where_none_overtakes(void **state)
+{
+    (void)state;
+    is_outward = true;
+    for (unsigned seed = 2; seed <= RUNS; seed += 3) {
+        size_t count = 0;
+
+        assert_int_equal(bad_link(seed).reorder_ppm, 0);
+        run(seed, seed % 3);
+        sort();
+        for (size_t i = 0; i < dropped.count; i++)
+            count += is_looked_at(dropped.names[i].from, dropped.names[i].to);
+        assert_int_equal(named.count + unnamed_count, count);
+        expect_no_other_names(seed);
+        analysis_release(&analysis);
+    }
+    is_outward = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(captures_on_all_hosts_name_what_the_network_dropped_and_nothing_else),
         cmocka_unit_test(a_capture_on_one_host_names_what_was_dropped_on_the_way_to_it_and_nothing_else),
+        cmocka_unit_test(a_capture_on_the_senders_host_counts_what_was_dropped_and_names_nothing_else_where_none_overtakes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
