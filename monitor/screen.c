@@ -67,7 +67,7 @@ static enum theme_colours colours_of_terminal(const struct screen_config *config
 
     if (config->no_colour || (no_colour != NULL && no_colour[0] != '\0') || !has_colors())
         return THEME_NONE;
-    if (start_color() == ERR || use_default_colors() == ERR || COLOR_PAIRS <= STYLES)
+    if (start_color() == ERR || use_default_colors() == ERR || COLOR_PAIRS <= STYLES_LOOKS)
         return THEME_NONE;
     return COLORS >= 256 ? THEME_256 : THEME_16;
 }

@@ -27,7 +27,7 @@ static const struct entry {
     [STYLE_FOUND] = {16, 221, 0, 3, 0, UNDERLINE | BOLD},
     [STYLE_GRAPH] = {80, -1, 6, -1, 0, 0},
     [STYLE_COMPUTE] = {71, -1, 2, -1, 0, BOLD},
-    [STYLE_SEND] = {74, -1, 4, -1, 0, 0},
+    [STYLE_SEND] = {74, -1, 6, -1, 0, 0},
     [STYLE_POLL] = {140, -1, 5, -1, 0, 0},
     [STYLE_WAIT] = {209, -1, 1, -1, 0, BOLD},
     [STYLE_IDLE] = {240, -1, -1, -1, DIM, DIM},

@@ -10,7 +10,7 @@ _mesh_dissect()
     esac
     if [[ $word == -* ]]; then
         local options
-        options=$("${COMP_WORDS[0]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z-]+' | sort -u)
+        options=$("${COMP_WORDS[0]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -17,7 +17,7 @@ _mesh_node()
         mapfile -t COMPREPLY < <(compgen -W 'kernels decode mesh train flood failover change telemetry all' -- "$word")
     elif [[ $word == -* ]]; then
         local options
-        options=$("${COMP_WORDS[0]}" "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z-]+' | sort -u)
+        options=$("${COMP_WORDS[0]}" "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -95,6 +95,31 @@ check "what is written can be read again" "$mesh_dissect" -r $captures/messages.
 check_same "and is the same" "$tmp/copy.pcap" $captures/messages.pcap
 check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"
 check_equal "a capture comes from stdin" "$("$mesh_dissect" -r - --count <$captures/messages.pcap)" "31 datagrams"
+
+# The same frames in the newer format.
+[ -z "${MESH_UPDATE:-}" ] || editcap -F pcapng $captures/lost.pcap $captures/lost.pcapng
+of_lost() { # FILE OPTIONS...
+    "$mesh_dissect" -r "$captures/$1" "${@:2}" 2>&1 | sed -E 's/ in [0-9.]+ s;/;/'
+}
+for options in "-e -# -tttt -v" "--json" "--analyze" "--ladder"; do
+    # shellcheck disable=SC2086 # options are words
+    check_equal "a pcapng file says what the pcap says: $options" "$(of_lost lost.pcapng $options)" "$(of_lost lost.pcap $options)"
+done
+check_equal "a display filter picks from pcapng, too" "$(count -r $captures/lost.pcapng -Y 'lost || nak')" "2 datagrams"
+check_equal "pcapng comes from stdin" "$("$mesh_dissect" -r - --count <$captures/lost.pcapng)" "8 datagrams"
+head -c 1000 $captures/lost.pcapng >"$tmp/cut.pcapng"
+check_exit "a pcapng file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcapng"
+
+# A pipe that stays open: what has come is told when it has, or in the end.
+{
+    cat $captures/numbers.pcap
+    exec sleep 20 # which ends with this pipe
+} > >(exec "$mesh_dissect" -U -r - >"$tmp/at-once") &
+background_pids+=($!)
+at_once() { cmp -s "$tmp/at-once" "$tmp/in-the-end"; }
+"$mesh_dissect" -r $captures/numbers.pcap >"$tmp/in-the-end"
+check "-U without -w shows each datagram at once" wait_until 10 at_once
+
 run "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/part" -C 1 -W 3
 check "-C and -W name the files" test -s "$tmp/part0"
 

@@ -48,6 +48,8 @@ screen_start 120 36 "$tmp/folder" \
     "$(realpath "$monitor") --to 127.0.0.1:$port -d 0.5; echo ended with \$?; sleep 60"
 sees "the overview tells of all" "4 of 4 nodes compute"
 sees "with a line for each" "10.0.0.4:7411"
+shows_colour() { tm capture-pane -e -p -t mon | grep -qE $'\033\\[([0-9;]*;)?'"$1"'[0-9;]*m'; }
+check "in colours" wait_until 5 shows_colour '[34]8;5'
 keys 2
 sees "2 shows the links" "p99 of tile latency"
 keys m
@@ -70,7 +72,9 @@ keys '[' '[' Space
 sees "and goes on" "LIVE"
 keys 1 F4 0.3: Enter
 sees "F4 filters" "filter: 0.3:"
-keys Escape s
+keys Escape / 0.3: Enter g n Enter
+sees "n searches again" "node 2  10.0.0.3:7411"
+keys Escape Escape s
 sees "s saves a snapshot" "saved as mesh-monitor-"
 check_equal "which is JSON" "$(cat "$tmp"/folder/mesh-monitor-*.json | head -c 20)" '{"schema_version":1,'
 keys +
@@ -91,6 +95,20 @@ sees "it connects again" "LIVE"
 keys q
 sees "q ends it" "ended with 0"
 check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
+
+# ---- fewer colours ----
+
+with_terminal() { # SETTING...: of the monitor's environment
+    tm kill-server
+    screen_start 120 36 "$tmp/folder" "$* $(realpath "$monitor") --to 127.0.0.1:$port -d 0.5; sleep 60"
+}
+with_terminal TERM=linux
+sees "a terminal with few colours shows all" "4 of 4 nodes compute"
+check "in the first eight: the first line is white on blue" wait_until 5 shows_colour 44
+check_equal "and in no others" "$(shows_colour '[34]8;5' && echo some)" ""
+with_terminal NO_COLOR=1
+sees "with NO_COLOR all is there" "4 of 4 nodes compute"
+check_equal "and nothing in colours" "$(shows_colour '([349]|10)[0-8]' && echo some)" ""
 
 # ---- a recording ----
 

@@ -73,6 +73,30 @@ agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
 check_equal "of which some was" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
+# Expert info, as lines "KIND FRAME", and with the severity: a warning is 6291456, a note 4194304.
+kinds=(gap lost duplicate reordered late resend)
+expert_by_tshark() { # CAPTURE
+    tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y _ws.expert -T fields -E separator=/t -e frame.number -e _ws.expert.severity \
+        "${kinds[@]/#/-emesh.expert.}" 2>/dev/null >"$tmp/expert"
+    awk -F '\t' -v kinds="${kinds[*]}" 'BEGIN { split(kinds, kind, " ") } { for (i = 3; i <= NF; i++) if ($i != "") print kind[i - 2], $1 }' \
+        "$tmp/expert" | sort
+}
+expert_by_dissect() { # CAPTURE
+    local kind filter
+    for kind in "${kinds[@]}"; do
+        case $kind in gap) filter='gap > 0' ;; resend) filter=resent ;; *) filter=$kind ;; esac
+        "$mesh_dissect" -r "$1" --json -Y "$filter" | sed -n "s/.*\"frame\":\([0-9]*\),.*/$kind \1/p"
+    done | sort
+}
+for capture in tests/dissect/numbers.pcap docs/captures/host-host0.pcap docs/captures/port-host1.pcap; do
+    expert_by_tshark "$capture" >"$tmp/a"
+    expert_by_dissect "$capture" >"$tmp/b"
+    check "expert info of ${capture##*/} is about the frames that mesh-dissect names: $(wc -l <"$tmp/b")" \
+        bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/a" "$tmp/b"
+    check_equal "with warnings for what is missing or lost, and notes for the rest" "$(cut -f 2 "$tmp/expert" | tr ',' '\n' | sort | uniq -c)" \
+        "$(awk '{ print ($1 == "gap" || $1 == "lost" ? 6291456 : 4194304) }' "$tmp/b" | sort | uniq -c)"
+done
+
 # A real run on the loopback, where captures are allowed.
 capture() { # FILE OPTIONS...: mesh-node run with them is captured
     local file=$1

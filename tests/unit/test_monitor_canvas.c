@@ -150,6 +150,44 @@ static void on_a_selected_line_colours_stay_before_another_background(void **sta
     canvas_release(&canvas);
 }
 
+static bool is_same(struct theme_look a, struct theme_look b)
+{
+    return a.front == b.front && a.back == b.back && a.bold == b.bold && a.dim == b.dim && a.reverse == b.reverse &&
+           a.underline == b.underline;
+}
+
+/* Of a terminal with 16 colours the first eight are used: more it may only have as bold ones. */
+static void every_style_has_colours_that_the_terminal_has_and_can_be_read(void **state)
+{
+    static const int counts[] = {[THEME_NONE] = 0, [THEME_16] = 8, [THEME_256] = 256};
+
+    (void)state;
+    for (int colours = THEME_NONE; colours <= THEME_256; colours++)
+        for (int style = 0; style < STYLES_LOOKS; style++) {
+            const struct theme_look look = theme_look((enum style)style, (enum theme_colours)colours);
+
+            assert_in_range(look.front + 1, 0, counts[colours]);
+            assert_in_range(look.back + 1, 0, counts[colours]);
+            assert_true(look.front < 0 || look.front != look.back);
+        }
+}
+
+static void good_warning_and_bad_differ_whatever_the_colours(void **state)
+{
+    (void)state;
+    for (int colours = THEME_NONE; colours <= THEME_256; colours++) {
+        const struct theme_look good = theme_look(STYLE_GOOD, (enum theme_colours)colours);
+        const struct theme_look warning = theme_look(STYLE_WARN, (enum theme_colours)colours);
+        const struct theme_look bad = theme_look(STYLE_BAD, (enum theme_colours)colours);
+
+        assert_false(is_same(good, warning));
+        assert_false(is_same(warning, bad));
+        assert_false(is_same(good, bad));
+        assert_false(is_same(theme_look(STYLE_HEAT, (enum theme_colours)colours),
+                             theme_look((enum style)(STYLE_HEAT + HEAT_STEPS - 1), (enum theme_colours)colours)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +199,8 @@ int main(void)
         cmocka_unit_test(a_bar_grows_by_eighths),
         cmocka_unit_test(a_curve_ends_at_the_right_and_leaves_gaps),
         cmocka_unit_test(figures_are_short_and_have_units),
+        cmocka_unit_test(every_style_has_colours_that_the_terminal_has_and_can_be_read),
+        cmocka_unit_test(good_warning_and_bad_differ_whatever_the_colours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
