@@ -1,6 +1,8 @@
-/* A trace with bytes changed anywhere: it is refused, or read as far as it goes.
+/* A trace with bytes changed anywhere: it is refused, or read as far as it goes. So is one whose rows say what cannot be; and SQL of any
+ * kind is answered, or refused.
  *
- * Input: changes of three bytes that say where (modulo the file's size), one that says how many, and so many bytes. */
+ * Input: changes of three bytes that say where (modulo the file's size), one that says how many, and so many bytes;
+ *   "?" and a question in SQL, to a whole trace; or "!" and an UPDATE. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +27,45 @@ static void make(void)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* The file must be the same after a question. */
+static void ask(const char *sql)
 {
-    if (whole == NULL)
-        make();
+    uint8_t *after;
+    size_t after_bytes;
+
+    trace_case_store(path, whole, whole_bytes);
+    trace_case_ask(path, sql);
+    after = trace_case_load(path, &after_bytes);
+    if (after_bytes != whole_bytes || memcmp(after, whole, whole_bytes) != 0)
+        abort();
+    free(after);
+}
+
+static void change_rows(const char *sql)
+{
+    trace_case_store(path, whole, whole_bytes);
+    trace_case_change(path, sql);
+    trace_case_read(path);
+}
+
+static void take_text(const uint8_t *data, size_t size)
+{
+    char *sql = malloc(size);
+
+    if (sql == NULL)
+        abort();
+    memcpy(sql, data + 1, size - 1);
+    sql[size - 1] = '\0';
+    if (data[0] == '?')
+        ask(sql);
+    else
+        change_rows(sql);
+    free(sql);
+    unlink(path);
+}
+
+static void change_bytes(const uint8_t *data, size_t size)
+{
     memcpy(bytes, whole, whole_bytes);
     while (size > 4) {
         const size_t at = ((size_t)data[0] | (size_t)data[1] << 8 | (size_t)data[2] << 16) % whole_bytes;
@@ -43,5 +80,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     trace_case_store(path, bytes, whole_bytes);
     trace_case_read(path);
     unlink(path);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (whole == NULL)
+        make();
+    if (size > 0 && (data[0] == '?' || data[0] == '!'))
+        take_text(data, size);
+    else
+        change_bytes(data, size);
     return 0;
 }

@@ -14,39 +14,20 @@
 #include "mesh/tape.h"
 #include "mesh/trace.h"
 #include "mesh/wire.h"
-
-struct place {
-    char folder[64], path[96];
-    char reason[MESH_TRACE_REASON_BYTES];
-    struct mesh_trace *trace;
-};
+#include "trace_case.h"
 
 static int set_up(void **state)
 {
-    struct place *place = calloc(1, sizeof *place);
+    struct trace_place *place;
 
-    assert_non_null(place);
-    snprintf(place->folder, sizeof place->folder, "/tmp/test_trace.XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    snprintf(place->path, sizeof place->path, "%s/t.db", place->folder);
-    assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-
-    mesh_trace_close(place->trace);
-    unlink(place->path);
-    assert_int_equal(rmdir(place->folder), 0);
-    free(place);
-    return 0;
+    if (trace_place_open(state) != 0)
+        return -1;
+    place = *state;
+    return mesh_trace_create(&place->trace, place->path, place->reason);
 }
 
 /* What was written so far, read by another. */
-static void reopen(struct place *place)
+static void reopen(struct trace_place *place)
 {
     mesh_trace_close(place->trace);
     assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
@@ -54,7 +35,7 @@ static void reopen(struct place *place)
 
 static void rows_come_back_as_they_were_written(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace_input row = {.node = 1, .t_ns = 5, .core = MESH_TRACE_CORE_MESH, .instance = UINT64_MAX, .kind = 3};
     struct mesh_trace_input read;
     struct mesh_trace_reading *reading;
@@ -92,7 +73,7 @@ static void rows_come_back_as_they_were_written(void **state)
 
 static void meta_is_text_by_key(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     char value[32];
 
     assert_int_equal(mesh_trace_set_meta(place->trace, "ids", "hash"), 0);
@@ -122,7 +103,7 @@ static size_t make_tile(uint8_t *packet, size_t capacity, const uint8_t *data, s
 }
 
 /* Adds a packet, reads it again and compares; returns the row, whose blobs are not valid any more. */
-static struct mesh_trace_datagram there_and_back(struct place *place, const uint8_t *packet, size_t packet_bytes, bool keep)
+static struct mesh_trace_datagram there_and_back(struct trace_place *place, const uint8_t *packet, size_t packet_bytes, bool keep)
 {
     static uint8_t read[MESH_TRACE_DATAGRAM_BYTES_MAX];
     struct mesh_trace_datagram row = {.node = 1, .t_ns = 3, .direction = MESH_TRACE_RECEIVED};
@@ -149,7 +130,7 @@ static struct mesh_trace_datagram there_and_back(struct place *place, const uint
 
 static void a_datagram_comes_back_to_the_byte(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     uint8_t packet[1200], data[512];
     struct mesh_trace_datagram row;
     size_t bytes;
@@ -169,7 +150,7 @@ static void a_datagram_comes_back_to_the_byte(void **state)
 
 static void without_the_payload_its_hash_stays(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     uint8_t packet[1200], data[64] = {1, 2, 3};
     const size_t bytes = make_tile(packet, sizeof packet, data, sizeof data);
     const struct mesh_trace_datagram row = there_and_back(place, packet, bytes, false);
@@ -180,7 +161,7 @@ static void without_the_payload_its_hash_stays(void **state)
 
 static void what_cannot_be_decoded_is_stored_as_it_is(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     uint8_t packet[1200], data[64] = {1};
     size_t bytes = make_tile(packet, sizeof packet, data, sizeof data);
 
@@ -194,7 +175,7 @@ static void what_cannot_be_decoded_is_stored_as_it_is(void **state)
 
 static void a_nak_keeps_its_ranges_without_payloads(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     uint8_t packet[1200];
     struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_NAK, .number = 1}};
     size_t bytes;
@@ -233,7 +214,7 @@ static size_t make_records(uint8_t *records, size_t capacity, uint64_t count)
 static void a_chunk_comes_back_to_the_byte(void **state)
 {
     static uint8_t records[60000], read[60000];
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace_chunk row = {.node = 1, .core = MESH_TRACE_CORE_MESH, .first = 1, .count = 90};
     struct mesh_trace_reading *reading;
     const size_t bytes = make_records(records, sizeof records, row.count), wrong[] = {1, bytes - 2, bytes - 1, bytes + 1, bytes + 2};
@@ -262,7 +243,7 @@ static void a_chunk_comes_back_to_the_byte(void **state)
 
 static void an_existing_file_is_not_written_to(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace *second;
 
     assert_int_equal(mesh_trace_create(&second, place->path, place->reason), MESH_ESYSTEM);
@@ -272,7 +253,7 @@ static void an_existing_file_is_not_written_to(void **state)
 
 static void what_was_committed_survives_a_writer_that_ends_without_a_word(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace_gap row = {.node = 1, .what = "payloads", .after_input = MESH_TRACE_NULL};
     struct mesh_trace *reader;
     uint64_t count;
@@ -291,15 +272,15 @@ static void what_was_committed_survives_a_writer_that_ends_without_a_word(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_come_back_as_they_were_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(meta_is_text_by_key, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_datagram_comes_back_to_the_byte, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_cannot_be_decoded_is_stored_as_it_is, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_nak_keeps_its_ranges_without_payloads, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_chunk_comes_back_to_the_byte, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_existing_file_is_not_written_to, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_committed_survives_a_writer_that_ends_without_a_word, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_come_back_as_they_were_written, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(meta_is_text_by_key, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_datagram_comes_back_to_the_byte, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(what_cannot_be_decoded_is_stored_as_it_is, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_nak_keeps_its_ranges_without_payloads, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_chunk_comes_back_to_the_byte, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(an_existing_file_is_not_written_to, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(what_was_committed_survives_a_writer_that_ends_without_a_word, set_up, trace_place_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

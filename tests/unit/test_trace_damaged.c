@@ -17,31 +17,18 @@
 
 enum { DAMAGES = 150 };
 
-static char folder[64], path[96], reason[MESH_TRACE_REASON_BYTES];
+static char path[96], reason[MESH_TRACE_REASON_BYTES];
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/test_trace_damaged.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/t.db", folder);
+    const struct trace_place *place;
+
+    if (trace_place_open(state) != 0)
+        return -1;
+    place = *state;
+    snprintf(path, sizeof path, "%s", place->path);
     trace_case_make(path);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    char wal[120];
-
-    (void)state;
-    unlink(path);
-    snprintf(wal, sizeof wal, "%s-journal", path);
-    unlink(wal);
-    snprintf(wal, sizeof wal, "%s-wal", path);
-    unlink(wal);
-    snprintf(wal, sizeof wal, "%s-shm", path);
-    unlink(wal);
-    return rmdir(folder);
 }
 
 static void execute(const char *sql)
@@ -150,6 +137,31 @@ static void a_datagram_of_absurd_size_is_refused(void **state)
     }
 }
 
+static void a_chunk_of_absurd_size_is_refused(void **state)
+{
+    static const char *const damages[] = {"UPDATE chunks SET bytes = 9223372036854775807",
+                                          "UPDATE chunks SET bytes = -1, count = -1",
+                                          "UPDATE chunks SET count = 4294967296",
+                                          "UPDATE chunks SET records = zeroblob(1000000)",
+                                          "UPDATE chunks SET coding = 9",
+                                          "UPDATE chunks SET bytes = bytes + 1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct mesh_trace *trace;
+        uint64_t count;
+
+        unlink(path);
+        trace_case_make(path);
+        trace_case_change(path, damages[i]);
+        assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+        if (mesh_trace_count(trace, MESH_TRACE_TABLE_INPUT, &count) >= 0) /* which takes rows of all calls */
+            fail_msg("%s: read", damages[i]);
+        assert_non_null(strstr(mesh_trace_reason(trace), "damaged"));
+        mesh_trace_close(trace);
+    }
+}
+
 static void a_blob_beyond_the_limit_is_refused(void **state)
 {
     (void)state;
@@ -189,7 +201,7 @@ static void a_whole_trace_is_read_to_its_end(void **state)
     assert_int_equal(trace_case_read(path), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, trace_place_close)
 
 int main(void)
 {
@@ -197,7 +209,7 @@ int main(void)
         TEST(a_whole_trace_is_read_to_its_end),  TEST(another_programs_file_is_refused),     TEST(another_schema_is_refused_by_number),
         TEST(a_table_that_is_missing_is_named),  TEST(a_table_that_is_none_is_refused),      TEST(an_empty_file_holds_nothing),
         TEST(a_folder_and_a_pipe_are_no_traces), TEST(a_datagram_of_absurd_size_is_refused), TEST(a_blob_beyond_the_limit_is_refused),
-        TEST(whatever_is_damaged_reading_ends),
+        TEST(a_chunk_of_absurd_size_is_refused), TEST(whatever_is_damaged_reading_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

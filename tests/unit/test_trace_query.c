@@ -12,22 +12,15 @@
 #include <cmocka.h>
 
 #include "mesh/trace.h"
-
-struct place {
-    char folder[64], path[96];
-    char reason[MESH_TRACE_REASON_BYTES];
-    struct mesh_trace *trace;
-};
+#include "trace_case.h"
 
 static int set_up(void **state)
 {
-    struct place *place = calloc(1, sizeof *place);
+    struct trace_place *place;
     struct mesh_trace_token token = {.node = 1, .request = 3, .step = MESH_TRACE_NULL, .logits_hash = MESH_TRACE_NULL};
 
-    assert_non_null(place);
-    snprintf(place->folder, sizeof place->folder, "/tmp/test_trace_query.XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    snprintf(place->path, sizeof place->path, "%s/t.db", place->folder);
+    assert_int_equal(trace_place_open(state), 0);
+    place = *state;
     assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
     for (token.position = 0; token.position < 3; token.position++) {
         token.t_ns = (int64_t)(token.position * token.position * 10);
@@ -35,24 +28,12 @@ static int set_up(void **state)
     }
     mesh_trace_close(place->trace);
     assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-
-    mesh_trace_close(place->trace);
-    unlink(place->path);
-    assert_int_equal(rmdir(place->folder), 0);
-    free(place);
     return 0;
 }
 
 static void a_question_is_answered_row_by_row(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace_value values[2];
     struct mesh_trace_query *query;
 
@@ -98,7 +79,7 @@ static void only_reading_is_allowed(void **state)
         "ANALYZE",
         "DETACH main",
     };
-    struct place *place = *state;
+    struct trace_place *place = *state;
     struct mesh_trace_value values[50];
     struct mesh_trace_query *query;
     uint64_t count;
@@ -122,7 +103,7 @@ static void only_reading_is_allowed(void **state)
     assert_int_equal(count, 3);
 }
 
-static void fails_when_stepped(struct place *place, const char *sql, unsigned seconds, const char *why)
+static void fails_when_stepped(struct trace_place *place, const char *sql, unsigned seconds, const char *why)
 {
     struct mesh_trace_value values[4];
     struct mesh_trace_query *query;
@@ -138,7 +119,7 @@ static void fails_when_stepped(struct place *place, const char *sql, unsigned se
 
 static void what_asks_for_too_much_is_given_up(void **state)
 {
-    struct place *place = *state;
+    struct trace_place *place = *state;
 
     fails_when_stepped(place, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", 0, "too long");
     fails_when_stepped(place, "SELECT length(zeroblob(1000000000))", 10, "too big");
@@ -148,9 +129,9 @@ static void what_asks_for_too_much_is_given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, trace_place_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,13 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "capture_case.h"
 #include "mesh/tape.h"
 #include "mesh/telemetry.h"
 #include "mesh/trace.h"
 #include "mesh/wire.h"
 
-enum { TRACE_CASE_SECONDS = 2 };
+enum { TRACE_CASE_SECONDS = 2, VALUES_MAX = 2000 /* as many columns as SQLite allows */ };
 
 /* clang-format off */
 /* Room for a row of any table. */
@@ -20,6 +22,43 @@ union row {
     MESH_TRACE_TABLES(ROW)
 };
 /* clang-format on */
+
+/* ---- a place ---- */
+
+int trace_place_open(void **state)
+{
+    struct trace_place *place = calloc(1, sizeof *place);
+
+    if (place == NULL)
+        return -1;
+    snprintf(place->folder, sizeof place->folder, "/tmp/test_trace.XXXXXX");
+    if (mkdtemp(place->folder) == NULL) {
+        free(place);
+        return -1;
+    }
+    snprintf(place->path, sizeof place->path, "%s/t.db", place->folder);
+    *state = place;
+    return 0;
+}
+
+int trace_place_close(void **state)
+{
+    static const char *const besides[] = {"", "-journal", "-wal", "-shm"};
+    struct trace_place *place = *state;
+    char name[120];
+    int result;
+
+    mesh_trace_close(place->trace);
+    for (size_t i = 0; i < sizeof besides / sizeof *besides; i++) {
+        snprintf(name, sizeof name, "%s%s", place->path, besides[i]);
+        unlink(name);
+    }
+    result = rmdir(place->folder);
+    free(place);
+    return result;
+}
+
+/* ---- a trace ---- */
 
 static void must(int err)
 {
@@ -142,6 +181,29 @@ void trace_case_store(const char *path, const uint8_t *bytes, size_t size)
         abort();
 }
 
+/* ---- changing ---- */
+
+static int allow_update(void *context, int action, const char *first, const char *second, const char *database, const char *trigger)
+{
+    (void)context, (void)first, (void)second, (void)database, (void)trigger;
+    return action == SQLITE_UPDATE || action == SQLITE_READ || action == SQLITE_FUNCTION ? SQLITE_OK : SQLITE_DENY;
+}
+
+void trace_case_change(const char *path, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    sqlite3 *db;
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        abort();
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20);
+    sqlite3_set_authorizer(db, allow_update, NULL);
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK)
+        (void)sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
 /* ---- reading ---- */
 
 static int read_row(struct mesh_trace *trace, enum mesh_trace_table table, const union row *row)
@@ -181,19 +243,37 @@ static int read_table(struct mesh_trace *trace, enum mesh_trace_table table)
     return got < 0 ? got : err;
 }
 
-static int read_view(struct mesh_trace *trace, const char *name)
+static int ask(struct mesh_trace *trace, const char *sql, unsigned seconds)
 {
-    struct mesh_trace_value values[64];
+    static struct mesh_trace_value values[VALUES_MAX];
     struct mesh_trace_query *query;
-    char sql[80];
-    int got;
+    int got = mesh_trace_query(trace, sql, seconds, &query);
 
-    snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
-    got = mesh_trace_query(trace, sql, TRACE_CASE_SECONDS, &query);
-    while (got == 0 && mesh_trace_query_columns(query) <= 64 && (got = mesh_trace_query_next(query, values)) == 1)
+    while (got == 0 && mesh_trace_query_columns(query) <= VALUES_MAX && (got = mesh_trace_query_next(query, values)) == 1)
         got = 0;
     mesh_trace_query_end(query);
     return got;
+}
+
+int trace_case_ask(const char *path, const char *sql)
+{
+    char reason[MESH_TRACE_REASON_BYTES];
+    struct mesh_trace *trace;
+    int err = mesh_trace_open(&trace, path, reason);
+
+    if (err != 0)
+        return err;
+    err = ask(trace, sql, 0);
+    mesh_trace_close(trace);
+    return err;
+}
+
+static int read_view(struct mesh_trace *trace, const char *name)
+{
+    char sql[80];
+
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
+    return ask(trace, sql, TRACE_CASE_SECONDS);
 }
 
 int trace_case_read(const char *path)
