@@ -14,7 +14,9 @@ _mesh_node()
     if [ "$COMP_CWORD" -eq 1 ]; then
         mapfile -t COMPREPLY < <(compgen -W 'run serve ask status synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
     elif [[ $word != -* && ${COMP_WORDS[1]} == bench ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'kernels decode mesh train flood failover change telemetry all' -- "$word")
+        local parts
+        parts=$("${COMP_WORDS[0]}" bench --help 2>/dev/null </dev/null | sed -n 's/.*PART: //p' | tr '|' ' ')
+        mapfile -t COMPREPLY < <(compgen -W "$parts" -- "$word")
     elif [[ $word == -* ]]; then
         local options
         options=$("${COMP_WORDS[0]}" "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)

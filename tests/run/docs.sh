@@ -42,6 +42,26 @@ named() { # PROGRAM, what its --help prints on stdin
     done <"$tmp/options" >"$tmp/unknown"
     check_equal "the man page names every option that $1 --help prints" "$(cat "$tmp/unknown")" ""
 }
+
+# Completions of bash for the last word of a command line.
+completed() { # PROGRAM WORD...
+    # shellcheck disable=SC2016 # another shell's words
+    BIN=$BIN bash -c 'source "docs/completions/$1.bash"; COMP_WORDS=("$BIN/$1" "${@:2}") COMP_CWORD=$(($# - 1))
+        "_${1//-/_}"; printf "%s\n" "${COMPREPLY[@]}"' _ "$@" | sort -u
+}
+for command_line in "mesh-node serve" "mesh-node bench" mesh-monitor mesh-dissect "mesh-replay verify"; do
+    read -r program command <<<"$command_line"
+    [ -x "$BIN/$program" ] || continue
+    # shellcheck disable=SC2086 # no word where there is no command
+    check_equal "bash completes every option that $command_line --help prints" "$(completed "$program" $command --)" \
+        "$("$BIN/$program" $command --help </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)"
+done
+if [ -x "$mesh_node" ]; then
+    check_equal "and every part of mesh-node bench" "$(completed mesh-node bench '')" \
+        "$("$mesh_node" bench --help | sed -n 's/.*PART: //p' | tr '|' '\n' | sort)"
+    check_equal "and every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
+        "$("$mesh_node" --help | sed -nE 's/^  ([a-z]+)  +[a-z].*/\1/p' | grep -v '^mesh' | sort)"
+fi
 if [ -x "$mesh_node" ]; then
     named mesh-node < <(for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
         "$mesh_node" $command --help </dev/null 2>/dev/null
