@@ -44,7 +44,7 @@ void fleet_clear(struct fleet *fleet)
 {
     const uint64_t events = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
 
-    for (int i = 0; i < fleet->node_end; i++)
+    for (int i = 0; fleet->nodes != NULL && i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used)
             release_node(&fleet->nodes[i]);
     if (fleet->events != NULL)

@@ -78,7 +78,8 @@ kinds=(gap lost duplicate reordered late resend)
 expert_by_tshark() { # CAPTURE
     tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y _ws.expert -T fields -E separator=/t -e frame.number -e _ws.expert.severity \
         "${kinds[@]/#/-emesh.expert.}" 2>/dev/null >"$tmp/expert"
-    awk -F '\t' -v kinds="${kinds[*]}" 'BEGIN { split(kinds, kind, " ") } { for (i = 3; i <= NF; i++) if ($i != "") print kind[i - 2], $1 }' \
+    awk -F '\t' -v kinds="${kinds[*]}" 'BEGIN { split(kinds, kind, " ") }
+        { for (i = 3; i <= NF; i++) if ($i != "") print kind[i - 2], $1 }' \
         "$tmp/expert" | sort
 }
 expert_by_dissect() { # CAPTURE
@@ -93,7 +94,8 @@ for capture in tests/dissect/numbers.pcap docs/captures/host-host0.pcap docs/cap
     expert_by_dissect "$capture" >"$tmp/b"
     check "expert info of ${capture##*/} is about the frames that mesh-dissect names: $(wc -l <"$tmp/b")" \
         bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/a" "$tmp/b"
-    check_equal "with warnings for what is missing or lost, and notes for the rest" "$(cut -f 2 "$tmp/expert" | tr ',' '\n' | sort | uniq -c)" \
+    check_equal "with warnings for what is missing or lost, and notes for the rest" \
+        "$(cut -f 2 "$tmp/expert" | tr ',' '\n' | sort | uniq -c)" \
         "$(awk '{ print ($1 == "gap" || $1 == "lost" ? 6291456 : 4194304) }' "$tmp/b" | sort | uniq -c)"
 done
 
