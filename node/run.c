@@ -277,6 +277,7 @@ static int start_recording(struct run *run, struct fail *fail)
     recording_meta(run->recording, "security", "%s", security_words[o->security]);
     recording_meta(run->recording, "lab", "%s", o->lab_text != NULL ? o->lab_text : "");
     recording_meta(run->recording, "shares", "%s", o->shares_text != NULL ? o->shares_text : "");
+    recording_meta(run->recording, "pipeline", "%s", run_pipeline_words[o->pipeline]);
     for (uint16_t r = 0; r < run->map.rank_count; r++)
         member[r] = (struct mesh_cluster_member){.addr = run->local.addr[r], .share = o->share[r]};
     recording_epoch(run->recording, mesh_udp_now_ns(), EPOCH, NULL, run->rank, member, run->map.share, run->map.rank_count);

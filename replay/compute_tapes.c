@@ -48,7 +48,11 @@ static int take_entry(struct compute_tape *tape, const struct mesh_tape_entry *e
         tape->log_lost++;
         return 0;
     }
-    return recompute_is_log(entry->payload, entry->call.payload_bytes) ? add_record(tape, entry->payload, entry->call.payload_bytes) : 0;
+    if (!recompute_is_log(entry->payload, entry->call.payload_bytes))
+        return 0;
+    if (tape->log_bytes == 0)
+        tape->log_at_ns = entry->call.at_ns;
+    return add_record(tape, entry->payload, entry->call.payload_bytes);
 }
 
 static int read_log(struct compute_tapes *t, struct compute_tape *tape, struct fail *fail)
