@@ -63,11 +63,11 @@ check_exit "another model is refused by the node, in its words" 4 "give all node
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
 
 printf '#!/bin/sh\nexec sleep 100\n' >"$tmp/dumb"
-printf '#!/bin/sh\n"%s" "$@" & sleep 0.5; kill -9 $!; exit 1\n' "$mesh_node" >"$tmp/short"
+printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$tmp/short"
 chmod +x "$tmp/dumb" "$tmp/short"
 check_exit "a node that says nothing is waited for as long as it was told" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
 check_contains "and it is said what for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: rank 1 has not answered"
-check_exit "a node that dies is reported" 4 "node 1 has ended: " lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
+check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
     lone --node 1 -- "$mesh_node" run -m "$model" --ctx 77
