@@ -42,6 +42,7 @@ static int take_entry(struct compute_tape *tape, const struct mesh_tape_entry *e
 {
     if (entry->call.kind == MESH_TAPE_INIT)
         tape->init = entry->init;
+    tape->has_goodbye |= entry->call.kind == MESH_TAPE_GOODBYE;
     if (!is_of_log(tape, entry))
         return 0;
     if (entry->call.payload == MESH_TAPE_HASHED) {

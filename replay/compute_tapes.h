@@ -17,6 +17,7 @@ struct compute_tape {
     uint64_t missing, log_lost; /* calls after its end; records of the log of which only hashes are there */
     uint32_t share[COMPUTE_RANKS_MAX];
     bool has_shares, is_taken; /* taken: it is in a group */
+    bool has_goodbye;          /* it was recorded to its end */
 };
 
 struct compute_tapes {

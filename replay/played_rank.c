@@ -247,10 +247,9 @@ static enum outcome advance(struct played_rank *p)
         if (got < 0)
             return FAILED;
         if (got == 0) {
-            p->entry = (struct mesh_tape_entry){.call = {.kind = MESH_TAPE_GOODBYE}}; /* the recording was cut here */
-            return call_goodbye(p);
+            p->is_at_end = true; /* without a goodbye, which it had when the tapes were looked for */
+            return NOT_YET;
         }
-        p->has_gone |= p->entry.call.kind == MESH_TAPE_GOODBYE;
         p->has_entry = true;
     }
     outcome = play_entry(p);

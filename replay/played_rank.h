@@ -44,7 +44,6 @@ struct played_rank {
     struct played_gathers gathers;
     struct mesh_histogram latency; /* of tiles of the real node */
     uint64_t calls, late_ns;       /* late: at most, of calls that had all they needed before their time */
-    bool has_gone;                 /* its tape has its end */
     char what[PLAYED_WHAT_BYTES];  /* the recorded call or event it has waited for in vain; "" */
 
     /* its own */

@@ -36,17 +36,25 @@ static int check_traces(const char *const *paths, size_t path_count, struct fail
     return result;
 }
 
+/* Why it cannot be played; NULL: it can. */
+static const char *flaw_of(const struct compute_tape *tape)
+{
+    if (tape->init.format != MESH_TAPE_FORMAT)
+        return "recorded in another format";
+    if (tape->missing > 0 || tape->log_lost > 0)
+        return "calls or data are missing, which the recorder had to leave out";
+    return tape->has_goodbye ? NULL : "it ends before the node did";
+}
+
 static int take_tape(struct run_rank *run, const struct compute_tape *tape, struct fail *fail)
 {
-    const char *path = run->tapes.paths[tape->path];
+    const char *path = run->tapes.paths[tape->path], *flaw = flaw_of(tape);
     const uint16_t rank = tape->init.rank;
 
-    if (tape->init.format != MESH_TAPE_FORMAT || tape->missing > 0 || tape->log_lost > 0)
-        return fail_set(fail, EXIT_SKIPPED, "%.250s: %s: record again", path,
-                        tape->init.format != MESH_TAPE_FORMAT ? "recorded in another format"
-                                                              : "calls or data are missing, which the recorder had to leave out");
     if (rank >= run->rank_count || run->played[rank].tape != NULL)
         return fail_set(fail, EXIT_USAGE, "%.250s: another recording of rank %u: name those of one run", path, rank);
+    if (rank != run->rank && flaw != NULL)
+        return fail_set(fail, EXIT_SKIPPED, "%.250s: %s: only a whole recording is played: record again", path, flaw);
     run->played[rank].tape = tape;
     if (rank == run->rank)
         run->own_path = path;
@@ -230,16 +238,6 @@ static bool has_failed(const struct run_rank *run)
     return false;
 }
 
-/* Whether the recording tells of its end: a node that lost its peers in it need not end well now. */
-static bool is_whole(const struct run_rank *run)
-{
-    bool has_gone = true;
-
-    for (uint16_t r = 0; r < run->rank_count; r++)
-        has_gone &= r == run->rank || run->played[r].has_gone;
-    return has_gone;
-}
-
 /* Until the ranks and the node have ended, or nothing moves for too long. */
 static int wait_for_all(struct run_rank *run, struct run_nodes *nodes, struct fail *fail)
 {
@@ -250,7 +248,7 @@ static int wait_for_all(struct run_rank *run, struct run_nodes *nodes, struct fa
         uint64_t seconds = run->seconds;
 
         look_at(run, &look);
-        if (ended < 0 && !(look.all_over && !is_whole(run)))
+        if (ended < 0)
             return -1;
         if (has_failed(run) || (look.all_over && ended != 0))
             return 0;

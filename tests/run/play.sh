@@ -77,4 +77,9 @@ check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
     "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"
 check_exit "a node of a cluster cannot be played to" 2 "say how after --, as in: -- mesh-node run" \
     lone --node 1 -- "$mesh_node" serve -m "$model"
+if command -v sqlite3 >/dev/null; then
+    sqlite3 "$tmp/R.2.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
+    check_exit "a recording without its end is not played" 77 "only a whole recording" lone --node 1 -- "$mesh_node" run -m "$model"
+    check_exit "but a real node can take its part" 0 "" lone --node 2 --speed max -- "$mesh_node" run -m "$model" -t 1
+fi
 finish
