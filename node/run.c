@@ -276,6 +276,7 @@ static int start_recording(struct run *run, struct fail *fail)
     recording_meta(run->recording, "security", "%s", security_words[o->security]);
     recording_meta(run->recording, "lab", "%s", o->lab_text != NULL ? o->lab_text : "");
     recording_meta(run->recording, "shares", "%s", o->shares_text != NULL ? o->shares_text : "");
+    recording_meta(run->recording, "pipeline", "%s", run_pipeline_words[o->pipeline]);
     return 0;
 }
 

@@ -42,13 +42,18 @@ static int take_entry(struct compute_tape *tape, const struct mesh_tape_entry *e
 {
     if (entry->call.kind == MESH_TAPE_INIT)
         tape->init = entry->init;
+    tape->has_goodbye |= entry->call.kind == MESH_TAPE_GOODBYE;
     if (!is_of_log(tape, entry))
         return 0;
     if (entry->call.payload == MESH_TAPE_HASHED) {
         tape->log_lost++;
         return 0;
     }
-    return recompute_is_log(entry->payload, entry->call.payload_bytes) ? add_record(tape, entry->payload, entry->call.payload_bytes) : 0;
+    if (!recompute_is_log(entry->payload, entry->call.payload_bytes))
+        return 0;
+    if (tape->log_bytes == 0)
+        tape->log_at_ns = entry->call.at_ns;
+    return add_record(tape, entry->payload, entry->call.payload_bytes);
 }
 
 static int read_log(struct compute_tapes *t, struct compute_tape *tape, struct fail *fail)

@@ -11,11 +11,13 @@ struct compute_tape {
     size_t path;                   /* among the paths */
     struct mesh_trace_chunk chunk; /* with which it begins; without its records */
     struct mesh_tape_init init;
-    uint8_t *log; /* records, each after its length of 4 bytes */
+    uint64_t log_at_ns; /* when it began */
+    uint8_t *log;       /* records, each after its length of 4 bytes */
     size_t log_bytes, log_capacity;
     uint64_t missing, log_lost; /* calls after its end; records of the log of which only hashes are there */
     uint32_t share[COMPUTE_RANKS_MAX];
     bool has_shares, is_taken; /* taken: it is in a group */
+    bool has_goodbye;          /* it was recorded to its end */
 };
 
 struct compute_tapes {

@@ -28,7 +28,7 @@ void compute_tiles_close(struct compute_tiles *t)
 
 /* ---- tiles of tapes ---- */
 
-static bool of_publish(const struct mesh_tape_entry *entry, uint16_t own, struct compute_tile *tile)
+static void of_publish(const struct mesh_tape_entry *entry, uint16_t own, struct compute_tile *tile)
 {
     const struct mesh_tape_publish *p = &entry->publish;
 
@@ -39,7 +39,6 @@ static bool of_publish(const struct mesh_tape_entry *entry, uint16_t own, struct
                                   .block_first = p->block_first,
                                   .block_count = p->block_count,
                                   .rank = own};
-    return true;
 }
 
 static bool of_datagram(const struct mesh_tape_entry *entry, struct compute_tile *tile)
@@ -65,18 +64,21 @@ static bool of_datagram(const struct mesh_tape_entry *entry, struct compute_tile
     return true;
 }
 
+bool compute_tile_of(const struct mesh_tape_entry *entry, uint16_t own, struct compute_tile *tile)
+{
+    if (entry->call.kind == MESH_TAPE_PUBLISH)
+        of_publish(entry, own, tile);
+    else
+        return entry->call.kind == MESH_TAPE_RECEIVE && of_datagram(entry, tile);
+    return true;
+}
+
 int compute_tiles_take(struct compute_tiles *t, const struct mesh_tape_entry *entry, uint16_t own, size_t source, uint64_t call)
 {
     struct compute_tile head = {0}, *tile;
-    bool is_tile = false;
 
-    if (entry->call.error != 0 || entry->call.payload != MESH_TAPE_WHOLE)
-        return 0;
-    if (entry->call.kind == MESH_TAPE_PUBLISH)
-        is_tile = of_publish(entry, own, &head);
-    else if (entry->call.kind == MESH_TAPE_RECEIVE)
-        is_tile = of_datagram(entry, &head);
-    if (!is_tile || head.phase >= t->phase_count)
+    if (entry->call.error != 0 || entry->call.payload != MESH_TAPE_WHOLE || !compute_tile_of(entry, own, &head) ||
+        head.phase >= t->phase_count)
         return 0;
     if (head.step < t->step) {
         t->too_late++;

@@ -43,6 +43,10 @@ struct compute_tiles {
 int compute_tiles_open(struct compute_tiles *tiles, uint16_t phases);
 void compute_tiles_close(struct compute_tiles *tiles);
 
+/* Where the tile belongs that a call of an endpoint's tape, whose rank is `own`, publishes or receives; all but call, time and data. False:
+ * it is no tile. */
+bool compute_tile_of(const struct mesh_tape_entry *entry, uint16_t own, struct compute_tile *tile);
+
 /* Take a call of an endpoint's tape, whose rank is `own`: 0, also for what is no tile; -1: out of memory. */
 int compute_tiles_take(struct compute_tiles *tiles, const struct mesh_tape_entry *entry, uint16_t own, size_t source, uint64_t call);
 

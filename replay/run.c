@@ -1,11 +1,11 @@
-/* mesh-replay run: the recorded requests again, asked of real nodes at the recorded times, and what comes of them beside the recording. */
+/* mesh-replay run: what was recorded again, asked of real nodes or played to one of them, and what comes of it beside the recording. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compute.h"
 #include "mesh/program/json.h"
-#include "run_judge.h"
+#include "run_rank.h"
 
 enum { TOGETHER = 4, SECONDS = 60 };
 
@@ -13,8 +13,9 @@ struct settings {
     struct run_limits limits;
     const char *speed_text, *baseline, *junit;
     float speed; /* 0: as fast as they are answered */
-    uint32_t nodes, seconds;
-    bool json, tap, keep;
+    uint32_t nodes, seconds, node;
+    bool has_node; /* one real node, of this rank */
+    bool json, tap, keep, any_model;
 };
 
 struct run {
@@ -24,6 +25,7 @@ struct run {
     struct compute_tokens *tokens; /* (path_count) */
     struct run_nodes nodes;
     struct run_play play;
+    struct run_rank rank;
     struct run_judging judging;
 };
 
@@ -163,7 +165,10 @@ static void write_text(const struct run *run)
     const struct run_cases *cases = &run->judging.cases;
     const struct sum sum = sum_of(cases);
 
-    printf("%zu requests asked of %u nodes\n", run->play.count, run->nodes.count);
+    if (run->settings.has_node)
+        printf("a node as rank %u among %u that are played\n", run->rank.rank, run->rank.rank_count - 1);
+    else
+        printf("%zu requests asked of %u nodes\n", run->play.count, run->nodes.count);
     for (size_t i = 0; i < cases->count; i++)
         printf("%s: %s: %s\n", words[cases->verdicts[i].kind], cases->verdicts[i].name, cases->verdicts[i].what);
     printf("%zu passed, %zu failed, %zu left out\n", sum.passed, sum.failed, sum.skipped);
@@ -186,7 +191,17 @@ static void write_json(const struct run *run)
     }
     json_event_begin(&json, "summary");
     json_uint(&json, "nodes", run->nodes.count);
-    json_uint(&json, "requests", run->play.count);
+    if (run->settings.has_node) {
+        json_uint(&json, "rank", run->rank.rank);
+        json_uint(&json, "played", run->rank.rank_count - 1u);
+        json_uint(&json, "calls", run->rank.calls);
+        json_uint(&json, "late_ns", run->rank.late_ns);
+        json_uint(&json, "blocks", run->rank.sum.compared);
+        json_uint(&json, "different", run->rank.sum.different);
+        json_uint(&json, "missing", run->rank.sum.missing);
+    } else {
+        json_uint(&json, "requests", run->play.count);
+    }
     json_uint(&json, "passed", sum.passed);
     json_uint(&json, "failed", sum.failed);
     json_uint(&json, "skipped", sum.skipped);
@@ -211,20 +226,30 @@ static int report(const struct run *run, struct fail *fail)
 
 /* ---- all of it ---- */
 
+static int play_requests(struct run *run, struct fail *fail)
+{
+    return read_traces(run, fail) != 0 || run_nodes_start(&run->nodes, run->settings.seconds, fail) != 0 ||
+                   run_play(&run->play, &run->nodes, fail) != 0
+               ? -1
+               : run_nodes_stop(&run->nodes, fail);
+}
+
 static int run_all(struct run *run, struct fail *fail)
 {
+    const struct settings *s = &run->settings;
     struct run_judging *judging = &run->judging;
+    const char *own;
 
-    if (read_traces(run, fail) != 0 || run_nodes_start(&run->nodes, run->settings.seconds, fail) != 0 ||
-        run_play(&run->play, &run->nodes, fail) != 0 || run_nodes_stop(&run->nodes, fail) != 0)
+    if ((s->has_node ? run_rank_play(&run->rank, &run->nodes, run->paths, run->path_count, fail) : play_requests(run, fail)) != 0)
         return -1;
+    own = run->rank.own_path != NULL ? run->rank.own_path : run->paths[0];
     *judging = (struct run_judging){.play = &run->play,
                                     .nodes = &run->nodes,
                                     .paths = run->paths,
                                     .path_count = run->path_count,
-                                    .baseline = run->settings.baseline != NULL ? run->settings.baseline : run->paths[0],
-                                    .limits = &run->settings.limits};
-    return run_judge(judging, fail) == 0 ? report(run, fail) : -1;
+                                    .baseline = s->baseline != NULL ? s->baseline : own,
+                                    .limits = &s->limits};
+    return (s->has_node ? run_rank_judge(&run->rank, judging, fail) : run_judge(judging, fail)) == 0 ? report(run, fail) : -1;
 }
 
 static int play_traces(const struct settings *settings, const char *const *paths, size_t path_count, char *const *command, int words,
@@ -238,6 +263,10 @@ static int play_traces(const struct settings *settings, const char *const *paths
     run.play.speed = settings->speed;
     run.play.seconds = settings->seconds;
     run.play.together = TOGETHER;
+    run.rank.rank = (uint16_t)settings->node;
+    run.rank.speed = settings->speed;
+    run.rank.seconds = settings->seconds;
+    run.rank.any_model = settings->any_model;
     run.tokens = calloc(path_count, sizeof *run.tokens);
     if (run.tokens == NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "no memory for the traces: close other programs");
@@ -245,6 +274,7 @@ static int play_traces(const struct settings *settings, const char *const *paths
         result = run_all(&run, fail);
     if (settings->keep && run.nodes.folder[0] != '\0')
         fprintf(stderr, "kept: %s\n", run.nodes.folder);
+    run_rank_release(&run.rank);
     run_nodes_release(&run.nodes, settings->keep);
     run_cases_release(&run.judging.cases);
     for (size_t i = 0; i < path_count && run.tokens != NULL; i++)
@@ -277,8 +307,16 @@ static int check(struct settings *settings, size_t path_count, int words, char *
 {
     if (path_count == 0)
         return fail_set(fail, EXIT_USAGE, "run: no trace: name one: mesh-replay run TRACE.db -- mesh-node serve -m MODEL.gguf");
-    if (words < 2 || words > RUN_ARGUMENTS_MAX || strcmp(command[1], "serve") != 0)
-        return fail_set(fail, EXIT_USAGE, "run: no nodes to start: say how after --, as in: -- mesh-node serve -m MODEL.gguf");
+    if (words < 2 || words > RUN_ARGUMENTS_MAX || strcmp(command[1], settings->has_node ? "run" : "serve") != 0)
+        return fail_set(fail, EXIT_USAGE, "run: no nodes to start: say how after --, as in: -- mesh-node %s -m MODEL.gguf",
+                        settings->has_node ? "run" : "serve");
+    if (settings->has_node && settings->node == 0)
+        return fail_set(fail, EXIT_USAGE,
+                        "--node 0: rank 0 has the prompt, and is always played: leave --node out, and all ranks are real");
+    if (settings->has_node && settings->nodes > 0)
+        return fail_set(fail, EXIT_USAGE, "--node and --nodes: both given: one node is real, or all of them");
+    if (settings->any_model && !settings->has_node)
+        return fail_set(fail, EXIT_USAGE, "--any-model: goes with --node: give both, or none");
     if (settings->json && settings->tap)
         return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
     return read_speed(settings, fail);
@@ -296,11 +334,14 @@ static int own_words(int argc, char *const *argv)
 int run_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay run TRACE.db ... [options] -- mesh-node serve -m MODEL.gguf [...]",
+                                        "mesh-replay run TRACE.db ... --node RANK [options] -- mesh-node run -m MODEL.gguf [...]",
                                         "Starts as many real nodes as were recorded, on the loopback, asks them the recorded requests",
-                                        "at the recorded times, and compares tokens and tiles.",
-                                        "Exit code 1: something differs, or a limit is passed.", NULL};
+                                        "at the recorded times, and compares tokens and tiles. Or starts one real node, and plays",
+                                        "the part of all other ranks towards it.",
+                                        "Exit code 1: something differs, or a limit is passed.",
+                                        NULL};
     static const char *const examples[] = {"mesh-replay run run.db --max-p99-us 2000 --junit run.xml -- mesh-node serve -m model.gguf",
-                                           NULL};
+                                           "mesh-replay run run.db run.1.db run.2.db --node 1 -- mesh-node run -m model.gguf", NULL};
     const char *paths[OPTION_LIST_MAX];
     struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
     struct settings s = {.seconds = SECONDS};
@@ -310,6 +351,8 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     /* clang-format off */
     const struct option_spec specs[] = {
         {.name = "speed", .kind = OPTION_TEXT, .target = &s.speed_text, .metavar = "1|X|max", .help = "of asking: as recorded (1), X times as fast"},
+        {.name = "node", .kind = OPTION_U32, .target = &s.node, .was_set = &s.has_node, .max = MESH_RANKS_MAX - 1, .metavar = "RANK", .help = "start one real node, as this rank; the others are played"},
+        {.name = "any-model", .kind = OPTION_FLAG, .target = &s.any_model, .help = "with --node: also one of another fingerprint"},
         {.name = "nodes", .kind = OPTION_U32, .target = &s.nodes, .min = 1, .max = RUN_NODES_MAX, .help = "to start (as recorded)"},
         {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "that 99 % of tiles may be under way, on any node"},
         {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "tokens a second of every request"},

@@ -10,7 +10,7 @@
 
 /* ---- cases ---- */
 
-static int reserve(struct run_cases *cases, size_t capacity, struct fail *fail)
+int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail)
 {
     cases->verdicts = calloc(capacity, sizeof *cases->verdicts);
     cases->names = calloc(capacity, sizeof *cases->names);
@@ -29,8 +29,7 @@ void run_cases_release(struct run_cases *cases)
     *cases = (struct run_cases){0};
 }
 
-/* The next case: its name. Its text follows with say. */
-__attribute__((format(printf, 2, 3))) static void begin(struct run_cases *cases, const char *format, ...)
+void run_case_begin(struct run_cases *cases, const char *format, ...)
 {
     va_list list;
 
@@ -39,7 +38,7 @@ __attribute__((format(printf, 2, 3))) static void begin(struct run_cases *cases,
     va_end(list);
 }
 
-__attribute__((format(printf, 3, 4))) static void say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...)
+void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...)
 {
     const size_t i = cases->count++;
     va_list list;
@@ -64,18 +63,18 @@ static void judge_request(struct run_cases *cases, const struct run_request *r, 
 {
     char was[24], is[24];
 
-    begin(cases, "tokens of request %zu", index + 1);
+    run_case_begin(cases, "tokens of request %zu", index + 1);
     id_text(r->was, was);
     id_text(r->is, is);
     if (r->ended != RUN_ANSWERED)
-        say(cases, VERDICT_FAIL, "not answered: %s", r->why);
+        run_case_say(cases, VERDICT_FAIL, "not answered: %s", r->why);
     else if (r->recorded == 0)
-        say(cases, VERDICT_SKIP, "the recording has none of it; %" PRIu64 " now", r->count);
+        run_case_say(cases, VERDICT_SKIP, "the recording has none of it; %" PRIu64 " now", r->count);
     else if (r->differs)
-        say(cases, VERDICT_FAIL, "another token at position %" PRIu64 ": %s was recorded, %s came now", r->position, was, is);
+        run_case_say(cases, VERDICT_FAIL, "another token at position %" PRIu64 ": %s was recorded, %s came now", r->position, was, is);
     else
-        say(cases, VERDICT_PASS, "the same: %" PRIu64 ", at %.1f tok/s, asked %.1f ms late", r->count, r->tokens_per_s,
-            (double)r->late_ns / 1e6);
+        run_case_say(cases, VERDICT_PASS, "the same: %" PRIu64 ", at %.1f tok/s, asked %.1f ms late", r->count, r->tokens_per_s,
+                     (double)r->late_ns / 1e6);
 }
 
 /* ---- tiles ---- */
@@ -97,15 +96,15 @@ static void close_both(struct diff *diff)
 static void say_tiles(struct run_cases *cases, const struct diff_tiles *tiles)
 {
     if (tiles->verdict == DIFF_SAME)
-        say(cases, VERDICT_PASS, "the same: %" PRIu64 " of the same place; %" PRIu64 " and %" PRIu64 " were cut otherwise", tiles->aligned,
-            tiles->only[0], tiles->only[1]);
+        run_case_say(cases, VERDICT_PASS, "the same: %" PRIu64 " of the same place; %" PRIu64 " and %" PRIu64 " were cut otherwise",
+                     tiles->aligned, tiles->only[0], tiles->only[1]);
     else if (tiles->verdict == DIFF_DIFFERENT)
-        say(cases, VERDICT_FAIL,
-            "%" PRIu64 " of %" PRIu64 " differ, the first in step %" PRId64 ", phase %" PRId64 ", token %" PRId64 ", block %" PRId64
-            ", of rank %" PRId64,
-            tiles->different, tiles->aligned, tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
+        run_case_say(cases, VERDICT_FAIL,
+                     "%" PRIu64 " of %" PRIu64 " differ, the first in step %" PRId64 ", phase %" PRId64 ", token %" PRId64
+                     ", block %" PRId64 ", of rank %" PRId64,
+                     tiles->different, tiles->aligned, tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
     else
-        say(cases, VERDICT_SKIP, "none of the same place: the rows were dealt otherwise, or a node was alone");
+        run_case_say(cases, VERDICT_SKIP, "none of the same place: the rows were dealt otherwise, or a node was alone");
 }
 
 static void say_computed(struct run_cases *cases, const struct compute *computed)
@@ -116,15 +115,15 @@ static void say_computed(struct run_cases *cases, const struct compute *computed
         const struct compute_case *one = &computed->cases[i];
 
         if (one->state == COMPUTE_DIFFERS) {
-            say(cases, VERDICT_FAIL, "%.100s: %.250s", one->name, one->what);
+            run_case_say(cases, VERDICT_FAIL, "%.100s: %.250s", one->name, one->what);
             return;
         }
         tiles += one->tiles;
         blocks += one->blocks;
         tokens += one->tokens;
     }
-    say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces", tiles, blocks,
-        tokens);
+    run_case_say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces",
+                 tiles, blocks, tokens);
 }
 
 /* Which requests share a step is another matter each time, so tiles of several cannot be compared one by one. But all of them, then and
@@ -138,9 +137,10 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     struct compute computed = {0};
     int result;
 
-    begin(&j->cases, "tiles of now, computed once more");
+    run_case_begin(&j->cases, "tiles of now, computed once more");
     if (model == NULL) {
-        say(&j->cases, VERDICT_SKIP, "several requests, whose steps are shared in another way each time, and no -m MODEL.gguf after --");
+        run_case_say(&j->cases, VERDICT_SKIP,
+                     "several requests, whose steps are shared in another way each time, and no -m MODEL.gguf after --");
         return 0;
     }
     for (uint16_t i = 0; i < j->nodes->count; i++)
@@ -166,7 +166,7 @@ static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
     mesh_trace_close(trace);
     if (result != 0 || rank < 0 || rank >= j->nodes->count)
         return result;
-    begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
+    run_case_begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
     diff.paths[1] = j->nodes->trace[rank];
     result = open_both(&diff, fail);
     if (result == 0)
@@ -179,12 +179,11 @@ static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
 
 /* ---- timing ---- */
 
-/* Is it within its bound? Written as one case. */
-static void judge_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit)
+void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit)
 {
-    begin(cases, "%s", name);
-    say(cases, (is_most ? value <= bound : value >= bound) ? VERDICT_PASS : VERDICT_FAIL, "%.4g %s; %s %.4g", value, unit,
-        is_most ? "at most" : "at least", bound);
+    run_case_begin(cases, "%s", name);
+    run_case_say(cases, (is_most ? value <= bound : value >= bound) ? VERDICT_PASS : VERDICT_FAIL, "%.4g %s; %s %.4g", value, unit,
+                 is_most ? "at most" : "at least", bound);
 }
 
 static int timings_of(struct diff *diff, const char *a, const char *b, struct fail *fail)
@@ -211,13 +210,13 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
 {
     const struct diff_timing *timing = &diff->timings[1];
 
-    begin(cases, "timing beside %s", diff->paths[0]);
-    say(cases, VERDICT_PASS, "from token to token %.1f us (median), recorded %.1f; tiles under way %.1f us (99 %%), recorded %.1f",
-        (double)timing->samples[1].p50_ns / 1e3, (double)timing->samples[0].p50_ns / 1e3, (double)diff->timings[0].samples[1].p99_ns / 1e3,
-        (double)diff->timings[0].samples[0].p99_ns / 1e3);
+    run_case_begin(cases, "timing beside %s", diff->paths[0]);
+    run_case_say(cases, VERDICT_PASS, "from token to token %.1f us (median), recorded %.1f; tiles under way %.1f us (99 %%), recorded %.1f",
+                 (double)timing->samples[1].p50_ns / 1e3, (double)timing->samples[0].p50_ns / 1e3,
+                 (double)diff->timings[0].samples[1].p99_ns / 1e3, (double)diff->timings[0].samples[0].p99_ns / 1e3);
 }
 
-static int judge_latency(struct run_judging *j, struct fail *fail)
+int run_judge_latency(struct run_judging *j, struct fail *fail)
 {
     double worst = 0;
     uint64_t count = 0;
@@ -234,19 +233,19 @@ static int judge_latency(struct run_judging *j, struct fail *fail)
         if (i == 0)
             say_timing(&j->cases, &diff);
         if (i == 0 && j->limits->has_slower) {
-            begin(&j->cases, "--max-slower");
-            say(&j->cases, diff_is_too_slow(&diff, j->limits->slower_percent) ? VERDICT_FAIL : VERDICT_PASS,
-                "tiles %+.1f %% (99 %%), tokens %+.1f %% (median), beside noise; at most %.4g %%", diff.timings[0].p99_percent,
-                diff.timings[1].p50_percent, (double)j->limits->slower_percent);
+            run_case_begin(&j->cases, "--max-slower");
+            run_case_say(&j->cases, diff_is_too_slow(&diff, j->limits->slower_percent) ? VERDICT_FAIL : VERDICT_PASS,
+                         "tiles %+.1f %% (99 %%), tokens %+.1f %% (median), beside noise; at most %.4g %%", diff.timings[0].p99_percent,
+                         diff.timings[1].p50_percent, (double)j->limits->slower_percent);
         }
     }
     if (!j->limits->has_p99)
         return 0;
     if (count > 0) {
-        judge_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)j->limits->p99_us, "us");
+        run_case_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)j->limits->p99_us, "us");
     } else {
-        begin(&j->cases, "--max-p99-us");
-        say(&j->cases, VERDICT_SKIP, "a node alone receives no tiles");
+        run_case_begin(&j->cases, "--max-p99-us");
+        run_case_say(&j->cases, VERDICT_SKIP, "a node alone receives no tiles");
     }
     return 0;
 }
@@ -262,14 +261,14 @@ static void judge_speed(struct run_judging *j)
             least = speed;
     }
     if (least < 0) {
-        begin(&j->cases, "--min-tok-s");
-        say(&j->cases, VERDICT_SKIP, "no request had two tokens");
+        run_case_begin(&j->cases, "--min-tok-s");
+        run_case_say(&j->cases, VERDICT_SKIP, "no request had two tokens");
     } else {
-        judge_number(&j->cases, "--min-tok-s", false, least, (double)j->limits->tokens_per_s, "tok/s of the slowest request");
+        run_case_number(&j->cases, "--min-tok-s", false, least, (double)j->limits->tokens_per_s, "tok/s of the slowest request");
     }
 }
 
-static int judge_loss(struct run_judging *j, struct fail *fail)
+int run_judge_loss(struct run_judging *j, struct fail *fail)
 {
     int64_t lost = 0, received = 0;
 
@@ -290,14 +289,14 @@ static int judge_loss(struct run_judging *j, struct fail *fail)
         lost += more[0];
         received += more[1];
     }
-    judge_number(&j->cases, "--max-loss", true, received > 0 ? 100.0 * (double)lost / (double)received : 0, (double)j->limits->loss_percent,
-                 "% of tiles asked for again");
+    run_case_number(&j->cases, "--max-loss", true, received > 0 ? 100.0 * (double)lost / (double)received : 0,
+                    (double)j->limits->loss_percent, "% of tiles asked for again");
     return 0;
 }
 
 int run_judge(struct run_judging *j, struct fail *fail)
 {
-    int result = reserve(&j->cases, j->play->count + j->path_count + 6, fail);
+    int result = run_cases_reserve(&j->cases, j->play->count + j->path_count + 6, fail);
 
     for (size_t i = 0; i < j->play->count && result == 0; i++)
         judge_request(&j->cases, &j->play->requests[i], i);
@@ -306,10 +305,10 @@ int run_judge(struct run_judging *j, struct fail *fail)
     if (result == 0 && j->play->count > 1)
         result = judge_computed(j, fail);
     if (result == 0)
-        result = judge_latency(j, fail);
+        result = run_judge_latency(j, fail);
     if (result == 0 && j->limits->has_tokens_per_s)
         judge_speed(j);
     if (result == 0 && j->limits->has_loss)
-        result = judge_loss(j, fail);
+        result = run_judge_loss(j, fail);
     return result;
 }

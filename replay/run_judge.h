@@ -37,4 +37,16 @@ struct run_judging {
 int run_judge(struct run_judging *judging, struct fail *fail);
 void run_cases_release(struct run_cases *cases);
 
+/* Its parts about timing, up to three cases, and about loss, one. -1 after fail_set. */
+int run_judge_latency(struct run_judging *judging, struct fail *fail);
+int run_judge_loss(struct run_judging *judging, struct fail *fail);
+
+/* Room for so many cases; then, for each, its name and its verdict. */
+int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail);
+__attribute__((format(printf, 2, 3))) void run_case_begin(struct run_cases *cases, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...);
+
+/* Both, of a number and its bound. */
+void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit);
+
 #endif

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRY_US = 50000, STOP_TRIES = 600, OWN_WORDS = 48, NUMBER_BYTES = 12, STATUS_BYTES = 65536 };
+enum { TRY_US = 50000, STOP_TRIES = 600, OWN_WORDS = 48, NUMBER_BYTES = 12, STATUS_BYTES = 65536, NOT_FOUND = 127 };
 
 /* ---- processes ---- */
 
@@ -27,7 +27,7 @@ static void become(const char *const *words, const char *out_path, const char *e
         execvp(words[0], (char *const *)(uintptr_t)words);
         dprintf(2, "%s: %s\n", words[0], strerror(errno));
     }
-    _exit(127);
+    _exit(NOT_FOUND);
 }
 
 pid_t run_start(const char *const *words, const char *out_path, const char *err_path, struct fail *fail)
@@ -111,13 +111,23 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     snprintf(nodes->key, sizeof nodes->key, "%s/key", nodes->folder);
     snprintf(log, sizeof log, "%s/keygen", nodes->folder);
     code = run_short(words, "/dev/null", log, fail);
-    if (code == 127) {
+    if (code == NOT_FOUND) {
         run_last_line(log, log, sizeof log);
         return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", log);
     }
     if (code != 0)
         nodes->key[0] = '\0';
     return code < 0 ? -1 : 0;
+}
+
+static int make_folder(struct run_nodes *nodes, struct fail *fail)
+{
+    snprintf(nodes->folder, sizeof nodes->folder, "%.40s/mesh-replay.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    if (mkdtemp(nodes->folder) != NULL)
+        return 0;
+    fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to a folder with room", nodes->folder, strerror(errno));
+    nodes->folder[0] = '\0';
+    return -1;
 }
 
 /* A port that was free a moment ago. */
@@ -134,10 +144,18 @@ static int find_port(struct run_nodes *nodes, uint16_t i, struct fail *fail)
     return 0;
 }
 
+static int find_ports(struct run_nodes *nodes, struct fail *fail)
+{
+    for (uint16_t i = 0; i < nodes->count; i++)
+        if (find_port(nodes, i, fail) < 0)
+            return -1;
+    return 0;
+}
+
 struct words {
     const char *word[RUN_ARGUMENTS_MAX + OWN_WORDS + 1];
     size_t count;
-    char number[3][NUMBER_BYTES];
+    char number[4][NUMBER_BYTES];
 };
 
 static void add(struct words *words, const char *name, const char *value)
@@ -179,21 +197,27 @@ static void make_words(const struct run_nodes *nodes, uint16_t i, struct words *
         add(words, "--key", nodes->key);
 }
 
-static int start_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+static int start_words(struct run_nodes *nodes, uint16_t i, void (*make)(const struct run_nodes *, uint16_t, struct words *),
+                       struct fail *fail)
 {
     char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
     struct words words;
 
     path_of(nodes, "out", i, out);
     path_of(nodes, "log", i, err);
-    path_of(nodes, "db", i, nodes->trace[i]);
-    make_words(nodes, i, &words);
+    make(nodes, i, &words);
     nodes->pid[i] = run_start(words.word, out, err, fail);
     if (nodes->pid[i] < 0) {
         nodes->pid[i] = 0;
         return -1;
     }
     return 0;
+}
+
+static int start_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+{
+    path_of(nodes, "db", i, nodes->trace[i]);
+    return start_words(nodes, i, make_words, fail);
 }
 
 size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS])
@@ -221,18 +245,42 @@ static enum exit_code code_of(int status)
     return code == EXIT_USAGE || code == EXIT_BAD_FILE ? (enum exit_code)code : EXIT_ENVIRONMENT;
 }
 
-int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
+/* Of one that has just ended. */
+static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail *fail)
 {
     char log[RUN_PATH_BYTES], line[300];
+
+    path_of(nodes, "log", i, log);
+    run_last_line(log, line, sizeof line);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", line);
+    if (WIFSIGNALED(status))
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u was ended by signal %d; its last words: %.300s", nodes->rank + i, WTERMSIG(status),
+                        line);
+    return fail_set(fail, code_of(status), "node %u has ended: %.300s", nodes->rank + i, line);
+}
+
+int run_nodes_ended(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+{
+    int status;
+
+    if (nodes->pid[i] == 0)
+        return 1;
+    if (waitpid(nodes->pid[i], &status, WNOHANG) != nodes->pid[i])
+        return 0;
+    nodes->pid[i] = 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : tell_end(nodes, i, status, fail);
+}
+
+int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
+{
     int status;
 
     for (uint16_t i = 0; i < nodes->count; i++) {
         if (nodes->pid[i] == 0 || waitpid(nodes->pid[i], &status, WNOHANG) != nodes->pid[i])
             continue;
         nodes->pid[i] = 0;
-        path_of(nodes, "log", i, log);
-        run_last_line(log, line, sizeof line);
-        return fail_set(fail, code_of(status), "node %u has ended: %.300s", i, line);
+        return tell_end(nodes, i, status, fail);
     }
     return 0;
 }
@@ -264,17 +312,8 @@ int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail
     const unsigned tries_max = seconds * 1000000 / TRY_US;
     unsigned tries = 0;
 
-    snprintf(nodes->folder, sizeof nodes->folder, "%.40s/mesh-replay.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-    if (mkdtemp(nodes->folder) == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to a folder with room", nodes->folder, strerror(errno));
-        nodes->folder[0] = '\0';
+    if (make_folder(nodes, fail) < 0 || make_key(nodes, fail) < 0 || find_ports(nodes, fail) < 0)
         return -1;
-    }
-    if (make_key(nodes, fail) < 0)
-        return -1;
-    for (uint16_t i = 0; i < nodes->count; i++)
-        if (find_port(nodes, i, fail) < 0)
-            return -1;
     for (uint16_t i = 0; i < nodes->count; i++)
         if (start_node(nodes, i, fail) < 0)
             return -1;
@@ -287,6 +326,46 @@ int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail
                                 nodes->count, seconds, nodes->folder);
         }
     return 0;
+}
+
+/* ---- one rank of a fixed list ---- */
+
+int run_nodes_open(struct run_nodes *nodes, struct fail *fail)
+{
+    return make_folder(nodes, fail) < 0 ? -1 : find_ports(nodes, fail);
+}
+
+static void add_text(const struct run_nodes *nodes, struct words *words, const char *name, const char *value)
+{
+    if (value[0] != '\0' && !has_option(nodes, name))
+        add(words, name, value);
+}
+
+static void make_rank_words(const struct run_nodes *nodes, uint16_t i, struct words *words)
+{
+    (void)i;
+    *words = (struct words){0};
+    for (int w = 0; w < nodes->words; w++)
+        words->word[words->count++] = nodes->command[w];
+    snprintf(words->number[0], NUMBER_BYTES, "%u", nodes->rank);
+    add(words, "--rank", words->number[0]);
+    add(words, "--peers", nodes->peers);
+    add(words, "--record", nodes->record);
+    add_number(nodes, words, 1, "--ctx", nodes->ctx);
+    add_number(nodes, words, 2, "--batch", nodes->batch);
+    add_number(nodes, words, 3, "--join-timeout", nodes->seconds);
+    add_text(nodes, words, "--kv-type", nodes->kv_type);
+    add_text(nodes, words, "--shares", nodes->shares);
+    add_text(nodes, words, "--pipeline", nodes->pipeline);
+}
+
+int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned seconds, struct fail *fail)
+{
+    nodes->peers = peers;
+    nodes->seconds = seconds;
+    snprintf(nodes->record, sizeof nodes->record, "%s/node.db", nodes->folder);
+    snprintf(nodes->trace[0], sizeof nodes->trace[0], "%s/node.%u.db", nodes->folder, nodes->rank); /* run names it so */
+    return start_words(nodes, 0, make_rank_words, fail);
 }
 
 /* ---- ending ---- */

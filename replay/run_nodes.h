@@ -8,23 +8,32 @@
 #include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
-enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_ARGUMENTS_MAX = 160 };
+enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_SHARES_BYTES = 600, RUN_ARGUMENTS_MAX = 160 };
 
 struct run_nodes {
     char *const *command; /* (words) "mesh-node", "serve", ...; borrowed */
     int words;
     uint16_t count;
+    uint16_t rank;              /* of the first of them, whose rank is given: run_nodes_start_rank */
     uint32_t ctx, batch, slots; /* as recorded; 0: not known. The command's own options go before */
-    char kv_type[RUN_WORD_BYTES];
+    char kv_type[RUN_WORD_BYTES], shares[RUN_SHARES_BYTES], pipeline[RUN_WORD_BYTES];
     char folder[64]; /* of keys, traces and logs */
     pid_t pid[RUN_NODES_MAX];
     char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
     char key[RUN_PATH_BYTES]; /* "": without, where mesh-node cannot seal */
-    const char *security;     /* of the command; NULL: as mesh-node has it */
+    const char *peers;        /* of run_nodes_start_rank, as long as that node is started */
+    char record[RUN_PATH_BYTES];
+    unsigned seconds;     /* that it waits for them */
+    const char *security; /* of the command; NULL: as mesh-node has it */
 };
 
 /* Start them, and wait until they are one cluster and have loaded, for as long as given. run_nodes_stop and _release in either case. */
 int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail);
+
+/* Instead, for one node that is a rank of a fixed list: a folder and an address for it; then start it, as nodes->rank. peers: addresses of
+ * all ranks in their order, with commas between. run_nodes_release in either case. */
+int run_nodes_open(struct run_nodes *nodes, struct fail *fail);
+int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned seconds, struct fail *fail);
 
 /* Ask them to end, and wait for it: their traces are whole then. */
 int run_nodes_stop(struct run_nodes *nodes, struct fail *fail);
@@ -41,6 +50,9 @@ size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACC
 
 /* One of them has ended, which none should: -1 with its last words. */
 int run_nodes_check(struct run_nodes *nodes, struct fail *fail);
+
+/* 1: this one has ended well, or before; 0: it runs; -1 after fail_set, with its last words: it has failed. */
+int run_nodes_ended(struct run_nodes *nodes, uint16_t index, struct fail *fail);
 
 /* Start a program of those words (NULL at their end), its stdout and stderr in files. -1 after fail_set. */
 pid_t run_start(const char *const *words, const char *out_path, const char *err_path, struct fail *fail);

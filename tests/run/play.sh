@@ -1,5 +1,5 @@
 #!/bin/bash
-# mesh-replay run: what was recorded is asked again of real nodes, and what differs or is beyond a limit is said.
+# mesh-replay run: what was recorded is asked again of real nodes, or played to one, and what differs or is beyond a limit is said.
 . tests/run/lib.sh
 mesh_replay=$BIN/mesh-replay
 model=node/models/stories-q8_0.gguf
@@ -33,4 +33,53 @@ check_exit "and a replay without nodes" 2 "say how after --" "$mesh_replay" run 
 check_exit "a node that cannot start says why" 3 "node 0 has ended: mesh-node: README.md: " \
     "$mesh_replay" run "$tmp/T.db" --nodes 1 -- "$mesh_node" serve -m README.md
 check_exit "a trace that is missing is named" 4 "No such file" play "$tmp/none.db"
+
+# One real node, and the others are played.
+lone() { # OPTION... -- COMMAND...: with the recordings of three
+    TMPDIR=$tmp "$mesh_replay" run "$tmp/R.db" "$tmp/R.1.db" "$tmp/R.2.db" "$@"
+}
+check "three nodes record, with loss" "$mesh_node" run -m "$model" -p "Once upon a time" --temp 0.8 --seed 9 --ignore-eos -t 1 -n 20 \
+    --local 3 --shares 3,2,4 --lab loss=1%,seed=3 --record "$tmp/R.db"
+check_exit "a real node among played ranks sends the same bits" 0 "" \
+    lone --node 1 --junit "$tmp/rank.xml" -- "$mesh_node" run -m "$model" -t 1
+check_contains "in every block" "$out" "ok: tiles that rank 1 sent: the same bits: "
+check_contains "of which the recording lacks none" "$out" "blocks; 0 that the recording has no data of"
+check_contains "and draws the same tokens" "$out" "ok: tokens that rank 1 drew: the same: 20"
+check_contains "JUnit has it" "$tmp/rank.xml" 'tests="4" failures="0"'
+check_exit "so does another one with another kernel, as fast as it can, within wide limits" 0 "" lone --node 2 --speed max --json \
+    --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 -- "$mesh_node" run -m "$model" -t 1 --kernel scalar
+check_contains "which is counted" "$out" '"rank":2,"played":2,'
+check_contains "and nothing is left out" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
+
+# A byte of the first norm's weights, which follow the embedding.
+rest=$("$mesh_node" inspect "$model" --json | sed -n 's/.*"event":"tensor".*"bytes":\([0-9]*\).*/\1/p' |
+    awk 'NR > 1 { n += $1 } END { print n }')
+cp "$model" "$tmp/other.gguf"
+printf '\x3f' | dd of="$tmp/other.gguf" bs=1 seek=$(($(stat -c %s "$model") - rest + 4 * 100 + 2)) conv=notrunc status=none
+check_exit "one changed weight is a difference" 1 "" lone --node 1 --any-model --speed max -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
+check_contains "whose place is named" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
+"$mesh_node" quantize "$model" "$tmp/third.gguf" --type q4_0 >/dev/null
+check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
+    lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
+
+printf '#!/bin/sh\nexec sleep 100\n' >"$tmp/dumb"
+printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$tmp/short"
+chmod +x "$tmp/dumb" "$tmp/short"
+check_exit "a node that says nothing is waited for as long as it was told" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
+check_contains "and it is said what for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: rank 1 has not answered"
+check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
+check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
+check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
+    lone --node 1 -- "$mesh_node" run -m "$model" --ctx 77
+check_exit "rank 0 is always played" 2 "leave --node out" lone --node 0 -- "$mesh_node" run -m "$model"
+check_exit "a rank that was not recorded is no rank" 2 "the recording has ranks 0 to 2" lone --node 3 -- "$mesh_node" run -m "$model"
+check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
+    "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"
+check_exit "a node of a cluster cannot be played to" 2 "say how after --, as in: -- mesh-node run" \
+    lone --node 1 -- "$mesh_node" serve -m "$model"
+if command -v sqlite3 >/dev/null; then
+    sqlite3 "$tmp/R.2.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
+    check_exit "a recording without its end is not played" 77 "only a whole recording" lone --node 1 -- "$mesh_node" run -m "$model"
+    check_exit "but a real node can take its part" 0 "" lone --node 2 --speed max -- "$mesh_node" run -m "$model" -t 1
+fi
 finish

@@ -1,0 +1,39 @@
+/* mesh-replay run --node: one real node, and every other rank played from its recording. */
+#ifndef REPLAY_RUN_RANK_H
+#define REPLAY_RUN_RANK_H
+
+#include "played_rank.h"
+#include "run_judge.h"
+
+struct run_rank {
+    /* given */
+    uint16_t rank; /* of the real node */
+    float speed;   /* times as fast as recorded; 0: without waiting */
+    unsigned seconds;
+    bool any_model; /* whatever the fingerprint of its model */
+
+    /* told */
+    uint16_t rank_count;
+    uint64_t calls, late_ns;
+    struct played_gathers sum; /* of all played ranks, its list apart */
+
+    /* its own */
+    struct compute_tapes tapes;
+    struct played_rank *played; /* (rank_count) by rank; that of the real one is empty */
+    struct mesh_addr addresses[MESH_RANKS_MAX];
+    struct played_clock clock;
+    const char *own_path;          /* trace of the real rank; NULL: not given */
+    const char *stuck;             /* what was waited for in vain; NULL: nothing */
+    uint16_t stuck_rank;           /* who did */
+    struct compute_tokens was, is; /* tokens of the recording, and of now */
+};
+
+/* Read the traces, start the node and play to the end. -1 after fail_set: EXIT_USAGE for recordings that cannot be played so, EXIT_SKIPPED
+ * for those without data, or as the node ended. Release it either way. */
+int run_rank_play(struct run_rank *run, struct run_nodes *nodes, const char *const *paths, size_t path_count, struct fail *fail);
+
+/* What came of it, as cases. */
+int run_rank_judge(struct run_rank *run, struct run_judging *judging, struct fail *fail);
+void run_rank_release(struct run_rank *run);
+
+#endif

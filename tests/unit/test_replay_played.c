@@ -1,0 +1,218 @@
+/* mesh-replay run --node: blocks of the real node beside those of the recording, whichever of the two is ahead. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "replay/played_gather.h"
+
+/* Rank 0 is played, and rank 1 is real. Two blocks each, of 4 bytes, the last one of 2; two tokens. */
+enum { PHASE = 2, STEP = 7, BLOCKS = 4, TOKENS = 2, BYTES = 4, LAST_BYTES = 2, NODE_BYTES = BYTES + LAST_BYTES };
+
+static struct played_gathers gathers;
+static const uint8_t first_bytes[] = {0, 0, 2, 0, 4, 0};
+
+static int set_up(void **state)
+{
+    (void)state;
+    gathers = (struct played_gathers){.rank = 0, .node = 1, .rank_count = 2};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    played_gather_release(&gathers, true);
+    return 0;
+}
+
+static struct mesh_tape_entry opening(const uint8_t *first)
+{
+    return (struct mesh_tape_entry){.open = {.kind = MESH_TAPE_OPEN,
+                                             .body_bytes = sizeof first_bytes,
+                                             .step = STEP,
+                                             .phase = PHASE,
+                                             .token_count = TOKENS,
+                                             .block_count = BLOCKS,
+                                             .block_bytes = BYTES,
+                                             .last_block_bytes = LAST_BYTES,
+                                             .readers = 1},
+                                    .body = first};
+}
+
+static struct played_gather *open_gather(void)
+{
+    const struct mesh_tape_entry entry = opening(first_bytes);
+    const char *reason;
+    struct played_gather *g = played_gather_open(&gathers, &entry, &reason);
+
+    assert_non_null(g);
+    played_gather_opened(&gathers, g);
+    return g;
+}
+
+/* Both blocks of a token, as the recording received them. */
+static void record_tile(uint16_t token, const uint8_t data[NODE_BYTES])
+{
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    const struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .src = 1, .number = 1},
+        .as.tile = {.step = STEP, .phase = PHASE, .token_first = token, .token_count = 1, .block_first = 2, .block_count = 2},
+        .data = data,
+        .data_bytes = NODE_BYTES};
+    const size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    const struct mesh_tape_entry entry = {.receive = {.kind = MESH_TAPE_RECEIVE,
+                                                      .payload = MESH_TAPE_WHOLE,
+                                                      .body_bytes = (uint32_t)bytes - NODE_BYTES,
+                                                      .payload_bytes = NODE_BYTES},
+                                          .body = packet,
+                                          .payload = packet + bytes - NODE_BYTES};
+
+    played_gather_recorded(&gathers, &entry);
+}
+
+/* The same of the real node. */
+static void arrive(struct played_gather *g, uint16_t token, const uint8_t data[NODE_BYTES])
+{
+    const struct mesh_event event = {
+        .rank = 1, .step = STEP, .phase = PHASE, .token_first = token, .token_count = 1, .block_first = 2, .block_count = 2};
+
+    memcpy(g->data + token * g->stride + (size_t)2 * BYTES, data, NODE_BYTES);
+    played_gather_arrived(&gathers, g, &event);
+}
+
+static const uint8_t some[NODE_BYTES] = {1, 2, 3, 4, 5, 6}, other[NODE_BYTES] = {1, 2, 3, 4, 5, 7};
+
+static void blocks_are_compared_once_whichever_side_is_first(void **state)
+{
+    struct played_gather *g = open_gather();
+
+    (void)state;
+    record_tile(0, some);
+    assert_int_equal(gathers.compared, 0);
+    arrive(g, 0, some);
+    arrive(g, 1, some);
+    assert_int_equal(gathers.compared, 2);
+    record_tile(1, some);
+    record_tile(1, some); /* as sent again */
+    assert_int_equal(gathers.compared, 4);
+    assert_int_equal(gathers.different, 0);
+}
+
+static void the_first_block_that_differs_is_named(void **state)
+{
+    struct played_gather *g = open_gather();
+
+    (void)state;
+    record_tile(0, some);
+    record_tile(1, some);
+    arrive(g, 1, other);
+    assert_int_equal(gathers.first_difference.token, 1);
+    arrive(g, 0, other);
+    assert_int_equal(gathers.different, 2);
+    assert_int_equal(gathers.first_difference.token, 0);
+    assert_int_equal(gathers.first_difference.block, 3);
+    assert_int_equal(gathers.first_difference.block_bytes, LAST_BYTES);
+    assert_memory_equal(gathers.first_difference.expected, some + BYTES, LAST_BYTES);
+    assert_memory_equal(gathers.first_difference.actual, other + BYTES, LAST_BYTES);
+}
+
+static void what_the_recording_has_from_before_opening_is_compared_too(void **state)
+{
+    struct played_gather *g;
+
+    (void)state;
+    record_tile(1, some);
+    g = open_gather();
+    arrive(g, 1, other);
+    assert_int_equal(gathers.compared, 2);
+    assert_int_equal(gathers.different, 1);
+}
+
+static void what_never_came_is_counted_and_what_was_not_recorded_too(void **state)
+{
+    struct played_gather *g = open_gather();
+
+    (void)state;
+    record_tile(0, some);
+    arrive(g, 1, some);
+    g->is_freed = true;
+    played_gather_release(&gathers, false);
+    assert_int_equal(gathers.missing, 0); /* the recording goes on with it */
+    g->is_over = true;
+    played_gather_release(&gathers, false);
+    assert_null(played_gather_find(&gathers, STEP, PHASE));
+    assert_int_equal(gathers.missing, 2);
+    assert_int_equal(gathers.unknown, 2);
+    assert_int_equal(gathers.first_missing.block, 2);
+}
+
+static struct mesh_tape_entry publishing(uint16_t block, const uint8_t *data, uint32_t bytes)
+{
+    return (struct mesh_tape_entry){.publish = {.kind = MESH_TAPE_PUBLISH,
+                                                .payload = MESH_TAPE_WHOLE,
+                                                .payload_bytes = bytes,
+                                                .step = STEP,
+                                                .phase = PHASE,
+                                                .token_count = 1,
+                                                .block_first = block,
+                                                .block_count = 1},
+                                    .payload = data};
+}
+
+static void only_what_the_rank_has_to_publish_is_published(void **state)
+{
+    struct played_gather *g = open_gather();
+    struct mesh_tape_entry entry = publishing(2, some, BYTES);
+
+    (void)state;
+    assert_string_equal(played_gather_fill(&gathers, g, &entry), "the blocks are not this rank's");
+    entry = publishing(1, some, BYTES + 1);
+    assert_string_equal(played_gather_fill(&gathers, g, &entry), "the blocks have another length in this gather");
+    entry = publishing(1, some, BYTES);
+    entry.publish.payload = MESH_TAPE_HASHED;
+    assert_non_null(played_gather_fill(&gathers, g, &entry));
+    entry.publish.payload = MESH_TAPE_WHOLE;
+    assert_null(played_gather_fill(&gathers, g, &entry));
+    assert_memory_equal(g->data + BYTES, some, BYTES);
+    played_gather_published(g, &entry.publish);
+    assert_string_equal(played_gather_fill(&gathers, g, &entry), "the blocks have been published");
+}
+
+static void a_gather_that_nobody_opens_is_refused(void **state)
+{
+    static const uint8_t backwards[] = {0, 0, 4, 0, 2, 0}, too_far[] = {0, 0, 2, 0, 5, 0};
+    struct mesh_tape_entry entry = opening(backwards);
+    const char *reason;
+
+    (void)state;
+    assert_null(played_gather_open(&gathers, &entry, &reason));
+    assert_non_null(reason);
+    entry = opening(too_far);
+    assert_null(played_gather_open(&gathers, &entry, &reason));
+    entry = opening(first_bytes);
+    entry.open.block_bytes = MESH_BLOCK_BYTES_MAX + 1;
+    assert_null(played_gather_open(&gathers, &entry, &reason));
+    entry.open.block_bytes = BYTES;
+    entry.open.last_block_bytes = BYTES + 1;
+    assert_null(played_gather_open(&gathers, &entry, &reason));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(blocks_are_compared_once_whichever_side_is_first),
+        TEST(the_first_block_that_differs_is_named),
+        TEST(what_the_recording_has_from_before_opening_is_compared_too),
+        TEST(what_never_came_is_counted_and_what_was_not_recorded_too),
+        TEST(only_what_the_rank_has_to_publish_is_published),
+        TEST(a_gather_that_nobody_opens_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
