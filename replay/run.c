@@ -166,7 +166,7 @@ static void write_text(const struct run *run)
     const struct sum sum = sum_of(cases);
 
     if (run->settings.has_node)
-        printf("a node as rank %u among %u that are played\n", run->rank.rank, run->rank.rank_count - 1);
+        printf("a node as rank %u among %u that are played\n", run->rank.rank, run->rank.rank_count - 1u);
     else
         printf("%zu requests asked of %u nodes\n", run->play.count, run->nodes.count);
     for (size_t i = 0; i < cases->count; i++)
