@@ -24,13 +24,14 @@ struct arguments {
     struct live_config live;
 };
 
+static const char *const usage[] = {
+    "mesh-monitor [--to ADDR:PORT] [--key FILE] [options]", "mesh-monitor --trace TRACE.db [--speed X] [options]",
+    "Watch a running mesh: who computes, who waits for whom, which link loses, how fast tokens come.", NULL};
+static const char *const examples[] = {"mesh-monitor --to 10.0.0.2:7411 --key mesh.key", "mesh-monitor -b -n 1 --json | jq .tok_per_s",
+                                       "mesh-monitor --trace run.db --speed 10", NULL};
+
 static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
 {
-    static const char *const usage[] = {
-        "mesh-monitor [--to ADDR:PORT] [--key FILE] [options]", "mesh-monitor --trace TRACE.db [--speed X] [options]",
-        "Watch a running mesh: who computes, who waits for whom, which link loses, how fast tokens come.", NULL};
-    static const char *const examples[] = {"mesh-monitor --to 10.0.0.2:7411 --key mesh.key", "mesh-monitor -b -n 1 --json | jq .tok_per_s",
-                                           "mesh-monitor --trace run.db --speed 10", NULL};
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},

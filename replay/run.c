@@ -305,11 +305,16 @@ static int read_speed(struct settings *settings, struct fail *fail)
 
 static int check(struct settings *settings, size_t path_count, int words, char *const *command, struct fail *fail)
 {
+    const char *part = settings->has_node ? "run" : "serve";
+
     if (path_count == 0)
         return fail_set(fail, EXIT_USAGE, "run: no trace: name one: mesh-replay run TRACE.db -- mesh-node serve -m MODEL.gguf");
-    if (words < 2 || words > RUN_ARGUMENTS_MAX || strcmp(command[1], settings->has_node ? "run" : "serve") != 0)
-        return fail_set(fail, EXIT_USAGE, "run: no nodes to start: say how after --, as in: -- mesh-node %s -m MODEL.gguf",
-                        settings->has_node ? "run" : "serve");
+    if (words < 2 || words > RUN_ARGUMENTS_MAX)
+        return fail_set(fail, EXIT_USAGE, "run: no nodes to start: say how after --, as in: -- mesh-node %s -m MODEL.gguf", part);
+    if (strcmp(command[1], part) != 0)
+        return fail_set(fail, EXIT_USAGE, "run: -- %s %.40s: %s --node it is mesh-node %s that is started: give %s, or %s --node RANK",
+                        command[0], command[1], settings->has_node ? "with" : "without", part, part,
+                        settings->has_node ? "leave out" : "add");
     if (settings->has_node && settings->node == 0)
         return fail_set(fail, EXIT_USAGE,
                         "--node 0: rank 0 has the prompt, and is always played: leave --node out, and all ranks are real");

@@ -75,7 +75,7 @@ check_exit "rank 0 is always played" 2 "leave --node out" lone --node 0 -- "$mes
 check_exit "a rank that was not recorded is no rank" 2 "the recording has ranks 0 to 2" lone --node 3 -- "$mesh_node" run -m "$model"
 check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
     "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"
-check_exit "a node of a cluster cannot be played to" 2 "say how after --, as in: -- mesh-node run" \
+check_exit "a node of a cluster cannot be played to" 2 "with --node it is mesh-node run that is started" \
     lone --node 1 -- "$mesh_node" serve -m "$model"
 if command -v sqlite3 >/dev/null; then
     sqlite3 "$tmp/R.2.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
