@@ -71,18 +71,25 @@ static size_t outside_of(size_t n)
     return k > 0 ? k - 1 : 0;
 }
 
+struct bench_stat bench_stat_bounds(const struct bench_series *series)
+{
+    struct bench_series sorted = *series;
+    struct bench_stat stat = bench_stat_of(series);
+    const size_t outside = outside_of(sorted.count);
+
+    if (sorted.count == 0)
+        return stat;
+    qsort(sorted.value, sorted.count, sizeof *sorted.value, compare);
+    stat.min = sorted.value[outside];
+    stat.max = sorted.value[sorted.count - 1 - outside];
+    return stat;
+}
+
 struct bench_stat bench_ratio_bounds(const struct bench_series *above, const struct bench_series *below)
 {
-    struct bench_series ratio = ratios_of(above, below);
-    struct bench_stat stat = bench_stat_of(&ratio);
-    const size_t outside = outside_of(ratio.count);
+    const struct bench_series ratio = ratios_of(above, below);
 
-    if (ratio.count == 0)
-        return stat;
-    qsort(ratio.value, ratio.count, sizeof *ratio.value, compare);
-    stat.min = ratio.value[outside];
-    stat.max = ratio.value[ratio.count - 1 - outside];
-    return stat;
+    return bench_stat_bounds(&ratio);
 }
 
 /* ---- rows ---- */

@@ -13,7 +13,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/program/json.h"
 
-enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 6, BENCH_LABELS_MAX = 6 };
+enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 8, BENCH_LABELS_MAX = 6 };
 
 /* One figure of several runs, in the order of the runs. */
 struct bench_series {
@@ -34,8 +34,9 @@ struct bench_stat bench_stat_of(const struct bench_series *series);
 /* The statistics of above[i] / below[i], run by run; pairs whose divisor is not above zero are left out. Equal counts (asserted). */
 struct bench_stat bench_ratio_of(const struct bench_series *above, const struct bench_series *below);
 
-/* The same, but with bounds that hold the median of whatever there is to measure 95 times in a hundred (order statistics, from the binomial
- * distribution) in place of the least and the greatest, which they are for fewer than nine pairs. */
+/* The same two, but with bounds that hold the median of whatever there is to measure 95 times in a hundred (order statistics, from the
+ * binomial distribution) in place of the least and the greatest, which they are for fewer than nine values. */
+struct bench_stat bench_stat_bounds(const struct bench_series *series);
 struct bench_stat bench_ratio_bounds(const struct bench_series *above, const struct bench_series *below);
 
 /* A line of results. Labels and counts come first; `key` and, for values, key_min and key_max are the names in JSON. */

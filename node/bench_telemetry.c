@@ -2,8 +2,9 @@
  * client is always there, and says when it wants to be told.
  *
  * Tokens per second tell little on a machine that has other work, so there are many short pairs, each with its ratio. What telemetry takes
- * of the processor is told by the processor time of all nodes per token, and by that of the main thread of the node that answers, where all
- * of it is done but for the workers' own counting. Ratios have the bounds of their median that are right 95 times in a hundred. */
+ * of the processors is told by the time of all main threads and of the client, more than while nobody watches: all of it is done there, but
+ * for the workers' own counting, which is always done, and their taking of datagrams. Bounds are those of the median that are right 95 times
+ * in a hundred. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "bench_model.h"
 #include "caller.h"
 #include "mesh/telemetry.h"
+#include "pool.h"
 
 enum {
     NODES = 3,
@@ -135,34 +137,65 @@ static int client_tell(struct client *client, bool is_wanted, struct fail *fail)
 }
 
 struct sides {
-    struct bench_series tok_per_s[2], cpu_ms_per_token[2], main_ms_per_s[2]; /* [1]: watched */
+    struct bench_series tok_per_s[2], cpu_ms_per_token[2], main_ms_per_s[2]; /* [1]: watched; the last of the node that answers */
+    struct bench_series all_ms_per_s[2];                                     /* of all main threads and the client */
 };
+
+/* What is read before and after. */
+struct reading {
+    uint64_t at_ns, cpu_ns, main_ns, all_ns;
+};
+
+static struct reading read_clocks(const struct bench_cluster *cluster, const struct client *client)
+{
+    struct reading now = {.at_ns = mesh_udp_now_ns(),
+                          .cpu_ns = all_ns(cluster),
+                          .main_ns = bench_cluster_thread_ns(cluster, 1, NULL),
+                          .all_ns = process_ns(client->pid)};
+
+    for (uint16_t i = 0; i < cluster->count; i++)
+        now.all_ns += bench_cluster_thread_ns(cluster, i, NULL);
+    return now;
+}
+
+static double ms_per_s(uint64_t spent_ns, const struct reading *before, const struct reading *after)
+{
+    return (double)spent_ns * 1e3 / (double)(after->at_ns - before->at_ns);
+}
 
 /* One generation at node 0, while somebody watches node 1 or not. */
 static int measure_run(struct bench_cluster *cluster, struct client *client, bool is_watched, uint32_t tokens, struct sides *sides,
                        struct fail *fail)
 {
     struct bench_generation generation = {.tokens = tokens};
-    uint64_t begin_ns = 0, main_ns = 0, cpu_ns = 0, spent_ns = 0;
+    struct reading before = {0}, after = {0};
 
     if (client_tell(client, is_watched, fail) < 0)
         return -1;
     for (int tries = 0; tries < TRIES && generation.count < 2; tries++) { /* members may be lost for a moment, on a busy machine */
-        begin_ns = mesh_udp_now_ns();
-        main_ns = bench_cluster_thread_ns(cluster, 1, NULL);
-        cpu_ns = all_ns(cluster);
         generation = (struct bench_generation){.tokens = tokens};
+        before = read_clocks(cluster, client);
         if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
             return -1;
-        spent_ns = all_ns(cluster) - cpu_ns;
+        after = read_clocks(cluster, client);
     }
     if (generation.count < 2 || generation.last_ns == generation.first_ns)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
-    bench_add(&sides->main_ms_per_s[is_watched],
-              (double)(bench_cluster_thread_ns(cluster, 1, NULL) - main_ns) * 1e3 / (double)(mesh_udp_now_ns() - begin_ns));
-    bench_add(&sides->cpu_ms_per_token[is_watched], (double)spent_ns / 1e6 / generation.count);
+    bench_add(&sides->main_ms_per_s[is_watched], ms_per_s(after.main_ns - before.main_ns, &before, &after));
+    bench_add(&sides->all_ms_per_s[is_watched], ms_per_s(after.all_ns - before.all_ns, &before, &after));
+    bench_add(&sides->cpu_ms_per_token[is_watched], (double)(after.cpu_ns - before.cpu_ns) / 1e6 / generation.count);
     bench_add(&sides->tok_per_s[is_watched], (generation.count - 1) * 1e9 / (double)(generation.last_ns - generation.first_ns));
     return 0;
+}
+
+/* Of all processors that the nodes may use, pair by pair. */
+static struct bench_stat cost_percent(const struct sides *sides)
+{
+    struct bench_series cost = {.count = 0};
+
+    for (size_t i = 0; i < sides->all_ms_per_s[1].count; i++)
+        bench_add(&cost, (sides->all_ms_per_s[1].value[i] - sides->all_ms_per_s[0].value[i]) / 10.0 / pool_cores());
+    return bench_stat_bounds(&cost);
 }
 
 static void print(struct bench *bench, const struct bench_shape *shape, const struct sides *sides)
@@ -179,6 +212,7 @@ static void print(struct bench *bench, const struct bench_shape *shape, const st
                 bench_ratio_bounds(&sides->cpu_ms_per_token[1], &sides->cpu_ms_per_token[0]));
     bench_value(&row, "watched_main_ms_per_s", "ms/s of the main thread watched", 2, bench_stat_of(&sides->main_ms_per_s[1]));
     bench_value(&row, "unwatched_main_ms_per_s", "unwatched", 2, bench_stat_of(&sides->main_ms_per_s[0]));
+    bench_value(&row, "watched_cost_percent", "% of the processors' time for it, 95 %", 2, cost_percent(sides));
     bench_print(bench, &row);
 }
 

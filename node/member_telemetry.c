@@ -6,7 +6,7 @@
 #include "member_state.h"
 #include "pieces.h"
 
-enum { REPORT_NS = 250000000 /* between two reports */, STEPS = 64 /* told in one */ };
+enum { REPORT_NS = 250000000 /* between two reports */, STEPS = 256 /* told in a second */ };
 
 struct member_telemetry {
     struct measure measure;
@@ -121,7 +121,8 @@ void member_telemetry(struct member *m, bool is_last)
     static const struct jobs no_jobs;
     struct member_telemetry *t = m->telemetry;
     const uint64_t now_ns = mesh_udp_now_ns();
-    struct pieces_source pieces = {.incarnation = m->config.incarnation, .engine = m->engine, .kinds = MESH_TELEMETRY_ALL, .steps = STEPS};
+    struct pieces_source pieces = {
+        .incarnation = m->config.incarnation, .engine = m->engine, .kinds = MESH_TELEMETRY_ALL, .steps_per_s = STEPS};
     struct measure_source source = {.now_ns = now_ns, .unix_ms = unix_ms(), .gate = &no_gate, .jobs = &no_jobs, .lab = &m->config.lab};
 
     if (t == NULL || (now_ns < t->next_ns && !is_last))

@@ -5,8 +5,11 @@
 #define MS_NS UINT64_C(1000000)
 
 enum {
-    EVENT_AGE_MS = 15000,    /* so long an event is told again and again */
-    LATENCY_BYTES_MAX = 3300 /* of histograms in a report: three pieces. The others come in the next ones */
+    EVENT_AGE_MS = 15000, /* so long an event is told again and again */
+    EVENT_AGAIN_MS = 1000,
+    LATENCY_BYTES_PER_MS = 8, /* of histograms, and in one report at most three pieces: the others come in the next ones */
+    LATENCY_BYTES_MAX = 3300,
+    STEPS_MS_MAX = 320 /* a report tells the steps of so long a time at most */
 };
 
 struct pieces {
@@ -71,19 +74,34 @@ static void put_figures(struct pieces *p)
     }
 }
 
+/* New ones at once; others once a second, for whoever missed a datagram. */
 static void put_events(struct pieces *p)
 {
     const struct happenings *all = p->source->happenings;
+    const bool is_again = p->head.now_ns >= p->state->events_ns;
 
     for (uint32_t n = happened_first(all); n <= all->count; n++) {
         const struct happened *h = happened_get(all, n);
+        const bool is_recent = h->event.when_ns + EVENT_AGE_MS * MS_NS > p->head.now_ns;
         struct mesh_telemetry_item item = {.kind = MESH_TELEMETRY_EVENT, .event = h->event};
 
         item.tail = (const uint8_t *)h->text;
         item.tail_bytes = strlen(h->text);
-        if (p->source->all_events || h->event.when_ns + EVENT_AGE_MS * MS_NS > p->head.now_ns)
+        if (p->source->all_events || n > p->state->event || (is_recent && is_again))
             put(p, &item);
     }
+    p->state->event = all->count;
+    if (is_again)
+        p->state->events_ns = p->head.now_ns + EVENT_AGAIN_MS * MS_NS;
+}
+
+/* How many steps this report tells: as many as belong to the time since the last one. */
+static uint64_t steps_of_report(const struct pieces *p)
+{
+    const uint64_t since_ms = (p->head.now_ns - p->state->now_ns) / MS_NS;
+    const uint64_t count = p->source->steps_per_s * (since_ms < STEPS_MS_MAX ? since_ms : STEPS_MS_MAX) / 1000;
+
+    return count > 0 ? count : 1;
 }
 
 /* Some of the steps since the last report, by their numbers, so that all nodes tell of the same ones. */
@@ -92,13 +110,14 @@ static void put_steps(struct pieces *p)
     struct engine *engine = p->source->engine;
     struct pieces_state *state = p->state;
     struct mesh_telemetry_step step;
+    const uint64_t most = steps_of_report(p);
     uint64_t count = 0, stride = 1, serial = state->step_serial;
 
     if (!is_wanted(p, MESH_TELEMETRY_STEP) || engine == NULL || engine_phase_count(engine) > PIECES_PHASES_MAX)
         return;
     while (engine_next_step(engine, &serial, &step, state->phase))
         count++;
-    while (count > p->source->steps * stride)
+    while (count > most * stride)
         stride *= 2;
     while (engine_next_step(engine, &state->step_serial, &step, state->phase)) {
         uint16_t phase = 0;
@@ -115,11 +134,14 @@ static void put_latencies(struct pieces *p)
 {
     const struct measure *m = p->source->measure;
     const unsigned total = (unsigned)m->links * MESH_LATENCIES;
-    size_t bytes = 0;
+    const uint64_t since_ms = (p->head.now_ns - p->state->now_ns) / MS_NS;
+    int64_t *left = &p->state->latency_bytes;
 
     if (!is_wanted(p, MESH_TELEMETRY_LATENCY))
         return;
-    for (unsigned i = 0; i < total && bytes < LATENCY_BYTES_MAX; i++, p->state->latency_turn++) {
+    *left += LATENCY_BYTES_PER_MS * (int64_t)(since_ms < LATENCY_BYTES_MAX ? since_ms : LATENCY_BYTES_MAX);
+    *left = *left < LATENCY_BYTES_MAX ? *left : LATENCY_BYTES_MAX;
+    for (unsigned i = 0; i<total && * left> 0; i++, p->state->latency_turn++) {
         const unsigned index = p->state->latency_turn % total;
         const struct mesh_histogram *histogram = &m->latency[index];
         uint16_t bucket = 0;
@@ -131,7 +153,7 @@ static void put_latencies(struct pieces *p)
 
             is_done = mesh_telemetry_put_histogram(&p->writer, m->link[index / MESH_LATENCIES].peer,
                                                    (enum mesh_latency)(index % MESH_LATENCIES), histogram, &bucket);
-            bytes += p->writer.used - before;
+            *left -= (int64_t)(p->writer.used - before);
             if (!is_done)
                 end_piece(p);
         }
@@ -153,4 +175,5 @@ void pieces_write(struct pieces_state *state, const struct pieces_source *source
     put_steps(&p);
     put_latencies(&p);
     end_piece(&p);
+    state->now_ns = m->now_ns;
 }

@@ -1,5 +1,9 @@
 #include "pool.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -7,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NICENESS = 10 /* about a tenth of a core beside somebody who wants all of it */ };
 
@@ -87,35 +93,24 @@ void pool_give_way(void)
     (void)setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
+/* A futex: whoever rings pays one system call, and none if nobody waits. Linux futex(2), FUTEX_WAIT_BITSET with an absolute time. */
 struct bell {
-    pthread_mutex_t mutex;
-    pthread_cond_t rung;
     _Atomic uint32_t count, waiting;
 };
+
+static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "a futex is a word of 32 bits");
 
 struct bell *bell_open(struct fail *fail)
 {
     struct bell *bell = calloc(1, sizeof *bell);
-    pthread_condattr_t attributes;
 
-    if (bell == NULL) {
+    if (bell == NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-        return NULL;
-    }
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&bell->mutex, NULL);
-    pthread_cond_init(&bell->rung, &attributes);
-    pthread_condattr_destroy(&attributes);
     return bell;
 }
 
 void bell_close(struct bell *bell)
 {
-    if (bell == NULL)
-        return;
-    pthread_cond_destroy(&bell->rung);
-    pthread_mutex_destroy(&bell->mutex);
     free(bell);
 }
 
@@ -127,11 +122,8 @@ uint32_t bell_count(struct bell *bell)
 void bell_ring(struct bell *bell)
 {
     atomic_fetch_add(&bell->count, 1);
-    if (atomic_load(&bell->waiting) == 0)
-        return;
-    pthread_mutex_lock(&bell->mutex);
-    pthread_cond_broadcast(&bell->rung);
-    pthread_mutex_unlock(&bell->mutex);
+    if (atomic_load(&bell->waiting) > 0)
+        syscall(SYS_futex, &bell->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
@@ -142,11 +134,10 @@ void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
     uint64_t ns = (uint64_t)until.tv_nsec + max_ns;
     until.tv_sec += (time_t)(ns / 1000000000u);
     until.tv_nsec = (long)(ns % 1000000000u);
-    pthread_mutex_lock(&bell->mutex);
     atomic_fetch_add(&bell->waiting, 1);
     while (atomic_load(&bell->count) == count)
-        if (pthread_cond_timedwait(&bell->rung, &bell->mutex, &until) != 0)
+        if (syscall(SYS_futex, &bell->count, FUTEX_WAIT_BITSET_PRIVATE, count, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
+            errno == ETIMEDOUT)
             break;
     atomic_fetch_sub(&bell->waiting, 1);
-    pthread_mutex_unlock(&bell->mutex);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,11 +37,17 @@ static void on_interrupt(int number)
 
 /* ---- datagrams outside of epochs ---- */
 
+/* Telemetry of others may wait until the main thread looks by itself, some milliseconds: waking it takes a core from a worker each time. */
+static bool is_patient(const struct server *server, const uint8_t *packet)
+{
+    return packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_REPORT && !inbox_ring_is_half_full(&server->gate.ring);
+}
+
 static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     struct server *server = app;
 
-    if (gate_take(&server->gate, now_ns, from, packet, bytes))
+    if (gate_take(&server->gate, now_ns, from, packet, bytes) && !is_patient(server, packet))
         bell_ring(server->bell);
 }
 

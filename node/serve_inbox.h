@@ -38,6 +38,12 @@ static inline bool inbox_ring_put(struct inbox_ring *ring, struct mesh_addr from
     return true;
 }
 
+static inline bool inbox_ring_is_half_full(const struct inbox_ring *ring)
+{
+    return atomic_load_explicit(&ring->head, memory_order_relaxed) - atomic_load_explicit(&ring->tail, memory_order_relaxed) >=
+           INBOX_RING_PACKETS / 2;
+}
+
 /* The oldest one, to be dropped when done; NULL: none. */
 static inline struct inbox_packet *inbox_ring_first(struct inbox_ring *ring)
 {

@@ -52,7 +52,7 @@ void serve_report(void *app, uint32_t kinds)
         .happenings = &w->happenings,
         .engine = server->shift != NULL && server->shift->is_started ? server->shift->engine : NULL,
         .kinds = kinds,
-        .steps = serve_watch_count(server) > 0 ? SERVE_STEPS : SERVE_STEPS_RECORDED,
+        .steps_per_s = serve_watch_count(server) > 0 ? SERVE_STEPS : SERVE_STEPS_RECORDED,
         .all_events = w->watch.tells_all_events,
     };
 

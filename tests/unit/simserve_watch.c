@@ -137,7 +137,7 @@ static void report(void *app, uint32_t kinds)
         .happenings = &node->happenings,
         .engine = has_epoch ? node->shift->engine : NULL,
         .kinds = kinds,
-        .steps = 4,
+        .steps_per_s = 40,
         .all_events = node->watch.tells_all_events,
     };
 
