@@ -3,8 +3,8 @@
  *
  * Tokens per second tell little on a machine that has other work, so there are many short pairs, each with its ratio. What telemetry takes
  * of the processors is told by the time of all main threads and of the client, more than while nobody watches: all of it is done there, but
- * for the workers' own counting, which is always done, and their taking of datagrams. Bounds are those of the median that are right 95 times
- * in a hundred. */
+ * for the workers' own counting, which is always done, and their taking of datagrams. Bounds are those of the median that are right 95
+ * times in a hundred. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
