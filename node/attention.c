@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine_state.h"
+#include "kernel_kv.h"
 
 size_t attention_head_floats(const struct engine *e)
 {
@@ -57,6 +58,22 @@ static bool cache_is_ready(struct engine *e, const struct segment *segment)
     }
 }
 
+/* Several requests have a cache each: while one is read, the beginning of the next one's is fetched. */
+static void prefetch_next(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head)
+{
+    enum { CACHE_LINE_BYTES = 64, AHEAD_BYTES = 8192 };
+
+    if (token + 1 >= e->token_count || e->token_part[token + 1] == e->token_part[token])
+        return;
+    size_t bytes = (size_t)(engine_position(e, token + 1) + 1) * e->model->head_dim * kv_value_bytes(e->config.kv_type);
+    const uint8_t *k = cache_of(e, token + 1, layer, own_head, 0), *v = cache_of(e, token + 1, layer, own_head, 1);
+
+    for (size_t at = 0; at < bytes && at < AHEAD_BYTES; at += CACHE_LINE_BYTES) {
+        __builtin_prefetch(k + at);
+        __builtin_prefetch(v + at);
+    }
+}
+
 /* Heads first .. first+count-1 (of the model) for one token: out (count, head_dim). */
 static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t first, uint32_t count, float *out)
 {
@@ -83,6 +100,7 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
             .scale = e->score_scale,
             .type = e->config.kv_type,
         };
+        prefetch_next(e, token, layer, kv_head - e->kv_first);
         e->config.kernel->attend(&args);
     }
 }

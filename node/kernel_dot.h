@@ -6,8 +6,9 @@
  * take another way, as all of them are exact: products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in
  * kernel_scalar.c).
  *
- * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h). More share DOT_PANELS panels
- * unpacked to dot_blocks, in tiles of DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. */
+ * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h), and where a step is as large
+ * as theirs, any number of them, but for the K types. Else more tokens share DOT_PANELS panels unpacked to dot_blocks, in tiles of
+ * DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. */
 #ifndef NODE_KERNEL_DOT_H
 #define NODE_KERNEL_DOT_H
 
@@ -15,7 +16,7 @@ enum {
     DOT_PARTS = PANEL_ROWS / DOT_LANES,
     DOT_PART_BYTES = 4 * DOT_LANES,
     DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1, /* unpacked at once */
-    DOT_FEW = DOT_VECTORS > 1 ? DOT_TOKENS : 2 * DOT_TOKENS - 1         /* most tokens that go to kernel_dot_few.h */
+    DOT_FEW = DOT_VECTORS > 1 ? DOT_TOKENS : 2 * DOT_TOKENS - 1         /* most tokens that go to kernel_dot_few.h: see dot_is_few */
 };
 
 enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
@@ -358,68 +359,19 @@ DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uin
     }
 }
 
-/* All parts of a panel into wide[part]. */
-DOT_INLINE void dot_unpack_panel(struct dot_type type, const uint8_t *panel, size_t blocks, struct dot_block wide[][SLICE_BLOCKS])
-{
-    struct dot_head head;
+#include "kernel_dot_few.h"
+#include "kernel_dot_many.h"
 
-    for (size_t part = 0; part < DOT_PARTS; part++) {
-        dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, &head);
-        if (dot_is_k(type)) {
-            DOT_UNROLL
-            for (size_t b = 0; b < SLICE_BLOCKS; b++)
-                dot_load_block(type, panel, part, &head, SLICE_BLOCKS, b, &wide[part][b]);
-        } else {
-            for (size_t b = 0; b < blocks; b++)
-                dot_load_block(type, panel, part, &head, blocks, b, &wide[part][b]);
-        }
-    }
+/* Do steps of a type take DOT_VECTORS parts of registers as soon as they are unpacked? Then unpacking again for every DOT_FEW_TOKENS tokens
+ * is cheaper than to go through memory. */
+DOT_INLINE bool dot_is_always_few(struct dot_type type)
+{
+    return DOT_VECTORS > 1 && !dot_is_k(type);
 }
 
-/* `tokens` tokens with the unpacked parts of `panels` panels, `vectors` parts at once (constants). An activation that is loaded serves
- * `vectors` instructions, so loads do not limit the products. */
-DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_BLOCKS], size_t panels, size_t vectors, size_t blocks,
-                           const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
+DOT_INLINE bool dot_is_few(struct dot_type type, size_t token_count)
 {
-    for (size_t part = 0; part < panels * DOT_PARTS; part += vectors) {
-        dot_floats acc[DOT_TOKENS] = {{0}};
-
-        for (size_t b = 0; b < blocks; b++)
-            dot_step(type, &wide[part][b], vectors, x, x_stride, tokens, b, acc);
-        DOT_UNROLL
-        for (size_t i = 0; i < tokens * vectors; i++)
-            dot_put(out + i / vectors * out_stride + (part + i % vectors) * DOT_LANES, acc[i], accumulate);
-    }
-}
-
-/* A share of the next panels, so that they are near when their turn comes. */
-DOT_INLINE void dot_prefetch_share(const uint8_t *panel, size_t bytes, size_t token, size_t tokens, size_t token_count)
-{
-    size_t end = bytes * (token + tokens) / token_count;
-
-    for (size_t at = bytes * token / token_count; at < end; at += PANEL_VECTOR_BYTES)
-        __builtin_prefetch(panel + at, 0, 2);
-}
-
-/* `panels` (a constant) panels and any number of tokens. */
-DOT_INLINE void dot_panels(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns, const uint8_t *x,
-                           size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
-{
-    const size_t blocks = columns / BLOCK_COLUMNS, vectors = panels == DOT_PANELS ? DOT_VECTORS : 1;
-    const size_t most = DOT_TOKENS / vectors, half = most / 2;
-    struct dot_block wide[DOT_PANELS * DOT_PARTS][SLICE_BLOCKS];
-    size_t t = 0;
-
-    for (size_t i = 0; i < panels; i++)
-        dot_unpack_panel(type, panel + i * panel_bytes, blocks, wide + i * DOT_PARTS);
-    for (; token_count - t >= most; t += most) {
-        dot_prefetch_share(panel + panels * panel_bytes, panels * panel_bytes, t, most, token_count);
-        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, most, out + t * out_stride, out_stride, accumulate);
-    }
-    for (; token_count - t >= half; t += half)
-        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, half, out + t * out_stride, out_stride, accumulate);
-    for (; t < token_count; t++)
-        dot_tokens(type, wide, panels, vectors, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
+    return token_count > 1 && (token_count <= DOT_FEW || dot_is_always_few(type));
 }
 
 DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x,
@@ -436,6 +388,8 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
         dot_decode_panels(type, false, panel, panel_bytes, panel_count, blocks, x, out, accumulate);
         return;
     }
+    if (dot_is_always_few(type))
+        return;
     for (; DOT_PANELS > 1 && panel_count >= DOT_PANELS;
          panel_count -= DOT_PANELS, panel += DOT_PANELS * panel_bytes, out += DOT_PANELS * PANEL_ROWS)
         dot_panels(type, panel, panel_bytes, DOT_PANELS, columns, x, x_stride, token_count, out, out_stride, accumulate);
@@ -445,7 +399,6 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
 
 /* ---- one function per type ---- */
 
-#include "kernel_dot_few.h"
 #include "kernel_dot_float.h"
 
 #define DOT_FUNCTION(name, template, ...)                                                                                        \
@@ -463,8 +416,8 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
     static void name(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count,        \
                      float *out, size_t out_stride, bool accumulate)                                                                    \
     {                                                                                                                                   \
-        (token_count > 1 && token_count <= DOT_FEW ? name##_few : name##_other)(panels, panel_count, columns, x, x_stride, token_count, \
-                                                                                out, out_stride, accumulate);                           \
+        (dot_is_few(__VA_ARGS__, token_count) ? name##_few : name##_other)(panels, panel_count, columns, x, x_stride, token_count, out, \
+                                                                           out_stride, accumulate);                                     \
     }
 
 #define DOT_TYPE(type, low_bits, high_bits, zero, minimum, halves, scales) \

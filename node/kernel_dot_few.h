@@ -1,10 +1,14 @@
-/* Dot products of a few tokens, so few that they have an accumulator each: several requests that generate together. Part of kernel_dot.h,
- * which includes this.
+/* Dot products of a few tokens, several requests that generate together, and of many where that is faster. Part of kernel_dot.h, which
+ * includes this.
  *
- * Weights go from the panel into registers and are used at once by all tokens, at nearly the speed of memory; unpacking the panel to memory
- * first, as for prompts, would take longer than the products. Only the integer scales of the K types take that way, as there are few. */
+ * A pass takes DOT_FEW_TOKENS tokens, which have an accumulator for each of DOT_PANELS panels: weights go from there into registers and are
+ * used at once, while activations that are loaded serve all panels. Unpacking to memory first would take longer than the products of few
+ * tokens. Only the integer scales of the K types take that way, as there are few. */
 #ifndef NODE_KERNEL_DOT_FEW_H
 #define NODE_KERNEL_DOT_FEW_H
+
+enum { DOT_FEW_TOKENS = DOT_TOKENS / DOT_PANELS }; /* of a pass */
+_Static_assert(DOT_FEW_TOKENS == 4, "what is left of four is taken by two and one");
 
 /* What dot_load_block gives, with the block's scales taken from `scales`. */
 DOT_INLINE void dot_load_few(struct dot_type type, const uint8_t *panel, size_t part, const struct dot_head *head, size_t blocks, size_t b,
@@ -27,69 +31,100 @@ DOT_INLINE void dot_load_few(struct dot_type type, const uint8_t *panel, size_t 
     }
 }
 
-/* `tokens` (a constant) tokens; each part prefetches its share of a later panel. */
-DOT_INLINE void dot_few_part(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t part, size_t blocks, const uint8_t *x,
-                             size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
-{
-    const size_t share = panel_bytes / (blocks * DOT_PARTS);
-    dot_floats acc[DOT_TOKENS] = {{0}};
-    struct dot_block scales[SLICE_BLOCKS];
-    struct dot_head head;
+/* What is the same for all passes over the tokens. They share out what is to be read ahead, as much as the panels in hand have. */
+struct dot_few_job {
+    size_t panel_bytes, blocks;
+    size_t x_stride, out_stride;
+    size_t share; /* bytes to be read ahead with a block of a part */
+    bool in_order;
+    bool accumulate;
+};
 
-    dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, &head);
-    if (dot_is_k(type)) {
+/* One part of `panels` panels, `tokens` tokens (both constants); ahead: what comes after those panels, less what is read before it. */
+DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, size_t part,
+                             const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
+{
+    dot_floats acc[DOT_TOKENS] = {{0}};
+    struct dot_block scales[DOT_PANELS][SLICE_BLOCKS];
+    struct dot_head head[DOT_PANELS];
+
+    DOT_UNROLL
+    for (size_t i = 0; i < panels; i++) {
+        const uint8_t *at = panel + i * job->panel_bytes;
+
+        dot_load_head(type, at + part * DOT_PART_BYTES, at + part * DOT_PART_BYTES / 2, &head[i]);
+        if (!dot_is_k(type))
+            continue;
         DOT_UNROLL
         for (size_t b = 0; b < SLICE_BLOCKS; b++)
-            dot_load_scales(type, &head, b, &scales[b]);
+            dot_load_scales(type, &head[i], b, &scales[i][b]);
     }
-    for (size_t b = 0; b < blocks; b++) {
-        struct dot_block w;
+    for (size_t b = 0; b < job->blocks; b++) {
+        struct dot_block w[(DOT_PANELS - 1) * SLICE_BLOCKS + 1];
 
-        dot_prefetch(panel + (part * blocks + b) * share, share, PANEL_PREFETCH_BYTES);
-        dot_load_few(type, panel, part, &head, blocks, b, scales, &w);
-        dot_step(type, &w, 1, x, x_stride, tokens, b, acc);
+        if (job->in_order)
+            dot_prefetch_once(ahead + b * job->share, job->share);
+        else
+            dot_prefetch(ahead + b * job->share, job->share, PANEL_PREFETCH_BYTES);
+        DOT_UNROLL
+        for (size_t i = 0; i < panels; i++)
+            dot_load_few(type, panel + i * job->panel_bytes, part, &head[i], job->blocks, b, scales[i], &w[i * SLICE_BLOCKS]);
+        dot_step(type, w, panels, x, job->x_stride, tokens, b, acc);
     }
     DOT_UNROLL
-    for (size_t t = 0; t < tokens; t++)
-        dot_put(out + t * out_stride + part * DOT_LANES, acc[t], accumulate);
+    for (size_t i = 0; i < tokens * panels; i++)
+        dot_put(out + i / panels * job->out_stride + i % panels * PANEL_ROWS + part * DOT_LANES, acc[i], job->accumulate);
 }
 
-DOT_INLINE void dot_few_tokens(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t blocks, const uint8_t *x,
-                               size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
+/* A pass. Returns how far it has read ahead. */
+DOT_INLINE const uint8_t *dot_few_pass(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels,
+                                       const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
 {
-    for (size_t part = 0; part < DOT_PARTS; part++)
-        dot_few_part(type, panel, panel_bytes, part, blocks, x, x_stride, tokens, out, out_stride, accumulate);
+    for (size_t part = 0; part < DOT_PARTS; part++, ahead += job->blocks * job->share)
+        dot_few_part(type, job, panel, panels, part, x, tokens, ahead, out);
+    return ahead;
 }
 
-/* At most DOT_FEW, which is below twice DOT_TOKENS. */
-DOT_INLINE void dot_few_panel(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t blocks, const uint8_t *x,
-                              size_t x_stride, size_t token_count, float *out, size_t out_stride, bool accumulate)
+/* The first pass over four tokens, which meets the panels, is code of its own: processors learn from each instruction's addresses what to
+ * read ahead, and passes that go back to the same panels would mislead them. */
+DOT_INLINE void dot_few_panels(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, const uint8_t *x,
+                               size_t token_count, float *out)
 {
+    const uint8_t *ahead = panel;
     size_t t = 0;
 
-    if (token_count >= DOT_TOKENS) {
-        dot_few_tokens(type, panel, panel_bytes, blocks, x, x_stride, DOT_TOKENS, out, out_stride, accumulate);
-        t = DOT_TOKENS;
+    if (token_count >= DOT_FEW_TOKENS) {
+        ahead = dot_few_pass(type, job, panel, panels, x, DOT_FEW_TOKENS, ahead, out);
+        t = DOT_FEW_TOKENS;
     }
-    if (DOT_TOKENS > 4 && token_count - t >= 4) {
-        dot_few_tokens(type, panel, panel_bytes, blocks, x + t * x_stride, x_stride, 4, out + t * out_stride, out_stride, accumulate);
-        t += 4;
-    }
+    for (; token_count - t >= DOT_FEW_TOKENS; t += DOT_FEW_TOKENS)
+        ahead = dot_few_pass(type, job, panel, panels, x + t * job->x_stride, DOT_FEW_TOKENS, ahead, out + t * job->out_stride);
     if (token_count - t >= 2) {
-        dot_few_tokens(type, panel, panel_bytes, blocks, x + t * x_stride, x_stride, 2, out + t * out_stride, out_stride, accumulate);
+        ahead = dot_few_pass(type, job, panel, panels, x + t * job->x_stride, 2, ahead, out + t * job->out_stride);
         t += 2;
     }
     if (token_count > t)
-        dot_few_tokens(type, panel, panel_bytes, blocks, x + t * x_stride, x_stride, 1, out + t * out_stride, out_stride, accumulate);
+        dot_few_pass(type, job, panel, panels, x + t * job->x_stride, 1, ahead, out + t * job->out_stride);
 }
 
 DOT_INLINE void dot_few(struct dot_type type, const uint8_t *panel, size_t panel_count, size_t columns, const void *x, size_t x_stride,
                         size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
-    const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
+    const size_t rest = token_count % DOT_FEW_TOKENS, passes = token_count / DOT_FEW_TOKENS + rest / 2 + rest % 2;
+    struct dot_few_job job = {
+        .panel_bytes = kernel_panel_bytes(type.type, columns),
+        .blocks = columns / BLOCK_COLUMNS,
+        .x_stride = x_stride,
+        .out_stride = out_stride,
+        .in_order = dot_reads_in_order(),
+        .accumulate = accumulate,
+    };
 
-    for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS)
-        dot_few_panel(type, panel, panel_bytes, columns / BLOCK_COLUMNS, x, x_stride, token_count, out, out_stride, accumulate);
+    job.share = DOT_PANELS * job.panel_bytes / (passes * DOT_PARTS * job.blocks);
+    for (; panel_count >= DOT_PANELS; panel_count -= DOT_PANELS, panel += DOT_PANELS * job.panel_bytes, out += DOT_PANELS * PANEL_ROWS)
+        dot_few_panels(type, &job, panel, DOT_PANELS, x, token_count, out);
+    for (; DOT_PANELS > 1 && panel_count > 0; panel_count--, panel += job.panel_bytes, out += PANEL_ROWS)
+        dot_few_panels(type, &job, panel, 1, x, token_count, out);
 }
 
 #endif

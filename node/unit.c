@@ -19,7 +19,15 @@ static struct segment *find_segment(struct engine *e, uint32_t unit)
     return &e->segment[low];
 }
 
-static void take_in_hand(struct worker *w, struct segment *segment, uint32_t index)
+/* Workers take turns, and each reads ahead of the tile in hand: so tiles are dealt in as many rows of neighbours as there are workers. */
+static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
+{
+    const uint32_t row = index % workers, longer = count % workers;
+
+    return row * (count / workers) + (row < longer ? row : longer) + index / workers;
+}
+
+static void take_in_hand(struct engine *e, struct worker *w, struct segment *segment, uint32_t index)
 {
     const struct {
         enum unit_kind kind;
@@ -36,7 +44,9 @@ static void take_in_hand(struct worker *w, struct segment *segment, uint32_t ind
         if (index < parts[i].count) {
             w->segment = segment;
             w->kind = parts[i].kind;
-            w->item = index;
+            w->item = parts[i].kind == UNIT_TILE || parts[i].kind == UNIT_EAGER
+                          ? tile_in_turn(index, parts[i].count, e->config.worker_count)
+                          : index;
             w->is_started = false;
             w->pace_due_ns = 0;
             return;
@@ -60,7 +70,7 @@ bool unit_claim(struct engine *e, struct worker *w)
     struct segment *segment = find_segment(e, (uint32_t)claim);
     if (segment->sub == 0 && (uint32_t)claim == segment->unit_first)
         engine_time_phase(e, segment->phase, false);
-    take_in_hand(w, segment, (uint32_t)claim - segment->unit_first);
+    take_in_hand(e, w, segment, (uint32_t)claim - segment->unit_first);
     return true;
 }
 
