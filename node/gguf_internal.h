@@ -22,6 +22,7 @@ struct gguf {
     const uint8_t *data;
     size_t size;
     bool is_mapped;
+    int file; /* open for reading while is_mapped */
     uint32_t version;
     size_t data_start; /* where tensor data begins; the file's size when there is none */
     struct gguf_value *values;

@@ -428,6 +428,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     signal(SIGPIPE, SIG_IGN);
+    engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)
         err = read_prompt(&run, fail) < 0 || encode_prompt(&run, fail) < 0 ? -1 : 0;
