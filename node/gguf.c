@@ -126,37 +126,45 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
     return NULL;
 }
 
-const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer)
+const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size, uint8_t *buffer)
 {
-    const struct gguf *gguf = tensor->gguf;
-
-    assert(at <= tensor->data_size && size <= tensor->data_size - at);
-    if (gguf == NULL || !gguf->is_mapped || buffer == NULL)
-        return tensor->data + at;
+    assert(offset <= gguf->size && size <= gguf->size - offset);
+    if (!gguf->is_mapped || buffer == NULL)
+        return gguf->data + offset;
     for (size_t done = 0; done < size;) {
-        const ssize_t got = pread(gguf->file, buffer + done, size - done, (off_t)(gguf_offset(gguf, tensor->data) + at + done));
+        const ssize_t got = pread(gguf->file, buffer + done, size - done, (off_t)(offset + done));
 
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return tensor->data + at;
+            return gguf->data + offset;
         done += (size_t)got;
     }
     return buffer;
 }
 
-void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size)
+void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size)
 {
-    const struct gguf *gguf = tensor->gguf;
-
-    if (gguf == NULL || !gguf->is_mapped)
+    if (!gguf->is_mapped)
         return;
     /* Of more than a few MiB the kernel would take the beginning only. */
     for (uint64_t done = 0; done < size; done += AHEAD_BYTES) {
         const uint64_t left = size - done, bytes = left < AHEAD_BYTES ? left : AHEAD_BYTES;
 
-        (void)posix_fadvise(gguf->file, (off_t)(gguf_offset(gguf, tensor->data) + at + done), (off_t)bytes, POSIX_FADV_WILLNEED);
+        (void)posix_fadvise(gguf->file, (off_t)(offset + done), (off_t)bytes, POSIX_FADV_WILLNEED);
     }
+}
+
+const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer)
+{
+    assert(at <= tensor->data_size && size <= tensor->data_size - at);
+    return tensor->gguf == NULL ? tensor->data + at : gguf_bytes(tensor->gguf, gguf_offset(tensor->gguf, tensor->data) + at, size, buffer);
+}
+
+void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size)
+{
+    if (tensor->gguf != NULL)
+        gguf_ahead(tensor->gguf, gguf_offset(tensor->gguf, tensor->data) + at, size);
 }
 
 const char *gguf_path(const struct gguf *gguf)

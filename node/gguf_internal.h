@@ -38,6 +38,10 @@ struct gguf {
 /* Parse gguf->data into the other members. On failure members may be half filled: gguf_close frees them. */
 int gguf_read(struct gguf *gguf, struct fail *fail);
 
+/* Bytes of the file: what gguf_tensor_bytes and gguf_tensor_ahead say of a tensor's. */
+const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size, uint8_t *buffer);
+void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size);
+
 /* (size, bytes) order of two strings. */
 int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b);
 

@@ -380,6 +380,8 @@ static int generate(struct run *run, struct fail *fail)
 
 static int run_nodes(struct run *run, struct fail *fail)
 {
+    if (run->map.rank_count > 1)
+        gguf_keep_fingerprint(run->gguf, NULL); /* once, not in every process */
     if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0 || security_draw(&run->security, fail) < 0)
         return -1;
     draw_seed(run);
