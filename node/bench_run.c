@@ -140,6 +140,8 @@ int bench_run_nodes(const struct bench *bench, const char *model, const struct b
     bool is_good = status == 0 && find_number(text, "gen_tok_per_s", &outcome->tokens_per_s) &&
                    find_number(text, "bytes_sent_per_token", &outcome->bytes_per_token) &&
                    find_number(text, "packets_sent_per_token", &outcome->packets_per_token) &&
+                   find_number(text, "send_calls_per_token", &outcome->send_calls_per_token) &&
+                   find_number(text, "receive_calls_per_token", &outcome->receive_calls_per_token) &&
                    find_mean(text, "utilisation", &outcome->utilisation);
     free(text);
     return is_good ? 0 : run_failed(run, status, fail);
