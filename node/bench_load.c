@@ -237,14 +237,13 @@ static int make_plan(struct load *l, struct fail *fail)
 
 static int measure(struct load *l, uint32_t nodes, bool is_cold, struct fail *fail)
 {
-    struct bench_series *const series[] = {&l->token_ms, &l->read_ms, &l->small_ms, &l->resident_mb, &l->peak_mb, &l->planned_mb};
     double token_ms, read_ms, small_ms;
 
     l->nodes = nodes;
     l->threads = l->bench->cores < CORES ? 1 : CORES / nodes;
     l->is_cold = is_cold;
-    for (size_t i = 0; i < sizeof series / sizeof *series; i++)
-        series[i]->count = 0;
+    l->token_ms.count = l->read_ms.count = l->small_ms.count = 0;
+    l->resident_mb.count = l->peak_mb.count = l->planned_mb.count = 0;
     if (make_plan(l, fail) < 0)
         return -1;
     for (int r = 0; r < (l->bench->quick ? 1 : RUNS); r++) {

@@ -318,7 +318,7 @@ static void pack_group(struct matrix *matrix, const struct spot *to, const struc
 /* Bytes of the longest 16 rows. */
 static size_t group_bytes_max(const struct matrix *matrix)
 {
-    size_t most = 0;
+    size_t most = 1;
 
     for (size_t p = 0; p < matrix->place_count; p++) {
         const size_t bytes = PANEL_ROWS * model_row_bytes(matrix->place[p].part.tensor);
