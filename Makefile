@@ -102,6 +102,8 @@ endif
 
 # One instruction set per file; the dispatcher asks the CPU before it calls into one.
 FLAGS_kernel_scalar := $(KERNEL_O)
+FLAGS_panel := $(KERNEL_O)
+FLAGS_panel_gguf := $(KERNEL_O)
 ifeq ($(ARCH),x86_64)
 FLAGS_kernel_avx2 := $(KERNEL_O) -mavx2 -mfma -mf16c
 FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512

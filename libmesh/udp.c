@@ -338,6 +338,8 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
 
     *stats = (struct mesh_udp_stats){
         .system_calls = udp->sender.system_calls + receiver->system_calls,
+        .send_calls = udp->sender.system_calls,
+        .receive_calls = receiver->system_calls,
         .datagrams_sent = udp->sender.sent,
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,

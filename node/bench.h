@@ -89,6 +89,7 @@ bool bench_has_memory(struct bench *bench, const char *part, uint64_t bytes);
 
 /* The parts. 0, or -1 with fail set when something that has to work does not. */
 int bench_kernels(struct bench *bench, struct fail *fail);
+int bench_load(struct bench *bench, struct fail *fail);
 int bench_decode(struct bench *bench, struct fail *fail);
 int bench_mesh(struct bench *bench, struct fail *fail);
 int bench_topology(struct bench *bench, struct fail *fail);

@@ -18,7 +18,7 @@ struct mesh_case {
 };
 
 struct mesh_series {
-    struct bench_series alone, mesh, bytes, packets;
+    struct bench_series alone, mesh, bytes, packets, send_calls, receive_calls;
 };
 
 static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes, const struct mesh_series *series)
@@ -37,6 +37,8 @@ static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes
     bench_value(&row, "one_process_ratio", "of that", 2, bench_ratio_of(&series->mesh, &series->alone));
     bench_value(&row, "bytes_sent_per_token", "B/token", 0, bench_stat_of(&series->bytes));
     bench_value(&row, "packets_sent_per_token", "datagrams", 0, bench_stat_of(&series->packets));
+    bench_value(&row, "send_calls_per_token", "calls to send", 0, bench_stat_of(&series->send_calls));
+    bench_value(&row, "receive_calls_per_token", "to receive", 0, bench_stat_of(&series->receive_calls));
     bench_print(bench, &row);
 }
 
@@ -55,6 +57,8 @@ static int measure(struct bench *bench, const struct mesh_case *c, const struct 
         bench_add(&series.mesh, mesh.tokens_per_s);
         bench_add(&series.bytes, mesh.bytes_per_token);
         bench_add(&series.packets, mesh.packets_per_token);
+        bench_add(&series.send_calls, mesh.send_calls_per_token);
+        bench_add(&series.receive_calls, mesh.receive_calls_per_token);
     }
     print(bench, c, nodes, &series);
     return 0;

@@ -26,13 +26,13 @@ uint64_t bench_model_bytes(const struct bench_shape *shape, enum tensor_type typ
     return (o->layers * per_layer + 2 * (uint64_t)o->vocab * o->dim) / info->block_values * info->block_bytes;
 }
 
-static const char *find_folder(void)
+static const char *find_folder(const char *wanted)
 {
     const char *folder = getenv("TMPDIR");
 
     if (folder != NULL && folder[0] != '\0')
         return folder;
-    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+    return access(wanted, W_OK | X_OK) == 0 ? wanted : "/tmp";
 }
 
 static int write_in(struct bench_model *model, const char *folder, const struct synth_options *options, struct fail *fail)
@@ -52,7 +52,8 @@ static int write_in(struct bench_model *model, const char *folder, const struct 
     return 0;
 }
 
-int bench_model_write(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail)
+static int write_below(struct bench_model *model, const char *wanted, const struct bench_shape *shape, enum tensor_type type,
+                       struct fail *fail)
 {
     struct synth_options options = shape->options;
     char folder[4096];
@@ -60,7 +61,7 @@ int bench_model_write(struct bench_model *model, const struct bench_shape *shape
 
     *model = (struct bench_model){.file = -1};
     options.type = type;
-    snprintf(folder, sizeof folder, "%.4000s/mesh-bench.XXXXXX", find_folder());
+    snprintf(folder, sizeof folder, "%.4000s/mesh-bench.XXXXXX", find_folder(wanted));
     /* Until the file is nameless, nothing may end the program. */
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
@@ -76,6 +77,16 @@ int bench_model_write(struct bench_model *model, const struct bench_shape *shape
     if (err < 0)
         bench_model_close(model);
     return err;
+}
+
+int bench_model_write(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail)
+{
+    return write_below(model, "/dev/shm", shape, type, fail);
+}
+
+int bench_model_write_to_disk(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail)
+{
+    return write_below(model, "/var/tmp", shape, type, fail);
 }
 
 void bench_model_close(struct bench_model *model)

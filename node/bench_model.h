@@ -31,6 +31,8 @@ uint64_t bench_model_bytes(const struct bench_shape *shape, enum tensor_type typ
 
 /* In $TMPDIR, else /dev/shm, else /tmp. */
 int bench_model_write(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail);
+/* On a disk, as far as $TMPDIR, or without it /var/tmp, is on one. */
+int bench_model_write_to_disk(struct bench_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail);
 void bench_model_close(struct bench_model *model);
 
 #endif

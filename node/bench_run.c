@@ -80,32 +80,69 @@ static bool find_mean(const char *text, const char *key, double *out)
     return count > 0;
 }
 
-int bench_run_nodes(const struct bench *bench, const char *model, const struct bench_run *run, struct bench_outcome *outcome,
+int bench_run_start(const struct bench *bench, const char *model, const struct bench_run *run, struct bench_process *process,
                     struct fail *fail)
 {
-    char *text = malloc(OUTPUT_BYTES_MAX);
-    int pipe_ends[2], status = -1;
+    int pipe_ends[2];
 
-    if (text == NULL || pipe(pipe_ends) != 0) {
-        free(text);
+    if (pipe(pipe_ends) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: cannot start a run: %s: close other programs", strerror(errno));
-    }
     fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
+    process->pid = fork();
+    if (process->pid == 0) {
         close(pipe_ends[0]);
         become_run(model, run, bench, pipe_ends[1]);
     }
     close(pipe_ends[1]);
-    read_all(pipe_ends[0], text, OUTPUT_BYTES_MAX);
-    close(pipe_ends[0]);
-    bool is_good =
-        child > 0 && waitpid(child, &status, 0) == child && status == 0 && find_number(text, "gen_tok_per_s", &outcome->tokens_per_s) &&
-        find_number(text, "bytes_sent_per_token", &outcome->bytes_per_token) &&
-        find_number(text, "packets_sent_per_token", &outcome->packets_per_token) && find_mean(text, "utilisation", &outcome->utilisation);
-    free(text);
-    if (!is_good)
-        return fail_set(fail, EXIT_ENVIRONMENT, "bench: mesh-node run --local %u -t %u ended with status %d: try that command alone",
-                        run->nodes, run->threads, status);
+    process->output = pipe_ends[0];
     return 0;
+}
+
+/* The child's output has been read, as far as that is wanted. */
+static int reap(struct bench_process *process)
+{
+    int status = -1;
+
+    close(process->output);
+    return process->pid > 0 && waitpid(process->pid, &status, 0) == process->pid ? status : -1;
+}
+
+static int run_failed(const struct bench_run *run, int status, struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "bench: mesh-node run --local %u -t %u ended with status %d: try that command alone",
+                    run->nodes, run->threads, status);
+}
+
+int bench_run_end(const struct bench_run *run, struct bench_process *process, struct fail *fail)
+{
+    char text[4096];
+
+    while (read_all(process->output, text, sizeof text) > 0)
+        continue;
+    const int status = reap(process);
+    return status == 0 ? 0 : run_failed(run, status, fail);
+}
+
+int bench_run_nodes(const struct bench *bench, const char *model, const struct bench_run *run, struct bench_outcome *outcome,
+                    struct fail *fail)
+{
+    char *text = malloc(OUTPUT_BYTES_MAX);
+    struct bench_process process;
+
+    if (text == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    if (bench_run_start(bench, model, run, &process, fail) < 0) {
+        free(text);
+        return -1;
+    }
+    read_all(process.output, text, OUTPUT_BYTES_MAX);
+    const int status = reap(&process);
+    bool is_good = status == 0 && find_number(text, "gen_tok_per_s", &outcome->tokens_per_s) &&
+                   find_number(text, "bytes_sent_per_token", &outcome->bytes_per_token) &&
+                   find_number(text, "packets_sent_per_token", &outcome->packets_per_token) &&
+                   find_number(text, "send_calls_per_token", &outcome->send_calls_per_token) &&
+                   find_number(text, "receive_calls_per_token", &outcome->receive_calls_per_token) &&
+                   find_mean(text, "utilisation", &outcome->utilisation);
+    free(text);
+    return is_good ? 0 : run_failed(run, status, fail);
 }

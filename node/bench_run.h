@@ -2,6 +2,8 @@
 #ifndef NODE_BENCH_RUN_H
 #define NODE_BENCH_RUN_H
 
+#include <sys/types.h>
+
 #include "bench.h"
 
 enum { BENCH_RUN_MORE = 8 };
@@ -12,9 +14,19 @@ struct bench_run {
 };
 
 struct bench_outcome {
-    double tokens_per_s, bytes_per_token, packets_per_token;
+    double tokens_per_s, bytes_per_token, packets_per_token, send_calls_per_token, receive_calls_per_token;
     double utilisation; /* mean of the nodes' */
 };
+
+/* A run that goes on: what it prints comes through `output`, a pipe. bench_run_end waits for it. */
+struct bench_process {
+    pid_t pid;
+    int output;
+};
+
+int bench_run_start(const struct bench *bench, const char *model, const struct bench_run *run, struct bench_process *process,
+                    struct fail *fail);
+int bench_run_end(const struct bench_run *run, struct bench_process *process, struct fail *fail);
 
 int bench_run_nodes(const struct bench *bench, const char *model, const struct bench_run *run, struct bench_outcome *outcome,
                     struct fail *fail);

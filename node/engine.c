@@ -113,12 +113,23 @@ uint32_t engine_load_count(const struct engine *e)
     return count;
 }
 
+/* A matrix ahead of where rows are packed. */
+static void read_ahead(const struct engine *e, uint16_t phase)
+{
+    if (phase + 1 == e->phase_count)
+        matrix_ahead(e->phase[phase].matrix);
+    if (phase > 0)
+        matrix_ahead(e->phase[phase - 1].matrix);
+}
+
 /* What no other tile needs of the earlier rows goes. */
 static void load_tile(struct engine *e, uint16_t phase, uint32_t tile)
 {
     struct rows *from = e->from;
     size_t copied;
 
+    if (tile == 0 && from == NULL)
+        read_ahead(e, phase);
     if (matrix_pack(e->phase[phase].matrix, tile, from != NULL ? &from->matrix[phase] : NULL, &copied) && from != NULL)
         rows_forget(from, phase);
     atomic_fetch_add(&e->copied_bytes, copied);

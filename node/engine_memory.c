@@ -2,8 +2,10 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine_layout.h"
+#include "pages.h"
 
 static uint32_t padded(uint32_t rows)
 {
@@ -107,6 +109,19 @@ void engine_keep_heap(void)
 #endif
 }
 
+/* Buffers are many and small, and pages that the heap gets one at a time, as they are touched, are dear on some machines. So it grows
+ * once, in huge pages. A block that is no part of the heap, as without engine_keep_heap, is left alone. */
+static void grow_heap(size_t bytes)
+{
+    uint8_t *block = bytes < HEAP_BLOCK_BYTES ? malloc(bytes) : NULL;
+
+    if (block != NULL && (uintptr_t)block < (uintptr_t)sbrk(0)) {
+        pages_prefer_huge(block, bytes);
+        pages_have(block, bytes);
+    }
+    free(block);
+}
+
 static void *zeros(size_t bytes)
 {
     void *memory = NULL;
@@ -167,8 +182,11 @@ int engine_allocate(struct engine *e, struct fail *fail)
 {
     struct buffer list[BUFFERS_MAX];
     size_t count = list_buffers(e, list);
+    struct engine_memory planned;
     bool is_short = false;
 
+    engine_memory(e, &planned);
+    grow_heap(planned.buffer_bytes);
     for (size_t i = 0; i < count; i++) {
         void *memory = zeros(list[i].bytes);
 

@@ -11,6 +11,8 @@
 
 #include "gguf_internal.h"
 
+enum { AHEAD_BYTES = 1 << 20 };
+
 uint64_t gguf_load_uint(const uint8_t *data, size_t size)
 {
     uint64_t value = 0;
@@ -44,8 +46,10 @@ void gguf_close(struct gguf *gguf)
 {
     if (gguf == NULL)
         return;
-    if (gguf->is_mapped)
+    if (gguf->is_mapped) {
         munmap((void *)(uintptr_t)gguf->data, gguf->size);
+        close(gguf->file);
+    }
     free(gguf->values);
     free(gguf->tensors);
     free(gguf->value_order);
@@ -93,6 +97,7 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
     gguf->data = data;
     gguf->size = (size_t)status.st_size;
     gguf->is_mapped = true;
+    gguf->file = descriptor;
     return 0;
 }
 
@@ -113,16 +118,53 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
         return NULL;
     }
 
-    int result = map_descriptor(gguf, descriptor, fail);
+    if (map_descriptor(gguf, descriptor, fail) < 0)
+        close(descriptor);
+    else if (gguf_read(gguf, fail) == 0)
+        return gguf;
+    gguf_close(gguf);
+    return NULL;
+}
 
-    close(descriptor);
-    if (result == 0)
-        result = gguf_read(gguf, fail);
-    if (result < 0) {
-        gguf_close(gguf);
-        return NULL;
+const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size, uint8_t *buffer)
+{
+    assert(offset <= gguf->size && size <= gguf->size - offset);
+    if (!gguf->is_mapped || buffer == NULL)
+        return gguf->data + offset;
+    for (size_t done = 0; done < size;) {
+        const ssize_t got = pread(gguf->file, buffer + done, size - done, (off_t)(offset + done));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return gguf->data + offset;
+        done += (size_t)got;
     }
-    return gguf;
+    return buffer;
+}
+
+void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size)
+{
+    if (!gguf->is_mapped)
+        return;
+    /* Of more than a few MiB the kernel would take the beginning only. */
+    for (uint64_t done = 0; done < size; done += AHEAD_BYTES) {
+        const uint64_t left = size - done, bytes = left < AHEAD_BYTES ? left : AHEAD_BYTES;
+
+        (void)posix_fadvise(gguf->file, (off_t)(offset + done), (off_t)bytes, POSIX_FADV_WILLNEED);
+    }
+}
+
+const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer)
+{
+    assert(at <= tensor->data_size && size <= tensor->data_size - at);
+    return tensor->gguf == NULL ? tensor->data + at : gguf_bytes(tensor->gguf, gguf_offset(tensor->gguf, tensor->data) + at, size, buffer);
+}
+
+void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size)
+{
+    if (tensor->gguf != NULL)
+        gguf_ahead(tensor->gguf, gguf_offset(tensor->gguf, tensor->data) + at, size);
 }
 
 const char *gguf_path(const struct gguf *gguf)

@@ -45,6 +45,8 @@ struct gguf_value {
     size_t data_size;
 };
 
+struct gguf;
+
 struct gguf_tensor {
     struct gguf_string name;
     uint32_t type; /* a number of the format; see tensor_type_info */
@@ -52,9 +54,8 @@ struct gguf_tensor {
     uint64_t dims[GGUF_DIMS_MAX]; /* dims[0] is the row length (columns), dims[1] the rows; unused ones are 1 */
     const uint8_t *data;          /* dims[3]*dims[2]*dims[1] rows of tensor_type_bytes(type, dims[0]) bytes */
     uint64_t data_size;           /* of a type that is not supported: up to the next tensor or the end of the file */
+    const struct gguf *gguf;      /* that it belongs to; NULL: of no file */
 };
-
-struct gguf;
 
 /* Map and parse. The file must be a regular one. Errors: EXIT_ENVIRONMENT for a file that cannot be opened (no such file,
  * no permission), EXIT_BAD_FILE for anything wrong inside. NULL on failure. */
@@ -66,6 +67,13 @@ void gguf_close(struct gguf *gguf); /* NULL is fine */
 
 /* The tensors have been read: give the pages of the mapping back. They come again from the file when they are touched. */
 void gguf_release_pages(const struct gguf *gguf);
+
+/* data[at .. at + size - 1] of a tensor, read from the file into buffer (size): faster than touching as many new pages of the mapping,
+ * which would count as this process's memory. With no file, no buffer (NULL) or a failed read: the place in data itself. Any thread. */
+const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer);
+
+/* Those bytes are wanted soon: the system begins to fetch what it does not have in memory. */
+void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size);
 
 const char *gguf_path(const struct gguf *gguf);
 uint32_t gguf_version(const struct gguf *gguf);

@@ -24,6 +24,25 @@ static void absorb(uint64_t lanes[LANES], const uint8_t *data, size_t size)
     }
 }
 
+/* Place i starts at i * range / steps, written so that nothing overflows; the last place is the end of the file. */
+static uint64_t place_at(const struct gguf *gguf, size_t i)
+{
+    const size_t range = gguf->size - gguf->data_start - PLACE_BYTES, steps = PLACES_MAX - 1;
+
+    return gguf->data_start + range / steps * i + range % steps * i / steps;
+}
+
+/* Of a file that is on a disk all places are asked for at once; and they are read, as pages of the mapping would come with neighbours. */
+static void absorb_places(const struct gguf *gguf, uint64_t lanes[LANES])
+{
+    uint8_t buffer[PLACE_BYTES];
+
+    for (size_t i = 0; i < PLACES_MAX; i++)
+        gguf_ahead(gguf, place_at(gguf, i), PLACE_BYTES);
+    for (size_t i = 0; i < PLACES_MAX; i++)
+        absorb(lanes, gguf_bytes(gguf, place_at(gguf, i), PLACE_BYTES, buffer), PLACE_BYTES);
+}
+
 void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
 {
     const uint8_t *tensors = gguf->data + gguf->data_start;
@@ -37,16 +56,10 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
     for (size_t i = 0; i < LANES; i++)
         lanes[i] = hash_words3(i, gguf->size, gguf->data_start);
     absorb(lanes, gguf->data, gguf->data_start);
-    if (size <= PLACES_MAX * PLACE_BYTES) {
+    if (size <= PLACES_MAX * PLACE_BYTES)
         absorb(lanes, tensors, size);
-    } else {
-        /* Place i starts at i * range / steps, written so that nothing overflows; the last place is the end of the file. */
-        const size_t range = size - PLACE_BYTES;
-        const size_t steps = PLACES_MAX - 1;
-
-        for (size_t i = 0; i <= steps; i++)
-            absorb(lanes, tensors + range / steps * i + range % steps * i / steps, PLACE_BYTES);
-    }
+    else
+        absorb_places(gguf, lanes);
     for (size_t i = 0; i < LANES; i++) {
         const uint64_t word = hash_words3(lanes[0] + i, lanes[1], hash_words3(lanes[2], lanes[3], i));
 

@@ -22,6 +22,7 @@ struct gguf {
     const uint8_t *data;
     size_t size;
     bool is_mapped;
+    int file; /* open for reading while is_mapped */
     uint32_t version;
     size_t data_start; /* where tensor data begins; the file's size when there is none */
     struct gguf_value *values;
@@ -36,6 +37,10 @@ struct gguf {
 
 /* Parse gguf->data into the other members. On failure members may be half filled: gguf_close frees them. */
 int gguf_read(struct gguf *gguf, struct fail *fail);
+
+/* Bytes of the file: what gguf_tensor_bytes and gguf_tensor_ahead say of a tensor's. */
+const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size, uint8_t *buffer);
+void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size);
 
 /* (size, bytes) order of two strings. */
 int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b);

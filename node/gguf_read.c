@@ -356,6 +356,7 @@ static int place_tensor(const struct gguf_reader *reader, struct gguf_tensor *te
                            " bytes is beyond the end of the file (%zu bytes): it is truncated: copy it again",
                            gguf->data_start, offset, tensor->data_size, gguf->size);
     tensor->data = gguf->data + gguf->data_start + offset;
+    tensor->gguf = gguf;
     return 0;
 }
 

@@ -1,17 +1,13 @@
 #include "matrix.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "model.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
+#include "pages.h"
 
 enum {
     PANEL_ALIGNMENT = 64,
@@ -199,7 +195,7 @@ static uint8_t *map(size_t bytes)
         munmap(at, before);
     if (more > before)
         munmap(at + before + bytes, more - before);
-    madvise(at + before, bytes, MADV_HUGEPAGE);
+    pages_prefer_huge(at + before, bytes);
     return at + before;
 }
 
@@ -216,23 +212,23 @@ int matrix_allocate(struct matrix *matrix, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for weights: use more nodes or a smaller model", bytes);
     matrix->panels = memory;
     matrix->mapped_bytes = bytes >= MAPPED_BYTES_MIN ? mapped_bytes(matrix) : 0;
+    atomic_store(&matrix->touched, 0);
     atomic_store(&matrix->tiles_left, matrix->tile_count);
     return 0;
 }
 
-/* Once, before anything is packed, by whoever comes first; the others wait. Having all pages at once is many times faster than one by one
- * as they are touched, which is what happens where the kernel does not know how. */
-static void begin(struct matrix *matrix)
+/* Before packing, by all who come, a piece each. Having many pages at once is many times faster than one by one as they are touched, which
+ * is what happens where the kernel does not know how, or where somebody else still has a piece in hand. */
+static void touch(struct matrix *matrix)
 {
-    int state = MATRIX_UNTOUCHED;
+    size_t at;
 
-    if (atomic_compare_exchange_strong(&matrix->state, &state, MATRIX_BEGINNING)) {
-        if (matrix->mapped_bytes > 0)
-            madvise(matrix->panels, matrix->mapped_bytes, MADV_POPULATE_WRITE);
-        atomic_store(&matrix->state, MATRIX_BEGUN);
+    while (atomic_load(&matrix->touched) < matrix->mapped_bytes &&
+           (at = atomic_fetch_add(&matrix->touched, HUGE_PAGE_BYTES)) < matrix->mapped_bytes) {
+        const size_t left = matrix->mapped_bytes - at;
+
+        pages_have(matrix->panels + at, left < HUGE_PAGE_BYTES ? left : HUGE_PAGE_BYTES);
     }
-    while (atomic_load(&matrix->state) != MATRIX_BEGUN)
-        sched_yield();
 }
 
 void matrix_release_panels(struct matrix *matrix)
@@ -293,48 +289,74 @@ static bool find_spot(const struct matrix *matrix, const struct matrix_group *wa
     return index != UINT32_MAX;
 }
 
-static void pack_panel(const struct matrix_group *group, uint32_t slice, uint32_t columns, uint8_t *panel)
+/* All slices of a group, which another matrix has. Returns how many bytes that is. */
+static size_t copy_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct matrix *from,
+                         const struct spot *there)
 {
-    size_t row_bytes = model_row_bytes(group->tensor);
-
-    kernel_panel_pack(type_of(group), group->tensor->data + group->row_first * row_bytes, row_bytes, group->row_count,
-                      (size_t)slice * SLICE_COLUMNS, columns, panel);
-}
-
-/* All slices of a group. Returns how many bytes were copied. */
-static size_t pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct matrix *from)
-{
-    struct spot there;
-    const bool is_there = from != NULL && find_spot(from, group, &there);
     size_t copied = 0;
 
     for (uint32_t s = 0; s < matrix->slices; s++) {
-        const uint32_t columns = matrix_slice_columns(matrix, s);
-        const size_t bytes = kernel_panel_bytes(type_of(group), columns);
+        const size_t bytes = kernel_panel_bytes(type_of(group), matrix_slice_columns(matrix, s));
 
-        if (is_there)
-            memcpy(panel_at(matrix, to, s), panel_at(from, &there, s), bytes);
-        else
-            pack_panel(group, s, columns, panel_at(matrix, to, s));
-        copied += is_there ? bytes : 0;
+        memcpy(panel_at(matrix, to, s), panel_at(from, there, s), bytes);
+        copied += bytes;
     }
     return copied;
+}
+
+/* The same from the file. While its rows, which buffer has room for, are packed, a cache has them. */
+static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, uint8_t *buffer)
+{
+    const size_t row_bytes = model_row_bytes(group->tensor);
+    const uint8_t *rows = gguf_tensor_bytes(group->tensor, group->row_first * row_bytes, group->row_count * row_bytes, buffer);
+
+    for (uint32_t s = 0; s < matrix->slices; s++)
+        kernel_panel_pack(type_of(group), rows, row_bytes, group->row_count, (size_t)s * SLICE_COLUMNS, matrix_slice_columns(matrix, s),
+                          panel_at(matrix, to, s));
+}
+
+/* Bytes of the longest 16 rows. */
+static size_t group_bytes_max(const struct matrix *matrix)
+{
+    size_t most = 1;
+
+    for (size_t p = 0; p < matrix->place_count; p++) {
+        const size_t bytes = PANEL_ROWS * model_row_bytes(matrix->place[p].part.tensor);
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
-    struct spot to = {.tile = tile};
+    struct spot to = {.tile = tile}, there;
+    uint8_t *buffer = malloc(group_bytes_max(matrix)); /* NULL is as good as none */
 
-    begin(matrix);
+    touch(matrix);
     if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
         from = NULL;
     *copied = 0;
     for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-        *copied += pack_group(matrix, &to, &matrix->group[g], from);
+        if (from != NULL && find_spot(from, &matrix->group[g], &there))
+            *copied += copy_group(matrix, &to, &matrix->group[g], from, &there);
+        else
+            pack_group(matrix, &to, &matrix->group[g], buffer);
         step_over(matrix, g, &to);
     }
+    free(buffer);
     return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
+}
+
+void matrix_ahead(const struct matrix *matrix)
+{
+    for (size_t p = 0; p < matrix->place_count; p++) {
+        const struct matrix_part *part = &matrix->place[p].part;
+        const uint64_t row_bytes = model_row_bytes(part->tensor);
+
+        gguf_tensor_ahead(part->tensor, part->row_first * row_bytes, part->row_count * row_bytes);
+    }
 }
 
 void matrix_release(struct matrix *matrix)

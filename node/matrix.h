@@ -46,8 +46,6 @@ struct matrix_place {
     uint32_t parts_before; /* in each of its tiles: of those side by side */
 };
 
-enum matrix_state { MATRIX_UNTOUCHED, MATRIX_BEGINNING, MATRIX_BEGUN };
-
 struct matrix {
     uint32_t columns, slices, tile_rows;
     uint32_t own_slice_first, own_slice_count;
@@ -61,7 +59,7 @@ struct matrix {
     size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
     uint8_t *panels;             /* bytes; NULL until matrix_allocate */
     size_t mapped_bytes;         /* of the mapping that they are in; 0: on the heap */
-    _Atomic int state;           /* enum matrix_state */
+    _Atomic size_t touched;      /* bytes of it whose pages somebody had, or is having */
     _Atomic uint32_t tiles_left; /* that are not packed */
     size_t bytes;
 };
@@ -81,6 +79,9 @@ int matrix_allocate(struct matrix *matrix, struct fail *fail);
 /* Fill a tile, once: with what `from` has, another layout of the same tensors all of whose tiles are filled, or NULL, and with the file for
  * the rest. *copied: bytes that came from there. True when it was the last tile. */
 bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied);
+
+/* The rows will be packed soon: have the system begin to read them from the file. */
+void matrix_ahead(const struct matrix *matrix);
 
 /* Give back the panels and keep the layout. */
 void matrix_release_panels(struct matrix *matrix);

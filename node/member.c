@@ -20,57 +20,13 @@ static uint16_t rank_count(const struct member *m)
     return m->config.map->rank_count;
 }
 
-/* ---- figures ---- */
-
-static void sum_traffic(struct member *m, struct member_report *report)
-{
-    struct mesh_peer_stats stats;
-
-    for (uint16_t r = 0; m->mesh != NULL && r < rank_count(m); r++) {
-        if (r == m->config.rank)
-            continue;
-        engine_peer_stats(m->engine, r, &stats);
-        report->datagrams_sent += stats.datagrams_sent;
-        report->bytes_sent += stats.bytes_sent;
-        report->resent += stats.resent;
-        report->naks += stats.naks_sent;
-        report->lost += stats.lost;
-        report->duplicates_sent += stats.duplicates_sent;
-    }
-}
-
-static void look_at_udp(void *app)
-{
-    struct member *m = app;
-    struct mesh_udp_stats stats;
-
-    mesh_udp_get_stats(m->config.udp, &stats);
-    m->kernel_drops = stats.kernel_drops;
-}
-
-static void make_report(struct member *m, struct member_report *report)
-{
-    struct engine_figures figures;
-
-    *report = (struct member_report){.threads = m->config.threads, .is_there = true};
-    engine_figures(m->engine, &figures);
-    report->compute_ns = figures.compute_ns;
-    report->decode_datagrams = m->decode_datagrams;
-    report->decode_bytes = m->decode_bytes;
-    sum_traffic(m, report);
-    if (m->mesh != NULL)
-        engine_with_port(m->engine, look_at_udp, m);
-    report->kernel_drops = m->kernel_drops;
-    member_telemetry(m, true); /* the same figures */
-}
-
 static void post_report(struct member *m)
 {
     struct member_report report;
     uint8_t message[ENGINE_MESSAGE_BYTES_MAX];
     struct bytes out = bytes_writer(message, sizeof message);
 
-    make_report(m, &report);
+    member_make_report(m, &report);
     bytes_put_u8(&out, MESSAGE_REPORT);
     member_report_write(&report, &out);
     engine_post(m->engine, 0, message, bytes_size(&out));
@@ -91,15 +47,12 @@ static void take_report(struct member *m, uint16_t from, struct bytes *in)
 static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
 {
     struct member *m = app;
-    struct member_report traffic = {0};
     uint32_t count = atomic_load_explicit(&m->token_count, memory_order_relaxed);
 
     if (count > m->config.ctx)
         return; /* of a further request, which this program never makes */
     if (count == 0) {
-        sum_traffic(m, &traffic);
-        m->decode_datagrams = traffic.datagrams_sent;
-        m->decode_bytes = traffic.bytes_sent;
+        member_count_decode(m);
         m->outcome.first_token_ns = now_ns;
     }
     m->token[count] = (struct member_token){.id = token->id, .digest = token->digest, .when_ns = now_ns};
@@ -111,12 +64,9 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
 static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
 {
     struct member *m = app;
-    struct member_report traffic = {0};
 
     (void)request;
-    sum_traffic(m, &traffic);
-    m->decode_datagrams = traffic.datagrams_sent - m->decode_datagrams;
-    m->decode_bytes = traffic.bytes_sent - m->decode_bytes;
+    member_count_decode(m);
     m->outcome.reason = reason;
     m->outcome.done_ns = now_ns;
     m->outcome.tokens = atomic_load(&m->token_count);
@@ -468,7 +418,7 @@ void member_finish(struct member *m, struct member_report *reports)
     }
     if (reports == NULL)
         return;
-    make_report(m, &reports[0]);
+    member_make_report(m, &reports[0]);
     /* One that comes later is still being written. */
     for (uint16_t r = 1; r < rank_count(m); r++)
         reports[r] = (atomic_load(&m->reported) >> r & 1) != 0 ? m->report[r] : (struct member_report){0};

@@ -8,6 +8,8 @@ void member_report_write(const struct member_report *report, struct bytes *out)
     bytes_put_u64(out, report->bytes_sent);
     bytes_put_u64(out, report->decode_datagrams);
     bytes_put_u64(out, report->decode_bytes);
+    bytes_put_u64(out, report->decode_send_calls);
+    bytes_put_u64(out, report->decode_receive_calls);
     bytes_put_u64(out, report->resent);
     bytes_put_u64(out, report->naks);
     bytes_put_u64(out, report->lost);
@@ -24,6 +26,8 @@ int member_report_read(struct member_report *report, struct bytes *in)
     report->bytes_sent = bytes_get_u64(in);
     report->decode_datagrams = bytes_get_u64(in);
     report->decode_bytes = bytes_get_u64(in);
+    report->decode_send_calls = bytes_get_u64(in);
+    report->decode_receive_calls = bytes_get_u64(in);
     report->resent = bytes_get_u64(in);
     report->naks = bytes_get_u64(in);
     report->lost = bytes_get_u64(in);

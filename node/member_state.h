@@ -28,13 +28,18 @@ struct member {
     uint32_t token_taken, token_recorded; /* main thread */
     atomic_bool is_done;
     struct member_outcome outcome;
-    uint64_t kernel_drops;
-    uint64_t decode_datagrams, decode_bytes; /* counted at the first token, then the difference */
-    struct member_report *report;            /* (ranks) */
-    uint32_t prompt_tokens;                  /* of the request, where it entered */
-    struct member_telemetry *telemetry;      /* NULL: nothing is recorded */
-    _Atomic uint64_t reported;               /* bit r: report[r] is written, and never again */
+    struct mesh_udp_stats udp; /* when last looked at */
+    /* Counted at the first token, then the difference: */
+    uint64_t decode_datagrams, decode_bytes, decode_send_calls, decode_receive_calls;
+    struct member_report *report;       /* (ranks) */
+    uint32_t prompt_tokens;             /* of the request, where it entered */
+    struct member_telemetry *telemetry; /* NULL: nothing is recorded */
+    _Atomic uint64_t reported;          /* bit r: report[r] is written, and never again */
 };
+
+/* member_traffic.c: at the first token, and at the last, when what was counted at the first is taken off; and the report of it all. */
+void member_count_decode(struct member *m);
+void member_make_report(struct member *m, struct member_report *report);
 
 /* member_record.c, main thread: the tokens since the last time, if anything is recorded; and how the request has ended. */
 void member_record(struct member *m);

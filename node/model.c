@@ -14,7 +14,10 @@ size_t model_row_bytes(const struct gguf_tensor *tensor)
 
 void model_read_vector(const struct gguf_tensor *tensor, uint32_t count, float *out)
 {
-    memcpy(out, tensor->data, count * sizeof *out);
+    const uint8_t *bytes = gguf_tensor_bytes(tensor, 0, count * sizeof *out, (uint8_t *)out);
+
+    if (bytes != (uint8_t *)out)
+        memcpy(out, bytes, count * sizeof *out);
 }
 
 static int check_architecture(const struct gguf *gguf, struct fail *fail)

@@ -262,6 +262,28 @@ static void float_row_write(void *panel, size_t columns, size_t row, const uint8
     }
 }
 
+/* Q8_0 and Q4_0, the commonest: the words of a block in the file are those of the panel, but for the zero point. */
+static void words_row_write(enum tensor_type type, void *panel, size_t columns, size_t row, const uint8_t *packed)
+{
+    const size_t blocks = columns / BLOCK_COLUMNS, words = type == TYPE_Q8_0 ? 8 : 4;
+    const uint32_t zero_point = type == TYPE_Q8_0 ? 0x80808080u : 0;
+    uint32_t *word = (uint32_t *)(void *)((uint8_t *)panel + head_bytes(PER_BLOCK, blocks)) + row;
+    uint16_t *half = (uint16_t *)panel + row;
+
+    for (size_t b = 0; b < blocks; b++) {
+        half[b * PANEL_ROWS] = (uint16_t)load_le(packed, 2);
+        packed += 2;
+        for (size_t k = 0; k < words; k++) {
+            uint32_t bits;
+
+            memcpy(&bits, packed, sizeof bits);
+            *word = bits ^ zero_point;
+            word += PANEL_ROWS;
+            packed += sizeof bits;
+        }
+    }
+}
+
 void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,
                        void *panel)
 {
@@ -270,11 +292,16 @@ void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_by
 
     assert(row_count >= 1 && row_count <= PANEL_ROWS && column_first % info->block_values == 0);
     assert((uintptr_t)panel % PANEL_VECTOR_BYTES == 0);
-    memset(panel, 0, kernel_panel_bytes(type, columns));
+    /* Whole panels of quantised rows have zeros only in their heads. */
+    memset(panel, 0,
+           info->is_float || row_count < PANEL_ROWS ? kernel_panel_bytes(type, columns)
+                                                    : head_bytes(formats[type].scales, columns / BLOCK_COLUMNS));
     rows += tensor_type_bytes(type, column_first);
     for (size_t r = 0; r < row_count; r++) {
         if (info->is_float) {
             float_row_write(panel, columns, r, rows + r * row_bytes, info->block_bytes);
+        } else if (type == TYPE_Q8_0 || type == TYPE_Q4_0) {
+            words_row_write(type, panel, columns, r, rows + r * row_bytes);
         } else {
             panel_row_from_gguf(type, rows + r * row_bytes, columns, &row);
             panel_row_write(type, panel, columns, r, &row);

@@ -10,22 +10,43 @@ static uint16_t load_le16(const uint8_t *p)
     return (uint16_t)(p[0] | p[1] << 8);
 }
 
-/* Low nibbles are values 0-15, high nibbles 16-31. */
-static void read_nibbles(const uint8_t *packed, uint8_t *weight)
+/* to[i] |= (from[i] >> right & mask) << left, eight at a time: `bytes` is a multiple of 8. What a shift carries into the next is masked. */
+static inline void add_bits(uint8_t *to, const uint8_t *from, size_t bytes, int right, uint64_t mask, int left)
 {
-    for (int i = 0; i < 16; i++) {
-        weight[i] = packed[i] & 15;
-        weight[i + 16] = packed[i] >> 4;
+    const uint64_t masks = mask * 0x0101010101010101u;
+
+    for (size_t i = 0; i < bytes; i += 8) {
+        uint64_t word, sum;
+
+        memcpy(&word, from + i, sizeof word);
+        memcpy(&sum, to + i, sizeof sum);
+        sum |= (word >> right & masks) << left;
+        memcpy(to + i, &sum, sizeof sum);
     }
 }
 
-/* The fifth bits are one little-endian 32-bit word, bit i for value i. */
-static void read_fifth_bits(const uint8_t *packed, uint8_t *weight)
+/* The same with = instead of |=. */
+static inline void take_bits(uint8_t *to, const uint8_t *from, size_t bytes, int right, uint64_t mask)
 {
-    const uint32_t bits = (uint32_t)load_le16(packed) | (uint32_t)load_le16(packed + 2) << 16;
+    memset(to, 0, bytes);
+    add_bits(to, from, bytes, right, mask, 0);
+}
 
-    for (int i = 0; i < BLOCK_COLUMNS; i++)
-        weight[i] = (uint8_t)(weight[i] | (bits >> i & 1) << 4);
+/* Low nibbles are values 0-15, high nibbles 16-31. */
+static inline void read_nibbles(const uint8_t *packed, uint8_t *weight)
+{
+    take_bits(weight, packed, 16, 0, 15);
+    take_bits(weight + 16, packed, 16, 4, 15);
+}
+
+/* The fifth bits are one little-endian 32-bit word, bit i for value i. */
+static inline void read_fifth_bits(const uint8_t *packed, uint8_t *weight)
+{
+    static const uint8_t bit[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+
+    for (int i = 0; i < BLOCK_COLUMNS; i += 8)
+        for (int j = 0; j < 8; j++)
+            weight[i + j] = (uint8_t)(weight[i + j] | ((packed[i / 8] & bit[j]) != 0 ? 16 : 0));
 }
 
 static void read_q8_0(const uint8_t *packed, size_t blocks, struct panel_row *out)
@@ -75,6 +96,13 @@ static void read_q5_1(const uint8_t *packed, size_t blocks, struct panel_row *ou
 
 /* K types: blocks counts 32 columns as above, and is always 8, one super-block. Half h is columns 128h and following. */
 
+/* Two bits of each weight: each 32 bytes hold the four blocks of a half, from the low bits up. */
+static void read_pairs(const uint8_t *packed, uint8_t *weight)
+{
+    for (int b = 0; b < SLICE_BLOCKS; b++)
+        take_bits(weight + b * BLOCK_COLUMNS, packed + b / 4 * 32, BLOCK_COLUMNS, b % 4 * 2, 3);
+}
+
 static void read_q2_k(const uint8_t *packed, size_t blocks, struct panel_row *out)
 {
     const uint8_t *low = packed + 16;
@@ -84,8 +112,7 @@ static void read_q2_k(const uint8_t *packed, size_t blocks, struct panel_row *ou
         out->scale[j] = packed[j] & 15;
         out->min[j] = packed[j] >> 4;
     }
-    for (int i = 0; i < SLICE_COLUMNS; i++)
-        out->weight[i] = low[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    read_pairs(low, out->weight);
     out->d[0] = load_le16(packed + 80);
     out->m[0] = load_le16(packed + 82);
 }
@@ -97,11 +124,9 @@ static void read_q3_k(const uint8_t *packed, size_t blocks, struct panel_row *ou
     const uint8_t *scales = packed + 96;
 
     (void)blocks;
-    for (int i = 0; i < SLICE_COLUMNS; i++) {
-        const int two = low[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-
-        out->weight[i] = (uint8_t)(two | (high[i % 32] >> (i / 32) & 1) << 2);
-    }
+    read_pairs(low, out->weight);
+    for (int b = 0; b < SLICE_BLOCKS; b++)
+        add_bits(out->weight + b * BLOCK_COLUMNS, high, BLOCK_COLUMNS, b, 1, 2);
     for (int j = 0; j < 16; j++)
         out->scale[j] = (uint8_t)((scales[j % 8] >> (j / 8 * 4) & 15) | (scales[8 + j % 4] >> (j / 4 * 2) & 3) << 4);
     out->d[0] = load_le16(packed + 108);
@@ -121,8 +146,8 @@ static void read_scales_minima(const uint8_t *packed, struct panel_row *out)
 /* Each 32 bytes hold the 64 columns of two blocks: the first in the low nibbles. */
 static void read_nibbles_k(const uint8_t *packed, uint8_t *weight)
 {
-    for (int i = 0; i < SLICE_COLUMNS; i++)
-        weight[i] = packed[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15;
+    for (int b = 0; b < SLICE_BLOCKS; b++)
+        take_bits(weight + b * BLOCK_COLUMNS, packed + b / 2 * 32, BLOCK_COLUMNS, b % 2 * 4, 15);
 }
 
 static void read_q4_k(const uint8_t *packed, size_t blocks, struct panel_row *out)
@@ -143,8 +168,8 @@ static void read_q5_k(const uint8_t *packed, size_t blocks, struct panel_row *ou
     out->m[0] = load_le16(packed + 2);
     read_scales_minima(packed + 4, out);
     read_nibbles_k(packed + 48, out->weight);
-    for (int i = 0; i < SLICE_COLUMNS; i++)
-        out->weight[i] = (uint8_t)(out->weight[i] | (high[i % 32] >> (i / 32) & 1) << 4);
+    for (int b = 0; b < SLICE_BLOCKS; b++)
+        add_bits(out->weight + b * BLOCK_COLUMNS, high, BLOCK_COLUMNS, b, 1, 4);
 }
 
 static void read_q6_k(const uint8_t *packed, size_t blocks, struct panel_row *out)
@@ -153,11 +178,11 @@ static void read_q6_k(const uint8_t *packed, size_t blocks, struct panel_row *ou
     const uint8_t *high = packed + 128;
 
     (void)blocks;
-    for (int i = 0; i < SLICE_COLUMNS; i++) {
-        const int four = low[i / 128 * 64 + i % 64] >> (i % 128 / 64 * 4) & 15;
-        const int two = high[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    for (int b = 0; b < SLICE_BLOCKS; b++) {
+        uint8_t *weight = out->weight + b * BLOCK_COLUMNS;
 
-        out->weight[i] = (uint8_t)(four | two << 4);
+        take_bits(weight, low + b / 4 * 64 + b % 2 * 32, BLOCK_COLUMNS, b % 4 / 2 * 4, 15);
+        add_bits(weight, high + b / 4 * 32, BLOCK_COLUMNS, b % 4 * 2, 3, 4);
     }
     memcpy(out->scale, packed + 192, sizeof out->scale);
     out->d[0] = load_le16(packed + 208);

@@ -380,6 +380,8 @@ static int generate(struct run *run, struct fail *fail)
 
 static int run_nodes(struct run *run, struct fail *fail)
 {
+    if (run->map.rank_count > 1)
+        gguf_keep_fingerprint(run->gguf, NULL); /* once, not in every process */
     if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0 || security_draw(&run->security, fail) < 0)
         return -1;
     draw_seed(run);
@@ -428,6 +430,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     signal(SIGPIPE, SIG_IGN);
+    engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)
         err = read_prompt(&run, fail) < 0 || encode_prompt(&run, fail) < 0 ? -1 : 0;

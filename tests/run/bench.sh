@@ -38,9 +38,14 @@ verdict "a long context stands beside a short one" rows_have decode_context type
 verdict "a row of decode has tokens and bytes per second" rows_have decode model type kernel threads weight_bytes_per_token read_gb_per_s \
     decode_gb_per_s decode_read_ratio gen_tok_per_s prompt_tok_per_s
 
+check "bench load --quick ends well" "$mesh_node" bench load --quick --json
+verdict "the time to the first token stands beside plain reads" rows_have load nodes threads file first_token_ms read_ms read_ratio \
+    read_small_ms
+verdict "the memory of nodes stands beside the plan" rows_have load_memory nodes resident_mb peak_mb planned_mb planned_ratio
+
 check "bench mesh --quick ends well" "$mesh_node" bench mesh --quick --json
 verdict "a row of a mesh stands beside one process" rows_have mesh nodes gen_tok_per_s one_process_tok_per_s one_process_ratio \
-    bytes_sent_per_token packets_sent_per_token
+    bytes_sent_per_token packets_sent_per_token send_calls_per_token receive_calls_per_token
 if grep -q '"part":"seal","reason":"built without libsodium"' "$out"; then
     skip "a row of sealing has what a datagram costs" "built without libsodium"
 else

@@ -406,6 +406,36 @@ static void a_file_is_read_as_memory_is(void **state)
     gguf_close(gguf);
 }
 
+static void the_bytes_of_a_tensor_are_read_into_a_buffer_from_a_file_only(void **state)
+{
+    char path[] = "/tmp/test_gguf.XXXXXX";
+    const int descriptor = mkstemp(path);
+    uint8_t buffer[40] = {0};
+    struct fail fail;
+
+    (void)state;
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, valid, valid_size), valid_size);
+    close(descriptor);
+
+    struct gguf *file = gguf_open(path, &fail), *memory = parse_valid();
+    const struct gguf_tensor *in_file = gguf_find_tensor(file, "b.weight"), *in_memory = gguf_find_tensor(memory, "b.weight");
+
+    gguf_tensor_ahead(in_file, 0, in_file->data_size);
+    gguf_tensor_ahead(in_memory, 0, in_memory->data_size);
+    assert_ptr_equal(gguf_tensor_bytes(in_file, 34, 40, buffer), buffer);
+    assert_memory_equal(buffer, in_file->data + 34, 40);
+    assert_ptr_equal(gguf_tensor_bytes(in_file, 34, 40, NULL), in_file->data + 34);
+    assert_ptr_equal(gguf_tensor_bytes(in_memory, 34, 40, buffer), in_memory->data + 34);
+
+    /* What cannot be read is left to the mapping. */
+    assert_int_equal(truncate(path, (off_t)valid_size - 224), 0);
+    assert_ptr_equal(gguf_tensor_bytes(in_file, 0, 40, buffer), in_file->data);
+    unlink(path);
+    gguf_close(file);
+    gguf_close(memory);
+}
+
 static void a_real_vocabulary_is_read(void **state)
 {
     char path[MODEL_PATH_MAX];
@@ -442,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_file_without_tensors_may_end_after_its_metadata),
         cmocka_unit_test(what_is_no_readable_file_is_refused_with_its_exit_code),
         cmocka_unit_test(a_file_is_read_as_memory_is),
+        cmocka_unit_test(the_bytes_of_a_tensor_are_read_into_a_buffer_from_a_file_only),
         cmocka_unit_test(a_real_vocabulary_is_read),
     };
 

@@ -9,7 +9,7 @@
 
 #include "node/member_report.h"
 
-enum { REPORT_BYTES = 84 };
+enum { REPORT_BYTES = 100 };
 
 static const struct member_report full = {
     .compute_ns = UINT64_MAX,
@@ -18,6 +18,8 @@ static const struct member_report full = {
     .bytes_sent = UINT64_C(1) << 40,
     .decode_datagrams = 3,
     .decode_bytes = 4,
+    .decode_send_calls = 10,
+    .decode_receive_calls = 11,
     .resent = 5,
     .naks = 6,
     .lost = 7,
@@ -40,6 +42,7 @@ static void a_report_reads_back_as_it_was_written(void **state)
     assert_true(report.compute_ns == full.compute_ns && report.threads == full.threads);
     assert_true(report.datagrams_sent == full.datagrams_sent && report.bytes_sent == full.bytes_sent);
     assert_true(report.decode_datagrams == full.decode_datagrams && report.decode_bytes == full.decode_bytes);
+    assert_true(report.decode_send_calls == full.decode_send_calls && report.decode_receive_calls == full.decode_receive_calls);
     assert_true(report.resent == full.resent && report.naks == full.naks && report.lost == full.lost);
     assert_true(report.duplicates_sent == full.duplicates_sent && report.kernel_drops == full.kernel_drops);
 }

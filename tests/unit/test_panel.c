@@ -112,6 +112,29 @@ static void missing_rows_are_zero_in_the_panel(void **state)
     }
 }
 
+/* Memory that panels come to may have held others. */
+static void what_was_in_a_panel_before_does_not_show(void **state)
+{
+    static uint8_t panel[PANEL_ROWS * SLICE_COLUMNS * 4] __attribute__((aligned(64)));
+    struct dot_case *c = &rows_and_panels;
+
+    (void)state;
+    for (size_t i = 0; i < DOT_CASE_TYPES; i++) {
+        const enum tensor_type type = dot_case_types[i];
+
+        for (size_t columns = block_columns(type); columns <= SLICE_COLUMNS; columns += block_columns(type)) {
+            const size_t bytes = kernel_panel_bytes(type, columns);
+
+            dot_case_make(c, type, DOT_RANDOM, 16, columns, 1, 13);
+            for (int before = 0; before <= 0xff; before += 0xff) {
+                memset(panel, before, sizeof panel);
+                kernel_panel_pack(type, c->rows, c->row_bytes, PANEL_ROWS, 0, columns, panel);
+                assert_memory_equal(panel, c->panels, bytes);
+            }
+        }
+    }
+}
+
 static void a_later_slice_of_wide_rows_packs_like_rows_of_its_own(void **state)
 {
     static uint8_t wide[PANEL_ROWS * 3 * SLICE_COLUMNS * 4 + 1];
@@ -178,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_packed_row_reads_back_as_it_is_in_the_file),
         cmocka_unit_test(float_panels_hold_the_bits_column_by_column),
         cmocka_unit_test(missing_rows_are_zero_in_the_panel),
+        cmocka_unit_test(what_was_in_a_panel_before_does_not_show),
         cmocka_unit_test(a_later_slice_of_wide_rows_packs_like_rows_of_its_own),
         cmocka_unit_test(wire_blocks_unpack_with_their_sums),
         cmocka_unit_test(an_activation_of_minus_128_is_read_as_minus_127),

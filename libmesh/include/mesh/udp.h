@@ -69,7 +69,9 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
 void mesh_udp_wake(struct mesh_udp *udp);
 
 struct mesh_udp_stats {
-    uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
+    uint64_t system_calls; /* that send or receive, the next two together; one call takes several datagrams */
+    uint64_t send_calls, receive_calls;
+    uint64_t datagrams_sent, datagrams_received, send_errors;
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
     uint64_t kernel_drops;   /* SO_RXQ_OVFL */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */

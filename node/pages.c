@@ -1,0 +1,28 @@
+#include "pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+static void advise(uint8_t *at, size_t bytes, int advice)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)at % page) % page;
+    const size_t whole = bytes < before ? 0 : (bytes - before) / page * page;
+
+    if (whole > 0)
+        (void)madvise(at + before, whole, advice);
+}
+
+void pages_prefer_huge(void *at, size_t bytes)
+{
+    advise(at, bytes, MADV_HUGEPAGE);
+}
+
+void pages_have(void *at, size_t bytes)
+{
+    advise(at, bytes, MADV_POPULATE_WRITE);
+}

@@ -1,0 +1,15 @@
+/* Pages of memory: huge ones where the system has some, and had before they are touched, as many at once are had faster than one by one. */
+#ifndef NODE_PAGES_H
+#define NODE_PAGES_H
+
+#include <stddef.h>
+
+/* Both concern the whole pages between at and at + bytes, and do nothing where the system does not know how. Any thread. */
+
+/* From now on, pages that come here may be huge ones. */
+void pages_prefer_huge(void *at, size_t bytes);
+
+/* Have those pages now. */
+void pages_have(void *at, size_t bytes);
+
+#endif
