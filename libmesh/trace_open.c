@@ -26,9 +26,9 @@ static int check_kind(struct mesh_trace *trace)
                           "mesh-dissect --import wrote",
                           (long long)application);
     }
-    if (version != MESH_TRACE_SCHEMA) {
-        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d: use the version that wrote it",
-                          (long long)version, MESH_TRACE_SCHEMA);
+    if (version < MESH_TRACE_SCHEMA_MIN || version > MESH_TRACE_SCHEMA) {
+        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d to %d: use the version that wrote it",
+                          (long long)version, MESH_TRACE_SCHEMA_MIN, MESH_TRACE_SCHEMA);
     }
     return 0;
 }
