@@ -15,11 +15,11 @@
 #include "recorder_ring.h"
 
 enum {
-    RECORDER_LOOK_NS = 10000000, /* between two looks at how full the ring is */
+    RECORDER_LOOK_NS = 25000000, /* between two looks at how full the ring is: waking up costs as much as a hundred calls */
     RECORDER_NICE = 10
 };
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 100000000, again_ns_default = 1000000000, second_ns = 1000000000;
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000;
 
 /* In the ring, before the content. */
 struct recorder_head {

@@ -54,6 +54,9 @@ struct mesh_trace {
     char reason[MESH_TRACE_REASON_BYTES];
 };
 
+/* mesh_trace_create with pages of that size: large blobs are written faster in large ones, and each table has one at least. */
+int trace_create(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES]);
+
 /* The SQL that makes all tables and views; NULL without memory. sqlite3_free. */
 char *trace_schema_sql(void);
 

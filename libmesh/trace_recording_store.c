@@ -11,8 +11,9 @@
 #include "trace_recording.h"
 
 enum {
-    ROW_COST_BYTES = 64,      /* of a row besides its texts and blobs, about */
-    CHUNK_BYTES_MAX = 1 << 20 /* of records */
+    ROW_COST_BYTES = 64,       /* of a row besides its texts and blobs, about */
+    CHUNK_BYTES_MAX = 1 << 20, /* of records */
+    YIELD_ENTRIES = 512        /* take a tenth of a millisecond */
 };
 
 struct storing {
@@ -50,7 +51,6 @@ static void end_chunk(struct storing *s, struct recording_calls *calls)
         chunk->instance = calls->instance;
         is_fine(s, trace_add_compact(s->trace, chunk, calls->compact, &stored));
         s->bytes += stored + ROW_COST_BYTES;
-        sched_yield(); /* to a worker that has waited for this processor */
     }
     *chunk = (struct mesh_trace_chunk){0};
     compact_clear(calls->compact);
@@ -237,7 +237,9 @@ static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
 {
     struct mesh_recorder_entry entry;
 
-    while (s->err == 0 && mesh_recorder_next(batch, &entry)) {
+    for (uint64_t count = 1; s->err == 0 && mesh_recorder_next(batch, &entry); count++) {
+        if (count % YIELD_ENTRIES == 0)
+            sched_yield(); /* to a worker that has waited for this processor */
         if (entry.kind == MESH_RECORDER_GAP)
             take_gap(s, &entry);
         else if (entry.kind == RECORDING_CALL)
