@@ -7,9 +7,9 @@
 #include "trace_compact.h"
 #include "trace_parts.h"
 
-uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size)
+uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size)
 {
-    return XXH3_64bits_withSeed(bytes, size, seed);
+    return XXH3_64bits_withSecret(bytes, size, secret, MESH_TRACE_SECRET_BYTES);
 }
 
 /* ---- writing ---- */

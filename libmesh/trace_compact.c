@@ -128,28 +128,52 @@ static uint8_t *put_payload(struct compact *c, uint8_t kind, const uint8_t *payl
     return values;
 }
 
-/* The bytes that differ, after the fields that have been told in another way are the same. */
-static uint8_t *put_differences(struct compact_last *last, const uint8_t *record, size_t fixed, uint8_t *marks, uint8_t *values)
+static uint64_t load_part(const uint8_t *at, size_t bytes)
 {
-    uint8_t now[COMPACT_LAST_BYTES + 8];
+    uint64_t word = 0;
 
-    memcpy(now, record, fixed);
-    memset(now + fixed, 0, 8);
+    for (size_t i = 0; i < bytes; i++)
+        word |= (uint64_t)at[i] << 8 * i;
+    return word;
+}
+
+/* The bytes that differ, after the fields that have been told in another way are the same. */
+static uint8_t *put_differences(struct compact_last *last, const uint8_t *record, size_t fixed, struct compact_masks *masks,
+                                uint8_t *values)
+{
     for (size_t at = 0; at < fixed; at += 8) {
-        const uint64_t word = compact_load(now + at);
+        const uint64_t word = fixed - at >= 8 ? compact_load(record + at) : load_part(record + at, fixed - at);
         uint8_t left = mark_of(word ^ compact_load(last->record + at));
 
-        for (*marks++ = left; left != 0; left &= (uint8_t)(left - 1))
+        for (masks->of[at / 8] = left; left != 0; left &= (uint8_t)(left - 1))
             *values++ = (uint8_t)(word >> 8 * (unsigned)__builtin_ctz(left));
+        compact_store(last->record + at, word);
     }
     return values;
 }
 
-static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, size_t fixed, unsigned slot, uint8_t *mark, uint8_t *values)
+/* Into marks; how many bytes. */
+static size_t put_masks(struct compact_memory *m, const struct compact_masks *masks, size_t words, uint8_t *mark)
 {
-    struct compact_last *last = &m->last[slot];
-    const size_t words = (fixed + 7) / 8;
+    const uint8_t place = compact_place_of(masks);
+
+    if (memcmp(&m->masks[place], masks, sizeof *masks) == 0) {
+        *mark |= MARK_SEEN;
+        mark[1] = place;
+        return 1;
+    }
+    m->masks[place] = *masks;
+    memcpy(mark + 1, masks->of, words);
+    return words;
+}
+
+/* Into *marks, of which the first byte is the flags, and into values; both are moved on. */
+static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, size_t fixed, struct compact_last *last, uint8_t **marks,
+                             uint8_t *values)
+{
     const uint64_t at_ns = compact_load(record + AT_NS), due_ns = compact_load(record + DUE_NS);
+    struct compact_masks masks = {{0}};
+    uint8_t *const mark = *marks;
 
     if (last->bytes != fixed) {
         *mark |= MARK_LENGTH;
@@ -166,35 +190,37 @@ static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, si
     m->due_ns = due_ns;
     memcpy(last->record + AT_NS, record + AT_NS, 16);
     memcpy(last->record + HASH, record + HASH, 8);
-    values = put_differences(last, record, fixed, mark + 1, values);
-    if ((*mark & MARK_LENGTH) == 0 && memcmp(mark + 1, last->marks, words) == 0)
-        *mark |= MARK_SAME;
-    memcpy(last->marks, mark + 1, words);
-    memcpy(last->record, record, fixed);
+    values = put_differences(last, record, fixed, &masks, values);
+    *marks += 1 + put_masks(m, &masks, (fixed + 7) / 8, mark);
     return values;
+}
+
+static uint8_t *put_plain(const uint8_t *record, size_t fixed, uint8_t **marks, uint8_t *values)
+{
+    *marks += 1;
+    values = put_varint(values, fixed);
+    memcpy(values, record, fixed);
+    return values + fixed;
 }
 
 bool compact_put(struct compact *c, const uint8_t *record, size_t fixed, size_t payload)
 {
-    const bool is_compared = fixed <= COMPACT_LAST_BYTES;
-    uint8_t *marks, *mark, *values;
+    const unsigned slot = fixed <= COMPACT_LAST_BYTES ? slot_of(record, fixed) : COMPACT_SLOTS;
+    uint8_t *mark, *marks, *values;
 
     if (!make_room(&c->marks, 2 + COMPACT_WORDS) || !make_room(&c->values, VALUES_BYTES_MAX + fixed) || !make_room(&c->data, payload))
         return false;
     marks = c->marks.at + c->marks.used;
     values = c->values.at + c->values.used;
-    mark = marks + 1;
+    *marks++ = (uint8_t)slot;
+    mark = marks;
     *mark = 0;
-    marks[0] = is_compared ? (uint8_t)slot_of(record, fixed) : COMPACT_SLOTS;
-    if (is_compared) {
-        values = put_compared(&c->memory, record, fixed, marks[0], mark, values);
-    } else {
-        values = put_varint(values, fixed);
-        memcpy(values, record, fixed);
-        values += fixed;
-    }
+    if (slot < COMPACT_SLOTS)
+        values = put_compared(&c->memory, record, fixed, &c->memory.last[slot], &marks, values);
+    else
+        values = put_plain(record, fixed, &marks, values);
     values = put_payload(c, record[KIND], record + fixed, payload, values, mark);
-    c->marks.used += 2 + (is_compared && (*mark & MARK_SAME) == 0 ? (fixed + 7) / 8 : 0);
+    c->marks.used = (size_t)(marks - c->marks.at);
     c->values.used = (size_t)(values - c->values.at);
     c->bytes += fixed + payload;
     return true;

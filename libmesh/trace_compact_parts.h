@@ -13,6 +13,7 @@ enum {
     COMPACT_SLOTS = 128,      /* of last records; the next number stands for records that are not compared */
     COMPACT_LAST_BYTES = 256, /* longest record that is compared */
     COMPACT_WORDS = COMPACT_LAST_BYTES / 8,
+    COMPACT_MASKS = 256,
     COMPACT_HASHES = 4,   /* that are remembered */
     COMPACT_PAYLOADS = 8, /* likewise */
     VARINT_BYTES_MAX = 10,
@@ -25,7 +26,7 @@ enum {
     MARK_DUE = 2,    /* other than of the call before: in the values */
     MARK_HASH = 4,   /* times 0: none; 1: in the values; 2 + i: the i-th of those remembered */
     MARK_HASH_BITS = 7,
-    MARK_SAME = 32,    /* the bytes that differ are those that differed last time */
+    MARK_SEEN = 32,    /* the masks are lately seen ones, and their place follows instead of them */
     MARK_PAYLOAD = 64, /* times enum payload_place */
     MARK_PAYLOAD_BITS = 3
 };
@@ -45,9 +46,13 @@ enum payload_place {
 #define KIND    offsetof(struct mesh_tape_call_bytes, kind)
 #define MIN     MESH_TAPE_RECORD_BYTES_MIN
 
+/* Which bytes differ: bit i of byte w is byte 8 w + i. Zeros behind the record's. */
+struct compact_masks {
+    uint8_t of[COMPACT_WORDS];
+};
+
 struct compact_last {
     uint16_t bytes;
-    uint8_t marks[COMPACT_WORDS];
     uint8_t record[COMPACT_LAST_BYTES]; /* zeros behind its bytes */
 };
 
@@ -56,6 +61,7 @@ struct compact_memory {
     size_t payload[COMPACT_PAYLOADS], payload_count; /* where those begin in the data that are sent later */
     size_t goes_on;
     struct compact_last last[COMPACT_SLOTS];
+    struct compact_masks masks[COMPACT_MASKS]; /* lately seen, by compact_place_of */
 };
 
 static inline uint64_t compact_load(const uint8_t *at)
@@ -88,6 +94,15 @@ static inline void compact_remember_payload(struct compact_memory *m, size_t at)
 {
     m->payload[m->payload_count++ % COMPACT_PAYLOADS] = at;
     m->goes_on = at;
+}
+
+static inline uint8_t compact_place_of(const struct compact_masks *masks)
+{
+    uint64_t mixed = 0;
+
+    for (size_t at = 0; at < COMPACT_WORDS; at += 8)
+        mixed = (mixed ^ compact_load(masks->of + at)) * 0x9e3779b97f4a7c15u;
+    return (uint8_t)(mixed >> 56);
 }
 
 /* In the next record there, zeros are behind its bytes. */

@@ -82,14 +82,25 @@ static uint64_t take_hash(struct reading *r, uint8_t mark)
     return compact_load(bytes);
 }
 
-static void take_differences(struct reading *r, struct compact_last *last, size_t fixed, bool is_same)
+static struct compact_masks take_masks(struct reading *r, size_t words, bool is_seen)
 {
-    for (size_t word = 0; word < (fixed + 7) / 8; word++) {
-        uint8_t left = is_same ? last->marks[word] : take(r, &r->mark, r->marks_end);
+    struct compact_masks masks = {{0}};
 
-        for (last->marks[word] = left; left != 0; left &= (uint8_t)(left - 1))
+    if (is_seen)
+        return r->memory->masks[take(r, &r->mark, r->marks_end)];
+    for (size_t word = 0; word < words; word++)
+        masks.of[word] = take(r, &r->mark, r->marks_end);
+    r->memory->masks[compact_place_of(&masks)] = masks;
+    return masks;
+}
+
+static void take_differences(struct reading *r, struct compact_last *last, size_t words, bool is_seen)
+{
+    const struct compact_masks masks = take_masks(r, words, is_seen);
+
+    for (size_t word = 0; word < words; word++)
+        for (uint8_t left = masks.of[word]; left != 0; left &= (uint8_t)(left - 1))
             last->record[8 * word + (unsigned)__builtin_ctz(left)] = take(r, &r->value, r->values_end);
-    }
 }
 
 /* The next record without its payload into out; how many bytes; 0: failed. */
@@ -108,7 +119,7 @@ static size_t read_compared(struct reading *r, struct compact_last *last, uint8_
     compact_store(last->record + AT_NS, m->at_ns);
     compact_store(last->record + DUE_NS, m->due_ns);
     compact_store(last->record + HASH, take_hash(r, mark));
-    take_differences(r, last, fixed, (mark & MARK_SAME) != 0);
+    take_differences(r, last, (fixed + 7) / 8, (mark & MARK_SEEN) != 0);
     memcpy(r->out, last->record, fixed);
     return fixed;
 }

@@ -214,7 +214,7 @@ static int measure(struct bench *bench, const struct recorded *of, uint16_t node
     const int runs = bench->quick ? RUNS_QUICK : RUNS;
     struct bench_cluster plain = {.key_file = -1}, recording = {.key_file = -1};
     struct sides sides = {0};
-    int err = bench_cluster_start(&plain, of->model, bench->kernel->name, nodes, fail);
+    int err = bench_cluster_start_apart(&plain, of->model, bench->kernel->name, NULL, nodes, fail);
 
     if (err == 0)
         err = bench_cluster_start_recording(&recording, of->model, bench->kernel->name, nodes, of->folder, with_payloads, fail);

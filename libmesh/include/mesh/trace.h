@@ -312,8 +312,9 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
 /* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
 int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
 
-/* The same hash with a seed, which whoever does not know it cannot repeat. */
-uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size);
+/* The same hash with a secret of random bytes, which whoever does not know it cannot repeat. */
+enum { MESH_TRACE_SECRET_BYTES = 192 };
+uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size);
 
 /* ---- questions in SQL ---- */
 
