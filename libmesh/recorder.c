@@ -15,7 +15,10 @@
 
 #include "recorder_ring.h"
 
-enum { RECORDER_NICE = 10 };
+enum {
+    RECORDER_NICE = 10,
+    RECORDER_YIELD_ENTRIES = 512 /* take a tenth of a millisecond */
+};
 
 static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000;
 
@@ -47,7 +50,7 @@ struct mesh_recorder {
 struct mesh_recorder_batch {
     struct mesh_recorder *recorder;
     uint64_t bytes_max;
-    uint64_t entries;
+    uint64_t entries, taken; /* taken: with gaps */
 };
 
 /* ---- writing, on anybody's thread ---- */
@@ -184,6 +187,8 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
         .bytes = bytes - sizeof head,
     };
     batch->entries += head.kind != MESH_RECORDER_GAP;
+    if (++batch->taken % RECORDER_YIELD_ENTRIES == 0 && recorder_ring_used(ring) < ring->capacity / 4)
+        sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
     return true;
 }
 

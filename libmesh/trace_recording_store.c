@@ -1,6 +1,5 @@
 /* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
  * begins. */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +10,8 @@
 #include "trace_recording.h"
 
 enum {
-    ROW_COST_BYTES = 64,       /* of a row besides its texts and blobs, about */
-    CHUNK_BYTES_MAX = 1 << 20, /* of records */
-    YIELD_ENTRIES = 512        /* take a tenth of a millisecond */
+    ROW_COST_BYTES = 64,      /* of a row besides its texts and blobs, about */
+    CHUNK_BYTES_MAX = 1 << 20 /* of records */
 };
 
 struct storing {
@@ -237,9 +235,7 @@ static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
 {
     struct mesh_recorder_entry entry;
 
-    for (uint64_t count = 1; s->err == 0 && mesh_recorder_next(batch, &entry); count++) {
-        if (count % YIELD_ENTRIES == 0)
-            sched_yield(); /* to a worker that has waited for this processor */
+    while (s->err == 0 && mesh_recorder_next(batch, &entry)) {
         if (entry.kind == MESH_RECORDER_GAP)
             take_gap(s, &entry);
         else if (entry.kind == RECORDING_CALL)
