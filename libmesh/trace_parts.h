@@ -46,6 +46,7 @@ struct mesh_trace {
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
     void *packing;    /* of trace_pack.c; made when first needed */
+    int schema;       /* of an opened one */
     bool is_written;  /* opened by mesh_trace_create */
     bool has_rows;    /* of calls: nothing is left to be made */
     const char *into; /* before the names of tables that rows are added to: "", or of trace_rows.c; NULL: none may be added */

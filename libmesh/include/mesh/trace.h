@@ -247,6 +247,9 @@ int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MES
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);
 
+/* The schema of an opened trace: MESH_TRACE_SCHEMA_MIN to MESH_TRACE_SCHEMA. */
+int mesh_trace_schema(const struct mesh_trace *trace);
+
 /* Why the last call failed: "why: what to do". Valid until the next call. */
 const char *mesh_trace_reason(const struct mesh_trace *trace);
 
