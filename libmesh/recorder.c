@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,11 @@
 #include "recorder_ring.h"
 
 enum {
-    RECORDER_LOOK_NS = 10000000, /* between two looks at how full the ring is */
-    RECORDER_NICE = 10
+    RECORDER_NICE = 10,
+    RECORDER_YIELD_ENTRIES = 512 /* take a tenth of a millisecond */
 };
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 100000000, again_ns_default = 1000000000, second_ns = 1000000000;
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000;
 
 /* In the ring, before the content. */
 struct recorder_head {
@@ -38,26 +39,42 @@ struct mesh_recorder {
     struct recorder_lane lane[MESH_RECORDER_LANES];
     _Atomic uint64_t entries, lost, payloads, batches, failures, ring_bytes_max;
     _Atomic bool is_failing;
+    _Atomic bool is_ending;
+    _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
+    sem_t wake;
     pthread_t thread;
     pthread_mutex_t mutex; /* the rest */
-    pthread_cond_t ending;
-    bool is_ending;
     char why[MESH_RECORDER_REASON_BYTES];
 };
 
 struct mesh_recorder_batch {
     struct mesh_recorder *recorder;
     uint64_t bytes_max;
-    uint64_t entries;
+    uint64_t entries, taken; /* taken: with gaps */
 };
 
 /* ---- writing, on anybody's thread ---- */
+
+/* So much is worth a batch before its time. */
+static bool is_due(struct mesh_recorder *recorder)
+{
+    return recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8;
+}
+
+/* Once for each rest: what is put until the thread runs wakes nobody. */
+static void wake(struct mesh_recorder *recorder)
+{
+    if (atomic_load_explicit(&recorder->is_resting, memory_order_relaxed) && atomic_exchange(&recorder->is_resting, false))
+        sem_post(&recorder->wake);
+}
 
 static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
 {
     const struct recorder_head head = {.lane = lane, .kind = kind, .when_ns = when_ns};
     uint8_t *const at = recorder_ring_reserve(&recorder->ring, sizeof head + bytes);
 
+    if (is_due(recorder))
+        wake(recorder);
     if (at == NULL)
         return NULL;
     memcpy(at, &head, sizeof head);
@@ -170,6 +187,8 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
         .bytes = bytes - sizeof head,
     };
     batch->entries += head.kind != MESH_RECORDER_GAP;
+    if (++batch->taken % RECORDER_YIELD_ENTRIES == 0 && recorder_ring_used(ring) < ring->capacity / 4)
+        sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
     return true;
 }
 
@@ -201,34 +220,25 @@ static bool store(struct mesh_recorder *recorder)
     return true;
 }
 
-/* True: it is to end. */
-static bool rest(struct mesh_recorder *recorder, uint64_t ns)
+/* Until then, or until the thread is woken. */
+static void rest(struct mesh_recorder *recorder, uint64_t ns)
 {
     struct timespec until;
-    bool is_ending;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     ns += (uint64_t)until.tv_nsec;
     until.tv_sec += (time_t)(ns / second_ns);
     until.tv_nsec = (long)(ns % second_ns);
-    pthread_mutex_lock(&recorder->mutex);
-    while (!recorder->is_ending)
-        if (pthread_cond_timedwait(&recorder->ending, &recorder->mutex, &until) != 0)
-            break;
-    is_ending = recorder->is_ending;
-    pthread_mutex_unlock(&recorder->mutex);
-    return is_ending;
+    while (sem_clockwait(&recorder->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+        continue;
 }
 
-static bool rest_until_due(struct mesh_recorder *recorder)
+static void rest_until_due(struct mesh_recorder *recorder)
 {
-    for (uint64_t waited_ns = 0; waited_ns < recorder->config.batch_ns; waited_ns += RECORDER_LOOK_NS) {
-        if (rest(recorder, RECORDER_LOOK_NS))
-            return true;
-        if (recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8)
-            return false;
-    }
-    return false;
+    atomic_store(&recorder->is_resting, true);
+    if (!is_due(recorder)) /* of now: who put something before has seen nobody rest */
+        rest(recorder, recorder->config.batch_ns);
+    atomic_store(&recorder->is_resting, false);
 }
 
 /* Whoever computes comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs
@@ -244,12 +254,14 @@ static void step_back(void)
 static void *run(void *argument)
 {
     struct mesh_recorder *recorder = argument;
-    bool is_ending = false;
 
     pthread_setname_np(pthread_self(), "recorder");
     step_back();
-    while (!is_ending)
-        is_ending = store(recorder) ? rest_until_due(recorder) : rest(recorder, recorder->config.again_ns);
+    while (!atomic_load(&recorder->is_ending))
+        if (store(recorder))
+            rest_until_due(recorder);
+        else
+            rest(recorder, recorder->config.again_ns);
     return NULL;
 }
 
@@ -257,15 +269,11 @@ static void *run(void *argument)
 
 static int open_thread(struct mesh_recorder *recorder)
 {
-    pthread_condattr_t attributes;
     sigset_t all, before;
     int err;
 
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&recorder->mutex, NULL);
-    pthread_cond_init(&recorder->ending, &attributes);
-    pthread_condattr_destroy(&attributes);
+    sem_init(&recorder->wake, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     err = pthread_create(&recorder->thread, NULL, run, recorder);
@@ -275,7 +283,7 @@ static int open_thread(struct mesh_recorder *recorder)
 
 static void release(struct mesh_recorder *recorder)
 {
-    pthread_cond_destroy(&recorder->ending);
+    sem_destroy(&recorder->wake);
     pthread_mutex_destroy(&recorder->mutex);
     recorder_ring_close(&recorder->ring);
     free(recorder);
@@ -334,10 +342,8 @@ void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_st
 {
     if (recorder == NULL)
         return;
-    pthread_mutex_lock(&recorder->mutex);
-    recorder->is_ending = true;
-    pthread_cond_signal(&recorder->ending);
-    pthread_mutex_unlock(&recorder->mutex);
+    atomic_store(&recorder->is_ending, true);
+    sem_post(&recorder->wake);
     pthread_join(recorder->thread, NULL);
     store_rest(recorder);
     atomic_fetch_add(&recorder->lost, count_rest(recorder));

@@ -30,6 +30,15 @@ void mesh_tap_set_datagram(struct mesh_tape_entry *entry, const uint8_t *packet,
     set_payload(entry, packet + body, told - body);
 }
 
+/* An entry without body and payload. Of the union only the member that counts is written, by whoever tells of the call: all of it would
+ * be 256 bytes for each. */
+static void begin(struct mesh_tape_entry *entry)
+{
+    entry->body = entry->payload = NULL;
+    entry->payload_rows = 0;
+    entry->payload_stride = 0;
+}
+
 #define SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
 
 static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape_kind kind)
@@ -49,18 +58,21 @@ static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape
 void mesh_tap_init(struct mesh *mesh)
 {
     const struct mesh_config *config = &mesh->config;
-    struct mesh_tape_entry entry = {.init = {.format = MESH_TAPE_FORMAT,
-                                             .rank = config->rank,
-                                             .rank_count = config->rank_count,
-                                             .epoch = config->epoch,
-                                             .phase_count = config->phase_count,
-                                             .tokens_max = config->tokens_max,
-                                             .blocks_max = config->blocks_max,
-                                             .datagram_bytes_max = config->datagram_bytes_max,
-                                             .receive_buffer_bytes = config->receive_buffer_bytes,
-                                             .reorder_delay_ns = config->reorder_delay_ns,
-                                             .copy_loss_ppm = config->copy_loss_ppm,
-                                             .version = config->version}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.init = (struct mesh_tape_init){.format = MESH_TAPE_FORMAT,
+                                         .rank = config->rank,
+                                         .rank_count = config->rank_count,
+                                         .epoch = config->epoch,
+                                         .phase_count = config->phase_count,
+                                         .tokens_max = config->tokens_max,
+                                         .blocks_max = config->blocks_max,
+                                         .datagram_bytes_max = config->datagram_bytes_max,
+                                         .receive_buffer_bytes = config->receive_buffer_bytes,
+                                         .reorder_delay_ns = config->reorder_delay_ns,
+                                         .copy_loss_ppm = config->copy_loss_ppm,
+                                         .version = config->version};
 
     memcpy(entry.init.fingerprint, config->fingerprint, sizeof config->fingerprint);
     memcpy(entry.init.configuration, config->configuration, sizeof config->configuration);
@@ -70,7 +82,10 @@ void mesh_tap_init(struct mesh *mesh)
 
 void mesh_tap_peer(struct mesh *mesh, uint16_t rank, const struct mesh_addr *addr)
 {
-    struct mesh_tape_entry entry = {.peer = {.rank = rank}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.peer = (struct mesh_tape_peer){.rank = rank};
 
     SET_ADDR(entry.peer, addr);
     put(mesh, &entry, MESH_TAPE_PEER);
@@ -78,14 +93,20 @@ void mesh_tap_peer(struct mesh *mesh, uint16_t rank, const struct mesh_addr *add
 
 void mesh_tap_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes)
 {
-    struct mesh_tape_entry entry = {.path = {.rank = rank, .datagram_bytes = datagram_bytes}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.path = (struct mesh_tape_path){.rank = rank, .datagram_bytes = datagram_bytes};
 
     put(mesh, &entry, MESH_TAPE_PATH);
 }
 
 void mesh_tap_receive(struct mesh *mesh, int err, const struct mesh_addr *from, const uint8_t *packet, size_t bytes)
 {
-    struct mesh_tape_entry entry = {.receive = {.error = (uint8_t)-err}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.receive = (struct mesh_tape_receive){.error = (uint8_t)-err};
 
     SET_ADDR(entry.receive, from);
     mesh_tap_set_datagram(&entry, packet, bytes);
@@ -94,20 +115,26 @@ void mesh_tap_receive(struct mesh *mesh, int err, const struct mesh_addr *from, 
 
 void mesh_tap_tick(struct mesh *mesh)
 {
-    struct mesh_tape_entry entry = {.tick = {.error = 0}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.tick = (struct mesh_tape_tick){.error = 0};
 
     put(mesh, &entry, MESH_TAPE_TICK);
 }
 
 void mesh_tap_open(struct mesh *mesh, const struct mesh_gather *gather)
 {
-    struct mesh_tape_entry entry = {.open = {.step = gather->step,
-                                             .phase = gather->phase,
-                                             .token_count = gather->token_count,
-                                             .block_count = gather->block_count,
-                                             .block_bytes = gather->block_bytes,
-                                             .last_block_bytes = gather->last_block_bytes,
-                                             .readers = gather->readers}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.open = (struct mesh_tape_open){.step = gather->step,
+                                         .phase = gather->phase,
+                                         .token_count = gather->token_count,
+                                         .block_count = gather->block_count,
+                                         .block_bytes = gather->block_bytes,
+                                         .last_block_bytes = gather->last_block_bytes,
+                                         .readers = gather->readers};
     uint8_t first[2 * (MESH_RANKS_MAX + 1)];
 
     for (unsigned rank = 0; rank <= mesh->config.rank_count; rank++) {
@@ -120,12 +147,15 @@ void mesh_tap_open(struct mesh *mesh, const struct mesh_gather *gather)
 
 void mesh_tap_publish(struct mesh *mesh, uint64_t step, uint16_t phase, const struct mesh_range *range, const struct mesh_slot *slot)
 {
-    struct mesh_tape_entry entry = {.publish = {.step = step,
-                                                .phase = phase,
-                                                .token_first = range->token_first,
-                                                .token_count = range->token_count,
-                                                .block_first = range->block_first,
-                                                .block_count = range->block_count}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.publish = (struct mesh_tape_publish){.step = step,
+                                               .phase = phase,
+                                               .token_first = range->token_first,
+                                               .token_count = range->token_count,
+                                               .block_first = range->block_first,
+                                               .block_count = range->block_count};
     const size_t stride = slot->gather.token_stride;
 
     set_payload(&entry, slot->gather.data + range->token_first * stride + (size_t)range->block_first * slot->gather.block_bytes,
@@ -137,14 +167,20 @@ void mesh_tap_publish(struct mesh *mesh, uint64_t step, uint16_t phase, const st
 
 void mesh_tap_consume(struct mesh *mesh, uint64_t step, uint16_t phase)
 {
-    struct mesh_tape_entry entry = {.consume = {.step = step, .phase = phase}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.consume = (struct mesh_tape_consume){.step = step, .phase = phase};
 
     put(mesh, &entry, MESH_TAPE_CONSUME);
 }
 
 void mesh_tap_send(struct mesh *mesh, uint16_t to, const uint8_t *record, size_t bytes)
 {
-    struct mesh_tape_entry entry = {.send = {.to = to}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.send = (struct mesh_tape_send){.to = to};
 
     set_payload(&entry, record, bytes);
     put(mesh, &entry, MESH_TAPE_SEND);
@@ -152,22 +188,28 @@ void mesh_tap_send(struct mesh *mesh, uint16_t to, const uint8_t *record, size_t
 
 void mesh_tap_goodbye(struct mesh *mesh)
 {
-    struct mesh_tape_entry entry = {.goodbye = {.error = 0}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.goodbye = (struct mesh_tape_goodbye){.error = 0};
 
     put(mesh, &entry, MESH_TAPE_GOODBYE);
 }
 
 void mesh_tap_event(struct mesh *mesh, const struct mesh_event *event)
 {
-    struct mesh_tape_entry entry = {.event = {.type = (uint8_t)event->type,
-                                              .rank = event->rank,
-                                              .step = event->step,
-                                              .phase = event->phase,
-                                              .token_first = event->token_first,
-                                              .token_count = event->token_count,
-                                              .block_first = event->block_first,
-                                              .block_count = event->block_count,
-                                              .sent_ns = event->sent_ns}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.event = (struct mesh_tape_event){.type = (uint8_t)event->type,
+                                           .rank = event->rank,
+                                           .step = event->step,
+                                           .phase = event->phase,
+                                           .token_first = event->token_first,
+                                           .token_count = event->token_count,
+                                           .block_first = event->block_first,
+                                           .block_count = event->block_count,
+                                           .sent_ns = event->sent_ns};
 
     if (event->type == MESH_EVENT_REFUSED)
         mesh_tap_set_body(&entry, event->reason, strlen(event->reason));
@@ -177,7 +219,10 @@ void mesh_tap_event(struct mesh *mesh, const struct mesh_event *event)
 
 void mesh_tap_datagram(struct mesh *mesh, const uint8_t *packet, const struct mesh_output *output)
 {
-    struct mesh_tape_entry entry = {.datagram = {.ranks = output->ranks}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.datagram = (struct mesh_tape_datagram){.ranks = output->ranks};
 
     SET_ADDR(entry.datagram, &output->addr);
     mesh_tap_set_datagram(&entry, packet, output->bytes);
@@ -186,7 +231,10 @@ void mesh_tap_datagram(struct mesh *mesh, const uint8_t *packet, const struct me
 
 void mesh_tap_drained(struct mesh *mesh)
 {
-    struct mesh_tape_entry entry = {.drained = {.error = 0}};
+    struct mesh_tape_entry entry;
+
+    begin(&entry);
+    entry.drained = (struct mesh_tape_drained){.error = 0};
 
     if (!mesh->told_drained)
         put(mesh, &entry, MESH_TAPE_DRAINED);

@@ -13,6 +13,11 @@
 
 #include "trace_parts.h"
 
+enum {
+    PAGE_BYTES = 8192,
+    WAL_BYTES = 16 << 20 /* before its pages go into the file, which waits for the disk */
+};
+
 /* ---- errors ---- */
 
 int trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
@@ -172,7 +177,7 @@ int trace_open_database(struct mesh_trace **trace, const char *path, const char 
     return 0;
 }
 
-static int make_tables(struct mesh_trace *trace)
+static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
 {
     char *sql = trace_schema_sql();
     char numbers[120];
@@ -182,8 +187,9 @@ static int make_tables(struct mesh_trace *trace)
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
     /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
-    snprintf(numbers, sizeof numbers, "PRAGMA page_size=8192; PRAGMA synchronous=NORMAL; PRAGMA application_id=%d;",
-             MESH_TRACE_APPLICATION_ID);
+    snprintf(numbers, sizeof numbers,
+             "PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;", page_bytes,
+             WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
     err = trace_execute(trace, numbers, "making the tables");
     snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
     err = err ? err : trace_execute(trace, numbers, "making the tables");
@@ -195,7 +201,7 @@ static int make_tables(struct mesh_trace *trace)
 }
 
 /* While a trace is written its file is locked, so that others know it. Takes fd. */
-static int create(struct mesh_trace **trace, const char *path, int fd, char reason[MESH_TRACE_REASON_BYTES])
+static int create(struct mesh_trace **trace, const char *path, int fd, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     int err;
 
@@ -209,7 +215,7 @@ static int create(struct mesh_trace **trace, const char *path, int fd, char reas
     (*trace)->is_written = true;
     (*trace)->into = "";
     (*trace)->file = fd;
-    err = make_tables(*trace);
+    err = make_tables(*trace, page_bytes);
     if (err != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", (*trace)->reason);
         mesh_trace_close(*trace);
@@ -218,7 +224,7 @@ static int create(struct mesh_trace **trace, const char *path, int fd, char reas
     return err;
 }
 
-int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+int trace_create(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int err;
@@ -229,11 +235,16 @@ int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[M
                  errno == EEXIST ? "give another name, or remove the file" : "choose another name or folder for the trace");
         return MESH_ESYSTEM;
     }
-    err = create(trace, path, fd, reason);
+    err = create(trace, path, fd, page_bytes, reason);
     if (err != 0) {
         unlink(path);
     }
     return err;
+}
+
+int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    return trace_create(trace, path, PAGE_BYTES, reason);
 }
 
 static void finalize_all(sqlite3 *db)

@@ -1,39 +1,104 @@
-/* Chunks in the trace store: records of many calls in one row, compressed together, and their payloads apart from the rest. */
+/* Chunks in the trace store: records of many calls in one row, made compact together. */
 #include <string.h>
 #include <xxhash.h>
 
 #include "mesh/tape.h"
 
+#include "trace_compact.h"
 #include "trace_parts.h"
 
-uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size)
+uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size)
 {
-    return XXH3_64bits_withSeed(bytes, size, seed);
+    return XXH3_64bits_withSecret(bytes, size, secret, MESH_TRACE_SECRET_BYTES);
 }
 
-/* How many bytes of the records are payloads; 0, too, where they are no whole records. */
-static size_t payloads_of(const uint8_t *records, size_t bytes)
-{
-    size_t fixed, payload, sum = 0;
+/* ---- writing ---- */
 
-    for (size_t at = 0; at < bytes; at += fixed + payload, sum += payload)
-        if (mesh_tape_measure(records + at, bytes - at, &fixed, &payload) != 0 || bytes - at < fixed + payload)
-            return 0;
-    return sum;
+static size_t pack_marks(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room)
+{
+    return trace_pack_into(user, data, size, out, room);
 }
 
-/* Records without their payloads, then the payloads (from first on), and back. parts: (bytes). join is false where they do not fit. */
-static void part(const uint8_t *records, size_t bytes, uint8_t *parts, size_t first)
+int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes)
 {
-    size_t fixed = 0, payload = 0, front = 0, back = first;
+    struct mesh_trace_chunk filled = *row;
 
-    for (size_t at = 0; at < bytes; at += fixed + payload, front += fixed, back += payload) {
-        (void)mesh_tape_measure(records + at, bytes - at, &fixed, &payload); /* as in payloads_of */
-        memcpy(parts + front, records + at, fixed);
-        memcpy(parts + back, records + at + fixed, payload);
+    filled.bytes = compact_bytes(compact);
+    filled.coding = MESH_TRACE_COMPACT;
+    filled.records.bytes = compact_finish(compact, pack_marks, trace, &filled.records.size);
+    if (filled.records.bytes == NULL)
+        return trace_fail(trace, MESH_ENOMEM, "no memory");
+    *stored_bytes = filled.records.size;
+    return mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
+}
+
+/* False: they are no whole records, or there is no memory. */
+static bool put_all(struct compact *compact, const uint8_t *records, size_t bytes)
+{
+    size_t fixed, payload;
+
+    for (size_t at = 0; at < bytes; at += fixed + payload)
+        if (mesh_tape_measure(records + at, bytes - at, &fixed, &payload) != 0 || bytes - at < fixed + payload ||
+            !compact_put(compact, records + at, fixed, payload))
+            return false;
+    return true;
+}
+
+static int add_packed(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                      size_t *stored_bytes)
+{
+    struct mesh_trace_chunk filled = *row;
+
+    filled.bytes = bytes;
+    filled.coding = trace_pack(trace, records, bytes, &filled.records) ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
+    if (filled.coding == MESH_TRACE_PLAIN)
+        filled.records = (struct mesh_trace_bytes){records, bytes};
+    *stored_bytes = filled.records.size;
+    return mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
+}
+
+int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                         size_t *stored_bytes)
+{
+    struct compact *compact = compact_open();
+    size_t stored = 0;
+    int err;
+
+    if (compact != NULL && put_all(compact, records, bytes))
+        err = trace_add_compact(trace, row, compact, &stored);
+    else
+        err = add_packed(trace, row, records, bytes, &stored);
+    compact_close(compact);
+    if (err == 0 && stored_bytes != NULL)
+        *stored_bytes = stored;
+    return err;
+}
+
+/* ---- reading ---- */
+
+static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
+{
+    struct compact_parts parts;
+    uint8_t *marks = NULL;
+    int err = MESH_ETRUNCATED;
+
+    if (compact_split(row->records.bytes, row->records.size, &parts) && parts.marks_bytes <= MESH_TRACE_BLOB_BYTES_MAX) {
+        marks = trace_pack_parts(trace, parts.marks_bytes + 1);
+        if (marks == NULL)
+            return trace_fail(trace, MESH_ENOMEM, "no memory");
+        err = trace_unpack(trace, (struct mesh_trace_bytes){parts.packed, parts.packed_bytes}, marks, parts.marks_bytes);
+        if (err != 0)
+            return err;
+        err = compact_read(&parts, marks, records, row->bytes);
     }
+    if (err == MESH_ENOMEM)
+        return trace_fail(trace, err, "no memory");
+    return err == 0 ? 0
+                    : trace_fail(trace, MESH_ETRUNCATED, "chunk %llu: calls that do not fit together: the file is damaged",
+                                 (unsigned long long)row->id);
 }
 
+/* Of schema 1: records without their payloads, then the payloads (from first on). False where they do not fit. */
 static bool join(const uint8_t *parts, size_t first, size_t bytes, uint8_t *records)
 {
     size_t fixed, payload, back = first, to = 0;
@@ -45,38 +110,6 @@ static bool join(const uint8_t *parts, size_t first, size_t bytes, uint8_t *reco
         memcpy(records + to + fixed, parts + back, payload);
     }
     return back == bytes;
-}
-
-static bool pack_apart(struct mesh_trace *trace, const uint8_t *records, size_t bytes, struct mesh_trace_bytes *packed)
-{
-    const size_t second = payloads_of(records, bytes);
-    uint8_t *const parts = second > 0 ? trace_pack_parts(trace, bytes) : NULL;
-
-    if (parts == NULL)
-        return false;
-    part(records, bytes, parts, bytes - second);
-    return trace_pack_apart(trace, parts, bytes - second, second, packed);
-}
-
-static enum mesh_trace_coding pack(struct mesh_trace *trace, const uint8_t *records, size_t bytes, struct mesh_trace_bytes *packed)
-{
-    if (pack_apart(trace, records, bytes, packed))
-        return MESH_TRACE_ZSTD_APART;
-    return trace_pack(trace, records, bytes, packed) ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
-}
-
-int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
-                         size_t *stored_bytes)
-{
-    struct mesh_trace_chunk filled = *row;
-
-    filled.bytes = bytes;
-    filled.coding = pack(trace, records, bytes, &filled.records);
-    if (filled.coding == MESH_TRACE_PLAIN)
-        filled.records = (struct mesh_trace_bytes){records, bytes};
-    if (stored_bytes != NULL)
-        *stored_bytes = filled.records.size;
-    return mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
 }
 
 static int get_apart(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
@@ -96,6 +129,8 @@ static int get_apart(struct mesh_trace *trace, const struct mesh_trace_chunk *ro
 
 int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
 {
+    if (row->coding == MESH_TRACE_COMPACT)
+        return get_compact(trace, row, records);
     if (row->coding == MESH_TRACE_ZSTD_APART)
         return get_apart(trace, row, records);
     if (row->coding == MESH_TRACE_ZSTD)

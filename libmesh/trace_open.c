@@ -26,11 +26,17 @@ static int check_kind(struct mesh_trace *trace)
                           "mesh-dissect --import wrote",
                           (long long)application);
     }
-    if (version != MESH_TRACE_SCHEMA) {
-        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d: use the version that wrote it",
-                          (long long)version, MESH_TRACE_SCHEMA);
+    if (version < MESH_TRACE_SCHEMA_MIN || version > MESH_TRACE_SCHEMA) {
+        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d to %d: use the version that wrote it",
+                          (long long)version, MESH_TRACE_SCHEMA_MIN, MESH_TRACE_SCHEMA);
     }
+    trace->schema = (int)version;
     return 0;
+}
+
+int mesh_trace_schema(const struct mesh_trace *trace)
+{
+    return trace->schema;
 }
 
 int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_table)

@@ -5,8 +5,7 @@
 
 #include "trace_parts.h"
 
-/* Activations hardly shrink, and what does is repeated in whole: the fastest levels find that, too. */
-static const int PACK_LEVEL = 1, PACK_LEVEL_DATA = -7;
+static const int PACK_LEVEL = 1;
 
 enum { PACK_BYTES_MIN = 64 /* below, nothing is gained */ };
 
@@ -45,7 +44,7 @@ static bool make_room(struct packing_room *of, size_t bytes)
     return of->bytes != NULL;
 }
 
-static size_t compress(struct packing *packing, size_t used, const uint8_t *data, size_t size, int level)
+static size_t compress(struct packing *packing, const uint8_t *data, size_t size, uint8_t *out, size_t room)
 {
     if (!packing->compress) {
         packing->compress = ZSTD_createCCtx();
@@ -53,8 +52,7 @@ static size_t compress(struct packing *packing, size_t used, const uint8_t *data
     if (!packing->compress) {
         return 0;
     }
-    const size_t packed =
-        ZSTD_compressCCtx(packing->compress, packing->packed.bytes + used, packing->packed.room - used, data, size, level);
+    const size_t packed = ZSTD_compressCCtx(packing->compress, out, room, data, size, PACK_LEVEL);
 
     return ZSTD_isError(packed) ? 0 : packed;
 }
@@ -72,7 +70,7 @@ bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, stru
     if (!packing || !make_room(&packing->packed, ZSTD_compressBound(size))) {
         return false;
     }
-    packed_bytes = compress(packing, 0, data, size, PACK_LEVEL);
+    packed_bytes = compress(packing, data, size, packing->packed.bytes, packing->packed.room);
     *packed = (struct mesh_trace_bytes){packing->packed.bytes, packed_bytes};
     return is_worth_it(packed_bytes, size);
 }
@@ -84,18 +82,11 @@ uint8_t *trace_pack_parts(struct mesh_trace *trace, size_t size)
     return packing && make_room(&packing->parts, size) ? packing->parts.bytes : NULL;
 }
 
-bool trace_pack_apart(struct mesh_trace *trace, const uint8_t *parts, size_t first, size_t second, struct mesh_trace_bytes *packed)
+size_t trace_pack_into(struct mesh_trace *trace, const uint8_t *data, size_t size, uint8_t *out, size_t room)
 {
     struct packing *packing = packing_of(trace);
-    size_t front, back;
 
-    if (!packing || !make_room(&packing->packed, ZSTD_compressBound(first) + ZSTD_compressBound(second))) {
-        return false;
-    }
-    front = compress(packing, 0, parts, first, PACK_LEVEL);
-    back = compress(packing, front, parts + first, second, PACK_LEVEL_DATA);
-    *packed = (struct mesh_trace_bytes){packing->packed.bytes, front + back};
-    return front > 0 && back > 0 && is_worth_it(front + back, first + second);
+    return packing ? compress(packing, data, size, out, room) : 0;
 }
 
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size)

@@ -46,6 +46,7 @@ struct mesh_trace {
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
     void *packing;    /* of trace_pack.c; made when first needed */
+    int schema;       /* of an opened one */
     bool is_written;  /* opened by mesh_trace_create */
     bool has_rows;    /* of calls: nothing is left to be made */
     const char *into; /* before the names of tables that rows are added to: "", or of trace_rows.c; NULL: none may be added */
@@ -53,6 +54,9 @@ struct mesh_trace {
     char *path;
     char reason[MESH_TRACE_REASON_BYTES];
 };
+
+/* mesh_trace_create with pages of that size: large blobs are written faster in large ones, and each table has one at least. */
+int trace_create(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* The SQL that makes all tables and views; NULL without memory. sqlite3_free. */
 char *trace_schema_sql(void);
@@ -99,15 +103,21 @@ void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wir
 bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, struct mesh_trace_bytes *packed);
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size);
 
-/* Two parts that are packed one after the other, the second one for speed. trace_pack_parts: room for both, until it is called again. */
+/* The same into out, of which there are `room` bytes (ZSTD_COMPRESSBOUND); its size, 0: it cannot be. */
+size_t trace_pack_into(struct mesh_trace *trace, const uint8_t *data, size_t size, uint8_t *out, size_t room);
+
+/* Room to unpack parts of a chunk into, until it is called again. */
 uint8_t *trace_pack_parts(struct mesh_trace *trace, size_t size);
-bool trace_pack_apart(struct mesh_trace *trace, const uint8_t *parts, size_t first, size_t second, struct mesh_trace_bytes *packed);
 uint64_t trace_pack_first(struct mesh_trace_bytes packed); /* size of the first part; absurd of what is none */
 void trace_pack_release(struct mesh_trace *trace);
 
 /* Add a datagram as mesh_trace_add_datagram does, with the recorder's hash where its data was left out (else NULL). */
 int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
                        const uint64_t *hash, uint64_t *id);
+
+/* Add the chunk of what is in compact, which is then to be cleared. *stored_bytes: what became of it. */
+struct compact;
+int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes);
 
 /* See to it that the rows of all calls can be read: called before anything that reads them. */
 int trace_need_rows(struct mesh_trace *trace);

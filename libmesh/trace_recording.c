@@ -22,7 +22,7 @@ struct mesh_recording {
     struct recording_store store;
     bool keeps_all;
     uint8_t secret[32];
-    uint64_t seed; /* of hashes of tiles; follows from the secret */
+    uint8_t tiles[MESH_TRACE_SECRET_BYTES]; /* of hashes of tiles; follows from the secret */
     char *path;
 };
 
@@ -42,10 +42,20 @@ static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
     return hash;
 }
 
+static void set_secret_of_tiles(struct mesh_recording *recording)
+{
+    uint8_t keyed[33];
+
+    memcpy(keyed, recording->secret, 32);
+    for (keyed[32] = 0; keyed[32] < sizeof recording->tiles / 32; keyed[32]++)
+        mesh_hash32(keyed, sizeof keyed, recording->tiles + 32 * keyed[32]);
+    mesh_wipe(keyed, sizeof keyed);
+}
+
 /* Of activations: as fast as they are copied. */
 static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
 {
-    return mesh_trace_hash_with(((const struct mesh_recording *)user)->seed, data, bytes);
+    return mesh_trace_hash_with(((const struct mesh_recording *)user)->tiles, data, bytes);
 }
 
 /* A body that ends where a message's data begins has a header: mesh_tape_body_bytes has looked at it. */
@@ -198,7 +208,7 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
     }
     opened->keeps_all = config->keeps_all;
     memcpy(opened->secret, config->secret, sizeof opened->secret);
-    opened->seed = hash_guarded(opened, (const uint8_t *)"tiles", 5);
+    set_secret_of_tiles(opened);
     for (uint16_t lane = 0; lane < 2; lane++)
         opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
     err = recording_store_open(&opened->store, config, reason);
@@ -248,6 +258,7 @@ void mesh_recording_close(struct mesh_recording *recording, struct mesh_recordin
         *stats = end;
     recording_store_close(&recording->store);
     mesh_wipe(recording->secret, sizeof recording->secret);
+    mesh_wipe(recording->tiles, sizeof recording->tiles);
     free(recording->path);
     free(recording);
 }

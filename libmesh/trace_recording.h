@@ -33,8 +33,7 @@ struct recording_calls {
     int64_t core;
     uint64_t instance, next; /* number of the next call, from 1 */
     struct mesh_trace_chunk chunk;
-    uint8_t *records; /* (room), of the chunk: (bytes) */
-    size_t bytes, room;
+    struct compact *compact; /* records of the chunk */
 };
 
 struct recording_meta {

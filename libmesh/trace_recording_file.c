@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trace_parts.h"
 #include "trace_recording.h"
 
-enum { FILES_MAX = 100000 };
+enum { FILES_MAX = 100000, PAGE_BYTES = 32768 };
 
 /* "T.db", "T-2.db", "T-3.db", ...; NULL without memory. */
 static char *path_of(const char *base, uint32_t number)
@@ -64,7 +65,7 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
 {
     char why[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace = NULL;
-    const int err = mesh_trace_create(&trace, path, why);
+    const int err = trace_create(&trace, path, PAGE_BYTES, why);
 
     if (err != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", path, why);

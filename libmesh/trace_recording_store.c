@@ -1,16 +1,17 @@
 /* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
  * begins. */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "trace_compact.h"
+#include "trace_parts.h"
 #include "trace_recording.h"
 
 enum {
-    ROW_COST_BYTES = 64,       /* of a row besides its texts and blobs, about */
-    CHUNK_BYTES_MAX = 64 << 10 /* of records: what is packed at a time is in the cache, and takes a tenth of a millisecond */
+    ROW_COST_BYTES = 64,      /* of a row besides its texts and blobs, about */
+    CHUNK_BYTES_MAX = 1 << 20 /* of records */
 };
 
 struct storing {
@@ -46,34 +47,18 @@ static void end_chunk(struct storing *s, struct recording_calls *calls)
         chunk->node = MESH_RECORDING_NODE;
         chunk->core = calls->core;
         chunk->instance = calls->instance;
-        is_fine(s, mesh_trace_add_chunk(s->trace, chunk, calls->records, calls->bytes, &stored));
+        is_fine(s, trace_add_compact(s->trace, chunk, calls->compact, &stored));
         s->bytes += stored + ROW_COST_BYTES;
-        sched_yield(); /* to a worker that has waited for this processor */
     }
     *chunk = (struct mesh_trace_chunk){0};
-    calls->bytes = 0;
-}
-
-static bool make_room(struct recording_calls *calls, size_t bytes)
-{
-    size_t room = calls->room > 0 ? calls->room : 1 << 16;
-    uint8_t *grown;
-
-    while (room < calls->bytes + bytes)
-        room *= 2;
-    grown = room == calls->room ? calls->records : realloc(calls->records, room);
-    if (grown == NULL)
-        return false;
-    calls->records = grown;
-    calls->room = room;
-    return true;
+    compact_clear(calls->compact);
 }
 
 static void take_call(struct storing *s, struct recording_calls *calls, const struct mesh_recorder_entry *entry)
 {
     const uint8_t kind = *(const uint8_t *)entry->content; /* the first field of every record */
     struct mesh_tape_entry call;
-    size_t used;
+    size_t used, fixed, payload;
 
     if (kind == MESH_TAPE_INIT) { /* another endpoint */
         end_chunk(s, calls);
@@ -83,16 +68,15 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         if (s->store->has_init)
             memcpy(s->store->init, entry->content, entry->bytes);
     }
-    if (calls->bytes + entry->bytes > CHUNK_BYTES_MAX)
+    if (calls->chunk.count > 0 && compact_bytes(calls->compact) + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
-    if (!make_room(calls, entry->bytes)) {
+    if (mesh_tape_measure(entry->content, entry->bytes, &fixed, &payload) != 0 ||
+        !compact_put(calls->compact, entry->content, fixed, payload)) {
         is_fine(s, MESH_ENOMEM);
         return;
     }
     s->calls++;
     s->datagrams += mesh_tape_is_datagram(kind);
-    memcpy(calls->records + calls->bytes, entry->content, entry->bytes);
-    calls->bytes += entry->bytes;
     if (calls->chunk.count++ == 0) {
         calls->chunk.first = calls->next;
         calls->chunk.t_ns = (int64_t)entry->when_ns;
@@ -297,7 +281,7 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
         store->calls[lane].instance = before[lane].instance;
         store->calls[lane].next = before[lane].next;
         store->calls[lane].chunk = (struct mesh_trace_chunk){0};
-        store->calls[lane].bytes = 0;
+        compact_clear(store->calls[lane].compact);
     }
     return s.err;
 }
@@ -317,6 +301,11 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->begun_ns = now_ns();
     store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
+    for (int lane = 0; lane < 2; lane++)
+        if ((store->calls[lane].compact = compact_open()) == NULL) {
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
+            return MESH_ENOMEM;
+        }
     atomic_store(&store->files, 1);
     err = recording_file_open(&store->file, config->path, config->follows, reason);
     if (err == 0) {
@@ -336,7 +325,7 @@ void recording_store_close(struct recording_store *store)
 {
     recording_file_close(&store->file);
     for (int lane = 0; lane < 2; lane++)
-        free(store->calls[lane].records);
+        compact_close(store->calls[lane].compact);
     for (unsigned i = 0; i < store->meta_count; i++) {
         free(store->meta[i].key);
         free(store->meta[i].value);

@@ -168,8 +168,13 @@ int bench_cluster_start(struct bench_cluster *cluster, const char *model, const 
 int bench_cluster_start_recording(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, const char *folder,
                                   bool records_payloads, struct fail *fail)
 {
-    *cluster = (struct bench_cluster){
-        .model = model, .kernel = kernel, .record = folder, .records_payloads = records_payloads, .count = count, .key_file = -1};
+    *cluster = (struct bench_cluster){.model = model,
+                                      .kernel = kernel,
+                                      .record = folder,
+                                      .records_payloads = records_payloads,
+                                      .count = count,
+                                      .is_apart = true,
+                                      .key_file = -1};
     return start(cluster, fail);
 }
 

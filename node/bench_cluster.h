@@ -31,7 +31,7 @@ int bench_cluster_start(struct bench_cluster *cluster, const char *model, const 
 int bench_cluster_start_apart(struct bench_cluster *cluster, const char *model, const char *kernel, const char *lab, uint16_t count,
                               struct fail *fail);
 
-/* The same with nodes that record into N.db of that folder. */
+/* The same without --lab, of nodes that record into N.db of that folder: the recorder's thread, too, stays on its node's processor. */
 int bench_cluster_start_recording(struct bench_cluster *cluster, const char *model, const char *kernel, uint16_t count, const char *folder,
                                   bool records_payloads, struct fail *fail);
 void bench_cluster_stop(struct bench_cluster *cluster);

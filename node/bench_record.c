@@ -2,7 +2,7 @@
  * them has recorded.
  *
  * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call
- * costs that goes into the ring, stand beside them. */
+ * costs, stand beside them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,15 +10,17 @@
 #include "bench.h"
 #include "bench_cluster.h"
 #include "bench_model.h"
+#include "bench_record_calls.h"
 
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
 #include "mesh/rerun.h"
 
-enum { NODES = 3, RUNS = 6, RUNS_QUICK = 1, TOKENS = 96, TOKENS_QUICK = 32, SETTLE_US = 700000, CALLS = 50000 };
+enum { NODES = 3, RUNS = 10, RUNS_QUICK = 1, CALL_RUNS = 5, TOKENS = 96, TOKENS_SMALL = 400, TOKENS_QUICK = 32, SETTLE_US = 700000 };
 
 struct sides {
-    struct bench_series tok_per_s[2], thread_ms_per_s, bytes_per_token, entries_per_token; /* [1]: recording; of one node */
+    struct bench_series tok_per_s[2], thread_ms_per_s, thread_us_per_token, bytes_per_token, entries_per_token; /* [1]: recording; of one
+                                                                                                                 * node */
     double lost;
 };
 
@@ -31,7 +33,6 @@ static int look(struct bench_cluster *cluster, struct looked *looked, struct fai
 {
     static char text[BENCH_STATUS_BYTES];
 
-    usleep(SETTLE_US); /* so that all that has happened is stored */
     if (bench_cluster_status(cluster, 1, text, fail) < 0)
         return -1;
     looked->bytes = bench_cluster_number(text, "bytes");
@@ -48,7 +49,7 @@ static int measure_run(struct bench_cluster *cluster, bool records, uint32_t tok
     struct looked before = {0}, after = {0};
 
     if ((records && look(cluster, &before, fail) < 0) || bench_cluster_generate(cluster, 0, &generation, fail) < 0 ||
-        (records && look(cluster, &after, fail) < 0))
+        (records && (usleep(SETTLE_US), look(cluster, &after, fail)) < 0)) /* when all that has happened is stored */
         return -1;
     if (generation.count < 2 || generation.last_ns == generation.first_ns)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
@@ -57,6 +58,7 @@ static int measure_run(struct bench_cluster *cluster, bool records, uint32_t tok
     if (!records)
         return 0;
     bench_add(&sides->thread_ms_per_s, (double)(after.thread_ns - before.thread_ns) / 1e6 / seconds);
+    bench_add(&sides->thread_us_per_token, (double)(after.thread_ns - before.thread_ns) / 1e3 / generation.count);
     bench_add(&sides->bytes_per_token, (after.bytes - before.bytes) / generation.count);
     bench_add(&sides->entries_per_token, (after.entries - before.entries) / generation.count);
     sides->lost += after.lost - before.lost;
@@ -74,10 +76,10 @@ static void print(struct bench *bench, const struct bench_shape *shape, uint16_t
     bench_label_number(&row, "nodes", nodes);
     bench_label_number(&row, "processors", bench->cores);
     bench_label_number(&row, "lost", (uint64_t)sides->lost);
-    bench_value(&row, "recording_tok_per_s", "tok/s", 1, bench_stat_of(&sides->tok_per_s[1]));
     bench_value(&row, "plain_tok_per_s", "tok/s without recording", 1, bench_stat_of(&sides->tok_per_s[0]));
-    bench_value(&row, "plain_ratio", "of that", 3, bench_ratio_of(&sides->tok_per_s[1], &sides->tok_per_s[0]));
+    bench_value(&row, "plain_ratio", "of that with it", 3, bench_ratio_bounds(&sides->tok_per_s[1], &sides->tok_per_s[0]));
     bench_value(&row, "recorder_ms_per_s", "ms/s of a recorder's thread", 2, bench_stat_of(&sides->thread_ms_per_s));
+    bench_value(&row, "recorder_us_per_token", "us of it per token", 0, bench_stat_of(&sides->thread_us_per_token));
     bench_value(&row, "bytes_per_token", "bytes per token and node", 0, bench_stat_of(&sides->bytes_per_token));
     bench_value(&row, "entries_per_token", "entries", 0, bench_stat_of(&sides->entries_per_token));
     bench_print(bench, &row);
@@ -195,21 +197,31 @@ static int measure_again(struct bench *bench, const char *folder, bool with_payl
 struct recorded {
     const struct bench_shape *shape;
     const char *model, *folder;
+    uint32_t tokens;
 };
+
+static int measure_calls(struct bench *bench, const struct recorded *of, struct fail *fail)
+{
+    char path[300], scratch[300];
+
+    snprintf(path, sizeof path, "%s/1.db", of->folder);
+    snprintf(scratch, sizeof scratch, "%s/calls.db", of->folder);
+    return bench_record_calls(bench, of->shape->name, path, scratch, bench->quick ? RUNS_QUICK : CALL_RUNS, fail);
+}
 
 static int measure(struct bench *bench, const struct recorded *of, uint16_t nodes, bool with_payloads, struct fail *fail)
 {
     const int runs = bench->quick ? RUNS_QUICK : RUNS;
     struct bench_cluster plain = {.key_file = -1}, recording = {.key_file = -1};
     struct sides sides = {0};
-    int err = bench_cluster_start(&plain, of->model, bench->kernel->name, nodes, fail);
+    int err = bench_cluster_start_apart(&plain, of->model, bench->kernel->name, NULL, nodes, fail);
 
     if (err == 0)
         err = bench_cluster_start_recording(&recording, of->model, bench->kernel->name, nodes, of->folder, with_payloads, fail);
     for (int r = 0; r < 2 * runs && err == 0; r++) { /* now the one is first, now the other */
         const bool records = (r / 2 + r) % 2 != 0;
 
-        err = measure_run(records ? &recording : &plain, records, bench->quick ? TOKENS_QUICK : TOKENS, &sides, fail);
+        err = measure_run(records ? &recording : &plain, records, bench->quick ? TOKENS_QUICK : of->tokens, &sides, fail);
     }
     bench_cluster_stop(&recording);
     bench_cluster_stop(&plain);
@@ -217,68 +229,17 @@ static int measure(struct bench *bench, const struct recorded *of, uint16_t node
         print(bench, of->shape, nodes, with_payloads, &sides);
     if (err == 0 && nodes == NODES)
         err = measure_again(bench, of->folder, with_payloads, fail);
+    if (err == 0 && nodes == 2 && with_payloads)
+        err = measure_calls(bench, of, fail);
     remove_traces(of->folder);
     return err;
-}
-
-/* A received tile of a few blocks, as most are, as the core tells of it. */
-static void make_call(struct mesh_tape_entry *call, uint8_t *packet, size_t capacity)
-{
-    static const uint8_t data[512];
-    const struct mesh_message message = {
-        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .number = 1},
-        .as.tile = {.token_count = 1, .block_count = 8},
-        .data = data,
-        .data_bytes = sizeof data,
-    };
-    const size_t bytes = mesh_wire_encode(&message, packet, capacity), body = mesh_tape_body_bytes(packet, bytes);
-
-    *call = (struct mesh_tape_entry){
-        .receive = {.kind = MESH_TAPE_RECEIVE,
-                    .payload = MESH_TAPE_WHOLE,
-                    .body_bytes = (uint32_t)body,
-                    .payload_bytes = (uint32_t)(bytes - body)},
-        .body = packet,
-        .payload = packet + body,
-        .payload_rows = 1,
-    };
-}
-
-/* One call's way into the ring. */
-static int measure_call(struct bench *bench, const char *folder, bool with_payloads, struct fail *fail)
-{
-    char path[300], reason[MESH_TRACE_REASON_BYTES];
-    uint8_t packet[1200];
-    struct mesh_tape_entry call;
-    const struct mesh_recording_config config = {.path = path, .keeps_all = with_payloads, .ring_bytes = 64 << 20};
-    struct bench_row row = {.event = "record_call", .name = with_payloads ? "with payloads" : "without payloads"};
-    struct mesh_recording *recording;
-    struct bench_series series = {0};
-
-    make_call(&call, packet, sizeof packet);
-    snprintf(path, sizeof path, "%s/0.db", folder);
-    for (int run = 0; run < (bench->quick ? 1 : RUNS); run++) {
-        remove_traces(folder);
-        if (mesh_recording_open(&recording, &config, reason) != 0)
-            return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s", reason);
-        const struct mesh_tap *tap = mesh_recording_endpoint_tap(recording);
-        const uint64_t begin_ns = mesh_udp_now_ns();
-        for (int i = 0; i < CALLS; i++)
-            tap->put(tap->user, &call);
-        bench_add(&series, (double)(mesh_udp_now_ns() - begin_ns) / CALLS);
-        mesh_recording_close(recording, NULL);
-    }
-    remove_traces(folder);
-    bench_label_text(&row, "payloads", with_payloads ? "all" : "none");
-    bench_value(&row, "call_ns", "ns for the caller", 0, bench_stat_of(&series));
-    bench_print(bench, &row);
-    return 0;
 }
 
 /* Clusters of 2 to `most` nodes. */
 static int measure_model(struct bench *bench, const struct bench_shape *shape, uint16_t most, const char *folder, struct fail *fail)
 {
     const enum tensor_type type = bench->quick ? TYPE_Q8_0 : TYPE_Q4_0;
+    const uint32_t tokens = shape == &bench_shape_1b ? TOKENS : TOKENS_SMALL; /* a second or more */
     struct bench_model model;
     char part[64];
     int err = 0;
@@ -290,7 +251,7 @@ static int measure_model(struct bench *bench, const struct bench_shape *shape, u
         return -1;
     for (int payloads = 0; payloads < 2; payloads++)
         for (uint16_t nodes = 2; nodes <= most && err == 0; nodes++)
-            err = measure(bench, &(struct recorded){shape, model.path, folder}, nodes, payloads != 0, fail);
+            err = measure(bench, &(struct recorded){shape, model.path, folder, tokens}, nodes, payloads != 0, fail);
     bench_model_close(&model);
     return err;
 }
@@ -306,10 +267,7 @@ int bench_record(struct bench *bench, struct fail *fail)
     snprintf(folder, sizeof folder, "%.150s/mesh-bench.XXXXXX", place != NULL && place[0] != '\0' ? place : "/tmp");
     if (mkdtemp(folder) == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: no folder can be made there: set TMPDIR to another one", folder);
-    for (int payloads = 0; payloads < 2 && err == 0; payloads++)
-        err = measure_call(bench, folder, payloads != 0, fail);
-    if (err == 0)
-        err = measure_model(bench, bench->quick ? &bench_shape_small : &bench_shape_110m, NODES, folder, fail);
+    err = measure_model(bench, bench->quick ? &bench_shape_small : &bench_shape_110m, NODES, folder, fail);
     if (err == 0 && !bench->quick)
         err = measure_model(bench, &bench_shape_1b, 2, folder, fail);
     rmdir(folder);

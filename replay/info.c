@@ -83,7 +83,7 @@ static int info_json(const char *path, struct mesh_trace *trace, const struct co
     json_init(&json, stdout);
     json_event_begin(&json, "trace");
     json_text(&json, "file", path);
-    json_int(&json, "trace_schema", MESH_TRACE_SCHEMA);
+    json_int(&json, "trace_schema", mesh_trace_schema(trace));
     json_int(&json, "duration_ns", counted->duration_ns);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         json_int(&json, figures[i].key, counted->numbers[i]);
@@ -96,7 +96,7 @@ static int info_json(const char *path, struct mesh_trace *trace, const struct co
 
 static int info_text(const char *path, struct mesh_trace *trace, const struct counted *counted, struct fail *fail)
 {
-    printf("%s: a trace of schema %d, %.3f s\n", path, MESH_TRACE_SCHEMA, (double)counted->duration_ns / 1e9);
+    printf("%s: a trace of schema %d, %.3f s\n", path, mesh_trace_schema(trace), (double)counted->duration_ns / 1e9);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         if (counted->numbers[i] != 0)
             printf("  %-22s %" PRId64 "\n", figures[i].what, counted->numbers[i]);

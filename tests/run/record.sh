@@ -123,7 +123,7 @@ check_equal "a question that is taken back is there: its prompt, why it was canc
 
 mkdir "$tmp/full"
 cat >"$tmp/full.sh" <<END
-mount -t tmpfs -o size=1500k none '$tmp/full' || exit 77
+mount -t tmpfs -o size=4500k none '$tmp/full' || exit 77
 '$mesh_node' run -m $model -p 'Once upon a time' --temp 0 --ignore-eos -t 1 -n 300 --digest --local 2 --record '$tmp/full/F.db' || exit
 sqlite3 '$tmp/full/F.db' 'PRAGMA integrity_check' >'$tmp/full-check'
 END

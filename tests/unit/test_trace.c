@@ -225,7 +225,7 @@ static void a_chunk_comes_back_to_the_byte(void **state)
     reopen(place);
     assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
     assert_int_equal(mesh_trace_next(reading, &row), 1);
-    assert_int_equal(row.coding, MESH_TRACE_ZSTD_APART);
+    assert_int_equal(row.coding, MESH_TRACE_COMPACT);
     assert_int_equal(row.bytes, bytes);
     assert_int_equal(mesh_trace_get_chunk(place->trace, &row, read), 0);
     assert_memory_equal(read, records, bytes);
@@ -235,9 +235,8 @@ static void a_chunk_comes_back_to_the_byte(void **state)
         assert_non_null(strstr(mesh_trace_reason(place->trace), "damaged"));
     }
     row.bytes = bytes;
-    row.coding = MESH_TRACE_ZSTD; /* the two parts are there, one after the other */
-    assert_int_equal(mesh_trace_get_chunk(place->trace, &row, read), 0);
-    assert_true(memcmp(read, records, bytes) != 0);
+    row.coding = MESH_TRACE_ZSTD_APART;
+    assert_true(mesh_trace_get_chunk(place->trace, &row, read) < 0);
     mesh_trace_end(reading);
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "mesh/tape.h"
 #include "mesh/trace.h"
 #include "trace_case.h"
 
@@ -64,7 +65,59 @@ static void another_schema_is_refused_by_number(void **state)
 {
     (void)state;
     execute("PRAGMA user_version=99");
-    is_refused(MESH_EVERSION, "schema 99, and this program knows 1");
+    is_refused(MESH_EVERSION, "schema 99, and this program knows 1 to 2");
+}
+
+static void a_trace_of_schema_1_is_read_and_says_so(void **state)
+{
+    struct mesh_trace *trace;
+
+    (void)state;
+    execute("PRAGMA user_version=1");
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_schema(trace), 1);
+    mesh_trace_close(trace);
+}
+
+/* As recorders of that time wrote them: a frame of the calls without their data, which are no calls by themselves, and one of the data. */
+static void a_chunk_of_schema_1_comes_back_to_the_byte(void **state)
+{
+    enum { CALLS = 9, DATA = 300 };
+    static uint8_t records[CALLS * 500], calls[CALLS * 200], data[CALLS * DATA], read[sizeof records];
+    struct mesh_trace_chunk row = {.node = 1, .core = MESH_TRACE_CORE_MESH, .first = 1, .count = CALLS};
+    size_t bytes = 0, calls_bytes = 0, fixed, payload;
+    struct mesh_trace_reading *reading;
+    struct mesh_trace *trace;
+
+    (void)state;
+    for (unsigned i = 0; i < CALLS; i++) {
+        const struct mesh_tape_entry call = {
+            .send = {.kind = MESH_TAPE_SEND, .payload = MESH_TAPE_WHOLE, .at_ns = i, .payload_bytes = DATA},
+            .payload = memset(data + (size_t)i * DATA, 'a' + (int)i, DATA),
+            .payload_rows = 1};
+        const size_t used = mesh_tape_encode(&call, records + bytes, sizeof records - bytes);
+
+        assert_int_equal(mesh_tape_measure(records + bytes, used, &fixed, &payload), 0);
+        memcpy(calls + calls_bytes, records + bytes, fixed);
+        calls_bytes += fixed;
+        bytes += used;
+    }
+    unlink(path);
+    assert_int_equal(mesh_trace_create(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_add_chunk(trace, &row, calls, calls_bytes, NULL), 0);
+    assert_int_equal(mesh_trace_add_chunk(trace, &row, data, sizeof data, NULL), 0);
+    mesh_trace_close(trace);
+    execute("UPDATE chunks SET coding = 3, bytes = (SELECT sum(bytes) FROM chunks), records = CAST(records || (SELECT records FROM chunks "
+            "WHERE id = 2) AS BLOB) WHERE id = 1; DELETE FROM chunks WHERE id = 2; PRAGMA user_version = 1");
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.coding, MESH_TRACE_ZSTD_APART);
+    assert_int_equal(row.bytes, bytes);
+    assert_int_equal(mesh_trace_get_chunk(trace, &row, read), 0);
+    assert_memory_equal(read, records, bytes);
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
 }
 
 static void a_table_that_is_missing_is_named(void **state)
@@ -206,10 +259,19 @@ static void a_whole_trace_is_read_to_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_whole_trace_is_read_to_its_end),  TEST(another_programs_file_is_refused),     TEST(another_schema_is_refused_by_number),
-        TEST(a_table_that_is_missing_is_named),  TEST(a_table_that_is_none_is_refused),      TEST(an_empty_file_holds_nothing),
-        TEST(a_folder_and_a_pipe_are_no_traces), TEST(a_datagram_of_absurd_size_is_refused), TEST(a_blob_beyond_the_limit_is_refused),
-        TEST(a_chunk_of_absurd_size_is_refused), TEST(whatever_is_damaged_reading_ends),
+        TEST(a_whole_trace_is_read_to_its_end),
+        TEST(another_programs_file_is_refused),
+        TEST(another_schema_is_refused_by_number),
+        TEST(a_trace_of_schema_1_is_read_and_says_so),
+        TEST(a_chunk_of_schema_1_comes_back_to_the_byte),
+        TEST(a_table_that_is_missing_is_named),
+        TEST(a_table_that_is_none_is_refused),
+        TEST(an_empty_file_holds_nothing),
+        TEST(a_folder_and_a_pipe_are_no_traces),
+        TEST(a_datagram_of_absurd_size_is_refused),
+        TEST(a_blob_beyond_the_limit_is_refused),
+        TEST(a_chunk_of_absurd_size_is_refused),
+        TEST(whatever_is_damaged_reading_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ struct mesh_recorder_store {
 struct mesh_recorder_config {
     struct mesh_recorder_store store;
     uint64_t ring_bytes; /* a power of 2; 0: 16 MiB */
-    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 100 ms */
+    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 250 ms */
     uint64_t again_ns;   /* after a failure; 0: 1 s */
 };
 

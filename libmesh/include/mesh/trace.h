@@ -34,7 +34,8 @@
 #define MESH_TRACE_NULL           INT64_MIN  /* in a column of type n64: NULL */
 
 enum {
-    MESH_TRACE_SCHEMA = 1, /* user_version */
+    MESH_TRACE_SCHEMA = 2,     /* user_version */
+    MESH_TRACE_SCHEMA_MIN = 1, /* the first one that is read */
     MESH_TRACE_REASON_BYTES = 200,
     MESH_TRACE_BLOB_BYTES_MAX = 1 << 24, /* of any blob or text; longer ones are refused */
     MESH_TRACE_DATAGRAM_BYTES_MAX = 65535
@@ -65,7 +66,8 @@ enum mesh_trace_coding {
     MESH_TRACE_NOT_STORED,
     MESH_TRACE_PLAIN,
     MESH_TRACE_ZSTD,
-    MESH_TRACE_ZSTD_APART /* of a chunk: two frames, the records without their payloads, and the payloads */
+    MESH_TRACE_ZSTD_APART, /* of a chunk of schema 1: two frames, the records without their payloads, and the payloads */
+    MESH_TRACE_COMPACT     /* of a chunk: docs/TRACE.md */
 };
 
 /* What is kept of data, token ids and prompts: meta keys payloads ("none", "all") and ids ("none", "hash", "all"). */
@@ -200,7 +202,7 @@ enum mesh_trace_coding {
     C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
     C(count,          u64,  "of calls") \
     C(bytes,          u64,  "of the records, as they are read") \
-    C(coding,         i64,  "of the records: 1: as they are; 2: zstd; 3: zstd without their payloads, then zstd of these") \
+    C(coding,         i64,  "of the records: 1: as they are; 2: zstd; 3 (schema 1): zstd without their payloads, then zstd of these; 4: compact") \
     C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
     C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it in the file; 0: they are made when they are read")
 
@@ -244,6 +246,9 @@ int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MES
 
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);
+
+/* The schema of an opened trace: MESH_TRACE_SCHEMA_MIN to MESH_TRACE_SCHEMA. */
+int mesh_trace_schema(const struct mesh_trace *trace);
 
 /* Why the last call failed: "why: what to do". Valid until the next call. */
 const char *mesh_trace_reason(const struct mesh_trace *trace);
@@ -310,8 +315,9 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
 /* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
 int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
 
-/* The same hash with a seed, which whoever does not know it cannot repeat. */
-uint64_t mesh_trace_hash_with(uint64_t seed, const void *bytes, size_t size);
+/* The same hash with a secret of random bytes, which whoever does not know it cannot repeat. */
+enum { MESH_TRACE_SECRET_BYTES = 192 };
+uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size);
 
 /* ---- questions in SQL ---- */
 

@@ -1,0 +1,45 @@
+/* Records of calls (mesh/tape.h) without what they have in common with earlier ones, and back: coding 4 of chunks, whose layout is in
+ * docs/TRACE.md.
+ *
+ * A record is compared with the last one that was probably like it, byte by byte. Which bytes differ goes into the marks, these bytes and
+ * differences of times into the values, payloads into the data, or nowhere when they are there already: what is published is sent next. */
+#ifndef MESH_TRACE_COMPACT_H
+#define MESH_TRACE_COMPACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct compact;
+
+enum { COMPACT_TRAILER_BYTES = 12 }; /* of a blob: sizes of data, values and marks, the latter as they are before they are packed */
+
+struct compact *compact_open(void);          /* NULL without memory */
+void compact_close(struct compact *compact); /* takes NULL */
+
+/* Nothing is in it any more. */
+void compact_clear(struct compact *compact);
+
+/* Add a record: `fixed` bytes, then `payload` bytes, as mesh_tape_measure says. False without memory: then it is not in it. */
+bool compact_put(struct compact *compact, const uint8_t *record, size_t fixed, size_t payload);
+
+/* Bytes of the records that are in it. */
+size_t compact_bytes(const struct compact *compact);
+
+/* The blob of what is in it, valid until the next call; NULL without memory. Then nothing but clear. pack: compresses the marks into out,
+ * of which there are `room` bytes, and returns how many it took; 0: it cannot. */
+const uint8_t *compact_finish(struct compact *compact,
+                              size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,
+                              size_t *bytes);
+
+/* The parts of a blob, borrowed from it. False: they do not fit into it. marks are packed, into marks_bytes. */
+struct compact_parts {
+    const uint8_t *data, *values, *packed;
+    size_t data_bytes, values_bytes, marks_bytes, packed_bytes;
+};
+bool compact_split(const uint8_t *blob, size_t bytes, struct compact_parts *parts);
+
+/* The records, exactly `bytes` of them. marks: unpacked. MESH_ETRUNCATED: damaged; MESH_ENOMEM. */
+int compact_read(const struct compact_parts *parts, const uint8_t *marks, uint8_t *records, size_t bytes);
+
+#endif
