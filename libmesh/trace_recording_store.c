@@ -103,7 +103,7 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
 
 /* ---- gaps ---- */
 
-static const char *const lane_names[] = {"endpoint", "cluster", "tokens, requests, events"};
+static const char *const lane_names[] = {"endpoint", "cluster", "client sessions", "tokens, requests, events"};
 
 static void add_gap(struct storing *s, uint16_t lane, const char *what, const struct mesh_recorder_loss *loss)
 {
@@ -261,7 +261,7 @@ static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
         else
             take_row(s, &entry);
     }
-    for (int lane = 0; lane < 2 && s->err == 0; lane++)
+    for (int lane = 0; lane < RECORDING_CORES && s->err == 0; lane++)
         end_chunk(s, &s->store->calls[lane]);
 }
 
@@ -271,9 +271,9 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     struct storing s = {.store = store, .trace = store->file.trace};
     struct {
         uint64_t instance, next;
-    } before[2];
+    } before[RECORDING_CORES];
 
-    for (int lane = 0; lane < 2; lane++) {
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
         before[lane].instance = store->calls[lane].instance;
         before[lane].next = store->calls[lane].next;
     }
@@ -293,7 +293,7 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     }
     snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? "no memory" : mesh_trace_reason(s.trace));
     mesh_trace_rollback(s.trace);
-    for (int lane = 0; lane < 2; lane++) {
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
         store->calls[lane].instance = before[lane].instance;
         store->calls[lane].next = before[lane].next;
         store->calls[lane].chunk = (struct mesh_trace_chunk){0};
@@ -317,6 +317,7 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->begun_ns = now_ns();
     store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
+    store->calls[RECORDING_SESSIONS] = (struct recording_calls){.core = MESH_TRACE_CORE_SESSION, .next = 1};
     atomic_store(&store->files, 1);
     err = recording_file_open(&store->file, config->path, config->follows, reason);
     if (err == 0) {
@@ -335,7 +336,7 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
 void recording_store_close(struct recording_store *store)
 {
     recording_file_close(&store->file);
-    for (int lane = 0; lane < 2; lane++)
+    for (int lane = 0; lane < RECORDING_CORES; lane++)
         free(store->calls[lane].records);
     for (unsigned i = 0; i < store->meta_count; i++) {
         free(store->meta[i].key);
