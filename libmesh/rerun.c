@@ -19,7 +19,8 @@ static bool same_payload(struct mesh_rerun *rerun, const struct mesh_tape_entry 
         return false;
     if (!bytes)
         return true;
-    if (expected->call.payload != MESH_TAPE_WHOLE || (rerun->mesh && !mesh_rerun_mesh_knows(rerun, actual))) {
+    if (expected->call.payload != MESH_TAPE_WHOLE || (rerun->mesh && !mesh_rerun_mesh_knows(rerun, actual)) ||
+        (rerun->sessions && !mesh_rerun_sessions_knows(rerun, actual))) {
         rerun->stats.payloads_unknown += mesh_tape_way(actual->call.kind) == MESH_TAPE_OUTPUT;
         return true;
     }
@@ -96,8 +97,10 @@ static void told(void *user, const struct mesh_tape_entry *actual)
     if (rerun->is_answered)
         return;
     rerun->is_answered = true;
-    if (!rerun->expected)
+    if (!rerun->expected && actual->call.kind != MESH_TAPE_SESSIONS_NONE && actual->call.kind != MESH_TAPE_SESSIONS_DRAINED)
         differ(rerun, MESH_RERUN_MORE, actual);
+    else if (!rerun->expected)
+        rerun->is_answered = false; /* that there is no more is no difference */
     else if (!same(rerun, rerun->expected, actual))
         differ(rerun, MESH_RERUN_OTHER, actual);
 }
@@ -124,6 +127,7 @@ void mesh_rerun_drop(struct mesh_rerun *rerun)
     rerun->memory = NULL;
     rerun->mesh = NULL;
     rerun->cluster = NULL;
+    rerun->sessions = NULL;
     rerun->has_peer = 0;
     rerun->has_opened = false;
     rerun->now_ns = 0;
@@ -156,6 +160,20 @@ int mesh_rerun_refuse(struct mesh_rerun *rerun, int err, const char *reason)
 {
     rerun->reason = reason;
     return err;
+}
+
+int mesh_rerun_check_begin(struct mesh_rerun *rerun, uint16_t format, const uint8_t hash[16])
+{
+    uint8_t which[16];
+
+    if (format != MESH_TAPE_FORMAT)
+        return mesh_rerun_refuse(rerun, MESH_EVERSION, "recorded in another format");
+    if (!rerun->hash)
+        return mesh_rerun_refuse(rerun, MESH_ESTATE, "there is no hash for such cores here");
+    rerun->hash("", 0, which);
+    if (memcmp(which, hash, sizeof which) != 0)
+        return mesh_rerun_refuse(rerun, MESH_ESTATE, "recorded with another hash: one of the two builds has no libsodium");
+    return 0;
 }
 
 int mesh_rerun_impossible(struct mesh_rerun *rerun, const char *reason)
@@ -213,31 +231,42 @@ static void count(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
     stats->last_ns = entry->call.at_ns;
     stats->entries++;
     stats->inputs += mesh_tape_way(kind) == MESH_TAPE_INPUT;
-    stats->events += kind == MESH_TAPE_EVENT || kind == MESH_TAPE_CLUSTER_EVENT;
-    stats->datagrams_in += kind == MESH_TAPE_RECEIVE || kind == MESH_TAPE_CLUSTER_RECEIVE;
-    if (kind == MESH_TAPE_DATAGRAM || kind == MESH_TAPE_CLUSTER_DATAGRAM) {
+    stats->events += kind == MESH_TAPE_EVENT || kind == MESH_TAPE_CLUSTER_EVENT || kind == MESH_TAPE_SESSIONS_EVENT;
+    stats->datagrams_in += mesh_tape_is_datagram(kind) && mesh_tape_way(kind) == MESH_TAPE_INPUT;
+    if (mesh_tape_is_datagram(kind) && mesh_tape_way(kind) == MESH_TAPE_OUTPUT) {
         stats->datagrams_out++;
         stats->bytes_out += entry->call.body_bytes + entry->call.payload_bytes;
     }
 }
 
+/* The core that runs, by the calls it has; NULL: none yet. */
+static mesh_rerun_call_fn *const *calls_of(const struct mesh_rerun *rerun)
+{
+    return rerun->mesh       ? mesh_rerun_mesh_calls
+           : rerun->cluster  ? mesh_rerun_cluster_calls
+           : rerun->sessions ? mesh_rerun_sessions_calls
+                             : NULL;
+}
+
 static int find_call(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry, mesh_rerun_call_fn **call)
 {
+    static mesh_rerun_call_fn *const *const all[] = {mesh_rerun_mesh_calls, mesh_rerun_cluster_calls, mesh_rerun_sessions_calls};
     const unsigned kind = entry->call.kind;
-    const bool begins = kind == MESH_TAPE_INIT || kind == MESH_TAPE_CLUSTER_INIT;
-    const bool is_of_mesh = kind < MESH_TAPE_KINDS && mesh_rerun_mesh_calls[kind];
-    const bool is_of_cluster = kind < MESH_TAPE_KINDS && mesh_rerun_cluster_calls[kind];
+    mesh_rerun_call_fn *const *calls = NULL;
 
-    if (!is_of_mesh && !is_of_cluster)
+    for (unsigned i = 0; kind < MESH_TAPE_KINDS && i < sizeof all / sizeof *all; i++)
+        if (all[i][kind])
+            calls = all[i];
+    if (!calls)
         return mesh_rerun_refuse(rerun, MESH_EINVAL, "no such call");
-    if (!begins && !rerun->mesh && !rerun->cluster)
+    *call = calls[kind];
+    if (mesh_tape_begins(kind))
+        return 0;
+    if (!calls_of(rerun))
         return mesh_rerun_refuse(rerun, MESH_EINVAL, "the beginning of the tape is missing");
-    if (!begins && is_of_mesh != (rerun->mesh != NULL))
+    if (calls != calls_of(rerun))
         return mesh_rerun_refuse(rerun, MESH_EINVAL, "calls of two cores on one tape");
-    if (!begins && entry->call.at_ns < rerun->now_ns)
-        return mesh_rerun_refuse(rerun, MESH_EINVAL, "time goes back");
-    *call = is_of_mesh ? mesh_rerun_mesh_calls[kind] : mesh_rerun_cluster_calls[kind];
-    return 0;
+    return entry->call.at_ns < rerun->now_ns ? mesh_rerun_refuse(rerun, MESH_EINVAL, "time goes back") : 0;
 }
 
 /* To the time of the call, for those whose function has none. */
@@ -299,6 +328,8 @@ int mesh_rerun_finish(struct mesh_rerun *rerun)
     assert(rerun->difference.how == MESH_RERUN_SAME);
     rerun->expected = NULL;
     rerun->is_answered = false;
+    while (rerun->sessions && mesh_rerun_sessions_have_more(rerun))
+        ;
     if (rerun->mesh && !mesh_next_event(rerun->mesh, &event)) {
         while (mesh_next_datagram(rerun->mesh, rerun->now_ns, rerun->packet, sizeof rerun->packet, &output))
             ;

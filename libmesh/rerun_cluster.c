@@ -53,16 +53,10 @@ static int call_init(struct mesh_rerun *rerun, const struct mesh_tape_entry *ent
     const size_t bytes = mesh_cluster_memory_bytes();
     struct mesh_addr seeds[MESH_CLUSTER_SEEDS_MAX];
     struct mesh_cluster_config config;
-    uint8_t which[16];
-    int err;
+    int err = mesh_rerun_check_begin(rerun, init->format, init->hash);
 
-    if (init->format != MESH_TAPE_FORMAT)
-        return mesh_rerun_refuse(rerun, MESH_EVERSION, "recorded in another format");
-    if (!rerun->hash)
-        return mesh_rerun_refuse(rerun, MESH_ESTATE, "there is no hash for cluster cores here");
-    rerun->hash("", 0, which);
-    if (memcmp(which, init->hash, sizeof which) != 0)
-        return mesh_rerun_refuse(rerun, MESH_ESTATE, "recorded with another hash: one of the two builds has no libsodium");
+    if (err)
+        return err;
     fill_config(init, &config);
     err = read_addrs(rerun, entry, seeds, &config.seed_count);
     if (err)

@@ -4,6 +4,7 @@
 
 #include "mesh/cluster.h"
 #include "mesh/rerun.h"
+#include "mesh/session.h"
 
 /* A gather that the new core has open, and the memory for its blocks. */
 struct mesh_rerun_gather {
@@ -18,8 +19,9 @@ struct mesh_rerun_gather {
 };
 
 struct mesh_rerun {
-    struct mesh *mesh; /* one of the two, or none yet */
+    struct mesh *mesh; /* one of the three, or none yet */
     struct mesh_cluster *cluster;
+    struct mesh_sessions *sessions;
     void *memory; /* of it */
     struct mesh_tap tap;
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);
@@ -54,13 +56,19 @@ struct mesh_addr mesh_rerun_addr(const uint8_t ip[16], uint16_t port, uint32_t s
 void mesh_rerun_cluster_time(struct mesh_rerun *rerun, uint64_t at_ns);
 
 /* By kind; NULL: of another core. */
-extern mesh_rerun_call_fn *const mesh_rerun_mesh_calls[MESH_TAPE_KINDS], *const mesh_rerun_cluster_calls[MESH_TAPE_KINDS];
+extern mesh_rerun_call_fn *const mesh_rerun_mesh_calls[MESH_TAPE_KINDS], *const mesh_rerun_cluster_calls[MESH_TAPE_KINDS],
+                                                                             *const mesh_rerun_sessions_calls[MESH_TAPE_KINDS];
 
 int mesh_rerun_refuse(struct mesh_rerun *rerun, int err, const char *reason);
 int mesh_rerun_impossible(struct mesh_rerun *rerun, const char *reason);
-void mesh_rerun_drop(struct mesh_rerun *rerun);                       /* the core, and what it used */
+int mesh_rerun_check_begin(struct mesh_rerun *rerun, uint16_t format, const uint8_t hash[16]); /* of a core with a hash */
+void mesh_rerun_drop(struct mesh_rerun *rerun);                                                /* the core, and what it used */
 void *mesh_rerun_take_memory(struct mesh_rerun *rerun, size_t bytes); /* zeroed, for a core; NULL: no room. Drops the one before */
 size_t mesh_rerun_packet(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry); /* its datagram into rerun->packet */
+
+/* ---- rerun_sessions.c ---- */
+bool mesh_rerun_sessions_knows(const struct mesh_rerun *rerun, const struct mesh_tape_entry *actual); /* its payload's content */
+bool mesh_rerun_sessions_have_more(struct mesh_rerun *rerun);
 
 /* ---- rerun_mesh.c ---- */
 void mesh_rerun_mesh_told(struct mesh_rerun *rerun, const struct mesh_tape_entry *actual);

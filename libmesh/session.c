@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "session_parts.h"
+#include "session_tap.h"
 
 const char *mesh_session_refusal_name(enum mesh_session_refusal refusal)
 {
@@ -40,6 +41,8 @@ int mesh_sessions_init(struct mesh_sessions **out, const struct mesh_sessions_co
     s->now_ns = now_ns;
     for (unsigned i = 0; i < config->capacity; i++)
         s->slots[i].memory = (uint8_t *)memory + aligned(sizeof *s) + i * aligned(mesh_line_memory_bytes());
+    if (config->tap)
+        mesh_sessions_tap_init(s);
     *out = s;
     return 0;
 }
@@ -85,7 +88,8 @@ static void sweep(struct mesh_sessions *s, struct mesh_session_slot *slot)
         free_slot(s, slot);
 }
 
-static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, const struct mesh_header *header)
+static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, const struct mesh_header *header,
+                           bool *is_opened)
 {
     struct mesh_session_slot *slot = mesh_sessions_find(s, header->epoch & ~MESH_SESSION_EPOCH);
     enum mesh_session_refusal refusal;
@@ -97,10 +101,29 @@ static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from
         return mesh_sessions_refuse(s, MESH_SESSION_BY_SENDER, MESH_ESENDER);
     if (!mesh_session_has_mode(s->config.guard, s->packet, &refusal))
         return mesh_sessions_refuse(s, refusal, MESH_EAUTH);
+    err = mesh_line_open(&slot->line, s->packet, bytes);
+    if (err)
+        return err == MESH_EAUTH ? mesh_sessions_refuse(s, MESH_SESSION_BY_TAG, err) : err;
+    *is_opened = true;
     err = mesh_line_receive(&slot->line, s->now_ns, *from, s->packet, bytes);
-    if (err == MESH_EAUTH)
-        s->stats.refused[MESH_SESSION_BY_TAG]++;
     sweep(s, slot);
+    return err;
+}
+
+/* By what the header says, which is decoded. */
+static int receive(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message)
+{
+    bool is_opened = false;
+    int err;
+
+    if (message->header.epoch & MESH_SESSION_EPOCH)
+        err = receive_session(s, from, bytes, &message->header, &is_opened);
+    else if (message->header.epoch)
+        return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, MESH_EEPOCH);
+    else
+        err = mesh_sessions_receive_outside(s, from, bytes, message, &is_opened);
+    if (is_opened && s->config.tap)
+        mesh_sessions_tap_receive(s, err, from, s->packet, bytes);
     return err;
 }
 
@@ -117,11 +140,7 @@ int mesh_sessions_receive(struct mesh_sessions *s, uint64_t now_ns, struct mesh_
     if (err)
         return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, err);
     memcpy(s->packet, packet, bytes);
-    if (message.header.epoch & MESH_SESSION_EPOCH)
-        return receive_session(s, &from, bytes, &message.header);
-    if (message.header.epoch)
-        return mesh_sessions_refuse(s, MESH_SESSION_BY_FORM, MESH_EEPOCH);
-    return mesh_sessions_receive_outside(s, &from, bytes, &message);
+    return receive(s, &from, bytes, &message);
 }
 
 /* ---- time ---- */
@@ -130,10 +149,14 @@ void mesh_sessions_tick(struct mesh_sessions *s, uint64_t now_ns)
 {
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
+    if (now_ns < mesh_sessions_timeout(s))
+        return;
     for (unsigned i = 0; i < s->config.capacity; i++) {
         mesh_line_tick(&s->slots[i].line, now_ns);
         sweep(s, &s->slots[i]);
     }
+    if (s->config.tap)
+        mesh_sessions_tap_plain(s, MESH_TAPE_SESSIONS_TICK);
 }
 
 uint64_t mesh_sessions_timeout(const struct mesh_sessions *s)
@@ -153,10 +176,14 @@ uint64_t mesh_sessions_timeout(const struct mesh_sessions *s)
 int mesh_sessions_send(struct mesh_sessions *s, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t record_bytes)
 {
     struct mesh_session_slot *slot = mesh_sessions_find(s, session);
+    int err;
 
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
-    return slot ? mesh_line_send(&slot->line, now_ns, record, record_bytes) : MESH_ESTATE;
+    err = slot ? mesh_line_send(&slot->line, now_ns, record, record_bytes) : MESH_ESTATE;
+    if (!err && s->config.tap)
+        mesh_sessions_tap_send(s, session, record, record_bytes);
+    return err;
 }
 
 size_t mesh_sessions_room_bytes(struct mesh_sessions *s, uint32_t session)
@@ -181,8 +208,11 @@ void mesh_sessions_close(struct mesh_sessions *s, uint64_t now_ns, uint32_t sess
 
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
-    if (slot)
-        close_slot(s, slot);
+    if (!slot)
+        return;
+    close_slot(s, slot);
+    if (s->config.tap)
+        mesh_sessions_tap_close(s, session);
 }
 
 void mesh_sessions_end(struct mesh_sessions *s, uint64_t now_ns)
@@ -192,6 +222,8 @@ void mesh_sessions_end(struct mesh_sessions *s, uint64_t now_ns)
     s->is_ending = true;
     for (unsigned i = 0; i < s->config.capacity; i++)
         close_slot(s, &s->slots[i]);
+    if (s->config.tap)
+        mesh_sessions_tap_plain(s, MESH_TAPE_SESSIONS_END);
 }
 
 static void note_event(struct mesh_sessions *s, struct mesh_session_slot *slot, const struct mesh_session_event *event)
@@ -208,12 +240,10 @@ static void note_event(struct mesh_sessions *s, struct mesh_session_slot *slot, 
     }
 }
 
-bool mesh_sessions_next_event(struct mesh_sessions *s, uint64_t now_ns, struct mesh_session_event *event)
+static bool next_event(struct mesh_sessions *s, struct mesh_session_event *event)
 {
-    assert(now_ns >= s->now_ns);
-    s->now_ns = now_ns;
-    for (unsigned i = 0; i < s->config.capacity; i++, s->turn++) {
-        struct mesh_session_slot *slot = &s->slots[s->turn % s->config.capacity];
+    for (unsigned i = 0; i < s->config.capacity; i++, s->turn = (s->turn + 1) % s->config.capacity) {
+        struct mesh_session_slot *slot = &s->slots[s->turn];
 
         if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)
             continue;
@@ -226,25 +256,54 @@ bool mesh_sessions_next_event(struct mesh_sessions *s, uint64_t now_ns, struct m
     return false;
 }
 
-size_t mesh_sessions_next_datagram(struct mesh_sessions *s, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to)
+bool mesh_sessions_next_event(struct mesh_sessions *s, uint64_t now_ns, struct mesh_session_event *event)
 {
-    assert(now_ns >= s->now_ns && capacity >= MESH_SESSION_DATAGRAM_BYTES);
-    s->now_ns = now_ns;
-    while (s->answer_count) {
-        const size_t bytes = mesh_sessions_write_answer(s, packet, capacity, to);
+    bool has_event;
 
-        if (bytes)
-            return bytes;
-    }
+    assert(now_ns >= s->now_ns);
+    s->now_ns = now_ns;
+    has_event = next_event(s, event);
+    if (s->config.tap && has_event)
+        mesh_sessions_tap_event(s, event);
+    else if (s->config.tap)
+        mesh_sessions_tap_plain(s, MESH_TAPE_SESSIONS_NONE);
+    return has_event;
+}
+
+/* Not sealed. *line: whose it is; NULL: an answer to a call, of no session. */
+static size_t next_datagram(struct mesh_sessions *s, uint8_t *packet, size_t capacity, struct mesh_addr *to, const struct mesh_line **line)
+{
+    *line = NULL;
+    if (s->answer_count)
+        return mesh_sessions_write_answer(s, packet, capacity, to);
     for (unsigned i = 0; i < s->config.capacity; i++) {
         struct mesh_session_slot *slot = &s->slots[i];
-        size_t bytes = mesh_line_next_datagram(&slot->line, now_ns, packet, capacity);
+        size_t bytes = mesh_line_next_datagram(&slot->line, s->now_ns, packet, capacity);
 
         *to = slot->line.addr;
+        *line = &slot->line;
         if (bytes)
             return bytes;
         sweep(s, slot);
     }
+    return 0;
+}
+
+size_t mesh_sessions_next_datagram(struct mesh_sessions *s, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to)
+{
+    const struct mesh_line *line;
+    size_t bytes;
+
+    assert(now_ns >= s->now_ns && capacity >= MESH_SESSION_DATAGRAM_BYTES);
+    s->now_ns = now_ns;
+    while ((bytes = next_datagram(s, packet, capacity, to, &line))) {
+        if (s->config.tap)
+            mesh_sessions_tap_datagram(s, to, packet, bytes);
+        if (line ? mesh_line_seal(line, packet, bytes) : mesh_session_seal_outside(s->config.guard, packet, bytes))
+            return bytes;
+    }
+    if (s->config.tap)
+        mesh_sessions_tap_plain(s, MESH_TAPE_SESSIONS_DRAINED);
     return 0;
 }
 

@@ -239,7 +239,8 @@ static int refuse_version(struct mesh_sessions *s, const struct mesh_addr *from,
     return mesh_sessions_refuse(s, MESH_SESSION_BY_VERSION, MESH_EVERSION);
 }
 
-int mesh_sessions_receive_outside(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message)
+int mesh_sessions_receive_outside(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message,
+                                  bool *is_opened)
 {
     const struct mesh_session_guard *guard = s->config.guard;
     enum mesh_session_refusal refusal;
@@ -251,6 +252,7 @@ int mesh_sessions_receive_outside(struct mesh_sessions *s, const struct mesh_add
         return mesh_sessions_refuse(s, refusal, MESH_EAUTH);
     if (mesh_session_is_guarded(guard) && guard->open_outside(guard->app, s->packet, bytes))
         return mesh_sessions_refuse(s, MESH_SESSION_BY_TAG, MESH_EAUTH);
+    *is_opened = true;
     if (message->header.version != s->config.version)
         return refuse_version(s, from, bytes);
     err = mesh_wire_decode_body(s->packet, bytes, message);
@@ -271,5 +273,5 @@ size_t mesh_sessions_write_answer(struct mesh_sessions *s, uint8_t *packet, size
     *to = answer->to;
     s->answer_first = (s->answer_first + 1) % MESH_SESSION_ANSWERS;
     s->answer_count--;
-    return mesh_session_write_outside(s->config.guard, &message, s->config.version, &s->number, s->now_ns, packet, capacity);
+    return mesh_session_write_outside(&message, s->config.version, &s->number, s->now_ns, packet, capacity);
 }

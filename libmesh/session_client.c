@@ -152,7 +152,9 @@ static int receive_session(struct mesh_call *call, struct mesh_addr from, size_t
         return MESH_EEPOCH;
     if (!mesh_session_has_mode(call->config.guard, call->packet, &ignored))
         return MESH_EAUTH;
-    err = mesh_line_receive(&call->line, call->now_ns, from, call->packet, bytes);
+    err = mesh_line_open(&call->line, call->packet, bytes);
+    if (!err)
+        err = mesh_line_receive(&call->line, call->now_ns, from, call->packet, bytes);
     sweep(call);
     return err;
 }
@@ -259,7 +261,9 @@ static size_t write_call(struct mesh_call *call, uint8_t *packet, size_t capacit
     memcpy(calling->incarnation, call->config.incarnation, sizeof calling->incarnation);
     calling->nonce = call->config.nonce;
     memcpy(calling->cookie, call->cookie, sizeof calling->cookie);
-    return mesh_session_write_outside(call->config.guard, &message, call->config.version, &call->number, call->now_ns, packet, capacity);
+    const size_t bytes = mesh_session_write_outside(&message, call->config.version, &call->number, call->now_ns, packet, capacity);
+
+    return mesh_session_seal_outside(call->config.guard, packet, bytes) ? bytes : 0;
 }
 
 size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t *packet, size_t capacity)
@@ -272,7 +276,9 @@ size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t 
         call->is_due = false;
         bytes = write_call(call, packet, capacity);
     } else if (call->state == ANSWERED) {
-        bytes = mesh_line_next_datagram(&call->line, now_ns, packet, capacity);
+        do
+            bytes = mesh_line_next_datagram(&call->line, now_ns, packet, capacity);
+        while (bytes && !mesh_line_seal(&call->line, packet, bytes));
         sweep(call);
     }
     return bytes;

@@ -46,8 +46,8 @@ bool mesh_session_is_of_one(const uint8_t *packet, size_t bytes)
            packet[offsetof(struct mesh_header_bytes, type)] <= MESH_TYPE_CALL_REFUSE;
 }
 
-size_t mesh_session_write_outside(const struct mesh_session_guard *guard, struct mesh_message *message, uint16_t version, uint64_t *number,
-                                  uint64_t now_ns, uint8_t *packet, size_t capacity)
+size_t mesh_session_write_outside(struct mesh_message *message, uint16_t version, uint64_t *number, uint64_t now_ns, uint8_t *packet,
+                                  size_t capacity)
 {
     struct mesh_header *header = &message->header;
     size_t bytes;
@@ -60,9 +60,12 @@ size_t mesh_session_write_outside(const struct mesh_session_guard *guard, struct
     header->sent_ns = now_ns;
     bytes = mesh_wire_encode(message, packet, capacity);
     assert(bytes <= MESH_SESSION_OUTSIDE_BYTES_MAX);
-    if (mesh_session_is_guarded(guard) && guard->seal_outside(guard->app, packet, bytes))
-        return 0;
     return bytes;
+}
+
+bool mesh_session_seal_outside(const struct mesh_session_guard *guard, uint8_t *packet, size_t bytes)
+{
+    return !mesh_session_is_guarded(guard) || !guard->seal_outside(guard->app, packet, bytes);
 }
 
 /* ---- opening and ending ---- */
@@ -150,18 +153,18 @@ void mesh_line_close(struct mesh_line *line, uint64_t now_ns)
 
 /* ---- datagrams in, time ---- */
 
-int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, uint8_t *packet, size_t bytes)
+int mesh_line_open(const struct mesh_line *line, uint8_t *packet, size_t bytes)
+{
+    if (!is_running(line) || line->why)
+        return MESH_ESTATE;
+    return mesh_session_is_guarded(line->guard) ? line->guard->open(line->guard->app, line->slot, packet, bytes) : 0;
+}
+
+int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     struct mesh_session_event ignored;
     int err;
 
-    if (!is_running(line) || line->why)
-        return MESH_ESTATE;
-    if (mesh_session_is_guarded(line->guard)) {
-        err = line->guard->open(line->guard->app, line->slot, packet, bytes);
-        if (err)
-            return err;
-    }
     from.scope = line->addr.scope; /* equal otherwise */
     err = mesh_receive(line->mesh, now_ns, from, packet, bytes);
     if (!err)
@@ -260,13 +263,15 @@ size_t mesh_line_next_datagram(struct mesh_line *line, uint64_t now_ns, uint8_t 
 
     if ((!is_running(line) && line->state != MESH_LINE_LEAVING) || line->why)
         return 0;
-    while (mesh_next_datagram(line->mesh, now_ns, packet, capacity, &output)) {
-        if (!output.ranks)
-            continue; /* to a stranger: there are none in a session */
-        if (!mesh_session_is_guarded(line->guard) || !line->guard->seal(line->guard->app, line->slot, packet, output.bytes))
+    while (mesh_next_datagram(line->mesh, now_ns, packet, capacity, &output))
+        if (output.ranks) /* else to a stranger: there are none in a session */
             return output.bytes;
-    }
     if (line->state == MESH_LINE_LEAVING)
         line->state = MESH_LINE_OVER;
     return 0;
+}
+
+bool mesh_line_seal(const struct mesh_line *line, uint8_t *packet, size_t bytes)
+{
+    return !mesh_session_is_guarded(line->guard) || !line->guard->seal(line->guard->app, line->slot, packet, bytes);
 }

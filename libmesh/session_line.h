@@ -43,8 +43,10 @@ struct mesh_line_config {
 size_t mesh_line_memory_bytes(void);
 int mesh_line_start(struct mesh_line *line, const struct mesh_line_config *config, void *memory, uint64_t now_ns);
 
-/* packet: changed in place. MESH_EAUTH: the guard did not open it. */
-int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, uint8_t *packet, size_t bytes);
+/* A datagram of the session, opened in place: MESH_ESTATE: none has an effect any more; MESH_EAUTH: the guard did not open it. Then take
+ * it. */
+int mesh_line_open(const struct mesh_line *line, uint8_t *packet, size_t bytes);
+int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 void mesh_line_tick(struct mesh_line *line, uint64_t now_ns);
 uint64_t mesh_line_timeout(const struct mesh_line *line);
 int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
@@ -53,7 +55,9 @@ void mesh_line_close(struct mesh_line *line, uint64_t now_ns);
 
 /* OPENED, RECORD and CLOSED. */
 bool mesh_line_next_event(struct mesh_line *line, struct mesh_session_event *event);
+/* Not sealed; then seal it in place. False: it cannot be sent, so go on with the next one. */
 size_t mesh_line_next_datagram(struct mesh_line *line, uint64_t now_ns, uint8_t *packet, size_t capacity);
+bool mesh_line_seal(const struct mesh_line *line, uint8_t *packet, size_t bytes);
 void mesh_line_free(struct mesh_line *line); /* forget the keys; free already is fine */
 
 /* ---- for datagrams outside of sessions, too ---- */
@@ -64,8 +68,9 @@ bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *
 bool mesh_session_has_mode(const struct mesh_session_guard *guard, const uint8_t *packet, enum mesh_session_refusal *refusal);
 bool mesh_session_is_guarded(const struct mesh_session_guard *guard);
 
-/* Complete the header of a message outside of sessions, encode and seal it; 0 when it cannot be sealed. *number: of the last one. */
-size_t mesh_session_write_outside(const struct mesh_session_guard *guard, struct mesh_message *message, uint16_t version, uint64_t *number,
-                                  uint64_t now_ns, uint8_t *packet, size_t capacity);
+/* Complete the header of a message outside of sessions, and encode it. *number: of the last one. Then seal it; false: it cannot be. */
+size_t mesh_session_write_outside(struct mesh_message *message, uint16_t version, uint64_t *number, uint64_t now_ns, uint8_t *packet,
+                                  size_t capacity);
+bool mesh_session_seal_outside(const struct mesh_session_guard *guard, uint8_t *packet, size_t bytes);
 
 #endif

@@ -38,7 +38,8 @@ struct mesh_sessions {
     uint64_t now_ns, number, drawn;
     struct mesh_sessions_stats stats;
     bool is_ending;
-    unsigned turn; /* whose event or datagram is next */
+    bool told_none, told_drained; /* to the tap, and nothing else since */
+    unsigned turn;                /* whose event is next */
     struct mesh_session_answer answers[MESH_SESSION_ANSWERS];
     unsigned answer_first, answer_count;
     struct mesh_session_past past[MESH_SESSION_PAST];
@@ -53,10 +54,11 @@ int mesh_sessions_refuse(struct mesh_sessions *s, enum mesh_session_refusal refu
 
 /* ---- session_calls.c ---- */
 
-/* A datagram outside of sessions, in s->packet; message: its header is decoded. */
-int mesh_sessions_receive_outside(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message);
+/* A datagram outside of sessions, in s->packet; message: its header is decoded. *is_opened: whether the guard has opened it. */
+int mesh_sessions_receive_outside(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message,
+                                  bool *is_opened);
 
-/* The next answer to a call, if there is one; 0: it could not be sealed. */
+/* The next answer to a call, of which there is one, not sealed. */
 size_t mesh_sessions_write_answer(struct mesh_sessions *s, uint8_t *packet, size_t capacity, struct mesh_addr *to);
 
 #endif

@@ -10,7 +10,7 @@ void mesh_tap_set_body(struct mesh_tape_entry *entry, const void *body, size_t b
     entry->call.body_bytes = (uint32_t)bytes;
 }
 
-static void set_payload(struct mesh_tape_entry *entry, const uint8_t *payload, size_t bytes)
+void mesh_tap_set_payload(struct mesh_tape_entry *entry, const uint8_t *payload, size_t bytes)
 {
     if (!bytes)
         return;
@@ -27,7 +27,7 @@ void mesh_tap_set_datagram(struct mesh_tape_entry *entry, const uint8_t *packet,
     const size_t body = mesh_tape_body_bytes(packet, told);
 
     mesh_tap_set_body(entry, packet, body);
-    set_payload(entry, packet + body, told - body);
+    mesh_tap_set_payload(entry, packet + body, told - body);
 }
 
 /* An entry without body and payload. Of the union only the member that counts is written, by whoever tells of the call: all of it would
@@ -158,8 +158,8 @@ void mesh_tap_publish(struct mesh *mesh, uint64_t step, uint16_t phase, const st
                                                .block_count = range->block_count};
     const size_t stride = slot->gather.token_stride;
 
-    set_payload(&entry, slot->gather.data + range->token_first * stride + (size_t)range->block_first * slot->gather.block_bytes,
-                range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
+    mesh_tap_set_payload(&entry, slot->gather.data + range->token_first * stride + (size_t)range->block_first * slot->gather.block_bytes,
+                         range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
     entry.payload_rows = range->token_count;
     entry.payload_stride = stride;
     put(mesh, &entry, MESH_TAPE_PUBLISH);
@@ -182,7 +182,7 @@ void mesh_tap_send(struct mesh *mesh, uint16_t to, const uint8_t *record, size_t
     begin(&entry);
     entry.send = (struct mesh_tape_send){.to = to};
 
-    set_payload(&entry, record, bytes);
+    mesh_tap_set_payload(&entry, record, bytes);
     put(mesh, &entry, MESH_TAPE_SEND);
 }
 
@@ -213,7 +213,7 @@ void mesh_tap_event(struct mesh *mesh, const struct mesh_event *event)
 
     if (event->type == MESH_EVENT_REFUSED)
         mesh_tap_set_body(&entry, event->reason, strlen(event->reason));
-    set_payload(&entry, event->record, event->record_bytes);
+    mesh_tap_set_payload(&entry, event->record, event->record_bytes);
     put(mesh, &entry, MESH_TAPE_EVENT);
 }
 

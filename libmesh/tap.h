@@ -28,5 +28,6 @@ void mesh_tap_drained(struct mesh *mesh); /* nothing is told where nothing has h
 
 void mesh_tap_set_datagram(struct mesh_tape_entry *entry, const uint8_t *packet, size_t bytes);
 void mesh_tap_set_body(struct mesh_tape_entry *entry, const void *body, size_t bytes);
+void mesh_tap_set_payload(struct mesh_tape_entry *entry, const uint8_t *payload, size_t bytes); /* one row; of no bytes there is none */
 
 #endif

@@ -56,12 +56,6 @@ static void put_part(struct comparison *comparison, const char *prefix, const st
         put_field(comparison, prefix, &part->fields[i], decoded);
 }
 
-static bool is_datagram(unsigned kind)
-{
-    return kind == MESH_TAPE_RECEIVE || kind == MESH_TAPE_DATAGRAM || kind == MESH_TAPE_CLUSTER_RECEIVE ||
-           kind == MESH_TAPE_CLUSTER_DATAGRAM;
-}
-
 /* What can be read of the body. Its data is not there, so a message with data is decoded with a byte of none. */
 static void read_datagram(struct side *side)
 {
@@ -189,7 +183,7 @@ void mesh_tape_compare(const struct mesh_tape_entry *expected, const struct mesh
 
         part[i] = side->entry ? mesh_tape_part(side->entry->call.kind) : NULL;
         name[i] = part[i] ? part[i]->name : NULL;
-        if (part[i] && is_datagram(side->entry->call.kind))
+        if (part[i] && mesh_tape_is_datagram(side->entry->call.kind))
             read_datagram(side);
     }
     put(user, &(struct mesh_tape_line){"call", name[0], name[1], part[0] && part[0] == part[1]});
@@ -214,7 +208,7 @@ size_t mesh_tape_text(const struct mesh_tape_entry *entry, char *out, size_t cap
                                    entry->call.at_ns % 1000000000);
 
 #define REST size < capacity ? out + size : NULL, size < capacity ? capacity - size : 0
-    if (is_datagram(entry->call.kind)) {
+    if (mesh_tape_is_datagram(entry->call.kind)) {
         read_datagram(&side);
         size += (size_t)snprintf(REST, ": ");
         if (side.has_message)

@@ -17,7 +17,7 @@ struct recording_tap {
 };
 
 struct mesh_recording {
-    struct recording_tap tap[2]; /* RECORDING_ENDPOINT, RECORDING_CLUSTER */
+    struct recording_tap tap[RECORDING_CORES];
     struct mesh_recorder *recorder;
     struct recording_store store;
     bool keeps_all;
@@ -68,6 +68,14 @@ static bool is_of_tile(const struct mesh_tape_entry *entry)
            entry->body[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_TILE;
 }
 
+/* NULL: none. What clients and the node say to one another nobody is to guess, and it is as much as a model where one is fetched. */
+static uint64_t (*hash_of(const struct recording_tap *tap, const struct mesh_tape_entry *entry))(void *, const uint8_t *, size_t)
+{
+    if (tap->lane == RECORDING_SESSIONS)
+        return NULL;
+    return is_of_tile(entry) ? hash_tile : hash_guarded;
+}
+
 static uint64_t hash_of_token(const struct mesh_recording *recording, uint64_t position, uint64_t token)
 {
     const uint64_t both[2] = {position, token};
@@ -88,10 +96,10 @@ static void hear(void *user, const struct mesh_tape_entry *entry)
     size_t bytes;
     uint8_t *at;
 
-    if (entry->call.payload == MESH_TAPE_WHOLE &&
-        (!recording->keeps_all || !mesh_recorder_takes_payload(recording->recorder, tap->lane, entry->call.at_ns))) {
+    if (entry->call.payload == MESH_TAPE_WHOLE && (!recording->keeps_all || tap->lane == RECORDING_SESSIONS ||
+                                                   !mesh_recorder_takes_payload(recording->recorder, tap->lane, entry->call.at_ns))) {
         without = *entry;
-        mesh_tape_leave_out(&without, is_of_tile(entry) ? hash_tile : hash_guarded, recording);
+        mesh_tape_leave_out(&without, hash_of(tap, entry), recording);
         entry = &without;
     }
     bytes = mesh_tape_record_bytes(entry);
@@ -110,6 +118,11 @@ const struct mesh_tap *mesh_recording_endpoint_tap(struct mesh_recording *record
 const struct mesh_tap *mesh_recording_cluster_tap(struct mesh_recording *recording)
 {
     return &recording->tap[RECORDING_CLUSTER].tap;
+}
+
+const struct mesh_tap *mesh_recording_sessions_tap(struct mesh_recording *recording)
+{
+    return &recording->tap[RECORDING_SESSIONS].tap;
 }
 
 /* ---- rows ---- */
@@ -209,7 +222,7 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
     opened->keeps_all = config->keeps_all;
     memcpy(opened->secret, config->secret, sizeof opened->secret);
     set_secret_of_tiles(opened);
-    for (uint16_t lane = 0; lane < 2; lane++)
+    for (uint16_t lane = 0; lane < RECORDING_CORES; lane++)
         opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
     err = recording_store_open(&opened->store, config, reason);
     if (err == 0) {

@@ -7,7 +7,8 @@
 
 #include "mesh/recording.h"
 
-enum recording_lane_number { RECORDING_ENDPOINT, RECORDING_CLUSTER, RECORDING_ROWS, RECORDING_LANES };
+enum recording_lane_number { RECORDING_ENDPOINT, RECORDING_CLUSTER, RECORDING_SESSIONS, RECORDING_ROWS, RECORDING_LANES };
+enum { RECORDING_CORES = RECORDING_ROWS };
 
 /* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see recording_pack_row. */
 enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */, RECORDING_ROW };
@@ -44,7 +45,7 @@ struct recording_store {
     struct recording_file file;
     struct mesh_trace_node node;
     uint64_t file_bytes, file_ns;
-    struct recording_calls calls[2]; /* RECORDING_ENDPOINT, RECORDING_CLUSTER */
+    struct recording_calls calls[RECORDING_CORES];
     struct recording_meta meta[MESH_RECORDING_META_MAX];
     unsigned meta_count;
     uint8_t *epoch; /* the last row of that table, packed; NULL: none yet */

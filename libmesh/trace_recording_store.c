@@ -87,7 +87,7 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
 
 /* ---- gaps ---- */
 
-static const char *const lane_names[] = {"endpoint", "cluster", "tokens, requests, events"};
+static const char *const lane_names[] = {"endpoint", "cluster", "client sessions", "tokens, requests, events"};
 
 static void add_gap(struct storing *s, uint16_t lane, const char *what, const struct mesh_recorder_loss *loss)
 {
@@ -245,7 +245,7 @@ static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
         else
             take_row(s, &entry);
     }
-    for (int lane = 0; lane < 2 && s->err == 0; lane++)
+    for (int lane = 0; lane < RECORDING_CORES && s->err == 0; lane++)
         end_chunk(s, &s->store->calls[lane]);
 }
 
@@ -255,9 +255,9 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     struct storing s = {.store = store, .trace = store->file.trace};
     struct {
         uint64_t instance, next;
-    } before[2];
+    } before[RECORDING_CORES];
 
-    for (int lane = 0; lane < 2; lane++) {
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
         before[lane].instance = store->calls[lane].instance;
         before[lane].next = store->calls[lane].next;
     }
@@ -277,7 +277,7 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
     }
     snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? "no memory" : mesh_trace_reason(s.trace));
     mesh_trace_rollback(s.trace);
-    for (int lane = 0; lane < 2; lane++) {
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
         store->calls[lane].instance = before[lane].instance;
         store->calls[lane].next = before[lane].next;
         store->calls[lane].chunk = (struct mesh_trace_chunk){0};
@@ -301,7 +301,8 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->begun_ns = now_ns();
     store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
-    for (int lane = 0; lane < 2; lane++)
+    store->calls[RECORDING_SESSIONS] = (struct recording_calls){.core = MESH_TRACE_CORE_SESSION, .next = 1};
+    for (int lane = 0; lane < RECORDING_CORES; lane++)
         if ((store->calls[lane].compact = compact_open()) == NULL) {
             snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
             return MESH_ENOMEM;
@@ -324,7 +325,7 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
 void recording_store_close(struct recording_store *store)
 {
     recording_file_close(&store->file);
-    for (int lane = 0; lane < 2; lane++)
+    for (int lane = 0; lane < RECORDING_CORES; lane++)
         compact_close(store->calls[lane].compact);
     for (unsigned i = 0; i < store->meta_count; i++) {
         free(store->meta[i].key);

@@ -21,7 +21,7 @@ int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *byt
     const int ended = got == EOF && !ferror(file);
     fclose(file);
     if (!bytes_ok(&list))
-        return fail_set(fail, EXIT_BAD_FILE, "%.200s: more than %zu token ids: a question holds no more", path, capacity / 4);
+        return fail_set(fail, EXIT_BAD_FILE, "%.200s: more than %zu token ids, which is all that fits: give fewer", path, capacity / 4);
     if (!ended || bytes_size(&list) == 0)
         return fail_set(fail, EXIT_BAD_FILE, "%.200s: not a list of token ids: give decimal numbers with spaces between them", path);
     *bytes = bytes_size(&list);

@@ -169,6 +169,11 @@ const struct mesh_tap *recording_cluster_tap(struct recording *recording)
     return recording == NULL ? NULL : mesh_recording_cluster_tap(recording->trace);
 }
 
+const struct mesh_tap *recording_sessions_tap(struct recording *recording)
+{
+    return recording == NULL ? NULL : mesh_recording_sessions_tap(recording->trace);
+}
+
 /* ---- what there is to tell ---- */
 
 void recording_meta(struct recording *recording, const char *key, const char *format, ...)
@@ -354,6 +359,12 @@ const struct mesh_tap *recording_endpoint_tap(struct recording *recording)
 }
 
 const struct mesh_tap *recording_cluster_tap(struct recording *recording)
+{
+    (void)recording;
+    return NULL;
+}
+
+const struct mesh_tap *recording_sessions_tap(struct recording *recording)
 {
     (void)recording;
     return NULL;

@@ -35,6 +35,7 @@ void recording_close(struct recording *recording);
 
 const struct mesh_tap *recording_endpoint_tap(struct recording *recording);
 const struct mesh_tap *recording_cluster_tap(struct recording *recording);
+const struct mesh_tap *recording_sessions_tap(struct recording *recording);
 
 /* Something that is the same from beginning to end. */
 __attribute__((format(printf, 3, 4))) void recording_meta(struct recording *recording, const char *key, const char *format, ...);

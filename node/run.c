@@ -10,11 +10,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "local.h"
 #include "member.h"
 #include "memory_text.h"
 #include "output.h"
 #include "pool.h"
+#include "prompt_ids.h"
 #include "run_options.h"
 #include "security.h"
 
@@ -96,17 +98,59 @@ static int read_prompt(struct run *run, struct fail *fail)
     return err;
 }
 
-static int encode_prompt(struct run *run, struct fail *fail)
+/* As they were tokenized before. */
+static int read_ids(struct run *run, struct fail *fail)
 {
-    if (tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail) < 0)
-        return -1;
+    const size_t capacity = ((size_t)run->ctx + 1) * sizeof *run->prompt; /* one more than fits, so that it is said what is too long */
+    uint8_t *list = malloc(capacity);
+    struct bytes ids;
+    int err;
+
+    run->prompt = calloc((size_t)run->ctx + 1, sizeof *run->prompt);
+    if (list == NULL || run->prompt == NULL)
+        err = fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    else
+        err = prompt_ids_read(run->options.prompt_ids, list, capacity, &run->prompt_size, fail);
+    ids = bytes_reader(list, err == 0 ? run->prompt_size : 0);
+    while (bytes_left(&ids) > 0)
+        run->prompt[run->prompt_count++] = bytes_get_u32(&ids);
+    free(list);
+    return err;
+}
+
+static struct request request_of(const struct run *run)
+{
+    return (struct request){
+        .id = 1, /* the only one */
+        .prompt = run->prompt,
+        .prompt_count = (uint32_t)run->prompt_count,
+        .predict = run->options.predict,
+        .sampling = run->options.sampling,
+        .ignore_end = run->options.ignore_eos,
+        .want_digest = run->options.digest || run->options.json,
+    };
+}
+
+static int make_prompt(struct run *run, struct fail *fail)
+{
+    if (run->options.prompt_ids != NULL)
+        return read_ids(run, fail);
+    return read_prompt(run, fail) < 0
+               ? -1
+               : tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail);
+}
+
+static int check_prompt(const struct run *run, struct fail *fail)
+{
+    const struct request request = request_of(run);
+
     if (run->prompt_count == 0)
         return fail_set(fail, EXIT_USAGE, "run: the prompt is empty and the model has no token to begin with: give some text with -p");
     if (run->prompt_count > run->ctx)
         return fail_set(fail, EXIT_USAGE,
                         "run: the prompt has %zu tokens, the context holds %u: shorten it, or give a larger --ctx (at most %u)",
                         run->prompt_count, run->ctx, run->model->ctx);
-    return 0;
+    return request_check(&request, run->ctx, run->model->vocab, fail);
 }
 
 /* ---- model ---- */
@@ -337,14 +381,7 @@ static int print_tokens(struct run *run, struct output *output, struct fail *fai
 /* Rank 0: everything between joining and saying goodbye. */
 static int generate(struct run *run, struct fail *fail)
 {
-    struct request request = {
-        .prompt = run->prompt,
-        .prompt_count = (uint32_t)run->prompt_count,
-        .predict = run->options.predict,
-        .sampling = run->options.sampling,
-        .ignore_end = run->options.ignore_eos,
-        .want_digest = run->options.digest || run->options.json,
-    };
+    const struct request request = request_of(run);
     struct member_report reports[MESH_RANKS_MAX];
     struct member_outcome outcome;
     struct output output;
@@ -433,7 +470,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)
-        err = read_prompt(&run, fail) < 0 || encode_prompt(&run, fail) < 0 ? -1 : 0;
+        err = make_prompt(&run, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
     if (err == 0)
         err = run_nodes(&run, fail);
     release(&run);

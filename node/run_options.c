@@ -27,6 +27,8 @@ static const struct option_spec specs[] = {
      .help = "text to go on from"},
     {.name = "file", .short_name = 'f', .kind = OPTION_TEXT, .target = &parsed.prompt_file, .metavar = "FILE",
      .help = "read the prompt from FILE (- for stdin)"},
+    {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &parsed.prompt_ids, .metavar = "FILE",
+     .help = "token ids to go on from, instead"},
     {.name = "predict", .short_name = 'n', .kind = OPTION_U32, .target = &parsed.predict, .min = 1, .max = 1 << 24, .metavar = "TOKENS",
      .help = "generate at most so many (128)"},
     {.name = "local", .kind = OPTION_U32, .target = &parsed.local, .min = 1, .max = MESH_RANKS_MAX, .metavar = "N",
@@ -218,8 +220,8 @@ static int check(struct run_options *o, struct fail *fail)
 
     if (o->model == NULL)
         return fail_set(fail, EXIT_USAGE, "run: no model: give one with -m MODEL.gguf");
-    if (o->prompt != NULL && o->prompt_file != NULL)
-        return fail_set(fail, EXIT_USAGE, "run: -p and -f together: give one prompt");
+    if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompt_ids != NULL) > 1)
+        return fail_set(fail, EXIT_USAGE, "run: two of -p, -f and --prompt-ids together: give one prompt");
     if (o->json && o->ids)
         return fail_set(fail, EXIT_USAGE, "run: --json and --ids together: JSON has the ids: give one of them");
     if (o->peers_text != NULL && o->local != 1)

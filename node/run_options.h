@@ -16,7 +16,7 @@
 enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128, RUN_JOIN_TIMEOUT_DEFAULT_S = 30 };
 
 struct run_options {
-    const char *model, *prompt, *prompt_file;
+    const char *model, *prompt, *prompt_file, *prompt_ids;
     uint32_t predict;
     uint32_t local;      /* nodes on this machine */
     uint32_t threads;    /* 0: cores divided by local nodes */

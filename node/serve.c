@@ -283,8 +283,11 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
 
 static int open_sessions(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
 {
-    struct mesh_sessions_config sessions = {
-        .version = server->config->version, .capacity = CLIENTS_MAX, .hash = mesh_hash16, .guard = &server->session_seal.guard};
+    struct mesh_sessions_config sessions = {.version = server->config->version,
+                                            .capacity = CLIENTS_MAX,
+                                            .hash = mesh_hash16,
+                                            .guard = &server->session_seal.guard,
+                                            .tap = recording_sessions_tap(server->recording)};
     const size_t bytes = mesh_sessions_memory_bytes(CLIENTS_MAX);
 
     memcpy(sessions.incarnation, incarnation, sizeof sessions.incarnation);

@@ -14,6 +14,14 @@ static int64_t recorded_ns(const struct played_rank *p)
     return (int64_t)p->entry.call.at_ns + p->to_unix_ns - p->clock->recorded_ns;
 }
 
+static uint64_t start_clock(struct played_rank *p)
+{
+    uint64_t started_ns = 0;
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    return atomic_compare_exchange_strong(&p->clock->started_ns, &started_ns, now_ns) ? now_ns : started_ns;
+}
+
 /* Now, or at a time that is in due_ns. What was before the first step is done as soon as it can be. */
 static bool is_time(struct played_rank *p)
 {
@@ -25,10 +33,8 @@ static bool is_time(struct played_rank *p)
         return true;
     if (started_ns == 0 && p->gathers.rank != 0)
         return false;
-    if (started_ns == 0) {
-        started_ns = mesh_udp_now_ns();
-        atomic_store(&p->clock->started_ns, started_ns);
-    }
+    if (started_ns == 0)
+        started_ns = start_clock(p);
     if (p->clock->speed > 0)
         p->due_ns = started_ns + (uint64_t)((double)after_ns / (double)p->clock->speed);
     return p->due_ns <= mesh_udp_now_ns();
@@ -150,6 +156,26 @@ static enum outcome call_goodbye(struct played_rank *p)
 
 /* ---- what the calls followed from ---- */
 
+static bool is_real_sequencer(const struct played_rank *p, const struct mesh_tape_event *event)
+{
+    return p->gathers.node == 0 && event->rank == 0;
+}
+
+static enum outcome wait_for_record(struct played_rank *p)
+{
+    const struct mesh_tape_event *event = &p->entry.event;
+
+    if (is_real_sequencer(p, event)) {
+        if (event->payload != MESH_TAPE_WHOLE)
+            return refuse(p, "the recorder had to leave the data out");
+        return played_log_expect(&p->log, p->entry.payload, event->payload_bytes) ? DONE : NOT_YET;
+    }
+    if (p->heard[event->rank] <= p->heard_then[event->rank])
+        return NOT_YET;
+    p->heard_then[event->rank]++;
+    return DONE;
+}
+
 static enum outcome wait_for_event(struct played_rank *p)
 {
     const struct mesh_tape_event *event = &p->entry.event;
@@ -163,10 +189,7 @@ static enum outcome wait_for_event(struct played_rank *p)
     case MESH_EVENT_COMPLETE:
         return g == NULL || g->is_complete ? DONE : NOT_YET;
     case MESH_EVENT_RECORD:
-        if (p->heard[event->rank] <= p->heard_then[event->rank])
-            return NOT_YET;
-        p->heard_then[event->rank]++;
-        return DONE;
+        return wait_for_record(p);
     case MESH_EVENT_GONE: /* who leaves before rank 0 is missed */
         return (p->gone >> event->rank & 1) != 0 || has_lingered(p) ? DONE : NOT_YET;
     case MESH_EVENT_FREED:
@@ -259,6 +282,17 @@ static enum outcome advance(struct played_rank *p)
 
 /* ---- the core ---- */
 
+/* Of a real rank 0 the first one begins the first step. */
+static void take_record(struct played_rank *p, const struct mesh_event *event)
+{
+    p->heard[event->rank]++;
+    if (p->gathers.node != 0 || event->rank != 0)
+        return;
+    start_clock(p);
+    if (played_log_hear(&p->log, event->record, event->record_bytes) < 0 && p->result == 0)
+        p->result = fail_set(&p->fail, EXIT_ENVIRONMENT, "no memory for the step log: close other programs");
+}
+
 static void take_event(struct played_rank *p, const struct mesh_event *event)
 {
     struct played_gather *g = played_gather_find(&p->gathers, event->step, event->phase);
@@ -271,7 +305,7 @@ static void take_event(struct played_rank *p, const struct mesh_event *event)
         p->gone |= UINT64_C(1) << event->rank;
         break;
     case MESH_EVENT_RECORD:
-        p->heard[event->rank]++;
+        take_record(p, event);
         break;
     case MESH_EVENT_ARRIVED:
         if (g != NULL && event->rank == p->gathers.node)
@@ -332,7 +366,7 @@ static void *play(void *context)
     enum outcome outcome = DONE;
     int moved;
 
-    while (!p->is_at_end && outcome != FAILED && !atomic_load(&p->clock->is_cancelled)) {
+    while (!p->is_at_end && outcome != FAILED && p->result == 0 && !atomic_load(&p->clock->is_cancelled)) {
         moved = mesh_udp_poll(p->udp, p->mesh) > 0;
         moved += drain(p);
         while ((outcome = advance(p)) == DONE) {
@@ -344,7 +378,8 @@ static void *play(void *context)
         if (moved == 0 && outcome == NOT_YET && !p->is_at_end)
             sleep_a_little(p);
     }
-    p->result = outcome == FAILED ? -1 : 0;
+    if (outcome == FAILED)
+        p->result = -1;
     if (!p->is_at_end && p->has_entry)
         say_what(p);
     atomic_store(&p->is_over, true);
@@ -416,6 +451,7 @@ void played_rank_release(struct played_rank *p)
 {
     played_rank_join(p);
     played_gather_release(&p->gathers, true);
+    played_log_release(&p->log);
     tape_reader_close(&p->reader);
     mesh_udp_close(p->udp);
     free(p->memory);

@@ -13,8 +13,9 @@
 #include "compute_tapes.h"
 #include "mesh/udp.h"
 #include "played_gather.h"
+#include "played_log.h"
 
-/* Of all played ranks. Rank 0 starts it when it has all it needs for its first step. */
+/* Of all played ranks. Rank 0 starts it when it has all it needs for its first step; where rank 0 is real, whoever first hears of it. */
 struct played_clock {
     float speed;                 /* times as fast as recorded; 0: without waiting */
     int64_t recorded_ns;         /* since 1970: when that was in the recording */
@@ -42,6 +43,7 @@ struct played_rank {
     struct fail fail;
     int result; /* 0, or -1 with fail */
     struct played_gathers gathers;
+    struct played_log log;         /* of a real rank 0 */
     struct mesh_histogram latency; /* of tiles of the real node */
     uint64_t calls, late_ns;       /* late: at most, of calls that had all they needed before their time */
     char what[PLAYED_WHAT_BYTES];  /* the recorded call or event it has waited for in vain; "" */

@@ -199,6 +199,8 @@ static void write_json(const struct run *run)
         json_uint(&json, "blocks", run->rank.sum.compared);
         json_uint(&json, "different", run->rank.sum.different);
         json_uint(&json, "missing", run->rank.sum.missing);
+        if (run->rank.rank == 0)
+            json_uint(&json, "records", run->rank.log.compared);
     } else {
         json_uint(&json, "requests", run->play.count);
     }
@@ -315,9 +317,6 @@ static int check(struct settings *settings, size_t path_count, int words, char *
         return fail_set(fail, EXIT_USAGE, "run: -- %s %.40s: %s --node it is mesh-node %s that is started: give %s, or %s --node RANK",
                         command[0], command[1], settings->has_node ? "with" : "without", part, part,
                         settings->has_node ? "leave out" : "add");
-    if (settings->has_node && settings->node == 0)
-        return fail_set(fail, EXIT_USAGE,
-                        "--node 0: rank 0 has the prompt, and is always played: leave --node out, and all ranks are real");
     if (settings->has_node && settings->nodes > 0)
         return fail_set(fail, EXIT_USAGE, "--node and --nodes: both given: one node is real, or all of them");
     if (settings->any_model && !settings->has_node)

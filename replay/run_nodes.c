@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRY_US = 50000, STOP_TRIES = 600, OWN_WORDS = 48, NUMBER_BYTES = 12, STATUS_BYTES = 65536, NOT_FOUND = 127 };
+enum { TRY_US = 50000, STOP_TRIES = 600, STATUS_BYTES = 65536, NOT_FOUND = 127 };
 
 /* ---- processes ---- */
 
@@ -152,56 +152,48 @@ static int find_ports(struct run_nodes *nodes, struct fail *fail)
     return 0;
 }
 
-struct words {
-    const char *word[RUN_ARGUMENTS_MAX + OWN_WORDS + 1];
-    size_t count;
-    char number[4][NUMBER_BYTES];
-};
-
-static void add(struct words *words, const char *name, const char *value)
+static void add_number(const struct run_nodes *nodes, struct run_words *words, const char *name, uint32_t value)
 {
-    words->word[words->count++] = name;
-    words->word[words->count++] = value;
+    if (value != 0 && !has_option(nodes, name))
+        run_words_add_uint(words, name, value);
 }
 
-static void add_number(const struct run_nodes *nodes, struct words *words, unsigned which, const char *name, uint32_t value)
+static void add_text(const struct run_nodes *nodes, struct run_words *words, const char *name, const char *value)
 {
-    if (value == 0 || has_option(nodes, name))
-        return;
-    snprintf(words->number[which], NUMBER_BYTES, "%" PRIu32, value);
-    add(words, name, words->number[which]);
+    if (value[0] != '\0' && !has_option(nodes, name))
+        run_words_add(words, name, value);
+}
+
+static void add_command(const struct run_nodes *nodes, struct run_words *words)
+{
+    for (int w = 0; w < nodes->words; w++)
+        run_words_add(words, nodes->command[w], NULL);
 }
 
 /* The command's words, then ours. */
-static void make_words(const struct run_nodes *nodes, uint16_t i, struct words *words)
+static void make_words(const struct run_nodes *nodes, uint16_t i, struct run_words *words)
 {
-    *words = (struct words){0};
-    for (int w = 0; w < nodes->words; w++)
-        words->word[words->count++] = nodes->command[w];
-    add(words, "--listen", nodes->address[i]);
+    add_command(nodes, words);
+    run_words_add(words, "--listen", nodes->address[i]);
     for (uint16_t other = 0; other < nodes->count; other++)
         if (other != i)
-            add(words, "--join", nodes->address[other]);
-    add(words, "--record", nodes->trace[i]);
-    words->word[words->count++] = "--record-prompts";
-    add_number(nodes, words, 0, "--ctx", nodes->ctx);
-    add_number(nodes, words, 1, "--batch", nodes->batch);
-    add_number(nodes, words, 2, "--slots", nodes->slots);
-    if (nodes->kv_type[0] != '\0' && !has_option(nodes, "--kv-type"))
-        add(words, "--kv-type", nodes->kv_type);
-    if (!has_option(nodes, "--share"))
-        add(words, "--share", "1"); /* rows are not dealt anew while it runs */
-    if (!has_option(nodes, "--drain"))
-        add(words, "--drain", "0");
-    if (nodes->key[0] != '\0' && !has_option(nodes, "--key"))
-        add(words, "--key", nodes->key);
+            run_words_add(words, "--join", nodes->address[other]);
+    run_words_add(words, "--record", nodes->trace[i]);
+    run_words_add(words, "--record-prompts", NULL);
+    add_number(nodes, words, "--ctx", nodes->ctx);
+    add_number(nodes, words, "--batch", nodes->batch);
+    add_number(nodes, words, "--slots", nodes->slots);
+    add_text(nodes, words, "--kv-type", nodes->kv_type);
+    add_text(nodes, words, "--share", "1"); /* rows are not dealt anew while it runs */
+    add_text(nodes, words, "--drain", "0");
+    add_text(nodes, words, "--key", nodes->key);
 }
 
-static int start_words(struct run_nodes *nodes, uint16_t i, void (*make)(const struct run_nodes *, uint16_t, struct words *),
+static int start_words(struct run_nodes *nodes, uint16_t i, void (*make)(const struct run_nodes *, uint16_t, struct run_words *),
                        struct fail *fail)
 {
     char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
-    struct words words;
+    struct run_words words = {0};
 
     path_of(nodes, "out", i, out);
     path_of(nodes, "log", i, err);
@@ -220,19 +212,12 @@ static int start_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
     return start_words(nodes, i, make_words, fail);
 }
 
-size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS])
+void run_nodes_add_access(const struct run_nodes *nodes, struct run_words *words)
 {
-    size_t count = 0;
-
-    if (nodes->key[0] != '\0') {
-        words[count++] = "--key";
-        words[count++] = nodes->key;
-    }
-    if (nodes->security != NULL) {
-        words[count++] = "--security";
-        words[count++] = nodes->security;
-    }
-    return count;
+    if (nodes->key[0] != '\0')
+        run_words_add(words, "--key", nodes->key);
+    if (nodes->security != NULL)
+        run_words_add(words, "--security", nodes->security);
 }
 
 /* ---- until they are there ---- */
@@ -290,15 +275,15 @@ static bool is_ready(struct run_nodes *nodes, uint16_t i)
 {
     char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES], wanted[40];
     static char text[STATUS_BYTES];
-    const char *words[RUN_ACCESS_WORDS + 6] = {nodes->command[0], "status", "--json", "--to", nodes->address[i]};
+    struct run_words words = {.word = {nodes->command[0], "status", "--json", "--to", nodes->address[i]}, .count = 5};
     struct fail ignored = {0};
     size_t bytes = 0;
     FILE *file;
 
-    words[5 + run_nodes_access(nodes, words + 5)] = NULL;
+    run_nodes_add_access(nodes, &words);
     path_of(nodes, "status", i, out);
     path_of(nodes, "asked", i, err);
-    if (run_short(words, out, err, &ignored) != 0 || (file = fopen(out, "r")) == NULL)
+    if (run_short(words.word, out, err, &ignored) != 0 || (file = fopen(out, "r")) == NULL)
         return false;
     bytes = fread(text, 1, sizeof text - 1, file);
     fclose(file);
@@ -335,36 +320,40 @@ int run_nodes_open(struct run_nodes *nodes, struct fail *fail)
     return make_folder(nodes, fail) < 0 ? -1 : find_ports(nodes, fail);
 }
 
-static void add_text(const struct run_nodes *nodes, struct words *words, const char *name, const char *value)
-{
-    if (value[0] != '\0' && !has_option(nodes, name))
-        add(words, name, value);
-}
-
-static void make_rank_words(const struct run_nodes *nodes, uint16_t i, struct words *words)
+static void make_rank_words(const struct run_nodes *nodes, uint16_t i, struct run_words *words)
 {
     (void)i;
-    *words = (struct words){0};
-    for (int w = 0; w < nodes->words; w++)
-        words->word[words->count++] = nodes->command[w];
-    snprintf(words->number[0], NUMBER_BYTES, "%u", nodes->rank);
-    add(words, "--rank", words->number[0]);
-    add(words, "--peers", nodes->peers);
-    add(words, "--record", nodes->record);
-    add_number(nodes, words, 1, "--ctx", nodes->ctx);
-    add_number(nodes, words, 2, "--batch", nodes->batch);
-    add_number(nodes, words, 3, "--join-timeout", nodes->seconds);
+    add_command(nodes, words);
+    run_words_add_uint(words, "--rank", nodes->rank);
+    run_words_add(words, "--peers", nodes->peers);
+    run_words_add(words, "--record", nodes->record);
+    add_number(nodes, words, "--ctx", nodes->ctx);
+    add_number(nodes, words, "--batch", nodes->batch);
+    add_number(nodes, words, "--join-timeout", nodes->seconds);
     add_text(nodes, words, "--kv-type", nodes->kv_type);
     add_text(nodes, words, "--shares", nodes->shares);
     add_text(nodes, words, "--pipeline", nodes->pipeline);
+    if (nodes->request != NULL)
+        run_words_add_request(words, nodes->request, nodes->prompt);
+}
+
+static void name_trace(struct run_nodes *nodes)
+{
+    snprintf(nodes->record, sizeof nodes->record, "%s/node.db", nodes->folder);
+    if (nodes->rank == 0) /* as run names it */
+        snprintf(nodes->trace[0], sizeof nodes->trace[0], "%s", nodes->record);
+    else
+        snprintf(nodes->trace[0], sizeof nodes->trace[0], "%s/node.%u.db", nodes->folder, nodes->rank);
 }
 
 int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned seconds, struct fail *fail)
 {
     nodes->peers = peers;
     nodes->seconds = seconds;
-    snprintf(nodes->record, sizeof nodes->record, "%s/node.db", nodes->folder);
-    snprintf(nodes->trace[0], sizeof nodes->trace[0], "%s/node.%u.db", nodes->folder, nodes->rank); /* run names it so */
+    name_trace(nodes);
+    snprintf(nodes->prompt, sizeof nodes->prompt, "%s/prompt.ids", nodes->folder);
+    if (nodes->request != NULL && run_words_write_prompt(nodes->request, nodes->prompt, fail) < 0)
+        return -1;
     return start_words(nodes, 0, make_rank_words, fail);
 }
 

@@ -7,8 +7,9 @@
 
 #include "mesh/program/fail.h"
 #include "mesh/udp.h"
+#include "run_words.h"
 
-enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_SHARES_BYTES = 600, RUN_ARGUMENTS_MAX = 160 };
+enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_SHARES_BYTES = 600 };
 
 struct run_nodes {
     char *const *command; /* (words) "mesh-node", "serve", ...; borrowed */
@@ -20,9 +21,10 @@ struct run_nodes {
     char folder[64]; /* of keys, traces and logs */
     pid_t pid[RUN_NODES_MAX];
     char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
-    char key[RUN_PATH_BYTES]; /* "": without, where mesh-node cannot seal */
-    const char *peers;        /* of run_nodes_start_rank, as long as that node is started */
-    char record[RUN_PATH_BYTES];
+    char key[RUN_PATH_BYTES];      /* "": without, where mesh-node cannot seal */
+    const char *peers;             /* of run_nodes_start_rank, as long as that node is started */
+    const struct request *request; /* that rank 0 has; NULL: it is another rank */
+    char record[RUN_PATH_BYTES], prompt[RUN_PATH_BYTES];
     unsigned seconds;     /* that it waits for them */
     const char *security; /* of the command; NULL: as mesh-node has it */
 };
@@ -44,9 +46,8 @@ void run_nodes_release(struct run_nodes *nodes, bool keeps_folder);
 /* The value of an option of the command; NULL: it is not there. */
 const char *run_nodes_option(const struct run_nodes *nodes, const char *name);
 
-/* Words by which a client reaches them; how many. */
-enum { RUN_ACCESS_WORDS = 4 };
-size_t run_nodes_access(const struct run_nodes *nodes, const char *words[RUN_ACCESS_WORDS]);
+/* Words by which a client reaches them. */
+void run_nodes_add_access(const struct run_nodes *nodes, struct run_words *words);
 
 /* One of them has ended, which none should: -1 with its last words. */
 int run_nodes_check(struct run_nodes *nodes, struct fail *fail);

@@ -1,6 +1,5 @@
 #include "run_play.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -8,7 +7,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { LOOK_NS = 5000000, ASK_WORDS = 40, OPTION_BYTES = 32 };
+enum { LOOK_NS = 5000000 };
 
 static uint64_t clock_ns(void)
 {
@@ -25,80 +24,25 @@ static void path_of(const struct run_nodes *nodes, size_t index, const char *nam
 
 /* ---- asking ---- */
 
-static int write_prompt(const struct run_request *r, const char *path, struct fail *fail)
-{
-    FILE *file = fopen(path, "w");
-
-    for (uint32_t i = 0; file != NULL && i < r->request->prompt_count; i++)
-        fprintf(file, "%" PRIu32 "\n", r->request->prompt[i]);
-    if (file == NULL || fclose(file) != 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: make room", path, strerror(errno));
-    return 0;
-}
-
-struct asking {
-    const char *word[ASK_WORDS];
-    size_t count;
-    char value[ASK_WORDS / 2][OPTION_BYTES];
-    size_t values;
-};
-
-static void add(struct asking *a, const char *name, const char *value)
-{
-    a->word[a->count++] = name;
-    a->word[a->count++] = value;
-}
-
-static void add_float(struct asking *a, const char *name, float value)
-{
-    char *text = a->value[a->values++];
-
-    snprintf(text, OPTION_BYTES, "%.9g", (double)value);
-    add(a, name, text);
-}
-
-static void add_uint(struct asking *a, const char *name, uint64_t value)
-{
-    char *text = a->value[a->values++];
-
-    snprintf(text, OPTION_BYTES, "%" PRIu64, value);
-    add(a, name, text);
-}
-
-static void add_sampling(struct asking *a, const struct sampling *s)
-{
-    add_float(a, "--temp", s->temperature);
-    add_uint(a, "--top-k", s->top_k);
-    add_float(a, "--top-p", s->top_p);
-    add_float(a, "--min-p", s->min_p);
-    add_float(a, "--repeat-penalty", s->repeat_penalty);
-    add_float(a, "--presence-penalty", s->presence_penalty);
-    add_float(a, "--frequency-penalty", s->frequency_penalty);
-    add_uint(a, "--seed", s->seed);
-}
-
 /* As many tokens as were recorded: what ended early then is not wanted longer now. */
 static int ask(const struct run_nodes *nodes, struct run_request *r, size_t index, struct fail *fail)
 {
     char prompt[RUN_PATH_BYTES], out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
-    struct asking a = {.word = {nodes->command[0], "ask", "--ids"}, .count = 3};
+    struct run_words words = {.word = {nodes->command[0], "ask", "--ids"}, .count = 3};
+    struct request request = *r->request;
 
     path_of(nodes, index, "ids", prompt);
     path_of(nodes, index, "out", out);
     path_of(nodes, index, "log", err);
-    if (write_prompt(r, prompt, fail) < 0)
+    if (run_words_write_prompt(&request, prompt, fail) < 0)
         return -1;
-    add(&a, "--to", nodes->address[r->node]);
-    add(&a, "--prompt-ids", prompt);
-    add_uint(&a, "-n", r->recorded > 0 ? r->recorded : r->request->predict);
-    add_sampling(&a, &r->request->sampling);
-    a.count += run_nodes_access(nodes, a.word + a.count);
-    if (r->request->ignore_end)
-        a.word[a.count++] = "--ignore-eos";
-    if (r->has_digests) /* they go along with the candidates, which are compared as tiles */
-        a.word[a.count++] = "--digest";
-    a.word[a.count] = NULL;
-    r->pid = run_start(a.word, out, err, fail);
+    if (r->recorded > 0)
+        request.predict = (uint32_t)r->recorded;
+    request.want_digest = r->has_digests; /* they go along with the candidates, which are compared as tiles */
+    run_words_add(&words, "--to", nodes->address[r->node]);
+    run_words_add_request(&words, &request, prompt);
+    run_nodes_add_access(nodes, &words);
+    r->pid = run_start(words.word, out, err, fail);
     return r->pid < 0 ? -1 : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "compute.h"
+#include "rows.h"
 
 enum { LOOK_US = 5000, LINGER_SECONDS = 5, PEERS_BYTES = MESH_RANKS_MAX * MESH_ADDR_TEXT_BYTES };
 
@@ -73,7 +74,7 @@ static int sort_tapes(struct run_rank *run, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "run --node: the traces are of several runs: name those of one");
     run->rank_count = run->tapes.tapes[group[0]].init.rank_count;
     if (run->rank >= run->rank_count || run->rank_count > MESH_RANKS_MAX)
-        return fail_set(fail, EXIT_USAGE, "--node %u: the recording has ranks 0 to %u: give one from 1", run->rank, run->rank_count - 1);
+        return fail_set(fail, EXIT_USAGE, "--node %u: the recording has ranks 0 to %u: give one of them", run->rank, run->rank_count - 1);
     run->played = calloc(run->rank_count, sizeof *run->played);
     if (run->played == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for %u ranks: close other programs", run->rank_count);
@@ -83,6 +84,8 @@ static int sort_tapes(struct run_rank *run, struct fail *fail)
         if (r != run->rank && run->played[r].tape == NULL)
             result = fail_set(fail, EXIT_USAGE, "--node %u: no recording of rank %u, which is to be played: name the traces of all nodes",
                               run->rank, r);
+    if (result == 0 && run->played[0].tape == NULL)
+        result = fail_set(fail, EXIT_USAGE, "--node 0: no recording of rank 0, which has the prompt: name the traces of all nodes");
     return result;
 }
 
@@ -102,22 +105,48 @@ static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
     mesh_trace_get_meta(trace, "pipeline", nodes->pipeline, sizeof nodes->pipeline);
 }
 
-/* Each rank's clock, and when rank 0 had its first step; the setup and the tokens. */
+/* What a real rank 0 is asked: as much as then, or it would not end in the same step. */
+static int read_request(struct run_rank *run, const char *path, struct mesh_trace *trace, struct fail *fail)
+{
+    const struct compute_token *first;
+    int64_t cancelled = 0;
+
+    if (run->was.request_count != 1)
+        return fail_set(fail, EXIT_SKIPPED, "%.250s: %zu requests with their prompts, where rank 0 is asked one: record again", path,
+                        run->was.request_count);
+    if (rows_number(path, trace, "SELECT count(*) FROM requests WHERE kind = 'end' AND reason IN ('cancelled', 'error')", &cancelled,
+                    fail) != 0)
+        return -1;
+    if (cancelled > 0)
+        return fail_set(fail, EXIT_SKIPPED, "%.250s: its request was broken off, and when that is does not repeat: play another rank",
+                        path);
+    run->request = run->was.requests[0];
+    first = compute_tokens_get(&run->was, run->request.id, 0);
+    run->request.want_digest = first != NULL && first->digest != MESH_TRACE_NULL;
+    return 0;
+}
+
+/* The setup, the tokens, and when the first step was: by rank 0's clock, or, where that one is real, by who first heard of it. */
 static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *nodes, struct fail *fail)
 {
     struct played_rank *p = &run->played[rank];
     const char *path = run->tapes.paths[p->tape->path];
     struct mesh_trace *trace = trace_open(path, fail);
+    int64_t begun_ns;
     int result = 0;
 
     if (trace == NULL)
         return -1;
     p->to_unix_ns = meta_number(trace, "begun_unix_ns") - meta_number(trace, "begun_ns");
+    begun_ns = (int64_t)p->tape->log_at_ns + p->to_unix_ns;
+    if (run->rank == 0 ? rank == 1 || (rank > 1 && begun_ns < run->clock.recorded_ns) : rank == 0)
+        run->clock.recorded_ns = begun_ns;
     if (rank == 0) {
-        run->clock.recorded_ns = (int64_t)p->tape->log_at_ns + p->to_unix_ns;
         read_setup(nodes, trace);
         result = compute_tokens_read(&run->was, path, trace, fail);
     }
+    if (rank == 0 && run->rank == 0 && result == 0)
+        result = read_request(run, path, trace, fail);
     mesh_trace_close(trace);
     return result;
 }
@@ -132,6 +161,34 @@ static int check_option(const struct run_nodes *nodes, const char *name, const c
     return fail_set(fail, EXIT_USAGE, "%s %.40s: recorded with %.200s: leave it out, and the node has that", name, given, recorded);
 }
 
+/* Neither has it what rank 0 is asked. */
+static int check_request_options(const struct run_nodes *nodes, struct fail *fail)
+{
+    static const char *const names[] = {"--prompt",
+                                        "-p",
+                                        "--file",
+                                        "-f",
+                                        "--prompt-ids",
+                                        "--predict",
+                                        "-n",
+                                        "--temp",
+                                        "--top-k",
+                                        "--top-p",
+                                        "--min-p",
+                                        "--repeat-penalty",
+                                        "--presence-penalty",
+                                        "--seed",
+                                        "--digest",
+                                        "--json",
+                                        "--ignore-eos",
+                                        "--frequency-penalty"};
+
+    for (size_t i = 0; nodes->request != NULL && i < sizeof names / sizeof *names; i++)
+        if (run_nodes_option(nodes, names[i]) != NULL)
+            return fail_set(fail, EXIT_USAGE, "%s: what rank 0 is asked is in the recording: leave it out", names[i]);
+    return 0;
+}
+
 static int check_options(const struct run_nodes *nodes, struct fail *fail)
 {
     char ctx[12], batch[12];
@@ -140,7 +197,7 @@ static int check_options(const struct run_nodes *nodes, struct fail *fail)
     snprintf(batch, sizeof batch, "%u", nodes->batch);
     return check_option(nodes, "--ctx", ctx, fail) < 0 || check_option(nodes, "--batch", batch, fail) < 0 ||
                    check_option(nodes, "--kv-type", nodes->kv_type, fail) < 0 || check_option(nodes, "--shares", nodes->shares, fail) < 0 ||
-                   check_option(nodes, "--pipeline", nodes->pipeline, fail) < 0
+                   check_option(nodes, "--pipeline", nodes->pipeline, fail) < 0 || check_request_options(nodes, fail) < 0
                ? -1
                : 0;
 }
@@ -286,6 +343,11 @@ static int end_played(struct run_rank *run, struct fail *fail)
         run->sum.different += g->different;
         run->sum.missing += g->missing;
         run->sum.unknown += g->unknown;
+        if (p->log.compared > 0 && (run->log.compared == 0 || p->log.different > run->log.different)) {
+            run->log = p->log;
+            run->log.first = run->log.last = NULL;
+            run->log_only_now = played_log_rest(&p->log);
+        }
         if (played_is_before(&g->first_difference, &run->sum.first_difference))
             run->sum.first_difference = g->first_difference;
         if (played_is_before(&g->first_missing, &run->sum.first_missing))
@@ -318,8 +380,9 @@ int run_rank_play(struct run_rank *run, struct run_nodes *nodes, const char *con
         sort_tapes(run, fail) < 0)
         return -1;
     for (uint16_t r = 0; r < run->rank_count; r++)
-        if (r != run->rank && read_rank(run, r, nodes, fail) < 0)
+        if ((r != run->rank || r == 0) && read_rank(run, r, nodes, fail) < 0)
             return -1;
+    nodes->request = run->rank == 0 ? &run->request : NULL;
     if (check_options(nodes, fail) < 0 || read_fingerprint(run, nodes, fingerprint, fail) < 0)
         return -1;
     return play(run, nodes, fingerprint, fail);

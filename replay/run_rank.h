@@ -16,6 +16,8 @@ struct run_rank {
     uint16_t rank_count;
     uint64_t calls, late_ns;
     struct played_gathers sum; /* of all played ranks, its list apart */
+    struct played_log log;     /* of a real rank 0, as the played rank heard it that found most to differ, its list apart */
+    uint64_t log_only_now;
 
     /* its own */
     struct compute_tapes tapes;
@@ -26,6 +28,7 @@ struct run_rank {
     const char *stuck;             /* what was waited for in vain; NULL: nothing */
     uint16_t stuck_rank;           /* who did */
     struct compute_tokens was, is; /* tokens of the recording, and of now */
+    struct request request;        /* of a real rank 0; its prompt is was's */
 };
 
 /* Read the traces, start the node and play to the end. -1 after fail_set: EXIT_USAGE for recordings that cannot be played so, EXIT_SKIPPED

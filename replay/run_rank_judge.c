@@ -5,7 +5,7 @@
 #include "rows.h"
 #include "run_rank.h"
 
-enum { CASES_MAX = 8, SHOWN_BYTES = 8 };
+enum { CASES_MAX = 9, SHOWN_BYTES = 8 };
 
 /* Eight bytes from the first that differs. */
 static void bytes_text(const struct compute_difference *d, char was[2 * SHOWN_BYTES + 1], char is[2 * SHOWN_BYTES + 1])
@@ -51,6 +51,23 @@ static void judge_end(const struct run_rank *run, struct run_cases *cases)
     else
         run_case_say(cases, VERDICT_PASS, "%" PRIu64 " calls of %u played ranks, at most %.1f ms after their time", run->calls,
                      run->rank_count - 1, (double)run->late_ns / 1e6);
+}
+
+/* What rank 0 says of steps, which decides the rest. */
+static void judge_log(const struct run_rank *run, struct run_cases *cases)
+{
+    const struct played_log *log = &run->log;
+
+    run_case_begin(cases, "steps that rank 0 planned");
+    if (log->different > 0)
+        run_case_say(cases, VERDICT_FAIL, "%" PRIu64 " of %" PRIu64 " records of the step log differ, the first one is number %" PRIu64,
+                     log->different, log->compared, log->first_different + 1);
+    else if (log->compared == 0)
+        run_case_say(cases, VERDICT_SKIP, "none came");
+    else
+        run_case_say(cases, VERDICT_PASS,
+                     "the same: %" PRIu64 " records; %" PRIu64 " and %" PRIu64 " more behind the end, which nobody computes", log->compared,
+                     log->only_recorded, run->log_only_now);
 }
 
 static int judge_tokens(struct run_rank *run, const char *path, struct run_cases *cases, struct fail *fail)
@@ -116,6 +133,8 @@ int run_rank_judge(struct run_rank *run, struct run_judging *j, struct fail *fai
 
     if (result != 0)
         return -1;
+    if (run->rank == 0)
+        judge_log(run, &j->cases);
     judge_tiles(run, &j->cases);
     judge_end(run, &j->cases);
     if (run->stuck != NULL && access(path, R_OK) != 0)

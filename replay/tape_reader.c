@@ -5,7 +5,7 @@
 
 bool tape_begins(const uint8_t *records, size_t bytes)
 {
-    return bytes > 0 && (records[0] == MESH_TAPE_INIT || records[0] == MESH_TAPE_CLUSTER_INIT);
+    return bytes > 0 && mesh_tape_begins(records[0]);
 }
 
 void tape_reader_open(struct tape_reader *r, const char *const *paths, size_t path_count, size_t path, const struct mesh_trace_chunk *chunk)

@@ -201,7 +201,10 @@ static void write_core_json(struct json *json, const struct verify_core *core)
     json_event_begin(json, "core");
     json_text(json, "name", core->name);
     json_text(json, "file", core->path);
-    json_text(json, "core", core->core == MESH_TRACE_CORE_CLUSTER ? "cluster" : "endpoint");
+    json_text(json, "core",
+              core->core == MESH_TRACE_CORE_CLUSTER   ? "cluster"
+              : core->core == MESH_TRACE_CORE_SESSION ? "sessions"
+                                                      : "endpoint");
     json_uint(json, "instance", core->instance);
     json_text(json, "state", states[core->state]);
     json_text(json, "why", core->why);

@@ -74,7 +74,7 @@ refused "top-p is a probability" 2 "--top-p" "${generate[@]}" --top-p 1.5
 refused "min-p is a probability" 2 "--min-p" "${generate[@]}" --min-p 1
 refused "a repeat penalty is positive" 2 "--repeat-penalty" "${generate[@]}" --repeat-penalty 0
 refused "no model is refused" 2 "-m MODEL.gguf" "$mesh_node" run -p abc
-refused "two prompts are refused" 2 "-p and -f" "${generate[@]}" -f x
+refused "two prompts are refused" 2 "give one prompt" "${generate[@]}" -f x
 refused "two kinds of output are refused" 2 "--json and --ids" "${generate[@]}" --json --ids
 refused "no nodes is refused" 2 "--local" "${generate[@]}" --local 0
 refused "too many nodes are refused" 2 "from 1 to 64" "${generate[@]}" --local 65
@@ -134,6 +134,11 @@ check "a prompt is read from a file" "$mesh_node" run -m "$small" -f "$tmp/abc.t
 check_same "and gives the same" "$out" "$tmp/ids"
 "$mesh_node" run -m "$small" -f - -n 6 --seed 1 --ids <"$tmp/abc.txt" >"$out" 2>"$err"
 check_same "a prompt is read from stdin" "$out" "$tmp/ids"
+echo 1 2 1000000 >"$tmp/prompt.ids"
+refused "a prompt of ids that the model does not have is refused" 2 "token 2 of the prompt is 1000000" \
+    "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids"
+echo 1 2 3 >"$tmp/prompt.ids"
+refused "and so is one that is too long" 2 "the context holds 2" "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids" --ctx 2
 check "text is one line when it has no line breaks" "${generate[@]}"
 check_equal "stdout ends with a newline" "$(tail -c 1 "$out" | od -An -c | tr -d ' ')" '\n'
 check "a run with lab conditions" "${generate[@]}" --local 2 --lab loss=1%,seed=5

@@ -51,6 +51,12 @@ check_exit "so does another one with another kernel, as fast as it can, within w
 check_contains "which is counted" "$out" '"rank":2,"played":2,'
 check_contains "and nothing is left out" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
 
+check_exit "a real rank 0 is asked what was recorded" 0 "" lone --node 0 -- "$mesh_node" run -m "$model" -t 1
+check_contains "plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
+check_contains "sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
+check_contains "of which the recording lacks none" "$out" "blocks; 0 that the recording has no data of"
+check_contains "and draws the same tokens" "$out" "ok: tokens that rank 0 drew: the same: 20"
+
 # A byte of the first norm's weights, which follow the embedding.
 rest=$("$mesh_node" inspect "$model" --json | sed -n 's/.*"event":"tensor".*"bytes":\([0-9]*\).*/\1/p' |
     awk 'NR > 1 { n += $1 } END { print n }')
@@ -58,6 +64,9 @@ cp "$model" "$tmp/other.gguf"
 printf '\x3f' | dd of="$tmp/other.gguf" bs=1 seek=$(($(stat -c %s "$model") - rest + 4 * 100 + 2)) conv=notrunc status=none
 check_exit "one changed weight is a difference" 1 "" lone --node 1 --any-model --speed max -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
 check_contains "whose place is named" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
+check_exit "as it is of a real rank 0" 1 "" lone --node 0 --any-model --speed max --json -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
+check_contains "whose place is named, too" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
+check_contains "while its steps are the same" "$out" '"name":"steps that rank 0 planned","verdict":"pass"'
 "$mesh_node" quantize "$model" "$tmp/third.gguf" --type q4_0 >/dev/null
 check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
@@ -71,7 +80,10 @@ check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone 
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
     lone --node 1 -- "$mesh_node" run -m "$model" --ctx 77
-check_exit "rank 0 is always played" 2 "leave --node out" lone --node 0 -- "$mesh_node" run -m "$model"
+check_exit "rank 0 is asked what was recorded, and nothing else" 2 "-n: what rank 0 is asked is in the recording" \
+    lone --node 0 -- "$mesh_node" run -m "$model" -n 5
+check_exit "which has to be named" 2 "no recording of rank 0, which has the prompt" \
+    "$mesh_replay" run "$tmp/R.1.db" "$tmp/R.2.db" --node 0 -- "$mesh_node" run -m "$model"
 check_exit "a rank that was not recorded is no rank" 2 "the recording has ranks 0 to 2" lone --node 3 -- "$mesh_node" run -m "$model"
 check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
     "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"

@@ -101,6 +101,10 @@ check_equal "it has epochs, requests, tokens, events and reports, and no prompts
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
     (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
+if [ -x "$BIN/mesh-replay" ]; then
+    run "$BIN/mesh-replay" verify "$tmp/S.db"
+    check_contains "its sessions with clients run again" "$out" "S.db, client sessions: the same: "
+fi
 background "${serve[@]}" --record "$tmp/S.db" --record-prompts --lab pace=20MB/s 2>"$tmp/serve"
 node=$background_pid
 wait_until 20 ready

@@ -37,7 +37,13 @@ static struct mesh_addr node_addr(void)
 
 bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed)
 {
-    struct mesh_sessions_config config = {.capacity = capacity, .hash = mesh_hash16, .incarnation = {77}};
+    return session_net_init_tapped(net, capacity, security, seed, NULL);
+}
+
+bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed,
+                             const struct mesh_tap *tap)
+{
+    struct mesh_sessions_config config = {.capacity = capacity, .hash = mesh_hash16, .incarnation = {77}, .tap = tap};
     const size_t bytes = mesh_sessions_memory_bytes(capacity);
 
     if (security != MESH_SECURITY_NONE && !mesh_seal_is_available()) {

@@ -49,6 +49,10 @@ struct session_net {
 
 /* False: nothing can be sealed here. */
 bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed);
+
+/* With a tap of the node. */
+bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed,
+                             const struct mesh_tap *tap);
 void session_net_release(struct session_net *net);
 
 /* The address of a client; the node's has port 1. */

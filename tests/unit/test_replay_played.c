@@ -1,4 +1,4 @@
-/* mesh-replay run --node: blocks of the real node beside those of the recording, whichever of the two is ahead. */
+/* mesh-replay run --node: blocks and records of the real node beside those of the recording, whichever of the two is ahead. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,10 @@
 
 #include <cmocka.h>
 
+#include "node/record.h"
 #include "replay/played_gather.h"
+#include "replay/played_log.h"
+#include "replay/run_words.h"
 
 /* Rank 0 is played, and rank 1 is real. Two blocks each, of 4 bytes, the last one of 2; two tokens. */
 enum { PHASE = 2, STEP = 7, BLOCKS = 4, TOKENS = 2, BYTES = 4, LAST_BYTES = 2, NODE_BYTES = BYTES + LAST_BYTES };
@@ -201,6 +204,99 @@ static void a_gather_that_nobody_opens_is_refused(void **state)
     assert_null(played_gather_open(&gathers, &entry, &reason));
 }
 
+/* ---- the log of a real rank 0 ---- */
+
+static const uint8_t request[] = {RECORD_REQUEST, 1, 2}, step[] = {RECORD_STEP, 3}, later[] = {RECORD_STEP, 4},
+                     finish[] = {RECORD_MESSAGE, 2};
+
+static void hear(struct played_log *log, const uint8_t *record, size_t bytes)
+{
+    assert_int_equal(played_log_hear(log, record, bytes), 0);
+}
+
+static void a_record_of_rank_0_is_waited_for_and_compared(void **state)
+{
+    struct played_log log = {0};
+
+    (void)state;
+    assert_false(played_log_expect(&log, request, sizeof request));
+    hear(&log, request, sizeof request);
+    hear(&log, later, sizeof later);
+    assert_true(played_log_expect(&log, request, sizeof request));
+    assert_int_equal(log.different, 0);
+    assert_true(played_log_expect(&log, step, sizeof step));
+    assert_false(played_log_expect(&log, step, sizeof step));
+    assert_int_equal(log.compared, 2);
+    assert_int_equal(log.different, 1);
+    assert_int_equal(log.first_different, 1);
+    played_log_release(&log);
+}
+
+static void steps_behind_the_end_need_not_be_the_same(void **state)
+{
+    struct played_log log = {0};
+
+    (void)state;
+    hear(&log, request, sizeof request);
+    assert_false(played_log_expect(&log, finish, sizeof finish));
+    hear(&log, finish, sizeof finish);
+    hear(&log, step, sizeof step);
+    assert_true(played_log_expect(&log, request, sizeof request));
+    assert_true(played_log_expect(&log, finish, sizeof finish));
+    assert_int_equal(played_log_rest(&log), 1);
+    assert_true(played_log_expect(&log, step, sizeof step));
+    assert_true(played_log_expect(&log, later, sizeof later)); /* planned then, and not now */
+    assert_int_equal(log.only_recorded, 1);
+    assert_int_equal(log.different, 0);
+    played_log_release(&log);
+}
+
+/* ---- what it is asked ---- */
+
+static void a_request_is_asked_to_the_last_bit(void **state)
+{
+    static const char *const expected[] = {"--prompt-ids",
+                                           "ids",
+                                           "-n",
+                                           "7",
+                                           "--temp",
+                                           "0.300000012",
+                                           "--top-k",
+                                           "40",
+                                           "--top-p",
+                                           "1",
+                                           "--min-p",
+                                           "0.0500000007",
+                                           "--repeat-penalty",
+                                           "1",
+                                           "--presence-penalty",
+                                           "0",
+                                           "--frequency-penalty",
+                                           "-0.5",
+                                           "--seed",
+                                           "18446744073709551615",
+                                           "--ignore-eos",
+                                           "--digest"};
+    const struct request asked = {.predict = 7,
+                                  .sampling = {.temperature = 0.3f,
+                                               .top_k = 40,
+                                               .top_p = 1,
+                                               .min_p = 0.05f,
+                                               .repeat_penalty = 1,
+                                               .frequency_penalty = -0.5f,
+                                               .seed = UINT64_MAX},
+                                  .ignore_end = true,
+                                  .want_digest = true};
+    struct run_words words = {0};
+
+    (void)state;
+    run_words_add_request(&words, &asked, "ids");
+    assert_int_equal(words.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < words.count; i++)
+        assert_string_equal(words.word[i], expected[i]);
+    assert_null(words.word[words.count]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -212,6 +308,9 @@ int main(void)
         TEST(what_never_came_is_counted_and_what_was_not_recorded_too),
         TEST(only_what_the_rank_has_to_publish_is_published),
         TEST(a_gather_that_nobody_opens_is_refused),
+        cmocka_unit_test(a_record_of_rank_0_is_waited_for_and_compared),
+        cmocka_unit_test(steps_behind_the_end_need_not_be_the_same),
+        cmocka_unit_test(a_request_is_asked_to_the_last_bit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

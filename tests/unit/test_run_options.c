@@ -70,7 +70,8 @@ static void help_asks_for_nothing_else(void **state)
 static void options_that_exclude_each_other_are_refused(void **state)
 {
     (void)state;
-    refused(parse("-p", "a", "-f", "b"), "run: -p and -f together: give one prompt");
+    refused(parse("-p", "a", "-f", "b"), "run: two of -p, -f and --prompt-ids together: give one prompt");
+    refused(parse("-f", "b", "--prompt-ids", "c"), "run: two of -p, -f and --prompt-ids together: give one prompt");
     refused(parse("-p", "a", "--json", "--ids"), "run: --json and --ids together: JSON has the ids: give one of them");
     refused(parse("--local", "2", "--peers", "127.0.0.1:1,127.0.0.1:2"), "run: --peers and --local together: give one of them");
 }

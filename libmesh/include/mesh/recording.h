@@ -34,9 +34,11 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
 /* The first file. */
 const char *mesh_recording_path(struct mesh_recording *recording);
 
-/* For mesh_config.tap: one endpoint at a time, from its initialisation on; and for mesh_cluster_config.tap. */
+/* For mesh_config.tap: one endpoint at a time, from its initialisation on; for mesh_cluster_config.tap; and for
+ * mesh_sessions_config.tap, of which payloads are never kept, nor hashes of them. */
 const struct mesh_tap *mesh_recording_endpoint_tap(struct mesh_recording *recording);
 const struct mesh_tap *mesh_recording_cluster_tap(struct mesh_recording *recording);
+const struct mesh_tap *mesh_recording_sessions_tap(struct mesh_recording *recording);
 
 /* A key of the meta table of this trace and those that follow. Before anything else. */
 void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, const char *value);

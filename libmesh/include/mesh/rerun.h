@@ -10,7 +10,7 @@
 
 struct mesh_rerun;
 
-/* MESH_ENOMEM. hash: for cluster cores, e.g. mesh_hash16; NULL: those are refused (MESH_ESTATE). */
+/* MESH_ENOMEM. hash: for cluster cores and client sessions, e.g. mesh_hash16; NULL: those are refused (MESH_ESTATE). */
 int mesh_rerun_open(struct mesh_rerun **rerun, void (*hash)(const void *data, size_t bytes, uint8_t out[16]));
 void mesh_rerun_close(struct mesh_rerun *rerun); /* NULL is fine */
 
@@ -31,8 +31,8 @@ struct mesh_rerun_difference {
     const char *reason;
 };
 
-/* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT or CLUSTER_INIT; with another INIT a new
- * core begins.
+/* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT, CLUSTER_INIT or SESSIONS_INIT; with
+ * another INIT a new core begins.
  * Returns 0; 1: there is a difference, and nothing more may be fed; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever
  * told this, the tape is damaged or incomplete: mesh_rerun_reason; MESH_ESTATE: it cannot be run here: likewise; MESH_ENOMEM. */
 int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);

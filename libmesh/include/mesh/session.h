@@ -88,6 +88,8 @@ struct mesh_sessions_config {
 
     /* 128 bits of a cryptographic hash, e.g. mesh_hash16. Called during the other calls; must not call the core. */
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);
+
+    const struct mesh_tap *tap; /* told of every call, see mesh/tape.h; NULL: nobody. Borrowed until the end */
 };
 
 struct mesh_sessions;

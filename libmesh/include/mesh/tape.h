@@ -1,10 +1,11 @@
 /* The tape: everything that goes into a protocol core and comes out of it, in order, as records of bytes.
  *
- * A core (an endpoint of mesh/mesh.h, or the cluster core of mesh/cluster.h) whose config has a *tap* tells it of each call when it is
- * done: inputs with what they returned, and every datagram and event that was taken. The order of the inputs of a core decides its
- * outputs completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare. Calls that change nothing are
- * not told: of an endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of several vain requests for a
- * datagram in a row all but the first.
+ * A core (an endpoint of mesh/mesh.h, the cluster core of mesh/cluster.h, or a node's client sessions, mesh/session.h) whose config has a
+ * *tap* tells it of each call when it is done: inputs with what they returned, and every datagram and event that was taken. The order of
+ * the inputs of a core decides its outputs completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare.
+ * Calls that change nothing are not told: of an endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of
+ * several vain requests for a datagram in a row all but the first. Of client sessions: datagrams that were not opened, ticks that are not
+ * due, and of vain requests for an event or a datagram all but the first after something else.
  *
  * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A
  * record is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile
@@ -157,6 +158,25 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
     F(found,                u64,  0,   UINT64_MAX, "",       "refused: by reason") \
     F(expected,             u64,  0,   UINT64_MAX, "",       "refused: by reason")
 
+#define MESH_TAPE_SESSIONS_INIT_FIELDS(F) \
+    MESH_TAPE_CALL_FIELDS(F) \
+    F(format,               u16,  0,   UINT16_MAX, "",       "MESH_TAPE_FORMAT of the program that recorded") \
+    F(incarnation,          b16,  0,   255,        "",       "of the process") \
+    F(secret,               b32,  0,   255,        "",       "of the process: its cookies, and numbers and identities of sessions are hashes of it") \
+    F(hash,                 b16,  0,   255,        "",       "what the config's hash makes of no bytes at all: which hash it is") \
+    F(capacity,             u16,  1,   UINT16_MAX, "",       "sessions at a time") \
+    F(version,              u16,  0,   UINT16_MAX, "",       "of the protocol")
+
+#define MESH_TAPE_SESSION_FIELDS(F) \
+    MESH_TAPE_CALL_FIELDS(F) \
+    F(session,              u32,  0,   UINT32_MAX, "",       "number of the session")
+
+#define MESH_TAPE_SESSION_EVENT_FIELDS(F) \
+    MESH_TAPE_SESSION_FIELDS(F) \
+    F(type,                 u8,   0,   UINT8_MAX,  "",       "enum mesh_session_event_type") \
+    F(why,                  u8,   0,   UINT8_MAX,  "",       "closed: enum mesh_session_why") \
+    MESH_TAPE_ADDR_FIELDS(F)
+
 /*    number NAME             name             FIELDS                          way      meaning */
 #define MESH_TAPE_CALLS(C) \
     C(1,  INIT,             init,             MESH_TAPE_INIT_FIELDS,          INPUT,  "mesh_init: the endpoint's config") \
@@ -186,7 +206,17 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
     C(43, CLUSTER_SHARES,   cluster_shares,   MESH_TAPE_PLAIN_FIELDS,         INPUT,  "mesh_cluster_propose_shares; body: 32 bits each") \
     C(44, CLUSTER_EVENT,    cluster_event,    MESH_TAPE_CLUSTER_EVENT_FIELDS, OUTPUT, "mesh_cluster_next_event; body: the members, as on the wire") \
     C(45, CLUSTER_DATAGRAM, cluster_datagram, MESH_TAPE_DATAGRAM_FIELDS,      OUTPUT, "mesh_cluster_next_datagram; body: the datagram") \
-    C(46, CLUSTER_NUMBER,   cluster_number,   MESH_TAPE_CLUSTER_VALUE_FIELDS, OUTPUT, "mesh_cluster_spend_number: what it returned")
+    C(46, CLUSTER_NUMBER,   cluster_number,   MESH_TAPE_CLUSTER_VALUE_FIELDS, OUTPUT, "mesh_cluster_spend_number: what it returned") \
+    C(64, SESSIONS_INIT,    sessions_init,    MESH_TAPE_SESSIONS_INIT_FIELDS, INPUT,  "mesh_sessions_init") \
+    C(65, SESSIONS_RECEIVE, sessions_receive, MESH_TAPE_RECEIVE_FIELDS,       INPUT,  "mesh_sessions_receive; body and payload: the datagram, opened") \
+    C(66, SESSIONS_TICK,    sessions_tick,    MESH_TAPE_PLAIN_FIELDS,         INPUT,  "mesh_sessions_tick, when it was due") \
+    C(67, SESSIONS_SEND,    sessions_send,    MESH_TAPE_SESSION_FIELDS,       INPUT,  "mesh_sessions_send; payload: the record") \
+    C(68, SESSIONS_CLOSE,   sessions_close,   MESH_TAPE_SESSION_FIELDS,       INPUT,  "mesh_sessions_close") \
+    C(69, SESSIONS_END,     sessions_end,     MESH_TAPE_PLAIN_FIELDS,         INPUT,  "mesh_sessions_end") \
+    C(70, SESSIONS_EVENT,   sessions_event,   MESH_TAPE_SESSION_EVENT_FIELDS, OUTPUT, "mesh_sessions_next_event; payload: the record") \
+    C(71, SESSIONS_NONE,    sessions_none,    MESH_TAPE_PLAIN_FIELDS,         OUTPUT, "mesh_sessions_next_event had none") \
+    C(72, SESSIONS_DATAGRAM, sessions_datagram, MESH_TAPE_DATAGRAM_FIELDS,    OUTPUT, "mesh_sessions_next_datagram: the datagram before it is sealed") \
+    C(73, SESSIONS_DRAINED, sessions_drained, MESH_TAPE_PLAIN_FIELDS,         OUTPUT, "mesh_sessions_next_datagram had none")
 
 /* ---- what comes from the lists ---- */
 
@@ -236,14 +266,20 @@ enum mesh_tape_way mesh_tape_way(unsigned kind); /* of an existing kind */
 static inline bool mesh_tape_is_datagram(unsigned kind)
 {
     return kind == MESH_TAPE_RECEIVE || kind == MESH_TAPE_DATAGRAM || kind == MESH_TAPE_CLUSTER_RECEIVE ||
-           kind == MESH_TAPE_CLUSTER_DATAGRAM;
+           kind == MESH_TAPE_CLUSTER_DATAGRAM || kind == MESH_TAPE_SESSIONS_RECEIVE || kind == MESH_TAPE_SESSIONS_DATAGRAM;
+}
+
+/* It is the first of its core's. */
+static inline bool mesh_tape_begins(unsigned kind)
+{
+    return kind == MESH_TAPE_INIT || kind == MESH_TAPE_CLUSTER_INIT || kind == MESH_TAPE_SESSIONS_INIT;
 }
 
 /* How much of a datagram is body: all of it, unless it carries data that the protocol does not look into. */
 size_t mesh_tape_body_bytes(const uint8_t *packet, size_t bytes);
 
 /* Leave the payload out: a hash takes its place, folded over the payload's rows. Nothing happens to an entry without payload. hash: 64 bits
- * of any function that is good enough for the purpose, e.g. one with a key where nobody shall guess. */
+ * of any function that is good enough for the purpose, e.g. one with a key where nobody shall guess; NULL: 0 takes its place. */
 void mesh_tape_leave_out(struct mesh_tape_entry *entry, uint64_t (*hash)(void *user, const uint8_t *data, size_t bytes), void *user);
 
 /* ---- as bytes ---- */

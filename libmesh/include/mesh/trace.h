@@ -101,8 +101,8 @@ enum mesh_trace_coding {
     C(id,             u64,  "in the order in which they went in") \
     C(node,           u64,  "whose") \
     C(t_ns,           i64,  "the core's time") \
-    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session") \
-    C(instance,       u64,  "which of them: epoch or session number") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
+    C(instance,       u64,  "which of them: epoch number; 0") \
     C(kind,           i64,  "which call") \
     C(peer,           n64,  "rank, where it has one") \
     C(args,           blob, "of the call, as the recorder writes them") \
@@ -113,8 +113,8 @@ enum mesh_trace_coding {
     C(node,           u64,  "whose") \
     C(input,          n64,  "the last input before it") \
     C(t_ns,           i64,  "the core's time") \
-    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session") \
-    C(instance,       u64,  "which of them: epoch or session number") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
+    C(instance,       u64,  "which of them: epoch number; 0") \
     C(kind,           i64,  "what came out") \
     C(peer,           n64,  "rank, where it has one") \
     C(args,           blob, "of what came out, as the recorder writes them") \
@@ -125,7 +125,7 @@ enum mesh_trace_coding {
     C(node,           u64,  "whose; of a capture: the sender, where it is known") \
     C(t_ns,           i64,  "sent, received, or seen by the capture") \
     C(direction,      i64,  "1: sent; 2: received; 3: seen on the way") \
-    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client session; 0: not known") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions; 0: not known") \
     C(ranks,          n64,  "sent: bits of the ranks it goes to; NULL: to the address") \
     C(from_ip,        blob, "16 bytes; NULL: this node") \
     C(from_port,      n64,  "with it") \
@@ -197,7 +197,7 @@ enum mesh_trace_coding {
     C(node,           u64,  "whose") \
     C(t_ns,           i64,  "of the first call in it") \
     C(end_ns,         i64,  "of the last one") \
-    C(core,           i64,  "1: endpoint of an epoch; 2: cluster") \
+    C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
     C(instance,       u64,  "which of them: epoch number; 0") \
     C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
     C(count,          u64,  "of calls") \

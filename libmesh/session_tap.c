@@ -1,0 +1,87 @@
+/* Telling the tap of client sessions about their calls. Nothing here changes protocol state. */
+#include "session_tap.h"
+
+#include <string.h>
+
+#include "tap.h"
+
+#define SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
+
+static void put(struct mesh_sessions *s, struct mesh_tape_entry *entry, enum mesh_tape_kind kind)
+{
+    const struct mesh_tap *tap = s->config.tap;
+
+    if (kind != MESH_TAPE_SESSIONS_NONE && kind != MESH_TAPE_SESSIONS_DRAINED)
+        s->told_none = s->told_drained = false;
+    entry->call.kind = (uint8_t)kind;
+    entry->call.at_ns = s->now_ns;
+    entry->call.due_ns = mesh_sessions_timeout(s);
+    tap->put(tap->user, entry);
+}
+
+void mesh_sessions_tap_init(struct mesh_sessions *s)
+{
+    const struct mesh_sessions_config *config = &s->config;
+    struct mesh_tape_entry entry = {
+        .sessions_init = {.format = MESH_TAPE_FORMAT, .capacity = (uint16_t)config->capacity, .version = config->version}};
+
+    memcpy(entry.sessions_init.incarnation, config->incarnation, sizeof config->incarnation);
+    memcpy(entry.sessions_init.secret, config->secret, sizeof config->secret);
+    config->hash("", 0, entry.sessions_init.hash);
+    put(s, &entry, MESH_TAPE_SESSIONS_INIT);
+}
+
+void mesh_sessions_tap_receive(struct mesh_sessions *s, int err, const struct mesh_addr *from, const uint8_t *packet, size_t bytes)
+{
+    struct mesh_tape_entry entry = {.sessions_receive = {.error = (uint8_t)-err}};
+
+    SET_ADDR(entry.sessions_receive, from);
+    mesh_tap_set_datagram(&entry, packet, bytes);
+    put(s, &entry, MESH_TAPE_SESSIONS_RECEIVE);
+}
+
+void mesh_sessions_tap_plain(struct mesh_sessions *s, enum mesh_tape_kind kind)
+{
+    struct mesh_tape_entry entry = {.call = {.error = 0}};
+    bool ignored = false, *told = kind == MESH_TAPE_SESSIONS_NONE      ? &s->told_none
+                                  : kind == MESH_TAPE_SESSIONS_DRAINED ? &s->told_drained
+                                                                       : &ignored;
+
+    if (!*told)
+        put(s, &entry, kind);
+    *told = true;
+}
+
+void mesh_sessions_tap_send(struct mesh_sessions *s, uint32_t session, const uint8_t *record, size_t bytes)
+{
+    struct mesh_tape_entry entry = {.sessions_send = {.session = session}};
+
+    mesh_tap_set_payload(&entry, record, bytes);
+    put(s, &entry, MESH_TAPE_SESSIONS_SEND);
+}
+
+void mesh_sessions_tap_close(struct mesh_sessions *s, uint32_t session)
+{
+    struct mesh_tape_entry entry = {.sessions_close = {.session = session}};
+
+    put(s, &entry, MESH_TAPE_SESSIONS_CLOSE);
+}
+
+void mesh_sessions_tap_event(struct mesh_sessions *s, const struct mesh_session_event *event)
+{
+    struct mesh_tape_entry entry = {
+        .sessions_event = {.session = event->session, .type = (uint8_t)event->type, .why = (uint8_t)event->why}};
+
+    SET_ADDR(entry.sessions_event, &event->addr);
+    mesh_tap_set_payload(&entry, event->record, event->record_bytes);
+    put(s, &entry, MESH_TAPE_SESSIONS_EVENT);
+}
+
+void mesh_sessions_tap_datagram(struct mesh_sessions *s, const struct mesh_addr *to, const uint8_t *packet, size_t bytes)
+{
+    struct mesh_tape_entry entry = {.sessions_datagram = {.ranks = 0}};
+
+    SET_ADDR(entry.sessions_datagram, to);
+    mesh_tap_set_datagram(&entry, packet, bytes);
+    put(s, &entry, MESH_TAPE_SESSIONS_DATAGRAM);
+}

@@ -1,0 +1,77 @@
+#include "run_words.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_word(struct run_words *words, const char *word)
+{
+    assert(words->count < RUN_WORDS_MAX);
+    words->word[words->count++] = word;
+}
+
+void run_words_add(struct run_words *words, const char *name, const char *value)
+{
+    add_word(words, name);
+    if (value != NULL)
+        add_word(words, value);
+}
+
+static char *new_value(struct run_words *words)
+{
+    assert(words->values < RUN_VALUES_MAX);
+    return words->value[words->values++];
+}
+
+void run_words_add_uint(struct run_words *words, const char *name, uint64_t value)
+{
+    char *text = new_value(words);
+
+    snprintf(text, RUN_VALUE_BYTES, "%" PRIu64, value);
+    run_words_add(words, name, text);
+}
+
+/* To the last bit. */
+static void add_float(struct run_words *words, const char *name, float value)
+{
+    char *text = new_value(words);
+
+    snprintf(text, RUN_VALUE_BYTES, "%.9g", (double)value);
+    run_words_add(words, name, text);
+}
+
+static void add_sampling(struct run_words *words, const struct sampling *s)
+{
+    add_float(words, "--temp", s->temperature);
+    run_words_add_uint(words, "--top-k", s->top_k);
+    add_float(words, "--top-p", s->top_p);
+    add_float(words, "--min-p", s->min_p);
+    add_float(words, "--repeat-penalty", s->repeat_penalty);
+    add_float(words, "--presence-penalty", s->presence_penalty);
+    add_float(words, "--frequency-penalty", s->frequency_penalty);
+    run_words_add_uint(words, "--seed", s->seed);
+}
+
+void run_words_add_request(struct run_words *words, const struct request *request, const char *prompt_path)
+{
+    run_words_add(words, "--prompt-ids", prompt_path);
+    run_words_add_uint(words, "-n", request->predict);
+    add_sampling(words, &request->sampling);
+    if (request->ignore_end)
+        run_words_add(words, "--ignore-eos", NULL);
+    if (request->want_digest)
+        run_words_add(words, "--digest", NULL);
+}
+
+int run_words_write_prompt(const struct request *request, const char *path, struct fail *fail)
+{
+    FILE *file = fopen(path, "w");
+
+    for (uint32_t i = 0; file != NULL && i < request->prompt_count; i++)
+        fprintf(file, "%" PRIu32 "\n", request->prompt[i]);
+    if (file == NULL || fclose(file) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot be written: %s: make room", path, strerror(errno));
+    return 0;
+}

@@ -1,0 +1,110 @@
+/* A recording of a node's client sessions runs again, and holds nothing of what was said in them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mesh/recording.h"
+#include "mesh/rerun.h"
+#include "session_net.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static const char said[] = "Once upon a time there was a secret. It is said again: once upon a time there was a secret.";
+static struct session_net net; /* too large for the stack */
+static char folder[100], path[140], reason[MESH_TRACE_REASON_BYTES];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/mesh-recording.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/T.db", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+/* A client says something, and hears it again. */
+static void record_session(void)
+{
+    const struct mesh_recording_config config = {
+        .path = path,
+        .keeps_all = true,
+        .node = {.name = "node", .rank = 0, .port = MESH_TRACE_NULL, .clock_offset_ns = MESH_TRACE_NULL, .clock_error_ns = MESH_TRACE_NULL},
+    };
+    struct mesh_recording *recording;
+
+    if (mesh_recording_open(&recording, &config, reason) != 0)
+        fail_msg("%s", reason);
+    assert_true(session_net_init_tapped(&net, 3, MESH_SECURITY_NONE, 1, mesh_recording_sessions_tap(recording)));
+    session_net_call(&net, NULL, 0, 5 * SECOND);
+    session_net_run(&net, SECOND, NULL);
+    assert_int_equal(mesh_call_send(net.client[0].call, net.now_ns, (const uint8_t *)said, sizeof said), 0);
+    session_net_run(&net, SECOND, NULL);
+    assert_int_equal(net.client[0].records, 1);
+    mesh_call_close(net.client[0].call, net.now_ns);
+    session_net_run(&net, SECOND, NULL);
+    session_net_release(&net);
+    mesh_recording_close(recording, NULL);
+}
+
+static void expect_nothing_said(const struct mesh_tape_entry *entry)
+{
+    assert_int_not_equal(entry->call.payload, MESH_TAPE_WHOLE);
+    assert_int_equal(entry->call.payload_hash, 0); /* of what is short a hash is as good as the words */
+}
+
+static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(void **state)
+{
+    static uint8_t records[1 << 20];
+    struct mesh_trace_reading *reading;
+    struct mesh_rerun_stats stats;
+    struct mesh_tape_entry entry;
+    struct mesh_trace_chunk chunk;
+    struct mesh_trace *trace;
+    struct mesh_rerun *rerun;
+
+    (void)state;
+    record_session();
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(mesh_rerun_open(&rerun, mesh_hash16), 0);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    while (mesh_trace_next(reading, &chunk) == 1) {
+        assert_int_equal(chunk.core, MESH_TRACE_CORE_SESSION);
+        assert_true(chunk.bytes <= sizeof records);
+        assert_int_equal(mesh_trace_get_chunk(trace, &chunk, records), 0);
+        assert_null(memmem(records, chunk.bytes, said, 10));
+        for (size_t at = 0, used; at < chunk.bytes; at += used) {
+            assert_int_equal(mesh_tape_decode(records + at, chunk.bytes - at, &entry, &used), 0);
+            expect_nothing_said(&entry);
+            assert_int_equal(mesh_rerun_feed(rerun, &entry), 0);
+        }
+    }
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+    assert_int_equal(mesh_rerun_finish(rerun), 0);
+    mesh_rerun_get_stats(rerun, &stats);
+    assert_true(stats.datagrams_in > 5 && stats.datagrams_out > 5 && stats.payloads_unknown > 1);
+    mesh_rerun_close(rerun);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it, make_folder, remove_folder),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
