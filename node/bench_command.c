@@ -15,7 +15,7 @@ enum {
     CACHES = 3 /* how many times the last cache is read before it comes round */
 };
 
-#define PART_NAMES "kernels|decode|mesh|topology|train|flood|failover|change|telemetry|record|all"
+#define PART_NAMES "kernels|decode|mesh|topology|train|flood|failover|change|telemetry|record|multicast|all"
 
 struct bench_arguments {
     bool quick, json, help;
@@ -70,10 +70,10 @@ static const struct part {
     const char *name;
     int (*measure[4])(struct bench *, struct fail *); /* one after another */
 } parts[] = {
-    {"kernels", {bench_kernels}},   {"decode", {bench_decode}}, {"mesh", {bench_udp, bench_gather, bench_seal, bench_mesh}},
-    {"topology", {bench_topology}}, {"train", {bench_train}},   {"flood", {bench_flood}},
-    {"failover", {bench_failover}}, {"change", {bench_change}}, {"telemetry", {bench_telemetry}},
-    {"record", {bench_record}},
+    {"kernels", {bench_kernels}},   {"decode", {bench_decode}},       {"mesh", {bench_udp, bench_gather, bench_seal, bench_mesh}},
+    {"topology", {bench_topology}}, {"train", {bench_train}},         {"flood", {bench_flood}},
+    {"failover", {bench_failover}}, {"change", {bench_change}},       {"telemetry", {bench_telemetry}},
+    {"record", {bench_record}},     {"multicast", {bench_multicast}},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
