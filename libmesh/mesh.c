@@ -253,6 +253,7 @@ static void on_through(struct mesh *mesh, struct mesh_peer *peer, uint64_t throu
             mesh_credit_report(mesh, peer, slot->last_number_all, slot->last_number[peer->rank]);
     }
     mesh_probe_on_progress(peer);
+    mesh_group_on_progress(peer);
     mesh_gather_release(mesh);
 }
 
@@ -352,6 +353,7 @@ void mesh_tick(struct mesh *mesh, uint64_t now_ns)
     mesh_nak_tick(mesh);
     mesh_status_tick(mesh);
     mesh_solicit_tick(mesh);
+    mesh_group_tick(mesh);
     if (mesh_is_tapped(mesh))
         mesh_tap_tick(mesh);
 }
@@ -394,6 +396,7 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
     assert(rank < mesh->config.rank_count);
     *stats = mesh->peers[rank].stats;
     stats->is_up = mesh->peers[rank].state == MESH_PEER_UP;
+    stats->hears_group = mesh->group_hears >> rank & 1;
     stats->rtt_ns_smoothed = mesh->peers[rank].rtt_ns;
     stats->silent_ns = mesh->peers[rank].heard_ns ? mesh->now_ns - mesh->peers[rank].heard_ns : 0;
 }

@@ -24,6 +24,7 @@ void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
     peer->ping_at_ns = mesh->now_ns;
     mesh_arm(mesh, mesh->now_ns);
     mesh_probe_start(mesh, peer);
+    mesh_group_peer_up(mesh);
     if (peer->channel.send_next != peer->channel.send_end)
         mesh_pend(mesh, peer, MESH_PENDING_RECORD);
 }
