@@ -177,8 +177,8 @@ struct mesh_peer {
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
     bool is_repairing; /* asked for a resend since it last had something complete */
-    uint32_t group_naks;
-    bool group_is_repairing;
+    uint32_t group_naks; /* since group_seen has grown */
+    uint64_t group_seen; /* highest number to everybody that it has reported */
 
     struct mesh_channel channel;
     struct mesh_peer_stats stats;
@@ -256,6 +256,7 @@ struct mesh {
     uint64_t cost_log_all[MESH_SENT_LOG];
     uint64_t solicit_at_ns, solicit_delay_ns;
     bool ping_all;
+    uint64_t ping_all_number; /* of the last one */
 
     /* group */
     uint32_t group_bytes; /* largest datagram of the group's interface; 0: there is no group */
@@ -435,7 +436,7 @@ void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
 uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
                        size_t datagram_bytes); /* those whom one to the group reaches, if several */
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
-void mesh_group_on_progress(struct mesh_peer *peer);
+void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);
 
 /* ---- channel.c ---- */
 void mesh_channel_init(struct mesh_channel *channel);

@@ -2,8 +2,8 @@
  *
  * What goes to everybody has numbers of a space of its own and one seal (core.h), so a datagram of it is the same whichever way it comes,
  * and what is lost is asked for and resent to one peer as ever. Who hears the group is found out by a PROBE of the smallest size that goes
- * only there: whoever answers it does. A peer that asks for resends gather after gather is spoken to alone again, and tried anew later,
- * ever more seldom; and so is one that has never answered. For a peer that does not hear, a probe is a number that never arrives. */
+ * only there: whoever answers it does. A peer that asks for resends again and again, and has seen nothing more of what goes to everybody
+ * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. For a peer that does not hear, a probe is a number that never arrives. */
 #include "tap.h"
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 #define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */
 #define AGAIN_NS_MAX UINT64_C(600000000000)
 
-enum { SETTLE_NS = 2000000, TRIES = 2, TRY_NS = 20000000, NAKS_IN_A_ROW_MAX = 4 };
+enum { SETTLE_NS = 2000000, TRIES = 2, TRY_NS = 20000000, NAKS_MAX = 4 };
 
 void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes)
 {
@@ -119,17 +119,19 @@ void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer)
 {
     if (!(mesh->group_hears & bit(peer)))
         return;
-    peer->group_is_repairing = true;
-    if (++peer->group_naks < NAKS_IN_A_ROW_MAX)
+    if (++peer->group_naks < NAKS_MAX)
         return;
     peer->group_naks = 0;
     mesh->group_hears &= ~bit(peer);
     try_at(mesh, later_ns(mesh));
 }
 
-void mesh_group_on_progress(struct mesh_peer *peer)
+/* A ping to everybody goes to each alone, so it is no evidence. */
+void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all)
 {
-    if (!peer->group_is_repairing)
+    if (seen_all <= peer->group_seen)
+        return;
+    peer->group_seen = seen_all;
+    if (seen_all != mesh->ping_all_number)
         peer->group_naks = 0;
-    peer->group_is_repairing = false;
 }

@@ -253,7 +253,6 @@ static void on_through(struct mesh *mesh, struct mesh_peer *peer, uint64_t throu
             mesh_credit_report(mesh, peer, slot->last_number_all, slot->last_number[peer->rank]);
     }
     mesh_probe_on_progress(peer);
-    mesh_group_on_progress(peer);
     mesh_gather_release(mesh);
 }
 
