@@ -435,6 +435,7 @@ uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); 
 void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
 uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
                        size_t datagram_bytes); /* those whom one to the group reaches, if several */
+void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes); /* by one datagram */
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
 void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);
 

@@ -11,7 +11,7 @@
 #define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */
 #define AGAIN_NS_MAX UINT64_C(600000000000)
 
-enum { SETTLE_NS = 2000000, TRIES = 2, TRY_NS = 20000000, NAKS_MAX = 4 };
+enum { SETTLE_NS = 10000000, TRIES = 2, TRY_NS = 20000000, NAKS_MAX = 4 };
 
 void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes)
 {
@@ -61,6 +61,18 @@ static uint64_t peers_up(const struct mesh *mesh)
     return up;
 }
 
+/* Before that, what goes to everybody is a number that somebody misses. */
+static bool all_are_up(const struct mesh *mesh)
+{
+    for (uint64_t ranks = mesh->others; ranks; ranks &= ranks - 1) {
+        const struct mesh_peer *peer = &mesh->peers[__builtin_ctzll(ranks)];
+
+        if (peer->state != MESH_PEER_UP && peer->state != MESH_PEER_GONE)
+            return false;
+    }
+    return true;
+}
+
 static bool is_several(uint64_t ranks)
 {
     return ranks & (ranks - 1);
@@ -78,7 +90,7 @@ void mesh_group_tick(struct mesh *mesh)
     }
     up = peers_up(mesh);
     mesh->group_at_ns = 0;
-    if (!is_several(up) || !(up & ~mesh->group_hears))
+    if (!all_are_up(mesh) || !is_several(up) || !(up & ~mesh->group_hears))
         return;
     if (mesh->group_tries < TRIES) {
         mesh->group_tries++;
@@ -113,6 +125,17 @@ uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks, size_t datagram_
     const uint64_t hear = ranks & mesh->group_hears;
 
     return is_several(hear) && datagram_bytes <= mesh->group_bytes ? hear : 0;
+}
+
+void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes)
+{
+    ranks &= peers_up(mesh);
+    for (ranks &= ranks - 1; ranks; ranks &= ranks - 1) { /* all but the first */
+        struct mesh_peer *peer = &mesh->peers[__builtin_ctzll(ranks)];
+
+        peer->stats.shared_sent++;
+        peer->stats.shared_bytes_sent += bytes;
+    }
 }
 
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer)

@@ -202,6 +202,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
         return false;
     }
     output->bytes = packet.size;
+    if (output->group)
+        mesh_group_sent(mesh, output->group, packet.size);
     if (mesh_is_tapped(mesh))
         mesh_tap_datagram(mesh, packet_bytes, output);
     return true;

@@ -404,6 +404,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .datagrams_sent = udp->sender.sent,
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,
+        .sent_to_group = udp->sender.to_group,
         .interface_full = udp->sender.full,
         .kernel_drops = receiver->kernel_drops,
         .unreachable = udp->errors.unreachable,

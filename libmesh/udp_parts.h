@@ -52,7 +52,7 @@ struct mesh_udp_sender {
     struct iovec ways[UDP_BATCH];
     struct sockaddr_storage strangers[UDP_BATCH];
     struct mmsghdr messages[UDP_MESSAGES];
-    uint64_t system_calls, sent, errors;
+    uint64_t system_calls, sent, errors, to_group;
     uint64_t full;                         /* times that the interface's queue had no room */
     uint64_t full_since_ns, full_until_ns; /* it has none, 0: it has; not tried again before */
     uint8_t arena[UDP_ARENA_BYTES];

@@ -120,6 +120,7 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
             const uint64_t group = sender->group_bytes != 0 ? output.group : 0;
 
             if (group != 0) {
+                sender->to_group++;
                 udp_sender_queue(sender, &sender->group, sender->group_bytes);
             }
             udp_sender_queue_ranks(sender, output.ranks & ~group);

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "member_state.h"
+#include "multicast.h"
 #include "progress.h"
 
 enum {
@@ -30,8 +31,8 @@ static void sum_traffic(struct member *m, struct member_report *report)
         if (r == m->config.rank)
             continue;
         engine_peer_stats(m->engine, r, &stats);
-        report->datagrams_sent += stats.datagrams_sent;
-        report->bytes_sent += stats.bytes_sent;
+        report->datagrams_sent += stats.datagrams_sent - stats.shared_sent;
+        report->bytes_sent += stats.bytes_sent - stats.shared_bytes_sent;
         report->resent += stats.resent;
         report->naks += stats.naks_sent;
         report->lost += stats.lost;
@@ -181,6 +182,7 @@ static int open_mesh(struct member *m, struct fail *fail)
     int err = mesh_init(&m->mesh, &config, m->mesh_memory, bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
+    multicast_tell(m->config.udp, m->mesh);
     for (uint16_t r = 0; r < rank_count(m); r++) {
         if (r == m->config.rank)
             continue;

@@ -185,12 +185,13 @@ void mesh_goodbye(struct mesh *mesh, uint64_t now_ns);
 
 struct mesh_peer_stats {
     uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received;
-    uint64_t tiles_sent, tiles_received; /* datagrams with tile data, resends included */
-    uint64_t lost;                       /* numbers of this peer's two spaces that never came */
-    uint64_t reordered;                  /* came after a later number */
-    uint64_t late;                       /* of these, after they had counted as lost */
-    uint64_t refused;                    /* came from its address, with a field out of range or not expected in this state */
-    uint64_t duplicate;                  /* the same number twice, or blocks that were there */
+    uint64_t shared_sent, shared_bytes_sent; /* of these, by a datagram to the group that counts for another peer, too, and left but once */
+    uint64_t tiles_sent, tiles_received;     /* datagrams with tile data, resends included */
+    uint64_t lost;                           /* numbers of this peer's two spaces that never came */
+    uint64_t reordered;                      /* came after a later number */
+    uint64_t late;                           /* of these, after they had counted as lost */
+    uint64_t refused;                        /* came from its address, with a field out of range or not expected in this state */
+    uint64_t duplicate;                      /* the same number twice, or blocks that were there */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
     uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
     uint64_t duplicates_used; /* received, of tiles that had not come */

@@ -78,6 +78,7 @@ void mesh_udp_wake(struct mesh_udp *udp);
 
 struct mesh_udp_stats {
     uint64_t system_calls, datagrams_sent, datagrams_received, send_errors;
+    uint64_t sent_to_group;  /* of the datagrams sent: once, to all who hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
     uint64_t kernel_drops;   /* SO_RXQ_OVFL */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */
