@@ -16,7 +16,7 @@ trap end EXIT
 model=node/models/stories-q8_0.gguf
 tokens=60
 group=239.255.77.13:7413
-question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n $tokens --digest)
+question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n "$tokens" --digest)
 "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
 if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
 security=(--key "$tmp/key")
