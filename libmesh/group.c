@@ -3,7 +3,8 @@
  * What goes to everybody has numbers of a space of its own and one seal (core.h), so a datagram of it is the same whichever way it comes,
  * and what is lost is asked for and resent to one peer as ever. Who hears the group is found out by a PROBE of the smallest size that goes
  * only there: whoever answers it does. A peer that asks for resends again and again, and has seen nothing more of what goes to everybody
- * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. For a peer that does not hear, a probe is a number that never arrives. */
+ * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. For a peer that does
+ * not hear, a probe is a number that never arrives. */
 #include "tap.h"
 
 #include <assert.h>

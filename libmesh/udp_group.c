@@ -1,6 +1,6 @@
 /* A multicast group: the socket that hears it, and the options of the one that sends to it.
  *
- * Both use the interface of the node's own address, an IPv6 group that of its scope. What is sent goes no further than the local network. */
+ * Both use the interface of the node's own address, an IPv6 group that of its scope. What is sent stays in the local network. */
 #include "udp_parts.h"
 
 #include <string.h>

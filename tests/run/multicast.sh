@@ -1,6 +1,6 @@
 #!/bin/bash
-# Four nodes on hosts of their own send their tiles to a multicast group: no bit changes, fewer datagrams leave, and whom the switch keeps the
-# group from is sent to alone.
+# Four nodes on hosts of their own send their tiles to a multicast group: no bit changes, fewer datagrams leave, and whom the switch keeps
+# the group from is sent to alone.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"

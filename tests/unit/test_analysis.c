@@ -104,77 +104,6 @@ static void nak(uint16_t block)
     analysis_add(&analysis, &packet);
 }
 
-/* To everybody: by a multicast group, or to rank 1 alone. */
-static void tile_to_all(uint64_t number, uint16_t block, bool by_group)
-{
-    struct packet packet = datagram(0, MESH_TYPE_TILE, number);
-    struct frame frame = *packet.frame;
-
-    if (by_group) {
-        memcpy(frame.dst.ip, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, 239, 255, 77, 13}, sizeof frame.dst.ip);
-        frame.dst.port = 7413;
-    }
-    packet.frame = &frame;
-    packet.message.header.dst = MESH_DST_ALL;
-    packet.message.header.flags = MESH_FLAG_ALL;
-    packet.message.as.tile = (struct mesh_tile){.step = 1, .token_count = 1, .block_first = block, .block_count = 1};
-    analysis_add(&analysis, &packet);
-}
-
-static void status_of_all(uint64_t seen, uint64_t lost)
-{
-    struct packet packet = datagram(1, MESH_TYPE_STATUS, ++back_number);
-
-    packet.message.as.status = (struct mesh_status){.seen_all = seen, .seen_peer = 1, .window_bytes = 1, .lost = lost};
-    analysis_add(&analysis, &packet);
-}
-
-static void what_goes_to_a_group_is_lost_for_the_receiver_that_counts_it(void **state)
-{
-    (void)state;
-    tile(1, 0, 0);
-    tile_to_all(1, 1, true);
-    tile_to_all(3, 3, true);
-    status_of_all(3, 1);
-    analysis_end(&analysis);
-    assert_int_equal(analysis.sum.lost, 1);
-    assert_int_equal(lost_numbers[0], 2);
-    assert_true(losses[0].is_all);
-    assert_int_equal(losses[0].link->dst, 1);
-    assert_int_equal(analysis.links.count, 2); /* the group is no receiver */
-}
-
-static void what_is_seen_on_its_way_to_a_group_and_has_to_be_resent_is_lost(void **state)
-{
-    (void)state;
-    tile(1, 0, 0);
-    tile_to_all(1, 1, true);
-    tile_to_all(2, 2, true);
-    status_of_all(2, 1);
-    nak(1);
-    tile(2, 1, MESH_FLAG_RESEND);
-    status_of_all(2, 1);
-    hold();
-    analysis_end(&analysis);
-    assert_int_equal(analysis.sum.lost, 1);
-    assert_int_equal(lost_numbers[0], 1);
-    assert_true(losses[0].is_all);
-}
-
-static void what_goes_to_a_group_and_to_a_receiver_alone_is_one_datagram_for_it(void **state)
-{
-    (void)state;
-    tile(1, 0, 0);
-    tile_to_all(1, 1, true);
-    tile_to_all(1, 1, false);
-    tile_to_all(2, 2, false); /* and in the other order */
-    tile_to_all(2, 2, true);
-    analysis_end(&analysis);
-    assert_int_equal(analysis.sum.duplicate, 0);
-    assert_int_equal(analysis.sum.tiles, 3);
-    assert_int_equal(analysis.sum.lost, 0);
-}
-
 static void a_missing_number_that_the_receiver_counts_is_lost(void **state)
 {
     (void)state;
@@ -544,9 +473,6 @@ static void the_resend_that_was_first_to_come_is_the_repair_of_what_is_seen_to_b
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_goes_to_a_group_is_lost_for_the_receiver_that_counts_it),
-        CASE(what_is_seen_on_its_way_to_a_group_and_has_to_be_resent_is_lost),
-        CASE(what_goes_to_a_group_and_to_a_receiver_alone_is_one_datagram_for_it),
         CASE(a_missing_number_that_the_receiver_counts_is_lost),
         CASE(a_missing_number_that_the_receiver_has_was_not_captured),
         CASE(what_no_report_can_have_judged_is_lost),
