@@ -14,7 +14,7 @@ end() {
 trap end EXIT
 
 model=node/models/stories-q8_0.gguf
-tokens=60
+tokens=40
 group=239.255.77.13:7413
 question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n "$tokens" --digest)
 "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
@@ -55,4 +55,22 @@ bridge link set dev port2 mcast_flood off
 run ask
 check_equal "nor when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
 if wait_until 10 has 0 '"peers_by_group":2'; then ok "which is sent to alone"; else not_ok "which is sent to alone" "$(status 0)"; fi
+
+# The same with link-local addresses of IPv6, where the kernel has it.
+at() { echo "[fe80::77:$(($1 + 1))%net0]:7421"; }
+for i in 0 1 3; do netns_on $i ip address add "fe80::77:$((i + 1))/64" dev net0 nodad 2>/dev/null; done
+if ! netns_on 0 ip address show dev net0 | grep -q fe80::77:1; then
+    skip "a group of IPv6 is as good" "no IPv6 here"
+    finish
+fi
+for i in 0 1 3; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join "$(at 0)"); fi
+    netns_start $i "$mesh_node" serve -m $model -t 1 --listen "$(at $i)" ${joins[@]+"${joins[@]}"} "${security[@]}" \
+        --multicast '[ff02::4d13%net0]:7423' 2>>"$tmp/node6-$i"
+done
+has6() { netns_on 0 "$mesh_node" status --json --to "$(at 0)" "${security[@]}" 2>/dev/null | grep -q '"peers_by_group":2'; }
+if wait_until 20 has6; then ok "a group of IPv6 is as good"; else not_ok "a group of IPv6 is as good" "$(tail -n 5 "$tmp"/node6*)"; fi
+run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to "$(at 1)" "${security[@]}" "${question[@]}"
+check_equal "and no bit changes there" "$(grep '^digest ' "$out")" "$expected"
 finish
