@@ -175,13 +175,23 @@ static void count(struct link *link, const struct packet *packet)
     link->last_tile_ns = packet->ts_ns;
 }
 
+/* Has the same number been seen as it went the other way, to a group and to the receiver alone? For it this is one datagram. */
+static bool is_twin(struct link *link, bool is_all, uint64_t number, bool by_group)
+{
+    const struct link_entry *entry = is_all ? links_entry(&link->spaces[1], number) : NULL;
+
+    return entry != NULL && !entry->is_missing && entry->by_group != by_group;
+}
+
 /* By the capture that judges the link. */
-static void take(struct analysis *analysis, struct link *link, const struct packet *packet)
+static void take(struct analysis *analysis, struct link *link, const struct packet *packet, bool by_group)
 {
     const struct mesh_header *header = &packet->message.header;
     const bool is_all = header->dst == MESH_DST_ALL;
     struct link_entry *entry;
 
+    if (is_twin(link, is_all, header->number, by_group))
+        return;
     count(link, packet);
     if (analysis->on_datagram != NULL)
         analysis->on_datagram(analysis->context, link, packet);
@@ -190,6 +200,7 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         return;
     entry->ts_ns = packet->ts_ns;
     entry->datagram = packet->number;
+    entry->by_group = by_group;
     entry->type = header->type;
     entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
     entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
@@ -208,18 +219,12 @@ static void pass_tile(struct link *link, const struct packet *packet)
         waits_arrive(link, packet);
 }
 
-void analysis_add(struct analysis *analysis, const struct packet *packet)
+/* On its way to one receiver. */
+static void pass(struct analysis *analysis, const struct packet *packet, bool by_group)
 {
     struct links *links = &analysis->links;
-    struct link *link, *back;
+    struct link *link = links_of(links, packet), *back;
 
-    if (!packet_is_numbered(packet))
-        return;
-    if (analysis->first_ns == 0)
-        analysis->first_ns = packet->ts_ns;
-    analysis->last_ns = packet->ts_ns;
-    links_pass(links, packet);
-    link = links_of(links, packet);
     if (link == NULL)
         return;
     if (link->sender == NULL || link->sender->point == packet->point)
@@ -227,12 +232,46 @@ void analysis_add(struct analysis *analysis, const struct packet *packet)
     if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
         pass_tile(link, packet);
     if (link->point == packet->point)
-        take(analysis, link, packet);
+        take(analysis, link, packet, by_group);
     else if (link->departures != NULL && link->at_sender == (int)packet->point)
         witness_add(link, packet);
     back = links_back(links, packet);
     if (packet->state == PACKET_DECODED && back != NULL && back->point == packet->point)
         evidence_take(back, packet);
+}
+
+/* On its way to all whom its sender is known to send to. */
+static void pass_group(struct analysis *analysis, const struct packet *packet)
+{
+    const struct links *links = &analysis->links;
+    const size_t count = links->count;
+    struct packet one = *packet;
+    struct frame frame = *packet->frame;
+
+    one.frame = &frame;
+    for (size_t i = 0; i < count; i++) {
+        const struct link *link = links->links[i];
+
+        if (link->epoch != packet->message.header.epoch || link->from.port != packet->frame->src.port ||
+            memcmp(link->from.ip, packet->frame->src.ip, sizeof link->from.ip) != 0)
+            continue;
+        frame.dst = link->to;
+        pass(analysis, &one, true);
+    }
+}
+
+void analysis_add(struct analysis *analysis, const struct packet *packet)
+{
+    if (!packet_is_numbered(packet))
+        return;
+    if (analysis->first_ns == 0)
+        analysis->first_ns = packet->ts_ns;
+    analysis->last_ns = packet->ts_ns;
+    links_pass(&analysis->links, packet);
+    if (frame_address_is_group(&packet->frame->dst))
+        pass_group(analysis, packet);
+    else
+        pass(analysis, packet, false);
 }
 
 /* ---- the end ---- */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum frame_link { FRAME_ETHERNET, FRAME_SLL, FRAME_SLL2, FRAME_NULL, FRAME_RAW, FRAME_LINKS };
 
@@ -26,6 +27,14 @@ struct frame_address {
     uint8_t ip[16];
     uint16_t port;
 };
+
+/* A multicast group: whoever hears it gets what is sent there. */
+static inline bool frame_address_is_group(const struct frame_address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(address->ip, mapped, sizeof mapped) == 0 ? (address->ip[12] & 0xf0) == 0xe0 : address->ip[0] == 0xff;
+}
 
 struct frame {
     enum frame_kind kind;

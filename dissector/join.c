@@ -28,7 +28,8 @@ struct source {
     struct selection selection; /* of the second reading */
     struct capture_frame frame; /* the next one, by the first capture's clock */
     bool has_frame;
-    uint64_t numbered; /* datagrams of epochs */
+    uint64_t numbered; /* datagrams of epochs, */
+    uint64_t grouped;  /* of these to a multicast group, so that any host may have got them */
     size_t host_count;
     struct host hosts[HOSTS_MAX];
     int at;     /* the host where it was taken, or NONE */
@@ -74,6 +75,10 @@ static void take_sample(void *context, const struct packet *packet)
     if (!packet_is_numbered(packet))
         return;
     source->numbered++;
+    if (frame_address_is_group(&packet->frame->dst)) {
+        source->grouped++;
+        return;
+    }
     note_host(source, &packet->frame->src, packet->frame->is_v6);
     if (memcmp(packet->frame->src.ip, packet->frame->dst.ip, sizeof packet->frame->src.ip) != 0)
         note_host(source, &packet->frame->dst, packet->frame->is_v6);
@@ -135,7 +140,7 @@ static bool may_be_at(const struct source *source, size_t host)
 {
     if (source->at != NONE)
         return (size_t)source->at == host;
-    return source->hosts[host].datagrams * 20 >= source->numbered * 19;
+    return source->hosts[host].datagrams * 20 >= (source->numbered - source->grouped) * 19;
 }
 
 static size_t candidates(const struct source *source)

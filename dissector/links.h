@@ -2,6 +2,7 @@
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
+ * What goes to a multicast group is on its way to all receivers of that sender that are known, whether they hear the group or not.
  * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 95 kB, a host 27 kB:
  * 63 MB in all.
  *
@@ -31,6 +32,7 @@ struct link_entry {
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
     bool is_sent;   /* the sender's capture shows it */
+    bool by_group;  /* seen on its way to a multicast group; it may go to this receiver alone, too */
     bool is_passed; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
 };
 

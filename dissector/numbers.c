@@ -10,6 +10,7 @@ struct numbers {
     uint16_t chain[NUMBERS_STREAMS], buckets[BUCKETS]; /* indices + 1 */
     size_t count;
     size_t last; /* the stream found last: datagrams come in runs */
+    bool has_group;
 };
 
 struct numbers *numbers_open(void)
@@ -21,6 +22,7 @@ void numbers_clear(struct numbers *numbers)
 {
     memset(numbers->buckets, 0, sizeof numbers->buckets);
     numbers->count = numbers->last = 0;
+    numbers->has_group = false;
 }
 
 void numbers_close(struct numbers *numbers)
@@ -152,6 +154,35 @@ static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint
     return false;
 }
 
+static void begin(struct numbers_stream *stream, uint64_t number)
+{
+    if (stream->first != 0)
+        return;
+    stream->first = number;
+    stream->highest = number - 1;
+    memset(stream->bits, 0, sizeof stream->bits);
+}
+
+/* What a sender with a group sends to everybody, whichever way: how much of it up to this number has not been seen. */
+static uint64_t missing_any_way(struct numbers *numbers, struct numbers_key key, const struct packet *packet, uint64_t gap)
+{
+    const uint64_t number = packet->message.header.number;
+    struct numbers_stream *stream;
+    uint64_t seen = 0;
+
+    memset(&key.to, 0, sizeof key.to);
+    stream = stream_of(numbers, &key);
+    begin(stream, number);
+    stream->last_ns = packet->ts_ns;
+    if (number > stream->highest)
+        advance(stream, number);
+    else if (stream->highest - number < NUMBERS_WINDOW)
+        mark(stream, number, true);
+    for (uint64_t back = 1; back <= gap && stream->highest - (number - back) < NUMBERS_WINDOW; back++)
+        seen += number - back < stream->first || is_seen(stream, number - back);
+    return gap - seen;
+}
+
 struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet)
 {
     const uint64_t number = packet->message.header.number;
@@ -164,13 +195,12 @@ struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet 
     key = key_of(packet);
     stream = stream_of(numbers, &key);
     stream->last_ns = packet->ts_ns;
-    if (stream->first == 0) {
-        stream->first = number;
-        stream->highest = number - 1;
-        memset(stream->bits, 0, sizeof stream->bits);
-    }
+    begin(stream, number);
+    numbers->has_group |= frame_address_is_group(&packet->frame->dst);
     if (number > stream->highest) {
         verdict.gap = number - stream->highest - 1;
+        if (numbers->has_group && key.space == MESH_DST_ALL)
+            verdict.gap = missing_any_way(numbers, key, packet, verdict.gap);
         if (verdict.gap > 0)
             note_gap(stream, number, packet->ts_ns);
         advance(stream, number);

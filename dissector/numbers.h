@@ -4,6 +4,9 @@
  * receiver gets the same datagrams. In either numbers are gapless, so what is skipped was sent. Outside of epochs a process counts all that
  * it sends to whomever, so a capture between two of them has gaps that mean nothing: those datagrams belong to no stream.
  *
+ * A sender with a multicast group sends what goes to everybody now there and now to each alone: then what one receiver's stream skips is
+ * missing only when no other way shows it.
+ *
  * As many streams at a time as there are places; the one that was silent for longest makes room. */
 #ifndef DISSECTOR_NUMBERS_H
 #define DISSECTOR_NUMBERS_H

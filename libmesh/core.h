@@ -11,6 +11,7 @@
  *   copy.c      tiles sent twice where datagrams get lost
  *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
+ *   group.c     who hears the multicast group
  *   channel.c   reliable records                              event.c     the event queue
  *
  * Gathers are counted in linear order: index = step * phase_count + phase. "end" and "through" are such an index plus one, 0 for none. */
@@ -176,6 +177,8 @@ struct mesh_peer {
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
     bool is_repairing; /* asked for a resend since it last had something complete */
+    uint32_t group_naks; /* since group_seen has grown */
+    uint64_t group_seen; /* highest number to everybody that it has reported */
 
     struct mesh_channel channel;
     struct mesh_peer_stats stats;
@@ -253,6 +256,14 @@ struct mesh {
     uint64_t cost_log_all[MESH_SENT_LOG];
     uint64_t solicit_at_ns, solicit_delay_ns;
     bool ping_all;
+    uint64_t ping_all_number; /* of the last one */
+
+    /* group */
+    uint32_t group_bytes; /* largest datagram of the group's interface; 0: there is no group */
+    uint64_t group_hears; /* ranks that are reached by it */
+    uint64_t group_at_ns, group_again_ns;
+    uint32_t group_tries;
+    bool group_is_due;
 
     struct mesh_early early[MESH_EARLY_TILES];
     uint32_t grant_bytes; /* to each peer */
@@ -416,6 +427,17 @@ void mesh_probe_apply(struct mesh *mesh, struct mesh_peer *peer, const struct me
 void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer);
 void mesh_probe_on_progress(struct mesh_peer *peer);
+
+/* ---- group.c ---- */
+void mesh_group_peer_up(struct mesh *mesh);
+void mesh_group_tick(struct mesh *mesh);
+uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); /* returns to whom, all by the group */
+void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
+uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
+                       size_t datagram_bytes); /* those whom one to the group reaches, if several */
+void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes); /* by one datagram */
+void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
+void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);
 
 /* ---- channel.c ---- */
 void mesh_channel_init(struct mesh_channel *channel);

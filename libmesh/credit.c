@@ -127,6 +127,7 @@ int mesh_status_check(const struct mesh *mesh, const struct mesh_peer *peer, con
 void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
     mesh_credit_report(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
+    mesh_group_seen(mesh, peer, message->as.status.seen_all);
     peer->window_bytes = message->as.status.window_bytes;
     mesh_copy_report(mesh, peer, message->as.status.seen_all + message->as.status.seen_peer, message->as.status.lost);
 }

@@ -352,6 +352,7 @@ void mesh_tick(struct mesh *mesh, uint64_t now_ns)
     mesh_nak_tick(mesh);
     mesh_status_tick(mesh);
     mesh_solicit_tick(mesh);
+    mesh_group_tick(mesh);
     if (mesh_is_tapped(mesh))
         mesh_tap_tick(mesh);
 }
@@ -394,6 +395,7 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
     assert(rank < mesh->config.rank_count);
     *stats = mesh->peers[rank].stats;
     stats->is_up = mesh->peers[rank].state == MESH_PEER_UP;
+    stats->hears_group = mesh->group_hears >> rank & 1;
     stats->rtt_ns_smoothed = mesh->peers[rank].rtt_ns;
     stats->silent_ns = mesh->peers[rank].heard_ns ? mesh->now_ns - mesh->peers[rank].heard_ns : 0;
 }

@@ -334,6 +334,7 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
         is_all &= answer(mesh, slot, peer, &message->ranges[i]);
     if (slot && is_all) {
         mesh_probe_on_nak(mesh, peer);
+        mesh_group_on_nak(mesh, peer);
         return;
     }
     peer->not_yet.step = message->as.nak.step;

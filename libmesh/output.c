@@ -164,11 +164,16 @@ static bool write_next(struct mesh *mesh, struct mesh_packet *packet, struct mes
         output->ranks = mesh->others;
         return true;
     }
+    if (mesh->group_is_due) {
+        output->ranks = output->group = mesh_group_probe_write(mesh, packet);
+        return true;
+    }
     packet->message.header.flags = 0;
-    if ((mesh->published_count || mesh->current_ranks) && mesh_sender_next(mesh, packet, &output->ranks))
+    if (((mesh->published_count || mesh->current_ranks) && mesh_sender_next(mesh, packet, &output->ranks)) ||
+        (mesh->copy_count && mesh_copy_next(mesh, packet, &output->ranks))) {
+        output->group = mesh_group_of(mesh, output->ranks, packet->size);
         return true;
-    if (mesh->copy_count && mesh_copy_next(mesh, packet, &output->ranks))
-        return true;
+    }
     if (mesh->busy && write_probe(mesh, packet, output))
         return true;
     if (mesh->stranger_waits) {
@@ -184,8 +189,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
 
     assert(now_ns >= mesh->now_ns && capacity >= mesh->config.datagram_bytes_max);
     mesh->now_ns = now_ns;
-    if (!mesh->busy && !mesh->published_count && !mesh->current_ranks && !mesh->copy_count && !mesh->ping_all && !mesh->stranger_waits &&
-        !mesh->is_leaving)
+    if (!mesh->busy && !mesh->published_count && !mesh->current_ranks && !mesh->copy_count && !mesh->ping_all && !mesh->group_is_due &&
+        !mesh->stranger_waits && !mesh->is_leaving)
         return false;
     packet.bytes = packet_bytes;
     packet.capacity = capacity;
@@ -197,6 +202,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
         return false;
     }
     output->bytes = packet.size;
+    if (output->group)
+        mesh_group_sent(mesh, output->group, packet.size);
     if (mesh_is_tapped(mesh))
         mesh_tap_datagram(mesh, packet_bytes, output);
     return true;

@@ -24,6 +24,7 @@ void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
     peer->ping_at_ns = mesh->now_ns;
     mesh_arm(mesh, mesh->now_ns);
     mesh_probe_start(mesh, peer);
+    mesh_group_peer_up(mesh);
     if (peer->channel.send_next != peer->channel.send_end)
         mesh_pend(mesh, peer, MESH_PENDING_RECORD);
 }
@@ -54,6 +55,7 @@ void mesh_ping_all_write(struct mesh *mesh, struct mesh_packet *packet)
     for (uint64_t ranks = mesh->others; ranks; ranks &= ranks - 1)
         mesh->peers[__builtin_ctzll(ranks)].ping_origin_ns = mesh->now_ns;
     mesh_write_all(mesh, packet, true);
+    mesh->ping_all_number = mesh->number_all;
 }
 
 void mesh_ping_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
@@ -114,6 +116,7 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
     uint64_t round_ns = mesh->now_ns - pong->origin_ns, held_ns = message->header.sent_ns - pong->received_ns;
 
     mesh_credit_report(mesh, peer, pong->seen_all, pong->seen_peer);
+    mesh_group_seen(mesh, peer, pong->seen_all);
     peer->window_bytes = pong->window_bytes;
     mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, pong->lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)

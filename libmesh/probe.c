@@ -76,6 +76,8 @@ void mesh_probe_apply(struct mesh *mesh, struct mesh_peer *peer, const struct me
 
 void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
+    if (message->as.probe_ack.bytes == MESH_DATAGRAM_BYTES_MIN)
+        mesh_group_probe_acked(mesh, peer);
     if (!peer->probe_bytes || message->as.probe_ack.bytes != peer->probe_bytes)
         return;
     peer->stats.datagram_bytes = peer->probe_bytes;

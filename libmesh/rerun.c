@@ -275,6 +275,7 @@ static void pass_time(struct mesh_rerun *rerun, const struct mesh_tape_entry *en
     switch (entry->call.kind) {
     case MESH_TAPE_PEER:
     case MESH_TAPE_PATH:
+    case MESH_TAPE_GROUP:
     case MESH_TAPE_EVENT:
         mesh_rerun_mesh_time(rerun, entry->call.at_ns);
         break;

@@ -126,6 +126,15 @@ static int call_path(struct mesh_rerun *rerun, const struct mesh_tape_entry *ent
     return 0;
 }
 
+static int call_group(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
+{
+    if (entry->group.datagram_bytes < MESH_DATAGRAM_BYTES_MIN || rerun->has_group)
+        return mesh_rerun_refuse(rerun, MESH_EINVAL, "a second group, or one that carries nothing");
+    rerun->has_group = true;
+    mesh_set_group(rerun->mesh, entry->group.datagram_bytes);
+    return 0;
+}
+
 static int call_receive(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
     const struct mesh_tape_receive *in = &entry->receive;
@@ -322,5 +331,5 @@ mesh_rerun_call_fn *const mesh_rerun_mesh_calls[MESH_TAPE_KINDS] = {
     [MESH_TAPE_RECEIVE] = call_receive,  [MESH_TAPE_TICK] = call_tick,       [MESH_TAPE_OPEN] = call_open,
     [MESH_TAPE_PUBLISH] = call_publish,  [MESH_TAPE_CONSUME] = call_consume, [MESH_TAPE_SEND] = call_send,
     [MESH_TAPE_GOODBYE] = call_goodbye,  [MESH_TAPE_EVENT] = call_event,     [MESH_TAPE_DATAGRAM] = call_datagram,
-    [MESH_TAPE_DRAINED] = call_datagram,
+    [MESH_TAPE_DRAINED] = call_datagram, [MESH_TAPE_GROUP] = call_group,
 };

@@ -29,6 +29,7 @@ struct mesh_rerun {
     uint64_t now_ns;
     uint16_t rank, rank_count;
     uint64_t has_peer; /* ranks whose address is set */
+    bool has_group;
     struct mesh_rerun_gather *gathers;
     bool has_opened; /* a gather, the last one of these */
     uint64_t opened_step;

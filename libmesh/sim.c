@@ -107,10 +107,12 @@ static void sim_send(struct mesh_sim *sim, uint16_t from, const struct mesh_outp
 {
     assert(output->bytes <= sizeof sim->packet);
     for (uint64_t ranks = output->ranks; ranks != 0; ranks &= ranks - 1) {
-        mesh_sim_wire_send(sim, from, (uint16_t)__builtin_ctzll(ranks), sim->packet, output->bytes);
+        const uint16_t to = (uint16_t)__builtin_ctzll(ranks);
+
+        mesh_sim_wire_send(sim, from, to, (output->group >> to & 1) != 0, sim->packet, output->bytes);
     }
     if (output->ranks == 0) {
-        mesh_sim_wire_send(sim, from, output->addr.port, sim->packet, output->bytes);
+        mesh_sim_wire_send(sim, from, output->addr.port, false, sim->packet, output->bytes);
     }
 }
 
@@ -319,6 +321,12 @@ void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused)
     if (!paused) {
         mesh_sim_wake(sim, rank);
     }
+}
+
+void mesh_sim_set_deaf(struct mesh_sim *sim, uint16_t rank, bool deaf)
+{
+    assert(rank < sim->rank_count);
+    sim->nodes[rank].is_deaf = deaf;
 }
 
 void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer)

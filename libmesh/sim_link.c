@@ -53,7 +53,8 @@ static bool sim_wire_queue(struct mesh_sim_wire *wire, uint64_t now_ns, size_t b
 }
 
 /* Why the datagram is lost on the wire: the counter of the reason, or NULL. Takes the mask's next bit. */
-static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire, const uint64_t draws[SIM_DRAWS], size_t bytes)
+static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire, bool is_unheard, const uint64_t draws[SIM_DRAWS],
+                               size_t bytes)
 {
     const struct mesh_sim_link *link = &wire->link;
     const bool masked = (wire->drop_mask & 1) != 0;
@@ -69,7 +70,7 @@ static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire,
     if (masked) {
         return &sim->stats.lost_by_mask;
     }
-    if (wire->is_blocked) {
+    if (wire->is_blocked || is_unheard) {
         return &sim->stats.lost_blocked;
     }
     if (mesh_draw_ppm(draws[SIM_LOSS], link->loss_ppm)) {
@@ -100,7 +101,7 @@ static void sim_wire_deliver(struct mesh_sim *sim, uint64_t arrives_ns, const st
     mesh_sim_schedule(sim, arrives_ns, &copy->item);
 }
 
-void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes)
+void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet, size_t bytes)
 {
     struct mesh_sim_wire *wire = sim_wire(sim, from, to);
     const struct mesh_sim_link *link = &wire->link;
@@ -113,7 +114,7 @@ void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, const 
     }
     wire->ordinal++;
     sim->stats.sent++;
-    reason = sim_wire_lose(sim, wire, draws, bytes);
+    reason = sim_wire_lose(sim, wire, by_group && sim->nodes[to].is_deaf, draws, bytes);
     if (sim->watch != NULL) {
         sim->watch(sim->watch_app, sim->now_ns, from, to, packet, bytes, reason != NULL);
     }

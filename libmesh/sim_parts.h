@@ -38,6 +38,7 @@ struct mesh_sim_node {
     void *app;
     uint32_t generation; /* counts crashes */
     bool is_paused;
+    bool is_deaf; /* to the group */
     bool is_working; /* until busy_ns; its output leaves then */
     uint64_t busy_ns;
     uint64_t wake_ns;                     /* the node's one valid timer in the heap; UINT64_MAX none */
@@ -59,7 +60,7 @@ struct mesh_sim {
 };
 
 /* Put a datagram on the wire: schedules zero, one or two arrivals. */
-void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes);
+void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet, size_t bytes);
 
 /* Schedule; a full heap ends the process. */
 void mesh_sim_schedule(struct mesh_sim *sim, uint64_t time_ns, struct sim_item *item);

@@ -46,7 +46,7 @@ static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape
     const struct mesh_tap *tap = mesh->config.tap;
 
     /* Calls without a time of their own may follow vain requests for a datagram, of whose times nobody was told. */
-    if (kind != MESH_TAPE_EVENT && kind != MESH_TAPE_PEER && kind != MESH_TAPE_PATH)
+    if (kind != MESH_TAPE_EVENT && kind != MESH_TAPE_PEER && kind != MESH_TAPE_PATH && kind != MESH_TAPE_GROUP)
         mesh->told_ns = mesh->now_ns;
     entry->call.kind = (uint8_t)kind;
     entry->call.at_ns = mesh->told_ns;
@@ -99,6 +99,13 @@ void mesh_tap_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes)
     entry.path = (struct mesh_tape_path){.rank = rank, .datagram_bytes = datagram_bytes};
 
     put(mesh, &entry, MESH_TAPE_PATH);
+}
+
+void mesh_tap_group(struct mesh *mesh, uint32_t datagram_bytes)
+{
+    struct mesh_tape_entry entry = {.group = {.datagram_bytes = datagram_bytes}};
+
+    put(mesh, &entry, MESH_TAPE_GROUP);
 }
 
 void mesh_tap_receive(struct mesh *mesh, int err, const struct mesh_addr *from, const uint8_t *packet, size_t bytes)

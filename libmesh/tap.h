@@ -13,6 +13,7 @@ static inline bool mesh_is_tapped(const struct mesh *mesh)
 void mesh_tap_init(struct mesh *mesh);
 void mesh_tap_peer(struct mesh *mesh, uint16_t rank, const struct mesh_addr *addr);
 void mesh_tap_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes);
+void mesh_tap_group(struct mesh *mesh, uint32_t datagram_bytes);
 void mesh_tap_receive(struct mesh *mesh, int err, const struct mesh_addr *from, const uint8_t *packet, size_t bytes);
 void mesh_tap_tick(struct mesh *mesh);
 void mesh_tap_open(struct mesh *mesh, const struct mesh_gather *gather);

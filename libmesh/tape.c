@@ -20,6 +20,7 @@
 #define EVENT_FIELD(...)             MESH_FIELD(tape_event, __VA_ARGS__)
 #define DATAGRAM_FIELD(...)          MESH_FIELD(tape_datagram, __VA_ARGS__)
 #define DRAINED_FIELD(...)           MESH_FIELD(tape_drained, __VA_ARGS__)
+#define GROUP_FIELD(...)             MESH_FIELD(tape_group, __VA_ARGS__)
 #define CLUSTER_INIT_FIELD(...)      MESH_FIELD(tape_cluster_init, __VA_ARGS__)
 #define CLUSTER_RECEIVE_FIELD(...)   MESH_FIELD(tape_cluster_receive, __VA_ARGS__)
 #define CLUSTER_TICK_FIELD(...)      MESH_FIELD(tape_cluster_tick, __VA_ARGS__)

@@ -14,7 +14,7 @@
 
 #include "addr.h"
 
-enum { UDP_BUFFER_BYTES_WANTED = 8 << 20, UDP_WAIT_NS_MAX = 1000000000 };
+enum { UDP_BUFFER_BYTES_WANTED = 8 << 20, UDP_WAIT_NS_MAX = 1000000000, GROUP_SEED = 1 << 20 };
 
 struct mesh_udp {
     int fd, epoll_fd, event_fd;
@@ -24,6 +24,8 @@ struct mesh_udp {
     struct mesh_udp_errors errors;
     struct mesh_udp_sender sender;
     struct mesh_udp_receiver receiver;
+    struct mesh_udp_receiver *group; /* what comes by the multicast group; NULL: there is none */
+    struct mesh_addr group_addr;
 };
 
 uint64_t mesh_udp_now_ns(void)
@@ -53,6 +55,16 @@ static void udp_set(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value); /* what a system lacks, the driver does without */
 }
 
+/* Returns the size of the buffer by the kernel's accounting. */
+static uint64_t udp_set_receiving(int fd, bool stamps)
+{
+    udp_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    if (stamps) {
+        udp_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+    }
+    return udp_enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+}
+
 static void udp_set_options(struct mesh_udp *udp, bool stamps)
 {
     udp_set(udp->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
@@ -64,12 +76,8 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
     if (udp->sender.family == AF_INET6) {
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     }
-    udp_set(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    if (stamps) {
-        udp_set(udp->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-    }
     udp_enlarge(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF);
-    udp->receive_buffer_bytes = udp_enlarge(udp->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+    udp->receive_buffer_bytes = udp_set_receiving(udp->fd, stamps);
 }
 
 /* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
@@ -124,7 +132,8 @@ static int udp_open_sleep(struct mesh_udp *udp)
     udp->waits_for_room = false;
     udp->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     udp->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (udp->event_fd < 0 || udp->epoll_fd < 0 || udp_epoll_add(udp, udp->fd) != 0 || udp_epoll_add(udp, udp->event_fd) != 0) {
+    if (udp->event_fd < 0 || udp->epoll_fd < 0 || udp_epoll_add(udp, udp->fd) != 0 || udp_epoll_add(udp, udp->event_fd) != 0 ||
+        (udp->group != NULL && udp_epoll_add(udp, udp->group->fd) != 0)) {
         return MESH_ESYSTEM;
     }
     return 0;
@@ -177,12 +186,56 @@ void mesh_udp_close(struct mesh_udp *udp)
     udp_close_fd(&udp->event_fd);
     udp_close_fd(&udp->fd);
     mesh_udp_lab_release(&udp->receiver.lab);
+    if (udp->group != NULL) {
+        udp_close_fd(&udp->group->fd);
+        mesh_udp_lab_release(&udp->group->lab);
+        free(udp->group);
+    }
     free(udp);
+}
+
+int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
+{
+    const bool is_v4 = mesh_addr_is_v4(&group);
+    int fd;
+
+    assert(udp->group == NULL);
+    if (udp->sender.family == AF_INET && !is_v4) {
+        errno = EAFNOSUPPORT;
+        return MESH_ESYSTEM;
+    }
+    fd = mesh_udp_group_open(&group, &udp->local);
+    udp->group = fd >= 0 && mesh_udp_group_aim(udp->fd, &group, &udp->local) ? calloc(1, sizeof *udp->group) : NULL;
+    if (udp->group == NULL || udp_epoll_add(udp, fd) != 0) {
+        const int reason = errno;
+
+        udp_close_fd(&fd);
+        free(udp->group);
+        udp->group = NULL;
+        errno = reason;
+        return MESH_ESYSTEM;
+    }
+    mesh_udp_receiver_init(udp->group, fd, &udp->receiver.lab.spec);
+    udp_set_receiving(fd, udp->receiver.lab.spec.delay_ns > 0);
+    udp->group->told = &udp->errors;
+    udp->group->sealer = udp->receiver.sealer;
+    udp->group->own = udp->local;
+    udp->group_addr = group;
+    udp->sender.group_bytes = mesh_addr_to_sockaddr(&group, udp->sender.family, &udp->sender.group);
+    return 0;
+}
+
+uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp)
+{
+    return udp->group != NULL ? mesh_udp_group_path_bytes(&udp->group_addr, &udp->local) : 0;
 }
 
 int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed)
 {
     udp->receiver.lab.spec.seed = seed;
+    if (udp->group != NULL) {
+        udp->group->lab.spec.seed = seed + GROUP_SEED;
+    }
     udp_close_fd(&udp->epoll_fd);
     udp_close_fd(&udp->event_fd);
     return udp_open_sleep(udp);
@@ -226,11 +279,17 @@ uint32_t mesh_udp_path_bytes(struct mesh_addr to)
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
 {
     mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
+    if (udp->group != NULL && memcmp(addr.ip, udp->local.ip, sizeof addr.ip) == 0) {
+        mesh_udp_group_loop(udp->fd, &udp->group_addr); /* another node of this machine */
+    }
 }
 
 void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer)
 {
     udp->sender.sealer = udp->receiver.sealer = sealer;
+    if (udp->group != NULL) {
+        udp->group->sealer = sealer;
+    }
 }
 
 void mesh_udp_set_outside(struct mesh_udp *udp,
@@ -258,7 +317,9 @@ int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
 
 int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
 {
-    const int received = mesh_udp_receiver_run(&udp->receiver, mesh);
+    const int by_group = udp->group != NULL ? mesh_udp_receiver_run(udp->group, mesh) : 0;
+    const int alone = mesh_udp_receiver_run(&udp->receiver, mesh);
+    const int received = by_group < 0 ? by_group : alone < 0 ? alone : by_group + alone;
     const uint64_t now_ns = mesh_udp_now_ns();
 
     mesh_udp_errors_run(&udp->errors);
@@ -285,8 +346,8 @@ static void udp_watch_room(struct mesh_udp *udp)
 static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(sleep_ns / 1000000000), .tv_nsec = (long)(sleep_ns % 1000000000)};
-    struct epoll_event events[2];
-    const int count = epoll_pwait2(udp->epoll_fd, events, 2, &timeout, NULL);
+    struct epoll_event events[3];
+    const int count = epoll_pwait2(udp->epoll_fd, events, 3, &timeout, NULL);
 
     for (int i = 0; i < count; i++) {
         if ((events[i].events & EPOLLERR) != 0) {
@@ -307,11 +368,13 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
     uint64_t due_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
     const uint64_t core_ns = mesh != NULL ? mesh_timeout(mesh) : UINT64_MAX, held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
     const uint64_t full_ns = mesh_udp_sender_next_ns(&udp->sender);
+    const uint64_t group_ns = udp->group != NULL ? mesh_udp_receiver_next_ns(udp->group) : UINT64_MAX;
     uint64_t woken;
 
     due_ns = full_ns != 0 && full_ns < due_ns ? full_ns : due_ns;
     due_ns = core_ns < due_ns ? core_ns : due_ns;
     due_ns = held_ns < due_ns ? held_ns : due_ns;
+    due_ns = group_ns < due_ns ? group_ns : due_ns;
     if (due_ns <= now_ns) {
         return;
     }
@@ -343,6 +406,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .datagrams_sent = udp->sender.sent,
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,
+        .sent_to_group = udp->sender.to_group,
         .interface_full = udp->sender.full,
         .kernel_drops = receiver->kernel_drops,
         .unreachable = udp->errors.unreachable,
@@ -350,4 +414,12 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .lab_duplicated = receiver->lab.duplicated,
         .lab_reordered = receiver->lab.reordered,
     };
+    if (udp->group != NULL) {
+        stats->system_calls += udp->group->system_calls;
+        stats->datagrams_received += udp->group->received;
+        stats->kernel_drops += udp->group->kernel_drops;
+        stats->lab_lost += udp->group->lab.lost;
+        stats->lab_duplicated += udp->group->lab.duplicated;
+        stats->lab_reordered += udp->group->lab.reordered;
+    }
 }

@@ -45,12 +45,14 @@ struct mesh_udp_sender {
     struct mesh_sealer *sealer; /* NULL: none */
     struct sockaddr_storage peers[MESH_RANKS_MAX];
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
-    unsigned turn;                        /* rank that the next datagram for several begins with, or the next one above */
+    struct sockaddr_storage group;
+    socklen_t group_bytes; /* 0: there is none */
+    unsigned turn;         /* rank that the next datagram for several begins with, or the next one above */
     uint32_t datagrams, messages_next, messages_count, arena_used;
     struct iovec ways[UDP_BATCH];
     struct sockaddr_storage strangers[UDP_BATCH];
     struct mmsghdr messages[UDP_MESSAGES];
-    uint64_t system_calls, sent, errors;
+    uint64_t system_calls, sent, errors, to_group;
     uint64_t full;                         /* times that the interface's queue had no room */
     uint64_t full_since_ns, full_until_ns; /* it has none, 0: it has; not tried again before */
     uint8_t arena[UDP_ARENA_BYTES];
@@ -76,6 +78,7 @@ struct mesh_udp_receiver {
     uint32_t next, count;
     uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
     uint32_t overflow_seen; /* the kernel's wrapping count */
+    struct mesh_addr own;   /* a group brings back what is sent from here; port 0: no group */
     uint64_t system_calls, received, kernel_drops;
     struct mesh_udp_lab lab;
     struct iovec ways[UDP_BATCH];
@@ -89,6 +92,21 @@ void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const st
 
 /* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. */
 int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh);
+
+/* ---- udp_group.c ---- */
+
+/* A socket that hears the group on the interface of the local address, or -1: errno. */
+int mesh_udp_group_open(const struct mesh_addr *group, const struct mesh_addr *local);
+
+/* Let a socket that is bound to the local address send to the group by its interface; other programs of this machine do not hear it, or do
+ * from now on. */
+bool mesh_udp_group_aim(int fd, const struct mesh_addr *group, const struct mesh_addr *local);
+void mesh_udp_group_loop(int fd, const struct mesh_addr *group);
+
+/* The largest datagram that this interface carries; 0: unknown, or too little for this protocol. */
+uint32_t mesh_udp_group_path_bytes(const struct mesh_addr *group, const struct mesh_addr *local);
+
+/* ---- */
 
 /* When a datagram will be ready that the socket does not show: 0 at once, UINT64_MAX never. */
 uint64_t mesh_udp_receiver_next_ns(const struct mesh_udp_receiver *receiver);

@@ -85,12 +85,26 @@ static int udp_receiver_give(struct mesh_udp_receiver *receiver, struct mesh *me
     return mesh != NULL ? mesh_receive(mesh, now_ns, from, packet, bytes) : 0;
 }
 
+static bool udp_receiver_is_own(const struct mesh_udp_receiver *receiver, uint32_t i)
+{
+    struct mesh_addr from;
+
+    if (receiver->own.port == 0) {
+        return false;
+    }
+    mesh_addr_from_sockaddr(&receiver->names[i], &from);
+    return from.port == receiver->own.port && memcmp(from.ip, receiver->own.ip, sizeof from.ip) == 0;
+}
+
 static void udp_receiver_open(struct mesh_udp_receiver *receiver)
 {
     receiver->refused = 0;
-    for (uint32_t i = 0; receiver->sealer != NULL && i < receiver->count; i++) {
-        if (!udp_receiver_is_outside(receiver, receiver->packets[i], receiver->messages[i].msg_len) &&
-            mesh_sealer_open(receiver->sealer, receiver->packets[i], receiver->messages[i].msg_len) != 0) {
+    for (uint32_t i = 0; i < receiver->count; i++) {
+        if (udp_receiver_is_own(receiver, i)) {
+            receiver->refused |= UINT32_C(1) << i;
+            receiver->received--;
+        } else if (receiver->sealer != NULL && !udp_receiver_is_outside(receiver, receiver->packets[i], receiver->messages[i].msg_len) &&
+                   mesh_sealer_open(receiver->sealer, receiver->packets[i], receiver->messages[i].msg_len) != 0) {
             receiver->refused |= UINT32_C(1) << i;
         }
     }

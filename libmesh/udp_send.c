@@ -117,7 +117,13 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
         }
         sender->ways[sender->datagrams] = (struct iovec){packet, output.bytes};
         if (output.ranks != 0) {
-            udp_sender_queue_ranks(sender, output.ranks);
+            const uint64_t group = sender->group_bytes != 0 ? output.group : 0;
+
+            if (group != 0) {
+                sender->to_group++;
+                udp_sender_queue(sender, &sender->group, sender->group_bytes);
+            }
+            udp_sender_queue_ranks(sender, output.ranks & ~group);
         } else {
             udp_sender_queue_stranger(sender, &output.addr);
         }

@@ -103,5 +103,6 @@ int bench_change(struct bench *bench, struct fail *fail);
 int bench_reload(struct bench *bench, const char *name, const char *path, struct fail *fail); /* of one model */
 int bench_telemetry(struct bench *bench, struct fail *fail);
 int bench_record(struct bench *bench, struct fail *fail);
+int bench_multicast(struct bench *bench, struct fail *fail);
 
 #endif

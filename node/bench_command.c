@@ -15,7 +15,7 @@ enum {
     CACHES = 3 /* how many times the last cache is read before it comes round */
 };
 
-#define PART_NAMES "kernels|decode|load|mesh|topology|train|flood|failover|change|telemetry|record|all"
+#define PART_NAMES "kernels|decode|load|mesh|topology|train|flood|failover|change|telemetry|record|multicast|all"
 
 struct bench_arguments {
     bool quick, json, help;
@@ -75,7 +75,7 @@ static const struct part {
     {"topology", {bench_topology}}, {"train", {bench_train}},
     {"flood", {bench_flood}},       {"failover", {bench_failover}},
     {"change", {bench_change}},     {"telemetry", {bench_telemetry}},
-    {"record", {bench_record}},
+    {"record", {bench_record}},     {"multicast", {bench_multicast}},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 

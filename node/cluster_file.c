@@ -36,6 +36,8 @@ static const struct key {
     {"cluster", "model", KIND_TEXT, IN_CLUSTER(model), CLUSTER_PATH_MAX, 0, 0, NULL, "", "GGUF file, unless -m names one"},
     {"cluster", "discover", KIND_TEXT, IN_CLUSTER(discover), CLUSTER_NAME_MAX, 0, 0, NULL, "",
      "GROUP:PORT, a multicast group by which nodes find one another, beside the addresses here"},
+    {"cluster", "multicast", KIND_TEXT, IN_CLUSTER(multicast), CLUSTER_NAME_MAX, 0, 0, NULL, "",
+     "GROUP:PORT, a multicast group by which each tile is sent once to all who hear it"},
     {"cluster", "ctx", KIND_NUMBER, IN_CLUSTER(ctx), 0, 0, 1 << 24, NULL, "0", "context in tokens; 0: the model's, at most 4096"},
     {"cluster", "kv-type", KIND_WORD, IN_CLUSTER(kv_type), 0, 0, 0, kv_words, "f16", "how keys and values are kept"},
     {"cluster", "batch", KIND_NUMBER, IN_CLUSTER(batch), 0, 1, 512, NULL, "128", "tokens of a step"},

@@ -28,14 +28,15 @@ struct cluster_node {
 
 struct cluster_file {
     char name[CLUSTER_NAME_MAX];
-    char model[CLUSTER_PATH_MAX];    /* empty: given on the command line */
-    char key[CLUSTER_PATH_MAX];      /* empty: loopback only */
-    char discover[CLUSTER_NAME_MAX]; /* multicast group; empty: none */
-    int security;                    /* enum cluster_security */
-    int kv_type;                     /* enum kv_type */
-    uint32_t ctx;                    /* 0: the model's, at most 4096 */
-    uint32_t batch;                  /* tokens of a step */
-    uint32_t slots;                  /* requests at once */
+    char model[CLUSTER_PATH_MAX];     /* empty: given on the command line */
+    char key[CLUSTER_PATH_MAX];       /* empty: loopback only */
+    char multicast[CLUSTER_NAME_MAX]; /* group by which tiles go; empty: none */
+    char discover[CLUSTER_NAME_MAX];  /* multicast group; empty: none */
+    int security;                     /* enum cluster_security */
+    int kv_type;                      /* enum kv_type */
+    uint32_t ctx;                     /* 0: the model's, at most 4096 */
+    uint32_t batch;                   /* tokens of a step */
+    uint32_t slots;                   /* requests at once */
     struct cluster_node node[MESH_RANKS_MAX];
     uint16_t node_count;
 };

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "member_state.h"
+#include "multicast.h"
 #include "progress.h"
 
 enum {
@@ -131,6 +132,7 @@ static int open_mesh(struct member *m, struct fail *fail)
     int err = mesh_init(&m->mesh, &config, m->mesh_memory, bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
+    multicast_tell(m->config.udp, m->mesh);
     for (uint16_t r = 0; r < rank_count(m); r++) {
         if (r == m->config.rank)
             continue;

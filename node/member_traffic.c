@@ -10,8 +10,8 @@ static void sum_traffic(struct member *m, struct member_report *report)
         if (r == m->config.rank)
             continue;
         engine_peer_stats(m->engine, r, &stats);
-        report->datagrams_sent += stats.datagrams_sent;
-        report->bytes_sent += stats.bytes_sent;
+        report->datagrams_sent += stats.datagrams_sent - stats.shared_sent;
+        report->bytes_sent += stats.bytes_sent - stats.shared_bytes_sent;
         report->resent += stats.resent;
         report->naks += stats.naks_sent;
         report->lost += stats.lost;

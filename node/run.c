@@ -14,6 +14,7 @@
 #include "local.h"
 #include "member.h"
 #include "memory_text.h"
+#include "multicast.h"
 #include "output.h"
 #include "pool.h"
 #include "prompt_ids.h"
@@ -427,7 +428,10 @@ static int run_nodes(struct run *run, struct fail *fail)
             return -1;
         run->rank = run->local.rank;
     }
-    int err = start_security(run, fail) < 0 ? -1 : start_member(run, fail);
+    struct mesh_udp *own = run->local.udp[run->rank];
+    int err = (own != NULL && multicast_open(own, run->options.multicast, fail) < 0) || start_security(run, fail) < 0
+                  ? -1
+                  : start_member(run, fail);
     if (err == 0)
         err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
     if (err == 0 && run->rank != 0) {

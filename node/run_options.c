@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "mesh/program/options.h"
 #include "mesh/udp.h"
+#include "multicast.h"
 #include "security.h"
 
 enum { REASON_BYTES = 200, PEER_TEXT_MAX = 128, SHARE_MAX = 1000000 };
@@ -85,6 +86,8 @@ static const struct option_spec specs[] = {
      .help = "star: all results go through rank 0 (mesh)"},
     {.name = "pipeline", .kind = OPTION_WORD, .target = &parsed.pipeline, .words = run_pipeline_words,
      .help = "off: whole matrices are sent and waited for (on)"},
+    {.name = "multicast", .kind = OPTION_TEXT, .target = &parsed.multicast_text, .metavar = "GROUP:PORT",
+     .help = "send each tile once to all who hear this group (to each)"},
     {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
      .help = "instead of --local: addresses of all nodes, in order of rank"},
     {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",
@@ -230,6 +233,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--lab: nothing in it: give e.g. --lab loss=1%%,delay=50us, or leave it out");
     if (o->lab_text != NULL && mesh_lab_parse(o->lab_text, &o->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %s: %s", o->lab_text, reason);
+    if (o->multicast_text != NULL && multicast_parse(o->multicast_text, &o->multicast, fail) < 0)
+        return -1;
     if (o->topology != 0 && o->record.path != NULL)
         return fail_set(fail, EXIT_USAGE, "run: --topology star and --record: a recording is of the mesh: leave one of them out");
     if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0 ||

@@ -25,14 +25,15 @@ struct run_options {
     struct sampling sampling;
     bool has_seed;
     bool ignore_eos, ids, digest, json;
-    const char *kernel, *lab_text, *shares_text, *peers_text, *key_log;
+    const char *kernel, *lab_text, *shares_text, *peers_text, *key_log, *multicast_text;
     int security;           /* enum mesh_security */
     int topology, pipeline; /* indices of run_topology_words, run_pipeline_words: baselines, 0 but for experiments */
     struct mesh_lab lab;
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
     uint32_t rank;                  /* with peers */
     struct mesh_addr peer[MESH_RANKS_MAX];
-    uint32_t peer_count; /* 0: all nodes are local */
+    struct mesh_addr multicast; /* group by which tiles go; port 0: none */
+    uint32_t peer_count;        /* 0: all nodes are local */
     uint32_t join_timeout_s;
     struct recording_options record;
     bool help;

@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "mesh/wire.h"
+#include "multicast.h"
 #include "notify.h"
 #include "prompt.h"
 #include "serve_state.h"
@@ -318,6 +319,8 @@ static int open_server(struct server *server, struct fail *fail)
     mesh_addr_format(config->listen, address);
     if (mesh_udp_open(&config->shift.udp, config->listen, &config->lab) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
+    if (multicast_open(config->shift.udp, config->multicast, fail) < 0)
+        return -1;
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
     server->shift_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;

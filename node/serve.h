@@ -16,8 +16,9 @@ struct serve_config {
     struct mesh_addr listen, advertise; /* advertise: all zeros: as others see it */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
-    struct mesh_addr discover; /* multicast group to hear, a seed as well; port 0: none */
-    struct mesh_addr metrics;  /* where to listen for HTTP */
+    struct mesh_addr multicast; /* group by which tiles go; port 0: none */
+    struct mesh_addr discover;  /* multicast group to hear, a seed as well; port 0: none */
+    struct mesh_addr metrics;   /* where to listen for HTTP */
     bool has_metrics;
     struct mesh_key cluster_key;
     struct mesh_lab lab;

@@ -9,6 +9,7 @@
 #include "discover.h"
 #include "mesh/program/options.h"
 #include "model_needs.h"
+#include "multicast.h"
 #include "run_options.h"
 #include "security.h"
 #include "serve.h"
@@ -25,7 +26,7 @@ enum { FETCH_ROWS, FETCH_ALL };
 static const char *const fetch_words[] = {"rows", "all", NULL};
 
 struct arguments {
-    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *metrics;
+    const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *multicast, *metrics;
     struct option_list join;
     uint32_t ctx, threads, batch, slots, share, drain, fetch_wait;
     int kv_type, security, fetch, topology, pipeline;
@@ -44,6 +45,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
         {.name = "join", .kind = OPTION_LIST, .target = &a->join, .metavar = "ADDR:PORT", .help = "any member's address; may be repeated"},
         {.name = "discover", .kind = OPTION_TEXT, .target = &a->discover, .metavar = "GROUP:PORT", .help = "find others by multicast"},
+        {.name = "multicast", .kind = OPTION_TEXT, .target = &a->multicast, .metavar = "GROUP:PORT", .help = "tiles once to all (to each)"},
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
@@ -142,6 +144,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     a->kv_type = a->has_kv_type ? a->kv_type : a->file.kv_type;
     a->metrics = a->metrics == NULL && own->metrics[0] != '\0' ? own->metrics : a->metrics;
     a->discover = a->discover == NULL && a->file.discover[0] != '\0' ? a->file.discover : a->discover;
+    a->multicast = a->multicast == NULL && a->file.multicast[0] != '\0' ? a->file.multicast : a->multicast;
     if (!a->has_share && own->share != CLUSTER_SHARE_AUTO)
         a->share = own->share;
     if (!a->has_security && a->key != NULL)
@@ -195,6 +198,17 @@ static int take_key_log(const struct arguments *a, struct serve_config *config, 
     return 0;
 }
 
+static int take_multicast(const struct arguments *a, struct serve_config *config, struct fail *fail)
+{
+    if (a->multicast == NULL)
+        return 0;
+    if (multicast_parse(a->multicast, &config->multicast, fail) < 0)
+        return -1;
+    if (config->multicast.port == config->discover.port && memcmp(config->multicast.ip, config->discover.ip, 16) == 0)
+        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: is what --discover has, too: give it another port", a->multicast);
+    return 0;
+}
+
 static int take_options(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     char reason[200];
@@ -215,6 +229,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     if (a->model == NULL && config->seed_count == 0)
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
     if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
+        return -1;
+    if (take_multicast(a, config, fail) < 0)
         return -1;
     if (a->topology != 0 && a->record.path != NULL)
         return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record: a recording is of the mesh: leave one of them out");

@@ -136,6 +136,8 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     json_uint(json, "naks", traffic.naks);
     json_uint(json, "resent", traffic.resent);
     json_uint(json, "duplicates_sent", traffic.duplicates_sent);
+    json_uint(json, "sent_to_group", traffic.sent_to_group);
+    json_uint(json, "peers_by_group", traffic.peers_by_group);
     json_uint(json, "dropped_by_kernel", traffic.kernel_drops);
     json_object_end(json);
 }

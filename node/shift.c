@@ -423,14 +423,16 @@ static void look_at_traffic(void *app)
         if (r == look->shift->rank)
             continue;
         mesh_get_peer_stats(look->shift->mesh, r, &stats);
-        look->traffic->datagrams_sent += stats.datagrams_sent;
+        look->traffic->datagrams_sent += stats.datagrams_sent - stats.shared_sent;
         look->traffic->lost += stats.lost;
         look->traffic->naks += stats.naks_sent;
         look->traffic->resent += stats.resent;
         look->traffic->duplicates_sent += stats.duplicates_sent;
+        look->traffic->peers_by_group += stats.hears_group;
     }
     mesh_udp_get_stats(look->shift->config->udp, &udp);
     look->traffic->kernel_drops = udp.kernel_drops;
+    look->traffic->sent_to_group = udp.sent_to_group;
 }
 
 void shift_traffic(struct shift *shift, struct shift_traffic *traffic)

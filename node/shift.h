@@ -34,10 +34,12 @@ struct shift_config {
     struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */
 };
 
-/* What became of datagrams on their way: of this epoch, but for the last. */
+/* What became of datagrams on their way: of this epoch, but for the last two. */
 struct shift_traffic {
     uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
-    uint64_t kernel_drops; /* since the socket was opened: found its buffer full */
+    uint64_t peers_by_group; /* who hears the multicast group of this node */
+    uint64_t sent_to_group;  /* since the socket was opened: datagrams that went to all of them at once */
+    uint64_t kernel_drops;   /* since the socket was opened: found its buffer full */
 };
 
 struct shift_news {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "multicast.h"
 #include "recording.h"
 #include "shift.h"
 
@@ -72,6 +73,7 @@ static int open_mesh(struct shift *shift, struct fail *fail)
     err = mesh_init(&shift->mesh, &config, shift->mesh_memory, shift->mesh_bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "mesh: cannot start the endpoint: %s: report this", mesh_strerror(err));
+    multicast_tell(shift->config->udp, shift->mesh);
     for (uint16_t r = 0; r < shift->count; r++) {
         if (r == shift->rank)
             continue;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "explore.h"
 #include "libmesh/mix.h"
@@ -10,7 +11,18 @@
 
 enum { EXPLORE_RANKS_MAX = 8, EXPLORE_VIRTUAL_S_MAX = 120 };
 
-enum explore_draw { DRAW_PHASES = 900, DRAW_STEPS, DRAW_BLOCKS, DRAW_PROMPT, DRAW_RECORDS, DRAW_SKIPS, DRAW_AHEAD, DRAW_SECURITY };
+enum explore_draw {
+    DRAW_PHASES = 900,
+    DRAW_STEPS,
+    DRAW_BLOCKS,
+    DRAW_PROMPT,
+    DRAW_RECORDS,
+    DRAW_SKIPS,
+    DRAW_AHEAD,
+    DRAW_SECURITY,
+    DRAW_GROUP,
+    DRAW_DEAF
+};
 
 static uint64_t explore_pick(uint64_t seed, enum explore_draw which, uint64_t limit)
 {
@@ -51,6 +63,23 @@ static void explore_seal(struct simbench *bench, uint64_t seed)
     }
 }
 
+/* A third of the seeds send by a multicast group, which in half of them some ranks do not hear. */
+static void explore_group(struct simbench *bench, const struct simscenario *scenario, struct explore_report *report)
+{
+    const uint64_t deaf = explore_pick(scenario->seed, DRAW_DEAF, 2) * explore_pick(scenario->seed, DRAW_DEAF, UINT64_MAX);
+    const size_t used = strlen(report->scenario);
+
+    if (explore_pick(scenario->seed, DRAW_GROUP, 3) != 0) {
+        return;
+    }
+    for (uint16_t rank = 0; rank < scenario->rank_count; rank++) {
+        mesh_set_group(bench->apps[rank].mesh, (deaf >> rank & 8) != 0 ? MESH_DATAGRAM_BYTES_MIN : 1472);
+        mesh_sim_set_deaf(bench->sim, rank, (deaf >> rank & 1) != 0);
+    }
+    snprintf(report->scenario + used, sizeof report->scenario - used, ", a group that ranks %#x do not hear",
+             (unsigned)(deaf & ((1u << scenario->rank_count) - 1)));
+}
+
 static void explore_exchange_run(uint64_t seed, struct explore_report *report)
 {
     struct simscenario scenario;
@@ -71,6 +100,7 @@ static void explore_exchange_run(uint64_t seed, struct explore_report *report)
     }
     simbench_start(bench);
     explore_seal(bench, seed);
+    explore_group(bench, &scenario, report);
     explore_settings(bench, &scenario);
     simbench_run(bench, &scenario, SIM_S(EXPLORE_VIRTUAL_S_MAX));
     mesh_sim_get_stats(bench->sim, &stats);

@@ -94,6 +94,13 @@ else
     verdict "what one call costs is told" rows_have record_call payloads call_ns
 fi
 
+check "bench multicast --quick ends well" "$mesh_node" bench multicast --quick --json
+if grep -q '"event":"skipped"' "$out"; then
+    skip "a tile to a group stands beside a tile to each" "$(grep -o '"reason":"[^"]*"' "$out")"
+else
+    verdict "a tile to a group stands beside a tile to each" rows_have multicast nodes device unicast_packets unicast_us multicast_us
+fi
+
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx

@@ -45,6 +45,8 @@ static void start_rank(struct net *net, uint16_t rank)
     net->memory[rank] = aligned_alloc(64, bytes);
     err = mesh_init(&net->mesh[rank], &net->config[rank], net->memory[rank], bytes, net->now_ns);
     assert(!err);
+    if (net->group_bytes)
+        mesh_set_group(net->mesh[rank], net->group_bytes);
     for (uint16_t peer = 0; peer < net->count; peer++) {
         mesh_set_path(net->mesh[rank], peer, net->path_bytes);
         mesh_set_peer(net->mesh[rank], peer, net_addr(peer));
@@ -115,6 +117,22 @@ static void drain_events(struct net *net, uint16_t rank)
     }
 }
 
+/* What a driver does: one to the group, and one to each other receiver. */
+static void send(struct net *net, uint16_t rank, const uint8_t *packet, const struct mesh_output *output)
+{
+    const bool is_tile = packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_TILE;
+
+    net->group_sends += output->group != 0;
+    net->tile_sends[rank] += is_tile && output->group;
+    for (uint16_t to = 0; to < net->count; to++) {
+        if (!(output->ranks >> to & 1))
+            continue;
+        net->tile_sends[rank] += is_tile && !(output->group >> to & 1);
+        if (!(output->group & net->deaf & UINT64_C(1) << to))
+            put(net, rank, to, packet, output->bytes);
+    }
+}
+
 static void flush_rank(struct net *net, uint16_t rank)
 {
     static uint8_t packet[PACKET_BYTES_MAX];
@@ -122,9 +140,7 @@ static void flush_rank(struct net *net, uint16_t rank)
 
     drain_events(net, rank);
     while (mesh_next_datagram(net->mesh[rank], net->now_ns, packet, sizeof packet, &output)) {
-        for (uint16_t to = 0; to < net->count; to++)
-            if (output.ranks >> to & 1)
-                put(net, rank, to, packet, output.bytes);
+        send(net, rank, packet, &output);
         drain_events(net, rank);
     }
 }

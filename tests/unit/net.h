@@ -23,9 +23,12 @@ struct net {
     void *memory[NET_RANKS_MAX];
     uint64_t now_ns, delay_ns;
     uint32_t path_bytes;                        /* before net_up: what the machines can send at most; 0: unknown */
+    uint32_t group_bytes;                       /* before net_up, of a group to which all can send; 0: none */
+    uint64_t deaf;                              /* ranks that do not hear it */
     struct net_flight flights[NET_FLIGHTS_MAX]; /* in order of arrival */
     unsigned flight_count;
-    unsigned sent[NET_RANKS_MAX][MESH_TYPE_COUNT]; /* datagrams written, once per receiver */
+    unsigned sent[NET_RANKS_MAX][MESH_TYPE_COUNT];   /* datagrams written, once per receiver */
+    unsigned group_sends, tile_sends[NET_RANKS_MAX]; /* datagrams to the group; with tiles, to the group or to one rank */
     unsigned events[NET_RANKS_MAX][MESH_EVENT_GONE + 1];
     char reason[NET_RANKS_MAX][MESH_REASON_BYTES]; /* of the last refusal */
     int last_error;                                /* of the last mesh_receive that dropped */

@@ -24,7 +24,7 @@ static void send(struct mesh_sim *sim, uint16_t from, uint16_t to, size_t bytes)
 {
     static uint8_t packet[65536];
 
-    mesh_sim_wire_send(sim, from, to, packet, bytes);
+    mesh_sim_wire_send(sim, from, to, false, packet, bytes);
 }
 
 /* Time of the next arrival, which is removed; UINT64_MAX when there is none. */

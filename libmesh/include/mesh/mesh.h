@@ -70,6 +70,11 @@ void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
  * Before mesh_set_peer. */
 void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes);
 
+/* The driver can send one datagram to all other ranks, by a multicast group that each of them hears or does not: mesh_output.group then
+ * says when to. Who hears it is found out, and again when that changes. datagram_bytes: the largest one that the group's interface
+ * carries, at least MESH_DATAGRAM_BYTES_MIN. At most once, before the first tick. */
+void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes);
+
 /* ---- input ---- */
 
 /* Feed one received datagram; then drain mesh_next_event and mesh_next_datagram.
@@ -153,6 +158,7 @@ bool mesh_next_event(struct mesh *mesh, struct mesh_event *event);
 
 struct mesh_output {
     uint64_t ranks; /* bit r: send to rank r, the same bytes to each. 0: to addr (a stranger) */
+    uint64_t group; /* of these, those whom a single datagram to the group reaches; 0 without mesh_set_group */
     struct mesh_addr addr;
     size_t bytes;
 };
@@ -179,12 +185,13 @@ void mesh_goodbye(struct mesh *mesh, uint64_t now_ns);
 
 struct mesh_peer_stats {
     uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received;
-    uint64_t tiles_sent, tiles_received; /* datagrams with tile data, resends included */
-    uint64_t lost;                       /* numbers of this peer's two spaces that never came */
-    uint64_t reordered;                  /* came after a later number */
-    uint64_t late;                       /* of these, after they had counted as lost */
-    uint64_t refused;                    /* came from its address, with a field out of range or not expected in this state */
-    uint64_t duplicate;                  /* the same number twice, or blocks that were there */
+    uint64_t shared_sent, shared_bytes_sent; /* of these, by a datagram to the group that counts for another peer, too, and left but once */
+    uint64_t tiles_sent, tiles_received;     /* datagrams with tile data, resends included */
+    uint64_t lost;                           /* numbers of this peer's two spaces that never came */
+    uint64_t reordered;                      /* came after a later number */
+    uint64_t late;                           /* of these, after they had counted as lost */
+    uint64_t refused;                        /* came from its address, with a field out of range or not expected in this state */
+    uint64_t duplicate;                      /* the same number twice, or blocks that were there */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
     uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
     uint64_t duplicates_used; /* received, of tiles that had not come */
@@ -195,6 +202,7 @@ struct mesh_peer_stats {
     uint64_t silent_ns;      /* since it was heard last, when the endpoint was called last; 0: never heard */
     uint32_t datagram_bytes; /* proved on this path */
     bool is_up;
+    bool hears_group; /* what goes to everybody is sent to it by the group, if others hear it, too */
 };
 
 struct mesh_stats {

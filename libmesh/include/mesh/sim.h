@@ -67,6 +67,9 @@ void mesh_sim_drop_mask(struct mesh_sim *sim, uint16_t from, uint16_t to, uint64
 /* No datagram passes from → to while blocked. */
 void mesh_sim_block(struct mesh_sim *sim, uint16_t from, uint16_t to, bool blocked);
 
+/* A rank that does not hear the multicast group: what is sent by it (mesh_output.group) does not reach it. */
+void mesh_sim_set_deaf(struct mesh_sim *sim, uint16_t rank, bool deaf);
+
 /* Crash: the endpoint gets no input and no time, what is on the way to it is lost. Restart: attach again. */
 void mesh_sim_crash(struct mesh_sim *sim, uint16_t rank);
 

@@ -74,6 +74,10 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
     F(rank,                 u16,  0,   UINT16_MAX, "rank",   "of the peer") \
     F(datagram_bytes,       u32,  0,   UINT32_MAX, "bytes",  "largest datagram that the way to it can carry")
 
+#define MESH_TAPE_GROUP_FIELDS(F) \
+    MESH_TAPE_CALL_FIELDS(F) \
+    F(datagram_bytes,       u32,  0,   UINT32_MAX, "bytes",  "largest datagram that the group's interface carries")
+
 #define MESH_TAPE_RECEIVE_FIELDS(F) \
     MESH_TAPE_CALL_FIELDS(F) \
     MESH_TAPE_ADDR_FIELDS(F)
@@ -192,6 +196,7 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
     C(11, EVENT,            event,            MESH_TAPE_EVENT_FIELDS,         OUTPUT, "mesh_next_event; payload: the record; body: the reason") \
     C(12, DATAGRAM,         datagram,         MESH_TAPE_DATAGRAM_FIELDS,      OUTPUT, "mesh_next_datagram: body and payload are the datagram") \
     C(13, DRAINED,          drained,          MESH_TAPE_PLAIN_FIELDS,         OUTPUT, "mesh_next_datagram had none, though something waits") \
+    C(14, GROUP,            group,            MESH_TAPE_GROUP_FIELDS,         INPUT,  "mesh_set_group") \
     C(32, CLUSTER_INIT,     cluster_init,     MESH_TAPE_CLUSTER_INIT_FIELDS,  INPUT,  "mesh_cluster_init; body: addresses of the seeds") \
     C(33, CLUSTER_RECEIVE,  cluster_receive,  MESH_TAPE_RECEIVE_FIELDS,       INPUT,  "mesh_cluster_receive; body: the datagram, opened") \
     C(34, CLUSTER_TICK,     cluster_tick,     MESH_TAPE_PLAIN_FIELDS,         INPUT,  "mesh_cluster_tick, when it was due") \

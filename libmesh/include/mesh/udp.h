@@ -28,6 +28,14 @@ uint32_t mesh_udp_path_bytes(
     struct mesh_addr to); /* the largest datagram that the interface to it carries, for mesh_set_path; 0: unknown */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
+/* Before mesh_udp_set_peer: hear this multicast group, too, and send there once what the core says may go there. IPv4 uses the interface of
+ * the own address, an IPv6 group that of its scope. MESH_ESYSTEM: errno. */
+int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
+
+/* The largest datagram that the group's interface carries, for mesh_set_group; 0: there is no group, or it carries less than the protocol
+ * needs. */
+uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp);
+
 /* From now on what goes out is sealed, once for all its receivers, and what comes in is opened, or refused and counted there, before the
  * core sees it. Borrowed until the driver is closed; NULL: neither. */
 void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
@@ -72,6 +80,7 @@ struct mesh_udp_stats {
     uint64_t system_calls; /* that send or receive, the next two together; one call takes several datagrams */
     uint64_t send_calls, receive_calls;
     uint64_t datagrams_sent, datagrams_received, send_errors;
+    uint64_t sent_to_group;  /* of the datagrams sent: once, to all who hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
     uint64_t kernel_drops;   /* SO_RXQ_OVFL */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */

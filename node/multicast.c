@@ -1,0 +1,50 @@
+#include "multicast.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_group(const struct mesh_addr *addr)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(addr->ip, mapped, sizeof mapped) == 0)
+        return (addr->ip[12] & 0xf0) == 0xe0;
+    return addr->ip[0] == 0xff && addr->scope != 0;
+}
+
+int multicast_parse(const char *text, struct mesh_addr *group, struct fail *fail)
+{
+    char reason[160];
+
+    if (mesh_addr_parse(text, group, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: %s: give GROUP:PORT such as 239.255.77.13:7413", text, reason);
+    if (!is_group(group) || group->port == 0)
+        return fail_set(
+            fail, EXIT_USAGE,
+            "--multicast %.100s: no multicast group with a port: give one such as 239.255.77.13:7413 or [ff02::4d13%%eth0]:7413", text);
+    return 0;
+}
+
+int multicast_open(struct mesh_udp *udp, struct mesh_addr group, struct fail *fail)
+{
+    char text[MESH_ADDR_TEXT_BYTES];
+
+    if (group.port == 0)
+        return 0;
+    mesh_addr_format(group, text);
+    if (mesh_udp_set_group(udp, group) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "--multicast %s: cannot be heard: %s: does this network carry multicast? Leave it out",
+                        text, strerror(errno));
+    if (mesh_udp_group_bytes(udp) == 0)
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "--multicast %s: the interface of this node's address cannot send there: give another group or leave it out", text);
+    return 0;
+}
+
+void multicast_tell(const struct mesh_udp *udp, struct mesh *mesh)
+{
+    const uint32_t bytes = mesh_udp_group_bytes(udp);
+
+    if (bytes > 0)
+        mesh_set_group(mesh, bytes);
+}

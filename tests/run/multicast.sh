@@ -1,0 +1,76 @@
+#!/bin/bash
+# Four nodes on hosts of their own send their tiles to a multicast group: no bit changes, fewer datagrams leave, and whom the switch keeps
+# the group from is sent to alone.
+# shellcheck source=tests/tools/netns
+. tests/tools/netns
+netns_enter "$@"
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+end() {
+    netns_end
+    clean_up
+}
+trap end EXIT
+
+model=node/models/stories-q8_0.gguf
+tokens=40
+group=239.255.77.13:7413
+question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n "$tokens" --digest)
+"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
+if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+security=(--key "$tmp/key")
+
+ask() { netns_on 1 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.2:7411 "${security[@]}" "${question[@]}"; }
+status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" "${security[@]}"; }
+has() { status "$1" 2>/dev/null | grep -q "$2"; }
+value() { status "$1" | sed -n "s/.*\"exchange\":{[^}]*\"$2\":\([0-9]*\).*/\1/p"; }
+
+check_exit "an address that is no group is a usage error" 2 "no multicast group with a port" \
+    "$mesh_node" serve -m $model --multicast 10.0.0.1:7413
+check_exit "so is the group of --discover" 2 "give it another port" "$mesh_node" serve -m $model --discover $group --multicast $group
+
+netns_hosts 4
+netns_loss 0
+for i in 0 1 2 3; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
+    netns_start $i "$mesh_node" serve -m $model -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} "${security[@]}" \
+        --multicast $group 2>>"$tmp/node$i"
+done
+if ! wait_until 20 has 0 '"nodes":4,'; then
+    not_ok "four hosts form a cluster" "$(status 0 2>&1)" "$(tail -n 5 "$tmp"/node*)"
+    finish
+fi
+if wait_until 10 has 0 '"peers_by_group":3'; then ok "all hear the group"; else not_ok "all hear the group" "$(status 0)"; fi
+expected=$("$mesh_node" run -m $model "${question[@]}" 2>/dev/null | grep '^digest ')
+run ask
+check_equal "no bit changes" "$(grep '^digest ' "$out")" "$expected"
+sent=$(value 0 sent_to_group)
+if [ "${sent:-0}" -gt $tokens ]; then ok "tiles are sent to the group"; else not_ok "tiles are sent to the group" "$(status 0)"; fi
+
+# The switch passes no more groups on to host 2, as one does that has forgotten who is in them.
+ip link set switch type bridge mcast_snooping 0
+bridge link set dev port2 mcast_flood off
+run ask
+check_equal "nor when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
+if wait_until 10 has 0 '"peers_by_group":2'; then ok "which is sent to alone"; else not_ok "which is sent to alone" "$(status 0)"; fi
+
+# The same with link-local addresses of IPv6, where the kernel has it.
+at() { echo "[fe80::77:$(($1 + 1))%net0]:7421"; }
+for i in 0 1 3; do netns_on $i ip address add "fe80::77:$((i + 1))/64" dev net0 nodad 2>/dev/null; done
+if ! netns_on 0 ip address show dev net0 | grep -q fe80::77:1; then
+    skip "a group of IPv6 is as good" "no IPv6 here"
+    finish
+fi
+for i in 0 1 3; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join "$(at 0)"); fi
+    netns_start $i "$mesh_node" serve -m $model -t 1 --listen "$(at $i)" ${joins[@]+"${joins[@]}"} "${security[@]}" \
+        --multicast '[ff02::4d13%net0]:7423' 2>>"$tmp/node6-$i"
+done
+has6() { netns_on 0 "$mesh_node" status --json --to "$(at 0)" "${security[@]}" 2>/dev/null | grep -q '"peers_by_group":2'; }
+if wait_until 20 has6; then ok "a group of IPv6 is as good"; else not_ok "a group of IPv6 is as good" "$(tail -n 5 "$tmp"/node6*)"; fi
+run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to "$(at 1)" "${security[@]}" "${question[@]}"
+check_equal "and no bit changes there" "$(grep '^digest ' "$out")" "$expected"
+finish
