@@ -299,6 +299,7 @@ bench: programs
 	@BIN='$(BIN)' tests/tools/bench-monitor || [ $$? -eq 77 ]
 	@[ ! -x $(BIN)/mesh-dissect ] || $(BIN)/dissect-bench $(BIN)/mesh-dissect
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
+	@BIN='$(BIN)' tests/tools/bench-veth || [ $$? -eq 77 ]
 
 fuzz: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build

@@ -80,6 +80,17 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
     udp->receive_buffer_bytes = udp_set_receiving(udp->fd, stamps);
 }
 
+int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us)
+{
+    const int value = (int)us;
+
+    if (setsockopt(udp->fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) != 0) {
+        return MESH_ESYSTEM;
+    }
+    udp_set(udp->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
+    return 0;
+}
+
 /* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
 static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
 {

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "busy_poll.h"
 #include "bytes.h"
 #include "local.h"
 #include "member.h"
@@ -429,7 +430,9 @@ static int run_nodes(struct run *run, struct fail *fail)
         run->rank = run->local.rank;
     }
     struct mesh_udp *own = run->local.udp[run->rank];
-    int err = (own != NULL && multicast_open(own, run->options.multicast, fail) < 0) || start_security(run, fail) < 0
+    int err = (own != NULL &&
+               (multicast_open(own, run->options.multicast, fail) < 0 || busy_poll_set(own, run->options.busy_poll_us, fail) < 0)) ||
+                      start_security(run, fail) < 0
                   ? -1
                   : start_member(run, fail);
     if (err == 0)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "busy_poll.h"
 #include "engine.h"
 #include "mesh/program/options.h"
 #include "mesh/udp.h"
@@ -88,6 +89,8 @@ static const struct option_spec specs[] = {
      .help = "off: whole matrices are sent and waited for (on)"},
     {.name = "multicast", .kind = OPTION_TEXT, .target = &parsed.multicast_text, .metavar = "GROUP:PORT",
      .help = "send each tile once to all who hear this group (to each)"},
+    {.name = "busy-poll", .kind = OPTION_U32, .target = &parsed.busy_poll_us, .max = BUSY_POLL_US_MAX, .metavar = "US",
+     .help = "look so long into the network card's queue (0)"},
     {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
      .help = "instead of --local: addresses of all nodes, in order of rank"},
     {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",

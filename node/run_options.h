@@ -32,6 +32,7 @@ struct run_options {
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
     uint32_t rank;                  /* with peers */
     struct mesh_addr peer[MESH_RANKS_MAX];
+    uint32_t busy_poll_us;      /* 0: no */
     struct mesh_addr multicast; /* group by which tiles go; port 0: none */
     uint32_t peer_count;        /* 0: all nodes are local */
     uint32_t join_timeout_s;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "busy_poll.h"
 #include "bytes.h"
 #include "mesh/wire.h"
 #include "multicast.h"
@@ -319,7 +320,7 @@ static int open_server(struct server *server, struct fail *fail)
     mesh_addr_format(config->listen, address);
     if (mesh_udp_open(&config->shift.udp, config->listen, &config->lab) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
-    if (multicast_open(config->shift.udp, config->multicast, fail) < 0)
+    if (multicast_open(config->shift.udp, config->multicast, fail) < 0 || busy_poll_set(config->shift.udp, config->busy_poll_us, fail) < 0)
         return -1;
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;

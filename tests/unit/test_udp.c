@@ -78,6 +78,25 @@ static void two_ranks_exchange_through_a_delay(void **state)
     two_exchange("127.0.0.1", &(struct mesh_lab){.delay_ns = 200000});
 }
 
+static void two_ranks_exchange_with_busy_polling(void **state)
+{
+    static struct udpbench bench;
+    struct simshape shape;
+
+    (void)state;
+    simshape_even(&shape, 2, 4, 8, 36);
+    shape.step_count = 20;
+    assert_true(udpbench_open(&bench, &shape, "127.0.0.1", NULL));
+    for (int rank = 0; rank < 2; rank++)
+        if (mesh_udp_set_busy_poll(bench.ranks[rank].udp, 50) != MESH_OK) {
+            assert_int_equal(errno, EPERM); /* without CAP_NET_ADMIN, and it goes on as it was */
+        }
+    if (!udpbench_run(&bench, 60)) {
+        fail_msg("%s", bench.error);
+    }
+    udpbench_close(&bench);
+}
+
 static void five_ranks_exchange_despite_loss_duplicates_and_reordering(void **state)
 {
     static struct udpbench bench;
@@ -278,6 +297,7 @@ int main(void)
         cmocka_unit_test(two_ranks_exchange_over_ipv4),
         cmocka_unit_test(two_ranks_exchange_over_ipv6),
         cmocka_unit_test(two_ranks_exchange_through_a_delay),
+        cmocka_unit_test(two_ranks_exchange_with_busy_polling),
         cmocka_unit_test(five_ranks_exchange_despite_loss_duplicates_and_reordering),
     };
 

@@ -32,6 +32,11 @@ void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr add
  * the own address, an IPv6 group that of its scope. MESH_ESYSTEM: errno. */
 int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
 
+/* Whoever looks for datagrams lets the kernel look into the network card's queue itself for so many microseconds (SO_BUSY_POLL and, where
+ * there is one, SO_PREFER_BUSY_POLL) instead of waiting for its interrupt. No effect on cards without NAPI, such as the loopback.
+ * MESH_ESYSTEM: errno; EPERM: more than net.core.busy_read allows, without CAP_NET_ADMIN. */
+int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us);
+
 /* The largest datagram that the group's interface carries, for mesh_set_group; 0: there is no group, or it carries less than the protocol
  * needs. */
 uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp);
