@@ -82,16 +82,16 @@ if grep -q '"event":"skipped"' "$out"; then
     skip "a cluster that is watched stands beside one that is not" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
     verdict "a cluster that is watched stands beside one that is not" rows_have telemetry nodes reports_per_s watched_tok_per_s \
-        unwatched_ratio watched_cpu_ms_per_token unwatched_cpu_ratio watched_main_ms_per_s unwatched_main_ms_per_s
+        unwatched_ratio watched_cpu_ms_per_token unwatched_cpu_ratio watched_main_ms_per_s unwatched_main_ms_per_s watched_cost_percent
 fi
 
 check "bench record --quick ends well" "$mesh_node" bench record --quick --json
 if grep -q '"event":"skipped"' "$out"; then
     skip "nodes that record stand beside nodes that do not" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
-    verdict "nodes that record stand beside nodes that do not" rows_have record payloads nodes lost recording_tok_per_s plain_tok_per_s \
+    verdict "nodes that record stand beside nodes that do not" rows_have record payloads nodes lost plain_tok_per_s \
         plain_ratio recorder_ms_per_s bytes_per_token entries_per_token
-    verdict "what one call costs is told" rows_have record_call payloads call_ns
+    verdict "what one call costs is told" rows_have record_call payloads caller_ns recorder_ns datagram_us datagrams_per_s_of_3_percent
 fi
 
 check "bench multicast --quick ends well" "$mesh_node" bench multicast --quick --json

@@ -243,6 +243,7 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
         for (uint32_t i = 0; i < options.hidden; i++)
             data[(size_t)100 * options.hidden + i] = i % 2 == 0 ? 3e38f : -3e38f;
         down.data = (const uint8_t *)data;
+        down.gguf = NULL; /* not in a file */
         const struct gguf_tensor *before = synth.model->layer[1].down;
         synth.model->layer[1].down = &down;
         if (simcluster_open(&cluster, &config) < 0)
