@@ -14,7 +14,7 @@ struct watching {
     uint64_t start_ns, epoch_ns;
 };
 
-enum { SERVE_STEPS = 24, SERVE_STEPS_RECORDED = 256 /* told in a second; the latter while only the recording gets it */ };
+enum { SERVE_STEPS = 40, SERVE_STEPS_RECORDED = 256 /* told in a second; the latter while only the recording gets it */ };
 
 struct server;
 struct inbox_packet;

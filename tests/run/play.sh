@@ -90,8 +90,12 @@ check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
 check_exit "a node of a cluster cannot be played to" 2 "with --node it is mesh-node run that is started" \
     lone --node 1 -- "$mesh_node" serve -m "$model"
 if command -v sqlite3 >/dev/null; then
-    sqlite3 "$tmp/R.2.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
-    check_exit "a recording without its end is not played" 77 "only a whole recording" lone --node 1 -- "$mesh_node" run -m "$model"
-    check_exit "but a real node can take its part" 0 "" lone --node 2 --speed max -- "$mesh_node" run -m "$model" -t 1
+    # Slowly, so that there is more than one chunk.
+    "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 12 --local 2 --lab pace=0.05GB/s --record "$tmp/S.db" >/dev/null 2>&1
+    sqlite3 "$tmp/S.1.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
+    check_exit "a recording without its end is not played" 77 "only a whole recording" \
+        "$mesh_replay" run "$tmp/S.db" "$tmp/S.1.db" --node 0 -- "$mesh_node" run -m "$model"
+    check_exit "but a real node can take its part" 0 "" \
+        "$mesh_replay" run "$tmp/S.db" "$tmp/S.1.db" --node 1 --speed max -- "$mesh_node" run -m "$model" -t 1
 fi
 finish
