@@ -37,7 +37,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
 {
     static const char *const usage[] = {"mesh-node bench [PART] [options]",
                                         "Measure this machine: kernels and decode beside plain reads, meshes, clusters in trouble.",
-                                        "PART: " PART_NAMES_FIRST "|", "      " PART_NAMES_LAST, NULL};
+                                        "PART: " PART_NAMES_FIRST, "or PART: " PART_NAMES_LAST, NULL};
     static const char *const examples[] = {"mesh-node bench", "mesh-node bench kernels --kernel avx2", "mesh-node bench all --json", NULL};
     const struct option_spec specs[] = {
         {.name = "quick",

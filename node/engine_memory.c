@@ -178,6 +178,11 @@ static int allocate_norms(struct engine *e)
     return 0;
 }
 
+static int no_memory(struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
+}
+
 int engine_allocate(struct engine *e, struct fail *fail)
 {
     struct buffer list[BUFFERS_MAX];
@@ -193,15 +198,18 @@ int engine_allocate(struct engine *e, struct fail *fail)
         memcpy(list[i].at, &memory, sizeof memory);
         is_short |= memory == NULL;
     }
-    /* Untouched pages of the cache cost nothing until positions are filled. */
-    e->kv = calloc(1, kv_bytes(e) + 64);
-    if (is_short || e->kv == NULL || allocate_workers(e) < 0 || allocate_norms(e) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
+    if (is_short || allocate_workers(e) < 0 || allocate_norms(e) < 0)
+        return no_memory(fail);
     for (int i = 0; i < ENGINE_INBOXES; i++)
         if (inbox_init(&e->inbox[i], &e->inbox_limits, fail) < 0)
             return -1;
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
+    /* Untouched pages of the cache cost nothing until positions are filled. It comes last, or a small one would be given what the heap has
+     * been grown for. */
+    e->kv = calloc(1, kv_bytes(e) + 64);
+    if (e->kv == NULL)
+        return no_memory(fail);
     atomic_store(&e->loads_left, engine_load_count(e));
     for (uint16_t p = 0; p < e->phase_count; p++)
         if (matrix_allocate(e->phase[p].matrix, fail) < 0)

@@ -19,7 +19,8 @@ static struct segment *find_segment(struct engine *e, uint32_t unit)
     return &e->segment[low];
 }
 
-/* Workers take turns, and each reads ahead of the tile in hand: so tiles are dealt in as many rows of neighbours as there are workers. */
+/* Workers take turns, and each reads ahead of the tile in hand: so tiles are dealt in as many rows of neighbours as there are workers. Not
+ * where others wait for them: a receiver takes a block that is missing below a later one for lost (nak.c). */
 static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
 {
     const uint32_t row = index % workers, longer = count % workers;
@@ -45,7 +46,7 @@ static void take_in_hand(struct engine *e, struct worker *w, struct segment *seg
             w->segment = segment;
             w->kind = parts[i].kind;
             w->item = parts[i].kind == UNIT_TILE || parts[i].kind == UNIT_EAGER
-                          ? tile_in_turn(index, parts[i].count, e->config.worker_count)
+                          ? tile_in_turn(index, parts[i].count, e->config.map->rank_count == 1 ? e->config.worker_count : 1)
                           : index;
             w->is_started = false;
             w->pace_due_ns = 0;

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The protocol core does no I/O: its objects call nothing but mem*, strlen, assert's abort path and one another.
+# Runs beside others.
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "a sanitizer build calls its runtime"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The same request gives the same digest line however many nodes, threads, shares, batches, kernels and losses there are.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

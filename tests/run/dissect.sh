@@ -1,6 +1,7 @@
 #!/bin/bash
 # mesh-dissect on captures that are kept in tests/dissect, each with the text that is expected beside it.
 # After a change of the protocol or of the text: MESH_UPDATE=1 tests/run/dissect.sh writes the texts anew; then read them.
+# Runs beside others.
 . tests/run/lib.sh
 mesh_dissect=$BIN/mesh-dissect
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The documents agree with the tree: links lead somewhere, the table of files is complete, the man page knows the options.
+# Runs beside others.
 . tests/run/lib.sh
 
 documents=(README.md CHANGELOG.md docs/*.md docs/adr/*.md)

@@ -1,5 +1,6 @@
 #!/bin/bash
 # A trained model goes on as its reference does, on any number of nodes and with any kernel. The models are not part of the project.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

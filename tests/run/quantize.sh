@@ -1,5 +1,6 @@
 #!/bin/bash
 # mesh-node quantize: models of every type from one of f32, what stays as it was, and what is refused.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Captures in tests/dissect become traces (mesh-dissect --import), and mesh-replay says what they hold.
+# Runs beside others.
 . tests/run/lib.sh
 mesh_replay=$BIN/mesh-replay
 mesh_dissect=$BIN/mesh-dissect

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The command `mesh-node stories`: where the text goes, what it depends on, and what is refused.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

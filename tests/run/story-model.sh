@@ -1,5 +1,6 @@
 #!/bin/bash
 # What the model that comes with the project writes: stories that end by themselves, of 80 to 200 words, the same on any number of nodes.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

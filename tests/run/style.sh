@@ -1,3 +1,4 @@
 #!/bin/bash
 # The rules of the house: see tests/tools/check-style.
+# Runs beside others.
 exec tests/tools/check-style

@@ -1,5 +1,6 @@
 #!/bin/bash
 # `mesh-node train`: the same file for any number of threads, interrupted and resumed or not; a model that runs; bad input told in words.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"

@@ -2,6 +2,7 @@
 # What three nodes record over a lossy network is the same when it is run again; and so is tests/traces/lossy.db, one of such recordings
 # that is kept: T.1.db of `run -m node/models/stories-q8_0.gguf -p Once -n 6 --ignore-eos --temp 0.7 --seed 5 --local 3 -t 1
 # --lab loss=2%,seed=3 --record T.db`, with `PRAGMA page_size = 1024; VACUUM`, and no more of its machine than the architecture.
+# Runs beside others.
 . tests/run/lib.sh
 mesh_node=$BIN/mesh-node
 mesh_replay=$BIN/mesh-replay

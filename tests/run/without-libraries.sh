@@ -1,6 +1,7 @@
 #!/bin/bash
 # What can be built without libsodium, libmicrohttpd, ncurses and libpcap is: the files that use them compile where there are none, and
 # nothing else asks for them.
+# Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "how it is instrumented makes no difference to this"
