@@ -176,7 +176,7 @@ struct mesh_peer {
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; until the next three, when these are not answered */
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
-    bool is_repairing; /* asked for a resend since it last had something complete */
+    bool is_repairing;   /* asked for a resend since it last had something complete */
     uint32_t group_naks; /* since group_seen has grown */
     uint64_t group_seen; /* highest number to everybody that it has reported */
 
@@ -435,7 +435,7 @@ void mesh_group_tick(struct mesh *mesh);
 uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); /* returns to whom, all by the group */
 void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
 uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
-                       size_t datagram_bytes); /* those whom one to the group reaches, if several */
+                       size_t datagram_bytes);                         /* those whom one to the group reaches, if several */
 void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes); /* by one datagram */
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
 void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);

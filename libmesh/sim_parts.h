@@ -38,7 +38,7 @@ struct mesh_sim_node {
     void *app;
     uint32_t generation; /* counts crashes */
     bool is_paused;
-    bool is_deaf; /* to the group */
+    bool is_deaf;    /* to the group */
     bool is_working; /* until busy_ns; its output leaves then */
     uint64_t busy_ns;
     uint64_t wake_ns;                     /* the node's one valid timer in the heap; UINT64_MAX none */
