@@ -163,24 +163,37 @@ static void begin(struct numbers_stream *stream, uint64_t number)
     memset(stream->bits, 0, sizeof stream->bits);
 }
 
+/* Of so many numbers before this one; of those that are below the window nothing is known. */
+static uint64_t missing_before(const struct numbers_stream *stream, uint64_t number, uint64_t count)
+{
+    uint64_t missing = 0;
+
+    for (uint64_t back = 1; back <= count && stream->highest - (number - back) < NUMBERS_WINDOW; back++)
+        missing += number - back >= stream->first && !is_seen(stream, number - back);
+    return missing;
+}
+
 /* What a sender with a group sends to everybody, whichever way: how much of it up to this number has not been seen. */
 static uint64_t missing_any_way(struct numbers *numbers, struct numbers_key key, const struct packet *packet, uint64_t gap)
 {
     const uint64_t number = packet->message.header.number;
     struct numbers_stream *stream;
-    uint64_t seen = 0;
+    uint64_t missing = 0;
 
     memset(&key.to, 0, sizeof key.to);
     stream = stream_of(numbers, &key);
     begin(stream, number);
     stream->last_ns = packet->ts_ns;
-    if (number > stream->highest)
+    if (number > stream->highest) {
+        missing = number - stream->highest - 1 < gap ? number - stream->highest - 1 : gap;
+        missing += missing_before(stream, number - missing, gap - missing);
         advance(stream, number);
-    else if (stream->highest - number < NUMBERS_WINDOW)
-        mark(stream, number, true);
-    for (uint64_t back = 1; back <= gap && stream->highest - (number - back) < NUMBERS_WINDOW; back++)
-        seen += number - back < stream->first || is_seen(stream, number - back);
-    return gap - seen;
+    } else {
+        missing = missing_before(stream, number, gap);
+        if (stream->highest - number < NUMBERS_WINDOW)
+            mark(stream, number, true);
+    }
+    return missing;
 }
 
 struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet)

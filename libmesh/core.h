@@ -262,6 +262,7 @@ struct mesh {
     uint32_t group_bytes; /* largest datagram of the group's interface; 0: there is no group */
     uint64_t group_hears; /* ranks that are reached by it */
     uint64_t group_at_ns, group_again_ns;
+    uint64_t group_whole_ns; /* when nobody was missing any more, the last time */
     uint32_t group_tries;
     bool group_is_due;
 

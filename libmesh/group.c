@@ -3,13 +3,14 @@
  * What goes to everybody has numbers of a space of its own and one seal (core.h), so a datagram of it is the same whichever way it comes,
  * and what is lost is asked for and resent to one peer as ever. Who hears the group is found out by a PROBE of the smallest size that goes
  * only there: whoever answers it does. A peer that asks for resends again and again, and has seen nothing more of what goes to everybody
- * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. For a peer that does
- * not hear, a probe is a number that never arrives. */
+ * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. One probe asks all
+ * who are missing, so the wait is everybody's: however many cease to hear at once, it grows once. For a peer that does not hear, a probe
+ * is a number that never arrives. */
 #include "tap.h"
 
 #include <assert.h>
 
-#define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */
+#define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long, until all have heard for as long */
 #define AGAIN_NS_MAX UINT64_C(600000000000)
 
 enum { SETTLE_NS = 10000000, TRIES = 2, TRY_NS = 20000000, NAKS_MAX = 4 };
@@ -91,8 +92,12 @@ void mesh_group_tick(struct mesh *mesh)
     }
     up = peers_up(mesh);
     mesh->group_at_ns = 0;
-    if (!all_are_up(mesh) || !is_several(up) || !(up & ~mesh->group_hears))
+    if (!all_are_up(mesh) || !is_several(up))
         return;
+    if (!(up & ~mesh->group_hears)) {
+        mesh->group_whole_ns = mesh->now_ns;
+        return;
+    }
     if (mesh->group_tries < TRIES) {
         mesh->group_tries++;
         mesh->group_is_due = true;
@@ -105,11 +110,18 @@ void mesh_group_tick(struct mesh *mesh)
 
 uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet)
 {
+    uint64_t told[MESH_RANKS_MAX];
+    const uint64_t unheard = mesh->others & ~mesh->group_hears; /* by them this may not be */
+
+    for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
+        told[__builtin_ctzll(ranks)] = mesh->peers[__builtin_ctzll(ranks)].told_through;
     mesh->group_is_due = false;
     packet->message.header.type = MESH_TYPE_PROBE;
     packet->message.header.flags = 0;
     packet->message.as.probe.bytes = MESH_DATAGRAM_BYTES_MIN; /* no other probe has this size, nor its answer */
     mesh_write_all(mesh, packet, true);
+    for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
+        mesh->peers[__builtin_ctzll(ranks)].told_through = told[__builtin_ctzll(ranks)];
     return mesh->others;
 }
 
@@ -147,6 +159,10 @@ void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer)
         return;
     peer->group_naks = 0;
     mesh->group_hears &= ~bit(peer);
+    if (mesh->group_at_ns)
+        return; /* with the others who are missing */
+    if (mesh->now_ns - mesh->group_whole_ns >= mesh->group_again_ns)
+        mesh->group_again_ns = AGAIN_NS;
     try_at(mesh, later_ns(mesh));
 }
 

@@ -83,8 +83,10 @@ uint32_t mesh_state_hash(const struct mesh *mesh)
     hash = mix(mix(mix(hash, mesh->number_all), mesh->cost_sent_all), mesh->current_ranks);
     hash = mix(mix(mix(hash, mesh->solicit_at_ns), mesh->status_at_ns), mesh->event_count);
     hash = mix(mix(hash, mesh->copying), mesh->copy_count);
-    if (mesh->group_bytes)
+    if (mesh->group_bytes) {
         hash = mix(mix(mix(mix(hash, mesh->group_hears), mesh->group_at_ns), mesh->group_tries), mesh->group_again_ns);
+        hash = mix(hash, mesh->group_whole_ns);
+    }
     for (unsigned i = 0; i < MESH_GATHERS_OPEN_MAX; i++)
         hash = hash_slot(hash, mesh, &mesh->slots[i]);
     for (unsigned i = 0; i < MESH_EARLY_TILES; i++)

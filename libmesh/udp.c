@@ -94,11 +94,10 @@ int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us)
 /* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
 static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
 {
-    static const uint8_t any[16];
     int family = mesh_addr_is_v4(local) ? AF_INET : AF_INET6;
 
     udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (udp->fd < 0 && errno == EAFNOSUPPORT && memcmp(local->ip, any, sizeof any) == 0) {
+    if (udp->fd < 0 && errno == EAFNOSUPPORT && mesh_addr_is_any(local)) {
         local->ip[10] = local->ip[11] = 0xff;
         family = AF_INET;
         udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -207,11 +206,12 @@ void mesh_udp_close(struct mesh_udp *udp)
 
 int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
 {
-    const bool is_v4 = mesh_addr_is_v4(&group);
+    struct mesh_lab lab = udp->receiver.lab.spec;
     int fd;
 
     assert(udp->group == NULL);
-    if (udp->sender.family == AF_INET && !is_v4) {
+    lab.seed += GROUP_SEED;
+    if (mesh_addr_is_v4(&group) != mesh_addr_is_v4(&udp->local) && !mesh_addr_is_any(&udp->local)) {
         errno = EAFNOSUPPORT;
         return MESH_ESYSTEM;
     }
@@ -226,8 +226,8 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
         errno = reason;
         return MESH_ESYSTEM;
     }
-    mesh_udp_receiver_init(udp->group, fd, &udp->receiver.lab.spec);
-    udp_set_receiving(fd, udp->receiver.lab.spec.delay_ns > 0);
+    mesh_udp_receiver_init(udp->group, fd, &lab);
+    udp_set_receiving(fd, lab.delay_ns > 0);
     udp->group->told = &udp->errors;
     udp->group->sealer = udp->receiver.sealer;
     udp->group->own = udp->local;
@@ -427,6 +427,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
     };
     if (udp->group != NULL) {
         stats->system_calls += udp->group->system_calls;
+        stats->receive_calls += udp->group->system_calls;
         stats->datagrams_received += udp->group->received;
         stats->kernel_drops += udp->group->kernel_drops;
         stats->lab_lost += udp->group->lab.lost;

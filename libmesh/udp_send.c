@@ -120,7 +120,6 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
             const uint64_t group = sender->group_bytes != 0 ? output.group : 0;
 
             if (group != 0) {
-                sender->to_group++;
                 udp_sender_queue(sender, &sender->group, sender->group_bytes);
             }
             udp_sender_queue_ranks(sender, output.ranks & ~group);
@@ -149,6 +148,15 @@ static bool udp_sender_hold(struct mesh_udp_sender *sender, uint64_t now_ns)
     return true;
 }
 
+static void udp_sender_count(struct mesh_udp_sender *sender, uint32_t sent)
+{
+    for (uint32_t i = 0; i < sent && sender->group_bytes != 0; i++) {
+        sender->to_group += sender->messages[sender->messages_next + i].msg_hdr.msg_name == &sender->group;
+    }
+    sender->sent += sent;
+    sender->messages_next += sent;
+}
+
 /* Send the queued messages. False: the socket or the interface is full for now. */
 static bool udp_sender_push(struct mesh_udp_sender *sender, uint64_t now_ns)
 {
@@ -163,8 +171,7 @@ static bool udp_sender_push(struct mesh_udp_sender *sender, uint64_t now_ns)
 
         sender->system_calls++;
         if (sent > 0) {
-            sender->sent += (uint64_t)sent;
-            sender->messages_next += (uint32_t)sent;
+            udp_sender_count(sender, (uint32_t)sent);
             sender->full_since_ns = 0;
             tries = 0;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -209,6 +209,8 @@ static void take_link(struct measure *m, const struct shift *shift, uint16_t ran
     struct mesh_peer_stats p;
 
     mesh_get_peer_stats(shift->mesh, rank, &p);
+    m->shared_sent += p.shared_sent;
+    m->shared_bytes_sent += p.shared_bytes_sent;
     *link = (struct mesh_telemetry_link){
         .peer = rank,
         .is_up = p.is_up,
@@ -302,6 +304,7 @@ void measure_take(struct measure *m, const struct measure_source *s)
 
     m->now_ns = s->now_ns;
     m->links = m->workers = 0;
+    m->shared_sent = m->shared_bytes_sent = 0;
     m->model = gguf_path(s->config->model->gguf);
     if (strrchr(m->model, '/') != NULL)
         m->model = strrchr(m->model, '/') + 1;

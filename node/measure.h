@@ -51,7 +51,8 @@ struct measure {
     uint64_t available_bytes, look_again_ns; /* memory of the machine, and when to ask again */
     uint16_t links, workers, requests;
     struct mesh_telemetry_link link[MESH_RANKS_MAX];
-    struct mesh_histogram *latency; /* (MESH_RANKS_MAX, MESH_LATENCIES) by place in link */
+    uint64_t shared_sent, shared_bytes_sent; /* that the links count and that left by a datagram which counts for another link, too */
+    struct mesh_histogram *latency;          /* (MESH_RANKS_MAX, MESH_LATENCIES) by place in link */
     struct mesh_telemetry_worker worker[MEASURE_WORKERS_MAX];
     struct mesh_telemetry_request request[JOBS_MAX + MEASURE_OVER_MAX];
 };

@@ -3,6 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
+/* Of one link: an IPv6 group of a wider scope is heard by whatever interface any program has joined it on. */
+static bool is_wide(const struct mesh_addr *addr)
+{
+    return addr->ip[0] == 0xff && (addr->ip[1] & 0x0f) != 2;
+}
+
 static bool is_group(const struct mesh_addr *addr)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -18,11 +24,34 @@ int multicast_parse(const char *text, struct mesh_addr *group, struct fail *fail
 
     if (mesh_addr_parse(text, group, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--multicast %.100s: %s: give GROUP:PORT such as 239.255.77.13:7413", text, reason);
+    if (is_wide(group))
+        return fail_set(
+            fail, EXIT_USAGE,
+            "--multicast %.100s: no group of one link: of IPv6 give a link-local one with its interface, such as [ff02::4d13%%eth0]:7413",
+            text);
     if (!is_group(group) || group->port == 0)
         return fail_set(
             fail, EXIT_USAGE,
             "--multicast %.100s: no multicast group with a port: give one such as 239.255.77.13:7413 or [ff02::4d13%%eth0]:7413", text);
     return 0;
+}
+
+static int cannot_be_heard(const char *text, int reason, struct fail *fail)
+{
+    if (reason == EADDRINUSE)
+        return fail_set(
+            fail, EXIT_ENVIRONMENT,
+            "--multicast %s: cannot be heard: its port is in use by this node's own address or by a program that does not share "
+            "it: give the group another port, on all nodes",
+            text);
+    if (reason == EAFNOSUPPORT)
+        return fail_set(
+            fail, EXIT_ENVIRONMENT,
+            "--multicast %s: cannot be heard: this node's own address is not of the group's family: give an IPv4 group where nodes "
+            "have IPv4 addresses, one of IPv6 where they have those",
+            text);
+    return fail_set(fail, EXIT_ENVIRONMENT, "--multicast %s: cannot be heard: %s: does this network carry multicast? Leave it out", text,
+                    strerror(reason));
 }
 
 int multicast_open(struct mesh_udp *udp, struct mesh_addr group, struct fail *fail)
@@ -33,8 +62,7 @@ int multicast_open(struct mesh_udp *udp, struct mesh_addr group, struct fail *fa
         return 0;
     mesh_addr_format(group, text);
     if (mesh_udp_set_group(udp, group) != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "--multicast %s: cannot be heard: %s: does this network carry multicast? Leave it out",
-                        text, strerror(errno));
+        return cannot_be_heard(text, errno, fail);
     if (mesh_udp_group_bytes(udp) == 0)
         return fail_set(fail, EXIT_ENVIRONMENT,
                         "--multicast %s: the interface of this node's address cannot send there: give another group or leave it out", text);

@@ -430,6 +430,8 @@ static void look_at_traffic(void *app)
         look->traffic->duplicates_sent += stats.duplicates_sent;
         look->traffic->peers_by_group += stats.hears_group;
     }
+    if (look->traffic->peers_by_group < 2)
+        look->traffic->peers_by_group = 0; /* one alone is sent to alone */
     mesh_udp_get_stats(look->shift->config->udp, &udp);
     look->traffic->kernel_drops = udp.kernel_drops;
     look->traffic->sent_to_group = udp.sent_to_group;

@@ -37,7 +37,7 @@ struct shift_config {
 /* What became of datagrams on their way: of this epoch, but for the last two. */
 struct shift_traffic {
     uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
-    uint64_t peers_by_group; /* who hears the multicast group of this node */
+    uint64_t peers_by_group; /* reached by the multicast group of this node: 0 or at least 2 */
     uint64_t sent_to_group;  /* since the socket was opened: datagrams that went to all of them at once */
     uint64_t kernel_drops;   /* since the socket was opened: found its buffer full */
 };

@@ -30,6 +30,13 @@ check_exit "an address that is no group is a usage error" 2 "no multicast group 
     "$mesh_node" serve -m $model --multicast 10.0.0.1:7413
 check_exit "so is the group of --discover" 2 "give it another port" "$mesh_node" serve -m $model --discover $group --multicast $group
 
+check_exit "an IPv6 group that is not of one link is a usage error" 2 "no group of one link" \
+    "$mesh_node" serve -m $model --multicast '[ff05::4d13]:7413'
+check_exit "a group of the other family than the node's address says so" 4 "not of the group's family" \
+    "$mesh_node" serve -m $model --multicast '[ff02::4d13%lo]:7413'
+check_exit "so does one whose port the node has itself" 4 "its port is in use" \
+    "$mesh_node" serve -m $model --listen 0.0.0.0:7413 "${security[@]}" --multicast $group
+
 netns_hosts 4
 netns_loss 0
 for i in 0 1 2 3; do
@@ -55,6 +62,17 @@ bridge link set dev port2 mcast_flood off
 run ask
 check_equal "nor when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
 if wait_until 10 has 0 '"peers_by_group":2'; then ok "which is sent to alone"; else not_ok "which is sent to alone" "$(status 0)"; fi
+
+# What a node says at leaving counts a datagram to the group once, as status does.
+sent=$(value 0 datagrams_sent)
+kill -INT "${netns_started[0]}"
+said() { sed -n 's/.*; sent \([0-9]*\) datagrams of.*/\1/p' "$tmp/node0" | grep .; }
+wait_until 10 said
+if [ "$(said || echo 0)" -ge "$sent" ] && [ "$(said)" -lt $((sent + tokens)) ]; then
+    ok "a node that leaves has sent as many datagrams as its status says"
+else
+    not_ok "a node that leaves has sent as many datagrams as its status says" "status: $sent" "$(tail -n 3 "$tmp/node0")"
+fi
 
 # The same with link-local addresses of IPv6, where the kernel has it.
 at() { echo "[fe80::77:$(($1 + 1))%net0]:7421"; }

@@ -7,7 +7,7 @@
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
 
-enum { NET_RANKS_MAX = 4, NET_FLIGHTS_MAX = 8192, NET_US = 1000, NET_MS = 1000000 };
+enum { NET_RANKS_MAX = 8, NET_FLIGHTS_MAX = 8192, NET_US = 1000, NET_MS = 1000000 };
 
 struct net_flight {
     uint64_t at_ns;

@@ -180,6 +180,65 @@ static void who_hears_again_is_found_out_and_more_seldom_each_time(void **state)
     net_free(net);
 }
 
+static bool all_hear(const struct net *net)
+{
+    for (uint16_t rank = 0; rank < net->count; rank++)
+        for (uint16_t peer = 0; peer < net->count; peer++)
+            if (rank != peer && !hears(net, rank, peer))
+                return false;
+    return true;
+}
+
+static void fall_silent_for_a_second(struct net *net, uint64_t deaf)
+{
+    net->deaf = deaf;
+    work(net, 25, 1);
+    assert_false(all_hear(net));
+    net->deaf = 0;
+}
+
+static void all_who_cease_to_hear_at_once_are_asked_again_soon(void **state)
+{
+    struct net *net = open_net(8, GROUP_BYTES, 0);
+
+    (void)state;
+    assert_true(all_hear(net));
+    fall_silent_for_a_second(net, 0xfe);
+    net_run(net, 2500 * (uint64_t)NET_MS);
+    assert_true(all_hear(net));
+    net_free(net);
+}
+
+static void a_failure_long_after_another_is_as_short_as_the_first(void **state)
+{
+    struct net *net = open_net(RANKS, GROUP_BYTES, 0);
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        fall_silent_for_a_second(net, 1 << 2 | 1 << 3);
+        net_run(net, 2500 * (uint64_t)NET_MS);
+        assert_true(all_hear(net));
+        net_run(net, 5000 * (uint64_t)NET_MS);
+    }
+    net_free(net);
+}
+
+static void who_ceases_to_hear_soon_again_is_asked_more_seldom(void **state)
+{
+    struct net *net = open_net(RANKS, GROUP_BYTES, 0);
+
+    (void)state;
+    fall_silent_for_a_second(net, 1 << 2);
+    net_run(net, 1500 * (uint64_t)NET_MS);
+    assert_true(all_hear(net));
+    fall_silent_for_a_second(net, 1 << 2);
+    net_run(net, 1500 * (uint64_t)NET_MS);
+    assert_false(all_hear(net));
+    net_run(net, 2000 * (uint64_t)NET_MS);
+    assert_true(all_hear(net));
+    net_free(net);
+}
+
 /* Loss by itself is no reason: only who has to ask gather after gather is taken for deaf. */
 static bool lose_some(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
@@ -260,6 +319,9 @@ int main(void)
         cmocka_unit_test(what_is_too_long_for_the_group_goes_one_by_one),
         cmocka_unit_test(who_ceases_to_hear_is_resent_to_and_then_sent_to_alone),
         cmocka_unit_test(who_hears_again_is_found_out_and_more_seldom_each_time),
+        cmocka_unit_test(all_who_cease_to_hear_at_once_are_asked_again_soon),
+        cmocka_unit_test(a_failure_long_after_another_is_as_short_as_the_first),
+        cmocka_unit_test(who_ceases_to_hear_soon_again_is_asked_more_seldom),
         cmocka_unit_test(who_loses_tiles_now_and_then_stays_in_the_group),
         cmocka_unit_test(whoever_is_deaf_everything_arrives_and_runs_again_the_same),
     };

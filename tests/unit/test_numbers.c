@@ -70,6 +70,17 @@ static void one_that_comes_by_the_group_and_alone_is_no_duplicate(void **state)
     assert_true(add(5, TO_GROUP).is_duplicate);
 }
 
+static void what_a_group_got_long_ago_is_not_missing(void **state)
+{
+    (void)state;
+    add(1, 1);
+    for (uint64_t number = 2; number <= 5000; number++)
+        assert_int_equal(add(number, TO_GROUP).gap, 0);
+    assert_int_equal(add(5001, 1).gap, 0);
+    assert_int_equal(add(10001, TO_GROUP).gap, 4999); /* all of which are newer than whatever was seen */
+    assert_int_equal(add(10002, 1).gap, NUMBERS_WINDOW - 1);
+}
+
 static void without_a_group_each_receiver_has_a_stream_of_its_own(void **state)
 {
     (void)state;
@@ -84,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_a_group_got_is_not_missing_where_it_went_to_one_alone, start, stop),
+        cmocka_unit_test_setup_teardown(what_a_group_got_long_ago_is_not_missing, start, stop),
         cmocka_unit_test_setup_teardown(one_that_comes_by_the_group_and_alone_is_no_duplicate, start, stop),
         cmocka_unit_test_setup_teardown(without_a_group_each_receiver_has_a_stream_of_its_own, start, stop),
     };

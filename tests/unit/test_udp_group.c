@@ -1,4 +1,5 @@
 /* The UDP driver and a multicast group, on the loopback: once to all who hear it, and whole exchanges in spite of who does not. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,6 +107,7 @@ static uint64_t saved(uint16_t rank)
     }
     mesh_udp_get_stats(bench.ranks[rank].udp, &udp);
     assert_int_equal(sent - shared, udp.datagrams_sent);
+    assert_int_equal(udp.system_calls, udp.send_calls + udp.receive_calls);
     assert_true(udp.sent_to_group > 0);
     return shared;
 }
@@ -178,6 +180,22 @@ static void an_address_that_is_no_group_is_refused(void **state)
     udpbench_close(&bench);
 }
 
+/* Such a socket hears IPv4 beside it, but cannot send there. */
+static void an_ipv4_group_of_a_socket_with_one_ipv6_address_is_refused(void **state)
+{
+    struct simshape shape;
+
+    (void)state;
+    simshape_even(&shape, 1, 1, 1, 36);
+    if (!udpbench_open(&bench, &shape, "[::1]", NULL)) {
+        skip();
+    }
+    assert_int_equal(mesh_udp_set_group(bench.ranks[0].udp, group_of("239.255.77.13:0")), MESH_ESYSTEM);
+    assert_int_equal(errno, EAFNOSUPPORT);
+    assert_int_equal(mesh_udp_group_bytes(bench.ranks[0].udp), 0);
+    udpbench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test(sealed_tiles_come_by_the_group_like_any_other),
         cmocka_unit_test(a_rank_that_hears_another_group_misses_nothing),
         cmocka_unit_test(an_address_that_is_no_group_is_refused),
+        cmocka_unit_test(an_ipv4_group_of_a_socket_with_one_ipv6_address_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

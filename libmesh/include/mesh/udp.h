@@ -29,7 +29,8 @@ uint32_t mesh_udp_path_bytes(
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
 /* Before mesh_udp_set_peer: hear this multicast group, too, and send there once what the core says may go there. IPv4 uses the interface of
- * the own address, an IPv6 group that of its scope. MESH_ESYSTEM: errno. */
+ * the own address, an IPv6 group, which is a link-local one, that of its scope. MESH_ESYSTEM: errno; EAFNOSUPPORT: the own address is of
+ * the other family; EADDRINUSE: a socket that does not share it has the port, maybe this driver's own. */
 int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
 
 /* Whoever looks for datagrams lets the kernel look into the network card's queue itself for so many microseconds (SO_BUSY_POLL and, where
