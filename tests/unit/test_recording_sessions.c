@@ -36,6 +36,30 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+/* What was said, in two datagrams that are refused for their form: a record of another version, and a ping that ends before it. */
+static void say_it_badly(void)
+{
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                              .version = MESH_WIRE_VERSION + 1,
+                                              .type = MESH_TYPE_RECORD,
+                                              .src = 1,
+                                              .number = 500,
+                                              .epoch = MESH_SESSION_EPOCH | net.session[0]},
+                                   .as.record = {.sequence = 2, .next = 1, .fragment = 3},
+                                   .data = (const uint8_t *)said,
+                                   .data_bytes = sizeof said};
+    uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
+    size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
+
+    assert_int_equal(session_net_inject(&net, net.client[0].addr, packet, bytes), MESH_EVERSION);
+    message.header.version = MESH_WIRE_VERSION;
+    message.header.type = MESH_TYPE_PING;
+    message.as.ping = (struct mesh_ping){0};
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    memcpy(packet + bytes, said, sizeof said);
+    assert_int_equal(session_net_inject(&net, net.client[0].addr, packet, bytes + sizeof said), MESH_ETRUNCATED);
+}
+
 /* A client says something, and hears it again. */
 static void record_session(void)
 {
@@ -54,6 +78,7 @@ static void record_session(void)
     assert_int_equal(mesh_call_send(net.client[0].call, net.now_ns, (const uint8_t *)said, sizeof said), 0);
     session_net_run(&net, SECOND, NULL);
     assert_int_equal(net.client[0].records, 1);
+    say_it_badly();
     mesh_call_close(net.client[0].call, net.now_ns);
     session_net_run(&net, SECOND, NULL);
     session_net_release(&net);
