@@ -1,4 +1,5 @@
-/* A recording of a node's client sessions runs again, and holds nothing of what was said in them. */
+/* A recording of a node's client sessions runs again, and holds nothing of what was said in them; calls of other cores
+ * between theirs are not mixed up with them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,8 +61,7 @@ static void say_it_badly(void)
     assert_int_equal(session_net_inject(&net, net.client[0].addr, packet, bytes + sizeof said), MESH_ETRUNCATED);
 }
 
-/* A client says something, and hears it again. */
-static void record_session(void)
+static struct mesh_recording *open_recording(void)
 {
     const struct mesh_recording_config config = {
         .path = path,
@@ -72,6 +72,14 @@ static void record_session(void)
 
     if (mesh_recording_open(&recording, &config, reason) != 0)
         fail_msg("%s", reason);
+    return recording;
+}
+
+/* A client says something, and hears it again. */
+static void record_session(void)
+{
+    struct mesh_recording *recording = open_recording();
+
     assert_true(session_net_init_tapped(&net, 3, MESH_SECURITY_NONE, 1, mesh_recording_sessions_tap(recording)));
     session_net_call(&net, NULL, 0, 5 * SECOND);
     session_net_run(&net, SECOND, NULL);
@@ -125,10 +133,45 @@ static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(
     mesh_rerun_close(rerun);
 }
 
+static void put_call(const struct mesh_tap *tap, uint8_t kind)
+{
+    const struct mesh_tape_entry call = {.call = {.kind = kind, .at_ns = 1}};
+
+    tap->put(tap->user, &call);
+}
+
+static void outputs_follow_from_inputs_of_their_own_core(void **state)
+{
+    struct mesh_recording *recording = open_recording();
+    struct mesh_recording_stats stats;
+    struct mesh_trace_query *query;
+    struct mesh_trace_value values[2];
+    struct mesh_trace *trace;
+
+    (void)state;
+    put_call(mesh_recording_cluster_tap(recording), MESH_TAPE_CLUSTER_TICK);
+    put_call(mesh_recording_sessions_tap(recording), MESH_TAPE_SESSIONS_TICK);
+    do
+        mesh_recording_get_stats(recording, &stats);
+    while (stats.recorder.entries < 2);
+    put_call(mesh_recording_cluster_tap(recording), MESH_TAPE_CLUSTER_EVENT); /* in a chunk behind that of the sessions */
+    put_call(mesh_recording_sessions_tap(recording), MESH_TAPE_SESSIONS_NONE);
+    mesh_recording_close(recording, NULL);
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(
+        mesh_trace_query(trace, "SELECT sum(o.core = i.core), count(*) FROM outputs o JOIN inputs i ON i.id = o.input", 10, &query), 0);
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    assert_int_equal(values[0].integer, 2);
+    assert_int_equal(values[1].integer, 2);
+    mesh_trace_query_end(query);
+    mesh_trace_close(trace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(outputs_follow_from_inputs_of_their_own_core, make_folder, remove_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
