@@ -20,7 +20,8 @@ enum {
     RECORDER_YIELD_ENTRIES = 512 /* take a tenth of a millisecond */
 };
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000;
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000,
+                      not_whole_ns = 1000000;
 
 /* In the ring, before the content. */
 struct recorder_head {
@@ -192,15 +193,17 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
     return true;
 }
 
-/* What is in the ring, at most a quarter of it, so that others may fill the rest meanwhile. False: the store has failed. */
-static bool store(struct mesh_recorder *recorder)
+enum stored { STORE_FAILED = -1, STORED_NOTHING, STORED_SOME };
+
+/* What is in the ring, at most a quarter of it, so that others may fill the rest meanwhile. Nothing where its first entry is not whole. */
+static enum stored store(struct mesh_recorder *recorder)
 {
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity / 4};
     const uint64_t used = recorder_ring_used(&recorder->ring);
     char why[MESH_RECORDER_REASON_BYTES] = "";
 
-    if (used == 0)
-        return true;
+    if (!recorder_ring_has_next(&recorder->ring))
+        return STORED_NOTHING;
     if (used > atomic_load(&recorder->ring_bytes_max))
         atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
     if (recorder->config.store.write(recorder->config.store.app, &batch, why) < 0) {
@@ -211,13 +214,13 @@ static bool store(struct mesh_recorder *recorder)
         pthread_mutex_unlock(&recorder->mutex);
         atomic_fetch_add(&recorder->failures, 1);
         atomic_store(&recorder->is_failing, true);
-        return false;
+        return STORE_FAILED;
     }
     recorder_ring_release(&recorder->ring);
     atomic_fetch_add(&recorder->entries, batch.entries);
     atomic_fetch_add(&recorder->batches, 1);
     atomic_store(&recorder->is_failing, false);
-    return true;
+    return STORED_SOME;
 }
 
 /* Until then, or until the thread is woken. */
@@ -257,11 +260,16 @@ static void *run(void *argument)
 
     pthread_setname_np(pthread_self(), "recorder");
     step_back();
-    while (!atomic_load(&recorder->is_ending))
-        if (store(recorder))
-            rest_until_due(recorder);
-        else
+    while (!atomic_load(&recorder->is_ending)) {
+        const enum stored stored = store(recorder);
+
+        if (stored == STORE_FAILED)
             rest(recorder, recorder->config.again_ns);
+        else if (stored == STORED_NOTHING && is_due(recorder))
+            rest(recorder, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
+        else
+            rest_until_due(recorder);
+    }
     return NULL;
 }
 
@@ -317,13 +325,14 @@ int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_record
 /* The gaps that nothing came after, each as soon as there is room. */
 static void store_rest(struct mesh_recorder *recorder)
 {
-    bool is_all = false, is_stored = true;
+    bool is_all = false;
+    enum stored stored = STORED_NOTHING;
 
-    while (is_stored && !(is_all && recorder_ring_used(&recorder->ring) == 0)) {
+    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0)) {
         is_all = true;
         for (uint16_t lane = 0; lane < MESH_RECORDER_LANES; lane++)
             is_all = put_gap(recorder, lane, true) && is_all;
-        is_stored = store(recorder);
+        stored = store(recorder);
     }
 }
 

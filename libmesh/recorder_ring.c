@@ -76,25 +76,36 @@ uint64_t recorder_ring_used(struct recorder_ring *ring)
     return atomic_load_explicit(&ring->reserved, memory_order_relaxed) - released;
 }
 
+/* The head of what is read next; 0: it is not whole, or there is none. */
+static uint32_t ring_next_head(struct recorder_ring *ring)
+{
+    uint32_t head = ring_skip;
+
+    while ((head & ring_skip) != 0) {
+        if (ring->read - atomic_load_explicit(&ring->released, memory_order_relaxed) == ring->capacity)
+            return 0; /* all of it is read; what stands here is the oldest */
+        head = atomic_load_explicit(ring_head(ring->bytes + (ring->read & (ring->capacity - 1))), memory_order_acquire);
+        if ((head & ring_skip) != 0)
+            ring->read += head & ~ring_skip;
+    }
+    return head;
+}
+
+bool recorder_ring_has_next(struct recorder_ring *ring)
+{
+    return ring_next_head(ring) != 0;
+}
+
 const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes)
 {
-    for (;;) {
-        uint8_t *const at = ring->bytes + (ring->read & (ring->capacity - 1));
-        uint32_t head;
+    const uint32_t head = ring_next_head(ring);
+    const uint8_t *const at = ring->bytes + (ring->read & (ring->capacity - 1));
 
-        if (ring->read - atomic_load_explicit(&ring->released, memory_order_relaxed) == ring->capacity)
-            return NULL; /* all of it is read; what stands here is the oldest */
-        head = atomic_load_explicit(ring_head(at), memory_order_acquire);
-        if (head == 0)
-            return NULL;
-        if ((head & ring_skip) != 0) {
-            ring->read += head & ~ring_skip;
-            continue;
-        }
-        ring->read += ring_room(head);
-        *bytes = head;
-        return at + RING_HEAD_BYTES;
-    }
+    if (head == 0)
+        return NULL;
+    ring->read += ring_room(head);
+    *bytes = head;
+    return at + RING_HEAD_BYTES;
 }
 
 uint64_t recorder_ring_unreleased(const struct recorder_ring *ring)

@@ -129,6 +129,7 @@ void mesh_rerun_drop(struct mesh_rerun *rerun)
     rerun->cluster = NULL;
     rerun->sessions = NULL;
     rerun->has_peer = 0;
+    rerun->has_group = false;
     rerun->has_opened = false;
     rerun->now_ns = 0;
     rerun->sends_known = rerun->receives_known = true;

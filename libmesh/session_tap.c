@@ -31,12 +31,26 @@ void mesh_sessions_tap_init(struct mesh_sessions *s)
     put(s, &entry, MESH_TAPE_SESSIONS_INIT);
 }
 
+/* What a client says may stand behind the fields of any message, also of one that is refused for that: it is payload. But for lists that
+ * are read: a rerun needs them. */
+static void set_received(struct mesh_tape_entry *entry, const uint8_t *packet, size_t bytes)
+{
+    const struct mesh_wire_part *part = mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]); /* its header is decoded */
+    const size_t fixed = (size_t)MESH_HEADER_BYTES + part->wire_bytes;
+    const bool is_list = part->tail == MESH_TAIL_RANGES || part->tail == MESH_TAIL_MEMBERS;
+    struct mesh_message message;
+    const size_t body = bytes < fixed || (is_list && mesh_wire_decode(packet, bytes, &message) == 0) ? bytes : fixed;
+
+    mesh_tap_set_body(entry, packet, body);
+    mesh_tap_set_payload(entry, packet + body, bytes - body);
+}
+
 void mesh_sessions_tap_receive(struct mesh_sessions *s, int err, const struct mesh_addr *from, const uint8_t *packet, size_t bytes)
 {
     struct mesh_tape_entry entry = {.sessions_receive = {.error = (uint8_t)-err}};
 
     SET_ADDR(entry.sessions_receive, from);
-    mesh_tap_set_datagram(&entry, packet, bytes);
+    set_received(&entry, packet, bytes);
     put(s, &entry, MESH_TAPE_SESSIONS_RECEIVE);
 }
 

@@ -87,9 +87,7 @@ static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *
         if (marks == NULL)
             return trace_fail(trace, MESH_ENOMEM, "no memory");
         err = trace_unpack(trace, (struct mesh_trace_bytes){parts.packed, parts.packed_bytes}, marks, parts.marks_bytes);
-        if (err != 0)
-            return err;
-        err = compact_read(&parts, marks, records, row->bytes);
+        err = err != 0 ? err : compact_read(&parts, marks, records, row->bytes);
     }
     if (err == MESH_ENOMEM)
         return trace_fail(trace, err, "no memory");

@@ -167,6 +167,8 @@ static size_t put_masks(struct compact_memory *m, const struct compact_masks *ma
     return words;
 }
 
+_Static_assert(DUE_NS == AT_NS + 8, "both times are copied at once");
+
 /* Into *marks, of which the first byte is the flags, and into values; both are moved on. */
 static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, size_t fixed, struct compact_last *last, uint8_t **marks,
                              uint8_t *values)

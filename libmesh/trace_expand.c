@@ -8,7 +8,7 @@
 struct expanding {
     struct mesh_trace *trace;
     struct mesh_trace_chunk chunk;
-    int64_t input; /* the last one's id, or MESH_TRACE_NULL */
+    int64_t input[MESH_TRACE_CORE_SESSION + 1]; /* by core: the last one's id, or MESH_TRACE_NULL */
     uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX];
 };
 
@@ -81,6 +81,11 @@ static int64_t peer_of(const struct mesh_tape_entry *call)
     }
 }
 
+static int64_t *last_input(struct expanding *e)
+{
+    return &e->input[e->chunk.core];
+}
+
 static int add_input(struct expanding *e, const struct mesh_tape_entry *call, struct mesh_trace_bytes args)
 {
     const bool is_datagram = mesh_tape_is_datagram(call->call.kind);
@@ -99,7 +104,7 @@ static int add_input(struct expanding *e, const struct mesh_tape_entry *call, st
 
     err = err != 0 ? err : mesh_trace_add_row_input(e->trace, &row, &id);
     if (err == 0)
-        e->input = (int64_t)id;
+        *last_input(e) = (int64_t)id;
     return err;
 }
 
@@ -110,7 +115,7 @@ static int add_output(struct expanding *e, const struct mesh_tape_entry *call, s
     const int err = is_datagram ? add_sent(e, call, &datagram) : 0;
     const struct mesh_trace_output row = {
         .node = e->chunk.node,
-        .input = e->input,
+        .input = *last_input(e),
         .t_ns = (int64_t)call->call.at_ns,
         .core = e->chunk.core,
         .instance = e->chunk.instance,
@@ -159,6 +164,9 @@ static int expand_chunk(struct expanding *e)
 
     if (e->chunk.bytes == 0 || e->chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX || e->chunk.count > e->chunk.bytes)
         return trace_fail(e->trace, MESH_ERANGE, "chunk %llu: sizes that cannot be: the file is damaged", (unsigned long long)e->chunk.id);
+    if (e->chunk.core < MESH_TRACE_CORE_MESH || e->chunk.core > MESH_TRACE_CORE_SESSION)
+        return trace_fail(e->trace, MESH_ERANGE, "chunk %llu: of core %lld, which does not exist: the file is damaged",
+                          (unsigned long long)e->chunk.id, (long long)e->chunk.core);
     records = malloc(e->chunk.bytes);
     if (records == NULL)
         return trace_fail(e->trace, MESH_ENOMEM, "no memory");
@@ -190,7 +198,8 @@ int trace_expand(struct mesh_trace *trace)
     if (e == NULL)
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     e->trace = trace;
-    e->input = MESH_TRACE_NULL;
+    for (unsigned core = 0; core <= MESH_TRACE_CORE_SESSION; core++)
+        e->input[core] = MESH_TRACE_NULL;
     err = expand_all(e);
     free(e);
     return err;

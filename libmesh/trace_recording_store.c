@@ -1,5 +1,6 @@
 /* The recorder's thread of a recording: entries into chunks and rows of a trace, a transaction for each batch; and when the next file
  * begins. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
     const uint8_t kind = *(const uint8_t *)entry->content; /* the first field of every record */
     struct mesh_tape_entry call;
     size_t used, fixed, payload;
+    int err;
 
     if (kind == MESH_TAPE_INIT) { /* another endpoint */
         end_chunk(s, calls);
@@ -70,8 +72,10 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
     }
     if (calls->chunk.count > 0 && compact_bytes(calls->compact) + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
-    if (mesh_tape_measure(entry->content, entry->bytes, &fixed, &payload) != 0 ||
-        !compact_put(calls->compact, entry->content, fixed, payload)) {
+    err = mesh_tape_measure(entry->content, entry->bytes, &fixed, &payload);
+    assert(err == 0 && fixed + payload == entry->bytes); /* hear() has encoded it */
+    (void)err;
+    if (!compact_put(calls->compact, entry->content, fixed, payload)) {
         is_fine(s, MESH_ENOMEM);
         return;
     }
@@ -88,6 +92,8 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
 /* ---- gaps ---- */
 
 static const char *const lane_names[] = {"endpoint", "cluster", "client sessions", "tokens, requests, events"};
+_Static_assert(sizeof lane_names / sizeof *lane_names == (size_t)RECORDING_LANES, "each lane has a name");
+_Static_assert((size_t)RECORDING_LANES == (size_t)MESH_RECORDER_LANES, "each lane of the recorder is one of a recording");
 
 static void add_gap(struct storing *s, uint16_t lane, const char *what, const struct mesh_recorder_loss *loss)
 {

@@ -168,10 +168,11 @@ static enum outcome wait_for_record(struct played_rank *p)
     if (is_real_sequencer(p, event)) {
         if (event->payload != MESH_TAPE_WHOLE)
             return refuse(p, "the recorder had to leave the data out");
-        return played_log_expect(&p->log, p->entry.payload, event->payload_bytes) ? DONE : NOT_YET;
-    }
-    if (p->heard[event->rank] <= p->heard_then[event->rank])
+        if (!played_log_expect(&p->log, p->entry.payload, event->payload_bytes))
+            return NOT_YET;
+    } else if (p->heard[event->rank] <= p->heard_then[event->rank]) {
         return NOT_YET;
+    }
     p->heard_then[event->rank]++;
     return DONE;
 }

@@ -68,10 +68,13 @@ void run_words_add_request(struct run_words *words, const struct request *reques
 int run_words_write_prompt(const struct request *request, const char *path, struct fail *fail)
 {
     FILE *file = fopen(path, "w");
+    bool is_written = file != NULL;
 
-    for (uint32_t i = 0; file != NULL && i < request->prompt_count; i++)
-        fprintf(file, "%" PRIu32 "\n", request->prompt[i]);
-    if (file == NULL || fclose(file) != 0)
+    for (uint32_t i = 0; is_written && i < request->prompt_count; i++)
+        is_written = fprintf(file, "%" PRIu32 "\n", request->prompt[i]) > 0;
+    if (file != NULL && fclose(file) != 0)
+        is_written = false;
+    if (!is_written)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot be written: %s: make room", path, strerror(errno));
     return 0;
 }

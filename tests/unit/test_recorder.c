@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -268,6 +269,30 @@ static void after_a_gap_recording_goes_on(void **state)
     assert_int_equal(stats.lost, 1);
 }
 
+static void behind_an_entry_that_is_not_whole_nothing_is_a_batch(void **state)
+{
+    const struct timespec while_long = {.tv_nsec = 100000000};
+    struct counting c = {0};
+    struct mesh_recorder *recorder = open_counting(&c);
+    struct mesh_recorder_stats stats;
+    uint64_t n = 0;
+    uint8_t *first = mesh_recorder_begin(recorder, 0, KIND, 0, 1);
+
+    (void)state;
+    assert_non_null(first);
+    for (size_t bytes = 0; bytes < RING_BYTES / 4; bytes += 1 + (n++ * 31 + 1) % CONTENT_MAX)
+        put(recorder, 1, n);
+    nanosleep(&while_long, NULL);
+    mesh_recorder_get_stats(recorder, &stats);
+    assert_int_equal(stats.batches, 0);
+    *first = 0;
+    mesh_recorder_end(first, 1);
+    mesh_recorder_close(recorder, &stats);
+    check_sum(&c, &stats, n + 1);
+    assert_int_equal(stats.lost, 0);
+    assert_true(stats.batches > 0);
+}
+
 static void a_batch_that_fails_comes_again_whole(void **state)
 {
     struct counting c = {.failures_left = 3};
@@ -351,6 +376,7 @@ int main(void)
         cmocka_unit_test(what_is_put_is_stored),
         cmocka_unit_test(while_the_store_stands_payloads_go_first_then_entries_and_all_are_counted),
         cmocka_unit_test(after_a_gap_recording_goes_on),
+        cmocka_unit_test(behind_an_entry_that_is_not_whole_nothing_is_a_batch),
         cmocka_unit_test(a_batch_that_fails_comes_again_whole),
         cmocka_unit_test(what_a_full_disk_does_not_take_in_the_end_counts_as_lost),
         cmocka_unit_test(entries_of_many_threads_are_all_stored_or_counted),

@@ -200,6 +200,28 @@ static void calls_without_a_time_have_that_of_the_last_call_that_was_told(void *
     free(memory);
 }
 
+static void each_endpoint_of_a_tape_may_have_a_group(void **state)
+{
+    const struct mesh_config config = {
+        .rank_count = 3, .phase_count = 1, .tokens_max = 1, .blocks_max = 1, .datagram_bytes_max = 1472, .tap = &tapes[0].tap};
+    const size_t bytes = mesh_memory_bytes(&config);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    struct mesh_rerun *rerun;
+    struct mesh *mesh;
+
+    (void)state;
+    tape_init(&tapes[0]);
+    for (int endpoint = 0; endpoint < 2; endpoint++) {
+        assert_int_equal(mesh_init(&mesh, &config, memory, bytes, 50), 0);
+        mesh_set_group(mesh, 1400);
+    }
+    assert_int_equal(tapes[0].count, 4);
+    expect_same(&tapes[0], &rerun);
+    mesh_rerun_close(rerun);
+    tape_release(&tapes[0]);
+    free(memory);
+}
+
 /* ---- changed tapes ---- */
 
 /* The first entry of a kind after the middle of the tape. */
@@ -421,6 +443,7 @@ int main(void)
         cmocka_unit_test(without_payloads_all_else_is_compared),
         cmocka_unit_test(time_that_passes_untold_is_caught_up_with),
         cmocka_unit_test(calls_without_a_time_have_that_of_the_last_call_that_was_told),
+        cmocka_unit_test(each_endpoint_of_a_tape_may_have_a_group),
         cmocka_unit_test(a_changed_timer_is_found_at_the_input_that_starts_it),
         cmocka_unit_test(a_flipped_bit_is_found_in_the_tile_that_carries_it),
         cmocka_unit_test(a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told),
