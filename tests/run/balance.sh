@@ -78,7 +78,7 @@ check_calm "that was one change of shares" "$(figure 0 share_changes)" $((change
 check_calm "its rows were loaded before it" "$(figure 0 epochs_prepared)" $((prepared + 1))
 check_calm "speeds are measured while tokens are made" "$(member 0 1 speed_is_measured)$(member 0 0 speed_is_measured)" truetrue
 epoch=$(figure 0 epoch)
-asking_until 25 never
+asking_until 15 never
 check_calm "then shares stay as they are" "$(figure 0 epoch)" "$epoch"
 
 # ---- who joins while there is work ----
