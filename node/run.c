@@ -103,12 +103,12 @@ static int read_prompt(struct run *run, struct fail *fail)
 /* As they were tokenized before. */
 static int read_ids(struct run *run, struct fail *fail)
 {
-    const size_t capacity = (size_t)run->ctx * sizeof *run->prompt;
+    const size_t capacity = ((size_t)run->ctx + 1) * sizeof *run->prompt; /* one more than fits, so that it is said what is too long */
     uint8_t *list = malloc(capacity);
     struct bytes ids;
     int err;
 
-    run->prompt = calloc(run->ctx, sizeof *run->prompt);
+    run->prompt = calloc((size_t)run->ctx + 1, sizeof *run->prompt);
     if (list == NULL || run->prompt == NULL)
         err = fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     else
