@@ -198,6 +198,15 @@ size_t mesh_rerun_packet(struct mesh_rerun *rerun, const struct mesh_tape_entry 
     return body + payload;
 }
 
+int mesh_rerun_record(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
+{
+    if (!entry->call.payload_bytes || entry->call.payload_bytes > MESH_RECORD_BYTES_MAX)
+        return mesh_rerun_refuse(rerun, MESH_EINVAL, "a record longer than any");
+    mesh_rerun_packet(rerun, entry);
+    rerun->sends_known &= entry->call.payload == MESH_TAPE_WHOLE;
+    return 0;
+}
+
 struct mesh_addr mesh_rerun_addr(const uint8_t ip[16], uint16_t port, uint32_t scope)
 {
     struct mesh_addr addr = {.port = port, .scope = scope};

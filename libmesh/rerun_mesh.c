@@ -292,14 +292,11 @@ static int call_consume(struct mesh_rerun *rerun, const struct mesh_tape_entry *
 
 static int call_send(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
-    const size_t bytes = entry->call.payload_bytes;
-    int err;
+    int err = mesh_rerun_record(rerun, entry);
 
-    if (!bytes || bytes > MESH_RECORD_BYTES_MAX)
-        return mesh_rerun_refuse(rerun, MESH_EINVAL, "a record longer than any");
-    mesh_rerun_packet(rerun, entry);
-    rerun->sends_known &= entry->call.payload == MESH_TAPE_WHOLE;
-    err = mesh_send_record(rerun->mesh, entry->send.at_ns, entry->send.to, rerun->packet, bytes);
+    if (err)
+        return err;
+    err = mesh_send_record(rerun->mesh, entry->send.at_ns, entry->send.to, rerun->packet, entry->call.payload_bytes);
     return err == 0 ? 0 : mesh_rerun_impossible(rerun, "this core's queue of records to that rank is full");
 }
 

@@ -66,6 +66,7 @@ int mesh_rerun_check_begin(struct mesh_rerun *rerun, uint16_t format, const uint
 void mesh_rerun_drop(struct mesh_rerun *rerun);                                                /* the core, and what it used */
 void *mesh_rerun_take_memory(struct mesh_rerun *rerun, size_t bytes); /* for a core; NULL: no room. Drops the one before */
 size_t mesh_rerun_packet(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry); /* its datagram into rerun->packet */
+int mesh_rerun_record(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);    /* its record, all payload, or MESH_EINVAL */
 
 /* ---- rerun_sessions.c ---- */
 bool mesh_rerun_sessions_knows(const struct mesh_rerun *rerun, const struct mesh_tape_entry *actual); /* its payload's content */

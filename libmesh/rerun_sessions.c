@@ -40,14 +40,11 @@ static int call_tick(struct mesh_rerun *rerun, const struct mesh_tape_entry *ent
 
 static int call_send(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
-    const size_t bytes = entry->call.payload_bytes;
-    int err;
+    int err = mesh_rerun_record(rerun, entry);
 
-    if (!bytes || bytes > MESH_RECORD_BYTES_MAX)
-        return mesh_rerun_refuse(rerun, MESH_EINVAL, "a record longer than any");
-    mesh_rerun_packet(rerun, entry);
-    rerun->sends_known &= entry->call.payload == MESH_TAPE_WHOLE;
-    err = mesh_sessions_send(rerun->sessions, entry->call.at_ns, entry->sessions_send.session, rerun->packet, bytes);
+    if (err)
+        return err;
+    err = mesh_sessions_send(rerun->sessions, entry->call.at_ns, entry->sessions_send.session, rerun->packet, entry->call.payload_bytes);
     if (err == 0)
         return 0;
     return mesh_rerun_impossible(rerun, err == MESH_AGAIN ? "this session's queue of records is full"
