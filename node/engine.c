@@ -3,18 +3,14 @@
 #include "engine.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bytes.h"
 #include "engine_layout.h"
 #include "engine_state.h"
 #include "hash.h"
 #include "head.h"
-
-enum { PACE_SLEEP_NS = 100000 /* less than this is not worth a sleep */ };
 
 static uint32_t candidates_of(const void *app, const struct sampling *sampling)
 {
@@ -261,27 +257,15 @@ void engine_send(struct engine *e, struct worker *w)
 }
 
 /* The unit in hand waits for something; look whether the network has it. */
-static enum engine_work_result wait_for_input(struct engine *e)
+static enum engine_work_result wait_for_input(struct engine *e, struct worker *w)
 {
-    return port_poll(&e->port) > 0 ? ENGINE_WORKED : ENGINE_WAITING;
+    if (port_poll(&e->port) > 0)
+        return ENGINE_WORKED;
+    pace_waits_for_input(w);
+    return ENGINE_WAITING;
 }
 
-/* --lab pace: the unit in hand is computed, but its weights would still be on their way. The network goes on meanwhile. */
-static void wait_for_pace(struct engine *e, struct worker *w)
-{
-    uint64_t now_ns = engine_now(e);
-
-    port_poll(&e->port);
-    if (now_ns + PACE_SLEEP_NS >= w->pace_due_ns) {
-        sched_yield();
-    } else if (port_park(&e->port, w->pace_due_ns - now_ns - PACE_SLEEP_NS / 2) != PORT_SLEPT) {
-        const struct timespec pause = {.tv_nsec = PACE_SLEEP_NS / 2};
-
-        nanosleep(&pause, NULL);
-    }
-}
-
-/* Time that went into a unit, and the weights that were read for it. A paced node counts the time its memory would have taken: tile.c. */
+/* Time that went into a unit, and the weights that were read for it. A paced node counts the time its memory would have taken: pace.c. */
 static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint64_t bytes, bool is_decode)
 {
     const uint64_t now_ns = engine_now(e), spent_ns = now_ns - begin_ns;
@@ -291,7 +275,7 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     if (e->config.pace_bytes_per_s == 0)
         worker_count(&w->compute_ns, computed_ns);
     else
-        computed_ns = engine_pace_ns(e, now_ns, bytes) * e->config.worker_count;
+        computed_ns = pace_cost_ns(e, now_ns, bytes) * e->config.worker_count;
     if (!is_decode)
         return;
     worker_count(&w->decode_ns, computed_ns);
@@ -306,23 +290,22 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
 
     engine_time_begin(e, w, begin_ns);
     w->port_ns = 0;
-    w->is_pacing = false;
+    w->pace.is_held = false;
     bool is_finished = unit_run(e, w);
     bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) - before;
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
     if (is_finished)
         return ENGINE_WORKED;
-    if (w->is_pacing) {
+    if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
-        wait_for_pace(e, w);
+        pace_wait(e, w);
         return ENGINE_WORKED;
     }
-    w->pace_late_ns = 0;
     /* Others may wait for what this worker has kept back. */
     engine_send(e, w);
     engine_time_waits(e, w);
-    return wait_for_input(e);
+    return wait_for_input(e, w);
 }
 
 enum engine_work_result engine_work(struct engine *e, uint16_t worker)
@@ -342,7 +325,10 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     engine_time_rests(e, w, is_open, moved > 0 || has_advanced);
     if (has_advanced)
         return ENGINE_WORKED;
-    return moved > 0 ? ENGINE_WORKED : is_open ? ENGINE_WAITING : ENGINE_IDLE;
+    if (moved > 0)
+        return ENGINE_WORKED;
+    pace_waits_for_input(w);
+    return is_open ? ENGINE_WAITING : ENGINE_IDLE;
 }
 
 enum port_park_result engine_park(struct engine *e, uint64_t max_ns)

@@ -11,6 +11,7 @@
 #include "intake.h"
 #include "matrix.h"
 #include "mesh/telemetry.h"
+#include "pace.h"
 #include "publisher.h"
 #include "rows.h"
 #include "steplog.h"
@@ -66,6 +67,16 @@ enum unit_kind { UNIT_EAGER, UNIT_TILE, UNIT_KV, UNIT_ATTEND, UNIT_CANDIDATES };
 
 enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
 
+/* --lab pace; pace.c. */
+struct worker_pace {
+    uint64_t at_ns;   /* where the worker is in the slow node's time: never later than the clock */
+    uint64_t mark_ns; /* the clock, when it was there */
+    uint64_t due_ns;  /* the unit in hand is not finished before; 0: whenever it is */
+    bool is_held;     /* the unit in hand, by nothing but that */
+    bool has_held;    /* it was */
+    bool has_waited;  /* for input, since it read last */
+};
+
 struct worker {
     struct segment *segment; /* of the unit in hand; NULL: none */
     enum unit_kind kind;
@@ -80,12 +91,9 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
-    uint64_t pace_due_ns;  /* unit in hand is not finished before */
-    bool is_pacing;        /* and waits for nothing else */
-    bool has_paced;        /* it did before */
-    uint64_t pace_late_ns; /* so much later than that it went on, as it slept meanwhile: a real memory would not have */
-    uint64_t port_ns;      /* spent in the port during this engine_work */
-    uint64_t mark_ns;      /* until when its time is accounted for */
+    struct worker_pace pace;
+    uint64_t port_ns; /* spent in the port during this engine_work */
+    uint64_t mark_ns; /* until when its time is accounted for */
     /* written by this worker, read by whoever asks for figures; engine_time.c */
     _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
     _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */
@@ -212,16 +220,6 @@ static inline void worker_count(_Atomic uint64_t *figure, uint64_t more)
 static inline uint64_t engine_now(const struct engine *e)
 {
     return e->port.now_ns(e->port.clock);
-}
-
-/* How long a memory of the lab's pace takes for so many bytes, 0 without one. */
-static inline uint64_t engine_pace_ns(const struct engine *e, uint64_t now_ns, uint64_t bytes)
-{
-    const struct engine_config *c = &e->config;
-    const bool is_later = c->pace_later_bytes_per_s > 0 && now_ns >= c->pace_later_at_ns;
-    const uint64_t bytes_per_s = is_later ? c->pace_later_bytes_per_s : c->pace_bytes_per_s;
-
-    return bytes_per_s == 0 ? 0 : (uint64_t)((double)bytes * 1e9 / (double)bytes_per_s);
 }
 
 static inline struct inbox *engine_place(struct engine *e, uint64_t serial, uint16_t phase)

@@ -19,21 +19,11 @@ static uint32_t tokens_of(const struct engine *e, const struct segment *segment)
     return e->phase[segment->phase].kind == PHASE_HEAD ? e->sample_count : segment->token_count;
 }
 
-/* Account for weights read since begin_ns (with a pace only); let the network have its turn when it has waited long enough. */
-static void account(struct engine *e, struct worker *w, uint64_t begin_ns, size_t bytes, uint32_t tokens)
+/* Account for weights that were read; let the network have its turn when it has waited long enough. */
+static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
 {
     worker_count(&w->weight_bytes, bytes);
-    if (e->config.pace_bytes_per_s > 0) {
-        uint64_t clock = atomic_load(&e->pace_clock_ns), due;
-        uint64_t cost_ns = engine_pace_ns(e, begin_ns, bytes);
-
-        do
-            due = (clock > begin_ns ? clock : begin_ns) + cost_ns;
-        while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
-        w->pace_due_ns = due;
-        /* All workers share one memory, so what one waits for keeps all of them busy. */
-        worker_count(&w->compute_ns, cost_ns * e->config.worker_count);
-    }
+    worker_count(&w->compute_ns, pace_read(e, w, bytes));
     w->work_since_poll += bytes * (tokens < 4 ? 1 : tokens / 4);
     if (w->work_since_poll > POLL_WORK_BYTES && e->port.mesh != NULL) {
         uint64_t before_ns = engine_now(e);
@@ -64,9 +54,9 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
 {
     const struct segment *segment = w->segment;
     const struct matrix *m = e->phase[segment->phase].matrix;
-    const uint64_t begin_ns = e->config.pace_bytes_per_s > 0 ? engine_now(e) - w->pace_late_ns : 0;
     uint32_t tokens = tokens_of(e, segment);
 
+    pace_begin(e, w);
     if (e->phase[segment->phase].kind == PHASE_HEAD) {
         for (uint32_t i = 0; i < e->run_count; i++) {
             const struct sample_run *run = &e->run[i];
@@ -80,8 +70,7 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
 
         matrix_multiply(m, e->config.kernel, w->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
     }
-    w->pace_late_ns = 0;
-    account(e, w, begin_ns, matrix_tile_slice_bytes(m, w->item, slice), tokens);
+    account(e, w, matrix_tile_slice_bytes(m, w->item, slice), tokens);
 }
 
 static bool slice_is_ready(const struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
@@ -255,20 +244,6 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
     return progress;
 }
 
-/* Is the unit in hand finished but for its weights, which its memory would still have to read? */
-static bool paces(const struct engine *e, struct worker *w)
-{
-    const uint64_t now_ns = w->pace_due_ns > 0 ? engine_now(e) : 0;
-
-    if (now_ns < w->pace_due_ns) {
-        w->is_pacing = w->has_paced = true;
-        return true;
-    }
-    w->pace_late_ns = w->has_paced ? now_ns - w->pace_due_ns : 0;
-    w->has_paced = false;
-    return false;
-}
-
 bool tile_run(struct engine *e, struct worker *w)
 {
     uint16_t phase = w->segment->phase;
@@ -285,7 +260,7 @@ bool tile_run(struct engine *e, struct worker *w)
     /* The output must have a place, and a paced node is not finished before its memory would be. */
     if (e->phase[phase].kind != PHASE_ATTENTION && e->phase[phase].kind != PHASE_HEAD && engine_inbox(e, phase) == NULL)
         return false;
-    if (paces(e, w))
+    if (pace_holds(e, w))
         return false;
     finish_tile(e, w);
     return true;

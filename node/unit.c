@@ -49,7 +49,7 @@ static void take_in_hand(struct engine *e, struct worker *w, struct segment *seg
                           ? tile_in_turn(index, parts[i].count, e->config.map->rank_count == 1 ? e->config.worker_count : 1)
                           : index;
             w->is_started = false;
-            w->pace_due_ns = 0;
+            w->pace.due_ns = 0;
             return;
         }
         index -= parts[i].count;
