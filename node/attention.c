@@ -27,7 +27,7 @@ static void rotate(struct engine *e, float *head, uint32_t token)
 
 bool attention_run_kv(struct engine *e, struct worker *w)
 {
-    struct segment *segment = w->segment;
+    struct segment *segment = w->unit->segment;
     uint32_t head_dim = e->model->head_dim;
     uint32_t layer = e->phase[segment->phase].layer;
     float *k = w->scratch;
@@ -38,10 +38,10 @@ bool attention_run_kv(struct engine *e, struct worker *w)
         uint32_t token = segment->token_first + t;
         const float *qkv = e->qkv + (size_t)token * e->qkv_stride;
 
-        memcpy(k, qkv + e->k_column + (size_t)w->item * head_dim, head_dim * sizeof *k);
+        memcpy(k, qkv + e->k_column + (size_t)w->unit->item * head_dim, head_dim * sizeof *k);
         rotate(e, k, token);
-        kernel_kv_store(e->config.kv_type, head_dim, engine_position(e, token), k, qkv + e->v_column + (size_t)w->item * head_dim,
-                        cache_of(e, token, layer, w->item, 0), cache_of(e, token, layer, w->item, 1));
+        kernel_kv_store(e->config.kv_type, head_dim, engine_position(e, token), k, qkv + e->v_column + (size_t)w->unit->item * head_dim,
+                        cache_of(e, token, layer, w->unit->item, 0), cache_of(e, token, layer, w->unit->item, 1));
     }
     atomic_fetch_add_explicit(&segment->kv_done, 1, memory_order_acq_rel);
     return true;
@@ -78,7 +78,7 @@ static void prefetch_next(struct engine *e, uint32_t token, uint32_t layer, uint
 static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t first, uint32_t count, float *out)
 {
     uint32_t head_dim = e->model->head_dim, per_kv = e->model->heads / e->model->kv_heads;
-    uint32_t layer = e->phase[w->segment->phase].layer, own_first = e->config.map->heads[e->config.rank];
+    uint32_t layer = e->phase[w->unit->segment->phase].layer, own_first = e->config.map->heads[e->config.rank];
     float *q = w->scratch;
 
     memcpy(q, e->qkv + (size_t)token * e->qkv_stride + (size_t)(first - own_first) * head_dim, (size_t)count * head_dim * sizeof *q);
@@ -107,12 +107,12 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
 
 bool attention_run(struct engine *e, struct worker *w)
 {
-    struct segment *segment = w->segment;
+    struct segment *segment = w->unit->segment;
     struct inbox *inbox = engine_inbox(e, segment->phase);
     uint32_t own_first = e->config.map->heads[e->config.rank], own_end = e->config.map->heads[e->config.rank + 1];
-    uint32_t head = own_first + w->item / segment->chunks * e->attend_heads;
+    uint32_t head = own_first + w->unit->item / segment->chunks * e->attend_heads;
     uint32_t heads = own_end - head < e->attend_heads ? own_end - head : e->attend_heads;
-    uint32_t from = w->item % segment->chunks * segment->chunk_tokens;
+    uint32_t from = w->unit->item % segment->chunks * segment->chunk_tokens;
     uint32_t left = segment->token_count - from, tokens = left < segment->chunk_tokens ? left : segment->chunk_tokens;
     uint32_t rows = heads * e->model->head_dim, blocks = (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
     uint32_t first = (head - own_first) * e->model->head_dim / BLOCK_COLUMNS + e->config.map->z[e->config.rank];

@@ -256,10 +256,10 @@ void engine_send(struct engine *e, struct worker *w)
     w->has_unsent = false;
 }
 
-/* The unit in hand waits for something; look whether the network has it. */
+/* All units in hand wait for something; look whether the network has it, or begin another one. */
 static enum engine_work_result wait_for_input(struct engine *e, struct worker *w)
 {
-    if (port_poll(&e->port) > 0)
+    if (port_poll(&e->port) > 0 || unit_begin_next(e, w))
         return ENGINE_WORKED;
     pace_waits_for_input(w);
     return ENGINE_WAITING;
@@ -282,10 +282,11 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     worker_count(&w->decode_bytes, bytes);
 }
 
-static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
+/* False: nothing could be done for it. */
+static bool work_on_unit(struct engine *e, struct worker *w)
 {
     const uint64_t begin_ns = engine_now(e), before = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
-    const bool is_decode = (w->kind == UNIT_TILE || w->kind == UNIT_EAGER) && w->segment->token_count <= EAGER_TOKENS;
+    const bool is_decode = (w->unit->kind == UNIT_TILE || w->unit->kind == UNIT_EAGER) && w->unit->segment->token_count <= EAGER_TOKENS;
     uint64_t bytes;
 
     engine_time_begin(e, w, begin_ns);
@@ -295,13 +296,21 @@ static enum engine_work_result work_on_unit(struct engine *e, struct worker *w)
     bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) - before;
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
-    if (is_finished)
-        return ENGINE_WORKED;
     if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);
-        return ENGINE_WORKED;
     }
+    return is_finished || bytes > 0 || w->pace.is_held;
+}
+
+static enum engine_work_result work_on_units(struct engine *e, struct worker *w)
+{
+    unit_take_first(w);
+    do {
+        if (work_on_unit(e, w))
+            return ENGINE_WORKED;
+    } while (unit_take_next(w));
+    unit_take_first(w);
     /* Others may wait for what this worker has kept back. */
     engine_send(e, w);
     engine_time_waits(e, w);
@@ -312,10 +321,10 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
 {
     struct worker *w = &e->worker[worker];
 
-    if (w->segment != NULL || unit_claim(e, w)) {
-        if (w->has_unsent && engine_phase_at(e, w->unsent.phase) != w->segment->phase)
+    if (w->unit_count > 0 || unit_claim(e, w)) {
+        if (w->has_unsent && engine_phase_at(e, w->unsent.phase) != w->unit->segment->phase)
             engine_send(e, w);
-        return work_on_unit(e, w);
+        return work_on_units(e, w);
     }
     engine_send(e, w);
     int moved = port_poll(&e->port);

@@ -51,11 +51,29 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     return n;
 }
 
+/* Only who waits for others begins more than one unit. */
+static uint32_t units_of(const struct engine *e)
+{
+    return e->config.map->rank_count > 1 ? UNITS_MAX : 1;
+}
+
+static size_t sum_floats(uint32_t unit)
+{
+    return (size_t)(unit == 0 ? INBOX_SUB_TOKENS : EAGER_TOKENS) * TILE_FLOATS_MAX;
+}
+
+static size_t parked_floats(const struct engine *e)
+{
+    return (size_t)e->slices_max * EAGER_TOKENS * TILE_FLOATS_MAX;
+}
+
 static size_t worker_bytes(const struct engine *e)
 {
-    size_t floats = (INBOX_SUB_TOKENS + (size_t)e->slices_max * EAGER_TOKENS) * TILE_FLOATS_MAX + e->scratch_floats;
+    size_t bytes = e->scratch_floats * sizeof(float);
 
-    return e->slices_max + floats * sizeof(float);
+    for (uint32_t u = 0; u < units_of(e); u++)
+        bytes += e->slices_max + (sum_floats(u) + parked_floats(e)) * sizeof(float);
+    return bytes;
 }
 
 static uint64_t norm_bytes(const struct engine *e)
@@ -132,16 +150,28 @@ static void *zeros(size_t bytes)
     return memory;
 }
 
+static int allocate_units(const struct engine *e, struct worker *w)
+{
+    for (uint32_t u = 0; u < units_of(e); u++) {
+        struct unit *unit = &w->units[u];
+
+        unit->slice = zeros(e->slices_max);
+        unit->sum = zeros(sum_floats(u) * sizeof(float));
+        unit->parked = zeros(parked_floats(e) * sizeof(float));
+        if (unit->slice == NULL || unit->sum == NULL || unit->parked == NULL)
+            return -1;
+    }
+    w->unit = w->units;
+    return 0;
+}
+
 static int allocate_workers(struct engine *e)
 {
     for (uint16_t i = 0; i < e->config.worker_count; i++) {
         struct worker *w = &e->worker[i];
 
-        w->slice = zeros(e->slices_max);
-        w->sum = zeros(INBOX_SUB_TOKENS * TILE_FLOATS_MAX * sizeof(float));
-        w->parked = zeros((size_t)e->slices_max * EAGER_TOKENS * TILE_FLOATS_MAX * sizeof(float));
         w->scratch = zeros(e->scratch_floats * sizeof(float));
-        if (w->slice == NULL || w->sum == NULL || w->parked == NULL || w->scratch == NULL)
+        if (w->scratch == NULL || allocate_units(e, w) < 0)
             return -1;
     }
     return 0;
@@ -223,9 +253,11 @@ void engine_layout_release(struct engine *e)
     size_t count = list_buffers(e, list);
 
     for (uint16_t i = 0; e->worker != NULL && i < e->config.worker_count; i++) {
-        free(e->worker[i].slice);
-        free(e->worker[i].sum);
-        free(e->worker[i].parked);
+        for (uint32_t u = 0; u < UNITS_MAX; u++) {
+            free(e->worker[i].units[u].slice);
+            free(e->worker[i].units[u].sum);
+            free(e->worker[i].units[u].parked);
+        }
         free(e->worker[i].scratch);
     }
     for (size_t i = 0; i < count; i++) {

@@ -22,6 +22,7 @@ enum {
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
     ENGINE_STEPS_KEPT = 64, /* remembered for engine_next_step */
+    UNITS_MAX = 4,          /* a worker's: as many tiles as it begins while input is missing */
     TILE_ROWS_MAX = 128,
     TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
 };
@@ -71,22 +72,29 @@ enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
 struct worker_pace {
     uint64_t at_ns;   /* where the worker is in the slow node's time: never later than the clock */
     uint64_t mark_ns; /* the clock, when it was there */
-    uint64_t due_ns;  /* the unit in hand is not finished before; 0: whenever it is */
     bool is_held;     /* the unit in hand, by nothing but that */
     bool has_held;    /* it was */
     bool has_waited;  /* for input, since it read last */
 };
 
-struct worker {
-    struct segment *segment; /* of the unit in hand; NULL: none */
+/* A unit of work that a worker has begun. */
+struct unit {
+    struct segment *segment; /* NULL: none */
     enum unit_kind kind;
     uint32_t item;
     bool is_started;
-    uint32_t slices_added;   /* in order */
-    uint32_t slices_left;    /* not multiplied yet */
-    uint8_t *slice;          /* (slices_max) enum slice_state */
-    float *sum;              /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX) */
-    float *parked;           /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
+    uint32_t slices_added; /* in order */
+    uint32_t slices_left;  /* not multiplied yet */
+    uint8_t *slice;        /* (slices_max) enum slice_state */
+    float *sum;            /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX); (EAGER_TOKENS, ...) of all but a worker's first */
+    float *parked;         /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
+    uint64_t due_ns;       /* --lab pace: not finished before; 0: whenever it is */
+};
+
+struct worker {
+    struct unit units[UNITS_MAX]; /* tiles that wait for the same input, in order; the first is finished first */
+    uint32_t unit_first, unit_count;
+    struct unit *unit;       /* of these: in hand */
     float *scratch;          /* attention: q, out, and the kernel's */
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
@@ -337,6 +345,12 @@ bool engine_has_records(struct engine *e); /* that wait for a peer's queue */
 
 /* unit.c: one unit at a time. */
 bool unit_claim(struct engine *e, struct worker *w);
+/* While the unit in hand waits for input: begin another tile of the same segment, if there is one left and room for it. */
+bool unit_begin_next(struct engine *e, struct worker *w);
+/* Of the units begun: the first, which is the only one that may finish, and the one after that in hand, if any. */
+bool unit_is_first(const struct worker *w);
+void unit_take_first(struct worker *w);
+bool unit_take_next(struct worker *w);
 bool unit_run(struct engine *e, struct worker *w); /* true: finished; false: waits for something */
 
 /* tile.c, attention.c, head.c: the kinds of units. True: finished. */

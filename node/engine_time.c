@@ -49,7 +49,7 @@ static uint64_t missing_from(const struct engine *e, const struct inbox *inbox, 
 /* The first slice that the unit in hand needs and that is not there. */
 static uint64_t missing_slice(struct engine *e, const struct worker *w, const struct inbox *inbox, uint16_t phase)
 {
-    const uint32_t sub = e->phase[w->segment->phase].kind == PHASE_HEAD ? 0 : w->segment->sub;
+    const uint32_t sub = e->phase[w->unit->segment->phase].kind == PHASE_HEAD ? 0 : w->unit->segment->sub;
 
     for (uint32_t s = 0; s < inbox->form->slices; s++) {
         const uint32_t end = (s + 1) * SLICE_BLOCKS;
@@ -62,8 +62,8 @@ static uint64_t missing_slice(struct engine *e, const struct worker *w, const st
 
 static uint64_t cause_of_unit(struct engine *e, const struct worker *w)
 {
-    const uint16_t phase = w->segment->phase;
-    const bool has_input = w->kind == UNIT_TILE || w->kind == UNIT_EAGER || w->kind == UNIT_CANDIDATES;
+    const uint16_t phase = w->unit->segment->phase;
+    const bool has_input = w->unit->kind == UNIT_TILE || w->unit->kind == UNIT_EAGER || w->unit->kind == UNIT_CANDIDATES;
     const struct inbox *inbox = phase > 0 && has_input ? engine_inbox(e, (uint16_t)(phase - 1)) : NULL;
 
     if (inbox != NULL)

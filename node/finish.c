@@ -141,7 +141,7 @@ static uint32_t blocks_of(uint32_t rows)
 /* Wo and down: rows of the residual stream. */
 static void finish_residual(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
-    const struct segment *segment = w->segment;
+    const struct segment *segment = w->unit->segment;
     const struct phase *phase = &e->phase[segment->phase];
     struct inbox *inbox = engine_inbox(e, segment->phase);
     uint32_t block = tile->row_first / BLOCK_COLUMNS, blocks = blocks_of(tile->row_count);
@@ -152,7 +152,7 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float *residual = e->residual + token * stride + tile->row_first;
-        const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+        const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
         for (uint32_t i = 0; i < tile->row_count; i++)
             residual[i] += sum[i];
@@ -165,7 +165,7 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
 /* Gate and up: silu(gate) * up. */
 static void finish_hidden(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
-    const struct segment *segment = w->segment;
+    const struct segment *segment = w->unit->segment;
     const struct phase *phase = &e->phase[segment->phase];
     struct inbox *input = engine_input(e, segment->phase), *inbox = engine_inbox(e, segment->phase);
     uint32_t blocks = blocks_of(tile->row_count);
@@ -177,7 +177,7 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
-        float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+        float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
         for (size_t i = 0; i < 2 * up_column; i++)
             sum[i] *= factor;
@@ -190,14 +190,14 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
 /* q, k, v: kept in f32 until the KV and attention units take them. */
 static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
-    struct segment *segment = w->segment;
+    struct segment *segment = w->unit->segment;
     struct inbox *input = engine_input(e, segment->phase);
     size_t column = (size_t)tile->group_first * PANEL_ROWS, floats = (size_t)tile->group_count * PANEL_ROWS;
 
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
-        const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
+        const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
         float *out = e->qkv + (size_t)token * e->qkv_stride + column;
 
         for (size_t i = 0; i < floats; i++)
@@ -208,14 +208,14 @@ static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_t
 
 static void finish_logits(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
-    struct segment *segment = w->segment;
+    struct segment *segment = w->unit->segment;
     struct inbox *input = engine_input(e, segment->phase);
     uint32_t id_first = e->config.map->vocab[e->config.rank] + tile->row_first;
 
     for (uint32_t i = 0; i < e->sample_count; i++) {
         struct part *part = engine_sampled_part(e, i);
         float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
-        const float *sum = w->sum + (size_t)i * TILE_FLOATS_MAX;
+        const float *sum = w->unit->sum + (size_t)i * TILE_FLOATS_MAX;
         float *out = engine_logits(e, i) + tile->row_first;
 
         for (uint32_t r = 0; r < tile->row_count; r++)
@@ -234,8 +234,8 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
 
 void finish_tile(struct engine *e, struct worker *w)
 {
-    const struct phase *phase = &e->phase[w->segment->phase];
-    const struct matrix_tile *tile = &phase->matrix->tile[w->item];
+    const struct phase *phase = &e->phase[w->unit->segment->phase];
+    const struct matrix_tile *tile = &phase->matrix->tile[w->unit->item];
 
     switch (phase->kind) {
     case PHASE_ATTENTION:

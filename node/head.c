@@ -155,7 +155,7 @@ static bool has_whole_input(struct engine *e, uint16_t phase)
 
 bool head_run_candidates(struct engine *e, struct worker *w)
 {
-    uint16_t phase = w->segment->phase;
+    uint16_t phase = w->unit->segment->phase;
     struct inbox *inbox = engine_inbox(e, phase);
 
     /* Last of all units: whatever goes wrong in this step is known by then. */

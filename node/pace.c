@@ -45,7 +45,7 @@ uint64_t pace_read(struct engine *e, struct worker *w, size_t bytes)
     do
         due = (clock > at_ns ? clock : at_ns) + cost_ns;
     while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
-    w->pace.due_ns = due;
+    w->unit->due_ns = due;
     w->pace.mark_ns = engine_now(e);
     return cost_ns * e->config.worker_count;
 }
@@ -54,17 +54,17 @@ bool pace_holds(struct engine *e, struct worker *w)
 {
     struct worker_pace *pace = &w->pace;
 
-    if (pace->due_ns == 0)
+    if (w->unit->due_ns == 0)
         return false;
     const uint64_t now_ns = engine_now(e);
-    if (now_ns < pace->due_ns) {
+    if (now_ns < w->unit->due_ns) {
         pace->is_held = pace->has_held = true;
         return true;
     }
     if (!pace->has_held)
         pace->at_ns += now_ns - pace->mark_ns;
-    if (pace->at_ns < pace->due_ns)
-        pace->at_ns = pace->due_ns;
+    if (pace->at_ns < w->unit->due_ns)
+        pace->at_ns = w->unit->due_ns;
     pace->mark_ns = now_ns;
     pace->has_held = false;
     return false;
@@ -75,9 +75,9 @@ void pace_wait(struct engine *e, struct worker *w)
     const uint64_t now_ns = engine_now(e);
 
     port_poll(&e->port);
-    if (now_ns + SLEEP_NS_MIN >= w->pace.due_ns) {
+    if (now_ns + SLEEP_NS_MIN >= w->unit->due_ns) {
         sched_yield();
-    } else if (port_park(&e->port, w->pace.due_ns - now_ns - SLEEP_NS_MIN / 2) != PORT_SLEPT) {
+    } else if (port_park(&e->port, w->unit->due_ns - now_ns - SLEEP_NS_MIN / 2) != PORT_SLEPT) {
         const struct timespec pause = {.tv_nsec = SLEEP_NS_MIN / 2};
 
         nanosleep(&pause, NULL);

@@ -52,7 +52,7 @@ static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, u
 /* Multiply one slice for the tokens of the unit: out (tokens, TILE_FLOATS_MAX). */
 static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, bool accumulate)
 {
-    const struct segment *segment = w->segment;
+    const struct segment *segment = w->unit->segment;
     const struct matrix *m = e->phase[segment->phase].matrix;
     uint32_t tokens = tokens_of(e, segment);
 
@@ -63,14 +63,14 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
             struct matrix_input input = input_of(inbox, run->token_first, run->count, slice);
             float *at = out + (size_t)run->sample_first * TILE_FLOATS_MAX;
 
-            matrix_multiply(m, e->config.kernel, w->item, slice, &input, at, TILE_FLOATS_MAX, accumulate);
+            matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, at, TILE_FLOATS_MAX, accumulate);
         }
     } else {
         struct matrix_input input = input_of(inbox, segment->token_first, tokens, slice);
 
-        matrix_multiply(m, e->config.kernel, w->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
+        matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
     }
-    account(e, w, matrix_tile_slice_bytes(m, w->item, slice), tokens);
+    account(e, w, matrix_tile_slice_bytes(m, w->unit->item, slice), tokens);
 }
 
 static bool slice_is_ready(const struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
@@ -120,29 +120,29 @@ static float *eager_result(struct engine *e, uint16_t phase, uint32_t own_slice,
 
 bool tile_run_eager(struct engine *e, struct worker *w)
 {
-    uint16_t phase = w->segment->phase;
+    uint16_t phase = w->unit->segment->phase;
     const struct matrix *m = e->phase[phase].matrix;
     struct inbox *inbox = engine_input(e, phase);
-    size_t floats = tile_floats(m, w->item);
+    size_t floats = tile_floats(m, w->unit->item);
 
     if (inbox == NULL)
         return false;
-    if (!w->is_started) {
-        w->slices_added = 0;
-        w->is_started = true;
+    if (!w->unit->is_started) {
+        w->unit->slices_added = 0;
+        w->unit->is_started = true;
     }
-    while (w->slices_added < m->own_slice_count) {
-        uint32_t slice = m->own_slice_first + w->slices_added;
+    while (w->unit->slices_added < m->own_slice_count) {
+        uint32_t slice = m->own_slice_first + w->unit->slices_added;
 
-        if (!slice_is_ready(e, w->segment, inbox, slice))
+        if (!slice_is_ready(e, w->unit->segment, inbox, slice))
             return false;
-        multiply(e, w, inbox, slice, w->sum, false);
-        float *out = eager_result(e, phase, w->slices_added, w->item);
-        for (uint32_t t = 0; t < tokens_of(e, w->segment); t++)
-            memcpy(out + t * eager_stride(m), w->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
-        w->slices_added++;
+        multiply(e, w, inbox, slice, w->unit->sum, false);
+        float *out = eager_result(e, phase, w->unit->slices_added, w->unit->item);
+        for (uint32_t t = 0; t < tokens_of(e, w->unit->segment); t++)
+            memcpy(out + t * eager_stride(m), w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
+        w->unit->slices_added++;
     }
-    atomic_store_explicit(eager_mark(e, phase, w->item), eager_serial(e, phase), memory_order_release);
+    atomic_store_explicit(eager_mark(e, phase, w->unit->item), eager_serial(e, phase), memory_order_release);
     return true;
 }
 
@@ -164,21 +164,21 @@ static void add_rows(float *sum, size_t sum_stride, const float *from, size_t fr
 /* Add what is parked and next in order. */
 static void add_parked(struct engine *e, struct worker *w, const struct matrix *m)
 {
-    uint32_t tokens = tokens_of(e, w->segment);
-    size_t floats = tile_floats(m, w->item);
+    uint32_t tokens = tokens_of(e, w->unit->segment);
+    size_t floats = tile_floats(m, w->unit->item);
 
-    while (w->slices_added < m->slices) {
-        uint32_t s = w->slices_added;
+    while (w->unit->slices_added < m->slices) {
+        uint32_t s = w->unit->slices_added;
 
-        if (w->slice[s] == SLICE_PARKED)
-            add_rows(w->sum, TILE_FLOATS_MAX, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens, floats,
-                     s == 0);
-        else if (w->slice[s] == SLICE_EAGER)
-            add_rows(w->sum, TILE_FLOATS_MAX, eager_result(e, w->segment->phase, s - m->own_slice_first, w->item), eager_stride(m), tokens,
+        if (w->unit->slice[s] == SLICE_PARKED)
+            add_rows(w->unit->sum, TILE_FLOATS_MAX, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens,
                      floats, s == 0);
+        else if (w->unit->slice[s] == SLICE_EAGER)
+            add_rows(w->unit->sum, TILE_FLOATS_MAX, eager_result(e, w->unit->segment->phase, s - m->own_slice_first, w->unit->item),
+                     eager_stride(m), tokens, floats, s == 0);
         else
             return;
-        w->slices_added++;
+        w->unit->slices_added++;
     }
 }
 
@@ -194,51 +194,51 @@ static bool is_whole(const struct engine *e, const struct segment *segment, cons
 /* False while the eager part of this tile is in another worker's hands. */
 static bool start_tile(struct engine *e, struct worker *w, const struct matrix *m)
 {
-    uint16_t phase = w->segment->phase;
-    bool is_eager = w->segment->eager_units > 0;
+    uint16_t phase = w->unit->segment->phase;
+    bool is_eager = w->unit->segment->eager_units > 0;
 
-    if (e->config.is_whole && !is_whole(e, w->segment, engine_input(e, phase)))
+    if (e->config.is_whole && !is_whole(e, w->unit->segment, engine_input(e, phase)))
         return false;
-    if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->item), memory_order_acquire) != eager_serial(e, phase))
+    if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->unit->item), memory_order_acquire) != eager_serial(e, phase))
         return false;
-    memset(w->slice, SLICE_MISSING, m->slices);
-    w->slices_added = 0;
-    w->slices_left = m->slices;
+    memset(w->unit->slice, SLICE_MISSING, m->slices);
+    w->unit->slices_added = 0;
+    w->unit->slices_left = m->slices;
     if (is_eager) {
-        memset(w->slice + m->own_slice_first, SLICE_EAGER, m->own_slice_count);
-        w->slices_left -= m->own_slice_count;
+        memset(w->unit->slice + m->own_slice_first, SLICE_EAGER, m->own_slice_count);
+        w->unit->slices_left -= m->own_slice_count;
     }
-    w->is_started = true;
+    w->unit->is_started = true;
     return true;
 }
 
 /* One pass over the missing slices; true when at least one could be multiplied. */
 static bool multiply_ready(struct engine *e, struct worker *w, const struct matrix *m, const struct inbox *inbox)
 {
-    bool any_order = tokens_of(e, w->segment) <= EAGER_TOKENS;
+    bool any_order = tokens_of(e, w->unit->segment) <= EAGER_TOKENS;
     bool progress = false;
 
-    for (uint32_t s = w->slices_added; s < m->slices; s++) {
-        if (w->slice[s] != SLICE_MISSING)
+    for (uint32_t s = w->unit->slices_added; s < m->slices; s++) {
+        if (w->unit->slice[s] != SLICE_MISSING)
             continue;
-        if (!slice_is_ready(e, w->segment, inbox, s)) {
+        if (!slice_is_ready(e, w->unit->segment, inbox, s)) {
             if (!any_order)
                 break;
             continue;
         }
-        note_use(e, w->segment, inbox, s);
-        if (s == w->slices_added) {
-            multiply(e, w, inbox, s, w->sum, s != 0);
-            w->slice[s] = SLICE_ADDED;
-            w->slices_added++;
+        note_use(e, w->unit->segment, inbox, s);
+        if (s == w->unit->slices_added) {
+            multiply(e, w, inbox, s, w->unit->sum, s != 0);
+            w->unit->slice[s] = SLICE_ADDED;
+            w->unit->slices_added++;
             add_parked(e, w, m);
         } else if (any_order) {
-            multiply(e, w, inbox, s, w->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, false);
-            w->slice[s] = SLICE_PARKED;
+            multiply(e, w, inbox, s, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, false);
+            w->unit->slice[s] = SLICE_PARKED;
         } else {
             break;
         }
-        w->slices_left--;
+        w->unit->slices_left--;
         progress = true;
     }
     return progress;
@@ -246,17 +246,20 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
 
 bool tile_run(struct engine *e, struct worker *w)
 {
-    uint16_t phase = w->segment->phase;
+    uint16_t phase = w->unit->segment->phase;
     const struct matrix *m = e->phase[phase].matrix;
     struct inbox *inbox = engine_input(e, phase);
 
-    if (inbox == NULL || (!w->is_started && !start_tile(e, w, m)))
+    if (inbox == NULL || (!w->unit->is_started && !start_tile(e, w, m)))
         return false;
     add_parked(e, w, m);
-    while (w->slices_left > 0)
+    while (w->unit->slices_left > 0)
         if (!multiply_ready(e, w, m, inbox))
             return false;
-    assert(w->slices_added == m->slices);
+    assert(w->unit->slices_added == m->slices);
+    /* Tiles are sent in order: what is missing before a later one is taken for lost. */
+    if (!unit_is_first(w))
+        return false;
     /* The output must have a place, and a paced node is not finished before its memory would be. */
     if (e->phase[phase].kind != PHASE_ATTENTION && e->phase[phase].kind != PHASE_HEAD && engine_inbox(e, phase) == NULL)
         return false;

@@ -28,6 +28,15 @@ static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
     return row * (count / workers) + (row < longer ? row : longer) + index / workers;
 }
 
+/* A place for another one, which becomes the one in hand. */
+static void add_unit(struct worker *w)
+{
+    assert(w->unit_count < UNITS_MAX);
+    if (w->unit_count == 0)
+        w->unit_first = 0;
+    w->unit = &w->units[(w->unit_first + w->unit_count++) % UNITS_MAX];
+}
+
 static void take_in_hand(struct engine *e, struct worker *w, struct segment *segment, uint32_t index)
 {
     const struct {
@@ -43,13 +52,14 @@ static void take_in_hand(struct engine *e, struct worker *w, struct segment *seg
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (index < parts[i].count) {
-            w->segment = segment;
-            w->kind = parts[i].kind;
-            w->item = parts[i].kind == UNIT_TILE || parts[i].kind == UNIT_EAGER
-                          ? tile_in_turn(index, parts[i].count, e->config.map->rank_count == 1 ? e->config.worker_count : 1)
-                          : index;
-            w->is_started = false;
-            w->pace.due_ns = 0;
+            add_unit(w);
+            w->unit->segment = segment;
+            w->unit->kind = parts[i].kind;
+            w->unit->item = parts[i].kind == UNIT_TILE || parts[i].kind == UNIT_EAGER
+                                ? tile_in_turn(index, parts[i].count, e->config.map->rank_count == 1 ? e->config.worker_count : 1)
+                                : index;
+            w->unit->is_started = false;
+            w->unit->due_ns = 0;
             return;
         }
         index -= parts[i].count;
@@ -57,14 +67,18 @@ static void take_in_hand(struct engine *e, struct worker *w, struct segment *seg
     assert(!"a unit lies in its segment");
 }
 
-bool unit_claim(struct engine *e, struct worker *w)
+/* Claim the next unit, if there is one; with `of`, only if it is a tile of that segment. */
+static bool claim_unit(struct engine *e, struct worker *w, const struct segment *of)
 {
     uint64_t claim = atomic_load_explicit(&e->claim, memory_order_acquire);
 
     do {
         uint64_t limit = atomic_load_explicit(&e->unit_limit, memory_order_acquire);
+        uint32_t next = (uint32_t)claim;
 
-        if (claim >> 32 != limit >> 32 || (uint32_t)claim >= (uint32_t)limit)
+        if (claim >> 32 != limit >> 32 || next >= (uint32_t)limit)
+            return false;
+        if (of != NULL && (next < of->unit_first + of->eager_units || next >= of->unit_first + of->eager_units + of->tile_units))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&e->claim, &claim, claim + 1, memory_order_acq_rel, memory_order_acquire));
     /* The step cannot end before this unit is done, so its list is stable from here on. */
@@ -75,9 +89,42 @@ bool unit_claim(struct engine *e, struct worker *w)
     return true;
 }
 
+bool unit_claim(struct engine *e, struct worker *w)
+{
+    return claim_unit(e, w, NULL);
+}
+
+bool unit_is_first(const struct worker *w)
+{
+    return w->unit == &w->units[w->unit_first];
+}
+
+void unit_take_first(struct worker *w)
+{
+    w->unit = &w->units[w->unit_first];
+}
+
+bool unit_take_next(struct worker *w)
+{
+    const uint32_t index = (uint32_t)(w->unit - w->units);
+
+    if ((index + UNITS_MAX - w->unit_first) % UNITS_MAX + 1 >= w->unit_count)
+        return false;
+    w->unit = &w->units[(index + 1) % UNITS_MAX];
+    return true;
+}
+
+bool unit_begin_next(struct engine *e, struct worker *w)
+{
+    const struct unit *u = w->unit;
+
+    return e->port.mesh != NULL && u->kind == UNIT_TILE && u->is_started && u->segment->token_count <= EAGER_TOKENS &&
+           w->unit_count < UNITS_MAX && claim_unit(e, w, u->segment);
+}
+
 static bool run(struct engine *e, struct worker *w)
 {
-    switch (w->kind) {
+    switch (w->unit->kind) {
     case UNIT_EAGER:
         return tile_run_eager(e, w);
     case UNIT_TILE:
@@ -111,11 +158,15 @@ static void send_whole(struct engine *e, struct worker *w, uint16_t phase)
 
 bool unit_run(struct engine *e, struct worker *w)
 {
-    uint16_t phase = w->segment->phase;
+    uint16_t phase = w->unit->segment->phase;
 
     if (!run(e, w))
         return false;
-    w->segment = NULL;
+    assert(unit_is_first(w));
+    w->unit->segment = NULL;
+    w->unit_first = (w->unit_first + 1) % UNITS_MAX;
+    w->unit_count--;
+    unit_take_first(w);
     const bool is_last = atomic_fetch_sub_explicit(&e->phase_left[phase], 1, memory_order_acq_rel) == 1;
     if (is_last)
         engine_time_phase(e, phase, true);

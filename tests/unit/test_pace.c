@@ -26,6 +26,7 @@ static int set_up(void **state)
     (void)state;
     memset(&engine, 0, sizeof engine);
     memset(&worker, 0, sizeof worker);
+    worker.unit = worker.units;
     engine.config.pace_bytes_per_s = 1000000000;
     engine.config.worker_count = 1;
     engine.port.now_ns = now_ns;
@@ -42,7 +43,7 @@ static uint64_t run_unit(size_t bytes, uint64_t reads_ns, uint64_t oversleeps_ns
     if (!pace_holds(&engine, &worker))
         return clock_ns;
     assert_true(worker.pace.is_held);
-    clock_ns = worker.pace.due_ns + oversleeps_ns;
+    clock_ns = worker.unit->due_ns + oversleeps_ns;
     assert_false(pace_holds(&engine, &worker));
     return clock_ns;
 }
@@ -93,13 +94,14 @@ static void test_workers_share_one_memory(void **state)
     struct worker other = {0};
 
     (void)state;
+    other.unit = other.units;
     engine.config.worker_count = 2;
     pace_begin(&engine, &worker);
     pace_begin(&engine, &other);
     assert_int_equal(pace_read(&engine, &worker, 5000), 10000);
     assert_int_equal(pace_read(&engine, &other, 3000), 6000);
-    assert_int_equal(worker.pace.due_ns, 1005000);
-    assert_int_equal(other.pace.due_ns, 1008000);
+    assert_int_equal(worker.unit->due_ns, 1005000);
+    assert_int_equal(other.unit->due_ns, 1008000);
 }
 
 static void test_the_pace_changes_when_it_is_to(void **state)
@@ -116,7 +118,7 @@ static void test_without_a_pace_nothing_is_held(void **state)
     (void)state;
     engine.config.pace_bytes_per_s = 0;
     assert_int_equal(run_unit(5000, 100, 0), 1000000 + 100);
-    assert_int_equal(worker.pace.due_ns, 0);
+    assert_int_equal(worker.unit->due_ns, 0);
 }
 
 int main(void)

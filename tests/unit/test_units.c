@@ -1,0 +1,101 @@
+/* What a node computes while some of its input is late: a cluster of three on the simulator, one of whose links is slow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/engine_state.h"
+#include "tests/unit/simcluster.h"
+#include "tests/unit/simmodel.h"
+
+enum { RANKS = 3, SLICE_ROW_BYTES = 8 * 34 /* of Q8_0: 8 blocks of 32 weights */, LATE_NS = 50000000, SOON_NS = 20000000 };
+
+/* Each rank has two slices of x, of z and of h: 512 rows, four tiles. */
+static const struct synth_options shape = {
+    .dim = 1536, .hidden = 1536, .layers = 1, .heads = 12, .kv_heads = 3, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
+static const struct mesh_sim_link quick = {.rate_bits_per_s = 1000000000, .delay_ns = 50000, .queue_bytes = 200000};
+static const struct mesh_sim_link slow = {.rate_bits_per_s = 1000000000, .delay_ns = LATE_NS, .queue_bytes = 200000};
+static uint32_t prompt[] = {7};
+static const struct request request = {
+    .id = 1,
+    .prompt = prompt,
+    .prompt_count = 1,
+    .predict = 1,
+    .sampling = {.temperature = 0.9f, .top_k = 1, .top_p = 0.95f, .repeat_penalty = 1.0f, .seed = 7},
+    .ignore_end = true,
+};
+
+static struct simmodel synth;
+static struct simcluster cluster;
+
+static int set_up(void **state)
+{
+    const struct simcluster_config config = {
+        .model = synth.model, .rank_count = RANKS, .batch = 8, .ctx = 60, .seed = 5, .link = quick, .unit_ns = 3000};
+
+    (void)state;
+    if (simcluster_open(&cluster, &config) < 0)
+        fail_msg("%s", cluster.reason);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    simcluster_close(&cluster);
+    return 0;
+}
+
+static uint64_t bytes_read(uint16_t rank)
+{
+    struct engine_figures figures;
+
+    engine_figures(cluster.node[rank].engine, &figures);
+    return figures.weight_bytes_read;
+}
+
+/* Until all nodes wait for what rank 2 has sent to rank 0. */
+static void run_until_it_is_missed(void)
+{
+    mesh_sim_set_link(cluster.sim, 2, 0, &slow);
+    simcluster_submit(&cluster, &request);
+    assert_false(simcluster_run(&cluster, SOON_NS));
+}
+
+static void tiles_are_begun_with_what_is_there(void **state)
+{
+    const uint64_t qkv_rows = (4 + 1 + 1) * 128, slices_there = 4;
+
+    (void)state;
+    assert_int_equal(cluster.map.x[1], 16); /* blocks */
+    assert_int_equal(cluster.map.z[1], 16);
+    run_until_it_is_missed();
+    assert_int_equal(bytes_read(0), (qkv_rows * 6 + 512 * slices_there) * SLICE_ROW_BYTES);
+    assert_true(simcluster_run(&cluster, 1000 * (uint64_t)LATE_NS));
+    assert_true(simcluster_agrees(&cluster));
+}
+
+static int open_model(void **state)
+{
+    (void)state;
+    simmodel_open(&synth, &shape);
+    return 0;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    simmodel_close(&synth);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tiles_are_begun_with_what_is_there, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
