@@ -25,6 +25,25 @@ static void rotate(struct engine *e, float *head, uint32_t token)
     e->config.kernel->rope(head, e->rope_cos + token * pairs, e->rope_sin + token * pairs, e->model->rope.pairs);
 }
 
+/* When a tile of k, v or q is done, and whether those of [first, end) are. Phases have their own serial, sub-batches their own marks. */
+static _Atomic uint64_t *done_mark(struct engine *e, const struct segment *segment, uint32_t tile)
+{
+    return &e->qkv_done[(size_t)segment->sub * e->phase[segment->phase].matrix->tile_count + tile];
+}
+
+void attention_tile_done(struct engine *e, const struct segment *segment, uint32_t tile)
+{
+    atomic_store_explicit(done_mark(e, segment, tile), engine_serial(e, segment->phase), memory_order_release);
+}
+
+static bool tiles_are_done(struct engine *e, const struct segment *segment, uint32_t first, uint32_t end)
+{
+    for (uint32_t tile = first; tile < end; tile++)
+        if (atomic_load_explicit(done_mark(e, segment, tile), memory_order_acquire) != engine_serial(e, segment->phase))
+            return false;
+    return true;
+}
+
 bool attention_run_kv(struct engine *e, struct worker *w)
 {
     struct segment *segment = w->unit->segment;
@@ -32,7 +51,7 @@ bool attention_run_kv(struct engine *e, struct worker *w)
     uint32_t layer = e->phase[segment->phase].layer;
     float *k = w->scratch;
 
-    if (atomic_load_explicit(&segment->tiles_done, memory_order_acquire) < segment->tile_units)
+    if (!tiles_are_done(e, segment, 0, e->phase[segment->phase].matrix->place[QKV_Q].tile_first))
         return false;
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
@@ -58,6 +77,15 @@ static bool cache_is_ready(struct engine *e, const struct segment *segment)
     }
 }
 
+/* The rows of q of heads first .. first+count-1, of the node's own. */
+static bool rows_are_ready(struct engine *e, const struct segment *segment, uint32_t first, uint32_t count)
+{
+    const struct matrix *m = e->phase[segment->phase].matrix;
+    const uint32_t row = first * e->model->head_dim, end = row + count * e->model->head_dim, tile = m->place[QKV_Q].tile_first;
+
+    return tiles_are_done(e, segment, tile + row / m->tile_rows, tile + (end + m->tile_rows - 1) / m->tile_rows);
+}
+
 /* Several requests have a cache each: while one is read, the beginning of the next one's is fetched. */
 static void prefetch_next(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head)
 {
@@ -81,7 +109,8 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
     uint32_t layer = e->phase[w->unit->segment->phase].layer, own_first = e->config.map->heads[e->config.rank];
     float *q = w->scratch;
 
-    memcpy(q, e->qkv + (size_t)token * e->qkv_stride + (size_t)(first - own_first) * head_dim, (size_t)count * head_dim * sizeof *q);
+    memcpy(q, e->qkv + (size_t)token * e->qkv_stride + e->q_column + (size_t)(first - own_first) * head_dim,
+           (size_t)count * head_dim * sizeof *q);
     for (uint32_t h = 0; h < count; h++)
         rotate(e, q + (size_t)h * head_dim, token);
     for (uint32_t h = 0, group; h < count; h += group) {
@@ -118,7 +147,7 @@ bool attention_run(struct engine *e, struct worker *w)
     uint32_t first = (head - own_first) * e->model->head_dim / BLOCK_COLUMNS + e->config.map->z[e->config.rank];
     float *out = w->scratch + attention_head_floats(e);
 
-    if (inbox == NULL || !cache_is_ready(e, segment))
+    if (inbox == NULL || !cache_is_ready(e, segment) || !rows_are_ready(e, segment, head - own_first, heads))
         return false;
     memset(out + rows, 0, (blocks * BLOCK_COLUMNS - rows) * sizeof *out);
     for (uint32_t t = 0; t < tokens; t++) {

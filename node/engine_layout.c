@@ -1,5 +1,6 @@
 #include "engine_layout.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,9 +89,9 @@ static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)
 
     rowmap_rows(map, e->model, e->config.rank, &rows);
     const struct matrix_part qkv[] = {
-        {layer->q, rows.z_first, rows.z_count},
         {layer->k, rows.kv_first, rows.kv_count},
         {layer->v, rows.kv_first, rows.kv_count},
+        {layer->q, rows.z_first, rows.z_count},
     };
     const struct matrix_part wo = {layer->wo, rows.x_first, rows.x_count}, down = {layer->down, rows.x_first, rows.x_count};
     const struct matrix_part gate_up[] = {{layer->gate, rows.h_first, rows.h_count}, {layer->up, rows.h_first, rows.h_count}};
@@ -295,13 +296,61 @@ static void measure_attention(struct engine *e)
     e->attend_heads = wanted < group ? group : wanted / group * group;
     if (e->attend_heads > per_kv && per_kv % group == 0)
         e->attend_heads = per_kv;
-    e->k_column = q_groups * PANEL_ROWS;
-    e->v_column = e->k_column + kv_groups * PANEL_ROWS;
-    e->qkv_stride = e->v_column + kv_groups * PANEL_ROWS;
+    e->k_column = 0;
+    e->v_column = kv_groups * PANEL_ROWS;
+    e->q_column = 2 * kv_groups * PANEL_ROWS;
+    e->qkv_stride = e->q_column + q_groups * PANEL_ROWS;
     e->score_scale = 1.0f / sqrtf((float)hd);
     e->kv_head_bytes = kernel_kv_bytes(e->config.kv_type, hd, e->config.ctx);
     e->kv_slot_bytes = (size_t)e->model->layers * e->kv_count * 2 * e->kv_head_bytes;
     e->scratch_floats = 2 * attention_head_floats(e) + kernel_attend_scratch_floats(e->attend_heads, e->config.ctx);
+}
+
+/* Tiles that have to be done before a group of heads can be attended to. */
+static uint32_t tiles_of_heads(const struct engine *e, uint32_t group)
+{
+    const struct matrix *m = e->phase[PHASE_ATTENTION].matrix;
+    uint32_t rows = (group + 1) * e->attend_heads * e->model->head_dim;
+
+    return m->place[QKV_Q].tile_first + ((rows < e->z_rows ? rows : e->z_rows) + m->tile_rows - 1) / m->tile_rows;
+}
+
+/* The sooner z is on its way, the shorter is the wait for it: so k and v come first, and heads as soon as their rows of q are there, or, with
+ * several workers, likely to be. A node that is alone does one thing after the other. */
+static void order_attention(struct engine *e)
+{
+    const struct matrix *m = e->phase[PHASE_ATTENTION].matrix;
+    const uint32_t groups = (e->z_rows / e->model->head_dim + e->attend_heads - 1) / e->attend_heads;
+    const uint32_t behind = e->config.map->rank_count == 1 ? m->tile_count : e->config.worker_count - 1u;
+    uint32_t group = 0, count = 0;
+    bool has_kv = false;
+
+    for (uint32_t tile = 0; tile < m->tile_count + behind; tile++) {
+        const uint32_t done = tile + 1 > behind ? tile + 1 - behind : 0;
+
+        if (tile < m->tile_count)
+            e->attention[count++] = (struct attention_place){UNIT_TILE, tile};
+        if (!has_kv && done >= m->place[QKV_Q].tile_first) {
+            for (uint32_t head = 0; head < e->kv_count; head++)
+                e->attention[count++] = (struct attention_place){UNIT_KV, head};
+            has_kv = true;
+        }
+        for (; group < groups && done >= tiles_of_heads(e, group); group++)
+            e->attention[count++] = (struct attention_place){UNIT_ATTEND, group};
+    }
+    assert(m->tile_count == 0 || (has_kv && group == groups));
+    e->attention_count = count;
+}
+
+static int lay_out_attention(struct engine *e, struct fail *fail)
+{
+    measure_attention(e);
+    e->attention =
+        calloc(e->phase[PHASE_ATTENTION].matrix->tile_count + e->kv_count + e->z_rows / e->model->head_dim + 1, sizeof *e->attention);
+    if (e->attention == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    order_attention(e);
+    return 0;
 }
 
 int engine_layout(struct engine *e, struct fail *fail)
@@ -330,6 +379,5 @@ int engine_layout(struct engine *e, struct fail *fail)
     e->inbox_limits.tokens = e->config.batch;
     for (uint16_t p = 0; p < e->phase_count; p++)
         measure_phase(e, &e->phase[p]);
-    measure_attention(e);
-    return 0;
+    return lay_out_attention(e, fail);
 }

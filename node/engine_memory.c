@@ -38,6 +38,7 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     list[n++] = (struct buffer){&e->qkv, batch * e->qkv_stride * sizeof(float)};
     list[n++] = (struct buffer){&e->eager, 2 * e->eager_floats * sizeof(float)};
     list[n++] = (struct buffer){&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
+    list[n++] = (struct buffer){&e->qkv_done, subs_of(e) * (size_t)e->phase[PHASE_ATTENTION].matrix->tile_count * sizeof *e->qkv_done};
     list[n++] = (struct buffer){&e->logits, e->config.slots * (size_t)padded(e->vocab_rows) * sizeof(float)};
     list[n++] = (struct buffer){&e->candidates, candidates * sizeof *e->candidates};
     list[n++] = (struct buffer){&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};
@@ -267,6 +268,7 @@ void engine_layout_release(struct engine *e)
         free(memory);
     }
     free(e->kv);
+    free(e->attention);
     for (int i = 0; i < ENGINE_INBOXES; i++)
         inbox_release(&e->inbox[i]);
     inbox_release(&e->embed);

@@ -39,7 +39,8 @@ struct phase {
     float *norm;             /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
 };
 
-/* Units of one phase and sub-batch, in their order: eager tiles, tiles, KV heads, attention, candidates. */
+/* Units of one phase and sub-batch, in their order: eager tiles, tiles, candidates. Where attention is, KV heads and groups of heads stand
+ * among the tiles, each as soon as it has what it needs. */
 struct segment {
     uint16_t phase, sub;
     uint16_t token_first, token_count;
@@ -47,6 +48,16 @@ struct segment {
     uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
     uint16_t chunk_tokens, chunks; /* of attention */
     _Atomic uint32_t tiles_done, kv_done;
+};
+
+enum qkv_part { QKV_K, QKV_V, QKV_Q }; /* of attention's matrices, in this order */
+
+enum unit_kind { UNIT_EAGER, UNIT_TILE, UNIT_KV, UNIT_ATTEND, UNIT_CANDIDATES };
+
+/* In the order of attention's units: a tile of k, v or q, a KV head, or a group of heads, which is a unit for each chunk of tokens. */
+struct attention_place {
+    enum unit_kind kind;
+    uint32_t item;
 };
 
 /* What the open step computes of one sequence. */
@@ -63,8 +74,6 @@ struct part {
 struct sample_run {
     uint16_t sample_first, token_first, count;
 };
-
-enum unit_kind { UNIT_EAGER, UNIT_TILE, UNIT_KV, UNIT_ATTEND, UNIT_CANDIDATES };
 
 enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
 
@@ -139,11 +148,13 @@ struct engine {
     uint32_t kv_first, kv_count;                 /* own KV heads */
     uint32_t attend_heads;                       /* heads of an attention unit */
     uint32_t qkv_stride;                         /* floats per token */
-    uint32_t k_column, v_column;                 /* in a token's qkv */
-    float score_scale;                           /* 1 / sqrt(head_dim) */
-    size_t kv_head_bytes;                        /* of K, and of V, of one KV head of one layer */
-    size_t kv_slot_bytes;                        /* of one sequence */
-    uint8_t *kv;                                 /* (slots, layers, kv_count, 2) caches */
+    uint32_t k_column, v_column, q_column;       /* in a token's qkv */
+    struct attention_place *attention;           /* (attention_count) the units of attention's phases, in their order */
+    uint32_t attention_count;
+    float score_scale;    /* 1 / sqrt(head_dim) */
+    size_t kv_head_bytes; /* of K, and of V, of one KV head of one layer */
+    size_t kv_slot_bytes; /* of one sequence */
+    uint8_t *kv;          /* (slots, layers, kv_count, 2) caches */
     uint32_t slices_max;
     size_t scratch_floats;
     struct inbox_limits inbox_limits;
@@ -177,7 +188,8 @@ struct engine {
     size_t eager_floats;
     _Atomic uint64_t *eager_done; /* (2, tiles max): serial of the phase it was done for */
     uint32_t eager_tiles;
-    float *logits; /* (slots, vocab_rows padded) of the sampled tokens */
+    _Atomic uint64_t *qkv_done; /* (subs, tiles of attention's phases): likewise */
+    float *logits;              /* (slots, vocab_rows padded) of the sampled tokens */
     struct candidate *candidates, *candidate_scratch;
     struct segment *segment; /* (phase_count * subs) */
     uint32_t segment_count;
@@ -228,6 +240,12 @@ static inline void worker_count(_Atomic uint64_t *figure, uint64_t more)
 static inline uint64_t engine_now(const struct engine *e)
 {
     return e->port.now_ns(e->port.clock);
+}
+
+/* Names a phase of a step, for marks that nobody takes back; more than 0. */
+static inline uint64_t engine_serial(const struct engine *e, uint16_t phase)
+{
+    return atomic_load_explicit(&e->step_serial, memory_order_relaxed) * e->phase_count + phase;
 }
 
 static inline struct inbox *engine_place(struct engine *e, uint64_t serial, uint16_t phase)
@@ -356,6 +374,7 @@ bool unit_run(struct engine *e, struct worker *w); /* true: finished; false: wai
 /* tile.c, attention.c, head.c: the kinds of units. True: finished. */
 bool tile_run_eager(struct engine *e, struct worker *w);
 bool tile_run(struct engine *e, struct worker *w);
+void attention_tile_done(struct engine *e, const struct segment *segment, uint32_t tile);
 bool attention_run_kv(struct engine *e, struct worker *w);
 bool attention_run(struct engine *e, struct worker *w);
 size_t attention_head_floats(const struct engine *e); /* q, and out, of an attention unit; a worker's scratch begins with these two */

@@ -203,7 +203,7 @@ static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_t
         for (size_t i = 0; i < floats; i++)
             out[i] = factor * sum[i];
     }
-    atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);
+    attention_tile_done(e, segment, w->unit->item);
 }
 
 static void finish_logits(struct engine *e, struct worker *w, const struct matrix_tile *tile)

@@ -97,11 +97,6 @@ static _Atomic uint64_t *eager_mark(struct engine *e, uint16_t phase, uint32_t t
     return &e->eager_done[(size_t)(phase & 1) * e->eager_tiles + tile];
 }
 
-static uint64_t eager_serial(struct engine *e, uint16_t phase)
-{
-    return atomic_load_explicit(&e->step_serial, memory_order_relaxed) * e->phase_count + phase;
-}
-
 /* Floats between tokens in an eager result. */
 static size_t eager_stride(const struct matrix *m)
 {
@@ -142,7 +137,7 @@ bool tile_run_eager(struct engine *e, struct worker *w)
             memcpy(out + t * eager_stride(m), w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
         w->unit->slices_added++;
     }
-    atomic_store_explicit(eager_mark(e, phase, w->unit->item), eager_serial(e, phase), memory_order_release);
+    atomic_store_explicit(eager_mark(e, phase, w->unit->item), engine_serial(e, phase), memory_order_release);
     return true;
 }
 
@@ -199,7 +194,7 @@ static bool start_tile(struct engine *e, struct worker *w, const struct matrix *
 
     if (e->config.is_whole && !is_whole(e, w->unit->segment, engine_input(e, phase)))
         return false;
-    if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->unit->item), memory_order_acquire) != eager_serial(e, phase))
+    if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->unit->item), memory_order_acquire) != engine_serial(e, phase))
         return false;
     memset(w->unit->slice, SLICE_MISSING, m->slices);
     w->unit->slices_added = 0;

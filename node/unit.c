@@ -19,6 +19,48 @@ static struct segment *find_segment(struct engine *e, uint32_t unit)
     return &e->segment[low];
 }
 
+/* A unit of attention's phases behind the eager ones. A group of heads is a unit for each chunk of tokens. */
+static bool find_attention(const struct engine *e, const struct segment *s, uint32_t index, enum unit_kind *kind, uint32_t *item)
+{
+    const uint32_t units_of[] = {
+        [UNIT_TILE] = s->tile_units > 0, [UNIT_KV] = s->kv_units > 0, [UNIT_ATTEND] = s->attend_units > 0 ? s->chunks : 0};
+
+    for (uint32_t i = 0; i < e->attention_count; i++) {
+        const struct attention_place *place = &e->attention[i];
+
+        if (index < units_of[place->kind]) {
+            *kind = place->kind;
+            *item = place->kind == UNIT_ATTEND ? place->item * s->chunks + index : place->item;
+            return true;
+        }
+        index -= units_of[place->kind];
+    }
+    return false;
+}
+
+static bool find_unit(const struct engine *e, const struct segment *s, uint32_t index, enum unit_kind *kind, uint32_t *item)
+{
+    const bool is_attention = e->phase[s->phase].kind == PHASE_ATTENTION;
+    const struct {
+        enum unit_kind kind;
+        uint32_t count;
+    } parts[] = {
+        {UNIT_EAGER, s->eager_units},
+        {UNIT_TILE, is_attention ? 0 : s->tile_units},
+        {UNIT_CANDIDATES, s->candidate_units},
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (index < parts[i].count) {
+            *kind = parts[i].kind;
+            *item = index;
+            return true;
+        }
+        index -= parts[i].count;
+    }
+    return is_attention && find_attention(e, s, index, kind, item);
+}
+
 /* Workers take turns, and each reads ahead of the tile in hand: so tiles are dealt in as many rows of neighbours as there are workers. Not
  * where others wait for them: a receiver takes a block that is missing below a later one for lost (nak.c). */
 static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
@@ -29,48 +71,27 @@ static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
 }
 
 /* A place for another one, which becomes the one in hand. */
-static void add_unit(struct worker *w)
+static void take_in_hand(struct engine *e, struct worker *w, struct segment *segment, enum unit_kind kind, uint32_t item)
 {
     assert(w->unit_count < UNITS_MAX);
     if (w->unit_count == 0)
         w->unit_first = 0;
     w->unit = &w->units[(w->unit_first + w->unit_count++) % UNITS_MAX];
-}
-
-static void take_in_hand(struct engine *e, struct worker *w, struct segment *segment, uint32_t index)
-{
-    const struct {
-        enum unit_kind kind;
-        uint32_t count;
-    } parts[] = {
-        {UNIT_EAGER, segment->eager_units},
-        {UNIT_TILE, segment->tile_units},
-        {UNIT_KV, segment->kv_units},
-        {UNIT_ATTEND, segment->attend_units},
-        {UNIT_CANDIDATES, segment->candidate_units},
-    };
-
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (index < parts[i].count) {
-            add_unit(w);
-            w->unit->segment = segment;
-            w->unit->kind = parts[i].kind;
-            w->unit->item = parts[i].kind == UNIT_TILE || parts[i].kind == UNIT_EAGER
-                                ? tile_in_turn(index, parts[i].count, e->config.map->rank_count == 1 ? e->config.worker_count : 1)
-                                : index;
-            w->unit->is_started = false;
-            w->unit->due_ns = 0;
-            return;
-        }
-        index -= parts[i].count;
-    }
-    assert(!"a unit lies in its segment");
+    w->unit->segment = segment;
+    w->unit->kind = kind;
+    w->unit->item = item;
+    if (e->config.map->rank_count == 1 && (kind == UNIT_TILE || kind == UNIT_EAGER))
+        w->unit->item = tile_in_turn(item, segment->tile_units, e->config.worker_count);
+    w->unit->is_started = false;
+    w->unit->due_ns = 0;
 }
 
 /* Claim the next unit, if there is one; with `of`, only if it is a tile of that segment. */
-static bool claim_unit(struct engine *e, struct worker *w, const struct segment *of)
+static bool claim_unit(struct engine *e, struct worker *w, struct segment *of)
 {
     uint64_t claim = atomic_load_explicit(&e->claim, memory_order_acquire);
+    enum unit_kind kind = UNIT_TILE;
+    uint32_t item = 0;
 
     do {
         uint64_t limit = atomic_load_explicit(&e->unit_limit, memory_order_acquire);
@@ -78,14 +99,17 @@ static bool claim_unit(struct engine *e, struct worker *w, const struct segment 
 
         if (claim >> 32 != limit >> 32 || next >= (uint32_t)limit)
             return false;
-        if (of != NULL && (next < of->unit_first + of->eager_units || next >= of->unit_first + of->eager_units + of->tile_units))
+        if (of != NULL && (next < of->unit_first || !find_unit(e, of, next - of->unit_first, &kind, &item) || kind != UNIT_TILE))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&e->claim, &claim, claim + 1, memory_order_acq_rel, memory_order_acquire));
     /* The step cannot end before this unit is done, so its list is stable from here on. */
-    struct segment *segment = find_segment(e, (uint32_t)claim);
+    struct segment *segment = of != NULL ? of : find_segment(e, (uint32_t)claim);
+    const bool is_found = of != NULL || find_unit(e, segment, (uint32_t)claim - segment->unit_first, &kind, &item);
+    assert(is_found);
+    (void)is_found;
     if (segment->sub == 0 && (uint32_t)claim == segment->unit_first)
         engine_time_phase(e, segment->phase, false);
-    take_in_hand(e, w, segment, (uint32_t)claim - segment->unit_first);
+    take_in_hand(e, w, segment, kind, item);
     return true;
 }
 
@@ -116,7 +140,7 @@ bool unit_take_next(struct worker *w)
 
 bool unit_begin_next(struct engine *e, struct worker *w)
 {
-    const struct unit *u = w->unit;
+    struct unit *u = w->unit;
 
     return e->port.mesh != NULL && u->kind == UNIT_TILE && u->is_started && u->segment->token_count <= EAGER_TOKENS &&
            w->unit_count < UNITS_MAX && claim_unit(e, w, u->segment);
