@@ -246,7 +246,6 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
     uint64_t spent_ns = engine_now(e) - before_ns;
     w->port_ns += spent_ns;
     worker_count(&w->send_ns, spent_ns);
-    w->work_since_poll = 0;
 }
 
 void engine_send(struct engine *e, struct worker *w)

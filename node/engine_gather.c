@@ -1,6 +1,7 @@
 /* Gathers as the node sees them: opened in order ahead of the work, filled by workers and peers, freed when nobody needs them. */
 #include <assert.h>
 
+#include "engine_layout.h"
 #include "engine_state.h"
 #include "head.h"
 
@@ -136,6 +137,7 @@ static int open_gathers(struct engine *e)
         assert(e->open_serial == 0 || e->open_phase == e->phase_count);
         e->open_serial = serial;
         e->open_phase = 0;
+        engine_refine_runs(e, serial);
     }
     while (serial > 0 && e->open_phase < e->phase_count && open_gather(e, serial, e->open_phase)) {
         e->open_phase++;

@@ -8,10 +8,6 @@
 #include "head.h"
 
 enum {
-    DATAGRAM_COST_NS = 4000,
-    LATENCY_NS = 60000,          /* of a tile, last row finished to first use: a gigabit switch, and some scheduling */
-    MEMORY_BYTES_PER_US = 20000, /* one thread's read speed; like the others for the cost model only */
-    SEND_RUNS_MAX = 8,
     TILES_PER_WORKER = 4,
     CANDIDATES_MIN = 1 << 14 /* of a step: room for many requests that want a few each */
 };
@@ -26,23 +22,6 @@ static uint32_t padded(uint32_t rows)
     return blocks_of(rows) * BLOCK_COLUMNS;
 }
 
-uint32_t engine_send_runs(uint64_t compute_ns, uint16_t rank_count)
-{
-    double c = (double)compute_ns, n = rank_count, least = INFINITY;
-    uint32_t best = 1;
-
-    for (uint32_t k = 1; k <= SEND_RUNS_MAX; k++) {
-        double hidden = c * (1 / n + (1 - 1 / n) * (1 - 1.0 / k));
-        double cost = k * DATAGRAM_COST_NS * (n - 1) + (hidden < LATENCY_NS ? LATENCY_NS - hidden : 0);
-
-        if (cost < least) {
-            least = cost;
-            best = k;
-        }
-    }
-    return best;
-}
-
 /* Tiles are small enough for a worker's cache and for workers to share evenly. A multiple of 32 rows. */
 static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
 {
@@ -51,30 +30,16 @@ static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
     return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
 }
 
-/* Blocks of a phase's output that a worker gathers before it sends them. */
-static uint16_t send_blocks_of(const struct engine *e, uint32_t rows, uint64_t weight_bytes)
-{
-    uint32_t workers = e->config.worker_count, blocks = blocks_of(rows);
-    uint32_t runs = workers * engine_send_runs(weight_bytes * 1000 / MEMORY_BYTES_PER_US / workers, e->config.map->rank_count);
-
-    return (uint16_t)((blocks + runs - 1) / runs);
-}
-
 /* ---- matrices ---- */
 
 static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_order order, const struct matrix_part *parts, size_t count,
                           const uint16_t *input_first, uint32_t columns, struct fail *fail)
 {
     uint16_t rank = e->config.rank;
-    uint64_t bytes = 0;
     uint32_t rows = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        bytes += (uint64_t)parts[i].row_count * model_row_bytes(parts[i].tensor);
+    for (size_t i = 0; i < count; i++)
         rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
-    }
-    /* Attention sends z, not what this matrix makes; q, k and v together say how long it takes. */
-    phase->send_blocks = send_blocks_of(e, phase->kind == PHASE_ATTENTION ? e->z_rows : rows, bytes);
     return matrix_init(phase->matrix, order, parts, count, columns, input_first[rank],
                        (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(rows, e->config.worker_count), fail);
 }
@@ -375,6 +340,7 @@ int engine_layout(struct engine *e, struct fail *fail)
     if (lay_out_matrices(e, fail) < 0)
         return -1;
     make_forms(e);
+    engine_set_runs(e);
     find_readers(e);
     e->inbox_limits.tokens = e->config.batch;
     for (uint16_t p = 0; p < e->phase_count; p++)

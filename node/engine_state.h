@@ -22,7 +22,7 @@ enum {
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
     ENGINE_STEPS_KEPT = 64, /* remembered for engine_next_step */
-    UNITS_MAX = 4,          /* a worker's: as many tiles as it begins while input is missing */
+    UNITS_MAX = 8,          /* a worker's: as many tiles as it begins while input is missing */
     TILE_ROWS_MAX = 128,
     TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
 };
@@ -32,11 +32,11 @@ enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HE
 struct phase {
     enum phase_kind kind;
     uint32_t layer;
-    struct matrix *matrix;   /* this node's rows: one of the engine's rows */
-    struct gather_form form; /* of the gather it fills; candidates have a form per step */
-    uint64_t readers;        /* ranks with rows in the next phase */
-    uint16_t send_blocks;    /* so many finished blocks of a token are worth a datagram */
-    float *norm;             /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
+    struct matrix *matrix;        /* this node's rows: one of the engine's rows */
+    struct gather_form form;      /* of the gather it fills; candidates have a form per step */
+    uint64_t readers;             /* ranks with rows in the next phase */
+    _Atomic uint16_t send_blocks; /* so many finished blocks of a token are worth a datagram */
+    float *norm;                  /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
 };
 
 /* Units of one phase and sub-batch, in their order: eager tiles, tiles, candidates. Where attention is, KV heads and groups of heads stand
@@ -108,6 +108,8 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
+    uint64_t dbg[16], dbgn[16];
+    int dbg_waited;
     struct worker_pace pace;
     uint64_t port_ns; /* spent in the port during this engine_work */
     uint64_t mark_ns; /* until when its time is accounted for */

@@ -86,7 +86,8 @@ static void add_unsent(struct engine *e, struct worker *w, const struct port_wor
         *unsent = *word;
         w->has_unsent = true;
     }
-    if (word->token_count > EAGER_TOKENS || unsent->block_count >= e->phase[engine_phase_at(e, word->phase)].send_blocks)
+    if (word->token_count > EAGER_TOKENS ||
+        unsent->block_count >= atomic_load_explicit(&e->phase[engine_phase_at(e, word->phase)].send_blocks, memory_order_relaxed))
         engine_send(e, w);
 }
 

@@ -147,7 +147,19 @@ static int work_as_owner(struct port *port)
     return count + events;
 }
 
-int port_poll(struct port *port)
+/* Say what is to be said, and leave what has arrived for later: looking for it costs a system call. */
+static int speak_as_owner(struct port *port)
+{
+    int count = port->on_owned(port->app);
+
+    count += drain_ring(port);
+    if (port->mesh != NULL && port->driver.flush != NULL)
+        port->driver.flush(port->driver.driver, port->mesh);
+    return count;
+}
+
+/* Do something as the owner, unless somebody else is. */
+static int own(struct port *port, int (*work)(struct port *port))
 {
     int count = 0;
     bool is_stuck;
@@ -155,12 +167,17 @@ int port_poll(struct port *port)
     do {
         if (take(port, PORT_WORKER) != PORT_FREE)
             break;
-        count += work_as_owner(port);
+        count += work(port);
         is_stuck = port->is_stuck;
         atomic_store(&port->owner, PORT_FREE);
         /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
     } while (!is_stuck && !ring_is_empty(port));
     return count;
+}
+
+int port_poll(struct port *port)
+{
+    return own(port, work_as_owner);
 }
 
 void port_say(struct port *port, const struct port_word *word)
@@ -169,7 +186,7 @@ void port_say(struct port *port, const struct port_word *word)
         if (port_poll(port) == 0)
             sched_yield();
     }
-    port_poll(port);
+    own(port, speak_as_owner);
     port_wake(port);
 }
 
