@@ -1,5 +1,6 @@
 #include "engine_layout.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,10 +44,13 @@ uint32_t engine_send_runs(uint64_t compute_ns, uint16_t rank_count)
 }
 
 /* Tiles are small enough for a worker's cache and for workers to share evenly. A multiple of 32 rows. */
-static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
+static uint32_t tile_rows_of(const struct engine *e, uint32_t rows)
 {
-    uint32_t wanted = padded(rows / (TILES_PER_WORKER * worker_count) + 1);
+    uint32_t wanted = padded(rows / (TILES_PER_WORKER * e->config.worker_count) + 1);
 
+    assert(e->config.tile_rows <= TILE_ROWS_MAX && e->config.tile_rows % BLOCK_COLUMNS == 0);
+    if (e->config.tile_rows > 0)
+        return e->config.tile_rows;
     return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
 }
 
@@ -54,7 +58,8 @@ static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
 static uint16_t send_blocks_of(const struct engine *e, uint32_t rows, uint64_t weight_bytes)
 {
     uint32_t workers = e->config.worker_count, blocks = blocks_of(rows);
-    uint32_t runs = workers * engine_send_runs(weight_bytes * 1000 / MEMORY_BYTES_PER_US / workers, e->config.map->rank_count);
+    uint32_t wanted = engine_send_runs(weight_bytes * 1000 / MEMORY_BYTES_PER_US / workers, e->config.map->rank_count);
+    uint32_t runs = workers * (e->config.send_runs > 0 ? e->config.send_runs : wanted);
 
     return (uint16_t)((blocks + runs - 1) / runs);
 }
@@ -75,7 +80,7 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
     /* Attention sends z, not what this matrix makes; q, k and v together say how long it takes. */
     phase->send_blocks = send_blocks_of(e, phase->kind == PHASE_ATTENTION ? e->z_rows : rows, bytes);
     return matrix_init(phase->matrix, order, parts, count, columns, input_first[rank],
-                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(rows, e->config.worker_count), fail);
+                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(e, rows), fail);
 }
 
 static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)
