@@ -63,7 +63,9 @@ static struct virtual_figures figures_of(const struct virtual_cluster_config *co
 /* Q8_0: 34 bytes for 32 weights. */
 static double bytes_of(uint64_t weights)
 {
-    return (double)(weights / 32 * 34);
+    const uint64_t bytes = weights / 32 * 34;
+
+    return (double)bytes;
 }
 
 static bool is_near(double a, double b, double tolerance)
