@@ -261,7 +261,8 @@ const struct kernel *virtual_kernel(void)
 
     kernel = *kernel_choose(NULL);
     kernel.name = "virtual";
-    memset(kernel.dot, 0, sizeof kernel.dot);
+    for (int type = 0; type < TYPE_COUNT; type++)
+        kernel.dot[type] = NULL;
     kernel.dot[TYPE_Q4_0] = read_q4_0;
     kernel.dot[TYPE_Q8_0] = read_q8_0;
     return &kernel;
