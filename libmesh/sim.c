@@ -105,11 +105,17 @@ static uint16_t sim_rank(const struct mesh_sim *sim, const struct mesh_sim_node 
 
 static void sim_send(struct mesh_sim *sim, uint16_t from, const struct mesh_output *output)
 {
+    struct mesh_sim_port *port = &sim->nodes[from].sends;
+    uint64_t group_ns;
+
     assert(output->bytes <= sizeof sim->packet);
+    group_ns = output->group != 0 ? mesh_sim_port_pass(port, sim->now_ns, output->bytes) : 0;
     for (uint64_t ranks = output->ranks; ranks != 0; ranks &= ranks - 1) {
         const uint16_t to = (uint16_t)__builtin_ctzll(ranks);
+        const bool by_group = (output->group >> to & 1) != 0;
 
-        mesh_sim_wire_send(sim, from, to, (output->group >> to & 1) != 0, sim->packet, output->bytes);
+        mesh_sim_wire_send_at(sim, by_group ? group_ns : mesh_sim_port_pass(port, sim->now_ns, output->bytes), from, to, by_group,
+                              sim->packet, output->bytes);
     }
     if (output->ranks == 0) {
         mesh_sim_wire_send(sim, from, output->addr.port, false, sim->packet, output->bytes);
@@ -376,6 +382,15 @@ static void sim_dispatch(struct mesh_sim *sim, const struct mesh_heap_entry *ent
         struct mesh_sim_packet *packet = (struct mesh_sim_packet *)item;
         const uint16_t to = packet->to;
 
+        if (!packet->is_through) {
+            const uint64_t through_ns = mesh_sim_port_pass(&sim->nodes[to].receives, sim->now_ns, packet->bytes);
+
+            packet->is_through = true;
+            if (through_ns > sim->now_ns) {
+                mesh_sim_schedule(sim, through_ns, item);
+                return;
+            }
+        }
         if (sim_arrive(sim, packet)) {
             sim_step(sim, &sim->nodes[to]);
         }

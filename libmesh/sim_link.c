@@ -32,6 +32,27 @@ void mesh_sim_block(struct mesh_sim *sim, uint16_t from, uint16_t to, bool block
     sim_wire(sim, from, to)->is_blocked = blocked;
 }
 
+/* What a datagram takes at a rate. */
+static uint64_t sim_send_ns(uint64_t rate_bits_per_s, size_t bytes)
+{
+    return (bytes + MESH_SIM_OVERHEAD_BYTES) * 8000000 / (rate_bits_per_s / 1000);
+}
+
+uint64_t mesh_sim_port_pass(struct mesh_sim_port *port, uint64_t now_ns, size_t bytes)
+{
+    if (port->rate_bits_per_s == 0) {
+        return now_ns;
+    }
+    port->free_ns = (port->free_ns > now_ns ? port->free_ns : now_ns) + sim_send_ns(port->rate_bits_per_s, bytes);
+    return port->free_ns;
+}
+
+void mesh_sim_set_port(struct mesh_sim *sim, uint16_t rank, uint64_t rate_bits_per_s)
+{
+    assert(rank < sim->rank_count && (rate_bits_per_s == 0 || rate_bits_per_s >= 1000));
+    sim->nodes[rank].sends.rate_bits_per_s = sim->nodes[rank].receives.rate_bits_per_s = rate_bits_per_s;
+}
+
 /* Occupy the sender's queue. False: it is full. */
 static bool sim_wire_queue(struct mesh_sim_wire *wire, uint64_t now_ns, size_t bytes)
 {
@@ -43,7 +64,7 @@ static bool sim_wire_queue(struct mesh_sim_wire *wire, uint64_t now_ns, size_t b
         wire->free_ns = free_ns;
         return true;
     }
-    send_ns = (bytes + MESH_SIM_OVERHEAD_BYTES) * 8000000 / (link->rate_bits_per_s / 1000);
+    send_ns = sim_send_ns(link->rate_bits_per_s, bytes);
     queue_ns = (uint64_t)link->queue_bytes * 8000000 / (link->rate_bits_per_s / 1000);
     if (link->queue_bytes != 0 && free_ns + send_ns - now_ns > queue_ns) {
         return false;
@@ -53,8 +74,8 @@ static bool sim_wire_queue(struct mesh_sim_wire *wire, uint64_t now_ns, size_t b
 }
 
 /* Why the datagram is lost on the wire: the counter of the reason, or NULL. Takes the mask's next bit. */
-static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire, bool is_unheard, const uint64_t draws[SIM_DRAWS],
-                               size_t bytes)
+static uint64_t *sim_wire_lose(struct mesh_sim *sim, uint64_t at_ns, struct mesh_sim_wire *wire, bool is_unheard,
+                               const uint64_t draws[SIM_DRAWS], size_t bytes)
 {
     const struct mesh_sim_link *link = &wire->link;
     const bool masked = (wire->drop_mask & 1) != 0;
@@ -64,7 +85,7 @@ static uint64_t *sim_wire_lose(struct mesh_sim *sim, struct mesh_sim_wire *wire,
     if (too_large) {
         return &sim->stats.lost_too_large;
     }
-    if (!sim_wire_queue(wire, sim->now_ns, bytes)) {
+    if (!sim_wire_queue(wire, at_ns, bytes)) {
         return &sim->stats.lost_in_queue;
     }
     if (masked) {
@@ -101,11 +122,12 @@ static void sim_wire_deliver(struct mesh_sim *sim, uint64_t arrives_ns, const st
     mesh_sim_schedule(sim, arrives_ns, &copy->item);
 }
 
-void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet, size_t bytes)
+void mesh_sim_wire_send_at(struct mesh_sim *sim, uint64_t at_ns, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet,
+                           size_t bytes)
 {
     struct mesh_sim_wire *wire = sim_wire(sim, from, to);
     const struct mesh_sim_link *link = &wire->link;
-    const struct mesh_sim_packet model = {{SIM_PACKET}, from, to, false, sim->nodes[to].generation, bytes, NULL};
+    const struct mesh_sim_packet model = {{SIM_PACKET}, from, to, false, false, sim->nodes[to].generation, bytes, NULL};
     uint64_t draws[SIM_DRAWS], arrives_ns, *reason;
     bool flipped;
 
@@ -114,7 +136,7 @@ void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool b
     }
     wire->ordinal++;
     sim->stats.sent++;
-    reason = sim_wire_lose(sim, wire, by_group && sim->nodes[to].is_deaf, draws, bytes);
+    reason = sim_wire_lose(sim, at_ns, wire, by_group && sim->nodes[to].is_deaf, draws, bytes);
     if (sim->watch != NULL) {
         sim->watch(sim->watch_app, sim->now_ns, from, to, packet, bytes, reason != NULL);
     }
@@ -135,4 +157,11 @@ void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool b
         arrives_ns += mesh_draw_below(draws[SIM_DUPLICATE_BY], link->delay_ns / 2 + 1);
         sim_wire_deliver(sim, arrives_ns, &model, packet, NULL);
     }
+}
+
+void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet, size_t bytes)
+{
+    const uint64_t at_ns = mesh_sim_port_pass(&sim->nodes[from].sends, sim->now_ns, bytes);
+
+    mesh_sim_wire_send_at(sim, at_ns, from, to, by_group, packet, bytes);
 }

@@ -16,6 +16,7 @@ struct mesh_sim_packet {
     struct sim_item item;
     uint16_t from, to;
     bool is_opened;      /* and found good */
+    bool is_through;     /* the receiver's own link */
     uint32_t generation; /* of the receiver when sent */
     size_t bytes;
     struct mesh_sim_packet *next; /* in the receiver's buffer */
@@ -28,6 +29,12 @@ struct mesh_sim_wire {
     uint64_t ordinal;   /* datagrams so far: the counter of the draws */
     uint64_t drop_mask; /* bit 0: of the next datagram */
     bool is_blocked;
+};
+
+/* A rank's own link, one way. */
+struct mesh_sim_port {
+    uint64_t rate_bits_per_s; /* 0: there is none */
+    uint64_t free_ns;         /* when the last bit of what has come to it has passed */
 };
 
 struct mesh_sim_node {
@@ -44,6 +51,7 @@ struct mesh_sim_node {
     uint64_t wake_ns;                     /* the node's one valid timer in the heap; UINT64_MAX none */
     struct mesh_sim_packet *first, *last; /* received, not yet fed */
     uint64_t buffer_bytes, buffer_used;
+    struct mesh_sim_port sends, receives;
 };
 
 struct mesh_sim {
@@ -59,7 +67,14 @@ struct mesh_sim {
     uint8_t packet[65536];
 };
 
-/* Put a datagram on the wire: schedules zero, one or two arrivals. */
+/* When a datagram that comes to a rank's own link now has passed it. */
+uint64_t mesh_sim_port_pass(struct mesh_sim_port *port, uint64_t now_ns, size_t bytes);
+
+/* Put a datagram on the wire, at a time that is not over: schedules zero, one or two arrivals. */
+void mesh_sim_wire_send_at(struct mesh_sim *sim, uint64_t at_ns, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet,
+                           size_t bytes);
+
+/* The same as soon as it has passed the sender's own link. */
 void mesh_sim_wire_send(struct mesh_sim *sim, uint16_t from, uint16_t to, bool by_group, const uint8_t *packet, size_t bytes);
 
 /* Schedule; a full heap ends the process. */

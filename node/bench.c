@@ -146,9 +146,9 @@ static void print_line(const struct bench_row *row)
     for (size_t i = 0; i < row->values; i++) {
         const struct bench_value *v = &row->value[i];
 
-        snprintf(range, sizeof range, "(%.*f-%.*f)", v->decimals, v->stat.min, v->decimals, v->stat.max);
-        snprintf(text, sizeof text, "%.*f %s %s", v->decimals, v->stat.median, v->column, range);
-        printf("  %-*s", i + 1 == row->values ? 0 : 30, text);
+        snprintf(range, sizeof range, " (%.*f-%.*f)", v->decimals, v->stat.min, v->decimals, v->stat.max);
+        snprintf(text, sizeof text, "%.*f %s%s", v->decimals, v->stat.median, v->column, v->stat.runs > 1 ? range : "");
+        printf("  %-*s", i + 1 == row->values ? 0 : v->stat.runs > 1 ? 30 : 20, text);
     }
     putchar('\n');
     fflush(stdout);

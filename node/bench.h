@@ -13,7 +13,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/program/json.h"
 
-enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 8, BENCH_LABELS_MAX = 6 };
+enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 12, BENCH_LABELS_MAX = 6 };
 
 /* One figure of several runs, in the order of the runs. */
 struct bench_series {
@@ -60,10 +60,11 @@ struct bench_row {
 
 struct bench {
     const struct kernel *kernel;
-    int type;            /* enum tensor_type: kernels and decode of this one only; -1: all */
-    bool quick;          /* small and short: shows that everything works, measures little */
-    uint32_t cores;      /* of this machine, for this process */
-    size_t buffer_bytes; /* what is read from memory: far larger than the last level of cache */
+    int type;                /* enum tensor_type: kernels and decode of this one only; -1: all */
+    const char *datagram_ns; /* virtual: what datagrams cost (bench_datagram.h); NULL: is measured */
+    bool quick;              /* small and short: shows that everything works, measures little */
+    uint32_t cores;          /* of this machine, for this process */
+    size_t buffer_bytes;     /* what is read from memory: far larger than the last level of cache */
     bool is_json;
     bool shows_progress;
     struct json json;
@@ -93,6 +94,7 @@ int bench_load(struct bench *bench, struct fail *fail);
 int bench_decode(struct bench *bench, struct fail *fail);
 int bench_mesh(struct bench *bench, struct fail *fail);
 int bench_topology(struct bench *bench, struct fail *fail);
+int bench_virtual(struct bench *bench, struct fail *fail);
 int bench_gather(struct bench *bench, struct fail *fail);
 int bench_udp(struct bench *bench, struct fail *fail);
 int bench_seal(struct bench *bench, struct fail *fail);

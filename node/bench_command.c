@@ -15,13 +15,13 @@ enum {
     CACHES = 3 /* how many times the last cache is read before it comes round */
 };
 
-#define PART_NAMES_FIRST "kernels|decode|load|mesh|topology|train|flood"
-#define PART_NAMES_LAST  "failover|change|telemetry|record|multicast|all"
+#define PART_NAMES_FIRST "kernels|decode|load|mesh|topology|virtual|train"
+#define PART_NAMES_LAST  "flood|failover|change|telemetry|record|multicast|all"
 #define PART_NAMES       PART_NAMES_FIRST "|" PART_NAMES_LAST
 
 struct bench_arguments {
     bool quick, json, help;
-    const char *kernel, *type;
+    const char *kernel, *type, *datagram_ns;
 };
 
 static size_t buffer_bytes(bool quick)
@@ -55,6 +55,11 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
          .target = &a->type,
          .metavar = "TYPE",
          .help = "kernels and decode of this tensor type only (all)"},
+        {.name = "datagram-ns",
+         .kind = OPTION_TEXT,
+         .target = &a->datagram_ns,
+         .metavar = "LIST",
+         .help = "virtual: processor time of datagrams, five numbers (measured)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a->json, .help = "one object per row"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -72,12 +77,13 @@ static const struct part {
     const char *name;
     int (*measure[4])(struct bench *, struct fail *); /* one after another */
 } parts[] = {
-    {"kernels", {bench_kernels}},   {"decode", {bench_decode}},
-    {"load", {bench_load}},         {"mesh", {bench_udp, bench_gather, bench_seal, bench_mesh}},
-    {"topology", {bench_topology}}, {"train", {bench_train}},
-    {"flood", {bench_flood}},       {"failover", {bench_failover}},
-    {"change", {bench_change}},     {"telemetry", {bench_telemetry}},
-    {"record", {bench_record}},     {"multicast", {bench_multicast}},
+    {"kernels", {bench_kernels}},     {"decode", {bench_decode}},
+    {"load", {bench_load}},           {"mesh", {bench_udp, bench_gather, bench_seal, bench_mesh}},
+    {"topology", {bench_topology}},   {"virtual", {bench_virtual}},
+    {"train", {bench_train}},         {"flood", {bench_flood}},
+    {"failover", {bench_failover}},   {"change", {bench_change}},
+    {"telemetry", {bench_telemetry}}, {"record", {bench_record}},
+    {"multicast", {bench_multicast}},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
@@ -119,6 +125,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     struct bench bench = {
         .kernel = kernel_choose(arguments.kernel),
         .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),
+        .datagram_ns = arguments.datagram_ns,
         .quick = arguments.quick,
         .cores = pool_cores(),
         .buffer_bytes = buffer_bytes(arguments.quick),

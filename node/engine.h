@@ -37,9 +37,11 @@ struct engine_config {
     uint64_t pace_bytes_per_s;                         /* --lab pace; 0: off */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later: the pace from then on; 0: as before */
     bool is_star;                                      /* --topology star: results go through rank 0; the same on all */
-    bool is_whole; /* --pipeline off: a phase begins with all of its input, and is sent when all of it is done; the same on all */
-    bool keeps;    /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
-    bool follows;  /* the only rank, and without requests of its own: its steps are those of a log that is given to engine_follow */
+    bool is_whole;      /* --pipeline off: a phase begins with all of its input, and is sent when all of it is done; the same on all */
+    uint16_t send_runs; /* of blocks that a worker sends of a phase; 0: as many as hide the latency */
+    uint16_t tile_rows; /* a multiple of 32, up to 128; 0: by what the node has of a matrix */
+    bool keeps;         /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
+    bool follows;       /* the only rank, and without requests of its own: its steps are those of a log that is given to engine_follow */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };

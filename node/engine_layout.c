@@ -23,10 +23,13 @@ static uint32_t padded(uint32_t rows)
 }
 
 /* Tiles are small enough for a worker's cache and for workers to share evenly. A multiple of 32 rows. */
-static uint32_t tile_rows_of(uint32_t rows, uint32_t worker_count)
+static uint32_t tile_rows_of(const struct engine *e, uint32_t rows)
 {
-    uint32_t wanted = padded(rows / (TILES_PER_WORKER * worker_count) + 1);
+    uint32_t wanted = padded(rows / (TILES_PER_WORKER * e->config.worker_count) + 1);
 
+    assert(e->config.tile_rows <= TILE_ROWS_MAX && e->config.tile_rows % BLOCK_COLUMNS == 0);
+    if (e->config.tile_rows > 0)
+        return e->config.tile_rows;
     return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
 }
 
@@ -41,7 +44,7 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
     for (size_t i = 0; i < count; i++)
         rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
     return matrix_init(phase->matrix, order, parts, count, columns, input_first[rank],
-                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(rows, e->config.worker_count), fail);
+                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(e, rows), fail);
 }
 
 static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)

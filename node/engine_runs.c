@@ -47,7 +47,8 @@ static void set_runs(struct engine *e, uint64_t latency_ns, uint64_t bytes_per_u
 
     for (uint16_t p = 0; p + 1 < e->phase_count; p++) {
         const uint64_t compute_ns = e->phase[p + 1].matrix->bytes * 1000 / bytes_per_us / workers;
-        const uint32_t runs = workers * engine_send_runs(compute_ns, latency_ns, e->config.map->rank_count);
+        const uint32_t wanted = engine_send_runs(compute_ns, latency_ns, e->config.map->rank_count);
+        const uint32_t runs = workers * (e->config.send_runs > 0 ? e->config.send_runs : wanted);
         const uint32_t blocks = (blocks_of(e, p) + runs - 1) / runs;
 
         atomic_store_explicit(&e->phase[p].send_blocks, (uint16_t)(blocks > 0 ? blocks : 1), memory_order_relaxed);

@@ -199,7 +199,6 @@ static int build_description(const struct synth_options *options, struct gguf_wr
 {
     struct tensor tensor;
 
-    gguf_write_init(writer);
     write_model_values(options, writer);
     write_vocab_values(options, writer);
     for (uint32_t i = 0; i < tensor_count(options); i++) {
@@ -306,14 +305,16 @@ static int write_described(const struct synth_options *options, const struct ggu
     return result;
 }
 
+int synth_describe(const struct synth_options *options, struct gguf_write *description, struct fail *fail)
+{
+    gguf_write_init(description);
+    return check_options(options, fail) < 0 ? -1 : build_description(options, description, fail);
+}
+
 int synth_write(const struct synth_options *options, const char *path, struct fail *fail)
 {
     struct gguf_write description;
-
-    if (check_options(options, fail) < 0)
-        return -1;
-
-    int result = build_description(options, &description, fail);
+    int result = synth_describe(options, &description, fail);
 
     if (result == 0)
         result = write_described(options, &description, path, fail);

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "gguf_write.h"
 #include "mesh/program/fail.h"
 #include "tensor_type.h"
 
@@ -28,5 +29,8 @@ struct synth_options {
 /* Write the model, replacing what is at path only once it is complete; progress on stderr when that is a terminal and it takes over a
  * second. EXIT_USAGE for options that make no model, naming the number and what is allowed; EXIT_ENVIRONMENT when writing fails. */
 int synth_write(const struct synth_options *options, const char *path, struct fail *fail);
+
+/* The beginning of such a file alone: everything but the weights. To be released in any case. */
+int synth_describe(const struct synth_options *options, struct gguf_write *description, struct fail *fail);
 
 #endif

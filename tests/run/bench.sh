@@ -58,6 +58,15 @@ check "bench topology --quick ends well" "$mesh_node" bench topology --quick --j
 verdict "a star and whole matrices stand beside the mesh" rows_have topology lab nodes topology pipeline utilisation gen_tok_per_s \
     mesh_ratio packets_sent_per_token
 
+check "bench virtual --quick ends well" "$mesh_node" bench virtual --quick --json --datagram-ns 2400,650,300,900,400
+verdict "simulated nodes have a row for each way" rows_have virtual model network nodes topology pipeline utilisation sending receiving \
+    waiting_attention waiting_candidates gen_tok_per_s packets_sent_per_token
+verdict "what a datagram costs is told" rows_have datagram_costs source send_call_ns receive_each_ns
+cp "$out" "$tmp/first"
+check "bench virtual again ends well" "$mesh_node" bench virtual --quick --json --datagram-ns 2400,650,300,900,400
+verdict "with given costs its figures are the same" cmp -s "$tmp/first" "$out"
+check_exit "costs that are none are a usage error" 2 "give five numbers" "$mesh_node" bench virtual --quick --datagram-ns 1,2,3
+
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \
     elsewhere_tok_per_s elsewhere_ratio

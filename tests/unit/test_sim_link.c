@@ -64,6 +64,35 @@ static void a_link_sends_one_datagram_after_the_other_and_each_arrives_after_the
     mesh_sim_close(sim);
 }
 
+static void what_a_rank_sends_shares_its_own_link_and_what_comes_for_it_too(void **state)
+{
+    struct mesh_sim *sim = opened(&(struct mesh_sim_link){.delay_ns = 50000});
+    struct mesh_heap_entry entry;
+
+    (void)state;
+    for (uint16_t rank = 0; rank < 3; rank++) {
+        mesh_sim_set_port(sim, rank, 1000000000);
+    }
+    send(sim, 0, 1, BYTES);
+    send(sim, 0, 2, BYTES);
+    send(sim, 1, 2, BYTES);
+    send(sim, 2, 1, BYTES); /* the other direction is another */
+    assert_int_equal(sim->nodes[0].sends.free_ns, 16000);
+    for (int i = 0; i < 4; i++) { /* as the simulator runs them: to the receiver's link, and through it */
+        assert_true(mesh_heap_pop(&sim->heap, &entry));
+        struct mesh_sim_packet *packet = entry.item;
+        const uint64_t through_ns = mesh_sim_port_pass(&sim->nodes[packet->to].receives, entry.time_ns, packet->bytes);
+
+        assert_int_equal(entry.time_ns, packet->from == 0 && packet->to == 2 ? 66000 : 58000);
+        assert_true(through_ns >= 66000);
+        free(packet);
+    }
+    assert_int_equal(sim->nodes[0].receives.free_ns, 0);
+    assert_int_equal(sim->nodes[1].receives.free_ns, 74000); /* two came at once */
+    assert_int_equal(sim->nodes[2].receives.free_ns, 74000); /* one when the other was through */
+    mesh_sim_close(sim);
+}
+
 static void the_two_directions_and_other_links_do_not_share_a_rate(void **state)
 {
     struct mesh_sim *sim = opened(&(struct mesh_sim_link){.rate_bits_per_s = 1000000000});
@@ -231,6 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_link_sends_one_datagram_after_the_other_and_each_arrives_after_the_delay),
+        cmocka_unit_test(what_a_rank_sends_shares_its_own_link_and_what_comes_for_it_too),
         cmocka_unit_test(the_two_directions_and_other_links_do_not_share_a_rate),
         cmocka_unit_test(without_a_rate_only_the_delay_counts),
         cmocka_unit_test(a_full_queue_drops_at_its_tail),

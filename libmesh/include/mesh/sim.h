@@ -61,6 +61,11 @@ void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused);
 /* Change the impairments of one directed link. */
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link);
 
+/* A rank's own link to a switch: all that it sends, and all that comes for it, goes through it one after the other, at this rate each way,
+ * before and after what the links between ranks do to it; what goes to several ranks by the group leaves it once. 0 (at first): there is
+ * none. */
+void mesh_sim_set_port(struct mesh_sim *sim, uint16_t rank, uint64_t rate_bits_per_s);
+
 /* Drop the datagrams from → to whose ordinal (counted from this call) has its bit set; 64 of them. */
 void mesh_sim_drop_mask(struct mesh_sim *sim, uint16_t from, uint16_t to, uint64_t mask);
 
