@@ -22,7 +22,7 @@ static uint32_t padded(uint32_t rows)
     return blocks_of(rows) * BLOCK_COLUMNS;
 }
 
-/* Tiles are small enough for a worker's cache and for workers to share evenly. A multiple of 32 rows. */
+/* Tiles are small enough for a worker's cache and, where there are several, for workers to share evenly. A multiple of 32 rows. */
 static uint32_t tile_rows_of(const struct engine *e, uint32_t rows)
 {
     uint32_t wanted = padded(rows / (TILES_PER_WORKER * e->config.worker_count) + 1);
@@ -30,7 +30,7 @@ static uint32_t tile_rows_of(const struct engine *e, uint32_t rows)
     assert(e->config.tile_rows <= TILE_ROWS_MAX && e->config.tile_rows % BLOCK_COLUMNS == 0);
     if (e->config.tile_rows > 0)
         return e->config.tile_rows;
-    return wanted > TILE_ROWS_MAX ? TILE_ROWS_MAX : wanted;
+    return wanted > TILE_ROWS_MAX || e->config.worker_count == 1 ? TILE_ROWS_MAX : wanted;
 }
 
 /* ---- matrices ---- */
