@@ -283,8 +283,8 @@ static uint32_t tiles_of_heads(const struct engine *e, uint32_t group)
     return m->place[QKV_Q].tile_first + ((rows < e->z_rows ? rows : e->z_rows) + m->tile_rows - 1) / m->tile_rows;
 }
 
-/* The sooner z is on its way, the shorter is the wait for it: so k and v come first, and heads as soon as their rows of q are there, or, with
- * several workers, likely to be. A node that is alone does one thing after the other. */
+/* The sooner z is on its way, the shorter is the wait for it: so k and v come first, and heads as soon as their rows of q are there, or,
+ * with several workers, likely to be. A node that is alone does one thing after the other. */
 static void order_attention(struct engine *e)
 {
     const struct matrix *m = e->phase[PHASE_ATTENTION].matrix;

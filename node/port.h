@@ -1,8 +1,8 @@
 /* The node's door to the mesh: many workers, one endpoint, one owner at a time.
  *
- * A worker that has something to say tries to become the owner (one atomic exchange) and says it; one that waits looks what has arrived. Who does
- * not get it leaves its words on a bounded ring, which the owner drains before it lets go. Nobody sleeps here but in port_park. With one
- * node there is no endpoint (mesh NULL); the port then only hands words back to the engine. */
+ * A worker that has something to say tries to become the owner (one atomic exchange) and says it; one that waits does so, too, and looks
+ * what has arrived. Who does not get it leaves its words on a bounded ring, which the owner drains before it lets go. Nobody sleeps here
+ * but in port_park. With one node there is no endpoint (mesh NULL); the port then only hands words back to the engine. */
 #ifndef NODE_PORT_H
 #define NODE_PORT_H
 
