@@ -311,6 +311,9 @@ fuzz: fuzz-programs
 
 fuzz-build: $(FUZZ_BIN)
 
+cross-programs: deps deps-test
+	@tests/cross/cross.sh --build
+
 test-cross: deps deps-test
 	$(again) programs
 	@BIN='$(BIN)' BUILD='$(BUILD)/cross' CROSS_SMOKE='$(CROSS_SMOKE)' V=1 TEST_TIMEOUT=900 tests/tools/run-tests -- tests/cross/cross.sh
@@ -372,8 +375,8 @@ help:
 #: make install    PREFIX=/usr/local DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
-.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-programs fuzz-build test-cross lint format docs
-.PHONY: install uninstall clean help FORCE
+.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-programs fuzz-build cross-programs
+.PHONY: test-cross lint format docs install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(ALL_OBJ:.o=.d)
