@@ -88,16 +88,18 @@ override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 # The kernels are large inlined functions. Instrumented in full they take minutes to compile, so sanitizer builds call the address checks
-# instead of inlining them and leave out those of pointers; fuzzers, which never come here, instrument nothing.
-KERNEL_O := -O3
+# instead of inlining them and leave out those of pointers. Plain ones have lines in their debugging information, but no variables, which
+# take as long as half of the rest.
+KERNEL_O := -O3 $(if $(filter -g%,$(CFLAGS)),-g1)
 ifneq ($(findstring address,$(SAN)),)
 KERNEL_O := -O1 -fno-sanitize=null,alignment,object-size,pointer-overflow \
 	$(if $(findstring clang,$(CC)),-mllvm,--param) $(if $(findstring clang,$(CC)),-)asan-instrumentation-with-call-threshold=0
 else ifneq ($(SAN),)
 KERNEL_O := -O1
 endif
+# What fuzzers look for is in parsers: kernels need not count what they cover.
 ifneq ($(findstring fuzzer,$(SAN)),)
-KERNEL_O := -O1 -fno-sanitize=all
+KERNEL_O += -fno-sanitize=fuzzer-no-link
 endif
 
 # One instruction set per file; the dispatcher asks the CPU before it calls into one.
@@ -301,11 +303,16 @@ bench: programs
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 	@BIN='$(BIN)' tests/tools/bench-veth || [ $$? -eq 77 ]
 
-fuzz: deps-test
+fuzz-programs: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build
+
+fuzz: fuzz-programs
 	@FUZZ_SECONDS='$(FUZZ_SECONDS)' T='$(T)' tests/tools/fuzz build/fuzz/fuzz $(FUZZ_SRC)
 
 fuzz-build: $(FUZZ_BIN)
+
+cross-programs: deps deps-test
+	@tests/cross/cross.sh --build
 
 test-cross: deps deps-test
 	$(again) programs
@@ -368,8 +375,8 @@ help:
 #: make install    PREFIX=/usr/local DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
-.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-build test-cross lint format docs install uninstall
-.PHONY: clean help FORCE
+.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-programs fuzz-build cross-programs
+.PHONY: test-cross lint format docs install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(ALL_OBJ:.o=.d)
