@@ -28,7 +28,7 @@ struct mesh_udp_errors {
     atomic_bool is_due; /* there may be something in the socket's error queue */
     void (*tell)(void *app, struct mesh_addr to);
     void *app;
-    uint64_t unreachable;
+    uint64_t unreachable, system_calls;
 };
 
 /* After a call on the socket has failed, any thread. True: it was about an earlier datagram, or may have been: try once more. */

@@ -3,16 +3,15 @@
 #include "engine.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bytes.h"
 #include "engine_layout.h"
 #include "engine_state.h"
 #include "hash.h"
 #include "head.h"
+#include "idle.h"
 
 enum { PACE_SLEEP_NS = 100000 /* less than this is not worth a sleep */ };
 
@@ -273,11 +272,9 @@ static void wait_for_pace(struct engine *e, struct worker *w)
 
     port_poll(&e->port);
     if (now_ns + PACE_SLEEP_NS >= w->pace_due_ns) {
-        sched_yield();
+        idle_yield();
     } else if (port_park(&e->port, w->pace_due_ns - now_ns - PACE_SLEEP_NS / 2) != PORT_SLEPT) {
-        const struct timespec pause = {.tv_nsec = PACE_SLEEP_NS / 2};
-
-        nanosleep(&pause, NULL);
+        idle_sleep(PACE_SLEEP_NS / 2);
     }
 }
 

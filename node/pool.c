@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "idle.h"
+
 enum { NICENESS = 10 /* about a tenth of a core beside somebody who wants all of it */ };
 
 struct thread {
@@ -122,8 +124,10 @@ uint32_t bell_count(struct bell *bell)
 void bell_ring(struct bell *bell)
 {
     atomic_fetch_add(&bell->count, 1);
-    if (atomic_load(&bell->waiting) > 0)
+    if (atomic_load(&bell->waiting) > 0) {
+        idle_count_sleep();
         syscall(SYS_futex, &bell->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
 }
 
 void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
@@ -135,9 +139,11 @@ void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
     until.tv_sec += (time_t)(ns / 1000000000u);
     until.tv_nsec = (long)(ns % 1000000000u);
     atomic_fetch_add(&bell->waiting, 1);
-    while (atomic_load(&bell->count) == count)
+    while (atomic_load(&bell->count) == count) {
+        idle_count_sleep();
         if (syscall(SYS_futex, &bell->count, FUTEX_WAIT_BITSET_PRIVATE, count, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
             errno == ETIMEDOUT)
             break;
+    }
     atomic_fetch_sub(&bell->waiting, 1);
 }

@@ -1,7 +1,8 @@
 #include "port.h"
 
 #include <assert.h>
-#include <sched.h>
+
+#include "idle.h"
 
 void port_init(struct port *port)
 {
@@ -167,7 +168,7 @@ void port_say(struct port *port, const struct port_word *word)
 {
     while (!ring_push(port, word)) {
         if (port_poll(port) == 0)
-            sched_yield();
+            idle_yield();
     }
     port_poll(port);
     port_wake(port);
@@ -199,7 +200,7 @@ void port_lock(struct port *port)
     atomic_fetch_add(&port->wanted, 1);
     while (take(port, PORT_LOCKER) != PORT_FREE) {
         port_wake(port);
-        sched_yield();
+        idle_yield();
     }
     atomic_fetch_sub(&port->wanted, 1);
 }

@@ -45,7 +45,8 @@ verdict "the memory of nodes stands beside the plan" rows_have load_memory nodes
 
 check "bench mesh --quick ends well" "$mesh_node" bench mesh --quick --json
 verdict "a row of a mesh stands beside one process" rows_have mesh nodes gen_tok_per_s one_process_tok_per_s one_process_ratio \
-    bytes_sent_per_token packets_sent_per_token send_calls_per_token receive_calls_per_token
+    bytes_sent_per_token packets_sent_per_token send_calls_per_token receive_calls_per_token \
+    wait_calls_per_token yield_calls_per_token
 if grep -q '"part":"seal","reason":"built without libsodium"' "$out"; then
     skip "a row of sealing has what a datagram costs" "built without libsodium"
 else

@@ -85,6 +85,7 @@ void mesh_udp_wake(struct mesh_udp *udp);
 struct mesh_udp_stats {
     uint64_t system_calls; /* that send or receive, the next two together; one call takes several datagrams */
     uint64_t send_calls, receive_calls;
+    uint64_t wait_calls; /* that sleep in mesh_udp_wait, and that end it; not part of system_calls */
     uint64_t datagrams_sent, datagrams_received, send_errors;
     uint64_t sent_to_group;  /* of the datagrams sent: once, to all who hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
