@@ -89,6 +89,21 @@ void pool_join(struct pool *pool)
     free(pool);
 }
 
+void pool_pin(uint16_t index)
+{
+    cpu_set_t all, one;
+    int left;
+
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    left = index % CPU_COUNT(&all);
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && left-- == 0)
+            CPU_SET(cpu, &one);
+    (void)sched_setaffinity(0, sizeof one, &one); /* where it may not be told, the system chooses */
+}
+
 void pool_give_way(void)
 {
     /* On Linux a thread has a niceness of its own. Where it cannot be had, the work is done all the same. */

@@ -130,22 +130,24 @@ static int drain_events(struct port *port)
 static int work_as_owner(struct port *port)
 {
     int count = port->on_owned(port->app);
+    const int said = drain_ring(port);
 
-    count += drain_ring(port);
+    count += said;
     if (port->mesh == NULL)
         return count;
+    /* What has just been said goes out before anything is looked for: others wait for it. */
+    if (said > 0 && port->driver.flush != NULL)
+        port->driver.flush(port->driver.driver, port->mesh);
     if (port->driver.poll != NULL) {
         int moved = port->driver.poll(port->driver.driver, port->mesh);
 
         count += moved > 0 ? moved : 0;
     }
     int events = drain_events(port);
-    if (events > 0) {
-        count += port->on_owned(port->app);
-        if (port->driver.flush != NULL)
-            port->driver.flush(port->driver.driver, port->mesh);
-    }
-    return count + events;
+    const int answers = events > 0 ? port->on_owned(port->app) : 0;
+    if (answers > 0 && port->driver.flush != NULL)
+        port->driver.flush(port->driver.driver, port->mesh);
+    return count + events + answers;
 }
 
 int port_poll(struct port *port)

@@ -53,6 +53,12 @@ else
     verdict "a row of sealing has what a datagram costs" rows_have seal security bytes seal_ns open_ns seal_mb_per_s open_mb_per_s
     verdict "a sealed mesh stands beside a plain one" rows_have mesh_seal nodes sealed_tok_per_s plain_tok_per_s plain_ratio
 fi
+if grep -q '"part":"exchange"' "$out"; then
+    skip "the way of a last tile stands beside a datagram's" "one processor"
+else
+    verdict "the way of a last tile stands beside a datagram's" rows_have exchange bytes datagram_bytes security exchange_us one_way_us \
+        one_way_ratio
+fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 
 check "bench topology --quick ends well" "$mesh_node" bench topology --quick --json
