@@ -77,6 +77,7 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
     if (udp->sender.family == AF_INET6) {
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     }
+    udp->sender.segments = mesh_udp_segment_is_known(udp->fd);
     udp_enlarge(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF);
     udp->receive_buffer_bytes = udp_set_receiving(udp->fd, stamps);
 }
@@ -90,6 +91,11 @@ int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us)
     }
     udp_set(udp->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
     return 0;
+}
+
+void mesh_udp_set_segmentation(struct mesh_udp *udp, bool wanted)
+{
+    udp->sender.segments = wanted && mesh_udp_segment_is_known(udp->fd);
 }
 
 /* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
@@ -233,6 +239,7 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
     udp->group->sealer = udp->receiver.sealer;
     udp->group->own = udp->local;
     udp->group_addr = group;
+    udp->sender.segment_group = mesh_udp_segment_pays(mesh_udp_group_path_bytes(&group, &udp->local));
     udp->sender.group_bytes = mesh_addr_to_sockaddr(&group, udp->sender.family, &udp->sender.group);
     return 0;
 }
@@ -290,7 +297,13 @@ uint32_t mesh_udp_path_bytes(struct mesh_addr to)
 
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
 {
+    const uint64_t bit = UINT64_C(1) << rank;
+
     mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
+    udp->sender.segment_ranks &= ~bit;
+    if (udp->sender.segments && mesh_udp_segment_pays(mesh_udp_path_bytes(addr))) {
+        udp->sender.segment_ranks |= bit;
+    }
     if (udp->group != NULL && memcmp(addr.ip, udp->local.ip, sizeof addr.ip) == 0) {
         mesh_udp_group_loop(udp->fd, &udp->group_addr); /* another node of this machine */
     }

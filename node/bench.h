@@ -93,6 +93,7 @@ int bench_load(struct bench *bench, struct fail *fail);
 int bench_decode(struct bench *bench, struct fail *fail);
 int bench_mesh(struct bench *bench, struct fail *fail);
 int bench_topology(struct bench *bench, struct fail *fail);
+int bench_burst(struct bench *bench, struct fail *fail);
 int bench_exchange(struct bench *bench, struct fail *fail);
 int bench_gather(struct bench *bench, struct fail *fail);
 int bench_udp(struct bench *bench, struct fail *fail);

@@ -53,6 +53,11 @@ else
     verdict "a row of sealing has what a datagram costs" rows_have seal security bytes seal_ns open_ns seal_mb_per_s open_mb_per_s
     verdict "a sealed mesh stands beside a plain one" rows_have mesh_seal nodes sealed_tok_per_s plain_tok_per_s plain_ratio
 fi
+if grep -q '"part":"burst"' "$out"; then
+    skip "a burst that is cut stands beside single datagrams" "the kernel does not cut messages"
+else
+    verdict "a burst that is cut stands beside single datagrams" rows_have burst datagrams bytes each_us as_one_us each_ratio
+fi
 if grep -q '"part":"exchange"' "$out"; then
     skip "the way of a last tile stands beside a datagram's" "one processor"
 else

@@ -38,6 +38,11 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
  * MESH_ESYSTEM: errno; EPERM: more than net.core.busy_read allows, without CAP_NET_ADMIN. */
 int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us);
 
+/* Before mesh_udp_set_peer: whether datagrams in a row to one receiver may be handed to the kernel as one message that it, or the network
+ * card, cuts (UDP_SEGMENT). At first they may, where the kernel knows how to and the path carries no large datagrams; the first time that
+ * it cannot after all, they are no longer. */
+void mesh_udp_set_segmentation(struct mesh_udp *udp, bool wanted);
+
 /* The largest datagram that the group's interface carries, for mesh_set_group; 0: there is no group, or it carries less than the protocol
  * needs. */
 uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp);
