@@ -302,6 +302,7 @@ bench: programs
 	@[ ! -x $(BIN)/mesh-dissect ] || $(BIN)/dissect-bench $(BIN)/mesh-dissect
 	@BIN='$(BIN)' tests/tools/bench-loss -r 3 -n 60 || [ $$? -eq 77 ]
 	@BIN='$(BIN)' tests/tools/bench-veth || [ $$? -eq 77 ]
+	@BIN='$(BIN)' tests/tools/bench-multicast -N '2 4' -r 2 || [ $$? -eq 77 ]
 
 fuzz-programs: deps-test
 	$(again) CC='$(FUZZ_CC)' SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz fuzz-build

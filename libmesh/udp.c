@@ -24,6 +24,7 @@ struct mesh_udp {
     struct mesh_udp_errors errors;
     struct mesh_udp_sender sender;
     struct mesh_udp_receiver receiver;
+    _Atomic uint64_t wait_calls;     /* any thread may wake */
     struct mesh_udp_receiver *group; /* what comes by the multicast group; NULL: there is none */
     struct mesh_addr group_addr;
 };
@@ -76,6 +77,7 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
     if (udp->sender.family == AF_INET6) {
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     }
+    udp->sender.segments = mesh_udp_segment_is_known(udp->fd);
     udp_enlarge(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF);
     udp->receive_buffer_bytes = udp_set_receiving(udp->fd, stamps);
 }
@@ -89,6 +91,11 @@ int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us)
     }
     udp_set(udp->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
     return 0;
+}
+
+void mesh_udp_set_segmentation(struct mesh_udp *udp, bool wanted)
+{
+    udp->sender.segments = wanted && mesh_udp_segment_is_known(udp->fd);
 }
 
 /* "Any address" is IPv6 taking IPv4 as well, or IPv4 alone on a system without IPv6. */
@@ -232,6 +239,7 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
     udp->group->sealer = udp->receiver.sealer;
     udp->group->own = udp->local;
     udp->group_addr = group;
+    udp->sender.segment_group = mesh_udp_segment_pays(mesh_udp_group_path_bytes(&group, &udp->local));
     udp->sender.group_bytes = mesh_addr_to_sockaddr(&group, udp->sender.family, &udp->sender.group);
     return 0;
 }
@@ -289,7 +297,13 @@ uint32_t mesh_udp_path_bytes(struct mesh_addr to)
 
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
 {
+    const uint64_t bit = UINT64_C(1) << rank;
+
     mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
+    udp->sender.segment_ranks &= ~bit;
+    if (udp->sender.segments && mesh_udp_segment_pays(mesh_udp_path_bytes(addr))) {
+        udp->sender.segment_ranks |= bit;
+    }
     if (udp->group != NULL && memcmp(addr.ip, udp->local.ip, sizeof addr.ip) == 0) {
         mesh_udp_group_loop(udp->fd, &udp->group_addr); /* another node of this machine */
     }
@@ -343,12 +357,21 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
     return received + mesh_udp_sender_run(&udp->sender, mesh, now_ns);
 }
 
+static void udp_count_wait(struct mesh_udp *udp)
+{
+    atomic_fetch_add_explicit(&udp->wait_calls, 1, memory_order_relaxed);
+}
+
 static void udp_watch_room(struct mesh_udp *udp)
 {
     const bool wanted = mesh_udp_sender_is_blocked(&udp->sender) && mesh_udp_sender_next_ns(&udp->sender) == 0;
     struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.fd = udp->fd};
 
-    if (wanted != udp->waits_for_room && epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0) {
+    if (wanted == udp->waits_for_room) {
+        return;
+    }
+    udp_count_wait(udp);
+    if (epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0) {
         udp->waits_for_room = wanted;
     }
 }
@@ -358,7 +381,10 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(sleep_ns / 1000000000), .tv_nsec = (long)(sleep_ns % 1000000000)};
     struct epoll_event events[3];
-    const int count = epoll_pwait2(udp->epoll_fd, events, 3, &timeout, NULL);
+    int count;
+
+    udp_count_wait(udp);
+    count = epoll_pwait2(udp->epoll_fd, events, 3, &timeout, NULL);
 
     for (int i = 0; i < count; i++) {
         if ((events[i].events & EPOLLERR) != 0) {
@@ -368,6 +394,7 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
     if (count < 0 && errno == ENOSYS) {
         struct pollfd one = {.fd = udp->epoll_fd, .events = POLLIN};
 
+        udp_count_wait(udp);
         ppoll(&one, 1, &timeout, NULL);
         atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell */
     }
@@ -391,6 +418,7 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
     }
     udp_watch_room(udp);
     udp_sleep(udp, due_ns - now_ns);
+    udp_count_wait(udp);
     if (read(udp->event_fd, &woken, sizeof woken) < 0) {
         assert(errno == EAGAIN || errno == EINTR); /* nobody called mesh_udp_wake */
     }
@@ -400,8 +428,10 @@ void mesh_udp_wake(struct mesh_udp *udp)
 {
     const int reason = errno; /* of the code that a signal interrupted */
     const uint64_t one = 1;
-    const ssize_t written = write(udp->event_fd, &one, sizeof one);
+    ssize_t written;
 
+    udp_count_wait(udp);
+    written = write(udp->event_fd, &one, sizeof one);
     (void)written; /* fails only when 2^64 - 2 wakes are pending: awake all the same */
     errno = reason;
 }
@@ -411,9 +441,9 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
     const struct mesh_udp_receiver *receiver = &udp->receiver;
 
     *stats = (struct mesh_udp_stats){
-        .system_calls = udp->sender.system_calls + receiver->system_calls,
         .send_calls = udp->sender.system_calls,
-        .receive_calls = receiver->system_calls,
+        .receive_calls = receiver->system_calls + udp->errors.system_calls,
+        .wait_calls = atomic_load_explicit(&udp->wait_calls, memory_order_relaxed),
         .datagrams_sent = udp->sender.sent,
         .datagrams_received = receiver->received,
         .send_errors = udp->sender.errors,
@@ -426,7 +456,6 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .lab_reordered = receiver->lab.reordered,
     };
     if (udp->group != NULL) {
-        stats->system_calls += udp->group->system_calls;
         stats->receive_calls += udp->group->system_calls;
         stats->datagrams_received += udp->group->received;
         stats->kernel_drops += udp->group->kernel_drops;
@@ -434,4 +463,5 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         stats->lab_duplicated += udp->group->lab.duplicated;
         stats->lab_reordered += udp->group->lab.reordered;
     }
+    stats->system_calls = stats->send_calls + stats->receive_calls;
 }

@@ -61,6 +61,7 @@ void mesh_udp_errors_run(struct mesh_udp_errors *errors)
         struct mesh_addr to;
 
         memset(&name, 0, sizeof name);
+        errors->system_calls++;
         if (recvmsg(errors->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
             return;
         }

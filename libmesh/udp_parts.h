@@ -19,7 +19,9 @@ enum {
     UDP_RECEIVE_STRIDE = 67648,     /* past 64 KiB and not a power of two, so that short datagrams do not share cache sets */
     UDP_CONTROL_BYTES = 64,         /* SO_RXQ_OVFL and SO_TIMESTAMPNS */
     UDP_MESSAGES = 256,             /* (datagram, destination) pairs waiting for sendmmsg */
-    UDP_ARENA_BYTES = 4 * 65536
+    UDP_ARENA_BYTES = 4 * 65536,
+    UDP_SEGMENT_BYTES_MAX = 9216, /* larger datagrams are few, and cutting them saves little */
+    UDP_SEGMENT_CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t))
 };
 
 /* What the kernel has heard of datagrams that could not be delivered (ICMP). */
@@ -28,7 +30,7 @@ struct mesh_udp_errors {
     atomic_bool is_due; /* there may be something in the socket's error queue */
     void (*tell)(void *app, struct mesh_addr to);
     void *app;
-    uint64_t unreachable;
+    uint64_t unreachable, system_calls;
 };
 
 /* After a call on the socket has failed, any thread. True: it was about an earlier datagram, or may have been: try once more. */
@@ -37,7 +39,8 @@ bool mesh_udp_errors_note(struct mesh_udp_errors *errors, int reason);
 /* The driver's owner: empty the error queue, if there is something in it. */
 void mesh_udp_errors_run(struct mesh_udp_errors *errors);
 
-/* Datagrams on their way out. messages[next..count) still have to be sent; they point into arena, ways and names of this struct. */
+/* Datagrams on their way out. messages[next..count) still have to be sent; they point into arena, ways, names and control of this struct.
+ * Each is one datagram for one receiver, or several that the kernel cuts apart (udp_segment.c). */
 struct mesh_udp_sender {
     int fd;
     int family;
@@ -46,12 +49,18 @@ struct mesh_udp_sender {
     struct sockaddr_storage peers[MESH_RANKS_MAX];
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
     struct sockaddr_storage group;
-    socklen_t group_bytes; /* 0: there is none */
-    unsigned turn;         /* rank that the next datagram for several begins with, or the next one above */
+    socklen_t group_bytes;  /* 0: there is none */
+    unsigned turn;          /* rank that the next datagram for several begins with, or the next one above */
+    bool segments;          /* the kernel can cut, and is to */
+    uint64_t segment_ranks; /* bit r: on the way to rank r it pays */
+    bool segment_group;
+    uint32_t pairs;                    /* (datagram, receiver) in messages */
+    uint16_t last[MESH_RANKS_MAX + 1]; /* 1 + the last message for the rank, after them for the group; 0: none yet */
     uint32_t datagrams, messages_next, messages_count, arena_used;
     struct iovec ways[UDP_BATCH];
     struct sockaddr_storage strangers[UDP_BATCH];
     struct mmsghdr messages[UDP_MESSAGES];
+    _Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][UDP_SEGMENT_CONTROL_BYTES]; /* of messages that begin with the datagram */
     uint64_t system_calls, sent, errors, to_group;
     uint64_t full;                         /* times that the interface's queue had no room */
     uint64_t full_since_ns, full_until_ns; /* it has none, 0: it has; not tried again before */
@@ -65,6 +74,21 @@ bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender);
 uint64_t mesh_udp_sender_next_ns(const struct mesh_udp_sender *sender); /* when to try again, if not when there is room; 0: no such time */
 int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct mesh_addr *to, const uint8_t *packet, size_t bytes);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
+
+/* ---- udp_segment.c ---- */
+
+/* The kernel knows of it. */
+bool mesh_udp_segment_is_known(int fd);
+
+/* Datagrams that the path carries are so small that there are many. */
+bool mesh_udp_segment_pays(uint32_t path_bytes);
+
+/* Let the message hold the datagram that is being queued, too, if it can. */
+bool mesh_udp_segment_join(struct mesh_udp_sender *sender, struct msghdr *header);
+
+/* The kernel refuses the next message. True: because it would have to cut it; then all that wait are single ones now, and later ones,
+ * too. */
+bool mesh_udp_segment_split(struct mesh_udp_sender *sender, int reason);
 
 /* Datagrams on their way in. messages[next..count) were received and not yet taken by the core, whose event queue was full. They were
  * opened when they were received, once: a second time would find them changed. */

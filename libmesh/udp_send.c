@@ -51,7 +51,8 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     return 0;
 }
 
-static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_storage *to, socklen_t to_bytes)
+/* last: where the receiver's last message is noted, if the kernel is to cut; else NULL. */
+static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_storage *to, socklen_t to_bytes, uint16_t *last)
 {
     struct mmsghdr *message = &sender->messages[sender->messages_count];
 
@@ -59,7 +60,14 @@ static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_sto
         sender->errors++;
         return;
     }
-    assert(sender->messages_count < UDP_MESSAGES);
+    assert(sender->pairs < UDP_MESSAGES);
+    sender->pairs++;
+    if (last != NULL && *last != 0 && mesh_udp_segment_join(sender, &sender->messages[*last - 1].msg_hdr)) {
+        return;
+    }
+    if (last != NULL) {
+        *last = (uint16_t)(sender->messages_count + 1);
+    }
     memset(message, 0, sizeof *message);
     message->msg_hdr.msg_name = to;
     message->msg_hdr.msg_namelen = to_bytes;
@@ -72,8 +80,9 @@ static void udp_sender_queue_some(struct mesh_udp_sender *sender, uint64_t ranks
 {
     for (; ranks != 0; ranks &= ranks - 1) {
         const int rank = __builtin_ctzll(ranks);
+        const bool joins = sender->segments && (sender->segment_ranks >> rank & 1) != 0;
 
-        udp_sender_queue(sender, &sender->peers[rank], sender->peer_bytes[rank]);
+        udp_sender_queue(sender, &sender->peers[rank], sender->peer_bytes[rank], joins ? &sender->last[rank] : NULL);
     }
 }
 
@@ -94,15 +103,16 @@ static void udp_sender_queue_stranger(struct mesh_udp_sender *sender, const stru
     struct sockaddr_storage *to = &sender->strangers[sender->datagrams];
     const bool unreachable = sender->family == AF_INET && !mesh_addr_is_v4(addr);
 
-    udp_sender_queue(sender, to, unreachable ? 0 : mesh_addr_to_sockaddr(addr, sender->family, to));
+    udp_sender_queue(sender, to, unreachable ? 0 : mesh_addr_to_sockaddr(addr, sender->family, to), NULL);
 }
 
 /* Take datagrams from the core while there is room for one more of the largest kind, to everybody. */
 static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, uint64_t now_ns)
 {
     assert(!mesh_udp_sender_is_blocked(sender));
-    sender->datagrams = sender->messages_next = sender->messages_count = sender->arena_used = 0;
-    while (sender->datagrams < UDP_BATCH && sender->messages_count + MESH_RANKS_MAX <= UDP_MESSAGES &&
+    sender->datagrams = sender->messages_next = sender->messages_count = sender->pairs = sender->arena_used = 0;
+    memset(sender->last, 0, sizeof sender->last);
+    while (sender->datagrams < UDP_BATCH && sender->pairs + MESH_RANKS_MAX <= UDP_MESSAGES &&
            sender->arena_used + UDP_DATAGRAM_BYTES_MAX <= UDP_ARENA_BYTES) {
         uint8_t *packet = sender->arena + sender->arena_used;
         struct mesh_output output;
@@ -120,7 +130,9 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
             const uint64_t group = sender->group_bytes != 0 ? output.group : 0;
 
             if (group != 0) {
-                udp_sender_queue(sender, &sender->group, sender->group_bytes);
+                const bool joins = sender->segments && sender->segment_group;
+
+                udp_sender_queue(sender, &sender->group, sender->group_bytes, joins ? &sender->last[MESH_RANKS_MAX] : NULL);
             }
             udp_sender_queue_ranks(sender, output.ranks & ~group);
         } else {
@@ -150,10 +162,12 @@ static bool udp_sender_hold(struct mesh_udp_sender *sender, uint64_t now_ns)
 
 static void udp_sender_count(struct mesh_udp_sender *sender, uint32_t sent)
 {
-    for (uint32_t i = 0; i < sent && sender->group_bytes != 0; i++) {
-        sender->to_group += sender->messages[sender->messages_next + i].msg_hdr.msg_name == &sender->group;
+    for (uint32_t i = 0; i < sent; i++) {
+        const struct msghdr *header = &sender->messages[sender->messages_next + i].msg_hdr;
+
+        sender->to_group += header->msg_name == &sender->group ? header->msg_iovlen : 0;
+        sender->sent += header->msg_iovlen;
     }
-    sender->sent += sent;
     sender->messages_next += sent;
 }
 
@@ -176,10 +190,12 @@ static bool udp_sender_push(struct mesh_udp_sender *sender, uint64_t now_ns)
             tries = 0;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
+        } else if (mesh_udp_segment_split(sender, errno)) {
+            tries = 0;
         } else if (errno == ENOBUFS && udp_sender_hold(sender, now_ns)) {
             return false;
         } else if (errno != EINTR && !(mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)) {
-            sender->errors++;
+            sender->errors += sender->messages[sender->messages_next].msg_hdr.msg_iovlen;
             sender->messages_next++;
             tries = 0;
         }

@@ -95,6 +95,8 @@ int bench_decode(struct bench *bench, struct fail *fail);
 int bench_mesh(struct bench *bench, struct fail *fail);
 int bench_topology(struct bench *bench, struct fail *fail);
 int bench_virtual(struct bench *bench, struct fail *fail);
+int bench_burst(struct bench *bench, struct fail *fail);
+int bench_exchange(struct bench *bench, struct fail *fail);
 int bench_gather(struct bench *bench, struct fail *fail);
 int bench_udp(struct bench *bench, struct fail *fail);
 int bench_seal(struct bench *bench, struct fail *fail);

@@ -75,10 +75,10 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
 
 static const struct part {
     const char *name;
-    int (*measure[4])(struct bench *, struct fail *); /* one after another */
+    int (*measure[6])(struct bench *, struct fail *); /* one after another */
 } parts[] = {
     {"kernels", {bench_kernels}},     {"decode", {bench_decode}},
-    {"load", {bench_load}},           {"mesh", {bench_udp, bench_gather, bench_seal, bench_mesh}},
+    {"load", {bench_load}},           {"mesh", {bench_udp, bench_burst, bench_exchange, bench_gather, bench_seal, bench_mesh}},
     {"topology", {bench_topology}},   {"virtual", {bench_virtual}},
     {"train", {bench_train}},         {"flood", {bench_flood}},
     {"failover", {bench_failover}},   {"change", {bench_change}},

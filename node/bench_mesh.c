@@ -18,7 +18,7 @@ struct mesh_case {
 };
 
 struct mesh_series {
-    struct bench_series alone, mesh, bytes, packets, send_calls, receive_calls;
+    struct bench_series alone, mesh, bytes, packets, send_calls, receive_calls, wait_calls, yields;
 };
 
 static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes, const struct mesh_series *series)
@@ -39,6 +39,8 @@ static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes
     bench_value(&row, "packets_sent_per_token", "datagrams", 0, bench_stat_of(&series->packets));
     bench_value(&row, "send_calls_per_token", "calls to send", 0, bench_stat_of(&series->send_calls));
     bench_value(&row, "receive_calls_per_token", "to receive", 0, bench_stat_of(&series->receive_calls));
+    bench_value(&row, "wait_calls_per_token", "to sleep or wake", 1, bench_stat_of(&series->wait_calls));
+    bench_value(&row, "yield_calls_per_token", "to give way", 0, bench_stat_of(&series->yields));
     bench_print(bench, &row);
 }
 
@@ -59,6 +61,8 @@ static int measure(struct bench *bench, const struct mesh_case *c, const struct 
         bench_add(&series.packets, mesh.packets_per_token);
         bench_add(&series.send_calls, mesh.send_calls_per_token);
         bench_add(&series.receive_calls, mesh.receive_calls_per_token);
+        bench_add(&series.wait_calls, mesh.wait_calls_per_token);
+        bench_add(&series.yields, mesh.yield_calls_per_token);
     }
     print(bench, c, nodes, &series);
     return 0;

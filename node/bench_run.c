@@ -142,6 +142,8 @@ int bench_run_nodes(const struct bench *bench, const char *model, const struct b
                    find_number(text, "packets_sent_per_token", &outcome->packets_per_token) &&
                    find_number(text, "send_calls_per_token", &outcome->send_calls_per_token) &&
                    find_number(text, "receive_calls_per_token", &outcome->receive_calls_per_token) &&
+                   find_number(text, "wait_calls_per_token", &outcome->wait_calls_per_token) &&
+                   find_number(text, "yield_calls_per_token", &outcome->yield_calls_per_token) &&
                    find_mean(text, "utilisation", &outcome->utilisation);
     free(text);
     return is_good ? 0 : run_failed(run, status, fail);

@@ -15,6 +15,7 @@ struct bench_run {
 
 struct bench_outcome {
     double tokens_per_s, bytes_per_token, packets_per_token, send_calls_per_token, receive_calls_per_token;
+    double wait_calls_per_token, yield_calls_per_token;
     double utilisation; /* mean of the nodes' */
 };
 

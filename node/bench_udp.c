@@ -1,6 +1,7 @@
 /* How long a datagram takes to another thread and back over loopback: for context beside the figures of meshes.
  *
  * Once with both sides sleeping until a datagram is there, and once with both polling, as nodes do within a token. */
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,16 +12,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "bench_udp.h"
 #include "mesh/udp.h"
 #include "pool.h"
 
-enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 200, WAIT_MS = 200, DATAGRAM_BYTES_MAX = 1400 };
+enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 200, WAIT_MS = 200, LARGE_BYTES = 1400 };
 
 struct udp {
     int socket[2]; /* 0 asks, 1 echoes */
     size_t bytes;
     bool polls;
+    uint32_t count; /* of round trips */
+    struct bench_series *series;
     atomic_bool is_over;
 };
 
@@ -65,9 +68,9 @@ static bool receive(struct udp *udp, int s, uint8_t *datagram)
     struct pollfd ready = {.fd = s, .events = POLLIN};
 
     if (!udp->polls)
-        return poll(&ready, 1, WAIT_MS) == 1 && recv(s, datagram, DATAGRAM_BYTES_MAX, MSG_DONTWAIT) > 0;
+        return poll(&ready, 1, WAIT_MS) == 1 && recv(s, datagram, BENCH_UDP_BYTES_MAX, MSG_DONTWAIT) > 0;
     uint64_t begin_ns = mesh_udp_now_ns();
-    for (uint32_t spins = 1; recv(s, datagram, DATAGRAM_BYTES_MAX, MSG_DONTWAIT) < 0; spins++) {
+    for (uint32_t spins = 1; recv(s, datagram, BENCH_UDP_BYTES_MAX, MSG_DONTWAIT) < 0; spins++) {
         if (spins % SPINS_MAX != 0)
             continue;
         if (atomic_load(&udp->is_over) || mesh_udp_now_ns() - begin_ns > (uint64_t)WAIT_MS * 1000000)
@@ -77,47 +80,57 @@ static bool receive(struct udp *udp, int s, uint8_t *datagram)
     return true;
 }
 
-static void echo(void *app, uint16_t index)
+static void echo(struct udp *udp)
 {
-    struct udp *udp = app;
-    uint8_t datagram[DATAGRAM_BYTES_MAX];
+    uint8_t datagram[BENCH_UDP_BYTES_MAX];
 
-    (void)index;
     while (!atomic_load(&udp->is_over))
         if (receive(udp, udp->socket[1], datagram))
             (void)!send(udp->socket[1], datagram, udp->bytes, 0);
 }
 
-static void ask(struct udp *udp, uint32_t count, struct bench_series *series)
+static void ask(struct udp *udp)
 {
-    uint8_t datagram[DATAGRAM_BYTES_MAX] = {0};
+    uint8_t datagram[BENCH_UDP_BYTES_MAX] = {0};
 
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < udp->count; i++) {
         uint64_t begin_ns = mesh_udp_now_ns();
 
         if (send(udp->socket[0], datagram, udp->bytes, 0) == (ssize_t)udp->bytes && receive(udp, udp->socket[0], datagram))
-            bench_add(series, (double)(mesh_udp_now_ns() - begin_ns) / 1e3);
+            bench_add(udp->series, (double)(mesh_udp_now_ns() - begin_ns) / 1e3);
     }
+    atomic_store(&udp->is_over, true);
+}
+
+static void work(void *app, uint16_t index)
+{
+    pool_pin(index);
+    if (index == 0)
+        ask(app);
+    else
+        echo(app);
+}
+
+int bench_udp_round_trips(size_t bytes, bool polls, uint32_t count, struct bench_series *series, struct fail *fail)
+{
+    struct udp udp = {.bytes = bytes, .polls = polls, .count = count, .series = series};
+    struct pool *pool = NULL;
+
+    assert(bytes <= BENCH_UDP_BYTES_MAX);
+    if (open_pair(&udp, fail) == 0)
+        pool = pool_start(2, work, &udp, fail);
+    pool_join(pool);
+    close_pair(&udp);
+    return pool != NULL && fail->text[0] == '\0' ? 0 : -1;
 }
 
 static int measure(struct bench *bench, size_t bytes, bool polls, struct fail *fail)
 {
-    struct udp udp = {.bytes = bytes, .polls = polls};
     struct bench_series series = {.count = 0};
     char name[64];
     struct bench_row row = {.event = "udp_round_trip", .name = name};
 
-    if (open_pair(&udp, fail) < 0) {
-        close_pair(&udp);
-        return -1;
-    }
-    struct pool *pool = pool_start(1, echo, &udp, fail);
-    if (pool != NULL)
-        ask(&udp, bench->quick ? ROUND_TRIPS_QUICK : ROUND_TRIPS, &series);
-    atomic_store(&udp.is_over, true);
-    pool_join(pool);
-    close_pair(&udp);
-    if (pool == NULL)
+    if (bench_udp_round_trips(bytes, polls, bench->quick ? ROUND_TRIPS_QUICK : ROUND_TRIPS, &series, fail) < 0)
         return -1;
     snprintf(name, sizeof name, "%zu bytes, %s", bytes, polls ? "polling" : "sleeping");
     bench_label_number(&row, "bytes", bytes);
@@ -129,7 +142,7 @@ static int measure(struct bench *bench, size_t bytes, bool polls, struct fail *f
 
 int bench_udp(struct bench *bench, struct fail *fail)
 {
-    static const size_t sizes[] = {64, DATAGRAM_BYTES_MAX};
+    static const size_t sizes[] = {64, LARGE_BYTES};
 
     bench_heading(bench, "UDP round trip between two threads over loopback");
     for (size_t i = 0; i < 2; i++)

@@ -1,9 +1,8 @@
 #include "crew.h"
 
-#include <sched.h>
 #include <string.h>
-#include <time.h>
 
+#include "idle.h"
 #include "kernel.h"
 #include "mesh/udp.h"
 
@@ -65,7 +64,7 @@ static bool park(struct crew *crew, uint16_t index)
             bell_wait(crew->worker_bell, rung, PARK_NS_MAX);
             break;
         case PORT_LOCKED:
-            sched_yield();
+            idle_yield();
             break;
         }
     }
@@ -89,7 +88,7 @@ static void work_on(struct crew *crew, uint16_t index)
         if (now_ns - idle_since_ns < SPIN_NS)
             continue;
         if (now_ns - idle_since_ns < YIELD_NS)
-            sched_yield();
+            idle_yield();
         else if (park(crew, index))
             idle_since_ns = 0;
     }
@@ -102,12 +101,12 @@ static void crew_work(void *app, uint16_t index)
     kernel_thread_init();
     while (atomic_load(&crew->waits) && !atomic_load(&crew->is_stopping)) {
         engine_poll(crew->engine);
-        nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+        idle_sleep(WAIT_NS);
     }
     load(crew, true);
     while (atomic_load_explicit(&crew->load_left, memory_order_acquire) > 0 && !atomic_load(&crew->is_stopping)) {
         engine_poll(crew->engine);
-        sched_yield();
+        idle_yield();
     }
     if (crew->on_loaded != NULL && atomic_load(&crew->load_left) == 0)
         crew->on_loaded(crew->app);

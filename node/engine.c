@@ -11,6 +11,7 @@
 #include "engine_state.h"
 #include "hash.h"
 #include "head.h"
+#include "idle.h"
 
 static uint32_t candidates_of(const void *app, const struct sampling *sampling)
 {

@@ -1,10 +1,10 @@
 /* Keys and values of earlier epochs: taken along, told to the sequencer, and put where their requests go on. */
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine_state.h"
+#include "idle.h"
 
 /* ---- before the first step ---- */
 
@@ -122,7 +122,7 @@ bool engine_take_kept(struct engine *e, struct sequence *s, uint32_t positions)
 static void lock_steps(struct engine *e)
 {
     while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
-        sched_yield();
+        idle_yield();
 }
 
 static void unlock_steps(struct engine *e)

@@ -23,7 +23,11 @@ struct buffer {
     size_t bytes;
 };
 
-enum { BUFFERS_MAX = 20, HEAP_BLOCK_BYTES = 32 << 20 /* larger ones are mappings of their own */ };
+enum {
+    BUFFERS_MAX = 20,
+    HEAP_BLOCK_BYTES = 32 << 20,     /* larger ones are mappings of their own */
+    CACHE_MAPPED_BYTES_MIN = 1 << 20 /* and so are caches of keys and values */
+};
 
 static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
 {
@@ -85,6 +89,26 @@ static uint64_t norm_bytes(const struct engine *e)
 static uint64_t kv_bytes(const struct engine *e)
 {
     return e->config.slots * (uint64_t)e->kv_slot_bytes;
+}
+
+/* Untouched pages of the cache cost nothing until positions are filled; of a block of the heap calloc touches all. One that is small stays
+ * there, where the next epoch finds it again. */
+static bool has_mapped_cache(const struct engine *e)
+{
+    return kv_bytes(e) >= CACHE_MAPPED_BYTES_MIN;
+}
+
+static void *allocate_cache(const struct engine *e)
+{
+    return has_mapped_cache(e) ? pages_zeros(kv_bytes(e) + 64) : calloc(1, kv_bytes(e) + 64);
+}
+
+static void free_cache(struct engine *e)
+{
+    if (has_mapped_cache(e))
+        pages_release(e->kv, kv_bytes(e) + 64);
+    else
+        free(e->kv);
 }
 
 /* Of every slot: the tokens of the request that runs, and of one that waits to start. */
@@ -236,9 +260,8 @@ int engine_allocate(struct engine *e, struct fail *fail)
             return -1;
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
-    /* Untouched pages of the cache cost nothing until positions are filled. It comes last, or a small one would be given what the heap has
-     * been grown for. */
-    e->kv = calloc(1, kv_bytes(e) + 64);
+    /* Last, or a small one would be given what the heap has been grown for. */
+    e->kv = allocate_cache(e);
     if (e->kv == NULL)
         return no_memory(fail);
     atomic_store(&e->loads_left, engine_load_count(e));
@@ -267,7 +290,7 @@ void engine_layout_release(struct engine *e)
         memcpy(&memory, list[i].at, sizeof memory);
         free(memory);
     }
-    free(e->kv);
+    free_cache(e);
     free(e->attention);
     for (int i = 0; i < ENGINE_INBOXES; i++)
         inbox_release(&e->inbox[i]);

@@ -1,8 +1,8 @@
 /* Requests as the engine's users and its steps see them: submitted, cancelled, saved; started in a slot, ended. */
 #include <assert.h>
-#include <sched.h>
 
 #include "engine_state.h"
+#include "idle.h"
 
 /* ---- for the users ---- */
 
@@ -51,7 +51,7 @@ int engine_snapshot(struct engine *e, struct saved *saved, struct fail *fail)
 
     *saved = (struct saved){0};
     while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
-        sched_yield();
+        idle_yield();
     /* What goes from the intake into the log meanwhile is found by looking there once more. */
     err = save_running(e, saved);
     if (err == 0)

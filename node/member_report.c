@@ -10,6 +10,8 @@ void member_report_write(const struct member_report *report, struct bytes *out)
     bytes_put_u64(out, report->decode_bytes);
     bytes_put_u64(out, report->decode_send_calls);
     bytes_put_u64(out, report->decode_receive_calls);
+    bytes_put_u64(out, report->decode_wait_calls);
+    bytes_put_u64(out, report->decode_yields);
     bytes_put_u64(out, report->resent);
     bytes_put_u64(out, report->naks);
     bytes_put_u64(out, report->lost);
@@ -28,6 +30,8 @@ int member_report_read(struct member_report *report, struct bytes *in)
     report->decode_bytes = bytes_get_u64(in);
     report->decode_send_calls = bytes_get_u64(in);
     report->decode_receive_calls = bytes_get_u64(in);
+    report->decode_wait_calls = bytes_get_u64(in);
+    report->decode_yields = bytes_get_u64(in);
     report->resent = bytes_get_u64(in);
     report->naks = bytes_get_u64(in);
     report->lost = bytes_get_u64(in);

@@ -13,6 +13,7 @@ struct member_report {
     uint64_t datagrams_sent, bytes_sent;              /* all peers, whole run */
     uint64_t decode_datagrams, decode_bytes;          /* from the first to the last generated token */
     uint64_t decode_send_calls, decode_receive_calls; /* system calls, in the same time */
+    uint64_t decode_wait_calls, decode_yields;        /* that sleep or wake, and that give way */
     uint64_t resent, naks, lost;
     uint64_t duplicates_sent;
     uint64_t kernel_drops; /* datagrams that found the socket's buffer full */

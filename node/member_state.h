@@ -30,7 +30,7 @@ struct member {
     struct member_outcome outcome;
     struct mesh_udp_stats udp; /* when last looked at */
     /* Counted at the first token, then the difference: */
-    uint64_t decode_datagrams, decode_bytes, decode_send_calls, decode_receive_calls;
+    uint64_t decode_datagrams, decode_bytes, decode_send_calls, decode_receive_calls, decode_wait_calls, decode_yields;
     struct member_report *report;       /* (ranks) */
     uint32_t prompt_tokens;             /* of the request, where it entered */
     struct member_telemetry *telemetry; /* NULL: nothing is recorded */

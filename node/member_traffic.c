@@ -1,5 +1,6 @@
 /* What a node counts of its traffic, and its report of it at the end. */
 #include "engine.h"
+#include "idle.h"
 #include "member_state.h"
 
 static void sum_traffic(struct member *m, struct member_report *report)
@@ -28,6 +29,7 @@ static void look_at_udp(void *app)
 
 void member_count_decode(struct member *m)
 {
+    const struct idle_calls idle = idle_get_calls();
     struct member_report traffic = {0};
 
     sum_traffic(m, &traffic);
@@ -37,6 +39,8 @@ void member_count_decode(struct member *m)
     m->decode_bytes = traffic.bytes_sent - m->decode_bytes;
     m->decode_send_calls = m->udp.send_calls - m->decode_send_calls;
     m->decode_receive_calls = m->udp.receive_calls - m->decode_receive_calls;
+    m->decode_wait_calls = idle.sleeps + m->udp.wait_calls - m->decode_wait_calls;
+    m->decode_yields = idle.yields - m->decode_yields;
 }
 
 void member_make_report(struct member *m, struct member_report *report)
@@ -50,6 +54,8 @@ void member_make_report(struct member *m, struct member_report *report)
     report->decode_bytes = m->decode_bytes;
     report->decode_send_calls = m->decode_send_calls;
     report->decode_receive_calls = m->decode_receive_calls;
+    report->decode_wait_calls = m->decode_wait_calls;
+    report->decode_yields = m->decode_yields;
     sum_traffic(m, report);
     if (m->mesh != NULL)
         engine_with_port(m->engine, look_at_udp, m);

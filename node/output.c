@@ -82,7 +82,8 @@ static double per_second(uint32_t count, uint64_t from_ns, uint64_t to_ns)
 }
 
 struct rates {
-    double prompt_per_s, gen_per_s, ttft_ms, bytes_per_token, packets_per_token, send_calls_per_token, receive_calls_per_token;
+    double prompt_per_s, gen_per_s, ttft_ms, bytes_per_token, packets_per_token;
+    double send_calls_per_token, receive_calls_per_token, wait_calls_per_token, yield_calls_per_token;
     double utilisation[MESH_RANKS_MAX];
     uint64_t resent, naks, lost, duplicates_sent, kernel_drops;
 };
@@ -90,7 +91,8 @@ struct rates {
 static void add_up(const struct output_figures *f, struct rates *rates)
 {
     const struct member_outcome *o = f->outcome;
-    uint64_t wall_ns = o->done_ns - o->submitted_ns, packets = 0, bytes = 0, send_calls = 0, receive_calls = 0;
+    uint64_t wall_ns = o->done_ns - o->submitted_ns, packets = 0, bytes = 0;
+    uint64_t send_calls = 0, receive_calls = 0, wait_calls = 0, yields = 0;
 
     *rates = (struct rates){0};
     if (o->tokens > 0) {
@@ -107,6 +109,8 @@ static void add_up(const struct output_figures *f, struct rates *rates)
         bytes += report->decode_bytes;
         send_calls += report->decode_send_calls;
         receive_calls += report->decode_receive_calls;
+        wait_calls += report->decode_wait_calls;
+        yields += report->decode_yields;
         rates->resent += report->resent;
         rates->naks += report->naks;
         rates->lost += report->lost;
@@ -118,6 +122,8 @@ static void add_up(const struct output_figures *f, struct rates *rates)
         rates->packets_per_token = (double)packets / (o->tokens - 1);
         rates->send_calls_per_token = (double)send_calls / (o->tokens - 1);
         rates->receive_calls_per_token = (double)receive_calls / (o->tokens - 1);
+        rates->wait_calls_per_token = (double)wait_calls / (o->tokens - 1);
+        rates->yield_calls_per_token = (double)yields / (o->tokens - 1);
     }
 }
 
@@ -146,6 +152,10 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_double(json, "packets_sent_per_token", rates->packets_per_token);
     json_double(json, "send_calls_per_token", rates->send_calls_per_token);
     json_double(json, "receive_calls_per_token", rates->receive_calls_per_token);
+    json_double(json, "wait_calls_per_token", rates->wait_calls_per_token);
+    json_double(json, "yield_calls_per_token", rates->yield_calls_per_token);
+    json_double(json, "system_calls_per_token",
+                rates->send_calls_per_token + rates->receive_calls_per_token + rates->wait_calls_per_token + rates->yield_calls_per_token);
     json_uint(json, "lost", rates->lost);
     json_uint(json, "naks", rates->naks);
     json_uint(json, "resent", rates->resent);

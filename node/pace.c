@@ -1,9 +1,7 @@
 #include "pace.h"
 
-#include <sched.h>
-#include <time.h>
-
 #include "engine_state.h"
+#include "idle.h"
 
 enum { SLEEP_NS_MIN = 100000 /* less than this is not worth a sleep */ };
 
@@ -76,11 +74,9 @@ void pace_wait(struct engine *e, struct worker *w)
 
     port_poll(&e->port);
     if (now_ns + SLEEP_NS_MIN >= w->unit->due_ns) {
-        sched_yield();
+        idle_yield();
     } else if (port_park(&e->port, w->unit->due_ns - now_ns - SLEEP_NS_MIN / 2) != PORT_SLEPT) {
-        const struct timespec pause = {.tv_nsec = SLEEP_NS_MIN / 2};
-
-        nanosleep(&pause, NULL);
+        idle_sleep(SLEEP_NS_MIN / 2);
     }
 }
 

@@ -26,3 +26,16 @@ void pages_have(void *at, size_t bytes)
 {
     advise(at, bytes, MADV_POPULATE_WRITE);
 }
+
+void *pages_zeros(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+void pages_release(void *at, size_t bytes)
+{
+    if (at != NULL)
+        munmap(at, bytes);
+}

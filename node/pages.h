@@ -12,4 +12,9 @@ void pages_prefer_huge(void *at, size_t bytes);
 /* Have those pages now. */
 void pages_have(void *at, size_t bytes);
 
+/* Zeros, aligned to a page, that are not there until they are touched, as calloc's of the heap may be. NULL: cannot be had. Given back by
+ * pages_release with as many bytes; NULL is fine. */
+void *pages_zeros(size_t bytes);
+void pages_release(void *at, size_t bytes);
+
 #endif

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "idle.h"
+
 enum { NICENESS = 10 /* about a tenth of a core beside somebody who wants all of it */ };
 
 struct thread {
@@ -87,6 +89,21 @@ void pool_join(struct pool *pool)
     free(pool);
 }
 
+void pool_pin(uint16_t index)
+{
+    cpu_set_t all, one;
+    int left;
+
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    left = index % CPU_COUNT(&all);
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && left-- == 0)
+            CPU_SET(cpu, &one);
+    (void)sched_setaffinity(0, sizeof one, &one); /* where it may not be told, the system chooses */
+}
+
 void pool_give_way(void)
 {
     /* On Linux a thread has a niceness of its own. Where it cannot be had, the work is done all the same. */
@@ -122,8 +139,10 @@ uint32_t bell_count(struct bell *bell)
 void bell_ring(struct bell *bell)
 {
     atomic_fetch_add(&bell->count, 1);
-    if (atomic_load(&bell->waiting) > 0)
+    if (atomic_load(&bell->waiting) > 0) {
+        idle_count_sleep();
         syscall(SYS_futex, &bell->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
 }
 
 void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
@@ -135,9 +154,11 @@ void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
     until.tv_sec += (time_t)(ns / 1000000000u);
     until.tv_nsec = (long)(ns % 1000000000u);
     atomic_fetch_add(&bell->waiting, 1);
-    while (atomic_load(&bell->count) == count)
+    while (atomic_load(&bell->count) == count) {
+        idle_count_sleep();
         if (syscall(SYS_futex, &bell->count, FUTEX_WAIT_BITSET_PRIVATE, count, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
             errno == ETIMEDOUT)
             break;
+    }
     atomic_fetch_sub(&bell->waiting, 1);
 }

@@ -16,6 +16,10 @@ uint16_t pool_cores(void);
 struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index), void *app, struct fail *fail);
 void pool_join(struct pool *pool); /* waits for all; NULL is fine */
 
+/* From now on the calling thread stays on the processor of that number, modulo pool_cores: for measuring. Threads that it starts inherit
+ * it. */
+void pool_pin(uint16_t index);
+
 /* From now on the calling thread gives way to threads that have not called this: for work that nobody waits for. */
 void pool_give_way(void);
 

@@ -1,7 +1,8 @@
 #include "port.h"
 
 #include <assert.h>
-#include <sched.h>
+
+#include "idle.h"
 
 void port_init(struct port *port)
 {
@@ -129,22 +130,24 @@ static int drain_events(struct port *port)
 static int work_as_owner(struct port *port)
 {
     int count = port->on_owned(port->app);
+    const int said = drain_ring(port);
 
-    count += drain_ring(port);
+    count += said;
     if (port->mesh == NULL)
         return count;
+    /* What has just been said goes out before anything is looked for: others wait for it. */
+    if (said > 0 && port->driver.flush != NULL)
+        port->driver.flush(port->driver.driver, port->mesh);
     if (port->driver.poll != NULL) {
         int moved = port->driver.poll(port->driver.driver, port->mesh);
 
         count += moved > 0 ? moved : 0;
     }
     int events = drain_events(port);
-    if (events > 0) {
-        count += port->on_owned(port->app);
-        if (port->driver.flush != NULL)
-            port->driver.flush(port->driver.driver, port->mesh);
-    }
-    return count + events;
+    const int answers = events > 0 ? port->on_owned(port->app) : 0;
+    if (answers > 0 && port->driver.flush != NULL)
+        port->driver.flush(port->driver.driver, port->mesh);
+    return count + events + answers;
 }
 
 /* Say what is to be said, and leave what has arrived for later: looking for it costs a system call. */
@@ -184,7 +187,7 @@ void port_say(struct port *port, const struct port_word *word)
 {
     while (!ring_push(port, word)) {
         if (port_poll(port) == 0)
-            sched_yield();
+            idle_yield();
     }
     own(port, speak_as_owner);
     port_wake(port);
@@ -216,7 +219,7 @@ void port_lock(struct port *port)
     atomic_fetch_add(&port->wanted, 1);
     while (take(port, PORT_LOCKER) != PORT_FREE) {
         port_wake(port);
-        sched_yield();
+        idle_yield();
     }
     atomic_fetch_sub(&port->wanted, 1);
 }

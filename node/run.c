@@ -430,6 +430,8 @@ static int run_nodes(struct run *run, struct fail *fail)
         run->rank = run->local.rank;
     }
     struct mesh_udp *own = run->local.udp[run->rank];
+    if (own != NULL)
+        mesh_udp_set_segmentation(own, run->options.gso == 0);
     int err = (own != NULL &&
                (multicast_open(own, run->options.multicast, fail) < 0 || busy_poll_set(own, run->options.busy_poll_us, fail) < 0)) ||
                       start_security(run, fail) < 0

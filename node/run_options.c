@@ -91,6 +91,8 @@ static const struct option_spec specs[] = {
      .help = "send each tile once to all who hear this group (to each)"},
     {.name = "busy-poll", .kind = OPTION_U32, .target = &parsed.busy_poll_us, .max = BUSY_POLL_US_MAX, .metavar = "US",
      .help = "look so long into the network card's queue (0)"},
+    {.name = "gso", .kind = OPTION_WORD, .target = &parsed.gso, .words = run_pipeline_words,
+     .help = "off: the kernel is not asked to cut messages into datagrams (on)"},
     {.name = "peers", .kind = OPTION_TEXT, .target = &parsed.peers_text, .metavar = "A:P,B:P",
      .help = "instead of --local: addresses of all nodes, in order of rank"},
     {.name = "rank", .kind = OPTION_U32, .target = &parsed.rank, .max = MESH_RANKS_MAX - 1, .metavar = "R",

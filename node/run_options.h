@@ -28,6 +28,7 @@ struct run_options {
     const char *kernel, *lab_text, *shares_text, *peers_text, *key_log, *multicast_text;
     int security;           /* enum mesh_security */
     int topology, pipeline; /* indices of run_topology_words, run_pipeline_words: baselines, 0 but for experiments */
+    int gso;                /* index of run_pipeline_words */
     struct mesh_lab lab;
     uint32_t share[MESH_RANKS_MAX]; /* (rank count) */
     uint32_t rank;                  /* with peers */

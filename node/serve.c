@@ -322,6 +322,7 @@ static int open_server(struct server *server, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: give another address", address, strerror(errno));
     if (multicast_open(config->shift.udp, config->multicast, fail) < 0 || busy_poll_set(config->shift.udp, config->busy_poll_us, fail) < 0)
         return -1;
+    mesh_udp_set_segmentation(config->shift.udp, config->has_gso);
     config->shift.key = &config->cluster_key;
     server->shift_config = config->shift;
     server->shift_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;

@@ -17,6 +17,7 @@ struct serve_config {
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
     uint32_t busy_poll_us;      /* 0: no */
+    bool has_gso;               /* the kernel may cut messages into datagrams */
     struct mesh_addr multicast; /* group by which tiles go; port 0: none */
     struct mesh_addr discover;  /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_addr metrics;   /* where to listen for HTTP */

@@ -30,7 +30,7 @@ struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *multicast, *metrics;
     struct option_list join;
     uint32_t busy_poll_us, ctx, threads, batch, slots, share, drain, fetch_wait;
-    int kv_type, security, fetch, topology, pipeline;
+    int kv_type, security, fetch, topology, pipeline, gso;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
     struct recording_options record;
@@ -49,6 +49,8 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "multicast", .kind = OPTION_TEXT, .target = &a->multicast, .metavar = "GROUP:PORT", .help = "tiles once to all (to each)"},
         {.name = "busy-poll", .kind = OPTION_U32, .target = &a->busy_poll_us, .max = BUSY_POLL_US_MAX, .metavar = "US",
          .help = "look so long into the card's queue (0)"},
+        {.name = "gso", .kind = OPTION_WORD, .target = &a->gso, .words = run_pipeline_words,
+         .help = "off: the kernel cuts no messages (on)"},
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
         {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
@@ -240,6 +242,7 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     config->busy_poll_us = a->busy_poll_us;
+    config->has_gso = a->gso == 0;
     config->shift.cluster = a->name != NULL ? a->name : "mesh";
     config->shift.threads = (uint16_t)(a->threads > 0 ? a->threads : pool_cores());
     config->shift.batch = (uint16_t)a->batch;

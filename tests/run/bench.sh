@@ -45,12 +45,24 @@ verdict "the memory of nodes stands beside the plan" rows_have load_memory nodes
 
 check "bench mesh --quick ends well" "$mesh_node" bench mesh --quick --json
 verdict "a row of a mesh stands beside one process" rows_have mesh nodes gen_tok_per_s one_process_tok_per_s one_process_ratio \
-    bytes_sent_per_token packets_sent_per_token send_calls_per_token receive_calls_per_token
+    bytes_sent_per_token packets_sent_per_token send_calls_per_token receive_calls_per_token \
+    wait_calls_per_token yield_calls_per_token
 if grep -q '"part":"seal","reason":"built without libsodium"' "$out"; then
     skip "a row of sealing has what a datagram costs" "built without libsodium"
 else
     verdict "a row of sealing has what a datagram costs" rows_have seal security bytes seal_ns open_ns seal_mb_per_s open_mb_per_s
     verdict "a sealed mesh stands beside a plain one" rows_have mesh_seal nodes sealed_tok_per_s plain_tok_per_s plain_ratio
+fi
+if grep -q '"part":"burst"' "$out"; then
+    skip "a burst that is cut stands beside single datagrams" "the kernel does not cut messages"
+else
+    verdict "a burst that is cut stands beside single datagrams" rows_have burst datagrams bytes each_us as_one_us each_ratio
+fi
+if grep -q '"part":"exchange"' "$out"; then
+    skip "the way of a last tile stands beside a datagram's" "one processor"
+else
+    verdict "the way of a last tile stands beside a datagram's" rows_have exchange bytes datagram_bytes security exchange_us one_way_us \
+        one_way_ratio
 fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 

@@ -9,7 +9,7 @@
 
 #include "node/member_report.h"
 
-enum { REPORT_BYTES = 100 };
+enum { REPORT_BYTES = 116 };
 
 static const struct member_report full = {
     .compute_ns = UINT64_MAX,
@@ -20,6 +20,8 @@ static const struct member_report full = {
     .decode_bytes = 4,
     .decode_send_calls = 10,
     .decode_receive_calls = 11,
+    .decode_wait_calls = 12,
+    .decode_yields = 13,
     .resent = 5,
     .naks = 6,
     .lost = 7,
@@ -43,6 +45,7 @@ static void a_report_reads_back_as_it_was_written(void **state)
     assert_true(report.datagrams_sent == full.datagrams_sent && report.bytes_sent == full.bytes_sent);
     assert_true(report.decode_datagrams == full.decode_datagrams && report.decode_bytes == full.decode_bytes);
     assert_true(report.decode_send_calls == full.decode_send_calls && report.decode_receive_calls == full.decode_receive_calls);
+    assert_true(report.decode_wait_calls == full.decode_wait_calls && report.decode_yields == full.decode_yields);
     assert_true(report.resent == full.resent && report.naks == full.naks && report.lost == full.lost);
     assert_true(report.duplicates_sent == full.duplicates_sent && report.kernel_drops == full.kernel_drops);
 }

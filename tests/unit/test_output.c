@@ -205,6 +205,8 @@ static const struct member_report reports[] = {
      .decode_bytes = 20000,
      .decode_send_calls = 100,
      .decode_receive_calls = 4000,
+     .decode_wait_calls = 10,
+     .decode_yields = 70,
      .lost = 1,
      .naks = 2,
      .resent = 3},
@@ -216,6 +218,8 @@ static const struct member_report reports[] = {
      .decode_bytes = 30000,
      .decode_send_calls = 150,
      .decode_receive_calls = 2000,
+     .decode_wait_calls = 5,
+     .decode_yields = 80,
      .lost = 10,
      .naks = 20,
      .resent = 30,
@@ -270,7 +274,10 @@ static void the_summary_in_json_is_on_stdout(void **state)
                         "\"prompt_tokens\":100,"
                         "\"prompt_tok_per_s\":200,\"gen_tokens\":11,\"gen_tok_per_s\":5,\"ttft_ms\":500,\"utilisation\":[0.5,0,0.5],"
                         "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"send_calls_per_token\":25,\"receive_calls_per_"
-                        "token\":600,\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
+                        "token\":600,"
+                        "\"wait_calls_per_token\":1.5,\"yield_calls_per_token\":15,"
+                        "\"system_calls_per_token\":641.5,"
+                        "\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
                         "sent\":5,\"dropped_by_kernel\":4,"
                         "\"digest_ids\":\"0000000000000000\",\"digest_logits\":\"0000000000000000\",\"lab\":\"loss=1%\"}\n");
 }

@@ -114,6 +114,27 @@ static void workers_take_no_signals_and_who_starts_them_still_does(void **state)
     assert_int_equal(sigismember(&blocked, SIGINT), 0);
 }
 
+static void note_processors(void *app, uint16_t index)
+{
+    cpu_set_t set;
+
+    pool_pin(index);
+    CPU_ZERO(&set);
+    ((int *)app)[index] = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+static void a_pinned_thread_has_one_processor_and_the_others_keep_theirs(void **state)
+{
+    const uint16_t cores = pool_cores();
+    int processors[WORKERS] = {0};
+
+    (void)state;
+    run_workers(WORKERS, note_processors, processors);
+    for (size_t i = 0; i < WORKERS; i++)
+        assert_int_equal(processors[i], 1);
+    assert_int_equal(pool_cores(), cores);
+}
+
 static void nothing_is_joined_and_closed_without_harm(void **state)
 {
     (void)state;
@@ -227,6 +248,7 @@ int main(void)
         cmocka_unit_test(without_memory_for_a_thread_there_is_no_pool_and_a_reason),
         cmocka_unit_test(every_worker_runs_once_with_its_own_index),
         cmocka_unit_test(workers_take_no_signals_and_who_starts_them_still_does),
+        cmocka_unit_test(a_pinned_thread_has_one_processor_and_the_others_keep_theirs),
         cmocka_unit_test(nothing_is_joined_and_closed_without_harm),
         cmocka_unit_test(a_ring_before_the_wait_is_not_missed),
         cmocka_unit_test(a_wait_without_a_ring_ends_with_its_time),

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "net.h"
 #include "node/pool.h"
 #include "node/port.h"
 
@@ -417,69 +416,6 @@ static void nobody_parks_while_words_wait(void **state)
     free_sleeper(l, memory);
 }
 
-/* ---- with a peer ---- */
-
-enum { OWN_BLOCKS = 1100, POLLS_MAX = 2000 };
-
-static uint64_t net_now_ns(void *clock)
-{
-    return ((struct net *)clock)->now_ns;
-}
-
-static int move_datagrams(void *driver, struct mesh *mesh)
-{
-    (void)mesh;
-    net_run(driver, 50 * NET_US);
-    return 0;
-}
-
-static int move_nothing(void *driver, struct mesh *mesh)
-{
-    (void)driver;
-    (void)mesh;
-    return 0;
-}
-
-/* Every second block: ranges that cannot be joined. */
-static void publish_every_second(struct listener *l, uint16_t first)
-{
-    port_lock(&l->port);
-    for (uint16_t b = first; b < OWN_BLOCKS; b = (uint16_t)(b + 2))
-        port_say(&l->port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_first = b, .block_count = 1});
-    port_unlock(&l->port);
-}
-
-static void words_that_the_endpoint_cannot_take_yet_wait_and_are_kept(void **state)
-{
-    struct net *net = net_new(2);
-    struct net_gather gather;
-    struct listener *l = make_listener();
-    int polls = 0;
-
-    (void)state;
-    net->config[0].blocks_max = net->config[1].blocks_max = 2 * OWN_BLOCKS;
-    net_up(net);
-    net_gather_init(net, &gather, 0, 0, 1, 2 * OWN_BLOCKS);
-    assert_int_equal(net_gather_open(net, &gather, 0), MESH_OK);
-    assert_int_equal(net_gather_open(net, &gather, 1), MESH_OK);
-    assert_int_equal(net_gather_publish(net, &gather, 1), MESH_OK);
-    l->port.mesh = net->mesh[0];
-    l->port.driver = (struct port_driver){.poll = move_datagrams, .flush = move_nothing, .driver = net};
-    l->port.on_event = ignore_event;
-    l->port.now_ns = net_now_ns;
-    l->port.clock = net;
-    publish_every_second(l, 0);
-    port_poll(&l->port);
-    assert_true(l->port.is_stuck);
-    publish_every_second(l, 1);
-    for (; polls < POLLS_MAX && !net_gather_is_whole(net, &gather, 1); polls++)
-        port_poll(&l->port);
-    assert_true(polls < POLLS_MAX);
-    net_gather_release(net, &gather);
-    net_free(net);
-    free(l);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,7 +429,6 @@ int main(void)
         cmocka_unit_test(who_locks_wakes_the_owner_who_sleeps),
         cmocka_unit_test(who_locks_goes_before_who_sleeps),
         cmocka_unit_test(nobody_parks_while_words_wait),
-        cmocka_unit_test(words_that_the_endpoint_cannot_take_yet_wait_and_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

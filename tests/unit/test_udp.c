@@ -217,6 +217,25 @@ static void a_wake_before_or_during_a_wait_ends_it(void **state)
     udpbench_close(&bench);
 }
 
+static void a_wake_and_the_wait_that_it_ends_are_counted_as_system_calls(void **state)
+{
+    struct mesh_udp_stats before, after;
+    struct mesh_udp *udp;
+
+    (void)state;
+    assert_int_equal(mesh_udp_open(&udp, loopback(), NULL), 0);
+    mesh_udp_get_stats(udp, &before);
+    mesh_udp_wake(udp);
+    mesh_udp_get_stats(udp, &after);
+    assert_int_equal(after.wait_calls - before.wait_calls, 1);
+    mesh_udp_wait(udp, NULL, 1000000000);
+    mesh_udp_get_stats(udp, &after);
+    /* epoll and the read that takes the wake, and a second call where the system lacks the first */
+    assert_in_range(after.wait_calls - before.wait_calls, 3, 4);
+    assert_int_equal(after.system_calls, before.system_calls);
+    mesh_udp_close(udp);
+}
+
 static void a_wait_ends_when_a_held_datagram_is_due(void **state)
 {
     static struct udpbench bench;
@@ -292,6 +311,7 @@ int main(void)
         cmocka_unit_test(any_address_takes_ipv4),
         cmocka_unit_test(a_peer_that_is_not_there_does_no_harm),
         cmocka_unit_test(a_wake_before_or_during_a_wait_ends_it),
+        cmocka_unit_test(a_wake_and_the_wait_that_it_ends_are_counted_as_system_calls),
         cmocka_unit_test(a_wait_ends_when_a_held_datagram_is_due),
         cmocka_unit_test(a_forked_child_uses_the_socket_it_inherited),
         cmocka_unit_test(two_ranks_exchange_over_ipv4),

@@ -1,9 +1,10 @@
-/* Sending to several ranks: who comes first. */
+/* Sending to several ranks: who comes first; and datagrams in a row, which the kernel cuts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -12,7 +13,7 @@
 #include "libmesh/udp_parts.h"
 #include "net.h"
 
-enum { RANKS = 4, GATHERS = 4 };
+enum { RANKS = 4, GATHERS = 4, TOKENS = 10, BLOCKS = 60 };
 
 static uint16_t rank_of(const struct mesh_udp_sender *sender, unsigned message)
 {
@@ -54,10 +55,118 @@ static void each_datagram_to_all_begins_with_another_rank(void **state)
     net_free(net);
 }
 
+/* ---- messages that the kernel cuts ---- */
+
+struct row {
+    struct net *net;
+    struct mesh_udp_sender *sender;
+    struct net_gather gather;
+    int heard; /* the socket of both receivers */
+};
+
+/* Rank 0 has many datagrams for ranks 1 and 2, which are one socket. */
+static void open_row(struct row *row)
+{
+    const struct timeval patience = {.tv_sec = 10};
+    struct sockaddr_storage name;
+    socklen_t name_bytes = sizeof name;
+    struct mesh_addr addr;
+    char reason[MESH_REASON_BYTES];
+
+    assert_int_equal(mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason), 0);
+    row->heard = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(setsockopt(row->heard, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    name_bytes = mesh_addr_to_sockaddr(&addr, AF_INET, &name);
+    assert_int_equal(bind(row->heard, (struct sockaddr *)&name, name_bytes), 0);
+    assert_int_equal(getsockname(row->heard, (struct sockaddr *)&name, &name_bytes), 0);
+    mesh_addr_from_sockaddr(&name, &addr);
+    row->net = net_new(3);
+    net_up(row->net);
+    row->sender = calloc(1, sizeof *row->sender);
+    row->sender->family = AF_INET;
+    row->sender->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    row->sender->segments = mesh_udp_segment_is_known(row->sender->fd);
+    for (uint16_t rank = 1; rank < 3; rank++) {
+        mesh_udp_sender_set_peer(row->sender, rank, &addr);
+        row->sender->segment_ranks |= UINT64_C(1) << rank;
+    }
+    net_gather_init(row->net, &row->gather, 1, 0, TOKENS, BLOCKS);
+    assert_int_equal(net_gather_open(row->net, &row->gather, 0), 0);
+    assert_int_equal(net_gather_publish(row->net, &row->gather, 0), 0);
+}
+
+static void close_row(struct row *row)
+{
+    net_gather_release(row->net, &row->gather);
+    net_free(row->net);
+    close(row->sender->fd);
+    close(row->heard);
+    free(row->sender);
+}
+
+/* Every datagram of the batch comes out twice, once for each rank, with its own bytes and size. */
+static void assert_all_heard(const struct row *row)
+{
+    const struct mesh_udp_sender *sender = row->sender;
+    const uint64_t count = sender->sent / 2; /* a batch, of which all is still in place */
+    unsigned heard[UDP_BATCH] = {0};
+    static uint8_t packet[UDP_DATAGRAM_BYTES_MAX];
+
+    assert_in_range(count, 3, UDP_BATCH);
+    assert_int_equal(sender->sent, 2 * count);
+    for (unsigned i = 0; i < 2 * count; i++) {
+        const ssize_t bytes = recv(row->heard, packet, sizeof packet, 0);
+        unsigned k = 0;
+
+        while (k < count && (bytes != (ssize_t)sender->ways[k].iov_len || memcmp(packet, sender->ways[k].iov_base, (size_t)bytes) != 0))
+            k++;
+        assert_true(k < count);
+        heard[k]++;
+    }
+    for (unsigned k = 0; k < count; k++)
+        assert_int_equal(heard[k], 2);
+}
+
+static void datagrams_in_a_row_are_one_message_for_each_rank(void **state)
+{
+    struct row row;
+
+    (void)state;
+    open_row(&row);
+    if (!row.sender->segments)
+        skip(); /* the kernel does not know of it */
+    mesh_udp_sender_run(row.sender, row.net->mesh[0], row.net->now_ns);
+    assert_int_equal(row.sender->system_calls, 1);
+    assert_true(row.sender->segments);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(row.sender->messages[i].msg_hdr.msg_iovlen, row.sender->sent / 2);
+    assert_all_heard(&row);
+    close_row(&row);
+}
+
+static void what_the_kernel_does_not_cut_is_sent_one_by_one(void **state)
+{
+    const int no_checksums = 1; /* it does not cut without them: EINVAL */
+    struct row row;
+
+    (void)state;
+    open_row(&row);
+    if (!row.sender->segments)
+        skip();
+    assert_int_equal(setsockopt(row.sender->fd, SOL_SOCKET, SO_NO_CHECK, &no_checksums, sizeof no_checksums), 0);
+    mesh_udp_sender_run(row.sender, row.net->mesh[0], row.net->now_ns);
+    assert_false(row.sender->segments);
+    assert_int_equal(row.sender->errors, 0);
+    assert_all_heard(&row);
+    close_row(&row);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_datagram_to_all_begins_with_another_rank),
+        cmocka_unit_test(datagrams_in_a_row_are_one_message_for_each_rank),
+        cmocka_unit_test(what_the_kernel_does_not_cut_is_sent_one_by_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

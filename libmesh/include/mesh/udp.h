@@ -38,6 +38,11 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
  * MESH_ESYSTEM: errno; EPERM: more than net.core.busy_read allows, without CAP_NET_ADMIN. */
 int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us);
 
+/* Before mesh_udp_set_peer: whether datagrams in a row to one receiver may be handed to the kernel as one message that it, or the network
+ * card, cuts (UDP_SEGMENT). At first they may, where the kernel knows how to and the path carries no large datagrams; the first time that
+ * it cannot after all, they are no longer. */
+void mesh_udp_set_segmentation(struct mesh_udp *udp, bool wanted);
+
 /* The largest datagram that the group's interface carries, for mesh_set_group; 0: there is no group, or it carries less than the protocol
  * needs. */
 uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp);
@@ -85,6 +90,7 @@ void mesh_udp_wake(struct mesh_udp *udp);
 struct mesh_udp_stats {
     uint64_t system_calls; /* that send or receive, the next two together; one call takes several datagrams */
     uint64_t send_calls, receive_calls;
+    uint64_t wait_calls; /* that sleep in mesh_udp_wait, and that end it; not part of system_calls */
     uint64_t datagrams_sent, datagrams_received, send_errors;
     uint64_t sent_to_group;  /* of the datagrams sent: once, to all who hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */

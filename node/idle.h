@@ -1,0 +1,24 @@
+/* Threads that have nothing to do: they give way, or sleep. Each system call for it is counted, per process, for the figures of a run. */
+#ifndef NODE_IDLE_H
+#define NODE_IDLE_H
+
+#include <stdint.h>
+
+struct idle_calls {
+    uint64_t yields; /* sched_yield */
+    uint64_t sleeps; /* calls that sleep or wake: futexes and clocks; those of the UDP driver are in its own statistics */
+};
+
+/* Let another thread have this processor, if one wants it. */
+void idle_yield(void);
+
+/* Less than a second; a signal ends it early. */
+void idle_sleep(uint64_t ns);
+
+/* For who makes such a call itself (the bell). */
+void idle_count_sleep(void);
+
+/* Of all threads since the process began. */
+struct idle_calls idle_get_calls(void);
+
+#endif

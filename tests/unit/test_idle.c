@@ -1,0 +1,124 @@
+/* Giving way and sleeping: what is counted are the calls that were made. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "node/idle.h"
+#include "node/pool.h"
+
+enum { WORKERS = 3, YIELDS = 100 };
+
+static void give_way(void *app, uint16_t index)
+{
+    (void)app, (void)index;
+    for (int i = 0; i < YIELDS; i++)
+        idle_yield();
+}
+
+static void each_call_that_gives_way_is_counted_whatever_thread_makes_it(void **state)
+{
+    const struct idle_calls before = idle_get_calls();
+    struct fail fail = {.text = ""};
+
+    (void)state;
+    pool_join(pool_start(WORKERS, give_way, NULL, &fail));
+    assert_string_equal(fail.text, "");
+    assert_int_equal(idle_get_calls().yields - before.yields, WORKERS * YIELDS);
+    assert_int_equal(idle_get_calls().sleeps, before.sleeps);
+}
+
+static void a_sleep_lasts_and_is_one_call(void **state)
+{
+    const struct idle_calls before = idle_get_calls();
+    struct timespec begin, end;
+
+    (void)state;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    idle_sleep(1000000);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true((end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec - begin.tv_nsec >= 1000000);
+    assert_int_equal(idle_get_calls().sleeps - before.sleeps, 1);
+    assert_int_equal(idle_get_calls().yields, before.yields);
+}
+
+/* ---- the bell ---- */
+
+static struct bell *bell;
+static _Atomic uint32_t woken;
+
+static void wait_for_ring(void *app, uint16_t index)
+{
+    (void)app, (void)index;
+    bell_wait(bell, 0, UINT64_C(60000000000));
+    atomic_fetch_add(&woken, 1);
+}
+
+static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
+{
+    struct idle_calls before;
+    struct fail fail;
+
+    (void)state;
+    bell = bell_open(&fail);
+    assert_non_null(bell);
+    before = idle_get_calls();
+    for (int i = 0; i < 10; i++)
+        bell_ring(bell);
+    bell_wait(bell, 9, UINT64_C(60000000000)); /* the tenth is heard already */
+    assert_int_equal(idle_get_calls().sleeps, before.sleeps);
+    bell_close(bell);
+}
+
+static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **state)
+{
+    struct idle_calls before;
+    struct fail fail = {.text = ""};
+
+    (void)state;
+    atomic_store(&woken, 0);
+    bell = bell_open(&fail);
+    assert_non_null(bell);
+    before = idle_get_calls();
+    struct pool *pool = pool_start(1, wait_for_ring, NULL, &fail);
+    assert_non_null(pool);
+    while (idle_get_calls().sleeps == before.sleeps) /* it counts its call before it makes it, and rings only count after that */
+        idle_yield();
+    bell_ring(bell);
+    pool_join(pool);
+    assert_int_equal(atomic_load(&woken), 1);
+    assert_int_equal(idle_get_calls().sleeps - before.sleeps, 2);
+    bell_close(bell);
+}
+
+static void waiting_in_vain_is_one_call(void **state)
+{
+    struct idle_calls before;
+    struct fail fail;
+
+    (void)state;
+    bell = bell_open(&fail);
+    assert_non_null(bell);
+    before = idle_get_calls();
+    bell_wait(bell, 0, 1000000);
+    assert_int_equal(idle_get_calls().sleeps - before.sleeps, 1);
+    bell_close(bell);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_call_that_gives_way_is_counted_whatever_thread_makes_it),
+        cmocka_unit_test(a_sleep_lasts_and_is_one_call),
+        cmocka_unit_test(a_ring_that_nobody_waits_for_is_no_system_call),
+        cmocka_unit_test(sleeping_until_the_bell_rings_is_a_call_and_so_is_waking),
+        cmocka_unit_test(waiting_in_vain_is_one_call),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,143 @@
+/* The door to the mesh with an endpoint behind it that has a peer: words that it cannot take yet, and when they go out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "net.h"
+#include "node/port.h"
+
+enum { OWN_BLOCKS = 1100, POLLS_MAX = 2000 };
+
+static uint64_t net_now_ns(void *clock)
+{
+    return ((struct net *)clock)->now_ns;
+}
+
+static int do_nothing(void *app)
+{
+    (void)app;
+    return 0;
+}
+
+static void ignore_event(void *app, const struct mesh_event *event)
+{
+    (void)app;
+    (void)event;
+}
+
+/* Of rank 0; without a driver. */
+static struct port *make_port(struct net *net)
+{
+    struct port *port = calloc(1, sizeof *port);
+
+    assert_non_null(port);
+    port->mesh = net->mesh[0];
+    port->on_owned = do_nothing;
+    port->on_event = ignore_event;
+    port->now_ns = net_now_ns;
+    port->clock = net;
+    port_init(port);
+    return port;
+}
+
+static int move_datagrams(void *driver, struct mesh *mesh)
+{
+    (void)mesh;
+    net_run(driver, 50 * NET_US);
+    return 0;
+}
+
+static int move_nothing(void *driver, struct mesh *mesh)
+{
+    (void)driver;
+    (void)mesh;
+    return 0;
+}
+
+/* Every second block: ranges that cannot be joined. */
+static void publish_every_second(struct port *port, uint16_t first)
+{
+    port_lock(port);
+    for (uint16_t b = first; b < OWN_BLOCKS; b = (uint16_t)(b + 2))
+        port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_first = b, .block_count = 1});
+    port_unlock(port);
+}
+
+static void words_that_the_endpoint_cannot_take_yet_wait_and_are_kept(void **state)
+{
+    struct net *net = net_new(2);
+    struct net_gather gather;
+    struct port *port;
+    int polls = 0;
+
+    (void)state;
+    net->config[0].blocks_max = net->config[1].blocks_max = 2 * OWN_BLOCKS;
+    net_up(net);
+    net_gather_init(net, &gather, 0, 0, 1, 2 * OWN_BLOCKS);
+    assert_int_equal(net_gather_open(net, &gather, 0), MESH_OK);
+    assert_int_equal(net_gather_open(net, &gather, 1), MESH_OK);
+    assert_int_equal(net_gather_publish(net, &gather, 1), MESH_OK);
+    port = make_port(net);
+    port->driver = (struct port_driver){.poll = move_datagrams, .flush = move_nothing, .driver = net};
+    publish_every_second(port, 0);
+    port_poll(port);
+    assert_true(port->is_stuck);
+    publish_every_second(port, 1);
+    for (; polls < POLLS_MAX && !net_gather_is_whole(net, &gather, 1); polls++)
+        port_poll(port);
+    assert_true(polls < POLLS_MAX);
+    net_gather_release(net, &gather);
+    net_free(net);
+    free(port);
+}
+
+static int note_poll(void *driver, struct mesh *mesh)
+{
+    (void)mesh;
+    strcat(driver, "poll ");
+    return 0;
+}
+
+static int note_flush(void *driver, struct mesh *mesh)
+{
+    (void)mesh;
+    strcat(driver, "flush ");
+    return 0;
+}
+
+static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
+{
+    struct net *net = net_new(2);
+    struct net_gather gather;
+    struct port *port;
+    char calls[80] = "";
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 0, 0, 1, 2);
+    assert_int_equal(net_gather_open(net, &gather, 0), MESH_OK);
+    port = make_port(net);
+    port->driver = (struct port_driver){.poll = note_poll, .flush = note_flush, .driver = calls};
+    port_poll(port);
+    assert_string_equal(calls, "poll "); /* nothing was said */
+    port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
+    assert_string_equal(calls, "poll flush poll ");
+    net_gather_release(net, &gather);
+    net_free(net);
+    free(port);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_that_the_endpoint_cannot_take_yet_wait_and_are_kept),
+        cmocka_unit_test(what_is_said_goes_out_before_datagrams_are_looked_for),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
