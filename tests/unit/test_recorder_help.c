@@ -25,6 +25,7 @@ struct numbers {
     atomic_bool is_held;      /* writes stand while this is true */
     atomic_bool is_standing;
     atomic_bool is_done; /* all is put */
+    uint64_t refused;    /* of whoever puts */
     struct mesh_recorder *recorder;
 };
 
@@ -163,7 +164,7 @@ static void work(void *app, uint16_t index)
         while (!mesh_recorder_takes_payload(n->recorder, 0, number)) /* so there is room */
             sched_yield();
         at = mesh_recorder_begin(n->recorder, 0, KIND, number, sizeof number);
-        n->wrong += at == NULL;
+        n->refused += at == NULL;
         memcpy(at, &number, sizeof number);
         mesh_recorder_end(at, sizeof number);
         if (number % 3 == 0)
@@ -185,6 +186,7 @@ static void with_many_who_help_all_is_written_once_and_in_order(void **state)
     assert_non_null(pool);
     pool_join(pool);
     close_numbers(&n, ENTRIES);
+    assert_int_equal(n.refused, 0);
     assert_int_equal(atomic_load(&n.failures_left), 0);
     assert_true(n.batches > 5);
 }
