@@ -17,7 +17,8 @@
 
 enum {
     RECORDER_NICE = 10,
-    RECORDER_YIELD_ENTRIES = 512 /* take a tenth of a millisecond */
+    RECORDER_YIELD_ENTRIES = 512, /* take a tenth of a millisecond */
+    RECORDER_TAKEN_AT_ONCE = 256
 };
 
 static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000,
@@ -204,27 +205,55 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
     return true;
 }
 
-void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count)
+/* Let the store take at most `count` entries; how many it took. With recorder->reading locked. */
+static unsigned give(struct mesh_recorder *recorder, unsigned count, bool *is_refused)
 {
     const struct mesh_recorder_store *to = &recorder->config.store;
     struct recorder_ring *ring = &recorder->ring;
     struct mesh_recorder_entry entry;
+    unsigned given = 0;
 
-    if (to->take == NULL || recorder_ring_used(ring) == 0 || pthread_mutex_trylock(&recorder->reading) != 0)
-        return;
-    while (count-- > 0) {
+    while (given < count && !*is_refused) {
         const uint64_t before = ring->read;
 
         if (!next(ring, &entry))
             break;
-        if (entry.kind == MESH_RECORDER_GAP || !to->take(to->app, &entry)) {
+        *is_refused = entry.kind == MESH_RECORDER_GAP || !to->take(to->app, &entry);
+        if (*is_refused)
             recorder_ring_unread(ring, before);
-            break;
-        }
-        recorder->helped++;
+        else
+            given++;
     }
+    recorder->helped += given;
     recorder_ring_release(ring);
+    return given;
+}
+
+void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count)
+{
+    bool is_refused = false;
+
+    if (recorder->config.store.take == NULL || recorder_ring_used(&recorder->ring) == 0 || pthread_mutex_trylock(&recorder->reading) != 0)
+        return;
+    give(recorder, count, &is_refused);
     pthread_mutex_unlock(&recorder->reading);
+}
+
+/* The thread does what nobody else has done, a little at a time: while it has the lock and no processor, nobody can help. True: the next
+ * entry is one that cannot be taken. */
+static bool help_alone(struct mesh_recorder *recorder)
+{
+    unsigned given = RECORDER_TAKEN_AT_ONCE;
+    bool is_refused = false;
+
+    while (given == RECORDER_TAKEN_AT_ONCE && !is_refused) {
+        pthread_mutex_lock(&recorder->reading);
+        given = give(recorder, RECORDER_TAKEN_AT_ONCE, &is_refused);
+        pthread_mutex_unlock(&recorder->reading);
+        if (recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 4)
+            sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
+    }
+    return is_refused;
 }
 
 enum stored { STORE_FAILED = -1, STORED_NOTHING, STORED_SOME };
@@ -275,18 +304,14 @@ static enum stored store_taken(struct mesh_recorder *recorder)
     return recorder->turned > 0 ? write_batch(recorder, &none) : STORED_NOTHING;
 }
 
-/* What is in the ring, at most a quarter of it, so that others may fill the rest meanwhile. Nothing where its first entry is not whole.
- * With recorder->reading locked. */
-static enum stored store_ring(struct mesh_recorder *recorder)
+/* What is in the ring, at most `most` bytes of it. Nothing where its first entry is not whole. With recorder->reading locked. */
+static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
 {
-    const uint64_t used = recorder_ring_used(&recorder->ring), most = recorder->ring.capacity / 4;
-    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = used < most ? used : most};
+    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = most};
     enum stored stored;
 
     if (!recorder_ring_has_next(&recorder->ring))
         return STORED_NOTHING;
-    if (used > atomic_load(&recorder->ring_bytes_max))
-        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
     turn(recorder);
     stored = write_batch(recorder, &batch);
     if (stored == STORE_FAILED)
@@ -296,15 +321,23 @@ static enum stored store_ring(struct mesh_recorder *recorder)
     return stored;
 }
 
-/* While somebody helps the ring has but a few entries, which are left to them. */
+/* What can be taken is. What cannot is stored from the ring, and what is behind it: a little, so that others can help again soon, or where
+ * the store takes nothing a quarter of the ring, so that others may fill the rest meanwhile. */
 static enum stored store(struct mesh_recorder *recorder)
 {
-    enum stored stored = store_taken(recorder);
+    const bool takes = recorder->config.store.take != NULL;
+    const uint64_t used = recorder_ring_used(&recorder->ring), capacity = recorder->ring.capacity;
+    bool is_refused;
+    enum stored stored;
 
-    if (stored == STORE_FAILED || (stored == STORED_SOME && recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 256))
+    if (used > atomic_load(&recorder->ring_bytes_max))
+        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
+    is_refused = !takes || help_alone(recorder);
+    stored = store_taken(recorder);
+    if (stored == STORE_FAILED || !is_refused)
         return stored;
     pthread_mutex_lock(&recorder->reading);
-    stored = store_ring(recorder);
+    stored = store_ring(recorder, takes ? capacity / 256 : capacity / 4);
     pthread_mutex_unlock(&recorder->reading);
     return stored;
 }

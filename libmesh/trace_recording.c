@@ -9,7 +9,7 @@
 #include "mesh/seal.h"
 #include "trace_recording.h"
 
-enum { HELP_ENTRIES = 4 /* between two looks at what is waited for */ };
+enum { HELP_ENTRIES = 24 /* between two looks at what is waited for */ };
 
 /* A core that is heard. */
 struct recording_tap {
