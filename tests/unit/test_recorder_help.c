@@ -164,7 +164,10 @@ static void work(void *app, uint16_t index)
         while (!mesh_recorder_takes_payload(n->recorder, 0, number)) /* so there is room */
             sched_yield();
         at = mesh_recorder_begin(n->recorder, 0, KIND, number, sizeof number);
-        n->refused += at == NULL;
+        if (at == NULL) {
+            n->refused++;
+            continue;
+        }
         memcpy(at, &number, sizeof number);
         mesh_recorder_end(at, sizeof number);
         if (number % 3 == 0)
