@@ -17,7 +17,8 @@
 
 enum {
     RECORDER_NICE = 10,
-    RECORDER_YIELD_ENTRIES = 512 /* take a tenth of a millisecond */
+    RECORDER_YIELD_ENTRIES = 512, /* take a tenth of a millisecond */
+    RECORDER_TAKEN_AT_ONCE = 256
 };
 
 static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000,
@@ -44,13 +45,16 @@ struct mesh_recorder {
     _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
     sem_t wake;
     pthread_t thread;
-    pthread_mutex_t mutex; /* the rest */
+    pthread_mutex_t reading; /* the ring's reading side, the store, and the next one */
+    uint64_t helped;         /* entries that the store has taken since the last turn */
+    uint64_t turned;         /* that were taken before, and are to be written; of the thread alone */
+    pthread_mutex_t mutex;   /* the rest */
     char why[MESH_RECORDER_REASON_BYTES];
 };
 
 struct mesh_recorder_batch {
     struct mesh_recorder *recorder;
-    uint64_t bytes_max;
+    uint64_t bytes_max;      /* 0: there are none, and the ring may be read by others */
     uint64_t entries, taken; /* taken: with gaps */
 };
 
@@ -168,16 +172,15 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
     pthread_mutex_unlock(&recorder->mutex);
 }
 
-/* ---- storing, on the recorder's ---- */
+/* ---- storing, on the recorder's, and helping ---- */
 
-bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_entry *entry)
+static bool next(struct recorder_ring *ring, struct mesh_recorder_entry *entry)
 {
-    struct recorder_ring *ring = &batch->recorder->ring;
-    const uint8_t *content;
-    struct recorder_head head;
     size_t bytes;
+    const uint8_t *content = recorder_ring_next(ring, &bytes);
+    struct recorder_head head;
 
-    if (recorder_ring_unreleased(ring) >= batch->bytes_max || (content = recorder_ring_next(ring, &bytes)) == NULL)
+    if (content == NULL)
         return false;
     memcpy(&head, content, sizeof head);
     *entry = (struct mesh_recorder_entry){
@@ -187,40 +190,156 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
         .content = content + sizeof head,
         .bytes = bytes - sizeof head,
     };
-    batch->entries += head.kind != MESH_RECORDER_GAP;
+    return true;
+}
+
+bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_entry *entry)
+{
+    struct recorder_ring *ring = &batch->recorder->ring;
+
+    if (batch->bytes_max == 0 || recorder_ring_unreleased(ring) >= batch->bytes_max || !next(ring, entry))
+        return false;
+    batch->entries += entry->kind != MESH_RECORDER_GAP;
     if (++batch->taken % RECORDER_YIELD_ENTRIES == 0 && recorder_ring_used(ring) < ring->capacity / 4)
         sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
     return true;
 }
 
+/* Let the store take at most `count` entries; how many it took. With recorder->reading locked. */
+static unsigned give(struct mesh_recorder *recorder, unsigned count, bool *is_refused)
+{
+    const struct mesh_recorder_store *to = &recorder->config.store;
+    struct recorder_ring *ring = &recorder->ring;
+    struct mesh_recorder_entry entry;
+    unsigned given = 0;
+
+    while (given < count && !*is_refused) {
+        const uint64_t before = ring->read;
+
+        if (!next(ring, &entry))
+            break;
+        *is_refused = entry.kind == MESH_RECORDER_GAP || !to->take(to->app, &entry);
+        if (*is_refused)
+            recorder_ring_unread(ring, before);
+        else
+            given++;
+    }
+    recorder->helped += given;
+    recorder_ring_release(ring);
+    return given;
+}
+
+void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count)
+{
+    bool is_refused = false;
+
+    if (recorder->config.store.take == NULL || recorder_ring_used(&recorder->ring) == 0 || pthread_mutex_trylock(&recorder->reading) != 0)
+        return;
+    give(recorder, count, &is_refused);
+    pthread_mutex_unlock(&recorder->reading);
+}
+
+/* The thread does what nobody else has done, a little at a time: while it has the lock and no processor, nobody can help. True: the next
+ * entry is one that cannot be taken. */
+static bool help_alone(struct mesh_recorder *recorder)
+{
+    unsigned given = RECORDER_TAKEN_AT_ONCE;
+    bool is_refused = false;
+
+    while (given == RECORDER_TAKEN_AT_ONCE && !is_refused) {
+        pthread_mutex_lock(&recorder->reading);
+        given = give(recorder, RECORDER_TAKEN_AT_ONCE, &is_refused);
+        pthread_mutex_unlock(&recorder->reading);
+        if (recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 4)
+            sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
+    }
+    return is_refused;
+}
+
 enum stored { STORE_FAILED = -1, STORED_NOTHING, STORED_SOME };
 
-/* What is in the ring, at most a quarter of it, so that others may fill the rest meanwhile. Nothing where its first entry is not whole. */
-static enum stored store(struct mesh_recorder *recorder)
+static void fail(struct mesh_recorder *recorder, const char why[MESH_RECORDER_REASON_BYTES])
 {
-    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity / 4};
-    const uint64_t used = recorder_ring_used(&recorder->ring);
+    pthread_mutex_lock(&recorder->mutex);
+    if (recorder->why[0] == '\0')
+        memcpy(recorder->why, why, sizeof recorder->why);
+    pthread_mutex_unlock(&recorder->mutex);
+    atomic_fetch_add(&recorder->failures, 1);
+    atomic_store(&recorder->is_failing, true);
+}
+
+static enum stored write_batch(struct mesh_recorder *recorder, struct mesh_recorder_batch *batch)
+{
     char why[MESH_RECORDER_REASON_BYTES] = "";
 
-    if (!recorder_ring_has_next(&recorder->ring))
-        return STORED_NOTHING;
-    if (used > atomic_load(&recorder->ring_bytes_max))
-        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
-    if (recorder->config.store.write(recorder->config.store.app, &batch, why) < 0) {
-        recorder_ring_rewind(&recorder->ring);
-        pthread_mutex_lock(&recorder->mutex);
-        if (recorder->why[0] == '\0')
-            memcpy(recorder->why, why, sizeof recorder->why);
-        pthread_mutex_unlock(&recorder->mutex);
-        atomic_fetch_add(&recorder->failures, 1);
-        atomic_store(&recorder->is_failing, true);
+    if (recorder->config.store.write(recorder->config.store.app, batch, why) < 0) {
+        fail(recorder, why);
         return STORE_FAILED;
     }
-    recorder_ring_release(&recorder->ring);
-    atomic_fetch_add(&recorder->entries, batch.entries);
+    atomic_fetch_add(&recorder->entries, batch->entries + recorder->turned);
+    recorder->turned = 0;
     atomic_fetch_add(&recorder->batches, 1);
     atomic_store(&recorder->is_failing, false);
     return STORED_SOME;
+}
+
+/* With recorder->reading locked. */
+static void turn(struct mesh_recorder *recorder)
+{
+    if (recorder->turned > 0 || recorder->helped == 0)
+        return;
+    recorder->config.store.turn(recorder->config.store.app);
+    recorder->turned = recorder->helped;
+    recorder->helped = 0;
+}
+
+/* What others have taken. They go on meanwhile. */
+static enum stored store_taken(struct mesh_recorder *recorder)
+{
+    struct mesh_recorder_batch none = {.recorder = recorder};
+
+    pthread_mutex_lock(&recorder->reading);
+    turn(recorder);
+    pthread_mutex_unlock(&recorder->reading);
+    return recorder->turned > 0 ? write_batch(recorder, &none) : STORED_NOTHING;
+}
+
+/* What is in the ring, at most `most` bytes of it. Nothing where its first entry is not whole. With recorder->reading locked. */
+static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
+{
+    struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = most};
+    enum stored stored;
+
+    if (!recorder_ring_has_next(&recorder->ring))
+        return STORED_NOTHING;
+    turn(recorder);
+    stored = write_batch(recorder, &batch);
+    if (stored == STORE_FAILED)
+        recorder_ring_rewind(&recorder->ring);
+    else
+        recorder_ring_release(&recorder->ring);
+    return stored;
+}
+
+/* What can be taken is. What cannot is stored from the ring, and what is behind it: a little, so that others can help again soon, or where
+ * the store takes nothing a quarter of the ring, so that others may fill the rest meanwhile. */
+static enum stored store(struct mesh_recorder *recorder)
+{
+    const bool takes = recorder->config.store.take != NULL;
+    const uint64_t used = recorder_ring_used(&recorder->ring), capacity = recorder->ring.capacity;
+    bool is_refused;
+    enum stored stored;
+
+    if (used > atomic_load(&recorder->ring_bytes_max))
+        atomic_store(&recorder->ring_bytes_max, used); /* nobody else writes it */
+    is_refused = !takes || help_alone(recorder);
+    stored = store_taken(recorder);
+    if (stored == STORE_FAILED || !is_refused)
+        return stored;
+    pthread_mutex_lock(&recorder->reading);
+    stored = store_ring(recorder, takes ? capacity / 256 : capacity / 4);
+    pthread_mutex_unlock(&recorder->reading);
+    return stored;
 }
 
 /* Until then, or until the thread is woken. */
@@ -236,11 +355,26 @@ static void rest(struct mesh_recorder *recorder, uint64_t ns)
         continue;
 }
 
+uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns)
+{
+    const uint64_t left_ns = batch_ns - now_ns % batch_ns;
+
+    return left_ns < batch_ns / 16 ? left_ns + batch_ns : left_ns; /* woken a little early: that batch was it */
+}
+
+static uint64_t clock_of_day_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * second_ns + (uint64_t)now.tv_nsec;
+}
+
 static void rest_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
     if (!is_due(recorder)) /* of now: who put something before has seen nobody rest */
-        rest(recorder, recorder->config.batch_ns);
+        rest(recorder, mesh_recorder_rest_ns(clock_of_day_ns(), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 
@@ -280,6 +414,7 @@ static int open_thread(struct mesh_recorder *recorder)
     sigset_t all, before;
     int err;
 
+    pthread_mutex_init(&recorder->reading, NULL);
     pthread_mutex_init(&recorder->mutex, NULL);
     sem_init(&recorder->wake, 0, 0);
     sigfillset(&all);
@@ -293,6 +428,7 @@ static void release(struct mesh_recorder *recorder)
 {
     sem_destroy(&recorder->wake);
     pthread_mutex_destroy(&recorder->mutex);
+    pthread_mutex_destroy(&recorder->reading);
     recorder_ring_close(&recorder->ring);
     free(recorder);
 }
@@ -355,7 +491,7 @@ void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_st
     sem_post(&recorder->wake);
     pthread_join(recorder->thread, NULL);
     store_rest(recorder);
-    atomic_fetch_add(&recorder->lost, count_rest(recorder));
+    atomic_fetch_add(&recorder->lost, count_rest(recorder) + recorder->helped + recorder->turned);
     if (stats != NULL)
         mesh_recorder_get_stats(recorder, stats);
     release(recorder);

@@ -113,6 +113,12 @@ uint64_t recorder_ring_unreleased(const struct recorder_ring *ring)
     return ring->read - atomic_load_explicit(&ring->released, memory_order_relaxed);
 }
 
+void recorder_ring_unread(struct recorder_ring *ring, uint64_t read)
+{
+    assert(read <= ring->read && read >= atomic_load_explicit(&ring->released, memory_order_relaxed));
+    ring->read = read;
+}
+
 void recorder_ring_rewind(struct recorder_ring *ring)
 {
     ring->read = atomic_load_explicit(&ring->released, memory_order_relaxed);

@@ -239,6 +239,7 @@ const uint8_t *compact_finish(struct compact *c, size_t (*pack)(void *user, cons
 {
     struct room *blob = &c->data;
     const size_t data = blob->used, room = c->marks.used + c->marks.used / 128 + 512;
+    uint8_t *trailer;
     size_t packed;
 
     if (!make_room(blob, c->values.used + room + COMPACT_TRAILER_BYTES))
@@ -247,11 +248,11 @@ const uint8_t *compact_finish(struct compact *c, size_t (*pack)(void *user, cons
     packed = pack(user, c->marks.at, c->marks.used, blob->at + data + c->values.used, room);
     if (packed == 0)
         return NULL;
-    blob->used = data + c->values.used + packed;
-    put_size(blob->at + blob->used, data);
-    put_size(blob->at + blob->used + 4, c->values.used);
-    put_size(blob->at + blob->used + 8, c->marks.used);
-    *bytes = blob->used + COMPACT_TRAILER_BYTES;
+    trailer = blob->at + data + c->values.used + packed;
+    put_size(trailer, data);
+    put_size(trailer + 4, c->values.used);
+    put_size(trailer + 8, c->marks.used);
+    *bytes = data + c->values.used + packed + COMPACT_TRAILER_BYTES;
     return blob->at;
 }
 

@@ -26,7 +26,8 @@ bool compact_put(struct compact *compact, const uint8_t *record, size_t fixed, s
 /* Bytes of the records that are in it. */
 size_t compact_bytes(const struct compact *compact);
 
-/* The blob of what is in it, valid until the next call; NULL without memory. Then nothing but clear. pack: compresses the marks into out,
+/* The blob of what is in it, valid until the next call; NULL without memory. It can be asked for again, also with more in
+ * it. pack: compresses the marks into out,
  * of which there are `room` bytes, and returns how many it took; 0: it cannot. */
 const uint8_t *compact_finish(struct compact *compact,
                               size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,

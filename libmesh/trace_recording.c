@@ -9,6 +9,8 @@
 #include "mesh/seal.h"
 #include "trace_recording.h"
 
+enum { HELP_ENTRIES = 24 /* between two looks at what is waited for */ };
+
 /* A core that is heard. */
 struct recording_tap {
     struct mesh_recording *recording;
@@ -200,8 +202,9 @@ void mesh_recording_add_report(struct mesh_recording *recording, const struct me
 
 static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
-    const struct mesh_recorder_config config = {.store = {.write = recording_store_write, .app = &recording->store},
-                                                .ring_bytes = ring_bytes};
+    const struct mesh_recorder_config config = {
+        .store = {.write = recording_store_write, .take = recording_store_take, .turn = recording_store_turn, .app = &recording->store},
+        .ring_bytes = ring_bytes};
     const int err = mesh_recorder_open(&recording->recorder, &config);
 
     if (err != 0)
@@ -240,6 +243,11 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
 const char *mesh_recording_path(struct mesh_recording *recording)
 {
     return recording->path != NULL ? recording->path : "";
+}
+
+void mesh_recording_help(struct mesh_recording *recording)
+{
+    mesh_recorder_help(recording->recorder, HELP_ENTRIES);
 }
 
 static void count(const struct mesh_recording *recording, struct mesh_recording_stats *stats)

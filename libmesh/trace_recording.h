@@ -29,12 +29,24 @@ void recording_file_close(struct recording_file *file);
 
 /* ---- storing: the recorder's thread ---- */
 
+struct recording_chunk {
+    struct mesh_trace_chunk row;
+    struct compact *compact; /* its records */
+    uint64_t datagrams;      /* among them */
+};
+
+/* Rows that were taken before the batch at hand, by who helped: entries one after the other. */
+struct recording_rows {
+    uint8_t *at;
+    size_t used;
+};
+
 /* Calls of one core on their way into chunks. */
 struct recording_calls {
     int64_t core;
-    uint64_t instance, next; /* number of the next call, from 1 */
-    struct mesh_trace_chunk chunk;
-    struct compact *compact; /* records of the chunk */
+    uint64_t instance, next;          /* number of the next call, from 1 */
+    struct recording_chunk batch;     /* of entries of the batch at hand */
+    struct recording_chunk helped[2]; /* of those that were taken before, by who helped: see `taking` */
 };
 
 struct recording_meta {
@@ -46,6 +58,8 @@ struct recording_store {
     struct mesh_trace_node node;
     uint64_t file_bytes, file_ns;
     struct recording_calls calls[RECORDING_CORES];
+    struct recording_rows helped[2];
+    unsigned taking; /* which of `helped` is filled; the other is to be written */
     struct recording_meta meta[MESH_RECORDING_META_MAX];
     unsigned meta_count;
     uint8_t *epoch; /* the last row of that table, packed; NULL: none yet */
@@ -59,6 +73,8 @@ struct recording_store {
 
 int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES]);
 int recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
+bool recording_store_take(void *store, const struct mesh_recorder_entry *entry);
+void recording_store_turn(void *store);
 void recording_store_close(struct recording_store *store);
 
 /* ---- rows as bytes: the struct, in which pointers are replaced by offsets, then what they point to ---- */

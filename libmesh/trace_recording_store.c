@@ -11,14 +11,20 @@
 #include "trace_recording.h"
 
 enum {
-    ROW_COST_BYTES = 64,      /* of a row besides its texts and blobs, about */
-    CHUNK_BYTES_MAX = 1 << 20 /* of records */
+    ROW_COST_BYTES = 64,        /* of a row besides its texts and blobs, about */
+    CHUNK_BYTES_MAX = 1 << 20,  /* of records */
+    HELPED_BYTES_MAX = 8 << 20, /* likewise, of a batch's calls that were taken before it: a quarter of a second and more */
+    HELPED_ROWS_BYTES = 1 << 18
 };
 
 struct storing {
     struct recording_store *store;
     struct mesh_trace *trace;
     uint64_t bytes, calls, datagrams, gaps;
+    struct {
+        uint64_t instance, next;
+    } before[RECORDING_CORES]; /* of the batch, with has_taken */
+    bool has_taken;
     int err;
 };
 
@@ -38,31 +44,69 @@ static bool is_fine(struct storing *s, int err)
 
 /* ---- calls ---- */
 
+static void clear_chunk(struct recording_chunk *chunk)
+{
+    chunk->row = (struct mesh_trace_chunk){0};
+    chunk->datagrams = 0;
+    compact_clear(chunk->compact);
+}
+
+static void add_chunk(struct storing *s, const struct recording_calls *calls, const struct recording_chunk *chunk)
+{
+    struct mesh_trace_chunk row = chunk->row;
+    size_t stored = 0;
+
+    if (row.count == 0)
+        return;
+    row.node = MESH_RECORDING_NODE;
+    row.core = calls->core;
+    row.instance = calls->instance;
+    is_fine(s, trace_add_compact(s->trace, &row, chunk->compact, &stored));
+    s->bytes += stored + ROW_COST_BYTES;
+    s->calls += row.count;
+    s->datagrams += chunk->datagrams;
+}
+
 /* The chunk that is there, if any; the next one begins empty. */
 static void end_chunk(struct storing *s, struct recording_calls *calls)
 {
-    struct mesh_trace_chunk *chunk = &calls->chunk;
-    size_t stored = 0;
+    if (calls->batch.row.count == 0)
+        return;
+    add_chunk(s, calls, &calls->batch);
+    clear_chunk(&calls->batch);
+}
 
-    if (chunk->count > 0) {
-        chunk->node = MESH_RECORDING_NODE;
-        chunk->core = calls->core;
-        chunk->instance = calls->instance;
-        is_fine(s, trace_add_compact(s->trace, chunk, calls->compact, &stored));
-        s->bytes += stored + ROW_COST_BYTES;
+static uint8_t kind_of(const struct mesh_recorder_entry *entry)
+{
+    return *(const uint8_t *)entry->content; /* the first field of every record */
+}
+
+/* False without memory. */
+static bool put_call(struct recording_calls *calls, struct recording_chunk *chunk, const struct mesh_recorder_entry *entry)
+{
+    size_t fixed, payload;
+    const int err = mesh_tape_measure(entry->content, entry->bytes, &fixed, &payload);
+
+    assert(err == 0 && fixed + payload == entry->bytes); /* hear() has encoded it */
+    (void)err;
+    if (!compact_put(chunk->compact, entry->content, fixed, payload))
+        return false;
+    chunk->datagrams += mesh_tape_is_datagram(kind_of(entry));
+    if (chunk->row.count++ == 0) {
+        chunk->row.first = calls->next;
+        chunk->row.t_ns = (int64_t)entry->when_ns;
     }
-    *chunk = (struct mesh_trace_chunk){0};
-    compact_clear(calls->compact);
+    chunk->row.end_ns = (int64_t)entry->when_ns;
+    calls->next++;
+    return true;
 }
 
 static void take_call(struct storing *s, struct recording_calls *calls, const struct mesh_recorder_entry *entry)
 {
-    const uint8_t kind = *(const uint8_t *)entry->content; /* the first field of every record */
     struct mesh_tape_entry call;
-    size_t used, fixed, payload;
-    int err;
+    size_t used;
 
-    if (kind == MESH_TAPE_INIT) { /* another endpoint */
+    if (kind_of(entry) == MESH_TAPE_INIT) { /* another endpoint */
         end_chunk(s, calls);
         if (mesh_tape_decode(entry->content, entry->bytes, &call, &used) == 0)
             calls->instance = call.init.epoch;
@@ -70,23 +114,10 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         if (s->store->has_init)
             memcpy(s->store->init, entry->content, entry->bytes);
     }
-    if (calls->chunk.count > 0 && compact_bytes(calls->compact) + entry->bytes > CHUNK_BYTES_MAX)
+    if (calls->batch.row.count > 0 && compact_bytes(calls->batch.compact) + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
-    err = mesh_tape_measure(entry->content, entry->bytes, &fixed, &payload);
-    assert(err == 0 && fixed + payload == entry->bytes); /* hear() has encoded it */
-    (void)err;
-    if (!compact_put(calls->compact, entry->content, fixed, payload)) {
+    if (!put_call(calls, &calls->batch, entry))
         is_fine(s, MESH_ENOMEM);
-        return;
-    }
-    s->calls++;
-    s->datagrams += mesh_tape_is_datagram(kind);
-    if (calls->chunk.count++ == 0) {
-        calls->chunk.first = calls->next;
-        calls->chunk.t_ns = (int64_t)entry->when_ns;
-    }
-    calls->chunk.end_ns = (int64_t)entry->when_ns;
-    calls->next++;
 }
 
 /* ---- gaps ---- */
@@ -201,6 +232,71 @@ static void take_meta(struct storing *s, const struct mesh_recorder_entry *entry
     is_fine(s, mesh_trace_set_meta(s->trace, key, value));
 }
 
+/* ---- helping: what is taken before the batch at hand ---- */
+
+static size_t kept_bytes(size_t content)
+{
+    return sizeof(struct mesh_recorder_entry) + (content + 7) / 8 * 8;
+}
+
+static bool keep_row(struct recording_rows *rows, const struct mesh_recorder_entry *entry)
+{
+    if (HELPED_ROWS_BYTES - rows->used < kept_bytes(entry->bytes))
+        return false;
+    memcpy(rows->at + rows->used, entry, sizeof *entry);
+    memcpy(rows->at + rows->used + sizeof *entry, entry->content, entry->bytes);
+    rows->used += kept_bytes(entry->bytes);
+    return true;
+}
+
+bool recording_store_take(void *app, const struct mesh_recorder_entry *entry)
+{
+    struct recording_store *store = app;
+    struct recording_calls *calls;
+    struct recording_chunk *chunk;
+
+    if (entry->kind >= RECORDING_ROW)
+        return keep_row(&store->helped[store->taking], entry);
+    if (entry->kind != RECORDING_CALL || kind_of(entry) == MESH_TAPE_INIT)
+        return false;
+    calls = &store->calls[entry->lane];
+    chunk = &calls->helped[store->taking];
+    return compact_bytes(chunk->compact) + entry->bytes <= HELPED_BYTES_MAX && put_call(calls, chunk, entry);
+}
+
+void recording_store_turn(void *app)
+{
+    struct recording_store *store = app;
+
+    store->taking = !store->taking;
+}
+
+/* Into the file; it stays until the batch is in it. */
+static void add_helped(struct storing *s)
+{
+    const unsigned taken = !s->store->taking;
+    const struct recording_rows *rows = &s->store->helped[taken];
+    struct mesh_recorder_entry entry;
+
+    for (int lane = 0; lane < RECORDING_CORES && s->err == 0; lane++)
+        add_chunk(s, &s->store->calls[lane], &s->store->calls[lane].helped[taken]);
+    for (size_t at = 0; at < rows->used && s->err == 0; at += kept_bytes(entry.bytes)) {
+        memcpy(&entry, rows->at + at, sizeof entry);
+        entry.content = rows->at + at + sizeof entry;
+        take_row(s, &entry);
+    }
+}
+
+static void clear_helped(struct recording_store *store)
+{
+    const unsigned taken = !store->taking;
+
+    store->helped[taken].used = 0;
+    for (int lane = 0; lane < RECORDING_CORES; lane++)
+        if (store->calls[lane].helped[taken].row.count > 0)
+            clear_chunk(&store->calls[lane].helped[taken]);
+}
+
 /* ---- a file ---- */
 
 /* What stands in every file. */
@@ -237,11 +333,32 @@ static void rotate(struct recording_store *store)
 
 /* ---- a batch ---- */
 
+/* Numbers as they are now come back when the batch fails. Those who help have none while there is a batch. */
+static void remember_numbers(struct storing *s)
+{
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
+        s->before[lane].instance = s->store->calls[lane].instance;
+        s->before[lane].next = s->store->calls[lane].next;
+    }
+    s->has_taken = true;
+}
+
+static void forget_batch(struct storing *s)
+{
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
+        s->store->calls[lane].instance = s->before[lane].instance;
+        s->store->calls[lane].next = s->before[lane].next;
+        clear_chunk(&s->store->calls[lane].batch);
+    }
+}
+
 static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
 {
     struct mesh_recorder_entry entry;
 
     while (s->err == 0 && mesh_recorder_next(batch, &entry)) {
+        if (!s->has_taken)
+            remember_numbers(s);
         if (entry.kind == MESH_RECORDER_GAP)
             take_gap(s, &entry);
         else if (entry.kind == RECORDING_CALL)
@@ -255,44 +372,71 @@ static void take_all(struct storing *s, struct mesh_recorder_batch *batch)
         end_chunk(s, &s->store->calls[lane]);
 }
 
+static void count(struct storing *s)
+{
+    struct recording_store *store = s->store;
+
+    store->written += s->bytes;
+    atomic_fetch_add(&store->bytes, s->bytes);
+    atomic_fetch_add(&store->call_count, s->calls);
+    atomic_fetch_add(&store->datagrams, s->datagrams);
+    atomic_fetch_add(&store->gaps, s->gaps);
+}
+
 int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
 {
     struct recording_store *store = app;
     struct storing s = {.store = store, .trace = store->file.trace};
-    struct {
-        uint64_t instance, next;
-    } before[RECORDING_CORES];
 
-    for (int lane = 0; lane < RECORDING_CORES; lane++) {
-        before[lane].instance = store->calls[lane].instance;
-        before[lane].next = store->calls[lane].next;
-    }
     s.err = mesh_trace_begin(s.trace);
+    if (s.err == 0)
+        add_helped(&s);
     if (s.err == 0)
         take_all(&s, batch);
     if (s.err == 0)
         s.err = mesh_trace_commit(s.trace);
     if (s.err == 0) {
-        store->written += s.bytes;
-        atomic_fetch_add(&store->bytes, s.bytes);
-        atomic_fetch_add(&store->call_count, s.calls);
-        atomic_fetch_add(&store->datagrams, s.datagrams);
-        atomic_fetch_add(&store->gaps, s.gaps);
+        count(&s);
+        clear_helped(store);
         rotate(store);
         return 0;
     }
     snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? "no memory" : mesh_trace_reason(s.trace));
     mesh_trace_rollback(s.trace);
-    for (int lane = 0; lane < RECORDING_CORES; lane++) {
-        store->calls[lane].instance = before[lane].instance;
-        store->calls[lane].next = before[lane].next;
-        store->calls[lane].chunk = (struct mesh_trace_chunk){0};
-        compact_clear(store->calls[lane].compact);
-    }
+    if (s.has_taken)
+        forget_batch(&s);
     return s.err;
 }
 
 /* ---- opening and closing ---- */
+
+static bool open_chunks(struct recording_store *store)
+{
+    bool has_all = true;
+
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
+        struct recording_calls *calls = &store->calls[lane];
+
+        calls->batch.compact = compact_open();
+        has_all &= calls->batch.compact != NULL;
+        for (unsigned i = 0; i < 2; i++)
+            has_all &= (calls->helped[i].compact = compact_open()) != NULL;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        has_all &= (store->helped[i].at = malloc(HELPED_ROWS_BYTES)) != NULL;
+    return has_all;
+}
+
+static void close_chunks(struct recording_store *store)
+{
+    for (int lane = 0; lane < RECORDING_CORES; lane++) {
+        compact_close(store->calls[lane].batch.compact);
+        for (unsigned i = 0; i < 2; i++)
+            compact_close(store->calls[lane].helped[i].compact);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        free(store->helped[i].at);
+}
 
 int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES])
 {
@@ -308,11 +452,10 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
     store->calls[RECORDING_SESSIONS] = (struct recording_calls){.core = MESH_TRACE_CORE_SESSION, .next = 1};
-    for (int lane = 0; lane < RECORDING_CORES; lane++)
-        if ((store->calls[lane].compact = compact_open()) == NULL) {
-            snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
-            return MESH_ENOMEM;
-        }
+    if (!open_chunks(store)) {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
+        return MESH_ENOMEM;
+    }
     atomic_store(&store->files, 1);
     err = recording_file_open(&store->file, config->path, config->follows, reason);
     if (err == 0) {
@@ -331,8 +474,7 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
 void recording_store_close(struct recording_store *store)
 {
     recording_file_close(&store->file);
-    for (int lane = 0; lane < RECORDING_CORES; lane++)
-        compact_close(store->calls[lane].compact);
+    close_chunks(store);
     for (unsigned i = 0; i < store->meta_count; i++) {
         free(store->meta[i].key);
         free(store->meta[i].value);

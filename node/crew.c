@@ -5,6 +5,7 @@
 #include "idle.h"
 #include "kernel.h"
 #include "mesh/udp.h"
+#include "recording.h"
 
 enum {
     SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
@@ -82,6 +83,7 @@ static void work_on(struct crew *crew, uint16_t index)
             wake_others(crew);
             continue;
         }
+        recording_help(crew->recording);
         uint64_t now_ns = mesh_udp_now_ns();
         if (idle_since_ns == 0)
             idle_since_ns = now_ns;

@@ -18,7 +18,8 @@ struct crew {
     struct pool *pool;
     void (*on_loaded)(void *app); /* by each worker, once all is loaded; may be NULL */
     void *app;
-    _Atomic uint32_t parking; /* workers that park or are about to */
+    struct recording *recording; /* that workers help with while they wait; NULL: none. Borrowed */
+    _Atomic uint32_t parking;    /* workers that park or are about to */
     atomic_bool is_stopping;
     atomic_bool waits; /* what is to be loaded is still on its way: the network is looked after, and nothing loaded */
     bool has_load;     /* the two below are set */

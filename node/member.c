@@ -266,6 +266,7 @@ int member_start(struct member *m, struct fail *fail)
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
     m->crew.on_loaded = say_ready;
     m->crew.app = m;
+    m->crew.recording = m->config.recording;
     if (member_telemetry_open(m, fail) < 0)
         return -1;
     return crew_start(&m->crew, m->engine, m->config.threads, fail);

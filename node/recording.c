@@ -337,6 +337,12 @@ void recording_report(struct recording *recording, uint64_t now_ns, uint64_t uni
         mesh_recording_add_report(recording->trace, &row);
 }
 
+void recording_help(struct recording *recording)
+{
+    if (recording != NULL)
+        mesh_recording_help(recording->trace);
+}
+
 #else /* without sqlite3, zstd and xxhash */
 
 int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
@@ -417,6 +423,11 @@ void recording_report(struct recording *recording, uint64_t now_ns, uint64_t uni
 }
 
 void recording_watch(struct recording *recording)
+{
+    (void)recording;
+}
+
+void recording_help(struct recording *recording)
 {
     (void)recording;
 }

@@ -51,6 +51,10 @@ void recording_token(struct recording *recording, uint64_t now_ns, const struct 
 void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text);
 void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes);
 
+/* While a worker waits: make a little of what was told ready to be stored, so that the recorder's thread takes less of a processor. Any
+ * thread. */
+void recording_help(struct recording *recording);
+
 /* Says once when the disk does not take what is recorded, and when it does again. Call now and then. */
 void recording_watch(struct recording *recording);
 

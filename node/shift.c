@@ -257,6 +257,7 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     shift_rows_add_peers(shift, epoch->members, shift->count);
     shift->crew.bell = bell;
     shift->crew.worker_bell = bell_open(fail);
+    shift->crew.recording = shift->config->recording;
     return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
 }
 

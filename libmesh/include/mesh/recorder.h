@@ -4,6 +4,9 @@
  * out, when it is full entries are lost; how many, and of which time, is told by an entry of its own, before the next one of that lane. So
  * what is stored says what it lacks. Entries leave the ring when the store has kept them: while it fails (a full disk) they come again.
  *
+ * Who has nothing to do for a moment can help (mesh_recorder_help): entries are then made ready to be stored in its time instead of the
+ * thread's, which takes a processor from somebody.
+ *
  * A lane is one sequence of entries, written by one thread at a time; what is stored of a lane is in its order. */
 #ifndef MESH_RECORDER_H
 #define MESH_RECORDER_H
@@ -44,17 +47,25 @@ struct mesh_recorder_batch;
 /* The next entry of a batch, valid until the batch is over; false: there are no more. */
 bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_entry *entry);
 
-/* Where entries go. Called by the recorder's thread only. */
+/* Where entries go. */
 struct mesh_recorder_store {
-    /* Keep all entries of the batch, or none of them and return an error, with why in words. They come again a while later, with others. */
+    /* By the recorder's thread, and by who closes it, while others may call take. Keep what was taken before the last turn, then all
+     * entries of the batch, of which there may be none; or nothing of it, and return an error, with why in words. All comes again a while
+     * later, with others. */
     int (*write)(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
+    /* By whoever helps, one thread at a time. Take the next entry into memory, quickly and without a word to the system. False: it is not
+     * taken, and stays the next one. NULL: nobody can help. */
+    bool (*take)(void *app, const struct mesh_recorder_entry *entry);
+    /* What has been taken until now is what the next write keeps, and comes again until one succeeds. Never while there is such, nor at
+     * the same time as take. */
+    void (*turn)(void *app);
     void *app;
 };
 
 struct mesh_recorder_config {
     struct mesh_recorder_store store;
     uint64_t ring_bytes; /* a power of 2; 0: 16 MiB */
-    uint64_t batch_ns;   /* so long entries wait at most to be stored together; 0: 250 ms */
+    uint64_t batch_ns;   /* entries are stored together at multiples of it of the time of day (mesh_recorder_rest_ns); 0: 250 ms */
     uint64_t again_ns;   /* after a failure; 0: 1 s */
 };
 
@@ -68,6 +79,10 @@ struct mesh_recorder_stats {
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };
 
+/* From this time of day until the next batch: at most 17/16 of batch_ns. All recorders whose clocks agree store at the same moments: nodes
+ * that wait for one another then wait for all of their recorders at once, and not for one after the other. Nothing else depends on it. */
+uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns);
+
 struct mesh_recorder;
 
 /* Begins its thread, which blocks all signals. MESH_ENOMEM, MESH_ESYSTEM (errno: no thread). */
@@ -80,6 +95,10 @@ void mesh_recorder_end(void *content, size_t bytes);
 
 /* The same for an entry that is there already. */
 void mesh_recorder_put(struct mesh_recorder *recorder, const struct mesh_recorder_entry *entry);
+
+/* While waiting for something else: let the store take the next `count` entries, if there are so many and nobody else is at it. Never
+ * waits, for less than a microsecond per entry. Any thread. */
+void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count);
 
 /* There is room for payloads; else this one is counted as left out, and the caller goes on without it. As mesh_recorder_begin. */
 bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, uint64_t when_ns);
