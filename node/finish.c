@@ -154,8 +154,7 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
         float *residual = e->residual + token * stride + tile->row_first;
         const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
 
-        for (uint32_t i = 0; i < tile->row_count; i++)
-            residual[i] += sum[i];
+        e->config.kernel->add(residual, sum, tile->row_count);
         e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
         finish_blocks(e, segment->phase, inbox, token, first, blocks, scaled, residual);
     }
@@ -179,8 +178,7 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
         float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
 
-        for (size_t i = 0; i < 2 * up_column; i++)
-            sum[i] *= factor;
+        e->config.kernel->times(factor, sum, 2 * up_column, sum);
         e->config.kernel->swiglu(sum, sum + up_column, tile->row_count, hidden);
         finish_blocks(e, segment->phase, inbox, token, first, blocks, hidden, NULL);
     }
@@ -197,11 +195,8 @@ static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_t
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
-        const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
-        float *out = e->qkv + (size_t)token * e->qkv_stride + column;
 
-        for (size_t i = 0; i < floats; i++)
-            out[i] = factor * sum[i];
+        e->config.kernel->times(factor, w->sum + (size_t)t * TILE_FLOATS_MAX, floats, e->qkv + (size_t)token * e->qkv_stride + column);
     }
     atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);
 }
@@ -215,11 +210,9 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
     for (uint32_t i = 0; i < e->sample_count; i++) {
         struct part *part = engine_sampled_part(e, i);
         float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
-        const float *sum = w->sum + (size_t)i * TILE_FLOATS_MAX;
         float *out = engine_logits(e, i) + tile->row_first;
 
-        for (uint32_t r = 0; r < tile->row_count; r++)
-            out[r] = factor * sum[r];
+        e->config.kernel->times(factor, w->sum + (size_t)i * TILE_FLOATS_MAX, tile->row_count, out);
         int64_t bad = find_non_finite(out, tile->row_count);
         if (bad >= 0)
             note_fault(e, segment->phase, e->sample_token[i], id_first + (uint32_t)bad);
