@@ -63,14 +63,14 @@ static int64_t write_quantised_blocks(struct engine *e, const struct inbox *inbo
     return bad;
 }
 
-void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t row, uint32_t block, uint32_t blocks,
                    const float *values, const float *plain)
 {
-    int64_t bad = inbox->form->is_float ? write_float_blocks(e, inbox, token, block, blocks, values, plain)
-                                        : write_quantised_blocks(e, inbox, token, block, blocks, values, plain);
+    int64_t bad = inbox->form->is_float ? write_float_blocks(e, inbox, row, block, blocks, values, plain)
+                                        : write_quantised_blocks(e, inbox, row, block, blocks, values, plain);
 
     if (bad >= 0)
-        note_fault(e, phase, token, block * BLOCK_COLUMNS + (uint32_t)bad);
+        note_fault(e, phase, inbox == &e->embed ? row : engine_row_token(e, phase, row), block * BLOCK_COLUMNS + (uint32_t)bad);
 }
 
 /* Few tokens make small tiles: those that follow each other travel together. */
@@ -150,15 +150,15 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
     float scaled[TILE_ROWS_MAX];
 
     for (uint32_t t = 0; t < segment->token_count; t++) {
-        uint32_t token = segment->token_first + t;
+        uint32_t row = segment->row_first + t, token = engine_row_token(e, segment->phase, row);
         float *residual = e->residual + token * stride + tile->row_first;
         const float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
 
         e->config.kernel->add(residual, sum, tile->row_count);
         e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
-        finish_blocks(e, segment->phase, inbox, token, first, blocks, scaled, residual);
+        finish_blocks(e, segment->phase, inbox, row, first, blocks, scaled, residual);
     }
-    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+    finish_publish(e, w, segment->phase, inbox, segment->row_first, segment->row_count, first, blocks);
 }
 
 /* Gate and up: silu(gate) * up. */
@@ -174,15 +174,15 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
 
     memset(hidden, 0, sizeof hidden);
     for (uint32_t t = 0; t < segment->token_count; t++) {
-        uint32_t token = segment->token_first + t;
-        float factor = inbox_norm_factor(input, token, e->model->norm_eps);
+        uint32_t row = segment->row_first + t;
+        float factor = inbox_norm_factor(input, row, e->model->norm_eps);
         float *sum = w->sum + (size_t)t * TILE_FLOATS_MAX;
 
         e->config.kernel->times(factor, sum, 2 * up_column, sum);
         e->config.kernel->swiglu(sum, sum + up_column, tile->row_count, hidden);
-        finish_blocks(e, segment->phase, inbox, token, first, blocks, hidden, NULL);
+        finish_blocks(e, segment->phase, inbox, row, first, blocks, hidden, NULL);
     }
-    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+    finish_publish(e, w, segment->phase, inbox, segment->row_first, segment->row_count, first, blocks);
 }
 
 /* q, k, v: kept in f32 until the KV and attention units take them. */
@@ -209,7 +209,7 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
 
     for (uint32_t i = 0; i < e->sample_count; i++) {
         struct part *part = engine_sampled_part(e, i);
-        float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
+        float factor = inbox_norm_factor(input, i, e->model->norm_eps);
         float *out = engine_logits(e, i) + tile->row_first;
 
         e->config.kernel->times(factor, w->sum + (size_t)i * TILE_FLOATS_MAX, tile->row_count, out);
