@@ -142,20 +142,20 @@ bool attention_run(struct engine *e, struct worker *w)
     uint32_t head = own_first + w->unit->item / segment->chunks * e->attend_heads;
     uint32_t heads = own_end - head < e->attend_heads ? own_end - head : e->attend_heads;
     uint32_t from = w->unit->item % segment->chunks * segment->chunk_tokens;
-    uint32_t left = segment->token_count - from, tokens = left < segment->chunk_tokens ? left : segment->chunk_tokens;
-    uint32_t rows = heads * e->model->head_dim, blocks = (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    uint32_t left = segment->row_count - from, count = left < segment->chunk_tokens ? left : segment->chunk_tokens;
+    uint32_t values = heads * e->model->head_dim, blocks = (values + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
     uint32_t first = (head - own_first) * e->model->head_dim / BLOCK_COLUMNS + e->config.map->z[e->config.rank];
     float *out = w->scratch + attention_head_floats(e);
 
     if (inbox == NULL || !cache_is_ready(e, segment) || !rows_are_ready(e, segment, head - own_first, heads))
         return false;
-    memset(out + rows, 0, (blocks * BLOCK_COLUMNS - rows) * sizeof *out);
-    for (uint32_t t = 0; t < tokens; t++) {
-        uint32_t token = segment->token_first + from + t;
+    memset(out + values, 0, (blocks * BLOCK_COLUMNS - values) * sizeof *out);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = segment->row_first + from + i, token = engine_row_token(e, segment->phase, row);
 
         attend(e, w, token, head, heads, out);
-        finish_blocks(e, segment->phase, inbox, token, first, blocks, out, NULL);
+        finish_blocks(e, segment->phase, inbox, row, first, blocks, out, NULL);
     }
-    finish_publish(e, w, segment->phase, inbox, segment->token_first + from, tokens, first, blocks);
+    finish_publish(e, w, segment->phase, inbox, segment->row_first + from, count, first, blocks);
     return true;
 }

@@ -173,6 +173,9 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
     }
 }
 
+/* Which rows gathers have: 2, the last layer's those of sampled tokens only. */
+enum { GATHERED_ROWS = 2 };
+
 /* Everything besides the model that all nodes must agree on. */
 static void hash_configuration(const struct engine *e, uint8_t out[32])
 {
@@ -180,6 +183,7 @@ static void hash_configuration(const struct engine *e, uint8_t out[32])
     struct bytes b = bytes_writer(buffer, sizeof buffer);
     const struct rowmap *map = e->config.map;
 
+    bytes_put_u8(&b, GATHERED_ROWS);
     bytes_put_u16(&b, map->rank_count);
     bytes_put_u16(&b, e->config.batch);
     bytes_put_u16(&b, e->config.slots);

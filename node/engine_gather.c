@@ -8,7 +8,7 @@
 uint64_t engine_readers(const struct engine *e, uint16_t phase)
 {
     /* A step that draws nothing needs the last layer's keys and values only. */
-    if (e->sample_count == 0 && phase + 1 < e->phase_count && phase + 1 + ENGINE_PHASES_PER_LAYER >= e->phase_count)
+    if (e->sample_count == 0 && engine_is_last_layer(e, phase))
         return 0;
     return e->phase[phase].readers;
 }
@@ -86,7 +86,7 @@ static void begin_gather(struct engine *e, struct inbox *inbox, uint16_t phase)
 {
     if (phase + 1 == e->phase_count)
         shape_candidates(e, inbox);
-    inbox_begin(inbox, form_of(e, phase, inbox), phase + 1 < e->phase_count ? e->token_count : 1);
+    inbox_begin(inbox, form_of(e, phase, inbox), engine_gather_rows(e, phase));
     inbox->step = e->step;
     inbox->phase = phase;
     for (uint16_t r = 0; r < e->config.map->rank_count; r++)

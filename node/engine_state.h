@@ -43,7 +43,8 @@ struct phase {
  * among the tiles, each as soon as it has what it needs. */
 struct segment {
     uint16_t phase, sub;
-    uint16_t token_first, token_count;
+    uint16_t token_first, token_count; /* rows of its input */
+    uint16_t row_first, row_count;     /* of its output: the same, but in the last layer's attention */
     uint32_t unit_first;
     uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
     uint16_t chunk_tokens, chunks; /* of attention */
@@ -68,11 +69,6 @@ struct part {
     bool is_sampled;                   /* its last token */
     struct engine_fault fault;         /* the lowest so far; under fault_lock */
     _Atomic uint64_t digest;           /* own part of the sampled token's */
-};
-
-/* Sampled tokens that stand side by side among the step's: the head takes them together. */
-struct sample_run {
-    uint16_t sample_first, token_first, count;
 };
 
 enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
@@ -176,17 +172,15 @@ struct engine {
     _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
     uint64_t step;                /* its number in the log */
     struct part part[STEPLOG_SLOTS_MAX];
-    uint16_t part_count, token_count, sample_count, sub_count, run_count;
+    uint16_t part_count, token_count, sample_count;
     uint32_t token[ENGINE_BATCH_MAX];
     uint8_t token_part[ENGINE_BATCH_MAX];     /* whose token it is */
-    uint16_t sample_token[STEPLOG_SLOTS_MAX]; /* the tokens whose logits are wanted */
-    struct sample_run run[STEPLOG_SLOTS_MAX];
-    uint32_t sample_subs;       /* bit i: sub-batch i has a sampled token */
-    float *rope_cos, *rope_sin; /* (batch, head_dim / 2) */
-    float *embed_values;        /* (2, dim padded to 32) */
-    float *residual;            /* (batch, x_rows padded to 32) */
-    float *qkv;                 /* (batch, qkv_stride) */
-    float *eager;               /* (2, eager_floats): results of own slices, see tile.c */
+    uint16_t sample_token[STEPLOG_SLOTS_MAX]; /* the tokens whose logits are wanted, ascending */
+    float *rope_cos, *rope_sin;               /* (batch, head_dim / 2) */
+    float *embed_values;                      /* (2, dim padded to 32) */
+    float *residual;                          /* (batch, x_rows padded to 32) */
+    float *qkv;                               /* (batch, qkv_stride) */
+    float *eager;                             /* (2, eager_floats): results of own slices, see tile.c */
     size_t eager_floats;
     _Atomic uint64_t *eager_done; /* (2, tiles max): serial of the phase it was done for */
     uint32_t eager_tiles;
@@ -312,6 +306,25 @@ static inline uint32_t engine_position(const struct engine *e, uint32_t token)
     return part->position + token - part->token_first;
 }
 
+static inline bool engine_is_last_layer(const struct engine *e, uint16_t phase)
+{
+    return phase + 1 < e->phase_count && phase + 1 + ENGINE_PHASES_PER_LAYER >= e->phase_count;
+}
+
+/* Rows of the gather that a phase fills. In the last layer they are the sampled tokens': of others nothing is read any more. */
+static inline uint16_t engine_gather_rows(const struct engine *e, uint16_t phase)
+{
+    if (phase + 1 == e->phase_count)
+        return 1; /* candidates are one message */
+    return engine_is_last_layer(e, phase) && e->sample_count > 0 ? e->sample_count : e->token_count;
+}
+
+/* Whose a row is. */
+static inline uint32_t engine_row_token(const struct engine *e, uint16_t phase, uint32_t row)
+{
+    return engine_is_last_layer(e, phase) && e->sample_count > 0 ? e->sample_token[row] : row;
+}
+
 /* Whose logits these are. */
 static inline struct part *engine_sampled_part(struct engine *e, uint32_t sample)
 {
@@ -384,9 +397,9 @@ bool head_run_candidates(struct engine *e, struct worker *w);
 
 /* finish.c: what becomes of a tile's sums. */
 void finish_tile(struct engine *e, struct worker *w);
-/* Quantise (or copy) own rows of one token into a gather. values: (blocks * 32), padded with +0. plain: the same before the norm
+/* Quantise (or copy) own values of one row into a gather. values: (blocks * 32), padded with +0. plain: the same before the norm
  * weight, for the sum of squares; NULL where no norm reads it. */
-void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t row, uint32_t block, uint32_t blocks,
                    const float *values, const float *plain);
 /* Own blocks stand in the inbox: count them, and tell the peers as soon as enough are together. */
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,

@@ -53,23 +53,18 @@ static void embed_tokens(struct engine *e)
 
 /* ---- units ---- */
 
-static bool is_last_layer(const struct engine *e, uint16_t phase)
-{
-    return phase + 1 < e->phase_count && phase + 1 + ENGINE_PHASES_PER_LAYER >= e->phase_count;
-}
-
 /* How many units of each kind a phase has for one sub-batch. */
 static void count_units(struct engine *e, struct segment *s)
 {
     const struct phase *phase = &e->phase[s->phase];
     const struct matrix *m = phase->matrix;
-    uint32_t tokens = phase->kind == PHASE_HEAD ? e->sample_count : s->token_count;
-    bool is_skipped = e->sample_count == 0 && (phase->kind == PHASE_HEAD || (is_last_layer(e, s->phase) && phase->kind != PHASE_ATTENTION));
+    bool is_skipped =
+        e->sample_count == 0 && (phase->kind == PHASE_HEAD || (engine_is_last_layer(e, s->phase) && phase->kind != PHASE_ATTENTION));
 
     if (!is_skipped) {
         s->tile_units = m->tile_count;
         /* With everything at home there is nothing to wait for, and with many tokens the network is not what is waited for. */
-        if (m->own_slice_count > 0 && m->own_slice_count < m->slices && tokens <= EAGER_TOKENS && !e->config.is_whole)
+        if (m->own_slice_count > 0 && m->own_slice_count < m->slices && s->token_count <= EAGER_TOKENS && !e->config.is_whole)
             s->eager_units = m->tile_count;
     }
     if (phase->kind == PHASE_ATTENTION && m->tile_count > 0) {
@@ -77,12 +72,38 @@ static void count_units(struct engine *e, struct segment *s)
 
         s->kv_units = e->kv_count;
         s->chunk_tokens = ATTEND_CHUNK_TOKENS;
-        s->chunks = (uint16_t)((s->token_count + s->chunk_tokens - 1) / s->chunk_tokens);
-        if (e->sample_count > 0 || !is_last_layer(e, s->phase))
+        s->chunks = (uint16_t)((s->row_count + s->chunk_tokens - 1) / s->chunk_tokens);
+        if (e->sample_count > 0 || !engine_is_last_layer(e, s->phase))
             s->attend_units = (heads + e->attend_heads - 1) / e->attend_heads * s->chunks;
     }
     if (phase->kind == PHASE_HEAD)
         s->candidate_units = 1;
+}
+
+_Static_assert((int)STEPLOG_SLOTS_MAX <= (int)INBOX_SUB_TOKENS, "the head's tokens are one sub-batch, and its candidates one unit");
+
+/* Rows of what a phase reads. */
+static uint16_t input_rows(const struct engine *e, uint16_t phase)
+{
+    if (e->phase[phase].kind == PHASE_HEAD)
+        return e->sample_count > 0 ? e->sample_count : 1;
+    return phase == 0 ? e->token_count : engine_gather_rows(e, (uint16_t)(phase - 1));
+}
+
+/* A phase's rows are its input's, but the last layer's attention goes on with the sampled tokens among them. */
+static void find_rows(const struct engine *e, struct segment *s)
+{
+    s->row_first = s->token_first;
+    s->row_count = s->token_count;
+    if (e->sample_count == 0 || !engine_is_last_layer(e, s->phase) || e->phase[s->phase].kind != PHASE_ATTENTION)
+        return;
+    s->row_first = s->row_count = 0;
+    for (uint16_t i = 0; i < e->sample_count; i++) {
+        if (e->sample_token[i] < s->token_first)
+            s->row_first++;
+        else if (e->sample_token[i] < s->token_first + s->token_count)
+            s->row_count++;
+    }
 }
 
 static void list_units(struct engine *e)
@@ -92,14 +113,15 @@ static void list_units(struct engine *e)
     e->segment_count = 0;
     for (uint16_t p = 0; p < e->phase_count; p++) {
         uint32_t phase_first = unit;
-        uint16_t subs = p + 1 < e->phase_count ? e->sub_count : 1;
+        const uint32_t rows = input_rows(e, p);
 
-        for (uint16_t sub = 0; sub < subs; sub++) {
+        for (uint16_t sub = 0; sub * INBOX_SUB_TOKENS < rows; sub++) {
             struct segment *s = &e->segment[e->segment_count++];
-            uint32_t from = (uint32_t)sub * INBOX_SUB_TOKENS, left = e->token_count - from;
+            uint32_t from = (uint32_t)sub * INBOX_SUB_TOKENS, left = rows - from;
 
             *s = (struct segment){.phase = p, .sub = sub, .token_first = (uint16_t)from, .unit_first = unit};
-            s->token_count = (uint16_t)(left < INBOX_SUB_TOKENS || subs == 1 ? left : INBOX_SUB_TOKENS);
+            s->token_count = (uint16_t)(left < INBOX_SUB_TOKENS ? left : INBOX_SUB_TOKENS);
+            find_rows(e, s);
             count_units(e, s);
             unit += s->eager_units + s->tile_units + s->kv_units + s->attend_units + s->candidate_units;
         }
@@ -122,14 +144,8 @@ static bool part_fits(const struct engine *e, const struct sequence *s, const st
 static void add_sample(struct engine *e)
 {
     uint16_t token = (uint16_t)(e->token_count - 1);
-    struct sample_run *run = e->run_count == 0 ? NULL : &e->run[e->run_count - 1];
 
-    if (run != NULL && run->token_first + run->count == token)
-        run->count++;
-    else
-        e->run[e->run_count++] = (struct sample_run){.sample_first = e->sample_count, .token_first = token, .count = 1};
     e->sample_token[e->sample_count++] = token;
-    e->sample_subs |= 1u << token / INBOX_SUB_TOKENS;
 }
 
 static void add_part(struct engine *e, struct sequence *s, const struct step_part *p)
@@ -152,7 +168,6 @@ static void begin_step(struct engine *e)
     uint64_t serial = atomic_load(&e->step_serial) + 1;
 
     e->step = e->entry.step;
-    e->sub_count = (uint16_t)((e->token_count + INBOX_SUB_TOKENS - 1) / INBOX_SUB_TOKENS);
     atomic_store(&e->units_done, 0);
     atomic_store(&e->candidates_missing, 0);
     engine_time_step_begins(e);
@@ -170,8 +185,7 @@ static bool begin_entry(struct engine *e)
 {
     uint64_t candidates = 0;
 
-    e->part_count = e->token_count = e->sample_count = e->run_count = 0;
-    e->sample_subs = 0;
+    e->part_count = e->token_count = e->sample_count = 0;
     for (uint16_t i = 0; i < e->entry.part_count; i++) {
         const struct step_part *p = &e->entry.part[i];
         struct sequence *s = engine_find_sequence(e, p);

@@ -63,14 +63,14 @@ static int64_t write_quantised_blocks(struct engine *e, const struct inbox *inbo
     return bad;
 }
 
-void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t token, uint32_t block, uint32_t blocks,
+void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t row, uint32_t block, uint32_t blocks,
                    const float *values, const float *plain)
 {
-    int64_t bad = inbox->form->is_float ? write_float_blocks(e, inbox, token, block, blocks, values, plain)
-                                        : write_quantised_blocks(e, inbox, token, block, blocks, values, plain);
+    int64_t bad = inbox->form->is_float ? write_float_blocks(e, inbox, row, block, blocks, values, plain)
+                                        : write_quantised_blocks(e, inbox, row, block, blocks, values, plain);
 
     if (bad >= 0)
-        note_fault(e, phase, token, block * BLOCK_COLUMNS + (uint32_t)bad);
+        note_fault(e, phase, inbox == &e->embed ? row : engine_row_token(e, phase, row), block * BLOCK_COLUMNS + (uint32_t)bad);
 }
 
 /* Few tokens make small tiles: those that follow each other travel together. */
@@ -151,16 +151,15 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
     float scaled[TILE_ROWS_MAX];
 
     for (uint32_t t = 0; t < segment->token_count; t++) {
-        uint32_t token = segment->token_first + t;
+        uint32_t row = segment->row_first + t, token = engine_row_token(e, segment->phase, row);
         float *residual = e->residual + token * stride + tile->row_first;
         const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
-        for (uint32_t i = 0; i < tile->row_count; i++)
-            residual[i] += sum[i];
+        e->config.kernel->add(residual, sum, tile->row_count);
         e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
-        finish_blocks(e, segment->phase, inbox, token, first, blocks, scaled, residual);
+        finish_blocks(e, segment->phase, inbox, row, first, blocks, scaled, residual);
     }
-    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+    finish_publish(e, w, segment->phase, inbox, segment->row_first, segment->row_count, first, blocks);
 }
 
 /* Gate and up: silu(gate) * up. */
@@ -176,16 +175,15 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
 
     memset(hidden, 0, sizeof hidden);
     for (uint32_t t = 0; t < segment->token_count; t++) {
-        uint32_t token = segment->token_first + t;
-        float factor = inbox_norm_factor(input, token, e->model->norm_eps);
+        uint32_t row = segment->row_first + t;
+        float factor = inbox_norm_factor(input, row, e->model->norm_eps);
         float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
-        for (size_t i = 0; i < 2 * up_column; i++)
-            sum[i] *= factor;
+        e->config.kernel->times(factor, sum, 2 * up_column, sum);
         e->config.kernel->swiglu(sum, sum + up_column, tile->row_count, hidden);
-        finish_blocks(e, segment->phase, inbox, token, first, blocks, hidden, NULL);
+        finish_blocks(e, segment->phase, inbox, row, first, blocks, hidden, NULL);
     }
-    finish_publish(e, w, segment->phase, inbox, segment->token_first, segment->token_count, first, blocks);
+    finish_publish(e, w, segment->phase, inbox, segment->row_first, segment->row_count, first, blocks);
 }
 
 /* q, k, v: kept in f32 until the KV and attention units take them. */
@@ -198,11 +196,9 @@ static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_t
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
-        const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
-        float *out = e->qkv + (size_t)token * e->qkv_stride + column;
 
-        for (size_t i = 0; i < floats; i++)
-            out[i] = factor * sum[i];
+        e->config.kernel->times(factor, w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats,
+                                e->qkv + (size_t)token * e->qkv_stride + column);
     }
     attention_tile_done(e, segment, w->unit->item);
 }
@@ -215,12 +211,10 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
 
     for (uint32_t i = 0; i < e->sample_count; i++) {
         struct part *part = engine_sampled_part(e, i);
-        float factor = inbox_norm_factor(input, e->sample_token[i], e->model->norm_eps);
-        const float *sum = w->unit->sum + (size_t)i * TILE_FLOATS_MAX;
+        float factor = inbox_norm_factor(input, i, e->model->norm_eps);
         float *out = engine_logits(e, i) + tile->row_first;
 
-        for (uint32_t r = 0; r < tile->row_count; r++)
-            out[r] = factor * sum[r];
+        e->config.kernel->times(factor, w->unit->sum + (size_t)i * TILE_FLOATS_MAX, tile->row_count, out);
         int64_t bad = find_non_finite(out, tile->row_count);
         if (bad >= 0)
             note_fault(e, segment->phase, e->sample_token[i], id_first + (uint32_t)bad);

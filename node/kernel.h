@@ -88,6 +88,12 @@ struct kernel {
     /* out[i] = w[i] * x[i] */
     void (*scale)(const float *w, const float *x, size_t count, float *out);
 
+    /* out[i] = factor * x[i]; out may be x */
+    void (*times)(float factor, const float *x, size_t count, float *out);
+
+    /* x[i] += y[i] */
+    void (*add)(float *x, const float *y, size_t count);
+
     /* out[i] = silu(gate[i]) * up[i] */
     void (*swiglu)(const float *gate, const float *up, size_t count, float *out);
 

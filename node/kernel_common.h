@@ -16,6 +16,8 @@
     .quantise = common_quantise,                                                                                                       \
     .sumsq = common_sumsq,                                                                                                             \
     .scale = common_scale,                                                                                                             \
+    .times = common_times,                                                                                                             \
+    .add = common_add,                                                                                                                 \
     .swiglu = common_swiglu,                                                                                                           \
     .rope = common_rope,                                                                                                               \
     .attend = attend_heads,                                                                                                            \
@@ -84,6 +86,18 @@ static void common_scale(const float *w, const float *x, size_t count, float *ou
 {
     for (size_t i = 0; i < count; i++)
         out[i] = w[i] * x[i];
+}
+
+static void common_times(float factor, const float *x, size_t count, float *out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = factor * x[i];
+}
+
+static void common_add(float *restrict x, const float *restrict y, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] += y[i];
 }
 
 /* 16 at a time through a local array, so that out may be gate or up. */

@@ -67,8 +67,8 @@ int recompute_step(struct recompute *recompute, uint64_t step);
 /* Without a recorded log: compute this request from its prompt to its end. */
 int recompute_request(struct recompute *recompute, const struct request *request, struct fail *fail);
 
-/* Whose token it was, and at which position of that request; after the step. False: the step has no such token. */
-bool recompute_whose(const struct recompute *recompute, uint16_t token, uint64_t *request, uint32_t *position);
+/* Whose token a row of a gather was, and at which position of that request; after the step. False: there is no such row. */
+bool recompute_whose(const struct recompute *recompute, uint16_t phase, uint16_t row, uint64_t *request, uint32_t *position);
 
 /* What a block of a gather is the result of; after the step. */
 struct recompute_place {

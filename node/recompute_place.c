@@ -42,12 +42,13 @@ static void name_matrices(const struct recompute *r, const struct phase *phase, 
     }
 }
 
-bool recompute_whose(const struct recompute *r, uint16_t token, uint64_t *request, uint32_t *position)
+bool recompute_whose(const struct recompute *r, uint16_t phase, uint16_t row, uint64_t *request, uint32_t *position)
 {
     const struct engine *e = r->engine;
 
-    if (token >= e->token_count)
+    if (phase >= e->phase_count || row >= engine_gather_rows(e, phase))
         return false;
+    const uint32_t token = engine_row_token(e, phase, row);
     *request = e->part[e->token_part[token]].sequence->request.id;
     *position = engine_position(e, token);
     return true;

@@ -14,11 +14,6 @@ static size_t tile_floats(const struct matrix *m, uint32_t tile)
     return (size_t)m->tile[tile].group_count * PANEL_ROWS;
 }
 
-static uint32_t tokens_of(const struct engine *e, const struct segment *segment)
-{
-    return e->phase[segment->phase].kind == PHASE_HEAD ? e->sample_count : segment->token_count;
-}
-
 /* Account for weights that were read; let the network have its turn when it has waited long enough. */
 static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
 {
@@ -54,33 +49,11 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
 {
     const struct segment *segment = w->unit->segment;
     const struct matrix *m = e->phase[segment->phase].matrix;
-    uint32_t tokens = tokens_of(e, segment);
+    const struct matrix_input input = input_of(inbox, segment->token_first, segment->token_count, slice);
 
     pace_begin(e, w);
-    if (e->phase[segment->phase].kind == PHASE_HEAD) {
-        for (uint32_t i = 0; i < e->run_count; i++) {
-            const struct sample_run *run = &e->run[i];
-            struct matrix_input input = input_of(inbox, run->token_first, run->count, slice);
-            float *at = out + (size_t)run->sample_first * TILE_FLOATS_MAX;
-
-            matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, at, TILE_FLOATS_MAX, accumulate);
-        }
-    } else {
-        struct matrix_input input = input_of(inbox, segment->token_first, tokens, slice);
-
-        matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
-    }
-    account(e, w, matrix_tile_slice_bytes(m, w->unit->item, slice), tokens);
-}
-
-static bool slice_is_ready(const struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
-{
-    if (e->phase[segment->phase].kind != PHASE_HEAD)
-        return inbox_is_ready(inbox, segment->sub, slice);
-    for (uint32_t subs = e->sample_subs; subs != 0; subs &= subs - 1)
-        if (!inbox_is_ready(inbox, (uint32_t)__builtin_ctz(subs), slice))
-            return false;
-    return true;
+    matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
+    account(e, w, matrix_tile_slice_bytes(m, w->unit->item, slice), segment->token_count);
 }
 
 /* How long did its blocks wait? Once for a slice, by whoever is first. */
@@ -129,11 +102,11 @@ bool tile_run_eager(struct engine *e, struct worker *w)
     while (w->unit->slices_added < m->own_slice_count) {
         uint32_t slice = m->own_slice_first + w->unit->slices_added;
 
-        if (!slice_is_ready(e, w->unit->segment, inbox, slice))
+        if (!inbox_is_ready(inbox, w->unit->segment->sub, slice))
             return false;
         multiply(e, w, inbox, slice, w->unit->sum, false);
         float *out = eager_result(e, phase, w->unit->slices_added, w->unit->item);
-        for (uint32_t t = 0; t < tokens_of(e, w->unit->segment); t++)
+        for (uint32_t t = 0; t < w->unit->segment->token_count; t++)
             memcpy(out + t * eager_stride(m), w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
         w->unit->slices_added++;
     }
@@ -159,7 +132,7 @@ static void add_rows(float *sum, size_t sum_stride, const float *from, size_t fr
 /* Add what is parked and next in order. */
 static void add_parked(struct engine *e, struct worker *w, const struct matrix *m)
 {
-    uint32_t tokens = tokens_of(e, w->unit->segment);
+    uint32_t tokens = w->unit->segment->token_count;
     size_t floats = tile_floats(m, w->unit->item);
 
     while (w->unit->slices_added < m->slices) {
@@ -178,10 +151,10 @@ static void add_parked(struct engine *e, struct worker *w, const struct matrix *
 }
 
 /* --pipeline off: may a tile begin? */
-static bool is_whole(const struct engine *e, const struct segment *segment, const struct inbox *inbox)
+static bool is_whole(const struct segment *segment, const struct inbox *inbox)
 {
     for (uint32_t s = 0; s < inbox->form->slices; s++)
-        if (!slice_is_ready(e, segment, inbox, s))
+        if (!inbox_is_ready(inbox, segment->sub, s))
             return false;
     return true;
 }
@@ -192,7 +165,7 @@ static bool start_tile(struct engine *e, struct worker *w, const struct matrix *
     uint16_t phase = w->unit->segment->phase;
     bool is_eager = w->unit->segment->eager_units > 0;
 
-    if (e->config.is_whole && !is_whole(e, w->unit->segment, engine_input(e, phase)))
+    if (e->config.is_whole && !is_whole(w->unit->segment, engine_input(e, phase)))
         return false;
     if (is_eager && atomic_load_explicit(eager_mark(e, phase, w->unit->item), memory_order_acquire) != engine_serial(e, phase))
         return false;
@@ -210,13 +183,13 @@ static bool start_tile(struct engine *e, struct worker *w, const struct matrix *
 /* One pass over the missing slices; true when at least one could be multiplied. */
 static bool multiply_ready(struct engine *e, struct worker *w, const struct matrix *m, const struct inbox *inbox)
 {
-    bool any_order = tokens_of(e, w->unit->segment) <= EAGER_TOKENS;
+    bool any_order = w->unit->segment->token_count <= EAGER_TOKENS;
     bool progress = false;
 
     for (uint32_t s = w->unit->slices_added; s < m->slices; s++) {
         if (w->unit->slice[s] != SLICE_MISSING)
             continue;
-        if (!slice_is_ready(e, w->unit->segment, inbox, s)) {
+        if (!inbox_is_ready(inbox, w->unit->segment->sub, s)) {
             if (!any_order)
                 break;
             continue;

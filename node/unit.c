@@ -171,7 +171,7 @@ static void send_whole(struct engine *e, struct worker *w, uint16_t phase)
         .type = PORT_PUBLISH,
         .step = e->step,
         .phase = engine_sent_phase(e, phase),
-        .token_count = e->token_count,
+        .token_count = engine_gather_rows(e, phase),
         .block_first = first[e->config.rank],
         .block_count = (uint16_t)(first[e->config.rank + 1] - first[e->config.rank]),
     };

@@ -145,7 +145,7 @@ static void tell_tile(const struct compute_epoch *e, char *headline, size_t capa
     fprintf(out, "  step %" PRIu64 ", phase %u, token %u, block %u, of rank %u", d->step, d->phase, d->token, d->block, d->rank);
     if (place.row_count > 0 && place.row_count <= 32)
         fprintf(out, ": rows %" PRIu32 "-%" PRIu32, place.row_first, place.row_first + place.row_count - 1);
-    if (recompute_whose(e->recompute, d->token, &request, &position))
+    if (recompute_whose(e->recompute, d->phase, d->token, &request, &position))
         fprintf(out, "; request %" PRIu64 ", position %" PRIu32, request, position);
     fputc('\n', out);
     write_place(e, out, d->source, d->call, d->at_ns);

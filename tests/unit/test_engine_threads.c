@@ -16,7 +16,7 @@
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
 
-enum { REQUESTS = 12, WORKERS = 3, CTX = 80 };
+enum { REQUESTS = 12, WORKERS = 3, CTX = 80, BATCH = 20, PHASES = 2 * 4 + 1 };
 
 static const struct synth_options small = {
     .dim = 96, .hidden = 160, .layers = 2, .heads = 6, .kv_heads = 3, .vocab = 300, .context = 128, .type = TYPE_Q8_0, .seed = 1};
@@ -24,6 +24,7 @@ static const struct synth_options small = {
 struct heard {
     struct simcluster_result result[REQUESTS]; /* by id - 1; written by who ends a step */
     _Atomic uint32_t done;
+    _Atomic uint32_t rows[PHASES];
 };
 
 struct crew {
@@ -96,16 +97,25 @@ static void work(void *app, uint16_t index)
             sched_yield();
 }
 
+/* Tokens of a phase's gather, of its first block. */
+static void on_blocks(void *app, const struct engine_blocks *blocks)
+{
+    struct heard *h = app;
+
+    if (blocks->block_first == 0)
+        atomic_fetch_add(&h->rows[blocks->phase], blocks->token_count);
+}
+
 static struct engine *open_engine(struct rowmap *map, uint16_t slots)
 {
     const uint32_t share[] = {1};
     struct fail fail;
-    const struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .app = &heard};
+    const struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .on_blocks = on_blocks, .app = &heard};
     const struct engine_config config = {
         .model = synth.model,
         .map = map,
         .worker_count = WORKERS,
-        .batch = 20,
+        .batch = BATCH,
         .slots = slots,
         .ctx = CTX,
         .kernel = kernel_choose(NULL),
@@ -169,6 +179,34 @@ static void any_number_of_slots_gives_each_request_its_own_bits(void **state)
     }
 }
 
+static void the_last_layer_goes_on_with_drawn_tokens_only(void **state)
+{
+    enum { PROMPT = BATCH + 7 };
+    uint32_t prompt[PROMPT];
+    const struct request request = {
+        .id = 1,
+        .prompt = prompt,
+        .prompt_count = PROMPT,
+        .predict = 1,
+        .sampling = {.top_p = 1, .repeat_penalty = 1},
+        .ignore_end = true,
+    };
+    struct rowmap map;
+    struct engine *engine = open_engine(&map, 1);
+
+    (void)state;
+    for (uint32_t i = 0; i < PROMPT; i++)
+        prompt[i] = (i * 37 + 5) % small.vocab;
+    assert_true(engine_submit(engine, &request));
+    while (atomic_load(&heard.done) == 0)
+        engine_work(engine, 0);
+    for (int phase = 0; phase < 4; phase++)
+        assert_int_equal(atomic_load(&heard.rows[phase]), PROMPT);
+    for (int phase = 4; phase < PHASES; phase++)
+        assert_int_equal(atomic_load(&heard.rows[phase]), phase + 1 < PHASES ? 1 : 2); /* candidates are a message of each step */
+    engine_close(engine);
+}
+
 static void cancelling_and_saving_while_workers_compute_does_no_harm(void **state)
 {
     struct rowmap map;
@@ -230,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_slots_gives_each_request_its_own_bits),
+        cmocka_unit_test(the_last_layer_goes_on_with_drawn_tokens_only),
         cmocka_unit_test(cancelling_and_saving_while_workers_compute_does_no_harm),
         cmocka_unit_test(what_is_saved_in_the_middle_goes_on_in_another_engine),
     };

@@ -186,7 +186,7 @@ static void a_sum_of_squares_has_the_order_of_the_specification(void **state)
     }
 }
 
-static void scale_swiglu_and_rope_are_the_same_in_every_kernel(void **state)
+static void elementwise_functions_are_the_same_in_every_kernel(void **state)
 {
     static float a[VALUES_MAX + 1], b[VALUES_MAX + 1], c[VALUES_MAX + 1], expected[VALUES_MAX + 1], found[VALUES_MAX + 1];
     const struct kernel *kernel;
@@ -207,6 +207,12 @@ static void scale_swiglu_and_rope_are_the_same_in_every_kernel(void **state)
             scalar()->scale(a, b, count, expected);
             kernel->scale(a, b, count, found);
             assert_same(expected, found, VALUES_MAX + 1, "scale", kernel);
+            scalar()->times(b[0], a, count, expected);
+            kernel->times(b[0], a, count, found);
+            assert_same(expected, found, VALUES_MAX + 1, "times", kernel);
+            scalar()->add(expected, b, count);
+            kernel->add(found, b, count);
+            assert_same(expected, found, VALUES_MAX + 1, "add", kernel);
             scalar()->swiglu(a, b, count, expected);
             kernel->swiglu(a, b, count, found);
             assert_same(expected, found, VALUES_MAX + 1, "swiglu", kernel);
@@ -219,7 +225,7 @@ static void scale_swiglu_and_rope_are_the_same_in_every_kernel(void **state)
     }
 }
 
-static void swiglu_and_scale_may_write_over_their_inputs(void **state)
+static void swiglu_scale_and_times_may_write_over_their_inputs(void **state)
 {
     float gate[37], up[37], expected[37], out[37];
     const struct kernel *kernel;
@@ -239,7 +245,27 @@ static void swiglu_and_scale_may_write_over_their_inputs(void **state)
         memcpy(out, up, sizeof up);
         kernel->scale(gate, out, 37, out);
         assert_same(expected, out, 37, "scale", kernel);
+        kernel->times(gate[0], up, 37, expected);
+        memcpy(out, up, sizeof up);
+        kernel->times(gate[0], out, 37, out);
+        assert_same(expected, out, 37, "times", kernel);
     }
+}
+
+static void times_and_add_are_one_operation_each(void **state)
+{
+    float x[37], y[37], out[37];
+
+    (void)state;
+    fill(x, 37, ORDINARY, 3);
+    fill(y, 37, ORDINARY, 4);
+    scalar()->times(y[0], x, 37, out);
+    for (size_t i = 0; i < 37; i++)
+        assert_true(out[i] == y[0] * x[i]);
+    memcpy(out, x, sizeof x);
+    scalar()->add(out, y, 37);
+    for (size_t i = 0; i < 37; i++)
+        assert_true(out[i] == x[i] + y[i]);
 }
 
 static void swiglu_and_rope_are_their_formulas(void **state)
@@ -300,8 +326,9 @@ int main(void)
         cmocka_unit_test(a_block_with_a_non_finite_value_says_so_and_where),
         cmocka_unit_test(every_kernel_quantises_to_the_same_bytes),
         cmocka_unit_test(a_sum_of_squares_has_the_order_of_the_specification),
-        cmocka_unit_test(scale_swiglu_and_rope_are_the_same_in_every_kernel),
-        cmocka_unit_test(swiglu_and_scale_may_write_over_their_inputs),
+        cmocka_unit_test(elementwise_functions_are_the_same_in_every_kernel),
+        cmocka_unit_test(swiglu_scale_and_times_may_write_over_their_inputs),
+        cmocka_unit_test(times_and_add_are_one_operation_each),
         cmocka_unit_test(swiglu_and_rope_are_their_formulas),
         cmocka_unit_test(a_kernel_is_chosen_by_name_or_the_fastest),
     };
