@@ -238,6 +238,7 @@ void engine_attach(struct engine *e, struct mesh *mesh, const struct port_driver
     e->port.on_event = engine_on_event;
     e->port.on_consume = engine_on_consume;
     e->port.app = e;
+    e->port.answers_events = e->config.is_star;
     port_init(&e->port);
 }
 

@@ -15,10 +15,10 @@ uint64_t engine_candidates_max(const struct engine *e);
 uint32_t engine_candidate_blocks_max(const struct engine *e);
 size_t engine_candidate_bytes_max(const struct engine *e);
 
-/* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs d, a datagram per peer: 4 us, and 1.5 for
- * each further peer. Its blocks reach the peers L later, and meanwhile these have their own slices and the runs before to work on in the
- * next phase. With k runs, compute time c of that and N nodes this costs k * d and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))):
- * the k with the least sum. Only how finely things are sent depends on it, never a result. */
+/* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks reach
+ * the peers L later, and meanwhile these have their own slices and the runs before to work on in the next phase. With k runs, compute time
+ * c of that and N nodes this costs k * d * (N-1) and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))): the k with the least sum.
+ * Only how finely things are sent depends on it, never a result. */
 uint32_t engine_send_runs(uint64_t compute_ns, uint64_t latency_ns, uint16_t rank_count);
 
 /* Set the phases' send_blocks: as long as nothing is measured; and now and then, by the shortest round trips and the speed of the workers

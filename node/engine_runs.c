@@ -4,10 +4,9 @@
 #include "engine_layout.h"
 
 enum {
-    CALL_NS = 4000, /* a datagram to a peer, sent and received; and one more in the same calls */
-    DATAGRAM_NS = 1500,
-    LATENCY_NS = 60000,    /* while no round trip is known: a gigabit switch, and some scheduling */
-    SCHEDULING_NS = 20000, /* beside half a round trip */
+    DATAGRAM_COST_NS = 4000, /* sent and received */
+    LATENCY_NS = 60000,      /* while no round trip is known: a gigabit switch, and some scheduling */
+    SCHEDULING_NS = 20000,   /* beside half a round trip */
     LATENCY_NS_MAX = 10000000,
     BYTES_PER_US = 20000, /* while nothing is measured: one thread's read speed */
     BYTES_PER_US_MIN = 10,
@@ -23,7 +22,7 @@ uint32_t engine_send_runs(uint64_t compute_ns, uint64_t latency_ns, uint16_t ran
 
     for (uint32_t k = 1; k <= SEND_RUNS_MAX; k++) {
         double wait = (double)latency_ns - c * (1 / n + (1 - 1 / n) * (1 - 1.0 / k));
-        double cost = k * (CALL_NS + DATAGRAM_NS * (n - 2)) + (wait > 0 ? wait : 0);
+        double cost = k * DATAGRAM_COST_NS * (n - 1) + (wait > 0 ? wait : 0);
 
         if (cost < least) {
             least = cost;

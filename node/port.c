@@ -145,7 +145,7 @@ static int work_as_owner(struct port *port)
     }
     int events = drain_events(port);
     const int answers = events > 0 ? port->on_owned(port->app) : 0;
-    if (answers > 0 && port->driver.flush != NULL)
+    if ((answers > 0 || (events > 0 && port->answers_events)) && port->driver.flush != NULL)
         port->driver.flush(port->driver.driver, port->mesh);
     return count + events + answers;
 }

@@ -51,6 +51,7 @@ struct port {
     void (*on_event)(void *app, const struct mesh_event *event);
     bool (*on_consume)(void *app, const struct port_word *word); /* false: the endpoint is not to hear of it yet */
     void *app;
+    bool answers_events;    /* on_event may say something that others wait for */
     struct port_word stuck; /* owner only: a word the endpoint could not take yet */
     bool is_stuck;
     _Atomic uint32_t ring_head, ring_tail;
