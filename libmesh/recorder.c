@@ -256,7 +256,7 @@ static bool help_alone(struct mesh_recorder *recorder)
     return is_refused;
 }
 
-enum stored { STORE_FAILED = -1, STORED_NOTHING, STORED_SOME };
+enum stored { STORE_FAILED = -1, STORED_NOTHING, STORED_SOME, STORED_PART /* of what was there; go on at once */ };
 
 static void fail(struct mesh_recorder *recorder, const char why[MESH_RECORDER_REASON_BYTES])
 {
@@ -339,7 +339,7 @@ static enum stored store(struct mesh_recorder *recorder)
     pthread_mutex_lock(&recorder->reading);
     stored = store_ring(recorder, takes ? capacity / 256 : capacity / 4);
     pthread_mutex_unlock(&recorder->reading);
-    return stored;
+    return takes && stored == STORED_SOME && recorder_ring_used(&recorder->ring) > 0 ? STORED_PART : stored;
 }
 
 /* Until then, or until the thread is woken. */
@@ -401,7 +401,7 @@ static void *run(void *argument)
             rest(recorder, recorder->config.again_ns);
         else if (stored == STORED_NOTHING && is_due(recorder))
             rest(recorder, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
-        else
+        else if (stored != STORED_PART)
             rest_until_due(recorder);
     }
     return NULL;
@@ -464,7 +464,7 @@ static void store_rest(struct mesh_recorder *recorder)
     bool is_all = false;
     enum stored stored = STORED_NOTHING;
 
-    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0)) {
+    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0 && recorder->helped + recorder->turned == 0)) {
         is_all = true;
         for (uint16_t lane = 0; lane < MESH_RECORDER_LANES; lane++)
             is_all = put_gap(recorder, lane, true) && is_all;

@@ -35,9 +35,9 @@ uint64_t recorder_ring_used(struct recorder_ring *ring);
 /* The rest is the reader's. The next entry that is whole; NULL: none. */
 const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes);
 bool recorder_ring_has_next(struct recorder_ring *ring);
-uint64_t recorder_ring_unreleased(const struct recorder_ring *ring); /* bytes of entries that were read, and what is around them */
+uint64_t recorder_ring_unreleased(const struct recorder_ring *ring);  /* bytes of entries that were read, and what is around them */
 void recorder_ring_unread(struct recorder_ring *ring, uint64_t read); /* back to what `read` was: before recorder_ring_next */
-void recorder_ring_rewind(struct recorder_ring *ring);               /* read them again */
-void recorder_ring_release(struct recorder_ring *ring);              /* their room may be used */
+void recorder_ring_rewind(struct recorder_ring *ring);                /* read them again */
+void recorder_ring_release(struct recorder_ring *ring);               /* their room may be used */
 
 #endif

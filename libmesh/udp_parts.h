@@ -21,6 +21,7 @@ enum {
     UDP_MESSAGES = 256,             /* (datagram, destination) pairs waiting for sendmmsg */
     UDP_ARENA_BYTES = 4 * 65536,
     UDP_SEGMENT_BYTES_MAX = 9216, /* larger datagrams are few, and cutting them saves little */
+    UDP_JOINED_BYTES_MAX = 12000, /* of a message that is cut: a shaper drops parts of one larger than its burst, and does not say so */
     UDP_SEGMENT_CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t))
 };
 

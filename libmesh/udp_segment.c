@@ -1,7 +1,8 @@
 /* Segmentation by the kernel or the network card (UDP_SEGMENT, GSO): datagrams in a row to one receiver are handed over as one message,
  * which goes through the kernel once and is cut at the end. All but the last have one size.
  *
- * Whether a way can do it shows when it is used; then what waits is sent one by one, and so is everything later. */
+ * Whether a way can do it shows when it is used; then what waits is sent one by one, and so is everything later. Where a message is too
+ * large for a queue or a path, only what waits is. */
 #include "udp_parts.h"
 
 #include <assert.h>
@@ -46,7 +47,7 @@ bool mesh_udp_segment_join(struct mesh_udp_sender *sender, struct msghdr *header
     const size_t count = header->msg_iovlen;
 
     if (first + count != way || way->iov_len > first->iov_len || first[count - 1].iov_len != first->iov_len ||
-        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + way->iov_len > UDP_DATAGRAM_BYTES_MAX) {
+        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + way->iov_len > UDP_JOINED_BYTES_MAX) {
         return false;
     }
     header->msg_iovlen++;
@@ -59,7 +60,7 @@ bool mesh_udp_segment_split(struct mesh_udp_sender *sender, int reason)
     uint32_t at = UDP_MESSAGES;
 
     if (sender->messages[sender->messages_next].msg_hdr.msg_iovlen == 1 ||
-        (reason != EINVAL && reason != EIO && reason != EMSGSIZE && reason != EOPNOTSUPP)) {
+        (reason != EINVAL && reason != EIO && reason != EMSGSIZE && reason != EOPNOTSUPP && reason != ENOBUFS)) {
         return false;
     }
     for (uint32_t i = sender->messages_count; i-- > sender->messages_next;) {
@@ -74,6 +75,6 @@ bool mesh_udp_segment_split(struct mesh_udp_sender *sender, int reason)
     }
     sender->messages_next = at;
     sender->messages_count = UDP_MESSAGES;
-    sender->segments = false;
+    sender->segments = sender->segments && (reason == EMSGSIZE || reason == ENOBUFS); /* these are not about cutting */
     return true;
 }

@@ -126,7 +126,7 @@ static int measure_all(struct bench *bench, const struct bench_shape *shape, con
             if (measure(bench, shape, model, nodes, &ways[i], costs, fail) < 0)
                 return -1;
     for (size_t i = 0; i < sizeof variants / sizeof *variants && !bench->quick; i++)
-        for (uint16_t nodes = VARIANT_NODES / 2; nodes <= VARIANT_NODES; nodes = (uint16_t)(nodes * 2))
+        for (uint16_t nodes = 2; nodes <= VARIANT_NODES; nodes = (uint16_t)(nodes * 2))
             if (measure(bench, shape, model, nodes, &variants[i], costs, fail) < 0)
                 return -1;
     return 0;

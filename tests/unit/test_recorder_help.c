@@ -26,6 +26,7 @@ struct numbers {
     atomic_bool is_standing;
     atomic_bool is_done; /* all is put */
     uint64_t refused;    /* of whoever puts */
+    uint64_t again_ns;   /* 0: soon */
     struct mesh_recorder *recorder;
 };
 
@@ -88,7 +89,7 @@ static struct mesh_recorder *open_numbers(struct numbers *n, uint64_t batch_ns)
     const struct mesh_recorder_config config = {.store = {.write = write_numbers, .take = take, .turn = turn, .app = n},
                                                 .ring_bytes = RING_BYTES,
                                                 .batch_ns = batch_ns,
-                                                .again_ns = 100000};
+                                                .again_ns = n->again_ns > 0 ? n->again_ns : 100000};
 
     assert_int_equal(mesh_recorder_open(&n->recorder, &config), 0);
     return n->recorder;
@@ -211,6 +212,27 @@ static void what_was_taken_and_not_written_counts_as_lost(void **state)
     assert_string_equal(stats.why, "the disk is full");
 }
 
+static void what_was_taken_after_a_failure_is_stored_at_the_end(void **state)
+{
+    struct numbers n = {.failures_left = 1, .next = 2, .again_ns = UINT64_C(60000000000)};
+    struct mesh_recorder *recorder = open_numbers(&n, 1000000);
+    struct mesh_recorder_stats stats;
+
+    (void)state;
+    for (uint64_t number = 2; number < 20; number++)
+        put(recorder, number);
+    while (atomic_load(&n.failures_left) > 0)
+        sched_yield();
+    for (uint64_t number = 20; number < 40; number++) {
+        put(recorder, number);
+        mesh_recorder_help(recorder, 1);
+    }
+    mesh_recorder_close(recorder, &stats);
+    assert_int_equal(stats.lost, 0);
+    assert_int_equal(n.next, 40);
+    assert_int_equal(n.wrong, 0);
+}
+
 static void batches_are_at_the_same_moments_of_the_day_for_all(void **state)
 {
     const uint64_t batch_ns = 250000000, day_ns = UINT64_C(1700000000123456789);
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(while_a_write_stands_helping_goes_on),
         cmocka_unit_test(with_many_who_help_all_is_written_once_and_in_order),
         cmocka_unit_test(what_was_taken_and_not_written_counts_as_lost),
+        cmocka_unit_test(what_was_taken_after_a_failure_is_stored_at_the_end),
         cmocka_unit_test(batches_are_at_the_same_moments_of_the_day_for_all),
     };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "libmesh/addr.h"
 #include "libmesh/udp_parts.h"
@@ -161,12 +162,32 @@ static void what_the_kernel_does_not_cut_is_sent_one_by_one(void **state)
     close_row(&row);
 }
 
+static void a_full_queue_is_given_what_waits_one_by_one_and_later_messages_whole(void **state)
+{
+    struct mesh_udp_sender *sender = calloc(1, sizeof *sender);
+
+    (void)state;
+    sender->segments = true;
+    sender->messages_count = 1;
+    sender->messages[0].msg_hdr = (struct msghdr){.msg_iov = sender->ways, .msg_iovlen = 4};
+    assert_true(mesh_udp_segment_split(sender, ENOBUFS));
+    assert_int_equal(sender->messages_count - sender->messages_next, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_ptr_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iov, sender->ways + i);
+        assert_int_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iovlen, 1);
+    }
+    assert_true(sender->segments);
+    assert_false(mesh_udp_segment_split(sender, ENOBUFS)); /* a single one has to wait for room */
+    free(sender);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_datagram_to_all_begins_with_another_rank),
         cmocka_unit_test(datagrams_in_a_row_are_one_message_for_each_rank),
         cmocka_unit_test(what_the_kernel_does_not_cut_is_sent_one_by_one),
+        cmocka_unit_test(a_full_queue_is_given_what_waits_one_by_one_and_later_messages_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

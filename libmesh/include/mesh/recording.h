@@ -53,7 +53,7 @@ void mesh_recording_add_token(struct mesh_recording *recording,
 void mesh_recording_add_event(struct mesh_recording *recording, const struct mesh_trace_event *row);
 void mesh_recording_add_report(struct mesh_recording *recording, const struct mesh_trace_report *row);
 
-/* While waiting for something else: make some of what was told ready to be stored. Any thread; for a microsecond or less. */
+/* While waiting for something else: make some of what was told ready to be stored. Any thread; for some microseconds. */
 void mesh_recording_help(struct mesh_recording *recording);
 
 struct mesh_recording_stats {
