@@ -106,8 +106,8 @@ bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, 
 /* Any thread. */
 void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
 
-/* Nobody puts entries or helps any more: store what is there, which is tried once more where the store fails; what it does not take counts as lost.
- * stats: of the end, or NULL. NULL as a recorder is fine. */
+/* Nobody puts entries or helps any more: store what is there, which is tried once more where the store fails; what it does not take
+ * counts as lost. stats: of the end, or NULL. NULL as a recorder is fine. */
 void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
 
 #endif
