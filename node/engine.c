@@ -13,6 +13,8 @@
 #include "head.h"
 #include "idle.h"
 
+enum { LOOK_NS = 1000000 };
+
 static uint32_t candidates_of(const void *app, const struct sampling *sampling)
 {
     const struct engine *e = app;
@@ -287,11 +289,25 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     worker_count(&w->decode_bytes, bytes);
 }
 
+/* Attention reads no weights, so tile.c does not see to it; over a long context it takes long. */
+static void look_around(struct engine *e, struct worker *w, uint64_t begin_ns)
+{
+    const uint64_t now_ns = engine_now(e);
+
+    w->attended_ns += now_ns - begin_ns;
+    if (e->port.mesh == NULL || w->attended_ns < LOOK_NS)
+        return;
+    port_poll(&e->port);
+    worker_count(&w->poll_ns, engine_now(e) - now_ns);
+    w->attended_ns = 0;
+}
+
 /* False: nothing could be done for it. */
 static bool work_on_unit(struct engine *e, struct worker *w)
 {
     const uint64_t begin_ns = engine_now(e), before = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
     const bool is_decode = (w->unit->kind == UNIT_TILE || w->unit->kind == UNIT_EAGER) && w->unit->segment->token_count <= EAGER_TOKENS;
+    const bool is_attention = w->unit->kind == UNIT_KV || w->unit->kind == UNIT_ATTEND;
     uint64_t bytes;
 
     engine_time_begin(e, w, begin_ns);
@@ -301,6 +317,8 @@ static bool work_on_unit(struct engine *e, struct worker *w)
     bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) - before;
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
+    if (is_finished && is_attention)
+        look_around(e, w, begin_ns);
     if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);

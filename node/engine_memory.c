@@ -29,6 +29,12 @@ enum {
     CACHE_MAPPED_BYTES_MIN = 1 << 20 /* and so are caches of keys and values */
 };
 
+/* None yet when the layout has failed. */
+static size_t attention_tiles(const struct engine *e)
+{
+    return e->phase == NULL || e->phase[PHASE_ATTENTION].matrix == NULL ? 0 : e->phase[PHASE_ATTENTION].matrix->tile_count;
+}
+
 static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
 {
     const struct model *m = e->model;
@@ -42,7 +48,7 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     list[n++] = (struct buffer){&e->qkv, batch * e->qkv_stride * sizeof(float)};
     list[n++] = (struct buffer){&e->eager, 2 * e->eager_floats * sizeof(float)};
     list[n++] = (struct buffer){&e->eager_done, 2 * (size_t)e->eager_tiles * sizeof *e->eager_done};
-    list[n++] = (struct buffer){&e->qkv_done, subs_of(e) * (size_t)e->phase[PHASE_ATTENTION].matrix->tile_count * sizeof *e->qkv_done};
+    list[n++] = (struct buffer){&e->qkv_done, subs_of(e) * attention_tiles(e) * sizeof *e->qkv_done};
     list[n++] = (struct buffer){&e->logits, e->config.slots * (size_t)padded(e->vocab_rows) * sizeof(float)};
     list[n++] = (struct buffer){&e->candidates, candidates * sizeof *e->candidates};
     list[n++] = (struct buffer){&e->candidate_scratch, (size_t)e->vocab_rows * sizeof *e->candidate_scratch};

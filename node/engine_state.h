@@ -48,7 +48,7 @@ struct segment {
     uint32_t unit_first;
     uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
     uint16_t chunk_tokens, chunks; /* of attention */
-    _Atomic uint32_t tiles_done, kv_done;
+    _Atomic uint32_t kv_done;
 };
 
 enum qkv_part { QKV_K, QKV_V, QKV_Q }; /* of attention's matrices, in this order */
@@ -104,8 +104,7 @@ struct worker {
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
     uint64_t work_since_poll;
-    uint64_t dbg[16], dbgn[16];
-    int dbg_waited;
+    uint64_t attended_ns; /* to long contexts, since it looked for datagrams */
     struct worker_pace pace;
     uint64_t port_ns; /* spent in the port during this engine_work */
     uint64_t mark_ns; /* until when its time is accounted for */

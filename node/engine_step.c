@@ -63,8 +63,10 @@ static void count_units(struct engine *e, struct segment *s)
 
     if (!is_skipped) {
         s->tile_units = m->tile_count;
-        /* With everything at home there is nothing to wait for, and with many tokens the network is not what is waited for. */
-        if (m->own_slice_count > 0 && m->own_slice_count < m->slices && s->token_count <= EAGER_TOKENS && !e->config.is_whole)
+        /* With everything at home there is nothing to wait for, and with many tokens the network is not what is waited for. Not in later
+         * sub-batches: the last layer's rows may go on without them, and their results would be written over (tile.c). */
+        if (s->sub == 0 && m->own_slice_count > 0 && m->own_slice_count < m->slices && s->token_count <= EAGER_TOKENS &&
+            !e->config.is_whole)
             s->eager_units = m->tile_count;
     }
     if (phase->kind == PHASE_ATTENTION && m->tile_count > 0) {

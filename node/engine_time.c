@@ -47,14 +47,12 @@ static uint64_t missing_from(const struct engine *e, const struct inbox *inbox, 
 }
 
 /* The first slice that the unit in hand needs and that is not there. */
-static uint64_t missing_slice(struct engine *e, const struct worker *w, const struct inbox *inbox, uint16_t phase)
+static uint64_t missing_slice(const struct engine *e, const struct worker *w, const struct inbox *inbox, uint16_t phase)
 {
-    const uint32_t sub = e->phase[w->unit->segment->phase].kind == PHASE_HEAD ? 0 : w->unit->segment->sub;
-
     for (uint32_t s = 0; s < inbox->form->slices; s++) {
         const uint32_t end = (s + 1) * SLICE_BLOCKS;
 
-        if (!inbox_is_ready(inbox, sub, s))
+        if (!inbox_is_ready(inbox, w->unit->segment->sub, s))
             return missing_from(e, inbox, phase, s * SLICE_BLOCKS, end < inbox->form->block_count ? end : inbox->form->block_count);
     }
     return cause(e->config.rank, phase, 0);

@@ -224,7 +224,6 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
             atomic_fetch_add_explicit(&part->digest, sampler_digest(position, out, id_first, tile->row_count), memory_order_relaxed);
         }
     }
-    atomic_fetch_add_explicit(&segment->tiles_done, 1, memory_order_acq_rel);
 }
 
 void finish_tile(struct engine *e, struct worker *w)

@@ -138,7 +138,7 @@ static void tell_logits(struct engine *e)
     }
 }
 
-/* The head reads sampled tokens only, but its input may be let go only when all of it has come. */
+/* Also where this node has no rows of the vocabulary: its input may be let go only when all of it has come. */
 static bool has_whole_input(struct engine *e, uint16_t phase)
 {
     struct inbox *input;

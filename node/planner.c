@@ -62,8 +62,8 @@ void planner_end(struct planner *planner, uint64_t request)
 
 /* ---- a step ---- */
 
-/* A part that is planned, and where it goes: prompts' pieces before single tokens, those that are sampled behind those that are not, so
- * that sampled tokens stand side by side as far as possible. */
+/* A part that is planned, and where it goes: prompts' pieces before single tokens, those that are sampled behind those that are not,
+ * so that the last of a step's tokens is a sampled one if any is. */
 enum place { PLACE_PIECE, PLACE_LAST_PIECE, PLACE_SINGLE, PLACES };
 
 struct draft {

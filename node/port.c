@@ -127,6 +127,21 @@ static int drain_events(struct port *port)
     return count;
 }
 
+/* What has arrived, also early for gathers that are opened only now: until nothing more follows from it. */
+static int take_events(struct port *port)
+{
+    int count = 0, events, answers;
+
+    do {
+        events = drain_events(port);
+        answers = events > 0 ? port->on_owned(port->app) : 0;
+        if ((answers > 0 || (events > 0 && port->answers_events)) && port->driver.flush != NULL)
+            port->driver.flush(port->driver.driver, port->mesh);
+        count += events + answers;
+    } while (answers > 0);
+    return count;
+}
+
 static int work_as_owner(struct port *port)
 {
     int count = port->on_owned(port->app);
@@ -143,11 +158,7 @@ static int work_as_owner(struct port *port)
 
         count += moved > 0 ? moved : 0;
     }
-    int events = drain_events(port);
-    const int answers = events > 0 ? port->on_owned(port->app) : 0;
-    if ((answers > 0 || (events > 0 && port->answers_events)) && port->driver.flush != NULL)
-        port->driver.flush(port->driver.driver, port->mesh);
-    return count + events + answers;
+    return count + take_events(port);
 }
 
 /* Say what is to be said, and leave what has arrived for later: looking for it costs a system call. */
@@ -156,9 +167,11 @@ static int speak_as_owner(struct port *port)
     int count = port->on_owned(port->app);
 
     count += drain_ring(port);
-    if (port->mesh != NULL && port->driver.flush != NULL)
+    if (port->mesh == NULL)
+        return count;
+    if (port->driver.flush != NULL)
         port->driver.flush(port->driver.driver, port->mesh);
-    return count;
+    return count + take_events(port); /* opening a gather may have told of some, and whoever parks next would sleep on them */
 }
 
 /* Do something as the owner, unless somebody else is. */

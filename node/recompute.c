@@ -110,7 +110,7 @@ static void tell_candidates(struct recompute *r, uint16_t phase)
             return;
         head_write_other(r->engine, &r->shares, rank, r->message, bytes);
         const struct recompute_blocks blocks = {phase,       0,           1,          first[rank], count, first[r->shares.rank_count],
-                                                block_bytes, block_bytes, r->message, bytes};
+                                                block_bytes, block_bytes, r->message, bytes,       1,     NULL};
         r->hooks.on_blocks(r->hooks.app, &blocks);
     }
 }
@@ -118,8 +118,20 @@ static void tell_candidates(struct recompute *r, uint16_t phase)
 static void on_blocks(void *app, const struct engine_blocks *b)
 {
     struct recompute *r = app;
-    const struct recompute_blocks blocks = {b->phase,  b->token_first, b->token_count,      b->block_first, b->block_count,
-                                            b->blocks, b->block_bytes, b->last_block_bytes, b->data,        b->token_stride};
+    const struct engine *e = r->engine;
+    const bool is_sampled = engine_is_last_layer(e, b->phase) && e->sample_count > 0;
+    const struct recompute_blocks blocks = {b->phase,
+                                            b->token_first,
+                                            b->token_count,
+                                            b->block_first,
+                                            b->block_count,
+                                            b->blocks,
+                                            b->block_bytes,
+                                            b->last_block_bytes,
+                                            b->data,
+                                            b->token_stride,
+                                            engine_gather_rows(e, b->phase),
+                                            is_sampled ? e->sample_token : NULL};
 
     if (r->is_filling || r->hooks.on_blocks == NULL)
         return;

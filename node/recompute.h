@@ -27,6 +27,8 @@ struct recompute_blocks {
     uint32_t block_bytes, last_block_bytes;
     const uint8_t *data; /* as on the wire, of the first block of the first token; tokens are token_stride apart */
     size_t token_stride;
+    uint16_t rows;             /* of the whole gather */
+    const uint16_t *row_token; /* (rows) the step's tokens that these are of; NULL: all, in their order */
 };
 
 struct recompute_hooks {

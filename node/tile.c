@@ -225,7 +225,7 @@ bool tile_run(struct engine *e, struct worker *w)
         if (!multiply_ready(e, w, m, inbox))
             return false;
     assert(w->unit->slices_added == m->slices);
-    /* Tiles are sent in order: what is missing before a later one is taken for lost. */
+    /* A worker's tiles are sent in order: what is missing before a later one is taken for lost. */
     if (!unit_is_first(w))
         return false;
     /* The output must have a place, and a paced node is not finished before its memory would be. */

@@ -138,12 +138,27 @@ bool unit_take_next(struct worker *w)
     return true;
 }
 
+/* Would a tile have something to multiply at once? What is not begun is left to workers that come later. */
+static bool has_input(struct engine *e, const struct segment *s)
+{
+    const struct matrix *m = e->phase[s->phase].matrix;
+    const struct inbox *inbox = engine_input(e, s->phase);
+
+    for (uint32_t slice = 0; slice < m->slices; slice++) {
+        const bool is_eager = s->eager_units > 0 && slice - m->own_slice_first < m->own_slice_count;
+
+        if (!is_eager && inbox_is_ready(inbox, s->sub, slice))
+            return true;
+    }
+    return false;
+}
+
 bool unit_begin_next(struct engine *e, struct worker *w)
 {
     struct unit *u = w->unit;
 
     return e->port.mesh != NULL && u->kind == UNIT_TILE && u->is_started && u->segment->token_count <= EAGER_TOKENS &&
-           w->unit_count < UNITS_MAX && claim_unit(e, w, u->segment);
+           w->unit_count < UNITS_MAX && has_input(e, u->segment) && claim_unit(e, w, u->segment);
 }
 
 static bool run(struct engine *e, struct worker *w)

@@ -222,8 +222,33 @@ static void compare_tile(struct compute_tiles *t, struct compute_tile *tile, con
         compare_token(t, tile, b, token, first, end);
 }
 
-void compute_tiles_compare(struct compute_tiles *t, const struct recompute_blocks *b)
+static void compare_all(struct compute_tiles *t, const struct recompute_blocks *b)
 {
     for (struct compute_tile *tile = b->phase < t->phase_count ? t->phase[b->phase] : NULL; tile != NULL; tile = tile->next)
         compare_tile(t, tile, b);
+}
+
+/* Earlier builds gathered all of a step's tokens in the last layer, too. */
+static bool has_all_tokens(const struct compute_tiles *t, const struct recompute_blocks *b)
+{
+    for (const struct compute_tile *tile = b->phase < t->phase_count ? t->phase[b->phase] : NULL; tile != NULL; tile = tile->next)
+        if (tile->token_first + tile->token_count > b->rows)
+            return true;
+    return false;
+}
+
+void compute_tiles_compare(struct compute_tiles *t, const struct recompute_blocks *b)
+{
+    if (b->row_token == NULL || !has_all_tokens(t, b)) {
+        compare_all(t, b);
+        return;
+    }
+    for (uint16_t i = 0; i < b->token_count; i++) {
+        struct recompute_blocks row = *b;
+
+        row.token_first = b->row_token[b->token_first + i];
+        row.token_count = 1;
+        row.data += i * b->token_stride;
+        compare_all(t, &row);
+    }
 }

@@ -13,7 +13,7 @@ model=node/models/stories-q8_0.gguf
 run "$mesh_replay" verify tests/traces/lossy.db
 check_contains "the kept recording is the same" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
 check_exit "and computed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
-check_contains "which is a test of its own" "$out" "# the same: 6 steps, 306 tiles, 1228 blocks, 6 tokens"
+check_contains "which is a test of its own" "$out" "# the same: 6 steps, 306 tiles, 1188 blocks, 6 tokens"
 files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
 check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 --local 3 \
     --lab loss=1%,seed=3 --record "$tmp/T.db" --digest

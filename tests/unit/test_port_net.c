@@ -126,6 +126,8 @@ static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
     port_poll(port);
     assert_string_equal(calls, "poll "); /* nothing was said */
     port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
+    assert_string_equal(calls, "poll flush "); /* what is said goes out, and nothing is looked for */
+    port_poll(port);
     assert_string_equal(calls, "poll flush poll ");
     net_gather_release(net, &gather);
     net_free(net);

@@ -77,6 +77,16 @@ static void tiles_are_begun_with_what_is_there(void **state)
     assert_true(simcluster_agrees(&cluster));
 }
 
+static void tiles_that_nothing_is_there_for_are_left_to_other_workers(void **state)
+{
+    (void)state;
+    mesh_sim_set_link(cluster.sim, 1, 0, &slow);
+    run_until_it_is_missed();
+    assert_int_equal(cluster.node[0].engine->worker[0].unit_count, 1);
+    assert_true(simcluster_run(&cluster, 1000 * (uint64_t)LATE_NS));
+    assert_true(simcluster_agrees(&cluster));
+}
+
 static int open_model(void **state)
 {
     (void)state;
@@ -95,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tiles_are_begun_with_what_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tiles_that_nothing_is_there_for_are_left_to_other_workers, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, open_model, close_model);
