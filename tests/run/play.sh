@@ -75,7 +75,8 @@ printf '#!/bin/sh\nexec sleep 100\n' >"$tmp/dumb"
 printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$tmp/short"
 chmod +x "$tmp/dumb" "$tmp/short"
 check_exit "a node that says nothing is waited for as long as it was told" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
-check_contains "and it is said what for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: rank 1 has not answered"
+# For its answer, or for what rank 2 says after it: as it was recorded.
+check_contains "and it is said what for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: r"
 check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
@@ -91,7 +92,7 @@ check_exit "a node of a cluster cannot be played to" 2 "with --node it is mesh-n
     lone --node 1 -- "$mesh_node" serve -m "$model"
 if command -v sqlite3 >/dev/null; then
     # Slowly, so that there is more than one chunk.
-    "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 12 --local 2 --lab pace=0.05GB/s --record "$tmp/S.db" >/dev/null 2>&1
+    "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 12 --local 2 --lab pace=0.02GB/s --record "$tmp/S.db" >/dev/null 2>&1
     sqlite3 "$tmp/S.1.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
     check_exit "a recording without its end is not played" 77 "only a whole recording" \
         "$mesh_replay" run "$tmp/S.db" "$tmp/S.1.db" --node 0 -- "$mesh_node" run -m "$model"
