@@ -211,7 +211,7 @@ static void print(struct bench *bench, const struct exchange *x, size_t bytes, c
     char name[64];
     struct bench_row row = {.event = "exchange", .name = name};
 
-    snprintf(name, sizeof name, "tile of %u bytes, %s", x->ranks.blocks * BENCH_BLOCK_BYTES, security_words[x->mode]);
+    snprintf(name, sizeof name, "tile of %u bytes, %s", x->ranks.blocks * (unsigned)BENCH_BLOCK_BYTES, security_words[x->mode]);
     bench_label_number(&row, "bytes", (uint64_t)x->ranks.blocks * BENCH_BLOCK_BYTES);
     bench_label_number(&row, "datagram_bytes", bytes);
     bench_label_text(&row, "security", security_words[x->mode]);
