@@ -59,14 +59,20 @@ static void wait_for_ring(void *app, uint16_t index)
     atomic_fetch_add(&woken, 1);
 }
 
+static void open_bell(void)
+{
+    struct fail fail;
+
+    bell = bell_open(&fail);
+    assert_non_null(bell);
+}
+
 static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
 {
     struct idle_calls before;
-    struct fail fail;
 
     (void)state;
-    bell = bell_open(&fail);
-    assert_non_null(bell);
+    open_bell();
     before = idle_get_calls();
     for (int i = 0; i < 10; i++)
         bell_ring(bell);
@@ -82,8 +88,7 @@ static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **stat
 
     (void)state;
     atomic_store(&woken, 0);
-    bell = bell_open(&fail);
-    assert_non_null(bell);
+    open_bell();
     before = idle_get_calls();
     struct pool *pool = pool_start(1, wait_for_ring, NULL, &fail);
     assert_non_null(pool);
@@ -99,11 +104,9 @@ static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **stat
 static void waiting_in_vain_is_one_call(void **state)
 {
     struct idle_calls before;
-    struct fail fail;
 
     (void)state;
-    bell = bell_open(&fail);
-    assert_non_null(bell);
+    open_bell();
     before = idle_get_calls();
     bell_wait(bell, 0, 1000000);
     assert_int_equal(idle_get_calls().sleeps - before.sleeps, 1);

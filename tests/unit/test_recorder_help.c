@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "mesh/recorder.h"
+#include "mesh/udp.h"
 #include "node/pool.h"
 
 enum { RING_BYTES = 1 << 16, ENTRIES = 50000, TAKEN_MAX = 500, KIND = 7, REFUSED_EACH = 97 };
@@ -233,6 +234,25 @@ static void what_was_taken_after_a_failure_is_stored_at_the_end(void **state)
     assert_int_equal(n.wrong, 0);
 }
 
+/* Ten of them are refused, so the thread stops ten times with more there. Rests until the next batch would take five seconds. */
+static void what_is_there_is_stored_without_rests_between(void **state)
+{
+    struct numbers n = {.next = 2};
+    struct mesh_recorder *recorder = open_numbers(&n, 500000000);
+    const uint64_t end_ns = mesh_udp_now_ns() + 3000000000;
+    struct mesh_recorder_stats stats = {0};
+
+    (void)state;
+    for (uint64_t number = 2; number < 1000; number++)
+        put(recorder, number);
+    while (stats.entries < 998 && mesh_udp_now_ns() < end_ns) {
+        sched_yield();
+        mesh_recorder_get_stats(recorder, &stats);
+    }
+    assert_int_equal(stats.entries, 998);
+    mesh_recorder_close(recorder, NULL);
+}
+
 static void batches_are_at_the_same_moments_of_the_day_for_all(void **state)
 {
     const uint64_t batch_ns = 250000000, day_ns = UINT64_C(1700000000123456789);
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(with_many_who_help_all_is_written_once_and_in_order),
         cmocka_unit_test(what_was_taken_and_not_written_counts_as_lost),
         cmocka_unit_test(what_was_taken_after_a_failure_is_stored_at_the_end),
+        cmocka_unit_test(what_is_there_is_stored_without_rests_between),
         cmocka_unit_test(batches_are_at_the_same_moments_of_the_day_for_all),
     };
 

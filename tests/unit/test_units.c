@@ -87,6 +87,31 @@ static void tiles_that_nothing_is_there_for_are_left_to_other_workers(void **sta
     assert_true(simcluster_agrees(&cluster));
 }
 
+/* By the model a phase is sent in two runs, of eight blocks, where nothing is measured, and at once where peers are next to each other. */
+static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
+{
+    const struct simcluster_config config = {.model = synth.model,
+                                             .rank_count = RANKS,
+                                             .batch = 8,
+                                             .ctx = 60,
+                                             .seed = 5,
+                                             .link = {.rate_bits_per_s = UINT64_C(1000000000000), .delay_ns = 100, .queue_bytes = 200000},
+                                             .unit_ns = 100};
+    const struct phase *phase;
+    struct request longer = request;
+
+    (void)state;
+    longer.predict = 12;
+    if (simcluster_open(&cluster, &config) < 0)
+        fail_msg("%s", cluster.reason);
+    phase = &cluster.node[0].engine->phase[PHASE_GATE_UP];
+    assert_int_equal(atomic_load(&phase->send_blocks), 8);
+    simcluster_submit(&cluster, &longer);
+    assert_true(simcluster_run(&cluster, 1000 * (uint64_t)LATE_NS));
+    assert_true(simcluster_agrees(&cluster));
+    assert_int_equal(atomic_load(&phase->send_blocks), 16);
+}
+
 static int open_model(void **state)
 {
     (void)state;
@@ -106,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tiles_are_begun_with_what_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tiles_that_nothing_is_there_for_are_left_to_other_workers, set_up, tear_down),
+        cmocka_unit_test_teardown(how_finely_blocks_are_sent_follows_the_round_trips, tear_down),
     };
 
     return cmocka_run_group_tests(tests, open_model, close_model);
