@@ -138,10 +138,11 @@ int bench_virtual(struct bench *bench, struct fail *fail)
     struct virtual_costs costs;
     struct virtual_model model;
 
+    if (bench->datagram_ns != NULL && bench_datagram_parse(bench->datagram_ns, &costs, fail) < 0)
+        return -1;
     bench_heading(bench, "virtual: q8_0 on nodes of " NETWORK " one way, simulated; shares of a node's time");
     bench_progress(bench, "virtual");
-    if ((bench->datagram_ns != NULL ? bench_datagram_parse(bench->datagram_ns, &costs, fail) : bench_datagram_costs(bench, &costs, fail)) <
-        0)
+    if (bench->datagram_ns == NULL && bench_datagram_costs(bench, &costs, fail) < 0)
         return -1;
     print_costs(bench, &costs);
     int err = virtual_model_open(&model, shape, TYPE_Q8_0, fail);
