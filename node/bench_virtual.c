@@ -135,7 +135,7 @@ static int measure_all(struct bench *bench, const struct bench_shape *shape, con
 int bench_virtual(struct bench *bench, struct fail *fail)
 {
     const struct bench_shape *shape = bench->quick ? &bench_shape_small : &bench_shape_1b;
-    struct virtual_costs costs;
+    struct virtual_costs costs = {0};
     struct virtual_model model;
 
     if (bench->datagram_ns != NULL && bench_datagram_parse(bench->datagram_ns, &costs, fail) < 0)
