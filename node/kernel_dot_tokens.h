@@ -171,6 +171,13 @@ DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, 
     }
 }
 
+/* Panels of a prompt were last used some gathers ago, and are in no near cache. */
+DOT_INLINE void dot_fetch_for_writing(const uint8_t *to, size_t bytes)
+{
+    for (size_t at = 0; at < bytes + PANEL_VECTOR_BYTES - 1; at += PANEL_VECTOR_BYTES)
+        __builtin_prefetch(to + at, 1);
+}
+
 static void dot_tokens_put(const struct kernel_tokens_wire *wire, uint8_t *panel, size_t tokens, size_t token, size_t count)
 {
     struct kernel_tokens_wire rest = *wire;
@@ -180,6 +187,10 @@ static void dot_tokens_put(const struct kernel_tokens_wire *wire, uint8_t *panel
         const bool is_whole = place.n == TOKEN_GROUP && place.i == 0 && t + TOKEN_GROUP <= token + count;
 
         done = is_whole ? TOKEN_GROUP : 1;
+        if (is_whole && place.first + 2 * TOKEN_GROUP <= tokens)
+            dot_fetch_for_writing(panel + (place.first + TOKEN_GROUP) * TOKEN_SLICE_BYTES +
+                                      wire->block_first * TOKEN_GROUP * TOKEN_BLOCK_BYTES,
+                                  wire->blocks * TOKEN_GROUP * TOKEN_BLOCK_BYTES);
         for (size_t b = 0; b < wire->blocks; b++)
             dot_put_tokens(&rest, b, panel, place, done);
     }
