@@ -22,6 +22,7 @@ struct kernels {
     struct bench *bench;
     struct bench_memory memory;
     struct act_slice *q;     /* (PROMPT_TOKENS) */
+    uint8_t *panel;          /* the same as a token panel, if the kernel has them */
     struct act_slice_f32 *f; /* (PROMPT_TOKENS) */
     float *out;              /* (panels of a chunk, PANEL_ROWS) or (PROMPT_TOKENS, panels, PANEL_ROWS) */
 };
@@ -48,29 +49,39 @@ static size_t least_panel_bytes(void)
 
 static void fill_activations(struct kernels *k)
 {
+    uint8_t wire[SLICE_BLOCKS * BLOCK_WIRE_BYTES];
+    const struct kernel_tokens_wire blocks = {.data = wire, .block_stride = BLOCK_WIRE_BYTES, .blocks = SLICE_BLOCKS};
+    const float d = 1.0f / 64.0f;
+
     for (size_t t = 0; t < PROMPT_TOKENS; t++) {
         for (size_t c = 0; c < SLICE_COLUMNS; c++) {
-            k->q[t].q[c] = (int8_t)((int)((t * 37 + c * 11) % 255) - 127);
-            k->q[t].sum[c / 16] += k->q[t].q[c];
-            k->f[t].v[c] = (float)k->q[t].q[c] / 127.0f;
+            const int8_t q = (int8_t)((int)((t * 37 + c * 11) % 255) - 127);
+            uint8_t *block = wire + c / BLOCK_COLUMNS * BLOCK_WIRE_BYTES;
+
+            memcpy(block, &d, sizeof d);
+            block[4 + c % BLOCK_COLUMNS] = (uint8_t)q;
+            k->f[t].v[c] = (float)q / 127.0f;
         }
-        for (size_t b = 0; b < SLICE_BLOCKS; b++)
-            k->q[t].d[b] = 1.0f / 64.0f;
+        kernel_unpack(wire, BLOCK_WIRE_BYTES, 0, SLICE_BLOCKS, false, &k->q[t]);
+        if (k->bench->kernel->tokens != NULL)
+            k->bench->kernel->tokens->put(&blocks, k->panel, PROMPT_TOKENS, t, 1);
     }
 }
 
 static int open_kernels(struct kernels *k, struct fail *fail)
 {
     size_t out_bytes = BENCH_CHUNK_BYTES / least_panel_bytes() * PANEL_ROWS * sizeof *k->out;
-    void *q = NULL, *f = NULL, *out = NULL;
+    void *q = NULL, *panel = NULL, *f = NULL, *out = NULL;
 
     if (posix_memalign(&q, 64, PROMPT_TOKENS * sizeof *k->q) != 0 || posix_memalign(&f, 64, PROMPT_TOKENS * sizeof *k->f) != 0 ||
-        posix_memalign(&out, 64, out_bytes) != 0) {
+        posix_memalign(&panel, 64, PROMPT_TOKENS * sizeof *k->q) != 0 || posix_memalign(&out, 64, out_bytes) != 0) {
         free(q);
+        free(panel);
         free(f);
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     }
     k->q = memset(q, 0, PROMPT_TOKENS * sizeof *k->q);
+    k->panel = panel;
     k->f = memset(f, 0, PROMPT_TOKENS * sizeof *k->f);
     k->out = memset(out, 0, out_bytes);
     fill_activations(k);
@@ -81,6 +92,7 @@ static void close_kernels(struct kernels *k)
 {
     bench_memory_close(&k->memory);
     free(k->q);
+    free(k->panel);
     free(k->f);
     free(k->out);
 }
@@ -108,9 +120,13 @@ static uint64_t time_dot(struct kernels *k, enum tensor_type type, size_t panels
     const uint8_t *chunk = bench_memory_next(&k->memory);
     const void *x = is_float ? (const void *)k->f : (const void *)k->q;
     size_t stride = is_float ? sizeof *k->f : sizeof *k->q;
+    const struct kernel_tokens *beside = tokens > 1 ? k->bench->kernel->tokens : NULL;
     uint64_t begin_ns = bench_memory_thread_ns();
 
-    k->bench->kernel->dot[type](chunk, panels, SLICE_COLUMNS, x, stride, tokens, k->out, panels * PANEL_ROWS, false);
+    if (beside != NULL && beside->dot[type] != NULL)
+        beside->dot[type](chunk, panels, SLICE_COLUMNS, k->panel, tokens, k->out, panels * PANEL_ROWS, false);
+    else
+        k->bench->kernel->dot[type](chunk, panels, SLICE_COLUMNS, x, stride, tokens, k->out, panels * PANEL_ROWS, false);
     return bench_memory_thread_ns() - begin_ns;
 }
 

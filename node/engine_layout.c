@@ -96,11 +96,29 @@ static bool is_float(const struct gguf_tensor *tensor)
     return tensor_type_info(tensor->type)->is_float;
 }
 
-/* A gather is f32 on the wire when any of its readers, on any node, is a float tensor. */
-static struct gather_form make_form(uint32_t columns, const uint16_t *first, bool feeds_norm, const struct gguf_tensor *const *readers,
-                                    size_t reader_count)
+/* Are many tokens of a gather with these readers wanted in token panels? */
+static bool is_read_in_panels(const struct kernel *kernel, const struct gguf_tensor *const *readers, size_t reader_count)
 {
-    struct gather_form form = {.columns = columns, .first = first, .feeds_norm = feeds_norm};
+    bool is_read = false;
+
+    for (size_t i = 0; i < reader_count; i++) {
+        if (is_float(readers[i]))
+            continue;
+        if (kernel == NULL || kernel->tokens == NULL || kernel->tokens->dot[readers[i]->type] == NULL)
+            return false;
+        is_read = true;
+    }
+    return is_read;
+}
+
+/* A gather is f32 on the wire when any of its readers, on any node, is a float tensor. */
+static struct gather_form make_form(const struct engine *e, uint32_t columns, const uint16_t *first, bool feeds_norm,
+                                    const struct gguf_tensor *const *readers, size_t reader_count)
+{
+    struct gather_form form = {.columns = columns,
+                               .first = first,
+                               .feeds_norm = feeds_norm,
+                               .unpack_panels = is_read_in_panels(e->config.kernel, readers, reader_count)};
 
     for (size_t i = 0; i < reader_count; i++) {
         form.is_float |= is_float(readers[i]);
@@ -127,11 +145,11 @@ static struct gather_form make_x_form(const struct engine *e, uint32_t index)
     if (index == e->model->layers) {
         const struct gguf_tensor *readers[] = {e->model->output};
 
-        return make_form(e->model->dim, map->x, true, readers, 1);
+        return make_form(e, e->model->dim, map->x, true, readers, 1);
     }
     const struct model_layer *layer = &e->model->layer[index];
     const struct gguf_tensor *readers[] = {layer->q, layer->k, layer->v};
-    return make_form(e->model->dim, map->x, true, readers, 3);
+    return make_form(e, e->model->dim, map->x, true, readers, 3);
 }
 
 static void make_forms(struct engine *e)
@@ -144,9 +162,9 @@ static void make_forms(struct engine *e)
         struct phase *phase = &e->phase[i * ENGINE_PHASES_PER_LAYER];
         const struct gguf_tensor *wo[] = {layer->wo}, *down[] = {layer->down}, *gate_up[] = {layer->gate, layer->up};
 
-        phase[PHASE_ATTENTION].form = make_form(e->model->heads * e->model->head_dim, map->z, false, wo, 1);
-        phase[PHASE_WO].form = make_form(e->model->dim, map->x, true, gate_up, 2);
-        phase[PHASE_GATE_UP].form = make_form(e->model->hidden, map->h, false, down, 1);
+        phase[PHASE_ATTENTION].form = make_form(e, e->model->heads * e->model->head_dim, map->z, false, wo, 1);
+        phase[PHASE_WO].form = make_form(e, e->model->dim, map->x, true, gate_up, 2);
+        phase[PHASE_GATE_UP].form = make_form(e, e->model->hidden, map->h, false, down, 1);
         phase[PHASE_DOWN].form = make_x_form(e, i + 1);
     }
 }

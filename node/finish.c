@@ -139,6 +139,15 @@ static uint32_t blocks_of(uint32_t rows)
     return (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
 }
 
+enum { FETCH_AHEAD = 2, LINE_FLOATS = 16 };
+
+/* Rows of the residual stream that are written soon: a prompt's are more than the second cache holds. */
+static void fetch(const float *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i += LINE_FLOATS)
+        __builtin_prefetch(rows + i, 1);
+}
+
 /* Wo and down: rows of the residual stream. */
 static void finish_residual(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
@@ -155,6 +164,8 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
         float *residual = e->residual + token * stride + tile->row_first;
         const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
+        if (t + FETCH_AHEAD < segment->token_count)
+            fetch(e->residual + engine_row_token(e, segment->phase, row + FETCH_AHEAD) * stride + tile->row_first, tile->row_count);
         e->config.kernel->add(residual, sum, tile->row_count);
         e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
         finish_blocks(e, segment->phase, inbox, row, first, blocks, scaled, residual);

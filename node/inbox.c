@@ -83,6 +83,21 @@ void inbox_begin(struct inbox *inbox, const struct gather_form *form, uint16_t t
     }
 }
 
+/* Blocks in wire form, all of one slice, of tokens of one sub-batch from `token` on. */
+static void unpack_quantised(struct inbox *inbox, const struct kernel *kernel, const struct kernel_tokens_wire *wire, uint32_t slice,
+                             uint32_t token, uint32_t token_count)
+{
+    uint8_t *panel = inbox_panel(inbox, token, slice);
+
+    if (panel != NULL) {
+        kernel->tokens->put(wire, panel, inbox_sub_tokens(inbox, token), token % INBOX_SUB_TOKENS, token_count);
+        return;
+    }
+    for (uint32_t t = 0; t < token_count; t++)
+        kernel_unpack(wire->data + t * wire->token_stride, wire->block_stride, wire->block_first, wire->blocks, wire->with_sumsq,
+                      &inbox->q[(size_t)(token + t) * inbox->form->slices + slice]);
+}
+
 /* One f32 block from the wire to where it is read. */
 static void unpack_float(struct inbox *inbox, const struct kernel *kernel, const uint8_t *wire, uint32_t token, uint32_t block)
 {
@@ -103,27 +118,38 @@ static void unpack_float(struct inbox *inbox, const struct kernel *kernel, const
         inbox->f[cell].sumsq[in_slice] = sumsq;
     }
     if (form->unpack_q) {
-        uint8_t packed[BLOCK_WIRE_BYTES];
+        uint8_t packed[BLOCK_WIRE_BYTES_NORM];
+        const struct kernel_tokens_wire quantised = {
+            .data = packed, .block_stride = sizeof packed, .block_first = in_slice, .blocks = 1, .with_sumsq = true};
 
         kernel->quantise(values, 1, packed, sizeof packed);
-        kernel_unpack(packed, sizeof packed, in_slice, 1, false, &inbox->q[cell]);
-        inbox->q[cell].sumsq[in_slice] = sumsq;
+        memcpy(packed + BLOCK_WIRE_BYTES, &sumsq, sizeof sumsq);
+        unpack_quantised(inbox, kernel, &quantised, block / SLICE_BLOCKS, token, 1);
     }
 }
 
-/* Blocks first .. first+count-1 of one token, all of one slice. */
-static void unpack_slice(struct inbox *inbox, const struct kernel *kernel, uint32_t token, uint32_t first, uint32_t count)
+/* Blocks first .. first+count-1 of a slice, of tokens of one sub-batch. */
+static void unpack_slice(struct inbox *inbox, const struct kernel *kernel, uint32_t token, uint32_t token_count, uint32_t first,
+                         uint32_t count)
 {
     const struct gather_form *form = inbox->form;
-    const uint8_t *wire = inbox_block(inbox, token, first);
+    const struct kernel_tokens_wire wire = {
+        .data = inbox_block(inbox, token, first),
+        .token_stride = inbox->wire_token_stride,
+        .block_stride = form->block_bytes,
+        .block_first = first % SLICE_BLOCKS,
+        .blocks = count,
+        .with_sumsq = form->feeds_norm,
+    };
 
-    if (form->is_float) {
-        for (uint32_t b = 0; b < count; b++)
-            unpack_float(inbox, kernel, wire + (size_t)b * form->block_bytes, token, first + b);
-    } else if (form->unpack_q) {
-        kernel_unpack(wire, form->block_bytes, first % SLICE_BLOCKS, count, form->feeds_norm,
-                      &inbox->q[(size_t)token * form->slices + first / SLICE_BLOCKS]);
+    if (!form->is_float) {
+        if (form->unpack_q)
+            unpack_quantised(inbox, kernel, &wire, first / SLICE_BLOCKS, token, token_count);
+        return;
     }
+    for (uint32_t t = 0; t < token_count; t++)
+        for (uint32_t b = 0; b < count; b++)
+            unpack_float(inbox, kernel, inbox_block(inbox, token + t, first + b), token + t, first + b);
 }
 
 /* The tokens of one sub-batch. */
@@ -137,8 +163,7 @@ static void take_sub(struct inbox *inbox, const struct kernel *kernel, uint32_t 
         uint32_t slice = block / SLICE_BLOCKS, rest = (slice + 1) * SLICE_BLOCKS - block;
 
         part = rest < end - block ? rest : end - block;
-        for (uint32_t t = token_first; t < token_first + token_count; t++)
-            unpack_slice(inbox, kernel, t, block, part);
+        unpack_slice(inbox, kernel, token_first, token_count, block, part);
         _Atomic uint32_t *missing = &inbox->missing[token_first / INBOX_SUB_TOKENS * form->slices + slice];
         uint32_t before = atomic_fetch_sub_explicit(missing, part * token_count, memory_order_acq_rel);
         assert(before >= part * token_count);
@@ -167,6 +192,19 @@ bool inbox_sub_is_ready(const struct inbox *inbox, uint32_t sub)
     return true;
 }
 
+/* Of one block of a token. */
+static float sumsq_of(const struct inbox *inbox, uint32_t token, uint32_t block)
+{
+    const size_t cell = (size_t)token * inbox->form->slices + block / SLICE_BLOCKS;
+    uint8_t *panel = inbox_panel(inbox, token, block / SLICE_BLOCKS);
+
+    if (!inbox->form->unpack_q)
+        return inbox->f[cell].sumsq[block % SLICE_BLOCKS];
+    if (panel == NULL)
+        return inbox->q[cell].sumsq[block % SLICE_BLOCKS];
+    return *token_sumsq(panel, token_place(inbox_sub_tokens(inbox, token), token % INBOX_SUB_TOKENS), block % SLICE_BLOCKS);
+}
+
 float inbox_norm_factor(struct inbox *inbox, uint32_t token, float eps)
 {
     const struct gather_form *form = inbox->form;
@@ -174,11 +212,8 @@ float inbox_norm_factor(struct inbox *inbox, uint32_t token, float eps)
     float factor, sum = 0.0f;
 
     if (bits == 0) {
-        for (uint32_t b = 0; b < form->block_count; b++) {
-            size_t cell = (size_t)token * form->slices + b / SLICE_BLOCKS;
-
-            sum += form->unpack_q ? inbox->q[cell].sumsq[b % SLICE_BLOCKS] : inbox->f[cell].sumsq[b % SLICE_BLOCKS];
-        }
+        for (uint32_t b = 0; b < form->block_count; b++)
+            sum += sumsq_of(inbox, token, b);
         factor = 1.0f / sqrtf(sum / (float)form->columns + eps);
         memcpy(&bits, &factor, sizeof bits);
         atomic_store_explicit(&inbox->norm[token], bits, memory_order_relaxed);

@@ -13,6 +13,7 @@
 #include "kernel.h"
 #include "mesh/mesh.h"
 #include "mesh/program/fail.h"
+#include "token_panel.h"
 
 enum {
     INBOX_SUB_TOKENS = 64,        /* tokens of a sub-batch */
@@ -28,12 +29,13 @@ struct gather_form {
     bool is_float;           /* f32 on the wire */
     bool feeds_norm;         /* blocks carry their sum of squares */
     bool unpack_q, unpack_f; /* what this node's readers want */
+    bool unpack_panels;      /* of many tokens: token panels instead of q */
 };
 
 struct inbox {
     uint8_t *wire;
     size_t wire_token_stride;
-    struct act_slice *q;                           /* (tokens, slices), or NULL */
+    struct act_slice *q;                           /* (tokens, slices), or NULL; of a sub-batch also (slices) token panels */
     struct act_slice_f32 *f;                       /* (tokens, slices), or NULL */
     _Atomic uint32_t *missing;                     /* (sub-batches, slices) blocks */
     _Atomic uint64_t *sent;                        /* (sub-batches, slices) see engine_time.c; 0: nothing to measure */
@@ -76,6 +78,24 @@ static inline uint8_t *inbox_block(const struct inbox *inbox, uint32_t token, ui
 static inline bool inbox_is_ready(const struct inbox *inbox, uint32_t sub, uint32_t slice)
 {
     return atomic_load_explicit(&inbox->missing[sub * inbox->form->slices + slice], memory_order_acquire) == 0;
+}
+
+/* Tokens of the sub-batch that `token` belongs to. */
+static inline uint32_t inbox_sub_tokens(const struct inbox *inbox, uint32_t token)
+{
+    const uint32_t left = inbox->token_count - token / INBOX_SUB_TOKENS * INBOX_SUB_TOKENS;
+
+    return left < INBOX_SUB_TOKENS ? left : INBOX_SUB_TOKENS;
+}
+
+/* The token panel of a slice of the sub-batch that `token` belongs to, or NULL where its tokens stand in slices of their own. */
+static inline uint8_t *inbox_panel(const struct inbox *inbox, uint32_t token, uint32_t slice)
+{
+    const uint32_t tokens = inbox_sub_tokens(inbox, token);
+
+    if (!inbox->form->unpack_panels || tokens < TOKEN_PANEL_MIN)
+        return NULL;
+    return (uint8_t *)&inbox->q[(size_t)(token - token % INBOX_SUB_TOKENS) * inbox->form->slices + (size_t)slice * tokens];
 }
 
 /* All slices of all tokens of a sub-batch. */

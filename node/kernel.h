@@ -51,6 +51,23 @@ void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_by
 typedef void kernel_dot_fn(const void *panels, size_t panel_count, size_t columns, const void *x, size_t x_stride, size_t token_count,
                            float *out, size_t out_stride, bool accumulate);
 
+/* Blocks of a slice in wire form, of consecutive tokens. */
+struct kernel_tokens_wire {
+    const uint8_t *data;
+    size_t token_stride, block_stride;
+    size_t block_first, blocks; /* of the slice's */
+    bool with_sumsq;            /* behind each */
+};
+
+/* The tokens of a prompt side by side, in a token panel (token_panel.h), which some instruction sets multiply faster. */
+struct kernel_tokens {
+    /* What kernel_unpack does, for tokens `first` .. first+count-1 of the `tokens` of a panel. */
+    void (*put)(const struct kernel_tokens_wire *wire, uint8_t *panel, size_t tokens, size_t first, size_t count);
+    /* What a kernel_dot_fn does, for all tokens of a panel; NULL for types that are better off without. */
+    void (*dot[TYPE_COUNT])(const void *panels, size_t panel_count, size_t columns, const uint8_t *tokens, size_t token_count, float *out,
+                            size_t out_stride, bool accumulate);
+};
+
 enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };
 
 /* Attention of `heads` query heads that share one KV head, one token. Scores of position blocks of 256 anchored at 0. */
@@ -74,9 +91,10 @@ size_t kernel_attend_scratch_floats(uint32_t heads, uint32_t positions);
 struct kernel_train;
 
 struct kernel {
-    const char *name;               /* "scalar", "avx2", "avx512", "neon" */
-    bool (*supported)(void);        /* by this CPU */
-    kernel_dot_fn *dot[TYPE_COUNT]; /* NULL where the type does not exist */
+    const char *name;                   /* "scalar", "avx2", "avx512", "neon" */
+    bool (*supported)(void);            /* by this CPU */
+    kernel_dot_fn *dot[TYPE_COUNT];     /* NULL where the type does not exist */
+    const struct kernel_tokens *tokens; /* or NULL */
 
     /* Quantise `blocks` blocks of 32 f32 (short ones padded with +0 by the caller) to wire form, wire_stride bytes apart (36 or 40).
      * A non-finite value makes d the NaN 0x7fc00000 and q zero. Returns the index of the first non-finite value, or -1. */

@@ -14,7 +14,12 @@
 enum {
     ATTEND_BLOCK = 256, /* positions whose sums are finished before they are added to the others' */
     ATTEND_WIDTH = 4,   /* most tiles or groups of 16 columns at once */
-    ATTEND_PREFETCH_ROWS = 16
+    /* How many rows of V are fetched ahead. Those of many positions come from memory, which takes longer; of few, what is beyond the last
+     * one would be fetched in vain. */
+    ATTEND_NEAR_ROWS = 16,
+    ATTEND_FAR_ROWS = 64,
+    ATTEND_MANY_POSITIONS = 512,
+    ATTEND_LINE_BYTES = 64
 };
 
 /* The job of a few heads at once. */
@@ -149,6 +154,7 @@ KERNEL_INLINE void attend_value_columns(const struct attend_group *group, enum k
     const size_t row_bytes = kv_v_row_bytes(type, head_dim);
     const uint8_t *row = (const uint8_t *)group->attend->v + begin * row_bytes;
     const size_t values = kv_v_scales_bytes(type, head_dim) + kv_value_bytes(type) * column;
+    const size_t ahead = (group->attend->positions >= ATTEND_MANY_POSITIONS ? ATTEND_FAR_ROWS : ATTEND_NEAR_ROWS) * row_bytes;
     struct lanes acc[ATTEND_WIDTH][LANES_HEADS];
 
     for (uint32_t g = 0; g < width; g++)
@@ -159,7 +165,8 @@ KERNEL_INLINE void attend_value_columns(const struct attend_group *group, enum k
             struct lanes scale = lanes_set(0.0f);
             struct lanes line;
 
-            __builtin_prefetch(row + values + g * LANES * kv_value_bytes(type) + ATTEND_PREFETCH_ROWS * row_bytes);
+            if (g * LANES * kv_value_bytes(type) % ATTEND_LINE_BYTES == 0)
+                __builtin_prefetch(row + values + g * LANES * kv_value_bytes(type) + ahead);
             if (type == KV_Q8_0)
                 scale = lanes_set_f16(row + (column + g * LANES) / KV_BLOCK * 2);
             line = attend_load(type, row + values + g * LANES * kv_value_bytes(type), scale);

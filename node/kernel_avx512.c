@@ -5,6 +5,7 @@
 
 #include "kernel_common.h"
 #include "kernel_dot.h"
+#include "kernel_dot_tokens.h"
 
 /* All of these CPUs have FMA and F16C. */
 static bool supported(void)
@@ -18,6 +19,7 @@ const struct kernel kernel_avx512 = {
     .name = "avx512",
     .supported = supported,
     .dot = DOT_TABLE,
+    .tokens = &dot_tokens_kernel,
     KERNEL_COMMON,
 };
 

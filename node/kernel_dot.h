@@ -8,7 +8,7 @@
  *
  * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h), and where a step is as large
  * as theirs, any number of them, but for the K types. Else more tokens share DOT_PANELS panels unpacked to dot_blocks, in tiles of
- * DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. */
+ * DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. The tokens of a prompt that stand side by side have kernel_dot_tokens.h. */
 #ifndef NODE_KERNEL_DOT_H
 #define NODE_KERNEL_DOT_H
 
@@ -79,24 +79,30 @@ DOT_INLINE dot_words dot_bits(dot_words v, int from, int to, uint8_t mask)
     return (from > to ? v >> (from - to) : v << (to - from)) & dot_splat_word(0x01010101u * mask << to);
 }
 
-DOT_INLINE void dot_unpack(struct dot_type type, const uint8_t *block, struct dot_block *out)
+/* Group g (0..7) of a block. */
+DOT_INLINE dot_words dot_unpack_group(struct dot_type type, const uint8_t *block, int g)
 {
     const uint8_t *low = block + type.high_bits * PANEL_VECTOR_BYTES;
-    dot_words *weight = out->weight;
+    dot_words weight;
 
+    if (type.low_bits == 8)
+        weight = dot_load_words(low + g * PANEL_VECTOR_BYTES);
+    else if (type.low_bits == 4)
+        weight = dot_bits(dot_load_words(low + g % 4 * PANEL_VECTOR_BYTES), g / 4 * 4, 0, 15);
+    else
+        weight = dot_bits(dot_load_words(low + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, 0, 3);
+    if (type.high_bits == 1)
+        weight |= dot_bits(dot_load_words(block), g, type.low_bits, 1);
+    else if (type.high_bits == 2)
+        weight |= dot_bits(dot_load_words(block + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, type.low_bits, 3);
+    return weight;
+}
+
+DOT_INLINE void dot_unpack(struct dot_type type, const uint8_t *block, struct dot_block *out)
+{
     DOT_UNROLL
-    for (int g = 0; g < 8; g++) {
-        if (type.low_bits == 8)
-            weight[g] = dot_load_words(low + g * PANEL_VECTOR_BYTES);
-        else if (type.low_bits == 4)
-            weight[g] = dot_bits(dot_load_words(low + g % 4 * PANEL_VECTOR_BYTES), g / 4 * 4, 0, 15);
-        else
-            weight[g] = dot_bits(dot_load_words(low + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, 0, 3);
-        if (type.high_bits == 1)
-            weight[g] |= dot_bits(dot_load_words(block), g, type.low_bits, 1);
-        else if (type.high_bits == 2)
-            weight[g] |= dot_bits(dot_load_words(block + g / 4 * PANEL_VECTOR_BYTES), g % 4 * 2, type.low_bits, 3);
-    }
+    for (int g = 0; g < 8; g++)
+        out->weight[g] = dot_unpack_group(type, block, g);
 }
 
 DOT_INLINE bool dot_is_k(struct dot_type type)
@@ -423,19 +429,30 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
 #define DOT_TYPE(type, low_bits, high_bits, zero, minimum, halves, scales) \
     ((struct dot_type){type, low_bits, high_bits, zero, minimum, halves, scales})
 
+#define DOT_Q8_0 DOT_TYPE(TYPE_Q8_0, 8, 0, 128, false, false, DOT_PER_BLOCK)
+#define DOT_Q4_0 DOT_TYPE(TYPE_Q4_0, 4, 0, 8, false, false, DOT_PER_BLOCK)
+#define DOT_Q4_1 DOT_TYPE(TYPE_Q4_1, 4, 0, 0, true, false, DOT_PER_BLOCK)
+#define DOT_Q5_0 DOT_TYPE(TYPE_Q5_0, 4, 1, 16, false, false, DOT_PER_BLOCK)
+#define DOT_Q5_1 DOT_TYPE(TYPE_Q5_1, 4, 1, 0, true, false, DOT_PER_BLOCK)
+#define DOT_Q2_K DOT_TYPE(TYPE_Q2_K, 2, 0, 0, true, true, DOT_4BIT_MINIMA)
+#define DOT_Q3_K DOT_TYPE(TYPE_Q3_K, 2, 1, 4, false, true, DOT_6BIT)
+#define DOT_Q4_K DOT_TYPE(TYPE_Q4_K, 4, 0, 0, true, false, DOT_6BIT_MINIMA)
+#define DOT_Q5_K DOT_TYPE(TYPE_Q5_K, 4, 1, 0, true, false, DOT_6BIT_MINIMA)
+#define DOT_Q6_K DOT_TYPE(TYPE_Q6_K, 4, 2, 32, false, true, DOT_8BIT)
+
 DOT_FUNCTION(dot_f32, dot_float, TYPE_F32)
 DOT_FUNCTION(dot_f16, dot_float, TYPE_F16)
 DOT_FUNCTION(dot_bf16, dot_float, TYPE_BF16)
-DOT_QUANTISED(dot_q8_0, DOT_TYPE(TYPE_Q8_0, 8, 0, 128, false, false, DOT_PER_BLOCK))
-DOT_QUANTISED(dot_q4_0, DOT_TYPE(TYPE_Q4_0, 4, 0, 8, false, false, DOT_PER_BLOCK))
-DOT_QUANTISED(dot_q4_1, DOT_TYPE(TYPE_Q4_1, 4, 0, 0, true, false, DOT_PER_BLOCK))
-DOT_QUANTISED(dot_q5_0, DOT_TYPE(TYPE_Q5_0, 4, 1, 16, false, false, DOT_PER_BLOCK))
-DOT_QUANTISED(dot_q5_1, DOT_TYPE(TYPE_Q5_1, 4, 1, 0, true, false, DOT_PER_BLOCK))
-DOT_QUANTISED(dot_q2_k, DOT_TYPE(TYPE_Q2_K, 2, 0, 0, true, true, DOT_4BIT_MINIMA))
-DOT_QUANTISED(dot_q3_k, DOT_TYPE(TYPE_Q3_K, 2, 1, 4, false, true, DOT_6BIT))
-DOT_QUANTISED(dot_q4_k, DOT_TYPE(TYPE_Q4_K, 4, 0, 0, true, false, DOT_6BIT_MINIMA))
-DOT_QUANTISED(dot_q5_k, DOT_TYPE(TYPE_Q5_K, 4, 1, 0, true, false, DOT_6BIT_MINIMA))
-DOT_QUANTISED(dot_q6_k, DOT_TYPE(TYPE_Q6_K, 4, 2, 32, false, true, DOT_8BIT))
+DOT_QUANTISED(dot_q8_0, DOT_Q8_0)
+DOT_QUANTISED(dot_q4_0, DOT_Q4_0)
+DOT_QUANTISED(dot_q4_1, DOT_Q4_1)
+DOT_QUANTISED(dot_q5_0, DOT_Q5_0)
+DOT_QUANTISED(dot_q5_1, DOT_Q5_1)
+DOT_QUANTISED(dot_q2_k, DOT_Q2_K)
+DOT_QUANTISED(dot_q3_k, DOT_Q3_K)
+DOT_QUANTISED(dot_q4_k, DOT_Q4_K)
+DOT_QUANTISED(dot_q5_k, DOT_Q5_K)
+DOT_QUANTISED(dot_q6_k, DOT_Q6_K)
 
 /* Initialiser of struct kernel's dot. */
 #define DOT_TABLE                                                                                                               \

@@ -40,6 +40,56 @@ DOT_INLINE dot_floats dot_load_f16(const void *p)
     return (dot_floats)_mm512_cvtph_ps(_mm256_loadu_si256(p));
 }
 
+/* acc + the products of four columns */
+DOT_INLINE dot_ints dot_four(dot_ints acc, dot_words weight, dot_words four)
+{
+    return (dot_ints)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)weight, (__m512i)four);
+}
+
+/* x, in a register: an instruction that spreads its operand from memory itself takes longer than two that share a register. */
+DOT_INLINE dot_words dot_keep(dot_words x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
+
+/* The words q, d and minus of a block of a group of five tokens (token_panel.h), whose wire form is `stride` bytes apart. */
+DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to)
+{
+    /* Word w is word w / 5 of token w % 5: of tokens 0 to 3 from two registers, of token 4 from the third. */
+    const __m512i from[3] = {_mm512_setr_epi32(0, 8, 16, 24, 0, 1, 9, 17, 25, 0, 2, 10, 18, 26, 0, 3),
+                             _mm512_setr_epi32(11, 19, 27, 0, 4, 12, 20, 28, 0, 5, 13, 21, 29, 0, 6, 14),
+                             _mm512_setr_epi32(22, 30, 0, 7, 15, 23, 31, 0, 0, 0, 0, 0, 0, 0, 0, 0)};
+    const __m512i last[3] = {_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0),
+                             _mm512_setr_epi32(0, 0, 0, 3, 0, 0, 0, 0, 4, 0, 0, 0, 0, 5, 0, 0),
+                             _mm512_setr_epi32(0, 0, 6, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0)};
+    const __mmask16 is_last[3] = {0x4210, 0x2108, 0x0084};
+    __m256i q[6];
+    __m512i pair[3], words[3];
+
+    q[5] = _mm256_setzero_si256();
+    DOT_UNROLL
+    for (size_t t = 0; t < 5; t++) {
+        q[t] = _mm256_max_epi8(_mm256_loadu_si256((const void *)(wire + t * stride + 4)), _mm256_set1_epi8(-127));
+        const __m256i sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q[t]);
+        const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+        const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+
+        memcpy(&to[40 + t], wire + t * stride, sizeof *to);
+        to[45 + t] = (uint32_t)-_mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+    }
+    DOT_UNROLL
+    for (size_t i = 0; i < 3; i++) {
+        pair[i] = _mm512_inserti64x4(_mm512_castsi256_si512(q[2 * i]), q[2 * i + 1], 1);
+    }
+    DOT_UNROLL
+    for (size_t i = 0; i < 3; i++)
+        words[i] = _mm512_mask_permutexvar_epi32(_mm512_permutex2var_epi32(pair[0], from[i], pair[1]), is_last[i], last[i], pair[2]);
+    _mm512_storeu_si512(to, words[0]);
+    _mm512_storeu_si512(to + 16, words[1]);
+    _mm256_storeu_si256((void *)(to + 32), _mm512_castsi512_si256(words[2]));
+}
+
 /* out[t * vectors + v] = sum over `groups` groups of (weight[v] - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns;
  * weight < 2^bits. Tokens inside, so that what follows an instruction does not wait for it. */
 DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,

@@ -15,9 +15,11 @@
 #ifdef DOT_PLAIN
 #define DOT_INLINE static __attribute__((noinline))
 #define DOT_UNROLL
+#define DOT_UNROLL_ALL
 #else
-#define DOT_INLINE static inline __attribute__((always_inline))
-#define DOT_UNROLL _Pragma("GCC unroll 8")
+#define DOT_INLINE     static inline __attribute__((always_inline))
+#define DOT_UNROLL     _Pragma("GCC unroll 8")
+#define DOT_UNROLL_ALL _Pragma("GCC unroll 16")
 #endif
 
 #endif

@@ -379,11 +379,14 @@ void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, u
     for (uint32_t g = t->group_first, run; g < end; g += run) {
         enum tensor_type type = type_of(&matrix->group[g]);
         bool is_float = tensor_type_info(type)->is_float;
+        float *to = out + (size_t)(g - t->group_first) * PANEL_ROWS;
 
         run = matrix->group[g].run;
-        kernel->dot[type](panel, run, columns, is_float ? (const void *)input->xf : (const void *)input->xq,
-                          is_float ? input->xf_stride : input->xq_stride, input->token_count,
-                          out + (size_t)(g - t->group_first) * PANEL_ROWS, out_stride, accumulate);
+        if (input->panel != NULL && !is_float)
+            kernel->tokens->dot[type](panel, run, columns, input->panel, input->token_count, to, out_stride, accumulate);
+        else
+            kernel->dot[type](panel, run, columns, is_float ? (const void *)input->xf : (const void *)input->xq,
+                              is_float ? input->xf_stride : input->xq_stride, input->token_count, to, out_stride, accumulate);
         if (g + run < end)
             panel += run * kernel_panel_bytes(type, columns);
     }

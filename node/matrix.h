@@ -94,10 +94,12 @@ uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice);
 size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice);
 
 /* Multiply one tile by one slice of `token_count` tokens: out[token * out_stride + group * 16 + row] (group within the tile).
- * xq, xf: the slice of the first token, strides in bytes; only what the tensors' types read is touched. */
+ * xq, xf: the slice of the first token, strides in bytes; only what the tensors' types read is touched.
+ * panel: the same tokens side by side (token_panel.h), which all of the types have a kernel for; or NULL. */
 struct matrix_input {
     const struct act_slice *xq;
     const struct act_slice_f32 *xf;
+    const uint8_t *panel;
     size_t xq_stride, xf_stride;
     size_t token_count;
 };

@@ -40,6 +40,7 @@ static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, u
         .xf = inbox->f == NULL ? NULL : inbox->f + cell,
         .xq_stride = inbox->form->slices * sizeof(struct act_slice),
         .xf_stride = inbox->form->slices * sizeof(struct act_slice_f32),
+        .panel = inbox_panel(inbox, token, slice),
         .token_count = tokens,
     };
 }

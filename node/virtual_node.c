@@ -263,6 +263,7 @@ const struct kernel *virtual_kernel(void)
     kernel.name = "virtual";
     for (int type = 0; type < TYPE_COUNT; type++)
         kernel.dot[type] = NULL;
+    kernel.tokens = NULL;
     kernel.dot[TYPE_Q4_0] = read_q4_0;
     kernel.dot[TYPE_Q8_0] = read_q8_0;
     return &kernel;

@@ -198,6 +198,8 @@ static void check_reads(const struct gather_form *form, const struct matrix *rea
     assert_int_equal(form->slices, reader->slices);
     assert_true(!reader->reads_quantised || form->unpack_q);
     assert_true(!reader->reads_float || (form->unpack_f && form->is_float));
+    for (uint32_t g = 0; g < reader->group_count && form->unpack_panels; g++)
+        assert_true(kernel_choose(NULL)->tokens->dot[reader->group[g].tensor->type] != NULL);
 }
 
 static void check_gathers(const struct engine *e, void *app)

@@ -297,6 +297,61 @@ static void a_reused_inbox_unpacks_like_a_new_one(void **state)
     inbox_release(&inbox);
 }
 
+/* A token's block in a token panel is what its slice would have. */
+static void check_beside(const struct inbox *beside, const struct inbox *slices, uint32_t token, uint32_t block)
+{
+    const uint32_t tokens = inbox_sub_tokens(beside, token), in = block % SLICE_BLOCKS;
+    const struct act_slice *slice = &slices->q[token * slices->form->slices + block / SLICE_BLOCKS];
+    uint8_t *panel = inbox_panel(beside, token, block / SLICE_BLOCKS);
+    const struct token_place place = token_place(tokens, token % INBOX_SUB_TOKENS);
+
+    assert_int_equal(panel != NULL, tokens >= TOKEN_PANEL_MIN);
+    if (panel == NULL) {
+        assert_memory_equal(beside->q[token * slices->form->slices + block / SLICE_BLOCKS].q + in * BLOCK_COLUMNS,
+                            slice->q + in * BLOCK_COLUMNS, BLOCK_COLUMNS);
+        return;
+    }
+    const int8_t *words = (const int8_t *)panel + place.first * TOKEN_SLICE_BYTES + in * place.n * TOKEN_BLOCK_BYTES;
+    for (size_t g = 0; g < TOKEN_WORDS; g++)
+        assert_memory_equal(words + 4 * (g * place.n + place.i), slice->q + in * BLOCK_COLUMNS + 4 * g, 4);
+    assert_true(*token_sumsq(panel, place, in) == slice->sumsq[in]);
+}
+
+static void check_side_by_side(uint16_t tokens, bool is_float)
+{
+    struct gather_form form = make_form(600, is_float, true), panels = form;
+    struct inbox beside, slices;
+
+    panels.unpack_panels = true;
+    open_inbox(&beside);
+    open_inbox(&slices);
+    fill(&slices, &form, tokens, 9);
+    inbox_begin(&beside, &panels, tokens);
+    memcpy(beside.wire, slices.wire, WIRE_BYTES);
+    for (uint16_t t = 0, count; t < tokens; t = (uint16_t)(t + count)) { /* tiles of any tokens */
+        count = t % 3 == 0 && t + 23 <= tokens ? 23 : 1;
+        inbox_take(&beside, kernel_choose(NULL), t, count, 0, 3);
+        inbox_take(&beside, kernel_choose(NULL), t, count, 3, (uint16_t)(form.block_count - 3));
+    }
+    for (uint32_t t = 0; t < tokens; t++) {
+        for (uint32_t b = 0; b < form.block_count; b++)
+            check_beside(&beside, &slices, t, b);
+        assert_true(inbox_norm_factor(&beside, t, 1e-6f) == inbox_norm_factor(&slices, t, 1e-6f));
+    }
+    inbox_release(&beside);
+    inbox_release(&slices);
+}
+
+static void sub_batches_of_many_tokens_stand_side_by_side(void **state)
+{
+    (void)state;
+    if (kernel_choose(NULL)->tokens == NULL)
+        skip();
+    check_side_by_side(67, false);
+    check_side_by_side(76, false);
+    check_side_by_side(73, true);
+}
+
 /* ---- the norm factor ---- */
 
 static void set_sums(struct inbox *inbox, const float *sums)
@@ -390,6 +445,7 @@ int main(void)
         cmocka_unit_test(float_blocks_are_copied_and_quantised_to_the_bits_a_sender_would_send),
         cmocka_unit_test(nothing_behind_a_short_slice_is_read),
         cmocka_unit_test(a_reused_inbox_unpacks_like_a_new_one),
+        cmocka_unit_test(sub_batches_of_many_tokens_stand_side_by_side),
         cmocka_unit_test(the_norm_factor_adds_blocks_in_their_order_however_they_arrive),
         cmocka_unit_test(the_norm_factor_is_the_same_from_floats_and_from_blocks),
         cmocka_unit_test(a_new_gather_has_a_new_norm_factor),

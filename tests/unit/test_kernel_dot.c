@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "dot_case.h"
+#include "node/token_panel.h"
 
 enum { OUT_STRIDE = DOT_CASE_ROWS + 5 };
 
@@ -168,6 +169,110 @@ static void every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges(void **
     }
 }
 
+/* ---- token panels ---- */
+
+static uint8_t wire[DOT_CASE_TOKENS * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM];
+static uint8_t token_panel[DOT_CASE_TOKENS * TOKEN_SLICE_BYTES] __attribute__((aligned(64)));
+
+static struct kernel_tokens_wire wire_of(const struct dot_case *c)
+{
+    const size_t blocks = c->columns / BLOCK_COLUMNS;
+
+    for (size_t t = 0; t < c->token_count; t++) {
+        for (size_t b = 0; b < blocks; b++) {
+            uint8_t *to = wire + (t * blocks + b) * BLOCK_WIRE_BYTES_NORM;
+            const float sumsq = (float)(t * 10 + b);
+
+            memcpy(to, &c->x[t].d[b], 4);
+            memcpy(to + 4, c->x[t].q + b * BLOCK_COLUMNS, BLOCK_COLUMNS);
+            memcpy(to + BLOCK_WIRE_BYTES, &sumsq, sizeof sumsq);
+        }
+    }
+    return (struct kernel_tokens_wire){.data = wire,
+                                       .token_stride = blocks * BLOCK_WIRE_BYTES_NORM,
+                                       .block_stride = BLOCK_WIRE_BYTES_NORM,
+                                       .blocks = blocks,
+                                       .with_sumsq = true};
+}
+
+/* In two pieces, so that groups come whole and in parts. */
+static void put_case(const struct kernel *kernel, const struct dot_case *c, size_t cut)
+{
+    struct kernel_tokens_wire piece = wire_of(c);
+
+    kernel->tokens->put(&piece, token_panel, c->token_count, 0, cut);
+    piece.data += cut * piece.token_stride;
+    kernel->tokens->put(&piece, token_panel, c->token_count, cut, c->token_count - cut);
+}
+
+static void compare_tokens(const struct kernel *kernel, bool accumulate)
+{
+    const struct dot_case *c = &a_case;
+
+    for (size_t i = 0; i < DOT_CASE_TOKENS * OUT_STRIDE; i++)
+        expected[i] = found[i] = (float)i * 0.37f - 100;
+    memset(token_panel, 0xff, sizeof token_panel);
+    put_case(kernel, c, c->token_count * 2 / 3);
+    dot_case_run(c, scalar(), expected, OUT_STRIDE, accumulate);
+    kernel->tokens->dot[c->type](c->panels, dot_case_panel_count(c), c->columns, token_panel, c->token_count, found, OUT_STRIDE,
+                                 accumulate);
+    if (memcmp(expected, found, sizeof found) != 0)
+        fail_msg("%s %s: %zu rows, %zu columns, %zu tokens", kernel->name, tensor_type_name(c->type), c->row_count, c->columns,
+                 c->token_count);
+    for (size_t t = 0; t < c->token_count; t++)
+        for (size_t b = 0; b < c->columns / BLOCK_COLUMNS; b++)
+            assert_true(*token_sumsq(token_panel, token_place(c->token_count, t), b) == (float)(t * 10 + b));
+}
+
+static void compare_token_shapes(const struct kernel *kernel, enum tensor_type type)
+{
+    static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17, 64};
+    static const size_t row_counts[] = {5, 32, 48};
+    uint64_t seed = 0;
+
+    for (size_t i = 0; i < sizeof token_counts / sizeof token_counts[0]; i++)
+        for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++)
+            for (size_t columns = 32; columns <= SLICE_COLUMNS; columns += 32) {
+                dot_case_make(&a_case, type, (enum dot_flavour)(seed % DOT_FLAVOURS), row_counts[j], columns, token_counts[i], seed);
+                compare_tokens(kernel, seed++ / DOT_FLAVOURS % 2 == 0);
+            }
+}
+
+static void tokens_side_by_side_give_the_scalar_bits_for_every_shape(void **state)
+{
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        for (size_t i = 0; kernel->tokens != NULL && i < DOT_CASE_TYPES; i++)
+            if (kernel->tokens->dot[dot_case_types[i]] != NULL)
+                compare_token_shapes(kernel, dot_case_types[i]);
+    }
+}
+
+/* No quantiser makes -128, but a peer may send it. */
+static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(void **state)
+{
+    struct dot_case *c = &a_case;
+    const struct kernel *kernel;
+
+    (void)state;
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        if (kernel->tokens == NULL)
+            continue;
+        dot_case_make(c, TYPE_Q4_0, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1);
+        for (size_t t = 0; t < c->token_count; t++)
+            c->x[t].q[t * 31] = -128;
+        put_case(kernel, c, 7);
+        for (size_t t = 0; t < c->token_count; t++)
+            kernel_unpack(wire + t * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM, BLOCK_WIRE_BYTES_NORM, 0, SLICE_BLOCKS, true, &c->x[t]);
+        dot_case_run(c, scalar(), expected, OUT_STRIDE, false);
+        kernel->tokens->dot[c->type](c->panels, 1, c->columns, token_panel, c->token_count, found, OUT_STRIDE, false);
+        for (size_t t = 0; t < c->token_count; t++)
+            assert_memory_equal(found + t * OUT_STRIDE, expected + t * OUT_STRIDE, PANEL_ROWS * sizeof *found);
+    }
+}
+
 static void every_kernel_has_every_type(void **state)
 {
     const struct kernel *kernel;
@@ -186,6 +291,8 @@ int main(void)
         cmocka_unit_test(every_kernel_gives_the_scalar_bits_for_every_shape),
         cmocka_unit_test(every_kernel_gives_the_scalar_bits_for_any_column_count_of_float_weights),
         cmocka_unit_test(every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges),
+        cmocka_unit_test(tokens_side_by_side_give_the_scalar_bits_for_every_shape),
+        cmocka_unit_test(a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice),
         cmocka_unit_test(every_kernel_has_every_type),
     };
 

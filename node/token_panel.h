@@ -1,0 +1,56 @@
+/* One slice of the tokens of a prompt, side by side: what the products of many tokens read fastest, as what a step reads follows each other
+ * in memory and tokens do not fall on the same sets of a cache.
+ *
+ * Tokens stand in groups of five; those left over in groups of four, two and one. A group of n tokens has for each block of 32 columns
+ *
+ *     q      8 x n words: word (g, i) is columns 4g..4g+3 of the group's token i
+ *     d      n f32
+ *     minus  n i32: the sum of the block's q, negated
+ *
+ * and behind all blocks sumsq, (SLICE_BLOCKS, n) f32. Blocks that a short slice lacks are left alone. It says what struct act_slice says of
+ * each token, and takes no more room. For inbox.c and the kernels. Numbers are in the machine's byte order. */
+#ifndef NODE_TOKEN_PANEL_H
+#define NODE_TOKEN_PANEL_H
+
+#include "kernel.h"
+
+enum {
+    TOKEN_GROUP = 5,
+    TOKEN_WORDS = BLOCK_COLUMNS / 4,                            /* of q, in a block of a token */
+    TOKEN_BLOCK_BYTES = 4 * (TOKEN_WORDS + 2),                  /* of a token */
+    TOKEN_SLICE_BYTES = SLICE_BLOCKS * (TOKEN_BLOCK_BYTES + 4), /* likewise, with sumsq */
+    TOKEN_PANEL_MIN = 9                                         /* fewer tokens are read from their slices */
+};
+_Static_assert(TOKEN_SLICE_BYTES <= sizeof(struct act_slice), "a panel stands where the slices of its tokens would");
+
+/* Where a token stands: number i of a group of n that begins with token `first`. */
+struct token_place {
+    size_t first, n, i;
+};
+
+/* Tokens of the group that begins when `left` are left. */
+static inline size_t token_group(size_t left)
+{
+    return left >= TOKEN_GROUP ? TOKEN_GROUP : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
+static inline struct token_place token_place(size_t tokens, size_t token)
+{
+    const size_t whole = tokens / TOKEN_GROUP * TOKEN_GROUP;
+    struct token_place place = {.first = token < whole ? token / TOKEN_GROUP * TOKEN_GROUP : whole};
+
+    while (place.n = token_group(tokens - place.first), token >= place.first + place.n)
+        place.first += place.n;
+    place.i = token - place.first;
+    return place;
+}
+
+/* A token's sum of squares of a block. */
+static inline float *token_sumsq(uint8_t *panel, struct token_place place, size_t block)
+{
+    uint8_t *group = panel + place.first * TOKEN_SLICE_BYTES;
+
+    return (float *)(void *)(group + place.n * SLICE_BLOCKS * TOKEN_BLOCK_BYTES) + block * place.n + place.i;
+}
+
+#endif
