@@ -19,6 +19,7 @@ enum {
     SLICE_BLOCKS = SLICE_COLUMNS / BLOCK_COLUMNS,
     BLOCK_WIRE_BYTES = 36,      /* f32 d, then 32 int8 q, little-endian */
     BLOCK_WIRE_BYTES_NORM = 40, /* the same and f32 sum of squares last */
+    PANEL_ALIGNMENT = 64,
     PANEL_PREFETCH_BYTES = 8192 /* how far ahead kernels prefetch; beyond the last panel that is harmless, as nothing is loaded */
 };
 

@@ -3,17 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "model.h"
 #include "pages.h"
-
-enum {
-    PANEL_ALIGNMENT = 64,
-    HUGE_PAGE_BYTES = 2 << 20,
-    MAPPED_BYTES_MIN = 256 << 10 /* less is had faster from the heap, where pages are used again */
-};
 
 static uint32_t groups_of(uint32_t rows)
 {
@@ -170,78 +162,32 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     return 0;
 }
 
-/* ---- memory ---- */
+/* ---- packing ---- */
 
-static size_t mapped_bytes(const struct matrix *matrix)
+void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-    return (matrix->bytes + PANEL_PREFETCH_BYTES + page - 1) / page * page;
-}
-
-/* Whole pages, and where they are many, huge ones. NULL: there is no room. */
-static uint8_t *map(size_t bytes)
-{
-    const size_t more = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
-    uint8_t *at = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    size_t before;
-
-    if (at == MAP_FAILED)
-        return NULL;
-    if (more == 0)
-        return at;
-    before = (more - (uintptr_t)at % more) % more;
-    if (before > 0)
-        munmap(at, before);
-    if (more > before)
-        munmap(at + before + bytes, more - before);
-    pages_prefer_huge(at + before, bytes);
-    return at + before;
-}
-
-int matrix_allocate(struct matrix *matrix, struct fail *fail)
-{
-    const size_t bytes = matrix->bytes + PANEL_PREFETCH_BYTES;
-    void *memory = NULL;
-
-    if (bytes >= MAPPED_BYTES_MIN)
-        memory = map(mapped_bytes(matrix));
-    else if (posix_memalign(&memory, PANEL_ALIGNMENT, bytes) != 0)
-        memory = NULL;
-    if (memory == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for weights: use more nodes or a smaller model", bytes);
-    matrix->panels = memory;
-    matrix->mapped_bytes = bytes >= MAPPED_BYTES_MIN ? mapped_bytes(matrix) : 0;
+    assert((uintptr_t)panels % PANEL_ALIGNMENT == 0);
+    matrix->panels = panels;
+    matrix->untouched_bytes = is_untouched ? matrix->bytes : 0;
     atomic_store(&matrix->touched, 0);
     atomic_store(&matrix->tiles_left, matrix->tile_count);
-    return 0;
 }
 
-/* Before packing, by all who come, a piece each. Having many pages at once is many times faster than one by one as they are touched, which
- * is what happens where the kernel does not know how, or where somebody else still has a piece in hand. */
+/* Before packing, by all who come, a huge page each, as two who have the same one fill it with zeros twice. Having many pages at once is
+ * many times faster than one by one as they are touched, which is what happens where the kernel does not know how, or where somebody else
+ * still has a piece in hand. */
 static void touch(struct matrix *matrix)
 {
+    const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, end = before + matrix->untouched_bytes;
+    uint8_t *first = matrix->panels - before;
     size_t at;
 
-    while (atomic_load(&matrix->touched) < matrix->mapped_bytes &&
-           (at = atomic_fetch_add(&matrix->touched, HUGE_PAGE_BYTES)) < matrix->mapped_bytes) {
-        const size_t left = matrix->mapped_bytes - at;
+    while (atomic_load(&matrix->touched) < end && (at = atomic_fetch_add(&matrix->touched, PAGES_HUGE_BYTES)) < end) {
+        const size_t from = at < before ? before : at, to = end - at < PAGES_HUGE_BYTES ? end : at + PAGES_HUGE_BYTES;
 
-        pages_have(matrix->panels + at, left < HUGE_PAGE_BYTES ? left : HUGE_PAGE_BYTES);
+        pages_have(first + from, to - from);
     }
 }
-
-void matrix_release_panels(struct matrix *matrix)
-{
-    if (matrix->mapped_bytes > 0)
-        munmap(matrix->panels, matrix->mapped_bytes);
-    else
-        free(matrix->panels);
-    matrix->panels = NULL;
-    matrix->mapped_bytes = 0;
-}
-
-/* ---- packing ---- */
 
 /* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
 struct spot {
@@ -364,7 +310,6 @@ void matrix_release(struct matrix *matrix)
     free(matrix->group);
     free(matrix->tile);
     free(matrix->offset);
-    matrix_release_panels(matrix);
     *matrix = (struct matrix){0};
 }
 
