@@ -7,6 +7,8 @@
 #include "model.h"
 #include "pages.h"
 
+enum { READING_BYTES = 192 << 10 /* a quarter of the smallest second-level caches of today's servers */ };
+
 static uint32_t groups_of(uint32_t rows)
 {
     return (rows + PANEL_ROWS - 1) / PANEL_ROWS;
@@ -250,21 +252,18 @@ static size_t copy_group(struct matrix *matrix, const struct spot *to, const str
     return copied;
 }
 
-/* The same from the file. While its rows, which buffer has room for, are packed, a cache has them. */
-static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, uint8_t *buffer)
-{
-    const size_t row_bytes = model_row_bytes(group->tensor);
-    const uint8_t *rows = gguf_tensor_bytes(group->tensor, group->row_first * row_bytes, group->row_count * row_bytes, buffer);
+/* Rows of the file that a tile needs, as many at once as a cache keeps until they are packed: a call costs as much as copying 16 rows. */
+struct reading {
+    const struct gguf_tensor *tensor;
+    uint32_t row_first, row_count;
+    const uint8_t *rows;
+    uint8_t *buffer; /* (reading_bytes_max); NULL is as good as none */
+};
 
-    for (uint32_t s = 0; s < matrix->slices; s++)
-        kernel_panel_pack(type_of(group), rows, row_bytes, group->row_count, (size_t)s * SLICE_COLUMNS, matrix_slice_columns(matrix, s),
-                          panel_at(matrix, to, s));
-}
-
-/* Bytes of the longest 16 rows. */
-static size_t group_bytes_max(const struct matrix *matrix)
+/* Of one group, which may be longer. */
+static size_t reading_bytes_max(const struct matrix *matrix)
 {
-    size_t most = 1;
+    size_t most = READING_BYTES;
 
     for (size_t p = 0; p < matrix->place_count; p++) {
         const size_t bytes = PANEL_ROWS * model_row_bytes(matrix->place[p].part.tensor);
@@ -274,24 +273,63 @@ static size_t group_bytes_max(const struct matrix *matrix)
     return most;
 }
 
+/* The rows of group g, and of those that follow it in the tensor, up to one before `end`. */
+static void read_rows(const struct matrix *matrix, uint32_t g, uint32_t end, struct reading *reading)
+{
+    const struct matrix_group *group = &matrix->group[g];
+    const size_t row_bytes = model_row_bytes(group->tensor);
+
+    reading->tensor = group->tensor;
+    reading->row_first = group->row_first;
+    reading->row_count = group->row_count;
+    for (g++, group++; g < end && group->tensor == reading->tensor && group->row_first == reading->row_first + reading->row_count &&
+                       (reading->row_count + group->row_count) * row_bytes <= READING_BYTES;
+         g++, group++)
+        reading->row_count += group->row_count;
+    reading->rows = gguf_tensor_bytes(reading->tensor, reading->row_first * row_bytes, reading->row_count * row_bytes, reading->buffer);
+}
+
+/* The same from the file. */
+static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct reading *reading)
+{
+    const size_t row_bytes = model_row_bytes(group->tensor);
+    const uint8_t *rows = reading->rows + (group->row_first - reading->row_first) * row_bytes;
+
+    for (uint32_t s = 0; s < matrix->slices; s++)
+        kernel_panel_pack(type_of(group), rows, row_bytes, group->row_count, (size_t)s * SLICE_COLUMNS, matrix_slice_columns(matrix, s),
+                          panel_at(matrix, to, s));
+}
+
+static bool has_rows_of(const struct reading *reading, const struct matrix_group *group)
+{
+    return reading->tensor == group->tensor && group->row_first - reading->row_first < reading->row_count;
+}
+
 bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
+    const uint32_t end = t->group_first + t->group_count;
     struct spot to = {.tile = tile}, there;
-    uint8_t *buffer = malloc(group_bytes_max(matrix)); /* NULL is as good as none */
+    struct reading reading = {.buffer = malloc(reading_bytes_max(matrix))};
 
     touch(matrix);
     if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
         from = NULL;
     *copied = 0;
-    for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-        if (from != NULL && find_spot(from, &matrix->group[g], &there))
-            *copied += copy_group(matrix, &to, &matrix->group[g], from, &there);
-        else
-            pack_group(matrix, &to, &matrix->group[g], buffer);
+    for (uint32_t g = t->group_first; g < end; g++) {
+        const struct matrix_group *group = &matrix->group[g];
+
+        if (from != NULL && find_spot(from, group, &there)) {
+            *copied += copy_group(matrix, &to, group, from, &there);
+        } else {
+            if (!has_rows_of(&reading, group))
+                read_rows(matrix, g, from == NULL ? end : g + 1, &reading);
+            pack_group(matrix, &to, group, &reading);
+        }
         step_over(matrix, g, &to);
     }
-    free(buffer);
+    kernel_panels_finish();
+    free(reading.buffer);
     return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
 }
 
