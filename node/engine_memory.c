@@ -26,7 +26,6 @@ struct buffer {
 enum {
     BUFFERS_MAX = 20,
     HEAP_BLOCK_BYTES = 32 << 20,     /* larger ones are mappings of their own */
-    VOCABULARY_BYTES = 8 << 20,      /* what a program has before its engine: not all of it is touched */
     CACHE_MAPPED_BYTES_MIN = 1 << 20 /* and so are caches of keys and values */
 };
 
@@ -148,28 +147,26 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
                             token_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
 }
 
-/* Buffers are many and small, and pages that the heap gets one at a time, as they are touched, are dear on some machines. So it grows
- * once, in huge pages. A block that is no part of the heap, as without engine_keep_heap, is left alone. */
-static void grow_heap(size_t bytes, bool has_all)
-{
-    uint8_t *block = bytes < HEAP_BLOCK_BYTES ? malloc(bytes) : NULL;
-
-    if (block != NULL && (uintptr_t)block < (uintptr_t)sbrk(0)) {
-        pages_prefer_huge(block, bytes);
-        if (has_all)
-            pages_have(block, bytes);
-    }
-    free(block);
-}
-
 void engine_keep_heap(void)
 {
 #ifdef M_TRIM_THRESHOLD
     mallopt(M_ARENA_MAX, 1); /* one for all threads: engines are opened on one and given back on another */
     mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES);
     mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BLOCK_BYTES);
-    grow_heap(VOCABULARY_BYTES, false);
 #endif
+}
+
+/* Buffers are many and small, and pages that the heap gets one at a time, as they are touched, are dear on some machines. So it grows
+ * once, in huge pages. A block that is no part of the heap, as without engine_keep_heap, is left alone. */
+static void grow_heap(size_t bytes)
+{
+    uint8_t *block = bytes < HEAP_BLOCK_BYTES ? malloc(bytes) : NULL;
+
+    if (block != NULL && (uintptr_t)block < (uintptr_t)sbrk(0)) {
+        pages_prefer_huge(block, bytes);
+        pages_have(block, bytes);
+    }
+    free(block);
 }
 
 static void *zeros(size_t bytes)
@@ -253,7 +250,7 @@ int engine_allocate(struct engine *e, struct fail *fail)
     bool is_short = false;
 
     engine_memory(e, &planned);
-    grow_heap(planned.buffer_bytes, true);
+    grow_heap(planned.buffer_bytes);
     for (size_t i = 0; i < count; i++) {
         void *memory = zeros(list[i].bytes);
 
