@@ -15,7 +15,7 @@ enum {
     SEAL_TAG_BYTES = 16,
     SEAL_NONCE_BYTES = 12,
     SEAL_BLOCK_BYTES = 64,
-    SEAL_STREAM_BYTES_MAX = 32 * SEAL_BLOCK_BYTES, /* a datagram of an Ethernet frame, and more */
+    SEAL_STREAM_BYTES_MAX = 64 * SEAL_BLOCK_BYTES, /* a datagram of an Ethernet frame, and those of small phases on the loopback */
     SEAL_FIELDS_MAX = 8,
     SEAL_INPUT_BYTES_MAX = SEAL_FIELDS_MAX * 2 + 16 + 8 + MESH_CLUSTER_NAME_BYTES_MAX + 4 + 16 + 16
 };

@@ -451,6 +451,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .interface_full = udp->sender.full,
         .kernel_drops = receiver->kernel_drops,
         .unreachable = udp->errors.unreachable,
+        .segments_refused = udp->sender.segments_refused,
         .lab_lost = receiver->lab.lost,
         .lab_duplicated = receiver->lab.duplicated,
         .lab_reordered = receiver->lab.reordered,

@@ -55,6 +55,7 @@ struct mesh_udp_sender {
     bool segments;          /* the kernel can cut, and is to */
     uint64_t segment_ranks; /* bit r: on the way to rank r it pays */
     bool segment_group;
+    bool segments_refused;             /* the kernel could not cut after all */
     uint32_t pairs;                    /* (datagram, receiver) in messages */
     uint16_t last[MESH_RANKS_MAX + 1]; /* 1 + the last message for the rank, after them for the group; 0: none yet */
     uint32_t datagrams, messages_next, messages_count, arena_used;

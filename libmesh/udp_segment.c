@@ -75,6 +75,9 @@ bool mesh_udp_segment_split(struct mesh_udp_sender *sender, int reason)
     }
     sender->messages_next = at;
     sender->messages_count = UDP_MESSAGES;
-    sender->segments = sender->segments && (reason == EMSGSIZE || reason == ENOBUFS); /* these are not about cutting */
+    if (reason != EMSGSIZE && reason != ENOBUFS) { /* these are not about cutting */
+        sender->segments_refused |= sender->segments;
+        sender->segments = false;
+    }
     return true;
 }

@@ -140,9 +140,7 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
     struct buffer list[BUFFERS_MAX];
     size_t count = list_buffers(&copy, list);
 
-    *memory = (struct engine_memory){.kv_bytes = kv_bytes(engine)};
-    for (uint16_t p = 0; p < engine->phase_count; p++)
-        memory->weight_bytes += engine->phase[p].matrix->bytes + PANEL_PREFETCH_BYTES;
+    *memory = (struct engine_memory){.weight_bytes = rows_memory_bytes(engine->rows), .kv_bytes = kv_bytes(engine)};
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
     memory->buffer_bytes += (ENGINE_INBOXES + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
@@ -271,10 +269,7 @@ int engine_allocate(struct engine *e, struct fail *fail)
     if (e->kv == NULL)
         return no_memory(fail);
     atomic_store(&e->loads_left, engine_load_count(e));
-    for (uint16_t p = 0; p < e->phase_count; p++)
-        if (matrix_allocate(e->phase[p].matrix, fail) < 0)
-            return -1;
-    return 0;
+    return rows_allocate(e->rows, fail);
 }
 
 void engine_layout_release(struct engine *e)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gguf_guard.h"
 #include "gguf_internal.h"
 
 enum { AHEAD_BYTES = 1 << 20 };
@@ -47,6 +48,7 @@ void gguf_close(struct gguf *gguf)
     if (gguf == NULL)
         return;
     if (gguf->is_mapped) {
+        gguf_guard_remove(gguf);
         munmap((void *)(uintptr_t)gguf->data, gguf->size);
         close(gguf->file);
     }
@@ -98,6 +100,7 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
     gguf->size = (size_t)status.st_size;
     gguf->is_mapped = true;
     gguf->file = descriptor;
+    gguf_guard_add(gguf);
     return 0;
 }
 
@@ -136,8 +139,10 @@ const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size,
 
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
+        if (got <= 0) {
+            gguf_guard_failed(gguf);
             return gguf->data + offset;
+        }
         done += (size_t)got;
     }
     return buffer;

@@ -69,7 +69,8 @@ void gguf_close(struct gguf *gguf); /* NULL is fine */
 void gguf_release_pages(const struct gguf *gguf);
 
 /* data[at .. at + size - 1] of a tensor, read from the file into buffer (size): faster than touching as many new pages of the mapping,
- * which would count as this process's memory. With no file, no buffer (NULL) or a failed read: the place in data itself. Any thread. */
+ * which would count as this process's memory. With no file or no buffer (NULL): the place in data itself; also after a failed
+ * read where nobody guards the file (gguf_guard.h). Any thread. */
 const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer);
 
 /* Those bytes are wanted soon: the system begins to fetch what it does not have in memory. */

@@ -19,6 +19,7 @@ enum {
     SLICE_BLOCKS = SLICE_COLUMNS / BLOCK_COLUMNS,
     BLOCK_WIRE_BYTES = 36,      /* f32 d, then 32 int8 q, little-endian */
     BLOCK_WIRE_BYTES_NORM = 40, /* the same and f32 sum of squares last */
+    PANEL_ALIGNMENT = 64,
     PANEL_PREFETCH_BYTES = 8192 /* how far ahead kernels prefetch; beyond the last panel that is harmless, as nothing is loaded */
 };
 
@@ -43,6 +44,9 @@ size_t kernel_panel_bytes(enum tensor_type type, size_t columns);
  * rows: packed, any alignment, row_bytes apart. panel: 64-byte aligned. */
 void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,
                        void *panel);
+
+/* After some of that, before another thread is told: stores that went past the caches are there for it. */
+void kernel_panels_finish(void);
 
 /* Dot products of panel_count consecutive panels of one slice (the same columns of further rows) with that slice of token_count tokens.
  * x: struct act_slice of the first token (struct act_slice_f32 for float types), x_stride bytes between tokens.

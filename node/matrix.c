@@ -3,17 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "model.h"
 #include "pages.h"
 
-enum {
-    PANEL_ALIGNMENT = 64,
-    HUGE_PAGE_BYTES = 2 << 20,
-    MAPPED_BYTES_MIN = 256 << 10 /* less is had faster from the heap, where pages are used again */
-};
+enum { READING_BYTES = 192 << 10 /* a quarter of the smallest second-level caches of today's servers */ };
 
 static uint32_t groups_of(uint32_t rows)
 {
@@ -170,78 +164,32 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     return 0;
 }
 
-/* ---- memory ---- */
+/* ---- packing ---- */
 
-static size_t mapped_bytes(const struct matrix *matrix)
+void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-    return (matrix->bytes + PANEL_PREFETCH_BYTES + page - 1) / page * page;
-}
-
-/* Whole pages, and where they are many, huge ones. NULL: there is no room. */
-static uint8_t *map(size_t bytes)
-{
-    const size_t more = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
-    uint8_t *at = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    size_t before;
-
-    if (at == MAP_FAILED)
-        return NULL;
-    if (more == 0)
-        return at;
-    before = (more - (uintptr_t)at % more) % more;
-    if (before > 0)
-        munmap(at, before);
-    if (more > before)
-        munmap(at + before + bytes, more - before);
-    pages_prefer_huge(at + before, bytes);
-    return at + before;
-}
-
-int matrix_allocate(struct matrix *matrix, struct fail *fail)
-{
-    const size_t bytes = matrix->bytes + PANEL_PREFETCH_BYTES;
-    void *memory = NULL;
-
-    if (bytes >= MAPPED_BYTES_MIN)
-        memory = map(mapped_bytes(matrix));
-    else if (posix_memalign(&memory, PANEL_ALIGNMENT, bytes) != 0)
-        memory = NULL;
-    if (memory == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes for weights: use more nodes or a smaller model", bytes);
-    matrix->panels = memory;
-    matrix->mapped_bytes = bytes >= MAPPED_BYTES_MIN ? mapped_bytes(matrix) : 0;
+    assert((uintptr_t)panels % PANEL_ALIGNMENT == 0);
+    matrix->panels = panels;
+    matrix->untouched_bytes = is_untouched ? matrix->bytes : 0;
     atomic_store(&matrix->touched, 0);
     atomic_store(&matrix->tiles_left, matrix->tile_count);
-    return 0;
 }
 
-/* Before packing, by all who come, a piece each. Having many pages at once is many times faster than one by one as they are touched, which
- * is what happens where the kernel does not know how, or where somebody else still has a piece in hand. */
+/* Before packing, by all who come, a huge page each, as two who have the same one fill it with zeros twice. Having many pages at once is
+ * many times faster than one by one as they are touched, which is what happens where the kernel does not know how, or where somebody else
+ * still has a piece in hand. */
 static void touch(struct matrix *matrix)
 {
+    const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, end = before + matrix->untouched_bytes;
+    uint8_t *first = matrix->panels - before;
     size_t at;
 
-    while (atomic_load(&matrix->touched) < matrix->mapped_bytes &&
-           (at = atomic_fetch_add(&matrix->touched, HUGE_PAGE_BYTES)) < matrix->mapped_bytes) {
-        const size_t left = matrix->mapped_bytes - at;
+    while (atomic_load(&matrix->touched) < end && (at = atomic_fetch_add(&matrix->touched, PAGES_HUGE_BYTES)) < end) {
+        const size_t from = at < before ? before : at, to = end - at < PAGES_HUGE_BYTES ? end : at + PAGES_HUGE_BYTES;
 
-        pages_have(matrix->panels + at, left < HUGE_PAGE_BYTES ? left : HUGE_PAGE_BYTES);
+        pages_have(first + from, to - from);
     }
 }
-
-void matrix_release_panels(struct matrix *matrix)
-{
-    if (matrix->mapped_bytes > 0)
-        munmap(matrix->panels, matrix->mapped_bytes);
-    else
-        free(matrix->panels);
-    matrix->panels = NULL;
-    matrix->mapped_bytes = 0;
-}
-
-/* ---- packing ---- */
 
 /* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
 struct spot {
@@ -304,21 +252,18 @@ static size_t copy_group(struct matrix *matrix, const struct spot *to, const str
     return copied;
 }
 
-/* The same from the file. While its rows, which buffer has room for, are packed, a cache has them. */
-static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, uint8_t *buffer)
-{
-    const size_t row_bytes = model_row_bytes(group->tensor);
-    const uint8_t *rows = gguf_tensor_bytes(group->tensor, group->row_first * row_bytes, group->row_count * row_bytes, buffer);
+/* Rows of the file that a tile needs, as many at once as a cache keeps until they are packed: a call costs as much as copying 16 rows. */
+struct reading {
+    const struct gguf_tensor *tensor;
+    uint32_t row_first, row_count;
+    const uint8_t *rows;
+    uint8_t *buffer; /* (reading_bytes_max); NULL is as good as none */
+};
 
-    for (uint32_t s = 0; s < matrix->slices; s++)
-        kernel_panel_pack(type_of(group), rows, row_bytes, group->row_count, (size_t)s * SLICE_COLUMNS, matrix_slice_columns(matrix, s),
-                          panel_at(matrix, to, s));
-}
-
-/* Bytes of the longest 16 rows. */
-static size_t group_bytes_max(const struct matrix *matrix)
+/* Of one group, which may be longer. */
+static size_t reading_bytes_max(const struct matrix *matrix)
 {
-    size_t most = 1;
+    size_t most = READING_BYTES;
 
     for (size_t p = 0; p < matrix->place_count; p++) {
         const size_t bytes = PANEL_ROWS * model_row_bytes(matrix->place[p].part.tensor);
@@ -328,24 +273,63 @@ static size_t group_bytes_max(const struct matrix *matrix)
     return most;
 }
 
+/* The rows of group g, and of those that follow it in the tensor, up to one before `end`. */
+static void read_rows(const struct matrix *matrix, uint32_t g, uint32_t end, struct reading *reading)
+{
+    const struct matrix_group *group = &matrix->group[g];
+    const size_t row_bytes = model_row_bytes(group->tensor);
+
+    reading->tensor = group->tensor;
+    reading->row_first = group->row_first;
+    reading->row_count = group->row_count;
+    for (g++, group++; g < end && group->tensor == reading->tensor && group->row_first == reading->row_first + reading->row_count &&
+                       (reading->row_count + group->row_count) * row_bytes <= READING_BYTES;
+         g++, group++)
+        reading->row_count += group->row_count;
+    reading->rows = gguf_tensor_bytes(reading->tensor, reading->row_first * row_bytes, reading->row_count * row_bytes, reading->buffer);
+}
+
+/* The same from the file. */
+static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct reading *reading)
+{
+    const size_t row_bytes = model_row_bytes(group->tensor);
+    const uint8_t *rows = reading->rows + (group->row_first - reading->row_first) * row_bytes;
+
+    for (uint32_t s = 0; s < matrix->slices; s++)
+        kernel_panel_pack(type_of(group), rows, row_bytes, group->row_count, (size_t)s * SLICE_COLUMNS, matrix_slice_columns(matrix, s),
+                          panel_at(matrix, to, s));
+}
+
+static bool has_rows_of(const struct reading *reading, const struct matrix_group *group)
+{
+    return reading->tensor == group->tensor && group->row_first - reading->row_first < reading->row_count;
+}
+
 bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from, size_t *copied)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
+    const uint32_t end = t->group_first + t->group_count;
     struct spot to = {.tile = tile}, there;
-    uint8_t *buffer = malloc(group_bytes_max(matrix)); /* NULL is as good as none */
+    struct reading reading = {.buffer = malloc(reading_bytes_max(matrix))};
 
     touch(matrix);
     if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
         from = NULL;
     *copied = 0;
-    for (uint32_t g = t->group_first; g < t->group_first + t->group_count; g++) {
-        if (from != NULL && find_spot(from, &matrix->group[g], &there))
-            *copied += copy_group(matrix, &to, &matrix->group[g], from, &there);
-        else
-            pack_group(matrix, &to, &matrix->group[g], buffer);
+    for (uint32_t g = t->group_first; g < end; g++) {
+        const struct matrix_group *group = &matrix->group[g];
+
+        if (from != NULL && find_spot(from, group, &there)) {
+            *copied += copy_group(matrix, &to, group, from, &there);
+        } else {
+            if (!has_rows_of(&reading, group))
+                read_rows(matrix, g, from == NULL ? end : g + 1, &reading);
+            pack_group(matrix, &to, group, &reading);
+        }
         step_over(matrix, g, &to);
     }
-    free(buffer);
+    kernel_panels_finish();
+    free(reading.buffer);
     return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
 }
 
@@ -364,7 +348,6 @@ void matrix_release(struct matrix *matrix)
     free(matrix->group);
     free(matrix->tile);
     free(matrix->offset);
-    matrix_release_panels(matrix);
     *matrix = (struct matrix){0};
 }
 

@@ -57,9 +57,9 @@ struct matrix {
     struct matrix_group *group;  /* (group_count) */
     struct matrix_tile *tile;    /* (tile_count) */
     size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
-    uint8_t *panels;             /* bytes; NULL until matrix_allocate */
-    size_t mapped_bytes;         /* of the mapping that they are in; 0: on the heap */
-    _Atomic size_t touched;      /* bytes of it whose pages somebody had, or is having */
+    uint8_t *panels;             /* bytes, borrowed; NULL until matrix_place */
+    size_t untouched_bytes;      /* of them, when they were placed */
+    _Atomic size_t touched;      /* bytes whose pages somebody had, or is having, from the huge page on that they begin in */
     _Atomic uint32_t tiles_left; /* that are not packed */
     size_t bytes;
 };
@@ -74,7 +74,10 @@ enum matrix_order {
  * -1: out of memory. part_count 0 or rows 0: an empty matrix. */
 int matrix_init(struct matrix *matrix, enum matrix_order order, const struct matrix_part *parts, size_t part_count, uint32_t columns,
                 uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail);
-int matrix_allocate(struct matrix *matrix, struct fail *fail);
+
+/* Where the panels will be, `bytes` of memory, borrowed until the matrix is released, aligned to 64 bytes; PANEL_PREFETCH_BYTES may follow.
+ * is_untouched: its pages are not there yet, so that all who pack have them, many at once, before they do. */
+void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched);
 
 /* Fill a tile, once: with what `from` has, another layout of the same tensors all of whose tiles are filled, or NULL, and with the file for
  * the rest. *copied: bytes that came from there. True when it was the last tile. */
@@ -83,8 +86,6 @@ bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from
 /* The rows will be packed soon: have the system begin to read them from the file. */
 void matrix_ahead(const struct matrix *matrix);
 
-/* Give back the panels and keep the layout. */
-void matrix_release_panels(struct matrix *matrix);
 void matrix_release(struct matrix *matrix);
 
 /* Columns of a slice: 256, or less in the last. */

@@ -34,6 +34,28 @@ void *pages_zeros(size_t bytes)
     return at == MAP_FAILED ? NULL : at;
 }
 
+void *pages_huge(size_t bytes)
+{
+    uint8_t *at = pages_zeros(bytes + PAGES_HUGE_BYTES);
+
+    if (at == NULL)
+        return NULL;
+    const size_t before = (PAGES_HUGE_BYTES - (uintptr_t)at % PAGES_HUGE_BYTES) % PAGES_HUGE_BYTES;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), end = (before + bytes + page - 1) / page * page;
+
+    if (before > 0)
+        munmap(at, before);
+    if (bytes + PAGES_HUGE_BYTES > end)
+        munmap(at + end, bytes + PAGES_HUGE_BYTES - end);
+    pages_prefer_huge(at + before, bytes);
+    return at + before;
+}
+
+void pages_forget(void *at, size_t bytes)
+{
+    advise(at, bytes, MADV_DONTNEED);
+}
+
 void pages_release(void *at, size_t bytes)
 {
     if (at != NULL)

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+enum { PAGES_HUGE_BYTES = 2 << 20 };
+
 /* Both concern the whole pages between at and at + bytes, and do nothing where the system does not know how. Any thread. */
 
 /* From now on, pages that come here may be huge ones. */
@@ -16,5 +18,11 @@ void pages_have(void *at, size_t bytes);
  * pages_release with as many bytes; NULL is fine. */
 void *pages_zeros(size_t bytes);
 void pages_release(void *at, size_t bytes);
+
+/* The same of huge pages where the system has some, but for what is over in the end. */
+void *pages_huge(size_t bytes);
+
+/* Give pages of such memory back, and keep the place: they are zeros when they are touched again. */
+void pages_forget(void *at, size_t bytes);
 
 #endif

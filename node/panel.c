@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 enum scales {
     PER_BLOCK,         /* f16 d per block */
@@ -284,23 +287,102 @@ static void words_row_write(enum tensor_type type, void *panel, size_t columns, 
     }
 }
 
+typedef uint32_t words_4 __attribute__((vector_size(16)));
+
+/* To memory that is not read soon: past the caches where the processor can, as nothing has to be fetched then that is written over. */
+static inline void store_words(uint8_t *to, words_4 words)
+{
+#ifdef __SSE2__
+    _mm_stream_si128((__m128i *)(void *)to, (__m128i)words);
+#else
+    memcpy(to, &words, sizeof words);
+#endif
+}
+
+static inline words_4 load_words(const uint8_t *from)
+{
+    words_4 words;
+
+    memcpy(&words, from, sizeof words);
+    return words;
+}
+
+/* Four words of each of 16 rows become four vectors of a panel. */
+static inline void transpose_words(const uint8_t *rows, size_t row_bytes, words_4 flip, uint8_t *vectors)
+{
+    words_4 out[4][4]; /* (word, four rows) */
+
+    for (size_t q = 0; q < 4; q++) {
+        const uint8_t *p = rows + 4 * q * row_bytes;
+        const words_4 a = load_words(p) ^ flip, b = load_words(p + row_bytes) ^ flip;
+        const words_4 c = load_words(p + 2 * row_bytes) ^ flip, d = load_words(p + 3 * row_bytes) ^ flip;
+        const words_4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        const words_4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+
+        out[0][q] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+        out[1][q] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+        out[2][q] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+        out[3][q] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+    }
+    for (size_t k = 0; k < 4; k++)
+        for (size_t q = 0; q < 4; q++)
+            store_words(vectors + k * PANEL_VECTOR_BYTES + q * sizeof(words_4), out[k][q]);
+}
+
+/* All 16 rows at once of what words_row_write takes row by row. */
+static void words_panel_write(enum tensor_type type, uint8_t *panel, size_t columns, const uint8_t *rows, size_t row_bytes)
+{
+    const size_t blocks = columns / BLOCK_COLUMNS, head = head_bytes(PER_BLOCK, blocks);
+    const size_t quads = type == TYPE_Q8_0 ? 2 : 1;
+    const uint32_t zero_point = type == TYPE_Q8_0 ? 0x80808080u : 0;
+    const words_4 flip = {zero_point, zero_point, zero_point, zero_point};
+    uint16_t half[SLICE_BLOCKS * PANEL_ROWS] = {0};
+    uint8_t *vectors = panel + head;
+
+    for (size_t b = 0; b < blocks; b++) {
+        for (size_t r = 0; r < PANEL_ROWS; r++)
+            half[b * PANEL_ROWS + r] = (uint16_t)load_le(rows + r * row_bytes, 2);
+        rows += 2;
+        for (size_t i = 0; i < quads; i++) {
+            transpose_words(rows, row_bytes, flip, vectors);
+            rows += sizeof(words_4);
+            vectors += 4 * PANEL_VECTOR_BYTES;
+        }
+    }
+    for (size_t at = 0; at < head; at += sizeof(words_4))
+        store_words(panel + at, load_words((const uint8_t *)half + at));
+}
+
+void kernel_panels_finish(void)
+{
+#ifdef __SSE2__
+    _mm_sfence();
+#endif
+}
+
 void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,
                        void *panel)
 {
     const struct tensor_type_info *info = tensor_type_info(type);
-    struct panel_row row = {0};
+    const bool is_words = type == TYPE_Q8_0 || type == TYPE_Q4_0;
+    struct panel_row row;
 
     assert(row_count >= 1 && row_count <= PANEL_ROWS && column_first % info->block_values == 0);
     assert((uintptr_t)panel % PANEL_VECTOR_BYTES == 0);
+    rows += tensor_type_bytes(type, column_first);
+    if (is_words && row_count == PANEL_ROWS) {
+        words_panel_write(type, panel, columns, rows, row_bytes);
+        return;
+    }
     /* Whole panels of quantised rows have zeros only in their heads. */
     memset(panel, 0,
            info->is_float || row_count < PANEL_ROWS ? kernel_panel_bytes(type, columns)
                                                     : head_bytes(formats[type].scales, columns / BLOCK_COLUMNS));
-    rows += tensor_type_bytes(type, column_first);
+    memset(&row, 0, sizeof row);
     for (size_t r = 0; r < row_count; r++) {
         if (info->is_float) {
             float_row_write(panel, columns, r, rows + r * row_bytes, info->block_bytes);
-        } else if (type == TYPE_Q8_0 || type == TYPE_Q4_0) {
+        } else if (is_words) {
             words_row_write(type, panel, columns, r, rows + r * row_bytes);
         } else {
             panel_row_from_gguf(type, rows + r * row_bytes, columns, &row);

@@ -60,6 +60,7 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
     pool->work = work;
     pool->app = app;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* says that a file cannot be read, to the thread that reads it */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; pool->count < count; pool->count++) {
         struct thread *thread = &pool->thread[pool->count];

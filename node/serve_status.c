@@ -139,6 +139,7 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     json_uint(json, "sent_to_group", traffic.sent_to_group);
     json_uint(json, "peers_by_group", traffic.peers_by_group);
     json_uint(json, "dropped_by_kernel", traffic.kernel_drops);
+    json_bool(json, "segmentation_refused", traffic.segments_refused);
     json_object_end(json);
 }
 

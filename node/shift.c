@@ -435,6 +435,7 @@ static void look_at_traffic(void *app)
         look->traffic->peers_by_group = 0; /* one alone is sent to alone */
     mesh_udp_get_stats(look->shift->config->udp, &udp);
     look->traffic->kernel_drops = udp.kernel_drops;
+    look->traffic->segments_refused = udp.segments_refused;
     look->traffic->sent_to_group = udp.sent_to_group;
 }
 

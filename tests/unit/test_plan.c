@@ -14,7 +14,7 @@
 #include "node/plan.h"
 #include "simmodel.h"
 
-enum { LAYERS = 2, PHASES = 4 * LAYERS + 1, CTX = 256, LINE_BYTES = 600 };
+enum { LAYERS = 2, CTX = 256, LINE_BYTES = 600 };
 
 /* Panels of whole 256 columns have the bytes of the file's rows, so sums can be told exactly. */
 static const struct synth_options shape = {
@@ -99,7 +99,7 @@ static void weights_add_up_to_the_file_and_the_kv_heads_that_are_held_twice(void
             uint64_t weights = 0, kv_heads = 0;
 
             for (uint16_t r = 0; r < ranks; r++) {
-                weights += plan.node[r].memory.weight_bytes - PHASES * (uint64_t)PANEL_PREFETCH_BYTES;
+                weights += plan.node[r].memory.weight_bytes - PANEL_PREFETCH_BYTES;
                 kv_heads += plan.node[r].kv_heads;
             }
             assert_true(weights == matrix_bytes() + (kv_heads - shape.kv_heads) * kv_head);
@@ -157,7 +157,7 @@ static void a_node_without_a_share_holds_no_weights_but_the_embedding(void **sta
 
     (void)state;
     assert_int_equal(plan.node[1].x_rows + plan.node[1].h_rows + plan.node[1].vocab_rows + plan.node[1].heads, 0);
-    assert_true(plan.node[1].memory.weight_bytes == PHASES * (uint64_t)PANEL_PREFETCH_BYTES);
+    assert_true(plan.node[1].memory.weight_bytes == PANEL_PREFETCH_BYTES);
     assert_true(plan.node[1].memory.kv_bytes == 0);
     assert_true(plan.node[1].memory.buffer_bytes > 0);
     assert_true(plan.node[1].embedding_bytes == sim.model->token_embd->data_size);

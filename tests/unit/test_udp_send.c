@@ -139,13 +139,14 @@ static void datagrams_in_a_row_are_one_message_for_each_rank(void **state)
     mesh_udp_sender_run(row.sender, row.net->mesh[0], row.net->now_ns);
     assert_int_equal(row.sender->system_calls, 1);
     assert_true(row.sender->segments);
+    assert_false(row.sender->segments_refused);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(row.sender->messages[i].msg_hdr.msg_iovlen, row.sender->sent / 2);
     assert_all_heard(&row);
     close_row(&row);
 }
 
-static void what_the_kernel_does_not_cut_is_sent_one_by_one(void **state)
+static void what_the_kernel_does_not_cut_is_sent_one_by_one_and_told(void **state)
 {
     const int no_checksums = 1; /* it does not cut without them: EINVAL */
     struct row row;
@@ -157,6 +158,7 @@ static void what_the_kernel_does_not_cut_is_sent_one_by_one(void **state)
     assert_int_equal(setsockopt(row.sender->fd, SOL_SOCKET, SO_NO_CHECK, &no_checksums, sizeof no_checksums), 0);
     mesh_udp_sender_run(row.sender, row.net->mesh[0], row.net->now_ns);
     assert_false(row.sender->segments);
+    assert_true(row.sender->segments_refused);
     assert_int_equal(row.sender->errors, 0);
     assert_all_heard(&row);
     close_row(&row);
@@ -176,7 +178,7 @@ static void a_full_queue_is_given_what_waits_one_by_one_and_later_messages_whole
         assert_ptr_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iov, sender->ways + i);
         assert_int_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iovlen, 1);
     }
-    assert_true(sender->segments);
+    assert_true(sender->segments && !sender->segments_refused);
     assert_false(mesh_udp_segment_split(sender, ENOBUFS)); /* a single one has to wait for room */
     free(sender);
 }
@@ -186,7 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_datagram_to_all_begins_with_another_rank),
         cmocka_unit_test(datagrams_in_a_row_are_one_message_for_each_rank),
-        cmocka_unit_test(what_the_kernel_does_not_cut_is_sent_one_by_one),
+        cmocka_unit_test(what_the_kernel_does_not_cut_is_sent_one_by_one_and_told),
         cmocka_unit_test(a_full_queue_is_given_what_waits_one_by_one_and_later_messages_whole),
     };
 

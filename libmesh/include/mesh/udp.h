@@ -96,6 +96,7 @@ struct mesh_udp_stats {
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
     uint64_t kernel_drops;   /* SO_RXQ_OVFL */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */
+    bool segments_refused;   /* the kernel could not cut messages into datagrams, which are sent one by one since then */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);

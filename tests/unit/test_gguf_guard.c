@@ -1,0 +1,175 @@
+/* A model file that becomes shorter while it is open: whoever guards it has the last word, however and in whatever thread it is read. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "node/gguf.h"
+#include "node/gguf_guard.h"
+#include "node/pool.h"
+#include "tests/unit/gguf_case.h"
+
+static char path[64];
+static int file;
+
+/* A valid file, as long as several pages. */
+static int write_file(void **state)
+{
+    size_t size;
+    uint8_t *valid = gguf_case_make(&size);
+
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/test_gguf_guard.XXXXXX");
+    file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, valid, size), (ssize_t)size);
+    assert_int_equal(ftruncate(file, (off_t)size + (1 << 20)), 0);
+    free(valid);
+    return 0;
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    close(file);
+    return unlink(path);
+}
+
+static void end(const char *of)
+{
+    _exit(strcmp(of, path) == 0 ? EXIT_BAD_FILE : EXIT_FAILURE);
+}
+
+static void shorten(void)
+{
+    if (ftruncate(file, 0) != 0)
+        _exit(EXIT_FAILURE);
+}
+
+/* ---- ways to read it, in a child ---- */
+
+static void touch(const struct gguf *gguf)
+{
+    volatile const uint8_t *byte = gguf_tensor_bytes(gguf_tensor_at(gguf, 0), 0, 1, NULL);
+
+    (void)*byte;
+}
+
+static void touch_as_thread(void *app, uint16_t index)
+{
+    (void)index;
+    touch(app);
+}
+
+static void touch_in_thread(struct gguf *gguf)
+{
+    struct fail fail;
+
+    pool_join(pool_start(1, touch_as_thread, gguf, &fail));
+}
+
+static void read_rows(struct gguf *gguf)
+{
+    uint8_t buffer[16];
+
+    gguf_tensor_bytes(gguf_tensor_at(gguf, 0), 0, sizeof buffer, buffer);
+}
+
+static void take_fingerprint(struct gguf *gguf)
+{
+    uint8_t fingerprint[32];
+
+    gguf_fingerprint(gguf, fingerprint);
+}
+
+static void look_at_values(struct gguf *gguf)
+{
+    uint64_t value;
+    struct fail fail;
+
+    (void)gguf_get_uint(gguf, "general.alignment", UINT64_MAX, &value, &fail);
+}
+
+static void touch_plainly(struct gguf *gguf)
+{
+    touch(gguf);
+}
+
+/* What is mapped from elsewhere is nothing that the guard knows. */
+static void touch_another_mapping(struct gguf *gguf)
+{
+    volatile uint8_t *other = mmap(NULL, 1, PROT_READ, MAP_SHARED, file, 0);
+
+    (void)gguf;
+    (void)*other;
+}
+
+/* How a child ends that opens the file, which becomes shorter then, and reads it. */
+static int status_of(bool is_guarded, void (*read_it)(struct gguf *gguf))
+{
+    const pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        struct fail fail;
+        struct gguf *gguf = gguf_open(path, &fail);
+
+        signal(SIGBUS, SIG_DFL);
+        if (is_guarded)
+            gguf_guard(end);
+        if (gguf == NULL)
+            _exit(EXIT_FAILURE);
+        shorten();
+        read_it(gguf);
+        _exit(EXIT_SUCCESS);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* ---- tests ---- */
+
+static void whoever_reads_a_file_that_has_become_shorter_ends_with_the_last_word(void **state)
+{
+    static void (*const ways[])(struct gguf *) = {touch_plainly, touch_in_thread, read_rows, take_fingerprint, look_at_values};
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const int status = status_of(true, ways[i]);
+
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), EXIT_BAD_FILE);
+        remove_file(state);
+        write_file(state);
+    }
+}
+
+static void without_a_guard_and_elsewhere_it_is_the_signal(void **state)
+{
+    int status = status_of(false, touch_plainly);
+
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    remove_file(state);
+    write_file(state);
+    status = status_of(true, touch_another_mapping);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(whoever_reads_a_file_that_has_become_shorter_ends_with_the_last_word, write_file, remove_file),
+        cmocka_unit_test_setup_teardown(without_a_guard_and_elsewhere_it_is_the_signal, write_file, remove_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
