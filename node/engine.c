@@ -13,7 +13,10 @@
 #include "head.h"
 #include "idle.h"
 
-enum { LOOK_NS = 1000000 };
+enum {
+    LOOK_NS = 200000,       /* from look to look: each is a system call, and who needs what may have come looks anyway */
+    LOOK_RELAY_NS = 100000, /* where others wait for what this node passes on */
+};
 
 static uint32_t candidates_of(const void *app, const struct sampling *sampling)
 {
@@ -263,10 +266,25 @@ void engine_send(struct engine *e, struct worker *w)
     w->has_unsent = false;
 }
 
+void engine_look_around(struct engine *e, struct worker *w)
+{
+    const uint64_t now_ns = engine_now(e);
+
+    if (e->port.mesh == NULL || now_ns - w->looked_ns < (e->port.answers_events ? LOOK_RELAY_NS : LOOK_NS))
+        return;
+    port_poll(&e->port);
+    w->looked_ns = engine_now(e);
+    w->port_ns += w->looked_ns - now_ns;
+    worker_count(&w->poll_ns, w->looked_ns - now_ns);
+}
+
 /* All units in hand wait for something; look whether the network has it, or begin another one. */
 static enum engine_work_result wait_for_input(struct engine *e, struct worker *w)
 {
-    if (port_poll(&e->port) > 0 || unit_begin_next(e, w))
+    const int moved = port_poll(&e->port);
+
+    w->looked_ns = w->mark_ns;
+    if (moved > 0 || unit_begin_next(e, w))
         return ENGINE_WORKED;
     pace_waits_for_input(w);
     return ENGINE_WAITING;
@@ -289,19 +307,6 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     worker_count(&w->decode_bytes, bytes);
 }
 
-/* Attention reads no weights, so tile.c does not see to it; over a long context it takes long. */
-static void look_around(struct engine *e, struct worker *w, uint64_t begin_ns)
-{
-    const uint64_t now_ns = engine_now(e);
-
-    w->attended_ns += now_ns - begin_ns;
-    if (e->port.mesh == NULL || w->attended_ns < LOOK_NS)
-        return;
-    port_poll(&e->port);
-    worker_count(&w->poll_ns, engine_now(e) - now_ns);
-    w->attended_ns = 0;
-}
-
 /* False: nothing could be done for it. */
 static bool work_on_unit(struct engine *e, struct worker *w)
 {
@@ -318,7 +323,7 @@ static bool work_on_unit(struct engine *e, struct worker *w)
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
     if (is_finished && is_attention)
-        look_around(e, w, begin_ns);
+        engine_look_around(e, w); /* over a long context it takes long, and reads no weights: tile.c does not see to it */
     if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);

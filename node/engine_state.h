@@ -103,8 +103,8 @@ struct worker {
     float *scratch;          /* attention: q, out, and the kernel's */
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
-    uint64_t work_since_poll;
-    uint64_t attended_ns; /* to long contexts, since it looked for datagrams */
+    uint64_t work_since_look; /* bytes */
+    uint64_t looked_ns;       /* when it has looked for datagrams */
     struct worker_pace pace;
     uint64_t port_ns; /* spent in the port during this engine_work */
     uint64_t mark_ns; /* until when its time is accounted for */
@@ -335,6 +335,9 @@ static inline float *engine_logits(struct engine *e, uint32_t sample)
 {
     return e->logits + sample * ((size_t)(e->vocab_rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS * BLOCK_COLUMNS);
 }
+
+/* engine.c: between pieces of work, let the network have its turn if this worker has not looked for datagrams for long. */
+void engine_look_around(struct engine *e, struct worker *w);
 
 /* engine_step.c: begin steps. True when something happened. */
 bool engine_advance(struct engine *e);

@@ -7,7 +7,7 @@
 
 #include "engine_state.h"
 
-enum { POLL_WORK_BYTES = 1 << 20 };
+enum { LOOK_WORK_BYTES = 1 << 19 /* asking the clock takes time, too */ };
 
 static size_t tile_floats(const struct matrix *m, uint32_t tile)
 {
@@ -19,15 +19,10 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
 {
     worker_count(&w->weight_bytes, bytes);
     worker_count(&w->compute_ns, pace_read(e, w, bytes));
-    w->work_since_poll += bytes * (tokens < 4 ? 1 : tokens / 4);
-    if (w->work_since_poll > POLL_WORK_BYTES && e->port.mesh != NULL) {
-        uint64_t before_ns = engine_now(e);
-
-        port_poll(&e->port);
-        uint64_t spent_ns = engine_now(e) - before_ns;
-        w->port_ns += spent_ns;
-        worker_count(&w->poll_ns, spent_ns);
-        w->work_since_poll = 0;
+    w->work_since_look += bytes * (tokens < 4 ? 1 : tokens / 4);
+    if (w->work_since_look > LOOK_WORK_BYTES) {
+        w->work_since_look = 0;
+        engine_look_around(e, w);
     }
 }
 
@@ -45,15 +40,16 @@ static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, u
     };
 }
 
-/* Multiply one slice for the tokens of the unit: out (tokens, TILE_FLOATS_MAX). */
-static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, bool accumulate)
+/* Multiply one slice for the tokens of the unit: out (tokens, stride). */
+static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, size_t stride,
+                     bool accumulate)
 {
     const struct segment *segment = w->unit->segment;
     const struct matrix *m = e->phase[segment->phase].matrix;
     const struct matrix_input input = input_of(inbox, segment->token_first, segment->token_count, slice);
 
     pace_begin(e, w);
-    matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, TILE_FLOATS_MAX, accumulate);
+    matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, stride, accumulate);
     account(e, w, matrix_tile_slice_bytes(m, w->unit->item, slice), segment->token_count);
 }
 
@@ -92,7 +88,6 @@ bool tile_run_eager(struct engine *e, struct worker *w)
     uint16_t phase = w->unit->segment->phase;
     const struct matrix *m = e->phase[phase].matrix;
     struct inbox *inbox = engine_input(e, phase);
-    size_t floats = tile_floats(m, w->unit->item);
 
     if (inbox == NULL)
         return false;
@@ -105,49 +100,41 @@ bool tile_run_eager(struct engine *e, struct worker *w)
 
         if (!inbox_is_ready(inbox, w->unit->segment->sub, slice))
             return false;
-        multiply(e, w, inbox, slice, w->unit->sum, false);
-        float *out = eager_result(e, phase, w->unit->slices_added, w->unit->item);
-        for (uint32_t t = 0; t < w->unit->segment->token_count; t++)
-            memcpy(out + t * eager_stride(m), w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats * sizeof *out);
+        multiply(e, w, inbox, slice, eager_result(e, phase, w->unit->slices_added, w->unit->item), eager_stride(m), false);
         w->unit->slices_added++;
     }
     atomic_store_explicit(eager_mark(e, phase, w->unit->item), engine_serial(e, phase), memory_order_release);
     return true;
 }
 
-static void add_rows(float *sum, size_t sum_stride, const float *from, size_t from_stride, uint32_t tokens, size_t floats, bool is_first)
+static void add_rows(const struct engine *e, struct unit *u, const float *from, size_t stride, size_t floats)
 {
-    for (uint32_t t = 0; t < tokens; t++) {
-        float *s = sum + t * sum_stride;
-        const float *f = from + t * from_stride;
+    for (uint32_t t = 0; t < u->segment->token_count; t++) {
+        float *sum = u->sum + (size_t)t * TILE_FLOATS_MAX;
 
-        if (is_first) {
-            memcpy(s, f, floats * sizeof *s);
-            continue;
-        }
-        for (size_t i = 0; i < floats; i++)
-            s[i] += f[i];
+        if (u->slices_added == 0)
+            memcpy(sum, from + t * stride, floats * sizeof *sum);
+        else
+            e->config.kernel->add(sum, from + t * stride, floats);
     }
 }
 
 /* Add what is parked and next in order. */
 static void add_parked(struct engine *e, struct worker *w, const struct matrix *m)
 {
-    uint32_t tokens = w->unit->segment->token_count;
-    size_t floats = tile_floats(m, w->unit->item);
+    struct unit *u = w->unit;
+    const size_t floats = tile_floats(m, u->item);
 
-    while (w->unit->slices_added < m->slices) {
-        uint32_t s = w->unit->slices_added;
+    while (u->slices_added < m->slices) {
+        const uint32_t s = u->slices_added;
 
-        if (w->unit->slice[s] == SLICE_PARKED)
-            add_rows(w->unit->sum, TILE_FLOATS_MAX, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, tokens,
-                     floats, s == 0);
-        else if (w->unit->slice[s] == SLICE_EAGER)
-            add_rows(w->unit->sum, TILE_FLOATS_MAX, eager_result(e, w->unit->segment->phase, s - m->own_slice_first, w->unit->item),
-                     eager_stride(m), tokens, floats, s == 0);
+        if (u->slice[s] == SLICE_PARKED)
+            add_rows(e, u, u->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, floats);
+        else if (u->slice[s] == SLICE_EAGER)
+            add_rows(e, u, eager_result(e, u->segment->phase, s - m->own_slice_first, u->item), eager_stride(m), floats);
         else
             return;
-        w->unit->slices_added++;
+        u->slices_added++;
     }
 }
 
@@ -197,12 +184,12 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
         }
         note_use(e, w->unit->segment, inbox, s);
         if (s == w->unit->slices_added) {
-            multiply(e, w, inbox, s, w->unit->sum, s != 0);
+            multiply(e, w, inbox, s, w->unit->sum, TILE_FLOATS_MAX, s != 0);
             w->unit->slice[s] = SLICE_ADDED;
             w->unit->slices_added++;
             add_parked(e, w, m);
         } else if (any_order) {
-            multiply(e, w, inbox, s, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, false);
+            multiply(e, w, inbox, s, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, false);
             w->unit->slice[s] = SLICE_PARKED;
         } else {
             break;

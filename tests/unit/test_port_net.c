@@ -134,10 +134,86 @@ static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
     free(port);
 }
 
+/* The owner's app opens the gather when it has the port first, and says something once it has seen an event. */
+struct opener {
+    struct net *net;
+    struct net_gather *gather;
+    bool is_open;
+    int events, answers;
+    char calls[80];
+};
+
+static int open_or_answer(void *app)
+{
+    struct opener *o = app;
+
+    if (!o->is_open) {
+        assert_int_equal(net_gather_open(o->net, o->gather, 0), MESH_OK);
+        o->is_open = true;
+        return 1;
+    }
+    if (o->events == 0 || o->answers == 0)
+        return 0;
+    strcat(o->calls, "answer ");
+    return o->answers--;
+}
+
+static void count_event(void *app, const struct mesh_event *event)
+{
+    ((struct opener *)app)->events += event->type == MESH_EVENT_ARRIVED;
+}
+
+/* A block of rank 1 is there before rank 0 opens the gather, which it does as it says something itself. Returns what the driver did. */
+static const char *speak_with_one_early(struct opener *o, bool answers_events, int answers)
+{
+    static struct net_gather gather;
+    struct net *net = net_new(2);
+    struct port *port;
+
+    net_up(net);
+    net_gather_init(net, &gather, 0, 0, 1, 2);
+    assert_int_equal(net_gather_open(net, &gather, 1), MESH_OK);
+    assert_int_equal(net_gather_publish(net, &gather, 1), MESH_OK);
+    net_run(net, NET_MS);
+    *o = (struct opener){.net = net, .gather = &gather, .answers = answers};
+    port = make_port(net);
+    port->driver = (struct port_driver){.poll = note_poll, .flush = note_flush, .driver = o->calls};
+    port->on_owned = open_or_answer;
+    port->on_event = count_event;
+    port->app = o;
+    port->answers_events = answers_events;
+    port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
+    net_gather_release(net, &gather);
+    net_free(net);
+    free(port);
+    return o->calls;
+}
+
+static void what_came_before_its_gather_was_opened_is_taken_without_a_poll(void **state)
+{
+    struct opener opener;
+
+    (void)state;
+    assert_string_equal(speak_with_one_early(&opener, false, 0), "flush ");
+    assert_int_equal(opener.events, 1);
+}
+
+static void what_follows_from_an_event_goes_out_at_once(void **state)
+{
+    struct opener opener;
+
+    (void)state;
+    assert_string_equal(speak_with_one_early(&opener, false, 1), "flush answer flush ");
+    assert_string_equal(speak_with_one_early(&opener, true, 0), "flush flush ");
+    assert_int_equal(opener.events, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_that_the_endpoint_cannot_take_yet_wait_and_are_kept),
+        cmocka_unit_test(what_came_before_its_gather_was_opened_is_taken_without_a_poll),
+        cmocka_unit_test(what_follows_from_an_event_goes_out_at_once),
         cmocka_unit_test(what_is_said_goes_out_before_datagrams_are_looked_for),
     };
 

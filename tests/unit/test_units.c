@@ -112,6 +112,46 @@ static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
     assert_int_equal(atomic_load(&phase->send_blocks), 16);
 }
 
+static uint64_t clock_ns;
+
+static uint64_t read_clock(void *clock)
+{
+    (void)clock;
+    return clock_ns;
+}
+
+static int count_look(void *driver, struct mesh *mesh)
+{
+    (void)mesh;
+    ++*(int *)driver;
+    return 0;
+}
+
+/* How often rank 0 looks for datagrams when it asks itself every 10 us for 2 ms, beginning with a look. */
+static int looks_of(struct engine *e, int *looks)
+{
+    struct worker *w = &e->worker[0];
+
+    *looks = 0;
+    w->looked_ns = 0;
+    for (clock_ns = 1000000; clock_ns < 3000000; clock_ns += 10000)
+        engine_look_around(e, w);
+    return *looks;
+}
+
+static void who_computes_looks_for_datagrams_now_and_then(void **state)
+{
+    struct engine *e = cluster.node[0].engine;
+    int looks;
+
+    (void)state;
+    e->port.driver = (struct port_driver){.poll = count_look, .driver = &looks};
+    e->port.now_ns = read_clock;
+    assert_int_equal(looks_of(e, &looks), 10);
+    e->port.answers_events = true; /* others wait for what it passes on */
+    assert_int_equal(looks_of(e, &looks), 20);
+}
+
 static int open_model(void **state)
 {
     (void)state;
@@ -131,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tiles_are_begun_with_what_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tiles_that_nothing_is_there_for_are_left_to_other_workers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_computes_looks_for_datagrams_now_and_then, set_up, tear_down),
         cmocka_unit_test_teardown(how_finely_blocks_are_sent_follows_the_round_trips, tear_down),
     };
 
