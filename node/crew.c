@@ -8,7 +8,8 @@
 #include "recording.h"
 
 enum {
-    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core: most waits are shorter */
+    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core, if nobody is known to want it: most waits
+                         * are shorter */
     YIELD_NS = 1000000, /* and before it sleeps */
     PARK_NS_MAX = 10000000,
     WAIT_NS = 500000
@@ -73,12 +74,24 @@ static bool park(struct crew *crew, uint16_t index)
     return has_worked;
 }
 
+static void give_way(struct crew *crew, struct idle_sharing *sharing, bool is_waiting)
+{
+    const uint64_t given_ns = idle_yield();
+
+    idle_note_yield(sharing, given_ns);
+    if (is_waiting && given_ns > 0)
+        engine_note_given(crew->engine, given_ns);
+}
+
 static void work_on(struct crew *crew, uint16_t index)
 {
+    struct idle_sharing sharing = {0};
     uint64_t idle_since_ns = 0;
 
     while (!atomic_load_explicit(&crew->is_stopping, memory_order_relaxed)) {
-        if (engine_work(crew->engine, index) == ENGINE_WORKED) {
+        const enum engine_work_result result = engine_work(crew->engine, index);
+
+        if (result == ENGINE_WORKED) {
             idle_since_ns = 0;
             wake_others(crew);
             continue;
@@ -87,10 +100,10 @@ static void work_on(struct crew *crew, uint16_t index)
         uint64_t now_ns = mesh_udp_now_ns();
         if (idle_since_ns == 0)
             idle_since_ns = now_ns;
-        if (now_ns - idle_since_ns < SPIN_NS)
+        if (now_ns - idle_since_ns < SPIN_NS && !idle_is_shared(&sharing))
             continue;
         if (now_ns - idle_since_ns < YIELD_NS)
-            idle_yield();
+            give_way(crew, &sharing, result == ENGINE_WAITING);
         else if (park(crew, index))
             idle_since_ns = 0;
     }

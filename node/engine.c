@@ -368,6 +368,11 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
     return is_open ? ENGINE_WAITING : ENGINE_IDLE;
 }
 
+void engine_note_given(struct engine *e, uint64_t ns)
+{
+    atomic_fetch_add_explicit(&e->given_ns, ns, memory_order_relaxed);
+}
+
 enum port_park_result engine_park(struct engine *e, uint64_t max_ns)
 {
     return port_park(&e->port, max_ns);

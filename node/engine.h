@@ -199,6 +199,9 @@ enum engine_work_result {
 /* Do one piece of work as worker `worker` (0..worker_count-1; one thread per worker at a time), polling the network when due. */
 enum engine_work_result engine_work(struct engine *engine, uint16_t worker);
 
+/* A worker that waited gave its processor away, and somebody else used it for so long. Any thread. */
+void engine_note_given(struct engine *engine, uint64_t ns);
+
 /* After engine_work has had nothing for a while: sleep until the network has something, at most max_ns. */
 enum port_park_result engine_park(struct engine *engine, uint64_t max_ns);
 

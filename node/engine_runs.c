@@ -12,7 +12,8 @@ enum {
     BYTES_PER_US_MIN = 10,
     BYTES_PER_US_MAX = 200000,
     SEND_RUNS_MAX = 8,
-    STEPS_BETWEEN = 64
+    STEPS_BETWEEN = 64,
+    SHARED_PART = 4
 };
 
 uint32_t engine_send_runs(uint64_t compute_ns, uint64_t latency_ns, uint16_t rank_count)
@@ -88,6 +89,19 @@ static uint64_t latency_of(const struct engine *e)
     return longest == 0 ? LATENCY_NS : clamp(longest / 2 + SCHEDULING_NS, 0, LATENCY_NS_MAX);
 }
 
+/* Do others have the processors while this node waits, for much of the time since it was asked last? Then nodes are more than processors:
+ * what a wait costs is not time but what ends it, and round trips are as long as others compute. A paced node stands for one that has
+ * processors of its own. */
+static bool is_shared(struct engine *e)
+{
+    const struct runs_seen now = {atomic_load_explicit(&e->given_ns, memory_order_relaxed),
+                                  atomic_load_explicit(&e->time.stepping_ns, memory_order_relaxed)};
+    const uint64_t given_ns = now.given_ns - e->runs_seen.given_ns, all_ns = now.stepping_ns - e->runs_seen.stepping_ns;
+
+    e->runs_seen = now;
+    return e->config.pace_bytes_per_s == 0 && given_ns > all_ns * e->config.worker_count / SHARED_PART;
+}
+
 void engine_set_runs(struct engine *e)
 {
     set_runs(e, LATENCY_NS, BYTES_PER_US);
@@ -97,5 +111,5 @@ void engine_refine_runs(struct engine *e, uint64_t serial)
 {
     /* Soon after the first steps, too: by then peers have been pinged, and something was computed. */
     if (e->port.mesh != NULL && (serial % STEPS_BETWEEN == 0 || serial == 4))
-        set_runs(e, latency_of(e), speed_of(e));
+        set_runs(e, is_shared(e) ? 0 : latency_of(e), speed_of(e));
 }

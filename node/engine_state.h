@@ -127,6 +127,11 @@ struct engine_times {
     struct mesh_telemetry_phase *phases;                 /* (ENGINE_STEPS_KEPT, phase_count) */
 };
 
+/* Until when runs have been refined by it; engine_runs.c. */
+struct runs_seen {
+    uint64_t given_ns, stepping_ns;
+};
+
 /* A short record on its way to one peer: its type, and what it says. */
 struct message {
     uint16_t to, bytes;
@@ -215,12 +220,14 @@ struct engine {
     /* (owner) */
     uint64_t open_serial;
     uint16_t open_phase;
+    struct runs_seen runs_seen;
     struct publisher publisher;
     atomic_flag message_lock;
     struct message message[ENGINE_MESSAGES_MAX];
     uint32_t message_head, message_tail;
 
     _Atomic uint64_t pace_clock_ns;
+    _Atomic uint64_t given_ns; /* that others had processors while workers waited */
     struct engine_times time;
     _Atomic uint64_t steps_ended;
     struct worker *worker; /* (config.worker_count) */

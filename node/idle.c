@@ -5,16 +5,40 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "mesh/udp.h"
+
+enum {
+    GIVEN_NS_MIN = 10000, /* the call alone, an interrupt, or somebody who looked for something in vain take less */
+    SHARED_YIELDS = 16
+};
+
 /* A line of the cache of their own: who waits must not slow down who computes beside it. */
 static _Alignas(64) struct {
     _Atomic uint64_t yields, sleeps;
     uint64_t padding[6];
 } calls;
 
-void idle_yield(void)
+uint64_t idle_yield(void)
 {
+    const uint64_t begin_ns = mesh_udp_now_ns();
+
     atomic_fetch_add_explicit(&calls.yields, 1, memory_order_relaxed);
     sched_yield();
+    const uint64_t given_ns = mesh_udp_now_ns() - begin_ns;
+    return given_ns >= GIVEN_NS_MIN ? given_ns : 0;
+}
+
+void idle_note_yield(struct idle_sharing *sharing, uint64_t given_ns)
+{
+    if (given_ns > 0)
+        sharing->yields_left = SHARED_YIELDS;
+    else if (sharing->yields_left > 0)
+        sharing->yields_left--;
+}
+
+bool idle_is_shared(const struct idle_sharing *sharing)
+{
+    return sharing->yields_left > 0;
 }
 
 void idle_sleep(uint64_t ns)

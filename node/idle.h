@@ -2,6 +2,7 @@
 #ifndef NODE_IDLE_H
 #define NODE_IDLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct idle_calls {
@@ -9,8 +10,15 @@ struct idle_calls {
     uint64_t sleeps; /* calls that sleep or wake: futexes and clocks; those of the UDP driver are in its own statistics */
 };
 
-/* Let another thread have this processor, if one wants it. */
-void idle_yield(void);
+/* Let another thread have this processor, if one wants it. Returns how long others had it; 0: hardly. */
+uint64_t idle_yield(void);
+
+/* A thread's own, zeroed: do others want its processor? They do if it was lost the last times it was given away. */
+struct idle_sharing {
+    uint32_t yields_left;
+};
+void idle_note_yield(struct idle_sharing *sharing, uint64_t given_ns); /* what idle_yield returned */
+bool idle_is_shared(const struct idle_sharing *sharing);
 
 /* Less than a second; a signal ends it early. */
 void idle_sleep(uint64_t ns);

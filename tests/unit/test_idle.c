@@ -47,6 +47,47 @@ static void a_sleep_lasts_and_is_one_call(void **state)
     assert_int_equal(idle_get_calls().yields, before.yields);
 }
 
+static atomic_bool is_done;
+static _Atomic uint64_t given_ns;
+
+/* Two threads of one processor: the first has work for it, the second gives it away until it has once been without it. */
+static void share_a_processor(void *app, uint16_t index)
+{
+    (void)app;
+    pool_pin(0);
+    if (index == 1)
+        while (atomic_load(&given_ns) == 0)
+            atomic_store(&given_ns, idle_yield());
+    atomic_store(&is_done, index == 1 || atomic_load(&is_done));
+    while (!atomic_load(&is_done))
+        ;
+}
+
+static void who_gives_its_processor_to_a_thread_that_works_is_told_for_how_long(void **state)
+{
+    struct fail fail = {.text = ""};
+
+    (void)state;
+    pool_join(pool_start(2, share_a_processor, NULL, &fail));
+    assert_string_equal(fail.text, "");
+    assert_true(atomic_load(&given_ns) >= 10000);
+}
+
+static void a_processor_is_shared_until_giving_it_away_has_been_in_vain_for_long(void **state)
+{
+    struct idle_sharing sharing = {0};
+    int yields = 0;
+
+    (void)state;
+    assert_false(idle_is_shared(&sharing));
+    idle_note_yield(&sharing, 0);
+    assert_false(idle_is_shared(&sharing));
+    idle_note_yield(&sharing, 20000);
+    for (; idle_is_shared(&sharing); yields++)
+        idle_note_yield(&sharing, 0);
+    assert_int_equal(yields, 16);
+}
+
 /* ---- the bell ---- */
 
 static struct bell *bell;
@@ -117,6 +158,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_that_gives_way_is_counted_whatever_thread_makes_it),
+        cmocka_unit_test(who_gives_its_processor_to_a_thread_that_works_is_told_for_how_long),
+        cmocka_unit_test(a_processor_is_shared_until_giving_it_away_has_been_in_vain_for_long),
         cmocka_unit_test(a_sleep_lasts_and_is_one_call),
         cmocka_unit_test(a_ring_that_nobody_waits_for_is_no_system_call),
         cmocka_unit_test(sleeping_until_the_bell_rings_is_a_call_and_so_is_waking),

@@ -112,6 +112,24 @@ static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
     assert_int_equal(atomic_load(&phase->send_blocks), 16);
 }
 
+/* Rank 0's processor, that is; rank 1 has its own. */
+static void where_others_have_the_processor_a_phase_is_sent_at_once(void **state)
+{
+    struct request longer = request;
+    struct engine *e = cluster.node[0].engine;
+    const struct phase *phase = &e->phase[PHASE_GATE_UP];
+
+    (void)state;
+    longer.predict = 12;
+    assert_int_equal(atomic_load(&phase->send_blocks), 8);
+    engine_note_given(e, UINT64_C(1000000000000));
+    simcluster_submit(&cluster, &longer);
+    assert_true(simcluster_run(&cluster, 1000 * (uint64_t)LATE_NS));
+    assert_true(simcluster_agrees(&cluster));
+    assert_int_equal(atomic_load(&phase->send_blocks), 16);
+    assert_in_range(atomic_load(&cluster.node[1].engine->phase[PHASE_GATE_UP].send_blocks), 1, 8);
+}
+
 static uint64_t clock_ns;
 
 static uint64_t read_clock(void *clock)
@@ -172,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tiles_are_begun_with_what_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tiles_that_nothing_is_there_for_are_left_to_other_workers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_computes_looks_for_datagrams_now_and_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_others_have_the_processor_a_phase_is_sent_at_once, set_up, tear_down),
         cmocka_unit_test_teardown(how_finely_blocks_are_sent_follows_the_round_trips, tear_down),
     };
 
