@@ -55,10 +55,11 @@ static void share_a_processor(void *app, uint16_t index)
 {
     (void)app;
     pool_pin(0);
-    if (index == 1)
+    if (index == 1) {
         while (atomic_load(&given_ns) == 0)
             atomic_store(&given_ns, idle_yield());
-    atomic_store(&is_done, index == 1 || atomic_load(&is_done));
+        atomic_store(&is_done, true);
+    }
     while (!atomic_load(&is_done))
         ;
 }
