@@ -14,17 +14,19 @@ static bool is_within(const struct gguf *gguf, uintptr_t at)
     return gguf != NULL && at - (uintptr_t)gguf->data < gguf->size;
 }
 
-/* What is not of a file is what it would have been: on return it happens again. */
+/* What is not of a file is what it would have been: on return it happens again, or waits to be delivered where somebody has sent it. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    for (size_t i = 0; i < GGUF_GUARDED_MAX; i++) {
+    for (size_t i = 0; info->si_code > 0 && i < GGUF_GUARDED_MAX; i++) {
         const struct gguf *gguf = atomic_load(&guarded[i]);
 
         if (is_within(gguf, (uintptr_t)info->si_addr))
             end_program(gguf->path);
     }
     signal(number, SIG_DFL);
+    if (info->si_code <= 0)
+        raise(number);
 }
 
 void gguf_guard(void (*end)(const char *path))

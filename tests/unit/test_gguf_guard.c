@@ -113,6 +113,12 @@ static void touch_another_mapping(struct gguf *gguf)
     (void)*other;
 }
 
+static void have_it_sent(struct gguf *gguf)
+{
+    (void)gguf;
+    kill(getpid(), SIGBUS);
+}
+
 /* How a child ends that opens the file, which becomes shorter then, and reads it. */
 static int status_of(bool is_guarded, void (*read_it)(struct gguf *gguf))
 {
@@ -161,6 +167,10 @@ static void without_a_guard_and_elsewhere_it_is_the_signal(void **state)
     remove_file(state);
     write_file(state);
     status = status_of(true, touch_another_mapping);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    remove_file(state);
+    write_file(state);
+    status = status_of(true, have_it_sent);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
 }
 
