@@ -102,8 +102,8 @@ ifneq ($(findstring fuzzer,$(SAN)),)
 KERNEL_O += -fno-sanitize=fuzzer-no-link
 endif
 
-# One instruction set per file; the dispatcher asks the CPU before it calls into one. Where in a line of the cache a loop of theirs begins is
-# worth 5 %, and must not depend on what is linked before it.
+# One instruction set per file; the dispatcher asks the CPU before it calls into one. Where in a line of the cache a loop begins is worth
+# 5 %, and must not depend on what is linked before it.
 KERNEL_O += -falign-functions=64
 FLAGS_kernel_scalar := $(KERNEL_O)
 FLAGS_panel := $(KERNEL_O)
