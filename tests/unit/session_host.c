@@ -12,11 +12,32 @@ static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_
     }
 }
 
+/* Send back what is held. False: there is no room yet, while the client does not read. */
+static bool send_held(struct session_host *host)
+{
+    if (host->held_bytes > 0 &&
+        mesh_sessions_send(host->sessions, mesh_udp_now_ns(), host->held_session, host->held, host->held_bytes) == MESH_AGAIN) {
+        return false;
+    }
+    host->held_bytes = 0;
+    return true;
+}
+
+static void send_back(struct session_host *host, const struct mesh_session_event *event)
+{
+    memcpy(host->held, event->record, event->record_bytes);
+    host->held_bytes = event->record_bytes;
+    host->held_session = event->session;
+    if (send_held(host) && atomic_exchange(&host->closes, false)) {
+        mesh_sessions_close(host->sessions, mesh_udp_now_ns(), event->session);
+    }
+}
+
 static void serve_events(struct session_host *host)
 {
     struct mesh_session_event event;
 
-    while (mesh_sessions_next_event(host->sessions, mesh_udp_now_ns(), &event)) {
+    while (send_held(host) && mesh_sessions_next_event(host->sessions, mesh_udp_now_ns(), &event)) {
         if (event.type == MESH_SESSION_OPENED) {
             atomic_fetch_add(&host->opened, 1);
         } else if (event.type == MESH_SESSION_CLOSED) {
@@ -27,10 +48,7 @@ static void serve_events(struct session_host *host)
         } else if (host->bulk != NULL && bulk_is_one(event.record, event.record_bytes)) {
             bulk_host_take(host->bulk, host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
         } else {
-            mesh_sessions_send(host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
-            if (atomic_exchange(&host->closes, false)) {
-                mesh_sessions_close(host->sessions, mesh_udp_now_ns(), event.session);
-            }
+            send_back(host, &event);
         }
     }
 }
