@@ -89,7 +89,7 @@ check_equal "and each capture's host" "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p
 # ---- what it cost, by the analysis and by the nodes themselves ----
 if command -v python3 >/dev/null; then
     python3 - "$tmp/telemetry" "$tmp/joined" "$least_ms" >"$tmp/agreement" <<'PY'
-import json, statistics, sys
+import json, sys
 told, steps, losses, least_ms = {}, {}, {}, float(sys.argv[3])
 for line in open(sys.argv[1]):
     s = json.loads(line)
@@ -105,8 +105,10 @@ for line in open(sys.argv[2]):
         losses[s["epoch"], s["step"], s["dst"], s["src"], s["phase"]] = s["stall_ms"]
 both = [(told[key], steps[key]) for key in told if key in steps]
 lost = [(stall, losses[(*key, *stall[1:])]) for key, stall in told.items() if (*key, *stall[1:]) in losses]
-apart = statistics.median(abs(b[0] / a[0] - 1) for a, b in both) if both else 9
-lost_apart = statistics.median(abs(b / a[0] - 1) for a, b in lost) if lost else 9
+def quarter(of): # what a quarter of them stays within: a node that waits for a processor is late, a wrong analysis is wrong always
+    return sorted(of)[len(of) // 4] if of else 9
+apart = quarter([abs(b[0] / a[0] - 1) for a, b in both])
+lost_apart = quarter([abs(b / a[0] - 1) for a, b in lost])
 alike = sum(a[1:] == b[1:] for a, b in both)
 print(len(both) >= 3, 2 * alike > len(both), apart < 0.1, len(lost) >= 3, lost_apart < 0.1)
 PY
