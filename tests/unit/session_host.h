@@ -20,7 +20,7 @@ struct session_host {
     struct bulk_host *bulk; /* what is provided; NULL: nothing */
     atomic_bool is_busy;
     atomic_uint opened, closed;
-    uint64_t lost; /* by lab impairments, after session_host_stop */
+    uint64_t lost;                       /* by lab impairments, after session_host_stop */
     uint8_t held[MESH_RECORD_BYTES_MAX]; /* the record that is to be sent back before the next event is taken */
     size_t held_bytes;                   /* 0: none */
     uint32_t held_session;
