@@ -286,17 +286,13 @@ DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes)
         __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES, 0, 3);
 }
 
-/* Step `step` (of panel_count * blocks) of reading ahead in the order of memory. The K types' steps are exact. The others leave the odd
- * part of a line to what is prefetched of the heads and to the processor: exact steps of theirs were slower. */
-DOT_INLINE void dot_prefetch_step(struct dot_type type, const uint8_t *panels, size_t panel_bytes, size_t panel_count, size_t blocks,
-                                  size_t step)
+/* Block b's share of reading a panel ahead in the order of memory, to the line. */
+DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size_t blocks, size_t b)
 {
-    const size_t steps = panel_count * blocks, bytes = panel_count * panel_bytes, line = PANEL_VECTOR_BYTES;
-    const size_t share = panel_bytes / blocks / line * line;
-    const size_t from = dot_is_k(type) ? step * bytes / steps / line * line : step * share;
-    const size_t to = dot_is_k(type) ? (step + 1) * bytes / steps / line * line : from + share;
+    const size_t share = panel_bytes / blocks, line = PANEL_VECTOR_BYTES;
+    const size_t from = b * share / line * line, to = (b + 1) * share / line * line;
 
-    dot_prefetch_once(panels + from, to - from);
+    dot_prefetch_once(panel + from, to - from);
 }
 
 /* Block b of `panels` (a constant) panels for one token. */
@@ -304,13 +300,12 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
                                  const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
-    const uint8_t *first = panel;
     struct dot_block w;
 
     DOT_UNROLL
     for (size_t i = 0; i < panels; i++, panel += panel_bytes) {
         if (part == 0 && in_order)
-            dot_prefetch_step(type, first, panel_bytes, panels, blocks, b * panels + i);
+            dot_prefetch_step(panel, panel_bytes, blocks, b);
         else if (part == 0)
             dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
         dot_load_block(type, panel, part, &head[i], blocks, b, &w);
@@ -324,8 +319,6 @@ DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8
     dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, head);
     if (part == 0 && !in_order)
         dot_prefetch(panel, dot_head_bytes(type, blocks), PANEL_PREFETCH_BYTES);
-    else if (part == 0 && !dot_is_k(type))
-        dot_prefetch_once(panel, dot_head_bytes(type, blocks));
 }
 
 /* One token, one part of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are unrolled, as their scales stand at
@@ -350,14 +343,16 @@ DOT_INLINE void dot_decode(struct dot_type type, bool in_order, const uint8_t *p
         dot_put(out + i * PANEL_ROWS + part * DOT_LANES, acc[i], accumulate);
 }
 
-/* One token, any number of panels. */
+/* One token, any number of panels: DOT_DECODE_PANELS at once, or, in the order of memory, one after the other. */
 DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panel_count,
                                   size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
-    for (; panel_count >= DOT_DECODE_PANELS;
-         panel_count -= DOT_DECODE_PANELS, panel += DOT_DECODE_PANELS * panel_bytes, out += DOT_DECODE_PANELS * PANEL_ROWS) {
+    const size_t together = in_order ? 1 : DOT_DECODE_PANELS;
+
+    for (; together > 1 && panel_count >= together;
+         panel_count -= together, panel += together * panel_bytes, out += together * PANEL_ROWS) {
         for (size_t part = 0; part < DOT_PARTS; part++)
-            dot_decode(type, in_order, panel, panel_bytes, DOT_DECODE_PANELS, part, blocks, x, out, accumulate);
+            dot_decode(type, in_order, panel, panel_bytes, together, part, blocks, x, out, accumulate);
     }
     for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
         for (size_t part = 0; part < DOT_PARTS; part++)
