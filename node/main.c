@@ -1,11 +1,8 @@
 /* mesh-node: which subcommand, and how it ended. */
 #include <errno.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "gguf_guard.h"
@@ -98,25 +95,11 @@ static int run(int argc, char **argv, struct fail *fail)
     return run_named(argc, argv, fail);
 }
 
-/* In whatever thread, perhaps in a signal handler, so with system calls alone. */
-static void end_as_unreadable(const char *path)
-{
-    static const char before[] = "mesh-node: ", after[] = ": cannot be read: it has become shorter, or its disk fails: copy it again\n";
-    const struct iovec part[] = {
-        {(void *)(uintptr_t)before, sizeof before - 1},
-        {(void *)(uintptr_t)path, strlen(path)},
-        {(void *)(uintptr_t)after, sizeof after - 1},
-    };
-
-    (void)!writev(STDERR_FILENO, part, sizeof part / sizeof *part);
-    _exit(EXIT_BAD_FILE);
-}
-
 int main(int argc, char **argv)
 {
     struct fail fail = {0};
 
-    gguf_guard(end_as_unreadable);
+    gguf_guard_program("mesh-node");
     int code = run(argc, argv, &fail);
 
     if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {

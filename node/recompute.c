@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf_guard.h"
 #include "head.h"
 #include "mesh/udp.h"
 #include "pool.h"
@@ -14,6 +15,11 @@
 #include "run_options.h"
 
 /* ---- opening ---- */
+
+void recompute_guard(const char *program)
+{
+    gguf_guard_program(program);
+}
 
 struct recompute *recompute_open(const char *path, uint32_t threads, struct fail *fail)
 {

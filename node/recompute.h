@@ -15,6 +15,10 @@
 
 struct recompute;
 
+/* Once, before threads start: a model file that cannot be read any more while it is open ends the program of that name, borrowed for good,
+ * with words and EXIT_BAD_FILE, in whatever thread. */
+void recompute_guard(const char *program);
+
 /* threads 0: as many as there are cores. NULL with fail set. */
 struct recompute *recompute_open(const char *model_path, uint32_t threads, struct fail *fail);
 void recompute_close(struct recompute *recompute); /* NULL is fine */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "node/recompute.h"
 
 #ifndef MESH_VERSION
 #error "the Makefile defines MESH_VERSION"
@@ -71,6 +72,8 @@ static int run(int argc, char **argv, struct fail *fail)
 int main(int argc, char **argv)
 {
     struct fail fail = {0};
+
+    recompute_guard("mesh-replay");
     int code = run(argc, argv, &fail);
 
     if (code >= 0 && (fflush(stdout) != 0 || ferror(stdout)))

@@ -55,7 +55,9 @@ for node in last["nodes"]:
     assert node["state"] == "up" and 0 <= node["utilisation"] <= 1 and node["share"] >= 0, node
     assert len(node["peers"]) == 2, node
     for peer in node["peers"]:
-        assert peer["rank"] != node["rank"] and 0 < peer["p50_us"] <= peer["p99_us"] and 0 <= peer["loss"] <= 1, peer
+        assert peer["rank"] != node["rank"] and 0 <= peer["loss"] <= 1, peer
+        assert peer["round_trip_us"] > 0 and peer["datagrams_received"] > 0, peer
+        assert 0 <= peer["p50_us"] <= peer["p99_us"], peer # 0: less than the estimate of the clocks is off, on a busy machine
 assert last["reports_refused"] == 0, last
 PY
     check_equal "of each node and link it says what it should" "$(cat "$tmp/verdict")" ""

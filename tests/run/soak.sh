@@ -164,8 +164,19 @@ while [ $rounds -lt 2 ] || [ $SECONDS -lt "$SOAK_SECONDS" ]; do
         "$(answers left) left with their node; started ${done_count[start]}, killed ${done_count[kill]}, left ${done_count[leave]}," \
         "stopped ${done_count[stop]}"
 done
+# However slow the machine was while nodes came and went: there are answers once they no longer do, and what a node has only while it
+# prepares an epoch it gives back.
+has_answers() { [ "$(answers right)" -ge 3 ]; }
+rm -f "$tmp/pause"
+wait_until 120 has_answers
 touch "$tmp/end"
 wait "${clients[@]}" 2>/dev/null
+read -r rss fds threads <<<"$first"
+has_given_back() {
+    read -r _ fds_end threads_end <<<"$(figures)"
+    [ "$fds_end" -le "$fds" ] && [ "$threads_end" -le "$threads" ]
+}
+wait_until 60 has_given_back
 
 # ---- verdict ----
 
@@ -175,11 +186,10 @@ if [ "$(answers none)" -eq 0 ]; then
 else
     not_ok "nobody whose node was left alone went without an answer" "$(grep -h ^none "$tmp"/answers*)" "$(tail -n 4 "$tmp/node0")"
 fi
-if [ "$(answers right)" -ge 3 ]; then ok "there were answers"; else not_ok "there were answers" "$(cat "$tmp"/answers*)"; fi
-read -r rss fds threads <<<"$first"
-read -r rss_end fds_end threads_end <<<"$last"
-check_equal "node 0 has as many descriptors as after the first round" "$fds_end" "$fds"
-check_equal "and as many threads" "$threads_end" "$threads"
+if has_answers; then ok "there were answers"; else not_ok "there were answers" "$(cat "$tmp"/answers*)"; fi
+read -r rss_end _ <<<"$last"
+check "node 0 has no more descriptors than after the first round" [ "$fds_end" -le "$fds" ]
+check "and no more threads" [ "$threads_end" -le "$threads" ]
 # The allocator keeps what was free for a moment when it was measured: 8 MiB and a tenth are taken for that.
 if [ -n "$SAN" ]; then
     skip "and no more memory" "sanitizers keep what was freed"

@@ -34,6 +34,25 @@ check "a node alone records tokens that are drawn again" "$mesh_node" run -m $mo
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
 check_contains "which is said" "$out" "drawn again, $tmp/S.db: the same: 1 requests, 10 tokens"
+# shrinks SENTENCE PROGRAM COMMAND...: of $tmp/shrinks.gguf, which becomes shorter once it is mapped; again when all was read before that
+shrinks() {
+    local sentence=$1 program=$2 i
+    shift 2
+    for ((i = 0; i < 50; i++)); do
+        cp $model "$tmp/shrinks.gguf"
+        background "$@" >"$out" 2>"$err"
+        while grep -qs . "/proc/$background_pid/maps" && ! grep -qs shrinks.gguf "/proc/$background_pid/maps"; do :; done
+        truncate -s 4096 "$tmp/shrinks.gguf"
+        code=0
+        wait "$background_pid" || code=$?
+        [ $code -eq 0 ] || break
+    done
+    check_equal "$sentence" "$code $(tail -n 1 "$err")" \
+        "3 $program: $tmp/shrinks.gguf: cannot be read: it has become shorter, or its disk fails: copy it again"
+}
+shrinks "a model that becomes shorter while it is read is named by mesh-replay" mesh-replay \
+    "$mesh_replay" verify "$tmp/T.db" -m "$tmp/shrinks.gguf"
+shrinks "and by mesh-node" mesh-node "$mesh_node" run -m "$tmp/shrinks.gguf" -p Once -n 100 --seed 1
 check_exit "options for computing need a model" 2 "give -m" "$mesh_replay" verify "$tmp/T.db" --any-model
 check_exit "two forms at a time are refused" 2 "choose one" "$mesh_replay" verify "$tmp/T.db" --json --tap
 check_exit "a file that is not there is named" 4 "No such file" "$mesh_replay" verify "$tmp/none.db"

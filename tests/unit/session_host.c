@@ -124,13 +124,18 @@ bool session_host_start_bulk(struct session_host *host, enum mesh_security secur
         return false;
     }
     host->pool = pool_start(1, serve, host, &fail);
-    return host->pool != NULL;
+    host->is_running = host->pool != NULL;
+    return host->is_running;
 }
 
 void session_host_stop(struct session_host *host)
 {
     struct mesh_udp_stats stats;
 
+    if (!host->is_running) {
+        return;
+    }
+    host->is_running = false;
     atomic_store(&host->stops, true);
     pool_join(host->pool);
     mesh_udp_get_stats(host->udp, &stats);

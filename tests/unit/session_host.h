@@ -15,6 +15,7 @@ struct session_host {
     void *memory;
     struct mesh_session_seal seal;
     struct pool *pool;
+    bool is_running;        /* between session_host_start and session_host_stop */
     atomic_bool stops;      /* end all sessions, then the thread */
     atomic_bool closes;     /* close a session after the next record, which is sent back */
     struct bulk_host *bulk; /* what is provided; NULL: nothing */
@@ -34,6 +35,9 @@ bool session_host_start(struct session_host *host, enum mesh_security security, 
 /* The same, with sources; borrowed until session_host_stop. */
 bool session_host_start_bulk(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                              unsigned capacity, const struct mesh_lab *lab, struct bulk_host *bulk);
+
+/* Nothing where it does not run: the teardown of a test that may have failed before it stopped its host, which would go on beside the next
+ * one and with its memory. */
 void session_host_stop(struct session_host *host);
 
 #endif

@@ -281,18 +281,25 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     assert_int_equal(sources.count, 0);
 }
 
+static int stop_host(void **state)
+{
+    (void)state;
+    session_host_stop(&host);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_read_as_they_were_written),
         cmocka_unit_test(ranges_beyond_all_numbers_are_refused),
         cmocka_unit_test(a_reason_is_shown_without_what_acts_on_a_terminal),
-        cmocka_unit_test(any_range_comes_as_it_is),
-        cmocka_unit_test(it_comes_through_loss_duplicates_and_reordering),
-        cmocka_unit_test(it_comes_while_tokens_are_made),
-        cmocka_unit_test(several_are_open_at_once),
-        cmocka_unit_test(what_is_not_there_is_refused_in_words),
-        cmocka_unit_test(who_goes_away_leaves_nothing_behind),
+        cmocka_unit_test_teardown(any_range_comes_as_it_is, stop_host),
+        cmocka_unit_test_teardown(it_comes_through_loss_duplicates_and_reordering, stop_host),
+        cmocka_unit_test_teardown(it_comes_while_tokens_are_made, stop_host),
+        cmocka_unit_test_teardown(several_are_open_at_once, stop_host),
+        cmocka_unit_test_teardown(what_is_not_there_is_refused_in_words, stop_host),
+        cmocka_unit_test_teardown(who_goes_away_leaves_nothing_behind, stop_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void records_of_any_size_go_there_and_back(void **state)
         assert_int_equal(caller_send(caller, record, 0, &fail), -1);
         assert_int_equal(fail.exit_code, EXIT_USAGE);
         caller_close(caller);
-        for (int i = 0; i < 5000 && atomic_load(&host.closed) == 0; i++) {
+        for (int i = 0; i < 20000 && atomic_load(&host.closed) == 0; i++) {
             usleep(1000);
         }
         assert_int_equal(atomic_load(&host.opened), 1);
@@ -198,23 +198,30 @@ static void what_the_node_said_before_it_closed_is_received_first(void **state)
     assert_non_null(caller);
     atomic_store(&host.closes, true);
     check_echo(caller, 30000);
-    assert_int_equal(caller_receive(caller, &back, &bytes, 5 * SECOND, &fail), -1);
+    assert_int_equal(caller_receive(caller, &back, &bytes, 20 * SECOND, &fail), -1);
     assert_non_null(strstr(fail.text, "has closed the session"));
     assert_int_equal(caller_send(caller, record, 10, &fail), -1);
     caller_close(caller);
     session_host_stop(&host);
 }
 
+static int stop_host(void **state)
+{
+    (void)state;
+    session_host_stop(&host);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(records_of_any_size_go_there_and_back),
-        cmocka_unit_test(a_session_works_through_loss_duplicates_and_reordering),
-        cmocka_unit_test(more_than_fits_waits_its_turn),
-        cmocka_unit_test(no_answer_names_address_and_key),
+        cmocka_unit_test_teardown(records_of_any_size_go_there_and_back, stop_host),
+        cmocka_unit_test_teardown(a_session_works_through_loss_duplicates_and_reordering, stop_host),
+        cmocka_unit_test_teardown(more_than_fits_waits_its_turn, stop_host),
+        cmocka_unit_test_teardown(no_answer_names_address_and_key, stop_host),
         cmocka_unit_test(addresses_that_are_none_are_refused),
-        cmocka_unit_test(a_full_node_is_told_from_one_that_is_not_there),
-        cmocka_unit_test(what_the_node_said_before_it_closed_is_received_first),
+        cmocka_unit_test_teardown(a_full_node_is_told_from_one_that_is_not_there, stop_host),
+        cmocka_unit_test_teardown(what_the_node_said_before_it_closed_is_received_first, stop_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

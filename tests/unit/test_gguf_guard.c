@@ -1,7 +1,9 @@
 /* A model file that becomes shorter while it is open: whoever guards it has the last word, however and in whatever thread it is read. */
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,6 +121,37 @@ static void have_it_sent(struct gguf *gguf)
     kill(getpid(), SIGBUS);
 }
 
+/* ---- closing another file meanwhile, which the handler may be looking at ---- */
+
+enum { YIELDS = 10000 }; /* far more than closing takes */
+
+static atomic_bool is_ending, is_closed;
+
+static void end_after_the_others(const char *of)
+{
+    atomic_store(&is_ending, true);
+    for (int i = 0; i < YIELDS && !atomic_load(&is_closed); i++)
+        sched_yield();
+    if (atomic_load(&is_closed))
+        _exit(EXIT_FAILURE);
+    end(of);
+}
+
+static void close_another_meanwhile(struct gguf *gguf)
+{
+    struct fail fail;
+    struct gguf *other = gguf_open("node/models/stories-q8_0.gguf", &fail);
+
+    gguf_guard(end_after_the_others);
+    if (other == NULL || pool_start(1, touch_as_thread, gguf, &fail) == NULL)
+        _exit(EXIT_FAILURE);
+    while (!atomic_load(&is_ending))
+        sched_yield();
+    gguf_close(other);
+    atomic_store(&is_closed, true);
+    pause();
+}
+
 /* How a child ends that opens the file, which becomes shorter then, and reads it. */
 static int status_of(bool is_guarded, void (*read_it)(struct gguf *gguf))
 {
@@ -159,6 +192,44 @@ static void whoever_reads_a_file_that_has_become_shorter_ends_with_the_last_word
     }
 }
 
+static void no_file_is_closed_while_a_handler_looks_at_them(void **state)
+{
+    const int status = status_of(true, close_another_meanwhile);
+
+    (void)state;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_BAD_FILE);
+}
+
+static void a_program_says_its_name_and_the_file(void **state)
+{
+    char said[200] = "";
+    int status, ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        struct fail fail;
+        struct gguf *gguf = gguf_open(path, &fail);
+
+        dup2(ends[1], STDERR_FILENO);
+        gguf_guard_program("mesh-test");
+        shorten();
+        touch(gguf);
+        _exit(EXIT_SUCCESS);
+    }
+    close(ends[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_BAD_FILE);
+    assert_true(read(ends[0], said, sizeof said - 1) > 0);
+    close(ends[0]);
+    assert_memory_equal(said, "mesh-test: ", strlen("mesh-test: "));
+    assert_non_null(strstr(said, path));
+    assert_non_null(strstr(said, ": cannot be read: it has become shorter"));
+}
+
 static void without_a_guard_and_elsewhere_it_is_the_signal(void **state)
 {
     int status = status_of(false, touch_plainly);
@@ -178,6 +249,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whoever_reads_a_file_that_has_become_shorter_ends_with_the_last_word, write_file, remove_file),
+        cmocka_unit_test_setup_teardown(no_file_is_closed_while_a_handler_looks_at_them, write_file, remove_file),
+        cmocka_unit_test_setup_teardown(a_program_says_its_name_and_the_file, write_file, remove_file),
         cmocka_unit_test_setup_teardown(without_a_guard_and_elsewhere_it_is_the_signal, write_file, remove_file),
     };
 

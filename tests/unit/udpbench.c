@@ -93,6 +93,26 @@ void udpbench_close(struct udpbench *bench)
     }
 }
 
+static uint64_t udpbench_received(const struct mesh_udp *udp)
+{
+    struct mesh_udp_stats stats;
+
+    mesh_udp_get_stats(udp, &stats);
+    return stats.datagrams_received;
+}
+
+int udpbench_poll_for(struct mesh_udp *udp, struct mesh *mesh, uint64_t datagrams)
+{
+    const uint64_t end_ns = mesh_udp_now_ns() + UINT64_C(20000000000), before = udpbench_received(udp);
+    int happened = mesh_udp_poll(udp, mesh);
+
+    while (udpbench_received(udp) - before < datagrams && mesh_udp_now_ns() < end_ns) {
+        mesh_udp_wait(udp, mesh, 1000000);
+        happened += mesh_udp_poll(udp, mesh);
+    }
+    return happened;
+}
+
 bool udpbench_turn(struct udpbench_rank *rank)
 {
     bool happened = mesh_udp_poll(rank->udp, rank->app.mesh) > 0;

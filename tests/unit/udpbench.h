@@ -33,6 +33,10 @@ bool udpbench_seal(struct udpbench *bench, enum mesh_security security);
 /* All threads until everything is exchanged on all ranks. False: not within limit_s of real time, or something was wrong; see error. */
 bool udpbench_run(struct udpbench *bench, uint64_t limit_s);
 
+/* Poll until so many more datagrams have arrived, for 20 s at most: the kernel delivers them when it gets to it, which may be after the
+ * call that sent them has returned. What the polls returned, in all; mesh may be NULL. */
+int udpbench_poll_for(struct mesh_udp *udp, struct mesh *mesh, uint64_t datagrams);
+
 /* One turn of a rank's crank; true when something happened. */
 bool udpbench_turn(struct udpbench_rank *rank);
 

@@ -1,0 +1,107 @@
+/* Workers that wait while others want their processor: they give way, and the engine hears how long others had it. On one processor, the
+ * test itself being the other thread, with the engine of a simulated cluster whose network stands still. */
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/crew.h"
+#include "node/engine_state.h"
+#include "node/idle.h"
+#include "tests/unit/simcluster.h"
+#include "tests/unit/simmodel.h"
+
+enum { ROUNDS_MAX = 500, IN_VAIN = 20 };
+
+static const struct synth_options shape = {
+    .dim = 128, .hidden = 128, .layers = 1, .heads = 2, .kv_heads = 2, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
+static uint32_t prompt[] = {7};
+static const struct request request = {
+    .id = 1,
+    .prompt = prompt,
+    .prompt_count = 1,
+    .predict = 1,
+    .sampling = {.temperature = 0.9f, .top_k = 1, .top_p = 0.95f, .repeat_penalty = 1.0f, .seed = 7},
+    .ignore_end = true,
+};
+
+static struct simmodel synth;
+static struct simcluster cluster;
+static struct crew crew;
+static cpu_set_t all;
+
+static int set_up(void **state)
+{
+    const struct mesh_sim_link slow = {.rate_bits_per_s = 1000000000, .delay_ns = 50000000, .queue_bytes = 200000};
+    struct simcluster_config config = {.rank_count = 2, .batch = 8, .ctx = 60, .seed = 5, .link = slow, .unit_ns = 3000};
+    cpu_set_t one;
+    struct fail fail;
+
+    (void)state;
+    simmodel_open(&synth, &shape);
+    config.model = synth.model;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    if (sched_getaffinity(0, sizeof all, &all) != 0 || sched_setaffinity(0, sizeof one, &one) != 0)
+        return -1;
+    return simcluster_open(&cluster, &config) < 0 || crew_open(&crew, &fail) < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    crew_stop(&crew);
+    crew_close(&crew);
+    simcluster_close(&cluster);
+    simmodel_close(&synth);
+    return sched_setaffinity(0, sizeof all, &all);
+}
+
+/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep. */
+static void work_beside(struct engine *engine)
+{
+    const uint64_t before = idle_get_calls().yields;
+    struct fail fail = {.text = ""};
+
+    assert_int_equal(crew_start(&crew, engine, 1, &fail), 0);
+    while (idle_get_calls().yields == before && atomic_load(&crew.parking) == 0)
+        ;
+    crew_stop(&crew);
+}
+
+static void what_a_worker_gives_while_it_waits_for_others_is_noted(void **state)
+{
+    struct engine *engine = cluster.node[0].engine;
+
+    (void)state;
+    simcluster_submit(&cluster, &request);
+    assert_false(simcluster_run(&cluster, 150000000)); /* a step is open, and waits for what is on its way */
+    assert_int_equal(engine_work(engine, 0), ENGINE_WAITING);
+    for (int i = 0; i < ROUNDS_MAX && atomic_load(&engine->given_ns) == 0; i++)
+        work_beside(engine);
+    assert_true(atomic_load(&engine->given_ns) > 0);
+}
+
+static void without_anything_to_wait_for_nothing_is_noted(void **state)
+{
+    struct engine *engine = cluster.node[0].engine;
+
+    (void)state;
+    assert_int_equal(engine_work(engine, 0), ENGINE_IDLE);
+    for (int i = 0; i < IN_VAIN; i++)
+        work_beside(engine);
+    assert_int_equal(atomic_load(&engine->given_ns), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_a_worker_gives_while_it_waits_for_others_is_noted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_anything_to_wait_for_nothing_is_noted, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
