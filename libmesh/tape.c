@@ -106,8 +106,14 @@ void mesh_tape_leave_out(struct mesh_tape_entry *entry, uint64_t (*hash)(void *u
         return;
     for (uint32_t i = 0; hash && i < entry->payload_rows; i++)
         folded = mesh_mix64(folded ^ hash(user, entry->payload + i * entry->payload_stride, row_bytes));
+    mesh_tape_put_hash(entry, folded);
+}
+
+void mesh_tape_put_hash(struct mesh_tape_entry *entry, uint64_t hash)
+{
+    assert(entry->call.payload == MESH_TAPE_WHOLE);
     entry->call.payload = MESH_TAPE_HASHED;
-    entry->call.payload_hash = folded;
+    entry->call.payload_hash = hash;
     entry->payload = NULL;
     entry->payload_rows = 0;
 }

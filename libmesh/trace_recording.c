@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mesh/seal.h"
 #include "trace_recording.h"
 
 enum { HELP_ENTRIES = 24 /* between two looks at what is waited for */ };
@@ -22,90 +21,45 @@ struct mesh_recording {
     struct recording_tap tap[RECORDING_CORES];
     struct mesh_recorder *recorder;
     struct recording_store store;
+    struct recording_hashes hashes;
     bool keeps_all;
-    uint8_t secret[32];
-    uint8_t tiles[MESH_TRACE_SECRET_BYTES]; /* of hashes of tiles; follows from the secret */
     char *path;
 };
 
-/* ---- hashes in the place of what is not kept ---- */
+/* ---- cores ---- */
 
-/* Of what is short and could be guessed: it takes the key to try. */
-static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
+static bool keeps_payload(const struct recording_tap *tap, const struct mesh_tape_entry *entry)
 {
-    const struct mesh_recording *recording = user;
-    uint8_t keyed[64], digest[32];
-    uint64_t hash;
-
-    memcpy(keyed, recording->secret, 32);
-    mesh_hash32(data, bytes, keyed + 32);
-    mesh_hash32(keyed, sizeof keyed, digest);
-    memcpy(&hash, digest, sizeof hash);
-    return hash;
+    return tap->recording->keeps_all && tap->lane != RECORDING_SESSIONS &&
+           mesh_recorder_takes_payload(tap->recording->recorder, tap->lane, entry->call.at_ns);
 }
 
-static void set_secret_of_tiles(struct mesh_recording *recording)
-{
-    uint8_t keyed[33];
-
-    memcpy(keyed, recording->secret, 32);
-    for (keyed[32] = 0; keyed[32] < sizeof recording->tiles / 32; keyed[32]++)
-        mesh_hash32(keyed, sizeof keyed, recording->tiles + 32 * keyed[32]);
-    mesh_wipe(keyed, sizeof keyed);
-}
-
-/* Of activations: as fast as they are copied. */
-static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
-{
-    return mesh_trace_hash_with(((const struct mesh_recording *)user)->tiles, data, bytes);
-}
-
-/* A body that ends where a message's data begins has a header: mesh_tape_body_bytes has looked at it. */
-static bool is_of_tile(const struct mesh_tape_entry *entry)
-{
-    if (entry->call.kind == MESH_TAPE_PUBLISH)
-        return true;
-    return (entry->call.kind == MESH_TAPE_RECEIVE || entry->call.kind == MESH_TAPE_DATAGRAM) &&
-           entry->call.body_bytes == MESH_HEADER_BYTES + sizeof(struct mesh_tile_bytes) &&
-           entry->body[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_TILE;
-}
-
-/* NULL: none. What clients and the node say to one another nobody is to guess, and it is as much as a model where one is fetched. */
-static uint64_t (*hash_of(const struct recording_tap *tap, const struct mesh_tape_entry *entry))(void *, const uint8_t *, size_t)
+/* What clients and the node say to one another nobody is to guess, and it is as much as a model where one is fetched: it has no hash. */
+static void leave_out(const struct recording_tap *tap, struct mesh_tape_entry *entry)
 {
     if (tap->lane == RECORDING_SESSIONS)
-        return NULL;
-    return is_of_tile(entry) ? hash_tile : hash_guarded;
+        mesh_tape_leave_out(entry, NULL, NULL);
+    else
+        recording_leave_out(&tap->recording->hashes, entry);
 }
-
-static uint64_t hash_of_token(const struct mesh_recording *recording, uint64_t position, uint64_t token)
-{
-    const uint64_t both[2] = {position, token};
-    uint8_t bytes[16];
-
-    for (unsigned i = 0; i < 16; i++)
-        bytes[i] = (uint8_t)(both[i / 8] >> 8 * (i % 8));
-    return hash_guarded((void *)(uintptr_t)recording, bytes, sizeof bytes);
-}
-
-/* ---- cores ---- */
 
 static void hear(void *user, const struct mesh_tape_entry *entry)
 {
     const struct recording_tap *tap = user;
-    struct mesh_recording *recording = tap->recording;
+    struct mesh_recorder *recorder = tap->recording->recorder;
     struct mesh_tape_entry without;
     size_t bytes;
     uint8_t *at;
 
-    if (entry->call.payload == MESH_TAPE_WHOLE && (!recording->keeps_all || tap->lane == RECORDING_SESSIONS ||
-                                                   !mesh_recorder_takes_payload(recording->recorder, tap->lane, entry->call.at_ns))) {
+    if (entry->call.kind == MESH_TAPE_INIT)
+        recording_forget_published(&tap->recording->hashes);
+    if (entry->call.payload == MESH_TAPE_WHOLE && !keeps_payload(tap, entry)) {
         without = *entry;
-        mesh_tape_leave_out(&without, hash_of(tap, entry), recording);
+        leave_out(tap, &without);
         entry = &without;
     }
     bytes = mesh_tape_record_bytes(entry);
-    at = mesh_recorder_begin(recording->recorder, tap->lane, RECORDING_CALL, entry->call.at_ns, bytes);
+    at = mesh_recorder_begin(recorder, tap->lane, RECORDING_CALL, entry->call.at_ns, bytes);
     if (at == NULL)
         return;
     mesh_tape_encode(entry, at, bytes);
@@ -184,7 +138,7 @@ void mesh_recording_add_token(struct mesh_recording *recording, const struct mes
     struct mesh_trace_token filled = *row;
 
     if (!recording->keeps_all)
-        filled.token = hash_of_token(recording, row->position, row->token);
+        filled.token = recording_hash_token(&recording->hashes, row->position, row->token);
     add_row(recording, MESH_TRACE_TABLE_TOKEN, &filled, row->t_ns);
 }
 
@@ -223,8 +177,7 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
         return MESH_ENOMEM;
     }
     opened->keeps_all = config->keeps_all;
-    memcpy(opened->secret, config->secret, sizeof opened->secret);
-    set_secret_of_tiles(opened);
+    recording_hashes_init(&opened->hashes, config->secret);
     for (uint16_t lane = 0; lane < RECORDING_CORES; lane++)
         opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
     err = recording_store_open(&opened->store, config, reason);
@@ -278,8 +231,7 @@ void mesh_recording_close(struct mesh_recording *recording, struct mesh_recordin
     if (stats != NULL)
         *stats = end;
     recording_store_close(&recording->store);
-    mesh_wipe(recording->secret, sizeof recording->secret);
-    mesh_wipe(recording->tiles, sizeof recording->tiles);
+    recording_hashes_wipe(&recording->hashes);
     free(recording->path);
     free(recording);
 }

@@ -1,5 +1,5 @@
 /* What the files of a recording share: the side of those who tell (trace_recording.c), the side of the recorder's thread
- * (trace_recording_store.c), and the files that are written (trace_recording_file.c). */
+ * (trace_recording_store.c), the files that are written (trace_recording_file.c), and hashes (trace_recording_hash.c). */
 #ifndef MESH_TRACE_RECORDING_H
 #define MESH_TRACE_RECORDING_H
 
@@ -12,6 +12,33 @@ enum { RECORDING_CORES = RECORDING_ROWS };
 
 /* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see recording_pack_row. */
 enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */, RECORDING_ROW };
+
+/* ---- hashes in the place of what is not kept ---- */
+
+enum { RECORDING_PUBLISHED = 4 };
+
+/* A tile that was published: where it belongs. Of no bytes: none. */
+struct recording_published {
+    uint64_t step, hash;
+    uint32_t bytes;
+    uint16_t phase, token, block_first, block_count;
+};
+
+struct recording_hashes {
+    uint8_t secret[32];
+    uint8_t tiles[MESH_TRACE_SECRET_BYTES]; /* of hashes of tiles; follows from the secret */
+    struct recording_published published[RECORDING_PUBLISHED];
+    unsigned published_count; /* ever, of the endpoint's thread */
+};
+
+void recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32]);
+void recording_hashes_wipe(struct recording_hashes *hashes);
+
+/* Of an entry of the endpoint or the cluster that has a payload: leave it out. A tile that is sent as it was published is not hashed again:
+ * what is published stays as it is while it may be sent. */
+void recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry);
+void recording_forget_published(struct recording_hashes *hashes); /* another endpoint begins */
+uint64_t recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token);
 
 /* ---- files ---- */
 

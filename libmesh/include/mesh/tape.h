@@ -287,6 +287,9 @@ size_t mesh_tape_body_bytes(const uint8_t *packet, size_t bytes);
  * of any function that is good enough for the purpose, e.g. one with a key where nobody shall guess; NULL: 0 takes its place. */
 void mesh_tape_leave_out(struct mesh_tape_entry *entry, uint64_t (*hash)(void *user, const uint8_t *data, size_t bytes), void *user);
 
+/* The same with a hash that is known already, of an entry with its payload. */
+void mesh_tape_put_hash(struct mesh_tape_entry *entry, uint64_t hash);
+
 /* ---- as bytes ---- */
 
 enum { MESH_TAPE_RECORD_BYTES_MIN = sizeof(struct mesh_tape_call_bytes) };
