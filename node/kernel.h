@@ -45,9 +45,6 @@ size_t kernel_panel_bytes(enum tensor_type type, size_t columns);
 void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,
                        void *panel);
 
-/* After some of that, before another thread is told: stores that went past the caches are there for it. */
-void kernel_panels_finish(void);
-
 /* Dot products of panel_count consecutive panels of one slice (the same columns of further rows) with that slice of token_count tokens.
  * x: struct act_slice of the first token (struct act_slice_f32 for float types), x_stride bytes between tokens.
  * out[token * out_stride + panel * 16 + row]: = result, or += result with accumulate (one f32 addition: old + result).

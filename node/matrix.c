@@ -9,6 +9,9 @@
 
 enum { READING_BYTES = 192 << 10 /* a quarter of the smallest second-level caches of today's servers */ };
 
+/* A huge page may be there already, or somebody is having it, or has had it. */
+enum page_state { PAGE_MISSING, PAGE_COMES, PAGE_THERE };
+
 static uint32_t groups_of(uint32_t rows)
 {
     return (rows + PANEL_ROWS - 1) / PANEL_ROWS;
@@ -134,6 +137,18 @@ static void find_own_slices(struct matrix *matrix, uint32_t own_block_first, uin
     }
 }
 
+/* Huge pages that the panels may reach into, wherever they will be. */
+static size_t pages_of(const struct matrix *matrix)
+{
+    return matrix->bytes / PAGES_HUGE_BYTES + 2;
+}
+
+static int no_memory(struct matrix *matrix, struct fail *fail)
+{
+    matrix_release(matrix);
+    return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory while laying out the model: close other programs");
+}
+
 int matrix_init(struct matrix *matrix, enum matrix_order order, const struct matrix_part *parts, size_t part_count, uint32_t columns,
                 uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail)
 {
@@ -154,14 +169,13 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     matrix->group = calloc(groups + 1, sizeof *matrix->group);
     matrix->tile = calloc(tiles + 1, sizeof *matrix->tile);
     matrix->offset = calloc(tiles * matrix->slices + 1, sizeof *matrix->offset);
-    if (matrix->group == NULL || matrix->tile == NULL || matrix->offset == NULL) {
-        matrix_release(matrix);
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory while laying out the model: close other programs");
-    }
+    if (matrix->group == NULL || matrix->tile == NULL || matrix->offset == NULL)
+        return no_memory(matrix, fail);
     find_own_slices(matrix, own_block_first, own_block_count);
     cut_into_tiles(matrix, order, parts, part_count, tile_rows);
     lay_out(matrix);
-    return 0;
+    matrix->page = calloc(pages_of(matrix), sizeof *matrix->page);
+    return matrix->page == NULL ? no_memory(matrix, fail) : 0;
 }
 
 /* ---- packing ---- */
@@ -170,25 +184,48 @@ void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched)
 {
     assert((uintptr_t)panels % PANEL_ALIGNMENT == 0);
     matrix->panels = panels;
-    matrix->untouched_bytes = is_untouched ? matrix->bytes : 0;
-    atomic_store(&matrix->touched, 0);
+    for (size_t i = 0; i < pages_of(matrix); i++)
+        atomic_store(&matrix->page[i], is_untouched ? PAGE_MISSING : PAGE_THERE);
     atomic_store(&matrix->tiles_left, matrix->tile_count);
 }
 
-/* Before packing, by all who come, a huge page each, as two who have the same one fill it with zeros twice. Having many pages at once is
- * many times faster than one by one as they are touched, which is what happens where the kernel does not know how, or where somebody else
- * still has a piece in hand. */
-static void touch(struct matrix *matrix)
+/* False: somebody else has it, or is having it. */
+static bool have_page(struct matrix *matrix, size_t index)
 {
-    const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, end = before + matrix->untouched_bytes;
-    uint8_t *first = matrix->panels - before;
-    size_t at;
+    const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, end = before + matrix->bytes;
+    const size_t at = index * PAGES_HUGE_BYTES, from = at < before ? before : at;
+    const size_t to = end - at < PAGES_HUGE_BYTES ? end : at + PAGES_HUGE_BYTES;
+    uint8_t missing = PAGE_MISSING;
 
-    while (atomic_load(&matrix->touched) < end && (at = atomic_fetch_add(&matrix->touched, PAGES_HUGE_BYTES)) < end) {
-        const size_t from = at < before ? before : at, to = end - at < PAGES_HUGE_BYTES ? end : at + PAGES_HUGE_BYTES;
+    if (at >= end || !atomic_compare_exchange_strong(&matrix->page[index], &missing, PAGE_COMES))
+        return false;
+    pages_have(matrix->panels + (from - before), to - from);
+    atomic_store(&matrix->page[index], PAGE_THERE);
+    return true;
+}
 
-        pages_have(first + from, to - from);
+/* The pages of bytes [at, at + size) of the panels. Two who touch the same huge page fill it with zeros twice, so who finds one that comes
+ * has the next one meanwhile; if that is not enough, pages come as they are touched. */
+static void have_pages(struct matrix *matrix, size_t at, size_t size)
+{
+    const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, last = (before + at + size - 1) / PAGES_HUGE_BYTES;
+
+    for (size_t i = (before + at) / PAGES_HUGE_BYTES; i <= last; i++) {
+        size_t next = i;
+
+        if (atomic_load(&matrix->page[i]) == PAGE_THERE)
+            continue;
+        while (!have_page(matrix, next) && atomic_load(&matrix->page[i]) == PAGE_COMES && next + 1 < pages_of(matrix))
+            next++;
     }
+}
+
+/* Before a tile is packed, its pages: a huge one is had at once, many times faster than small ones as they are touched, and what is
+ * written soon afterwards still finds its zeros in the caches. */
+static void touch(struct matrix *matrix, uint32_t tile)
+{
+    for (uint32_t s = 0; s < matrix->slices; s++)
+        have_pages(matrix, matrix->offset[(size_t)tile * matrix->slices + s], matrix_tile_slice_bytes(matrix, tile, s));
 }
 
 /* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
@@ -312,7 +349,7 @@ bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from
     struct spot to = {.tile = tile}, there;
     struct reading reading = {.buffer = malloc(reading_bytes_max(matrix))};
 
-    touch(matrix);
+    touch(matrix, tile);
     if (from != NULL && (from->panels == NULL || from->columns != matrix->columns || atomic_load(&from->tiles_left) != 0))
         from = NULL;
     *copied = 0;
@@ -328,7 +365,6 @@ bool matrix_pack(struct matrix *matrix, uint32_t tile, const struct matrix *from
         }
         step_over(matrix, g, &to);
     }
-    kernel_panels_finish();
     free(reading.buffer);
     return atomic_fetch_sub(&matrix->tiles_left, 1) == 1;
 }
@@ -348,6 +384,7 @@ void matrix_release(struct matrix *matrix)
     free(matrix->group);
     free(matrix->tile);
     free(matrix->offset);
+    free((void *)matrix->page);
     *matrix = (struct matrix){0};
 }
 

@@ -58,8 +58,7 @@ struct matrix {
     struct matrix_tile *tile;    /* (tile_count) */
     size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
     uint8_t *panels;             /* bytes, borrowed; NULL until matrix_place */
-    size_t untouched_bytes;      /* of them, when they were placed */
-    _Atomic size_t touched;      /* bytes whose pages somebody had, or is having, from the huge page on that they begin in */
+    _Atomic uint8_t *page;       /* (pages) enum page_state of the huge pages that the panels may reach into */
     _Atomic uint32_t tiles_left; /* that are not packed */
     size_t bytes;
 };
@@ -76,7 +75,7 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
                 uint32_t own_block_first, uint32_t own_block_count, uint32_t tile_rows, struct fail *fail);
 
 /* Where the panels will be, `bytes` of memory, borrowed until the matrix is released, aligned to 64 bytes; PANEL_PREFETCH_BYTES may follow.
- * is_untouched: its pages are not there yet, so that all who pack have them, many at once, before they do. */
+ * is_untouched: its pages are not there yet, so that who packs has them, a huge one at a time, before. */
 void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched);
 
 /* Fill a tile, once: with what `from` has, another layout of the same tensors all of whose tiles are filled, or NULL, and with the file for

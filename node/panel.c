@@ -2,9 +2,6 @@
 
 #include <assert.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
 
 enum scales {
     PER_BLOCK,         /* f16 d per block */
@@ -289,14 +286,9 @@ static void words_row_write(enum tensor_type type, void *panel, size_t columns, 
 
 typedef uint32_t words_4 __attribute__((vector_size(16)));
 
-/* To memory that is not read soon: past the caches where the processor can, as nothing has to be fetched then that is written over. */
 static inline void store_words(uint8_t *to, words_4 words)
 {
-#ifdef __SSE2__
-    _mm_stream_si128((__m128i *)(void *)to, (__m128i)words);
-#else
     memcpy(to, &words, sizeof words);
-#endif
 }
 
 static inline words_4 load_words(const uint8_t *from)
@@ -351,13 +343,6 @@ static void words_panel_write(enum tensor_type type, uint8_t *panel, size_t colu
     }
     for (size_t at = 0; at < head; at += sizeof(words_4))
         store_words(panel + at, load_words((const uint8_t *)half + at));
-}
-
-void kernel_panels_finish(void)
-{
-#ifdef __SSE2__
-    _mm_sfence();
-#endif
 }
 
 void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_bytes, size_t row_count, size_t column_first, size_t columns,

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "node/pages.h"
+#include "node/pool.h"
 #include "node/rows.h"
 
 /* Both of all rows of the tensor. */
@@ -70,18 +72,31 @@ static size_t resident(void *at, size_t bytes)
     return count * page;
 }
 
-/* Large enough for a mapping. Neither begins at a huge page, but for the first one. */
-static void of_many_megabytes_one_matrix_goes_and_the_other_stays(void **state)
-{
-    enum { COLUMNS = 4096, ROWS = 333, BYTES = COLUMNS * ROWS * 4 };
-    uint8_t *data = malloc(BYTES), *kept = malloc(BYTES + COLUMNS * PANEL_ROWS * 4);
+enum { COLUMNS = 4096, ROWS = 333, BYTES = COLUMNS * ROWS * 4 };
 
-    (void)state;
+/* Large enough for a mapping. Neither begins at a huge page, but for the first one. */
+static struct gguf_tensor large_tensor(void)
+{
+    uint8_t *data = malloc(BYTES);
+
     assert_non_null(data);
-    assert_non_null(kept);
     for (size_t i = 0; i < BYTES; i++)
         data[i] = (uint8_t)(i * 2654435761u >> 13);
-    const struct gguf_tensor tensor = {.type = TYPE_F32, .dim_count = 2, .dims = {COLUMNS, ROWS, 1, 1}, .data = data, .data_size = BYTES};
+    return (struct gguf_tensor){.type = TYPE_F32, .dim_count = 2, .dims = {COLUMNS, ROWS, 1, 1}, .data = data, .data_size = BYTES};
+}
+
+static void free_tensor(struct gguf_tensor *tensor)
+{
+    free((void *)(uintptr_t)tensor->data);
+}
+
+static void of_many_megabytes_one_matrix_goes_and_the_other_stays(void **state)
+{
+    uint8_t *kept = malloc(BYTES + COLUMNS * PANEL_ROWS * 4);
+    struct gguf_tensor tensor = large_tensor();
+
+    (void)state;
+    assert_non_null(kept);
     struct rows *rows = two_matrices(&tensor);
     uint8_t *first = rows->matrix[0].panels;
 
@@ -96,7 +111,60 @@ static void of_many_megabytes_one_matrix_goes_and_the_other_stays(void **state)
     assert_memory_equal(kept, rows->matrix[1].panels, rows->matrix[1].bytes);
     rows_drop(rows);
     free(kept);
-    free(data);
+    free_tensor(&tensor);
+}
+
+static void a_tile_that_is_packed_has_its_huge_pages_and_no_others(void **state)
+{
+    struct gguf_tensor tensor = large_tensor();
+    struct rows *rows = two_matrices(&tensor);
+    struct matrix *m = &rows->matrix[1];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = m->tile[0].slice_bytes * m->slices;
+    uint8_t *first = m->panels - (uintptr_t)m->panels % page;
+    uint8_t *end = m->panels + size, *huge_end = end + (PAGES_HUGE_BYTES - (uintptr_t)end % PAGES_HUGE_BYTES) % PAGES_HUGE_BYTES;
+    size_t copied;
+
+    (void)state;
+    assert_int_equal(resident(first, m->bytes), 0);
+    assert_false(matrix_pack(m, 0, NULL, &copied));
+    assert_int_equal(resident(first, size), size / page * page);
+    assert_true(huge_end < m->panels + m->bytes);
+    assert_int_equal(resident(huge_end, (size_t)(m->panels + m->bytes - huge_end)), 0);
+    rows_drop(rows);
+    free_tensor(&tensor);
+}
+
+struct packing {
+    struct matrix *matrix;
+    _Atomic uint32_t next, last;
+};
+
+static void pack_tiles(void *app, uint16_t index)
+{
+    struct packing *packing = app;
+    uint32_t tile;
+    size_t copied;
+
+    (void)index;
+    while ((tile = atomic_fetch_add(&packing->next, 1)) < packing->matrix->tile_count)
+        if (matrix_pack(packing->matrix, tile, NULL, &copied))
+            atomic_fetch_add(&packing->last, 1);
+}
+
+static void threads_that_share_huge_pages_pack_what_one_would(void **state)
+{
+    struct gguf_tensor tensor = large_tensor();
+    struct rows *rows = two_matrices(&tensor);
+    struct packing packing = {.matrix = &rows->matrix[1]};
+    struct fail fail = {0};
+
+    (void)state;
+    pack(&rows->matrix[0]);
+    pool_join(pool_start(4, pack_tiles, &packing, &fail));
+    assert_int_equal(packing.last, 1);
+    assert_memory_equal(rows->matrix[0].panels, rows->matrix[1].panels, rows->matrix[1].bytes);
+    rows_drop(rows);
+    free_tensor(&tensor);
 }
 
 int main(void)
@@ -104,6 +172,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_matrix_stays_while_somebody_else_holds_it_too),
         cmocka_unit_test(of_many_megabytes_one_matrix_goes_and_the_other_stays),
+        cmocka_unit_test(a_tile_that_is_packed_has_its_huge_pages_and_no_others),
+        cmocka_unit_test(threads_that_share_huge_pages_pack_what_one_would),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
