@@ -19,6 +19,7 @@ enum {
     INBOX_SUB_TOKENS = 64,        /* tokens of a sub-batch */
     INBOX_FLOAT_BLOCK_BYTES = 128 /* 32 f32; with norm a f32 sum of squares before them */
 };
+_Static_assert((int)INBOX_SUB_TOKENS <= (int)TOKEN_PANEL_MAX, "the tokens of a sub-batch are one panel");
 
 /* The shape of a gather; the same on every node. */
 struct gather_form {

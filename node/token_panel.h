@@ -19,7 +19,8 @@ enum {
     TOKEN_WORDS = BLOCK_COLUMNS / 4,                            /* of q, in a block of a token */
     TOKEN_BLOCK_BYTES = 4 * (TOKEN_WORDS + 2),                  /* of a token */
     TOKEN_SLICE_BYTES = SLICE_BLOCKS * (TOKEN_BLOCK_BYTES + 4), /* likewise, with sumsq */
-    TOKEN_PANEL_MIN = 9                                         /* fewer tokens are read from their slices */
+    TOKEN_PANEL_MIN = 9,                                        /* fewer tokens are read from their slices */
+    TOKEN_PANEL_MAX = 64                                        /* more make several panels */
 };
 _Static_assert(TOKEN_SLICE_BYTES <= sizeof(struct act_slice), "a panel stands where the slices of its tokens would");
 

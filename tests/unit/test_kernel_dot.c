@@ -206,13 +206,16 @@ static void compare_token_shapes(const struct kernel *kernel, enum tensor_type t
 {
     static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17, 64};
     static const size_t row_counts[] = {5, 32, 48};
+    const size_t counts = sizeof token_counts / sizeof token_counts[0];
     uint64_t seed = 0;
 
-    for (size_t i = 0; i < sizeof token_counts / sizeof token_counts[0]; i++)
+    for (size_t i = 0; i < counts * DOT_FLAVOURS; i++)
         for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++)
             for (size_t columns = 32; columns <= SLICE_COLUMNS; columns += 32) {
-                dot_case_make(&a_case, type, (enum dot_flavour)(seed % DOT_FLAVOURS), row_counts[j], columns, token_counts[i], seed);
-                compare_tokens(kernel, seed++ / DOT_FLAVOURS % 2 == 0);
+                if (!columns_exist(type, columns))
+                    continue;
+                dot_case_make(&a_case, type, (enum dot_flavour)(i / counts), row_counts[j], columns, token_counts[i % counts], seed);
+                compare_tokens(kernel, seed++ % 2 == 0);
             }
 }
 
@@ -238,7 +241,7 @@ static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(v
     for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
         if (kernel->tokens == NULL)
             continue;
-        dot_case_make(c, TYPE_Q4_0, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1);
+        dot_case_make(c, TYPE_Q2_K, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1); /* which reads the sums of halves, too */
         for (size_t t = 0; t < c->token_count; t++)
             c->x[t].q[t * 31] = -128;
         put_case(kernel, c, 7);
