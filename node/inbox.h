@@ -19,7 +19,6 @@ enum {
     INBOX_SUB_TOKENS = 64,        /* tokens of a sub-batch */
     INBOX_FLOAT_BLOCK_BYTES = 128 /* 32 f32; with norm a f32 sum of squares before them */
 };
-_Static_assert((int)INBOX_SUB_TOKENS <= (int)TOKEN_PANEL_MAX, "the tokens of a sub-batch are one panel");
 
 /* The shape of a gather; the same on every node. */
 struct gather_form {
@@ -31,6 +30,7 @@ struct gather_form {
     bool feeds_norm;         /* blocks carry their sum of squares */
     bool unpack_q, unpack_f; /* what this node's readers want */
     bool unpack_panels;      /* of many tokens: token panels instead of q */
+    bool unpack_halves;      /* in panels: the sums of half blocks, too */
 };
 
 struct inbox {

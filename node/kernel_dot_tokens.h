@@ -133,8 +133,8 @@ DOT_INLINE void dot_token_panel(struct dot_type type, const uint8_t *panel, size
 
 /* ---- what is unpacked ---- */
 
-/* A block of token i of a group of n. -128 is read as in kernel_unpack.c. */
-DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, size_t n, size_t i)
+/* A block of token i of a group of n; half: minus of the first halves, or NULL. -128 is read as in kernel_unpack.c. */
+DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, int32_t *half, size_t n, size_t i)
 {
     int32_t minus = 0;
 
@@ -148,23 +148,27 @@ DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, size_t n, size_
             minus -= q[k];
         }
         memcpy(&to[g * n + i], q, sizeof q);
+        if (half != NULL && g == TOKEN_WORDS / 2 - 1)
+            half[i] = minus;
     }
     memcpy(&to[TOKEN_WORDS * n + i], wire, sizeof *to);
     memcpy(&to[(TOKEN_WORDS + 1) * n + i], &minus, sizeof minus);
 }
 
 /* Block b of tokens place.i .. place.i + count - 1 of a group: all of them, or one. */
-DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, uint8_t *panel, struct token_place place, size_t count)
+DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, uint8_t *panel, size_t tokens, struct token_place place,
+                               size_t count)
 {
     const uint8_t *from = wire->data + b * wire->block_stride;
     const size_t block = wire->block_first + b;
     uint32_t *to = (void *)(panel + place.first * TOKEN_SLICE_BYTES + block * place.n * TOKEN_BLOCK_BYTES);
+    int32_t *half = wire->with_halves ? token_halves(panel, tokens, place, block) : NULL;
     float *sumsq = token_sumsq(panel, place, block);
 
     if (count == TOKEN_GROUP)
-        dot_put_group(from, wire->token_stride, to);
+        dot_put_group(from, wire->token_stride, to, half);
     else
-        dot_put_block(from, to, place.n, place.i);
+        dot_put_block(from, to, half, place.n, place.i);
     for (size_t t = 0; t < count; t++) {
         if (wire->with_sumsq)
             memcpy(&sumsq[t], from + t * wire->token_stride + BLOCK_WIRE_BYTES, sizeof *sumsq);
@@ -194,7 +198,7 @@ static void dot_tokens_put(const struct kernel_tokens_wire *wire, uint8_t *panel
                                       wire->block_first * TOKEN_GROUP * TOKEN_BLOCK_BYTES,
                                   wire->blocks * TOKEN_GROUP * TOKEN_BLOCK_BYTES);
         for (size_t b = 0; b < wire->blocks; b++)
-            dot_put_tokens(&rest, b, panel, place, done);
+            dot_put_tokens(&rest, b, panel, tokens, place, done);
     }
 }
 
@@ -228,6 +232,7 @@ static const struct kernel_tokens dot_tokens_kernel = {
             [TYPE_Q4_K] = dot_tokens_q4_k,
             [TYPE_Q5_K] = dot_tokens_q5_k,
             [TYPE_Q6_K] = dot_tokens_q6_k},
+    .reads_halves = {[TYPE_Q2_K] = true, [TYPE_Q3_K] = true, [TYPE_Q6_K] = true},
 };
 
 #endif

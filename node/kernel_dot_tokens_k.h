@@ -6,8 +6,6 @@
 #ifndef NODE_KERNEL_DOT_TOKENS_K_H
 #define NODE_KERNEL_DOT_TOKENS_K_H
 
-#include <assert.h>
-
 _Static_assert(DOT_PARTS == 1, "a vector has all rows of a panel");
 
 /* The panels in hand. Without dot_keeps_weights their block[][].weight is not set. */
@@ -33,36 +31,6 @@ DOT_INLINE void dot_unpack_scales(struct dot_type type, const uint8_t *panel, st
     DOT_UNROLL
     for (size_t b = 0; b < SLICE_BLOCKS; b++)
         dot_load_scales(type, &head, b, &block[b]);
-}
-
-/* Minus the sums of the first halves of a group's blocks, (SLICE_BLOCKS, tokens); what stands behind them is overwritten. */
-DOT_INLINE void dot_half_sums(const uint32_t *x, size_t tokens, uint32_t *half)
-{
-    for (size_t b = 0; b < SLICE_BLOCKS; b++, x += tokens * (TOKEN_WORDS + 2), half += tokens) {
-        dot_ints sum = {0};
-
-        DOT_UNROLL
-        for (size_t g = 0; g < TOKEN_WORDS / 2; g++) {
-            dot_words words = {0};
-
-            memcpy(&words, x + g * tokens, tokens == TOKEN_GROUP ? sizeof words : tokens * sizeof *x);
-            sum = dot_four(sum, dot_splat_word(0x01010101u), words);
-        }
-        sum = -sum;
-        memcpy(half, &sum, sizeof sum);
-    }
-}
-
-/* Those of all groups, one behind the other. */
-DOT_INLINE void dot_all_half_sums(const uint8_t *x, size_t token_count, uint32_t *half)
-{
-    for (size_t n; token_count > 0; token_count -= n, x += n * TOKEN_SLICE_BYTES, half += n * SLICE_BLOCKS) {
-        n = token_group(token_count);
-        if (n == TOKEN_GROUP)
-            dot_half_sums((const void *)x, TOKEN_GROUP, half);
-        else
-            dot_half_sums((const void *)x, n, half);
-    }
 }
 
 /* Group g of block b of panel p. */
@@ -158,7 +126,7 @@ DOT_INLINE void dot_group_k(struct dot_type type, const struct dot_k_panels *w, 
         dot_put(out + i / panels * out_stride + i % panels * PANEL_ROWS, acc[i], accumulate);
 }
 
-/* What dot_groups does. half: of the type's halves, as dot_all_half_sums leaves them. */
+/* What dot_groups does. half: what stands behind the groups. */
 DOT_INLINE void dot_groups_k(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, const uint8_t *x,
                              const uint32_t *half, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
@@ -197,11 +165,8 @@ DOT_INLINE void dot_token_panel_k(struct dot_type type, const uint8_t *panel, si
                                   size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
     const size_t panel_bytes = kernel_panel_bytes(type.type, columns);
-    uint32_t half[TOKEN_PANEL_MAX * SLICE_BLOCKS + DOT_LANES];
+    const uint32_t *half = (const void *)(x + token_count * TOKEN_SLICE_BYTES);
 
-    assert(token_count <= TOKEN_PANEL_MAX);
-    if (type.halves)
-        dot_all_half_sums(x, token_count, half);
     for (; panel_count >= DOT_PASS_PANELS;
          panel_count -= DOT_PASS_PANELS, panel += DOT_PASS_PANELS * panel_bytes, out += DOT_PASS_PANELS * PANEL_ROWS)
         dot_groups_k(type, panel, panel_bytes, DOT_PASS_PANELS, x, half, token_count, out, out_stride, accumulate);

@@ -23,7 +23,7 @@ enum {
 };
 
 static struct dot_case a_case;
-static uint8_t token_panel[DOT_CASE_TOKENS * TOKEN_SLICE_BYTES] __attribute__((aligned(64)));
+static uint8_t token_panel[DOT_CASE_TOKENS * sizeof(struct act_slice)] __attribute__((aligned(64)));
 static float out[DOT_CASE_TOKENS * OUT_STRIDE];
 static float a[VALUES], b[VALUES], result[VALUES];
 

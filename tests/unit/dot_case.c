@@ -176,5 +176,6 @@ struct kernel_tokens_wire dot_case_wire(struct dot_case *c)
                                        .token_stride = blocks * BLOCK_WIRE_BYTES_NORM,
                                        .block_stride = BLOCK_WIRE_BYTES_NORM,
                                        .blocks = blocks,
-                                       .with_sumsq = true};
+                                       .with_sumsq = true,
+                                       .with_halves = true};
 }

@@ -171,7 +171,7 @@ static void every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges(void **
 
 /* ---- token panels ---- */
 
-static uint8_t token_panel[DOT_CASE_TOKENS * TOKEN_SLICE_BYTES] __attribute__((aligned(64)));
+static uint8_t token_panel[DOT_CASE_TOKENS * sizeof(struct act_slice)] __attribute__((aligned(64)));
 
 /* In two pieces, so that groups come whole and in parts. */
 static void put_case(const struct kernel *kernel, struct dot_case *c, size_t cut)
