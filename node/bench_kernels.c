@@ -50,7 +50,7 @@ static size_t least_panel_bytes(void)
 static void fill_activations(struct kernels *k)
 {
     uint8_t wire[SLICE_BLOCKS * BLOCK_WIRE_BYTES];
-    const struct kernel_tokens_wire blocks = {.data = wire, .block_stride = BLOCK_WIRE_BYTES, .blocks = SLICE_BLOCKS};
+    const struct kernel_tokens_wire blocks = {.data = wire, .block_stride = BLOCK_WIRE_BYTES, .blocks = SLICE_BLOCKS, .with_halves = true};
     const float d = 1.0f / 64.0f;
 
     for (size_t t = 0; t < PROMPT_TOKENS; t++) {

@@ -121,6 +121,7 @@ static struct gather_form make_form(const struct engine *e, uint32_t columns, co
                                .unpack_panels = is_read_in_panels(e->config.kernel, readers, reader_count)};
 
     for (size_t i = 0; i < reader_count; i++) {
+        form.unpack_halves |= form.unpack_panels && !is_float(readers[i]) && e->config.kernel->tokens->reads_halves[readers[i]->type];
         form.is_float |= is_float(readers[i]);
         form.unpack_f |= is_float(readers[i]);
         form.unpack_q |= !is_float(readers[i]);

@@ -90,7 +90,10 @@ static void unpack_quantised(struct inbox *inbox, const struct kernel *kernel, c
     uint8_t *panel = inbox_panel(inbox, token, slice);
 
     if (panel != NULL) {
-        kernel->tokens->put(wire, panel, inbox_sub_tokens(inbox, token), token % INBOX_SUB_TOKENS, token_count);
+        struct kernel_tokens_wire beside = *wire;
+
+        beside.with_halves = inbox->form->unpack_halves;
+        kernel->tokens->put(&beside, panel, inbox_sub_tokens(inbox, token), token % INBOX_SUB_TOKENS, token_count);
         return;
     }
     for (uint32_t t = 0; t < token_count; t++)

@@ -30,6 +30,7 @@ struct gather_form {
     bool feeds_norm;         /* blocks carry their sum of squares */
     bool unpack_q, unpack_f; /* what this node's readers want */
     bool unpack_panels;      /* of many tokens: token panels instead of q */
+    bool unpack_halves;      /* in panels: the sums of half blocks, too */
 };
 
 struct inbox {

@@ -58,6 +58,7 @@ struct kernel_tokens_wire {
     size_t token_stride, block_stride;
     size_t block_first, blocks; /* of the slice's */
     bool with_sumsq;            /* behind each */
+    bool with_halves;           /* a type that reads_halves will read the panel */
 };
 
 /* The tokens of a prompt side by side, in a token panel (token_panel.h), which some instruction sets multiply faster. */
@@ -67,6 +68,7 @@ struct kernel_tokens {
     /* What a kernel_dot_fn does, for all tokens of a panel; NULL for types that are better off without. */
     void (*dot[TYPE_COUNT])(const void *panels, size_t panel_count, size_t columns, const uint8_t *tokens, size_t token_count, float *out,
                             size_t out_stride, bool accumulate);
+    bool reads_halves[TYPE_COUNT]; /* it wants panels that were put with_halves */
 };
 
 enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };

@@ -53,8 +53,9 @@ DOT_INLINE dot_words dot_keep(dot_words x)
     return x;
 }
 
-/* The words q, d and minus of a block of a group of five tokens (token_panel.h), whose wire form is `stride` bytes apart. */
-DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to)
+/* The words q, d and minus of a block of a group of five tokens (token_panel.h), whose wire form is `stride` bytes apart; and if half is
+ * not NULL, minus of the block's first half. */
+DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to, int32_t *half)
 {
     /* Word w is word w / 5 of token w % 5: of tokens 0 to 3 from two registers, of token 4 from the third. */
     const __m512i from[3] = {_mm512_setr_epi32(0, 8, 16, 24, 0, 1, 9, 17, 25, 0, 2, 10, 18, 26, 0, 3),
@@ -77,6 +78,11 @@ DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to)
 
         memcpy(&to[40 + t], wire + t * stride, sizeof *to);
         to[45 + t] = (uint32_t)-_mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+        if (half != NULL) {
+            const __m128i low = _mm256_castsi256_si128(sums), low_two = _mm_add_epi32(low, _mm_shuffle_epi32(low, 0x4e));
+
+            half[t] = -_mm_cvtsi128_si32(_mm_add_epi32(low_two, _mm_shuffle_epi32(low_two, 0xb1)));
+        }
     }
     DOT_UNROLL
     for (size_t i = 0; i < 3; i++) {

@@ -1,8 +1,8 @@
-/* Dot products of a prompt's tokens from a token panel (token_panel.h), for the types that have a scale per block. After kernel_dot.h,
- * where the registers hold as much.
+/* Dot products of a prompt's tokens from a token panel (token_panel.h). After kernel_dot.h, where the registers hold as much.
  *
  * A pass is two panels of weights by five tokens: ten sums, each a chain of eight instructions per block, so that two of them can begin
- * in every cycle though one takes four. Weights are unpacked again for every pass, as that takes units that multiply nothing. */
+ * in every cycle though one takes four. Weights are unpacked again for every pass, as that takes units that multiply nothing; the K types
+ * have kernel_dot_tokens_k.h. */
 #ifndef NODE_KERNEL_DOT_TOKENS_H
 #define NODE_KERNEL_DOT_TOKENS_H
 
@@ -129,10 +129,12 @@ DOT_INLINE void dot_token_panel(struct dot_type type, const uint8_t *panel, size
         dot_groups(type, panel, panel_bytes, 1, blocks, x, token_count, out, out_stride, accumulate);
 }
 
+#include "kernel_dot_tokens_k.h"
+
 /* ---- what is unpacked ---- */
 
-/* A block of token i of a group of n. -128 is read as in kernel_unpack.c. */
-DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, size_t n, size_t i)
+/* A block of token i of a group of n; half: minus of the first halves, or NULL. -128 is read as in kernel_unpack.c. */
+DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, int32_t *half, size_t n, size_t i)
 {
     int32_t minus = 0;
 
@@ -146,23 +148,27 @@ DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, size_t n, size_
             minus -= q[k];
         }
         memcpy(&to[g * n + i], q, sizeof q);
+        if (half != NULL && g == TOKEN_WORDS / 2 - 1)
+            half[i] = minus;
     }
     memcpy(&to[TOKEN_WORDS * n + i], wire, sizeof *to);
     memcpy(&to[(TOKEN_WORDS + 1) * n + i], &minus, sizeof minus);
 }
 
 /* Block b of tokens place.i .. place.i + count - 1 of a group: all of them, or one. */
-DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, uint8_t *panel, struct token_place place, size_t count)
+DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, uint8_t *panel, size_t tokens, struct token_place place,
+                               size_t count)
 {
     const uint8_t *from = wire->data + b * wire->block_stride;
     const size_t block = wire->block_first + b;
     uint32_t *to = (void *)(panel + place.first * TOKEN_SLICE_BYTES + block * place.n * TOKEN_BLOCK_BYTES);
+    int32_t *half = wire->with_halves ? token_halves(panel, tokens, place, block) : NULL;
     float *sumsq = token_sumsq(panel, place, block);
 
     if (count == TOKEN_GROUP)
-        dot_put_group(from, wire->token_stride, to);
+        dot_put_group(from, wire->token_stride, to, half);
     else
-        dot_put_block(from, to, place.n, place.i);
+        dot_put_block(from, to, half, place.n, place.i);
     for (size_t t = 0; t < count; t++) {
         if (wire->with_sumsq)
             memcpy(&sumsq[t], from + t * wire->token_stride + BLOCK_WIRE_BYTES, sizeof *sumsq);
@@ -192,22 +198,27 @@ static void dot_tokens_put(const struct kernel_tokens_wire *wire, uint8_t *panel
                                       wire->block_first * TOKEN_GROUP * TOKEN_BLOCK_BYTES,
                                   wire->blocks * TOKEN_GROUP * TOKEN_BLOCK_BYTES);
         for (size_t b = 0; b < wire->blocks; b++)
-            dot_put_tokens(&rest, b, panel, place, done);
+            dot_put_tokens(&rest, b, panel, tokens, place, done);
     }
 }
 
-#define DOT_TOKENS_FUNCTION(name, ...)                                                                                              \
+#define DOT_TOKENS_FUNCTION(name, template, ...)                                                                                    \
     static void name(const void *panels, size_t panel_count, size_t columns, const uint8_t *tokens, size_t token_count, float *out, \
                      size_t out_stride, bool accumulate)                                                                            \
     {                                                                                                                               \
-        dot_token_panel(__VA_ARGS__, panels, panel_count, columns, tokens, token_count, out, out_stride, accumulate);               \
+        template(__VA_ARGS__, panels, panel_count, columns, tokens, token_count, out, out_stride, accumulate);                      \
     }
 
-DOT_TOKENS_FUNCTION(dot_tokens_q8_0, DOT_Q8_0)
-DOT_TOKENS_FUNCTION(dot_tokens_q4_0, DOT_Q4_0)
-DOT_TOKENS_FUNCTION(dot_tokens_q4_1, DOT_Q4_1)
-DOT_TOKENS_FUNCTION(dot_tokens_q5_0, DOT_Q5_0)
-DOT_TOKENS_FUNCTION(dot_tokens_q5_1, DOT_Q5_1)
+DOT_TOKENS_FUNCTION(dot_tokens_q8_0, dot_token_panel, DOT_Q8_0)
+DOT_TOKENS_FUNCTION(dot_tokens_q4_0, dot_token_panel, DOT_Q4_0)
+DOT_TOKENS_FUNCTION(dot_tokens_q4_1, dot_token_panel, DOT_Q4_1)
+DOT_TOKENS_FUNCTION(dot_tokens_q5_0, dot_token_panel, DOT_Q5_0)
+DOT_TOKENS_FUNCTION(dot_tokens_q5_1, dot_token_panel, DOT_Q5_1)
+DOT_TOKENS_FUNCTION(dot_tokens_q2_k, dot_token_panel_k, DOT_Q2_K)
+DOT_TOKENS_FUNCTION(dot_tokens_q3_k, dot_token_panel_k, DOT_Q3_K)
+DOT_TOKENS_FUNCTION(dot_tokens_q4_k, dot_token_panel_k, DOT_Q4_K)
+DOT_TOKENS_FUNCTION(dot_tokens_q5_k, dot_token_panel_k, DOT_Q5_K)
+DOT_TOKENS_FUNCTION(dot_tokens_q6_k, dot_token_panel_k, DOT_Q6_K)
 
 static const struct kernel_tokens dot_tokens_kernel = {
     .put = dot_tokens_put,
@@ -215,7 +226,13 @@ static const struct kernel_tokens dot_tokens_kernel = {
             [TYPE_Q4_0] = dot_tokens_q4_0,
             [TYPE_Q4_1] = dot_tokens_q4_1,
             [TYPE_Q5_0] = dot_tokens_q5_0,
-            [TYPE_Q5_1] = dot_tokens_q5_1},
+            [TYPE_Q5_1] = dot_tokens_q5_1,
+            [TYPE_Q2_K] = dot_tokens_q2_k,
+            [TYPE_Q3_K] = dot_tokens_q3_k,
+            [TYPE_Q4_K] = dot_tokens_q4_k,
+            [TYPE_Q5_K] = dot_tokens_q5_k,
+            [TYPE_Q6_K] = dot_tokens_q6_k},
+    .reads_halves = {[TYPE_Q2_K] = true, [TYPE_Q3_K] = true, [TYPE_Q6_K] = true},
 };
 
 #endif

@@ -7,8 +7,9 @@
  *     d      n f32
  *     minus  n i32: the sum of the block's q, negated
  *
- * and behind all blocks sumsq, (SLICE_BLOCKS, n) f32. Blocks that a short slice lacks are left alone. It says what struct act_slice says of
- * each token, and takes no more room. For inbox.c and the kernels. Numbers are in the machine's byte order. */
+ * and behind all blocks sumsq, (SLICE_BLOCKS, n) f32. Behind all groups stands, for types that read it (reads_halves of kernel.h), group by
+ * group minus of the first halves of blocks, (SLICE_BLOCKS, n) i32. Blocks that a short slice lacks are left alone. It says what struct
+ * act_slice says of each token, and takes no more room. For inbox.c and the kernels. Numbers are in the machine's byte order. */
 #ifndef NODE_TOKEN_PANEL_H
 #define NODE_TOKEN_PANEL_H
 
@@ -19,9 +20,10 @@ enum {
     TOKEN_WORDS = BLOCK_COLUMNS / 4,                            /* of q, in a block of a token */
     TOKEN_BLOCK_BYTES = 4 * (TOKEN_WORDS + 2),                  /* of a token */
     TOKEN_SLICE_BYTES = SLICE_BLOCKS * (TOKEN_BLOCK_BYTES + 4), /* likewise, with sumsq */
+    TOKEN_HALVES_BYTES = 4 * SLICE_BLOCKS,                      /* likewise, behind all groups */
     TOKEN_PANEL_MIN = 9                                         /* fewer tokens are read from their slices */
 };
-_Static_assert(TOKEN_SLICE_BYTES <= sizeof(struct act_slice), "a panel stands where the slices of its tokens would");
+_Static_assert(TOKEN_SLICE_BYTES + TOKEN_HALVES_BYTES <= sizeof(struct act_slice), "a panel stands where the slices of its tokens would");
 
 /* Where a token stands: number i of a group of n that begins with token `first`. */
 struct token_place {
@@ -51,6 +53,12 @@ static inline float *token_sumsq(uint8_t *panel, struct token_place place, size_
     uint8_t *group = panel + place.first * TOKEN_SLICE_BYTES;
 
     return (float *)(void *)(group + place.n * SLICE_BLOCKS * TOKEN_BLOCK_BYTES) + block * place.n + place.i;
+}
+
+/* Minus of the first halves of a block, of all tokens of a group. */
+static inline int32_t *token_halves(uint8_t *panel, size_t tokens, struct token_place place, size_t block)
+{
+    return (int32_t *)(void *)(panel + tokens * TOKEN_SLICE_BYTES + place.first * TOKEN_HALVES_BYTES) + block * place.n;
 }
 
 #endif

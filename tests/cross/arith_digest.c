@@ -1,6 +1,7 @@
-/* The arithmetic as digests, one line each: of every tensor type's dot products and of every other function of struct kernel, over inputs
- * made from a seed. Each kernel that this CPU supports must give the same bits; the lines are the same on every machine, so two machines
- * are compared with cmp. Needs neither the test library nor any file. */
+/* The arithmetic as digests, one line each: of every tensor type's dot products, of those of prompts, whose tokens some kernels read side
+ * by side, and of every other function of struct kernel, over inputs made from a seed. Each kernel that this CPU supports must give the
+ * same bits; the lines are the same on every machine, so two machines are compared with cmp. Needs neither the test library nor any
+ * file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "node/hash.h"
 #include "node/quantise.h"
 #include "node/team.h"
+#include "node/token_panel.h"
 #include "node/train_optimiser.h"
 #include "node/train_pass.h"
 #include "tests/unit/dot_case.h"
@@ -21,6 +23,7 @@ enum {
 };
 
 static struct dot_case a_case;
+static uint8_t token_panel[DOT_CASE_TOKENS * sizeof(struct act_slice)] __attribute__((aligned(64)));
 static float out[DOT_CASE_TOKENS * OUT_STRIDE];
 static float a[VALUES], b[VALUES], result[VALUES];
 
@@ -48,6 +51,54 @@ static uint64_t digest_dot(const struct kernel *kernel, enum tensor_type type)
         fill(out, sizeof out / sizeof out[0], i, false);
         dot_case_run(&a_case, kernel, out, OUT_STRIDE, i % 2 == 0);
         digest = hash_bytes(digest, out, sizeof out);
+    }
+    return digest;
+}
+
+/* The case's activations from their wire form, with a value in each token that no quantiser makes: side by side in a token panel, if the
+ * kernel multiplies this type so, else in slices. Then the dot products, and the sums of squares that came with the activations. */
+static uint64_t digest_wire(const struct kernel *kernel, bool accumulate, uint64_t digest)
+{
+    struct dot_case *c = &a_case;
+    const bool beside = kernel->tokens != NULL && kernel->tokens->dot[c->type] != NULL;
+    struct kernel_tokens_wire wire;
+
+    for (size_t t = 0; t < c->token_count; t++)
+        c->x[t].q[t * 5 % c->columns] = -128;
+    wire = dot_case_wire(c);
+    if (beside) {
+        kernel->tokens->put(&wire, token_panel, c->token_count, 0, c->token_count);
+        kernel->tokens->dot[c->type](c->panels, dot_case_panel_count(c), c->columns, token_panel, c->token_count, out, OUT_STRIDE,
+                                     accumulate);
+    } else {
+        for (size_t t = 0; t < c->token_count; t++)
+            kernel_unpack(wire.data + t * wire.token_stride, wire.block_stride, 0, wire.blocks, wire.with_sumsq, &c->x[t]);
+        dot_case_run(c, kernel, out, OUT_STRIDE, accumulate);
+    }
+    for (size_t t = 0; t < c->token_count; t++) {
+        for (size_t i = 0; i < wire.blocks; i++) {
+            const float *sumsq = beside ? token_sumsq(token_panel, token_place(c->token_count, t), i) : &c->x[t].sumsq[i];
+
+            digest = hash_bytes(digest, sumsq, sizeof *sumsq);
+        }
+    }
+    return hash_bytes(digest, out, sizeof out);
+}
+
+/* Tokens of a prompt, as many as make groups of every size. */
+static uint64_t digest_prompt(const struct kernel *kernel, int type)
+{
+    static const size_t token_counts[] = {9, 11, 13, 64};
+    uint64_t digest = 0;
+
+    for (uint64_t i = 0; i < 4 * (uint64_t)DOT_FLAVOURS; i++) {
+        const size_t columns = tensor_type_info((enum tensor_type)type)->block_values == SLICE_COLUMNS ? SLICE_COLUMNS : 32 * (8 - i % 3);
+        const size_t rows = DOT_CASE_ROWS - PANEL_ROWS * (i % 2);
+
+        dot_case_make(&a_case, (enum tensor_type)type, (enum dot_flavour)(i % DOT_FLAVOURS), rows, columns, token_counts[i / DOT_FLAVOURS],
+                      i);
+        fill(out, sizeof out / sizeof out[0], i, false);
+        digest = digest_wire(kernel, i % 3 == 0, digest);
     }
     return digest;
 }
@@ -204,7 +255,7 @@ static bool print_digest(const char *name, digest_function *digest, int variant)
                     (unsigned long long)expected);
         same = same && found == expected;
     }
-    printf("%-12s %016llx\n", name, (unsigned long long)expected);
+    printf("%-13s %016llx\n", name, (unsigned long long)expected);
     return same;
 }
 
@@ -241,6 +292,13 @@ int main(void)
     kernel_thread_init();
     for (size_t i = 0; i < DOT_CASE_TYPES; i++)
         same &= print_digest(tensor_type_name(dot_case_types[i]), digest_type, (int)dot_case_types[i]);
+    for (size_t i = 0; i < DOT_CASE_TYPES; i++) {
+        const struct tensor_type_info *info = tensor_type_info(dot_case_types[i]);
+        char name[32];
+
+        snprintf(name, sizeof name, "%s_prompt", info->name);
+        same &= info->is_float || print_digest(name, digest_prompt, (int)dot_case_types[i]);
+    }
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
         same &= print_digest(functions[i].name, functions[i].digest, functions[i].variant);
     return same ? 0 : 1;

@@ -152,3 +152,30 @@ void dot_case_run(const struct dot_case *c, const struct kernel *kernel, float *
 
     kernel->dot[c->type](c->panels, dot_case_panel_count(c), c->columns, x, x_stride, c->token_count, out, out_stride, accumulate);
 }
+
+float dot_case_sumsq(size_t token, size_t block)
+{
+    return (float)(token * 10 + block);
+}
+
+struct kernel_tokens_wire dot_case_wire(struct dot_case *c)
+{
+    const size_t blocks = c->columns / BLOCK_COLUMNS;
+
+    for (size_t t = 0; t < c->token_count; t++) {
+        for (size_t b = 0; b < blocks; b++) {
+            uint8_t *to = c->wire + (t * blocks + b) * BLOCK_WIRE_BYTES_NORM;
+            const float sumsq = dot_case_sumsq(t, b);
+
+            memcpy(to, &c->x[t].d[b], 4);
+            memcpy(to + 4, c->x[t].q + b * BLOCK_COLUMNS, BLOCK_COLUMNS);
+            memcpy(to + BLOCK_WIRE_BYTES, &sumsq, sizeof sumsq);
+        }
+    }
+    return (struct kernel_tokens_wire){.data = c->wire,
+                                       .token_stride = blocks * BLOCK_WIRE_BYTES_NORM,
+                                       .block_stride = BLOCK_WIRE_BYTES_NORM,
+                                       .blocks = blocks,
+                                       .with_sumsq = true,
+                                       .with_halves = true};
+}

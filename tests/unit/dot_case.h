@@ -18,6 +18,7 @@ struct dot_case {
     uint8_t panels[DOT_CASE_PANELS * PANEL_ROWS * SLICE_COLUMNS * 4] __attribute__((aligned(64)));
     struct act_slice x[DOT_CASE_TOKENS];
     struct act_slice_f32 x_f32[DOT_CASE_TOKENS];
+    uint8_t wire[DOT_CASE_TOKENS * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM];
     uint8_t rows[DOT_CASE_ROWS * SLICE_COLUMNS * 4]; /* packed, row_bytes apart */
     size_t row_bytes;
     size_t row_count, columns, token_count;
@@ -32,6 +33,10 @@ void dot_case_make(struct dot_case *c, enum tensor_type type, enum dot_flavour f
 
 /* kernel->dot over all panels: out[token * out_stride + row], rows rounded up to 16. */
 void dot_case_run(const struct dot_case *c, const struct kernel *kernel, float *out, size_t out_stride, bool accumulate);
+
+/* Blocks of the activations in wire form, (tokens, blocks), each with a sum of squares of its own, as gathers bring them. */
+struct kernel_tokens_wire dot_case_wire(struct dot_case *c);
+float dot_case_sumsq(size_t token, size_t block);
 
 size_t dot_case_panel_count(const struct dot_case *c);
 

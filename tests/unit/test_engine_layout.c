@@ -17,6 +17,7 @@ static const struct synth_options shapes[] = {
     {.dim = 288, .hidden = 480, .layers = 2, .heads = 6, .kv_heads = 2, .vocab = 300, .context = 128, .type = TYPE_Q4_0, .seed = 1},
     {.dim = 160, .hidden = 352, .layers = 1, .heads = 2, .kv_heads = 2, .vocab = 333, .context = 128, .type = TYPE_F16, .seed = 2},
     {.dim = 768, .hidden = 2048, .layers = 1, .heads = 32, .kv_heads = 4, .vocab = 1000, .context = 128, .type = TYPE_Q8_0, .seed = 3},
+    {.dim = 256, .hidden = 512, .layers = 1, .heads = 4, .kv_heads = 2, .vocab = 300, .context = 128, .type = TYPE_Q6_K, .seed = 4},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -198,8 +199,12 @@ static void check_reads(const struct gather_form *form, const struct matrix *rea
     assert_int_equal(form->slices, reader->slices);
     assert_true(!reader->reads_quantised || form->unpack_q);
     assert_true(!reader->reads_float || (form->unpack_f && form->is_float));
-    for (uint32_t g = 0; g < reader->group_count && form->unpack_panels; g++)
-        assert_true(kernel_choose(NULL)->tokens->dot[reader->group[g].tensor->type] != NULL);
+    for (uint32_t g = 0; g < reader->group_count && form->unpack_panels; g++) {
+        const struct kernel_tokens *tokens = kernel_choose(NULL)->tokens;
+
+        assert_true(tokens->dot[reader->group[g].tensor->type] != NULL);
+        assert_true(form->unpack_halves || !tokens->reads_halves[reader->group[g].tensor->type]);
+    }
 }
 
 static void check_gathers(const struct engine *e, void *app)

@@ -314,6 +314,7 @@ static void check_beside(const struct inbox *beside, const struct inbox *slices,
     const int8_t *words = (const int8_t *)panel + place.first * TOKEN_SLICE_BYTES + in * place.n * TOKEN_BLOCK_BYTES;
     for (size_t g = 0; g < TOKEN_WORDS; g++)
         assert_memory_equal(words + 4 * (g * place.n + place.i), slice->q + in * BLOCK_COLUMNS + 4 * g, 4);
+    assert_int_equal(token_halves(panel, tokens, place, in)[place.i], -slice->sum[2 * in]);
     assert_true(*token_sumsq(panel, place, in) == slice->sumsq[in]);
 }
 
@@ -322,7 +323,7 @@ static void check_side_by_side(uint16_t tokens, bool is_float)
     struct gather_form form = make_form(600, is_float, true), panels = form;
     struct inbox beside, slices;
 
-    panels.unpack_panels = true;
+    panels.unpack_panels = panels.unpack_halves = true;
     open_inbox(&beside);
     open_inbox(&slices);
     fill(&slices, &form, tokens, 9);

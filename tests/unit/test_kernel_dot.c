@@ -171,34 +171,12 @@ static void every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges(void **
 
 /* ---- token panels ---- */
 
-static uint8_t wire[DOT_CASE_TOKENS * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM];
-static uint8_t token_panel[DOT_CASE_TOKENS * TOKEN_SLICE_BYTES] __attribute__((aligned(64)));
-
-static struct kernel_tokens_wire wire_of(const struct dot_case *c)
-{
-    const size_t blocks = c->columns / BLOCK_COLUMNS;
-
-    for (size_t t = 0; t < c->token_count; t++) {
-        for (size_t b = 0; b < blocks; b++) {
-            uint8_t *to = wire + (t * blocks + b) * BLOCK_WIRE_BYTES_NORM;
-            const float sumsq = (float)(t * 10 + b);
-
-            memcpy(to, &c->x[t].d[b], 4);
-            memcpy(to + 4, c->x[t].q + b * BLOCK_COLUMNS, BLOCK_COLUMNS);
-            memcpy(to + BLOCK_WIRE_BYTES, &sumsq, sizeof sumsq);
-        }
-    }
-    return (struct kernel_tokens_wire){.data = wire,
-                                       .token_stride = blocks * BLOCK_WIRE_BYTES_NORM,
-                                       .block_stride = BLOCK_WIRE_BYTES_NORM,
-                                       .blocks = blocks,
-                                       .with_sumsq = true};
-}
+static uint8_t token_panel[DOT_CASE_TOKENS * sizeof(struct act_slice)] __attribute__((aligned(64)));
 
 /* In two pieces, so that groups come whole and in parts. */
-static void put_case(const struct kernel *kernel, const struct dot_case *c, size_t cut)
+static void put_case(const struct kernel *kernel, struct dot_case *c, size_t cut)
 {
-    struct kernel_tokens_wire piece = wire_of(c);
+    struct kernel_tokens_wire piece = dot_case_wire(c);
 
     kernel->tokens->put(&piece, token_panel, c->token_count, 0, cut);
     piece.data += cut * piece.token_stride;
@@ -207,7 +185,7 @@ static void put_case(const struct kernel *kernel, const struct dot_case *c, size
 
 static void compare_tokens(const struct kernel *kernel, bool accumulate)
 {
-    const struct dot_case *c = &a_case;
+    struct dot_case *c = &a_case;
 
     for (size_t i = 0; i < DOT_CASE_TOKENS * OUT_STRIDE; i++)
         expected[i] = found[i] = (float)i * 0.37f - 100;
@@ -221,20 +199,23 @@ static void compare_tokens(const struct kernel *kernel, bool accumulate)
                  c->token_count);
     for (size_t t = 0; t < c->token_count; t++)
         for (size_t b = 0; b < c->columns / BLOCK_COLUMNS; b++)
-            assert_true(*token_sumsq(token_panel, token_place(c->token_count, t), b) == (float)(t * 10 + b));
+            assert_true(*token_sumsq(token_panel, token_place(c->token_count, t), b) == dot_case_sumsq(t, b));
 }
 
 static void compare_token_shapes(const struct kernel *kernel, enum tensor_type type)
 {
     static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17, 64};
     static const size_t row_counts[] = {5, 32, 48};
+    const size_t counts = sizeof token_counts / sizeof token_counts[0];
     uint64_t seed = 0;
 
-    for (size_t i = 0; i < sizeof token_counts / sizeof token_counts[0]; i++)
+    for (size_t i = 0; i < counts * DOT_FLAVOURS; i++)
         for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++)
             for (size_t columns = 32; columns <= SLICE_COLUMNS; columns += 32) {
-                dot_case_make(&a_case, type, (enum dot_flavour)(seed % DOT_FLAVOURS), row_counts[j], columns, token_counts[i], seed);
-                compare_tokens(kernel, seed++ / DOT_FLAVOURS % 2 == 0);
+                if (!columns_exist(type, columns))
+                    continue;
+                dot_case_make(&a_case, type, (enum dot_flavour)(i / counts), row_counts[j], columns, token_counts[i % counts], seed);
+                compare_tokens(kernel, seed++ % 2 == 0);
             }
 }
 
@@ -260,12 +241,12 @@ static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(v
     for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
         if (kernel->tokens == NULL)
             continue;
-        dot_case_make(c, TYPE_Q4_0, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1);
+        dot_case_make(c, TYPE_Q2_K, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1); /* which reads the sums of halves, too */
         for (size_t t = 0; t < c->token_count; t++)
             c->x[t].q[t * 31] = -128;
         put_case(kernel, c, 7);
         for (size_t t = 0; t < c->token_count; t++)
-            kernel_unpack(wire + t * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM, BLOCK_WIRE_BYTES_NORM, 0, SLICE_BLOCKS, true, &c->x[t]);
+            kernel_unpack(c->wire + t * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM, BLOCK_WIRE_BYTES_NORM, 0, SLICE_BLOCKS, true, &c->x[t]);
         dot_case_run(c, scalar(), expected, OUT_STRIDE, false);
         kernel->tokens->dot[c->type](c->panels, 1, c->columns, token_panel, c->token_count, found, OUT_STRIDE, false);
         for (size_t t = 0; t < c->token_count; t++)
