@@ -3,6 +3,7 @@
  * Engine, endpoint and their schedule are those that nodes run (virtual_node.h). A datagram takes of a node's processor what it takes of
  * this one; with --datagram-ns the figures are the same on every machine. Variants of the largest mesh say what it is held up by. */
 #include <stdio.h>
+#include <string.h>
 
 #include "bench.h"
 #include "bench_datagram.h"
@@ -18,7 +19,7 @@ enum { WARM_TOKENS = 3, TOKENS = 8, VARIANT_NODES = 8 };
 struct variant {
     const char *name;
     bool is_star, is_whole, has_group;
-    uint16_t send_runs, tile_rows;
+    uint16_t send_runs, tile_rows[PHASE_KINDS];
     uint32_t cost_divisor; /* of a datagram's processor time; 0: free */
 };
 
@@ -35,8 +36,12 @@ static const struct variant variants[] = {
     {"1 run a phase", .send_runs = 1, .cost_divisor = 1},
     {"2 runs a phase", .send_runs = 2, .cost_divisor = 1},
     {"8 runs a phase", .send_runs = 8, .cost_divisor = 1},
-    {"tiles of 32 rows", .tile_rows = 32, .cost_divisor = 1},
-    {"tiles of 128 rows", .tile_rows = 128, .cost_divisor = 1},
+    {"tiles of 32 rows", .tile_rows = {32, 32, 32, 32, 32}, .cost_divisor = 1},
+    {"tiles of 64 rows", .tile_rows = {64, 64, 64, 64, 64}, .cost_divisor = 1},
+    {"tiles of 96 rows", .tile_rows = {96, 96, 96, 96, 96}, .cost_divisor = 1},
+    {"tiles of 128 rows", .tile_rows = {128, 128, 128, 128, 128}, .cost_divisor = 1},
+    {"Wo, q, k, v: 256 rows", .tile_rows = {256, 256, 128, 128, 128}, .cost_divisor = 1},
+    {"Wo, down: 256 rows", .tile_rows = {128, 256, 128, 256, 128}, .cost_divisor = 1},
 };
 
 static struct bench_stat once(double value)
@@ -96,13 +101,12 @@ static struct virtual_costs part_of(const struct virtual_costs *costs, uint32_t 
 static int measure(struct bench *bench, const struct bench_shape *shape, const struct model *model, uint16_t nodes,
                    const struct variant *variant, const struct virtual_costs *costs, struct fail *fail)
 {
-    const struct virtual_cluster_config config = {
+    struct virtual_cluster_config config = {
         .model = model,
         .nodes = nodes,
         .is_star = variant->is_star,
         .is_whole = variant->is_whole,
         .send_runs = variant->send_runs,
-        .tile_rows = variant->tile_rows,
         .node = {.bytes_per_s = BYTES_PER_S, .costs = part_of(costs, variant->cost_divisor), .has_group = variant->has_group},
         .rate_bits_per_s = RATE_BITS_PER_S,
         .delay_ns = DELAY_NS,
@@ -111,6 +115,7 @@ static int measure(struct bench *bench, const struct bench_shape *shape, const s
     };
     struct virtual_figures figures;
 
+    memcpy(config.tile_rows, variant->tile_rows, sizeof config.tile_rows);
     bench_progress(bench, variant->name);
     if (virtual_cluster_run(&config, &figures, fail) < 0)
         return -1;

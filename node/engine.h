@@ -24,6 +24,10 @@
 #include "rows.h"
 #include "saved.h"
 
+/* What is computed between two exchanges: by the matrices that it begins with. */
+enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD };
+enum { PHASE_KINDS = PHASE_HEAD + 1 };
+
 struct engine_config {
     const struct model *model;
     const struct rowmap *map;
@@ -39,9 +43,9 @@ struct engine_config {
     bool is_star;                                      /* --topology star: results go through rank 0; the same on all */
     bool is_whole;      /* --pipeline off: a phase begins with all of its input, and is sent when all of it is done; the same on all */
     uint16_t send_runs; /* of blocks that a worker sends of a phase; 0: as many as hide the latency */
-    uint16_t tile_rows; /* a multiple of 32, up to 128; 0: by what the node has of a matrix */
-    bool keeps;         /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
-    bool follows;       /* the only rank, and without requests of its own: its steps are those of a log that is given to engine_follow */
+    uint16_t tile_rows[PHASE_KINDS]; /* multiples of 32, up to 128 of gate and up, 256 of others; 0: as engine_tile_rows has it */
+    bool keeps;                      /* keys and values go from epoch to epoch: every rank says what it has; the same on all */
+    bool follows; /* the only rank, and without requests of its own: its steps are those of a log that is given to engine_follow */
     bool (*is_end)(const void *tokenizer, uint32_t id);
     const void *tokenizer;
 };

@@ -22,15 +22,21 @@ static uint32_t padded(uint32_t rows)
     return blocks_of(rows) * BLOCK_COLUMNS;
 }
 
-/* Tiles are small enough for a worker's cache and, where there are several, for workers to share evenly. A multiple of 32 rows. */
-static uint32_t tile_rows_of(const struct engine *e, uint32_t rows)
+uint32_t engine_tile_rows(enum phase_kind kind, uint32_t rows, uint16_t worker_count, uint16_t rank_count)
 {
-    uint32_t wanted = padded(rows / (TILES_PER_WORKER * e->config.worker_count) + 1);
+    const uint32_t wanted = padded(rows / (TILES_PER_WORKER * worker_count) + 1);
 
-    assert(e->config.tile_rows <= TILE_ROWS_MAX && e->config.tile_rows % BLOCK_COLUMNS == 0);
-    if (e->config.tile_rows > 0)
-        return e->config.tile_rows;
-    return wanted > TILE_ROWS_MAX || e->config.worker_count == 1 ? TILE_ROWS_MAX : wanted;
+    if (worker_count > 1)
+        return wanted < TILE_ROWS ? wanted : TILE_ROWS;
+    return kind == PHASE_WO && rank_count > 1 && rows >= TILE_ROWS_MAX ? TILE_ROWS_MAX : TILE_ROWS;
+}
+
+static uint32_t tile_rows_of(const struct engine *e, enum phase_kind kind, uint32_t rows)
+{
+    const uint32_t given = e->config.tile_rows[kind];
+
+    assert(given % BLOCK_COLUMNS == 0 && given <= (kind == PHASE_GATE_UP ? TILE_ROWS : TILE_ROWS_MAX));
+    return given > 0 ? given : engine_tile_rows(kind, rows, e->config.worker_count, e->config.map->rank_count);
 }
 
 /* ---- matrices ---- */
@@ -44,7 +50,7 @@ static int lay_out_matrix(struct engine *e, struct phase *phase, enum matrix_ord
     for (size_t i = 0; i < count; i++)
         rows += order == MATRIX_PARTS_IN_SEQUENCE || i == 0 ? parts[i].row_count : 0;
     return matrix_init(phase->matrix, order, parts, count, columns, input_first[rank],
-                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(e, rows), fail);
+                       (uint32_t)(input_first[rank + 1] - input_first[rank]), tile_rows_of(e, phase->kind, rows), fail);
 }
 
 static int lay_out_layer(struct engine *e, uint32_t index, struct fail *fail)

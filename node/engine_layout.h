@@ -15,6 +15,11 @@ uint64_t engine_candidates_max(const struct engine *e);
 uint32_t engine_candidate_blocks_max(const struct engine *e);
 size_t engine_candidate_bytes_max(const struct engine *e);
 
+/* How many rows a tile of a phase's matrix has on a node with so many of them; a multiple of 32. Larger tiles cost less: each is claimed,
+ * is a multiplication per slice, and may be a datagram to every peer. Smaller ones leave sooner, and several workers share them evenly. The
+ * first is worth more where the next matrix has enough to do until they are there, which is Wo's case: gate and up follow. */
+uint32_t engine_tile_rows(enum phase_kind kind, uint32_t rows, uint16_t worker_count, uint16_t rank_count);
+
 /* Into how many runs of tiles a worker should cut its part of a phase, for sending. A run costs a datagram per peer (d); its blocks reach
  * the peers L later, and meanwhile these have their own slices and the runs before to work on in the next phase. With k runs, compute time
  * c of that and N nodes this costs k * d * (N-1) and a wait of max(0, L - c * (1/N + (1 - 1/N) * (1 - 1/k))): the k with the least sum.

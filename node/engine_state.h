@@ -23,11 +23,10 @@ enum {
     ENGINE_MESSAGES_MAX = 64,
     ENGINE_STEPS_KEPT = 64, /* remembered for engine_next_step */
     UNITS_MAX = 8,          /* a worker's: as many tiles as it begins while input is missing */
-    TILE_ROWS_MAX = 128,
-    TILE_FLOATS_MAX = 2 * TILE_ROWS_MAX /* gate and up */
+    TILE_ROWS = 128,
+    TILE_ROWS_MAX = 2 * TILE_ROWS, /* not of gate and up, which have two results a row */
+    TILE_FLOATS_MAX = TILE_ROWS_MAX
 };
-
-enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD };
 
 struct phase {
     enum phase_kind kind;

@@ -106,7 +106,7 @@ static struct engine *open_engine(struct virtual_cluster *cluster, uint16_t rank
 {
     const struct virtual_cluster_config *c = cluster->config;
     const struct engine_hooks hooks = {.on_token = on_token, .app = &cluster->member[rank]};
-    const struct engine_config config = {
+    struct engine_config config = {
         .model = c->model,
         .map = &cluster->map,
         .rank = rank,
@@ -119,8 +119,8 @@ static struct engine *open_engine(struct virtual_cluster *cluster, uint16_t rank
         .is_star = c->is_star,
         .is_whole = c->is_whole,
         .send_runs = c->send_runs,
-        .tile_rows = c->tile_rows,
     };
+    memcpy(config.tile_rows, c->tile_rows, sizeof config.tile_rows);
     struct engine *engine = engine_open(&config, &hooks, fail);
 
     if (engine == NULL || engine_allocate(engine, fail) == 0)

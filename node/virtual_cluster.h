@@ -20,9 +20,9 @@ void virtual_model_close(struct virtual_model *model); /* also of one that could
 
 struct virtual_cluster_config {
     const struct model *model;
-    uint16_t nodes;                /* 2 .. MESH_RANKS_MAX */
-    bool is_star, is_whole;        /* as of struct engine_config */
-    uint16_t send_runs, tile_rows; /* likewise */
+    uint16_t nodes;                             /* 2 .. MESH_RANKS_MAX */
+    bool is_star, is_whole;                     /* as of struct engine_config */
+    uint16_t send_runs, tile_rows[PHASE_KINDS]; /* likewise */
     struct virtual_node_config node;
     uint64_t rate_bits_per_s, delay_ns; /* of a node's link each way, 0: infinite; from there to another's */
     uint32_t warm_tokens, tokens;       /* first ones that do not count; those that do */

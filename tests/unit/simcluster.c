@@ -143,6 +143,8 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
     };
     struct fail fail = {0};
 
+    if (cluster->config.tile_rows != NULL)
+        memcpy(config.tile_rows, cluster->config.tile_rows[rank], sizeof config.tile_rows);
     *node = (struct simcluster_node){.cluster = cluster, .rank = rank, .unit_ns = cluster->config.unit_ns};
     node->result = calloc(SIMCLUSTER_REQUESTS_MAX, sizeof *node->result);
     assert(node->result != NULL);

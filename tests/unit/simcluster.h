@@ -18,10 +18,11 @@ struct simcluster_config {
     uint16_t slots; /* 0: 1 */
     uint32_t ctx;
     enum kv_type kv_type;
-    bool is_star, is_whole;    /* as of struct engine_config */
-    const uint32_t *end_token; /* ends a generation; NULL: none does */
-    const char *kernel;        /* NULL: the fastest */
-    uint64_t seed;             /* of the network */
+    bool is_star, is_whole;                   /* as of struct engine_config */
+    const uint16_t (*tile_rows)[PHASE_KINDS]; /* (rank_count) likewise; NULL: as the engine has it */
+    const uint32_t *end_token;                /* ends a generation; NULL: none does */
+    const char *kernel;                       /* NULL: the fastest */
+    uint64_t seed;                            /* of the network */
     struct mesh_sim_link link;
     uint64_t unit_ns;              /* virtual time that one unit of work takes */
     uint64_t receive_buffer_bytes; /* 0: 212992, the usual one */

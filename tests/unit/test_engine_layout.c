@@ -191,6 +191,37 @@ static void tiles_cover_the_rows_and_fit_a_workers_sums(void **state)
     for_each_mesh(check_tiles);
 }
 
+static void a_tile_is_as_large_as_pays(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < PHASE_KINDS; kind++) {
+        for (uint16_t workers = 1; workers <= 64; workers++) {
+            uint32_t before = 0;
+
+            for (uint32_t rows = 0; rows <= 20000; rows += 37) {
+                const uint32_t tile = engine_tile_rows((enum phase_kind)kind, rows, workers, 3);
+
+                assert_true(tile % BLOCK_COLUMNS == 0 && tile >= BLOCK_COLUMNS && tile >= before);
+                assert_true(tile <= TILE_ROWS_MAX && tile * (kind == PHASE_GATE_UP ? 2 : 1) <= TILE_FLOATS_MAX);
+                assert_true(tile <= engine_tile_rows((enum phase_kind)kind, rows, 1, 3));
+                /* enough for every worker, if that is possible */
+                assert_true(workers == 1 || tile == BLOCK_COLUMNS || rows >= 2 * workers * (tile - BLOCK_COLUMNS));
+                before = tile;
+            }
+        }
+    }
+}
+
+static void large_tiles_are_of_wo_where_others_wait_for_one_worker(void **state)
+{
+    (void)state;
+    assert_int_equal(engine_tile_rows(PHASE_WO, 256, 1, 8), 256);
+    assert_int_equal(engine_tile_rows(PHASE_WO, 255, 1, 8), 128);
+    assert_int_equal(engine_tile_rows(PHASE_WO, 2048, 1, 1), 128);
+    assert_int_equal(engine_tile_rows(PHASE_WO, 2048, 2, 8), 128);
+    assert_int_equal(engine_tile_rows(PHASE_DOWN, 2048, 1, 8), 128);
+}
+
 /* ---- gathers ---- */
 
 static void check_reads(const struct gather_form *form, const struct matrix *reader)
@@ -295,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_nodes_together_hold_every_row_once),
         cmocka_unit_test(tiles_cover_the_rows_and_fit_a_workers_sums),
+        cmocka_unit_test(a_tile_is_as_large_as_pays),
+        cmocka_unit_test(large_tiles_are_of_wo_where_others_wait_for_one_worker),
         cmocka_unit_test(gathers_carry_what_the_next_phase_reads),
         cmocka_unit_test(who_has_rows_in_the_next_phase_reads_a_gather_and_all_read_candidates),
         cmocka_unit_test(as_many_runs_are_sent_as_cost_least),

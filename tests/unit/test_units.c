@@ -12,7 +12,7 @@
 
 enum { RANKS = 3, SLICE_ROW_BYTES = 8 * 34 /* of Q8_0: 8 blocks of 32 weights */, LATE_NS = 50000000, SOON_NS = 20000000 };
 
-/* Each rank has two slices of x, of z and of h: 512 rows, four tiles. */
+/* Each rank has two slices of x, of z and of h: 512 rows. */
 static const struct synth_options shape = {
     .dim = 1536, .hidden = 1536, .layers = 1, .heads = 12, .kv_heads = 3, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
 static const struct mesh_sim_link quick = {.rate_bits_per_s = 1000000000, .delay_ns = 50000, .queue_bytes = 200000};

@@ -174,7 +174,8 @@ static void more_runs_make_more_datagrams(void **state)
     (void)state;
     for (uint16_t runs = 1; runs <= 4; runs = (uint16_t)(runs * 2)) {
         config.send_runs = runs;
-        config.tile_rows = 32;
+        for (int kind = 0; kind < PHASE_KINDS; kind++)
+            config.tile_rows[kind] = 32;
         const double messages = figures_of(&config).messages;
 
         assert_true(messages > before);
