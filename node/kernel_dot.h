@@ -280,10 +280,10 @@ DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes, size_t ahead)
     }
 }
 
-DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes)
+DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes, size_t ahead)
 {
     for (size_t i = 0; i < bytes; i += PANEL_VECTOR_BYTES)
-        __builtin_prefetch(from + i + PANEL_PREFETCH_BYTES, 0, 3);
+        __builtin_prefetch(from + i + ahead, 0, 3);
 }
 
 /* Block b's share of reading a panel ahead in the order of memory, to the line. */
@@ -292,7 +292,7 @@ DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size
     const size_t share = panel_bytes / blocks, line = PANEL_VECTOR_BYTES;
     const size_t from = b * share / line * line, to = (b + 1) * share / line * line;
 
-    dot_prefetch_once(panel + from, to - from);
+    dot_prefetch_once(panel + from, to - from, PANEL_PREFETCH_BYTES);
 }
 
 /* Block b of `panels` (a constant) panels for one token. */

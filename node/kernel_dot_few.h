@@ -7,7 +7,10 @@
 #ifndef NODE_KERNEL_DOT_FEW_H
 #define NODE_KERNEL_DOT_FEW_H
 
-enum { DOT_FEW_TOKENS = DOT_TOKENS / DOT_PANELS }; /* of a pass */
+enum {
+    DOT_FEW_TOKENS = DOT_TOKENS / DOT_PANELS,     /* of a pass */
+    FEW_PREFETCH_BYTES = 2 * PANEL_PREFETCH_BYTES /* as two panels are read at once */
+};
 _Static_assert(DOT_FEW_TOKENS == 4, "what is left of four is taken by two and one");
 
 /* What dot_load_block gives, with the block's scales taken from `scales`. */
@@ -63,7 +66,7 @@ DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job
         struct dot_block w[(DOT_PANELS - 1) * SLICE_BLOCKS + 1];
 
         if (job->in_order)
-            dot_prefetch_once(ahead + b * job->share, job->share);
+            dot_prefetch_once(ahead + b * job->share, job->share, FEW_PREFETCH_BYTES);
         else
             dot_prefetch(ahead + b * job->share, job->share, PANEL_PREFETCH_BYTES);
         DOT_UNROLL
