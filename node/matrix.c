@@ -19,7 +19,7 @@ static uint32_t groups_of(uint32_t rows)
 
 static enum tensor_type type_of(const struct matrix_group *group)
 {
-    return (enum tensor_type)group->tensor->type;
+    return (enum tensor_type)group->type;
 }
 
 uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice)
@@ -68,6 +68,7 @@ static void add_groups(struct matrix *matrix, const struct matrix_part *part, ui
             .tensor = part->tensor,
             .row_first = part->row_first + row + done,
             .row_count = (uint8_t)(left < PANEL_ROWS ? left : PANEL_ROWS),
+            .type = (uint8_t)part->tensor->type,
         };
     }
 }
@@ -103,24 +104,42 @@ static void cut_into_tiles(struct matrix *matrix, enum matrix_order order, const
     }
 }
 
+/* Of a tile's own slices, or of all others. */
+static size_t bytes_of(const struct matrix *matrix, uint32_t tile, bool own)
+{
+    size_t bytes = 0;
+
+    for (uint32_t s = 0; s < matrix->slices; s++)
+        if ((s - matrix->own_slice_first < matrix->own_slice_count) == own)
+            bytes += matrix_tile_slice_bytes(matrix, tile, s);
+    return bytes;
+}
+
 /* Own slices of all tiles first, then the others. */
 static void lay_out(struct matrix *matrix)
 {
     size_t at = 0;
 
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t t = 0; t < matrix->tile_count; t++) {
-            for (uint32_t s = 0; s < matrix->slices; s++) {
-                bool is_own = s - matrix->own_slice_first < matrix->own_slice_count;
-
-                if (is_own != (pass == 0))
-                    continue;
-                matrix->offset[(size_t)t * matrix->slices + s] = at;
-                at += matrix_tile_slice_bytes(matrix, t, s);
-            }
-        }
+    for (uint32_t t = 0; t < matrix->tile_count; t++) {
+        matrix->tile[t].own_at = at;
+        at += bytes_of(matrix, t, true);
+    }
+    for (uint32_t t = 0; t < matrix->tile_count; t++) {
+        matrix->tile[t].other_at = at;
+        at += bytes_of(matrix, t, false);
     }
     matrix->bytes = at;
+}
+
+/* The shorter slice is the last one, so no other one of its tile follows it. */
+size_t matrix_offset(const struct matrix *matrix, uint32_t tile, uint32_t slice)
+{
+    const struct matrix_tile *t = &matrix->tile[tile];
+    const uint32_t own = slice - matrix->own_slice_first;
+
+    if (own < matrix->own_slice_count)
+        return t->own_at + own * t->slice_bytes;
+    return t->other_at + (slice < matrix->own_slice_first ? slice : slice - matrix->own_slice_count) * t->slice_bytes;
 }
 
 /* Slices all of whose blocks this node produces. */
@@ -168,8 +187,7 @@ int matrix_init(struct matrix *matrix, enum matrix_order order, const struct mat
     }
     matrix->group = calloc(groups + 1, sizeof *matrix->group);
     matrix->tile = calloc(tiles + 1, sizeof *matrix->tile);
-    matrix->offset = calloc(tiles * matrix->slices + 1, sizeof *matrix->offset);
-    if (matrix->group == NULL || matrix->tile == NULL || matrix->offset == NULL)
+    if (matrix->group == NULL || matrix->tile == NULL)
         return no_memory(matrix, fail);
     find_own_slices(matrix, own_block_first, own_block_count);
     cut_into_tiles(matrix, order, parts, part_count, tile_rows);
@@ -225,7 +243,7 @@ static void have_pages(struct matrix *matrix, size_t at, size_t size)
 static void touch(struct matrix *matrix, uint32_t tile)
 {
     for (uint32_t s = 0; s < matrix->slices; s++)
-        have_pages(matrix, matrix->offset[(size_t)tile * matrix->slices + s], matrix_tile_slice_bytes(matrix, tile, s));
+        have_pages(matrix, matrix_offset(matrix, tile, s), matrix_tile_slice_bytes(matrix, tile, s));
 }
 
 /* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
@@ -236,8 +254,7 @@ struct spot {
 
 static uint8_t *panel_at(const struct matrix *matrix, const struct spot *spot, uint32_t slice)
 {
-    return matrix->panels + matrix->offset[(size_t)spot->tile * matrix->slices + slice] +
-           (slice + 1 == matrix->slices ? spot->last_before : spot->before);
+    return matrix->panels + matrix_offset(matrix, spot->tile, slice) + (slice + 1 == matrix->slices ? spot->last_before : spot->before);
 }
 
 static void step_over(const struct matrix *matrix, uint32_t group, struct spot *spot)
@@ -383,7 +400,6 @@ void matrix_release(struct matrix *matrix)
 {
     free(matrix->group);
     free(matrix->tile);
-    free(matrix->offset);
     free((void *)matrix->page);
     *matrix = (struct matrix){0};
 }
@@ -392,7 +408,7 @@ void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, u
                      const struct matrix_input *input, float *out, size_t out_stride, bool accumulate)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
-    const uint8_t *panel = matrix->panels + matrix->offset[(size_t)tile * matrix->slices + slice];
+    const uint8_t *panel = matrix->panels + matrix_offset(matrix, tile, slice);
     uint32_t columns = matrix_slice_columns(matrix, slice);
     uint32_t end = t->group_first + t->group_count;
 

@@ -30,6 +30,7 @@ struct matrix_group {
     const struct gguf_tensor *tensor;
     uint32_t row_first; /* in the tensor */
     uint8_t row_count;  /* 1..16 */
+    uint8_t type;       /* enum tensor_type: the tensor's, which multiplying would have to wait for */
     uint16_t run;       /* groups of the same type from this one to the end of its tile */
 };
 
@@ -37,6 +38,7 @@ struct matrix_tile {
     uint32_t group_first, group_count;
     uint32_t row_first, row_count;        /* of the first part, relative to the node's own rows; row_first is a multiple of 32 */
     size_t slice_bytes, last_slice_bytes; /* of the panels in one slice: 256 columns; the last one's */
+    size_t own_at, other_at;              /* where its own slices begin, one after the other, and where all others do */
 };
 
 /* Where the rows of a part stand. */
@@ -56,7 +58,6 @@ struct matrix {
     size_t place_count;
     struct matrix_group *group;  /* (group_count) */
     struct matrix_tile *tile;    /* (tile_count) */
-    size_t *offset;              /* (tile_count, slices): where the panels of a tile's slice begin */
     uint8_t *panels;             /* bytes, borrowed; NULL until matrix_place */
     _Atomic uint8_t *page;       /* (pages) enum page_state of the huge pages that the panels may reach into */
     _Atomic uint32_t tiles_left; /* that are not packed */
@@ -90,7 +91,8 @@ void matrix_release(struct matrix *matrix);
 /* Columns of a slice: 256, or less in the last. */
 uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice);
 
-/* Bytes of the panels of one tile in one slice. */
+/* Where the panels of one tile in one slice begin, and how many bytes they have. */
+size_t matrix_offset(const struct matrix *matrix, uint32_t tile, uint32_t slice);
 size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice);
 
 /* Multiply one tile by one slice of `token_count` tokens: out[token * out_stride + group * 16 + row] (group within the tile).

@@ -210,7 +210,7 @@ static void check_offsets(const struct matrix *m)
             for (uint32_t s = 0; s < m->slices; s++) {
                 if ((s - m->own_slice_first < m->own_slice_count) != (pass == 0))
                     continue;
-                assert_int_equal(m->offset[(size_t)t * m->slices + s], at);
+                assert_int_equal(matrix_offset(m, t, s), at);
                 assert_int_equal(at % 64, 0);
                 at += matrix_tile_slice_bytes(m, t, s);
             }
