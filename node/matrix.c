@@ -22,20 +22,6 @@ static enum tensor_type type_of(const struct matrix_group *group)
     return (enum tensor_type)group->type;
 }
 
-uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice)
-{
-    uint32_t rest = matrix->columns - slice * SLICE_COLUMNS;
-
-    return rest < SLICE_COLUMNS ? rest : SLICE_COLUMNS;
-}
-
-size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice)
-{
-    const struct matrix_tile *t = &matrix->tile[tile];
-
-    return slice + 1 == matrix->slices ? t->last_slice_bytes : t->slice_bytes;
-}
-
 static size_t panels_bytes(const struct matrix *matrix, const struct matrix_tile *tile, uint32_t slice)
 {
     uint32_t columns = matrix_slice_columns(matrix, slice);
@@ -414,7 +400,7 @@ void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, u
 
     for (uint32_t g = t->group_first, run; g < end; g += run) {
         enum tensor_type type = type_of(&matrix->group[g]);
-        bool is_float = tensor_type_info(type)->is_float;
+        bool is_float = matrix->reads_float && tensor_type_info(type)->is_float;
         float *to = out + (size_t)(g - t->group_first) * PANEL_ROWS;
 
         run = matrix->group[g].run;

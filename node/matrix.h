@@ -89,11 +89,20 @@ void matrix_ahead(const struct matrix *matrix);
 void matrix_release(struct matrix *matrix);
 
 /* Columns of a slice: 256, or less in the last. */
-uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice);
+static inline uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_t slice)
+{
+    const uint32_t rest = matrix->columns - slice * SLICE_COLUMNS;
+
+    return rest < SLICE_COLUMNS ? rest : SLICE_COLUMNS;
+}
 
 /* Where the panels of one tile in one slice begin, and how many bytes they have. */
 size_t matrix_offset(const struct matrix *matrix, uint32_t tile, uint32_t slice);
-size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice);
+
+static inline size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32_t tile, uint32_t slice)
+{
+    return slice + 1 == matrix->slices ? matrix->tile[tile].last_slice_bytes : matrix->tile[tile].slice_bytes;
+}
 
 /* Multiply one tile by one slice of `token_count` tokens: out[token * out_stride + group * 16 + row] (group within the tile).
  * xq, xf: the slice of the first token, strides in bytes; only what the tensors' types read is touched.
