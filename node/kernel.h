@@ -20,7 +20,7 @@ enum {
     BLOCK_WIRE_BYTES = 36,      /* f32 d, then 32 int8 q, little-endian */
     BLOCK_WIRE_BYTES_NORM = 40, /* the same and f32 sum of squares last */
     PANEL_ALIGNMENT = 64,
-    PANEL_PREFETCH_BYTES = 8192 /* how far ahead kernels prefetch; beyond the last panel that is harmless, as nothing is loaded */
+    PANEL_PREFETCH_BYTES = 8192 /* how far ahead kernels prefetch (or twice); beyond the last panel that is harmless: nothing is loaded */
 };
 
 /* One quantised slice of one token, as kernels read it. 64-byte aligned. Columns beyond a short slice's end: q = 0, sum = 0, d = 0. */

@@ -40,7 +40,7 @@ static int close_models(void **state)
 }
 
 /* Every rank of a mesh of the model, one after another. */
-static void for_each_engine(const struct model *model, const uint32_t *shares, uint16_t ranks,
+static void for_each_engine(const struct model *model, const uint32_t *shares, uint16_t ranks, uint16_t workers,
                             void (*check)(const struct engine *e, void *app), void *app)
 {
     struct rowmap map;
@@ -52,7 +52,7 @@ static void for_each_engine(const struct model *model, const uint32_t *shares, u
             .model = model,
             .map = &map,
             .rank = r,
-            .worker_count = WORKERS,
+            .worker_count = workers,
             .batch = BATCH,
             .slots = SLOTS,
             .ctx = CTX,
@@ -74,7 +74,8 @@ static void for_each_mesh(void (*check)(const struct engine *e, void *app))
     for (size_t i = 0; i < SHAPES; i++)
         for (size_t s = 0; s < sizeof shares / sizeof *shares; s++)
             for (uint16_t ranks = 2; ranks <= 7; ranks++)
-                for_each_engine(models[i].model, shares[s], ranks, check, NULL);
+                for (uint16_t workers = 1; workers <= WORKERS; workers += WORKERS - 1)
+                    for_each_engine(models[i].model, shares[s], ranks, workers, check, NULL);
 }
 
 /* ---- rows ---- */
@@ -141,7 +142,7 @@ static void check_mesh_holds_every_row(const struct simmodel *sim, const uint32_
         cover.rows[i] = calloc(1, gguf_tensor_at(sim->gguf, i)->dims[1]);
         assert_non_null(cover.rows[i]);
     }
-    for_each_engine(sim->model, shares, ranks, add_rows, &cover);
+    for_each_engine(sim->model, shares, ranks, WORKERS, add_rows, &cover);
     for (size_t i = 0; i < count; i++) {
         check_cover(gguf_tensor_at(sim->gguf, i), cover.rows[i]);
         free(cover.rows[i]);
@@ -182,6 +183,9 @@ static void check_tiles(const struct engine *e, void *app)
         assert_int_equal(groups, phase->matrix->group_count);
         assert_true(phase->matrix->tile_count <= e->eager_tiles);
         assert_true(phase->matrix->tile_count == 0 || phase->send_blocks >= 1);
+        if (phase->kind == PHASE_WO)
+            assert_int_equal(phase->matrix->tile_rows,
+                             engine_tile_rows(PHASE_WO, e->x_rows, e->config.worker_count, e->config.map->rank_count));
     }
 }
 

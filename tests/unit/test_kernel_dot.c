@@ -231,6 +231,65 @@ static void tokens_side_by_side_give_the_scalar_bits_for_every_shape(void **stat
     }
 }
 
+enum { GUARD = 0xa5, GUARD_BYTES = 256 };
+
+static uint8_t guarded[DOT_CASE_TOKENS * sizeof(struct act_slice) + GUARD_BYTES] __attribute__((aligned(64)));
+static bool is_owned[sizeof guarded];
+
+static void own(const void *from, size_t bytes)
+{
+    memset(is_owned + ((const uint8_t *)from - guarded), true, bytes);
+}
+
+/* What token_panel.h says that a block of a token has. */
+static void own_block(size_t tokens, size_t token, size_t block, bool with_halves)
+{
+    const struct token_place place = token_place(tokens, token);
+    const uint8_t *group = guarded + place.first * TOKEN_SLICE_BYTES, *words = group + block * place.n * TOKEN_BLOCK_BYTES;
+
+    for (size_t w = 0; w < TOKEN_BLOCK_BYTES / 4; w++)
+        own(words + 4 * (w * place.n + place.i), 4);
+    own(token_sumsq(guarded, place, block), sizeof(float));
+    if (with_halves)
+        own(token_halves(guarded, tokens, place, block) + place.i, sizeof(int32_t));
+}
+
+static void compare_owned(const struct kernel *kernel, size_t tokens, size_t first, size_t count, size_t block_first, bool with_halves)
+{
+    struct kernel_tokens_wire wire = dot_case_wire(&a_case);
+
+    wire.with_halves = with_halves;
+    wire.block_first = block_first;
+    wire.blocks = SLICE_BLOCKS - block_first > 2 ? 2 : SLICE_BLOCKS - block_first;
+    memset(guarded, GUARD, sizeof guarded);
+    memset(is_owned, false, sizeof is_owned);
+    for (size_t t = first; t < first + count; t++)
+        for (size_t b = block_first; b < block_first + wire.blocks; b++)
+            own_block(tokens, t, b, with_halves);
+    kernel->tokens->put(&wire, guarded, tokens, first, count);
+    for (size_t i = 0; i < sizeof guarded; i++)
+        if (guarded[i] != GUARD && (!is_owned[i] || i >= tokens * sizeof(struct act_slice)))
+            fail_msg("%zu tokens, %zu from %zu, blocks from %zu: byte %zu is not theirs", tokens, count, first, block_first, i);
+}
+
+/* Blocks come in any order and from several threads, and behind a panel stands the next slice's. */
+static void a_block_in_a_token_panel_leaves_all_others_alone(void **state)
+{
+    const struct kernel *kernel;
+
+    (void)state;
+    dot_case_make(&a_case, TYPE_Q8_0, DOT_RANDOM, 16, SLICE_COLUMNS, DOT_CASE_TOKENS, 3);
+    for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
+        for (size_t tokens = 1; kernel->tokens != NULL && tokens <= DOT_CASE_TOKENS; tokens++) {
+            for (size_t b = 0; b < SLICE_BLOCKS; b++) {
+                compare_owned(kernel, tokens, 0, tokens, b, true);
+                compare_owned(kernel, tokens, 0, tokens, b, false);
+                compare_owned(kernel, tokens, tokens / 3, tokens - tokens / 3, b, true);
+            }
+        }
+    }
+}
+
 /* No quantiser makes -128, but a peer may send it. */
 static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(void **state)
 {
@@ -243,7 +302,7 @@ static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(v
             continue;
         dot_case_make(c, TYPE_Q2_K, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1); /* which reads the sums of halves, too */
         for (size_t t = 0; t < c->token_count; t++)
-            c->x[t].q[t * 31] = -128;
+            c->x[t].q[t * 31] = c->x[t].q[t * 5] = -128; /* first and second halves */
         put_case(kernel, c, 7);
         for (size_t t = 0; t < c->token_count; t++)
             kernel_unpack(c->wire + t * SLICE_BLOCKS * BLOCK_WIRE_BYTES_NORM, BLOCK_WIRE_BYTES_NORM, 0, SLICE_BLOCKS, true, &c->x[t]);
@@ -273,6 +332,7 @@ int main(void)
         cmocka_unit_test(every_kernel_gives_the_scalar_bits_for_any_column_count_of_float_weights),
         cmocka_unit_test(every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges),
         cmocka_unit_test(tokens_side_by_side_give_the_scalar_bits_for_every_shape),
+        cmocka_unit_test(a_block_in_a_token_panel_leaves_all_others_alone),
         cmocka_unit_test(a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice),
         cmocka_unit_test(every_kernel_has_every_type),
     };
