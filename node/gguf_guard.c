@@ -56,6 +56,10 @@ static void end_as_unreadable(const char *path)
         {(void *)(uintptr_t)after, sizeof after - 1},
     };
 
+    static atomic_flag has_told = ATOMIC_FLAG_INIT;
+
+    while (atomic_flag_test_and_set(&has_told))
+        pause(); /* workers that read at the same time fail together: one of them tells, and ends all */
     (void)!writev(STDERR_FILENO, part, sizeof part / sizeof *part);
     _exit(EXIT_BAD_FILE);
 }

@@ -11,7 +11,7 @@ enum { GGUF_GUARDED_MAX = 8 }; /* files that are open at once; further ones are 
  * may be called by a signal handler, in any thread. */
 void gguf_guard(void (*end)(const char *path));
 
-/* The same for a program of that name, which is borrowed for good: it says on stderr which file, and ends with EXIT_BAD_FILE. */
+/* The same for a program of that name, which is borrowed for good: it says on stderr which file, once, and ends with EXIT_BAD_FILE. */
 void gguf_guard_program(const char *name);
 
 /* Of the reader: a file is mapped, is to be unmapped and freed, could not be read with a call. The second one waits for handlers in other

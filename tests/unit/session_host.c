@@ -15,11 +15,16 @@ static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_
 /* Send back what is held. False: there is no room yet, while the client does not read. */
 static bool send_held(struct session_host *host)
 {
-    if (host->held_bytes > 0 &&
-        mesh_sessions_send(host->sessions, mesh_udp_now_ns(), host->held_session, host->held, host->held_bytes) == MESH_AGAIN) {
+    if (host->held_bytes == 0) {
+        return true;
+    }
+    if (mesh_sessions_send(host->sessions, mesh_udp_now_ns(), host->held_session, host->held, host->held_bytes) == MESH_AGAIN) {
         return false;
     }
     host->held_bytes = 0;
+    if (atomic_exchange(&host->closes, false)) {
+        mesh_sessions_close(host->sessions, mesh_udp_now_ns(), host->held_session);
+    }
     return true;
 }
 
@@ -28,9 +33,7 @@ static void send_back(struct session_host *host, const struct mesh_session_event
     memcpy(host->held, event->record, event->record_bytes);
     host->held_bytes = event->record_bytes;
     host->held_session = event->session;
-    if (send_held(host) && atomic_exchange(&host->closes, false)) {
-        mesh_sessions_close(host->sessions, mesh_udp_now_ns(), event->session);
-    }
+    send_held(host);
 }
 
 static void serve_events(struct session_host *host)

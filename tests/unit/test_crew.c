@@ -8,13 +8,14 @@
 
 #include <cmocka.h>
 
+#include "mesh/udp.h"
 #include "node/crew.h"
 #include "node/engine_state.h"
 #include "node/idle.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 
-enum { ROUNDS_MAX = 500, IN_VAIN = 20 };
+enum { ROUNDS_MAX = 500, IN_VAIN = 20, BESIDE_NS = 200000 /* far more than counts as given */ };
 
 static const struct synth_options shape = {
     .dim = 128, .hidden = 128, .layers = 1, .heads = 2, .kv_heads = 2, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
@@ -60,7 +61,8 @@ static int tear_down(void **state)
     return sched_setaffinity(0, sizeof all, &all);
 }
 
-/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep. */
+/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep, and then so long that it counts: the
+ * worker has its turn again only when this thread stops, or has used up its own. */
 static void work_beside(struct engine *engine)
 {
     const uint64_t before = idle_get_calls().yields;
@@ -68,6 +70,8 @@ static void work_beside(struct engine *engine)
 
     assert_int_equal(crew_start(&crew, engine, 1, &fail), 0);
     while (idle_get_calls().yields == before && atomic_load(&crew.parking) == 0)
+        ;
+    for (const uint64_t end_ns = mesh_udp_now_ns() + BESIDE_NS; mesh_udp_now_ns() < end_ns;)
         ;
     crew_stop(&crew);
 }
