@@ -106,7 +106,7 @@ for line in open(sys.argv[2]):
 both = [(told[key], steps[key]) for key in told if key in steps]
 lost = [(stall, losses[(*key, *stall[1:])]) for key, stall in told.items() if (*key, *stall[1:]) in losses]
 def quarter(of): # what a quarter of them stays within: a node that waits for a processor is late, a wrong analysis is wrong always
-    return sorted(of)[len(of) // 4] if of else 9
+    return sorted(of)[max(1, len(of) // 4)] if len(of) > 1 else 9
 apart = quarter([abs(b[0] / a[0] - 1) for a, b in both])
 lost_apart = quarter([abs(b / a[0] - 1) for a, b in lost])
 alike = sum(a[1:] == b[1:] for a, b in both)
