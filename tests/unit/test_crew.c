@@ -61,8 +61,8 @@ static int tear_down(void **state)
     return sched_setaffinity(0, sizeof all, &all);
 }
 
-/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep, and then so long that it counts: the
- * worker has its turn again only when this thread stops, or has used up its own. */
+/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep, and then so long that it counts:
+ * the worker has its turn again only when this thread stops, or has used up its own. */
 static void work_beside(struct engine *engine)
 {
     const uint64_t before = idle_get_calls().yields;
