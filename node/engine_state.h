@@ -403,7 +403,8 @@ bool attention_run(struct engine *e, struct worker *w);
 size_t attention_head_floats(const struct engine *e); /* q, and out, of an attention unit; a worker's scratch begins with these two */
 bool head_run_candidates(struct engine *e, struct worker *w);
 
-/* finish.c: what becomes of a tile's sums. */
+/* finish.c: what becomes of a tile's sums. Before it is multiplied for a few tokens: have the caches fetch what will be written. */
+void finish_ahead(struct engine *e, const struct unit *unit);
 void finish_tile(struct engine *e, struct worker *w);
 /* Quantise (or copy) own values of one row into a gather. values: (blocks * 32), padded with +0. plain: the same before the norm
  * weight, for the sum of squares; NULL where no norm reads it. */

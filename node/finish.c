@@ -139,13 +139,18 @@ static uint32_t blocks_of(uint32_t rows)
     return (rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
 }
 
-enum { FETCH_AHEAD = 2, LINE_FLOATS = 16 };
+enum { FETCH_AHEAD = 2, LINE_BYTES = 64 };
 
-/* Rows of the residual stream that are written soon: a prompt's are more than the second cache holds. */
-static void fetch(const float *rows, uint32_t count)
+/* What is written soon: of a prompt that is more than the second cache holds, and a token's weights have passed through it meanwhile. */
+static void fetch(const void *at, size_t bytes)
 {
-    for (uint32_t i = 0; i < count; i += LINE_FLOATS)
-        __builtin_prefetch(rows + i, 1);
+    for (size_t i = 0; i < bytes; i += LINE_BYTES)
+        __builtin_prefetch((const uint8_t *)at + i, 1);
+}
+
+static float *residual_of(const struct engine *e, uint16_t phase, uint32_t row, const struct matrix_tile *tile)
+{
+    return e->residual + (size_t)engine_row_token(e, phase, row) * blocks_of(e->x_rows) * BLOCK_COLUMNS + tile->row_first;
 }
 
 /* Wo and down: rows of the residual stream. */
@@ -156,16 +161,15 @@ static void finish_residual(struct engine *e, struct worker *w, const struct mat
     struct inbox *inbox = engine_inbox(e, segment->phase);
     uint32_t block = tile->row_first / BLOCK_COLUMNS, blocks = blocks_of(tile->row_count);
     uint32_t first = phase->form.first[e->config.rank] + block;
-    size_t stride = blocks_of(e->x_rows) * BLOCK_COLUMNS;
     float scaled[TILE_ROWS_MAX];
 
     for (uint32_t t = 0; t < segment->token_count; t++) {
-        uint32_t row = segment->row_first + t, token = engine_row_token(e, segment->phase, row);
-        float *residual = e->residual + token * stride + tile->row_first;
+        uint32_t row = segment->row_first + t;
+        float *residual = residual_of(e, segment->phase, row, tile);
         const float *sum = w->unit->sum + (size_t)t * TILE_FLOATS_MAX;
 
         if (t + FETCH_AHEAD < segment->token_count)
-            fetch(e->residual + engine_row_token(e, segment->phase, row + FETCH_AHEAD) * stride + tile->row_first, tile->row_count);
+            fetch(residual_of(e, segment->phase, row + FETCH_AHEAD, tile), tile->row_count * sizeof *residual);
         e->config.kernel->add(residual, sum, tile->row_count);
         e->config.kernel->scale(phase->norm + tile->row_first, residual, (size_t)blocks * BLOCK_COLUMNS, scaled);
         finish_blocks(e, segment->phase, inbox, row, first, blocks, scaled, residual);
@@ -235,6 +239,41 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
             atomic_fetch_add_explicit(&part->digest, sampler_digest(position, out, id_first, tile->row_count), memory_order_relaxed);
         }
     }
+}
+
+/* Of a gather, where own blocks of a tile will stand. */
+static void fetch_blocks(const struct engine *e, const struct inbox *inbox, const struct segment *segment, const struct matrix_tile *tile)
+{
+    const uint32_t first = e->phase[segment->phase].form.first[e->config.rank] + tile->row_first / BLOCK_COLUMNS;
+    const uint32_t blocks = blocks_of(tile->row_count), slices = inbox->form->slices;
+
+    for (uint32_t row = segment->row_first; row < segment->row_first + segment->row_count; row++) {
+        fetch(inbox_block(inbox, row, first), (size_t)blocks * inbox->form->block_bytes);
+        if (inbox->q == NULL || slices == 0)
+            continue;
+        for (uint32_t slice = first / SLICE_BLOCKS; slice <= (first + blocks - 1) / SLICE_BLOCKS; slice++)
+            fetch(&inbox->q[(size_t)row * slices + slice], sizeof *inbox->q);
+    }
+}
+
+void finish_ahead(struct engine *e, const struct unit *unit)
+{
+    const struct segment *segment = unit->segment;
+    const struct phase *phase = &e->phase[segment->phase];
+    const struct matrix_tile *tile = &phase->matrix->tile[unit->item];
+    const size_t floats = (size_t)tile->group_count * PANEL_ROWS, column = (size_t)tile->group_first * PANEL_ROWS;
+    const bool is_residual = phase->kind == PHASE_WO || phase->kind == PHASE_DOWN;
+    const struct inbox *inbox = is_residual || phase->kind == PHASE_GATE_UP ? engine_inbox(e, segment->phase) : NULL;
+
+    if (phase->kind == PHASE_ATTENTION)
+        for (uint32_t token = segment->token_first; token < segment->token_first + segment->token_count; token++)
+            fetch(e->qkv + token * e->qkv_stride + column, floats * sizeof *e->qkv);
+    if (is_residual)
+        fetch(phase->norm + tile->row_first, tile->row_count * sizeof *phase->norm);
+    for (uint32_t t = 0; is_residual && t < segment->token_count; t++)
+        fetch(residual_of(e, segment->phase, segment->row_first + t, tile), tile->row_count * sizeof *e->residual);
+    if (inbox != NULL)
+        fetch_blocks(e, inbox, segment, tile);
 }
 
 void finish_tile(struct engine *e, struct worker *w)

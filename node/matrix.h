@@ -96,6 +96,18 @@ static inline uint32_t matrix_slice_columns(const struct matrix *matrix, uint32_
     return rest < SLICE_COLUMNS ? rest : SLICE_COLUMNS;
 }
 
+/* Tile `tile + after` will be multiplied soon: have the caches fetch what is looked up for it, which weights have pushed out since the last
+ * time. Its groups are found as if all tiles in between were whole. */
+static inline void matrix_tile_ahead(const struct matrix *matrix, uint32_t tile, uint32_t after)
+{
+    const uint32_t group = matrix->tile[tile].group_first + after * matrix->tile_groups_max;
+
+    if (after >= matrix->tile_count - tile || group >= matrix->group_count)
+        return;
+    __builtin_prefetch(&matrix->tile[tile + after], 0, 3);
+    __builtin_prefetch(&matrix->group[group], 0, 3);
+}
+
 /* Where the panels of one tile in one slice begin, and how many bytes they have. */
 size_t matrix_offset(const struct matrix *matrix, uint32_t tile, uint32_t slice);
 
@@ -104,17 +116,27 @@ static inline size_t matrix_tile_slice_bytes(const struct matrix *matrix, uint32
     return slice + 1 == matrix->slices ? matrix->tile[tile].last_slice_bytes : matrix->tile[tile].slice_bytes;
 }
 
-/* Multiply one tile by one slice of `token_count` tokens: out[token * out_stride + group * 16 + row] (group within the tile).
- * xq, xf: the slice of the first token, strides in bytes; only what the tensors' types read is touched.
- * panel: the same tokens side by side (token_panel.h), which all of the types have a kernel for; or NULL. */
+/* Slices of `token_count` tokens, the first of which may be any. xq, xf: the first slice of the first token, the next ones follow it; token
+ * strides in bytes; only what the tensors' types read is touched. panel: the same tokens side by side (token_panel.h), which all of the
+ * types have a kernel for, and the bytes to their next slice; or NULL. */
 struct matrix_input {
     const struct act_slice *xq;
     const struct act_slice_f32 *xf;
     const uint8_t *panel;
-    size_t xq_stride, xf_stride;
+    size_t xq_stride, xf_stride, panel_stride;
     size_t token_count;
 };
-void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, uint32_t tile, uint32_t slice,
-                     const struct matrix_input *input, float *out, size_t out_stride, bool accumulate);
+
+/* Where results go: floats[slice * slice_stride + token * token_stride + group * 16 + row] (group within the tile, slice counted from the
+ * first one). With a slice_stride of 0 slices are added up, one after the other; accumulate: to what is there. */
+struct matrix_output {
+    float *floats;
+    size_t token_stride, slice_stride;
+    bool accumulate;
+};
+
+/* Multiply slices [slice, slice + slice_count) of one tile. */
+void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, uint32_t tile, uint32_t slice, uint32_t slice_count,
+                     const struct matrix_input *input, const struct matrix_output *output);
 
 #endif

@@ -14,18 +14,25 @@ static size_t tile_floats(const struct matrix *m, uint32_t tile)
     return (size_t)m->tile[tile].group_count * PANEL_ROWS;
 }
 
+/* What multiplying `bytes` of weights takes, in bytes read by one token. */
+static uint64_t work_of(size_t bytes, uint32_t tokens)
+{
+    return (uint64_t)bytes * (tokens < 4 ? 1 : tokens / 4);
+}
+
 /* Account for weights that were read; let the network have its turn when it has waited long enough. */
 static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
 {
     worker_count(&w->weight_bytes, bytes);
     worker_count(&w->compute_ns, pace_read(e, w, bytes));
-    w->work_since_look += bytes * (tokens < 4 ? 1 : tokens / 4);
+    w->work_since_look += work_of(bytes, tokens);
     if (w->work_since_look > LOOK_WORK_BYTES) {
         w->work_since_look = 0;
         engine_look_around(e, w);
     }
 }
 
+/* From a slice on. */
 static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, uint32_t tokens, uint32_t slice)
 {
     size_t cell = (size_t)token * inbox->form->slices + slice;
@@ -36,21 +43,35 @@ static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, u
         .xq_stride = inbox->form->slices * sizeof(struct act_slice),
         .xf_stride = inbox->form->slices * sizeof(struct act_slice_f32),
         .panel = inbox_panel(inbox, token, slice),
+        .panel_stride = inbox_sub_tokens(inbox, token) * sizeof(struct act_slice),
         .token_count = tokens,
     };
 }
 
-/* Multiply one slice for the tokens of the unit: out (tokens, stride). */
-static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, float *out, size_t stride,
-                     bool accumulate)
+/* Multiply slices for the tokens of the unit. */
+static void multiply(struct engine *e, struct worker *w, const struct inbox *inbox, uint32_t slice, uint32_t count,
+                     const struct matrix_output *output)
 {
     const struct segment *segment = w->unit->segment;
     const struct matrix *m = e->phase[segment->phase].matrix;
     const struct matrix_input input = input_of(inbox, segment->token_first, segment->token_count, slice);
 
     pace_begin(e, w);
-    matrix_multiply(m, e->config.kernel, w->unit->item, slice, &input, out, stride, accumulate);
-    account(e, w, matrix_tile_slice_bytes(m, w->unit->item, slice), segment->token_count);
+    matrix_multiply(m, e->config.kernel, w->unit->item, slice, count, &input, output);
+    account(e, w, (count - 1) * m->tile[w->unit->item].slice_bytes + matrix_tile_slice_bytes(m, w->unit->item, slice + count - 1),
+            segment->token_count);
+}
+
+/* Slices from `slice` to one before `end` that are multiplied at once, for what is done once for all of them costs as much as a few
+ * hundred weights: those that are there, as long as the network can wait. */
+static uint32_t slices_at_once(const struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t slice, uint32_t end)
+{
+    const uint64_t work = work_of(m->tile[w->unit->item].slice_bytes, w->unit->segment->token_count);
+    uint32_t count = 1;
+
+    while (slice + count < end && (count + 1) * work <= LOOK_WORK_BYTES && inbox_is_ready(inbox, w->unit->segment->sub, slice + count))
+        count++;
+    return count;
 }
 
 /* How long did its blocks wait? Once for a slice, by whoever is first. */
@@ -96,12 +117,17 @@ bool tile_run_eager(struct engine *e, struct worker *w)
         w->unit->is_started = true;
     }
     while (w->unit->slices_added < m->own_slice_count) {
-        uint32_t slice = m->own_slice_first + w->unit->slices_added;
+        const uint32_t slice = m->own_slice_first + w->unit->slices_added;
+        const struct matrix_output results = {.floats = eager_result(e, phase, w->unit->slices_added, w->unit->item),
+                                              .token_stride = eager_stride(m),
+                                              .slice_stride = EAGER_TOKENS * eager_stride(m)};
+        uint32_t count;
 
         if (!inbox_is_ready(inbox, w->unit->segment->sub, slice))
             return false;
-        multiply(e, w, inbox, slice, eager_result(e, phase, w->unit->slices_added, w->unit->item), eager_stride(m), false);
-        w->unit->slices_added++;
+        count = slices_at_once(w, m, inbox, slice, m->own_slice_first + m->own_slice_count);
+        multiply(e, w, inbox, slice, count, &results);
+        w->unit->slices_added += count;
     }
     atomic_store_explicit(eager_mark(e, phase, w->unit->item), engine_serial(e, phase), memory_order_release);
     return true;
@@ -147,6 +173,16 @@ static bool is_whole(const struct segment *segment, const struct inbox *inbox)
     return true;
 }
 
+/* Where it waits for memory, for which much is read once: with few tokens. */
+static void fetch_ahead(struct engine *e, const struct worker *w, const struct matrix *m)
+{
+    if (w->unit->segment->token_count > EAGER_TOKENS)
+        return;
+    finish_ahead(e, w->unit);
+    /* Which unit.c deals next to this worker. */
+    matrix_tile_ahead(m, w->unit->item, e->config.map->rank_count == 1 ? 1 : e->config.worker_count);
+}
+
 /* False while the eager part of this tile is in another worker's hands. */
 static bool start_tile(struct engine *e, struct worker *w, const struct matrix *m)
 {
@@ -165,7 +201,40 @@ static bool start_tile(struct engine *e, struct worker *w, const struct matrix *
         w->unit->slices_left -= m->own_slice_count;
     }
     w->unit->is_started = true;
+    fetch_ahead(e, w, m);
     return true;
+}
+
+/* Missing slices from s on that are there, the first of which is: how many. */
+static uint32_t count_ready(const struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t s)
+{
+    uint32_t end = s + 1;
+
+    while (end < m->slices && w->unit->slice[end] == SLICE_MISSING)
+        end++;
+    return slices_at_once(w, m, inbox, s, end);
+}
+
+/* Multiply missing slices from s on: into the sum when it is their turn, else to be added later. Returns how many. */
+static uint32_t multiply_missing(struct engine *e, struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t s)
+{
+    const struct matrix_output sum = {.floats = w->unit->sum, .token_stride = TILE_FLOATS_MAX, .accumulate = s != 0};
+    const struct matrix_output parked = {.floats = w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX,
+                                         .token_stride = TILE_FLOATS_MAX,
+                                         .slice_stride = EAGER_TOKENS * TILE_FLOATS_MAX};
+    const bool is_next = s == w->unit->slices_added;
+    const uint32_t count = count_ready(w, m, inbox, s);
+
+    for (uint32_t i = 0; i < count; i++)
+        note_use(e, w->unit->segment, inbox, s + i);
+    multiply(e, w, inbox, s, count, is_next ? &sum : &parked);
+    memset(w->unit->slice + s, is_next ? SLICE_ADDED : SLICE_PARKED, count);
+    w->unit->slices_left -= count;
+    if (is_next) {
+        w->unit->slices_added += count;
+        add_parked(e, w, m);
+    }
+    return count;
 }
 
 /* One pass over the missing slices; true when at least one could be multiplied. */
@@ -174,28 +243,18 @@ static bool multiply_ready(struct engine *e, struct worker *w, const struct matr
     bool any_order = w->unit->segment->token_count <= EAGER_TOKENS;
     bool progress = false;
 
-    for (uint32_t s = w->unit->slices_added; s < m->slices; s++) {
+    for (uint32_t s = w->unit->slices_added, count; s < m->slices; s += count) {
+        count = 1;
         if (w->unit->slice[s] != SLICE_MISSING)
             continue;
-        if (!inbox_is_ready(inbox, w->unit->segment->sub, s)) {
-            if (!any_order)
-                break;
-            continue;
-        }
-        note_use(e, w->unit->segment, inbox, s);
-        if (s == w->unit->slices_added) {
-            multiply(e, w, inbox, s, w->unit->sum, TILE_FLOATS_MAX, s != 0);
-            w->unit->slice[s] = SLICE_ADDED;
-            w->unit->slices_added++;
-            add_parked(e, w, m);
-        } else if (any_order) {
-            multiply(e, w, inbox, s, w->unit->parked + (size_t)s * EAGER_TOKENS * TILE_FLOATS_MAX, TILE_FLOATS_MAX, false);
-            w->unit->slice[s] = SLICE_PARKED;
-        } else {
+        if (!any_order && s != w->unit->slices_added)
+            break;
+        if (inbox_is_ready(inbox, w->unit->segment->sub, s)) {
+            count = multiply_missing(e, w, m, inbox, s);
+            progress = true;
+        } else if (!any_order) {
             break;
         }
-        w->unit->slices_left--;
-        progress = true;
     }
     return progress;
 }

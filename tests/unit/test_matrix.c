@@ -300,9 +300,10 @@ static float row_alone(const struct gguf_tensor *tensor, uint32_t row, uint32_t 
     return out[0];
 }
 
-static void multiply_tile(const struct matrix *m, const struct kernel *kernel, uint32_t tile, float *out)
+/* `together` slices by each call. */
+static void multiply_tile(const struct matrix *m, const struct kernel *kernel, uint32_t tile, uint32_t together, float *out)
 {
-    for (uint32_t s = 0; s < m->slices; s++) {
+    for (uint32_t s = 0; s < m->slices; s += together) {
         const struct matrix_input input = {
             .xq = &xq[s],
             .xf = &xf[s],
@@ -311,7 +312,9 @@ static void multiply_tile(const struct matrix *m, const struct kernel *kernel, u
             .token_count = TOKENS,
         };
 
-        matrix_multiply(m, kernel, tile, s, &input, out, OUT_STRIDE, s > 0);
+        const struct matrix_output output = {.floats = out, .token_stride = OUT_STRIDE, .accumulate = s > 0};
+
+        matrix_multiply(m, kernel, tile, s, m->slices - s < together ? m->slices - s : together, &input, &output);
     }
 }
 
@@ -320,7 +323,7 @@ static void check_products(const struct matrix *m, const struct kernel *kernel)
     static float out[TOKENS * OUT_STRIDE];
 
     for (uint32_t t = 0; t < m->tile_count; t++) {
-        multiply_tile(m, kernel, t, out);
+        multiply_tile(m, kernel, t, 1 + t % 3, out);
         for (uint32_t g = 0; g < m->tile[t].group_count; g++) {
             const struct matrix_group *group = &m->group[m->tile[t].group_first + g];
 
