@@ -34,6 +34,7 @@ struct dot_type {
 struct dot_head {
     dot_words scale[4];
     dot_floats d, m;
+    dot_floats block_d[SLICE_BLOCKS], block_m[SLICE_BLOCKS]; /* dot_decode_head: the blocks' of the other types */
 };
 
 /* A part of a block, unpacked. Fields that the type lacks are not set. */
@@ -313,16 +314,30 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
         else if (part == 0)
             dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
         dot_load_block(type, panel, part, &head[i], blocks, b, &w);
+        if (in_order && !dot_is_k(type)) {
+            w.d = head[i].block_d[b];
+            if (type.minimum)
+                w.m = head[i].block_m[b];
+        }
         dot_step(type, &w, 1, x, 0, 1, b, &acc[i]);
     }
 }
 
+/* In order, all numbers of the blocks are loaded before the first block, as they stand: going back to them for each block costs 2 per cent
+ * of a token of Q4_0 and Q8_0. */
 DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8_t *panel, size_t part, size_t blocks,
                                 struct dot_head *head)
 {
-    dot_load_head(type, panel + part * DOT_PART_BYTES, panel + part * DOT_PART_BYTES / 2, head);
+    const uint8_t *halves = panel + part * DOT_PART_BYTES / 2;
+
+    dot_load_head(type, panel + part * DOT_PART_BYTES, halves, head);
     if (part == 0 && !in_order)
         dot_prefetch(panel, dot_head_bytes(type, blocks), PANEL_PREFETCH_BYTES);
+    for (size_t b = 0; in_order && !dot_is_k(type) && b < blocks; b++, halves += PANEL_HALF_ROWS_BYTES) {
+        head->block_d[b] = dot_load_f16(halves);
+        if (type.minimum)
+            head->block_m[b] = dot_load_f16(halves + blocks * PANEL_HALF_ROWS_BYTES);
+    }
 }
 
 /* One token, one part of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are unrolled, as their scales stand at
