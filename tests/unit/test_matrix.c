@@ -300,21 +300,45 @@ static float row_alone(const struct gguf_tensor *tensor, uint32_t row, uint32_t 
     return out[0];
 }
 
-/* `together` slices by each call. */
+static struct matrix_input input_of(const struct matrix *m, uint32_t slice)
+{
+    return (struct matrix_input){
+        .xq = &xq[slice],
+        .xf = &xf[slice],
+        .xq_stride = m->slices * sizeof *xq,
+        .xf_stride = m->slices * sizeof *xf,
+        .token_count = TOKENS,
+    };
+}
+
+/* `together` slices by each call, added up. */
 static void multiply_tile(const struct matrix *m, const struct kernel *kernel, uint32_t tile, uint32_t together, float *out)
 {
     for (uint32_t s = 0; s < m->slices; s += together) {
-        const struct matrix_input input = {
-            .xq = &xq[s],
-            .xf = &xf[s],
-            .xq_stride = m->slices * sizeof *xq,
-            .xf_stride = m->slices * sizeof *xf,
-            .token_count = TOKENS,
-        };
-
+        const struct matrix_input input = input_of(m, s);
         const struct matrix_output output = {.floats = out, .token_stride = OUT_STRIDE, .accumulate = s > 0};
 
         matrix_multiply(m, kernel, tile, s, m->slices - s < together ? m->slices - s : together, &input, &output);
+    }
+}
+
+/* All slices by one call, each to a place of its own, then added up: the same as `expected`. */
+static void check_slices_apart(const struct matrix *m, const struct kernel *kernel, uint32_t tile, const float *expected)
+{
+    static float apart[SLICES_MAX][TOKENS * OUT_STRIDE];
+    const struct matrix_input input = input_of(m, 0);
+    const struct matrix_output output = {.floats = apart[0], .token_stride = OUT_STRIDE, .slice_stride = TOKENS * OUT_STRIDE};
+    const uint32_t rows = m->tile[tile].group_count * PANEL_ROWS;
+
+    assert_true(m->slices <= SLICES_MAX);
+    matrix_multiply(m, kernel, tile, 0, m->slices, &input, &output);
+    for (uint32_t i = 0; i < TOKENS * rows; i++) {
+        const uint32_t at = i % TOKENS * OUT_STRIDE + i / TOKENS;
+        float sum = apart[0][at];
+
+        for (uint32_t s = 1; s < m->slices; s++)
+            sum += apart[s][at];
+        assert_memory_equal(&sum, &expected[at], sizeof sum);
     }
 }
 
@@ -324,6 +348,7 @@ static void check_products(const struct matrix *m, const struct kernel *kernel)
 
     for (uint32_t t = 0; t < m->tile_count; t++) {
         multiply_tile(m, kernel, t, 1 + t % 3, out);
+        check_slices_apart(m, kernel, t, out);
         for (uint32_t g = 0; g < m->tile[t].group_count; g++) {
             const struct matrix_group *group = &m->group[m->tile[t].group_first + g];
 
