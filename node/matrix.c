@@ -390,25 +390,27 @@ void matrix_release(struct matrix *matrix)
     *matrix = (struct matrix){0};
 }
 
-/* Slice `index` of the input. */
-static void multiply_slice(const struct matrix *matrix, const struct kernel *kernel, const struct matrix_tile *tile, const uint8_t *panel,
-                           uint32_t columns, const struct matrix_input *input, uint32_t index, float *out, size_t out_stride,
-                           bool accumulate)
+/* Slice `index` of the input and of the output. */
+static void multiply_slice(const struct matrix *matrix, const struct kernel *kernel, uint32_t tile, uint32_t slice,
+                           const struct matrix_input *input, const struct matrix_output *output, uint32_t index, bool accumulate)
 {
-    const uint32_t end = tile->group_first + tile->group_count;
+    const struct matrix_tile *t = &matrix->tile[tile];
+    const uint8_t *panel = matrix->panels + matrix_offset(matrix, tile, slice);
+    const uint32_t columns = matrix_slice_columns(matrix, slice), end = t->group_first + t->group_count;
+    float *out = output->floats + index * output->slice_stride;
 
-    for (uint32_t g = tile->group_first, run; g < end; g += run) {
+    for (uint32_t g = t->group_first, run; g < end; g += run) {
         const enum tensor_type type = type_of(&matrix->group[g]);
         const bool is_float = matrix->reads_float && tensor_type_info(type)->is_float;
-        float *to = out + (size_t)(g - tile->group_first) * PANEL_ROWS;
+        float *to = out + (size_t)(g - t->group_first) * PANEL_ROWS;
 
         run = matrix->group[g].run;
         if (input->panel != NULL && !is_float)
-            kernel->tokens->dot[type](panel, run, columns, input->panel + index * input->panel_stride, input->token_count, to, out_stride,
-                                      accumulate);
+            kernel->tokens->dot[type](panel, run, columns, input->panel + index * input->panel_stride, input->token_count, to,
+                                      output->token_stride, accumulate);
         else
             kernel->dot[type](panel, run, columns, is_float ? (const void *)(input->xf + index) : (const void *)(input->xq + index),
-                              is_float ? input->xf_stride : input->xq_stride, input->token_count, to, out_stride, accumulate);
+                              is_float ? input->xf_stride : input->xq_stride, input->token_count, to, output->token_stride, accumulate);
         if (g + run < end)
             panel += run * kernel_panel_bytes(type, columns);
     }
@@ -417,12 +419,8 @@ static void multiply_slice(const struct matrix *matrix, const struct kernel *ker
 void matrix_multiply(const struct matrix *matrix, const struct kernel *kernel, uint32_t tile, uint32_t slice, uint32_t slice_count,
                      const struct matrix_input *input, const struct matrix_output *output)
 {
-    bool accumulate = output->accumulate;
+    const bool adds_up = output->slice_stride == 0;
 
-    for (uint32_t i = 0; i < slice_count; i++) {
-        multiply_slice(matrix, kernel, &matrix->tile[tile], matrix->panels + matrix_offset(matrix, tile, slice + i),
-                       matrix_slice_columns(matrix, slice + i), input, i, output->floats + i * output->slice_stride, output->token_stride,
-                       accumulate);
-        accumulate |= output->slice_stride == 0;
-    }
+    for (uint32_t i = 0; i < slice_count; i++)
+        multiply_slice(matrix, kernel, tile, slice + i, input, output, i, output->accumulate || (adds_up && i > 0));
 }
