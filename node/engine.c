@@ -253,6 +253,7 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
 {
     uint64_t before_ns = engine_now(e);
 
+    w->goes_on = false;
     port_say(&e->port, word);
     uint64_t spent_ns = engine_now(e) - before_ns;
     w->port_ns += spent_ns;
@@ -268,9 +269,12 @@ void engine_send(struct engine *e, struct worker *w)
 
 void engine_look_around(struct engine *e, struct worker *w)
 {
-    const uint64_t now_ns = engine_now(e);
+    uint64_t now_ns;
 
-    if (e->port.mesh == NULL || now_ns - w->looked_ns < (e->port.answers_events ? LOOK_RELAY_NS : LOOK_NS))
+    if (e->port.mesh == NULL)
+        return;
+    now_ns = engine_now(e);
+    if (now_ns - w->looked_ns < (e->port.answers_events ? LOOK_RELAY_NS : LOOK_NS))
         return;
     port_poll(&e->port);
     w->looked_ns = engine_now(e);
@@ -307,16 +311,18 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     worker_count(&w->decode_bytes, bytes);
 }
 
-/* False: nothing could be done for it. */
+/* False: nothing could be done for it. A tile's end is the beginning of the next: the clock takes as long as a few hundred weights. */
 static bool work_on_unit(struct engine *e, struct worker *w)
 {
-    const uint64_t begin_ns = engine_now(e), before = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
+    const uint64_t begin_ns = w->goes_on ? w->mark_ns : engine_now(e);
+    const uint64_t before = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed);
     const bool is_decode = (w->unit->kind == UNIT_TILE || w->unit->kind == UNIT_EAGER) && w->unit->segment->token_count <= EAGER_TOKENS;
     const bool is_attention = w->unit->kind == UNIT_KV || w->unit->kind == UNIT_ATTEND;
     uint64_t bytes;
 
     engine_time_begin(e, w, begin_ns);
     w->port_ns = 0;
+    w->goes_on = false;
     w->pace.is_held = false;
     bool is_finished = unit_run(e, w);
     bytes = atomic_load_explicit(&w->weight_bytes, memory_order_relaxed) - before;
@@ -328,6 +334,7 @@ static bool work_on_unit(struct engine *e, struct worker *w)
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);
     }
+    w->goes_on = is_finished && !is_attention && !w->pace.is_held;
     return is_finished || bytes > 0 || w->pace.is_held;
 }
 
@@ -354,6 +361,7 @@ enum engine_work_result engine_work(struct engine *e, uint16_t worker)
             engine_send(e, w);
         return work_on_units(e, w);
     }
+    w->goes_on = false;
     engine_send(e, w);
     int moved = port_poll(&e->port);
     bool has_advanced = engine_advance(e);

@@ -107,6 +107,7 @@ struct worker {
     struct worker_pace pace;
     uint64_t port_ns; /* spent in the port during this engine_work */
     uint64_t mark_ns; /* until when its time is accounted for */
+    bool goes_on;     /* that is now: it has done nothing since */
     /* written by this worker, read by whoever asks for figures; engine_time.c */
     _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
     _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */

@@ -33,7 +33,7 @@ static struct simcluster cluster;
 static int set_up(void **state)
 {
     const struct simcluster_config config = {
-        .model = synth.model, .rank_count = RANKS, .batch = 8, .ctx = 60, .seed = 5, .link = quick, .unit_ns = 3000};
+        .model = synth.model, .rank_count = RANKS, .batch = 8, .ctx = 60, .seed = 5, .link = quick, .unit_ns = 15000};
 
     (void)state;
     if (simcluster_open(&cluster, &config) < 0)
