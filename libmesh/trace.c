@@ -179,23 +179,24 @@ int trace_open_database(struct mesh_trace **trace, const char *path, const char 
 
 static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
 {
-    char *sql = trace_schema_sql();
-    char numbers[120];
+    static const char doing[] = "making the tables";
+    char *sql = trace_schema_sql(), *numbers;
     int err;
 
     if (!sql) {
         return trace_fail(trace, MESH_ENOMEM, "no memory");
     }
     /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
-    snprintf(numbers, sizeof numbers,
-             "PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;", page_bytes,
-             WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
-    err = trace_execute(trace, numbers, "making the tables");
-    snprintf(numbers, sizeof numbers, "PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
-    err = err ? err : trace_execute(trace, numbers, "making the tables");
-    err = err ? err : trace_execute(trace, sql, "making the tables");
+    numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",
+                              page_bytes, WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
+    err = trace_execute_made(trace, numbers, doing);
+    if (err == 0) {
+        numbers = sqlite3_mprintf("PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
+        err = trace_execute_made(trace, numbers, doing);
+    }
+    err = err ? err : trace_execute(trace, sql, doing);
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
-    err = err ? err : trace_execute(trace, "COMMIT;", "making the tables");
+    err = err ? err : trace_execute(trace, "COMMIT;", doing);
     sqlite3_free(sql);
     return err;
 }
