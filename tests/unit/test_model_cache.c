@@ -312,8 +312,6 @@ static void the_folder_is_where_the_environment_says(void **state)
     assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
 }
 
-#define with_folder(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 static void a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing(void **state)
 {
     const struct rlimit limit = {.rlim_cur = MODEL_CHUNK_BYTES + 5000, .rlim_max = RLIM_INFINITY}, none = {RLIM_INFINITY, RLIM_INFINITY};
@@ -321,8 +319,6 @@ static void a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing(void **st
 
     (void)state;
     signal(SIGXFSZ, SIG_IGN);
-    change("have", 0, -1);
-    change("model.gguf", 0, -1);
     open_cache(&cache);
     assert_int_equal(model_cache_set_hashes(&cache, hashes, &fail), 1);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -360,20 +356,20 @@ static void only_chunks_that_are_wanted_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(what_a_model_is_is_read_as_it_was_written),
-        with_folder(the_last_chunk_is_what_is_left),
-        with_folder(the_id_binds_size_fingerprint_and_every_hash),
-        with_folder(what_was_put_is_there_at_the_next_start),
-        with_folder(hashes_that_do_not_fit_are_refused),
-        with_folder(a_damaged_chunk_is_found_and_can_be_put_again),
-        with_folder(a_file_that_was_cut_off_keeps_what_is_left),
-        with_folder(a_map_that_is_torn_or_lies_costs_only_its_chunks),
-        with_folder(a_list_that_is_torn_is_asked_for_again),
-        with_folder(a_model_is_found_again_by_its_cluster),
-        with_folder(one_process_at_a_time_has_a_folder),
+        cmocka_unit_test_setup_teardown(what_a_model_is_is_read_as_it_was_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_chunk_is_what_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_id_binds_size_fingerprint_and_every_hash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_put_is_there_at_the_next_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hashes_that_do_not_fit_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_chunk_is_found_and_can_be_put_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_was_cut_off_keeps_what_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_map_that_is_torn_or_lies_costs_only_its_chunks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_list_that_is_torn_is_asked_for_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_model_is_found_again_by_its_cluster, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_process_at_a_time_has_a_folder, set_up, tear_down),
         cmocka_unit_test(the_folder_is_where_the_environment_says),
-        cmocka_unit_test(only_chunks_that_are_wanted_are_checked),
-        cmocka_unit_test(a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing),
+        cmocka_unit_test_setup_teardown(only_chunks_that_are_wanted_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
