@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "libmesh/trace_recording.h"
 #include "mesh/recording.h"
 #include "simbench.h"
 #include "tapes.h"
@@ -159,9 +160,118 @@ static void equal_payloads_have_equal_hashes_and_others_have_others(void **state
     tape_release(&other);
 }
 
+/* ---- one tile ---- */
+
+enum { TOKEN_BYTES = 136 };
+
+static const struct mesh_tile published = {.step = 7, .phase = 3, .token_first = 2, .token_count = 1, .block_first = 16, .block_count = 4};
+static const uint8_t secret[32] = {1}, payload[2 * TOKEN_BYTES] = {2}, other_payload[2 * TOKEN_BYTES] = {3};
+
+static uint64_t hash_of_published(struct recording_hashes *hashes, const struct mesh_tile *tile)
+{
+    struct mesh_tape_entry entry = {.publish = {.kind = MESH_TAPE_PUBLISH,
+                                                .payload = MESH_TAPE_WHOLE,
+                                                .payload_bytes = TOKEN_BYTES * (uint32_t)tile->token_count,
+                                                .step = tile->step,
+                                                .phase = tile->phase,
+                                                .token_first = tile->token_first,
+                                                .token_count = tile->token_count,
+                                                .block_first = tile->block_first,
+                                                .block_count = tile->block_count},
+                                    .payload = payload,
+                                    .payload_rows = tile->token_count,
+                                    .payload_stride = TOKEN_BYTES};
+
+    recording_leave_out(hashes, &entry);
+    return entry.call.payload_hash;
+}
+
+static uint64_t hash_of_sent(struct recording_hashes *hashes, const struct mesh_tile *tile, const uint8_t *bytes)
+{
+    const struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .epoch = 1, .dst = 1, .number = 1},
+        .as.tile = *tile,
+        .data = bytes,
+        .data_bytes = (size_t)TOKEN_BYTES * tile->token_count};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    const size_t packet_bytes = mesh_wire_encode(&message, packet, sizeof packet), body = mesh_tape_body_bytes(packet, packet_bytes);
+    struct mesh_tape_entry entry = {.call = {.kind = MESH_TAPE_DATAGRAM,
+                                             .payload = MESH_TAPE_WHOLE,
+                                             .body_bytes = (uint32_t)body,
+                                             .payload_bytes = (uint32_t)message.data_bytes},
+                                    .body = packet,
+                                    .payload = packet + body,
+                                    .payload_rows = 1,
+                                    .payload_stride = message.data_bytes};
+
+    recording_leave_out(hashes, &entry);
+    return entry.call.payload_hash;
+}
+
+/* With nothing published before. */
+static uint64_t hash_of_sent_alone(const struct mesh_tile *tile, const uint8_t *bytes)
+{
+    struct recording_hashes hashes;
+
+    recording_hashes_init(&hashes, secret);
+    return hash_of_sent(&hashes, tile, bytes);
+}
+
+/* Its bytes, other ones here, are not looked at. */
+static void what_is_sent_as_it_was_published_is_not_hashed_again(void **state)
+{
+    struct recording_hashes hashes;
+    uint64_t hash;
+
+    (void)state;
+    recording_hashes_init(&hashes, secret);
+    hash = hash_of_published(&hashes, &published);
+    assert_true(hash == hash_of_sent_alone(&published, payload));
+    assert_true(hash == hash_of_sent(&hashes, &published, other_payload));
+    recording_forget_published(&hashes);
+    assert_true(hash != hash_of_sent(&hashes, &published, other_payload));
+}
+
+/* A tile of an earlier step that is sent again, say, or one that has the next token's bytes too. */
+static void what_is_sent_of_another_place_is_hashed_itself(void **state)
+{
+    struct mesh_tile others[] = {published, published, published, published, published, published};
+
+    (void)state;
+    others[0].step--;
+    others[1].phase--;
+    others[2].token_first--;
+    others[3].block_first--;
+    others[4].block_count--;
+    others[5].token_count++;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct recording_hashes hashes;
+
+        recording_hashes_init(&hashes, secret);
+        assert_true(hash_of_published(&hashes, &published) != hash_of_sent_alone(&others[i], other_payload));
+        assert_true(hash_of_sent(&hashes, &others[i], other_payload) == hash_of_sent_alone(&others[i], other_payload));
+    }
+}
+
+/* Where they were published their hash is made of one of each; who receives them knows only the tile. */
+static void tokens_that_were_published_together_are_hashed_again_as_a_tile(void **state)
+{
+    struct mesh_tile two = published;
+    struct recording_hashes hashes;
+
+    (void)state;
+    two.token_count = 2;
+    recording_hashes_init(&hashes, secret);
+    assert_true(hash_of_published(&hashes, &two) != hash_of_sent_alone(&two, payload));
+    assert_true(hash_of_sent(&hashes, &two, payload) == hash_of_sent_alone(&two, payload));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_sent_as_it_was_published_is_not_hashed_again),
+        cmocka_unit_test(what_is_sent_of_another_place_is_hashed_itself),
+        cmocka_unit_test(tokens_that_were_published_together_are_hashed_again_as_a_tile),
         cmocka_unit_test_setup_teardown(equal_payloads_have_equal_hashes_and_others_have_others, trace_place_open, trace_place_close),
     };
 
