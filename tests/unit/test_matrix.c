@@ -13,7 +13,12 @@
 #include "node/matrix.h"
 #include "node/model.h"
 
-enum { TOKENS = 3, SLICES_MAX = 5, OUT_STRIDE = MATRIX_TILE_GROUPS_MAX * PANEL_ROWS + 5 };
+enum {
+    TOKENS = 3,
+    SLICES_MAX = 5,
+    TILE_ROWS_MOST = MATRIX_TILE_GROUPS_MAX * PANEL_ROWS, /* of all parts */
+    OUT_STRIDE = TILE_ROWS_MOST + 5
+};
 
 /* ---- tensors of random weights ---- */
 
@@ -110,19 +115,19 @@ static uint32_t check_tiles(const struct matrix *m, uint32_t tile, uint32_t tile
 static void parts_in_sequence_never_share_a_tile(void **state)
 {
     const struct gguf_tensor q = bare_tensor(TYPE_Q8_0, 288, 400), k = bare_tensor(TYPE_F16, 288, 200);
-    const struct matrix_part parts[] = {{&q, 48, 200}, {&k, 7, 33}, {&k, 100, 1}};
+    const struct matrix_part parts[] = {{&q, 48, 300}, {&k, 7, 33}, {&k, 100, 1}};
     struct matrix m;
     struct fail fail;
 
     (void)state;
-    for (uint32_t tile_rows = 32; tile_rows <= 128; tile_rows += 32) {
+    for (uint32_t tile_rows = 32; tile_rows <= TILE_ROWS_MOST; tile_rows += 32) {
         uint32_t tiles = 0;
 
         assert_int_equal(matrix_init(&m, MATRIX_PARTS_IN_SEQUENCE, parts, 3, 288, 0, 0, tile_rows, &fail), 0);
         for (size_t p = 0; p < 3; p++)
             tiles += check_tiles(&m, tiles, tile_rows, &parts[p], 1);
         assert_int_equal(tiles, m.tile_count);
-        assert_int_equal(m.group_count, 13 + 3 + 1);
+        assert_int_equal(m.group_count, 19 + 3 + 1);
         assert_true(m.reads_quantised && m.reads_float);
         matrix_release(&m);
     }
@@ -398,21 +403,23 @@ static void every_type_multiplies_like_its_rows_alone(void **state)
         if (info == NULL)
             continue;
         uint32_t columns = info->block_values == SLICE_COLUMNS ? 512 : info->is_float ? 331 : 352;
-        struct gguf_tensor tensor = make_tensor((enum tensor_type)type, columns, 60);
-        const struct matrix_part part = {&tensor, 5, 49};
+        struct gguf_tensor tensor = make_tensor((enum tensor_type)type, columns, 300);
+        const struct matrix_part few = {&tensor, 5, 49}, many = {&tensor, 5, 289};
 
-        check_matrix(MATRIX_PARTS_IN_SEQUENCE, &part, 1, columns, 32);
+        check_matrix(MATRIX_PARTS_IN_SEQUENCE, &few, 1, columns, 32);
+        check_matrix(MATRIX_PARTS_IN_SEQUENCE, &many, 1, columns, TILE_ROWS_MOST);
         free_tensor(&tensor);
     }
 }
 
 static void parts_of_mixed_types_multiply_like_their_rows_alone(void **state)
 {
-    struct gguf_tensor q = make_tensor(TYPE_Q4_K, 768, 100), k = make_tensor(TYPE_Q6_K, 768, 40), v = make_tensor(TYPE_F16, 768, 40);
-    const struct matrix_part parts[] = {{&q, 10, 75}, {&k, 0, 33}, {&v, 24, 16}};
+    struct gguf_tensor q = make_tensor(TYPE_Q4_K, 768, 300), k = make_tensor(TYPE_Q6_K, 768, 40), v = make_tensor(TYPE_F16, 768, 40);
+    const struct matrix_part parts[] = {{&q, 10, 275}, {&k, 0, 33}, {&v, 24, 16}};
 
     (void)state;
     check_matrix(MATRIX_PARTS_IN_SEQUENCE, parts, 3, 768, 64);
+    check_matrix(MATRIX_PARTS_IN_SEQUENCE, parts, 3, 768, TILE_ROWS_MOST);
     free_tensor(&q);
     free_tensor(&k);
     free_tensor(&v);
@@ -420,11 +427,12 @@ static void parts_of_mixed_types_multiply_like_their_rows_alone(void **state)
 
 static void gate_and_up_of_different_types_multiply_like_their_rows_alone(void **state)
 {
-    struct gguf_tensor gate = make_tensor(TYPE_Q5_0, 96, 150), up = make_tensor(TYPE_BF16, 96, 150);
-    const struct matrix_part parts[] = {{&gate, 32, 101}, {&up, 32, 101}};
+    struct gguf_tensor gate = make_tensor(TYPE_Q5_0, 96, 180), up = make_tensor(TYPE_BF16, 96, 180);
+    const struct matrix_part parts[] = {{&gate, 32, 141}, {&up, 32, 141}};
 
     (void)state;
     check_matrix(MATRIX_PARTS_SIDE_BY_SIDE, parts, 2, 96, 64);
+    check_matrix(MATRIX_PARTS_SIDE_BY_SIDE, parts, 2, 96, TILE_ROWS_MOST / 2);
     free_tensor(&gate);
     free_tensor(&up);
 }
