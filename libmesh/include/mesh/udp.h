@@ -84,7 +84,8 @@ int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh);
 /* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns; at most a second. */
 void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns);
 
-/* End a mesh_udp_wait, from any thread or signal handler. */
+/* End the mesh_udp_wait that goes on, or else the next one that would sleep; several before it count as one. From any thread or signal
+ * handler. */
 void mesh_udp_wake(struct mesh_udp *udp);
 
 struct mesh_udp_stats {
