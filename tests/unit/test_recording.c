@@ -14,11 +14,10 @@
 
 #include "mesh/recording.h"
 #include "mesh/rerun.h"
-#include "simbench.h"
+#include "tape_case.h"
 
-enum { RANKS = 2, CHUNK_BYTES = 1 << 24, PROMPT = 4711 };
+enum { STEPS = 8, CHUNK_BYTES = 1 << 24, PROMPT = 4711 };
 
-static struct simbench bench; /* too large for the stack */
 static char folder[100], path[140], second[140], reason[MESH_TRACE_REASON_BYTES];
 
 static int make_folder(void **state)
@@ -65,24 +64,6 @@ static struct mesh_recording *open_recording_of(bool keeps_all, uint64_t file_by
 static struct mesh_recording *open_recording(bool keeps_all, uint64_t file_bytes)
 {
     return open_recording_of(keeps_all, file_bytes, 0);
-}
-
-/* Rank 0 of an exchange over a network that loses. */
-static void record_exchange(struct mesh_recording *recording)
-{
-    struct mesh_sim_link link = simbench_ethernet();
-    struct simshape shape;
-
-    link.loss_ppm = 20000;
-    simshape_random(&shape, 5, RANKS, 6, 60);
-    shape.step_count = 8;
-    shape.records = 4;
-    simbench_init(&bench, &shape, 11, &link);
-    bench.configs[0].tap = mesh_recording_endpoint_tap(recording);
-    simbench_start(&bench);
-    assert_true(simbench_join(&bench, SIM_S(2)));
-    assert_true(simbench_exchange(&bench, SIM_S(20)));
-    simbench_close(&bench);
 }
 
 static struct mesh_trace *open_trace(const char *name)
@@ -145,7 +126,7 @@ static void an_endpoint_runs_again_from_what_was_recorded(void **state)
     uint64_t calls;
 
     (void)state;
-    record_exchange(recording);
+    tape_case_tell(mesh_recording_endpoint_tap(recording), STEPS);
     mesh_recording_close(recording, &stats);
     assert_int_equal(stats.recorder.lost, 0);
     trace = open_trace(path);
@@ -194,7 +175,7 @@ static void whoever_reads_finds_rows_of_all_calls(bool keeps_all)
     struct datagrams d;
     uint64_t calls, rows;
 
-    record_exchange(recording);
+    tape_case_tell(mesh_recording_endpoint_tap(recording), STEPS);
     mesh_recording_close(recording, NULL);
     d.trace = open_trace(path);
     assert_int_equal(mesh_trace_read(d.trace, MESH_TRACE_TABLE_DATAGRAM, 0, &d.reading), 0);
@@ -252,7 +233,7 @@ static void without_prompts_there_are_only_hashes(void **state)
     char text[20];
 
     (void)state;
-    record_exchange(recording);
+    tape_case_tell(mesh_recording_endpoint_tap(recording), STEPS);
     add_request(recording);
     mesh_recording_close(recording, NULL);
     trace = open_trace(path);
@@ -407,7 +388,7 @@ static void count_and_compare(uint64_t ring_bytes)
     struct mesh_trace *trace;
     uint64_t calls = 0, bytes = 0;
 
-    record_exchange(recording);
+    tape_case_tell(mesh_recording_endpoint_tap(recording), STEPS);
     add_request(recording);
     mesh_recording_close(recording, &stats);
     trace = open_trace(path);

@@ -10,13 +10,11 @@
 
 #include "libmesh/trace_recording.h"
 #include "mesh/recording.h"
-#include "simbench.h"
+#include "tape_case.h"
 #include "tapes.h"
 #include "trace_case.h"
 
-enum { RANKS = 2, CHUNK_BYTES = 1 << 24, HASHED_MAX = 4000 };
-
-static struct simbench bench; /* too large for the stack */
+enum { STEPS = 4, CHUNK_BYTES = 1 << 24, HASHED_MAX = 4000 };
 
 /* What was told, and the hash that was recorded of it. */
 struct hashed {
@@ -32,25 +30,6 @@ struct told {
 };
 
 static struct told told;
-
-/* Of rank 0 of an exchange over a network that loses: tiles are sent again, and cut in other ways. */
-static void make_tape(struct tape *tape)
-{
-    struct mesh_sim_link link = simbench_ethernet();
-    struct simshape shape;
-
-    tape_init(tape);
-    link.loss_ppm = 20000;
-    simshape_random(&shape, 5, RANKS, 6, 60);
-    shape.step_count = 4;
-    shape.records = 4;
-    simbench_init(&bench, &shape, 11, &link);
-    bench.configs[0].tap = &tape->tap;
-    simbench_start(&bench);
-    assert_true(simbench_join(&bench, SIM_S(2)));
-    assert_true(simbench_exchange(&bench, SIM_S(20)));
-    simbench_close(&bench);
-}
 
 static void tell(struct mesh_recording *recording, const struct tape *tape)
 {
@@ -147,7 +126,8 @@ static void equal_payloads_have_equal_hashes_and_others_have_others(void **state
     struct mesh_recording *recording;
     struct tape tape, other;
 
-    make_tape(&tape);
+    tape_init(&tape);
+    tape_case_tell(&tape.tap, STEPS);
     tape_copy(&other, &tape, alter, NULL);
     assert_int_equal(mesh_recording_open(&recording, &config, place->reason), 0);
     tell(recording, &tape);

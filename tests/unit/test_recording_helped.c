@@ -9,32 +9,11 @@
 #include <cmocka.h>
 
 #include "mesh/recording.h"
-#include "simbench.h"
+#include "tape_case.h"
 #include "tapes.h"
 #include "trace_case.h"
 
-enum { RANKS = 2, CHUNK_BYTES = 1 << 24, CALLS_PER_TOKEN = 40 };
-
-static struct simbench bench; /* too large for the stack */
-
-/* Of rank 0 of an exchange over a network that loses. */
-static void make_tape(struct tape *tape)
-{
-    struct mesh_sim_link link = simbench_ethernet();
-    struct simshape shape;
-
-    tape_init(tape);
-    link.loss_ppm = 20000;
-    simshape_random(&shape, 5, RANKS, 6, 60);
-    shape.step_count = 8;
-    shape.records = 4;
-    simbench_init(&bench, &shape, 11, &link);
-    bench.configs[0].tap = &tape->tap;
-    simbench_start(&bench);
-    assert_true(simbench_join(&bench, SIM_S(2)));
-    assert_true(simbench_exchange(&bench, SIM_S(20)));
-    simbench_close(&bench);
-}
+enum { STEPS = 8, CHUNK_BYTES = 1 << 24, CALLS_PER_TOKEN = 40 };
 
 static struct mesh_recording *open_recording(struct trace_place *place)
 {
@@ -66,7 +45,7 @@ static uint64_t record(struct mesh_recording *recording, const struct tape *tape
     return tokens;
 }
 
-static void compare_calls(struct mesh_trace *trace, const struct tape *tape)
+static void compare_calls(struct mesh_trace *trace, const struct tape *tape, uint32_t epoch)
 {
     uint8_t *records = malloc(CHUNK_BYTES);
     struct mesh_trace_reading *reading;
@@ -78,7 +57,7 @@ static void compare_calls(struct mesh_trace *trace, const struct tape *tape)
     assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
     for (; mesh_trace_next(reading, &chunk) == 1; calls += chunk.count, at += chunk.bytes) {
         assert_int_equal(chunk.first, calls + 1);
-        assert_int_equal(chunk.instance, bench.configs[0].epoch);
+        assert_int_equal(chunk.instance, epoch);
         assert_true(chunk.bytes <= CHUNK_BYTES && chunk.bytes <= tape->size - at);
         assert_int_equal(mesh_trace_get_chunk(trace, &chunk, records), 0);
         assert_memory_equal(records, tape->bytes + at, chunk.bytes);
@@ -98,15 +77,17 @@ static void a_recording_that_was_helped_with_has_the_same_calls_and_rows(void **
     struct mesh_trace_token token;
     struct tape tape;
     uint64_t tokens, found = 0;
+    uint32_t epoch;
 
-    make_tape(&tape);
+    tape_init(&tape);
+    epoch = tape_case_tell(&tape.tap, STEPS);
     recording = open_recording(place);
     tokens = record(recording, &tape);
     mesh_recording_close(recording, &stats);
     assert_int_equal(stats.recorder.entries, tape.count + tokens);
     assert_int_equal(stats.calls, tape.count);
     assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
-    compare_calls(place->trace, &tape);
+    compare_calls(place->trace, &tape, epoch);
     assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading), 0);
     for (; mesh_trace_next(reading, &token) == 1; found++)
         assert_int_equal(token.position, found);
