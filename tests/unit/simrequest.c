@@ -8,6 +8,16 @@
 
 enum draw { DRAW_COUNT = 1300, DRAW_TOKEN, DRAW_PREDICT, DRAW_SAMPLING };
 
+static const uint32_t one_token_prompt[] = {7};
+const struct request simrequest_one_token = {
+    .id = 1,
+    .prompt = one_token_prompt,
+    .prompt_count = 1,
+    .predict = 1,
+    .sampling = {.temperature = 0.9f, .top_k = 1, .top_p = 0.95f, .repeat_penalty = 1.0f, .seed = 7},
+    .ignore_end = true,
+};
+
 static uint64_t pick(uint64_t seed, enum draw which, uint64_t index, uint64_t limit)
 {
     return mesh_draw_below(mesh_draw(seed, which, index), limit);

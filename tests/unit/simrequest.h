@@ -12,6 +12,9 @@ struct simrequest {
     struct simcluster_result alone; /* see simrequest_run_alone */
 };
 
+/* The likeliest token after a prompt of one. */
+extern const struct request simrequest_one_token;
+
 /* One of SIMREQUEST_KINDS ways to draw tokens, made of the usual one: each stage of the sampler comes up in one of them. */
 enum { SIMREQUEST_KINDS = 4 };
 void simrequest_vary(struct sampling *sampling, uint64_t kind);

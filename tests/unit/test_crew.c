@@ -14,20 +14,12 @@
 #include "node/idle.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
+#include "tests/unit/simrequest.h"
 
 enum { ROUNDS_MAX = 500, IN_VAIN = 20, BESIDE_NS = 200000 /* far more than counts as given */ };
 
 static const struct synth_options shape = {
     .dim = 128, .hidden = 128, .layers = 1, .heads = 2, .kv_heads = 2, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
-static uint32_t prompt[] = {7};
-static const struct request request = {
-    .id = 1,
-    .prompt = prompt,
-    .prompt_count = 1,
-    .predict = 1,
-    .sampling = {.temperature = 0.9f, .top_k = 1, .top_p = 0.95f, .repeat_penalty = 1.0f, .seed = 7},
-    .ignore_end = true,
-};
 
 static struct simmodel synth;
 static struct simcluster cluster;
@@ -81,7 +73,7 @@ static void what_a_worker_gives_while_it_waits_for_others_is_noted(void **state)
     struct engine *engine = cluster.node[0].engine;
 
     (void)state;
-    simcluster_submit(&cluster, &request);
+    simcluster_submit(&cluster, &simrequest_one_token);
     assert_false(simcluster_run(&cluster, 150000000)); /* a step is open, and waits for what is on its way */
     assert_int_equal(engine_work(engine, 0), ENGINE_WAITING);
     for (int i = 0; i < ROUNDS_MAX && atomic_load(&engine->given_ns) == 0; i++)

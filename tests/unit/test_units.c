@@ -9,6 +9,7 @@
 #include "node/engine_state.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
+#include "tests/unit/simrequest.h"
 
 enum { RANKS = 3, SLICE_ROW_BYTES = 8 * 34 /* of Q8_0: 8 blocks of 32 weights */, LATE_NS = 50000000, SOON_NS = 20000000 };
 
@@ -17,15 +18,6 @@ static const struct synth_options shape = {
     .dim = 1536, .hidden = 1536, .layers = 1, .heads = 12, .kv_heads = 3, .vocab = 300, .context = 64, .type = TYPE_Q8_0, .seed = 1};
 static const struct mesh_sim_link quick = {.rate_bits_per_s = 1000000000, .delay_ns = 50000, .queue_bytes = 200000};
 static const struct mesh_sim_link slow = {.rate_bits_per_s = 1000000000, .delay_ns = LATE_NS, .queue_bytes = 200000};
-static uint32_t prompt[] = {7};
-static const struct request request = {
-    .id = 1,
-    .prompt = prompt,
-    .prompt_count = 1,
-    .predict = 1,
-    .sampling = {.temperature = 0.9f, .top_k = 1, .top_p = 0.95f, .repeat_penalty = 1.0f, .seed = 7},
-    .ignore_end = true,
-};
 
 static struct simmodel synth;
 static struct simcluster cluster;
@@ -60,7 +52,7 @@ static uint64_t bytes_read(uint16_t rank)
 static void run_until_it_is_missed(void)
 {
     mesh_sim_set_link(cluster.sim, 2, 0, &slow);
-    simcluster_submit(&cluster, &request);
+    simcluster_submit(&cluster, &simrequest_one_token);
     assert_false(simcluster_run(&cluster, SOON_NS));
 }
 
@@ -98,7 +90,7 @@ static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
                                              .link = {.rate_bits_per_s = UINT64_C(1000000000000), .delay_ns = 100, .queue_bytes = 200000},
                                              .unit_ns = 100};
     const struct phase *phase;
-    struct request longer = request;
+    struct request longer = simrequest_one_token;
 
     (void)state;
     longer.predict = 12;
@@ -115,7 +107,7 @@ static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
 /* Rank 0's processor, that is; rank 1 has its own. */
 static void where_others_have_the_processor_a_phase_is_sent_at_once(void **state)
 {
-    struct request longer = request;
+    struct request longer = simrequest_one_token;
     struct engine *e = cluster.node[0].engine;
     const struct phase *phase = &e->phase[PHASE_GATE_UP];
 
