@@ -288,29 +288,29 @@ DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes, size_t ahea
 }
 
 /* Block b's share of reading a panel ahead in the order of memory, to the line: each once, for weights that are read once. They go past the
- * second level, which keeps activations and results. Measured on Zen 5: 4 KiB ahead is too late for types that compute more, 12 KiB cost 3
- * to 5 per cent. */
-DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size_t blocks, size_t b)
+ * second level, which keeps activations and results. */
+DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size_t blocks, size_t b, size_t ahead)
 {
-    enum { AHEAD_BYTES = 7 << 10 };
     const size_t share = panel_bytes / blocks, line = PANEL_VECTOR_BYTES;
     const size_t from = b * share / line * line, to = (b + 1) * share / line * line;
 
     for (size_t at = from; at < to; at += line)
-        __builtin_prefetch(panel + at + AHEAD_BYTES, 0, 0);
+        __builtin_prefetch(panel + at + ahead, 0, 0);
 }
 
-/* Block b of `panels` (a constant) panels for one token. */
+/* Block b of `panels` (a constant) panels for one token. How far ahead was measured on Zen 5: 4 KiB are too late for types that compute
+ * more, 12 KiB cost 3 to 5 per cent. */
 DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
                                  const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
+    enum { AHEAD_BYTES = 7 << 10 };
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
     struct dot_block w;
 
     DOT_UNROLL
     for (size_t i = 0; i < panels; i++, panel += panel_bytes) {
         if (part == 0 && in_order)
-            dot_prefetch_step(panel, panel_bytes, blocks, b);
+            dot_prefetch_step(panel, panel_bytes, blocks, b, AHEAD_BYTES);
         else if (part == 0)
             dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
         dot_load_block(type, panel, part, &head[i], blocks, b, &w);
