@@ -309,13 +309,20 @@ struct capture_writer *capture_writer_open(const struct capture *capture, const 
     return writer;
 }
 
-void capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame)
+static int refuse_write(const struct capture_writer *writer, struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: free some space", writer->path, strerror(errno));
+}
+
+/* pcap_dump says nothing of a write that failed, nor does a later flush, which finds nothing to write then: the stream remembers it. */
+int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail)
 {
     struct pcap_pkthdr header = {.caplen = (bpf_u_int32)frame->captured, .len = (bpf_u_int32)frame->size};
 
     header.ts.tv_sec = (time_t)(frame->ts_ns / 1000000000u);
     header.ts.tv_usec = (suseconds_t)(frame->ts_ns % 1000000000u / (writer->is_nano ? 1u : 1000u));
     pcap_dump((u_char *)writer->dumper, &header, frame->bytes);
+    return ferror(pcap_dump_file(writer->dumper)) ? refuse_write(writer, fail) : 0;
 }
 
 uint64_t capture_writer_bytes(struct capture_writer *writer)
@@ -327,9 +334,7 @@ uint64_t capture_writer_bytes(struct capture_writer *writer)
 
 int capture_writer_flush(struct capture_writer *writer, struct fail *fail)
 {
-    if (pcap_dump_flush(writer->dumper) != 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: free some space", writer->path, strerror(errno));
-    return 0;
+    return pcap_dump_flush(writer->dumper) != 0 ? refuse_write(writer, fail) : 0;
 }
 
 int capture_writer_close(struct capture_writer *writer, struct fail *fail)

@@ -69,7 +69,7 @@ struct capture_writer;
 
 /* "-": stdout. Frames keep nanoseconds when the capture had them. */
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail);
-void capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame);
+int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail);
 uint64_t capture_writer_bytes(struct capture_writer *writer); /* so far */
 int capture_writer_flush(struct capture_writer *writer, struct fail *fail);
 int capture_writer_close(struct capture_writer *writer, struct fail *fail); /* NULL is fine */

@@ -84,7 +84,8 @@ int save_add(struct save *save, const struct capture_frame *frame, struct fail *
     }
     if (!save->writer && open_next(save, frame->ts_ns, fail) < 0)
         return -1;
-    capture_writer_add(save->writer, frame);
+    if (capture_writer_add(save->writer, frame, fail) < 0)
+        return -1;
     return o->flush_packets ? capture_writer_flush(save->writer, fail) : 0;
 }
 

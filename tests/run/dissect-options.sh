@@ -55,6 +55,10 @@ check_equal "-w - writes to stdout, which -r - reads" "$("$mesh_dissect" -r $mes
     "$(count -r $messages)"
 check_equal "-w alone prints nothing" "$("$mesh_dissect" -r $messages -w "$tmp/copy")" ""
 check_equal "--print prints, too" "$("$mesh_dissect" -r $messages -w "$tmp/copy" --print)" "$("$mesh_dissect" -r $messages)"
+if [ -e /dev/full ]; then
+    check_exit "a full disk is told, also when a later write would find nothing left to do" 4 "/dev/full: cannot be written: No space" \
+        "$mesh_dissect" -r $messages -w /dev/full
+fi
 
 # Files in a row, of nearly 2 MB.
 tail -c +25 $messages >"$tmp/part"
