@@ -7,6 +7,7 @@
 #include "capture.h"
 #include "dissect.h"
 #include "export.h"
+#include "mesh/program/standard_streams.h"
 #include "settings.h"
 
 #ifndef MESH_VERSION
@@ -28,6 +29,7 @@ int main(int argc, char **argv)
     struct fail fail = {0};
     int code = EXIT_OK;
 
+    standard_streams_occupy();
     if (settings_parse(&settings, argc - 1, argv + 1, &fail) < 0)
         code = (int)fail.exit_code;
     else if (settings.version)

@@ -5,6 +5,7 @@
 
 #include "live.h"
 #include "mesh/program/options.h"
+#include "mesh/program/standard_streams.h"
 #include "screen.h"
 
 #ifndef MESH_VERSION
@@ -197,6 +198,7 @@ int main(int argc, char **argv)
     static struct arguments arguments = {.name = "mesh", .speed = 1};
     struct fail fail = {0};
 
+    standard_streams_occupy();
     if (run(&arguments, argc, argv, &fail) < 0) {
         fprintf(stderr, "mesh-monitor: %s\n", fail.text);
         return (int)fail.exit_code;

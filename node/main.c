@@ -8,6 +8,7 @@
 #include "gguf_guard.h"
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
+#include "mesh/program/standard_streams.h"
 #include "run.h"
 
 #ifndef MESH_VERSION
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
 {
     struct fail fail = {0};
 
+    standard_streams_occupy();
     gguf_guard_program("mesh-node");
     int code = run(argc, argv, &fail);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "mesh/program/standard_streams.h"
 #include "node/recompute.h"
 
 #ifndef MESH_VERSION
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
 {
     struct fail fail = {0};
 
+    standard_streams_occupy();
     recompute_guard("mesh-replay");
     int code = run(argc, argv, &fail);
 

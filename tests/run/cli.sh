@@ -191,6 +191,21 @@ for command in "run -m $small -p abc -n 50 --seed 1 --local 2" "run -m $small -p
         "$? $(tail -n 1 "$err" | grep -c '^mesh-node: stdout: .*No space left')" "4 1"
 done
 
+# ---- closed streams ----
+
+# What is opened next would have their numbers: a socket or a model file, and messages would be written there.
+streams_of() { for n in 0 1 2; do readlink "/proc/$1/fd/$n" || echo none; done | sort | uniq -c | sed 's/^ *//'; }
+has_socket() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -gt 0 ]; }
+has_streams() { [ "$(streams_of "$background_pid")" = "3 /dev/null" ] && has_socket "$background_pid"; }
+port=$(free_port)
+for command in "mesh-node serve -m $small --listen 127.0.0.1:$port -t 1" "mesh-monitor -b -n 1 --to 127.0.0.1:$(free_port)"; do
+    [ -x "$BIN/${command%% *}" ] || continue
+    # shellcheck disable=SC2086
+    background sh -c 'exec <&- >&- 2>&- "$@"' sh "$BIN/"$command
+    check "${command%% *}: files and sockets do not take the place of closed streams" wait_until 10 has_streams
+    kill "$background_pid"
+done
+
 # ---- endings ----
 
 # Nodes answer after 2 ms each, so these take minutes unless they are ended.

@@ -1,0 +1,13 @@
+/* The numbers 0 to 2, where they are free. */
+#include "mesh/program/standard_streams.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+void standard_streams_occupy(void)
+{
+    /* The lowest free number is taken, which is this one; for the wrong direction, so that who reads or writes is still told. */
+    for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++)
+        if (fcntl(number, F_GETFD) < 0)
+            (void)!open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
