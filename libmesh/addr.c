@@ -76,6 +76,13 @@ static int addr_refuse(char *reason, size_t reason_bytes, const char *text, cons
     return MESH_EINVAL;
 }
 
+/* Nobody knows the name now: the network or its name server may be down, and come up. */
+static int addr_refuse_name(char *reason, size_t reason_bytes, const char *text, const char *why)
+{
+    snprintf(reason, reason_bytes, "'%.60s': %s: check the name, the network and its name server", text, why);
+    return MESH_ESYSTEM;
+}
+
 static int addr_parse_port(const char *text, uint16_t *port)
 {
     char *end;
@@ -102,7 +109,7 @@ static int addr_resolve(const char *host, struct mesh_addr *addr, const char **w
 
     if (err != 0) {
         *why = gai_strerror(err);
-        return MESH_EINVAL;
+        return MESH_ESYSTEM;
     }
     for (struct addrinfo *one = list; one != NULL; one = one->ai_next) {
         if (best == NULL || (best->ai_family != AF_INET && one->ai_family == AF_INET)) {
@@ -145,6 +152,7 @@ int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size
     char host[256];
     size_t size;
     uint16_t port;
+    int err;
 
     if (colon == NULL) {
         return addr_refuse(reason, reason_bytes, text, "no port");
@@ -165,8 +173,9 @@ int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size
     }
     memcpy(host, text + (bracketed ? 1 : 0), size);
     host[size] = '\0';
-    if (addr_parse_host(host, bracketed, &parsed, &why) != 0) {
-        return addr_refuse(reason, reason_bytes, text, why);
+    err = addr_parse_host(host, bracketed, &parsed, &why);
+    if (err != 0) {
+        return err == MESH_ESYSTEM ? addr_refuse_name(reason, reason_bytes, text, why) : addr_refuse(reason, reason_bytes, text, why);
     }
     parsed.port = port;
     *addr = parsed;

@@ -116,9 +116,10 @@ static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
 {
     static const uint8_t any[16];
     char reason[200];
+    const int err = mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason);
 
-    if (mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason) != MESH_OK)
-        return caller_say(why, MESH_EINVAL, "'%s': %s", c->config.address, reason);
+    if (err != MESH_OK)
+        return caller_say(why, err, "%s", reason);
     if (c->addr.port == 0)
         return caller_say(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
     if (memcmp(c->addr.ip, any, sizeof any) == 0) {

@@ -115,8 +115,11 @@ static int set_word(const struct place *place, const struct key *key, const char
 static int set_address(const struct place *place, const char *value, struct cluster_node *node, struct fail *fail)
 {
     char reason[160];
+    const int err = strlen(value) < sizeof node->address_text ? mesh_addr_parse(value, &node->address, reason, sizeof reason) : MESH_EINVAL;
 
-    if (strlen(value) >= sizeof node->address_text || mesh_addr_parse(value, &node->address, reason, sizeof reason) < 0)
+    if (err == MESH_ESYSTEM)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.150s:%u: address = %s", place->file, place->line, reason);
+    if (err != MESH_OK)
         return refuse(place, fail, "address = %.60s: no address: give ADDR:PORT such as 10.0.0.1:7411 or [fd00::1]:7411", value);
     snprintf(node->address_text, sizeof node->address_text, "%s", value);
     return 0;

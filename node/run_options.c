@@ -149,8 +149,11 @@ static int parse_peer(struct run_options *o, const char *text, struct fail *fail
 {
     char reason[REASON_BYTES];
     struct mesh_addr *peer = &o->peer[o->peer_count];
+    const int err = mesh_addr_parse(text, peer, reason, sizeof reason);
 
-    if (mesh_addr_parse(text, peer, reason, sizeof reason) != MESH_OK)
+    if (err == MESH_ESYSTEM)
+        return fail_set(fail, EXIT_ENVIRONMENT, "--peers: %s", reason);
+    if (err != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--peers: '%s': %s: give ADDRESS:PORT", text, reason);
     if (!mesh_addr_is_loopback(*peer))
         return fail_set(fail, EXIT_USAGE,

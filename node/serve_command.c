@@ -99,8 +99,11 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
 static int parse_address(const char *option, const char *text, struct mesh_addr *address, struct fail *fail)
 {
     char reason[160];
+    const int err = mesh_addr_parse(text, address, reason, sizeof reason);
 
-    if (mesh_addr_parse(text, address, reason, sizeof reason) != MESH_OK)
+    if (err == MESH_ESYSTEM)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s %s", option, reason);
+    if (err != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "%s %.100s: %s: give ADDR:PORT", option, text, reason);
     return 0;
 }

@@ -122,6 +122,19 @@ static void a_wrong_text_is_refused_with_the_reason(void **state)
     }
 }
 
+/* An interface that is not there is looked up like a name, without asking anybody. */
+static void what_may_be_known_later_is_not_a_wrong_text(void **state)
+{
+    struct mesh_addr addr = {.port = 99};
+    char reason[MESH_REASON_BYTES] = "";
+
+    (void)state;
+    assert_int_equal(mesh_addr_parse("[fe80::1%nosuch0]:7411", &addr, reason, sizeof reason), MESH_ESYSTEM);
+    assert_non_null(strstr(reason, "'[fe80::1%nosuch0]:7411': "));
+    assert_non_null(strstr(reason, "check the name"));
+    assert_int_equal(addr.port, 99);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +145,7 @@ int main(void)
         cmocka_unit_test(loopback_is_127_and_one),
         cmocka_unit_test(localhost_is_a_loopback_address),
         cmocka_unit_test(a_wrong_text_is_refused_with_the_reason),
+        cmocka_unit_test(what_may_be_known_later_is_not_a_wrong_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
