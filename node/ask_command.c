@@ -104,9 +104,15 @@ static int check_stdout(struct fail *fail)
 
 /* ---- ask ---- */
 
-/* As `run` says them. What a node says of several at once has their text together: the last of them has it. */
+/* As `run` says them. What a node says of several at once has their text together: the last of them has it. Text without a token is what a
+ * character that never became whole has left. */
 static void print_token_events(struct asking *a, const struct talk *talk)
 {
+    if (talk->token_count == 0) {
+        json_event_begin(&a->out, "rest");
+        json_string(&a->out, "text", talk->text, talk->text_size);
+        json_event_end(&a->out);
+    }
     for (uint32_t i = 0; i < talk->token_count; i++) {
         const bool is_last = i + 1 == talk->token_count;
 
@@ -187,7 +193,8 @@ static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *
 
     for (;;) {
         if (is_interrupted) {
-            putchar('\n');
+            if (!a->target.json)
+                putchar('\n');
             return send_talk(caller, &cancel, fail);
         }
         got = next_talk(caller, &talk, fail);

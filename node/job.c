@@ -183,7 +183,8 @@ static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struc
         talk->token[count] = (struct talk_token){id, job->digest[at]};
         talk->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + talk->text_size);
     }
-    if (job->is_done && job->told + count == generated)
+    /* Of a character that never became whole, by itself: it belongs to no token. */
+    if (job->is_done && count == 0)
         talk->text_size += utf8_stream_flush(&job->utf8_next, text + talk->text_size);
     return count;
 }

@@ -136,6 +136,29 @@ during "its death changes no bit" 1 kill -9 "${pids[3]}"
 becomes "the others go on without it as well" 1 3
 repeats "no more than the last positions are computed again" 1 8
 
+# ---- JSON ----
+
+# The model's tokens are bytes: a text that ends within a character. The node is slow, so that tokens are told one by one.
+bytes=(-p "x" --temp 5 --top-k 0 --top-p 1 --min-p 0 --seed 1 --ignore-eos)
+"$mesh_node" synth -o "$tmp/bytes.gguf" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 256 --type f32 --seed 1
+port=$(free_port)
+background "$mesh_node" serve -m "$tmp/bytes.gguf" -t 1 --listen "127.0.0.1:$port" --lab pace=4MB/s 2>/dev/null
+for n in 1 2 3 4 5 6 7 8; do
+    "$mesh_node" run -m "$tmp/bytes.gguf" "${bytes[@]}" -n "$n" --json 2>/dev/null >"$tmp/rest.run"
+    if grep -q '"event":"rest"' "$tmp/rest.run"; then break; fi
+done
+check "a node answers in JSON" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n "$n" --json
+"$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n "$n" --json 2>/dev/null >"$tmp/rest.ask"
+check_equal "what a character has left is an event of its own, as run has it" "$(grep '"event":"rest"' "$tmp/rest.ask")" \
+    "$(grep '"event":"rest"' "$tmp/rest.run")"
+background "$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n 250 --json >"$tmp/interrupted" 2>/dev/null
+has_tokens() { grep -q '"event":"token"' "$tmp/interrupted"; }
+wait_until 10 has_tokens
+kill -INT "$background_pid"
+wait "$background_pid"
+check_equal "a request that is interrupted ends with a whole object" "$? $(tail -n 1 "$tmp/interrupted" | cut -c 1-34)" \
+    '0 {"schema_version":1,"event":"token'
+
 # ---- strangers ----
 
 if [ ${#security[@]} -gt 0 ]; then
