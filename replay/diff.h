@@ -20,6 +20,7 @@ struct diff_tokens {
 struct diff_tiles {
     enum diff_verdict verdict;
     uint64_t aligned, different, only[2], moved; /* moved: came at another place among those of its gather */
+    uint64_t candidates;                         /* of the same place, but not compared, since the shares differ */
     bool has_first, has_move;
     int64_t step, phase, token, block, src; /* the first that differs */
     int64_t move_step, move_phase;
@@ -52,6 +53,9 @@ struct diff {
 int diff_tokens(struct diff *diff, struct fail *fail);
 int diff_tiles(struct diff *diff, struct fail *fail);
 int diff_timings(struct diff *diff, struct fail *fail);
+
+/* Whether each trace has its tiles from one deal of the rows, and both from the same, as far as that is known. */
+int diff_shares(struct diff *diff, bool *are_same, struct fail *fail);
 
 /* Slower than noise explains, and by more than was allowed. */
 bool diff_is_too_slow(const struct diff *diff, float percent);

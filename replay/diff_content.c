@@ -1,5 +1,6 @@
 /* What was generated and what went over the wire, in two traces. */
 #include "diff.h"
+#include "rows.h"
 
 /* Requests are counted: their ids differ from run to run. */
 #define TOKENS_SQL                                                                                                   \
@@ -84,18 +85,40 @@ static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
     tiles->src = a[TILE_SRC].integer;
 }
 
+/* The gather of candidates, the last one of a step that draws; -1: its tiles are compared like all others. */
+static int find_candidates(struct diff *diff, int64_t *phase, struct fail *fail)
+{
+    int64_t last[2];
+    bool are_same;
+
+    *phase = -1;
+    if (diff_shares(diff, &are_same, fail) != 0)
+        return -1;
+    for (unsigned side = 0; side < 2; side++)
+        if (rows_number(diff->paths[side], diff->traces[side], "SELECT max(phase) FROM tiles", &last[side], fail) != 0)
+            return -1;
+    if (!are_same)
+        *phase = last[0] > last[1] ? last[0] : last[1];
+    return 0;
+}
+
 int diff_tiles(struct diff *diff, struct fail *fail)
 {
     struct diff_tiles *tiles = &diff->tiles;
     struct diff_walk walk;
-    int result = diff_walk_begin(&walk, diff, TILES_SQL, TILE_KEYS, fail);
+    int64_t candidates;
+    int result = find_candidates(diff, &candidates, fail);
 
+    if (result == 0)
+        result = diff_walk_begin(&walk, diff, TILES_SQL, TILE_KEYS, fail);
     if (result != 0)
         return result;
     while (result == 0 && diff_walk_has(&walk)) {
         const int order = diff_walk_compare(&walk);
 
-        if (order == 0)
+        if (order == 0 && walk.values[0][TILE_PHASE].integer == candidates)
+            tiles->candidates++;
+        else if (order == 0)
             compare_tile(tiles, &walk);
         else
             tiles->only[order > 0]++;

@@ -33,6 +33,9 @@ static void write_tiles(const struct diff_tiles *tiles, FILE *out)
 {
     fprintf(out, "tiles: %s: %" PRIu64 " in both, %" PRIu64 " of them different; %" PRIu64 " only in A, %" PRIu64 " only in B\n",
             verdict_words[tiles->verdict], tiles->aligned, tiles->different, tiles->only[0], tiles->only[1]);
+    if (tiles->candidates > 0)
+        fprintf(out, "  and %" PRIu64 " in both with candidates, which are not compared: the shares of the ranks differ\n",
+                tiles->candidates);
     if (tiles->has_first)
         fprintf(out,
                 "  the first different one: step %" PRId64 ", phase %" PRId64 ", token %" PRId64 ", block %" PRId64 ", of rank %" PRId64
@@ -97,6 +100,7 @@ static void tiles_object(struct json *json, const struct diff_tiles *tiles)
     json_uint(json, "only_a", tiles->only[0]);
     json_uint(json, "only_b", tiles->only[1]);
     json_uint(json, "moved", tiles->moved);
+    json_uint(json, "candidates_not_compared", tiles->candidates);
     if (tiles->has_first) {
         json_int(json, "step", tiles->step);
         json_int(json, "phase", tiles->phase);

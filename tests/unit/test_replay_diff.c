@@ -69,14 +69,21 @@ static void add_token(unsigned side, uint64_t request, uint64_t position, uint64
     assert_int_equal(mesh_trace_add_row_token(writers[side], &row, NULL), 0);
 }
 
-static void add_tile(unsigned side, uint64_t step, uint16_t block, uint16_t count, uint8_t content)
+static void add_epoch(unsigned side, const char *rows)
+{
+    const struct mesh_trace_epoch row = {.node = 1, .t_ns = 1, .rank = 0, .members = "[]", .rows = rows};
+
+    assert_int_equal(mesh_trace_add_row_epoch(writers[side], &row, NULL), 0);
+}
+
+static void add_tile_of(unsigned side, uint64_t step, uint16_t phase, uint16_t block, uint16_t count, uint8_t content)
 {
     static uint64_t number;
     struct mesh_trace_datagram row = {.node = 1, .t_ns = (int64_t)step, .direction = MESH_TRACE_RECEIVED};
     uint8_t packet[1200], data[360];
     struct mesh_message message = {
         .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .src = 1, .number = ++number},
-        .as.tile = {.step = step, .phase = 2, .token_count = 1, .block_first = block, .block_count = count},
+        .as.tile = {.step = step, .phase = phase, .token_count = 1, .block_first = block, .block_count = count},
         .data = data,
         .data_bytes = 36u * count};
     size_t bytes;
@@ -84,6 +91,11 @@ static void add_tile(unsigned side, uint64_t step, uint16_t block, uint16_t coun
     memset(data, content, sizeof data);
     bytes = mesh_wire_encode(&message, packet, sizeof packet);
     assert_int_equal(mesh_trace_add_datagram(writers[side], &row, packet, bytes, true, NULL), 0);
+}
+
+static void add_tile(unsigned side, uint64_t step, uint16_t block, uint16_t count, uint8_t content)
+{
+    add_tile_of(side, step, 2, block, count, content);
 }
 
 static void the_same_tokens_are_the_same_whatever_requests_are_called(void **state)
@@ -180,6 +192,45 @@ static void a_tile_with_other_data_is_named(void **state)
     assert_false(diff.tiles.has_move);
 }
 
+/* Two steps of a gather of rows and one of candidates, where these are not the same. */
+static void compare_candidates(const char *a, const char *b)
+{
+    add_epoch(0, a);
+    add_epoch(1, b);
+    for (unsigned side = 0; side < 2; side++)
+        for (uint64_t step = 0; step < 2; step++) {
+            add_tile_of(side, step, 15, 0, 4, 5);
+            add_tile_of(side, step, 16, 0, 4, (uint8_t)(6 + side));
+        }
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+}
+
+static void candidates_of_other_rows_are_no_difference(void **state)
+{
+    (void)state;
+    compare_candidates("{\"shares\":[1,1]}", "{\"shares\":[2,1]}");
+    assert_int_equal(diff.tiles.verdict, DIFF_SAME);
+    assert_int_equal(diff.tiles.aligned, 2);
+    assert_int_equal(diff.tiles.candidates, 2);
+}
+
+static void nor_are_those_of_more_ranks(void **state)
+{
+    (void)state;
+    compare_candidates("{\"shares\":[1,1]}", "{\"shares\":[1,1,1]}");
+    assert_int_equal(diff.tiles.verdict, DIFF_SAME);
+}
+
+static void those_of_the_same_rows_are_compared(void **state)
+{
+    (void)state;
+    compare_candidates("{\"shares\":[1,1]}", "{\"shares\":[1000,1000]}");
+    assert_int_equal(diff.tiles.verdict, DIFF_DIFFERENT);
+    assert_int_equal(diff.tiles.different, 2);
+    assert_int_equal(diff.tiles.candidates, 0);
+}
+
 static void another_order_is_counted_and_no_difference(void **state)
 {
     (void)state;
@@ -252,6 +303,9 @@ int main(void)
         TEST(hashes_with_other_keys_tell_nothing),
         TEST(resends_and_other_cuts_are_no_difference),
         TEST(a_tile_with_other_data_is_named),
+        TEST(candidates_of_other_rows_are_no_difference),
+        TEST(nor_are_those_of_more_ranks),
+        TEST(those_of_the_same_rows_are_compared),
         TEST(another_order_is_counted_and_no_difference),
         TEST(noise_is_no_change),
         TEST(a_tenth_slower_is_seen_in_spite_of_noise),
