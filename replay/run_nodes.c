@@ -122,10 +122,14 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
 
 static int make_folder(struct run_nodes *nodes, struct fail *fail)
 {
-    snprintf(nodes->folder, sizeof nodes->folder, "%.40s/mesh-replay.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-    if (mkdtemp(nodes->folder) != NULL)
+    const char *place = getenv("TMPDIR");
+    const int size = snprintf(nodes->folder, sizeof nodes->folder, "%s/mesh-replay.XXXXXX", place != NULL ? place : "/tmp");
+
+    if (size >= (int)sizeof nodes->folder)
+        errno = ENAMETOOLONG;
+    else if (mkdtemp(nodes->folder) != NULL)
         return 0;
-    fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to a folder with room", nodes->folder, strerror(errno));
+    fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to another folder", nodes->folder, strerror(errno));
     nodes->folder[0] = '\0';
     return -1;
 }

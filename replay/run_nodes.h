@@ -9,7 +9,7 @@
 #include "mesh/udp.h"
 #include "run_words.h"
 
-enum { RUN_NODES_MAX = 16, RUN_PATH_BYTES = 160, RUN_WORD_BYTES = 16, RUN_SHARES_BYTES = 600 };
+enum { RUN_NODES_MAX = 16, RUN_FOLDER_BYTES = 300, RUN_PATH_BYTES = RUN_FOLDER_BYTES + 40, RUN_WORD_BYTES = 16, RUN_SHARES_BYTES = 600 };
 
 struct run_nodes {
     char *const *command; /* (words) "mesh-node", "serve", ...; borrowed */
@@ -18,7 +18,7 @@ struct run_nodes {
     uint16_t rank;              /* of the first of them, whose rank is given: run_nodes_start_rank */
     uint32_t ctx, batch, slots; /* as recorded; 0: not known. The command's own options go before */
     char kv_type[RUN_WORD_BYTES], shares[RUN_SHARES_BYTES], pipeline[RUN_WORD_BYTES];
-    char folder[64]; /* of keys, traces and logs */
+    char folder[RUN_FOLDER_BYTES]; /* of keys, traces and logs */
     pid_t pid[RUN_NODES_MAX];
     char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
     char key[RUN_PATH_BYTES];      /* "": without, where mesh-node cannot seal */

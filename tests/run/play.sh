@@ -17,6 +17,12 @@ check_contains "and each tile, of both nodes" "$out" "tiles that rank 1 sent and
 check_contains "nothing is left out" "$out" "8 passed, 0 failed, 0 left out"
 check_contains "JUnit has them, too" "$tmp/run.xml" 'name="mesh-replay run" tests="8" failures="0"'
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
+far=$tmp/$(head -c 80 /dev/zero | tr '\0' f)
+mkdir "$far"
+check "a TMPDIR with a long name is taken as it is" \
+    env TMPDIR="$far" "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1
+check_equal "the folder is in it" "$(find "$far" -name "mesh-replay.*" | wc -l)" 1
+rm -r "$far"
 check_exit "a limit that nobody keeps is passed, and told as TAP" 1 "" \
     play "$tmp/T.db" --nodes 1 --speed max --tap --min-tok-s 1e8
 check_contains "in a test of its own" "$out" "not ok 4 - --min-tok-s"
