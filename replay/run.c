@@ -261,6 +261,7 @@ static int play_traces(const struct settings *settings, const char *const *paths
     int result = -1;
 
     run.nodes.command = command;
+    run.nodes.keeps_folder = settings->keep;
     run.nodes.words = words;
     run.play.speed = settings->speed;
     run.play.seconds = settings->seconds;
@@ -277,7 +278,7 @@ static int play_traces(const struct settings *settings, const char *const *paths
     if (settings->keep && run.nodes.folder[0] != '\0')
         fprintf(stderr, "kept: %s\n", run.nodes.folder);
     run_rank_release(&run.rank);
-    run_nodes_release(&run.nodes, settings->keep);
+    run_nodes_release(&run.nodes);
     run_cases_release(&run.judging.cases);
     for (size_t i = 0; i < path_count && run.tokens != NULL; i++)
         compute_tokens_release(&run.tokens[i]);

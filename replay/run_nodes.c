@@ -120,6 +120,53 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     return code < 0 ? -1 : 0;
 }
 
+/* ---- what a signal that ends this process takes away ---- */
+
+static struct run_nodes *volatile doomed;
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* Calls that may be made here only: no nftw. */
+static void remove_doomed(int number)
+{
+    static char rm[] = "/bin/rm", options[] = "-rf", end[] = "--";
+    char *const words[] = {rm, options, end, doomed->folder, NULL};
+    pid_t pid;
+
+    for (uint16_t i = 0; i < doomed->count; i++)
+        if (doomed->pid[i] > 0) {
+            kill(doomed->pid[i], SIGKILL);
+            waitpid(doomed->pid[i], NULL, 0);
+        }
+    pid = doomed->keeps_folder ? -1 : fork();
+    if (pid == 0) {
+        execv(rm, words);
+        _exit(NOT_FOUND);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+    raise(number); /* with its usual effect: see SA_RESETHAND */
+}
+
+static void watch_signals(struct run_nodes *nodes)
+{
+    struct sigaction action = {.sa_handler = remove_doomed, .sa_flags = (int)SA_RESETHAND}, before;
+
+    doomed = nodes;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (sigaction(endings[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(endings[i], &action, NULL);
+}
+
+static void leave_signals(void)
+{
+    struct sigaction present;
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (sigaction(endings[i], NULL, &present) == 0 && present.sa_handler == remove_doomed)
+            signal(endings[i], SIG_DFL);
+    doomed = NULL;
+}
+
 static int make_folder(struct run_nodes *nodes, struct fail *fail)
 {
     const char *place = getenv("TMPDIR");
@@ -128,7 +175,7 @@ static int make_folder(struct run_nodes *nodes, struct fail *fail)
     if (size >= (int)sizeof nodes->folder)
         errno = ENAMETOOLONG;
     else if (mkdtemp(nodes->folder) != NULL)
-        return 0;
+        return watch_signals(nodes), 0;
     fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to another folder", nodes->folder, strerror(errno));
     nodes->folder[0] = '\0';
     return -1;
@@ -387,7 +434,7 @@ static int remove_entry(const char *path, const struct stat *about, int kind, st
     return remove(path);
 }
 
-void run_nodes_release(struct run_nodes *nodes, bool keeps_folder)
+void run_nodes_release(struct run_nodes *nodes)
 {
     int status;
 
@@ -397,6 +444,7 @@ void run_nodes_release(struct run_nodes *nodes, bool keeps_folder)
             waitpid(nodes->pid[i], &status, 0);
             nodes->pid[i] = 0;
         }
-    if (nodes->folder[0] != '\0' && !keeps_folder)
+    if (nodes->folder[0] != '\0' && !nodes->keeps_folder)
         nftw(nodes->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    leave_signals();
 }

@@ -19,6 +19,7 @@ struct run_nodes {
     uint32_t ctx, batch, slots; /* as recorded; 0: not known. The command's own options go before */
     char kv_type[RUN_WORD_BYTES], shares[RUN_SHARES_BYTES], pipeline[RUN_WORD_BYTES];
     char folder[RUN_FOLDER_BYTES]; /* of keys, traces and logs */
+    bool keeps_folder;
     pid_t pid[RUN_NODES_MAX];
     char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
     char key[RUN_PATH_BYTES];      /* "": without, where mesh-node cannot seal */
@@ -40,8 +41,9 @@ int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned se
 /* Ask them to end, and wait for it: their traces are whole then. */
 int run_nodes_stop(struct run_nodes *nodes, struct fail *fail);
 
-/* Kill what runs still, and remove the folder with all that is in it, unless it is to be kept. */
-void run_nodes_release(struct run_nodes *nodes, bool keeps_folder);
+/* Kill what runs still, and remove the folder with all that is in it, unless it is to be kept. A signal that ends this process before does
+ * the same. */
+void run_nodes_release(struct run_nodes *nodes);
 
 /* The value of an option of the command; NULL: it is not there. */
 const char *run_nodes_option(const struct run_nodes *nodes, const char *name);

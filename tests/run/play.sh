@@ -23,6 +23,12 @@ check "a TMPDIR with a long name is taken as it is" \
     env TMPDIR="$far" "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1
 check_equal "the folder is in it" "$(find "$far" -name "mesh-replay.*" | wc -l)" 1
 rm -r "$far"
+# Nodes that find no model wait for one, so it is in the midst of it.
+background env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1
+wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
+kill "$background_pid"
+wait "$background_pid"
+check_equal "a signal ends it, and its nodes, and nothing of it is left" "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
 check_exit "a limit that nobody keeps is passed, and told as TAP" 1 "" \
     play "$tmp/T.db" --nodes 1 --speed max --tap --min-tok-s 1e8
 check_contains "in a test of its own" "$out" "not ok 4 - --min-tok-s"
