@@ -23,6 +23,7 @@ void model_read_vector(const struct gguf_tensor *tensor, uint32_t count, float *
 static int check_architecture(const struct gguf *gguf, struct fail *fail)
 {
     struct gguf_string arch;
+    char shown[GGUF_SHOWN_NAME_BYTES];
     uint64_t split_count = 1;
 
     int found = gguf_get_string(gguf, "general.architecture", &arch, fail);
@@ -31,9 +32,11 @@ static int check_architecture(const struct gguf *gguf, struct fail *fail)
     if (found == 0)
         return fail_set(fail, EXIT_BAD_FILE,
                         "%s: no general.architecture: the file holds no model: give a GGUF model of architecture llama", gguf_path(gguf));
-    if (arch.size != 5 || memcmp(arch.text, "llama", 5) != 0)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: architecture '%.*s': not supported: use a model of architecture llama", gguf_path(gguf),
-                        (int)(arch.size < 64 ? arch.size : 64), arch.text);
+    if (arch.size != 5 || memcmp(arch.text, "llama", 5) != 0) {
+        gguf_show_name(&arch, shown);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: architecture '%s': not supported: use a model of architecture llama", gguf_path(gguf),
+                        shown);
+    }
     if (gguf_get_uint(gguf, "split.count", UINT16_MAX, &split_count, fail) < 0)
         return -1;
     if (split_count > 1)

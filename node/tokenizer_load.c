@@ -27,6 +27,7 @@ static int fail_memory(struct fail *fail)
 static int check_model(const struct gguf *gguf, struct fail *fail)
 {
     struct gguf_string model;
+    char shown[GGUF_SHOWN_NAME_BYTES];
     int found = gguf_get_string(gguf, KEY_MODEL, &model, fail);
 
     if (found < 0)
@@ -34,11 +35,11 @@ static int check_model(const struct gguf *gguf, struct fail *fail)
     if (found == 0)
         return fail_set(fail, EXIT_BAD_FILE, "%s: %s is missing: the file has no vocabulary: give a complete model", gguf_path(gguf),
                         KEY_MODEL);
-    if (model.size != 5 || memcmp(model.text, "llama", 5) != 0)
-        return fail_set(fail, EXIT_BAD_FILE,
-                        "%s: %s is '%.*s', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)",
-                        gguf_path(gguf), KEY_MODEL, (int)(model.size < 40 ? model.size : 40), model.text);
-    return 0;
+    if (model.size == 5 && memcmp(model.text, "llama", 5) == 0)
+        return 0;
+    gguf_show_name(&model, shown);
+    return fail_set(fail, EXIT_BAD_FILE, "%s: %s is '%s', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)",
+                    gguf_path(gguf), KEY_MODEL, shown);
 }
 
 /* An array of `count` elements (any number when count is 0). Returns 1, 0 when absent and not required, or -1. */
@@ -140,6 +141,17 @@ static bool is_integer(enum gguf_value_type type)
     return type <= GGUF_I32 || type == GGUF_U64 || type == GGUF_I64;
 }
 
+static int refuse_byte(const struct gguf *gguf, uint32_t id, const struct piece *piece, struct fail *fail)
+{
+    const struct gguf_string text = {.text = piece->text, .size = piece->text_size};
+    char shown[GGUF_SHOWN_NAME_BYTES];
+
+    gguf_show_name(&text, shown);
+    return fail_set(fail, EXIT_BAD_FILE,
+                    "%s: %s: entry %" PRIu32 " says byte, but the token is '%s', not <0x00> to <0xFF>: get another copy of the model",
+                    gguf_path(gguf), KEY_TYPES, id, shown);
+}
+
 /* Without the array every piece is normal, but for the byte pieces, known by their text, and what load_specials marks. */
 static int load_types(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
@@ -159,10 +171,7 @@ static int load_types(struct tokenizer *t, const struct gguf *gguf, struct fail 
                             "%s: %s: entry %" PRIu32 " is %" PRId64 ", 1 to 6 are known: get another copy of the model", gguf_path(gguf),
                             KEY_TYPES, id, type);
         if (type == PIECE_BYTE && byte < 0)
-            return fail_set(fail, EXIT_BAD_FILE,
-                            "%s: %s: entry %" PRIu32
-                            " says byte, but the token is '%.*s', not <0x00> to <0xFF>: get another copy of the model",
-                            gguf_path(gguf), KEY_TYPES, id, (int)(piece->text_size < 40 ? piece->text_size : 40), piece->text);
+            return refuse_byte(gguf, id, piece, fail);
         piece->type = (enum piece_type)type;
         if (type == PIECE_BYTE)
             t->byte_ids[byte] = id;

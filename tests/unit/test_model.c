@@ -212,6 +212,7 @@ static void a_file_of_something_else_is_refused(void **state)
     REFUSED("general.architecture", "holds no model", .architecture = "");
     REFUSED("architecture 'gpt2'", "use a model of architecture llama", .architecture = "gpt2");
     REFUSED("architecture 'llama4'", "not supported", .architecture = "llama4");
+    REFUSED("architecture '?[2J'", "not supported", .architecture = "\033[2J");
     REFUSED("split.count is 3", "join the parts", .key = "split.count", .number = 3);
     REFUSED("llama.expert_count is 8", "use a dense model", .key = "llama.expert_count", .number = 8);
 }

@@ -100,6 +100,9 @@ static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
     v.model = "gpt2";
     refuses(&v,
             "test.gguf: tokenizer.ggml.model is 'gpt2', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
+    v.model = "\033[2J";
+    refuses(&v,
+            "test.gguf: tokenizer.ggml.model is '?[2J', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
     v.model = "bert";
     refuses(&v,
             "test.gguf: tokenizer.ggml.model is 'bert', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
@@ -119,6 +122,9 @@ static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
     refuses(&v, "test.gguf: tokenizer.ggml.token_type: entry 259 is 7, 1 to 6 are known: get another copy of the model");
     v.extra[0] = (struct vocab_entry){"<0xZZ>", 0, 6};
     refuses(&v, "test.gguf: tokenizer.ggml.token_type: entry 259 says byte, but the token is '<0xZZ>', not <0x00> to <0xFF>: "
+                "get another copy of the model");
+    v.extra[0] = (struct vocab_entry){"\033[2J\x9a", 0, 6};
+    refuses(&v, "test.gguf: tokenizer.ggml.token_type: entry 259 says byte, but the token is '?[2J?', not <0x00> to <0xFF>: "
                 "get another copy of the model");
     v = (struct vocab){.model = "llama"};
     v.id_key = "tokenizer.ggml.eot_token_id";
