@@ -81,13 +81,14 @@ static int open_temporary(struct replace_file *file)
 int replace_file_open(struct replace_file *file, const char *path, struct fail *fail)
 {
     struct stat status;
-    const bool exists = stat(path, &status) == 0;
+    const bool exists = stat(path, &status) == 0, is_replaced = !exists || S_ISREG(status.st_mode);
 
     *file = (struct replace_file){.descriptor = -1};
-    file->path = exists ? realpath(path, NULL) : strdup(path);
+    /* Where a pipe's name leads to, as that of /dev/stdout, is no path. */
+    file->path = exists && is_replaced ? realpath(path, NULL) : strdup(path);
     if (file->path == NULL)
         return refuse_open(file, path, fail);
-    if (exists && !S_ISREG(status.st_mode))
+    if (!is_replaced)
         file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC);
     else
         file->descriptor = open_temporary(file);

@@ -139,6 +139,25 @@ static void a_device_is_written_and_not_replaced(void **state)
     assert_true(S_ISCHR(status.st_mode));
 }
 
+/* As /dev/stdout in a pipeline, whose link leads to a name that is none. */
+static void a_pipe_is_written_by_the_name_of_its_descriptor(void **state)
+{
+    struct replace_file file;
+    struct fail fail;
+    int ends[2];
+    char name[40], read_back[8] = "";
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", ends[1]);
+    write_text(&file, name, "piped");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(read(ends[0], read_back, sizeof read_back), 5);
+    assert_string_equal(read_back, "piped");
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void what_cannot_be_written_is_reported_with_exit_code_4(void **state)
 {
     struct replace_file file;
@@ -215,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_symbolic_link_stays_one),
         cmocka_unit_test(what_is_on_the_disk_is_not_at_the_path_yet),
         cmocka_unit_test(a_device_is_written_and_not_replaced),
+        cmocka_unit_test(a_pipe_is_written_by_the_name_of_its_descriptor),
         cmocka_unit_test(a_signal_that_ends_the_process_leaves_nothing_behind),
         cmocka_unit_test(signals_are_as_before_when_a_file_is_written),
         cmocka_unit_test(what_cannot_be_written_is_reported_with_exit_code_4),
