@@ -211,7 +211,7 @@ static void find_lab(struct list *list)
 static void find_all(struct list *list, bool is_well)
 {
     const float speed = fleet_tok_per_s(list->fleet, list->tick);
-    int alive = 0, busy = 0;
+    int alive = 0, up = 0, busy = 0;
     char text[FIGURE_BYTES];
 
     for (int i = 0; i < list->fleet->node_end; i++) {
@@ -220,12 +220,15 @@ static void find_all(struct list *list, bool is_well)
         if (!list->fleet->nodes[i].is_used || !fleet_is_alive(list->fleet->nodes[i].state))
             continue;
         alive++;
+        up += list->fleet->nodes[i].state == FLEET_UP;
         busy += sample != NULL && sample->time[TIME_IDLE] < 0.9f;
     }
     if (alive == 0)
         return;
     figure_count(round((double)speed * 10) / 10, text);
-    if (busy == 0)
+    if (busy == 0 && up < alive)
+        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: nothing is asked.", up, alive, alive == 1 ? " is" : "s are");
+    else if (busy == 0)
         add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: nothing is asked.", alive == 1 ? "The" : "All", alive,
             alive == 1 ? "" : "s", alive == 1 ? "is" : "are");
     else

@@ -125,6 +125,28 @@ static void when_all_is_well_that_is_what_is_found(void **state)
     assert_string_equal(findings[0].text, "All 4 nodes are up and idle: nothing is asked.");
 }
 
+/* One that is silent is not up, nor is one that loads. */
+static void not_all_are_up_when_one_is_something_else(void **state)
+{
+    struct monitor_case *c = *state;
+    struct finding findings[FINDINGS_MAX];
+
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 5);
+    for (enum fleet_state other = FLEET_SEEKING; other <= FLEET_SILENT; other++) {
+        const bool is_up = other == FLEET_UP;
+        bool is_said = false;
+
+        c->fleet.nodes[node(c, 2)].state = other;
+        for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--) {
+            is_said |= strcmp(findings[i - 1].text, is_up ? "All 4 nodes are up and idle: nothing is asked."
+                                                          : "3 of 4 nodes are up and idle: nothing is asked.") == 0;
+            assert_true(is_up || strstr(findings[i - 1].text, "All 4 nodes") == NULL);
+        }
+        assert_true(is_said);
+    }
+}
+
 static void a_request_that_is_not_told_of_any_more_is_not_taken_for_running(void **state)
 {
     struct monitor_case *c = *state;
@@ -347,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(loss_on_one_link_shows_there_and_nowhere_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slowed_node_is_named_as_the_one_others_wait_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_all_is_well_that_is_what_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_all_are_up_when_one_is_something_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
