@@ -251,20 +251,40 @@ static int take_line(struct place *place, char *line, struct fail *fail)
                   nearest != NULL ? nearest : "");
 }
 
+/* The next line. 1; 0: there is none; -1 after refuse. */
+static int read_line(struct place *place, FILE *stream, char line[CLUSTER_LINE_MAX], struct fail *fail)
+{
+    size_t size = 0;
+    int c;
+
+    place->line++;
+    while ((c = getc(stream)) != EOF) {
+        if (c == 0)
+            return refuse(place, fail, "has a byte 0: no cluster file is like that: give another"), -1;
+        line[size++] = (char)c;
+        if (c == '\n')
+            break;
+        if (size == CLUSTER_LINE_MAX - 1)
+            return refuse(place, fail, "longer than %d bytes: no cluster file is like that: give another", CLUSTER_LINE_MAX - 2), -1;
+    }
+    line[size] = '\0';
+    place->line -= size == 0;
+    return size > 0;
+}
+
 int cluster_file_parse(FILE *stream, const char *name, struct cluster_file *file, struct fail *fail)
 {
     struct place place = {.file = name, .cluster = file};
     char line[CLUSTER_LINE_MAX];
+    int got;
 
     memset(file, 0, sizeof *file);
     set_standards(&place, "cluster");
-    while (fgets(line, sizeof line, stream) != NULL) {
-        place.line++;
-        if (strlen(line) == sizeof line - 1 && line[sizeof line - 2] != '\n')
-            return refuse(&place, fail, "longer than %d bytes: no cluster file is like that: give another", CLUSTER_LINE_MAX - 2);
+    while ((got = read_line(&place, stream, line, fail)) > 0)
         if (take_line(&place, line, fail) < 0)
             return -1;
-    }
+    if (got < 0)
+        return -1;
     if (ferror(stream))
         return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot read: %s: try again", name, strerror(errno));
     return check_node(&place, fail);

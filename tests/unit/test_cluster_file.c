@@ -86,7 +86,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"[node]\n", "no name"},
         {"[node a\n", "no section"},
         {"[node a] b\n", "no section"},
-        {"[node a]\nthreads = 1\n", "[node a]: no address"},
+        {"[node a]\nthreads = 1\n", "test.conf:2: [node a]: no address"},
         {"[node a]\naddress = nowhere\n", "address = nowhere: no address: give ADDR:PORT"},
         {"[node a]\naddress = 127.0.0.1:1\n[node a]\n", "[node a]: there is one already"},
         {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:1\n", "[node b]: has the address of [node a]"},
@@ -156,6 +156,18 @@ static void a_line_without_end_is_refused(void **state)
     assert_non_null(strstr(fail.text, "longer than"));
 }
 
+/* As a file system leaves a file that was not written to its end, or as /dev/zero, which never ends. */
+static void zeros_are_refused_where_they_begin(void **state)
+{
+    static const char text[] = "[cluster]\nname = attic\0\0\0\n", zeros[CLUSTER_LINE_MAX];
+
+    (void)state;
+    assert_int_equal(parse(text, sizeof text - 1), -1);
+    assert_string_equal(fail.text, "test.conf:2: has a byte 0: no cluster file is like that: give another");
+    assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
+    assert_int_equal(parse(zeros, sizeof zeros), -1);
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -171,6 +183,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named_with_its_line),   cmocka_unit_test(an_address_that_is_not_known_now_is_no_bad_file),
         cmocka_unit_test(more_nodes_than_a_mesh_has_are_refused), cmocka_unit_test(any_bytes_are_taken_or_refused),
         cmocka_unit_test(a_line_without_end_is_refused),          cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(zeros_are_refused_where_they_begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
