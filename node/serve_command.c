@@ -244,6 +244,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record: a recording is of the mesh: leave one of them out");
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
+    if (a->name != NULL && strlen(a->name) > MESH_CLUSTER_NAME_BYTES_MAX)
+        return fail_set(fail, EXIT_USAGE, "--name: %zu bytes: give at most %d", strlen(a->name), MESH_CLUSTER_NAME_BYTES_MAX);
     config->busy_poll_us = a->busy_poll_us;
     config->has_gso = a->gso == 0;
     config->shift.cluster = a->name != NULL ? a->name : "mesh";

@@ -191,6 +191,11 @@ for command in "run -m $small -p abc -n 50 --seed 1 --local 2" "run -m $small -p
         "$? $(tail -n 1 "$err" | grep -c '^mesh-node: stdout: .*No space left')" "4 1"
 done
 
+# ---- serve ----
+
+check_exit "a cluster's name that is too long is wrong usage, with a key or without" 2 "--name: 65 bytes: give at most 64" \
+    "$mesh_node" serve -m "$small" --name "$(head -c 65 /dev/zero | tr '\0' n)"
+
 # ---- closed streams ----
 
 # What is opened next would have their numbers: a socket or a model file, and messages would be written there.
