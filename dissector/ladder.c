@@ -242,7 +242,7 @@ void ladder_print(struct ladder *ladder, FILE *out)
         fprintf(out, "%*.3f  %s  %s\n", TIME_COLUMNS - 2, (double)(int64_t)(row->ts_ns - ladder->begin_ns) / 1e6, rungs, label);
     }
     if (ladder->count == 0)
-        fputs("no datagram of an epoch lies in that range\n", out);
+        fputs("no datagram of an epoch is there, or none lies between what --steps and --seconds say\n", out);
     if (ladder->left_out > 0)
         fprintf(out, "%" PRIu64 " datagrams more: narrow it with --steps or --seconds\n", ladder->left_out);
 }

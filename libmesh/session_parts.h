@@ -6,7 +6,7 @@
 
 enum {
     MESH_SESSION_ANSWERS = 32,
-    MESH_SESSION_PAST = 256 /* closed sessions that are remembered: while there are so many no other is opened */
+    MESH_SESSION_PAST = 4096 /* closed sessions that are remembered: while there are so many no other is opened */
 };
 
 #define MESH_COOKIE_WINDOW_NS UINT64_C(2000000000) /* a cookie is valid in the window it was made in and in the next */

@@ -27,7 +27,7 @@ static const struct key {
 } keys[] = {
 #define IN_CLUSTER(field) offsetof(struct cluster_file, field)
 #define IN_NODE(field)    offsetof(struct cluster_node, field)
-    {"cluster", "name", KIND_TEXT, IN_CLUSTER(name), CLUSTER_NAME_MAX, 0, 0, NULL, "mesh",
+    {"cluster", "name", KIND_TEXT, IN_CLUSTER(name), MESH_CLUSTER_NAME_BYTES_MAX + 1, 0, 0, NULL, "mesh",
      "part of every key: two clusters with one key file stay apart"},
     {"cluster", "key", KIND_TEXT, IN_CLUSTER(key), CLUSTER_PATH_MAX, 0, 0, NULL, "",
      "file of the pre-shared key; without one nodes serve the loopback only"},

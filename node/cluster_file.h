@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "mesh/mesh.h"
 #include "mesh/program/fail.h"
+#include "mesh/seal.h"
 
 enum { CLUSTER_NAME_MAX = 64, CLUSTER_PATH_MAX = 512, CLUSTER_LINE_MAX = 2048, CLUSTER_SHARE_AUTO = UINT32_MAX };
 
@@ -27,7 +28,7 @@ struct cluster_node {
 };
 
 struct cluster_file {
-    char name[CLUSTER_NAME_MAX];
+    char name[MESH_CLUSTER_NAME_BYTES_MAX + 1];
     char model[CLUSTER_PATH_MAX];     /* empty: given on the command line */
     char key[CLUSTER_PATH_MAX];       /* empty: loopback only */
     char multicast[CLUSTER_NAME_MAX]; /* group by which tiles go; empty: none */

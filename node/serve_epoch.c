@@ -28,15 +28,17 @@ void serve_say(const struct server *server, const char *format, ...)
     fputc('\n', stderr);
 }
 
-/* Requests go on in the new epoch. */
-static void log_change(const struct server *server)
+/* Requests go on in the new epoch; or, to a node that was idle, the first one has come. */
+static void log_change(const struct server *server, bool goes_on)
 {
     const struct change *change = &server->change;
+    char token[48] = "";
 
+    if (goes_on)
+        snprintf(token, sizeof token, ", first token after %.1f ms", change_ms(change->loaded_ns, change->token_ns));
     if (change->suspected_ns != 0)
-        serve_say(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms, first token after %.1f ms",
-                  change->number, change_ms(change->suspected_ns, change->agreed_ns), change_ms(change->agreed_ns, change->loaded_ns),
-                  change_ms(change->loaded_ns, change->token_ns));
+        serve_say(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms%s", change->number,
+                  change_ms(change->suspected_ns, change->agreed_ns), change_ms(change->agreed_ns, change->loaded_ns), token);
 }
 
 void serve_take_news(struct server *server)
@@ -56,7 +58,7 @@ void serve_take_news(struct server *server)
         if (!news.is_done && change_token(&server->change, news.when_ns)) {
             engine_figures(server->shift->engine, &figures);
             server->change.recomputed = figures.recomputed;
-            log_change(server);
+            log_change(server, job != NULL ? job->asked_ns < server->change.loaded_ns : figures.recomputed > 0);
         }
     }
 }

@@ -27,6 +27,11 @@ static int note_name(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
+static int refuse_write(const struct csv *csv, const char *path)
+{
+    return fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
+}
+
 static int write_table(struct csv *csv, const char *name)
 {
     struct mesh_trace *trace = csv->traces->traces[0];
@@ -45,9 +50,13 @@ static int write_table(struct csv *csv, const char *name)
         return fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: choose another folder", path, strerror(errno));
     snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
     result = rows_write(csv->traces->paths[0], trace, sql, ROWS_OWN_SECONDS, ROWS_CSV, out, csv->fail);
-    if (fclose(out) != 0 && result == 0)
-        result = fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
-    return result;
+    /* What rows_write says of a file that it cannot write names none. */
+    if (ferror(out)) {
+        result = refuse_write(csv, path);
+        fclose(out);
+        return result;
+    }
+    return fclose(out) != 0 && result == 0 ? refuse_write(csv, path) : result;
 }
 
 int export_csv(const struct export_traces *traces, const char *folder, struct fail *fail)

@@ -293,6 +293,10 @@ static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail
     if (WIFSIGNALED(status))
         return fail_set(fail, EXIT_ENVIRONMENT, "node %u was ended by signal %d; its last words: %.300s", nodes->rank + i, WTERMSIG(status),
                         line);
+    if (line[0] == '\0')
+        return fail_set(fail, code_of(status),
+                        "node %u has ended with exit code %d, and %.100s has no word of it: see whether its disk is full", nodes->rank + i,
+                        WEXITSTATUS(status), log);
     return fail_set(fail, code_of(status), "node %u has ended: %.300s", nodes->rank + i, line);
 }
 

@@ -93,6 +93,11 @@ check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --cs
 check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
 check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
 check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
+if [ -e /dev/full ]; then
+    ln -sf /dev/full "$tmp/csv/datagrams.csv"
+    check_exit "and so is a file where the disk is full" 4 "$tmp/csv/datagrams.csv: cannot write: No space" \
+        "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
+fi
 check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export "$tmp/messages.db" "$trace" --pcap -
 
 check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"

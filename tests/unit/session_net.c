@@ -76,8 +76,8 @@ unsigned session_net_call(struct session_net *net, const struct mesh_key *key, u
 {
     const unsigned index = net->client_count++;
     struct session_net_client *client = &net->client[index];
-    struct mesh_call_config config = {.incarnation = {1, (uint8_t)index},
-                                      .nonce = 1000 + index,
+    struct mesh_call_config config = {.incarnation = {1, (uint8_t)index, (uint8_t)net->forgotten, (uint8_t)(net->forgotten >> 8)},
+                                      .nonce = 1000 + index + net->forgotten,
                                       .addr = node_addr(),
                                       .timeout_ns = timeout_ns,
                                       .version = version,
@@ -94,6 +94,15 @@ unsigned session_net_call(struct session_net *net, const struct mesh_key *key, u
     assert(err == 0);
     (void)err;
     return index;
+}
+
+void session_net_forget_last(struct session_net *net)
+{
+    struct session_net_client *client = &net->client[--net->client_count];
+
+    free(client->memory);
+    memset(client, 0, sizeof *client);
+    net->forgotten++;
 }
 
 /* ---- the wire ---- */

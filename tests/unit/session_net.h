@@ -35,7 +35,7 @@ struct session_net {
     void *node_memory;
     struct mesh_session_seal node_seal;
     struct session_net_client client[SESSION_NET_CLIENTS];
-    unsigned client_count;
+    unsigned client_count, forgotten;
     struct session_net_packet queue[SESSION_NET_QUEUE];
     unsigned queued;
     uint32_t session[SESSION_NET_LOG]; /* of OPENED events at the node */
@@ -60,6 +60,9 @@ struct mesh_addr session_net_addr(unsigned client);
 
 /* A client that calls; key NULL: the cluster's. Returns its index. */
 unsigned session_net_call(struct session_net *net, const struct mesh_key *key, uint16_t version, uint64_t timeout_ns);
+
+/* The last client is over: the next one has its place, and is another. */
+void session_net_forget_last(struct session_net *net);
 
 /* Let time pass until `until_ns` at the latest, or done(net). */
 void session_net_run(struct session_net *net, uint64_t for_ns, bool (*done)(const struct session_net *net));

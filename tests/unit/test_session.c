@@ -365,6 +365,27 @@ static void a_full_node_says_so_and_has_room_again_later(void **state)
     session_net_release(&net);
 }
 
+/* As a loop in a shell does, or a page that asks one question at a time. */
+static void thousands_of_clients_have_sessions_one_after_the_other(void **state)
+{
+    const unsigned clients = 3000;
+    uint64_t begin_ns;
+
+    (void)state;
+    open_net(2, MESH_SECURITY_NONE, 1);
+    begin_ns = net.now_ns;
+    for (unsigned i = 0; i < clients; i++) {
+        session_net_call(&net, NULL, 0, SECOND);
+        session_net_run(&net, SECOND, is_first_open);
+        mesh_call_close(net.client[0].call, net.now_ns);
+        session_net_run(&net, SECOND / 2000, is_first_over);
+        session_net_forget_last(&net);
+    }
+    assert_int_equal(net.opened, clients);
+    assert_true(net.now_ns - begin_ns < 4 * SECOND); /* so long each is remembered */
+    session_net_release(&net);
+}
+
 static void a_node_that_ends_closes_all_and_refuses(void **state)
 {
     (void)state;
@@ -451,6 +472,7 @@ int main(void)
         cmocka_unit_test(mutated_datagrams_change_nothing_where_there_is_a_key),
         cmocka_unit_test(mutated_datagrams_do_no_harm_where_there_is_none),
         cmocka_unit_test(a_full_node_says_so_and_has_room_again_later),
+        cmocka_unit_test(thousands_of_clients_have_sessions_one_after_the_other),
         cmocka_unit_test(a_node_that_ends_closes_all_and_refuses),
         cmocka_unit_test(silence_closes_a_session_on_both_sides),
         cmocka_unit_test(nobody_there_is_a_failure_in_time),
