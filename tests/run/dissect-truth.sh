@@ -44,12 +44,13 @@ ask() { # TOKENS
         --seed 4 -n "$1" >"$tmp/answer" 2>&1 </dev/null
 }
 ask 60
-# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1.
-netns_on 0 "$mesh_node" status --telemetry 3 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
+# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1. Nodes tell of every
+# second or third step, so there are many more stalls than are asked for below.
+netns_on 0 "$mesh_node" status --telemetry 5 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
 status_pid=$!
-ask 100 &
+ask 300 &
 ask_pid=$!
-for _ in 1 2 3 4 5 6 7 8; do
+for ((i = 0; i < 20; i++)); do
     sleep 0.1
     nft "flush chain bridge loss forward; add rule bridge loss forward ip saddr 10.77.0.1 udp length > 130 drop"
     sleep 0.01
