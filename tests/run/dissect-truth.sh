@@ -44,8 +44,8 @@ ask() { # TOKENS
         --seed 4 -n "$1" >"$tmp/answer" 2>&1 </dev/null
 }
 ask 60
-# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1. Nodes tell of every
-# second or third step, so there are many more stalls than are asked for below.
+# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1. Nodes tell of
+# every second or third step, so there are many more stalls than are asked for below.
 netns_on 0 "$mesh_node" status --telemetry 5 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
 status_pid=$!
 ask 300 &
