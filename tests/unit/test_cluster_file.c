@@ -194,11 +194,15 @@ static void a_file_that_is_not_there_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_key_has_its_value_or_its_default), cmocka_unit_test(a_file_of_comments_is_a_cluster_of_defaults),
+        cmocka_unit_test(every_key_has_its_value_or_its_default),
+        cmocka_unit_test(a_file_of_comments_is_a_cluster_of_defaults),
         cmocka_unit_test(a_name_is_as_long_as_the_command_line_takes_it),
-        cmocka_unit_test(what_is_wrong_is_named_with_its_line),   cmocka_unit_test(an_address_that_is_not_known_now_is_no_bad_file),
-        cmocka_unit_test(more_nodes_than_a_mesh_has_are_refused), cmocka_unit_test(any_bytes_are_taken_or_refused),
-        cmocka_unit_test(a_line_without_end_is_refused),          cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(what_is_wrong_is_named_with_its_line),
+        cmocka_unit_test(an_address_that_is_not_known_now_is_no_bad_file),
+        cmocka_unit_test(more_nodes_than_a_mesh_has_are_refused),
+        cmocka_unit_test(any_bytes_are_taken_or_refused),
+        cmocka_unit_test(a_line_without_end_is_refused),
+        cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(zeros_are_refused_where_they_begin),
     };
 
