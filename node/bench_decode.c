@@ -4,6 +4,7 @@
  * The threads go from step to step together: compute one, read a piece of memory, compute the next. On one thread times are those of
  * the thread, so that other programs do not count; with more they are times of the clock. */
 #include <assert.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,11 +26,14 @@ enum {
     CONTEXT = 2048,
     CONTEXT_QUICK = 512,
     FEW_POSITIONS = 64, /* what a full context is set beside */
-    TOGETHER = 8,       /* requests */
+    TOGETHER = 8,       /* requests, at most */
+    TOGETHER_WAYS = 3,
     TOGETHER_PROMPT_TOKENS = PROMPT_TOKENS / TOGETHER,
     TOGETHER_WARM = 4, /* steps until all of them generate */
     READ_CHUNKS = 4    /* per thread, between two tokens */
 };
+
+static const uint32_t together_counts[TOGETHER_WAYS] = {2, 4, TOGETHER}; /* requests */
 
 struct decode {
     struct bench *bench;
@@ -43,7 +47,7 @@ struct decode {
     _Atomic uint32_t arrived, rounds; /* of the barrier */
     _Atomic size_t chunk;             /* to be read next */
     uint64_t weight_bytes_per_token;
-    struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s, together_per_s;
+    struct bench_series prompt_per_s, tokens_per_s, gb_per_s, read_gb_per_s, together_per_s[TOGETHER_WAYS];
     struct bench_series few_ns, full_ns; /* a token's time with few positions and with nearly a full context */
 };
 
@@ -139,20 +143,21 @@ static void run_one(struct decode *d, uint16_t worker, uint32_t made)
     bench_add(&d->read_gb_per_s, bench_stat_of(&read).median);
 }
 
-/* Several requests: steps that have a token of each. */
-static void run_together(struct decode *d, uint16_t worker, uint32_t made)
+/* Several requests: steps that have a token of each. Returns how many tokens were made. */
+static uint32_t run_together(struct decode *d, uint16_t worker, uint32_t made, uint32_t count, struct bench_series *series)
 {
     const uint32_t tokens = d->tokens, predict = 2 * TOGETHER_WARM + tokens;
     struct bench_series step = {.count = 0};
 
-    for (uint32_t i = 0; worker == 0 && i < TOGETHER; i++)
+    for (uint32_t i = 0; worker == 0 && i < count; i++)
         submit(d, TOGETHER_PROMPT_TOKENS, predict);
-    time_token(d, worker, made + TOGETHER * TOGETHER_WARM);
+    time_token(d, worker, made + count * TOGETHER_WARM);
     for (uint32_t t = 1; t <= tokens; t++)
-        bench_add(&step, TOGETHER * 1e9 / (double)(time_token(d, worker, made + TOGETHER * (TOGETHER_WARM + t)) + 1));
-    time_token(d, worker, made + TOGETHER * predict);
+        bench_add(&step, count * 1e9 / (double)(time_token(d, worker, made + count * (TOGETHER_WARM + t)) + 1));
+    time_token(d, worker, made + count * predict);
     if (worker == 0)
-        bench_add(&d->together_per_s, bench_stat_of(&step).median);
+        bench_add(series, bench_stat_of(&step).median);
+    return count * predict;
 }
 
 /* The time of a token that ends with `positions` positions, median of those before it. Returns how many tokens were made. */
@@ -183,11 +188,13 @@ static void run_context(struct decode *d, uint16_t worker, uint32_t made)
 /* Returns how many tokens were made. */
 static uint32_t run_once(struct decode *d, uint16_t worker, uint32_t made)
 {
-    const uint32_t one = d->tokens + 1, together = TOGETHER * (2 * TOGETHER_WARM + d->tokens);
+    const uint32_t before = made;
 
     run_one(d, worker, made);
-    run_together(d, worker, made + one);
-    return one + together;
+    made += d->tokens + 1;
+    for (size_t i = 0; i < TOGETHER_WAYS; i++)
+        made += run_together(d, worker, made, together_counts[i], &d->together_per_s[i]);
+    return made - before;
 }
 
 static void work(void *app, uint16_t worker)
@@ -260,19 +267,20 @@ static void print(struct decode *d, const char *shape, const char *type)
     bench_print(d->bench, &row);
 }
 
-static void print_together(struct decode *d, const char *shape, const char *type)
+static void print_together(struct decode *d, const char *shape, const char *type, size_t way)
 {
     char name[64];
     struct bench_row row = {.event = "decode_together", .name = name};
 
-    snprintf(name, sizeof name, "%s %s, %u thread%s, %d requests", shape, type, d->threads, d->threads == 1 ? "" : "s", TOGETHER);
+    snprintf(name, sizeof name, "%s %s, %u thread%s, %" PRIu32 " requests", shape, type, d->threads, d->threads == 1 ? "" : "s",
+             together_counts[way]);
     bench_label_text(&row, "model", shape);
     bench_label_text(&row, "type", type);
     bench_label_text(&row, "kernel", d->bench->kernel->name);
     bench_label_number(&row, "threads", d->threads);
-    bench_label_number(&row, "requests", TOGETHER);
-    bench_value(&row, "gen_tok_per_s", "tok/s", 1, bench_stat_of(&d->together_per_s));
-    bench_value(&row, "one_request_ratio", "of one request", 2, bench_ratio_of(&d->together_per_s, &d->tokens_per_s));
+    bench_label_number(&row, "requests", together_counts[way]);
+    bench_value(&row, "gen_tok_per_s", "tok/s", 1, bench_stat_of(&d->together_per_s[way]));
+    bench_value(&row, "one_request_ratio", "of one request", 2, bench_ratio_of(&d->together_per_s[way], &d->tokens_per_s));
     bench_print(d->bench, &row);
 }
 
@@ -316,7 +324,8 @@ static int measure(struct bench *bench, const struct bench_memory *memory, const
     int err = run_threads(d, model, fail);
     if (err == 0) {
         print(d, shape, tensor_type_info(type)->name);
-        print_together(d, shape, tensor_type_info(type)->name);
+        for (size_t i = 0; i < TOGETHER_WAYS; i++)
+            print_together(d, shape, tensor_type_info(type)->name, i);
         if (threads == 1)
             print_context(d, shape, tensor_type_info(type)->name);
     }
