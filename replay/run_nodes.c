@@ -1,5 +1,7 @@
 #include "run_nodes.h"
 
+#include "mesh/program/endings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -123,7 +125,6 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
 /* ---- what a signal that ends this process takes away ---- */
 
 static struct run_nodes *volatile doomed;
-static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* Calls that may be made here only: no nftw. */
 static void remove_doomed(int number)
@@ -144,26 +145,18 @@ static void remove_doomed(int number)
     }
     if (pid > 0)
         waitpid(pid, NULL, 0);
-    raise(number); /* with its usual effect: see SA_RESETHAND */
+    raise(number); /* with its usual effect */
 }
 
 static void watch_signals(struct run_nodes *nodes)
 {
-    struct sigaction action = {.sa_handler = remove_doomed, .sa_flags = (int)SA_RESETHAND}, before;
-
     doomed = nodes;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (sigaction(endings[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(endings[i], &action, NULL);
+    endings_watch(remove_doomed);
 }
 
 static void leave_signals(void)
 {
-    struct sigaction present;
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (sigaction(endings[i], NULL, &present) == 0 && present.sa_handler == remove_doomed)
-            signal(endings[i], SIG_DFL);
+    endings_leave(remove_doomed);
     doomed = NULL;
 }
 

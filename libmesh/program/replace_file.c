@@ -11,35 +11,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mesh/program/endings.h"
+
 enum { ATTEMPTS = 100 };
 
 /* What a signal that ends the process removes first: one file at a time, and only where nobody else handles the signal. */
 static char *volatile doomed;
-static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
 
 static void remove_doomed(int number)
 {
     unlink(doomed);
-    raise(number); /* with its usual effect: see SA_RESETHAND */
+    raise(number); /* with its usual effect */
 }
 
 static void watch_signals(char *path)
 {
-    struct sigaction action = {.sa_handler = remove_doomed, .sa_flags = (int)SA_RESETHAND}, before;
-
     doomed = path;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (sigaction(endings[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(endings[i], &action, NULL);
+    endings_watch(remove_doomed);
 }
 
 static void leave_signals(void)
 {
-    struct sigaction present;
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (sigaction(endings[i], NULL, &present) == 0 && present.sa_handler == remove_doomed)
-            signal(endings[i], SIG_DFL);
+    endings_leave(remove_doomed);
     doomed = NULL;
 }
 

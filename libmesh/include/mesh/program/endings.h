@@ -1,0 +1,12 @@
+/* Signals that end a program, where it does not handle them itself: something is to be taken away first. */
+#ifndef MESH_PROGRAM_ENDINGS_H
+#define MESH_PROGRAM_ENDINGS_H
+
+/* From now on SIGINT, SIGTERM and SIGHUP call a handler; those that are handled already, or ignored, do not. The handler may make
+ * async-signal-safe calls only, and ends with raise(number), which has its usual effect then. One thread. */
+void endings_watch(void (*handler)(int number));
+
+/* Those that this handler has are as usual again. */
+void endings_leave(void (*handler)(int number));
+
+#endif
