@@ -1,21 +1,25 @@
-/* The mesh beside what it is to be better than: whole matrices, and a star.
+/* The mesh beside what it is to be better than, whole matrices and a star, and beside itself where tiles go to a multicast group.
  *
  * Nodes of 10 GB/s on a network of 50 us, four times slower than that (`--lab pace=2.5GB/s,delay=200us`), so that several fit on few
  * cores: *dilated*. Computing is real, but a datagram costs the processor of this machine what it costs, a quarter of what it would weigh
- * without that. The three take turns. */
+ * without that. They take turns. */
 #include <stdio.h>
 
 #include "bench.h"
 #include "bench_model.h"
 #include "bench_run.h"
 
-enum { RUNS = 3, TOKENS = 16, WAYS = 3 };
+enum { RUNS = 3, TOKENS = 16, WAYS = 4 };
 
 #define DILATED "pace=2.5GB/s,delay=200us"
 
 static const struct way {
-    const char *name, *topology, *pipeline;
-} ways[WAYS] = {{"mesh", "mesh", "on"}, {"whole matrices", "mesh", "off"}, {"star, whole matrices", "star", "off"}};
+    const char *name, *topology, *pipeline, *group;
+    uint32_t nodes_min;
+} ways[WAYS] = {{"mesh", "mesh", "on", NULL, 2},
+                {"mesh, to a group", "mesh", "on", "239.255.77.13:7413", 3}, /* of two nodes each has but one to send to */
+                {"whole matrices", "mesh", "off", NULL, 2},
+                {"star, whole matrices", "star", "off", NULL, 2}};
 
 struct way_series {
     struct bench_series tokens, utilisation, packets;
@@ -33,6 +37,8 @@ static void print(struct bench *bench, const struct bench_shape *shape, uint32_t
     bench_label_number(&row, "nodes", nodes);
     bench_label_text(&row, "topology", way->topology);
     bench_label_text(&row, "pipeline", way->pipeline);
+    if (way->group != NULL)
+        bench_label_text(&row, "multicast", way->group);
     bench_value(&row, "utilisation", "utilisation", 3, bench_stat_of(&own->utilisation));
     bench_value(&row, "gen_tok_per_s", "tok/s", 2, bench_stat_of(&own->tokens));
     bench_value(&row, "mesh_ratio", "of the mesh", 2, bench_ratio_of(&own->tokens, &mesh->tokens));
@@ -48,8 +54,14 @@ static int measure(struct bench *bench, const struct bench_shape *shape, const c
     for (int r = 0; r < WAYS * (bench->quick ? 1 : RUNS); r++) {
         const struct way *way = &ways[r % WAYS];
         struct way_series *s = &series[r % WAYS];
-        const struct bench_run run = {nodes, 1, TOKENS, {"--lab", DILATED, "--topology", way->topology, "--pipeline", way->pipeline}};
+        const struct bench_run run = {nodes,
+                                      1,
+                                      TOKENS,
+                                      {"--lab", DILATED, "--topology", way->topology, "--pipeline", way->pipeline,
+                                       way->group != NULL ? "--multicast" : NULL, way->group}};
 
+        if (nodes < way->nodes_min)
+            continue;
         if (bench_run_nodes(bench, model, &run, &outcome, fail) < 0)
             return -1;
         bench_add(&s->tokens, outcome.tokens_per_s);
@@ -57,25 +69,27 @@ static int measure(struct bench *bench, const struct bench_shape *shape, const c
         bench_add(&s->packets, outcome.packets_per_token);
     }
     for (int i = 0; i < WAYS; i++)
-        print(bench, shape, nodes, &ways[i], &series[i], &series[0]);
+        if (nodes >= ways[i].nodes_min)
+            print(bench, shape, nodes, &ways[i], &series[i], &series[0]);
     return 0;
 }
 
 int bench_topology(struct bench *bench, struct fail *fail)
 {
-    static const uint32_t node_counts[] = {2, 4, 8};
+    static const uint32_t node_counts[] = {2, 4, 8}, quick_count[] = {4};
+    const uint32_t *counts = bench->quick ? quick_count : node_counts;
     const struct bench_shape *shape = bench->quick ? &bench_shape_small : &bench_shape_1b;
     struct bench_model model;
     int err = 0;
 
     if (!bench_has_memory(bench, "topology", 2 * bench_model_bytes(shape, TYPE_Q8_0) + (800u << 20)))
         return 0;
-    bench_heading(bench, "topology: dilated nodes (" DILATED "), one thread each, beside whole matrices and a star");
+    bench_heading(bench, "topology: dilated nodes (" DILATED "), one thread each, beside tiles to a group, whole matrices and a star");
     bench_progress(bench, "topology");
     if (bench_model_write(&model, shape, TYPE_Q8_0, fail) < 0)
         return -1;
     for (size_t i = 0; i < (bench->quick ? 1 : sizeof node_counts / sizeof *node_counts) && err == 0; i++)
-        err = measure(bench, shape, model.path, node_counts[i], fail);
+        err = measure(bench, shape, model.path, counts[i], fail);
     bench_model_close(&model);
     return err;
 }
