@@ -8,10 +8,11 @@
 #include "recording.h"
 
 enum {
-    SPIN_NS = 10000,    /* without anything to do before a worker lets others have its core, if nobody is known to want it: most waits
-                         * are shorter */
-    YIELD_NS = 1000000, /* and before it sleeps */
-    PARK_NS_MAX = 10000000,
+    SPIN_NS = 10000,         /* without anything to do before a worker lets others have its core, if nobody is known to want it: most
+                              * waits are shorter */
+    YIELD_NS = 1000000,      /* and before it sleeps */
+    PARK_NS_MAX = 10000000,  /* in a step */
+    REST_NS_MAX = 200000000, /* between steps: whatever comes wakes who sleeps */
     WAIT_NS = 500000
 };
 
@@ -58,12 +59,15 @@ static bool park(struct crew *crew, uint16_t index)
     uint32_t rung = bell_count(crew->worker_bell);
     bool has_worked = atomic_load(&crew->is_stopping) || engine_work(crew->engine, index) == ENGINE_WORKED;
     if (!has_worked) {
-        switch (engine_park(crew->engine, PARK_NS_MAX)) {
+        const uint64_t max_ns = engine_is_stepping(crew->engine) ? PARK_NS_MAX : REST_NS_MAX;
+
+        switch (engine_park(crew->engine, max_ns)) {
         case PORT_SLEPT:
-            bell_ring(crew->worker_bell);
+            if (engine_is_stepping(crew->engine))
+                bell_ring(crew->worker_bell);
             break;
         case PORT_ATTENDED:
-            bell_wait(crew->worker_bell, rung, PARK_NS_MAX);
+            bell_wait(crew->worker_bell, rung, max_ns);
             break;
         case PORT_LOCKED:
             idle_yield();
@@ -92,8 +96,11 @@ static void work_on(struct crew *crew, uint16_t index)
         const enum engine_work_result result = engine_work(crew->engine, index);
 
         if (result == ENGINE_WORKED) {
-            idle_since_ns = 0;
-            wake_others(crew);
+            /* Between steps it was a peer's sign of life: nothing for others, and no reason to stay awake. */
+            if (engine_is_stepping(crew->engine)) {
+                idle_since_ns = 0;
+                wake_others(crew);
+            }
             continue;
         }
         recording_help(crew->recording);

@@ -19,7 +19,6 @@
 
 enum {
     LOOP_NS_MAX = 50000000,
-    IDLE_NS = 10000000,         /* and between two looks whether steps are made */
     LEAVE_NS_MAX = 65000000000, /* to leave in order: the others load first, for a minute at most */
     CLIENTS_MAX = 32
 };
@@ -111,9 +110,8 @@ static void rest(struct server *server, uint32_t rung)
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
     const uint64_t bulk_ns = serve_bulk_due_ns(server), watch_ns = serve_watch_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
-    const uint64_t latest_ns = now_ns + (is_alone(server)                            ? LOOP_NS_MAX
-                                         : engine_is_stepping(server->shift->engine) ? SERVE_WATCH_NS
-                                                                                     : IDLE_NS);
+    const bool is_stepping = !is_alone(server) && engine_is_stepping(server->shift->engine);
+    const uint64_t latest_ns = now_ns + (is_stepping ? SERVE_WATCH_NS : LOOP_NS_MAX);
 
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < watch_ns ? until_ns : watch_ns;

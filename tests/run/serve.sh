@@ -94,6 +94,17 @@ check "status can be read by people" "$mesh_node" status --to "127.0.0.1:${ports
 check_equal "it has a line for each node, and one before them" "$(wc -l <"$out")" 4
 for i in 0 1 2; do same "node $i answers with the same bits" $i; done
 
+# Signs of life and timers wake nodes that have nothing to do, some fifty times a second; on a busy machine less often.
+sleeps() { cat /proc/"${pids[1]}"/task/*/status | awk '/^voluntary/ { n += $2 } END { print n }'; }
+begin_ns=$(date +%s%N) begin_sleeps=$(sleeps)
+sleep 2
+per_second=$((($(sleeps) - begin_sleeps) * 1000000000 / ($(date +%s%N) - begin_ns)))
+if [ "$per_second" -le 120 ]; then
+    ok "who has nothing to do rests"
+else
+    not_ok "who has nothing to do rests" "it woke $per_second times a second"
+fi
+
 ask 0 >"$tmp/first" 2>/dev/null </dev/null &
 first=$!
 same "two questions at once: one" 1
