@@ -4,7 +4,6 @@
  * silent too long is asked once more as a suspect, and the plan begins anew. A ballot is for one list: each start takes a new round. */
 #include "cluster_parts.h"
 
-#include <assert.h>
 #include <string.h>
 
 #define CHECK_NS       (500 * CLUSTER_MS)
@@ -125,9 +124,13 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
     struct cluster_plan *plan = &cluster->plan;
 
     if (stage != MESH_STAGE_COMMIT) {
-        plan->ballot =
-            (struct cluster_ballot){.number = mesh_cluster_ballot_number(cluster), .round = ++cluster->round, .rank = cluster->epoch.rank};
-        assert(plan->ballot.number <= MESH_EPOCH_MAX);
+        const uint32_t number = mesh_cluster_ballot_number(cluster);
+
+        if (number > MESH_EPOCH_MAX) { /* while the stage before went on, somebody has named the last one */
+            mesh_cluster_ballot_stop(cluster);
+            return;
+        }
+        plan->ballot = (struct cluster_ballot){.number = number, .round = ++cluster->round, .rank = cluster->epoch.rank};
         memcpy(plan->ballot.proposer, cluster->config.incarnation, sizeof plan->ballot.proposer);
         cluster->stats.plans += plan->stage == 0;
     }

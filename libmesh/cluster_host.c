@@ -286,6 +286,8 @@ static int check_join(struct mesh_cluster *cluster, const struct cluster_input *
 
     if (!fits(cluster, join->cluster, join->fingerprint, join->features, &what))
         return deny(cluster, in->from, &what);
+    if (join->number > CLUSTER_NUMBER_BELIEVED)
+        return MESH_ERANGE; /* an epoch above it would leave too few */
     if (place && in->number <= place->number)
         return MESH_EDUPLICATE;
     if (!is_cookie(cluster, in, join->cookie)) {

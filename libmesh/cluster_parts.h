@@ -44,6 +44,9 @@ enum {
 #define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer ones are no property of the path */
 #define CLUSTER_AHEAD_NS   (100 * CLUSTER_MS)  /* a member of a newer epoch has so long to let us in */
 
+/* What others say is believed up to here: at an epoch a second no cluster gets so far, and a single lie must not take the rest away. */
+#define CLUSTER_NUMBER_BELIEVED (MESH_EPOCH_MAX / 2)
+
 /* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
 struct cluster_ballot {
     uint32_t number, round;

@@ -85,7 +85,7 @@ void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *
 
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number)
 {
-    if (number > cluster->number_floor)
+    if (number > cluster->number_floor && number <= CLUSTER_NUMBER_BELIEVED)
         cluster->number_floor = number;
 }
 

@@ -285,6 +285,90 @@ static void a_join_that_is_played_back_is_dropped(void **state)
     assert_int_equal(stats.plans, plans);
 }
 
+/* Of the last number there is no next one. A stranger that claims to be in an epoch near the end of the numbers is not taken in, and what
+ * is planned goes on. */
+static void the_last_numbers_of_epochs_are_not_believed(void **state)
+{
+    struct mesh_message message = {.header.type = MESH_TYPE_JOIN, .as.join = {.nonce = 78, .number = MESH_EPOCH_MAX}};
+    struct stranger stranger = make_stranger(3);
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    uint16_t coordinator;
+    size_t bytes;
+
+    (void)state;
+    open_members(3);
+    for (uint16_t place = 0; place < 3; place++)
+        members.at[place].config.prepares_joins = true;
+    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_add_seed(&members, 2, 0);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
+    simmembers_start(&members, 2);
+    assert_true(simmembers_run(&members, 150 * SIMMEMBERS_MS)); /* the newcomer has been checked, and loads */
+    coordinator = simmembers_place(&members, 0);
+    fill_identity(message.as.join.cluster, message.as.join.fingerprint);
+    assert_int_equal(ask(&stranger, coordinator), 0);
+    memcpy(message.as.join.cookie, stranger.answer.as.cookie.cookie, sizeof message.as.join.cookie);
+    assert_int_equal(say(&stranger, coordinator, &message, packet, &bytes), MESH_ERANGE);
+    assert_true(simmembers_run_agree(&members, 7, SIMMEMBERS_S) < UINT64_MAX);
+    assert_in_range(members.at[coordinator].number, 2, 100);
+    simmembers_crash(&members, 2);
+    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX); /* and there are numbers left */
+}
+
+/* A member that proposes the last number again and again, while others are about to propose: there is no number above it. */
+static void propose_the_last_number(uint16_t as, uint16_t to, uint32_t round)
+{
+    struct mesh_message message = {.header.type = MESH_TYPE_PLAN,
+                                   .as.plan = {.stage = MESH_STAGE_PROPOSE,
+                                               .number = MESH_EPOCH_MAX,
+                                               .round = round,
+                                               .rank = members.at[as].rank,
+                                               .total = 1,
+                                               .member_count = 1}};
+    struct stranger liar = {.number = (UINT64_C(1) << 40) + round, .addr = mesh_sim_addr(as)};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes;
+
+    memcpy(liar.incarnation, members.at[as].config.incarnation, sizeof liar.incarnation);
+    memcpy(message.as.plan.proposer, liar.incarnation, sizeof message.as.plan.proposer);
+    memcpy(message.as.plan.id, members.at[to].id, sizeof message.as.plan.id);
+    memcpy(message.members[0].incarnation, members.at[to].config.incarnation, sizeof message.members[0].incarnation);
+    message.header.magic = MESH_WIRE_MAGIC;
+    message.header.version = MESH_WIRE_VERSION;
+    message.header.number = liar.number;
+    memcpy(&message.as, liar.incarnation, sizeof liar.incarnation);
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    (void)mesh_cluster_receive(members.at[to].cluster, simmembers_clock(&members, to), liar.addr, packet, bytes);
+}
+
+static void a_promise_to_the_last_number_ends_what_is_planned(void **state)
+{
+    uint16_t coordinator;
+
+    (void)state;
+    open_members(3);
+    for (uint16_t place = 0; place < 3; place++)
+        members.at[place].config.prepares_joins = true;
+    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_add_seed(&members, 2, 0);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
+    coordinator = simmembers_place(&members, 0);
+    simmembers_start(&members, 2);
+    assert_true(simmembers_run(&members, 150 * SIMMEMBERS_MS)); /* the newcomer loads */
+    for (uint32_t i = 1; i <= 50; i++) {
+        propose_the_last_number(simmembers_place(&members, 1), coordinator, i);
+        assert_true(simmembers_run(&members, 10 * SIMMEMBERS_MS));
+    }
+    assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
+    assert_in_range(members.at[coordinator].number, 2, 1000);
+}
+
 int main(void)
 {
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
@@ -298,6 +382,8 @@ int main(void)
         MEMBERS_TEST(without_its_cookie_a_process_is_not_noted),
         MEMBERS_TEST(the_cookie_of_one_member_is_good_at_another),
         MEMBERS_TEST(a_join_that_is_played_back_is_dropped),
+        MEMBERS_TEST(the_last_numbers_of_epochs_are_not_believed),
+        MEMBERS_TEST(a_promise_to_the_last_number_ends_what_is_planned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
