@@ -104,6 +104,7 @@ static int call_init(struct mesh_rerun *rerun, const struct mesh_tape_entry *ent
     memcpy(config.incarnation, init->incarnation, sizeof config.incarnation);
     rerun->rank = init->rank;
     rerun->rank_count = init->rank_count;
+    rerun->phase_count = init->phase_count;
     if (mesh_init(&rerun->mesh, &config, rerun->memory, bytes, init->at_ns) != 0)
         return mesh_rerun_refuse(rerun, MESH_EINVAL, "no endpoint has such a config");
     return 0;
@@ -274,7 +275,7 @@ static int call_publish(struct mesh_rerun *rerun, const struct mesh_tape_entry *
 
 static bool is_opened(const struct mesh_rerun *rerun, const struct mesh_tape_consume *gather)
 {
-    return rerun->has_opened &&
+    return rerun->has_opened && gather->phase < rerun->phase_count &&
            (gather->step < rerun->opened_step || (gather->step == rerun->opened_step && gather->phase <= rerun->opened_phase));
 }
 

@@ -27,7 +27,7 @@ struct mesh_rerun {
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);
 
     uint64_t now_ns;
-    uint16_t rank, rank_count;
+    uint16_t rank, rank_count, phase_count;
     uint64_t has_peer; /* ranks whose address is set */
     bool has_group;
     struct mesh_rerun_gather *gathers;

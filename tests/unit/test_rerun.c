@@ -399,6 +399,40 @@ static void a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core(void 
     release();
 }
 
+/* A phase that no step has, of a step that is over: as the core counts, that is a gather far ahead. */
+static bool consume_another_phase(void *app, uint64_t index, struct mesh_tape_entry *entry)
+{
+    const uint64_t *last = app;
+
+    if (index == *last && entry->call.kind == MESH_TAPE_CONSUME) {
+        entry->consume.step--;
+        entry->consume.phase = UINT16_MAX;
+    }
+    return true;
+}
+
+static void a_gather_of_a_phase_that_no_step_has_was_never_there(void **state)
+{
+    struct mesh_tape_entry entry;
+    struct mesh_rerun *rerun;
+    struct tape changed;
+    uint64_t last = 0, index = 0;
+    size_t at = 0;
+
+    (void)state;
+    record_exchange(false, false);
+    for (; tape_next(&tapes[2], &at, &entry); index++)
+        if (entry.call.kind == MESH_TAPE_CONSUME && entry.consume.step > 0)
+            last = index;
+    tape_copy(&changed, &tapes[2], consume_another_phase, &last);
+    assert_int_equal(tape_rerun(&changed, &rerun), 1);
+    assert_int_equal(mesh_rerun_difference(rerun)->how, MESH_RERUN_IMPOSSIBLE);
+    assert_string_equal(mesh_rerun_difference(rerun)->reason, "this core has no such gather");
+    mesh_rerun_close(rerun);
+    tape_release(&changed);
+    release();
+}
+
 /* ---- the cluster core ---- */
 
 static void a_cluster_core_run_again_agrees_to_the_same_epochs(void **state)
@@ -449,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_told),
         cmocka_unit_test(a_received_datagram_that_is_missing_from_the_tape_is_found),
         cmocka_unit_test(a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core),
+        cmocka_unit_test(a_gather_of_a_phase_that_no_step_has_was_never_there),
         cmocka_unit_test(a_cluster_core_run_again_agrees_to_the_same_epochs),
     };
 
