@@ -20,6 +20,12 @@ struct penalised {
     size_t count;
 };
 
+/* Also by what no option allows, less than 0 or no number: a sequencer can send any, and there is a candidate in any case. */
+static bool is_greedy(const struct sampling *s)
+{
+    return !(s->temperature > 0);
+}
+
 static bool draws_all(const struct sampling *s)
 {
     return s->temperature > 0 && s->top_k == 0 && (s->top_p < 1 || s->min_p > 0);
@@ -271,7 +277,7 @@ static void select_all(const struct penalised *p, const float *logits, uint32_t 
 
 uint32_t sampler_candidate_count(const struct sampling *sampling, uint32_t rows)
 {
-    uint32_t wanted = draws_all(sampling) ? rows : draws_plain(sampling) || sampling->temperature == 0 ? 1 : sampling->top_k;
+    uint32_t wanted = draws_all(sampling) ? rows : draws_plain(sampling) || is_greedy(sampling) ? 1 : sampling->top_k;
 
     return wanted < rows ? wanted : rows;
 }
@@ -379,7 +385,7 @@ static uint32_t draw_perturbed(const struct sampling *s, uint64_t position, cons
 uint32_t sampler_draw(const struct sampling *sampling, uint64_t position, struct candidate *candidates, size_t count)
 {
     assert(count >= 1 && count <= CANDIDATES_MAX); /* so that sums of weights fit */
-    if (sampling->temperature == 0)
+    if (is_greedy(sampling))
         return best_of(candidates, count).id;
     count = apply_top_k(sampling, &candidates, count);
     count = apply_top_p(sampling, &candidates, count);

@@ -394,6 +394,35 @@ static void options_out_of_range_are_refused_by_name(void **state)
     }
 }
 
+/* A sequencer that lies may send them to all. There is a candidate of each node that has rows, and one of them is chosen. */
+static void numbers_that_no_option_allows_choose_some_token(void **state)
+{
+    static const float odd[] = {0, -1, 1, 2, NAN, INFINITY, -INFINITY, 1e-45f};
+    enum { ODD = sizeof odd / sizeof odd[0], ROWS = 40 };
+    struct candidate scratch[ROWS], out[2 * ROWS];
+    const uint32_t history[] = {3, 39, 50};
+    float logits[2 * ROWS];
+
+    (void)state;
+    fill_logits(logits, 2 * ROWS, 5);
+    for (unsigned i = 0; i < ODD * ODD * ODD * ODD; i++) {
+        const struct sampling s = {.temperature = odd[i % ODD],
+                                   .top_k = i % 3,
+                                   .top_p = odd[i / ODD % ODD],
+                                   .min_p = odd[i / (ODD * ODD) % ODD],
+                                   .repeat_penalty = odd[i / (ODD * ODD * ODD)],
+                                   .presence_penalty = odd[(i + 3) % ODD]};
+        const uint32_t count = sampler_candidate_count(&s, ROWS);
+
+        assert_in_range(count, 1, ROWS);
+        sampler_select(&s, 7, history, 3, logits, 0, ROWS, scratch, out);
+        sampler_select(&s, 7, history, 3, logits + ROWS, ROWS, ROWS, scratch, out + count);
+        for (uint32_t k = 0; k < 2 * count; k++)
+            assert_in_range(out[k].id, k < count ? 0 : ROWS, k < count ? ROWS - 1 : 2 * ROWS - 1);
+        assert_in_range(sampler_draw(&s, 7, out, 2 * (size_t)count), 0, 2 * ROWS - 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +440,7 @@ int main(void)
         cmocka_unit_test(seed_and_position_change_the_draw),
         cmocka_unit_test(parts_of_the_digest_add_up),
         cmocka_unit_test(options_out_of_range_are_refused_by_name),
+        cmocka_unit_test(numbers_that_no_option_allows_choose_some_token),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
