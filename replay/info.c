@@ -52,7 +52,9 @@ static int write_meta(const char *path, struct mesh_trace *trace, struct json *j
         if (json) {
             json_string(json, values[0].bytes ? values[0].bytes : "", values[1].bytes, values[1].size);
         } else {
-            printf("  %-22s ", values[0].bytes ? (const char *)values[0].bytes : "");
+            fputs("  ", stdout);
+            text_decode_print(stdout, values[0].bytes, values[0].size);
+            printf("%*s ", values[0].size < 22 ? 22 - (int)values[0].size : 0, "");
             text_decode_print(stdout, values[1].bytes, values[1].size);
             putchar('\n');
         }

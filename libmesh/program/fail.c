@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "mesh/program/text_decode.h"
+
 void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, ...)
 {
     va_list arguments;
@@ -12,4 +14,5 @@ void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, 
     va_start(arguments, format);
     vsnprintf(fail->text, sizeof fail->text, format, arguments);
     va_end(arguments);
+    text_decode_disarm(fail->text); /* words of files and of other nodes are among it */
 }

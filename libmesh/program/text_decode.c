@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* What the first byte says: length, and the range of the second byte, which is narrower where a longer form, a surrogate or a code point
  * above U+10FFFF would begin (Unicode 15, table 3-7). */
@@ -79,5 +80,16 @@ void text_decode_print(FILE *out, const char *bytes, size_t size)
         }
         bytes += length;
         size -= length;
+    }
+}
+
+void text_decode_disarm(char *text)
+{
+    for (size_t left = strlen(text), length; left > 0; text += length, left -= length) {
+        uint32_t c;
+
+        length = text_decode(text, left, &c);
+        if (c == TEXT_DECODE_INVALID || (is_active(c) && c != '\n'))
+            memset(text, '?', length);
     }
 }

@@ -33,6 +33,9 @@ check_equal "have all datagrams" "$(wc -l <"$tmp/r.csv/datagrams.csv")" 667
 check "and comparisons" "$mesh_replay" diff "$recorded" "$recorded"
 check "and verifications" "$mesh_replay" verify "$recorded"
 check_equal "none of which changed it, or left anything beside it" "$(state)" "$before"
+LC_ALL=C sed 's/payloads/pay\x1b[2Js/' tests/traces/lossy.db >"$tmp/armed.db"
+check "info shows what a recording says of itself" "$mesh_replay" info "$tmp/armed.db"
+check_contains "without letting it act on the terminal" "$out" 'pay\x1b[2Js'
 
 [ -x "$mesh_dissect" ] || { finish; }
 

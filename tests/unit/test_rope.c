@@ -366,6 +366,11 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     assert_non_null(strstr(failure.text, "'longrope' is not supported"));
 
     begin(0);
+    add_text("llama.rope.scaling.type", "\033[2J"); /* which would clear a screen */
+    assert_int_equal(read_file(64), -1);
+    assert_non_null(strstr(failure.text, "'?[2J' is not supported"));
+
+    begin(0);
     add_uint("llama.rope.dimension_count", 66);
     assert_int_equal(read_file(64), -1);
     assert_non_null(strstr(failure.text, "found 66, expected at most 64"));

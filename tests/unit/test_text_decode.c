@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/program/fail.h"
 #include "mesh/program/text_decode.h"
 
 static void every_code_point_is_decoded(void **state)
@@ -98,12 +99,42 @@ static void nothing_printed_acts_on_a_terminal(void **state)
     check_printed("\xff\xe2\x96", 3, "\\xff\\xe2\\x96");
 }
 
+static void check_disarmed(const char *bytes, const char *expected)
+{
+    char text[64];
+
+    strcpy(text, bytes);
+    text_decode_disarm(text);
+    assert_string_equal(text, expected);
+}
+
+static void a_line_is_disarmed_in_place(void **state)
+{
+    (void)state;
+    check_disarmed("", "");
+    check_disarmed("plain \xc3\xa9 \xe2\x96\x81 back\\slash\n", "plain \xc3\xa9 \xe2\x96\x81 back\\slash\n");
+    check_disarmed("\x1b[2J\r\t\x7f", "?[2J???");
+    check_disarmed("a\xc2\x9b\x62\xe2\x80\xae\x63", "a??b???c");
+    check_disarmed("\xff\x9b cut \xe2\x96", "?? cut ??");
+}
+
+static void words_of_others_in_a_message_do_not_act_on_a_terminal(void **state)
+{
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(fail_set(&fail, EXIT_BAD_FILE, "rope scaling '%.*s' is not known", 7, "\x1b]0;x\a!..."), -1);
+    assert_string_equal(fail.text, "rope scaling '?]0;x?!' is not known");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_point_is_decoded),
         cmocka_unit_test(what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_character),
         cmocka_unit_test(nothing_printed_acts_on_a_terminal),
+        cmocka_unit_test(a_line_is_disarmed_in_place),
+        cmocka_unit_test(words_of_others_in_a_message_do_not_act_on_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* How a fallible function of a program says what went wrong.
  *
  * The text reads "what: why: what to do"; main.c puts the program's name before it and ends with the
- * exit code. A function that takes a struct fail returns 0, or -1 (NULL for pointers) after fail_set. */
+ * exit code. Whatever it was filled in from, nothing in it acts on a terminal. A function that takes a
+ * struct fail returns 0, or -1 (NULL for pointers) after fail_set. */
 #ifndef MESH_PROGRAM_FAIL_H
 #define MESH_PROGRAM_FAIL_H
 
