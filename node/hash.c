@@ -1,5 +1,7 @@
 #include "hash.h"
 
+#include "mesh/key.h"
+
 static uint64_t load_le64(const uint8_t *p, size_t size)
 {
     uint64_t word = 0;
@@ -22,4 +24,12 @@ uint64_t hash_bytes(uint64_t seed, const void *data, size_t size)
         left -= part;
     }
     return h;
+}
+
+uint64_t hash_random_seed(void)
+{
+    uint64_t seed = 0;
+
+    (void)mesh_random(&seed, sizeof seed); /* a system that gives none has slow tables at worst */
+    return seed;
 }

@@ -282,7 +282,7 @@ static void show_piece(struct piece *piece)
 /* The slot that holds this text, or the free one where it belongs. */
 static uint32_t *slot_of(const struct tokenizer *t, const char *text, size_t size)
 {
-    uint32_t at = (uint32_t)hash_bytes(0, text, size) & t->slot_mask;
+    uint32_t at = (uint32_t)hash_bytes(t->seed, text, size) & t->slot_mask;
 
     for (;; at = (at + 1) & t->slot_mask) {
         const struct piece *piece;
@@ -313,6 +313,7 @@ static int build_table(struct tokenizer *t, struct fail *fail)
     if (!t->slots)
         return fail_memory(fail);
     t->slot_mask = slots - 1;
+    t->seed = hash_random_seed();
     for (uint32_t id = 0; id < t->count; id++) {
         struct piece *piece = &t->pieces[id];
 

@@ -23,6 +23,7 @@ struct tokenizer {
     uint32_t count;
     struct piece *pieces;   /* (count) */
     char *bytes;            /* what the pieces point into */
+    uint64_t seed;          /* of the hash table */
     uint32_t *slots;        /* (slot_mask + 1) hash table of the pieces that text can become: id + 1, 0 is free */
     uint32_t slot_mask;     /* a power of two less one; at most half of the slots are taken */
     uint32_t text_size_max; /* of the pieces in the table */

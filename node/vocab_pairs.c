@@ -35,6 +35,7 @@ struct vocab_pairs {
     uint32_t piece_count;
     struct pair *pairs; /* (pair_count) */
     uint32_t pair_count, pair_room;
+    uint64_t seed;   /* of the table */
     uint32_t *slots; /* (slot_mask + 1) index of the pair + 1, 0 is free; at most half are taken */
     uint32_t slot_mask;
     struct candidate *heap; /* (heap_count) the best first; room as for pairs, each is in it once at most */
@@ -55,6 +56,7 @@ struct vocab_pairs *vocab_pairs_open(uint32_t place_count, uint32_t piece_count,
 
     assert(place_count <= UINT32_MAX - 2 && piece_count < NONE);
     if (pairs != NULL) {
+        pairs->seed = hash_random_seed();
         pairs->place_room = place_count + 2;
         pairs->places = malloc(pairs->place_room * sizeof *pairs->places);
         pairs->piece_count = piece_count;
@@ -99,7 +101,7 @@ void vocab_pairs_append_gap(struct vocab_pairs *pairs)
 
 static uint32_t *slot_of(const struct vocab_pairs *pairs, uint32_t left, uint32_t right)
 {
-    uint32_t at = (uint32_t)hash_mix64((uint64_t)left << 32 | right) & pairs->slot_mask;
+    uint32_t at = (uint32_t)hash_mix64(pairs->seed ^ ((uint64_t)left << 32 | right)) & pairs->slot_mask;
 
     for (;; at = (at + 1) & pairs->slot_mask) {
         const uint32_t slot = pairs->slots[at];

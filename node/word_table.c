@@ -47,10 +47,13 @@ static bool grow(struct word_table *table)
 
 struct word_table_entry *word_table_find(struct word_table *table, const struct word *word)
 {
-    const uint32_t hash = (uint32_t)hash_bytes(word->is_spaced, word->text, word->size);
+    uint32_t hash;
 
+    if (table->room == 0)
+        table->seed = hash_random_seed();
     if (table->count == table->room && !grow(table))
         return NULL;
+    hash = (uint32_t)hash_bytes(table->seed ^ word->is_spaced, word->text, word->size);
     for (uint32_t at = hash & table->slot_mask; table->slots[at] != 0; at = (at + 1) & table->slot_mask)
         if (is_same(&table->entries[table->slots[at] - 1], hash, word))
             return &table->entries[table->slots[at] - 1];

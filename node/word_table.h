@@ -16,6 +16,7 @@ struct word_table_entry {
 struct word_table {
     struct word_table_entry *entries; /* (count) in order of first appearance */
     uint32_t count, room;
+    uint64_t seed;
     uint32_t *slots; /* (slot_mask + 1) index of the entry + 1, 0 is free; at most half are taken */
     uint32_t slot_mask;
 };
