@@ -167,6 +167,13 @@ static void come_up(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     mesh_peer_up(mesh, peer);
 }
 
+/* Played back, it must be no sign of life. A process that has just been started has numbers of its own. */
+static bool is_seen(const struct mesh_peer *peer, const struct mesh_message *message)
+{
+    return memcmp(peer->incarnation, message->as.hello.incarnation, sizeof peer->incarnation) == 0 &&
+           mesh_window_has(&peer->seen[0], message->header.number);
+}
+
 /* A hello that fits. */
 static void accept(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
@@ -176,8 +183,7 @@ static void accept(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_
         memcpy(peer->incarnation, hello->incarnation, sizeof peer->incarnation);
         mesh_window_reset(peer);
     }
-    if (!mesh_window_has(&peer->seen[0], message->header.number))
-        mesh_window_add(mesh, peer, false, message->header.number);
+    mesh_window_add(mesh, peer, false, message->header.number);
     peer->echo = hello->nonce;
     if (message->header.type == MESH_TYPE_HELLO) {
         mesh_pend(mesh, peer, MESH_PENDING_HELLO_ACK);
@@ -205,6 +211,10 @@ int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct m
     }
     if (message->header.type == MESH_TYPE_HELLO_ACK && hello->echo != peer->nonce)
         return MESH_ESTATE; /* the answer to another process */
+    if (is_seen(peer, message)) {
+        peer->stats.duplicate++;
+        return MESH_EDUPLICATE;
+    }
     peer->heard_ns = mesh->now_ns;
     peer->stats.datagrams_received++;
     accept(mesh, peer, message);

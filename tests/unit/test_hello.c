@@ -167,6 +167,39 @@ static void an_old_answer_brings_nobody_up(void **state)
     net_free(net);
 }
 
+/* Whoever records a rank's hello cannot make it seem alive when it is dead, nor have it answered again. */
+static void a_hello_that_is_played_back_is_no_sign_of_life(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats;
+    struct mesh_output output;
+    uint8_t hello[1500];
+    size_t bytes;
+
+    (void)state;
+    net_start(net);
+    mesh_tick(net->mesh[0], net->now_ns);
+    assert_true(mesh_next_datagram(net->mesh[0], net->now_ns, hello, sizeof hello, &output));
+    assert_int_equal(hello[3], MESH_TYPE_HELLO);
+    bytes = output.bytes;
+    assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), hello, bytes), 0);
+    net_run(net, 300 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
+    net->now_ns += 50 * NET_MS; /* rank 0 says no more */
+    mesh_tick(net->mesh[1], net->now_ns);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    const uint64_t silent_ns = stats.silent_ns, duplicate = stats.duplicate;
+    const unsigned answers = net->sent[1][MESH_TYPE_HELLO_ACK];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), hello, bytes), MESH_EDUPLICATE);
+    net_flush(net);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.silent_ns, silent_ns);
+    assert_int_equal(stats.duplicate, duplicate + 3);
+    assert_int_equal(net->sent[1][MESH_TYPE_HELLO_ACK], answers);
+    net_free(net);
+}
+
 static void a_stranger_is_told_that_its_address_is_not_known(void **state)
 {
     struct net *net = net_new(3);
@@ -232,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_refused_peer_that_is_started_anew_and_fits_comes_up),
         cmocka_unit_test(a_process_that_restarts_within_the_epoch_is_refused),
         cmocka_unit_test(an_old_answer_brings_nobody_up),
+        cmocka_unit_test(a_hello_that_is_played_back_is_no_sign_of_life),
         cmocka_unit_test(a_stranger_is_told_that_its_address_is_not_known),
         cmocka_unit_test(refusals_without_end_leave_room_for_other_events),
     };

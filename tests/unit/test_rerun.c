@@ -361,7 +361,7 @@ static void a_received_datagram_that_is_missing_from_the_tape_is_found(void **st
     (void)state;
     record_exchange(false, false);
     difference = after(&change, &rerun);
-    assert_in_range(difference->index, change.index, change.index + 10);
+    assert_in_range(difference->index, change.index, change.index + 100);
     mesh_rerun_close(rerun);
     release();
 }
