@@ -39,8 +39,8 @@ __attribute__((format(printf, 3, 4))) static void fail_fill_at(struct parser *p,
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    while (first > 0 && is_inside_character(p->text[first]))
-        first--;
+    for (unsigned back = 0; back < 3 && first > 0 && is_inside_character(p->text[first]); back++)
+        first--; /* to where a character starts; no further in what is no UTF-8 */
     snprintf(line, sizeof line, "%.*s", SHOWN - 1, p->text + first);
     for (shown = 0; line[shown] != '\0'; shown++)
         if ((unsigned char)line[shown] < ' ' || line[shown] == 0x7f)

@@ -321,6 +321,20 @@ static void a_sentence_that_is_wrong_is_pointed_at(void **state)
     assert_refused("tile.phase == 1 ~ 2", 17, "'and' or 'or'");
 }
 
+static void a_place_behind_what_is_no_text_is_pointed_at(void **state)
+{
+    char text[700] = "trouble == \"";
+    const size_t start = strlen(text);
+
+    (void)state;
+    memset(text + start, 0x80, 300); /* what may stand inside a character, but without one */
+    strcpy(text + start + 300, "\" )");
+    assert_refused(text, 315, "'and' or 'or'");
+    strcpy(text + start + 300, "\" \"");
+    memset(text + start + 303, 'a', 300);
+    assert_refused(text, 315, "'and' or 'or'");
+}
+
 /* As many as told, one in another. */
 static char *nested(unsigned count)
 {
@@ -377,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_field_that_is_none_is_named_with_the_nearest_one),
         cmocka_unit_test(a_value_that_does_not_fit_is_pointed_at),
         cmocka_unit_test(a_sentence_that_is_wrong_is_pointed_at),
+        cmocka_unit_test(a_place_behind_what_is_no_text_is_pointed_at),
         cmocka_unit_test(what_is_too_long_or_too_deep_is_refused),
     };
 
