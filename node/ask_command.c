@@ -11,6 +11,7 @@
 #include "hash.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
+#include "mesh/program/text_decode.h"
 #include "prompt_ids.h"
 #include "security.h"
 #include "talk.h"
@@ -135,7 +136,7 @@ static int print_tokens(struct asking *a, const struct talk *talk, struct fail *
     if (a->target.json) {
         print_token_events(a, talk);
     } else if (!a->ids) {
-        fwrite(talk->text, 1, talk->text_size, stdout);
+        text_decode_write(stdout, talk->text, talk->text_size);
     }
     return check_stdout(fail);
 }
@@ -312,7 +313,7 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
 
 static int print_status(const struct talk *talk, struct fail *fail)
 {
-    fwrite(talk->text, 1, talk->text_size, stdout);
+    text_decode_write(stdout, talk->text, talk->text_size);
     putchar('\n');
     return check_stdout(fail);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "mesh/program/text_decode.h"
 #include "security.h"
 
 void output_begin(struct output *output, const struct run_options *options, const struct tokenizer *tokenizer, bool has_prompt)
@@ -45,7 +46,7 @@ int output_token(struct output *output, const struct member_token *token, struct
     else if (output->options->ids)
         printf("%s%" PRIu32, output->tokens > 0 ? " " : "", token->id);
     else
-        fwrite(text, 1, size, stdout);
+        text_decode_write(stdout, text, size);
     free(text);
     output->tokens++;
     output->ids_digest = hash_mix64(output->ids_digest ^ token->id);
@@ -68,7 +69,7 @@ int output_end(struct output *output, struct fail *fail)
         return check_stdout(fail);
     }
     if (!output->options->ids)
-        fwrite(text, 1, size, stdout);
+        text_decode_write(stdout, text, size);
     putchar('\n');
     if (output->options->digest)
         printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", output->tokens, output->ids_digest,

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the first byte says: length, and the range of the second byte, which is narrower where a longer form, a surrogate or a code point
  * above U+10FFFF would begin (Unicode 15, table 3-7). */
@@ -80,6 +81,28 @@ void text_decode_print(FILE *out, const char *bytes, size_t size)
         }
         bytes += length;
         size -= length;
+    }
+}
+
+static bool is_control(uint32_t c)
+{
+    return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
+}
+
+void text_decode_write(FILE *out, const char *bytes, size_t size)
+{
+    if (!isatty(fileno(out))) {
+        fwrite(bytes, 1, size, out);
+        return;
+    }
+    for (size_t length; size > 0; bytes += length, size -= length) {
+        uint32_t c;
+
+        length = text_decode(bytes, size, &c);
+        if (c == TEXT_DECODE_INVALID || is_control(c))
+            text_decode_print(out, bytes, length);
+        else
+            fwrite(bytes, 1, length, out);
     }
 }
 

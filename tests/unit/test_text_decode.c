@@ -4,9 +4,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "mesh/program/fail.h"
 #include "mesh/program/text_decode.h"
@@ -99,6 +102,44 @@ static void nothing_printed_acts_on_a_terminal(void **state)
     check_printed("\xff\xe2\x96", 3, "\\xff\\xe2\\x96");
 }
 
+/* What comes out at the other end of `to`, a new pipe or terminal, whose ends are given. */
+static void check_written(int to, int from, const char *bytes, size_t size, const char *expected)
+{
+    FILE *out = fdopen(to, "w");
+    char text[64] = "";
+
+    assert_non_null(out);
+    text_decode_write(out, bytes, size);
+    fflush(out);
+    assert_int_equal(read(from, text, sizeof text - 1), strlen(expected));
+    assert_string_equal(text, expected);
+    fclose(out);
+    close(from);
+}
+
+static void what_a_model_writes_does_not_act_on_a_terminal(void **state)
+{
+    static const char written[] = "one\n\ttwo \xe2\x80\x8d \x1b[2J\r\x7f\xc2\x9b back\\ \xff";
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    struct termios raw;
+    int slave = -1, pipes[2];
+
+    (void)state;
+    assert_int_equal(pipe(pipes), 0);
+    check_written(pipes[1], pipes[0], written, sizeof written - 1, written);
+    if (terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0) {
+        slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    }
+    if (slave < 0) {
+        print_message("no terminals on this system\n");
+        skip();
+    }
+    assert_int_equal(tcgetattr(slave, &raw), 0);
+    raw.c_oflag &= (tcflag_t)~OPOST; /* newlines as they are */
+    assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+    check_written(slave, terminal, written, sizeof written - 1, "one\n\ttwo \xe2\x80\x8d \\x1b[2J\\r\\x7f\\u{009b} back\\ \\xff");
+}
+
 static void check_disarmed(const char *bytes, const char *expected)
 {
     char text[64];
@@ -133,6 +174,7 @@ int main(void)
         cmocka_unit_test(every_code_point_is_decoded),
         cmocka_unit_test(what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_character),
         cmocka_unit_test(nothing_printed_acts_on_a_terminal),
+        cmocka_unit_test(what_a_model_writes_does_not_act_on_a_terminal),
         cmocka_unit_test(a_line_is_disarmed_in_place),
         cmocka_unit_test(words_of_others_in_a_message_do_not_act_on_a_terminal),
     };
