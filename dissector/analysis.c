@@ -75,7 +75,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
     }
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
-    } else if (entry->is_resend && is_reported && !entry->is_needed) {
+    } else if (entry->is_resend && entry->has_range && is_reported && !entry->is_needed) { /* of a record nothing tells */
         link->counts.spurious_resend++;
         if (analysis->on_spurious != NULL)
             analysis->on_spurious(analysis->context, entry);
@@ -133,7 +133,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
         link->counts.duplicate++;
         return NULL;
     }
-    if (entry != NULL && ts_ns - entry->ts_ns <= NUMBERS_REORDER_NS)
+    if (entry != NULL && ts_ns <= entry->ts_ns + NUMBERS_REORDER_NS)
         link->counts.reordered++;
     else
         link->counts.late++;
@@ -260,13 +260,23 @@ static void pass_group(struct analysis *analysis, const struct packet *packet)
     }
 }
 
+/* Frames of several queues, or under a clock that is set back, are not in order of time. */
+static void note_time(struct analysis *analysis, uint64_t ts_ns)
+{
+    analysis->backward += ts_ns + NUMBERS_REORDER_NS < analysis->now_ns;
+    analysis->now_ns = ts_ns;
+    if (analysis->first_ns == 0 || ts_ns < analysis->first_ns)
+        analysis->first_ns = ts_ns;
+    if (ts_ns > analysis->last_ns)
+        analysis->last_ns = ts_ns;
+}
+
 void analysis_add(struct analysis *analysis, const struct packet *packet)
 {
     if (!packet_is_numbered(packet))
         return;
-    if (analysis->first_ns == 0)
-        analysis->first_ns = packet->ts_ns;
-    analysis->last_ns = packet->ts_ns;
+    note_time(analysis, packet->ts_ns);
+    analysis->cut_tiles += packet->message.header.type == MESH_TYPE_TILE && packet->captured < packet->size;
     links_pass(&analysis->links, packet);
     if (frame_address_is_group(&packet->frame->dst))
         pass_group(analysis, packet);

@@ -32,7 +32,9 @@ struct analysis {
     struct link_counts sum;
     uint64_t stalls;
     double stall_ms;
-    uint64_t first_ns, last_ns;
+    uint64_t first_ns, last_ns, now_ns; /* the earliest, the latest, and that of the datagram at hand */
+    uint64_t backward;                  /* datagrams that are clearly earlier than the one before them */
+    uint64_t cut_tiles;                 /* that the capture holds a part of only, so that nothing tells what they bring */
     void (*on_loss)(void *context, const struct analysis_loss *loss);   /* as soon as all is known of it; not in order of time */
     void (*on_spurious)(void *context, const struct link_entry *entry); /* a resend in vain; NULL, as at first: not told */
     /* Each datagram as the capture that judges its link shows it; may be NULL. */

@@ -5,6 +5,7 @@
 #include <pcap.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum { READ_TIMEOUT_MS = 200 };
@@ -292,10 +293,21 @@ void capture_dump_filter(const struct capture *capture, unsigned form)
 
 /* ---- files of frames ---- */
 
+bool capture_is_same_file(const char *file, const char *path)
+{
+    struct stat read, written;
+
+    return stat(strcmp(file, "-") == 0 ? "/dev/stdin" : file, &read) == 0 && S_ISREG(read.st_mode) && stat(path, &written) == 0 &&
+           read.st_dev == written.st_dev && read.st_ino == written.st_ino;
+}
+
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail)
 {
-    struct capture_writer *writer = calloc(1, sizeof *writer);
+    struct capture_writer *writer;
 
+    if (!capture->is_live && capture_is_same_file(capture->name, path))
+        return fail_set(fail, EXIT_USAGE, "-w: %.200s: is the capture that is read: choose another name", path), NULL;
+    writer = calloc(1, sizeof *writer);
     if (writer == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a file of frames: end other programs"), NULL;
     writer->dumper = pcap_dump_open(capture->pcap, path);

@@ -67,7 +67,10 @@ int capture_list(FILE *out, struct fail *fail);
 
 struct capture_writer;
 
-/* "-": stdout. Frames keep nanoseconds when the capture had them. */
+/* Would writing to path destroy the file that is read? "-" is stdin. */
+bool capture_is_same_file(const char *file, const char *path);
+
+/* "-": stdout. Frames keep nanoseconds when the capture had them. Refuses the file that is read. */
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail);
 int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail);
 uint64_t capture_writer_bytes(struct capture_writer *writer); /* so far */

@@ -182,6 +182,12 @@ static int save_frame(struct run *run, const struct capture_frame *captured, str
     return saved == 0 && is_wanted ? save_add(&run->save, captured, fail) : saved;
 }
 
+/* -c, of all files together. */
+static bool is_enough(const struct run *run)
+{
+    return run->settings->count != 0 && run->selection.frames >= run->settings->count;
+}
+
 /* 1: no more is wanted. */
 static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
@@ -194,7 +200,7 @@ static int take_captured(struct run *run, const struct capture_frame *captured, 
     }
     if (ferror(stdout))
         return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
-    return (run->import && import_has_failed(run->import)) || (run->settings->count != 0 && run->selection.frames >= run->settings->count);
+    return (run->import && import_has_failed(run->import)) || is_enough(run);
 }
 
 /* What was captured before the signal came, and waits in the kernel's buffer. */
@@ -323,6 +329,8 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
         result = start_import(run, file, fail);
     if (result == 0 && is_live)
         result = privileges_drop(run->settings->user, fail);
+    if (result == 0 && is_live && run->is_saving)
+        result = save_check(&run->save, fail);
     if (result == 0 && is_live)
         fprintf(stderr, "mesh-dissect: listening on %s, %s\n", capture_name(run->capture), capture_link_text(run->capture));
     live = is_live ? run->capture : NULL;
@@ -422,6 +430,7 @@ static int start(struct run *run, struct fail *fail)
         return -1;
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     run->report.filter = run->filter;
+    run->report.findings.seen.has_key = s->keys.count > 0;
     if (s->line_buffered || s->flush_packets)
         setvbuf(stdout, NULL, _IOLBF, 0);
     if (selection_open(&run->selection, run->filter, run->has_text || run->filter != NULL, fail) < 0 || read_keys(run, fail) < 0)
@@ -458,7 +467,7 @@ int dissect(const struct settings *settings, struct fail *fail)
         result = dissect_one(run, NULL, fail);
     else if (result == 0 && is_joined(settings))
         result = join_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
-    for (size_t i = 0; !is_joined(settings) && result == 0 && !is_interrupted && i < settings->files.count; i++)
+    for (size_t i = 0; !is_joined(settings) && result == 0 && !is_interrupted && i < settings->files.count && !is_enough(run); i++)
         result = dissect_one(run, settings->files.values[i], fail);
     stop(run);
     free(run);

@@ -255,7 +255,9 @@ static void name_losses(struct link *link)
 /* A receiver may report what it has seen before it has judged what is missing below. */
 static void mark(struct link *link, uint64_t ts_ns)
 {
-    if (ts_ns - link->mark_ns < SETTLED_NS)
+    if (ts_ns + SETTLED_NS < link->mark_ns)
+        link->mark_ns = ts_ns; /* the clock was set back */
+    if (ts_ns < link->mark_ns + SETTLED_NS)
         return;
     link->mark_ns = ts_ns;
     for (unsigned space = 0; space < 2; space++) {

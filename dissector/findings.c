@@ -17,6 +17,20 @@ static const char *const advice[FINDINGS_PLACES] = {
     "they came to the host and not to the node: its socket buffer (nstat UdpRcvbufErrors), its packet filter",
 };
 
+void findings_note(struct findings *findings, const struct packet *packet)
+{
+    struct findings_seen *seen = &findings->seen;
+    const bool is_whole = packet->captured == packet->size;
+
+    if (packet->state == PACKET_FOREIGN) {
+        seen->foreign++;
+        seen->cut += !is_whole;
+    } else if (packet->err == 0 && packet->message.header.epoch != 0 && is_whole) {
+        seen->closed += packet->seal == KEYS_LOCKED || packet->seal == KEYS_FORGED;
+        seen->opened += packet->seal == KEYS_OPENED;
+    }
+}
+
 void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place)
 {
     const struct links *links = &findings->analysis->links;
@@ -61,6 +75,67 @@ static bool tell_not_captured(const struct findings *findings)
     return true;
 }
 
+/* ---- what keeps the rest from being told ---- */
+
+static bool tell_empty(const struct findings *findings)
+{
+    const struct findings_seen *seen = &findings->seen;
+    char text[FINDINGS_BYTES], cut[100] = "";
+
+    if (findings->analysis->sum.datagrams > 0)
+        return false;
+    if (seen->cut > 0)
+        snprintf(cut, sizeof cut, ", %" PRIu64 " of them cut short before their header ends: capture with -s 400", seen->cut);
+    snprintf(text, sizeof text, "no datagram of an epoch is there, and %" PRIu64 " of others%s", seen->foreign, cut);
+    findings->on_finding(findings->context, "warning", text);
+    return true;
+}
+
+static bool tell_closed(const struct findings *findings)
+{
+    const struct findings_seen *seen = &findings->seen;
+    char text[FINDINGS_BYTES];
+
+    if (!seen->has_key || seen->opened > 0 || seen->closed == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "--key opens none of %" PRIu64 " datagrams: it is the key, or --name, of another cluster, or the key file of this one, and "
+             "the capture begins after its epochs did: give a key log",
+             seen->closed);
+    findings->on_finding(findings->context, "warning", text);
+    return true;
+}
+
+static bool tell_cut(const struct findings *findings)
+{
+    const uint64_t count = findings->analysis->cut_tiles;
+    char text[FINDINGS_BYTES];
+
+    if (count == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " tile%s cut short by the capture, so what was in them is not known: steps, waiting and stalls are of the others "
+             "alone: capture with a larger -s",
+             count, count == 1 ? " was" : "s were");
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
+static bool tell_backward(const struct findings *findings)
+{
+    const uint64_t count = findings->analysis->backward;
+    char text[FINDINGS_BYTES];
+
+    if (count == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " datagram%s clearly earlier than the one before: a clock was set, or several queues captured: times may not fit; "
+             "reordercap(1) puts frames in order",
+             count, count == 1 ? " is" : "s are");
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
 /* One rank for which the others wait much longer than for any other. */
 static bool tell_slow(const struct findings *findings)
 {
@@ -92,12 +167,16 @@ static bool tell_slow(const struct findings *findings)
 
 void findings_tell(const struct findings *findings)
 {
-    bool is_any = false;
+    bool is_any = tell_empty(findings);
 
+    is_any |= tell_closed(findings);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= tell_losses(findings, i);
     is_any |= tell_not_captured(findings);
-    is_any |= tell_slow(findings);
+    is_any |= tell_cut(findings);
+    is_any |= tell_backward(findings);
+    if (findings->analysis->cut_tiles == 0)
+        is_any |= tell_slow(findings);
     if (!is_any)
         findings->on_finding(findings->context, "note", "nothing stands out");
 }

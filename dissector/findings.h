@@ -11,14 +11,23 @@ extern const char *const findings_place_names[FINDINGS_PLACES];
 
 enum { FINDINGS_BYTES = 400 };
 
+/* Of all datagrams, whether they are of epochs or not. */
+struct findings_seen {
+    uint64_t foreign, cut;   /* none of the mesh; cut: of these, too short in the capture for their header to be told */
+    uint64_t closed, opened; /* whole ones of epochs: sealed and not opened, opened */
+    bool has_key;
+};
+
 struct findings {
     const struct analysis *analysis;
     const struct timeline *timeline;
+    struct findings_seen seen;
     uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
     void (*on_finding)(void *context, const char *severity, const char *text);
     void *context;
 };
 
+void findings_note(struct findings *findings, const struct packet *packet);
 void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place);
 
 /* Call on_finding for each; at least once. */

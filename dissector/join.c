@@ -28,12 +28,15 @@ struct source {
     struct selection selection; /* of the second reading */
     struct capture_frame frame; /* the next one, by the first capture's clock */
     bool has_frame;
-    uint64_t numbered; /* datagrams of epochs, */
-    uint64_t grouped;  /* of these to a multicast group, so that any host may have got them */
+    uint64_t numbered;          /* datagrams of epochs, */
+    uint64_t grouped;           /* of these to a multicast group, so that any host may have got them */
+    uint64_t first_ns, last_ns; /* of these, by the capture's own clock */
     size_t host_count;
     struct host hosts[HOSTS_MAX];
     int at;     /* the host where it was taken, or NONE */
     int parent; /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
+    int series; /* the source of whose capture this is another file; NONE */
+    int point;  /* of the analysis at hand; NONE: not yet */
     bool is_aligned;
     struct clock_line line;
 };
@@ -43,6 +46,7 @@ struct join {
     struct report *report;
     struct verdicts *verdicts; /* NULL: the filter does not ask for them */
     const volatile sig_atomic_t *stop;
+    bool has_cut; /* a file ends in the middle: what stands before that is taken, and `fail` says so in the end */
     struct samples samples;
     struct clock_point *there, *back; /* (SAMPLES_MAX) */
     size_t there_count, back_count;
@@ -74,7 +78,10 @@ static void take_sample(void *context, const struct packet *packet)
 
     if (!packet_is_numbered(packet))
         return;
-    source->numbered++;
+    if (source->numbered++ == 0 || packet->ts_ns < source->first_ns)
+        source->first_ns = packet->ts_ns;
+    if (packet->ts_ns > source->last_ns)
+        source->last_ns = packet->ts_ns;
     if (frame_address_is_group(&packet->frame->dst)) {
         source->grouped++;
         return;
@@ -127,7 +134,8 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
 
         while (!*source->join->stop && (result = capture_next(source->capture, &frame, fail)) == 1)
             datagrams_add(&source->datagrams, capture_link(source->capture), &frame);
-        result = result < 0 ? -1 : 0;
+        source->join->has_cut |= result < 0;
+        result = 0;
     }
     close_source(source);
     return result;
@@ -225,10 +233,75 @@ static bool align_next(struct join *join)
     return true;
 }
 
+static bool has_common(const struct join *join, const struct source *a, const struct source *b)
+{
+    for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
+        const struct sample *sample = &join->samples.table[i];
+
+        if (sample->hash != 0 && sample->ts_ns[a->index] != 0 && sample->ts_ns[b->index] != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Are these two files of one capture (-C, -G)? One begins when the other has ended, nothing is in both, and both can have been taken at
+ * the same place. Of two nodes that can be two hosts at two times as well; they have nothing to compare, and it makes no difference. */
+static bool is_series(const struct join *join, const struct source *a, const struct source *b)
+{
+    if (a->numbered == 0 || b->numbered == 0 || (a->last_ns > b->first_ns && b->last_ns > a->first_ns) || has_common(join, a, b))
+        return false;
+    if (candidates(a) == 0 && candidates(b) == 0)
+        return true; /* at a switch */
+    for (size_t i = 0; i < a->host_count; i++)
+        for (size_t k = 0; may_be_at(a, i) && k < b->host_count; k++)
+            if (may_be_at(b, k) && memcmp(a->hosts[i].address.ip, b->hosts[k].address.ip, sizeof a->hosts[i].address.ip) == 0)
+                return true;
+    return false;
+}
+
+static void take_place(struct source *source, const struct source *from)
+{
+    for (size_t i = 0; source->at == NONE && from->at != NONE && i < source->host_count; i++)
+        if (memcmp(source->hosts[i].address.ip, from->hosts[from->at].address.ip, sizeof source->hosts[i].address.ip) == 0)
+            source->at = (int)i;
+}
+
+/* Those whose clocks are not known yet may tell one another where they were taken. */
+static void find_places(struct join *join)
+{
+    struct clock_line line;
+
+    for (size_t i = 0; i < join->count; i++)
+        for (size_t k = i + 1; k < join->count; k++)
+            if (!join->sources[i].is_aligned && !join->sources[k].is_aligned)
+                compare(join, &join->sources[i], &join->sources[k], &line);
+}
+
+/* A file that cannot be compared runs by the clock of another one of the same capture. */
+static bool join_series(struct join *join)
+{
+    find_places(join);
+    for (size_t k = 0; k < join->count; k++)
+        for (size_t i = 0; !join->sources[k].is_aligned && i < join->count; i++) {
+            struct source *whole = &join->sources[i], *part = &join->sources[k];
+
+            if (!whole->is_aligned || !is_series(join, whole, part))
+                continue;
+            part->series = whole->series != NONE ? whole->series : (int)i;
+            take_place(part, whole);
+            take_place(whole, part);
+            part->parent = whole->parent;
+            part->line = whole->line;
+            part->is_aligned = true;
+            return true;
+        }
+    return false;
+}
+
 static void align(struct join *join)
 {
     join->sources[0].is_aligned = true;
-    while (align_next(join))
+    while (align_next(join) || join_series(join))
         ;
     for (size_t i = 0; i < join->count; i++)
         for (size_t k = 0; join->sources[i].at == NONE && candidates(&join->sources[i]) == 1; k++)
@@ -245,8 +318,7 @@ static uint64_t by_first_clock(const struct join *join, const struct source *sou
 
 /* ---- the second reading, and a third one where the filter asks for verdicts ---- */
 
-/* Captures of one host are one point. */
-static unsigned point_of(struct links *links, const struct source *source)
+static unsigned new_point(struct links *links, const struct source *source)
 {
     const struct host *host = source->at != NONE ? &source->hosts[source->at] : NULL;
     struct links_point *point = &links->points[links->point_count];
@@ -260,6 +332,16 @@ static unsigned point_of(struct links *links, const struct source *source)
     return (unsigned)links->point_count++;
 }
 
+/* Captures of one host are one point, and so are the files of one capture. */
+static unsigned point_of(struct links *links, struct source *source)
+{
+    struct source *first = source->series != NONE ? &source->join->sources[source->series] : source;
+
+    if (first->point == NONE)
+        first->point = (int)new_point(links, first);
+    return (unsigned)first->point;
+}
+
 static void describe(struct join *join)
 {
     for (size_t i = 0; i < join->count; i++) {
@@ -269,7 +351,9 @@ static void describe(struct join *join)
         if (source->at != NONE)
             capture.host = &source->hosts[source->at].address;
         capture.is_v6 = source->at != NONE && source->hosts[source->at].is_v6;
-        if (source->parent != NONE) {
+        if (source->series != NONE) {
+            capture.series = join->sources[source->series].file;
+        } else if (source->parent != NONE) {
             capture.line = &source->line;
             capture.against = join->sources[source->parent].file;
         }
@@ -277,13 +361,10 @@ static void describe(struct join *join)
     }
 }
 
-static int fetch(struct source *source, struct fail *fail)
+static void fetch(struct source *source, struct fail *fail)
 {
-    const int got = capture_next(source->capture, &source->frame, fail);
-
-    source->has_frame = got == 1;
+    source->has_frame = capture_next(source->capture, &source->frame, fail) == 1;
     source->frame.ts_ns = by_first_clock(source->join, source, source->frame.ts_ns);
-    return got < 0 ? -1 : 0;
 }
 
 static struct source *earliest(struct join *join)
@@ -308,7 +389,8 @@ static int begin_source(struct source *source, bool for_report, struct keys *key
     source->selection.verdicts = join->verdicts;
     source->datagrams.count = (uint64_t)source->index << SOURCE_SHIFT;
     source->datagrams.packet.point = point_of(&analysis->links, source);
-    return fetch(source, fail);
+    fetch(source, fail);
+    return 0;
 }
 
 /* Is something of the frame let through? */
@@ -327,11 +409,13 @@ static int read_together(struct join *join, bool for_report, struct keys *keys, 
     uint64_t frames = 0;
     int result = 0;
 
+    for (size_t i = 0; i < join->count; i++)
+        join->sources[i].point = NONE;
     for (size_t i = 0; result == 0 && i < join->count; i++)
         result = begin_source(&join->sources[i], for_report, keys, fail);
     while (result == 0 && !*join->stop && frames < limit && (source = earliest(join)) != NULL) {
         frames += take_frame(source);
-        result = fetch(source, fail);
+        fetch(source, fail);
     }
     for (size_t i = 0; i < join->count; i++)
         close_source(&join->sources[i]);
@@ -364,7 +448,7 @@ static int prepare(struct join *join, struct fail *fail)
     for (size_t i = 0; i < files->count; i++) {
         if (strcmp(files->values[i], "-") == 0)
             return fail_set(fail, EXIT_USAGE, "-r -: with other files and --analyze: those are read twice: give a file");
-        join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE};
+        join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
     }
     join->count = files->count;
     join->there = calloc(SAMPLES_MAX, sizeof *join->there);
@@ -396,6 +480,8 @@ int join_analyze(const struct settings *settings, struct keys *keys, struct repo
             result = read_together(join, true, keys, fail);
         report_end(report);
     }
+    if (result == 0 && join->has_cut)
+        result = -1;
     verdicts_free(join->verdicts);
     samples_close(&join->samples);
     free(join->there);

@@ -84,10 +84,12 @@ void ladder_datagram(struct ladder *ladder, const struct link *link, const struc
         ladder->begin_ns = packet->ts_ns;
     if (links_is_session(link))
         return;
+    ladder->seen++;
     row.is_all = header->dst == MESH_DST_ALL;
     row.is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
     row.is_copy = (header->flags & MESH_FLAG_COPY) != 0;
     fill(&row, packet);
+    ladder->has_steps |= row.type == MESH_TYPE_TILE && row.has_step;
     if (row.type == MESH_TYPE_TILE && row.has_step && row.step > ladder->step)
         ladder->step = row.step;
     if (is_wanted)
@@ -224,6 +226,19 @@ static void draw(const struct columns *columns, const struct ladder_row *row, ch
     rungs[end] = row->is_lost ? 'x' : step > 0 ? '>' : '<';
 }
 
+static void print_nothing(const struct ladder *ladder, FILE *out)
+{
+    const bool is_by_step = ladder->range.step_first != 0 || ladder->range.step_last != UINT64_MAX;
+
+    if (ladder->seen == 0)
+        fputs("no datagram of an epoch is there\n", out);
+    else if (is_by_step && !ladder->has_steps)
+        fprintf(out, "%" PRIu64 " datagrams of epochs are there, and no tile that can be read, to say of which step they are: give --key\n",
+                ladder->seen);
+    else
+        fprintf(out, "none of %" PRIu64 " datagrams of epochs fits --steps, --seconds and -Y\n", ladder->seen);
+}
+
 void ladder_print(struct ladder *ladder, FILE *out)
 {
     struct columns columns = {0};
@@ -242,7 +257,7 @@ void ladder_print(struct ladder *ladder, FILE *out)
         fprintf(out, "%*.3f  %s  %s\n", TIME_COLUMNS - 2, (double)(int64_t)(row->ts_ns - ladder->begin_ns) / 1e6, rungs, label);
     }
     if (ladder->count == 0)
-        fputs("no datagram of an epoch is there, or none lies between what --steps and --seconds say\n", out);
+        print_nothing(ladder, out);
     if (ladder->left_out > 0)
         fprintf(out, "%" PRIu64 " datagrams more: narrow it with --steps or --seconds\n", ladder->left_out);
 }

@@ -22,6 +22,8 @@ struct ladder_row;
 struct ladder {
     struct ladder_range range;
     uint64_t begin_ns, step; /* of the first datagram; latest of a tile so far */
+    uint64_t seen;           /* datagrams of the mesh's epochs, shown or not */
+    bool has_steps;          /* a tile could be read */
     size_t count;
     uint64_t left_out;
     struct ladder_row *rows; /* (LADDER_ROWS_MAX) */

@@ -130,9 +130,10 @@ static inline void links_pass(struct links *links, const struct packet *packet)
 {
     struct links_point *point = &links->points[packet->point];
 
-    if (point->first_ns == 0)
+    if (point->first_ns == 0 || packet->ts_ns < point->first_ns)
         point->first_ns = packet->ts_ns;
-    point->last_ns = packet->ts_ns;
+    if (packet->ts_ns > point->last_ns)
+        point->last_ns = packet->ts_ns;
 }
 
 /* The link of a datagram; NULL: no place or no memory (counted). */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "filter.h"
 #include "object.h"
 
@@ -99,6 +100,11 @@ static struct node *node_of(struct qlog *qlog, const struct frame_address *addre
     if (!make || qlog->count == QLOG_NODES_MAX || qlog->has_failed)
         return NULL;
     name_file(qlog, qlog->count, path);
+    if (capture_is_same_file(qlog->source, path)) {
+        qlog->has_failed = true;
+        fail_fill(&qlog->fail, EXIT_USAGE, "--qlog: %.200s: is the capture that is read: choose another name", path);
+        return NULL;
+    }
     node->file = fopen(path, "w");
     if (node->file == NULL) {
         qlog->has_failed = true;
@@ -303,6 +309,8 @@ void qlog_add(struct qlog *qlog, const struct packet *packet, unsigned verdicts)
     }
     sender = node_of(qlog, &frame->src, frame->is_v6, true);
     receiver = node_of(qlog, &frame->dst, frame->is_v6, true);
+    if (qlog->has_failed)
+        return;
     if (sender == NULL || receiver == NULL)
         qlog->left_out++;
     write_losses_until(qlog, packet->ts_ns);

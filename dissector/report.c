@@ -203,6 +203,8 @@ static void capture_object(struct json *json, const struct report_capture *captu
         json_text(json, "host", text);
     }
     json_bool(json, "aligned", capture->is_aligned);
+    if (capture->series != NULL)
+        json_text(json, "series", capture->series);
     if (capture->line != NULL) {
         json_text(json, "against", capture->against);
         json_int(json, "offset_ns", capture->line->offset_ns);
@@ -224,6 +226,8 @@ static void capture_line(FILE *out, const struct report_capture *capture)
     if (capture->host != NULL)
         frame_address_text(capture->host, capture->is_v6, false, text);
     fprintf(out, "%s: at %s, %" PRIu64 " datagrams of epochs\n", capture->file, text, capture->datagrams);
+    if (capture->series != NULL)
+        fprintf(out, "    another file of the capture in %s\n", capture->series);
     if (line == NULL) {
         if (!capture->is_aligned)
             fputs("    its clock cannot be compared: too little in common with the others, so times may not fit\n", out);
@@ -419,6 +423,7 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
 void report_add(struct report *report, const struct packet *packet, bool is_wanted)
 {
     report->is_wanted = is_wanted;
+    findings_note(&report->findings, packet);
     analysis_add(&report->analysis, packet);
 }
 

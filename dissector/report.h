@@ -30,6 +30,7 @@ struct report_capture {
     uint64_t datagrams;
     const struct frame_address *host; /* where it was taken; NULL: not known */
     bool is_v6, is_aligned;           /* aligned: its clock could be compared */
+    const char *series;               /* the file of whose capture this is another one; NULL: none */
     const char *against;              /* the capture that its clock was compared with; NULL: none, it is the first or could not be */
     const struct clock_line *line;    /* how it runs against that one's; with it */
 };

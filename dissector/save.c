@@ -1,8 +1,10 @@
 #include "save.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* NAME; with -G through strftime; with -C the second file is NAME1, as tcpdump has it, and with -W digits are padded and go round. */
 static void name_file(struct save *save)
@@ -38,6 +40,19 @@ int save_open(struct save *save, const struct capture *capture, const struct sav
 {
     *save = (struct save){.options = *options, .capture = capture};
     return options->file_seconds ? 0 : open_next(save, 0, fail);
+}
+
+int save_check(const struct save *save, struct fail *fail)
+{
+    const struct save_options *o = &save->options;
+    const char *slash = strrchr(o->path, '/');
+    char folder[sizeof save->path];
+
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - o->path + 1) : 1, slash ? o->path : ".");
+    if ((!o->file_mb && !o->file_seconds) || strchr(folder, '%') != NULL || access(folder, W_OK | X_OK) == 0)
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "-w: %.200s: no further file can be begun there: %s: give -Z root, or a folder of that user's",
+                    folder, strerror(errno));
 }
 
 static int close_file(struct save *save, struct fail *fail)

@@ -22,6 +22,9 @@ struct save {
 /* Opens the first file. A name with -G goes through strftime with the time of the first frame, so its file is opened with that. */
 int save_open(struct save *save, const struct capture *capture, const struct save_options *options, struct fail *fail);
 
+/* May further files be begun? Asked when privileges are gone: else a capture would end when its first file is full. */
+int save_check(const struct save *save, struct fail *fail);
+
 /* 1: as many files as -G asked for are full, and this frame was not written. */
 int save_add(struct save *save, const struct capture_frame *frame, struct fail *fail);
 int save_flush(struct save *save, struct fail *fail);

@@ -1,0 +1,136 @@
+#!/bin/bash
+# Captures that are not as one would wish them: in several files, cut, out of order, with another's key, or named as what is written.
+# Runs beside others.
+. tests/run/lib.sh
+mesh_dissect=$BIN/mesh-dissect
+[ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
+export TZ=UTC
+captures=docs/captures whole=docs/captures/port-host1.pcap
+
+# ---- what is read is not written over ----
+cp $whole "$tmp/own.pcap"
+cp $whole "$tmp/ring0"
+check_exit "-w refuses the capture that is read" 2 "is the capture that is read" \
+    "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/../${tmp##*/}/own.pcap"
+check_exit "also from stdin" 2 "is the capture that is read" bash -c '"$0" -r - -w "$1" <"$1"' "$mesh_dissect" "$tmp/own.pcap"
+check_exit "also as one of a row of files" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/ring0" -w "$tmp/ring" -C 1 -W 3
+check_exit "so does --qlog" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" --qlog "$tmp/own.pcap"
+check_equal "and says nothing else" "$(grep -c . "$err")" "1"
+check_same "which stays as it is" "$tmp/own.pcap" $whole
+check_same "whatever its name" "$tmp/ring0" $whole
+
+check_equal "-c counts the frames of all files together" "$("$mesh_dissect" -r $whole -r $whole -c 5 | wc -l)" "5"
+check_equal "also where the second one goes beyond" "$("$mesh_dissect" -r tests/dissect/messages.pcap -r $whole -c 40 | wc -l)" "40"
+
+if ! command -v python3 >/dev/null; then
+    skip "captures are cut, put out of order, and split" "python3 is not installed"
+    finish
+fi
+
+# made FILE OPERATION [NUMBER]: a capture that differs from $whole, which is pcap of this machine's order with nanoseconds
+cat >"$tmp/make.py" <<'PY'
+import struct, sys
+source, out, operation, *numbers = sys.argv[1:]
+data = open(source, "rb").read()
+head, frames, at = data[:24], [], 24
+assert head[:4] == struct.pack("<I", 0xa1b23c4d)
+while at < len(data):
+    seconds, ns, captured, size = struct.unpack("<IIII", data[at:at + 16])
+    frames.append([seconds * 10**9 + ns, size, data[at + 16:at + 16 + captured]])
+    at += 16 + captured
+if operation == "cut": # to so many bytes each
+    frames = [[ts, size, frame[:int(numbers[0])]] for ts, size, frame in frames]
+elif operation == "back": # the clock is set back by so many seconds in the middle
+    frames = [[ts - (int(numbers[0]) * 10**9 if i > len(frames) // 2 else 0), size, frame] for i, (ts, size, frame) in enumerate(frames)]
+elif operation == "swap": # each seventh frame with the next one: their order is another than that of their times
+    for i in range(0, len(frames) - 1, 7):
+        frames[i], frames[i + 1] = frames[i + 1], frames[i]
+elif operation == "resend": # records say that they were sent before
+    frames = [[ts, size, frame[:46] + bytes([frame[46] | 2]) + frame[47:] if frame[45] == 8 else frame] for ts, size, frame in frames]
+elif operation == "part": # the k-th of so many
+    k, count = map(int, numbers)
+    frames = frames[len(frames) * k // count:len(frames) * (k + 1) // count]
+with open(out, "wb") as file:
+    file.write(head)
+    for ts, size, frame in frames:
+        file.write(struct.pack("<IIII", ts // 10**9, ts % 10**9, len(frame), size) + frame)
+PY
+made() { python3 "$tmp/make.py" "${source_capture:-$whole}" "$tmp/$1" "${@:2}"; }
+analyze() { "$mesh_dissect" "$@" --analyze; }
+sum() { analyze "$@" 2>/dev/null | sed -n '/datagrams in/,$p'; }
+
+# ---- the files of one capture ----
+for k in 0 1 2; do
+    made "ring$k" part $k 3
+    source_capture=$captures/port-host0.pcap made "other$k" part $k 3
+done
+ring=(-r "$tmp/ring0" -r "$tmp/ring1" -r "$tmp/ring2")
+check_equal "files of a ring say together what the whole capture says" "$(sum "${ring[@]}")" "$(sum -r $whole)"
+check_equal "in any order" "$(sum -r "$tmp/ring2" -r "$tmp/ring0" -r "$tmp/ring1")" "$(sum -r $whole)"
+check_equal "it is said whose they are" "$(analyze "${ring[@]}" | grep -c "^    another file of the capture in $tmp/ring0$")" "2"
+check_equal "in objects, too" "$(analyze "${ring[@]}" --json | grep -c '"event":"capture".*"aligned":true,"series":')" "2"
+both() { analyze "$@" | sed -n '/^ *epoch    link datagrams/,/^ *2   1>0/p'; }
+check_equal "the rings of two hosts are joined, whatever their order" \
+    "$(both -r "$tmp/other0" -r "$tmp/ring0" -r "$tmp/ring2" -r "$tmp/ring1" -r "$tmp/other2" -r "$tmp/other1")" \
+    "$(both -r $captures/port-host0.pcap -r $whole)"
+
+# ---- a file that ends in the middle ----
+head -c 60000 $whole >"$tmp/short"
+check_exit "of a file that ends in the middle what stands before is joined, too" 3 "short: truncated" \
+    "$mesh_dissect" -r $captures/port-host0.pcap -r "$tmp/short" --analyze
+check_contains "to the end" "$out" "what stands out:"
+check "with what is in both" test "$(grep -c 'place wire' "$out")" -ge 3
+
+# ---- times that go back ----
+made back back 3600
+check_equal "a clock that is set back does not make a capture last for centuries" \
+    "$(analyze -r "$tmp/back" | sed -n 's/^435 datagrams in \(36[0-9]*\)\..*/\1/p')" "3600"
+check_contains "and is told" <(analyze -r "$tmp/back") "note    1 datagram is clearly earlier than the one before"
+made swap swap
+check_equal "numbers whose frames are out of order are reordered, not late" \
+    "$(analyze -r "$tmp/swap" --json | sed -n 's/.*"event":"summary".*"reordered":\([0-9]*\),"late":\([0-9]*\),.*/\1 \2/p')" \
+    "$("$mesh_dissect" -r "$tmp/swap" -Y reordered --count | sed 's/ .*//') 0"
+
+# ---- frames that are cut ----
+made cut60 cut 60
+check_contains "what is cut before the header's end is not silently left out" <(analyze -r "$tmp/cut60") \
+    "no datagram of an epoch is there, and 447 of others, 447 of them cut short before their header ends"
+made cut128 cut 128
+check_equal "a tile that is cut is not taken for one sent in vain" \
+    "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
+check_contains "it is said how many are cut" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
+
+# ---- records sent again, and keys of others ----
+made resend resend
+check_equal "of a record that was sent again nothing tells whether that was in vain" \
+    "$("$mesh_dissect" -r "$tmp/resend" -Y 'record && resent' --count) $(
+        analyze -r "$tmp/resend" | grep -c '; [0-9]* resent, 0 of them in vain'
+    )" \
+    "$("$mesh_dissect" -r $whole -Y record --count) 1"
+
+# ---- a ladder of nothing ----
+ladder() { "$mesh_dissect" "$@" --ladder; }
+check_equal "a ladder of no datagrams says that there are none" "$(ladder -r "$tmp/cut60")" "no datagram of an epoch is there"
+check_equal "of none in the range, how many there are" "$(ladder -r $whole --steps 900)" \
+    "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
+check_equal "or none that the filter lets through" "$(ladder -r $whole -Y 'tile.step == 900')" \
+    "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
+check_equal "and where no tile can be read, that steps are not known" "$(ladder -r "$tmp/cut128" --steps 900)" \
+    "435 datagrams of epochs are there, and no tile that can be read, to say of which step they are: give --key"
+
+if [ -x "$mesh_node" ] && "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then
+    check_contains "a key that opens nothing is said to" <(analyze -r $whole --key "$tmp/key") "warning --key opens none of 4"
+    check_equal "without one nothing is said of keys" "$(analyze -r $whole | grep -c -e '--key')" "0"
+else
+    skip "a key that opens nothing is said to" "built without libsodium"
+fi
+
+# ---- live ----
+if [ "$(id -u)" -ne 0 ] || [ -n "${SUDO_USER:-}" ]; then
+    skip "a row of files that its user may not begin is refused at once" "this is not root, or root by sudo"
+    finish
+fi
+mkdir -m 700 "$tmp/closed"
+check_exit "a row of files that its user may not begin is refused at once" 4 \
+    "no further file can be begun there: Permission denied: give -Z root" timeout 20 "$mesh_dissect" -i lo -c 1 -w "$tmp/closed/ring" -C 1 -W 3 udp port 1
+finish
