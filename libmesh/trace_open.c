@@ -26,6 +26,12 @@ static int check_kind(struct mesh_trace *trace)
                           "mesh-dissect --import wrote",
                           (long long)application);
     }
+    if (version == 0) {
+        return trace_fail(
+            trace, MESH_ETRUNCATED,
+            "nothing is stored in it yet: what a killed recorder has stored is beside it, in a file of the same name with -wal: "
+            "copy both");
+    }
     if (version < MESH_TRACE_SCHEMA_MIN || version > MESH_TRACE_SCHEMA) {
         return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d to %d: use the version that wrote it",
                           (long long)version, MESH_TRACE_SCHEMA_MIN, MESH_TRACE_SCHEMA);

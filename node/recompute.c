@@ -185,11 +185,11 @@ static int kv_type_of(const char *name)
 static int check_setup(const struct recompute *r, const struct recompute_setup *setup, struct fail *fail)
 {
     if (setup->ctx < 1 || setup->ctx > r->model->ctx || setup->batch < 1 || setup->batch > ENGINE_BATCH_MAX || setup->slots < 1 ||
-        setup->slots > ENGINE_SLOTS_MAX || kv_type_of(setup->kv_type) < 0)
+        setup->slots > ENGINE_SLOTS_MAX || setup->kv_type == NULL || kv_type_of(setup->kv_type) < 0)
         return fail_set(fail, EXIT_BAD_FILE,
                         "recorded with --ctx %u, --batch %u, %u slots, --kv-type %.20s: this model cannot be computed like that: "
                         "give the model of the recording",
-                        setup->ctx, setup->batch, setup->slots, setup->kv_type);
+                        setup->ctx, setup->batch, setup->slots, setup->kv_type != NULL ? setup->kv_type : "none");
     return 0;
 }
 

@@ -5,7 +5,7 @@ bool diff_is_too_slow(const struct diff *diff, float percent)
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
         const struct diff_timing *timing = &diff->timings[i];
 
-        if (timing->change == DIFF_SLOWER && (timing->p50_percent > percent || timing->p99_percent > percent))
+        if ((timing->p50_is_slower && timing->p50_percent > percent) || (timing->p99_is_slower && timing->p99_percent > percent))
             return true;
     }
     return false;

@@ -38,7 +38,8 @@ struct diff_timing {
     const char *name, *what; /* JSON key and words */
     struct diff_sample samples[2];
     enum diff_change change;
-    double p50_percent, p99_percent; /* B against A */
+    bool p50_is_slower, p99_is_slower; /* each beyond noise */
+    double p50_percent, p99_percent;   /* B against A */
 };
 
 struct diff {

@@ -122,6 +122,13 @@ static enum diff_change judge(const struct diff_sample *a, const struct diff_sam
     return DIFF_UNCHANGED;
 }
 
+static bool is_slower(const struct diff_sample *a, const struct diff_sample *b, size_t count_min, int64_t a_ns, int64_t b_ns,
+                      double a_error_ns, double b_error_ns)
+{
+    return a->count >= count_min && b->count >= count_min && b_ns > a_ns &&
+           is_beyond_noise((double)a_ns, (double)b_ns, a_error_ns, b_error_ns);
+}
+
 int diff_timings(struct diff *diff, struct fail *fail)
 {
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
@@ -134,6 +141,8 @@ int diff_timings(struct diff *diff, struct fail *fail)
             if (find_sample(diff, side, metrics[i].sql, &timing->samples[side], fail) != 0)
                 return -1;
         timing->change = judge(a, b);
+        timing->p50_is_slower = is_slower(a, b, VALUES_MIN, a->p50_ns, b->p50_ns, a->p50_error_ns, b->p50_error_ns);
+        timing->p99_is_slower = is_slower(a, b, TAIL_MIN, a->p99_ns, b->p99_ns, a->p99_error_ns, b->p99_error_ns);
         timing->p50_percent = percent(a->p50_ns, b->p50_ns);
         timing->p99_percent = percent(a->p99_ns, b->p99_ns);
     }

@@ -68,6 +68,8 @@ void diff_write_text(const struct diff *diff, FILE *out)
         fprintf(out, "  %s", change_words[timing->change]);
         if (timing->change != DIFF_TOO_FEW)
             fprintf(out, ": median %+.1f %%, p99 %+.1f %%", timing->p50_percent, timing->p99_percent);
+        if (timing->change == DIFF_FASTER && timing->p99_is_slower)
+            fputs(", of which the second is slower beyond noise", out);
         fputc('\n', out);
     }
 }

@@ -27,8 +27,7 @@ static int open_all(struct export_traces *traces, size_t count, struct fail *fai
     return 0;
 }
 
-/* The file appears when it is complete. - is stdout. */
-static int write_file(const char *path, int (*write)(void *context, FILE *out, struct fail *fail), void *context, struct fail *fail)
+int export_to_file(const char *path, int (*write)(void *context, FILE *out, struct fail *fail), void *context, struct fail *fail)
 {
     struct replace_file file;
     FILE *out;
@@ -73,9 +72,9 @@ static int export_all(struct export_traces *traces, const struct wishes *wishes,
     int result = 0;
 
     if (wishes->perfetto)
-        result = write_file(wishes->perfetto, write_perfetto, traces, fail);
+        result = export_to_file(wishes->perfetto, write_perfetto, traces, fail);
     if (result == 0 && wishes->pcap)
-        result = write_file(wishes->pcap, write_pcap, traces, fail);
+        result = export_to_file(wishes->pcap, write_pcap, traces, fail);
     if (result == 0 && wishes->csv)
         result = export_csv(traces, wishes->csv, fail);
     return result;

@@ -14,6 +14,9 @@ struct export_traces {
     struct mesh_trace *traces[EXPORT_TRACES_MAX];
 };
 
+/* Have write fill a file, which appears under its name when it is complete. - is stdout. */
+int export_to_file(const char *path, int (*write)(void *context, FILE *out, struct fail *fail), void *context, struct fail *fail);
+
 /* Chrome's trace events as JSON, for Perfetto: a process for each node, with tracks of steps, phases, stalls, tokens, events, and of tiles
  * with an arrow from sender to receiver. Times of other nodes are moved to the first trace's clock by its estimate of theirs. */
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail);
@@ -22,7 +25,8 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
  * zeros stand for data that was not stored, and *without_data counts such datagrams. One trace. */
 int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail);
 
-/* A file for each table and view that has rows, into a folder, which is made where there is none. One trace. */
+/* A file for each table and view that has rows, into a folder, which is made where there is none; one that another trace has left of a
+ * table without rows goes. One trace. */
 int export_csv(const struct export_traces *traces, const char *folder, struct fail *fail);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "export.h"
 #include "rows.h"
@@ -27,36 +28,47 @@ static int note_name(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
-static int refuse_write(const struct csv *csv, const char *path)
+struct table {
+    struct csv *csv;
+    const char *path, *name;
+};
+
+static int write_rows(void *context, FILE *out, struct fail *fail)
 {
-    return fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
+    const struct table *table = context;
+    const struct export_traces *traces = table->csv->traces;
+    char sql[120];
+    int result;
+
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", table->name);
+    result = rows_write(traces->paths[0], traces->traces[0], sql, ROWS_OWN_SECONDS, ROWS_CSV, out, fail);
+    if (ferror(out)) /* what rows_write says of that names no file */
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", table->path, strerror(errno));
+    return result;
+}
+
+/* What another trace has left of a table that has no rows here would be taken for a part of this one. */
+static int remove_old(const char *path, struct fail *fail)
+{
+    if (unlink(path) == 0 || errno == ENOENT)
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: of another trace, and cannot be removed: %s: choose another folder", path,
+                    strerror(errno));
 }
 
 static int write_table(struct csv *csv, const char *name)
 {
-    struct mesh_trace *trace = csv->traces->traces[0];
     char path[4200], sql[120];
-    FILE *out;
+    struct table table = {csv, path, name};
     int64_t count;
     int result;
 
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT 1 FROM %s LIMIT 1)", name);
-    result = rows_number(csv->traces->paths[0], trace, sql, &count, csv->fail);
-    if (result != 0 || count == 0)
-        return result;
     snprintf(path, sizeof path, "%.4000s/%s.csv", csv->folder, name);
-    out = fopen(path, "w");
-    if (out == NULL)
-        return fail_set(csv->fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: choose another folder", path, strerror(errno));
-    snprintf(sql, sizeof sql, "SELECT * FROM %s", name);
-    result = rows_write(csv->traces->paths[0], trace, sql, ROWS_OWN_SECONDS, ROWS_CSV, out, csv->fail);
-    /* What rows_write says of a file that it cannot write names none. */
-    if (ferror(out)) {
-        result = refuse_write(csv, path);
-        fclose(out);
-        return result;
-    }
-    return fclose(out) != 0 && result == 0 ? refuse_write(csv, path) : result;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT 1 FROM %s LIMIT 1)", name);
+    result = rows_number(csv->traces->paths[0], csv->traces->traces[0], sql, &count, csv->fail);
+    if (result == 0)
+        result = count == 0 ? remove_old(path, csv->fail) : export_to_file(path, write_rows, &table, csv->fail);
+    return result;
 }
 
 int export_csv(const struct export_traces *traces, const char *folder, struct fail *fail)

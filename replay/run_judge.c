@@ -122,6 +122,10 @@ static void say_computed(struct run_cases *cases, const struct compute *computed
         blocks += one->blocks;
         tokens += one->tokens;
     }
+    if (blocks == 0 && tokens == 0) {
+        run_case_say(cases, VERDICT_SKIP, "nothing of it was recorded now that can be computed");
+        return;
+    }
     run_case_say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces",
                  tiles, blocks, tokens);
 }
@@ -216,6 +220,30 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
                  (double)diff->timings[0].samples[1].p99_ns / 1e3, (double)diff->timings[0].samples[0].p99_ns / 1e3);
 }
 
+/* Each timing of which something can be told. */
+static void judge_slower(struct run_cases *cases, const struct diff *diff, float percent)
+{
+    enum verdict_kind kind = VERDICT_SKIP;
+    char text[RUN_CASE_BYTES] = "";
+    size_t used = 0;
+
+    for (unsigned i = 0; i < DIFF_METRICS; i++) {
+        const struct diff_timing *timing = &diff->timings[i];
+
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "", timing->what);
+        if (timing->change == DIFF_TOO_FEW) {
+            used += (size_t)snprintf(text + used, sizeof text - used, ": too few to tell");
+            continue;
+        }
+        kind = VERDICT_PASS;
+        used += (size_t)snprintf(text + used, sizeof text - used, ": median %+.1f %%%s, 99 %% %+.1f %%%s", timing->p50_percent,
+                                 timing->p50_is_slower ? " (beyond noise)" : "", timing->p99_percent,
+                                 timing->p99_is_slower ? " (beyond noise)" : "");
+    }
+    run_case_begin(cases, "--max-slower");
+    run_case_say(cases, diff_is_too_slow(diff, percent) ? VERDICT_FAIL : kind, "%s; at most %.4g %%", text, (double)percent);
+}
+
 int run_judge_latency(struct run_judging *j, struct fail *fail)
 {
     double worst = 0;
@@ -232,12 +260,8 @@ int run_judge_latency(struct run_judging *j, struct fail *fail)
         worst = (double)sample->p99_ns > worst ? (double)sample->p99_ns : worst;
         if (i == 0)
             say_timing(&j->cases, &diff);
-        if (i == 0 && j->limits->has_slower) {
-            run_case_begin(&j->cases, "--max-slower");
-            run_case_say(&j->cases, diff_is_too_slow(&diff, j->limits->slower_percent) ? VERDICT_FAIL : VERDICT_PASS,
-                         "tiles %+.1f %% (99 %%), tokens %+.1f %% (median), beside noise; at most %.4g %%", diff.timings[0].p99_percent,
-                         diff.timings[1].p50_percent, (double)j->limits->slower_percent);
-        }
+        if (i == 0 && j->limits->has_slower)
+            judge_slower(&j->cases, &diff, j->limits->slower_percent);
     }
     if (!j->limits->has_p99)
         return 0;

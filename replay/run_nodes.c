@@ -1,10 +1,7 @@
 #include "run_nodes.h"
 
-#include "mesh/program/endings.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,9 +10,13 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TRY_US = 50000, STOP_TRIES = 600, STATUS_BYTES = 65536, NOT_FOUND = 127 };
+#include "mesh/program/endings.h"
+#include "run_folder.h"
+
+enum { TRY_US = 50000, SHORT_TRY_US = 2000, SHORT_SECONDS = 60, STOP_TRIES = 600, STATUS_BYTES = 65536, NOT_FOUND = 127 };
 
 /* ---- processes ---- */
 
@@ -60,15 +61,32 @@ void run_last_line(const char *path, char *line, size_t capacity)
         fclose(file);
 }
 
-/* Run a short program to its end; its exit code, or -1. */
-static int run_short(const char *const *words, const char *out_path, const char *err_path, struct fail *fail)
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Run a short program to its end, which comes by then, or is made; its exit code, or -1. */
+static int run_short(const char *const *words, const char *out_path, const char *err_path, uint64_t until_ns, struct fail *fail)
 {
     const pid_t pid = run_start(words, out_path, err_path, fail);
+    pid_t ended = 0;
     int status;
 
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+    if (pid < 0)
         return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    for (; (ended = waitpid(pid, &status, WNOHANG)) == 0; usleep(SHORT_TRY_US))
+        if (clock_ns() >= until_ns) {
+            kill(pid, SIGKILL);
+            ended = waitpid(pid, &status, 0);
+            break;
+        }
+    if (ended == pid && WIFEXITED(status))
+        return WEXITSTATUS(status);
+    return fail_set(fail, EXIT_ENVIRONMENT, "%.60s %.20s: does not end, or not well: is that mesh-node?", words[0], words[1]);
 }
 
 /* ---- what they are started with ---- */
@@ -112,7 +130,7 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     }
     snprintf(nodes->key, sizeof nodes->key, "%s/key", nodes->folder);
     snprintf(log, sizeof log, "%s/keygen", nodes->folder);
-    code = run_short(words, "/dev/null", log, fail);
+    code = run_short(words, "/dev/null", log, clock_ns() + SHORT_SECONDS * UINT64_C(1000000000), fail);
     if (code == NOT_FOUND) {
         run_last_line(log, log, sizeof log);
         return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", log);
@@ -126,25 +144,15 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
 
 static struct run_nodes *volatile doomed;
 
-/* Calls that may be made here only: no nftw. */
 static void remove_doomed(int number)
 {
-    static char rm[] = "/bin/rm", options[] = "-rf", end[] = "--";
-    char *const words[] = {rm, options, end, doomed->folder, NULL};
-    pid_t pid;
-
     for (uint16_t i = 0; i < doomed->count; i++)
         if (doomed->pid[i] > 0) {
             kill(doomed->pid[i], SIGKILL);
             waitpid(doomed->pid[i], NULL, 0);
         }
-    pid = doomed->keeps_folder ? -1 : fork();
-    if (pid == 0) {
-        execv(rm, words);
-        _exit(NOT_FOUND);
-    }
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
+    if (!doomed->keeps_folder)
+        run_folder_remove(doomed->folder);
     raise(number); /* with its usual effect */
 }
 
@@ -162,38 +170,35 @@ static void leave_signals(void)
 
 static int make_folder(struct run_nodes *nodes, struct fail *fail)
 {
-    const char *place = getenv("TMPDIR");
-    const int size = snprintf(nodes->folder, sizeof nodes->folder, "%s/mesh-replay.XXXXXX", place != NULL ? place : "/tmp");
-
-    if (size >= (int)sizeof nodes->folder)
-        errno = ENAMETOOLONG;
-    else if (mkdtemp(nodes->folder) != NULL)
-        return watch_signals(nodes), 0;
-    fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be made: %s: set TMPDIR to another folder", nodes->folder, strerror(errno));
-    nodes->folder[0] = '\0';
-    return -1;
+    if (run_folder_make(nodes->folder, sizeof nodes->folder, fail) < 0)
+        return -1;
+    watch_signals(nodes);
+    return 0;
 }
 
-/* A port that was free a moment ago. */
-static int find_port(struct run_nodes *nodes, uint16_t i, struct fail *fail)
+static int find_port(struct run_nodes *nodes, uint16_t i, struct mesh_udp **udp, struct fail *fail)
 {
-    struct mesh_udp *udp;
     struct mesh_addr addr;
     char reason[128];
 
-    if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(&udp, addr, NULL) != MESH_OK)
+    if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(udp, addr, NULL) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: the loopback must be up", strerror(errno));
-    mesh_addr_format(mesh_udp_local(udp), nodes->address[i]);
-    mesh_udp_close(udp);
+    mesh_addr_format(mesh_udp_local(*udp), nodes->address[i]);
     return 0;
 }
 
+/* Ports that were free a moment ago; all at the same time, so that none comes twice. */
 static int find_ports(struct run_nodes *nodes, struct fail *fail)
 {
+    struct mesh_udp *held[RUN_NODES_MAX] = {NULL};
+    int result = 0;
+
+    for (uint16_t i = 0; i < nodes->count && result == 0; i++)
+        result = find_port(nodes, i, &held[i], fail);
     for (uint16_t i = 0; i < nodes->count; i++)
-        if (find_port(nodes, i, fail) < 0)
-            return -1;
-    return 0;
+        if (held[i] != NULL)
+            mesh_udp_close(held[i]);
+    return result;
 }
 
 static void add_number(const struct run_nodes *nodes, struct run_words *words, const char *name, uint32_t value)
@@ -284,13 +289,25 @@ static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", line);
     if (WIFSIGNALED(status))
-        return fail_set(fail, EXIT_ENVIRONMENT, "node %u was ended by signal %d; its last words: %.300s", nodes->rank + i, WTERMSIG(status),
-                        line);
+        return fail_set(fail, EXIT_ENVIRONMENT, "node %u was ended by signal %d%s%.300s", nodes->rank + i, WTERMSIG(status),
+                        line[0] != '\0' ? "; its last words: " : ", without a word", line);
     if (line[0] == '\0')
         return fail_set(fail, code_of(status),
-                        "node %u has ended with exit code %d, and %.100s has no word of it: see whether its disk is full", nodes->rank + i,
-                        WEXITSTATUS(status), log);
+                        "node %u has ended with exit code %d, without a word: is that mesh-node, and its disk not full?", nodes->rank + i,
+                        WEXITSTATUS(status));
     return fail_set(fail, code_of(status), "node %u has ended: %.300s", nodes->rank + i, line);
+}
+
+/* What a node stores last makes one file of its trace; where that could not be written, there is no word of it in the trace either. */
+static int check_trace(const struct run_nodes *nodes, uint16_t i, struct fail *fail)
+{
+    char path[RUN_PATH_BYTES + 8];
+
+    snprintf(path, sizeof path, "%s-wal", nodes->trace[i]);
+    if (access(path, F_OK) != 0)
+        return 0;
+    return fail_set(fail, EXIT_ENVIRONMENT, "node %u could not record all of this run: make room in %s, or set TMPDIR", nodes->rank + i,
+                    nodes->folder);
 }
 
 int run_nodes_ended(struct run_nodes *nodes, uint16_t i, struct fail *fail)
@@ -302,7 +319,9 @@ int run_nodes_ended(struct run_nodes *nodes, uint16_t i, struct fail *fail)
     if (waitpid(nodes->pid[i], &status, WNOHANG) != nodes->pid[i])
         return 0;
     nodes->pid[i] = 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : tell_end(nodes, i, status, fail);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return tell_end(nodes, i, status, fail);
+    return check_trace(nodes, i, fail) < 0 ? -1 : 1;
 }
 
 int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
@@ -319,7 +338,7 @@ int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
 }
 
 /* All of them are one cluster, by what this one says, and none loads. */
-static bool is_ready(struct run_nodes *nodes, uint16_t i)
+static bool is_ready(struct run_nodes *nodes, uint16_t i, uint64_t until_ns)
 {
     char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES], wanted[40];
     static char text[STATUS_BYTES];
@@ -331,7 +350,7 @@ static bool is_ready(struct run_nodes *nodes, uint16_t i)
     run_nodes_add_access(nodes, &words);
     path_of(nodes, "status", i, out);
     path_of(nodes, "asked", i, err);
-    if (run_short(words.word, out, err, &ignored) != 0 || (file = fopen(out, "r")) == NULL)
+    if (run_short(words.word, out, err, until_ns, &ignored) != 0 || (file = fopen(out, "r")) == NULL)
         return false;
     bytes = fread(text, 1, sizeof text - 1, file);
     fclose(file);
@@ -342,21 +361,21 @@ static bool is_ready(struct run_nodes *nodes, uint16_t i)
 
 int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail)
 {
-    const unsigned tries_max = seconds * 1000000 / TRY_US;
-    unsigned tries = 0;
+    uint64_t until_ns;
 
     if (make_folder(nodes, fail) < 0 || make_key(nodes, fail) < 0 || find_ports(nodes, fail) < 0)
         return -1;
     for (uint16_t i = 0; i < nodes->count; i++)
         if (start_node(nodes, i, fail) < 0)
             return -1;
+    until_ns = clock_ns() + seconds * UINT64_C(1000000000);
     for (uint16_t i = 0; i < nodes->count; i++)
-        for (; !is_ready(nodes, i); usleep(TRY_US)) {
+        for (; !is_ready(nodes, i, until_ns); usleep(TRY_US)) {
             if (run_nodes_check(nodes, fail) < 0)
                 return -1;
-            if (tries++ >= tries_max)
-                return fail_set(fail, EXIT_ENVIRONMENT, "%u nodes have not become a cluster within %u s: see the logs with --keep: %s",
-                                nodes->count, seconds, nodes->folder);
+            if (clock_ns() >= until_ns)
+                return fail_set(fail, EXIT_ENVIRONMENT, "%u nodes have not become a cluster within %u s: see their logs with --keep",
+                                nodes->count, seconds);
         }
     return 0;
 }
@@ -407,28 +426,34 @@ int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned se
 
 /* ---- ending ---- */
 
-int run_nodes_stop(struct run_nodes *nodes, struct fail *fail)
+/* Was that the end that was asked for? A rank of a fixed list is not as calm about it as a node of a cluster. */
+static bool is_well(const struct run_nodes *nodes, int status)
+{
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGTERM;
+    return nodes->peers != NULL || WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 128 + SIGTERM;
+}
+
+static int stop_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
 {
     int status;
 
-    if (run_nodes_check(nodes, fail) < 0)
-        return -1;
-    for (uint16_t i = 0; i < nodes->count; i++)
-        kill(nodes->pid[i], SIGTERM);
-    for (uint16_t i = 0; i < nodes->count; i++)
-        for (unsigned tries = 0; nodes->pid[i] > 0; usleep(TRY_US)) {
-            if (waitpid(nodes->pid[i], &status, WNOHANG) == nodes->pid[i])
-                nodes->pid[i] = 0;
-            else if (++tries > STOP_TRIES)
-                return fail_set(fail, EXIT_ENVIRONMENT, "node %u does not end: see its log with --keep: %s", i, nodes->folder);
-        }
-    return 0;
+    for (unsigned tries = 0; waitpid(nodes->pid[i], &status, WNOHANG) != nodes->pid[i]; usleep(TRY_US))
+        if (++tries > STOP_TRIES)
+            return fail_set(fail, EXIT_ENVIRONMENT, "node %u does not end: see its log with --keep", nodes->rank + i);
+    nodes->pid[i] = 0;
+    return is_well(nodes, status) ? check_trace(nodes, i, fail) : tell_end(nodes, i, status, fail);
 }
 
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
+int run_nodes_stop(struct run_nodes *nodes, struct fail *fail)
 {
-    (void)about, (void)kind, (void)walk;
-    return remove(path);
+    int result = run_nodes_check(nodes, fail);
+
+    for (uint16_t i = 0; i < nodes->count && result == 0; i++)
+        kill(nodes->pid[i], SIGTERM);
+    for (uint16_t i = 0; i < nodes->count && result == 0; i++)
+        result = stop_node(nodes, i, fail);
+    return result;
 }
 
 void run_nodes_release(struct run_nodes *nodes)
@@ -442,6 +467,6 @@ void run_nodes_release(struct run_nodes *nodes)
             nodes->pid[i] = 0;
         }
     if (nodes->folder[0] != '\0' && !nodes->keeps_folder)
-        nftw(nodes->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        run_folder_remove(nodes->folder);
     leave_signals();
 }

@@ -185,7 +185,7 @@ static int play_all(struct run_play *play, struct run_nodes *nodes, struct fail 
         if (running == 0)
             heard_ns = now_ns;
         if (now_ns - heard_ns > play->seconds * (uint64_t)1000000000)
-            return fail_set(fail, EXIT_ENVIRONMENT, "no answer for %u s: see the logs with --keep: %s", play->seconds, nodes->folder);
+            return fail_set(fail, EXIT_ENVIRONMENT, "no answer for %u s: see the logs with --keep", play->seconds);
         until_ns = now_ns + LOOK_NS;
         if (next < play->count && play->speed > 0 && due_ns(play, begun_ns, next) < until_ns)
             until_ns = due_ns(play, begun_ns, next);

@@ -132,5 +132,6 @@ if [ "$(id -u)" -ne 0 ] || [ -n "${SUDO_USER:-}" ]; then
 fi
 mkdir -m 700 "$tmp/closed"
 check_exit "a row of files that its user may not begin is refused at once" 4 \
-    "no further file can be begun there: Permission denied: give -Z root" timeout 20 "$mesh_dissect" -i lo -c 1 -w "$tmp/closed/ring" -C 1 -W 3 udp port 1
+    "no further file can be begun there: Permission denied: give -Z root" \
+    timeout 20 "$mesh_dissect" -i lo -c 1 -w "$tmp/closed/ring" -C 1 -W 3 udp port 1
 finish

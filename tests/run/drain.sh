@@ -85,5 +85,13 @@ begin 1
 kill -TERM "${pids[1]}"
 ends 1 "a limit of a second is kept"
 check_contains "after which requests are cut off" "$tmp/node1" "is cut off"
+if wait_until 20 has 0 1; then ok "the other one goes on"; else not_ok "the other one goes on" "$(cat "$tmp/node0")"; fi
+kill -TERM "${pids[0]}"
+ends 0 "and ends when it is told to"
+together
+kill -TERM "${pids[1]}"
+ends 1 "a node that was asked nothing ends in order"
+check_contains "and says that it has done nothing" "$tmp/node1" "0 requests, 0 failed: prompts of 0 tokens, 0 generated"
+check_equal "without figures of steps that there were not" "$(grep -c -e 'tokens generated in' -e nan "$tmp/node1")" 0
 check_exit "a limit that is none is refused" 2 "--drain" "$mesh_node" serve -m $model --drain soon
 finish

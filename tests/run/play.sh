@@ -32,6 +32,49 @@ check_equal "a signal ends it, and its nodes, and nothing of it is left" "$? $(f
 check_exit "a limit that nobody keeps is passed, and told as TAP" 1 "" \
     play "$tmp/T.db" --nodes 1 --speed max --tap --min-tok-s 1e8
 check_contains "in a test of its own" "$out" "not ok 4 - --min-tok-s"
+check_exit "a limit that too few values can tell of is left out, not kept" 0 "" \
+    play "$tmp/T.db" --nodes 1 --speed max --json --max-slower 1
+check_contains "and it is said why" "$out" '"name":"--max-slower","verdict":"skip","what":"tiles under way: too few to tell; from token'
+
+# Nodes that are not as they should be: `serve` is what is said, all else mesh-node's.
+bad_node() { # NAME COMMAND
+    printf '#!/bin/bash\nif [ "$1" != serve ]; then exec "%s" "$@"; fi\n%s\n' "$mesh_node" "$2" >"$tmp/$1"
+    chmod +x "$tmp/$1"
+}
+bad() { # NAME OPTION...
+    TMPDIR=$tmp "$mesh_replay" run "$tmp/T.db" "${@:2}" -- "$tmp/$1" serve -m "$model" -t 1
+}
+bad_node mute 'exit 3'
+check_exit "a node that ends without a word is told so" 3 "node 0 has ended with exit code 3, without a word: " bad mute --nodes 1
+bad_node shot 'kill -9 $$'
+check_exit "and one that a signal ends" 4 "node 0 was ended by signal 9, without a word" bad shot --nodes 1
+bad_node deaf 'exec sleep 60'
+check_exit "nodes that are no cluster are waited for as long as it was told, whatever asking them takes" 4 \
+    "2 nodes have not become a cluster within 1 s" bad deaf --nodes 2 --wait 1
+bad_node crash "\"$mesh_node\" \"\$@\" & node=\$!
+trap 'kill -TERM \$node; wait \$node; kill -SEGV \$\$' TERM
+wait \$node; wait \$node"
+check_exit "a node that crashes when it is told to end is no success" 4 "node 0 was ended by signal 11; its last words: recorded: " \
+    bad crash --nodes 1 --speed max
+check_equal "nothing of them is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
+if unshare -m sh -c 'mount -t tmpfs -o size=6m none /mnt && mount --bind /dev/null /bin/rm' 2>/dev/null; then
+    # shellcheck disable=SC2016 # for the inner shell
+    check_exit "what nodes could not record is not taken for what they did" 4 "could not record all of this run: make room" \
+        unshare -m sh -c 'mount -t tmpfs -o size=5200k none /mnt && TMPDIR=/mnt exec "$@"' sh \
+        "$mesh_replay" run "$tmp/T.db" "$tmp/T.1.db" -- "$mesh_node" serve -m "$model" -t 1
+    # shellcheck disable=SC2016
+    background unshare -m sh -c 'mount --bind /dev/null /bin/rm && exec "$@"' sh \
+        env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1
+    wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
+    kill "$background_pid"
+    wait "$background_pid"
+    check_equal "a signal takes its folder away without the help of other programs" \
+        "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
+else
+    skip "what nodes could not record is not taken for what they did" "this user may not mount"
+    skip "a signal takes its folder away without the help of other programs" "this user may not mount"
+fi
+
 if command -v sqlite3 >/dev/null; then
     sqlite3 "$tmp/T.1.db" "UPDATE meta SET value = 'none' WHERE key = 'payloads'"
     check_exit "a recording without payloads is not asked again" 77 "--record-prompts" play "$tmp/T.1.db"

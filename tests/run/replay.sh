@@ -17,6 +17,12 @@ check_exit "a trace that is missing is named" 4 "No such file" "$mesh_replay" in
 echo "no trace, but long enough to be read as the header of a database, which has a hundred bytes and a text at its beginning" >"$tmp/text"
 check_exit "a file that is no trace is refused" 3 "not an SQLite file" "$mesh_replay" info "$tmp/text"
 
+if command -v sqlite3 >/dev/null; then
+    sqlite3 "$tmp/begun.db" "PRAGMA application_id = 0x446d5472; CREATE TABLE t(x); DROP TABLE t"
+    check_exit "a killed recorder's file without its -wal is told for what it is" 3 "with -wal: copy both" \
+        "$mesh_replay" info "$tmp/begun.db"
+fi
+
 # ---- reading leaves a recording as it is ----
 
 recorded=$tmp/recorded.db
@@ -32,6 +38,16 @@ check "exports" "$mesh_replay" export "$recorded" --perfetto "$tmp/r.json" --pca
 check_equal "have all datagrams" "$(wc -l <"$tmp/r.csv/datagrams.csv")" 667
 check "and comparisons" "$mesh_replay" diff "$recorded" "$recorded"
 check "and verifications" "$mesh_replay" verify "$recorded"
+check "of another trace that was exported there before" "$mesh_replay" export "$recorded" --csv "$tmp/mixed.csv"
+if unshare -m sh -c 'mount -t tmpfs -o size=64k none /mnt' 2>/dev/null; then
+    # shellcheck disable=SC2016 # for the inner shell
+    check_equal "a table that does not fit on the disk is not there in part" "$(
+        unshare -m sh -c 'mount -t tmpfs -o size=64k none /mnt && mkdir /mnt/csv && echo old >/mnt/csv/datagrams.csv &&
+            { "$@" 2>/dev/null; echo "$?" "$(cat /mnt/csv/datagrams.csv)"; }' sh "$mesh_replay" export "$recorded" --csv /mnt/csv
+    )" "4 old"
+else
+    skip "a table that does not fit on the disk is not there in part" "this user may not mount"
+fi
 check_equal "none of which changed it, or left anything beside it" "$(state)" "$before"
 LC_ALL=C sed 's/payloads/pay\x1b[2Js/' tests/traces/lossy.db >"$tmp/armed.db"
 check "info shows what a recording says of itself" "$mesh_replay" info "$tmp/armed.db"
@@ -96,6 +112,10 @@ check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --cs
 check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
 check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
 check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
+before=$(ls "$tmp/mixed.csv")
+"$mesh_replay" export "$tmp/messages.db" --csv "$tmp/mixed.csv"
+check_equal "nothing is left that is not of this one" "$(ls "$tmp/mixed.csv")" "$(ls "$tmp/csv")"
+check "though there was" test "$before" != "$(ls "$tmp/csv")"
 if [ -e /dev/full ]; then
     ln -sf /dev/full "$tmp/csv/datagrams.csv"
     check_exit "and so is a file where the disk is full" 4 "$tmp/csv/datagrams.csv: cannot write: No space" \

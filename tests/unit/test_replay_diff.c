@@ -245,22 +245,24 @@ static void another_order_is_counted_and_no_difference(void **state)
     assert_int_equal(diff.tiles.move_step, 1);
 }
 
-/* Tokens whose intervals scatter by a third around a mean. */
-static void add_intervals(unsigned side, unsigned count, double mean_us, uint32_t seed)
+/* Tokens whose intervals scatter by a third around a mean; each so many-th takes ten times as long (0: none). */
+static void add_intervals(unsigned side, unsigned count, double mean_us, uint32_t seed, unsigned slow_every)
 {
     int64_t t_ns = 0;
 
     for (unsigned i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
-        t_ns += (int64_t)(mean_us * 1e3 * (0.67 + 0.66 * (seed >> 8) / (1 << 24)));
+        t_ns += (int64_t)(mean_us * 1e3 * (0.67 + 0.66 * (seed >> 8) / (1 << 24)) * (slow_every > 0 && i % slow_every == 7 ? 10 : 1));
         add_token(side, 1, i, 1, t_ns);
     }
 }
 
+static unsigned slow_every; /* of the second side's */
+
 static enum diff_change change_of(unsigned count, double a_us, double b_us)
 {
-    add_intervals(0, count, a_us, 11);
-    add_intervals(1, count, b_us, 12);
+    add_intervals(0, count, a_us, 11, 0);
+    add_intervals(1, count, b_us, 12, slow_every);
     open_both();
     assert_int_equal(diff_timings(&diff, &failure), 0);
     assert_string_equal(diff.timings[1].name, "token_interval");
@@ -292,6 +294,27 @@ static void a_few_values_tell_nothing(void **state)
     assert_int_equal(change_of(20, 500, 5000), DIFF_TOO_FEW);
 }
 
+static void a_slower_tail_is_seen_beside_a_faster_median(void **state)
+{
+    (void)state;
+    slow_every = 33;
+    assert_int_equal(change_of(3000, 500, 450), DIFF_FASTER);
+    assert_true(diff.timings[1].p99_is_slower && !diff.timings[1].p50_is_slower);
+    assert_true(diff_is_too_slow(&diff, 50));
+    slow_every = 0;
+}
+
+static void a_tail_of_too_few_values_does_not_count_beside_a_slower_median(void **state)
+{
+    (void)state;
+    slow_every = 33;
+    assert_int_equal(change_of(900, 500, 550), DIFF_SLOWER);
+    assert_true(diff.timings[1].p99_percent > 100);
+    assert_false(diff_is_too_slow(&diff, 50));
+    assert_true(diff_is_too_slow(&diff, 5));
+    slow_every = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -311,6 +334,8 @@ int main(void)
         TEST(a_tenth_slower_is_seen_in_spite_of_noise),
         TEST(and_faster_too),
         TEST(a_few_values_tell_nothing),
+        TEST(a_slower_tail_is_seen_beside_a_faster_median),
+        TEST(a_tail_of_too_few_values_does_not_count_beside_a_slower_median),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
