@@ -25,4 +25,8 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail);
 /* What a call on it said, as a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 
+/* Files of one recording (--record-size, --record-time) come in the order in which they were written, in the places where one of them
+ * stands: patterns of a shell name T-2.db before T.db. */
+int trace_order(const char **paths, size_t count, struct fail *fail);
+
 #endif

@@ -382,5 +382,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     }
     if (check(&s, operands.count, words, argv + own + 1, fail) < 0)
         return -1;
+    if (trace_order(paths, operands.count, fail) != 0)
+        return -1;
     return play_traces(&s, paths, operands.count, argv + own + 1, words, fail);
 }

@@ -1,5 +1,9 @@
 /* Traces that are named on the command line. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "command.h"
+#include "rows.h"
 
 static enum exit_code code_of(int err)
 {
@@ -29,4 +33,57 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail)
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail)
 {
     return fail_set(fail, code_of(err), "%.300s: %s", path, mesh_trace_reason(trace));
+}
+
+/* ---- the files of one recording ---- */
+
+struct file {
+    const char *path;
+    char recording[60]; /* when it began, by two clocks: the same in all its files, and in no other's. "": not known */
+    int64_t first_ns;   /* of its first call */
+};
+
+static int describe(struct file *file, const char *path, struct fail *fail)
+{
+    struct mesh_trace *trace = trace_open(path, fail);
+    char begun[25] = "", unix_ns[25] = "";
+    int result;
+
+    if (trace == NULL)
+        return -1;
+    file->path = path;
+    if (mesh_trace_get_meta(trace, "begun_ns", begun, sizeof begun) == 0 &&
+        mesh_trace_get_meta(trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
+        snprintf(file->recording, sizeof file->recording, "%s %s", begun, unix_ns);
+    result = rows_number(path, trace, "SELECT coalesce(min(t_ns), 0) FROM chunks", &file->first_ns, fail);
+    mesh_trace_close(trace);
+    return result;
+}
+
+static void swap(struct file *a, struct file *b)
+{
+    const struct file was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
+int trace_order(const char **paths, size_t count, struct fail *fail)
+{
+    struct file *files = calloc(count > 0 ? count : 1, sizeof *files);
+    int result = 0;
+
+    if (files == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for %zu names: close other programs", count);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = describe(&files[i], paths[i], fail);
+    for (size_t i = 0; i < count && result == 0; i++)
+        for (size_t k = i + 1; k < count; k++)
+            if (files[i].recording[0] != '\0' && strcmp(files[i].recording, files[k].recording) == 0 &&
+                files[k].first_ns < files[i].first_ns)
+                swap(&files[i], &files[k]);
+    for (size_t i = 0; i < count && result == 0; i++)
+        paths[i] = files[i].path;
+    free(files);
+    return result;
 }

@@ -122,7 +122,7 @@ static int take_chunk(struct verify *verify, const char *path, const struct mesh
         if (core == NULL)
             return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: no memory for another core: close other programs", path);
         if (!is_beginning)
-            end_core(core, VERIFY_SKIPPED, "its beginning is missing: name all files of the recording, the first one first");
+            end_core(core, VERIFY_SKIPPED, "its beginning is missing: name all files of the recording");
         else if (mesh_rerun_open(&core->rerun, mesh_hash16) != 0)
             return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: no memory for a rerun: close other programs", path);
     }

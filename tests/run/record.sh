@@ -42,6 +42,10 @@ check_same "which stays as it was" node/models/README.md "$tmp/letter.db"
 check_exit "a folder that is not there is named" 4 "--record $tmp/none/T.db" generate -n 1 --record "$tmp/none/T.db"
 check_exit "a large run goes on in more files" 0 "files" generate -n 200 --record "$tmp/R.db" --record-size 1 --local 2
 check_equal "of which the second one is whole" "$(sql "$tmp/R-2.db" 'PRAGMA integrity_check')" "ok"
+if [ -x "$BIN/mesh-replay" ]; then
+    check "which run again in the order of a pattern, where the first ones come last" "$BIN/mesh-replay" verify "$tmp"/R*.db
+    check_contains "all of them" "$out" "2 the same, 0 not, 0 cut short, 0 left out"
+fi
 
 # ---- killed ----
 
