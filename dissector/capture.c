@@ -301,6 +301,13 @@ bool capture_is_same_file(const char *file, const char *path)
            read.st_dev == written.st_dev && read.st_ino == written.st_ino;
 }
 
+bool capture_is_repeatable(const char *file)
+{
+    struct stat status;
+
+    return strcmp(file, "-") != 0 && (stat(file, &status) != 0 || S_ISREG(status.st_mode)); /* one that is not there is told of later */
+}
+
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail)
 {
     struct capture_writer *writer;

@@ -70,6 +70,9 @@ struct capture_writer;
 /* Would writing to path destroy the file that is read? "-" is stdin. */
 bool capture_is_same_file(const char *file, const char *path);
 
+/* Can it be read twice? Not stdin, nor a pipe, whatever its name. */
+bool capture_is_repeatable(const char *file);
+
 /* "-": stdout. Frames keep nanoseconds when the capture had them. Refuses the file that is read. */
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail);
 int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail);

@@ -399,7 +399,7 @@ static int compile_filter(struct run *run, struct fail *fail)
         return -1;
     field = verdict_asked(run);
     for (size_t i = 0; i < s->files.count; i++)
-        is_read_once |= strcmp(s->files.values[i], "-") == 0;
+        is_read_once |= !capture_is_repeatable(s->files.values[i]);
     if (field != NULL && is_read_once)
         return fail_set(fail, EXIT_USAGE,
                         "-Y: %s: is known only when the whole capture was read: write it to a file with -w, then filter that with -r",
@@ -424,6 +424,8 @@ static int start(struct run *run, struct fail *fail)
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
     run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* a line at a time, or when nothing more is to be read at once */
+    if (s->qlog_file != NULL && !capture_is_repeatable(s->files.values[0]))
+        return fail_set(fail, EXIT_USAGE, "--qlog: -r %.200s: a capture that is read twice: give a file, no pipe", s->files.values[0]);
     if (compile_filter(run, fail) < 0)
         return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)

@@ -446,8 +446,9 @@ static int prepare(struct join *join, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-r: %zu files with --analyze: at most %d captures are joined: give fewer", files->count,
                         SAMPLES_CAPTURES_MAX);
     for (size_t i = 0; i < files->count; i++) {
-        if (strcmp(files->values[i], "-") == 0)
-            return fail_set(fail, EXIT_USAGE, "-r -: with other files and --analyze: those are read twice: give a file");
+        if (!capture_is_repeatable(files->values[i]))
+            return fail_set(fail, EXIT_USAGE, "-r %.200s: with other files and --analyze: those are read twice: give a file, no pipe",
+                            files->values[i]);
         join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
     }
     join->count = files->count;

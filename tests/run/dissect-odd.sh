@@ -22,6 +22,14 @@ check_same "whatever its name" "$tmp/ring0" $whole
 check_equal "-c counts the frames of all files together" "$("$mesh_dissect" -r $whole -r $whole -c 5 | wc -l)" "5"
 check_equal "also where the second one goes beyond" "$("$mesh_dissect" -r tests/dissect/messages.pcap -r $whole -c 40 | wc -l)" "40"
 
+# ---- a pipe, whatever its name, is read once ----
+mkfifo "$tmp/pipe"
+for options in "-Y lost" "-r $whole --analyze" "--qlog $tmp/pipe.sqlog"; do
+    # shellcheck disable=SC2086 # options are words
+    check_exit "what is read twice is not asked of a pipe: ${options%% *}" 2 " read" timeout 20 "$mesh_dissect" -r "$tmp/pipe" $options
+done
+check_equal "all else is" "$("$mesh_dissect" -r <(cat $whole) --count)" "447 datagrams"
+
 if ! command -v python3 >/dev/null; then
     skip "captures are cut, put out of order, and split" "python3 is not installed"
     finish
