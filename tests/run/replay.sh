@@ -126,5 +126,7 @@ check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export
 check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"
 check_contains "which is said" "$out" "tiles: the same: 1 in both"
 check_exit "traces without anything in common are not compared" 77 "nothing was compared" "$mesh_replay" diff "$tmp/messages.db" "$trace"
+run "$mesh_replay" diff "$tmp/messages.db" "$recorded"
+check_contains "that a capture has no tokens is no difference" "$out" "tokens: nothing in common to compare"
 check_exit "a misspelt threshold is an error" 2 "did you mean --max-slower" "$mesh_replay" diff "$trace" "$trace" --max-slow 3
 finish
