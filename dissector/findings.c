@@ -106,6 +106,20 @@ static bool tell_closed(const struct findings *findings)
     return true;
 }
 
+static bool tell_left_out(const struct findings *findings)
+{
+    const uint64_t count = findings->analysis->links.left_out;
+    char text[FINDINGS_BYTES];
+
+    if (count == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " datagrams of later links than the first %d are not in this: choose some hosts, or a part of the time", count,
+             LINKS_MAX);
+    findings->on_finding(findings->context, "warning", text);
+    return true;
+}
+
 static bool tell_cut(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->cut_tiles;
@@ -170,6 +184,7 @@ void findings_tell(const struct findings *findings)
     bool is_any = tell_empty(findings);
 
     is_any |= tell_closed(findings);
+    is_any |= tell_left_out(findings);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= tell_losses(findings, i);
     is_any |= tell_not_captured(findings);

@@ -11,7 +11,7 @@ void links_release(struct links *links)
     }
     for (size_t i = 0; i < links->host_count; i++)
         free(links->hosts[i]);
-    links->count = links->host_count = 0;
+    links->count = links->host_count = links->session_count = 0;
     links->last = NULL;
 }
 
@@ -67,10 +67,16 @@ static struct link_host *host_of(struct links *links, uint32_t epoch, const stru
 static struct link *make(struct links *links, const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
-    struct link *link = links->count < LINKS_MAX ? calloc(1, sizeof *link) : NULL;
+    const bool is_session = header->epoch >> 31 != 0;
+    const bool has_place = links->count < LINKS_MAX && (!is_session || links->session_count < LINKS_SESSIONS_MAX);
+    struct link *link = has_place ? calloc(1, sizeof *link) : NULL;
 
-    if (link == NULL)
+    if (link == NULL) {
+        links->left_out += !is_session;
+        links->sessions_left_out += is_session;
         return NULL;
+    }
+    links->session_count += is_session;
     link->epoch = header->epoch;
     link->src = header->src;
     link->dst = MESH_DST_ALL;
@@ -96,10 +102,8 @@ struct link *links_of(struct links *links, const struct packet *packet)
 
     if (link == NULL)
         link = make(links, packet);
-    if (link == NULL) {
-        links->left_out++;
+    if (link == NULL)
         return NULL;
-    }
     if (header->dst != MESH_DST_ALL)
         link->dst = header->dst;
     links->last = link;

@@ -3,8 +3,8 @@
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
  * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
  * What goes to a multicast group is on its way to all receivers of that sender that are known, whether they hear the group or not.
- * At most LINKS_MAX links and as many hosts; what comes beyond is counted and left out. A link takes 95 kB, a host 27 kB:
- * 63 MB in all.
+ * At most LINKS_MAX links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that these, of which a long capture has
+ * many, take no place from the mesh; what comes beyond is counted and left out. A link takes 95 kB, a host 27 kB: 63 MB in all.
  *
  * Of several captures, each taken on a host of its own, a link is judged by the one at its receiver, or, where there is none, at its
  * sender, or else by the first that shows it. Of a link that was captured at both ends the sender's last LINKS_WINDOW numbers are kept,
@@ -15,7 +15,7 @@
 #include "mesh/histogram.h"
 #include "packet.h"
 
-enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
+enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_SESSIONS_MAX = 128, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
 
 /* One number of a space. */
 struct link_entry {
@@ -114,13 +114,13 @@ struct links_point {
 };
 
 struct links {
-    size_t count, host_count;
+    size_t count, host_count, session_count;
     struct link *links[LINKS_MAX];
     struct link_host *hosts[LINKS_MAX];
     struct link *last;
     size_t point_count; /* 0: one capture, and where it was taken is not known */
     struct links_point points[LINKS_POINTS_MAX];
-    uint64_t left_out; /* datagrams of links that had no place */
+    uint64_t left_out, sessions_left_out; /* datagrams of links that had no place: of the mesh, of sessions */
 };
 
 void links_release(struct links *links);

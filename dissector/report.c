@@ -365,6 +365,9 @@ static void print_sum(const struct report *report)
     fprintf(out, "%" PRIu64 " stall%s from losses, %.3f ms in all\n", a->stalls, a->stalls == 1 ? "" : "s", a->stall_ms);
     if (a->links.left_out > 0)
         fprintf(out, "%" PRIu64 " datagrams of more than %d links were left out\n", a->links.left_out, LINKS_MAX);
+    if (a->links.sessions_left_out > 0)
+        fprintf(out, "%" PRIu64 " datagrams of clients' sessions beyond the first %d were left out\n", a->links.sessions_left_out,
+                LINKS_SESSIONS_MAX / 2);
 }
 
 static void summary_object(struct report *report)
@@ -380,6 +383,7 @@ static void summary_object(struct report *report)
     json_double(json, "seconds", (double)(a->last_ns - a->first_ns) / 1e9);
     json_uint(json, "links", a->links.count);
     json_uint(json, "left_out", a->links.left_out);
+    json_uint(json, "sessions_left_out", a->links.sessions_left_out);
     json_event_end(json);
 }
 

@@ -55,6 +55,9 @@ elif operation == "swap": # each seventh frame with the next one: their order is
         frames[i], frames[i + 1] = frames[i + 1], frames[i]
 elif operation == "resend": # records say that they were sent before
     frames = [[ts, size, frame[:46] + bytes([frame[46] | 2]) + frame[47:] if frame[45] == 8 else frame] for ts, size, frame in frames]
+elif operation == "sessions": # before all else, so many datagrams of as many clients' sessions
+    ts, size, frame = next(one for one in frames if one[2][45] == 10)
+    frames = [[ts, size, frame[:54] + struct.pack("<I", 2**31 + i) + frame[58:]] for i in range(int(numbers[0]))] + frames
 elif operation == "part": # the k-th of so many
     k, count = map(int, numbers)
     frames = frames[len(frames) * k // count:len(frames) * (k + 1) // count]
@@ -107,6 +110,13 @@ made cut128 cut 128
 check_equal "a tile that is cut is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
 check_contains "it is said how many are cut" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
+
+# ---- many clients ----
+made sessions sessions 600
+links() { analyze -r "$1" | grep '^ *2  *[01]>[01] '; }
+check_equal "links of the mesh have their place after hundreds of clients" "$(links "$tmp/sessions")" "$(links $whole)"
+check_equal "of whose sessions the first are told" "$(analyze -r "$tmp/sessions" |
+    sed -n 's/^\([0-9]*\) datagrams of clients.*/\1/p')" "472"
 
 # ---- records sent again, and keys of others ----
 made resend resend
