@@ -77,6 +77,34 @@ static void judge_request(struct run_cases *cases, const struct run_request *r, 
                      (double)r->late_ns / 1e6);
 }
 
+/* ---- the model ---- */
+
+static int read_fingerprint(const char *path, char fingerprint[65], struct fail *fail)
+{
+    struct mesh_trace *trace = trace_open(path, fail);
+
+    if (trace == NULL)
+        return -1;
+    if (mesh_trace_get_meta(trace, "model_fingerprint", fingerprint, 65) != 0)
+        fingerprint[0] = '\0';
+    mesh_trace_close(trace);
+    return 0;
+}
+
+/* A case only where it is another one, which is why all else differs. */
+static int judge_model(struct run_judging *j, struct fail *fail)
+{
+    char was[65], is[65];
+
+    if (read_fingerprint(j->paths[0], was, fail) < 0 || read_fingerprint(j->nodes->trace[0], is, fail) < 0)
+        return -1;
+    if (was[0] == '\0' || is[0] == '\0' || strcmp(was, is) == 0)
+        return 0;
+    run_case_begin(&j->cases, "model");
+    run_case_say(&j->cases, VERDICT_FAIL, "another one: recorded with one of fingerprint %.64s, and the nodes have %.64s", was, is);
+    return 0;
+}
+
 /* ---- tiles ---- */
 
 static int open_both(struct diff *diff, struct fail *fail)
@@ -320,8 +348,10 @@ int run_judge_loss(struct run_judging *j, struct fail *fail)
 
 int run_judge(struct run_judging *j, struct fail *fail)
 {
-    int result = run_cases_reserve(&j->cases, j->play->count + j->path_count + 6, fail);
+    int result = run_cases_reserve(&j->cases, j->play->count + j->path_count + 7, fail);
 
+    if (result == 0)
+        result = judge_model(j, fail);
     for (size_t i = 0; i < j->play->count && result == 0; i++)
         judge_request(&j->cases, &j->play->requests[i], i);
     for (size_t i = 0; i < j->path_count && j->play->count == 1 && result == 0; i++)

@@ -123,6 +123,9 @@ check_exit "as it is of a real rank 0" 1 "" lone --node 0 --any-model --speed ma
 check_contains "whose place is named, too" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
 check_contains "while its steps are the same" "$out" '"name":"steps that rank 0 planned","verdict":"pass"'
 "$mesh_node" quantize "$model" "$tmp/third.gguf" --type q4_0 >/dev/null
+check_exit "with another model the nodes of a cluster differ" 1 "" \
+    "$mesh_replay" run "$tmp/R.db" --nodes 1 --speed max -- "$mesh_node" serve -m "$tmp/third.gguf" -t 1
+check_contains "and it is said that it is another one" "$out" "NOT OK: model: another one: recorded with one of fingerprint "
 check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
 
