@@ -223,10 +223,13 @@ static void pass_tile(struct link *link, const struct packet *packet)
 static void pass(struct analysis *analysis, const struct packet *packet, bool by_group)
 {
     struct links *links = &analysis->links;
+    const uint64_t renewed = links->renewed;
     struct link *link = links_of(links, packet), *back;
 
     if (link == NULL)
         return;
+    if (links->renewed != renewed)
+        steps_end(&analysis->steps); /* they begin with 0 again */
     if (link->sender == NULL || link->sender->point == packet->point)
         waits_have(links, &analysis->steps, link, packet);
     if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)

@@ -120,6 +120,19 @@ static bool tell_left_out(const struct findings *findings)
     return true;
 }
 
+static bool tell_renewed(const struct findings *findings)
+{
+    const uint64_t count = findings->analysis->links.renewed;
+    char text[FINDINGS_BYTES];
+
+    if (count == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " links begin anew in an epoch of the same number: nodes were started again; each has its own line", count);
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
 static bool tell_cut(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->cut_tiles;
@@ -188,6 +201,7 @@ void findings_tell(const struct findings *findings)
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= tell_losses(findings, i);
     is_any |= tell_not_captured(findings);
+    is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);
     is_any |= tell_backward(findings);
     if (findings->analysis->cut_tiles == 0)

@@ -44,14 +44,19 @@ static int point_at(const struct links *links, const struct frame_address *addre
     return -1;
 }
 
-static struct link_host *host_of(struct links *links, uint32_t epoch, const struct frame_address *address, unsigned seen_at)
+/* after_ns: one that is not younger than this belongs to a process that is gone. */
+static struct link_host *host_of(struct links *links, const struct packet *packet, const struct frame_address *address, uint64_t after_ns)
 {
+    const uint32_t epoch = packet->message.header.epoch;
     const int point = point_at(links, address);
     struct link_host *host;
 
     for (size_t i = links->host_count; i > 0; i--)
-        if (links->hosts[i - 1]->epoch == epoch && is_same(&links->hosts[i - 1]->address, address))
+        if (links->hosts[i - 1]->epoch == epoch && is_same(&links->hosts[i - 1]->address, address)) {
+            if (after_ns != 0 && links->hosts[i - 1]->begun_ns <= after_ns)
+                break;
             return links->hosts[i - 1];
+        }
     if (links->host_count == LINKS_MAX)
         return NULL;
     host = calloc(1, sizeof *host);
@@ -59,12 +64,13 @@ static struct link_host *host_of(struct links *links, uint32_t epoch, const stru
         return NULL;
     host->epoch = epoch;
     host->address = *address;
-    host->point = point >= 0 ? (unsigned)point : seen_at;
+    host->begun_ns = packet->ts_ns;
+    host->point = point >= 0 ? (unsigned)point : packet->point;
     links->hosts[links->host_count++] = host;
     return host;
 }
 
-static struct link *make(struct links *links, const struct packet *packet)
+static struct link *make(struct links *links, const struct packet *packet, uint64_t after_ns)
 {
     const struct mesh_header *header = &packet->message.header;
     const bool is_session = header->epoch >> 31 != 0;
@@ -83,14 +89,14 @@ static struct link *make(struct links *links, const struct packet *packet)
     link->is_v6 = packet->frame->is_v6;
     link->from = packet->frame->src;
     link->to = packet->frame->dst;
-    link->sender = host_of(links, header->epoch, &link->from, packet->point);
-    link->receiver = host_of(links, header->epoch, &link->to, packet->point);
+    link->sender = host_of(links, packet, &link->from, after_ns);
+    link->receiver = host_of(links, packet, &link->to, after_ns);
     link->at_sender = point_at(links, &link->from);
     link->at_receiver = point_at(links, &link->to);
     link->point = link->at_receiver >= 0 ? (unsigned)link->at_receiver : link->at_sender >= 0 ? (unsigned)link->at_sender : packet->point;
     if (link->at_sender >= 0 && link->at_receiver >= 0 && link->at_sender != link->at_receiver)
         link->departures = calloc(2, sizeof *link->departures);
-    link->first_ns = packet->ts_ns;
+    link->first_ns = link->last_ns = packet->ts_ns;
     links->links[links->count++] = link;
     return link;
 }
@@ -98,12 +104,17 @@ static struct link *make(struct links *links, const struct packet *packet)
 struct link *links_of(struct links *links, const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
+    const bool is_all = header->dst == MESH_DST_ALL;
     struct link *link = find(links, header->epoch, &packet->frame->src, &packet->frame->dst);
+    const bool is_over = link != NULL && !numbers_live_on(&link->lives[is_all], header->number, header->sent_ns);
 
-    if (link == NULL)
-        link = make(links, packet);
-    if (link == NULL)
-        return NULL;
+    if (link == NULL || is_over) {
+        link = make(links, packet, is_over ? link->last_ns : 0);
+        if (link == NULL)
+            return NULL;
+        links->renewed += is_over;
+        numbers_live_on(&link->lives[is_all], header->number, header->sent_ns);
+    }
     if (header->dst != MESH_DST_ALL)
         link->dst = header->dst;
     links->last = link;

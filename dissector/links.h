@@ -13,6 +13,7 @@
 #define DISSECTOR_LINKS_H
 
 #include "mesh/histogram.h"
+#include "numbers.h"
 #include "packet.h"
 
 enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_SESSIONS_MAX = 128, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
@@ -69,6 +70,7 @@ struct link_gather {
 
 struct link_host {
     uint32_t epoch;
+    uint64_t begun_ns; /* when it was seen first */
     struct frame_address address;
     unsigned point; /* what it says of itself is taken from there */
     uint64_t have_step;
@@ -92,6 +94,7 @@ struct link {
     struct frame_address from, to;
     struct link_host *sender, *receiver; /* NULL: no place */
     struct link_space spaces[2];         /* to this receiver, to everybody */
+    struct numbers_life lives[2];        /* of these; a process that was started anew has links of its own */
     bool has_report, has_tiles;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
@@ -120,6 +123,7 @@ struct links {
     struct link *last;
     size_t point_count; /* 0: one capture, and where it was taken is not known */
     struct links_point points[LINKS_POINTS_MAX];
+    uint64_t renewed;                     /* links that begin anew: their processes have */
     uint64_t left_out, sessions_left_out; /* datagrams of links that had no place: of the mesh, of sessions */
 };
 

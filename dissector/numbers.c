@@ -154,8 +154,34 @@ static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint
     return false;
 }
 
-static void begin(struct numbers_stream *stream, uint64_t number)
+bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns)
 {
+    if (sent_ns == 0)
+        return true; /* no clock that runs shows that */
+    if (life->first == 0)
+        *life = (struct numbers_life){number, sent_ns, number, sent_ns};
+    if (number > life->highest ? sent_ns < life->highest_sent_ns : sent_ns > life->highest_sent_ns)
+        return false;
+    if (number < life->first ? sent_ns > life->first_sent_ns : sent_ns < life->first_sent_ns)
+        return false;
+    if (number > life->highest) {
+        life->highest = number;
+        life->highest_sent_ns = sent_ns;
+    } else if (number < life->first) {
+        life->first = number;
+        life->first_sent_ns = sent_ns;
+    }
+    return true;
+}
+
+static void begin(struct numbers_stream *stream, uint64_t number, uint64_t sent_ns)
+{
+    if (!numbers_live_on(&stream->life, number, sent_ns)) {
+        stream->life = (struct numbers_life){0};
+        numbers_live_on(&stream->life, number, sent_ns);
+        memset(stream->gaps, 0, sizeof stream->gaps);
+        stream->first = 0;
+    }
     if (stream->first != 0)
         return;
     stream->first = number;
@@ -182,7 +208,7 @@ static uint64_t missing_any_way(struct numbers *numbers, struct numbers_key key,
 
     memset(&key.to, 0, sizeof key.to);
     stream = stream_of(numbers, &key);
-    begin(stream, number);
+    begin(stream, number, packet->message.header.sent_ns);
     stream->last_ns = packet->ts_ns;
     if (number > stream->highest) {
         missing = number - stream->highest - 1 < gap ? number - stream->highest - 1 : gap;
@@ -208,7 +234,7 @@ struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet 
     key = key_of(packet);
     stream = stream_of(numbers, &key);
     stream->last_ns = packet->ts_ns;
-    begin(stream, number);
+    begin(stream, number, packet->message.header.sent_ns);
     numbers->has_group |= frame_address_is_group(&packet->frame->dst);
     if (number > stream->highest) {
         verdict.gap = number - stream->highest - 1;

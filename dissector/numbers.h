@@ -23,6 +23,16 @@ struct numbers_verdict {
     bool is_late;      /* or that for more than NUMBERS_REORDER_NS, after which receivers take it for lost */
 };
 
+/* When the lowest and the highest number of a space were sent, by its sender's clock. Both grow together; where they do not, a process that
+ * was started anew has come to the same epoch again, and its numbers begin anew, too. */
+struct numbers_life {
+    uint64_t first, first_sent_ns; /* first 0: nothing yet */
+    uint64_t highest, highest_sent_ns;
+};
+
+/* Is that of this life? Then it is noted. */
+bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns);
+
 struct numbers_key {
     uint32_t epoch;
     uint16_t src, space; /* rank of the sender; of the receiver, or 65535 */
@@ -31,6 +41,7 @@ struct numbers_key {
 
 struct numbers_stream {
     struct numbers_key key;
+    struct numbers_life life;
     uint64_t last_ns, first, highest; /* numbers; first 0: unused */
     uint64_t bits[NUMBERS_WINDOW / 64];
     struct {

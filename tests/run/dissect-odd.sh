@@ -58,6 +58,10 @@ elif operation == "resend": # records say that they were sent before
 elif operation == "sessions": # before all else, so many datagrams of as many clients' sessions
     ts, size, frame = next(one for one in frames if one[2][45] == 10)
     frames = [[ts, size, frame[:54] + struct.pack("<I", 2**31 + i) + frame[58:]] for i in range(int(numbers[0]))] + frames
+elif operation == "again": # ten seconds later all of it once more, by processes whose clocks are so many seconds ahead
+    def later(frame):
+        return frame[:74] + struct.pack("<Q", struct.unpack("<Q", frame[74:82])[0] + int(numbers[0]) * 10**9) + frame[82:]
+    frames += [[ts + 10 * 10**9, size, later(frame)] for ts, size, frame in frames if len(frame) >= 82]
 elif operation == "part": # the k-th of so many
     k, count = map(int, numbers)
     frames = frames[len(frames) * k // count:len(frames) * (k + 1) // count]
@@ -68,6 +72,7 @@ with open(out, "wb") as file:
 PY
 made() { python3 "$tmp/make.py" "${source_capture:-$whole}" "$tmp/$1" "${@:2}"; }
 analyze() { "$mesh_dissect" "$@" --analyze; }
+links() { analyze -r "$1" | grep '^ *2  *[01]>[01] '; }
 sum() { analyze "$@" 2>/dev/null | sed -n '/datagrams in/,$p'; }
 
 # ---- the files of one capture ----
@@ -111,9 +116,31 @@ check_equal "a tile that is cut is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
 check_contains "it is said how many are cut" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
 
+# ---- processes that were started again: the same epoch, and numbers from 1 ----
+for seconds in 10 -30000; do # without and with a machine that was started again, too
+    made again again $seconds
+    rows=$(analyze -r "$tmp/again" | grep '^ *2  *[01]>[01] ')
+    check_equal "the second life of a mesh has its own lines ($seconds s)" "$rows" "$(links $whole)"$'\n'"$(links $whole)"
+    check_equal "and all its losses ($seconds s)" "$(analyze -r "$tmp/again" | grep -c ' lost, place')" \
+        "$((2 * $(analyze -r $whole | grep -c ' lost, place')))"
+    check_equal "nothing of it is twice or late ($seconds s)" \
+        "$("$mesh_dissect" -r "$tmp/again" -Y 'duplicate || late || reordered' --count)" "0 datagrams"
+done
+check_contains "and it is said" <(analyze -r "$tmp/again") "2 links begin anew in an epoch of the same number"
+if command -v tshark >/dev/null; then
+    "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
+    fields() {
+        tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y "$2" -T fields -e mesh.analysis.missing 2>/dev/null |
+            awk '{ sum += $1 } END { print NR + 0, sum + 0 }'
+    }
+    check_equal "the plugin counts what is missing in both lives" "$(fields "$tmp/again" "mesh.analysis.missing > 0" | cut -d' ' -f2)" "14"
+    check_equal "and finds nothing twice or late" "$(fields "$tmp/again" "mesh.analysis.duplicate or mesh.analysis.late")" "0 0"
+else
+    skip "the plugin counts what is missing in both lives" "tshark is not installed"
+fi
+
 # ---- many clients ----
 made sessions sessions 600
-links() { analyze -r "$1" | grep '^ *2  *[01]>[01] '; }
 check_equal "links of the mesh have their place after hundreds of clients" "$(links "$tmp/sessions")" "$(links $whole)"
 check_equal "of whose sessions the first are told" "$(analyze -r "$tmp/sessions" |
     sed -n 's/^\([0-9]*\) datagrams of clients.*/\1/p')" "472"
