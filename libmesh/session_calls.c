@@ -127,7 +127,7 @@ static int answer_refusal(struct mesh_sessions *s, const struct mesh_addr *to, u
     if (answer) {
         memcpy(answer->as.refuse.incarnation, s->config.incarnation, sizeof answer->as.refuse.incarnation);
         answer->as.refuse.nonce = nonce;
-        answer->as.refuse.reason = reason;
+        answer->as.refuse.reason = (uint16_t)reason;
     }
     return MESH_EREFUSED;
 }

@@ -99,7 +99,7 @@ static double sample_worker(struct fleet_worker *worker, bool is_same, double ki
 {
     double spent[TIME_KINDS], sum = 0;
 
-    for (int kind = 0; kind < TIME_KINDS; kind++) {
+    for (enum time_kind kind = 0; kind < TIME_KINDS; kind++) {
         spent[kind] = (double)since(worker_counter(&worker->now, kind), worker_counter(&worker->before, kind), is_same);
         sum += spent[kind];
         kinds_ns[kind] += spent[kind];

@@ -67,7 +67,7 @@ static void put_peer(struct json *json, const struct fleet *fleet, int from, int
 static void put_time(struct json *json, const float time[TIME_KINDS])
 {
     json_object_begin(json, "time");
-    for (int kind = 0; kind < TIME_KINDS; kind++)
+    for (enum time_kind kind = 0; kind < TIME_KINDS; kind++)
         put(json, columns_time_name(kind), time[kind]);
     json_object_end(json);
 }

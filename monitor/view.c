@@ -202,7 +202,7 @@ void view_help(struct view *view)
 {
     const int width = 66 < view->canvas->width ? 66 : view->canvas->width;
     struct area area = {(view->canvas->width - width) / 2, 0, width, 0};
-    int lines = 0, kind_line;
+    int lines = 0, x = 2, kind_line;
 
     for (int i = 0; i < key_binding_count; i++)
         lines += key_bindings[i].name != NULL;
@@ -217,7 +217,7 @@ void view_help(struct view *view)
             canvas_text(view->canvas, area, 16, lines++, STYLE_NORMAL, key_bindings[i].help);
         }
     kind_line = lines + 1;
-    for (int kind = 0, x = 2; kind < TIME_KINDS; kind++) {
+    for (enum time_kind kind = 0; kind < TIME_KINDS; kind++) {
         canvas_put(view->canvas, area, x, kind_line, columns_time_style(kind), columns_time_glyph(kind));
         x += 2 + canvas_text(view->canvas, area, x + 2, kind_line, STYLE_NORMAL, columns_time_name(kind)) + 2;
     }

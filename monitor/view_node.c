@@ -46,7 +46,7 @@ static void draw_band(struct view *view, struct area area, int selected)
 
         if (sample == NULL || isnan(sample->time[0]))
             continue;
-        for (int kind = 0; kind < TIME_IDLE; kind++) {
+        for (enum time_kind kind = 0; kind < TIME_IDLE; kind++) {
             sum += (double)sample->time[kind];
             for (; y < (int)lround(sum * area.height) && y < area.height; y++)
                 canvas_put(view->canvas, area, x, area.height - 1 - y, columns_time_style(kind), columns_time_glyph(kind));

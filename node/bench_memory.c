@@ -68,7 +68,11 @@ typedef void read_fn(const uint8_t *data, size_t bytes);
 READ_LOOPS(plain, )
 #ifdef __x86_64__
 READ_LOOPS(avx2, __attribute__((target("avx2"))))
+#ifdef __clang__ /* knows the width by another name */
+READ_LOOPS(avx512, __attribute__((target("avx512f"), min_vector_width(512))))
+#else
 READ_LOOPS(avx512, __attribute__((target("avx512f,prefer-vector-width=512"))))
+#endif
 #endif
 
 enum { LOOPS = 5 };

@@ -470,7 +470,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
 
     run = (struct run){0};
     if (run_options_parse(&run.options, argc, argv, fail) < 0)
-        return fail->exit_code;
+        return (int)fail->exit_code;
     if (run.options.help) {
         run_options_help();
         return EXIT_OK;
