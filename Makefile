@@ -338,29 +338,38 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmes
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
+# Of names that DESTDIR may have: any. Of PREFIX: no spaces, which make divides words by, as pkg-config does.
+staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
+ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
+ifneq ($(words -$(PREFIX)- -$(UNITDIR)- -$(WIRESHARKDIR)-),3)
+$(error PREFIX, UNITDIR and WIRESHARKDIR cannot have spaces: give other names)
+endif
+endif
+
+# Whoever installs may have any umask: what is written by redirection is for all to read.
 install: all
-	@install -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
-	@install -m 755 $(MAINS) $(DESTDIR)$(PREFIX)/bin/
-	@install -m 644 $(BIN)/libmesh.a $(DESTDIR)$(PREFIX)/lib/
-	@install -m 755 $(BIN)/libmesh.so $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)
-	@ln -sf libmesh.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)
-	@ln -sf libmesh.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libmesh.so
-	@install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/mesh/
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	@install -d $(call staged,$(sort $(dir $(INSTALLED))))
+	@install -m 755 $(MAINS) '$(DESTDIR)$(PREFIX)/bin/'
+	@install -m 644 $(BIN)/libmesh.a '$(DESTDIR)$(PREFIX)/lib/'
+	@install -m 755 $(BIN)/libmesh.so '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)'
+	@ln -sf libmesh.so.$(VERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)'
+	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so'
+	@install -m 644 $(PUBLIC_HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
+	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
-		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc
-	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/)
+		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc'
+	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) '$(DESTDIR)$(PREFIX)/share/man/man1/')
 	@for file in docs/completions/*.bash; do \
-		install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
-	@$(if $(filter %/mesh-dissect,$(MAINS)),$(BIN)/mesh-dissect --export wireshark >$(DESTDIR)$(WIRESHARKDIR)/mesh.lua)
-	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node.service
-	@sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >$(DESTDIR)$(UNITDIR)/mesh-node@.service
-	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json $(DESTDIR)$(PREFIX)/share/mesh-node/
-	@echo "installed below $(DESTDIR)$(PREFIX)"
+		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
+	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
+	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'
+	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node@.service'
+	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json '$(DESTDIR)$(PREFIX)/share/mesh-node/'
+	@echo 'installed below $(DESTDIR)$(PREFIX)'
 
 uninstall:
-	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	@rmdir $(DESTDIR)$(PREFIX)/include/mesh $(DESTDIR)$(PREFIX)/share/mesh-node 2>/dev/null || true
+	@rm -f $(call staged,$(INSTALLED))
+	@rmdir $(call staged,$(PREFIX)/include/mesh $(PREFIX)/share/mesh-node) 2>/dev/null || true
 
 clean:
 	rm -rf build bin

@@ -5,7 +5,7 @@
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
 install_command() {
-    env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN make --no-print-directory "$1" DESTDIR="$tmp/root" PREFIX=/opt/mesh BIN="$BIN"
+    env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN make --no-print-directory DESTDIR="$tmp/root" PREFIX=/opt/mesh BIN="$BIN" "$@"
 }
 prefix=$tmp/root/opt/mesh
 
@@ -40,6 +40,17 @@ if command -v pkg-config >/dev/null; then
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
+
+# A packager's folder has any name, an administrator any umask.
+other="$tmp/a folder/root"
+staged_command() { (umask 077 && install_command "$1" DESTDIR="$other"); }
+check "make install succeeds with spaces in DESTDIR and a umask of 077" staged_command install
+check_equal "all of it is there" "$(cd "$other" && find . | sort)" "$(cd "$tmp/root" && find . | sort)"
+check_equal "and everybody can read it" "$(find "$tmp/a folder" -mindepth 1 -not -perm -044)" ""
+check_equal "nothing is made elsewhere" "$(ls -d folder 2>/dev/null)" ""
+check "make uninstall succeeds there, too" staged_command uninstall
+check_equal "and leaves no file" "$(find "$tmp/a folder" -not -type d)" ""
+check_exit "a PREFIX with spaces is refused" 2 "cannot have spaces" install_command install PREFIX="/opt/my mesh"
 
 check "make uninstall succeeds" install_command uninstall
 check_equal "make uninstall leaves no file" "$(find "$tmp/root" -not -type d)" ""
