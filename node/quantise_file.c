@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "gguf_write.h"
 #include "mesh/program/replace_file.h"
@@ -55,9 +54,7 @@ enum tensor_type quantise_file_type(const struct gguf_tensor *tensor, enum tenso
 /* What is written to a file that is mapped would be read from it. */
 static int check_same(const struct quantise_file_options *options, struct fail *fail)
 {
-    struct stat in, out;
-
-    if (stat(options->in, &in) == 0 && stat(options->out, &out) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+    if (replace_file_is_same(options->in, options->out))
         return fail_set(fail, EXIT_USAGE, "%s: is the same file as %s: it cannot be read and replaced at once: give another name",
                         options->out, options->in);
     return 0;

@@ -135,13 +135,25 @@ static int check_checkpoint(const struct train_options *options, struct fail *fa
     return 0;
 }
 
+/* The text is not written over, and no result over another one. */
 static int check_paths(const struct train_options *options, struct fail *fail)
 {
-    const char *const paths[] = {options->output, options->checkpoint, options->log, options->curve};
+    const struct {
+        const char *name, *path;
+    } files[] = {{"--text", options->text},
+                 {"-o", options->output},
+                 {"--checkpoint", options->checkpoint},
+                 {"--log", options->log},
+                 {"--curve", options->curve}};
 
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (check_path(paths[i], fail) < 0)
+    for (size_t i = 1; i < sizeof files / sizeof *files; i++) {
+        for (size_t other = 0; other < i; other++)
+            if (files[i].path != NULL && files[other].path != NULL && replace_file_is_same(files[i].path, files[other].path))
+                return fail_set(fail, EXIT_USAGE, "%s %s: is the same file as that of %s: give another name", files[i].name, files[i].path,
+                                files[other].name);
+        if (check_path(files[i].path, fail) < 0)
             return -1;
+    }
     return check_checkpoint(options, fail);
 }
 

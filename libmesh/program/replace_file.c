@@ -36,6 +36,39 @@ static void leave_signals(void)
     doomed = NULL;
 }
 
+/* Where a file of this name is or would be, without links in its folder; NULL when there is no such folder. To be freed. */
+static char *place_of(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(name - path));
+    char *real = folder == NULL ? NULL : realpath(folder, NULL);
+    char *place = NULL;
+
+    if (real != NULL && asprintf(&place, "%s/%s", real, name) < 0)
+        place = NULL;
+    free(real);
+    free(folder);
+    return place;
+}
+
+bool replace_file_is_same(const char *path, const char *other)
+{
+    struct stat a, b;
+    const bool exists = stat(path, &a) == 0, other_exists = stat(other, &b) == 0;
+
+    if (exists && other_exists)
+        return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (exists || other_exists)
+        return false;
+
+    char *place = place_of(path), *other_place = place_of(other);
+    const bool is_same = place != NULL && other_place != NULL && strcmp(place, other_place) == 0;
+
+    free(place);
+    free(other_place);
+    return is_same;
+}
+
 static void release(struct replace_file *file)
 {
     if (file->temporary != NULL && file->temporary == doomed)
@@ -54,7 +87,7 @@ static int refuse_open(struct replace_file *file, const char *path, struct fail 
 }
 
 /* A process that was killed may have left its file, and in a container the next one has the same number. */
-static int open_temporary(struct replace_file *file)
+static int open_temporary(struct replace_file *file, const struct stat *replaced)
 {
     int descriptor = -1;
 
@@ -68,6 +101,9 @@ static int open_temporary(struct replace_file *file)
         if (descriptor < 0 && errno != EEXIST)
             return -1;
     }
+    /* Who may read what is replaced may read what replaces it; a file system without modes refuses this, and needs it not. */
+    if (descriptor >= 0 && replaced != NULL)
+        (void)fchmod(descriptor, replaced->st_mode & 0777);
     return descriptor;
 }
 
@@ -84,7 +120,7 @@ int replace_file_open(struct replace_file *file, const char *path, struct fail *
     if (!is_replaced)
         file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC);
     else
-        file->descriptor = open_temporary(file);
+        file->descriptor = open_temporary(file, exists ? &status : NULL);
     if (file->descriptor < 0)
         return refuse_open(file, path, fail);
     if (file->temporary != NULL && doomed == NULL)

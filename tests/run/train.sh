@@ -121,6 +121,20 @@ refused "a folder that is not there is named before anything is computed" 4 "now
 refused "an unknown type is named" 2 "q9" "$text" --type q9
 refused "an unknown kernel is named" 2 "--kernel warp" "$text" --kernel warp
 refused "a checkpoint that is not there is named" 4 "refused.gguf.ckpt" "$text" --resume
+# Neither is the text written over, nor one result over another.
+cp "$text" "$tmp/kept.txt" && ln -s "$text" "$tmp/link.txt" && mkdir "$tmp/sub"
+while read -r output option file other; do
+    check_exit "$option is not the file of $other" 2 "is the same file as that of $other" "$mesh_node" train --text "$text" \
+        -o "$output" --steps 1 "$option" "$file"
+done <<END
+$text --seed 1 --text
+$tmp/n.gguf --log $text --text
+$tmp/n.gguf --curve $tmp/link.txt --text
+$tmp/n.gguf --log $tmp/sub/../n.gguf -o
+$tmp/n.gguf --log $tmp/n.gguf.ckpt --checkpoint
+$tmp/n.gguf --checkpoint $tmp/n.gguf -o
+END
+check_same "the text is as it was" "$text" "$tmp/kept.txt"
 check_exit "without a text it says so" 2 "--text" "$mesh_node" train -o "$tmp/x.gguf"
 check_exit "without an output it says so" 2 "-o MODEL.gguf" "$mesh_node" train --text "$text"
 refused "a learning rate that is far too high ends in words" 1 "smaller --lr" "$text" --lr 1 --decay 10 --steps 400 --warmup 0

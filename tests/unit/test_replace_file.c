@@ -56,6 +56,47 @@ static void check_text(const char *expected)
     assert_string_equal(text, expected);
 }
 
+/* Whoever has closed a file to others does not find it open after it was written anew. */
+static void who_may_read_a_file_stays_as_it_was(void **state)
+{
+    struct replace_file file;
+    struct stat status;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "first");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    write_text(&file, path, "second");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    check_text("second");
+    assert_int_equal(unlink(path), 0);
+}
+
+static void two_names_of_one_file_are_known(void **state)
+{
+    char roundabout[96], other[96];
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    snprintf(roundabout, sizeof roundabout, "%s/../%s/file", folder, strrchr(folder, '/') + 1);
+    snprintf(other, sizeof other, "%s/other", folder);
+    assert_true(replace_file_is_same(path, roundabout)); /* neither is there yet */
+    assert_false(replace_file_is_same(path, other));
+    write_text(&file, path, "text");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(symlink(path, link_path), 0);
+    assert_true(replace_file_is_same(path, roundabout));
+    assert_true(replace_file_is_same(link_path, path));
+    assert_false(replace_file_is_same(path, other));
+    assert_false(replace_file_is_same("/dev/null", "/dev/null")); /* nothing is lost there */
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_file_appears_when_it_is_complete(void **state)
 {
     struct replace_file file;
@@ -228,6 +269,8 @@ static void signals_are_as_before_when_a_file_is_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_may_read_a_file_stays_as_it_was),
+        cmocka_unit_test(two_names_of_one_file_are_known),
         cmocka_unit_test(a_file_appears_when_it_is_complete),
         cmocka_unit_test(what_exists_stays_until_then),
         cmocka_unit_test(what_a_killed_process_of_the_same_number_left_is_not_in_the_way),

@@ -1,11 +1,13 @@
 /* A file written under another name and renamed when it is complete, so that a broken write loses nothing.
  *
- * What exists at the path stays until replace_file_commit. A path that is no regular file (a device, a pipe) is written directly.
- * A signal that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program does not handle it itself.
+ * What exists at the path stays until replace_file_commit, and who may read and write it stays as it was. A path that is no regular file (a
+ * device, a pipe) is written directly. A signal that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program
+ * does not handle it itself.
  * All errors are EXIT_ENVIRONMENT and name the path. One thread. */
 #ifndef MESH_PROGRAM_REPLACE_FILE_H
 #define MESH_PROGRAM_REPLACE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +24,10 @@ int replace_file_write(struct replace_file *file, const void *data, size_t size,
 
 /* Wait until what was written is on the disk, so that after a power failure the path has the old file or all of the new one. */
 int replace_file_sync(struct replace_file *file, struct fail *fail);
+
+/* Both names are those of one regular file, by whichever links, or would be once it is written: what goes to one of them would replace what
+ * the other is for. */
+bool replace_file_is_same(const char *path, const char *other);
 
 /* Either of these ends it; commit also after a failure of its own. */
 int replace_file_commit(struct replace_file *file, struct fail *fail);
