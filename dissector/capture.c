@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "mesh/program/replace_file.h"
+
 enum { READ_TIMEOUT_MS = 200 };
 
 struct capture {
@@ -295,10 +297,7 @@ void capture_dump_filter(const struct capture *capture, unsigned form)
 
 bool capture_is_same_file(const char *file, const char *path)
 {
-    struct stat read, written;
-
-    return stat(strcmp(file, "-") == 0 ? "/dev/stdin" : file, &read) == 0 && S_ISREG(read.st_mode) && stat(path, &written) == 0 &&
-           read.st_dev == written.st_dev && read.st_ino == written.st_ino;
+    return replace_file_is_same(strcmp(file, "-") == 0 ? "/dev/stdin" : file, path);
 }
 
 bool capture_is_repeatable(const char *file)
@@ -313,7 +312,7 @@ struct capture_writer *capture_writer_open(const struct capture *capture, const 
     struct capture_writer *writer;
 
     if (!capture->is_live && capture_is_same_file(capture->name, path))
-        return fail_set(fail, EXIT_USAGE, "-w: %.200s: is the capture that is read: choose another name", path), NULL;
+        return fail_set(fail, EXIT_USAGE, "-w %.200s: is the capture that is read: give another name", path), NULL;
     writer = calloc(1, sizeof *writer);
     if (writer == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a file of frames: end other programs"), NULL;

@@ -102,7 +102,7 @@ static struct node *node_of(struct qlog *qlog, const struct frame_address *addre
     name_file(qlog, qlog->count, path);
     if (capture_is_same_file(qlog->source, path)) {
         qlog->has_failed = true;
-        fail_fill(&qlog->fail, EXIT_USAGE, "--qlog: %.200s: is the capture that is read: choose another name", path);
+        fail_fill(&qlog->fail, EXIT_USAGE, "--qlog %.200s: is the capture that is read: give another name", path);
         return NULL;
     }
     node->file = fopen(path, "w");

@@ -117,6 +117,11 @@ int export_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "export: wants a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
     if ((wishes.csv || wishes.pcap) && operands.count > 1)
         return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
+    if (wishes.perfetto && wishes.pcap && replace_file_is_same(wishes.perfetto, wishes.pcap))
+        return fail_set(fail, EXIT_USAGE, "--perfetto and --pcap: the same file: give two names");
+    if (trace_spare("--perfetto", wishes.perfetto, traces.paths, operands.count, fail) < 0 ||
+        trace_spare("--pcap", wishes.pcap, traces.paths, operands.count, fail) < 0)
+        return -1;
     result = open_all(&traces, operands.count, fail);
     if (result == 0)
         result = export_all(&traces, &wishes, fail);

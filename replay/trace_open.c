@@ -5,6 +5,8 @@
 #include "command.h"
 #include "rows.h"
 
+#include "mesh/program/replace_file.h"
+
 static enum exit_code code_of(int err)
 {
     switch (err) {
@@ -86,4 +88,12 @@ int trace_order(const char **paths, size_t count, struct fail *fail)
         paths[i] = files[i].path;
     free(files);
     return result;
+}
+
+int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail)
+{
+    for (size_t i = 0; path != NULL && i < count; i++)
+        if (replace_file_is_same(path, paths[i]))
+            return fail_set(fail, EXIT_USAGE, "%s %.300s: is a trace that is to be read: give another name", option, path);
+    return 0;
 }

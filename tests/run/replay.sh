@@ -110,6 +110,13 @@ else
 fi
 check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
 check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
+cp "$recorded" "$tmp/own.db"
+for command in "export $tmp/own.db --pcap" "export $tmp/own.db --perfetto" "verify $tmp/own.db --junit"; do
+    # shellcheck disable=SC2086 # words of a command
+    check_exit "${command##* } does not write over the trace" 2 "a trace that is to be read" "$mesh_replay" $command "$tmp/own.db"
+    check_same "which stays as it was" "$tmp/own.db" "$recorded"
+done
+check_exit "nor one form over the other" 2 "the same file" "$mesh_replay" export "$recorded" --pcap "$tmp/e" --perfetto "$tmp/e"
 check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
 check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
 before=$(ls "$tmp/mixed.csv")
