@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,8 +163,6 @@ static int find_layer(struct model *m, uint32_t index, struct fail *fail)
         {"attn_v", dim, kv, &layer->v},           {"attn_output", z, dim, &layer->wo}, {"ffn_norm", dim, 0, &layer->ffn_norm},
         {"ffn_gate", dim, hidden, &layer->gate},  {"ffn_up", dim, hidden, &layer->up}, {"ffn_down", hidden, dim, &layer->down},
     };
-    static const char *const biases[] = {"attn_q.bias",   "attn_k.bias", "attn_v.bias",  "attn_output.bias",
-                                         "ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"};
     char name[64];
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -173,11 +172,67 @@ static int find_layer(struct model *m, uint32_t index, struct fail *fail)
         if (err < 0)
             return -1;
     }
-    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) {
-        snprintf(name, sizeof name, "blk.%u.%s", index, biases[i]);
-        if (gguf_find_tensor(m->gguf, name) != NULL)
+    return 0;
+}
+
+static bool is_text(const char *text, size_t size, const char *expected)
+{
+    return size == strlen(expected) && memcmp(text, expected, size) == 0;
+}
+
+/* A tensor of the model's own, as llama has them; *layer, of those that each layer has. */
+static bool is_of_llama(const struct gguf_string *name, uint64_t *layer)
+{
+    static const char *const layer_names[] = {"attn_norm.weight", "attn_q.weight",      "attn_k.weight",
+                                              "attn_v.weight",    "attn_output.weight", "ffn_norm.weight",
+                                              "ffn_gate.weight",  "ffn_up.weight",      "ffn_down.weight"};
+    static const char *const names[] = {"token_embd.weight", "output_norm.weight", "output.weight"};
+    size_t at = 4;
+
+    *layer = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_text(name->text, name->size, names[i]))
+            return true;
+    for (; at < name->size && name->text[at] >= '0' && name->text[at] <= '9' && at < 4 + 9; at++)
+        *layer = 10 * *layer + (uint64_t)(name->text[at] - '0');
+    if (at == name->size || name->text[at] != '.' || at == 4 || (name->text[4] == '0' && at > 5))
+        return false;
+    at++;
+    for (size_t i = 0; i < sizeof layer_names / sizeof *layer_names; i++)
+        if (is_text(name->text + at, name->size - at, layer_names[i]))
+            return true;
+    /* What some converters wrote of rope: computed here. */
+    return is_text(name->text + at, name->size - at, "attn_rot_embd") || is_text(name->text + at, name->size - at, "attn_rot_embd.weight");
+}
+
+static bool begins_with(const struct gguf_string *name, const char *text)
+{
+    return name->size >= strlen(text) && memcmp(name->text, text, strlen(text)) == 0;
+}
+
+/* Parts of a model that would not be computed: its text would be another one, and nobody the wiser. */
+static int check_unused(const struct model *m, struct fail *fail)
+{
+    static const char *const parts[] = {"blk.", "output.", "output_norm.", "token_embd.", "rope_factors_"};
+    char shown[GGUF_SHOWN_NAME_BYTES];
+
+    for (size_t i = 0; i < gguf_tensor_count(m->gguf); i++) {
+        const struct gguf_string *name = &gguf_tensor_at(m->gguf, i)->name;
+        bool is_part = false;
+        uint64_t layer;
+
+        for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
+            is_part = is_part || begins_with(name, parts[part]);
+        if (!is_part || (is_of_llama(name, &layer) && layer < m->layers))
+            continue;
+        gguf_show_name(name, shown);
+        if (name->size > 5 && memcmp(name->text + name->size - 5, ".bias", 5) == 0)
             return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': biases are not supported: use a model without them", gguf_path(m->gguf),
-                            name);
+                            shown);
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: tensor '%s': no part of a llama model of %u layers, so its text would be wrong: use another model, or convert "
+                        "it again",
+                        gguf_path(m->gguf), shown, m->layers);
     }
     return 0;
 }
@@ -203,7 +258,7 @@ static int find_tensors(struct model *m, struct fail *fail)
     for (uint32_t i = 0; i < m->layers; i++)
         if (find_layer(m, i, fail) < 0)
             return -1;
-    return 0;
+    return check_unused(m, fail);
 }
 
 struct model *model_open(const struct gguf *gguf, struct fail *fail)

@@ -32,7 +32,8 @@ static int read_architecture(struct reader *reader)
     if (found < 0)
         return -1;
     if (found == 0 || name.size >= sizeof reader->architecture)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "metadata 'general.architecture': %s", found == 0 ? "missing" : "too long");
+        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: metadata 'general.architecture': %s: convert the file again",
+                        gguf_path(reader->gguf), found == 0 ? "missing" : "too long");
     memcpy(reader->architecture, name.text, name.size);
     reader->architecture[name.size] = '\0';
     return 0;
@@ -57,6 +58,7 @@ static int read_number(struct reader *reader, const char *name, float *out)
 static int read_scaling(struct reader *reader, struct rope_parameters *p)
 {
     struct gguf_string kind = {"linear", 6};
+    char shown[GGUF_SHOWN_NAME_BYTES];
 
     if (read_number(reader, "rope.scale_linear", &p->factor) != 0 || read_number(reader, "rope.scaling.factor", &p->factor) != 0 ||
         gguf_get_string(reader->gguf, key_of(reader, "rope.scaling.type"), &kind, reader->fail) < 0)
@@ -71,8 +73,10 @@ static int read_scaling(struct reader *reader, struct rope_parameters *p)
     } else if (is_text(kind, "yarn")) {
         p->scaling = ROPE_SCALING_YARN;
     } else {
-        return fail_set(reader->fail, EXIT_BAD_FILE, "metadata '%s': rope scaling '%.*s' is not supported: none, linear and yarn are",
-                        reader->key, (int)(kind.size < 64 ? kind.size : 64), kind.text);
+        gguf_show_name(&kind, shown);
+        return fail_set(reader->fail, EXIT_BAD_FILE,
+                        "%s: metadata '%s': rope scaling '%s' is not supported: use a model with none, linear or yarn",
+                        gguf_path(reader->gguf), reader->key, shown);
     }
     return 0;
 }
@@ -91,7 +95,8 @@ static int read_yarn(struct reader *reader, struct rope_parameters *p)
         read_number(reader, "rope.scaling.yarn_log_multiplier", &multiplier) != 0)
         return -1;
     if (multiplier != 0.0f)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "metadata '%s': found %g, but only 0 is supported", reader->key, (double)multiplier);
+        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: metadata '%s': found %g, but only 0 is supported: use another model",
+                        gguf_path(reader->gguf), reader->key, (double)multiplier);
     p->attn_factor *= attention;
     return 0;
 }
@@ -104,10 +109,12 @@ static int read_divisors(struct reader *reader, uint32_t pairs, float *divisors)
     if (tensor == NULL)
         return 0;
     if (tensor->type != TYPE_F32)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "tensor 'rope_freqs.weight': type %s, expected f32", tensor_type_name(tensor->type));
+        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: tensor 'rope_freqs.weight': type %s, expected f32: convert the file again",
+                        gguf_path(reader->gguf), tensor_type_name(tensor->type));
     if (tensor->dims[0] != pairs || tensor->dims[1] != 1 || tensor->dims[2] != 1 || tensor->dims[3] != 1)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "tensor 'rope_freqs.weight': %llu columns, expected one row of %u",
-                        (unsigned long long)tensor->dims[0], pairs);
+        return fail_set(reader->fail, EXIT_BAD_FILE,
+                        "%s: tensor 'rope_freqs.weight': %llu columns, expected one row of %u: convert the file again",
+                        gguf_path(reader->gguf), (unsigned long long)tensor->dims[0], pairs);
     tensor_type_dequantise(TYPE_F32, tensor->data, pairs, divisors);
     return 1;
 }
@@ -127,10 +134,16 @@ int rope_config_from_gguf(const struct gguf *gguf, uint32_t head_dim, struct rop
     if (parameters.scaling == ROPE_SCALING_YARN && read_yarn(&reader, &parameters) != 0)
         return -1;
     if (parameters.dimension_count > head_dim || parameters.dimension_count > 2 * ROPE_PAIRS_MAX)
-        return fail_set(fail, EXIT_BAD_FILE, "metadata '%s': found %u, expected at most %u, the size of a head (and %d)",
-                        key_of(&reader, "rope.dimension_count"), parameters.dimension_count, head_dim, 2 * ROPE_PAIRS_MAX);
+        return fail_set(fail, EXIT_BAD_FILE,
+                        "%s: metadata '%s': found %u, expected at most %u, the size of a head (and %d): convert the file again",
+                        gguf_path(gguf), key_of(&reader, "rope.dimension_count"), parameters.dimension_count, head_dim, 2 * ROPE_PAIRS_MAX);
     have_divisors = read_divisors(&reader, parameters.dimension_count / 2, divisors);
     if (have_divisors < 0)
         return -1;
-    return rope_config_init(config, &parameters, have_divisors ? divisors : NULL, fail);
+    if (rope_config_init(config, &parameters, have_divisors ? divisors : NULL, fail) == 0)
+        return 0;
+
+    const struct fail why = *fail; /* of a file that it does not know */
+
+    return fail_set(fail, why.exit_code, "%.400s: %.150s: use another model, or convert it again", gguf_path(gguf), why.text);
 }

@@ -159,8 +159,12 @@ begin && put "$(($(tensor blk.0.ffn_down.weight) + 4))" "$(le 8 64)$(le 8 96)"
 refused "a tensor of another shape" "blk.0.ffn_down.weight" run plan
 begin && put "$(($(tensor blk.0.attn_norm.weight) + 12))" "$(le 4 1)"
 refused "a norm in f16" "blk.0.attn_norm.weight" run plan
-begin && put "$(value llama.block_count)" "$(le 4 1)" && rename blk.1.attn_q.weight blk.0.ffn_down.bias
-refused "biases" "blk.0.ffn_down.bias" run plan
+begin && put "$(value llama.block_count)" "$(le 4 1)"
+refused "fewer layers than there are" "'blk.1.attn_norm.weight': no part of a llama model of 1 layers" run plan
+begin && rename output.weight blk.0.qk.bias
+refused "biases" "'blk.0.qk.bias': biases" run plan
+begin && put "$(value llama.rope.freq_base)" "$(le 4 0)"
+refused "an impossible base of rope" "file.gguf: rope: freq_base is 0" run plan
 begin && put "$(tensor blk.0.attn_k.weight)" "$(le 4 9)"
 refused "a tensor of nine dimensions" "blk.0.attn_k.weight"
 begin && put "$(($(tensor blk.0.attn_k.weight) + 4))" "$(le 8 -1)"

@@ -310,6 +310,43 @@ static void a_bias_is_refused(void **state)
         REFUSED(biases[i], "biases are not supported", .more_tensor = biases[i]);
 }
 
+/* What would be left out of the computation is not left out in silence. */
+static void a_tensor_that_would_not_be_used_is_refused(void **state)
+{
+    static const char *const parts[] = {"blk.2.attn_q.weight",
+                                        "blk.2.attn_rot_embd",
+                                        "blk.0.attn_q_norm.weight",
+                                        "blk.00.attn_q.weight",
+                                        "blk.0.attn_sub_norm.weight",
+                                        "blk.0",
+                                        "blk.0.",
+                                        "blk.attn_q.weight",
+                                        "blk..attn_q.weight",
+                                        "blk.99999999999999999999.attn_q.weight",
+                                        "output.scale",
+                                        "rope_factors_long.weight"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        REFUSED(parts[i], "no part of a llama model of 2 layers", .more_tensor = parts[i]);
+    REFUSED("output.bias", "biases are not supported", .more_tensor = "output.bias");
+    REFUSED("output_norm.bias", "biases are not supported", .more_tensor = "output_norm.bias");
+}
+
+static void what_is_no_part_of_the_model_may_be_there(void **state)
+{
+    static const char *const others[] = {"blk.1.attn_rot_embd", "outputs", "something.else"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const struct change change = {.more_tensor = others[i]};
+        struct model *m = open_changed(&change);
+
+        assert_non_null(m);
+        close_file(m);
+    }
+}
+
 static void closing_nothing_is_fine(void **state)
 {
     (void)state;
@@ -331,6 +368,8 @@ int main(void)
         cmocka_unit_test(a_tensor_of_an_unknown_type_is_named_with_the_types_there_are),
         cmocka_unit_test(norms_must_be_f32),
         cmocka_unit_test(a_bias_is_refused),
+        cmocka_unit_test(a_tensor_that_would_not_be_used_is_refused),
+        cmocka_unit_test(what_is_no_part_of_the_model_may_be_there),
         cmocka_unit_test(closing_nothing_is_fine),
     };
 
