@@ -237,7 +237,7 @@ int mesh_caller_send(struct mesh_caller *c, const uint8_t *record, size_t bytes,
             return 0;
         }
         if (err == MESH_EINVAL)
-            return caller_say(why, MESH_EINVAL, "%s: a message of %zu bytes cannot be sent: give at most %d", c->config.address, bytes,
+            return caller_say(why, MESH_EINVAL, "%s: a message of %zu bytes cannot be sent: give 1 to %d", c->config.address, bytes,
                               MESH_RECORD_BYTES_MAX);
         if (err == MESH_ESTATE)
             return c->is_over ? say_why(c, why)

@@ -38,6 +38,18 @@ if command -v pkg-config >/dev/null; then
         "${CC:-cc}" -o "$tmp/sealer" "$tmp/sealer.c" "${flags[@]/#-lmesh/$prefix/lib/libmesh.a}"
     check "and runs without the shared one" "$tmp/sealer"
 fi
+# Each header by itself, for whoever is strict with himself; and from C++, which needs to be told that names are C's.
+for header in "$prefix"/include/mesh/*.h; do
+    echo "#include <mesh/${header##*/}>" >"$tmp/header.c"
+    check "${header##*/} compiles by itself as C11" "${CC:-cc}" -std=c11 -pedantic -Wall -Wextra -Werror -I"$prefix/include" -fsyntax-only \
+        "$tmp/header.c"
+done
+if command -v c++ >/dev/null; then
+    { for header in "$prefix"/include/mesh/*.h; do echo "#include <mesh/${header##*/}>"; done && cat "$tmp/user.c"; } >"$tmp/user.cpp"
+    check "all of them as C++, which links" c++ -std=c++11 -Wall -Wextra -Werror -o "$tmp/user" "$tmp/user.cpp" -I"$prefix/include" \
+        -L"$prefix/lib" -lmesh
+    check "and runs" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
+fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
 

@@ -10,12 +10,16 @@
 
 #include "mesh/seal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mesh_caller_config {
     const char *address;         /* the node's, HOST:PORT. Borrowed until mesh_caller_close */
     enum mesh_security security; /* as the cluster has it */
     const struct mesh_key *key;  /* not read with MESH_SECURITY_NONE */
     const char *key_file;        /* named in messages. Borrowed until mesh_caller_close; NULL: no name */
-    const char *cluster;         /* the cluster's name */
+    const char *cluster;         /* the cluster's name; with MESH_SECURITY_NONE no node compares it */
     uint64_t timeout_ns;         /* until the session is open; 0: 5 s */
     uint16_t version;            /* of the protocol; 0: the real one, tests give others */
 };
@@ -32,7 +36,7 @@ struct mesh_caller;
 /* NULL, and why. */
 struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, struct mesh_caller_why *why);
 
-/* Copied; waits while the queue is full. At most MESH_RECORD_BYTES_MAX bytes. It leaves at once, and arrives or the session ends. 0, or -1
+/* 1..MESH_RECORD_BYTES_MAX bytes, copied; waits while the queue is full. It leaves at once, and arrives or the session ends. 0, or -1
  * and why. */
 int mesh_caller_send(struct mesh_caller *caller, const uint8_t *record, size_t bytes, struct mesh_caller_why *why);
 
@@ -42,5 +46,9 @@ int mesh_caller_receive(struct mesh_caller *caller, const uint8_t **record, size
 
 /* Delivers what was sent, for a second at most, and says goodbye. NULL is fine. */
 void mesh_caller_close(struct mesh_caller *caller);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

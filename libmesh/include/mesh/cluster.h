@@ -16,6 +16,10 @@
 
 #include "mesh/mesh.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MESH_CLUSTER_SEEDS_MAX = 64 };
 
 /* A member of an epoch; its rank is its place in the list. */
@@ -188,5 +192,9 @@ bool mesh_cluster_is_coordinator(const struct mesh_cluster *cluster);
 
 /* 32 hash bits of all protocol state, messages that wait to be sent not included: equal inputs give equal states. */
 uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,6 +3,10 @@
 #ifndef MESH_ERR_H
 #define MESH_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum mesh_err {
     MESH_OK = 0,
     MESH_AGAIN = -1,      /* a bounded queue or window is full: drain, then try again */
@@ -23,5 +27,9 @@ enum mesh_err {
 
 /* A short English phrase for a code, never NULL; a string constant. */
 const char *mesh_strerror(int err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

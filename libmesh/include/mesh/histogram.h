@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MESH_HISTOGRAM_PARTS = 16, MESH_HISTOGRAM_BUCKETS = (40 - 4 + 1) * MESH_HISTOGRAM_PARTS };
 
 struct mesh_histogram {
@@ -16,5 +20,9 @@ void mesh_histogram_add(struct mesh_histogram *histogram, uint64_t value_ns);
 
 /* The value below or at which `permille` of the samples lie (500: median, 990: p99); 0 when empty. */
 uint64_t mesh_histogram_quantile(const struct mesh_histogram *histogram, unsigned permille);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include "mesh/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MESH_KEY_BYTES = 32, MESH_KEY_LINE_BYTES = 77 /* the line with its newline, and NUL */ };
 
 struct mesh_key {
@@ -34,5 +38,9 @@ int mesh_key_read(const char *path, struct mesh_key *key, char *reason, size_t r
 
 /* Write a new key file with mode 0600; one that exists is left alone. MESH_ESYSTEM with reason. */
 int mesh_key_write_new(const char *path, const struct mesh_key *key, char *reason, size_t reason_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mesh_lab {
     uint64_t pace_bytes_per_s;                     /* compute clock: weights read at this speed; 0 off */
     uint64_t later_bytes_per_s, after_ns;          /* the pace from this time after the start on; 0 as before */
@@ -17,5 +21,9 @@ struct mesh_lab {
  * after; empty is all off). Returns 0 or MESH_EINVAL with
  * a phrase in reason that names the part and what is allowed. */
 int mesh_lab_parse(const char *text, struct mesh_lab *lab, char *reason, size_t reason_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

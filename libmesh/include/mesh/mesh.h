@@ -20,6 +20,10 @@
 #include "mesh/err.h"
 #include "mesh/histogram.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     MESH_RANKS_MAX = 64,
     MESH_GATHERS_OPEN_MAX = 8,      /* ring of gathers; a sender runs at most 4 ahead of what its readers have */
@@ -40,15 +44,15 @@ struct mesh_tap;
 
 struct mesh_config {
     uint16_t rank;
-    uint16_t rank_count; /* 1..MESH_RANKS_MAX; a list fixed at start */
-    uint32_t epoch;
-    uint16_t phase_count;          /* gathers per step */
+    uint16_t rank_count;           /* 1..MESH_RANKS_MAX; a list fixed at start */
+    uint32_t epoch;                /* 1..INT32_MAX; 0 is what is said outside of epochs, which drivers may lead elsewhere */
+    uint16_t phase_count;          /* gathers per step; this and the next two: 1..65534 */
     uint16_t tokens_max;           /* tokens of a gather */
     uint16_t blocks_max;           /* blocks per token of a gather */
     uint8_t fingerprint[32];       /* of the model: must be equal everywhere */
     uint8_t configuration[32];     /* of everything else that must be equal (row map, context, KV type): likewise */
     uint8_t incarnation[16];       /* drawn by the process at start */
-    uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN */
+    uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN. Over 65535: that */
     uint64_t receive_buffer_bytes; /* of the driver, by the kernel's accounting; divided among the peers as credit */
     uint32_t reorder_delay_ns;     /* 0: the default, 50 µs */
     uint32_t copy_loss_ppm;        /* loss on a path from which small tiles are sent twice; 0: by what it costs; UINT32_MAX: never */
@@ -58,9 +62,11 @@ struct mesh_config {
 
 struct mesh;
 
+/* What mesh_init wants for this config; 0: it breaks a rule, that is, a limit stated above. */
 size_t mesh_memory_bytes(const struct mesh_config *config);
 
-/* memory: mesh_memory_bytes bytes, 64-byte aligned, kept by the endpoint until the caller frees it. MESH_EINVAL: config breaks a rule. */
+/* memory: mesh_memory_bytes bytes, 64-byte aligned, kept by the endpoint until the caller frees it. Only the memory ends with it: there is
+ * nothing to release. MESH_EINVAL: config breaks a rule, or the memory does. */
 int mesh_init(struct mesh **mesh, const struct mesh_config *config, void *memory, size_t memory_bytes, uint64_t now_ns);
 
 /* Where a peer is. All must be set before the first tick sends anything to them; a change later moves the peer. */
@@ -93,27 +99,29 @@ uint64_t mesh_timeout(const struct mesh *mesh);
 /* ---- gathers ---- */
 
 struct mesh_gather {
-    uint64_t step;
-    uint16_t phase;
-    uint16_t token_count;
-    uint16_t block_count; /* per token, of all ranks together */
-    uint32_t block_bytes;
-    uint32_t last_block_bytes; /* of block block_count-1; may be shorter */
+    uint64_t step;             /* below 2^40 */
+    uint16_t phase;            /* 0..phase_count-1 */
+    uint16_t token_count;      /* 1..tokens_max */
+    uint16_t block_count;      /* 1..blocks_max: per token, of all ranks together */
+    uint32_t block_bytes;      /* 1..MESH_BLOCK_BYTES_MAX */
+    uint32_t last_block_bytes; /* 1..block_bytes: of block block_count-1; may be shorter */
     uint8_t *data;             /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
                                 * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
     size_t token_stride;
     const uint16_t *first; /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
-    uint64_t readers;      /* bit r: rank r reads this gather. The others neither receive nor expect it */
+    uint64_t readers;      /* bit r: rank r reads this gather, as one at least does. The others neither receive nor expect it */
 };
 
 /* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step
- * that are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full. MESH_EINVAL: the gather breaks a
- * rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to send or receive is freed at once; one that this rank
- * reads is first reported complete, in the order of completion, which need not be the order of opening. */
+ * that are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full, or the event queue: drain it.
+ * MESH_EINVAL: it is not after the last one, or breaks a rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to
+ * send or receive is freed at once; one that this rank reads is first reported complete, in the order of completion, which need not be
+ * the order of opening. */
 int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gather *gather);
 
 /* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is
- * full, drain mesh_next_datagram and try again. A range is published once (asserted); of a gather that was freed at once it may be too. */
+ * full, drain mesh_next_datagram and try again. MESH_EINVAL: no such gather was opened, or the blocks are not this rank's. A range is
+ * published once (asserted); of a gather that was freed at once it may be too. */
 int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase, uint16_t token_first, uint16_t token_count,
                  uint16_t block_first, uint16_t block_count);
 
@@ -122,7 +130,7 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
 
 /* ---- records: reliable, ordered messages per peer ---- */
 
-/* Copied. MESH_AGAIN: the peer's queue is full. */
+/* 1..MESH_RECORD_BYTES_MAX bytes, copied. MESH_AGAIN: the peer's queue is full. MESH_EINVAL: another size, or no other rank. */
 int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint8_t *record, size_t record_bytes);
 
 /* The longest record that the peer's queue takes now. */
@@ -225,5 +233,9 @@ uint64_t mesh_sent_here_ns(const struct mesh *mesh, uint16_t rank, uint64_t sent
 
 /* 32 hash bits of all protocol state: equal inputs give equal states (tests, replay). */
 uint32_t mesh_state_hash(const struct mesh *mesh);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

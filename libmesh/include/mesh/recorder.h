@@ -17,6 +17,10 @@
 
 #include "mesh/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     MESH_RECORDER_LANES = 4,
     MESH_RECORDER_GAP = 0, /* the kind of entries that say what is missing; other kinds are the application's */
@@ -109,5 +113,9 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
 /* Nobody puts entries or helps any more: store what is there, which is tried once more where the store fails; what it does not take
  * counts as lost. stats: of the end, or NULL. NULL as a recorder is fine. */
 void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #include "mesh/tape.h"
 #include "mesh/trace.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MESH_RECORDING_NODE = 1, MESH_RECORDING_META_MAX = 32 };
 
 struct mesh_recording_config {
@@ -68,5 +72,9 @@ void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_reco
 
 /* No core that is tapped may be called any more. stats: of the end, or NULL. NULL as a recording is fine. */
 void mesh_recording_close(struct mesh_recording *recording, struct mesh_recording_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include "mesh/tape.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mesh_rerun;
 
 /* MESH_ENOMEM. hash: for cluster cores and client sessions, e.g. mesh_hash16; NULL: those are refused (MESH_ESTATE). */
@@ -54,5 +58,9 @@ struct mesh_rerun_stats {
     uint64_t first_ns, last_ns;
 };
 void mesh_rerun_get_stats(const struct mesh_rerun *rerun, struct mesh_rerun_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,10 @@
 #include "mesh/key.h"
 #include "mesh/mesh.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum mesh_security {
     MESH_SECURITY_NONE, /* datagrams as the core writes them */
     MESH_SECURITY_AUTH, /* readable, and proved to be of their sender */
@@ -136,5 +140,9 @@ int mesh_key_log_session(struct mesh_key_log *log, const uint8_t sender[MESH_INC
 
 /* Open, an epoch, close; without a file for MESH_SECURITY_NONE. Errors as of mesh_key_log_open. */
 int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 #include "mesh/mesh.h"
 #include "mesh/seal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MESH_SESSION_EPOCH 0x80000000u /* with the session's number, header.epoch of its datagrams */
 
 enum { MESH_SESSIONS_MAX = 32, MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN };
@@ -134,7 +138,7 @@ int mesh_sessions_receive(struct mesh_sessions *sessions, uint64_t now_ns, struc
 void mesh_sessions_tick(struct mesh_sessions *sessions, uint64_t now_ns);
 uint64_t mesh_sessions_timeout(const struct mesh_sessions *sessions); /* when to tick next; UINT64_MAX never */
 
-/* Copied. MESH_AGAIN: the queue is full; MESH_ESTATE: no such session. */
+/* 1..MESH_RECORD_BYTES_MAX bytes, copied. MESH_AGAIN: the queue is full; MESH_ESTATE: no session, or not up; MESH_EINVAL: another size. */
 int mesh_sessions_send(struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t record_bytes);
 
 /* The longest record that mesh_sessions_send takes now; 0: none, or no such session. */
@@ -182,10 +186,15 @@ int mesh_call_init(struct mesh_call **call, const struct mesh_call_config *confi
 int mesh_call_receive(struct mesh_call *call, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 void mesh_call_tick(struct mesh_call *call, uint64_t now_ns);
 uint64_t mesh_call_timeout(const struct mesh_call *call);
+/* As mesh_sessions_send. MESH_ESTATE: not answered yet, or over. */
 int mesh_call_send(struct mesh_call *call, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
 void mesh_call_close(struct mesh_call *call, uint64_t now_ns);
 bool mesh_call_is_over(const struct mesh_call *call); /* failed, closed, or mesh_call_close is done */
 bool mesh_call_next_event(struct mesh_call *call, uint64_t now_ns, struct mesh_session_event *event);
 size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t *packet, size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include "mesh/mesh.h"
 #include "mesh/seal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mesh_sim;
 
 struct mesh_sim_link {
@@ -102,5 +106,9 @@ struct mesh_sim_stats {
     uint64_t lost_by_mask, lost_blocked, lost_at_random, lost_in_queue, lost_too_large, lost_checksum, lost_in_buffer, lost_to_crashed;
 };
 void mesh_sim_get_stats(const struct mesh_sim *sim, struct mesh_sim_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

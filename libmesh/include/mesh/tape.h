@@ -17,6 +17,10 @@
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MESH_TAPE_FORMAT 1u /* of the records; another number, another layout */
 
 enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
@@ -323,5 +327,9 @@ void mesh_tape_compare(const struct mesh_tape_entry *expected, const struct mesh
 
 /* An entry in a few words, e.g. "RECEIVE at 1.234567890 s: 1>0 TILE ..." without newline. Like snprintf. */
 size_t mesh_tape_text(const struct mesh_tape_entry *entry, char *out, size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

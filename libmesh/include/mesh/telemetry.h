@@ -17,6 +17,10 @@
 #include "mesh/err.h"
 #include "mesh/histogram.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     MESH_TELEMETRY_VERSION = 1,
     MESH_TELEMETRY_PIECE_BYTES_MAX = 1100, /* of a piece */
@@ -411,5 +415,9 @@ int mesh_telemetry_read_report(struct mesh_telemetry_report *report, const uint8
 
 /* The tables of docs/PROTOCOL.md in Markdown. Like snprintf. */
 size_t mesh_telemetry_write_protocol(char *out, size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -30,6 +30,10 @@
 #include "mesh/err.h"
 #include "mesh/mesh.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MESH_TRACE_APPLICATION_ID 0x446d5472 /* bytes "DmTr" */
 #define MESH_TRACE_NULL           INT64_MIN  /* in a column of type n64: NULL */
 
@@ -293,7 +297,7 @@ MESH_TRACE_TABLES(MESH_TRACE_ADD) /* mesh_trace_add_row_node, ... */
 
 /* ---- reading ---- */
 
-/* The value of a meta key into out; MESH_AGAIN: there is no such key. */
+/* The value of a meta key into out, cut where it is longer; MESH_AGAIN: there is no such key. */
 int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity);
 
 /* How many rows a table has. */
@@ -355,5 +359,9 @@ size_t mesh_trace_write_tables(char *out, size_t capacity);
 
 /* The hash of the trace store: XXH3, 64 bits. */
 uint64_t mesh_trace_hash(const void *bytes, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include "mesh/mesh.h"
 #include "mesh/seal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mesh_udp;
 
 /* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or with a phrase in reason MESH_EINVAL,
@@ -101,5 +105,9 @@ struct mesh_udp_stats {
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,8 +2,7 @@
  *
  * A datagram is one message: the common header, the message's fields, then its tail (tile data, ranges, members, padding or nothing).
  * From the lists below come the decoded structs, twin structs of byte arrays whose offsetof and sizeof *are* the layout, the field tables,
- * the codec, the range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian; there is no padding on
- * the wire.
+ * the codec, the range checks, the one-line text and the tables of docs/PROTOCOL.md. Integers are little-endian, nothing is padded.
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -38,6 +37,9 @@
 #include <stdint.h>
 
 #include "mesh/err.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define MESH_WIRE_MAGIC   0x6d44u /* bytes "Dm" */
 #define MESH_WIRE_VERSION 1u
@@ -452,8 +454,7 @@ struct mesh_wire_field {
 struct mesh_wire_part {
     const char *name, *meaning;
     const struct mesh_wire_field *fields;
-    uint16_t field_count;
-    uint16_t wire_bytes;
+    uint16_t field_count, wire_bytes;
     uint8_t number;
     enum mesh_wire_tail tail;
 };
@@ -466,8 +467,7 @@ const struct mesh_wire_part *mesh_wire_message(unsigned type);
 /* The value of an integer field of a decoded struct. */
 uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded);
 
-/* Decode the header alone; of another protocol version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol, or no
- * such message), MESH_ERANGE. */
+/* Decode a header alone; of another version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol), MESH_ERANGE. */
 int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_header *header);
 
 /* Decode the fields and tail behind an already decoded message->header. MESH_ETRUNCATED: not the exact size; MESH_ERANGE. */
@@ -494,4 +494,7 @@ size_t mesh_wire_header_text(const struct mesh_header *header, char *out, size_t
 /* The tables of docs/PROTOCOL.md in Markdown. Like snprintf. */
 size_t mesh_wire_write_protocol(char *out, size_t capacity);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
