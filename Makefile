@@ -329,11 +329,15 @@ format: deps-test
 docs:
 	@tests/tools/file-list --update
 
+# Of what is built: no manual of a program, and no header of functions, that are left out.
+HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))
+MANUALS := $(wildcard $(patsubst %,docs/man/%.1,$(notdir $(MAINS))))
+COMPLETIONS := $(wildcard $(patsubst %,docs/completions/%.bash,$(notdir $(MAINS))))
 INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so \
 	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc \
-	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(PUBLIC_HEADERS))) \
-	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
-	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(wildcard docs/completions/*.bash)) \
+	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(HEADERS))) \
+	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) \
+	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
 	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
@@ -354,12 +358,12 @@ install: all
 	@install -m 755 $(BIN)/libmesh.so '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)'
 	@ln -sf libmesh.so.$(VERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)'
 	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so'
-	@install -m 644 $(PUBLIC_HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
+	@install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
 	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
 		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc'
-	@$(if $(wildcard docs/man/*.1),install -m 644 $(wildcard docs/man/*.1) '$(DESTDIR)$(PREFIX)/share/man/man1/')
-	@for file in docs/completions/*.bash; do \
+	@$(if $(MANUALS),install -m 644 $(MANUALS) '$(DESTDIR)$(PREFIX)/share/man/man1/')
+	@for file in $(COMPLETIONS); do \
 		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
 	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'

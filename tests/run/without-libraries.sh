@@ -21,4 +21,10 @@ run make -n --no-print-directory SODIUM= NCURSES= MICROHTTPD= PCAP= BUILD="$tmp/
 check_equal "make is content without any of them" "$code" 0
 check_equal "and links none" "$(grep -oE -e '-l(sodium|microhttpd|ncursesw?|tinfo|pcap)\b' "$out")" ""
 check_equal "nor builds the program that captures" "$(grep -c 'mesh-dissect' "$out")" 0
+run make -n --no-print-directory PCAP= TRACE= BUILD="$tmp/build" BIN="$tmp/bin" CC="$CC" DESTDIR="$tmp/root" install
+check_equal "make install without libpcap and the trace store is content" "$code" 0
+grep -E '^(install|for file) ' "$out" >"$tmp/installs"
+check_equal "it installs no manual, completion or header of what is not there" \
+    "$(grep -oE 'mesh-(dissect|replay)(\.1|\.bash)|mesh/(trace|recording)\.h' "$tmp/installs")" ""
+check_contains "but those of what is" "$tmp/installs" "docs/man/mesh-monitor.1"
 finish
