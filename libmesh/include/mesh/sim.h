@@ -33,6 +33,7 @@ enum { MESH_SIM_OVERHEAD_BYTES = 66, MESH_SIM_EVENTS_MAX = 1 << 20 };
 /* Called with the time; returns the virtual time the work took (0 = nothing to do: call again after the next input). */
 typedef uint64_t mesh_sim_work_fn(void *app, uint64_t now_ns);
 
+/* link: of all pairs. MESH_EINVAL: no ranks, or more than MESH_RANKS_MAX; MESH_ENOMEM. */
 int mesh_sim_open(struct mesh_sim **sim, uint16_t rank_count, uint64_t seed, const struct mesh_sim_link *link);
 void mesh_sim_close(struct mesh_sim *sim);
 uint64_t mesh_sim_now_ns(const struct mesh_sim *sim);
