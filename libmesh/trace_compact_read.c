@@ -88,8 +88,8 @@ static struct compact_masks take_masks(struct reading *r, size_t words, bool is_
 
     if (is_seen)
         return r->memory->masks[take(r, &r->mark, r->marks_end)];
-    for (size_t word = 0; word < words; word++)
-        masks.of[word] = take(r, &r->mark, r->marks_end);
+    for (uint8_t *mask = masks.of; mask < masks.of + words; mask++)
+        *mask = take(r, &r->mark, r->marks_end);
     r->memory->masks[compact_place_of(&masks)] = masks;
     return masks;
 }
