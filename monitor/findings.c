@@ -49,6 +49,14 @@ static void find_connection(struct list *list)
     add(list, STYLE_BAD, "Connection lost; what is shown is of %s. %.140s", clock, list->fleet->connection);
 }
 
+/* Since it last reported, at the last tick. */
+static double silent_s(const struct fleet *fleet, const struct fleet_node *node)
+{
+    const uint64_t now_ns = fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] : 0;
+
+    return now_ns > node->report_ns ? (double)(now_ns - node->report_ns) / 1e9 : 0;
+}
+
 static void find_gone(struct list *list)
 {
     for (int i = 0; i < list->fleet->node_end; i++) {
@@ -61,7 +69,11 @@ static void find_gone(struct list *list)
         if (node->state == FLEET_DEAD)
             add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", fleet_rank_text(node, rank), node->address, clock);
         else if (node->state == FLEET_SUSPECTED || node->state == FLEET_SILENT)
-            add(list, STYLE_BAD, "Node %s at %s is %s.", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+            add(list, STYLE_BAD, "Node %s at %s is %s: not heard for %.1f s.", fleet_rank_text(node, rank), node->address,
+                fleet_state_name(node->state), silent_s(list->fleet, node));
+        else if (fleet_is_late(list->fleet, node))
+            add(list, STYLE_WARN, "Node %s at %s has not reported for %.1f s.", fleet_rank_text(node, rank), node->address,
+                silent_s(list->fleet, node));
         else if (node->state == FLEET_LOADING || node->state == FLEET_JOINING || node->state == FLEET_SEEKING)
             add(list, STYLE_WARN, "Node %s at %s is %s.", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
     }
@@ -220,7 +232,7 @@ static void find_all(struct list *list, bool is_well)
         if (!list->fleet->nodes[i].is_used || !fleet_is_alive(list->fleet->nodes[i].state))
             continue;
         alive++;
-        up += list->fleet->nodes[i].state == FLEET_UP;
+        up += list->fleet->nodes[i].state == FLEET_UP && !fleet_is_late(list->fleet, &list->fleet->nodes[i]);
         busy += sample != NULL && sample->time[TIME_IDLE] < 0.9f;
     }
     if (alive == 0)

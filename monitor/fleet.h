@@ -106,6 +106,7 @@ struct fleet_node {
     uint64_t report_ns;               /* here, when the newest report came */
     uint64_t named_ns;                /* here, when another member last named it */
     uint8_t named_state;              /* enum mesh_telemetry_state, by that one */
+    uint32_t named_epoch;             /* of that one */
     int64_t gone_wall_ns;             /* when it was last heard, for one that is gone */
     int16_t of_rank[FLEET_RANKS_MAX]; /* node of that rank in this node's epoch; FLEET_NOBODY */
     struct fleet_worker *workers;     /* (worker_room) owned */
@@ -153,6 +154,8 @@ struct fleet {
     uint64_t connected_ns;     /* since; or when it was lost */
     char connection[300];      /* in words, when it is lost */
     uint64_t heard_ns;         /* when the newest report of anybody came */
+    uint32_t epoch;            /* the highest one that somebody reported of, lately, at the last tick */
+    uint64_t epoch_ns;         /* when the newest report of it came */
     uint64_t reports, refused; /* records taken in, and those that were none */
     uint64_t refused_full;     /* for want of room */
 };
@@ -203,6 +206,8 @@ int fleet_sequencer(const struct fleet *fleet);
 
 /* Is it, at present, a node that computes or could? */
 bool fleet_is_alive(enum fleet_state state);
+/* Is a report of it overdue, though not for long enough to call it silent? */
+bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
 const char *fleet_state_name(enum fleet_state state);
 
 /* Does it still wait, read its prompt or generate, as far as is known? */

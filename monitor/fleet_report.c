@@ -114,6 +114,7 @@ static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
         node->of_rank[item->link.peer] = (int16_t)from;
     in->fleet->nodes[from].named_ns = in->now_ns;
     in->fleet->nodes[from].named_state = item->link.state;
+    in->fleet->nodes[from].named_epoch = in->head->epoch;
     if (!in->fleet->nodes[from].has_reported) {
         in->fleet->nodes[from].head.rank = item->link.peer;
         in->fleet->nodes[from].head.epoch = in->head->epoch;

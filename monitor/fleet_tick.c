@@ -5,7 +5,7 @@
 
 #include "fleet.h"
 
-enum { SECOND_NS = 1000000000 };
+enum { SECOND_NS = 1000000000, LATE_NS = SECOND_NS / 2 };
 
 /* Counters begin anew with an epoch, and with a process. */
 static uint64_t since(uint64_t now, uint64_t before, bool is_same)
@@ -222,11 +222,43 @@ static bool is_recent(const struct fleet *fleet, uint64_t then_ns)
     return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= patience_ns(fleet);
 }
 
+bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node)
+{
+    const uint64_t then_ns = node->report_ns > fleet->connected_ns ? node->report_ns : fleet->connected_ns;
+
+    return node->has_reported && fleet_is_alive(node->state) && fleet->heard_ns > then_ns &&
+           fleet->heard_ns - then_ns > fleet->interval_ns + LATE_NS;
+}
+
+static void find_epoch(struct fleet *fleet)
+{
+    fleet->epoch = 0;
+    fleet->epoch_ns = 0;
+    for (int i = 0; i < fleet->node_end; i++) {
+        const struct fleet_node *node = &fleet->nodes[i];
+
+        if (!node->is_used || !node->has_reported || !is_recent(fleet, node->report_ns) || node->head.epoch < fleet->epoch)
+            continue;
+        if (node->head.epoch > fleet->epoch || node->report_ns > fleet->epoch_ns)
+            fleet->epoch_ns = node->report_ns;
+        fleet->epoch = node->head.epoch;
+    }
+}
+
+/* Do the others go on without it, in an epoch in which nobody has heard of it? They know long before its silence here says so. */
+static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
+{
+    return node->has_reported && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch &&
+           node->report_ns < fleet->epoch_ns && node->named_ns < fleet->epoch_ns;
+}
+
 static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node)
 {
     const bool is_heard = node->has_reported && is_recent(fleet, node->report_ns);
     const bool is_named = is_recent(fleet, node->named_ns);
 
+    if (is_left_out(fleet, node) && (is_heard || is_named))
+        return node->state == FLEET_LEAVING || node->state == FLEET_LEFT ? FLEET_LEFT : FLEET_SUSPECTED;
     if (is_heard && (!is_named || node->named_state != MESH_NODE_SUSPECTED))
         return node->now.state == MESH_NODE_SEEKING   ? FLEET_SEEKING
                : node->now.state == MESH_NODE_LOADING ? FLEET_LOADING
@@ -282,6 +314,7 @@ void fleet_tick(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns)
         return;
     fleet->tick_ns[fleet->ticks % FLEET_HISTORY] = now_ns;
     fleet->tick_wall_ns[fleet->ticks % FLEET_HISTORY] = wall_ns;
+    find_epoch(fleet);
     for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used) {
             look_after(fleet, &fleet->nodes[i], now_ns, wall_ns);

@@ -165,20 +165,24 @@ static void a_request_that_is_not_told_of_any_more_is_not_taken_for_running(void
     assert_true(fleet_request_runs(request));
 }
 
+static bool is_found(const struct monitor_case *c, const char *text)
+{
+    struct finding findings[FINDINGS_MAX];
+
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        if (strcmp(findings[i - 1].text, text) == 0)
+            return true;
+    return false;
+}
+
 static void what_changed_within_a_minute_is_found(void **state)
 {
     struct monitor_case *c = *state;
-    struct finding findings[FINDINGS_MAX];
-    bool is_found = false;
-    int count;
 
     monitor_case_run(c, 65);
     c->made.tok_per_s = 20;
     monitor_case_run(c, 15);
-    count = findings_find(&c->fleet, c->fleet.ticks - 1, findings);
-    for (int i = 0; i < count; i++)
-        is_found |= strcmp(findings[i].text, "Speed fell from 50 to 20 tok/s within the last minute.") == 0;
-    assert_true(is_found);
+    assert_true(is_found(c, "Speed fell from 50 to 20 tok/s within the last minute."));
 }
 
 static void a_new_epoch_begins_counters_anew_without_a_leap(void **state)
@@ -214,6 +218,52 @@ static void a_node_that_dies_stays_listed_with_when_it_was_last_heard(void **sta
     assert_true(isnan(last(c, 1)->tok_per_s));
     fleet_reset(&c->fleet);
     assert_int_equal(fleet_order(&c->fleet, order), 3);
+}
+
+/* Before its silence says so: nobody names it in the epoch that they are in now. */
+static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 5);
+    c->made.is_dead[1] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_SUSPECTED);
+    assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 is suspected: not heard for 1.0 s."));
+    assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
+    for (int i = 0; i < 4; i++)
+        assert_true(i == 1 || c->fleet.nodes[node(c, (unsigned)i)].state == FLEET_UP);
+}
+
+static void one_that_leaves_has_left_with_the_next_epoch(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    c->made.node[1].state = MESH_NODE_LEAVING;
+    monitor_case_run(c, 2);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_LEAVING);
+    c->made.is_dead[1] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_LEFT);
+    monitor_case_run(c, 6);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_LEFT);
+}
+
+static void one_whose_report_is_overdue_is_not_counted_as_up(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 5);
+    c->made.is_dead[1] = true; /* and nobody has noticed */
+    monitor_case_run(c, 2);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_UP);
+    assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 has not reported for 2.0 s."));
+    assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
 }
 
 static void one_that_comes_back_has_its_old_line(void **state)
@@ -374,6 +424,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_the_others_go_on_without_is_suspected_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_leaves_has_left_with_the_next_epoch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_whose_report_is_overdue_is_not_counted_as_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, set_up, tear_down),
