@@ -1,12 +1,15 @@
 #include "recording.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "memory_text.h"
 #include "mesh/udp.h"
@@ -20,6 +23,38 @@ char *recording_path(const char *path, uint16_t rank)
     if (rank == 0)
         return strdup(path);
     return asprintf(&made, "%.*s.%u%s", (int)stem, path, rank, path + stem) < 0 ? NULL : made;
+}
+
+int recording_check_others(const char *path, uint16_t ranks, struct fail *fail)
+{
+    int err = 0;
+
+    for (uint16_t r = 1; path != NULL && r < ranks && err == 0; r++) {
+        char *name = recording_path(path, r);
+        struct stat found;
+
+        if (name == NULL)
+            err = fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        else if (lstat(name, &found) == 0)
+            err = fail_set(fail, EXIT_ENVIRONMENT, "--record %s: %s: give another name, or remove the file", name, strerror(EEXIST));
+        free(name);
+    }
+    return err;
+}
+
+void recording_remove(const char *path, uint16_t first, uint16_t ranks)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+
+    for (uint16_t r = first; r < ranks; r++) {
+        char *stem = recording_path(path, r), *name;
+
+        for (size_t i = 0; i < sizeof ends / sizeof *ends && stem != NULL && asprintf(&name, "%s%s", stem, ends[i]) >= 0; i++) {
+            unlink(name);
+            free(name);
+        }
+        free(stem);
+    }
 }
 
 #ifdef MESH_HAVE_TRACE

@@ -30,6 +30,11 @@ char *recording_path(const char *path, uint16_t rank);
 int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
                    const struct mesh_key *key, bool follows, struct fail *fail);
 
+/* For a run of local nodes, before the others of so many ranks begin: none of their files is there yet, so that what is there later is this
+ * run's, and goes with it when it does not come to begin. path: NULL for none. -1 with fail set. */
+int recording_check_others(const char *path, uint16_t ranks, struct fail *fail);
+void recording_remove(const char *path, uint16_t first, uint16_t ranks);
+
 /* Once: what it holds and what it lacks, in a line on stderr. */
 void recording_close(struct recording *recording);
 

@@ -42,6 +42,7 @@ struct run {
     uint16_t rank;
     struct member *member;
     struct recording *recording;
+    bool has_forked, has_begun; /* local nodes; all of them are ready */
 };
 
 /* The member that Ctrl-C cancels; a signal handler has no other way to know. */
@@ -391,6 +392,7 @@ static int generate(struct run *run, struct fail *fail)
 
     if (member_wait_ready(run->member, watch, &run->local, fail) < 0)
         return -1;
+    run->has_begun = true;
     gguf_release_pages(run->gguf); /* the shard is a copy; only rows of the embedding are read from now on */
     if (member_submit(run->member, &request, fail) < 0)
         return -1;
@@ -425,9 +427,11 @@ static int run_nodes(struct run *run, struct fail *fail)
         return -1;
     draw_seed(run);
     if (run->local.count > 1 && run->options.peer_count == 0) {
-        if (local_fork(&run->local, &run->options.lab, fail) < 0)
+        if (recording_check_others(run->options.record.path, run->local.count, fail) < 0 ||
+            local_fork(&run->local, &run->options.lab, fail) < 0)
             return -1;
         run->rank = run->local.rank;
+        run->has_forked = true;
     }
     struct mesh_udp *own = run->local.udp[run->rank];
     if (own != NULL)
@@ -448,12 +452,20 @@ static int run_nodes(struct run *run, struct fail *fail)
     return err;
 }
 
+/* Of a run that did not come to begin nothing is left, so that it can be started again with the same words. */
+static void remove_recordings(const struct run *run)
+{
+    if (run->options.record.path != NULL && run->rank == 0 && run->has_forked && !run->has_begun)
+        recording_remove(run->options.record.path, run->recording != NULL ? 0 : 1, run->local.count);
+}
+
 static void release(struct run *run)
 {
     if (run->rank == 0)
         local_kill(&run->local);
     member_close(run->member);
     recording_close(run->recording);
+    remove_recordings(run);
     local_close(&run->local);
     security_release(&run->security);
     free(run->prompt);

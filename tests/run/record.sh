@@ -151,6 +151,26 @@ case $code in
 77) skip "a full disk does not change what is generated" "no small file system can be mounted here (unshare -rm)" ;;
 *) not_ok "a full disk does not end a run" "$(cat "$tmp/full-err")" ;;
 esac
+cat >"$tmp/fuller.sh" <<END
+mount -t tmpfs -o size=\$1 none '$tmp/full' || exit 77
+'$mesh_node' run -m $model -p 'Once upon a time' -n 1 --local 3 --record '$tmp/full/F.db'
+echo "\$? \$(ls '$tmp/full' | wc -l)"
+END
+for size in 1m 3m; do # room for none, and for one
+    code=77
+    if unshare -rm true 2>/dev/null; then
+        code=0
+        unshare -rm bash "$tmp/fuller.sh" $size >"$tmp/full-out" 2>"$tmp/full-err" </dev/null || code=$?
+    fi
+    case $code in
+    77) skip "where there is room for $size a run does not begin, and leaves no files" "no small file system can be mounted here" ;;
+    *) check_equal "where there is room for $size a run does not begin, and leaves no files" "$(cat "$tmp/full-out")" "4 0" ;;
+    esac
+done
+cp node/models/README.md "$tmp/O.2.db"
+check_exit "a file in another node's place is named" 4 "--record $tmp/O.2.db: File exists" generate -n 1 --local 3 --record "$tmp/O.db"
+check_same "and stays" node/models/README.md "$tmp/O.2.db"
+check_equal "alone" "$(cd "$tmp" && echo O.*)" "O.2.db"
 mkdir "$tmp/read-only"
 chmod a-w "$tmp/read-only"
 if [ -w "$tmp/read-only" ]; then
