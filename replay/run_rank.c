@@ -356,6 +356,16 @@ static int end_played(struct run_rank *run, struct fail *fail)
     return result;
 }
 
+/* The node has its options from the recording: what is left to differ is how its program deals the work out. */
+static void name_the_build(struct fail *fail)
+{
+    char *hash = strstr(fail->text, "configuration hash"), *advice = hash != NULL ? strstr(hash, ": start all nodes") : NULL;
+
+    if (advice != NULL)
+        snprintf(advice, sizeof fail->text - (size_t)(advice - fail->text),
+                 ": the recording is of another build, which divides the work otherwise: give the mesh-node that recorded it, or record again");
+}
+
 static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fingerprint[32], struct fail *fail)
 {
     char peers[PEERS_BYTES];
@@ -367,6 +377,8 @@ static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fin
         run_nodes_start_rank(nodes, peers, run->seconds, fail) < 0)
         return -1;
     result = wait_for_all(run, nodes, fail);
+    if (result < 0)
+        name_the_build(fail);
     if (end_played(run, result == 0 ? fail : &(struct fail){0}) < 0)
         result = -1;
     return result == 0 && nodes->pid[0] != 0 ? run_nodes_stop(nodes, fail) : result;

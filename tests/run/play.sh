@@ -130,6 +130,13 @@ check_contains "and it is said that it is another one" "$out" "NOT OK: model: an
 check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
 
+printf '#!/bin/sh\nexec "%s" "$@" --pipeline off\n' "$mesh_node" >"$tmp/unlike" # another configuration, as another build may have
+chmod +x "$tmp/unlike"
+for rank in 0 1; do
+    check_exit "a rank $rank of another build is told from one with other options" 4 "the recording is of another build" \
+        lone --node $rank --speed max -- "$tmp/unlike" run -m "$model" -t 1
+done
+
 printf '#!/bin/sh\nexec sleep 100\n' >"$tmp/dumb"
 printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$tmp/short"
 chmod +x "$tmp/dumb" "$tmp/short"
