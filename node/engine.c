@@ -405,7 +405,7 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
     figures->stepping_ns = atomic_load_explicit(&e->time.stepping_ns, memory_order_relaxed);
     figures->positions = atomic_load_explicit(&e->time.positions, memory_order_relaxed);
     figures->tokens = atomic_load_explicit(&e->time.tokens, memory_order_relaxed);
-    for (uint16_t i = 0; i < e->config.worker_count; i++) {
+    for (uint16_t i = 0; i < e->config.worker_count && e->worker != NULL; i++) { /* NULL: there was no memory for them */
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);
         figures->decode_ns += atomic_load_explicit(&e->worker[i].decode_ns, memory_order_relaxed);

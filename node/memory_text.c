@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "memory_group.h"
+
 void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES])
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
@@ -16,7 +18,7 @@ void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES])
     snprintf(out, MEMORY_TEXT_BYTES, "%.*f %s", unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, units[unit]);
 }
 
-uint64_t memory_available_bytes(void)
+static uint64_t machine_bytes(void)
 {
     FILE *file = fopen("/proc/meminfo", "r");
     char line[128];
@@ -32,4 +34,11 @@ uint64_t memory_available_bytes(void)
     }
     fclose(file);
     return available;
+}
+
+uint64_t memory_available_bytes(void)
+{
+    const uint64_t machine = machine_bytes(), group = memory_group_bytes("");
+
+    return group < machine ? group : machine;
 }

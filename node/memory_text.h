@@ -10,7 +10,7 @@ enum { MEMORY_TEXT_BYTES = 24 };
 /* "812 kB", "1.10 GB": powers of ten. */
 void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES]);
 
-/* Bytes that programs can have without swapping, by /proc/meminfo; UINT64_MAX when unknown. */
+/* Bytes that this program can have without swapping, by /proc/meminfo and the limits of its control group; UINT64_MAX when unknown. */
 uint64_t memory_available_bytes(void);
 
 #endif

@@ -85,6 +85,8 @@ static void halt_shift(struct server *server)
     shift_halt(server->shift, &server->kept);
     serve_take_news(server);
     jobs_begin_epoch(&server->jobs);
+    if (server->shift->engine == NULL) /* it could not be opened */
+        return;
     engine_figures(server->shift->engine, &figures);
     server->recomputed += figures.recomputed;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "balance.h"
+#include "memory_text.h"
 #include "shift_mesh.h"
 #include "shift_rows.h"
 
@@ -96,7 +97,27 @@ static bool is_end(const void *tokenizer, uint32_t id)
     return tokenizer_is_end(tokenizer, id);
 }
 
-static int open_engine(struct shift *shift, struct fail *fail)
+/* Better a word, and a node fewer, than one that the kernel ends while others wait for it. */
+static int check_memory(const struct engine *engine, struct fail *fail)
+{
+    const uint64_t available = memory_available_bytes();
+    struct engine_memory memory;
+    char needed_text[MEMORY_TEXT_BYTES], available_text[MEMORY_TEXT_BYTES];
+    uint64_t needed;
+
+    engine_memory(engine, &memory);
+    needed = memory.weight_bytes + memory.kv_bytes + memory.buffer_bytes;
+    if (needed <= available)
+        return 0;
+    memory_text(needed, needed_text);
+    memory_text(available, available_text);
+    return fail_set(fail, EXIT_ENVIRONMENT,
+                    "memory: this node's part needs %s, %s are available: more nodes, a smaller --share, --ctx or --slots need less",
+                    needed_text, available_text);
+}
+
+/* has_to_fit: there is another way when it does not. */
+static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
 {
     const struct shift_config *c = shift->config;
     const struct engine_hooks hooks = {.on_token = on_token, .on_done = on_done, .app = shift};
@@ -121,7 +142,7 @@ static int open_engine(struct shift *shift, struct fail *fail)
     };
 
     shift->engine = engine_open(&config, &hooks, fail);
-    if (shift->engine == NULL)
+    if (shift->engine == NULL || (has_to_fit && check_memory(shift->engine, fail) < 0))
         return -1;
     if (shift->rows != NULL)
         engine_take_rows(shift->engine, shift->rows);
@@ -230,7 +251,7 @@ static void prepare(void *app, uint16_t index)
     kernel_thread_init();
     pool_give_way();
     if (index == 0) {
-        const bool is_open = open_engine(shift, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
+        const bool is_open = open_engine(shift, true, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
                              shift_rows_fetch(shift, &shift->crew.is_stopping);
 
         if (is_open)
@@ -316,7 +337,7 @@ int shift_open(struct shift *shift, const struct shift_config *config, const str
         end_preparing(shift);
     } else {
         shift->rows = rows;
-        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, fail);
+        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, rows == NULL, fail);
     }
     shift->number = epoch->number;
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);

@@ -363,7 +363,7 @@ static void name_the_build(struct fail *fail)
 
     if (advice != NULL)
         snprintf(advice, sizeof fail->text - (size_t)(advice - fail->text),
-                 ": the recording is of another build, which divides the work otherwise: give the mesh-node that recorded it, or record again");
+                 ": the recording is of another build, which divides the work otherwise: give that mesh-node, or record again");
 }
 
 static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fingerprint[32], struct fail *fail)
