@@ -43,7 +43,8 @@ uint16_t mesh_cluster_leader(const struct mesh_cluster *cluster)
 /* Those of the old epoch that are not in the new one are looked for, unless they wanted to go. */
 static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
-    struct cluster_logged logged = {.type = MESH_CLUSTER_PEER_LOST, .rank = (uint16_t)peer->rank, .addr = peer->addr};
+    struct cluster_logged logged = {
+        .type = MESH_CLUSTER_PEER_LOST, .rank = (uint16_t)peer->rank, .has_left = peer->is_leaving, .addr = peer->addr};
 
     memcpy(logged.incarnation, peer->incarnation, sizeof logged.incarnation);
     mesh_cluster_log(cluster, &logged);

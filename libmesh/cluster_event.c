@@ -71,6 +71,7 @@ static void take_logged(struct mesh_cluster *cluster, struct mesh_cluster_event 
     event->rank = logged->rank;
     event->addr = logged->addr;
     memcpy(event->incarnation, logged->incarnation, sizeof event->incarnation);
+    event->has_left = logged->has_left;
     event->reason_code = logged->reason;
     event->found = logged->found;
     event->expected = logged->expected;

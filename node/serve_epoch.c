@@ -289,6 +289,11 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     char address[MESH_ADDR_TEXT_BYTES];
 
     mesh_addr_format(event->addr, address);
+    if (event->has_left) {
+        serve_note(server, MESH_HAPPENED_LEAVING, event->rank, &event->addr, "%s has left", address);
+        serve_say(server, "left: %s (it was rank %u)", address, event->rank);
+        return;
+    }
     serve_note(server,
                event->type == MESH_CLUSTER_PEER_LOST   ? MESH_HAPPENED_LOST
                : event->type == MESH_CLUSTER_PEER_BACK ? MESH_HAPPENED_BACK

@@ -131,6 +131,8 @@ becomes "there are three again" 1 3
 loaded_before "and before it left"
 wait "${pids[3]}"
 check_equal "who leaves in order ends with 0" $? 0
+check_equal "and all say that it has left, not that it is lost" \
+    "$(grep -ho "[a-z]*: 127.0.0.1:${ports[3]} (it was rank [0-9])" "$tmp"/node[012] | cut -d: -f1 | paste -sd ' ')" "left left left"
 
 # A process that is stopped is taken for dead; when it wakes it finds that the others have gone on, and joins them again.
 during "a member that is stopped changes no bit" 1 kill -STOP "${pids[2]}"

@@ -179,6 +179,7 @@ static void on_epoch(struct simmembers *members, struct simmember *member, const
 static void on_event(struct simmembers *members, struct simmember *member, const struct mesh_cluster_event *event)
 {
     member->events[event->type]++;
+    member->left += event->has_left;
     switch (event->type) {
     case MESH_CLUSTER_EPOCH:
         on_epoch(members, member, event);

@@ -36,7 +36,7 @@ struct simmember {
     struct mesh_cluster_member list[MESH_RANKS_MAX];
     uint64_t epoch_ns; /* simulator's time when it was installed */
 
-    uint64_t events[SIMMEMBERS_EVENTS];
+    uint64_t events[SIMMEMBERS_EVENTS], left; /* left: of PEER_LOST, those that were leaving */
     struct mesh_cluster_event refused; /* the last */
     char reason[MESH_REASON_BYTES];
     uint32_t prepare_number;

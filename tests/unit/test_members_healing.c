@@ -176,6 +176,7 @@ static void losses_and_returns_are_told(void **state)
     for (uint16_t other = 0; other < 3; other++) {
         assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_LOST], other == place ? 2 : 1);
         assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_BACK], other == place ? 2 : 1);
+        assert_int_equal(members.at[other].left, 0);
     }
 }
 

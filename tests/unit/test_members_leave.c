@@ -62,6 +62,8 @@ static void each_rank_can_leave_and_disturbs_nobody(void **state)
             struct mesh_cluster_stats stats;
 
             assert_int_equal(members.at[other].prepare_count, 3);
+            assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_LOST], other == place ? 0 : 1);
+            assert_int_equal(members.at[other].left, other == place ? 0 : 1);
             mesh_cluster_get_stats(members.at[other].cluster, &stats);
             assert_int_equal(stats.suspicions, 0);
         }

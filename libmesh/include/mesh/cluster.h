@@ -133,6 +133,7 @@ struct mesh_cluster_event {
     uint16_t rank;            /* PEER_LOST: in the epoch before; PEER_BACK: in this one */
     struct mesh_addr addr;    /* PEER_LOST, PEER_BACK, REFUSED, JOINED */
     uint8_t incarnation[16];  /* PEER_LOST, PEER_BACK */
+    bool has_left;            /* PEER_LOST: it was leaving */
     const char *reason;       /* REFUSED: valid until the next call */
     uint16_t reason_code;     /* REFUSED: enum mesh_deny_reason */
     uint64_t found, expected; /* REFUSED: by reason */
