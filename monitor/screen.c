@@ -49,6 +49,8 @@ struct screen_input screen_next(void)
 
 enum { WHEEL_LINES = 3 };
 
+NCURSES_EXPORT(char *) tigetstr(const char *name); /* as in term.h, which has a macro for each capability besides */
+
 static SCREEN *terminal;
 static struct canvas shown; /* what ncurses has been given */
 
@@ -83,6 +85,11 @@ int screen_open(const struct screen_config *config, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT, "terminal: TERM=%.40s is not known: set TERM to what it is, or use -b",
                         term != NULL ? term : "");
     set_term(terminal);
+    if (tigetstr("cup") == NULL) {
+        screen_close();
+        return fail_set(fail, EXIT_ENVIRONMENT, "terminal: TERM=%.40s cannot place its cursor: set TERM to what it is, or use -b",
+                        term != NULL ? term : "");
+    }
     raw();
     noecho();
     nonl();

@@ -109,6 +109,8 @@ check_equal "and in no others" "$(shows_colour '[34]8;5' && echo some)" ""
 with_terminal NO_COLOR=1
 sees "with NO_COLOR all is there" "4 of 4 nodes compute"
 check_equal "and nothing in colours" "$(shows_colour '([349]|10)[0-8]' && echo some)" ""
+with_terminal TERM=dumb
+sees "a terminal whose cursor cannot be placed is refused, in words" "TERM=dumb cannot place its cursor: set TERM"
 
 # ---- a recording ----
 
