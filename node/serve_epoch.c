@@ -109,6 +109,23 @@ static void say_epoch(const struct server *server)
     notify_manager(status);
 }
 
+/* Small messages pass there, so that a node becomes a member with which nothing can be computed. */
+static void say_narrow_ways(struct server *server)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    for (uint16_t rank = 0; rank < server->shift->count; rank++) {
+        const struct mesh_addr addr = server->shift->member[rank].addr;
+        const uint32_t bytes = rank == server->shift->rank ? 0 : mesh_udp_path_bytes(addr);
+
+        if (bytes == 0 || bytes >= MESH_DATAGRAM_BYTES_MIN)
+            continue;
+        mesh_addr_format(addr, address);
+        serve_say(server, "the way to %s carries datagrams of %" PRIu32 " bytes, and %d are needed: raise the MTU of its interface to 1280",
+                  address, bytes, MESH_DATAGRAM_BYTES_MIN);
+    }
+}
+
 /* What takes time between two epochs, on a thread of its own, so that this node goes on answering the other members. */
 struct between {
     struct server *server;
@@ -200,6 +217,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
                     server->shift->map.share, server->shift->count);
     say_epoch(server);
+    say_narrow_ways(server);
     return 0;
 }
 
