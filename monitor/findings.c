@@ -141,7 +141,7 @@ static void find_loss(struct list *list)
         for (unsigned t = 0; t < window && t <= list->tick; t++) {
             const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
 
-            lost += sample != NULL ? sample->lost : 0;
+            lost += sample != NULL && !sample->begins ? sample->lost : 0;
         }
         if (lost < LOST_LEAST)
             continue;

@@ -298,6 +298,8 @@ double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, un
 
         if (sample == NULL)
             break;
+        if (sample->begins)
+            continue;
         lost += sample->lost;
         sent += (double)sample->lost + sample->received;
     }

@@ -63,6 +63,7 @@ struct link_sample {
     uint32_t lost, received;
     uint32_t naks, resent;
     bool is_fresh; /* tiles came in between */
+    bool begins;   /* an epoch began: what was sent to the receiver before it was there counts as lost */
 };
 
 struct fleet_link {
@@ -192,7 +193,8 @@ const struct node_sample *fleet_node_at(const struct fleet *fleet, int node, uin
 const struct link_sample *fleet_link_at(const struct fleet *fleet, int from, int to, uint64_t tick);
 const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to);
 
-/* Part lost of what `from` sent to `to` in the ticks up to that one, so many at most; NAN: nothing was sent. */
+/* Part lost of what `from` sent to `to` in the ticks up to that one, so many at most; NAN: nothing was sent. Those in which an epoch began
+ * are left out. */
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
 /* Part of the time with open steps in which the workers of `to` waited for `from`, over the ticks up to that one; NAN: no steps. */

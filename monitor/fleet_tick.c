@@ -70,7 +70,7 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     const struct mesh_telemetry_link *now = &link->now, *before = &link->before;
     const bool same = link->epoch == link->epoch_before;
 
-    *sample = (struct link_sample){.is_fresh = false};
+    *sample = (struct link_sample){.begins = !same};
     sample->is_fresh = latency_of(link, MESH_LATENCY_ONE_WAY, &sample->p50_us, &sample->p99_us);
     latency_of(link, MESH_LATENCY_USE, &sample->use_p50_us, &sample->use_p99_us);
     sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* which the node has smoothed */
@@ -172,7 +172,7 @@ static void repeat_sample(struct fleet *fleet, struct fleet_node *node, struct n
             *link = tick > node->links[from]->first_tick ? node->links[from]->sample[(tick - 1) % FLEET_LINK_HISTORY]
                                                          : (struct link_sample){.p50_us = NAN, .p99_us = NAN, .rtt_us = NAN};
             link->lost = link->received = link->naks = link->resent = 0;
-            link->is_fresh = false;
+            link->is_fresh = link->begins = false;
         }
 }
 

@@ -198,6 +198,28 @@ static void a_new_epoch_begins_counters_anew_without_a_leap(void **state)
     assert_true(fabsf(last(c, 0)->tok_per_s - 50) < 0.01f);
 }
 
+/* They were sent to a rank that was not in the epoch yet: no cable is at fault. */
+static void what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link(void **state)
+{
+    struct monitor_case *c = *state;
+    struct finding findings[FINDINGS_MAX];
+
+    monitor_case_run(c, 5);
+    c->made.loss_from = 3;
+    c->made.loss_to = 1;
+    c->made.loss_ppm = 100000;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    c->made.loss_ppm = 0;
+    monitor_case_run(c, 2);
+    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 8) == 0);
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        assert_null(strstr(findings[i - 1].text, "loses"));
+    c->made.loss_ppm = 100000;
+    monitor_case_run(c, 1);
+    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 8) > 0.01);
+}
+
 static void a_node_that_dies_stays_listed_with_when_it_was_last_heard(void **state)
 {
     struct monitor_case *c = *state;
@@ -423,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_the_others_go_on_without_is_suspected_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_leaves_has_left_with_the_next_epoch, set_up, tear_down),
