@@ -16,6 +16,8 @@ enum {
     TAIL_MAX = 6
 };
 
+static const uint64_t alone_ns = 5000000000; /* until it is said that nobody answers */
+
 void serve_say(const struct server *server, const char *format, ...)
 {
     va_list list;
@@ -216,6 +218,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     serve_log_epoch(server);
     recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
                     server->shift->map.share, server->shift->count);
+    server->has_company |= epoch->member_count > 1;
     say_epoch(server);
     say_narrow_ways(server);
     return 0;
@@ -306,6 +309,7 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
 {
     char address[MESH_ADDR_TEXT_BYTES];
 
+    server->has_company = true;
     mesh_addr_format(event->addr, address);
     if (event->has_left) {
         serve_note(server, MESH_HAPPENED_LEAVING, event->rank, &event->addr, "%s has left", address);
@@ -359,6 +363,22 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
     return 0;
 }
 
+/* Once: to a node with another key, name or --security there is nobody, and it does not know why. */
+static void say_nobody(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    if (server->has_company || server->shift == NULL || server->config->seed_count == 0)
+        return;
+    if (server->alone_since_ns == 0)
+        server->alone_since_ns = now_ns;
+    if (now_ns - server->alone_since_ns < alone_ns)
+        return;
+    server->has_company = true;
+    serve_say(server, "nobody answers where this node asks for others, so it is a cluster of its own, and goes on asking: "
+                      "is a node there, with the same key, --name and --security?");
+}
+
 int serve_run_cluster(struct server *server, struct fail *fail)
 {
     struct mesh_cluster_event event;
@@ -369,6 +389,7 @@ int serve_run_cluster(struct server *server, struct fail *fail)
     while (mesh_cluster_next_event(server->cluster, &event))
         if (take_event(server, &event, fail) < 0)
             return -1;
+    say_nobody(server);
     return 0;
 }
 
