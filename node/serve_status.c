@@ -224,6 +224,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     return size > 0 ? (size_t)size : 0;
 }
 
+/* Without those of sessions that are over: whoever ends one says so several times. */
 static uint64_t count_refused(const struct serve_status *status)
 {
     uint64_t count = status->gate->rate + status->gate->full;
@@ -234,7 +235,7 @@ static uint64_t count_refused(const struct serve_status *status)
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
         count += refused.seal[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        count += refused.clients[i];
+        count += i != MESH_SESSION_BY_UNKNOWN ? refused.clients[i] : 0;
     for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
         count += status->cluster_stats->denied[i];
     return count;

@@ -124,6 +124,10 @@ prepared=$(figure 1 epochs_prepared)
 during "a node that joins changes no bit" 1 node 3 0
 becomes "there are four" 1 4
 loaded_before "rows were loaded before it came in"
+refusals() { "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"} | grep -o "[0-9]* datagrams refused"; }
+before=$(refusals)
+for _ in 1 2 3; do after=$(refusals); done
+check_equal "who asks for the status is not counted among those that are refused" "$after" "$before"
 begin_count 1
 prepared=$(figure 1 epochs_prepared)
 during "a member that leaves in order changes no bit" 1 kill -TERM "${pids[3]}"
