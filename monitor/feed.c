@@ -5,7 +5,7 @@
 #include <time.h>
 
 static const uint64_t ms_ns = 1000000;
-enum { RECORD_REFUSED = 19, RECORDS_AT_ONCE = 2000, SILENT_MS = 3000 };
+enum { RECORD_REFUSED = 19, RECORDS_AT_ONCE = 2000, SILENT_MS = 2000 };
 
 int64_t feed_wall_ns(void)
 {
@@ -30,16 +30,17 @@ void feed_close(struct feed *feed)
     mesh_wipe(&feed->key, sizeof feed->key);
 }
 
-/* The one that was asked for; when that does not answer, every other time a member that it told of. */
+/* The one that was asked for; when that does not answer, every other time a member that it told of, but the one that was tried last. */
 static const char *whom_to_try(struct feed *feed, const struct fleet *fleet)
 {
-    int nodes[FLEET_NODES_MAX], alive = 0;
+    int nodes[FLEET_NODES_MAX], others = 0;
     const int count = fleet_order(fleet, nodes);
 
-    while (alive < count && fleet_is_alive(fleet->nodes[nodes[alive]].state))
-        alive++;
+    for (int i = 0; i < count; i++)
+        if (fleet_is_alive(fleet->nodes[nodes[i]].state) && strcmp(fleet->nodes[nodes[i]].address, feed->at) != 0)
+            nodes[others++] = nodes[i];
     snprintf(feed->at, sizeof feed->at, "%.*s", (int)sizeof feed->at - 1,
-             feed->tries % 2 == 1 && alive > 0 ? fleet->nodes[nodes[feed->tries / 2 % alive]].address : feed->config.address);
+             feed->tries % 2 == 1 && others > 0 ? fleet->nodes[nodes[feed->tries / 2 % others]].address : feed->config.address);
     return feed->at;
 }
 
@@ -100,7 +101,7 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
 /* No report for so long that the node has to be taken for silent, well before its session ends. */
 static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64_t now_ns)
 {
-    const uint64_t patience_ns = 3 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
+    const uint64_t patience_ns = 2 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
 
     return now_ns > feed->open_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
 }

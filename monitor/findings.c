@@ -39,6 +39,8 @@ static void find_connection(struct list *list)
 {
     char clock[FIGURE_BYTES] = "-";
 
+    if (list->fleet->is_connected && fleet_silence_ns(list->fleet) > 0)
+        add(list, STYLE_BAD, "Nothing heard for %.1f s from the member that is asked.", (double)fleet_silence_ns(list->fleet) / 1e9);
     if (list->fleet->is_connected)
         return;
     if (list->fleet->ticks == 0) {
@@ -256,7 +258,8 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
     find_loss(&list);
     find_waits(&list);
     find_change(&list);
-    find_all(&list, list.count == 0);
+    if (fleet->is_connected && fleet_silence_ns(fleet) == 0) /* else nobody knows */
+        find_all(&list, list.count == 0);
     find_epoch(&list);
     find_lab(&list);
     if (list.count == 0)

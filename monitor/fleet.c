@@ -219,10 +219,16 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8])
 
 int fleet_sequencer(const struct fleet *fleet)
 {
-    for (int i = 0; i < fleet->node_end; i++)
-        if (fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) && fleet->nodes[i].now.is_sequencer)
-            return i;
-    return FLEET_NOBODY;
+    int newest = FLEET_NOBODY; /* one that has died was the sequencer when it was last heard */
+
+    for (int i = 0; i < fleet->node_end; i++) {
+        const struct fleet_node *node = &fleet->nodes[i];
+
+        if (node->is_used && fleet_is_alive(node->state) && node->now.is_sequencer &&
+            (newest < 0 || node->report_ns > fleet->nodes[newest].report_ns))
+            newest = i;
+    }
+    return newest;
 }
 
 /* ---- links ---- */

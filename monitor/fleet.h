@@ -210,6 +210,8 @@ int fleet_sequencer(const struct fleet *fleet);
 bool fleet_is_alive(enum fleet_state state);
 /* Is a report of it overdue, though not for long enough to call it silent? */
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
+/* How long nobody has been heard, at the last tick, when that is more than an interval and half a second; else 0. */
+uint64_t fleet_silence_ns(const struct fleet *fleet);
 const char *fleet_state_name(enum fleet_state state);
 
 /* Does it still wait, read its prompt or generate, as far as is known? */

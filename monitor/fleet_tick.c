@@ -230,6 +230,14 @@ bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node)
            fleet->heard_ns - then_ns > fleet->interval_ns + LATE_NS;
 }
 
+uint64_t fleet_silence_ns(const struct fleet *fleet)
+{
+    const uint64_t then_ns = fleet->heard_ns > fleet->connected_ns ? fleet->heard_ns : fleet->connected_ns;
+    const uint64_t now_ns = fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] : 0;
+
+    return fleet->reports > 0 && now_ns > then_ns && now_ns - then_ns > fleet->interval_ns + LATE_NS ? now_ns - then_ns : 0;
+}
+
 static void find_epoch(struct fleet *fleet)
 {
     fleet->epoch = 0;

@@ -257,6 +257,11 @@ static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
     assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
     for (int i = 0; i < 4; i++)
         assert_true(i == 1 || c->fleet.nodes[node(c, (unsigned)i)].state == FLEET_UP);
+    c->made.is_dead[0] = true; /* who has ordered the steps: another one does */
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(c->fleet.nodes[node(c, 0)].state, FLEET_SUSPECTED);
+    assert_int_equal(c->fleet.nodes[fleet_sequencer(&c->fleet)].head.epoch, c->made.epoch);
 }
 
 static void one_that_leaves_has_left_with_the_next_epoch(void **state)
@@ -328,6 +333,28 @@ static void when_all_are_silent_nobody_is_taken_for_dead(void **state)
     }
     for (unsigned i = 0; i < 4; i++)
         assert_true(fleet_is_alive(c->fleet.nodes[node(c, i)].state));
+}
+
+/* Nor for up. */
+static void when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are(void **state)
+{
+    struct monitor_case *c = *state;
+    struct finding findings[FINDINGS_MAX];
+
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 5);
+    assert_true(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
+    for (int i = 0; i < 2; i++) {
+        made_advance(&c->made, 1000000000);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+    assert_true(is_found(c, "Nothing heard for 2.0 s from the member that is asked."));
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        assert_null(strstr(findings[i - 1].text, "up and idle"));
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "nothing heard");
+    assert_false(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
 }
 
 static void without_a_connection_nobody_is_taken_for_dead(void **state)
@@ -453,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_connection_nobody_is_taken_for_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_that_is_told_again_and_again_is_listed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pieces_that_are_lost_cost_no_token, set_up, tear_down),
