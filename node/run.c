@@ -150,9 +150,8 @@ static int check_prompt(const struct run *run, struct fail *fail)
     if (run->prompt_count == 0)
         return fail_set(fail, EXIT_USAGE, "run: the prompt is empty and the model has no token to begin with: give some text with -p");
     if (run->prompt_count > run->ctx)
-        return fail_set(fail, EXIT_USAGE,
-                        "run: the prompt has %zu tokens, the context holds %u: shorten it, or give a larger --ctx (at most %u)",
-                        run->prompt_count, run->ctx, run->model->ctx);
+        return fail_set(fail, EXIT_USAGE, "run: the prompt has %zu tokens, the context holds %u of the model's %u: shorten it%s",
+                        run->prompt_count, run->ctx, run->model->ctx, run->ctx < run->model->ctx ? ", or give a larger --ctx" : "");
     return request_check(&request, run->ctx, run->model->vocab, fail);
 }
 

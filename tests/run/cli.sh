@@ -123,7 +123,10 @@ refused "a prompt that is a folder is refused" 4 "$tmp" "$mesh_node" run -m "$sm
 head -c 5000 /dev/zero | tr '\0' x >"$tmp/long.txt"
 refused "a prompt longer than the context is refused with both lengths" 2 "5002 tokens, the context holds 4096" \
     "$mesh_node" run -m "$small" -f "$tmp/long.txt"
-refused "a prompt that fills the context leaves no place" 2 "the context holds 3" "$mesh_node" run -m "$small" -p abcd --ctx 3
+refused "a prompt that fills the context leaves no place" 2 "or give a larger --ctx" "$mesh_node" run -m "$small" -p abcd --ctx 3
+run "$mesh_node" run -m node/models/stories-q8_0.gguf -f "$tmp/long.txt"
+check_equal "and where the context can be no larger nobody asks for that" "$(sed 's/.*holds/holds/' "$err")" \
+    "holds 512 of the model's 512: shorten it"
 check "an empty prompt is generated from" "$mesh_node" run -m "$small" -p "" -n 3 --seed 1
 check "no prompt is an empty prompt" "$mesh_node" run -m "$small" -n 3 --seed 1
 
