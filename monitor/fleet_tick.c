@@ -256,8 +256,8 @@ static void find_epoch(struct fleet *fleet)
 /* Do the others go on without it, in an epoch in which nobody has heard of it? They know long before its silence here says so. */
 static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
 {
-    return node->has_reported && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch &&
-           node->report_ns < fleet->epoch_ns && node->named_ns < fleet->epoch_ns;
+    return node->has_reported && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns &&
+           node->named_ns < fleet->epoch_ns;
 }
 
 static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node)

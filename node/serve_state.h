@@ -52,8 +52,8 @@ struct server {
     struct watching watching;  /* and what is measured for it */
     struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
-    uint64_t alone_since_ns; /* in an epoch, without having heard of others; 0: not yet */
-    bool has_company;        /* there were others once, or it has been said that there are none */
+    uint64_t alone_since_ns;               /* in an epoch, without having heard of others; 0: not yet */
+    bool has_company;                      /* there were others once, or it has been said that there are none */
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     int leave_count;                       /* signals until then */
     struct change change;                  /* the last one of members */
