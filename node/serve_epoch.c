@@ -196,6 +196,18 @@ static int open_shift(struct server *server, const struct mesh_cluster_event *ep
     return b.result;
 }
 
+/* A model may be too large for one machine, and one of them is the first that is started. */
+static bool waits_for_others(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+{
+    if (epoch->member_count > 1 || server->config->seed_count == 0 || fail->exit_code != EXIT_ENVIRONMENT)
+        return false;
+    serve_say(server, "alone this node cannot hold the model, so it waits for others: %s", fail->text);
+    *fail = (struct fail){0};
+    serve_end_epoch(server);
+    serve_watch_epoch(server);
+    return true;
+}
+
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     const uint64_t prepared = server->prepared_epochs;
@@ -210,7 +222,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     }
     free_shift(&old);
     if (err < 0)
-        return -1;
+        return waits_for_others(server, epoch, fail) ? 0 : -1;
     serve_begin_shares(server);
     serve_watch_epoch(server);
     serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,

@@ -1,6 +1,7 @@
 #include "shift.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -97,7 +98,7 @@ static bool is_end(const void *tokenizer, uint32_t id)
     return tokenizer_is_end(tokenizer, id);
 }
 
-/* Better a word, and a node fewer, than one that the kernel ends while others wait for it. */
+/* Is there room for all of it? */
 static int check_memory(const struct engine *engine, struct fail *fail)
 {
     const uint64_t available = memory_available_bytes();
@@ -116,7 +117,7 @@ static int check_memory(const struct engine *engine, struct fail *fail)
                     needed_text, available_text);
 }
 
-/* has_to_fit: there is another way when it does not. */
+/* has_to_fit: there is another way when it does not. Else it is tried: more nodes may come before all of it is touched. */
 static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
 {
     const struct shift_config *c = shift->config;
@@ -140,10 +141,17 @@ static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
         .is_end = is_end,
         .tokenizer = c->tokenizer,
     };
+    struct fail doubt = {0};
 
     shift->engine = engine_open(&config, &hooks, fail);
-    if (shift->engine == NULL || (has_to_fit && check_memory(shift->engine, fail) < 0))
+    if (shift->engine == NULL)
         return -1;
+    if (check_memory(shift->engine, &doubt) < 0 && has_to_fit) {
+        *fail = doubt;
+        return -1;
+    }
+    if (doubt.text[0] != '\0' && shift->rows == NULL)
+        fprintf(stderr, "%s; the kernel ends this node when it has had all\n", doubt.text);
     if (shift->rows != NULL)
         engine_take_rows(shift->engine, shift->rows);
     shift->rows = NULL;
@@ -251,7 +259,7 @@ static void prepare(void *app, uint16_t index)
     kernel_thread_init();
     pool_give_way();
     if (index == 0) {
-        const bool is_open = open_engine(shift, true, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
+        const bool is_open = open_engine(shift, !shift->is_joining, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
                              shift_rows_fetch(shift, &shift->crew.is_stopping);
 
         if (is_open)
@@ -337,7 +345,7 @@ int shift_open(struct shift *shift, const struct shift_config *config, const str
         end_preparing(shift);
     } else {
         shift->rows = rows;
-        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, rows == NULL, fail);
+        err = set_up(shift, config, epoch, bell, fail) < 0 ? -1 : open_engine(shift, rows == NULL && shift->count == 1, fail);
     }
     shift->number = epoch->number;
     memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);

@@ -10,9 +10,9 @@ model=$tmp/m.gguf
 check "a model with a long context is made" "$mesh_node" synth -o "$model" --dim 256 --hidden 512 --layers 4 --heads 4 --kv-heads 4 \
     --vocab 300 --ctx 4096 --type q8_0 --seed 1
 port=$(free_port)
-serve() { exec "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port" "$@"; }
+serve=("$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port")
 
-short() { (ulimit -v 200000 && serve --slots 16); }
+short() { (ulimit -v 200000 && exec "${serve[@]}" --slots 16); }
 check_exit "a node that gets no memory says so" 4 "memory" short
 
 # ---- a group of 100 MB ----
@@ -25,28 +25,39 @@ for folder in /sys/fs/cgroup/memory /sys/fs/cgroup; do
     break
 done
 leave() { [ -z "$group" ] || rmdir "$group" 2>/dev/null; }
-trap 'clean_up; leave' EXIT
+trap 'clean_up; leave' EXIT # clean_up waits for all in it
 limit=$group/memory.max
 [ -e "$limit" ] || limit=$group/memory.limit_in_bytes
 if [ -z "$group" ] || ! echo 100000000 2>/dev/null >"$limit"; then
     skip "what a group leaves is what is available" "no control group can be made here"
     finish
 fi
-within() { (echo "$BASHPID" >"$group/cgroup.procs" && exec "$@"); }
-within_serve() { (echo "$BASHPID" >"$group/cgroup.procs" && serve "$@"); }
+within=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group") # one process, whose id `background` knows
 
 check_exit "what a group leaves is what is available" 0 "MB available" \
-    within "$mesh_node" run -m "$model" -p Once -n 2 -t 1 --ctx 64
+    "${within[@]}" "$mesh_node" run -m "$model" -p Once -n 2 -t 1 --ctx 64
 echo 40000000 >"$limit"
 check_exit "a run that would not fit in its group is not begun" 4 "this machine has" \
-    within "$mesh_node" run -m "$model" -p Once -n 2 -t 1 --local 8
+    "${within[@]}" "$mesh_node" run -m "$model" -p Once -n 2 -t 1 --local 8
 echo 100000000 >"$limit"
-check_exit "nor does a node begin that would not" 4 "this node's part needs" within_serve --slots 16
+check_exit "nor does a node begin that would not" 4 "this node's part needs" "${within[@]}" "${serve[@]}" --slots 16
 
-ready() { grep -q "epoch $1:" "$tmp/$2"; }
-background "$mesh_node" serve -m "$model" -t 1 --slots 16 --listen "127.0.0.1:$port" 2>"$tmp/first"
-wait_until 20 ready 1 first
-join() { within "$mesh_node" serve -m "$model" -t 1 --slots 16 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port"; }
-check_exit "nor does it join" 4 "this node's part needs" join
-check_contains "and the cluster goes on without it" "$tmp/first" "epoch 1: 1 member"
+# A model that is too large for any one of them: whoever is first waits.
+echo 60000000 >"$limit"
+ports=("$(free_port)" "$(free_port)")
+for i in 0 1; do
+    background "${within[@]}" "$mesh_node" serve -m "$model" -t 1 --slots 4 --listen "127.0.0.1:${ports[i]}" \
+        --join "127.0.0.1:${ports[1 - i]}" 2>"$tmp/half$i"
+    if [ $i = 0 ]; then check "a node that cannot hold all alone waits for others" wait_until 20 grep -q "waits for others" "$tmp/half0"; fi
+done
+check "with one more it begins" wait_until 20 grep -q "epoch .*: 2 members" "$tmp/half0"
+check_equal "which is enough" "$(cat "$tmp"/half* | grep -c "the kernel ends")" 0
+check "and answers" timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" -p abc -n 3
+background "${within[@]}" "$mesh_node" serve -m "$model" -t 1 --slots 16 --name more --listen "127.0.0.1:$port" \
+    --join "127.0.0.1:$(free_port)" 2>"$tmp/more"
+wait_until 20 grep -q "waits for others" "$tmp/more"
+background "${within[@]}" "$mesh_node" serve -m "$model" -t 1 --slots 16 --name more --listen "127.0.0.1:$(free_port)" \
+    --join "127.0.0.1:$port" 2>"$tmp/most"
+check "where two are too few it is said, and tried" wait_until 20 grep -q "; the kernel ends this node when it has had all" "$tmp/most"
+check "since more may come" wait_until 20 grep -q "epoch .*: 2 members" "$tmp/more"
 finish
