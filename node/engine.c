@@ -388,7 +388,7 @@ enum port_park_result engine_park(struct engine *e, uint64_t max_ns)
 
 void engine_wake(struct engine *e)
 {
-    port_wake(&e->port);
+    port_rouse(&e->port);
 }
 
 void engine_poll(struct engine *e)

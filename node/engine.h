@@ -209,7 +209,7 @@ void engine_note_given(struct engine *engine, uint64_t ns);
 /* After engine_work has had nothing for a while: sleep until the network has something, at most max_ns. */
 enum port_park_result engine_park(struct engine *engine, uint64_t max_ns);
 
-/* End somebody's engine_park. Any thread. */
+/* End somebody's engine_park, or else the next one. Any thread, also a signal handler. */
 void engine_wake(struct engine *engine);
 
 /* Only keep the network going: while weights are loaded. */

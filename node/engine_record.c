@@ -39,7 +39,10 @@ static bool post(struct engine *e, uint16_t to, enum record_type type, const uin
 bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t bytes)
 {
     assert(bytes <= ENGINE_MESSAGE_BYTES_MAX && e->port.mesh != NULL);
-    return post(e, to, RECORD_MESSAGE, message, bytes);
+    if (!post(e, to, RECORD_MESSAGE, message, bytes))
+        return false;
+    engine_wake(e); /* whoever sleeps at the port sends it */
+    return true;
 }
 
 static bool post_cancel(struct engine *e, uint16_t to, uint64_t request, bool is_refused)

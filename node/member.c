@@ -373,6 +373,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
 void member_cancel(struct member *m)
 {
     engine_cancel(m->engine, REQUEST_ID);
+    crew_wake(&m->crew);
 }
 
 void member_outcome(const struct member *m, struct member_outcome *outcome)
@@ -414,7 +415,6 @@ void member_finish(struct member *m, struct member_report *reports)
     for (uint16_t r = 1; r < rank_count(m); r++)
         engine_post(m->engine, r, &message, 1);
     if (rank_count(m) > 1) {
-        mesh_udp_wake(m->config.udp);
         wait_until(m, has_reports, LINGER_NS);
         wait_until(m, owes_nothing, LINGER_NS);
         leave(m);

@@ -212,6 +212,12 @@ void port_wake(struct port *port)
         port->driver.wake(port->driver.driver);
 }
 
+void port_rouse(struct port *port)
+{
+    if (port->mesh != NULL && port->driver.wake != NULL)
+        port->driver.wake(port->driver.driver);
+}
+
 enum port_park_result port_park(struct port *port, uint64_t max_ns)
 {
     if (port->mesh == NULL || port->driver.wait == NULL)

@@ -35,7 +35,7 @@ struct port_driver {
     int (*poll)(void *driver, struct mesh *mesh);                         /* receive, tick, send; number of datagrams */
     int (*flush)(void *driver, struct mesh *mesh);                        /* send */
     void (*wait)(void *driver, const struct mesh *mesh, uint64_t max_ns); /* sleep until something arrives or is due */
-    void (*wake)(void *driver);                                           /* end a wait; any thread */
+    void (*wake)(void *driver);                                           /* end a wait, or else the next; any thread */
     void *driver;
 };
 
@@ -78,6 +78,10 @@ enum port_park_result port_park(struct port *port, uint64_t max_ns);
 
 /* End a port_park, if there is one. Any thread. */
 void port_wake(struct port *port);
+
+/* End a port_park, or else the next one that would sleep: for news that are no words, of which whoever is about to park may have seen
+ * nothing. Any thread, also a signal handler. */
+void port_rouse(struct port *port);
 
 /* Own the endpoint for a few calls of one's own (figures, goodbye). Goes before port_poll and port_park of others, which would else take
  * it again and again without whoever waits here on the same core ever finding it free. */

@@ -38,7 +38,7 @@ static void on_interrupt(int number)
 
 /* ---- datagrams outside of epochs ---- */
 
-/* Telemetry of others may wait until the main thread looks by itself, some milliseconds: waking it takes a core from a worker each time. */
+/* Telemetry of others may wait until the main thread looks by itself, 50 ms at most: waking it takes a core from a worker each time. */
 static bool is_patient(const struct server *server, const uint8_t *packet)
 {
     return packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_REPORT && !inbox_ring_is_half_full(&server->gate.ring);

@@ -92,11 +92,34 @@ static void without_anything_to_wait_for_nothing_is_noted(void **state)
     assert_int_equal(atomic_load(&engine->given_ns), 0);
 }
 
+static void count_wake(void *driver)
+{
+    ++*(unsigned *)driver;
+}
+
+/* Between the worker's last look and its sleep nobody seems to sleep, and the sleep can be long. */
+static void news_wake_also_whoever_is_about_to_sleep(void **state)
+{
+    struct engine *engine = cluster.node[0].engine;
+    const uint8_t message = 1;
+    unsigned wakes = 0;
+
+    (void)state;
+    engine->port.driver.wake = count_wake;
+    engine->port.driver.driver = &wakes;
+    crew_set_load(&crew, engine);
+    crew_wake(&crew);
+    assert_int_equal(wakes, 1);
+    assert_true(engine_post(engine, 1, &message, 1));
+    assert_int_equal(wakes, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_a_worker_gives_while_it_waits_for_others_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_anything_to_wait_for_nothing_is_noted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(news_wake_also_whoever_is_about_to_sleep, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

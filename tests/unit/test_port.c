@@ -208,6 +208,7 @@ static void without_an_endpoint_nobody_parks(void **state)
     (void)state;
     assert_int_equal(port_park(&l->port, long_ns), PORT_ATTENDED);
     port_wake(&l->port);
+    port_rouse(&l->port);
     free(l);
 }
 
@@ -416,6 +417,19 @@ static void nobody_parks_while_words_wait(void **state)
     free_sleeper(l, memory);
 }
 
+/* As when a request is submitted after the owner has looked for one, and before it sleeps. */
+static void who_is_roused_before_it_sleeps_does_not_sleep(void **state)
+{
+    void *memory;
+    struct listener *l = make_sleeper(&memory);
+
+    (void)state;
+    port_rouse(&l->port);
+    assert_int_equal(port_park(&l->port, long_ns), PORT_SLEPT); /* a minute, if it waited */
+    assert_int_equal(atomic_load(&l->timeouts), 0);
+    free_sleeper(l, memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +443,7 @@ int main(void)
         cmocka_unit_test(who_locks_wakes_the_owner_who_sleeps),
         cmocka_unit_test(who_locks_goes_before_who_sleeps),
         cmocka_unit_test(nobody_parks_while_words_wait),
+        cmocka_unit_test(who_is_roused_before_it_sleeps_does_not_sleep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
