@@ -347,6 +347,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
 {
     switch (event->type) {
     case MESH_CLUSTER_PREPARE:
+        server->has_company |= event->member_count > 1; /* who loads for an epoch of several has been answered */
         prepare_next(server, event);
         break;
     case MESH_CLUSTER_EPOCH:
