@@ -232,6 +232,8 @@ becomes "after a death two go on" "$far" 2 far
 wait "$asked"
 check_equal "what was being generated has the bits of run" "$(grep '^digest ' "$tmp/asked")" "$more"
 cache=g
+reaches() { [ "$(here "$1")" -ge "$2" ]; }
+wait_until 60 reaches "$far" "$(needs 2 1)" # the answer may have been there before the death
 exactly "the rows that were missing have been fetched" "$far" "$(needs 2 1)" 2
 answers "and it answers" "$far"
 
