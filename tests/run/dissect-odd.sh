@@ -12,6 +12,8 @@ cp $whole "$tmp/own.pcap"
 cp $whole "$tmp/ring0"
 check_exit "-w refuses the capture that is read" 2 "is the capture that is read" \
     "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/../${tmp##*/}/own.pcap"
+ln -s own.pcap "$tmp/own-link"
+check_exit "by whichever name" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/own-link"
 check_exit "also from stdin" 2 "is the capture that is read" bash -c '"$0" -r - -w "$1" <"$1"' "$mesh_dissect" "$tmp/own.pcap"
 check_exit "also as one of a row of files" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/ring0" -w "$tmp/ring" -C 1 -W 3
 check_exit "so does --qlog" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" --qlog "$tmp/own.pcap"
