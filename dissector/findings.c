@@ -127,8 +127,8 @@ static bool tell_renewed(const struct findings *findings)
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " links begin anew in an epoch of the same number: nodes were started again; each has its own line", count);
+    snprintf(text, sizeof text, "%" PRIu64 " link%s anew in an epoch of the same number: nodes were started again; each has its own line",
+             count, count == 1 ? " begins" : "s begin");
     findings->on_finding(findings->context, "note", text);
     return true;
 }

@@ -129,6 +129,8 @@ for seconds in 10 -30000; do # without and with a machine that was started again
         "$("$mesh_dissect" -r "$tmp/again" -Y 'duplicate || late || reordered' --count)" "0 datagrams"
 done
 check_contains "and it is said" <(analyze -r "$tmp/again") "2 links begin anew in an epoch of the same number"
+"$mesh_dissect" -r "$tmp/again" -Y 'src == 1' -w "$tmp/one"
+check_contains "also of one" <(analyze -r "$tmp/one") "1 link begins anew in"
 if command -v tshark >/dev/null; then
     "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
     fields() {
