@@ -93,6 +93,8 @@ static int next_talk(struct mesh_caller *caller, struct talk *talk, struct fail 
         return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer cannot be read: are both of the same version?");
     if (talk->kind == TALK_REFUSED)
         return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(talk->text_size < 500 ? talk->text_size : 500), talk->text);
+    if (talk->kind == TALK_UNFIT)
+        return fail_set(fail, EXIT_USAGE, "%.*s", (int)(talk->text_size < 500 ? talk->text_size : 500), talk->text);
     return 1;
 }
 

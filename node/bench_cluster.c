@@ -282,7 +282,7 @@ static int hear(struct mesh_caller *caller, struct talk *talk, struct fail *fail
 
     if (got <= 0)
         return got;
-    if (talk_read(talk, record, bytes) < 0 || talk->kind == TALK_REFUSED)
+    if (talk_read(talk, record, bytes) < 0 || talk->kind >= TALK_REFUSED)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: a node refuses to answer: try `mesh-node serve` and `ask` alone");
     return 1;
 }

@@ -66,9 +66,9 @@ static int take_prompt(struct job *job, const struct shift_config *config, const
 
     if (tokens_of(config, ask, &ids, &count, fail) < 0)
         return -1;
-    if (count == 0 || count > config->ctx) {
+    if (request_check_size(count, config->ctx, config->model->ctx, "ask", fail) < 0) {
         free(ids);
-        return fail_set(fail, EXIT_USAGE, "prompt: %zu tokens: the nodes take 1 to %u: give another", count, config->ctx);
+        return -1;
     }
     job->room = config->ctx + 1;
     job->token = calloc(job->room, sizeof *job->token);

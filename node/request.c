@@ -11,6 +11,17 @@ static int check_tokens(const struct request *r, uint32_t vocab, struct fail *fa
     return 0;
 }
 
+int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail)
+{
+    if (prompt_count == 0)
+        return fail_set(fail, EXIT_USAGE, "%s: the prompt is empty and the model has no token to begin with: give some text with -p",
+                        command);
+    if (prompt_count > ctx)
+        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens, the context holds %u of the model's %u: shorten it%s", command,
+                        prompt_count, ctx, model_ctx, ctx < model_ctx ? ", or give a larger --ctx" : "");
+    return 0;
+}
+
 int request_check(const struct request *r, uint32_t ctx, uint32_t vocab, struct fail *fail)
 {
     if (r->id == 0)

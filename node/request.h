@@ -20,6 +20,10 @@ struct request {
     uint16_t origin;  /* the rank that it was submitted on; set by the engine */
 };
 
+/* Has the prompt of a command at least one token, and no more than the context holds? If not, -1 with EXIT_USAGE. model_ctx: what the
+ * model was made for. */
+int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail);
+
 /* Can it be generated with so many positions and token ids? If not, -1 with EXIT_USAGE. */
 int request_check(const struct request *request, uint32_t ctx, uint32_t vocab, struct fail *fail);
 

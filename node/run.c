@@ -147,11 +147,8 @@ static int check_prompt(const struct run *run, struct fail *fail)
 {
     const struct request request = request_of(run);
 
-    if (run->prompt_count == 0)
-        return fail_set(fail, EXIT_USAGE, "run: the prompt is empty and the model has no token to begin with: give some text with -p");
-    if (run->prompt_count > run->ctx)
-        return fail_set(fail, EXIT_USAGE, "run: the prompt has %zu tokens, the context holds %u of the model's %u: shorten it%s",
-                        run->prompt_count, run->ctx, run->model->ctx, run->ctx < run->model->ctx ? ", or give a larger --ctx" : "");
+    if (request_check_size(run->prompt_count, run->ctx, run->model->ctx, "run", fail) < 0)
+        return -1;
     return request_check(&request, run->ctx, run->model->vocab, fail);
 }
 

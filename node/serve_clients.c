@@ -5,12 +5,17 @@
 #include "serve_state.h"
 #include "serve_status.h"
 
-static void refuse(struct server *server, uint32_t session, const char *why)
+static void refuse_as(struct server *server, uint32_t session, enum talk_kind kind, const char *why)
 {
     uint8_t record[1024];
-    const struct talk talk = {.kind = TALK_REFUSED, .text = why, .text_size = strlen(why)};
+    const struct talk talk = {.kind = kind, .text = why, .text_size = strlen(why)};
 
     mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+}
+
+static void refuse(struct server *server, uint32_t session, const char *why)
+{
+    refuse_as(server, session, TALK_REFUSED, why);
 }
 
 static void tell_status(struct server *server, uint32_t session, bool is_json)
@@ -87,7 +92,7 @@ static void begin(struct server *server, uint32_t session, const struct talk *as
     }
     job = jobs_add(&server->jobs, &server->shift_config, session, ask, mesh_udp_now_ns(), &fail);
     if (job == NULL)
-        refuse(server, session, fail.text);
+        refuse_as(server, session, fail.exit_code == EXIT_USAGE ? TALK_UNFIT : TALK_REFUSED, fail.text);
     serve_record_asked(server, job);
 }
 

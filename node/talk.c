@@ -113,7 +113,7 @@ size_t talk_write(const struct talk *talk, uint8_t *record)
         put_tokens(&out, talk);
     if (talk->kind == TALK_DONE)
         put_done(&out, &talk->done);
-    if (talk->kind == TALK_ASK || talk->kind == TALK_TOKENS || talk->kind == TALK_STATE || talk->kind == TALK_REFUSED)
+    if (talk->kind == TALK_ASK || talk->kind == TALK_TOKENS || talk->kind >= TALK_STATE)
         put_text(&out, talk);
     assert(bytes_ok(&out));
     return bytes_size(&out);
@@ -145,6 +145,7 @@ int talk_read(struct talk *talk, const uint8_t *record, size_t bytes)
         break;
     case TALK_STATE:
     case TALK_REFUSED:
+    case TALK_UNFIT:
         get_text(&in, talk);
         break;
     default:

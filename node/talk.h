@@ -8,7 +8,8 @@
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest), u32 bytes, their text
  *   done:    u8 17, u8 reason (enum engine_done), u32 prompt tokens, u32 tokens, u64 first token after ns, u64 all after ns, u16 nodes,
  *            u32 epochs gone through
- *   state:   u8 18, u32 bytes, text                        refused: u8 19, u32 bytes, why, in words */
+ *   state:   u8 18, u32 bytes, text                        refused: u8 19, u32 bytes, why, in words
+ *   unfit:   u8 20, the same: no node of the cluster can answer it, so it is the question that has to be another */
 #ifndef NODE_TALK_H
 #define NODE_TALK_H
 
@@ -19,7 +20,17 @@
 #include "engine.h"
 #include "sampler.h"
 
-enum talk_kind { TALK_ASK = 1, TALK_STATUS, TALK_CANCEL, TALK_STATUS_TEXT, TALK_TOKENS = 16, TALK_DONE, TALK_STATE, TALK_REFUSED };
+enum talk_kind {
+    TALK_ASK = 1,
+    TALK_STATUS,
+    TALK_CANCEL,
+    TALK_STATUS_TEXT,
+    TALK_TOKENS = 16,
+    TALK_DONE,
+    TALK_STATE,
+    TALK_REFUSED,
+    TALK_UNFIT
+};
 
 enum { TALK_TEXT_MAX = MESH_RECORD_BYTES_MAX - 64, TALK_TOKENS_MAX = 64 };
 

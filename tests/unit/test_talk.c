@@ -26,8 +26,8 @@ static struct talk example(enum talk_kind kind)
         .text_size = 9};
 }
 
-static const enum talk_kind kinds[] = {TALK_ASK,    TALK_STATUS, TALK_STATUS_TEXT, TALK_CANCEL,
-                                       TALK_TOKENS, TALK_DONE,   TALK_STATE,       TALK_REFUSED};
+static const enum talk_kind kinds[] = {TALK_ASK,  TALK_STATUS, TALK_STATUS_TEXT, TALK_CANCEL, TALK_TOKENS,
+                                       TALK_DONE, TALK_STATE,  TALK_REFUSED,     TALK_UNFIT};
 
 static void what_is_written_is_read_back(void **state)
 {
