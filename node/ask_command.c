@@ -36,6 +36,7 @@ struct asking {
     bool has_seed, ids, digest;
     /* what has come */
     struct json out;
+    bool has_summary;
     uint32_t tokens;
     uint64_t ids_digest, logits_digest;
 };
@@ -168,6 +169,7 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
         snprintf(hex, sizeof hex, "%016" PRIx64, a->logits_digest);
         json_text(&a->out, "digest_logits", hex);
         json_event_end(&a->out);
+        a->has_summary = true;
     } else {
         putchar('\n');
         if (a->digest)
@@ -186,6 +188,20 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
     if (done->reason == ENGINE_DONE_REFUSED)
         return fail_set(fail, EXIT_ENVIRONMENT, "the cluster had no memory for this prompt: use a shorter one");
     return 0;
+}
+
+/* Who reads events is told, too, when there is no summary to come. */
+static int end_events(struct asking *a, int result, const struct fail *fail)
+{
+    if (result == 0 || !a->target.json || a->has_summary || ferror(stdout))
+        return result;
+    json_event_begin(&a->out, "failed");
+    json_uint(&a->out, "gen_tokens", a->tokens);
+    json_uint(&a->out, "exit_code", fail->exit_code);
+    json_text(&a->out, "error", fail->text);
+    json_event_end(&a->out);
+    fflush(stdout);
+    return result;
 }
 
 static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *fail)
@@ -212,7 +228,7 @@ static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *
     }
 }
 
-static int ask(struct asking *a, struct fail *fail)
+static int ask_node(struct asking *a, struct fail *fail)
 {
     static uint8_t ids[TALK_TEXT_MAX];
     struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt};
@@ -232,7 +248,6 @@ static int ask(struct asking *a, struct fail *fail)
     caller = open_caller(&a->target, fail);
     if (caller == NULL)
         return -1;
-    json_init(&a->out, stdout);
     signal(SIGINT, on_interrupt);
     result = send_talk(caller, &question, fail);
     if (result == 0)
@@ -308,7 +323,8 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
     a.ask.want_digest = a.digest || a.target.json;
     if (sampler_check(s, fail) < 0 || draw_seed(&a, fail) < 0)
         return (int)fail->exit_code;
-    return ask(&a, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    json_init(&a.out, stdout);
+    return end_events(&a, ask_node(&a, fail), fail) < 0 ? (int)fail->exit_code : EXIT_OK;
 }
 
 /* ---- status ---- */

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What `ask` says, and how it ends, when there is no answer or not all of one: a prompt that does not fit.
+# What `ask` says, and how it ends, when there is no answer or not all of one: a prompt that does not fit, a node that
+# vanishes.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -21,5 +22,24 @@ run "$mesh_node" run -m "$model" --ctx 256 -p "$long"
 words=$(sed -n 's/^.*run: \(the prompt has .*\)$/\1/p' "$err")
 check_exit "a prompt that the context does not hold is wrong usage, in the words of run" 2 "ask: ${words:-no words of run}" ask -p "$long"
 check_exit "so is a token that the vocabulary has not" 2 "the vocabulary has 300" ask --prompt-ids <(echo 5 300)
+
+# ---- a node that vanishes ----
+
+# answer ARGUMENTS...: ask in the background, in JSON, and come back when the answer has begun
+answer() {
+    : >"$tmp/answer"
+    background "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos -p x -n 250 --json "$@" >"$tmp/answer" 2>"$tmp/answer.err"
+    wait_until 20 grep -q '"event":"token"' "$tmp/answer"
+}
+answer
+kill -KILL "$node"
+code=0
+wait "$background_pid" || code=$?
+check_equal "a node that vanishes within its answer is the environment's fault" "$code" 4
+check_equal "in JSON the last object says how many tokens came, and why no more" "$(tail -n 1 "$tmp/answer")" \
+    "{\"schema_version\":1,\"event\":\"failed\",\"gen_tokens\":$(grep -c '"event":"token"' "$tmp/answer"),\"exit_code\":4,\"error\":\"$(
+        sed 's/^mesh-node: //' "$tmp/answer.err")\"}"
+run "$mesh_node" ask --to "127.0.0.1:$port" -p x --temp 0 --json
+check_contains "a node that is not there is told likewise" "$out" '"event":"failed","gen_tokens":0,"exit_code":4,"error":"127.0.0.1:'
 
 finish
