@@ -41,12 +41,24 @@ struct asking {
     uint64_t ids_digest, logits_digest;
 };
 
-static volatile sig_atomic_t is_interrupted;
+/* The signal that asks for an early end, 0: none yet. The next one ends the process at once. */
+static volatile sig_atomic_t interrupted_by;
 
 static void on_interrupt(int number)
 {
-    is_interrupted = 1;
+    interrupted_by = number;
     signal(number, SIG_DFL);
+}
+
+/* Who goes away without a word has the node compute for nobody until it takes the silence for an end. */
+static void watch_signals(void)
+{
+    static const int others[] = {SIGTERM, SIGHUP};
+
+    signal(SIGINT, on_interrupt); /* which a shell has its background jobs ignore */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (signal(others[i], on_interrupt) == SIG_IGN)
+            signal(others[i], SIG_IGN);
 }
 
 static struct mesh_caller *open_caller(struct target *target, struct fail *fail)
@@ -211,9 +223,10 @@ static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *
     int got;
 
     for (;;) {
-        if (is_interrupted) {
+        if (interrupted_by != 0) {
             if (!a->target.json)
                 putchar('\n');
+            fflush(stdout);
             return send_talk(caller, &cancel, fail);
         }
         got = next_talk(caller, &talk, fail);
@@ -248,11 +261,13 @@ static int ask_node(struct asking *a, struct fail *fail)
     caller = open_caller(&a->target, fail);
     if (caller == NULL)
         return -1;
-    signal(SIGINT, on_interrupt);
+    watch_signals();
     result = send_talk(caller, &question, fail);
     if (result == 0)
         result = listen_to(a, caller, fail);
     caller_close(caller);
+    if (interrupted_by != 0 && interrupted_by != SIGINT)
+        raise(interrupted_by); /* with its usual effect: who sent it sees that it had one */
     return result;
 }
 

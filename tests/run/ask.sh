@@ -1,6 +1,6 @@
 #!/bin/bash
 # What `ask` says, and how it ends, when there is no answer or not all of one: a prompt that does not fit, a node that
-# vanishes.
+# vanishes, a signal.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -10,10 +10,15 @@
 model=$tmp/m.gguf
 "$mesh_node" synth -o "$model" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 512 --type f32 --seed 1
 port=$(free_port)
-background "$mesh_node" serve -m "$model" -t 1 --ctx 256 --listen "127.0.0.1:$port" --lab pace=2MB/s 2>"$tmp/node"
-node=$background_pid
 ask() { "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos "$@"; }
-check "a node answers" wait_until 20 ask -p x -n 1
+serve() { # OPTIONS
+    background "$mesh_node" serve -m "$model" -t 1 --ctx 256 --listen "127.0.0.1:$port" --lab pace=2MB/s "$@" 2>"$tmp/node"
+    node=$background_pid
+    check "a node answers" wait_until 20 ask -p x -n 1
+}
+recording=()
+if [ -x "$BIN/mesh-replay" ]; then recording=(--record "$tmp/T.db"); fi
+serve ${recording[@]+"${recording[@]}"}
 
 # ---- a prompt that does not fit ----
 
@@ -23,18 +28,39 @@ words=$(sed -n 's/^.*run: \(the prompt has .*\)$/\1/p' "$err")
 check_exit "a prompt that the context does not hold is wrong usage, in the words of run" 2 "ask: ${words:-no words of run}" ask -p "$long"
 check_exit "so is a token that the vocabulary has not" 2 "the vocabulary has 300" ask --prompt-ids <(echo 5 300)
 
-# ---- a node that vanishes ----
+# ---- signals ----
 
-# answer ARGUMENTS...: ask in the background, in JSON, and come back when the answer has begun
+# answer: ask in the background, in JSON, and come back when the answer has begun
 answer() {
     : >"$tmp/answer"
-    background "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos -p x -n 250 --json "$@" >"$tmp/answer" 2>"$tmp/answer.err"
+    background "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos -p x -n 250 --json >"$tmp/answer" 2>"$tmp/answer.err"
     wait_until 20 grep -q '"event":"token"' "$tmp/answer"
 }
+# ends_by SIGNAL: the code of an answer that gets it
+ends_by() {
+    code=0
+    answer
+    kill "-$1" "$background_pid"
+    wait "$background_pid" 2>/dev/null || code=$?
+    echo "$code"
+}
+check_equal "Ctrl-C is an end like others" "$(ends_by INT)" 0
+check_equal "who gets SIGTERM dies of it" "$(ends_by TERM)" 143
+check_equal "and of SIGHUP" "$(ends_by HUP)" 129
+if [ -x "$BIN/mesh-replay" ]; then
+    kill "$node"
+    wait "$node"
+    check "what the node has recorded can be read" "$BIN/mesh-replay" query "$tmp/T.db" "SELECT reason FROM requests WHERE kind = 'cancel'"
+    check_equal "the node is told each time, and need not wait for silence" "$(grep -c "the client asked for it" "$out")" 3
+    serve
+fi
+
+# ---- a node that vanishes ----
+
 answer
 kill -KILL "$node"
 code=0
-wait "$background_pid" || code=$?
+wait "$background_pid" 2>/dev/null || code=$?
 check_equal "a node that vanishes within its answer is the environment's fault" "$code" 4
 check_equal "in JSON the last object says how many tokens came, and why no more" "$(tail -n 1 "$tmp/answer")" \
     "{\"schema_version\":1,\"event\":\"failed\",\"gen_tokens\":$(grep -c '"event":"token"' "$tmp/answer"),\"exit_code\":4,\"error\":\"$(
