@@ -139,13 +139,14 @@ static void tell_what_is_missing(const struct mesh_recording_stats *stats)
         fprintf(stderr, " (%s)", stats->recorder.why);
 }
 
-void recording_close(struct recording *recording)
+int recording_close(struct recording *recording, struct fail *fail)
 {
     struct mesh_recording_stats stats;
     char bytes[MEMORY_TEXT_BYTES], *path;
+    bool is_whole;
 
     if (recording == NULL)
-        return;
+        return 0;
     path = strdup(mesh_recording_path(recording->trace));
     mesh_recording_close(recording->trace, &stats);
     memory_text(stats.bytes, bytes);
@@ -154,8 +155,13 @@ void recording_close(struct recording *recording)
         fprintf(stderr, ", in %" PRIu32 " files", stats.files);
     tell_what_is_missing(&stats);
     fputc('\n', stderr);
+    is_whole = stats.recorder.lost == 0 && (stats.recorder.payloads == 0 || stats.recorder.failures == 0);
+    if (!is_whole && fail != NULL)
+        fail_set(fail, EXIT_ENVIRONMENT, "--record %s: not all that was to be recorded is in it: make room, or record to another disk",
+                 path != NULL ? path : "");
     free(path);
     free(recording);
+    return is_whole ? 0 : -1;
 }
 
 void recording_watch(struct recording *recording)
@@ -388,9 +394,10 @@ int recording_open(struct recording **recording, const struct recording_options 
                     options->path);
 }
 
-void recording_close(struct recording *recording)
+int recording_close(struct recording *recording, struct fail *fail)
 {
-    (void)recording;
+    (void)recording, (void)fail;
+    return 0;
 }
 
 const struct mesh_tap *recording_endpoint_tap(struct recording *recording)

@@ -35,8 +35,9 @@ int recording_open(struct recording **recording, const struct recording_options 
 int recording_check_others(const char *path, uint16_t ranks, struct fail *fail);
 void recording_remove(const char *path, uint16_t first, uint16_t ranks);
 
-/* Once: what it holds and what it lacks, in a line on stderr. */
-void recording_close(struct recording *recording);
+/* Once: what it holds and what it lacks, in a line on stderr. -1 with fail set (unless it is NULL): entries are missing, or
+ * payloads that the disk did not take; those that are left out since they came too fast are no failure. */
+int recording_close(struct recording *recording, struct fail *fail);
 
 const struct mesh_tap *recording_endpoint_tap(struct recording *recording);
 const struct mesh_tap *recording_cluster_tap(struct recording *recording);

@@ -455,12 +455,13 @@ static void remove_recordings(const struct run *run)
         recording_remove(run->options.record.path, run->recording != NULL ? 0 : 1, run->local.count);
 }
 
-static void release(struct run *run)
+static int release(struct run *run, int err, struct fail *fail)
 {
     if (run->rank == 0)
         local_kill(&run->local);
     member_close(run->member);
-    recording_close(run->recording);
+    if (recording_close(run->recording, err == 0 ? fail : NULL) < 0)
+        err = -1;
     remove_recordings(run);
     local_close(&run->local);
     security_release(&run->security);
@@ -469,6 +470,7 @@ static void release(struct run *run)
     tokenizer_close(run->tokenizer);
     model_close(run->model);
     gguf_close(run->gguf);
+    return err;
 }
 
 int run_command(int argc, char *const *argv, struct fail *fail)
@@ -490,6 +492,5 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         err = make_prompt(&run, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
     if (err == 0)
         err = run_nodes(&run, fail);
-    release(&run);
-    return err == 0 ? EXIT_OK : (int)fail->exit_code;
+    return release(&run, err, fail) == 0 ? EXIT_OK : (int)fail->exit_code;
 }

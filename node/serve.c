@@ -360,7 +360,7 @@ static void close_server(struct server *server)
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     serve_log_close(server);
-    recording_close(server->recording);
+    recording_close(server->recording, NULL); /* what it lacks is told; the errand was to serve */
     serve_discover_close(server);
     free(server->cluster_memory);
     free(server->sessions_memory);

@@ -132,7 +132,8 @@ check_equal "a question that is taken back is there: its prompt, why it was canc
 mkdir "$tmp/full"
 cat >"$tmp/full.sh" <<END
 mount -t tmpfs -o size=4500k none '$tmp/full' || exit 77
-'$mesh_node' run -m $model -p 'Once upon a time' --temp 0 --ignore-eos -t 1 -n 300 --digest --local 2 --record '$tmp/full/F.db' || exit
+'$mesh_node' run -m $model -p 'Once upon a time' --temp 0 --ignore-eos -t 1 -n 300 --digest --local 2 --record '$tmp/full/F.db'
+echo \$? >'$tmp/full-code'
 sqlite3 '$tmp/full/F.db' 'PRAGMA integrity_check' >'$tmp/full-check'
 END
 code=77
@@ -145,6 +146,7 @@ case $code in
     generate -n 300 --digest >"$tmp/whole" 2>/dev/null
     check_same "a full disk does not change what is generated" "$tmp/full-out" "$tmp/whole"
     check_contains "it is said, with what to do" "$tmp/full-err" "the disk is full: make room"
+    check_equal "the code says that not all of what was asked for is there" "$(cat "$tmp/full-code")" 4
     check_contains "what is missing is counted in the end" "$tmp/full-err" "entries are missing"
     check_equal "and the trace is whole up to there" "$(cat "$tmp/full-check")" ok
     ;;
