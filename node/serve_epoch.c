@@ -16,7 +16,8 @@ enum {
     TAIL_MAX = 6
 };
 
-static const uint64_t alone_ns = 5000000000; /* until it is said that nobody answers */
+static const uint64_t alone_ns = 5000000000;    /* until it is said that nobody answers */
+static const uint64_t refused_ns = 65000000000; /* who refuses is asked again every 30 s at least, and one of the answers may be lost */
 
 void serve_say(const struct server *server, const char *format, ...)
 {
@@ -338,9 +339,11 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
         serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)
         serve_say(server, "back: %s (rank %u)", address, event->rank);
-    else
-        serve_say(server, "refused by %s: %s%s", address, event->reason,
-                  event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
+    else {
+        snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s", address, event->reason,
+                 event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
+        serve_say(server, "refused %s", server->refusal);
+    }
 }
 
 static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
@@ -392,6 +395,27 @@ static void say_nobody(struct server *server)
                       "is a node there, with the same key, --name and --security?");
 }
 
+/* The cluster core tells of a refusal once, and counts all. */
+static void watch_refusals(struct server *server)
+{
+    struct mesh_cluster_stats stats;
+    uint64_t count = 0;
+
+    mesh_cluster_get_stats(server->cluster, &stats);
+    for (unsigned i = 0; i < MESH_CLUSTER_REASONS; i++)
+        count += stats.refused[i];
+    if (count != server->refusals)
+        server->refused_ns = mesh_udp_now_ns();
+    server->refusals = count;
+}
+
+bool serve_is_refused(const struct server *server)
+{
+    const bool is_alone = server->shift == NULL || server->shift->count == 1;
+
+    return is_alone && server->config->seed_count > 0 && server->refused_ns != 0 && mesh_udp_now_ns() - server->refused_ns < refused_ns;
+}
+
 int serve_run_cluster(struct server *server, struct fail *fail)
 {
     struct mesh_cluster_event event;
@@ -403,6 +427,7 @@ int serve_run_cluster(struct server *server, struct fail *fail)
         if (take_event(server, &event, fail) < 0)
             return -1;
     say_nobody(server);
+    watch_refusals(server);
     return 0;
 }
 

@@ -15,11 +15,13 @@ static void write_metrics(void *app, FILE *out)
     metrics_write(&server->watching.measure, &server->watching.happenings, server->recording != NULL ? &recorded : NULL, out);
 }
 
-/* Healthy is who is in an epoch with all of its share loaded, and does not leave. */
+/* Healthy is who is in an epoch with all of its share loaded, does not leave, and is not alone since others refuse it: what it was to be
+ * part of is elsewhere. */
 static bool write_health(void *app, FILE *out)
 {
     struct server *server = app;
     const struct measure *m = &server->watching.measure;
+    const bool is_refused = serve_is_refused(server);
     struct json json;
 
     serve_watch_measure(server);
@@ -29,9 +31,11 @@ static bool write_health(void *app, FILE *out)
     json_text(&json, "state", mesh_telemetry_state_name(m->node.state));
     json_uint(&json, "members", m->node.members);
     json_uint(&json, "epoch", m->epoch);
+    if (is_refused)
+        json_text(&json, "refused", server->refusal);
     json_object_end(&json);
     fputc('\n', out);
-    return m->node.state == MESH_NODE_UP;
+    return m->node.state == MESH_NODE_UP && !is_refused;
 }
 
 int serve_metrics_open(struct server *server, struct fail *fail)

@@ -27,6 +27,8 @@ struct serve_shares {
     uint64_t look_at_ns, test_at_ns;
 };
 
+enum { SERVE_REFUSAL_BYTES = 400 };
+
 struct server {
     struct serve_config *config;
     struct shift_config shift_config;
@@ -53,6 +55,8 @@ struct server {
     struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     uint64_t alone_since_ns;               /* in an epoch, without having heard of others; 0: not yet */
+    uint64_t refusals, refused_ns;         /* so many so far, and the last one's time; 0: none */
+    char refusal[SERVE_REFUSAL_BYTES];     /* the last one that was told of: by whom and why */
     bool has_company;                      /* there were others once, or it has been said that there are none */
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     int leave_count;                       /* signals until then */
@@ -89,7 +93,8 @@ __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server
 void serve_take_news(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
-void serve_end_epoch(struct server *server); /* and what is prepared for the next one */
+bool serve_is_refused(const struct server *server); /* alone, while those that it is to join do not take it in */
+void serve_end_epoch(struct server *server);        /* and what is prepared for the next one */
 
 /* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have told; false
  * while some are not all there. */

@@ -1,0 +1,45 @@
+#!/bin/bash
+# What /health says of a node that serves alone because the cluster that it was to join refuses it.
+# Runs beside others.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+for seed in 1 2; do
+    "$mesh_node" synth -o "$tmp/$seed.gguf" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 256 --type f32 \
+        --seed $seed
+done
+run "$mesh_node" serve -m "$tmp/1.gguf" --listen "127.0.0.1:$(free_port)" --metrics 192.0.2.1:1 # which is nobody's
+if grep -q "built without libmicrohttpd" "$err"; then skip_all "mesh-node was built without libmicrohttpd"; fi
+
+port=$(free_port)
+# node NAME MODEL OPTIONS
+node() {
+    local name=$1 model=$2
+    shift 2
+    background "$mesh_node" serve -m "$tmp/$model.gguf" -t 1 --metrics 127.0.0.1:0 "$@" 2>"$tmp/$name"
+}
+# health NAME CODE: node NAME's /health has that code
+health() {
+    http_ask "$tmp/$1" GET /health >"$tmp/health" 2>/dev/null
+    head -n 1 "$tmp/health" | grep -q " $2 "
+}
+node first 1 --listen "127.0.0.1:$port"
+check "a node that is to be alone is healthy" wait_until 20 health first 200
+node other 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port"
+check "one with another model is refused" wait_until 20 grep -q "refused by 127.0.0.1:$port" "$tmp/other"
+wait_until 20 grep -q "epoch" "$tmp/other"
+if health other 503; then
+    ok "which serves alone, and is not healthy"
+else
+    not_ok "which serves alone, and is not healthy" "$(cat "$tmp/health" "$tmp/other")"
+fi
+check_contains "as it is up" "$tmp/health" '"state":"up","members":1'
+check_contains "it says by whom it is refused, and why" "$tmp/health" "\"refused\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
+if health first 200; then
+    ok "who refuses is as healthy as before"
+else
+    not_ok "who refuses is as healthy as before" "$(cat "$tmp/health")"
+fi
+check_equal "and says nothing of refusals" "$(grep -c refused "$tmp/health")" 0
+finish
