@@ -1,7 +1,8 @@
 /* Reliable, ordered records between two peers, for control messages.
  *
  * A record is cut into fragments that fit the smallest datagram. Fragments are numbered; at most MESH_FRAGMENTS_FLYING are on their way;
- * the receiver keeps those that come out of order, acknowledges what is there, and hands out a record when all of it is. */
+ * the receiver keeps those that come out of order, acknowledges what is there, and hands out a record when all of it is. A fragment that
+ * makes its record longer than any may be is refused, and with it all that comes after it: records arrive as they were sent, or not. */
 #include "tap.h"
 
 #include <assert.h>
@@ -215,6 +216,29 @@ static uint64_t record_end(const struct mesh_channel *channel)
     return 0;
 }
 
+/* At receive_next: is the record not too long with so many bytes more? */
+static bool fits(const struct mesh_channel *channel, size_t bytes)
+{
+    return channel->begun_bytes + bytes <= MESH_RECORD_BYTES_MAX;
+}
+
+/* What came early is judged, and counted, when its turn comes. */
+static void advance(struct mesh *mesh, struct mesh_channel *channel)
+{
+    while (channel->receive_next < channel->deliver_next + MESH_FRAGMENTS) {
+        struct mesh_fragment *fragment = at(channel->receiving, channel->receive_next);
+
+        if (!fits(channel, fragment->bytes)) {
+            fragment->bytes = 0;
+            mesh->stats.dropped[-MESH_ERANGE]++;
+        }
+        if (!fragment->bytes)
+            return;
+        channel->begun_bytes = fragment->flags & MESH_FRAGMENT_LAST ? 0 : channel->begun_bytes + fragment->bytes;
+        channel->receive_next++;
+    }
+}
+
 int mesh_channel_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
 {
     const struct mesh_channel *channel = &peer->channel;
@@ -222,6 +246,8 @@ int mesh_channel_check(const struct mesh *mesh, const struct mesh_peer *peer, co
 
     (void)mesh;
     if (message->data_bytes > MESH_FRAGMENT_BYTES || sequence >= channel->receive_next + MESH_FRAGMENTS_FLYING)
+        return MESH_ERANGE;
+    if (sequence == channel->receive_next && !fits(channel, message->data_bytes))
         return MESH_ERANGE;
     if (sequence >= channel->deliver_next + MESH_FRAGMENTS)
         return record_end(channel) ? MESH_AGAIN : MESH_ERANGE; /* whole records wait to be taken, or one is longer than any may be */
@@ -241,8 +267,7 @@ void mesh_channel_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
     fragment->bytes = (uint16_t)message->data_bytes;
     fragment->flags = message->as.record.fragment;
     memcpy(fragment->data, message->data, message->data_bytes);
-    while (channel->receive_next < channel->deliver_next + MESH_FRAGMENTS && at(channel->receiving, channel->receive_next)->bytes)
-        channel->receive_next++;
+    advance(mesh, channel);
 }
 
 bool mesh_channel_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_event *event)
@@ -256,10 +281,9 @@ bool mesh_channel_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh
     for (; channel->deliver_next < end; channel->deliver_next++) {
         struct mesh_fragment *fragment = at(channel->receiving, channel->deliver_next);
 
-        if (bytes + fragment->bytes <= MESH_RECORD_BYTES_MAX) {
-            memcpy(mesh->record + bytes, fragment->data, fragment->bytes);
-            bytes += fragment->bytes;
-        }
+        assert(bytes + fragment->bytes <= MESH_RECORD_BYTES_MAX);
+        memcpy(mesh->record + bytes, fragment->data, fragment->bytes);
+        bytes += fragment->bytes;
         fragment->bytes = 0;
     }
     *event = (struct mesh_event){.type = MESH_EVENT_RECORD, .rank = peer->rank, .record = mesh->record, .record_bytes = bytes};

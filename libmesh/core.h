@@ -86,6 +86,7 @@ struct mesh_channel {
     uint64_t send_first, send_next, send_end; /* sequences: oldest unacknowledged, next never sent, next to be queued */
     uint64_t receive_next, deliver_next;      /* first missing; first of the next record to deliver */
     uint64_t resend_at_ns, resend_delay_ns;
+    uint32_t begun_bytes;                      /* of the record that is not whole, up to receive_next */
     struct mesh_fragment *sending, *receiving; /* (MESH_FRAGMENTS) by sequence modulo */
 };
 

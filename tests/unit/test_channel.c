@@ -180,6 +180,62 @@ static void records_to_nobody_and_of_wrong_size_are_refused(void **state)
     net_free(net);
 }
 
+enum { PART_BYTES = 33000, PART_FRAGMENTS = 30 };
+
+/* Two records, of which the first has lost its end: one of 66000 bytes. */
+static void join_records(struct net *net)
+{
+    for (unsigned i = 0; i < net->flight_count; i++) {
+        const struct net_flight *flight = &net->flights[i];
+        struct mesh_message message;
+
+        if (flight->from == 0 && mesh_wire_decode(flight->packet, flight->bytes, &message) == 0 &&
+            message.header.type == MESH_TYPE_RECORD && message.as.record.sequence == PART_FRAGMENTS)
+            flight->packet[sizeof(struct mesh_header_bytes) + offsetof(struct mesh_record_bytes, fragment)] &= (uint8_t)~MESH_FRAGMENT_LAST;
+    }
+}
+
+static uint64_t hold_one(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)from, (void)to;
+    return message->header.type == MESH_TYPE_RECORD && message->as.record.sequence == PART_FRAGMENTS + 1 ? NET_MS : 0;
+}
+
+static void send_too_long(struct net *net)
+{
+    static uint8_t record[PART_BYTES];
+    struct mesh_stats stats;
+
+    net_up(net);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 1, record, sizeof record), 0);
+    for (int i = 0; i < 2000; i++) {
+        net_flush(net);
+        join_records(net);
+        net_run(net, net->delay_ns / 2);
+    }
+    assert_int_equal(net->events[1][MESH_EVENT_RECORD], 0);
+    mesh_get_stats(net->mesh[1], &stats);
+    assert_true(stats.dropped[-MESH_ERANGE] > 0);
+    net_free(net);
+}
+
+static void a_record_that_is_longer_than_any_may_be_is_refused(void **state)
+{
+    (void)state;
+    send_too_long(net_new(2));
+}
+
+/* Nor is it when the fragments behind one that is late are there before. */
+static void it_is_refused_when_it_comes_out_of_order(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->delay = hold_one;
+    send_too_long(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +245,8 @@ int main(void)
         cmocka_unit_test(a_lost_fragment_is_sent_again_when_a_later_one_is_acknowledged),
         cmocka_unit_test(records_queued_before_the_handshake_are_sent_after_it),
         cmocka_unit_test(records_to_nobody_and_of_wrong_size_are_refused),
+        cmocka_unit_test(a_record_that_is_longer_than_any_may_be_is_refused),
+        cmocka_unit_test(it_is_refused_when_it_comes_out_of_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
