@@ -105,7 +105,7 @@ static int divide(struct builder *builder, uint32_t held_out_permille, struct fa
     return 0;
 }
 
-/* The lowest draw is held out and the highest is not, whatever the share. */
+/* The lowest draw is held out and the highest is not, whatever the share, unless it is 0. */
 static void draw(struct corpus *corpus, uint64_t seed, uint32_t held_out_permille)
 {
     uint64_t lowest = UINT64_MAX, highest = 0;
@@ -133,12 +133,12 @@ static int split(struct builder *builder, uint64_t seed, uint32_t held_out_permi
     struct corpus *corpus = builder->corpus;
     const bool is_single = corpus->document_count == 1;
 
-    if (is_single && divide(builder, held_out_permille, fail) < 0)
+    if (is_single && held_out_permille > 0 && divide(builder, held_out_permille, fail) < 0)
         return -1;
     corpus->held_out = calloc(corpus->document_count, sizeof *corpus->held_out);
     if (corpus->held_out == NULL)
         return fail_memory(fail);
-    if (!is_single)
+    if (!is_single && held_out_permille > 0)
         draw(corpus, seed, held_out_permille);
     else if (corpus->document_count == 2)
         corpus->held_out[1] = true;
@@ -173,7 +173,7 @@ int corpus_init(struct corpus *corpus, const struct tokenizer *tokenizer, const 
     const int64_t bos = tokenizer_bos(tokenizer), eos = tokenizer_eos(tokenizer);
     struct builder builder = {.corpus = corpus, .bos = (uint32_t)bos, .eos = (uint32_t)eos};
 
-    assert(held_out_permille >= 1 && held_out_permille <= 999);
+    assert(held_out_permille <= 999);
     *corpus = (struct corpus){0};
     if (bos < 0 || eos < 0)
         return fail_set(fail, EXIT_BAD_FILE, "tokenizer: has no token for the %s of a text: give a model whose vocabulary has one",

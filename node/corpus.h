@@ -3,7 +3,8 @@
  * Documents are those of documents.h; each is BOS, the ids that tokenizer_encode gives for it, EOS. Which ones are held out is decided by a
  * hash of the seed and the document's number, not by the text; of two or more documents there is at least one on either side. A text that
  * is a single document is divided: its last tokens, by the same share, become a document of their own (number 1), held out, with BOS and
- * EOS; both parts have at least one token of text. Only a single document of one token has nothing held out. Immutable. */
+ * EOS; both parts have at least one token of text. Nothing is held out of a single document of one token, nor of any where the share is 0.
+ * Immutable. */
 #ifndef NODE_CORPUS_H
 #define NODE_CORPUS_H
 
@@ -26,7 +27,7 @@ struct corpus {
     uint32_t held_out_document_count;
 };
 
-/* held_out_permille is 1 to 999 (asserted). Refuses what documents.h refuses, and a tokenizer without BOS or EOS (EXIT_BAD_FILE). */
+/* held_out_permille is 0 to 999 (asserted). Refuses what documents.h refuses, and a tokenizer without BOS or EOS (EXIT_BAD_FILE). */
 int corpus_init(struct corpus *corpus, const struct tokenizer *tokenizer, const char *text, size_t text_size, uint64_t seed,
                 uint32_t held_out_permille, struct fail *fail);
 void corpus_release(struct corpus *corpus);

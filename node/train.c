@@ -314,13 +314,16 @@ static void summarise(struct train *train)
         json_uint(&train->json, "weights", state->count);
         json_uint(&train->json, "steps", state->step);
         json_float(&train->json, "loss", last->loss);
-        json_float(&train->json, "held_out_loss", last->held_out);
+        if (last->held_out >= 0)
+            json_float(&train->json, "held_out_loss", last->held_out);
         json_double(&train->json, "tok_per_s", tokens / progress_elapsed_s(&train->progress));
         json_event_end(&train->json);
         return;
     }
-    printf("%s: %zu weights, %" PRIu64 " steps, loss %.4f, held out %.4f\n", train->options->output, state->count, state->step,
-           (double)last->loss, (double)last->held_out);
+    printf("%s: %zu weights, %" PRIu64 " steps, loss %.4f", train->options->output, state->count, state->step, (double)last->loss);
+    if (last->held_out >= 0)
+        printf(", held out %.4f", (double)last->held_out);
+    putchar('\n');
 }
 
 static int run_steps(struct train *train, struct fail *fail)

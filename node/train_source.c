@@ -63,7 +63,8 @@ static int divide(struct train_source *source, struct fail *fail)
 
 static int learn(struct train_source *source, const struct text *text, const char *path, struct train_setup *setup, struct fail *fail)
 {
-    const uint32_t permille = (uint32_t)((double)setup->held_out * 1000.0 + 0.5);
+    const uint32_t nearest = (uint32_t)((double)setup->held_out * 1000.0 + 0.5);
+    const uint32_t permille = nearest == 0 && setup->held_out > 0.0f ? 1 : nearest; /* none only where none is asked for */
     struct tokenizer *tokenizer;
     size_t pairs;
     int result;
@@ -74,7 +75,7 @@ static int learn(struct train_source *source, const struct text *text, const cha
     tokenizer = vocab_tokenizer(&source->vocab, fail);
     if (tokenizer == NULL)
         return -1;
-    result = corpus_init(&source->corpus, tokenizer, text->bytes, text->size, setup->seed, permille > 0 ? permille : 1, fail);
+    result = corpus_init(&source->corpus, tokenizer, text->bytes, text->size, setup->seed, permille, fail);
     tokenizer_close(tokenizer);
     if (result < 0 || divide(source, fail) < 0)
         return -1;

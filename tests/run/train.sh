@@ -53,6 +53,9 @@ if awk "BEGIN { exit !($last < $first - 0.3) }"; then
 else
     not_ok "held-out loss has fallen" "$first $last"
 fi
+train "$tmp/all.gguf" --held-out 0 --log "$tmp/all.csv"
+ended "nothing need be held out"
+check_equal "then nothing is judged" "$(tail -n +2 "$tmp/all.csv" | cut -d, -f3 | sort -u) $(grep -c "held out" "$out")" " 0"
 train "$tmp/json.gguf" --json
 ended "it can tell in JSON"
 check_equal "an object per step and a summary" "$(grep -c '"schema_version":1' "$out")" $((steps + 1))

@@ -265,6 +265,23 @@ static void a_text_without_documents_and_binary_data_are_refused(void **state)
     assert_non_null(strstr(fail.text, "byte 0 at offset 3"));
 }
 
+static void a_share_of_nothing_holds_nothing_out(void **state)
+{
+    char *text = numbered_documents(100);
+    struct corpus corpus = make_sized(text, strlen(text), 7, 0);
+
+    (void)state;
+    check_totals(&corpus);
+    assert_int_equal(corpus.document_count, 100);
+    assert_int_equal(corpus.held_out_document_count, 0);
+    corpus_release(&corpus);
+    corpus = make_sized("ZQ", 2, 1, 0);
+    assert_int_equal(corpus.document_count, 1);
+    assert_int_equal(corpus.held_out_token_count, 0);
+    corpus_release(&corpus);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +293,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_single_document_is_held_out),
         cmocka_unit_test(a_short_single_document_keeps_a_token_on_either_side),
         cmocka_unit_test(a_single_document_of_one_token_is_not_divided),
+        cmocka_unit_test(a_share_of_nothing_holds_nothing_out),
         cmocka_unit_test(a_text_without_documents_and_binary_data_are_refused),
     };
 
