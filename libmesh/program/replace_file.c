@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 #include "mesh/program/endings.h"
 
-enum { ATTEMPTS = 100 };
+enum { ATTEMPTS = 100, LINKS_MAX = 40 /* in a row, as the kernel has it */ };
 
 /* What a signal that ends the process removes first: one file at a time, and only where nobody else handles the signal. */
 static char *volatile doomed;
@@ -36,8 +37,8 @@ static void leave_signals(void)
     doomed = NULL;
 }
 
-/* Where a file of this name is or would be, without links in its folder; NULL when there is no such folder. To be freed. */
-static char *place_of(const char *path)
+/* Without links in its folder; NULL when there is no such folder. To be freed. */
+static char *place_in_folder(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
     char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(name - path));
@@ -49,6 +50,32 @@ static char *place_of(const char *path)
     free(real);
     free(folder);
     return place;
+}
+
+/* Where a file of this name is or would be, by whichever links; NULL when there is no such folder, or the links have no end. free. */
+static char *place_of(const char *path)
+{
+    char target[PATH_MAX], *joined, *place = place_in_folder(path);
+
+    for (unsigned links = 0; place != NULL; links++) {
+        const ssize_t size = readlink(place, target, sizeof target - 1);
+        char *next = NULL;
+
+        if (size < 0)
+            return place;
+        target[size] = '\0';
+        if (links == LINKS_MAX)
+            errno = ELOOP;
+        else if (target[0] == '/')
+            next = place_in_folder(target);
+        else if (asprintf(&joined, "%.*s/%s", (int)(strrchr(place, '/') - place), place, target) >= 0) {
+            next = place_in_folder(joined);
+            free(joined);
+        }
+        free(place);
+        place = next;
+    }
+    return NULL;
 }
 
 bool replace_file_is_same(const char *path, const char *other)
@@ -107,6 +134,18 @@ static int open_temporary(struct replace_file *file, const struct stat *replaced
     return descriptor;
 }
 
+/* What is to be written, where `path` leads to nothing. A link is followed, as > follows it, but none that the kernel does not. */
+static char *path_of_new(const char *path)
+{
+    const int why = errno; /* of stat */
+    struct stat link;
+
+    if (lstat(path, &link) < 0 || !S_ISLNK(link.st_mode))
+        return strdup(path);
+    errno = why;
+    return why == ENOENT ? place_of(path) : NULL;
+}
+
 int replace_file_open(struct replace_file *file, const char *path, struct fail *fail)
 {
     struct stat status;
@@ -114,7 +153,7 @@ int replace_file_open(struct replace_file *file, const char *path, struct fail *
 
     *file = (struct replace_file){.descriptor = -1};
     /* Where a pipe's name leads to, as that of /dev/stdout, is no path. */
-    file->path = exists && is_replaced ? realpath(path, NULL) : strdup(path);
+    file->path = !exists ? path_of_new(path) : is_replaced ? realpath(path, NULL) : strdup(path);
     if (file->path == NULL)
         return refuse_open(file, path, fail);
     if (!is_replaced)

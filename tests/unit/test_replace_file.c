@@ -153,6 +153,53 @@ static void a_symbolic_link_stays_one(void **state)
     check_text("third");
 }
 
+static void a_link_to_a_file_that_is_not_there_is_followed(void **state)
+{
+    char second[96], other[96];
+    struct replace_file file;
+    struct stat status;
+    struct fail fail;
+
+    (void)state;
+    snprintf(second, sizeof second, "%s/second", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(symlink("file", link_path), 0);
+    assert_int_equal(symlink(link_path, second), 0); /* to a relative one */
+    assert_true(replace_file_is_same(second, path));
+    assert_true(replace_file_is_same(second, link_path));
+    assert_false(replace_file_is_same(second, other));
+    write_text(&file, second, "third");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(lstat(second, &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    assert_int_equal(lstat(path, &status), 0);
+    assert_true(S_ISREG(status.st_mode));
+    check_text("third");
+    assert_int_equal(unlink(second), 0);
+}
+
+static void a_link_that_leads_nowhere_stays_and_is_named(void **state)
+{
+    char broken[96];
+    struct replace_file file;
+    struct stat status;
+    struct fail fail;
+
+    (void)state;
+    snprintf(broken, sizeof broken, "%s/broken", folder);
+    for (int is_loop = 0; is_loop < 2; is_loop++) {
+        assert_int_equal(symlink(is_loop ? "broken" : "no/folder", broken), 0);
+        assert_int_equal(replace_file_open(&file, broken, &fail), -1);
+        assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+        assert_non_null(strstr(fail.text, broken));
+        assert_non_null(strstr(fail.text, is_loop ? "symbolic links" : "No such file"));
+        assert_int_equal(lstat(broken, &status), 0);
+        assert_int_equal(unlink(broken), 0);
+    }
+}
+
 static void what_is_on_the_disk_is_not_at_the_path_yet(void **state)
 {
     struct replace_file file;
@@ -275,6 +322,8 @@ int main(void)
         cmocka_unit_test(what_exists_stays_until_then),
         cmocka_unit_test(what_a_killed_process_of_the_same_number_left_is_not_in_the_way),
         cmocka_unit_test(a_symbolic_link_stays_one),
+        cmocka_unit_test(a_link_to_a_file_that_is_not_there_is_followed),
+        cmocka_unit_test(a_link_that_leads_nowhere_stays_and_is_named),
         cmocka_unit_test(what_is_on_the_disk_is_not_at_the_path_yet),
         cmocka_unit_test(a_device_is_written_and_not_replaced),
         cmocka_unit_test(a_pipe_is_written_by_the_name_of_its_descriptor),

@@ -1,8 +1,8 @@
 /* A file written under another name and renamed when it is complete, so that a broken write loses nothing.
  *
  * What exists at the path stays until replace_file_commit, and who may read and write it stays as it was. A path that is no regular file (a
- * device, a pipe) is written directly. A signal that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program
- * does not handle it itself.
+ * device, a pipe) is written directly. A symbolic link stays one: what it leads to is written, also where that is not there yet. A signal
+ * that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program does not handle it itself.
  * All errors are EXIT_ENVIRONMENT and name the path. One thread. */
 #ifndef MESH_PROGRAM_REPLACE_FILE_H
 #define MESH_PROGRAM_REPLACE_FILE_H
