@@ -3,7 +3,8 @@
  *
  * Two members that cannot hear one another while the asking one hears both are told apart by strikes: with the third, the higher rank of
  * them is left out, and has to show that all hear it before it comes back. A suspicion by one that has heard the suspect not long ago is
- * no strike: then somebody is only slow. */
+ * no strike: then somebody is only slow. Whoever asks in the coordinator's place cannot leave anybody out, so a coordinator that is unheard
+ * is told so itself: it may well hear the one that does not hear it. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -134,6 +135,7 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
 {
     const struct mesh_suspect *suspect = &in->message->as.suspect;
     uint64_t alive = 0, doubted = 0;
+    bool is_deaf = false; /* it does not hear this process */
 
     if (!mesh_cluster_is_member(in->peer))
         return MESH_ESENDER;
@@ -150,6 +152,7 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
             continue;
         if (!peer) {
             alive |= UINT64_C(1) << rank; /* this process */
+            is_deaf = suspect->unheard >> rank & 1;
             continue;
         }
         if (peer == in->peer)
@@ -161,6 +164,8 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
         doubted |= UINT64_C(1) << rank;
     }
     say_verdict(cluster, in->from, alive, doubted);
+    if (is_deaf && is_out(cluster, in->incarnation, cluster->config.incarnation))
+        exclude(cluster, cluster->epoch.rank, (unsigned)in->peer->rank);
     return 0;
 }
 
@@ -227,11 +232,30 @@ static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
     mesh_cluster_arm(cluster, peer->ask_at_ns < peer->asked_until_ns ? peer->ask_at_ns : peer->asked_until_ns);
 }
 
+static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer *to, uint64_t ranks, uint64_t deaf_to)
+{
+    struct mesh_suspect *message = mesh_cluster_say(cluster, to->addr, MESH_TYPE_SUSPECT);
+
+    memcpy(message->id, cluster->epoch.id, sizeof message->id);
+    message->ranks = ranks;
+    message->unheard = deaf_to;
+}
+
+/* To the one that is to ask, and to those of lower ranks that are not heard: one of them coordinates, and may not know it. */
+static void say_suspects(struct mesh_cluster *cluster, uint16_t leader)
+{
+    uint64_t ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD), deaf_to = ranks & unheard(cluster);
+
+    say_suspect(cluster, mesh_cluster_peer_at(cluster, leader), ranks, deaf_to);
+    for (unsigned rank = 0; rank < leader; rank++)
+        if (deaf_to >> rank & 1)
+            say_suspect(cluster, mesh_cluster_peer_at(cluster, rank), UINT64_C(1) << rank, UINT64_C(1) << rank);
+}
+
 static void report_tick(struct mesh_cluster *cluster)
 {
     struct cluster_report *going = &cluster->report;
     struct cluster_peer *leader;
-    struct mesh_suspect *message;
 
     if (!going->is_active)
         return;
@@ -243,10 +267,7 @@ static void report_tick(struct mesh_cluster *cluster)
         return;
     }
     if (cluster->now_ns >= going->at_ns) {
-        message = mesh_cluster_say(cluster, leader->addr, MESH_TYPE_SUSPECT);
-        memcpy(message->id, cluster->epoch.id, sizeof message->id);
-        message->ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD);
-        message->unheard = message->ranks & unheard(cluster);
+        say_suspects(cluster, going->rank);
         going->at_ns = cluster->now_ns + going->interval_ns;
         going->interval_ns = 2 * going->interval_ns < REPORT_NS_MAX ? 2 * going->interval_ns : REPORT_NS_MAX;
     }

@@ -266,6 +266,33 @@ static void a_deaf_coordinator_is_left_behind(void **state)
     expect_agreement(31, 5 * SIMMEMBERS_S);
 }
 
+/* It hears all, and all but one hear it. The one whom that one asks is no coordinator; the coordinator has to be told. */
+static void who_does_not_hear_the_coordinator_is_left_out(void **state)
+{
+    (void)state;
+    for (uint16_t count = 3; count <= 6; count++)
+        for (uint16_t rank = 2; rank < count; rank++) {
+            uint16_t first, deaf;
+            uint64_t epochs;
+
+            form(count, 1, 0);
+            first = simmembers_place(&members, 0);
+            deaf = simmembers_place(&members, rank);
+            block(first, deaf, true, true);
+            expect_agreement(without(simmembers_all(&members), deaf), 10 * SIMMEMBERS_S);
+            assert_int_equal(members.at[first].rank, 0);
+            assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
+            epochs = members.epochs;
+            assert_true(simmembers_run(&members, 60 * SIMMEMBERS_S));
+            assert_int_equal(members.epochs, epochs);
+            assert_true(simmembers_agree(&members, without(simmembers_all(&members), deaf)));
+            block(first, deaf, true, false);
+            expect_agreement(simmembers_all(&members), 5 * SIMMEMBERS_S);
+            if (rank + 1 < count || count < 6)
+                simmembers_close(&members);
+        }
+}
+
 /* Suspected while it is stopped for so long: true when the others went on without it, and it is back. */
 static bool stop_and_suspect(uint16_t slow, uint64_t stopped_ns)
 {
@@ -383,6 +410,7 @@ int main(void)
         MEMBERS_TEST(of_two_without_a_way_between_them_one_leaves),
         MEMBERS_TEST(the_mesh_layers_suspicions_tell_two_apart_sooner),
         MEMBERS_TEST(a_deaf_coordinator_is_left_behind),
+        MEMBERS_TEST(who_does_not_hear_the_coordinator_is_left_out),
         MEMBERS_TEST(who_was_wrongly_taken_for_dead_has_twice_as_long_until_a_calm_minute_has_passed),
         MEMBERS_TEST(nobody_is_left_out_for_being_slow),
         MEMBERS_TEST(nobody_is_waited_for_without_end),

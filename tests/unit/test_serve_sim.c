@@ -210,6 +210,47 @@ static void a_link_that_is_dead_one_way_stops_nobody(void **state)
     expect_settles();
 }
 
+static bool are_all_answered(const struct simserve *s)
+{
+    for (uint32_t i = 0; i < s->ask_count; i++)
+        if (!s->ask[i].is_done)
+            return false;
+    return true;
+}
+
+/* Between two ranks nothing passes, or nothing one way, while all others hear both: at each place questions are answered, and the epochs
+ * of a minute are few. */
+static void cut_two(uint16_t from, uint16_t to, bool both_ways)
+{
+    const uint16_t a = simmembers_place(&serve.members, from), b = simmembers_place(&serve.members, to);
+    uint64_t before = serve.members.epochs;
+
+    mesh_sim_block(serve.members.sim, a, b, true);
+    mesh_sim_block(serve.members.sim, b, a, both_ways);
+    for (unsigned second = 0; second < 60; second += 10) {
+        for (uint16_t place = 0; place < FOUR; place++)
+            assert_true(simserve_ask(&serve, place, question) >= 0);
+        expect_holds(simserve_run(&serve, 10 * SIMMEMBERS_S));
+        assert_true(are_all_answered(&serve));
+        assert_in_range(serve.members.epochs - before, 0, second == 0 ? 8 : 0);
+        before = serve.members.epochs;
+    }
+    simserve_heal(&serve);
+    first = simserve_ask(&serve, 0, question);
+    expect_settles();
+}
+
+static void a_way_between_two_that_is_dead_is_soon_settled(void **state)
+{
+    for (uint16_t from = 0; from < FOUR; from++)
+        for (uint16_t to = 0; to < FOUR; to++)
+            for (unsigned both_ways = 0; from != to && both_ways < (from < to ? 2 : 1); both_ways++) {
+                open_four(state);
+                cut_two(from, to, both_ways);
+                close_four(state);
+            }
+}
+
 /* ---- time ---- */
 
 static void one_that_was_stopped_for_ten_seconds_comes_back_quietly(void **state)
@@ -307,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_joins_takes_its_share_of_a_running_request, open_four, close_four),
         cmocka_unit_test_setup_teardown(both_halves_of_a_split_go_on_and_are_one_again, open_four, close_four),
         cmocka_unit_test_setup_teardown(a_link_that_is_dead_one_way_stops_nobody, open_four, close_four),
+        cmocka_unit_test(a_way_between_two_that_is_dead_is_soon_settled),
         cmocka_unit_test_setup_teardown(one_that_was_stopped_for_ten_seconds_comes_back_quietly, open_four, close_four),
         cmocka_unit_test_setup_teardown(a_clock_that_leaps_is_no_death_of_the_others, open_four, close_four),
         cmocka_unit_test_setup_teardown(who_is_only_slow_stays, open_four, close_four),
