@@ -126,6 +126,12 @@ static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, 
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
+/* Of the epoch that this process was in before its own: whoever says so was left behind, however many members it still counts. */
+static bool is_left_behind(const struct mesh_cluster *cluster, const struct cluster_standing *theirs)
+{
+    return !cluster->epoch.is_seeking && memcmp(theirs->id, cluster->epoch.id_before, sizeof theirs->id) == 0;
+}
+
 int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
@@ -146,7 +152,7 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     mesh_cluster_contact_met(cluster, contact, is_same);
     if (is_same || cluster->is_leaving)
         return 0;
-    if (mesh_cluster_is_better(&theirs, &ours))
+    if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
         court(cluster, in, &theirs, contact->is_by_move);
     else
         invite(cluster, in, &ours);
