@@ -285,6 +285,20 @@ static void a_join_that_is_played_back_is_dropped(void **state)
     assert_int_equal(stats.plans, plans);
 }
 
+/* Two members, and a third place that takes long to load what it has to before it may join. */
+static void open_two_and_one_that_loads(void)
+{
+    open_members(3);
+    for (uint16_t place = 0; place < 3; place++)
+        members.at[place].config.prepares_joins = true;
+    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_add_seed(&members, 2, 0);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
+}
+
 /* Of the last number there is no next one. A stranger that claims to be in an epoch near the end of the numbers is not taken in, and what
  * is planned goes on. */
 static void the_last_numbers_of_epochs_are_not_believed(void **state)
@@ -296,15 +310,7 @@ static void the_last_numbers_of_epochs_are_not_believed(void **state)
     size_t bytes;
 
     (void)state;
-    open_members(3);
-    for (uint16_t place = 0; place < 3; place++)
-        members.at[place].config.prepares_joins = true;
-    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
-    simmembers_add_seed(&members, 1, 0);
-    simmembers_add_seed(&members, 2, 0);
-    simmembers_start(&members, 0);
-    simmembers_start(&members, 1);
-    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
+    open_two_and_one_that_loads();
     simmembers_start(&members, 2);
     assert_true(simmembers_run(&members, 150 * SIMMEMBERS_MS)); /* the newcomer has been checked, and loads */
     coordinator = simmembers_place(&members, 0);
@@ -349,15 +355,7 @@ static void a_promise_to_the_last_number_ends_what_is_planned(void **state)
     uint16_t coordinator;
 
     (void)state;
-    open_members(3);
-    for (uint16_t place = 0; place < 3; place++)
-        members.at[place].config.prepares_joins = true;
-    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
-    simmembers_add_seed(&members, 1, 0);
-    simmembers_add_seed(&members, 2, 0);
-    simmembers_start(&members, 0);
-    simmembers_start(&members, 1);
-    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
+    open_two_and_one_that_loads();
     coordinator = simmembers_place(&members, 0);
     simmembers_start(&members, 2);
     assert_true(simmembers_run(&members, 150 * SIMMEMBERS_MS)); /* the newcomer loads */
