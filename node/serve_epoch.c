@@ -333,8 +333,8 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
                event->type == MESH_CLUSTER_PEER_LOST   ? MESH_HAPPENED_LOST
                : event->type == MESH_CLUSTER_PEER_BACK ? MESH_HAPPENED_BACK
                                                        : MESH_HAPPENED_REFUSED,
-               event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s", address,
-               event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
+               event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s%s", address,
+               event->type == MESH_CLUSTER_REFUSED ? ": " : "", event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
     if (event->type == MESH_CLUSTER_PEER_LOST)
         serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)

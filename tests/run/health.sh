@@ -26,7 +26,9 @@ health() {
 }
 node first 1 --listen "127.0.0.1:$port"
 check "a node that is to be alone is healthy" wait_until 20 health first 200
-node other 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port"
+recorded=()
+if [ -x "$BIN/mesh-replay" ]; then recorded=(--record "$tmp/other.db"); fi
+node other 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port" ${recorded[@]+"${recorded[@]}"}
 check "one with another model is refused" wait_until 20 grep -q "refused by 127.0.0.1:$port" "$tmp/other"
 wait_until 20 grep -q "epoch" "$tmp/other"
 if health other 503; then
@@ -42,4 +44,12 @@ else
     not_ok "who refuses is as healthy as before" "$(cat "$tmp/health")"
 fi
 check_equal "and says nothing of refusals" "$(grep -c refused "$tmp/health")" 0
+if [ ${#recorded[@]} -gt 0 ]; then
+    kill "$background_pid"
+    wait "$background_pid"
+    run "$BIN/mesh-replay" query "$tmp/other.db" "SELECT reason FROM events WHERE kind = 'refused'"
+    check_contains "what happened has the address and the reason apart" "$out" "127.0.0.1:$port: the cluster does not take this node in"
+else
+    skip "what happened has the address and the reason apart" "mesh-replay is not built"
+fi
 finish
