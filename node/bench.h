@@ -13,7 +13,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/program/json.h"
 
-enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 12, BENCH_LABELS_MAX = 6 };
+enum { BENCH_RUNS_MAX = 512, BENCH_VALUES_MAX = 12, BENCH_LABELS_MAX = 8 };
 
 /* One figure of several runs, in the order of the runs. */
 struct bench_series {

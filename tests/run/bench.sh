@@ -67,8 +67,8 @@ fi
 verdict "round trips are told" rows_have udp_round_trip bytes receiver round_trip_us round_trip_us_min
 
 check "bench topology --quick ends well" "$mesh_node" bench topology --quick --json
-verdict "a star and whole matrices stand beside the mesh" rows_have topology lab nodes topology pipeline utilisation gen_tok_per_s \
-    mesh_ratio packets_sent_per_token
+verdict "a star and whole matrices stand beside the mesh" rows_have topology lab dilation nodes topology pipeline utilisation \
+    gen_tok_per_s mesh_ratio packets_sent_per_token
 verdict "and the mesh that sends to a group" grep -q '"topology":"mesh","pipeline":"on","multicast":"239[.0-9]*:7413","utilisation"' "$out"
 
 check "bench virtual --quick ends well" "$mesh_node" bench virtual --quick --json --datagram-ns 2400,650,300,900,400
