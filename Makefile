@@ -47,6 +47,15 @@ override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
 override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
 endif
 
+# With AES where processors have instructions for it, by libgcrypt (docs/adr/0016): in the same way.
+ifeq ($(origin GCRYPT),undefined)
+GCRYPT := $(shell $(PKG_CONFIG) --exists libgcrypt 2>/dev/null && echo yes)
+endif
+ifneq ($(GCRYPT),)
+override CPPFLAGS += -DMESH_HAVE_GCRYPT $(shell $(PKG_CONFIG) --cflags libgcrypt)
+override LDLIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libgcrypt) $(LDLIBS)
+endif
+
 # The monitor draws with ncurses (wide). Without it, as in cross builds, it can only print (NCURSES is empty).
 ifeq ($(origin NCURSES),undefined)
 NCURSES := $(shell $(PKG_CONFIG) --exists ncursesw 2>/dev/null && echo yes)
@@ -360,7 +369,7 @@ install: all
 	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so'
 	@install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
 	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
-		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
+		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(GCRYPT), libgcrypt)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
 		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc'
 	@$(if $(MANUALS),install -m 644 $(MANUALS) '$(DESTDIR)$(PREFIX)/share/man/man1/')
 	@for file in $(COMPLETIONS); do \

@@ -98,10 +98,10 @@ static bool tell_closed(const struct findings *findings)
 
     if (!seen->has_key || seen->opened > 0 || seen->closed == 0)
         return false;
-    snprintf(text, sizeof text,
-             "--key opens none of %" PRIu64 " datagrams: it is the key, or --name, of another cluster, or the key file of this one, and "
-             "the capture begins after its epochs did: give a key log",
-             seen->closed);
+    snprintf(text, sizeof text, "--key opens none of %" PRIu64 " datagrams: %s", seen->closed,
+             mesh_aes_is_available() ? "it is the key, or --name, of another cluster, or the key file of this one, and the capture begins "
+                                       "after its epochs did: give a key log"
+                                     : "this program was built without libgcrypt, and opens nothing that is sealed with AES");
     findings->on_finding(findings->context, "warning", text);
     return true;
 }

@@ -259,7 +259,7 @@ static const uint8_t *opened_of(struct import *import, const struct packet *pack
     if (packet->seal != KEYS_OPENED || packet->state == PACKET_FOREIGN || packet->captured > sizeof import->opened)
         return packet->bytes;
     memcpy(import->opened, packet->bytes, packet->captured);
-    *flags &= (uint8_t) ~(MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED);
+    *flags &= (uint8_t)~MESH_FLAGS_OF_SEALING;
     memset(import->opened + offsetof(struct mesh_header_bytes, tag), 0, sizeof((struct mesh_header_bytes *)0)->tag);
     return import->opened;
 }

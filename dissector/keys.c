@@ -17,6 +17,7 @@ struct known_key {
     uint8_t name[16];     /* id of the epoch, or incarnation of the sender */
     uint8_t receiver[16]; /* of KEY_SESSION */
     struct mesh_seal_key key;
+    struct mesh_aes *aes; /* of KEY_EPOCH, once it was needed; owned */
 };
 
 /* The list of an epoch, as its COMMITs bring it part by part. */
@@ -54,6 +55,8 @@ struct keys *keys_open(const char *cluster)
 
 void keys_close(struct keys *keys)
 {
+    for (size_t i = 0; keys && i < keys->count; i++)
+        mesh_aes_free(keys->known[i].aes);
     if (keys)
         mesh_wipe(keys, sizeof *keys);
     free(keys);
@@ -72,6 +75,7 @@ static void keep(struct keys *keys, const struct known_key *fresh)
     for (size_t i = 0; i < keys->count; i++)
         if (keys->known[i].kind == fresh->kind && memcmp(&keys->known[i].key, &fresh->key, sizeof fresh->key) == 0)
             return;
+    mesh_aes_free(keys->known[keys->next].aes);
     keys->known[keys->next] = *fresh;
     keys->next = (keys->next + 1) % KEYS_MAX;
     if (keys->count < KEYS_MAX)
@@ -200,12 +204,22 @@ static bool may_open(const struct known_key *key, const struct mesh_header *head
     }
 }
 
-/* Open with one key; what the header said is put back. */
-static bool open_with(struct known_key *key, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+static bool unseal(struct known_key *key, const struct mesh_header *header, uint8_t *packet, size_t bytes)
 {
     const enum mesh_security security = header->flags & MESH_FLAG_SEALED ? MESH_SECURITY_SEAL : MESH_SECURITY_AUTH;
 
-    if (mesh_open_packet(&key->key, security, packet, bytes) != 0)
+    if (!(header->flags & MESH_FLAG_AES))
+        return mesh_open_packet(&key->key, security, packet, bytes) == 0;
+    if (key->kind != KEY_EPOCH)
+        return false;
+    key->aes = key->aes ? key->aes : mesh_aes_new(&key->key);
+    return key->aes && mesh_open_packet_aes(key->aes, security, packet, bytes) == 0;
+}
+
+/* Open with one key; what the header said is put back. */
+static bool open_with(struct known_key *key, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+{
+    if (!unseal(key, header, packet, bytes))
         return false;
     packet[offsetof(struct mesh_header_bytes, flags)] = (uint8_t)header->flags;
     memcpy(packet + offsetof(struct mesh_header_bytes, tag), header->tag, sizeof header->tag);

@@ -73,7 +73,8 @@ const char *packet_trouble(const struct packet *packet)
         return "cut short by the capture";
     switch (packet->err) {
     case 0:
-        return "sealed";
+        return packet->message.header.flags & MESH_FLAG_AES && !mesh_aes_is_available() ? "sealed with AES, which needs libgcrypt"
+                                                                                        : "sealed";
     case MESH_ETRUNCATED:
         return packet->state == PACKET_FOREIGN ? "too short for a header" : "not of its type's size";
     case MESH_ERANGE:

@@ -216,7 +216,7 @@ static bool is_open(const struct mesh_header *header)
 {
     static const uint8_t zeros[sizeof header->tag];
 
-    return !(header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED)) && memcmp(header->tag, zeros, sizeof zeros) == 0;
+    return !(header->flags & MESH_FLAGS_OF_SEALING) && memcmp(header->tag, zeros, sizeof zeros) == 0;
 }
 
 static uint64_t through_of(const struct mesh *mesh, const struct mesh_header *header)

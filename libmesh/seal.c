@@ -1,8 +1,9 @@
 /* Keys of senders, and single datagrams sealed and opened: the only file that includes a header of libsodium.
  *
- * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as RFC 8439 defines it. What is covered and what the nonce is follows
- * from the header alone, and is told in docs/PROTOCOL.md. The cipher is put together here from the library's stream and its authenticator,
- * since that takes half the time of its ready-made one at the sizes that tiles have; the tests compare the two at every size. */
+ * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as RFC 8439 defines it, or with AES-256-GCM (seal_aes). What is
+ * covered and what the nonce is follows from the header alone, and is told in docs/PROTOCOL.md. ChaCha20-Poly1305 is put together here from
+ * the library's stream and its authenticator, since that takes half the time of its ready-made one at the sizes that tiles have; the tests
+ * compare the two at every size. */
 #include "mesh/seal.h"
 
 #include <assert.h>
@@ -10,6 +11,7 @@
 
 #include "mesh/wire.h"
 #include "mix.h"
+#include "seal_aes.h"
 
 enum {
     SEAL_TAG_BYTES = 16,
@@ -203,9 +205,17 @@ static void seal_field(struct seal_input *input, const void *bytes, size_t count
     input->used += count;
 }
 
-static int seal_input_begin(struct seal_input *input, const char *purpose, const char *cluster)
+static void seal_purpose(struct seal_input *input, const char *purpose)
 {
     static const char protocol[] = "diolkos-mesh-1";
+
+    input->used = 0;
+    seal_field(input, protocol, sizeof protocol - 1);
+    seal_field(input, purpose, strlen(purpose));
+}
+
+static int seal_input_begin(struct seal_input *input, const char *purpose, const char *cluster)
+{
     const size_t cluster_bytes = strlen(cluster);
 
     if (!mesh_seal_is_available()) {
@@ -214,9 +224,7 @@ static int seal_input_begin(struct seal_input *input, const char *purpose, const
     if (cluster_bytes > MESH_CLUSTER_NAME_BYTES_MAX) {
         return MESH_EINVAL;
     }
-    input->used = 0;
-    seal_field(input, protocol, sizeof protocol - 1);
-    seal_field(input, purpose, strlen(purpose));
+    seal_purpose(input, purpose);
     seal_field(input, cluster, cluster_bytes);
     return 0;
 }
@@ -267,6 +275,25 @@ int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *k
     return 0;
 }
 
+struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key)
+{
+    struct mesh_key with;
+    struct seal_input input;
+    struct mesh_seal_key made;
+    struct mesh_aes *aes;
+
+    if (!mesh_seal_is_available()) {
+        return NULL;
+    }
+    memcpy(with.bytes, key->bytes, sizeof with.bytes);
+    seal_purpose(&input, "aes-256-gcm");
+    seal_hash(made.bytes, input.bytes, input.used, &with);
+    aes = mesh_aes_of(made.bytes);
+    mesh_wipe(&with, sizeof with);
+    mesh_wipe(&made, sizeof made);
+    return aes;
+}
+
 /* ---- datagrams ---- */
 
 #define SEAL_AT(field) offsetof(struct mesh_header_bytes, field)
@@ -313,14 +340,16 @@ static bool seal_lay_out(const uint8_t *packet, size_t bytes, struct seal_layout
     return true;
 }
 
-static uint8_t seal_flags(enum mesh_security security)
+static uint8_t seal_flags(enum mesh_security security, bool is_aes)
 {
-    return security == MESH_SECURITY_SEAL   ? MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED
-           : security == MESH_SECURITY_AUTH ? MESH_FLAG_AUTHENTICATED
-                                            : 0;
+    return (uint8_t)((security == MESH_SECURITY_SEAL   ? MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED
+                      : security == MESH_SECURITY_AUTH ? MESH_FLAG_AUTHENTICATED
+                                                       : 0) |
+                     (is_aes ? MESH_FLAG_AES : 0));
 }
 
-int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes)
+/* With aes, or with key where that is NULL. */
+static int seal_packet(const struct mesh_seal_key *key, struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes)
 {
     struct seal_layout layout;
     uint8_t tag[SEAL_TAG_BYTES];
@@ -336,16 +365,17 @@ int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security securit
     if (security == MESH_SECURITY_SEAL) {
         covered = layout.readable;
     }
-    packet[SEAL_AT(flags)] |= seal_flags(security);
+    packet[SEAL_AT(flags)] |= seal_flags(security, aes != NULL);
     memset(packet + SEAL_AT(tag), 0, sizeof tag);
-    err = seal_encrypt(packet + covered, bytes - covered, tag, packet, covered, layout.nonce, key);
+    err = aes != NULL ? mesh_aes_encrypt(aes, packet + covered, bytes - covered, tag, packet, covered, layout.nonce)
+                      : seal_encrypt(packet + covered, bytes - covered, tag, packet, covered, layout.nonce, key);
     memcpy(packet + SEAL_AT(tag), tag, sizeof tag);
     return err;
 }
 
-int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes)
+static int open_packet(const struct mesh_seal_key *key, struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes)
 {
-    const uint8_t both = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED;
+    const uint8_t kind = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED | MESH_FLAG_AES;
     struct seal_layout layout;
     uint8_t tag[SEAL_TAG_BYTES];
     size_t covered = bytes;
@@ -354,7 +384,7 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
     if (security == MESH_SECURITY_NONE) {
         return 0;
     }
-    if (!seal_lay_out(packet, bytes, &layout) || (packet[SEAL_AT(flags)] & both) != seal_flags(security)) {
+    if (!seal_lay_out(packet, bytes, &layout) || (packet[SEAL_AT(flags)] & kind) != seal_flags(security, aes != NULL)) {
         return MESH_EAUTH;
     }
     if (security == MESH_SECURITY_SEAL) {
@@ -362,11 +392,34 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
     }
     memcpy(tag, packet + SEAL_AT(tag), sizeof tag);
     memset(packet + SEAL_AT(tag), 0, sizeof tag);
-    err = seal_decrypt(packet + covered, bytes - covered, tag, packet, covered, layout.nonce, key);
+    err = aes != NULL ? mesh_aes_decrypt(aes, packet + covered, bytes - covered, tag, packet, covered, layout.nonce)
+                      : seal_decrypt(packet + covered, bytes - covered, tag, packet, covered, layout.nonce, key);
     if (err != 0) {
         memcpy(packet + SEAL_AT(tag), tag, sizeof tag);
         return err;
     }
-    packet[SEAL_AT(flags)] &= (uint8_t)~both;
+    packet[SEAL_AT(flags)] &= (uint8_t)~MESH_FLAGS_OF_SEALING;
     return 0;
+}
+
+int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes)
+{
+    return seal_packet(key, NULL, security, packet, bytes);
+}
+
+int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes)
+{
+    return open_packet(key, NULL, security, packet, bytes);
+}
+
+int mesh_seal_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes)
+{
+    assert(aes != NULL);
+    return seal_packet(NULL, aes, security, packet, bytes);
+}
+
+int mesh_open_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes)
+{
+    assert(aes != NULL);
+    return open_packet(NULL, aes, security, packet, bytes);
 }

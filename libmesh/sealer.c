@@ -1,6 +1,9 @@
 /* Datagrams of one epoch: the keys of its ranks, which one opens what, and why something was not opened.
  *
- * What a readable header can tell is asked first: it costs nothing, and says more than a tag that does not fit. */
+ * What a readable header can tell is asked first: it costs nothing, and says more than a tag that does not fit.
+ *
+ * Everybody begins with ChaCha20-Poly1305, and says in each datagram whether it computes AES in hardware. Who has that of all others uses
+ * AES from then on. Nothing has to be agreed on: each datagram says how it was sealed, and the tag covers both flags. */
 #include <assert.h>
 #include <string.h>
 
@@ -13,6 +16,27 @@ const char *mesh_seal_refusal_name(enum mesh_seal_refusal refusal)
 
     assert(refusal < MESH_SEAL_REFUSALS);
     return names[refusal];
+}
+
+static uint64_t sealer_all(const struct mesh_sealer *sealer)
+{
+    return ~UINT64_C(0) >> (MESH_RANKS_MAX - sealer->rank_count);
+}
+
+/* Without memory for it there is no AES, and all is well. */
+static void sealer_make_aes(struct mesh_sealer *sealer)
+{
+    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
+        sealer->aes[rank] = mesh_aes_new(&sealer->keys[rank]);
+        if (sealer->aes[rank] == NULL) {
+            while (rank-- > 0) {
+                mesh_aes_free(sealer->aes[rank]);
+                sealer->aes[rank] = NULL;
+            }
+            return;
+        }
+    }
+    sealer->aes_ranks = UINT64_C(1) << sealer->rank;
 }
 
 int mesh_sealer_init(struct mesh_sealer *sealer, const struct mesh_sealer_config *config)
@@ -40,26 +64,62 @@ int mesh_sealer_init(struct mesh_sealer *sealer, const struct mesh_sealer_config
     }
     if (err != 0) {
         mesh_sealer_release(sealer);
+    } else if (!config->has_no_aes && mesh_aes_is_fast()) {
+        sealer_make_aes(sealer);
     }
     return err;
 }
 
 void mesh_sealer_release(struct mesh_sealer *sealer)
 {
+    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
+        mesh_aes_free(sealer->aes[rank]);
+    }
     mesh_wipe(sealer, sizeof *sealer);
 }
 
 int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes)
 {
-    const int err = mesh_seal_packet(&sealer->keys[sealer->rank], sealer->security, packet, bytes);
+    struct mesh_aes *aes = sealer->aes[sealer->rank];
+    int err;
 
+    if (mesh_sealer_uses_aes(sealer)) {
+        err = mesh_seal_packet_aes(aes, sealer->security, packet, bytes);
+    } else {
+        if (aes != NULL && bytes >= MESH_HEADER_BYTES) {
+            packet[offsetof(struct mesh_header_bytes, flags)] |= MESH_FLAG_AES_READY;
+        }
+        err = mesh_seal_packet(&sealer->keys[sealer->rank], sealer->security, packet, bytes);
+    }
     sealer->sealed += err == 0;
     return err;
+}
+
+bool mesh_sealer_uses_aes(const struct mesh_sealer *sealer)
+{
+    return sealer->security != MESH_SECURITY_NONE && sealer->aes_ranks == sealer_all(sealer);
 }
 
 static int sealer_refuse(struct mesh_sealer *sealer, enum mesh_seal_refusal refusal, int err)
 {
     sealer->refused[refusal]++;
+    return err;
+}
+
+/* Of a rank whose flags are those of header. */
+static int sealer_unseal(struct mesh_sealer *sealer, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+{
+    struct mesh_aes *aes = sealer->aes[header->src];
+    int err;
+
+    if ((header->flags & MESH_FLAG_AES) == 0) {
+        err = mesh_open_packet(&sealer->keys[header->src], sealer->security, packet, bytes);
+    } else {
+        err = aes != NULL ? mesh_open_packet_aes(aes, sealer->security, packet, bytes) : MESH_EAUTH;
+    }
+    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0) {
+        sealer->aes_ranks |= UINT64_C(1) << header->src;
+    }
     return err;
 }
 
@@ -88,7 +148,7 @@ int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes)
     if (header.src >= sealer->rank_count || header.src == sealer->rank || (header.dst != sealer->rank && header.dst != MESH_DST_ALL)) {
         return sealer_refuse(sealer, MESH_SEAL_SENDER, MESH_ESENDER);
     }
-    err = mesh_open_packet(&sealer->keys[header.src], sealer->security, packet, bytes);
+    err = sealer_unseal(sealer, &header, packet, bytes);
     if (err != 0) {
         return sealer_refuse(sealer, MESH_SEAL_TAG, err);
     }

@@ -113,7 +113,7 @@ enum { DATAGRAMS = 1000, REFUSE_RUNS = 200, REFUSE_RUNS_QUICK = 5 };
 
 struct refusing {
     struct gate gate;
-    struct mesh_sealer sealer;
+    struct security security;
     uint8_t packet[DATAGRAMS][FLOOD_BYTES_MAX];
     size_t bytes[DATAGRAMS];
 };
@@ -129,7 +129,7 @@ static void refuse_all(struct refusing *r, uint64_t now_ns)
             (header.epoch == 0 || (header.epoch & MESH_SESSION_EPOCH) != 0))
             gate_take(&r->gate, now_ns, from, r->packet[i], r->bytes[i]);
         else
-            mesh_sealer_open(&r->sealer, r->packet[i], r->bytes[i]);
+            mesh_sealer_open(&r->security.sealer, r->packet[i], r->bytes[i]);
     }
 }
 
@@ -156,22 +156,19 @@ static int bench_refusing(struct bench *bench, struct fail *fail)
 {
     static struct refusing refusing;
     static const struct mesh_key key = {.bytes = {1}};
-    struct security security = {0};
 
     bench_heading(bench, "refusing a datagram, one thread: processor time, without the kernel's for receiving it");
     if (!mesh_seal_is_available()) {
         bench_skip(bench, "refuse", "built without libsodium");
         return 0;
     }
-    if (security_draw(&security, fail) < 0 || security_start(&security, MESH_SECURITY_SEAL, 1, 0, NODES, fail) < 0)
+    if (security_draw(&refusing.security, fail) < 0 || security_start(&refusing.security, MESH_SECURITY_SEAL, 1, 0, NODES, fail) < 0)
         return -1;
-    refusing.sealer = security.sealer;
-    security_release(&security);
     gate_init(&refusing.gate, MESH_SECURITY_SEAL, &key, "mesh", 1);
     for (int kind = 0; kind <= FLOOD_MIXED; kind++)
         measure_refusing(bench, &refusing, (enum flood_kind)kind);
     gate_release(&refusing.gate);
-    mesh_sealer_release(&refusing.sealer);
+    security_release(&refusing.security);
     return 0;
 }
 

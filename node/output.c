@@ -138,6 +138,7 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "threads", f->threads);
     json_text(json, "kernel", f->kernel);
     json_text(json, "security", security_words[output->options->security]);
+    json_text(json, "cipher", f->cipher);
     json_text(json, "topology", run_topology_words[output->options->topology]);
     json_text(json, "pipeline", run_pipeline_words[output->options->pipeline]);
     json_uint(json, "prompt_tokens", f->prompt_tokens);

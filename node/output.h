@@ -32,7 +32,7 @@ int output_end(struct output *output, struct fail *fail);
 struct output_figures {
     uint32_t prompt_tokens;
     uint32_t threads;
-    const char *kernel;
+    const char *kernel, *cipher;
     const struct member_outcome *outcome;
     const struct member_report *reports;
     uint16_t ranks;

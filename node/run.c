@@ -285,6 +285,7 @@ static int start_security(struct run *run, struct fail *fail)
 
     if (log != NULL && log[0] == '\0' && run->options.key_log == NULL)
         log = NULL;
+    run->security.has_no_aes = run->options.cipher == SECURITY_CIPHER_CHACHA20;
     if (security_start(&run->security, (enum mesh_security)run->options.security, EPOCH, run->rank, run_options_ranks(&run->options),
                        fail) < 0)
         return -1;
@@ -406,6 +407,7 @@ static int generate(struct run *run, struct fail *fail)
         .prompt_tokens = request.prompt_count,
         .threads = run->threads,
         .kernel = run->kernel->name,
+        .cipher = security_cipher_name(&run->security.sealer),
         .outcome = &outcome,
         .reports = reports,
         .ranks = run->map.rank_count,

@@ -73,6 +73,8 @@ static const struct option_spec specs[] = {
      .help = "one JSON object per token, and a summary"},
     {.name = "security", .kind = OPTION_WORD, .target = &parsed.security, .words = security_words,
      .help = "of datagrams: as they are, authenticated, or sealed as well (seal; none with --peers)"},
+    {.name = "cipher", .kind = OPTION_WORD, .target = &parsed.cipher, .words = security_cipher_words,
+     .help = "with it: AES-256-GCM where processors have it, or ChaCha20-Poly1305 (auto)"},
     {.name = "key-log", .kind = OPTION_TEXT, .target = &parsed.key_log, .metavar = "FILE",
      .help = "append the keys of this run, which open a capture of it"},
     {.name = "record", .kind = OPTION_TEXT, .target = &parsed.record.path, .metavar = "FILE.db",

@@ -27,6 +27,7 @@ struct run_options {
     bool ignore_eos, ids, digest, json;
     const char *kernel, *lab_text, *shares_text, *peers_text, *key_log, *multicast_text;
     int security;           /* enum mesh_security */
+    int cipher;             /* enum security_cipher */
     int topology, pipeline; /* indices of run_topology_words, run_pipeline_words: baselines, 0 but for experiments */
     int gso;                /* index of run_pipeline_words */
     struct mesh_lab lab;

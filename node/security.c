@@ -5,6 +5,13 @@
 
 const char *const security_words[] = {[MESH_SECURITY_NONE] = "none", [MESH_SECURITY_AUTH] = "auth", [MESH_SECURITY_SEAL] = "seal", NULL};
 
+const char *const security_cipher_words[] = {[SECURITY_CIPHER_AUTO] = "auto", [SECURITY_CIPHER_CHACHA20] = "chacha20", NULL};
+
+const char *security_cipher_name(const struct mesh_sealer *sealer)
+{
+    return sealer->security == MESH_SECURITY_NONE ? "none" : mesh_sealer_uses_aes(sealer) ? "aes-256-gcm" : "chacha20-poly1305";
+}
+
 int security_draw(struct security *security, struct fail *fail)
 {
     if (mesh_random(&security->key, sizeof security->key) != MESH_OK ||
@@ -26,6 +33,7 @@ int security_start(struct security *security, enum mesh_security mode, uint32_t 
         .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])security->incarnation,
         .rank = rank,
         .rank_count = rank_count,
+        .has_no_aes = security->has_no_aes,
     };
     int err = mesh_sealer_init(&security->sealer, &config);
 

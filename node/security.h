@@ -12,11 +12,19 @@ struct security {
     struct mesh_key key; /* zeros after security_start */
     uint8_t epoch_id[MESH_EPOCH_ID_BYTES];
     uint8_t incarnation[MESH_RANKS_MAX][MESH_INCARNATION_BYTES];
+    bool has_no_aes; /* set before security_start: --cipher chacha20 */
     struct mesh_sealer sealer;
 };
 
 /* The words of --security, in the order of enum mesh_security, NULL last. */
 extern const char *const security_words[];
+
+/* Of --cipher, NULL last. */
+enum security_cipher { SECURITY_CIPHER_AUTO, SECURITY_CIPHER_CHACHA20 };
+extern const char *const security_cipher_words[];
+
+/* What a sealer uses at the moment: "none", "chacha20-poly1305" or "aes-256-gcm". */
+const char *security_cipher_name(const struct mesh_sealer *sealer);
 
 /* Draw everything, for as many ranks as there can be. */
 int security_draw(struct security *security, struct fail *fail);

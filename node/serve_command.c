@@ -30,7 +30,7 @@ struct arguments {
     const char *model, *cluster_path, *node, *listen, *advertise, *key, *kernel, *lab, *name, *key_log, *discover, *multicast, *metrics;
     struct option_list join;
     uint32_t busy_poll_us, ctx, threads, batch, slots, share, drain, fetch_wait;
-    int kv_type, security, fetch, topology, pipeline, gso;
+    int kv_type, security, cipher, fetch, topology, pipeline, gso;
     bool has_batch, has_slots, has_kv_type, has_security, has_share, help;
     struct cluster_file file;
     struct recording_options record;
@@ -70,6 +70,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "instruction set (the fastest)"},
         {.name = "security", .kind = OPTION_WORD, .target = &a->security, .was_set = &a->has_security, .words = security_words,
          .help = "seal with a key, else none"},
+        {.name = "cipher", .kind = OPTION_WORD, .target = &a->cipher, .words = security_cipher_words, .help = "AES where all have it (auto)"},
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
         {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
         {.name = "metrics", .kind = OPTION_TEXT, .target = &a->metrics, .metavar = "ADDR:PORT", .help = "HTTP: /metrics and /health"},
@@ -174,6 +175,7 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
     if (!a->has_security)
         a->security = a->key != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
     config->shift.security = (enum mesh_security)a->security;
+    config->shift.has_no_aes = a->cipher == SECURITY_CIPHER_CHACHA20;
     if (a->security != MESH_SECURITY_NONE && a->key == NULL)
         return fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE (mesh-node keygen makes it)",
                         security_words[a->security]);

@@ -24,6 +24,7 @@ struct shift_config {
     const struct mesh_key *key; /* not read with security none */
     const char *cluster;
     enum mesh_security security;
+    bool has_no_aes; /* as in struct mesh_sealer_config */
     uint16_t threads, batch, slots;
     uint32_t ctx;
     enum kv_type kv_type;

@@ -20,6 +20,7 @@ static int open_sealer(struct shift *shift, const uint8_t id[16], struct fail *f
         .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])incarnation,
         .rank = shift->rank,
         .rank_count = shift->count,
+        .has_no_aes = shift->config->has_no_aes,
     };
     int err;
 

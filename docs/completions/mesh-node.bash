@@ -6,6 +6,7 @@ _mesh_node()
 
     case $before in
         --type) mapfile -t COMPREPLY < <(compgen -W "$types" -- "$word") && return ;;
+        --cipher) mapfile -t COMPREPLY < <(compgen -W 'auto chacha20' -- "$word") && return ;;
         --security) mapfile -t COMPREPLY < <(compgen -W 'seal auth none' -- "$word") && return ;;
         --kv-type) mapfile -t COMPREPLY < <(compgen -W 'f16 f32 q8_0' -- "$word") && return ;;
         --kernel) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512 neon neon_dot' -- "$word") && return ;;

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const uint8_t incarnations[RANKS][MESH_INCARNATION_BYTES] = {{1}, {2}, {3}};
 static struct mesh_sealer from, to;
 static enum mesh_security security;
+static bool is_aes;
 
 static void require(bool holds)
 {
@@ -34,9 +35,13 @@ static void start(void)
                                         .incarnation = incarnations,
                                         .rank_count = RANKS};
 
+    mesh_sealer_release(&to);
+    mesh_sealer_release(&from);
     require(mesh_sealer_init(&to, &config) == 0);
     config.rank = 1;
     require(mesh_sealer_init(&from, &config) == 0);
+    if (is_aes && from.aes[1] != NULL)
+        from.aes_ranks |= (1 << RANKS) - 1;
 }
 
 /* Refused and counted, and not a byte changed; or else it is exactly what its sender would have sealed. The fuzzer does find such ones: it
@@ -48,8 +53,11 @@ static void receive(const uint8_t *packet, size_t bytes)
 
     require(copy != NULL);
     memcpy(copy, packet, bytes);
-    if (mesh_sealer_open(&to, copy, bytes) == 0)
-        require(mesh_seal_packet(&to.keys[copy[6]], security, copy, bytes) == 0);
+    if (mesh_sealer_open(&to, copy, bytes) == 0) {
+        copy[4] |= packet[4] & MESH_FLAG_AES_READY;
+        require((packet[4] & MESH_FLAG_AES ? mesh_seal_packet_aes(to.aes[copy[6]], security, copy, bytes)
+                                           : mesh_seal_packet(&to.keys[copy[6]], security, copy, bytes)) == 0);
+    }
     require(memcmp(copy, packet, bytes) == 0);
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
         refused += to.refused[i];
@@ -110,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!mesh_seal_is_available() || size == 0)
         return 0;
+    is_aes = (data[0] & 8) != 0;
     security = (data[0] & 4) != 0 ? MESH_SECURITY_AUTH : MESH_SECURITY_SEAL;
     start();
     switch (data[0] % 4) {

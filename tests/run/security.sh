@@ -85,6 +85,15 @@ for way in auth seal; do
 done
 generate --json --local 2
 check_contains "runs are sealed when nothing is said" "$out" '"security":"seal"'
+if grep -qw aes /proc/cpuinfo && ldd "$mesh_node" | grep -q libgcrypt; then
+    check_contains "with AES where the processor has it" "$out" '"cipher":"aes-256-gcm"'
+else
+    skip "with AES where the processor has it" "it has not, or built without libgcrypt"
+fi
+for way in auth seal; do same --local 3 --security $way --cipher chacha20; done
+generate --json --local 2 --cipher chacha20
+check_contains "and without it when that is said" "$out" '"cipher":"chacha20-poly1305"'
+refused "there is no other cipher" 2 "auto, chacha20" --local 2 --cipher des
 
 # ---- key log ----
 

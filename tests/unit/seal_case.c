@@ -39,7 +39,8 @@ void seal_case_init(struct mesh_sealer *sealer, uint16_t rank, enum mesh_securit
                                               .epoch_id = seal_case_epoch_id,
                                               .incarnation = seal_case_incarnation,
                                               .rank = rank,
-                                              .rank_count = SEAL_CASE_RANKS};
+                                              .rank_count = SEAL_CASE_RANKS,
+                                              .has_no_aes = true};
 
     if (!mesh_seal_is_available()) {
         print_message("built without libsodium\n");

@@ -14,7 +14,7 @@ extern const uint8_t seal_case_epoch_id[MESH_EPOCH_ID_BYTES];
 /* Rank r's is bytes 70 + 10 r to 7f + 10 r (hexadecimal). */
 extern const uint8_t seal_case_incarnation[SEAL_CASE_RANKS][MESH_INCARNATION_BYTES];
 
-/* A rank's sealer of that epoch. Skips the test when nothing can be sealed. */
+/* A rank's sealer of that epoch, without AES: it has nothing to release. Skips the test when nothing can be sealed. */
 void seal_case_init(struct mesh_sealer *sealer, uint16_t rank, enum mesh_security security);
 
 /* A record with `bytes` bytes of data, from 1 to dst (or everybody); returns its size. */

@@ -115,6 +115,7 @@ void simbench_close(struct simbench *bench)
     mesh_sim_close(bench->sim);
     for (uint16_t rank = 0; rank < bench->shape.rank_count; rank++) {
         simapp_release(&bench->apps[rank]);
+        mesh_sealer_release(&bench->sealers[rank]);
         free(bench->memory[rank]);
     }
 }

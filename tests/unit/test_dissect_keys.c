@@ -21,7 +21,7 @@ static struct decoder decoder;
 static uint8_t bytes[2000];
 static size_t size;
 
-static void start_sealer(struct mesh_sealer *sealer)
+static void start_sealer(struct mesh_sealer *sealer, bool has_aes)
 {
     const struct mesh_sealer_config config = {.security = MESH_SECURITY_SEAL,
                                               .key = &master,
@@ -29,7 +29,8 @@ static void start_sealer(struct mesh_sealer *sealer)
                                               .epoch = EPOCH,
                                               .epoch_id = epoch_id,
                                               .incarnation = incarnations,
-                                              .rank_count = 2};
+                                              .rank_count = 2,
+                                              .has_no_aes = !has_aes};
 
     assert_int_equal(mesh_sealer_init(sealer, &config), 0);
 }
@@ -73,7 +74,7 @@ static void a_key_log_opens_what_is_sealed(void **state)
     char path[40], reason[200];
 
     (void)state;
-    start_sealer(&sealer);
+    start_sealer(&sealer, false);
     make_path(path);
     assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
     decoder.keys = keys_open("mesh");
@@ -94,13 +95,47 @@ static void a_key_log_opens_what_is_sealed(void **state)
     unlink(path);
 }
 
+/* Both ranks' datagrams of an epoch begin with ChaCha20-Poly1305. */
+static void a_key_log_opens_both_ciphers_of_an_epoch(void **state)
+{
+    struct mesh_sealer sealer;
+    struct fail fail = {0};
+    struct packet packet;
+    char path[40], reason[200];
+
+    (void)state;
+    if (!mesh_aes_is_fast())
+        skip();
+    start_sealer(&sealer, true);
+    make_path(path);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    decoder.keys = keys_open("mesh");
+    assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
+    for (uint64_t number = 5; number <= 7; number++) {
+        seal_status(&sealer, number);
+        packet = decode();
+        assert_int_equal(packet.seal, KEYS_OPENED);
+        assert_int_equal(packet.message.as.status.seen_all, 3);
+        assert_int_equal(packet.message.header.flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY),
+                         number == 5 ? MESH_FLAG_AES_READY : MESH_FLAG_AES);
+        sealer.aes_ranks = 3; /* as after the handshake */
+    }
+    seal_status(&sealer, 8);
+    bytes[size - 1] ^= 1;
+    assert_int_equal(decode().seal, KEYS_FORGED);
+    keys_close(decoder.keys);
+    decoder.keys = NULL;
+    mesh_sealer_release(&sealer);
+    unlink(path);
+}
+
 static void without_a_key_the_header_is_read(void **state)
 {
     struct mesh_sealer sealer;
     struct packet packet;
 
     (void)state;
-    start_sealer(&sealer);
+    start_sealer(&sealer, false);
     seal_status(&sealer, 5);
     packet = decode();
     assert_int_equal(packet.state, PACKET_HEADER);
@@ -142,7 +177,7 @@ static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
     fclose(file);
     decoder.keys = keys_open("mesh");
     assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
-    start_sealer(&sealer);
+    start_sealer(&sealer, false);
     seal_status(&sealer, 5);
     assert_int_equal(decode().seal, KEYS_LOCKED);
     seal_commit();
@@ -158,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_key_log_opens_what_is_sealed, skip_without_library),
+        cmocka_unit_test_setup(a_key_log_opens_both_ciphers_of_an_epoch, skip_without_library),
         cmocka_unit_test_setup(without_a_key_the_header_is_read, skip_without_library),
         cmocka_unit_test_setup(the_clusters_key_opens_an_epoch_once_its_list_was_seen, skip_without_library),
     };

@@ -106,7 +106,8 @@ static void the_same_epoch_number_of_another_id_is_refused(void **state)
                                               .epoch = SEAL_CASE_EPOCH,
                                               .epoch_id = id,
                                               .incarnation = seal_case_incarnation,
-                                              .rank_count = SEAL_CASE_RANKS};
+                                              .rank_count = SEAL_CASE_RANKS,
+                                              .has_no_aes = true};
     const size_t bytes = sealed_record(MESH_SECURITY_SEAL);
 
     (void)state;
@@ -215,7 +216,8 @@ static void a_sealer_is_of_an_epoch_and_a_rank_of_it(void **state)
                                             .epoch = 1,
                                             .epoch_id = seal_case_epoch_id,
                                             .incarnation = seal_case_incarnation,
-                                            .rank_count = SEAL_CASE_RANKS};
+                                            .rank_count = SEAL_CASE_RANKS,
+                                            .has_no_aes = true};
     struct mesh_sealer_config config = good;
 
     (void)state;

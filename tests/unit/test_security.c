@@ -39,9 +39,18 @@ static void nothing_is_drawn_twice(void **state)
     }
 }
 
+static int release_pair(void **state)
+{
+    (void)state;
+    security_release(&a);
+    security_release(&b);
+    return 0;
+}
+
 /* As after fork: both have a copy of what was drawn. */
 static void start_pair(enum mesh_security mode)
 {
+    release_pair(NULL);
     assert_int_equal(security_draw(&a, &fail), 0);
     b = a;
     assert_int_equal(security_start(&a, mode, SEAL_CASE_EPOCH, 1, 3, &fail), 0);
@@ -80,7 +89,7 @@ static void the_key_is_wiped_when_it_was_used(void **state)
     static const struct mesh_key zeros;
     static const struct mesh_sealer no_sealer;
 
-    (void)state;
+    release_pair(state);
     assert_int_equal(security_draw(&a, &fail), 0);
     assert_int_equal(security_start(&a, MESH_SECURITY_NONE, 1, 0, 2, &fail), 0);
     assert_memory_equal(&a.key, &zeros, sizeof zeros);
@@ -120,5 +129,5 @@ int main(void)
         cmocka_unit_test(words_are_in_the_order_of_the_ways),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, release_pair);
 }

@@ -88,6 +88,7 @@ void udpbench_close(struct udpbench *bench)
 {
     for (uint16_t rank = 0; rank < bench->shape.rank_count; rank++) {
         mesh_udp_close(bench->ranks[rank].udp);
+        mesh_sealer_release(&bench->ranks[rank].sealer);
         simapp_release(&bench->ranks[rank].app);
         free(bench->ranks[rank].memory);
     }

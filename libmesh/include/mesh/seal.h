@@ -68,6 +68,24 @@ int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security securit
  * it as it is. */
 int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security security, uint8_t *packet, size_t bytes);
 
+/* ---- AES ---- */
+
+/* AES-256-GCM instead of ChaCha20-Poly1305: a third of the time and less where the processor has instructions for it, more elsewhere. So
+ * members of an epoch use it when all of them have those (struct mesh_sealer sees to that); it is told from the other by MESH_FLAG_AES. */
+
+bool mesh_aes_is_available(void); /* built with libgcrypt */
+bool mesh_aes_is_fast(void);      /* and this processor has instructions for it */
+
+/* A sender's key made ready for AES, for one thread at a time: the cipher's key is made of it, as nothing is to be used with two ciphers.
+ * NULL: no memory, or not available. */
+struct mesh_aes;
+struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key);
+void mesh_aes_free(struct mesh_aes *aes); /* wipes it; NULL is fine */
+
+/* As mesh_seal_packet and mesh_open_packet, which take nothing that has MESH_FLAG_AES, as these take nothing without it. */
+int mesh_seal_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
+int mesh_open_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
+
 /* ---- an epoch ---- */
 
 /* Why a datagram was not opened, from what is seen first. */
@@ -92,15 +110,18 @@ struct mesh_sealer_config {
     const uint8_t *epoch_id;                              /* (MESH_EPOCH_ID_BYTES) */
     const uint8_t (*incarnation)[MESH_INCARNATION_BYTES]; /* (rank_count) */
     uint16_t rank, rank_count;
+    bool has_no_aes; /* neither use AES nor say that it could be used */
 };
 
-/* The keys of all ranks of an epoch, and what was done with them. One owner at a time, like the endpoint it goes with. */
+/* The keys of all ranks of an epoch, and what was done with them. One owner at a time, like the endpoint it goes with. Not to be copied. */
 struct mesh_sealer {
     enum mesh_security security;
     uint32_t epoch;
     uint8_t epoch_id[MESH_EPOCH_ID_BYTES];
     uint16_t rank, rank_count;
     struct mesh_seal_key keys[MESH_RANKS_MAX]; /* (rank_count) */
+    struct mesh_aes *aes[MESH_RANKS_MAX];      /* (rank_count), owned; NULL: AES is not for this rank */
+    uint64_t aes_ranks;                        /* of these it is known that they compute AES in hardware. All: it is used */
     uint64_t sealed, opened, refused[MESH_SEAL_REFUSALS];
 };
 
@@ -110,6 +131,9 @@ void mesh_sealer_release(struct mesh_sealer *sealer); /* wipes the keys; all zer
 
 /* A datagram that this rank's endpoint wrote. MESH_EINVAL: it has no number of its own, do not send it. */
 int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
+
+/* Whether what is sealed from now on is sealed with AES: all ranks have said that they compute it in hardware. */
+bool mesh_sealer_uses_aes(const struct mesh_sealer *sealer);
 
 /* A received datagram: 0, or why it was not opened (counted in refused): what mesh_wire_decode_header says of it, MESH_EEPOCH, MESH_ESENDER
  * or MESH_EAUTH. Then it is not for the core. With MESH_SECURITY_NONE everything is passed on as it is. */

@@ -24,8 +24,7 @@
  *  32 |                            sent_ns                            |
  *     |                                                               |
  *     +---------------------------------------------------------------+
- *  40 |                              tag                              |
- *     |                          (16 bytes)                           |
+ *  40 |                        tag (16 bytes)                         |
  *     +---------------------------------------------------------------+
  *  56   message fields, then the tail
  */
@@ -54,11 +53,14 @@ enum {
     MESH_FLAG_AUTHENTICATED = 4, /* the tag covers the datagram. Set and taken away on the way between core and socket (mesh/seal.h) */
     MESH_FLAG_SEALED = 8,        /* and what follows the header is encrypted; never without the flag before */
     MESH_FLAG_COPY = 16,         /* a tile that was sent a moment ago, once more in case that one is lost */
-    MESH_FLAGS_KNOWN = 31
+    MESH_FLAG_AES = 32,          /* with AES-256-GCM; without this flag with ChaCha20-Poly1305 */
+    MESH_FLAG_AES_READY = 64     /* the sender has instructions for AES. Both are never without MESH_FLAG_AUTHENTICATED */
 };
+enum { MESH_FLAGS_OF_SEALING = 4 | 8 | 32 | 64, MESH_FLAGS_KNOWN = 127 };
 
 enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
 enum { MESH_NAK_RANGES_MAX = 64, MESH_PART_MEMBERS_MAX = 15 };
+enum { MESH_SESSION_MAX = INT32_MAX }; /* numbers of client sessions; header.epoch is that with the top bit set */
 
 enum mesh_refuse_reason {
     MESH_REFUSE_VERSION = 1,   /* found and expected: protocol versions */
@@ -70,8 +72,6 @@ enum mesh_refuse_reason {
     MESH_REFUSE_INCARNATION,   /* first 8 bytes of the processes' incarnations: it restarted within an epoch */
     MESH_REFUSE_STRANGER       /* found: the sender's rank; its address is not a member's */
 };
-
-enum { MESH_SESSION_MAX = INT32_MAX }; /* numbers of client sessions; header.epoch is that with the top bit set */
 
 enum mesh_call_reason {
     MESH_CALL_VERSION = 1, /* another protocol version: the one of the header */
@@ -122,7 +122,7 @@ enum {
     F(magic,          u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,      "",       "a datagram of this protocol: the bytes Dm") \
     F(version,        u8,   1,                   UINT8_MAX,            "",       "of the protocol") \
     F(type,           u8,   1,                   UINT8_MAX,            "",       "which message follows") \
-    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed; 16: copy") \
+    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed; 16: copy; 32: with AES; 64: AES is fast") \
     F(src,            u16,  0,                   UINT16_MAX - 1,       "rank",   "sender") \
     F(dst,            u16,  0,                   UINT16_MAX,           "rank",   "receiver; 65535: every other rank") \
     F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
