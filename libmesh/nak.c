@@ -144,6 +144,8 @@ void mesh_nak_tick(struct mesh *mesh)
 
 uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
 {
+    /* An endpoint that is overdue is not looked after, and what has come since it was due is unread. */
+    const uint64_t seen_ns = mesh->due_ns < now_ns ? mesh->due_ns : now_ns;
     const struct mesh_slot *slot;
     uint64_t silent = 0;
 
@@ -155,10 +157,10 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
         const uint64_t since_ns = peer->heard_ns > slot->base_ns ? peer->heard_ns : slot->base_ns;
         uint64_t patience_ns;
 
-        if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= now_ns)
+        if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= seen_ns)
             continue;
         patience_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
-        if (now_ns - since_ns >= (patience_ns > SILENT_NS_MIN ? patience_ns : SILENT_NS_MIN))
+        if (seen_ns - since_ns >= (patience_ns > SILENT_NS_MIN ? patience_ns : SILENT_NS_MIN))
             silent |= UINT64_C(1) << rank;
     }
     return silent;

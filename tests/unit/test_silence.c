@@ -87,12 +87,30 @@ static void a_rank_that_owes_nothing_may_be_silent(void **state)
     finish(net);
 }
 
+/* Its process was not given a processor, so what others have said is unread. */
+static void who_was_not_called_when_it_was_due_takes_nobody_for_silent(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(mesh_silent_ranks(net->mesh[0], net->now_ns + 60 * NET_MS), 0);
+    dead = 2;
+    net->drop = drop_of_the_dead;
+    net_run(net, 60 * NET_MS);
+    assert_int_equal(silent(net, 0), 1 << 2);
+    finish(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rank_that_owes_and_says_nothing_is_silent_after_twenty_milliseconds),
         cmocka_unit_test(a_rank_that_says_not_computed_yet_is_not_silent),
         cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),
+        cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
