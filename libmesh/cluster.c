@@ -177,6 +177,7 @@ void mesh_cluster_tick(struct mesh_cluster *cluster, uint64_t now_ns)
     enter(cluster, now_ns);
     if (now_ns < cluster->due_ns || cluster->is_left)
         return;
+    mesh_cluster_patience_excuse(cluster, now_ns - cluster->due_ns);
     cluster->due_ns = UINT64_MAX;
     mesh_cluster_alive_tick(cluster);
     mesh_cluster_suspect_tick(cluster);
@@ -454,6 +455,11 @@ int mesh_cluster_get_peer_stats(const struct mesh_cluster *cluster, uint16_t ran
                                               .is_leaving = peer->is_leaving,
                                               .is_suspected = peer->doubt != CLUSTER_TRUSTED};
     return 0;
+}
+
+bool mesh_cluster_is_waiting(const struct mesh_cluster *cluster)
+{
+    return cluster->report.is_active || cluster->plan.stage || mesh_cluster_doubted(cluster, CLUSTER_ASKING, CLUSTER_ASKING);
 }
 
 bool mesh_cluster_is_coordinator(const struct mesh_cluster *cluster)

@@ -36,7 +36,7 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
         peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
     }
     if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns && alive->origin_ns >= cluster->woke_ns)
-        mesh_cluster_patience_answer(peer, cluster->now_ns - alive->origin_ns);
+        mesh_cluster_patience_answer(cluster, peer, alive->origin_ns);
     if (alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here && !cluster->epoch.is_seeking)
         peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);

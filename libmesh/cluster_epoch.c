@@ -52,7 +52,7 @@ static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
         return;
     mesh_cluster_contact_lost(cluster, &peer->addr);
     if (!cluster->epoch.is_seeking)
-        mesh_cluster_patience_lost(cluster, peer->incarnation);
+        mesh_cluster_patience_lost(cluster, peer);
 }
 
 static void drop_others(struct mesh_cluster *cluster, const struct cluster_list *list)
@@ -94,7 +94,7 @@ static void take_in(struct mesh_cluster *cluster, const struct mesh_cluster_memb
     mesh_cluster_arm(cluster, peer->ping_at_ns);
     memcpy(logged.incarnation, member->incarnation, sizeof logged.incarnation);
     if (is_new)
-        mesh_cluster_patience_back(cluster, member->incarnation);
+        mesh_cluster_patience_back(cluster, peer);
     if (is_new && mesh_cluster_contact_back(cluster, &member->addr))
         mesh_cluster_log(cluster, &logged);
 }
@@ -121,6 +121,7 @@ static void begin(struct mesh_cluster *cluster, const struct cluster_list *list)
 
     drop_others(cluster, list);
     make_room(cluster, list);
+    epoch->since_ns = cluster->now_ns;
     epoch->list = *list;
     epoch->rank = (uint16_t)mesh_cluster_list_find(list, cluster->config.incarnation);
     cluster->peer_of[epoch->rank] = -1;

@@ -65,6 +65,7 @@ struct cluster_epoch {
     uint8_t id[16], id_before[16];
     struct cluster_ballot ballot;
     uint16_t rank;
+    uint64_t since_ns;
     struct cluster_list list;
 };
 
@@ -93,6 +94,11 @@ enum cluster_doubt {
     CLUSTER_GONE       /* has said that it is in another epoch */
 };
 
+/* An answer that was late. */
+struct cluster_late {
+    uint64_t at_ns, took_ns; /* 0: none */
+};
+
 /* A member of the epoch, or somebody who wants to be. */
 struct cluster_peer {
     bool is_used;
@@ -117,6 +123,7 @@ struct cluster_peer {
     uint64_t told_ns;                             /* that it is alive, by the one who coordinates */
     uint64_t rtt_ns;                              /* smoothed; 0: not measured */
     uint64_t answer_ns[CLUSTER_ANSWERS], answers; /* the last ones, and how many there were in all */
+    struct cluster_late late[2];                  /* the slowest of the last ten minutes */
 
     enum cluster_doubt doubt;
     uint64_t asked_ns, asked_until_ns, ask_at_ns;
@@ -230,6 +237,7 @@ struct cluster_mistakes {
     uint64_t lost_ns; /* 0: unused */
     unsigned count;   /* one less for each minute after last_ns */
     uint64_t last_ns;
+    struct cluster_late late[2]; /* as it was known when it was lost */
 };
 
 /* Somebody who was not taken in, or excluded since another member cannot hear it. */
@@ -294,6 +302,7 @@ struct mesh_cluster {
     struct cluster_report report;
     struct cluster_strike strikes[CLUSTER_STRIKES_MAX];
     struct cluster_mistakes mistakes[CLUSTER_MISTAKES_MAX];
+    struct cluster_late late[2]; /* this process itself, when it was called too late */
     struct cluster_rest rests[CLUSTER_RESTS_MAX];
     unsigned rest_next;
 
@@ -432,10 +441,11 @@ void mesh_cluster_vote_installed(struct mesh_cluster *cluster);
 void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
 
 /* ---- cluster_patience.c ---- */
-void mesh_cluster_patience_answer(struct cluster_peer *peer, uint64_t took_ns);
+void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns);
 uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
-void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const uint8_t incarnation[16]);     /* taken for dead */
-void mesh_cluster_patience_back(struct mesh_cluster *cluster, const uint8_t incarnation[16]);     /* a member again */
+void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);              /* this process was not there */
+void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer);   /* taken for dead */
+void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_peer *peer);         /* a member again */
 uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* it has so long, when suspected */
 
 /* ---- cluster_suspect.c ---- */

@@ -2,24 +2,55 @@
  *
  * A machine with too much to do answers late, a member that has just begun an epoch does so once. So what counts of the last answers is
  * the second slowest: one that was late means nothing, two do. Where that was not enough, and somebody was left out who soon came back, it
- * has twice as long the next time, as it would be left out again and again otherwise. */
+ * has twice as long the next time, as it would be left out again and again otherwise.
+ *
+ * A machine that does other work stops a process for some milliseconds now and then. Such answers are too rare to be among the last ones,
+ * so the slowest of the last ten minutes count besides. A process that was itself not given a processor cannot tell who is silent: time
+ * that it missed is nobody's fault, and where that happens others may well be on the same machine. */
 #include "cluster_parts.h"
 
 #include <string.h>
 
 #define CONFIRM_NS      (7 * CLUSTER_MS)
 #define PATIENCE_NS_MAX (2 * CLUSTER_S)
-#define WRONG_NS        (3 * CLUSTER_S)  /* who is back so soon was not dead */
-#define CALM_NS         (60 * CLUSTER_S) /* after that without a mistake, half as long is enough again */
-#define TIMES           4                /* of answering, and as many questions */
-#define MISTAKES_MAX    8                /* doublings */
+#define WRONG_NS        (3 * CLUSTER_S)   /* who is back so soon was not dead */
+#define CALM_NS         (60 * CLUSTER_S)  /* after that without a mistake, half as long is enough again */
+#define TIMES           4                 /* of answering, and as many questions */
+#define LATE_NS         CONFIRM_NS        /* an answer that took longer is late */
+#define BUSY_NS         (600 * CLUSTER_S) /* for so long it is remembered: other work comes again */
+#define BEGINNING_NS    CLUSTER_S         /* of an epoch, when members have other things to do */
+#define MISSED_NS       CLUSTER_MS        /* called so much too late: this process was not there */
+#define MISTAKES_MAX    8                 /* doublings */
 
 /* ---- times of answering ---- */
 
-void mesh_cluster_patience_answer(struct cluster_peer *peer, uint64_t took_ns)
+/* Answers to what was asked before the last late one came are of the same stop. */
+static void note_late(struct mesh_cluster *cluster, struct cluster_late late[2], uint64_t asked_ns)
 {
+    uint64_t now_ns = cluster->now_ns, took_ns = now_ns - asked_ns;
+    struct cluster_late *before = &late[0], *last = &late[1];
+
+    took_ns = took_ns < CLUSTER_RTT_NS_MAX ? took_ns : CLUSTER_RTT_NS_MAX;
+    if (took_ns <= LATE_NS || asked_ns < cluster->epoch.since_ns + BEGINNING_NS)
+        return;
+    if (last->took_ns && asked_ns < last->at_ns) {
+        last->took_ns = took_ns > last->took_ns ? took_ns : last->took_ns;
+        return;
+    }
+    if (now_ns - before->at_ns > BUSY_NS || before->took_ns < last->took_ns)
+        *before = *last;
+    else if (now_ns - last->at_ns <= BUSY_NS && last->took_ns > took_ns)
+        return;
+    *last = (struct cluster_late){.at_ns = now_ns, .took_ns = took_ns};
+}
+
+void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns)
+{
+    uint64_t took_ns = cluster->now_ns - asked_ns;
+
     took_ns = took_ns ? took_ns : 1;
     took_ns = took_ns < CLUSTER_RTT_NS_MAX ? took_ns : CLUSTER_RTT_NS_MAX;
+    note_late(cluster, peer->late, asked_ns);
     peer->rtt_ns = peer->rtt_ns ? (7 * peer->rtt_ns + took_ns) / 8 : took_ns;
     peer->rtt_ns = peer->rtt_ns ? peer->rtt_ns : 1;
     peer->answer_ns[peer->answers++ % CLUSTER_ANSWERS] = took_ns;
@@ -52,6 +83,37 @@ uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster)
     return most;
 }
 
+/* What the slowest of the last minutes ask for. One late answer means nothing here, either; two mean that its machine does other work. */
+static uint64_t late_ns(const struct mesh_cluster *cluster, const struct cluster_late late[2])
+{
+    uint64_t most = 0, least = UINT64_MAX;
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t ns = cluster->now_ns - late[i].at_ns <= BUSY_NS ? late[i].took_ns : 0;
+
+        most = ns > most ? ns : most;
+        least = ns < least ? ns : least;
+    }
+    if (!least)
+        return 0;
+    return 2 * most > TIMES * least ? 2 * most : TIMES * least;
+}
+
+/* ---- the own lateness ---- */
+
+void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns)
+{
+    if (missed_ns < MISSED_NS)
+        return;
+    note_late(cluster, cluster->late, cluster->now_ns - missed_ns);
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
+        struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
+
+        if (peer && peer->doubt == CLUSTER_ASKING && peer->asked_until_ns - peer->asked_ns < PATIENCE_NS_MAX)
+            peer->asked_until_ns += missed_ns;
+    }
+}
+
 /* ---- mistakes ---- */
 
 static struct cluster_mistakes *find(struct mesh_cluster *cluster, const uint8_t incarnation[16])
@@ -75,11 +137,12 @@ static struct cluster_mistakes *add(struct mesh_cluster *cluster, const uint8_t 
     return oldest;
 }
 
-void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const uint8_t incarnation[16])
+void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
-    struct cluster_mistakes *mistakes = find(cluster, incarnation);
+    struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
 
-    mistakes = mistakes ? mistakes : add(cluster, incarnation);
+    mistakes = mistakes ? mistakes : add(cluster, peer->incarnation);
+    memcpy(mistakes->late, peer->late, sizeof mistakes->late);
     mistakes->lost_ns = cluster->now_ns ? cluster->now_ns : 1;
 }
 
@@ -90,11 +153,14 @@ static unsigned count_now(const struct mesh_cluster *cluster, const struct clust
     return calm < mistakes->count ? mistakes->count - (unsigned)calm : 0;
 }
 
-void mesh_cluster_patience_back(struct mesh_cluster *cluster, const uint8_t incarnation[16])
+void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
-    struct cluster_mistakes *mistakes = find(cluster, incarnation);
+    struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
 
-    if (!mistakes || cluster->now_ns - mistakes->lost_ns > WRONG_NS)
+    if (!mistakes)
+        return;
+    memcpy(peer->late, mistakes->late, sizeof peer->late);
+    if (cluster->now_ns - mistakes->lost_ns > WRONG_NS)
         return;
     mistakes->count = count_now(cluster, mistakes);
     mistakes->count += mistakes->count < MISTAKES_MAX;
@@ -105,9 +171,11 @@ void mesh_cluster_patience_back(struct mesh_cluster *cluster, const uint8_t inca
 uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
     const struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
-    uint64_t usual = usual_ns(peer), ns;
+    uint64_t usual = usual_ns(peer), late = late_ns(cluster, peer->late), own_late = late_ns(cluster, cluster->late), ns;
 
     ns = TIMES * (usual ? usual : mesh_cluster_patience_usual(cluster));
+    ns = ns > late ? ns : late;
+    ns = ns > own_late ? ns : own_late;
     ns = ns > CONFIRM_NS ? ns : CONFIRM_NS;
     if (mistakes && ns < PATIENCE_NS_MAX) {
         ns <<= count_now(cluster, mistakes);

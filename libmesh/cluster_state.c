@@ -39,6 +39,13 @@ static uint64_t mix_list(uint64_t hash, const struct cluster_list *list)
     return hash;
 }
 
+static uint64_t mix_late(uint64_t hash, const struct cluster_late late[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        hash = late[i].took_ns ? mix(mix(hash, late[i].at_ns), late[i].took_ns) : hash;
+    return hash;
+}
+
 static uint64_t mix_peer(uint64_t hash, const struct cluster_peer *peer)
 {
     hash = mix_addr(mix_bytes(hash, peer->incarnation), &peer->addr);
@@ -50,6 +57,7 @@ static uint64_t mix_peer(uint64_t hash, const struct cluster_peer *peer)
     hash = mix(mix(mix(hash, peer->heard_ns), peer->ping_at_ns), peer->answers);
     for (unsigned i = 0; i < CLUSTER_ANSWERS; i++)
         hash = mix(hash, peer->answer_ns[i]);
+    hash = mix_late(hash, peer->late);
     hash = mix(mix(mix(hash, peer->doubt), peer->asked_until_ns), peer->accusers);
     hash = mix(mix(hash, peer->deaf), peer->told_ns);
     hash = mix(mix(mix(hash, peer->commit_due), peer->commit_ns), peer->ahead_ns);
@@ -108,7 +116,9 @@ uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster)
     for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++)
         hash = mix(mix(hash, cluster->strikes[i].count), cluster->strikes[i].last_ns);
     for (unsigned i = 0; i < CLUSTER_MISTAKES_MAX; i++)
-        hash = mix(mix(hash, cluster->mistakes[i].lost_ns), cluster->mistakes[i].count ^ cluster->mistakes[i].last_ns);
+        hash = mix_late(mix(mix(hash, cluster->mistakes[i].lost_ns), cluster->mistakes[i].count ^ cluster->mistakes[i].last_ns),
+                        cluster->mistakes[i].late);
+    hash = mix_late(hash, cluster->late);
     hash = mix_vote(mix_plan(hash, &cluster->plan), &cluster->vote);
     hash = mix(mix(mix(hash, cluster->report.is_active), cluster->report.rank), cluster->report.until_ns);
     return (uint32_t)(hash ^ hash >> 32);

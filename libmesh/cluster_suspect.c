@@ -219,9 +219,19 @@ void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 
 /* ---- time ---- */
 
+/* Who has been heard since it was asked is there, even if it does not hear the question: its time begins once more. */
+static uint64_t dead_at_ns(const struct cluster_peer *peer)
+{
+    uint64_t heard_ns = peer->heard_ns < peer->asked_until_ns ? peer->heard_ns : peer->asked_until_ns;
+
+    return heard_ns > peer->asked_ns ? heard_ns + (peer->asked_until_ns - peer->asked_ns) : peer->asked_until_ns;
+}
+
 static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
-    if (cluster->now_ns >= peer->asked_until_ns) {
+    uint64_t until_ns = dead_at_ns(peer);
+
+    if (cluster->now_ns >= until_ns) {
         peer->doubt = CLUSTER_DEAD;
         return;
     }
@@ -229,7 +239,7 @@ static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
         mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
         peer->ask_at_ns = cluster->now_ns + (peer->asked_until_ns - peer->asked_ns) / ASK_TIMES;
     }
-    mesh_cluster_arm(cluster, peer->ask_at_ns < peer->asked_until_ns ? peer->ask_at_ns : peer->asked_until_ns);
+    mesh_cluster_arm(cluster, peer->ask_at_ns < until_ns ? peer->ask_at_ns : until_ns);
 }
 
 static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer *to, uint64_t ranks, uint64_t deaf_to)

@@ -293,6 +293,29 @@ static void who_is_only_slow_stays(void **state)
     assert_int_equal(number_at(1), number);
 }
 
+/* All of them on machines that do other work: one after the other is stopped for 20 to 100 ms, while they are idle and under questions. */
+static void nodes_that_are_stopped_again_and_again_stay(void **state)
+{
+    uint32_t number;
+
+    (void)state;
+    number = number_at(1);
+    for (unsigned i = 0; i < 240; i++) {
+        const uint16_t place = (uint16_t)(i * 7 / 3 % FOUR);
+
+        if (i >= 120 && i % 8 == 0)
+            ask_and_wait(other_than(place));
+        simserve_pause(&serve, place, true);
+        expect_holds(simserve_run(&serve, (20 + i * 37 % 81) * SIMMEMBERS_MS));
+        simserve_pause(&serve, place, false);
+        expect_holds(simserve_run(&serve, (20 + i * 53 % 71) * SIMMEMBERS_MS));
+    }
+    expect_settles();
+    assert_true(serve.suspected > 0);
+    assert_int_equal(number_at(1), number);
+    assert_int_equal(simserve_alive(&serve), 15);
+}
+
 /* ---- clients ---- */
 
 static void a_client_that_goes_away_frees_its_slot(void **state)
@@ -352,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_was_stopped_for_ten_seconds_comes_back_quietly, open_four, close_four),
         cmocka_unit_test_setup_teardown(a_clock_that_leaps_is_no_death_of_the_others, open_four, close_four),
         cmocka_unit_test_setup_teardown(who_is_only_slow_stays, open_four, close_four),
+        cmocka_unit_test_setup_teardown(nodes_that_are_stopped_again_and_again_stay, open_four, close_four),
         cmocka_unit_test_setup_teardown(a_client_that_goes_away_frees_its_slot, open_four, close_four),
         cmocka_unit_test_setup_teardown(a_wrong_token_is_noticed, open_four, close_four),
         cmocka_unit_test(storms_change_no_token),

@@ -188,6 +188,10 @@ int mesh_cluster_get_peer_stats(const struct mesh_cluster *cluster, uint16_t ran
 /* The current epoch, without an event; number 0 while there is none. */
 void mesh_cluster_get_epoch(const struct mesh_cluster *cluster, struct mesh_cluster_event *epoch);
 
+/* Somebody's silence counts: a suspect is asked, or votes are waited for. Then whoever reads datagrams on another thread than the core's
+ * had better see to it that all that has arrived is read before the next mesh_cluster_tick. */
+bool mesh_cluster_is_waiting(const struct mesh_cluster *cluster);
+
 /* This process coordinates changes of the current epoch, as far as it knows. */
 bool mesh_cluster_is_coordinator(const struct mesh_cluster *cluster);
 
