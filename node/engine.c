@@ -456,6 +456,11 @@ uint64_t engine_silent_ranks(struct engine *e)
     return ranks;
 }
 
+void engine_read(struct engine *e)
+{
+    port_read(&e->port);
+}
+
 void engine_goodbye(struct engine *e)
 {
     if (e->port.mesh == NULL)

@@ -228,6 +228,9 @@ void engine_with_port(struct engine *engine, void (*look)(void *app), void *app)
 /* A step is open. Any thread. */
 bool engine_is_stepping(struct engine *engine);
 
+/* Read what has arrived, in the place of a worker that may not have been given a processor; takes the port for that time. */
+void engine_read(struct engine *engine);
+
 /* Bit r: rank r owes this node blocks and says nothing at all (mesh_silent_ranks); takes the port for the time of the call. */
 uint64_t engine_silent_ranks(struct engine *engine);
 void engine_goodbye(struct engine *engine);

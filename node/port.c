@@ -247,3 +247,13 @@ void port_unlock(struct port *port)
 {
     atomic_store_explicit(&port->owner, PORT_FREE, memory_order_release);
 }
+
+void port_read(struct port *port)
+{
+    if (port->mesh == NULL || port->driver.poll == NULL)
+        return;
+    port_lock(port);
+    port->driver.poll(port->driver.driver, port->mesh);
+    port_unlock(port);
+    port_rouse(port); /* whoever parks next would sleep on what has been read */
+}

@@ -88,4 +88,8 @@ void port_rouse(struct port *port);
 void port_lock(struct port *port);
 void port_unlock(struct port *port);
 
+/* Let the driver move datagrams, in the place of an owner that may not have been given a processor; what follows from them is left to the
+ * next owner. Returns when it is done. Not while the caller owns or locks it. */
+void port_read(struct port *port);
+
 #endif

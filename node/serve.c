@@ -195,13 +195,22 @@ static void note_loaded(struct server *server)
     change_load(&server->change, mesh_udp_now_ns());
 }
 
+/* Where nobody else looks after the socket; or time is about to be up for somebody whose answer may lie there, as the worker that would
+ * have read it was not given a processor. */
+static void read_outside(struct server *server)
+{
+    if (is_alone(server))
+        mesh_udp_poll(server->config->shift.udp, NULL);
+    else if (mesh_cluster_is_waiting(server->cluster) && mesh_cluster_timeout(server->cluster) <= mesh_udp_now_ns())
+        shift_read(server->shift);
+}
+
 static int loop(struct server *server, struct fail *fail)
 {
     while (!is_finished(server)) {
         const uint32_t rung = bell_count(server->bell);
 
-        if (is_alone(server))
-            mesh_udp_poll(server->config->shift.udp, NULL);
+        read_outside(server);
         take_outside(server);
         serve_discover_poll(server);
         begin_leaving(server);

@@ -479,6 +479,12 @@ void shift_traffic(struct shift *shift, struct shift_traffic *traffic)
         look_at_traffic(&look); /* alone: the main thread polls */
 }
 
+void shift_read(struct shift *shift)
+{
+    if (shift->mesh != NULL && shift->is_started)
+        engine_read(shift->engine);
+}
+
 uint64_t shift_silent_ranks(struct shift *shift)
 {
     return shift->mesh == NULL || !shift->is_started ? 0 : engine_silent_ranks(shift->engine);

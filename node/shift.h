@@ -133,6 +133,9 @@ void shift_traffic(struct shift *shift, struct shift_traffic *traffic);
 /* The oldest news; false when there is none. Main thread. */
 bool shift_next_news(struct shift *shift, struct shift_news *news);
 
+/* Read what has arrived, whatever its workers are at. */
+void shift_read(struct shift *shift);
+
 /* Ranks that owe this node blocks and say nothing at all. */
 uint64_t shift_silent_ranks(struct shift *shift);
 

@@ -208,12 +208,37 @@ static void what_follows_from_an_event_goes_out_at_once(void **state)
     assert_int_equal(opener.events, 1);
 }
 
+static void note_wake(void *driver)
+{
+    strcat(driver, "wake ");
+}
+
+/* Nobody sleeps at the port when it is read, but a worker may be about to. */
+static void who_reads_for_others_leaves_the_rest_to_an_owner_that_does_not_sleep_on_it(void **state)
+{
+    struct net *net = net_new(2);
+    char calls[64] = "";
+    struct port *port;
+
+    (void)state;
+    net_up(net);
+    port = make_port(net);
+    port->driver = (struct port_driver){.poll = note_poll, .flush = note_flush, .wake = note_wake, .driver = calls};
+    port_read(port);
+    assert_string_equal(calls, "poll wake ");
+    port_poll(port);
+    assert_string_equal(calls, "poll wake poll ");
+    net_free(net);
+    free(port);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_that_the_endpoint_cannot_take_yet_wait_and_are_kept),
         cmocka_unit_test(what_came_before_its_gather_was_opened_is_taken_without_a_poll),
         cmocka_unit_test(what_follows_from_an_event_goes_out_at_once),
+        cmocka_unit_test(who_reads_for_others_leaves_the_rest_to_an_owner_that_does_not_sleep_on_it),
         cmocka_unit_test(what_is_said_goes_out_before_datagrams_are_looked_for),
     };
 
