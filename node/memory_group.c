@@ -79,6 +79,21 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
+/* Spaces, tabs, newlines and backslashes of paths stand in mountinfo as \040, \011, \012 and \134; in place. */
+static void decode(char *path)
+{
+    const char *from = path;
+
+    while (*from != '\0')
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
+            *path++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else {
+            *path++ = *from++;
+        }
+    *path = '\0';
+}
+
 /* A line of mountinfo: "31 23 0:28 TOP FOLDER OPTIONS ... - TYPE SOURCE OPTIONS". */
 static bool is_mount(const char *line, const struct version *version, struct mount *mount)
 {
@@ -89,6 +104,8 @@ static bool is_mount(const char *line, const struct version *version, struct mou
     if (rest == NULL || sscanf(line, "%*s %*s %*s %4095s %4095s", mount->top, mount->folder) != 2 ||
         sscanf(rest, " - %31s %*s %12287s", type, options) != 2)
         return false;
+    decode(mount->top);
+    decode(mount->folder);
     return version == &version_2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, "memory");
 }
 

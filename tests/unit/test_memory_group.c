@@ -110,6 +110,31 @@ static void a_container_sees_its_own_group_at_the_top(void **state)
     assert_int_equal(memory_group_bytes(root), 800);
 }
 
+/* As the kernel writes them into mountinfo; in /proc/self/cgroup they stand as they are. */
+static void names_with_spaces_and_backslashes_are_found(void **state)
+{
+    (void)state;
+    write_file("/proc/self/mountinfo", "31 23 0:28 /my\\040group\\134a /sys/fs/my\\040groups\\011b rw - cgroup2 cgroup2 rw\n");
+    write_file("/proc/self/cgroup", "0::/my group\\a/inner\\x2d one\n");
+    write_file("/sys/fs/my groups\tb/inner\\x2d one/memory.max", "700\n");
+    write_file("/sys/fs/my groups\tb/inner\\x2d one/memory.current", "100\n");
+    assert_int_equal(memory_group_bytes(root), 600);
+    write_file("/sys/fs/my groups\tb/memory.max", "500\n");
+    write_file("/sys/fs/my groups\tb/memory.current", "100\n");
+    assert_int_equal(memory_group_bytes(root), 400);
+}
+
+/* A backslash before what is no number stays. */
+static void what_is_no_escape_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    write_file("/proc/self/mountinfo", "31 23 0:28 / /sys/a\\48\\999\\07 rw - cgroup2 cgroup2 rw\n");
+    write_file("/proc/self/cgroup", "0::/\n");
+    write_file("/sys/a\\48\\999\\07/memory.max", "700\n");
+    write_file("/sys/a\\48\\999\\07/memory.current", "0\n");
+    assert_int_equal(memory_group_bytes(root), 700);
+}
+
 static void version_1_has_a_hierarchy_for_memory(void **state)
 {
     (void)state;
@@ -142,6 +167,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_left_is_the_limit_without_what_cannot_be_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_limit_of_a_group_above_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_container_sees_its_own_group_at_the_top, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_with_spaces_and_backslashes_are_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_escape_is_taken_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_1_has_a_hierarchy_for_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_files_are_no_limit, set_up, tear_down),
     };
