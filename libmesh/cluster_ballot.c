@@ -100,6 +100,8 @@ static void vote_self(struct mesh_cluster *cluster)
     case MESH_STAGE_CHECK:
         if (self)
             plan->heard[plan->self] = UINT64_MAX; /* a joiner has shown a cookie */
+        if (self)
+            plan->list.members[plan->self].summary = cluster->summary;
         plan->voted |= self;
         break;
     case MESH_STAGE_PREPARE:
@@ -189,6 +191,8 @@ static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct me
 
     plan->voted |= UINT64_C(1) << index;
     plan->due[index] = 0;
+    if (plan->stage == MESH_STAGE_CHECK) /* those who prepare have to know the newcomers' */
+        member->summary = vote->summary;
     if (plan->stage != MESH_STAGE_PROPOSE)
         return;
     memcpy(plan->nonces[index], vote->nonce, sizeof plan->nonces[index]);

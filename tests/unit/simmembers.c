@@ -189,6 +189,8 @@ static void on_event(struct simmembers *members, struct simmember *member, const
         member->ready_at_ns = simmembers_clock(members, member->place) + member->prepare_ns;
         member->prepare_number = event->number;
         member->prepare_count = event->member_count;
+        for (uint16_t rank = 0; rank < event->member_count; rank++)
+            member->prepare_summary[event->members[rank].addr.port] = event->members[rank].summary;
         break;
     case MESH_CLUSTER_EVICTED:
         if (!member->has_epoch)
@@ -360,6 +362,8 @@ void simmembers_start(struct simmembers *members, uint16_t place)
     if (!member->memory || mesh_cluster_init(&member->cluster, &member->config, member->memory, mesh_cluster_memory_bytes(),
                                              simmembers_clock(members, place)) != 0)
         abort();
+    if (member->summary)
+        mesh_cluster_set_summary(member->cluster, member->summary);
     mesh_sim_attach_endpoint(members->sim, place, &endpoint, drain, member);
 }
 

@@ -24,6 +24,7 @@ struct simmember {
     uint32_t processes; /* that have been started here */
     uint32_t clock_ppm; /* its clock runs so much of a million as fast as the simulator's; 0: as fast */
     uint64_t clock_offset_ns;
+    uint64_t summary;     /* what it says of itself from its start on */
     uint64_t prepare_ns;  /* how long it takes to be ready */
     uint64_t ready_at_ns; /* own clock; 0: nothing to prepare */
     uint32_t ready_plan;
@@ -41,6 +42,7 @@ struct simmember {
     char reason[MESH_REASON_BYTES];
     uint32_t prepare_number;
     uint16_t prepare_count;
+    uint64_t prepare_summary[MESH_RANKS_MAX]; /* by place */
 };
 
 /* What a process runs beside its cluster core, on its own clock; each is called after the core's part. Datagrams here are those of epochs,

@@ -240,6 +240,33 @@ static void newcomers_load_before_they_come_in(void **state)
     expect_agreement(7, 30 * SIMMEMBERS_MS);
 }
 
+/* Who prepares can reckon with what the others say of themselves, newcomers too; and an epoch has what they say last. */
+static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **state)
+{
+    (void)state;
+    open_members(3);
+    members.count = 2;
+    for (uint16_t place = 0; place < 3; place++) {
+        members.at[place].config.prepares_joins = true;
+        members.at[place].summary = 1000 + place;
+    }
+    simmembers_form(&members);
+    members.count = 3;
+    mesh_cluster_set_summary(members.at[1].cluster, 77);
+    members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
+    simmembers_add_seed(&members, 2, 0);
+    simmembers_start(&members, 2);
+    assert_true(simmembers_run(&members, 290 * SIMMEMBERS_MS));
+    for (uint16_t place = 0; place < 3; place++) {
+        assert_int_equal(members.at[place].prepare_summary[0], 1000);
+        assert_int_equal(members.at[place].prepare_summary[1], 77);
+        assert_int_equal(members.at[place].prepare_summary[2], 1002);
+    }
+    mesh_cluster_set_summary(members.at[2].cluster, 88);
+    expect_agreement(7, 30 * SIMMEMBERS_MS);
+    assert_int_equal(members.at[0].list[2].summary, 88);
+}
+
 static void a_newcomer_that_never_finishes_loading_stays_out(void **state)
 {
     uint32_t number;
@@ -300,6 +327,7 @@ int main(void)
         MEMBERS_TEST(nobody_is_suspected_or_evicted_where_nothing_happens),
         MEMBERS_TEST(own_addresses_are_learnt_from_those_who_join),
         MEMBERS_TEST(newcomers_load_before_they_come_in),
+        MEMBERS_TEST(what_a_newcomer_says_of_itself_is_known_before_all_prepare),
         MEMBERS_TEST(a_newcomer_that_never_finishes_loading_stays_out),
         MEMBERS_TEST(a_death_goes_before_a_plan),
     };

@@ -30,7 +30,7 @@ struct mesh_cluster_member {
     uint32_t speed;
     uint32_t share;   /* as mesh_cluster_propose_shares said; all 0: nobody has */
     uint32_t flags;   /* the application's own */
-    uint64_t summary; /* as mesh_cluster_set_summary said when it agreed */
+    uint64_t summary; /* the application's own, as mesh_cluster_set_summary said when it agreed; PREPARE: as last known, 0: not known */
 };
 
 struct mesh_cluster_config {
@@ -101,7 +101,8 @@ int mesh_cluster_ready(struct mesh_cluster *cluster, uint64_t now_ns, uint32_t p
 void mesh_cluster_set_speed(struct mesh_cluster *cluster, uint32_t speed);
 void mesh_cluster_set_flags(struct mesh_cluster *cluster, uint32_t flags);
 
-/* How much history this process has; goes into the list of the next epoch when it agrees to it. */
+/* What else this process says of itself, in the application's unit: serving nodes, the memory that they can have for their part of the
+ * model. Goes into the list of the next epoch as it is when this process agrees to it; that of newcomers is known before all prepare. */
 void mesh_cluster_set_summary(struct mesh_cluster *cluster, uint64_t summary);
 
 /* The same members with other shares, prepared first. share: (member count). MESH_ESTATE: this process does not coordinate, or members

@@ -305,7 +305,7 @@ enum {
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "in the application's unit") \
     F(share,          u32,  0,                   UINT32_MAX,           "",       "of the rows, as the application says; all 0: by speed") \
     F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "as the application says") \
-    F(summary,        u64,  0,                   UINT64_MAX,           "",       "how much history the member has") \
+    F(summary,        u64,  0,                   UINT64_MAX,           "",       "as the application says, when the member agreed") \
     F(nonce,          b16,  0,                   UINT8_MAX,            "",       "of this agreement; in a PLAN the JOIN's, or zero")
 
 #define MESH_VOTE_FIELDS(F) \
@@ -320,7 +320,7 @@ enum {
     F(rival_number,   u32,  0,                   MESH_EPOCH_MAX,       "",       "of the ballot promised to") \
     F(rival,          b16,  0,                   UINT8_MAX,            "",       "its proposer") \
     F(nonce,          b16,  0,                   UINT8_MAX,            "",       "yes to a proposal: fresh for it") \
-    F(summary,        u64,  0,                   UINT64_MAX,           "",       "how much history the sender has") \
+    F(summary,        u64,  0,                   UINT64_MAX,           "",       "as the application says") \
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
     F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender")
 
