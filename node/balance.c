@@ -151,6 +151,16 @@ static void bytes_of_rank(const struct balance_load *load, const struct rowmap *
     bytes[4] = (map->vocab[r + 1] - map->vocab[r]) * load->output_bytes;
 }
 
+uint64_t balance_weight_bytes(const struct balance_load *load, const struct rowmap *map, uint16_t rank)
+{
+    uint64_t bytes[KINDS], all = 0;
+
+    bytes_of_rank(load, map, rank, bytes);
+    for (int k = 0; k < KINDS; k++)
+        all += bytes[k];
+    return all;
+}
+
 static uint64_t step_ns(const struct balance_load *load, const uint32_t *speed, const struct rowmap *map)
 {
     uint64_t slowest_ns[KINDS] = {0}, total_ns = 0;
@@ -334,6 +344,8 @@ static bool is_worth_it(const struct balance *balance, const struct balance_load
 
     comparable_speeds(member, map->rank_count, speed);
     balance_shares(load, member, map->rank_count, share);
+    if (balance_fit(load, member, map->rank_count, share) > 0)
+        return false;
     now_ns = step_ns(load, speed, map);
     then_ns = step_ns_of_shares(load, speed, share, map->rank_count);
     return then_ns / (100 - least_gain(balance)) < now_ns / 100;

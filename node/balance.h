@@ -3,6 +3,7 @@
  * A speed is what a node's threads read of weights while they compute, in kB/s; time that it waits for others is not in it. Before a node
  * has computed anything only a benchmark (speed_test.h) knows its speed, which flatters small models. So whoever has computed tells the
  * ratio of the two, and the benchmark of who has not is judged by the others' ratios.
+ * A member also tells how much memory it can have for its part, and gets no more rows than fit (balance_fit.c).
  * Integers only: all nodes get the same shares from the same members. No clock: time is an argument. */
 #ifndef NODE_BALANCE_H
 #define NODE_BALANCE_H
@@ -10,12 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel.h"
 #include "mesh/mesh.h"
 #include "model.h"
 #include "rowmap.h"
 
 enum {
-    BALANCE_RULES = 1,           /* one more whenever balance_shares deals differently: members have to agree */
+    BALANCE_RULES = 2,           /* one more whenever these functions deal differently: members have to agree */
     BALANCE_EVEN = 1000,         /* share of a node of average speed, where shares follow speed */
     BALANCE_SHARE_MAX = 1000000, /* that may be asked for */
     BALANCE_SHARE_AUTO = INT32_MAX,
@@ -26,9 +28,10 @@ enum {
 };
 
 struct balance_member {
-    uint32_t speed; /* kB/s; 0: unknown */
-    uint32_t share; /* asked for, beside those of nodes of average speed, which count 1; BALANCE_SHARE_AUTO: by speed */
-    uint16_t ratio; /* of speed to its benchmark; 0: speed is a benchmark */
+    uint32_t speed;        /* kB/s; 0: unknown */
+    uint32_t share;        /* asked for, beside those of nodes of average speed, which count 1; BALANCE_SHARE_AUTO: by speed */
+    uint16_t ratio;        /* of speed to its benchmark; 0: speed is a benchmark */
+    uint64_t memory_bytes; /* for its rows and their keys and values; 0: unknown */
 };
 
 /* What a member tells beside its speed, as flags of the cluster layer, and back. */
@@ -45,12 +48,24 @@ struct balance_load {
     uint64_t wo_bytes, gate_up_bytes, down_bytes; /* for each row of dim, hidden, dim */
     uint64_t output_bytes;                        /* for each row of the vocabulary */
     uint64_t bytes;                               /* all of it */
+    uint64_t cache_bytes;                         /* of keys and values, for each KV head, of all slots */
 };
-void balance_load_init(struct balance_load *load, const struct model *model);
+void balance_load_init(struct balance_load *load, const struct model *model); /* without the last one */
+void balance_load_cache(struct balance_load *load, enum kv_type type, uint32_t ctx, uint16_t slots);
+
+/* What a rank reads of the weights by this map; and what it holds of them, and of keys and values. */
+uint64_t balance_weight_bytes(const struct balance_load *load, const struct rowmap *map, uint16_t rank);
+uint64_t balance_part_bytes(const struct balance_load *load, const struct rowmap *map, uint16_t rank);
 
 /* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal, benchmarks within a quarter. A member that
  * is asked for no share and is so slow that its rows cost the others more than they give gets 0. */
 void balance_shares(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
+
+/* Change shares, of which at least one is not 0, only where a member's part would not fit into its memory: it gets as much as does, the
+ * others the rest in proportion to their shares; where these do not hold it, also members that were too slow for a share. Nobody who is
+ * asked for the share 0 gets one. Returns the bytes that are missing when all together cannot hold the model, and leaves share as it is;
+ * 0: it fits. */
+uint64_t balance_fit(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
 
 /* What a step of one token would take, as far as it can be told: in each phase the slowest node, and the datagrams between nodes. */
 uint64_t balance_step_ns(const struct balance_load *load, const struct balance_member *member, const struct rowmap *map);
@@ -67,9 +82,10 @@ struct balance {
 /* An epoch begins, with new members or with new shares for the same ones. */
 void balance_begin(struct balance *balance, uint64_t now_ns, bool has_new_shares);
 
-/* The rows of map should be dealt anew, by share: (count). For that a step must become a tenth shorter at least, for five seconds
- * on end, and ten seconds of the epoch must be over; each change of shares doubles that time, up to eleven minutes, and raises the gain
- * that the next one must bring, to 30 %, until shares have been left alone for a quarter of an hour. Call several times a second. */
+/* The rows of map should be dealt anew, by share: (count), which fit into the members' memory. For that a step must become a tenth shorter
+ * at least, for five seconds on end, and ten seconds of the epoch must be over; each change of shares doubles that time, up to eleven
+ * minutes, and raises the gain that the next one must bring, to 30 %, until shares have been left alone for a quarter of an hour. Call
+ * several times a second. */
 bool balance_is_due(struct balance *balance, uint64_t now_ns, const struct balance_load *load, const struct balance_member *member,
                     const struct rowmap *map, uint32_t *share);
 
