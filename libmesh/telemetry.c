@@ -72,7 +72,7 @@ const char *mesh_telemetry_happening_name(unsigned happening)
 {
     static const char *const words[MESH_HAPPENINGS] = {
         NULL,        "start",  "epoch",   "prepare", "loaded",  "lost",           "back",
-        "suspected", "joined", "refused", "evicted", "leaving", "request failed",
+        "suspected", "joined", "refused", "evicted", "leaving", "request failed", "no memory",
     };
 
     return word(words, MESH_HAPPENINGS, happening);

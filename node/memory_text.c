@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "memory_group.h"
 
@@ -18,27 +19,33 @@ void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES])
     snprintf(out, MEMORY_TEXT_BYTES, "%.*f %s", unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, units[unit]);
 }
 
-static uint64_t machine_bytes(void)
+/* The line "NAME: N kB" of a file of /proc; unknown where there is none. */
+static uint64_t read_bytes(const char *path, const char *name, uint64_t unknown)
 {
-    FILE *file = fopen("/proc/meminfo", "r");
+    const size_t name_size = strlen(name);
+    FILE *file = fopen(path, "re");
+    uint64_t kib, bytes = unknown;
     char line[128];
-    uint64_t kib, available = UINT64_MAX;
 
-    if (file == NULL)
-        return UINT64_MAX;
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1) {
-            available = kib * 1024;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, name_size) == 0 && sscanf(line + name_size, ": %" SCNu64 " kB", &kib) == 1) {
+            bytes = kib * 1024;
             break;
         }
     }
-    fclose(file);
-    return available;
+    if (file != NULL)
+        fclose(file);
+    return bytes;
 }
 
 uint64_t memory_available_bytes(void)
 {
-    const uint64_t machine = machine_bytes(), group = memory_group_bytes("");
+    const uint64_t machine = read_bytes("/proc/meminfo", "MemAvailable", UINT64_MAX), group = memory_group_bytes("");
 
     return group < machine ? group : machine;
+}
+
+uint64_t memory_held_bytes(void)
+{
+    return read_bytes("/proc/self/status", "RssAnon", 0);
 }

@@ -226,6 +226,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_run_bulk(server);
         serve_watch_members(server);
         serve_watch_shares(server);
+        serve_watch_memory(server);
         serve_watch_run(server);
         if (server->http != NULL)
             http_metrics_run(server->http);
@@ -339,8 +340,8 @@ static int open_server(struct server *server, struct fail *fail)
         mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (serve_record_open(server, fail) < 0 || serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
-        open_sessions(server, incarnation, fail) < 0 || serve_log_open(server, incarnation, fail) < 0 ||
-        serve_discover_open(server, fail) < 0 ||
+        serve_open_memory(server, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
+        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
         model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
                           part != NULL ? part->have : NULL, fail) < 0 ||
         serve_watch_open(server, fail) < 0 || serve_metrics_open(server, fail) < 0)
@@ -360,6 +361,7 @@ static void close_server(struct server *server)
     interrupted_server = NULL;
     serve_end_epoch(server);
     serve_close_shares(server);
+    serve_close_memory(server);
     kept_release(&server->kept);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);

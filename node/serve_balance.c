@@ -28,8 +28,10 @@ static void end_test(struct server *server)
 int serve_open_shares(struct server *server, struct fail *fail)
 {
     struct serve_shares *shares = &server->shares;
+    const struct shift_config *c = &server->config->shift;
 
-    balance_load_init(&shares->load, server->config->shift.model);
+    balance_load_init(&shares->load, c->model);
+    balance_load_cache(&shares->load, c->kv_type, c->ctx, c->slots);
     shares->test = start_test(server, fail);
     if (shares->test == NULL)
         return -1;
@@ -131,6 +133,7 @@ bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift 
             member[r] = balance_member_of(shift->member[r].speed, shift->member[r].flags);
             is_settled = false;
         }
+        member[r].memory_bytes = shift->member[r].summary;
     }
     return is_settled;
 }

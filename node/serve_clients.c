@@ -28,6 +28,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     struct serve_status status = {.config = &server->shift_config,
                                   .shift = server->shift,
                                   .cluster = server->cluster,
+                                  .memory = &server->memory,
                                   .share_changes = server->shares.changes,
                                   .is_draining = server->is_draining};
     char text[TALK_TEXT_MAX];
@@ -81,6 +82,17 @@ static void refuse_to_begin(struct server *server, uint32_t session)
     refuse(server, session, why);
 }
 
+/* What runs already waits, and goes on when there is enough. */
+static void refuse_without_memory(struct server *server, uint32_t session)
+{
+    char missing[MEMORY_TEXT_BYTES], why[200];
+
+    memory_text(server->memory.missing_bytes, missing);
+    snprintf(why, sizeof why, "memory: the cluster's nodes have too little for the model, %s are missing: ask again when a node has joined",
+             missing);
+    refuse(server, session, why);
+}
+
 static void begin(struct server *server, uint32_t session, const struct talk *ask)
 {
     struct fail fail = {0};
@@ -88,6 +100,10 @@ static void begin(struct server *server, uint32_t session, const struct talk *as
 
     if (server->is_draining) {
         refuse_to_begin(server, session);
+        return;
+    }
+    if (server->memory.missing_bytes > 0) {
+        refuse_without_memory(server, session);
         return;
     }
     job = jobs_add(&server->jobs, &server->shift_config, session, ask, mesh_udp_now_ns(), &fail);

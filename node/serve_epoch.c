@@ -176,7 +176,7 @@ static int open_shift(struct server *server, const struct mesh_cluster_event *ep
 
     memcpy(b.member, epoch->members, epoch->member_count * sizeof *b.member);
     b.epoch.members = b.member;
-    b.rows = last != NULL && !is_prepared ? shift_rows(last) : NULL;
+    b.rows = is_prepared ? NULL : last != NULL ? shift_rows(last) : serve_take_rows(server);
     halt_shift(server);
     server->shift = NULL;
     b.shift = is_prepared ? server->next : calloc(1, sizeof *b.shift);
@@ -216,6 +216,8 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     int err;
 
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
+    if (serve_waits_for_memory(server, epoch))
+        return 0;
     err = open_shift(server, epoch, &old, fail);
     if (err == 0) {
         jobs_submit(&server->jobs, server->shift);
@@ -255,6 +257,7 @@ static void give_up_next(struct server *server, const char *why)
 
 static void prepare_next(struct server *server, const struct mesh_cluster_event *plan)
 {
+    uint64_t missing_bytes;
     struct fail fail;
 
     free_shift(&server->next);
@@ -263,14 +266,15 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next_since_ns = 0;
     serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
                plan->member_count, plan->member_count == 1 ? "" : "s");
-    if (plan->own_rank < 0) {
-        tell_ready(server); /* this node leaves */
+    if (plan->own_rank < 0 || serve_lacks_memory(server, plan, &missing_bytes)) {
+        tell_ready(server); /* this node leaves, or nobody will load */
         return;
     }
     server->next = calloc(1, sizeof *server->next);
     if (server->next == NULL)
         give_up_next(server, "out of memory");
-    else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell, &fail) < 0)
+    else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell,
+                           server->shift == NULL ? serve_take_rows(server) : NULL, &fail) < 0)
         give_up_next(server, fail.text);
 }
 
@@ -301,7 +305,7 @@ static int watch_next(struct server *server, struct fail *fail)
             tell_ready(server);
         return 0;
     }
-    if (server->shift == NULL) {
+    if (server->shift == NULL && server->memory.missing_bytes == 0) {
         *fail = server->next->why;
         return -1;
     }
@@ -357,6 +361,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         return begin_shift(server, event, fail);
     case MESH_CLUSTER_EVICTED:
         serve_say(server, "the others have gone on without this node: joining them again");
+        serve_forget_lack(server);
         serve_end_epoch(server);
         serve_watch_epoch(server);
         serve_note(server, MESH_HAPPENED_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
@@ -365,6 +370,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         serve_note(server, MESH_HAPPENED_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");
         break;
     case MESH_CLUSTER_LEFT:
+        serve_forget_lack(server);
         serve_end_epoch(server);
         begin_farewell(server);
         break;

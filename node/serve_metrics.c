@@ -16,12 +16,13 @@ static void write_metrics(void *app, FILE *out)
 }
 
 /* Healthy is who is in an epoch with all of its share loaded, does not leave, and is not alone since others refuse it: what it was to be
- * part of is elsewhere. */
+ * part of is elsewhere. Who waits for memory is in no engine's epoch, so it is seeking. */
 static bool write_health(void *app, FILE *out)
 {
     struct server *server = app;
     const struct measure *m = &server->watching.measure;
-    const bool is_refused = serve_is_refused(server);
+    const struct serve_memory *memory = &server->memory;
+    const bool is_refused = serve_is_refused(server), is_short = memory->missing_bytes > 0;
     struct json json;
 
     serve_watch_measure(server);
@@ -29,8 +30,10 @@ static bool write_health(void *app, FILE *out)
     json_object_begin(&json, NULL);
     json_uint(&json, "schema_version", 1);
     json_text(&json, "state", mesh_telemetry_state_name(m->node.state));
-    json_uint(&json, "members", m->node.members);
-    json_uint(&json, "epoch", m->epoch);
+    json_uint(&json, "members", is_short ? memory->count : m->node.members);
+    json_uint(&json, "epoch", is_short ? memory->number : m->epoch);
+    if (is_short)
+        json_uint(&json, "memory_missing_bytes", memory->missing_bytes);
     if (is_refused)
         json_text(&json, "refused", server->refusal);
     json_object_end(&json);

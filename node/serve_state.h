@@ -12,6 +12,7 @@
 #include "mesh/session.h"
 #include "meter.h"
 #include "serve.h"
+#include "serve_memory.h"
 #include "serve_watch.h"
 #include "speed_test.h"
 
@@ -62,6 +63,7 @@ struct server {
     int leave_count;                       /* signals until then */
     struct change change;                  /* the last one of members */
     struct serve_shares shares;
+    struct serve_memory memory;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     int discover_fd;                                /* hears config->discover; -1: there is none */
     uint8_t incarnation[MESH_INCARNATION_BYTES];

@@ -78,6 +78,7 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_bool(json, "share_is_fixed", status->member[rank].share != BALANCE_SHARE_AUTO);
     json_double(json, "speed_mb_per_s", status->member[rank].speed / 1e3);
     json_bool(json, "speed_is_measured", status->member[rank].ratio > 0);
+    json_uint(json, "memory_bytes", member->summary);
     json_bool(json, "has_model_file", (member->flags & SERVE_HAS_FILE) != 0);
     json_bool(json, "is_self", rank == status->shift->rank);
     json_double(json, "rtt_us", (double)rtt_ns / 1e3);
@@ -177,9 +178,38 @@ static void write_recorded(const struct serve_status *status, struct json *json)
     json_object_end(json);
 }
 
+/* While memory is missing. */
+static void write_waiting(const struct serve_memory *m, struct json *json, uint16_t rank)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    mesh_addr_format(m->member[rank].addr, address);
+    json_object_begin(json, NULL);
+    json_uint(json, "rank", rank);
+    json_text(json, "address", address);
+    json_text(json, "state", "waiting");
+    json_uint(json, "memory_bytes", m->member[rank].summary);
+    json_bool(json, "is_self", rank == m->rank);
+    json_object_end(json);
+}
+
+static void write_members(const struct serve_status *status, struct json *json)
+{
+    const struct serve_memory *m = status->memory;
+
+    json_array_begin(json, "members");
+    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
+        write_member(status, json, rank);
+    for (uint16_t rank = 0; m->missing_bytes > 0 && rank < m->count; rank++)
+        write_waiting(m, json, rank);
+    json_array_end(json);
+    json_uint(json, "memory_missing_bytes", m->missing_bytes);
+}
+
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
+    const struct serve_memory *m = status->memory;
     struct engine_memory memory = {0};
     struct json json;
     long size;
@@ -189,14 +219,11 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_init(&json, stream);
     json_object_begin(&json, NULL);
     json_uint(&json, "schema_version", 1);
-    json_uint(&json, "nodes", status->shift != NULL ? status->shift->count : 0);
-    json_uint(&json, "epoch", status->shift != NULL ? status->shift->number : 0);
+    json_uint(&json, "nodes", status->shift != NULL ? status->shift->count : m->missing_bytes > 0 ? m->count : 0);
+    json_uint(&json, "epoch", status->shift != NULL ? status->shift->number : m->missing_bytes > 0 ? m->number : 0);
     json_text(&json, "model", gguf_path(status->config->model->gguf));
     json_text(&json, "cluster", status->config->cluster);
-    json_array_begin(&json, "members");
-    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
-        write_member(status, &json, rank);
-    json_array_end(&json);
+    write_members(status, &json);
     write_disks(status, &json);
     json_uint(&json, "requests", status->requests);
     json_uint(&json, "slots", status->config->slots);
@@ -251,6 +278,23 @@ static void print_exchange(const struct serve_status *status, FILE *stream)
             (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
 }
 
+static void print_waiting(const struct serve_status *status, FILE *stream)
+{
+    const struct serve_memory *m = status->memory;
+    char text[MEMORY_TEXT_BYTES], address[MESH_ADDR_TEXT_BYTES];
+
+    memory_text(m->missing_bytes, text);
+    fprintf(stream,
+            "cluster %s, epoch %u: %u node%s with too little memory for the model: %s are missing; nothing is loaded until a node "
+            "joins that has as much, or memory is freed; %u of this node's requests wait",
+            status->config->cluster, m->number, m->count, m->count == 1 ? "" : "s", text, status->requests);
+    for (uint16_t rank = 0; rank < m->count; rank++) {
+        mesh_addr_format(m->member[rank].addr, address);
+        memory_text(m->member[rank].summary, text);
+        fprintf(stream, "\n%4u  %-24s %-10s can have %s%s", rank, address, "waiting", text, rank == m->rank ? " this node" : "");
+    }
+}
+
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -260,7 +304,9 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
 
     if (stream == NULL)
         return 0;
-    if (status->shift == NULL)
+    if (status->shift == NULL && status->memory->missing_bytes > 0)
+        print_waiting(status, stream);
+    else if (status->shift == NULL)
         fprintf(stream, "cluster %s: this node is in no epoch; it looks for the others", status->config->cluster);
     else
         fprintf(stream, "cluster %s, epoch %u: %u node%s; %u of this node's requests run or wait; %llu datagrams refused",

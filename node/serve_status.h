@@ -5,11 +5,13 @@
 #include "balance.h"
 #include "change.h"
 #include "gate.h"
+#include "serve_memory.h"
 #include "shift.h"
 
 struct serve_status {
     const struct shift_config *config;
-    struct shift *shift; /* NULL: no epoch */
+    struct shift *shift;               /* NULL: no epoch */
+    const struct serve_memory *memory; /* whose epoch it is while bytes are missing; shift is NULL then */
     const struct mesh_cluster *cluster;
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;

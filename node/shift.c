@@ -6,8 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "balance.h"
-#include "memory_text.h"
 #include "shift_mesh.h"
 #include "shift_rows.h"
 
@@ -74,47 +72,9 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
 
 /* ---- the parts ---- */
 
-int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count, struct fail *fail)
-{
-    struct balance_member by_speed[MESH_RANKS_MAX];
-    uint32_t share[MESH_RANKS_MAX];
-    struct balance_load load;
-    bool has_shares = false;
-
-    for (uint16_t r = 0; r < count; r++) {
-        has_shares |= member[r].share > 0;
-        share[r] = member[r].share;
-        by_speed[r] = balance_member_of(member[r].speed, member[r].flags);
-    }
-    if (!has_shares) {
-        balance_load_init(&load, model);
-        balance_shares(&load, by_speed, count, share);
-    }
-    return rowmap_init(map, model, share, count, fail);
-}
-
 static bool is_end(const void *tokenizer, uint32_t id)
 {
     return tokenizer_is_end(tokenizer, id);
-}
-
-/* Is there room for all of it? */
-static int check_memory(const struct engine *engine, struct fail *fail)
-{
-    const uint64_t available = memory_available_bytes();
-    struct engine_memory memory;
-    char needed_text[MEMORY_TEXT_BYTES], available_text[MEMORY_TEXT_BYTES];
-    uint64_t needed;
-
-    engine_memory(engine, &memory);
-    needed = memory.weight_bytes + memory.kv_bytes + memory.buffer_bytes;
-    if (needed <= available)
-        return 0;
-    memory_text(needed, needed_text);
-    memory_text(available, available_text);
-    return fail_set(fail, EXIT_ENVIRONMENT,
-                    "memory: this node's part needs %s, %s are available: more nodes, a smaller --share, --ctx or --slots need less",
-                    needed_text, available_text);
 }
 
 /* has_to_fit: there is another way when it does not. Else it is tried: more nodes may come before all of it is touched. */
@@ -146,7 +106,7 @@ static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
     shift->engine = engine_open(&config, &hooks, fail);
     if (shift->engine == NULL)
         return -1;
-    if (check_memory(shift->engine, &doubt) < 0 && has_to_fit) {
+    if (shift_check_memory(shift->engine, &doubt) < 0 && has_to_fit) {
         *fail = doubt;
         return -1;
     }
@@ -278,6 +238,8 @@ static void prepare(void *app, uint16_t index)
 static int set_up(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
                   struct fail *fail)
 {
+    uint64_t missing_bytes; /* who does not want to try has asked before */
+
     assert(epoch->own_rank >= 0 && epoch->member_count > 0 && epoch->member_count <= MESH_RANKS_MAX);
     shift->config = config;
     shift->count = epoch->member_count;
@@ -287,16 +249,18 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
     shift->crew.bell = bell;
     shift->crew.worker_bell = bell_open(fail);
     shift->crew.recording = shift->config->recording;
-    return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config->model, epoch->members, shift->count, fail);
+    return shift->crew.worker_bell == NULL ? -1 : shift_divide(&shift->map, config, epoch->members, shift->count, &missing_bytes, fail);
 }
 
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
-                  struct bell *bell, struct fail *fail)
+                  struct bell *bell, struct rows *rows, struct fail *fail)
 {
     memset(shift, 0, sizeof *shift);
+    shift->rows = rows;
     if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
-    shift->rows = present == NULL ? NULL : shift_rows(present);
+    if (present != NULL)
+        shift->rows = shift_rows(present);
     shift->is_joining = present == NULL;
     atomic_store(&shift->preparing, SHIFT_OPENING);
     shift->loaders = pool_start(config->threads, prepare, shift, fail);
@@ -315,9 +279,10 @@ bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch)
 {
     struct rowmap map;
     struct fail fail;
+    uint64_t missing_bytes;
 
     return atomic_load(&shift->preparing) == SHIFT_LOADING && epoch->own_rank == (int)shift->rank && epoch->member_count == shift->count &&
-           shift_divide(&map, shift->config->model, epoch->members, shift->count, &fail) == 0 && rowmap_is_same(&map, &shift->map);
+           shift_divide(&map, shift->config, epoch->members, shift->count, &missing_bytes, &fail) == 0 && rowmap_is_same(&map, &shift->map);
 }
 
 /* What is not loaded by now the crew loads. */

@@ -84,15 +84,23 @@ struct shift {
     atomic_bool stops_fetching;
 };
 
-/* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed (balance.h). */
-int shift_divide(struct rowmap *map, const struct model *model, const struct mesh_cluster_member *member, uint16_t count,
-                 struct fail *fail);
+/* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed, as far as their
+ * memory goes (balance.h). *missing_bytes: beside all that they have, 0: it fits. shift_divide.c. */
+int shift_divide(struct rowmap *map, const struct shift_config *config, const struct mesh_cluster_member *member, uint16_t count,
+                 uint64_t *missing_bytes, struct fail *fail);
+
+/* What an engine has at most beside rows, keys and values, in an epoch of several members. -1 with fail set. shift_divide.c. */
+int shift_buffer_bytes(const struct shift_config *config, uint64_t *bytes, struct fail *fail);
+
+/* Is there room for all of it now? -1: no, with fail set. shift_divide.c. */
+int shift_check_memory(const struct engine *engine, struct fail *fail);
 
 /* Open, allocate and load for the members of a PREPARE event, on threads that give way to others, and fetch the keys and values that it
  * will need and `present`, the epoch that goes on (NULL: none), does not have; the bell rings when that is done. shift is zeroed first.
- * -1 with fail set. shift_stop and shift_release in either case. */
+ * rows, taken: without present, those that are left of an epoch before; NULL: none. -1 with fail set. shift_stop and shift_release in
+ * either case. */
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
-                  struct bell *bell, struct fail *fail);
+                  struct bell *bell, struct rows *rows, struct fail *fail);
 
 /* All is loaded and fetched, or cannot be (SHIFT_FAILED, with why). */
 bool shift_is_prepared(struct shift *shift);

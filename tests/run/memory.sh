@@ -58,6 +58,7 @@ background "${within[@]}" "$mesh_node" serve -m "$model" -t 1 --slots 16 --name 
 wait_until 20 grep -q "waits for others" "$tmp/more"
 background "${within[@]}" "$mesh_node" serve -m "$model" -t 1 --slots 16 --name more --listen "127.0.0.1:$(free_port)" \
     --join "127.0.0.1:$port" 2>"$tmp/most"
-check "where two are too few it is said, and tried" wait_until 20 grep -q "; the kernel ends this node when it has had all" "$tmp/most"
-check "since more may come" wait_until 20 grep -q "epoch .*: 2 members" "$tmp/more"
+check "where two are too few it is said, and neither loads" \
+    wait_until 20 grep -q "than its members can have together: nothing is loaded" "$tmp/most"
+check_equal "since the kernel would end them" "$(cat "$tmp"/mo?? | grep -c "this is rank")" 0
 finish

@@ -278,6 +278,7 @@ void simserve_start(struct simserve *serve, uint16_t place)
     node->jobs.next = 0;
     node->jobs.seed = mesh_draw(serve->config.seed, DRAW_JOBS, (uint64_t)place << 32 | node->member->processes);
     node->is_paused = node->is_leaving = false;
+    node->missing_bytes = 0;
     simmembers_start(&serve->members, place);
     simserve_watch_begin(node);
 }

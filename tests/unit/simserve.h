@@ -60,11 +60,12 @@ struct simserve_node {
     struct simmember *member;
     struct shift_config shift_config;
     struct shift shifts[2];
-    struct shift *shift; /* engine NULL: no epoch */
-    struct shift *next;  /* that is prepared; engine NULL: none */
-    bool next_is_told;   /* that it is ready */
-    struct kept kept;    /* between two epochs */
-    uint64_t stamp;      /* of the epoch, in what is sent in it */
+    struct shift *shift;    /* engine NULL: no epoch */
+    struct shift *next;     /* that is prepared; engine NULL: none */
+    bool next_is_told;      /* that it is ready */
+    uint64_t missing_bytes; /* of memory, in an epoch that nobody loads for; 0: none */
+    struct kept kept;       /* between two epochs */
+    uint64_t stamp;         /* of the epoch, in what is sent in it */
     struct jobs jobs;
     uint32_t job_count;
     uint32_t slow;        /* work takes so many times as long */

@@ -88,17 +88,27 @@ static bool open_mesh(struct simserve_node *node)
     return true;
 }
 
+static bool lacks_memory(struct simserve_node *node, const struct mesh_cluster_event *event, uint64_t *missing_bytes)
+{
+    struct rowmap map;
+    struct fail why;
+
+    return shift_divide(&map, &node->shift_config, event->members, event->member_count, missing_bytes, &why) == 0 && *missing_bytes > 0;
+}
+
 /* Engine and row map of the members of an EPOCH or PREPARE event. */
 static bool set_up(struct simserve_node *node, struct shift *shift, const struct mesh_cluster_event *event)
 {
     struct fail why = {.text = "no memory"};
+    uint64_t missing_bytes;
 
     memset(shift, 0, sizeof *shift);
     shift->config = &node->shift_config;
     shift->count = event->member_count;
     shift->rank = (uint16_t)event->own_rank;
     shift->crew.worker_bell = node->serve->bell;
-    if (shift_divide(&shift->map, shift->config->model, event->members, shift->count, &why) == 0 && open_engine(node, shift, &why)) {
+    if (shift_divide(&shift->map, shift->config, event->members, shift->count, &missing_bytes, &why) == 0 &&
+        open_engine(node, shift, &why)) {
         shift->crew.engine = shift->engine;
         return true;
     }
@@ -130,6 +140,11 @@ static void begin_shift(struct simserve_node *node, const struct mesh_cluster_ev
     node->busy_ns = 0;
     node->watch_at_ns = 0;
     memcpy(&node->stamp, epoch->id, sizeof node->stamp);
+    if (lacks_memory(node, epoch, &node->missing_bytes)) {
+        free_shift(node->next);
+        simserve_watch_epoch(node);
+        return;
+    }
     if (!begin_engine(node, epoch))
         return;
     shift = node->shift;
@@ -149,10 +164,12 @@ static void begin_shift(struct simserve_node *node, const struct mesh_cluster_ev
 
 static void prepare_next(struct simserve_node *node, const struct mesh_cluster_event *plan)
 {
+    uint64_t missing_bytes;
+
     free_shift(node->next);
     node->next_is_told = false;
     node->member->ready_at_ns = 0; /* simserve_watch_next says when */
-    if (plan->own_rank >= 0 && set_up(node, node->next, plan))
+    if (plan->own_rank >= 0 && !lacks_memory(node, plan, &missing_bytes) && set_up(node, node->next, plan))
         atomic_store(&node->next->preparing, SHIFT_LOADING);
 }
 
@@ -192,6 +209,7 @@ void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_eve
     } else if (event->type == MESH_CLUSTER_EVICTED) {
         end_shift(node);
         free_shift(node->next);
+        node->missing_bytes = 0;
         simserve_watch_epoch(node);
     }
 }

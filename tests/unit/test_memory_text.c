@@ -74,6 +74,19 @@ static void the_machine_has_some_memory(void **state)
     assert_true(memory_available_bytes() > 0);
 }
 
+static void what_a_process_holds_grows_with_what_it_touches(void **state)
+{
+    enum { BYTES = 64 << 20 };
+    const uint64_t before = memory_held_bytes();
+    char *memory = malloc(BYTES);
+
+    (void)state;
+    assert_non_null(memory);
+    memset(memory, 1, BYTES);
+    assert_true(before > 0 && memory_held_bytes() > before + BYTES / 2);
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +96,7 @@ int main(void)
         cmocka_unit_test(the_largest_number_has_a_unit),
         cmocka_unit_test(any_number_has_three_digits_and_a_unit),
         cmocka_unit_test(the_machine_has_some_memory),
+        cmocka_unit_test(what_a_process_holds_grows_with_what_it_touches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,7 @@ enum mesh_happening {
     MESH_HAPPENED_EVICTED,   /* the others went on without this node */
     MESH_HAPPENED_LEAVING,
     MESH_HAPPENED_REQUEST_FAILED,
+    MESH_HAPPENED_SHORT, /* the epoch's members have too little memory for the model */
     MESH_HAPPENINGS
 };
 

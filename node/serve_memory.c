@@ -1,0 +1,176 @@
+#include "serve_memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "notify.h"
+#include "serve_state.h"
+
+#define LOOK_NS  UINT64_C(2000000000)
+#define AGAIN_NS UINT64_C(30000000000) /* what other members can have is told with an agreement only, so there is a new one */
+
+/* ---- what this node can have ---- */
+
+/* What it holds for the present epoch goes when the next one begins. */
+static uint64_t find_bytes(const struct serve_memory *m)
+{
+    const uint64_t available = memory_available_bytes(), held = memory_held_bytes();
+    uint64_t bytes = available;
+
+    if (available == UINT64_MAX)
+        return 0;
+    bytes += held > m->base_bytes ? held - m->base_bytes : 0;
+    return bytes > m->buffer_bytes ? bytes - m->buffer_bytes : 1;
+}
+
+/* Small differences would move rows whenever members change. */
+static bool is_news(uint64_t told, uint64_t bytes)
+{
+    const uint64_t low = told < bytes ? told : bytes, high = told < bytes ? bytes : told;
+
+    return high - low > high / 32;
+}
+
+static void look(struct server *server, uint64_t now_ns)
+{
+    struct serve_memory *m = &server->memory;
+    const uint64_t bytes = find_bytes(m);
+
+    if (!is_news(m->told_bytes, bytes))
+        return;
+    if (bytes > m->told_bytes)
+        m->again_at_ns = now_ns;
+    m->told_bytes = bytes;
+    mesh_cluster_set_summary(server->cluster, bytes);
+}
+
+int serve_open_memory(struct server *server, struct fail *fail)
+{
+    struct serve_memory *m = &server->memory;
+
+    if (shift_buffer_bytes(&server->config->shift, &m->buffer_bytes, fail) < 0)
+        return -1;
+    m->base_bytes = memory_held_bytes();
+    look(server, mesh_udp_now_ns());
+    return 0;
+}
+
+void serve_close_memory(struct server *server)
+{
+    rows_drop(serve_take_rows(server));
+}
+
+/* ---- too little ---- */
+
+struct rows *serve_take_rows(struct server *server)
+{
+    struct rows *rows = server->memory.rows;
+
+    server->memory.rows = NULL;
+    return rows;
+}
+
+/* Who is the only one, and asks for nobody, says why it cannot load, and ends. */
+static bool expects_others(const struct server *server, const struct mesh_cluster_event *event)
+{
+    return event->member_count > 1 || server->config->seed_count > 0 || server->has_company;
+}
+
+bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_event *event, uint64_t *missing_bytes)
+{
+    struct rowmap map;
+    struct fail fail;
+
+    return shift_divide(&map, &server->shift_config, event->members, event->member_count, missing_bytes, &fail) == 0 &&
+           *missing_bytes > 0 && expects_others(server, event);
+}
+
+/* Once, until it changes: it is looked at again in one epoch after the other. */
+static void say_lack(struct server *server, bool is_other)
+{
+    struct serve_memory *m = &server->memory;
+    char missing[MEMORY_TEXT_BYTES], status[80];
+
+    memory_text(m->missing_bytes, missing);
+    if (!is_other && strcmp(missing, m->said) == 0)
+        return;
+    memcpy(m->said, missing, sizeof m->said);
+    serve_note(server, MESH_HAPPENED_SHORT, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s: %s are missing", m->number,
+               m->count, m->count == 1 ? "" : "s", missing);
+    serve_say(server,
+              "epoch %" PRIu32
+              ": the model needs %s more memory than %s: nothing is loaded, and the cluster waits for others: add a node, or "
+              "memory, or give all a smaller --ctx or --slots",
+              m->number, missing, m->count == 1 ? "this member can have" : "its members can have together");
+    snprintf(status, sizeof status, "STATUS=waits for others: %s of memory are missing", missing);
+    notify_manager(status);
+}
+
+static void keep_rows(struct server *server)
+{
+    struct rows *rows = server->shift != NULL ? shift_rows(server->shift) : NULL;
+
+    if (rows == NULL)
+        return;
+    rows_drop(server->memory.rows);
+    server->memory.rows = rows;
+}
+
+bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_event *epoch)
+{
+    struct serve_memory *m = &server->memory;
+    const bool is_other = m->missing_bytes == 0 || m->count != epoch->member_count;
+    uint64_t missing_bytes;
+
+    if (!serve_lacks_memory(server, epoch, &missing_bytes)) {
+        serve_forget_lack(server);
+        return false;
+    }
+    keep_rows(server);
+    serve_end_epoch(server);
+    serve_watch_epoch(server);
+    memcpy(m->member, epoch->members, epoch->member_count * sizeof *m->member);
+    m->count = epoch->member_count;
+    m->rank = (uint16_t)epoch->own_rank;
+    m->number = epoch->number;
+    m->missing_bytes = missing_bytes;
+    m->again_at_ns = mesh_udp_now_ns() + AGAIN_NS;
+    server->has_company |= epoch->member_count > 1;
+    say_lack(server, is_other);
+    return true;
+}
+
+void serve_forget_lack(struct server *server)
+{
+    server->memory.missing_bytes = 0;
+}
+
+/* The same members in another epoch, for which each says what it can have now. */
+static void try_again(struct server *server, uint64_t now_ns)
+{
+    struct serve_memory *m = &server->memory;
+    struct balance_member by_speed[MESH_RANKS_MAX];
+    uint32_t share[MESH_RANKS_MAX];
+
+    m->again_at_ns = now_ns + AGAIN_NS;
+    if (!mesh_cluster_is_coordinator(server->cluster))
+        return;
+    for (uint16_t r = 0; r < m->count; r++)
+        by_speed[r] = balance_member_of(m->member[r].speed, m->member[r].flags);
+    balance_shares(&server->shares.load, by_speed, m->count, share);
+    mesh_cluster_propose_shares(server->cluster, now_ns, share, m->count); /* should members change meanwhile, there is another one */
+}
+
+void serve_watch_memory(struct server *server)
+{
+    struct serve_memory *m = &server->memory;
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    if (now_ns >= m->look_at_ns) {
+        m->look_at_ns = now_ns + LOOK_NS;
+        look(server, now_ns);
+    }
+    if (m->missing_bytes > 0 && now_ns >= m->again_at_ns && !server->is_leaving)
+        try_again(server, now_ns);
+}

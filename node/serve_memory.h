@@ -1,0 +1,42 @@
+/* Memory of a serving node: what it tells the others of its own, and the time in which all of them together have too little for the model.
+ *
+ * Then nobody holds a part of it: the members are in an epoch, loading nothing, until another one brings enough. */
+#ifndef NODE_SERVE_MEMORY_H
+#define NODE_SERVE_MEMORY_H
+
+#include "memory_text.h"
+#include "mesh/cluster.h"
+#include "rows.h"
+
+struct server;
+
+struct serve_memory {
+    uint64_t base_bytes;    /* of this process without any part of the model */
+    uint64_t buffer_bytes;  /* that an engine has at most beside rows, keys and values */
+    uint64_t told_bytes;    /* what this node can have for these; 0: unknown */
+    uint64_t missing_bytes; /* 0: what the epoch's members have is enough, as far as they know, or there is no epoch */
+    uint64_t look_at_ns, again_at_ns;
+    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* while bytes are missing, as are the next ones: of the epoch */
+    uint16_t count, rank;
+    uint32_t number;
+    char said[MEMORY_TEXT_BYTES]; /* so many were missing when it was said last */
+    struct rows *rows;            /* of the last epoch that had any, for the next one; NULL: none */
+};
+
+/* Measures this process before it has any part of the model; then what is told to the cluster, which is open. -1 with fail set. */
+int serve_open_memory(struct server *server, struct fail *fail);
+void serve_close_memory(struct server *server);
+
+/* Look at it now and then, and tell the others; where memory is missing see whether it still is. */
+void serve_watch_memory(struct server *server);
+
+/* The members of an EPOCH or PREPARE event have too little together, and this node is not one that expects no others. */
+bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_event *event, uint64_t *missing_bytes);
+
+/* At the beginning of an epoch: true when it lacks memory. What was there is over then, and all is said. */
+bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_event *epoch);
+void serve_forget_lack(struct server *server); /* it is out of that epoch */
+
+struct rows *serve_take_rows(struct server *server); /* that were kept; the caller's. NULL: none */
+
+#endif

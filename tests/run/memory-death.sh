@@ -1,0 +1,125 @@
+#!/bin/bash
+# Nodes in control groups of their own, of which any two can hold less than the model: what they do when the third dies.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+[ -z "$SAN" ] || skip_all "sanitizers take more memory than any limit"
+
+# 268 MB of keys and values that nothing touches until they are used: what is missing is missing by the plan alone.
+model=$tmp/m.gguf
+check "a model with a long context is made" "$mesh_node" synth -o "$model" --dim 256 --hidden 512 --layers 4 --heads 8 --kv-heads 8 \
+    --vocab 300 --ctx 4096 --type q8_0 --seed 1
+
+top=
+for folder in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+    [ -e "$folder/memory.limit_in_bytes" ] || grep -qsw memory "$folder/cgroup.subtree_control" || continue
+    mkdir "$folder/mesh-death-$$-0" 2>/dev/null || continue
+    top=$folder/mesh-death-$$
+    mkdir "$top-1" "$top-2"
+    break
+done
+leave() { [ -z "$top" ] || rmdir "$top"-? 2>/dev/null; }
+trap 'clean_up; leave' EXIT # clean_up waits for all in them
+# limit NODE BYTES
+limit() {
+    local file=$top-$1/memory.max
+    [ -e "$file" ] || file=$top-$1/memory.limit_in_bytes
+    echo "$2" 2>/dev/null >"$file"
+}
+if [ -z "$top" ] || ! { limit 0 132000000 && limit 1 132000000 && limit 2 132000000; }; then
+    skip "survivors that cannot hold the model wait" "no control group can be made here"
+    finish
+fi
+
+ports=("$(free_port)" "$(free_port)" "$(free_port)")
+metrics=(--metrics 127.0.0.1:0)
+run "$mesh_node" serve -m "$model" --listen "127.0.0.1:${ports[0]}" --metrics 192.0.2.1:1 # which is nobody's
+if grep -q "built without libmicrohttpd" "$err"; then metrics=(); fi
+# first NUMBER LOG OPTIONS: a node that asks for no others; node: one that asks for the other two
+first() {
+    local number=$1 log=$2
+    shift 2
+    background sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$top-$number" "$mesh_node" serve -m "$model" -t 1 --slots 16 \
+        --listen "127.0.0.1:${ports[number]}" ${metrics[@]+"${metrics[@]}"} "$@" 2>"$tmp/$log"
+}
+node() { first "$@" --join "127.0.0.1:${ports[($1 + 1) % 3]}" --join "127.0.0.1:${ports[($1 + 2) % 3]}"; }
+status() { "$mesh_node" status --to "127.0.0.1:${ports[0]}" "$@"; }
+ask() { timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" -p abc -n 8 --temp 0; }
+# is_held COUNT: node 0 is up, with so many members
+is_held() { status --json | grep -q "\"nodes\":$1,.*\"state\":\"up\""; }
+# is_short NODES
+is_short() { status | grep -q "$1 with too little memory for the model"; }
+
+recorded=()
+if [ -x "$BIN/mesh-replay" ]; then recorded=(--record "$tmp/T.db"); fi
+node 0 node0 ${recorded[@]+"${recorded[@]}"}
+recorder=$background_pid
+node 1 node1
+second=$background_pid
+node 2 node2
+check "three hold what two cannot" wait_until 30 is_held 3
+check "and answer" ask
+cp "$out" "$tmp/answer"
+kill -9 "$background_pid"
+check "when one dies the others say that they have too little memory" wait_until 30 is_short "2 nodes"
+status --json >"$tmp/status"
+check_equal "both wait" "$(grep -o '"state":"waiting","memory_bytes":[0-9]*' "$tmp/status" | wc -l)" 2
+check_equal "and it is known how much is missing" "$(grep -c '"memory_missing_bytes":[1-9]' "$tmp/status")" 1
+check_contains "the log says so, and what to do" "$tmp/node0" \
+    "than its members can have together: nothing is loaded, and the cluster waits for others: add a node"
+check_exit "who asks is told" 4 "too little for the model" ask
+status --telemetry 1 >"$tmp/telemetry"
+check_contains "it is an event" "$tmp/telemetry" "no memory"
+if [ ${#metrics[@]} -gt 0 ]; then
+    http_ask "$tmp/node0" GET /health >"$tmp/health"
+    check_contains "a node that waits is not healthy" "$tmp/health" " 503 "
+    check_contains "and /health says why" "$tmp/health" '"members":2,'
+    check_contains "with the bytes" "$tmp/health" '"memory_missing_bytes":'
+else
+    skip "a node that waits is not healthy" "built without libmicrohttpd"
+fi
+
+node 2 again
+check "with another node they go on" wait_until 30 is_held 3
+check "and answer again" ask
+check_same "as before" "$tmp/answer" "$out"
+
+kill -9 "$background_pid"
+check "when that dies they wait again" wait_until 30 is_short "2 nodes"
+limit 0 400000000
+check "and go on when one of the machines has more" wait_until 90 is_held 2
+check "to answer" ask
+check_same "as ever" "$tmp/answer" "$out"
+status --json | grep -o '"address":"[^"]*","state":"up","share":[0-9]*' >"$tmp/shares"
+check_equal "the other one has no more rows than it can hold" \
+    "$(sed -n "s/.*:${ports[1]}\".*share\":\([0-9]*\)/\1/p" "$tmp/shares" | awk '{print ($1 > 0 && $1 < 900) ? "fewer" : $1}')" fewer
+if [ ${#recorded[@]} -gt 0 ]; then
+    kill "$recorder"
+    wait "$recorder"
+    check "what was recorded of it can be run again" "$BIN/mesh-replay" verify "$tmp/T.db"
+else
+    skip "what was recorded of it can be run again" "mesh-replay is not built"
+fi
+
+# Who asks for no others is not alone once there were some. What it can have is told with an agreement, and looked at every 2 s.
+kill "$recorder" "$second" 2>/dev/null
+wait "$recorder" "$second"
+first 0 first
+check "one that can hold all does" wait_until 30 is_held 1
+limit 0 100000000
+node 1 node1
+both_wait() {
+    wait_until 5 is_short "2 nodes" && return
+    kill -9 "$background_pid"
+    wait "$background_pid"
+    node 1 node1
+    false
+}
+check "when it can have less no longer with another one" wait_until 3 both_wait
+kill -9 "$background_pid"
+check "alone it waits, too" wait_until 30 is_short "1 node"
+check_contains "for whoever comes" "$tmp/first" "than this member can have: nothing is loaded"
+limit 0 400000000
+check "and goes on by itself when it has more" wait_until 90 is_held 1
+check_equal "nobody was ended by the kernel" "$(cat "$tmp"/node? "$tmp/again" "$tmp/first" | grep -c "the kernel ends")" 0
+finish

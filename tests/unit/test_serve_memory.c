@@ -1,0 +1,222 @@
+/* Serving nodes in the simulator whose memory is limited: who gets which rows, and what happens when all together have too little. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/balance.h"
+#include "simserve.h"
+
+enum { FOUR = 4, MODEL = 3 /* of five heads: its parts are fine enough */ };
+
+static struct simserve serve; /* too large for the stack */
+static unsigned question;     /* one with a long answer */
+static int first;             /* the first ask */
+
+static void find_question(void)
+{
+    for (unsigned q = 0; q < SIMQUESTIONS; q++)
+        if (simquestion(MODEL, q)->alone.token_count > simquestion(MODEL, question)->alone.token_count)
+            question = q;
+}
+
+/* What one that has the whole model holds. */
+static uint64_t whole_bytes(void)
+{
+    const struct shift_config *c = &serve.node[0].shift_config;
+    const uint32_t share = 1;
+    struct balance_load load;
+    struct rowmap map;
+    struct fail fail;
+
+    balance_load_init(&load, c->model);
+    balance_load_cache(&load, c->kv_type, c->ctx, c->slots);
+    assert_int_equal(rowmap_init(&map, c->model, &share, 1, &fail), 0);
+    return balance_part_bytes(&load, &map, 0);
+}
+
+/* Four nodes, each with so many percent of what the model needs. */
+static void form(const unsigned percent[FOUR])
+{
+    const struct simserve_config config = {.count = FOUR,
+                                           .seed = 1,
+                                           .model = MODEL,
+                                           .batch = 8,
+                                           .slots = 4,
+                                           .datagram_bytes = 1472,
+                                           .unit_ns = SIMMEMBERS_MS,
+                                           .load_ns = 100000,
+                                           .link = {.delay_ns = 100000}};
+
+    find_question();
+    simserve_open(&serve, &config);
+    for (uint16_t place = 0; place < FOUR; place++)
+        serve.members.at[place].summary = whole_bytes() * percent[place] / 100;
+    simserve_form(&serve);
+}
+
+static int close_four(void **state)
+{
+    (void)state;
+    simserve_close(&serve);
+    return 0;
+}
+
+static void expect_holds(bool holds)
+{
+    if (serve.members.error[0] != '\0')
+        fail_msg("%s", serve.members.error);
+    assert_true(holds);
+}
+
+static bool is_under_way(const struct simserve *s)
+{
+    return s->ask[first].told >= 8;
+}
+
+static void ask_and_wait(uint16_t place)
+{
+    first = simserve_ask(&serve, place, question);
+    assert_true(first >= 0);
+    expect_holds(simserve_run_until(&serve, is_under_way, 5 * SIMMEMBERS_S));
+}
+
+static void expect_answered(void)
+{
+    expect_holds(simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
+    assert_true(serve.ask[first].is_done);
+}
+
+/* Nobody that lives holds more than it can. */
+static void expect_fits(void)
+{
+    for (uint64_t alive = simserve_alive(&serve); alive != 0; alive &= alive - 1) {
+        const struct simserve_node *node = &serve.node[__builtin_ctzll(alive)];
+        struct balance_load load;
+
+        balance_load_init(&load, node->shift_config.model);
+        balance_load_cache(&load, node->shift_config.kv_type, node->shift_config.ctx, node->shift_config.slots);
+        assert_true(node->shift->is_started && node->missing_bytes == 0);
+        assert_true(balance_part_bytes(&load, &node->shift->map, node->shift->rank) <= node->member->summary);
+    }
+}
+
+/* All that live are in one epoch and hold nothing, and the answer stands still. */
+static void expect_waits(uint64_t missing_bytes)
+{
+    const uint64_t alive = simserve_alive(&serve);
+    uint32_t told;
+
+    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    told = serve.ask[first].told;
+    expect_holds(simserve_run(&serve, 60 * SIMMEMBERS_S));
+    assert_true(simmembers_agree(&serve.members, alive));
+    assert_false(serve.ask[first].is_done);
+    assert_int_equal(serve.ask[first].told, told);
+    for (uint64_t left = alive; left != 0; left &= left - 1) {
+        const struct simserve_node *node = &serve.node[__builtin_ctzll(left)];
+
+        assert_true(node->shift->engine == NULL && node->next->engine == NULL);
+        assert_in_range(node->missing_bytes, missing_bytes - FOUR, missing_bytes + FOUR);
+    }
+}
+
+static void after_a_death_each_gets_what_it_can_hold(void **state)
+{
+    static const unsigned percent[FOUR] = {100, 25, 100, 100};
+
+    (void)state;
+    form(percent);
+    expect_fits();
+    ask_and_wait(3);
+    simserve_crash(&serve, 0);
+    expect_answered();
+    expect_fits();
+    first = simserve_ask(&serve, 3, question);
+    simserve_crash(&serve, 2);
+    expect_answered();
+    expect_fits();
+    assert_int_equal(serve.members.at[1].count, 2);
+}
+
+static void who_cannot_hold_the_model_waits_until_one_joins(void **state)
+{
+    static const unsigned percent[FOUR] = {45, 45, 45, 45};
+    uint32_t number;
+
+    (void)state;
+    form(percent);
+    ask_and_wait(3);
+    simserve_crash(&serve, 0);
+    simserve_crash(&serve, 1);
+    expect_waits(whole_bytes() - 2 * (whole_bytes() * 45 / 100));
+    number = serve.members.at[3].number;
+    simserve_start(&serve, 1);
+    expect_answered();
+    expect_fits();
+    assert_int_equal(serve.members.at[3].count, 3);
+    assert_in_range(serve.members.at[3].number, number + 1, number + 2);
+}
+
+/* It holds nothing of the model either, as long as there is too little. */
+static void one_that_joins_with_too_little_waits_with_the_others(void **state)
+{
+    static const unsigned percent[FOUR] = {80, 80, 30, 30};
+
+    (void)state;
+    form(percent);
+    ask_and_wait(3);
+    simserve_crash(&serve, 0);
+    simserve_crash(&serve, 1);
+    expect_waits(whole_bytes() - 2 * (whole_bytes() * 30 / 100));
+    serve.members.at[1].summary = whole_bytes() * 30 / 100;
+    simserve_start(&serve, 1);
+    expect_waits(whole_bytes() - 3 * (whole_bytes() * 30 / 100));
+    assert_int_equal(serve.members.at[3].count, 3);
+    simserve_start(&serve, 0);
+    expect_answered();
+    expect_fits();
+}
+
+/* As serve_memory.c proposes now and then. */
+static void propose_again(uint16_t place)
+{
+    static const uint32_t even[FOUR] = {1, 1, 1, 1};
+    const struct simmember *member = &serve.members.at[place];
+
+    assert_int_equal(mesh_cluster_propose_shares(member->cluster, simmembers_clock(&serve.members, place), even, member->count), 0);
+    mesh_sim_wake(serve.members.sim, place);
+}
+
+static void memory_that_becomes_free_counts_with_the_next_agreement(void **state)
+{
+    static const unsigned percent[FOUR] = {45, 45, 45, 45};
+
+    (void)state;
+    form(percent);
+    ask_and_wait(3);
+    for (uint16_t place = 0; place < 3; place++)
+        simserve_crash(&serve, place);
+    expect_waits(whole_bytes() - whole_bytes() * 45 / 100);
+    propose_again(3);
+    expect_waits(whole_bytes() - whole_bytes() * 45 / 100);
+    serve.members.at[3].summary = whole_bytes();
+    mesh_cluster_set_summary(serve.members.at[3].cluster, whole_bytes());
+    propose_again(3);
+    expect_answered();
+    expect_fits();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(after_a_death_each_gets_what_it_can_hold, close_four),
+        cmocka_unit_test_teardown(who_cannot_hold_the_model_waits_until_one_joins, close_four),
+        cmocka_unit_test_teardown(one_that_joins_with_too_little_waits_with_the_others, close_four),
+        cmocka_unit_test_teardown(memory_that_becomes_free_counts_with_the_next_agreement, close_four),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
