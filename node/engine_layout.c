@@ -253,10 +253,21 @@ static void grow(size_t *largest, size_t value)
         *largest = value;
 }
 
+/* Inboxes are alike, so that any holds any gather. */
+static void measure_form(struct engine *e, const struct gather_form *form)
+{
+    struct inbox_limits *limits = &e->inbox_limits;
+
+    grow(&limits->wire_bytes, (size_t)e->config.batch * form->block_count * form->block_bytes);
+    if (form->slices > limits->slices)
+        limits->slices = form->slices;
+    limits->q |= form->unpack_q;
+    limits->f |= form->unpack_f;
+}
+
 static void measure_phase(struct engine *e, const struct phase *phase)
 {
     const struct matrix *m = phase->matrix;
-    struct inbox_limits *limits = &e->inbox_limits;
     size_t own_rows = (size_t)m->group_count * PANEL_ROWS;
 
     if (m->slices > e->slices_max)
@@ -265,15 +276,10 @@ static void measure_phase(struct engine *e, const struct phase *phase)
         e->eager_tiles = m->tile_count;
     if (m->own_slice_count < m->slices)
         grow(&e->eager_floats, m->own_slice_count * EAGER_TOKENS * own_rows);
-    if (phase->kind == PHASE_HEAD) {
-        grow(&limits->wire_bytes, engine_candidate_bytes_max(e));
-        return;
-    }
-    grow(&limits->wire_bytes, (size_t)e->config.batch * phase->form.block_count * phase->form.block_bytes);
-    if (phase->form.slices > limits->slices)
-        limits->slices = phase->form.slices;
-    limits->q |= phase->form.unpack_q;
-    limits->f |= phase->form.unpack_f;
+    if (phase->kind == PHASE_HEAD)
+        grow(&e->inbox_limits.wire_bytes, engine_candidate_bytes_max(e));
+    else
+        measure_form(e, &phase->form);
 }
 
 static void measure_attention(struct engine *e)
@@ -371,6 +377,7 @@ int engine_layout(struct engine *e, struct fail *fail)
     engine_set_runs(e);
     find_readers(e);
     e->inbox_limits.tokens = e->config.batch;
+    measure_form(e, &e->embed_form);
     for (uint16_t p = 0; p < e->phase_count; p++)
         measure_phase(e, &e->phase[p]);
     return lay_out_attention(e, fail);
