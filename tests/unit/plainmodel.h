@@ -1,0 +1,18 @@
+/* One token after the other through a model, as docs/ARITHMETIC.md says it: no tiles, nodes, batches, slots or threads. Dot products are
+ * those of the scalar kernel, which has tests of its own; everything else is written here once more, in loops. */
+#ifndef TESTS_PLAINMODEL_H
+#define TESTS_PLAINMODEL_H
+
+#include "node/kernel.h"
+#include "node/model.h"
+
+struct plainmodel;
+
+/* Of `positions` at most. A failure ends the test. */
+struct plainmodel *plainmodel_open(const struct model *model, enum kv_type kv_type, uint32_t positions);
+void plainmodel_close(struct plainmodel *plain);
+
+/* The next token of the text. logits: (vocab), or NULL where they are not wanted. */
+void plainmodel_step(struct plainmodel *plain, uint32_t token, float *logits);
+
+#endif
