@@ -115,7 +115,8 @@ static float penalise(const struct sampling *s, float logit, uint32_t times)
 
     changed -= (float)times * s->frequency_penalty;
     changed -= s->presence_penalty;
-    return changed > FLT_MAX ? FLT_MAX : changed < -FLT_MAX ? -FLT_MAX : changed;
+    /* What is no number, infinite less infinite, has no place in an order: it becomes the least, too. */
+    return changed > FLT_MAX ? FLT_MAX : changed >= -FLT_MAX ? changed : -FLT_MAX;
 }
 
 /* Where the id stands in the list, or where it belongs. */

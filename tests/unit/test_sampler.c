@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <float.h>
 
 #include "node/hash.h"
 #include "node/sampler.h"
@@ -240,6 +241,27 @@ static void extreme_numbers_stay_comparable(void **state)
     assert_int_equal(choose_split(&s, 0, NULL, 0, logits, 1, (const uint32_t[]){1}, 1), 0);
 }
 
+/* 1 / 1e-40 is infinite, and so is twice 3e38: their difference is no number, and no number has a place in an order. */
+static void penalties_of_any_size_leave_numbers(void **state)
+{
+    const float logits[] = {2, 1, 3, -1};
+    const uint32_t history[] = {2, 2, 0, 0, 3, 3};
+    const struct sampling s = {.top_k = 4, .temperature = 1, .top_p = 1, .repeat_penalty = 1e-40f, .frequency_penalty = 3e38f};
+    const struct sampling t = {.top_k = 4, .temperature = 1, .top_p = 1, .repeat_penalty = 3e38f, .frequency_penalty = -3e38f};
+    struct candidate scratch[4], out[4];
+    struct fail fail;
+
+    (void)state;
+    assert_int_equal(sampler_check(&s, &fail), 0);
+    sampler_select(&s, 0, history, 6, logits, 0, 4, scratch, out);
+    assert_true(out[0].id == 1 && out[1].id == 0 && out[2].id == 2 && out[3].id == 3);
+    assert_true(out[1].logit == -FLT_MAX && out[2].logit == -FLT_MAX && out[3].logit == -FLT_MAX);
+    assert_int_equal(sampler_check(&t, &fail), 0);
+    sampler_select(&t, 0, history, 6, (const float[]){-2, 1, 3, -2}, 0, 4, scratch, out);
+    assert_true(out[0].id == 2 && out[0].logit == FLT_MAX && out[1].id == 1 && out[2].id == 0 && out[3].id == 3);
+    assert_true(out[2].logit == -FLT_MAX && out[3].logit == -FLT_MAX);
+}
+
 /* Pearson's statistic of `draws` draws at successive positions. */
 static double chi_square(const struct sampling *s, const float *logits, uint32_t count, const double *expected, uint32_t draws)
 {
@@ -434,6 +456,7 @@ int main(void)
         cmocka_unit_test(penalties_have_the_values_worked_out_by_hand),
         cmocka_unit_test(penalties_see_the_last_64_tokens_only),
         cmocka_unit_test(extreme_numbers_stay_comparable),
+        cmocka_unit_test(penalties_of_any_size_leave_numbers),
         cmocka_unit_test(draws_follow_the_softmax_with_temperature),
         cmocka_unit_test(cuts_keep_what_they_should),
         cmocka_unit_test(a_large_flat_vocabulary_is_drawn_from_evenly),
