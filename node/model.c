@@ -111,6 +111,19 @@ static int read_dimensions(struct model *m, struct fail *fail)
     return 0;
 }
 
+/* Models that make embeddings may let a position attend to later ones. */
+static int check_attention(const struct gguf *gguf, struct fail *fail)
+{
+    bool is_causal = true;
+
+    if (gguf_get_bool(gguf, "llama.attention.causal", &is_causal, fail) < 0)
+        return -1;
+    if (!is_causal)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: llama.attention.causal is false: not supported: use a model that generates text",
+                        gguf_path(gguf));
+    return 0;
+}
+
 static int check_shape(const struct gguf *gguf, const char *name, const struct gguf_tensor *t, uint64_t columns, uint64_t rows,
                        struct fail *fail)
 {
@@ -270,7 +283,7 @@ struct model *model_open(const struct gguf *gguf, struct fail *fail)
         return NULL;
     }
     m->gguf = gguf;
-    if (check_architecture(gguf, fail) < 0 || read_dimensions(m, fail) < 0)
+    if (check_architecture(gguf, fail) < 0 || read_dimensions(m, fail) < 0 || check_attention(gguf, fail) < 0)
         goto failed;
     m->layer = calloc(m->layers, sizeof *m->layer);
     if (m->layer == NULL) {

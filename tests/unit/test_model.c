@@ -21,6 +21,7 @@ struct change {
     uint32_t number;
     const char *architecture; /* NULL: llama; "": none */
     uint32_t eps_bits;        /* 0: the key is left out */
+    const char *attention;    /* llama.attention.causal: "true", "false"; NULL: the key is left out */
     const char *no_tensor, *tensor, *more_tensor;
     uint64_t columns, rows;     /* of tensor; 0: as it should be */
     enum tensor_type norm_type; /* of tensor, when it is a norm */
@@ -62,6 +63,8 @@ static void write_values(struct gguf_write *w, const struct change *c)
             gguf_write_u32(w, optional[i], c->number);
     if (c->eps_bits != 0)
         gguf_write_f32(w, "llama.attention.layer_norm_rms_epsilon", c->eps_bits);
+    if (c->attention != NULL)
+        gguf_write_bool(w, "llama.attention.causal", is_same(c->attention, "true"));
 }
 
 static void write_tensor(struct gguf_write *w, const struct change *c, const char *name, uint64_t columns, uint64_t rows)
@@ -300,6 +303,16 @@ static void norms_must_be_f32(void **state)
     }
 }
 
+/* Of models that make embeddings: what is computed here would be another model's. */
+static void attention_to_later_positions_is_refused(void **state)
+{
+    (void)state;
+    REFUSED("llama.attention.causal is false", "not supported", .attention = "false");
+    struct model *model = open_changed(&(const struct change){.attention = "true"});
+    assert_non_null(model);
+    close_file(model);
+}
+
 static void a_bias_is_refused(void **state)
 {
     static const char *const biases[] = {"blk.0.attn_q.bias",   "blk.0.attn_k.bias", "blk.1.attn_v.bias",  "blk.1.attn_output.bias",
@@ -367,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_tensor_of_another_shape_is_named_with_both_shapes),
         cmocka_unit_test(a_tensor_of_an_unknown_type_is_named_with_the_types_there_are),
         cmocka_unit_test(norms_must_be_f32),
+        cmocka_unit_test(attention_to_later_positions_is_refused),
         cmocka_unit_test(a_bias_is_refused),
         cmocka_unit_test(a_tensor_that_would_not_be_used_is_refused),
         cmocka_unit_test(what_is_no_part_of_the_model_may_be_there),
