@@ -8,8 +8,15 @@
 
 #include <stdint.h>
 
-#ifdef __FAST_MATH__
-#error "canonical arithmetic does not survive -ffast-math"
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) || \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "canonical arithmetic does not survive -ffast-math, nor a part of it"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
+#error "canonical arithmetic rounds each result to its own type: x87 registers do not (-msse2 -mfpmath=sse)"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "numbers of weights and of the wire are copied as they stand: little-endian machines only"
 #endif
 
 #include "canon_inline.h" /* canon_expf, canon_siluf, canon_f16_to_f32, canon_f32_to_f16, canon_bf16_to_f32 */
