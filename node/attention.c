@@ -66,7 +66,10 @@ bool attention_run_kv(struct engine *e, struct worker *w)
     return true;
 }
 
-/* Keys and values of this and all earlier sub-batches of the step are in the cache. */
+/* Keys and values of this and all earlier sub-batches of the step are in the cache. Those of a later one may be written meanwhile, also
+ * into the tile of K that holds this one's last positions, which is read as a whole: a lane is a position, a store is one element of it,
+ * and what stands in lanes beyond is thrown away (kernel_attend.h). A race by the letter of C, as each head's last tile would else be
+ * read element by element. */
 static bool cache_is_ready(struct engine *e, const struct segment *segment)
 {
     for (const struct segment *s = segment;; s--) {
