@@ -16,14 +16,15 @@
 
 enum {
     PROMPT = 20,
-    SEEDS = 24,
-    CUTS = 4,
+    SEEDS = 12,
+    CUTS = 3,
     SHORT_PROMPT = 90,
     LONG_PROMPT = 560,
     CTX = 600,
     PREDICT_MAX = 4,
     VOCAB_MAX = 350,
-    RANKS_MAX = 6
+    RANKS_MAX = 6,
+    SLOTS_MAX = 3
 };
 #define DEADLINE_NS UINT64_C(60000000000)
 
@@ -149,6 +150,7 @@ static struct simcluster_config draw_cut(struct draws *d, const struct model *mo
 
     config.rank_count = (uint16_t)(1 + draw(d, RANKS_MAX));
     config.batch = batches[draw(d, sizeof batches / sizeof *batches)];
+    config.slots = (uint16_t)(1 + draw(d, SLOTS_MAX));
     config.is_whole = draw(d, 4) == 0;
     config.is_star = draw(d, 4) == 0 && config.rank_count > 1;
     config.seed = d->seed;
@@ -162,28 +164,41 @@ static struct simcluster_config draw_cut(struct draws *d, const struct model *mo
     return config;
 }
 
+/* The same text several times together: its pieces stand at other places of a step, and are cut elsewhere. */
+static void submit_text(struct simcluster *cluster, const struct text *text, struct request *request, uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        request[i] = (struct request){.id = i + 1u,
+                                      .prompt = text->token,
+                                      .prompt_count = text->prompt_count,
+                                      .predict = text->predict,
+                                      .sampling = {.top_p = 1, .repeat_penalty = 1},
+                                      .ignore_end = true,
+                                      .want_digest = true};
+        simcluster_submit(cluster, &request[i]);
+    }
+}
+
 static void compare_cut(struct draws *d, const struct model *model, struct text *text)
 {
     const struct simcluster_config config = draw_cut(d, model, text->kv_type);
-    const struct request request = {.id = 1,
-                                    .prompt = text->token,
-                                    .prompt_count = text->prompt_count,
-                                    .predict = text->predict,
-                                    .sampling = {.top_p = 1, .repeat_penalty = 1},
-                                    .ignore_end = true,
-                                    .want_digest = true};
+    struct request request[SLOTS_MAX];
     static struct simcluster cluster;
 
     if (simcluster_open(&cluster, &config) < 0)
         fail_msg("%s", cluster.reason);
-    simcluster_submit(&cluster, &request);
+    submit_text(&cluster, text, request, config.slots);
     assert_true(simcluster_run(&cluster, DEADLINE_NS));
     assert_true(simcluster_agrees(&cluster));
-    const struct simcluster_result *result = simcluster_result(&cluster, 0, 1);
-    if (result->token_count != text->predict || result->digest != text->digest ||
-        memcmp(result->token, text->token + text->prompt_count, text->predict * sizeof *text->token) != 0)
-        fail_msg("%u ranks, batch %u, kernel %s, KV %d%s%s: other bits than the specification's", config.rank_count, config.batch,
-                 config.kernel, config.kv_type, config.is_star ? ", star" : "", config.is_whole ? ", whole" : "");
+    for (uint16_t i = 0; i < config.slots; i++) {
+        const struct simcluster_result *result = simcluster_result(&cluster, 0, request[i].id);
+
+        if (result->token_count != text->predict || result->digest != text->digest ||
+            memcmp(result->token, text->token + text->prompt_count, text->predict * sizeof *text->token) != 0)
+            fail_msg("%u ranks, batch %u, %u slots, kernel %s, KV %d%s%s: other bits than the specification's", config.rank_count,
+                     config.batch, config.slots, config.kernel, config.kv_type, config.is_star ? ", star" : "",
+                     config.is_whole ? ", whole" : "");
+    }
     simcluster_close(&cluster);
 }
 
