@@ -304,6 +304,7 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
             fprintf(stderr, "mesh-dissect: %s: %" PRIu64 " more were lost or sent in vain than are kept, and are not marked\n", file,
                     verdicts_left_out(run->verdicts));
     }
+    keys_rewind(run->keys);
     run->capture = capture_open(&options, fail);
     return run->capture ? 0 : -1;
 }

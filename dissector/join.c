@@ -129,6 +129,7 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
 {
     int result = open_source(source, take_sample, keys, fail);
 
+    keys_rewind(keys);
     if (result == 0) {
         struct capture_frame frame;
 
@@ -409,6 +410,7 @@ static int read_together(struct join *join, bool for_report, struct keys *keys, 
     uint64_t frames = 0;
     int result = 0;
 
+    keys_rewind(keys);
     for (size_t i = 0; i < join->count; i++)
         join->sources[i].point = NONE;
     for (size_t i = 0; result == 0 && i < join->count; i++)

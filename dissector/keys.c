@@ -5,15 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MAX = 4096, LINE_MAX_BYTES = 400, PARTS = 8, CALLS = 64 };
+enum { KEYS_MAX = 4096, LINE_MAX_BYTES = 400, PARTS = 8, CALLS = 64, MISSES_MAX = 32 };
 
 enum key_kind { KEY_EPOCH, KEY_PROCESS, KEY_SESSION };
 
 struct known_key {
     enum key_kind kind;
     uint16_t rank;        /* of KEY_EPOCH */
-    uint32_t epoch;       /* number in the header of what it has opened; 0: nothing yet */
+    uint32_t epoch;       /* number in the header of what it has opened; 0: nothing yet, or outside of epochs */
     uint16_t src;         /* with it */
+    struct frame_address from; /* the same */
+    bool has_opened;
+    unsigned misses; /* in a row since, of what could have been its own; MISSES_MAX: another process says that now */
     uint8_t name[16];     /* id of the epoch, or incarnation of the sender */
     uint8_t receiver[16]; /* of KEY_SESSION */
     struct mesh_seal_key key;
@@ -217,7 +220,8 @@ static bool unseal(struct known_key *key, const struct mesh_header *header, uint
 }
 
 /* Open with one key; what the header said is put back. */
-static bool open_with(struct known_key *key, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+static bool open_with(struct known_key *key, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
+                      size_t bytes)
 {
     if (!unseal(key, header, packet, bytes))
         return false;
@@ -227,7 +231,24 @@ static bool open_with(struct known_key *key, const struct mesh_header *header, u
         key->epoch = header->epoch;
         key->src = header->src;
     }
+    key->from = *from;
+    key->has_opened = true;
+    key->misses = 0;
     return true;
+}
+
+/* Was this changed on the way, as all from there was opened by this key? Not when another mesh, whose key is not known, has come to an
+ * epoch of the same number: elsewhere, or there, by a process that was started again. That begins with a HELLO, if that was captured. */
+static bool is_forged(struct known_key *key, const struct frame_address *from, const struct mesh_header *header)
+{
+    const bool is_hello = header->type == MESH_TYPE_HELLO || header->type == MESH_TYPE_HELLO_ACK;
+
+    if (!key->has_opened || key->from.port != from->port || memcmp(key->from.ip, from->ip, sizeof from->ip) != 0)
+        return false;
+    if (key->kind == KEY_PROCESS)
+        return true;
+    key->misses = is_hello || key->misses >= MISSES_MAX ? MISSES_MAX : key->misses + 1;
+    return key->misses < MISSES_MAX;
 }
 
 /* With the pre-shared key, the key of any process follows from what its datagrams begin with. */
@@ -241,7 +262,8 @@ static void derive_process(struct keys *keys, const uint8_t incarnation[MESH_INC
     }
 }
 
-static enum keys_verdict try_keys(struct keys *keys, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+static enum keys_verdict try_keys(struct keys *keys, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
+                                  size_t bytes)
 {
     enum keys_verdict verdict = KEYS_LOCKED;
 
@@ -251,27 +273,36 @@ static enum keys_verdict try_keys(struct keys *keys, const struct mesh_header *h
 
         if (!may_open(key, header, packet, bytes))
             continue;
-        if (open_with(key, header, packet, bytes)) {
+        if (open_with(key, from, header, packet, bytes)) {
             keys->last_hit = i;
             return KEYS_OPENED;
         }
-        if (key->epoch != 0 || key->kind == KEY_PROCESS)
+        if (is_forged(key, from, header))
             verdict = KEYS_FORGED;
     }
     return verdict;
 }
 
-enum keys_verdict keys_unseal(struct keys *keys, const struct mesh_header *header, uint8_t *packet, size_t bytes)
+enum keys_verdict keys_unseal(struct keys *keys, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
+                              size_t bytes)
 {
     enum keys_verdict verdict;
 
     if ((header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED)) == 0)
         return KEYS_PLAIN;
-    verdict = try_keys(keys, header, packet, bytes);
+    verdict = try_keys(keys, from, header, packet, bytes);
     if (verdict != KEYS_LOCKED || !keys->has_master || header->epoch != 0 || bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES)
         return verdict;
     derive_process(keys, packet + MESH_HEADER_BYTES);
-    return try_keys(keys, header, packet, bytes);
+    return try_keys(keys, from, header, packet, bytes);
+}
+
+void keys_rewind(struct keys *keys)
+{
+    for (size_t i = 0; keys != NULL && i < keys->count; i++) {
+        keys->known[i].has_opened = false;
+        keys->known[i].misses = 0;
+    }
 }
 
 /* ---- learning ---- */

@@ -27,7 +27,7 @@ static void unseal(struct decoder *decoder, struct packet *packet)
     if (decoder->keys == NULL || packet->captured < packet->size || packet->size > sizeof decoder->opened)
         return;
     memcpy(decoder->opened, packet->bytes, packet->size);
-    packet->seal = keys_unseal(decoder->keys, header, decoder->opened, packet->size);
+    packet->seal = keys_unseal(decoder->keys, &packet->frame->src, header, decoder->opened, packet->size);
     if (packet->seal == KEYS_OPENED)
         packet->bytes = decoder->opened;
 }

@@ -17,17 +17,18 @@ enum { EPOCH = 1 };
 
 static const struct mesh_key master = {{1, 2, 3}};
 static const uint8_t incarnations[2][MESH_INCARNATION_BYTES] = {{7}, {8}}, epoch_id[MESH_EPOCH_ID_BYTES] = {9};
+static const uint8_t another_epoch_id[MESH_EPOCH_ID_BYTES] = {10}; /* of an epoch with the same number */
 static struct decoder decoder;
 static uint8_t bytes[2000];
 static size_t size;
 
-static void start_sealer(struct mesh_sealer *sealer, bool has_aes)
+static void start_sealer_of(struct mesh_sealer *sealer, const uint8_t *id, bool has_aes)
 {
     const struct mesh_sealer_config config = {.security = MESH_SECURITY_SEAL,
                                               .key = &master,
                                               .cluster = "mesh",
                                               .epoch = EPOCH,
-                                              .epoch_id = epoch_id,
+                                              .epoch_id = id,
                                               .incarnation = incarnations,
                                               .rank_count = 2,
                                               .has_no_aes = !has_aes};
@@ -35,16 +36,28 @@ static void start_sealer(struct mesh_sealer *sealer, bool has_aes)
     assert_int_equal(mesh_sealer_init(sealer, &config), 0);
 }
 
-/* A sealed STATUS of rank 0. */
-static void seal_status(struct mesh_sealer *sealer, uint64_t number)
+static void start_sealer(struct mesh_sealer *sealer)
 {
-    size = message_case(MESH_TYPE_STATUS, number, bytes, sizeof bytes);
+    start_sealer_of(sealer, epoch_id, false);
+}
+
+/* Of rank 0. */
+static void seal_message(struct mesh_sealer *sealer, uint8_t type, uint64_t number)
+{
+    size = message_case(type, number, bytes, sizeof bytes);
     assert_int_equal(mesh_sealer_seal(sealer, bytes, size), 0);
 }
 
+static void seal_status(struct mesh_sealer *sealer, uint64_t number)
+{
+    seal_message(sealer, MESH_TYPE_STATUS, number);
+}
+
+static struct frame frame; /* in which they come */
+
 static struct packet decode(void)
 {
-    struct packet packet = {0};
+    struct packet packet = {.frame = &frame};
 
     packet_decode(&decoder, &packet, bytes, size, size);
     return packet;
@@ -66,19 +79,33 @@ static int skip_without_library(void **state)
     return 0;
 }
 
+static void open_log(const struct mesh_sealer *sealer, char *path)
+{
+    struct fail fail = {0};
+    char reason[200];
+
+    make_path(path);
+    assert_int_equal(mesh_key_log_append(path, sealer, reason, sizeof reason), 0);
+    decoder.keys = keys_open("mesh");
+    assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
+}
+
+static void close_log(const char *path)
+{
+    keys_close(decoder.keys);
+    decoder.keys = NULL;
+    unlink(path);
+}
+
 static void a_key_log_opens_what_is_sealed(void **state)
 {
     struct mesh_sealer sealer;
-    struct fail fail = {0};
     struct packet packet;
-    char path[40], reason[200];
+    char path[40];
 
     (void)state;
-    start_sealer(&sealer, false);
-    make_path(path);
-    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
-    decoder.keys = keys_open("mesh");
-    assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
+    start_sealer(&sealer);
+    open_log(&sealer, path);
     seal_status(&sealer, 5);
     packet = decode();
     assert_int_equal(packet.state, PACKET_DECODED);
@@ -90,27 +117,21 @@ static void a_key_log_opens_what_is_sealed(void **state)
     packet = decode();
     assert_int_equal(packet.state, PACKET_HEADER);
     assert_int_equal(packet.seal, KEYS_FORGED);
-    keys_close(decoder.keys);
-    decoder.keys = NULL;
-    unlink(path);
+    close_log(path);
 }
 
 /* Both ranks' datagrams of an epoch begin with ChaCha20-Poly1305. */
 static void a_key_log_opens_both_ciphers_of_an_epoch(void **state)
 {
     struct mesh_sealer sealer;
-    struct fail fail = {0};
     struct packet packet;
-    char path[40], reason[200];
+    char path[40];
 
     (void)state;
     if (!mesh_aes_is_fast())
         skip();
-    start_sealer(&sealer, true);
-    make_path(path);
-    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
-    decoder.keys = keys_open("mesh");
-    assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
+    start_sealer_of(&sealer, epoch_id, true);
+    open_log(&sealer, path);
     for (uint64_t number = 5; number <= 7; number++) {
         seal_status(&sealer, number);
         packet = decode();
@@ -123,10 +144,8 @@ static void a_key_log_opens_both_ciphers_of_an_epoch(void **state)
     seal_status(&sealer, 8);
     bytes[size - 1] ^= 1;
     assert_int_equal(decode().seal, KEYS_FORGED);
-    keys_close(decoder.keys);
-    decoder.keys = NULL;
     mesh_sealer_release(&sealer);
-    unlink(path);
+    close_log(path);
 }
 
 static void without_a_key_the_header_is_read(void **state)
@@ -135,12 +154,66 @@ static void without_a_key_the_header_is_read(void **state)
     struct packet packet;
 
     (void)state;
-    start_sealer(&sealer, false);
+    start_sealer(&sealer);
     seal_status(&sealer, 5);
     packet = decode();
     assert_int_equal(packet.state, PACKET_HEADER);
     assert_int_equal(packet.seal, KEYS_LOCKED);
     assert_int_equal(packet.message.header.number, 5);
+}
+
+/* A datagram that was changed counts as nothing, one whose key is missing counts. */
+static void an_epoch_of_the_same_number_elsewhere_is_not_forged_but_locked(void **state)
+{
+    struct mesh_sealer known, unknown;
+    char path[40];
+
+    (void)state;
+    start_sealer(&known);
+    start_sealer_of(&unknown, another_epoch_id, false);
+    open_log(&known, path);
+    seal_status(&known, 5);
+    assert_int_equal(decode().seal, KEYS_OPENED);
+    frame.src.port = 1; /* another cluster */
+    seal_status(&unknown, 6);
+    assert_int_equal(decode().seal, KEYS_LOCKED);
+    frame.src.port = 0;
+    seal_status(&unknown, 6);
+    assert_int_equal(decode().seal, KEYS_FORGED);
+    close_log(path);
+}
+
+static void the_epoch_of_a_process_that_was_started_again_is_not_forged_but_locked(void **state)
+{
+    struct mesh_sealer known, unknown;
+    char path[40];
+
+    (void)state;
+    start_sealer(&known);
+    start_sealer_of(&unknown, another_epoch_id, false);
+    open_log(&known, path);
+    seal_status(&known, 5);
+    assert_int_equal(decode().seal, KEYS_OPENED);
+    seal_message(&unknown, MESH_TYPE_HELLO, 1);
+    assert_int_equal(decode().seal, KEYS_LOCKED);
+    seal_status(&unknown, 2);
+    assert_int_equal(decode().seal, KEYS_LOCKED);
+    seal_status(&known, 6);
+    assert_int_equal(decode().seal, KEYS_OPENED);
+    seal_status(&known, 7);
+    bytes[size - 1] ^= 1;
+    assert_int_equal(decode().seal, KEYS_FORGED);
+    for (uint64_t number = 1; number < 32; number++) { /* its HELLO was not captured */
+        seal_status(&unknown, number);
+        decode();
+    }
+    assert_int_equal(decode().seal, KEYS_LOCKED);
+    seal_status(&known, 8);
+    assert_int_equal(decode().seal, KEYS_OPENED);
+    keys_rewind(decoder.keys); /* what was first is read again */
+    seal_status(&unknown, 1);
+    assert_int_equal(decode().seal, KEYS_LOCKED);
+    close_log(path);
 }
 
 /* Sealed by the process of rank 0, outside of epochs: the list of the epoch. */
@@ -177,7 +250,7 @@ static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
     fclose(file);
     decoder.keys = keys_open("mesh");
     assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
-    start_sealer(&sealer, false);
+    start_sealer(&sealer);
     seal_status(&sealer, 5);
     assert_int_equal(decode().seal, KEYS_LOCKED);
     seal_commit();
@@ -194,6 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_key_log_opens_what_is_sealed, skip_without_library),
         cmocka_unit_test_setup(a_key_log_opens_both_ciphers_of_an_epoch, skip_without_library),
+        cmocka_unit_test_setup(an_epoch_of_the_same_number_elsewhere_is_not_forged_but_locked, skip_without_library),
+        cmocka_unit_test_setup(the_epoch_of_a_process_that_was_started_again_is_not_forged_but_locked, skip_without_library),
         cmocka_unit_test_setup(without_a_key_the_header_is_read, skip_without_library),
         cmocka_unit_test_setup(the_clusters_key_opens_an_epoch_once_its_list_was_seen, skip_without_library),
     };
