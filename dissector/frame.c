@@ -125,6 +125,39 @@ void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes
 
 /* ---- transport ---- */
 
+enum { EXTENSION_HOP = 0, EXTENSION_ROUTING = 43, EXTENSION_FRAGMENT = 44, EXTENSION_AUTH = 51, EXTENSION_DESTINATION = 60 };
+
+/* One extension header of IPv6; false when there is none, or it ends the walk: a piece of a datagram begins with its next ones, or in the
+ * middle of something. */
+static bool skip_extension(struct frame *frame, struct cursor *c)
+{
+    uint8_t next, length;
+
+    switch (frame->protocol) {
+    case EXTENSION_FRAGMENT:
+        next = cursor_u8(c);
+        cursor_u8(c);
+        frame->fragment_offset = cursor_be16(c);
+        frame->has_more_fragments = frame->fragment_offset & 1;
+        frame->fragment_offset &= ~7u;
+        frame->fragment_id = cursor_be32(c);
+        frame->protocol = next;
+        return !cursor_failed(c) && frame->fragment_offset == 0 && !frame->has_more_fragments;
+    case EXTENSION_HOP:
+    case EXTENSION_ROUTING:
+    case EXTENSION_DESTINATION:
+    case EXTENSION_AUTH:
+        next = cursor_u8(c);
+        length = cursor_u8(c);
+        cursor_take(c, (frame->protocol == EXTENSION_AUTH ? (size_t)length * 4 + 8 : (size_t)length * 8 + 8) - 2);
+        break;
+    default:
+        return false;
+    }
+    frame->protocol = next;
+    return !cursor_failed(c);
+}
+
 static const char *protocol_name(uint8_t protocol)
 {
     switch (protocol) {
@@ -144,9 +177,17 @@ static const char *protocol_name(uint8_t protocol)
 void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size)
 {
     struct cursor c = cursor_over(bytes, captured < size ? captured : size);
+    const size_t before = c.left;
     size_t length;
 
-    frame->payload = bytes;
+    while (frame->is_v6 && frame->protocol != EXTENSION_FRAGMENT && skip_extension(frame, &c)) /* of fragments put together */
+        ;
+    if (cursor_failed(&c)) {
+        frame_end(frame, FRAME_SHORT, "IPv6 extension header");
+        return;
+    }
+    size -= before - c.left;
+    frame->payload = c.at;
     frame->captured = c.left;
     frame->size = size;
     if (frame->protocol != FRAME_PROTOCOL_UDP) {
@@ -222,37 +263,6 @@ static void parse_ipv4(struct frame *frame, struct cursor *c, size_t size)
     if (c->left > total - header_bytes)
         c->left = total - header_bytes; /* padding of the link */
     parse_payload(frame, c, total - header_bytes);
-}
-
-enum { EXTENSION_HOP = 0, EXTENSION_ROUTING = 43, EXTENSION_FRAGMENT = 44, EXTENSION_AUTH = 51, EXTENSION_DESTINATION = 60 };
-
-/* One extension header; false when there is none, or it ends the walk. */
-static bool skip_extension(struct frame *frame, struct cursor *c)
-{
-    uint8_t next, length;
-
-    switch (frame->protocol) {
-    case EXTENSION_FRAGMENT:
-        next = cursor_u8(c);
-        cursor_u8(c);
-        frame->fragment_offset = cursor_be16(c);
-        frame->has_more_fragments = frame->fragment_offset & 1;
-        frame->fragment_offset &= ~7u;
-        frame->fragment_id = cursor_be32(c);
-        break;
-    case EXTENSION_HOP:
-    case EXTENSION_ROUTING:
-    case EXTENSION_DESTINATION:
-    case EXTENSION_AUTH:
-        next = cursor_u8(c);
-        length = cursor_u8(c);
-        cursor_take(c, (frame->protocol == EXTENSION_AUTH ? (size_t)length * 4 + 8 : (size_t)length * 8 + 8) - 2);
-        break;
-    default:
-        return false;
-    }
-    frame->protocol = next;
-    return !cursor_failed(c) && frame->fragment_offset == 0; /* a later fragment begins in the middle of something */
 }
 
 static void parse_ipv6(struct frame *frame, struct cursor *c, size_t size)

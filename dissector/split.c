@@ -5,13 +5,16 @@
 
 #include "mesh/wire.h"
 
-/* The same sender in the same epoch, to the same receiver. */
+/* The same sender in the same epoch, to the same receiver; or one of them outside of epochs, where ranks are 0. */
 static bool is_sibling(const struct mesh_header *a, const uint8_t *bytes, size_t size)
 {
     struct mesh_header b;
 
-    return mesh_wire_decode_header(bytes, size, &b) == 0 && a->version == b.version && a->src == b.src && a->epoch == b.epoch &&
-           (a->dst == b.dst || a->dst == MESH_DST_ALL || b.dst == MESH_DST_ALL);
+    if (mesh_wire_decode_header(bytes, size, &b) != 0 || a->version != b.version)
+        return false;
+    if (a->epoch == 0 || b.epoch == 0)
+        return true;
+    return a->src == b.src && a->epoch == b.epoch && (a->dst == b.dst || a->dst == MESH_DST_ALL || b.dst == MESH_DST_ALL);
 }
 
 /* Does a datagram begin at every multiple of this size? */

@@ -58,7 +58,7 @@ check_exit "and somewhere to write" 4 "cannot be written" "$mesh_dissect" -r $ca
 check_exit "and datagrams of the mesh" 3 "nothing for --qlog" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
-check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "5 datagrams"
+check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "7 datagrams"
 check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
 check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lost | grep -c '"number":2,.*"analysis":{"lost":true}')" "1"
 check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"

@@ -159,7 +159,7 @@ static void version_six(struct frame_case *frame)
     capture_case_add(&capture, frame);
 }
 
-/* Three tiles as one, as with segmentation offload; then two messages of fixed size. */
+/* Three tiles as one, as with segmentation offload; then two messages of fixed size, and two of which one is of no epoch. */
 static void offload(void)
 {
     size_t size = 0;
@@ -170,6 +170,10 @@ static void offload(void)
     size = 0;
     for (uint64_t number = 14; number < 16; number++)
         size += message_case(MESH_TYPE_STATUS, number, packet + size, sizeof packet - size);
+    capture_case_datagram(&capture, 1, 2, packet, size);
+    size = message_case(MESH_TYPE_ALIVE, 16, packet, sizeof packet);
+    memset(packet + offsetof(struct mesh_header_bytes, epoch), 0, sizeof(uint32_t));
+    size += message_case(MESH_TYPE_PING, 16, packet + size, sizeof packet - size);
     capture_case_datagram(&capture, 1, 2, packet, size);
 }
 

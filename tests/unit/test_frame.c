@@ -159,6 +159,35 @@ static void fragments_in_any_order_become_the_datagram(void **state)
     reassembly_close(r);
 }
 
+/* Destination options may stand behind the fragment header: they are a part of what was cut. */
+static void fragments_of_ipv6_may_begin_with_an_extension_header(void **state)
+{
+    static uint8_t whole[68] = {17, 0, 1, 4, 0, 0, 0, 0, 1, 2, 3, 4, 0, 60};
+    static const uint8_t headers[2][8] = {{60, 0, 0, 1, 0, 0, 0, 5}, {60, 0, 0, 48, 0, 0, 0, 5}};
+    struct reassembly *r = reassembly_open();
+    struct frame frame;
+    const uint8_t *bytes;
+    size_t size;
+
+    (void)state;
+    assert_non_null(r);
+    for (size_t i = 16; i < sizeof whole; i++)
+        whole[i] = (uint8_t)i;
+    for (size_t i = 0; i < 2; i++) {
+        frame_case_start(&built, whole + 48 * i, i == 0 ? 48 : 20);
+        frame_case_put(&built, headers[i], sizeof headers[i]);
+        frame_case_ipv6(&built, 1, 2, 44);
+        bytes = frame_case_bytes(&built, &size);
+        frame_parse(&frame, FRAME_RAW, bytes, size, size);
+        assert_int_equal(frame.kind, FRAME_FRAGMENT);
+        assert_int_equal(reassembly_add(r, 1, &frame), i == 1);
+    }
+    assert_int_equal(frame.kind, FRAME_UDP);
+    assert_int_equal(frame.size, 52);
+    assert_memory_equal(frame.payload, whole + 16, 52);
+    reassembly_close(r);
+}
+
 static void fragments_beyond_the_end_are_given_up(void **state)
 {
     struct reassembly *r = reassembly_open();
@@ -198,6 +227,23 @@ static void datagrams_in_one_frame_are_split_where_the_next_begins(void **state)
     assert_int_equal(split_first(packet, first + 10, both), both); /* nobody can tell */
 }
 
+/* A kernel puts any datagrams from one socket to another together, the last of which may be shorter. */
+static void datagrams_of_an_epoch_and_of_none_are_split(void **state)
+{
+    static const uint8_t types[][2] = {{MESH_TYPE_ALIVE, MESH_TYPE_PING}, {MESH_TYPE_TILE, MESH_TYPE_ALIVE}};
+    static uint8_t packet[4000];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const size_t first = message_case(types[i][0], 1, packet, sizeof packet);
+        const size_t both = first + message_case(types[i][1], 2, packet + first, sizeof packet - first);
+        uint8_t *outside = packet + (types[i][0] == MESH_TYPE_ALIVE ? 0 : first);
+
+        memset(outside + offsetof(struct mesh_header_bytes, epoch), 0, 4);
+        assert_int_equal(split_first(packet, both, both), first);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,9 +253,11 @@ int main(void)
         cmocka_unit_test(extension_headers_of_ipv6_are_skipped),
         cmocka_unit_test(lengths_that_contradict_are_refused),
         cmocka_unit_test(fragments_in_any_order_become_the_datagram),
+        cmocka_unit_test(fragments_of_ipv6_may_begin_with_an_extension_header),
         cmocka_unit_test(fragments_beyond_the_end_are_given_up),
         cmocka_unit_test(a_datagram_alone_is_not_split),
         cmocka_unit_test(datagrams_in_one_frame_are_split_where_the_next_begins),
+        cmocka_unit_test(datagrams_of_an_epoch_and_of_none_are_split),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
