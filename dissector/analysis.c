@@ -53,6 +53,7 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
                                        .stall_ms = stall_of(analysis, link, entry)};
 
     link->counts.lost++;
+    link->counts.lost_unseen += entry->is_missing;
     analysis->on_loss(analysis->context, &loss);
 }
 
@@ -75,7 +76,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
     }
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
-    } else if (entry->is_resend && entry->has_range && is_reported && !entry->is_needed) { /* of a record nothing tells */
+    } else if (entry->is_resend && entry->is_of_known && is_reported && !entry->is_needed) { /* of a record nothing tells */
         link->counts.spurious_resend++;
         if (analysis->on_spurious != NULL)
             analysis->on_spurious(analysis->context, entry);
@@ -209,6 +210,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         note_tile(link, entry, packet);
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
         entry->step = packet->message.as.ping.origin_ns;
+    else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_HELLO)
+        entry->step = packet->message.as.hello.nonce;
 }
 
 static void pass_tile(struct link *link, const struct packet *packet)
@@ -295,6 +298,7 @@ static void add_counts(struct link_counts *sum, const struct link_counts *more)
     sum->bytes += more->bytes;
     sum->tiles += more->tiles;
     sum->lost += more->lost;
+    sum->lost_unseen += more->lost_unseen;
     sum->not_captured += more->not_captured;
     sum->resent += more->resent;
     sum->spurious_resend += more->spurious_resend;

@@ -44,6 +44,7 @@ void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
             if (entry == by || entry->ts_ns > by->ts_ns || !is_of(entry, by->step, by->phase, &by->range))
                 continue;
             entry->is_resent |= by->is_resend;
+            by->is_of_known = true;
             if (entry->repair != 0)
                 continue;
             entry->is_proved |= is_held_before(link, by);
@@ -64,6 +65,7 @@ void evidence_find_repair(struct link *link, struct link_entry *entry)
                 !is_of(by, entry->step, entry->phase, &entry->range))
                 continue;
             entry->is_resent |= by->is_resend;
+            by->is_of_known = true;
             if (entry->repair != 0 && entry->repair_ns <= by->ts_ns)
                 continue;
             entry->repair_ns = by->ts_ns;
@@ -311,6 +313,26 @@ static void take_pong(struct link *link, const struct packet *packet)
     take_report(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
 }
 
+/* The HELLO that is answered has come. Of several, which of them nothing tells. */
+static void take_hello_ack(struct link *link, uint64_t echo)
+{
+    struct link_space *space = &link->spaces[0];
+    const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+    struct link_entry *answered = NULL;
+
+    for (uint64_t number = oldest; number <= space->highest; number++) {
+        struct link_entry *entry = links_entry(space, number);
+
+        if (entry == NULL || entry->type != MESH_TYPE_HELLO || entry->step != echo)
+            continue;
+        if (answered != NULL)
+            return;
+        answered = entry;
+    }
+    if (answered != NULL)
+        answered->is_proved = true;
+}
+
 void evidence_take(struct link *link, const struct packet *packet)
 {
     const struct mesh_message *message = &packet->message;
@@ -323,4 +345,6 @@ void evidence_take(struct link *link, const struct packet *packet)
         take_pong(link, packet);
     else if (message->header.type == MESH_TYPE_NAK)
         take_nak(link, packet);
+    else if (message->header.type == MESH_TYPE_HELLO_ACK)
+        take_hello_ack(link, message->as.hello_ack.echo);
 }

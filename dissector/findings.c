@@ -69,8 +69,9 @@ static bool tell_not_captured(const struct findings *findings)
     if (findings->analysis->sum.not_captured == 0)
         return false;
     snprintf(text, sizeof text,
-             "%" PRIu64 " datagrams came and are not in the capture: it is incomplete, not the network: capture with a larger -B",
-             findings->analysis->sum.not_captured);
+             "%" PRIu64 " datagrams came and are not in the capture: it is incomplete, not the network: capture with a larger -B%s",
+             findings->analysis->sum.not_captured,
+             findings->analysis->cut_tiles > 0 ? ", and -s: of frames that hold several datagrams what is behind the first was cut off" : "");
     findings->on_finding(findings->context, "note", text);
     return true;
 }

@@ -23,7 +23,7 @@ struct link_entry {
     uint64_t number;    /* 0: nothing */
     uint64_t ts_ns;     /* when it was captured; of a missing one, when that was seen */
     uint64_t datagram;  /* its number in the capture; 0: missing */
-    uint64_t step;      /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns */
+    uint64_t step;      /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
@@ -32,6 +32,7 @@ struct link_entry {
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
+    bool is_of_known; /* of a resend: what it says again is known */
     bool is_sent;   /* the sender's capture shows it */
     bool by_group;  /* seen on its way to a multicast group; it may go to this receiver alone, too */
     bool is_passed; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
@@ -85,6 +86,7 @@ struct link_host {
 
 struct link_counts {
     uint64_t datagrams, bytes, tiles, lost, not_captured, resent, spurious_resend, duplicate, reordered, late, naks;
+    uint64_t lost_unseen; /* of those lost, not in the capture */
 };
 
 struct link {

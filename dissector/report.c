@@ -270,9 +270,10 @@ static void count_fields(struct json *json, const struct link_counts *counts)
     json_uint(json, "naks", counts->naks);
 }
 
+/* Of all numbers that were sent, each once. */
 static double loss_of(const struct link_counts *counts)
 {
-    const uint64_t sent = counts->datagrams + counts->lost;
+    const uint64_t sent = counts->datagrams - counts->duplicate + counts->lost_unseen + counts->not_captured;
 
     return sent > 0 ? (double)counts->lost / (double)sent : 0;
 }

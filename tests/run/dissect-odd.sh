@@ -64,6 +64,20 @@ elif operation == "again": # ten seconds later all of it once more, by processes
     def later(frame):
         return frame[:74] + struct.pack("<Q", struct.unpack("<Q", frame[74:82])[0] + int(numbers[0]) * 10**9) + frame[82:]
     frames += [[ts + 10 * 10**9, size, later(frame)] for ts, size, frame in frames if len(frame) >= 82]
+elif operation == "glue": # datagrams in a row from one to the other, of one size but for a shorter last one, become a frame
+    glued, room = [], 0
+    for ts, size, frame in frames:
+        if glued and glued[-1][2][26:38] == frame[26:38] and size - 42 <= room:
+            room = size - 42 if size - 42 == room else 0
+            all_of_it = glued[-1][2] + frame[42:]
+            glued[-1][1:] = [len(all_of_it), all_of_it[:16] + struct.pack(">H", len(all_of_it) - 14) + all_of_it[18:38] +
+                             struct.pack(">H", len(all_of_it) - 34) + all_of_it[40:]]
+        else:
+            glued.append([ts, size, frame])
+            room = size - 42
+    frames = glued
+elif operation == "from": # without so many at the beginning
+    frames = frames[int(numbers[0]):]
 elif operation == "part": # the k-th of so many
     k, count = map(int, numbers)
     frames = frames[len(frames) * k // count:len(frames) * (k + 1) // count]
@@ -109,6 +123,14 @@ check_equal "numbers whose frames are out of order are reordered, not late" \
     "$(analyze -r "$tmp/swap" --json | sed -n 's/.*"event":"summary".*"reordered":\([0-9]*\),"late":\([0-9]*\),.*/\1 \2/p')" \
     "$("$mesh_dissect" -r "$tmp/swap" -Y reordered --count | sed 's/ .*//') 0"
 
+# ---- what is lost behind the capture, or beside it ----
+check_equal "what a capture shows and is lost all the same counts once among what was sent" \
+    "$(analyze -r $captures/host-host1.pcap --json | sed -n 's/.*"event":"link","epoch":2,"src":0,.*"lost":7,.*"loss":\([0-9.]*\),.*/\1/p' | cut -c 1-7)" \
+    "$(awk 'BEGIN { print substr(7 / 212, 1, 7) }')"
+made middle from 200
+check_equal "of a capture that begins in the middle, no tile whose first sending it lacks is in vain" \
+    "$(analyze -r "$tmp/middle" | sed -n 's/.*; \([0-9]* resent, [0-9]*\) of them in vain;.*/\1/p')" "5 resent, 0"
+
 # ---- frames that are cut ----
 made cut60 cut 60
 check_contains "what is cut before the header's end is not silently left out" <(analyze -r "$tmp/cut60") \
@@ -116,6 +138,11 @@ check_contains "what is cut before the header's end is not silently left out" <(
 made cut128 cut 128
 check_equal "a tile that is cut is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
+made glued glue
+check_equal "datagrams that the kernel put into one frame count as many" "$(links "$tmp/glued" | cut -c 1-50)" "$(links $whole | cut -c 1-50)"
+source_capture=$tmp/glued made cut400 cut 400
+check_contains "where such a frame is cut, it is said what to do" <(analyze -r "$tmp/cut400") \
+    "not the network: capture with a larger -B, and -s: of frames that hold several datagrams what is behind the first was cut off"
 check_contains "it is said how many are cut" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
 
 # ---- processes that were started again: the same epoch, and numbers from 1 ----
