@@ -71,7 +71,8 @@ static bool tell_not_captured(const struct findings *findings)
     snprintf(text, sizeof text,
              "%" PRIu64 " datagrams came and are not in the capture: it is incomplete, not the network: capture with a larger -B%s",
              findings->analysis->sum.not_captured,
-             findings->analysis->cut_tiles > 0 ? ", and -s: of frames that hold several datagrams what is behind the first was cut off" : "");
+             findings->analysis->cut_tiles > 0 ? ", and -s: of frames that hold several datagrams what is behind the first was cut off"
+                                               : "");
     findings->on_finding(findings->context, "note", text);
     return true;
 }
@@ -164,6 +165,17 @@ static bool tell_backward(const struct findings *findings)
     return true;
 }
 
+static bool tell_meshes(const struct findings *findings, unsigned count)
+{
+    char text[FINDINGS_BYTES];
+
+    if (count == 0)
+        return false;
+    snprintf(text, sizeof text, "%u meshes are in this at once: what is said of ranks is of all of them: choose the hosts of one", count);
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
 /* One rank for which the others wait much longer than for any other. */
 static bool tell_slow(const struct findings *findings)
 {
@@ -195,6 +207,7 @@ static bool tell_slow(const struct findings *findings)
 
 void findings_tell(const struct findings *findings)
 {
+    const unsigned meshes = links_meshes(&findings->analysis->links);
     bool is_any = tell_empty(findings);
 
     is_any |= tell_closed(findings);
@@ -205,7 +218,8 @@ void findings_tell(const struct findings *findings)
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);
     is_any |= tell_backward(findings);
-    if (findings->analysis->cut_tiles == 0)
+    is_any |= tell_meshes(findings, meshes);
+    if (findings->analysis->cut_tiles == 0 && meshes == 0)
         is_any |= tell_slow(findings);
     if (!is_any)
         findings->on_finding(findings->context, "note", "nothing stands out");

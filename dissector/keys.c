@@ -11,12 +11,12 @@ enum key_kind { KEY_EPOCH, KEY_PROCESS, KEY_SESSION };
 
 struct known_key {
     enum key_kind kind;
-    uint16_t rank;        /* of KEY_EPOCH */
-    uint32_t epoch;       /* number in the header of what it has opened; 0: nothing yet, or outside of epochs */
-    uint16_t src;         /* with it */
+    uint16_t rank;             /* of KEY_EPOCH */
+    uint32_t epoch;            /* number in the header of what it has opened; 0: nothing yet, or outside of epochs */
+    uint16_t src;              /* with it */
     struct frame_address from; /* the same */
     bool has_opened;
-    unsigned misses; /* in a row since, of what could have been its own; MISSES_MAX: another process says that now */
+    unsigned misses;      /* in a row since, of what could have been its own; MISSES_MAX: another process says that now */
     uint8_t name[16];     /* id of the epoch, or incarnation of the sender */
     uint8_t receiver[16]; /* of KEY_SESSION */
     struct mesh_seal_key key;

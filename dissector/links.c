@@ -65,9 +65,20 @@ static struct link_host *host_of(struct links *links, const struct packet *packe
     host->epoch = epoch;
     host->address = *address;
     host->begun_ns = packet->ts_ns;
+    host->mesh = (unsigned)links->host_count;
     host->point = point >= 0 ? (unsigned)point : packet->point;
     links->hosts[links->host_count++] = host;
     return host;
+}
+
+/* Two hosts that speak with one another are of one mesh, and so are all that spoke with either. */
+static void join_meshes(struct links *links, const struct link_host *a, const struct link_host *b)
+{
+    const unsigned kept = a->mesh < b->mesh ? a->mesh : b->mesh, other = a->mesh < b->mesh ? b->mesh : a->mesh;
+
+    for (size_t i = 0; kept != other && i < links->host_count; i++)
+        if (links->hosts[i]->mesh == other)
+            links->hosts[i]->mesh = kept;
 }
 
 static struct link *make(struct links *links, const struct packet *packet, uint64_t after_ns)
@@ -91,6 +102,8 @@ static struct link *make(struct links *links, const struct packet *packet, uint6
     link->to = packet->frame->dst;
     link->sender = host_of(links, packet, &link->from, after_ns);
     link->receiver = host_of(links, packet, &link->to, after_ns);
+    if (link->sender != NULL && link->receiver != NULL)
+        join_meshes(links, link->sender, link->receiver);
     link->at_sender = point_at(links, &link->from);
     link->at_receiver = point_at(links, &link->to);
     link->point = link->at_receiver >= 0 ? (unsigned)link->at_receiver : link->at_sender >= 0 ? (unsigned)link->at_sender : packet->point;
@@ -129,6 +142,47 @@ struct link *links_back(struct links *links, const struct packet *packet)
 const struct link *links_reverse(struct links *links, const struct link *link)
 {
     return find(links, link->epoch, &link->to, &link->from);
+}
+
+static bool has_common_end(const struct link *a, const struct link *b)
+{
+    return is_same(&a->from, &b->from) || is_same(&a->from, &b->to) || is_same(&a->to, &b->from) || is_same(&a->to, &b->to);
+}
+
+/* meshes: of each link the lowest index of those that hang together with it, whatever their epochs. */
+static void find_meshes(const struct links *links, uint16_t meshes[LINKS_MAX])
+{
+    for (size_t i = 0; i < links->count; i++) {
+        meshes[i] = (uint16_t)i;
+        for (size_t k = 0; k < i && !links_is_session(links->links[i]); k++) {
+            const uint16_t from = meshes[i], to = meshes[k];
+
+            if (from == to || links_is_session(links->links[k]) || !has_common_end(links->links[i], links->links[k]))
+                continue;
+            for (size_t j = 0; j <= i; j++)
+                if (meshes[j] == from || meshes[j] == to)
+                    meshes[j] = from < to ? from : to;
+        }
+    }
+}
+
+unsigned links_meshes(const struct links *links)
+{
+    uint16_t meshes[LINKS_MAX];
+    bool is_counted[LINKS_MAX] = {false};
+    unsigned count = 0;
+
+    find_meshes(links, meshes);
+    for (size_t i = 0; i < links->count; i++)
+        for (size_t k = 0; k < links->count && !is_counted[meshes[i]] && !links_is_session(links->links[i]); k++) {
+            const struct link *a = links->links[i], *b = links->links[k];
+
+            if (links_is_session(b) || meshes[i] == meshes[k] || a->last_ns < b->first_ns || b->last_ns < a->first_ns)
+                continue;
+            is_counted[meshes[i]] = true;
+            count++;
+        }
+    return count;
 }
 
 struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make)

@@ -20,10 +20,10 @@ enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_SESSIONS_MAX = 128, LINKS_GATH
 
 /* One number of a space. */
 struct link_entry {
-    uint64_t number;    /* 0: nothing */
-    uint64_t ts_ns;     /* when it was captured; of a missing one, when that was seen */
-    uint64_t datagram;  /* its number in the capture; 0: missing */
-    uint64_t step;      /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
+    uint64_t number;   /* 0: nothing */
+    uint64_t ts_ns;    /* when it was captured; of a missing one, when that was seen */
+    uint64_t datagram; /* its number in the capture; 0: missing */
+    uint64_t step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
     uint64_t asked_ns;  /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
@@ -33,9 +33,9 @@ struct link_entry {
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
     bool is_of_known; /* of a resend: what it says again is known */
-    bool is_sent;   /* the sender's capture shows it */
-    bool by_group;  /* seen on its way to a multicast group; it may go to this receiver alone, too */
-    bool is_passed; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
+    bool is_sent;     /* the sender's capture shows it */
+    bool by_group;    /* seen on its way to a multicast group; it may go to this receiver alone, too */
+    bool is_passed;   /* asked for by a receiver that had seen this number or later ones: not on its way, then */
 };
 
 struct link_space {
@@ -73,6 +73,7 @@ struct link_host {
     uint32_t epoch;
     uint64_t begun_ns; /* when it was seen first */
     struct frame_address address;
+    unsigned mesh;  /* the same for all that speak with one another in this epoch */
     unsigned point; /* what it says of itself is taken from there */
     uint64_t have_step;
     uint16_t have_phase;
@@ -150,6 +151,9 @@ struct link *links_back(struct links *links, const struct packet *packet);
 
 /* The same of a link. */
 const struct link *links_reverse(struct links *links, const struct link *link);
+
+/* How many meshes are in the capture at once: no link goes from one to another. 0: never more than one. */
+unsigned links_meshes(const struct links *links);
 
 /* The gather as it goes to a host; with `make`, put in when it is not there, the oldest making room. */
 struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make);

@@ -11,6 +11,8 @@ static void tell(struct steps *steps, struct steps_step *step)
 
 static bool is_before(const struct steps_step *a, const struct steps_step *b)
 {
+    if (a->mesh != b->mesh)
+        return a->mesh < b->mesh;
     return a->epoch != b->epoch ? a->epoch < b->epoch : a->step < b->step;
 }
 
@@ -24,6 +26,17 @@ static struct steps_step *oldest(struct steps *steps)
     return best;
 }
 
+/* All places are taken: the one that nothing was added to for longest. */
+static struct steps_step *stalest(struct steps *steps)
+{
+    struct steps_step *best = &steps->kept[0];
+
+    for (unsigned i = 1; i < STEPS_KEPT; i++)
+        if (steps->kept[i].turn < best->turn)
+            best = &steps->kept[i];
+    return best;
+}
+
 static struct steps_step *step_of(struct steps *steps, const struct steps_gather *gather)
 {
     struct steps_step *place = NULL;
@@ -31,18 +44,19 @@ static struct steps_step *step_of(struct steps *steps, const struct steps_gather
     for (unsigned i = 0; i < STEPS_KEPT; i++) {
         struct steps_step *step = &steps->kept[i];
 
-        if (step->is_used && step->epoch == gather->epoch && step->step == gather->step)
+        if (step->is_used && step->mesh == gather->mesh && step->epoch == gather->epoch && step->step == gather->step)
             return step;
         if (!step->is_used && place == NULL)
             place = step;
     }
     if (place == NULL) {
-        place = oldest(steps);
+        place = stalest(steps);
         tell(steps, place);
     }
     memset(place, 0, sizeof *place);
     place->is_used = true;
     place->epoch = gather->epoch;
+    place->mesh = gather->mesh;
     place->step = gather->step;
     return place;
 }
@@ -55,6 +69,7 @@ void steps_add(struct steps *steps, const struct steps_gather *gather)
     if (gather->rank >= STEPS_RANKS_MAX)
         return;
     step = step_of(steps, gather);
+    step->turn = ++steps->turns;
     rank = &step->ranks[gather->rank];
     if (gather->tokens > step->tokens)
         step->tokens = gather->tokens;

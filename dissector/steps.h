@@ -20,21 +20,25 @@ struct steps_rank {
 
 struct steps_step {
     uint32_t epoch;
+    unsigned mesh; /* of several in one capture: which */
     uint64_t step;
     unsigned tokens;
     bool is_used;
+    uint64_t turn; /* when something was added to it last */
     struct steps_rank ranks[STEPS_RANKS_MAX];
 };
 
 /* One gather as a rank saw it. */
 struct steps_gather {
     uint32_t epoch;
+    unsigned mesh;
     uint64_t step, begin_ns, end_ns, compute_ns, wait_ns;
     uint16_t phase, rank, wait_for;
     unsigned tokens;
 };
 
 struct steps {
+    uint64_t turns;
     struct steps_step kept[STEPS_KEPT];
     void (*on_step)(void *context, const struct steps_step *step); /* in order, as far as ranks keep step */
     void *context;

@@ -87,7 +87,8 @@ static bool is_in_full_view(const struct links *links, const struct link_host *h
     uint64_t senders = 0;
 
     for (size_t i = 0; i < links->count; i++)
-        if (links->links[i]->epoch == host->epoch && links->links[i]->has_tiles && links->links[i]->src < STEPS_RANKS_MAX)
+        if (links->links[i]->epoch == host->epoch && links->links[i]->has_tiles && links->links[i]->src < STEPS_RANKS_MAX &&
+            links->links[i]->sender != NULL && links->links[i]->sender->mesh == host->mesh)
             senders |= UINT64_C(1) << links->links[i]->src;
     if (rank < STEPS_RANKS_MAX)
         senders &= ~(UINT64_C(1) << rank);
@@ -105,6 +106,7 @@ static void finish(struct links *links, struct steps *steps, struct link_host *h
     gather->wait_ns = own_ns != 0 && gather->last_ns > own_ns ? gather->last_ns - own_ns : 0;
     host->done_ns = gather->last_ns > own_ns ? gather->last_ns : own_ns;
     host->done_step = gather->step;
+    what.mesh = host->mesh;
     what.tokens = gather->tokens;
     what.begin_ns = ready_ns != 0 ? ready_ns : host->done_ns;
     what.end_ns = host->done_ns;

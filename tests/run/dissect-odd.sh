@@ -76,6 +76,9 @@ elif operation == "glue": # datagrams in a row from one to the other, of one siz
             glued.append([ts, size, frame])
             room = size - 42
     frames = glued
+elif operation == "twin": # and the same of another mesh, 3 ms later
+    frames += [[ts + 3 * 10**6, size, frame[:28] + b"\x4e" + frame[29:32] + b"\x4e" + frame[33:]] for ts, size, frame in frames]
+    frames.sort(key=lambda frame: frame[0])
 elif operation == "from": # without so many at the beginning
     frames = frames[int(numbers[0]):]
 elif operation == "part": # the k-th of so many
@@ -125,7 +128,7 @@ check_equal "numbers whose frames are out of order are reordered, not late" \
 
 # ---- what is lost behind the capture, or beside it ----
 check_equal "what a capture shows and is lost all the same counts once among what was sent" \
-    "$(analyze -r $captures/host-host1.pcap --json | sed -n 's/.*"event":"link","epoch":2,"src":0,.*"lost":7,.*"loss":\([0-9.]*\),.*/\1/p' | cut -c 1-7)" \
+    "$(analyze -r $captures/host-host1.pcap --json | sed -n 's/.*"event":"link",.*"lost":7,.*"loss":\([0-9.]*\),.*/\1/p' | cut -c 1-7)" \
     "$(awk 'BEGIN { print substr(7 / 212, 1, 7) }')"
 made middle from 200
 check_equal "of a capture that begins in the middle, no tile whose first sending it lacks is in vain" \
@@ -139,7 +142,8 @@ made cut128 cut 128
 check_equal "a tile that is cut is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
 made glued glue
-check_equal "datagrams that the kernel put into one frame count as many" "$(links "$tmp/glued" | cut -c 1-50)" "$(links $whole | cut -c 1-50)"
+check_equal "datagrams that the kernel put into one frame count as many" "$(links "$tmp/glued" | cut -c 1-50)" \
+    "$(links $whole | cut -c 1-50)"
 source_capture=$tmp/glued made cut400 cut 400
 check_contains "where such a frame is cut, it is said what to do" <(analyze -r "$tmp/cut400") \
     "not the network: capture with a larger -B, and -s: of frames that hold several datagrams what is behind the first was cut off"
@@ -169,6 +173,14 @@ if command -v tshark >/dev/null; then
 else
     skip "the plugin counts what is missing in both lives" "tshark is not installed"
 fi
+
+# ---- two meshes at once, with epochs of the same number ----
+made twin twin
+steps() { sed -n 's/^\([0-9]*\) steps of one token: \(.*\)/\1 \2/p'; }
+check_equal "steps of two meshes are not taken for one another" "$(analyze -r "$tmp/twin" | steps)" \
+    "$(analyze -r $whole | steps | awk '{ $1 *= 2; print }')"
+check_contains "and it is said that there are two" <(analyze -r "$tmp/twin") "note    2 meshes are in this at once"
+check_equal "nodes that are started again are no other mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes are in this')" "0"
 
 # ---- many clients ----
 made sessions sessions 600
