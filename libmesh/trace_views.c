@@ -21,13 +21,15 @@ const struct trace_view trace_views[] = {
      "UNION ALL\n"
      "SELECT d.node, d.t_ns, d.dst, d.epoch, k.step, k.phase, r.block_first, r.block_count,\n"
      "    (SELECT min(t.t_ns) FROM message_tile m JOIN datagrams t ON t.id = m.datagram\n"
-     "       WHERE m.step = k.step AND m.phase = k.phase AND t.src = d.dst AND t.node = d.node AND t.direction = 2 AND t.id > d.id\n"
+     "       WHERE m.step = k.step AND m.phase = k.phase AND t.src = d.dst AND t.epoch = d.epoch AND t.node = d.node AND t.direction = 2\n"
+     "         AND t.id > d.id\n"
+     "         AND m.token_first < r.token_first + r.token_count AND m.token_first + m.token_count > r.token_first\n"
      "         AND m.block_first < r.block_first + r.block_count AND m.block_first + m.block_count > r.block_first) - d.t_ns, 'not known'\n"
      "  FROM message_nak k JOIN datagrams d ON d.id = k.datagram JOIN message_ranges r ON r.datagram = k.datagram WHERE d.direction = 1"},
     {"stalls", "When workers waited longest: for whom, in which gather.",
      "SELECT p.node, s.begin_ns + s.stall_begin_ns AS t_ns, s.step, s.stall_phase AS phase, s.stall_block AS block, s.stall_rank AS peer,\n"
      "    s.stall_ns AS duration_ns\n"
-     "  FROM telemetry_step s JOIN reports p ON p.id = s.report WHERE s.stall_ns > 0 GROUP BY p.node, s.step\n"
+     "  FROM telemetry_step s JOIN reports p ON p.id = s.report WHERE s.stall_ns > 0 GROUP BY p.node, s.step, s.begin_ns\n"
      "UNION ALL\n"
      "SELECT node, t_ns, step, phase, block, peer, duration_ns FROM events WHERE kind = 'stall'"},
     {"clock_offsets", "The last estimate of peers' clocks against a node's: theirs minus its own.",
@@ -37,9 +39,12 @@ const struct trace_view trace_views[] = {
      "SELECT t.node, t.t_ns, t.src AS peer, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
      "    t.t_ns - t.sent_ns - coalesce(-c.clock_offset_ns, f.least_ns) AS latency_ns, c.clock_offset_ns IS NULL AS is_relative\n"
      "  FROM tiles t\n"
-     "    JOIN (SELECT node, src, min(t_ns - sent_ns) AS least_ns FROM tiles WHERE direction <> 1 GROUP BY node, src) f\n"
-     "      ON f.node = t.node AND f.src = t.src\n"
-     "    LEFT JOIN clock_offsets c ON c.node = t.node AND c.peer = t.src AND t.direction = 2\n"
+     "    JOIN (SELECT node, src, epoch, min(t_ns - sent_ns) AS least_ns FROM tiles WHERE direction <> 1 GROUP BY node, src, epoch) f\n"
+     "      ON f.node = t.node AND f.src = t.src AND f.epoch = t.epoch\n"
+     "    JOIN datagrams d ON d.id = t.id\n"
+     "    LEFT JOIN (SELECT p.node, l.ip, l.port, l.clock_offset_ns, max(l.id)\n"
+     "        FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.ip, l.port) c\n"
+     "      ON c.node = t.node AND c.ip = d.from_ip AND c.port = d.from_port AND t.direction = 2\n"
      "  WHERE t.direction <> 1"},
     {"token_times", "Tokens and the time since the one before of the same request.",
      "SELECT node, request, position, step, token, t_ns, t_ns - lag(t_ns) OVER (PARTITION BY node, request ORDER BY position) AS since_ns\n"

@@ -18,7 +18,7 @@ static const struct {
 } metrics[DIFF_METRICS] = {
     {"tile_latency", "tiles under way", "SELECT latency_ns FROM tile_latency ORDER BY t_ns"},
     {"token_interval", "from token to token", "SELECT since_ns FROM token_times WHERE since_ns IS NOT NULL ORDER BY t_ns"},
-    {"step", "steps", "SELECT max(duration_ns) FROM telemetry_step GROUP BY step ORDER BY step"},
+    {"step", "steps", "SELECT duration_ns FROM telemetry_step GROUP BY step, begin_ns ORDER BY begin_ns"},
 };
 
 struct values {

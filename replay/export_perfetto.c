@@ -108,14 +108,22 @@ static int rank_of(const struct mesh_trace_value *value)
     return value->kind == MESH_TRACE_VALUE_INTEGER && value->integer >= 0 && value->integer < MESH_RANKS_MAX ? (int)value->integer : -1;
 }
 
+/* The rank of a node n in the epoch that it was in then: a node that serves has another one now and then, and none at first. */
+#define RANK_AT(t) \
+    "coalesce((SELECT e.rank FROM epochs e WHERE e.node = n.id AND e.t_ns <= " t " ORDER BY e.t_ns DESC, e.id DESC LIMIT 1), n.rank)"
+
 /* ---- tiles ---- */
 
 #define TILES_SQL                                                                                              \
     "SELECT t.direction, t.t_ns, t.src, t.dst, t.epoch, t.number, t.is_to_all, t.is_resend, t.step, t.phase, " \
-    "t.block_first, t.block_count, d.ranks, n.rank, r.rank, t.sent_ns, c.clock_offset_ns FROM tiles t "        \
+    "t.block_first, t.block_count, d.ranks, "                                                                  \
+    "coalesce((SELECT e.rank FROM epochs e WHERE e.node = n.id AND e.epoch = t.epoch), n.rank), r.rank, "      \
+    "t.sent_ns, c.clock_offset_ns FROM tiles t "                                                               \
     "JOIN datagrams d ON d.id = t.id LEFT JOIN nodes n ON n.id = t.node "                                      \
     "LEFT JOIN nodes r ON r.ip = d.to_ip AND r.port = d.to_port "                                              \
-    "LEFT JOIN clock_offsets c ON c.node = t.node AND c.peer = t.src"
+    "LEFT JOIN (SELECT p.node, l.ip, l.port, l.clock_offset_ns, max(l.id) FROM telemetry_link l "              \
+    "JOIN reports p ON p.id = l.report GROUP BY p.node, l.ip, l.port) c "                                      \
+    "ON c.node = t.node AND c.ip = d.from_ip AND c.port = d.from_port"
 enum tile_column {
     TILE_DIRECTION,
     TILE_T_NS,
@@ -212,15 +220,19 @@ static int take_tile(void *context, const struct mesh_trace_value *v)
 /* ---- steps, stalls, tokens, events, workers ---- */
 
 #define OF_REPORTS " JOIN reports p ON p.id = x.report LEFT JOIN nodes n ON n.id = p.node"
-#define STEPS_SQL                                                                                                                  \
-    "SELECT n.rank, x.step, x.begin_ns, x.duration_ns, x.tokens, x.sampled, x.phase_total, x.phase_first, x.phase_count, x.tail, " \
-    "row_number() OVER (PARTITION BY p.node, x.step ORDER BY x.id) FROM telemetry_step x" OF_REPORTS
-#define STALLS_SQL "SELECT n.rank, s.t_ns, s.duration_ns, s.peer, s.step, s.phase FROM stalls s LEFT JOIN nodes n ON n.id = s.node"
-#define TOKENS_SQL "SELECT n.rank, t.t_ns, t.position, t.request FROM tokens t LEFT JOIN nodes n ON n.id = t.node"
-#define EVENTS_SQL "SELECT n.rank, e.t_ns, e.kind, e.reason FROM events e LEFT JOIN nodes n ON n.id = e.node WHERE e.kind <> 'stall'"
-#define WORKERS_SQL                                                                                                       \
-    "SELECT n.rank, p.t_ns, x.worker, 100.0 * (x.compute_ns - lag(x.compute_ns) OVER w) / (p.t_ns - lag(p.t_ns) OVER w) " \
-    "FROM telemetry_worker x" OF_REPORTS " WINDOW w AS (PARTITION BY p.node, x.worker ORDER BY p.t_ns)"
+#define STEPS_SQL                                                                                                                       \
+    "SELECT " RANK_AT(                                                                                                                  \
+        "x.begin_ns") ", x.step, x.begin_ns, x.duration_ns, x.tokens, x.sampled, x.phase_total, x.phase_first, x.phase_count, x.tail, " \
+                      "row_number() OVER (PARTITION BY p.node, x.step, x.begin_ns ORDER BY x.id) FROM telemetry_step x" OF_REPORTS
+#define STALLS_SQL \
+    "SELECT " RANK_AT("s.t_ns") ", s.t_ns, s.duration_ns, s.peer, s.step, s.phase FROM stalls s LEFT JOIN nodes n ON n.id = s.node"
+#define TOKENS_SQL "SELECT " RANK_AT("t.t_ns") ", t.t_ns, t.position, t.request FROM tokens t LEFT JOIN nodes n ON n.id = t.node"
+#define EVENTS_SQL                                                                                             \
+    "SELECT " RANK_AT("x.t_ns") ", x.t_ns, x.kind, x.reason FROM events x LEFT JOIN nodes n ON n.id = x.node " \
+                                "WHERE x.kind <> 'stall'"
+#define WORKERS_SQL                                                                                                                      \
+    "SELECT " RANK_AT("p.t_ns") ", p.t_ns, x.worker, 100.0 * (x.compute_ns - lag(x.compute_ns) OVER w) / (p.t_ns - lag(p.t_ns) OVER w) " \
+                                "FROM telemetry_worker x" OF_REPORTS " WINDOW w AS (PARTITION BY p.node, x.worker ORDER BY p.t_ns)"
 
 static void put_phases(struct perfetto *p, const struct mesh_trace_value *v)
 {
@@ -323,20 +335,43 @@ static int take_worker(void *context, const struct mesh_trace_value *v)
 /* ---- all of it ---- */
 
 /* What another trace's clock is ahead, as the first one's node estimates it. */
-static int set_shift(struct perfetto *p, const struct export_traces *traces, size_t index)
+static int find_shift(struct perfetto *p, const struct export_traces *traces, size_t index, int64_t *shift_ns)
 {
     char sql[200];
     int64_t rank;
     int result;
 
-    p->shift_ns = 0;
+    *shift_ns = 0;
     if (index == 0)
         return 0;
-    result = rows_number(p->path, p->trace, "SELECT coalesce(rank, -1) FROM nodes ORDER BY id LIMIT 1", &rank, p->fail);
+    result = rows_number(traces->paths[index], traces->traces[index],
+                         "SELECT coalesce((SELECT rank FROM epochs WHERE node = n.id ORDER BY t_ns DESC, id DESC LIMIT 1), rank, -1) "
+                         "FROM nodes n ORDER BY id LIMIT 1",
+                         &rank, p->fail);
     if (result != 0)
         return result;
     snprintf(sql, sizeof sql, "SELECT clock_offset_ns FROM clock_offsets WHERE node = 1 AND peer = %" PRId64, rank);
-    return rows_number(traces->paths[0], traces->traces[0], sql, &p->shift_ns, p->fail);
+    return rows_number(traces->paths[0], traces->traces[0], sql, shift_ns, p->fail);
+}
+
+/* The first time of all, by the first trace's clock. */
+static int find_base(struct perfetto *p, const struct export_traces *traces)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < traces->count; i++) {
+        int64_t first_ns = 0, shift_ns = 0;
+
+        result = rows_number(traces->paths[i], traces->traces[i],
+                             "SELECT min(t) FROM (SELECT min(t_ns) AS t FROM datagrams UNION ALL SELECT min(t_ns) FROM tokens "
+                             "UNION ALL SELECT min(t_ns) FROM events UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
+                             &first_ns, p->fail);
+        if (result == 0)
+            result = find_shift(p, traces, i, &shift_ns);
+        if (i == 0 || less(less(first_ns, shift_ns), p->base_ns) < 0)
+            p->base_ns = less(first_ns, shift_ns);
+    }
+    return result;
 }
 
 static int put_trace(struct perfetto *p)
@@ -356,10 +391,7 @@ static int put_trace(struct perfetto *p)
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail)
 {
     struct perfetto p = {.trace_count = traces->count, .fail = fail};
-    int result = rows_number(traces->paths[0], traces->traces[0],
-                             "SELECT min(t) FROM (SELECT min(t_ns) AS t FROM datagrams UNION ALL "
-                             "SELECT min(t_ns) FROM tokens UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
-                             &p.base_ns, fail);
+    int result = find_base(&p, traces);
 
     json_init(&p.json, out);
     json_object_begin(&p.json, NULL);
@@ -368,7 +400,7 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
         p.path = traces->paths[i];
         p.trace = traces->traces[i];
-        result = set_shift(&p, traces, i);
+        result = find_shift(&p, traces, i, &p.shift_ns);
         result = result != 0 ? result : put_trace(&p);
     }
     json_array_end(&p.json);

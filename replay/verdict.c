@@ -4,14 +4,15 @@
 #include <string.h>
 
 #include "mesh/program/replace_file.h"
+#include "mesh/program/text_decode.h"
 
 /* ---- TAP ---- */
 
-/* "#" would begin a directive. */
+/* "#" would begin a directive, and other lines other tests. */
 static void write_plain(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++)
-        putc(*text == '#' || *text == '\n' ? ' ' : *text, out);
+        putc(*text == '#' || *text == '\n' || *text == '\r' ? ' ' : *text, out);
 }
 
 static void write_comments(FILE *out, const char *lines)
@@ -46,12 +47,15 @@ void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count)
 
 /* ---- JUnit ---- */
 
-/* What XML can hold; control characters it cannot become "?". */
+/* What XML can hold; what it cannot, as control characters and bytes of a name that are no UTF-8, becomes "?". */
 static void write_xml(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        const unsigned char c = (unsigned char)*text;
+    size_t left = strlen(text), length;
 
+    for (; left > 0; text += length, left -= length) {
+        uint32_t c;
+
+        length = text_decode(text, left, &c);
         if (c == '&')
             fputs("&amp;", out);
         else if (c == '<')
@@ -60,8 +64,10 @@ static void write_xml(FILE *out, const char *text)
             fputs("&gt;", out);
         else if (c == '"')
             fputs("&quot;", out);
+        else if (c == TEXT_DECODE_INVALID || (c < 32 && c != '\n' && c != '\t') || c == 127 || (c & 0xfffe) == 0xfffe)
+            putc('?', out);
         else
-            putc((c < 32 && c != '\n' && c != '\t') || c == 127 ? '?' : c, out);
+            fwrite(text, 1, length, out);
     }
 }
 

@@ -22,6 +22,25 @@ mkdir "$far"
 check "a TMPDIR with a long name is taken as it is" \
     env TMPDIR="$far" "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1
 check_equal "the folder is in it" "$(find "$far" -name "mesh-replay.*" | wc -l)" 1
+if command -v python3 >/dev/null; then # of nodes that serve, whose ranks are those of their epochs
+    rm -r "${far:?}"/*
+    TMPDIR=$far "$mesh_replay" run "$tmp/T.db" --nodes 2 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1 >/dev/null 2>&1
+    mapfile -t served < <(find "$far" -name "*.db" | sort)
+    check "nodes that serve are exported" "$mesh_replay" export "${served[@]}" --perfetto "$tmp/served.json"
+    python3 - "$tmp/served.json" >"$tmp/ranks" <<'PY'
+import json, sys
+events = json.load(open(sys.argv[1]))["traceEvents"]
+processes = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+print(*sorted({processes[e["pid"]] for e in events if e["ph"] == "X"}), sep=", ")
+of_one = {tracks[e["pid"], e["tid"]] for e in events if processes[e["pid"]] == "rank 1" and e["ph"] != "M"}
+print(*sorted(of_one & {"tiles sent", "tiles from 0"}), sep=", ")
+print(min(e["ts"] for e in events if e["ph"] != "M") >= 0)
+PY
+    check_equal "each as its rank, from the first event on" "$(cat "$tmp/ranks")" $'rank 0, rank 1\ntiles from 0, tiles sent\nTrue'
+else
+    skip "nodes that serve are exported" "python3 is not installed"
+fi
 rm -r "$far"
 # Nodes that find no model wait for one, so it is in the midst of it.
 background env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1

@@ -236,7 +236,7 @@ static void a_damaged_chunk_is_refused_in_words(void **state)
 
 static void verdicts_are_written_as_tap_and_junit(void **state)
 {
-    static const struct verdict verdicts[] = {{"a & b", VERDICT_PASS, "12 calls", NULL, 0.25},
+    static const struct verdict verdicts[] = {{"a & \xff\xc3\xa4\x1b", VERDICT_PASS, "12 calls", NULL, 0.25},
                                               {"c", VERDICT_FAIL, "<other>", "  due_ns 1 2\n", 0.5},
                                               {"d # e", VERDICT_SKIP, "no beginning", NULL, 0}};
     char *text = NULL;
@@ -246,14 +246,14 @@ static void verdicts_are_written_as_tap_and_junit(void **state)
     (void)state;
     verdict_write_tap(out, verdicts, 3);
     fclose(out);
-    assert_string_equal(text, "TAP version 13\n1..3\nok 1 - a & b\n# 12 calls\nnot ok 2 - c\n# <other>\n#   due_ns 1 2\n"
+    assert_string_equal(text, "TAP version 13\n1..3\nok 1 - a & \xff\xc3\xa4\x1b\n# 12 calls\nnot ok 2 - c\n# <other>\n#   due_ns 1 2\n"
                               "ok 3 - d   e # SKIP no beginning\n");
     free(text);
     out = open_memstream(&text, &bytes);
     verdict_write_junit(out, "suite", verdicts, 3);
     fclose(out);
     assert_non_null(strstr(text, "tests=\"3\" failures=\"1\" skipped=\"1\" errors=\"0\" time=\"0.750\""));
-    assert_non_null(strstr(text, "name=\"a &amp; b\""));
+    assert_non_null(strstr(text, "name=\"a &amp; ?\xc3\xa4?\""));
     assert_non_null(strstr(text, "<failure message=\"&lt;other&gt;\">  due_ns 1 2\n</failure>"));
     free(text);
 }
