@@ -1,9 +1,11 @@
 /* Datagrams as a pcap file: raw IP, nanoseconds. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "export.h"
+#include "mesh/wire.h"
 #include "rows.h"
 
 enum {
@@ -29,8 +31,9 @@ struct pcap {
     const char *path;
     struct mesh_trace *trace;
     struct fail *fail;
-    struct address own, ranks[PCAP_RANKS];
-    uint64_t shift_ns; /* from the trace's clock to the wall clock */
+    struct address own, ranks[PCAP_RANKS]; /* ranks: in this epoch */
+    uint32_t epoch;                        /* 0: none yet */
+    uint64_t shift_ns;                     /* from the trace's clock to the wall clock */
     uint64_t without_data;
     uint8_t frame[IP6_BYTES + UDP_BYTES + MESH_TRACE_DATAGRAM_BYTES_MAX];
 };
@@ -145,20 +148,32 @@ static int note_own(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
-static int find_addresses(struct pcap *pcap)
+/* A node that serves has no rank when its recording begins: the one of its first epoch then. */
+static int find_own(struct pcap *pcap)
 {
-    int result;
-
     pcap->own = made_address(0);
+    return rows_each(
+        pcap->path, pcap->trace,
+        "SELECT coalesce(rank, (SELECT e.rank FROM epochs e WHERE e.node = n.id AND e.rank IS NOT NULL ORDER BY e.id LIMIT 1), "
+        "0), ip, port FROM nodes n WHERE id = 1",
+        note_own, pcap, pcap->fail);
+}
+
+/* Where the ranks of an epoch are: in another one they may be others. */
+static int find_ranks(struct pcap *pcap, uint32_t epoch)
+{
+    char sql[200];
+
+    if (epoch == pcap->epoch)
+        return 0;
+    pcap->epoch = epoch;
     for (unsigned rank = 0; rank < PCAP_RANKS; rank++)
         pcap->ranks[rank] = made_address(rank);
-    result = rows_each(pcap->path, pcap->trace, "SELECT coalesce(rank, 0), ip, port FROM nodes WHERE id = 1", note_own, pcap, pcap->fail);
-    if (result == 0)
-        result = rows_each(pcap->path, pcap->trace,
-                           "SELECT src, from_ip, from_port FROM datagrams WHERE direction = 2 AND core = 1 AND from_ip IS NOT NULL "
-                           "GROUP BY src",
-                           note_rank, pcap, pcap->fail);
-    return result;
+    snprintf(sql, sizeof sql,
+             "SELECT src, from_ip, from_port FROM datagrams WHERE direction = 2 AND core = 1 AND epoch = %" PRIu32
+             " AND from_ip IS NOT NULL GROUP BY src",
+             epoch);
+    return rows_each(pcap->path, pcap->trace, sql, note_rank, pcap, pcap->fail);
 }
 
 /* ---- datagrams ---- */
@@ -166,8 +181,10 @@ static int find_addresses(struct pcap *pcap)
 static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row)
 {
     struct address from = pcap->own, to = pcap->own;
+    struct mesh_header header = {0};
     size_t payload_bytes;
     bool is_complete;
+    int result;
     const int err = mesh_trace_get_packet(pcap->trace, row, pcap->frame + IP6_BYTES + UDP_BYTES, &payload_bytes, &is_complete);
 
     if (err != 0)
@@ -181,17 +198,19 @@ static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row
         put_frame(pcap, row->t_ns, &from, &to, payload_bytes);
         return 0;
     }
-    for (unsigned rank = 0; rank < PCAP_RANKS; rank++)
+    mesh_wire_decode_header(pcap->frame + IP6_BYTES + UDP_BYTES, payload_bytes, &header);
+    result = find_ranks(pcap, header.epoch);
+    for (unsigned rank = 0; result == 0 && rank < PCAP_RANKS; rank++)
         if (((uint64_t)row->ranks >> rank & 1) != 0)
             put_frame(pcap, row->t_ns, &from, &pcap->ranks[rank], payload_bytes);
-    return 0;
+    return result;
 }
 
 static int put_trace(struct pcap *pcap)
 {
     struct mesh_trace_reading *reading;
     struct mesh_trace_datagram row;
-    int result = find_addresses(pcap), got = 0;
+    int result = find_own(pcap), got = 0;
 
     if (result != 0)
         return result;

@@ -108,6 +108,24 @@ assert ends["s"] == ends["f"] and ends["s"], ends' "$tmp/layers.json"
 else
     skip "Perfetto gets JSON in which every arrow has two ends" "python3 is not installed"
 fi
+if command -v python3 >/dev/null; then
+    cp "$tmp/messages.db" "$tmp/moved.db"
+    python3 - "$tmp/moved.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("DELETE FROM datagrams WHERE id > 4")
+for id, direction, epoch, address in (1, 2, 1, 2), (2, 2, 2, 3), (3, 1, 1, None), (4, 1, 2, None):
+    ip = bytes(10) + b"\xff\xff\n\0\0" + bytes([address]) if address else None
+    db.execute("UPDATE datagrams SET core = 1, direction = ?, epoch = ?, src = ?, ranks = 2, from_ip = ?, to_ip = NULL WHERE id = ?",
+               (direction, epoch, direction - 1, ip, id))
+db.commit()
+PY
+    "$mesh_replay" export "$tmp/moved.db" --pcap "$tmp/moved.pcap"
+    check_equal "what is sent to a rank goes to whoever has it in that epoch" \
+        "$("$mesh_dissect" -r "$tmp/moved.pcap" -t | sed -n 's/^IP .* > \(10[.0-9]*\)\.[0-9]*: .*/\1/p' | tail -n 2)" $'10.0.0.2\n10.0.0.3'
+else
+    skip "what is sent to a rank goes to whoever has it in that epoch" "python3 is not installed"
+fi
 check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
 check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
 cp "$recorded" "$tmp/own.db"
