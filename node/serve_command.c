@@ -1,4 +1,5 @@
 /* The command line of `mesh-node serve`. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,6 +354,7 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
                            .drain = DRAIN_DEFAULT,
                            .fetch_wait = FETCH_WAIT_S_DEFAULT,
                            .security = MESH_SECURITY_NONE};
+    signal(SIGPIPE, SIG_IGN); /* whoever reads what is said may go away; a member stays */
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)

@@ -231,6 +231,14 @@ during "it leaves, and no bit changes" 0 kill -TERM "${pids[1]}"
 becomes "there is one" 0 1
 repeats "its keys and values were copied before: at most a batch is computed again" 0 128
 
+# ---- what it says, and to whom ----
+
+port=$(free_port)
+background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$port" --join "127.0.0.1:$(free_port)" \
+    ${security[@]+"${security[@]}"} 2> >(:) # nobody reads
+alone() { "$mesh_node" status --json --to "127.0.0.1:$port" ${security[@]+"${security[@]}"} | grep -q '"nodes":1,'; }
+check "a node goes on when nobody reads any more what it says" wait_until 20 alone
+
 # ---- command lines ----
 
 check_exit "an occupied port is named" 4 "${ports[0]}" "$mesh_node" serve -m $model --listen "127.0.0.1:${ports[0]}" \
