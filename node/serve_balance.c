@@ -1,6 +1,7 @@
 /* Shares of a serving node's cluster: how fast this node is, and, where it coordinates, whether the rows should be dealt anew. */
 #include <string.h>
 
+#include "memory_text.h"
 #include "serve_state.h"
 
 #define LOOK_NS UINT64_C(250000000)
@@ -11,8 +12,9 @@
 static struct speed_test *start_test(const struct server *server, struct fail *fail)
 {
     const struct shift_config *c = &server->config->shift;
+    const uint64_t most = memory_available_bytes() / 2, all = server->shares.load.bytes; /* the kernel ends who takes more than there is */
 
-    return speed_test_start(c->kernel, c->model->layer[0].down->type, server->shares.load.bytes, c->threads, fail);
+    return speed_test_start(c->kernel, c->model->layer[0].down->type, all < most ? all : most, c->threads, fail);
 }
 
 static void end_test(struct server *server)

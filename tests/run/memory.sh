@@ -42,6 +42,13 @@ check_exit "a run that would not fit in its group is not begun" 4 "this machine 
 echo 100000000 >"$limit"
 check_exit "nor does a node begin that would not" 4 "this node's part needs" "${within[@]}" "${serve[@]}" --slots 16
 
+# Weights of 64 MB, of which the benchmark before a node joins would like to read as many.
+check "a model with many weights is made" "$mesh_node" synth -o "$tmp/wide.gguf" --dim 1024 --hidden 4096 --layers 4 --heads 8 \
+    --kv-heads 8 --vocab 300 --ctx 64 --type q8_0 --seed 1
+echo 40000000 >"$limit"
+check_exit "a small group does not end a node that tries its speed" 4 "this node's part needs" \
+    "${within[@]}" "$mesh_node" serve -m "$tmp/wide.gguf" -t 1 --listen "127.0.0.1:$port"
+
 # A model that is too large for any one of them: whoever is first waits.
 echo 60000000 >"$limit"
 ports=("$(free_port)" "$(free_port)")
