@@ -75,6 +75,7 @@ static void take_logged(struct mesh_cluster *cluster, struct mesh_cluster_event 
     event->reason_code = logged->reason;
     event->found = logged->found;
     event->expected = logged->expected;
+    event->unheard = logged->unheard;
     if (logged->type == MESH_CLUSTER_REFUSED) {
         write_reason(cluster, logged);
         event->reason = cluster->reason;

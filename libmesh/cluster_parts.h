@@ -272,7 +272,7 @@ struct cluster_logged {
     enum mesh_cluster_event_type type;
     uint16_t rank, reason;
     bool has_left;
-    struct mesh_addr addr;
+    struct mesh_addr addr, unheard;
     uint8_t incarnation[16];
     uint64_t found, expected;
 };

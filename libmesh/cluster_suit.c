@@ -177,11 +177,26 @@ static bool is_lasting(uint16_t reason)
     return reason == MESH_DENY_VERSION || reason == MESH_DENY_CLUSTER || reason == MESH_DENY_FINGERPRINT || reason == MESH_DENY_FEATURES;
 }
 
+/* A rank says little to whoever is no member; the plan that this process was to be part of began with the members. */
+static struct mesh_addr unheard_member(const struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_deny *deny = &in->message->as.deny;
+    const struct cluster_list *list = &cluster->vote.plan.list;
+    const bool is_known = deny->reason == MESH_DENY_UNHEARD && cluster->vote.plan.stage && deny->found < list->count &&
+                          mesh_cluster_same_addr(&cluster->vote.plan_from, &in->from);
+
+    return is_known ? list->members[deny->found].addr : (struct mesh_addr){0};
+}
+
 int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_deny *deny = &in->message->as.deny;
-    struct cluster_logged logged = {
-        .type = MESH_CLUSTER_REFUSED, .reason = deny->reason, .addr = in->from, .found = deny->found, .expected = deny->expected};
+    struct cluster_logged logged = {.type = MESH_CLUSTER_REFUSED,
+                                    .reason = deny->reason,
+                                    .addr = in->from,
+                                    .found = deny->found,
+                                    .expected = deny->expected,
+                                    .unheard = unheard_member(cluster, in)};
     struct cluster_contact *contact = deny->reason == MESH_DENY_VERSION ? mesh_cluster_contact_by_number(cluster, deny->nonce, &in->from)
                                                                         : mesh_cluster_contact_by_nonce(cluster, deny->nonce);
     uint16_t *told = contact ? &contact->denied : &cluster->suit.denied;

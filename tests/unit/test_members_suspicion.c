@@ -208,6 +208,7 @@ static void one_that_was_only_slow_is_back_within_a_second_of_being_heard(void *
 static void of_two_without_a_way_between_them_one_leaves(void **state)
 {
     for (unsigned one_way = 0; one_way < 2; one_way++) {
+        struct mesh_addr unheard;
         uint16_t a, b;
         uint64_t epochs;
 
@@ -224,6 +225,8 @@ static void of_two_without_a_way_between_them_one_leaves(void **state)
         assert_true(simmembers_agree(&members, without(15, b)));
         assert_int_equal(members.at[b].refused.reason_code, MESH_DENY_UNHEARD);
         assert_int_equal(members.at[b].refused.found, 2);
+        unheard = mesh_sim_addr(a);
+        assert_memory_equal(&members.at[b].refused.unheard, &unheard, sizeof unheard);
         block(a, b, one_way, false);
         expect_agreement(15, 5 * SIMMEMBERS_S);
         if (!one_way)
