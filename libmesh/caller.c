@@ -22,6 +22,7 @@ struct mesh_caller {
     void *memory;
     struct mesh_session_event event; /* last one */
     bool is_open, is_over;
+    int send_error; /* why the system did not send the last datagram; 0: it did */
     uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
 };
 
@@ -51,7 +52,7 @@ static void flush(struct mesh_caller *c)
     size_t bytes;
 
     while ((bytes = mesh_call_next_datagram(c->call, mesh_udp_now_ns(), c->packet, sizeof c->packet)) > 0)
-        mesh_udp_send_to(c->udp, c->addr, c->packet, bytes);
+        c->send_error = mesh_udp_send_to(c->udp, c->addr, c->packet, bytes) == MESH_ESYSTEM && errno != ECONNREFUSED ? errno : 0;
 }
 
 static void turn(struct mesh_caller *c)
@@ -77,6 +78,9 @@ static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *wh
 {
     const double seconds = (double)c->config.timeout_ns / SECOND_NS;
 
+    if (c->send_error != 0)
+        return caller_say(why, MESH_ESYSTEM, "%s: nothing can be sent there: %s: see this machine's addresses, routes and firewall",
+                          c->config.address, strerror(c->send_error));
     if (c->config.security == MESH_SECURITY_NONE)
         return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and does it run without a key (--security none)?",
                           c->config.address, seconds);
