@@ -295,6 +295,20 @@ uint32_t mesh_udp_path_bytes(struct mesh_addr to)
     return mtu > headers ? (uint32_t)(mtu - headers) : 0;
 }
 
+bool mesh_udp_is_local(struct mesh_addr addr)
+{
+    const int family = mesh_addr_is_v4(&addr) ? AF_INET : AF_INET6;
+    const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage name;
+    bool is_local;
+
+    addr.port = 0;
+    is_local = fd < 0 || bind(fd, (struct sockaddr *)&name, mesh_addr_to_sockaddr(&addr, family, &name)) == 0 || errno != EADDRNOTAVAIL;
+    if (fd >= 0)
+        close(fd);
+    return is_local;
+}
+
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
 {
     const uint64_t bit = UINT64_C(1) << rank;

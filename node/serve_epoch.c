@@ -16,7 +16,6 @@ enum {
     TAIL_MAX = 6
 };
 
-static const uint64_t alone_ns = 5000000000;    /* until it is said that nobody answers */
 static const uint64_t refused_ns = 65000000000; /* who refuses is asked again every 30 s at least, and one of the answers may be lost */
 
 void serve_say(const struct server *server, const char *format, ...)
@@ -324,7 +323,7 @@ static void begin_farewell(struct server *server)
 
 static void log_peer(struct server *server, const struct mesh_cluster_event *event)
 {
-    char address[MESH_ADDR_TEXT_BYTES];
+    char address[MESH_ADDR_TEXT_BYTES], unheard[MESH_ADDR_TEXT_BYTES] = "";
 
     server->has_company = true;
     mesh_addr_format(event->addr, address);
@@ -344,8 +343,11 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     else if (event->type == MESH_CLUSTER_PEER_BACK)
         serve_say(server, "back: %s (rank %u)", address, event->rank);
     else {
-        snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s", address, event->reason,
-                 event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "");
+        if (event->unheard.port != 0)
+            mesh_addr_format(event->unheard, unheard);
+        snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s%s%s", address, event->reason,
+                 event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "",
+                 event->unheard.port != 0 ? "; that member is " : "", unheard);
         serve_say(server, "refused %s", server->refusal);
     }
 }
@@ -385,22 +387,6 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
     return 0;
 }
 
-/* Once: to a node with another key, name or --security there is nobody, and it does not know why. */
-static void say_nobody(struct server *server)
-{
-    const uint64_t now_ns = mesh_udp_now_ns();
-
-    if (server->has_company || server->shift == NULL || server->config->seed_count == 0)
-        return;
-    if (server->alone_since_ns == 0)
-        server->alone_since_ns = now_ns;
-    if (now_ns - server->alone_since_ns < alone_ns)
-        return;
-    server->has_company = true;
-    serve_say(server, "nobody answers where this node asks for others, so it is a cluster of its own, and goes on asking: "
-                      "is a node there, with the same key, --name and --security?");
-}
-
 /* The cluster core tells of a refusal once, and counts all. */
 static void watch_refusals(struct server *server)
 {
@@ -432,7 +418,6 @@ int serve_run_cluster(struct server *server, struct fail *fail)
     while (mesh_cluster_next_event(server->cluster, &event))
         if (take_event(server, &event, fail) < 0)
             return -1;
-    say_nobody(server);
     watch_refusals(server);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "serve_memory.h"
 #include "serve_watch.h"
 #include "speed_test.h"
+#include "ways.h"
 
 /* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
 struct serve_shares {
@@ -55,7 +56,11 @@ struct server {
     struct watching watching;  /* and what is measured for it */
     struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
-    uint64_t alone_since_ns;               /* in an epoch, without having heard of others; 0: not yet */
+    uint64_t alone_since_ns, alone_received; /* in an epoch of one, and what had come from others until then; 0: it is not */
+    bool alone_is_told;
+    struct ways ways; /* out of this machine, that fail */
+    uint64_t address_at_ns;
+    unsigned address_missing;              /* looks in a row that have not found it; at most 3 */
     uint64_t refusals, refused_ns;         /* so many so far, and the last one's time; 0: none */
     char refusal[SERVE_REFUSAL_BYTES];     /* the last one that was told of: by whom and why */
     bool has_company;                      /* there were others once, or it has been said that there are none */
@@ -115,6 +120,10 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 /* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
+
+/* serve_ways.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
+void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result);
+void serve_ways_watch(struct server *server);
 
 /* serve_metrics.c: the listener of --metrics, where one was asked for. */
 int serve_metrics_open(struct server *server, struct fail *fail);

@@ -155,6 +155,19 @@ static void an_occupied_port_is_reported_as_such(void **state)
     mesh_udp_close(first);
 }
 
+static void an_address_is_this_machines_or_not(void **state)
+{
+    struct mesh_addr addr = loopback(), elsewhere, any = {0};
+    char reason[100];
+
+    (void)state;
+    addr.port = 7411;
+    assert_int_equal(mesh_addr_parse("192.0.2.1:7411", &elsewhere, reason, sizeof reason), 0); /* of documents, nobody's */
+    assert_true(mesh_udp_is_local(addr));
+    assert_true(mesh_udp_is_local(any));
+    assert_false(mesh_udp_is_local(elsewhere));
+}
+
 static void any_address_takes_ipv4(void **state)
 {
     struct mesh_udp *any;
@@ -385,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_poll_that_finds_nothing_is_one_system_call),
         cmocka_unit_test(an_occupied_port_is_reported_as_such),
+        cmocka_unit_test(an_address_is_this_machines_or_not),
         cmocka_unit_test(any_address_takes_ipv4),
         cmocka_unit_test(a_peer_that_is_not_there_does_no_harm),
         cmocka_unit_test_setup_teardown(a_wake_before_a_wait_ends_it, open_woken, close_woken),

@@ -29,7 +29,8 @@ struct mesh_addr mesh_udp_local(const struct mesh_udp *udp);
 uint64_t mesh_udp_receive_buffer_bytes(const struct mesh_udp *udp); /* by the kernel's accounting, for mesh_config */
 uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
 uint32_t mesh_udp_path_bytes(
-    struct mesh_addr to); /* the largest datagram that the interface to it carries, for mesh_set_path; 0: unknown */
+    struct mesh_addr to);                      /* the largest datagram that the interface to it carries, for mesh_set_path; 0: unknown */
+bool mesh_udp_is_local(struct mesh_addr addr); /* false: no interface of this machine has it (any more); true also when unknown */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
 /* Before mesh_udp_set_peer: hear this multicast group, too, and send there once what the core says may go there. IPv4 uses the interface of

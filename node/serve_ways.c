@@ -1,0 +1,94 @@
+/* What a serving node says of its own machine's network, and when nobody is with it: a log that only tells whom it has lost leaves open on
+ * which side of the cable the trouble is. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "mesh/udp.h"
+#include "serve_state.h"
+
+#define ALONE_NS UINT64_C(5000000000) /* until it is said that nobody answers */
+#define LOOK_NS  UINT64_C(2000000000) /* between two looks at the own address; one without it may be a moment's */
+
+void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result)
+{
+    const int error = result == MESH_ESYSTEM ? errno : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
+
+    if (result != MESH_AGAIN && error != ECONNREFUSED) /* that is the other machine's word: it is there */
+        ways_note(&server->ways, mesh_udp_now_ns(), to, error);
+}
+
+static void look_at_own_address(struct server *server, uint64_t now_ns)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+    unsigned missing = server->address_missing;
+
+    if (now_ns < server->address_at_ns)
+        return;
+    server->address_at_ns = now_ns + LOOK_NS;
+    mesh_addr_format(server->config->listen, address);
+    missing = mesh_udp_is_local(server->config->listen) ? 0 : missing < 3 ? missing + 1 : missing;
+    if (missing == 2)
+        serve_say(server,
+                  "this machine has not the address %s any more, at which this node listens, so nothing reaches it: give it back, or "
+                  "start the node with another --listen; 0.0.0.0 or [::] takes whatever address there is",
+                  address);
+    else if (missing == 0 && server->address_missing >= 2)
+        serve_say(server, "this machine has the address %s again", address);
+    server->address_missing = missing;
+}
+
+/* To a node with another key, name or --security there is nobody, and it does not know why. */
+static void say_nobody(const struct server *server)
+{
+    struct mesh_cluster_stats stats;
+    uint64_t heard;
+
+    mesh_cluster_get_stats(server->cluster, &stats);
+    heard = stats.received - server->alone_received;
+    if (!server->has_company)
+        serve_say(server, "nobody answers where this node asks for others, so it is a cluster of its own, and goes on asking: "
+                          "is a node there, with the same key, --name and --security, and no firewall between?");
+    else if (heard == 0)
+        serve_say(server, "alone for 5 s: nothing comes from the others, and this node goes on asking them: are they there, and is there a "
+                          "way to them?");
+    else
+        serve_say(server,
+                  "alone for 5 s: %" PRIu64 " datagrams have come from others, but nobody takes this node in: between it and one of them "
+                  "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
+                  heard);
+}
+
+/* Once each time that it is alone. */
+static void watch_company(struct server *server, uint64_t now_ns)
+{
+    struct mesh_cluster_stats stats;
+
+    if (server->shift == NULL || server->shift->count > 1) {
+        server->alone_since_ns = 0;
+        return;
+    }
+    if (server->config->seed_count == 0 || server->is_draining)
+        return;
+    if (server->alone_since_ns == 0) {
+        mesh_cluster_get_stats(server->cluster, &stats);
+        server->alone_received = stats.received;
+        server->alone_since_ns = now_ns;
+        server->alone_is_told = false;
+    }
+    if (server->alone_is_told || now_ns - server->alone_since_ns < ALONE_NS)
+        return;
+    server->alone_is_told = true;
+    say_nobody(server);
+    server->has_company = true;
+}
+
+void serve_ways_watch(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    char text[WAYS_TEXT_BYTES];
+
+    while (ways_next(&server->ways, now_ns, text))
+        serve_say(server, "%s", text);
+    look_at_own_address(server, now_ns);
+    watch_company(server, now_ns);
+}

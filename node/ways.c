@@ -1,0 +1,91 @@
+#include "ways.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mesh/udp.h"
+
+static struct way *find(struct ways *ways, const struct mesh_addr *to)
+{
+    for (unsigned i = 0; i < ways->count; i++)
+        if (ways->way[i].to.port == to->port && memcmp(ways->way[i].to.ip, to->ip, sizeof to->ip) == 0)
+            return &ways->way[i];
+    return NULL;
+}
+
+static void drop(struct ways *ways, struct way *way)
+{
+    *way = ways->way[--ways->count];
+}
+
+void ways_note(struct ways *ways, uint64_t now_ns, const struct mesh_addr *to, int error)
+{
+    struct way *way = find(ways, to);
+
+    if (way == NULL && (error == 0 || ways->count == WAYS_MAX))
+        return;
+    if (error == 0) {
+        way->is_again = way->is_told;
+        if (!way->is_told)
+            drop(ways, way);
+        return;
+    }
+    if (way == NULL) {
+        way = &ways->way[ways->count++];
+        *way = (struct way){.to = *to, .since_ns = now_ns};
+    }
+    way->is_again = false;
+    way->error = error;
+}
+
+static const char *advice(int error)
+{
+    switch (error) {
+    case EPERM:
+    case EACCES:
+        return "a firewall of this machine forbids it";
+    case EAFNOSUPPORT:
+        return "let this node listen at an address of that kind, or at [::]:PORT, which is both";
+    default:
+        return "see this machine's addresses, routes and cables";
+    }
+}
+
+/* Is this one to be told of now, in the same sentence as that one? NULL: in any. */
+static bool is_due(const struct way *way, const struct way *first, uint64_t now_ns)
+{
+    if (!way->is_again && (way->is_told || now_ns - way->since_ns < WAYS_PATIENCE_NS))
+        return false;
+    return first == NULL || (way->is_again == first->is_again && (way->is_again || way->error == first->error));
+}
+
+bool ways_next(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES])
+{
+    char address[MESH_ADDR_TEXT_BYTES], others[32] = "";
+    struct way first;
+    unsigned count = 0;
+
+    for (unsigned i = ways->count; i-- > 0;) {
+        struct way *way = &ways->way[i];
+
+        if (!is_due(way, count > 0 ? &first : NULL, now_ns))
+            continue;
+        if (count++ == 0)
+            first = *way;
+        if (way->is_again)
+            drop(ways, way); /* what takes its place has been looked at */
+        else
+            way->is_told = true;
+    }
+    if (count == 0)
+        return false;
+    mesh_addr_format(first.to, address);
+    if (count > 1)
+        snprintf(others, sizeof others, " and %u other%s", count - 1, count == 2 ? "" : "s");
+    if (first.is_again)
+        snprintf(text, WAYS_TEXT_BYTES, "to %s%s can be sent again", address, others);
+    else
+        snprintf(text, WAYS_TEXT_BYTES, "nothing can be sent to %s%s: %s: %s", address, others, strerror(first.error), advice(first.error));
+    return true;
+}

@@ -1,0 +1,89 @@
+#!/bin/bash
+# Networks that are wrong on one machine: a firewall, an address that goes away, no route, a way that carries datagrams one way only. The
+# node there says so, in words from which it is clear what to do; and all is well when the network is.
+# shellcheck source=tests/tools/netns
+. tests/tools/netns
+netns_enter "$@"
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+end() {
+    netns_end
+    clean_up
+}
+trap end EXIT
+
+model=node/models/stories-q8_0.gguf
+"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
+if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+question=(--key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n 20 --digest)
+
+status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" --key "$tmp/key"; }
+has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
+becomes() { # SENTENCE I N
+    if wait_until 40 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
+}
+says() { # SENTENCE I TEXT: in what node I says from here on
+    if wait_until 40 grep -q "$3" "$tmp/node$2"; then ok "$1"; else not_ok "$1" "$(tail -n 20 "$tmp/node$2")"; fi
+}
+forget() { : >"$tmp/node$1"; }
+same() { # SENTENCE I
+    run netns_on "$2" timeout -k 5 60 "$mesh_node" ask --to "10.77.0.$(($2 + 1)):7411" "${question[@]}"
+    check_equal "$1" "$(grep '^digest ' "$out")" "$expected"
+}
+
+expected=$("$mesh_node" run -m $model "${question[@]:2}" 2>/dev/null | grep '^digest ')
+netns_hosts 3
+for i in 0 1 2; do
+    joins=()
+    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
+    if [ $i = 2 ]; then wait_until 20 has 0 2; fi # the last one is the last rank
+    netns_start $i "$mesh_node" serve -m $model -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} --key "$tmp/key" \
+        2>>"$tmp/node$i"
+done
+becomes "three hosts form a cluster" 0 3
+
+# A firewall of the node's own machine, on what goes out.
+netns_on 2 nft "add table inet wall; add chain inet wall out { type filter hook output priority 0; };
+    add rule inet wall out udp dport 7411 drop"
+says "who may not send says that its own firewall forbids it" 2 \
+    "nothing can be sent to 10.77.0.[12]:7411.*: Operation not permitted: a firewall of this machine forbids it"
+run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
+check_contains "so does a client there" "$err" "10.77.0.1:7411: nothing can be sent there: Operation not permitted"
+netns_on 2 nft delete table inet wall
+says "and when it may" 2 "to 10.77.0.[12]:7411.* can be sent again"
+becomes "it is a member again" 2 3
+same "which answers with the same bits" 2
+
+# The address that a node listens at.
+netns_on 2 ip address del 10.77.0.3/24 dev net0
+says "who has lost its address says so" 2 "this machine has not the address 10.77.0.3:7411 any more, at which this node listens"
+says "and that it is alone, since nothing comes" 2 "^alone for 5 s: nothing comes from the others"
+run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
+check_contains "without an address there is no network" "$err" "10.77.0.1:7411: nothing can be sent there: Network is unreachable"
+netns_on 2 ip address add 10.77.0.3/24 dev net0
+says "and when it has it again" 2 "this machine has the address 10.77.0.3:7411 again"
+becomes "with which it comes back" 2 3
+same "and answers with the same bits" 2
+
+# What one of them sends does not reach the last one, which cannot be told so by all.
+forget 2
+netns_on 2 nft add rule inet loss in ip saddr 10.77.0.2 drop
+says "who is left out learns which member it does not hear" 2 \
+    "^refused by 10.77.0.1:7411: .* rank of a member without a way to this node is 1: .*; that member is 10.77.0.2:7411"
+says "and that others are there" 2 "^alone for 5 s: [0-9]* datagrams have come from others, but nobody takes this node in"
+same "the others go on, with the same bits" 0
+netns_loss 0
+becomes "and take it in when there is a way" 0 3
+
+# An address that may change: whoever listens at any is found at the new one.
+kill -TERM "$netns_pid"
+wait "$netns_pid"
+netns_start 2 "$mesh_node" serve -m $model -t 1 --listen 0.0.0.0:7411 --join 10.77.0.1:7411 --key "$tmp/key" 2>"$tmp/node2"
+becomes "a node may listen at any address" 0 3
+netns_on 2 ip address del 10.77.0.3/24 dev net0
+netns_on 2 ip address add 10.77.0.33/24 dev net0
+found() { status 0 2>/dev/null | grep -q '"address":"10.77.0.33:7411"'; }
+check "and is a member with its new one" wait_until 40 found
+same "the bits are the same" 0
+finish

@@ -1,0 +1,120 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "node/ways.h"
+
+#define S UINT64_C(1000000000)
+
+static struct mesh_addr address(uint8_t last)
+{
+    return (struct mesh_addr){.ip = {[10] = 0xff, 0xff, 10, 0, 0, last}, .port = 7411};
+}
+
+static void note(struct ways *ways, uint64_t now_ns, uint8_t last, int error)
+{
+    const struct mesh_addr to = address(last);
+
+    ways_note(ways, now_ns, &to, error);
+}
+
+static void what_fails_for_a_moment_is_not_told(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    note(&ways, S, 1, ENETUNREACH);
+    assert_false(ways_next(&ways, S + WAYS_PATIENCE_NS - 1, text));
+    note(&ways, S + WAYS_PATIENCE_NS - 1, 1, 0);
+    assert_false(ways_next(&ways, 9 * S, text));
+    assert_int_equal(ways.count, 0);
+}
+
+static void what_goes_on_failing_is_told_once_with_its_reason(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    note(&ways, S, 1, EPERM);
+    note(&ways, 2 * S, 1, EPERM);
+    assert_true(ways_next(&ways, 2 * S, text));
+    assert_string_equal(text, "nothing can be sent to 10.0.0.1:7411: Operation not permitted: a firewall of this machine forbids it");
+    note(&ways, 3 * S, 1, EPERM);
+    assert_false(ways_next(&ways, 9 * S, text));
+}
+
+static void its_end_is_told_once(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    note(&ways, S, 1, ENETUNREACH);
+    assert_true(ways_next(&ways, 2 * S, text));
+    note(&ways, 3 * S, 1, 0);
+    note(&ways, 3 * S, 1, 0);
+    assert_true(ways_next(&ways, 3 * S, text));
+    assert_string_equal(text, "to 10.0.0.1:7411 can be sent again");
+    assert_false(ways_next(&ways, 9 * S, text));
+    assert_int_equal(ways.count, 0);
+}
+
+static void those_with_one_reason_share_a_sentence(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    for (uint8_t i = 1; i <= 4; i++)
+        note(&ways, S, i, i == 2 ? EPERM : ENETUNREACH);
+    assert_true(ways_next(&ways, 2 * S, text));
+    assert_string_equal(text, "nothing can be sent to 10.0.0.4:7411 and 2 others: Network is unreachable: "
+                              "see this machine's addresses, routes and cables");
+    assert_true(ways_next(&ways, 2 * S, text));
+    assert_non_null(strstr(text, "10.0.0.2:7411: Operation not permitted"));
+    assert_false(ways_next(&ways, 2 * S, text));
+    for (uint8_t i = 1; i <= 4; i++)
+        note(&ways, 3 * S, i, 0);
+    assert_true(ways_next(&ways, 3 * S, text));
+    assert_string_equal(text, "to 10.0.0.4:7411 and 3 others can be sent again");
+    assert_false(ways_next(&ways, 3 * S, text));
+    assert_int_equal(ways.count, 0);
+}
+
+static void there_is_room_for_so_many_and_no_more(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    for (uint8_t i = 0; i < WAYS_MAX + 10; i++)
+        note(&ways, S, i, ENETUNREACH);
+    assert_int_equal(ways.count, WAYS_MAX);
+    assert_true(ways_next(&ways, 2 * S, text));
+    assert_non_null(strstr(text, "and 63 others"));
+    for (uint8_t i = 0; i < WAYS_MAX + 10; i++)
+        note(&ways, 3 * S, i, 0);
+    assert_true(ways_next(&ways, 3 * S, text));
+    assert_int_equal(ways.count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fails_for_a_moment_is_not_told),
+        cmocka_unit_test(what_goes_on_failing_is_told_once_with_its_reason),
+        cmocka_unit_test(its_end_is_told_once),
+        cmocka_unit_test(those_with_one_reason_share_a_sentence),
+        cmocka_unit_test(there_is_room_for_so_many_and_no_more),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
