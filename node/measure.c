@@ -187,7 +187,7 @@ static void take_node(struct measure *m, const struct measure_source *s)
         m->node.members = s->shift->count;
         m->node.epoch_age_ns = since(s->epoch_ns, m->now_ns);
         m->node.is_sequencer = s->shift->rank == 0;
-        m->node.share = own->share > 0 ? own->share : own->speed;
+        m->node.share = s->shift->map.share[s->shift->rank];
         if (own->addr.port != 0) /* one that is alone has not been told yet */
             addr = own->addr;
     }

@@ -44,10 +44,9 @@ static void describe_shift(struct member *m, struct member_telemetry *t)
     shift->mesh = m->mesh;
     shift->is_started = true;
     engine_memory(m->engine, &shift->memory);
-    for (uint16_t r = 0; r < shift->count; r++) {
+    shift->map = *m->config.map;
+    for (uint16_t r = 0; r < shift->count; r++)
         shift->member[r].addr = m->config.peers[r];
-        shift->member[r].share = m->config.map->share[r];
-    }
     if (shift->member[0].addr.port == 0) /* alone, without a socket */
         shift->member[0].addr = (struct mesh_addr){.ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
 }

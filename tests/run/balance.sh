@@ -72,6 +72,8 @@ node 2 0 --lab pace=100MB/s
 becomes "a third one joins" 0 3
 check_equal "slower than the others it takes less: a third of the average, which counts 1000" "$(member 0 2 share)" 333
 check_equal "speeds are told" "$(member 0 2 speed_mb_per_s)" 100
+told() { "$mesh_node" status --to "127.0.0.1:${ports[0]}" --telemetry 1 | grep '"event":"node",.*"node_rank":2,' | tail -n 1; }
+check_equal "telemetry tells the share by which rows are dealt, too" "$(told | grep -o '"share":[0-9]*')" '"share":333'
 
 # ---- who becomes slow ----
 
