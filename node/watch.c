@@ -8,7 +8,8 @@
 enum {
     LOOK_MS = 1000, /* between two LOOKs; the lease is longer, so that one may be lost */
     LOOK_LEASE_MS = 3500,
-    LOOK_NO_MORE_MS = 1
+    LOOK_NO_MORE_MS = 1,
+    LOOKS_FOR_OLD = 3 /* a LOOK or its answer may be lost */
 };
 
 void watch_init(struct watch *w, const uint8_t incarnation[16], const struct watch_hooks *hooks)
@@ -87,6 +88,8 @@ static struct watcher *find_watcher(struct watch *w, uint32_t session, uint64_t 
 
 static void look_at_others(struct watch *w, const struct wish *wish, uint16_t lease_ms)
 {
+    const uint32_t old = w->looks_for_old > 0 ? MESH_TELEMETRY_OLD_EVENTS : 0;
+
     for (uint16_t r = 0; r < w->count; r++) {
         struct mesh_message message = {.header.type = MESH_TYPE_LOOK};
 
@@ -94,9 +97,10 @@ static void look_at_others(struct watch *w, const struct wish *wish, uint16_t le
             continue;
         message.as.look.interval_ms = (uint16_t)(wish->interval_ns / MS_NS);
         message.as.look.lease_ms = lease_ms;
-        message.as.look.kinds = wish->kinds;
+        message.as.look.kinds = wish->kinds | old;
         w->hooks.to_member(w->hooks.app, &w->member[r].addr, &message);
     }
+    w->looks_for_old -= w->looks_for_old > 0;
 }
 
 enum watch_verdict watch_take_record(struct watch *w, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t bytes,
@@ -118,6 +122,7 @@ enum watch_verdict watch_take_record(struct watch *w, uint64_t now_ns, uint32_t 
     if (!is_active(watcher, now_ns)) {
         watch_hurry(w, now_ns);
         w->look_at_ns = 0;
+        w->looks_for_old = LOOKS_FOR_OLD;
         w->tells_all_events = true;
     }
     watcher->kinds = wish.kinds;
@@ -160,11 +165,11 @@ static uint16_t rank_of(const struct watch *w, const uint8_t *incarnation, const
 static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const struct mesh_addr *from, const struct mesh_look *look)
 {
     struct looker *looker = &w->looker[rank];
+    const bool is_new = now_ns >= looker->until_ns;
 
-    if (now_ns >= looker->until_ns) {
+    if (is_new)
         watch_hurry(w, now_ns);
-        w->tells_all_events = true;
-    }
+    w->tells_all_events |= is_new || (look->kinds & MESH_TELEMETRY_OLD_EVENTS) != 0;
     looker->addr = *from;
     looker->kinds = look->kinds;
     looker->interval_ns = look->interval_ms * MS_NS;
@@ -311,5 +316,6 @@ void watch_epoch(struct watch *w, const struct mesh_cluster_member *member, uint
     w->count = count;
     w->rank = rank;
     w->look_at_ns = 0;
+    w->looks_for_old = LOOKS_FOR_OLD; /* of members that are new */
     memset(w->looker, 0, sizeof w->looker); /* who still looks says so within a second */
 }

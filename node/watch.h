@@ -47,6 +47,7 @@ struct watch {
     struct watcher watcher[WATCHERS_MAX];
     struct looker looker[MESH_RANKS_MAX]; /* by rank */
     uint64_t report_at_ns, look_at_ns;
+    unsigned looks_for_old;              /* so many LOOKs are still to ask for old events, which a new client does not know */
     bool tells_all_events;               /* in the next report; whoever makes it sets it back */
     uint64_t refused, pieces, forwarded; /* figures */
 };

@@ -19,6 +19,7 @@ static uint64_t now_ns;
 static unsigned records, looks, reports, made; /* given to clients; sent to members; reports that were asked for */
 static uint32_t last_serial;
 static uint16_t last_lease_ms;
+static unsigned looks_for_old;
 static struct mesh_addr last_to;
 
 static bool to_client(void *app, uint32_t session, const uint8_t *record, size_t bytes)
@@ -42,8 +43,10 @@ static void to_member(void *app, const struct mesh_addr *to, struct mesh_message
     last_to = *to;
     looks += message->header.type == MESH_TYPE_LOOK;
     reports += message->header.type == MESH_TYPE_REPORT;
-    if (message->header.type == MESH_TYPE_LOOK)
+    if (message->header.type == MESH_TYPE_LOOK) {
         last_lease_ms = message->as.look.lease_ms;
+        looks_for_old += (message->as.look.kinds & MESH_TELEMETRY_OLD_EVENTS) != 0;
+    }
 }
 
 static size_t make_piece(uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], uint16_t of, uint32_t serial)
@@ -79,7 +82,7 @@ static int set_up(void **state)
         members[r].addr.port = (uint16_t)(100 + r);
     }
     now_ns = 1000 * MS;
-    records = looks = reports = made = 0;
+    records = looks = reports = made = looks_for_old = 0;
     watch_init(&watch, members[OWN].incarnation, &hooks);
     watch_epoch(&watch, members, MEMBERS, OWN);
     return 0;
@@ -118,14 +121,19 @@ static enum watch_verdict take_report(uint16_t of, uint32_t serial)
     return take(&message, of);
 }
 
-static enum watch_verdict take_look(uint16_t of, uint16_t lease_ms)
+static enum watch_verdict take_look_at(uint16_t of, uint16_t lease_ms, uint32_t kinds)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_LOOK};
 
     message.as.look.interval_ms = 100;
     message.as.look.lease_ms = lease_ms;
-    message.as.look.kinds = MESH_TELEMETRY_ALL;
+    message.as.look.kinds = kinds;
     return take(&message, of);
+}
+
+static enum watch_verdict take_look(uint16_t of, uint16_t lease_ms)
+{
+    return take_look_at(of, lease_ms, MESH_TELEMETRY_ALL);
 }
 
 /* Time goes by, and the node does what is due. */
@@ -154,6 +162,33 @@ static void while_a_client_watches_the_others_are_looked_at_every_second(void **
     pass(3500);
     assert_int_equal(looks, 4 * (MEMBERS - 1));
     assert_true(last_lease_ms > 2000); /* one LOOK may be lost */
+}
+
+/* The others are looked at already, and take the new one's looks for the same. */
+static void of_a_second_client_the_others_are_asked_for_old_events_too(void **state)
+{
+    (void)state;
+    wish(SESSION, 100, 20000);
+    pass(5000);
+    assert_int_equal(looks_for_old, 3 * (MEMBERS - 1)); /* one may be lost */
+    looks_for_old = 0;
+    pass(2000);
+    assert_int_equal(looks_for_old, 0);
+    wish(SESSION + 1, 100, 20000);
+    pass(5000);
+    assert_int_equal(looks_for_old, 3 * (MEMBERS - 1));
+}
+
+static void old_events_are_told_to_a_member_that_looks_for_the_first_time_or_asks_for_them(void **state)
+{
+    (void)state;
+    take_look(PEER, 5000);
+    assert_true(watch.tells_all_events);
+    watch.tells_all_events = false;
+    take_look(PEER, 5000);
+    assert_false(watch.tells_all_events);
+    take_look_at(PEER, 5000, MESH_TELEMETRY_ALL | MESH_TELEMETRY_OLD_EVENTS);
+    assert_true(watch.tells_all_events);
 }
 
 static void nothing_is_due_when_nobody_watches(void **state)
@@ -278,6 +313,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_client_is_told_of_the_node_at_its_interval, set_up),
         cmocka_unit_test_setup(while_a_client_watches_the_others_are_looked_at_every_second, set_up),
+        cmocka_unit_test_setup(of_a_second_client_the_others_are_asked_for_old_events_too, set_up),
+        cmocka_unit_test_setup(old_events_are_told_to_a_member_that_looks_for_the_first_time_or_asks_for_them, set_up),
         cmocka_unit_test_setup(nothing_is_due_when_nobody_watches, set_up),
         cmocka_unit_test_setup(who_is_done_says_so_to_the_others, set_up),
         cmocka_unit_test_setup(a_member_that_looks_is_answered_while_its_lease_lasts, set_up),

@@ -349,7 +349,7 @@ enum {
     MESH_SENDER_FIELDS(F) \
     F(interval_ms,    u16,  50,                  10000,                "ms",     "between two reports of the receiver") \
     F(lease_ms,       u16,  1,                   60000,                "ms",     "for so long from now on") \
-    F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry")
+    F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry; bit 0: events that have been told, too")
 
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
