@@ -67,6 +67,51 @@ int canvas_text(struct canvas *canvas, struct area area, int x, int y, enum styl
     return x - begin;
 }
 
+int canvas_text_cut(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *text)
+{
+    const int columns = canvas_text(canvas, area, x, y, style, text);
+
+    if (x + columns > area.width && x < area.width)
+        canvas_put(canvas, area, area.width - 1, y, style, 0x2026);
+    return columns;
+}
+
+/* The columns of the text's first word, with the spaces before it. */
+static int word_columns(const char *text)
+{
+    int columns = 0;
+
+    while (*text == ' ')
+        glyph_next(&text), columns++;
+    while (*text != '\0' && *text != ' ')
+        glyph_next(&text), columns++;
+    return columns;
+}
+
+int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style style, const char *text)
+{
+    int x = 0, y = 0;
+
+    while (*text != '\0') {
+        int columns = word_columns(text);
+
+        if (x > 0 && x + columns > area.width) {
+            x = 0;
+            y++;
+            for (; *text == ' '; columns--)
+                text++;
+        }
+        for (; columns > 0; columns--) {
+            if (x == area.width) { /* a word that is longer than a line */
+                x = 0;
+                y++;
+            }
+            canvas_put(canvas, area, x++, y, style, glyph_next(&text));
+        }
+    }
+    return y + 1;
+}
+
 int canvas_print(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *format, ...)
 {
     char text[512];

@@ -42,6 +42,11 @@ __attribute__((format(printf, 6, 7))) int canvas_print(struct canvas *canvas, st
 /* So that it ends before column x_end. */
 void canvas_text_right(struct canvas *canvas, struct area area, int x_end, int y, enum style style, const char *text);
 
+/* The same with a mark at its end where it is cut off. */
+int canvas_text_cut(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *text);
+/* Text over the lines of the area, broken between words where it can be; what does not fit is cut off. The lines it would take. */
+int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style style, const char *text);
+
 void canvas_put(struct canvas *canvas, struct area area, int x, int y, enum style style, uint32_t code);
 void canvas_fill(struct canvas *canvas, struct area area, enum style style, uint32_t code);
 

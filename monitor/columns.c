@@ -107,9 +107,14 @@ static const struct fleet_node *node_of(const struct node_row *row)
     return &row->fleet->nodes[row->node];
 }
 
+static enum fleet_state state_of(const struct node_row *row)
+{
+    return fleet_state_at(row->fleet, row->node, row->tick);
+}
+
 static bool is_gone(const struct node_row *row)
 {
-    return !fleet_is_alive(node_of(row)->state);
+    return !fleet_is_alive(state_of(row));
 }
 
 static void draw_rank(const void *row, const struct table_cell *cell)
@@ -126,16 +131,17 @@ static void draw_address(const void *row, const struct table_cell *cell)
 
 static void draw_state(const void *row, const struct table_cell *cell)
 {
-    const struct fleet_node *node = node_of(row);
-    char text[TABLE_TEXT_BYTES], clock[FIGURE_BYTES];
+    const struct node_row *r = row;
+    const enum fleet_state state = state_of(r);
+    const bool is_today = figure_is_same_day(node_of(r)->gone_wall_ns, r->fleet->tick_wall_ns[r->tick % FLEET_HISTORY]);
+    char text[TABLE_TEXT_BYTES], when[FIGURE_BYTES];
 
-    if (fleet_is_alive(node->state)) {
-        snprintf(text, sizeof text, "%s %s", node->state == FLEET_UP ? "●" : "○", fleet_state_name(node->state));
-    } else {
-        figure_clock(node->gone_wall_ns, clock);
-        snprintf(text, sizeof text, "%s %s", node->state == FLEET_DEAD ? "✗" : "○", clock);
-    }
-    table_text(cell, false, columns_state_style(node->state), text);
+    (is_today ? figure_clock : figure_date)(node_of(r)->gone_wall_ns, when);
+    if (fleet_is_alive(state))
+        snprintf(text, sizeof text, "%s %s", state == FLEET_UP ? "●" : "○", fleet_state_name(state));
+    else /* of another day the day is what there is room for */
+        snprintf(text, sizeof text, "%s %.*s", state == FLEET_DEAD ? "✗" : "○", is_today ? 8 : 5, when);
+    table_text(cell, false, columns_state_style(state), text);
 }
 
 static void draw_role(const void *row, const struct table_cell *cell)
@@ -155,7 +161,8 @@ static double share_of(const struct node_row *row)
     double sum = 0;
 
     for (int i = 0; i < row->fleet->node_end; i++)
-        if (row->fleet->nodes[i].is_used && fleet_is_alive(row->fleet->nodes[i].state))
+        if (row->fleet->nodes[i].is_used && fleet_is_alive(row->fleet->nodes[i].state) &&
+            row->fleet->nodes[i].head.epoch == node_of(row)->head.epoch)
             sum += row->fleet->nodes[i].now.share;
     return sum > 0 && !is_gone(row) ? node_of(row)->now.share / sum : NAN;
 }
@@ -303,7 +310,7 @@ static const char *text_address(const void *row)
 
 static const char *text_state(const void *row)
 {
-    return fleet_state_name(node_of(row)->state);
+    return fleet_state_name(state_of(row));
 }
 
 const struct table_column columns_of_nodes[] = {
@@ -318,7 +325,7 @@ const struct table_column columns_of_nodes[] = {
     {NULL, "BUSY, PAST", "time computing, over the past", 10, 30, 7, false, draw_past, NULL, NULL},
     {"waits", "WAITS FOR", "whom its workers wait for most, and how much of their time", 11, 0, 3, false, draw_waits, key_waits, NULL},
     {"latency", "p99 IN", "one-way latency of the slowest link to it", 8, 0, 5, true, draw_latency, key_latency, NULL},
-    {"loss", "LOSS IN", "of the worst link to it, in ten seconds", 7, 0, 4, true, draw_loss, key_loss, NULL},
+    {"loss", "LOSS IN", "of the worst link to it, in ten seconds or an interval", 7, 0, 4, true, draw_loss, key_loss, NULL},
     {"memory", "MEMORY", "weights, keys and values, buffers", 8, 0, 7, true, draw_memory, key_memory, NULL},
 };
 const int columns_of_nodes_count = sizeof columns_of_nodes / sizeof *columns_of_nodes;

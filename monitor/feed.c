@@ -44,11 +44,25 @@ static const char *whom_to_try(struct feed *feed, const struct fleet *fleet)
     return feed->at;
 }
 
+/* A cluster that was started anew may have another key in the same file. One that cannot be read now, or is none, changes nothing. */
+static void read_key_again(struct feed *feed)
+{
+    struct mesh_key key;
+    char reason[300];
+
+    if (feed->config.key_file != NULL && mesh_key_read(feed->config.key_file, &key, reason, sizeof reason) == MESH_OK) {
+        feed->key = key;
+        mesh_wipe(&key, sizeof key);
+    }
+}
+
 static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns, struct fail *fail)
 {
     struct mesh_caller_config config = feed->config;
     struct mesh_caller_why why;
 
+    if (feed->tries > 0)
+        read_key_again(feed);
     config.address = whom_to_try(feed, fleet);
     config.timeout_ns = (feed->tries == 0 && feed->patience_ms > 0 ? feed->patience_ms : FEED_OPEN_MS) * ms_ns;
     feed->patience_ms = 0;
@@ -56,7 +70,7 @@ static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns,
     if (feed->caller != NULL) {
         feed->tries = 0;
         feed->next_watch_ns = 0;
-        feed->open_ns = mesh_udp_now_ns();
+        feed->asked_ns = mesh_udp_now_ns();
         fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), true, config.address);
         return 0;
     }
@@ -92,6 +106,8 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
 
     if (now_ns < feed->next_watch_ns && interval_ms == feed->interval_ms)
         return 0;
+    if (interval_ms != feed->interval_ms)
+        feed->asked_ns = now_ns;
     feed->interval_ms = interval_ms;
     feed->next_watch_ns = now_ns + FEED_LEASE_MS / 3 * ms_ns;
     mesh_telemetry_write_watch(&wish, record);
@@ -103,7 +119,7 @@ static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64
 {
     const uint64_t patience_ns = 2 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
 
-    return now_ns > feed->open_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
+    return now_ns > feed->asked_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
 }
 
 /* A node that will not tell says so in words: u8 19, u32 bytes, text. */

@@ -16,7 +16,8 @@ struct feed {
     char at[MESH_ADDR_TEXT_BYTES]; /* the member of the present try */
     int tries;                     /* in a row that failed */
     struct mesh_caller *caller;    /* NULL: none is open */
-    uint64_t next_try_ns, next_watch_ns, open_ns;
+    uint64_t next_try_ns, next_watch_ns;
+    uint64_t asked_ns; /* since when reports come as they are wanted now */
     uint32_t interval_ms;
     uint32_t patience_ms; /* of the first try; 0: FEED_OPEN_MS */
 };

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* Three digits or so, never "1000". */
@@ -78,11 +79,46 @@ void figure_age_s(double seconds, char out[FIGURE_BYTES])
         snprintf(out, FIGURE_BYTES, "-");
 }
 
-void figure_clock(int64_t wall_ns, char out[FIGURE_BYTES])
+static void print_time(int64_t wall_ns, const char *format, char out[FIGURE_BYTES])
 {
     const time_t seconds = (time_t)(wall_ns / 1000000000);
     struct tm local;
 
-    if (localtime_r(&seconds, &local) == NULL || strftime(out, FIGURE_BYTES, "%H:%M:%S", &local) == 0)
+    if (localtime_r(&seconds, &local) == NULL || strftime(out, FIGURE_BYTES, format, &local) == 0)
         snprintf(out, FIGURE_BYTES, "-");
+}
+
+void figure_clock(int64_t wall_ns, char out[FIGURE_BYTES])
+{
+    print_time(wall_ns, "%H:%M:%S", out);
+}
+
+void figure_date(int64_t wall_ns, char out[FIGURE_BYTES])
+{
+    print_time(wall_ns, "%m-%d %H:%M:%S", out);
+}
+
+void figure_moment(int64_t wall_ns, char out[FIGURE_BYTES])
+{
+    char text[FIGURE_BYTES];
+
+    print_time(wall_ns, "%Y-%m-%d %H:%M:%S", text);
+    snprintf(out, FIGURE_BYTES, "%.19s.%03u", text, (unsigned)(wall_ns / 1000000 % 1000) % 1000);
+}
+
+bool figure_is_same_day(int64_t wall_ns, int64_t other_wall_ns)
+{
+    char day[FIGURE_BYTES], other[FIGURE_BYTES];
+
+    print_time(wall_ns, "%Y-%m-%d", day);
+    print_time(other_wall_ns, "%Y-%m-%d", other);
+    return strcmp(day, other) == 0;
+}
+
+void figure_when(int64_t wall_ns, int64_t now_wall_ns, char out[FIGURE_BYTES])
+{
+    if (figure_is_same_day(wall_ns, now_wall_ns))
+        figure_clock(wall_ns, out);
+    else
+        figure_date(wall_ns, out);
 }

@@ -48,7 +48,8 @@ static void find_connection(struct list *list)
         return;
     }
     figure_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
-    add(list, STYLE_BAD, "Connection lost; what is shown is of %s. %.140s", clock, list->fleet->connection);
+    add(list, STYLE_BAD, "Connection lost; what is shown is of %s.", clock);
+    add(list, STYLE_BAD, "%.180s", list->fleet->connection);
 }
 
 /* Since it last reported, at the last tick. */
@@ -61,23 +62,29 @@ static double silent_s(const struct fleet *fleet, const struct fleet_node *node)
 
 static void find_gone(struct list *list)
 {
+    const int64_t wall_ns = list->fleet->tick_wall_ns[list->tick % FLEET_HISTORY];
+    const bool is_past = list->tick + 1 < list->fleet->ticks; /* how long it had not been heard then is not known any more */
+
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
+        const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
         char clock[FIGURE_BYTES], rank[8];
 
         if (!node->is_used)
             continue;
-        figure_clock(node->gone_wall_ns, clock);
-        if (node->state == FLEET_DEAD)
-            add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", fleet_rank_text(node, rank), node->address, clock);
-        else if (node->state == FLEET_SUSPECTED || node->state == FLEET_SILENT)
-            add(list, STYLE_BAD, "Node %s at %s is %s: not heard for %.1f s.", fleet_rank_text(node, rank), node->address,
-                fleet_state_name(node->state), silent_s(list->fleet, node));
-        else if (fleet_is_late(list->fleet, node))
-            add(list, STYLE_WARN, "Node %s at %s has not reported for %.1f s.", fleet_rank_text(node, rank), node->address,
+        fleet_rank_text(node, rank);
+        figure_when(node->gone_wall_ns, wall_ns, clock);
+        if (state == FLEET_DEAD)
+            add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", rank, node->address, clock);
+        else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past)
+            add(list, STYLE_BAD, "Node %s at %s is %s: not heard for %.1f s.", rank, node->address, fleet_state_name(state),
                 silent_s(list->fleet, node));
-        else if (node->state == FLEET_LOADING || node->state == FLEET_JOINING || node->state == FLEET_SEEKING)
-            add(list, STYLE_WARN, "Node %s at %s is %s.", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+        else if (!is_past && fleet_is_late(list->fleet, node))
+            add(list, STYLE_WARN, "Node %s at %s has not reported for %.1f s.", rank, node->address, silent_s(list->fleet, node));
+        else if (state == FLEET_SUSPECTED || state == FLEET_SILENT)
+            add(list, STYLE_BAD, "Node %s at %s is %s.", rank, node->address, fleet_state_name(state));
+        else if (state == FLEET_LOADING || state == FLEET_JOINING || state == FLEET_SEEKING)
+            add(list, STYLE_WARN, "Node %s at %s is %s.", rank, node->address, fleet_state_name(state));
     }
 }
 
@@ -134,13 +141,16 @@ static void find_loss(struct list *list)
 
     for (int i = 0; i < fleet->node_end * fleet->node_end; i++) {
         const int from = i / fleet->node_end, to = i % fleet->node_end;
-        const double loss = fleet_link(fleet, from, to) != NULL ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
-        char sender[8], receiver[8], text[FIGURE_BYTES];
+        const bool is_link = fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet_state_at(fleet, from, list->tick)) &&
+                             fleet_is_alive(fleet_state_at(fleet, to, list->tick));
+        const double loss = is_link ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
+        char sender[8], receiver[8], text[FIGURE_BYTES], during[FIGURE_BYTES];
         uint64_t lost = 0;
+        unsigned t = 0;
 
         if (!(loss >= loss_much))
             continue;
-        for (unsigned t = 0; t < window && t <= list->tick; t++) {
+        for (; fleet_is_within(fleet, list->tick, t, window); t++) {
             const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
 
             lost += sample != NULL && !sample->begins ? sample->lost : 0;
@@ -148,8 +158,9 @@ static void find_loss(struct list *list)
         if (lost < LOST_LEAST)
             continue;
         figure_fraction(loss, text);
-        add(list, loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN, "Link %s → %s loses %s of its datagrams (%llu in the last seconds).",
-            name_of(fleet, from, sender), name_of(fleet, to, receiver), text, (unsigned long long)lost);
+        figure_age_s(t * (double)fleet->interval_ns / 1e9, during);
+        add(list, loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN, "Link %s → %s loses %s of its datagrams (%llu in %s).",
+            name_of(fleet, from, sender), name_of(fleet, to, receiver), text, (unsigned long long)lost, during);
     }
 }
 
@@ -178,11 +189,14 @@ static void find_change(struct list *list)
     double now, then;
     char before[FIGURE_BYTES], after[FIGURE_BYTES];
 
-    if (list->tick < minute || !fleet_has_tick(fleet, list->tick - minute))
+    if (!fleet_is_within(fleet, list->tick, (unsigned)minute, (unsigned)minute + 1))
         return;
+    if (fleet->tick_ns[list->tick % FLEET_HISTORY] - fleet->tick_ns[(list->tick - minute) % FLEET_HISTORY] <
+        minute * fleet->interval_ns / 2)
+        return; /* intervals were shorter then */
     now = mean_speed(fleet, list->tick, window);
     then = mean_speed(fleet, list->tick - minute, window);
-    if (!(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
+    if (isnan(now) || isnan(then) || !(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
         return;
     figure_count(round(then * 10) / 10, before);
     figure_count(round(now * 10) / 10, after);
@@ -225,16 +239,18 @@ static void find_lab(struct list *list)
 static void find_all(struct list *list, bool is_well)
 {
     const float speed = fleet_tok_per_s(list->fleet, list->tick);
+    const bool is_past = list->tick + 1 < list->fleet->ticks;
     int alive = 0, up = 0, busy = 0;
     char text[FIGURE_BYTES];
 
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(list->fleet, i, list->tick);
+        const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
 
-        if (!list->fleet->nodes[i].is_used || !fleet_is_alive(list->fleet->nodes[i].state))
+        if (!list->fleet->nodes[i].is_used || !fleet_is_alive(state))
             continue;
         alive++;
-        up += list->fleet->nodes[i].state == FLEET_UP && !fleet_is_late(list->fleet, &list->fleet->nodes[i]);
+        up += state == FLEET_UP && (is_past || !fleet_is_late(list->fleet, &list->fleet->nodes[i]));
         busy += sample != NULL && sample->time[TIME_IDLE] < 0.9f;
     }
     if (alive == 0)
@@ -247,6 +263,24 @@ static void find_all(struct list *list, bool is_well)
             alive == 1 ? "" : "s", alive == 1 ? "is" : "are");
     else
         add(list, is_well && busy == alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", busy, alive, text);
+}
+
+static int severity(const struct finding *finding)
+{
+    return finding->style == STYLE_BAD ? 2 : finding->style == STYLE_WARN ? 1 : 0;
+}
+
+/* The worst first; of the same weight as they were found. */
+static void sort(struct list *list)
+{
+    for (int i = 1; i < list->count; i++) {
+        const struct finding finding = list->findings[i];
+        int at = i;
+
+        for (; at > 0 && severity(&list->findings[at - 1]) < severity(&finding); at--)
+            list->findings[at] = list->findings[at - 1];
+        list->findings[at] = finding;
+    }
 }
 
 int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX])
@@ -264,5 +298,6 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
     find_lab(&list);
     if (list.count == 0)
         add(&list, STYLE_NORMAL, "Waiting for the first report.");
+    sort(&list);
     return list.count;
 }

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,13 +41,11 @@ static void release_node(struct fleet_node *node)
 
 void fleet_clear(struct fleet *fleet)
 {
-    const uint64_t events = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
-
     for (int i = 0; fleet->nodes != NULL && i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used)
             release_node(&fleet->nodes[i]);
     if (fleet->events != NULL)
-        memset(fleet->events, 0, events * sizeof *fleet->events);
+        memset(fleet->events, 0, fleet->events_kept * sizeof *fleet->events);
     if (fleet->requests != NULL)
         memset(fleet->requests, 0, FLEET_REQUESTS * sizeof *fleet->requests);
     *fleet = (struct fleet){.nodes = fleet->nodes, .events = fleet->events, .requests = fleet->requests, .interval_ns = fleet->interval_ns};
@@ -78,9 +75,24 @@ const char *fleet_state_name(enum fleet_state state)
     return names[state];
 }
 
-/* Nothing of a node is left in the others' links, events and requests. */
+/* What it told stays, with its address. */
+static void forget_in_event(const struct fleet *fleet, struct fleet_event *event, int node)
+{
+    if (event->node == node) {
+        memcpy(event->teller, fleet->nodes[node].address, sizeof event->teller);
+        event->node = FLEET_NOBODY;
+    }
+    if (event->about == node) {
+        memcpy(event->subject, fleet->nodes[node].address, sizeof event->subject);
+        event->about = FLEET_NOBODY;
+    }
+}
+
+/* Nothing of a node is left in the others' links and requests. */
 static void forget_node(struct fleet *fleet, int node)
 {
+    for (unsigned i = 0; i < fleet->events_kept; i++)
+        forget_in_event(fleet, &fleet->events[i], node);
     release_node(&fleet->nodes[node]);
     for (int i = 0; i < fleet->node_end; i++) {
         struct fleet_node *other = &fleet->nodes[i];
@@ -93,12 +105,6 @@ static void forget_node(struct fleet *fleet, int node)
         for (int t = 0; t < FLEET_HISTORY; t++)
             if (other->sample[t].waits_for == node)
                 other->sample[t].waits_for = FLEET_NOBODY;
-    }
-    for (int i = 0; i < FLEET_EVENTS; i++) {
-        if (fleet->events[i].node == node)
-            fleet->events[i].node = FLEET_NOBODY;
-        if (fleet->events[i].about == node)
-            fleet->events[i].about = FLEET_NOBODY;
     }
     for (int i = 0; i < FLEET_REQUESTS; i++)
         if (fleet->requests[i].node == node)
@@ -295,11 +301,24 @@ const struct link_sample *fleet_link_at(const struct fleet *fleet, int from, int
     return &link->sample[tick % FLEET_LINK_HISTORY];
 }
 
+enum fleet_state fleet_state_at(const struct fleet *fleet, int node, uint64_t tick)
+{
+    const struct node_sample *sample = tick + 1 < fleet->ticks ? fleet_node_at(fleet, node, tick) : NULL;
+
+    return sample != NULL ? (enum fleet_state)sample->state : fleet->nodes[node].state;
+}
+
+bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, unsigned ticks)
+{
+    return back < ticks && back <= tick && fleet_has_tick(fleet, tick - back) &&
+           fleet->tick_ns[tick % FLEET_HISTORY] - fleet->tick_ns[(tick - back) % FLEET_HISTORY] <= ticks * fleet->interval_ns;
+}
+
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
 {
     double lost = 0, sent = 0;
 
-    for (unsigned i = 0; i < ticks && i <= tick; i++) {
+    for (unsigned i = 0; fleet_is_within(fleet, tick, i, ticks); i++) {
         const struct link_sample *sample = fleet_link_at(fleet, from, to, tick - i);
 
         if (sample == NULL)
@@ -316,7 +335,7 @@ double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, u
 {
     double waited = 0, open = 0;
 
-    for (unsigned i = 0; i < ticks && i <= tick; i++) {
+    for (unsigned i = 0; fleet_is_within(fleet, tick, i, ticks); i++) {
         const struct link_sample *link = fleet_link_at(fleet, from, to, tick - i);
         const struct node_sample *node = fleet_node_at(fleet, to, tick - i);
 
@@ -331,12 +350,16 @@ double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, u
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 {
     float most = NAN;
+    bool is_fresh = false;
 
     for (int i = 0; i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(fleet, i, tick);
 
-        if (sample != NULL && !isnan(sample->tok_per_s) && !(sample->tok_per_s <= most))
+        if (sample == NULL || isnan(sample->tok_per_s) || sample->is_fresh < is_fresh)
+            continue;
+        if (sample->is_fresh > is_fresh || !(sample->tok_per_s <= most))
             most = sample->tok_per_s;
+        is_fresh = sample->is_fresh;
     }
     return most;
 }
@@ -344,8 +367,7 @@ float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 void fleet_reset(struct fleet *fleet)
 {
     fleet->first_tick = fleet->ticks;
-    memset(fleet->events, 0, FLEET_EVENTS * sizeof *fleet->events);
-    fleet->event_count = 0;
+    fleet->events_kept = 0;
     for (int i = 0; i < fleet->node_end; i++)
         if (fleet->nodes[i].is_used && !fleet_is_alive(fleet->nodes[i].state))
             forget_node(fleet, i);
@@ -354,27 +376,7 @@ void fleet_reset(struct fleet *fleet)
             fleet->requests[i].is_used = false;
 }
 
-/* ---- events of its own ---- */
-
-struct fleet_event *fleet_add_event(struct fleet *fleet)
-{
-    struct fleet_event *event = &fleet->events[fleet->event_count++ % FLEET_EVENTS];
-
-    *event = (struct fleet_event){.node = FLEET_NOBODY, .about = FLEET_NOBODY, .tick = fleet->ticks};
-    return event;
-}
-
-void fleet_note(struct fleet *fleet, int64_t wall_ns, bool is_bad, const char *format, ...)
-{
-    struct fleet_event *event = fleet_add_event(fleet);
-    va_list arguments;
-
-    event->wall_ns = wall_ns;
-    event->is_bad = is_bad;
-    va_start(arguments, format);
-    vsnprintf(event->text, sizeof event->text, format, arguments);
-    va_end(arguments);
-}
+/* ---- the connection ---- */
 
 void fleet_set_connected(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, bool is_connected, const char *why)
 {

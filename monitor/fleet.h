@@ -109,6 +109,7 @@ struct fleet_node {
     uint8_t named_state;              /* enum mesh_telemetry_state, by that one */
     uint32_t named_epoch;             /* of that one */
     int64_t gone_wall_ns;             /* when it was last heard, for one that is gone */
+    uint64_t left_ns;                 /* here, when another one told that it has left; 0: nobody has */
     int16_t of_rank[FLEET_RANKS_MAX]; /* node of that rank in this node's epoch; FLEET_NOBODY */
     struct fleet_worker *workers;     /* (worker_room) owned */
     unsigned worker_count, worker_room;
@@ -121,13 +122,16 @@ struct fleet_node {
 };
 
 struct fleet_event {
-    int64_t wall_ns;
-    int16_t node;     /* who tells; FLEET_NOBODY: the monitor itself */
+    uint64_t number;  /* in the order in which they came, from 0 */
+    int64_t wall_ns;  /* when it happened, by the clock of who tells */
+    int16_t node;     /* who tells; FLEET_NOBODY: the monitor itself, or one that is forgotten */
     uint8_t happened; /* enum mesh_telemetry_happening; 0: the monitor's */
     bool is_bad;
     int16_t about; /* node, or FLEET_NOBODY */
     uint32_t epoch;
-    uint64_t tick;
+    uint64_t tick;                      /* when it came */
+    char teller[MESH_ADDR_TEXT_BYTES];  /* address of one that is forgotten, or "" */
+    char subject[MESH_ADDR_TEXT_BYTES]; /* likewise; also of one that is not known */
     char text[FLEET_NAME_BYTES];
 };
 
@@ -141,11 +145,12 @@ struct fleet_request {
 };
 
 struct fleet {
-    struct fleet_node *nodes;        /* (FLEET_NODES_MAX) owned */
-    int node_end;                    /* those from here on were never used, and are much memory to look at */
-    struct fleet_event *events;      /* (FLEET_EVENTS) ring, owned */
-    struct fleet_request *requests;  /* (FLEET_REQUESTS) owned */
-    uint64_t event_count;            /* ever */
+    struct fleet_node *nodes;       /* (FLEET_NODES_MAX) owned */
+    int node_end;                   /* those from here on were never used, and are much memory to look at */
+    struct fleet_event *events;     /* (FLEET_EVENTS) in no order, owned */
+    struct fleet_request *requests; /* (FLEET_REQUESTS) owned */
+    uint64_t event_count;           /* ever */
+    unsigned events_kept;
     uint64_t ticks;                  /* samples of tick t are there for ticks - FLEET_HISTORY <= t < ticks */
     uint64_t first_tick;             /* and not of those before a reset */
     uint64_t tick_ns[FLEET_HISTORY]; /* ring: when, by the monotonic clock */
@@ -183,6 +188,12 @@ void fleet_reset(struct fleet *fleet);
 /* An event of the monitor's own. */
 __attribute__((format(printf, 4, 5))) void fleet_note(struct fleet *fleet, int64_t wall_ns, bool is_bad, const char *format, ...);
 
+/* Those that are kept, from that number on, the newest first by their time (of the same time the one that came last); their number. */
+int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const struct fleet_event *list[FLEET_EVENTS]);
+/* Addresses of who tells it, and of whom it is about; "": nobody. */
+const char *fleet_event_teller(const struct fleet *fleet, const struct fleet_event *event);
+const char *fleet_event_subject(const struct fleet *fleet, const struct fleet_event *event);
+
 /* ---- looking at it; tick is one that is kept ---- */
 
 /* Is there a sample of that tick? */
@@ -193,6 +204,9 @@ const struct node_sample *fleet_node_at(const struct fleet *fleet, int node, uin
 const struct link_sample *fleet_link_at(const struct fleet *fleet, int from, int to, uint64_t tick);
 const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to);
 
+/* Is the tick so far back still within the time of so many? It is not when there was no connection meanwhile. */
+bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, unsigned ticks);
+
 /* Part lost of what `from` sent to `to` in the ticks up to that one, so many at most; NAN: nothing was sent. Those in which an epoch began
  * are left out. */
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
@@ -200,13 +214,17 @@ double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, un
 /* Part of the time with open steps in which the workers of `to` waited for `from`, over the ticks up to that one; NAN: no steps. */
 double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
-/* Tokens per second that the mesh generated: the greatest of what its nodes say, NAN when none says. */
+/* Tokens per second that the mesh generated: the greatest of what its nodes say, of those that have reported in the interval if any has;
+ * NAN when none says. */
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick);
 
 /* The sequencer, or FLEET_NOBODY. */
 int fleet_sequencer(const struct fleet *fleet);
 
-/* Is it, at present, a node that computes or could? */
+/* What it was then; at the last tick, what it is. */
+enum fleet_state fleet_state_at(const struct fleet *fleet, int node, uint64_t tick);
+
+/* Is that a node that computes or could? */
 bool fleet_is_alive(enum fleet_state state);
 /* Is a report of it overdue, though not for long enough to call it silent? */
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
@@ -235,6 +253,6 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
 void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port);
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16]);
 struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to); /* NULL: no memory */
-struct fleet_event *fleet_add_event(struct fleet *fleet);
+struct fleet_event *fleet_add_event(struct fleet *fleet, int64_t wall_ns); /* NULL: older than all that are kept */
 
 #endif

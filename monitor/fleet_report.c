@@ -7,6 +7,7 @@
 #include "fleet.h"
 
 enum { WORKERS_AT_A_TIME = 16 };
+static const uint64_t farewell_ns = UINT64_C(10000000000);
 
 struct intake {
     struct fleet *fleet;
@@ -39,6 +40,7 @@ static void restart(struct intake *in, struct fleet_node *node)
     if (node->has_reported)
         fleet_note(in->fleet, in->wall_ns, true, "%s has restarted", node->address);
     node->before_ns = 0;
+    node->left_ns = 0;
     node->event_last = 0;
     node->events_seen = 0;
     node->worker_count = 0;
@@ -50,6 +52,24 @@ static void restart(struct intake *in, struct fleet_node *node)
         if (in->fleet->requests[i].is_used && in->fleet->requests[i].node == in->node)
             in->fleet->requests[i].is_used = false;
     memset(&node->head, 0, sizeof node->head);
+}
+
+static const char *file_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void take_model(struct intake *in, struct fleet_node *node, const struct mesh_telemetry_item *item)
+{
+    char model[FLEET_NAME_BYTES];
+
+    take_text(item, model);
+    if (model[0] != '\0' && node->model[0] != '\0' && strcmp(model, node->model) != 0)
+        fleet_note(in->fleet, in->wall_ns, false, "%s has another model: %.60s instead of %.60s", node->address, file_of(model),
+                   file_of(node->model));
+    memcpy(node->model, model, sizeof model);
 }
 
 static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
@@ -70,7 +90,7 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
     node->head = *in->head;
     node->now = item->node;
     node->report_ns = in->now_ns;
-    take_text(item, node->model);
+    take_model(in, node, item);
     if (in->head->rank < FLEET_RANKS_MAX)
         node->of_rank[in->head->rank] = (int16_t)in->node;
 }
@@ -304,19 +324,32 @@ static int event_about(struct intake *in, const struct mesh_telemetry_event *eve
     return event->epoch == in->head->epoch ? node_of_rank(in, event->rank) : FLEET_NOBODY;
 }
 
+/* Who leaves may be gone before its own report says so. */
+static void take_farewell(struct intake *in, const struct mesh_telemetry_event *told, int about)
+{
+    const bool is_recent = in->head->now_ns < told->when_ns + farewell_ns; /* old events are told, too */
+
+    if (told->happened == MESH_HAPPENED_LEAVING && about >= 0 && about != in->node && is_recent)
+        in->fleet->nodes[about].left_ns = in->now_ns;
+}
+
 static void take_event(struct intake *in, const struct mesh_telemetry_item *item)
 {
+    const struct mesh_telemetry_event *told = &item->event;
+    struct mesh_addr addr = {.port = told->port};
     struct fleet_event *event;
 
-    if (is_seen(&in->fleet->nodes[in->node], item->event.number))
+    if (is_seen(&in->fleet->nodes[in->node], told->number) || (event = fleet_add_event(in->fleet, wall_of(told->unix_ms))) == NULL)
         return;
-    event = fleet_add_event(in->fleet);
-    event->wall_ns = wall_of(item->event.unix_ms);
     event->node = (int16_t)in->node;
-    event->happened = item->event.happened;
-    event->is_bad = is_bad(item->event.happened);
-    event->about = (int16_t)event_about(in, &item->event);
-    event->epoch = item->event.epoch;
+    event->happened = told->happened;
+    event->is_bad = is_bad(told->happened);
+    event->about = (int16_t)event_about(in, told);
+    event->epoch = told->epoch;
+    take_farewell(in, told, event->about);
+    memcpy(addr.ip, told->ip, sizeof addr.ip);
+    if (addr.port != 0)
+        mesh_addr_format(addr, event->subject);
     take_text(item, event->text);
 }
 

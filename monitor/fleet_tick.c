@@ -260,13 +260,19 @@ static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node
            node->named_ns < fleet->epoch_ns;
 }
 
+/* Has it said, or has another one, that it goes of its own will? */
+static bool has_left(const struct fleet_node *node)
+{
+    return node->state == FLEET_LEAVING || node->state == FLEET_LEFT || (node->left_ns != 0 && node->report_ns <= node->left_ns);
+}
+
 static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node)
 {
     const bool is_heard = node->has_reported && is_recent(fleet, node->report_ns);
     const bool is_named = is_recent(fleet, node->named_ns);
 
     if (is_left_out(fleet, node) && (is_heard || is_named))
-        return node->state == FLEET_LEAVING || node->state == FLEET_LEFT ? FLEET_LEFT : FLEET_SUSPECTED;
+        return has_left(node) ? FLEET_LEFT : FLEET_SUSPECTED;
     if (is_heard && (!is_named || node->named_state != MESH_NODE_SUSPECTED))
         return node->now.state == MESH_NODE_SEEKING   ? FLEET_SEEKING
                : node->now.state == MESH_NODE_LOADING ? FLEET_LOADING
@@ -276,7 +282,7 @@ static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_n
         return FLEET_SUSPECTED;
     if (is_named)
         return !node->has_reported ? FLEET_JOINING : FLEET_SILENT;
-    return node->state == FLEET_LEAVING || node->state == FLEET_LEFT ? FLEET_LEFT : FLEET_DEAD;
+    return has_left(node) ? FLEET_LEFT : FLEET_DEAD;
 }
 
 static void look_after(struct fleet *fleet, struct fleet_node *node, uint64_t now_ns, int64_t wall_ns)

@@ -1,6 +1,11 @@
 #include "layout.h"
 
-enum { FINDINGS_LINES = 4, CURVE_LINES = 5, EVENTS_LINES = 4, SIDE_COLUMNS = 38, SIDE_LINES = 8, MAIN_COLUMNS = 60, MAIN_LINES = 3 };
+enum { FINDINGS_LINES = 4, FINDINGS_LINES_MAX = 8, CURVE_LINES = 5, EVENTS_LINES = 4, MAIN_COLUMNS = 60, MAIN_LINES = 3 };
+
+/* What stands beside or below: facts, so many, each so wide. */
+static const struct side {
+    int columns, facts, fact_columns;
+} side_of_links = {38, 15, 38}, side_of_node = {50, 22, 25};
 
 static int least(int a, int b)
 {
@@ -33,8 +38,10 @@ static struct area cut_bottom(struct area *left, int lines, int kept)
 static void place_overview(struct layout *l, struct area left, int rows)
 {
     const int wanted = least(rows, most(left.height / 2, MAIN_LINES));
+    const int findings = left.height >= 24 ? FINDINGS_LINES + 1 : left.height >= 10 ? FINDINGS_LINES : 2;
+    const int room = left.height - (wanted + 1) - (EVENTS_LINES + 1) - (CURVE_LINES + 1); /* with events and the curve */
 
-    l->part[PART_FINDINGS] = cut_top(&left, left.height >= 24 ? FINDINGS_LINES + 1 : left.height >= 10 ? FINDINGS_LINES : 2, wanted);
+    l->part[PART_FINDINGS] = cut_top(&left, most(findings, least(room, FINDINGS_LINES_MAX)), wanted);
     l->part[PART_EVENTS] = cut_bottom(&left, EVENTS_LINES + 1, wanted + 2);
     l->part[PART_CURVE] = cut_top(&left, CURVE_LINES + 1, wanted + 1);
     if (left.height > rows + 6) { /* room to spare: the curve grows, then the events */
@@ -51,14 +58,22 @@ static void place_overview(struct layout *l, struct area left, int rows)
     l->part[PART_MAIN] = left;
 }
 
-/* Main beside its side part when it is wide enough, else above it. */
-static void place_beside(struct layout *l, struct area left, int side_columns, int side_lines)
+/* Main beside its side part when it is wide enough, else above it, and a curve of so many lines below both. What main wants (rows) comes
+ * first, up to half of all, then the side part. */
+static void place_beside(struct layout *l, struct area left, const struct side *side, int rows, int curve)
 {
-    if (left.width >= MAIN_COLUMNS + side_columns) {
-        l->part[PART_MAIN] = area_part(left, 0, 0, left.width - side_columns, left.height);
-        l->part[PART_SIDE] = area_part(left, left.width - side_columns, 0, side_columns, left.height);
+    const int wanted = most(least(rows, left.height / 2), MAIN_LINES);
+    const int abreast = most(left.width / side->fact_columns, 1), lines = 1 + (side->facts + abreast - 1) / abreast;
+    const bool is_beside = left.width >= MAIN_COLUMNS + side->columns;
+    const int kept = is_beside ? MAIN_LINES + 8 : left.height >= wanted + lines ? wanted + lines : wanted;
+
+    if (curve > 0)
+        l->part[PART_CURVE] = cut_bottom(&left, curve, kept);
+    if (is_beside) {
+        l->part[PART_MAIN] = area_part(left, 0, 0, left.width - side->columns, left.height);
+        l->part[PART_SIDE] = area_part(left, left.width - side->columns, 0, side->columns, left.height);
     } else {
-        l->part[PART_SIDE] = cut_bottom(&left, side_lines, MAIN_LINES + side_lines);
+        l->part[PART_SIDE] = cut_bottom(&left, lines, wanted);
         l->part[PART_MAIN] = left;
     }
 }
@@ -76,11 +91,10 @@ struct layout layout_make(enum screen screen, int width, int height, int rows)
         place_overview(&l, left, rows);
         break;
     case SCREEN_LINKS:
-        place_beside(&l, left, SIDE_COLUMNS, SIDE_LINES + 4);
+        place_beside(&l, left, &side_of_links, rows + 1, 0);
         break;
     case SCREEN_NODE:
-        l.part[PART_CURVE] = cut_bottom(&left, CURVE_LINES + 2, MAIN_LINES + 8);
-        place_beside(&l, left, SIDE_COLUMNS + 12, SIDE_LINES);
+        place_beside(&l, left, &side_of_node, rows, CURVE_LINES + 2);
         break;
     case SCREEN_REQUESTS:
         l.part[PART_CURVE] = cut_bottom(&left, CURVE_LINES + 1, MAIN_LINES + 8);

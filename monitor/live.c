@@ -14,7 +14,8 @@
 #include "view.h"
 
 static const uint64_t ms_ns = 1000000;
-enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_PATIENCE_MS = 5000, TEXT_COLUMNS = 120 };
+enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_PATIENCE_MS = 5000, FIRST_INTERVAL_MS = 1000 };
+enum { TEXT_COLUMNS = 120 };
 
 static volatile sig_atomic_t is_interrupted;
 
@@ -42,8 +43,10 @@ struct live {
     struct ui ui;
     struct canvas canvas;
     uint64_t next_tick_ns, next_draw_ns;
-    struct player player; /* of a recording */
-    uint64_t played_ns;   /* when it went on last */
+    uint64_t asked_interval_ns, asked_ns; /* since when it has been asked for */
+    bool has_interval;                    /* one has been sampled: until then intervals are short, so that there is something to see soon */
+    struct player player;                 /* of a recording */
+    uint64_t played_ns;                   /* when it went on last */
 };
 
 static bool is_played(const struct live *live)
@@ -80,7 +83,7 @@ static void save_snapshot(struct live *live)
         strftime(name, sizeof name, "mesh-monitor-%Y%m%d-%H%M%S.json", &local);
     file = fopen(name, "wx");
     if (file != NULL)
-        report_json(&live->fleet, tick, true, file);
+        report_json(&live->fleet, tick, NULL, file);
     if (file == NULL || ferror(file) | fclose(file))
         ui_notice(&live->ui, until_ns, "%s: cannot be written: %s", name, strerror(errno));
     else
@@ -106,14 +109,42 @@ static void take_input(struct live *live)
     }
 }
 
+/* Is there an interval in which all that live have reported? */
+static bool is_ready(const struct fleet *fleet)
+{
+    int fresh = 0;
+
+    for (int i = 0; fleet->ticks > 0 && i < fleet->node_end; i++) {
+        const struct node_sample *sample = fleet->nodes[i].is_used ? fleet_node_at(fleet, i, fleet->ticks - 1) : NULL;
+
+        if (sample == NULL)
+            continue;
+        if (fleet->nodes[i].state == FLEET_UP && !sample->is_fresh)
+            return false;
+        fresh += sample->is_fresh;
+    }
+    return fresh > 0;
+}
+
+static uint32_t interval_ms(const struct live *live)
+{
+    return live->has_interval || live->ui.interval_ms < FIRST_INTERVAL_MS ? live->ui.interval_ms : FIRST_INTERVAL_MS;
+}
+
 static void let_time_pass(struct live *live, uint64_t now_ns)
 {
-    const uint64_t interval_ns = live->ui.interval_ms * ms_ns;
+    const uint64_t interval_ns = interval_ms(live) * ms_ns;
 
-    live->fleet.interval_ns = interval_ns;
+    if (interval_ns != live->asked_interval_ns)
+        live->asked_ns = now_ns;
+    live->asked_interval_ns = interval_ns;
+    /* Reports come as they were asked for before until nodes have heard of a shorter interval: till then they are not overdue. */
+    if (interval_ns > live->fleet.interval_ns || live->fleet.heard_ns > live->asked_ns + interval_ns)
+        live->fleet.interval_ns = interval_ns;
     if (now_ns < live->next_tick_ns && live->next_tick_ns - now_ns <= interval_ns)
         return;
     fleet_tick(&live->fleet, now_ns, feed_wall_ns());
+    live->has_interval |= is_ready(&live->fleet);
     live->next_tick_ns = now_ns - live->next_tick_ns < interval_ns ? live->next_tick_ns + interval_ns : now_ns + interval_ns;
     live->next_draw_ns = 0;
 }
@@ -198,7 +229,7 @@ static int watch(struct live *live, struct fail *fail)
         nanosleep(&pause, NULL);
         return play(live, mesh_udp_now_ns(), fail);
     }
-    if (feed_poll(live->feed, &live->fleet, live->ui.interval_ms, LOOK_MS * ms_ns, fail) < 0)
+    if (feed_poll(live->feed, &live->fleet, interval_ms(live), LOOK_MS * ms_ns, fail) < 0)
         return -1;
     let_time_pass(live, mesh_udp_now_ns());
     return 0;
@@ -242,31 +273,14 @@ int live_run(const struct live_config *config, struct feed *feed, struct fail *f
 
 /* ---- batch ---- */
 
-/* Is there an interval in which all that live have reported? */
-static bool is_ready(const struct fleet *fleet)
-{
-    int fresh = 0;
-
-    for (int i = 0; fleet->ticks > 0 && i < fleet->node_end; i++) {
-        const struct node_sample *sample = fleet->nodes[i].is_used ? fleet_node_at(fleet, i, fleet->ticks - 1) : NULL;
-
-        if (sample == NULL)
-            continue;
-        if (fleet->nodes[i].state == FLEET_UP && !sample->is_fresh)
-            return false;
-        fresh += sample->is_fresh;
-    }
-    return fresh > 0;
-}
-
-static int print(const struct live_config *config, const struct fleet *fleet, struct ui *ui, struct fail *fail)
+static int print(const struct live_config *config, const struct fleet *fleet, struct ui *ui, struct report_told *told, struct fail *fail)
 {
     const char *columns = getenv("COLUMNS");
     const long width = columns != NULL ? strtol(columns, NULL, 10) : 0;
 
     if (config->json)
-        report_json(fleet, fleet->ticks - 1, false, stdout);
-    else if (report_text(fleet, ui, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) < 0)
+        report_json(fleet, fleet->ticks - 1, told, stdout);
+    else if (report_text(fleet, ui, told, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
     if (fflush(stdout) != 0 || ferror(stdout))
         return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
@@ -277,6 +291,7 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
 {
     const uint64_t interval_ns = config->settings.interval_ms * ms_ns, begin_ns = mesh_udp_now_ns();
     uint64_t next_ns = begin_ns + interval_ns;
+    struct report_told told = {0};
     uint32_t printed = 0;
 
     fleet->interval_ns = interval_ns;
@@ -296,7 +311,7 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
         fleet_tick(fleet, now_ns, feed_wall_ns());
         if (printed == 0 && !is_ready(fleet) && now_ns - begin_ns < BATCH_PATIENCE_MS * ms_ns + 4 * interval_ns)
             continue;
-        if (fleet->ticks > 0 && print(config, fleet, ui, fail) < 0)
+        if (fleet->ticks > 0 && print(config, fleet, ui, &told, fail) < 0)
             return -1;
         printed += fleet->ticks > 0;
     }
@@ -306,6 +321,7 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
 /* The same of a recording, in its own time, as fast as it can. */
 static int batch_recorded(const struct live_config *config, struct fleet *fleet, struct ui *ui, struct fail *fail)
 {
+    struct report_told told = {0};
     struct player player;
     uint32_t printed = 0;
 
@@ -316,7 +332,7 @@ static int batch_recorded(const struct live_config *config, struct fleet *fleet,
             return -1;
         if (printed == 0 && !is_ready(fleet) && !player.is_over)
             continue;
-        if (print(config, fleet, ui, fail) < 0)
+        if (print(config, fleet, ui, &told, fail) < 0)
             return -1;
         printed++;
     }

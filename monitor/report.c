@@ -1,11 +1,14 @@
 #include "report.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "columns.h"
 #include "figure.h"
 #include "findings.h"
 #include "mesh/program/json.h"
+
+enum { TEXT_EVENTS_MAX = 8 /* of one interval */ };
 
 static void put_rank(struct json *json, const char *key, const struct fleet *fleet, int node)
 {
@@ -19,6 +22,17 @@ static void put_rank(struct json *json, const char *key, const struct fleet *fle
 static void put(struct json *json, const char *key, float value)
 {
     json_float(json, key, value);
+}
+
+/* Which one is told of, and how. */
+struct interval {
+    uint64_t tick;
+    bool is_snapshot, is_told; /* is_told: it has been before */
+};
+
+static uint64_t count_of(const struct interval *interval, uint32_t count)
+{
+    return interval->is_told ? 0 : count;
 }
 
 /* ---- links ---- */
@@ -37,8 +51,9 @@ static void put_counters(struct json *json, unsigned kind, const void *decoded)
     json_object_end(json);
 }
 
-static void put_peer(struct json *json, const struct fleet *fleet, int from, int to, uint64_t tick, bool is_snapshot)
+static void put_peer(struct json *json, const struct fleet *fleet, int from, int to, const struct interval *interval)
 {
+    const uint64_t tick = interval->tick;
     const struct link_sample *sample = fleet_link_at(fleet, from, to, tick);
     const double loss = fleet_loss(fleet, from, to, tick, 1);
 
@@ -48,16 +63,16 @@ static void put_peer(struct json *json, const struct fleet *fleet, int from, int
     put_rank(json, "rank", fleet, from);
     put(json, "p50_us", sample->p50_us);
     put(json, "p99_us", sample->p99_us);
-    json_double(json, "loss", isnan(loss) ? 0 : loss);
+    json_double(json, "loss", sample->begins ? NAN : isnan(loss) ? 0 : loss);
     put(json, "use_p50_us", sample->use_p50_us);
     put(json, "use_p99_us", sample->use_p99_us);
     put(json, "round_trip_us", sample->rtt_us);
     put(json, "waited", sample->waits);
-    json_uint(json, "datagrams_lost", sample->lost);
-    json_uint(json, "datagrams_received", sample->received);
-    json_uint(json, "naks_sent", sample->naks);
-    json_uint(json, "tiles_resent", sample->resent);
-    if (is_snapshot)
+    json_uint(json, "datagrams_lost", count_of(interval, sample->lost));
+    json_uint(json, "datagrams_received", count_of(interval, sample->received));
+    json_uint(json, "naks_sent", count_of(interval, sample->naks));
+    json_uint(json, "tiles_resent", count_of(interval, sample->resent));
+    if (interval->is_snapshot)
         put_counters(json, MESH_TELEMETRY_LINK, &fleet_link(fleet, from, to)->now);
     json_object_end(json);
 }
@@ -88,12 +103,12 @@ static void put_workers(struct json *json, const struct fleet_node *node)
     json_array_end(json);
 }
 
-static void put_node(struct json *json, const struct fleet *fleet, int index, uint64_t tick, bool is_snapshot)
+static void put_node(struct json *json, const struct fleet *fleet, int index, const struct interval *interval)
 {
     static const struct node_sample none = {
         .time = {NAN, NAN, NAN, NAN, NAN}, .utilisation = NAN, .tok_per_s = NAN, .waits_for = FLEET_NOBODY};
     const struct fleet_node *node = &fleet->nodes[index];
-    const struct node_sample *sample = fleet_node_at(fleet, index, tick);
+    const struct node_sample *sample = fleet_node_at(fleet, index, interval->tick);
 
     sample = sample != NULL ? sample : &none;
     json_object_begin(json, NULL);
@@ -108,42 +123,53 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, ui
     json_uint(json, "threads", node->now.threads);
     put(json, "utilisation", sample->utilisation);
     put(json, "tok_per_s", sample->tok_per_s);
-    json_uint(json, "generated_tokens", sample->tokens);
+    json_uint(json, "generated_tokens", count_of(interval, sample->tokens));
     put_time(json, sample->time);
     put_rank(json, "waits_for", fleet, sample->waits_for);
     put(json, "waits", sample->waits);
     json_uint(json, "memory_bytes", node->now.weight_bytes + node->now.kv_bytes + node->now.buffer_bytes);
-    json_bool(json, "is_fresh", sample->is_fresh);
-    if (is_snapshot) {
+    json_bool(json, "is_fresh", sample->is_fresh && !interval->is_told);
+    if (interval->is_snapshot) {
         put_counters(json, MESH_TELEMETRY_NODE, &node->now);
         put_workers(json, node);
     }
     json_array_begin(json, "peers");
     for (int from = 0; from < fleet->node_end; from++)
         if (from != index)
-            put_peer(json, fleet, from, index, tick, is_snapshot);
+            put_peer(json, fleet, from, index, interval);
     json_array_end(json);
     json_object_end(json);
 }
 
 /* ---- the rest ---- */
 
-static void put_events(struct json *json, const struct fleet *fleet, uint64_t tick, bool is_snapshot)
+/* null where there is none. */
+static void put_address(struct json *json, const char *key, const char *address)
 {
-    const uint64_t kept = fleet->event_count < FLEET_EVENTS ? fleet->event_count : FLEET_EVENTS;
+    if (address[0] != '\0')
+        json_text(json, key, address);
+    else
+        json_double(json, key, NAN);
+}
+
+/* From that number on, in the order of time. */
+static void put_events(struct json *json, const struct fleet *fleet, uint64_t first_number)
+{
+    const struct fleet_event *list[FLEET_EVENTS];
+    const int count = fleet_list_events(fleet, first_number, list);
 
     json_array_begin(json, "events");
-    for (uint64_t i = kept; i-- > 0;) {
-        const struct fleet_event *event = &fleet->events[(fleet->event_count - 1 - i) % FLEET_EVENTS];
-
-        if (!is_snapshot && event->tick != tick)
-            continue;
+    for (int i = count; i-- > 0;) {
         json_object_begin(json, NULL);
-        json_int(json, "unix_ms", event->wall_ns / 1000000);
-        put_rank(json, "rank", fleet, event->node);
-        json_text(json, "happened", event->happened != 0 ? mesh_telemetry_happening_name(event->happened) : "monitor");
-        put_rank(json, "about", fleet, event->about);
-        json_text(json, "text", event->text);
+        json_int(json, "unix_ms", list[i]->wall_ns / 1000000);
+        put_rank(json, "rank", fleet, list[i]->node);
+        put_address(json, "address", fleet_event_teller(fleet, list[i]));
+        json_text(json, "happened", list[i]->happened != 0 ? mesh_telemetry_happening_name(list[i]->happened) : "monitor");
+        json_text(json, "level", list[i]->is_bad ? "bad" : "note");
+        json_uint(json, "epoch", list[i]->epoch);
+        put_rank(json, "about", fleet, list[i]->about);
+        put_address(json, "about_address", fleet_event_subject(fleet, list[i]));
+        json_text(json, "text", list[i]->text);
         json_object_end(json);
     }
     json_array_end(json);
@@ -154,11 +180,14 @@ static void put_requests(struct json *json, const struct fleet *fleet)
     json_array_begin(json, "requests");
     for (int i = 0; i < FLEET_REQUESTS; i++) {
         const struct fleet_request *request = &fleet->requests[i];
+        char id[17];
 
         if (!request->is_used)
             continue;
         json_object_begin(json, NULL);
         json_uint(json, "request", request->now.request);
+        snprintf(id, sizeof id, "%016llx", (unsigned long long)request->now.request);
+        json_text(json, "id", id);
         put_rank(json, "entered_at", fleet, request->node);
         json_text(json, "state", fleet_request_state(request));
         json_uint(json, "prompt_tokens", request->now.prompt_tokens);
@@ -191,8 +220,9 @@ static void put_findings(struct json *json, const struct fleet *fleet, uint64_t 
     json_array_end(json);
 }
 
-void report_json(const struct fleet *fleet, uint64_t tick, bool is_snapshot, FILE *out)
+void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *told, FILE *out)
 {
+    const struct interval interval = {.tick = tick, .is_snapshot = told == NULL, .is_told = told != NULL && tick < told->ticks};
     const int sequencer = fleet_sequencer(fleet);
     int nodes[FLEET_NODES_MAX];
     const int count = fleet_order(fleet, nodes);
@@ -202,7 +232,7 @@ void report_json(const struct fleet *fleet, uint64_t tick, bool is_snapshot, FIL
     struct json json;
 
     json_init(&json, out);
-    json_event_begin(&json, is_snapshot ? "snapshot" : "interval");
+    json_event_begin(&json, interval.is_snapshot ? "snapshot" : "interval");
     json_int(&json, "unix_ms", fleet->tick_wall_ns[tick % FLEET_HISTORY] / 1000000);
     json_double(&json, "interval_ms", (double)interval_ns / 1e6);
     json_bool(&json, "is_connected", fleet->is_connected);
@@ -211,24 +241,52 @@ void report_json(const struct fleet *fleet, uint64_t tick, bool is_snapshot, FIL
     put(&json, "tok_per_s", fleet_tok_per_s(fleet, tick));
     json_array_begin(&json, "nodes");
     for (int i = 0; i < count; i++)
-        put_node(&json, fleet, nodes[i], tick, is_snapshot);
+        put_node(&json, fleet, nodes[i], &interval);
     json_array_end(&json);
     put_findings(&json, fleet, tick);
     put_requests(&json, fleet);
-    put_events(&json, fleet, tick, is_snapshot);
+    put_events(&json, fleet, told != NULL ? told->events : 0);
     json_uint(&json, "reports", fleet->reports);
     json_uint(&json, "reports_refused", fleet->refused);
     json_event_end(&json);
+    if (told != NULL)
+        *told = (struct report_told){tick + 1, fleet->event_count};
 }
 
-int report_text(const struct fleet *fleet, struct ui *ui, int width, enum glyph_level level, FILE *out)
+/* Those that have not been told, in the order of time, as many of the newest as there is room for. */
+static void draw_events(struct canvas *canvas, struct area area, const struct fleet *fleet, const struct fleet_event **list, int count,
+                        int64_t now_wall_ns)
 {
+    char clock[FIGURE_BYTES];
+    int y = 0, i = count < area.height ? count : area.height;
+
+    if (count > area.height && area.height > 0) {
+        canvas_print(canvas, area, 1, y++, STYLE_NORMAL, "and %d events before these", count - area.height + 1);
+        i--;
+    }
+    while (i-- > 0) {
+        const struct fleet_event *event = list[i];
+        const char *teller = fleet_event_teller(fleet, event), *subject = fleet_event_subject(fleet, event);
+        const bool is_named = subject[0] == '\0' || strcmp(subject, teller) == 0 || strstr(event->text, subject) != NULL;
+
+        figure_when(event->wall_ns, now_wall_ns, clock);
+        canvas_print(canvas, area, 1, y++, STYLE_NORMAL, "%s %s%s%s%s%s%s%s", clock, teller, teller[0] != '\0' ? " " : "",
+                     event->happened != 0 ? mesh_telemetry_happening_name(event->happened) : "", event->happened != 0 ? ": " : "",
+                     is_named ? "" : subject, is_named ? "" : " ", event->text);
+    }
+}
+
+int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out)
+{
+    const struct fleet_event *events[FLEET_EVENTS];
+    const int event_count = fleet_list_events(fleet, told->events, events);
+    const int event_lines = event_count < TEXT_EVENTS_MAX ? event_count : TEXT_EVENTS_MAX;
     struct finding findings[FINDINGS_MAX];
-    int nodes[FLEET_NODES_MAX], widths[TABLE_COLUMNS_MAX];
+    int nodes[FLEET_NODES_MAX], widths[TABLE_COLUMNS_MAX], alive = 0;
     uint64_t tick;
     const bool has_tick = ui_tick(ui, fleet, &tick);
     const int finding_count = findings_find(fleet, tick, findings), node_count = ui_nodes(ui, fleet, nodes);
-    const struct area all = {0, 0, width, finding_count + node_count + 3};
+    const struct area all = {0, 0, width, finding_count + node_count + event_lines + 3};
     struct canvas canvas;
     char clock[FIGURE_BYTES] = "-", speed[FIGURE_BYTES];
     int y = 0;
@@ -238,7 +296,9 @@ int report_text(const struct fleet *fleet, struct ui *ui, int width, enum glyph_
     if (has_tick)
         figure_clock(fleet->tick_wall_ns[tick % FLEET_HISTORY], clock);
     figure_count(round((double)fleet_tok_per_s(fleet, tick) * 10) / 10, speed);
-    canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, node_count, node_count == 1 ? "" : "s", speed);
+    for (int i = 0; i < node_count; i++)
+        alive += fleet_is_alive(fleet_state_at(fleet, nodes[i], tick));
+    canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, alive, alive == 1 ? "" : "s", speed);
     for (int i = 0; i < finding_count; i++)
         canvas_text(&canvas, all, 2, y++, STYLE_NORMAL, findings[i].text);
     table_fit(columns_of_nodes, columns_of_nodes_count, width, widths);
@@ -248,6 +308,9 @@ int report_text(const struct fleet *fleet, struct ui *ui, int width, enum glyph_
 
         table_row(&canvas, area_part(all, 0, y++, width, 1), columns_of_nodes, columns_of_nodes_count, widths, &row, STYLE_NORMAL);
     }
+    draw_events(&canvas, area_part(all, 0, y, width, event_lines), fleet, events, event_count,
+                has_tick ? fleet->tick_wall_ns[tick % FLEET_HISTORY] : 0);
+    *told = (struct report_told){tick + 1, fleet->event_count};
     canvas_write(&canvas, out);
     fflush(out);
     canvas_release(&canvas);

@@ -8,11 +8,17 @@
 #include "glyph.h"
 #include "ui.h"
 
-/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. is_snapshot: with workers, requests and
- * all events that are kept, not only those of the interval. */
-void report_json(const struct fleet *fleet, uint64_t tick, bool is_snapshot, FILE *out);
+/* What has been told of a fleet, so that it is told once. All zeros: nothing yet. */
+struct report_told {
+    uint64_t ticks, events;
+};
 
-/* Lines for people: the time, findings, a table of nodes. 0, or -1: no memory. */
-int report_text(const struct fleet *fleet, struct ui *ui, int width, enum glyph_level level, FILE *out);
+/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. Events are those that have not been told
+ * yet. An interval that has been told (there is no connection, and no other) counts nothing any more. told: NULL for a snapshot, with
+ * counters, workers and all events that are kept. */
+void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *told, FILE *out);
+
+/* Lines for people: the time, findings, a table of nodes, the newest events that have not been told. 0, or -1: no memory. */
+int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out);
 
 #endif

@@ -50,7 +50,7 @@ void table_text(const struct table_cell *cell, bool is_number, enum style style,
     if (is_number)
         canvas_text_right(cell->canvas, cell->area, cell->area.width, 0, style, text);
     else
-        canvas_text(cell->canvas, cell->area, 0, 0, style, text);
+        canvas_text_cut(cell->canvas, cell->area, 0, 0, style, text);
 }
 
 void table_head(struct canvas *canvas, struct area area, const struct table_column *columns, int count, const int widths[], int sorted,

@@ -76,6 +76,8 @@ static enum style how_it_goes(const struct view *view, char *out, size_t size)
         return STYLE_FOUND;
     }
     if (!fleet->is_connected) {
+        if (view->has_tick)
+            figure_when(fleet->tick_wall_ns[view->tick % FLEET_HISTORY], view->wall_ns, clock);
         snprintf(out, size, fleet->ticks > 0 ? " NO CONNECTION since %s " : " NOT CONNECTED ", clock);
         return STYLE_BAD;
     }
@@ -236,10 +238,14 @@ static void grey(struct view *view)
             canvas_restyle(view->canvas, view->layout.part[part], STYLE_STALE);
 }
 
+/* Lines of the main part: a line for each node or worker, and one above them. */
 static int rows_of(const struct view *view)
 {
+    const int selected = ui_selected(view->ui, view->fleet);
     int count = 0;
 
+    if (view->ui->screen == SCREEN_NODE)
+        return (selected >= 0 ? (int)view->fleet->nodes[selected].worker_count : 0) + 1;
     for (int i = 0; i < view->fleet->node_end; i++)
         count += view->fleet->nodes[i].is_used;
     return count + 1;

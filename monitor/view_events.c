@@ -6,62 +6,108 @@
 #include "figure.h"
 #include "view.h"
 
-/* By their time: nodes are heard one after another, each with all that has happened to it. Of the same time the one heard last is first. */
-static void insert(const struct view *view, int *indices, int count, int index)
-{
-    int at = count;
+enum { WIDTH_FOR_ADDRESSES = 76, ADDRESS_COLUMNS_MAX = 24, NODE_COLUMNS = 8, HAPPENED_COLUMNS = 10 };
+enum { WHOLE_LINES = 4, HEIGHT_FOR_WHOLE = 14 };
 
-    for (; at > 0 && view->fleet->events[indices[at - 1]].wall_ns < view->fleet->events[index].wall_ns; at--)
-        indices[at] = indices[at - 1];
-    indices[at] = index;
+/* What lines of a list have in common. */
+struct columns {
+    bool has_dates, has_addresses;
+    int teller;
+};
+
+static bool matches(const struct view *view, const struct fleet_event *event, const char *pattern)
+{
+    return ui_matches(event->text, pattern) || ui_matches(fleet_event_teller(view->fleet, event), pattern) ||
+           ui_matches(fleet_event_subject(view->fleet, event), pattern) ||
+           (event->happened != 0 && ui_matches(mesh_telemetry_happening_name(event->happened), pattern));
 }
 
-/* Events that are kept, are of the shown time, and match the pattern: indices, the newest first. */
-static int list_events(const struct view *view, const char *pattern, int *indices)
+/* Events that are kept, are of the shown time, and match the pattern, the newest first. */
+static int list_events(const struct view *view, const char *pattern, const struct fleet_event *list[FLEET_EVENTS])
 {
-    const uint64_t kept = view->fleet->event_count < FLEET_EVENTS ? view->fleet->event_count : FLEET_EVENTS;
+    const int kept = fleet_list_events(view->fleet, 0, list);
     int count = 0;
 
-    for (uint64_t i = 0; i < kept; i++) {
-        const int index = (int)((view->fleet->event_count - 1 - i) % FLEET_EVENTS);
-        const struct fleet_event *event = &view->fleet->events[index];
-
-        if (view->ui->is_paused && event->tick > view->tick + 1)
-            continue;
-        if (ui_matches(event->text, pattern) || ui_matches(mesh_telemetry_happening_name(event->happened), pattern))
-            insert(view, indices, count++, index);
-    }
+    for (int i = 0; i < kept; i++)
+        if ((!view->ui->is_paused || list[i]->tick <= view->tick + 1) && matches(view, list[i], pattern))
+            list[count++] = list[i];
     return count;
 }
 
-static void draw_event(struct view *view, struct area line, const struct fleet_event *event)
+static struct columns columns_of(const struct view *view, int width, const struct fleet_event **list, int count)
+{
+    struct columns columns = {.has_addresses = width >= WIDTH_FOR_ADDRESSES, .teller = NODE_COLUMNS};
+
+    for (int i = 0; i < count; i++) {
+        const int teller = glyph_columns(fleet_event_teller(view->fleet, list[i]));
+
+        columns.has_dates |= !figure_is_same_day(list[i]->wall_ns, view->wall_ns);
+        if (columns.has_addresses && teller > columns.teller)
+            columns.teller = teller < ADDRESS_COLUMNS_MAX ? teller : ADDRESS_COLUMNS_MAX;
+    }
+    return columns;
+}
+
+/* Is the node that it is about named in its text, or the one that tells it? */
+static bool names_subject(const struct view *view, const struct fleet_event *event)
+{
+    const char *subject = fleet_event_subject(view->fleet, event);
+
+    return subject[0] == '\0' || strcmp(subject, fleet_event_teller(view->fleet, event)) == 0 || strstr(event->text, subject) != NULL;
+}
+
+static void draw_event(struct view *view, struct area line, const struct columns *columns, const struct fleet_event *event)
 {
     const enum style style = event->is_bad ? STYLE_BAD : STYLE_NORMAL;
-    char clock[FIGURE_BYTES], name[8], what[64];
-    int x = 1;
+    char clock[FIGURE_BYTES], name[8];
+    struct area teller;
+    int x = 1, columns_used;
 
-    figure_clock(event->wall_ns, clock);
+    (columns->has_dates ? figure_date : figure_clock)(event->wall_ns, clock);
     x += canvas_text(view->canvas, line, x, 0, STYLE_DIM, clock) + 1;
     if (event->happened == 0) {
-        canvas_text(view->canvas, line, x, 0, style, event->text);
+        canvas_text_cut(view->canvas, line, x, 0, style, event->text);
         return;
     }
-    snprintf(what, sizeof what, "node %s", view_name(view, event->node, name));
-    canvas_text(view->canvas, line, x, 0, STYLE_DIM, what);
-    x += 9;
-    canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_happening_name(event->happened));
-    x += 11;
-    if (event->about >= 0 && event->about != event->node && strcmp(event->text, view->fleet->nodes[event->about].address) != 0)
-        x += canvas_print(view->canvas, line, x, 0, style, "%s ", view->fleet->nodes[event->about].address);
-    canvas_text(view->canvas, line, x, 0, STYLE_NORMAL, event->text);
+    teller = area_part(line, x, 0, columns->teller, 1);
+    if (columns->has_addresses)
+        canvas_text_cut(view->canvas, teller, 0, 0, STYLE_DIM, fleet_event_teller(view->fleet, event));
+    else
+        canvas_print(view->canvas, teller, 0, 0, STYLE_DIM, "node %s", view_name(view, event->node, name));
+    x += columns->teller + 1;
+    columns_used = canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_happening_name(event->happened));
+    x += (columns_used > HAPPENED_COLUMNS ? columns_used : HAPPENED_COLUMNS) + 1;
+    if (!names_subject(view, event))
+        x += canvas_print(view->canvas, line, x, 0, style, "%s ", fleet_event_subject(view->fleet, event));
+    canvas_text_cut(view->canvas, line, x, 0, STYLE_NORMAL, event->text);
+}
+
+/* The selected one with all of its text, which its line may have no room for. */
+static void draw_whole(struct view *view, struct area area, const struct fleet_event *event)
+{
+    const char *subject = names_subject(view, event) ? "" : fleet_event_subject(view->fleet, event);
+    const bool is_own = event->happened == 0;
+    char moment[FIGURE_BYTES], name[96], rank[16] = "", text[2 * FLEET_NAME_BYTES];
+
+    figure_moment(event->wall_ns, moment);
+    if (event->node >= 0)
+        snprintf(rank, sizeof rank, ", node %s", view_name(view, event->node, name));
+    snprintf(name, sizeof name, "%s  %.64s%s", moment, is_own ? "the monitor" : fleet_event_teller(view->fleet, event), rank);
+    canvas_rule(view->canvas, area, name);
+    snprintf(text, sizeof text, "%s%s%s%s%s", is_own ? "" : mesh_telemetry_happening_name(event->happened), is_own ? "" : "  ", subject,
+             subject[0] != '\0' ? " " : "", event->text);
+    canvas_text_wrapped(view->canvas, area_part(area, 1, 1, area.width - 2, area.height), STYLE_NORMAL, text);
 }
 
 void view_events(struct view *view, struct area area, bool is_screen)
 {
-    int indices[FLEET_EVENTS];
+    const struct fleet_event *list[FLEET_EVENTS];
     const char *pattern = is_screen ? view->ui->filter : ""; /* elsewhere it is meant for nodes */
-    const int count = list_events(view, pattern, indices), room = area.height - 1;
-    const int first = is_screen ? view_first_line(view->ui->line, count, room) : 0;
+    const int count = list_events(view, pattern, list);
+    const int below = is_screen && count > 0 && area.height >= HEIGHT_FOR_WHOLE ? WHOLE_LINES : 0, room = area.height - 1 - below;
+    const int selected = view->ui->line < count ? view->ui->line : count - 1;
+    const int first = is_screen ? view_first_line(selected, count, room) : 0;
+    const struct columns columns = columns_of(view, area.width, list, count < first + room ? count : first + room);
 
     if (area.height < 2)
         return;
@@ -69,14 +115,16 @@ void view_events(struct view *view, struct area area, bool is_screen)
     for (int i = 0; i < room && first + i < count; i++) {
         const struct area line = area_part(area, 0, i + 1, area.width, 1);
 
-        draw_event(view, line, &view->fleet->events[indices[first + i]]);
-        if (is_screen && first + i == view->ui->line)
+        draw_event(view, line, &columns, list[first + i]);
+        if (is_screen && first + i == selected)
             canvas_select(view->canvas, line);
     }
     if (count == 0)
         canvas_text(view->canvas, area, 1, 1, STYLE_DIM, pattern[0] != '\0' ? "none that matches" : "none yet");
+    if (below > 0)
+        draw_whole(view, area_below(area, area.height - below), list[selected]);
     if (is_screen) {
         view->ui->line_count = count;
-        ui_add_zone(view->ui, area_below(area, 1), ACTION_SELECT, first, 0, 1);
+        ui_add_zone(view->ui, area_part(area, 0, 1, area.width, room), ACTION_SELECT, first, 0, 1);
     }
 }

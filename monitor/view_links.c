@@ -8,7 +8,7 @@
 #include "figure.h"
 #include "view.h"
 
-enum { LABEL_COLUMNS = 7, CELL_COLUMNS_MAX = 9, CELL_COLUMNS_MIN = 2, TEXT_COLUMNS = 6 };
+enum { LABEL_COLUMNS = 7, CELL_COLUMNS_MAX = 9, CELL_COLUMNS_MIN = 2, TEXT_COLUMNS = 6, FACT_COLUMNS = 38 };
 
 /* What the matrix shows of a link; NAN: nothing. */
 static double value_of(const struct view *view, enum metric metric, int from, int to)
@@ -98,17 +98,27 @@ static int index_of(const int *nodes, int count, int node)
     return 0;
 }
 
+/* "10 s": what loss and waiting are of. */
+static void window_text(const struct view *view, char out[FIGURE_BYTES])
+{
+    figure_age_s(columns_window(view->fleet) * (double)view->fleet->interval_ns / 1e9, out);
+}
+
 static void draw_matrix(struct view *view, struct area area, const struct matrix *matrix)
 {
     static const char *const names[METRICS] = {
         [METRIC_P50] = "p50 of tile latency, one way",
         [METRIC_P99] = "p99 of tile latency, one way",
-        [METRIC_LOSS] = "loss, over ten seconds",
-        [METRIC_WAITS] = "waiting: part of the receiver's time in steps, over ten seconds",
+        [METRIC_LOSS] = "loss",
+        [METRIC_WAITS] = "waiting: part of the receiver's time in steps",
     };
+    const bool is_over = matrix->metric == METRIC_LOSS || matrix->metric == METRIC_WAITS;
+    char name[96], window[FIGURE_BYTES];
     const int rows = matrix->count - matrix->first_row;
 
-    canvas_rule(view->canvas, area, names[matrix->metric]);
+    window_text(view, window);
+    snprintf(name, sizeof name, "%s%s%s", names[matrix->metric], is_over ? ", over " : "", is_over ? window : "");
+    canvas_rule(view->canvas, area, name);
     draw_row(view, area_part(area, 0, 1, area.width, 1), matrix, FLEET_NOBODY);
     for (int i = 0; i < area.height - 2 && i < rows; i++)
         draw_row(view, area_part(area, 0, i + 2, area.width, 1), matrix, matrix->nodes[matrix->first_row + i]);
@@ -140,10 +150,11 @@ static void draw_matrices(struct view *view, struct area area)
 
 /* ---- the selected one ---- */
 
+/* Lines below one another, then in another column while there is room for one. */
 struct lines {
     struct view *view;
     struct area area;
-    int used;
+    int x, used;
 };
 
 __attribute__((format(printf, 3, 4))) static void line(struct lines *lines, const char *name, const char *format, ...)
@@ -154,14 +165,18 @@ __attribute__((format(printf, 3, 4))) static void line(struct lines *lines, cons
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    canvas_text(lines->view->canvas, lines->area, 1, lines->used, STYLE_DIM, name);
-    canvas_text(lines->view->canvas, lines->area, 14, lines->used++, STYLE_NORMAL, text);
+    if (lines->used == lines->area.height && lines->area.width - lines->x >= 2 * FACT_COLUMNS) {
+        lines->x += FACT_COLUMNS;
+        lines->used = 0;
+    }
+    canvas_text(lines->view->canvas, lines->area, lines->x + 1, lines->used, STYLE_DIM, name);
+    canvas_text_cut(lines->view->canvas, area_part(lines->area, lines->x, lines->used++, FACT_COLUMNS, 1), 14, 0, STYLE_NORMAL, text);
 }
 
 static void draw_past(struct lines *lines, int from, int to)
 {
     float values[2 * CANVAS_WIDTH_MAX];
-    struct area area = area_part(lines->area, 1, lines->used + 1, lines->area.width - 2, 4);
+    struct area area = area_part(lines->area, lines->x + 1, lines->used + 1, lines->area.width - 2, 4);
     const int count = bar_curve_values(lines->view->canvas, area.width);
     char text[FIGURE_BYTES];
     float top = 0;
@@ -176,7 +191,7 @@ static void draw_past(struct lines *lines, int from, int to)
         top = values[i] > top ? values[i] : top;
     }
     figure_time_us((double)top, text);
-    canvas_print(lines->view->canvas, lines->area, 1, lines->used, STYLE_DIM, "p99 one way, up to %s", text);
+    canvas_print(lines->view->canvas, lines->area, lines->x + 1, lines->used, STYLE_DIM, "p99 one way, up to %s", text);
     bar_curve(lines->view->canvas, area, STYLE_GRAPH, values, count, top);
 }
 
@@ -200,20 +215,21 @@ static void draw_latencies(struct lines *lines, const struct link_sample *sample
 static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back)
 {
     const struct mesh_telemetry_link *now = &link->now;
-    char a[FIGURE_BYTES], b[FIGURE_BYTES], c[FIGURE_BYTES];
+    char a[FIGURE_BYTES], b[FIGURE_BYTES];
 
     figure_count((double)now->datagrams_received, a);
     figure_bytes((double)now->bytes_received, b);
-    figure_count((double)now->tiles_received, c);
     line(lines, "received", "%s datagrams, %s", a, b);
-    line(lines, "tiles", "%s", c);
+    figure_count((double)now->tiles_received, a);
+    line(lines, "tiles", "%s", a);
     figure_count((double)now->lost, a);
     figure_count((double)now->late, b);
-    figure_count((double)now->reordered, c);
-    line(lines, "lost", "%s  late %s  reordered %s", a, b, c);
-    figure_count((double)now->duplicate, a);
-    figure_count((double)now->refused, b);
-    line(lines, "duplicate", "%s  refused %s", a, b);
+    line(lines, "lost", "%s  late %s", a, b);
+    figure_count((double)now->reordered, a);
+    figure_count((double)now->duplicate, b);
+    line(lines, "reordered", "%s  duplicate %s", a, b);
+    figure_count((double)now->refused, a);
+    line(lines, "refused", "%s", a);
     figure_count((double)now->naks_sent, a);
     figure_count(back != NULL ? (double)back->now.resent : NAN, b);
     line(lines, "asked again", "%s  resent %s", a, b);
@@ -227,8 +243,8 @@ static void draw_link(struct view *view, struct area area)
     const int from = ui_selected(view->ui, view->fleet), to = ui_receiver(view->ui, view->fleet);
     const struct fleet_link *link = fleet_link(view->fleet, from, to), *back = fleet_link(view->fleet, to, from);
     const struct link_sample *sample = view->has_tick && link != NULL ? fleet_link_at(view->fleet, from, to, view->tick) : NULL;
-    struct lines lines = {view, area_below(area, 1), 0};
-    char name[64], sender[8], receiver[8], loss[FIGURE_BYTES], waits[FIGURE_BYTES];
+    struct lines lines = {view, area_below(area, 1), 0, 0};
+    char name[64], during[FIGURE_BYTES], sender[8], receiver[8], loss[FIGURE_BYTES], waits[FIGURE_BYTES];
 
     if (area.height == 0)
         return;
@@ -244,7 +260,8 @@ static void draw_link(struct view *view, struct area area)
     }
     figure_fraction(fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet)), loss);
     figure_fraction(fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet)), waits);
-    line(&lines, "loss, 10 s", "%s", loss);
+    window_text(view, during);
+    line(&lines, "loss", "%s over %s", loss, during);
     line(&lines, "waited for", "%s of its time", waits);
     draw_latencies(&lines, sample, link);
     draw_counts(&lines, link, back);

@@ -62,7 +62,7 @@ static void draw_workers(struct view *view, struct area area, int selected)
     int band;
 
     snprintf(name, sizeof name, "node %s  %s  %s: its workers now", fleet_rank_text(node, rank), node->address,
-             fleet_state_name(node->state));
+             fleet_state_name(fleet_state_at(view->fleet, selected, view->tick)));
     canvas_rule(view->canvas, area, name);
     for (int i = 0; i < lines; i++)
         draw_worker(view, area_part(area, 0, i + 1, area.width, 1), node, (unsigned)i);

@@ -10,21 +10,29 @@ static void draw_findings(struct view *view)
     struct area area = view->layout.part[PART_FINDINGS];
     struct finding findings[FINDINGS_MAX];
     const int count = findings_find(view->fleet, view->tick, findings);
-    const int shown = count < area.height ? count : area.height;
+    int lines[FINDINGS_MAX], y = 0, spare = area.height - count;
 
-    for (int i = 0; i < shown; i++) {
+    for (int i = 0; i < count; i++) { /* the worst ones have more than a line first, while each of the others has one */
+        lines[i] = canvas_text_wrapped(view->canvas, area_part(area, 3, 0, area.width - 3, 0), STYLE_NORMAL, findings[i].text);
+        lines[i] = spare <= 0 ? 1 : lines[i] - 1 < spare ? lines[i] : spare + 1;
+        spare -= lines[i] - 1;
+    }
+    for (int i = 0; i < count && y < area.height; y += lines[i], i++) {
         const enum style style = findings[i].style;
 
-        if (i == shown - 1 && count > shown && area.height > 1) {
-            canvas_print(view->canvas, area, 1, i, STYLE_DIM, "… and %d more", count - shown + 1);
+        if (y == area.height - 1 && i < count - 1 && area.height > 1) {
+            canvas_print(view->canvas, area, 1, y, STYLE_DIM, "… and %d more", count - i);
             break;
         }
-        canvas_text(view->canvas, area, 1, i, style,
+        canvas_text(view->canvas, area, 1, y, style,
                     style == STYLE_BAD    ? "✗"
                     : style == STYLE_WARN ? "▲"
                     : style == STYLE_GOOD ? "✓"
                                           : "·");
-        canvas_text(view->canvas, area, 3, i, style, findings[i].text);
+        if (lines[i] == 1)
+            canvas_text_cut(view->canvas, area, 3, y, style, findings[i].text);
+        else
+            canvas_text_wrapped(view->canvas, area_part(area, 3, y, area.width, lines[i]), style, findings[i].text);
     }
 }
 
@@ -48,7 +56,7 @@ static void draw_nodes(struct view *view)
     for (int line = 0; line < room && at + line < count; line++) {
         const struct node_row row = columns_row(view->fleet, nodes[at + line], view->tick);
         const struct area place = area_part(area, 0, line + 1, area.width, 1);
-        const bool is_gone = !fleet_is_alive(view->fleet->nodes[row.node].state);
+        const bool is_gone = !fleet_is_alive(fleet_state_at(view->fleet, row.node, view->tick));
 
         table_row(view->canvas, place, columns_of_nodes, columns_of_nodes_count, widths, &row, is_gone ? STYLE_STALE : STYLE_NORMAL);
         if (row.node == selected)

@@ -20,7 +20,7 @@ static void draw_id(const void *row, const struct table_cell *cell)
 {
     char text[TABLE_TEXT_BYTES];
 
-    snprintf(text, sizeof text, "%llx", (unsigned long long)now_of(row)->request);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)now_of(row)->request);
     table_text(cell, false, cell->style, text);
 }
 

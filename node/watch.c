@@ -27,6 +27,13 @@ void watch_hurry(struct watch *w, uint64_t now_ns)
         w->report_at_ns = soon_ns;
 }
 
+/* The next report that soon at the latest: somebody wants it more often than before. */
+static void report_by(struct watch *w, uint64_t at_ns)
+{
+    if (w->report_at_ns > at_ns)
+        w->report_at_ns = at_ns;
+}
+
 /* ---- who watches ---- */
 
 static bool is_active(const struct watcher *watcher, uint64_t now_ns)
@@ -103,6 +110,16 @@ static void look_at_others(struct watch *w, const struct wish *wish, uint16_t le
     w->looks_for_old -= w->looks_for_old > 0;
 }
 
+/* What was to come after the longer interval of before comes after the new one. */
+static void shorten(struct watch *w, struct watcher *watcher, uint64_t now_ns, uint64_t interval_ns)
+{
+    report_by(w, now_ns + interval_ns);
+    for (unsigned i = 0; i < MESH_RANKS_MAX; i++)
+        if (watcher->next_ns[i] > now_ns + interval_ns)
+            watcher->next_ns[i] = now_ns + interval_ns;
+    w->look_at_ns = 0;
+}
+
 enum watch_verdict watch_take_record(struct watch *w, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t bytes,
                                      const char **refusal)
 {
@@ -124,6 +141,8 @@ enum watch_verdict watch_take_record(struct watch *w, uint64_t now_ns, uint32_t 
         w->look_at_ns = 0;
         w->looks_for_old = LOOKS_FOR_OLD;
         w->tells_all_events = true;
+    } else if (wish.interval_ms * MS_NS < watcher->interval_ns) {
+        shorten(w, watcher, now_ns, wish.interval_ms * MS_NS);
     }
     watcher->kinds = wish.kinds;
     watcher->interval_ns = wish.interval_ms * MS_NS;
@@ -169,6 +188,8 @@ static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const str
 
     if (is_new)
         watch_hurry(w, now_ns);
+    else if (look->interval_ms * MS_NS < looker->interval_ns)
+        report_by(w, now_ns + look->interval_ms * MS_NS);
     w->tells_all_events |= is_new || (look->kinds & MESH_TELEMETRY_OLD_EVENTS) != 0;
     looker->addr = *from;
     looker->kinds = look->kinds;
@@ -316,6 +337,6 @@ void watch_epoch(struct watch *w, const struct mesh_cluster_member *member, uint
     w->count = count;
     w->rank = rank;
     w->look_at_ns = 0;
-    w->looks_for_old = LOOKS_FOR_OLD; /* of members that are new */
+    w->looks_for_old = LOOKS_FOR_OLD;       /* of members that are new */
     memset(w->looker, 0, sizeof w->looker); /* who still looks says so within a second */
 }

@@ -18,7 +18,7 @@ if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then 
 node() { # I [SEED [OPTIONS]]
     local i=$1 join=()
     if [ $# -gt 1 ]; then join=(--join "127.0.0.1:${ports[$2]}"); fi
-    background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:${ports[i]}" ${join[@]+"${join[@]}"} "${@:3}" ${key[@]+"${key[@]}"} \
+    background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:${ports[i]}" ${join[@]+"${join[@]}"} "${@:3}" ${key[@]+"${key[@]}"} \
         2>>"$tmp/node$i"
     pids[i]=$background_pid
 }
@@ -45,7 +45,11 @@ is_generating() { [ -s "$tmp/answer" ]; }
 wait_until 20 is_generating
 
 check "it prints JSON of a real mesh" batch --json -n 3 -d 1
-tail -n 1 "$out" >"$tmp/last"
+check_equal "the first object has what happened before: the start of all three" \
+    "$(head -n 1 "$out" | grep -o '"happened":"start"' | wc -l)" 3
+check_equal "the others do not have it again" "$(tail -n 2 "$out" | grep -c '"happened":"start"')" 0
+# A report may come just after an interval's end, which has none then.
+grep -v '"is_fresh":false' "$out" | tail -n 1 >"$tmp/last"
 if command -v python3 >/dev/null; then
     python3 - "$tmp/last" >"$tmp/verdict" 2>&1 <<'PY'
 import json, sys
@@ -55,7 +59,7 @@ for node in last["nodes"]:
     assert node["state"] == "up" and 0 <= node["utilisation"] <= 1 and node["share"] >= 0, node
     assert len(node["peers"]) == 2, node
     for peer in node["peers"]:
-        assert peer["rank"] != node["rank"] and 0 <= peer["loss"] <= 1, peer
+        assert peer["rank"] != node["rank"] and 0 <= (peer["loss"] or 0) <= 1, peer
         assert peer["round_trip_us"] > 0 and peer["datagrams_received"] > 0, peer
         assert 0 <= peer["p50_us"] <= peer["p99_us"], peer # 0: less than the estimate of the clocks is off, on a busy machine
 assert last["reports_refused"] == 0, last
@@ -65,7 +69,8 @@ else
     skip "of each node and link it says what it should" "python3 is not installed"
 fi
 check "text has a line for each node" batch -n 1 -d 1
-check_equal "three of them" "$(grep -c '127\.0\.0\.1:.*up' "$out")" 3
+check_equal "three of them" "$(grep -c '127\.0\.0\.1:.* up ' "$out")" 3
+check_contains "and what happened before" "$out" "epoch: 3 members"
 
 # ---- on a terminal ----
 
@@ -93,8 +98,16 @@ keys 1
 kill -9 "${pids[1]}"
 sees "without any it says so" "Connection lost"
 sees "and keeps what was last known" "127.0.0.1:${ports[1]}"
+if [ ${#key[@]} -gt 0 ]; then
+    rm "$tmp/key"
+    "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
+fi
+cp $model "$tmp/other.gguf"
+model=$tmp/other.gguf
 node 0
-sees "it connects again when there is one" "LIVE"
+sees "it connects again when there is one, with another key" "LIVE"
+keys 6
+sees "and tells of another model" "has another model: other.gguf instead of stories-q8_0.gguf"
 keys q
 sees "q ends it" "ended with 0"
 finish

@@ -53,7 +53,7 @@ check "in colours" wait_until 5 shows_colour '[34]8;5'
 keys 2
 sees "2 shows the links" "p99 of tile latency"
 keys m
-sees "m shows another metric of them" "loss, over ten seconds"
+sees "m shows another metric of them" "loss, over 10 s"
 keys 1 j Enter
 sees "Enter opens the selected node" "node 1  10.0.0.2:7411"
 keys Escape
@@ -95,6 +95,13 @@ sees "it connects again" "LIVE"
 keys q
 sees "q ends it" "ended with 0"
 check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
+
+# ---- a long interval ----
+
+tm kill-server
+screen_start 120 36 "$tmp/folder" "$(realpath "$monitor") --to 127.0.0.1:$port -d 60; sleep 60"
+sees "however long the interval, the first one is over soon" "4 of 4 nodes compute"
+sees "and then it is as long as was asked for" "LIVE 60 s"
 
 # ---- fewer colours ----
 

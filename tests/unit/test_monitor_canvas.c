@@ -37,6 +37,40 @@ static void what_lies_outside_of_an_area_is_cut_off(void **state)
     canvas_release(&canvas);
 }
 
+static void text_that_is_cut_off_says_so(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 6, 3, GLYPHS_FULL), 0);
+    canvas_text_cut(&canvas, (struct area){0, 0, 6, 1}, 1, 0, STYLE_NORMAL, "abcdef");
+    canvas_text_cut(&canvas, (struct area){0, 1, 6, 1}, 1, 0, STYLE_NORMAL, "abcde");
+    assert_string_equal(text_of(&canvas), " abcd…\n abcde\n\n");
+    canvas_release(&canvas);
+}
+
+static void text_is_wrapped_between_words_and_long_words_where_they_must(void **state)
+{
+    static const struct {
+        const char *text, *wrapped;
+        int lines;
+    } cases[] = {{"", "\n\n\n", 1},
+                 {"one two", "one\ntwo\n\n", 2},
+                 {"one two three", "one\ntwo\nthree\n", 3},
+                 {"a bc de", "a bc\nde\n\n", 2},
+                 {"abcdefghi j", "abcdef\nghi j\n\n", 2},
+                 {"one two three four", "one\ntwo\nthree\n", 4}};
+    struct canvas canvas;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(canvas_init(&canvas, 6, 3, GLYPHS_FULL), 0);
+        assert_int_equal(canvas_text_wrapped(&canvas, (struct area){0, 0, 6, 3}, STYLE_NORMAL, cases[i].text), cases[i].lines);
+        assert_string_equal(text_of(&canvas), cases[i].wrapped);
+        canvas_release(&canvas);
+    }
+}
+
 static void text_from_outside_takes_one_column_per_character_and_does_nothing_else(void **state)
 {
     struct canvas canvas;
@@ -193,6 +227,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_a_selected_line_colours_stay_before_another_background),
         cmocka_unit_test(what_lies_outside_of_an_area_is_cut_off),
+        cmocka_unit_test(text_that_is_cut_off_says_so),
+        cmocka_unit_test(text_is_wrapped_between_words_and_long_words_where_they_must),
         cmocka_unit_test(text_from_outside_takes_one_column_per_character_and_does_nothing_else),
         cmocka_unit_test(every_glyph_has_a_plainer_one_at_each_level),
         cmocka_unit_test(a_split_bar_has_columns_that_add_up),

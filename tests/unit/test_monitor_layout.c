@@ -73,11 +73,27 @@ static void nothing_is_left_unused_on_the_overview(void **state)
     }
 }
 
+/* The smallest terminal that people have: what is known of the selected link or node has a place beside the matrix or the workers. */
+static void on_80_by_24_the_details_of_a_link_and_of_a_node_have_room(void **state)
+{
+    (void)state;
+    for (int rows = 3; rows <= 65; rows++) {
+        const struct layout links = layout_make(SCREEN_LINKS, 80, 24, rows), node = layout_make(SCREEN_NODE, 80, 24, rows);
+
+        assert_true(links.part[PART_SIDE].height >= 9);
+        assert_true(links.part[PART_MAIN].height >= (rows < 10 ? rows + 1 : 10));
+        assert_true(node.part[PART_SIDE].height >= 9);
+        assert_true(node.part[PART_MAIN].height >= (rows < 10 ? rows : 10));
+        assert_int_equal(node.part[PART_CURVE].height > 0, rows <= 5);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_every_size_no_part_overlaps_another_or_leaves_the_terminal),
         cmocka_unit_test(from_40_by_10_on_what_matters_is_there),
+        cmocka_unit_test(on_80_by_24_the_details_of_a_link_and_of_a_node_have_room),
         cmocka_unit_test(nothing_is_left_unused_on_the_overview),
     };
 

@@ -162,7 +162,7 @@ static char *snapshot(const struct show *show)
     FILE *out = open_memstream(&text, &size);
 
     assert_non_null(out);
-    report_json(&show->fleet, show->fleet.ticks - 1, true, out);
+    report_json(&show->fleet, show->fleet.ticks - 1, NULL, out);
     fclose(out);
     return text;
 }

@@ -195,6 +195,27 @@ static void events_are_listed_by_their_time_whoever_told_of_them_first(void **st
     assert_true(strstr(text, "this is the second") < strstr(text, "this is the first"));
 }
 
+static void the_selected_event_is_shown_with_all_of_its_text_and_its_date(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_EVENTS);
+    struct fleet_event *event;
+
+    fleet_reset(&c->fleet);
+    event = fleet_add_event(&c->fleet, made_wall_ns(&c->made) - INT64_C(3 * 86400) * 1000000000);
+    event->node = 1;
+    event->happened = MESH_HAPPENED_REQUEST_FAILED;
+    snprintf(event->text, sizeof event->text,
+             "request 0123456789abcdef: its prompt was longer than what the model can take, and so on to the end");
+    text[draw(c, &ui, 80, 24, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "10.0.0.2:7411 request failed request 0123456789abcdef: "));
+    assert_non_null(strstr(text, "…"));
+    assert_non_null(strstr(text, "and so on to the end\n"));
+    assert_non_null(strstr(text, "2026-09-18 14:1"));
+    assert_non_null(strstr(text, "\n 09-18 14:1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
         cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* adds to what is shown: last */
+        cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

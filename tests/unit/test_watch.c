@@ -121,11 +121,13 @@ static enum watch_verdict take_report(uint16_t of, uint32_t serial)
     return take(&message, of);
 }
 
+static uint16_t look_interval_ms = 100;
+
 static enum watch_verdict take_look_at(uint16_t of, uint16_t lease_ms, uint32_t kinds)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_LOOK};
 
-    message.as.look.interval_ms = 100;
+    message.as.look.interval_ms = look_interval_ms;
     message.as.look.lease_ms = lease_ms;
     message.as.look.kinds = kinds;
     return take(&message, of);
@@ -252,6 +254,31 @@ static void more_often_than_it_wishes_a_client_is_told_nothing(void **state)
     assert_in_range(records, 3, 4);
 }
 
+/* Nobody waits for the end of the longer interval: it would look like silence. */
+static void a_shorter_interval_holds_at_once(void **state)
+{
+    (void)state;
+    wish(SESSION, 10000, 20000);
+    pass(1000);
+    take_report(PEER, 5);
+    records = looks = 0;
+    wish(SESSION, 200, 20000);
+    pass(1050);
+    assert_int_equal(records, 5);
+    take_report(PEER, 6);
+    assert_int_equal(records, 6);
+    assert_in_range(looks, 2 * (MEMBERS - 1), 3 * (MEMBERS - 1));
+    wish(SESSION, 200, 0);
+    look_interval_ms = 10000;
+    take_look(PEER, 20000);
+    pass(1000);
+    reports = 0;
+    look_interval_ms = 100;
+    take_look(PEER, 20000);
+    pass(1050);
+    assert_int_equal(reports, 10);
+}
+
 static void a_report_that_was_overtaken_is_not_told(void **state)
 {
     (void)state;
@@ -320,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup(a_member_that_looks_is_answered_while_its_lease_lasts, set_up),
         cmocka_unit_test_setup(what_another_member_says_goes_on_to_clients, set_up),
         cmocka_unit_test_setup(more_often_than_it_wishes_a_client_is_told_nothing, set_up),
+        cmocka_unit_test_setup(a_shorter_interval_holds_at_once, set_up),
         cmocka_unit_test_setup(a_report_that_was_overtaken_is_not_told, set_up),
         cmocka_unit_test_setup(nor_is_it_after_the_ranks_have_changed, set_up),
         cmocka_unit_test_setup(what_is_of_no_member_is_refused, set_up),

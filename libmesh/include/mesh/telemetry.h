@@ -385,7 +385,7 @@ unsigned mesh_telemetry_get_phases(const struct mesh_telemetry_item *item, struc
 
 enum { MESH_TELEMETRY_RECORD_WATCH = 7, MESH_TELEMETRY_RECORD_REPORT = 40 };
 enum { MESH_TELEMETRY_WATCH_BYTES = 9, MESH_TELEMETRY_REPORT_OVERHEAD_BYTES = 17 };
-#define MESH_TELEMETRY_ALL 0xfeu          /* kinds: all items */
+#define MESH_TELEMETRY_ALL        0xfeu       /* kinds: all items */
 #define MESH_TELEMETRY_OLD_EVENTS UINT32_C(1) /* of a LOOK: events that have been told, too, as far as they are remembered */
 
 /* A client's wish: a report of every member each interval_ms (a longer or shorter one is moved into its limits), for lease_ms from now on;

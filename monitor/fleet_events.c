@@ -1,0 +1,75 @@
+/* What nodes told and the monitor noticed: the newest by their time are kept. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "fleet.h"
+
+/* Where the next one goes, or NULL: it is older than all that there is room for. */
+static struct fleet_event *event_place(struct fleet *fleet, int64_t wall_ns)
+{
+    struct fleet_event *oldest = &fleet->events[0];
+
+    if (fleet->events_kept < FLEET_EVENTS)
+        return &fleet->events[fleet->events_kept++];
+    for (int i = 1; i < FLEET_EVENTS; i++)
+        if (fleet->events[i].wall_ns < oldest->wall_ns)
+            oldest = &fleet->events[i];
+    return oldest->wall_ns <= wall_ns ? oldest : NULL;
+}
+
+struct fleet_event *fleet_add_event(struct fleet *fleet, int64_t wall_ns)
+{
+    struct fleet_event *event = event_place(fleet, wall_ns);
+
+    if (event != NULL)
+        *event = (struct fleet_event){
+            .number = fleet->event_count++, .wall_ns = wall_ns, .node = FLEET_NOBODY, .about = FLEET_NOBODY, .tick = fleet->ticks};
+    return event;
+}
+
+void fleet_note(struct fleet *fleet, int64_t wall_ns, bool is_bad, const char *format, ...)
+{
+    struct fleet_event *event = fleet_add_event(fleet, wall_ns);
+    va_list arguments;
+
+    if (event == NULL)
+        return;
+    event->is_bad = is_bad;
+    va_start(arguments, format);
+    vsnprintf(event->text, sizeof event->text, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_newer(const struct fleet_event *a, const struct fleet_event *b)
+{
+    return a->wall_ns != b->wall_ns ? a->wall_ns > b->wall_ns : a->number > b->number;
+}
+
+/* From the one that came last: they come nearly in the order of their times. */
+int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const struct fleet_event *list[FLEET_EVENTS])
+{
+    int count = 0;
+
+    for (unsigned i = fleet->events_kept; i-- > 0;) {
+        const struct fleet_event *event = &fleet->events[i];
+        int at = count;
+
+        if (event->number < first_number)
+            continue;
+        for (; at > 0 && is_newer(event, list[at - 1]); at--)
+            list[at] = list[at - 1];
+        list[at] = event;
+        count++;
+    }
+    return count;
+}
+
+const char *fleet_event_teller(const struct fleet *fleet, const struct fleet_event *event)
+{
+    return event->node >= 0 ? fleet->nodes[event->node].address : event->teller;
+}
+
+const char *fleet_event_subject(const struct fleet *fleet, const struct fleet_event *event)
+{
+    return event->about >= 0 ? fleet->nodes[event->about].address : event->subject;
+}

@@ -1,0 +1,197 @@
+/* The monitor's events, and what scripts are told of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "monitor/report.h"
+#include "tests/unit/monitor_case.h"
+
+enum { TEXT_BYTES = 1 << 19 };
+
+static char text[TEXT_BYTES];
+
+static int set_up(void **state)
+{
+    struct monitor_case *c = calloc(1, sizeof *c);
+
+    assert_non_null(c);
+    monitor_case_init(c, 4);
+    *state = c;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    monitor_case_release(*state);
+    free(*state);
+    return 0;
+}
+
+static const char *json(const struct monitor_case *c, struct report_told *told)
+{
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    assert_non_null(out);
+    report_json(&c->fleet, c->fleet.ticks - 1, told, out);
+    fclose(out);
+    return text;
+}
+
+static unsigned count(const char *in, const char *what)
+{
+    unsigned found = 0;
+
+    while ((in = strstr(in, what)) != NULL) {
+        found++;
+        in += strlen(what);
+    }
+    return found;
+}
+
+/* They come with the first report, but the first interval that is told of may be a later one. */
+static void a_script_is_told_once_of_what_happened_before_it_looked(void **state)
+{
+    struct monitor_case *c = *state;
+    struct report_told told = {0};
+
+    monitor_case_run(c, 3);
+    assert_int_equal(count(json(c, &told), "\"happened\":\"start\",\"level\":\"note\""), 4);
+    assert_int_equal(count(text, "\"happened\":\"monitor\""), 1);
+    assert_int_equal(count(text, "\"address\":\"10.0.0.2:7411\",\"happened\":\"start\""), 1);
+    monitor_case_run(c, 1);
+    assert_non_null(strstr(json(c, &told), "\"events\":[]"));
+    fleet_note(&c->fleet, made_wall_ns(&c->made), true, "something");
+    monitor_case_run(c, 1);
+    assert_int_equal(count(json(c, &told), "\"address\":null,\"happened\":\"monitor\",\"level\":\"bad\""), 1);
+    assert_int_equal(count(json(c, NULL), "\"happened\":"), 6); /* a snapshot has them all */
+}
+
+static void text_for_people_has_them_too(void **state)
+{
+    struct monitor_case *c = *state;
+    struct report_told told = {0};
+    struct ui ui;
+
+    ui_init(&ui, &settings_default);
+    monitor_case_run(c, 3);
+    for (int i = 0; i < 2; i++) {
+        FILE *out = fmemopen(text, sizeof text, "w");
+
+        assert_non_null(out);
+        assert_int_equal(report_text(&c->fleet, &ui, &told, 100, GLYPHS_FULL, out), 0);
+        fclose(out);
+        assert_int_equal(count(text, " start: "), i == 0 ? 4 : 0);
+    }
+}
+
+/* As on the screens; those that are gone are in the table. */
+static void text_counts_the_nodes_that_live(void **state)
+{
+    struct monitor_case *c = *state;
+    struct report_told told = {0};
+    FILE *out = fmemopen(text, sizeof text, "w");
+    struct ui ui;
+
+    assert_non_null(out);
+    ui_init(&ui, &settings_default);
+    monitor_case_run(c, 3);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 10);
+    assert_int_equal(report_text(&c->fleet, &ui, &told, 100, GLYPHS_FULL, out), 0);
+    fclose(out);
+    assert_non_null(strstr(text, "  3 nodes  50 tok/s"));
+    assert_int_equal(count(text, "gone"), 3); /* in a finding, its line, and an event */
+}
+
+/* A node that is heard late brings its old events after the others' new ones. */
+static void of_more_than_there_is_room_for_the_newest_are_kept(void **state)
+{
+    struct monitor_case *c = *state;
+    const struct fleet_event *list[FLEET_EVENTS];
+    const int64_t now_ns = made_wall_ns(&c->made), second_ns = 1000000000;
+
+    fleet_reset(&c->fleet);
+    for (int i = 0; i < FLEET_EVENTS; i++)
+        fleet_note(&c->fleet, now_ns + i * second_ns, false, "new");
+    fleet_note(&c->fleet, now_ns - second_ns, false, "too old");
+    fleet_note(&c->fleet, now_ns + second_ns * 3 / 2, false, "late");
+    assert_int_equal(fleet_list_events(&c->fleet, 0, list), FLEET_EVENTS);
+    for (int i = 1; i < FLEET_EVENTS; i++)
+        assert_true(list[i - 1]->wall_ns > list[i]->wall_ns);
+    assert_string_equal(list[FLEET_EVENTS - 2]->text, "late");
+    assert_true(list[FLEET_EVENTS - 1]->wall_ns == now_ns + second_ns);
+}
+
+static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void **state)
+{
+    struct monitor_case *c = *state;
+    const struct fleet_event *list[FLEET_EVENTS];
+    unsigned of_it = 0;
+    int events;
+
+    monitor_case_run(c, 3);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 10);
+    /* Another node learns that address: the one that is listed there is gone for good. */
+    for (int i = 0; i < c->fleet.node_end; i++)
+        if (c->fleet.nodes[i].addr.ip[15] == 1)
+            fleet_move(&c->fleet, i, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 4}, 7411);
+    events = fleet_list_events(&c->fleet, 0, list);
+    for (int i = 0; i < events; i++)
+        of_it += list[i]->node == FLEET_NOBODY && strcmp(fleet_event_teller(&c->fleet, list[i]), "10.0.0.4:7411") == 0;
+    assert_int_equal(of_it, 1);
+}
+
+/* Without a connection there is no other interval: programs that add up would count it again. */
+static void an_interval_that_is_told_again_counts_nothing(void **state)
+{
+    struct monitor_case *c = *state;
+    struct report_told told = {0};
+
+    monitor_case_run(c, 5);
+    assert_int_equal(count(json(c, &told), "\"generated_tokens\":50,"), 4);
+    assert_int_equal(count(text, "\"is_fresh\":true"), 4);
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "gone");
+    monitor_case_run(c, 1);
+    assert_non_null(strstr(json(c, &told), "\"is_connected\":false"));
+    assert_int_equal(count(text, "\"generated_tokens\":0,"), 4);
+    assert_int_equal(count(text, "\"datagrams_received\":0,"), 12);
+    assert_int_equal(count(text, "\"is_fresh\":false"), 4);
+    assert_int_equal(count(text, "\"tok_per_s\":50,\"generated_tokens\":0,"), 4); /* as it was */
+}
+
+static void loss_is_null_where_it_is_not_known(void **state)
+{
+    struct monitor_case *c = *state;
+    struct report_told told = {0};
+
+    monitor_case_run(c, 5);
+    assert_null(strstr(json(c, &told), "\"loss\":null"));
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(count(json(c, &told), "\"loss\":null"), 12);
+    monitor_case_run(c, 1);
+    assert_null(strstr(json(c, &told), "\"loss\":null"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_script_is_told_once_of_what_happened_before_it_looked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(text_for_people_has_them_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(text_counts_the_nodes_that_live, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_more_than_there_is_room_for_the_newest_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_node_told_keeps_its_address_when_the_node_is_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_interval_that_is_told_again_counts_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(loss_is_null_where_it_is_not_known, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+/* What the monitor finds worth knowing, now and in the past. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "monitor/columns.h"
+#include "monitor/findings.h"
+#include "tests/unit/monitor_case.h"
+
+static int set_up(void **state)
+{
+    struct monitor_case *c = calloc(1, sizeof *c);
+
+    assert_non_null(c);
+    monitor_case_init(c, 4);
+    *state = c;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    monitor_case_release(*state);
+    free(*state);
+    return 0;
+}
+
+static int node(const struct monitor_case *c, unsigned made)
+{
+    for (int i = 0; i < c->fleet.node_end; i++)
+        if (c->fleet.nodes[i].addr.ip[15] == made + 1)
+            return i;
+    fail_msg("node %u is not known", made);
+    return FLEET_NOBODY;
+}
+
+/* Is that text in what is found at the tick so far back? */
+static bool is_found(const struct monitor_case *c, uint64_t back, const char *text)
+{
+    struct finding findings[FINDINGS_MAX];
+    const int count = findings_find(&c->fleet, c->fleet.ticks - 1 - back, findings);
+
+    for (int i = 0; i < count; i++)
+        if (strstr(findings[i].text, text) != NULL)
+            return true;
+    return false;
+}
+
+static void lose_on(struct monitor_case *c, int from, int to, uint32_t ppm)
+{
+    c->made.loss_from = from;
+    c->made.loss_to = to;
+    c->made.loss_ppm = ppm;
+}
+
+static void what_was_lost_before_the_connection_was_is_of_no_last_seconds(void **state)
+{
+    struct monitor_case *c = *state;
+
+    lose_on(c, 3, 1, 20000);
+    monitor_case_run(c, 12);
+    assert_true(is_found(c, 0, "Link 3 → 1 loses 2.0 % of its datagrams"));
+    assert_true(is_found(c, 0, " in 10 s)."));
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "gone");
+    lose_on(c, -1, -1, 0);
+    made_advance(&c->made, UINT64_C(60000000000));
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), true, "10.0.0.1:7411");
+    monitor_case_run(c, 3);
+    assert_false(is_found(c, 0, "loses"));
+    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 10) == 0);
+}
+
+static void of_a_node_that_is_gone_no_link_loses(void **state)
+{
+    struct monitor_case *c = *state;
+
+    lose_on(c, 3, 1, 20000);
+    monitor_case_run(c, 12);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 6);
+    assert_true(is_found(c, 0, "is gone"));
+    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 10) > 0.01); /* is not over yet */
+    assert_false(is_found(c, 0, "loses"));
+}
+
+static void the_worst_comes_first(void **state)
+{
+    struct monitor_case *c = *state;
+    struct finding findings[FINDINGS_MAX];
+    int count, last = 2;
+
+    c->made.slow = 2;
+    lose_on(c, 1, 0, 9000); /* a warning, which is found before what the node's death is */
+    monitor_case_run(c, 12);
+    c->fleet.nodes[node(c, 0)].state = FLEET_LOADING;
+    c->fleet.nodes[node(c, 3)].state = FLEET_DEAD;
+    count = findings_find(&c->fleet, c->fleet.ticks - 1, findings);
+    assert_true(count >= 4);
+    for (int i = 0; i < count; i++) {
+        const int now = findings[i].style == STYLE_BAD ? 2 : findings[i].style == STYLE_WARN ? 1 : 0;
+
+        assert_true(now <= last);
+        last = now;
+    }
+    assert_int_equal(findings[0].style, STYLE_BAD);
+}
+
+/* Who looks at the past is told of what was then. */
+static void in_the_past_a_node_was_what_it_was(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 10);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 10);
+    assert_int_equal(fleet_state_at(&c->fleet, node(c, 3), c->fleet.ticks - 1), FLEET_DEAD);
+    assert_int_equal(fleet_state_at(&c->fleet, node(c, 3), c->fleet.ticks - 12), FLEET_UP);
+    assert_true(is_found(c, 0, "is gone"));
+    assert_true(is_found(c, 0, "3 of 3 nodes compute"));
+    assert_false(is_found(c, 11, "is gone"));
+    assert_true(is_found(c, 11, "4 of 4 nodes compute"));
+}
+
+/* The first intervals of a monitor with long ones are short. */
+static void a_minute_of_three_seconds_is_none(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->fleet.interval_ns = UINT64_C(30000000000);
+    monitor_case_run(c, 4);
+    assert_int_equal(c->fleet.interval_ns, UINT64_C(30000000000));
+    assert_false(is_found(c, 0, "Speed"));
+}
+
+/* Node `from` tells that node `about` has left, so long ago. */
+static void tell_of_farewell(struct monitor_case *c, unsigned from, unsigned about, uint64_t ago_ns)
+{
+    const struct fleet_node *teller = &c->fleet.nodes[node(c, from)];
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], record[MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + MESH_TELEMETRY_PIECE_BYTES_MAX];
+    struct mesh_telemetry_item item = {
+        .kind = MESH_TELEMETRY_EVENT,
+        .event = {.number = teller->event_last + 1, .happened = MESH_HAPPENED_LEAVING, .when_ns = teller->head.now_ns - ago_ns},
+        .tail = (const uint8_t *)"has left",
+        .tail_bytes = 8,
+    };
+    struct mesh_telemetry_report report = {.piece = piece};
+    struct mesh_telemetry_writer writer;
+
+    memcpy(item.event.ip, c->fleet.nodes[node(c, about)].addr.ip, sizeof item.event.ip);
+    item.event.port = c->fleet.nodes[node(c, about)].addr.port;
+    mesh_telemetry_begin(&writer, piece, sizeof piece, &teller->head);
+    assert_true(mesh_telemetry_put(&writer, &item));
+    report.piece_bytes = writer.used;
+    assert_int_equal(
+        fleet_report(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), record, mesh_telemetry_write_report(&report, record)), 0);
+}
+
+/* One that leaves within an interval has no report that says so. */
+static void who_left_by_the_word_of_another_has_not_died(void **state)
+{
+    struct monitor_case *c = *state;
+
+    for (int is_old = 0; is_old < 2; is_old++) {
+        const unsigned leaver = is_old ? 2 : 3;
+
+        monitor_case_run(c, 3);
+        tell_of_farewell(c, 0, leaver, is_old ? UINT64_C(60000000000) : 0);
+        c->made.is_dead[leaver] = true;
+        made_new_epoch(&c->made);
+        monitor_case_run(c, 1);
+        assert_int_equal(c->fleet.nodes[node(c, leaver)].state, is_old ? FLEET_SUSPECTED : FLEET_LEFT);
+        monitor_case_run(c, 8);
+        assert_int_equal(c->fleet.nodes[node(c, leaver)].state, is_old ? FLEET_DEAD : FLEET_LEFT);
+        assert_true(is_found(c, 0, "is gone") == is_old);
+    }
+}
+
+/* The last one's speed is not the mesh's when others say what it is now. */
+static void the_speed_is_that_of_nodes_that_have_reported(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    c->made.is_dead[3] = true;
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 1);
+    assert_true(fleet_node_at(&c->fleet, node(c, 3), c->fleet.ticks - 1)->tok_per_s > 49);
+    assert_true(fleet_tok_per_s(&c->fleet, c->fleet.ticks - 1) == 0);
+}
+
+static double share(const struct monitor_case *c, unsigned made)
+{
+    const struct node_row row = columns_row(&c->fleet, node(c, made), c->fleet.ticks - 1);
+
+    for (int i = 0; i < columns_of_nodes_count; i++)
+        if (columns_of_nodes[i].name != NULL && strcmp(columns_of_nodes[i].name, "share") == 0)
+            return columns_of_nodes[i].key(&row);
+    fail_msg("there is no share");
+    return NAN;
+}
+
+/* One that the others go on without has rows of an epoch that is over. */
+static void shares_are_those_of_an_epoch(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    assert_true(fabs(share(c, 0) + share(c, 1) + share(c, 2) + share(c, 3) - 1) < 1e-6);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(c->fleet.nodes[node(c, 3)].state, FLEET_SUSPECTED);
+    assert_true(fabs(share(c, 0) + share(c, 1) + share(c, 2) - 1) < 1e-6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_lost_before_the_connection_was_is_of_no_last_seconds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_a_node_that_is_gone_no_link_loses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_worst_comes_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_the_past_a_node_was_what_it_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_minute_of_three_seconds_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shares_are_those_of_an_epoch, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
