@@ -134,34 +134,74 @@ static void find_waits(struct list *list)
         list->fleet->nodes[node].address, text);
 }
 
-static void find_loss(struct list *list)
+/* What a link loses in the last seconds, and how many; 0 when it is not much. NAN: there is no such link, or nothing is known of it. */
+static double link_loss(const struct list *list, int from, int to, uint64_t *lost)
 {
     const struct fleet *fleet = list->fleet;
     const unsigned window = columns_window(fleet);
+    const bool is_link = fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet_state_at(fleet, from, list->tick)) &&
+                         fleet_is_alive(fleet_state_at(fleet, to, list->tick));
+    const double loss = is_link ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
 
-    for (int i = 0; i < fleet->node_end * fleet->node_end; i++) {
-        const int from = i / fleet->node_end, to = i % fleet->node_end;
-        const bool is_link = fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet_state_at(fleet, from, list->tick)) &&
-                             fleet_is_alive(fleet_state_at(fleet, to, list->tick));
-        const double loss = is_link ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
-        char sender[8], receiver[8], text[FIGURE_BYTES], during[FIGURE_BYTES];
-        uint64_t lost = 0;
-        unsigned t = 0;
+    *lost = 0;
+    for (unsigned t = 0; loss >= loss_much && fleet_is_within(fleet, list->tick, t, window); t++) {
+        const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
 
-        if (!(loss >= loss_much))
-            continue;
-        for (; fleet_is_within(fleet, list->tick, t, window); t++) {
-            const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
-
-            lost += sample != NULL && !sample->begins ? sample->lost : 0;
-        }
-        if (lost < LOST_LEAST)
-            continue;
-        figure_fraction(loss, text);
-        figure_age_s(t * (double)fleet->interval_ns / 1e9, during);
-        add(list, loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN, "Link %s → %s loses %s of its datagrams (%llu in %s).",
-            name_of(fleet, from, sender), name_of(fleet, to, receiver), text, (unsigned long long)lost, during);
+        *lost += sample != NULL && !sample->begins ? sample->lost : 0;
     }
+    return isnan(loss) || *lost >= LOST_LEAST ? loss : 0;
+}
+
+static void add_loss(struct list *list, int from, int to, double loss, uint64_t lost)
+{
+    const enum style style = loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN;
+    const struct fleet *fleet = list->fleet;
+    char sender[8], receiver[8], text[FIGURE_BYTES], during[FIGURE_BYTES];
+    unsigned ticks = 0;
+
+    while (fleet_is_within(fleet, list->tick, ticks, columns_window(fleet)))
+        ticks++;
+    figure_fraction(loss, text);
+    figure_age_s(ticks * (double)fleet->interval_ns / 1e9, during);
+    name_of(fleet, to, receiver);
+    if (from < 0)
+        add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s): see its cable.", receiver,
+            fleet->nodes[to].address, text, (unsigned long long)lost, during);
+    else
+        add(list, style, "Link %s → %s loses %s of its datagrams (%llu in %s).", name_of(fleet, from, sender), receiver, text,
+            (unsigned long long)lost, during);
+}
+
+/* Where all links into a node lose, it is not the links: that is one thing to know, not as many as there are nodes. */
+static void find_loss_at(struct list *list, int to)
+{
+    const int end = list->fleet->node_end;
+    uint64_t lost[FLEET_NODES_MAX] = {0}, sum = 0;
+    double loss[FLEET_NODES_MAX] = {0}, mean = 0;
+    int links = 0, bad = 0;
+
+    for (int from = 0; from < end; from++) {
+        loss[from] = link_loss(list, from, to, &lost[from]);
+        links += !isnan(loss[from]);
+        if (loss[from] >= loss_much) {
+            bad++;
+            sum += lost[from];
+            mean += loss[from];
+        }
+    }
+    if (bad >= 2 && bad == links) {
+        add_loss(list, -1, to, mean / bad, sum);
+        return;
+    }
+    for (int from = 0; from < end; from++)
+        if (loss[from] >= loss_much)
+            add_loss(list, from, to, loss[from], lost[from]);
+}
+
+static void find_loss(struct list *list)
+{
+    for (int to = 0; to < list->fleet->node_end; to++)
+        find_loss_at(list, to);
 }
 
 /* Mean speed over a window that ends at a tick; NAN. */

@@ -96,7 +96,7 @@ static void advance_link(struct made *made, unsigned to, unsigned from, uint64_t
 {
     struct made_link *link = &made->links[to][from];
     const uint64_t tiles = (uint64_t)((double)ns / 1e9 * made->tok_per_s * MADE_PHASES);
-    const bool is_lossy = made->loss_from == (int)from && made->loss_to == (int)to;
+    const bool is_lossy = (made->loss_from == (int)from || made->loss_from == MADE_ALL) && made->loss_to == (int)to;
     const uint64_t lost = is_lossy ? tiles * made->loss_ppm / 1000000 : 0;
     const uint64_t base_ns = 40000 + 3000 * ((from * 7 + to * 5) % 11) + (is_lossy ? 200000 : 0);
 

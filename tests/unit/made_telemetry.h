@@ -6,6 +6,8 @@
 
 #include "mesh/telemetry.h"
 
+enum { MADE_ALL = -2 /* nodes, as loss_from */ };
+
 enum { MADE_NODES_MAX = 64, MADE_PHASES = 25, MADE_LATENCY_KINDS = MESH_LATENCIES };
 
 struct made_link {
@@ -16,9 +18,9 @@ struct made_link {
 struct made {
     /* settings */
     unsigned nodes, threads;
-    double tok_per_s; /* 0: nothing is asked */
-    int slow;         /* node that others wait for; -1: none */
-    int loss_from, loss_to;
+    double tok_per_s;       /* 0: nothing is asked */
+    int slow;               /* node that others wait for; -1: none */
+    int loss_from, loss_to; /* loss_from: MADE_ALL, too */
     uint32_t loss_ppm;
     uint32_t epoch;
     bool is_dead[MADE_NODES_MAX];

@@ -220,6 +220,33 @@ static void shares_are_those_of_an_epoch(void **state)
     assert_true(fabs(share(c, 0) + share(c, 1) + share(c, 2) - 1) < 1e-6);
 }
 
+/* One thing to know, and room for the others. */
+static void a_node_that_loses_of_all_is_one_finding(void **state)
+{
+    struct monitor_case *c = *state;
+    struct finding findings[FINDINGS_MAX];
+    int nodes = 0, links = 0;
+
+    c->made.loss_from = MADE_ALL;
+    c->made.loss_to = 1;
+    c->made.loss_ppm = 50000;
+    monitor_case_run(c, 10);
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--) {
+        nodes += strstr(findings[i - 1].text, "Node 1 at ") != NULL && strstr(findings[i - 1].text, "of what all others send it") != NULL;
+        links += strstr(findings[i - 1].text, "Link ") != NULL;
+    }
+    assert_int_equal(nodes, 1);
+    assert_int_equal(links, 0);
+    c->made.loss_from = 0;
+    monitor_case_run(c, 20);
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--) {
+        nodes += strstr(findings[i - 1].text, "of what all others send it") != NULL;
+        links += strstr(findings[i - 1].text, "Link 0 → 1 loses ") != NULL;
+    }
+    assert_int_equal(nodes, 1);
+    assert_int_equal(links, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +258,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shares_are_those_of_an_epoch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
