@@ -1,5 +1,5 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
-# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, DESTDIR, UNITDIR, WIRESHARKDIR, V=1.
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, LIBDIR, DESTDIR, V=1.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -9,8 +9,11 @@ AR ?= ar
 SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where a system keeps libraries of several kinds of machines: lib/x86_64-linux-gnu and the like, below PREFIX unless it begins with "/".
+LIBDIR ?= lib
+override LIBDIR := $(if $(filter /%,$(LIBDIR)),,$(PREFIX)/)$(LIBDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-WIRESHARKDIR ?= $(PREFIX)/lib/wireshark/plugins
+WIRESHARKDIR ?= $(LIBDIR)/wireshark/plugins
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
 comma := ,
@@ -342,8 +345,8 @@ docs:
 HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))
 MANUALS := $(wildcard $(patsubst %,docs/man/%.1,$(notdir $(MAINS))))
 COMPLETIONS := $(wildcard $(patsubst %,docs/completions/%.bash,$(notdir $(MAINS))))
-INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmesh.a $(PREFIX)/lib/libmesh.so \
-	$(PREFIX)/lib/libmesh.so.$(SOVERSION) $(PREFIX)/lib/libmesh.so.$(VERSION) $(PREFIX)/lib/pkgconfig/libmesh.pc \
+INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a $(LIBDIR)/libmesh.so \
+	$(LIBDIR)/libmesh.so.$(SOVERSION) $(LIBDIR)/libmesh.so.$(VERSION) $(LIBDIR)/pkgconfig/libmesh.pc \
 	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(HEADERS))) \
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
@@ -354,23 +357,25 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(PREFIX)/lib/libmes
 # Of names that DESTDIR may have: any. Of PREFIX: no spaces, which make divides words by, as pkg-config does.
 staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
-ifneq ($(words -$(PREFIX)- -$(UNITDIR)- -$(WIRESHARKDIR)-),3)
-$(error PREFIX, UNITDIR and WIRESHARKDIR cannot have spaces: give other names)
+ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)-),4)
+$(error PREFIX, LIBDIR, UNITDIR and WIRESHARKDIR cannot have spaces: give other names)
 endif
 endif
 
+installable: $(MAINS) $(BIN)/libmesh.a $(BIN)/libmesh.so
+
 # Whoever installs may have any umask: what is written by redirection is for all to read.
-install: all
+install: installable
 	@install -d $(call staged,$(sort $(dir $(INSTALLED))))
 	@install -m 755 $(MAINS) '$(DESTDIR)$(PREFIX)/bin/'
-	@install -m 644 $(BIN)/libmesh.a '$(DESTDIR)$(PREFIX)/lib/'
-	@install -m 755 $(BIN)/libmesh.so '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(VERSION)'
-	@ln -sf libmesh.so.$(VERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so.$(SOVERSION)'
-	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(PREFIX)/lib/libmesh.so'
+	@install -m 644 $(BIN)/libmesh.a '$(DESTDIR)$(LIBDIR)/'
+	@install -m 755 $(BIN)/libmesh.so '$(DESTDIR)$(LIBDIR)/libmesh.so.$(VERSION)'
+	@ln -sf libmesh.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libmesh.so.$(SOVERSION)'
+	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libmesh.so'
 	@install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
-	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(GCRYPT), libgcrypt)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
-		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmesh.pc'
+		>'$(DESTDIR)$(LIBDIR)/pkgconfig/libmesh.pc'
 	@$(if $(MANUALS),install -m 644 $(MANUALS) '$(DESTDIR)$(PREFIX)/share/man/man1/')
 	@for file in $(COMPLETIONS); do \
 		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
@@ -397,10 +402,10 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local LIBDIR=lib DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 
-.PHONY: all programs deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-programs fuzz-build cross-programs
+.PHONY: all programs installable deps deps-test demo test build-tests run-tests unit bench fuzz fuzz-programs fuzz-build cross-programs
 .PHONY: test-cross lint format docs install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

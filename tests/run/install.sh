@@ -62,6 +62,22 @@ check_equal "and everybody can read it" "$(find "$tmp/a folder" -mindepth 1 -not
 check_equal "nothing is made elsewhere" "$(ls -d folder 2>/dev/null)" ""
 check "make uninstall succeeds there, too" staged_command uninstall
 check_equal "and leaves no file" "$(find "$tmp/a folder" -not -type d)" ""
+# A system that has libraries of several kinds of machines, each in a folder of its own.
+multiarch="$tmp/multiarch"
+for libdir in lib/x86_64-linux-gnu /usr/lib64; do
+    placed_command() { install_command "$1" DESTDIR="$multiarch" PREFIX=/usr LIBDIR="$libdir"; }
+    case $libdir in /*) place=$libdir ;; *) place=/usr/$libdir ;; esac
+    check "make install LIBDIR=$libdir succeeds" placed_command install
+    check_equal "libraries are there and nowhere else" "$(cd "$multiarch" && find . -name 'libmesh.*' -printf '/%P\n' | sort)" \
+        "$(printf '%s\n' "$place"/libmesh.{a,so,so.0,so."$(sed -n 's/^VERSION := //p' Makefile)"} "$place/pkgconfig/libmesh.pc" | sort)"
+    if command -v pkg-config >/dev/null; then
+        check_equal "and pkg-config says so" \
+            "$(PKG_CONFIG_LIBDIR="$multiarch$place/pkgconfig" pkg-config --variable=libdir libmesh)" "$place"
+    fi
+    check "make uninstall succeeds" placed_command uninstall
+    check_equal "and leaves no file" "$(find "$multiarch" -not -type d)" ""
+done
+check_exit "a LIBDIR with spaces is refused" 2 "cannot have spaces" install_command install LIBDIR="/opt/my lib"
 check_exit "a PREFIX with spaces is refused" 2 "cannot have spaces" install_command install PREFIX="/opt/my mesh"
 
 check "make uninstall succeeds" install_command uninstall
