@@ -354,22 +354,26 @@ static int find_shift(struct perfetto *p, const struct export_traces *traces, si
     return rows_number(traces->paths[0], traces->traces[0], sql, shift_ns, p->fail);
 }
 
-/* The first time of all, by the first trace's clock. */
+/* The first time of all, by the first trace's clock. In some nothing may have happened: a node that was ended as it began. */
 static int find_base(struct perfetto *p, const struct export_traces *traces)
 {
+    bool is_found = false;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
         int64_t first_ns = 0, shift_ns = 0;
 
         result = rows_number(traces->paths[i], traces->traces[i],
-                             "SELECT min(t) FROM (SELECT min(t_ns) AS t FROM datagrams UNION ALL SELECT min(t_ns) FROM tokens "
-                             "UNION ALL SELECT min(t_ns) FROM events UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
+                             "SELECT coalesce(min(t), -1) FROM (SELECT min(t_ns) AS t FROM datagrams "
+                             "UNION ALL SELECT min(t_ns) FROM tokens UNION ALL SELECT min(t_ns) FROM events "
+                             "UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
                              &first_ns, p->fail);
         if (result == 0)
             result = find_shift(p, traces, i, &shift_ns);
-        if (i == 0 || less(less(first_ns, shift_ns), p->base_ns) < 0)
-            p->base_ns = less(first_ns, shift_ns);
+        if (result != 0 || first_ns < 0 || (is_found && less(first_ns, shift_ns) >= p->base_ns))
+            continue;
+        p->base_ns = less(first_ns, shift_ns);
+        is_found = true;
     }
     return result;
 }

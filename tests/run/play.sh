@@ -38,6 +38,19 @@ print(*sorted(of_one & {"tiles sent", "tiles from 0"}), sep=", ")
 print(min(e["ts"] for e in events if e["ph"] != "M") >= 0)
 PY
     check_equal "each as its rank, from the first event on" "$(cat "$tmp/ranks")" $'rank 0, rank 1\ntiles from 0, tiles sent\nTrue'
+    cp "$tmp/T.1.db" "$tmp/nothing.db"
+    python3 - "$tmp/nothing.db" <<'PY'
+import sqlite3, sys
+trace = sqlite3.connect(sys.argv[1])
+for table in "datagrams", "chunks", "tokens", "events", "telemetry_step":
+    trace.execute("DELETE FROM " + table)
+trace.commit()
+PY
+    check "a trace is exported beside one in which nothing happened" "$mesh_replay" export "$tmp/T.db" "$tmp/nothing.db" \
+        --perfetto "$tmp/half.json"
+    check "which does not move its beginning" python3 -c \
+        'import json, sys; sys.exit(min(e["ts"] for e in json.load(open(sys.argv[1]))["traceEvents"] if e["ph"] != "M") > 6e7)' \
+        "$tmp/half.json"
 else
     skip "nodes that serve are exported" "python3 is not installed"
 fi
