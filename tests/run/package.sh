@@ -53,6 +53,9 @@ if wait "$background_pid"; then
 else
     not_ok "and of the unpacked sources" "$(tail -n 30 "$tmp/other.log")"
 fi
+check_equal "which are compiled where no name of a folder is odd: compilers would write it down" \
+    "$(grep -c 'Entering directory.*other place' "$tmp/other place/log")" 0
+check_contains "as the output tells" "$tmp/other place/log" "Entering directory '"
 packages=("$tmp/deb"/*.deb)
 architecture=$(dpkg --print-architecture)
 check_equal "there are three" "${packages[*]##*/}" \
