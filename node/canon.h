@@ -19,6 +19,8 @@
 #error "numbers of weights and of the wire are copied as they stand: little-endian machines only"
 #endif
 
+_Static_assert(sizeof 1.0 == sizeof(double), "canonical arithmetic has constants of 64 bits: no -fsingle-precision-constant");
+
 #include "canon_inline.h" /* canon_expf, canon_siluf, canon_f16_to_f32, canon_f32_to_f16, canon_bf16_to_f32 */
 
 float canon_logf(float x);                                   /* 0 gives -infinity, less gives NaN */
