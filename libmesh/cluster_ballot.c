@@ -191,8 +191,6 @@ static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct me
 
     plan->voted |= UINT64_C(1) << index;
     plan->due[index] = 0;
-    if (plan->stage == MESH_STAGE_CHECK) /* those who prepare have to know the newcomers' */
-        member->summary = vote->summary;
     if (plan->stage != MESH_STAGE_PROPOSE)
         return;
     memcpy(plan->nonces[index], vote->nonce, sizeof plan->nonces[index]);
@@ -249,6 +247,8 @@ static void on_answer(struct mesh_cluster *cluster, const struct cluster_input *
     case MESH_ANSWER_NOT_YET:
         plan->known |= UINT64_C(1) << index;
         plan->heard[index] |= vote->heard;
+        if (plan->stage == MESH_STAGE_CHECK) /* those who prepare have to know it, also of one that hears all but who is left out */
+            plan->list.members[index].summary = vote->summary;
         if (vote->answer == MESH_ANSWER_YES)
             on_yes(cluster, index, vote);
         look(cluster);

@@ -267,6 +267,33 @@ static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **st
     assert_int_equal(members.at[0].list[2].summary, 88);
 }
 
+/* It never says that it hears all: one of the newcomers, which is left out, has no way to it. */
+static void so_it_is_of_one_that_does_not_hear_who_is_left_out(void **state)
+{
+    (void)state;
+    open_members(4);
+    members.count = 2;
+    for (uint16_t place = 0; place < 4; place++) {
+        members.at[place].config.prepares_joins = true;
+        members.at[place].summary = 1000 + place;
+    }
+    simmembers_form(&members);
+    members.count = 4;
+    mesh_sim_block(members.sim, 2, 3, true);
+    mesh_sim_block(members.sim, 3, 2, true);
+    for (uint16_t place = 2; place < 4; place++) {
+        members.at[place].prepare_ns = 300 * SIMMEMBERS_MS;
+        simmembers_add_seed(&members, place, 0);
+        simmembers_start(&members, place);
+    }
+    assert_true(simmembers_run(&members, 600 * SIMMEMBERS_MS));
+    for (uint16_t place = 0; place < 2; place++) {
+        assert_int_equal(members.at[place].prepare_count, 3);
+        assert_int_equal(members.at[place].prepare_summary[2] + members.at[place].prepare_summary[3],
+                         members.at[2].prepare_count > 0 ? 1002 : 1003);
+    }
+}
+
 static void a_newcomer_that_never_finishes_loading_stays_out(void **state)
 {
     uint32_t number;
@@ -328,6 +355,7 @@ int main(void)
         MEMBERS_TEST(own_addresses_are_learnt_from_those_who_join),
         MEMBERS_TEST(newcomers_load_before_they_come_in),
         MEMBERS_TEST(what_a_newcomer_says_of_itself_is_known_before_all_prepare),
+        MEMBERS_TEST(so_it_is_of_one_that_does_not_hear_who_is_left_out),
         MEMBERS_TEST(a_newcomer_that_never_finishes_loading_stays_out),
         MEMBERS_TEST(a_death_goes_before_a_plan),
     };
