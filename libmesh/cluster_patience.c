@@ -24,10 +24,15 @@
 
 /* ---- times of answering ---- */
 
-/* Answers to what was asked before the last late one came are of the same stop. */
+static uint64_t remembered_ns(const struct mesh_cluster *cluster, const struct cluster_late *late)
+{
+    return cluster->now_ns - late->at_ns <= BUSY_NS ? late->took_ns : 0;
+}
+
+/* Answers to what was asked before the last late one came are of the same stop. Else the two slowest stay, the later one last. */
 static void note_late(struct mesh_cluster *cluster, struct cluster_late late[2], uint64_t asked_ns)
 {
-    uint64_t now_ns = cluster->now_ns, took_ns = now_ns - asked_ns;
+    uint64_t now_ns = cluster->now_ns, took_ns = now_ns - asked_ns, before_ns, last_ns;
     struct cluster_late *before = &late[0], *last = &late[1];
 
     took_ns = took_ns < CLUSTER_RTT_NS_MAX ? took_ns : CLUSTER_RTT_NS_MAX;
@@ -37,10 +42,12 @@ static void note_late(struct mesh_cluster *cluster, struct cluster_late late[2],
         last->took_ns = took_ns > last->took_ns ? took_ns : last->took_ns;
         return;
     }
-    if (now_ns - before->at_ns > BUSY_NS || before->took_ns < last->took_ns)
-        *before = *last;
-    else if (now_ns - last->at_ns <= BUSY_NS && last->took_ns > took_ns)
+    before_ns = remembered_ns(cluster, before);
+    last_ns = remembered_ns(cluster, last);
+    if (took_ns < before_ns && took_ns < last_ns)
         return;
+    if (before_ns <= last_ns)
+        *before = *last;
     *last = (struct cluster_late){.at_ns = now_ns, .took_ns = took_ns};
 }
 
@@ -89,7 +96,7 @@ static uint64_t late_ns(const struct mesh_cluster *cluster, const struct cluster
     uint64_t most = 0, least = UINT64_MAX;
 
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t ns = cluster->now_ns - late[i].at_ns <= BUSY_NS ? late[i].took_ns : 0;
+        uint64_t ns = remembered_ns(cluster, &late[i]);
 
         most = ns > most ? ns : most;
         least = ns < least ? ns : least;
@@ -103,14 +110,17 @@ static uint64_t late_ns(const struct mesh_cluster *cluster, const struct cluster
 
 void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns)
 {
+    uint64_t since_ns;
+
     if (missed_ns < MISSED_NS)
         return;
-    note_late(cluster, cluster->late, cluster->now_ns - missed_ns);
+    since_ns = cluster->now_ns - missed_ns;
+    note_late(cluster, cluster->late, since_ns);
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
         if (peer && peer->doubt == CLUSTER_ASKING && peer->asked_until_ns - peer->asked_ns < PATIENCE_NS_MAX)
-            peer->asked_until_ns += missed_ns;
+            peer->asked_until_ns += cluster->now_ns - (peer->asked_ns > since_ns ? peer->asked_ns : since_ns);
     }
 }
 
