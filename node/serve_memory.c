@@ -24,12 +24,18 @@ static uint64_t find_bytes(const struct serve_memory *m)
     return bytes > m->buffer_bytes ? bytes - m->buffer_bytes : 1;
 }
 
-/* Small differences would move rows whenever members change. */
-static bool is_news(uint64_t told, uint64_t bytes)
+bool serve_memory_is_news(const struct serve_memory *m, uint64_t bytes)
 {
-    const uint64_t low = told < bytes ? told : bytes, high = told < bytes ? bytes : told;
+    const uint64_t told = m->told_bytes, low = told < bytes ? told : bytes, high = told < bytes ? bytes : told;
 
-    return high - low > high / 32;
+    return high - low > high / 32 || (m->missing_bytes > 0 && bytes > told);
+}
+
+bool serve_memory_suffices(const struct serve_memory *m, uint64_t bytes)
+{
+    const uint64_t told_bytes = m->missing_bytes > 0 ? m->member[m->rank].summary : 0;
+
+    return m->missing_bytes > 0 && bytes > told_bytes && bytes - told_bytes >= m->missing_bytes;
 }
 
 static void look(struct server *server, uint64_t now_ns)
@@ -37,9 +43,9 @@ static void look(struct server *server, uint64_t now_ns)
     struct serve_memory *m = &server->memory;
     const uint64_t bytes = find_bytes(m);
 
-    if (!is_news(m->told_bytes, bytes))
+    if (!serve_memory_is_news(m, bytes))
         return;
-    if (bytes > m->told_bytes)
+    if (serve_memory_suffices(m, bytes))
         m->again_at_ns = now_ns;
     m->told_bytes = bytes;
     mesh_cluster_set_summary(server->cluster, bytes);

@@ -30,6 +30,14 @@ void serve_close_memory(struct server *server);
 /* Look at it now and then, and tell the others; where memory is missing see whether it still is. */
 void serve_watch_memory(struct server *server);
 
+/* So many for this node are worth telling. Small differences would move rows whenever members change; but where there are no rows, and
+ * more memory is waited for, a little may be all that is missing. */
+bool serve_memory_is_news(const struct serve_memory *memory, uint64_t bytes);
+
+/* While bytes are missing: so many for this node would be enough for all. Less is told with the next try, every half a minute: what other
+ * programs take goes up and down all the time. */
+bool serve_memory_suffices(const struct serve_memory *memory, uint64_t bytes);
+
 /* The members of an EPOCH or PREPARE event have too little together, and this node is not one that expects no others. */
 bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_event *event, uint64_t *missing_bytes);
 

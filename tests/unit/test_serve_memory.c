@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "node/balance.h"
+#include "node/serve_memory.h"
 #include "simserve.h"
 
 enum { FOUR = 4, MODEL = 3 /* of five heads: its parts are fine enough */ };
@@ -209,6 +210,34 @@ static void memory_that_becomes_free_counts_with_the_next_agreement(void **state
     expect_fits();
 }
 
+/* Figures that go up and down would make an epoch every two seconds. */
+static void only_as_much_as_is_missing_is_worth_an_epoch_at_once(void **state)
+{
+    static struct serve_memory memory = {.rank = 1, .member[0].summary = 700, .member[1].summary = 400};
+
+    (void)state;
+    assert_false(serve_memory_suffices(&memory, UINT64_MAX));
+    memory.missing_bytes = 100;
+    assert_false(serve_memory_suffices(&memory, 300));
+    assert_false(serve_memory_suffices(&memory, 499));
+    assert_true(serve_memory_suffices(&memory, 500));
+}
+
+/* A node that was told of with 984 would wait for ever for 1000, of which it has 1010. */
+static void what_is_waited_for_is_told_however_little(void **state)
+{
+    static struct serve_memory memory = {.told_bytes = 984};
+
+    (void)state;
+    assert_false(serve_memory_is_news(&memory, 1010));
+    assert_true(serve_memory_is_news(&memory, 1020));
+    memory.missing_bytes = 16;
+    assert_true(serve_memory_is_news(&memory, 1010));
+    assert_false(serve_memory_is_news(&memory, 984));
+    assert_false(serve_memory_is_news(&memory, 960)); /* less only when it is much */
+    assert_true(serve_memory_is_news(&memory, 900));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +245,8 @@ int main(void)
         cmocka_unit_test_teardown(who_cannot_hold_the_model_waits_until_one_joins, close_four),
         cmocka_unit_test_teardown(one_that_joins_with_too_little_waits_with_the_others, close_four),
         cmocka_unit_test_teardown(memory_that_becomes_free_counts_with_the_next_agreement, close_four),
+        cmocka_unit_test(what_is_waited_for_is_told_however_little),
+        cmocka_unit_test(only_as_much_as_is_missing_is_worth_an_epoch_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
