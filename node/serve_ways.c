@@ -87,7 +87,7 @@ void serve_ways_watch(struct server *server)
     const uint64_t now_ns = mesh_udp_now_ns();
     char text[WAYS_TEXT_BYTES];
 
-    while (ways_next(&server->ways, now_ns, text))
+    while (ways_next(&server->ways, text))
         serve_say(server, "%s", text);
     look_at_own_address(server, now_ns);
     watch_company(server, now_ns);

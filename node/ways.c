@@ -19,11 +19,24 @@ static void drop(struct ways *ways, struct way *way)
     *way = ways->way[--ways->count];
 }
 
+/* The one that failed longest ago, when nothing has been sent there for long. */
+static bool make_room(struct ways *ways, uint64_t now_ns)
+{
+    struct way *oldest = &ways->way[0];
+
+    for (unsigned i = 1; i < ways->count; i++)
+        if (ways->way[i].last_ns < oldest->last_ns)
+            oldest = &ways->way[i];
+    if (ways->count == WAYS_MAX && now_ns - oldest->last_ns >= WAYS_OLD_NS)
+        drop(ways, oldest);
+    return ways->count < WAYS_MAX;
+}
+
 void ways_note(struct ways *ways, uint64_t now_ns, const struct mesh_addr *to, int error)
 {
     struct way *way = find(ways, to);
 
-    if (way == NULL && (error == 0 || ways->count == WAYS_MAX))
+    if (way == NULL && (error == 0 || !make_room(ways, now_ns)))
         return;
     if (error == 0) {
         way->is_again = way->is_told;
@@ -36,6 +49,7 @@ void ways_note(struct ways *ways, uint64_t now_ns, const struct mesh_addr *to, i
         *way = (struct way){.to = *to, .since_ns = now_ns};
     }
     way->is_again = false;
+    way->last_ns = now_ns;
     way->error = error;
 }
 
@@ -53,14 +67,14 @@ static const char *advice(int error)
 }
 
 /* Is this one to be told of now, in the same sentence as that one? NULL: in any. */
-static bool is_due(const struct way *way, const struct way *first, uint64_t now_ns)
+static bool is_due(const struct way *way, const struct way *first)
 {
-    if (!way->is_again && (way->is_told || now_ns - way->since_ns < WAYS_PATIENCE_NS))
+    if (!way->is_again && (way->is_told || way->last_ns - way->since_ns < WAYS_PATIENCE_NS))
         return false;
     return first == NULL || (way->is_again == first->is_again && (way->is_again || way->error == first->error));
 }
 
-bool ways_next(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES])
+bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES])
 {
     char address[MESH_ADDR_TEXT_BYTES], others[32] = "";
     struct way first;
@@ -69,7 +83,7 @@ bool ways_next(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES])
     for (unsigned i = ways->count; i-- > 0;) {
         struct way *way = &ways->way[i];
 
-        if (!is_due(way, count > 0 ? &first : NULL, now_ns))
+        if (!is_due(way, count > 0 ? &first : NULL))
             continue;
         if (count++ == 0)
             first = *way;

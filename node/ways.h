@@ -10,13 +10,14 @@
 
 enum { WAYS_MAX = 64, WAYS_TEXT_BYTES = 256 };
 
-/* Nothing is said of a failure before it has lasted so long. */
+/* Nothing is said of a failure before another one so long after it; and one that is longer ago gives its place to others. */
 #define WAYS_PATIENCE_NS UINT64_C(1000000000)
+#define WAYS_OLD_NS      UINT64_C(120000000000)
 
 struct way {
     struct mesh_addr to;
     int error; /* the system's last, by errno */
-    uint64_t since_ns;
+    uint64_t since_ns, last_ns;
     bool is_told, is_again; /* it has been said; it is over, which is to be said */
 };
 
@@ -29,6 +30,6 @@ struct ways {
 void ways_note(struct ways *ways, uint64_t now_ns, const struct mesh_addr *to, int error);
 
 /* A sentence that is to be said now, about all for whom the same is true; false when there is none. */
-bool ways_next(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES]);
+bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES]);
 
 #endif
