@@ -93,6 +93,8 @@ fi
 for way in auth seal; do same --local 3 --security $way --cipher chacha20; done
 generate --json --local 2 --cipher chacha20
 check_contains "and without it when that is said" "$out" '"cipher":"chacha20-poly1305"'
+LIBGCRYPT_FORCE_FIPS_MODE=1 generate --json --local 2
+check_contains "and in FIPS mode, where libgcrypt takes no nonce that is ours" "$out" '"cipher":"chacha20-poly1305"'
 refused "there is no other cipher" 2 "auto, chacha20" --local 2 --cipher des
 
 # ---- key log ----

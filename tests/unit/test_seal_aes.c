@@ -20,14 +20,12 @@ enum { PACKET_MAX = 2100, RECORD_BYTES = 300, FLAGS_AT = 4 };
 static const struct mesh_seal_key some_key = {{1, 2, 3, 4, 5, 6, 7, 8, 9}};
 static const enum mesh_security both[] = {MESH_SECURITY_AUTH, MESH_SECURITY_SEAL};
 
-static int need_aes(void **state)
+static void need_aes(void)
 {
-    (void)state;
     if (!mesh_seal_is_available() || !mesh_aes_is_available()) {
-        print_message("built without libgcrypt\n");
+        print_message("built without libgcrypt, or that is in FIPS mode\n");
         skip();
     }
-    return 0;
 }
 
 /* Whoever has the instructions: without them nobody uses AES. */
@@ -81,6 +79,7 @@ static void datagrams_are_those_of_the_document(void **state)
     struct mesh_aes *aes;
 
     (void)state;
+    need_aes();
     from_hex("81a713e25a42c9ecf63cc68c874bb135145795a128b1367025badb6615b0bfd2", key.bytes);
     aes = mesh_aes_new(&key);
     assert_non_null(aes);
@@ -107,11 +106,13 @@ static void datagrams_of_every_size_are_those_of_another_library(void **state)
     static const size_t larger[] = {4095, 4096, 4097, 8952, 32000, 65507};
     const size_t small = 2300;
     uint8_t key[32];
-    struct mesh_aes *aes = mesh_aes_new(&some_key);
+    struct mesh_aes *aes;
 
     (void)state;
+    need_aes();
     if (!crypto_aead_aes256gcm_is_available())
         skip();
+    aes = mesh_aes_new(&some_key);
     crypto_generichash(key, sizeof key, purpose, sizeof purpose - 1, some_key.bytes, sizeof some_key.bytes);
     for (size_t i = MESH_HEADER_BYTES; i < small + sizeof larger / sizeof *larger; i++) {
         const size_t bytes = i < small ? i : larger[i - small];
@@ -139,9 +140,11 @@ static void datagrams_of_every_size_are_those_of_another_library(void **state)
 static void what_is_sealed_opens_to_the_same_bytes(void **state)
 {
     static const size_t sizes[] = {1, 2, 15, 16, 17, 63, 64, 65, 300, 1344, 2000};
-    struct mesh_aes *aes = mesh_aes_new(&some_key);
+    struct mesh_aes *aes;
 
     (void)state;
+    need_aes();
+    aes = mesh_aes_new(&some_key);
     for (size_t m = 0; m < 2; m++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (unsigned shift = 0; shift < 4; shift++) { /* any alignment */
@@ -159,9 +162,11 @@ static void what_is_sealed_opens_to_the_same_bytes(void **state)
 
 static void every_flipped_bit_and_other_length_is_refused_without_a_trace(void **state)
 {
-    struct mesh_aes *aes = mesh_aes_new(&some_key);
+    struct mesh_aes *aes;
 
     (void)state;
+    need_aes();
+    aes = mesh_aes_new(&some_key);
     for (size_t m = 0; m < 2; m++) {
         uint8_t sealed[PACKET_MAX] = {0}, packet[PACKET_MAX], before[PACKET_MAX];
         const size_t bytes = seal_case_record(sealed, 0, 9, RECORD_BYTES);
@@ -188,9 +193,11 @@ static void every_flipped_bit_and_other_length_is_refused_without_a_trace(void *
 /* Nor does it help to say that it was the other cipher. */
 static void neither_cipher_opens_what_the_other_has_sealed(void **state)
 {
-    struct mesh_aes *aes = mesh_aes_new(&some_key);
+    struct mesh_aes *aes;
 
     (void)state;
+    need_aes();
+    aes = mesh_aes_new(&some_key);
     for (size_t m = 0; m < 2; m++) {
         uint8_t packet[PACKET_MAX];
         const size_t bytes = seal_case_record(packet, 0, 9, RECORD_BYTES);
@@ -316,16 +323,16 @@ static void the_flag_of_a_datagram_that_does_not_open_counts_for_nothing(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(datagrams_are_those_of_the_document, need_aes),
+        cmocka_unit_test(datagrams_are_those_of_the_document),
 #ifdef MESH_HAVE_SODIUM
-        cmocka_unit_test_setup(datagrams_of_every_size_are_those_of_another_library, need_aes),
+        cmocka_unit_test(datagrams_of_every_size_are_those_of_another_library),
 #endif
-        cmocka_unit_test_setup(what_is_sealed_opens_to_the_same_bytes, need_aes),
-        cmocka_unit_test_setup(every_flipped_bit_and_other_length_is_refused_without_a_trace, need_aes),
-        cmocka_unit_test_setup(neither_cipher_opens_what_the_other_has_sealed, need_aes),
-        cmocka_unit_test_setup(members_use_aes_once_all_have_said_that_they_have_it, need_aes),
-        cmocka_unit_test_setup(one_that_has_none_is_spoken_to_without_it, need_aes),
-        cmocka_unit_test_setup(the_flag_of_a_datagram_that_does_not_open_counts_for_nothing, need_aes),
+        cmocka_unit_test(what_is_sealed_opens_to_the_same_bytes),
+        cmocka_unit_test(every_flipped_bit_and_other_length_is_refused_without_a_trace),
+        cmocka_unit_test(neither_cipher_opens_what_the_other_has_sealed),
+        cmocka_unit_test(members_use_aes_once_all_have_said_that_they_have_it),
+        cmocka_unit_test(one_that_has_none_is_spoken_to_without_it),
+        cmocka_unit_test(the_flag_of_a_datagram_that_does_not_open_counts_for_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,8 +73,8 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
 /* AES-256-GCM instead of ChaCha20-Poly1305: a third of the time and less where the processor has instructions for it, more elsewhere. So
  * members of an epoch use it when all of them have those (struct mesh_sealer sees to that); it is told from the other by MESH_FLAG_AES. */
 
-bool mesh_aes_is_available(void); /* built with libgcrypt */
-bool mesh_aes_is_fast(void);      /* and this processor has instructions for it */
+bool mesh_aes_is_available(void); /* built with libgcrypt, and that seals: in FIPS mode it does not. Starts it, unless the program has */
+bool mesh_aes_is_fast(void);      /* and it uses this processor's instructions for AES and GCM */
 
 /* A sender's key made ready for AES, for one thread at a time: the cipher's key is made of it, as nothing is to be used with two ciphers.
  * NULL: no memory, or not available. */
