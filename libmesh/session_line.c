@@ -25,7 +25,7 @@ bool mesh_session_is_guarded(const struct mesh_session_guard *guard)
 bool mesh_session_has_mode(const struct mesh_session_guard *guard, const uint8_t *packet, enum mesh_session_refusal *refusal)
 {
     const unsigned both = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED;
-    const unsigned flags = packet[offsetof(struct mesh_header_bytes, flags)] & both;
+    const unsigned flags = packet[offsetof(struct mesh_header_bytes, flags)] & MESH_FLAGS_OF_SEALING; /* none of AES: that is for epochs */
     const unsigned wanted = !mesh_session_is_guarded(guard) ? 0 : guard->security == MESH_SECURITY_SEAL ? both : MESH_FLAG_AUTHENTICATED;
 
     if (flags == wanted)

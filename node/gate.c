@@ -151,7 +151,7 @@ static bool has_form(struct gate *gate, struct look *look)
 
     if (look->bytes > INBOX_RING_BYTES || mesh_wire_decode_header(look->packet, look->bytes, &look->header) != MESH_OK)
         return refuse(gate, look, MESH_SEAL_FOREIGN, MESH_SESSION_BY_FORM);
-    if ((look->header.flags & both) == wanted)
+    if ((look->header.flags & MESH_FLAGS_OF_SEALING) == wanted) /* AES is for epochs alone */
         return true;
     return (look->header.flags & MESH_FLAG_AUTHENTICATED) != 0 ? refuse(gate, look, MESH_SEAL_MODE, MESH_SESSION_BY_MODE)
                                                                : refuse(gate, look, MESH_SEAL_PLAIN, MESH_SESSION_BY_PLAIN);

@@ -108,6 +108,27 @@ static void what_is_plain_or_of_another_mode_is_told_apart(void **state)
     assert_int_equal(gate.stats.cluster[MESH_SEAL_PLAIN], 1);
 }
 
+/* Nor is there any need to try a tag. */
+static void outside_of_epochs_nothing_says_that_it_is_sealed_with_aes(void **state)
+{
+    static const uint8_t flags[] = {MESH_FLAG_AES, MESH_FLAG_AES_READY, MESH_FLAG_AES | MESH_FLAG_AES_READY};
+    size_t bytes;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof flags; i++) {
+        bytes = write_alive(5, 9, &key);
+        packet[offsetof(struct mesh_header_bytes, flags)] |= flags[i];
+        assert_false(gate_take(&gate, S, member, packet, bytes));
+        assert_int_equal(gate.stats.cluster[MESH_SEAL_MODE], i + 1);
+    }
+    gate.security = MESH_SECURITY_NONE;
+    bytes = write_alive(5, 9, &key);
+    packet[offsetof(struct mesh_header_bytes, flags)] = MESH_FLAG_AES;
+    assert_false(gate_take(&gate, S, member, packet, bytes));
+    packet[offsetof(struct mesh_header_bytes, flags)] = 0;
+    assert_true(gate_take(&gate, S, member, packet, bytes));
+}
+
 /* One source, 50,000 a second: its tags are tried at its rate, and a member is heard as ever. */
 static void a_flood_costs_a_bounded_number_of_tries_and_no_member(void **state)
 {
@@ -207,6 +228,7 @@ int main(void)
         GATE_TEST(a_member_is_let_in_opened_and_once),
         GATE_TEST(another_key_is_refused_and_nothing_is_kept),
         GATE_TEST(what_is_plain_or_of_another_mode_is_told_apart),
+        GATE_TEST(outside_of_epochs_nothing_says_that_it_is_sealed_with_aes),
         GATE_TEST(a_flood_costs_a_bounded_number_of_tries_and_no_member),
         GATE_TEST(who_speaks_for_a_member_is_refused_by_its_tag),
         GATE_TEST(every_kind_of_junk_is_counted_once),
