@@ -26,7 +26,10 @@ void findings_note(struct findings *findings, const struct packet *packet)
         seen->foreign++;
         seen->cut += !is_whole;
     } else if (packet->err == 0 && packet->message.header.epoch != 0 && is_whole) {
-        seen->closed += packet->seal == KEYS_LOCKED || packet->seal == KEYS_FORGED;
+        const bool is_closed = packet->seal == KEYS_LOCKED || packet->seal == KEYS_FORGED;
+
+        seen->closed += is_closed;
+        seen->closed_aes += is_closed && (packet->message.header.flags & MESH_FLAG_AES) != 0;
         seen->opened += packet->seal == KEYS_OPENED;
     }
 }
@@ -98,12 +101,20 @@ static bool tell_closed(const struct findings *findings)
     const struct findings_seen *seen = &findings->seen;
     char text[FINDINGS_BYTES];
 
-    if (!seen->has_key || seen->opened > 0 || seen->closed == 0)
+    if (!seen->has_key || seen->closed == 0)
         return false;
-    snprintf(text, sizeof text, "--key opens none of %" PRIu64 " datagrams: %s", seen->closed,
-             mesh_aes_is_available() ? "it is the key, or --name, of another cluster, or the key file of this one, and the capture begins "
-                                       "after its epochs did: give a key log"
-                                     : "this program was built without libgcrypt, and opens nothing that is sealed with AES");
+    if (seen->closed_aes > 0 && !mesh_aes_is_available())
+        snprintf(text, sizeof text,
+                 "--key opens none of %" PRIu64 " datagrams that are sealed with AES: this program was built without libgcrypt, or that is "
+                 "in FIPS mode",
+                 seen->closed_aes);
+    else if (seen->opened == 0)
+        snprintf(text, sizeof text,
+                 "--key opens none of %" PRIu64 " datagrams: it is the key, or --name, of another cluster, or the key file of this one, "
+                 "and the capture begins after its epochs did: give a key log",
+                 seen->closed);
+    else
+        return false;
     findings->on_finding(findings->context, "warning", text);
     return true;
 }

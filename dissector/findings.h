@@ -15,6 +15,7 @@ enum { FINDINGS_BYTES = 400 };
 struct findings_seen {
     uint64_t foreign, cut;   /* none of the mesh; cut: of these, too short in the capture for their header to be told */
     uint64_t closed, opened; /* whole ones of epochs: sealed and not opened, opened */
+    uint64_t closed_aes;     /* of those not opened: sealed with AES */
     bool has_key;
 };
 
