@@ -117,7 +117,9 @@ static int sealer_unseal(struct mesh_sealer *sealer, const struct mesh_header *h
     } else {
         err = aes != NULL ? mesh_open_packet_aes(aes, sealer->security, packet, bytes) : MESH_EAUTH;
     }
-    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0) {
+    /* Once for each rank: whoever asks which cipher is used does so beside the owner, when all have been heard. */
+    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0 &&
+        (sealer->aes_ranks >> header->src & 1) == 0) {
         sealer->aes_ranks |= UINT64_C(1) << header->src;
     }
     return err;
