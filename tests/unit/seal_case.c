@@ -71,3 +71,15 @@ size_t seal_case_record(uint8_t *packet, uint16_t dst, uint64_t number, size_t b
         data[i] = (uint8_t)(i * 7 + 1);
     return mesh_wire_encode(&message, packet, MESH_RECORD_OVERHEAD_BYTES + bytes);
 }
+
+size_t seal_case_from_hex(const char *hex, uint8_t *out)
+{
+    size_t bytes = strlen(hex) / 2;
+
+    for (size_t i = 0; i < bytes; i++) {
+        const char pair[] = {hex[2 * i], hex[2 * i + 1], '\0'};
+
+        out[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return bytes;
+}

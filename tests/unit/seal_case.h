@@ -20,4 +20,7 @@ void seal_case_init(struct mesh_sealer *sealer, uint16_t rank, enum mesh_securit
 /* A record with `bytes` bytes of data, from 1 to dst (or everybody); returns its size. */
 size_t seal_case_record(uint8_t *packet, uint16_t dst, uint64_t number, size_t bytes);
 
+/* Bytes from their hexadecimal digits; how many. */
+size_t seal_case_from_hex(const char *hex, uint8_t *out);
+
 #endif

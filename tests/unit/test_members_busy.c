@@ -125,6 +125,15 @@ static void after_ten_calm_minutes_a_death_is_found_as_soon_as_ever(void **state
     expect_death(simmembers_place(&members, 2), 10 * SIMMEMBERS_MS);
 }
 
+/* Rank 0 suspects rank 2, which does not hear what it is asked. */
+static void suspect_unheard(uint16_t *first, uint16_t *other)
+{
+    *first = simmembers_place(&members, 0);
+    *other = simmembers_place(&members, 2);
+    mesh_sim_block(members.sim, *first, *other, true);
+    simmembers_suspect(&members, *first, *other);
+}
+
 /* Its first question is lost, and it would have asked again while it was stopped. */
 static void who_was_stopped_itself_gives_as_much_more_time(void **state)
 {
@@ -133,11 +142,8 @@ static void who_was_stopped_itself_gives_as_much_more_time(void **state)
 
     (void)state;
     form(1);
-    first = simmembers_place(&members, 0);
-    other = simmembers_place(&members, 2);
+    suspect_unheard(&first, &other);
     epochs = members.epochs;
-    mesh_sim_block(members.sim, first, other, true);
-    simmembers_suspect(&members, first, other);
     assert_true(simmembers_run(&members, SIMMEMBERS_MS));
     mesh_sim_block(members.sim, first, other, false);
     mesh_sim_pause(members.sim, first, true);
@@ -156,11 +162,8 @@ static void who_is_heard_while_it_is_asked_has_its_time_again(void **state)
 
     (void)state;
     form(1);
-    first = simmembers_place(&members, 0);
-    other = simmembers_place(&members, 2);
+    suspect_unheard(&first, &other);
     epochs = members.epochs;
-    mesh_sim_block(members.sim, first, other, true);
-    simmembers_suspect(&members, first, other);
     assert_true(simmembers_run(&members, 2 * SIMMEMBERS_MS));
     simmembers_suspect(&members, other, simmembers_place(&members, 3));
     assert_true(simmembers_run(&members, 6 * SIMMEMBERS_MS)); /* 7 ms are over */

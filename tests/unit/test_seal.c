@@ -28,22 +28,10 @@ static void need_libsodium(void)
     }
 }
 
-static size_t from_hex(const char *hex, uint8_t *out)
-{
-    size_t bytes = strlen(hex) / 2;
-
-    for (size_t i = 0; i < bytes; i++) {
-        const char pair[] = {hex[2 * i], hex[2 * i + 1], '\0'};
-
-        out[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
-    return bytes;
-}
-
 static void assert_hex(const uint8_t *found, const char *hex)
 {
     uint8_t expected[PACKET_MAX];
-    const size_t bytes = from_hex(hex, expected);
+    const size_t bytes = seal_case_from_hex(hex, expected);
 
     assert_memory_equal(found, expected, bytes);
 }
@@ -109,10 +97,10 @@ static void datagrams_are_those_of_the_document(void **state)
         const struct vector *vector = &vectors[i];
         struct mesh_seal_key key;
         uint8_t packet[PACKET_MAX];
-        const size_t bytes = from_hex(vector->plain, packet);
+        const size_t bytes = seal_case_from_hex(vector->plain, packet);
 
         print_message("%s\n", vector->what);
-        from_hex(vector->key, key.bytes);
+        seal_case_from_hex(vector->key, key.bytes);
         assert_int_equal(mesh_seal_packet(&key, vector->security, packet, bytes), 0);
         assert_hex(packet, vector->sealed);
         assert_int_equal(mesh_open_packet(&key, vector->security, packet, bytes), 0);

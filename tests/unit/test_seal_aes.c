@@ -37,18 +37,6 @@ static void need_fast_aes(void)
     }
 }
 
-static size_t from_hex(const char *hex, uint8_t *out)
-{
-    size_t bytes = strlen(hex) / 2;
-
-    for (size_t i = 0; i < bytes; i++) {
-        const char pair[] = {hex[2 * i], hex[2 * i + 1], '\0'};
-
-        out[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
-    return bytes;
-}
-
 /* ---- single datagrams ---- */
 
 /* The PING of docs/PROTOCOL.md, under the sender's key of that example: made with Python's hashlib.blake2b and OpenSSL's AES-256-GCM. */
@@ -80,18 +68,18 @@ static void datagrams_are_those_of_the_document(void **state)
 
     (void)state;
     need_aes();
-    from_hex("81a713e25a42c9ecf63cc68c874bb135145795a128b1367025badb6615b0bfd2", key.bytes);
+    seal_case_from_hex("81a713e25a42c9ecf63cc68c874bb135145795a128b1367025badb6615b0bfd2", key.bytes);
     aes = mesh_aes_new(&key);
     assert_non_null(aes);
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         uint8_t packet[PACKET_MAX], expected[PACKET_MAX];
-        const size_t bytes = from_hex(vectors[i].plain, packet);
+        const size_t bytes = seal_case_from_hex(vectors[i].plain, packet);
 
-        from_hex(vectors[i].sealed, expected);
+        seal_case_from_hex(vectors[i].sealed, expected);
         assert_int_equal(mesh_seal_packet_aes(aes, vectors[i].security, packet, bytes), 0);
         assert_memory_equal(packet, expected, bytes);
         assert_int_equal(mesh_open_packet_aes(aes, vectors[i].security, packet, bytes), 0);
-        from_hex(vectors[i].plain, expected);
+        seal_case_from_hex(vectors[i].plain, expected);
         assert_memory_equal(packet, expected, bytes);
     }
     mesh_aes_free(aes);

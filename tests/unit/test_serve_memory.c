@@ -8,20 +8,13 @@
 
 #include "node/balance.h"
 #include "node/serve_memory.h"
-#include "simserve.h"
+#include "serve_case.h"
 
 enum { FOUR = 4, MODEL = 3 /* of five heads: its parts are fine enough */ };
 
 static struct simserve serve; /* too large for the stack */
 static unsigned question;     /* one with a long answer */
 static int first;             /* the first ask */
-
-static void find_question(void)
-{
-    for (unsigned q = 0; q < SIMQUESTIONS; q++)
-        if (simquestion(MODEL, q)->alone.token_count > simquestion(MODEL, question)->alone.token_count)
-            question = q;
-}
 
 /* What one that has the whole model holds. */
 static uint64_t whole_bytes(void)
@@ -51,7 +44,7 @@ static void form(const unsigned percent[FOUR])
                                            .load_ns = 100000,
                                            .link = {.delay_ns = 100000}};
 
-    find_question();
+    question = serve_case_question(MODEL);
     simserve_open(&serve, &config);
     for (uint16_t place = 0; place < FOUR; place++)
         serve.members.at[place].summary = whole_bytes() * percent[place] / 100;
@@ -65,28 +58,9 @@ static int close_four(void **state)
     return 0;
 }
 
-static void expect_holds(bool holds)
-{
-    if (serve.members.error[0] != '\0')
-        fail_msg("%s", serve.members.error);
-    assert_true(holds);
-}
-
-static bool is_under_way(const struct simserve *s)
-{
-    return s->ask[first].told >= 8;
-}
-
-static void ask_and_wait(uint16_t place)
-{
-    first = simserve_ask(&serve, place, question);
-    assert_true(first >= 0);
-    expect_holds(simserve_run_until(&serve, is_under_way, 5 * SIMMEMBERS_S));
-}
-
 static void expect_answered(void)
 {
-    expect_holds(simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
     assert_true(serve.ask[first].is_done);
 }
 
@@ -110,9 +84,9 @@ static void expect_waits(uint64_t missing_bytes)
     const uint64_t alive = simserve_alive(&serve);
     uint32_t told;
 
-    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run(&serve, 3 * SIMMEMBERS_S));
     told = serve.ask[first].told;
-    expect_holds(simserve_run(&serve, 60 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run(&serve, 60 * SIMMEMBERS_S));
     assert_true(simmembers_agree(&serve.members, alive));
     assert_false(serve.ask[first].is_done);
     assert_int_equal(serve.ask[first].told, told);
@@ -131,7 +105,7 @@ static void after_a_death_each_gets_what_it_can_hold(void **state)
     (void)state;
     form(percent);
     expect_fits();
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     simserve_crash(&serve, 0);
     expect_answered();
     expect_fits();
@@ -149,7 +123,7 @@ static void who_cannot_hold_the_model_waits_until_one_joins(void **state)
 
     (void)state;
     form(percent);
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     simserve_crash(&serve, 0);
     simserve_crash(&serve, 1);
     expect_waits(whole_bytes() - 2 * (whole_bytes() * 45 / 100));
@@ -168,7 +142,7 @@ static void one_that_joins_with_too_little_waits_with_the_others(void **state)
 
     (void)state;
     form(percent);
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     simserve_crash(&serve, 0);
     simserve_crash(&serve, 1);
     expect_waits(whole_bytes() - 2 * (whole_bytes() * 30 / 100));
@@ -197,7 +171,7 @@ static void memory_that_becomes_free_counts_with_the_next_agreement(void **state
 
     (void)state;
     form(percent);
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     for (uint16_t place = 0; place < 3; place++)
         simserve_crash(&serve, place);
     expect_waits(whole_bytes() - whole_bytes() * 45 / 100);

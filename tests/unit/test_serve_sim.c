@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "serve_case.h"
 #include "simstorm.h"
 
 enum { FOUR = 4, STORM_SEEDS = 6 };
@@ -16,13 +17,6 @@ enum { FOUR = 4, STORM_SEEDS = 6 };
 static struct simserve serve; /* too large for the stack */
 static unsigned question;     /* one with a long answer */
 static int first;             /* the first ask */
-
-static void find_question(void)
-{
-    for (unsigned q = 0; q < SIMQUESTIONS; q++)
-        if (simquestion(0, q)->alone.token_count > simquestion(0, question)->alone.token_count)
-            question = q;
-}
 
 /* Four nodes at 100 µs; so slow that an answer takes half a second. */
 static int open_four(void **state)
@@ -37,7 +31,7 @@ static int open_four(void **state)
                                            .link = {.delay_ns = 100000}};
 
     (void)state;
-    find_question();
+    question = serve_case_question(0);
     simserve_open(&serve, &config);
     simserve_form(&serve);
     return 0;
@@ -50,30 +44,9 @@ static int close_four(void **state)
     return 0;
 }
 
-static void expect_holds(bool holds)
-{
-    if (serve.members.error[0] != '\0')
-        fail_msg("%s", serve.members.error);
-    assert_true(holds);
-}
-
-static bool is_under_way(const struct simserve *s)
-{
-    return s->ask[first].told >= 8;
-}
-
-/* A question to a place, and its answer has begun. */
-static void ask_and_wait(uint16_t place)
-{
-    first = simserve_ask(&serve, place, question);
-    assert_true(first >= 0);
-    expect_holds(simserve_run_until(&serve, is_under_way, 5 * SIMMEMBERS_S));
-    assert_false(serve.ask[first].is_done);
-}
-
 static void expect_settles(void)
 {
-    expect_holds(simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
     assert_true(serve.ask[first].is_done);
 }
 
@@ -94,7 +67,7 @@ static void a_death_of_the_sequencer_costs_no_token(void **state)
     const uint16_t dead = simserve_sequencer(&serve);
 
     (void)state;
-    ask_and_wait(other_than(dead));
+    first = serve_case_ask(&serve, other_than(dead), question);
     simserve_crash(&serve, dead);
     expect_settles();
     assert_true(serve.resubmitted >= 1);
@@ -105,7 +78,7 @@ static void two_of_four_may_die_at_once(void **state)
     const uint16_t stays = other_than(simserve_sequencer(&serve));
 
     (void)state;
-    ask_and_wait(stays);
+    first = serve_case_ask(&serve, stays, question);
     for (uint16_t place = 0; place < FOUR; place++)
         if (place != stays && place != other_than(stays))
             simserve_crash(&serve, place);
@@ -116,7 +89,7 @@ static void two_of_four_may_die_at_once(void **state)
 static void the_last_one_goes_on_alone(void **state)
 {
     (void)state;
-    ask_and_wait(2);
+    first = serve_case_ask(&serve, 2, question);
     for (uint16_t place = 0; place < FOUR; place++)
         if (place != 2)
             simserve_crash(&serve, place);
@@ -130,10 +103,10 @@ static void a_death_while_the_others_load_is_another_epoch(void **state)
     const uint32_t number = number_at(stays);
 
     (void)state;
-    ask_and_wait(stays);
+    first = serve_case_ask(&serve, stays, question);
     simserve_crash(&serve, dead);
     while (number_at(stays) == number)
-        expect_holds(simserve_run(&serve, SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, SIMMEMBERS_MS));
     simserve_crash(&serve, other_than(stays));
     expect_settles();
 }
@@ -143,12 +116,12 @@ static void a_death_while_the_others_load_is_another_epoch(void **state)
 static void all_are_restarted_one_by_one_under_a_running_request(void **state)
 {
     (void)state;
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     for (uint16_t place = 0; place < 3; place++) {
         simserve_crash(&serve, place);
-        expect_holds(simserve_run(&serve, 50 * SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, 50 * SIMMEMBERS_MS));
         simserve_start(&serve, place);
-        expect_holds(simserve_run(&serve, 50 * SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, 50 * SIMMEMBERS_MS));
     }
     assert_false(serve.ask[first].is_done);
     expect_settles();
@@ -158,10 +131,10 @@ static void all_are_restarted_one_by_one_under_a_running_request(void **state)
 static void who_leaves_in_order_disturbs_no_request(void **state)
 {
     (void)state;
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     for (uint16_t place = 0; place < 3; place++) {
         simserve_leave(&serve, place);
-        expect_holds(simserve_run(&serve, 30 * SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, 30 * SIMMEMBERS_MS));
     }
     expect_settles();
     assert_int_equal(simserve_alive(&serve), 8);
@@ -172,9 +145,9 @@ static void one_that_joins_takes_its_share_of_a_running_request(void **state)
 {
     (void)state;
     simserve_crash(&serve, 0);
-    ask_and_wait(3);
+    first = serve_case_ask(&serve, 3, question);
     simserve_start(&serve, 0);
-    expect_holds(simserve_run(&serve, 100 * SIMMEMBERS_MS));
+    serve_case_expect(&serve, simserve_run(&serve, 100 * SIMMEMBERS_MS));
     assert_int_equal(serve.members.at[3].count, FOUR);
     assert_true(serve.prepared > 0);
     assert_false(serve.ask[first].is_done);
@@ -188,10 +161,10 @@ static void both_halves_of_a_split_go_on_and_are_one_again(void **state)
     int second;
 
     (void)state;
-    ask_and_wait(0);
+    first = serve_case_ask(&serve, 0, question);
     second = simserve_ask(&serve, 3, question);
     simserve_cut(&serve, 3, true, true);
-    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run(&serve, 3 * SIMMEMBERS_S));
     assert_true(serve.ask[first].is_done && serve.ask[second].is_done);
     assert_int_equal(serve.members.at[0].count, 2);
     assert_int_equal(serve.members.at[3].count, 2);
@@ -202,9 +175,9 @@ static void both_halves_of_a_split_go_on_and_are_one_again(void **state)
 static void a_link_that_is_dead_one_way_stops_nobody(void **state)
 {
     (void)state;
-    ask_and_wait(1);
+    first = serve_case_ask(&serve, 1, question);
     simserve_cut(&serve, 4, true, false); /* place 2 hears the others, who do not hear it */
-    expect_holds(simserve_run(&serve, 3 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run(&serve, 3 * SIMMEMBERS_S));
     assert_true(serve.ask[first].is_done);
     simserve_heal(&serve);
     expect_settles();
@@ -230,7 +203,7 @@ static void cut_two(uint16_t from, uint16_t to, bool both_ways)
     for (unsigned second = 0; second < 60; second += 10) {
         for (uint16_t place = 0; place < FOUR; place++)
             assert_true(simserve_ask(&serve, place, question) >= 0);
-        expect_holds(simserve_run(&serve, 10 * SIMMEMBERS_S));
+        serve_case_expect(&serve, simserve_run(&serve, 10 * SIMMEMBERS_S));
         assert_true(are_all_answered(&serve));
         assert_in_range(serve.members.epochs - before, 0, second == 0 ? 8 : 0);
         before = serve.members.epochs;
@@ -260,9 +233,9 @@ static void one_that_was_stopped_for_ten_seconds_comes_back_quietly(void **state
 
     (void)state;
     asleep = simserve_ask(&serve, 2, question);
-    ask_and_wait(1);
+    first = serve_case_ask(&serve, 1, question);
     simserve_pause(&serve, 2, true);
-    expect_holds(simserve_run(&serve, 10 * SIMMEMBERS_S));
+    serve_case_expect(&serve, simserve_run(&serve, 10 * SIMMEMBERS_S));
     assert_true(serve.ask[first].is_done);
     assert_int_equal(serve.members.at[1].count, 3);
     number = number_at(1);
@@ -275,7 +248,7 @@ static void one_that_was_stopped_for_ten_seconds_comes_back_quietly(void **state
 static void a_clock_that_leaps_is_no_death_of_the_others(void **state)
 {
     (void)state;
-    ask_and_wait(1);
+    first = serve_case_ask(&serve, 1, question);
     simserve_jump(&serve, 1, 1000 * SIMMEMBERS_S);
     expect_settles();
     assert_int_equal(simserve_alive(&serve), 15);
@@ -286,7 +259,7 @@ static void who_is_only_slow_stays(void **state)
     uint32_t number;
 
     (void)state;
-    ask_and_wait(1);
+    first = serve_case_ask(&serve, 1, question);
     number = number_at(1);
     simserve_slow(&serve, 2, 10);
     expect_settles();
@@ -304,11 +277,11 @@ static void nodes_that_are_stopped_again_and_again_stay(void **state)
         const uint16_t place = (uint16_t)(i * 7 / 3 % FOUR);
 
         if (i >= 120 && i % 8 == 0)
-            ask_and_wait(other_than(place));
+            first = serve_case_ask(&serve, other_than(place), question);
         simserve_pause(&serve, place, true);
-        expect_holds(simserve_run(&serve, (20 + i * 37 % 81) * SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, (20 + i * 37 % 81) * SIMMEMBERS_MS));
         simserve_pause(&serve, place, false);
-        expect_holds(simserve_run(&serve, (20 + i * 53 % 71) * SIMMEMBERS_MS));
+        serve_case_expect(&serve, simserve_run(&serve, (20 + i * 53 % 71) * SIMMEMBERS_MS));
     }
     expect_settles();
     assert_true(serve.suspected > 0);
@@ -323,7 +296,7 @@ static void a_client_that_goes_away_frees_its_slot(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++)
         assert_true(simserve_ask(&serve, 0, question) >= 0);
-    ask_and_wait(0); /* waits for one of four slots, so the others must end first */
+    first = serve_case_ask(&serve, 0, question); /* waits for one of four slots, so the others must end first */
     for (unsigned i = 0; i < 4; i++)
         simserve_end_ask(&serve, i);
     expect_settles();
