@@ -89,20 +89,14 @@ static bool rows_are_ready(struct engine *e, const struct segment *segment, uint
     return tiles_are_done(e, segment, tile + row / m->tile_rows, tile + (end + m->tile_rows - 1) / m->tile_rows);
 }
 
-/* Several requests have a cache each: while one is read, the beginning of the next one's is fetched. */
-static void prefetch_next(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head)
+/* K of whom this worker attends to after a token's head, most likely: the next request's, which has a cache of its own; after the last one
+ * another head's. NULL: the same cache again. */
+static const uint8_t *next_keys(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head)
 {
-    enum { CACHE_LINE_BYTES = 64, AHEAD_BYTES = 8192 };
-
-    if (token + 1 >= e->token_count || e->token_part[token + 1] == e->token_part[token])
-        return;
-    size_t bytes = (size_t)(engine_position(e, token + 1) + 1) * e->model->head_dim * kv_value_bytes(e->config.kv_type);
-    const uint8_t *k = cache_of(e, token + 1, layer, own_head, 0), *v = cache_of(e, token + 1, layer, own_head, 1);
-
-    for (size_t at = 0; at < bytes && at < AHEAD_BYTES; at += CACHE_LINE_BYTES) {
-        __builtin_prefetch(k + at);
-        __builtin_prefetch(v + at);
-    }
+    if (token + 1 < e->token_count)
+        return e->token_part[token + 1] == e->token_part[token] ? NULL : cache_of(e, token + 1, layer, own_head, 0);
+    own_head += e->config.worker_count;
+    return own_head < e->kv_count ? cache_of(e, 0, layer, own_head, 0) : NULL;
 }
 
 /* Heads first .. first+count-1 (of the model) for one token: out (count, head_dim). */
@@ -125,6 +119,7 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
             .out = out + (size_t)h * head_dim,
             .k = cache_of(e, token, layer, kv_head - e->kv_first, 0),
             .v = cache_of(e, token, layer, kv_head - e->kv_first, 1),
+            .k_next = next_keys(e, token, layer, kv_head - e->kv_first),
             .scratch = w->scratch + 2 * attention_head_floats(e),
             .heads = group,
             .head_dim = head_dim,
@@ -132,7 +127,6 @@ static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t 
             .scale = e->score_scale,
             .type = e->config.kv_type,
         };
-        prefetch_next(e, token, layer, kv_head - e->kv_first);
         e->config.kernel->attend(&args);
     }
 }

@@ -75,10 +75,11 @@ enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };
 
 /* Attention of `heads` query heads that share one KV head, one token. Scores of position blocks of 256 anchored at 0. */
 struct attend {
-    const float *q;    /* (heads, head_dim), rotated */
-    float *out;        /* (heads, head_dim) */
-    const void *k, *v; /* caches of this KV head, 64-byte aligned; see kernel_kv_bytes */
-    float *scratch;    /* kernel_attend_scratch_floats(heads, positions) */
+    const float *q;     /* (heads, head_dim), rotated */
+    float *out;         /* (heads, head_dim) */
+    const void *k, *v;  /* caches of this KV head, 64-byte aligned; see kernel_kv_bytes */
+    const void *k_next; /* K of who is attended to next, fetched meanwhile as far as this one goes; NULL: nothing is */
+    float *scratch;     /* kernel_attend_scratch_floats(heads, positions) */
     uint32_t heads, head_dim;
     uint32_t positions; /* attends to 0..positions-1, ≥ 1 */
     float scale;        /* of the scores, 1/sqrt(head_dim) */

@@ -44,6 +44,13 @@ KERNEL_INLINE struct lanes attend_load(enum kv_type type, const uint8_t *p, stru
     }
 }
 
+/* Keys and values are read once and one after the other, so memory would wait while they are multiplied: as a line of K is read, the line
+ * of V that stands where it does is fetched, and as V is, K of who comes next. */
+KERNEL_INLINE void attend_fetch(const void *cache, size_t at)
+{
+    __builtin_prefetch((const uint8_t *)cache + at, 0, 2);
+}
+
 /* Scores of `tiles` K tiles from `tile` on. type, heads and tiles are constants where this is inlined. */
 KERNEL_INLINE void attend_score_tiles(const struct attend_group *group, enum kv_type type, uint32_t heads, size_t tile, uint32_t tiles)
 {
@@ -71,6 +78,7 @@ KERNEL_INLINE void attend_score_tiles(const struct attend_group *group, enum kv_
                 struct lanes line = attend_load(type, p, scale[t]);
 
                 __builtin_prefetch(p + tiles * tile_bytes);
+                attend_fetch(group->attend->v, (size_t)(p - (const uint8_t *)group->attend->k));
                 for (uint32_t h = 0; h < heads; h++)
                     acc[t][h] = lanes_fma(lanes_set(q[h * head_dim + i]), line, acc[t][h]);
             }
@@ -152,7 +160,7 @@ KERNEL_INLINE void attend_value_columns(const struct attend_group *group, enum k
 {
     const uint32_t head_dim = group->attend->head_dim;
     const size_t row_bytes = kv_v_row_bytes(type, head_dim);
-    const uint8_t *row = (const uint8_t *)group->attend->v + begin * row_bytes;
+    const uint8_t *v = group->attend->v, *row = v + begin * row_bytes;
     const size_t values = kv_v_scales_bytes(type, head_dim) + kv_value_bytes(type) * column;
     const size_t ahead = (group->attend->positions >= ATTEND_MANY_POSITIONS ? ATTEND_FAR_ROWS : ATTEND_NEAR_ROWS) * row_bytes;
     struct lanes acc[ATTEND_WIDTH][LANES_HEADS];
@@ -162,14 +170,18 @@ KERNEL_INLINE void attend_value_columns(const struct attend_group *group, enum k
             acc[g][h] = lanes_set(0.0f);
     for (size_t j = begin; j < end; j++, row += row_bytes) {
         for (uint32_t g = 0; g < width; g++) {
+            const uint8_t *p = row + values + g * LANES * kv_value_bytes(type);
             struct lanes scale = lanes_set(0.0f);
             struct lanes line;
 
-            if (g * LANES * kv_value_bytes(type) % ATTEND_LINE_BYTES == 0)
-                __builtin_prefetch(row + values + g * LANES * kv_value_bytes(type) + ahead);
+            if (g * LANES * kv_value_bytes(type) % ATTEND_LINE_BYTES == 0) {
+                __builtin_prefetch(p + ahead);
+                if (group->attend->k_next != NULL)
+                    attend_fetch(group->attend->k_next, (size_t)(p - v));
+            }
             if (type == KV_Q8_0)
                 scale = lanes_set_f16(row + (column + g * LANES) / KV_BLOCK * 2);
-            line = attend_load(type, row + values + g * LANES * kv_value_bytes(type), scale);
+            line = attend_load(type, p, scale);
             for (uint32_t h = 0; h < heads; h++)
                 acc[g][h] = lanes_fma(lanes_set(group->scores[h * group->stride + j]), line, acc[g][h]);
         }
