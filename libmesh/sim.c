@@ -425,6 +425,7 @@ bool mesh_sim_run(struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void 
     }
     if (deadline_ns != UINT64_MAX && deadline_ns > sim->now_ns) {
         sim->now_ns = deadline_ns;
+        sim->events_now = 0;
     }
     return false;
 }
