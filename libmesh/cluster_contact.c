@@ -132,6 +132,7 @@ void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uin
 void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same)
 {
     contact->nonce = 0;
+    contact->is_self = false;
     contact->is_met = !is_same;
     contact->met_ns = contact->since_ns = cluster->now_ns;
     contact->interval_ns = is_same ? OTHERS_NS : MET_NS; /* a member's other address, or it was one just now */
@@ -145,7 +146,7 @@ void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_co
     uint64_t slowest = is_lasting ? SLOWEST_NS : OTHERS_NS;
 
     contact->nonce = 0;
-    contact->is_met = false;
+    contact->is_met = contact->is_self = false;
     contact->since_ns = cluster->now_ns;
     contact->interval_ns = contact->interval_ns < FIRST_NS ? FIRST_NS : 2 * contact->interval_ns;
     contact->interval_ns = contact->interval_ns < slowest ? contact->interval_ns : slowest;
@@ -209,6 +210,8 @@ static uint64_t next_interval(const struct mesh_cluster *cluster, const struct c
     uint64_t usual = cluster->epoch.rank == 0 ? FIRST_NS : OTHERS_NS;
     uint64_t doubled = 2 * contact->interval_ns;
 
+    if (contact->is_self)
+        return doubled < SLOWEST_NS ? doubled : SLOWEST_NS;
     if (contact->is_met && cluster->now_ns - contact->met_ns < CLUSTER_S)
         return MET_NS;
     if (cluster->now_ns - contact->since_ns > PATIENCE_NS)
@@ -221,7 +224,7 @@ void mesh_cluster_contact_tick(struct mesh_cluster *cluster)
     for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++) {
         struct cluster_contact *contact = &cluster->contacts[i];
 
-        if (!contact->is_used || contact->is_self)
+        if (!contact->is_used)
             continue;
         if (cluster->now_ns >= contact->at_ns) {
             uint64_t wait_ns = contact->interval_ns;
@@ -233,6 +236,7 @@ void mesh_cluster_contact_tick(struct mesh_cluster *cluster)
             } else if (!cluster->is_leaving) {
                 ask(cluster, contact);
                 contact->interval_ns = next_interval(cluster, contact);
+                contact->is_self = false; /* until this question comes back */
             }
             contact->at_ns = cluster->now_ns + wait_ns + mesh_cluster_draw_below(cluster, wait_ns / 8 + 1);
         }

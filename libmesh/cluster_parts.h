@@ -140,7 +140,8 @@ struct cluster_peer {
 };
 
 struct cluster_contact {
-    bool is_used, is_seed, is_self, is_met;
+    bool is_used, is_seed, is_met;
+    bool is_self;    /* the last question to it came back: it is this process, or somebody plays it back */
     bool is_lost;    /* was a member's */
     bool is_by_move; /* learnt from another member: the others know, too */
     struct mesh_addr addr;
