@@ -163,11 +163,13 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
 bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
 {
     struct cluster_suit *suit = &cluster->suit;
+    bool is_via;
 
     if (!suit->is_active || suit->nonce != nonce)
         return false;
+    is_via = mesh_cluster_same_addr(&suit->addr, &suit->via);
     suit->addr = suit->via;
-    suit->at_ns = cluster->now_ns + (suit->redirects ? FIRST_NS : 0);
+    suit->at_ns = cluster->now_ns + (suit->redirects || is_via ? FIRST_NS : 0);
     mesh_cluster_arm(cluster, suit->at_ns);
     return true;
 }
