@@ -113,9 +113,10 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
         peer->is_in = true;
     else if (number > epoch->number && !is_stranger)
         go_ahead(cluster, peer);
-    else if (number >= epoch->number || peer->is_in)
+    else if (number >= epoch->number)
         peer->doubt = CLUSTER_GONE; /* numbers only grow, so it will not come into this epoch any more */
-    /* else: it is behind, and the epoch's COMMIT will come to it */
+    else
+        peer->is_in = false; /* it is behind, and the epoch's COMMIT will come to it; or was, when this was sent */
 }
 
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)
