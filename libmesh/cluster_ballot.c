@@ -264,6 +264,15 @@ static void on_answer(struct mesh_cluster *cluster, const struct cluster_input *
     }
 }
 
+/* Two proposers may have the same number and round. An older release leaves the PLAN's proposer away. */
+static bool is_of_own_plan(const struct mesh_cluster *cluster, const struct mesh_vote *vote)
+{
+    static const uint8_t none[16];
+
+    return vote->answer == MESH_ANSWER_PROMISED || memcmp(vote->rival, cluster->config.incarnation, sizeof vote->rival) == 0 ||
+           memcmp(vote->rival, none, sizeof none) == 0;
+}
+
 int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_vote *vote = &in->message->as.vote;
@@ -272,7 +281,7 @@ int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_
     bool is_leaver = plan->stage == MESH_STAGE_PREPARE && mesh_cluster_is_member(in->peer) && plan->leavers >> in->peer->rank & 1;
 
     if (!plan->stage || plan->stage != (enum mesh_stage)vote->stage || vote->number != plan->ballot.number ||
-        vote->round != plan->ballot.round || (index < 0 && !is_leaver) || !in->peer)
+        vote->round != plan->ballot.round || !is_of_own_plan(cluster, vote) || (index < 0 && !is_leaver) || !in->peer)
         return MESH_ESTATE;
     mesh_cluster_peer_heard(cluster, in->peer);
     in->peer->join_heard_ns = cluster->now_ns;

@@ -75,6 +75,7 @@ static struct mesh_vote *say_vote(struct mesh_cluster *cluster, struct mesh_addr
     vote->number = ballot->number;
     vote->round = ballot->round;
     vote->answer = (uint8_t)answer;
+    memcpy(vote->rival, ballot->proposer, sizeof vote->rival);
     vote->epoch = cluster->epoch.number;
     memcpy(vote->id, cluster->epoch.id, sizeof vote->id);
     vote->summary = cluster->summary;

@@ -318,7 +318,7 @@ enum {
     F(epoch,          u32,  0,                   MESH_EPOCH_MAX,       "",       "number of the sender's epoch") \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the sender's epoch") \
     F(rival_number,   u32,  0,                   MESH_EPOCH_MAX,       "",       "of the ballot promised to") \
-    F(rival,          b16,  0,                   UINT8_MAX,            "",       "its proposer") \
+    F(rival,          b16,  0,                   UINT8_MAX,            "",       "its proposer; of answers but 3 the PLAN's, or zero") \
     F(nonce,          b16,  0,                   UINT8_MAX,            "",       "yes to a proposal: fresh for it") \
     F(summary,        u64,  0,                   UINT64_MAX,           "",       "as the application says") \
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
