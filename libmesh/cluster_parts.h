@@ -47,6 +47,7 @@ enum {
 /* What others say is believed up to here: at an epoch a second no cluster gets so far, and a single lie must not take the rest away. */
 #define CLUSTER_NUMBER_BELIEVED (MESH_EPOCH_MAX / 2)
 
+#define CLUSTER_NUMBER_LEAP     1000 /* proposers that give way to one another go so far above it, and above their epoch, at most */
 /* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
 struct cluster_ballot {
     uint32_t number, round;
