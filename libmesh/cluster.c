@@ -266,6 +266,7 @@ static int receive(struct mesh_cluster *cluster, struct mesh_addr from, const ui
     in.peer = mesh_cluster_peer_find(cluster, in.incarnation);
     if (in.peer && mesh_cluster_peer_has(in.peer, in.number))
         return MESH_EDUPLICATE;
+    in.is_newest = in.peer && in.number > in.peer->highest;
     err = handlers[message.header.type](cluster, &in);
     if (err)
         return err;

@@ -4,10 +4,33 @@
  * A stranger is answered too, with a message as long as its question: one that woke up after its epoch was over finds out by that. */
 #include "cluster_parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define FIRST_PING_NS   (50 * CLUSTER_MS) /* between the first ones, until it is known how long a member takes to answer */
 #define COMMIT_APART_NS (3 * CLUSTER_MS)  /* between sending the epoch's list again to one that is behind */
+
+/* An answer that brings another time back was for somebody else. The first at or above it, of the times that are remembered. */
+static bool was_asked(const struct mesh_cluster *cluster, uint64_t at_ns)
+{
+    uint64_t low = cluster->asked > CLUSTER_ASKED ? cluster->asked - CLUSTER_ASKED : 0, high = cluster->asked;
+
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+
+        if (cluster->asked_ns[middle % CLUSTER_ASKED] < at_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < cluster->asked && cluster->asked_ns[low % CLUSTER_ASKED] == at_ns;
+}
+
+static void note_asked(struct mesh_cluster *cluster)
+{
+    if (!cluster->asked || cluster->asked_ns[(cluster->asked - 1) % CLUSTER_ASKED] != cluster->now_ns)
+        cluster->asked_ns[cluster->asked++ % CLUSTER_ASKED] = cluster->now_ns;
+}
 
 void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns)
 {
@@ -19,6 +42,10 @@ void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, u
     alive->origin_ns = origin_ns;
     alive->speed = cluster->config.speed;
     alive->app_flags = cluster->config.flags;
+    if (state & MESH_ALIVE_ASKS) {
+        assert(origin_ns == cluster->now_ns);
+        note_asked(cluster);
+    }
 }
 
 static void on_member(struct mesh_cluster *cluster, const struct cluster_input *in)
@@ -26,23 +53,25 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
     const struct mesh_alive *alive = &in->message->as.alive;
     struct cluster_peer *peer = in->peer;
     bool is_here = memcmp(alive->id, cluster->epoch.id, sizeof alive->id) == 0;
+    bool answers = alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns);
 
-    mesh_cluster_peer_heard(cluster, peer);
-    if (alive->state & MESH_ALIVE_ANSWERS && !peer->is_fresh && alive->origin_ns >= peer->since_ns)
+    mesh_cluster_peer_heard(cluster, in);
+    if (answers && !peer->is_fresh && alive->origin_ns >= peer->since_ns)
         mesh_cluster_peer_base(peer, in->number);
     if (in->number > peer->state_number) {
         peer->speed = alive->speed;
         peer->flags = alive->app_flags;
         peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
     }
-    if (alive->state & MESH_ALIVE_ANSWERS && alive->origin_ns <= cluster->now_ns && alive->origin_ns >= cluster->woke_ns)
+    if (answers && alive->origin_ns >= cluster->woke_ns)
         mesh_cluster_patience_answer(cluster, peer, alive->origin_ns);
-    if (alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here && !cluster->epoch.is_seeking)
+    if (in->is_newest && alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here &&
+        !cluster->epoch.is_seeking)
         peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
-    if (alive->state & MESH_ALIVE_ANSWERS)
+    if (answers)
         mesh_cluster_suspect_answered(cluster, peer, alive->origin_ns);
-    if (is_here && peer->doubt == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
+    if (is_here && in->is_newest && peer->doubt == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
         peer->doubt = CLUSTER_TRUSTED;
     if (!is_here && !peer->is_in && !peer->is_ahead && peer->doubt != CLUSTER_GONE && !cluster->epoch.is_seeking &&
         cluster->now_ns - peer->commit_ns >= COMMIT_APART_NS) {
@@ -57,7 +86,7 @@ int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluste
     bool is_member = mesh_cluster_is_member(in->peer);
     unsigned stranger = is_member ? 0 : MESH_ALIVE_STRANGER;
 
-    if (alive->state & MESH_ALIVE_ANSWERS)
+    if (alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns))
         mesh_cluster_vote_heard(cluster, in->incarnation, alive->origin_ns);
     if (is_member)
         on_member(cluster, in);

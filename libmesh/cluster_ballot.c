@@ -283,7 +283,7 @@ int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_
     if (!plan->stage || plan->stage != (enum mesh_stage)vote->stage || vote->number != plan->ballot.number ||
         vote->round != plan->ballot.round || !is_of_own_plan(cluster, vote) || (index < 0 && !is_leaver) || !in->peer)
         return MESH_ESTATE;
-    mesh_cluster_peer_heard(cluster, in->peer);
+    mesh_cluster_peer_heard(cluster, in);
     in->peer->join_heard_ns = cluster->now_ns;
     if (index >= 0) {
         on_answer(cluster, in, (unsigned)index);

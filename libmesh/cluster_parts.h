@@ -29,6 +29,7 @@ enum {
     CLUSTER_MISTAKES_MAX = 64,
     CLUSTER_ANSWERS = 8,   /* times of answering that are remembered */
     CLUSTER_NUMBERS = 512, /* received numbers remembered per sender */
+    CLUSTER_ASKED = 1024,  /* times of questions that are remembered: four seconds of the largest epoch */
     CLUSTER_PARTS_MAX = (MESH_RANKS_MAX + MESH_PART_MEMBERS_MAX - 1) / MESH_PART_MEMBERS_MAX
 };
 
@@ -46,8 +47,8 @@ enum {
 
 /* What others say is believed up to here: at an epoch a second no cluster gets so far, and a single lie must not take the rest away. */
 #define CLUSTER_NUMBER_BELIEVED (MESH_EPOCH_MAX / 2)
-
 #define CLUSTER_NUMBER_LEAP     1000 /* proposers that give way to one another go so far above it, and above their epoch, at most */
+
 /* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
 struct cluster_ballot {
     uint32_t number, round;
@@ -301,6 +302,7 @@ struct mesh_cluster {
     struct cluster_plan plan;
     uint64_t gather_at_ns, gather_until_ns; /* 0: nobody wants to join */
     struct cluster_vote vote;
+    uint64_t asked_ns[CLUSTER_ASKED], asked; /* when somebody was asked for a sign of life, ascending; how often in all */
     struct cluster_report report;
     struct cluster_strike strikes[CLUSTER_STRIKES_MAX];
     struct cluster_mistakes mistakes[CLUSTER_MISTAKES_MAX];
@@ -328,6 +330,7 @@ struct cluster_input {
     const uint8_t *incarnation;
     struct cluster_peer *peer;
     uint64_t number;
+    bool is_newest; /* sent after all that has come of the peer: not played back */
 };
 
 /* ---- cluster.c ---- */
@@ -350,7 +353,7 @@ struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const u
 bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number); /* this datagram is fresh: all before it are old */
-void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *peer);
+void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in); /* it is there, if that is news */
 /* A member says which epoch it is in. is_stranger: and that this process is not. */
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
                              const uint8_t id[16], bool is_stranger);

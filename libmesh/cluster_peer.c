@@ -77,10 +77,10 @@ void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number)
 
 /* ---- what they say ---- */
 
-void mesh_cluster_peer_heard(struct mesh_cluster *cluster, struct cluster_peer *peer)
+void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
-    if (peer)
-        peer->heard_ns = cluster->now_ns;
+    if (in->peer && in->is_newest)
+        in->peer->heard_ns = cluster->now_ns;
 }
 
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number)

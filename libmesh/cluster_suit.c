@@ -228,7 +228,7 @@ int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_in
     mesh_cluster_standing(cluster, &ours);
     if (cluster->is_leaving || !mesh_cluster_is_better(&theirs, &ours))
         return MESH_ESTATE;
-    mesh_cluster_peer_heard(cluster, in->peer);
+    mesh_cluster_peer_heard(cluster, in);
     mesh_cluster_contact_learn(cluster, &addr, true);
     return 0;
 }

@@ -114,7 +114,9 @@ int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct clus
 
     if (!mesh_cluster_is_member(in->peer) || memcmp(verdict->id, cluster->epoch.id, sizeof verdict->id) != 0)
         return MESH_ESENDER;
-    mesh_cluster_peer_heard(cluster, in->peer);
+    if (!in->is_newest)
+        return MESH_ESTATE;
+    mesh_cluster_peer_heard(cluster, in);
     in->peer->is_in = true;
     if (cluster->report.is_active && cluster->report.rank == in->peer->rank)
         cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * mesh_cluster_patience_ns(cluster, in->peer);
@@ -143,7 +145,9 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
         mesh_cluster_alive_say(cluster, in->from, 0, 0); /* where this process is */
         return MESH_EEPOCH;
     }
-    mesh_cluster_peer_heard(cluster, in->peer);
+    if (!in->is_newest)
+        return MESH_ESTATE; /* it has said something else since then */
+    mesh_cluster_peer_heard(cluster, in);
     in->peer->is_in = true;
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);

@@ -342,7 +342,7 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
     err = mesh_cluster_assemble(cluster, &cluster->vote.plan, in);
     if (err && err != MESH_AGAIN)
         return err;
-    mesh_cluster_peer_heard(cluster, in->peer);
+    mesh_cluster_peer_heard(cluster, in);
     if (err)
         return 0; /* the other parts will come */
     cluster->vote.plan_from = in->from;
@@ -385,7 +385,7 @@ int mesh_cluster_vote_commit(struct mesh_cluster *cluster, const struct cluster_
     if (commit->stage != MESH_STAGE_COMMIT)
         return MESH_ERANGE;
     if (memcmp(commit->id, cluster->epoch.id, sizeof commit->id) == 0) {
-        mesh_cluster_peer_heard(cluster, in->peer);
+        mesh_cluster_peer_heard(cluster, in);
         acknowledge(cluster, in->from, commit->number);
         return 0;
     }
