@@ -26,7 +26,8 @@ enum simchurn_draw {
     DRAW_PREPARE,
     DRAW_OPTION,
     DRAW_BUFFER,
-    DRAW_DEAD
+    DRAW_DEAD,
+    DRAW_ATTACK
 };
 
 enum fault { CRASH, START, PAUSE, GO_ON, CUT, CUT_ONE_WAY, HEAL, LINK, SUSPECT, SHARES, LEAVE, SPEED, FAULTS };
@@ -40,6 +41,14 @@ static void fail(struct simchurn *churn, const char *what)
 {
     if (!churn->members.error[0])
         snprintf(churn->members.error, sizeof churn->members.error, "%s", what);
+}
+
+static void run(struct simchurn *churn, uint64_t span_ns)
+{
+    if (churn->attack.members)
+        simattack_run(&churn->attack, span_ns, churn->paused);
+    else
+        simmembers_run(&churn->members, span_ns);
 }
 
 /* ---- beginning ---- */
@@ -100,6 +109,7 @@ static void draw_members(struct simchurn *churn)
 
 static void begin(struct simchurn *churn, uint64_t seed, uint16_t count_max)
 {
+    static const uint64_t gaps_ns[] = {2 * SIMMEMBERS_MS, 10 * SIMMEMBERS_MS, 50 * SIMMEMBERS_MS};
     uint64_t many = pick(churn, DRAW_COUNT, 1, 8) == 0 ? count_max : 7;
 
     many = many < count_max ? many : count_max;
@@ -107,6 +117,8 @@ static void begin(struct simchurn *churn, uint64_t seed, uint16_t count_max)
     simmembers_open(&churn->members, (uint16_t)(2 + pick(churn, DRAW_COUNT, 0, many - 1)), seed, &churn->link);
     draw_seeds(churn);
     draw_members(churn);
+    if (pick(churn, DRAW_ATTACK, 0, 4) == 0)
+        simattack_begin(&churn->attack, &churn->members, seed, gaps_ns[pick(churn, DRAW_ATTACK, 1, 3)]);
     churn->fault_count = (uint32_t)pick(churn, DRAW_FAULTS, 0, 30);
     churn->kinds = pick(churn, DRAW_KINDS, 0, 3) == 0 ? UINT32_MAX : (uint32_t)mesh_draw(churn->seed, DRAW_KINDS, 1);
     churn->gap_ns_max = pick(churn, DRAW_GAPS, 0, 3) == 0 ? 20 * SIMMEMBERS_MS : 2 * SIMMEMBERS_S;
@@ -122,7 +134,7 @@ static void start_all(struct simchurn *churn)
         while (churn->members.at[place].cluster)
             place = (uint16_t)((place + 1) % churn->members.count);
         simmembers_start(&churn->members, place);
-        simmembers_run(&churn->members, pick(churn, DRAW_START, i, apart_ns));
+        run(churn, pick(churn, DRAW_START, i, apart_ns));
     }
 }
 
@@ -352,7 +364,7 @@ static void end(struct simchurn *churn)
     alive = find_alive(churn);
     while (!churn->members.error[0] && !(have_left(churn) && (!alive || simmembers_agree(&churn->members, alive))) &&
            mesh_sim_now_ns(churn->members.sim) - from_ns < SIMCHURN_BOUND_NS)
-        simmembers_run(&churn->members, SIMMEMBERS_MS);
+        run(churn, SIMMEMBERS_MS);
     churn->heal_ns = mesh_sim_now_ns(churn->members.sim) - from_ns;
     if (churn->members.error[0] || !alive)
         return;
@@ -360,9 +372,9 @@ static void end(struct simchurn *churn)
         describe_state(churn, alive);
         return;
     }
-    simmembers_run(&churn->members, 2 * SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    run(churn, 2 * SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
     number = churn->members.at[__builtin_ctzll(alive)].number;
-    simmembers_run(&churn->members, 3 * SIMMEMBERS_S);
+    run(churn, 3 * SIMMEMBERS_S);
     if (!simmembers_agree(&churn->members, alive) || churn->members.at[__builtin_ctzll(alive)].number != number)
         fail(churn, "the epoch does not last, though nothing happens");
 }
@@ -376,7 +388,7 @@ void simchurn_run(struct simchurn *churn, uint64_t seed, uint16_t count_max)
     begin(churn, seed, count_max);
     start_all(churn);
     for (uint64_t i = 0; i < churn->fault_count && !churn->members.error[0]; i++) {
-        simmembers_run(&churn->members, pick(churn, DRAW_GAP, i, churn->gap_ns_max));
+        run(churn, pick(churn, DRAW_GAP, i, churn->gap_ns_max));
         happen(churn, i);
     }
     if (!churn->members.error[0])
@@ -389,11 +401,11 @@ void simchurn_describe(const struct simchurn *churn, char *out, size_t bytes)
 
     snprintf(out, bytes,
              "%u places, %" PRIu64 " faults up to %" PRIu64 " ms apart; link %" PRIu64 " Mb/s %" PRIu64
-             " us queue %u loss %u dup %u reorder %u by %" PRIu64 " us, later loss %u; prepares %d, %" PRIu64 " epochs, healed in %" PRIu64
-             " ms; ",
+             " us queue %u loss %u dup %u reorder %u by %" PRIu64 " us, later loss %u; prepares %d, %" PRIu64 " played back, %" PRIu64
+             " epochs, healed in %" PRIu64 " ms; ",
              churn->members.count, churn->faults, churn->gap_ns_max / SIMMEMBERS_MS, link->rate_bits_per_s / 1000000, link->delay_ns / 1000,
              link->queue_bytes, link->loss_ppm, link->duplicate_ppm, link->reorder_ppm, link->reorder_ns / 1000, churn->calm.loss_ppm,
-             churn->members.at[0].config.prepares_joins, churn->members.epochs, churn->heal_ns / SIMMEMBERS_MS);
+             churn->members.at[0].config.prepares_joins, churn->attack.played, churn->members.epochs, churn->heal_ns / SIMMEMBERS_MS);
 }
 
 void simchurn_close(struct simchurn *churn)

@@ -4,6 +4,7 @@
 #ifndef TEST_SIMCHURN_H
 #define TEST_SIMCHURN_H
 
+#include "simattack.h"
 #include "simmembers.h"
 
 /* From the last fault to one epoch. */
@@ -17,6 +18,8 @@ struct simchurn {
     uint32_t kinds;           /* bits: which kinds of faults */
     uint64_t gap_ns_max;      /* between them */
     uint64_t paused, leaving; /* places */
+
+    struct simattack attack; /* in a quarter of them */
 
     uint64_t faults;  /* that happened */
     uint64_t heal_ns; /* how long it took in the end */

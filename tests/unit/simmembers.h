@@ -13,6 +13,7 @@ enum { SIMMEMBERS_MAX = MESH_RANKS_MAX, SIMMEMBERS_EVENTS = MESH_CLUSTER_PEER_BA
 #define SIMMEMBERS_S  UINT64_C(1000000000)
 
 struct simmembers;
+struct simattack;
 
 struct simmember {
     struct simmembers *members;
@@ -74,6 +75,7 @@ struct simmembers {
     uint64_t received[MESH_TYPE_COUNT];
     /* Optional: true loses what arrives. */
     bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);
+    struct simattack *attack;               /* NULL: nobody plays anything back */
     const struct simmembers_beside *beside; /* NULL: nothing */
     void *app;
     char error[300]; /* empty: all holds */

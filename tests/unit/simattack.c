@@ -1,0 +1,160 @@
+#include "simattack.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "libmesh/mix.h"
+
+enum { DRAW_EARLY = 5000, DRAW_GAP, DRAW_WHICH, DRAW_TO, DRAW_FROM };
+
+static uint64_t draw(const struct simattack *attack, unsigned which, uint64_t index, uint64_t limit)
+{
+    return mesh_draw_below(mesh_draw(attack->seed, which, index), limit);
+}
+
+/* ---- the gates ---- */
+
+static bool is_older(const struct simattack_gate *gate, uint64_t number)
+{
+    return number + SIMATTACK_NUMBERS <= gate->highest;
+}
+
+/* True: it has not been there. */
+static bool pass(struct simattack *attack, uint16_t to, const uint8_t incarnation[16], uint64_t number)
+{
+    struct simattack_gate *gate = attack->gate[to], *oldest = gate;
+    uint64_t *word;
+
+    for (; gate < attack->gate[to] + SIMATTACK_SENDERS && memcmp(gate->incarnation, incarnation, 16) != 0; gate++)
+        oldest = gate->used < oldest->used ? gate : oldest;
+    if (gate == attack->gate[to] + SIMATTACK_SENDERS) {
+        gate = oldest;
+        memset(gate, 0, sizeof *gate);
+        memcpy(gate->incarnation, incarnation, sizeof gate->incarnation);
+    }
+    gate->used = ++attack->taken;
+    word = &gate->numbers[number / 64 % (SIMATTACK_NUMBERS / 64)];
+    if (is_older(gate, number) || (number <= gate->highest && *word >> number % 64 & 1))
+        return false;
+    if (number > gate->highest + SIMATTACK_NUMBERS)
+        gate->highest = number - SIMATTACK_NUMBERS;
+    for (; gate->highest < number; gate->highest++)
+        gate->numbers[(gate->highest + 1) / 64 % (SIMATTACK_NUMBERS / 64)] &= ~(UINT64_C(1) << (gate->highest + 1) % 64);
+    *word |= UINT64_C(1) << number % 64;
+    return true;
+}
+
+/* A process that is started again has a gate of its own. */
+static void note_start(struct simattack *attack, uint16_t place)
+{
+    if (attack->processes[place] == attack->members->at[place].processes)
+        return;
+    attack->processes[place] = attack->members->at[place].processes;
+    memset(attack->gate[place], 0, sizeof attack->gate[place]);
+}
+
+/* Of what is delivered anyway: doubled datagrams do not get further, either. */
+static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    struct simattack *attack = members->attack;
+
+    (void)from;
+    note_start(attack, to);
+    return !pass(attack, to, message->as.ask.incarnation, message->header.number);
+}
+
+/* ---- what is heard, and played back ---- */
+
+static void keep(struct simattack_heard *heard, uint16_t from, const uint8_t *packet, size_t bytes)
+{
+    heard->from = from;
+    heard->bytes = bytes;
+    memcpy(heard->packet, packet, bytes);
+}
+
+static void hear(void *app, uint64_t now_ns, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes, bool dropped)
+{
+    struct simattack *attack = app;
+    uint64_t place = attack->heard;
+
+    (void)now_ns, (void)to, (void)dropped;
+    if (bytes > MESH_DATAGRAM_BYTES_MIN)
+        return;
+    keep(&attack->late[attack->heard % SIMATTACK_LATE], from, packet, bytes);
+    if (place >= SIMATTACK_EARLY)
+        place = draw(attack, DRAW_EARLY, attack->heard, attack->heard + 1);
+    if (place < SIMATTACK_EARLY)
+        keep(&attack->early[place], from, packet, bytes);
+    attack->heard++;
+}
+
+void simattack_begin(struct simattack *attack, struct simmembers *members, uint64_t seed, uint64_t gap_ns_max)
+{
+    memset(attack, 0, sizeof *attack);
+    attack->members = members;
+    attack->seed = seed;
+    attack->gap_ns_max = gap_ns_max;
+    members->attack = attack;
+    members->loses = loses;
+    mesh_sim_watch(members->sim, hear, attack);
+}
+
+static bool give(struct simattack *attack, const struct simattack_heard *heard, uint16_t from, uint16_t to)
+{
+    struct simmember *member = &attack->members->at[to];
+    struct mesh_header header;
+
+    attack->played++;
+    if (!member->cluster || mesh_wire_decode_header(heard->packet, heard->bytes, &header) != 0)
+        return false;
+    note_start(attack, to);
+    if (!pass(attack, to, heard->packet + MESH_HEADER_BYTES, header.number)) {
+        attack->dropped++;
+        return false;
+    }
+    (void)mesh_cluster_receive(member->cluster, simmembers_clock(attack->members, to), mesh_sim_addr(from), heard->packet, heard->bytes);
+    mesh_sim_wake(attack->members->sim, to);
+    return true;
+}
+
+bool simattack_play(struct simattack *attack, unsigned type, uint16_t from, uint16_t to)
+{
+    for (uint64_t i = 0; i < attack->heard && i < SIMATTACK_LATE; i++) {
+        const struct simattack_heard *heard = &attack->late[(attack->heard - 1 - i) % SIMATTACK_LATE];
+
+        if (!type || heard->packet[offsetof(struct mesh_header_bytes, type)] == type)
+            return give(attack, heard, from < SIMMEMBERS_MAX ? from : heard->from, to);
+    }
+    return false;
+}
+
+static void play_any(struct simattack *attack, uint64_t index, uint64_t paused)
+{
+    const bool is_late = draw(attack, DRAW_WHICH, 2 * index, 2) == 0;
+    const uint64_t room = is_late ? SIMATTACK_LATE : SIMATTACK_EARLY, count = attack->heard < room ? attack->heard : room;
+    const uint16_t to = (uint16_t)draw(attack, DRAW_TO, index, attack->members->count);
+    const uint64_t other = draw(attack, DRAW_FROM, index, 4u * attack->members->count); /* mostly from where it came */
+    const struct simattack_heard *heard;
+
+    if (!count || paused >> to & 1)
+        return;
+    heard = (is_late ? attack->late : attack->early) + draw(attack, DRAW_WHICH, 2 * index + 1, count);
+    give(attack, heard, other < attack->members->count ? (uint16_t)other : heard->from, to);
+}
+
+bool simattack_run(struct simattack *attack, uint64_t span_ns, uint64_t paused)
+{
+    struct simmembers *members = attack->members;
+    const uint64_t end_ns = mesh_sim_now_ns(members->sim) + span_ns;
+
+    for (;;) {
+        const uint64_t now_ns = mesh_sim_now_ns(members->sim), until_ns = attack->next_ns < end_ns ? attack->next_ns : end_ns;
+
+        if (until_ns > now_ns && !simmembers_run(members, until_ns - now_ns))
+            return false;
+        if (attack->next_ns >= end_ns)
+            return !members->error[0];
+        attack->next_ns = mesh_sim_now_ns(members->sim) + 1 + draw(attack, DRAW_GAP, attack->tries, attack->gap_ns_max);
+        play_any(attack, attack->tries++, paused);
+    }
+}
