@@ -2,8 +2,8 @@
  *
  * Junk is turned away by the thread that received it, before it wakes anybody or takes room from others: by its form first, then by what
  * is known of its sender, at last by its tag. What waits behind the gate has a tag that fits (a client session's is of a session that is
- * open, from that session's address). Tags of senders that are not known are tried only so often in a second, per source and in all:
- * each needs a key of its own. Nothing is kept of a sender before a tag of it has fitted. */
+ * open, from that session's address, and has half of the room). Tags of senders that are not known are tried only so often in a second, per
+ * source and in all: each needs a key of its own. Nothing is kept of a sender before a tag of it has fitted. */
 #ifndef NODE_GATE_H
 #define NODE_GATE_H
 

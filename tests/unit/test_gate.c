@@ -207,6 +207,31 @@ static void only_open_sessions_from_their_address_are_let_in(void **state)
     assert_int_equal(gate.stats.clients[MESH_SESSION_BY_UNKNOWN], 1);
 }
 
+static void what_is_said_in_a_session_leaves_room_for_members(void **state)
+{
+    const struct mesh_session_place place = {.session = 77, .addr = stranger};
+    const struct mesh_wire_part *part = mesh_wire_message(MESH_TYPE_PING);
+    const size_t bytes = MESH_HEADER_BYTES + part->wire_bytes;
+    uint8_t junk[INBOX_RING_BYTES] = {0};
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                              .version = MESH_WIRE_VERSION,
+                                              .type = MESH_TYPE_PING,
+                                              .flags = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED,
+                                              .src = 1,
+                                              .epoch = MESH_SESSION_EPOCH | 77,
+                                              .number = 1}};
+    unsigned taken = 0;
+
+    (void)state;
+    gate_set_sessions(&gate, &place, 1);
+    assert_int_equal(mesh_wire_encode(&message, junk, sizeof junk), bytes);
+    for (unsigned i = 0; i < INBOX_RING_PACKETS; i++)
+        taken += gate_take(&gate, S, stranger, junk, bytes);
+    assert_int_equal(taken, INBOX_RING_PACKETS / 2);
+    assert_int_equal(gate.stats.full, INBOX_RING_PACKETS - taken);
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, 1, &key)));
+}
+
 static void a_ring_that_is_full_is_counted(void **state)
 {
     (void)state;
@@ -230,6 +255,7 @@ int main(void)
         GATE_TEST(who_speaks_for_a_member_is_refused_by_its_tag),
         GATE_TEST(every_kind_of_junk_is_counted_once),
         GATE_TEST(only_open_sessions_from_their_address_are_let_in),
+        GATE_TEST(what_is_said_in_a_session_leaves_room_for_members),
         GATE_TEST(a_ring_that_is_full_is_counted),
     };
 
