@@ -181,11 +181,16 @@ static uint16_t rank_of(const struct watch *w, const uint8_t *incarnation, const
     return MESH_TELEMETRY_NOBODY;
 }
 
-static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const struct mesh_addr *from, const struct mesh_look *look)
+/* What it said before its last one is over: late, or played back from what it said to another member. */
+static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const struct mesh_addr *from, const struct mesh_message *message)
 {
+    const struct mesh_look *look = &message->as.look;
     struct looker *looker = &w->looker[rank];
     const bool is_new = now_ns >= looker->until_ns;
 
+    if (message->header.number <= looker->number)
+        return;
+    looker->number = message->header.number;
     if (is_new)
         watch_hurry(w, now_ns);
     else if (look->interval_ms * MS_NS < looker->interval_ns)
@@ -258,7 +263,7 @@ enum watch_verdict watch_take_packet(struct watch *w, uint64_t now_ns, uint64_t 
         (rank = rank_of(w, message.as.report.incarnation, from)) != MESH_TELEMETRY_NOBODY) {
         is_good = type == MESH_TYPE_LOOK || take_report(w, now_ns, unix_ms, rank, &message);
         if (type == MESH_TYPE_LOOK)
-            take_look(w, now_ns, rank, from, &message.as.look);
+            take_look(w, now_ns, rank, from, &message);
     }
     w->refused += !is_good;
     return is_good ? WATCH_TAKEN : WATCH_REFUSED;
@@ -328,15 +333,27 @@ static void keep_serials(const struct watch *w, struct watcher *watcher, const s
     memset(watcher->next_ns, 0, sizeof watcher->next_ns);
 }
 
+/* And so does its last LOOK. Who still looks says so within a second. */
+static void keep_lookers(struct watch *w, const struct mesh_cluster_member *member, uint16_t count)
+{
+    struct looker looker[MESH_RANKS_MAX] = {0};
+
+    for (uint16_t now = 0; now < count; now++)
+        for (uint16_t before = 0; before < w->count; before++)
+            if (memcmp(member[now].incarnation, w->member[before].incarnation, sizeof member->incarnation) == 0)
+                looker[now].number = w->looker[before].number;
+    memcpy(w->looker, looker, sizeof looker);
+}
+
 void watch_epoch(struct watch *w, const struct mesh_cluster_member *member, uint16_t count, uint16_t rank)
 {
     for (unsigned i = 0; i < WATCHERS_MAX; i++)
         keep_serials(w, &w->watcher[i], member, count);
+    keep_lookers(w, member, count);
     if (count > 0)
         memcpy(w->member, member, count * sizeof *member);
     w->count = count;
     w->rank = rank;
     w->look_at_ns = 0;
-    w->looks_for_old = LOOKS_FOR_OLD;       /* of members that are new */
-    memset(w->looker, 0, sizeof w->looker); /* who still looks says so within a second */
+    w->looks_for_old = LOOKS_FOR_OLD; /* of members that are new */
 }

@@ -25,6 +25,7 @@ struct looker {
     struct mesh_addr addr;
     uint32_t kinds;
     uint64_t interval_ns, until_ns;
+    uint64_t number; /* of its last LOOK */
 };
 
 /* Called during the calls below; must not call back, but for watch_give from report. */

@@ -101,7 +101,9 @@ static enum watch_verdict wish(uint32_t session, uint16_t interval_ms, uint16_t 
     return verdict;
 }
 
-/* A datagram of a member. */
+static uint64_t numbers; /* of the last datagram of a member */
+
+/* A datagram of a member, with the next number where it has none. */
 static enum watch_verdict take(struct mesh_message *message, uint16_t from)
 {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
@@ -109,6 +111,7 @@ static enum watch_verdict take(struct mesh_message *message, uint16_t from)
     message->header.magic = MESH_WIRE_MAGIC;
     message->header.version = MESH_WIRE_VERSION;
     message->header.have_step = MESH_STEP_NONE;
+    message->header.number = message->header.number ? message->header.number : ++numbers;
     memcpy(message->as.report.incarnation, members[from].incarnation, sizeof message->as.report.incarnation);
     return watch_take_packet(&watch, now_ns, 1, &members[from].addr, packet, mesh_wire_encode(message, packet, sizeof packet));
 }
@@ -232,6 +235,28 @@ static void a_member_that_looks_is_answered_while_its_lease_lasts(void **state)
     assert_int_equal(reports, 0);
 }
 
+/* Whoever plays back what a member said to another one does not make this one go on reporting. */
+static void a_look_from_before_the_last_one_is_not_taken(void **state)
+{
+    struct mesh_message message = {.header = {.type = MESH_TYPE_LOOK, .number = 900},
+                                   .as.look = {.interval_ms = 100, .lease_ms = 60000, .kinds = MESH_TELEMETRY_ALL}};
+
+    (void)state;
+    numbers = 1000;
+    take_look(PEER, 1000);
+    pass(2000);
+    reports = 0;
+    take(&message, PEER);
+    pass(2000);
+    watch_epoch(&watch, members, MEMBERS, OWN);
+    take(&message, PEER);
+    pass(2000);
+    assert_int_equal(reports, 0);
+    take_look(PEER, 1000);
+    pass(1000);
+    assert_in_range(reports, 1, 20);
+}
+
 static void what_another_member_says_goes_on_to_clients(void **state)
 {
     (void)state;
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test_setup(nothing_is_due_when_nobody_watches, set_up),
         cmocka_unit_test_setup(who_is_done_says_so_to_the_others, set_up),
         cmocka_unit_test_setup(a_member_that_looks_is_answered_while_its_lease_lasts, set_up),
+        cmocka_unit_test_setup(a_look_from_before_the_last_one_is_not_taken, set_up),
         cmocka_unit_test_setup(what_another_member_says_goes_on_to_clients, set_up),
         cmocka_unit_test_setup(more_often_than_it_wishes_a_client_is_told_nothing, set_up),
         cmocka_unit_test_setup(a_shorter_interval_holds_at_once, set_up),
