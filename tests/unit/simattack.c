@@ -60,7 +60,7 @@ static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const 
 
     (void)from;
     note_start(attack, to);
-    return !pass(attack, to, message->as.ask.incarnation, message->header.number);
+    return !message->header.epoch && !pass(attack, to, message->as.ask.incarnation, message->header.number);
 }
 
 /* ---- what is heard, and played back ---- */
@@ -94,25 +94,35 @@ void simattack_begin(struct simattack *attack, struct simmembers *members, uint6
     attack->members = members;
     attack->seed = seed;
     attack->gap_ns_max = gap_ns_max;
+    attack->next_ns = mesh_sim_now_ns(members->sim) + 1 + draw(attack, DRAW_GAP, attack->tries++, gap_ns_max);
     members->attack = attack;
     members->loses = loses;
     mesh_sim_watch(members->sim, hear, attack);
 }
 
+static bool is_for_cluster(const struct mesh_header *header)
+{
+    return !header->epoch && header->type != MESH_TYPE_LOOK && header->type != MESH_TYPE_REPORT;
+}
+
 static bool give(struct simattack *attack, const struct simattack_heard *heard, uint16_t from, uint16_t to)
 {
     struct simmember *member = &attack->members->at[to];
+    const uint64_t now_ns = simmembers_clock(attack->members, to);
     struct mesh_header header;
 
     attack->played++;
     if (!member->cluster || mesh_wire_decode_header(heard->packet, heard->bytes, &header) != 0)
         return false;
     note_start(attack, to);
-    if (!pass(attack, to, heard->packet + MESH_HEADER_BYTES, header.number)) {
+    if (!header.epoch && !pass(attack, to, heard->packet + MESH_HEADER_BYTES, header.number)) {
         attack->dropped++;
         return false;
     }
-    (void)mesh_cluster_receive(member->cluster, simmembers_clock(attack->members, to), mesh_sim_addr(from), heard->packet, heard->bytes);
+    if (is_for_cluster(&header))
+        (void)mesh_cluster_receive(member->cluster, now_ns, mesh_sim_addr(from), heard->packet, heard->bytes);
+    else if (attack->members->beside)
+        (void)attack->members->beside->receive(member, now_ns, mesh_sim_addr(from), heard->packet, heard->bytes);
     mesh_sim_wake(attack->members->sim, to);
     return true;
 }
@@ -142,19 +152,13 @@ static void play_any(struct simattack *attack, uint64_t index, uint64_t paused)
     give(attack, heard, other < attack->members->count ? (uint16_t)other : heard->from, to);
 }
 
-bool simattack_run(struct simattack *attack, uint64_t span_ns, uint64_t paused)
+bool simattack_run(struct simattack *attack, struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void *), void *app, uint64_t paused)
 {
-    struct simmembers *members = attack->members;
-    const uint64_t end_ns = mesh_sim_now_ns(members->sim) + span_ns;
-
-    for (;;) {
-        const uint64_t now_ns = mesh_sim_now_ns(members->sim), until_ns = attack->next_ns < end_ns ? attack->next_ns : end_ns;
-
-        if (until_ns > now_ns && !simmembers_run(members, until_ns - now_ns))
-            return false;
-        if (attack->next_ns >= end_ns)
-            return !members->error[0];
-        attack->next_ns = mesh_sim_now_ns(members->sim) + 1 + draw(attack, DRAW_GAP, attack->tries, attack->gap_ns_max);
+    while (attack && attack->next_ns < deadline_ns) {
+        if (mesh_sim_run(sim, attack->next_ns, done, app))
+            return true;
+        attack->next_ns = mesh_sim_now_ns(sim) + 1 + draw(attack, DRAW_GAP, attack->tries, attack->gap_ns_max);
         play_any(attack, attack->tries++, paused);
     }
+    return mesh_sim_run(sim, deadline_ns, done, app);
 }

@@ -35,8 +35,8 @@ struct simattack {
 /* gap_ns_max: between two that are played back. */
 void simattack_begin(struct simattack *attack, struct simmembers *members, uint64_t seed, uint64_t gap_ns_max);
 
-/* As simmembers_run, with what is played back meanwhile. paused: places that take nothing now. */
-bool simattack_run(struct simattack *attack, uint64_t span_ns, uint64_t paused);
+/* As mesh_sim_run, with what is played back meanwhile; attack may be NULL. paused: places that take nothing now. */
+bool simattack_run(struct simattack *attack, struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void *), void *app, uint64_t paused);
 
 /* Play the last one of this type back; 0: of any. from: as if it came from there; SIMMEMBERS_MAX: from where it did. False: it was not
  * heard, or not taken. */

@@ -43,14 +43,6 @@ static void fail(struct simchurn *churn, const char *what)
         snprintf(churn->members.error, sizeof churn->members.error, "%s", what);
 }
 
-static void run(struct simchurn *churn, uint64_t span_ns)
-{
-    if (churn->attack.members)
-        simattack_run(&churn->attack, span_ns, churn->paused);
-    else
-        simmembers_run(&churn->members, span_ns);
-}
-
 /* ---- beginning ---- */
 
 static void draw_links(struct simchurn *churn)
@@ -134,7 +126,7 @@ static void start_all(struct simchurn *churn)
         while (churn->members.at[place].cluster)
             place = (uint16_t)((place + 1) % churn->members.count);
         simmembers_start(&churn->members, place);
-        run(churn, pick(churn, DRAW_START, i, apart_ns));
+        simmembers_run(&churn->members, pick(churn, DRAW_START, i, apart_ns));
     }
 }
 
@@ -145,7 +137,7 @@ static void pause_place(struct simchurn *churn, uint16_t place, bool paused)
     if (!churn->members.at[place].cluster)
         return;
     mesh_sim_pause(churn->members.sim, place, paused);
-    churn->paused = (churn->paused & ~(UINT64_C(1) << place)) | (uint64_t)paused << place;
+    churn->members.paused = (churn->members.paused & ~(UINT64_C(1) << place)) | (uint64_t)paused << place;
 }
 
 static void crash(struct simchurn *churn, uint16_t place)
@@ -153,7 +145,7 @@ static void crash(struct simchurn *churn, uint16_t place)
     if (!churn->members.at[place].cluster)
         return;
     simmembers_crash(&churn->members, place);
-    churn->paused &= ~(UINT64_C(1) << place);
+    churn->members.paused &= ~(UINT64_C(1) << place);
     churn->leaving &= ~(UINT64_C(1) << place);
 }
 
@@ -208,7 +200,7 @@ static void make_lossy(struct simchurn *churn, uint64_t index)
 
 static bool is_awake(const struct simchurn *churn, uint16_t place)
 {
-    return churn->members.at[place].cluster && !(churn->paused >> place & 1) && !churn->members.at[place].has_left;
+    return churn->members.at[place].cluster && !(churn->members.paused >> place & 1) && !churn->members.at[place].has_left;
 }
 
 static void propose_shares(struct simchurn *churn, uint16_t place)
@@ -364,7 +356,7 @@ static void end(struct simchurn *churn)
     alive = find_alive(churn);
     while (!churn->members.error[0] && !(have_left(churn) && (!alive || simmembers_agree(&churn->members, alive))) &&
            mesh_sim_now_ns(churn->members.sim) - from_ns < SIMCHURN_BOUND_NS)
-        run(churn, SIMMEMBERS_MS);
+        simmembers_run(&churn->members, SIMMEMBERS_MS);
     churn->heal_ns = mesh_sim_now_ns(churn->members.sim) - from_ns;
     if (churn->members.error[0] || !alive)
         return;
@@ -372,9 +364,9 @@ static void end(struct simchurn *churn)
         describe_state(churn, alive);
         return;
     }
-    run(churn, 2 * SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    simmembers_run(&churn->members, 2 * SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
     number = churn->members.at[__builtin_ctzll(alive)].number;
-    run(churn, 3 * SIMMEMBERS_S);
+    simmembers_run(&churn->members, 3 * SIMMEMBERS_S);
     if (!simmembers_agree(&churn->members, alive) || churn->members.at[__builtin_ctzll(alive)].number != number)
         fail(churn, "the epoch does not last, though nothing happens");
 }
@@ -388,7 +380,7 @@ void simchurn_run(struct simchurn *churn, uint64_t seed, uint16_t count_max)
     begin(churn, seed, count_max);
     start_all(churn);
     for (uint64_t i = 0; i < churn->fault_count && !churn->members.error[0]; i++) {
-        run(churn, pick(churn, DRAW_GAP, i, churn->gap_ns_max));
+        simmembers_run(&churn->members, pick(churn, DRAW_GAP, i, churn->gap_ns_max));
         happen(churn, i);
     }
     if (!churn->members.error[0])

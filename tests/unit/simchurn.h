@@ -14,10 +14,10 @@ struct simchurn {
     struct simmembers members;
     uint64_t seed;
     struct mesh_sim_link link, calm;
-    uint32_t fault_count;     /* that will happen */
-    uint32_t kinds;           /* bits: which kinds of faults */
-    uint64_t gap_ns_max;      /* between them */
-    uint64_t paused, leaving; /* places */
+    uint32_t fault_count; /* that will happen */
+    uint32_t kinds;       /* bits: which kinds of faults */
+    uint64_t gap_ns_max;  /* between them */
+    uint64_t leaving;     /* places */
 
     struct simattack attack; /* in a quarter of them */
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libmesh/mix.h"
+#include "simattack.h"
 
 enum simmembers_draw { DRAW_INCARNATION = 3000, DRAW_SECRET };
 
@@ -431,7 +432,7 @@ bool simmembers_run(struct simmembers *members, uint64_t span_ns)
 {
     struct goal goal = {members, 0};
 
-    mesh_sim_run(members->sim, mesh_sim_now_ns(members->sim) + span_ns, is_reached, &goal);
+    simattack_run(members->attack, members->sim, mesh_sim_now_ns(members->sim) + span_ns, is_reached, &goal, members->paused);
     return !members->error[0];
 }
 
@@ -441,7 +442,7 @@ uint64_t simmembers_run_agree(struct simmembers *members, uint64_t places, uint6
     uint64_t from_ns = mesh_sim_now_ns(members->sim);
 
     if (!simmembers_agree(members, places))
-        mesh_sim_run(members->sim, from_ns + span_ns, is_reached, &goal);
+        simattack_run(members->attack, members->sim, from_ns + span_ns, is_reached, &goal, members->paused);
     return !members->error[0] && simmembers_agree(members, places) ? mesh_sim_now_ns(members->sim) - from_ns : UINT64_MAX;
 }
 

@@ -76,6 +76,7 @@ struct simmembers {
     /* Optional: true loses what arrives. */
     bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);
     struct simattack *attack;               /* NULL: nobody plays anything back */
+    uint64_t paused;                        /* places that the attack leaves alone, as they are stopped */
     const struct simmembers_beside *beside; /* NULL: nothing */
     void *app;
     char error[300]; /* empty: all holds */

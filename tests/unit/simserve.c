@@ -8,6 +8,7 @@
 #include "libmesh/core.h"
 #include "libmesh/mix.h"
 #include "node/engine_state.h"
+#include "simattack.h"
 
 enum {
     WATCH_NS = 5000000, /* as serve.c looks for silent members */
@@ -278,6 +279,7 @@ void simserve_start(struct simserve *serve, uint16_t place)
     node->jobs.next = 0;
     node->jobs.seed = mesh_draw(serve->config.seed, DRAW_JOBS, (uint64_t)place << 32 | node->member->processes);
     node->is_paused = node->is_leaving = false;
+    serve->members.paused &= ~(UINT64_C(1) << place);
     node->missing_bytes = 0;
     simmembers_start(&serve->members, place);
     simserve_watch_begin(node);
@@ -349,7 +351,8 @@ bool simserve_run_until(struct simserve *serve, bool (*is_done)(const struct sim
     struct goal goal = {serve, is_done};
 
     if (!is_reached(&goal))
-        mesh_sim_run(serve->members.sim, mesh_sim_now_ns(serve->members.sim) + span_ns, is_reached, &goal);
+        simattack_run(serve->members.attack, serve->members.sim, mesh_sim_now_ns(serve->members.sim) + span_ns, is_reached, &goal,
+                      serve->members.paused);
     return serve->members.error[0] == '\0' && (is_done == NULL || is_done(serve));
 }
 

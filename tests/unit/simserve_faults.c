@@ -6,6 +6,7 @@ void simserve_pause(struct simserve *serve, uint16_t place, bool paused)
     if (serve->node[place].member->cluster == NULL)
         return;
     serve->node[place].is_paused = paused;
+    serve->members.paused = (serve->members.paused & ~(UINT64_C(1) << place)) | (uint64_t)paused << place;
     mesh_sim_pause(serve->members.sim, place, paused);
 }
 

@@ -7,6 +7,7 @@
 #ifndef TESTS_SIMSTORM_H
 #define TESTS_SIMSTORM_H
 
+#include "simattack.h"
 #include "simserve.h"
 
 /* From the last fault to one epoch; and until all is answered, so much more for each step that is still to be made. */
@@ -34,6 +35,7 @@ struct simstorm {
     struct mesh_sim_link link, calm; /* while faults happen; afterwards */
     uint32_t happenings, kinds;      /* how many draws; bits: faults that may come */
     bool is_watched;                 /* clients watch now and then */
+    struct simattack attack;         /* in a quarter of those that are sealed */
     uint64_t happened[STORM_FAULTS], faults;
     uint64_t heal_ns, settle_ns; /* from the last fault to one epoch; until all was answered */
 };
