@@ -31,6 +31,26 @@ bool mesh_addr_is_loopback(struct mesh_addr addr)
     return mesh_addr_is_v4(&addr) ? addr.ip[12] == 127 : memcmp(addr.ip, v6_loopback, sizeof v6_loopback) == 0;
 }
 
+const char *mesh_addr_fault(struct mesh_addr addr)
+{
+    const bool is_v4 = mesh_addr_is_v4(&addr);
+    const uint8_t *v4 = addr.ip + 12;
+
+    if (addr.port == 0) {
+        return "port 0 is any port: give the one at which the node listens";
+    }
+    if (is_v4 ? v4[0] == 0 : mesh_addr_is_any(&addr)) {
+        return "any address is no machine's: give the one by which others reach it";
+    }
+    if (is_v4 ? v4[0] >= 224 : addr.ip[0] == 0xff) {
+        return "no single machine has it: give the one by which others reach it";
+    }
+    if (!is_v4 && addr.ip[0] == 0xfe && (addr.ip[1] & 0xc0) == 0x80 && addr.scope == 0) {
+        return "a link-local address needs its interface: give it as in [fe80::1%eth0]:7411";
+    }
+    return NULL;
+}
+
 void mesh_addr_from_sockaddr(const struct sockaddr_storage *from, struct mesh_addr *addr)
 {
     memset(addr, 0, sizeof *addr);
@@ -76,10 +96,14 @@ static int addr_refuse(char *reason, size_t reason_bytes, const char *text, cons
     return MESH_EINVAL;
 }
 
-/* Nobody knows the name now: the network or its name server may be down, and come up. */
+/* Nobody knows the name, or the interface, now: the network or its name server may be down, and come up. */
 static int addr_refuse_name(char *reason, size_t reason_bytes, const char *text, const char *why)
 {
-    snprintf(reason, reason_bytes, "'%.60s': %s: check the name, the network and its name server", text, why);
+    if (strchr(text, '%') != NULL) {
+        snprintf(reason, reason_bytes, "'%.60s': this machine has no such interface, or this is no IPv6 address: see ip link", text);
+    } else {
+        snprintf(reason, reason_bytes, "'%.60s': %s: check the name, the network and its name server", text, why);
+    }
     return MESH_ESYSTEM;
 }
 

@@ -118,7 +118,7 @@ static int say_why(const struct mesh_caller *c, struct mesh_caller_why *why)
 
 static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
 {
-    static const uint8_t any[16];
+    static const uint8_t any[16], any_v4[16] = {[10] = 0xff, [11] = 0xff};
     char reason[200];
     const int err = mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason);
 
@@ -126,7 +126,7 @@ static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
         return caller_say(why, err, "%s", reason);
     if (c->addr.port == 0)
         return caller_say(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
-    if (memcmp(c->addr.ip, any, sizeof any) == 0) {
+    if (memcmp(c->addr.ip, any, sizeof any) == 0 || memcmp(c->addr.ip, any_v4, sizeof any_v4) == 0) {
         c->addr.ip[10] = c->addr.ip[11] = 255;
         c->addr.ip[12] = 127;
         c->addr.ip[15] = 1;

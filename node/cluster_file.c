@@ -61,7 +61,10 @@ struct place {
     struct cluster_file *cluster;
     struct cluster_node *node; /* of the section; NULL: [cluster] */
     bool in_section, has_cluster;
+    uint32_t seen; /* keys of the section, a bit each */
 };
+
+_Static_assert(KEYS <= 32, "a bit each");
 
 __attribute__((format(printf, 3, 4))) static int refuse(const struct place *place, struct fail *fail, const char *format, ...)
 {
@@ -121,8 +124,19 @@ static int set_address(const struct place *place, const char *value, struct clus
         return fail_set(fail, EXIT_ENVIRONMENT, "%.150s:%u: address = %s", place->file, place->line, reason);
     if (err != MESH_OK)
         return refuse(place, fail, "address = %.60s: no address: give ADDR:PORT such as 10.0.0.1:7411 or [fd00::1]:7411", value);
+    if (mesh_addr_fault(node->address) != NULL)
+        return refuse(place, fail, "address = %.60s: %s", value, mesh_addr_fault(node->address));
     snprintf(node->address_text, sizeof node->address_text, "%s", value);
     return 0;
+}
+
+/* What may not be in a value, but for names of files. */
+static bool has_comment(const char *value)
+{
+    for (; *value != '\0'; value++)
+        if (isspace((unsigned char)value[0]) && (value[1] == '#' || value[1] == ';'))
+            return true;
+    return false;
 }
 
 static int set(const struct place *place, const struct key *key, const char *value, struct fail *fail)
@@ -130,6 +144,8 @@ static int set(const struct place *place, const struct key *key, const char *val
     uint8_t *base = place->node != NULL ? (uint8_t *)place->node : (uint8_t *)place->cluster;
     void *target = base + key->offset;
 
+    if (key->kind != KIND_TEXT && has_comment(value))
+        return refuse(place, fail, "%s = %.60s: a comment has a line of its own: move it there", key->name, value);
     switch (key->kind) {
     case KIND_TEXT:
         if (strlen(value) >= key->room)
@@ -145,6 +161,7 @@ static int set(const struct place *place, const struct key *key, const char *val
             return *(uint32_t *)target = CLUSTER_SHARE_AUTO, 0;
         return set_number(place, key, value, target, fail);
     case KIND_ADDRESS:
+        assert(place->node != NULL); /* the one such key is a node's */
         return set_address(place, value, place->node, fail);
     }
     assert(!"every kind is handled");
@@ -211,6 +228,7 @@ static int begin_section(struct place *place, char *text, struct fail *fail)
     text = trim(text + 1);
     place->in_section = true;
     place->node = NULL;
+    place->seen = 0;
     if (strcmp(text, "cluster") == 0) {
         if (place->has_cluster)
             return refuse(place, fail, "[cluster]: there is one already: put all its keys together");
@@ -241,8 +259,12 @@ static int take_line(struct place *place, char *line, struct fail *fail)
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(keys[i].section, section) != 0)
             continue;
-        if (strcmp(keys[i].name, text) == 0)
+        if (strcmp(keys[i].name, text) == 0) {
+            if ((place->seen & 1u << i) != 0)
+                return refuse(place, fail, "%s: stands in this section already: leave one of them", text);
+            place->seen |= 1u << i;
             return set(place, &keys[i], trim(value + 1), fail);
+        }
         names[count++] = keys[i].name;
     }
     names[count] = NULL;
@@ -250,6 +272,9 @@ static int take_line(struct place *place, char *line, struct fail *fail)
     return refuse(place, fail, "%.60s: no key of [%s]: %s%s", text, section, nearest != NULL ? "did you mean " : "take the line out",
                   nearest != NULL ? nearest : "");
 }
+
+/* Which some editors put before the first line. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 /* The next line. 1; 0: there is none; -1 after refuse. */
 static int read_line(struct place *place, FILE *stream, char line[CLUSTER_LINE_MAX], struct fail *fail)
@@ -268,6 +293,8 @@ static int read_line(struct place *place, FILE *stream, char line[CLUSTER_LINE_M
             return refuse(place, fail, "longer than %d bytes: no cluster file is like that: give another", CLUSTER_LINE_MAX - 2), -1;
     }
     line[size] = '\0';
+    if (place->line == 1 && strncmp(line, byte_order_mark, sizeof byte_order_mark - 1) == 0)
+        memset(line, ' ', sizeof byte_order_mark - 1);
     place->line -= size == 0;
     return size > 0;
 }

@@ -10,6 +10,8 @@
 
 #include <microhttpd.h>
 
+#include "mesh/udp.h"
+
 enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 5, CONNECTION_BYTES = 16384 };
 
 struct http_metrics {
@@ -119,6 +121,7 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
     struct http_metrics *http = calloc(1, sizeof *http);
     const union MHD_DaemonInfo *info;
     struct sockaddr_storage address;
+    char text[MESH_ADDR_TEXT_BYTES];
     unsigned flags = MHD_USE_EPOLL;
 
     if (http == NULL) {
@@ -135,7 +138,11 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
                          be_quiet, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
     if (http->daemon == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "--metrics: cannot listen: %s: give another address", errno != 0 ? strerror(errno) : "unknown");
+        const int reason = errno;
+
+        mesh_addr_format(listen, text);
+        fail_set(fail, EXIT_ENVIRONMENT, "--metrics %s: cannot listen: %s: %s", text, reason != 0 ? strerror(reason) : "unknown",
+                 reason == EADDRINUSE ? "another program has this TCP port: end it, or give another one" : "give another address");
         free(http);
         return NULL;
     }

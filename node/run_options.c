@@ -227,6 +227,18 @@ static int choose_kernel(const char *name, struct fail *fail)
     return fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
 }
 
+int run_options_record(const struct recording_options *record, struct fail *fail)
+{
+    const char *how = record->size_mb > 0  ? "--record-size"
+                      : record->time_s > 0 ? "--record-time"
+                      : record->prompts    ? "--record-prompts"
+                                           : NULL;
+
+    if (record->path == NULL && how != NULL)
+        return fail_set(fail, EXIT_USAGE, "%s: nothing is recorded: give --record FILE.db, or leave it out", how);
+    return 0;
+}
+
 static int check(struct run_options *o, struct fail *fail)
 {
     char reason[REASON_BYTES];
@@ -247,8 +259,8 @@ static int check(struct run_options *o, struct fail *fail)
         return -1;
     if (o->topology != 0 && o->record.path != NULL)
         return fail_set(fail, EXIT_USAGE, "run: --topology star and --record: a recording is of the mesh: leave one of them out");
-    if (choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 || parse_peers(o, fail) < 0 ||
-        check_security(o, fail) < 0)
+    if (run_options_record(&o->record, fail) < 0 || choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 ||
+        parse_peers(o, fail) < 0 || check_security(o, fail) < 0)
         return -1;
     return run_options_shares(o->shares_text, run_options_ranks(o), o->share, fail);
 }

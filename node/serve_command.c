@@ -110,6 +110,31 @@ static int parse_address(const char *option, const char *text, struct mesh_addr 
     return 0;
 }
 
+/* Of one machine, at which it is reached. */
+static int parse_place(const char *option, const char *text, struct mesh_addr *address, struct fail *fail)
+{
+    if (parse_address(option, text, address, fail) < 0)
+        return -1;
+    if (mesh_addr_fault(*address) != NULL)
+        return fail_set(fail, EXIT_USAGE, "%s %.100s: %s", option, text, mesh_addr_fault(*address));
+    return 0;
+}
+
+/* Where this node listens: at any address, or one of this machine; any port, or one. */
+static int parse_listen(const char *text, struct mesh_addr *address, struct fail *fail)
+{
+    static const struct mesh_addr any[] = {{.port = 1}, {.ip = {[10] = 0xff, [11] = 0xff}, .port = 1}};
+    struct mesh_addr place;
+
+    if (parse_address("--listen", text, address, fail) < 0)
+        return -1;
+    place = *address;
+    place.port = 1;
+    if (mesh_addr_fault(place) != NULL && memcmp(&place, &any[0], sizeof place) != 0 && memcmp(&place, &any[1], sizeof place) != 0)
+        return fail_set(fail, EXIT_USAGE, "--listen %.100s: %s", text, mesh_addr_fault(place));
+    return 0;
+}
+
 static int add_seed(struct serve_config *config, struct mesh_addr address, struct fail *fail)
 {
     if (config->seed_count == SERVE_SEEDS_MAX)
@@ -130,6 +155,18 @@ static const struct cluster_node *own_node(const struct arguments *a, const stru
     fail_set(fail, EXIT_USAGE, "-c %.200s: which of its nodes is this? Give --node NAME%s", a->cluster_path,
              a->node != NULL ? " as it stands in the file" : ", or --listen with its address");
     return NULL;
+}
+
+/* What stands in the cluster file is told as that: "--metrics x: why" as "-c FILE: metrics x: why", with the code of a bad file. */
+static int blame(const struct arguments *a, const void *value, struct fail *fail)
+{
+    const uintptr_t at = (uintptr_t)value, begin = (uintptr_t)&a->file;
+    const struct fail told = *fail;
+
+    if (at >= begin && at < begin + sizeof a->file)
+        fail_fill(fail, told.exit_code == EXIT_USAGE ? EXIT_BAD_FILE : told.exit_code, "-c %.150s: %.400s", a->cluster_path,
+                  strncmp(told.text, "--", 2) == 0 ? told.text + 2 : told.text);
+    return -1;
 }
 
 static int take_file(struct arguments *a, struct serve_config *config, struct fail *fail)
@@ -214,9 +251,31 @@ static int take_multicast(const struct arguments *a, struct serve_config *config
     if (a->multicast == NULL)
         return 0;
     if (multicast_parse(a->multicast, &config->multicast, fail) < 0)
-        return -1;
+        return blame(a, a->multicast, fail);
     if (config->multicast.port == config->discover.port && memcmp(config->multicast.ip, config->discover.ip, 16) == 0)
         return fail_set(fail, EXIT_USAGE, "--multicast %.100s: is what --discover has, too: give it another port", a->multicast);
+    return 0;
+}
+
+/* To somebody on another machine from the loopback there is none: --listen was forgotten, or /etc/hosts has 127.0.1.1 for this machine's
+ * own name, as Debian writes it. Nobody would hear anybody, and each would be a cluster of its own. */
+static int check_ways(const struct arguments *a, const struct serve_config *config, struct fail *fail)
+{
+    char own[MESH_ADDR_TEXT_BYTES], other[MESH_ADDR_TEXT_BYTES];
+
+    for (unsigned i = 0; i < config->seed_count; i++) {
+        if (!mesh_udp_is_cut_off(config->listen, config->seed[i]))
+            continue;
+        mesh_addr_format(config->listen, own);
+        mesh_addr_format(config->seed[i], other);
+        if (a->cluster_path != NULL && a->listen == NULL)
+            return fail_set(fail, EXIT_BAD_FILE,
+                            "-c %.150s: this node's own address is %s here, the loopback, by which %s is not reached: write the address of "
+                            "this machine, or correct its name in /etc/hosts",
+                            a->cluster_path, own, other);
+        return fail_set(fail, EXIT_USAGE, "--listen %s: this is the loopback, by which %s is not reached: give the address of this machine",
+                        own, other);
+    }
     return 0;
 }
 
@@ -224,27 +283,35 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
 {
     char reason[200];
 
-    if (parse_address("--listen", a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
-        (a->advertise != NULL && parse_address("--advertise", a->advertise, &config->advertise, fail) < 0))
+    if (parse_listen(a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
+        (a->advertise != NULL && parse_place("--advertise", a->advertise, &config->advertise, fail) < 0))
         return -1;
     for (size_t i = 0; i < a->join.count; i++) {
         struct mesh_addr seed;
 
-        if (parse_address("--join", a->join.values[i], &seed, fail) < 0 || add_seed(config, seed, fail) < 0)
+        if (parse_place("--join", a->join.values[i], &seed, fail) < 0 || add_seed(config, seed, fail) < 0)
             return -1;
     }
+    if (a->cluster_path == NULL && a->node != NULL)
+        return fail_set(fail, EXIT_USAGE, "--node %.100s: of which cluster file? Give it with -c CLUSTER.conf", a->node);
     if (a->cluster_path != NULL && take_file(a, config, fail) < 0)
         return -1;
-    if (a->metrics != NULL && parse_address("--metrics", a->metrics, &config->metrics, fail) < 0)
+    if (check_ways(a, config, fail) < 0)
         return -1;
+    if (a->metrics != NULL && parse_address("--metrics", a->metrics, &config->metrics, fail) < 0)
+        return blame(a, a->metrics, fail);
     if (a->model == NULL && config->seed_count == 0)
         return fail_set(fail, EXIT_USAGE, "serve: no model, and no peer to fetch it from: give -m MODEL.gguf, or --join ADDR:PORT");
-    if (a->discover != NULL && (discover_parse(a->discover, &config->discover, fail) < 0 || add_seed(config, config->discover, fail) < 0))
+    if (a->discover != NULL && discover_parse(a->discover, &config->discover, fail) < 0)
+        return blame(a, a->discover, fail);
+    if (a->discover != NULL && add_seed(config, config->discover, fail) < 0)
         return -1;
     if (take_multicast(a, config, fail) < 0)
         return -1;
     if (a->topology != 0 && a->record.path != NULL)
         return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record: a recording is of the mesh: leave one of them out");
+    if (run_options_record(&a->record, fail) < 0)
+        return -1;
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     if (a->name != NULL && strlen(a->name) > MESH_CLUSTER_NAME_BYTES_MAX)
@@ -316,9 +383,10 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
         config->shift.tokenizer = tokenizer;
         if (config->shift.ctx == 0)
             config->shift.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
-        if (config->shift.ctx > model->ctx)
-            fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->shift.ctx, model->ctx);
-        else if (part == NULL || fetch_common(a, config, model, fail) == 0)
+        if (config->shift.ctx > model->ctx) {
+            fail_fill(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->shift.ctx, model->ctx);
+            blame(a, config->shift.ctx == a->file.ctx ? &a->file : NULL, fail);
+        } else if (part == NULL || fetch_common(a, config, model, fail) == 0)
             result = serve(config, fail);
     }
     tokenizer_close(tokenizer);

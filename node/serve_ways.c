@@ -2,6 +2,7 @@
  * which side of the cable the trouble is. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "mesh/udp.h"
 #include "serve_state.h"
@@ -9,9 +10,28 @@
 #define ALONE_NS UINT64_C(5000000000) /* until it is said that nobody answers */
 #define LOOK_NS  UINT64_C(2000000000) /* between two looks at the own address; one without it may be a moment's */
 
+static bool is_v4(const struct mesh_addr *addr)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(addr->ip, prefix, sizeof prefix) == 0;
+}
+
+/* A socket that is bound to one IPv6 address takes IPv4 ones, and says that there is no network. */
+static bool is_other_family(const struct server *server, const struct mesh_addr *to)
+{
+    static const uint8_t any[16];
+    const struct mesh_addr *listen = &server->config->listen;
+
+    return is_v4(to) && !is_v4(listen) && memcmp(listen->ip, any, sizeof any) != 0;
+}
+
 void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result)
 {
-    const int error = result == MESH_ESYSTEM ? errno : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
+    int error = result == MESH_ESYSTEM ? errno : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
+
+    if (error == ENETUNREACH && is_other_family(server, to))
+        error = EAFNOSUPPORT;
 
     if (result != MESH_AGAIN && error != ECONNREFUSED) /* that is the other machine's word: it is there */
         ways_note(&server->ways, mesh_udp_now_ns(), to, error);

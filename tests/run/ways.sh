@@ -86,4 +86,13 @@ netns_on 2 ip address add 10.77.0.33/24 dev net0
 found() { status 0 2>/dev/null | grep -q '"address":"10.77.0.33:7411"'; }
 check "and is a member with its new one" wait_until 40 found
 same "the bits are the same" 0
+
+# The loopback, by which no other machine is reached: --listen forgotten, or a name for which /etc/hosts has it, as Debian's has 127.0.1.1.
+check_exit "a node that would join another machine from the loopback is refused" 2 \
+    "--listen 127.0.0.1:7411: this is the loopback, by which 10.77.0.1:7411 is not reached: give the address of this machine" \
+    netns_on 1 timeout -k 5 20 "$mesh_node" serve -m $model --join 10.77.0.1:7411 --key "$tmp/key"
+printf '[cluster]\nmodel = %s\nkey = %s\n[node a]\naddress = 127.0.1.1:7411\n[node b]\naddress = 10.77.0.1:7411\n' \
+    $model "$tmp/key" >"$tmp/c.conf"
+check_exit "so is one whose own name is the loopback's there" 3 "this node's own address is 127.0.1.1:7411 here, the loopback" \
+    netns_on 1 timeout -k 5 20 "$mesh_node" serve -c "$tmp/c.conf" --node a
 finish

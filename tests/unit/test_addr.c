@@ -131,8 +131,37 @@ static void what_may_be_known_later_is_not_a_wrong_text(void **state)
     (void)state;
     assert_int_equal(mesh_addr_parse("[fe80::1%nosuch0]:7411", &addr, reason, sizeof reason), MESH_ESYSTEM);
     assert_non_null(strstr(reason, "'[fe80::1%nosuch0]:7411': "));
-    assert_non_null(strstr(reason, "check the name"));
+    assert_non_null(strstr(reason, "this machine has no such interface"));
     assert_int_equal(addr.port, 99);
+}
+
+static void by_some_addresses_nobody_reaches_one_machine(void **state)
+{
+    static const struct {
+        const char *text, *why; /* NULL: it may be right */
+    } cases[] = {
+        {"127.0.0.1:7411", NULL},
+        {"10.0.0.1:7411", NULL},
+        {"[2001:db8::5]:7411", NULL},
+        {"10.0.0.1:0", "port 0"},
+        {"0.0.0.0:7411", "any address"},
+        {"[::]:7411", "any address"},
+        {":7411", "any address"},
+        {"224.0.0.1:7411", "no single machine"},
+        {"255.255.255.255:7411", "no single machine"},
+        {"[ff02::1]:7411", "no single machine"},
+        {"[fe80::1]:7411", "needs its interface"},
+        {"[fe80::1%lo]:7411", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *why = mesh_addr_fault(parsed(cases[i].text));
+
+        if ((why == NULL) != (cases[i].why == NULL) || (why != NULL && strstr(why, cases[i].why) == NULL)) {
+            fail_msg("%s: says '%s'", cases[i].text, why != NULL ? why : "nothing");
+        }
+    }
 }
 
 int main(void)
@@ -146,6 +175,7 @@ int main(void)
         cmocka_unit_test(localhost_is_a_loopback_address),
         cmocka_unit_test(a_wrong_text_is_refused_with_the_reason),
         cmocka_unit_test(what_may_be_known_later_is_not_a_wrong_text),
+        cmocka_unit_test(by_some_addresses_nobody_reaches_one_machine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,16 @@ static void every_key_has_its_value_or_its_default(void **state)
     assert_string_equal(file.node[1].model, "/other/m.gguf");
 }
 
+static void a_byte_order_mark_and_marks_in_names_of_files_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_text("\xef\xbb\xbf[cluster]\nmodel = /srv/a #1.gguf\n[node a]\naddress = 127.0.0.1:7411\nthreads = 1\n"
+                                "[node b]\naddress = [fe80::1%lo]:7411\nthreads = 2\n"),
+                     0);
+    assert_string_equal(file.model, "/srv/a #1.gguf");
+    assert_int_equal(file.node[1].threads, 2);
+}
+
 static void a_file_of_comments_is_a_cluster_of_defaults(void **state)
 {
     (void)state;
@@ -105,6 +115,19 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"[node a]\naddress = nowhere\n", "address = nowhere: no address: give ADDR:PORT"},
         {"[node a]\naddress = 127.0.0.1:1\n[node a]\n", "[node a]: there is one already"},
         {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:1\n", "[node b]: has the address of [node a]"},
+        {"[node a]\naddress = 10.0.0.1:0\n", "test.conf:2: address = 10.0.0.1:0: port 0 is any port: give the one"},
+        {"[node a]\naddress = 0.0.0.0:7411\n",
+         "address = 0.0.0.0:7411: any address is no machine's: give the one by which others reach it"},
+        {"[node a]\naddress = [::]:7411\n", "any address is no machine's"},
+        {"[node a]\naddress = 239.255.77.11:7411\n", "no single machine has it"},
+        {"[node a]\naddress = 255.255.255.255:7411\n", "no single machine has it"},
+        {"[node a]\naddress = [ff02::1%lo]:7411\n", "no single machine has it"},
+        {"[node a]\naddress = [fe80::1]:7411\n", "a link-local address needs its interface: give it as in [fe80::1%eth0]:7411"},
+        {"[node a]\naddress = 127.0.0.1:7411 # this one\n",
+         "test.conf:2: address = 127.0.0.1:7411 # this one: a comment has a line of its own"},
+        {"[cluster]\nslots = 4\t; few\n", "a comment has a line of its own"},
+        {"[cluster]\nslots = 4\nctx = 64\nslots = 8\n", "test.conf:4: slots: stands in this section already: leave one"},
+        {"[node a]\naddress = 127.0.0.1:1\naddress = 127.0.0.1:2\n", "test.conf:3: address: stands in this section already"},
         {"[node a]\njust words\n", "neither a section nor key = value"},
         {"[node a]\nname = x\n", "no key of [node]"},
     };
@@ -124,7 +147,7 @@ static void an_address_that_is_not_known_now_is_no_bad_file(void **state)
     (void)state;
     assert_int_equal(parse_text("[node a]\naddress = [fe80::1%nosuch0]:7411\n"), -1);
     assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
-    assert_non_null(strstr(fail.text, "test.conf:2: address = '[fe80::1%nosuch0]:7411': "));
+    assert_non_null(strstr(fail.text, "test.conf:2: address = '[fe80::1%nosuch0]:7411': this machine has no such interface"));
 }
 
 static void more_nodes_than_a_mesh_has_are_refused(void **state)
@@ -195,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_has_its_value_or_its_default),
+        cmocka_unit_test(a_byte_order_mark_and_marks_in_names_of_files_are_taken),
         cmocka_unit_test(a_file_of_comments_is_a_cluster_of_defaults),
         cmocka_unit_test(a_name_is_as_long_as_the_command_line_takes_it),
         cmocka_unit_test(what_is_wrong_is_named_with_its_line),

@@ -168,6 +168,23 @@ static void an_address_is_this_machines_or_not(void **state)
     assert_false(mesh_udp_is_local(elsewhere));
 }
 
+/* As a name that /etc/hosts of Debian gives the own machine: 127.0.1.1. */
+static void from_the_loopback_no_other_machine_is_reached(void **state)
+{
+    struct mesh_addr from, elsewhere, v6;
+    char reason[100];
+
+    (void)state;
+    assert_int_equal(mesh_addr_parse("127.0.1.1:7411", &from, reason, sizeof reason), 0);
+    assert_int_equal(mesh_addr_parse("192.0.2.1:7411", &elsewhere, reason, sizeof reason), 0);
+    assert_int_equal(mesh_addr_parse("[2001:db8::1]:7411", &v6, reason, sizeof reason), 0);
+    assert_false(mesh_udp_is_cut_off(from, loopback()));
+    assert_false(mesh_udp_is_cut_off(elsewhere, from));
+    assert_false(mesh_udp_is_cut_off(from, v6)); /* that is another trouble */
+    if (mesh_udp_path_bytes(elsewhere) > 0)      /* without a route there is no way either, for another reason */
+        assert_true(mesh_udp_is_cut_off(from, elsewhere));
+}
+
 static void any_address_takes_ipv4(void **state)
 {
     struct mesh_udp *any;
@@ -399,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_poll_that_finds_nothing_is_one_system_call),
         cmocka_unit_test(an_occupied_port_is_reported_as_such),
         cmocka_unit_test(an_address_is_this_machines_or_not),
+        cmocka_unit_test(from_the_loopback_no_other_machine_is_reached),
         cmocka_unit_test(any_address_takes_ipv4),
         cmocka_unit_test(a_peer_that_is_not_there_does_no_harm),
         cmocka_unit_test_setup_teardown(a_wake_before_a_wait_ends_it, open_woken, close_woken),

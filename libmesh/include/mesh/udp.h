@@ -22,6 +22,9 @@ enum { MESH_ADDR_TEXT_BYTES = 64 };
 void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
 bool mesh_addr_is_loopback(struct mesh_addr addr);
 
+/* Why nobody reaches one machine by it, and what to give instead, as "why: what"; NULL: it may be right. */
+const char *mesh_addr_fault(struct mesh_addr addr);
+
 /* Bind. port 0: any free one. The receive and send buffers are made as large as the system allows. MESH_ESYSTEM: errno. lab may be NULL. */
 int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct mesh_lab *lab);
 void mesh_udp_close(struct mesh_udp *udp); /* NULL is fine */
@@ -31,6 +34,7 @@ uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp);
 uint32_t mesh_udp_path_bytes(
     struct mesh_addr to);                      /* the largest datagram that the interface to it carries, for mesh_set_path; 0: unknown */
 bool mesh_udp_is_local(struct mesh_addr addr); /* false: no interface of this machine has it (any more); true also when unknown */
+bool mesh_udp_is_cut_off(struct mesh_addr from, struct mesh_addr to); /* from the loopback to another machine, where nothing arrives */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
 /* Before mesh_udp_set_peer: hear this multicast group, too, and send there once what the core says may go there. IPv4 uses the interface of

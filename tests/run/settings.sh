@@ -1,0 +1,61 @@
+#!/bin/bash
+# What is wrong with a cluster file, an address or an option is told before a node begins, with where it stands.
+# Runs beside others.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+
+model=$tmp/m.gguf
+"$mesh_node" synth -o "$model" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 256 --type f32 --seed 1
+port=$(free_port)
+serve=("$mesh_node" serve -m "$model" -t 1)
+says() { wait_until 20 grep -qF -e "$2" "$tmp/$1"; } # NAME TEXT
+# ---- options ----
+
+check_exit "a node's name without a file is refused" 2 "--node attic: of which cluster file?" "${serve[@]}" --node attic
+check_exit "who says how to record says where to" 2 "--record-size: nothing is recorded: give --record" "${serve[@]}" --record-size 5
+check_exit "also what" 2 "--record-prompts: nothing is recorded" "${serve[@]}" --record-prompts
+check_exit "and of run" 2 "--record-time: nothing is recorded" "$mesh_node" run -m "$model" -p a --record-time 5
+check_exit "nobody is joined at port 0" 2 "--join 127.0.0.1:0: port 0" "${serve[@]}" --join 127.0.0.1:0
+check_exit "nor at any address" 2 "--join 0.0.0.0:$port: any address" "${serve[@]}" --join "0.0.0.0:$port"
+check_exit "which is none to be told others" 2 "--advertise [::]:$port: any address" "${serve[@]}" --advertise "[::]:$port"
+check_exit "a group is nobody's own address" 2 "--listen 239.255.77.11:$port: no single machine has it" "${serve[@]}" \
+    --listen "239.255.77.11:$port"
+
+# ---- what stands in a cluster file is told as that, as a bad file ----
+
+# of_file SENTENCE TEXT CLUSTER-LINE NODE-LINE
+of_file() {
+    printf '[cluster]\nmodel = %s\n%s\n[node a]\naddress = 127.0.0.1:%s\n%s\n' "$model" "$3" "$port" "$4" >"$tmp/c.conf"
+    check_exit "$1" 3 "mesh-node: -c $tmp/c.conf: $2" "$mesh_node" serve -c "$tmp/c.conf" --node a
+}
+of_file "a context that the model has not" "ctx 512: the model was made for 256" "ctx = 512" ""
+of_file "an address for Prometheus without a port" "metrics nowhere: 'nowhere': no port" "" "metrics = nowhere"
+of_file "a group to find others that is none" "discover 10.0.0.1:7412: no IPv4 multicast group" "discover = 10.0.0.1:7412" ""
+of_file "a group for tiles that is none" "multicast 239.255.77.13: '239.255.77.13': no port" "multicast = 239.255.77.13" ""
+check_exit "an option is told as one, though there is a file" 2 "mesh-node: --metrics nowhere" \
+    "$mesh_node" serve -c "$tmp/c.conf" --node a --metrics nowhere
+
+# ---- occupied, or of the other family ----
+
+background "${serve[@]}" --listen "127.0.0.1:$port" --metrics 127.0.0.1:0 2>"$tmp/first"
+first=$background_pid
+says first "epoch 1"
+check_exit "an occupied port is told with what to do" 4 "bound: Address already in use: another process has this UDP port" \
+    "${serve[@]}" --listen "127.0.0.1:$port"
+web=$(sed -n 's|^metrics on http://\([^/]*\)/metrics$|\1|p' "$tmp/first")
+if [ -n "$web" ]; then
+    check_exit "so is that for Prometheus" 4 "--metrics $web: cannot listen: Address already in use: another program has this TCP port" \
+        "${serve[@]}" --listen 127.0.0.1:0 --metrics "$web"
+else
+    skip "so is that for Prometheus" "built without libmicrohttpd"
+fi
+check "any address is this machine for a client" "$mesh_node" status --to "0.0.0.0:$port"
+background "${serve[@]}" --listen "[::1]:$(free_port)" --join "127.0.0.1:$port" 2>"$tmp/six"
+check "a node with an IPv6 address is told why it reaches no IPv4 one" says six \
+    "nothing can be sent to 127.0.0.1:$port: Address family not supported by protocol: let this node listen at an address of that kind"
+kill "$background_pid"
+wait "$background_pid"
+
+kill "$first"
+finish
