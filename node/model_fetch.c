@@ -1,6 +1,5 @@
 #include "model_fetch.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +70,6 @@ static int run(struct fetch *f, struct fail *fail)
         if (f->asked[i].data == NULL)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     }
-    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error of the write, in words */
     f->got_ns = mesh_udp_now_ns();
     f->root = model_cache_root(fail);
     return f->root == NULL || ask_all(f, fail) != DONE ? -1 : 0;

@@ -488,6 +488,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error of the write, in words */
     engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)

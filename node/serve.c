@@ -36,6 +36,15 @@ static void on_interrupt(int number)
         mesh_udp_wake(interrupted_server->config->shift.udp);
 }
 
+/* The end of a terminal (SIGHUP) is no crash: requests end, and the others need not find out. Who is started with nohup goes on. */
+static void watch_signals(void)
+{
+    signal(SIGINT, on_interrupt); /* which a shell has its background jobs ignore */
+    signal(SIGTERM, on_interrupt);
+    if (signal(SIGHUP, on_interrupt) == SIG_IGN)
+        signal(SIGHUP, SIG_IGN);
+}
+
 /* ---- datagrams outside of epochs ---- */
 
 /* Telemetry of others may wait until the main thread looks by itself, 50 ms at most: waking it takes a core from a worker each time. */
@@ -410,8 +419,7 @@ int serve(struct serve_config *config, struct fail *fail)
     result = open_server(server, fail);
     if (result == 0) {
         interrupted_server = server;
-        signal(SIGINT, on_interrupt);
-        signal(SIGTERM, on_interrupt);
+        watch_signals();
         result = loop(server, fail);
     }
     close_server(server);

@@ -423,6 +423,7 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
                            .fetch_wait = FETCH_WAIT_S_DEFAULT,
                            .security = MESH_SECURITY_NONE};
     signal(SIGPIPE, SIG_IGN); /* whoever reads what is said may go away; a member stays */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error of the write, in words */
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What is wrong with a cluster file, an address or an option is told before a node begins, with where it stands.
+# What is wrong with a cluster file, an address or an option is told before a node begins, with where it stands; and the signals and limits
+# that a node gets from whoever starts it.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -10,6 +11,12 @@ model=$tmp/m.gguf
 port=$(free_port)
 serve=("$mesh_node" serve -m "$model" -t 1)
 says() { wait_until 20 grep -qF -e "$2" "$tmp/$1"; } # NAME TEXT
+ends() { # NAME CODE: the node that was started last
+    local sentence=$1 code=0
+    wait "$background_pid" || code=$?
+    check_equal "$sentence" "$code" "$2"
+}
+
 # ---- options ----
 
 check_exit "a node's name without a file is refused" 2 "--node attic: of which cluster file?" "${serve[@]}" --node attic
@@ -56,6 +63,50 @@ check "a node with an IPv6 address is told why it reaches no IPv4 one" says six 
     "nothing can be sent to 127.0.0.1:$port: Address family not supported by protocol: let this node listen at an address of that kind"
 kill "$background_pid"
 wait "$background_pid"
+
+# ---- signals ----
+
+port=$(free_port)
+question=(-p abc -n 30 --ignore-eos --temp 0 --digest)
+ask() { timeout -k 5 60 "$mesh_node" ask --to "127.0.0.1:$port" "${question[@]}"; }
+# slow COMMAND...: a node that takes some seconds for the question, which is asked; it is ended by the test
+slow() {
+    background env --default-signal=HUP "$@" "${serve[@]}" --lab pace=4MB/s --listen "127.0.0.1:$port" 2>"$tmp/slow"
+    says slow "epoch 1"
+    ask >"$tmp/answer" 2>"$tmp/answer.err" </dev/null &
+    asking=$!
+    wait_until 20 test -s "$tmp/answer"
+}
+slow
+kill -HUP "$background_pid"
+check "a terminal that ends is a signal to leave" says slow "leaving when 1 request has ended"
+wait "$asking"
+check_equal "the request ends as if nothing had happened" $? 0
+ends "and the node with 0" 0
+slow nohup
+kill -HUP "$background_pid"
+wait "$asking"
+check_equal "who is started with nohup hears nothing of it" "$? $(grep -c leaving "$tmp/slow")" "0 0"
+kill "$background_pid"
+wait "$background_pid"
+
+# ---- a limit of the size of files is as a full disk ----
+
+if [ -x "$BIN/mesh-replay" ]; then
+    # shellcheck disable=SC2016
+    background bash -c 'ulimit -f 2500; exec "$@"' bash "${serve[@]}" --record "$tmp/t.db" --listen "127.0.0.1:$port" 2>"$tmp/limit"
+    says limit "epoch 1"
+    for _ in $(seq 100); do
+        if grep -q "is tried again" "$tmp/limit"; then break; fi
+        "$mesh_node" ask --to "127.0.0.1:$port" -p abc -n 200 --ignore-eos --temp 1 >/dev/null 2>&1
+    done
+    check_contains "a recording that may not grow is told" "$tmp/limit" "cannot be written, and is tried again every second"
+    check "and the node goes on" ask
+    kill "$background_pid"
+    ends "and leaves in order" 0
+else
+    skip "a recording that may not grow is told" "mesh-replay is not built"
+fi
 
 kill "$first"
 finish
