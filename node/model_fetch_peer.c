@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model_fetch_state.h"
+#include "notify.h"
 
 #define CALL_NS (2 * (uint64_t)SECOND_NS)    /* for a peer to answer */
 #define LIST_NS (600 * (uint64_t)SECOND_NS)  /* it may have to read its whole file first */
@@ -15,8 +16,22 @@
 
 /* ---- what people see ---- */
 
+/* Of a start, that is; a member has more to tell. */
+static void tell_manager(struct fetch *f, uint32_t done)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    char text[120];
+
+    if (f->config->stops != NULL || f->wanted_count == 0 || now_ns - f->told_ns < SECOND_NS)
+        return;
+    f->told_ns = now_ns;
+    snprintf(text, sizeof text, "STATUS=%s: %.0f %% of %u MiB", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
+    notify_manager(text);
+}
+
 static void show(struct fetch *f, uint32_t done)
 {
+    tell_manager(f, done);
     if (f->wanted_count > 0 && progress_is_due(&f->progress))
         fprintf(stderr, "\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
 }
@@ -29,6 +44,7 @@ void fetch_on_step(void *app, uint32_t done)
 void fetch_begin(struct fetch *f, const char *doing)
 {
     f->doing = doing;
+    f->told_ns = 0;
     progress_begin(&f->progress);
 }
 
@@ -382,8 +398,13 @@ enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail 
                                               .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS};
     struct mesh_caller *caller;
     enum outcome outcome;
+    char text[120];
 
     mesh_addr_format(peer, f->from);
+    if (c->stops == NULL) {
+        snprintf(text, sizeof text, "STATUS=asking %s for its model", f->from);
+        notify_manager(text);
+    }
     caller = caller_open(&config, fail);
     if (caller == NULL)
         return NEXT_PEER;

@@ -34,6 +34,7 @@ struct fetch {
     uint64_t got_ns;
     struct progress progress;
     const char *doing;
+    uint64_t told_ns; /* when the service manager was last told how far it is */
 };
 
 /* A peer's part: it is done, this peer will not do, or nothing will. */

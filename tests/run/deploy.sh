@@ -29,6 +29,9 @@ done <"$tmp/options"
 stop=$(sed -n 's/^TimeoutStopSec=//p' "$units/mesh-node.service")
 if [ "$stop" -gt 95 ]; then ok "systemd waits until a node has left"; else not_ok "systemd waits until a node has left" "$stop s"; fi
 
+check_equal "systemd waits for a node that fetches a model for as long as that takes" \
+    "$(sed -n 's/^TimeoutStartSec=//p' "$units/mesh-node.service")" infinity
+
 for node in attic cellar shed; do
     check_exit "node $node of the example is told what is missing, its key or the model" 4 "/" \
         "$mesh_node" serve -c "$prefix/share/mesh-node/cluster.conf" --node $node --key "$tmp/none"

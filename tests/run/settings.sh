@@ -108,5 +108,27 @@ else
     skip "a recording that may not grow is told" "mesh-replay is not built"
 fi
 
+# ---- what a service manager is told while a model comes ----
+
+if command -v python3 >/dev/null; then
+    cat >"$tmp/manager.py" <<'END'
+import os, socket, sys
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(sys.argv[1])
+manager.settimeout(60)
+with open(sys.argv[2], "w", buffering=1) as log:
+    while True:
+        log.write(manager.recv(4096).decode().replace("\n", " ") + "\n")
+END
+    background python3 "$tmp/manager.py" "$tmp/manager" "$tmp/told"
+    wait_until 10 test -S "$tmp/manager"
+    NOTIFY_SOCKET=$tmp/manager XDG_CACHE_HOME=$tmp/cache background "$mesh_node" serve -t 1 --listen 127.0.0.1:0 \
+        --join "$(sed -n 's/^listening on //p' "$tmp/first")" 2>"$tmp/fetcher"
+    check "a manager hears that the node is ready" says told "READY=1"
+    check_equal "and before that what it does" "$(sed '/READY=1/q' "$tmp/told" | sed 's/:.*//' | head -n 1)" "STATUS=asking 127.0.0.1"
+    check_contains "and how far it is" "$tmp/told" "STATUS=fetching the model: "
+else
+    skip "a manager hears that the node is ready" "python3 is not installed"
+fi
 kill "$first"
 finish
