@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static int addr_resolve(const char *host, struct mesh_addr *addr, const char **w
 
     if (err != 0) {
         *why = gai_strerror(err);
+        errno = err == EAI_NONAME || err == EAI_NODATA ? ENOENT : EAGAIN;
         return MESH_ESYSTEM;
     }
     for (struct addrinfo *one = list; one != NULL; one = one->ai_next) {

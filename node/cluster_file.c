@@ -115,11 +115,18 @@ static int set_word(const struct place *place, const struct key *key, const char
                   nearest != NULL ? nearest : key->words[0]);
 }
 
+/* Of a name that nobody has it is for the caller to say whether that node has to be known: one that is gone for good should not keep the
+ * others from starting. But when no name server answers nobody is known, and that passes. */
 static int set_address(const struct place *place, const char *value, struct cluster_node *node, struct fail *fail)
 {
-    char reason[160];
+    char reason[sizeof node->unknown];
     const int err = strlen(value) < sizeof node->address_text ? mesh_addr_parse(value, &node->address, reason, sizeof reason) : MESH_EINVAL;
 
+    if (err == MESH_ESYSTEM && errno == ENOENT) {
+        snprintf(node->unknown, sizeof node->unknown, "%s", reason);
+        snprintf(node->address_text, sizeof node->address_text, "%s", value);
+        return 0;
+    }
     if (err == MESH_ESYSTEM)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.150s:%u: address = %s", place->file, place->line, reason);
     if (err != MESH_OK)
@@ -210,7 +217,7 @@ static int check_node(const struct place *place, struct fail *fail)
     if (place->node->address_text[0] == '\0')
         return refuse(place, fail, "[node %s]: no address: write address = ADDR:PORT", place->node->name);
     for (uint16_t i = 0; i + 1 < cluster->node_count; i++)
-        if (memcmp(&cluster->node[i].address, &place->node->address, sizeof place->node->address) == 0)
+        if (place->node->unknown[0] == '\0' && memcmp(&cluster->node[i].address, &place->node->address, sizeof place->node->address) == 0)
             return refuse(place, fail, "[node %s]: has the address of [node %s]: give each its own", place->node->name,
                           cluster->node[i].name);
     return 0;

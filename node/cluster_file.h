@@ -20,7 +20,8 @@ enum cluster_security { CLUSTER_SEAL, CLUSTER_AUTH, CLUSTER_NONE };
 struct cluster_node {
     char name[CLUSTER_NAME_MAX];
     char address_text[CLUSTER_NAME_MAX];
-    struct mesh_addr address;
+    struct mesh_addr address;       /* all zeros: there is no such name, or interface, now */
+    char unknown[160];              /* and in words; else empty */
     char model[CLUSTER_PATH_MAX];   /* empty: the cluster's */
     char metrics[CLUSTER_NAME_MAX]; /* ADDR:PORT of HTTP; empty: none */
     uint32_t threads;               /* 0: as many as there are cores */
@@ -43,7 +44,7 @@ struct cluster_file {
 };
 
 /* -1: EXIT_ENVIRONMENT when the file cannot be read, EXIT_BAD_FILE for what is wrong inside, naming the line. Two nodes of the same name
- * or address are wrong; a file without nodes is not (nodes may find one another by --join). */
+ * or address are wrong; a file without nodes is not (nodes may find one another by --join), and neither is a name that nobody has. */
 int cluster_file_read(const char *path, struct cluster_file *file, struct fail *fail);
 
 /* The same from an open stream; name is for messages. */

@@ -149,7 +149,8 @@ static const struct cluster_node *own_node(const struct arguments *a, const stru
     for (uint16_t i = 0; i < a->file.node_count; i++) {
         const struct cluster_node *node = &a->file.node[i];
 
-        if (a->node != NULL ? strcmp(node->name, a->node) == 0 : listen != NULL && memcmp(&node->address, listen, sizeof *listen) == 0)
+        if (a->node != NULL ? strcmp(node->name, a->node) == 0
+                            : node->unknown[0] == '\0' && listen != NULL && memcmp(&node->address, listen, sizeof *listen) == 0)
             return node;
     }
     fail_set(fail, EXIT_USAGE, "-c %.200s: which of its nodes is this? Give --node NAME%s", a->cluster_path,
@@ -169,6 +170,27 @@ static int blame(const struct arguments *a, const void *value, struct fail *fail
     return -1;
 }
 
+/* The other nodes of the file are asked. One whose name is gone is not, if there is somebody else. */
+static int take_others(const struct arguments *a, const struct cluster_node *own, struct serve_config *config, struct fail *fail)
+{
+    const struct cluster_node *unknown = NULL;
+
+    for (uint16_t i = 0; i < a->file.node_count; i++) {
+        const struct cluster_node *node = &a->file.node[i];
+
+        if (node->unknown[0] != '\0' && node != own) {
+            fprintf(stderr, "-c %.150s: [node %s] is not asked: address = %s\n", a->cluster_path, node->name, node->unknown);
+            unknown = node;
+        } else if (node != own && add_seed(config, node->address, fail) < 0) {
+            return -1;
+        }
+    }
+    if (unknown != NULL && config->seed_count == 0 && a->discover == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "-c %.150s: [node %s]: address = %s; there is no other node to ask", a->cluster_path,
+                        unknown->name, unknown->unknown);
+    return 0;
+}
+
 static int take_file(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     const struct cluster_node *own;
@@ -178,6 +200,8 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     own = own_node(a, a->listen != NULL ? &config->listen : NULL, fail);
     if (own == NULL)
         return -1;
+    if (a->listen == NULL && own->unknown[0] != '\0')
+        return fail_set(fail, EXIT_ENVIRONMENT, "-c %.150s: [node %s]: address = %s", a->cluster_path, own->name, own->unknown);
     if (a->listen == NULL)
         config->listen = own->address;
     if (a->model == NULL)
@@ -199,10 +223,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
                       : a->file.security == CLUSTER_AUTH ? MESH_SECURITY_AUTH
                                                          : MESH_SECURITY_NONE;
     a->has_security |= a->key != NULL;
-    for (uint16_t i = 0; i < a->file.node_count; i++)
-        if (&a->file.node[i] != own && add_seed(config, a->file.node[i].address, fail) < 0)
-            return -1;
-    return 0;
+    return take_others(a, own, config, fail);
 }
 
 /* Without a key nobody proves anything, so nobody but this machine may be listened to. */

@@ -43,6 +43,30 @@ of_file "a group for tiles that is none" "multicast 239.255.77.13: '239.255.77.1
 check_exit "an option is told as one, though there is a file" 2 "mesh-node: --metrics nowhere" \
     "$mesh_node" serve -c "$tmp/c.conf" --node a --metrics nowhere
 
+# ---- names that nobody has; an interface that is not there is found by no name server, so that nobody is asked ----
+
+gone='[fe80::1%nosuch0]:7411'
+nodes() { # ADDRESS...: of the nodes a, b, ...
+    local name
+    printf '[cluster]\nmodel = %s\n' "$model"
+    for name in a b c; do
+        [ $# -eq 0 ] || printf '[node %s]\naddress = %s\n' $name "$1"
+        shift
+    done
+}
+nodes "$gone" "127.0.0.1:$port" >"$tmp/own.conf"
+check_exit "a node needs its own address" 4 "own.conf: [node a]: address = '$gone': this machine has no such interface" \
+    "$mesh_node" serve -c "$tmp/own.conf" --node a
+nodes "127.0.0.1:$port" "$gone" >"$tmp/two.conf"
+check_exit "and somebody to ask" 4 "two.conf: [node b]: address = '$gone': " "$mesh_node" serve -c "$tmp/two.conf" --node a
+check "a file with such a name can be planned with" "$mesh_node" plan -c "$tmp/two.conf"
+nodes "127.0.0.1:$port" "$gone" "127.0.0.1:$(free_port)" >"$tmp/three.conf"
+background "$mesh_node" serve -c "$tmp/three.conf" --node a -t 1 2>"$tmp/three"
+check "but a node that is gone for good keeps no other from starting" says three "epoch 1: 1 member"
+check_contains "which is told" "$tmp/three" "three.conf: [node b] is not asked: address = '$gone': this machine has no such interface"
+kill "$background_pid"
+wait "$background_pid"
+
 # ---- occupied, or of the other family ----
 
 background "${serve[@]}" --listen "127.0.0.1:$port" --metrics 127.0.0.1:0 2>"$tmp/first"

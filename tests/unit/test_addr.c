@@ -1,4 +1,5 @@
 /* Addresses as text: what is accepted, how it is shown, what a refusal says. No resolver but the local hosts file is asked. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,6 +131,7 @@ static void what_may_be_known_later_is_not_a_wrong_text(void **state)
 
     (void)state;
     assert_int_equal(mesh_addr_parse("[fe80::1%nosuch0]:7411", &addr, reason, sizeof reason), MESH_ESYSTEM);
+    assert_int_equal(errno, ENOENT);
     assert_non_null(strstr(reason, "'[fe80::1%nosuch0]:7411': "));
     assert_non_null(strstr(reason, "this machine has no such interface"));
     assert_int_equal(addr.port, 99);

@@ -16,7 +16,8 @@ extern "C" {
 struct mesh_udp;
 
 /* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or with a phrase in reason MESH_EINVAL,
- * or MESH_ESYSTEM: the name, or the interface of a scoped address, is not known now, which may change. */
+ * or MESH_ESYSTEM: the name, or the interface of a scoped address, is not known now, which may change; errno ENOENT: there is none, EAGAIN:
+ * nobody could be asked. */
 int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size_t reason_bytes);
 enum { MESH_ADDR_TEXT_BYTES = 64 };
 void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
