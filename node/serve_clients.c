@@ -30,7 +30,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
                                   .cluster = server->cluster,
                                   .memory = &server->memory,
                                   .share_changes = server->shares.changes,
-                                  .is_draining = server->is_draining};
+                                  .is_draining = server->is_draining,
+                                  .refusal = serve_is_refused(server) ? server->refusal : NULL};
     char text[TALK_TEXT_MAX];
     struct talk talk = {.kind = TALK_STATE, .text = text};
 

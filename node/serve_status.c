@@ -62,13 +62,21 @@ static double part_of(const struct rowmap *map, uint16_t rank)
     return map->share[rank] / total;
 }
 
+/* How the others reach it. Who has met nobody knows only where it listens. */
+static void address_of(const struct serve_status *status, uint16_t rank, char text[MESH_ADDR_TEXT_BYTES])
+{
+    const struct mesh_addr addr = status->shift->member[rank].addr;
+
+    mesh_addr_format(rank == status->shift->rank && addr.port == 0 ? mesh_udp_local(status->config->udp) : addr, text);
+}
+
 static void write_member(const struct serve_status *status, struct json *json, uint16_t rank)
 {
     const struct mesh_cluster_member *member = &status->shift->member[rank];
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t rtt_ns;
 
-    mesh_addr_format(member->addr, address);
+    address_of(status, rank, address);
     json_object_begin(json, NULL);
     json_uint(json, "rank", rank);
     json_text(json, "address", address);
@@ -223,6 +231,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "epoch", status->shift != NULL ? status->shift->number : m->missing_bytes > 0 ? m->number : 0);
     json_text(&json, "model", gguf_path(status->config->model->gguf));
     json_text(&json, "cluster", status->config->cluster);
+    if (status->refusal != NULL)
+        json_text(&json, "refusal", status->refusal);
     write_members(status, &json);
     write_disks(status, &json);
     json_uint(&json, "requests", status->requests);
@@ -315,7 +325,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
     for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++) {
         const char *state = state_of(status, rank, &rtt_ns);
 
-        mesh_addr_format(status->shift->member[rank].addr, address);
+        address_of(status, rank, address);
         fprintf(stream, "\n%4u  %-24s %-10s share %-6u %3.0f %% %8.2f GB/s", rank, address, state, status->shift->map.share[rank],
                 100 * part_of(&status->shift->map, rank), status->member[rank].speed / 1e6);
         if (rank == status->shift->rank) {
@@ -325,6 +335,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
         }
     }
+    if (status->refusal != NULL)
+        fprintf(stream, "\nrefused %s; it answers alone, with its own model", status->refusal);
     if (status->shift != NULL && count_disks(status) < 2)
         fputs("\nsome rows are on one disk only: start another node with --fetch all, or copy the file there", stream);
     fflush(stream);

@@ -25,7 +25,8 @@ struct serve_status {
     uint32_t requests;                              /* of this node's clients, that are not over */
     struct recording_figures recorded;              /* with --record */
     bool is_recording;
-    bool is_draining; /* this node leaves when they are */
+    bool is_draining;    /* this node leaves when they are */
+    const char *refusal; /* "by ADDR: why": a cluster of its own since that one refuses it; else NULL */
 };
 
 /* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */

@@ -71,6 +71,9 @@ static void say_nobody(const struct server *server)
     else if (heard == 0)
         serve_say(server, "alone for 5 s: nothing comes from the others, and this node goes on asking them: are they there, and is there a "
                           "way to them?");
+    else if (serve_is_refused(server))
+        serve_say(server, "alone for 5 s: %" PRIu64 " datagrams have come from others, but nobody takes this node in: refused %s", heard,
+                  server->refusal);
     else
         serve_say(server,
                   "alone for 5 s: %" PRIu64 " datagrams have come from others, but nobody takes this node in: between it and one of them "

@@ -38,12 +38,22 @@ else
 fi
 check_contains "as it is up" "$tmp/health" '"state":"up","members":1'
 check_contains "it says by whom it is refused, and why" "$tmp/health" "\"refused\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
+address=$(sed -n 's/^listening on //p' "$tmp/other")
+check "its status says the same" "$mesh_node" status --to "$address"
+check_contains "to people" "$out" "$(grep '^refused by' "$tmp/other"); it answers alone"
+check_contains "who see where it listens" "$out" "0  $address "
+"$mesh_node" status --to "$address" --json >"$tmp/status"
+check_contains "and to programs" "$tmp/status" "\"refusal\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
+check "what it says of being alone is no word of networks" wait_until 20 grep -q \
+    "^alone for 5 s: .* but nobody takes this node in: refused by 127.0.0.1:$port: .*model fingerprint" "$tmp/other"
 if health first 200; then
     ok "who refuses is as healthy as before"
 else
     not_ok "who refuses is as healthy as before" "$(cat "$tmp/health")"
 fi
 check_equal "and says nothing of refusals" "$(grep -c refused "$tmp/health")" 0
+"$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
+check_equal "nor does its status" "$(grep -c '"refusal"' "$tmp/status")" 0
 if [ ${#recorded[@]} -gt 0 ]; then
     kill "$background_pid"
     wait "$background_pid"
