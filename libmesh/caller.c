@@ -84,10 +84,11 @@ static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *wh
     if (c->config.security == MESH_SECURITY_NONE)
         return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and does it run without a key (--security none)?",
                           c->config.address, seconds);
-    return caller_say(why, MESH_ESYSTEM,
-                      "%s: no answer within %g s: is a node there, does it have the key%s%s, and is its --security %s, as here?",
-                      c->config.address, seconds, c->config.key_file != NULL ? " " : "",
-                      c->config.key_file != NULL ? c->config.key_file : "", c->config.security == MESH_SECURITY_AUTH ? "auth" : "seal");
+    return caller_say(
+        why, MESH_ESYSTEM,
+        "%s: no answer within %g s: is a node there, does it have the key%s%s, and are its --name %.64s and its --security %s, as here?",
+        c->config.address, seconds, c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "",
+        c->config.cluster, c->config.security == MESH_SECURITY_AUTH ? "auth" : "seal");
 }
 
 /* Why it is over, or never was open. */

@@ -144,15 +144,16 @@ static void no_answer_names_address_and_key(void **state)
     config.address = host.address;
     config.timeout_ns = 3 * SECOND / 10;
     check_refused(&config, EXIT_ENVIRONMENT,
-                  ": no answer within 0.3 s: is a node there, does it have the key other.key, and is its --security seal");
+                  ": no answer within 0.3 s: is a node there, does it have the key other.key, and are its --name harbour and its "
+                  "--security seal, as here?");
     config.key_file = NULL;
-    check_refused(&config, EXIT_ENVIRONMENT, "does it have the key, and is its --security seal");
+    check_refused(&config, EXIT_ENVIRONMENT, "does it have the key, and are its --name harbour and its --security seal");
     config.security = MESH_SECURITY_AUTH;
-    check_refused(&config, EXIT_ENVIRONMENT, "is its --security auth, as here?");
+    check_refused(&config, EXIT_ENVIRONMENT, "and its --security auth, as here?");
     config.security = MESH_SECURITY_SEAL;
     config.key = &key;
     config.cluster = "bay";
-    check_refused(&config, EXIT_ENVIRONMENT, ": no answer within");
+    check_refused(&config, EXIT_ENVIRONMENT, "are its --name bay and its");
     config.security = MESH_SECURITY_NONE;
     check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key (--security none)?");
     session_host_stop(&host);
