@@ -44,7 +44,7 @@ int recording_check_others(const char *path, uint16_t ranks, struct fail *fail)
 
 void recording_remove(const char *path, uint16_t first, uint16_t ranks)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"}; /* the last one while its tables are made */
 
     for (uint16_t r = first; r < ranks; r++) {
         char *stem = recording_path(path, r), *name;

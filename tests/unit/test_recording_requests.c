@@ -1,4 +1,5 @@
-/* What a node records of requests and epochs: how they begin, are cancelled and end, with counts; and the endpoint's config. */
+/* What a node records of requests and epochs: how they begin, are cancelled and end, with counts; the endpoint's config; and how files of a
+ * run that does not begin go away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,6 +169,28 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     mesh_trace_close(trace);
 }
 
+/* A process that is killed while it makes its tables leaves a journal. */
+static void what_a_run_has_begun_to_record_goes_with_all_that_belongs_to_it(void **state)
+{
+    static const char *const ends[] = {".db", ".1.db", ".1.db-journal", ".2.db-journal", ".2.db-wal", ".2.db-shm"};
+    char name[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        FILE *file;
+
+        snprintf(name, sizeof name, "%s/T%s", folder, ends[i]);
+        file = fopen(name, "w");
+        assert_non_null(file);
+        fclose(file);
+    }
+    recording_remove(path, 1, 3);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(name, sizeof name, "%s/T%s", folder, ends[i]);
+        assert_int_equal(access(name, F_OK), i == 0 ? 0 : -1);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void)
@@ -176,6 +199,7 @@ int main(void)
         TEST(ends_and_cancels_count_the_tokens_until_then),
         TEST(requests_that_never_end_do_not_hinder_others),
         TEST(an_epoch_has_the_config_of_its_endpoint),
+        TEST(what_a_run_has_begun_to_record_goes_with_all_that_belongs_to_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
