@@ -110,6 +110,8 @@ bool mesh_channel_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
     packet->message.data = fragment->data;
     packet->message.data_bytes = fragment->bytes;
     fragment->sent_ns = mesh->now_ns ? mesh->now_ns : 1;
+    if (sequence == channel->send_first && sequence == channel->send_next)
+        channel->waiting_ns = mesh->now_ns;
     if (sequence == channel->send_next)
         channel->send_next++;
     if (!channel->resend_at_ns)
@@ -149,6 +151,7 @@ static void on_next(struct mesh *mesh, struct mesh_peer *peer, uint64_t next)
     if (next <= channel->send_first)
         return;
     channel->send_first = next;
+    channel->waiting_ns = mesh->now_ns;
     channel->resend_delay_ns = 0;
     channel->resend_at_ns = 0;
     if (channel->send_first < channel->send_next)

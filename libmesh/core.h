@@ -86,6 +86,7 @@ struct mesh_channel {
     uint64_t send_first, send_next, send_end; /* sequences: oldest unacknowledged, next never sent, next to be queued */
     uint64_t receive_next, deliver_next;      /* first missing; first of the next record to deliver */
     uint64_t resend_at_ns, resend_delay_ns;
+    uint64_t waiting_ns;                       /* since then send_first has been on its way and is not acknowledged */
     uint32_t begun_bytes;                      /* of the record that is not whole, up to receive_next */
     struct mesh_fragment *sending, *receiving; /* (MESH_FRAGMENTS) by sequence modulo */
 };
@@ -177,9 +178,14 @@ struct mesh_peer {
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; until the next three, when these are not answered */
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
-    bool is_repairing;   /* asked for a resend since it last had something complete */
-    uint32_t group_naks; /* since group_seen has grown */
-    uint64_t group_seen; /* highest number to everybody that it has reported */
+    bool is_repairing;                   /* asked for a resend since it last had something complete */
+    uint64_t starving_ns, starving_lost; /* it has been asked in vain since then, and what was lost of it by then; 0: it has not */
+    uint32_t starving_asks;              /* so often */
+    uint64_t fed_ns;                     /* since then it has asked again and again for the same, and was given it; 0: it has not */
+    uint32_t fed_asks;                   /* so often */
+    struct mesh_resend fed;              /* its question began there */
+    uint32_t group_naks;                 /* since group_seen has grown */
+    uint64_t group_seen;                 /* highest number to everybody that it has reported */
 
     struct mesh_channel channel;
     struct mesh_peer_stats stats;

@@ -17,8 +17,14 @@ enum {
     NOT_YET_NS_MIN = 200000,
     NOT_YET_NS_MAX = 100000000,
     SILENT_NS_MIN = 20000000,
-    SILENCES = 8
+    SILENCES = 8,
+    HEARD_NS = 500000000, /* whoever has said something since then is there */
+    STARVED_ASKS = 16,    /* and numbers lost meanwhile, before somebody is starved: a process that was stopped has neither */
+    STARVED_LOST = 8,
+    NARROW_BYTES = 512 /* what does not arrive is larger */
 };
+
+#define STARVED_NS UINT64_C(3000000000)
 
 static void set_timer(struct mesh *mesh, struct mesh_owed *owed, uint64_t at_ns)
 {
@@ -33,6 +39,12 @@ static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *pee
     uint64_t delay_ns_max;
 
     assert(owed->missing);
+    if (!peer->starving_ns) {
+        peer->starving_ns = mesh->now_ns;
+        peer->starving_lost = peer->stats.lost;
+        peer->starving_asks = 0;
+    }
+    peer->starving_asks++;
     delay_ns_max = patience_ns > DELAY_NS_MAX ? patience_ns : DELAY_NS_MAX;
     owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : patience_ns;
     if (owed->delay_ns > delay_ns_max)
@@ -99,6 +111,7 @@ void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, 
 {
     struct mesh_owed *owed = &slot->owed[rank];
 
+    mesh->peers[rank].starving_ns = 0;
     if (is_resend)
         owed->was_resent = true;
     if (owed->missing == blocks) {
@@ -164,6 +177,42 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
             silent |= UINT64_C(1) << rank;
     }
     return silent;
+}
+
+/* It has been asked often for what this rank waits for, and of what it sent so much was lost that this must have been among it. */
+static bool asks_in_vain(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
+{
+    return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->starving_ns &&
+           now_ns >= peer->starving_ns + STARVED_NS && peer->starving_asks >= STARVED_ASKS &&
+           peer->stats.lost >= peer->starving_lost + STARVED_LOST;
+}
+
+static bool gives_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
+{
+    return peer->fed_ns && now_ns >= peer->fed_ns + STARVED_NS && peer->fed_asks >= STARVED_ASKS;
+}
+
+/* A large fragment of a record has been sent to it again and again. */
+static bool tells_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
+{
+    const struct mesh_channel *channel = &peer->channel;
+
+    return channel->send_first < channel->send_next && now_ns >= channel->waiting_ns + STARVED_NS &&
+           channel->sending[channel->send_first % MESH_FRAGMENTS].bytes >= NARROW_BYTES;
+}
+
+uint64_t mesh_starved_ranks(const struct mesh *mesh, uint64_t now_ns)
+{
+    uint64_t ranks = 0;
+
+    for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
+        const struct mesh_peer *peer = &mesh->peers[rank];
+
+        if (rank != mesh->config.rank && peer->state == MESH_PEER_UP && now_ns < peer->heard_ns + HEARD_NS &&
+            (asks_in_vain(mesh, peer, now_ns) || gives_in_vain(peer, now_ns) || tells_in_vain(peer, now_ns)))
+            ranks |= UINT64_C(1) << rank;
+    }
+    return ranks;
 }
 
 /* ---- asking ---- */
@@ -322,6 +371,18 @@ static uint64_t expected_ns(struct mesh *mesh, const struct mesh_slot *slot)
     return slot->base_ns + pace->mean_ns - mesh->now_ns;
 }
 
+/* It asks for what lacks from the lowest on: does it go on lacking the same? */
+static void note_fed(const struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *first)
+{
+    if (!peer->fed_ns || peer->fed.end != end || peer->fed.range.token_first != first->token_first ||
+        peer->fed.range.block_first != first->block_first) {
+        peer->fed_ns = mesh->now_ns;
+        peer->fed_asks = 0;
+        peer->fed = (struct mesh_resend){end, *first};
+    }
+    peer->fed_asks++;
+}
+
 void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
     uint64_t end = mesh_end_of(mesh, message->as.nak.step, message->as.nak.phase);
@@ -335,6 +396,7 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)
         is_all &= answer(mesh, slot, peer, &message->ranges[i]);
     if (slot && is_all) {
+        note_fed(mesh, peer, end, &message->ranges[0]);
         mesh_probe_on_nak(mesh, peer);
         mesh_group_on_nak(mesh, peer);
         return;
@@ -367,6 +429,7 @@ void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
     struct mesh_owed *owed;
 
     peer->stats.not_yet_received++;
+    peer->starving_ns = 0;
     if (!slot || !slot->owed[peer->rank].missing)
         return;
     owed = &slot->owed[peer->rank];

@@ -104,6 +104,103 @@ static void who_was_not_called_when_it_was_due_takes_nobody_for_silent(void **st
     finish(net);
 }
 
+/* ---- heard, but nothing large passes ---- */
+
+enum { NARROW_BYTES = 400, RECORD_BYTES = 900 };
+
+/* Of what rank 1 sends to rank 0, and no other way. */
+static bool drop_large(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)message;
+    return from == 1 && to == 0 && bytes > NARROW_BYTES;
+}
+
+static uint64_t starved(const struct net *net, uint16_t rank)
+{
+    return mesh_starved_ranks(net->mesh[rank], net->now_ns);
+}
+
+static void who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    net->drop = drop_large;
+    for (uint16_t rank = 0; rank < 3; rank++)
+        assert_int_equal(net_gather_publish(net, &gather, rank), 0);
+    net_run(net, 2900 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 0), 0);
+    net_run(net, 400 * NET_MS);
+    assert_int_equal(starved(net, 0), 1 << 1);
+    assert_int_equal(starved(net, 1), 1 << 0); /* which goes on giving the same */
+    assert_int_equal(starved(net, 2), 0);
+    net->drop = NULL;
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(starved(net, 0) | starved(net, 1), 0);
+    assert_true(net_gather_is_whole(net, &gather, 0));
+    finish(net);
+}
+
+static void a_rank_that_has_not_computed_yet_starves_nobody(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 2), 0);
+    net_run(net, 5000 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 0) | starved(net, 2), 0);
+    finish(net);
+}
+
+static void a_rank_that_is_not_heard_starves_nobody(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    dead = 2;
+    net->drop = drop_of_the_dead;
+    for (uint16_t rank = 0; rank < 3; rank++)
+        assert_int_equal(net_gather_publish(net, &gather, rank), 0);
+    net_run(net, 5000 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 0), 0);
+    assert_int_equal(silent(net, 0), 1 << 2);
+    finish(net);
+}
+
+/* It has asked for something long ago, as it finds, and what has come meanwhile is unread. */
+static void who_was_not_called_for_long_is_not_starved(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    net->drop = drop_large;
+    for (uint16_t rank = 0; rank < 3; rank++)
+        assert_int_equal(net_gather_publish(net, &gather, rank), 0);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(mesh_starved_ranks(net->mesh[0], net->now_ns + 10000 * (uint64_t)NET_MS), 0);
+    finish(net);
+}
+
+static void a_large_record_that_does_not_arrive_starves_and_a_small_one_does_not(void **state)
+{
+    static const uint8_t record[RECORD_BYTES];
+    struct net *net = setup();
+
+    (void)state;
+    net->drop = drop_large;
+    assert_int_equal(mesh_send_record(net->mesh[1], net->now_ns, 0, record, sizeof record), 0);
+    net_run(net, 2900 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 1), 0);
+    net_run(net, 200 * NET_MS);
+    assert_int_equal(starved(net, 1), 1 << 0);
+    net->drop = NULL;
+    net_run(net, 500 * NET_MS);
+    assert_int_equal(starved(net, 1), 0);
+    assert_int_equal(net->events[0][MESH_EVENT_RECORD], 1);
+    finish(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +208,11 @@ int main(void)
         cmocka_unit_test(a_rank_that_says_not_computed_yet_is_not_silent),
         cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),
         cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
+        cmocka_unit_test(who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it),
+        cmocka_unit_test(a_rank_that_has_not_computed_yet_starves_nobody),
+        cmocka_unit_test(a_rank_that_is_not_heard_starves_nobody),
+        cmocka_unit_test(who_was_not_called_for_long_is_not_starved),
+        cmocka_unit_test(a_large_record_that_does_not_arrive_starves_and_a_small_one_does_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,11 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, siz
  * usually take). A rank that says "not computed yet" is not silent. now_ns: never less than in an earlier call. */
 uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns);
 
+/* Bit r: rank r is up and heard, but for 3 s what one of the two asked the other for, or a record for rank r, has not arrived, though it
+ * was sent again and again: the way between them carries small datagrams and no large ones, which have MESH_DATAGRAM_BYTES_MIN at most by
+ * then. */
+uint64_t mesh_starved_ranks(const struct mesh *mesh, uint64_t now_ns);
+
 /* ---- ending ---- */
 
 /* True when nothing is owed: every published block is held by its readers, every record acknowledged. */
