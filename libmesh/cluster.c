@@ -355,6 +355,20 @@ int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t
     return err;
 }
 
+int mesh_cluster_starved(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
+{
+    const bool is_other = rank < cluster->epoch.list.count && rank != cluster->epoch.rank;
+
+    enter(cluster, now_ns);
+    if (is_other) {
+        mesh_cluster_suspect_say_starved(cluster, rank);
+        settle(cluster);
+    }
+    if (mesh_cluster_is_tapped(cluster))
+        mesh_cluster_tap_rank(cluster, MESH_TAPE_CLUSTER_STARVED, is_other ? 0 : MESH_EINVAL, rank);
+    return is_other ? 0 : MESH_EINVAL;
+}
+
 static void hear(struct mesh_cluster *cluster, uint16_t rank)
 {
     struct cluster_peer *peer;

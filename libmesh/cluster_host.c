@@ -6,9 +6,12 @@
 
 #include <string.h>
 
-#define JOINER_NS CLUSTER_S          /* a joiner that is silent for so long is forgotten */
-#define SILENT_NS (100 * CLUSTER_MS) /* how long one rests that did not answer */
-#define GATHERS   5                  /* more joiners put a plan off, up to so many times */
+#define JOINER_NS      CLUSTER_S          /* a joiner that is silent for so long is forgotten */
+#define SILENT_NS      (100 * CLUSTER_MS) /* how long one rests that did not answer */
+#define STARVED_NS     (15 * CLUSTER_S)   /* and one that starves another or is starved, then twice as long, since only steps show it */
+#define STARVED_NS_MAX (960 * CLUSTER_S)
+#define STARVED_OLD_NS (3600 * CLUSTER_S)
+#define GATHERS        5 /* more joiners put a plan off, up to so many times */
 
 /* Longer ones cannot be an answer. */
 _Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
@@ -139,11 +142,11 @@ static bool fits(const struct mesh_cluster *cluster, const uint8_t name[16], con
 
 /* ---- resting ---- */
 
-static struct cluster_rest *find_rest(struct mesh_cluster *cluster, const uint8_t incarnation[16])
+static struct cluster_rest *find_rest(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
 {
     for (unsigned i = 0; i < CLUSTER_RESTS_MAX; i++)
         if (cluster->rests[i].number && memcmp(cluster->rests[i].incarnation, incarnation, 16) == 0)
-            return &cluster->rests[i];
+            return (struct cluster_rest *)&cluster->rests[i];
     return NULL;
 }
 
@@ -178,10 +181,28 @@ void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *j
     joiner->is_used = joiner->rank >= 0;
 }
 
-void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard)
+bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
 {
-    struct cluster_rest *place = rest(cluster, member, CLUSTER_S);
+    const struct cluster_rest *place = find_rest(cluster, incarnation);
 
+    return place && place->starved_ns && cluster->now_ns < place->until_ns;
+}
+
+static uint64_t starved_ns(struct mesh_cluster *cluster, const struct cluster_peer *member)
+{
+    const struct cluster_rest *last = find_rest(cluster, member->incarnation);
+
+    if (!last || !last->starved_ns || cluster->now_ns > last->until_ns + STARVED_OLD_NS)
+        return STARVED_NS;
+    return 2 * last->starved_ns < STARVED_NS_MAX ? 2 * last->starved_ns : STARVED_NS_MAX;
+}
+
+void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved)
+{
+    const uint64_t rest_ns = is_starved ? starved_ns(cluster, member) : CLUSTER_S;
+    struct cluster_rest *place = rest(cluster, member, rest_ns);
+
+    place->starved_ns = is_starved ? rest_ns : place->starved_ns;
     place->unheard = unheard;
     place->needs_check = true;
 }

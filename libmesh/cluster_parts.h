@@ -247,6 +247,7 @@ struct cluster_mistakes {
 struct cluster_rest {
     uint8_t incarnation[16];
     uint64_t number, until_ns; /* datagrams up to number are old; JOINs before that time are denied */
+    uint64_t starved_ns;       /* how long it has rested as one of two that starve one another; 0: it has not */
     uint16_t unheard;
     bool needs_check;
 };
@@ -408,8 +409,9 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
 int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_input *in);
 void mesh_cluster_host_tick(struct mesh_cluster *cluster);
 void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
-                            uint64_t expected, uint64_t rest_ns); /* not taken in: let it rest */
-void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard);
+                            uint64_t expected, uint64_t rest_ns);                                  /* not taken in: let it rest */
+bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16]); /* and rests for that, still */
+void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved);
 void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port);           /* of the coordinator */
 struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from); /* as it came in a message */
 
@@ -458,6 +460,8 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
 int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct cluster_input *in);
 void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns);
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster);
+void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks); /* ranks of the epoch */
+void mesh_cluster_suspect_say_starved(struct mesh_cluster *cluster, uint16_t rank);
 void mesh_cluster_suspect_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_alive.c ---- */

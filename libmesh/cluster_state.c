@@ -112,7 +112,7 @@ uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster)
     for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
         hash = cluster->contacts[i].is_used ? mix_contact(mix(hash, i), &cluster->contacts[i]) : hash;
     for (unsigned i = 0; i < CLUSTER_RESTS_MAX; i++)
-        hash = mix(mix(hash, cluster->rests[i].number), cluster->rests[i].until_ns);
+        hash = mix(mix(hash, cluster->rests[i].number), cluster->rests[i].until_ns ^ cluster->rests[i].starved_ns);
     for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++)
         hash = mix(mix(hash, cluster->strikes[i].count), cluster->strikes[i].last_ns);
     for (unsigned i = 0; i < CLUSTER_MISTAKES_MAX; i++)

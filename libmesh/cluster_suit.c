@@ -150,8 +150,8 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     mesh_cluster_standing(cluster, &ours);
     is_same = memcmp(ours.id, theirs.id, sizeof ours.id) == 0;
     mesh_cluster_contact_met(cluster, contact, is_same);
-    if (is_same || cluster->is_leaving)
-        return 0;
+    if (is_same || cluster->is_leaving || mesh_cluster_host_starves(cluster, in->incarnation))
+        return 0; /* one that this process has left out is not joined either, or all would begin anew in the other order */
     if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
         court(cluster, in, &theirs, contact->is_by_move);
     else

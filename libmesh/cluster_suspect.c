@@ -4,7 +4,10 @@
  * Two members that cannot hear one another while the asking one hears both are told apart by strikes: with the third, the higher rank of
  * them is left out, and has to show that all hear it before it comes back. A suspicion by one that has heard the suspect not long ago is
  * no strike: then somebody is only slow. Whoever asks in the coordinator's place cannot leave anybody out, so a coordinator that is unheard
- * is told so itself: it may well hear the one that does not hear it. */
+ * is told so itself: it may well hear the one that does not hear it.
+ *
+ * Two that hear one another, while what is large does not pass between them, starve: steps would wait for them without end. The one that
+ * waits says so to the coordinator, and that counts as strikes do. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -64,7 +67,7 @@ static bool is_out(struct mesh_cluster *cluster, const uint8_t by[16], const uin
     return true;
 }
 
-static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b)
+static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b, bool is_starved)
 {
     unsigned out = a > b ? a : b, stays = a > b ? b : a;
     struct cluster_peer *peer = mesh_cluster_peer_at(cluster, out);
@@ -73,7 +76,17 @@ static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b)
         return;
     peer->doubt = CLUSTER_DEAD;
     peer->is_out = true;
-    mesh_cluster_host_exclude(cluster, peer, (uint16_t)stays);
+    mesh_cluster_host_exclude(cluster, peer, (uint16_t)stays, is_starved);
+}
+
+/* What starves one of two members says nothing of which of them is at fault. */
+void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks)
+{
+    const struct mesh_cluster_member *members = cluster->epoch.list.members;
+
+    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
+        if (ranks >> rank & 1 && rank != by && is_out(cluster, members[by].incarnation, members[rank].incarnation))
+            exclude(cluster, by, rank, true);
 }
 
 /* ---- verdicts ---- */
@@ -104,7 +117,7 @@ void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_
         if (accuser)
             say_verdict(cluster, accuser->addr, UINT64_C(1) << peer->rank, 0);
         if (deaf >> rank & 1 && is_out(cluster, cluster->epoch.list.members[rank].incarnation, peer->incarnation))
-            exclude(cluster, rank, (unsigned)peer->rank);
+            exclude(cluster, rank, (unsigned)peer->rank, false);
     }
 }
 
@@ -169,7 +182,8 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
     }
     say_verdict(cluster, in->from, alive, doubted);
     if (is_deaf && is_out(cluster, in->incarnation, cluster->config.incarnation))
-        exclude(cluster, cluster->epoch.rank, (unsigned)in->peer->rank);
+        exclude(cluster, cluster->epoch.rank, (unsigned)in->peer->rank, false);
+    mesh_cluster_suspect_starved(cluster, (uint16_t)in->peer->rank, suspect->unheard & ~suspect->ranks);
     return 0;
 }
 
@@ -253,6 +267,16 @@ static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer 
     memcpy(message->id, cluster->epoch.id, sizeof message->id);
     message->ranks = ranks;
     message->unheard = deaf_to;
+}
+
+void mesh_cluster_suspect_say_starved(struct mesh_cluster *cluster, uint16_t rank)
+{
+    const uint16_t leader = mesh_cluster_leader(cluster);
+
+    if (leader == cluster->epoch.rank)
+        mesh_cluster_suspect_starved(cluster, leader, UINT64_C(1) << rank);
+    else
+        say_suspect(cluster, mesh_cluster_peer_at(cluster, leader), 0, UINT64_C(1) << rank);
 }
 
 /* To the one that is to ask, and to those of lower ranks that are not heard: one of them coordinates, and may not know it. */

@@ -109,6 +109,12 @@ static int call_suspect(struct mesh_rerun *rerun, const struct mesh_tape_entry *
     return 0;
 }
 
+static int call_starved(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
+{
+    mesh_cluster_starved(rerun->cluster, entry->call.at_ns, entry->cluster_starved.rank);
+    return 0;
+}
+
 static int call_heard(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
     mesh_cluster_heard(rerun->cluster, entry->call.at_ns, entry->cluster_heard.rank);
@@ -177,9 +183,10 @@ static int call_number(struct mesh_rerun *rerun, const struct mesh_tape_entry *e
 }
 
 mesh_rerun_call_fn *const mesh_rerun_cluster_calls[MESH_TAPE_KINDS] = {
-    [MESH_TAPE_CLUSTER_INIT] = call_init,   [MESH_TAPE_CLUSTER_RECEIVE] = call_receive,   [MESH_TAPE_CLUSTER_TICK] = call_tick,
-    [MESH_TAPE_CLUSTER_JOIN] = call_join,   [MESH_TAPE_CLUSTER_LEAVE] = call_leave,       [MESH_TAPE_CLUSTER_SUSPECT] = call_suspect,
-    [MESH_TAPE_CLUSTER_HEARD] = call_heard, [MESH_TAPE_CLUSTER_READY] = call_ready,       [MESH_TAPE_CLUSTER_SPEED] = call_speed,
-    [MESH_TAPE_CLUSTER_FLAGS] = call_flags, [MESH_TAPE_CLUSTER_SUMMARY] = call_summary,   [MESH_TAPE_CLUSTER_SHARES] = call_shares,
-    [MESH_TAPE_CLUSTER_EVENT] = call_event, [MESH_TAPE_CLUSTER_DATAGRAM] = call_datagram, [MESH_TAPE_CLUSTER_NUMBER] = call_number,
+    [MESH_TAPE_CLUSTER_INIT] = call_init,       [MESH_TAPE_CLUSTER_RECEIVE] = call_receive,   [MESH_TAPE_CLUSTER_TICK] = call_tick,
+    [MESH_TAPE_CLUSTER_JOIN] = call_join,       [MESH_TAPE_CLUSTER_LEAVE] = call_leave,       [MESH_TAPE_CLUSTER_SUSPECT] = call_suspect,
+    [MESH_TAPE_CLUSTER_HEARD] = call_heard,     [MESH_TAPE_CLUSTER_READY] = call_ready,       [MESH_TAPE_CLUSTER_SPEED] = call_speed,
+    [MESH_TAPE_CLUSTER_FLAGS] = call_flags,     [MESH_TAPE_CLUSTER_SUMMARY] = call_summary,   [MESH_TAPE_CLUSTER_SHARES] = call_shares,
+    [MESH_TAPE_CLUSTER_EVENT] = call_event,     [MESH_TAPE_CLUSTER_DATAGRAM] = call_datagram, [MESH_TAPE_CLUSTER_NUMBER] = call_number,
+    [MESH_TAPE_CLUSTER_STARVED] = call_starved,
 };

@@ -36,6 +36,7 @@
 #define CLUSTER_EVENT_FIELD(...)     MESH_FIELD(tape_cluster_event, __VA_ARGS__)
 #define CLUSTER_DATAGRAM_FIELD(...)  MESH_FIELD(tape_cluster_datagram, __VA_ARGS__)
 #define CLUSTER_NUMBER_FIELD(...)    MESH_FIELD(tape_cluster_number, __VA_ARGS__)
+#define CLUSTER_STARVED_FIELD(...)   MESH_FIELD(tape_cluster_starved, __VA_ARGS__)
 #define SESSIONS_INIT_FIELD(...)     MESH_FIELD(tape_sessions_init, __VA_ARGS__)
 #define SESSIONS_RECEIVE_FIELD(...)  MESH_FIELD(tape_sessions_receive, __VA_ARGS__)
 #define SESSIONS_TICK_FIELD(...)     MESH_FIELD(tape_sessions_tick, __VA_ARGS__)

@@ -76,6 +76,8 @@ static int64_t peer_of(const struct mesh_tape_entry *call)
         return call->cluster_suspect.rank;
     case MESH_TAPE_CLUSTER_HEARD:
         return call->cluster_heard.rank;
+    case MESH_TAPE_CLUSTER_STARVED:
+        return call->cluster_starved.rank;
     default:
         return MESH_TRACE_NULL;
     }

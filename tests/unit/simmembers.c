@@ -446,12 +446,22 @@ uint64_t simmembers_run_agree(struct simmembers *members, uint64_t places, uint6
     return !members->error[0] && simmembers_agree(members, places) ? mesh_sim_now_ns(members->sim) - from_ns : UINT64_MAX;
 }
 
-void simmembers_suspect(struct simmembers *members, uint16_t by, uint16_t of)
+static void tell_of(struct simmembers *members, uint16_t by, uint16_t of, int (*tell)(struct mesh_cluster *, uint64_t, uint16_t))
 {
     struct simmember *member = &members->at[by];
 
     for (uint16_t rank = 0; rank < member->count; rank++)
         if (member->list[rank].addr.port == of)
-            mesh_cluster_suspect(member->cluster, simmembers_clock(members, by), rank);
+            tell(member->cluster, simmembers_clock(members, by), rank);
     mesh_sim_wake(members->sim, by);
+}
+
+void simmembers_suspect(struct simmembers *members, uint16_t by, uint16_t of)
+{
+    tell_of(members, by, of, mesh_cluster_suspect);
+}
+
+void simmembers_starved(struct simmembers *members, uint16_t who, uint16_t by)
+{
+    tell_of(members, who, by, mesh_cluster_starved);
 }

@@ -118,5 +118,6 @@ uint64_t simmembers_run_agree(struct simmembers *members, uint64_t places, uint6
 
 /* Who is suspected: the place's rank in the epoch of the one who says so. */
 void simmembers_suspect(struct simmembers *members, uint16_t by, uint16_t of);
+void simmembers_starved(struct simmembers *members, uint16_t who, uint16_t by); /* likewise: who hears of it, and nothing large comes */
 
 #endif

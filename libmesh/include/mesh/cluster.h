@@ -91,6 +91,11 @@ void mesh_cluster_leave(struct mesh_cluster *cluster, uint64_t now_ns);
  * seconds between the same two makes one of them leave. MESH_EINVAL: no such rank, or the own one. */
 int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 
+/* This member is heard, but large datagrams do not pass between the two (mesh_starved_ranks). With the third such call within ten seconds
+ * (at least 200 ms apart) the higher rank of the two is left out, and comes back after a while, longer each time. MESH_EINVAL: no such
+ * rank, or the own one. */
+int mesh_cluster_starved(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
+
 /* The mesh layer has heard this member in the current epoch, so it need not be asked for a sign of life. */
 void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 

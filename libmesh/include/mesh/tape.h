@@ -216,6 +216,7 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
     C(44, CLUSTER_EVENT,    cluster_event,    MESH_TAPE_CLUSTER_EVENT_FIELDS, OUTPUT, "mesh_cluster_next_event; body: the members, as on the wire") \
     C(45, CLUSTER_DATAGRAM, cluster_datagram, MESH_TAPE_DATAGRAM_FIELDS,      OUTPUT, "mesh_cluster_next_datagram; body: the datagram") \
     C(46, CLUSTER_NUMBER,   cluster_number,   MESH_TAPE_CLUSTER_VALUE_FIELDS, OUTPUT, "mesh_cluster_spend_number: what it returned") \
+    C(47, CLUSTER_STARVED,  cluster_starved,  MESH_TAPE_CLUSTER_RANK_FIELDS,  INPUT,  "mesh_cluster_starved") \
     C(64, SESSIONS_INIT,    sessions_init,    MESH_TAPE_SESSIONS_INIT_FIELDS, INPUT,  "mesh_sessions_init") \
     C(65, SESSIONS_RECEIVE, sessions_receive, MESH_TAPE_RECEIVE_FIELDS,       INPUT,  "mesh_sessions_receive; body and payload: the datagram, opened") \
     C(66, SESSIONS_TICK,    sessions_tick,    MESH_TAPE_PLAIN_FIELDS,         INPUT,  "mesh_sessions_tick, when it was due") \

@@ -328,7 +328,7 @@ enum {
     MESH_SENDER_FIELDS(F) \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch") \
     F(ranks,          u64,  0,                   UINT64_MAX,           "ranks",  "bits: these are suspected") \
-    F(unheard,        u64,  0,                   UINT64_MAX,           "ranks",  "bits: of these the sender has heard nothing itself for 500 ms")
+    F(unheard,        u64,  0,                   UINT64_MAX,           "ranks",  "bits: of these the sender has heard nothing itself for 500 ms; not suspected: nothing large")
 
 #define MESH_VERDICT_FIELDS(F) \
     MESH_SENDER_FIELDS(F) \
