@@ -71,8 +71,8 @@ const char *mesh_telemetry_request_name(unsigned state)
 const char *mesh_telemetry_happening_name(unsigned happening)
 {
     static const char *const words[MESH_HAPPENINGS] = {
-        NULL,        "start",  "epoch",   "prepare", "loaded",  "lost",           "back",
-        "suspected", "joined", "refused", "evicted", "leaving", "request failed", "no memory",
+        NULL,     "start",   "epoch",   "prepare", "loaded",         "lost",      "back",    "suspected",
+        "joined", "refused", "evicted", "leaving", "request failed", "no memory", "trouble", "mended",
     };
 
     return word(words, MESH_HAPPENINGS, happening);

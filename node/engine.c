@@ -456,6 +456,16 @@ uint64_t engine_silent_ranks(struct engine *e)
     return ranks;
 }
 
+uint64_t engine_starved_ranks(struct engine *e)
+{
+    uint64_t ranks;
+
+    port_lock(&e->port);
+    ranks = mesh_starved_ranks(e->port.mesh, engine_now(e));
+    port_unlock(&e->port);
+    return ranks;
+}
+
 void engine_read(struct engine *e)
 {
     port_read(&e->port);

@@ -233,6 +233,9 @@ void engine_read(struct engine *engine);
 
 /* Bit r: rank r owes this node blocks and says nothing at all (mesh_silent_ranks); takes the port for the time of the call. */
 uint64_t engine_silent_ranks(struct engine *engine);
+
+/* Bit r: between this node and rank r, which is heard, nothing large passes (mesh_starved_ranks); takes the port likewise. */
+uint64_t engine_starved_ranks(struct engine *engine);
 void engine_goodbye(struct engine *engine);
 
 #endif

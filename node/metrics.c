@@ -121,6 +121,21 @@ static void write_events(FILE *out, const struct happenings *happenings)
     }
 }
 
+static void write_troubles(FILE *out, const struct troubles *troubles)
+{
+    char labels[LABELS_BYTES];
+
+    write_head(out, MESH_METRIC_TROUBLES, "gauge", "Troubles of the network that the node knows of now, by what they are");
+    for (unsigned kind = 0; kind < TROUBLE_KINDS; kind++) {
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < troubles->count; i++)
+            count += troubles->trouble[i].kind == kind;
+        snprintf(labels, sizeof labels, "{trouble=\"%s\"}", trouble_name((enum trouble_kind)kind));
+        write_value(out, MESH_METRIC_TROUBLES, labels, count);
+    }
+}
+
 static void write_recorded(FILE *out, const struct recording_figures *recorded)
 {
     static const struct {
@@ -179,10 +194,12 @@ static void write_latencies(FILE *out, const struct measure *m)
     }
 }
 
-void metrics_write(const struct measure *m, const struct happenings *happenings, const struct recording_figures *recorded, FILE *out)
+void metrics_write(const struct measure *m, const struct happenings *happenings, const struct troubles *troubles,
+                   const struct recording_figures *recorded, FILE *out)
 {
     write_info(out, m);
     write_events(out, happenings);
+    write_troubles(out, troubles);
     write_part(out, MESH_TELEMETRY_NODE, &m->node, 1, sizeof m->node, NULL);
     write_part(out, MESH_TELEMETRY_LINK, m->link, m->links, sizeof *m->link, link_labels);
     write_part(out, MESH_TELEMETRY_WORKER, m->worker, m->workers, sizeof *m->worker, worker_labels);

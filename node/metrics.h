@@ -7,8 +7,10 @@
 #include "happened.h"
 #include "measure.h"
 #include "recording.h"
+#include "troubles.h"
 
 /* recorded: of a node that records; NULL: of another one. Errors of the stream are the caller's to check. */
-void metrics_write(const struct measure *measure, const struct happenings *happenings, const struct recording_figures *recorded, FILE *out);
+void metrics_write(const struct measure *measure, const struct happenings *happenings, const struct troubles *troubles,
+                   const struct recording_figures *recorded, FILE *out);
 
 #endif

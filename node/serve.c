@@ -74,6 +74,12 @@ static bool is_secure(const struct server *server)
     return server->config->shift.security != MESH_SECURITY_NONE;
 }
 
+static void take_cluster(struct server *server, uint64_t now_ns, const struct inbox_packet *packet)
+{
+    if (mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size) == MESH_OK)
+        serve_troubles_heard(server, packet);
+}
+
 static void take_outside(struct server *server)
 {
     struct mesh_session_place places[MESH_SESSIONS_MAX];
@@ -85,7 +91,7 @@ static void take_outside(struct server *server)
         if (mesh_session_is_of_one(packet->bytes, packet->size))
             mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
         else if (!serve_watch_take_packet(server, now_ns, packet))
-            mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size);
+            take_cluster(server, now_ns, packet);
         inbox_ring_drop(&server->gate.ring);
     }
     gate_set_sessions(&server->gate, places, mesh_sessions_places(server->sessions, places));
@@ -235,6 +241,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_run_bulk(server);
         serve_watch_members(server);
         serve_ways_watch(server);
+        serve_troubles_watch(server);
         serve_watch_shares(server);
         serve_watch_memory(server);
         serve_watch_run(server);

@@ -29,6 +29,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
                                   .shift = server->shift,
                                   .cluster = server->cluster,
                                   .memory = &server->memory,
+                                  .troubles = &server->troubles,
+                                  .now_ns = mesh_udp_now_ns(),
                                   .share_changes = server->shares.changes,
                                   .is_draining = server->is_draining,
                                   .refusal = serve_is_refused(server) ? server->refusal : NULL};

@@ -12,6 +12,7 @@
 enum {
     FAREWELL_NS_MAX = 1500000000, /* to tell clients */
     MOMENT_NS_MAX = 2000000000,   /* that a prepared epoch waits for a good one */
+    SUSPECTED_NS = 1000000000,    /* between two events of one member's being suspected: what else happened is to be seen beside them */
     TAIL_MIN = 2,                 /* positions: the 16 before them have been fetched by then */
     TAIL_MAX = 6
 };
@@ -109,23 +110,6 @@ static void say_epoch(const struct server *server)
               shift->rank);
     snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %u of %u", shift->number, shift->rank, shift->count);
     notify_manager(status);
-}
-
-/* Small messages pass there, so that a node becomes a member with which nothing can be computed. */
-static void say_narrow_ways(struct server *server)
-{
-    char address[MESH_ADDR_TEXT_BYTES];
-
-    for (uint16_t rank = 0; rank < server->shift->count; rank++) {
-        const struct mesh_addr addr = server->shift->member[rank].addr;
-        const uint32_t bytes = rank == server->shift->rank ? 0 : mesh_udp_path_bytes(addr);
-
-        if (bytes == 0 || bytes >= MESH_DATAGRAM_BYTES_MIN)
-            continue;
-        mesh_addr_format(addr, address);
-        serve_say(server, "the way to %s carries datagrams of %" PRIu32 " bytes, and %d are needed: raise the MTU of its interface to 1280",
-                  address, bytes, MESH_DATAGRAM_BYTES_MIN);
-    }
 }
 
 /* What takes time between two epochs, on a thread of its own, so that this node goes on answering the other members. */
@@ -234,7 +218,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
                     server->shift->map.share, server->shift->count);
     server->has_company |= epoch->member_count > 1;
     say_epoch(server);
-    say_narrow_ways(server);
+    serve_troubles_epoch(server);
     return 0;
 }
 
@@ -339,6 +323,8 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
                event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s%s", address,
                event->type == MESH_CLUSTER_REFUSED ? ": " : "", event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
     if (event->type == MESH_CLUSTER_PEER_LOST)
+        serve_troubles_lost(server, &event->addr);
+    if (event->type == MESH_CLUSTER_PEER_LOST)
         serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)
         serve_say(server, "back: %s (rank %u)", address, event->rank);
@@ -435,19 +421,28 @@ static void forget_doubt(struct server *server)
     server->change.doubt_ns = 0;
 }
 
-/* A rank of the shift, unless the cluster has gone on to another epoch meanwhile, where it may be somebody else's. */
+/* The cluster may have gone on to another epoch meanwhile, where that rank is somebody else's. */
+bool serve_is_rank(const struct server *server, uint16_t rank)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(server->cluster, &now);
+    return now.number == server->shift->number && rank < now.member_count &&
+           memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0;
+}
+
 static void suspect(struct server *server, uint16_t rank)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
     struct mesh_cluster_peer_stats peer;
-    struct mesh_cluster_event now;
 
-    mesh_cluster_get_epoch(server->cluster, &now);
-    if (now.number != server->shift->number || rank >= now.member_count ||
-        memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) != 0)
+    if (!serve_is_rank(server, rank))
         return;
-    if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected)
+    if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected &&
+        now_ns - server->suspected_ns[rank] >= SUSPECTED_NS) {
+        server->suspected_ns[rank] = now_ns;
         serve_note(server, MESH_HAPPENED_SUSPECTED, rank, &server->shift->member[rank].addr, "silent, or its port is unreachable");
+    }
     change_suspect(&server->change, now_ns);
     mesh_cluster_suspect(server->cluster, now_ns, rank);
 }

@@ -12,11 +12,13 @@ static void write_metrics(void *app, FILE *out)
 
     serve_watch_measure(server);
     recording_figures(server->recording, &recorded);
-    metrics_write(&server->watching.measure, &server->watching.happenings, server->recording != NULL ? &recorded : NULL, out);
+    metrics_write(&server->watching.measure, &server->watching.happenings, &server->troubles, server->recording != NULL ? &recorded : NULL,
+                  out);
 }
 
-/* Healthy is who is in an epoch with all of its share loaded, does not leave, and is not alone since others refuse it: what it was to be
- * part of is elsewhere. Who waits for memory is in no engine's epoch, so it is seeking. */
+/* Healthy is who is in an epoch with all of its share loaded, does not leave, has the address at which it listens, and is not alone since
+ * others refuse it: what it was to be part of is elsewhere. Other troubles are told, too, but it answers whoever asks. Who waits for memory
+ * is in no engine's epoch, so it is seeking. */
 static bool write_health(void *app, FILE *out)
 {
     struct server *server = app;
@@ -36,9 +38,13 @@ static bool write_health(void *app, FILE *out)
         json_uint(&json, "memory_missing_bytes", memory->missing_bytes);
     if (is_refused)
         json_text(&json, "refused", server->refusal);
+    json_array_begin(&json, "troubles");
+    for (unsigned i = 0; i < server->troubles.count; i++)
+        json_text(&json, NULL, server->troubles.trouble[i].text);
+    json_array_end(&json);
     json_object_end(&json);
     fputc('\n', out);
-    return m->node.state == MESH_NODE_UP && !is_refused;
+    return m->node.state == MESH_NODE_UP && !is_refused && troubles_find(&server->troubles, TROUBLE_ADDRESS, NULL) == NULL;
 }
 
 int serve_metrics_open(struct server *server, struct fail *fail)

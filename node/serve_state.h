@@ -6,6 +6,7 @@
 #include "balance.h"
 #include "bulk_host.h"
 #include "change.h"
+#include "comings.h"
 #include "gate.h"
 #include "http_metrics.h"
 #include "job.h"
@@ -15,6 +16,7 @@
 #include "serve_memory.h"
 #include "serve_watch.h"
 #include "speed_test.h"
+#include "troubles.h"
 #include "ways.h"
 
 /* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
@@ -59,6 +61,13 @@ struct server {
     uint64_t alone_since_ns, alone_received; /* in an epoch of one, and what had come from others until then; 0: it is not */
     bool alone_is_told;
     struct ways ways; /* out of this machine, that fail */
+    struct troubles troubles;
+    struct comings comings;  /* of the other members */
+    uint64_t troubles_at_ns; /* the next look at them */
+    uint64_t starved_steps;  /* made when a member starved this node last, in this epoch */
+    uint32_t starved_epoch;
+    uint64_t starved_ranks;                /* at the last look */
+    uint64_t suspected_ns[MESH_RANKS_MAX]; /* when there was an event of it last */
     uint64_t address_at_ns;
     unsigned address_missing;              /* looks in a row that have not found it; at most 3 */
     uint64_t refusals, refused_ns;         /* so many so far, and the last one's time; 0: none */
@@ -100,8 +109,9 @@ __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server
 void serve_take_news(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
-bool serve_is_refused(const struct server *server); /* alone, while those that it is to join do not take it in */
-void serve_end_epoch(struct server *server);        /* and what is prepared for the next one */
+bool serve_is_rank(const struct server *server, uint16_t rank); /* of the shift, and of the same process in the cluster's epoch */
+bool serve_is_refused(const struct server *server);             /* alone, while those that it is to join do not take it in */
+void serve_end_epoch(struct server *server);                    /* and what is prepared for the next one */
 
 /* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have told; false
  * while some are not all there. */
@@ -124,6 +134,16 @@ uint64_t serve_bulk_due_ns(struct server *server);
 /* serve_ways.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
 void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result);
 void serve_ways_watch(struct server *server);
+
+/* serve_troubles.c: something is wrong: what, then the rest of the sentence; what is so already is only noted. It is over: true if it was
+ * so. Events go with both, and the beginning is said. */
+__attribute__((format(printf, 5, 6))) void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about,
+                                                         const char *what, const char *format, ...);
+bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about);
+void serve_troubles_epoch(struct server *server); /* one has begun */
+void serve_troubles_lost(struct server *server, const struct mesh_addr *addr);
+void serve_troubles_heard(struct server *server, const struct inbox_packet *packet); /* of the cluster layer, and not refused */
+void serve_troubles_watch(struct server *server);
 
 /* serve_metrics.c: the listener of --metrics, where one was asked for. */
 int serve_metrics_open(struct server *server, struct fail *fail);

@@ -214,6 +214,25 @@ static void write_members(const struct serve_status *status, struct json *json)
     json_uint(json, "memory_missing_bytes", m->missing_bytes);
 }
 
+static void write_troubles(const struct serve_status *status, struct json *json)
+{
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    json_array_begin(json, "troubles");
+    for (unsigned i = 0; i < status->troubles->count; i++) {
+        const struct trouble *trouble = &status->troubles->trouble[i];
+
+        mesh_addr_format(trouble->about, address);
+        json_object_begin(json, NULL);
+        json_text(json, "trouble", trouble_name(trouble->kind));
+        json_text(json, "about", trouble->about.port != 0 ? address : "");
+        json_double(json, "since_s", (double)(status->now_ns - trouble->since_ns) / 1e9);
+        json_text(json, "text", trouble->text);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -234,6 +253,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     if (status->refusal != NULL)
         json_text(&json, "refusal", status->refusal);
     write_members(status, &json);
+    write_troubles(status, &json);
     write_disks(status, &json);
     json_uint(&json, "requests", status->requests);
     json_uint(&json, "slots", status->config->slots);
@@ -339,6 +359,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
         fprintf(stream, "\nrefused %s; it answers alone, with its own model", status->refusal);
     if (status->shift != NULL && count_disks(status) < 2)
         fputs("\nsome rows are on one disk only: start another node with --fetch all, or copy the file there", stream);
+    for (unsigned i = 0; i < status->troubles->count; i++)
+        fprintf(stream, "\ntrouble: %s", status->troubles->trouble[i].text);
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

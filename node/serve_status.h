@@ -7,11 +7,14 @@
 #include "gate.h"
 #include "serve_memory.h"
 #include "shift.h"
+#include "troubles.h"
 
 struct serve_status {
     const struct shift_config *config;
     struct shift *shift;               /* NULL: no epoch */
     const struct serve_memory *memory; /* whose epoch it is while bytes are missing; shift is NULL then */
+    const struct troubles *troubles;
+    uint64_t now_ns; /* by which they are so old */
     const struct mesh_cluster *cluster;
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;

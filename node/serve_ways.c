@@ -48,37 +48,45 @@ static void look_at_own_address(struct server *server, uint64_t now_ns)
     mesh_addr_format(server->config->listen, address);
     missing = mesh_udp_is_local(server->config->listen) ? 0 : missing < 3 ? missing + 1 : missing;
     if (missing == 2)
-        serve_say(server,
-                  "this machine has not the address %s any more, at which this node listens, so nothing reaches it: give it back, or "
-                  "start the node with another --listen; 0.0.0.0 or [::] takes whatever address there is",
-                  address);
-    else if (missing == 0 && server->address_missing >= 2)
+        serve_trouble(server, TROUBLE_ADDRESS, NULL, "this machine has not the address ",
+                      "%s any more, at which this node listens, so nothing reaches it: give it back, or start the node with another "
+                      "--listen; 0.0.0.0 or [::] takes whatever address there is",
+                      address);
+    else if (missing == 0 && serve_trouble_over(server, TROUBLE_ADDRESS, NULL))
         serve_say(server, "this machine has the address %s again", address);
     server->address_missing = missing;
 }
 
 /* To a node with another key, name or --security there is nobody, and it does not know why. */
-static void say_nobody(const struct server *server)
+static void say_nobody(struct server *server)
 {
+    char address[MESH_ADDR_TEXT_BYTES] = "";
     struct mesh_cluster_stats stats;
+    const struct coming *silent = comings_lack(&server->comings, mesh_udp_now_ns(), server->alone_since_ns);
     uint64_t heard;
 
     mesh_cluster_get_stats(server->cluster, &stats);
     heard = stats.received - server->alone_received;
+    if (silent != NULL)
+        mesh_addr_format(silent->at, address);
     if (!server->has_company)
-        serve_say(server, "nobody answers where this node asks for others, so it is a cluster of its own, and goes on asking: "
-                          "is a node there, with the same key, --name and --security, and no firewall between?");
+        serve_trouble(
+            server, TROUBLE_ALONE, NULL, "nobody answers where this node asks for others",
+            ", so it is a cluster of its own, and goes on asking: is a node there, with the same key, --name and --security, and no "
+            "firewall between?");
     else if (heard == 0)
-        serve_say(server, "alone for 5 s: nothing comes from the others, and this node goes on asking them: are they there, and is there a "
-                          "way to them?");
+        serve_trouble(
+            server, TROUBLE_ALONE, NULL, "alone for 5 s",
+            ": nothing comes from the others, and this node goes on asking them: are they there, is there a way to them, and has no "
+            "other machine this one's address?");
     else if (serve_is_refused(server))
-        serve_say(server, "alone for 5 s: %" PRIu64 " datagrams have come from others, but nobody takes this node in: refused %s", heard,
-                  server->refusal);
+        serve_trouble(server, TROUBLE_ALONE, NULL, "alone for 5 s",
+                      ": %" PRIu64 " datagrams have come from others, but nobody takes this node in: refused %s", heard, server->refusal);
     else
-        serve_say(server,
-                  "alone for 5 s: %" PRIu64 " datagrams have come from others, but nobody takes this node in: between it and one of them "
-                  "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
-                  heard);
+        serve_trouble(server, TROUBLE_ALONE, NULL, "alone for 5 s",
+                      ": %" PRIu64 " datagrams have come from others%s%s, but nobody takes this node in: between it and one of them "
+                      "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
+                      heard, silent != NULL ? ", none of them from " : "", address);
 }
 
 /* Once each time that it is alone. */
@@ -88,9 +96,10 @@ static void watch_company(struct server *server, uint64_t now_ns)
 
     if (server->shift == NULL || server->shift->count > 1) {
         server->alone_since_ns = 0;
+        serve_trouble_over(server, TROUBLE_ALONE, NULL); /* the log has the epoch */
         return;
     }
-    if (server->config->seed_count == 0 || server->is_draining)
+    if ((server->config->seed_count == 0 && comings_lack(&server->comings, now_ns, now_ns) == NULL) || server->is_draining)
         return;
     if (server->alone_since_ns == 0) {
         mesh_cluster_get_stats(server->cluster, &stats);
@@ -105,13 +114,28 @@ static void watch_company(struct server *server, uint64_t now_ns)
     server->has_company = true;
 }
 
+/* All that begins is said and an event; the trouble is there as long as one of them lasts. */
+static void watch_ways(struct server *server, uint64_t now_ns)
+{
+    char text[WAYS_TEXT_BYTES];
+    bool is_again;
+
+    while (ways_next(&server->ways, text, &is_again)) {
+        serve_say(server, "%s", text);
+        if (!is_again)
+            serve_note(server, MESH_HAPPENED_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s", text);
+    }
+    if (ways_present(&server->ways, now_ns, text))
+        troubles_begin(&server->troubles, now_ns, TROUBLE_WAY, NULL, WAYS_WHAT, text + sizeof WAYS_WHAT - 1);
+    else
+        serve_trouble_over(server, TROUBLE_WAY, NULL);
+}
+
 void serve_ways_watch(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
-    char text[WAYS_TEXT_BYTES];
 
-    while (ways_next(&server->ways, text))
-        serve_say(server, "%s", text);
+    watch_ways(server, now_ns);
     look_at_own_address(server, now_ns);
     watch_company(server, now_ns);
 }

@@ -454,3 +454,8 @@ uint64_t shift_silent_ranks(struct shift *shift)
 {
     return shift->mesh == NULL || !shift->is_started ? 0 : engine_silent_ranks(shift->engine);
 }
+
+uint64_t shift_starved_ranks(struct shift *shift)
+{
+    return shift->mesh == NULL || !shift->is_started ? 0 : engine_starved_ranks(shift->engine);
+}

@@ -147,4 +147,7 @@ void shift_read(struct shift *shift);
 /* Ranks that owe this node blocks and say nothing at all. */
 uint64_t shift_silent_ranks(struct shift *shift);
 
+/* Ranks that are heard, while nothing large passes between them and this node. */
+uint64_t shift_starved_ranks(struct shift *shift);
+
 #endif

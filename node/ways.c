@@ -74,9 +74,22 @@ static bool is_due(const struct way *way, const struct way *first)
     return first == NULL || (way->is_again == first->is_again && (way->is_again || way->error == first->error));
 }
 
-bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES])
+/* About the first and as many as there are of its kind. */
+static void write_sentence(const struct way *first, unsigned count, char text[WAYS_TEXT_BYTES])
 {
     char address[MESH_ADDR_TEXT_BYTES], others[32] = "";
+
+    mesh_addr_format(first->to, address);
+    if (count > 1)
+        snprintf(others, sizeof others, " and %u other%s", count - 1, count == 2 ? "" : "s");
+    if (first->is_again)
+        snprintf(text, WAYS_TEXT_BYTES, "to %s%s can be sent again", address, others);
+    else
+        snprintf(text, WAYS_TEXT_BYTES, WAYS_WHAT " to %s%s: %s: %s", address, others, strerror(first->error), advice(first->error));
+}
+
+bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES], bool *is_again)
+{
     struct way first;
     unsigned count = 0;
 
@@ -94,12 +107,27 @@ bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES])
     }
     if (count == 0)
         return false;
-    mesh_addr_format(first.to, address);
-    if (count > 1)
-        snprintf(others, sizeof others, " and %u other%s", count - 1, count == 2 ? "" : "s");
-    if (first.is_again)
-        snprintf(text, WAYS_TEXT_BYTES, "to %s%s can be sent again", address, others);
-    else
-        snprintf(text, WAYS_TEXT_BYTES, "nothing can be sent to %s%s: %s: %s", address, others, strerror(first.error), advice(first.error));
+    write_sentence(&first, count, text);
+    *is_again = first.is_again;
     return true;
+}
+
+bool ways_present(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES])
+{
+    const struct way *first = NULL;
+    unsigned count = 0;
+
+    for (unsigned i = ways->count; i-- > 0;)
+        if (now_ns - ways->way[i].last_ns >= WAYS_OLD_NS)
+            drop(ways, &ways->way[i]);
+    for (unsigned i = 0; i < ways->count; i++) {
+        const struct way *way = &ways->way[i];
+
+        if (!way->is_told || way->is_again)
+            continue;
+        first = count++ == 0 ? way : first;
+    }
+    if (count > 0)
+        write_sentence(first, count, text);
+    return count > 0;
 }

@@ -29,7 +29,13 @@ struct ways {
 /* A datagram was sent there (error 0), or was not. Whoever has no place any more is not told of. */
 void ways_note(struct ways *ways, uint64_t now_ns, const struct mesh_addr *to, int error);
 
-/* A sentence that is to be said now, about all for whom the same is true; false when there is none. */
-bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES]);
+/* A sentence that is to be said now, about all for whom the same is true, and whether it is that all is well again; false when there is
+ * none. */
+bool ways_next(struct ways *ways, char text[WAYS_TEXT_BYTES], bool *is_again);
+
+/* All to whom nothing can be sent, of whom that has been said, in one sentence, which begins with WAYS_WHAT; false when there are none.
+ * Those to whom nothing was sent for long are forgotten. */
+#define WAYS_WHAT "nothing can be sent"
+bool ways_present(struct ways *ways, uint64_t now_ns, char text[WAYS_TEXT_BYTES]);
 
 #endif

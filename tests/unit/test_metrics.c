@@ -12,6 +12,7 @@
 
 static struct measure measure;
 static struct happenings happenings;
+static struct troubles troubles;
 static const struct recording_figures recorded = {.entries = 90, .calls = 70, .datagrams = 50, .gaps = 2, .waiting_bytes_max = 4096};
 static char *page;
 
@@ -32,7 +33,8 @@ static int make_page(void **state)
     measure.worker[0].wait_ns = 250000000;
     for (uint64_t value = 1; value < UINT64_C(1) << 38; value *= 3)
         mesh_histogram_add(&measure.latency[MESH_LATENCY_ONE_WAY], value);
-    metrics_write(&measure, &happenings, &recorded, out);
+    troubles_begin(&troubles, 1, TROUBLE_ADDRESS, NULL, "gone", "");
+    metrics_write(&measure, &happenings, &troubles, &recorded, out);
     assert_int_equal(fclose(out), 0);
     return 0;
 }
@@ -66,6 +68,8 @@ static void values_stand_in_base_units_with_their_labels(void **state)
     has_line("mesh_state{state=\"leaving\"} 0");
     has_line("mesh_rank 1");
     has_line("mesh_events_total{event=\"lost\"} 0");
+    has_line("mesh_troubles{trouble=\"address\"} 1");
+    has_line("mesh_troubles{trouble=\"narrow\"} 0");
 }
 
 static void a_label_cannot_end_its_quotes(void **state)
@@ -108,7 +112,7 @@ static void what_a_node_has_recorded_is_there_if_it_records(void **state)
     has_line("# TYPE mesh_recording_waiting_max_bytes gauge");
     has_line("mesh_recording_waiting_max_bytes 4096");
     has_line("mesh_recording_failing 0");
-    metrics_write(&measure, &happenings, NULL, out);
+    metrics_write(&measure, &happenings, &troubles, NULL, out);
     assert_int_equal(fclose(out), 0);
     assert_null(strstr(other, "mesh_recording"));
     free(other);

@@ -24,6 +24,16 @@ static void note(struct ways *ways, uint64_t now_ns, uint8_t last, int error)
     ways_note(ways, now_ns, &to, error);
 }
 
+static bool next(struct ways *ways, char text[WAYS_TEXT_BYTES])
+{
+    bool is_again;
+
+    if (!ways_next(ways, text, &is_again))
+        return false;
+    assert_int_equal(is_again, strncmp(text, WAYS_WHAT, strlen(WAYS_WHAT)) != 0);
+    return true;
+}
+
 static void what_fails_for_a_moment_is_not_told(void **state)
 {
     struct ways ways = {0};
@@ -32,10 +42,10 @@ static void what_fails_for_a_moment_is_not_told(void **state)
     (void)state;
     note(&ways, S, 1, ENETUNREACH);
     note(&ways, S + WAYS_PATIENCE_NS - 1, 1, ENETUNREACH);
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     note(&ways, S + WAYS_PATIENCE_NS - 1, 1, 0);
     note(&ways, S + WAYS_PATIENCE_NS, 1, ENETUNREACH);
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     note(&ways, S + WAYS_PATIENCE_NS, 1, 0);
     assert_int_equal(ways.count, 0);
 }
@@ -49,7 +59,7 @@ static void one_datagram_that_failed_is_not_told_however_long_ago(void **state)
     (void)state;
     note(&ways, S, 1, EACCES);
     note(&ways, 9 * S, 2, ENETUNREACH);
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
 }
 
 static void what_goes_on_failing_is_told_once_with_its_reason(void **state)
@@ -60,10 +70,10 @@ static void what_goes_on_failing_is_told_once_with_its_reason(void **state)
     (void)state;
     note(&ways, S, 1, EPERM);
     note(&ways, 2 * S, 1, EPERM);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_string_equal(text, "nothing can be sent to 10.0.0.1:7411: Operation not permitted: a firewall of this machine forbids it");
     note(&ways, 3 * S, 1, EPERM);
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
 }
 
 static void its_end_is_told_once(void **state)
@@ -74,12 +84,12 @@ static void its_end_is_told_once(void **state)
     (void)state;
     note(&ways, S, 1, ENETUNREACH);
     note(&ways, 2 * S, 1, ENETUNREACH);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     note(&ways, 3 * S, 1, 0);
     note(&ways, 3 * S, 1, 0);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_string_equal(text, "to 10.0.0.1:7411 can be sent again");
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     assert_int_equal(ways.count, 0);
 }
 
@@ -91,17 +101,17 @@ static void those_with_one_reason_share_a_sentence(void **state)
     (void)state;
     for (uint8_t i = 0; i < 8; i++)
         note(&ways, i < 4 ? S : 2 * S, i % 4 + 1, i % 4 == 1 ? EPERM : ENETUNREACH);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_string_equal(text, "nothing can be sent to 10.0.0.4:7411 and 2 others: Network is unreachable: "
                               "see this machine's addresses, routes and cables");
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_non_null(strstr(text, "10.0.0.2:7411: Operation not permitted"));
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     for (uint8_t i = 1; i <= 4; i++)
         note(&ways, 3 * S, i, 0);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_string_equal(text, "to 10.0.0.4:7411 and 3 others can be sent again");
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     assert_int_equal(ways.count, 0);
 }
 
@@ -115,11 +125,11 @@ static void there_is_room_for_so_many_and_no_more(void **state)
         for (uint8_t i = 0; i < WAYS_MAX + 10; i++)
             note(&ways, at_ns, i, ENETUNREACH);
     assert_int_equal(ways.count, WAYS_MAX);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_non_null(strstr(text, "and 63 others"));
     for (uint8_t i = 0; i < WAYS_MAX + 10; i++)
         note(&ways, 3 * S, i, 0);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_int_equal(ways.count, 0);
 }
 
@@ -137,11 +147,35 @@ static void one_that_failed_long_ago_gives_its_place_to_another(void **state)
     note(&ways, S + WAYS_OLD_NS, 102, EPERM);
     note(&ways, 2 * S + WAYS_OLD_NS - 1, 100, EPERM);
     note(&ways, 2 * S + WAYS_OLD_NS - 1, 102, EPERM);
-    assert_false(ways_next(&ways, text));
+    assert_false(next(&ways, text));
     note(&ways, 2 * S + WAYS_OLD_NS, 101, EPERM);
-    assert_true(ways_next(&ways, text));
+    assert_true(next(&ways, text));
     assert_non_null(strstr(text, "to 10.0.0.101:7411: "));
     assert_int_equal(ways.count, WAYS_MAX);
+}
+
+static void what_has_been_told_is_present_until_it_is_over_or_old(void **state)
+{
+    struct ways ways = {0};
+    char text[WAYS_TEXT_BYTES];
+
+    (void)state;
+    note(&ways, S, 1, EPERM);
+    assert_false(ways_present(&ways, S, text)); /* it may be for a moment */
+    note(&ways, 2 * S, 1, EPERM);
+    note(&ways, S, 2, ENETUNREACH);
+    note(&ways, 2 * S, 2, ENETUNREACH);
+    while (next(&ways, text))
+        ;
+    assert_true(ways_present(&ways, 3 * S, text));
+    assert_string_equal(text,
+                        "nothing can be sent to 10.0.0.1:7411 and 1 other: Operation not permitted: a firewall of this machine forbids it");
+    note(&ways, 4 * S, 1, 0);
+    assert_true(ways_present(&ways, 4 * S, text));
+    assert_string_equal(text,
+                        "nothing can be sent to 10.0.0.2:7411: Network is unreachable: see this machine's addresses, routes and cables");
+    assert_true(ways_present(&ways, 2 * S + WAYS_OLD_NS - 1, text));
+    assert_false(ways_present(&ways, 2 * S + WAYS_OLD_NS, text)); /* nobody has sent there for long */
 }
 
 int main(void)
@@ -154,6 +188,7 @@ int main(void)
         cmocka_unit_test(those_with_one_reason_share_a_sentence),
         cmocka_unit_test(there_is_room_for_so_many_and_no_more),
         cmocka_unit_test(one_that_failed_long_ago_gives_its_place_to_another),
+        cmocka_unit_test(what_has_been_told_is_present_until_it_is_over_or_old),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,9 @@ enum mesh_happening {
     MESH_HAPPENED_EVICTED,   /* the others went on without this node */
     MESH_HAPPENED_LEAVING,
     MESH_HAPPENED_REQUEST_FAILED,
-    MESH_HAPPENED_SHORT, /* the epoch's members have too little memory for the model */
+    MESH_HAPPENED_SHORT,   /* the epoch's members have too little memory for the model */
+    MESH_HAPPENED_TROUBLE, /* something is wrong with the network: what, why, what to do */
+    MESH_HAPPENED_MENDED,  /* not any more; the text is how that of the trouble begins */
     MESH_HAPPENINGS
 };
 
@@ -251,6 +253,7 @@ const char *mesh_telemetry_happening_name(unsigned happening);
 #define MESH_METRIC_STATE  "mesh_state"        /* {state} 1 or 0 */
 #define MESH_METRIC_RANK   "mesh_rank"
 #define MESH_METRIC_EVENTS "mesh_events_total" /* {event} */
+#define MESH_METRIC_TROUBLES "mesh_troubles"   /* {trouble} how many there are now */
 
 /* ---- what comes from the lists ---- */
 

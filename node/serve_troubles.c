@@ -1,0 +1,227 @@
+/* What a serving node knows of trouble on the way to the others, besides what serve_ways.c sees of its own machine: members to whom or from
+ * whom nothing large passes, members that come and go, and two processes at one address. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mesh/udp.h"
+#include "mesh/wire.h"
+#include "serve_state.h"
+
+#define LOOK_NS   UINT64_C(500000000)     /* between two looks: three of them make one of two that starve leave */
+#define NARROW_NS UINT64_C(1800000000000) /* without a sign of it that is over: who rests comes back sooner */
+
+void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about, const char *what, const char *format, ...)
+{
+    const struct trouble *begun;
+    char rest[TROUBLE_TEXT_BYTES];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(rest, sizeof rest, format, list);
+    va_end(list);
+    begun = troubles_begin(&server->troubles, mesh_udp_now_ns(), kind, about, what, rest);
+    if (begun == NULL)
+        return;
+    serve_say(server, "%s", begun->text);
+    serve_note(server, MESH_HAPPENED_TROUBLE, MESH_TELEMETRY_NOBODY, about, "%s", begun->text);
+}
+
+bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    struct trouble over;
+
+    if (!troubles_end(&server->troubles, kind, about, &over))
+        return false;
+    serve_note(server, MESH_HAPPENED_MENDED, MESH_TELEMETRY_NOBODY, about, "%.*s", (int)over.what_bytes, over.text);
+    return true;
+}
+
+/* ---- ways that carry nothing large ---- */
+
+/* As far as this machine knows: its interface, or a router that said so. */
+static void look_at_path(struct server *server, const struct mesh_addr *to)
+{
+    const uint32_t bytes = mesh_udp_path_bytes(*to);
+    char address[MESH_ADDR_TEXT_BYTES], what[TROUBLE_TEXT_BYTES / 2];
+
+    mesh_addr_format(*to, address);
+    if (bytes >= MESH_DATAGRAM_BYTES_MIN && serve_trouble_over(server, TROUBLE_MTU, to))
+        serve_say(server, "the way to %s carries datagrams of %d bytes again", address, MESH_DATAGRAM_BYTES_MIN);
+    if (bytes == 0 || bytes >= MESH_DATAGRAM_BYTES_MIN)
+        return;
+    snprintf(what, sizeof what, "the way to %s carries datagrams of %" PRIu32 " bytes, and %d are needed", address, bytes,
+             MESH_DATAGRAM_BYTES_MIN);
+    serve_trouble(server, TROUBLE_MTU, to, what, ": raise the MTU of its interface to 1280");
+}
+
+static void look_at_paths(struct server *server)
+{
+    struct mesh_addr to[TROUBLES_MAX];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < server->troubles.count; i++)
+        if (server->troubles.trouble[i].kind == TROUBLE_MTU)
+            to[count++] = server->troubles.trouble[i].about; /* who was left out for it is no member */
+    while (count > 0)
+        look_at_path(server, &to[--count]);
+    for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
+        if (rank != server->shift->rank)
+            look_at_path(server, &server->shift->member[rank].addr);
+}
+
+/* Who waits for something in vain asks for an end of it: one of the two has to go, or all would wait. */
+static void take_starved(struct server *server, uint16_t rank)
+{
+    const struct mesh_addr *addr = &server->shift->member[rank].addr;
+    char address[MESH_ADDR_TEXT_BYTES], what[TROUBLE_TEXT_BYTES / 2];
+
+    mesh_addr_format(*addr, address);
+    snprintf(what, sizeof what, "large datagrams do not pass between this node and %s", address);
+    serve_trouble(server, TROUBLE_NARROW, addr, what,
+                  ", and small ones do: for 3 s what was sent again and again, in at most %d bytes, has not arrived. Something between the "
+                  "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d to that address, and raise it "
+                  "to 1280. One of the two is left out meanwhile, longer each time",
+                  MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
+    if (serve_is_rank(server, rank))
+        mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
+}
+
+/* Steps are made with it, so what is large arrives; or it has not been tried for long. */
+static void take_fed(struct server *server, uint64_t starved)
+{
+    const struct shift *shift = server->shift;
+    struct engine_figures figures;
+    char address[MESH_ADDR_TEXT_BYTES];
+    uint64_t steps;
+
+    engine_figures(shift->engine, &figures);
+    steps = shift->number == server->starved_epoch ? server->starved_steps : 0;
+    if (starved != 0) {
+        server->starved_epoch = shift->number;
+        server->starved_steps = figures.steps;
+    }
+    for (uint16_t rank = 0; rank < shift->count; rank++) {
+        if (rank == shift->rank || starved >> rank & 1 || figures.steps <= steps ||
+            !serve_trouble_over(server, TROUBLE_NARROW, &shift->member[rank].addr))
+            continue;
+        mesh_addr_format(shift->member[rank].addr, address);
+        serve_say(server, "large datagrams pass between this node and %s again", address);
+    }
+}
+
+static void look_at_starved(struct server *server)
+{
+    uint64_t starved = 0;
+
+    if (server->shift == NULL || !shift_is_loaded(server->shift) || server->shift->count == 1)
+        return;
+    if (engine_is_stepping(server->shift->engine) || serve_count_requests(server) > 0)
+        starved = shift_starved_ranks(server->shift);
+    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+        if (starved & server->starved_ranks & UINT64_C(1) << rank) /* twice: a process that was stopped has much to catch up with */
+            take_starved(server, rank);
+    server->starved_ranks = starved;
+    take_fed(server, starved);
+}
+
+static void forget_narrow(struct server *server, uint64_t now_ns)
+{
+    struct mesh_addr old;
+
+    for (unsigned i = server->troubles.count; i-- > 0;) {
+        const struct trouble *trouble = &server->troubles.trouble[i];
+
+        old = trouble->about;
+        if (trouble->kind == TROUBLE_NARROW && now_ns >= trouble->last_ns + NARROW_NS)
+            serve_trouble_over(server, TROUBLE_NARROW, &old);
+    }
+}
+
+/* ---- who comes and goes ---- */
+
+void serve_troubles_epoch(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+        if (rank != server->shift->rank)
+            comings_there(&server->comings, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
+}
+
+void serve_troubles_lost(struct server *server, const struct mesh_addr *addr)
+{
+    comings_lost(&server->comings, mesh_udp_now_ns(), addr);
+}
+
+/* Of a member that is heard, so that another process there cannot be the same one started anew. */
+static bool is_heard(const struct server *server, const struct mesh_addr *addr)
+{
+    struct mesh_cluster_peer_stats peer;
+
+    for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
+        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && peer.addr.port == addr->port &&
+            memcmp(peer.addr.ip, addr->ip, sizeof addr->ip) == 0)
+            return peer.is_in && !peer.is_suspected;
+    return false;
+}
+
+void serve_troubles_heard(struct server *server, const struct inbox_packet *packet)
+{
+    const uint8_t *incarnation = packet->bytes + MESH_HEADER_BYTES;
+
+    if (packet->size >= MESH_HEADER_BYTES + (size_t)MESH_INCARNATION_BYTES)
+        comings_speaks(&server->comings, mesh_udp_now_ns(), &packet->from, incarnation, is_heard(server, &packet->from));
+}
+
+static void look_at_twins(struct server *server, const struct coming *coming, const char *address, uint64_t now_ns)
+{
+    char what[TROUBLE_TEXT_BYTES / 2];
+
+    if (coming_is_twins(coming, now_ns)) {
+        snprintf(what, sizeof what, "two machines have the address %s", address);
+        serve_trouble(server, TROUBLE_TWINS, &coming->at, what,
+                      ", and a node is running on each: in turns they are members, and take one another's datagrams. Give one of them "
+                      "another address (ip neigh at the other machines shows the card of the one that is reached), or stop its node");
+        serve_trouble_over(server, TROUBLE_UNSTEADY, &coming->at); /* for this very reason */
+    } else if (serve_trouble_over(server, TROUBLE_TWINS, &coming->at)) {
+        serve_say(server, "for 2 minutes only one machine has had the address %s", address);
+    }
+}
+
+static void look_at_losses(struct server *server, const struct coming *coming, const char *address, uint64_t now_ns)
+{
+    const unsigned losses = coming_losses(coming, now_ns);
+    char what[TROUBLE_TEXT_BYTES / 2];
+
+    if (losses > 0 && !coming->is_lost && !coming_is_twins(coming, now_ns)) {
+        snprintf(what, sizeof what, "%s is lost and comes back again and again", address);
+        serve_trouble(server, TROUBLE_UNSTEADY, &coming->at, what, ", %u times within 10 minutes: %s", losses,
+                      coming->is_new ? "its process is started anew each time, see its log"
+                                     : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
+                                       "all others, it is this machine's");
+    } else if (losses == 0 && serve_trouble_over(server, TROUBLE_UNSTEADY, &coming->at)) {
+        serve_say(server, "%s has been lost less than 3 times in the last 10 minutes", address);
+    }
+}
+
+void serve_troubles_watch(struct server *server)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+    char address[MESH_ADDR_TEXT_BYTES];
+
+    if (now_ns < server->troubles_at_ns)
+        return;
+    server->troubles_at_ns = now_ns + LOOK_NS;
+    look_at_paths(server);
+    look_at_starved(server);
+    forget_narrow(server, now_ns);
+    for (unsigned i = 0; i < server->comings.count; i++) {
+        const struct coming *coming = &server->comings.coming[i];
+
+        mesh_addr_format(coming->at, address);
+        look_at_twins(server, coming, address, now_ns);
+        look_at_losses(server, coming, address, now_ns);
+    }
+}

@@ -1,0 +1,73 @@
+#include "troubles.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[TROUBLE_KINDS] = {
+    [TROUBLE_WAY] = "way",       [TROUBLE_ADDRESS] = "address", [TROUBLE_ALONE] = "alone",       [TROUBLE_MTU] = "mtu",
+    [TROUBLE_NARROW] = "narrow", [TROUBLE_TWINS] = "twins",     [TROUBLE_UNSTEADY] = "unsteady",
+};
+
+const char *trouble_name(enum trouble_kind kind)
+{
+    assert(kind < TROUBLE_KINDS);
+    return names[kind];
+}
+
+static bool is_about(const struct trouble *trouble, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    static const struct mesh_addr nobody;
+    const struct mesh_addr *who = about != NULL ? about : &nobody;
+
+    return trouble->kind == kind && trouble->about.port == who->port && memcmp(trouble->about.ip, who->ip, sizeof who->ip) == 0;
+}
+
+const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    for (unsigned i = 0; i < troubles->count; i++)
+        if (is_about(&troubles->trouble[i], kind, about))
+            return &troubles->trouble[i];
+    return NULL;
+}
+
+static void set_text(struct trouble *trouble, const char *what, const char *rest)
+{
+    trouble->what_bytes = strlen(what);
+    assert(trouble->what_bytes < sizeof trouble->text);
+    snprintf(trouble->text, sizeof trouble->text, "%s%s", what, rest);
+}
+
+const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns, enum trouble_kind kind, const struct mesh_addr *about,
+                                     const char *what, const char *rest)
+{
+    const struct trouble *known = troubles_find(troubles, kind, about);
+    struct trouble *trouble = &troubles->trouble[known != NULL ? (unsigned)(known - troubles->trouble) : troubles->count];
+
+    if (known == NULL && troubles->count == TROUBLES_MAX)
+        return NULL;
+    if (known == NULL) {
+        *trouble = (struct trouble){.kind = kind, .since_ns = now_ns};
+        if (about != NULL)
+            trouble->about = *about;
+        troubles->count++;
+    }
+    trouble->last_ns = now_ns;
+    set_text(trouble, what, rest);
+    return known == NULL ? trouble : NULL;
+}
+
+bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, struct trouble *over)
+{
+    const struct trouble *known = troubles_find(troubles, kind, about);
+    unsigned index;
+
+    if (known == NULL)
+        return false;
+    if (over != NULL)
+        *over = *known;
+    index = (unsigned)(known - troubles->trouble);
+    troubles->count--;
+    memmove(&troubles->trouble[index], &troubles->trouble[index + 1], (troubles->count - index) * sizeof *troubles->trouble);
+    return true;
+}

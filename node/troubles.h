@@ -1,0 +1,53 @@
+/* What is wrong with the network now, as far as this node knows. Each is said once when it begins and once when it is over; meanwhile
+ * `status`, /health and /metrics show it. */
+#ifndef NODE_TROUBLES_H
+#define NODE_TROUBLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mesh/mesh.h"
+
+enum { TROUBLES_MAX = 32, TROUBLE_TEXT_BYTES = 512 };
+
+enum trouble_kind {
+    TROUBLE_WAY,      /* this machine's own system sends nothing there */
+    TROUBLE_ADDRESS,  /* it has not the address any more that the node listens at */
+    TROUBLE_ALONE,    /* nobody is with it, though it asks for others */
+    TROUBLE_MTU,      /* the way to a member carries nothing large, as this machine knows */
+    TROUBLE_NARROW,   /* nothing large passes between this node and a member, and nobody has said why */
+    TROUBLE_TWINS,    /* two processes have one address */
+    TROUBLE_UNSTEADY, /* a member is lost and comes back again and again */
+    TROUBLE_KINDS
+};
+
+struct trouble {
+    enum trouble_kind kind;
+    struct mesh_addr about;        /* of whom; port 0: nobody in particular */
+    uint64_t since_ns, last_ns;    /* it began; it was said to be so once more */
+    size_t what_bytes;             /* how much of the text says what it is; then why, and what to do */
+    char text[TROUBLE_TEXT_BYTES]; /* a sentence */
+};
+
+/* All zeros: none. In the order in which they began. */
+struct troubles {
+    struct trouble trouble[TROUBLES_MAX];
+    unsigned count;
+};
+
+/* One word for counters and JSON: "way", "address", "alone", "mtu", "narrow", "twins", "unsteady". */
+const char *trouble_name(enum trouble_kind kind);
+
+/* It is so: what it is, then the rest of the sentence. about NULL: nobody. Returns the trouble if it was not there before, else NULL, and
+ * its text is the new one. Where there is no room it is not noted. */
+const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns, enum trouble_kind kind, const struct mesh_addr *about,
+                                     const char *what, const char *rest);
+
+/* It is not so any more: true when it was, and *over is what it was (NULL: of no interest). */
+bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, struct trouble *over);
+
+/* NULL: there is none of that kind about that one. */
+const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about);
+
+#endif

@@ -1,0 +1,146 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/comings.h"
+
+#define S UINT64_C(1000000000)
+
+static struct comings comings;
+static const uint8_t a[16] = {1}, b[16] = {2}, c[16] = {3};
+
+static int forget(void **state)
+{
+    (void)state;
+    comings = (struct comings){0};
+    return 0;
+}
+
+static struct mesh_addr address(uint16_t port)
+{
+    return (struct mesh_addr){.ip = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .port = port};
+}
+
+static const struct mesh_addr at = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .port = 1};
+
+static bool is_twins(uint64_t now_ns)
+{
+    return coming_is_twins(&comings.coming[0], now_ns);
+}
+
+static void lose_and_regain(uint64_t now_ns, const uint8_t incarnation[16])
+{
+    comings_lost(&comings, now_ns, &at);
+    comings_there(&comings, now_ns, &at, incarnation);
+}
+
+static void who_is_lost_three_times_in_ten_minutes_is_lost_too_often(void **state)
+{
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    lose_and_regain(10 * S, a);
+    lose_and_regain(20 * S, a);
+    assert_int_equal(coming_losses(&comings.coming[0], 20 * S), 0);
+    lose_and_regain(30 * S, a);
+    assert_int_equal(coming_losses(&comings.coming[0], 30 * S), 3);
+    assert_false(comings.coming[0].is_new);
+    assert_false(is_twins(30 * S));
+    assert_int_equal(coming_losses(&comings.coming[0], 10 * S + COMINGS_NS - 1), 3);
+    assert_int_equal(coming_losses(&comings.coming[0], 10 * S + COMINGS_NS), 0);
+}
+
+static void a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin(void **state)
+{
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    lose_and_regain(10 * S, b);
+    lose_and_regain(20 * S, c);
+    assert_true(comings.coming[0].is_new);
+    assert_false(is_twins(20 * S));
+}
+
+static void who_is_there_again_after_another_one_was_has_a_twin(void **state)
+{
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    lose_and_regain(10 * S, b);
+    assert_false(is_twins(10 * S));
+    lose_and_regain(20 * S, a);
+    assert_true(is_twins(20 * S));
+    assert_true(is_twins(20 * S + COMINGS_TWINS_NS - 1));
+    assert_false(is_twins(20 * S + COMINGS_TWINS_NS));
+}
+
+static void who_speaks_from_a_member_s_address_for_seconds_is_its_twin(void **state)
+{
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    comings_speaks(&comings, 2 * S, &at, a, true);
+    comings_speaks(&comings, 2 * S, &at, b, true);
+    comings_speaks(&comings, 2 * S + COMINGS_APART_NS - 1, &at, b, true);
+    assert_false(is_twins(4 * S));
+    comings_speaks(&comings, 2 * S + COMINGS_APART_NS, &at, b, true);
+    assert_true(is_twins(4 * S));
+}
+
+static void who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_twin(void **state)
+{
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    comings_speaks(&comings, 2 * S, &at, b, true); /* a has been heard a moment ago */
+    comings_speaks(&comings, 4 * S, &at, b, false);
+    comings_lost(&comings, 5 * S, &at);
+    comings_speaks(&comings, 6 * S, &at, b, false);
+    comings_there(&comings, 7 * S, &at, b);
+    comings_speaks(&comings, 9 * S, &at, b, true);
+    assert_false(is_twins(9 * S));
+}
+
+static void who_is_lost_lacks_until_it_is_back_speaks_or_is_given_up(void **state)
+{
+    const struct mesh_addr other = address(2);
+
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    comings_there(&comings, S, &other, b);
+    assert_null(comings_lack(&comings, S, S));
+    comings_lost(&comings, 2 * S, &other);
+    assert_int_equal(comings_lack(&comings, 2 * S, 2 * S)->at.port, 2);
+    assert_null(comings_lack(&comings, 2 * S + COMINGS_NS, 2 * S));
+    comings_speaks(&comings, 3 * S, &other, b, false);
+    assert_null(comings_lack(&comings, 4 * S, 2 * S));
+    assert_non_null(comings_lack(&comings, 4 * S, 4 * S));
+    comings_there(&comings, 5 * S, &other, b);
+    assert_null(comings_lack(&comings, 5 * S, 5 * S));
+}
+
+static void the_address_that_was_heard_of_longest_ago_gives_its_place(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= COMINGS_MAX + 1; port++) {
+        const struct mesh_addr where = address(port);
+
+        comings_there(&comings, port * S, &where, a);
+    }
+    assert_int_equal(comings.count, COMINGS_MAX);
+    assert_int_equal(comings.coming[0].at.port, COMINGS_MAX + 1);
+    assert_int_equal(comings.coming[1].at.port, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(who_is_lost_three_times_in_ten_minutes_is_lost_too_often, forget),
+        cmocka_unit_test_setup(a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin, forget),
+        cmocka_unit_test_setup(who_is_there_again_after_another_one_was_has_a_twin, forget),
+        cmocka_unit_test_setup(who_speaks_from_a_member_s_address_for_seconds_is_its_twin, forget),
+        cmocka_unit_test_setup(who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_twin, forget),
+        cmocka_unit_test_setup(who_is_lost_lacks_until_it_is_back_speaks_or_is_given_up, forget),
+        cmocka_unit_test_setup(the_address_that_was_heard_of_longest_ago_gives_its_place, forget),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "node/troubles.h"
+
+static struct troubles troubles;
+
+static int forget(void **state)
+{
+    (void)state;
+    troubles = (struct troubles){0};
+    return 0;
+}
+
+static struct mesh_addr address(uint16_t port)
+{
+    return (struct mesh_addr){.ip = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .port = port};
+}
+
+static void a_trouble_begins_once_and_its_text_is_the_newest(void **state)
+{
+    const struct mesh_addr at = address(1);
+    const struct trouble *begun = troubles_begin(&troubles, 5, TROUBLE_NARROW, &at, "nothing large", ": see the MTU");
+
+    (void)state;
+    assert_non_null(begun);
+    assert_string_equal(begun->text, "nothing large: see the MTU");
+    assert_int_equal(begun->what_bytes, strlen("nothing large"));
+    assert_null(troubles_begin(&troubles, 9, TROUBLE_NARROW, &at, "nothing large", ": still"));
+    assert_int_equal(troubles.count, 1);
+    assert_int_equal(troubles.trouble[0].since_ns, 5);
+    assert_int_equal(troubles.trouble[0].last_ns, 9);
+    assert_string_equal(troubles.trouble[0].text, "nothing large: still");
+}
+
+static void those_of_a_kind_are_told_apart_by_whom_they_are_about(void **state)
+{
+    const struct mesh_addr a = address(1), b = address(2);
+
+    (void)state;
+    assert_non_null(troubles_begin(&troubles, 1, TROUBLE_TWINS, &a, "a", ""));
+    assert_non_null(troubles_begin(&troubles, 2, TROUBLE_TWINS, &b, "b", ""));
+    assert_non_null(troubles_begin(&troubles, 3, TROUBLE_UNSTEADY, &b, "c", ""));
+    assert_non_null(troubles_begin(&troubles, 4, TROUBLE_ADDRESS, NULL, "d", ""));
+    assert_int_equal(troubles.count, 4);
+    assert_string_equal(troubles_find(&troubles, TROUBLE_TWINS, &b)->text, "b");
+    assert_string_equal(troubles_find(&troubles, TROUBLE_ADDRESS, NULL)->text, "d");
+    assert_null(troubles_find(&troubles, TROUBLE_UNSTEADY, &a));
+}
+
+static void the_end_of_one_leaves_the_others_in_order(void **state)
+{
+    const struct mesh_addr a = address(1), b = address(2);
+    struct trouble over;
+
+    (void)state;
+    troubles_begin(&troubles, 1, TROUBLE_ALONE, NULL, "a", "");
+    troubles_begin(&troubles, 2, TROUBLE_MTU, &a, "what", " and why");
+    troubles_begin(&troubles, 3, TROUBLE_MTU, &b, "c", "");
+    assert_true(troubles_end(&troubles, TROUBLE_MTU, &a, &over));
+    assert_int_equal(over.what_bytes, 4);
+    assert_string_equal(over.text, "what and why");
+    assert_false(troubles_end(&troubles, TROUBLE_MTU, &a, &over));
+    assert_int_equal(troubles.count, 2);
+    assert_string_equal(troubles.trouble[0].text, "a");
+    assert_string_equal(troubles.trouble[1].text, "c");
+}
+
+static void there_is_a_limit_to_how_many_are_noted(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= TROUBLES_MAX; port++) {
+        const struct mesh_addr at = address(port);
+
+        assert_non_null(troubles_begin(&troubles, port, TROUBLE_UNSTEADY, &at, "x", ""));
+    }
+    assert_null(troubles_begin(&troubles, 99, TROUBLE_ALONE, NULL, "y", ""));
+    assert_int_equal(troubles.count, TROUBLES_MAX);
+}
+
+static void every_kind_has_a_name(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < TROUBLE_KINDS; kind++)
+        assert_non_null(trouble_name((enum trouble_kind)kind));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_trouble_begins_once_and_its_text_is_the_newest, forget),
+        cmocka_unit_test_setup(those_of_a_kind_are_told_apart_by_whom_they_are_about, forget),
+        cmocka_unit_test_setup(the_end_of_one_leaves_the_others_in_order, forget),
+        cmocka_unit_test_setup(there_is_a_limit_to_how_many_are_noted, forget),
+        cmocka_unit_test(every_kind_has_a_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
