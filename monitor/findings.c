@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "columns.h"
 #include "figure.h"
@@ -204,6 +205,48 @@ static void find_loss(struct list *list)
         find_loss_at(list, to);
 }
 
+/* Is what this event told over by that tick, as a newer one of the same node says, or is its process another one by now? newer: those
+ * before it in the list. */
+static bool is_over(const struct list *list, const struct fleet_event *trouble, const struct fleet_event *const *events, int newer)
+{
+    for (int i = 0; i < newer; i++)
+        if (events[i]->node == trouble->node && events[i]->tick <= list->tick &&
+            (events[i]->happened == MESH_HAPPENED_START ||
+             (events[i]->happened == MESH_HAPPENED_MENDED && strncmp(trouble->text, events[i]->text, strlen(events[i]->text)) == 0)))
+            return true;
+    return false;
+}
+
+/* Several nodes may say the same of another one. */
+static bool is_said(const struct fleet_event *trouble, const struct fleet_event *const *said, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(said[i]->text, trouble->text) == 0)
+            return true;
+    return false;
+}
+
+/* What nodes themselves know to be wrong with the network, and have not called mended. */
+static void find_troubles(struct list *list)
+{
+    const struct fleet_event *events[FLEET_EVENTS], *said[FINDINGS_MAX];
+    const int kept = fleet_list_events(list->fleet, 0, events);
+    int count = 0;
+
+    for (int i = 0; i < kept && count < FINDINGS_MAX; i++) {
+        const struct fleet_event *event = events[i];
+        char rank[8];
+
+        if (event->happened != MESH_HAPPENED_TROUBLE || event->node < 0 || event->tick > list->tick ||
+            !fleet_is_alive(fleet_state_at(list->fleet, event->node, list->tick)) || is_over(list, event, events, i) ||
+            is_said(event, said, count))
+            continue;
+        said[count++] = event;
+        add(list, STYLE_BAD, "Node %s at %s: %s", name_of(list->fleet, event->node, rank), list->fleet->nodes[event->node].address,
+            event->text);
+    }
+}
+
 /* Mean speed over a window that ends at a tick; NAN. */
 static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned ticks)
 {
@@ -329,6 +372,7 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
 
     find_connection(&list);
     find_gone(&list);
+    find_troubles(&list);
     find_loss(&list);
     find_waits(&list);
     find_change(&list);

@@ -312,7 +312,8 @@ static bool is_seen(struct fleet_node *node, uint32_t number)
 static bool is_bad(unsigned happened)
 {
     return happened == MESH_HAPPENED_LOST || happened == MESH_HAPPENED_SUSPECTED || happened == MESH_HAPPENED_REFUSED ||
-           happened == MESH_HAPPENED_EVICTED || happened == MESH_HAPPENED_REQUEST_FAILED || happened == MESH_HAPPENED_SHORT;
+           happened == MESH_HAPPENED_EVICTED || happened == MESH_HAPPENED_REQUEST_FAILED || happened == MESH_HAPPENED_SHORT ||
+           happened == MESH_HAPPENED_TROUBLE;
 }
 
 static int event_about(struct intake *in, const struct mesh_telemetry_event *event)

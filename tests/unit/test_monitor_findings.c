@@ -247,6 +247,64 @@ static void a_node_that_loses_of_all_is_one_finding(void **state)
     assert_int_equal(links, 1);
 }
 
+static void happen(struct monitor_case *c, unsigned made, enum mesh_happening happened, const char *text)
+{
+    struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
+
+    assert_non_null(event);
+    event->node = (int16_t)node(c, made);
+    event->happened = (uint8_t)happened;
+    snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+static unsigned count_found(const struct monitor_case *c, const char *text)
+{
+    struct finding findings[FINDINGS_MAX];
+    unsigned found = 0;
+
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        found += strstr(findings[i - 1].text, text) != NULL;
+    return found;
+}
+
+static void what_a_node_knows_of_its_network_is_found_until_it_is_mended(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 2);
+    happen(c, 1, MESH_HAPPENED_TROUBLE, "nothing can be sent to 10.0.0.1:7411: Operation not permitted");
+    happen(c, 1, MESH_HAPPENED_TROUBLE, "alone for 5 s: nothing comes");
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, 0, "Node 1 at 10.0.0.2:7411: nothing can be sent to 10.0.0.1:7411: Operation not permitted"));
+    assert_true(is_found(c, 0, "alone for 5 s"));
+    assert_false(is_found(c, 2, "nothing can be sent"));       /* then it was not so */
+    happen(c, 2, MESH_HAPPENED_MENDED, "nothing can be sent"); /* of another node */
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, 0, "nothing can be sent"));
+    happen(c, 1, MESH_HAPPENED_MENDED, "nothing can be sent");
+    monitor_case_run(c, 1);
+    assert_false(is_found(c, 0, "nothing can be sent"));
+    assert_true(is_found(c, 1, "nothing can be sent"));
+    assert_true(is_found(c, 0, "alone for 5 s"));
+    happen(c, 1, MESH_HAPPENED_TROUBLE, "nothing can be sent to 10.0.0.3:7411: Network is unreachable");
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, 0, "10.0.0.3:7411: Network is unreachable"));
+    happen(c, 1, MESH_HAPPENED_START, "with 2 threads");
+    monitor_case_run(c, 1);
+    assert_false(is_found(c, 0, "unreachable") || is_found(c, 0, "alone"));
+}
+
+static void what_several_nodes_say_alike_is_found_once(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 2);
+    for (unsigned i = 0; i < 3; i++)
+        happen(c, i, MESH_HAPPENED_TROUBLE, "10.0.0.4:7411 is lost and comes back again and again");
+    monitor_case_run(c, 1);
+    assert_int_equal(count_found(c, "again and again"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +316,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shares_are_those_of_an_epoch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
     };
 
