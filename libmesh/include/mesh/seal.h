@@ -73,8 +73,8 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
 /* AES-256-GCM instead of ChaCha20-Poly1305: a third of the time and less where the processor has instructions for it, more elsewhere. So
  * members of an epoch use it when all of them have those (struct mesh_sealer sees to that); it is told from the other by MESH_FLAG_AES. */
 
-bool mesh_aes_is_available(void); /* built with libgcrypt, and that seals: in FIPS mode it does not. Starts it, unless the program has */
-bool mesh_aes_is_fast(void);      /* and it uses this processor's instructions for AES and GCM */
+bool mesh_aes_is_available(void); /* built with libgcrypt, and that opens datagrams. Starts it, unless the program has */
+bool mesh_aes_is_fast(void);      /* and seals them, which it does not in FIPS mode, by this processor's instructions for AES and GCM */
 
 /* A sender's key made ready for AES, for one thread at a time: the cipher's key is made of it, as nothing is to be used with two ciphers.
  * NULL: no memory, or not available. */
@@ -82,7 +82,8 @@ struct mesh_aes;
 struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key);
 void mesh_aes_free(struct mesh_aes *aes); /* wipes it; NULL is fine */
 
-/* As mesh_seal_packet and mesh_open_packet, which take nothing that has MESH_FLAG_AES, as these take nothing without it. */
+/* As mesh_seal_packet and mesh_open_packet, which take nothing that has MESH_FLAG_AES, as these take nothing without it. MESH_ESYSTEM of
+ * the first: the library does not seal (FIPS mode), and packet is nothing to send. */
 int mesh_seal_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
 int mesh_open_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
 
