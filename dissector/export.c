@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "bit_words.h"
 #include "filter.h"
 
 const char *export_key(const struct mesh_wire_part *part)
@@ -31,11 +32,15 @@ static int write_protocol(FILE *out, struct fail *fail)
 
 static void write_part(FILE *out, const struct mesh_wire_part *part)
 {
-    for (unsigned i = 0; i < part->field_count; i++)
-        if (part == &mesh_wire_header)
-            fprintf(out, "mesh.%s\n", part->fields[i].name);
-        else
-            fprintf(out, "mesh.%s.%s\n", export_key(part), part->fields[i].name);
+    const char *prefix = part == &mesh_wire_header ? "" : export_key(part), *dot = prefix[0] != '\0' ? "." : "";
+
+    for (unsigned i = 0; i < part->field_count; i++) {
+        struct bit_word bit;
+
+        fprintf(out, "mesh.%s%s%s\n", prefix, dot, part->fields[i].name);
+        for (unsigned b = 0; bit_words_at(&part->fields[i], b, &bit); b++)
+            fprintf(out, "mesh.%s%s%s.%s\n", prefix, dot, part->fields[i].name, bit.name);
+    }
 }
 
 int export_write(enum export_kind kind, FILE *out, struct fail *fail)

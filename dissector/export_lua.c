@@ -3,6 +3,7 @@
  * The plugin is a work of its own under the licence that Wireshark asks for; nothing else here is. It opens nothing that is sealed. */
 #include <inttypes.h>
 
+#include "bit_words.h"
 #include "export.h"
 
 static const char licence[] =
@@ -36,6 +37,18 @@ static void write_limit(FILE *out, const struct mesh_wire_field *field, uint64_t
         fprintf(out, "%" PRIu64, value);
 }
 
+static void write_bits(FILE *out, const struct mesh_wire_field *field)
+{
+    struct bit_word bit;
+
+    if (!bit_words_at(field, 0, &bit))
+        return;
+    fputs(", bits = {", out);
+    for (unsigned i = 0; bit_words_at(field, i, &bit); i++)
+        fprintf(out, "%s{mask = %" PRIu64 ", name = \"%s\", words = \"%s\"}", i > 0 ? ", " : "", bit.mask, bit.name, bit.words);
+    fputs("}", out);
+}
+
 static void write_fields(FILE *out, const struct mesh_wire_part *part, const char *indent)
 {
     static const char *const types[] = {"u8", "u16", "u32", "u64", "bytes", "bytes"};
@@ -52,6 +65,7 @@ static void write_fields(FILE *out, const struct mesh_wire_part *part, const cha
         write_string(out, field->unit);
         fputs(", meaning = ", out);
         write_string(out, field->meaning);
+        write_bits(out, field);
         fputs("},\n", out);
     }
 }
@@ -110,6 +124,10 @@ static const char declarations[] =
     "            field.proto = makers[field.kind](name, field.name, base.DEC, strings, nil, field.meaning)\n"
     "        end\n"
     "        all[#all + 1] = field.proto\n"
+    "        for _, bit in ipairs(field.bits or {}) do\n"
+    "            bit.proto = ProtoField.bool(name .. \".\" .. bit.name, bit.words, 8 * field.size, nil, bit.mask)\n"
+    "            all[#all + 1] = bit.proto\n"
+    "        end\n"
     "    end\n"
     "end\n"
     "declare(header, \"mesh.\")\n"
@@ -300,12 +318,23 @@ static const char tracking[] =
 static const char dissection[] =
     "-- ---- fields ----\n"
     "\n"
+    "-- The words of those that are set, and each by itself.\n"
+    "local function add_bits(item, field, bytes)\n"
+    "    local value, words = bytes:le_uint(), {}\n"
+    "    for _, bit in ipairs(field.bits) do\n"
+    "        if bit_and(value, bit.mask) ~= 0 then words[#words + 1] = bit.words end\n"
+    "        item:add_le(bit.proto, bytes)\n"
+    "    end\n"
+    "    if #words > 0 then item:append_text(\": \" .. table.concat(words, \", \")) end\n"
+    "end\n"
+    "\n"
     "local function add_part(tree, part, buffer, at)\n"
     "    local node = tree:add(mesh, buffer(at, part.bytes), part.name)\n"
     "    for _, field in ipairs(part.fields) do\n"
     "        local bytes = buffer(at + field.at, field.size)\n"
     "        local item = field.kind == \"bytes\" and node:add(field.proto, bytes) or node:add_le(field.proto, bytes)\n"
     "        if field.unit ~= \"\" then item:append_text(\" \" .. field.unit) end\n"
+    "        if field.bits then add_bits(item, field, bytes) end\n"
     "        if is_outside(field, bytes) then item:add_proto_expert_info(expert.limit) end\n"
     "    end\n"
     "    return node\n"
@@ -402,16 +431,16 @@ static const char dissection[] =
     "    return true\n"
     "end)\n";
 
-static const char bits[] = "-- Lua 5.2 has no operators for bits, later versions may lack its library.\n"
-                           "local function bit_and(value, flag)\n"
-                           "    return math.floor(value / flag) % 2 == 1 and flag or 0\n"
-                           "end\n\n";
+static const char bit_and[] = "-- Lua 5.2 has no operators for bits, later versions may lack its library.\n"
+                              "local function bit_and(value, flag)\n"
+                              "    return math.floor(value / flag) % 2 == 1 and flag or 0\n"
+                              "end\n\n";
 
 void export_write_lua(FILE *out)
 {
     fputs(licence, out);
     write_tables(out);
-    fputs(bits, out);
+    fputs(bit_and, out);
     fputs(declarations, out);
     fputs(splitting, out);
     fputs(export_lua_loss, out);

@@ -1,8 +1,10 @@
 /* Names. One list of all fields, counted through: first those outside the schema, then part by part those of the schema. */
 #include "filter_field.h"
 
+#include <inttypes.h>
 #include <string.h>
 
+#include "bit_words.h"
 #include "export.h"
 #include "filter_source.h"
 #include "mesh/program/options.h"
@@ -34,37 +36,54 @@ static const struct {
 
 /* ---- the list ---- */
 
-static void name_field(struct filter_field *out)
+static void name_field(struct filter_field *out, const struct bit_word *bit)
 {
+    const char *prefix = out->part == &mesh_wire_header ? "" : export_key(out->part), *dot = prefix[0] != '\0' ? "." : "";
+
     if (out->field == NULL)
-        snprintf(out->name, sizeof out->name, "%s", export_key(out->part));
-    else if (out->part == &mesh_wire_header)
-        snprintf(out->name, sizeof out->name, "%s", out->field->name);
+        snprintf(out->name, sizeof out->name, "%s", prefix[0] != '\0' ? prefix : "mesh");
+    else if (bit == NULL)
+        snprintf(out->name, sizeof out->name, "%s%s%s", prefix, dot, out->field->name);
     else
-        snprintf(out->name, sizeof out->name, "%s.%s", export_key(out->part), out->field->name);
+        snprintf(out->name, sizeof out->name, "%s%s%s.%s", prefix, dot, out->field->name, bit->name);
 }
 
-/* The part itself, then its fields. */
+static void fill_field(struct filter_field *out, const struct mesh_wire_field *field)
+{
+    out->field = field;
+    out->meaning = field->meaning;
+    out->kind = FILTER_NUMBER;
+    if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32) {
+        out->kind = FILTER_BYTES;
+        out->size = field->size;
+    }
+}
+
+/* The part itself, then its fields, each with its bits behind it. */
 static bool part_field(const struct mesh_wire_part *part, unsigned *index, struct filter_field *out)
 {
-    if (*index > part->field_count) {
-        *index -= part->field_count + 1u;
-        return false;
-    }
     *out = (struct filter_field){.kind = FILTER_PRESENCE, .part = part, .meaning = part->meaning};
-    if (*index > 0) {
-        out->field = &part->fields[*index - 1];
-        out->meaning = out->field->meaning;
-        out->kind = FILTER_NUMBER;
-        if (out->field->type == MESH_WIRE_b16 || out->field->type == MESH_WIRE_b32) {
-            out->kind = FILTER_BYTES;
-            out->size = out->field->size;
-        }
+    if ((*index)-- == 0) {
+        name_field(out, NULL);
+        return true;
     }
-    name_field(out);
-    if (part == &mesh_wire_header && out->field == NULL)
-        snprintf(out->name, sizeof out->name, "mesh");
-    return true;
+    for (unsigned i = 0; i < part->field_count; i++) {
+        struct bit_word bit;
+
+        fill_field(out, &part->fields[i]);
+        if ((*index)-- == 0) {
+            name_field(out, NULL);
+            return true;
+        }
+        for (unsigned b = 0; bit_words_at(out->field, b, &bit); b++)
+            if ((*index)-- == 0) {
+                out->kind = FILTER_FLAG;
+                out->bit = bit.mask;
+                name_field(out, &bit);
+                return true;
+            }
+    }
+    return false;
 }
 
 bool filter_field_at(unsigned index, struct filter_field *out)
@@ -119,7 +138,7 @@ static unsigned find_short(const char *name, size_t length, struct filter_field 
 
     hint[0] = '\0';
     for (unsigned i = FILTER_SOURCE_COUNT; filter_field_at(i, &field); i++) {
-        if (field.field == NULL || !is_name(field.field->name, name, length))
+        if (field.field == NULL || field.bit != 0 || !is_name(field.field->name, name, length))
             continue;
         if (used < 150)
             used += (size_t)snprintf(hint + used, 200 - used, "%s%s", count > 0 ? ", " : "", field.name);
@@ -231,5 +250,8 @@ void filter_list_fields(FILE *out)
     struct filter_field field;
 
     for (unsigned i = 0; filter_field_at(i, &field); i++)
-        fprintf(out, "%-26s %-9s %s\n", field.name, kinds[field.kind], field.meaning);
+        if (field.bit != 0)
+            fprintf(out, "%-26s %-9s %" PRIu64 " of %s is set\n", field.name, kinds[field.kind], field.bit, field.field->name);
+        else
+            fprintf(out, "%-26s %-9s %s\n", field.name, kinds[field.kind], field.meaning);
 }

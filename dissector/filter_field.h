@@ -26,6 +26,7 @@ struct filter_field {
     unsigned source;                     /* private: of those outside the schema */
     const struct mesh_wire_part *part;   /* of those in it */
     const struct mesh_wire_field *field; /* NULL: the part itself */
+    uint64_t bit;                        /* of a field of bits: this one alone; 0: the field itself */
 };
 
 struct filter_value {

@@ -32,6 +32,8 @@ static bool give_field(const struct filter_field *field, const void *decoded, st
     if (field->kind == FILTER_BYTES)
         return give_bytes(0, (const uint8_t *)decoded + field->field->struct_offset, field->field->size, out);
     out->number = mesh_wire_get(field->field, decoded);
+    if (field->bit != 0)
+        out->number = (out->number & field->bit) != 0;
     return true;
 }
 

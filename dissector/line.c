@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "bit_words.h"
+
 enum { LINE_BYTES = 16384, DUMP_COLUMNS = 16 };
 
 /* A line as it grows; what does not fit is left out, and no datagram makes one that long. */
@@ -243,6 +245,20 @@ static void put_value(struct text *text, const struct mesh_wire_field *field, co
         put_number(text, mesh_wire_get(field, decoded), 1);
 }
 
+/* ": to all, sealed" */
+static void put_bits(struct text *text, const struct mesh_wire_field *field, const void *decoded)
+{
+    const char *between = ": ";
+    struct bit_word bit;
+
+    for (unsigned i = 0; bit_words_at(field, i, &bit); i++)
+        if ((mesh_wire_get(field, decoded) & bit.mask) != 0) {
+            put(text, between);
+            put(text, bit.words);
+            between = ", ";
+        }
+}
+
 static void tree_part(const struct line *line, const struct packet_part *part)
 {
     fprintf(line->out, "    %s\n", part->part->name);
@@ -252,8 +268,10 @@ static void tree_part(const struct line *line, const struct packet_part *part)
 
         text.size = 0;
         put_value(&text, field, part->decoded);
-        fprintf(line->out, "    %6zu  %-14s %.*s%s%s", part->offset + field->wire_offset, field->name, (int)text.size, text.bytes,
-                field->unit[0] ? " " : "", field->unit);
+        put(&text, field->unit[0] ? " " : "");
+        put(&text, field->unit);
+        put_bits(&text, field, part->decoded);
+        fprintf(line->out, "    %6zu  %-14s %.*s", part->offset + field->wire_offset, field->name, (int)text.size, text.bytes);
         if (line->options.verbose > 1)
             fprintf(line->out, "  (%s)", field->meaning);
         fputc('\n', line->out);

@@ -7,7 +7,10 @@ command -v tshark >/dev/null || skip_all "tshark is not installed"
 export HOME=$tmp # no plugins or preferences of this user
 
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
-{ "$mesh_dissect" --export fields && printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
+# Single bits have the name of their field before their own; JSON has the field alone.
+"$mesh_dissect" --export fields | awk '{ field = $0; sub(/\.[^.]*$/, "", field) } field in all { print; next } { all[$0] }' >"$tmp/bits"
+{ "$mesh_dissect" --export fields | grep -vxFf "$tmp/bits" &&
+    printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
 
 # Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
 by_tshark() { # CAPTURE
@@ -72,6 +75,21 @@ agree "they agree on what was lost" tests/dissect/lost.pcap 80
 agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
 check_equal "of which some was" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
+
+# Bits that have words: lines "NAME FRAME", where they are set.
+capture=docs/captures/host-host0.pcap
+while read -r bit; do
+    tshark -X "lua_script:$tmp/mesh.lua" -r "$capture" -Y "$bit == 1" -T fields -e frame.number 2>/dev/null | sed "s/^/$bit /"
+done <"$tmp/bits" >"$tmp/a"
+while read -r bit; do
+    "$mesh_dissect" -r "$capture" --json -Y "$bit" | sed -n "s/.*\"frame\":\([0-9]*\),.*/$bit \1/p"
+done <"$tmp/bits" >"$tmp/b"
+check "they agree on single bits of $(cut -d' ' -f1 "$tmp/b" | uniq | wc -l) of $(wc -l <"$tmp/bits") kinds" \
+    bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/a" "$tmp/b"
+check_equal "and the words of those that are set" \
+    "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -O diolkos 2>/dev/null | sed -n 's/^ *flags: \([0-9]* bits.*\)/\1/p' |
+        sort | uniq -c)" \
+    "$("$mesh_dissect" -r $capture -v | sed -n 's/^ *4  flags *\([0-9]* bits.*\)/\1/p' | sort | uniq -c)"
 
 # Expert info, as lines "KIND FRAME", and with the severity: a warning is 6291456, a note 4194304.
 kinds=(gap lost duplicate reordered late resend)

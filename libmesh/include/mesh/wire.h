@@ -122,7 +122,7 @@ enum {
     F(magic,          u16,  MESH_WIRE_MAGIC,     MESH_WIRE_MAGIC,      "",       "a datagram of this protocol: the bytes Dm") \
     F(version,        u8,   1,                   UINT8_MAX,            "",       "of the protocol") \
     F(type,           u8,   1,                   UINT8_MAX,            "",       "which message follows") \
-    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: number is of the space to everybody; 2: resend; 4: authenticated; 8: sealed; 16: copy; 32: with AES; 64: AES is fast") \
+    F(flags,          u16,  0,                   MESH_FLAGS_KNOWN,     "bits",   "1: to all (number is of that space); 2: resend; 4: authenticated; 8: sealed; 16: copy; 32: with AES; 64: AES is fast") \
     F(src,            u16,  0,                   UINT16_MAX - 1,       "rank",   "sender") \
     F(dst,            u16,  0,                   UINT16_MAX,           "rank",   "receiver; 65535: every other rank") \
     F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
