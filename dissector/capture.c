@@ -131,6 +131,17 @@ static int open_live(struct capture *c, const struct capture_options *options, s
     return set_live_options(c, options, fail);
 }
 
+/* What to do about a file that libpcap does not read, or not to its end: it knows pcapng with one kind of link and one snapshot length. */
+static const char *advice_on(const char *error, const char *otherwise)
+{
+    if (strstr(error, "different from the type of the first interface") != NULL)
+        return "take them apart, each with its number and kind (editcap -T lists these): tshark -r FILE -Y 'frame.interface_id == 0' -w "
+               "a.pcapng, then editcap -T ether -F nsecpcap a.pcapng a.pcap; what stands before that was read";
+    if (strstr(error, "different from the snapshot length of the first interface") != NULL)
+        return "make one of them: editcap -F nsecpcap FILE a.pcap; what stands before that was read";
+    return otherwise;
+}
+
 static int open_file(struct capture *c, const char *path, struct fail *fail)
 {
     char error[PCAP_ERRBUF_SIZE] = "";
@@ -143,7 +154,7 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
     if (c->pcap == NULL) {
         if (file != stdin)
             fclose(file);
-        return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: give a pcap or pcapng file", path, error);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: %s", path, error, advice_on(error, "give a pcap or pcapng file"));
     }
     c->is_nano = true;
     return 0;
@@ -257,7 +268,8 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
         return 2;
     default:
         return fail_set(fail, capture->is_live ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%s: %s: %s", capture->name, pcap_geterr(capture->pcap),
-                        capture->is_live ? "is the interface still up?" : "what stands before it was read");
+                        capture->is_live ? "is the interface still up?"
+                                         : advice_on(pcap_geterr(capture->pcap), "what stands before it was read"));
     }
 }
 

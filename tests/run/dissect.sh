@@ -108,6 +108,21 @@ for options in "-e -# -tttt -v" "--json" "--analyze" "--ladder"; do
 done
 check_equal "a display filter picks from pcapng, too" "$(count -r $captures/lost.pcapng -Y 'lost || nak')" "2 datagrams"
 check_equal "pcapng comes from stdin" "$("$mesh_dissect" -r - --count <$captures/lost.pcapng)" "8 datagrams"
+# Of several interfaces, which libpcap reads when they are alike only: Ethernet and cooked frames, and two snapshot lengths.
+kinds=$captures/kinds.pcapng lengths=$captures/lengths.pcapng
+check_exit "interfaces of several kinds in one file are said to be" 3 "tshark -r FILE -Y 'frame.interface_id == 0'" \
+    "$mesh_dissect" -r "$kinds"
+check_equal "what stands before is read" "$(wc -l <"$out")" "1"
+check_exit "and so are several snapshot lengths" 3 "editcap -F nsecpcap FILE a.pcap" "$mesh_dissect" -r "$lengths"
+if command -v tshark >/dev/null && command -v editcap >/dev/null; then
+    tshark -r "$kinds" -Y 'frame.interface_id == 0' -w "$tmp/a.pcapng" 2>/dev/null
+    editcap -T ether -F nsecpcap "$tmp/a.pcapng" "$tmp/kinds.pcap"
+    editcap -F nsecpcap "$lengths" "$tmp/lengths.pcap"
+    check_equal "what is to be typed then makes files that can be read" \
+        "$("$mesh_dissect" -r "$tmp/kinds.pcap" | grep -c UDP) $("$mesh_dissect" -r "$tmp/lengths.pcap" | grep -c UDP)" "2 2"
+else
+    skip "what is to be typed then makes files that can be read" "tshark and editcap are not installed"
+fi
 head -c 1000 $captures/lost.pcapng >"$tmp/cut.pcapng"
 check_exit "a pcapng file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcapng"
 
