@@ -189,6 +189,9 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
 {
     const struct mesh_header *header = &packet->message.header;
     const bool is_all = header->dst == MESH_DST_ALL;
+    const uint64_t highest = link->spaces[is_all].highest;
+    const struct link_entry *before = links_entry(&link->spaces[is_all], highest);
+    const uint64_t before_ns = before != NULL ? before->ts_ns : 0;
     struct link_entry *entry;
 
     if (is_twin(link, is_all, header->number, by_group))
@@ -212,6 +215,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         entry->step = packet->message.as.ping.origin_ns;
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_HELLO)
         entry->step = packet->message.as.hello.nonce;
+    if (header->number > highest + 1 && header->number > link->spaces[is_all].first)
+        evidence_find_originals(link, before_ns);
 }
 
 static void pass_tile(struct link *link, const struct packet *packet)

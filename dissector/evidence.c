@@ -35,23 +35,110 @@ static bool is_held_before(const struct link *link, const struct link_entry *by)
                           : !by->is_missing && links_has(link->receiver, by->step, by->phase);
 }
 
+/* ---- what a missing number held ---- */
+
+static bool is_original(const struct link_entry *entry)
+{
+    return entry->type == MESH_TYPE_TILE && entry->has_range && !entry->is_missing && !entry->is_resend && !entry->is_copy;
+}
+
+/* Is the tile of that gather, of an earlier one (below 0), or of a later one? */
+static int compare_gather(const struct link_entry *tile, uint64_t step, uint16_t phase)
+{
+    if (tile->step != step)
+        return tile->step < step ? -1 : 1;
+    return (tile->phase > phase) - (tile->phase < phase);
+}
+
+/* In each space tiles leave in the order of their gathers, but for those that are sent again: the first missing number that nothing is
+ * known of between tiles that are not later and not earlier than this gather. `anywhere`: wherever it stands. */
+static struct link_entry *missing_place(struct link_space *space, uint64_t step, uint16_t phase, bool anywhere)
+{
+    uint64_t number = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+    struct link_entry *first = NULL;
+    bool has_before = false;
+
+    for (; number <= space->highest; number++) {
+        struct link_entry *entry = links_entry(space, number);
+        int order;
+
+        if (entry != NULL && entry->is_missing && entry->type == 0 && !entry->has_range && first == NULL)
+            first = entry;
+        if (first != NULL && anywhere)
+            return first;
+        if (entry == NULL || !is_original(entry))
+            continue;
+        order = compare_gather(entry, step, phase);
+        if (order > 0 || (order == 0 && first != NULL))
+            return first;
+        first = NULL;
+        has_before = true;
+    }
+    return has_before ? first : NULL;
+}
+
+/* Data that nothing in the capture has brought belongs to a missing number whose neighbours say so; where no tile of the sender can be
+ * read, to the oldest. NULL: to none, it is late or went before the capture. */
+static struct link_entry *give_to_missing(struct link *link, uint64_t step, uint16_t phase, const struct mesh_range *range)
+{
+    struct link_entry *alone = missing_place(&link->spaces[0], step, phase, !link->has_tiles);
+    struct link_entry *oldest = missing_place(&link->spaces[1], step, phase, !link->has_tiles);
+
+    if (oldest == NULL || (alone != NULL && alone->ts_ns <= oldest->ts_ns))
+        oldest = alone;
+    if (oldest == NULL)
+        return NULL;
+    oldest->has_range = true;
+    oldest->type = MESH_TYPE_TILE;
+    oldest->step = step;
+    oldest->phase = phase;
+    oldest->range = *range;
+    return oldest;
+}
+
+/* ---- what was sent again ---- */
+
+static void mend(struct link *link, struct link_entry *entry, struct link_entry *by, bool is_all)
+{
+    entry->is_resent |= by->is_resend;
+    by->is_of_known = true;
+    if (entry->repair != 0)
+        return;
+    entry->is_proved |= is_held_before(link, by);
+    entry->repair_ns = by->ts_ns;
+    entry->repair = by->number;
+    entry->repair_is_all = is_all;
+    by->is_needed |= entry->is_lost;
+}
+
 void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
 {
+    struct link_entry *missing;
+
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry == by || entry->ts_ns > by->ts_ns || !is_of(entry, by->step, by->phase, &by->range))
+            if (entry != by && entry->ts_ns <= by->ts_ns && is_of(entry, by->step, by->phase, &by->range))
+                mend(link, entry, by, is_all);
+        }
+    missing = by->is_of_known || by->is_missing ? NULL : give_to_missing(link, by->step, by->phase, &by->range);
+    if (missing != NULL)
+        mend(link, missing, by, is_all);
+}
+
+void evidence_find_originals(struct link *link, uint64_t since_ns)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *by = &link->spaces[space].entries[i], *missing;
+
+            if (by->number == 0 || by->ts_ns < since_ns || by->is_missing || by->is_of_known || !by->has_range ||
+                !(by->is_resend || by->is_copy))
                 continue;
-            entry->is_resent |= by->is_resend;
-            by->is_of_known = true;
-            if (entry->repair != 0)
-                continue;
-            entry->is_proved |= is_held_before(link, by);
-            entry->repair_ns = by->ts_ns;
-            entry->repair = by->number;
-            entry->repair_is_all = is_all;
-            by->is_needed |= entry->is_lost;
+            missing = give_to_missing(link, by->step, by->phase, &by->range);
+            if (missing != NULL)
+                mend(link, missing, by, space == 1);
         }
 }
 
@@ -77,30 +164,6 @@ void evidence_find_repair(struct link *link, struct link_entry *entry)
 
 /* ---- NAKs ---- */
 
-/* Data that nothing in the capture has brought belongs to the oldest missing number that nobody has asked for yet. */
-static void give_to_missing(struct link *link, const struct packet *packet, const struct mesh_range *range)
-{
-    const struct mesh_nak *nak = &packet->message.as.nak;
-    struct link_entry *oldest = NULL;
-
-    for (unsigned space = 0; space < 2; space++)
-        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
-            struct link_entry *entry = &link->spaces[space].entries[i];
-
-            if (entry->number != 0 && entry->is_missing && entry->type == 0 && !entry->has_range &&
-                (oldest == NULL || entry->ts_ns < oldest->ts_ns))
-                oldest = entry;
-        }
-    if (oldest == NULL)
-        return;
-    oldest->has_range = true;
-    oldest->type = MESH_TYPE_TILE;
-    oldest->step = nak->step;
-    oldest->phase = nak->phase;
-    oldest->range = *range;
-    oldest->asked_ns = packet->ts_ns;
-}
-
 static void take_nak(struct link *link, const struct packet *packet)
 {
     const struct mesh_nak *nak = &packet->message.as.nak;
@@ -120,8 +183,12 @@ static void take_nak(struct link *link, const struct packet *packet)
                     entry->asked_ns = packet->ts_ns;
                 entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS says that just before a NAK */
             }
-        if (!is_known && !witness_take_nak(link, packet, range))
-            give_to_missing(link, packet, range);
+        if (!is_known && !witness_take_nak(link, packet, range)) {
+            struct link_entry *missing = give_to_missing(link, nak->step, nak->phase, range);
+
+            if (missing != NULL)
+                missing->asked_ns = packet->ts_ns;
+        }
     }
 }
 

@@ -10,6 +10,9 @@ void evidence_take(struct link *link, const struct packet *packet);
 /* A resend or copy: whose data it brings. */
 void evidence_repair(struct link *link, struct link_entry *entry, bool is_all);
 
+/* Numbers are missing that were not before: which of them held what was sent again since then. */
+void evidence_find_originals(struct link *link, uint64_t since_ns);
+
 /* One whose data becomes known after others have come: which of those brought it, the earliest. */
 void evidence_find_repair(struct link *link, struct link_entry *entry);
 

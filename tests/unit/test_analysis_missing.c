@@ -1,0 +1,175 @@
+/* What the analysis says was in a number that is not in the capture: rank 0's tiles, of one phase after another, are captured at rank 1. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dissector/analysis.h"
+
+enum { LOSSES_MAX = 8 };
+
+static struct analysis analysis;
+static uint64_t now_ns, back_number;
+static struct link_entry lost[LOSSES_MAX];
+static size_t lost_count;
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    (void)context;
+    assert_true(lost_count < LOSSES_MAX);
+    assert_non_null(loss->entry);
+    lost[lost_count++] = *loss->entry;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    analysis_init(&analysis, on_loss, NULL);
+    now_ns = 1000000;
+    back_number = 0;
+    lost_count = 0;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    analysis_release(&analysis);
+    return 0;
+}
+
+/* 1 ms later than the one before. */
+static struct packet datagram(unsigned src, uint8_t type, uint64_t number, uint16_t dst)
+{
+    static struct frame frames[2];
+    struct packet packet = {.ts_ns = now_ns, .state = PACKET_DECODED, .frame = &frames[src], .size = 100};
+
+    frames[src].src.port = (uint16_t)(1 + src);
+    frames[src].dst.port = (uint16_t)(2 - src);
+    packet.message.header = (struct mesh_header){.magic = MESH_WIRE_MAGIC, .version = 1, .type = type, .epoch = 1};
+    packet.message.header.number = number;
+    packet.message.header.src = (uint16_t)src;
+    packet.message.header.dst = dst;
+    packet.message.header.have_step = MESH_STEP_NONE;
+    now_ns += 1000000;
+    return packet;
+}
+
+static void tile(uint64_t number, uint16_t dst, uint16_t phase, uint16_t flags)
+{
+    struct packet packet = datagram(0, MESH_TYPE_TILE, number, dst);
+
+    packet.message.header.flags = flags | (dst == MESH_DST_ALL ? MESH_FLAG_ALL : 0);
+    packet.message.as.tile = (struct mesh_tile){.step = 1, .phase = phase, .token_count = 1, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void nak(uint16_t phase)
+{
+    struct packet packet = datagram(1, MESH_TYPE_NAK, ++back_number, 0);
+
+    packet.message.as.nak = (struct mesh_nak){.step = 1, .phase = phase, .range_count = 1};
+    packet.message.ranges[0] = (struct mesh_range){.token_count = 1, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+static void end(size_t count)
+{
+    struct packet packet = datagram(1, MESH_TYPE_STATUS, ++back_number, 0);
+
+    packet.message.as.status = (struct mesh_status){.seen_all = 100, .seen_peer = 100, .window_bytes = 1, .lost = count};
+    analysis_add(&analysis, &packet);
+    analysis_end(&analysis);
+    assert_int_equal(lost_count, count);
+}
+
+static void what_is_asked_for_is_laid_on_the_number_whose_neighbours_are_of_its_gather(void **state)
+{
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(3, MESH_DST_ALL, 3, 0); /* nobody asks for 2 */
+    tile(4, MESH_DST_ALL, 4, 0);
+    tile(6, MESH_DST_ALL, 6, 0);
+    nak(5);
+    end(2);
+    assert_int_equal(lost[0].number, 2);
+    assert_false(lost[0].has_range);
+    assert_int_equal(lost[1].number, 5);
+    assert_true(lost[1].has_range);
+    assert_int_equal(lost[1].phase, 5);
+    assert_int_not_equal(lost[1].asked_ns, 0);
+}
+
+static void what_is_only_late_is_laid_on_no_number(void **state)
+{
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(3, MESH_DST_ALL, 3, 0);
+    tile(4, MESH_DST_ALL, 4, 0);
+    nak(5); /* that is yet to come */
+    tile(5, MESH_DST_ALL, 5, 0);
+    end(1);
+    assert_int_equal(lost[0].number, 2);
+    assert_false(lost[0].has_range);
+    assert_int_equal(lost[0].asked_ns, 0);
+}
+
+/* In the space to rank 1 alone there are no tiles of which to be a neighbour. */
+static void a_number_among_other_messages_held_no_tile(void **state)
+{
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    for (uint64_t number = 1; number <= 3; number += 2) {
+        const struct packet packet = datagram(0, MESH_TYPE_PING, number, 1);
+
+        analysis_add(&analysis, &packet);
+    }
+    nak(2);
+    end(1);
+    assert_int_equal(lost[0].number, 2);
+    assert_false(lost[0].has_range);
+}
+
+static void a_copy_that_comes_before_the_number_is_missed_names_it(void **state)
+{
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(1, 1, 2, MESH_FLAG_COPY);
+    tile(3, MESH_DST_ALL, 3, 0);
+    end(1);
+    assert_int_equal(lost[0].number, 2);
+    assert_true(lost[0].has_range);
+    assert_int_equal(lost[0].phase, 2);
+    assert_int_equal(lost[0].repair, 1);
+}
+
+static void and_so_does_one_that_comes_after_it(void **state)
+{
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(3, MESH_DST_ALL, 3, 0);
+    tile(1, 1, 2, MESH_FLAG_COPY);
+    tile(2, 1, 3, MESH_FLAG_COPY); /* of one that came */
+    end(1);
+    assert_int_equal(lost[0].number, 2);
+    assert_int_equal(lost[0].phase, 2);
+    assert_int_equal(lost[0].repair, 1);
+    assert_true(lost[0].repair_ns > lost[0].ts_ns);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(what_is_asked_for_is_laid_on_the_number_whose_neighbours_are_of_its_gather),
+        CASE(what_is_only_late_is_laid_on_no_number),
+        CASE(a_number_among_other_messages_held_no_tile),
+        CASE(a_copy_that_comes_before_the_number_is_missed_names_it),
+        CASE(and_so_does_one_that_comes_after_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
