@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MAX = 4096, LINE_MAX_BYTES = 400, PARTS = 8, CALLS = 64, MISSES_MAX = 32 };
+enum { KEYS_MAX = 4096, MASTERS_MAX = 16, LINE_MAX_BYTES = 400, PARTS = 8, CALLS = 64, MISSES_MAX = 32 };
 
 enum key_kind { KEY_EPOCH, KEY_PROCESS, KEY_SESSION };
 
@@ -34,9 +34,9 @@ struct epoch_parts {
 
 struct keys {
     const char *cluster;
-    bool has_master;
-    struct mesh_key master;
-    size_t count, next; /* next: the oldest, once all places are taken */
+    size_t master_count;
+    struct mesh_key masters[MASTERS_MAX]; /* of clusters, or one before and after it was changed: which it is, its datagrams tell */
+    size_t count, next;                   /* next: the oldest, once all places are taken */
     size_t last_hit;
     struct known_key known[KEYS_MAX];
     struct epoch_parts parts[PARTS];
@@ -178,10 +178,12 @@ int keys_read(struct keys *keys, const char *path, struct fail *fail)
     }
     if (fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "mesh-key-1 ", sizeof start) == 0) {
         fclose(file);
-        err = mesh_key_read(path, &keys->master, reason, sizeof reason);
+        if (keys->master_count == MASTERS_MAX)
+            return fail_set(fail, EXIT_USAGE, "--key %s: more than %d keys of clusters: give a key log instead", path, MASTERS_MAX);
+        err = mesh_key_read(path, &keys->masters[keys->master_count], reason, sizeof reason);
         if (err != 0)
             return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "%s: %s", path, reason);
-        keys->has_master = true;
+        keys->master_count++;
         return 0;
     }
     rewind(file);
@@ -251,15 +253,16 @@ static bool is_forged(struct known_key *key, const struct frame_address *from, c
     return key->misses < MISSES_MAX;
 }
 
-/* With the pre-shared key, the key of any process follows from what its datagrams begin with. */
+/* With a pre-shared key, the key of any process follows from what its datagrams begin with. */
 static void derive_process(struct keys *keys, const uint8_t incarnation[MESH_INCARNATION_BYTES])
 {
     struct known_key key = {.kind = KEY_PROCESS};
 
-    if (keys->has_master && mesh_seal_key_of_process(&key.key, &keys->master, keys->cluster, incarnation) == 0) {
-        memcpy(key.name, incarnation, sizeof key.name);
-        keep(keys, &key);
-    }
+    memcpy(key.name, incarnation, sizeof key.name);
+    for (size_t i = 0; i < keys->master_count; i++)
+        if (mesh_seal_key_of_process(&key.key, &keys->masters[i], keys->cluster, incarnation) == 0)
+            keep(keys, &key);
+    mesh_wipe(&key, sizeof key);
 }
 
 static enum keys_verdict try_keys(struct keys *keys, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
@@ -291,7 +294,7 @@ enum keys_verdict keys_unseal(struct keys *keys, const struct frame_address *fro
     if ((header->flags & (MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED)) == 0)
         return KEYS_PLAIN;
     verdict = try_keys(keys, from, header, packet, bytes);
-    if (verdict != KEYS_LOCKED || !keys->has_master || header->epoch != 0 || bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES)
+    if (verdict != KEYS_LOCKED || keys->master_count == 0 || header->epoch != 0 || bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES)
         return verdict;
     derive_process(keys, packet + MESH_HEADER_BYTES);
     return try_keys(keys, from, header, packet, bytes);
@@ -331,35 +334,43 @@ static void learn_epoch(struct keys *keys, const struct mesh_message *message)
     }
     if (parts->total == 0 || (unsigned)__builtin_popcountll(parts->present) < parts->total)
         return;
-    for (uint16_t rank = 0; rank < parts->total; rank++) {
+    for (size_t i = 0; i < keys->master_count * parts->total; i++) {
+        const uint16_t rank = (uint16_t)(i % parts->total);
         struct known_key key = {.kind = KEY_EPOCH, .rank = rank};
 
         memcpy(key.name, parts->id, sizeof key.name);
-        if (mesh_seal_key_of_epoch(&key.key, &keys->master, keys->cluster, parts->number, parts->id, parts->incarnations[rank]) == 0)
+        if (mesh_seal_key_of_epoch(&key.key, &keys->masters[i / parts->total], keys->cluster, parts->number, parts->id,
+                                   parts->incarnations[rank]) == 0)
             keep(keys, &key);
     }
     parts->total = 0; /* done; later copies of the COMMIT add nothing */
 }
 
+static void keep_session(struct keys *keys, const struct mesh_key *master, const uint8_t *sender, const uint8_t *receiver)
+{
+    struct known_key key = {.kind = KEY_SESSION};
+
+    if (mesh_seal_key_of_session(&key.key, master, keys->cluster, sender, receiver) == 0)
+        keep(keys, &key);
+}
+
 /* A client's session: its keys are of the client's incarnation and of the identity that the node has drawn for it. */
 static void learn_session(struct keys *keys, const struct mesh_call_answer *answer)
 {
-    for (unsigned i = 0; answer->session != 0 && i < CALLS; i++) {
-        const uint8_t *client = keys->calls[i].incarnation;
-        struct known_key to_node = {.kind = KEY_SESSION}, to_client = {.kind = KEY_SESSION};
+    for (size_t i = 0; answer->session != 0 && i < CALLS * keys->master_count; i++) {
+        const struct mesh_key *master = &keys->masters[i / CALLS];
+        const uint8_t *client = keys->calls[i % CALLS].incarnation;
 
-        if (keys->calls[i].nonce != answer->nonce)
+        if (keys->calls[i % CALLS].nonce != answer->nonce)
             continue;
-        if (mesh_seal_key_of_session(&to_node.key, &keys->master, keys->cluster, client, answer->identity) == 0)
-            keep(keys, &to_node);
-        if (mesh_seal_key_of_session(&to_client.key, &keys->master, keys->cluster, answer->identity, client) == 0)
-            keep(keys, &to_client);
+        keep_session(keys, master, client, answer->identity);
+        keep_session(keys, master, answer->identity, client);
     }
 }
 
 void keys_learn(struct keys *keys, const struct mesh_message *message)
 {
-    if (!keys->has_master)
+    if (keys->master_count == 0)
         return;
     if (message->header.type == MESH_TYPE_COMMIT) {
         learn_epoch(keys, message);

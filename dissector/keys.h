@@ -1,6 +1,6 @@
 /* Keys of senders, and the opening of what they sealed.
  *
- * They come from key logs (what `mesh-node --key-log` writes) or from the cluster's pre-shared key. With the latter, the keys of processes
+ * They come from key logs (what `mesh-node --key-log` writes) or from pre-shared keys of clusters. With the latter, the keys of processes
  * follow from the capture alone, those of epochs and sessions from a COMMIT or CALL_ANSWER in it: an epoch whose beginning was not captured
  * stays sealed. All is bounded: the oldest keys of a kind make room for new ones. One thread. */
 #ifndef DISSECTOR_KEYS_H

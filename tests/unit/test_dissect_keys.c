@@ -226,22 +226,27 @@ static void seal_commit(void)
     assert_int_equal(mesh_seal_packet(&key, MESH_SECURITY_SEAL, bytes, size), 0);
 }
 
-static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
+static void read_key(const struct mesh_key *key)
 {
     char path[40], line[MESH_KEY_LINE_BYTES];
-    struct mesh_sealer sealer;
     struct fail fail = {0};
     FILE *file;
 
-    (void)state;
     make_path(path);
-    mesh_key_format(&master, line);
+    mesh_key_format(key, line);
     file = fopen(path, "w");
     assert_non_null(file);
     fputs(line, file);
     fclose(file);
-    decoder.keys = keys_open("mesh");
     assert_int_equal(keys_read(decoder.keys, path, &fail), 0);
+    unlink(path);
+}
+
+/* The beginning of an epoch, and then what it seals. */
+static void open_epoch(void)
+{
+    struct mesh_sealer sealer;
+
     start_sealer(&sealer);
     seal_status(&sealer, 5);
     assert_int_equal(decode().seal, KEYS_LOCKED);
@@ -251,7 +256,28 @@ static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
     assert_int_equal(decode().seal, KEYS_OPENED);
     keys_close(decoder.keys);
     decoder.keys = NULL;
-    unlink(path);
+}
+
+static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
+{
+    (void)state;
+    decoder.keys = keys_open("mesh");
+    read_key(&master);
+    open_epoch();
+}
+
+/* As where the key was changed while the capture ran. */
+static void and_so_does_any_of_several(void **state)
+{
+    static const struct mesh_key other = {{4, 5, 6}};
+
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        decoder.keys = keys_open("mesh");
+        read_key(first == 0 ? &master : &other);
+        read_key(first == 0 ? &other : &master);
+        open_epoch();
+    }
 }
 
 int main(void)
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test(the_epoch_of_a_process_that_was_started_again_is_not_forged_but_locked),
         cmocka_unit_test(without_a_key_the_header_is_read),
         cmocka_unit_test(the_clusters_key_opens_an_epoch_once_its_list_was_seen),
+        cmocka_unit_test(and_so_does_any_of_several),
     };
 
     if (!mesh_seal_is_available()) {
