@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "link_table.h"
 #include "witness.h"
 
 /* Of one capture: where it was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two
@@ -270,19 +271,6 @@ static void count_fields(struct json *json, const struct link_counts *counts)
     json_uint(json, "naks", counts->naks);
 }
 
-/* Of all numbers that were sent, each once. */
-static double loss_of(const struct link_counts *counts)
-{
-    const uint64_t sent = counts->datagrams - counts->duplicate + counts->lost_unseen + counts->not_captured;
-
-    return sent > 0 ? (double)counts->lost / (double)sent : 0;
-}
-
-static const struct {
-    const char *key;
-    unsigned permille;
-} latency_marks[] = {{"latency_p50_us", 500}, {"latency_p90_us", 900}, {"latency_p99_us", 990}, {"latency_max_us", 1000}};
-
 static void link_object(struct json *json, const struct link *link)
 {
     json_event_begin(json, "link");
@@ -291,13 +279,13 @@ static void link_object(struct json *json, const struct link *link)
     if (link->turn_ns != 0)
         json_double(json, "turn_us", (double)link->turn_ns / 1e3);
     count_fields(json, &link->counts);
-    json_double(json, "loss", loss_of(&link->counts));
+    json_double(json, "loss", link_table_loss(&link->counts));
     json_double(json, "tile_gap_p50_us", (double)mesh_histogram_quantile(&link->tile_gaps, 500) / 1e3);
     json_double(json, "tile_gap_p99_us", (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3);
     if (link->departures != NULL) {
         json_uint(json, "missed_at_sender", link->missed_at_sender);
-        for (size_t i = 0; i < sizeof latency_marks / sizeof *latency_marks; i++)
-            json_double(json, latency_marks[i].key, (double)mesh_histogram_quantile(&link->latency, latency_marks[i].permille) / 1e3);
+        for (size_t i = 0; i < LINK_TABLE_MARKS; i++)
+            json_double(json, link_table_marks[i].key, (double)mesh_histogram_quantile(&link->latency, link_table_marks[i].permille) / 1e3);
     }
     if (link->receiver != NULL && link->receiver->waits.count > 0) {
         json_double(json, "wait_p50_us", (double)mesh_histogram_quantile(&link->receiver->waits, 500) / 1e3);
@@ -306,62 +294,18 @@ static void link_object(struct json *json, const struct link *link)
     json_event_end(json);
 }
 
-static void link_line(FILE *out, const struct link *link)
-{
-    const struct link_counts *c = &link->counts;
-    char to[8] = "?";
-
-    if (link->dst != MESH_DST_ALL)
-        snprintf(to, sizeof to, "%u", link->dst);
-    fprintf(out,
-            "%10" PRIu32 " %3u>%-3s %9" PRIu64 " %7" PRIu64 " %6.2f%% %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %5" PRIu64 " %6" PRIu64
-            " %5" PRIu64 " %10.1f%s\n",
-            link->epoch, link->src, to, c->datagrams, c->lost, 100 * loss_of(c), c->not_captured, c->resent, c->spurious_resend,
-            c->duplicate, c->reordered, c->late, (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3,
-            link->has_report ? "" : " *");
-}
-
-/* How long datagrams were on their way, where both ends were captured. */
-static void print_latencies(FILE *out, const struct links *links)
-{
-    bool has_head = false;
-
-    for (size_t i = 0; i < links->count; i++) {
-        const struct link *link = links->links[i];
-
-        if (link->latency.count == 0)
-            continue;
-        if (!has_head)
-            fprintf(out, "\n%10s %7s %10s %10s %10s %10s   one way, from host to host, us\n", "epoch", "link", "p50", "p90", "p99", "max");
-        has_head = true;
-        fprintf(out, "%10" PRIu32 " %3u>%-3u", link->epoch, link->src, link->dst);
-        for (size_t k = 0; k < sizeof latency_marks / sizeof *latency_marks; k++)
-            fprintf(out, " %10.1f", (double)mesh_histogram_quantile(&link->latency, latency_marks[k].permille) / 1e3);
-        fputc('\n', out);
-    }
-}
-
 static void print_sum(const struct report *report)
 {
     const struct analysis *a = &report->analysis;
     const struct link_counts *c = &a->sum;
     FILE *out = report->out;
-    bool is_blind = false;
 
-    fprintf(out, "\n%10s %7s %9s %7s %7s %7s %7s %7s %5s %6s %5s %10s\n", "epoch", "link", "datagrams", "lost", "loss", "not cap", "resent",
-            "in vain", "twice", "reord", "late", "gap p99 us");
-    for (size_t i = 0; i < a->links.count; i++) {
-        link_line(out, a->links.links[i]);
-        is_blind |= !a->links.links[i]->has_report;
-    }
-    if (is_blind)
-        fputs("* no report of the receiver could be read (give --key): what is not in the capture counts as lost\n", out);
-    print_latencies(out, &a->links);
+    link_table_print(&a->links, out);
     timeline_print(&report->timeline, out);
     fprintf(out,
             "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
             " of them in vain; %" PRIu64 " twice, %" PRIu64 " reordered, %" PRIu64 " late\n",
-            c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * loss_of(c), c->not_captured, c->resent,
+            c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * link_table_loss(c), c->not_captured, c->resent,
             c->spurious_resend, c->duplicate, c->reordered, c->late);
     fprintf(out, "%" PRIu64 " stall%s from losses, %.3f ms in all\n", a->stalls, a->stalls == 1 ? "" : "s", a->stall_ms);
     if (a->links.left_out > 0)
@@ -378,7 +322,7 @@ static void summary_object(struct report *report)
 
     json_event_begin(json, "summary");
     count_fields(json, &a->sum);
-    json_double(json, "loss", loss_of(&a->sum));
+    json_double(json, "loss", link_table_loss(&a->sum));
     json_uint(json, "stalls", a->stalls);
     json_double(json, "stall_ms", a->stall_ms);
     json_double(json, "seconds", (double)(a->last_ns - a->first_ns) / 1e9);
