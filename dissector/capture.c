@@ -142,6 +142,38 @@ static const char *advice_on(const char *error, const char *otherwise)
     return otherwise;
 }
 
+/* Compressed files, as Wireshark reads and writes them: how to read one here. NULL: it is none, or a pipe. */
+static const char *advice_on_packed(FILE *file)
+{
+    static const struct {
+        const char *magic, *advice;
+    } packed[] = {{"\x1f\x8b", "zcat FILE | mesh-dissect -r -"},
+                  {"\x28\xb5\x2f\xfd", "zstdcat FILE | mesh-dissect -r -"},
+                  {"\xfd"
+                   "7zXZ",
+                   "xzcat FILE | mesh-dissect -r -"},
+                  {"\x04\x22\x4d\x18", "lz4cat FILE | mesh-dissect -r -"}};
+    char start[8] = "";
+
+    if (fseek(file, 0, SEEK_SET) != 0 || fread(start, 1, sizeof start - 1, file) == 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (memcmp(start, packed[i].magic, strlen(packed[i].magic)) == 0)
+            return packed[i].advice;
+    return NULL;
+}
+
+static int refuse_file(FILE *file, const char *path, const char *error, struct fail *fail)
+{
+    const char *packed = advice_on_packed(file);
+
+    if (file != stdin)
+        fclose(file);
+    if (packed != NULL)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: is compressed: unpack it: %s", path, packed);
+    return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: %s", path, error, advice_on(error, "give a pcap or pcapng file"));
+}
+
 static int open_file(struct capture *c, const char *path, struct fail *fail)
 {
     char error[PCAP_ERRBUF_SIZE] = "";
@@ -151,11 +183,8 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
     if (file == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", path, strerror(errno));
     c->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
-    if (c->pcap == NULL) {
-        if (file != stdin)
-            fclose(file);
-        return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: %s", path, error, advice_on(error, "give a pcap or pcapng file"));
-    }
+    if (c->pcap == NULL)
+        return refuse_file(file, path, error, fail);
     c->is_nano = true;
     return 0;
 }

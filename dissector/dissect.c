@@ -55,16 +55,20 @@ static void on_signal(int number)
         capture_break(live);
 }
 
+/* What ends a capture is not restarted: a read that waits comes back. Others are, as a pipe that is read would end there; a live capture
+ * waits in a call that comes back with any signal. */
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal}; /* not restarted: a read that waits comes back */
+    struct sigaction action = {.sa_handler = on_signal};
     const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
     struct sigaction before;
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) /* nohup: it goes on */
+        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) { /* nohup: it goes on */
+            action.sa_flags = numbers[i] == SIGUSR1 || numbers[i] == SIGUSR2 ? SA_RESTART : 0;
             sigaction(numbers[i], &action, NULL);
+        }
 }
 
 /* ---- what becomes of a datagram ---- */
@@ -236,6 +240,8 @@ static int read_frames(struct run *run, struct fail *fail)
     while (!is_interrupted && result == 0) {
         const int got = capture_next(run->capture, &captured, fail);
 
+        if (got < 0 && is_interrupted && live == NULL)
+            return 0; /* a pipe, where nothing more came */
         if (heed_signals(run, fail) < 0 || got < 0)
             return -1;
         if (got == 0 && run->has_text)
@@ -283,7 +289,7 @@ static const char *verdict_asked(const struct run *run)
 static int open_capture(struct run *run, const char *file, struct fail *fail)
 {
     const struct settings *s = run->settings;
-    const struct capture_options options = {.interface = s->interface,
+    const struct capture_options options = {.interface = s->interfaces.count > 0 ? s->interfaces.values[0] : NULL,
                                             .file = file,
                                             .filter = s->filter,
                                             .snaplen = s->snaplen,

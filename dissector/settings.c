@@ -24,7 +24,7 @@ static struct settings parsed;
 
 /* clang-format off */
 static const struct option_spec specs[] = {
-    {.name = "interface", .short_name = 'i', .kind = OPTION_TEXT, .target = &parsed.interface, .metavar = "IFACE", .help = "capture there (the first one)"},
+    {.name = "interface", .short_name = 'i', .kind = OPTION_LIST, .target = &parsed.interfaces, .metavar = "IFACE", .help = "capture there (the first one)"},
     {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; several times"},
     {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "frames to a pcap file, no text"},
     {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "datagrams and analysis to a trace, no text"},
@@ -106,7 +106,11 @@ static int join_words(struct settings *settings, const struct options_operands *
 
 static int check(const struct settings *s, struct fail *fail)
 {
-    if (s->interface && s->files.count > 0)
+    if (s->interfaces.count > 1)
+        return fail_set(
+            fail, EXIT_USAGE,
+            "-i: several interfaces: capture on any, or with one program for each, of which -r A -r B --analyze joins the files");
+    if (s->interfaces.count > 0 && s->files.count > 0)
         return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
     if (s->files.count > 1 && (s->write_file || s->dump_filter))
         return fail_set(fail, EXIT_USAGE, "-r: several files with -w or -d: give one");

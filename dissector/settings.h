@@ -10,7 +10,7 @@ enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS, EXPORT_FILT
 
 struct settings {
     /* where from */
-    const char *interface;
+    struct option_list interfaces; /* at most one */
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
     uint32_t snaplen, buffer_kib;

@@ -123,6 +123,24 @@ if command -v tshark >/dev/null && command -v editcap >/dev/null; then
 else
     skip "what is to be typed then makes files that can be read" "tshark and editcap are not installed"
 fi
+gzip -c $captures/lost.pcap >"$tmp/lost.pcap.gz"
+check_exit "a compressed file is said to be, and how to read it" 3 "zcat FILE | mesh-dissect -r -" "$mesh_dissect" -r "$tmp/lost.pcap.gz"
+check_equal "which reads it" "$(zcat "$tmp/lost.pcap.gz" | "$mesh_dissect" -r - --count)" "8 datagrams"
+check_exit "several interfaces are refused" 2 "capture on any" "$mesh_dissect" -i lo -i eth0
+# A pipe that goes on: what has come is analysed when the reader is told to end, which SIGUSR1 does not.
+mkfifo "$tmp/pipe"
+"$mesh_dissect" -r "$tmp/pipe" --analyze >"$tmp/piped" 2>"$tmp/told" &
+reader=$!
+background_pids+=("$reader")
+exec 8>"$tmp/pipe"
+cat $captures/lost.pcap >&8
+sleep 0.3
+kill -USR1 "$reader"
+sleep 0.3
+kill -INT "$reader"
+wait "$reader"
+check_equal "a pipe ends well with SIGINT, and not with SIGUSR1" "$? $(grep -c 'datagrams in' "$tmp/piped") $(cat "$tmp/told")" "0 1 "
+exec 8>&-
 head -c 1000 $captures/lost.pcapng >"$tmp/cut.pcapng"
 check_exit "a pcapng file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcapng"
 
