@@ -96,7 +96,8 @@ void timeline_print(const struct timeline *timeline, FILE *out)
         fprintf(out, "%" PRIu64 " steps of one token: p50 %.3f ms, p99 %.3f, longest %.3f\n", timeline->durations.count,
                 (double)mesh_histogram_quantile(&timeline->durations, 500) / 1e6,
                 (double)mesh_histogram_quantile(&timeline->durations, 990) / 1e6, (double)timeline->durations.max_ns / 1e6);
-    fputs("the longest waits:\n", out);
+    if (timeline->slow_count > 0)
+        fputs("the longest waits:\n", out);
     for (size_t i = 0; i < timeline->slow_count; i++)
         print_slow(&timeline->slow[i], out);
 }

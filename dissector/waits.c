@@ -81,7 +81,8 @@ static void tell_entries(struct links *links, const struct link_host *host, cons
     }
 }
 
-/* Is all that the host waits for seen? Of other hosts than its own a capture shows only what they get from there. */
+/* Is all that the host waits for seen? Of other hosts than its own a capture shows only what they get from there, and one of a single
+ * direction nothing at all. */
 static bool is_in_full_view(const struct links *links, const struct link_host *host, uint16_t rank)
 {
     uint64_t senders = 0;
@@ -92,7 +93,7 @@ static bool is_in_full_view(const struct links *links, const struct link_host *h
             senders |= UINT64_C(1) << links->links[i]->src;
     if (rank < STEPS_RANKS_MAX)
         senders &= ~(UINT64_C(1) << rank);
-    return (senders & ~host->srcs) == 0;
+    return host->srcs != 0 && (senders & ~host->srcs) == 0;
 }
 
 /* A gather is whole at a host. */

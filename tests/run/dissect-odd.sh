@@ -216,6 +216,11 @@ else
     skip "a key that opens nothing is said to" "built without libsodium"
 fi
 
+# ---- one direction ----
+check_equal "of a rank to which nothing is captured it is not said that it never waits" \
+    "$(analyze -r $whole src host 10.77.0.1 | grep -c -e computing -e 'longest waits')" "0"
+check_equal "while both directions show how long it does" "$(analyze -r $whole | grep -c -e computing -e 'longest waits')" "2"
+
 # ---- live ----
 if [ "$(id -u)" -ne 0 ] || [ -n "${SUDO_USER:-}" ]; then
     skip "a row of files that its user may not begin is refused at once" "this is not root, or root by sudo"
