@@ -440,6 +440,7 @@ static int start(struct run *run, struct fail *fail)
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     run->report.filter = run->filter;
     run->report.findings.seen.has_key = s->keys.count > 0;
+    run->report.findings.seen.has_expression = s->filter[0] != '\0';
     if (s->line_buffered || s->flush_packets)
         setvbuf(stdout, NULL, _IOLBF, 0);
     if (selection_open(&run->selection, run->filter, run->has_text || run->filter != NULL, fail) < 0 || read_keys(run, fail) < 0)

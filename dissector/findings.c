@@ -85,11 +85,13 @@ static bool tell_not_captured(const struct findings *findings)
 static bool tell_empty(const struct findings *findings)
 {
     const struct findings_seen *seen = &findings->seen;
-    char text[FINDINGS_BYTES], cut[100] = "";
+    char text[FINDINGS_BYTES], cut[150] = "";
 
     if (findings->analysis->sum.datagrams > 0)
         return false;
-    if (seen->cut > 0)
+    if (seen->foreign == 0 && seen->has_expression)
+        snprintf(cut, sizeof cut, ": does the expression let them through? behind a VLAN tag it has to be 'vlan and udp port 7411'");
+    else if (seen->cut > 0)
         snprintf(cut, sizeof cut, ", %" PRIu64 " of them cut short before their header ends: capture with -s 400", seen->cut);
     snprintf(text, sizeof text, "no datagram of an epoch is there, and %" PRIu64 " of others%s", seen->foreign, cut);
     findings->on_finding(findings->context, "warning", text);

@@ -13,10 +13,10 @@ enum { FINDINGS_BYTES = 400 };
 
 /* Of all datagrams, whether they are of epochs or not. */
 struct findings_seen {
-    uint64_t foreign, cut;   /* none of the mesh; cut: of these, too short in the capture for their header to be told */
-    uint64_t closed, opened; /* whole ones of epochs: sealed and not opened, opened */
-    uint64_t closed_aes;     /* of those not opened: sealed with AES */
-    bool has_key;
+    uint64_t foreign, cut;        /* none of the mesh; cut: of these, too short in the capture for their header to be told */
+    uint64_t closed, opened;      /* whole ones of epochs: sealed and not opened, opened */
+    uint64_t closed_aes;          /* of those not opened: sealed with AES */
+    bool has_key, has_expression; /* of BPF, which may be what leaves all out */
 };
 
 struct findings {

@@ -216,6 +216,12 @@ else
     skip "a key that opens nothing is said to" "built without libsodium"
 fi
 
+# ---- behind a VLAN tag, where the usual expression finds nothing ----
+vlans=tests/dissect/layers.pcap
+check_equal "an expression that lets nothing through is said to be why nothing is there" \
+    "$(analyze -r $vlans udp port 7412 | grep -c "behind a VLAN tag it has to be 'vlan and udp port 7411'")" "1"
+check_equal "and not where there is none" "$(analyze -r $vlans | grep -c 'VLAN')" "0"
+
 # ---- one direction ----
 check_equal "of a rank to which nothing is captured it is not said that it never waits" \
     "$(analyze -r $whole src host 10.77.0.1 | grep -c -e computing -e 'longest waits')" "0"
