@@ -166,8 +166,6 @@ static void count(struct link *link, const struct packet *packet)
     link->counts.datagrams++;
     link->counts.bytes += packet->size;
     link->last_ns = packet->ts_ns;
-    link->counts.naks += header->type == MESH_TYPE_NAK;
-    link->counts.resent += (header->flags & MESH_FLAG_RESEND) != 0;
     if (header->type != MESH_TYPE_TILE)
         return;
     link->counts.tiles++;
@@ -202,6 +200,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
     entry = take_number(analysis, link, is_all, header->number, packet->ts_ns);
     if (entry == NULL)
         return;
+    link->counts.naks += header->type == MESH_TYPE_NAK;
+    link->counts.resent += (header->flags & MESH_FLAG_RESEND) != 0;
     entry->ts_ns = packet->ts_ns;
     entry->datagram = packet->number;
     entry->by_group = by_group;

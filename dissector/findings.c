@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30 };
+enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30, TWICE_PERCENT = 25 };
 
 const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
 
@@ -178,6 +178,23 @@ static bool tell_backward(const struct findings *findings)
     return true;
 }
 
+/* So many are seen where a host forwards, and not on the way. */
+static bool tell_twice(const struct findings *findings)
+{
+    const struct link_counts *sum = &findings->analysis->sum;
+    char text[FINDINGS_BYTES];
+
+    if (100 * sum->duplicate < TWICE_PERCENT * sum->datagrams || sum->duplicate == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " of %" PRIu64
+             " datagrams are there again, as where a host that forwards them is captured on 'any', or on a bridge "
+             "and its ports: each counts as lost or resent once; capture on one interface to have it once",
+             sum->duplicate, sum->datagrams);
+    findings->on_finding(findings->context, "note", text);
+    return true;
+}
+
 static bool tell_meshes(const struct findings *findings, unsigned count)
 {
     char text[FINDINGS_BYTES];
@@ -231,6 +248,7 @@ void findings_tell(const struct findings *findings)
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);
     is_any |= tell_backward(findings);
+    is_any |= tell_twice(findings);
     is_any |= tell_meshes(findings, meshes);
     if (findings->analysis->cut_tiles == 0 && meshes == 0)
         is_any |= tell_slow(findings);

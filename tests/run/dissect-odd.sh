@@ -222,6 +222,17 @@ check_equal "an expression that lets nothing through is said to be why nothing i
     "$(analyze -r $vlans udp port 7412 | grep -c "behind a VLAN tag it has to be 'vlan and udp port 7411'")" "1"
 check_equal "and not where there is none" "$(analyze -r $vlans | grep -c 'VLAN')" "0"
 
+# ---- every frame twice, as on all interfaces of a host that forwards ----
+if command -v mergecap >/dev/null; then
+    mergecap -F nsecpcap -w "$tmp/twice" $whole $whole
+    counts() { sum "$@" | sed -nE 's/.*; ([0-9]+ lost).*; ([0-9]+ resent, [0-9]+ of them in vain).*/\1, \2/p'; }
+    check_equal "each is lost or sent again once" "$(counts -r "$tmp/twice")" "$(counts -r $whole)"
+    check_contains "and it is said that they are there again" <(analyze -r "$tmp/twice") \
+        "of $((2 * $(analyze -r $whole | sed -n 's/^\([0-9]*\) datagrams in .*/\1/p'))) datagrams are there again"
+else
+    skip "each is lost or sent again once" "mergecap is not installed"
+fi
+
 # ---- one direction ----
 check_equal "of a rank to which nothing is captured it is not said that it never waits" \
     "$(analyze -r $whole src host 10.77.0.1 | grep -c -e computing -e 'longest waits')" "0"
