@@ -88,14 +88,14 @@ int capture_list(FILE *out, struct fail *fail)
 static int set_live_options(struct capture *c, const struct capture_options *options, struct fail *fail)
 {
     pcap_t *p = c->pcap;
+    const uint32_t buffer_kib = options->buffer_kib ? options->buffer_kib : CAPTURE_BUFFER_KIB_DEFAULT;
     int err;
 
     pcap_set_snaplen(p, options->snaplen ? (int)options->snaplen : CAPTURE_SNAPLEN_DEFAULT);
     pcap_set_promisc(p, options->is_promiscuous);
     pcap_set_timeout(p, READ_TIMEOUT_MS);
     pcap_set_immediate_mode(p, options->is_immediate);
-    if (options->buffer_kib)
-        pcap_set_buffer_size(p, options->buffer_kib > INT32_MAX / 1024 ? INT32_MAX : (int)options->buffer_kib * 1024);
+    pcap_set_buffer_size(p, buffer_kib > INT32_MAX / 1024 ? INT32_MAX : (int)buffer_kib * 1024);
     c->is_nano = pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO) == 0;
     err = pcap_activate(p);
     if (err == PCAP_ERROR_PERM_DENIED || err == PCAP_ERROR_PROMISC_PERM_DENIED)

@@ -12,7 +12,9 @@
 #include "frame.h"
 #include "mesh/program/fail.h"
 
-enum { CAPTURE_SNAPLEN_DEFAULT = 262144 };
+/* Of live captures: an IP datagram of any size in its frame, and no more, as the kernel keeps a place of that size for each frame where
+ * they are handed on one by one (-l, -U), and room for some hundred of them even then. */
+enum { CAPTURE_SNAPLEN_DEFAULT = 65535 + 65, CAPTURE_BUFFER_KIB_DEFAULT = 16384 };
 
 enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
 
@@ -21,7 +23,7 @@ struct capture_options {
     const char *file;      /* instead: a pcap or pcapng file, "-" is stdin */
     const char *filter;    /* a BPF expression; empty: everything. NULL: so, too, and there is nothing to dump */
     uint32_t snaplen;      /* bytes of each frame that are kept; 0: all */
-    uint32_t buffer_kib;   /* of the kernel; 0: its default */
+    uint32_t buffer_kib;   /* of the kernel; 0: the default */
     bool is_promiscuous, is_immediate;
     enum capture_direction direction;
 };

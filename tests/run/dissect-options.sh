@@ -90,6 +90,7 @@ done
 
 # ---- live ----
 start() { # OPTIONS...: a capture of $port; its id in $live, its output in $tmp/text and $tmp/told
+    rm -f "$tmp/told" # what the one before has said
     "$mesh_dissect" "$@" udp port "$port" >"$tmp/text" 2>"$tmp/told" </dev/null &
     live=$!
     background_pids+=("$live")
@@ -131,6 +132,13 @@ check "until SIGUSR2 comes" wait_until 5 has "$tmp/quiet" 1
 check_equal "-Z root stays root" "$(user)" "$(id -u)"
 stop HUP
 check_equal "SIGHUP ends a capture well" "$?" "0"
+start -i lo -w "$tmp/stopped" -U -Z root
+kill -STOP "$live"
+for ((i = 0; i < 60; i++)); do say; done
+kill -CONT "$live"
+check "-U has room for what comes while nobody looks" wait_until 5 has "$tmp/stopped" 60
+stop INT
+check_equal "and so drops nothing" "$(grep 'dropped by kernel' "$tmp/told")" "0 packets dropped by kernel"
 tokens=60
 if [ -n "$SAN" ]; then tokens=10; fi
 if [ -x "$mesh_node" ]; then
