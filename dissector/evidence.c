@@ -98,6 +98,51 @@ static struct link_entry *give_to_missing(struct link *link, uint64_t step, uint
 
 /* ---- what was sent again ---- */
 
+/* One range of a NAK may be of several datagrams in a row. A resend says where one of them begins and ends: what is before it, itself, and
+ * what is behind it are of one missing number after another. Ranges that differ in tokens and in blocks are left as they are. */
+static void split_asked(struct link *link, struct link_entry *entry, const struct mesh_range *by)
+{
+    const struct mesh_range whole = entry->range;
+    const bool by_tokens = by->block_first == whole.block_first && by->block_count == whole.block_count;
+    const bool by_blocks = by->token_first == whole.token_first && by->token_count == whole.token_count;
+    const unsigned first = by_tokens ? whole.token_first : whole.block_first, count = by_tokens ? whole.token_count : whole.block_count;
+    const unsigned from = by_tokens ? by->token_first : by->block_first, size = by_tokens ? by->token_count : by->block_count;
+    const unsigned cuts[] = {first, from > first ? from : first, from + size < first + count ? from + size : first + count, first + count};
+    bool is_used = false;
+
+    if (by_tokens == by_blocks)
+        return;
+    for (unsigned i = 0; i < 3; i++) {
+        struct mesh_range piece = whole;
+        struct link_entry *place = entry;
+
+        if (cuts[i + 1] <= cuts[i])
+            continue;
+        *(by_tokens ? &piece.token_first : &piece.block_first) = (uint16_t)cuts[i];
+        *(by_tokens ? &piece.token_count : &piece.block_count) = (uint16_t)(cuts[i + 1] - cuts[i]);
+        if (is_used)
+            place = give_to_missing(link, entry->step, entry->phase, &piece);
+        if (place == NULL)
+            return;
+        place->range = piece;
+        place->asked_ns = entry->asked_ns;
+        place->is_asked = i != 1;
+        is_used = true;
+    }
+}
+
+/* What a NAK asked for is known more closely by what is sent again. */
+static void split_all_asked(struct link *link, const struct link_entry *by)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *entry = &link->spaces[space].entries[i];
+
+            if (entry->is_missing && entry->is_asked && entry->repair == 0 && is_of(entry, by->step, by->phase, &by->range))
+                split_asked(link, entry, &by->range);
+        }
+}
+
 static void mend(struct link *link, struct link_entry *entry, struct link_entry *by, bool is_all)
 {
     entry->is_resent |= by->is_resend;
@@ -115,6 +160,8 @@ void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
 {
     struct link_entry *missing;
 
+    if (!by->is_missing)
+        split_all_asked(link, by);
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
@@ -186,8 +233,10 @@ static void take_nak(struct link *link, const struct packet *packet)
         if (!is_known && !witness_take_nak(link, packet, range)) {
             struct link_entry *missing = give_to_missing(link, nak->step, nak->phase, range);
 
-            if (missing != NULL)
+            if (missing != NULL) {
                 missing->asked_ns = packet->ts_ns;
+                missing->is_asked = true;
+            }
         }
     }
 }

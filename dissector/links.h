@@ -32,10 +32,11 @@ struct link_entry {
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
-    bool is_of_known; /* of a resend: what it says again is known */
-    bool is_sent;     /* the sender's capture shows it */
-    bool by_group;    /* seen on its way to a multicast group; it may go to this receiver alone, too */
-    bool is_passed;   /* asked for by a receiver that had seen this number or later ones: not on its way, then */
+    bool is_of_known;   /* of a resend: what it says again is known */
+    bool is_sent;       /* the sender's capture shows it */
+    bool by_group;      /* seen on its way to a multicast group; it may go to this receiver alone, too */
+    bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
+    bool is_asked : 1;  /* has_range is of a NAK, which may ask for several datagrams in one range; a byte more would be 8 kB for a link */
 };
 
 struct link_space {

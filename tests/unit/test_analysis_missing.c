@@ -159,6 +159,38 @@ static void and_so_does_one_that_comes_after_it(void **state)
     assert_true(lost[0].repair_ns > lost[0].ts_ns);
 }
 
+/* Tokens 0 to 11 of phase 2 in three datagrams, all lost; the receiver asks for them in one range. */
+static void what_is_asked_for_in_one_range_may_be_of_several_numbers(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(5, MESH_DST_ALL, 3, 0);
+    packet = datagram(1, MESH_TYPE_NAK, ++back_number, 0);
+    packet.message.as.nak = (struct mesh_nak){.step = 1, .phase = 2, .range_count = 1};
+    packet.message.ranges[0] = (struct mesh_range){.token_count = 12, .block_count = 1};
+    analysis_add(&analysis, &packet);
+    for (uint16_t i = 0; i < 3; i++) {
+        static const uint16_t order[] = {1, 0, 2};
+
+        packet = datagram(0, MESH_TYPE_TILE, i + 1u, 1);
+        packet.message.header.flags = MESH_FLAG_RESEND;
+        packet.message.as.tile = (struct mesh_tile){.step = 1, .phase = 2, .token_first = 4 * order[i], .token_count = 4, .block_count = 1};
+        analysis_add(&analysis, &packet);
+    }
+    end(3);
+    for (uint16_t i = 0; i < 3; i++) {
+        assert_int_equal(lost[i].number, i + 2);
+        assert_int_equal(lost[i].range.token_first, 4 * i);
+        assert_int_equal(lost[i].range.token_count, 4);
+        assert_int_not_equal(lost[i].asked_ns, 0);
+        assert_int_not_equal(lost[i].repair, 0);
+    }
+    assert_int_equal(analysis.sum.resent, 3);
+    assert_int_equal(analysis.sum.spurious_resend, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -169,6 +201,7 @@ int main(void)
         CASE(a_number_among_other_messages_held_no_tile),
         CASE(a_copy_that_comes_before_the_number_is_missed_names_it),
         CASE(and_so_does_one_that_comes_after_it),
+        CASE(what_is_asked_for_in_one_range_may_be_of_several_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
