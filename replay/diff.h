@@ -22,8 +22,8 @@ struct diff_tiles {
     uint64_t aligned, different, only[2], moved; /* moved: came at another place among those of its gather */
     uint64_t candidates;                         /* of the same place, but not compared, since the shares differ */
     bool has_first, has_move;
-    int64_t step, phase, token, block, src; /* the first that differs */
-    int64_t move_step, move_phase;
+    int64_t epoch[2], step, phase, token, block, src; /* the first that differs */
+    int64_t move_epoch, move_step, move_phase;
 };
 
 struct diff_sample {
@@ -57,6 +57,10 @@ int diff_timings(struct diff *diff, struct fail *fail);
 
 /* Whether each trace has its tiles from one deal of the rows, and both from the same, as far as that is known. */
 int diff_shares(struct diff *diff, bool *are_same, struct fail *fail);
+
+/* How epochs with tiles stand side by side: by their numbers where both traces are of one mesh, as far as that is known; else, in two runs,
+ * they are counted, since numbers depend on who came when. */
+int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail);
 
 /* Slower than noise explains, and by more than was allowed. */
 bool diff_is_too_slow(const struct diff *diff, float percent);

@@ -66,13 +66,24 @@ int diff_tokens(struct diff *diff, struct fail *fail)
 
 /* Where the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, as they
  * were first seen. */
-#define TILES_SQL                                                                                       \
-    "SELECT step, phase, token_first, token_count, block_first, block_count, hash, "                    \
-    "row_number() OVER (PARTITION BY step, phase ORDER BY first) AS place, src, other FROM "            \
-    "(SELECT step, phase, token_first, token_count, block_first, block_count, min(data_hash) AS hash, " \
-    "max(data_hash) AS other, min(id) AS first, min(src) AS src FROM tiles GROUP BY 1, 2, 3, 4, 5, 6) " \
-    "ORDER BY 1, 2, 3, 4, 5, 6"
-enum { TILE_KEYS = 6, TILE_STEP = 0, TILE_PHASE, TILE_TOKEN, TILE_BLOCK = 4, TILE_HASH = 6, TILE_PLACE, TILE_SRC, TILE_OTHER };
+#define TILES_SQL(EPOCH)                                                                                       \
+    "SELECT " EPOCH ", step, phase, token_first, token_count, block_first, block_count, hash, "                \
+    "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, other, epoch FROM "     \
+    "(SELECT epoch, step, phase, token_first, token_count, block_first, block_count, min(data_hash) AS hash, " \
+    "max(data_hash) AS other, min(id) AS first, min(src) AS src FROM tiles GROUP BY 1, 2, 3, 4, 5, 6, 7) "     \
+    "ORDER BY 1, 2, 3, 4, 5, 6, 7"
+enum {
+    TILE_KEYS = 7, /* the first of them is the epoch's number, or its place among the epochs */
+    TILE_STEP = 1,
+    TILE_PHASE,
+    TILE_TOKEN,
+    TILE_BLOCK = 5,
+    TILE_HASH = TILE_KEYS,
+    TILE_PLACE,
+    TILE_SRC,
+    TILE_OTHER,
+    TILE_EPOCH
+};
 
 static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
 {
@@ -83,6 +94,7 @@ static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
         tiles->moved++;
         if (!tiles->has_move) {
             tiles->has_move = true;
+            tiles->move_epoch = a[TILE_EPOCH].integer;
             tiles->move_step = a[TILE_STEP].integer;
             tiles->move_phase = a[TILE_PHASE].integer;
         }
@@ -93,6 +105,8 @@ static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
     if (tiles->has_first)
         return;
     tiles->has_first = true;
+    for (unsigned side = 0; side < 2; side++)
+        tiles->epoch[side] = walk->values[side][TILE_EPOCH].integer;
     tiles->step = a[TILE_STEP].integer;
     tiles->phase = a[TILE_PHASE].integer;
     tiles->token = a[TILE_TOKEN].integer;
@@ -122,10 +136,13 @@ int diff_tiles(struct diff *diff, struct fail *fail)
     struct diff_tiles *tiles = &diff->tiles;
     struct diff_walk walk;
     int64_t candidates;
+    bool are_counted = false;
     int result = find_candidates(diff, &candidates, fail);
 
+    result = result != 0 ? result : diff_epochs(diff, &are_counted, fail);
     if (result == 0)
-        result = diff_walk_begin(&walk, diff, TILES_SQL, TILE_KEYS, fail);
+        result = diff_walk_begin(&walk, diff, are_counted ? TILES_SQL("dense_rank() OVER (ORDER BY epoch)") : TILES_SQL("epoch"), TILE_KEYS,
+                                 fail);
     if (result != 0)
         return result;
     while (result == 0 && diff_walk_has(&walk)) {

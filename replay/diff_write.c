@@ -36,16 +36,18 @@ static void write_tiles(const struct diff_tiles *tiles, FILE *out)
     if (tiles->candidates > 0)
         fprintf(out, "  and %" PRIu64 " in both with candidates, which are not compared: the shares of the ranks differ\n",
                 tiles->candidates);
-    if (tiles->has_first)
-        fprintf(out,
-                "  the first different one: step %" PRId64 ", phase %" PRId64 ", token %" PRId64 ", block %" PRId64 ", of rank %" PRId64
-                "\n",
-                tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
+    if (tiles->has_first) {
+        fprintf(out, "  the first different one: epoch %" PRId64, tiles->epoch[0]);
+        if (tiles->epoch[1] != tiles->epoch[0])
+            fprintf(out, " (B: %" PRId64 ")", tiles->epoch[1]);
+        fprintf(out, ", step %" PRId64 ", phase %" PRId64 ", token %" PRId64 ", block %" PRId64 ", of rank %" PRId64 "\n", tiles->step,
+                tiles->phase, tiles->token, tiles->block, tiles->src);
+    }
     if (tiles->has_move)
         fprintf(out,
-                "order: %" PRIu64 " of %" PRIu64 " tiles came at another place in their gather, first in step %" PRId64 ", phase %" PRId64
-                "\n",
-                tiles->moved, tiles->aligned, tiles->move_step, tiles->move_phase);
+                "order: %" PRIu64 " of %" PRIu64 " tiles came at another place in their gather, first in epoch %" PRId64 ", step %" PRId64
+                ", phase %" PRId64 "\n",
+                tiles->moved, tiles->aligned, tiles->move_epoch, tiles->move_step, tiles->move_phase);
     else if (tiles->aligned > 0)
         fputs("order: the same in every gather\n", out);
 }
@@ -104,6 +106,8 @@ static void tiles_object(struct json *json, const struct diff_tiles *tiles)
     json_uint(json, "moved", tiles->moved);
     json_uint(json, "candidates_not_compared", tiles->candidates);
     if (tiles->has_first) {
+        json_int(json, "epoch_a", tiles->epoch[0]);
+        json_int(json, "epoch_b", tiles->epoch[1]);
         json_int(json, "step", tiles->step);
         json_int(json, "phase", tiles->phase);
         json_int(json, "token", tiles->token);

@@ -76,16 +76,29 @@ static void add_epoch(unsigned side, const char *rows)
     assert_int_equal(mesh_trace_add_row_epoch(writers[side], &row, NULL), 0);
 }
 
+static void add_numbered_epoch(unsigned side, uint64_t number, const char id[16])
+{
+    const struct mesh_trace_epoch row = {.node = 1, .t_ns = 1, .epoch = number, .rank = 0, .epoch_id = {id, 16}, .rows = "{}"};
+
+    assert_int_equal(mesh_trace_add_row_epoch(writers[side], &row, NULL), 0);
+}
+
+static uint32_t tile_epoch; /* of the tiles that are added */
+
 static void add_tile_of(unsigned side, uint64_t step, uint16_t phase, uint16_t block, uint16_t count, uint8_t content)
 {
     static uint64_t number;
     struct mesh_trace_datagram row = {.node = 1, .t_ns = (int64_t)step, .direction = MESH_TRACE_RECEIVED};
     uint8_t packet[1200], data[360];
-    struct mesh_message message = {
-        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_TILE, .src = 1, .number = ++number},
-        .as.tile = {.step = step, .phase = phase, .token_count = 1, .block_first = block, .block_count = count},
-        .data = data,
-        .data_bytes = 36u * count};
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                              .version = MESH_WIRE_VERSION,
+                                              .type = MESH_TYPE_TILE,
+                                              .src = 1,
+                                              .epoch = tile_epoch,
+                                              .number = ++number},
+                                   .as.tile = {.step = step, .phase = phase, .token_count = 1, .block_first = block, .block_count = count},
+                                   .data = data,
+                                   .data_bytes = 36u * count};
     size_t bytes;
 
     memset(data, content, sizeof data);
@@ -190,6 +203,59 @@ static void a_tile_with_other_data_is_named(void **state)
     assert_int_equal(diff.tiles.block, 8);
     assert_int_equal(diff.tiles.src, 1);
     assert_false(diff.tiles.has_move);
+}
+
+/* The first step of epochs of these numbers, each with what it holds. */
+static void add_epochs(unsigned side, const uint32_t numbers[2], const uint8_t contents[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        tile_epoch = numbers[i];
+        add_tile(side, 0, 8, 4, contents[i]);
+    }
+    tile_epoch = 0;
+}
+
+/* Steps begin with 0 in each. */
+static void the_first_steps_of_two_epochs_are_two(void **state)
+{
+    (void)state;
+    add_epochs(0, (const uint32_t[]){1, 2}, (const uint8_t[]){5, 6});
+    add_epochs(1, (const uint32_t[]){1, 2}, (const uint8_t[]){5, 7});
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.aligned, 2);
+    assert_int_equal(diff.tiles.different, 1);
+    assert_int_equal(diff.tiles.epoch[0], 2);
+}
+
+static void epochs_of_two_runs_are_counted(void **state)
+{
+    (void)state;
+    add_numbered_epoch(0, 2, "epoch 2, before ");
+    add_numbered_epoch(1, 2, "epoch 2, after  ");
+    add_epochs(0, (const uint32_t[]){1, 2}, (const uint8_t[]){5, 6});
+    add_epochs(1, (const uint32_t[]){2, 4}, (const uint8_t[]){5, 7});
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.aligned, 2);
+    assert_int_equal(diff.tiles.different, 1);
+    assert_int_equal(diff.tiles.epoch[0], 2);
+    assert_int_equal(diff.tiles.epoch[1], 4);
+}
+
+static void those_of_one_mesh_have_their_numbers(void **state)
+{
+    (void)state;
+    for (unsigned side = 0; side < 2; side++)
+        add_numbered_epoch(side, 2, "epoch 2 of both ");
+    add_epochs(0, (const uint32_t[]){1, 2}, (const uint8_t[]){5, 6});
+    add_epochs(1, (const uint32_t[]){2, 3}, (const uint8_t[]){6, 7});
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.verdict, DIFF_SAME);
+    assert_int_equal(diff.tiles.aligned, 1);
+    assert_int_equal(diff.tiles.only[0], 1);
+    assert_int_equal(diff.tiles.only[1], 1);
 }
 
 /* Two steps of a gather of rows and one of candidates, where these are not the same. */
@@ -326,6 +392,9 @@ int main(void)
         TEST(hashes_with_other_keys_tell_nothing),
         TEST(resends_and_other_cuts_are_no_difference),
         TEST(a_tile_with_other_data_is_named),
+        TEST(the_first_steps_of_two_epochs_are_two),
+        TEST(epochs_of_two_runs_are_counted),
+        TEST(those_of_one_mesh_have_their_numbers),
         TEST(candidates_of_other_rows_are_no_difference),
         TEST(nor_are_those_of_more_ranks),
         TEST(those_of_the_same_rows_are_compared),

@@ -1,0 +1,63 @@
+/* Which epochs of two traces stand side by side. */
+#include <string.h>
+
+#include "diff.h"
+#include "rows.h"
+
+/* Those that have tiles. A capture knows no ids. */
+#define EPOCHS_SQL                                                                           \
+    "SELECT epoch, (SELECT e.epoch_id FROM epochs e WHERE e.epoch = t.epoch ORDER BY e.id) " \
+    "FROM (SELECT DISTINCT epoch FROM tiles) t ORDER BY epoch"
+
+enum { EPOCHS_MAX = 4096, ID_BYTES = 16 };
+
+struct epochs {
+    size_t count;
+    struct {
+        int64_t number;
+        uint8_t id[ID_BYTES]; /* its beginning */
+        bool has_id;
+    } at[EPOCHS_MAX];
+};
+
+static int add_epoch(void *context, const struct mesh_trace_value *values)
+{
+    struct epochs *epochs = context;
+
+    if (epochs->count == EPOCHS_MAX)
+        return 0;
+    epochs->at[epochs->count].number = values[0].integer;
+    epochs->at[epochs->count].has_id = values[1].size >= ID_BYTES;
+    if (values[1].size >= ID_BYTES)
+        memcpy(epochs->at[epochs->count].id, values[1].bytes, ID_BYTES);
+    epochs->count++;
+    return 0;
+}
+
+/* The same epoch, for all that is known. */
+static bool is_shared(const struct epochs *a, size_t i, const struct epochs *b, size_t k)
+{
+    if (a->at[i].number != b->at[k].number)
+        return false;
+    return !a->at[i].has_id || !b->at[k].has_id || memcmp(a->at[i].id, b->at[k].id, ID_BYTES) == 0;
+}
+
+int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail)
+{
+    static struct epochs epochs[2];
+
+    for (unsigned side = 0; side < 2; side++) {
+        epochs[side].count = 0;
+        if (rows_each(diff->paths[side], diff->traces[side], EPOCHS_SQL, add_epoch, &epochs[side], fail) != 0)
+            return -1;
+    }
+    *are_counted = true;
+    for (size_t i = 0, k = 0; i < epochs[0].count && k < epochs[1].count && *are_counted;) {
+        *are_counted = !is_shared(&epochs[0], i, &epochs[1], k);
+        if (epochs[0].at[i].number < epochs[1].at[k].number)
+            i++;
+        else
+            k++;
+    }
+    return 0;
+}
