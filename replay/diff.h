@@ -21,6 +21,7 @@ struct diff_tiles {
     enum diff_verdict verdict;
     uint64_t aligned, different, only[2], moved; /* moved: came at another place among those of its gather */
     uint64_t candidates;                         /* of the same place, but not compared, since the shares differ */
+    uint64_t left_out;                           /* likewise, since a recorder had to leave out their data */
     bool has_first, has_move;
     int64_t epoch[2], step, phase, token, block, src; /* the first that differs */
     int64_t move_epoch, move_step, move_phase;
@@ -84,6 +85,9 @@ int diff_walk_compare(const struct diff_walk *walk);
 /* Go on with the rows that compare said: A's, B's or both. */
 int diff_walk_next(struct diff_walk *walk, int order, struct fail *fail);
 void diff_walk_end(struct diff_walk *walk);
+
+/* Whether both traces have ids, or data, as they are: by that key of meta. */
+bool diff_is_plain(const struct diff *diff, const char *meta_key);
 
 /* What differences mean when keys may differ: with none equal, nothing can be said. */
 enum diff_verdict diff_judge(struct diff *diff, const char *meta_key, uint64_t aligned, uint64_t different);

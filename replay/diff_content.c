@@ -65,23 +65,24 @@ int diff_tokens(struct diff *diff, struct fail *fail)
 }
 
 /* Where the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, as they
- * were first seen. */
-#define TILES_SQL(EPOCH)                                                                                       \
-    "SELECT " EPOCH ", step, phase, token_first, token_count, block_first, block_count, hash, "                \
-    "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, other, epoch FROM "     \
-    "(SELECT epoch, step, phase, token_first, token_count, block_first, block_count, min(data_hash) AS hash, " \
-    "max(data_hash) AS other, min(id) AS first, min(src) AS src FROM tiles GROUP BY 1, 2, 3, 4, 5, 6, 7) "     \
-    "ORDER BY 1, 2, 3, 4, 5, 6, 7"
+ * were first seen. With two names to be filled in: the epoch's, and that of what is compared. */
+#define TILES_SQL                                                                                                     \
+    "SELECT %s, step, phase, token_first, token_count, block_first, block_count, hash IS NOT NULL, hash, other, "     \
+    "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, epoch FROM "                   \
+    "(SELECT t.epoch, t.step, t.phase, t.token_first, t.token_count, t.block_first, t.block_count, min(%s) AS hash, " \
+    "max(%s) AS other, min(t.id) AS first, min(t.src) AS src FROM tiles t JOIN datagrams d ON d.id = t.id "           \
+    "GROUP BY 1, 2, 3, 4, 5, 6, 7) ORDER BY 1, 2, 3, 4, 5, 6, 7"
 enum {
     TILE_KEYS = 7, /* the first of them is the epoch's number, or its place among the epochs */
     TILE_STEP = 1,
     TILE_PHASE,
     TILE_TOKEN,
     TILE_BLOCK = 5,
-    TILE_HASH = TILE_KEYS,
+    TILE_HAS_HASH = TILE_KEYS,
+    TILE_HASH,
+    TILE_OTHER,
     TILE_PLACE,
     TILE_SRC,
-    TILE_OTHER,
     TILE_EPOCH
 };
 
@@ -89,6 +90,10 @@ static void compare_tile(struct diff_tiles *tiles, const struct diff_walk *walk)
 {
     const struct mesh_trace_value *a = walk->values[0], *b = walk->values[1];
 
+    if (!a[TILE_HAS_HASH].integer || !b[TILE_HAS_HASH].integer) {
+        tiles->left_out++;
+        return;
+    }
     tiles->aligned++;
     if (a[TILE_PLACE].integer != b[TILE_PLACE].integer) {
         tiles->moved++;
@@ -131,18 +136,28 @@ static int find_candidates(struct diff *diff, int64_t *phase, struct fail *fail)
     return 0;
 }
 
+/* Of what a recorder that stores data had no time to store there is a hash with a key of its own, which is compared with nothing. */
+static int begin_tiles(struct diff_walk *walk, struct diff *diff, struct fail *fail)
+{
+    const char *hash = diff_is_plain(diff, "payloads") ? "CASE WHEN d.coding > 0 THEN t.data_hash END" : "t.data_hash";
+    char sql[sizeof TILES_SQL + 200];
+    bool are_counted = false;
+
+    if (diff_epochs(diff, &are_counted, fail) != 0)
+        return -1;
+    snprintf(sql, sizeof sql, TILES_SQL, are_counted ? "dense_rank() OVER (ORDER BY epoch)" : "epoch", hash, hash);
+    return diff_walk_begin(walk, diff, sql, TILE_KEYS, fail);
+}
+
 int diff_tiles(struct diff *diff, struct fail *fail)
 {
     struct diff_tiles *tiles = &diff->tiles;
     struct diff_walk walk;
     int64_t candidates;
-    bool are_counted = false;
     int result = find_candidates(diff, &candidates, fail);
 
-    result = result != 0 ? result : diff_epochs(diff, &are_counted, fail);
     if (result == 0)
-        result = diff_walk_begin(&walk, diff, are_counted ? TILES_SQL("dense_rank() OVER (ORDER BY epoch)") : TILES_SQL("epoch"), TILE_KEYS,
-                                 fail);
+        result = begin_tiles(&walk, diff, fail);
     if (result != 0)
         return result;
     while (result == 0 && diff_walk_has(&walk)) {

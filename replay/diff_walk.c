@@ -59,7 +59,7 @@ void diff_walk_end(struct diff_walk *walk)
         mesh_trace_query_end(walk->queries[side]);
 }
 
-enum diff_verdict diff_judge(struct diff *diff, const char *meta_key, uint64_t aligned, uint64_t different)
+bool diff_is_plain(const struct diff *diff, const char *meta_key)
 {
     bool is_plain = true;
 
@@ -68,9 +68,14 @@ enum diff_verdict diff_judge(struct diff *diff, const char *meta_key, uint64_t a
 
         is_plain &= mesh_trace_get_meta(diff->traces[side], meta_key, value, sizeof value) == 0 && strcmp(value, "all") == 0;
     }
+    return is_plain;
+}
+
+enum diff_verdict diff_judge(struct diff *diff, const char *meta_key, uint64_t aligned, uint64_t different)
+{
     if (aligned == 0)
         return DIFF_NOTHING;
     if (different == 0)
         return DIFF_SAME;
-    return is_plain || different < aligned ? DIFF_DIFFERENT : DIFF_UNKNOWN;
+    return different < aligned || diff_is_plain(diff, meta_key) ? DIFF_DIFFERENT : DIFF_UNKNOWN;
 }

@@ -36,6 +36,8 @@ static void write_tiles(const struct diff_tiles *tiles, FILE *out)
     if (tiles->candidates > 0)
         fprintf(out, "  and %" PRIu64 " in both with candidates, which are not compared: the shares of the ranks differ\n",
                 tiles->candidates);
+    if (tiles->left_out > 0)
+        fprintf(out, "  and %" PRIu64 " in both that are not compared: a recorder had to leave out their data\n", tiles->left_out);
     if (tiles->has_first) {
         fprintf(out, "  the first different one: epoch %" PRId64, tiles->epoch[0]);
         if (tiles->epoch[1] != tiles->epoch[0])
@@ -105,6 +107,7 @@ static void tiles_object(struct json *json, const struct diff_tiles *tiles)
     json_uint(json, "only_b", tiles->only[1]);
     json_uint(json, "moved", tiles->moved);
     json_uint(json, "candidates_not_compared", tiles->candidates);
+    json_uint(json, "left_out_not_compared", tiles->left_out);
     if (tiles->has_first) {
         json_int(json, "epoch_a", tiles->epoch[0]);
         json_int(json, "epoch_b", tiles->epoch[1]);
