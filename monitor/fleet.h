@@ -101,7 +101,8 @@ struct fleet_node {
     bool has_reported;
     struct mesh_telemetry_head head; /* of the newest report */
     struct mesh_telemetry_node now, before;
-    uint64_t before_ns; /* its clock at the last tick; 0: none */
+    uint64_t before_ns;    /* its clock at the last tick; 0: none */
+    uint64_t tokens_ended; /* since the last tick, in epochs that have ended since */
     uint32_t before_epoch, before_serial;
     enum fleet_state state;
     uint64_t report_ns;               /* here, when the newest report came */
@@ -246,6 +247,9 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8]);
 bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64_t *error_ns);
 
 /* ---- between its files ---- */
+
+/* What its newest report has counted since the last tick in the epoch that it is of; 0 where there was none before. */
+uint64_t fleet_tokens_since(const struct fleet_node *node);
 
 /* The node of that address; a new one where there is room, else FLEET_NOBODY. */
 int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_t now_ns);

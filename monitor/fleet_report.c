@@ -40,6 +40,7 @@ static void restart(struct intake *in, struct fleet_node *node)
     if (node->has_reported)
         fleet_note(in->fleet, in->wall_ns, true, "%s has restarted", node->address);
     node->before_ns = 0;
+    node->tokens_ended = 0;
     node->left_ns = 0;
     node->event_last = 0;
     node->events_seen = 0;
@@ -83,9 +84,11 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
     if (node->has_reported && in->head->serial < node->head.serial) /* overtaken */
         return;
     fleet_move(in->fleet, in->node, item->node.ip, item->node.port);
-    if (in->head->epoch != node->head.epoch)
+    if (in->head->epoch != node->head.epoch) {
         for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
             node->of_rank[rank] = FLEET_NOBODY;
+        node->tokens_ended += fleet_tokens_since(node);
+    }
     node->has_reported = true;
     node->head = *in->head;
     node->now = item->node;

@@ -137,13 +137,19 @@ static void find_waits(struct fleet_node *node, struct node_sample *sample, uint
     }
 }
 
+uint64_t fleet_tokens_since(const struct fleet_node *node)
+{
+    return node->before_ns != 0 ? since(node->now.tokens, node->before.tokens, node->before_epoch == node->head.epoch) : 0;
+}
+
 static void sample_rates(struct fleet_node *node, struct node_sample *sample, bool is_same)
 {
     const struct mesh_telemetry_node *now = &node->now, *before = &node->before;
     const double elapsed_ns = (double)(node->head.now_ns - node->before_ns);
     const double threads = now->threads > 0 ? now->threads : 1;
 
-    sample->tokens = narrow(since(now->tokens, before->tokens, is_same));
+    sample->tokens = narrow(node->tokens_ended + fleet_tokens_since(node));
+    node->tokens_ended = 0;
     sample->tok_per_s = (float)((double)sample->tokens * SECOND_NS / elapsed_ns);
     sample->utilisation = (float)((double)since(now->compute_ns, before->compute_ns, is_same) / (elapsed_ns * threads));
     sample->utilisation = sample->utilisation < 1 ? sample->utilisation : 1;

@@ -85,6 +85,8 @@ static void halt_shift(struct server *server)
     if (server->shift == NULL)
         return;
     shift_refused(server->shift, server->refused, &server->replayed);
+    shift_rest(server->shift);
+    serve_watch_end_epoch(server);
     shift_halt(server->shift, &server->kept);
     serve_take_news(server);
     jobs_begin_epoch(&server->jobs);

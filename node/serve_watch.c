@@ -104,9 +104,21 @@ unsigned serve_watch_count(const struct server *server)
 
 /* ---- when ---- */
 
-void serve_watch_run(struct server *server)
+static void set_own_wish(struct server *server)
 {
     server->watching.watch.own_ns = server->recording != NULL ? RECORD_NS : 0;
+}
+
+void serve_watch_end_epoch(struct server *server)
+{
+    set_own_wish(server);
+    server->record_at_ns = 0;
+    watch_report_last(&server->watching.watch, mesh_udp_now_ns());
+}
+
+void serve_watch_run(struct server *server)
+{
+    set_own_wish(server);
     watch_run(&server->watching.watch, mesh_udp_now_ns());
 }
 

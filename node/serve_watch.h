@@ -31,6 +31,9 @@ bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struc
 
 void serve_watch_epoch(struct server *server); /* another one, or none any more */
 
+/* The last report of the present epoch, in which nothing is computed any more. */
+void serve_watch_end_epoch(struct server *server);
+
 /* Look at others, and tell whoever watches, as far as it is time; and when it is next, UINT64_MAX never. */
 void serve_watch_run(struct server *server);
 uint64_t serve_watch_due_ns(const struct server *server);

@@ -335,13 +335,18 @@ int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *ke
     return 0;
 }
 
+void shift_rest(struct shift *shift)
+{
+    atomic_store(&shift->stops_fetching, true);
+    if (shift->is_started)
+        crew_stop(&shift->crew);
+}
+
 void shift_halt(struct shift *shift, struct kept *kept)
 {
     const bool was_started = shift->is_started;
 
-    atomic_store(&shift->stops_fetching, true);
-    if (was_started)
-        crew_stop(&shift->crew);
+    shift_rest(shift);
     shift->is_started = false;
     if (shift->has_sealer)
         mesh_udp_set_sealer(shift->config->udp, NULL);

@@ -121,7 +121,11 @@ int shift_open(struct shift *shift, const struct shift_config *config, const str
  * set. shift_stop and shift_release in either case. */
 int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *kept, struct fail *fail);
 
-/* End the threads and the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
+/* End the threads: what the engine and the endpoint count can still be asked, and does not change any more. Does nothing when it has not
+ * started. */
+void shift_rest(struct shift *shift);
+
+/* shift_rest, and end the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
  * their next epoch, too. Does nothing when it has not started. */
 void shift_halt(struct shift *shift, struct kept *kept);
 

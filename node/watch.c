@@ -309,6 +309,18 @@ void watch_run(struct watch *w, uint64_t now_ns)
     w->hooks.report(w->hooks.app, wish.kinds);
 }
 
+void watch_report_last(struct watch *w, uint64_t now_ns)
+{
+    const struct wish wish = wish_of_all(w, now_ns);
+
+    if (wish.interval_ns == 0)
+        return;
+    for (unsigned i = 0; i < WATCHERS_MAX; i++)
+        w->watcher[i].next_ns[w->rank] = 0;
+    w->report_at_ns = now_ns + wish.interval_ns;
+    w->hooks.report(w->hooks.app, wish.kinds);
+}
+
 uint64_t watch_due_ns(const struct watch *w, uint64_t now_ns)
 {
     uint64_t due_ns = UINT64_MAX;

@@ -77,6 +77,9 @@ void watch_give(struct watch *watch, uint64_t now_ns, uint64_t unix_ms, const st
 /* The next report soon: something has happened. */
 void watch_hurry(struct watch *watch, uint64_t now_ns);
 
+/* A report now, to all who watch, however often they wish for one: the last of an epoch, whose counters end here. */
+void watch_report_last(struct watch *watch, uint64_t now_ns);
+
 /* Look at others, and report, as far as it is time; and when it is next, UINT64_MAX never. */
 void watch_run(struct watch *watch, uint64_t now_ns);
 uint64_t watch_due_ns(const struct watch *watch, uint64_t now_ns);

@@ -127,6 +127,15 @@ check_equal "a question that is taken back is there: its prompt, why it was canc
     ELSE tokens BETWEEN 1 AND 400 END FROM requests ORDER BY id" | tr '\n' ' ')" \
     "begin||3|12|1 cancel|the client asked for it|3||1 end|cancelled|3||1 "
 
+background "${serve[@]}" --record "$tmp/L.db" 2>"$tmp/serve"
+node=$background_pid
+wait_until 20 ready
+check "a node answers, and ends at once" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 60 --ignore-eos --temp 0
+kill -TERM "$node"
+wait "$node"
+check_equal "its last report tells of all tokens" "$(sql "$tmp/L.db" "SELECT max(tokens), (SELECT count(*) FROM tokens) FROM telemetry_node")" \
+    "60|60"
+
 # ---- no room, no right ----
 
 mkdir "$tmp/full"

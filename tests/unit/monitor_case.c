@@ -24,11 +24,16 @@ static void take(void *app, const uint8_t *record, size_t bytes)
         assert(!"made telemetry is taken");
 }
 
+void monitor_case_report(struct monitor_case *c, unsigned milliseconds)
+{
+    made_advance(&c->made, milliseconds * UINT64_C(1000000));
+    made_report(&c->made, take, c);
+}
+
 void monitor_case_run(struct monitor_case *c, unsigned seconds)
 {
     for (unsigned i = 0; i < seconds; i++) {
-        made_advance(&c->made, 1000000000);
-        made_report(&c->made, take, c);
+        monitor_case_report(c, 1000);
         fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
     }
 }

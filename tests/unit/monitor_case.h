@@ -15,6 +15,8 @@ void monitor_case_init(struct monitor_case *c, unsigned nodes);
 void monitor_case_release(struct monitor_case *c);
 
 /* So many seconds go by, with a report and a tick at the end of each. */
+/* So long later every node reports. */
+void monitor_case_report(struct monitor_case *c, unsigned milliseconds);
 void monitor_case_run(struct monitor_case *c, unsigned seconds);
 
 #endif

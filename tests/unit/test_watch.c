@@ -279,6 +279,24 @@ static void more_often_than_it_wishes_a_client_is_told_nothing(void **state)
     assert_in_range(records, 3, 4);
 }
 
+/* Its counters end there. */
+static void but_for_the_last_report_of_an_epoch(void **state)
+{
+    (void)state;
+    watch_report_last(&watch, now_ns); /* nobody watches */
+    assert_int_equal(made, 0);
+    wish(SESSION, 1000, 10000);
+    take_look(PEER, 2000);
+    pass(1);
+    assert_int_equal(records, 1);
+    pass(100);
+    assert_int_equal(records, 1);
+    reports = 0;
+    watch_report_last(&watch, now_ns);
+    assert_int_equal(records, 2);
+    assert_int_equal(reports, 1);
+}
+
 /* Nobody waits for the end of the longer interval: it would look like silence. */
 static void a_shorter_interval_holds_at_once(void **state)
 {
@@ -373,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(a_look_from_before_the_last_one_is_not_taken, set_up),
         cmocka_unit_test_setup(what_another_member_says_goes_on_to_clients, set_up),
         cmocka_unit_test_setup(more_often_than_it_wishes_a_client_is_told_nothing, set_up),
+        cmocka_unit_test_setup(but_for_the_last_report_of_an_epoch, set_up),
         cmocka_unit_test_setup(a_shorter_interval_holds_at_once, set_up),
         cmocka_unit_test_setup(a_report_that_was_overtaken_is_not_told, set_up),
         cmocka_unit_test_setup(nor_is_it_after_the_ranks_have_changed, set_up),
