@@ -23,6 +23,7 @@ struct diff_tiles {
     uint64_t candidates;                         /* of the same place, but not compared, since the shares differ */
     uint64_t left_out;                           /* likewise, since a recorder had to leave out their data */
     bool has_first, has_move;
+    bool are_steps_shared;                            /* by several requests, in two runs: what differs tells nothing */
     int64_t epoch[2], step, phase, token, block, src; /* the first that differs */
     int64_t move_epoch, move_step, move_phase;
 };
@@ -62,6 +63,9 @@ int diff_shares(struct diff *diff, bool *are_same, struct fail *fail);
 /* How epochs with tiles stand side by side: by their numbers where both traces are of one mesh, as far as that is known; else, in two runs,
  * they are counted, since numbers depend on who came when. */
 int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail);
+
+/* Whether both are of one mesh: they know the same epoch by its id. */
+int diff_is_one_mesh(struct diff *diff, bool *is_one_mesh, struct fail *fail);
 
 /* Slower than noise explains, and by more than was allowed. */
 bool diff_is_too_slow(const struct diff *diff, float percent);

@@ -1,4 +1,4 @@
-/* Which epochs of two traces stand side by side. */
+/* Which epochs of two traces stand side by side, and whether both are of one mesh. */
 #include <string.h>
 
 #include "diff.h"
@@ -42,22 +42,38 @@ static bool is_shared(const struct epochs *a, size_t i, const struct epochs *b, 
     return !a->at[i].has_id || !b->at[k].has_id || memcmp(a->at[i].id, b->at[k].id, ID_BYTES) == 0;
 }
 
-int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail)
+/* Of epochs in the order of their numbers. */
+static int find_shared(struct diff *diff, const char *sql, bool *has_shared, struct fail *fail)
 {
     static struct epochs epochs[2];
 
     for (unsigned side = 0; side < 2; side++) {
         epochs[side].count = 0;
-        if (rows_each(diff->paths[side], diff->traces[side], EPOCHS_SQL, add_epoch, &epochs[side], fail) != 0)
+        if (rows_each(diff->paths[side], diff->traces[side], sql, add_epoch, &epochs[side], fail) != 0)
             return -1;
     }
-    *are_counted = true;
-    for (size_t i = 0, k = 0; i < epochs[0].count && k < epochs[1].count && *are_counted;) {
-        *are_counted = !is_shared(&epochs[0], i, &epochs[1], k);
+    *has_shared = false;
+    for (size_t i = 0, k = 0; i < epochs[0].count && k < epochs[1].count && !*has_shared;) {
+        *has_shared = is_shared(&epochs[0], i, &epochs[1], k);
         if (epochs[0].at[i].number < epochs[1].at[k].number)
             i++;
         else
             k++;
     }
     return 0;
+}
+
+int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail)
+{
+    bool has_shared = false;
+
+    if (find_shared(diff, EPOCHS_SQL, &has_shared, fail) != 0)
+        return -1;
+    *are_counted = !has_shared;
+    return 0;
+}
+
+int diff_is_one_mesh(struct diff *diff, bool *is_one_mesh, struct fail *fail)
+{
+    return find_shared(diff, "SELECT epoch, epoch_id FROM epochs WHERE epoch_id IS NOT NULL ORDER BY epoch", is_one_mesh, fail);
 }

@@ -32,7 +32,9 @@ static void write_tokens(const struct diff_tokens *tokens, FILE *out)
 static void write_tiles(const struct diff_tiles *tiles, FILE *out)
 {
     fprintf(out, "tiles: %s: %" PRIu64 " in both, %" PRIu64 " of them different; %" PRIu64 " only in A, %" PRIu64 " only in B\n",
-            verdict_words[tiles->verdict], tiles->aligned, tiles->different, tiles->only[0], tiles->only[1]);
+            tiles->are_steps_shared ? "cannot be told (requests at once share steps in another way each time; verify -m computes them)"
+                                    : verdict_words[tiles->verdict],
+            tiles->aligned, tiles->different, tiles->only[0], tiles->only[1]);
     if (tiles->candidates > 0)
         fprintf(out, "  and %" PRIu64 " in both with candidates, which are not compared: the shares of the ranks differ\n",
                 tiles->candidates);

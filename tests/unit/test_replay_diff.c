@@ -128,6 +128,67 @@ static void the_same_tokens_are_the_same_whatever_requests_are_called(void **sta
     assert_false(diff.tokens.has_first);
 }
 
+/* Two answers of four tokens, whose begins are swapped in the second trace. */
+static void add_answers(unsigned side, uint64_t first, uint64_t second, unsigned parts_at)
+{
+    for (uint64_t i = 0; i < 4; i++) {
+        add_token(side, first, i, first % 10 * 100 + i, 1);
+        add_token(side, second, i, second % 10 * 100 + i + (side == 1 && i >= parts_at ? 50 : 0), 1);
+    }
+}
+
+static void add_begin(unsigned side, uint64_t request, uint32_t prompt)
+{
+    const struct mesh_trace_request row = {.node = 1, .request = request, .kind = "begin", .options = "{}", .prompt = {&prompt, 4}};
+
+    assert_int_equal(mesh_trace_add_row_request(writers[side], &row, NULL), 0);
+}
+
+static void answers_to_the_same_question_stand_side_by_side(void **state)
+{
+    (void)state;
+    for (unsigned side = 0; side < 2; side++) {
+        add_begin(side, 10 * side + 1, 77);
+        add_begin(side, 10 * side + 2, 78);
+    }
+    add_answers(0, 1, 2, 4);
+    add_answers(1, 12, 11, 1);
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.aligned, 8);
+    assert_int_equal(diff.tokens.different, 3); /* of the one that was asked for second there */
+    assert_int_equal(diff.tokens.request, 1);
+    assert_int_equal(diff.tokens.position, 1);
+}
+
+static void and_so_do_those_that_begin_alike_where_questions_are_not_known(void **state)
+{
+    (void)state;
+    add_answers(0, 1, 2, 4);
+    add_answers(1, 12, 11, 4);
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_SAME);
+    assert_int_equal(diff.tokens.aligned, 8);
+}
+
+/* It was not a member then. */
+static void what_a_node_of_one_mesh_has_not_heard_of_is_no_difference(void **state)
+{
+    (void)state;
+    for (unsigned side = 0; side < 2; side++)
+        add_numbered_epoch(side, 2, "epoch 2 of both ");
+    add_answers(0, 1, 2, 4);
+    for (uint64_t i = 2; i < 4; i++)
+        add_token(1, 2, i, 200 + i, 1);
+    open_both();
+    assert_int_equal(diff_tokens(&diff, &failure), 0);
+    assert_int_equal(diff.tokens.verdict, DIFF_SAME);
+    assert_int_equal(diff.tokens.aligned, 2);
+    assert_int_equal(diff.tokens.only[0], 6);
+    assert_false(diff.tokens.has_first);
+}
+
 static void the_first_token_that_differs_is_named(void **state)
 {
     (void)state;
@@ -277,6 +338,21 @@ static void tiles_without_their_data_are_not_compared(void **state)
     assert_int_equal(diff.tiles.left_out, 1);
 }
 
+static void steps_of_requests_at_once_tell_nothing(void **state)
+{
+    (void)state;
+    add_tile(0, 1, 0, 4, 5);
+    add_tile(0, 2, 0, 4, 5);
+    add_tile(1, 1, 0, 4, 5);
+    add_tile(1, 2, 0, 4, 6);
+    add_answers(0, 1, 2, 4);
+    open_both();
+    assert_int_equal(diff_tiles(&diff, &failure), 0);
+    assert_int_equal(diff.tiles.different, 1);
+    assert_int_equal(diff.tiles.verdict, DIFF_UNKNOWN);
+    assert_true(diff.tiles.are_steps_shared);
+}
+
 /* Two steps of a gather of rows and one of candidates, where these are not the same. */
 static void compare_candidates(const char *a, const char *b)
 {
@@ -406,6 +482,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_same_tokens_are_the_same_whatever_requests_are_called),
+        TEST(answers_to_the_same_question_stand_side_by_side),
+        TEST(and_so_do_those_that_begin_alike_where_questions_are_not_known),
+        TEST(what_a_node_of_one_mesh_has_not_heard_of_is_no_difference),
         TEST(the_first_token_that_differs_is_named),
         TEST(an_answer_that_ends_earlier_is_a_difference),
         TEST(hashes_with_other_keys_tell_nothing),
@@ -415,6 +494,7 @@ int main(void)
         TEST(epochs_of_two_runs_are_counted),
         TEST(those_of_one_mesh_have_their_numbers),
         TEST(tiles_without_their_data_are_not_compared),
+        TEST(steps_of_requests_at_once_tell_nothing),
         TEST(candidates_of_other_rows_are_no_difference),
         TEST(nor_are_those_of_more_ranks),
         TEST(those_of_the_same_rows_are_compared),
