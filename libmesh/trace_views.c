@@ -17,7 +17,7 @@ const struct trace_view trace_views[] = {
     {"lost_tiles", "Tiles that had to be asked for: those that the analysis of a capture names, and in a node's own trace those that it sent a NAK for. "
      "repair_ns: until they came; NULL: not in this trace.",
      "SELECT e.node, e.t_ns, e.peer, e.epoch, e.step, e.phase, e.block, NULL AS blocks, e.duration_ns AS repair_ns, e.reason AS place\n"
-     "  FROM events e WHERE e.kind = 'lost'\n"
+     "  FROM events e WHERE e.kind = 'lost' AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'source' AND value = 'node')\n"
      "UNION ALL\n"
      "SELECT d.node, d.t_ns, d.dst, d.epoch, k.step, k.phase, r.block_first, r.block_count,\n"
      "    (SELECT min(t.t_ns) FROM message_tile m JOIN datagrams t ON t.id = m.datagram\n"

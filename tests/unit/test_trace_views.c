@@ -104,6 +104,21 @@ static void a_lost_tile_is_repaired_by_its_own_tokens_only(void **state)
     assert_int_equal(ask(*state, "SELECT repair_ns FROM lost_tiles"), 200);
 }
 
+/* A node's events tell of members, in the same word. */
+static void a_lost_member_is_no_lost_tile(void **state)
+{
+    execute("INSERT INTO meta VALUES('source', 'node')");
+    execute("INSERT INTO events(id, node, t_ns, kind, severity) VALUES(1, 1, 0, 'lost', 1)");
+    assert_int_equal(ask(*state, "SELECT count(*) FROM lost_tiles"), 0);
+}
+
+static void what_the_analysis_of_a_capture_calls_lost_is_one(void **state)
+{
+    execute("INSERT INTO meta VALUES('source', 'capture')");
+    execute("INSERT INTO events(id, node, t_ns, kind, severity) VALUES(1, 1, 0, 'lost', 1)");
+    assert_int_equal(ask(*state, "SELECT count(*) FROM lost_tiles"), 1);
+}
+
 /* Another node may have that rank in another epoch, with another clock. */
 static void how_long_tiles_were_under_way_is_told_epoch_by_epoch(void **state)
 {
@@ -166,6 +181,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_lost_tile_is_repaired_in_its_own_epoch_only),
         CASE(a_lost_tile_is_repaired_by_its_own_tokens_only),
+        CASE(a_lost_member_is_no_lost_tile),
+        CASE(what_the_analysis_of_a_capture_calls_lost_is_one),
         CASE(how_long_tiles_were_under_way_is_told_epoch_by_epoch),
         CASE(a_peers_clock_is_that_of_its_address_whatever_its_rank),
         CASE(each_epoch_has_a_stall_of_step_0),
