@@ -25,6 +25,9 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail);
 /* The file of an option, which will be written (NULL: none is), is none of these traces; else -1 after fail_set. */
 int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail);
 
+/* None of them is named twice; else -1 after fail_set. */
+int trace_each_once(const char *const *paths, size_t count, struct fail *fail);
+
 /* What a call on it said, as a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 

@@ -119,7 +119,8 @@ int export_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
     if (wishes.perfetto && wishes.pcap && replace_file_is_same(wishes.perfetto, wishes.pcap))
         return fail_set(fail, EXIT_USAGE, "--perfetto and --pcap: the same file: give two names");
-    if (trace_spare("--perfetto", wishes.perfetto, traces.paths, operands.count, fail) < 0 ||
+    if (trace_each_once(traces.paths, operands.count, fail) < 0 ||
+        trace_spare("--perfetto", wishes.perfetto, traces.paths, operands.count, fail) < 0 ||
         trace_spare("--pcap", wishes.pcap, traces.paths, operands.count, fail) < 0)
         return -1;
     result = open_all(&traces, operands.count, fail);

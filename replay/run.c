@@ -67,6 +67,35 @@ static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
     mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
 }
 
+/* The tokens of a request, from its first one on without a hole, as a trace has them. */
+static uint64_t count_tokens(const struct compute_tokens *tokens, uint64_t request)
+{
+    uint64_t count = 0;
+
+    while (compute_tokens_get(tokens, request, count) != NULL)
+        count++;
+    return count;
+}
+
+/* Where most of it is: the node where it entered may have been killed, while the others went on. Requests of mesh-node run, whose ids are
+ * counted and not drawn, are in every trace of it. */
+static void find_tokens(struct run *run, struct run_request *r)
+{
+    const struct compute_token *token;
+
+    r->recorded = count_tokens(r->tokens, r->request->id);
+    for (size_t i = 0; i < run->path_count && r->request->id > UINT32_MAX; i++) {
+        const uint64_t count = count_tokens(&run->tokens[i], r->request->id);
+
+        if (count > r->recorded) {
+            r->tokens = &run->tokens[i];
+            r->recorded = count;
+        }
+    }
+    for (uint64_t i = 0; (token = compute_tokens_get(r->tokens, r->request->id, i)) != NULL; i++)
+        r->has_digests |= token->digest != MESH_TRACE_NULL;
+}
+
 static int add_requests(struct run *run, size_t index, int64_t to_unix_ns, struct fail *fail)
 {
     const struct compute_tokens *tokens = &run->tokens[index];
@@ -77,15 +106,8 @@ static int add_requests(struct run *run, size_t index, int64_t to_unix_ns, struc
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the requests: close other programs");
     run->play.requests = grown;
     for (size_t i = 0; i < tokens->request_count; i++) {
-        struct run_request *r = &run->play.requests[run->play.count++];
-        const struct compute_token *token;
-
-        *r = (struct run_request){
+        run->play.requests[run->play.count++] = (struct run_request){
             .request = &tokens->requests[i], .tokens = tokens, .node = (uint16_t)index, .at_ns = tokens->request_ns[i] + to_unix_ns};
-        while ((token = compute_tokens_get(tokens, r->request->id, r->recorded)) != NULL) {
-            r->has_digests |= token->digest != MESH_TRACE_NULL;
-            r->recorded++;
-        }
     }
     return 0;
 }
@@ -136,8 +158,10 @@ static int read_traces(struct run *run, struct fail *fail)
     if (run->nodes.count > RUN_NODES_MAX)
         return fail_set(fail, EXIT_USAGE, "%u nodes were recorded, and at most %d are started here: give --nodes", run->nodes.count,
                         RUN_NODES_MAX);
-    for (size_t i = 0; i < run->play.count; i++)
+    for (size_t i = 0; i < run->play.count; i++) {
+        find_tokens(run, &run->play.requests[i]);
         run->play.requests[i].node = (uint16_t)(run->play.requests[i].node % run->nodes.count);
+    }
     return 0;
 }
 
@@ -380,7 +404,8 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
-    if (check(&s, operands.count, words, argv + own + 1, fail) < 0 || trace_spare("--junit", s.junit, paths, operands.count, fail) < 0)
+    if (check(&s, operands.count, words, argv + own + 1, fail) < 0 || trace_spare("--junit", s.junit, paths, operands.count, fail) < 0 ||
+        trace_each_once(paths, operands.count, fail) < 0)
         return -1;
     if (trace_order(paths, operands.count, fail) != 0)
         return -1;

@@ -10,7 +10,7 @@ enum run_ended { RUN_NOT_YET, RUN_ANSWERED, RUN_FAILED /* the node refused it, o
 /* One request and what became of it. */
 struct run_request {
     const struct request *request;       /* as recorded */
-    const struct compute_tokens *tokens; /* of its trace */
+    const struct compute_tokens *tokens; /* of its trace, or of another one that has more of it */
     uint16_t node;                       /* that it is asked of */
     int64_t at_ns;                       /* since 1970, by the clock of the machine that recorded it */
     uint64_t recorded;                   /* tokens that there are of it */

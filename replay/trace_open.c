@@ -90,6 +90,15 @@ int trace_order(const char **paths, size_t count, struct fail *fail)
     return result;
 }
 
+int trace_each_once(const char *const *paths, size_t count, struct fail *fail)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (replace_file_is_same(paths[k], paths[i]))
+                return fail_set(fail, EXIT_USAGE, "%.300s: the same file as %.300s: name each trace once", paths[i], paths[k]);
+    return 0;
+}
+
 int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail)
 {
     for (size_t i = 0; path != NULL && i < count; i++)

@@ -388,7 +388,8 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
     if (computing.model == NULL && (computing.any_model || computing.threads > 0))
         return fail_set(fail, EXIT_USAGE, "--any-model and --threads are for computing: give -m MODEL.gguf");
-    if (trace_order(paths, operands.count, fail) != 0 || trace_spare("--junit", junit, paths, operands.count, fail) < 0)
+    if (trace_each_once(paths, operands.count, fail) != 0 || trace_order(paths, operands.count, fail) != 0 ||
+        trace_spare("--junit", junit, paths, operands.count, fail) < 0)
         return -1;
     return verify_traces(paths, operands.count, computing.model != NULL ? &computing : NULL,
                          json  ? FORM_JSON
