@@ -45,10 +45,11 @@ struct mesh_trace {
     sqlite3_stmt *add_range, *add_member;
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
-    void *packing;    /* of trace_pack.c; made when first needed */
-    int schema;       /* of an opened one */
-    bool is_written;  /* opened by mesh_trace_create */
-    bool has_rows;    /* of calls: nothing is left to be made */
+    void *packing;   /* of trace_pack.c; made when first needed */
+    int schema;      /* of an opened one */
+    bool is_written; /* opened by mesh_trace_create */
+    bool has_rows;   /* of calls: nothing is left to be made */
+    bool sorts_in_files;
     const char *into; /* before the names of tables that rows are added to: "", or of trace_rows.c; NULL: none may be added */
     int file;         /* a descriptor of it, closed last: closing any lets go of SQLite's own locks. Of a written one: locked */
     char *path;
@@ -118,6 +119,9 @@ int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagra
 /* Add the chunk of what is in compact, which is then to be cleared. *stored_bytes: what became of it. */
 struct compact;
 int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes);
+
+/* The PRAGMA that says where what questions sort goes. Another one than before would take temporary views away. */
+const char *trace_temp_store(const struct mesh_trace *trace);
 
 /* See to it that the rows of all calls can be read: called before anything that reads them. */
 int trace_need_rows(struct mesh_trace *trace);

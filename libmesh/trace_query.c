@@ -117,6 +117,16 @@ static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *
     return err ? err : prepare(trace, query, sql);
 }
 
+const char *trace_temp_store(const struct mesh_trace *trace)
+{
+    return trace->sorts_in_files ? "PRAGMA temp_store=FILE" : "PRAGMA temp_store=MEMORY";
+}
+
+void mesh_trace_sort_in_files(struct mesh_trace *trace)
+{
+    trace->sorts_in_files = true;
+}
+
 int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query)
 {
     struct mesh_trace_query *made = calloc(1, sizeof *made);
@@ -128,7 +138,7 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
     }
     made->trace = trace;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
-    sqlite3_exec(trace->db, "PRAGMA temp_store=MEMORY", NULL, NULL, NULL);
+    sqlite3_exec(trace->db, trace_temp_store(trace), NULL, NULL, NULL);
     err = prepare_with_rows(trace, made, sql);
     made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
     sqlite3_progress_handler(trace->db, QUERY_OPERATIONS, is_too_late, made);

@@ -82,7 +82,7 @@ static void finalize_adding(struct mesh_trace *trace)
     finalize(&trace->add_member, 1);
 }
 
-/* Whether a database is in memory is settled when it is opened: rows are not, what a question sorts is. */
+/* Whether a database is in memory is settled when it is opened: rows are not, what a question sorts is, or not (trace_temp_store). */
 static int make_rows(struct mesh_trace *trace)
 {
     int err = trace_execute(trace, "PRAGMA temp_store=FILE; ATTACH '' AS expanded", making);
@@ -90,10 +90,9 @@ static int make_rows(struct mesh_trace *trace)
     if (err != 0)
         return err;
     trace->into = ROWS_INTO;
-    err = trace_execute(trace,
-                        "PRAGMA expanded.journal_mode=OFF; PRAGMA expanded.synchronous=OFF; PRAGMA expanded.cache_size=-16384;"
-                        "PRAGMA temp_store=MEMORY",
+    err = trace_execute(trace, "PRAGMA expanded.journal_mode=OFF; PRAGMA expanded.synchronous=OFF; PRAGMA expanded.cache_size=-16384",
                         making);
+    err = err != 0 ? err : trace_execute(trace, trace_temp_store(trace), making);
     err = err != 0 ? err : fill(trace);
     finalize_adding(trace);
     trace->into = NULL;

@@ -22,6 +22,9 @@ int run_command(int argc, char *const *argv, struct fail *fail);
 /* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */
 struct mesh_trace *trace_open(const char *path, struct fail *fail);
 
+/* The same for questions of anybody, which are to stay within memory. */
+struct mesh_trace *trace_open_for_any(const char *path, struct fail *fail);
+
 /* The file of an option, which will be written (NULL: none is), is none of these traces; else -1 after fail_set. */
 int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail);
 

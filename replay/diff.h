@@ -7,6 +7,9 @@
 
 enum { DIFF_METRICS = 3 };
 
+/* Of a row of datagrams, which is looked at without its message. */
+#define DIFF_IS_TILE "form = 3 AND type = 4"
+
 /* Whether two sets of values can be compared: ids and data as they are can; hashes with keys of their own cannot. */
 enum diff_verdict { DIFF_NOTHING, DIFF_SAME, DIFF_DIFFERENT, DIFF_UNKNOWN };
 

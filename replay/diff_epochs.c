@@ -7,7 +7,7 @@
 /* Those that have tiles. A capture knows no ids. */
 #define EPOCHS_SQL                                                                           \
     "SELECT epoch, (SELECT e.epoch_id FROM epochs e WHERE e.epoch = t.epoch ORDER BY e.id) " \
-    "FROM (SELECT DISTINCT epoch FROM tiles) t ORDER BY epoch"
+    "FROM (SELECT DISTINCT epoch FROM datagrams WHERE " DIFF_IS_TILE ") t ORDER BY epoch"
 
 enum { EPOCHS_MAX = 4096, ID_BYTES = 16 };
 

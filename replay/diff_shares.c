@@ -7,7 +7,7 @@
 #include "rows.h"
 
 /* Of the epochs that have tiles. */
-#define SHARES_SQL "SELECT DISTINCT rows FROM epochs WHERE epoch IN (SELECT epoch FROM tiles)"
+#define SHARES_SQL "SELECT DISTINCT rows FROM epochs WHERE epoch IN (SELECT epoch FROM datagrams WHERE " DIFF_IS_TILE ")"
 
 struct shares {
     uint32_t share[MESH_RANKS_MAX];

@@ -6,11 +6,11 @@
 
 /* Where the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, as they
  * were first seen. With two names to be filled in: the epoch's, and that of what is compared. */
-#define TILES_SQL                                                                                                     \
-    "SELECT %s, step, phase, token_first, token_count, block_first, block_count, hash IS NOT NULL, hash, other, "     \
-    "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, epoch FROM "                   \
-    "(SELECT t.epoch, t.step, t.phase, t.token_first, t.token_count, t.block_first, t.block_count, min(%s) AS hash, " \
-    "max(%s) AS other, min(t.id) AS first, min(t.src) AS src FROM tiles t JOIN datagrams d ON d.id = t.id "           \
+#define TILES_SQL                                                                                                        \
+    "SELECT %s, step, phase, token_first, token_count, block_first, block_count, hash IS NOT NULL, hash, other, "        \
+    "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, epoch FROM "                      \
+    "(SELECT d.epoch, t.step, t.phase, t.token_first, t.token_count, t.block_first, t.block_count, min(%s) AS hash, "    \
+    "max(%s) AS other, min(d.id) AS first, min(d.src) AS src FROM message_tile t JOIN datagrams d ON d.id = t.datagram " \
     "GROUP BY 1, 2, 3, 4, 5, 6, 7) ORDER BY 1, 2, 3, 4, 5, 6, 7"
 enum {
     TILE_KEYS = 7, /* the first of them is the epoch's number, or its place among the epochs */
@@ -69,7 +69,7 @@ static int find_candidates(struct diff *diff, int64_t *phase, struct fail *fail)
     if (diff_shares(diff, &are_same, fail) != 0)
         return -1;
     for (unsigned side = 0; side < 2; side++)
-        if (rows_number(diff->paths[side], diff->traces[side], "SELECT max(phase) FROM tiles", &last[side], fail) != 0)
+        if (rows_number(diff->paths[side], diff->traces[side], "SELECT max(phase) FROM message_tile", &last[side], fail) != 0)
             return -1;
     if (!are_same)
         *phase = last[0] > last[1] ? last[0] : last[1];
@@ -79,7 +79,7 @@ static int find_candidates(struct diff *diff, int64_t *phase, struct fail *fail)
 /* Of what a recorder that stores data had no time to store there is a hash with a key of its own, which is compared with nothing. */
 static int begin_tiles(struct diff_walk *walk, struct diff *diff, struct fail *fail)
 {
-    const char *hash = diff_is_plain(diff, "payloads") ? "CASE WHEN d.coding > 0 THEN t.data_hash END" : "t.data_hash";
+    const char *hash = diff_is_plain(diff, "payloads") ? "CASE WHEN d.coding > 0 THEN d.data_hash END" : "d.data_hash";
     char sql[sizeof TILES_SQL + 200];
     bool are_counted = false;
 

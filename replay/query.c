@@ -57,15 +57,16 @@ static const char *find(const char *name, struct fail *fail)
     return NULL;
 }
 
-static int ask(const char *path, const char *sql, uint32_t seconds, enum rows_form form, struct fail *fail)
+/* trust: it is a question of our own. */
+static int ask(struct rows_question *question, bool trust, struct fail *fail)
 {
-    struct mesh_trace *trace = trace_open(path, fail);
     int result;
 
-    if (trace == NULL)
+    question->trace = (trust ? trace_open : trace_open_for_any)(question->path, fail);
+    if (question->trace == NULL)
         return -1;
-    result = rows_write(path, trace, sql, seconds, form, stdout, fail);
-    mesh_trace_close(trace);
+    result = rows_write(question, stdout, fail);
+    mesh_trace_close(question->trace);
     return result;
 }
 
@@ -76,7 +77,8 @@ int query_command(int argc, char *const *argv, struct fail *fail)
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[2] = {NULL, NULL};
     struct options_operands operands = {.metavar = "TRACE.db and a question", .max = 2, .values = operands_of};
-    const char *named = NULL, *sql;
+    struct rows_question question = {.form = ROWS_TEXT};
+    const char *named = NULL;
     bool json = false, csv = false, wants_help = false;
     uint32_t seconds = ROWS_SECONDS;
     const struct option_spec specs[] = {
@@ -99,8 +101,10 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "query: wants a trace, and a question in SQL or --named NAME: see mesh-replay query --help");
     if (json && csv)
         return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
-    sql = named ? find(named, fail) : operands_of[1];
-    if (sql == NULL)
-        return -1;
-    return ask(operands_of[0], sql, seconds, json ? ROWS_JSON : csv ? ROWS_CSV : ROWS_TEXT, fail);
+    question.path = operands_of[0];
+    question.sql = named ? find(named, fail) : operands_of[1];
+    question.seconds = seconds;
+    if (json || csv)
+        question.form = json ? ROWS_JSON : ROWS_CSV;
+    return question.sql != NULL ? ask(&question, named != NULL, fail) : -1;
 }

@@ -133,16 +133,15 @@ static void write_row(struct writing *writing, const struct mesh_trace_value *va
     fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
 }
 
-int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsigned seconds, enum rows_form form, FILE *out,
-               struct fail *fail)
+int rows_write(const struct rows_question *q, FILE *out, struct fail *fail)
 {
     struct mesh_trace_value values[ROWS_COLUMNS_MAX];
-    struct writing writing = {.out = out, .form = form};
+    struct writing writing = {.out = out, .form = q->form};
     struct mesh_trace_query *query;
-    int result = mesh_trace_query(trace, sql, seconds, &query);
+    int result = mesh_trace_query(q->trace, q->sql, q->seconds, &query);
 
     if (result != 0)
-        return trace_failed(path, trace, result, fail);
+        return trace_failed(q->path, q->trace, result, fail);
     writing.query = query;
     writing.count = mesh_trace_query_columns(query);
     json_init(&writing.json, out);
@@ -156,7 +155,7 @@ int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsi
         write_row(&writing, values);
     mesh_trace_query_end(query);
     if (result < 0)
-        return trace_failed(path, trace, result, fail);
+        return trace_failed(q->path, q->trace, result, fail);
     if (ferror(out))
         return fail_set(fail, EXIT_ENVIRONMENT, "cannot write: %s: free some space, or read to the end", strerror(errno));
     return 0;

@@ -10,9 +10,16 @@ enum rows_form { ROWS_TEXT, ROWS_JSON, ROWS_CSV };
 
 enum { ROWS_COLUMNS_MAX = 200, ROWS_SECONDS = 60, ROWS_OWN_SECONDS = 3600 /* for questions of our own */ };
 
-/* Ask and write all rows to out. -1: EXIT_USAGE for a bad question, EXIT_BAD_FILE, EXIT_ENVIRONMENT; path is for messages. */
-int rows_write(const char *path, struct mesh_trace *trace, const char *sql, unsigned seconds, enum rows_form form, FILE *out,
-               struct fail *fail);
+struct rows_question {
+    const char *path; /* for messages */
+    struct mesh_trace *trace;
+    const char *sql;
+    unsigned seconds; /* at most */
+    enum rows_form form;
+};
+
+/* Ask and write all rows to out. -1: EXIT_USAGE for a bad question, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
+int rows_write(const struct rows_question *question, FILE *out, struct fail *fail);
 
 /* Ask a question of our own and call each with every row, until it returns other than 0, which is then the result. */
 int rows_each(const char *path, struct mesh_trace *trace, const char *sql,

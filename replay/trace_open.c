@@ -20,7 +20,7 @@ static enum exit_code code_of(int err)
     }
 }
 
-struct mesh_trace *trace_open(const char *path, struct fail *fail)
+struct mesh_trace *trace_open_for_any(const char *path, struct fail *fail)
 {
     char reason[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace;
@@ -30,6 +30,15 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail)
         return trace;
     fail_fill(fail, code_of(err), "%.300s: %s", path, reason);
     return NULL;
+}
+
+struct mesh_trace *trace_open(const char *path, struct fail *fail)
+{
+    struct mesh_trace *trace = trace_open_for_any(path, fail);
+
+    if (trace != NULL)
+        mesh_trace_sort_in_files(trace);
+    return trace;
 }
 
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail)

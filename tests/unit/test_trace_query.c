@@ -126,11 +126,29 @@ static void what_asks_for_too_much_is_given_up(void **state)
     fails_when_stepped(place, "SELECT hex(randomblob(16000000))", 10, "too big");
 }
 
+/* 600 rows of a megabyte, sorted. */
+static void what_is_sorted_in_files_may_be_more_than_memory(void **state)
+{
+    static const char sql[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) SELECT max(p * length(b)) "
+                              "FROM (SELECT row_number() OVER (ORDER BY -i) AS p, b FROM (SELECT i, zeroblob(1000000) AS b FROM n))";
+    struct trace_place *place = *state;
+    struct mesh_trace_value value;
+    struct mesh_trace_query *query;
+
+    fails_when_stepped(place, sql, 300, "too much memory");
+    mesh_trace_sort_in_files(place->trace);
+    assert_int_equal(mesh_trace_query(place->trace, sql, 300, &query), 0);
+    assert_int_equal(mesh_trace_query_next(query, &value), 1);
+    assert_int_equal(value.integer, 600000000);
+    mesh_trace_query_end(query);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(what_is_sorted_in_files_may_be_more_than_memory, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, trace_place_close),
     };
 

@@ -341,6 +341,10 @@ struct mesh_trace_value {
     size_t size;
 };
 
+/* What questions sort goes to temporary files where it is much, not only into memory: for those who trust their questions. Before the
+ * first one. */
+void mesh_trace_sort_in_files(struct mesh_trace *trace);
+
 /* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all
  * that SQLite holds in this process). MESH_EINVAL: it is none, or asks too much; mesh_trace_reason says what. One at a time per trace. */
 struct mesh_trace_query;
