@@ -118,8 +118,10 @@ if command -v sqlite3 >/dev/null; then
     check "a request of a node that was killed has an answer" play "$tmp/killed-T.db" "$tmp/killed-T.1.db" --nodes 1 --speed max
     check_contains "which is in the trace of another one" "$out" "ok: tokens of request 1: the same: 16"
     cp "$tmp/T.db" "$tmp/twice.db"
-    sqlite3 "$tmp/twice.db" "INSERT INTO requests SELECT 100 + id, node, t_ns + 5000000000, 2, kind, prompt_tokens, tokens, options, prompt, reason
-        FROM requests; INSERT INTO tokens SELECT 1000 + id, node, t_ns + 5000000000, 2, position, step, token, logits_hash FROM tokens"
+    sqlite3 "$tmp/twice.db" "
+        INSERT INTO requests
+            SELECT 100 + id, node, t_ns + 5000000000, 2, kind, prompt_tokens, tokens, options, prompt, reason FROM requests;
+        INSERT INTO tokens SELECT 1000 + id, node, t_ns + 5000000000, 2, position, step, token, logits_hash FROM tokens"
     # Between both requests the second node stands still until the first one has gone on without it.
     bad_node still 'case $* in *1.db*) exec 2> >(
         while read -r line; do
@@ -127,7 +129,8 @@ if command -v sqlite3 >/dev/null; then
             case $line in *": 2 members"*) [ -e "$0.was" ] || { : >"$0.was"; kill -STOP $$; sleep 3; kill -CONT $$; } ;; esac
         done) ;; esac
 exec "'"$mesh_node"'" "$@"'
-    check "nodes that part are reported" env TMPDIR="$tmp" "$mesh_replay" run "$tmp/twice.db" --nodes 2 -- "$tmp/still" serve -m "$model" -t 1
+    check "nodes that part are reported" \
+        env TMPDIR="$tmp" "$mesh_replay" run "$tmp/twice.db" --nodes 2 -- "$tmp/still" serve -m "$model" -t 1
     check_contains "as a reason why times are others" "$out" "left out: nodes: they did not stay together: "
     sqlite3 "$tmp/T.1.db" "UPDATE meta SET value = 'none' WHERE key = 'payloads'"
     check_exit "a recording without payloads is not asked again" 77 "--record-prompts" play "$tmp/T.1.db"

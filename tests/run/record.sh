@@ -133,8 +133,8 @@ wait_until 20 ready
 check "a node answers, and ends at once" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 60 --ignore-eos --temp 0
 kill -TERM "$node"
 wait "$node"
-check_equal "its last report tells of all tokens" "$(sql "$tmp/L.db" "SELECT max(tokens), (SELECT count(*) FROM tokens) FROM telemetry_node")" \
-    "60|60"
+check_equal "its last report tells of all tokens" \
+    "$(sql "$tmp/L.db" "SELECT max(tokens), (SELECT count(*) FROM tokens) FROM telemetry_node")" "60|60"
 
 # ---- no room, no right ----
 

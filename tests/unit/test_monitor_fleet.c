@@ -198,23 +198,6 @@ static void a_new_epoch_begins_counters_anew_without_a_leap(void **state)
     assert_true(fabsf(last(c, 0)->tok_per_s - 50) < 0.01f);
 }
 
-/* All of them end and begin within an interval. */
-static void tokens_of_epochs_that_ended_since_are_of_the_interval(void **state)
-{
-    struct monitor_case *c = *state;
-
-    monitor_case_run(c, 5);
-    for (int i = 0; i < 2; i++) {
-        monitor_case_report(c, 300);
-        made_new_epoch(&c->made);
-    }
-    monitor_case_report(c, 400);
-    fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
-    assert_int_equal(last(c, 0)->tokens, 50);
-    monitor_case_run(c, 1);
-    assert_int_equal(last(c, 0)->tokens, 50);
-}
-
 /* They were sent to a rank that was not in the epoch yet: no cable is at fault. */
 static void what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link(void **state)
 {
@@ -490,7 +473,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tokens_of_epochs_that_ended_since_are_of_the_interval, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_the_others_go_on_without_is_suspected_at_once, set_up, tear_down),
