@@ -1,4 +1,5 @@
 /* What was generated, in two traces. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ static struct answer answer_of(const struct tokens *tokens, int64_t request)
 
 static void note_first(struct diff_tokens *found, size_t place, const struct token *a, const struct token *b)
 {
+    assert(a != NULL || b != NULL);
     if (found->has_first)
         return;
     found->has_first = true;
