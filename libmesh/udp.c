@@ -4,10 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -177,6 +175,7 @@ int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct me
     err = udp_socket(opened, &local);
     if (err == 0) {
         mesh_udp_receiver_init(&opened->receiver, opened->fd, lab != NULL ? lab : &no_lab);
+        opened->receiver.is_single = opened->sender.is_single = !mesh_udp_batches_are_known(opened->fd);
         udp_set_options(opened, opened->receiver.lab.spec.delay_ns > 0);
         err = udp_bind(opened, local);
     }
@@ -237,6 +236,7 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
     udp_set_receiving(fd, lab.delay_ns > 0);
     udp->group->told = &udp->errors;
     udp->group->sealer = udp->receiver.sealer;
+    udp->group->is_single = udp->receiver.is_single;
     udp->group->own = udp->local;
     udp->group_addr = group;
     udp->sender.segment_group = mesh_udp_segment_pays(mesh_udp_group_path_bytes(&group, &udp->local));
@@ -357,26 +357,19 @@ static void udp_watch_room(struct mesh_udp *udp)
     }
 }
 
-/* epoll_wait with nanoseconds; an emulator or an old kernel may lack the call, but can poll the epoll descriptor. */
 static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
 {
-    const struct timespec timeout = {.tv_sec = (time_t)(sleep_ns / 1000000000), .tv_nsec = (long)(sleep_ns % 1000000000)};
     struct epoll_event events[3];
-    int count;
+    const int count = mesh_udp_epoll_wait(udp->epoll_fd, events, 3, sleep_ns);
 
     udp_count_wait(udp);
-    count = epoll_pwait2(udp->epoll_fd, events, 3, &timeout, NULL);
-
     for (int i = 0; i < count; i++) {
         if ((events[i].events & EPOLLERR) != 0) {
             atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed);
         }
     }
-    if (count < 0 && errno == ENOSYS) {
-        struct pollfd one = {.fd = udp->epoll_fd, .events = POLLIN};
-
+    if (count < 0) {
         udp_count_wait(udp);
-        ppoll(&one, 1, &timeout, NULL);
         atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell */
     }
 }

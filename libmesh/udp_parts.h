@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -52,6 +53,7 @@ struct mesh_udp_sender {
     struct sockaddr_storage group;
     socklen_t group_bytes;  /* 0: there is none */
     unsigned turn;          /* rank that the next datagram for several begins with, or the next one above */
+    bool is_single;         /* no sendmmsg here */
     bool segments;          /* the kernel can cut, and is to */
     uint64_t segment_ranks; /* bit r: on the way to rank r it pays */
     bool segment_group;
@@ -77,6 +79,19 @@ uint64_t mesh_udp_sender_next_ns(const struct mesh_udp_sender *sender); /* when 
 int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct mesh_addr *to, const uint8_t *packet, size_t bytes);
 void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, const struct mesh_addr *addr);
 
+/* ---- udp_calls.c ---- */
+
+/* The system has recvmmsg and sendmmsg for this socket. Where not, what they do is done message by message, with the same outcome: how many
+ * there were, or -1 and errno about the first. */
+bool mesh_udp_batches_are_known(int fd);
+int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, struct mesh_udp_errors *told);
+int mesh_udp_send_singly(int fd, const struct mmsghdr *messages, unsigned count, int flags);
+
+/* ---- udp_sleep.c ---- */
+
+/* epoll_wait with nanoseconds. Returns how many events there are; -1: the system lacks it, and has slept without telling of any. */
+int mesh_udp_epoll_wait(int epoll_fd, struct epoll_event *events, int count, uint64_t sleep_ns);
+
 /* ---- udp_segment.c ---- */
 
 /* The kernel knows of it. */
@@ -101,6 +116,7 @@ struct mesh_udp_receiver {
     /* Takes what is not for the epoch's endpoint; NULL: nobody. */
     void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
     void *outside_app;
+    bool is_single; /* no recvmmsg here */
     uint32_t next, count;
     uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
     uint32_t overflow_seen; /* the kernel's wrapping count */

@@ -122,7 +122,8 @@ static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
 
     udp_receiver_rearm(receiver);
     do {
-        count = recvmmsg(receiver->fd, receiver->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+        count = receiver->is_single ? mesh_udp_receive_singly(receiver->fd, receiver->messages, UDP_BATCH, receiver->told)
+                                    : recvmmsg(receiver->fd, receiver->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
         receiver->system_calls++;
     } while (count < 0 && mesh_udp_errors_note(receiver->told, errno) && tries++ == 0);
     if (count < 0) {

@@ -180,8 +180,10 @@ static bool udp_sender_push(struct mesh_udp_sender *sender, uint64_t now_ns)
         return false;
     sender->full_until_ns = 0;
     while (mesh_udp_sender_is_blocked(sender)) {
-        const int sent = sendmmsg(sender->fd, sender->messages + sender->messages_next, sender->messages_count - sender->messages_next,
-                                  MSG_DONTWAIT | MSG_NOSIGNAL);
+        struct mmsghdr *const messages = sender->messages + sender->messages_next;
+        const uint32_t count = sender->messages_count - sender->messages_next;
+        const int sent = sender->is_single ? mesh_udp_send_singly(sender->fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                           : sendmmsg(sender->fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         sender->system_calls++;
         if (sent > 0) {

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "libmesh/udp_parts.h"
 #include "udpbench.h"
 
 static struct mesh_addr loopback(void)
@@ -227,17 +227,15 @@ static struct mesh_udp *woken;
 static bool is_woken_as_it_falls_asleep;
 static _Atomic unsigned sleeps, slept_out; /* begun, and those that went on until their time was over */
 
-/* The driver's sleep, in the place of the C library's: whether it was ended is known from what it returns, however busy the machine is. */
-int epoll_pwait2(int fd, struct epoll_event *events, int capacity, const struct timespec *timeout, const sigset_t *signals)
+/* In the place of libmesh/udp_sleep.c: whether a sleep was ended is known from what it returns, however busy the machine is. */
+int mesh_udp_epoll_wait(int fd, struct epoll_event *events, int capacity, uint64_t sleep_ns)
 {
     int count;
 
     if (is_woken_as_it_falls_asleep)
         mesh_udp_wake(woken);
     atomic_fetch_add(&sleeps, 1);
-    count = (int)syscall(SYS_epoll_pwait2, fd, events, capacity, timeout, signals, (size_t)_NSIG / 8);
-    if (count < 0 && errno == ENOSYS)
-        count = epoll_wait(fd, events, capacity, (int)(timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 + 1));
+    count = epoll_wait(fd, events, capacity, (int)(sleep_ns / 1000000 + 1));
     if (count == 0)
         atomic_fetch_add(&slept_out, 1);
     return count;
