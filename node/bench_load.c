@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -19,6 +18,7 @@
 #include "pages.h"
 #include "plan.h"
 #include "pool.h"
+#include "read_cached.h"
 #include "run_options.h"
 
 enum { RUNS = 9, TOKENS = 8, CONTEXT = 512, PIECE_BYTES = 1 << 20, LINE_BYTES = 4096, CORES = 2 };
@@ -181,12 +181,11 @@ static void prepare(const struct load *l)
 static bool can_be_cold(const struct load *l)
 {
     char byte;
-    const struct iovec part = {.iov_base = &byte, .iov_len = 1};
 
     if (fdatasync(l->file.file) != 0)
         return false;
     posix_fadvise(l->file.file, 0, 0, POSIX_FADV_DONTNEED);
-    return preadv2(l->file.file, &part, 1, (off_t)(l->file.bytes / 2), RWF_NOWAIT) < 0;
+    return read_cached(l->file.file, &byte, 1, l->file.bytes / 2) < 0;
 }
 
 /* ---- rows ---- */

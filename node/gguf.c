@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "gguf_guard.h"
 #include "gguf_internal.h"
+#include "read_cached.h"
 
 enum { AHEAD_BYTES = 1 << 20 };
 
@@ -152,9 +152,8 @@ const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size,
 static bool is_present(const struct gguf *gguf, uint64_t offset)
 {
     char byte;
-    const struct iovec part = {.iov_base = &byte, .iov_len = 1};
 
-    return preadv2(gguf->file, &part, 1, (off_t)offset, RWF_NOWAIT) == 1;
+    return read_cached(gguf->file, &byte, 1, offset) == 1;
 }
 
 /* Looking for all pages of a file that is in memory takes a tenth as long as reading it, so it is done only where the middle of a piece is

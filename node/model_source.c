@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "mesh/seal.h"
+#include "read_cached.h"
 
 enum { COLD_TRIES = 4, AHEAD_BYTES = 4 * MODEL_CHUNK_BYTES };
 
@@ -161,10 +161,9 @@ static uint64_t there_from(const struct model_source *source, uint64_t offset)
 /* From memory if it is there; else the kernel is told to fetch it, and has some milliseconds for that before it is waited for. */
 static ssize_t read_warm(struct model_source *source, uint64_t offset, uint8_t *out, size_t bytes)
 {
-    const struct iovec part = {.iov_base = out, .iov_len = bytes};
-    ssize_t got = preadv2(source->file, &part, 1, (off_t)offset, RWF_NOWAIT);
+    ssize_t got = read_cached(source->file, out, bytes, offset);
 
-    if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || (errno == EAGAIN && source->cold_count >= COLD_TRIES)))
+    if (got < 0 && (errno == EOPNOTSUPP || (errno == EAGAIN && source->cold_count >= COLD_TRIES)))
         got = pread(source->file, out, bytes, (off_t)offset);
     if (got >= 0 || errno != EAGAIN) {
         source->cold_count = 0;
