@@ -255,7 +255,8 @@ $(BIN)/mesh-explore: $(call obj,$(EXPLORE_SRC) $(wildcard tests/unit/sim*.c)) $(
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 
-$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c) $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
+$(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c tests/unit/odd_float.c) $(BUILD)/node.a $(BUILD)/shared.a \
+	$(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(NODE_LIBS) $(LDLIBS)
 

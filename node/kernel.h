@@ -136,7 +136,7 @@ const struct kernel *kernel_choose(const char *name);
 const char *kernel_names(void);               /* "scalar avx2 avx512" */
 const struct kernel *kernel_at(size_t index); /* for tests: NULL after the last; check supported() */
 
-/* Round to nearest, no flush to zero: call first in every thread that computes. */
+/* Round to nearest, no flush to zero, no traps, whatever the thread has inherited: call first in every thread that computes. */
 void kernel_thread_init(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include "node/train_optimiser.h"
 #include "node/train_pass.h"
 #include "tests/unit/dot_case.h"
+#include "tests/unit/odd_float.h"
 
 enum {
     VALUES = 1 << 12,
@@ -289,6 +290,7 @@ int main(void)
     };
     bool same = true;
 
+    odd_float_set(); /* of which nothing may be left */
     kernel_thread_init();
     for (size_t i = 0; i < DOT_CASE_TYPES; i++)
         same &= print_digest(tensor_type_name(dot_case_types[i]), digest_type, (int)dot_case_types[i]);
