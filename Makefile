@@ -19,7 +19,9 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
 comma := ,
 HOST_ARCH := $(shell uname -m)
-ARCH := $(or $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))),$(HOST_ARCH))
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+ARCH := $(or $(firstword $(subst -, ,$(MACHINE))),$(HOST_ARCH))
+MUSL := $(findstring musl,$(CC) $(MACHINE))
 VARIANT := $(ARCH)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 BUILD ?= build/$(VARIANT)
 # Only the plain build for this machine goes to bin/; sanitizer and cross builds keep to their own folder.
@@ -30,13 +32,18 @@ say = $(if $(V)$(quiet),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 # ---- flags ----
 
-WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+# make WERROR= : for compilers that warn of more than those that this was written with.
+WERROR ?= -Werror
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
+WARNINGS += $(if $(MUSL),-Wno-sign-conversion) # of musl's headers: int for sizes of messages, CMSG_NXTHDR
 WARNINGS += $(if $(findstring clang,$(CC)),-Wno-string-conversion) # of clang's -Wconversion: assert(!"text")
 CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 # The arithmetic is part of the interface: no contraction, no fast-math. errno and trap flags are not.
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
 override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
 override LDLIBS += -lm -pthread
+# musl gives threads 128 KiB of stack where the program does not say otherwise.
+override LDFLAGS += $(if $(MUSL),-Wl$(comma)-z$(comma)stack-size=8388608)
 
 # Sealing needs libsodium, everything else does without (docs/adr/0006): SODIUM is empty where the target has none, or where it is told
 # so (make SODIUM=). A cross build asks its own pkg-config, aarch64-linux-gnu-pkg-config and the like.
@@ -185,7 +192,8 @@ FLAGS_NOW := $(strip $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(
 	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v))))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
-	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || { \
+		$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c libmesh/machine.h && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@; }
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "recorder_rest.h"
 #include "recorder_ring.h"
 
 enum {
@@ -43,7 +43,7 @@ struct mesh_recorder {
     _Atomic bool is_failing;
     _Atomic bool is_ending;
     _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
-    sem_t wake;
+    struct recorder_rest rest;
     pthread_t thread;
     pthread_mutex_t reading; /* the ring's reading side, the store, and the next one */
     uint64_t helped;         /* entries that the store has taken since the last turn */
@@ -70,7 +70,7 @@ static bool is_due(struct mesh_recorder *recorder)
 static void wake(struct mesh_recorder *recorder)
 {
     if (atomic_load_explicit(&recorder->is_resting, memory_order_relaxed) && atomic_exchange(&recorder->is_resting, false))
-        sem_post(&recorder->wake);
+        recorder_rest_wake(&recorder->rest);
 }
 
 static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
@@ -342,19 +342,6 @@ static enum stored store(struct mesh_recorder *recorder)
     return takes && stored == STORED_SOME && recorder_ring_used(&recorder->ring) > 0 ? STORED_PART : stored;
 }
 
-/* Until then, or until the thread is woken. */
-static void rest(struct mesh_recorder *recorder, uint64_t ns)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    ns += (uint64_t)until.tv_nsec;
-    until.tv_sec += (time_t)(ns / second_ns);
-    until.tv_nsec = (long)(ns % second_ns);
-    while (sem_clockwait(&recorder->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-        continue;
-}
-
 uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns)
 {
     const uint64_t left_ns = batch_ns - now_ns % batch_ns;
@@ -374,7 +361,7 @@ static void rest_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
     if (!is_due(recorder)) /* of now: who put something before has seen nobody rest */
-        rest(recorder, mesh_recorder_rest_ns(clock_of_day_ns(), recorder->config.batch_ns));
+        recorder_rest_for(&recorder->rest, mesh_recorder_rest_ns(clock_of_day_ns(), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 
@@ -398,9 +385,9 @@ static void *run(void *argument)
         const enum stored stored = store(recorder);
 
         if (stored == STORE_FAILED)
-            rest(recorder, recorder->config.again_ns);
+            recorder_rest_for(&recorder->rest, recorder->config.again_ns);
         else if (stored == STORED_NOTHING && is_due(recorder))
-            rest(recorder, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
+            recorder_rest_for(&recorder->rest, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
         else if (stored != STORED_PART)
             rest_until_due(recorder);
     }
@@ -416,7 +403,6 @@ static int open_thread(struct mesh_recorder *recorder)
 
     pthread_mutex_init(&recorder->reading, NULL);
     pthread_mutex_init(&recorder->mutex, NULL);
-    sem_init(&recorder->wake, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     err = pthread_create(&recorder->thread, NULL, run, recorder);
@@ -426,7 +412,6 @@ static int open_thread(struct mesh_recorder *recorder)
 
 static void release(struct mesh_recorder *recorder)
 {
-    sem_destroy(&recorder->wake);
     pthread_mutex_destroy(&recorder->mutex);
     pthread_mutex_destroy(&recorder->reading);
     recorder_ring_close(&recorder->ring);
@@ -488,7 +473,7 @@ void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_st
     if (recorder == NULL)
         return;
     atomic_store(&recorder->is_ending, true);
-    sem_post(&recorder->wake);
+    recorder_rest_wake(&recorder->rest);
     pthread_join(recorder->thread, NULL);
     store_rest(recorder);
     atomic_fetch_add(&recorder->lost, count_rest(recorder) + recorder->helped + recorder->turned);

@@ -256,8 +256,10 @@ int main(int argc, char **argv)
     signal(SIGSEGV, explore_on_signal);
     signal(SIGALRM, explore_on_signal);
     /* Endpoints come and go by the thousand: their memory is kept, not given back to the system and fetched again page by page. */
+#if defined(M_MMAP_THRESHOLD)
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
     setvbuf(stdout, NULL, _IOLBF, 0);
     return explore_run(&options, argv[0]);
 }

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Machines that are not supported are refused before anything is compiled, and a compiler that is not there is named.
+# Runs beside others.
+# shellcheck source=tests/run/lib.sh
+. tests/run/lib.sh
+[ -z "$SAN" ] || skip_all "how it is instrumented makes no difference to this"
+command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
+
+# With these variables; only the first file that make makes.
+begin() {
+    env -u MAKEFLAGS -u MAKELEVEL -u SAN make --no-print-directory BUILD="$tmp/build" BIN="$tmp/bin" "$@" "$tmp/build/flags"
+}
+nothing_is_made() { check_equal "and nothing is made" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
+
+check_exit "a compiler that is not there is named" 2 "no compiler 'nowhere-gcc'" begin CC=nowhere-gcc
+nothing_is_made
+if [ "$(uname -m)" = x86_64 ]; then
+    check_exit "32-bit machines are refused" 2 "64-bit ones only" begin CC="$CC -m32"
+    nothing_is_made
+fi
+check_exit "big-endian machines are refused" 2 "little-endian ones only" \
+    begin CC="$CC" CPPFLAGS="-U__BYTE_ORDER__ -D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"
+nothing_is_made
+check_exit "other systems are refused" 2 "Linux only" begin CC="$CC" CPPFLAGS=-U__linux__
+nothing_is_made
+check "this one is not" begin CC="$CC"
+before=$(stat -c %y "$tmp/build/flags")
+check "a second time, too" begin CC="$CC"
+check_equal "and then nothing is made anew" "$(stat -c %y "$tmp/build/flags")" "$before"
+begin CC="$CC" CFLAGS=-O1 >/dev/null
+check "other flags are noticed" test "$(stat -c %y "$tmp/build/flags")" != "$before"
+check_contains "warnings are errors" "$tmp/build/flags" " -Werror "
+begin CC="$CC" WERROR= >/dev/null
+check_equal "but where make is told otherwise" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
+finish
