@@ -12,6 +12,7 @@
 
 #include "bench.h"
 #include "bench_memory.h"
+#include "socket_hint.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103 /* Linux 4.18 */
@@ -38,7 +39,8 @@ static int open_pair(struct burst *b, struct fail *fail)
     if (b->from >= 0 && b->to >= 0 && bind(b->to, (struct sockaddr *)&address, size) == 0 &&
         getsockname(b->to, (struct sockaddr *)&address, &size) == 0 && connect(b->from, (struct sockaddr *)&address, size) == 0)
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
+                    socket_hint(errno, "is the loopback interface up?"));
 }
 
 static void fill(struct burst *b)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mesh/udp.h"
+#include "socket_hint.h"
 
 enum {
     ROUNDS = 300,
@@ -120,7 +121,8 @@ int bench_datagram_costs(const struct bench *bench, struct virtual_costs *costs,
     pair.from = open_socket(&own);
     pair.to = open_socket(&pair.name);
     if (pair.from < 0 || pair.to < 0)
-        err = fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+        err = fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
+                       socket_hint(errno, "is the loopback interface up?"));
     else
         measure(&pair, bench->quick ? ROUNDS_QUICK : ROUNDS, costs);
     if (pair.from >= 0)

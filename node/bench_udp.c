@@ -15,6 +15,7 @@
 #include "bench_udp.h"
 #include "mesh/udp.h"
 #include "pool.h"
+#include "socket_hint.h"
 
 enum { ROUND_TRIPS = 400, ROUND_TRIPS_QUICK = 50, SPINS_MAX = 200, WAIT_MS = 200, LARGE_BYTES = 1400 };
 
@@ -37,7 +38,8 @@ static int open_socket(struct sockaddr_in *address, struct fail *fail)
         return s;
     if (s >= 0)
         close(s);
-    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
+                    socket_hint(errno, "is the loopback interface up?"));
 }
 
 static int open_pair(struct udp *udp, struct fail *fail)

@@ -1,4 +1,5 @@
 #include "local.h"
+#include "socket_hint.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +22,8 @@ int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, 
         return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: %s: loopback is needed", reason);
     for (uint16_t r = 0; r < count; r++) {
         if (mesh_udp_open(&local->udp[r], any, lab) != MESH_OK) {
-            fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: is the loopback interface up?", strerror(errno));
+            fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
+                     socket_hint(errno, "is the loopback interface up?"));
             local_close(local);
             return -1;
         }

@@ -19,6 +19,14 @@ void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES])
     snprintf(out, MEMORY_TEXT_BYTES, "%.*f %s", unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, units[unit]);
 }
 
+void memory_available_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES])
+{
+    if (bytes == UINT64_MAX)
+        snprintf(out, MEMORY_TEXT_BYTES, "an unknown amount");
+    else
+        memory_text(bytes, out);
+}
+
 /* The line "NAME: N kB" of a file of /proc; unknown where there is none. */
 static uint64_t read_bytes(const char *path, const char *name, uint64_t unknown)
 {

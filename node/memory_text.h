@@ -13,6 +13,9 @@ void memory_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES]);
 /* Bytes that this program can have without swapping, by /proc/meminfo and the limits of its control group; UINT64_MAX when unknown. */
 uint64_t memory_available_bytes(void);
 
+/* The same in words: "an unknown amount", as without /proc. */
+void memory_available_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES]);
+
 /* Bytes of this process that are no file's and are in memory now; 0 when unknown. */
 uint64_t memory_held_bytes(void);
 

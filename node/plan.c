@@ -177,7 +177,7 @@ static void print_json(const struct plan *plan, FILE *out)
 
 static void print_fewer(const struct plan *plan, FILE *out)
 {
-    char needs[MEMORY_TEXT_BYTES], has[MEMORY_TEXT_BYTES] = "an unknown amount";
+    char needs[MEMORY_TEXT_BYTES], has[MEMORY_TEXT_BYTES];
 
     if (plan->map.rank_count == 1)
         return;
@@ -186,8 +186,7 @@ static void print_fewer(const struct plan *plan, FILE *out)
         return;
     }
     memory_text(plan->fewer_bytes, needs);
-    if (plan->available_bytes != UINT64_MAX)
-        memory_text(plan->available_bytes, has);
+    memory_available_text(plan->available_bytes, has);
     fprintf(out, "One node fewer: a node then holds up to %s; where each has as much as this machine (%s), the model %s.\n", needs, has,
             plan_fits_on_one_fewer(plan) ? "fits" : "does not fit: add a node, or use a smaller model");
 }

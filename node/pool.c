@@ -69,7 +69,8 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
         thread->index = pool->count;
         int err = pthread_create(&thread->id, NULL, run, thread);
         if (err != 0) {
-            fail_set(fail, EXIT_ENVIRONMENT, "-t %u: cannot start thread %u: %s: use fewer threads", count, pool->count, strerror(err));
+            fail_set(fail, EXIT_ENVIRONMENT, "-t %u: cannot start thread %u: %s: %s", count, pool->count, strerror(err),
+                     err == EPERM ? "a sandbox forbids it: allow clone3" : "use fewer threads");
             break;
         }
     }

@@ -21,6 +21,7 @@
 #include "prompt_ids.h"
 #include "run_options.h"
 #include "security.h"
+#include "socket_hint.h"
 
 enum { PROMPT_BYTES_MAX = 64 << 20, EPOCH = 1 /* the members do not change */ };
 
@@ -232,7 +233,7 @@ static int plan_memory(struct run *run, struct fail *fail)
     memory_text(sum.weight_bytes, weights);
     memory_text(sum.kv_bytes, kv);
     memory_text(sum.buffer_bytes, buffers);
-    memory_text(available, free_text);
+    memory_available_text(available, free_text);
     fprintf(stderr, "memory: %s needed (weights %s, KV cache %s, buffers %s), %s available\n", total, weights, kv, buffers, free_text);
     if (needed > available)
         return fail_set(fail, EXIT_ENVIRONMENT,
@@ -259,7 +260,7 @@ static int open_sockets(struct run *run, struct fail *fail)
         mesh_addr_format(o->peer[run->rank], address);
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot listen: %s: %s", address, strerror(errno),
                         errno == EADDRINUSE ? "another program has this port: end it, or give another port"
-                                            : "give an address of this machine");
+                                            : socket_hint(errno, "give an address of this machine"));
     }
     run->local.count = (uint16_t)(run->rank + 1);
     return 0;

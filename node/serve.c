@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "prompt.h"
 #include "serve_state.h"
+#include "socket_hint.h"
 
 enum {
     LOOP_NS_MAX = 50000000,
@@ -338,11 +339,8 @@ static const char *advice_to_bind(int reason)
         return "another process has this UDP port, maybe a node that still leaves: end it, or give another port";
     case EADDRNOTAVAIL:
         return "give an address that this machine has";
-    case EMFILE:
-    case ENFILE:
-        return "let more files be open (ulimit -n, LimitNOFILE=)";
     default:
-        return "give another address";
+        return socket_hint(reason, "give another address");
     }
 }
 

@@ -37,6 +37,17 @@ static void units_are_powers_of_ten(void **state)
     assert_string_equal(text_of(7 * UINT64_C(1000000000000)), "7.00 TB");
 }
 
+static void what_is_not_known_is_said_to_be_so(void **state)
+{
+    char text[MEMORY_TEXT_BYTES];
+
+    (void)state;
+    memory_available_text(UINT64_MAX, text);
+    assert_string_equal(text, "an unknown amount");
+    memory_available_text(812000, text);
+    assert_string_equal(text, "812 kB");
+}
+
 static void rounding_up_moves_to_the_next_width_or_unit(void **state)
 {
     (void)state;
@@ -90,13 +101,10 @@ static void what_a_process_holds_grows_with_what_it_touches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_are_written_as_they_are),
-        cmocka_unit_test(units_are_powers_of_ten),
-        cmocka_unit_test(rounding_up_moves_to_the_next_width_or_unit),
-        cmocka_unit_test(the_largest_number_has_a_unit),
-        cmocka_unit_test(any_number_has_three_digits_and_a_unit),
-        cmocka_unit_test(the_machine_has_some_memory),
-        cmocka_unit_test(what_a_process_holds_grows_with_what_it_touches),
+        cmocka_unit_test(bytes_are_written_as_they_are),      cmocka_unit_test(units_are_powers_of_ten),
+        cmocka_unit_test(what_is_not_known_is_said_to_be_so), cmocka_unit_test(rounding_up_moves_to_the_next_width_or_unit),
+        cmocka_unit_test(the_largest_number_has_a_unit),      cmocka_unit_test(any_number_has_three_digits_and_a_unit),
+        cmocka_unit_test(the_machine_has_some_memory),        cmocka_unit_test(what_a_process_holds_grows_with_what_it_touches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

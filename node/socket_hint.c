@@ -1,0 +1,20 @@
+#include "socket_hint.h"
+
+#include <errno.h>
+
+const char *socket_hint(int reason, const char *otherwise)
+{
+    switch (reason) {
+    case EPERM:
+    case ENOSYS:
+        return "a sandbox forbids what it needs: allow UDP sockets, epoll and eventfd";
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+    case ENOMEM:
+    case ENOBUFS:
+        return "close other programs";
+    default:
+        return otherwise;
+    }
+}
