@@ -32,8 +32,8 @@ say = $(if $(V)$(quiet),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 # ---- flags ----
 
-# make WERROR= : for compilers that warn of more than those that this was written with.
-WERROR ?= -Werror
+# With flags of somebody else, the optimiser sees other things to warn of. make WERROR= : for compilers that warn of more with these, too.
+WERROR ?= $(if $(filter undefined,$(origin CFLAGS)),-Werror)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 WARNINGS += $(if $(MUSL),-Wno-sign-conversion) # of musl's headers: int for sizes of messages, CMSG_NXTHDR
 WARNINGS += $(if $(findstring clang,$(CC)),-Wno-string-conversion) # of clang's -Wconversion: assert(!"text")

@@ -8,7 +8,7 @@ command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
 
 # With these variables; only the first file that make makes.
 begin() {
-    env -u MAKEFLAGS -u MAKELEVEL -u SAN make --no-print-directory BUILD="$tmp/build" BIN="$tmp/bin" "$@" "$tmp/build/flags"
+    env -u MAKEFLAGS -u MAKELEVEL -u SAN -u CFLAGS make --no-print-directory BUILD="$tmp/build" BIN="$tmp/bin" "$@" "$tmp/build/flags"
 }
 nothing_is_made() { check_equal "and nothing is made" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
 
@@ -26,10 +26,12 @@ nothing_is_made
 check "this one is not" begin CC="$CC"
 before=$(stat -c %y "$tmp/build/flags")
 check "a second time, too" begin CC="$CC"
+check_contains "warnings are errors" "$tmp/build/flags" " -Werror "
 check_equal "and then nothing is made anew" "$(stat -c %y "$tmp/build/flags")" "$before"
 begin CC="$CC" CFLAGS=-O1 >/dev/null
 check "other flags are noticed" test "$(stat -c %y "$tmp/build/flags")" != "$before"
-check_contains "warnings are errors" "$tmp/build/flags" " -Werror "
-begin CC="$CC" WERROR= >/dev/null
-check_equal "but where make is told otherwise" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
+for other in WERROR= CFLAGS=-O3; do
+    begin CC="$CC" "$other" >/dev/null
+    check_equal "but not with $other" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
+done
 finish
