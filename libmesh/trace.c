@@ -30,6 +30,11 @@ int trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
     return err;
 }
 
+int trace_no_memory(struct mesh_trace *trace)
+{
+    return trace_fail(trace, MESH_ENOMEM, TRACE_NO_MEMORY);
+}
+
 static int full_or_broken(struct mesh_trace *trace, const char *doing)
 {
     const int number = sqlite3_system_errno(trace->db);
@@ -57,7 +62,7 @@ int trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_OK:
     case SQLITE_ROW:
     case SQLITE_DONE:
-        return trace_fail(trace, MESH_ENOMEM, "%s: no memory", doing);
+        return trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
     case SQLITE_FULL:
         if (is_of_rows(trace)) {
             return no_room_for_rows(trace);
@@ -77,7 +82,7 @@ int trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_NOTADB:
         return trace_fail(trace, MESH_ETYPE, "not an SQLite file: give a trace that mesh-node --record or mesh-dissect --import wrote");
     case SQLITE_NOMEM:
-        return trace_fail(trace, MESH_ENOMEM, "%s: no memory", doing);
+        return trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
     case SQLITE_TOOBIG:
     case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT:
@@ -100,7 +105,7 @@ int trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql)
     int err = 0;
 
     if (!sql) {
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     }
     if (sqlite3_prepare_v3(trace->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
         err = trace_error(trace, "reading the tables");
@@ -125,7 +130,7 @@ int trace_execute(struct mesh_trace *trace, const char *sql, const char *doing)
 
 int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing)
 {
-    const int err = sql ? trace_execute(trace, sql, doing) : trace_fail(trace, MESH_ENOMEM, "no memory");
+    const int err = sql ? trace_execute(trace, sql, doing) : trace_no_memory(trace);
 
     sqlite3_free(sql);
     return err;
@@ -159,13 +164,13 @@ int trace_open_database(struct mesh_trace **trace, const char *path, const char 
     }
     if (!made || !made->path) {
         free(made);
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory");
+        snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
         return MESH_ENOMEM;
     }
     made->file = -1;
     if (sqlite3_open_v2(name, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
         err = made->db ? trace_error(made, "cannot be opened") : MESH_ENOMEM;
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : "no memory");
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : TRACE_NO_MEMORY);
         mesh_trace_close(made);
         return err;
     }
@@ -184,7 +189,7 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     int err;
 
     if (!sql) {
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     }
     /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
     numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",

@@ -27,7 +27,7 @@ int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *r
     filled.coding = MESH_TRACE_COMPACT;
     filled.records.bytes = compact_finish(compact, pack_marks, trace, &filled.records.size);
     if (filled.records.bytes == NULL)
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     *stored_bytes = filled.records.size;
     return mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
 }
@@ -85,12 +85,12 @@ static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *
     if (compact_split(row->records.bytes, row->records.size, &parts) && parts.marks_bytes <= MESH_TRACE_BLOB_BYTES_MAX) {
         marks = trace_pack_parts(trace, parts.marks_bytes + 1);
         if (marks == NULL)
-            return trace_fail(trace, MESH_ENOMEM, "no memory");
+            return trace_no_memory(trace);
         err = trace_unpack(trace, (struct mesh_trace_bytes){parts.packed, parts.packed_bytes}, marks, parts.marks_bytes);
         err = err != 0 ? err : compact_read(&parts, marks, records, row->bytes);
     }
     if (err == MESH_ENOMEM)
-        return trace_fail(trace, err, "no memory");
+        return trace_no_memory(trace);
     return err == 0 ? 0
                     : trace_fail(trace, MESH_ETRUNCATED, "chunk %llu: calls that do not fit together: the file is damaged",
                                  (unsigned long long)row->id);
@@ -117,7 +117,7 @@ static int get_apart(struct mesh_trace *trace, const struct mesh_trace_chunk *ro
     int err;
 
     if (parts == NULL)
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     err = trace_unpack(trace, row->records, parts, row->bytes);
     if (err == 0 && (first > row->bytes || !join(parts, first, row->bytes, records)))
         err = trace_fail(trace, MESH_ETRUNCATED, "chunk %llu: calls and their data do not fit together: the file is damaged",

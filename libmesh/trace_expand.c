@@ -171,7 +171,7 @@ static int expand_chunk(struct expanding *e)
                           (unsigned long long)e->chunk.id, (long long)e->chunk.core);
     records = malloc(e->chunk.bytes);
     if (records == NULL)
-        return trace_fail(e->trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(e->trace);
     err = mesh_trace_get_chunk(e->trace, &e->chunk, records);
     err = err != 0 ? err : add_calls(e, records);
     free(records);
@@ -198,7 +198,7 @@ int trace_expand(struct mesh_trace *trace)
     int err;
 
     if (e == NULL)
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     e->trace = trace;
     for (unsigned core = 0; core <= MESH_TRACE_CORE_SESSION; core++)
         e->input[core] = MESH_TRACE_NULL;

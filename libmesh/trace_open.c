@@ -50,7 +50,7 @@ int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_tabl
     int64_t count = 0;
     char *sql =
         sqlite3_mprintf("SELECT count(*) FROM main.sqlite_schema WHERE name = %Q AND type = 'table' AND sql LIKE 'CREATE TABLE %%'", table);
-    const int err = sql ? trace_number(trace, sql, &count) : trace_fail(trace, MESH_ENOMEM, "no memory");
+    const int err = sql ? trace_number(trace, sql, &count) : trace_no_memory(trace);
 
     sqlite3_free(sql);
     if (err == 0) {
@@ -172,7 +172,7 @@ static int open_as(struct mesh_trace **trace, const char *path, enum how how, ch
     int err;
 
     if (!uri) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory");
+        snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
         return MESH_ENOMEM;
     }
     err = trace_open_database(trace, path, uri, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, how == HOW_UNSHARED ? "unix-none" : NULL, reason);

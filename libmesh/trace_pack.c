@@ -97,7 +97,7 @@ int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8
         packing->decompress = ZSTD_createDCtx();
     }
     if (!packing || !packing->decompress) {
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     }
     if (!packed.bytes || ZSTD_decompressDCtx(packing->decompress, data, size, packed.bytes, packed.size) != size) {
         return trace_fail(trace, MESH_ETRUNCATED, "a payload cannot be unpacked to its %zu bytes: the file is damaged", size);

@@ -94,6 +94,9 @@ int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_tabl
 int trace_error(struct mesh_trace *trace, const char *doing);
 __attribute__((format(printf, 3, 4))) int trace_fail(struct mesh_trace *trace, int err, const char *format, ...);
 
+#define TRACE_NO_MEMORY "no memory: close other programs"
+int trace_no_memory(struct mesh_trace *trace); /* MESH_ENOMEM, with that as its reason */
+
 void trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value);
 void trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
 

@@ -134,7 +134,7 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
 
     *query = NULL;
     if (!made) {
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     }
     made->trace = trace;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);

@@ -141,7 +141,7 @@ int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint6
     }
     made = calloc(1, sizeof *made);
     if (!made) {
-        return trace_fail(trace, MESH_ENOMEM, "no memory");
+        return trace_no_memory(trace);
     }
     made->trace = trace;
     made->table = &trace_tables[table];
