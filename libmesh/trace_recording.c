@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "trace_recording.h"
 
@@ -162,7 +163,7 @@ static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, 
     const int err = mesh_recorder_open(&recording->recorder, &config);
 
     if (err != 0)
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.100s: the recorder cannot start: %s", recording->path,
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.100s: the recorder cannot start: %s: close other programs", recording->path,
                  err == MESH_ESYSTEM ? strerror(errno) : "no memory");
     return err;
 }
@@ -172,20 +173,20 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
     struct mesh_recording *opened = calloc(1, sizeof *opened);
     int err;
 
-    if (opened == NULL) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
-        return MESH_ENOMEM;
-    }
+    if (opened == NULL)
+        return recording_no_memory(config->path, reason);
     opened->keeps_all = config->keeps_all;
     recording_hashes_init(&opened->hashes, config->secret);
     for (uint16_t lane = 0; lane < RECORDING_CORES; lane++)
         opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
     err = recording_store_open(&opened->store, config, reason);
     if (err == 0) {
-        opened->path = opened->store.file.path != NULL ? strdup(opened->store.file.path) : NULL;
-        err = open_recorder(opened, config->ring_bytes, reason);
+        opened->path = strdup(opened->store.file.path);
+        err = opened->path == NULL ? recording_no_memory(config->path, reason) : open_recorder(opened, config->ring_bytes, reason);
     }
     if (err != 0) {
+        if (opened->store.file.path != NULL)
+            unlink(opened->store.file.path); /* nothing is in it yet, and it would be refused the next time */
         mesh_recording_close(opened, NULL);
         return err;
     }
@@ -195,7 +196,7 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
 
 const char *mesh_recording_path(struct mesh_recording *recording)
 {
-    return recording->path != NULL ? recording->path : "";
+    return recording->path;
 }
 
 void mesh_recording_help(struct mesh_recording *recording)

@@ -49,6 +49,8 @@ struct recording_file {
     struct mesh_trace *trace;
 };
 
+int recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES]); /* MESH_ENOMEM, with that as the reason */
+
 /* base: copied. follows: see struct mesh_recording_config. Errors as of mesh_recording_open. */
 int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
 int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */

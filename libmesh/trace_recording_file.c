@@ -25,9 +25,9 @@ static char *path_of(const char *base, uint32_t number)
     return asprintf(&path, "%.*s-%u%s", (int)stem, base, number, base + stem) < 0 ? NULL : path;
 }
 
-static int no_memory(char reason[MESH_TRACE_REASON_BYTES])
+int recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
-    snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
+    snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: " TRACE_NO_MEMORY, path);
     return MESH_ENOMEM;
 }
 
@@ -87,7 +87,7 @@ static int create_free(struct recording_file *file, uint32_t from, bool follows,
         int err;
 
         if (path == NULL)
-            return no_memory(reason);
+            return recording_no_memory(file->base, reason);
         err = look_at(path, &is_there, reason);
         if (err == 0 && !(is_there && follows)) {
             err = create(file, path, reason);
@@ -107,7 +107,7 @@ static int create_free(struct recording_file *file, uint32_t from, bool follows,
 int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES])
 {
     *file = (struct recording_file){.base = strdup(base)};
-    const int err = file->base == NULL ? no_memory(reason) : create_free(file, 1, follows, reason);
+    const int err = file->base == NULL ? recording_no_memory(base, reason) : create_free(file, 1, follows, reason);
 
     if (err != 0)
         recording_file_close(file);

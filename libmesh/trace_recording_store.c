@@ -190,9 +190,12 @@ static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
 {
     const enum mesh_trace_table table = (enum mesh_trace_table)(entry->kind - RECORDING_ROW);
     struct recording_store *store = s->store;
-    uint8_t *kept;
 
-    if (table == MESH_TRACE_TABLE_EPOCH && (kept = malloc(entry->bytes)) != NULL) {
+    if (table == MESH_TRACE_TABLE_EPOCH) {
+        uint8_t *kept = malloc(entry->bytes);
+
+        if (!is_fine(s, kept != NULL ? 0 : MESH_ENOMEM))
+            return;
         memcpy(kept, entry->content, entry->bytes);
         free(store->epoch);
         store->epoch = kept;
@@ -202,34 +205,38 @@ static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
     s->bytes += entry->bytes + ROW_COST_BYTES;
 }
 
-static void keep_meta(struct recording_store *store, const char *key, const char *value)
+/* For the files that follow. False without memory: what was kept stays. */
+static bool keep_meta(struct recording_store *store, const char *key, const char *value)
 {
+    struct recording_meta made;
     unsigned i = 0;
 
     while (i < store->meta_count && strcmp(store->meta[i].key, key) != 0)
         i++;
     if (i == MESH_RECORDING_META_MAX)
-        return;
+        return true;
+    made = (struct recording_meta){strdup(key), strdup(value)};
+    if (made.key == NULL || made.value == NULL) {
+        free(made.key);
+        free(made.value);
+        return false;
+    }
     if (i < store->meta_count) {
         free(store->meta[i].key);
         free(store->meta[i].value);
-    }
-    store->meta[i] = (struct recording_meta){strdup(key), strdup(value)};
-    if (store->meta[i].key == NULL || store->meta[i].value == NULL) {
-        free(store->meta[i].key);
-        free(store->meta[i].value);
-        store->meta[i] = store->meta[--store->meta_count];
-    } else if (i == store->meta_count) {
+    } else {
         store->meta_count++;
     }
+    store->meta[i] = made;
+    return true;
 }
 
 static void take_meta(struct storing *s, const struct mesh_recorder_entry *entry)
 {
     const char *key = entry->content, *value = key + strlen(key) + 1;
 
-    keep_meta(s->store, key, value);
-    is_fine(s, mesh_trace_set_meta(s->trace, key, value));
+    if (is_fine(s, keep_meta(s->store, key, value) ? 0 : MESH_ENOMEM))
+        is_fine(s, mesh_trace_set_meta(s->trace, key, value));
 }
 
 /* ---- helping: what is taken before the batch at hand ---- */
@@ -401,7 +408,7 @@ int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why
         rotate(store);
         return 0;
     }
-    snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? "no memory" : mesh_trace_reason(s.trace));
+    snprintf(why, MESH_RECORDER_REASON_BYTES, "%s", s.err == MESH_ENOMEM ? TRACE_NO_MEMORY : mesh_trace_reason(s.trace));
     mesh_trace_rollback(s.trace);
     if (s.has_taken)
         forget_batch(&s);
@@ -452,17 +459,16 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->calls[RECORDING_ENDPOINT] = (struct recording_calls){.core = MESH_TRACE_CORE_MESH, .next = 1};
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
     store->calls[RECORDING_SESSIONS] = (struct recording_calls){.core = MESH_TRACE_CORE_SESSION, .next = 1};
-    if (!open_chunks(store)) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "no memory: close other programs");
-        return MESH_ENOMEM;
-    }
+    if (!open_chunks(store) || (config->node.name != NULL && store->node.name == NULL))
+        return recording_no_memory(config->path, reason);
     atomic_store(&store->files, 1);
     err = recording_file_open(&store->file, config->path, config->follows, reason);
     if (err == 0) {
         struct storing s = {.store = store, .trace = store->file.trace};
 
-        keep_meta(store, "payloads", config->keeps_all ? "all" : "none");
-        keep_meta(store, "ids", config->keeps_all ? "all" : "hash");
+        if (!keep_meta(store, "payloads", config->keeps_all ? "all" : "none") ||
+            !keep_meta(store, "ids", config->keeps_all ? "all" : "hash"))
+            return recording_no_memory(config->path, reason);
         begin_file(&s);
         err = s.err;
         if (err != 0)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,7 @@ int recording_open(struct recording **recording, const struct recording_options 
 
     if (key != NULL)
         memcpy(config.secret, key->bytes, sizeof config.secret);
-    snprintf(reason, sizeof reason, "out of memory: close other programs");
+    snprintf(reason, sizeof reason, "%.100s: out of memory: close other programs", options->path);
     if (opened != NULL && path != NULL)
         err = mesh_recording_open(&opened->trace, &config, reason);
     mesh_wipe(config.secret, sizeof config.secret);
@@ -142,15 +143,15 @@ static void tell_what_is_missing(const struct mesh_recording_stats *stats)
 int recording_close(struct recording *recording, struct fail *fail)
 {
     struct mesh_recording_stats stats;
-    char bytes[MEMORY_TEXT_BYTES], *path;
+    char bytes[MEMORY_TEXT_BYTES], path[PATH_MAX];
     bool is_whole;
 
     if (recording == NULL)
         return 0;
-    path = strdup(mesh_recording_path(recording->trace));
+    snprintf(path, sizeof path, "%s", mesh_recording_path(recording->trace));
     mesh_recording_close(recording->trace, &stats);
     memory_text(stats.bytes, bytes);
-    fprintf(stderr, "recorded: %s: %" PRIu64 " entries, %s", path != NULL ? path : "", stats.recorder.entries, bytes);
+    fprintf(stderr, "recorded: %s: %" PRIu64 " entries, %s", path, stats.recorder.entries, bytes);
     if (stats.files > 1)
         fprintf(stderr, ", in %" PRIu32 " files", stats.files);
     tell_what_is_missing(&stats);
@@ -158,8 +159,7 @@ int recording_close(struct recording *recording, struct fail *fail)
     is_whole = stats.recorder.lost == 0 && (stats.recorder.payloads == 0 || stats.recorder.failures == 0);
     if (!is_whole && fail != NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "--record %s: not all that was to be recorded is in it: make room, or record to another disk",
-                 path != NULL ? path : "");
-    free(path);
+                 path);
     free(recording);
     return is_whole ? 0 : -1;
 }
