@@ -76,12 +76,16 @@ static int read_filter_file(struct settings *settings, struct fail *fail)
     FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     char *comment = settings->filter;
     size_t size;
+    int reason;
 
     if (file == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", name, strerror(errno));
     size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX, file);
+    reason = ferror(file) ? errno : 0;
     if (file != stdin)
         fclose(file);
+    if (reason != 0) /* what has been read of it may let through what it should not */
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be read: %s: check the file", name, strerror(reason));
     if (size == EXPRESSION_BYTES_MAX)
         return fail_set(fail, EXIT_USAGE, "%s: the filter expression is longer than %d bytes: shorten it", name, EXPRESSION_BYTES_MAX - 1);
     settings->filter[size] = '\0';

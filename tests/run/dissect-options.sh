@@ -49,6 +49,7 @@ printf '# of the mesh\nudp and # and only\nsrc host 10.0.0.1\n' >"$tmp/filter"
 from=$(count -r $numbers src host 10.0.0.1)
 check_equal "-F reads the filter from a file, with comments" "$(count -r $numbers -F "$tmp/filter")" "$from"
 check_equal "and from stdin" "$(count -r $numbers -F - <"$tmp/filter")" "$from"
+check_exit "what cannot be read is no filter that lets everything through" 4 "$tmp: cannot be read" "$mesh_dissect" -r $numbers -F "$tmp"
 head -c 9000 /dev/zero | tr '\0' ' ' >"$tmp/long"
 check_exit "one that is too long is refused" 2 "longer than" "$mesh_dissect" -r $numbers -F "$tmp/long"
 check_equal "-w - writes to stdout, which -r - reads" "$("$mesh_dissect" -r $messages -w - | "$mesh_dissect" -r - --count)" \
