@@ -184,7 +184,7 @@ int gguf_write_finish(struct gguf_write *writer, struct fail *fail)
 {
     put_padding(writer, gguf_write_padding(writer, writer->size));
     if (writer->is_out_of_memory)
-        return fail_set(fail, EXIT_ENVIRONMENT, "out of memory for the description of %llu tensors",
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the description of %llu tensors: close other programs",
                         (unsigned long long)writer->tensor_count);
     store_uint(writer->bytes + TENSOR_COUNT_AT, 8, writer->tensor_count);
     store_uint(writer->bytes + VALUE_COUNT_AT, 8, writer->value_count);

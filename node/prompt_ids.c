@@ -18,8 +18,10 @@ int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *byt
         return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: give a file of token ids", path, strerror(errno));
     while ((got = fscanf(file, "%20" SCNu64, &id)) == 1 && id <= UINT32_MAX && bytes_ok(&list))
         bytes_put_u32(&list, (uint32_t)id);
-    const int ended = got == EOF && !ferror(file);
+    const int ended = got == EOF && !ferror(file), reason = ferror(file) ? errno : 0;
     fclose(file);
+    if (reason != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot be read: %s: give a file of token ids", path, strerror(reason));
     if (!bytes_ok(&list))
         return fail_set(fail, EXIT_BAD_FILE, "%.200s: more than %zu token ids, which is all that fits: give fewer", path, capacity / 4);
     if (!ended || bytes_size(&list) == 0)

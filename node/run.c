@@ -66,9 +66,11 @@ static int read_stream(struct run *run, FILE *file, const char *name, struct fai
     for (;;) {
         if (run->prompt_size == room) {
             room = room == 0 ? 4096 : 2 * room;
-            char *grown = room > PROMPT_BYTES_MAX ? NULL : realloc(run->prompt_text, room);
+            if (room > PROMPT_BYTES_MAX)
+                return fail_set(fail, EXIT_BAD_FILE, "%s: longer than %d bytes: a prompt must fit the context", name, PROMPT_BYTES_MAX - 1);
+            char *grown = realloc(run->prompt_text, room);
             if (grown == NULL)
-                return fail_set(fail, EXIT_BAD_FILE, "%s: longer than %d bytes: a prompt must fit the context", name, PROMPT_BYTES_MAX / 2);
+                return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
             run->prompt_text = grown;
         }
         size_t count = fread(run->prompt_text + run->prompt_size, 1, room - run->prompt_size, file);

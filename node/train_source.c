@@ -22,20 +22,25 @@ static int map_text(const char *path, struct text *text, struct fail *fail)
 {
     struct stat status;
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    void *bytes = MAP_FAILED;
+    void *bytes;
 
     if (descriptor < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: give a text file", path, strerror(errno));
-    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
-        if (status.st_size == 0) {
-            close(descriptor);
-            return fail_set(fail, EXIT_BAD_FILE, "%s: empty: give a text to learn from", path);
-        }
-        bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode)) {
+        close(descriptor);
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: no regular file: give a text file", path);
+    }
+    if (status.st_size == 0) {
+        close(descriptor);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: empty: give a text to learn from", path);
+    }
+    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (bytes == MAP_FAILED) {
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: copy it to a local disk", path, strerror(errno));
+        close(descriptor);
+        return -1;
     }
     close(descriptor);
-    if (bytes == MAP_FAILED)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped: give a regular file", path);
     *text = (struct text){bytes, (size_t)status.st_size};
     return 0;
 }

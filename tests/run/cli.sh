@@ -120,6 +120,7 @@ refused "a missing model is named by plan" 4 "$tmp/none.gguf" "$mesh_node" plan 
 refused "a missing model is named by inspect" 4 "$tmp/none.gguf" "$mesh_node" inspect "$tmp/none.gguf"
 refused "a missing prompt is named" 4 "$tmp/none.txt" "$mesh_node" run -m "$small" -f "$tmp/none.txt"
 refused "a prompt that is a folder is refused" 4 "$tmp" "$mesh_node" run -m "$small" -f "$tmp"
+refused "so is one of token ids" 4 "$tmp: cannot be read" "$mesh_node" run -m "$small" --prompt-ids "$tmp"
 head -c 5000 /dev/zero | tr '\0' x >"$tmp/long.txt"
 refused "a prompt longer than the context is refused with both lengths" 2 "5002 tokens, the context holds 4096" \
     "$mesh_node" run -m "$small" -f "$tmp/long.txt"
