@@ -112,8 +112,10 @@ static void tell_candidates(struct recompute *r, uint16_t phase)
         const uint16_t count = (uint16_t)(first[rank + 1] - first[rank]);
         const size_t bytes = (size_t)count * block_bytes;
 
-        if (!has_room(r, bytes))
+        if (!has_room(r, bytes)) {
+            r->has_no_memory = true;
             return;
+        }
         head_write_other(r->engine, &r->shares, rank, r->message, bytes);
         const struct recompute_blocks blocks = {phase,       0,           1,          first[rank], count, first[r->shares.rank_count],
                                                 block_bytes, block_bytes, r->message, bytes,       1,     NULL};
@@ -362,6 +364,7 @@ int recompute_step(struct recompute *r, uint64_t step)
 {
     bool is_done = false, is_found = false;
 
+    r->has_no_memory = false;
     while (r->first != NULL && !is_found) {
         struct heard *heard = r->first;
 
@@ -377,6 +380,8 @@ int recompute_step(struct recompute *r, uint64_t step)
             (void)engine_follow(r->engine, heard->record, heard->bytes); /* other records are of no concern */
         free(heard);
     }
+    if (r->has_no_memory)
+        return -1;
     return is_found && is_done ? 0 : 1;
 }
 

@@ -67,7 +67,8 @@ bool recompute_is_log(const uint8_t *record, size_t bytes);
 int recompute_hear(struct recompute *recompute, const uint8_t *record, size_t bytes, uint64_t *step);
 
 /* Compute that step, all records before it first. A request that goes on with keys and values of an earlier epoch has them computed
- * before, without a word of their blocks to the hooks. 1: the log does not have it, or not all that it needs. */
+ * before, without a word of their blocks to the hooks. 1: the log does not have it, or not all that it needs; -1: out of
+ * memory, and not all of its blocks were told. */
 int recompute_step(struct recompute *recompute, uint64_t step);
 
 /* Without a recorded log: compute this request from its prompt to its end. */

@@ -32,6 +32,7 @@ struct recompute {
     atomic_flag telling;
     uint8_t *message; /* candidates of a rank */
     size_t message_bytes;
+    bool has_no_memory; /* for it, in the step at hand */
 };
 
 #endif

@@ -139,12 +139,13 @@ static int run_step(struct compute_epoch *e, struct feeds *feeds, uint64_t step,
     if (result != 0 || is_over(e, feeds))
         return result;
     compute_tiles_begin(&e->tiles, step);
-    if (recompute_step(e->recompute, step) == 0)
+    result = recompute_step(e->recompute, step);
+    if (result == 0)
         e->steps++;
     else
         e->steps_unknown++;
     compute_tiles_end(&e->tiles);
-    return 0;
+    return result < 0 ? fail_set(fail, EXIT_ENVIRONMENT, "no memory for the candidates of a step: close other programs") : 0;
 }
 
 static uint64_t tokens_compared(const struct compute_epoch *e)
