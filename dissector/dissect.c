@@ -309,6 +309,9 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
         if (verdicts_left_out(run->verdicts) > 0)
             fprintf(stderr, "mesh-dissect: %s: %" PRIu64 " more were lost or sent in vain than are kept, and are not marked\n", file,
                     verdicts_left_out(run->verdicts));
+        if (verdicts_not_judged(run->verdicts) > 0)
+            fprintf(stderr, "mesh-dissect: %s: whether %" PRIu64 " datagrams of later links than the first %d were lost is not known\n",
+                    file, verdicts_not_judged(run->verdicts), LINKS_MAX);
     }
     keys_rewind(run->keys);
     run->capture = capture_open(&options, fail);

@@ -10,7 +10,7 @@ struct verdicts {
     struct analysis analysis;
     struct datagrams datagrams;
     size_t count, capacity;
-    uint64_t left_out;
+    uint64_t left_out, not_judged;
     void (*on_loss)(void *context, const struct analysis_loss *loss); /* NULL: nobody is told */
     void *context;
     uint64_t *list; /* (count) datagram << BITS | verdict; owned */
@@ -96,6 +96,7 @@ struct analysis *verdicts_analysis(struct verdicts *verdicts)
 void verdicts_end(struct verdicts *verdicts)
 {
     analysis_end(&verdicts->analysis);
+    verdicts->not_judged = verdicts->analysis.links.left_out + verdicts->analysis.links.sessions_left_out;
     analysis_release(&verdicts->analysis);
     if (verdicts->count > 0)
         qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
@@ -154,4 +155,9 @@ unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram)
 uint64_t verdicts_left_out(const struct verdicts *verdicts)
 {
     return verdicts->left_out;
+}
+
+uint64_t verdicts_not_judged(const struct verdicts *verdicts)
+{
+    return verdicts->not_judged;
 }

@@ -28,7 +28,8 @@ void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
 /* Bits of enum filter_verdict for a datagram, by its number. */
 unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram);
 
-/* Those that there was no room for. */
+/* Verdicts that there was no room for, and datagrams of links that there was none for (see links.h), of which nothing is known. */
 uint64_t verdicts_left_out(const struct verdicts *verdicts);
+uint64_t verdicts_not_judged(const struct verdicts *verdicts);
 
 #endif
