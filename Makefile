@@ -175,7 +175,7 @@ wanted = $(filter-out $(call matches,$(NOT),$1),$(if $(T),$(call matches,$(T),$1
 TEST_BIN := $(call wanted,$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(REPLAY_SRC) $(EXPLORE_SRC) \
-	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC))
+	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC) tests/preload/fail_calls.c)
 # For users: each has a folder and a main.c.
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
@@ -290,6 +290,12 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
+# Loaded before a program, it makes calls of the C library fail; sanitizers have those for themselves.
+FAIL_CALLS := $(if $(SAN)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so)
+$(BUILD)/fail_calls.so: $(BUILD)/tests/preload/fail_calls.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $(BUILD)/node.a $(BUILD)/monitor.a $(BUILD)/dissector.a \
 	$(BUILD)/shared.a $(BIN)/libmesh.a
 	@mkdir -p $(@D)
@@ -316,7 +322,7 @@ test: deps deps-test
 	$(again) build-tests
 	$(again) run-tests
 
-build-tests: all $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(TEST_BIN))
+build-tests: all $(FAIL_CALLS) $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(TEST_BIN))
 
 run-tests:
 	@BIN='$(BIN)' BUILD='$(BUILD)' SAN='$(SAN)' ARCH='$(ARCH)' CC='$(CC)' T='$(T)' V='$(V)' tests/tools/run-tests $(TEST_BIN) -- $(RUN_TESTS)
