@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "node/cluster_file.h"
@@ -221,6 +222,24 @@ static void a_file_that_is_not_there_is_named(void **state)
     assert_non_null(strstr(fail.text, "nowhere.conf"));
 }
 
+static void the_manual_has_the_table_of_keys(void **state)
+{
+    static char manual[1 << 18];
+    FILE *text = fopen("docs/OPERATIONS.md", "r"), *made;
+    char *table = NULL;
+    size_t bytes = 0;
+
+    (void)state;
+    assert_non_null(text);
+    assert_true(fread(manual, 1, sizeof manual - 1, text) < sizeof manual - 1);
+    fclose(text);
+    made = open_memstream(&table, &bytes);
+    cluster_file_print_keys(made);
+    fclose(made);
+    assert_non_null(strstr(manual, table));
+    free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +253,7 @@ int main(void)
         cmocka_unit_test(any_bytes_are_taken_or_refused),
         cmocka_unit_test(a_line_without_end_is_refused),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(the_manual_has_the_table_of_keys),
         cmocka_unit_test(zeros_are_refused_where_they_begin),
     };
 
