@@ -65,7 +65,8 @@ static void message(struct json *json, const struct packet *packet)
         json_uint(json, "data_bytes", packet->message.data_bytes);
 }
 
-void object_addresses(struct json *json, const struct frame *frame)
+/* Keys "src_ip" and so on, inside an open object. */
+static void put_addresses(struct json *json, const struct frame *frame)
 {
     char text[FRAME_ADDRESS_TEXT_BYTES];
 
@@ -104,7 +105,7 @@ static void begin(struct json *json, const char *event, const struct packet *pac
     json_event_begin(json, event);
     json_uint(json, "frame", packet->frame_number);
     json_uint(json, "ts_ns", packet->ts_ns);
-    object_addresses(json, packet->frame);
+    put_addresses(json, packet->frame);
 }
 
 void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts)

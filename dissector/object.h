@@ -18,7 +18,4 @@ enum { OBJECT_NAME_BYTES = 32 };
 void object_fields(struct json *json, const struct packet_part *part);
 const char *object_name(const char *name, char out[OBJECT_NAME_BYTES]);
 
-/* Keys "src_ip" and so on, inside an open object. */
-void object_addresses(struct json *json, const struct frame *frame);
-
 #endif

@@ -33,7 +33,7 @@ const char *columns_time_name(enum time_kind kind)
     return kinds[kind].name;
 }
 
-enum style columns_state_style(enum fleet_state state)
+static enum style state_style(enum fleet_state state)
 {
     switch (state) {
     case FLEET_UP:
@@ -70,21 +70,22 @@ unsigned columns_window(const struct fleet *fleet)
     return ticks < 1 ? 1 : ticks > 100 ? 100 : (unsigned)ticks;
 }
 
-void columns_history(const struct fleet *fleet, int node, uint64_t tick, bool is_speed, float *values, int count)
+/* How busy a node was in the last ticks, for a curve, oldest first: count of them, into values. */
+static void get_history(const struct fleet *fleet, int node, uint64_t tick, float *values, int count)
 {
     for (int i = 0; i < count; i++) {
         const uint64_t back = (uint64_t)(count - 1 - i);
         const struct node_sample *sample = back <= tick ? fleet_node_at(fleet, node, tick - back) : NULL;
 
-        values[i] = sample == NULL ? NAN : is_speed ? sample->tok_per_s : sample->utilisation;
+        values[i] = sample == NULL ? NAN : sample->utilisation;
     }
 }
 
-int columns_worst_link(const struct node_row *row, bool by_loss, double *value)
+/* Of the worst of a node's incoming links at that tick: one-way p99, or loss. */
+static double of_worst_link(const struct node_row *row, bool by_loss)
 {
-    int worst = FLEET_NOBODY;
+    double worst = NAN;
 
-    *value = NAN;
     for (int from = 0; from < row->fleet->node_end; from++) {
         const struct link_sample *sample = fleet_link_at(row->fleet, from, row->node, row->tick);
         double found;
@@ -92,10 +93,8 @@ int columns_worst_link(const struct node_row *row, bool by_loss, double *value)
         if (sample == NULL || !fleet_is_alive(row->fleet->nodes[from].state))
             continue;
         found = by_loss ? fleet_loss(row->fleet, from, row->node, row->tick, columns_window(row->fleet)) : (double)sample->p99_us;
-        if (!isnan(found) && !(found <= *value)) {
-            *value = found;
-            worst = from;
-        }
+        if (!isnan(found) && !(found <= worst))
+            worst = found;
     }
     return worst;
 }
@@ -141,7 +140,7 @@ static void draw_state(const void *row, const struct table_cell *cell)
         snprintf(text, sizeof text, "%s %s", state == FLEET_UP ? "●" : "○", fleet_state_name(state));
     else /* of another day the day is what there is room for */
         snprintf(text, sizeof text, "%s %.*s", state == FLEET_DEAD ? "✗" : "○", is_today ? 8 : 5, when);
-    table_text(cell, false, columns_state_style(state), text);
+    table_text(cell, false, state_style(state), text);
 }
 
 static void draw_role(const void *row, const struct table_cell *cell)
@@ -226,7 +225,7 @@ static void draw_past(const void *row, const struct table_cell *cell)
     float values[2 * CANVAS_WIDTH_MAX];
     const int count = bar_curve_values(cell->canvas, cell->area.width);
 
-    columns_history(r->fleet, r->node, r->tick, false, values, count);
+    get_history(r->fleet, r->node, r->tick, values, count);
     bar_curve(cell->canvas, cell->area, STYLE_GRAPH, values, count, 1);
 }
 
@@ -247,10 +246,7 @@ static void draw_memory(const void *row, const struct table_cell *cell)
 
 static double key_latency(const void *row)
 {
-    double value;
-
-    columns_worst_link(row, false, &value);
-    return is_gone(row) ? NAN : value;
+    return is_gone(row) ? NAN : of_worst_link(row, false);
 }
 
 static void draw_latency(const void *row, const struct table_cell *cell)
@@ -264,10 +260,7 @@ static void draw_latency(const void *row, const struct table_cell *cell)
 
 static double key_loss(const void *row)
 {
-    double value;
-
-    columns_worst_link(row, true, &value);
-    return is_gone(row) ? NAN : value;
+    return is_gone(row) ? NAN : of_worst_link(row, true);
 }
 
 static void draw_loss(const void *row, const struct table_cell *cell)

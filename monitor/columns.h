@@ -23,13 +23,6 @@ void columns_time_bar(struct canvas *canvas, struct area area, const float time[
 enum style columns_time_style(enum time_kind kind);
 uint32_t columns_time_glyph(enum time_kind kind);
 const char *columns_time_name(enum time_kind kind);
-enum style columns_state_style(enum fleet_state state);
-
-/* Values of the last ticks for a curve, oldest first: count of them, into values. */
-void columns_history(const struct fleet *fleet, int node, uint64_t tick, bool is_speed, float *values, int count);
-
-/* The worst of a node's incoming links at that tick: its sender, or FLEET_NOBODY; by one-way p99, or by loss. */
-int columns_worst_link(const struct node_row *row, bool by_loss, double *value);
 
 /* So many ticks are ten seconds, one at least. */
 unsigned columns_window(const struct fleet *fleet);

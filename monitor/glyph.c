@@ -32,7 +32,8 @@ uint32_t glyph_next(const char **text)
     return code == TEXT_DECODE_INVALID ? 0xfffd : code;
 }
 
-size_t glyph_encode(uint32_t code, char out[GLYPH_BYTES])
+/* Write a code point below 0x110000 as UTF-8. */
+static void encode(uint32_t code, char out[GLYPH_BYTES])
 {
     const size_t bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
@@ -41,7 +42,6 @@ size_t glyph_encode(uint32_t code, char out[GLYPH_BYTES])
         out[i] = (char)(0x80 | (code & 0x3f));
     out[0] = (char)(lead[bytes] | code);
     out[bytes] = '\0';
-    return bytes;
 }
 
 /* Of one column in every font, without combining marks and what joins or changes direction. */
@@ -80,7 +80,7 @@ static uint32_t shown(uint32_t code, enum glyph_level level)
 
 void glyph_show(uint32_t code, enum glyph_level level, char out[GLYPH_BYTES])
 {
-    glyph_encode(shown(code, level), out);
+    encode(shown(code, level), out);
 }
 
 int glyph_columns(const char *text)

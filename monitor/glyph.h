@@ -22,9 +22,6 @@ uint32_t glyph_next(const char **text);
 /* How it is shown at that level, in UTF-8. */
 void glyph_show(uint32_t code, enum glyph_level level, char out[GLYPH_BYTES]);
 
-/* Write a code point below 0x110000 as UTF-8; its bytes. */
-size_t glyph_encode(uint32_t code, char out[GLYPH_BYTES]);
-
 /* Columns that a text takes: one for each character. */
 int glyph_columns(const char *text);
 

@@ -1,6 +1,5 @@
 #include "ui.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,14 +32,6 @@ void ui_settings(const struct ui *ui, struct settings *settings)
     settings->interval_ms = ui->interval_ms;
     settings->is_inverted = ui->is_inverted;
     snprintf(settings->sort, sizeof settings->sort, "%s", columns_of_nodes[ui->sort].name);
-}
-
-const char *metric_name(enum metric metric)
-{
-    static const char *const names[] = {"p50", "p99", "loss", "waits"};
-
-    assert(metric < METRICS);
-    return names[metric];
 }
 
 void ui_notice(struct ui *ui, uint64_t until_ns, const char *format, ...)

@@ -76,6 +76,4 @@ int ui_receiver(const struct ui *ui, const struct fleet *fleet);
 void ui_add_zone(struct ui *ui, struct area area, enum action action, int argument, int step_x, int step_y);
 __attribute__((format(printf, 3, 4))) void ui_notice(struct ui *ui, uint64_t until_ns, const char *format, ...);
 
-const char *metric_name(enum metric metric);
-
 #endif

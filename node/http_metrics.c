@@ -20,11 +20,6 @@ struct http_metrics {
     uint16_t port;
 };
 
-bool http_metrics_is_available(void)
-{
-    return true;
-}
-
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size, const char *type)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
@@ -170,11 +165,6 @@ void http_metrics_close(struct http_metrics *http)
 }
 
 #else
-
-bool http_metrics_is_available(void)
-{
-    return false;
-}
 
 struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail)
 {

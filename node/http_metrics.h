@@ -20,10 +20,7 @@ struct http_metrics_source {
     void *app;
 };
 
-/* This program can have one: it was built with libmicrohttpd. */
-bool http_metrics_is_available(void);
-
-/* NULL: EXIT_ENVIRONMENT (not built in, or the address cannot be bound). */
+/* NULL: EXIT_ENVIRONMENT (built without libmicrohttpd, or the address cannot be bound). */
 struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail);
 void http_metrics_run(struct http_metrics *http);
 uint16_t http_metrics_port(const struct http_metrics *http);
