@@ -14,6 +14,7 @@ enum { RECORD_SEPARATOR = 0x1e, PATH_BYTES = 4096 };
 struct node {
     struct frame_address address;
     FILE *file;
+    int reason; /* errno of the first write that failed; 0: none has */
     struct json json;
 };
 
@@ -62,6 +63,8 @@ static void record_end(struct node *node)
 {
     json_object_end(&node->json);
     fputc('\n', node->file);
+    if (node->reason == 0 && ferror(node->file))
+        node->reason = errno;
 }
 
 static void write_head(const struct qlog *qlog, struct node *node, const char *name)
@@ -333,15 +336,18 @@ struct qlog *qlog_open(const char *path, const char *source, struct fail *fail)
     return qlog;
 }
 
-static int end_node(struct node *node, struct fail *fail)
+static int end_node(struct qlog *qlog, size_t index, struct fail *fail)
 {
-    const bool has_failed = ferror(node->file) != 0;
-    FILE *file = node->file;
+    struct node *node = &qlog->nodes[index];
+    char path[PATH_BYTES];
 
+    if (fclose(node->file) != 0 && node->reason == 0)
+        node->reason = errno;
     node->file = NULL;
-    if (fclose(file) != 0 || has_failed)
-        return fail_set(fail, EXIT_ENVIRONMENT, "--qlog: cannot be written: %s: free some space", strerror(errno));
-    return 0;
+    if (node->reason == 0)
+        return 0;
+    name_file(qlog, index, path);
+    return fail_set(fail, EXIT_ENVIRONMENT, "--qlog: %.200s: cannot be written: %s: free some space", path, strerror(node->reason));
 }
 
 int qlog_end(struct qlog *qlog, struct fail *fail)
@@ -354,7 +360,7 @@ int qlog_end(struct qlog *qlog, struct fail *fail)
         result = -1;
     }
     for (size_t i = 0; i < qlog->count; i++)
-        if (end_node(&qlog->nodes[i], fail) < 0)
+        if (end_node(qlog, i, fail) < 0)
             result = -1;
     if (result == 0 && qlog->count == 0)
         result = fail_set(fail, EXIT_BAD_FILE, "%s: no datagram of an epoch in it: there is nothing for --qlog", qlog->source);

@@ -55,6 +55,9 @@ else
 fi
 check_exit "--qlog needs a file" 2 "read twice" "$mesh_dissect" -r - --qlog "$tmp/none.sqlog"
 check_exit "and somewhere to write" 4 "cannot be written" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/no/where.sqlog"
+ln -s /dev/full "$tmp/full.sqlog"
+check_exit "a file that there is no room for is named" 4 "$tmp/full.sqlog: cannot be written: No space left on device" \
+    "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/full.sqlog"
 check_exit "and datagrams of the mesh" 3 "nothing for --qlog" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
