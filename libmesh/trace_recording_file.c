@@ -47,7 +47,7 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
         close(fd);
         return 0; /* as a recorder leaves it that is killed at once */
     }
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* some file systems have no such locks, so there is no guard */
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);
         err = MESH_ESYSTEM;
     } else {

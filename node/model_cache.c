@@ -117,6 +117,9 @@ static int take_lock(struct model_cache *cache, uint64_t wait_ns, struct fail *f
     if (cache->lock < 0)
         return -1;
     while (flock(cache->lock, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be locked: %s: set XDG_CACHE_HOME to a local disk", cache->folder,
+                            strerror(errno));
         if (wait_ns < LOCK_POLL_NS)
             return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: another process has it: wait until it is done", cache->folder);
         nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);

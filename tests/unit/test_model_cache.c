@@ -1,4 +1,5 @@
 /* A model's parts and the cache that keeps them: torn, cut off, damaged and refused. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +25,18 @@ static uint8_t content[FILE_BYTES], hashes[COUNT * MODEL_HASH_BYTES];
 static struct model_info info;
 static char root[64];
 static struct fail fail;
+
+/* The C library's, for the objects under test, too: with an error of a file system that has no locks. */
+static int flock_error;
+
+int flock(int file, int operation)
+{
+    if (flock_error != 0) {
+        errno = flock_error;
+        return -1;
+    }
+    return (int)syscall(SYS_flock, file, operation);
+}
 
 static int set_up(void **state)
 {
@@ -334,6 +349,19 @@ static void a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing(void **st
     check_again(COUNT, 0);
 }
 
+static void a_file_system_without_locks_is_named_at_once(void **state)
+{
+    struct model_cache cache;
+
+    (void)state;
+    flock_error = ENOLCK;
+    assert_int_equal(model_cache_open(&cache, root, &info, UINT64_MAX, &fail), -1);
+    flock_error = 0;
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "cannot be locked: No locks available"));
+    model_cache_close(&cache);
+}
+
 static void only_chunks_that_are_wanted_are_checked(void **state)
 {
     struct model_cache cache;
@@ -367,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_that_is_torn_is_asked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_model_is_found_again_by_its_cluster, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_process_at_a_time_has_a_folder, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_system_without_locks_is_named_at_once, set_up, tear_down),
         cmocka_unit_test(the_folder_is_where_the_environment_says),
         cmocka_unit_test_setup_teardown(only_chunks_that_are_wanted_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_is_full_in_the_middle_of_a_chunk_harms_nothing, set_up, tear_down),
