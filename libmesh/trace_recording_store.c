@@ -194,8 +194,10 @@ static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
     if (table == MESH_TRACE_TABLE_EPOCH) {
         uint8_t *kept = malloc(entry->bytes);
 
-        if (!is_fine(s, kept != NULL ? 0 : MESH_ENOMEM))
+        if (kept == NULL) {
+            is_fine(s, MESH_ENOMEM);
             return;
+        }
         memcpy(kept, entry->content, entry->bytes);
         free(store->epoch);
         store->epoch = kept;
