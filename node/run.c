@@ -261,8 +261,7 @@ static int open_sockets(struct run *run, struct fail *fail)
     if (mesh_udp_open(&run->local.udp[run->rank], o->peer[run->rank], &o->lab) != MESH_OK) {
         mesh_addr_format(o->peer[run->rank], address);
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot listen: %s: %s", address, strerror(errno),
-                        errno == EADDRINUSE ? "another program has this port: end it, or give another port"
-                                            : socket_hint(errno, "give an address of this machine"));
+                        socket_hint(errno, "give an address of this machine"));
     }
     run->local.count = (uint16_t)(run->rank + 1);
     return 0;

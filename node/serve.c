@@ -332,18 +332,6 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
     return 0;
 }
 
-static const char *advice_to_bind(int reason)
-{
-    switch (reason) {
-    case EADDRINUSE:
-        return "another process has this UDP port, maybe a node that still leaves: end it, or give another port";
-    case EADDRNOTAVAIL:
-        return "give an address that this machine has";
-    default:
-        return socket_hint(reason, "give another address");
-    }
-}
-
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
@@ -357,7 +345,8 @@ static int open_server(struct server *server, struct fail *fail)
         return -1;
     mesh_addr_format(config->listen, address);
     if (mesh_udp_open(&config->shift.udp, config->listen, &config->lab) != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: %s", address, strerror(errno), advice_to_bind(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: %s", address, strerror(errno),
+                        socket_hint(errno, "give an address of this machine"));
     if (multicast_open(config->shift.udp, config->multicast, fail) < 0 || busy_poll_set(config->shift.udp, config->busy_poll_us, fail) < 0)
         return -1;
     mesh_udp_set_segmentation(config->shift.udp, config->has_gso);

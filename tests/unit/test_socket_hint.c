@@ -17,6 +17,7 @@ static void the_address_is_suspected_only_where_it_may_be_to_blame(void **state)
     (void)state;
     assert_ptr_equal(socket_hint(EADDRNOTAVAIL, address), address);
     assert_ptr_equal(socket_hint(ENETUNREACH, address), address);
+    assert_non_null(strstr(socket_hint(EADDRINUSE, address), "another process has this UDP port"));
     assert_non_null(strstr(socket_hint(EPERM, address), "sandbox"));
     assert_non_null(strstr(socket_hint(ENOSYS, address), "sandbox"));
     assert_non_null(strstr(socket_hint(EMFILE, address), "ulimit -n"));
