@@ -210,8 +210,7 @@ static int plan_memory(struct run *run, struct fail *fail)
     uint16_t first = 0, end = run_options_ranks(&run->options);
     struct engine_memory sum = {0};
     uint64_t available = memory_available_bytes();
-    char total[MEMORY_TEXT_BYTES], weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES],
-        free_text[MEMORY_TEXT_BYTES];
+    char total[MEMORY_TEXT_BYTES], weights[MEMORY_TEXT_BYTES], kv[MEMORY_TEXT_BYTES], buffers[MEMORY_TEXT_BYTES], left[MEMORY_TEXT_BYTES];
 
     if (run->options.peer_count > 0) {
         first = (uint16_t)run->options.rank;
@@ -235,12 +234,12 @@ static int plan_memory(struct run *run, struct fail *fail)
     memory_text(sum.weight_bytes, weights);
     memory_text(sum.kv_bytes, kv);
     memory_text(sum.buffer_bytes, buffers);
-    memory_available_text(available, free_text);
-    fprintf(stderr, "memory: %s needed (weights %s, KV cache %s, buffers %s), %s available\n", total, weights, kv, buffers, free_text);
+    memory_available_text(available, left);
+    fprintf(stderr, "memory: %s needed (weights %s, KV cache %s, buffers %s), %s available\n", total, weights, kv, buffers, left);
     if (needed > available)
         return fail_set(fail, EXIT_ENVIRONMENT,
                         "%s: needs %s, this machine has %s available: use a smaller --ctx, more machines or a smaller model",
-                        run->options.model, total, free_text);
+                        run->options.model, total, left);
     return 0;
 }
 
