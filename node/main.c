@@ -10,6 +10,7 @@
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
 #include "run.h"
+#include "say.h"
 
 #ifndef MESH_VERSION
 #error "the Makefile defines MESH_VERSION"
@@ -109,6 +110,7 @@ int main(int argc, char **argv)
         code = EXIT_ENVIRONMENT;
     }
     if (code != EXIT_OK)
-        fprintf(stderr, "mesh-node: %s\n", fail.text);
+        say("mesh-node: %s", fail.text);
+    say_end();
     return code;
 }

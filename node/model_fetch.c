@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "model_fetch_state.h"
+#include "say.h"
 
 /* Nobody answers: what this cluster had last, if it is all there. */
 static bool recall(struct fetch *f)
@@ -26,7 +27,7 @@ static bool recall(struct fetch *f)
         is_all = model_part_has(f->part, NULL);
     }
     if (is_all)
-        fputs("no peer answers: taking the model that this cluster had last\n", stderr);
+        say("no peer answers: taking the model that this cluster had last");
     else
         model_part_release(f->part);
     fetch_close_cache(f);
@@ -97,10 +98,10 @@ int model_fetch(const struct model_fetch_config *config, struct model_part *part
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     f->config = config;
     f->part = part;
-    fprintf(stderr, "no model given: asking %u peer%s for it\n", config->peer_count, config->peer_count == 1 ? "" : "s");
+    say("no model given: asking %u peer%s for it", config->peer_count, config->peer_count == 1 ? "" : "s");
     result = run(f, fail);
     if (result == 0 && model_part_has(part, NULL))
-        fprintf(stderr, "the model is there: %s\n", part->path);
+        say("the model is there: %s", part->path);
     release(f);
     return result;
 }

@@ -7,6 +7,7 @@
 
 #include "model_fetch_state.h"
 #include "notify.h"
+#include "say.h"
 
 #define CALL_NS (2 * (uint64_t)SECOND_NS)    /* for a peer to answer */
 #define LIST_NS (600 * (uint64_t)SECOND_NS)  /* it may have to read its whole file first */
@@ -33,7 +34,7 @@ static void show(struct fetch *f, uint32_t done)
 {
     tell_manager(f, done);
     if (f->wanted_count > 0 && progress_is_due(&f->progress))
-        fprintf(stderr, "\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
+        say_part("\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
 }
 
 void fetch_on_step(void *app, uint32_t done)
@@ -57,7 +58,7 @@ static void say_peer(struct fetch *f, const struct fail *fail)
     progress_end(&f->progress);
     snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
     if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
-        fprintf(stderr, "%s\n", text);
+        say("%s", text);
     memcpy(f->said, text, sizeof text);
 }
 
@@ -333,11 +334,11 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
     fetch_give_checked(f);
     progress_end(&f->progress);
     if (f->cache.bad_count > 0)
-        fprintf(stderr, "%s: %u damaged chunk%s: fetching %s again\n", f->cache.path, f->cache.bad_count,
-                f->cache.bad_count == 1 ? "" : "s", f->cache.bad_count == 1 ? "it" : "them");
+        say("%s: %u damaged chunk%s: fetching %s again", f->cache.path, f->cache.bad_count, f->cache.bad_count == 1 ? "" : "s",
+            f->cache.bad_count == 1 ? "it" : "them");
     f->is_checked = true;
     if (f->missing > 0 && !f->config->is_quiet)
-        fprintf(stderr, "fetching %s from %s: %u of %u MiB are missing\n", name, f->from, f->missing, f->wanted_count);
+        say("fetching %s from %s: %u of %u MiB are missing", name, f->from, f->missing, f->wanted_count);
     return model_cache_has_room(&f->cache, f->wanted, fail) < 0 ? FATAL : DONE;
 }
 

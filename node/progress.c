@@ -1,8 +1,9 @@
 #include "progress.h"
 
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "say.h"
 
 static const double WAIT_S = 1, INTERVAL_S = 0.2;
 
@@ -37,6 +38,6 @@ bool progress_is_due(struct progress *progress)
 void progress_end(struct progress *progress)
 {
     if (progress->shown_s > 0)
-        fputs("\r\033[K", stderr);
+        say_part("\r\033[K");
     progress->shown_s = 0;
 }

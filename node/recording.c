@@ -14,6 +14,7 @@
 
 #include "memory_text.h"
 #include "mesh/udp.h"
+#include "say.h"
 
 char *recording_path(const char *path, uint16_t rank)
 {
@@ -130,32 +131,33 @@ int recording_open(struct recording **recording, const struct recording_options 
     return 0;
 }
 
-static void tell_what_is_missing(const struct mesh_recording_stats *stats)
+static void tell_what_there_is(const struct mesh_recording_stats *stats, const char *path)
 {
-    if (stats->recorder.payloads > 0)
-        fprintf(stderr, "; without %" PRIu64 " payloads", stats->recorder.payloads);
-    if (stats->recorder.lost > 0)
-        fprintf(stderr, "; %" PRIu64 " entries are missing", stats->recorder.lost);
-    if (stats->recorder.failures > 0)
-        fprintf(stderr, " (%s)", stats->recorder.why);
+    const struct mesh_recorder_stats *r = &stats->recorder;
+    char bytes[MEMORY_TEXT_BYTES], files[40] = "", payloads[48] = "", lost[48] = "";
+
+    memory_text(stats->bytes, bytes);
+    if (stats->files > 1)
+        snprintf(files, sizeof files, ", in %" PRIu32 " files", stats->files);
+    if (r->payloads > 0)
+        snprintf(payloads, sizeof payloads, "; without %" PRIu64 " payloads", r->payloads);
+    if (r->lost > 0)
+        snprintf(lost, sizeof lost, "; %" PRIu64 " entries are missing", r->lost);
+    say("recorded: %s: %" PRIu64 " entries, %s%s%s%s%s%s%s", path, r->entries, bytes, files, payloads, lost, r->failures > 0 ? " (" : "",
+        r->failures > 0 ? r->why : "", r->failures > 0 ? ")" : "");
 }
 
 int recording_close(struct recording *recording, struct fail *fail)
 {
     struct mesh_recording_stats stats;
-    char bytes[MEMORY_TEXT_BYTES], path[PATH_MAX];
+    char path[PATH_MAX];
     bool is_whole;
 
     if (recording == NULL)
         return 0;
     snprintf(path, sizeof path, "%s", mesh_recording_path(recording->trace));
     mesh_recording_close(recording->trace, &stats);
-    memory_text(stats.bytes, bytes);
-    fprintf(stderr, "recorded: %s: %" PRIu64 " entries, %s", path, stats.recorder.entries, bytes);
-    if (stats.files > 1)
-        fprintf(stderr, ", in %" PRIu32 " files", stats.files);
-    tell_what_is_missing(&stats);
-    fputc('\n', stderr);
+    tell_what_there_is(&stats, path);
     is_whole = stats.recorder.lost == 0 && (stats.recorder.payloads == 0 || stats.recorder.failures == 0);
     if (!is_whole && fail != NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "--record %s: not all that was to be recorded is in it: make room, or record to another disk",
@@ -172,11 +174,10 @@ void recording_watch(struct recording *recording)
         return;
     mesh_recording_get_stats(recording->trace, &stats);
     if (stats.recorder.is_failing && !recording->has_told)
-        fprintf(stderr, "--record %s: cannot be written, and is tried again every second: %s\n", mesh_recording_path(recording->trace),
-                stats.recorder.why);
+        say("--record %s: cannot be written, and is tried again every second: %s", mesh_recording_path(recording->trace),
+            stats.recorder.why);
     else if (!stats.recorder.is_failing && recording->has_told)
-        fprintf(stderr, "--record %s: is written again; %" PRIu64 " entries are missing\n", mesh_recording_path(recording->trace),
-                stats.recorder.lost);
+        say("--record %s: is written again; %" PRIu64 " entries are missing", mesh_recording_path(recording->trace), stats.recorder.lost);
     recording->has_told = stats.recorder.is_failing;
 }
 

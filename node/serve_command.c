@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "balance.h"
 #include "busy_poll.h"
@@ -13,6 +14,7 @@
 #include "model_needs.h"
 #include "multicast.h"
 #include "run_options.h"
+#include "say.h"
 #include "security.h"
 #include "serve.h"
 
@@ -251,7 +253,7 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
             return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key, reason);
     }
     if (a->security == MESH_SECURITY_NONE)
-        fputs("no key: serving the loopback only, and whoever is on this machine\n", stderr);
+        say("no key: serving the loopback only, and whoever is on this machine");
     return 0;
 }
 
@@ -449,6 +451,8 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
         return (int)fail->exit_code;
     if (a.help)
         return EXIT_OK;
+    if (say_start(STDERR_FILENO, fail) < 0) /* until main says why it ends */
+        return (int)fail->exit_code;
     kernel_thread_init();
     result = take_options(&a, &config, fail);
     if (result == 0)

@@ -7,6 +7,7 @@
 
 #include "mesh/wire.h"
 #include "notify.h"
+#include "say.h"
 #include "serve_state.h"
 
 enum {
@@ -26,9 +27,8 @@ void serve_say(const struct server *server, const char *format, ...)
     if (server->config->is_quiet)
         return;
     va_start(list, format);
-    vfprintf(stderr, format, list);
+    say_list(format, list);
     va_end(list);
-    fputc('\n', stderr);
 }
 
 /* Requests go on in the new epoch; or, to a node that was idle, the first one has come. */

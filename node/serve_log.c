@@ -1,6 +1,5 @@
 /* The key log of a serving node: what it says and hears can be read with it, whoever has it. */
-#include <stdio.h>
-
+#include "say.h"
 #include "serve_state.h"
 
 int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
@@ -16,7 +15,7 @@ int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNA
         return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key-log %.200s: %s", path, reason);
     server->has_key_log = true;
     server->session_seal.log = &server->key_log;
-    fprintf(stderr, "WARNING: keys are written to %.200s: whoever reads that file can read all that these nodes send\n", path);
+    say("WARNING: keys are written to %.200s: whoever reads that file can read all that these nodes send", path);
     if (mesh_key_log_process(&server->key_log, incarnation, &server->process_key) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "--key-log %.200s: writing failed: make room, or leave it out", path);
     return 0;

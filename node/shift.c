@@ -1,11 +1,11 @@
 #include "shift.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "say.h"
 #include "shift_mesh.h"
 #include "shift_rows.h"
 
@@ -111,7 +111,7 @@ static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
         return -1;
     }
     if (doubt.text[0] != '\0' && shift->rows == NULL)
-        fprintf(stderr, "%s; the kernel ends this node when it has had all\n", doubt.text);
+        say("%s; the kernel ends this node when it has had all", doubt.text);
     if (shift->rows != NULL)
         engine_take_rows(shift->engine, shift->rows);
     shift->rows = NULL;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "model_needs.h"
+#include "say.h"
 #include "serve.h"
 
 enum { PAUSE_NS = 10000000, PAUSES = 100 /* before all are asked again */ };
@@ -79,7 +80,7 @@ bool shift_rows_fetch(struct shift *shift, const atomic_bool *stops)
             break;
         }
         if (!is_done && !atomic_load(stops) && strcmp(said, fail.text) != 0)
-            fprintf(stderr, "rows of this node are missing, and it waits for them: %s\n", fail.text);
+            say("rows of this node are missing, and it waits for them: %s", fail.text);
         snprintf(said, sizeof said, "%s", fail.text);
         config.is_quiet = !is_done;
         for (int i = 0; i < PAUSES && !is_done && !atomic_load(stops); i++)

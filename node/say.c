@@ -1,0 +1,247 @@
+#include "say.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool.h"
+
+enum { NOTICE_BYTES = 128 };
+
+static const uint64_t rest_ns = 3600000000000; /* nothing has to be looked at before the bell rings */
+
+/* Pieces wait one behind the other, each with its size before it; the ring is read by the thread alone. */
+struct say {
+    atomic_bool is_started, is_ending, is_over;
+    atomic_flag lock; /* of the next four */
+    uint8_t ring[SAY_ROOM_BYTES];
+    uint64_t put, taken; /* bytes of all times */
+    uint64_t dropped;    /* lines since the last notice */
+    int fd;
+    _Atomic uint64_t written; /* pieces */
+    struct bell *bell, *done;
+    struct pool *pool;
+};
+
+static struct say one = {.lock = ATOMIC_FLAG_INIT};
+
+/* ---- the ring ---- */
+
+static void lock(struct say *s)
+{
+    while (atomic_flag_test_and_set_explicit(&s->lock, memory_order_acquire))
+        sched_yield();
+}
+
+static void unlock(struct say *s)
+{
+    atomic_flag_clear_explicit(&s->lock, memory_order_release);
+}
+
+static void put_bytes(struct say *s, const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        s->ring[s->put++ % SAY_ROOM_BYTES] = ((const uint8_t *)data)[i];
+}
+
+static void take_bytes(struct say *s, void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)data)[i] = s->ring[s->taken++ % SAY_ROOM_BYTES];
+}
+
+static bool put(struct say *s, const char *text, uint16_t bytes)
+{
+    if (s->put - s->taken + sizeof bytes + bytes > SAY_ROOM_BYTES)
+        return false;
+    put_bytes(s, &bytes, sizeof bytes);
+    put_bytes(s, text, bytes);
+    return true;
+}
+
+/* Where the lines are missing, before the next one. True: none are owed a word any more. */
+static bool put_notice(struct say *s)
+{
+    char text[NOTICE_BYTES];
+
+    if (s->dropped > 0) {
+        const int bytes = snprintf(text, sizeof text, "%llu line%s dropped here: nobody took what this node says on stderr\n",
+                                   (unsigned long long)s->dropped, s->dropped == 1 ? " was" : "s were");
+
+        if (!put(s, text, (uint16_t)bytes))
+            return false;
+    }
+    s->dropped = 0;
+    return true;
+}
+
+static void add(struct say *s, const char *text, uint16_t bytes, bool is_line)
+{
+    lock(s);
+    if (!put_notice(s) || !put(s, text, bytes))
+        s->dropped += is_line;
+    unlock(s);
+    bell_ring(s->bell);
+}
+
+static size_t take(struct say *s, char text[SAY_LINE_BYTES])
+{
+    uint16_t bytes = 0;
+
+    lock(s);
+    if (s->put == s->taken)
+        put_notice(s);
+    if (s->put > s->taken) {
+        take_bytes(s, &bytes, sizeof bytes);
+        take_bytes(s, text, bytes);
+    }
+    unlock(s);
+    return bytes;
+}
+
+/* ---- writing ---- */
+
+/* For as long as it takes. What cannot be written, as nobody is there or a disk is full, is gone. */
+static void write_all(int fd, const char *text, size_t bytes)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t written = write(fd, text + done, bytes - done);
+
+        if (written > 0)
+            done += (size_t)written;
+        else if (written < 0 && errno == EAGAIN) /* somebody else who has the same file wants it so */
+            poll(&ready, 1, -1);
+        else if (written == 0 || errno != EINTR)
+            return;
+    }
+}
+
+static void work(void *app, uint16_t index)
+{
+    struct say *s = app;
+    char text[SAY_LINE_BYTES];
+
+    (void)index;
+    for (;;) {
+        const uint32_t rung = bell_count(s->bell);
+        const bool is_ending = atomic_load(&s->is_ending);
+        const size_t bytes = take(s, text);
+
+        if (bytes > 0) {
+            write_all(s->fd, text, bytes);
+            atomic_fetch_add(&s->written, 1);
+        } else if (is_ending) {
+            break;
+        } else {
+            bell_wait(s->bell, rung, rest_ns);
+        }
+    }
+    atomic_store(&s->is_over, true);
+    bell_ring(s->done);
+}
+
+/* ---- for everybody ---- */
+
+int say_start(int fd, struct fail *fail)
+{
+    struct say *s = &one;
+
+    assert(!atomic_load(&s->is_started));
+    s->fd = fd;
+    s->put = s->taken = s->dropped = 0;
+    atomic_store(&s->is_ending, false);
+    atomic_store(&s->is_over, false);
+    s->bell = bell_open(fail);
+    s->done = s->bell == NULL ? NULL : bell_open(fail);
+    s->pool = s->done == NULL ? NULL : pool_start(1, work, s, fail);
+    if (s->pool == NULL) {
+        bell_close(s->bell);
+        bell_close(s->done);
+        return -1;
+    }
+    atomic_store(&s->is_started, true);
+    return 0;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void say_end(void)
+{
+    struct say *s = &one;
+    uint64_t written = atomic_load(&s->written), since_ns = now_ns();
+
+    if (!atomic_exchange(&s->is_started, false))
+        return;
+    atomic_store(&s->is_ending, true);
+    bell_ring(s->bell);
+    while (!atomic_load(&s->is_over) && now_ns() - since_ns < SAY_END_NS) {
+        const uint32_t rung = bell_count(s->done);
+
+        if (atomic_load(&s->written) != written) {
+            written = atomic_load(&s->written);
+            since_ns = now_ns();
+        }
+        if (!atomic_load(&s->is_over))
+            bell_wait(s->done, rung, SAY_END_NS / 100);
+    }
+    if (!atomic_load(&s->is_over))
+        return; /* the thread ends with the process */
+    pool_join(s->pool);
+    bell_close(s->bell);
+    bell_close(s->done);
+    s->pool = NULL;
+}
+
+static void say_text(const char *format, va_list list, bool is_line)
+{
+    char text[SAY_LINE_BYTES];
+    const size_t room = sizeof text - 1; /* for the end of line */
+    const int size = vsnprintf(text, room, format, list);
+    size_t bytes = size < 0 ? 0 : (size_t)size < room ? (size_t)size : room - 1;
+
+    if (is_line)
+        text[bytes++] = '\n';
+    if (atomic_load(&one.is_started))
+        add(&one, text, (uint16_t)bytes, is_line);
+    else
+        fwrite(text, 1, bytes, stderr);
+}
+
+void say_list(const char *format, va_list list)
+{
+    say_text(format, list, true);
+}
+
+void say(const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    say_text(format, list, true);
+    va_end(list);
+}
+
+void say_part(const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    say_text(format, list, false);
+    va_end(list);
+}
