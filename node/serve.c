@@ -21,7 +21,8 @@
 enum {
     LOOP_NS_MAX = 50000000,
     LEAVE_NS_MAX = 65000000000, /* to leave in order: the others load first, for a minute at most */
-    CLIENTS_MAX = 32
+    CLIENTS_MAX = 32,
+    INTERRUPTS_MAX = 100
 };
 
 /* The server that a signal ends; a handler has no other way to know. */
@@ -31,7 +32,7 @@ static volatile sig_atomic_t interrupt_count;
 static void on_interrupt(int number)
 {
     (void)number;
-    if (interrupt_count < 3)
+    if (interrupt_count < INTERRUPTS_MAX)
         interrupt_count = interrupt_count + 1;
     if (interrupted_server != NULL)
         mesh_udp_wake(interrupted_server->config->shift.udp);
@@ -390,11 +391,11 @@ static void close_server(struct server *server)
     gate_release(&server->gate);
     mesh_wipe(&server->process_key, sizeof server->process_key);
     serve_log_close(server);
-    recording_close(server->recording, NULL); /* what it lacks is told; the errand was to serve */
     serve_discover_close(server);
+    mesh_udp_close(server->config->shift.udp);
+    serve_record_close(server, &interrupt_count); /* its disk may hang, and nobody needs the port any more */
     free(server->cluster_memory);
     free(server->sessions_memory);
-    mesh_udp_close(server->config->shift.udp);
     bell_close(server->bell);
 }
 

@@ -1,6 +1,8 @@
 /* What a serving node records of itself, besides the calls of its cores: --record. */
+#include <stdlib.h>
 #include <time.h>
 
+#include "pool.h"
 #include "run_options.h"
 #include "security.h"
 #include "serve_state.h"
@@ -38,6 +40,71 @@ int serve_record_open(struct server *server, struct fail *fail)
         serve_say(server, "recording with all prompts and answers in plain: whoever reads the file can read them");
     return 0;
 }
+
+/* ---- closing ---- */
+
+enum { LOOK_NS = 50000000, SAY_NS = 2000000000 };
+
+struct closing {
+    struct recording *recording;
+    struct bell *bell;
+    atomic_bool is_done;
+};
+
+static void close_recording(void *app, uint16_t index)
+{
+    struct closing *closing = app;
+
+    (void)index;
+    recording_close(closing->recording, NULL); /* what it lacks is told; the errand was to serve */
+    atomic_store(&closing->is_done, true);
+    bell_ring(closing->bell);
+}
+
+/* True: it is closed. */
+static bool await(struct server *server, struct closing *closing, const volatile sig_atomic_t *signals)
+{
+    const sig_atomic_t before = *signals;
+    const uint64_t begin_ns = mesh_udp_now_ns();
+    bool is_told = false;
+
+    while (!atomic_load(&closing->is_done) && *signals == before) {
+        const uint32_t rung = bell_count(closing->bell);
+
+        if (!is_told && mesh_udp_now_ns() - begin_ns > SAY_NS) {
+            serve_say(server, "--record %.200s: waiting for its disk; another signal: no longer", server->config->record.path);
+            is_told = true;
+        }
+        if (!atomic_load(&closing->is_done))
+            bell_wait(closing->bell, rung, LOOK_NS);
+    }
+    return atomic_load(&closing->is_done);
+}
+
+void serve_record_close(struct server *server, const volatile sig_atomic_t *signals)
+{
+    struct closing *closing = server->recording != NULL ? calloc(1, sizeof *closing) : NULL;
+    struct pool *pool = NULL;
+    struct fail fail;
+
+    if (closing != NULL) {
+        closing->recording = server->recording;
+        closing->bell = bell_open(&fail);
+        pool = closing->bell != NULL ? pool_start(1, close_recording, closing, &fail) : NULL;
+    }
+    if (pool != NULL && !await(server, closing, signals)) {
+        serve_say(server, "--record %.200s: left as it is", server->config->record.path);
+        return; /* the thread ends with the process */
+    }
+    pool_join(pool);
+    if (pool == NULL)
+        recording_close(server->recording, NULL);
+    if (closing != NULL)
+        bell_close(closing->bell);
+    free(closing);
+}
+
+/* ---- what there is to record ---- */
 
 static void record_request(struct server *server, const struct job *job)
 {

@@ -3,6 +3,8 @@
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
+#include <signal.h>
+
 #include "balance.h"
 #include "bulk_host.h"
 #include "change.h"
@@ -99,7 +101,8 @@ uint32_t serve_flags(const struct server *server);
 /* serve_record.c: what is recorded, where anything is. */
 enum { SERVE_RECORD_NS = 225000000 /* between two reports at least */ };
 int serve_record_open(struct server *server, struct fail *fail);
-void serve_record_asked(struct server *server, const struct job *job);                                           /* NULL: it was refused */
+void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* with a further one, not all may be stored */
+void serve_record_asked(struct server *server, const struct job *job);                /* NULL: it was refused */
 void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which tells its end */
 void serve_record_news(struct server *server, const struct shift_news *news);
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);

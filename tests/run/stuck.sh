@@ -16,7 +16,7 @@ node() {
     background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:${ports[number]}" --join "127.0.0.1:${ports[1 - number]}" "$@"
 }
 ask() { timeout 60 "$mesh_node" ask --to "127.0.0.1:$1" -p abc -n 8 --temp 0; }
-is_whole() { "$mesh_node" status --to "127.0.0.1:${ports[1]}" --json | grep -q '"nodes":2,.*"state":"up".*"state":"up"'; }
+is_whole() { timeout 10 "$mesh_node" status --to "127.0.0.1:${ports[1]}" --json | grep -q '"nodes":2,.*"state":"up".*"state":"up"'; }
 # full NAME: a FIFO that is open, which nobody reads, and which has no room for a byte
 full() {
     mkfifo "$tmp/$1"
@@ -39,4 +39,35 @@ kill "$silent"
 wait "$silent"
 check_equal "and ends as others do" $? 0
 check "having said good-bye" wait_until 20 grep -q "left: 127.0.0.1:${ports[0]}" "$tmp/other"
+# ---- a disk of recordings that hangs ----
+
+disk=$tmp.disk
+thaw() { fsfreeze -u "$disk" 2>"$tmp/thaw"; }
+trap 'thaw; clean_up; umount "$disk" 2>/dev/null; rmdir "$disk" 2>/dev/null' EXIT
+mkdir "$disk"
+have_disk() {
+    [ "$(id -u)" = 0 ] && command -v fsfreeze && truncate -s 64M "$tmp/disk.img" && mkfs.ext4 -q "$tmp/disk.img" &&
+        mount -o loop "$tmp/disk.img" "$disk"
+}
+if ! [ -x "$BIN/mesh-replay" ] || ! have_disk >"$tmp/have" 2>&1; then
+    skip "a node whose recording's disk hangs answers" "no root, or neither a disk that can be frozen nor recordings here"
+    finish
+fi
+node 0 --record "$disk/T.db" 2>"$tmp/recorded"
+recorded=$background_pid
+check "a node that records is a member" wait_until 20 is_whole
+fsfreeze -f "$disk"
+background sh -c "sleep 60 && fsfreeze -u '$disk'"
+check "when the recording's disk hangs it answers" ask "${ports[0]}"
+check_same "as before" "$tmp/answer" "$out"
+kill "$recorded"
+check "and leaves in order" wait_until 20 sh -c "[ \$(grep -c 'left: 127.0.0.1:${ports[0]}' '$tmp/other') = 2 ]"
+check "it says what it waits for" wait_until 20 grep -q "record $disk/T.db: waiting for its disk; another signal: no longer" "$tmp/recorded"
+node 0 2>"$tmp/next"
+check "another node can have its port" wait_until 20 is_whole
+kill "$recorded"
+check "it does not wait when told not to" wait_until 20 grep -q "record $disk/T.db: left as it is" "$tmp/recorded"
+thaw
+wait "$recorded"
+check_equal "and ends as others do" $? 0
 finish
