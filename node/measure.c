@@ -160,8 +160,10 @@ static void take_node(struct measure *m, const struct measure_source *s)
 {
     struct mesh_addr addr = s->addr;
 
-    if (m->now_ns >= m->look_again_ns) {
-        const uint64_t available = memory_available_bytes(); /* which reads a file */
+    if (s->available_bytes > 0) {
+        m->available_bytes = s->available_bytes == UINT64_MAX ? 0 : s->available_bytes;
+    } else if (m->now_ns >= m->look_again_ns) {
+        const uint64_t available = memory_available_bytes();
 
         m->available_bytes = available == UINT64_MAX ? 0 : available;
         m->look_again_ns = m->now_ns + LOOK_AGAIN_NS;

@@ -37,6 +37,7 @@ struct measure_source {
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     uint64_t recomputed;                            /* likewise */
     uint64_t telemetry_refused, watchers;
+    uint64_t available_bytes;    /* memory of the machine, UINT64_MAX: unknown; 0: it is asked now and then, which may take a while */
     uint64_t start_ns, epoch_ns; /* when the process and the epoch began */
     bool is_leaving;
     struct mesh_addr addr; /* own, when there is no epoch */

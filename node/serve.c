@@ -380,6 +380,7 @@ static void close_server(struct server *server)
 {
     interrupted_server = NULL;
     serve_end_epoch(server);
+    pool_join(serve_take_giving(server));
     serve_close_shares(server);
     serve_close_memory(server);
     kept_release(&server->kept);

@@ -12,8 +12,14 @@
 static struct speed_test *start_test(const struct server *server, struct fail *fail)
 {
     const struct shift_config *c = &server->config->shift;
-    const uint64_t most = memory_available_bytes() / 2, all = server->shares.load.bytes; /* the kernel ends who takes more than there is */
+    const uint64_t all = server->shares.load.bytes;
+    uint64_t available, held, most;
 
+    if (server->memory.look != NULL)
+        memory_look_last(server->memory.look, &available, &held);
+    else
+        available = memory_available_bytes(); /* before it is a member */
+    most = available / 2;                     /* the kernel ends who takes more than there is */
     return speed_test_start(c->kernel, c->model->layer[0].down->type, all < most ? all : most, c->threads, fail);
 }
 

@@ -66,43 +66,6 @@ void serve_take_news(struct server *server)
     }
 }
 
-static void free_shift(struct shift **shift)
-{
-    if (*shift == NULL)
-        return;
-    shift_stop(*shift);
-    shift_release(*shift);
-    free(*shift);
-    *shift = NULL;
-}
-
-/* Its threads end; what they have computed is kept, and its clients have heard all of it. */
-static void halt_shift(struct server *server)
-{
-    struct engine_figures figures;
-
-    server->cached = NULL;
-    if (server->shift == NULL)
-        return;
-    shift_refused(server->shift, server->refused, &server->replayed);
-    shift_rest(server->shift);
-    serve_watch_end_epoch(server);
-    shift_halt(server->shift, &server->kept);
-    serve_take_news(server);
-    jobs_begin_epoch(&server->jobs);
-    if (server->shift->engine == NULL) /* it could not be opened */
-        return;
-    engine_figures(server->shift->engine, &figures);
-    server->recomputed += figures.recomputed;
-}
-
-void serve_end_epoch(struct server *server)
-{
-    halt_shift(server);
-    free_shift(&server->shift);
-    free_shift(&server->next);
-}
-
 static void say_epoch(const struct server *server)
 {
     const struct shift *shift = server->shift;
@@ -114,86 +77,6 @@ static void say_epoch(const struct server *server)
     notify_manager(status);
 }
 
-/* What takes time between two epochs, on a thread of its own, so that this node goes on answering the other members. */
-struct between {
-    struct server *server;
-    struct mesh_cluster_event epoch;
-    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* epoch.members: the cluster may go on to another */
-    struct shift *shift, *last, *unused;               /* to be opened; to be given back */
-    struct rows *rows;
-    struct fail *fail;
-    int result;
-    _Atomic bool is_done;
-};
-
-static void run_between(void *app, uint16_t index)
-{
-    struct between *b = app;
-
-    (void)index;
-    free_shift(&b->last);
-    free_shift(&b->unused);
-    if (b->shift != NULL)
-        b->result = shift_open(b->shift, &b->server->shift_config, &b->epoch, b->server->bell, b->rows, b->fail);
-    atomic_store(&b->is_done, true);
-    mesh_udp_wake(b->server->config->shift.udp);
-}
-
-static void do_between(struct between *b)
-{
-    struct fail fail;
-    struct pool *pool = pool_start(1, run_between, b, &fail);
-
-    if (pool == NULL)
-        run_between(b, 0); /* no thread is to be had */
-    while (!atomic_load(&b->is_done))
-        serve_attend(b->server);
-    pool_join(pool);
-}
-
-/* The old epoch's memory is given back before there is a new one, but for the rows that are kept. Where the new one has been prepared,
- * *old is to be freed when nobody waits for that any more; NULL elsewhere. */
-static int open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail)
-{
-    const bool is_prepared = server->next != NULL && shift_fits(server->next, epoch);
-    struct between b = {.server = server, .epoch = *epoch, .fail = fail};
-    struct shift *last = server->shift;
-
-    memcpy(b.member, epoch->members, epoch->member_count * sizeof *b.member);
-    b.epoch.members = b.member;
-    b.rows = is_prepared ? NULL : last != NULL ? shift_rows(last) : serve_take_rows(server);
-    halt_shift(server);
-    server->shift = NULL;
-    b.shift = is_prepared ? server->next : calloc(1, sizeof *b.shift);
-    if (b.shift == NULL) {
-        rows_drop(b.rows);
-        server->shift = last;
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    }
-    b.last = is_prepared ? NULL : last;
-    b.unused = is_prepared ? NULL : server->next;
-    server->next = NULL;
-    do_between(&b);
-    server->shift = b.shift;
-    if (b.result == 0)
-        b.result = shift_start(b.shift, b.epoch.id, &server->kept, fail);
-    server->prepared_epochs += is_prepared;
-    *old = is_prepared ? last : NULL;
-    return b.result;
-}
-
-/* A model may be too large for one machine, and one of them is the first that is started. */
-static bool waits_for_others(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
-{
-    if (epoch->member_count > 1 || server->config->seed_count == 0 || fail->exit_code != EXIT_ENVIRONMENT)
-        return false;
-    serve_say(server, "alone this node cannot hold the model, so it waits for others: %s", fail->text);
-    *fail = (struct fail){0};
-    serve_end_epoch(server);
-    serve_watch_epoch(server);
-    return true;
-}
-
 static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     const uint64_t prepared = server->prepared_epochs;
@@ -203,14 +86,15 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     change_agree(&server->change, epoch->number, mesh_udp_now_ns());
     if (serve_waits_for_memory(server, epoch))
         return 0;
-    err = open_shift(server, epoch, &old, fail);
+    err = serve_open_shift(server, epoch, &old, fail);
     if (err == 0) {
         jobs_submit(&server->jobs, server->shift);
         server->cached = server->shift->engine;
     }
-    free_shift(&old);
+    serve_give_back(server, &old);
     if (err < 0)
-        return waits_for_others(server, epoch, fail) ? 0 : -1;
+        return serve_waits_alone(server, epoch, fail) ? 0 : -1;
+    server->memory.has_told_refusal = false;
     serve_begin_shares(server);
     serve_watch_epoch(server);
     serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,
@@ -236,7 +120,7 @@ static void tell_ready(struct server *server)
 static void give_up_next(struct server *server, const char *why)
 {
     serve_say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
-    free_shift(&server->next);
+    serve_give_back(server, &server->next);
     tell_ready(server);
 }
 
@@ -245,21 +129,21 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     uint64_t missing_bytes;
     struct fail fail;
 
-    free_shift(&server->next);
+    serve_give_back(server, &server->next);
     server->next_plan = plan->plan;
     server->next_is_told = false;
     server->next_since_ns = 0;
     serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
                plan->member_count, plan->member_count == 1 ? "" : "s");
-    if (plan->own_rank < 0 || serve_lacks_memory(server, plan, &missing_bytes)) {
-        tell_ready(server); /* this node leaves, or nobody will load */
+    if (plan->own_rank < 0 || serve_lacks_memory(server, plan, &missing_bytes) || (server->memory.is_refused && plan->member_count == 1)) {
+        tell_ready(server); /* this node leaves, or nobody will load, or there is nothing to load beside */
         return;
     }
     server->next = calloc(1, sizeof *server->next);
     if (server->next == NULL)
         give_up_next(server, "out of memory");
     else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell,
-                           server->shift == NULL ? serve_take_rows(server) : NULL, &fail) < 0)
+                           server->shift == NULL ? serve_take_rows(server) : NULL, serve_take_giving(server), &fail) < 0)
         give_up_next(server, fail.text);
 }
 

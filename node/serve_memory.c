@@ -7,17 +7,19 @@
 #include "notify.h"
 #include "serve_state.h"
 
-#define LOOK_NS  UINT64_C(2000000000)
+#define LOOK_NS  UINT64_C(250000000)
 #define AGAIN_NS UINT64_C(30000000000) /* what other members can have is told with an agreement only, so there is a new one */
+#define ALONE_NS UINT64_C(10000000000) /* between two tries of one that nobody else waits for */
 
 /* ---- what this node can have ---- */
 
 /* What it holds for the present epoch goes when the next one begins. */
 static uint64_t find_bytes(const struct serve_memory *m)
 {
-    const uint64_t available = memory_available_bytes(), held = memory_held_bytes();
-    uint64_t bytes = available;
+    uint64_t available, held, bytes;
 
+    memory_look_last(m->look, &available, &held);
+    bytes = available;
     if (available == UINT64_MAX)
         return 0;
     bytes += held > m->base_bytes ? held - m->base_bytes : 0;
@@ -55,9 +57,14 @@ int serve_open_memory(struct server *server, struct fail *fail)
 {
     struct serve_memory *m = &server->memory;
 
+    uint64_t available;
+
     if (shift_buffer_bytes(&server->config->shift, &m->buffer_bytes, fail) < 0)
         return -1;
-    m->base_bytes = memory_held_bytes();
+    m->look = memory_look_open(fail);
+    if (m->look == NULL)
+        return -1;
+    memory_look_last(m->look, &available, &m->base_bytes);
     look(server, mesh_udp_now_ns());
     return 0;
 }
@@ -65,6 +72,7 @@ int serve_open_memory(struct server *server, struct fail *fail)
 void serve_close_memory(struct server *server)
 {
     rows_drop(serve_take_rows(server));
+    memory_look_close(server->memory.look);
 }
 
 /* ---- too little ---- */
@@ -123,6 +131,14 @@ static void keep_rows(struct server *server)
     server->memory.rows = rows;
 }
 
+static void take_epoch(struct serve_memory *m, const struct mesh_cluster_event *epoch)
+{
+    memcpy(m->member, epoch->members, epoch->member_count * sizeof *m->member);
+    m->count = epoch->member_count;
+    m->rank = (uint16_t)epoch->own_rank;
+    m->number = epoch->number;
+}
+
 bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_event *epoch)
 {
     struct serve_memory *m = &server->memory;
@@ -135,13 +151,11 @@ bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_eve
     }
     keep_rows(server);
     serve_end_epoch(server);
-    serve_watch_epoch(server);
-    memcpy(m->member, epoch->members, epoch->member_count * sizeof *m->member);
-    m->count = epoch->member_count;
-    m->rank = (uint16_t)epoch->own_rank;
-    m->number = epoch->number;
+    take_epoch(m, epoch);
     m->missing_bytes = missing_bytes;
+    m->is_refused = false;
     m->again_at_ns = mesh_udp_now_ns() + AGAIN_NS;
+    serve_watch_epoch(server);
     server->has_company |= epoch->member_count > 1;
     say_lack(server, is_other);
     return true;
@@ -150,6 +164,26 @@ bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_eve
 void serve_forget_lack(struct server *server)
 {
     server->memory.missing_bytes = 0;
+    server->memory.is_refused = false;
+}
+
+/* A model may be too large for one machine, and one of them is the first that is started. */
+bool serve_waits_alone(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+{
+    struct serve_memory *m = &server->memory;
+
+    if (epoch->member_count > 1 || server->config->seed_count == 0 || fail->exit_code != EXIT_ENVIRONMENT)
+        return false;
+    if (!m->has_told_refusal)
+        serve_say(server, "alone this node cannot hold the model, so it waits for others: %s", fail->text);
+    m->has_told_refusal = true;
+    *fail = (struct fail){0};
+    serve_end_epoch(server);
+    take_epoch(m, epoch);
+    m->is_refused = true;
+    m->again_at_ns = mesh_udp_now_ns() + ALONE_NS;
+    serve_watch_epoch(server);
+    return true;
 }
 
 /* The same members in another epoch, for which each says what it can have now. */
@@ -159,7 +193,7 @@ static void try_again(struct server *server, uint64_t now_ns)
     struct balance_member by_speed[MESH_RANKS_MAX];
     uint32_t share[MESH_RANKS_MAX];
 
-    m->again_at_ns = now_ns + AGAIN_NS;
+    m->again_at_ns = now_ns + (m->is_refused ? ALONE_NS : AGAIN_NS);
     if (!mesh_cluster_is_coordinator(server->cluster))
         return;
     for (uint16_t r = 0; r < m->count; r++)
@@ -177,6 +211,6 @@ void serve_watch_memory(struct server *server)
         m->look_at_ns = now_ns + LOOK_NS;
         look(server, now_ns);
     }
-    if (m->missing_bytes > 0 && now_ns >= m->again_at_ns && !server->is_leaving)
+    if ((m->missing_bytes > 0 || m->is_refused) && now_ns >= m->again_at_ns && !server->is_leaving)
         try_again(server, now_ns);
 }

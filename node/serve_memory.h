@@ -4,6 +4,9 @@
 #ifndef NODE_SERVE_MEMORY_H
 #define NODE_SERVE_MEMORY_H
 
+#include <stdbool.h>
+
+#include "memory_look.h"
 #include "memory_text.h"
 #include "mesh/cluster.h"
 #include "rows.h"
@@ -11,12 +14,15 @@
 struct server;
 
 struct serve_memory {
-    uint64_t base_bytes;    /* of this process without any part of the model */
-    uint64_t buffer_bytes;  /* that an engine has at most beside rows, keys and values */
-    uint64_t told_bytes;    /* what this node can have for these; 0: unknown */
-    uint64_t missing_bytes; /* 0: what the epoch's members have is enough, as far as they know, or there is no epoch */
+    struct memory_look *look; /* NULL: not open yet */
+    uint64_t base_bytes;      /* of this process without any part of the model */
+    uint64_t buffer_bytes;    /* that an engine has at most beside rows, keys and values */
+    uint64_t told_bytes;      /* what this node can have for these; 0: unknown */
+    uint64_t missing_bytes;   /* 0: what the epoch's members have is enough, as far as they know, or there is no epoch */
+    bool is_refused; /* alone, by the system: memory that the plan counted on could not be had. Tried again, as when bytes are missing */
+    bool has_told_refusal; /* since the last epoch that it could begin */
     uint64_t look_at_ns, again_at_ns;
-    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* while bytes are missing, as are the next ones: of the epoch */
+    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* while bytes are missing or it is refused, as are the next ones: of the epoch */
     uint16_t count, rank;
     uint32_t number;
     char said[MEMORY_TEXT_BYTES]; /* so many were missing when it was said last */
@@ -44,6 +50,10 @@ bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_e
 /* At the beginning of an epoch: true when it lacks memory. What was there is over then, and all is said. */
 bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_event *epoch);
 void serve_forget_lack(struct server *server); /* it is out of that epoch */
+
+/* An epoch could not be begun, for `fail`. True: this node is alone in it and asks for others, so it waits for them, or until it goes after
+ * all; fail is empty then. */
+bool serve_waits_alone(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail);
 
 struct rows *serve_take_rows(struct server *server); /* that were kept; the caller's. NULL: none */
 

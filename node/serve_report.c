@@ -27,7 +27,9 @@ void serve_watch_measure(struct server *server)
         .addr = mesh_udp_local(server->config->shift.udp),
     };
     struct gate_stats gate;
+    uint64_t held_bytes;
 
+    memory_look_last(server->memory.look, &source.available_bytes, &held_bytes);
     gate_get_stats(&server->gate, &gate);
     source.gate = &gate;
     memcpy(source.refused, server->refused, sizeof source.refused);

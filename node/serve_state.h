@@ -51,7 +51,8 @@ struct server {
     uint32_t next_plan;
     bool next_is_told;                    /* that it is ready */
     uint64_t next_since_ns;               /* it has been; 0: not yet */
-    struct kept kept;                     /* between two epochs */
+    struct pool *giving;                  /* gives back what epochs before had; NULL: all is */
+    struct kept kept;                     /* between two epochs; of that thread while there is one */
     struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
     struct jobs jobs;
@@ -114,7 +115,15 @@ int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
 bool serve_is_rank(const struct server *server, uint16_t rank); /* of the shift, and of the same process in the cluster's epoch */
 bool serve_is_refused(const struct server *server);             /* alone, while those that it is to join do not take it in */
-void serve_end_epoch(struct server *server);                    /* and what is prepared for the next one */
+
+/* serve_between.c. serve_end_epoch: and what is prepared for the next one. serve_give_back: on a thread of its own, which keeps what it has
+ * computed; *shift, whose threads have ended, is NULL then. serve_take_giving: such a thread, to be joined before memory is needed; NULL:
+ * none. serve_open_shift: server->shift is that of the epoch then; *old is to be given back when nobody waits for the new one any more.
+ * -1 with fail set. */
+void serve_end_epoch(struct server *server);
+void serve_give_back(struct server *server, struct shift **shift);
+struct pool *serve_take_giving(struct server *server);
+int serve_open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail);
 
 /* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have told; false
  * while some are not all there. */

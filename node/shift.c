@@ -219,6 +219,8 @@ static void prepare(void *app, uint16_t index)
     kernel_thread_init();
     pool_give_way();
     if (index == 0) {
+        pool_join(shift->before);
+        shift->before = NULL;
         const bool is_open = open_engine(shift, !shift->is_joining, &shift->why) == 0 && shift_mesh_allocate(shift, &shift->why) == 0 &&
                              shift_rows_fetch(shift, &shift->crew.is_stopping);
 
@@ -253,10 +255,11 @@ static int set_up(struct shift *shift, const struct shift_config *config, const 
 }
 
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
-                  struct bell *bell, struct rows *rows, struct fail *fail)
+                  struct bell *bell, struct rows *rows, struct pool *before, struct fail *fail)
 {
     memset(shift, 0, sizeof *shift);
     shift->rows = rows;
+    shift->before = before;
     if (set_up(shift, config, plan, bell, fail) < 0 || open_fetch(shift, plan, present, fail) < 0)
         return -1;
     if (present != NULL)
@@ -342,7 +345,7 @@ void shift_rest(struct shift *shift)
         crew_stop(&shift->crew);
 }
 
-void shift_halt(struct shift *shift, struct kept *kept)
+void shift_halt(struct shift *shift)
 {
     const bool was_started = shift->is_started;
 
@@ -351,14 +354,22 @@ void shift_halt(struct shift *shift, struct kept *kept)
     if (shift->has_sealer)
         mesh_udp_set_sealer(shift->config->udp, NULL);
     shift->has_sealer = false;
-    if (was_started && kept != NULL)
+    shift->has_to_keep |= was_started;
+}
+
+void shift_keep(struct shift *shift, struct kept *kept)
+{
+    if (shift->has_to_keep)
         engine_keep(shift->engine, kept);
+    shift->has_to_keep = false;
 }
 
 void shift_stop(struct shift *shift)
 {
     end_preparing(shift);
-    shift_halt(shift, NULL);
+    pool_join(shift->before);
+    shift->before = NULL;
+    shift_halt(shift);
     shift_rows_stop(shift);
     kv_fetch_close(&shift->fetch);
     mesh_sealer_release(&shift->sealer);

@@ -77,8 +77,10 @@ struct shift {
     struct shift_news *news; /* (news_count) */
     size_t news_count, news_room;
     bool is_started;
+    bool has_to_keep;                       /* it was, and nobody has called shift_keep */
     struct mesh_addr peer[SHIFT_PEERS_MAX]; /* whom to ask for rows that are missing on this node's disk */
     unsigned peer_count;
+    struct pool *before;  /* to be joined before it is opened: gives back what epochs before had; NULL: none */
     bool is_joining;      /* it is prepared on a node that is no member yet: nobody waits for it */
     struct pool *fetcher; /* of them, in an epoch that goes on; NULL: none */
     atomic_bool stops_fetching;
@@ -97,10 +99,10 @@ int shift_check_memory(const struct engine *engine, struct fail *fail);
 
 /* Open, allocate and load for the members of a PREPARE event, on threads that give way to others, and fetch the keys and values that it
  * will need and `present`, the epoch that goes on (NULL: none), does not have; the bell rings when that is done. shift is zeroed first.
- * rows, taken: without present, those that are left of an epoch before; NULL: none. -1 with fail set. shift_stop and shift_release in
- * either case. */
+ * rows, taken: without present, those that are left of an epoch before; NULL: none. before, taken: is joined before there is an engine;
+ * NULL: nothing. -1 with fail set. shift_stop and shift_release in either case. */
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
-                  struct bell *bell, struct rows *rows, struct fail *fail);
+                  struct bell *bell, struct rows *rows, struct pool *before, struct fail *fail);
 
 /* All is loaded and fetched, or cannot be (SHIFT_FAILED, with why). */
 bool shift_is_prepared(struct shift *shift);
@@ -125,11 +127,13 @@ int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *ke
  * started. */
 void shift_rest(struct shift *shift);
 
-/* shift_rest, and end the use of the socket; what the engine has computed of requests goes into kept. Nobody is told: the others begin
- * their next epoch, too. Does nothing when it has not started. */
-void shift_halt(struct shift *shift, struct kept *kept);
+/* shift_rest, and end the use of the socket. Nobody is told: the others begin their next epoch, too. Does nothing when it has not started. */
+void shift_halt(struct shift *shift);
 
-/* shift_halt, with nothing kept, unless that was called; then give back everything but the news. */
+/* After shift_halt, once: what the engine has computed of requests goes into kept, in as long as it takes to copy it. Any thread. */
+void shift_keep(struct shift *shift, struct kept *kept);
+
+/* shift_halt, unless that was called; then give back everything but the news. After shift_halt any thread. */
 void shift_stop(struct shift *shift);
 void shift_release(struct shift *shift);
 

@@ -14,6 +14,18 @@ serve=("$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$port")
 
 short() { (ulimit -v 200000 && exec "${serve[@]}" --slots 16); }
 check_exit "a node that gets no memory says so" 4 "memory" short
+if command -v prlimit >"$tmp/prlimit"; then
+    background bash -c 'ulimit -S -v 200000 && exec "$@"' limited "${serve[@]}" --slots 16 --join "127.0.0.1:$(free_port)" 2>"$tmp/alone"
+    check "one that asks for others waits for them" wait_until 20 grep -q "so it waits for others: memory: " "$tmp/alone"
+    prlimit --pid "$background_pid" --as=unlimited
+    check "and goes on alone when it gets its memory after all" wait_until 40 grep -q "epoch .*: 1 member" "$tmp/alone"
+    check "to answer" timeout 60 "$mesh_node" ask --to "127.0.0.1:$port" -p abc -n 3
+    check_equal "it has said so once" "$(grep -c "so it waits for others" "$tmp/alone")" 1
+    kill "$background_pid"
+    wait "$background_pid"
+else
+    skip "one that asks for others waits for them" "no prlimit"
+fi
 
 # ---- a group of 100 MB ----
 
