@@ -275,7 +275,8 @@ static void watch_refusals(struct server *server)
 
 bool serve_is_refused(const struct server *server)
 {
-    const bool is_alone = server->shift == NULL || server->shift->count == 1;
+    const struct serve_memory *m = &server->memory;
+    const bool is_alone = m->missing_bytes > 0 ? m->count == 1 : server->shift == NULL || server->shift->count == 1;
 
     return is_alone && server->config->seed_count > 0 && server->refused_ns != 0 && mesh_udp_now_ns() - server->refused_ns < refused_ns;
 }

@@ -132,12 +132,15 @@ uint64_t serve_watch_due_ns(const struct server *server)
 void serve_watch_epoch(struct server *server)
 {
     struct watching *w = &server->watching;
+    const struct serve_memory *memory = &server->memory;
     const struct shift *shift = server->shift;
 
     w->epoch_ns = mesh_udp_now_ns();
     w->pieces.step_serial = 0;
     if (shift != NULL)
         watch_epoch(&w->watch, shift->member, shift->count, shift->rank);
+    else if (memory->missing_bytes > 0) /* who waits for memory tells the others, too */
+        watch_epoch(&w->watch, memory->member, memory->count, memory->rank);
     else
         watch_epoch(&w->watch, NULL, 0, 0);
 }

@@ -68,8 +68,10 @@ check_equal "and it is known how much is missing" "$(grep -c '"memory_missing_by
 check_contains "the log says so, and what to do" "$tmp/node0" \
     "than its members can have together: nothing is loaded, and the cluster waits for others: add a node"
 check_exit "who asks is told" 4 "too little for the model" ask
-status --telemetry 1 >"$tmp/telemetry"
+status --telemetry 3 >"$tmp/telemetry"
 check_contains "it is an event" "$tmp/telemetry" "no memory"
+check_equal "one of them tells what the other one measures, too" \
+    "$(grep '"event":"node".*"state":0,' "$tmp/telemetry" | grep -o '"node":"[^"]*"' | sort -u | wc -l)" 2
 if [ ${#metrics[@]} -gt 0 ]; then
     http_ask "$tmp/node0" GET /health >"$tmp/health"
     check_contains "a node that waits is not healthy" "$tmp/health" " 503 "
