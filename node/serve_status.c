@@ -140,6 +140,8 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     if (status->shift != NULL)
         shift_traffic(status->shift, &traffic);
     json_object_begin(json, "exchange");
+    if (traffic.cipher != NULL)
+        json_text(json, "cipher", traffic.cipher);
     json_uint(json, "datagrams_sent", traffic.datagrams_sent);
     json_uint(json, "lost", traffic.lost);
     json_uint(json, "naks", traffic.naks);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "say.h"
+#include "security.h"
 #include "shift_mesh.h"
 #include "shift_rows.h"
 
@@ -443,6 +444,8 @@ static void look_at_traffic(void *app)
     }
     if (look->traffic->peers_by_group < 2)
         look->traffic->peers_by_group = 0; /* one alone is sent to alone */
+    if (look->shift->mesh != NULL)
+        look->traffic->cipher = security_cipher_name(&look->shift->sealer);
     mesh_udp_get_stats(look->shift->config->udp, &udp);
     look->traffic->kernel_drops = udp.kernel_drops;
     look->traffic->segments_refused = udp.segments_refused;

@@ -41,6 +41,7 @@ struct shift_traffic {
     uint64_t peers_by_group; /* reached by the multicast group of this node: 0 or at least 2 */
     uint64_t sent_to_group;  /* since the socket was opened: datagrams that went to all of them at once */
     uint64_t kernel_drops;   /* since the socket was opened: found its buffer full */
+    const char *cipher;      /* that this node seals with now; NULL: alone */
     bool segments_refused;   /* the kernel could not cut messages into datagrams, which are sent one by one since then */
 };
 

@@ -146,4 +146,53 @@ background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$(free_port)"
 check "a node with another key says that nobody answers" wait_until 20 grep -q \
     "nobody answers where this node asks for others, .* the same key, --name and --security, and no firewall" "$tmp/other"
 check_equal "which the others have no cause to say" "$(cat "$tmp/first" "$tmp/second" | grep -c "nobody answers")" 0
+
+# ---- members with and without AES ----
+
+ports=("$(free_port)" "$(free_port)" "$(free_port)")
+# member NUMBER OPTION...; its id in pids[NUMBER]
+member() {
+    local number=$1
+    shift
+    background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:${ports[number]}" --key "$tmp/serve.key" --name mixed \
+        --join "127.0.0.1:${ports[(number + 1) % 3]}" --join "127.0.0.1:${ports[(number + 2) % 3]}" "$@" 2>>"$tmp/mixed$number"
+    pids[number]=$background_pid
+}
+state() { timeout 10 "$mesh_node" status --to "127.0.0.1:${ports[0]}" --key "$tmp/serve.key" --name mixed --json; }
+# uses COUNT CIPHER: node 0, with so many members
+uses() { state | grep -q "\"nodes\":$1,.*\"cipher\":\"$2\""; }
+# answers SENTENCE COMMAND...: the whole digest of one node alone, whatever happens while the tokens are made
+answers() {
+    local sentence=$1 asked
+    shift
+    timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" --key "$tmp/serve.key" --name mixed -p "abc def" -n 120 --seed 3 --ignore-eos \
+        --digest >"$tmp/mixed" 2>&1 &
+    asked=$!
+    "$@"
+    wait "$asked"
+    check_equal "$sentence" "$(grep '^digest ' "$tmp/mixed")" "$alone"
+}
+alone=$("$mesh_node" run -m "$model" -p "abc def" -n 120 --seed 3 --ignore-eos --digest --local 1 -t 1 2>"$tmp/err" | grep '^digest ')
+fast=chacha20-poly1305
+if grep -qw aes /proc/cpuinfo && ldd "$mesh_node" | grep -q libgcrypt; then fast=aes-256-gcm; fi
+pids=()
+member 0
+member 1
+check "two that may use AES do, where they can" wait_until 20 uses 2 $fast
+answers "when one joins without it, bits stay the same" member 2 --cipher chacha20
+check "and then none uses it" wait_until 20 uses 3 chacha20-poly1305
+answers "when that one is killed, too" kill -9 "${pids[2]}"
+check "after which the others use it again" wait_until 20 uses 2 $fast
+member 2 --cipher chacha20
+check "it comes back" wait_until 20 uses 3 chacha20-poly1305
+answers "when it leaves, bits stay the same" kill "${pids[2]}"
+check "and the others use AES once more" wait_until 20 uses 2 $fast
+kill -9 "${pids[1]}"
+member 1 --cipher chacha20
+member 2
+check "of three one without it is enough, whoever it is" wait_until 20 uses 3 chacha20-poly1305
+answers "and the bits are the same" true
+answers "when one that has it dies" kill -9 "${pids[2]}"
+check "two stay, one without" wait_until 20 uses 2 chacha20-poly1305
+check_equal "nobody was taken for somebody else" "$(state | grep -o '"tag":[0-9]*' | sort -u)" '"tag":0'
 finish
