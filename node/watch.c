@@ -273,7 +273,7 @@ void watch_give(struct watch *w, uint64_t now_ns, uint64_t unix_ms, const struct
                 size_t bytes)
 {
     w->pieces++;
-    forward(w, now_ns, unix_ms, head->rank < MESH_RANKS_MAX ? head->rank : 0, head->serial, piece, bytes);
+    forward(w, now_ns, unix_ms, w->rank, head->serial, piece, bytes); /* what it says itself has no rank while memory is missing */
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
         struct mesh_message message = {.header.type = MESH_TYPE_REPORT, .data = piece, .data_bytes = bytes};
 

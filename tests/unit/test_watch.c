@@ -17,6 +17,7 @@ static struct watch watch;
 static struct mesh_cluster_member members[MEMBERS];
 static uint64_t now_ns;
 static unsigned records, looks, reports, made; /* given to clients; sent to members; reports that were asked for */
+static bool waits;                             /* for memory: then what it says has no rank */
 static uint32_t last_serial;
 static uint16_t last_lease_ms;
 static unsigned looks_for_old;
@@ -64,7 +65,7 @@ static size_t make_piece(uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], uint16_t
 static void report(void *app, uint32_t kinds)
 {
     uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
-    const struct mesh_telemetry_head head = {.rank = watch.count > 0 ? watch.rank : MESH_TELEMETRY_NOBODY, .serial = ++made};
+    const struct mesh_telemetry_head head = {.rank = waits || watch.count == 0 ? MESH_TELEMETRY_NOBODY : watch.rank, .serial = ++made};
 
     (void)app;
     (void)kinds;
@@ -83,6 +84,7 @@ static int set_up(void **state)
     }
     now_ns = 1000 * MS;
     records = looks = reports = made = looks_for_old = 0;
+    waits = false;
     watch_init(&watch, members[OWN].incarnation, &hooks);
     watch_epoch(&watch, members, MEMBERS, OWN);
     return 0;
@@ -368,6 +370,21 @@ static void what_is_of_no_member_is_refused(void **state)
     assert_int_equal(watch.refused, 5);
 }
 
+/* Its own reports are not taken for newer ones of rank 0. */
+static void a_node_that_waits_for_memory_passes_on_what_rank_0_says(void **state)
+{
+    unsigned own;
+
+    (void)state;
+    waits = true;
+    wish(SESSION, 100, 10000);
+    pass(1000);
+    own = records;
+    assert_in_range(own, 5, 11);
+    assert_int_equal(take_report(0, 1), WATCH_TAKEN);
+    assert_int_equal(records, own + 1);
+}
+
 static void one_client_too_many_is_told_why(void **state)
 {
     (void)state;
@@ -396,6 +413,7 @@ int main(void)
         cmocka_unit_test_setup(a_report_that_was_overtaken_is_not_told, set_up),
         cmocka_unit_test_setup(nor_is_it_after_the_ranks_have_changed, set_up),
         cmocka_unit_test_setup(what_is_of_no_member_is_refused, set_up),
+        cmocka_unit_test_setup(a_node_that_waits_for_memory_passes_on_what_rank_0_says, set_up),
         cmocka_unit_test_setup(one_client_too_many_is_told_why, set_up),
     };
 
