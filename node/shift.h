@@ -128,7 +128,8 @@ int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *ke
  * started. */
 void shift_rest(struct shift *shift);
 
-/* shift_rest, and end the use of the socket. Nobody is told: the others begin their next epoch, too. Does nothing when it has not started. */
+/* shift_rest, and end the use of the socket. Nobody is told: the others begin their next epoch, too. Does nothing when it has not
+ * started. */
 void shift_halt(struct shift *shift);
 
 /* After shift_halt, once: what the engine has computed of requests goes into kept, in as long as it takes to copy it. Any thread. */
