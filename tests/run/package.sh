@@ -29,7 +29,7 @@ check_same "to the same bytes" "$tmp/dist/$name.tar.gz" "$tmp/third/$name.tar.gz
 # To compile all of it takes a minute: what was built of the same sources is lent to both builds, so they compile what is missing, and link.
 mkdir "$tmp/objects"
 cp -a "$BUILD"/{libmesh,node,monitor,dissector,replay,flags} "$BUILD"/*.{a,list,map} "$tmp/objects"
-lent=(OBJECTS="$tmp/objects" DEB_CFLAGS_SET="-O2 -g" DEB_CPPFLAGS_SET= DEB_LDFLAGS_SET=)
+lent=(OBJECTS="$tmp/objects" WERROR=-Werror DEB_CFLAGS_SET="-O2 -g" DEB_CPPFLAGS_SET= DEB_LDFLAGS_SET=)
 for tool in dpkg-buildpackage dh; do
     command -v $tool >/dev/null && continue
     mkdir "$tmp/$name/build" && cp -a "$tmp/objects" "$tmp/$name/build/$ARCH"
