@@ -69,13 +69,22 @@ void comings_lost(struct comings *comings, uint64_t now_ns, const struct mesh_ad
     coming->lost_ns[coming->losses++ % COMINGS_LOSSES] = now_ns;
 }
 
+/* A member's datagram from another's address: from a second way of its own, or played back by somebody. */
+static bool is_there(const struct comings *comings, const uint8_t incarnation[16])
+{
+    for (unsigned i = 0; i < comings->count; i++)
+        if (!comings->coming[i].is_lost && is_same(comings->coming[i].now, incarnation))
+            return true;
+    return false;
+}
+
 void comings_speaks(struct comings *comings, uint64_t now_ns, const struct mesh_addr *at, const uint8_t incarnation[16], bool is_heard)
 {
     struct coming *coming = find(comings, at);
 
     if (coming != NULL)
         coming->spoke_ns = now_ns;
-    if (coming == NULL || coming->is_lost || !is_heard || is_same(coming->now, incarnation))
+    if (coming == NULL || coming->is_lost || !is_heard || is_there(comings, incarnation))
         return;
     coming->seen_ns = now_ns;
     if (!is_same(coming->other, incarnation)) {

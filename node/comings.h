@@ -44,7 +44,7 @@ void comings_there(struct comings *comings, uint64_t now_ns, const struct mesh_a
 void comings_lost(struct comings *comings, uint64_t now_ns, const struct mesh_addr *at);
 
 /* A process says something from that address. When another one is a member there, which is_heard says for the present, and the first has
- * spoken for long enough, two have the address. */
+ * spoken for long enough, two have the address; not when the first is a member at some address. */
 void comings_speaks(struct comings *comings, uint64_t now_ns, const struct mesh_addr *at, const uint8_t incarnation[16], bool is_heard);
 
 /* One that was lost within COMINGS_NS and is not back, from whose address nothing has come since then; NULL: there is none. */

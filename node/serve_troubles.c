@@ -167,11 +167,19 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
     return false;
 }
 
+/* A question of this node that has come back. */
+static bool is_own(const struct server *server, const uint8_t *incarnation)
+{
+    const struct shift *shift = server->shift;
+
+    return shift != NULL && memcmp(shift->member[shift->rank].incarnation, incarnation, MESH_INCARNATION_BYTES) == 0;
+}
+
 void serve_troubles_heard(struct server *server, const struct inbox_packet *packet)
 {
     const uint8_t *incarnation = packet->bytes + MESH_HEADER_BYTES;
 
-    if (packet->size >= MESH_HEADER_BYTES + (size_t)MESH_INCARNATION_BYTES)
+    if (packet->size >= MESH_HEADER_BYTES + (size_t)MESH_INCARNATION_BYTES && !is_own(server, incarnation))
         comings_speaks(&server->comings, mesh_udp_now_ns(), &packet->from, incarnation, is_heard(server, &packet->from));
 }
 

@@ -86,6 +86,22 @@ static void who_speaks_from_a_member_s_address_for_seconds_is_its_twin(void **st
     assert_true(is_twins(4 * S));
 }
 
+static void a_member_that_speaks_from_another_s_address_is_no_twin(void **state)
+{
+    const struct mesh_addr other = address(2);
+
+    (void)state;
+    comings_there(&comings, S, &at, a);
+    comings_there(&comings, S, &other, b);
+    comings_speaks(&comings, 2 * S, &at, b, true);
+    comings_speaks(&comings, 2 * S + COMINGS_APART_NS, &at, b, true);
+    assert_false(is_twins(4 * S));
+    comings_lost(&comings, 5 * S, &other); /* it has changed its address for one that is taken */
+    comings_speaks(&comings, 6 * S, &at, b, true);
+    comings_speaks(&comings, 6 * S + COMINGS_APART_NS, &at, b, true);
+    assert_true(is_twins(8 * S));
+}
+
 static void who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_twin(void **state)
 {
     (void)state;
@@ -137,6 +153,7 @@ int main(void)
         cmocka_unit_test_setup(a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin, forget),
         cmocka_unit_test_setup(who_is_there_again_after_another_one_was_has_a_twin, forget),
         cmocka_unit_test_setup(who_speaks_from_a_member_s_address_for_seconds_is_its_twin, forget),
+        cmocka_unit_test_setup(a_member_that_speaks_from_another_s_address_is_no_twin, forget),
         cmocka_unit_test_setup(who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_twin, forget),
         cmocka_unit_test_setup(who_is_lost_lacks_until_it_is_back_speaks_or_is_given_up, forget),
         cmocka_unit_test_setup(the_address_that_was_heard_of_longest_ago_gives_its_place, forget),
