@@ -1,17 +1,24 @@
 #include "notify.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { READY_WAIT_S = 5 };
+static const char ready[] = "READY=1";
 
 void notify_manager(const char *text)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     const char *name = secure_getenv("NOTIFY_SOCKET");
     const size_t size = name == NULL ? 0 : strlen(name);
+    const bool is_ready = strncmp(text, ready, sizeof ready - 1) == 0;
+    const struct timeval wait = {.tv_sec = READY_WAIT_S};
     int fd;
 
     if (size < 2 || size >= sizeof to.sun_path || (name[0] != '/' && name[0] != '@'))
@@ -22,7 +29,9 @@ void notify_manager(const char *text)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&to,
+    if (is_ready)
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+    sendto(fd, text, strlen(text), MSG_NOSIGNAL | (is_ready ? 0 : MSG_DONTWAIT), (const struct sockaddr *)&to,
            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
     close(fd);
 }

@@ -5,7 +5,8 @@
 #ifndef NODE_NOTIFY_H
 #define NODE_NOTIFY_H
 
-/* Best effort: a manager that does not listen is no reason to stop. text: lines, separated by newlines. */
+/* Best effort: a manager that does not listen is no reason to stop. text: lines, separated by newlines. What begins with READY=1 is waited
+ * for some seconds where the manager has too much to read, since it would wait for that for ever; anything else is then left out. */
 void notify_manager(const char *text);
 
 #endif

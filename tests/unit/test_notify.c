@@ -1,29 +1,48 @@
 /* What a service manager is told arrives as it was said, by either kind of name, and a manager that is not there does no harm. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "node/notify.h"
 
+static socklen_t place_of(const char *name, struct sockaddr_un *at)
+{
+    *at = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(at->sun_path, name, strlen(name));
+    if (name[0] == '@')
+        at->sun_path[0] = '\0';
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+}
+
+static int connect_to(int fd, const char *name)
+{
+    struct sockaddr_un at;
+    const socklen_t size = place_of(name, &at);
+
+    return connect(fd, (struct sockaddr *)&at, size);
+}
+
 static int bound(const char *name)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_un at;
+    const socklen_t size = place_of(name, &at);
 
-    memcpy(at.sun_path, name, strlen(name));
-    if (name[0] == '@')
-        at.sun_path[0] = '\0';
     assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
     assert_int_equal(setenv("NOTIFY_SOCKET", name, 1), 0);
     return fd;
 }
@@ -68,6 +87,52 @@ static void a_manager_with_an_abstract_name_hears_it(void **state)
     close(fd);
 }
 
+enum { MESSAGES_MAX = 100000, PAUSE_US = 100000 };
+
+/* The manager: it does something else first, and reads then. True: it hears that the node is ready. */
+static bool hears_late(int fd)
+{
+    struct timeval limit = {.tv_sec = 30};
+    char got[200];
+    ssize_t bytes = 0;
+
+    usleep(PAUSE_US);
+    if (fcntl(fd, F_SETFL, 0) != 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+        return false;
+    while (bytes >= 0) {
+        bytes = recv(fd, got, sizeof got, 0);
+        if (bytes == 7 && memcmp(got, "READY=1", 7) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void that_it_is_ready_waits_for_a_manager_with_much_to_read(void **state)
+{
+    char name[64];
+    int fd, queue, status, sent = 0;
+    pid_t manager;
+
+    (void)state;
+    snprintf(name, sizeof name, "@mesh-notify-full-%d", (int)getpid());
+    fd = bound(name);
+    queue = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect_to(queue, name), 0);
+    while (sent < MESSAGES_MAX && send(queue, "STATUS=", 7, 0) == 7)
+        sent++;
+    assert_in_range(sent, 1, MESSAGES_MAX - 1);
+    notify_manager("STATUS=left out"); /* and does not stand still for that */
+    manager = fork();
+    assert_true(manager >= 0);
+    if (manager == 0)
+        _exit(hears_late(fd) ? 0 : 1);
+    notify_manager("READY=1");
+    assert_int_equal(waitpid(manager, &status, 0), manager);
+    assert_int_equal(status, 0);
+    close(queue);
+    close(fd);
+}
+
 static void without_a_manager_nothing_happens(void **state)
 {
     char name[300];
@@ -90,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manager_with_a_socket_file_hears_it),
         cmocka_unit_test(a_manager_with_an_abstract_name_hears_it),
+        cmocka_unit_test(that_it_is_ready_waits_for_a_manager_with_much_to_read),
         cmocka_unit_test(without_a_manager_nothing_happens),
     };
 
