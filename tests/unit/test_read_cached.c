@@ -62,6 +62,7 @@ static void a_system_without_the_call_does_not_know(void **state)
     (void)state;
     without_calls(ENOSYS, &call, 1, read_it);
     without_calls(EPERM, &call, 1, read_it);
+    without_calls(EINVAL, &call, 1, read_it);
 }
 
 int main(void)
