@@ -182,8 +182,8 @@ static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row
 {
     struct address from = pcap->own, to = pcap->own;
     struct mesh_header header = {0};
-    size_t payload_bytes;
-    bool is_complete;
+    size_t payload_bytes = 0; /* set with success, which a compiler that looks into libmesh (LTO) does not see */
+    bool is_complete = false;
     int result;
     const int err = mesh_trace_get_packet(pcap->trace, row, pcap->frame + IP6_BYTES + UDP_BYTES, &payload_bytes, &is_complete);
 
