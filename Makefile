@@ -290,8 +290,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-# Loaded before a program, it makes calls of the C library fail; sanitizers have those for themselves.
-FAIL_CALLS := $(if $(SAN)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so)
+# Loaded before a program, it makes calls of the C library fail; sanitizers have those for themselves, and musl does not say who calls.
+FAIL_CALLS := $(if $(SAN)$(MUSL)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so)
 $(BUILD)/fail_calls.so: $(BUILD)/tests/preload/fail_calls.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<

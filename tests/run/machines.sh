@@ -6,10 +6,13 @@
 [ -z "$SAN" ] || skip_all "how it is instrumented makes no difference to this"
 command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
 
-# With these variables; only the first file that make makes.
-begin() {
-    env -u MAKEFLAGS -u MAKELEVEL -u SAN -u CFLAGS make --no-print-directory BUILD="$tmp/build" BIN="$tmp/bin" "$@" "$tmp/build/flags"
+# Without the variables that this test was started with: what is asked of make here is all that it gets.
+make_alone() {
+    env -u MAKEFLAGS -u MAKELEVEL -u SAN -u CFLAGS -u CPPFLAGS -u LDFLAGS -u WERROR make --no-print-directory BUILD="$tmp/build" \
+        BIN="$tmp/bin" "$@"
 }
+# Only the first file that make makes.
+begin() { make_alone "$@" "$tmp/build/flags"; }
 nothing_is_made() { check_equal "and nothing is made" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
 
 check_exit "a compiler that is not there is named" 2 "no compiler 'nowhere-gcc'" begin CC=nowhere-gcc
@@ -34,4 +37,11 @@ for other in WERROR= CFLAGS=-O3; do
     begin CC="$CC" "$other" >/dev/null
     check_equal "but not with $other" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
 done
+
+# What is not made needs no compiler.
+is_built_with() {
+    make_alone -n CC="$1" SODIUM= GCRYPT= NCURSES= MICROHTTPD= PCAP= TRACE= build-tests | grep -c -e '-shared .*/fail_calls\.so '
+}
+check_equal "tests load a file of their own before programs" "$(is_built_with "$CC")" 1
+check_equal "which musl has no functions for" "$(is_built_with musl-gcc)" 0
 finish
