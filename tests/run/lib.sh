@@ -130,6 +130,9 @@ free_port() {
     echo $port
 }
 
+# The loopback has an IPv6 address: containers and kernels may be without.
+has_ipv6() { grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; }
+
 finish() {
     if [ $case_count -eq 0 ]; then not_ok "the test checks something"; fi
     echo "1..$case_count"

@@ -82,11 +82,15 @@ else
     skip "so is that for Prometheus" "built without libmicrohttpd"
 fi
 check "any address is this machine for a client" "$mesh_node" status --to "0.0.0.0:$port"
-background "${serve[@]}" --listen "[::1]:$(free_port)" --join "127.0.0.1:$port" 2>"$tmp/six"
-check "a node with an IPv6 address is told why it reaches no IPv4 one" says six \
-    "nothing can be sent to 127.0.0.1:$port: Address family not supported by protocol: let this node listen at an address of that kind"
-kill "$background_pid"
-wait "$background_pid"
+if has_ipv6; then
+    background "${serve[@]}" --listen "[::1]:$(free_port)" --join "127.0.0.1:$port" 2>"$tmp/six"
+    check "a node with an IPv6 address is told why it reaches no IPv4 one" says six \
+        "nothing can be sent to 127.0.0.1:$port: Address family not supported by protocol: let this node listen at an address of that kind"
+    kill "$background_pid"
+    wait "$background_pid"
+else
+    skip "a node with an IPv6 address is told why it reaches no IPv4 one" "the loopback has no such address"
+fi
 
 # ---- signals ----
 
@@ -95,7 +99,7 @@ question=(-p abc -n 30 --ignore-eos --temp 0 --digest)
 ask() { timeout -k 5 60 "$mesh_node" ask --to "127.0.0.1:$port" "${question[@]}"; }
 # slow COMMAND...: a node that takes some seconds for the question, which is asked; it is ended by the test
 slow() {
-    background env --default-signal=HUP "$@" "${serve[@]}" --lab pace=4MB/s --listen "127.0.0.1:$port" 2>"$tmp/slow"
+    background env --default-signal=HUP "$@" "${serve[@]}" --lab pace=2MB/s --listen "127.0.0.1:$port" 2>"$tmp/slow"
     says slow "epoch 1"
     ask >"$tmp/answer" 2>"$tmp/answer.err" </dev/null &
     asking=$!
@@ -113,6 +117,22 @@ wait "$asking"
 check_equal "who is started with nohup hears nothing of it" "$? $(grep -c leaving "$tmp/slow")" "0 0"
 kill "$background_pid"
 wait "$background_pid"
+
+# ---- a small stack ----
+
+if [ -z "$SAN" ]; then
+    # shellcheck disable=SC2016
+    small=(bash -c 'ulimit -s 128; exec "$@"' bash)
+    check "128 KiB of stack are enough for nodes that generate" "${small[@]}" "$mesh_node" run -m "$model" -p abc -n 2 -t 1 --local 2
+    background "${small[@]}" "${serve[@]}" --listen "127.0.0.1:$port" 2>"$tmp/small"
+    says small "epoch 1"
+    check "for one that serves" ask
+    check "that tells what it does" "$mesh_node" status --json --to "127.0.0.1:$port"
+    kill "$background_pid"
+    ends "and that leaves" 0
+else
+    skip "128 KiB of stack are enough for nodes that generate" "a sanitizer takes more"
+fi
 
 # ---- a limit of the size of files is as a full disk ----
 
