@@ -16,14 +16,29 @@ static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase,
            evidence_overlaps(&entry->range, range);
 }
 
+/* A datagram is sent again in parts where it is larger than resends are: each that brings something for the first time is needed. */
+static void need_parts(struct link *link, const struct link_entry *entry)
+{
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *by = &link->spaces[space].entries[i];
+
+            if (by != entry && by->is_resend && !by->is_repeat && (entry->is_missing || by->ts_ns >= entry->ts_ns) &&
+                is_of(by, entry->step, entry->phase, &entry->range))
+                by->is_needed = true;
+        }
+}
+
 void evidence_name(struct link *link, struct link_entry *entry)
 {
     struct link_entry *repair = entry->repair != 0 ? links_entry(&link->spaces[entry->repair_is_all], entry->repair) : NULL;
 
     entry->is_lost = true;
     link->assigned++;
-    if (repair != NULL)
-        repair->is_needed = true;
+    if (repair == NULL)
+        return;
+    repair->is_needed = true;
+    need_parts(link, entry);
 }
 
 /* Was the gather held before this was sent? Then what was sent earlier has come, however early it was asked for. */
@@ -131,14 +146,17 @@ static void split_asked(struct link *link, struct link_entry *entry, const struc
     }
 }
 
-/* What a NAK asked for is known more closely by what is sent again. */
-static void split_all_asked(struct link *link, const struct link_entry *by)
+/* What a NAK asked for is known more closely by what is sent again. And was that brought before, by a copy or another resend? */
+static void look_before(struct link *link, struct link_entry *by)
 {
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
 
-            if (entry->is_missing && entry->is_asked && entry->repair == 0 && is_of(entry, by->step, by->phase, &by->range))
+            if (entry == by || !is_of(entry, by->step, by->phase, &by->range))
+                continue;
+            by->is_repeat |= !entry->is_missing && (entry->is_resend || entry->is_copy);
+            if (entry->is_missing && entry->is_asked && entry->repair == 0)
                 split_asked(link, entry, &by->range);
         }
 }
@@ -147,13 +165,13 @@ static void mend(struct link *link, struct link_entry *entry, struct link_entry 
 {
     entry->is_resent |= by->is_resend;
     by->is_of_known = true;
+    by->is_needed |= entry->is_lost && (entry->repair == 0 || !by->is_repeat);
     if (entry->repair != 0)
         return;
     entry->is_proved |= is_held_before(link, by);
     entry->repair_ns = by->ts_ns;
     entry->repair = by->number;
     entry->repair_is_all = is_all;
-    by->is_needed |= entry->is_lost;
 }
 
 void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
@@ -161,7 +179,7 @@ void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
     struct link_entry *missing;
 
     if (!by->is_missing)
-        split_all_asked(link, by);
+        look_before(link, by);
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];

@@ -36,6 +36,7 @@ struct link_entry {
     bool is_sent;       /* the sender's capture shows it */
     bool by_group;      /* seen on its way to a multicast group; it may go to this receiver alone, too */
     bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
+    bool is_repeat : 1; /* of a resend or copy: some of it was brought before, by another one */
     bool is_asked : 1;  /* has_range is of a NAK, which may ask for several datagrams in one range; a byte more would be 8 kB for a link */
 };
 

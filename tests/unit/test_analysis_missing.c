@@ -191,6 +191,41 @@ static void what_is_asked_for_in_one_range_may_be_of_several_numbers(void **stat
     assert_int_equal(analysis.sum.spurious_resend, 0);
 }
 
+static void some_tokens(uint64_t number, uint16_t dst, uint16_t first, uint16_t count)
+{
+    struct packet packet = datagram(0, MESH_TYPE_TILE, number, dst);
+
+    packet.message.header.flags = dst == MESH_DST_ALL ? MESH_FLAG_ALL : MESH_FLAG_RESEND;
+    packet.message.as.tile = (struct mesh_tile){.step = 1, .phase = 2, .token_first = first, .token_count = count, .block_count = 1};
+    analysis_add(&analysis, &packet);
+}
+
+/* The sender's capture: a datagram that is larger than resends are. What a part brings for the second time is in vain. */
+static void what_is_sent_again_in_parts_is_not_in_vain(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    some_tokens(2, MESH_DST_ALL, 0, 9);
+    tile(3, MESH_DST_ALL, 3, 0);
+    packet = datagram(1, MESH_TYPE_STATUS, ++back_number, 0);
+    packet.message.as.status = (struct mesh_status){.seen_all = 3, .window_bytes = 1};
+    analysis_add(&analysis, &packet);
+    packet = datagram(1, MESH_TYPE_NAK, ++back_number, 0);
+    packet.message.as.nak = (struct mesh_nak){.step = 1, .phase = 2, .range_count = 1};
+    packet.message.ranges[0] = (struct mesh_range){.token_count = 9, .block_count = 1};
+    analysis_add(&analysis, &packet);
+    some_tokens(1, 1, 0, 7);
+    some_tokens(2, 1, 7, 2);
+    some_tokens(3, 1, 7, 2);
+    end(1);
+    assert_int_equal(lost[0].number, 2);
+    assert_int_equal(lost[0].repair, 1);
+    assert_int_equal(analysis.sum.resent, 3);
+    assert_int_equal(analysis.sum.spurious_resend, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -202,6 +237,7 @@ int main(void)
         CASE(a_copy_that_comes_before_the_number_is_missed_names_it),
         CASE(and_so_does_one_that_comes_after_it),
         CASE(what_is_asked_for_in_one_range_may_be_of_several_numbers),
+        CASE(what_is_sent_again_in_parts_is_not_in_vain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
