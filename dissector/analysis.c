@@ -111,6 +111,7 @@ static void skip(struct analysis *analysis, struct link *link, bool is_all, uint
         entry->is_missing = true;
         entry->ts_ns = ts_ns;
         witness_tell(link, is_all, entry);
+        link->spaces[is_all].last_missed = number;
     }
 }
 

@@ -71,14 +71,15 @@ static struct link_entry *missing_place(struct link_space *space, uint64_t step,
 {
     uint64_t number = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
     struct link_entry *first = NULL;
-    bool has_before = false;
+    bool has_before = false, has_any = false;
 
-    for (; number <= space->highest; number++) {
+    for (; number <= space->highest && (first != NULL || number <= space->last_missed); number++) {
         struct link_entry *entry = links_entry(space, number);
         int order;
 
         if (entry != NULL && entry->is_missing && entry->type == 0 && !entry->has_range && first == NULL)
             first = entry;
+        has_any |= first != NULL;
         if (first != NULL && anywhere)
             return first;
         if (entry == NULL || !is_original(entry))
@@ -89,6 +90,8 @@ static struct link_entry *missing_place(struct link_space *space, uint64_t step,
         first = NULL;
         has_before = true;
     }
+    if (!has_any)
+        space->last_missed = 0; /* nothing to look for until another one is */
     return has_before ? first : NULL;
 }
 

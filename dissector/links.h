@@ -42,6 +42,7 @@ struct link_entry {
 
 struct link_space {
     uint64_t first, highest;       /* numbers; first 0: nothing yet */
+    uint64_t last_missed;          /* the highest that was skipped; 0: of all that are missing it is known what they held */
     uint64_t seen, seen_before[3]; /* highest that the receiver says it has seen: by its last report and the three before */
     uint64_t marks[3];             /* the same at link.mark_ns, and at the two marks before; up to the second all is judged */
     struct link_entry entries[LINKS_WINDOW];
