@@ -57,23 +57,28 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     analysis->on_loss(analysis->context, &loss);
 }
 
+/* A missing one was lost, unless the receiver has judged it and counts no more than are named: then the capture lacks it. */
+static bool is_named_lost(struct link *link, bool is_all, struct link_entry *entry)
+{
+    const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after that one counted it, or never will */
+
+    if (!entry->is_lost && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
+        evidence_name(link, entry);
+    return entry->is_lost;
+}
+
 /* An entry leaves the window: what is not settled is settled now. */
 static void retire(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
 {
     const struct link_space *space = &link->spaces[is_all];
     const bool is_reported = link->has_report && entry->number <= space->seen;
-    const bool is_judged = link->has_report && entry->number <= space->marks[1]; /* the report after that one counted it, or never will */
 
     if (entry->number == 0)
         return;
     if (!entry->is_missing && !entry->is_sent && witness_covers(link, is_all, entry->number))
         link->missed_at_sender++;
-    if (entry->is_missing && !entry->is_lost) {
-        if (is_judged && link->reported <= link->assigned)
-            link->counts.not_captured++;
-        else
-            evidence_name(link, entry);
-    }
+    if (entry->is_missing && !is_named_lost(link, is_all, entry))
+        link->counts.not_captured++;
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
     } else if (entry->is_resend && entry->is_of_known && is_reported && !entry->is_needed) { /* of a record nothing tells */
@@ -340,6 +345,20 @@ static void end_departures(struct analysis *analysis, struct link *link, bool is
     space->highest = until;
 }
 
+/* What was lost is settled before what was sent again for it. */
+static void end_missing(struct link *link, bool is_all)
+{
+    struct link_space *space = &link->spaces[is_all];
+    const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+
+    for (uint64_t number = oldest; number <= space->highest; number++) {
+        struct link_entry *entry = links_entry(space, number);
+
+        if (entry != NULL && entry->is_missing)
+            is_named_lost(link, is_all, entry);
+    }
+}
+
 static void end_link(struct analysis *analysis, struct link *link)
 {
     uint64_t unnamed = 0;
@@ -347,6 +366,8 @@ static void end_link(struct analysis *analysis, struct link *link)
     for (int is_all = 0; link->departures != NULL && is_all < 2; is_all++)
         if (link->departures[is_all].first != 0)
             end_departures(analysis, link, is_all);
+    for (int is_all = 0; is_all < 2; is_all++)
+        end_missing(link, is_all);
     for (int is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
         const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;

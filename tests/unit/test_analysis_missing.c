@@ -226,6 +226,25 @@ static void what_is_sent_again_in_parts_is_not_in_vain(void **state)
     assert_int_equal(analysis.sum.spurious_resend, 1);
 }
 
+static void nor_is_what_was_lost_shortly_before_the_end(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    tile(1, MESH_DST_ALL, 1, 0);
+    nak(2);
+    tile(1, 1, 2, MESH_FLAG_RESEND);
+    tile(3, MESH_DST_ALL, 3, 0); /* 2 is missed only now, and no report has counted it */
+    packet = datagram(1, MESH_TYPE_STATUS, ++back_number, 0);
+    packet.message.as.status = (struct mesh_status){.seen_all = 1, .seen_peer = 1, .window_bytes = 1};
+    analysis_add(&analysis, &packet);
+    analysis_end(&analysis);
+    assert_int_equal(lost_count, 1);
+    assert_int_equal(lost[0].number, 2);
+    assert_int_equal(lost[0].repair, 1);
+    assert_int_equal(analysis.sum.spurious_resend, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -238,6 +257,7 @@ int main(void)
         CASE(and_so_does_one_that_comes_after_it),
         CASE(what_is_asked_for_in_one_range_may_be_of_several_numbers),
         CASE(what_is_sent_again_in_parts_is_not_in_vain),
+        CASE(nor_is_what_was_lost_shortly_before_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
