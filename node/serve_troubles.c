@@ -145,6 +145,8 @@ void serve_troubles_epoch(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
 
+    server->starved_ranks = 0; /* its ranks are others */
+    memset(server->suspected_ns, 0, sizeof server->suspected_ns);
     for (uint16_t rank = 0; rank < server->shift->count; rank++)
         if (rank != server->shift->rank)
             comings_there(&server->comings, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
