@@ -70,8 +70,8 @@ void serve_say_figures(struct server *server)
     struct mesh_telemetry_link all = {0};
 
     serve_watch_measure(server);
-    serve_say(server, "%" PRIu64 " requests, %" PRIu64 " failed: prompts of %" PRIu64 " tokens, %" PRIu64 " generated", n->requests_begun,
-              n->requests_failed, n->prompt_tokens, n->answer_tokens);
+    serve_say(server, "%" PRIu64 " request%s, %" PRIu64 " failed: prompts of %" PRIu64 " tokens, %" PRIu64 " generated", n->requests_begun,
+              n->requests_begun == 1 ? "" : "s", n->requests_failed, n->prompt_tokens, n->answer_tokens);
     if (n->stepping_ns == 0)
         return;
     for (uint16_t i = 0; i < m->links; i++) {

@@ -267,8 +267,8 @@ static int run_requests(struct run *run, size_t index, struct fail *fail)
     epoch.tokens_compared = compute_tokens_compared(&run->tokens[index]) - before;
     tell_epoch(one, &epoch);
     if (one->state == COMPUTE_SAME)
-        snprintf(one->what, sizeof one->what, "the same: %zu requests, %" PRIu64 " tokens, in %.3f s", count, one->tokens,
-                 (double)one->took_ns / 1e9);
+        snprintf(one->what, sizeof one->what, "the same: %zu request%s, %" PRIu64 " tokens, in %.3f s", count, count == 1 ? "" : "s",
+                 one->tokens, (double)one->took_ns / 1e9);
     return 0;
 }
 

@@ -192,7 +192,8 @@ static void write_text(const struct run *run)
     if (run->settings.has_node)
         printf("a node as rank %u among %u that are played\n", run->rank.rank, run->rank.rank_count - 1u);
     else
-        printf("%zu requests asked of %u nodes\n", run->play.count, run->nodes.count);
+        printf("%zu request%s asked of %u node%s\n", run->play.count, run->play.count == 1 ? "" : "s", run->nodes.count,
+               run->nodes.count == 1 ? "" : "s");
     for (size_t i = 0; i < cases->count; i++)
         printf("%s: %s: %s\n", words[cases->verdicts[i].kind], cases->verdicts[i].name, cases->verdicts[i].what);
     printf("%zu passed, %zu failed, %zu left out\n", sum.passed, sum.failed, sum.skipped);

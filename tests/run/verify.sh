@@ -33,7 +33,7 @@ check "one node's trace is enough for all ranks" "$mesh_replay" verify "$tmp/T.2
 check "a node alone records tokens that are drawn again" "$mesh_node" run -m $model -p "Once upon" --temp 0.9 --seed 5 --ignore-eos -t 1 \
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
-check_contains "which is said" "$out" "drawn again, $tmp/S.db: the same: 1 requests, 10 tokens"
+check_contains "which is said" "$out" "drawn again, $tmp/S.db: the same: 1 request, 10 tokens"
 # shrinks SENTENCE PROGRAM COMMAND...: of $tmp/shrinks.gguf, which becomes shorter once it is mapped; again when all was read before that
 shrinks() {
     local sentence=$1 program=$2 i
