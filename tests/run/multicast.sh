@@ -1,24 +1,12 @@
 #!/bin/bash
 # Four nodes on hosts of their own send their tiles to a multicast group: no bit changes, fewer datagrams leave, and whom the switch keeps
 # the group from is sent to alone.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 
-model=node/models/stories-q8_0.gguf
 tokens=40
 group=239.255.77.13:7413
 question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n "$tokens" --digest)
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
 security=(--key "$tmp/key")
 
 ask() { netns_on 1 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.2:7411 "${security[@]}" "${question[@]}"; }

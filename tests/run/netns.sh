@@ -1,25 +1,12 @@
 #!/bin/bash
 # Three nodes on hosts of their own, joined by shaped cables: datagrams are dropped, a cable is pulled; no bit changes.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 
-model=node/models/stories-q8_0.gguf
 tokens=200
 if [ -n "$SAN" ]; then tokens=60; fi
 question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4)
-security=() # of all that follows; without one a node serves its loopback only
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
-security=(--key "$tmp/key")
+security=(--key "$tmp/key") # of all that follows; without one a node serves its loopback only
 
 digest() { # TOKENS: of one process alone
     "$mesh_node" run -m $model "${question[@]}" -n "$1" --digest 2>/dev/null | grep '^digest '

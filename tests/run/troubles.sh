@@ -1,21 +1,9 @@
 #!/bin/bash
 # Trouble of a network that nodes know of reaches those who run them: the log, status, /health, /metrics, events. And a cluster goes on
 # where a way lets small datagrams through and drops large ones.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 
-model=node/models/stories-q8_0.gguf
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
 question=(--key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n 20 --digest)
 
 status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" --key "$tmp/key"; }
