@@ -8,38 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simmembers.h"
-
-static struct simmembers members; /* too large for the stack */
-
-static void form(uint16_t count)
-{
-    struct mesh_sim_link link = simmembers_link();
-
-    simmembers_open(&members, count, 1, &link);
-    simmembers_form(&members);
-}
-
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static uint64_t without(uint64_t places, uint16_t place)
-{
-    return places & ~(UINT64_C(1) << place);
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
-}
+#include "members_case.h"
 
 static void kill_and_tell(uint16_t dead_rank, uint16_t by_rank)
 {
@@ -58,7 +27,7 @@ static void a_long_list_arrives_in_parts_whatever_is_lost(void **state)
     uint16_t dead;
 
     (void)state;
-    form(40);
+    members_case_form(40);
     lossy.loss_ppm = 300000;
     dead = simmembers_place(&members, 7);
     for (uint16_t from = 0; from < 40; from++)
@@ -67,20 +36,20 @@ static void a_long_list_arrives_in_parts_whatever_is_lost(void **state)
                 mesh_sim_set_link(members.sim, from, to, &lossy);
     simmembers_crash(&members, dead);
     simmembers_suspect(&members, simmembers_place(&members, 3), dead);
-    expect_agreement(without(simmembers_all(&members), dead), 100 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(simmembers_all(&members), dead), 100 * SIMMEMBERS_MS);
 }
 
 static void the_list_says_what_members_say_of_themselves(void **state)
 {
     (void)state;
-    form(3);
+    members_case_form(3);
     for (uint16_t place = 0; place < 3; place++) {
         mesh_cluster_set_summary(members.at[place].cluster, UINT64_C(1000000000000) + place);
         mesh_cluster_set_speed(members.at[place].cluster, 500u + place);
         mesh_cluster_set_flags(members.at[place].cluster, 8u + place);
     }
     kill_and_tell(1, 0);
-    expect_agreement(without(7, simmembers_place(&members, 1)), 10 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(7, simmembers_place(&members, 1)), 10 * SIMMEMBERS_MS);
     for (uint16_t rank = 0; rank < 2; rank++) {
         uint16_t place = simmembers_place(&members, rank);
         const struct mesh_cluster_member *member = &members.at[place].list[rank];
@@ -112,7 +81,7 @@ static void any_member_brings_a_commit_that_was_lost(void **state)
     uint16_t proposer, behind, other;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     proposer = simmembers_place(&members, 0);
     other = simmembers_place(&members, 1);
     behind = simmembers_place(&members, 2);
@@ -127,16 +96,16 @@ static void any_member_brings_a_commit_that_was_lost(void **state)
     assert_true(simmembers_run(&members, 300 * SIMMEMBERS_MS));
     assert_int_equal(members.at[behind].count, 3);
     assert_int_equal(members.at[behind].number, members.at[other].number);
-    expect_agreement((UINT64_C(1) << other) | (UINT64_C(1) << behind), 3 * SIMMEMBERS_S);
+    members_case_expect_agreement((UINT64_C(1) << other) | (UINT64_C(1) << behind), 3 * SIMMEMBERS_S);
 }
 
-/* It agreed, was left without a COMMIT, and the others never install that epoch: nothing holds it up for long. */
+/* It agreed, was left members_case_without a COMMIT, and the others never install that epoch: nothing holds it up for long. */
 static void a_proposal_that_comes_to_nothing_is_forgotten(void **state)
 {
     uint16_t proposer;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     proposer = simmembers_place(&members, 0);
     kill_and_tell(3, 0);
     while (!members.received[MESH_TYPE_PLAN])
@@ -147,7 +116,8 @@ static void a_proposal_that_comes_to_nothing_is_forgotten(void **state)
     simmembers_crash(&members, proposer);
     for (uint16_t rank = 1; rank < 3; rank++)
         simmembers_suspect(&members, simmembers_place(&members, rank), proposer);
-    expect_agreement((UINT64_C(1) << simmembers_place(&members, 1)) | (UINT64_C(1) << simmembers_place(&members, 2)), 50 * SIMMEMBERS_MS);
+    members_case_expect_agreement((UINT64_C(1) << simmembers_place(&members, 1)) | (UINT64_C(1) << simmembers_place(&members, 2)),
+                                  50 * SIMMEMBERS_MS);
 }
 
 static uint8_t recorded[MESH_DATAGRAM_BYTES_MIN];
@@ -181,7 +151,7 @@ static void a_commit_is_installed_only_with_the_own_nonce_and_the_right_id(void 
     uint16_t behind;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     behind = simmembers_place(&members, 1);
     loss = (struct loss){simmembers_place(&members, 0), behind, true};
     members.app = &loss;
@@ -210,7 +180,7 @@ static void a_commit_is_installed_only_with_the_own_nonce_and_the_right_id(void 
     assert_int_equal(feed(behind, &message), 0);
     message.header.number++;
     assert_int_equal(feed(behind, &message), 0); /* the same again is acknowledged again */
-    expect_agreement((UINT64_C(1) << behind) | (UINT64_C(1) << loss.from), SIMMEMBERS_MS);
+    members_case_expect_agreement((UINT64_C(1) << behind) | (UINT64_C(1) << loss.from), SIMMEMBERS_MS);
 }
 
 static void a_plan_of_a_stranger_is_not_looked_at(void **state)
@@ -220,7 +190,7 @@ static void a_plan_of_a_stranger_is_not_looked_at(void **state)
     uint32_t before;
 
     (void)state;
-    form(2);
+    members_case_form(2);
     before = mesh_cluster_state_hash(members.at[0].cluster);
     memset(message.as.plan.incarnation, 5, sizeof message.as.plan.incarnation);
     memset(message.as.plan.proposer, 5, sizeof message.as.plan.proposer);
@@ -240,7 +210,7 @@ static void of_two_rivals_one_wins(void **state)
         uint16_t a, b;
 
         (void)state;
-        form(5);
+        members_case_form(5);
         a = simmembers_place(&members, 0);
         b = simmembers_place(&members, 1);
         mesh_sim_block(members.sim, a, b, true);
@@ -249,10 +219,10 @@ static void of_two_rivals_one_wins(void **state)
         assert_true(simmembers_run(&members, seed * 50000));
         simmembers_suspect(&members, b, a);
         assert_true(simmembers_run(&members, SIMMEMBERS_S));
-        assert_true(simmembers_agree(&members, without(31, a)) || simmembers_agree(&members, without(31, b)));
+        assert_true(simmembers_agree(&members, members_case_without(31, a)) || simmembers_agree(&members, members_case_without(31, b)));
         mesh_sim_block(members.sim, a, b, false);
         mesh_sim_block(members.sim, b, a, false);
-        expect_agreement(31, 5 * SIMMEMBERS_S);
+        members_case_expect_agreement(31, 5 * SIMMEMBERS_S);
         if (seed < 19)
             simmembers_close(&members);
     }
@@ -275,7 +245,7 @@ static void shares_are_prepared_and_then_agreed_upon(void **state)
     uint32_t number;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     number = members.at[0].number;
     members.at[2].prepare_ns = 200 * SIMMEMBERS_MS;
     assert_int_equal(propose(1, shares, 3), MESH_ESTATE); /* that is for the coordinator */
@@ -290,7 +260,7 @@ static void shares_are_prepared_and_then_agreed_upon(void **state)
     for (uint16_t rank = 0; rank < 3; rank++)
         assert_int_equal(members.at[0].list[rank].share, shares[rank]);
     kill_and_tell(2, 0);
-    expect_agreement(without(7, simmembers_place(&members, 2)), 10 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(7, simmembers_place(&members, 2)), 10 * SIMMEMBERS_MS);
     assert_int_equal(members.at[simmembers_place(&members, 0)].list[0].share, 0); /* others' shares are nobody's */
 }
 
@@ -301,7 +271,7 @@ static void only_the_plan_of_the_last_event_can_be_ready(void **state)
     uint32_t plan;
 
     (void)state;
-    form(2);
+    members_case_form(2);
     assert_int_equal(mesh_cluster_ready(member->cluster, simmembers_clock(&members, 0), 1), MESH_ESTATE);
     member->prepare_ns = 100 * SIMMEMBERS_S;
     assert_int_equal(propose(0, shares, 2), 0);
@@ -323,7 +293,7 @@ static void equal_seeds_give_equal_states(void **state)
 
     (void)state;
     for (unsigned run = 0; run < 2; run++) {
-        form(6);
+        members_case_form(6);
         kill_and_tell(2, 4);
         assert_true(simmembers_run(&members, 20 * SIMMEMBERS_MS));
         for (uint16_t place = 0; place < 6; place++)
@@ -336,7 +306,7 @@ static void equal_seeds_give_equal_states(void **state)
 
 int main(void)
 {
-#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
+#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(a_long_list_arrives_in_parts_whatever_is_lost),
         MEMBERS_TEST(the_list_says_what_members_say_of_themselves),

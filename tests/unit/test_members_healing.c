@@ -7,33 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "simmembers.h"
-
-static struct simmembers members; /* too large for the stack */
-
-static void form(uint16_t count)
-{
-    struct mesh_sim_link link = simmembers_link();
-
-    simmembers_open(&members, count, 1, &link);
-    simmembers_form(&members);
-}
-
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
-}
+#include "members_case.h"
 
 static void cut(uint64_t side, bool is_cut)
 {
@@ -60,14 +34,14 @@ static void both_sides_of_a_split_go_on_and_become_one_again(void **state)
         uint64_t side;
 
         (void)state;
-        form(6);
+        members_case_form(6);
         side = lowest_ranks(minority);
         cut(side, true);
-        expect_agreement(side, 3 * SIMMEMBERS_S);
-        expect_agreement(63 & ~side, 3 * SIMMEMBERS_S);
+        members_case_expect_agreement(side, 3 * SIMMEMBERS_S);
+        members_case_expect_agreement(63 & ~side, 3 * SIMMEMBERS_S);
         assert_true(simmembers_run(&members, 7 * SIMMEMBERS_S));
         cut(side, false);
-        expect_agreement(63, 5 * SIMMEMBERS_S);
+        members_case_expect_agreement(63, 5 * SIMMEMBERS_S);
         if (minority < 3)
             simmembers_close(&members);
     }
@@ -79,12 +53,12 @@ static void two_halves_never_have_the_same_id(void **state)
     uint16_t a, b;
 
     (void)state;
-    form(2);
+    members_case_form(2);
     a = simmembers_place(&members, 0);
     b = simmembers_place(&members, 1);
     cut(UINT64_C(1) << a, true);
-    expect_agreement(UINT64_C(1) << a, 3 * SIMMEMBERS_S);
-    expect_agreement(UINT64_C(1) << b, 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(UINT64_C(1) << a, 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(UINT64_C(1) << b, 3 * SIMMEMBERS_S);
     assert_int_equal(members.at[a].number, members.at[b].number);
     assert_memory_not_equal(members.at[a].id, members.at[b].id, 16);
 }
@@ -96,15 +70,15 @@ static void the_greater_part_takes_the_other_in(void **state)
     uint16_t rank0;
 
     (void)state;
-    form(5);
+    members_case_form(5);
     side = lowest_ranks(2);
     cut(side, true);
-    expect_agreement(side, 3 * SIMMEMBERS_S);
-    expect_agreement(31 & ~side, 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(side, 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(31 & ~side, 3 * SIMMEMBERS_S);
     rank0 = members.at[__builtin_ctzll(31 & ~side)].list[0].addr.port;
     number = members.at[rank0].number;
     cut(side, false);
-    expect_agreement(31, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(31, 5 * SIMMEMBERS_S);
     assert_int_equal(members.at[rank0].rank, 0);
     assert_true(members.at[rank0].number > number);
     for (uint64_t left = side; left; left &= left - 1) {
@@ -119,25 +93,25 @@ static void a_split_of_ten_minutes_heals_within_half_a_minute_more(void **state)
     uint64_t side;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     side = lowest_ranks(2);
     cut(side, true);
     assert_true(simmembers_run(&members, 600 * SIMMEMBERS_S));
     cut(side, false);
-    expect_agreement(15, 35 * SIMMEMBERS_S);
+    members_case_expect_agreement(15, 35 * SIMMEMBERS_S);
 }
 
 static void three_parts_become_one(void **state)
 {
     (void)state;
-    form(9);
+    members_case_form(9);
     cut(7, true);
     cut(7 << 3, true);
     assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
     assert_true(simmembers_agree(&members, 7) && simmembers_agree(&members, 7 << 3) && simmembers_agree(&members, 7 << 6));
     cut(7, false);
     cut(7 << 3, false);
-    expect_agreement(511, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(511, 5 * SIMMEMBERS_S);
 }
 
 /* Two clusters that have never heard of each other, until somebody says where the other is. */
@@ -157,7 +131,7 @@ static void two_clusters_meet_when_one_is_told_of_the_other(void **state)
     assert_true(simmembers_agree(&members, 7) && simmembers_agree(&members, 31 << 3));
     assert_int_equal(mesh_cluster_join(members.at[2].cluster, simmembers_clock(&members, 2), &addr, 1), 0);
     mesh_sim_wake(members.sim, 2);
-    expect_agreement(255, SIMMEMBERS_S);
+    members_case_expect_agreement(255, SIMMEMBERS_S);
     for (uint16_t place = 0; place < 3; place++)
         assert_int_equal(members.at[place].events[MESH_CLUSTER_EVICTED], 0);
 }
@@ -167,12 +141,12 @@ static void losses_and_returns_are_told(void **state)
     uint16_t place;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     place = simmembers_place(&members, 2);
     cut(UINT64_C(1) << place, true);
-    expect_agreement(7 & ~(UINT64_C(1) << place), 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(7 & ~(UINT64_C(1) << place), 3 * SIMMEMBERS_S);
     cut(UINT64_C(1) << place, false);
-    expect_agreement(7, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(7, 5 * SIMMEMBERS_S);
     for (uint16_t other = 0; other < 3; other++) {
         assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_LOST], other == place ? 2 : 1);
         assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_BACK], other == place ? 2 : 1);
@@ -189,15 +163,15 @@ static void a_process_that_slept_ten_seconds_joins_again(void **state)
         uint16_t place;
 
         (void)state;
-        form(3);
+        members_case_form(3);
         place = simmembers_place(&members, rank);
         others = 7 & ~(UINT64_C(1) << place);
         mesh_sim_pause(members.sim, place, true);
-        expect_agreement(others, 3 * SIMMEMBERS_S);
+        members_case_expect_agreement(others, 3 * SIMMEMBERS_S);
         assert_true(simmembers_run(&members, 8 * SIMMEMBERS_S));
         installs = members.at[place].events[MESH_CLUSTER_EPOCH];
         mesh_sim_pause(members.sim, place, false);
-        expect_agreement(7, SIMMEMBERS_S);
+        members_case_expect_agreement(7, SIMMEMBERS_S);
         assert_int_equal(members.at[place].events[MESH_CLUSTER_EVICTED], 1);
         assert_int_equal(members.at[place].events[MESH_CLUSTER_EPOCH], installs + 1); /* and never one of its own */
         if (rank < 2)
@@ -210,7 +184,7 @@ static void if_all_sleep_they_go_on_as_they_were(void **state)
     uint32_t number;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     number = members.at[0].number;
     for (uint16_t place = 0; place < 4; place++)
         mesh_sim_pause(members.sim, place, true);
@@ -227,7 +201,7 @@ static void a_short_sleep_is_forgiven(void **state)
     uint32_t number;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     number = members.at[0].number;
     mesh_sim_pause(members.sim, 1, true);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
@@ -244,13 +218,13 @@ static void a_restarted_process_is_back_before_the_old_one_is_missed(void **stat
         uint16_t place;
 
         (void)state;
-        form(4);
+        members_case_form(4);
         place = simmembers_place(&members, rank);
         simmembers_crash(&members, place);
         if (!place)
             simmembers_add_seed(&members, place, 1);
         simmembers_start(&members, place);
-        expect_agreement(15, 600 * SIMMEMBERS_MS);
+        members_case_expect_agreement(15, 600 * SIMMEMBERS_MS);
         assert_int_equal(members.at[place].rank, 3);
         if (rank < 3)
             simmembers_close(&members);
@@ -272,12 +246,12 @@ static void clocks_need_not_agree(void **state)
     assert_true(simmembers_run(&members, 10 * SIMMEMBERS_S));
     assert_true(simmembers_agree(&members, 9));
     cut(9, false);
-    expect_agreement(63, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(63, 5 * SIMMEMBERS_S);
 }
 
 int main(void)
 {
-#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
+#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(both_sides_of_a_split_go_on_and_become_one_again),
         MEMBERS_TEST(two_halves_never_have_the_same_id),

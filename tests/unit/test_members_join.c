@@ -8,12 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simmembers.h"
+#include "members_case.h"
 
 #define RTT_NS    (200 * UINT64_C(1000))
 #define GATHER_NS (10 * SIMMEMBERS_MS)
-
-static struct simmembers members; /* too large for the stack */
 
 static int open_members(uint16_t count)
 {
@@ -23,22 +21,6 @@ static int open_members(uint16_t count)
     return 0;
 }
 
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
-}
-
 /* ---- alone ---- */
 
 static void without_seeds_a_process_is_an_epoch_of_one_at_once(void **state)
@@ -46,7 +28,7 @@ static void without_seeds_a_process_is_an_epoch_of_one_at_once(void **state)
     (void)state;
     open_members(1);
     simmembers_start(&members, 0);
-    expect_agreement(1, 1);
+    members_case_expect_agreement(1, 1);
     assert_int_equal(members.at[0].number, 1);
     assert_true(mesh_cluster_is_coordinator(members.at[0].cluster));
 }
@@ -59,7 +41,7 @@ static void with_seeds_it_looks_for_others_for_half_a_second(void **state)
     simmembers_start(&members, 0);
     assert_true(simmembers_run(&members, 490 * SIMMEMBERS_MS));
     assert_false(members.at[0].has_epoch);
-    expect_agreement(1, 20 * SIMMEMBERS_MS);
+    members_case_expect_agreement(1, 20 * SIMMEMBERS_MS);
 }
 
 static void an_address_of_its_own_among_the_seeds_does_no_harm(void **state)
@@ -70,7 +52,7 @@ static void an_address_of_its_own_among_the_seeds_does_no_harm(void **state)
     simmembers_add_seed(&members, 0, 1);
     simmembers_start(&members, 0);
     simmembers_start(&members, 1);
-    expect_agreement(3, 50 * SIMMEMBERS_MS);
+    members_case_expect_agreement(3, 50 * SIMMEMBERS_MS);
 }
 
 /* ---- joining ---- */
@@ -88,7 +70,7 @@ static void a_newcomer_is_in_after_three_round_trips_and_the_gathering(void **st
             members.count = count;
             simmembers_add_seed(&members, last, simmembers_place(&members, asks_coordinator ? 0 : (uint16_t)(last - 1)));
             simmembers_start(&members, last);
-            expect_agreement(simmembers_all(&members), 3 * RTT_NS + GATHER_NS);
+            members_case_expect_agreement(simmembers_all(&members), 3 * RTT_NS + GATHER_NS);
             assert_int_equal(members.at[last].events[MESH_CLUSTER_JOINED], 1);
             assert_int_equal(members.at[last].rank, last);
             if (count < 10 || !asks_coordinator)
@@ -111,7 +93,7 @@ static void the_others_keep_their_order_and_newcomers_come_last(void **state)
         simmembers_add_seed(&members, place, 2);
         simmembers_start(&members, place);
     }
-    expect_agreement(255, 100 * SIMMEMBERS_MS);
+    members_case_expect_agreement(255, 100 * SIMMEMBERS_MS);
     for (uint16_t rank = 0; rank < 5; rank++)
         assert_int_equal(simmembers_place(&members, rank), before[rank]);
 }
@@ -125,7 +107,7 @@ static void simultaneous_start(uint16_t count, uint16_t (*seed_of)(uint16_t plac
         simmembers_add_seed(&members, place, seed_of(place));
     for (uint16_t i = 0; i < count; i++)
         simmembers_start(&members, (uint16_t)((i * 5 + seed) % count));
-    expect_agreement(simmembers_all(&members), 2 * SIMMEMBERS_S);
+    members_case_expect_agreement(simmembers_all(&members), 2 * SIMMEMBERS_S);
     simmembers_close(&members);
 }
 
@@ -171,7 +153,7 @@ static void sixty_four_are_one_epoch_and_one_more_is_refused(void **state)
         simmembers_add_seed(&members, place, the_one_before(place));
     for (uint16_t place = 0; place < 64; place++)
         simmembers_start(&members, place);
-    expect_agreement(UINT64_MAX, 2 * SIMMEMBERS_S);
+    members_case_expect_agreement(UINT64_MAX, 2 * SIMMEMBERS_S);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
 
     /* There is no 65th place in the simulator: it takes the address of one that does not answer any more. */
@@ -185,7 +167,7 @@ static void sixty_four_are_one_epoch_and_one_more_is_refused(void **state)
     assert_string_equal(members.at[63].reason,
                         "the cluster does not take this node in: number of members with this node is 65, at most 64: "
                         "start fewer nodes");
-    expect_agreement(UINT64_MAX, 5 * SIMMEMBERS_S); /* when the dead one is found out, there is room */
+    members_case_expect_agreement(UINT64_MAX, 5 * SIMMEMBERS_S); /* when the dead one is found out, there is room */
 }
 
 static void nobody_is_suspected_or_evicted_where_nothing_happens(void **state)
@@ -237,7 +219,7 @@ static void newcomers_load_before_they_come_in(void **state)
     assert_true(simmembers_agree(&members, 3)); /* the old epoch goes on */
     assert_int_equal(members.at[0].prepare_count, 3);
     assert_int_equal(members.at[2].prepare_count, 3);
-    expect_agreement(7, 30 * SIMMEMBERS_MS);
+    members_case_expect_agreement(7, 30 * SIMMEMBERS_MS);
 }
 
 /* Who prepares can reckon with what the others say of themselves, newcomers too; and an epoch has what they say last. */
@@ -263,7 +245,7 @@ static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **st
         assert_int_equal(members.at[place].prepare_summary[2], 1002);
     }
     mesh_cluster_set_summary(members.at[2].cluster, 88);
-    expect_agreement(7, 30 * SIMMEMBERS_MS);
+    members_case_expect_agreement(7, 30 * SIMMEMBERS_MS);
     assert_int_equal(members.at[0].list[2].summary, 88);
 }
 
@@ -336,13 +318,13 @@ static void a_death_goes_before_a_plan(void **state)
     dead = simmembers_place(&members, 2);
     simmembers_crash(&members, dead);
     simmembers_suspect(&members, simmembers_place(&members, 1), dead);
-    expect_agreement(15 & ~(UINT64_C(1) << dead), 10 * SIMMEMBERS_MS);
-    expect_agreement(31 & ~(UINT64_C(1) << dead), 2 * SIMMEMBERS_S);
+    members_case_expect_agreement(15 & ~(UINT64_C(1) << dead), 10 * SIMMEMBERS_MS);
+    members_case_expect_agreement(31 & ~(UINT64_C(1) << dead), 2 * SIMMEMBERS_S);
 }
 
 int main(void)
 {
-#define MEMBERS_TEST(name) cmocka_unit_test_setup_teardown(name, NULL, close_members)
+#define MEMBERS_TEST(name) cmocka_unit_test_setup_teardown(name, NULL, members_case_close)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(without_seeds_a_process_is_an_epoch_of_one_at_once),
         MEMBERS_TEST(with_seeds_it_looks_for_others_for_half_a_second),

@@ -1,4 +1,4 @@
-/* Leaving in order: all prepare, the others go on without, and whoever leaves is told when it may. */
+/* Leaving in order: all prepare, the others go on members_case_without, and whoever leaves is told when it may. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,38 +6,7 @@
 
 #include <cmocka.h>
 
-#include "simmembers.h"
-
-static struct simmembers members; /* too large for the stack */
-
-static void form(uint16_t count)
-{
-    struct mesh_sim_link link = simmembers_link();
-
-    simmembers_open(&members, count, 1, &link);
-    simmembers_form(&members);
-}
-
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static uint64_t without(uint64_t places, uint16_t place)
-{
-    return places & ~(UINT64_C(1) << place);
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
-}
+#include "members_case.h"
 
 static void leave(uint16_t place)
 {
@@ -51,10 +20,10 @@ static void each_rank_can_leave_and_disturbs_nobody(void **state)
         uint16_t place;
 
         (void)state;
-        form(4);
+        members_case_form(4);
         place = simmembers_place(&members, rank);
         leave(place);
-        expect_agreement(without(15, place), 5 * SIMMEMBERS_MS);
+        members_case_expect_agreement(members_case_without(15, place), 5 * SIMMEMBERS_MS);
         assert_true(simmembers_run(&members, 5 * SIMMEMBERS_MS));
         assert_true(members.at[place].has_left);
         assert_int_equal(members.at[place].events[MESH_CLUSTER_EVICTED], 0);
@@ -68,7 +37,7 @@ static void each_rank_can_leave_and_disturbs_nobody(void **state)
             assert_int_equal(stats.suspicions, 0);
         }
         assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
-        assert_true(simmembers_agree(&members, without(15, place)));
+        assert_true(simmembers_agree(&members, members_case_without(15, place)));
         if (rank < 3)
             simmembers_close(&members);
     }
@@ -79,13 +48,13 @@ static void the_old_epoch_goes_on_until_all_are_ready(void **state)
     uint16_t place;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     place = simmembers_place(&members, 0);
     members.at[place].prepare_ns = 300 * SIMMEMBERS_MS; /* the leaver itself has most to copy */
     leave(place);
     assert_true(simmembers_run(&members, 290 * SIMMEMBERS_MS));
     assert_true(simmembers_agree(&members, 7));
-    expect_agreement(without(7, place), 20 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(7, place), 20 * SIMMEMBERS_MS);
 }
 
 static void the_wish_to_leave_survives_losses(void **state)
@@ -94,7 +63,7 @@ static void the_wish_to_leave_survives_losses(void **state)
     uint16_t place;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     lossy.loss_ppm = 300000;
     for (uint16_t from = 0; from < 4; from++)
         for (uint16_t to = 0; to < 4; to++)
@@ -102,7 +71,7 @@ static void the_wish_to_leave_survives_losses(void **state)
                 mesh_sim_set_link(members.sim, from, to, &lossy);
     place = simmembers_place(&members, 2);
     leave(place);
-    expect_agreement(without(15, place), 2 * SIMMEMBERS_S);
+    members_case_expect_agreement(members_case_without(15, place), 2 * SIMMEMBERS_S);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
     assert_true(members.at[place].has_left);
 }
@@ -110,7 +79,7 @@ static void the_wish_to_leave_survives_losses(void **state)
 static void the_last_one_leaves_at_once(void **state)
 {
     (void)state;
-    form(1);
+    members_case_form(1);
     leave(0);
     assert_true(simmembers_run(&members, 1));
     assert_true(members.at[0].has_left);
@@ -120,7 +89,7 @@ static void the_last_one_leaves_at_once(void **state)
 static void all_can_leave_together(void **state)
 {
     (void)state;
-    form(5);
+    members_case_form(5);
     for (uint16_t place = 0; place < 5; place++)
         leave(place);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
@@ -146,14 +115,14 @@ static void one_that_left_can_come_back_as_a_new_process(void **state)
     uint16_t place;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     place = simmembers_place(&members, 1);
     leave(place);
-    expect_agreement(without(7, place), 5 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(7, place), 5 * SIMMEMBERS_MS);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
     simmembers_crash(&members, place);
     simmembers_start(&members, place);
-    expect_agreement(7, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(7, 5 * SIMMEMBERS_S);
 }
 
 static void a_death_while_one_leaves_does_not_keep_it(void **state)
@@ -161,7 +130,7 @@ static void a_death_while_one_leaves_does_not_keep_it(void **state)
     uint16_t place, dead;
 
     (void)state;
-    form(4);
+    members_case_form(4);
     place = simmembers_place(&members, 1);
     dead = simmembers_place(&members, 0);
     members.at[simmembers_place(&members, 2)].prepare_ns = 100 * SIMMEMBERS_MS;
@@ -169,14 +138,14 @@ static void a_death_while_one_leaves_does_not_keep_it(void **state)
     assert_true(simmembers_run(&members, 50 * SIMMEMBERS_MS));
     simmembers_crash(&members, dead);
     simmembers_suspect(&members, simmembers_place(&members, 3), dead);
-    expect_agreement(without(without(15, place), dead), 500 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(members_case_without(15, place), dead), 500 * SIMMEMBERS_MS);
     assert_true(simmembers_run(&members, 300 * SIMMEMBERS_MS));
     assert_true(members.at[place].has_left);
 }
 
 int main(void)
 {
-#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
+#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(each_rank_can_leave_and_disturbs_nobody),
         MEMBERS_TEST(the_old_epoch_goes_on_until_all_are_ready),

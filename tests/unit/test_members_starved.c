@@ -6,38 +6,7 @@
 
 #include <cmocka.h>
 
-#include "simmembers.h"
-
-static struct simmembers members; /* too large for the stack */
-
-static void form(uint16_t count)
-{
-    struct mesh_sim_link link = simmembers_link();
-
-    simmembers_open(&members, count, 1, &link);
-    simmembers_form(&members);
-}
-
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static uint64_t without(uint64_t places, uint16_t place)
-{
-    return places & ~(UINT64_C(1) << place);
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
-}
+#include "members_case.h"
 
 /* All hear all, but what is large does not pass between two of them. */
 static void starve(uint16_t who, uint16_t by, unsigned times)
@@ -57,18 +26,18 @@ static void of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while(vo
         const uint16_t high = pair[i][0] > pair[i][1] ? pair[i][0] : pair[i][1];
         uint16_t who, by, out;
 
-        form(4);
+        members_case_form(4);
         who = simmembers_place(&members, pair[i][0]);
         by = simmembers_place(&members, pair[i][1]);
         out = simmembers_place(&members, high);
         starve(who, by, 2);
         assert_true(simmembers_agree(&members, 15)); /* two may be a mistake */
         starve(who, by, 1);
-        expect_agreement(without(15, out), 100 * SIMMEMBERS_MS);
+        members_case_expect_agreement(members_case_without(15, out), 100 * SIMMEMBERS_MS);
         assert_true(simmembers_run(&members, 14 * SIMMEMBERS_S));
-        assert_true(simmembers_agree(&members, without(15, out)));
+        assert_true(simmembers_agree(&members, members_case_without(15, out)));
         assert_int_equal(members.at[out].refused.reason_code, MESH_DENY_UNHEARD);
-        expect_agreement(15, 35 * SIMMEMBERS_S); /* it asks every 30 s by then */
+        members_case_expect_agreement(15, 35 * SIMMEMBERS_S); /* it asks every 30 s by then */
         if (i < 3)
             simmembers_close(&members);
     }
@@ -80,7 +49,7 @@ static void a_coordinator_that_starves_all_others_is_left_behind(void **state)
     uint16_t alone, a, b;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     alone = simmembers_place(&members, 0);
     a = simmembers_place(&members, 1);
     b = simmembers_place(&members, 2);
@@ -89,10 +58,10 @@ static void a_coordinator_that_starves_all_others_is_left_behind(void **state)
         simmembers_starved(&members, b, alone);
         assert_true(simmembers_run(&members, 300 * SIMMEMBERS_MS));
     }
-    expect_agreement(without(7, alone), 3 * SIMMEMBERS_S);
+    members_case_expect_agreement(members_case_without(7, alone), 3 * SIMMEMBERS_S);
     assert_true(simmembers_run(&members, 8 * SIMMEMBERS_S));
-    assert_true(simmembers_agree(&members, without(7, alone)));
-    expect_agreement(7, 35 * SIMMEMBERS_S);
+    assert_true(simmembers_agree(&members, members_case_without(7, alone)));
+    members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
     assert_int_equal(simmembers_place(&members, 2), alone);
 }
 
@@ -101,25 +70,25 @@ static void who_starves_or_is_starved_again_stays_away_twice_as_long(void **stat
     uint16_t who, by;
 
     (void)state;
-    form(3);
+    members_case_form(3);
     who = simmembers_place(&members, 1);
     by = simmembers_place(&members, 2);
     starve(who, by, 3);
     assert_true(simmembers_run(&members, 14 * SIMMEMBERS_S));
-    assert_true(simmembers_agree(&members, without(7, by)));
-    expect_agreement(7, 35 * SIMMEMBERS_S);
+    assert_true(simmembers_agree(&members, members_case_without(7, by)));
+    members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
     starve(who, by, 3);
     assert_true(simmembers_run(&members, 29 * SIMMEMBERS_S));
-    assert_true(simmembers_agree(&members, without(7, by)));
-    expect_agreement(7, 65 * SIMMEMBERS_S);
+    assert_true(simmembers_agree(&members, members_case_without(7, by)));
+    members_case_expect_agreement(7, 65 * SIMMEMBERS_S);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while, close_members),
-        cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, close_members),
-        cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, close_members),
+        cmocka_unit_test_teardown(of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while, members_case_close),
+        cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, members_case_close),
+        cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, members_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

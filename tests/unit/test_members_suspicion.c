@@ -7,9 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "simmembers.h"
-
-static struct simmembers members; /* too large for the stack */
+#include "members_case.h"
 
 /* count members whose links lose so much of a million. */
 static void form(uint16_t count, uint64_t seed, uint32_t loss_ppm)
@@ -19,27 +17,6 @@ static void form(uint16_t count, uint64_t seed, uint32_t loss_ppm)
     link.loss_ppm = loss_ppm;
     simmembers_open(&members, count, seed, &link);
     simmembers_form(&members);
-}
-
-static int close_members(void **state)
-{
-    (void)state;
-    simmembers_close(&members);
-    return 0;
-}
-
-static uint64_t without(uint64_t places, uint16_t place)
-{
-    return places & ~(UINT64_C(1) << place);
-}
-
-static void expect_agreement(uint64_t places, uint64_t within_ns)
-{
-    uint64_t took_ns = simmembers_run_agree(&members, places, within_ns);
-
-    if (members.error[0])
-        fail_msg("%s", members.error);
-    assert_true(took_ns <= within_ns);
 }
 
 static void block(uint16_t a, uint16_t b, bool is_one_way, bool blocked)
@@ -62,7 +39,7 @@ static uint64_t death_ns(uint16_t count, uint64_t seed, uint32_t loss_ppm, uint1
     by = simmembers_place(&members, by_rank);
     simmembers_crash(&members, dead);
     simmembers_suspect(&members, by, dead);
-    took_ns = simmembers_run_agree(&members, without(simmembers_all(&members), dead), SIMMEMBERS_S);
+    took_ns = simmembers_run_agree(&members, members_case_without(simmembers_all(&members), dead), SIMMEMBERS_S);
     if (members.error[0])
         fail_msg("%s", members.error);
     simmembers_close(&members);
@@ -112,7 +89,8 @@ static void two_deaths_at_once_are_one_epoch(void **state)
     for (uint16_t rank = 2; rank < 6; rank++)
         for (uint16_t dead = 0; dead < 2; dead++)
             simmembers_suspect(&members, simmembers_place(&members, rank), simmembers_place(&members, dead));
-    expect_agreement(without(without(63, simmembers_place(&members, 0)), simmembers_place(&members, 1)), 10 * SIMMEMBERS_MS);
+    members_case_expect_agreement(
+        members_case_without(members_case_without(63, simmembers_place(&members, 0)), simmembers_place(&members, 1)), 10 * SIMMEMBERS_MS);
     assert_int_equal(members.epochs, epochs + 1);
 }
 
@@ -128,7 +106,7 @@ static void a_dead_coordinator_does_not_hold_up_a_report_for_long(void **state)
     mesh_sim_crash(members.sim, dead[0]);
     mesh_sim_crash(members.sim, dead[1]);
     simmembers_suspect(&members, simmembers_place(&members, 4), dead[0]);
-    expect_agreement(without(without(31, dead[0]), dead[1]), 50 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(members_case_without(31, dead[0]), dead[1]), 50 * SIMMEMBERS_MS);
 }
 
 static void without_being_told_a_death_is_found_out_within_two_seconds(void **state)
@@ -139,7 +117,7 @@ static void without_being_told_a_death_is_found_out_within_two_seconds(void **st
     form(4, 1, 0);
     dead = simmembers_place(&members, 2);
     simmembers_crash(&members, dead);
-    expect_agreement(without(15, dead), 2 * SIMMEMBERS_S);
+    members_case_expect_agreement(members_case_without(15, dead), 2 * SIMMEMBERS_S);
 }
 
 /* Its endpoints say that they hear one another, so nobody need be asked; the one who is not heard there is asked all the same. */
@@ -193,10 +171,10 @@ static void one_that_was_only_slow_is_back_within_a_second_of_being_heard(void *
         slow = simmembers_place(&members, rank);
         mesh_sim_pause(members.sim, slow, true);
         simmembers_suspect(&members, simmembers_place(&members, !rank), slow);
-        expect_agreement(without(15, slow), 10 * SIMMEMBERS_MS);
+        members_case_expect_agreement(members_case_without(15, slow), 10 * SIMMEMBERS_MS);
         assert_true(simmembers_run(&members, 100 * SIMMEMBERS_MS));
         mesh_sim_pause(members.sim, slow, false);
-        expect_agreement(15, SIMMEMBERS_S);
+        members_case_expect_agreement(15, SIMMEMBERS_S);
         assert_int_equal(members.at[slow].events[MESH_CLUSTER_EVICTED], 1);
         if (rank < 3)
             simmembers_close(&members);
@@ -217,18 +195,18 @@ static void of_two_without_a_way_between_them_one_leaves(void **state)
         a = simmembers_place(&members, 2);
         b = simmembers_place(&members, 3);
         block(a, b, one_way, true);
-        expect_agreement(without(15, b), 10 * SIMMEMBERS_S);
+        members_case_expect_agreement(members_case_without(15, b), 10 * SIMMEMBERS_S);
         assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
         epochs = members.epochs;
         assert_true(simmembers_run(&members, 20 * SIMMEMBERS_S));
         assert_int_equal(members.epochs, epochs); /* it is asked again and again, but nobody is disturbed */
-        assert_true(simmembers_agree(&members, without(15, b)));
+        assert_true(simmembers_agree(&members, members_case_without(15, b)));
         assert_int_equal(members.at[b].refused.reason_code, MESH_DENY_UNHEARD);
         assert_int_equal(members.at[b].refused.found, 2);
         unheard = mesh_sim_addr(a);
         assert_memory_equal(&members.at[b].refused.unheard, &unheard, sizeof unheard);
         block(a, b, one_way, false);
-        expect_agreement(15, 5 * SIMMEMBERS_S);
+        members_case_expect_agreement(15, 5 * SIMMEMBERS_S);
         if (!one_way)
             simmembers_close(&members);
     }
@@ -247,7 +225,7 @@ static void the_mesh_layers_suspicions_tell_two_apart_sooner(void **state)
         simmembers_suspect(&members, a, b);
         assert_true(simmembers_run(&members, 250 * SIMMEMBERS_MS));
     }
-    expect_agreement(without(15, b), 50 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(15, b), 50 * SIMMEMBERS_MS);
 }
 
 /* The coordinator hears nobody, everybody hears it. The others take it for dead; it takes them for dead. */
@@ -260,13 +238,13 @@ static void a_deaf_coordinator_is_left_behind(void **state)
     deaf = simmembers_place(&members, 0);
     for (uint16_t rank = 1; rank < 5; rank++)
         block(simmembers_place(&members, rank), deaf, true, true);
-    expect_agreement(without(31, deaf), 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(members_case_without(31, deaf), 5 * SIMMEMBERS_S);
     assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
-    assert_true(simmembers_agree(&members, without(31, deaf)));
+    assert_true(simmembers_agree(&members, members_case_without(31, deaf)));
     for (uint16_t place = 0; place < 5; place++)
         if (place != deaf)
             block(place, deaf, true, false);
-    expect_agreement(31, 5 * SIMMEMBERS_S);
+    members_case_expect_agreement(31, 5 * SIMMEMBERS_S);
 }
 
 /* It hears all, and all but one hear it. The one whom that one asks is no coordinator; the coordinator has to be told. */
@@ -282,7 +260,7 @@ static void who_does_not_hear_the_coordinator_is_left_out(void **state)
             first = simmembers_place(&members, 0);
             deaf = simmembers_place(&members, rank);
             block(first, deaf, true, true);
-            expect_agreement(without(simmembers_all(&members), deaf), 10 * SIMMEMBERS_S);
+            members_case_expect_agreement(members_case_without(simmembers_all(&members), deaf), 10 * SIMMEMBERS_S);
             assert_int_equal(members.at[first].rank, 0);
             assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
             for (uint16_t place = 0; place < count; place++) /* nobody goes back to the epoch that the deaf one is in for a while */
@@ -290,15 +268,15 @@ static void who_does_not_hear_the_coordinator_is_left_out(void **state)
             epochs = members.epochs;
             assert_true(simmembers_run(&members, 60 * SIMMEMBERS_S));
             assert_int_equal(members.epochs, epochs);
-            assert_true(simmembers_agree(&members, without(simmembers_all(&members), deaf)));
+            assert_true(simmembers_agree(&members, members_case_without(simmembers_all(&members), deaf)));
             block(first, deaf, true, false);
-            expect_agreement(simmembers_all(&members), 5 * SIMMEMBERS_S);
+            members_case_expect_agreement(simmembers_all(&members), 5 * SIMMEMBERS_S);
             if (rank + 1 < count || count < 6)
                 simmembers_close(&members);
         }
 }
 
-/* Suspected while it is stopped for so long: true when the others went on without it, and it is back. */
+/* Suspected while it is stopped for so long: true when the others went on members_case_without it, and it is back. */
 static bool stop_and_suspect(uint16_t slow, uint64_t stopped_ns)
 {
     uint32_t number = members.at[simmembers_place(&members, 0)].number;
@@ -308,7 +286,7 @@ static bool stop_and_suspect(uint16_t slow, uint64_t stopped_ns)
     assert_true(simmembers_run(&members, stopped_ns));
     mesh_sim_pause(members.sim, slow, false);
     assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S)); /* until its late answers are forgotten as well */
-    expect_agreement(15, SIMMEMBERS_S);
+    members_case_expect_agreement(15, SIMMEMBERS_S);
     return members.at[simmembers_place(&members, 0)].number != number;
 }
 
@@ -362,7 +340,7 @@ static void nobody_is_waited_for_without_end(void **state)
         stop_and_suspect(slow, 2200 * SIMMEMBERS_MS);
     simmembers_crash(&members, slow);
     simmembers_suspect(&members, simmembers_place(&members, 0), slow);
-    expect_agreement(without(15, slow), 2100 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(15, slow), 2100 * SIMMEMBERS_MS);
 }
 
 /* As when a member is busy with the beginning of an epoch. */
@@ -382,7 +360,7 @@ static void one_late_answer_does_not_delay_the_next_agreement(void **state)
     assert_true(simmembers_run(&members, 100 * SIMMEMBERS_MS));
     simmembers_crash(&members, late);
     simmembers_suspect(&members, simmembers_place(&members, 0), late);
-    expect_agreement(without(7, late), 10 * SIMMEMBERS_MS);
+    members_case_expect_agreement(members_case_without(7, late), 10 * SIMMEMBERS_MS);
 }
 
 static void no_rank_but_the_epochs_can_be_suspected(void **state)
@@ -402,7 +380,7 @@ static void no_rank_but_the_epochs_can_be_suspected(void **state)
 
 int main(void)
 {
-#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
+#define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_is_agreed_upon_within_ten_milliseconds),
         cmocka_unit_test(with_one_percent_lost_it_takes_thirty_at_the_ninety_ninth_percentile),
