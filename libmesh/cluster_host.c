@@ -188,6 +188,16 @@ bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t
     return place && place->starved_ns && cluster->now_ns < place->until_ns;
 }
 
+struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
+{
+    const struct cluster_rest *place = find_rest(cluster, incarnation);
+    const struct mesh_addr nobody = {.port = 0};
+
+    if (!mesh_cluster_host_starves(cluster, incarnation) || place->unheard >= cluster->epoch.list.count)
+        return nobody;
+    return place->unheard == cluster->epoch.rank ? cluster->addr : cluster->peers[cluster->peer_of[place->unheard]].addr;
+}
+
 static uint64_t starved_ns(struct mesh_cluster *cluster, const struct cluster_peer *member)
 {
     const struct cluster_rest *last = find_rest(cluster, member->incarnation);

@@ -209,7 +209,7 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
                event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s%s", address,
                event->type == MESH_CLUSTER_REFUSED ? ": " : "", event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
     if (event->type == MESH_CLUSTER_PEER_LOST)
-        serve_troubles_lost(server, &event->addr);
+        serve_troubles_lost(server, &event->addr, &event->unheard);
     if (event->type == MESH_CLUSTER_PEER_LOST)
         serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)

@@ -153,7 +153,8 @@ __attribute__((format(printf, 5, 6))) void serve_trouble(struct server *server, 
                                                          const char *what, const char *format, ...);
 bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about);
 void serve_troubles_epoch(struct server *server); /* one has begun */
-void serve_troubles_lost(struct server *server, const struct mesh_addr *addr);
+void serve_troubles_lost(struct server *server, const struct mesh_addr *addr,
+                         const struct mesh_addr *starved_by); /* port 0: not for that */
 void serve_troubles_heard(struct server *server, const struct inbox_packet *packet); /* of the cluster layer, and not refused */
 void serve_troubles_watch(struct server *server);
 

@@ -38,6 +38,11 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
     return true;
 }
 
+static bool is_same(const struct mesh_addr *a, const struct mesh_addr *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
 /* ---- ways that carry nothing large ---- */
 
 /* As far as this machine knows: its interface, or a router that said so. */
@@ -71,19 +76,23 @@ static void look_at_paths(struct server *server)
             look_at_path(server, &server->shift->member[rank].addr);
 }
 
-/* Who waits for something in vain asks for an end of it: one of the two has to go, or all would wait. */
-static void take_starved(struct server *server, uint16_t rank)
+static void say_narrow(struct server *server, const struct mesh_addr *addr, const char *other)
 {
-    const struct mesh_addr *addr = &server->shift->member[rank].addr;
     char address[MESH_ADDR_TEXT_BYTES], what[TROUBLE_TEXT_BYTES / 2];
 
     mesh_addr_format(*addr, address);
-    snprintf(what, sizeof what, "large datagrams do not pass between this node and %s", address);
+    snprintf(what, sizeof what, "large datagrams do not pass between %s and %s", other, address);
     serve_trouble(server, TROUBLE_NARROW, addr, what,
                   ", and small ones do: for 3 s what was sent again and again, in at most %d bytes, has not arrived. Something between the "
-                  "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d to that address, and raise it "
-                  "to 1280. One of the two is left out meanwhile, longer each time",
+                  "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d from one to the other, and "
+                  "raise it to 1280. One of the two is left out meanwhile, longer each time",
                   MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
+}
+
+/* Who waits for something in vain asks for an end of it: one of the two has to go, or all would wait. */
+static void take_starved(struct server *server, uint16_t rank)
+{
+    say_narrow(server, &server->shift->member[rank].addr, "this node");
     if (serve_is_rank(server, rank))
         mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
 }
@@ -152,9 +161,16 @@ void serve_troubles_epoch(struct server *server)
             comings_there(&server->comings, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
 }
 
-void serve_troubles_lost(struct server *server, const struct mesh_addr *addr)
+void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by)
 {
+    const struct shift *shift = server->shift; /* of the epoch that it was a member of */
+    char address[MESH_ADDR_TEXT_BYTES];
+
     comings_lost(&server->comings, mesh_udp_now_ns(), addr);
+    if (starved_by->port == 0)
+        return;
+    mesh_addr_format(*starved_by, address);
+    say_narrow(server, addr, shift != NULL && is_same(starved_by, &shift->member[shift->rank].addr) ? "this node" : address);
 }
 
 /* Of a member that is heard, so that another process there cannot be the same one started anew. */
@@ -163,8 +179,7 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
     struct mesh_cluster_peer_stats peer;
 
     for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
-        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && peer.addr.port == addr->port &&
-            memcmp(peer.addr.ip, addr->ip, sizeof addr->ip) == 0)
+        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && is_same(&peer.addr, addr))
             return peer.is_in && !peer.is_suspected;
     return false;
 }

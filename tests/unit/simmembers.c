@@ -202,6 +202,9 @@ static void on_event(struct simmembers *members, struct simmember *member, const
         member->has_left = true;
         member->has_epoch = false;
         break;
+    case MESH_CLUSTER_PEER_LOST:
+        member->lost = *event;
+        break;
     case MESH_CLUSTER_REFUSED:
         member->refused = *event;
         snprintf(member->reason, sizeof member->reason, "%s", event->reason);

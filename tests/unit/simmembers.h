@@ -39,7 +39,7 @@ struct simmember {
     uint64_t epoch_ns; /* simulator's time when it was installed */
 
     uint64_t events[SIMMEMBERS_EVENTS], left; /* left: of PEER_LOST, those that were leaving */
-    struct mesh_cluster_event refused;        /* the last */
+    struct mesh_cluster_event refused, lost;  /* the last */
     char reason[MESH_REASON_BYTES];
     uint32_t prepare_number;
     uint16_t prepare_count;

@@ -24,16 +24,20 @@ static void of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while(vo
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         const uint16_t high = pair[i][0] > pair[i][1] ? pair[i][0] : pair[i][1];
-        uint16_t who, by, out;
+        uint16_t who, by, out, coordinator;
 
         members_case_form(4);
         who = simmembers_place(&members, pair[i][0]);
         by = simmembers_place(&members, pair[i][1]);
         out = simmembers_place(&members, high);
+        coordinator = simmembers_place(&members, 0);
         starve(who, by, 2);
         assert_true(simmembers_agree(&members, 15)); /* two may be a mistake */
         starve(who, by, 1);
         members_case_expect_agreement(members_case_without(15, out), 100 * SIMMEMBERS_MS);
+        assert_int_equal(members.at[coordinator].lost.addr.port, out);
+        assert_memory_equal(members.at[coordinator].lost.unheard.ip, members.at[coordinator].lost.addr.ip, 16);
+        assert_int_equal(members.at[coordinator].lost.unheard.port, out == who ? by : who); /* why it was left out */
         assert_true(simmembers_run(&members, 14 * SIMMEMBERS_S));
         assert_true(simmembers_agree(&members, members_case_without(15, out)));
         assert_int_equal(members.at[out].refused.reason_code, MESH_DENY_UNHEARD);

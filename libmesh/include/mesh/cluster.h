@@ -143,7 +143,8 @@ struct mesh_cluster_event {
     const char *reason;       /* REFUSED: valid until the next call */
     uint16_t reason_code;     /* REFUSED: enum mesh_deny_reason */
     uint64_t found, expected; /* REFUSED: by reason */
-    struct mesh_addr unheard; /* REFUSED, MESH_DENY_UNHEARD: the member that it is about; port 0: not known */
+    struct mesh_addr unheard; /* REFUSED, MESH_DENY_UNHEARD: the member that it is about; port 0: not known. PEER_LOST: nothing large passes
+                               * between the two, as the process that left it out was told; port 0: not so, or another has left it out */
 };
 
 /* The next event into *event; false when there is none. Drain after every input: an EPOCH or PREPARE that is not fetched is replaced by
