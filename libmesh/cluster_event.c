@@ -17,7 +17,7 @@ static const struct {
     [MESH_DENY_FEATURES] = {"set of features", "run one release everywhere", true},
     [MESH_DENY_FULL] = {"number of members with this node", "start fewer nodes", false},
     [MESH_DENY_BUSY] = {"number of nodes that wait to join", "it tries again", false},
-    [MESH_DENY_UNHEARD] = {"rank of a member without a way to this node", "check the network between the two", false},
+    [MESH_DENY_UNHEARD] = {"rank of a member without a path to this node", "check the network between the two", false},
 };
 _Static_assert(sizeof reasons / sizeof *reasons == MESH_CLUSTER_REASONS, "one for each reason");
 

@@ -163,7 +163,7 @@ static int parse_peer(struct run_options *o, const char *text, struct fail *fail
     if (peer->port == 0)
         return fail_set(fail, EXIT_USAGE, "--peers: '%s': port 0 is any port, so nobody would find it: give a port from 1 to 65535", text);
     for (uint32_t i = 0; i < o->peer_count; i++)
-        if (memcmp(o->peer[i].ip, peer->ip, sizeof peer->ip) == 0 && o->peer[i].port == peer->port)
+        if (mesh_addr_equal(&o->peer[i], peer))
             return fail_set(fail, EXIT_USAGE, "--peers: '%s': given for rank %u and for rank %u: give every node its own port", text, i,
                             o->peer_count);
     o->peer_count++;

@@ -108,7 +108,7 @@ static void send_outside(struct server *server)
 
     while (mesh_cluster_next_datagram(server->cluster, mesh_udp_now_ns(), packet, sizeof packet, &output))
         if (!is_secure(server) || mesh_seal_packet(&server->process_key, server->config->shift.security, packet, output.bytes) == MESH_OK)
-            serve_ways_sent(server, &output.addr, mesh_udp_send_to(server->config->shift.udp, output.addr, packet, output.bytes));
+            serve_network_sent(server, &output.addr, mesh_udp_send_to(server->config->shift.udp, output.addr, packet, output.bytes));
     while ((bytes = mesh_sessions_next_datagram(server->sessions, mesh_udp_now_ns(), packet, sizeof packet, &to)) > 0)
         mesh_udp_send_to(server->config->shift.udp, to, packet, bytes);
 }
@@ -242,7 +242,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_tell_clients(server);
         serve_run_bulk(server);
         serve_watch_members(server);
-        serve_ways_watch(server);
+        serve_network_watch(server);
         serve_troubles_watch(server);
         serve_watch_shares(server);
         serve_watch_memory(server);

@@ -275,7 +275,7 @@ static int take_multicast(const struct arguments *a, struct serve_config *config
         return 0;
     if (multicast_parse(a->multicast, &config->multicast, fail) < 0)
         return blame(a, a->multicast, fail);
-    if (config->multicast.port == config->discover.port && memcmp(config->multicast.ip, config->discover.ip, 16) == 0)
+    if (mesh_addr_equal(&config->multicast, &config->discover))
         return fail_set(fail, EXIT_USAGE, "--multicast %.100s: is what --discover has, too: give it another port", a->multicast);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/udp.h"
 #include "mesh/wire.h"
 #include "notify.h"
 #include "say.h"
@@ -340,12 +341,9 @@ static void watch_ports(struct server *server)
     struct mesh_addr addr;
 
     while (gate_next_unreachable(&server->gate, &addr))
-        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++) {
-            const struct mesh_addr *member = &server->shift->member[rank].addr;
-
-            if (rank != server->shift->rank && member->port == addr.port && memcmp(member->ip, addr.ip, sizeof addr.ip) == 0)
+        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
+            if (rank != server->shift->rank && mesh_addr_equal(&server->shift->member[rank].addr, &addr))
                 suspect(server, rank);
-        }
 }
 
 /* Who owes blocks and says nothing is suspected. */

@@ -8,7 +8,7 @@
 #include "balance.h"
 #include "bulk_host.h"
 #include "change.h"
-#include "comings.h"
+#include "presence.h"
 #include "gate.h"
 #include "http_metrics.h"
 #include "job.h"
@@ -19,7 +19,7 @@
 #include "serve_watch.h"
 #include "speed_test.h"
 #include "troubles.h"
-#include "ways.h"
+#include "send_errors.h"
 
 /* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
 struct serve_shares {
@@ -63,9 +63,9 @@ struct server {
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     uint64_t alone_since_ns, alone_received; /* in an epoch of one, and what had come from others until then; 0: it is not */
     bool alone_is_told;
-    struct ways ways; /* out of this machine, that fail */
+    struct send_errors send_errors; /* out of this machine, that fail */
     struct troubles troubles;
-    struct comings comings;  /* of the other members */
+    struct presence presence;  /* of the other members */
     uint64_t troubles_at_ns; /* the next look at them */
     uint64_t starved_steps;  /* made when a member starved this node last, in this epoch */
     uint32_t starved_epoch;
@@ -143,9 +143,9 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
 
-/* serve_ways.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
-void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result);
-void serve_ways_watch(struct server *server);
+/* serve_network.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
+void serve_network_sent(struct server *server, const struct mesh_addr *to, int result);
+void serve_network_watch(struct server *server);
 
 /* serve_troubles.c: something is wrong: what, then the rest of the sentence; what is so already is only noted. It is over: true if it was
  * so. Events go with both, and the beginning is said. */

@@ -1,5 +1,5 @@
-/* What a serving node knows of trouble on the way to the others, besides what serve_ways.c sees of its own machine: members to whom or from
- * whom nothing large passes, members that come and go, and two processes at one address. */
+/* Network troubles that a serving node notices between itself and other members, besides those of its own machine (serve_network.c): paths
+ * with too small an MTU, path MTU black holes, flapping members, duplicate addresses. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include "mesh/wire.h"
 #include "serve_state.h"
 
-#define LOOK_NS   UINT64_C(500000000)     /* between two looks: three of them make one of two that starve leave */
-#define NARROW_NS UINT64_C(1800000000000) /* without a sign of it that is over: who rests comes back sooner */
+#define LOOK_NS       UINT64_C(500000000)     /* between two looks: three of them make one of two that starve leave */
+#define BLACK_HOLE_NS UINT64_C(1800000000000) /* without a sign of it that is over: who rests comes back sooner */
 
 void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about, const char *what, const char *format, ...)
 {
@@ -38,12 +38,7 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
     return true;
 }
 
-static bool is_same(const struct mesh_addr *a, const struct mesh_addr *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
-/* ---- ways that carry nothing large ---- */
+/* ---- paths that carry no large datagrams ---- */
 
 /* As far as this machine knows: its interface, or a router that said so. */
 static void look_at_path(struct server *server, const struct mesh_addr *to)
@@ -53,10 +48,10 @@ static void look_at_path(struct server *server, const struct mesh_addr *to)
 
     mesh_addr_format(*to, address);
     if (bytes >= MESH_DATAGRAM_BYTES_MIN && serve_trouble_over(server, TROUBLE_MTU, to))
-        serve_say(server, "the way to %s carries datagrams of %d bytes again", address, MESH_DATAGRAM_BYTES_MIN);
+        serve_say(server, "the path to %s carries datagrams of %d bytes again", address, MESH_DATAGRAM_BYTES_MIN);
     if (bytes == 0 || bytes >= MESH_DATAGRAM_BYTES_MIN)
         return;
-    snprintf(what, sizeof what, "the way to %s carries datagrams of %" PRIu32 " bytes, and %d are needed", address, bytes,
+    snprintf(what, sizeof what, "the path to %s carries datagrams of %" PRIu32 " bytes, and %d are needed", address, bytes,
              MESH_DATAGRAM_BYTES_MIN);
     serve_trouble(server, TROUBLE_MTU, to, what, ": raise the MTU of its interface to 1280");
 }
@@ -76,13 +71,13 @@ static void look_at_paths(struct server *server)
             look_at_path(server, &server->shift->member[rank].addr);
 }
 
-static void say_narrow(struct server *server, const struct mesh_addr *addr, const char *other)
+static void say_black_hole(struct server *server, const struct mesh_addr *addr, const char *other)
 {
     char address[MESH_ADDR_TEXT_BYTES], what[TROUBLE_TEXT_BYTES / 2];
 
     mesh_addr_format(*addr, address);
     snprintf(what, sizeof what, "large datagrams do not pass between %s and %s", other, address);
-    serve_trouble(server, TROUBLE_NARROW, addr, what,
+    serve_trouble(server, TROUBLE_BLACK_HOLE, addr, what,
                   ", and small ones do: for 3 s what was sent again and again, in at most %d bytes, has not arrived. Something between the "
                   "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d from one to the other, and "
                   "raise it to 1280. One of the two is left out meanwhile, longer each time",
@@ -92,7 +87,7 @@ static void say_narrow(struct server *server, const struct mesh_addr *addr, cons
 /* Who waits for something in vain asks for an end of it: one of the two has to go, or all would wait. */
 static void take_starved(struct server *server, uint16_t rank)
 {
-    say_narrow(server, &server->shift->member[rank].addr, "this node");
+    say_black_hole(server, &server->shift->member[rank].addr, "this node");
     if (serve_is_rank(server, rank))
         mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
 }
@@ -113,14 +108,14 @@ static void take_fed(struct server *server, uint64_t starved)
     }
     for (uint16_t rank = 0; rank < shift->count; rank++) {
         if (rank == shift->rank || starved >> rank & 1 || figures.steps <= steps ||
-            !serve_trouble_over(server, TROUBLE_NARROW, &shift->member[rank].addr))
+            !serve_trouble_over(server, TROUBLE_BLACK_HOLE, &shift->member[rank].addr))
             continue;
         mesh_addr_format(shift->member[rank].addr, address);
         serve_say(server, "large datagrams pass between this node and %s again", address);
     }
 }
 
-static void look_at_starved(struct server *server)
+static void look_at_starving(struct server *server)
 {
     uint64_t starved = 0;
 
@@ -135,7 +130,7 @@ static void look_at_starved(struct server *server)
     take_fed(server, starved);
 }
 
-static void forget_narrow(struct server *server, uint64_t now_ns)
+static void forget_black_hole(struct server *server, uint64_t now_ns)
 {
     struct mesh_addr old;
 
@@ -143,12 +138,12 @@ static void forget_narrow(struct server *server, uint64_t now_ns)
         const struct trouble *trouble = &server->troubles.trouble[i];
 
         old = trouble->about;
-        if (trouble->kind == TROUBLE_NARROW && now_ns >= trouble->last_ns + NARROW_NS)
-            serve_trouble_over(server, TROUBLE_NARROW, &old);
+        if (trouble->kind == TROUBLE_BLACK_HOLE && now_ns >= trouble->last_ns + BLACK_HOLE_NS)
+            serve_trouble_over(server, TROUBLE_BLACK_HOLE, &old);
     }
 }
 
-/* ---- who comes and goes ---- */
+/* ---- flapping members, duplicate addresses ---- */
 
 void serve_troubles_epoch(struct server *server)
 {
@@ -158,7 +153,7 @@ void serve_troubles_epoch(struct server *server)
     memset(server->suspected_ns, 0, sizeof server->suspected_ns);
     for (uint16_t rank = 0; rank < server->shift->count; rank++)
         if (rank != server->shift->rank)
-            comings_there(&server->comings, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
+            presence_joined(&server->presence, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
 }
 
 void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by)
@@ -166,11 +161,11 @@ void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, co
     const struct shift *shift = server->shift; /* of the epoch that it was a member of */
     char address[MESH_ADDR_TEXT_BYTES];
 
-    comings_lost(&server->comings, mesh_udp_now_ns(), addr);
+    presence_lost(&server->presence, mesh_udp_now_ns(), addr);
     if (starved_by->port == 0)
         return;
     mesh_addr_format(*starved_by, address);
-    say_narrow(server, addr, shift != NULL && is_same(starved_by, &shift->member[shift->rank].addr) ? "this node" : address);
+    say_black_hole(server, addr, shift != NULL && mesh_addr_equal(starved_by, &shift->member[shift->rank].addr) ? "this node" : address);
 }
 
 /* Of a member that is heard, so that another process there cannot be the same one started anew. */
@@ -179,7 +174,7 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
     struct mesh_cluster_peer_stats peer;
 
     for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
-        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && is_same(&peer.addr, addr))
+        if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && mesh_addr_equal(&peer.addr, addr))
             return peer.is_in && !peer.is_suspected;
     return false;
 }
@@ -197,36 +192,36 @@ void serve_troubles_heard(struct server *server, const struct inbox_packet *pack
     const uint8_t *incarnation = packet->bytes + MESH_HEADER_BYTES;
 
     if (packet->size >= MESH_HEADER_BYTES + (size_t)MESH_INCARNATION_BYTES && !is_own(server, incarnation))
-        comings_speaks(&server->comings, mesh_udp_now_ns(), &packet->from, incarnation, is_heard(server, &packet->from));
+        presence_heard(&server->presence, mesh_udp_now_ns(), &packet->from, incarnation, is_heard(server, &packet->from));
 }
 
-static void look_at_twins(struct server *server, const struct coming *coming, const char *address, uint64_t now_ns)
+static void look_at_duplicate(struct server *server, const struct presence_entry *entry, const char *address, uint64_t now_ns)
 {
     char what[TROUBLE_TEXT_BYTES / 2];
 
-    if (coming_is_twins(coming, now_ns)) {
+    if (presence_is_duplicate(entry, now_ns)) {
         snprintf(what, sizeof what, "two machines have the address %s", address);
-        serve_trouble(server, TROUBLE_TWINS, &coming->at, what,
+        serve_trouble(server, TROUBLE_DUPLICATE, &entry->at, what,
                       ", and a node is running on each: in turns they are members, and take one another's datagrams. Give one of them "
                       "another address (ip neigh at the other machines shows the card of the one that is reached), or stop its node");
-        serve_trouble_over(server, TROUBLE_UNSTEADY, &coming->at); /* for this very reason */
-    } else if (serve_trouble_over(server, TROUBLE_TWINS, &coming->at)) {
+        serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at); /* for this very reason */
+    } else if (serve_trouble_over(server, TROUBLE_DUPLICATE, &entry->at)) {
         serve_say(server, "for 2 minutes only one machine has had the address %s", address);
     }
 }
 
-static void look_at_losses(struct server *server, const struct coming *coming, const char *address, uint64_t now_ns)
+static void look_at_flapping(struct server *server, const struct presence_entry *entry, const char *address, uint64_t now_ns)
 {
-    const unsigned losses = coming_losses(coming, now_ns);
+    const unsigned losses = presence_losses(entry, now_ns);
     char what[TROUBLE_TEXT_BYTES / 2];
 
-    if (losses > 0 && !coming->is_lost && !coming_is_twins(coming, now_ns)) {
+    if (losses > 0 && !entry->is_lost && !presence_is_duplicate(entry, now_ns)) {
         snprintf(what, sizeof what, "%s is lost and comes back again and again", address);
-        serve_trouble(server, TROUBLE_UNSTEADY, &coming->at, what, ", %u times within 10 minutes: %s", losses,
-                      coming->is_new ? "its process is started anew each time, see its log"
-                                     : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
-                                       "all others, it is this machine's");
-    } else if (losses == 0 && serve_trouble_over(server, TROUBLE_UNSTEADY, &coming->at)) {
+        serve_trouble(server, TROUBLE_FLAPPING, &entry->at, what, ", %u times within 10 minutes: %s", losses,
+                      entry->is_new ? "its process is started anew each time, see its log"
+                                    : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
+                                      "all others, it is this machine's");
+    } else if (losses == 0 && serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at)) {
         serve_say(server, "%s has been lost less than 3 times in the last 10 minutes", address);
     }
 }
@@ -240,13 +235,13 @@ void serve_troubles_watch(struct server *server)
         return;
     server->troubles_at_ns = now_ns + LOOK_NS;
     look_at_paths(server);
-    look_at_starved(server);
-    forget_narrow(server, now_ns);
-    for (unsigned i = 0; i < server->comings.count; i++) {
-        const struct coming *coming = &server->comings.coming[i];
+    look_at_starving(server);
+    forget_black_hole(server, now_ns);
+    for (unsigned i = 0; i < server->presence.count; i++) {
+        const struct presence_entry *entry = &server->presence.entry[i];
 
-        mesh_addr_format(coming->at, address);
-        look_at_twins(server, coming, address, now_ns);
-        look_at_losses(server, coming, address, now_ns);
+        mesh_addr_format(entry->at, address);
+        look_at_duplicate(server, entry, address, now_ns);
+        look_at_flapping(server, entry, address, now_ns);
     }
 }

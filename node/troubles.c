@@ -4,9 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mesh/udp.h"
+
 static const char *const names[TROUBLE_KINDS] = {
-    [TROUBLE_WAY] = "way",       [TROUBLE_ADDRESS] = "address", [TROUBLE_ALONE] = "alone",       [TROUBLE_MTU] = "mtu",
-    [TROUBLE_NARROW] = "narrow", [TROUBLE_TWINS] = "twins",     [TROUBLE_UNSTEADY] = "unsteady",
+    [TROUBLE_UNREACHABLE] = "unreachable", [TROUBLE_ADDRESS] = "address",
+    [TROUBLE_ISOLATED] = "isolated",       [TROUBLE_MTU] = "mtu",
+    [TROUBLE_BLACK_HOLE] = "black_hole",   [TROUBLE_DUPLICATE] = "duplicate_address",
+    [TROUBLE_FLAPPING] = "flapping",
 };
 
 const char *trouble_name(enum trouble_kind kind)
@@ -20,7 +24,7 @@ static bool is_about(const struct trouble *trouble, enum trouble_kind kind, cons
     static const struct mesh_addr nobody;
     const struct mesh_addr *who = about != NULL ? about : &nobody;
 
-    return trouble->kind == kind && trouble->about.port == who->port && memcmp(trouble->about.ip, who->ip, sizeof who->ip) == 0;
+    return trouble->kind == kind && mesh_addr_equal(&trouble->about, who);
 }
 
 const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about)

@@ -12,13 +12,13 @@
 enum { TROUBLES_MAX = 32, TROUBLE_TEXT_BYTES = 512 };
 
 enum trouble_kind {
-    TROUBLE_WAY,      /* this machine's own system sends nothing there */
-    TROUBLE_ADDRESS,  /* it has not the address any more that the node listens at */
-    TROUBLE_ALONE,    /* nobody is with it, though it asks for others */
-    TROUBLE_MTU,      /* the way to a member carries nothing large, as this machine knows */
-    TROUBLE_NARROW,   /* nothing large passes between this node and a member, and nobody has said why */
-    TROUBLE_TWINS,    /* two processes have one address */
-    TROUBLE_UNSTEADY, /* a member is lost and comes back again and again */
+    TROUBLE_UNREACHABLE, /* this machine's own system refuses to send there: no route, no interface, a firewall */
+    TROUBLE_ADDRESS,     /* this machine has lost the address at which the node listens */
+    TROUBLE_ISOLATED,    /* the node is alone, though it asks others to take it in */
+    TROUBLE_MTU,         /* the path to a member has too small an MTU, as this machine knows */
+    TROUBLE_BLACK_HOLE,  /* large datagrams to or from a member vanish, and nothing reports it (a path MTU black hole) */
+    TROUBLE_DUPLICATE,   /* two machines have one address */
+    TROUBLE_FLAPPING,    /* a member is lost and comes back again and again */
     TROUBLE_KINDS
 };
 
@@ -36,7 +36,7 @@ struct troubles {
     unsigned count;
 };
 
-/* One word for counters and JSON: "way", "address", "alone", "mtu", "narrow", "twins", "unsteady". */
+/* One word for counters and JSON: "unreachable", "address", "isolated", "mtu", "black_hole", "duplicate_address", "flapping". */
 const char *trouble_name(enum trouble_kind kind);
 
 /* It is so: what it is, then the rest of the sentence. about NULL: nobody. Returns the trouble if it was not there before, else NULL, and

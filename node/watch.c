@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "mesh/udp.h"
+
 #define MS_NS UINT64_C(1000000)
 
 enum {
@@ -176,7 +178,7 @@ static uint16_t rank_of(const struct watch *w, const uint8_t *incarnation, const
         const struct mesh_cluster_member *member = &w->member[r];
 
         if (r != w->rank && memcmp(member->incarnation, incarnation, sizeof member->incarnation) == 0)
-            return member->addr.port == from->port && memcmp(member->addr.ip, from->ip, sizeof from->ip) == 0 ? r : MESH_TELEMETRY_NOBODY;
+            return mesh_addr_equal(&member->addr, from) ? r : MESH_TELEMETRY_NOBODY;
     }
     return MESH_TELEMETRY_NOBODY;
 }

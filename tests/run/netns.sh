@@ -79,5 +79,5 @@ wait "$netns_pid"
 netns_on 2 ip link set net0 mtu 1000
 netns_start 2 "$mesh_node" serve -m $model -t 1 --listen 10.77.0.3:7411 --join 10.77.0.1:7411 "${security[@]}" 2>"$tmp/narrow"
 check "a host whose interface carries too little says so" wait_until 20 grep -q \
-    "the way to 10.77.0.1:7411 carries datagrams of 972 bytes, and 1200 are needed: raise the MTU" "$tmp/narrow"
+    "the path to 10.77.0.1:7411 carries datagrams of 972 bytes, and 1200 are needed: raise the MTU" "$tmp/narrow"
 finish

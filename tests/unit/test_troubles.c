@@ -26,13 +26,13 @@ static struct mesh_addr address(uint16_t port)
 static void a_trouble_begins_once_and_its_text_is_the_newest(void **state)
 {
     const struct mesh_addr at = address(1);
-    const struct trouble *begun = troubles_begin(&troubles, 5, TROUBLE_NARROW, &at, "nothing large", ": see the MTU");
+    const struct trouble *begun = troubles_begin(&troubles, 5, TROUBLE_BLACK_HOLE, &at, "nothing large", ": see the MTU");
 
     (void)state;
     assert_non_null(begun);
     assert_string_equal(begun->text, "nothing large: see the MTU");
     assert_int_equal(begun->what_bytes, strlen("nothing large"));
-    assert_null(troubles_begin(&troubles, 9, TROUBLE_NARROW, &at, "nothing large", ": still"));
+    assert_null(troubles_begin(&troubles, 9, TROUBLE_BLACK_HOLE, &at, "nothing large", ": still"));
     assert_int_equal(troubles.count, 1);
     assert_int_equal(troubles.trouble[0].since_ns, 5);
     assert_int_equal(troubles.trouble[0].last_ns, 9);
@@ -44,14 +44,14 @@ static void those_of_a_kind_are_told_apart_by_whom_they_are_about(void **state)
     const struct mesh_addr a = address(1), b = address(2);
 
     (void)state;
-    assert_non_null(troubles_begin(&troubles, 1, TROUBLE_TWINS, &a, "a", ""));
-    assert_non_null(troubles_begin(&troubles, 2, TROUBLE_TWINS, &b, "b", ""));
-    assert_non_null(troubles_begin(&troubles, 3, TROUBLE_UNSTEADY, &b, "c", ""));
+    assert_non_null(troubles_begin(&troubles, 1, TROUBLE_DUPLICATE, &a, "a", ""));
+    assert_non_null(troubles_begin(&troubles, 2, TROUBLE_DUPLICATE, &b, "b", ""));
+    assert_non_null(troubles_begin(&troubles, 3, TROUBLE_FLAPPING, &b, "c", ""));
     assert_non_null(troubles_begin(&troubles, 4, TROUBLE_ADDRESS, NULL, "d", ""));
     assert_int_equal(troubles.count, 4);
-    assert_string_equal(troubles_find(&troubles, TROUBLE_TWINS, &b)->text, "b");
+    assert_string_equal(troubles_find(&troubles, TROUBLE_DUPLICATE, &b)->text, "b");
     assert_string_equal(troubles_find(&troubles, TROUBLE_ADDRESS, NULL)->text, "d");
-    assert_null(troubles_find(&troubles, TROUBLE_UNSTEADY, &a));
+    assert_null(troubles_find(&troubles, TROUBLE_FLAPPING, &a));
 }
 
 static void the_end_of_one_leaves_the_others_in_order(void **state)
@@ -60,7 +60,7 @@ static void the_end_of_one_leaves_the_others_in_order(void **state)
     struct trouble over;
 
     (void)state;
-    troubles_begin(&troubles, 1, TROUBLE_ALONE, NULL, "a", "");
+    troubles_begin(&troubles, 1, TROUBLE_ISOLATED, NULL, "a", "");
     troubles_begin(&troubles, 2, TROUBLE_MTU, &a, "what", " and why");
     troubles_begin(&troubles, 3, TROUBLE_MTU, &b, "c", "");
     assert_true(troubles_end(&troubles, TROUBLE_MTU, &a, &over));
@@ -78,9 +78,9 @@ static void there_is_a_limit_to_how_many_are_noted(void **state)
     for (uint16_t port = 1; port <= TROUBLES_MAX; port++) {
         const struct mesh_addr at = address(port);
 
-        assert_non_null(troubles_begin(&troubles, port, TROUBLE_UNSTEADY, &at, "x", ""));
+        assert_non_null(troubles_begin(&troubles, port, TROUBLE_FLAPPING, &at, "x", ""));
     }
-    assert_null(troubles_begin(&troubles, 99, TROUBLE_ALONE, NULL, "y", ""));
+    assert_null(troubles_begin(&troubles, 99, TROUBLE_ISOLATED, NULL, "y", ""));
     assert_int_equal(troubles.count, TROUBLES_MAX);
 }
 

@@ -76,7 +76,7 @@ enum mesh_tape_payload { MESH_TAPE_EMPTY, MESH_TAPE_WHOLE, MESH_TAPE_HASHED };
 #define MESH_TAPE_PATH_FIELDS(F) \
     MESH_TAPE_CALL_FIELDS(F) \
     F(rank,                 u16,  0,   UINT16_MAX, "rank",   "of the peer") \
-    F(datagram_bytes,       u32,  0,   UINT32_MAX, "bytes",  "largest datagram that the way to it can carry")
+    F(datagram_bytes,       u32,  0,   UINT32_MAX, "bytes",  "largest datagram that the path to it can carry")
 
 #define MESH_TAPE_GROUP_FIELDS(F) \
     MESH_TAPE_CALL_FIELDS(F) \

@@ -5,17 +5,17 @@
 
 #include <cmocka.h>
 
-#include "node/comings.h"
+#include "node/presence.h"
 
 #define S UINT64_C(1000000000)
 
-static struct comings comings;
+static struct presence presence;
 static const uint8_t a[16] = {1}, b[16] = {2}, c[16] = {3};
 
 static int forget(void **state)
 {
     (void)state;
-    comings = (struct comings){0};
+    presence = (struct presence){0};
     return 0;
 }
 
@@ -28,61 +28,61 @@ static const struct mesh_addr at = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .por
 
 static bool is_twins(uint64_t now_ns)
 {
-    return coming_is_twins(&comings.coming[0], now_ns);
+    return presence_is_duplicate(&presence.entry[0], now_ns);
 }
 
 static void lose_and_regain(uint64_t now_ns, const uint8_t incarnation[16])
 {
-    comings_lost(&comings, now_ns, &at);
-    comings_there(&comings, now_ns, &at, incarnation);
+    presence_lost(&presence, now_ns, &at);
+    presence_joined(&presence, now_ns, &at, incarnation);
 }
 
 static void who_is_lost_three_times_in_ten_minutes_is_lost_too_often(void **state)
 {
     (void)state;
-    comings_there(&comings, S, &at, a);
+    presence_joined(&presence, S, &at, a);
     lose_and_regain(10 * S, a);
     lose_and_regain(20 * S, a);
-    assert_int_equal(coming_losses(&comings.coming[0], 20 * S), 0);
+    assert_int_equal(presence_losses(&presence.entry[0], 20 * S), 0);
     lose_and_regain(30 * S, a);
-    assert_int_equal(coming_losses(&comings.coming[0], 30 * S), 3);
-    assert_false(comings.coming[0].is_new);
+    assert_int_equal(presence_losses(&presence.entry[0], 30 * S), 3);
+    assert_false(presence.entry[0].is_new);
     assert_false(is_twins(30 * S));
-    assert_int_equal(coming_losses(&comings.coming[0], 10 * S + COMINGS_NS - 1), 3);
-    assert_int_equal(coming_losses(&comings.coming[0], 10 * S + COMINGS_NS), 0);
+    assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS - 1), 3);
+    assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS), 0);
 }
 
 static void a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin(void **state)
 {
     (void)state;
-    comings_there(&comings, S, &at, a);
+    presence_joined(&presence, S, &at, a);
     lose_and_regain(10 * S, b);
     lose_and_regain(20 * S, c);
-    assert_true(comings.coming[0].is_new);
+    assert_true(presence.entry[0].is_new);
     assert_false(is_twins(20 * S));
 }
 
 static void who_is_there_again_after_another_one_was_has_a_twin(void **state)
 {
     (void)state;
-    comings_there(&comings, S, &at, a);
+    presence_joined(&presence, S, &at, a);
     lose_and_regain(10 * S, b);
     assert_false(is_twins(10 * S));
     lose_and_regain(20 * S, a);
     assert_true(is_twins(20 * S));
-    assert_true(is_twins(20 * S + COMINGS_TWINS_NS - 1));
-    assert_false(is_twins(20 * S + COMINGS_TWINS_NS));
+    assert_true(is_twins(20 * S + PRESENCE_DUPLICATE_NS - 1));
+    assert_false(is_twins(20 * S + PRESENCE_DUPLICATE_NS));
 }
 
 static void who_speaks_from_a_member_s_address_for_seconds_is_its_twin(void **state)
 {
     (void)state;
-    comings_there(&comings, S, &at, a);
-    comings_speaks(&comings, 2 * S, &at, a, true);
-    comings_speaks(&comings, 2 * S, &at, b, true);
-    comings_speaks(&comings, 2 * S + COMINGS_APART_NS - 1, &at, b, true);
+    presence_joined(&presence, S, &at, a);
+    presence_heard(&presence, 2 * S, &at, a, true);
+    presence_heard(&presence, 2 * S, &at, b, true);
+    presence_heard(&presence, 2 * S + PRESENCE_APART_NS - 1, &at, b, true);
     assert_false(is_twins(4 * S));
-    comings_speaks(&comings, 2 * S + COMINGS_APART_NS, &at, b, true);
+    presence_heard(&presence, 2 * S + PRESENCE_APART_NS, &at, b, true);
     assert_true(is_twins(4 * S));
 }
 
@@ -91,27 +91,27 @@ static void a_member_that_speaks_from_another_s_address_is_no_twin(void **state)
     const struct mesh_addr other = address(2);
 
     (void)state;
-    comings_there(&comings, S, &at, a);
-    comings_there(&comings, S, &other, b);
-    comings_speaks(&comings, 2 * S, &at, b, true);
-    comings_speaks(&comings, 2 * S + COMINGS_APART_NS, &at, b, true);
+    presence_joined(&presence, S, &at, a);
+    presence_joined(&presence, S, &other, b);
+    presence_heard(&presence, 2 * S, &at, b, true);
+    presence_heard(&presence, 2 * S + PRESENCE_APART_NS, &at, b, true);
     assert_false(is_twins(4 * S));
-    comings_lost(&comings, 5 * S, &other); /* it has changed its address for one that is taken */
-    comings_speaks(&comings, 6 * S, &at, b, true);
-    comings_speaks(&comings, 6 * S + COMINGS_APART_NS, &at, b, true);
+    presence_lost(&presence, 5 * S, &other); /* it has changed its address for one that is taken */
+    presence_heard(&presence, 6 * S, &at, b, true);
+    presence_heard(&presence, 6 * S + PRESENCE_APART_NS, &at, b, true);
     assert_true(is_twins(8 * S));
 }
 
 static void who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_twin(void **state)
 {
     (void)state;
-    comings_there(&comings, S, &at, a);
-    comings_speaks(&comings, 2 * S, &at, b, true); /* a has been heard a moment ago */
-    comings_speaks(&comings, 4 * S, &at, b, false);
-    comings_lost(&comings, 5 * S, &at);
-    comings_speaks(&comings, 6 * S, &at, b, false);
-    comings_there(&comings, 7 * S, &at, b);
-    comings_speaks(&comings, 9 * S, &at, b, true);
+    presence_joined(&presence, S, &at, a);
+    presence_heard(&presence, 2 * S, &at, b, true); /* a has been heard a moment ago */
+    presence_heard(&presence, 4 * S, &at, b, false);
+    presence_lost(&presence, 5 * S, &at);
+    presence_heard(&presence, 6 * S, &at, b, false);
+    presence_joined(&presence, 7 * S, &at, b);
+    presence_heard(&presence, 9 * S, &at, b, true);
     assert_false(is_twins(9 * S));
 }
 
@@ -120,30 +120,30 @@ static void who_is_lost_lacks_until_it_is_back_speaks_or_is_given_up(void **stat
     const struct mesh_addr other = address(2);
 
     (void)state;
-    comings_there(&comings, S, &at, a);
-    comings_there(&comings, S, &other, b);
-    assert_null(comings_lack(&comings, S, S));
-    comings_lost(&comings, 2 * S, &other);
-    assert_int_equal(comings_lack(&comings, 2 * S, 2 * S)->at.port, 2);
-    assert_null(comings_lack(&comings, 2 * S + COMINGS_NS, 2 * S));
-    comings_speaks(&comings, 3 * S, &other, b, false);
-    assert_null(comings_lack(&comings, 4 * S, 2 * S));
-    assert_non_null(comings_lack(&comings, 4 * S, 4 * S));
-    comings_there(&comings, 5 * S, &other, b);
-    assert_null(comings_lack(&comings, 5 * S, 5 * S));
+    presence_joined(&presence, S, &at, a);
+    presence_joined(&presence, S, &other, b);
+    assert_null(presence_missing(&presence, S, S));
+    presence_lost(&presence, 2 * S, &other);
+    assert_int_equal(presence_missing(&presence, 2 * S, 2 * S)->at.port, 2);
+    assert_null(presence_missing(&presence, 2 * S + PRESENCE_WINDOW_NS, 2 * S));
+    presence_heard(&presence, 3 * S, &other, b, false);
+    assert_null(presence_missing(&presence, 4 * S, 2 * S));
+    assert_non_null(presence_missing(&presence, 4 * S, 4 * S));
+    presence_joined(&presence, 5 * S, &other, b);
+    assert_null(presence_missing(&presence, 5 * S, 5 * S));
 }
 
 static void the_address_that_was_heard_of_longest_ago_gives_its_place(void **state)
 {
     (void)state;
-    for (uint16_t port = 1; port <= COMINGS_MAX + 1; port++) {
+    for (uint16_t port = 1; port <= PRESENCE_MAX + 1; port++) {
         const struct mesh_addr where = address(port);
 
-        comings_there(&comings, port * S, &where, a);
+        presence_joined(&presence, port * S, &where, a);
     }
-    assert_int_equal(comings.count, COMINGS_MAX);
-    assert_int_equal(comings.coming[0].at.port, COMINGS_MAX + 1);
-    assert_int_equal(comings.coming[1].at.port, 2);
+    assert_int_equal(presence.count, PRESENCE_MAX);
+    assert_int_equal(presence.entry[0].at.port, PRESENCE_MAX + 1);
+    assert_int_equal(presence.entry[1].at.port, 2);
 }
 
 int main(void)

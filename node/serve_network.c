@@ -1,5 +1,5 @@
-/* What a serving node says of its own machine's network, and when nobody is with it: a log that only tells whom it has lost leaves open on
- * which side of the cable the trouble is. */
+/* Network troubles of the serving node's own machine: errors of sending, an address that is gone, and isolation from all other nodes. A log
+ * that only says which members were lost leaves open on which side of the cable the fault is. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "mesh/udp.h"
 #include "serve_state.h"
 
-#define ALONE_NS UINT64_C(5000000000) /* until it is said that nobody answers */
-#define LOOK_NS  UINT64_C(2000000000) /* between two looks at the own address; one without it may be a moment's */
+#define ISOLATED_NS UINT64_C(5000000000) /* until it is said that nobody answers */
+#define LOOK_NS     UINT64_C(2000000000) /* between two looks at the own address; one without it may be a moment's */
 
 static bool is_v4(const struct mesh_addr *addr)
 {
@@ -26,7 +26,7 @@ static bool is_other_family(const struct server *server, const struct mesh_addr 
     return is_v4(to) && !is_v4(listen) && memcmp(listen->ip, any, sizeof any) != 0;
 }
 
-void serve_ways_sent(struct server *server, const struct mesh_addr *to, int result)
+void serve_network_sent(struct server *server, const struct mesh_addr *to, int result)
 {
     int error = result == MESH_ESYSTEM ? errno : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
 
@@ -34,7 +34,7 @@ void serve_ways_sent(struct server *server, const struct mesh_addr *to, int resu
         error = EAFNOSUPPORT;
 
     if (result != MESH_AGAIN && error != ECONNREFUSED) /* that is the other machine's word: it is there */
-        ways_note(&server->ways, mesh_udp_now_ns(), to, error);
+        send_errors_note(&server->send_errors, mesh_udp_now_ns(), to, error);
 }
 
 static void look_at_own_address(struct server *server, uint64_t now_ns)
@@ -62,7 +62,7 @@ static void say_nobody(struct server *server)
 {
     char address[MESH_ADDR_TEXT_BYTES] = "";
     struct mesh_cluster_stats stats;
-    const struct coming *silent = comings_lack(&server->comings, mesh_udp_now_ns(), server->alone_since_ns);
+    const struct presence_entry *silent = presence_missing(&server->presence, mesh_udp_now_ns(), server->alone_since_ns);
     uint64_t heard;
 
     mesh_cluster_get_stats(server->cluster, &stats);
@@ -71,19 +71,19 @@ static void say_nobody(struct server *server)
         mesh_addr_format(silent->at, address);
     if (!server->has_company)
         serve_trouble(
-            server, TROUBLE_ALONE, NULL, "nobody answers where this node asks for others",
+            server, TROUBLE_ISOLATED, NULL, "nobody answers where this node asks for others",
             ", so it is a cluster of its own, and goes on asking: is a node there, with the same key, --name and --security, and no "
             "firewall between?");
     else if (heard == 0)
         serve_trouble(
-            server, TROUBLE_ALONE, NULL, "alone for 5 s",
-            ": nothing comes from the others, and this node goes on asking them: are they there, is there a way to them, and has no "
+            server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
+            ": nothing comes from the others, and this node goes on asking them: are they there, is there a route to them, and has no "
             "other machine this one's address?");
     else if (serve_is_refused(server))
-        serve_trouble(server, TROUBLE_ALONE, NULL, "alone for 5 s",
+        serve_trouble(server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
                       ": %" PRIu64 " datagrams have come from others, but nobody takes this node in: refused %s", heard, server->refusal);
     else
-        serve_trouble(server, TROUBLE_ALONE, NULL, "alone for 5 s",
+        serve_trouble(server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
                       ": %" PRIu64 " datagrams have come from others%s%s, but nobody takes this node in: between it and one of them "
                       "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
                       heard, silent != NULL ? ", none of them from " : "", address);
@@ -96,10 +96,10 @@ static void watch_company(struct server *server, uint64_t now_ns)
 
     if (server->shift == NULL || server->shift->count > 1) {
         server->alone_since_ns = 0;
-        serve_trouble_over(server, TROUBLE_ALONE, NULL); /* the log has the epoch */
+        serve_trouble_over(server, TROUBLE_ISOLATED, NULL); /* the log has the epoch */
         return;
     }
-    if ((server->config->seed_count == 0 && comings_lack(&server->comings, now_ns, now_ns) == NULL) || server->is_draining)
+    if ((server->config->seed_count == 0 && presence_missing(&server->presence, now_ns, now_ns) == NULL) || server->is_draining)
         return;
     if (server->alone_since_ns == 0) {
         mesh_cluster_get_stats(server->cluster, &stats);
@@ -107,35 +107,35 @@ static void watch_company(struct server *server, uint64_t now_ns)
         server->alone_since_ns = now_ns;
         server->alone_is_told = false;
     }
-    if (server->alone_is_told || now_ns - server->alone_since_ns < ALONE_NS)
+    if (server->alone_is_told || now_ns - server->alone_since_ns < ISOLATED_NS)
         return;
     server->alone_is_told = true;
     say_nobody(server);
     server->has_company = true;
 }
 
-/* All that begins is said and an event; the trouble is there as long as one of them lasts. */
-static void watch_ways(struct server *server, uint64_t now_ns)
+/* Each error that begins is logged and becomes an event; the trouble lasts as long as one of them does. */
+static void watch_send_errors(struct server *server, uint64_t now_ns)
 {
-    char text[WAYS_TEXT_BYTES];
+    char text[SEND_ERRORS_TEXT_BYTES];
     bool is_again;
 
-    while (ways_next(&server->ways, text, &is_again)) {
+    while (send_errors_next(&server->send_errors, text, &is_again)) {
         serve_say(server, "%s", text);
         if (!is_again)
             serve_note(server, MESH_HAPPENED_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s", text);
     }
-    if (ways_present(&server->ways, now_ns, text))
-        troubles_begin(&server->troubles, now_ns, TROUBLE_WAY, NULL, WAYS_WHAT, text + sizeof WAYS_WHAT - 1);
+    if (send_errors_present(&server->send_errors, now_ns, text))
+        troubles_begin(&server->troubles, now_ns, TROUBLE_UNREACHABLE, NULL, SEND_ERRORS_WHAT, text + sizeof SEND_ERRORS_WHAT - 1);
     else
-        serve_trouble_over(server, TROUBLE_WAY, NULL);
+        serve_trouble_over(server, TROUBLE_UNREACHABLE, NULL);
 }
 
-void serve_ways_watch(struct server *server)
+void serve_network_watch(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
 
-    watch_ways(server, now_ns);
+    watch_send_errors(server, now_ns);
     look_at_own_address(server, now_ns);
     watch_company(server, now_ns);
 }

@@ -58,7 +58,7 @@ same "and answers with the same bits" 2
 forget 2
 netns_on 2 nft add rule inet loss in ip saddr 10.77.0.2 drop
 says "who is left out learns which member it does not hear" 2 \
-    "^refused by 10.77.0.1:7411: .* rank of a member without a way to this node is 1: .*; that member is 10.77.0.2:7411"
+    "^refused by 10.77.0.1:7411: .* rank of a member without a path to this node is 1: .*; that member is 10.77.0.2:7411"
 says "and that others are there" 2 \
     "^alone for 5 s: [0-9]* datagrams have come from others, but nobody .*: refused by 10.77.0.1:7411: .*; that member is 10.77.0.2:7411"
 same "the others go on, with the same bits" 0
