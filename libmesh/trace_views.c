@@ -4,18 +4,18 @@
 /* clang-format off */
 /*    name, meaning, SELECT */
 const struct trace_view trace_views[] = {
-    {"messages", "Datagrams with the name of their type, and the time since the first one.",
+    {"messages", "Datagrams with the name of their type and the time since the first datagram.",
      "SELECT d.id, d.node, d.t_ns, d.t_ns - (SELECT min(t_ns) FROM datagrams) AS since_ns,\n"
      "    CASE d.direction WHEN 1 THEN 'sent' WHEN 2 THEN 'received' ELSE 'seen' END AS direction, n.name, d.src, d.dst, d.epoch, d.number,\n"
      "    d.flags & 2 > 0 AS is_resend, d.bytes\n"
      "  FROM datagrams d LEFT JOIN types n ON n.type = d.type"},
-    {"tiles", "Tiles with what they bring, and from when to when.",
+    {"tiles", "Tiles with the blocks that they carry and their times.",
      "SELECT d.id, d.node, d.t_ns, d.direction, d.src, d.dst, d.epoch, d.number, d.flags & 1 > 0 AS is_to_all, d.flags & 2 > 0 AS is_resend,\n"
      "    d.flags & 16 > 0 AS is_copy, d.sent_ns, m.ready_ns, m.step, m.phase, m.token_first, m.token_count, m.block_first, m.block_count,\n"
      "    d.data_bytes, d.data_hash\n"
      "  FROM message_tile m JOIN datagrams d ON d.id = m.datagram"},
-    {"lost_tiles", "Tiles that had to be asked for: those that the analysis of a capture names, and in a node's own trace those that it sent a NAK for. "
-     "repair_ns: until they came; NULL: not in this trace.",
+    {"lost_tiles", "Tiles that had to be asked for: those that the analysis of a capture names, or, in a node's own trace, those that it sent a NAK for. "
+     "repair_ns: time until the tile came; NULL: it is not in this trace.",
      "SELECT e.node, e.t_ns, e.peer, e.epoch, e.step, e.phase, e.block, NULL AS blocks, e.duration_ns AS repair_ns, e.reason AS place\n"
      "  FROM events e WHERE e.kind = 'lost' AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'source' AND value = 'node')\n"
      "UNION ALL\n"
@@ -26,16 +26,16 @@ const struct trace_view trace_views[] = {
      "         AND m.token_first < r.token_first + r.token_count AND m.token_first + m.token_count > r.token_first\n"
      "         AND m.block_first < r.block_first + r.block_count AND m.block_first + m.block_count > r.block_first) - d.t_ns, 'not known'\n"
      "  FROM message_nak k JOIN datagrams d ON d.id = k.datagram JOIN message_ranges r ON r.datagram = k.datagram WHERE d.direction = 1"},
-    {"stalls", "When workers waited longest: for whom, in which gather.",
+    {"stalls", "The longest waits of workers: for which rank, in which gather.",
      "SELECT p.node, s.begin_ns + s.stall_begin_ns AS t_ns, s.step, s.stall_phase AS phase, s.stall_block AS block, s.stall_rank AS peer,\n"
      "    s.stall_ns AS duration_ns\n"
      "  FROM telemetry_step s JOIN reports p ON p.id = s.report WHERE s.stall_ns > 0 GROUP BY p.node, s.step, s.begin_ns\n"
      "UNION ALL\n"
      "SELECT node, t_ns, step, phase, block, peer, duration_ns FROM events WHERE kind = 'stall'"},
-    {"clock_offsets", "The last estimate of peers' clocks against a node's: theirs minus its own.",
+    {"clock_offsets", "The last estimate of the offset of peers' clocks: theirs minus the node's.",
      "SELECT p.node, l.peer, l.clock_offset_ns, l.clock_error_ns, max(l.id) AS id\n"
      "  FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.peer"},
-    {"tile_latency", "How long received tiles were under way. Where the peer's clock is not known, against the fastest one of that peer.",
+    {"tile_latency", "One-way latency of received tiles. Where the peer's clock is not known, relative to the fastest tile of that peer.",
      "SELECT t.node, t.t_ns, t.src AS peer, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
      "    t.t_ns - t.sent_ns - coalesce(-c.clock_offset_ns, f.least_ns) AS latency_ns, c.clock_offset_ns IS NULL AS is_relative\n"
      "  FROM tiles t\n"
@@ -46,10 +46,10 @@ const struct trace_view trace_views[] = {
      "        FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.ip, l.port) c\n"
      "      ON c.node = t.node AND c.ip = d.from_ip AND c.port = d.from_port AND t.direction = 2\n"
      "  WHERE t.direction <> 1"},
-    {"token_times", "Tokens and the time since the one before of the same request.",
+    {"token_times", "Tokens and the time since the previous token of the same request.",
      "SELECT node, request, position, step, token, t_ns, t_ns - lag(t_ns) OVER (PARTITION BY node, request ORDER BY position) AS since_ns\n"
      "  FROM tokens"},
-    {"links", "What went from whom to whom, as each node saw it.",
+    {"links", "Datagrams from each rank to each rank, as each node saw them.",
      "SELECT node, direction, src, dst, epoch, count(*) AS datagrams, sum(bytes) AS bytes, sum(type = 4) AS tiles, sum(flags & 2 > 0) AS resent,\n"
      "    sum(type = 5) AS naks, min(t_ns) AS first_ns, max(t_ns) AS last_ns\n"
      "  FROM datagrams WHERE form > 1 GROUP BY node, direction, src, dst, epoch"},

@@ -82,147 +82,147 @@ enum mesh_trace_coding {
 /*    name            type  meaning */
 #define MESH_TRACE_NODE_COLUMNS(C) \
     C(id,             u64,  "what other tables call `node`; a recorder's own node is 1") \
-    C(name,           text, "for people") \
-    C(rank,           n64,  "at the beginning of the trace") \
+    C(name,           text, "name for display") \
+    C(rank,           n64,  "rank at the beginning of the trace") \
     C(ip,             blob, "its mesh address, 16 bytes; IPv4 mapped into IPv6") \
-    C(port,           n64,  "with it") \
+    C(port,           n64,  "port of that address") \
     C(incarnation,    blob, "drawn by its process at its start") \
     C(clock_offset_ns, n64, "its clock minus that of node 1, as estimated") \
-    C(clock_error_ns, n64,  "how far that may be off, either way")
+    C(clock_error_ns, n64,  "largest error of that offset, either way")
 
 #define MESH_TRACE_EPOCH_COLUMNS(C) \
     C(id,             u64,  "in order of beginning") \
-    C(node,           u64,  "whose view") \
-    C(t_ns,           i64,  "when it began there") \
-    C(epoch,          u64,  "its number") \
-    C(rank,           n64,  "of the node in it") \
+    C(node,           u64,  "node whose view this is") \
+    C(t_ns,           i64,  "when the epoch began there") \
+    C(epoch,          u64,  "epoch number") \
+    C(rank,           n64,  "rank of that node in the epoch") \
     C(epoch_id,       blob, "hash of the members and their nonces") \
     C(members,        text, "JSON array, by rank: objects with address, incarnation, share, ...") \
     C(rows,           text, "JSON object: shares by which the rows are dealt") \
-    C(config,         blob, "of the endpoint: the record of its INIT call, mesh/tape.h; NULL: it has none, or it is not known")
+    C(config,         blob, "record of the INIT call of the endpoint (mesh/tape.h); NULL: no endpoint, or not known")
 
 #define MESH_TRACE_INPUT_COLUMNS(C) \
-    C(id,             u64,  "in the order in which they went in") \
-    C(node,           u64,  "whose") \
+    C(id,             u64,  "in the order of the inputs") \
+    C(node,           u64,  "node of the core") \
     C(t_ns,           i64,  "the core's time") \
     C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
-    C(instance,       u64,  "which of them: epoch number; 0") \
-    C(kind,           i64,  "which call") \
-    C(peer,           n64,  "rank, where it has one") \
-    C(args,           blob, "of the call, as the recorder writes them") \
+    C(instance,       u64,  "of an endpoint: its epoch number; else 0") \
+    C(kind,           i64,  "kind of call") \
+    C(peer,           n64,  "rank of the peer, if the call has one") \
+    C(args,           blob, "arguments of the call, as the recorder writes them") \
     C(datagram,       n64,  "the received datagram")
 
 #define MESH_TRACE_OUTPUT_COLUMNS(C) \
-    C(id,             u64,  "in the order in which they came out") \
-    C(node,           u64,  "whose") \
-    C(input,          n64,  "the last input before it") \
+    C(id,             u64,  "in the order of the outputs") \
+    C(node,           u64,  "node of the core") \
+    C(input,          n64,  "the last input before this output") \
     C(t_ns,           i64,  "the core's time") \
     C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
-    C(instance,       u64,  "which of them: epoch number; 0") \
-    C(kind,           i64,  "what came out") \
-    C(peer,           n64,  "rank, where it has one") \
-    C(args,           blob, "of what came out, as the recorder writes them") \
+    C(instance,       u64,  "of an endpoint: its epoch number; else 0") \
+    C(kind,           i64,  "kind of output") \
+    C(peer,           n64,  "rank of the peer, if the output has one") \
+    C(args,           blob, "contents of the output, as the recorder writes them") \
     C(datagram,       n64,  "the datagram to be sent")
 
 #define MESH_TRACE_DATAGRAM_COLUMNS(C) \
     C(id,             u64,  "in the order of the trace") \
-    C(node,           u64,  "whose; of a capture: the sender, where it is known") \
-    C(t_ns,           i64,  "sent, received, or seen by the capture") \
-    C(direction,      i64,  "1: sent; 2: received; 3: seen on the way") \
+    C(node,           u64,  "node that recorded it; in a trace of a capture: the sender, if known") \
+    C(t_ns,           i64,  "when it was sent, received, or seen by the capture") \
+    C(direction,      i64,  "1: sent; 2: received; 3: captured") \
     C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions; 0: not known") \
-    C(ranks,          n64,  "sent: bits of the ranks it goes to; NULL: to the address") \
+    C(ranks,          n64,  "of a sent datagram: bit mask of the receiving ranks; NULL: sent to the address") \
     C(from_ip,        blob, "16 bytes; NULL: this node") \
-    C(from_port,      n64,  "with it") \
+    C(from_port,      n64,  "port of that address") \
     C(to_ip,          blob, "16 bytes; NULL: this node, or see ranks") \
-    C(to_port,        n64,  "with it") \
-    C(bytes,          i64,  "of the whole datagram") \
-    C(form,           i64,  "1: nothing is in columns; 2: the header is; 3: the message is, in its own table") \
-    C(data_bytes,     i64,  "of what is not in columns") \
-    C(data_hash,      u64,  "of that: XXH3, 64 bits") \
-    C(coding,         i64,  "of the payload; 0: not stored; 1: as it is; 2: zstd") \
-    C(payload,        blob, "what is not in columns, where it is stored")
+    C(to_port,        n64,  "port of that address") \
+    C(bytes,          i64,  "size of the whole datagram") \
+    C(form,           i64,  "what is in columns: 1: nothing; 2: the header; 3: the message too, in its own table") \
+    C(data_bytes,     i64,  "size of the data: what is not in columns") \
+    C(data_hash,      u64,  "hash of the data: XXH3, 64 bits") \
+    C(coding,         i64,  "coding of the payload: 0: not stored; 1: plain; 2: zstd") \
+    C(payload,        blob, "the data, if stored")
 
 #define MESH_TRACE_REQUEST_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "where it entered, or whose view") \
+    C(node,           u64,  "node where it entered, or whose view this is") \
     C(t_ns,           i64,  "when") \
-    C(request,        u64,  "its id") \
-    C(kind,           text, "begin; cancel: the client does not want it any more; end") \
-    C(prompt_tokens,  n64,  "of the prompt; NULL: it entered at another node") \
-    C(tokens,         n64,  "begin: asked for at most; cancel, end: generated until then, as far as this node knows") \
-    C(options,        text, "JSON object: sampling") \
+    C(request,        u64,  "request id") \
+    C(kind,           text, "begin; cancel: the client withdrew it; end") \
+    C(prompt_tokens,  n64,  "length of the prompt; NULL: the request entered at another node") \
+    C(tokens,         n64,  "begin: the most that may be generated; cancel, end: generated by then, as far as this node knows") \
+    C(options,        text, "JSON object: sampling options") \
     C(prompt,         blob, "token ids, u32 little-endian; NULL: not stored") \
     C(reason,         text, "why it was cancelled, or ended: length, end, context, cancelled, error, refused")
 
 #define MESH_TRACE_TOKEN_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "whose view") \
+    C(node,           u64,  "node whose view this is") \
     C(t_ns,           i64,  "when it was drawn there") \
-    C(request,        u64,  "of which request") \
-    C(position,       u64,  "of the tokens that were generated for it, from 0") \
-    C(step,           n64,  "that drew it") \
-    C(token,          u64,  "its id, or the keyed hash of it (see meta, ids)") \
-    C(logits_hash,    n64,  "of the bits of all logits, as far as this node knows")
+    C(request,        u64,  "request id") \
+    C(position,       u64,  "position among the generated tokens of the request, from 0") \
+    C(step,           n64,  "step that drew it") \
+    C(token,          u64,  "token id, or its keyed hash (see ids in meta)") \
+    C(logits_hash,    n64,  "hash of the bits of all logits, if this node knows it")
 
 #define MESH_TRACE_EVENT_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "whose view") \
+    C(node,           u64,  "node whose view this is") \
     C(t_ns,           i64,  "when") \
-    C(kind,           text, "what: lost, resent, stall, ... (a capture); up, suspected, ... (a node)") \
+    C(kind,           text, "lost, resent, stall, ... (of a capture); up, suspected, ... (of a node)") \
     C(severity,       i64,  "1: note; 2: warning; 3: error") \
-    C(peer,           n64,  "rank that it is about; of lost ones: the receiver") \
-    C(epoch,          n64,  "then") \
-    C(step,           n64,  "of what it is about") \
-    C(phase,          n64,  "with it") \
-    C(block,          n64,  "with it, the first") \
-    C(duration_ns,    n64,  "how long it took: of a stall; until the repair") \
-    C(datagram,       n64,  "that it is about") \
-    C(reason,         text, "in words; of lost ones: the place")
+    C(peer,           n64,  "rank that the event is about; of a loss: the receiver") \
+    C(epoch,          n64,  "epoch at that time") \
+    C(step,           n64,  "step that the event is about") \
+    C(phase,          n64,  "phase in that step") \
+    C(block,          n64,  "first block in that phase") \
+    C(duration_ns,    n64,  "length of a stall; of a loss: time until the repair") \
+    C(datagram,       n64,  "datagram that the event is about") \
+    C(reason,         text, "in words, from a node; NULL: of a capture")
 
 #define MESH_TRACE_REPORT_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "who said so") \
-    C(t_ns,           i64,  "when it was made or received, by the recorder's clock") \
-    C(unix_ms,        n64,  "wall clock with that") \
-    C(piece,          blob, "of telemetry, as on the wire; its items are in the tables telemetry_*")
+    C(node,           u64,  "reporting node") \
+    C(t_ns,           i64,  "when the report was made or received, by the recorder's clock") \
+    C(unix_ms,        n64,  "wall clock at that time") \
+    C(piece,          blob, "piece of telemetry, as on the wire; its items are in the tables telemetry_*")
 
 #define MESH_TRACE_GAP_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "whose") \
-    C(t_ns,           i64,  "from") \
-    C(end_ns,         i64,  "until") \
-    C(what,           text, "payloads, or rows (of all kinds)") \
-    C(after_input,    n64,  "last input before it") \
-    C(count,          u64,  "not stored") \
+    C(node,           u64,  "node of the recorder") \
+    C(t_ns,           i64,  "beginning of the gap") \
+    C(end_ns,         i64,  "end of the gap") \
+    C(what,           text, "what is missing: payloads, or rows (of all kinds)") \
+    C(after_input,    n64,  "last input before the gap") \
+    C(count,          u64,  "number of items not stored") \
     C(reason,         text, "why")
 
 #define MESH_TRACE_CHUNK_COLUMNS(C) \
     C(id,             u64,  "in order") \
-    C(node,           u64,  "whose") \
-    C(t_ns,           i64,  "of the first call in it") \
-    C(end_ns,         i64,  "of the last one") \
+    C(node,           u64,  "node of the core") \
+    C(t_ns,           i64,  "time of the first call") \
+    C(end_ns,         i64,  "time of the last call") \
     C(core,           i64,  "1: endpoint of an epoch; 2: cluster; 3: client sessions") \
-    C(instance,       u64,  "which of them: epoch number; 0") \
-    C(first,          u64,  "number of the first call among all of that core, from 1; those that are lost count") \
-    C(count,          u64,  "of calls") \
-    C(bytes,          u64,  "of the records, as they are read") \
-    C(coding,         i64,  "of the records: 1: as they are; 2: zstd; 3 (schema 1): zstd without their payloads, then zstd of these; 4: compact") \
-    C(records,        blob, "calls and what came out, one after the other, as mesh/tape.h has them") \
-    C(expanded,       i64,  "1: inputs, outputs and datagrams have rows of it in the file; 0: they are made when they are read")
+    C(instance,       u64,  "of an endpoint: its epoch number; else 0") \
+    C(first,          u64,  "number of the first call among all calls of that core, from 1; lost calls count") \
+    C(count,          u64,  "number of calls") \
+    C(bytes,          u64,  "size of the decoded records") \
+    C(coding,         i64,  "1: plain; 2: zstd; 3 (schema 1): zstd of the records without payloads, then zstd of the payloads; 4: compact") \
+    C(records,        blob, "calls and their outputs, one after the other, in the form of mesh/tape.h") \
+    C(expanded,       i64,  "1: its rows of inputs, outputs and datagrams are in the file; 0: rows are made when they are read")
 
 /*    NAME      struct    table        columns                       meaning */
 #define MESH_TRACE_TABLES(T) \
-    T(NODE,     node,     nodes,       MESH_TRACE_NODE_COLUMNS,      "Who the rows are of.") \
-    T(EPOCH,    epoch,    epochs,      MESH_TRACE_EPOCH_COLUMNS,     "Memberships: who had which rank and which rows.") \
-    T(INPUT,    input,    inputs,      MESH_TRACE_INPUT_COLUMNS,     "All that went into protocol cores, in order: calls, time, datagrams.") \
-    T(OUTPUT,   output,   outputs,     MESH_TRACE_OUTPUT_COLUMNS,    "All that came out of them: datagrams and events.") \
-    T(DATAGRAM, datagram, datagrams,   MESH_TRACE_DATAGRAM_COLUMNS,  "Datagrams, as the core sees them (opened) or as a capture does. The header's columns follow.") \
+    T(NODE,     node,     nodes,       MESH_TRACE_NODE_COLUMNS,      "Nodes that rows of other tables belong to.") \
+    T(EPOCH,    epoch,    epochs,      MESH_TRACE_EPOCH_COLUMNS,     "Memberships: which node had which rank and which rows.") \
+    T(INPUT,    input,    inputs,      MESH_TRACE_INPUT_COLUMNS,     "Everything that went into protocol cores, in order: calls, times, datagrams.") \
+    T(OUTPUT,   output,   outputs,     MESH_TRACE_OUTPUT_COLUMNS,    "Everything that came out of protocol cores: datagrams and events.") \
+    T(DATAGRAM, datagram, datagrams,   MESH_TRACE_DATAGRAM_COLUMNS,  "Datagrams, as the core (opened) or a capture sees them. The header's columns follow.") \
     T(REQUEST,  request,  requests,    MESH_TRACE_REQUEST_COLUMNS,   "What clients asked for.") \
-    T(TOKEN,    token,    tokens,      MESH_TRACE_TOKEN_COLUMNS,     "What was generated.") \
-    T(EVENT,    event,    events,      MESH_TRACE_EVENT_COLUMNS,     "What happened, as nodes or the analysis of a capture say.") \
-    T(REPORT,   report,   reports,     MESH_TRACE_REPORT_COLUMNS,    "Telemetry, as it went over the wire.") \
+    T(TOKEN,    token,    tokens,      MESH_TRACE_TOKEN_COLUMNS,     "Generated tokens.") \
+    T(EVENT,    event,    events,      MESH_TRACE_EVENT_COLUMNS,     "Events that nodes, or the analysis of a capture, noticed.") \
+    T(REPORT,   report,   reports,     MESH_TRACE_REPORT_COLUMNS,    "Telemetry as it went over the wire.") \
     T(GAP,      gap,      gaps,        MESH_TRACE_GAP_COLUMNS,       "What the recorder had to leave out.") \
-    T(CHUNK,    chunk,    chunks,      MESH_TRACE_CHUNK_COLUMNS,     "Calls of protocol cores as a recorder stores them: many in a row.")
+    T(CHUNK,    chunk,    chunks,      MESH_TRACE_CHUNK_COLUMNS,     "Calls of protocol cores as a recorder stores them: many to a row.")
 
 #define MESH_TRACE_MEMBER_i64(name)  int64_t name;
 #define MESH_TRACE_MEMBER_n64(name)  int64_t name;
