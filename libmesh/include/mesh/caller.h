@@ -1,4 +1,4 @@
-/* A client session with a node of a mesh, for programs that are no member: open, send, receive and close, each blocking.
+/* A client session with a node of a mesh, for programs that are not members: open, send, receive and close, each blocking.
  *
  * A driver like mesh/udp.h: with a socket of its own, and the clock. One thread at a time. Nothing happens between the calls: a program
  * that does not call for ten seconds may find the session closed. */

@@ -2,15 +2,15 @@
  *
  * One long-lived core per process. It finds other processes, proves that they are alive and fresh, and agrees with them on *epochs*: a
  * number, an id, and an ordered list of members. For each epoch the application makes an endpoint (mesh/mesh.h) and throws it away when the
- * next has begun. Datagrams of the cluster layer carry epoch 0 in their header; a driver hands a datagram to one or the other by that.
+ * next has begun. Datagrams of the cluster layer carry epoch 0 in their header, by which a driver tells the two apart.
  *
  * As in mesh/mesh.h: datagrams, the time and the application's calls go in; datagrams and events come out. No socket, clock, thread,
  * allocation or randomness: the process's secret is given at the start and everything unpredictable is a hash of it. One thread at a time.
  * Time is monotonic nanoseconds and never goes back (asserted). All memory is one block; every queue is bounded.
  *
- * What always holds: whoever installs an epoch (number, id) installs the same list; the numbers that a process installs only grow; the
- * nonce that a process gives to an agreement is part of at most one id, so keys derived from the id never repeat. No majority is needed:
- * both halves of a split go on, and are one again when they meet. */
+ * What always holds: all processes that install an epoch (number, id) install the same list; the numbers that a process installs only grow;
+ * the nonce that a process gives to an agreement is part of at most one id, so keys derived from the id never repeat. No majority is
+ * needed: both sides of a partition go on, and merge when they meet. */
 #ifndef MESH_CLUSTER_H
 #define MESH_CLUSTER_H
 
@@ -28,28 +28,28 @@ struct mesh_cluster_member {
     uint8_t nonce[16];       /* fresh for this epoch */
     struct mesh_addr addr;
     uint32_t speed;
-    uint32_t share;   /* as mesh_cluster_propose_shares said; all 0: nobody has */
+    uint32_t share;   /* as mesh_cluster_propose_shares said; 0 of all: it was not called */
     uint32_t flags;   /* the application's own */
-    uint64_t summary; /* the application's own, as mesh_cluster_set_summary said when it agreed; PREPARE: as last known, 0: not known */
+    uint64_t summary; /* the application's own, by mesh_cluster_set_summary when the member agreed; PREPARE: as last known, 0: not known */
 };
 
 struct mesh_cluster_config {
     uint8_t incarnation[16]; /* 128 random bits of this process */
-    uint8_t secret[32];      /* random; never leaves the core but through hash */
+    uint8_t secret[32];      /* random; leaves the core only through hash */
     uint8_t cluster[16];     /* hash of the cluster's name */
     uint8_t fingerprint[32]; /* of the model: must be equal everywhere */
     uint32_t features;       /* optional parts this process knows */
     uint32_t features_required;
     uint16_t version;              /* 0: the real one; tests give others */
     struct mesh_addr addr;         /* own address; all zero: as others see it */
-    const struct mesh_addr *seeds; /* whom to ask; copied */
+    const struct mesh_addr *seeds; /* addresses to ask; copied */
     unsigned seed_count;           /* at most MESH_CLUSTER_SEEDS_MAX */
     uint32_t speed, flags;
     bool prepares_joins;        /* as coordinator: let all load (MESH_CLUSTER_PREPARE) before new members come in */
-    uint64_t gather_ns;         /* how long a coordinator waits for more who want to join; 0: 10 ms */
+    uint64_t gather_ns;         /* how long a coordinator waits for more joiners; 0: 10 ms */
     uint64_t settle_ns;         /* how long to look for others before an epoch of one; 0: 500 ms, none without seeds */
     uint64_t prepare_ns_max;    /* how long a plan waits for mesh_cluster_ready; 0: 60 s */
-    const struct mesh_tap *tap; /* who is told of every call (mesh/tape.h); NULL: nobody. Borrowed as long as the core lives */
+    const struct mesh_tap *tap; /* told of every call (mesh/tape.h); NULL: none. Borrowed as long as the core lives */
 
     /* 128 bits of a cryptographic hash. Called during the other calls; must not call the core. */
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);
@@ -70,8 +70,8 @@ int mesh_cluster_init(struct mesh_cluster **cluster, const struct mesh_cluster_c
  * Returns 0, or why it was dropped (counted in mesh_cluster_stats.dropped). A drop changes no protocol state; it may be answered. */
 int mesh_cluster_receive(struct mesh_cluster *cluster, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
 
-/* Let time pass; call at least when mesh_cluster_timeout says. A core that is called 300 ms later than that takes its process for one that
- * was stopped: it believes nothing of what it knew about others until it has asked them. */
+/* Let time pass; call at least when mesh_cluster_timeout says. A core that is called 300 ms later than that assumes that its process was
+ * stopped: it trusts nothing that it knew about others until it has asked them. */
 void mesh_cluster_tick(struct mesh_cluster *cluster, uint64_t now_ns);
 
 /* When mesh_cluster_tick is due next; UINT64_MAX for never. May be in the past. */
@@ -82,13 +82,13 @@ uint64_t mesh_cluster_timeout(const struct mesh_cluster *cluster);
 /* Ask these addresses, too, and keep asking. MESH_AGAIN: no room for all (those before are taken). */
 int mesh_cluster_join(struct mesh_cluster *cluster, uint64_t now_ns, const struct mesh_addr *seeds, unsigned seed_count);
 
-/* Leave in order: the others prepare (so does this process, which gets MESH_CLUSTER_PREPARE too), go on without, then MESH_CLUSTER_LEFT
- * comes. There is no way back for this core. */
+/* Leave in order: the others prepare (so does this process, which gets MESH_CLUSTER_PREPARE, too) and go on without it; then
+ * MESH_CLUSTER_LEFT comes. This core cannot join again. */
 void mesh_cluster_leave(struct mesh_cluster *cluster, uint64_t now_ns);
 
-/* This member of the current epoch is silent while it owes something, or its port is unreachable. It is asked once more by the lowest rank
- * that is not suspected; does it not answer, the epoch is over. Suspicions of a member that answers are let go, but the third within ten
- * seconds between the same two makes one of them leave. MESH_EINVAL: no such rank, or the own one. */
+/* This member of the current epoch is silent while it owes something, or its port is unreachable. The lowest rank that is not suspected
+ * asks it once more; without an answer, the epoch is over. Suspicions of a member that answers are dropped, but the third within ten
+ * seconds between the same two members makes one of them leave. MESH_EINVAL: no such rank, or the own one. */
 int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 
 /* This member is heard, but large datagrams do not pass between the two (mesh_starved_ranks). With the third such call within ten seconds
@@ -99,19 +99,19 @@ int mesh_cluster_starved(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t
 /* The mesh layer has heard this member in the current epoch, so it need not be asked for a sign of life. */
 void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 
-/* All is loaded for the plan of the last MESH_CLUSTER_PREPARE event. MESH_ESTATE: another plan has taken its place, or none. */
+/* All is loaded for the plan of the last MESH_CLUSTER_PREPARE event. MESH_ESTATE: another plan has taken its place, or there is none. */
 int mesh_cluster_ready(struct mesh_cluster *cluster, uint64_t now_ns, uint32_t plan);
 
 /* Told to the others with the next sign of life, and part of the next epoch's list. */
 void mesh_cluster_set_speed(struct mesh_cluster *cluster, uint32_t speed);
 void mesh_cluster_set_flags(struct mesh_cluster *cluster, uint32_t flags);
 
-/* What else this process says of itself, in the application's unit: serving nodes, the memory that they can have for their part of the
- * model. Goes into the list of the next epoch as it is when this process agrees to it; that of newcomers is known before all prepare. */
+/* A further figure of this process, in the application's unit: serving nodes give the memory that they can have for their part of the
+ * model. The next epoch's list has it as it is when this process agrees; a newcomer's is known before all prepare. */
 void mesh_cluster_set_summary(struct mesh_cluster *cluster, uint64_t summary);
 
-/* The same members with other shares, prepared first. share: (member count). MESH_ESTATE: this process does not coordinate, or members
- * have changed; MESH_AGAIN: another plan is under way. */
+/* The same members with other shares, prepared first. shares: (count), one for each member. MESH_ESTATE: this process does not coordinate,
+ * or members have changed; MESH_AGAIN: another plan is under way. */
 int mesh_cluster_propose_shares(struct mesh_cluster *cluster, uint64_t now_ns, const uint32_t *shares, unsigned count);
 
 /* ---- output ---- */
@@ -125,7 +125,7 @@ enum mesh_cluster_event_type {
     MESH_CLUSTER_EVICTED,   /* the others went on without this process: its epoch is over. It looks for them by itself */
     MESH_CLUSTER_LEFT,      /* mesh_cluster_leave is done */
     MESH_CLUSTER_PEER_LOST, /* a member of the last epoch is not in this one; to be logged */
-    MESH_CLUSTER_PEER_BACK  /* somebody is back at an address that was lost; to be logged */
+    MESH_CLUSTER_PEER_BACK  /* a process is back at an address that was lost; to be logged */
 };
 
 struct mesh_cluster_event {
@@ -133,7 +133,8 @@ struct mesh_cluster_event {
     uint32_t plan;                             /* PREPARE */
     uint32_t number;                           /* EPOCH, PREPARE: of the epoch */
     uint8_t id[16];                            /* EPOCH */
-    const struct mesh_cluster_member *members; /* EPOCH, PREPARE: (member_count); valid until the next call but for this function's */
+    const struct mesh_cluster_member *members; /* EPOCH, PREPARE: (member_count); valid until the next call other than
+                                                * mesh_cluster_next_event */
     uint16_t member_count;
     int16_t own_rank;
     uint16_t rank;            /* PEER_LOST: in the epoch before; PEER_BACK: in this one */
@@ -156,7 +157,7 @@ bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_e
 bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, uint8_t *packet, size_t capacity,
                                 struct mesh_output *output);
 
-/* A number for a datagram of the application's own that goes with epoch 0 under this process's key, as those above do: never twice. */
+/* A number for a datagram of the application's own, sent with epoch 0 under this process's key like those above. Never the same twice. */
 uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster);
 
 /* ---- figures ---- */
@@ -196,8 +197,8 @@ int mesh_cluster_get_peer_stats(const struct mesh_cluster *cluster, uint16_t ran
 /* The current epoch, without an event; number 0 while there is none. */
 void mesh_cluster_get_epoch(const struct mesh_cluster *cluster, struct mesh_cluster_event *epoch);
 
-/* Somebody's silence counts: a suspect is asked, or votes are waited for. Then whoever reads datagrams on another thread than the core's
- * had better see to it that all that has arrived is read before the next mesh_cluster_tick. */
+/* Silence counts now: a suspect is asked, or votes are awaited. A driver that reads datagrams on another thread than the core's should then
+ * read all that has arrived before the next mesh_cluster_tick. */
 bool mesh_cluster_is_waiting(const struct mesh_cluster *cluster);
 
 /* This process coordinates changes of the current epoch, as far as it knows. */

@@ -1,7 +1,7 @@
 /* The pre-shared key of a cluster, and the file that holds it.
  *
- * A key file is one line, "mesh-key-1 " and 64 hexadecimal digits, that nobody but its owner may read. Whoever has the key is a member: it
- * can read and say everything. */
+ * A key file is one line, "mesh-key-1 " and 64 hexadecimal digits, that nobody but its owner may read. A process that has the key is a
+ * member: it can read and say everything. */
 #ifndef MESH_KEY_H
 #define MESH_KEY_H
 
@@ -23,13 +23,13 @@ struct mesh_key {
 /* Random bytes of the system, as keys, incarnations and epoch ids need them. MESH_ESYSTEM: errno. */
 int mesh_random(void *out, size_t bytes);
 
-/* Overwrite what is no longer needed, in a way that the compiler does not leave out. */
+/* Overwrite a secret that is no longer needed; the compiler does not optimise this away. */
 void mesh_wipe(void *secret, size_t bytes);
 
 /* The line of a key file, newline included. */
 void mesh_key_format(const struct mesh_key *key, char out[MESH_KEY_LINE_BYTES]);
 
-/* The line as it stands in a file: exactly one, whose newline may be missing. MESH_EINVAL: reason says why, and what to do. */
+/* Parse a file's content: exactly one line, whose newline may be missing. MESH_EINVAL: reason says why, and what to do. */
 int mesh_key_parse(const char *text, size_t bytes, struct mesh_key *key, char *reason, size_t reason_bytes);
 
 /* Read a key file. MESH_EINVAL: it is no key, or others than its owner may read it; MESH_ESYSTEM: it cannot be read. Either way reason says

@@ -18,8 +18,7 @@ struct mesh_lab {
 };
 
 /* Parse "pace=10GB/s,later=1GB/s,after=8s,delay=50us,loss=1%,dup=1%,reorder=1%,seed=7" (any subset, any order, but later needs pace and
- * after; empty is all off). Returns 0 or MESH_EINVAL with
- * a phrase in reason that names the part and what is allowed. */
+ * after; empty is all off). Returns 0, or MESH_EINVAL with a phrase in reason that names the part and what is allowed. */
 int mesh_lab_parse(const char *text, struct mesh_lab *lab, char *reason, size_t reason_bytes);
 
 #ifdef __cplusplus

@@ -45,40 +45,40 @@ struct mesh_tap;
 struct mesh_config {
     uint16_t rank;
     uint16_t rank_count;           /* 1..MESH_RANKS_MAX; a list fixed at start */
-    uint32_t epoch;                /* 1..INT32_MAX; 0 is what is said outside of epochs, which drivers may lead elsewhere */
+    uint32_t epoch;                /* 1..INT32_MAX; 0 marks datagrams outside of epochs, which drivers may route elsewhere */
     uint16_t phase_count;          /* gathers per step; this and the next two: 1..65534 */
     uint16_t tokens_max;           /* tokens of a gather */
     uint16_t blocks_max;           /* blocks per token of a gather */
     uint8_t fingerprint[32];       /* of the model: must be equal everywhere */
     uint8_t configuration[32];     /* of everything else that must be equal (row map, context, KV type): likewise */
     uint8_t incarnation[16];       /* drawn by the process at start */
-    uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN. Over 65535: that */
+    uint32_t datagram_bytes_max;   /* largest payload the driver can send; ≥ MESH_DATAGRAM_BYTES_MIN. Above 65535: as 65535 */
     uint64_t receive_buffer_bytes; /* of the driver, by the kernel's accounting; divided among the peers as credit */
     uint32_t reorder_delay_ns;     /* 0: the default, 50 µs */
-    uint32_t copy_loss_ppm;        /* loss on a path from which small tiles are sent twice; 0: by what it costs; UINT32_MAX: never */
+    uint32_t copy_loss_ppm;        /* path loss from which on small tiles are sent twice; 0: decided by cost; UINT32_MAX: never */
     uint16_t version;              /* 0: the real one; tests give others */
-    const struct mesh_tap *tap;    /* who is told of every call (mesh/tape.h); NULL: nobody. Borrowed as long as the endpoint lives */
+    const struct mesh_tap *tap;    /* told of every call (mesh/tape.h); NULL: none. Borrowed as long as the endpoint lives */
 };
 
 struct mesh;
 
-/* What mesh_init wants for this config; 0: it breaks a rule, that is, a limit stated above. */
+/* The bytes that mesh_init needs for this config; 0: config breaks a limit stated above. */
 size_t mesh_memory_bytes(const struct mesh_config *config);
 
-/* memory: mesh_memory_bytes bytes, 64-byte aligned, kept by the endpoint until the caller frees it. Only the memory ends with it: there is
- * nothing to release. MESH_EINVAL: config breaks a rule, or the memory does. */
+/* memory: mesh_memory_bytes bytes, 64-byte aligned, kept by the endpoint until the caller frees it; there is nothing else to release.
+ * MESH_EINVAL: config or memory breaks a rule. */
 int mesh_init(struct mesh **mesh, const struct mesh_config *config, void *memory, size_t memory_bytes, uint64_t now_ns);
 
-/* Where a peer is. All must be set before the first tick sends anything to them; a change later moves the peer. */
+/* The address of a peer. Set all of them before the first tick, which sends to them; a later change moves the peer. */
 void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
 
-/* What the way to it can carry at most, as far as this machine knows, in bytes of a datagram: larger ones are not tried. 0: not known.
- * Before mesh_set_peer. */
+/* The largest datagram that the path to a peer can carry, as far as this machine knows: larger ones are not tried. 0: not known. Call
+ * before mesh_set_peer. */
 void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes);
 
-/* The driver can send one datagram to all other ranks, by a multicast group that each of them hears or does not: mesh_output.group then
- * says when to. Who hears it is found out, and again when that changes. datagram_bytes: the largest one that the group's interface
- * carries, at least MESH_DATAGRAM_BYTES_MIN. At most once, before the first tick. */
+/* The driver can send one datagram to all other ranks, by a multicast group that each of them may or may not hear; mesh_output.group says
+ * when to. The core finds out which ranks hear it, again when that changes. datagram_bytes: the largest that the group's interface carries,
+ * at least MESH_DATAGRAM_BYTES_MIN. At most once, before the first tick. */
 void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes);
 
 /* ---- input ---- */
@@ -86,8 +86,8 @@ void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes);
 /* Feed one received datagram; then drain mesh_next_event and mesh_next_datagram.
  * packet: borrowed for the call; any alignment, any content.
  * Returns 0, or why it was dropped (counted in mesh_stats.dropped). A drop changes no protocol state. MESH_AGAIN: no room for what it would
- * tell the application: drain the events and feed it again (or drop it: it counts as lost). A tile for a gather that is not open yet is
- * no drop: its number counts, and its data is asked for when the gather is opened (mesh_stats.early). */
+ * tell the application: drain the events and feed it again (or drop it: it counts as lost). A tile for a gather that is not open yet is no
+ * drop: its number counts, and its data is kept, or asked for when the gather is opened (mesh_stats.early). */
 int mesh_receive(struct mesh *mesh, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes);
 
 /* Let time pass: NAKs, resends, handshakes. Cheap when nothing is due. Call at least when mesh_timeout says. */
@@ -109,19 +109,18 @@ struct mesh_gather {
                                 * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
     size_t token_stride;
     const uint16_t *first; /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
-    uint64_t readers;      /* bit r: rank r reads this gather, as one at least does. The others neither receive nor expect it */
+    uint64_t readers;      /* bit r: rank r reads this gather, as at least one rank does. Other ranks neither receive nor expect it */
 };
 
-/* Open the next gather; every rank opens all of them, in the same order: (step, phase) increasing, phases 0..phase_count-1 of each step
- * that are exchanged at all (phases may be left out, by all ranks alike). MESH_AGAIN: the ring is full, or the event queue: drain it.
- * MESH_EINVAL: it is not after the last one, or breaks a rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to
- * send or receive is freed at once; one that this rank reads is first reported complete, in the order of completion, which need not be
- * the order of opening. */
+/* Open the next gather. Every rank opens the same gathers in the same order: (step, phase) increasing, phases 0..phase_count-1 of each
+ * step, of which all ranks alike may leave some out. MESH_AGAIN: the ring is full, or the event queue: drain it. MESH_EINVAL: it is not
+ * after the last one, or breaks a rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to send or receive is freed
+ * at once; one that this rank reads is reported complete before. Gathers complete in any order. */
 int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gather *gather);
 
 /* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is
  * full, drain mesh_next_datagram and try again. MESH_EINVAL: no such gather was opened, or the blocks are not this rank's. A range is
- * published once (asserted); of a gather that was freed at once it may be too. */
+ * published once (asserted). Publishing in a gather that was freed at once has no effect. */
 int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase, uint16_t token_first, uint16_t token_count,
                  uint16_t block_first, uint16_t block_count);
 
@@ -130,7 +129,7 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
 
 /* ---- records: reliable, ordered messages per peer ---- */
 
-/* 1..MESH_RECORD_BYTES_MAX bytes, copied. MESH_AGAIN: the peer's queue is full. MESH_EINVAL: another size, or no other rank. */
+/* 1..MESH_RECORD_BYTES_MAX bytes, copied. MESH_AGAIN: the peer's queue is full. MESH_EINVAL: another size, or `to` is no other rank. */
 int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint8_t *record, size_t record_bytes);
 
 /* The longest record that the peer's queue takes now. */
@@ -141,7 +140,7 @@ size_t mesh_record_room_bytes(const struct mesh *mesh, uint16_t to);
 enum mesh_event_type {
     MESH_EVENT_NONE,
     MESH_EVENT_UP,       /* handshake with peer complete: it is who it should be */
-    MESH_EVENT_REFUSED,  /* it does not fit, or it says so of us: reason in words */
+    MESH_EVENT_REFUSED,  /* the peer does not fit, or says so of this rank: reason in words */
     MESH_EVENT_ARRIVED,  /* blocks of a gather are in its data */
     MESH_EVENT_COMPLETE, /* all blocks of a gather that this rank reads are there */
     MESH_EVENT_FREED,    /* consumed here and held by all its readers: data may be reused */
@@ -166,13 +165,13 @@ bool mesh_next_event(struct mesh *mesh, struct mesh_event *event);
 
 struct mesh_output {
     uint64_t ranks; /* bit r: send to rank r, the same bytes to each. 0: to addr (a stranger) */
-    uint64_t group; /* of these, those whom a single datagram to the group reaches; 0 without mesh_set_group */
+    uint64_t group; /* of these, the ranks that one datagram to the group reaches; 0 without mesh_set_group */
     struct mesh_addr addr;
     size_t bytes;
 };
 
 /* Write the next datagram into packet (capacity ≥ datagram_bytes_max); false when there is nothing to send now. The number it carries is
- * spent: a datagram that the caller does not send is a lost one. */
+ * spent: a datagram that the caller does not send counts as lost. */
 bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output);
 
 /* ---- liveness ---- */
@@ -182,8 +181,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, siz
 uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns);
 
 /* Bit r: rank r is up and heard, but for 3 s what one of the two asked the other for, or a record for rank r, has not arrived, though it
- * was sent again and again: the way between them carries small datagrams and no large ones, which have MESH_DATAGRAM_BYTES_MIN at most by
- * then. */
+ * was sent again and again: the path between them carries small datagrams and no large ones, which by then have at most
+ * MESH_DATAGRAM_BYTES_MIN bytes. */
 uint64_t mesh_starved_ranks(const struct mesh *mesh, uint64_t now_ns);
 
 /* ---- ending ---- */
@@ -198,24 +197,24 @@ void mesh_goodbye(struct mesh *mesh, uint64_t now_ns);
 
 struct mesh_peer_stats {
     uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received;
-    uint64_t shared_sent, shared_bytes_sent; /* of these, by a datagram to the group that counts for another peer, too, and left but once */
+    uint64_t shared_sent, shared_bytes_sent; /* of these, in a datagram to the group that left once but counts for another peer, too */
     uint64_t tiles_sent, tiles_received;     /* datagrams with tile data, resends included */
     uint64_t lost;                           /* numbers of this peer's two spaces that never came */
     uint64_t reordered;                      /* came after a later number */
     uint64_t late;                           /* of these, after they had counted as lost */
     uint64_t refused;                        /* came from its address, with a field out of range or not expected in this state */
-    uint64_t duplicate;                      /* the same number twice, or blocks that were there */
+    uint64_t duplicate;                      /* the same number twice, or blocks already held */
     uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
     uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
-    uint64_t duplicates_used; /* received, of tiles that had not come */
-    uint32_t loss_ppm;        /* of what goes to this peer, by its reports; a slow average */
+    uint64_t duplicates_used; /* received, of tiles that had not arrived */
+    uint32_t loss_ppm;        /* of datagrams to this peer, by its reports; a slow average */
     uint64_t credit_waits;    /* times sending waited for this peer's credit */
     int64_t clock_offset_ns;  /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
-    uint64_t silent_ns;      /* since it was heard last, when the endpoint was called last; 0: never heard */
+    uint64_t silent_ns;      /* from hearing it last to the endpoint's last call; 0: never heard */
     uint32_t datagram_bytes; /* proved on this path */
     bool is_up;
-    bool hears_group; /* what goes to everybody is sent to it by the group, if others hear it, too */
+    bool hears_group; /* datagrams to everybody go to it by the group, if other peers hear the group, too */
 };
 
 struct mesh_stats {
@@ -230,10 +229,10 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
 /* Send-to-receive latency of tiles from a peer, one-way by the estimated offset; borrowed. */
 const struct mesh_histogram *mesh_tile_latency(const struct mesh *mesh, uint16_t rank);
 
-/* Round trips to a peer, from a ping to its answer, less what the peer held it; borrowed. */
+/* Round trips to a peer, from a ping to its answer, less the time that the peer held it; borrowed. */
 const struct mesh_histogram *mesh_round_trips(const struct mesh *mesh, uint16_t rank);
 
-/* When a peer sent something, by our clock as estimated; 0: its clock is not known yet. */
+/* sent_ns, a time of the peer's clock, by our clock as estimated; 0: its clock is not known yet. */
 uint64_t mesh_sent_here_ns(const struct mesh *mesh, uint16_t rank, uint64_t sent_ns);
 
 /* 32 hash bits of all protocol state: equal inputs give equal states (tests, replay). */

@@ -1,11 +1,11 @@
-/* The recorder: what others say of what they do goes through a ring without locks to one thread that stores it.
+/* The recorder: entries of any thread go through a lock-free ring to one thread that stores them.
  *
- * Whoever records never waits: an entry is put into the ring or it is lost. While the ring is more than half full payloads are to be left
- * out, when it is full entries are lost; how many, and of which time, is told by an entry of its own, before the next one of that lane. So
- * what is stored says what it lacks. Entries leave the ring when the store has kept them: while it fails (a full disk) they come again.
+ * Writers never wait: an entry is put into the ring or it is lost. While the ring is more than half full, payloads are to be left out; when
+ * it is full, entries are lost. An entry of its own, before the next one of that lane, tells how many are missing, and of which time. So
+ * what is stored says what it lacks. Entries leave the ring when the store has kept them: while it fails (a full disk), they come again.
  *
- * Who has nothing to do for a moment can help (mesh_recorder_help): entries are then made ready to be stored in its time instead of the
- * thread's, which takes a processor from somebody.
+ * A thread that is idle for a moment can help (mesh_recorder_help): it prepares entries for storing in its own time instead of the
+ * recorder's thread, which takes a processor from somebody.
  *
  * A lane is one sequence of entries, written by one thread at a time; what is stored of a lane is in its order. */
 #ifndef MESH_RECORDER_H
@@ -53,15 +53,15 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 
 /* Where entries go. */
 struct mesh_recorder_store {
-    /* By the recorder's thread, and by who closes it, while others may call take. Keep what was taken before the last turn, then all
-     * entries of the batch, of which there may be none; or nothing of it, and return an error, with why in words. All comes again a while
-     * later, with others. */
+    /* Called by the recorder's thread, and by the thread that closes it, while others may call take. Keep what was taken before the last
+     * turn, then all entries of the batch, which may be empty; or keep nothing, and return an error, with why in words: then all comes
+     * again later, with more. */
     int (*write)(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
-    /* By whoever helps, one thread at a time. Take the next entry into memory, quickly and without a word to the system. False: it is not
-     * taken, and stays the next one. NULL: nobody can help. */
+    /* Called by helping threads, one at a time. Take the next entry into memory, quickly and without a system call. False: it is not taken,
+     * and stays the next one. NULL: nobody can help. */
     bool (*take)(void *app, const struct mesh_recorder_entry *entry);
-    /* What has been taken until now is what the next write keeps, and comes again until one succeeds. Never while there is such, nor at
-     * the same time as take. */
+    /* What has been taken so far is for the next write to keep, and for later ones until one succeeds. Not called before that, nor at the
+     * same time as take. */
     void (*turn)(void *app);
     void *app;
 };
@@ -78,7 +78,7 @@ struct mesh_recorder_stats {
     uint64_t lost;     /* entries, of all lanes */
     uint64_t payloads; /* left out */
     uint64_t batches, failures;
-    uint64_t ring_bytes_max;              /* most that waited when a batch began; of the config's ring_bytes */
+    uint64_t ring_bytes_max;              /* most bytes that waited when a batch began, out of the config's ring_bytes */
     bool is_failing;                      /* the last batch could not be stored */
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };
@@ -100,18 +100,19 @@ void mesh_recorder_end(void *content, size_t bytes);
 /* The same for an entry that is there already. */
 void mesh_recorder_put(struct mesh_recorder *recorder, const struct mesh_recorder_entry *entry);
 
-/* While waiting for something else: let the store take the next `count` entries, if there are so many and nobody else is at it. Never
- * waits, for less than a microsecond per entry. Any thread. */
+/* For a thread that waits for something else: let the store take the next `count` entries, if there are so many and no other thread is
+ * doing so. Never waits; takes less than a microsecond per entry. Any thread. */
 void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count);
 
-/* There is room for payloads; else this one is counted as left out, and the caller goes on without it. As mesh_recorder_begin. */
+/* Whether there is room for a payload; if not, it is counted as left out, and the caller goes on without it. Threads as for
+ * mesh_recorder_begin. */
 bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, uint64_t when_ns);
 
 /* Any thread. */
 void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
 
-/* Nobody puts entries or helps any more: store what is there, which is tried once more where the store fails; what it does not take
- * counts as lost. stats: of the end, or NULL. NULL as a recorder is fine. */
+/* No thread may put entries or help any more. Store what is there, trying once more where the store fails; what it does not take counts as
+ * lost. stats: of the end, or NULL. NULL as a recorder is fine. */
 void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats);
 
 #ifdef __cplusplus

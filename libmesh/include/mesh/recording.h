@@ -1,9 +1,9 @@
-/* A recording: what a process does, from its protocol cores' calls to its tokens, into traces (mesh/trace.h) by way of a recorder
+/* A recording: stores what a process does, from its protocol cores' calls to its tokens, in traces (mesh/trace.h), by way of a recorder
  * (mesh/recorder.h).
  *
- * Cores are heard by taps (mesh/tape.h), on whatever thread calls them; the rest is told by one thread, the main one. All functions but
- * open and close only copy into memory. A trace is written until it is as large or as old as it may be; then the next one follows, T-2.db
- * after T.db. */
+ * Taps (mesh/tape.h) hear the cores on whichever thread calls them; one thread, the main one, tells the rest. All functions but open and
+ * close only copy into memory. A trace is written until it is as large or as old as it may be; then the next one follows, T-2.db after
+ * T.db. */
 #ifndef MESH_RECORDING_H
 #define MESH_RECORDING_H
 
@@ -21,8 +21,8 @@ struct mesh_recording_config {
     const char *path;
     bool keeps_all;              /* payloads, prompts and token ids; else hashes of them */
     uint8_t secret[32];          /* key of these hashes */
-    uint64_t file_bytes;         /* about so large a file becomes before the next one begins; 0: any size */
-    uint64_t file_ns;            /* about so old; 0: any age */
+    uint64_t file_bytes;         /* approximate size of a file at which the next one begins; 0: no limit */
+    uint64_t file_ns;            /* its approximate age, likewise; 0: no limit */
     bool follows;                /* an earlier trace of this name stays, and the next number is taken; else an existing file is refused */
     uint64_t ring_bytes;         /* 0: the recorder's default */
     struct mesh_trace_node node; /* who is recorded; copied. id is not read */
@@ -39,25 +39,25 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
 const char *mesh_recording_path(struct mesh_recording *recording);
 
 /* For mesh_config.tap: one endpoint at a time, from its initialisation on; for mesh_cluster_config.tap; and for
- * mesh_sessions_config.tap, of which payloads are never kept, nor hashes of them. */
+ * mesh_sessions_config.tap, whose payloads are never kept, nor hashes of them. */
 const struct mesh_tap *mesh_recording_endpoint_tap(struct mesh_recording *recording);
 const struct mesh_tap *mesh_recording_cluster_tap(struct mesh_recording *recording);
 const struct mesh_tap *mesh_recording_sessions_tap(struct mesh_recording *recording);
 
-/* A key of the meta table of this trace and those that follow. Before anything else. */
+/* Set a key of the meta table of this trace and those that follow. Call before anything else. */
 void mesh_recording_set_meta(struct mesh_recording *recording, const char *key, const char *value);
 
 /* Rows, as in mesh_trace_add; node and id are filled in. Texts and blobs are copied. */
 void mesh_recording_add_epoch(struct mesh_recording *recording,
-                              const struct mesh_trace_epoch *row); /* and to files that follow, until the next. No config: that of the
-                                                                    * endpoint of its number, where one was heard before */
+                              const struct mesh_trace_epoch *row); /* also in files that follow, until the next row. Without config: that of
+                                                                    * the endpoint of its number, where one was heard before */
 void mesh_recording_add_request(struct mesh_recording *recording, const struct mesh_trace_request *row); /* without keeps_all: no prompt */
 void mesh_recording_add_token(struct mesh_recording *recording,
                               const struct mesh_trace_token *row); /* without keeps_all: a hash of token */
 void mesh_recording_add_event(struct mesh_recording *recording, const struct mesh_trace_event *row);
 void mesh_recording_add_report(struct mesh_recording *recording, const struct mesh_trace_report *row);
 
-/* While waiting for something else: make some of what was told ready to be stored. Any thread; for some microseconds. */
+/* For a thread that waits for something else: prepare some of what was told for storing. Any thread; takes some microseconds. */
 void mesh_recording_help(struct mesh_recording *recording);
 
 struct mesh_recording_stats {

@@ -38,7 +38,8 @@ struct mesh_rerun_difference {
 /* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT, CLUSTER_INIT or SESSIONS_INIT; with
  * another INIT a new core begins.
  * Returns 0; 1: there is a difference, and nothing more may be fed; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever
- * told this, the tape is damaged or incomplete: mesh_rerun_reason; MESH_ESTATE: it cannot be run here: likewise; MESH_ENOMEM. */
+ * told this, so the tape is damaged or incomplete (mesh_rerun_reason says how); MESH_ESTATE: it cannot be run here (likewise);
+ * MESH_ENOMEM. */
 int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);
 
 /* After the last entry: 0, or 1 when the core has events or datagrams that the tape lacks. Only where the tape is complete. */

@@ -1,8 +1,9 @@
 /* Keys of senders, and datagrams authenticated or sealed under them, on the way between core and socket.
  *
- * Every sender has a key of its own, derived from the cluster's pre-shared key and from what never comes twice: its process's incarnation
- * and, in the mesh layer, the epoch. Under a key a nonce is the datagram's number in its space, which the core never uses twice; so keep to
- * one endpoint per epoch, seal what it wrote once, and send that to as many as you like. docs/PROTOCOL.md (Keys) has every byte.
+ * Every sender has a key of its own, derived from the cluster's pre-shared key and from values that never repeat: its process's incarnation
+ * and, in the mesh layer, the epoch. The nonce under a key is the datagram's number in its space, which the core never uses twice. So run
+ * one endpoint per epoch, seal each of its datagrams once, and send the result to any number of receivers. docs/PROTOCOL.md (Keys) has
+ * every byte.
  *
  * Without libsodium at build time nothing can be sealed: mesh_seal_is_available is false, and MESH_SECURITY_NONE is all there is. */
 #ifndef MESH_SEAL_H
@@ -25,14 +26,14 @@ enum mesh_security {
 
 enum { MESH_INCARNATION_BYTES = 16, MESH_EPOCH_ID_BYTES = 16, MESH_CLUSTER_NAME_BYTES_MAX = 64 };
 
-/* Built with libsodium, and that starts. */
+/* Whether the library is built with libsodium, and libsodium starts. */
 bool mesh_seal_is_available(void);
 
-/* 128 bits of BLAKE2b. Without libsodium a mixing function that is good against accidents alone, which is all that MESH_SECURITY_NONE on
- * the loopback needs. */
+/* 128 bits of BLAKE2b. Without libsodium a mixing function that guards against accidents only, which is all that MESH_SECURITY_NONE on the
+ * loopback needs. */
 void mesh_hash16(const void *data, size_t bytes, uint8_t out[16]);
 
-/* 256 bits, for what has to be the same bytes whoever they came from. Without libsodium as above, and not the same hash. */
+/* 256 bits of the same, to check that bytes from any source are the expected ones. Without libsodium as above, and not the same hash. */
 void mesh_hash32(const void *data, size_t bytes, uint8_t out[32]);
 
 /* ---- keys ---- */
@@ -70,32 +71,32 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
 
 /* ---- AES ---- */
 
-/* AES-256-GCM instead of ChaCha20-Poly1305: a third of the time and less where the processor has instructions for it, more elsewhere. So
- * members of an epoch use it when all of them have those (struct mesh_sealer sees to that); it is told from the other by MESH_FLAG_AES. */
+/* AES-256-GCM instead of ChaCha20-Poly1305 takes a third of the time or less where the processor has instructions for it, more elsewhere.
+ * So members of an epoch use it when all of them have those (struct mesh_sealer sees to that). MESH_FLAG_AES tells the two apart. */
 
-bool mesh_aes_is_available(void); /* built with libgcrypt, and that opens datagrams. Starts it, unless the program has */
-bool mesh_aes_is_fast(void);      /* and seals them, which it does not in FIPS mode, by this processor's instructions for AES and GCM */
+bool mesh_aes_is_available(void); /* built with libgcrypt, and libgcrypt opens datagrams. Starts it, unless the program has */
+bool mesh_aes_is_fast(void);      /* and it seals them (not in FIPS mode), by this processor's instructions for AES and GCM */
 
-/* A sender's key made ready for AES, for one thread at a time: the cipher's key is made of it, as nothing is to be used with two ciphers.
- * NULL: no memory, or not available. */
+/* A sender's key made ready for AES, for one thread at a time: the AES key is derived from it, as no key may serve two ciphers. NULL: no
+ * memory, or not available. */
 struct mesh_aes;
 struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key);
 void mesh_aes_free(struct mesh_aes *aes); /* wipes it; NULL is fine */
 
-/* As mesh_seal_packet and mesh_open_packet, which take nothing that has MESH_FLAG_AES, as these take nothing without it. MESH_ESYSTEM of
- * the first: the library does not seal (FIPS mode), and packet is nothing to send. */
+/* As mesh_seal_packet and mesh_open_packet. Opening takes only datagrams with MESH_FLAG_AES, mesh_open_packet only those without.
+ * MESH_ESYSTEM of sealing: the library does not seal (FIPS mode), and packet must not be sent. */
 int mesh_seal_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
 int mesh_open_packet_aes(struct mesh_aes *aes, enum mesh_security security, uint8_t *packet, size_t bytes);
 
 /* ---- an epoch ---- */
 
-/* Why a datagram was not opened, from what is seen first. */
+/* Why a datagram was not opened, in the order of the checks. */
 enum mesh_seal_refusal {
     MESH_SEAL_FOREIGN, /* not of this protocol */
     MESH_SEAL_PLAIN,   /* not authenticated at all: the sender has no key, or runs with security none */
     MESH_SEAL_MODE,    /* authenticated where sealed is expected, or the other way round */
     MESH_SEAL_EPOCH,   /* of another epoch */
-    MESH_SEAL_SENDER,  /* of no other member, or for another one */
+    MESH_SEAL_SENDER,  /* not from another member, or for another one */
     MESH_SEAL_TAG,     /* the tag does not fit: another key, or changed on the way */
     MESH_SEAL_REFUSALS
 };
@@ -122,7 +123,7 @@ struct mesh_sealer {
     uint16_t rank, rank_count;
     struct mesh_seal_key keys[MESH_RANKS_MAX]; /* (rank_count) */
     struct mesh_aes *aes[MESH_RANKS_MAX];      /* (rank_count), owned; NULL: AES is not for this rank */
-    uint64_t aes_ranks;                        /* of these it is known that they compute AES in hardware. All: it is used */
+    uint64_t aes_ranks;                        /* ranks known to compute AES in hardware. Once all are, it is used */
     uint64_t sealed, opened, refused[MESH_SEAL_REFUSALS];
 };
 
@@ -130,20 +131,20 @@ struct mesh_sealer {
 int mesh_sealer_init(struct mesh_sealer *sealer, const struct mesh_sealer_config *config);
 void mesh_sealer_release(struct mesh_sealer *sealer); /* wipes the keys; all zeros is fine */
 
-/* A datagram that this rank's endpoint wrote. MESH_EINVAL: it has no number of its own, do not send it. */
+/* Seal a datagram that this rank's endpoint wrote. MESH_EINVAL: it has no number of its own, do not send it. */
 int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
 
 /* Whether what is sealed from now on is sealed with AES: all ranks have said that they compute it in hardware. */
 bool mesh_sealer_uses_aes(const struct mesh_sealer *sealer);
 
-/* A received datagram: 0, or why it was not opened (counted in refused): what mesh_wire_decode_header says of it, MESH_EEPOCH, MESH_ESENDER
- * or MESH_EAUTH. Then it is not for the core. With MESH_SECURITY_NONE everything is passed on as it is. */
+/* Open a received datagram. 0, or why it was not opened (counted in refused): what mesh_wire_decode_header says of it, MESH_EEPOCH,
+ * MESH_ESENDER or MESH_EAUTH. Then it is not for the core. With MESH_SECURITY_NONE everything is passed on as it is. */
 int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
 
 /* ---- the key log ---- */
 
-/* Keys as lines of text, in hexadecimal digits but for the rank, appended to a file that nobody else may read (made with mode 0600): with
- * it a capture of what was sent under them can be opened, and nothing else.
+/* Keys as lines of text, hexadecimal except for the rank, appended to a file that nobody else may read (made with mode 0600). It opens
+ * captures of what was sent under these keys, and nothing else.
  *   MESH_EPOCH <epoch id> <rank> <sender's key>
  *   MESH_PROCESS <incarnation> <sender's key>
  *   MESH_SESSION <sender's incarnation> <receiver's incarnation> <sender's key> */
@@ -163,7 +164,7 @@ int mesh_key_log_process(struct mesh_key_log *log, const uint8_t incarnation[MES
 int mesh_key_log_session(struct mesh_key_log *log, const uint8_t sender[MESH_INCARNATION_BYTES],
                          const uint8_t receiver[MESH_INCARNATION_BYTES], const struct mesh_seal_key *key);
 
-/* Open, an epoch, close; without a file for MESH_SECURITY_NONE. Errors as of mesh_key_log_open. */
+/* Open, append an epoch, close; with MESH_SECURITY_NONE nothing, and no file. Errors as of mesh_key_log_open. */
 int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char *reason, size_t reason_bytes);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* Client sessions: how a program that is no member of the mesh (ask, status) speaks to any node, without input or output of its own.
  *
- * A client calls a node, and is given a cookie first: until it has come back with that the node keeps nothing. A session is an endpoint of
- * two ranks (mesh/mesh.h), 0 the node and 1 the client, that carries records and nothing else. As there: datagrams, the time and calls go
- * in, datagrams and events come out; no socket, clock, allocation, cryptography or randomness. What protects datagrams is called through
- * struct mesh_session_guard; mesh_session_seal is the one with keys. docs/PROTOCOL.md (Client sessions) has every byte. */
+ * A client that calls a node is given a cookie first; the node keeps nothing until the client returns it. A session is an endpoint of two
+ * ranks (mesh/mesh.h), 0 the node and 1 the client, that carries records and nothing else. As in mesh/mesh.h, datagrams, the time and calls
+ * go in, datagrams and events come out; no socket, clock, allocation, cryptography or randomness. Datagrams are protected through struct
+ * mesh_session_guard; mesh_session_seal is the guard with keys. docs/PROTOCOL.md (Client sessions) has every byte. */
 #ifndef MESH_SESSION_H
 #define MESH_SESSION_H
 
@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define MESH_SESSION_EPOCH 0x80000000u /* with the session's number, header.epoch of its datagrams */
+#define MESH_SESSION_EPOCH 0x80000000u /* ORed with the session's number: header.epoch of its datagrams */
 
 enum { MESH_SESSIONS_MAX = 32, MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN };
 
@@ -32,7 +32,7 @@ struct mesh_session_guard {
     void *app;
 };
 
-/* The guard with keys of a cluster. At one address from init to release. */
+/* The guard with keys of a cluster. Must not move between init and release. */
 struct mesh_session_seal {
     struct mesh_session_guard guard;
     struct mesh_key key;
@@ -42,13 +42,13 @@ struct mesh_session_seal {
     struct mesh_key_log *log;                        /* NULL, or set after init: where sessions' keys are written. Borrowed */
 };
 
-/* key: not read with MESH_SECURITY_NONE. incarnation: the one of the config of the node or the call. MESH_EINVAL: the name is too long;
+/* key: not read with MESH_SECURITY_NONE. incarnation: that of the node's or the call's config. MESH_EINVAL: the name is too long;
  * MESH_ESYSTEM: nothing can be sealed here. */
 int mesh_session_seal_init(struct mesh_session_seal *seal, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                            const uint8_t incarnation[MESH_INCARNATION_BYTES]);
 void mesh_session_seal_release(struct mesh_session_seal *seal); /* wipes the keys */
 
-/* This datagram (of which the header is there) is one for mesh_sessions_receive or mesh_call_receive, and not of the cluster layer. */
+/* Whether a datagram is for mesh_sessions_receive or mesh_call_receive, and not for the cluster layer. False without a whole header. */
 bool mesh_session_is_of_one(const uint8_t *packet, size_t bytes);
 
 /* ---- events ---- */
@@ -65,7 +65,7 @@ enum mesh_session_why {
     MESH_SESSION_GOODBYE = 1, /* CLOSED: the other side closed it */
     MESH_SESSION_SILENT,      /* CLOSED: nothing heard for 10 s */
     MESH_SESSION_UNFIT,       /* CLOSED, FAILED: the endpoints do not fit, which should not happen */
-    MESH_SESSION_NO_ANSWER,   /* FAILED: nobody there, or it has another key; the node answers strangers nothing */
+    MESH_SESSION_NO_ANSWER,   /* FAILED: nobody there, or it has another key: a node does not answer strangers */
     MESH_SESSION_FULL,        /* FAILED: the node has as many sessions as it may */
     MESH_SESSION_VERSION,     /* FAILED: the node has another protocol version, in version */
     MESH_SESSION_ENDING       /* FAILED: the node is shutting down */
@@ -73,7 +73,7 @@ enum mesh_session_why {
 
 struct mesh_session_event {
     enum mesh_session_event_type type;
-    uint32_t session; /* never 0, and never twice by chance only */
+    uint32_t session; /* never 0; repeats only by chance */
     struct mesh_addr addr;
     const uint8_t *record;
     size_t record_bytes;
@@ -93,12 +93,12 @@ struct mesh_sessions_config {
     /* 128 bits of a cryptographic hash, e.g. mesh_hash16. Called during the other calls; must not call the core. */
     void (*hash)(const void *data, size_t bytes, uint8_t out[16]);
 
-    const struct mesh_tap *tap; /* told of every call, see mesh/tape.h; NULL: nobody. Borrowed until the end */
+    const struct mesh_tap *tap; /* told of every call (mesh/tape.h); NULL: none. Borrowed until the end */
 };
 
 struct mesh_sessions;
 
-/* Why a datagram had no effect. The same reasons as mesh_seal_refusal, as far as they go. */
+/* Why a datagram had no effect. Where they apply, the reasons are those of mesh_seal_refusal. */
 enum mesh_session_refusal {
     MESH_SESSION_BY_FORM,    /* not of this protocol, or not in its form */
     MESH_SESSION_BY_PLAIN,   /* not authenticated at all */
@@ -106,8 +106,8 @@ enum mesh_session_refusal {
     MESH_SESSION_BY_TAG,     /* the tag does not fit: another key, or changed on the way */
     MESH_SESSION_BY_VERSION, /* another version; answered */
     MESH_SESSION_BY_COOKIE,  /* a cookie of another address or client, or an old one; answered with a new one */
-    MESH_SESSION_BY_REPLAY,  /* a call whose session is over, or of a client that has called otherwise */
-    MESH_SESSION_BY_UNKNOWN, /* of a session that is not (any more) */
+    MESH_SESSION_BY_REPLAY,  /* a call whose session is over, or unlike the call that opened it */
+    MESH_SESSION_BY_UNKNOWN, /* of a session that does not exist (any more) */
     MESH_SESSION_BY_SENDER,  /* of a session, from another address */
     MESH_SESSION_BY_FULL,    /* as many sessions as there may be; answered */
     MESH_SESSION_BY_ENDING,  /* after mesh_sessions_end; answered */
@@ -121,7 +121,7 @@ struct mesh_sessions_stats {
     uint64_t refused[MESH_SESSION_REFUSALS];
     uint64_t cookies; /* given out */
     uint64_t opened, closed_by_goodbye, closed_by_silence, closed_here;
-    uint64_t never_up;     /* sessions whose client was not heard of again */
+    uint64_t never_up;     /* sessions whose client was never heard again */
     uint64_t answers_lost; /* to calls, for which the queue had no room */
     uint32_t open_now;     /* slots in use, those that are not up yet included */
 };
@@ -133,7 +133,7 @@ size_t mesh_sessions_memory_bytes(unsigned capacity);
 int mesh_sessions_init(struct mesh_sessions **sessions, const struct mesh_sessions_config *config, void *memory, size_t memory_bytes,
                        uint64_t now_ns);
 
-/* A datagram as it came, of the kind mesh_session_is_of_one says. Returns 0, or why it was dropped. */
+/* A datagram as it came, for which mesh_session_is_of_one holds. Returns 0, or why it was dropped. */
 int mesh_sessions_receive(struct mesh_sessions *sessions, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 void mesh_sessions_tick(struct mesh_sessions *sessions, uint64_t now_ns);
 uint64_t mesh_sessions_timeout(const struct mesh_sessions *sessions); /* when to tick next; UINT64_MAX never */
@@ -144,10 +144,11 @@ int mesh_sessions_send(struct mesh_sessions *sessions, uint64_t now_ns, uint32_t
 /* The longest record that mesh_sessions_send takes now; 0: none, or no such session. */
 size_t mesh_sessions_room_bytes(struct mesh_sessions *sessions, uint32_t session);
 
-/* No more events of it; what was sent is still delivered, for a second at most, and then goodbye said. Of no session: nothing happens. */
+/* No more events of it come; what was sent is still delivered, for a second at most, then goodbye is said. No effect where there is no such
+ * session. */
 void mesh_sessions_close(struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session);
 
-/* Close all, and refuse calls from now on. Go on until mesh_sessions_stats.open_now is 0. */
+/* Close all, and refuse calls from now on. Keep receiving, ticking and sending until mesh_sessions_stats.open_now is 0. */
 void mesh_sessions_end(struct mesh_sessions *sessions, uint64_t now_ns);
 
 /* Drain both after every input. */
@@ -158,8 +159,8 @@ size_t mesh_sessions_next_datagram(struct mesh_sessions *sessions, uint64_t now_
 
 void mesh_sessions_get_stats(const struct mesh_sessions *sessions, struct mesh_sessions_stats *stats);
 
-/* The sessions whose datagrams have an effect now, and the address that each has to come from; how many. So that a driver can turn others
- * away. */
+/* The sessions whose datagrams have an effect now, and the address that each must come from, so that a driver can turn others away. Returns
+ * how many. */
 struct mesh_session_place {
     uint32_t session;
     struct mesh_addr addr;
@@ -181,7 +182,7 @@ struct mesh_call;
 
 size_t mesh_call_memory_bytes(void);
 
-/* As for mesh_sessions. The first datagram is there at once. */
+/* As for mesh_sessions. The first datagram is ready at once. */
 int mesh_call_init(struct mesh_call **call, const struct mesh_call_config *config, void *memory, size_t memory_bytes, uint64_t now_ns);
 int mesh_call_receive(struct mesh_call *call, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 void mesh_call_tick(struct mesh_call *call, uint64_t now_ns);

@@ -41,7 +41,7 @@ uint64_t mesh_sim_now_ns(const struct mesh_sim *sim);
 /* Endpoint and application of a rank. The mesh is borrowed. Sets the peers' addresses in it. */
 void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mesh_sim_work_fn *work, void *app);
 
-/* A rank's datagrams are sealed and opened, as by mesh_udp_set_sealer; it outlives a crash of the rank. Borrowed; NULL: neither. */
+/* A rank's datagrams are sealed and opened, as by mesh_udp_set_sealer; the sealer outlives a crash of the rank. Borrowed; NULL: neither. */
 void mesh_sim_set_sealer(struct mesh_sim *sim, uint16_t rank, struct mesh_sealer *sealer);
 
 /* What a node runs, when it is not one mesh endpoint: functions with the meaning of mesh_receive, mesh_tick, mesh_timeout and
@@ -66,9 +66,8 @@ void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused);
 /* Change the impairments of one directed link. */
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link);
 
-/* A rank's own link to a switch: all that it sends, and all that comes for it, goes through it one after the other, at this rate each way,
- * before and after what the links between ranks do to it; what goes to several ranks by the group leaves it once. 0 (at first): there is
- * none. */
+/* A rank's own link to a switch, with this rate each way. All that the rank sends passes it, one datagram after the other, before the links
+ * between ranks; all that it receives, after them. A datagram to several ranks by the group leaves it once. 0 (at first): there is none. */
 void mesh_sim_set_port(struct mesh_sim *sim, uint16_t rank, uint64_t rate_bits_per_s);
 
 /* Drop the datagrams from → to whose ordinal (counted from this call) has its bit set; 64 of them. */
@@ -77,7 +76,7 @@ void mesh_sim_drop_mask(struct mesh_sim *sim, uint16_t from, uint16_t to, uint64
 /* No datagram passes from → to while blocked. */
 void mesh_sim_block(struct mesh_sim *sim, uint16_t from, uint16_t to, bool blocked);
 
-/* A rank that does not hear the multicast group: what is sent by it (mesh_output.group) does not reach it. */
+/* A rank that is deaf does not hear the multicast group: what is sent by the group (mesh_output.group) does not reach it. */
 void mesh_sim_set_deaf(struct mesh_sim *sim, uint16_t rank, bool deaf);
 
 /* Crash: the endpoint gets no input and no time, what is on the way to it is lost. Restart: attach again. */

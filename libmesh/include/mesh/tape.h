@@ -3,9 +3,9 @@
  * A core (an endpoint of mesh/mesh.h, the cluster core of mesh/cluster.h, or a node's client sessions, mesh/session.h) whose config has a
  * *tap* tells it of each call when it is done: inputs with what they returned, and every datagram and event that was taken. The order of
  * the inputs of a core decides its outputs completely (ADR 4), so a tape is enough to run the core again in virtual time and to compare.
- * Calls that change nothing are not told: of an endpoint what returned MESH_AGAIN or MESH_EINVAL, ticks before they are due, questions; of
- * several vain requests for a datagram in a row all but the first. Of client sessions: datagrams that were not opened, ticks that are not
- * due, and of vain requests for an event or a datagram all but the first after something else.
+ * Calls that change nothing are not told. Of an endpoint: calls that returned MESH_AGAIN or MESH_EINVAL, ticks before they are due,
+ * queries, and of several vain requests for a datagram in a row all but the first. Of client sessions: datagrams that were not opened,
+ * ticks that are not due, and of vain requests for an event or a datagram all but the first after something else.
  *
  * Every call is declared once, in the lists below, as the messages of the wire are: structs, codec and field tables come from them. A
  * record is the call's fields, then its *body* (what can always be read: a datagram up to its data, lists), then its *payload* (tile
@@ -260,7 +260,7 @@ struct mesh_tape_entry {
 
 enum mesh_tape_way { MESH_TAPE_INPUT, MESH_TAPE_OUTPUT };
 
-/* Who is told. put is called at the end of the core's functions and must not call the core; the entry and all it points to are borrowed
+/* The listener. put is called at the end of the core's functions and must not call the core; the entry and all it points to are borrowed
  * for the call. */
 struct mesh_tap {
     void (*put)(void *user, const struct mesh_tape_entry *entry);
@@ -272,14 +272,14 @@ struct mesh_tap {
 const struct mesh_wire_part *mesh_tape_part(unsigned kind);
 enum mesh_tape_way mesh_tape_way(unsigned kind); /* of an existing kind */
 
-/* Body and payload are a datagram that was taken in or given out. */
+/* Whether body and payload are a datagram that was taken in or given out. */
 static inline bool mesh_tape_is_datagram(unsigned kind)
 {
     return kind == MESH_TAPE_RECEIVE || kind == MESH_TAPE_DATAGRAM || kind == MESH_TAPE_CLUSTER_RECEIVE ||
            kind == MESH_TAPE_CLUSTER_DATAGRAM || kind == MESH_TAPE_SESSIONS_RECEIVE || kind == MESH_TAPE_SESSIONS_DATAGRAM;
 }
 
-/* It is the first of its core's. */
+/* Whether it is the first call of its core. */
 static inline bool mesh_tape_begins(unsigned kind)
 {
     return kind == MESH_TAPE_INIT || kind == MESH_TAPE_CLUSTER_INIT || kind == MESH_TAPE_SESSIONS_INIT;
@@ -289,7 +289,7 @@ static inline bool mesh_tape_begins(unsigned kind)
 size_t mesh_tape_body_bytes(const uint8_t *packet, size_t bytes);
 
 /* Leave the payload out: a hash takes its place, folded over the payload's rows. Nothing happens to an entry without payload. hash: 64 bits
- * of any function that is good enough for the purpose, e.g. one with a key where nobody shall guess; NULL: 0 takes its place. */
+ * of any function that is good enough for the purpose, e.g. a keyed one where payloads must not be guessed; NULL: 0 takes its place. */
 void mesh_tape_leave_out(struct mesh_tape_entry *entry, uint64_t (*hash)(void *user, const uint8_t *data, size_t bytes), void *user);
 
 /* The same with a hash that is known already, of an entry with its payload. */

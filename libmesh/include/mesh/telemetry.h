@@ -6,7 +6,7 @@
  * and as records of client sessions (below) of any node that a client watches.
  *
  * The lists give the structs, the codec, range checks, docs/PROTOCOL.md, and the table of metrics, from which names and help of /metrics,
- * columns of the monitor and JSON keys come. Pure functions: no I/O, no allocation; what is read is somebody else's word and is checked. */
+ * columns of the monitor and JSON keys come. Pure functions: no I/O, no allocation; what is read comes from others and is checked. */
 #ifndef MESH_TELEMETRY_H
 #define MESH_TELEMETRY_H
 
@@ -73,7 +73,7 @@ enum mesh_happening {
     MESH_HAPPENED_REQUEST_FAILED,
     MESH_HAPPENED_SHORT,   /* the epoch's members have too little memory for the model */
     MESH_HAPPENED_TROUBLE, /* something is wrong with the network: what, why, what to do */
-    MESH_HAPPENED_MENDED,  /* not any more; the text is how that of the trouble begins */
+    MESH_HAPPENED_MENDED,  /* a trouble is over; the text is how the trouble's begins */
     MESH_HAPPENINGS
 };
 
@@ -248,7 +248,7 @@ const char *mesh_telemetry_happening_name(unsigned happening);
     H(ONE_WAY,    "mesh_tile_one_way_seconds",    "From the sending of a tile by the peer to its arrival, by the estimated clock offset") \
     H(ROUND_TRIP, "mesh_link_round_trip_seconds", "From a ping to its answer, without the time that the peer held it")
 
-/* And those of /metrics that are words, which become labels. */
+/* And the metrics of /metrics whose values are words, which become labels. */
 #define MESH_METRIC_INFO   "mesh_info"         /* {version, address, model} 1 */
 #define MESH_METRIC_STATE  "mesh_state"        /* {state} 1 or 0 */
 #define MESH_METRIC_RANK   "mesh_rank"
@@ -389,19 +389,20 @@ unsigned mesh_telemetry_get_phases(const struct mesh_telemetry_item *item, struc
 enum { MESH_TELEMETRY_RECORD_WATCH = 7, MESH_TELEMETRY_RECORD_REPORT = 40 };
 enum { MESH_TELEMETRY_WATCH_BYTES = 9, MESH_TELEMETRY_REPORT_OVERHEAD_BYTES = 17 };
 #define MESH_TELEMETRY_ALL        0xfeu       /* kinds: all items */
-#define MESH_TELEMETRY_OLD_EVENTS UINT32_C(1) /* of a LOOK: events that have been told, too, as far as they are remembered */
+#define MESH_TELEMETRY_OLD_EVENTS UINT32_C(1) /* of a LOOK: also events that have been told before, as far as they are remembered */
 
-/* A client's wish: a report of every member each interval_ms (a longer or shorter one is moved into its limits), for lease_ms from now on;
- * to be repeated before that is over. lease_ms 0: no more. */
+/* A client's wish: a report of every member each interval_ms (clamped to its limits), for lease_ms from now on, to be renewed before that
+ * is over. lease_ms 0: no more reports. */
 struct mesh_telemetry_watch {
     uint16_t interval_ms;
     uint16_t lease_ms;
     uint32_t kinds; /* bit k: items of kind k are wanted; NODE comes always */
 };
 
-/* Pieces come in records of their own: the answering node's clocks when it sent it, and the piece, of itself or of another member. */
+/* Each piece comes in a record of its own: the answering node's clocks when it sent it, and the piece, of that node or of another
+ * member. */
 struct mesh_telemetry_report {
-    uint64_t now_ns;  /* of the answering node; beside the head's, and the answering node's LINK to that member, it tells the age */
+    uint64_t now_ns;  /* of the answering node; with the head's now_ns and that node's LINK to the member, it tells the piece's age */
     uint64_t unix_ms; /* the answering node's wall clock */
     const uint8_t *piece;
     size_t piece_bytes;

@@ -1,16 +1,16 @@
 /* The trace store: what went in and out of nodes, in one SQLite file (docs/TRACE.md).
  *
- * A trace is written by a recorder or an import and read by whoever asks later. Tables are declared once, below; datagrams and telemetry
- * get a table per kind whose columns come from mesh/wire.h and mesh/telemetry.h. The lists give the structs, the SQL, the binding of rows
- * and the tables of docs/TRACE.md. Times are nanoseconds of the clock of the node that the row is of; numbers up to 2^64-1 are stored as
- * SQLite's signed integers (two's complement: "none" of the wire, all ones, is -1).
+ * A trace is written by a recorder or an import and read later. Tables are declared once, below; datagrams and telemetry get a table per
+ * kind whose columns come from mesh/wire.h and mesh/telemetry.h. The lists give the structs, the SQL, the binding of rows and the tables of
+ * docs/TRACE.md. Times are nanoseconds of the clock of the node that the row is of; numbers up to 2^64-1 are stored as SQLite's signed
+ * integers (two's complement: "none" of the wire, all ones, is -1).
  *
  * To read a trace: mesh_trace_open; then mesh_trace_read, _next and _end for a table's rows, or mesh_trace_query, _next and _end for a
- * question in SQL; then mesh_trace_close. Nothing of that changes the file or leaves anything beside it, and it works for finished traces,
- * those that are being written, what a killed recorder has left, and files and folders that may only be read. Calls that a recorder has
- * stored in chunks (mesh_trace_get_chunk) are made into rows of inputs, outputs, datagrams and message_* when these are first asked for,
- * by a read or by a question: once for each opened trace, in a temporary file, of which docs/TRACE.md states time and size. Without room
- * for that what asked fails with MESH_ESYSTEM. Whoever reads other tables only, or chunks, pays nothing.
+ * question in SQL; then mesh_trace_close. None of that changes the file or leaves anything beside it. It works for finished traces, traces
+ * that are being written, what a killed recorder has left, and read-only files and folders. Calls that a recorder has stored in chunks
+ * (mesh_trace_get_chunk) become rows of inputs, outputs, datagrams and message_* when a read or a question first asks for these: once for
+ * each opened trace, in a temporary file, of which docs/TRACE.md states time and size. Without room for it, that read or question fails
+ * with MESH_ESYSTEM. Reading only other tables, or chunks, costs nothing of this.
  *
  * One thread per struct mesh_trace. Functions return 0 or
  *   MESH_ESYSTEM     the disk is full, a file cannot be read or written, somebody else writes
@@ -74,7 +74,7 @@ enum mesh_trace_coding {
     MESH_TRACE_COMPACT     /* of a chunk: docs/TRACE.md */
 };
 
-/* What is kept of data, token ids and prompts: meta keys payloads ("none", "all") and ids ("none", "hash", "all"). */
+/* What is kept of data, token ids and prompts is in the meta keys payloads ("none", "all") and ids ("none", "hash", "all"). */
 
 /* clang-format off */
 /* Columns. Types: i64, u64: integers; n64: integer or NULL; text, blob: may be NULL. The first is the INTEGER PRIMARY KEY: 0 when a row is
@@ -245,7 +245,8 @@ struct mesh_trace;
  * On failure *trace is NULL and reason says why. */
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* An existing trace, to be read; see the top. What is wrong with the file as a whole is found here; of single rows, when they are read. */
+/* Open an existing trace for reading; see the top. Faults of the file as a whole are found here, faults of single rows when they are
+ * read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
@@ -265,16 +266,16 @@ int mesh_trace_begin(struct mesh_trace *trace);
 int mesh_trace_commit(struct mesh_trace *trace);
 void mesh_trace_rollback(struct mesh_trace *trace);
 
-/* A key is written once or again; the schema's version and libmesh's are there already. */
+/* Set a key, or replace its value; the schema's version and libmesh's are there already. */
 int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value);
 
 /* Add a row: row is the table's struct (below, with its type checked). id may be NULL; else the row's number. Not for datagrams. */
 int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id);
 
-/* Add a datagram: form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read), and bytes,
- * where row's is not more than packet_bytes: a datagram that was cut short.
+/* Add a datagram: form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read), and so is
+ * bytes, unless row's is more than packet_bytes: a datagram that was cut short.
  * packet: packet_bytes ≤ MESH_TRACE_DATAGRAM_BYTES_MAX, plaintext where the caller has it; what cannot be decoded is stored as far as it
- * can. keep_payload: else only the data's size and hash. */
+ * can. keep_payload false: only the data's size and hash are stored. */
 int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
                             bool keep_payload, uint64_t *id);
 
@@ -282,7 +283,7 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
 int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id);
 
 /* Add a chunk: bytes, coding and records of the row are filled in from the records (at most MESH_TRACE_BLOB_BYTES_MAX bytes).
- * stored_bytes: what became of them; or NULL. */
+ * stored_bytes: their size as stored; or NULL. */
 int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
                          size_t *stored_bytes);
 
@@ -312,14 +313,14 @@ int mesh_trace_next(struct mesh_trace_reading *reading, void *row);
 void mesh_trace_end(struct mesh_trace_reading *reading);
 
 /* A datagram's bytes as they were, put together from columns and payload: into packet (MESH_TRACE_DATAGRAM_BYTES_MAX); *packet_bytes of
- * them. Where the payload was not stored zeros stand for it and *is_complete is false. row: as read. */
+ * them. Zeros stand for a payload that was not stored, and *is_complete is then false. row: as read. */
 int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *packet, size_t *packet_bytes,
                           bool *is_complete);
 
 /* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
 int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
 
-/* The same hash with a secret of random bytes, which whoever does not know it cannot repeat. */
+/* mesh_trace_hash with a secret of random bytes, without which nobody can compute it again. */
 enum { MESH_TRACE_SECRET_BYTES = 192 };
 uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size);
 
@@ -341,8 +342,8 @@ struct mesh_trace_value {
     size_t size;
 };
 
-/* What questions sort goes to temporary files where it is much, not only into memory: for those who trust their questions. Before the
- * first one. */
+/* Let questions sort large results in temporary files, not only in memory; for callers who trust their questions. Call before the first
+ * one. */
 void mesh_trace_sort_in_files(struct mesh_trace *trace);
 
 /* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all

@@ -15,16 +15,16 @@ extern "C" {
 
 struct mesh_udp;
 
-/* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or with a phrase in reason MESH_EINVAL,
- * or MESH_ESYSTEM: the name, or the interface of a scoped address, is not known now, which may change; errno ENOENT: there is none, EAGAIN:
- * nobody could be asked. */
+/* "127.0.0.1:7411", "[::1]:7411", ":7411" (any address), "localhost:7411" (numeric or resolved). 0, or, with a phrase in reason,
+ * MESH_EINVAL, or MESH_ESYSTEM: the name, or the interface of a scoped address, is not known now, which may change; errno ENOENT: it does
+ * not exist, EAGAIN: no name server could be asked. */
 int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size_t reason_bytes);
 enum { MESH_ADDR_TEXT_BYTES = 64 };
 void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
 bool mesh_addr_is_loopback(struct mesh_addr addr);
 bool mesh_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b); /* the same IP and port, by whatever interface (scope) */
 
-/* Why nobody reaches one machine by it, and what to give instead, as "why: what"; NULL: it may be right. */
+/* Why the address cannot lead to one machine, and what to give instead, as "why: what"; NULL: it may be right. */
 const char *mesh_addr_fault(struct mesh_addr addr);
 
 /* Bind. port 0: any free one. The receive and send buffers are made as large as the system allows. MESH_ESYSTEM: errno. lab may be NULL. */
@@ -39,26 +39,26 @@ bool mesh_udp_is_local(struct mesh_addr addr); /* false: no interface of this ma
 bool mesh_udp_is_cut_off(struct mesh_addr from, struct mesh_addr to); /* from the loopback to another machine, where nothing arrives */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
-/* Before mesh_udp_set_peer: hear this multicast group, too, and send there once what the core says may go there. IPv4 uses the interface of
- * the own address, an IPv6 group, which is a link-local one, that of its scope. MESH_ESYSTEM: errno; EAFNOSUPPORT: the own address is of
- * the other family; EADDRINUSE: a socket that does not share it has the port, maybe this driver's own. */
+/* Call before mesh_udp_set_peer: also receive from this multicast group, and send to it, once, what the core says may go there. An IPv4
+ * group uses the interface of the own address; an IPv6 group, which is link-local, that of its scope. MESH_ESYSTEM: errno; EAFNOSUPPORT:
+ * the own address is of the other family; EADDRINUSE: a socket that does not share its port has this one, maybe this driver's own. */
 int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
 
-/* Whoever looks for datagrams lets the kernel look into the network card's queue itself for so many microseconds (SO_BUSY_POLL and, where
- * there is one, SO_PREFER_BUSY_POLL) instead of waiting for its interrupt. No effect on cards without NAPI, such as the loopback.
- * MESH_ESYSTEM: errno; EPERM: more than net.core.busy_read allows, without CAP_NET_ADMIN. */
+/* Receiving lets the kernel poll the network card's queue for so many microseconds (SO_BUSY_POLL and, where there is one,
+ * SO_PREFER_BUSY_POLL) instead of waiting for the card's interrupt. No effect on cards without NAPI, such as the loopback. MESH_ESYSTEM:
+ * errno; EPERM: more than net.core.busy_read allows, without CAP_NET_ADMIN. */
 int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us);
 
-/* Before mesh_udp_set_peer: whether datagrams in a row to one receiver may be handed to the kernel as one message that it, or the network
- * card, cuts (UDP_SEGMENT). At first they may, where the kernel knows how to and the path carries no large datagrams; the first time that
- * it cannot after all, they are no longer. */
+/* Call before mesh_udp_set_peer: whether datagrams in a row to one receiver may be handed to the kernel as one message that the kernel or
+ * the network card splits (UDP_SEGMENT). At first they may, where the kernel supports it and the path carries no large datagrams; once
+ * splitting fails, no longer. */
 void mesh_udp_set_segmentation(struct mesh_udp *udp, bool wanted);
 
 /* The largest datagram that the group's interface carries, for mesh_set_group; 0: there is no group, or it carries less than the protocol
  * needs. */
 uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp);
 
-/* From now on what goes out is sealed, once for all its receivers, and what comes in is opened, or refused and counted there, before the
+/* From now on what goes out is sealed, once for all its receivers, and what comes in is opened, or refused and counted in it, before the
  * core sees it. Borrowed until the driver is closed; NULL: neither. */
 void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
 
@@ -68,17 +68,18 @@ void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer);
 void mesh_udp_set_outside(struct mesh_udp *udp,
                           void (*take)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes), void *app);
 
-/* From now on tell hears of datagrams that came back because nobody has that port, or there is no way to that host (ICMP): their receiver's
- * address, often many times. Anybody on the way can forge such a message, so it is a hint and no more. Called in mesh_udp_poll, after
- * receiving; tell may not call this driver. NULL: nobody. */
+/* From now on tell is called with the receiver's address of each datagram that came back (ICMP), since nobody has that port or no route
+ * leads to that host; often many times. Anybody on the path can forge such a message, so it is only a hint. Called in mesh_udp_poll, after
+ * receiving; tell may not call this driver. NULL: none. */
 void mesh_udp_set_unreachable(struct mesh_udp *udp, void (*tell)(void *app, struct mesh_addr to), void *app);
 
-/* Send one datagram at once, as it is, from any thread, whoever owns the driver. MESH_AGAIN: no room; MESH_EINVAL: not for this kind of
+/* Send one datagram at once, as it is, from any thread, not only the driver's owner. MESH_AGAIN: no room; MESH_EINVAL: not for this kind of
  * socket; MESH_ESYSTEM: errno. Either way it counts as lost. Not part of mesh_udp_stats. */
 int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes);
 
 /* Call in the child after fork, for the driver it goes on to use: each process gets its own impairments and its own means of sleeping and
- * waking (shared ones would wake the parent). The others it inherited it closes. MESH_ESYSTEM: errno; then only mesh_udp_close is left. */
+ * waking (shared ones would wake the parent). The child closes the other drivers that it inherited. MESH_ESYSTEM: errno; then only
+ * mesh_udp_close is left. */
 int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed);
 
 uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
@@ -95,7 +96,7 @@ int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh);
 /* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns; at most a second. */
 void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns);
 
-/* End the mesh_udp_wait that goes on, or else the next one that would sleep; several before it count as one. From any thread or signal
+/* End the mesh_udp_wait in progress, or else the next one that would sleep; several calls before it count as one. From any thread or signal
  * handler. */
 void mesh_udp_wake(struct mesh_udp *udp);
 
@@ -104,11 +105,11 @@ struct mesh_udp_stats {
     uint64_t send_calls, receive_calls;
     uint64_t wait_calls; /* that sleep in mesh_udp_wait, and that end it; not part of system_calls */
     uint64_t datagrams_sent, datagrams_received, send_errors;
-    uint64_t sent_to_group;  /* of the datagrams sent: once, to all who hear the group */
+    uint64_t sent_to_group;  /* of the datagrams sent: once, to all ranks that hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
     uint64_t kernel_drops;   /* SO_RXQ_OVFL */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */
-    bool segments_refused;   /* the kernel could not cut messages into datagrams, which are sent one by one since then */
+    bool segments_refused;   /* the kernel could not split messages into datagrams, which have been sent one by one since then */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);

@@ -50,11 +50,11 @@ extern "C" {
 enum {
     MESH_FLAG_ALL = 1,           /* number is of the space that counts datagrams to everybody; without it, of the space for this peer */
     MESH_FLAG_RESEND = 2,        /* the data was sent before */
-    MESH_FLAG_AUTHENTICATED = 4, /* the tag covers the datagram. Set and taken away on the way between core and socket (mesh/seal.h) */
-    MESH_FLAG_SEALED = 8,        /* and what follows the header is encrypted; never without the flag before */
-    MESH_FLAG_COPY = 16,         /* a tile that was sent a moment ago, once more in case that one is lost */
-    MESH_FLAG_AES = 32,          /* with AES-256-GCM; without this flag with ChaCha20-Poly1305 */
-    MESH_FLAG_AES_READY = 64     /* the sender has instructions for AES. Both are never without MESH_FLAG_AUTHENTICATED */
+    MESH_FLAG_AUTHENTICATED = 4, /* the tag covers the datagram. Set and cleared between core and socket (mesh/seal.h) */
+    MESH_FLAG_SEALED = 8,        /* what follows the header is encrypted; never without MESH_FLAG_AUTHENTICATED */
+    MESH_FLAG_COPY = 16,         /* a second copy of a tile just sent, in case the first is lost */
+    MESH_FLAG_AES = 32,          /* protected with AES-256-GCM; without this flag with ChaCha20-Poly1305 */
+    MESH_FLAG_AES_READY = 64     /* the sender has instructions for AES. Neither AES flag is set without MESH_FLAG_AUTHENTICATED */
 };
 enum { MESH_FLAGS_OF_SEALING = 4 | 8 | 32 | 64, MESH_FLAGS_KNOWN = 127 };
 
@@ -85,7 +85,7 @@ enum mesh_deny_reason {
     MESH_DENY_CLUSTER,     /* first 8 bytes of the hashes of the clusters' names */
     MESH_DENY_FINGERPRINT, /* first 8 bytes of the models' fingerprints */
     MESH_DENY_FEATURES,    /* found: what the asking process knows; expected: what it has to know */
-    MESH_DENY_FULL,        /* numbers of members: with it, and at most */
+    MESH_DENY_FULL,        /* found: members with it; expected: at most */
     MESH_DENY_BUSY,        /* found: processes that wait to be taken in; expected: at most */
     MESH_DENY_UNHEARD      /* found: rank of a member that cannot hear the process, or is not heard by it */
 };
@@ -473,7 +473,7 @@ int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_hea
 /* Decode the fields and tail behind an already decoded message->header. MESH_ETRUNCATED: not the exact size; MESH_ERANGE. */
 int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
-/* Both. MESH_EVERSION: another version. On error *message holds nothing of meaning. */
+/* Both. MESH_EVERSION: another version. On error the content of *message is undefined. */
 int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
 /* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only

@@ -1,4 +1,4 @@
-/* Signals that end a program, where it does not handle them itself: something is to be taken away first. */
+/* Signals that end a program, where it does not handle them itself: a handler cleans up first. */
 #ifndef MESH_PROGRAM_ENDINGS_H
 #define MESH_PROGRAM_ENDINGS_H
 
@@ -6,7 +6,7 @@
  * async-signal-safe calls only, and ends with raise(number), which has its usual effect then. One thread. */
 void endings_watch(void (*handler)(int number));
 
-/* Those that this handler has are as usual again. */
+/* Signals that this handler has are as usual again. */
 void endings_leave(void (*handler)(int number));
 
 #endif

@@ -2,7 +2,7 @@
  *
  * The caller opens and closes objects and arrays in pairs (asserted) and gives a key inside an object, NULL inside an array and at the
  * top. The result is strict JSON whatever bytes the strings hold: what is not UTF-8 becomes U+FFFD, control characters are escaped, a
- * number that is not finite becomes null. The stream gets it when the outermost value ends, and of long ones some before. Errors of the
+ * number that is not finite becomes null. The stream gets a value when the outermost one ends, parts of long ones before. Errors of the
  * stream are the caller's to check (ferror). One thread per writer. */
 #ifndef MESH_PROGRAM_JSON_H
 #define MESH_PROGRAM_JSON_H

@@ -1,8 +1,8 @@
 /* A file written under another name and renamed when it is complete, so that a broken write loses nothing.
  *
- * What exists at the path stays until replace_file_commit, and who may read and write it stays as it was. A path that is no regular file (a
- * device, a pipe) is written directly. A symbolic link stays one: what it leads to is written, also where that is not there yet. A signal
- * that ends the process (SIGINT, SIGTERM, SIGHUP) removes what was begun, where the program does not handle it itself.
+ * What exists at the path stays until replace_file_commit, and its mode is kept. A path that is no regular file (a device, a pipe) is
+ * written directly. A symbolic link stays one: its target is written, even if it does not exist yet. A signal that ends the process
+ * (SIGINT, SIGTERM, SIGHUP) removes what was begun, unless the program handles the signal itself.
  * All errors are EXIT_ENVIRONMENT and name the path. One thread. */
 #ifndef MESH_PROGRAM_REPLACE_FILE_H
 #define MESH_PROGRAM_REPLACE_FILE_H
@@ -25,8 +25,8 @@ int replace_file_write(struct replace_file *file, const void *data, size_t size,
 /* Wait until what was written is on the disk, so that after a power failure the path has the old file or all of the new one. */
 int replace_file_sync(struct replace_file *file, struct fail *fail);
 
-/* Both names are those of one regular file, by whichever links, or would be once it is written: what goes to one of them would replace what
- * the other is for. */
+/* Whether both names are those of one regular file, by whichever links, or would be once it is written: writing one would replace the
+ * other. */
 bool replace_file_is_same(const char *path, const char *other);
 
 /* Either of these ends it; commit also after a failure of its own. */

@@ -16,8 +16,8 @@ size_t text_decode(const char *bytes, size_t size, uint32_t *code_point);
  * that are no UTF-8 as \n, \t, \xNN or \u{NNNN}, a backslash doubled. */
 void text_decode_print(FILE *out, const char *bytes, size_t size);
 
-/* What a model has written, or another node: byte for byte; but on a terminal control characters other than newlines and tabs, and bytes
- * that are no UTF-8, as text_decode_print has them. */
+/* Print what a model or another node has written: byte for byte, but on a terminal control characters other than newlines and tabs, and
+ * bytes that are no UTF-8, as text_decode_print does. */
 void text_decode_write(FILE *out, const char *bytes, size_t size);
 
 /* As text_decode_print, in place, for a line that is printed later: each byte of what a terminal would act on, or that is no UTF-8, becomes
