@@ -1,6 +1,6 @@
-/* The cluster core: configuration, memory, the way of a received datagram, time, and the application's calls.
+/* The cluster core: configuration, memory, the path of a received datagram, time, and the application's calls.
  *
- * Invariant: what a datagram says is checked before anything of it is believed; what follows from an input is begun at once. */
+ * Invariant: what a datagram says is checked before any of it is believed; what follows from an input is begun at once. */
 #include "cluster_tap.h"
 
 #include <assert.h>
@@ -114,7 +114,7 @@ bool mesh_cluster_has_addr(const struct mesh_addr *addr)
 
 /* ---- time ---- */
 
-/* The process was stopped. What it knew of others is old, and what it had begun is over for them. */
+/* The process was stopped. What it knew of others is out of date, and for them what it had begun is over. */
 static void wake(struct mesh_cluster *cluster)
 {
     cluster->stats.pauses++;
@@ -216,7 +216,7 @@ static handler_fn *const handlers[MESH_TYPE_COUNT] = {
     [MESH_TYPE_ALIVE] = mesh_cluster_alive_receive,
 };
 
-/* Whoever sends: the first field of every body is its incarnation. */
+/* The first field of every body is the sender's incarnation. */
 #define LAYOUT(name) \
     _Static_assert(offsetof(struct mesh_##name, incarnation) == 0 && offsetof(struct mesh_##name##_bytes, incarnation) == 0, #name)
 LAYOUT(ask);

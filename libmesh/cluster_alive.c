@@ -1,16 +1,16 @@
-/* Signs of life: each member asks each other four times a second, unless the mesh layer has just heard it. They say which epoch their
- * sender is in, so they are also how a member learns that it is behind, ahead or left out.
+/* Signs of life: each member asks every other four times a second, unless the mesh layer has just heard it. They name their sender's epoch,
+ * so they also tell a member that it is behind, ahead or left out.
  *
- * A stranger is answered too, with a message as long as its question: one that woke up after its epoch was over finds out by that. */
+ * A stranger is answered, too, with a message as long as its question: so a process that woke up after its epoch was over finds out. */
 #include "cluster_parts.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define FIRST_PING_NS   (50 * CLUSTER_MS) /* between the first ones, until it is known how long a member takes to answer */
+#define FIRST_PING_NS   (50 * CLUSTER_MS) /* between the first ones, until a member's time of answering is known */
 #define COMMIT_APART_NS (3 * CLUSTER_MS)  /* between sending the epoch's list again to one that is behind */
 
-/* An answer that brings another time back was for somebody else. The first at or above it, of the times that are remembered. */
+/* An answer that brings back a time at which nobody was asked was for another process. Looks for it in the remembered times. */
 static bool was_asked(const struct mesh_cluster *cluster, uint64_t at_ns)
 {
     uint64_t low = cluster->asked > CLUSTER_ASKED ? cluster->asked - CLUSTER_ASKED : 0, high = cluster->asked;

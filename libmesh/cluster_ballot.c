@@ -1,6 +1,6 @@
-/* Coordinating: a plan is sent to all it concerns, repeated, and its votes are counted; then it is committed, or given up.
+/* Coordinating: a plan is sent to all that it concerns, repeated, and its votes are counted; then it is committed, or given up.
  *
- * A proposal that is agreed to by all in its list is committed, with a nonce of each, and an id that is a hash of all that. Who is
+ * A proposal that all in its list agree to is committed, with a nonce of each, and an id that is a hash of all that. A member that is
  * silent too long is asked once more as a suspect, and the plan begins anew. A ballot is for one list: each start takes a new round. */
 #include "cluster_parts.h"
 
@@ -11,7 +11,7 @@
 #define CALM_NS        (5 * CLUSTER_MS) /* first repetition of CHECK and PREPARE */
 #define ALL_TIMES      4
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
-#define PREPARE_NS_MAX (100 * CLUSTER_MS) /* repetitions of PREPARE, which are signs of life as well */
+#define PREPARE_NS_MAX (100 * CLUSTER_MS) /* between repetitions of PREPARE, which are signs of life as well */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
 #define TRIES_FREE     3
 #define TRIES_MAX      20
@@ -49,8 +49,8 @@ static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
     mesh_cluster_arm(cluster, plan->repeat_at_ns);
 }
 
-/* All parts to those who do not have them; one to those who do, so that they answer again, and now and then all: they may have had to
- * make room for another plan. */
+/* All parts to voters that lack the plan. Those that have it get one part, so that they answer again, and now and then all: they may have
+ * dropped it for another plan. */
 static void send(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
@@ -89,7 +89,7 @@ static void look(struct mesh_cluster *cluster)
         mesh_cluster_plan_passed(cluster);
 }
 
-/* The own vote, where it is given at once. */
+/* This process's own vote, where it is given at once. */
 static void vote_self(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
@@ -128,7 +128,7 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
     if (stage != MESH_STAGE_COMMIT) {
         const uint32_t number = mesh_cluster_ballot_number(cluster);
 
-        if (number > MESH_EPOCH_MAX) { /* while the stage before went on, somebody has named the last one */
+        if (number > MESH_EPOCH_MAX) { /* during the stage before, somebody has named the last number */
             mesh_cluster_ballot_stop(cluster);
             return;
         }
@@ -148,8 +148,8 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
     look(cluster);
 }
 
-/* The first ballots that are given up are followed at once. Were there no end of it, as between two that think each other dead, the
- * network would be full of ballots. */
+/* The first ballots that are given up are followed by new ones at once. Without an end to that, as between two members that think each
+ * other dead, ballots would flood the network. */
 static void slow_down(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
@@ -199,7 +199,7 @@ static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct me
     member->flags = vote->app_flags;
 }
 
-/* It has promised to a higher ballot. Of one whose proposer is out of the game, go above; otherwise give way for a moment. */
+/* The voter has promised to a higher ballot. If its proposer is no member, dead or gone, go above it; otherwise give way for a moment. */
 static void on_promised(struct mesh_cluster *cluster, const struct mesh_vote *vote)
 {
     const struct cluster_peer *rival = mesh_cluster_peer_find(cluster, vote->rival);
@@ -211,7 +211,7 @@ static void on_promised(struct mesh_cluster *cluster, const struct mesh_vote *vo
         cluster->plan.rest_until_ns = cluster->now_ns + REST_NS + mesh_cluster_draw_below(cluster, 20 * CLUSTER_MS);
 }
 
-/* A joiner that does not want to any more; or a member that another cluster is about to take in. */
+/* A joiner no longer wants to join; or another cluster is about to take the member in. */
 static void on_unasked(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     mesh_cluster_ballot_stop(cluster);
@@ -221,7 +221,7 @@ static void on_unasked(struct mesh_cluster *cluster, struct cluster_peer *peer)
         cluster->plan.rest_until_ns = cluster->now_ns + MOVING_NS;
 }
 
-/* It has an epoch of that number, or a higher one, or another than this process. */
+/* The voter has an epoch of that number, or a higher one, or another than this process. */
 static void on_elsewhere(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_vote *vote = &in->message->as.vote;
@@ -247,7 +247,7 @@ static void on_answer(struct mesh_cluster *cluster, const struct cluster_input *
     case MESH_ANSWER_NOT_YET:
         plan->known |= UINT64_C(1) << index;
         plan->heard[index] |= vote->heard;
-        if (plan->stage == MESH_STAGE_CHECK) /* those who prepare have to know it, also of one that hears all but who is left out */
+        if (plan->stage == MESH_STAGE_CHECK) /* those that prepare need it, also from a voter that hears all but one that is left out */
             plan->list.members[index].summary = vote->summary;
         if (vote->answer == MESH_ANSWER_YES)
             on_yes(cluster, index, vote);
@@ -264,7 +264,7 @@ static void on_answer(struct mesh_cluster *cluster, const struct cluster_input *
     }
 }
 
-/* Two proposers may have the same number and round. An older release leaves the PLAN's proposer away. */
+/* Two proposers may have the same number and round. An older release does not name the PLAN's proposer. */
 static bool is_of_own_plan(const struct mesh_cluster *cluster, const struct mesh_vote *vote)
 {
     static const uint8_t none[16];
@@ -321,7 +321,7 @@ void mesh_cluster_ballot_ack(struct mesh_cluster *cluster, const uint8_t incarna
 
 /* ---- time ---- */
 
-/* Who has not voted: members are suspected, joiners are left out. */
+/* Of those that have not voted, members are suspected, joiners are left out. */
 static void blame(struct mesh_cluster *cluster, bool are_members)
 {
     struct cluster_plan *plan = &cluster->plan;

@@ -1,7 +1,7 @@
 /* Addresses that are asked now and then: seeds, lost members, and what others tell of.
  *
- * An address that answers for another cluster is asked often until the two are one; one that is silent, every second for a minute and then
- * ever more seldom; one that refuses, more seldom too. Addresses of members are not asked. */
+ * An address that answers for another cluster is asked often until the two merge; a silent one, every second for a minute and then ever
+ * less often; one that refuses, less often, too. Addresses of members are not asked. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ static struct cluster_contact *find(struct mesh_cluster *cluster, const struct m
     return NULL;
 }
 
-/* A free place, or that of whoever has been silent longest and is no seed; NULL when all are seeds. */
+/* A free place, or that of the contact that is no seed and has been silent longest; NULL when all are seeds. */
 static struct cluster_contact *find_room(struct mesh_cluster *cluster)
 {
     struct cluster_contact *oldest = NULL;

@@ -40,7 +40,7 @@ uint16_t mesh_cluster_leader(const struct mesh_cluster *cluster)
 
 /* ---- peers of an epoch ---- */
 
-/* Those of the old epoch that are not in the new one are looked for, unless they wanted to go. */
+/* Members of the old epoch that are not in the new one are looked for, unless they were leaving. */
 static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
     struct cluster_logged logged = {
@@ -186,7 +186,7 @@ void mesh_cluster_evict(struct mesh_cluster *cluster)
     cluster->stats.evictions++;
     mesh_cluster_seek(cluster);
     if (cluster->config.settle_ns < SETTLE_NS)
-        cluster->settle_at_ns = cluster->now_ns + SETTLE_NS; /* the others are there, so it need not be alone soon */
+        cluster->settle_at_ns = cluster->now_ns + SETTLE_NS; /* the others exist, so do not form an epoch of one soon */
     mesh_cluster_contact_hurry(cluster);
     cluster->tells_evicted = cluster->told_epoch; /* not of one that the application never heard of */
     cluster->tells_epoch = false;

@@ -1,5 +1,5 @@
-/* Events for the application, and refusals in words. What is only to be logged waits in a ring; of what it must act upon, the latest of
- * each kind. */
+/* Events for the application, and refusals in words. Events that are only to be logged wait in a ring; of those that it must act upon, the
+ * latest of each kind is kept. */
 #include "cluster_tap.h"
 
 #include <assert.h>

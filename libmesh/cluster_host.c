@@ -1,6 +1,7 @@
-/* Strangers: who asks is told who is here and gets a cookie; who brings the cookie to the coordinator is noted and taken in.
+/* Strangers: a process that asks is told who is here and gets a cookie; one that brings the cookie to the coordinator is noted and taken
+ * in.
  *
- * A cookie is a hash of the epoch's id and of who asked from where, so any member can check any other's, and none is remembered.
+ * A cookie is a hash of the epoch's id and of who asked from where, so any member can check any other's, and cookies are not remembered.
  * Invariant: nothing is kept for a process that has not shown a valid cookie, and no answer is longer than its question. */
 #include "cluster_parts.h"
 
@@ -13,7 +14,7 @@
 #define STARVED_OLD_NS (3600 * CLUSTER_S)
 #define GATHERS        5 /* more joiners put a plan off, up to so many times */
 
-/* Longer ones cannot be an answer. */
+/* No answer is longer than its question. */
 _Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
 _Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_join_bytes), "the question is longer");
 _Static_assert(sizeof(struct mesh_deny_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
@@ -42,7 +43,7 @@ void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint
     *port = cluster->epoch.list.members[leader].addr.port;
 }
 
-/* A scope is the number of an interface here: of a link-local address it is that of the link the message came by. */
+/* A scope is the number of a local interface: for a link-local address, that of the link by which the message came. */
 struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from)
 {
     struct mesh_addr addr = {.port = port};
@@ -68,7 +69,7 @@ static void make_cookie(struct mesh_cluster *cluster, const uint8_t id[16], cons
     cluster->config.hash(at, 61, out);
 }
 
-/* Of this epoch, or of the one before: it may have begun in between. */
+/* A cookie of this epoch, or of the one before: this one may have begun since then. */
 static bool is_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, const uint8_t cookie[16])
 {
     uint8_t now[16], before[16];
@@ -282,7 +283,7 @@ static struct cluster_peer *note_joiner(struct mesh_cluster *cluster, const stru
     if (!peer)
         return NULL;
     if (!peer->is_fresh)
-        mesh_cluster_peer_base(peer, in->number); /* the cookie is */
+        mesh_cluster_peer_base(peer, in->number); /* the cookie is fresh */
     if (!peer->is_joining) {
         peer->is_joining = true;
         peer->join_ns = cluster->now_ns;

@@ -130,7 +130,7 @@ static bool is_same_list(const struct cluster_assembly *assembly, const struct c
            memcmp(assembly->id, part->id, sizeof part->id) == 0;
 }
 
-/* A proposer's rounds only grow: this one is over, and was late on the way. */
+/* A proposer's rounds only grow: this one is over, and its part was late. */
 static bool is_older(const struct cluster_assembly *assembly, const struct cluster_ballot *ballot)
 {
     return assembly->stage && ballot->round < assembly->ballot.round &&

@@ -19,7 +19,7 @@
 #include "mesh/wire.h"
 
 enum {
-    CLUSTER_PEERS_MAX = 128, /* 63 members and as many who want to be */
+    CLUSTER_PEERS_MAX = 128, /* 63 members and as many joiners */
     CLUSTER_CONTACTS_MAX = 128,
     CLUSTER_NOTES_MAX = 512,
     CLUSTER_LOG_MAX = 160, /* twice as many members as an epoch can lose or regain, and some more */
@@ -39,17 +39,17 @@ enum {
 #define CLUSTER_PING_NS    (250 * CLUSTER_MS)  /* between signs of life */
 #define CLUSTER_SILENT_NS  (1500 * CLUSTER_MS) /* without one: suspected */
 #define CLUSTER_PAUSE_NS   (300 * CLUSTER_MS)  /* called so much too late: the process was stopped */
-#define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* a voter has so long, or 8 times of answering, when members are dead */
-#define CLUSTER_PLANNED_NS (250 * CLUSTER_MS)  /* and otherwise, since the old epoch goes on */
-#define CLUSTER_PROMISE_NS (30 * CLUSTER_MS)   /* a promise holds after the last sign of its ballot */
-#define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer ones are no property of the path */
+#define CLUSTER_URGENT_NS  (20 * CLUSTER_MS)   /* time to vote, at least, when members are dead; 8 times of answering, if that is longer */
+#define CLUSTER_PLANNED_NS (250 * CLUSTER_MS)  /* and otherwise: the old epoch goes on meanwhile */
+#define CLUSTER_PROMISE_NS (30 * CLUSTER_MS)   /* how long a promise holds after the last sign of its ballot */
+#define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer times are no property of the path */
 #define CLUSTER_AHEAD_NS   (100 * CLUSTER_MS)  /* a member of a newer epoch has so long to let us in */
 
-/* What others say is believed up to here: at an epoch a second no cluster gets so far, and a single lie must not take the rest away. */
+/* Numbers of epochs are believed up to here: at an epoch a second no cluster gets so far, and a single lie must not use up the rest. */
 #define CLUSTER_NUMBER_BELIEVED (MESH_EPOCH_MAX / 2)
-#define CLUSTER_NUMBER_LEAP     1000 /* proposers that give way to one another go so far above it, and above their epoch, at most */
+#define CLUSTER_NUMBER_LEAP     1000 /* proposers that give way to one another get this far above it, and above their epoch, at most */
 
-/* Which agreement: the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
+/* A ballot. Higher is the one with the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
 struct cluster_ballot {
     uint32_t number, round;
     uint16_t rank;
@@ -62,7 +62,7 @@ struct cluster_list {
 };
 
 struct cluster_epoch {
-    bool is_seeking; /* none: number is the last one's, id drawn, and the list this process alone */
+    bool is_seeking; /* no epoch: number is the last one's, id is drawn, and the list is this process alone */
     uint32_t number;
     uint8_t id[16], id_before[16];
     struct cluster_ballot ballot;
@@ -71,7 +71,7 @@ struct cluster_epoch {
     struct cluster_list list;
 };
 
-/* What a cluster is to another: of two that meet, the better one takes the other's members in. */
+/* By what two clusters that meet compare: the better one takes the other's members in. */
 struct cluster_standing {
     uint16_t members;
     uint32_t number;
@@ -122,7 +122,7 @@ struct cluster_peer {
     uint32_t speed, flags;
 
     uint64_t heard_ns, ping_at_ns, mesh_heard_ns;
-    uint64_t told_ns;                             /* that it is alive, by the one who coordinates */
+    uint64_t told_ns;                             /* when the coordinator said that it is alive */
     uint64_t rtt_ns;                              /* smoothed; 0: not measured */
     uint64_t answer_ns[CLUSTER_ANSWERS], answers; /* the last ones, and how many there were in all */
     struct cluster_late late[2];                  /* the slowest of the last ten minutes */
@@ -143,7 +143,7 @@ struct cluster_peer {
 
 struct cluster_contact {
     bool is_used, is_seed, is_met;
-    bool is_self;    /* the last question to it came back: it is this process, or somebody plays it back */
+    bool is_self;    /* the last question to it came back: it is this process, or somebody replays it */
     bool is_lost;    /* was a member's */
     bool is_by_move; /* learnt from another member: the others know, too */
     struct mesh_addr addr;
@@ -156,7 +156,7 @@ struct cluster_contact {
 /* Asking one cluster to be taken in. */
 struct cluster_suit {
     bool is_active, is_waiting;
-    struct mesh_addr addr, via; /* of the coordinator, and of who said so */
+    struct mesh_addr addr, via; /* of the coordinator, and of the process that named it */
     uint8_t cookie[16];
     uint64_t nonce;
     struct cluster_standing standing;
@@ -182,7 +182,7 @@ struct cluster_plan {
     uint8_t leaver_due[MESH_RANKS_MAX]; /* by rank */
     uint64_t repeat_at_ns, repeat_ns, deadline_ns;
     unsigned repeats;
-    uint64_t rest_until_ns; /* no plan before that, for somebody else has one */
+    uint64_t rest_until_ns; /* no plan before that: somebody else has one */
     unsigned tries;         /* ballots given up in a row */
     uint64_t stopped_ns;    /* the last of them */
     bool has_shares;
@@ -202,7 +202,7 @@ struct cluster_vote {
     unsigned given_next;
     struct cluster_assembly plan, commit;
     struct mesh_addr plan_from;
-    uint64_t host_until_ns; /* a cluster that is courted has a plan with this process; the own one's do not count */
+    uint64_t host_until_ns; /* until then a courted cluster has a plan with this process, and the own cluster's plans do not count */
 
     /* CHECK: who of the list is heard */
     bool is_checking;
@@ -234,7 +234,7 @@ struct cluster_strike {
     uint64_t first_ns, last_ns;
 };
 
-/* Somebody who was taken for dead, and how often it was not. */
+/* A process that was taken for dead, and how often wrongly. */
 struct cluster_mistakes {
     uint8_t incarnation[16];
     uint64_t lost_ns; /* 0: unused */
@@ -243,7 +243,7 @@ struct cluster_mistakes {
     struct cluster_late late[2]; /* as it was known when it was lost */
 };
 
-/* Somebody who was not taken in, or excluded since another member cannot hear it. */
+/* A process that was not taken in, or was excluded since another member cannot hear it. */
 struct cluster_rest {
     uint8_t incarnation[16];
     uint64_t number, until_ns; /* datagrams up to number are old; JOINs before that time are denied */
@@ -354,7 +354,7 @@ struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const u
 bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number); /* this datagram is fresh: all before it are old */
-void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in); /* it is there, if that is news */
+void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in); /* it is alive, if that is news */
 /* A member says which epoch it is in. is_stranger: and that this process is not. */
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
                              const uint8_t id[16], bool is_stranger);
@@ -424,7 +424,7 @@ bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce); /* ow
 void mesh_cluster_suit_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_plan.c ---- */
-void mesh_cluster_plan_settle(struct mesh_cluster *cluster);                /* begin what is to be done, if anything */
+void mesh_cluster_plan_settle(struct mesh_cluster *cluster);                /* begin what there is to do, if anything */
 void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over); /* CHECK has all votes, or is over */
 void mesh_cluster_plan_passed(struct mesh_cluster *cluster);                /* go on to the next stage */
 void mesh_cluster_left(struct mesh_cluster *cluster);
@@ -451,10 +451,10 @@ void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
 /* ---- cluster_patience.c ---- */
 void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns);
 uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
-void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);              /* this process was not there */
+void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);              /* this process did not run */
 void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer);   /* taken for dead */
 void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_peer *peer);         /* a member again */
-uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* it has so long, when suspected */
+uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* its time to answer, when suspected */
 
 /* ---- cluster_suspect.c ---- */
 int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);

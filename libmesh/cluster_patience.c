@@ -1,25 +1,25 @@
-/* How long a suspect has to answer: by how long members took to answer lately, and by who was taken for dead before and was not.
+/* How long a suspect has to answer: by how long members took to answer lately, and by which members were wrongly taken for dead before.
  *
- * A machine with too much to do answers late, a member that has just begun an epoch does so once. So what counts of the last answers is
- * the second slowest: one that was late means nothing, two do. Where that was not enough, and somebody was left out who soon came back, it
- * has twice as long the next time, as it would be left out again and again otherwise.
+ * An overloaded machine answers late; a member that has just begun an epoch does so once. So of the last answers the second slowest counts:
+ * one late answer means nothing, two do. A member that was left out nevertheless, and soon came back, has twice as long the next time;
+ * otherwise it would be left out again and again.
  *
- * A machine that does other work stops a process for some milliseconds now and then. Such answers are too rare to be among the last ones,
- * so the slowest of the last ten minutes count besides. A process that was itself not given a processor cannot tell who is silent: time
- * that it missed is nobody's fault, and where that happens others may well be on the same machine. */
+ * A machine that does other work stops a process for some milliseconds now and then. Answers late for that reason are too rare to be among
+ * the last ones, so the slowest of the last ten minutes count, too. A process that was itself not given a processor cannot tell who is
+ * silent: time that it missed is nobody's fault, and others may well be on the same machine. */
 #include "cluster_parts.h"
 
 #include <string.h>
 
 #define CONFIRM_NS      (7 * CLUSTER_MS)
 #define PATIENCE_NS_MAX (2 * CLUSTER_S)
-#define WRONG_NS        (3 * CLUSTER_S)   /* who is back so soon was not dead */
-#define CALM_NS         (60 * CLUSTER_S)  /* after that without a mistake, half as long is enough again */
+#define WRONG_NS        (3 * CLUSTER_S)   /* a member that is back so soon was not dead */
+#define CALM_NS         (60 * CLUSTER_S)  /* after so long without a mistake, half the time is enough again */
 #define TIMES           4                 /* of answering, and as many questions */
 #define LATE_NS         CONFIRM_NS        /* an answer that took longer is late */
-#define BUSY_NS         (600 * CLUSTER_S) /* for so long it is remembered: other work comes again */
+#define BUSY_NS         (600 * CLUSTER_S) /* how long it is remembered: other work comes again */
 #define BEGINNING_NS    CLUSTER_S         /* of an epoch, when members have other things to do */
-#define MISSED_NS       CLUSTER_MS        /* called so much too late: this process was not there */
+#define MISSED_NS       CLUSTER_MS        /* called so much too late: this process did not run */
 #define MISTAKES_MAX    8                 /* doublings */
 
 /* ---- times of answering ---- */
@@ -29,7 +29,8 @@ static uint64_t remembered_ns(const struct mesh_cluster *cluster, const struct c
     return cluster->now_ns - late->at_ns <= BUSY_NS ? late->took_ns : 0;
 }
 
-/* Answers to what was asked before the last late one came are of the same stop. Else the two slowest stay, the later one last. */
+/* An answer to a question asked before the last late answer came belongs to the same stop. Otherwise the two slowest stay, the later one
+ * last. */
 static void note_late(struct mesh_cluster *cluster, struct cluster_late late[2], uint64_t asked_ns)
 {
     uint64_t now_ns = cluster->now_ns, took_ns = now_ns - asked_ns, before_ns, last_ns;
@@ -63,7 +64,7 @@ void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_p
     peer->answer_ns[peer->answers++ % CLUSTER_ANSWERS] = took_ns;
 }
 
-/* The second slowest of the last ones; of one, that one. 0: none. */
+/* The second slowest of the last answers; of one, that one. 0: none. */
 static uint64_t usual_ns(const struct cluster_peer *peer)
 {
     unsigned count = peer->answers < CLUSTER_ANSWERS ? (unsigned)peer->answers : CLUSTER_ANSWERS;
@@ -90,7 +91,8 @@ uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster)
     return most;
 }
 
-/* What the slowest of the last minutes ask for. One late answer means nothing here, either; two mean that its machine does other work. */
+/* The time that the slowest answers of the last minutes call for. One late answer means nothing here, either; two mean that the machine
+ * does other work. */
 static uint64_t late_ns(const struct mesh_cluster *cluster, const struct cluster_late late[2])
 {
     uint64_t most = 0, least = UINT64_MAX;

@@ -1,4 +1,4 @@
-/* Peers: the members of the epoch, and those who want to be. What they said of themselves last, and the numbers of their datagrams.
+/* Peers: the members of the epoch, and joiners. What they said of themselves last, and the numbers of their datagrams.
  *
  * Invariant: cluster->peer_of names the peer of every rank but the own one, and those peers name that rank. */
 #include "cluster_parts.h"
@@ -45,7 +45,7 @@ bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number)
     if (number > peer->highest)
         return false;
     if (peer->highest - number >= CLUSTER_NUMBERS)
-        return true; /* as good as */
+        return true; /* too old to tell: as good as seen */
     return peer->numbers[number / 64 % (CLUSTER_NUMBERS / 64)] >> number % 64 & 1;
 }
 
@@ -89,7 +89,7 @@ void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number)
         cluster->number_floor = number;
 }
 
-/* In a newer epoch: its answer brings that epoch's COMMIT, or says that this process is no part of it. */
+/* The peer is in a newer epoch. Its answer brings that epoch's COMMIT, or says that this process is no part of it. */
 static void go_ahead(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     if (!peer->is_ahead) {
@@ -116,7 +116,7 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
     else if (number >= epoch->number)
         peer->doubt = CLUSTER_GONE; /* numbers only grow, so it will not come into this epoch any more */
     else
-        peer->is_in = false; /* it is behind, and the epoch's COMMIT will come to it; or was, when this was sent */
+        peer->is_in = false; /* it is behind, and gets the epoch's COMMIT; or it was when it sent this */
 }
 
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)

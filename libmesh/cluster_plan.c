@@ -2,7 +2,7 @@
  * going on, checked and prepared first where that is asked for.
  *
  * The lowest rank that is not dead or gone coordinates. Members keep their order and new ones are appended, so a sequencer stays one.
- * Invariant: a plan of the own making is for the current epoch; when that ends, so does the plan, but for its last stage. */
+ * Invariant: this process's own plan is for the current epoch; when that ends, so does the plan, except in its last stage. */
 #include "cluster_parts.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@ void mesh_cluster_left(struct mesh_cluster *cluster)
     cluster->tells_prepare = false;
 }
 
-/* Somebody else has a plan that may still come to something, or this process gave way a moment ago. */
+/* False while another process has a plan that may still succeed, or when this process gave way a moment ago. */
 static bool may_propose(struct mesh_cluster *cluster)
 {
     const struct cluster_vote *vote = &cluster->vote;
@@ -31,7 +31,7 @@ static bool may_propose(struct mesh_cluster *cluster)
         mesh_cluster_arm(cluster, cluster->plan.rest_until_ns);
         return false;
     }
-    return mesh_cluster_ballot_number(cluster) <= MESH_EPOCH_MAX; /* two billion epochs, or somebody lies */
+    return mesh_cluster_ballot_number(cluster) <= MESH_EPOCH_MAX; /* above: two billion epochs, or somebody lies */
 }
 
 /* The epoch's members but these, as they are now. */
@@ -230,7 +230,8 @@ static bool hears(const struct cluster_plan *plan, unsigned who, unsigned whom)
     return plan->heard[who] >> whom & 1;
 }
 
-/* Why the one at this place cannot be with those before it that stay: the rank that is unheard, or -1. */
+/* Why the process at this index cannot be with those before it that stay: the index of one with which it does not exchange datagrams both
+ * ways; -1: it can. */
 static int find_unheard(const struct cluster_plan *plan, unsigned index, uint64_t stays)
 {
     for (unsigned other = 0; other < index; other++)
@@ -276,7 +277,7 @@ void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
     }
 }
 
-/* Who has left is not in the list, so no COMMIT comes to it. */
+/* Members that have left are not in the list, so no COMMIT comes to them. */
 static void tell_leavers(struct mesh_cluster *cluster, const struct cluster_list *before)
 {
     for (unsigned rank = 0; rank < before->count; rank++)

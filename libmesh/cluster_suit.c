@@ -1,7 +1,7 @@
 /* Asking to be taken in: what a cookie leads to, the JOIN that is repeated, and telling the other members.
  *
- * At most one cluster is courted at a time, the best that was met. Of two clusters the lesser one's members come to the better one; when
- * that is this one, it invites the other. */
+ * At most one cluster is courted at a time, the best that was met. Of two clusters the lesser one's members come to the better one; a
+ * cluster that is the better one invites the other. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 #define FIRST_NS    (10 * CLUSTER_MS) /* between JOINs, doubling */
 #define SLOWEST_NS  (160 * CLUSTER_MS)
 #define WAITING_NS  (250 * CLUSTER_MS) /* between JOINs while the coordinator knows */
-#define SILENT_NS   (500 * CLUSTER_MS) /* without an answer: the suit is over */
+#define SILENT_NS   (500 * CLUSTER_MS) /* without an answer, the suit is over */
 #define PATIENCE_NS CLUSTER_S          /* the same while waiting */
 #define REST_NS     (500 * CLUSTER_MS) /* after a suit in vain */
 #define DENIED_NS   CLUSTER_S          /* after a denied one */
@@ -93,7 +93,7 @@ static void court(struct mesh_cluster *cluster, const struct cluster_input *in, 
 
 /* ---- answers ---- */
 
-/* To a JOIN: wait, or go elsewhere with another cookie. */
+/* The answer to a JOIN: wait, or go elsewhere with another cookie. */
 static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
@@ -126,7 +126,7 @@ static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, 
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
-/* Of the epoch that this process was in before its own: whoever says so was left behind, however many members it still counts. */
+/* Their epoch is the one before this process's own: they were left behind, however many members they still count. */
 static bool is_left_behind(const struct mesh_cluster *cluster, const struct cluster_standing *theirs)
 {
     return !cluster->epoch.is_seeking && memcmp(theirs->id, cluster->epoch.id_before, sizeof theirs->id) == 0;
@@ -159,7 +159,7 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     return 0;
 }
 
-/* The others take this address for the coordinator's: it was the process before. Whoever said so will find out by this JOIN. */
+/* The others take this address for the coordinator's: the process before had it. The one that named it finds out by this JOIN. */
 bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
 {
     struct cluster_suit *suit = &cluster->suit;
@@ -179,7 +179,7 @@ static bool is_lasting(uint16_t reason)
     return reason == MESH_DENY_VERSION || reason == MESH_DENY_CLUSTER || reason == MESH_DENY_FINGERPRINT || reason == MESH_DENY_FEATURES;
 }
 
-/* A rank says little to whoever is no member; the plan that this process was to be part of began with the members. */
+/* A rank tells a process that is no member little. The list of the plan with this process began with the members. */
 static struct mesh_addr unheard_member(const struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_deny *deny = &in->message->as.deny;

@@ -1,19 +1,19 @@
-/* Who is dead. A suspicion goes to the lowest rank that is not suspected; that one asks the suspect once more, and tells those who
- * suspected it when it answers. What it does not is agreed upon as a new epoch, in cluster_plan.c.
+/* Who is dead. A suspicion goes to the lowest rank that is not suspected; that rank asks the suspect once more, and tells those that
+ * suspected it when it answers. If it does not, a new epoch is agreed upon, in cluster_plan.c.
  *
- * Two members that cannot hear one another while the asking one hears both are told apart by strikes: with the third, the higher rank of
- * them is left out, and has to show that all hear it before it comes back. A suspicion by one that has heard the suspect not long ago is
- * no strike: then somebody is only slow. Whoever asks in the coordinator's place cannot leave anybody out, so a coordinator that is unheard
- * is told so itself: it may well hear the one that does not hear it.
+ * Two members that cannot hear one another while the asking rank hears both collect strikes: with the third, the higher rank of the two is
+ * left out, and has to show that all hear it before it comes back. A suspicion by a member that has heard the suspect recently is no
+ * strike: then somebody is only slow. A rank that asks in the coordinator's place cannot leave anybody out, so an unheard coordinator is
+ * told so itself: it may well hear the member that does not hear it.
  *
- * Two that hear one another, while what is large does not pass between them, starve: steps would wait for them without end. The one that
- * waits says so to the coordinator, and that counts as strikes do. */
+ * Two members that hear one another, but between which large datagrams do not pass, starve: steps would wait for them without end. The one
+ * that waits tells the coordinator, and that counts as strikes do. */
 #include "cluster_parts.h"
 
 #include <string.h>
 
 #define STRIKE_NS       (10 * CLUSTER_S)   /* strikes older than that are forgotten */
-#define STRIKE_APART_NS (200 * CLUSTER_MS) /* less apart they are one: a verdict may have been lost */
+#define STRIKE_APART_NS (200 * CLUSTER_MS) /* less apart they count as one: a verdict may have been lost */
 #define STRIKES         3
 #define ASK_TIMES       4
 #define REPORT_NS       (2 * CLUSTER_MS)
@@ -150,12 +150,12 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
 {
     const struct mesh_suspect *suspect = &in->message->as.suspect;
     uint64_t alive = 0, doubted = 0;
-    bool is_deaf = false; /* it does not hear this process */
+    bool is_deaf = false; /* the reporter does not hear this process */
 
     if (!mesh_cluster_is_member(in->peer))
         return MESH_ESENDER;
     if (memcmp(suspect->id, cluster->epoch.id, sizeof suspect->id) != 0) {
-        mesh_cluster_alive_say(cluster, in->from, 0, 0); /* where this process is */
+        mesh_cluster_alive_say(cluster, in->from, 0, 0); /* tells which epoch this process is in */
         return MESH_EEPOCH;
     }
     if (!in->is_newest)
@@ -237,7 +237,7 @@ void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 
 /* ---- time ---- */
 
-/* Who has been heard since it was asked is there, even if it does not hear the question: its time begins once more. */
+/* A suspect that has been heard since it was asked is alive, even if it does not hear the question: its time begins once more. */
 static uint64_t dead_at_ns(const struct cluster_peer *peer)
 {
     uint64_t heard_ns = peer->heard_ns < peer->asked_until_ns ? peer->heard_ns : peer->asked_until_ns;
@@ -279,7 +279,8 @@ void mesh_cluster_suspect_say_starved(struct mesh_cluster *cluster, uint16_t ran
         say_suspect(cluster, mesh_cluster_peer_at(cluster, leader), 0, UINT64_C(1) << rank);
 }
 
-/* To the one that is to ask, and to those of lower ranks that are not heard: one of them coordinates, and may not know it. */
+/* To the rank that is to ask. And to each lower rank that is not heard, of itself: one of these coordinates, and may not know that it is
+ * unheard. */
 static void say_suspects(struct mesh_cluster *cluster, uint16_t leader)
 {
     uint64_t ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD), deaf_to = ranks & unheard(cluster);

@@ -1,5 +1,5 @@
-/* What the cluster core tells its tap of each call, when the call is done. For the core's files; all but mesh_cluster_is_tapped only with a
- * tap. */
+/* What the cluster core tells its tap of each call, when the call is done. For the core's files. Only mesh_cluster_is_tapped may be called
+ * without a tap. */
 #ifndef MESH_CLUSTER_TAP_H
 #define MESH_CLUSTER_TAP_H
 

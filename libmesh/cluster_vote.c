@@ -1,18 +1,18 @@
 /* The other side of an agreement: plans of others, promises, nonces, commits.
  *
- * A plan comes from a member of the same epoch, or from the cluster this process has asked to join; then it brings the JOIN's nonce back.
- * An epoch is installed only when its COMMIT names a nonce that this process has given to that very ballot, and its id is the hash of the
- * whole list. Invariant: a nonce is given to one ballot, and a ballot that is installed is forgotten. */
+ * A plan comes from a member of the same epoch, or from the cluster that this process has asked to join; then it brings back the JOIN's
+ * nonce. An epoch is installed only when its COMMIT names a nonce that this process has given to that very ballot, and its id is the hash
+ * of the whole list. Invariant: a nonce is given to one ballot, and a ballot that is installed is forgotten. */
 #include "cluster_parts.h"
 
 #include <string.h>
 
-#define CHECK_NS    (20 * CLUSTER_MS) /* between questions to those who are not heard yet */
-#define CHECKING_NS CLUSTER_S         /* no longer after the last sign of the plan */
+#define CHECK_NS    (20 * CLUSTER_MS) /* between questions to those that are not heard yet */
+#define CHECKING_NS CLUSTER_S         /* how long CHECK goes on after the last sign of the plan */
 #define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then twice as long, and three times that */
 #define AWAIT_TRIES 4
 #define HOST_NS     (300 * CLUSTER_MS) /* without a sign of a host's plan the own cluster's plans count again */
-#define SUIT_NS     CLUSTER_S          /* a plan is a sign of life of the cluster that is courted */
+#define SUIT_NS     CLUSTER_S          /* how long a plan counts as a sign of life of the courted cluster */
 
 _Static_assert(sizeof(struct mesh_vote_bytes) <= sizeof(struct mesh_plan_bytes) + sizeof(struct mesh_member_bytes),
                "the question is longer");
@@ -84,7 +84,7 @@ static struct mesh_vote *say_vote(struct mesh_cluster *cluster, struct mesh_addr
     return vote;
 }
 
-/* To the plan that is assembled. */
+/* The answer to the plan that is assembled. */
 static struct mesh_vote *answer(struct mesh_cluster *cluster, enum mesh_answer how)
 {
     return say_vote(cluster, cluster->vote.plan_from, &cluster->vote.plan.ballot, cluster->vote.plan.stage, how);
@@ -237,7 +237,7 @@ static void propose(struct mesh_cluster *cluster)
     memcpy(message->nonce, mesh_cluster_vote_nonce(cluster, &vote->plan.ballot), sizeof message->nonce);
 }
 
-/* Agreed, but nothing came of it: whoever has installed that epoch, or another one, will say so. */
+/* Agreed, but no COMMIT has come: ask the others. Those that have installed that epoch, or another one, say so. */
 static void await_tick(struct mesh_cluster *cluster)
 {
     struct cluster_vote *vote = &cluster->vote;
@@ -270,7 +270,7 @@ static bool brings_join_back(const struct mesh_cluster *cluster, const struct me
     return cluster->suit.is_active && memcmp(self->nonce, nonce, sizeof nonce) == 0;
 }
 
-/* The cluster that is courted has a plan with this process: what its own cluster plans meanwhile comes to nothing. */
+/* The courted cluster has a plan with this process: what its own cluster plans meanwhile comes to nothing. */
 static void follow_host(struct mesh_cluster *cluster)
 {
     cluster->suit.until_ns = cluster->now_ns + SUIT_NS;
