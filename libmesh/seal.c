@@ -1,9 +1,9 @@
 /* Keys of senders, and single datagrams sealed and opened: the only file that includes a header of libsodium.
  *
- * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as RFC 8439 defines it, or with AES-256-GCM (seal_aes). What is
- * covered and what the nonce is follows from the header alone, and is told in docs/PROTOCOL.md. ChaCha20-Poly1305 is put together here from
- * the library's stream and its authenticator, since that takes half the time of its ready-made one at the sizes that tiles have; the tests
- * compare the two at every size. */
+ * Keys are made with keyed BLAKE2b, datagrams with ChaCha20-Poly1305 as RFC 8439 defines it, or with AES-256-GCM (seal_aes). The header
+ * alone determines the nonce and what is covered, see docs/PROTOCOL.md. ChaCha20-Poly1305 is composed here of the library's stream and its
+ * authenticator, since at the sizes of tiles that takes half the time of the library's ready-made one; the tests compare the two at every
+ * size. */
 #include "mesh/seal.h"
 
 #include <assert.h>

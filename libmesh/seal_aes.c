@@ -10,7 +10,7 @@
 
 static bool aes_is_started, aes_is_for_sealing, aes_is_in_hardware;
 
-/* What the struct stands for is the library's handle. */
+/* The struct stands for the library's handle. */
 static gcry_cipher_hd_t aes_handle(struct mesh_aes *aes)
 {
     return (gcry_cipher_hd_t)(void *)aes;
@@ -29,8 +29,8 @@ static struct mesh_aes *aes_open(const uint8_t key[MESH_AES_KEY_BYTES])
     return (struct mesh_aes *)(void *)handle;
 }
 
-/* One datagram is sealed and opened for a try (test case 14 of the authors of GCM). In FIPS mode the library seals with no nonce but those
- * that it has made by itself, so nobody may hear from this process that it has AES; it opens all the same. */
+/* Seal and open one datagram for a try (test case 14 of the authors of GCM). In FIPS mode the library seals only with nonces that it has
+ * made itself, so this process must not announce that it has AES; it opens all the same. */
 static void aes_try(bool *seals, bool *opens)
 {
     static const uint8_t zeros[MESH_AES_KEY_BYTES];
@@ -48,8 +48,8 @@ static void aes_try(bool *seals, bool *opens)
     mesh_aes_free(aes);
 }
 
-/* The library's word counts and not the processor's: it may have been told to leave instructions alone (/etc/gcrypt/hwf.deny, or by the
- * program that has started it), and then works with tables, which tell of the key by their timing. */
+/* The library's word counts, not the processor's: the library may have been told to leave instructions alone (/etc/gcrypt/hwf.deny, or by
+ * the program that has started it), and then works with tables, whose timing leaks the key. */
 static bool aes_has_instructions(void)
 {
     char *list = gcry_get_config(0, "hwflist"); /* hwflist:NAME:NAME: */
@@ -61,7 +61,7 @@ static bool aes_has_instructions(void)
 }
 
 /* Contexts are wiped when they are closed; locked memory, of which the library would take 32 kB, is not asked for. A program that has
- * started the library by itself keeps what it has chosen. */
+ * started the library itself keeps its settings. */
 static void aes_start(void)
 {
     if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P) == 0) {
@@ -97,7 +97,7 @@ void mesh_aes_free(struct mesh_aes *aes)
         gcry_cipher_close(aes_handle(aes));
 }
 
-/* The reset is for what came before and did not end with a tag, of which a rest would go into this one. */
+/* The reset drops the rest of an earlier text that did not end with a tag; it would go into this one. */
 static bool aes_begin(gcry_cipher_hd_t handle, const uint8_t *covered, size_t covered_bytes, const uint8_t nonce[MESH_AES_NONCE_BYTES])
 {
     return gcry_cipher_reset(handle) == 0 && gcry_cipher_setiv(handle, nonce, MESH_AES_NONCE_BYTES) == 0 &&
@@ -123,7 +123,7 @@ int mesh_aes_decrypt(struct mesh_aes *aes, uint8_t *text, size_t text_bytes, con
         return MESH_EAUTH;
     if (gcry_cipher_checktag(handle, tag, MESH_AES_TAG_BYTES) == 0)
         return 0;
-    /* The keystream once more makes of it what came; by decrypting, which FIPS mode does not refuse. */
+    /* Applying the keystream once more restores what came; by decrypting, which FIPS mode does not refuse. */
     if (aes_begin(handle, covered, covered_bytes, nonce))
         gcry_cipher_decrypt(handle, text, text_bytes, NULL, 0);
     return MESH_EAUTH;

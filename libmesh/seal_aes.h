@@ -12,8 +12,8 @@ enum { MESH_AES_KEY_BYTES = 32, MESH_AES_NONCE_BYTES = 12, MESH_AES_TAG_BYTES = 
 /* As mesh_aes_new (mesh/seal.h), of the cipher's own key. */
 struct mesh_aes *mesh_aes_of(const uint8_t key[MESH_AES_KEY_BYTES]);
 
-/* Encrypt text in place; tag proves it and what is covered, neither of which may overlap tag. A nonce is never used twice under a key.
- * MESH_ESYSTEM: the library refuses; then text is nothing to send. */
+/* Encrypt text in place; tag proves it and covered, neither of which may overlap tag. A nonce is never used twice under a key.
+ * MESH_ESYSTEM: the library refuses; then text must not be sent. */
 int mesh_aes_encrypt(struct mesh_aes *aes, uint8_t *text, size_t text_bytes, uint8_t tag[MESH_AES_TAG_BYTES], const uint8_t *covered,
                      size_t covered_bytes, const uint8_t nonce[MESH_AES_NONCE_BYTES]);
 

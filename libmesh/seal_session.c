@@ -29,7 +29,7 @@ static int session_open_outside(void *app, uint8_t *packet, size_t bytes)
     return err;
 }
 
-/* What opens a capture of this session: its call, and both directions of it. That the log cannot be written is noted in it. */
+/* The keys that open a capture of this session: its call, and both directions of it. If the log cannot be written, that is noted in it. */
 static void session_log(struct mesh_session_seal *seal, unsigned slot, const uint8_t *own, const uint8_t *other)
 {
     struct mesh_seal_key caller;

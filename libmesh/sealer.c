@@ -1,9 +1,9 @@
 /* Datagrams of one epoch: the keys of its ranks, which one opens what, and why something was not opened.
  *
- * What a readable header can tell is asked first: it costs nothing, and says more than a tag that does not fit.
+ * What the readable header tells is checked first: that costs nothing, and says more than a tag that does not fit.
  *
- * Everybody begins with ChaCha20-Poly1305, and says in each datagram whether it computes AES in hardware. Who has that of all others uses
- * AES from then on. Nothing has to be agreed on: each datagram says how it was sealed, and the tag covers both flags. */
+ * Every rank begins with ChaCha20-Poly1305, and says in each datagram whether it computes AES in hardware. A rank that has heard so from
+ * all others uses AES from then on. Nothing has to be agreed on: each datagram says how it was sealed, and the tag covers both flags. */
 #include <assert.h>
 #include <string.h>
 
@@ -117,7 +117,7 @@ static int sealer_unseal(struct mesh_sealer *sealer, const struct mesh_header *h
     } else {
         err = aes != NULL ? mesh_open_packet_aes(aes, sealer->security, packet, bytes) : MESH_EAUTH;
     }
-    /* Once for each rank: whoever asks which cipher is used does so beside the owner, when all have been heard. */
+    /* Written once for each rank: when all have been heard, other threads than the owner's may ask which cipher is used. */
     if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0 &&
         (sealer->aes_ranks >> header->src & 1) == 0) {
         sealer->aes_ranks |= UINT64_C(1) << header->src;

@@ -110,7 +110,7 @@ static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from
     return err;
 }
 
-/* By what the header says, which is decoded. */
+/* By its header, which is decoded. */
 static int receive(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes, struct mesh_message *message)
 {
     bool is_opened = false;

@@ -1,7 +1,7 @@
 /* Calls of new clients: cookies, answers, and the opening of sessions.
  *
- * Invariant: until a call has brought back the cookie that its own address was given, nothing is kept of it but an answer that waits to be
- * sent, in a short queue. An incarnation opens one session, ever: as long as a cookie of a closed one is valid it is remembered. */
+ * Invariant: until a call has brought back the cookie that its own address was given, nothing of it is kept but an answer that waits to be
+ * sent, in a short queue. An incarnation opens one session, ever: a closed one is remembered as long as its cookie is valid. */
 #include <assert.h>
 #include <string.h>
 
@@ -40,7 +40,7 @@ static void make_cookie(const struct mesh_sessions *s, const struct mesh_addr *a
     s->config.hash(input, (size_t)(at - input), out);
 }
 
-/* In the same time wherever they differ. */
+/* Takes the same time wherever they differ. */
 static bool is_equal(const uint8_t *a, const uint8_t *b, size_t count)
 {
     unsigned differ = 0;
@@ -54,7 +54,7 @@ static bool is_cookie(const struct mesh_sessions *s, const struct mesh_addr *add
 {
     const uint64_t window = s->now_ns / MESH_COOKIE_WINDOW_NS;
     uint8_t now[COOKIE_BYTES], before[COOKIE_BYTES];
-    bool is_now, is_before; /* both are compared, so that the time does not tell */
+    bool is_now, is_before; /* both are compared, so that the time taken tells nothing */
 
     make_cookie(s, addr, call->incarnation, window, now);
     make_cookie(s, addr, call->incarnation, window - 1, before);
@@ -225,7 +225,7 @@ static int receive_call(struct mesh_sessions *s, const struct mesh_addr *from, c
     return open_session(s, slot, from, call);
 }
 
-/* Where its nonce is, and that the answer fits, is the same in every version. */
+/* In every version the nonce is at the same place, and the answer fits. */
 static int refuse_version(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes)
 {
     const uint8_t *at = s->packet + MESH_HEADER_BYTES + offsetof(struct mesh_calling_bytes, nonce);

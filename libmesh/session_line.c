@@ -9,7 +9,7 @@ enum { BUFFER_BYTES = 131072 }; /* of the driver's receive buffer, per session: 
 
 static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = 5 * SECOND_NS, [MESH_LINE_UP] = 10 * SECOND_NS};
 
-/* Numbers outside of epochs begin here, so that they are none that the cluster layer uses under the same key. */
+/* Numbers outside of epochs begin here, apart from those that the cluster layer uses under the same key. */
 #define NUMBERS_BEGIN (UINT64_C(1) << 63)
 
 bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)

@@ -43,7 +43,7 @@ struct mesh_line_config {
 size_t mesh_line_memory_bytes(void);
 int mesh_line_start(struct mesh_line *line, const struct mesh_line_config *config, void *memory, uint64_t now_ns);
 
-/* A datagram of the session, opened in place: MESH_ESTATE: none has an effect any more; MESH_EAUTH: the guard did not open it. Then take
+/* Open a datagram of the session in place, then take it. MESH_ESTATE: none has an effect any more; MESH_EAUTH: the guard did not open
  * it. */
 int mesh_line_open(const struct mesh_line *line, uint8_t *packet, size_t bytes);
 int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);

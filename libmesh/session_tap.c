@@ -31,8 +31,8 @@ void mesh_sessions_tap_init(struct mesh_sessions *s)
     put(s, &entry, MESH_TAPE_SESSIONS_INIT);
 }
 
-/* What a client says may stand behind the fields of any message, also of one that is refused for that: it is payload. But for lists that
- * are read: a rerun needs them. */
+/* A client's own data may stand behind the fields of any message, even of one that is refused for it: it is payload. Except lists that are
+ * read: a rerun needs them. */
 static void set_received(struct mesh_tape_entry *entry, const uint8_t *packet, size_t bytes)
 {
     const struct mesh_wire_part *part = mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]); /* its header is decoded */

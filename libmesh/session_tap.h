@@ -1,5 +1,5 @@
-/* What client sessions tell their tap of each call, when the call is done. For session.c; only with a tap. Keys are never told: datagrams
- * are those that the guard has opened, and those that it is still to seal. */
+/* What client sessions tell their tap of each call, when the call is done. For session.c; only with a tap. Keys are never told: received
+ * datagrams are told as the guard has opened them, others before it seals them. */
 #ifndef MESH_SESSION_TAP_H
 #define MESH_SESSION_TAP_H
 
@@ -13,7 +13,7 @@ void mesh_sessions_tap_close(struct mesh_sessions *s, uint32_t session);
 void mesh_sessions_tap_event(struct mesh_sessions *s, const struct mesh_session_event *event);
 void mesh_sessions_tap_datagram(struct mesh_sessions *s, const struct mesh_addr *to, const uint8_t *packet, size_t bytes);
 
-/* TICK, END, NONE, DRAINED; of the last two nothing is told where nothing else was since the last time. */
+/* TICK, END, NONE, DRAINED; the last two only where something else was told since the last time. */
 void mesh_sessions_tap_plain(struct mesh_sessions *s, enum mesh_tape_kind kind);
 
 #endif
