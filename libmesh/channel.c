@@ -2,7 +2,7 @@
  *
  * A record is cut into fragments that fit the smallest datagram. Fragments are numbered; at most MESH_FRAGMENTS_FLYING are on their way;
  * the receiver keeps those that come out of order, acknowledges what is there, and hands out a record when all of it is. A fragment that
- * makes its record longer than any may be is refused, and with it all that comes after it: records arrive as they were sent, or not. */
+ * makes its record too long is refused, and with it all that comes after it: records arrive as they were sent, or not at all. */
 #include "tap.h"
 
 #include <assert.h>
@@ -181,7 +181,7 @@ void mesh_channel_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const str
         at(channel->sending, sequence)->acked = true;
         latest = sequence;
     }
-    /* Holes below one that has arrived, sent long enough ago that it is not just reordering: again, at once. */
+    /* Resend at once the holes below an arrived fragment, unless they were sent so lately that it may be mere reordering. */
     for (uint64_t sequence = channel->send_first; sequence < latest; sequence++) {
         struct mesh_fragment *fragment = at(channel->sending, sequence);
 
@@ -219,7 +219,7 @@ static uint64_t record_end(const struct mesh_channel *channel)
     return 0;
 }
 
-/* At receive_next: is the record not too long with so many bytes more? */
+/* Whether the record at receive_next is not too long with so many bytes more. */
 static bool fits(const struct mesh_channel *channel, size_t bytes)
 {
     return channel->begun_bytes + bytes <= MESH_RECORD_BYTES_MAX;

@@ -1,23 +1,23 @@
-/* Copies: where datagrams get lost, small tiles are sent twice, so that a loss costs nobody a question and its answer.
+/* Copies: where datagrams get lost, small tiles are sent twice, so that a loss does not cost a NAK and its answer.
  *
- * Peers report how many numbers of this rank never came (STATUS, PONG); of that a slow average is kept for each. Above the loss at which
- * the waiting saved is worth the datagrams, copying to that peer begins, below a third of it it ends. A copy is a datagram with a number
- * of its own, so losses go on being counted as before, and it goes when nothing else is to be sent: behind the same tile for the others,
- * and behind the next tiles where there are some. Only gathers of few tokens have copies: of a prompt, many datagrams repair together. */
+ * Peers report how many numbers of this rank never came (STATUS, PONG); a slow average of that loss is kept for each. Copying to a peer
+ * begins at the loss at which the waiting saved is worth the datagrams, and ends below a third of it. A copy is a datagram with a number of
+ * its own, so losses are counted as before. It goes when nothing else is to be sent: after the same tile for the others, and after the next
+ * tiles where there are some. Only gathers of few tokens have copies: in a prompt, many lost datagrams are repaired together. */
 #include "core.h"
 
 #include <assert.h>
 
 enum {
     TOKENS_MAX = 16,
-    SAMPLE_NUMBERS = 256, /* of the peer's reports: fewer are not yet a measure */
+    SAMPLE_NUMBERS = 256, /* in the peer's reports: fewer are not yet a measure */
     AVERAGE = 8,          /* samples, about */
     COPY_NS = 6000,       /* what a datagram costs: some microseconds at its sender, and one or two at its receiver */
     LOSS_PPM_MIN = 1000,  /* less cannot be measured in time */
     OFF_PART = 3
 };
 
-/* All wait for what one has lost, and an answer takes at least as long as one is patient. */
+/* All ranks wait for what one has lost, at least for mesh_peer_patience_ns. */
 static uint32_t worth_ppm(const struct mesh *mesh, const struct mesh_peer *peer)
 {
     const uint64_t saved_ns = mesh_peer_patience_ns(peer) * mesh->config.rank_count;
@@ -90,7 +90,7 @@ bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ran
             to = takers(mesh, slot, copy->ranks,
                         MESH_TILE_OVERHEAD_BYTES + range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
         if (to && to != mesh->others)
-            to &= ~to + 1; /* one by one: the space to everybody is for everybody */
+            to &= ~to + 1; /* one by one: the space to everybody is for all at once */
         copy->ranks = to && to != mesh->others ? copy->ranks & ~((to << 1) - 1) : 0;
         if (!copy->ranks) {
             mesh->copy_first = (mesh->copy_first + 1) % MESH_COPIES;

@@ -140,7 +140,7 @@ struct mesh_peer {
     uint64_t nonce, echo;
     uint64_t hello_at_ns, hello_delay_ns;
     struct mesh_refuse refuse;
-    uint16_t refused_reason; /* said to the application; 0: nothing */
+    uint16_t refused_reason; /* told to the application; 0: none */
     uint32_t datagram_bytes_max;
 
     /* numbers */
@@ -175,7 +175,7 @@ struct mesh_peer {
     uint32_t ping_count;
     uint64_t rtt_ns, rtt_deviation_ns;
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
-    uint64_t probe_at_ns, probe_again_ns;               /* the next try; until the next three, when these are not answered */
+    uint64_t probe_at_ns, probe_again_ns;               /* the next try; the time until three more, if these are not answered */
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
     bool is_repairing;                   /* asked for a resend since it last had something complete */
@@ -362,8 +362,8 @@ bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const stru
 void mesh_early_opened(struct mesh *mesh, struct mesh_slot *slot); /* just opened: deliver what came before */
 
 /* ---- nak.c ---- */
-void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot); /* base_ns is set: when is what late? */
-void mesh_nak_opened(struct mesh *mesh, struct mesh_slot *slot); /* ask at once what came too early */
+void mesh_nak_expect(struct mesh *mesh, struct mesh_slot *slot); /* base_ns is set: from when are blocks late? */
+void mesh_nak_opened(struct mesh *mesh, struct mesh_slot *slot); /* ask at once for what came too early */
 void mesh_nak_gap(struct mesh *mesh, struct mesh_peer *peer);    /* numbers of the peer are lost */
 void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks, bool is_resend);
 void mesh_nak_tick(struct mesh *mesh);
@@ -439,10 +439,10 @@ void mesh_probe_on_progress(struct mesh_peer *peer);
 /* ---- group.c ---- */
 void mesh_group_peer_up(struct mesh *mesh);
 void mesh_group_tick(struct mesh *mesh);
-uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); /* returns to whom, all by the group */
+uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); /* returns its ranks, all by the group */
 void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
 uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
-                       size_t datagram_bytes);                         /* those whom one to the group reaches, if several */
+                       size_t datagram_bytes);                         /* the ranks that one to the group reaches, if several */
 void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes); /* by one datagram */
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
 void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);

@@ -2,10 +2,10 @@
  *
  * The kernel charges a datagram to the receive buffer by the memory it occupies (skb->truesize), not by its length: the data with 448 bytes
  * of headroom and shared info is rounded up to a power of two by the allocator, and the skb itself takes 256. A receiver divides its buffer
- * by that account among its peers. In flight is what was sent beyond the highest numbers the peer is known to have seen: a lower number is
- * in the buffer no longer, whether it came or was lost. Small control messages and the first datagrams of an answer to a NAK are exempt and
- * live in a reserve of an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair releases
- * credit. */
+ * by that account among its peers. In flight is what was sent beyond the highest numbers that the peer is known to have seen: lower numbers
+ * are no longer in the buffer, whether they came or were lost. Small control messages and the first datagrams of an answer to a NAK are
+ * exempt and live in a reserve of an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair
+ * releases credit. */
 #include "core.h"
 
 #include <assert.h>
@@ -151,7 +151,7 @@ static bool must_be_told(const struct mesh *mesh, const struct mesh_peer *peer)
     return peer->state == MESH_PEER_UP && peer->told_through < mesh->through;
 }
 
-/* Usually the next tile tells it. A rank without rows says it after two gathers, so that nobody ahead has to wait. */
+/* Usually the next tile tells it. A rank without rows sends a STATUS after two gathers, so that no rank ahead has to wait. */
 void mesh_status_advanced(struct mesh *mesh)
 {
     uint64_t before = mesh->held >= 2 ? mesh->ends[(mesh->held - 2) % (2 * MESH_GATHERS_OPEN_MAX)] : 0;

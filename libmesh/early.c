@@ -1,5 +1,5 @@
 /* Tiles that come before their gather is opened here: a peer that had the last piece of a step first begins the next one at once. A few are
- * kept and delivered when the gather is opened; what has no room, or is too large, is asked for then. */
+ * kept and delivered when the gather is opened; tiles that find no room, or are too large, are asked for then. */
 #include "core.h"
 
 #include <assert.h>
@@ -20,7 +20,7 @@ static bool is_kept(const struct mesh *mesh, const struct mesh_peer *peer, const
 
 bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
 {
-    /* Steps that are far off would keep their places for long. */
+    /* Tiles of steps that are far off would keep their places for long. */
     if (message->data_bytes > MESH_EARLY_BYTES ||
         mesh_end_of(mesh, message->as.tile.step, message->as.tile.phase) > mesh->opened_end + STEPS_AHEAD * mesh->config.phase_count)
         return false;
@@ -61,7 +61,7 @@ void mesh_early_opened(struct mesh *mesh, struct mesh_slot *slot)
 
         if (!early->end || early->end > slot->end)
             continue;
-        /* Of a gather before this one: it was left out here, so nobody waits for it. */
+        /* A tile of a gather before this one: that gather was left out here, so nobody waits for it. */
         if (early->end == slot->end && slot->is_open)
             deliver(mesh, slot, early);
         early->end = 0;

@@ -1,5 +1,5 @@
-/* The event queue. Events that must not be lost (everything but arrivals) have a reserve; an arrival without room is not taken from its
- * tile and asked for again later. */
+/* The event queue. Events that must not be lost (everything but arrivals) have a reserve; blocks without room for their event are not taken
+ * from their tile, and are asked for again later. */
 #include "tap.h"
 
 #include <assert.h>

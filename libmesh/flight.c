@@ -1,7 +1,7 @@
 /* What is on its way: tiles sent a moment ago that a peer had not seen when it asked, and published ranges that still wait to be sent.
  *
- * A question that crosses its answer is not answered twice: the peer hears "not yet", and asks again if the tile was lost after all. The
- * log remembers the last tiles only; one that it has forgotten counts as lost. */
+ * A NAK that crosses its answer is not answered twice: the peer gets a NOT_YET, and asks again if the tile was lost after all. The log
+ * remembers only the last tiles; one that it has forgotten counts as lost. */
 #include "core.h"
 
 #include <assert.h>
@@ -26,7 +26,7 @@ void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const str
     };
 }
 
-/* What has waited for long waits for another reader, whom this one should not have to wait for. */
+/* A range that has waited for long waits for another reader, for which this one should not have to wait. */
 static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range)
 {
     for (int16_t i = slot->queue_first; i >= 0; i = mesh->published[i].next)

@@ -1,8 +1,8 @@
 /* The ring of gathers: what is held, what is complete, when it is freed.
  *
- * A slot lives from mesh_open_gather until it is consumed here, complete, and held by everybody who reads this rank's blocks. Its bitmap
- * has a bit per block of a token: of own blocks, that they are published; of others', that they have arrived. `held` is the ordinal of
- * the first gather that lacks something; have_through is the one before. */
+ * A slot lives from mesh_open_gather until it is consumed here, complete, and held by all readers of this rank's blocks. Its bitmap has a
+ * bit per block of a token: of own blocks, that they are published; of others', that they have arrived. `held` is the ordinal of the first
+ * gather that lacks something; have_through is the one before. */
 #include "tap.h"
 
 #include "bits.h"
@@ -86,7 +86,7 @@ void mesh_slot_copy_in(struct mesh_slot *slot, const struct mesh_range *range, c
         memcpy(place(slot, range->token_first + i, range->block_first), data + i * data_stride, bytes);
 }
 
-/* ---- pace: how long after this rank had what it needs a rank's blocks are usually there ---- */
+/* ---- pace: how long after this rank had what it needs do a rank's blocks usually arrive? ---- */
 
 struct mesh_pace *mesh_pace_of(struct mesh *mesh, const struct mesh_slot *slot, uint16_t rank)
 {
@@ -290,7 +290,7 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
 
     assert(now_ns >= mesh->now_ns);
     mesh->now_ns = now_ns;
-    assert(end <= mesh->opened_end); /* opened, and perhaps freed at once */
+    assert(end <= mesh->opened_end); /* was opened, perhaps freed at once */
     if (slot) {
         assert(slot->is_complete);
         slot->is_consumed = true;

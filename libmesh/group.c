@@ -1,11 +1,11 @@
 /* Sending to a multicast group: who hears it, so that a datagram for all ranks need be sent only once.
  *
- * What goes to everybody has numbers of a space of its own and one seal (core.h), so a datagram of it is the same whichever way it comes,
- * and what is lost is asked for and resent to one peer as ever. Who hears the group is found out by a PROBE of the smallest size that goes
- * only there: whoever answers it does. A peer that asks for resends again and again, and has seen nothing more of what goes to everybody
- * meanwhile, is spoken to alone again, and tried anew later, ever more seldom; and so is one that has never answered. One probe asks all
- * who are missing, so the wait is everybody's: however many cease to hear at once, it grows once. For a peer that does not hear, a probe
- * is a number that never arrives. */
+ * Datagrams to everybody have numbers of a space of their own and one seal (core.h), so they are the same by whichever path they come, and
+ * what is lost is asked for and resent to one peer as ever. A PROBE of the smallest size, sent only to the group, finds out which ranks
+ * hear it: those that answer. A peer that asks for resends again and again, and meanwhile has seen nothing more of what goes to everybody,
+ * is sent to alone again, and tried anew later, ever less often; so is a peer that has never answered. One probe asks all missing peers, so
+ * they share the wait: however many cease to hear at once, it grows once. For a peer that does not hear, a probe is a number that never
+ * arrives. */
 #include "tap.h"
 
 #include <assert.h>
@@ -63,7 +63,7 @@ static uint64_t peers_up(const struct mesh *mesh)
     return up;
 }
 
-/* Before that, what goes to everybody is a number that somebody misses. */
+/* Before all are up, a datagram to everybody is a number that somebody misses. */
 static bool all_are_up(const struct mesh *mesh)
 {
     for (uint64_t ranks = mesh->others; ranks; ranks &= ranks - 1) {
@@ -111,7 +111,7 @@ void mesh_group_tick(struct mesh *mesh)
 uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet)
 {
     uint64_t told[MESH_RANKS_MAX];
-    const uint64_t unheard = mesh->others & ~mesh->group_hears; /* by them this may not be */
+    const uint64_t unheard = mesh->others & ~mesh->group_hears; /* these may not hear it */
 
     for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
         told[__builtin_ctzll(ranks)] = mesh->peers[__builtin_ctzll(ranks)].told_through;
@@ -160,7 +160,7 @@ void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer)
     peer->group_naks = 0;
     mesh->group_hears &= ~bit(peer);
     if (mesh->group_at_ns)
-        return; /* with the others who are missing */
+        return; /* with the other missing peers */
     if (mesh->now_ns - mesh->group_whole_ns >= mesh->group_again_ns)
         mesh->group_again_ns = AGAIN_NS;
     try_at(mesh, later_ns(mesh));

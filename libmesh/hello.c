@@ -1,4 +1,4 @@
-/* The handshake. Each rank asks each other rank with HELLO until a HELLO_ACK comes that echoes its nonce; then that peer is up.
+/* The handshake. Each rank sends every other rank HELLO until a HELLO_ACK echoes its nonce; then that peer is up.
  *
  * What a hello says must fit: ranks, phases, model, configuration, and the process must be the one it was. What does not fit is answered
  * with REFUSE, so both sides can tell their users. A refused peer is asked again now and then, since its process may be started anew. */
@@ -26,7 +26,7 @@ static uint64_t first8(const uint8_t *bytes)
     return value;
 }
 
-/* Unpredictable as far as the incarnation is. */
+/* As unpredictable as the incarnation. */
 static uint64_t make_nonce(const struct mesh *mesh, const struct mesh_peer *peer)
 {
     uint64_t nonce = mix(first8(mesh->config.incarnation) + mix(first8(mesh->config.incarnation + 8) + mix(mesh->now_ns) + peer->rank));
@@ -167,7 +167,7 @@ static void come_up(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     mesh_peer_up(mesh, peer);
 }
 
-/* Played back, it must be no sign of life. A process that has just been started has numbers of its own. */
+/* A replayed hello must be no sign of life. A process that has just been started has numbers of its own. */
 static bool is_seen(const struct mesh_peer *peer, const struct mesh_message *message)
 {
     return memcmp(peer->incarnation, message->as.hello.incarnation, sizeof peer->incarnation) == 0 &&

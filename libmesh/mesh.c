@@ -1,6 +1,6 @@
-/* The endpoint: its configuration and memory, the way of a received datagram, and time.
+/* The endpoint: its configuration and memory, the path of a received datagram, and time.
  *
- * Invariant: a datagram is checked completely before anything of it is believed; until then no protocol state changes. */
+ * Invariant: a datagram is checked completely before any of it is believed; until then no protocol state changes. */
 #include "tap.h"
 
 #include <assert.h>
@@ -184,7 +184,7 @@ static bool addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
     return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-/* A hello from an address that is not the one of its rank: tell whoever it is, so that a wrong list is found quickly. */
+/* A hello from an address that is not the one of its rank: tell its sender, so that a wrong list is found quickly. */
 static int refuse_stranger(struct mesh *mesh, struct mesh_addr from, const struct mesh_header *header)
 {
     if (header->type == MESH_TYPE_HELLO && !mesh->stranger_waits) {
@@ -211,7 +211,7 @@ static int refuse_header(struct mesh *mesh, struct mesh_peer *peer, const struct
     return is_version ? MESH_EVERSION : MESH_EEPOCH;
 }
 
-/* What was authenticated or sealed has been opened before it comes here; what still says so was not opened. */
+/* Authenticated or sealed datagrams have been opened before they come here; one whose flags still say so was not opened. */
 static bool is_open(const struct mesh_header *header)
 {
     static const uint8_t zeros[sizeof header->tag];
@@ -263,7 +263,7 @@ static void count_received(const struct mesh *mesh, struct mesh_peer *peer, size
     peer->stats.bytes_received += bytes;
 }
 
-/* Of a peer, by its address, and not to be believed. */
+/* It came from a peer's address, but is not to be believed. */
 static int refuse_of(struct mesh_peer *peer, int err)
 {
     if (err == MESH_EDUPLICATE)

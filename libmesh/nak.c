@@ -1,8 +1,8 @@
-/* Asking for what is missing, and answering.
+/* NAKs: asking for what is missing, and answering.
  *
  * A peer is asked for blocks of a gather when later datagrams of it have come and the reorder delay has passed (gap), when they are later
- * than usual, or when they came before the gather was opened. One question per peer and gather is outstanding; it is repeated with
- * doubling delay until data comes, or put off by a "not computed yet". */
+ * than usual, or when they came before the gather was opened. One NAK per peer and gather is outstanding; it is repeated with doubling
+ * delay until data comes, or put off by a NOT_YET. */
 #include "core.h"
 
 #include "bits.h"
@@ -12,14 +12,14 @@
 enum {
     LATE_NS_MIN = 30000,
     LATE_NS_UNKNOWN = 2000000, /* before there is any sample */
-    LATE_NS_MAX = 10000000,    /* a usual time holds what others waited for repairs: without a limit it feeds on itself */
+    LATE_NS_MAX = 10000000,    /* a usual time includes what others waited for repairs: without a limit it would feed on itself */
     DELAY_NS_MAX = 10000000,   /* unless the path is so slow that an answer takes longer */
     NOT_YET_NS_MIN = 200000,
     NOT_YET_NS_MAX = 100000000,
     SILENT_NS_MIN = 20000000,
     SILENCES = 8,
-    HEARD_NS = 500000000, /* whoever has said something since then is there */
-    STARVED_ASKS = 16,    /* and numbers lost meanwhile, before somebody is starved: a process that was stopped has neither */
+    HEARD_NS = 500000000, /* a peer heard within this time is alive */
+    STARVED_ASKS = 16,    /* and numbers lost meanwhile, before a peer counts as starved: a process that was stopped has neither */
     STARVED_LOST = 8,
     NARROW_BYTES = 512 /* what does not arrive is larger */
 };
@@ -53,7 +53,7 @@ static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *pee
     owed->is_due = true;
     owed->is_outstanding = true;
     set_timer(mesh, owed, mesh->now_ns + owed->delay_ns);
-    /* What is seen goes ahead of the question: then the peer can tell what is lost from what is on its way. */
+    /* A STATUS goes ahead of the NAK, so that the peer can tell what is lost from what is on its way. */
     mesh_pend(mesh, peer, MESH_PENDING_STATUS);
     mesh_pend(mesh, peer, MESH_PENDING_NAK);
 }
@@ -130,7 +130,7 @@ void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, 
     owed->is_outstanding = false;
     owed->nak_at_ns = 0;
     if (owed->is_truncated)
-        set_timer(mesh, owed, mesh->now_ns); /* the rest of the question */
+        set_timer(mesh, owed, mesh->now_ns); /* the rest of the NAK */
     else if (slot->base_ns)
         expect(mesh, slot, rank);
 }
@@ -157,7 +157,7 @@ void mesh_nak_tick(struct mesh *mesh)
 
 uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
 {
-    /* An endpoint that is overdue is not looked after, and what has come since it was due is unread. */
+    /* An overdue endpoint has not been driven: what has come since it was due is unread. */
     const uint64_t seen_ns = mesh->due_ns < now_ns ? mesh->due_ns : now_ns;
     const struct mesh_slot *slot;
     uint64_t silent = 0;
@@ -179,7 +179,7 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
     return silent;
 }
 
-/* It has been asked often for what this rank waits for, and of what it sent so much was lost that this must have been among it. */
+/* The peer has been asked often for what this rank waits for, and so much of what it sent was lost that this must have been among it. */
 static bool asks_in_vain(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
 {
     return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->starving_ns &&
@@ -192,7 +192,7 @@ static bool gives_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
     return peer->fed_ns && now_ns >= peer->fed_ns + STARVED_NS && peer->fed_asks >= STARVED_ASKS;
 }
 
-/* A large fragment of a record has been sent to it again and again. */
+/* A large fragment of a record has been sent to the peer again and again. */
 static bool tells_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
 {
     const struct mesh_channel *channel = &peer->channel;
@@ -336,7 +336,7 @@ static bool is_published(const struct mesh_slot *slot, const struct mesh_range *
     return true;
 }
 
-/* Queue what is published of the range and not on its way. False when something is not, or is. */
+/* Queue what is published of the range and not on its way. False when some of it is unpublished, or on its way. */
 static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range)
 {
     unsigned end = (unsigned)range->block_first + range->block_count;
@@ -371,7 +371,7 @@ static uint64_t expected_ns(struct mesh *mesh, const struct mesh_slot *slot)
     return slot->base_ns + pace->mean_ns - mesh->now_ns;
 }
 
-/* It asks for what lacks from the lowest on: does it go on lacking the same? */
+/* A NAK asks for what is missing from the lowest on: does the peer go on missing the same? */
 static void note_fed(const struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *first)
 {
     if (!peer->fed_ns || peer->fed.end != end || peer->fed.range.token_first != first->token_first ||
@@ -392,7 +392,7 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     peer->stats.naks_received++;
     peer->resends_exempt = mesh_credit_exempt_resends(peer);
     if (!slot && end <= mesh->opened_end)
-        return; /* it is freed, so the peer has told that it has everything: an old question */
+        return; /* it is freed, so the peer has said that it has everything: an old NAK */
     for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)
         is_all &= answer(mesh, slot, peer, &message->ranges[i]);
     if (slot && is_all) {

@@ -1,6 +1,7 @@
 /* Which datagram goes next, and its header and number.
  *
- * Small urgent answers first, then resends and records, then tiles, their copies, path probes last. Nothing waits for more to be said. */
+ * Small urgent answers first, then resends and records, then tiles, their copies, path probes last. No datagram waits for more to go with
+ * it. */
 #include "tap.h"
 
 #include <assert.h>

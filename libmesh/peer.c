@@ -1,7 +1,7 @@
 /* RTT and clock offset of a peer, and the pings that measure them.
  *
- * A ping goes out often at first, then now and then; and whenever something sent has not been reported as seen for a while, so that a
- * lost last datagram or a lost report never leaves anybody waiting: the ping has a later number in the same space, and its answer is a
+ * A ping goes out often at first, then now and then; and whenever something sent has not been reported as seen for a while, so that no peer
+ * waits for ever because a last datagram or a report was lost: the ping has a later number in the same space, and its answer is a
  * report. */
 #include "core.h"
 
@@ -121,7 +121,7 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
     mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, pong->lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
         return;                               /* repeated, or overtaken by the answer to a later one */
-    peer->ping_answered_ns = pong->origin_ns; /* not only the last ping counts, or no path slower than the pings would be measured */
+    peer->ping_answered_ns = pong->origin_ns; /* earlier pings count, too, or no path slower than the pings would be measured */
     /* Half of each before the sum: the peer's clock may be as far away as its 64 bits allow. */
     measure(peer, round_ns - held_ns ? round_ns - held_ns : 1,
             (int64_t)(pong->received_ns - pong->origin_ns) / 2 + (int64_t)(message->header.sent_ns - mesh->now_ns) / 2);
@@ -142,8 +142,8 @@ uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer)
     return round_ns(peer, PATIENCE_NS_MIN);
 }
 
-/* How long after it was sent a tile may still be on its way when the peer's question for it comes. The question has been under way, too,
- * so this is a whole RTT; without the floor of the above, or each last tile that is lost would cost that floor. */
+/* How long after it was sent a tile may still be on its way when the peer's NAK for it comes. The NAK has been under way, too, so this is a
+ * whole RTT; without mesh_peer_patience_ns's floor, or each last tile that is lost would cost that floor. */
 uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer)
 {
     return round_ns(peer, FLIGHT_NS_MIN);

@@ -1,10 +1,10 @@
-/* Path MTU: the size of datagrams that a path is proved to carry.
+/* Path MTU: the size of datagrams that a path has been proved to carry.
  *
  * It starts at 1200 and is raised when a padded probe has been acknowledged. Resends are always cut to 1200, so a path that stops carrying
  * large datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew.
  *
- * A probe that is too large is a number that never arrives, and counts as a loss at its receiver. So what this machine cannot even send is
- * not tried, and what the path does not carry is tried ever more seldom. */
+ * A probe that is too large is a number that never arrives, and counts as a loss at its receiver. So sizes that this machine cannot even
+ * send are not tried, and sizes that the path does not carry are tried ever less often. */
 #include "core.h"
 
 #define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */

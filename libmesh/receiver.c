@@ -110,7 +110,7 @@ static bool is_copy(const struct mesh_message *message)
     return (message->header.flags & MESH_FLAG_COPY) != 0;
 }
 
-/* A copy whose first has come is what most of them are. */
+/* Most of them are copies of tiles that have come. */
 static void count_superfluous(struct mesh_peer *peer, const struct mesh_message *message)
 {
     peer->stats.duplicate += !is_copy(message);

@@ -1,7 +1,7 @@
 /* Published ranges and resends into TILE datagrams.
  *
  * Each open gather has a queue of published ranges. A gather that everybody else reads goes out once, with a number of the space to
- * everybody; another goes to its readers one by one with numbers of their own, because each space must be gapless for whoever it goes to.
+ * everybody; any other goes to its readers one by one, with numbers of their own, because each space must be gapless for its receivers.
  * Gathers are tried in order and a later one may overtake one that waits for a reader, so nothing waits in a circle. */
 #include "tap.h"
 
@@ -223,7 +223,7 @@ static bool send_to_all(struct mesh *mesh, struct mesh_slot *slot, struct mesh_p
             *to |= UINT64_C(1) << peer->rank;
     }
     if (!*to) {
-        mesh_sender_forget(mesh, slot); /* everybody has left */
+        mesh_sender_forget(mesh, slot); /* all readers have left */
         return false;
     }
     part = cut_first(mesh, slot, bytes, &ready_ns);
@@ -235,8 +235,8 @@ static bool send_to_all(struct mesh *mesh, struct mesh_slot *slot, struct mesh_p
     return true;
 }
 
-/* Every reader has what this gather waits for. A tile that is taken up sooner would hold up those of earlier gathers, which readers may
- * need before they can have it. */
+/* Every reader has what this gather waits for. A tile that is taken up sooner would hold up tiles of earlier gathers, which readers may
+ * need first. */
 static bool may_start(const struct mesh *mesh, const struct mesh_slot *slot)
 {
     for (uint64_t ranks = slot->readers; ranks; ranks &= ranks - 1) {

@@ -30,8 +30,8 @@ void mesh_tap_set_datagram(struct mesh_tape_entry *entry, const uint8_t *packet,
     mesh_tap_set_payload(entry, packet + body, told - body);
 }
 
-/* An entry without body and payload. Of the union only the member that counts is written, by whoever tells of the call: all of it would
- * be 256 bytes for each. */
+/* An entry without body and payload. Of the union only the member that counts is written, by the function that tells of the call: all of it
+ * would be 256 bytes for each entry. */
 static void begin(struct mesh_tape_entry *entry)
 {
     entry->body = entry->payload = NULL;
@@ -45,7 +45,7 @@ static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape
 {
     const struct mesh_tap *tap = mesh->config.tap;
 
-    /* Calls without a time of their own may follow vain requests for a datagram, of whose times nobody was told. */
+    /* Calls without a time of their own may follow vain requests for a datagram, whose times were not told. */
     if (kind != MESH_TAPE_EVENT && kind != MESH_TAPE_PEER && kind != MESH_TAPE_PATH && kind != MESH_TAPE_GROUP)
         mesh->told_ns = mesh->now_ns;
     entry->call.kind = (uint8_t)kind;

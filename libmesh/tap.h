@@ -1,4 +1,5 @@
-/* What an endpoint tells its tap of each call, when the call is done. For the core's files; all but mesh_is_tapped only with a tap. */
+/* What an endpoint tells its tap of each call, when the call is done. For the core's files. Only mesh_is_tapped may be called without a
+ * tap. */
 #ifndef MESH_TAP_H
 #define MESH_TAP_H
 
@@ -23,7 +24,7 @@ void mesh_tap_send(struct mesh *mesh, uint16_t to, const uint8_t *record, size_t
 void mesh_tap_goodbye(struct mesh *mesh);
 void mesh_tap_event(struct mesh *mesh, const struct mesh_event *event);
 void mesh_tap_datagram(struct mesh *mesh, const uint8_t *packet, const struct mesh_output *output);
-void mesh_tap_drained(struct mesh *mesh); /* nothing is told where nothing has happened since the last time */
+void mesh_tap_drained(struct mesh *mesh); /* tells nothing where nothing has happened since the last time */
 
 /* ---- for entries of any core ---- */
 

@@ -80,7 +80,7 @@ void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uin
         return;
     }
     if (!window->highest && peer->state != MESH_PEER_UP) {
-        /* What was sent before this process listened is not lost. */
+        /* Datagrams sent before this process listened are not lost. */
         window->highest = number - 1;
         window->judged = number - 1;
         memset(window->bits, 0xff, sizeof window->bits);
