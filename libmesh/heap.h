@@ -1,4 +1,4 @@
-/* What is to happen when: a binary min-heap ordered by (time, order of insertion), so that ties are first in, first out.
+/* A queue of what is to happen when: a binary min-heap ordered by (time, order of insertion), so that ties are first in, first out.
  *
  * Used for datagrams on a simulated wire and for those the --lab impairments hold back. Grows as needed up to its limit. */
 #ifndef MESH_HEAP_H

@@ -117,8 +117,8 @@ static bool key_is_ours(const struct stat *status)
     return status->st_uid == 0 || status->st_uid == geteuid();
 }
 
-/* A service manager's credential: it lets the service read what stays root's by an access list, which shows as mode 0440. What keeps others
- * away is then the folder. */
+/* A service manager's credential stays root's; an access list, which shows as mode 0440, lets the service read it. What keeps others away
+ * is then the folder. */
 static bool key_is_credential(const char *path, const struct stat *file)
 {
     const char *folder = secure_getenv("CREDENTIALS_DIRECTORY");

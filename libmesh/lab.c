@@ -120,7 +120,7 @@ static const struct lab_unit *lab_unit_of(const struct lab_part *part, struct la
     return NULL;
 }
 
-/* NULL, or what is wrong with the value in two or three words. */
+/* NULL, or in two or three words what is wrong with the value. */
 static const char *lab_number(const struct lab_part *part, struct lab_text value, uint64_t *number)
 {
     const struct lab_unit *unit = lab_unit_of(part, value);

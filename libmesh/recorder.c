@@ -32,7 +32,7 @@ struct recorder_head {
 };
 
 struct recorder_lane {
-    _Alignas(64) struct mesh_recorder_gap gap; /* that is not in the ring yet; of whoever writes the lane */
+    _Alignas(64) struct mesh_recorder_gap gap; /* not in the ring yet; belongs to the lane's writer */
 };
 
 struct mesh_recorder {
@@ -45,9 +45,9 @@ struct mesh_recorder {
     _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
     struct recorder_rest rest;
     pthread_t thread;
-    pthread_mutex_t reading; /* the ring's reading side, the store, and the next one */
+    pthread_mutex_t reading; /* guards the ring's reading side, the store, and the next field */
     uint64_t helped;         /* entries that the store has taken since the last turn */
-    uint64_t turned;         /* that were taken before, and are to be written; of the thread alone */
+    uint64_t turned;         /* that were taken before, and are to be written; for the recorder's thread alone */
     pthread_mutex_t mutex;   /* the rest */
     char why[MESH_RECORDER_REASON_BYTES];
 };
@@ -60,7 +60,7 @@ struct mesh_recorder_batch {
 
 /* ---- writing, on anybody's thread ---- */
 
-/* So much is worth a batch before its time. */
+/* The ring is so full that a batch before its time pays. */
 static bool is_due(struct mesh_recorder *recorder)
 {
     return recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8;
@@ -103,14 +103,14 @@ static void add_loss(struct mesh_recorder_loss *loss, uint64_t when_ns)
     loss->last_ns = when_ns;
 }
 
-/* What the lane lacks, before anything else of it. True: nothing is owed of lost entries. */
+/* Put the lane's gap before anything else of the lane. True: no lost entries are left to tell of. */
 static bool put_gap(struct mesh_recorder *recorder, uint16_t lane, bool is_last)
 {
     struct mesh_recorder_gap *gap = &recorder->lane[lane].gap;
     uint64_t when_ns = gap->entries.count > 0 ? gap->entries.last_ns : gap->payloads.last_ns;
     uint8_t *at;
 
-    /* Payloads alone are told of when there is room for them again, and not one by one. */
+    /* A gap of payloads alone is told when there is room for payloads again, and not one by one. */
     if (gap->entries.count == 0 && (gap->payloads.count == 0 || (!is_last && !is_roomy(recorder))))
         return true;
     at = begin(recorder, lane, MESH_RECORDER_GAP, when_ns, sizeof *gap);
@@ -239,8 +239,8 @@ void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count)
     pthread_mutex_unlock(&recorder->reading);
 }
 
-/* The thread does what nobody else has done, a little at a time: while it has the lock and no processor, nobody can help. True: the next
- * entry is one that cannot be taken. */
+/* The recorder's thread does what no other has done, a little at a time: while it has the lock and no processor, nobody can help. True: the
+ * next entry is one that cannot be taken. */
 static bool help_alone(struct mesh_recorder *recorder)
 {
     unsigned given = RECORDER_TAKEN_AT_ONCE;
@@ -293,7 +293,7 @@ static void turn(struct mesh_recorder *recorder)
     recorder->helped = 0;
 }
 
-/* What others have taken. They go on meanwhile. */
+/* Store what others have taken. They go on meanwhile. */
 static enum stored store_taken(struct mesh_recorder *recorder)
 {
     struct mesh_recorder_batch none = {.recorder = recorder};
@@ -304,7 +304,7 @@ static enum stored store_taken(struct mesh_recorder *recorder)
     return recorder->turned > 0 ? write_batch(recorder, &none) : STORED_NOTHING;
 }
 
-/* What is in the ring, at most `most` bytes of it. Nothing where its first entry is not whole. With recorder->reading locked. */
+/* Store what is in the ring, at most `most` bytes of it; nothing where its first entry is not whole. With recorder->reading locked. */
 static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
 {
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = most};
@@ -321,8 +321,8 @@ static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
     return stored;
 }
 
-/* What can be taken is. What cannot is stored from the ring, and what is behind it: a little, so that others can help again soon, or where
- * the store takes nothing a quarter of the ring, so that others may fill the rest meanwhile. */
+/* Entries that can be taken are. One that cannot, and what is behind it, is stored from the ring: a little, so that others can help again
+ * soon; or, where the store takes nothing, a quarter of the ring, so that others may fill the rest meanwhile. */
 static enum stored store(struct mesh_recorder *recorder)
 {
     const bool takes = recorder->config.store.take != NULL;
@@ -346,7 +346,7 @@ uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns)
 {
     const uint64_t left_ns = batch_ns - now_ns % batch_ns;
 
-    return left_ns < batch_ns / 16 ? left_ns + batch_ns : left_ns; /* woken a little early: that batch was it */
+    return left_ns < batch_ns / 16 ? left_ns + batch_ns : left_ns; /* woken a little early: the last batch was that one */
 }
 
 static uint64_t clock_of_day_ns(void)
@@ -360,13 +360,13 @@ static uint64_t clock_of_day_ns(void)
 static void rest_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
-    if (!is_due(recorder)) /* of now: who put something before has seen nobody rest */
+    if (!is_due(recorder)) /* look again: entries put before the line above have woken nobody */
         recorder_rest_for(&recorder->rest, mesh_recorder_rest_ns(clock_of_day_ns(), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 
-/* Whoever computes comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs
- * nothing, there is room. Of this thread alone; what the system refuses it refuses. */
+/* Computing comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs nothing, as
+ * there is room. For this thread alone; if the system refuses, so be it. */
 static void step_back(void)
 {
     const struct sched_param none = {0};
@@ -443,7 +443,7 @@ int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_record
     return 0;
 }
 
-/* The gaps that nothing came after, each as soon as there is room. */
+/* The gaps after which nothing came, each as soon as there is room. */
 static void store_rest(struct mesh_recorder *recorder)
 {
     bool is_all = false;
@@ -457,7 +457,7 @@ static void store_rest(struct mesh_recorder *recorder)
     }
 }
 
-/* Of what the store does not take in the end. */
+/* Entries that the store does not take in the end. */
 static uint64_t count_rest(struct mesh_recorder *recorder)
 {
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = recorder->ring.capacity};

@@ -1,5 +1,5 @@
-/* A thread that rests until it is woken, or until its time: by the monotonic clock, which nobody sets. A futex, since not every C library
- * has semaphores that wait by it. All zeros is nobody woken. */
+/* A rest of a thread until it is woken, or for a time by the monotonic clock, which nobody sets. A futex, since not every C library has
+ * semaphores that wait by that clock. All zeros: not woken. */
 #ifndef MESH_RECORDER_REST_H
 #define MESH_RECORDER_REST_H
 

@@ -1,8 +1,8 @@
 /* A bounded ring of entries of any size: many writers, one reader, no locks.
  *
- * A writer reserves room with one compare-and-swap, fills it and says that it is whole; the reader sees entries in the order in which they
- * were reserved, and stops at one that is not whole yet. Entries that have been read stay until they are released, so that they can be
- * read again when what was made of them came to nothing. Where no word of the future begins is all zeros: a released entry is wiped. */
+ * A writer reserves room with one compare-and-swap, fills it and marks it as whole; the reader sees entries in the order in which they were
+ * reserved, and stops at one that is not whole yet. Entries that have been read stay until they are released, so that they can be read
+ * again when storing them failed. Room that is not reserved is all zeros: a released entry is wiped. */
 #ifndef MESH_RECORDER_RING_H
 #define MESH_RECORDER_RING_H
 

@@ -32,7 +32,7 @@ static bool same_payload(struct mesh_rerun *rerun, const struct mesh_tape_entry 
     return true;
 }
 
-/* The fields as a record has them, but for what says how the payload is kept. */
+/* The fields as a record has them, except those that say how the payload is kept. */
 static bool same_fields(const struct mesh_tape_entry *expected, const struct mesh_tape_entry *actual)
 {
     uint8_t bytes[2][sizeof(struct mesh_tape_cluster_init_bytes)];
@@ -100,7 +100,7 @@ static void told(void *user, const struct mesh_tape_entry *actual)
     if (!rerun->expected && actual->call.kind != MESH_TAPE_SESSIONS_NONE && actual->call.kind != MESH_TAPE_SESSIONS_DRAINED)
         differ(rerun, MESH_RERUN_MORE, actual);
     else if (!rerun->expected)
-        rerun->is_answered = false; /* that there is no more is no difference */
+        rerun->is_answered = false; /* an answer that there is no more is no difference */
     else if (!same(rerun, rerun->expected, actual))
         differ(rerun, MESH_RERUN_OTHER, actual);
 }
@@ -279,7 +279,7 @@ static int find_call(struct mesh_rerun *rerun, const struct mesh_tape_entry *ent
     return entry->call.at_ns < rerun->now_ns ? mesh_rerun_refuse(rerun, MESH_EINVAL, "time goes back") : 0;
 }
 
-/* To the time of the call, for those whose function has none. */
+/* Let time pass to that of the call, for calls whose function takes none. */
 static void pass_time(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
     switch (entry->call.kind) {

@@ -8,7 +8,7 @@
 /* More than any node has; a tape that wants more is damaged. */
 #define MEMORY_BYTES_MAX (UINT64_C(1) << 32)
 
-/* Calls that are not told have let time pass. The core takes it from any call that has one, also from this, which it refuses. */
+/* Calls that are not told have let time pass. The core takes the time from any call that has one, even from this one, which it refuses. */
 void mesh_rerun_mesh_time(struct mesh_rerun *rerun, uint64_t at_ns)
 {
     mesh_send_record(rerun->mesh, at_ns, rerun->rank, NULL, 0);

@@ -139,7 +139,7 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
     return count;
 }
 
-/* Once: a datagram that stays in line has been opened. */
+/* Only once: a datagram that stayed in line has been opened already. */
 static bool sim_open_packet(struct mesh_sim_node *node, struct mesh_sim_packet *packet)
 {
     if (!packet->is_opened) {

@@ -1,5 +1,5 @@
-/* What a simulated wire does to a datagram. Every chance is a draw of (seed, link and kind, ordinal of the datagram on the link), so
- * what happens on one link does not depend on what happens on another. */
+/* What a simulated wire does to a datagram. Every random choice is a draw of (seed, link and kind, ordinal of the datagram on the link), so
+ * no link depends on what happens on another. */
 #include "sim_parts.h"
 
 #include <assert.h>

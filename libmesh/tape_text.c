@@ -56,7 +56,7 @@ static void put_part(struct comparison *comparison, const char *prefix, const st
         put_field(comparison, prefix, &part->fields[i], decoded);
 }
 
-/* What can be read of the body. Its data is not there, so a message with data is decoded with a byte of none. */
+/* What can be read of the body. The data is not in it, so a message with data is decoded with one byte in its place. */
 static void read_datagram(struct side *side)
 {
     const struct mesh_tape_entry *entry = side->entry;
@@ -133,7 +133,7 @@ static const uint8_t *payload_at(const struct mesh_tape_entry *entry, uint32_t a
     return entry->payload + at / row_bytes * entry->payload_stride + at % row_bytes;
 }
 
-/* Where bytes part: how many differ, and the first of them. */
+/* Where bytes differ: how many do, and the first of them. */
 static void put_bytes(struct comparison *comparison, const char *name, uint32_t count[2], bool is_known,
                       const uint8_t *(*byte)(const struct mesh_tape_entry *entry, uint32_t at))
 {

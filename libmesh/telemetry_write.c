@@ -1,11 +1,11 @@
-/* Pieces of telemetry, written item by item. What finds no room is not written at all, or, of histograms and phases, goes on in the next
+/* Pieces of telemetry, written item by item. An item that finds no room is not written at all; histograms and phases go on in the next
  * piece. */
 #include "telemetry_parts.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* Out of room once: nothing more is written, and `used` says no more than that. */
+/* Once out of room, nothing more is written, and `used` stays as it is. */
 struct out {
     uint8_t *at;
     size_t used, capacity;
@@ -97,7 +97,7 @@ bool mesh_telemetry_put(struct mesh_telemetry_writer *writer, const struct mesh_
     return finish_item(writer, &out, item->kind);
 }
 
-/* Buckets from `from` on that are not empty, as far as there is room; returns one after the last that is told of. */
+/* Buckets from `from` on that are not empty, as far as there is room; returns one after the last that was written. */
 static uint16_t put_buckets(struct out *out, const struct mesh_histogram *histogram, uint16_t from)
 {
     uint16_t told = from;

@@ -1,4 +1,4 @@
-/* Making, transactions, meta and errors of the trace store. */
+/* The trace store: making a trace, transactions, meta keys and errors. */
 #include "mesh/trace.h"
 
 #include <assert.h>
@@ -43,7 +43,7 @@ static int full_or_broken(struct mesh_trace *trace, const char *doing)
                       number ? strerror(number) : "");
 }
 
-/* While rows are made nothing but them is written. */
+/* While rows are made, nothing else is written. */
 static bool is_of_rows(const struct mesh_trace *trace)
 {
     return !trace->is_written && trace->into && sqlite3_extended_errcode(trace->db) != SQLITE_IOERR_READ;
@@ -191,7 +191,7 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     if (!sql) {
         return trace_no_memory(trace);
     }
-    /* Whose file it is stands in it before anything else: what a killed recorder leaves is known as a trace. */
+    /* The application's id is written before anything else, so that what a killed recorder leaves is known as a trace. */
     numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",
                               page_bytes, WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
     err = trace_execute_made(trace, numbers, doing);
@@ -206,7 +206,7 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     return err;
 }
 
-/* While a trace is written its file is locked, so that others know it. Takes fd. */
+/* While a trace is written its file is locked, which tells others. Takes fd. */
 static int create(struct mesh_trace **trace, const char *path, int fd, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     int err;

@@ -55,7 +55,7 @@ static uint8_t mark_of(uint64_t word)
     return (uint8_t)((((((word & low) + low) | word) & high) >> 7) * 0x0102040810204080u >> 56);
 }
 
-/* Like records have a slot in common: of the same call, message or event, from and to the same ranks. Any choice would do. */
+/* Similar records share a slot: those of the same call, message or event, from and to the same ranks. Any choice would do. */
 static unsigned slot_of(const uint8_t *record, size_t fixed)
 {
     const uint8_t kind = record[KIND];
@@ -88,7 +88,7 @@ static uint8_t *put_hash(struct compact_memory *m, uint64_t hash, uint8_t *value
     return values + 8;
 }
 
-/* Where the payload stands already. */
+/* Finds where the payload stands already. */
 static bool find_payload(const struct compact *c, const uint8_t *payload, size_t bytes, size_t *at)
 {
     const struct compact_memory *m = &c->memory;
@@ -137,7 +137,7 @@ static uint64_t load_part(const uint8_t *at, size_t bytes)
     return word;
 }
 
-/* The bytes that differ, after the fields that have been told in another way are the same. */
+/* The bytes that differ, once the fields that are stored in another way have been made equal. */
 static uint8_t *put_differences(struct compact_last *last, const uint8_t *record, size_t fixed, struct compact_masks *masks,
                                 uint8_t *values)
 {

@@ -2,7 +2,7 @@
  * docs/TRACE.md.
  *
  * A record is compared with the last one that was probably like it, byte by byte. Which bytes differ goes into the marks, these bytes and
- * differences of times into the values, payloads into the data, or nowhere when they are there already: what is published is sent next. */
+ * differences of times into the values, payloads into the data, unless they are there already: what is published is sent next. */
 #ifndef MESH_TRACE_COMPACT_H
 #define MESH_TRACE_COMPACT_H
 
@@ -26,9 +26,8 @@ bool compact_put(struct compact *compact, const uint8_t *record, size_t fixed, s
 /* Bytes of the records that are in it. */
 size_t compact_bytes(const struct compact *compact);
 
-/* The blob of what is in it, valid until the next call; NULL without memory. It can be asked for again, also with more in
- * it. pack: compresses the marks into out,
- * of which there are `room` bytes, and returns how many it took; 0: it cannot. */
+/* The blob of what is in it, valid until the next call; NULL without memory. It can be asked for again, also with more in it. pack:
+ * compresses the marks into out, of which there are `room` bytes, and returns how many it took; 0: it cannot. */
 const uint8_t *compact_finish(struct compact *compact,
                               size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,
                               size_t *bytes);

@@ -78,7 +78,7 @@ static inline void compact_store(uint8_t *at, uint64_t value)
     memcpy(at, &value, sizeof value);
 }
 
-/* What these send is sent again, in datagrams. */
+/* The payloads of these calls come again, in datagrams. */
 static inline bool compact_is_source(uint8_t kind)
 {
     return kind == MESH_TAPE_PUBLISH || kind == MESH_TAPE_SEND;

@@ -25,7 +25,7 @@ bool compact_split(const uint8_t *blob, size_t bytes, struct compact_parts *part
     return true;
 }
 
-/* Where reading is. Whatever is not there reads as zero, and the reading has failed. */
+/* The position of reading. What lies beyond the end reads as zero, and the reading has failed. */
 struct reading {
     struct compact_memory *memory;
     const uint8_t *value, *values_end, *mark, *marks_end, *data;

@@ -1,4 +1,4 @@
-/* Chunks of calls made into rows: what a recorder has no time for is done when somebody reads. */
+/* Chunks of calls made into rows: a recorder has no time for that, so it is done for a reader. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Opening a trace for reading: what is no trace is refused, and what is one is not changed, nor is anything left beside it. */
+/* Opening a trace for reading: a file that is no trace is refused; a trace is not changed, and nothing is left beside it. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +96,7 @@ static int say_errno(char reason[MESH_TRACE_REASON_BYTES])
     return MESH_ESYSTEM;
 }
 
-/* SQLite would not say which of its many reasons it is, and would wait for a pipe's other end. */
+/* SQLite would not say which of its many reasons applies, and would wait for a pipe's other end. */
 static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
     struct stat status;
@@ -144,7 +144,7 @@ static enum how choose(const char *path, int fd)
     return has_wal(path) ? HOW_UNSHARED : HOW_IMMUTABLE;
 }
 
-/* A file: URI; sqlite3_free. mode=ro is of the trace alone: what is attached to it may be written. */
+/* A file: URI; sqlite3_free. mode=ro holds for the trace alone: a database attached to it may be written. */
 static char *uri_of(const char *path, bool is_immutable)
 {
     static const char digits[] = "0123456789abcdef";

@@ -50,8 +50,8 @@ struct mesh_trace {
     bool is_written; /* opened by mesh_trace_create */
     bool has_rows;   /* of calls: nothing is left to be made */
     bool sorts_in_files;
-    const char *into; /* before the names of tables that rows are added to: "", or of trace_rows.c; NULL: none may be added */
-    int file;         /* a descriptor of it, closed last: closing any lets go of SQLite's own locks. Of a written one: locked */
+    const char *into; /* prefix of the names of tables that rows are added to: "", or that of trace_rows.c; NULL: none may be added */
+    int file;         /* a descriptor of it, closed last: closing any drops SQLite's own locks. Of a written one: locked */
     char *path;
     char reason[MESH_TRACE_REASON_BYTES];
 };
@@ -77,17 +77,17 @@ int trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql)
 int trace_execute(struct mesh_trace *trace, const char *sql, const char *doing);
 int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing);
 
-/* The number that a question of ours has as its answer. */
+/* Run a query of our own whose answer is one number. */
 int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value);
 
 /* Run a bound statement that returns no rows, and reset it. */
 int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement);
 
-/* A database as SQLite names it, with the guards of a file from anywhere. path: of the trace, copied. */
+/* Open a database by SQLite's name for it, guarded as a file of unknown origin. path: of the trace, copied. */
 int trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
                         char reason[MESH_TRACE_REASON_BYTES]);
 
-/* What has this name is a table: a view or a trigger could be a question without an end. */
+/* Whether this name is a table's: a view or a trigger could be a query without an end. */
 int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_table);
 
 /* The error of the database as one of ours, with reason. */
@@ -103,7 +103,7 @@ void trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size
 /* Fields of a decoded wire part, from place on; byte strings that are all zeros become NULL. */
 void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded);
 
-/* Data smaller than it is: false when there is nothing to gain. Valid until the next call. And back, into size bytes. */
+/* Compress data: false when there is nothing to gain. *packed is valid until the next call. trace_unpack: back, into size bytes. */
 bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, struct mesh_trace_bytes *packed);
 int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size);
 
@@ -112,7 +112,7 @@ size_t trace_pack_into(struct mesh_trace *trace, const uint8_t *data, size_t siz
 
 /* Room to unpack parts of a chunk into, until it is called again. */
 uint8_t *trace_pack_parts(struct mesh_trace *trace, size_t size);
-uint64_t trace_pack_first(struct mesh_trace_bytes packed); /* size of the first part; absurd of what is none */
+uint64_t trace_pack_first(struct mesh_trace_bytes packed); /* size of the first part; absurdly large where there is none */
 void trace_pack_release(struct mesh_trace *trace);
 
 /* Add a datagram as mesh_trace_add_datagram does, with the recorder's hash where its data was left out (else NULL). */
@@ -123,10 +123,10 @@ int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagra
 struct compact;
 int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes);
 
-/* The PRAGMA that says where what questions sort goes. Another one than before would take temporary views away. */
+/* The PRAGMA that says where questions sort. Another one than before would drop temporary views. */
 const char *trace_temp_store(const struct mesh_trace *trace);
 
-/* See to it that the rows of all calls can be read: called before anything that reads them. */
+/* Make sure that the rows of all calls can be read: called before anything that reads them. */
 int trace_need_rows(struct mesh_trace *trace);
 
 /* Rows of all chunks that have none in the file, into tables of trace->into. */

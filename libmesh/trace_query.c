@@ -102,7 +102,7 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
     return 0;
 }
 
-/* What is refused makes no rows. */
+/* A question that is refused makes no rows. */
 static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *query, const char *sql)
 {
     int err = prepare(trace, query, sql);

@@ -1,4 +1,4 @@
-/* A recording, on the side of those who tell: taps of the cores, and rows. */
+/* A recording, on the side of the threads that tell: taps of the cores, and rows. */
 #include "mesh/recording.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "trace_recording.h"
 
-enum { HELP_ENTRIES = 24 /* between two looks at what is waited for */ };
+enum { HELP_ENTRIES = 24 /* between two looks at what the thread waits for */ };
 
 /* A core that is heard. */
 struct recording_tap {
@@ -35,7 +35,7 @@ static bool keeps_payload(const struct recording_tap *tap, const struct mesh_tap
            mesh_recorder_takes_payload(tap->recording->recorder, tap->lane, entry->call.at_ns);
 }
 
-/* What clients and the node say to one another nobody is to guess, and it is as much as a model where one is fetched: it has no hash. */
+/* What clients and the node say to one another must not be guessed, and is as much as a model where one is fetched: it has no hash. */
 static void leave_out(const struct recording_tap *tap, struct mesh_tape_entry *entry)
 {
     if (tap->lane == RECORDING_SESSIONS)

@@ -1,4 +1,4 @@
-/* What the files of a recording share: the side of those who tell (trace_recording.c), the side of the recorder's thread
+/* What the files of a recording share: the side of the threads that tell (trace_recording.c), the side of the recorder's thread
  * (trace_recording_store.c), the files that are written (trace_recording_file.c), and hashes (trace_recording_hash.c). */
 #ifndef MESH_TRACE_RECORDING_H
 #define MESH_TRACE_RECORDING_H
@@ -17,7 +17,7 @@ enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */
 
 enum { RECORDING_PUBLISHED = 4 };
 
-/* A tile that was published: where it belongs. Of no bytes: none. */
+/* A tile that was published: its place and hash. bytes 0: none. */
 struct recording_published {
     uint64_t step, hash;
     uint32_t bytes;
@@ -34,8 +34,8 @@ struct recording_hashes {
 void recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32]);
 void recording_hashes_wipe(struct recording_hashes *hashes);
 
-/* Of an entry of the endpoint or the cluster that has a payload: leave it out. A tile that is sent as it was published is not hashed again:
- * what is published stays as it is while it may be sent. */
+/* Leave out the payload of an entry of the endpoint or the cluster, which has one. A tile that is sent as it was published is not hashed
+ * again: published data stays as it is while it may be sent. */
 void recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry);
 void recording_forget_published(struct recording_hashes *hashes); /* another endpoint begins */
 uint64_t recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token);
@@ -64,7 +64,7 @@ struct recording_chunk {
     uint64_t datagrams;      /* among them */
 };
 
-/* Rows that were taken before the batch at hand, by who helped: entries one after the other. */
+/* Rows that helping threads took before the batch at hand: entries one after the other. */
 struct recording_rows {
     uint8_t *at;
     size_t used;
@@ -75,7 +75,7 @@ struct recording_calls {
     int64_t core;
     uint64_t instance, next;          /* number of the next call, from 1 */
     struct recording_chunk batch;     /* of entries of the batch at hand */
-    struct recording_chunk helped[2]; /* of those that were taken before, by who helped: see `taking` */
+    struct recording_chunk helped[2]; /* of those that helping threads took before: see `taking` */
 };
 
 struct recording_meta {

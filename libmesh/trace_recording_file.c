@@ -45,7 +45,7 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
         return 0; /* where it cannot be read, making it says why */
     if (fstat(fd, &status) == 0 && status.st_size == 0) {
         close(fd);
-        return 0; /* as a recorder leaves it that is killed at once */
+        return 0; /* left by a recorder that was killed at once */
     }
     if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* some file systems have no such locks, so there is no guard */
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: another process records into it: give another file", path);

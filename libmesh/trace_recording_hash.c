@@ -5,7 +5,7 @@
 #include "mesh/seal.h"
 #include "trace_recording.h"
 
-/* Of what is short and could be guessed: it takes the key to try. */
+/* For short content that could be guessed: trying takes the key. */
 static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
 {
     const struct recording_hashes *hashes = user;
@@ -19,7 +19,7 @@ static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
     return hash;
 }
 
-/* Of activations: as fast as they are copied. */
+/* For activations: as fast as they are copied. */
 static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
 {
     return mesh_trace_hash_with(((const struct recording_hashes *)user)->tiles, data, bytes);
@@ -119,7 +119,7 @@ static bool find(const struct recording_hashes *hashes, const struct recording_p
 static void leave_out_publish(struct recording_hashes *hashes, struct mesh_tape_entry *entry)
 {
     struct recording_published published = place_of_publish(entry);
-    const bool is_row = entry->payload_rows == 1; /* of several tokens each has a hash, and its tiles may be cut otherwise */
+    const bool is_row = entry->payload_rows == 1; /* with several tokens each has a hash, and their tiles may be cut in another way */
 
     mesh_tape_leave_out(entry, hash_tile, hashes);
     published.hash = entry->call.payload_hash;

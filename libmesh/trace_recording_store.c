@@ -280,7 +280,7 @@ void recording_store_turn(void *app)
     store->taking = !store->taking;
 }
 
-/* Into the file; it stays until the batch is in it. */
+/* Into the file; kept until the batch is in it. */
 static void add_helped(struct storing *s)
 {
     const unsigned taken = !s->store->taking;
@@ -342,7 +342,7 @@ static void rotate(struct recording_store *store)
 
 /* ---- a batch ---- */
 
-/* Numbers as they are now come back when the batch fails. Those who help have none while there is a batch. */
+/* The present numbers come back when the batch fails. While there is a batch, helping threads take none. */
 static void remember_numbers(struct storing *s)
 {
     for (int lane = 0; lane < RECORDING_CORES; lane++) {

@@ -1,7 +1,7 @@
 /* Rows of recorded calls: made when they are first asked for, in a temporary database beside the trace, which stays as it is.
  *
- * The database is SQLite's own, a file without a name that is gone with the trace. Its tables take the place of the file's by views that
- * come first when a name is looked up; main.datagrams and so on are what is in the file. */
+ * The database is SQLite's own, a file without a name that goes when the trace is closed. Its tables take the place of the file's by views
+ * that come first when a name is looked up; main.datagrams and so on are the file's. */
 #include <assert.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 static const char making[] = "making rows";
 
-/* The file's own rows of a table: of a trace that is older, or made in parts. */
+/* The file's own rows of a table: a trace that is older, or made in parts, has them. */
 static int copy_table(struct mesh_trace *trace, const char *name)
 {
     bool is_table = false;
@@ -54,7 +54,7 @@ static int show(struct mesh_trace *trace)
     return err;
 }
 
-/* One transaction: of a trace that grows, all of it at one moment. Nothing of the rows is ever rolled back, so there is no journal. */
+/* One transaction, so that a growing trace is read as it is at one moment. The rows are never rolled back, so there is no journal. */
 static int fill(struct mesh_trace *trace)
 {
     int err = trace_execute(trace, "BEGIN", making);
@@ -82,7 +82,8 @@ static void finalize_adding(struct mesh_trace *trace)
     finalize(&trace->add_member, 1);
 }
 
-/* Whether a database is in memory is settled when it is opened: rows are not, what a question sorts is, or not (trace_temp_store). */
+/* Whether a database is in memory is settled when it is opened: that of the rows is not; those in which questions sort are, or are not
+ * (trace_temp_store). */
 static int make_rows(struct mesh_trace *trace)
 {
     int err = trace_execute(trace, "PRAGMA temp_store=FILE; ATTACH '' AS expanded", making);

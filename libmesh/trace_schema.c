@@ -54,7 +54,7 @@ static void add_wire_columns(sqlite3_str *sql, const struct mesh_wire_part *part
     }
 }
 
-/* into: before the names of tables, as everywhere below. */
+/* into: prefix of the names of tables, as everywhere below. */
 static void add_table(sqlite3_str *sql, const char *into, enum mesh_trace_table number)
 {
     const struct trace_table *table = &trace_tables[number];
@@ -113,7 +113,7 @@ static void add_index(sqlite3_str *sql, const char *into)
     sqlite3_str_appendf(sql, "CREATE INDEX %stiles_by_gather ON message_tile(step, phase);\n", into);
 }
 
-/* Joins go from messages to datagrams by its key; what the views look for besides is by gather and by request. */
+/* Joins go from messages to datagrams by the datagram's key; otherwise the views look up by gather and by request. */
 static void add_indexes_and_views(sqlite3_str *sql)
 {
     add_index(sql, "");

@@ -1,4 +1,4 @@
-/* The UDP driver: opening the socket, turning the core's crank, sleeping and waking. */
+/* The UDP driver: opening the socket, driving the core, sleeping and waking. */
 #include "udp_parts.h"
 
 #include <assert.h>
@@ -370,7 +370,7 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
     }
     if (count < 0) {
         udp_count_wait(udp);
-        atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell */
+        atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell of events */
     }
 }
 

@@ -1,5 +1,5 @@
-/* Batches of datagrams where a system lacks them or a sandbox forbids them: some filters of system calls answer EPERM to what they have not
- * heard of, emulators and old kernels ENOSYS. Then datagrams go one by one. */
+/* Batches of datagrams where a system lacks them or a sandbox forbids them: some filters answer EPERM to system calls that they do not
+ * know, emulators and old kernels ENOSYS. Then datagrams go one by one. */
 #include "udp_parts.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* The socket's error queue: which of our datagrams came back as unreachable.
  *
- * The kernel tells of such a datagram twice: in the queue, and as the result of the next call on the socket, whatever that is about. So a
- * call that fails in this way is made again. */
+ * The kernel reports such a datagram twice: in the queue, and as the result of the next call on the socket, whatever that is for. So a call
+ * that fails in this way is made again. */
 #include "udp_parts.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ bool mesh_udp_errors_note(struct mesh_udp_errors *errors, int reason)
     return is_earlier;
 }
 
-/* Of a router or of the other host; not of this one, whose own errors the failed call has told. */
+/* From a router or the other host; not from this host, whose own errors the failed call has told. */
 static bool is_unreachable(struct msghdr *header)
 {
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {

@@ -23,8 +23,9 @@ static struct ip_mreqn group_membership(const struct mesh_addr *group, const str
     return membership;
 }
 
-/* The address can be shared: other nodes of this machine hear the group, too. Bound to it, the socket hears nothing else; and by no other
- * interface, though another program may have joined the group there: an IPv6 group is link-local, so that its scope is part of the name. */
+/* The address can be shared: other nodes of this machine hear the group, too. Bound to it, the socket hears nothing else, and nothing by
+ * other interfaces, though another program may have joined the group there: an IPv6 group is link-local, so its scope is part of the
+ * name. */
 static bool group_join(int fd, const struct mesh_addr *group, const struct mesh_addr *local)
 {
     const struct ip_mreqn membership = group_membership(group, local);

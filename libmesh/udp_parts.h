@@ -26,7 +26,7 @@ enum {
     UDP_SEGMENT_CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t))
 };
 
-/* What the kernel has heard of datagrams that could not be delivered (ICMP). */
+/* What the kernel has been told of datagrams that could not be delivered (ICMP). */
 struct mesh_udp_errors {
     int fd;
     atomic_bool is_due; /* there may be something in the socket's error queue */
@@ -52,10 +52,10 @@ struct mesh_udp_sender {
     socklen_t peer_bytes[MESH_RANKS_MAX]; /* 0: unknown, or of the other family */
     struct sockaddr_storage group;
     socklen_t group_bytes;  /* 0: there is none */
-    unsigned turn;          /* rank that the next datagram for several begins with, or the next one above */
+    unsigned turn;          /* rank, or the next one above, with which the next datagram for several begins */
     bool is_single;         /* no sendmmsg here */
-    bool segments;          /* the kernel can cut, and is to */
-    uint64_t segment_ranks; /* bit r: on the way to rank r it pays */
+    bool segments;          /* the kernel can split messages, and is to */
+    uint64_t segment_ranks; /* bit r: on the path to rank r it pays */
     bool segment_group;
     bool segments_refused;             /* the kernel could not cut after all */
     uint32_t pairs;                    /* (datagram, receiver) in messages */
@@ -67,7 +67,7 @@ struct mesh_udp_sender {
     _Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][UDP_SEGMENT_CONTROL_BYTES]; /* of messages that begin with the datagram */
     uint64_t system_calls, sent, errors, to_group;
     uint64_t full;                         /* times that the interface's queue had no room */
-    uint64_t full_since_ns, full_until_ns; /* it has none, 0: it has; not tried again before */
+    uint64_t full_since_ns, full_until_ns; /* since when it has none, 0: it has; not tried again before */
     uint8_t arena[UDP_ARENA_BYTES];
 };
 
@@ -81,8 +81,8 @@ void mesh_udp_sender_set_peer(struct mesh_udp_sender *sender, uint16_t rank, con
 
 /* ---- udp_calls.c ---- */
 
-/* The system has recvmmsg and sendmmsg for this socket. Where not, what they do is done message by message, with the same outcome: how many
- * there were, or -1 and errno about the first. */
+/* Whether the system has recvmmsg and sendmmsg for this socket. Where not, the others do it message by message, with the same result: how
+ * many there were, or -1 and errno of the first. */
 bool mesh_udp_batches_are_known(int fd);
 int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, struct mesh_udp_errors *told);
 int mesh_udp_send_singly(int fd, const struct mmsghdr *messages, unsigned count, int flags);
@@ -94,10 +94,10 @@ int mesh_udp_epoll_wait(int epoll_fd, struct epoll_event *events, int count, uin
 
 /* ---- udp_segment.c ---- */
 
-/* The kernel knows of it. */
+/* Whether the kernel knows UDP_SEGMENT. */
 bool mesh_udp_segment_is_known(int fd);
 
-/* Datagrams that the path carries are so small that there are many. */
+/* Whether the datagrams that the path carries are so small that there are many. */
 bool mesh_udp_segment_pays(uint32_t path_bytes);
 
 /* Let the message hold the datagram that is being queued, too, if it can. */
@@ -140,8 +140,8 @@ int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh)
 /* A socket that hears the group on the interface of the local address, or -1: errno. */
 int mesh_udp_group_open(const struct mesh_addr *group, const struct mesh_addr *local);
 
-/* Let a socket that is bound to the local address send to the group by its interface; other programs of this machine do not hear it, or do
- * from now on. */
+/* Let a socket that is bound to the local address send to the group by its interface. Other programs of this machine do not hear it, and do
+ * from mesh_udp_group_loop on. */
 bool mesh_udp_group_aim(int fd, const struct mesh_addr *group, const struct mesh_addr *local);
 void mesh_udp_group_loop(int fd, const struct mesh_addr *group);
 

@@ -127,7 +127,7 @@ static int udp_receiver_fetch(struct mesh_udp_receiver *receiver)
         receiver->system_calls++;
     } while (count < 0 && mesh_udp_errors_note(receiver->told, errno) && tries++ == 0);
     if (count < 0) {
-        /* Any but a bad descriptor is about an earlier datagram of ours (ICMP), or passes. */
+        /* Any error but a bad descriptor is about an earlier datagram of ours (ICMP), or passes. */
         return errno == EBADF || errno == ENOTSOCK || errno == EFAULT || errno == EINVAL ? MESH_ESYSTEM : 0;
     }
     receiver->received += (uint64_t)count;

@@ -1,7 +1,7 @@
 /* Segmentation by the kernel or the network card (UDP_SEGMENT, GSO): datagrams in a row to one receiver are handed over as one message,
- * which goes through the kernel once and is cut at the end. All but the last have one size.
+ * which goes through the kernel once and is split at the end. All but the last have the same size.
  *
- * Whether a way can do it shows when it is used; then what waits is sent one by one, and so is everything later. Where a message is too
+ * Whether a path can do it shows in use. If it cannot, what waits is sent one by one, and so is everything later. Where a message is too
  * large for a queue or a path, only what waits is. */
 #include "udp_parts.h"
 

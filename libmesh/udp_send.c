@@ -1,9 +1,9 @@
 /* Batches of datagrams to the kernel: one copy of the bytes however many destinations.
  *
- * A datagram the kernel refuses is a lost one and counted; one that the socket or the interface has no room for waits here, and then
- * nothing more is taken from the core, whose own bounded queue makes the application wait. So what is computed faster than the wire takes
- * it leaves at the wire's pace. One for several ranks begins with another of them each time: each send takes some microseconds, and so no
- * peer is always the last. */
+ * A datagram that the kernel refuses is lost, and counted. One for which the socket or the interface has no room waits here; then nothing
+ * more is taken from the core, whose own bounded queue makes the application wait. So what is computed faster than the wire takes it leaves
+ * at the wire's pace. A datagram for several ranks begins with another of them each time: each send takes some microseconds, and so no peer
+ * is always the last. */
 #include "udp_parts.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@
 enum {
     UDP_TRIES = 2,               /* of a datagram, when the error may be about an earlier one */
     UDP_FULL_NS = 100000,        /* until an interface is tried again: at 1 Gb/s it sends 12 kB meanwhile */
-    UDP_FULL_NS_MAX = 200000000, /* longer it is not waited for; a datagram is lost then */
+    UDP_FULL_NS_MAX = 200000000, /* after waiting so long for it, a datagram is lost */
 };
 
 bool mesh_udp_sender_is_blocked(const struct mesh_udp_sender *sender)
@@ -148,8 +148,8 @@ uint64_t mesh_udp_sender_next_ns(const struct mesh_udp_sender *sender)
     return mesh_udp_sender_is_blocked(sender) ? sender->full_until_ns : 0;
 }
 
-/* The queue of the interface drops what it has no room for, and says so. What waits here instead is not lost, and so a burst leaves as fast
- * as the wire takes it. False: it has waited long enough. */
+/* The interface's queue drops what it has no room for, and says so. What waits here instead is not lost, so a burst leaves as fast as the
+ * wire takes it. False: it has waited long enough. */
 static bool udp_sender_hold(struct mesh_udp_sender *sender, uint64_t now_ns)
 {
     sender->full++;

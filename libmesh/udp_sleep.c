@@ -1,5 +1,5 @@
-/* The driver's sleep, by nanoseconds: by epoll_pwait2, which an emulator, an old kernel or a sandbox may not have; then by ppoll. In a file
- * of its own, so that a test can sleep in its place. */
+/* The driver's sleep, in nanoseconds: by epoll_pwait2, or by ppoll where an emulator, an old kernel or a sandbox lacks it. In a file of its
+ * own, so that a test can sleep in its place. */
 #include "udp_parts.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The three signals, and who has them. */
+/* The three signals, and which handler has them. */
 #include "mesh/program/endings.h"
 
 #include <signal.h>

@@ -23,7 +23,7 @@ static size_t plain_run(const char *bytes, size_t size)
     return i;
 }
 
-/* Bytes are kept back until the outermost value ends: a call of the stream costs more than they do. */
+/* Bytes are held back until the outermost value ends: a call of the stream costs more than they do. */
 static void write_out(struct json *json)
 {
     fwrite(json->bytes, 1, json->size, json->out);

@@ -1,4 +1,4 @@
-/* The file under another name, and what a signal takes away. */
+/* The file under another name, and its removal by a signal. */
 #include "mesh/program/replace_file.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ static void leave_signals(void)
     doomed = NULL;
 }
 
-/* Without links in its folder; NULL when there is no such folder. To be freed. */
+/* The path with the links of its folder resolved; NULL when there is no such folder. To be freed. */
 static char *place_in_folder(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
@@ -52,7 +52,8 @@ static char *place_in_folder(const char *path)
     return place;
 }
 
-/* Where a file of this name is or would be, by whichever links; NULL when there is no such folder, or the links have no end. free. */
+/* Where a file of this name is or would be, by whichever links; NULL when there is no such folder, or the links have no end. To be
+ * freed. */
 static char *place_of(const char *path)
 {
     char target[PATH_MAX], *joined, *place = place_in_folder(path);
@@ -128,13 +129,13 @@ static int open_temporary(struct replace_file *file, const struct stat *replaced
         if (descriptor < 0 && errno != EEXIST)
             return -1;
     }
-    /* Who may read what is replaced may read what replaces it; a file system without modes refuses this, and needs it not. */
+    /* The new file gets the mode of the one it replaces; a file system without modes refuses this, and does not need it. */
     if (descriptor >= 0 && replaced != NULL)
         (void)fchmod(descriptor, replaced->st_mode & 0777);
     return descriptor;
 }
 
-/* What is to be written, where `path` leads to nothing. A link is followed, as > follows it, but none that the kernel does not. */
+/* The path to write, where `path` leads to nothing. A link is followed, as > follows it, but not one that the kernel does not follow. */
 static char *path_of_new(const char *path)
 {
     const int why = errno; /* of stat */
@@ -187,7 +188,7 @@ int replace_file_write(struct replace_file *file, const void *data, size_t size,
 
 int replace_file_sync(struct replace_file *file, struct fail *fail)
 {
-    /* What has no disk behind it says EINVAL. */
+    /* A file without a disk behind it says EINVAL. */
     if (fsync(file->descriptor) < 0 && errno != EINVAL && errno != ENOTSUP)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: writing failed: %s: make room, or write to another disk", file->path, strerror(errno));
     return 0;

@@ -6,7 +6,7 @@
 
 void standard_streams_occupy(void)
 {
-    /* The lowest free number is taken, which is this one; for the wrong direction, so that who reads or writes is still told. */
+    /* open takes the lowest free number, which is this one; for the wrong direction, so that reading or writing still fails. */
     for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++)
         if (fcntl(number, F_GETFD) < 0)
             (void)!open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
