@@ -101,7 +101,7 @@ struct cluster_late {
     uint64_t at_ns, took_ns; /* 0: none */
 };
 
-/* A member of the epoch, or somebody who wants to be. */
+/* A member of the epoch, or a joiner. */
 struct cluster_peer {
     bool is_used;
     uint8_t incarnation[16];
@@ -176,7 +176,7 @@ struct cluster_plan {
     uint64_t lost;                   /* ranks that are dead or gone, when it began */
     uint64_t leavers, leavers_ready; /* ranks of the epoch */
     uint64_t voted, known;           /* bits of the list: said yes; have the plan */
-    uint64_t heard[MESH_RANKS_MAX];  /* CHECK: of each of the list, whom it hears */
+    uint64_t heard[MESH_RANKS_MAX];  /* CHECK: for each of the list, which of them it hears */
     uint8_t nonces[MESH_RANKS_MAX][16];
     uint8_t due[MESH_RANKS_MAX];        /* parts to be written, by place in the list */
     uint8_t leaver_due[MESH_RANKS_MAX]; /* by rank */
@@ -204,7 +204,7 @@ struct cluster_vote {
     struct mesh_addr plan_from;
     uint64_t host_until_ns; /* until then a courted cluster has a plan with this process, and the own cluster's plans do not count */
 
-    /* CHECK: who of the list is heard */
+    /* CHECK: which of the list are heard */
     bool is_checking;
     struct cluster_ballot checked;
     uint64_t heard, check_from_ns, check_at_ns;

@@ -1,5 +1,5 @@
-/* Who is dead. A suspicion goes to the lowest rank that is not suspected; that rank asks the suspect once more, and tells those that
- * suspected it when it answers. If it does not, a new epoch is agreed upon, in cluster_plan.c.
+/* The failure detector: who is dead. A suspicion goes to the lowest rank that is not suspected; that rank asks the suspect once more, and
+ * tells those that suspected it when it answers. If it does not, a new epoch is agreed upon, in cluster_plan.c.
  *
  * Two members that cannot hear one another while the asking rank hears both collect strikes: with the third, the higher rank of the two is
  * left out, and has to show that all hear it before it comes back. A suspicion by a member that has heard the suspect recently is no

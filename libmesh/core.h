@@ -111,7 +111,7 @@ struct mesh_flight {
 struct mesh_copy {
     struct mesh_resend what;
     uint64_t ready_ns;
-    uint64_t ranks; /* to whom, still */
+    uint64_t ranks; /* that it still goes to */
 };
 
 /* A tile that came before its gather was opened. */
@@ -226,7 +226,7 @@ struct mesh_slot {
     uint64_t *bits;       /* (token_count, row_words) own: published; others': arrived */
     uint32_t missing;     /* blocks of the other ranks */
     uint32_t unpublished; /* own blocks */
-    uint64_t readers;     /* the others to whom own blocks go; 0 when there are none */
+    uint64_t readers;     /* the other ranks to which own blocks go; 0 when there are none */
     uint64_t base_ns;     /* when this rank had what it needs; 0: not yet */
     int16_t queue_first, queue_last;
     uint64_t last_number_all, last_number[MESH_RANKS_MAX]; /* of its last tile */
@@ -424,7 +424,7 @@ void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
 void mesh_solicit_sent(struct mesh *mesh);
 void mesh_solicit_tick(struct mesh *mesh);
 uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer); /* how long an answer may take */
-uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer);   /* how long a tile and then a question may be on their way */
+uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer);   /* how long a tile and then a NAK may be on their way */
 
 /* ---- probe.c ---- */
 void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer);

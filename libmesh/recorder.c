@@ -366,7 +366,7 @@ static void rest_until_due(struct mesh_recorder *recorder)
 }
 
 /* Computing comes first: all members of a cluster wait for the one whose worker is put off. A batch that waits a while costs nothing, as
- * there is room. For this thread alone; if the system refuses, so be it. */
+ * there is room. For this thread alone; that the system may refuse does not matter. */
 static void step_back(void)
 {
     const struct sched_param none = {0};

@@ -1,4 +1,4 @@
-/* A rest of a thread until it is woken, or for a time by the monotonic clock, which nobody sets. A futex, since not every C library has
+/* Lets a thread rest until it is woken, or for a time by the monotonic clock, which nobody sets. A futex, since not every C library has
  * semaphores that wait by that clock. All zeros: not woken. */
 #ifndef MESH_RECORDER_REST_H
 #define MESH_RECORDER_REST_H

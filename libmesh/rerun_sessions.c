@@ -1,4 +1,4 @@
-/* The calls of a node's client sessions, given again. What protected datagrams is not needed: the tape has them opened. */
+/* The calls of a node's client sessions, given again. No keys are needed: the tape has datagrams opened. */
 #include "rerun_parts.h"
 
 #include <string.h>
@@ -86,7 +86,7 @@ bool mesh_rerun_sessions_knows(const struct mesh_rerun *rerun, const struct mesh
                                                               : true;
 }
 
-/* What there is to tell besides; false: nothing. */
+/* Take one more output of the sessions; false: there is none. */
 bool mesh_rerun_sessions_have_more(struct mesh_rerun *rerun)
 {
     struct mesh_session_event event;

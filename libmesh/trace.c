@@ -191,7 +191,7 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     if (!sql) {
         return trace_no_memory(trace);
     }
-    /* The application's id is written before anything else, so that what a killed recorder leaves is known as a trace. */
+    /* The application id is written before anything else, so that what a killed recorder leaves is known as a trace. */
     numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",
                               page_bytes, WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
     err = trace_execute_made(trace, numbers, doing);

@@ -1,4 +1,4 @@
-/* Chunks of calls made into rows: a recorder has no time for that, so it is done for a reader. */
+/* Chunks of calls made into rows: a recorder has no time for that, so it is done when a trace is read. */
 #include <stdlib.h>
 #include <string.h>
 

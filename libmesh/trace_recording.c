@@ -35,7 +35,7 @@ static bool keeps_payload(const struct recording_tap *tap, const struct mesh_tap
            mesh_recorder_takes_payload(tap->recording->recorder, tap->lane, entry->call.at_ns);
 }
 
-/* What clients and the node say to one another must not be guessed, and is as much as a model where one is fetched: it has no hash. */
+/* What clients and the node say to one another must not be guessed, and may be as much as a model, where one is fetched: it has no hash. */
 static void leave_out(const struct recording_tap *tap, struct mesh_tape_entry *entry)
 {
     if (tap->lane == RECORDING_SESSIONS)

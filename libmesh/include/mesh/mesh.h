@@ -139,7 +139,7 @@ size_t mesh_record_room_bytes(const struct mesh *mesh, uint16_t to);
 
 enum mesh_event_type {
     MESH_EVENT_NONE,
-    MESH_EVENT_UP,       /* handshake with peer complete: it is who it should be */
+    MESH_EVENT_UP,       /* handshake complete: the peer is who it should be */
     MESH_EVENT_REFUSED,  /* the peer does not fit, or says so of this rank: reason in words */
     MESH_EVENT_ARRIVED,  /* blocks of a gather are in its data */
     MESH_EVENT_COMPLETE, /* all blocks of a gather that this rank reads are there */

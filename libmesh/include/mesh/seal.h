@@ -33,7 +33,7 @@ bool mesh_seal_is_available(void);
  * loopback needs. */
 void mesh_hash16(const void *data, size_t bytes, uint8_t out[16]);
 
-/* 256 bits of the same, to check that bytes from any source are the expected ones. Without libsodium as above, and not the same hash. */
+/* 256 bits of the same, to recognise equal bytes from different sources. Without libsodium as above, and not the same hash. */
 void mesh_hash32(const void *data, size_t bytes, uint8_t out[32]);
 
 /* ---- keys ---- */
