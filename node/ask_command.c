@@ -369,9 +369,8 @@ static int status(struct target *target, struct fail *fail)
     while (result == 0 && tries++ < 25 && (result = next_talk(caller, &talk, fail)) == 0)
         ;
     if (result == 0 || (result > 0 && talk.kind != TALK_STATE))
-        result =
-            fail_set(fail, EXIT_ENVIRONMENT,
-                     "%s: no answer within 5 s: is the node busy, or does the path to it carry datagrams of 1200 bytes?", target->to);
+        result = fail_set(fail, EXIT_ENVIRONMENT,
+                          "%s: no answer within 5 s: is the node busy, or does the path to it carry datagrams of 1200 bytes?", target->to);
     else if (result > 0)
         result = print_status(&talk, fail); /* its text is the caller's */
     caller_close(caller);

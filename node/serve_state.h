@@ -8,18 +8,18 @@
 #include "balance.h"
 #include "bulk_host.h"
 #include "change.h"
-#include "presence.h"
 #include "gate.h"
 #include "http_metrics.h"
 #include "job.h"
 #include "mesh/session.h"
 #include "meter.h"
+#include "presence.h"
+#include "send_errors.h"
 #include "serve.h"
 #include "serve_memory.h"
 #include "serve_watch.h"
 #include "speed_test.h"
 #include "troubles.h"
-#include "send_errors.h"
 
 /* How fast this node is, and when the cluster's rows should be dealt anew (serve_balance.c). */
 struct serve_shares {
@@ -65,9 +65,9 @@ struct server {
     bool alone_is_told;
     struct send_errors send_errors; /* out of this machine, that fail */
     struct troubles troubles;
-    struct presence presence;  /* of the other members */
-    uint64_t troubles_at_ns; /* the next look at them */
-    uint64_t starved_steps;  /* made when a member starved this node last, in this epoch */
+    struct presence presence; /* of the other members */
+    uint64_t troubles_at_ns;  /* the next look at them */
+    uint64_t starved_steps;   /* made when a member starved this node last, in this epoch */
     uint32_t starved_epoch;
     uint64_t starved_ranks;                /* at the last look */
     uint64_t suspected_ns[MESH_RANKS_MAX]; /* when there was an event of it last */
@@ -153,8 +153,8 @@ __attribute__((format(printf, 5, 6))) void serve_trouble(struct server *server, 
                                                          const char *what, const char *format, ...);
 bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about);
 void serve_troubles_epoch(struct server *server); /* one has begun */
-void serve_troubles_lost(struct server *server, const struct mesh_addr *addr,
-                         const struct mesh_addr *starved_by); /* port 0: not for that */
+/* A member is lost. starved_by: the other end of a black hole for which this node left it out; port 0: another reason. */
+void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by);
 void serve_troubles_heard(struct server *server, const struct inbox_packet *packet); /* of the cluster layer, and not refused */
 void serve_troubles_watch(struct server *server);
 
