@@ -128,7 +128,7 @@ enum {
     F(have_phase,     u16,  0,                   UINT16_MAX - 1,       "phase",  "have_through, with have_step") \
     F(epoch,          u32,  0,                   UINT32_MAX,           "",       "membership that ranks refer to") \
     F(number,         u64,  0,                   UINT64_MAX - 1,       "",       "from 1 in its space, gapless; 0: to a stranger") \
-    F(have_step,      u64,  0,                   UINT64_MAX,           "step",   "all to read of gathers so far is held; all ones: none") \
+    F(have_step,      u64,  0,                   UINT64_MAX,           "step",   "have_through: gathers up to it are held; all ones: none") \
     F(sent_ns,        u64,  0,                   UINT64_MAX,           "ns",     "sender's clock when it sent") \
     F(tag,            b16,  0,                   UINT8_MAX,            "",       "proves who sent it, see Keys; zero without flag 4")
 
@@ -318,7 +318,7 @@ enum {
     F(epoch,          u32,  0,                   MESH_EPOCH_MAX,       "",       "number of the sender's epoch") \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the sender's epoch") \
     F(rival_number,   u32,  0,                   MESH_EPOCH_MAX,       "",       "of the ballot promised to") \
-    F(rival,          b16,  0,                   UINT8_MAX,            "",       "its proposer; of answers but 3 the PLAN's, or zero") \
+    F(rival,          b16,  0,                   UINT8_MAX,            "",       "promised: that ballot's proposer; else the PLAN's, or zero") \
     F(nonce,          b16,  0,                   UINT8_MAX,            "",       "yes to a proposal: fresh for it") \
     F(summary,        u64,  0,                   UINT64_MAX,           "",       "as the application says") \
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
@@ -328,7 +328,7 @@ enum {
     MESH_SENDER_FIELDS(F) \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch") \
     F(ranks,          u64,  0,                   UINT64_MAX,           "ranks",  "bits: these are suspected") \
-    F(unheard,        u64,  0,                   UINT64_MAX,           "ranks",  "bits: of these the sender has heard nothing itself for 500 ms; not suspected: nothing large")
+    F(unheard,        u64,  0,                   UINT64_MAX,           "ranks",  "bits: the sender has heard nothing of these for 500 ms; not in ranks: starving")
 
 #define MESH_VERDICT_FIELDS(F) \
     MESH_SENDER_FIELDS(F) \
@@ -341,7 +341,7 @@ enum {
     F(state,          u16,  0,                   MESH_ALIVE_FLAGS,     "bits",   "1: asks; 2: answers; 4: to a stranger; 8: leaving; 16: to a COMMIT") \
     F(number,         u32,  0,                   MESH_EPOCH_MAX,       "",       "of the sender's epoch; 0: none yet") \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the sender's epoch") \
-    F(origin_ns,      u64,  0,                   UINT64_MAX,           "ns",     "clock of who asked") \
+    F(origin_ns,      u64,  0,                   UINT64_MAX,           "ns",     "asking member's clock, echoed; to a COMMIT: its number") \
     F(speed,          u32,  0,                   UINT32_MAX,           "",       "of the sender") \
     F(app_flags,      u32,  0,                   UINT32_MAX,           "bits",   "of the sender")
 
@@ -349,7 +349,7 @@ enum {
     MESH_SENDER_FIELDS(F) \
     F(interval_ms,    u16,  50,                  10000,                "ms",     "between two reports of the receiver") \
     F(lease_ms,       u16,  1,                   60000,                "ms",     "for so long from now on") \
-    F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry; bit 0: events that have been told, too")
+    F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry; bit 0: also events already told")
 
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
