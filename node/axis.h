@@ -18,10 +18,10 @@ struct axis {
     int64_t first, last; /* ticks between low and high, as multiples of the unit; first <= last + 1 */
 };
 
-/* The shortest axis from low to high, finite and no more than 1e39 apart from zero (asserted), with at most intervals_max intervals
- * between ticks. Where low is not below high, a span is made up around them. to_ticks: reach out to the next ticks on both ends, which
- * may make one interval more.
- * exponent_min bounds the unit from below: 0 for what is counted. */
+/* The shortest axis from low to high, both finite and below 1e39 in magnitude (asserted), with at most intervals_max intervals between
+ * ticks. If low is not below high, the axis gets a span around them. to_ticks: extend it to the next tick at both ends, which may add an
+ * interval.
+ * exponent_min bounds the unit from below: 0 for counts. */
 void axis_init(struct axis *axis, double low, double high, int intervals_max, bool to_ticks, int exponent_min);
 
 double axis_tick(const struct axis *axis, int64_t tick);

@@ -1,9 +1,9 @@
-/* Shares of the rows by speed: how they are dealt, and when it is worth dealing them anew.
+/* Shares of the rows by speed: how they are computed, and when dealing the rows anew is worth it.
  *
- * A speed is what a node's threads read of weights while they compute, in kB/s; time that it waits for others is not in it. Before a node
- * has computed anything only a benchmark (speed_test.h) knows its speed, which flatters small models. So whoever has computed tells the
- * ratio of the two, and the benchmark of who has not is judged by the others' ratios.
- * A member also tells how much memory it can have for its part, and gets no more rows than fit (balance_fit.c).
+ * A node's speed is the rate, in kB/s, at which its threads read weights while they compute; time spent waiting for other nodes does not
+ * count. Before a node has computed anything, only a benchmark (speed_test.h) gives its speed, which flatters small models. A node that has
+ * computed therefore reports the ratio of the two, and the benchmark of a node that has not is scaled by the median of those ratios.
+ * A member also reports how much memory it can use for its part, and gets no more rows than fit (balance_fit.c).
  * Integers only: all nodes get the same shares from the same members. No clock: time is an argument. */
 #ifndef NODE_BALANCE_H
 #define NODE_BALANCE_H
@@ -34,11 +34,11 @@ struct balance_member {
     uint64_t memory_bytes; /* for its rows and their keys and values; 0: unknown */
 };
 
-/* What a member tells beside its speed, as flags of the cluster layer, and back. */
+/* What a member reports beside its speed, as flags of the cluster layer; and the reverse. */
 uint32_t balance_flags(const struct balance_member *member);
 struct balance_member balance_member_of(uint32_t speed, uint32_t flags);
 
-/* The ratio of two speeds that are not 0, in its steps. */
+/* The ratio of two non-zero speeds, in units of BALANCE_RATIO_OCTAVE per doubling. */
 uint16_t balance_ratio(uint32_t speed, uint32_t benchmark);
 
 /* What a step of one token reads of the weights of all layers. The model is borrowed. */
@@ -53,26 +53,26 @@ struct balance_load {
 void balance_load_init(struct balance_load *load, const struct model *model); /* without the last one */
 void balance_load_cache(struct balance_load *load, enum kv_type type, uint32_t ctx, uint16_t slots);
 
-/* What a rank reads of the weights by this map; and what it holds of them, and of keys and values. */
+/* The weight bytes that a rank reads by this map; and the bytes that it holds, of weights, keys and values. */
 uint64_t balance_weight_bytes(const struct balance_load *load, const struct rowmap *map, uint16_t rank);
 uint64_t balance_part_bytes(const struct balance_load *load, const struct rowmap *map, uint16_t rank);
 
-/* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal, benchmarks within a quarter. A member that
- * is asked for no share and is so slow that its rows cost the others more than they give gets 0. */
+/* Shares of these members, at least one of which is not 0. Speeds within a tenth count as equal, benchmarks within a quarter. A member
+ * without a requested share, so slow that its rows cost the others more than they gain, gets 0. */
 void balance_shares(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
 
-/* Change shares, of which at least one is not 0, only where a member's part would not fit into its memory: it gets as much as does, the
- * others the rest in proportion to their shares; where these do not hold it, also members that were too slow for a share. Nobody who is
- * asked for the share 0 gets one. Returns the bytes that are missing when all together cannot hold the model, and leaves share as it is;
- * 0: it fits. */
+/* Change shares, of which at least one is not 0, only where a member's part would not fit into its memory: that member gets as much as
+ * fits, the others share the rest in proportion to their shares; if these cannot hold it, members that were too slow for a share get one,
+ * too. A member with a requested share of 0 never gets one. Returns 0, or the bytes that are missing when all members together cannot hold
+ * the model; share is then unchanged. */
 uint64_t balance_fit(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share);
 
-/* What a step of one token would take, as far as it can be told: in each phase the slowest node, and the datagrams between nodes. */
+/* Estimated time of a step of one token: in each phase that of the slowest node, and the datagrams between nodes. */
 uint64_t balance_step_ns(const struct balance_load *load, const struct balance_member *member, const struct rowmap *map);
 
 /* ---- when ---- */
 
-/* What a member remembers of changes of shares; each member does, whoever coordinates. All zeros to begin with. */
+/* What a member remembers of changes of shares; every member does, coordinator or not. All zeros to begin with. */
 struct balance {
     uint64_t begun_ns, rest_until_ns;
     uint64_t drift_ns; /* since when a change would be worth it; 0: it would not */
@@ -82,10 +82,10 @@ struct balance {
 /* An epoch begins, with new members or with new shares for the same ones. */
 void balance_begin(struct balance *balance, uint64_t now_ns, bool has_new_shares);
 
-/* The rows of map should be dealt anew, by share: (count), which fit into the members' memory. For that a step must become a tenth shorter
- * at least, for five seconds on end, and ten seconds of the epoch must be over; each change of shares doubles that time, up to eleven
- * minutes, and raises the gain that the next one must bring, to 30 %, until shares have been left alone for a quarter of an hour. Call
- * several times a second. */
+/* Whether the rows of map should be dealt anew, by share: (count), which fit into the members' memory. For five seconds on end a step must
+ * promise to become at least a tenth shorter, and the epoch must have lasted ten seconds. Each change of shares doubles that time, up to
+ * eleven minutes, and raises the gain that the next one must bring, up to 30 %, until shares have been left alone for a quarter of an hour.
+ * Call several times a second. */
 bool balance_is_due(struct balance *balance, uint64_t now_ns, const struct balance_load *load, const struct balance_member *member,
                     const struct rowmap *map, uint32_t *share);
 

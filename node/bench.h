@@ -34,8 +34,8 @@ struct bench_stat bench_stat_of(const struct bench_series *series);
 /* The statistics of above[i] / below[i], run by run; pairs whose divisor is not above zero are left out. Equal counts (asserted). */
 struct bench_stat bench_ratio_of(const struct bench_series *above, const struct bench_series *below);
 
-/* The same two, but with bounds that hold the median of whatever there is to measure 95 times in a hundred (order statistics, from the
- * binomial distribution) in place of the least and the greatest, which they are for fewer than nine values. */
+/* The same two, but instead of the least and the greatest with bounds that contain the true median 95 times in a hundred (order statistics,
+ * from the binomial distribution). With fewer than nine values the bounds are the least and the greatest. */
 struct bench_stat bench_stat_bounds(const struct bench_series *series);
 struct bench_stat bench_ratio_bounds(const struct bench_series *above, const struct bench_series *below);
 
@@ -85,7 +85,7 @@ void bench_skip(struct bench *bench, const char *part, const char *reason);
 /* What is being done now, on stderr, when that is a terminal. bench_print ends it. */
 void bench_progress(struct bench *bench, const char *text);
 
-/* True when this much memory is there; else the part is skipped with a word. */
+/* True if this much memory is available; otherwise the part is skipped with a message. */
 bool bench_has_memory(struct bench *bench, const char *part, uint64_t bytes);
 
 /* The parts. 0, or -1 with fail set when something that has to work does not. */

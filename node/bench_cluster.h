@@ -1,5 +1,5 @@
-/* A cluster of real processes on the loopback, for measuring: `mesh-node serve` with a key of its own, questions to it, and what it says of
- * itself. One thread. The processes end with this one, however it ends. */
+/* A cluster of real processes on the loopback, for measuring: `mesh-node serve` with a key of its own, requests to it, and its status. One
+ * thread. The processes end with this one, however it ends. */
 #ifndef NODE_BENCH_CLUSTER_H
 #define NODE_BENCH_CLUSTER_H
 
@@ -38,9 +38,9 @@ void bench_cluster_stop(struct bench_cluster *cluster);
 
 /* Start node i again, after it was killed and waited for. */
 int bench_cluster_restart(struct bench_cluster *cluster, uint16_t i, struct fail *fail);
-void bench_cluster_kill(struct bench_cluster *cluster, uint16_t i); /* SIGKILL, and at once back */
+void bench_cluster_kill(struct bench_cluster *cluster, uint16_t i); /* SIGKILL; returns at once */
 void bench_cluster_reap(struct bench_cluster *cluster, uint16_t i);
-bool bench_cluster_has_ended(struct bench_cluster *cluster, uint16_t i); /* and waits for nothing */
+bool bench_cluster_has_ended(struct bench_cluster *cluster, uint16_t i); /* without waiting */
 
 /* Wait until node i is in an epoch of `nodes` and has loaded. */
 int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t nodes, struct fail *fail);
@@ -48,13 +48,13 @@ int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t node
 /* `status --json` of node i into text (BENCH_STATUS_BYTES). */
 int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, struct fail *fail);
 
-/* Processor time of the main thread of node i, or of its thread of that name; 0: the kernel does not say. */
+/* Processor time of the main thread of node i, or of its thread of that name; 0: unknown. */
 uint64_t bench_cluster_thread_ns(const struct bench_cluster *cluster, uint16_t i, const char *name);
 
 /* The number behind the first "key": in text, or -1. */
 double bench_cluster_number(const char *text, const char *key);
 
-/* Generate at node i. on_token is called with the number of tokens so far and the time, as they come; it may be NULL. */
+/* Generate at node i. on_token is called for each token with the number of tokens so far and the time; it may be NULL. */
 struct bench_generation {
     uint32_t tokens; /* asked for, at the end of the context fewer */
     void (*on_token)(void *app, uint32_t count, uint64_t now_ns);

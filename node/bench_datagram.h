@@ -5,8 +5,9 @@
 #include "bench.h"
 #include "virtual_node.h"
 
-/* Medians. On the loopback the sender's call also puts the datagram into the receiver's socket, which elsewhere the receiver's machine
- * does: what a further datagram of a call takes beyond what it takes up to a card (`bench multicast`) is that. -1: no sockets. */
+/* Medians. On the loopback the sender's call also puts the datagram into the receiver's socket, which otherwise the receiver's machine
+ * does. That work is the difference between what a further datagram of a call costs here and what it costs up to a network card (`bench
+ * multicast`). -1: no sockets. */
 int bench_datagram_costs(const struct bench *bench, struct virtual_costs *costs, struct fail *fail);
 
 /* "2400,650,900,500,900": the fields of costs in their order, each up to a second. EXIT_USAGE for anything else. */

@@ -1,5 +1,5 @@
-/* Endpoints of the protocol core with their UDP drivers, over loopback, for benchmarks of the exchange alone: a phase a step, in which
- * every rank has as many blocks. A rank is used by one thread. */
+/* Endpoints of the protocol core with their UDP drivers, over loopback, for benchmarks of the exchange alone: one phase per step, in which
+ * every rank has the same number of blocks. One thread per rank. */
 #ifndef NODE_BENCH_RANKS_H
 #define NODE_BENCH_RANKS_H
 
@@ -13,8 +13,8 @@ struct bench_rank {
     struct mesh *mesh;
     void *memory;
     uint8_t *data;               /* (BENCH_RANK_BUFFERS, ranks, bytes of a rank) */
-    uint64_t step;               /* the user's: under way */
-    uint64_t arrived, completed; /* steps of which something has come, and all; by bench_rank_note */
+    uint64_t step;               /* under way; set by the user */
+    uint64_t arrived, completed; /* steps of which something has arrived, and that are complete; set by bench_rank_note */
     uint32_t up;                 /* peers */
 };
 
@@ -31,7 +31,7 @@ void bench_ranks_close(struct bench_ranks *ranks);
 size_t bench_ranks_row_bytes(const struct bench_ranks *ranks);
 struct mesh_gather bench_ranks_gather(const struct bench_ranks *ranks, uint16_t rank, uint64_t step);
 
-/* What an event says, into arrived, completed and up. */
+/* Update arrived, completed and up from an event. */
 void bench_rank_note(struct bench_rank *rank, const struct mesh_event *event);
 
 #endif

@@ -18,12 +18,12 @@ struct bench_switch {
     int home, bridge, host[BENCH_HOSTS_MAX]; /* namespaces; -1: none */
 };
 
-/* False when this process may not, or has nothing to make them with: why is a phrase then, and there is nothing to close.
+/* False when this process may not create them, or lacks the tools: why then holds a phrase, and there is nothing to close.
  * is_sink: no switch and one host whose interface throws away all that is sent, as a network card does for the sender. */
 bool bench_switch_open(struct bench_switch *s, uint16_t hosts, bool is_sink, char *why, size_t why_bytes);
 void bench_switch_close(struct bench_switch *s);
 
-/* From now on sockets that the calling thread opens are of that host; and of nobody any more. */
+/* From now on sockets that the calling thread opens belong to that host; and to this process's own network again. */
 void bench_switch_enter(const struct bench_switch *s, uint16_t host);
 void bench_switch_leave(const struct bench_switch *s);
 

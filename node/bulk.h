@@ -1,12 +1,12 @@
-/* Long runs of bytes over a client session: what is asked for, how it comes, and the side that asks. bulk_host.h is the other one.
+/* Bulk transfer over a client session: requests, records, and the requesting side. bulk_host.h is the other side.
  *
- * A client GETs a range of a *resource*: a kind and arguments, whose meaning is that of whoever provides it. DATA comes in order of offset,
- * in pieces, then END, or REFUSED with why; several GETs may be open at once. How fast it comes the session's own channel decides.
- * Records, little-endian, the first byte the kind; they go through the same session as those of talk.h:
+ * A client GETs a range of a *resource*: a kind and arguments, whose meaning its provider defines. DATA comes in pieces, in order of
+ * offset, then END; or REFUSED with the reason. Several GETs may be open at once. The session's channel limits the rate. Records,
+ * little-endian, the first byte the kind; they go through the same session as those of talk.h:
  *   get:   u8 5, u32 tag, u8 resource, u64 offset, u64 bytes (all ones: to its end), u8 count, count bytes of arguments
  *   stop:  u8 6, u32 tag
  *   data:  u8 32, u32 tag, u64 offset, the bytes      end:  u8 33, u32 tag, u64 offset after the last      refused:  u8 34, u32 tag, text
- * What is read is the other side's word: nothing in it is trusted, and whoever asks checks what it got. */
+ * Nothing that the other side sends is trusted; the requesting side checks what it gets. */
 #ifndef NODE_BULK_H
 #define NODE_BULK_H
 
@@ -46,7 +46,7 @@ struct bulk_record {
     size_t data_bytes;
 };
 
-/* This record is one for bulk_read, and not of talk.h. */
+/* This record is for bulk_read, not for talk.h. */
 bool bulk_is_one(const uint8_t *record, size_t bytes);
 
 /* 0, or -1: not of this form. */
@@ -55,18 +55,18 @@ int bulk_read(struct bulk_record *out, const uint8_t *record, size_t bytes);
 /* Into record (capacity at least BULK_DATA_BYTES_MAX + 64); the size. Sizes within their limits (asserted). */
 size_t bulk_write(const struct bulk_record *in, uint8_t *record);
 
-/* The text of REFUSED for messages: its beginning, in printable ASCII. */
+/* The text of REFUSED for messages: its beginning, as printable ASCII. */
 enum { BULK_WHY_BYTES = 240 };
 void bulk_why(const struct bulk_record *refused, char out[BULK_WHY_BYTES]);
 
-/* ---- the side that asks ---- */
+/* ---- the requesting side ---- */
 
 struct bulk_open {
     uint32_t tag;
     uint64_t next, end;
 };
 
-/* What is asked of one node. One thread at a time; several may each have one of their own. */
+/* Requests to one node. One thread at a time; several threads may each have one of their own. */
 struct bulk {
     struct mesh_caller *caller; /* borrowed */
     uint32_t tag;
@@ -74,18 +74,18 @@ struct bulk {
     unsigned open_count;
 };
 
-/* caller: open; from now on it carries nothing else. */
+/* caller is open, and carries nothing else from now on. */
 void bulk_init(struct bulk *bulk, struct mesh_caller *caller);
 
-/* GET: at most BULK_OPEN_MAX are open (asserted). *tag names it in what comes. -1: the session is over. */
+/* GET: at most BULK_OPEN_MAX are open (asserted). *tag identifies its answers. -1: the session is over. */
 int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, struct fail *fail);
 
-/* 1: *got, DATA, END or REFUSED of a GET that is open, valid until the next call; DATA continues where the last one ended, and stays within
- * what was asked for. 0: nothing within the time. -1: the session is over, or what came breaks these rules. */
+/* 1: *got is a DATA, END or REFUSED of an open GET, valid until the next call; DATA continues where the last one ended, and stays within
+ * the requested range. 0: nothing within the timeout. -1: the session is over, or the peer violated the protocol. */
 int bulk_next(struct bulk *bulk, struct bulk_record *got, uint64_t timeout_ns, struct fail *fail);
 
-/* All of one range, as far as there is: its size, at most want->bytes, which out has room for. -1 with fail set: refused, the session is
- * over, or nothing came for timeout_ns. Nothing else may be open. */
+/* Get all of one range, as far as it exists: returns its size, at most want->bytes, for which out has room. -1 with fail set: refused, the
+ * session is over, or nothing came for timeout_ns. No other GET may be open. */
 int64_t bulk_get(struct bulk *bulk, const struct bulk_want *want, uint8_t *out, uint64_t timeout_ns, struct fail *fail);
 
 #endif

@@ -1,7 +1,7 @@
-/* The side of a bulk transfer that has what is asked for: sources of resources, and GETs of clients that are being answered.
+/* The providing side of a bulk transfer: the providers of resources, and the clients' GETs in progress.
  *
- * Never more than some records at a time, as far as the sessions' queues and a budget go, so that the thread which runs it is soon back at
- * its other work and what it holds is bounded. While tokens are made the budget is small. One thread. */
+ * It queues only a few records at a time, limited by the sessions' queues and a budget, so that its thread soon returns to its other work
+ * and the memory in use is bounded. While tokens are generated the budget is small. One thread. */
 #ifndef NODE_BULK_HOST_H
 #define NODE_BULK_HOST_H
 
@@ -12,11 +12,11 @@ enum { BULK_GETS_MAX = 64 };
 
 enum bulk_read_result {
     BULK_READ_DATA,   /* *bytes are written; 0: the resource ends here */
-    BULK_READ_LATER,  /* not yet: ask again in some milliseconds */
-    BULK_READ_REFUSED /* *why says so, in words; it stays valid. With the others it means nothing */
+    BULK_READ_LATER,  /* not yet: retry in some milliseconds */
+    BULK_READ_REFUSED /* *why says so, in words, and stays valid; it is meaningless with other results */
 };
 
-/* What of want, at offset, into out: at most *bytes, then *bytes of it. Must not block. */
+/* Write into out at most *bytes of the resource that want names, from offset on, and set *bytes to the number written. Must not block. */
 typedef enum bulk_read_result bulk_read_function(void *app, const struct bulk_want *want, uint64_t offset, uint8_t *out, size_t *bytes,
                                                  const char **why);
 
@@ -30,7 +30,7 @@ struct bulk_answer {
     uint32_t tag;
     struct bulk_want want;
     uint64_t next, end, again_ns;
-    bool is_over;    /* END or REFUSED is still to be said */
+    bool is_over;    /* END or REFUSED is still to be sent */
     const char *why; /* REFUSED */
 };
 
@@ -44,7 +44,7 @@ struct bulk_host {
 
 void bulk_host_init(struct bulk_host *host);
 
-/* From now on, or, with read NULL, no longer; GETs that are open are then refused. */
+/* Provide a resource from now on, or, with read NULL, no longer: its open GETs are then refused. */
 void bulk_provide(struct bulk_host *host, enum bulk_resource resource, bulk_read_function *read, void *app);
 
 /* A record of a client for which bulk_is_one is true. -1: not of its form. */
@@ -54,10 +54,10 @@ int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint6
 /* The session is over. */
 void bulk_host_drop(struct bulk_host *host, uint32_t session);
 
-/* Queue what may be queued; then drain the sessions' datagrams. is_busy: tokens are being made. */
+/* Queue what may be queued; the caller then drains the sessions' datagrams. is_busy: tokens are being generated. */
 void bulk_host_run(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, bool is_busy);
 
-/* When to run next, if nothing arrives before; UINT64_MAX never. */
+/* When to run next, if nothing arrives earlier; UINT64_MAX: never. */
 uint64_t bulk_host_due_ns(const struct bulk_host *host, struct mesh_sessions *sessions, bool is_busy);
 
 #endif

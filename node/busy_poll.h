@@ -1,4 +1,4 @@
-/* Looking into the network card's queue instead of waiting for its interrupt: `--busy-poll`. */
+/* Polling the network card's queue instead of waiting for its interrupt: `--busy-poll`. */
 #ifndef NODE_BUSY_POLL_H
 #define NODE_BUSY_POLL_H
 

@@ -1,8 +1,8 @@
 /* Canonical mathematics: the same bits on every machine.
  *
  * exp, log, sin, cos, pow and silu built from IEEE-754 single (and, where said, double) operations in a fixed order, so that no libm is
- * involved; f16 and bf16 conversion without depending on hardware. Written without branches in the hot ones, so that a loop over
- * them vectorises and each lane still does exactly these operations. Errors in docs/ARITHMETIC.md. Pure; any thread. */
+ * involved; f16 and bf16 conversion without depending on hardware. Hot functions have no branches, so that a loop over them vectorises and
+ * each lane still does exactly these operations. Errors in docs/ARITHMETIC.md. Pure; any thread. */
 #ifndef NODE_CANON_H
 #define NODE_CANON_H
 

@@ -1,11 +1,11 @@
-/* How long the last change of members took, step by step: nanoseconds of this machine's monotonic clock, 0: not yet, or not here. */
+/* How long the last change of members took, step by step: nanoseconds of this machine's monotonic clock; 0: not yet, or not here. */
 #ifndef NODE_CHANGE_H
 #define NODE_CHANGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CHANGE_DOUBT_NS_MAX UINT64_C(2000000000) /* older suspicions have nothing to do with it */
+#define CHANGE_DOUBT_NS_MAX UINT64_C(2000000000) /* older suspicions are unrelated to the change */
 
 struct change {
     uint64_t doubt_ns; /* the first suspicion in the present epoch */
@@ -49,7 +49,7 @@ static inline double change_ms(uint64_t from_ns, uint64_t to_ns)
     return from_ns == 0 || to_ns <= from_ns ? 0.0 : (double)(to_ns - from_ns) / 1e6;
 }
 
-/* From loading to the first token, where this node had to compute something again; else that token is one like any other: 0. */
+/* From loading to the first token, if this node had to recompute something; otherwise that token is like any other: 0. */
 static inline double change_recompute_ms(const struct change *change)
 {
     return change->recomputed > 0 ? change_ms(change->loaded_ns, change->token_ns) : 0.0;

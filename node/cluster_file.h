@@ -1,4 +1,4 @@
-/* The cluster file: what all nodes of a cluster have in common, and where each of them is.
+/* The cluster file: settings common to all nodes of a cluster, and the address of each node.
  *
  * INI text: `[cluster]` once, `[node NAME]` for each node, `key = value` lines; `#` and `;` begin a comment at the start of a line. Every
  * key but a node's address has a default. docs/OPERATIONS.md lists them; so does cluster_file_print_keys, from the same table. */
@@ -20,8 +20,8 @@ enum cluster_security { CLUSTER_SEAL, CLUSTER_AUTH, CLUSTER_NONE };
 struct cluster_node {
     char name[CLUSTER_NAME_MAX];
     char address_text[CLUSTER_NAME_MAX];
-    struct mesh_addr address;       /* all zeros: there is no such name, or interface, now */
-    char unknown[160];              /* and in words; else empty */
+    struct mesh_addr address;       /* all zeros: the name or interface does not exist now */
+    char unknown[160];              /* the same in words; else empty */
     char model[CLUSTER_PATH_MAX];   /* empty: the cluster's */
     char metrics[CLUSTER_NAME_MAX]; /* ADDR:PORT of HTTP; empty: none */
     uint32_t threads;               /* 0: as many as there are cores */
@@ -43,8 +43,9 @@ struct cluster_file {
     uint16_t node_count;
 };
 
-/* -1: EXIT_ENVIRONMENT when the file cannot be read, EXIT_BAD_FILE for what is wrong inside, naming the line. Two nodes of the same name
- * or address are wrong; a file without nodes is not (nodes may find one another by --join), and neither is a name that nobody has. */
+/* -1: EXIT_ENVIRONMENT when the file cannot be read, EXIT_BAD_FILE for what is wrong inside, naming the line. Two nodes of the same name or
+ * address are an error; a file without nodes is not (nodes may find one another by --join), and neither is a host name that does not
+ * resolve. */
 int cluster_file_read(const char *path, struct cluster_file *file, struct fail *fail);
 
 /* The same from an open stream; name is for messages. */

@@ -1,9 +1,9 @@
-/* A text as token documents for training, some of them held out to measure by.
+/* A text as token documents for training, some of them held out for evaluation.
  *
  * Documents are those of documents.h; each is BOS, the ids that tokenizer_encode gives for it, EOS. Which ones are held out is decided by a
- * hash of the seed and the document's number, not by the text; of two or more documents there is at least one on either side. A text that
- * is a single document is divided: its last tokens, by the same share, become a document of their own (number 1), held out, with BOS and
- * EOS; both parts have at least one token of text. Nothing is held out of a single document of one token, nor of any where the share is 0.
+ * hash of the seed and the document's number, not by the text; of two or more documents at least one is held out and at least one is not. A
+ * single document is divided: the same share of its tokens, from the end, becomes a held-out document (number 1) with BOS and EOS of its
+ * own; both parts have at least one token of text. Nothing is held out if a single document has one token, or if the share is 0.
  * Immutable. */
 #ifndef NODE_CORPUS_H
 #define NODE_CORPUS_H

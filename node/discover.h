@@ -1,7 +1,7 @@
-/* A multicast group by which nodes of one local network find one another without knowing an address.
+/* A multicast group through which nodes of one local network find one another without knowing an address.
  *
- * A node asks the group as it would ask a seed; whoever hears it answers to its own address. So nothing of the protocol is special: the
- * group is one more address to ask, and one more socket to hear questions by. Datagrams stay in the local network (TTL 1). */
+ * A node sends the group what it would send a seed; nodes that hear it answer to the sender's address. The protocol therefore needs nothing
+ * special: the group is one more address to ask, and one more socket to receive on. Datagrams stay in the local network (TTL 1). */
 #ifndef NODE_DISCOVER_H
 #define NODE_DISCOVER_H
 
@@ -15,11 +15,11 @@
 /* An IPv4 multicast group, as text: "239.255.77.11:7412". */
 int discover_parse(const char *text, struct mesh_addr *group, struct fail *fail);
 
-/* Hear the group, on the interface that has the address listen, or the system's choice when that is any address. The descriptor; -1 with
- * fail. Close it with close. */
+/* Join the group on the interface that has the address listen, or on the system's choice when that is the wildcard address. Returns a
+ * descriptor, to be closed with close; -1 with fail set. */
 int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *fail);
 
-/* The next datagram that came to the group: its size, 0: none now. Never blocks. */
+/* The next datagram sent to the group: its size, or 0 when there is none now. Never blocks. */
 size_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity);
 
 #endif

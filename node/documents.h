@@ -1,7 +1,7 @@
 /* A text cut into documents: what stands between runs of three or more newlines (two blank lines).
  *
- * CRLF counts as LF. Newlines at either end of a document are dropped, and a document of nothing but newlines is none. A text without two
- * blank lines is one document. Any bytes but NUL are text. Owns a copy of the text; immutable after documents_init. */
+ * CRLF counts as LF. Newlines at either end of a document are dropped, and so is a document of nothing but newlines. A text without two
+ * blank lines is one document. Any byte but NUL is text. Owns a copy of the text; immutable after documents_init. */
 #ifndef NODE_DOCUMENTS_H
 #define NODE_DOCUMENTS_H
 
@@ -22,7 +22,7 @@ struct document {
     size_t size;      /* at least 1 */
 };
 
-/* Refuses (EXIT_BAD_FILE) a text without a document, with a NUL (telling its offset), or above DOCUMENTS_SIZE_MAX. */
+/* Refuses (EXIT_BAD_FILE) a text without a document, with a NUL (fail names its offset), or above DOCUMENTS_SIZE_MAX. */
 int documents_init(struct documents *documents, const char *text, size_t text_size, struct fail *fail);
 void documents_release(struct documents *documents);
 

@@ -1,4 +1,4 @@
-/* What the engine's files share. Not for anybody else.
+/* What the engine's files share. Not for other files.
  *
  * Who may touch what: fields marked (setup) are constant once engine_attach is done; (advance) belong to the thread that holds `advancing`,
  * and others read them only while they hold a unit of the step or have seen step_serial; (owner) belong to the owner of the port. */
@@ -31,19 +31,19 @@ enum {
 struct phase {
     enum phase_kind kind;
     uint32_t layer;
-    struct matrix *matrix;        /* this node's rows: one of the engine's rows */
+    struct matrix *matrix;        /* this node's rows: one of the engine's matrices */
     struct gather_form form;      /* of the gather it fills; candidates have a form per step */
     uint64_t readers;             /* ranks with rows in the next phase */
-    _Atomic uint16_t send_blocks; /* so many finished blocks of a token are worth a datagram */
+    _Atomic uint16_t send_blocks; /* this many finished blocks of a token are worth a datagram */
     float *norm;                  /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
 };
 
-/* Units of one phase and sub-batch, in their order: eager tiles, tiles, candidates. Where attention is, KV heads and groups of heads stand
- * among the tiles, each as soon as it has what it needs. */
+/* Units of one phase and sub-batch, in their order: eager tiles, tiles, candidates. In attention, KV heads and groups of heads stand among
+ * the tiles, each as early as its inputs allow. */
 struct segment {
     uint16_t phase, sub;
     uint16_t token_first, token_count; /* rows of its input */
-    uint16_t row_first, row_count;     /* of its output: the same, but in the last layer's attention */
+    uint16_t row_first, row_count;     /* of its output: the same, except in the last layer's attention */
     uint32_t unit_first;
     uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
     uint16_t chunk_tokens, chunks; /* of attention */
@@ -74,11 +74,11 @@ enum slice_state { SLICE_MISSING, SLICE_EAGER, SLICE_PARKED, SLICE_ADDED };
 
 /* --lab pace; pace.c. */
 struct worker_pace {
-    uint64_t at_ns;   /* where the worker is in the slow node's time: never later than the clock */
-    uint64_t mark_ns; /* the clock, when it was there */
-    bool is_held;     /* the unit in hand, by nothing but that */
-    bool has_held;    /* it was */
-    bool has_waited;  /* for input, since it read last */
+    uint64_t at_ns;   /* the worker's position in the slow node's time: never later than the clock */
+    uint64_t mark_ns; /* the clock at that position */
+    bool is_held;     /* the unit in hand, only by the pace */
+    bool has_held;    /* the unit in hand was held at some time */
+    bool has_waited;  /* for input, since its last reading */
 };
 
 /* A unit of work that a worker has begun. */
@@ -92,7 +92,7 @@ struct unit {
     uint8_t *slice;        /* (slices_max) enum slice_state */
     float *sum;            /* (INBOX_SUB_TOKENS, TILE_FLOATS_MAX); (EAGER_TOKENS, ...) of all but a worker's first */
     float *parked;         /* (slices_max, EAGER_TOKENS, TILE_FLOATS_MAX) */
-    uint64_t due_ns;       /* --lab pace: not finished before; 0: whenever it is */
+    uint64_t due_ns;       /* --lab pace: not finished before; 0: no limit */
 };
 
 struct worker {
@@ -105,10 +105,10 @@ struct worker {
     uint64_t work_since_look; /* bytes */
     uint64_t looked_ns;       /* when it has looked for datagrams */
     struct worker_pace pace;
-    uint64_t port_ns; /* spent in the port during this engine_work */
-    uint64_t mark_ns; /* until when its time is accounted for */
-    bool goes_on;     /* that is now: it has done nothing since */
-    /* written by this worker, read by whoever asks for figures; engine_time.c */
+    uint64_t port_ns; /* time spent in the port during this engine_work */
+    uint64_t mark_ns; /* time up to which its time is accounted for */
+    bool goes_on;     /* mark_ns is still now: it has done nothing since */
+    /* written by this worker, read by any thread that asks for figures; engine_time.c */
     _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
     _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */
     _Atomic uint64_t wait_serial, wait_since_ns, wait_what;              /* the wait it is in */
@@ -127,7 +127,7 @@ struct engine_times {
     struct mesh_telemetry_phase *phases;                 /* (ENGINE_STEPS_KEPT, phase_count) */
 };
 
-/* Until when runs have been refined by it; engine_runs.c. */
+/* Figures up to which runs have been refined; engine_runs.c. */
 struct runs_seen {
     uint64_t given_ns, stepping_ns;
 };

@@ -1,4 +1,4 @@
-/* A flood of junk datagrams at a steady rate, from a thread of its own: what a stranger without a key can send. */
+/* A flood of junk datagrams at a steady rate, from a thread of its own: what an attacker without a key can send. */
 #ifndef NODE_FLOOD_H
 #define NODE_FLOOD_H
 
@@ -23,9 +23,9 @@ enum { FLOOD_TARGETS_MAX = 8, FLOOD_BYTES_MAX = 1200 };
 struct flood {
     uint32_t per_second;
     enum flood_kind kind;
-    uint32_t epoch; /* of FLOOD_EPOCH */
+    uint32_t epoch; /* epoch number in FLOOD_EPOCH */
     uint64_t seed;
-    /* where to, in turns; changed by flood_aim */
+    /* targets, used in turn; flood_aim switches lists */
     struct mesh_addr target[2][FLOOD_TARGETS_MAX];
     uint32_t target_count[2];
     atomic_uint aim; /* which of the two lists */

@@ -1,9 +1,9 @@
-/* The gate for datagrams outside of epochs, between whoever polls the socket and the main thread.
+/* The gate for datagrams outside epochs, between the thread that polls the socket and the main thread.
  *
- * Junk is turned away by the thread that received it, before it wakes anybody or takes room from others: by its form first, then by what
- * is known of its sender, at last by its tag. What waits behind the gate has a tag that fits (a client session's is of a session that is
- * open, from that session's address, and has half of the room). Tags of senders that are not known are tried only so often in a second, per
- * source and in all: each needs a key of its own. Nothing is kept of a sender before a tag of it has fitted. */
+ * The receiving thread rejects junk before it wakes another thread or takes room from other datagrams: first by its form, then by what is
+ * known of its sender, last by its tag. Datagrams that pass the gate have a valid tag, except those of client sessions: their session is
+ * open, they come from its address, and they may fill half of the room. Tags of unknown senders are tried only at a limited rate, per
+ * source and in all, since each needs a key of its own. Nothing is kept of a sender before one of its tags has been verified. */
 #ifndef NODE_GATE_H
 #define NODE_GATE_H
 
@@ -14,21 +14,21 @@
 
 enum {
     GATE_SETS = 64,
-    GATE_WAYS = 8,         /* known senders of a set */
+    GATE_WAYS = 8,         /* known senders per set */
     GATE_NUMBERS = 512,    /* received numbers remembered per sender */
-    GATE_UNREACHABLE = 16, /* addresses that wait to be told */
-    GATE_SOURCES = 256,    /* buckets that sources of tries fall into */
+    GATE_UNREACHABLE = 16, /* addresses that wait for gate_next_unreachable */
+    GATE_SOURCES = 256,    /* buckets over which sources of tries are spread */
     GATE_SOURCE_RATE = 500,
-    GATE_SOURCE_BURST = 64, /* tries per second of a source, and at once */
+    GATE_SOURCE_BURST = 64, /* tries of one source: per second, and at once */
     GATE_RATE = 20000,
-    GATE_BURST = 2000 /* the same of all */
+    GATE_BURST = 2000 /* the same for all sources together */
 };
 
-/* A process whose tag has fitted, and the numbers it has used. */
+/* A process one of whose tags was valid, and the numbers it has used. */
 struct gate_sender {
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     struct mesh_seal_key key;
-    uint64_t used; /* when, counted in datagrams; 0: free */
+    uint64_t used; /* last use, counted in datagrams; 0: free */
     uint64_t highest, numbers[GATE_NUMBERS / 64];
 };
 
@@ -40,8 +40,8 @@ struct gate_stats {
     uint64_t cluster[MESH_SEAL_REFUSALS];
     uint64_t clients[MESH_SESSION_REFUSALS];
     uint64_t replay; /* number seen before */
-    uint64_t rate;   /* too many of unknown senders: not looked at any further */
-    uint64_t full;   /* the main thread is behind */
+    uint64_t rate;   /* too many from unknown senders: not examined further */
+    uint64_t full;   /* no room: the main thread is behind */
 };
 
 struct gate {
@@ -61,14 +61,16 @@ struct gate {
     struct inbox_ring ring;
 };
 
-/* All zeros before. key: not read with MESH_SECURITY_NONE. seed: so that nobody can tell which sources share a bucket. */
+/* All zeros before. key: not read with MESH_SECURITY_NONE. seed: makes it unpredictable which sources share a bucket. */
 void gate_init(struct gate *gate, enum mesh_security security, const struct mesh_key *key, const char *cluster, uint64_t seed);
 void gate_release(struct gate *gate); /* wipes the keys; all zeros is fine */
 
-/* A datagram as it came; the owner of the UDP driver. True: it waits in the ring, one of the cluster layer already opened. */
+/* A datagram as received; called by the owner of the UDP driver. True: it is queued in the ring, already opened if it is of the
+ * cluster layer. */
 bool gate_take(struct gate *gate, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 
-/* Nobody is at this address, as somebody says; the owner of the driver. True: it waits for gate_next_unreachable, once. */
+/* An unverified report that nobody is at this address; called by the owner of the driver. True: it is queued once for
+ * gate_next_unreachable. */
 bool gate_tell_unreachable(struct gate *gate, struct mesh_addr addr);
 bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr); /* main thread */
 

@@ -26,7 +26,7 @@ enum { GEMM_K = 256, GEMM_COLUMNS = 512 };
 /* Floats that gemm_task needs as scratch of the calling thread, 64-byte aligned: at most. */
 enum { GEMM_SCRATCH = GEMM_K * (GEMM_COLUMNS + TILE_COLUMNS_MAX + TILE_ROWS_MAX) + TILE_ROWS_MAX * TILE_COLUMNS_MAX };
 
-/* In how many tasks it is cut: they write different parts of c and may run at the same time, in any order. `wanted`: enough of them. */
+/* The number of tasks: they write different parts of c and may run at the same time, in any order. wanted: this many are enough. */
 size_t gemm_tasks(const struct kernel_train *kernel, const struct gemm *gemm, size_t wanted);
 void gemm_task(const struct kernel_train *kernel, const struct gemm *gemm, size_t wanted, size_t task, float *scratch);
 

@@ -65,15 +65,15 @@ struct gguf *gguf_open(const char *path, struct fail *fail);
 struct gguf *gguf_parse(const char *name, const uint8_t *data, size_t size, struct fail *fail);
 void gguf_close(struct gguf *gguf); /* NULL is fine */
 
-/* The tensors have been read: give the pages of the mapping back. They come again from the file when they are touched. */
+/* The tensors have been read: give the pages of the mapping back. They are read again from the file when touched. */
 void gguf_release_pages(const struct gguf *gguf);
 
 /* data[at .. at + size - 1] of a tensor, read from the file into buffer (size): faster than touching as many new pages of the mapping,
- * which would count as this process's memory. With no file or no buffer (NULL): the place in data itself; also after a failed
- * read where nobody guards the file (gguf_guard.h). Any thread. */
+ * which would count as this process's memory. Without a file or a buffer (NULL) it returns the place in data itself; also after a failed
+ * read, if nobody guards the file (gguf_guard.h). Any thread. */
 const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, size_t size, uint8_t *buffer);
 
-/* Those bytes are wanted soon: the system begins to fetch what it does not have in memory. */
+/* These bytes are wanted soon: the system starts to read those that it does not have in memory. */
 void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size);
 
 const char *gguf_path(const struct gguf *gguf);
@@ -112,11 +112,11 @@ bool gguf_array_next_string(const struct gguf_value *array, size_t *cursor, stru
  * up to 4096 places spread evenly over the tensor data. Costs a few milliseconds, any file size. */
 void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32]);
 
-/* From now on this is its fingerprint: computed here and now when known is NULL, else as given, for a file of which only parts are there.
- * Before others read. */
+/* Fix the file's fingerprint: computed now when known is NULL, else as given, for a file of which only parts are there. Before other
+ * threads read. */
 void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32]);
 
-/* Where the tensor data begins, and where a byte of it stands: offsets in the file. */
+/* Where the tensor data begins, and where a byte of it stands: file offsets. */
 uint64_t gguf_data_start(const struct gguf *gguf);
 uint64_t gguf_offset(const struct gguf *gguf, const uint8_t *data);
 

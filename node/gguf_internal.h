@@ -38,7 +38,7 @@ struct gguf {
 /* Parse gguf->data into the other members. On failure members may be half filled: gguf_close frees them. */
 int gguf_read(struct gguf *gguf, struct fail *fail);
 
-/* Bytes of the file: what gguf_tensor_bytes and gguf_tensor_ahead say of a tensor's. */
+/* The same for any bytes of the file as gguf_tensor_bytes and gguf_tensor_ahead for a tensor's. */
 const uint8_t *gguf_bytes(const struct gguf *gguf, uint64_t offset, size_t size, uint8_t *buffer);
 void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size);
 
@@ -48,7 +48,7 @@ int gguf_string_compare(const struct gguf_string *a, const struct gguf_string *b
 /* Bytes of one value of this type; 0 for strings, arrays and numbers that are no type. */
 size_t gguf_scalar_bytes(uint32_t type);
 
-/* The path as messages show it: without a long beginning. */
+/* The path as messages show it: its beginning cut off when long. */
 const char *gguf_shown_path(const struct gguf *gguf);
 
 uint64_t gguf_load_uint(const uint8_t *data, size_t size); /* little-endian, any alignment, size 1-8 */

@@ -1,6 +1,6 @@
 /* Where the parser is in the file, and how it takes bytes from it; part of the reader (gguf*.c).
  *
- * Nothing is taken that is not there: sizes are compared with what is left before the position moves, so it never passes the end. */
+ * Sizes are compared with what is left before the position moves, so it never passes the end. */
 #ifndef NODE_GGUF_READER_H
 #define NODE_GGUF_READER_H
 
@@ -30,7 +30,7 @@ int gguf_take_u32(struct gguf_reader *reader, const char *field, uint32_t *out);
 int gguf_take_u64(struct gguf_reader *reader, const char *field, uint64_t *out);
 int gguf_take_string(struct gguf_reader *reader, const char *field, struct gguf_string *out); /* a length and as many bytes */
 
-/* A string of 1 to max bytes, which from now on is in messages. */
+/* A string of 1 to max bytes, which messages include from now on. */
 int gguf_take_name(struct gguf_reader *reader, const char *field, size_t max, struct gguf_string *out);
 
 #endif

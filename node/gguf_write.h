@@ -1,11 +1,11 @@
-/* GGUF v3 files, written: the part before the tensor data is built in memory, the data follows as the caller likes.
+/* Writing GGUF v3 files: the part before the tensor data is built in memory; the caller writes the data itself.
  *
  *     gguf_write_init(&w); gguf_write_string(&w, ...); ... all values; gguf_write_tensor(&w, ...); ... all tensors;
  *     gguf_write_finish(&w);  then w.bytes[0..w.size-1] is the beginning of the file, and tensor data starts right after it.
  *
  * Tensor data must follow in the order of the tensors, each padded by gguf_write_padding. Running out of memory is remembered and
- * reported once, by gguf_write_finish. Names are ours or those of a file that was read, so their sizes are asserted. One thread per
- * writer. */
+ * reported once, by gguf_write_finish. Names are the program's own or come from a file that was read, so their sizes are asserted. One
+ * thread per writer. */
 #ifndef NODE_GGUF_WRITE_H
 #define NODE_GGUF_WRITE_H
 

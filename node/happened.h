@@ -1,4 +1,4 @@
-/* What happened to a node lately, for telemetry: a ring of events, numbered from 1. Main thread. */
+/* Recent events of a node, for telemetry: a ring, numbered from 1. Main thread. */
 #ifndef NODE_HAPPENED_H
 #define NODE_HAPPENED_H
 
@@ -20,10 +20,10 @@ struct happenings {
     uint32_t by_kind[MESH_HAPPENINGS];
 };
 
-/* event: all but its number, which it is given. text: why, in words; cut where it is too long. */
+/* event: all fields but its number, which is assigned here. text: the reason in words; cut if too long. */
 void happened_note(struct happenings *happenings, const struct mesh_telemetry_event *event, const char *text);
 
-/* The number of the oldest that is remembered; count + 1 when there is none. */
+/* The number of the oldest event still kept; count + 1 when there is none. */
 uint32_t happened_first(const struct happenings *happenings);
 
 /* The event of a number first..count. */

@@ -25,8 +25,8 @@ static inline uint64_t hash_words3(uint64_t a, uint64_t b, uint64_t c)
 /* Hash of size bytes, little-endian words, the last one padded with zeros, the size mixed in. */
 uint64_t hash_bytes(uint64_t seed, const void *data, size_t size);
 
-/* Another one each time, for tables of what others have written: without it they could choose what falls into one place. Nothing that is
- * computed may depend on it. */
+/* A different value on each call, as the seed of tables whose keys come from others: without it they could choose keys that collide. No
+ * computed result may depend on it. */
 uint64_t hash_random_seed(void);
 
 #endif

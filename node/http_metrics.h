@@ -13,7 +13,7 @@
 
 struct http_metrics;
 
-/* What is answered; called in http_metrics_run. */
+/* Writes the answers; called in http_metrics_run. */
 struct http_metrics_source {
     void (*write_metrics)(void *app, FILE *out);
     bool (*write_health)(void *app, FILE *out); /* false: not healthy, answered with status 503 */

@@ -1,4 +1,4 @@
-/* A bounded queue of request ids from one thread at a time to one other at a time, without locks. */
+/* A bounded lock-free queue of request ids, with one writer at a time and one reader at a time. */
 #ifndef NODE_ID_RING_H
 #define NODE_ID_RING_H
 

@@ -1,4 +1,4 @@
-/* Threads that have nothing to do: they give way, or sleep. Each system call for it is counted, per process, for the figures of a run. */
+/* Threads with nothing to do: they yield or sleep. Such system calls are counted, per process, for the figures of a run. */
 #ifndef NODE_IDLE_H
 #define NODE_IDLE_H
 
@@ -10,10 +10,10 @@ struct idle_calls {
     uint64_t sleeps; /* calls that sleep or wake: futexes and clocks; those of the UDP driver are in its own statistics */
 };
 
-/* Let another thread have this processor, if one wants it. Returns how long others had it; 0: hardly. */
+/* Let another thread have this processor, if one wants it. Returns how long others had it; 0: hardly at all. */
 uint64_t idle_yield(void);
 
-/* A thread's own, zeroed: do others want its processor? They do if it was lost the last times it was given away. */
+/* A thread's own, zeroed: do other threads want its processor? They do if a recent yield gave the processor to another thread. */
 struct idle_sharing {
     uint32_t yields_left;
 };
@@ -23,7 +23,7 @@ bool idle_is_shared(const struct idle_sharing *sharing);
 /* Less than a second; a signal ends it early. */
 void idle_sleep(uint64_t ns);
 
-/* For who makes such a call itself (the bell). */
+/* For code that makes such a call itself (the bell). */
 void idle_count_sleep(void);
 
 /* Of all threads since the process began. */

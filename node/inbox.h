@@ -1,8 +1,8 @@
-/* The inputs of a phase: what a gather holds, and which slices of it are there.
+/* The inputs of a phase: the data of a gather, and which slices of it have arrived.
  *
  * A gather's blocks stand in wire form in `wire` (own ones for sending again, arrived ones as the endpoint wrote them) and unpacked, as
- * kernels read them, in `q` or `f`. A slice of a sub-batch of tokens is ready when its counter of missing blocks is 0; who brings a block
- * (a worker or the owner of the port) unpacks it first and then counts it, so a reader that sees 0 sees the values. */
+ * kernels read them, in `q` or `f`. A slice of a sub-batch of tokens is ready when its counter of missing blocks is 0; the thread that
+ * brings a block (a worker or the owner of the port) first unpacks and then counts it, so a reader that sees 0 sees the values. */
 #ifndef NODE_INBOX_H
 #define NODE_INBOX_H
 
@@ -28,7 +28,7 @@ struct gather_form {
     const uint16_t *first;   /* (rank_count + 1) of the row map */
     bool is_float;           /* f32 on the wire */
     bool feeds_norm;         /* blocks carry their sum of squares */
-    bool unpack_q, unpack_f; /* what this node's readers want */
+    bool unpack_q, unpack_f; /* the forms this node's readers want */
     bool unpack_panels;      /* of many tokens: token panels instead of q */
     bool unpack_halves;      /* in panels: the sums of half blocks, too */
 };
@@ -40,17 +40,18 @@ struct inbox {
     struct act_slice_f32 *f;                       /* (tokens, slices), or NULL */
     _Atomic uint32_t *missing;                     /* (sub-batches, slices) blocks */
     _Atomic uint64_t *sent;                        /* (sub-batches, slices) see engine_time.c; 0: nothing to measure */
-    _Atomic uint32_t rank_missing[MESH_RANKS_MAX]; /* blocks of each rank; of the own one never counted down */
+    _Atomic uint32_t rank_missing[MESH_RANKS_MAX]; /* blocks of each rank; the own rank's is never counted down */
     _Atomic uint32_t *norm;                        /* (tokens) bits of the norm factor; 0: not computed yet */
     const struct gather_form *form;
     uint16_t token_count;
-    _Atomic uint64_t gather; /* which gather this is, counted from 1 over all steps; 0: none. Set last when opening */
+    _Atomic uint64_t gather; /* number of this gather, counted from 1 over all steps; 0: none. Set last when opening */
     uint64_t step;
     uint16_t phase;
     bool is_free;                  /* owner of the port only: may be used for another gather */
     bool is_consumed, is_released; /* likewise: the two halves of that */
-    uint8_t releases_left;         /* likewise: gathers of the endpoint that it still has open for this one */
-    /* likewise, engine_star.c: only up is open; there is a down; what this rank reads is complete; rank 0 owes others what came up */
+    uint8_t releases_left;         /* likewise: endpoint gathers still open for this one */
+    /* likewise, engine_star.c: only `up` is open; there is a `down`; what this rank reads is complete; rank 0 still has to pass on what
+     * came up */
     bool is_half_open, has_down, is_complete, is_owed;
 };
 
@@ -67,7 +68,7 @@ void inbox_release(struct inbox *inbox);
 /* Begin a gather: all missing. The caller stores inbox->gather afterwards. */
 void inbox_begin(struct inbox *inbox, const struct gather_form *form, uint16_t token_count);
 
-/* Blocks stand in wire: unpack and count them. Any thread, each block once. */
+/* Blocks have arrived in wire: unpack and count them. Any thread, each block once. */
 void inbox_take(struct inbox *inbox, const struct kernel *kernel, uint16_t token_first, uint16_t token_count, uint16_t block_first,
                 uint16_t block_count);
 
@@ -99,7 +100,7 @@ static inline uint8_t *inbox_panel(const struct inbox *inbox, uint32_t token, ui
     return (uint8_t *)&inbox->q[(size_t)(token - token % INBOX_SUB_TOKENS) * inbox->form->slices + (size_t)slice * tokens];
 }
 
-/* All slices of all tokens of a sub-batch. */
+/* Are all slices of a sub-batch ready? */
 bool inbox_sub_is_ready(const struct inbox *inbox, uint32_t sub);
 
 /* 1 / sqrt(mean of squares + eps) of a token, all of whose slices are ready: block sums added in block order. */

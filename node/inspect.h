@@ -1,7 +1,7 @@
 /* `mesh-node inspect`: what a GGUF file says about itself, as text for people or JSON lines for programs.
  *
- * Text is safe to print on a terminal and JSON is strict whatever bytes the file holds. Arrays are shortened to their first elements
- * with their count. JSON events: "file", one "metadata" per value, one "tensor" per tensor, and last "summary". */
+ * Whatever bytes the file holds, the text is safe to print on a terminal and the JSON is strict. Arrays are shortened to their count and
+ * first elements. JSON events: "file", one "metadata" per value, one "tensor" per tensor, and last "summary". */
 #ifndef NODE_INSPECT_H
 #define NODE_INSPECT_H
 

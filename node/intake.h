@@ -1,8 +1,8 @@
 /* Requests that wait: those submitted on this node and, on the sequencer, those that other nodes have sent it.
  *
- * A request stays here until the step log has it, so whatever is lost with a sequencer is still with the node that wants it. The queue is
- * bounded for each rank that submits, first come, first served. Any thread may submit and cancel; everything else is for the owner of
- * the port, who alone takes requests away, so what it has got from here stays valid until it does. */
+ * A request stays here until the step log has it, so when a sequencer is lost, the submitting node still has the request. The queue is
+ * first come, first served, with a limit per submitting rank. Any thread may submit and cancel; everything else is for the owner of the
+ * port. Only the owner removes requests, so those it got from here stay valid until then. */
 #ifndef NODE_INTAKE_H
 #define NODE_INTAKE_H
 
@@ -24,7 +24,7 @@ struct intake {
     struct intake_node *first;
     uint16_t waiting[MESH_RANKS_MAX];             /* by origin */
     struct intake_node *arriving[MESH_RANKS_MAX]; /* from each rank: its tokens are still coming (owner) */
-    _Atomic uint32_t fresh;                       /* nobody has taken them yet */
+    _Atomic uint32_t fresh;                       /* not taken by anybody yet */
     _Atomic uint32_t cancels;                     /* cells of `cancel` in use, or about to be */
     _Atomic uint64_t cancel[INTAKE_CANCELS_MAX];  /* ids; 0: free */
 };
@@ -32,20 +32,20 @@ struct intake {
 void intake_init(struct intake *intake, uint32_t ctx, uint32_t vocab);
 void intake_release(struct intake *intake);
 
-/* Copy a request. False: too many of this origin wait, or no memory. One that waits already is not taken twice; of two histories the longer
- * one stays. Any thread. */
+/* Copy a request. False: too many of this origin wait, or no memory. A request that waits already is not added twice; of two histories the
+ * longer one stays. Any thread. */
 bool intake_submit(struct intake *intake, const struct request *request, uint16_t origin);
 
-/* Ask for the end of a request. False: too many at once. Any thread, and signal handlers. */
+/* Ask for the end of a request. False: too many cancels are pending. Any thread, and signal handlers. */
 bool intake_cancel(struct intake *intake, uint64_t id);
 
 /* ---- the owner of the port ---- */
 
-/* A record of another rank, on the sequencer. 0, or -1: malformed. *refused: the request that this ends, which is more than may wait, or
- * not possible; else 0. */
+/* Take a record of another rank, on the sequencer. 0, or -1: malformed. *refused: the request that this record refuses, since too many wait
+ * or it is not possible; else 0. */
 int intake_take_record(struct intake *intake, uint16_t from, const uint8_t *record, size_t bytes, uint64_t *refused);
 
-/* The first that has not been taken, which it then is. NULL: none. Valid until intake_remove. */
+/* The first request not taken yet, now taken. NULL: none. Valid until intake_remove. */
 const struct request *intake_take(struct intake *intake);
 
 enum intake_state { INTAKE_ABSENT, INTAKE_FRESH, INTAKE_TAKEN };
@@ -53,7 +53,7 @@ enum intake_state intake_state(struct intake *intake, uint64_t id, uint16_t *ori
 
 bool intake_remove(struct intake *intake, uint64_t id); /* false: not there */
 
-/* The id in a cell of the cancels, 0: none; and the cell is free again. */
+/* The id in a cell of `cancel`, 0: none; and free the cell. */
 static inline bool intake_has_cancels(const struct intake *intake)
 {
     return atomic_load_explicit(&intake->cancels, memory_order_relaxed) > 0;

@@ -1,6 +1,6 @@
-/* The requests of this node's clients: what was asked, all tokens so far, and what of them the client has been told.
+/* The requests of this node's clients: the request, all tokens so far, and how many of them the client has been sent.
  *
- * They outlive epochs: in a new one each is submitted again with its tokens, and goes on to the bit. */
+ * They outlive epochs: in a new epoch each is submitted again with its tokens, and continues with identical bits. */
 #ifndef NODE_JOB_H
 #define NODE_JOB_H
 
@@ -14,10 +14,10 @@ struct job {
     uint32_t session; /* of the client */
     struct talk_ask ask;
     uint32_t *token;  /* (room) prompt, then generated */
-    uint64_t *digest; /* (room) of generated tokens, by their place in token */
+    uint64_t *digest; /* (room) of generated tokens, by their index in token */
     uint32_t prompt_count, count, room;
     uint32_t told;                                 /* generated tokens that the client has */
-    struct utf8_stream utf8, utf8_next;            /* after what was told; and after the record in hand */
+    struct utf8_stream utf8, utf8_next;            /* state after what was told; and after the record being sent */
     uint64_t asked_ns, first_ns, last_ns, done_ns; /* first and last token so far */
     bool is_submitted;                             /* in the present epoch */
     bool is_done;
@@ -41,13 +41,14 @@ void jobs_release(struct jobs *jobs);
 /* Submit what is not in this epoch's engine yet; what has no room waits for the next call. */
 void jobs_submit(struct jobs *jobs, struct shift *shift);
 
-/* A new epoch has begun: all are to be submitted again. */
+/* A new epoch has begun: all jobs are to be submitted again. */
 void jobs_begin_epoch(struct jobs *jobs);
 
-/* What the engine tells of it. */
+/* Apply news from the engine. */
 void job_take(struct job *job, const struct shift_news *news);
 
-/* The next record for its client into record (MESH_RECORD_BYTES_MAX), 0 when there is nothing to tell; job_told after it was sent. */
+/* Write the next record for its client into record (MESH_RECORD_BYTES_MAX); 0 when there is nothing to tell. Call job_told after sending
+ * it. */
 size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens);
 void job_told(struct job *job, uint32_t tokens);
 

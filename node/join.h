@@ -1,4 +1,4 @@
-/* Who has joined: which peers have answered, which have loaded their share, and whether one refused.
+/* The state of joining: which peers have answered, which have loaded their share, and whether one refused.
  *
  * Written by whoever owns the port, read by any thread. Ranks are bits of a word. */
 #ifndef NODE_JOIN_H
@@ -30,13 +30,13 @@ void join_refused(struct join *join, uint16_t rank, const char *reason);
 /* Has everybody answered? */
 bool join_all_up(struct join *join);
 
-/* And, on rank 0, is everybody ready? */
+/* And, on rank 0, has everybody loaded? */
 bool join_is_complete(struct join *join);
 
-/* 0, or -1 with what the peer said. */
+/* 0, or -1 with the peer's reason when one refused. */
 int join_check(struct join *join, struct fail *fail);
 
-/* -1 with who was waited for in vain; 0 when everybody has answered after all. */
+/* The timeout is over: -1 naming the peers that have not answered; 0 when all have answered after all. */
 int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail);
 
 #endif

@@ -20,7 +20,7 @@ enum {
     BLOCK_WIRE_BYTES = 36,      /* f32 d, then 32 int8 q, little-endian */
     BLOCK_WIRE_BYTES_NORM = 40, /* the same and f32 sum of squares last */
     PANEL_ALIGNMENT = 64,
-    PANEL_PREFETCH_BYTES = 8192 /* how far ahead kernels prefetch (or twice); beyond the last panel that is harmless: nothing is loaded */
+    PANEL_PREFETCH_BYTES = 8192 /* prefetch distance of kernels (or twice that); harmless beyond the last panel, since nothing is loaded */
 };
 
 /* One quantised slice of one token, as kernels read it. 64-byte aligned. Columns beyond a short slice's end: q = 0, sum = 0, d = 0. */
@@ -65,20 +65,20 @@ struct kernel_tokens_wire {
 struct kernel_tokens {
     /* What kernel_unpack does, for tokens `first` .. first+count-1 of the `tokens` of a panel. */
     void (*put)(const struct kernel_tokens_wire *wire, uint8_t *panel, size_t tokens, size_t first, size_t count);
-    /* What a kernel_dot_fn does, for all tokens of a panel; NULL for types that are better off without. */
+    /* What a kernel_dot_fn does, for all tokens of a panel; NULL for types that are faster without. */
     void (*dot[TYPE_COUNT])(const void *panels, size_t panel_count, size_t columns, const uint8_t *tokens, size_t token_count, float *out,
                             size_t out_stride, bool accumulate);
-    bool reads_halves[TYPE_COUNT]; /* it wants panels that were put with_halves */
+    bool reads_halves[TYPE_COUNT]; /* it needs panels that were put with_halves */
 };
 
 enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };
 
-/* Attention of `heads` query heads that share one KV head, one token. Scores of position blocks of 256 anchored at 0. */
+/* Attention of `heads` query heads that share one KV head, for one token. Scores are computed in blocks of 256 positions anchored at 0. */
 struct attend {
     const float *q;     /* (heads, head_dim), rotated */
     float *out;         /* (heads, head_dim) */
     const void *k, *v;  /* caches of this KV head, 64-byte aligned; see kernel_kv_bytes */
-    const void *k_next; /* K of who is attended to next, fetched meanwhile as far as this one goes; NULL: nothing is */
+    const void *k_next; /* K cache that is attended to next, prefetched meanwhile, as many bytes as this one has; NULL: none */
     float *scratch;     /* kernel_attend_scratch_floats(heads, positions) */
     uint32_t heads, head_dim;
     uint32_t positions; /* attends to 0..positions-1, ≥ 1 */
@@ -127,11 +127,11 @@ struct kernel {
     const struct kernel_train *train; /* kernel_train.h */
 };
 
-/* Wire blocks into a slice: block `first` (0..7) and following; derived sums included. with_sumsq: stride 40. Not speed-critical per byte
- * but called once per received tile. Integers and copies only, so one version. */
+/* Wire blocks into a slice: block `first` (0..7) and following; derived sums included. with_sumsq: stride 40. Called once per received
+ * tile, and not speed-critical per byte. Integers and copies only, so one version. */
 void kernel_unpack(const uint8_t *wire, size_t wire_stride, size_t first, size_t blocks, bool with_sumsq, struct act_slice *slice);
 
-/* The fastest supported kernel, or the named one. NULL: unknown name or not supported by this CPU; kernel_names() lists what there is. */
+/* The fastest supported kernel, or the named one. NULL: unknown name or not supported by this CPU; kernel_names() lists the kernels. */
 const struct kernel *kernel_choose(const char *name);
 const char *kernel_names(void);               /* "scalar avx2 avx512" */
 const struct kernel *kernel_at(size_t index); /* for tests: NULL after the last; check supported() */

@@ -1,7 +1,7 @@
 /* Attention of the query heads that share a KV head, one token, in the lanes of the including file's instruction set.
  *
- * Scores: a lane is a position, a chain over the columns. Values: a lane is a column, a chain over the positions of a block. So the heads
- * and tiles taken together here are only as many as keep the multipliers busy; each result's operations do not depend on it. */
+ * Scores: a lane is a position, a chain over the columns. Values: a lane is a column, a chain over the positions of a block. The number of
+ * heads and tiles taken together therefore only serves to keep the multipliers busy; no result's operations depend on it. */
 #ifndef NODE_KERNEL_ATTEND_H
 #define NODE_KERNEL_ATTEND_H
 
@@ -14,8 +14,8 @@
 enum {
     ATTEND_BLOCK = 256, /* positions whose sums are finished before they are added to the others' */
     ATTEND_WIDTH = 4,   /* most tiles or groups of 16 columns at once */
-    /* How many rows of V are fetched ahead. Those of many positions come from memory, which takes longer; of few, what is beyond the last
-     * one would be fetched in vain. */
+    /* Rows of V that are prefetched ahead. With many positions V comes from memory, which takes longer; with few, rows beyond the last one
+     * would be fetched in vain. */
     ATTEND_NEAR_ROWS = 16,
     ATTEND_FAR_ROWS = 64,
     ATTEND_MANY_POSITIONS = 512,
@@ -44,8 +44,8 @@ KERNEL_INLINE struct lanes attend_load(enum kv_type type, const uint8_t *p, stru
     }
 }
 
-/* Keys and values are read once and one after the other, so memory would wait while they are multiplied: as a line of K is read, the line
- * of V that stands where it does is fetched, and as V is, K of who comes next. */
+/* Keys and values are read once, one after the other, so memory would idle while they are multiplied: with each line of K the line of V at
+ * the same offset is prefetched, and with each line of V that line of the next K. */
 KERNEL_INLINE void attend_fetch(const void *cache, size_t at)
 {
     __builtin_prefetch((const uint8_t *)cache + at, 0, 2);
@@ -230,7 +230,7 @@ KERNEL_INLINE void attend_group(const struct attend *attend, enum kv_type type, 
             group.out[h * attend->head_dim + i] *= inverse[h];
 }
 
-/* As many heads from first_head on as there is a version for; returns how many. */
+/* Computes the largest number of heads from first_head on for which there is a version; returns that number. */
 #define ATTEND_TYPE(name, type)                                            \
     static uint32_t name(const struct attend *attend, uint32_t first_head) \
     {                                                                      \

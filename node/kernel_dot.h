@@ -1,14 +1,14 @@
 /* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
  *
  * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is, how many panels and tokens the registers hold
- * at once, and has the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector
- * arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. Every lane does what the scalar kernel does for its row; integers may
- * take another way, as all of them are exact: products with integer scales are made in f32, where |isum| < 2^24 keeps them exact (bounds in
- * kernel_scalar.c).
+ * at once, and defines the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector
+ * arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. Every lane does what the scalar kernel does for its row; integer
+ * results may be computed differently, as all of them are exact: products with integer scales are computed in f32, where |isum| < 2^24
+ * keeps them exact (bounds in kernel_scalar.c).
  *
- * One token (decode) computes while it unpacks, at the speed of memory; so do a few tokens (kernel_dot_few.h), and where a step is as large
- * as theirs, any number of them, but for the K types. Else more tokens share DOT_PANELS panels unpacked to dot_blocks, in tiles of
- * DOT_VECTORS parts by DOT_TOKENS / DOT_VECTORS tokens. The tokens of a prompt that stand side by side have kernel_dot_tokens.h. */
+ * For one token (decode) computing and unpacking alternate, at the speed of memory; also for a few tokens (kernel_dot_few.h), and for any
+ * number of them where dot_is_always_few. Otherwise more tokens share DOT_PANELS panels unpacked to dot_blocks, in tiles of DOT_VECTORS
+ * parts by DOT_TOKENS / DOT_VECTORS tokens. Prompt tokens that stand side by side use kernel_dot_tokens.h. */
 #ifndef NODE_KERNEL_DOT_H
 #define NODE_KERNEL_DOT_H
 
@@ -21,7 +21,7 @@ enum {
 
 enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
 
-/* What is constant about a type. Always a compile-time constant here. */
+/* The constants of a type. Always a compile-time constant here. */
 struct dot_type {
     enum tensor_type type;
     int low_bits, high_bits, zero;
@@ -269,8 +269,8 @@ DOT_INLINE void dot_put(float *out, dot_floats acc, bool accumulate)
     memcpy(out, &acc, sizeof acc);
 }
 
-/* Twice: far ahead into the second level, as the first has too few requests under way to keep memory busy; then from there into the first
- * shortly before use, as loads that wait for the second level keep later prefetches from being issued. */
+/* Prefetch twice: far ahead into the second-level cache, since the first level allows too few requests in flight to keep memory busy; then
+ * from there into the first level shortly before use, since loads that wait for the second level delay later prefetches. */
 DOT_INLINE void dot_prefetch(const uint8_t *from, size_t bytes, size_t ahead)
 {
     enum { NEAR_BYTES = 1024 };
@@ -287,8 +287,8 @@ DOT_INLINE void dot_prefetch_once(const uint8_t *from, size_t bytes, size_t ahea
         __builtin_prefetch(from + i + ahead, 0, 3);
 }
 
-/* Block b's share of reading a panel ahead in the order of memory, to the line: each once, for weights that are read once. They go past the
- * second level, which keeps activations and results. */
+/* Block b's share of prefetching a panel in memory order, each line once, for weights that are read once. These lines bypass the
+ * second-level cache, which keeps activations and results. */
 DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size_t blocks, size_t b, size_t ahead)
 {
     const size_t share = panel_bytes / blocks, line = PANEL_VECTOR_BYTES;
@@ -298,8 +298,8 @@ DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size
         __builtin_prefetch(panel + at + ahead, 0, 0);
 }
 
-/* Block b of `panels` (a constant) panels for one token. How far ahead was measured on Zen 5: 4 KiB are too late for types that compute
- * more, 12 KiB cost 3 to 5 per cent. */
+/* Block b of `panels` (a constant) panels for one token. The distance was measured on Zen 5: 4 KiB is too late for types that compute more,
+ * 12 KiB costs 3 to 5 per cent. */
 DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
                                  const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
@@ -323,7 +323,7 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
     }
 }
 
-/* In order, all numbers of the blocks are loaded before the first block, as they stand: going back to them for each block costs 2 per cent
+/* In order, the scales of all blocks are loaded, as they stand, before the first block: going back to them for each block costs 2 per cent
  * of a token of Q4_0 and Q8_0. */
 DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8_t *panel, size_t part, size_t blocks,
                                 struct dot_head *head)
@@ -341,8 +341,8 @@ DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8
 }
 
 /* One token, one part of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are unrolled, as their scales stand at
- * constant places; but not where reading is in order, as what a loop saves in prefetches that come in bursts is more (Zen 5: a token of
- * Q4_K takes 0.92 of the time, one of Q6_K 0.93, and one of Q4_0 would take 1.10 unrolled). */
+ * constant places; but not when reading in order, where a loop gains more by avoiding bursts of prefetches (Zen 5: a token of Q4_K takes
+ * 0.92 of the time, one of Q6_K 0.93, and one of Q4_0 would take 1.10 unrolled). */
 DOT_INLINE void dot_decode(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
                            size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
@@ -383,8 +383,8 @@ DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uin
 #include "kernel_dot_few.h"
 #include "kernel_dot_many.h"
 
-/* Do steps of a type take DOT_VECTORS parts of registers as soon as they are unpacked? Then unpacking again for every DOT_FEW_TOKENS tokens
- * is cheaper than to go through memory. */
+/* Does a step of this type take DOT_VECTORS parts straight from the registers that they are unpacked to? Then unpacking again for every
+ * DOT_FEW_TOKENS tokens is cheaper than going through memory. */
 DOT_INLINE bool dot_is_always_few(struct dot_type type)
 {
     return DOT_VECTORS > 1 && !dot_is_k(type);
@@ -429,7 +429,7 @@ DOT_INLINE void dot_quantised(struct dot_type type, const uint8_t *panel, size_t
         template(__VA_ARGS__, panels, panel_count, columns, x, x_stride, token_count, out, out_stride, accumulate);              \
     }
 
-/* Few tokens have a function of their own, so that the registers of the others are dealt without them. */
+/* A function of its own for few tokens, so that register allocation of the others ignores it. */
 #define DOT_QUANTISED(name, ...)                                                                                                        \
     static kernel_dot_fn name##_few __attribute__((noinline)), name##_other __attribute__((noinline));                                  \
     DOT_FUNCTION(name##_few, dot_few, __VA_ARGS__)                                                                                      \

@@ -47,8 +47,8 @@ DOT_INLINE __m256i dot_splat_four(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
-/* Weights of 8 bits, which maddubs would saturate on: |w| times x with the sign of w. Neither pair exceeds 2 * 128 * 127 < 2^15, and
- * x is never -128, so its sign can change. */
+/* Weights of 8 bits, for which maddubs would saturate: |w| times x with the sign of w. Neither pair exceeds 2 * 128 * 127 < 2^15, and x is
+ * never -128, so its sign can be changed. */
 DOT_INLINE __m256i dot_columns_8bit(const dot_words *weight, size_t groups, const int8_t *q)
 {
     const __m256i ones = _mm256_set1_epi16(1);
@@ -84,7 +84,7 @@ DOT_INLINE __m256i dot_columns_few_bits(const dot_words *weight, size_t groups, 
     return sum;
 }
 
-/* kernel_dot_avx512.h's, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column
+/* As in kernel_dot_avx512.h, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column
  * `first`, 16 or 32 columns; weight < 2^bits. */
 DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride,
                             size_t tokens, size_t first, int zero, int bits, dot_ints *out)

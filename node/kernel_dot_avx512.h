@@ -17,7 +17,7 @@ typedef float dot_floats __attribute__((vector_size(64)));
 typedef uint16_t dot_shorts __attribute__((vector_size(32)));
 
 /* Whether one token's weights are best prefetched once, in the order of memory, rather than block by block and twice: measured on Zen 5,
- * where that reads Q6_K 1.5, Q4_0 1.2 and Q8_0 1.1 times as fast. */
+ * where this reads Q6_K 1.5, Q4_0 1.2 and Q8_0 1.1 times as fast. */
 DOT_INLINE bool dot_reads_in_order(void)
 {
     return __builtin_cpu_is("amd");
@@ -46,7 +46,7 @@ DOT_INLINE dot_ints dot_four(dot_ints acc, dot_words weight, dot_words four)
     return (dot_ints)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)weight, (__m512i)four);
 }
 
-/* x, in a register: an instruction that spreads its operand from memory itself takes longer than two that share a register. */
+/* Keep x in a register: an instruction that broadcasts its operand from memory takes longer than two that share a register. */
 DOT_INLINE dot_words dot_keep(dot_words x)
 {
     __asm__("" : "+v"(x));
@@ -97,7 +97,7 @@ DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to, 
 }
 
 /* out[t * vectors + v] = sum over `groups` groups of (weight[v] - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns;
- * weight < 2^bits. Tokens inside, so that what follows an instruction does not wait for it. */
+ * weight < 2^bits. Tokens are the inner loop, so that consecutive instructions do not depend on one another. */
 DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,
                             size_t first, int zero, int bits, dot_ints *out)
 {

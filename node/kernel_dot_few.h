@@ -1,9 +1,9 @@
 /* Dot products of a few tokens, several requests that generate together, and of many where that is faster. Part of kernel_dot.h, which
  * includes this.
  *
- * A pass takes DOT_FEW_TOKENS tokens, which have an accumulator for each of DOT_PANELS panels: weights go from there into registers and are
- * used at once, while activations that are loaded serve all panels. Unpacking to memory first would take longer than the products of few
- * tokens. Only the integer scales of the K types take that way, as there are few. */
+ * A pass takes DOT_FEW_TOKENS tokens, which have an accumulator for each of DOT_PANELS panels: weights are unpacked into registers and used
+ * at once, while a loaded activation serves all panels. Unpacking to memory first would take longer than the products of few tokens. Only
+ * the integer scales of the K types go through memory, as they are few. */
 #ifndef NODE_KERNEL_DOT_FEW_H
 #define NODE_KERNEL_DOT_FEW_H
 
@@ -35,18 +35,18 @@ DOT_INLINE void dot_load_few(struct dot_type type, const uint8_t *panel, size_t 
     }
 }
 
-/* What is the same for all passes over the tokens. They share out what is to be read ahead, as much as the panels in hand have. */
+/* What is the same for all passes over the tokens. The passes share the prefetching, of as many bytes as the panels in hand have. */
 struct dot_few_job {
     size_t panel_bytes, blocks;
     size_t x_stride, out_stride;
-    size_t passes, share; /* bytes to be read ahead with a block of a part */
+    size_t passes, share; /* bytes to prefetch with each block of a part */
     bool reads_in_order;  /* dot_reads_in_order */
     bool is_in_order;     /* dot_few_in_order */
     bool in_fours;        /* passes of DOT_FEW_TOKENS, and what is left */
     bool accumulate;
 };
 
-/* One part of `panels` panels, `tokens` tokens (both constants); ahead: what comes after those panels, less what is read before it. */
+/* One part of `panels` panels, `tokens` tokens (both constants); ahead: this part's share of what is prefetched, less the distance. */
 DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, size_t part,
                              const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
 {
@@ -84,7 +84,7 @@ DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job
         dot_put(out + i / panels * job->out_stride + i % panels * PANEL_ROWS + part * DOT_LANES, acc[i], job->accumulate);
 }
 
-/* A pass. Returns how far it has read ahead. */
+/* A pass. Returns where the next pass goes on prefetching. */
 DOT_INLINE const uint8_t *dot_few_pass(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels,
                                        const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
 {
@@ -93,8 +93,8 @@ DOT_INLINE const uint8_t *dot_few_pass(struct dot_type type, const struct dot_fe
     return ahead;
 }
 
-/* The first pass over four tokens, which meets the panels, is code of its own: processors learn from each instruction's addresses what to
- * read ahead, and passes that go back to the same panels would mislead them. */
+/* The first pass over four tokens, which reads the panels first, is code of its own: processors learn from each instruction's addresses
+ * what to prefetch, and passes that go back to the same panels would mislead them. */
 DOT_INLINE void dot_few_panels(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, const uint8_t *x,
                                size_t token_count, float *out)
 {
@@ -117,15 +117,15 @@ DOT_INLINE void dot_few_panels(struct dot_type type, const struct dot_few_job *j
         dot_few_pass(type, job, panel, panels, x + t * job->x_stride, 1, ahead, out + t * job->out_stride);
 }
 
-/* Where reading in order is faster, as few tokens as leave the processor waiting for memory take panels one by one, as they stand: two at
- * once share activations, but are two streams. Measured on Zen 5, whole steps: two to six tokens of Q8_0 take 0.87 to 0.93 of the time; two
- * of types with four low bits 0.85 to 0.93, three of them 1.0 to 1.2; two of Q2_K and Q3_K 1.08. */
+/* Where reading in order is faster, tokens so few that the processor waits for memory take panels one by one, as they stand: two at once
+ * share activations, but are two streams. Measured on Zen 5, whole steps: two to six tokens of Q8_0 take 0.87 to 0.93 of the time; two of
+ * types with four low bits 0.85 to 0.93, three of them 1.0 to 1.2; two of Q2_K and Q3_K 1.08. */
 DOT_INLINE bool dot_few_in_order(struct dot_type type, size_t token_count)
 {
     return dot_reads_in_order() && token_count <= (type.low_bits == 8 ? 6 : type.low_bits == 4 ? 2 : 1);
 }
 
-/* How tokens are dealt to passes. In order no pass has to be large, and smaller ones wait for memory less often. */
+/* How tokens are divided into passes. In order no pass has to be large, and smaller ones wait for memory less often. */
 DOT_INLINE void dot_few_cut(struct dot_few_job *job, size_t token_count)
 {
     job->in_fours = token_count > DOT_FEW_TOKENS || (token_count == DOT_FEW_TOKENS && !job->is_in_order);

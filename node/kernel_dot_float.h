@@ -16,8 +16,8 @@ DOT_INLINE dot_floats dot_load_weight(enum tensor_type type, const uint8_t *pane
     return (dot_floats)(__builtin_convertvector(shorts, dot_words) << 16);
 }
 
-/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would wait for itself. Panels read at once
- * are streams of their own; those of 2-byte weights are prefetched from the next panels, those of 4-byte weights need no help. */
+/* `panels` by `tokens` (constants) at once: each is a chain of dependent additions, so one alone would stall. Panels read together are
+ * separate streams: for 2-byte weights the next panels are prefetched; 4-byte weights need no help. */
 DOT_INLINE void dot_float_tile(enum tensor_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t columns,
                                const uint8_t *x, size_t x_stride, size_t tokens, float *out, size_t out_stride, bool accumulate)
 {

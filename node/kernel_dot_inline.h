@@ -1,5 +1,5 @@
 /* How the templates of kernel_dot.h become code: one body per type, its constants folded and its short loops unrolled. Under a sanitizer
- * that would be minutes of compiling, so there they are ordinary functions and loops, which compute the same. */
+ * that would take minutes to compile, so there they are ordinary functions and loops with the same results. */
 #ifndef NODE_KERNEL_DOT_INLINE_H
 #define NODE_KERNEL_DOT_INLINE_H
 

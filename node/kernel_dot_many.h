@@ -36,7 +36,7 @@ DOT_INLINE void dot_tokens(struct dot_type type, struct dot_block wide[][SLICE_B
     }
 }
 
-/* A share of the next panels, so that they are near when their turn comes. */
+/* A share of the next panels, so that they are cached when their turn comes. */
 DOT_INLINE void dot_prefetch_share(const uint8_t *panel, size_t bytes, size_t token, size_t tokens, size_t token_count)
 {
     size_t end = bytes * (token + tokens) / token_count;

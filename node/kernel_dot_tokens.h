@@ -1,8 +1,9 @@
-/* Dot products of a prompt's tokens from a token panel (token_panel.h). After kernel_dot.h, where the registers hold as much.
+/* Dot products of a prompt's tokens from a token panel (token_panel.h). Included after kernel_dot.h, on instruction sets with enough
+ * registers.
  *
- * A pass is two panels of weights by five tokens: ten sums, each a chain of eight instructions per block, so that two of them can begin
- * in every cycle though one takes four. Weights are unpacked again for every pass, as that takes units that multiply nothing; the K types
- * have kernel_dot_tokens_k.h. */
+ * A pass is two panels of weights by five tokens: ten sums, each a chain of eight instructions per block, so that two can issue in every
+ * cycle although each takes four. Weights are unpacked again for every pass, since unpacking uses execution units that do not multiply. The
+ * K types use kernel_dot_tokens_k.h. */
 #ifndef NODE_KERNEL_DOT_TOKENS_H
 #define NODE_KERNEL_DOT_TOKENS_H
 
@@ -92,7 +93,7 @@ DOT_INLINE void dot_group(struct dot_type type, const uint8_t *panels_from, size
         dot_put(out + i / panels * out_stride + i % panels * PANEL_ROWS, acc[i], accumulate);
 }
 
-/* `panels` (a constant) panels and all groups. Each reads a share of the next panels ahead. */
+/* `panels` (a constant) panels and all groups. Each group prefetches a share of the next panels. */
 DOT_INLINE void dot_groups(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t blocks, const uint8_t *x,
                            size_t token_count, float *out, size_t out_stride, bool accumulate)
 {
@@ -131,7 +132,7 @@ DOT_INLINE void dot_token_panel(struct dot_type type, const uint8_t *panel, size
 
 #include "kernel_dot_tokens_k.h"
 
-/* ---- what is unpacked ---- */
+/* ---- filling a panel ---- */
 
 /* A block of token i of a group of n; half: minus of the first halves, or NULL. -128 is read as in kernel_unpack.c. */
 DOT_INLINE void dot_put_block(const uint8_t *wire, uint32_t *to, int32_t *half, size_t n, size_t i)
@@ -177,7 +178,7 @@ DOT_INLINE void dot_put_tokens(const struct kernel_tokens_wire *wire, size_t b, 
     }
 }
 
-/* Panels of a prompt were last used some gathers ago, and are in no near cache. */
+/* A prompt's panels were last used some gathers ago, and are in no near cache. */
 DOT_INLINE void dot_fetch_for_writing(const uint8_t *to, size_t bytes)
 {
     for (size_t at = 0; at < bytes + PANEL_VECTOR_BYTES - 1; at += PANEL_VECTOR_BYTES)

@@ -1,8 +1,8 @@
 /* Dot products of a prompt's tokens from a token panel, for the K types. Part of kernel_dot_tokens.h, which includes this.
  *
- * The passes are those of the other types. What is unpacked once for all tokens, to memory that the first cache keeps, are the scales, and
- * the weights too of types that have both a scale for each half of a block and high bits: to unpack these again for every pass takes longer
- * than loads, while for the others it takes units that have nothing else to do. */
+ * The passes are those of the other types. Scales are unpacked once for all tokens, to memory that stays in the first-level cache; so are
+ * the weights of types with both a scale for each half of a block and high bits. Unpacking these again for every pass takes longer than
+ * loading them; for other types it uses execution units that are otherwise idle. */
 #ifndef NODE_KERNEL_DOT_TOKENS_K_H
 #define NODE_KERNEL_DOT_TOKENS_K_H
 
@@ -126,7 +126,7 @@ DOT_INLINE void dot_group_k(struct dot_type type, const struct dot_k_panels *w, 
         dot_put(out + i / panels * out_stride + i % panels * PANEL_ROWS, acc[i], accumulate);
 }
 
-/* What dot_groups does. half: what stands behind the groups. */
+/* What dot_groups does. half: the sums behind the groups. */
 DOT_INLINE void dot_groups_k(struct dot_type type, const uint8_t *panel, size_t panel_bytes, size_t panels, const uint8_t *x,
                              const uint32_t *half, size_t token_count, float *out, size_t out_stride, bool accumulate)
 {

@@ -1,4 +1,4 @@
-/* Where an element of the KV cache stands: one KV head, any instruction set.
+/* Layout of the KV cache of one KV head, for any instruction set.
  *
  * K: tiles of 16 positions, each (head_dim, 16), so that a lane is a position. V: one row of head_dim values per position, padded with
  * zeros to a multiple of 16, so that a lane is a column. Q8_0 has a half scale for every 32 values of one position: in a K tile, before

@@ -1,4 +1,4 @@
-/* Sixteen f32 lanes in whatever registers the including file's instruction set has.
+/* Sixteen f32 lanes in the registers of the including file's instruction set.
  *
  * Lanes never meet: each operation is the IEEE one, lane by lane, so all versions give the bits of the plain one. For the kernel_ISA.c
  * files only, each of which has its own compiler flags; kernel_scalar.c asks for the plain one. Loads and stores take any alignment.

@@ -1,4 +1,4 @@
-/* What training computes beyond inference, one table per instruction set, all giving the same bits; docs/TRAINING.md says it in words.
+/* What training computes beyond inference, one table per instruction set, all giving the same bits; docs/TRAINING.md describes it.
  *
  * A lane is always one result: its chain of operations has a fixed order, however wide the registers and whatever tile it is in. Sums over
  * a vector go by sixteen interleaved chains and the fixed tree of lanes_sum. Pure functions of their arguments; any thread. Rounding must
@@ -13,7 +13,7 @@ enum { TILE_ROWS_MAX = 12, TILE_COLUMNS_MAX = 32 };
 
 /* One step of AdamW (Loshchilov and Hutter 2019) for weights of one kind. */
 struct kernel_adamw {
-    float gradient_scale;           /* what clipping leaves of the gradient */
+    float gradient_scale;           /* factor by which clipping scales the gradient */
     float keep1, keep2;             /* beta1, beta2 */
     float correction1, correction2; /* 1 / (1 - beta^step) */
     float rate, decay, epsilon;
@@ -51,10 +51,10 @@ struct kernel_train {
     /* dw[i] = fma(dy[i] * factor, x[i], dw[i]) */
     void (*norm_weight_back)(const float *dy, const float *x, float factor, size_t count, float *dw);
 
-    /* Of out = silu(gate) * up: what dout means for gate and up. */
+    /* Of out = silu(gate) * up: the gradients of gate and up from that of out. */
     void (*swiglu_back)(const float *gate, const float *up, const float *dout, size_t count, float *dgate, float *dup);
 
-    /* rounds * peak_flops operations (a fused multiply-add counts two) on registers alone: what a machine can do at most */
+    /* rounds * peak_flops operations (a fused multiply-add counts as two) on registers alone: the machine's peak */
     float (*peak)(size_t rounds);
     size_t peak_flops;
 

@@ -1,7 +1,7 @@
-/* Keys and values that a node will need in the next epoch and does not have: fetched from those who do, while the present epoch goes on.
+/* Keys and values that a node lacks and will need in the next epoch: fetched from members that have them, while the present epoch goes on.
  *
- * Pass after pass: each fetches what has been computed since the one before, in steps of 16 positions. What cannot be had is computed
- * again, so nothing here is an error. One thread at a time, until kv_fetch_close. */
+ * It works in passes: each fetches what has been computed since the one before, in steps of 16 positions. What cannot be fetched is
+ * computed again, so nothing here is an error. One thread at a time, until kv_fetch_close. */
 #ifndef NODE_KV_FETCH_H
 #define NODE_KV_FETCH_H
 
@@ -30,21 +30,21 @@ struct kv_fetch {
     uint32_t ctx;
     uint32_t first, count;          /* heads that are needed */
     uint32_t own_first, own_count;  /* and those that this node has already */
-    const atomic_bool *is_stopping; /* ends a pass within some 10 ms */
-    struct kept kept;               /* what has come; shape is set by the caller */
+    const atomic_bool *is_stopping; /* ends a pass within about 10 ms */
+    struct kept kept;               /* what has been fetched; the caller sets shape */
     uint16_t source_count;
     struct kv_fetch_source *source; /* (KV_FETCH_SOURCES_MAX), or NULL */
-    uint64_t bytes;                 /* that have come */
+    uint64_t bytes;                 /* fetched so far */
 };
 
 /* The fields up to is_stopping, and the shape, are set. 0, or -1: out of memory. */
 int kv_fetch_open(struct kv_fetch *fetch);
 void kv_fetch_add_source(struct kv_fetch *fetch, struct mesh_addr addr);
 
-/* Is there anything to fetch, as far as heads go, and anybody to ask? */
+/* Are any heads needed that this node lacks, and is there a source to ask? */
 bool kv_fetch_has_use(const struct kv_fetch *fetch);
 
-/* One pass. Returns the positions that came, of all requests and heads together. */
+/* One pass. Returns the positions fetched, over all requests and heads. */
 uint64_t kv_fetch_pass(struct kv_fetch *fetch);
 
 void kv_fetch_close(struct kv_fetch *fetch); /* all zeros is fine */

@@ -10,19 +10,19 @@
 
 struct local {
     uint16_t count, rank;
-    struct mesh_udp *udp[MESH_RANKS_MAX]; /* this process keeps its own only */
+    struct mesh_udp *udp[MESH_RANKS_MAX]; /* each process keeps only its own */
     struct mesh_addr addr[MESH_RANKS_MAX];
-    pid_t child[MESH_RANKS_MAX]; /* of rank 0; 0: none */
+    pid_t child[MESH_RANKS_MAX]; /* rank 0's; 0: none */
 };
 
 /* Bind a loopback socket per rank, any free port. */
 int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, struct fail *fail);
 
-/* Become `count` processes: returns in each with local->rank set. Children end with their parent, and ignore Ctrl-C (the parent says when).
- * Before any thread is started. */
+/* Become `count` processes: returns in each with local->rank set. Children end with their parent, and ignore Ctrl-C (the parent tells them
+ * when to end). Before any thread is started. */
 int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fail);
 
-/* Rank 0: -1 when a child has ended although nobody told it to. app: struct local. */
+/* Rank 0: -1 when a child has ended that should still run. app: struct local. */
 int local_watch(void *app, struct fail *fail);
 
 /* Rank 0: wait for the children, a few seconds at most; then kill what is left. -1 when one did not end well. */

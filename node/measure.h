@@ -1,6 +1,6 @@
 /* What a serving node measures, at one moment: the figures that telemetry and /metrics are made from.
  *
- * The counters are those that `status` reads, not copies. */
+ * Its counters are the ones that `status` reads, not copies. */
 #ifndef NODE_MEASURE_H
 #define NODE_MEASURE_H
 
@@ -12,18 +12,18 @@
 
 enum { MEASURE_WORKERS_MAX = 256, MEASURE_OVER_MAX = 8, MEASURE_OVER_MS = 15000 /* longer than any interval of reports */ };
 
-/* Requests of this node's clients that are over, since the start; the newest of them are told for a while, or whoever watches would take
- * them for running. */
+/* Finished requests of this node's clients, since the start. The newest are reported for a while, since watchers would otherwise think them
+ * still running. */
 struct measure_requests {
     uint64_t begun, failed, prompt_tokens, tokens, first_token_ns, generating_ns;
     struct measure_over {
         struct mesh_telemetry_request request;
         uint64_t over_ns; /* when; 0: no request */
     } over[MEASURE_OVER_MAX];
-    unsigned over_next; /* place in it, round and round */
+    unsigned over_next; /* next slot in it, cyclic */
 };
 
-/* Where the figures are. Borrowed for the call. */
+/* Where the figures come from. Borrowed for the call. */
 struct measure_source {
     uint64_t now_ns, unix_ms;
     const struct shift_config *config;    /* udp NULL: there is no socket */
@@ -37,10 +37,10 @@ struct measure_source {
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
     uint64_t recomputed;                            /* likewise */
     uint64_t telemetry_refused, watchers;
-    uint64_t available_bytes;    /* memory of the machine, UINT64_MAX: unknown; 0: it is asked now and then, which may take a while */
+    uint64_t available_bytes;    /* memory of the machine, UINT64_MAX: unknown; 0: measure_take asks now and then, which may take a while */
     uint64_t start_ns, epoch_ns; /* when the process and the epoch began */
     bool is_leaving;
-    struct mesh_addr addr; /* own, when there is no epoch */
+    struct mesh_addr addr; /* own address when there is no epoch */
 };
 
 struct measure {
@@ -52,8 +52,8 @@ struct measure {
     uint64_t available_bytes, look_again_ns; /* memory of the machine, and when to ask again */
     uint16_t links, workers, requests;
     struct mesh_telemetry_link link[MESH_RANKS_MAX];
-    uint64_t shared_sent, shared_bytes_sent; /* that the links count and that left by a datagram which counts for another link, too */
-    struct mesh_histogram *latency;          /* (MESH_RANKS_MAX, MESH_LATENCIES) by place in link */
+    uint64_t shared_sent, shared_bytes_sent; /* in the links' counts, but sent as a datagram that another link counts, too */
+    struct mesh_histogram *latency;          /* (MESH_RANKS_MAX, MESH_LATENCIES), indexed as link */
     struct mesh_telemetry_worker worker[MEASURE_WORKERS_MAX];
     struct mesh_telemetry_request request[JOBS_MAX + MEASURE_OVER_MAX];
 };
@@ -62,10 +62,10 @@ struct measure {
 int measure_init(struct measure *measure);
 void measure_release(struct measure *measure);
 
-/* All of it. Takes the port for the time of a copy. Main thread. */
+/* Take all figures. Holds the port while it copies. Main thread. */
 void measure_take(struct measure *measure, const struct measure_source *source);
 
-/* A request of this node's clients ends: when its client has been told, or has gone. */
+/* A request of this node's clients has ended: call it when the client has been told, or has gone. */
 void measure_request_over(struct measure_requests *requests, const struct job *job, uint64_t now_ns);
 
 #endif

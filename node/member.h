@@ -45,19 +45,19 @@ struct member *member_open(const struct member_config *config, struct fail *fail
 void member_close(struct member *member);
 void member_memory(const struct member *member, struct engine_memory *memory);
 
-/* Start threads: load, join, then work until member_finish or, on other ranks than 0, until rank 0 has finished. */
+/* Start threads: load, join, then work until member_finish or, on ranks other than 0, until rank 0 has finished. */
 int member_start(struct member *member, struct fail *fail);
 
-/* Wait until all nodes have joined and loaded. watch(app) is called now and then; -1 from it ends the waiting. */
+/* Wait until all nodes have joined and loaded. watch(app) is called from time to time; -1 from it ends the wait. */
 int member_wait_ready(struct member *member, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail);
 
-/* Rank 0: begin; then take tokens as they come. member_next_token: 1 a token, 0 the generation has ended, -1 failed. */
+/* Rank 0: start the request; then take tokens as they come. member_next_token: 1 a token, 0 the generation has ended, -1 failed. */
 int member_submit(struct member *member, const struct request *request, struct fail *fail);
 int member_next_token(struct member *member, struct member_token *token, int (*watch)(void *app, struct fail *fail), void *app,
                       struct fail *fail);
 void member_cancel(struct member *member); /* signal-safe */
 
-/* How it ended, and when: valid after member_next_token gave 0. */
+/* How and when it ended: valid after member_next_token returned 0. */
 struct member_outcome {
     enum engine_done reason;
     struct engine_fault fault;

@@ -1,4 +1,4 @@
-/* What the member's files share. Not for anybody else. */
+/* What the member's files share. Not for other files. */
 #ifndef NODE_MEMBER_STATE_H
 #define NODE_MEMBER_STATE_H
 
@@ -28,8 +28,8 @@ struct member {
     uint32_t token_taken, token_recorded; /* main thread */
     atomic_bool is_done;
     struct member_outcome outcome;
-    struct mesh_udp_stats udp; /* when last looked at */
-    /* Counted at the first token, then the difference: */
+    struct mesh_udp_stats udp; /* at the last look */
+    /* Values at the first token; after the last token, the difference: */
     uint64_t decode_datagrams, decode_bytes, decode_send_calls, decode_receive_calls, decode_wait_calls, decode_yields;
     struct member_report *report;       /* (ranks) */
     uint32_t prompt_tokens;             /* of the request, where it entered */
@@ -37,16 +37,16 @@ struct member {
     _Atomic uint64_t reported;          /* bit r: report[r] is written, and never again */
 };
 
-/* member_traffic.c: at the first token, and at the last, when what was counted at the first is taken off; and the report of it all. */
+/* member_traffic.c: called at the first token, and at the last, when the values of the first are subtracted; and the whole report. */
 void member_count_decode(struct member *m);
 void member_make_report(struct member *m, struct member_report *report);
 
-/* member_record.c, main thread: the tokens since the last time, if anything is recorded; and how the request has ended. */
+/* member_record.c, main thread: record the tokens since the last call, if anything is recorded; and how the request has ended. */
 void member_record(struct member *m);
 void member_record_end(struct member *m);
 
-/* member_telemetry.c, main thread: a report into the recording, if there is one and it is time or the end. Open and close with the engine
- * attached; close takes what never was opened. */
+/* member_telemetry.c, main thread: write a report into the recording, if there is one and it is due or the end. Open and close with the
+ * engine attached; close also accepts what was never opened. */
 int member_telemetry_open(struct member *m, struct fail *fail);
 void member_telemetry_close(struct member *m);
 void member_telemetry(struct member *m, bool is_last);

@@ -1,5 +1,5 @@
-/* How much memory there is and how much this process holds, looked at every two seconds by a thread of its own: on a machine with thousands
- * of mounts or control groups the system takes tens of milliseconds to say it. */
+/* Available memory and memory held by this process, polled every two seconds by a thread of its own: on a machine with thousands of mounts
+ * or control groups the system takes tens of milliseconds to answer. */
 #ifndef NODE_MEMORY_LOOK_H
 #define NODE_MEMORY_LOOK_H
 
@@ -13,7 +13,7 @@ struct memory_look;
 struct memory_look *memory_look_open(struct fail *fail);
 void memory_look_close(struct memory_look *look); /* NULL is fine */
 
-/* As it was at one moment, as memory_available_bytes and memory_held_bytes say it. Any thread; waits for nothing. */
+/* The last values of memory_available_bytes and memory_held_bytes, both of one moment. Any thread; never waits. */
 void memory_look_last(struct memory_look *look, uint64_t *available_bytes, uint64_t *held_bytes);
 
 #endif

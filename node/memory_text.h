@@ -16,7 +16,7 @@ uint64_t memory_available_bytes(void);
 /* The same in words: "an unknown amount", as without /proc. */
 void memory_available_text(uint64_t bytes, char out[MEMORY_TEXT_BYTES]);
 
-/* Bytes of this process that are no file's and are in memory now; 0 when unknown. */
+/* Anonymous memory of this process that is resident now; 0 when unknown. */
 uint64_t memory_held_bytes(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* How fast a node computes, from what its engine counts: the median of some windows of time, so that a neighbour who takes the processor
- * or the memory for a moment does not show.
+/* How fast a node computes, from what its engine counts: the median of several windows, so that another program that takes the processor or
+ * the memory for a moment does not show.
  *
  * Only work counts, not the clock: a node that waits for others has fewer or longer windows, with the same speed in them. */
 #ifndef NODE_METER_H
@@ -12,15 +12,15 @@ enum { METER_WINDOWS = 7, METER_WINDOWS_LEAST = 5 };
 
 /* All zeros to begin with. */
 struct meter {
-    uint64_t begun_ns, bytes, busy_ns; /* of the open window: when, and the figures then */
+    uint64_t begun_ns, bytes, busy_ns; /* of the open window: its start, and the figures then */
     uint32_t speed[METER_WINDOWS];     /* kB/s, a ring */
     uint32_t windows;                  /* closed so far */
 };
 
-/* Figures that do not go on from those before: another engine's, or of a time that tells nothing. */
+/* The figures do not continue the previous ones: another engine's, or of a time that says nothing. */
 void meter_restart(struct meter *meter, uint64_t now_ns, uint64_t bytes, uint64_t busy_ns);
 
-/* What has been counted until now: bytes of weights that were multiplied, and the time that all workers together took for it. */
+/* Totals until now: weight bytes multiplied, and the time that all workers together took for it. */
 void meter_feed(struct meter *meter, uint64_t now_ns, uint64_t bytes, uint64_t busy_ns, uint16_t workers);
 
 /* Of all workers together, in kB/s; 0: not known yet. */

@@ -9,7 +9,7 @@
 #include "recording.h"
 #include "troubles.h"
 
-/* recorded: of a node that records; NULL: of another one. Errors of the stream are the caller's to check. */
+/* recorded: NULL on a node that does not record. Errors of the stream are the caller's to check. */
 void metrics_write(const struct measure *measure, const struct happenings *happenings, const struct troubles *troubles,
                    const struct recording_figures *recorded, FILE *out);
 

@@ -1,4 +1,4 @@
-/* What the files of fetching a model share. Not for anybody else. */
+/* What the files of fetching a model share. Not for other files. */
 #ifndef NODE_MODEL_FETCH_STATE_H
 #define NODE_MODEL_FETCH_STATE_H
 
@@ -19,8 +19,8 @@ struct fetch {
     const struct model_fetch_config *config;
     char *root;
     struct model_part *part;
-    bool is_known;            /* which model: the part's; else the first peer's that says */
-    struct model_cache cache; /* of the peer that is being asked */
+    bool is_known;            /* which model is known: the part's; else the first answering peer's */
+    struct model_cache cache; /* for the model of the peer being asked */
     bool is_open;
     uint8_t *wanted;  /* (cache.count), with the cache; owned */
     uint8_t *offered; /* (cache.count) chunks that the peer has; owned */
