@@ -25,19 +25,19 @@ struct fetch {
     uint8_t *wanted;  /* (cache.count), with the cache; owned */
     uint8_t *offered; /* (cache.count) chunks that the peer has; owned */
     uint32_t wanted_count, missing;
-    bool is_checked;  /* what of it is there */
-    bool has_no_room; /* here, or the cache cannot be written otherwise */
+    bool is_checked;  /* what is there has been checked */
+    bool has_no_room; /* no room here, or the cache cannot be written for another reason */
     struct bulk bulk;
     char from[MESH_ADDR_TEXT_BYTES], said[MESH_ADDR_TEXT_BYTES + sizeof(struct fail)];
     struct asked asked[ASKED_MAX];
-    uint32_t next; /* chunk to look at */
+    uint32_t next; /* next chunk to consider */
     uint64_t got_ns;
     struct progress progress;
     const char *doing;
-    uint64_t told_ns; /* when the service manager was last told how far it is */
+    uint64_t told_ns; /* when the service manager was last told the progress */
 };
 
-/* A peer's part: it is done, this peer will not do, or nothing will. */
+/* Result of one peer: done, this peer will not do, or no peer will. */
 enum outcome { DONE, NEXT_PEER, FATAL };
 
 /* model_fetch_peer.c. */
@@ -45,7 +45,7 @@ bool fetch_is_stopped(const struct fetch *f);
 void fetch_begin(struct fetch *f, const char *doing); /* something that takes time: progress is shown */
 void fetch_on_step(void *app, uint32_t done);
 int fetch_begin_part(struct fetch *f, struct fail *fail); /* with the cache that is open */
-void fetch_give_checked(struct fetch *f);                 /* what the cache knows to be there */
+void fetch_give_checked(struct fetch *f);                 /* what the cache has checked */
 void fetch_close_cache(struct fetch *f);
 enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail *fail);
 

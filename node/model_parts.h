@@ -1,7 +1,7 @@
-/* A model file as it goes from one node to another: chunks of 1 MiB, their hashes, and the id that stands for all of it.
+/* A model file in transfer between nodes: chunks of 1 MiB, their hashes, and the id that stands for all of it.
  *
- * The id is a hash of the file's size, its fingerprint and the list of the chunks' hashes; so whoever has the id can tell whether a list,
- * and with that any chunk, is the right one. Hashes are mesh_hash32 of the bytes. */
+ * The id is a hash of the file's size, its fingerprint and the list of the chunks' hashes; so a node that has the id can verify a list, and
+ * with that any chunk. Hashes are mesh_hash32 of the bytes. */
 #ifndef NODE_MODEL_PARTS_H
 #define NODE_MODEL_PARTS_H
 
@@ -35,7 +35,7 @@ int model_info_read(struct model_info *info, const uint8_t *in, size_t bytes);
 uint32_t model_chunk_count(uint64_t file_bytes);
 uint32_t model_chunk_bytes(uint64_t file_bytes, uint32_t chunk); /* the last one may be shorter */
 
-/* Set to 1 the chunks that these bytes are in: chunks (count). */
+/* Set to 1 the chunks that contain these bytes: chunks (count). */
 void model_chunks_mark(uint8_t *chunks, uint64_t offset, uint64_t bytes);
 
 /* Of size, fingerprint and hashes, (count, MODEL_HASH_BYTES). -1: out of memory. */

@@ -1,4 +1,4 @@
-/* A multicast group by which nodes of one local network send each tile once, where it carries that. */
+/* A multicast group by which nodes of one local network send each tile once, where the network carries multicast. */
 #ifndef NODE_MULTICAST_H
 #define NODE_MULTICAST_H
 
@@ -8,10 +8,11 @@
 /* A group and a port, as text: "239.255.77.13:7413" or "[ff02::4d13%eth0]:7413". */
 int multicast_parse(const char *text, struct mesh_addr *group, struct fail *fail);
 
-/* Hear it and send to it, from now on, by the interface of the socket's own address. Before the first endpoint. Port 0: there is none. */
+/* Receive from the group and send to it, from now on, through the interface of the socket's own address. Before the first endpoint. Port 0:
+ * no group. */
 int multicast_open(struct mesh_udp *udp, struct mesh_addr group, struct fail *fail);
 
-/* An endpoint that has just been made may use the group, where there is one. */
+/* Let a new endpoint use the group, if there is one. */
 void multicast_tell(const struct mesh_udp *udp, struct mesh *mesh);
 
 #endif

@@ -1,4 +1,4 @@
-/* What `run` prints: text as it comes, ids, or JSON; the digest line; the figures at the end. */
+/* What `run` prints: text as it is generated, ids, or JSON; the digest line; the figures at the end. */
 #ifndef NODE_OUTPUT_H
 #define NODE_OUTPUT_H
 

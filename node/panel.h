@@ -1,8 +1,8 @@
 /* The weight panel: 16 rows of one slice as the kernels read them. Internal to panel*.c and kernel_*.c; callers see kernel.h.
  *
  * Weights are unsigned here (a signed type adds its zero point: Q8_0 128, Q4_0 8, Q5_0 16, Q6_K 32, Q3_K 4), so that one instruction
- * multiplies them with signed activations; kernels take zero point times the sum of the activations off again, in integers. A *group*
- * is 4 consecutive columns of 16 rows, 64 bytes: byte row * 4 + column % 4. A block of 32 columns has groups 0-7. Each block is stored as
+ * multiplies them with signed activations; kernels subtract zero point times the sum of the activations again, in integers. A *group* is 4
+ * consecutive columns of 16 rows, 64 bytes: byte row * 4 + column % 4. A block of 32 columns has groups 0-7. Each block is stored as
  *
  *     high bits   64 bytes per bit:  one bit:   bit g of byte i belongs to byte i of group g
  *                                    two bits:  bits 2p, 2p+1 of byte i of vector j belong to byte i of group 4j + p
@@ -39,7 +39,7 @@ enum {
     PANEL_K_HEAD_8BIT = 64 + 256
 };
 
-/* One row of a quantised slice, widened: what a GGUF row is read into and what the scalar kernel computes from. */
+/* One row of a quantised slice, widened: the form into which a GGUF row is read, and from which the scalar kernel computes. */
 struct panel_row {
     uint8_t weight[SLICE_COLUMNS];     /* with the zero point added */
     uint16_t d[SLICE_BLOCKS];          /* f16 bits; K types: [0] only */

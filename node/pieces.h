@@ -1,7 +1,7 @@
-/* A node's report: what it has measured and what has happened to it, as pieces of telemetry.
+/* A node's report: its measurements and events, as pieces of telemetry.
  *
- * A few datagrams long, whatever there is to tell: of histograms, steps and old events some each time, so many in a second however short
- * the interval is. */
+ * A report is a few datagrams long, however much there is to tell: each includes some histograms, steps and old events, a limited number
+ * per second however short the interval is. */
 #ifndef NODE_PIECES_H
 #define NODE_PIECES_H
 
@@ -10,30 +10,30 @@
 
 enum { PIECES_PHASES_MAX = 4 * 256 + 1 };
 
-/* What goes on from one report to the next. All zeros at first. */
+/* State carried from one report to the next. All zeros at first. */
 struct pieces_state {
     uint32_t serial;      /* of the last report */
-    uint64_t step_serial; /* of the last step that was told of, in this epoch; 0 when another begins */
+    uint64_t step_serial; /* of the last step reported in this epoch; 0 when another epoch begins */
     uint64_t now_ns;      /* of the last report */
-    uint32_t event;       /* number of the newest event that was told */
-    uint64_t events_ns;   /* when those before it are told again */
+    uint32_t event;       /* number of the newest event reported */
+    uint64_t events_ns;   /* when older events are reported again */
     unsigned latency_turn;
-    int64_t latency_bytes; /* of histograms that may be told now */
+    int64_t latency_bytes; /* histogram bytes that may be sent now */
     struct mesh_telemetry_phase phase[PIECES_PHASES_MAX];
 };
 
-/* Where a report comes from. Borrowed for the call. */
+/* What a report is made from. Borrowed for the call. */
 struct pieces_source {
     const uint8_t *incarnation; /* (16) */
     const struct measure *measure;
     const struct happenings *happenings;
-    struct engine *engine; /* whose steps are told; NULL: none */
-    uint32_t kinds;        /* bit k: items of kind k; NODE comes always */
-    unsigned steps_per_s;  /* about so many of those since the last report are told */
+    struct engine *engine; /* whose steps are reported; NULL: none */
+    uint32_t kinds;        /* bit k: items of kind k; NODE is always included */
+    unsigned steps_per_s;  /* about this many of the steps since the last report are included */
     bool all_events;       /* not only the newest */
 };
 
-/* Pieces in order, each borrowed for the call of give. */
+/* Call give for each piece, in order; a piece is borrowed for the call. */
 void pieces_write(struct pieces_state *state, const struct pieces_source *source,
                   void (*give)(void *app, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes), void *app);
 

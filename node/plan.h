@@ -24,14 +24,14 @@ struct plan {
     uint16_t batch, threads, slots;
     enum kv_type kv_type;
     struct plan_node node[MESH_RANKS_MAX];
-    uint64_t available_bytes; /* that this machine has for programs; UINT64_MAX: unknown */
-    uint64_t fewer_bytes;     /* the most that a node holds when any one of them is gone; UINT64_MAX: then nobody is left to compute */
+    uint64_t available_bytes; /* memory available to programs on this machine; UINT64_MAX: unknown */
+    uint64_t fewer_bytes;     /* the most that a node holds when any one node is gone; UINT64_MAX: no node is left to compute */
 };
 
-/* Fill what is from plan->node on from the fields before it. */
+/* Fill the fields from plan->node on from the fields before it. */
 int plan_make(struct plan *plan, struct fail *fail);
 
-/* The model goes on when any one node is gone, if all machines have as much memory as this one: the same comparison by which `run`
+/* Can the model continue when any one node is gone, if all machines have as much memory as this one? This is the comparison by which `run`
  * refuses a model. False for one node. */
 bool plan_fits_on_one_fewer(const struct plan *plan);
 void plan_print(const struct plan *plan, bool json, FILE *out);

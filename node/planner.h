@@ -1,10 +1,10 @@
 /* What the next step holds: a token of every sequence that generates, and pieces of the prompts that wait.
  *
- * The sequencer plans ahead of what is computed, so all that counts is how far each request has been planned. A step has at most `batch`
- * tokens, and no more sampled ones than their candidates have room. Tokens that are sampled one by one come first, in turns where not all
- * of them fit; the rest of the step is for prompts, the oldest request first. So nobody waits for more than the pieces that fit into one
- * step, and nobody waits for ever. A request computes at least once before it is cancelled: then every node has it as a sequence,
- * and has no copy of it that still waits to start (see steplog.h). Pure; knows no wire, no clock. */
+ * The sequencer plans ahead of the computation, so only the planned position of each request counts. A step has at most `batch` tokens, and
+ * only as many sampled tokens as their candidates have room. Tokens that are sampled one by one come first, in turns if not all of them
+ * fit; the rest of the step is for prompts, the oldest request first. So no request waits for more than the prompt pieces of one step, and
+ * none starves. A request computes at least once before it is cancelled: then every node has it as a sequence, and no copy of it still
+ * waits to start (see steplog.h). Pure; no I/O, no clock. */
 #ifndef NODE_PLANNER_H
 #define NODE_PLANNER_H
 
@@ -22,8 +22,8 @@ struct planner_limits {
 
 struct planned {
     uint64_t request;
-    uint32_t known;      /* tokens of the prompt: the last of them is the first to be sampled */
-    uint32_t end;        /* so many positions are computed in all, if nothing ends it before */
+    uint32_t known;      /* tokens of the prompt: the step of the last one samples the first new token */
+    uint32_t end;        /* positions computed in all, unless something ends it earlier */
     uint32_t position;   /* the next one */
     uint32_t candidates; /* of a sampled token */
     bool is_begun, wants_cancel, is_cancelled;
@@ -33,22 +33,22 @@ struct planner {
     struct planner_limits limits;
     struct planned sequence[RECORD_PARTS_MAX]; /* the oldest first */
     uint16_t count;
-    uint64_t turn; /* the request whose turn it is to be sampled first; 0, or one that is gone: the oldest */
-    bool is_odd;   /* every other step */
+    uint64_t turn; /* request whose turn it is to be sampled first; 0, or one that is gone: the oldest */
+    bool is_odd;   /* toggles every step */
 };
 
 void planner_init(struct planner *planner, const struct planner_limits *limits); /* slots ≤ RECORD_PARTS_MAX, all ≥ 1 (asserted) */
 
 bool planner_has_room(const struct planner *planner);
 
-/* candidates: of a token of it, on all ranks; at most candidates_max (asserted). from: the first position to be computed, 0 unless those
+/* candidates: per sampled token, on all ranks; at most candidates_max (asserted). from: the first position to be computed, 0 unless those
  * before are kept; below prompt_count (asserted). */
 void planner_add(struct planner *planner, const struct request *request, uint32_t candidates, uint32_t from);
 
 /* False: it is not there. */
 bool planner_cancel(struct planner *planner, uint64_t request);
 
-/* It has ended; nothing happens when it is not there. */
+/* The request has ended; does nothing when it is not there. */
 void planner_end(struct planner *planner, uint64_t request);
 
 /* The parts of the next entry, whose `step` is the caller's. False: there is nothing to do. */

@@ -1,4 +1,4 @@
-/* A line on stderr that tells how far something is, when that is a terminal and it takes over a second.
+/* A progress line on stderr, if that is a terminal and the work takes over a second.
  *
  *     progress_begin(&p); ... if (progress_is_due(&p)) fprintf(stderr, "\rloading: %3.0f %% ", percent); ... progress_end(&p); */
 #ifndef NODE_PROGRESS_H

@@ -1,7 +1,7 @@
 /* Quantisers of the types whose blocks are 32 values with a scale, and for some a minimum, of their own.
  *
- * Values that are such a block already come back exactly. Where there is a minimum, the scale must not be negative for that, and the
- * minimum 0 or no less than a hundredth of it. */
+ * Values that such a block already represents come back exactly. For types with a minimum this requires that the scale is not negative, and
+ * that the minimum is 0 or at least a hundredth of the scale. */
 #ifndef NODE_QUANTISE_BLOCK_H
 #define NODE_QUANTISE_BLOCK_H
 

@@ -1,9 +1,9 @@
-/* The data of one tensor on its way from the type it has to another: in pieces that threads share, through buffers of a fixed size.
+/* Conversion of one tensor's data to another type: in pieces that threads share, through buffers of a fixed size.
  *
  *     quantise_data_begin(d, tensor, type); while (quantise_data_next(d, &bytes, &size, fail) > 0) write bytes ...
  *
  * Pieces are whole blocks of either type and sums of their errors are added in their order, so bytes and figures are the same for any
- * number of threads. Data that has the type already is copied. One thread owns it. */
+ * number of threads. Data that already has the type is copied. One thread owns it. */
 #ifndef NODE_QUANTISE_DATA_H
 #define NODE_QUANTISE_DATA_H
 
@@ -14,7 +14,7 @@ enum { QUANTISE_DATA_THREADS_MAX = 256 };
 
 struct quantise_data;
 
-/* What became of values, and what they were. */
+/* Errors of the conversion, and the values themselves. */
 struct quantise_tally {
     double error_squares; /* of the differences */
     double value_squares;
@@ -30,7 +30,7 @@ void quantise_data_begin(struct quantise_data *data, const struct gguf_tensor *t
 /* 1: the next bytes of the tensor, valid until the next call; 0: that was all; -1: EXIT_BAD_FILE, a value is not finite. */
 int quantise_data_next(struct quantise_data *data, const uint8_t **bytes, size_t *size, struct fail *fail);
 
-/* Of the tensor so far: what was found, and how many values. */
+/* Of the tensor so far: the tally, and the number of values. */
 struct quantise_tally quantise_data_tally(const struct quantise_data *data);
 uint64_t quantise_data_done(const struct quantise_data *data);
 

@@ -1,7 +1,7 @@
 /* `mesh-node quantize`: a GGUF file with its matrices in another type, and everything else as it was.
  *
- * Metadata keep their order, types and bytes, but for general.file_type and general.quantization_version. Tensors keep their order.
- * Vectors (tensors of one row) become F32; matrices the wanted type, or one whose blocks their rows are multiples of. */
+ * Metadata keep their order, types and bytes, but for general.file_type and general.quantization_version. Tensors keep their order. Vectors
+ * (tensors of one row) become F32; matrices the wanted type, or one whose block size divides their rows. */
 #ifndef NODE_QUANTISE_FILE_H
 #define NODE_QUANTISE_FILE_H
 
@@ -19,8 +19,8 @@ struct quantise_file_report {
     uint64_t tensors;
     uint64_t of_type[TYPE_COUNT]; /* tensors that became this type */
     uint64_t vectors;             /* of them, kept as f32 */
-    uint64_t short_rows;          /* matrices in q8_0, since their rows are no multiples of 256 */
-    uint64_t odd_rows;            /* matrices in f16, since their rows are no multiples of 32 */
+    uint64_t short_rows;          /* matrices in q8_0, since their rows are not multiples of 256 */
+    uint64_t odd_rows;            /* matrices in f16, since their rows are not multiples of 32 */
     double rms_error;             /* of all matrices' values, relative to the root of their mean square */
 };
 

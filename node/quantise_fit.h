@@ -1,7 +1,7 @@
-/* How well a grid fits a few values: what all searches for scales are made of.
+/* How well a grid fits a few values: the basis of all searches for scales.
  *
  * A grid is the numbers scale * q + offset for the whole q from lowest to highest, computed in f32 as readers do. Sums over values are
- * eight running sums, added pairwise at the end: compilers make vectors of them, and every machine the same bits. The number of values
+ * eight running sums, added pairwise at the end: compilers vectorise them, and every machine computes the same bits. The number of values
  * is a multiple of FIT_LANES and a constant where these are called, so that the loops unroll. */
 #ifndef NODE_QUANTISE_FIT_H
 #define NODE_QUANTISE_FIT_H
@@ -42,7 +42,7 @@ FIT_INLINE float fit_clamp(float value, float lowest, float highest)
     return value > highest ? highest : value;
 }
 
-/* Values as the searches see them: none so large that sums of squares overflow, and all larger than any type can hold still are. */
+/* Values as the searches see them: clamped so that sums of squares do not overflow; those larger than any type can hold stay so. */
 FIT_INLINE void fit_load(const float *values, int count, float *x)
 {
     for (int i = 0; i < count; i++)
@@ -153,8 +153,8 @@ FIT_INLINE float fit_extreme(const float *x, int count)
     return -least > greatest ? least : greatest;
 }
 
-/* The next number n from `first` on for which all values are whole multiples of range / n from origin; above `last` when there is none.
- * So values that were quantised before are found to be so, which takes a look at one or two of them when they were not. */
+/* The next number n from `first` on for which all values are whole multiples of range / n away from origin; above `last` when there is
+ * none. This recognises values that were quantised before; for others it usually fails after one or two values. */
 FIT_INLINE int fit_next_divisor(const float *x, int count, float origin, float range, int first, int last)
 {
     for (int n = first; n <= last; n++) {
@@ -174,7 +174,7 @@ FIT_INLINE int fit_next_divisor(const float *x, int count, float origin, float r
     return last + 1;
 }
 
-/* The nearest half, of numbers too large for one the largest; zero without a sign. */
+/* The nearest half; numbers too large become the largest half; zero has no sign. */
 FIT_INLINE uint16_t fit_half(float x)
 {
     const uint16_t half = canon_f32_to_f16(fit_clamp(x, -65504.0f, 65504.0f));
@@ -182,7 +182,7 @@ FIT_INLINE uint16_t fit_half(float x)
     return half == 0x8000 ? 0 : half;
 }
 
-/* The same for a scale: one that is not zero does not become zero, which would fit to no value. */
+/* The same for a scale: a scale that is not zero does not become zero, which would fit no value. */
 FIT_INLINE uint16_t fit_scale_half(float x)
 {
     const uint16_t half = fit_half(x);

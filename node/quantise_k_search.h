@@ -1,6 +1,6 @@
 /* Searches for the scales of super-blocks: 256 values in groups, each group with a small whole number for its scale (and minimum).
  *
- * A value is d * scale * q, or d * scale * q - dmin * minimum. What is found fits into every field of the packed types. */
+ * A value is d * scale * q, or d * scale * q - dmin * minimum. Results fit into every field of the packed types. */
 #ifndef NODE_QUANTISE_K_SEARCH_H
 #define NODE_QUANTISE_K_SEARCH_H
 

@@ -1,4 +1,4 @@
-/* What the files of recomputing share. Not for anybody else. */
+/* What the files of recomputing share. Not for other files. */
 #ifndef NODE_RECOMPUTE_STATE_H
 #define NODE_RECOMPUTE_STATE_H
 
@@ -7,7 +7,7 @@
 #include "team.h"
 #include "tokenizer.h"
 
-/* A record of the log that no step has asked for yet. */
+/* A record of the log that no step has needed yet. */
 struct heard {
     struct heard *next;
     bool is_step;

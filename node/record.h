@@ -1,7 +1,7 @@
 /* The wire form of the records by which nodes agree on requests and steps.
  *
  * Integers are little-endian; the first byte is the type. Rank 0 sends requests with their tokens, and steps, to all: together, in their
- * order, they are the step log (steplog.h). Other ranks send it what is submitted on them in the same form, and cancels:
+ * order, they are the step log (steplog.h). Other ranks send it the requests submitted on them in the same form, and cancels:
  *   request: u8 1, u64 id, u16 origin, u32 prompt_count, u32 generated_before, u32 predict, sampling, u8 flags (1 ignore end, 2 digest)
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   tokens:  u8 2, u64 id, u32 first, u32 count, count x u32
@@ -43,7 +43,7 @@ struct step_part {
     bool begins;       /* a request that does not begin with position 0 */
 };
 
-/* What a rank has of requests of earlier epochs. */
+/* A rank's positions of requests of earlier epochs. */
 struct record_kept {
     uint32_t others; /* positions, of requests that are not named */
     uint16_t count;
@@ -84,9 +84,9 @@ int record_get_request(struct bytes *in, struct request *request); /* one that h
 int record_get_step(struct bytes *in, struct step_entry *entry);
 int record_get_cancel(struct bytes *in, uint64_t *id, bool *is_refused);
 int record_get_kept(struct bytes *in, struct record_kept *kept);
-/* Tokens of the request that is arriving, which follow those that are there. */
+/* Tokens of the arriving request, which follow those already there. */
 int record_get_tokens(struct bytes *in, struct arriving *arriving);
-/* Whose tokens they are; reads a copy of the cursor. */
+/* The request whose tokens they are; reads a copy of the cursor. */
 uint64_t record_peek_id(struct bytes in);
 
 #endif

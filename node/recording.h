@@ -22,28 +22,29 @@ struct recording_options {
     bool prompts;             /* payloads, prompts and token ids, too */
 };
 
-/* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. free. */
+/* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. The caller frees it. */
 char *recording_path(const char *path, uint16_t rank);
 
-/* options->path is not NULL. key: of the hashes that take the place of ids; NULL: none is needed. follows: an earlier recording of the name
- * is left and the next number taken. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
+/* options->path is not NULL. key: for the hashes that replace ids; NULL: not needed. follows: keep an earlier recording of this name and
+ * take the next number. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
 int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
                    const struct mesh_key *key, bool follows, struct fail *fail);
 
-/* For a run of local nodes, before the others of so many ranks begin: none of their files is there yet, so that what is there later is this
- * run's, and goes with it when it does not come to begin. path: NULL for none. -1 with fail set. */
+/* For a run of local nodes, before the nodes of the other ranks start. recording_check_others: none of their files exists yet, so that
+ * files that exist later are this run's; recording_remove removes those when the run fails to start. path: NULL for none. -1 with fail
+ * set. */
 int recording_check_others(const char *path, uint16_t ranks, struct fail *fail);
 void recording_remove(const char *path, uint16_t first, uint16_t ranks);
 
-/* Once: what it holds and what it lacks, in a line on stderr. -1 with fail set (unless it is NULL): entries are missing, or
- * payloads that the disk did not take; those that are left out since they came too fast are no failure. */
+/* Once: print on stderr, in one line, what it holds and what it lacks. -1 with fail set (unless it is NULL): entries are missing, or
+ * payloads that the disk did not take; payloads left out because they came too fast are no failure. */
 int recording_close(struct recording *recording, struct fail *fail);
 
 const struct mesh_tap *recording_endpoint_tap(struct recording *recording);
 const struct mesh_tap *recording_cluster_tap(struct recording *recording);
 const struct mesh_tap *recording_sessions_tap(struct recording *recording);
 
-/* Something that is the same from beginning to end. */
+/* A fact that does not change during the recording. */
 __attribute__((format(printf, 3, 4))) void recording_meta(struct recording *recording, const char *key, const char *format, ...);
 void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32]);
 
@@ -57,14 +58,14 @@ void recording_token(struct recording *recording, uint64_t now_ns, const struct 
 void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text);
 void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes);
 
-/* While a worker waits: make a little of what was told ready to be stored, so that the recorder's thread takes less of a processor. Any
+/* While a worker waits: prepare some of what was recorded for storing, so that the recorder's thread takes less of a processor. Any
  * thread. */
 void recording_help(struct recording *recording);
 
-/* Says once when the disk does not take what is recorded, and when it does again. Call now and then. */
+/* Report once when the disk does not take what is recorded, and when it does again. Call from time to time. */
 void recording_watch(struct recording *recording);
 
-/* For status, under these names, and for /metrics. Counters are what the trace says when it is complete: of all of its files. */
+/* For status, under these names, and for /metrics. Counters equal those of the completed trace: over all of its files. */
 /* clang-format off */
 /*    name                metric                                    kind     meaning */
 #define RECORDING_FIGURES(F) \

@@ -43,8 +43,8 @@ void rowmap_rows(const struct rowmap *map, const struct model *model, uint16_t r
 /* KV heads that rank needs: those of its query heads. */
 void rowmap_kv_heads(const struct rowmap *map, const struct model *model, uint16_t rank, uint32_t *first, uint32_t *count);
 
-/* Deal `units` in proportion to shares: first[0..rank_count]. Boundaries move to a multiple of `prefer` where that shifts them by at most
- * 1/24 of an average share. */
+/* Deal `units` in proportion to shares: first[0..rank_count]. Boundaries move to a multiple of `prefer` if that shifts them by at most 1/24
+ * of an average share. */
 void rowmap_deal(const uint32_t *shares, uint16_t rank_count, uint32_t units, uint32_t prefer, uint32_t *first);
 
 #endif

@@ -5,7 +5,7 @@
 #include "mesh/program/fail.h"
 
 /* argv: what stands after "run". Returns an exit code; fail is set when it is not EXIT_OK. In a child process (a further local node) it
- * returns as well, when that node has finished. */
+ * also returns, when that node has finished. */
 int run_command(int argc, char *const *argv, struct fail *fail);
 
 #endif

@@ -55,7 +55,7 @@ extern const char *const run_topology_words[], *const run_pipeline_words[];
 /* "3,2,1" as one share per rank; NULL: all equal. */
 int run_options_shares(const char *text, uint16_t ranks, uint32_t *shares, struct fail *fail);
 
-/* Of run and serve: how to record is said by those only who say where to. */
+/* Of run and serve: refuses options of recording without --record. */
 int run_options_record(const struct recording_options *record, struct fail *fail);
 
 /* How many nodes there are in all. */

@@ -1,8 +1,8 @@
 /* Choosing the next token, the same on every node.
  *
- * Each node selects candidates among the vocabulary rows it owns; all candidates together are drawn from. The draw is
- * argmax of logit/T + Gumbel(seed, position, id): counter-based (hash.h), so it depends on nothing else. All arithmetic is canonical
- * (canon.h), all orders fixed. Pure functions. */
+ * Each node selects candidates among the vocabulary rows it owns; the token is drawn from all candidates together. The draw is argmax of
+ * logit/T + Gumbel(seed, position, id): counter-based (hash.h), so it depends on nothing else. All arithmetic is canonical (canon.h), all
+ * orders fixed. Pure functions. */
 #ifndef NODE_SAMPLER_H
 #define NODE_SAMPLER_H
 
@@ -23,18 +23,18 @@ struct sampling {
     uint64_t seed;
 };
 
-/* Is every number one that the rest of this header can work with? If not, -1 with EXIT_USAGE, naming the option as on the command line. */
+/* Check that every number is one that this header can work with; otherwise -1 with EXIT_USAGE, naming the option as on the command line. */
 int sampler_check(const struct sampling *sampling, struct fail *fail);
 
-enum { SAMPLER_PENALTY_WINDOW = 64 }; /* penalties see the last 64 tokens, prompt included */
+enum { SAMPLER_PENALTY_WINDOW = 64 }; /* penalties cover the last 64 tokens, prompt included */
 
 struct candidate {
     uint32_t id;
     float logit; /* after penalties */
 };
 
-/* How many candidates a node with `rows` vocabulary rows sends: 1 for greedy; top_k; 1 for plain temperature (the node's own best by
- * perturbed score); all rows when top-k is off and top-p or min-p needs them. Never more than rows. */
+/* How many candidates a node with `rows` vocabulary rows sends: 1 for greedy; top_k; 1 for plain temperature (the node's best by perturbed
+ * score); all rows when top-k is off and top-p or min-p needs them. Never more than rows. */
 uint32_t sampler_candidate_count(const struct sampling *sampling, uint32_t rows);
 
 /* The node's candidates, ordered by (logit descending, id ascending) (or the one with the best perturbed score).

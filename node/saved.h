@@ -1,4 +1,4 @@
-/* Requests with all their tokens so far, copied: what goes on in another epoch. */
+/* Copies of requests with all their tokens so far, to continue in another epoch. */
 #ifndef NODE_SAVED_H
 #define NODE_SAVED_H
 
@@ -12,8 +12,8 @@ struct saved {
     size_t count, room;
 };
 
-/* Copy one. Of two with the same id the one with more tokens stays: what is generated never differs, so a longer history is a later one.
- * 0, or -1: out of memory. */
+/* Copy one request. Of two with the same id the one with more tokens stays: generated tokens never differ, so a longer history is a later
+ * one. 0, or -1: out of memory. */
 int saved_add(struct saved *saved, const struct request *request);
 
 /* NULL: not there. Valid until the next saved_add. */

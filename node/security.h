@@ -1,7 +1,7 @@
-/* What protects the datagrams of a run: a key of its own that its nodes share, and the sealer of one of them.
+/* Protection of a run's datagrams: the run's own key, shared by its nodes, and one node's sealer.
  *
- * Key, epoch id and incarnations are drawn once, before the nodes become processes of their own; nothing of them comes twice, so no run can
- * repeat a nonce of another. The key is wiped as soon as the senders' keys are made of it. */
+ * Key, epoch id and incarnations are drawn once, before the nodes become processes of their own; none of them ever repeats, so no run can
+ * reuse a nonce of another. The key is wiped as soon as the senders' keys are derived from it. */
 #ifndef NODE_SECURITY_H
 #define NODE_SECURITY_H
 
@@ -19,21 +19,21 @@ struct security {
 /* The words of --security, in the order of enum mesh_security, NULL last. */
 extern const char *const security_words[];
 
-/* Of --cipher, NULL last. */
+/* The words of --cipher, NULL last. */
 enum security_cipher { SECURITY_CIPHER_AUTO, SECURITY_CIPHER_CHACHA20 };
 extern const char *const security_cipher_words[];
 
-/* What a sealer uses at the moment: "none", "chacha20-poly1305" or "aes-256-gcm". */
+/* The cipher that a sealer uses now: "none", "chacha20-poly1305" or "aes-256-gcm". */
 const char *security_cipher_name(const struct mesh_sealer *sealer);
 
-/* Draw everything, for as many ranks as there can be. */
+/* Draw everything, for the maximum number of ranks. */
 int security_draw(struct security *security, struct fail *fail);
 
 /* In the process of a rank: make the sealer for the epoch of that number, wipe the key. */
 int security_start(struct security *security, enum mesh_security mode, uint32_t epoch, uint16_t rank, uint16_t rank_count,
                    struct fail *fail);
 
-/* Append the senders' keys to a key log; path NULL: to none. */
+/* Append the senders' keys to a key log; path NULL: does nothing. */
 int security_log(const struct security *security, const char *path, struct fail *fail);
 
 void security_release(struct security *security);

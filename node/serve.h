@@ -1,4 +1,4 @@
-/* A node that serves: member of a cluster, from one epoch to the next, and host of client sessions. */
+/* A serving node: member of a cluster, from one epoch to the next, and host of client sessions. */
 #ifndef NODE_SERVE_H
 #define NODE_SERVE_H
 
@@ -13,11 +13,11 @@ enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file,
 
 struct serve_config {
     struct shift_config shift;          /* udp and key are filled in by serve */
-    struct mesh_addr listen, advertise; /* advertise: all zeros: as others see it */
+    struct mesh_addr listen, advertise; /* advertise: all zeros: the address that other members see */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;
     uint32_t busy_poll_us;      /* 0: no */
-    bool has_gso;               /* the kernel may cut messages into datagrams */
+    bool has_gso;               /* the kernel may segment messages into datagrams */
     struct mesh_addr multicast; /* group by which tiles go; port 0: none */
     struct mesh_addr discover;  /* multicast group to hear, a seed as well; port 0: none */
     struct mesh_addr metrics;   /* where to listen for HTTP */
@@ -28,11 +28,12 @@ struct serve_config {
     const char *key_log; /* file that all keys are appended to; NULL: none */
     uint32_t share;      /* of the rows, as in struct balance_member */
     uint32_t drain_s;    /* how long requests may run on after a signal */
-    bool is_quiet;       /* say nothing of what happens */
-    uint16_t version;    /* of the protocol; 0: the real one, tests give others */
+    bool is_quiet;       /* do not log events */
+    uint16_t version;    /* of the protocol; 0: the real one; tests set others */
 };
 
-/* Serve until SIGINT or SIGTERM: then take no new requests, wait for those that run, and leave in order. A second signal ends the wait. */
+/* Serve until SIGINT or SIGTERM: then take no new requests, wait for running ones, and leave the cluster in order. A second signal ends the
+ * wait. */
 int serve(struct serve_config *config, struct fail *fail);
 
 #endif

@@ -1,6 +1,6 @@
-/* Datagrams outside of epochs on their way from whoever polls the socket to the main thread: a bounded ring, one writer at a time.
+/* Datagrams outside epochs, passed from the thread that polls the socket to the main thread: a bounded ring, one writer at a time.
  *
- * The writer owns the UDP driver, the reader is the main thread. What finds no room is lost, as on a wire. */
+ * The writer owns the UDP driver, the reader is the main thread. A datagram without room is lost, as on a network. */
 #ifndef NODE_SERVE_INBOX_H
 #define NODE_SERVE_INBOX_H
 
@@ -44,7 +44,7 @@ static inline bool inbox_ring_is_half_full(const struct inbox_ring *ring)
            INBOX_RING_PACKETS / 2;
 }
 
-/* The oldest one, to be dropped when done; NULL: none. */
+/* The oldest packet, to be dropped when handled; NULL: none. */
 static inline struct inbox_packet *inbox_ring_first(struct inbox_ring *ring)
 {
     const uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);

@@ -1,5 +1,5 @@
-/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c), its clients (serve_clients.c), and what else
- * is named serve_*.c. Not for anybody else. */
+/* What the files of a serving node share: the node (serve.c), its epochs (serve_epoch.c), its clients (serve_clients.c), and the other
+ * serve_*.c. Not for other files. */
 #ifndef NODE_SERVE_STATE_H
 #define NODE_SERVE_STATE_H
 
@@ -26,10 +26,10 @@ struct serve_shares {
     struct balance_load load;
     struct balance balance;
     struct meter meter;
-    struct balance_member self; /* as the others are told */
+    struct balance_member self; /* as reported to other members */
     uint32_t benchmark;         /* kB/s */
     uint32_t changes;           /* epochs with new shares for the same members */
-    struct speed_test *test;    /* that runs; NULL: none */
+    struct speed_test *test;    /* running; NULL: none */
     uint64_t look_at_ns, test_at_ns;
 };
 
@@ -47,21 +47,21 @@ struct server {
     struct mesh_sessions *sessions;
     void *sessions_memory;
     struct shift *shift; /* the present epoch; NULL: none */
-    struct shift *next;  /* that is prepared; NULL: none */
+    struct shift *next;  /* being prepared; NULL: none */
     uint32_t next_plan;
-    bool next_is_told;                    /* that it is ready */
-    uint64_t next_since_ns;               /* it has been; 0: not yet */
-    struct pool *giving;                  /* gives back what epochs before had; NULL: all is */
-    struct kept kept;                     /* between two epochs; of that thread while there is one */
+    bool next_is_told;                    /* that next is ready */
+    uint64_t next_since_ns;               /* since when next is ready; 0: not yet */
+    struct pool *giving;                  /* thread that frees what earlier epochs had; NULL: all is freed */
+    struct kept kept;                     /* between two epochs; owned by that thread while it runs */
     struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
-    uint64_t recomputed, prepared_epochs; /* figures of all epochs that are over */
+    uint64_t recomputed, prepared_epochs; /* figures of all finished epochs */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
     struct watching watching;  /* and what is measured for it */
     struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
-    uint64_t alone_since_ns, alone_received; /* in an epoch of one, and what had come from others until then; 0: it is not */
+    uint64_t alone_since_ns, alone_received; /* since when it is alone in an epoch, and datagrams received until then; 0: it is not */
     bool alone_is_told;
     struct send_errors send_errors; /* out of this machine, that fail */
     struct troubles troubles;
@@ -72,39 +72,39 @@ struct server {
     uint64_t starved_ranks;                /* at the last look */
     uint64_t suspected_ns[MESH_RANKS_MAX]; /* when there was an event of it last */
     uint64_t address_at_ns;
-    unsigned address_missing;              /* looks in a row that have not found it; at most 3 */
-    uint64_t refusals, refused_ns;         /* so many so far, and the last one's time; 0: none */
-    char refusal[SERVE_REFUSAL_BYTES];     /* the last one that was told of: by whom and why */
-    bool has_company;                      /* there were others once, or it has been said that there are none */
+    unsigned address_missing;              /* checks in a row that did not find it; at most 3 */
+    uint64_t refusals, refused_ns;         /* their number, and the time of the last one; 0: none */
+    char refusal[SERVE_REFUSAL_BYTES];     /* the last one reported: by whom and why */
+    bool has_company;                      /* there were other members once, or their absence has been reported */
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
-    int leave_count;                       /* signals until then */
-    struct change change;                  /* the last one of members */
+    int leave_count;                       /* signals when leaving began */
+    struct change change;                  /* the last change of members */
     struct serve_shares shares;
     struct serve_memory memory;
-    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in earlier epochs */
     int discover_fd;                                /* hears config->discover; -1: there is none */
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     struct mesh_key_log key_log; /* of config->key_log */
     bool has_key_log, has_told_gap;
     struct recording *recording; /* NULL: none */
-    uint64_t record_at_ns;       /* the next report for it */
+    uint64_t record_at_ns;       /* time of the next report into it */
     uint32_t record_serial;      /* of the last one */
 };
 
-enum { SERVE_WATCH_NS = 5000000 /* between two looks for silent members, while steps are made */ };
+enum { SERVE_WATCH_NS = 5000000 /* between two checks for silent members, while steps are made */ };
 
-/* serve.c: one turn of answering the other members and waiting for a datagram, while there is no endpoint; clients wait. */
+/* serve.c: one turn of answering other members and waiting for a datagram, while there is no endpoint; clients wait. */
 void serve_attend(struct server *server);
 
-/* serve.c: what this member says of itself; SERVE_HAS_FILE also when the last chunk of the file has been fetched. */
+/* serve.c: this member's flags; SERVE_HAS_FILE also once the last chunk of the file has been fetched. */
 uint32_t serve_flags(const struct server *server);
 
-/* serve_record.c: what is recorded, where anything is. */
-enum { SERVE_RECORD_NS = 225000000 /* between two reports at least */ };
+/* serve_record.c: recording, where there is any. */
+enum { SERVE_RECORD_NS = 225000000 /* minimum between two reports */ };
 int serve_record_open(struct server *server, struct fail *fail);
-void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* with a further one, not all may be stored */
+void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* after a further signal, not all may be stored */
 void serve_record_asked(struct server *server, const struct job *job);                /* NULL: it was refused */
-void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which tells its end */
+void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which reports its end */
 void serve_record_news(struct server *server, const struct shift_news *news);
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);
 
@@ -113,20 +113,20 @@ __attribute__((format(printf, 2, 3))) void serve_say(const struct server *server
 void serve_take_news(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
-bool serve_is_rank(const struct server *server, uint16_t rank); /* of the shift, and of the same process in the cluster's epoch */
-bool serve_is_refused(const struct server *server);             /* alone, while those that it is to join do not take it in */
+bool serve_is_rank(const struct server *server, uint16_t rank); /* of the shift, if it is the same process in the cluster's epoch */
+bool serve_is_refused(const struct server *server);             /* alone, because the cluster that it is to join refuses it */
 
-/* serve_between.c. serve_end_epoch: and what is prepared for the next one. serve_give_back: on a thread of its own, which keeps what it has
- * computed; *shift, whose threads have ended, is NULL then. serve_take_giving: such a thread, to be joined before memory is needed; NULL:
- * none. serve_open_shift: server->shift is that of the epoch then; *old is to be given back when nobody waits for the new one any more.
- * -1 with fail set. */
+/* serve_between.c. serve_end_epoch: also ends what is prepared for the next one. serve_give_back: on a thread of its own, which keeps what
+ * the epoch has computed; *shift, whose threads have ended, is NULL afterwards. serve_take_giving: such a thread, to be joined before
+ * memory is needed; NULL: none. serve_open_shift: server->shift is that of the epoch afterwards; *old is to be given back when nobody waits
+ * for the new one any more. -1 with fail set. */
 void serve_end_epoch(struct server *server);
 void serve_give_back(struct server *server, struct shift **shift);
 struct pool *serve_take_giving(struct server *server);
 int serve_open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail);
 
-/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have told; false
- * while some are not all there. */
+/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have reported;
+ * false while some of them are suspected, leaving or out. */
 int serve_open_shares(struct server *server, struct fail *fail);
 void serve_begin_shares(struct server *server);
 void serve_watch_shares(struct server *server);
@@ -134,12 +134,12 @@ void serve_close_shares(struct server *server);
 bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift *shift, const struct balance_member *self,
                          struct balance_member *member);
 
-/* serve_clients.c: what clients ask, and what they are told. */
+/* serve_clients.c: clients' records, and the answers to them. */
 void serve_run_sessions(struct server *server);
 void serve_tell_clients(struct server *server);
-unsigned serve_count_requests(const struct server *server); /* whose clients do not have all of the answer yet */
+unsigned serve_count_requests(const struct server *server); /* whose clients do not have the complete answer yet */
 
-/* After what has to be told at once: a piece of what is being fetched. And when there is more to do. */
+/* After urgent messages: send a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
 

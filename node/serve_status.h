@@ -1,4 +1,4 @@
-/* What a serving node says of itself and its cluster: `mesh-node status`. */
+/* The status of a serving node and its cluster: `mesh-node status`. */
 #ifndef NODE_SERVE_STATUS_H
 #define NODE_SERVE_STATUS_H
 
@@ -12,30 +12,30 @@
 struct serve_status {
     const struct shift_config *config;
     struct shift *shift;               /* NULL: no epoch */
-    const struct serve_memory *memory; /* whose epoch it is while bytes are missing; shift is NULL then */
+    const struct serve_memory *memory; /* whose epoch it is while bytes are missing; shift is then NULL */
     const struct troubles *troubles;
-    uint64_t now_ns; /* by which they are so old */
+    uint64_t now_ns; /* now, for computing ages */
     const struct mesh_cluster *cluster;
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;
     const struct gate_stats *gate;
     const struct change *change;
-    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */
+    uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in earlier epochs */
     uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
-    uint64_t prepared_epochs;                       /* that began with what had been prepared */
-    struct balance_member member[MESH_RANKS_MAX];   /* of the shift: what they have told of their speed */
+    uint64_t prepared_epochs;                       /* epochs that began with what had been prepared */
+    struct balance_member member[MESH_RANKS_MAX];   /* of the shift: their reported speeds */
     uint32_t share_changes;                         /* epochs with new shares for the same members */
-    uint32_t requests;                              /* of this node's clients, that are not over */
+    uint32_t requests;                              /* of this node's clients, not finished */
     struct recording_figures recorded;              /* with --record */
     bool is_recording;
-    bool is_draining;    /* this node leaves when they are */
-    const char *refusal; /* "by ADDR: why": a cluster of its own since that one refuses it; else NULL */
+    bool is_draining;    /* this node leaves when requests are finished */
+    const char *refusal; /* "by ADDR: why": this node is in a cluster of its own since that member refuses it; else NULL */
 };
 
-/* One JSON object into out; its size. What does not fit is left out, which no cluster reaches. */
+/* One JSON object into out; its size. What does not fit is left out; no cluster is that large. */
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room);
 
-/* The same for people, without the last newline. */
+/* The same for people, without a final newline. */
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room);
 
 #endif

@@ -14,7 +14,7 @@ struct watching {
     uint64_t start_ns, epoch_ns;
 };
 
-enum { SERVE_STEPS = 40, SERVE_STEPS_RECORDED = 256 /* told in a second; the latter while only the recording gets it */ };
+enum { SERVE_STEPS = 40, SERVE_STEPS_RECORDED = 256 /* reported per second; the latter while only the recording gets them */ };
 
 struct server;
 struct inbox_packet;
@@ -24,17 +24,17 @@ void serve_watch_close(struct server *server);
 
 /* A record of a client: true when it is one of these. */
 bool serve_watch_take_record(struct server *server, uint32_t session, const uint8_t *record, size_t bytes);
-void serve_watch_drop(struct server *server, uint32_t session); /* is over */
+void serve_watch_drop(struct server *server, uint32_t session); /* the session is over */
 
 /* A datagram outside of epochs, opened: true when it is one of these. */
 bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struct inbox_packet *packet);
 
-void serve_watch_epoch(struct server *server); /* another one, or none any more */
+void serve_watch_epoch(struct server *server); /* another epoch, or none any more */
 
 /* The last report of the present epoch, in which nothing is computed any more. */
 void serve_watch_end_epoch(struct server *server);
 
-/* Look at others, and tell whoever watches, as far as it is time; and when it is next, UINT64_MAX never. */
+/* Poll other members, and report to watchers, as far as due; and when that is next due, UINT64_MAX: never. */
 void serve_watch_run(struct server *server);
 uint64_t serve_watch_due_ns(const struct server *server);
 
@@ -43,11 +43,11 @@ unsigned serve_watch_count(const struct server *server); /* clients and members 
 /* serve_report.c: measure into watching.measure; and a report of items of these kinds to all who watch. */
 void serve_watch_measure(struct server *server);
 void serve_report(void *server, uint32_t kinds);
-void serve_say_figures(struct server *server); /* what it has done since its start, and in the present epoch */
+void serve_say_figures(struct server *server); /* its work since the start, and in the present epoch */
 
 uint64_t serve_unix_ms(void); /* wall clock */
 
-/* Something happened. addr NULL: about nobody. */
+/* Something happened. addr NULL: about no node. */
 __attribute__((format(printf, 5, 6))) void serve_note(struct server *server, enum mesh_happening happened, uint16_t rank,
                                                       const struct mesh_addr *addr, const char *format, ...);
 

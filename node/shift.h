@@ -1,7 +1,7 @@
 /* One epoch of a serving node: engine, endpoint, keys and worker threads, from the agreement on its members to the next one.
  *
- * It may be prepared while the one before it goes on: then its engine is there, and loaded, when it starts.
- * What its threads have to tell, tokens and endings, waits in a list until the main thread takes it, also after shift_stop. */
+ * It may be prepared while the one before it goes on: its engine is then loaded when it starts.
+ * Its threads' news, tokens and ends of requests, wait in a list until the main thread takes them, also after shift_stop. */
 #ifndef NODE_SHIFT_H
 #define NODE_SHIFT_H
 
@@ -32,17 +32,17 @@ struct shift_config {
     bool is_star, is_whole;                            /* as of struct engine_config */
     uint64_t pace_later_bytes_per_s, pace_later_at_ns; /* --lab later */
     struct recording *recording;                       /* NULL: nothing is recorded */
-    struct model_part *part;                           /* of which the model is, where chunks may be missing; NULL: its file is whole */
+    struct model_part *part;                           /* the model's file, of which chunks may be missing; NULL: it is whole */
 };
 
-/* What became of datagrams on their way: of this epoch, but for the last two. */
+/* Counts of datagrams, of this epoch unless they say otherwise. */
 struct shift_traffic {
     uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
-    uint64_t peers_by_group; /* reached by the multicast group of this node: 0 or at least 2 */
+    uint64_t peers_by_group; /* reached by this node's multicast group: 0 or at least 2 */
     uint64_t sent_to_group;  /* since the socket was opened: datagrams that went to all of them at once */
     uint64_t kernel_drops;   /* since the socket was opened: found its buffer full */
-    const char *cipher;      /* that this node seals with now; NULL: alone */
-    bool segments_refused;   /* the kernel could not cut messages into datagrams, which are sent one by one since then */
+    const char *cipher;      /* with which this node seals now; NULL: alone */
+    bool segments_refused;   /* the kernel could not segment messages, so datagrams have been sent one by one since */
 };
 
 struct shift_news {
@@ -61,8 +61,8 @@ struct shift {
     uint32_t number;
     struct rowmap map;
     struct engine *engine;
-    struct rows *rows;    /* of the epoch before, until the engine has them; NULL: none */
-    struct pool *loaders; /* that prepare; NULL: none */
+    struct rows *rows;    /* of the previous epoch, until the engine has them; NULL: none */
+    struct pool *loaders; /* threads that prepare; NULL: none */
     _Atomic enum shift_preparing { SHIFT_UNPREPARED, SHIFT_OPENING, SHIFT_LOADING, SHIFT_FAILED } preparing;
     struct fail why;          /* SHIFT_FAILED */
     struct kv_fetch fetch;    /* of keys and values, until it starts */
@@ -78,71 +78,70 @@ struct shift {
     struct shift_news *news; /* (news_count) */
     size_t news_count, news_room;
     bool is_started;
-    bool has_to_keep;                       /* it was, and nobody has called shift_keep */
-    struct mesh_addr peer[SHIFT_PEERS_MAX]; /* whom to ask for rows that are missing on this node's disk */
+    bool has_to_keep;                       /* it was started, and shift_keep has not been called */
+    struct mesh_addr peer[SHIFT_PEERS_MAX]; /* peers to ask for rows that are missing on this node's disk */
     unsigned peer_count;
-    struct pool *before;  /* to be joined before it is opened: gives back what epochs before had; NULL: none */
-    bool is_joining;      /* it is prepared on a node that is no member yet: nobody waits for it */
-    struct pool *fetcher; /* of them, in an epoch that goes on; NULL: none */
+    struct pool *before;  /* thread to be joined before it is opened, which frees what earlier epochs had; NULL: none */
+    bool is_joining;      /* prepared on a node that is no member yet: nobody waits for it */
+    struct pool *fetcher; /* thread that fetches missing rows in an epoch that has begun; NULL: none */
     atomic_bool stops_fetching;
 };
 
-/* The row map of an epoch's members, the same on each of them: by shares where they have agreed on them, else by speed, as far as their
- * memory goes (balance.h). *missing_bytes: beside all that they have, 0: it fits. shift_divide.c. */
+/* The row map of an epoch's members, the same on each of them: by the agreed shares if there are any, else by speed, as far as their memory
+ * allows (balance.h). *missing_bytes: needed beyond all that they have, 0: it fits. shift_divide.c. */
 int shift_divide(struct rowmap *map, const struct shift_config *config, const struct mesh_cluster_member *member, uint16_t count,
                  uint64_t *missing_bytes, struct fail *fail);
 
-/* What an engine has at most beside rows, keys and values, in an epoch of several members. -1 with fail set. shift_divide.c. */
+/* The most memory that an engine needs beside rows, keys and values, in an epoch of several members. -1 with fail set. shift_divide.c. */
 int shift_buffer_bytes(const struct shift_config *config, uint64_t *bytes, struct fail *fail);
 
 /* Is there room for all of it now? -1: no, with fail set. shift_divide.c. */
 int shift_check_memory(const struct engine *engine, struct fail *fail);
 
-/* Open, allocate and load for the members of a PREPARE event, on threads that give way to others, and fetch the keys and values that it
- * will need and `present`, the epoch that goes on (NULL: none), does not have; the bell rings when that is done. shift is zeroed first.
- * rows, taken: without present, those that are left of an epoch before; NULL: none. before, taken: is joined before there is an engine;
- * NULL: nothing. -1 with fail set. shift_stop and shift_release in either case. */
+/* Open, allocate and load for the members of a PREPARE event, on threads that yield to others, and fetch the keys and values that it will
+ * need and that `present` (the running epoch; NULL: none) lacks; the bell rings when that is done. shift is zeroed first. rows, taken:
+ * without present, those left of an earlier epoch; NULL: none. before, taken: joined before an engine is opened; NULL: nothing. -1 with
+ * fail set. shift_stop and shift_release in either case. */
 int shift_prepare(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *plan, struct shift *present,
                   struct bell *bell, struct rows *rows, struct pool *before, struct fail *fail);
 
 /* All is loaded and fetched, or cannot be (SHIFT_FAILED, with why). */
 bool shift_is_prepared(struct shift *shift);
 
-/* What has been prepared is what this node computes in that epoch. */
+/* Is what has been prepared what this node computes in that epoch? */
 bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch);
 
-/* The rows that it has loaded, for the next epoch; NULL: none. The shift may end before. */
+/* The loaded rows, for the next epoch; NULL: none. They may outlive the shift. */
 struct rows *shift_rows(struct shift *shift);
 
 /* Open and allocate what is not prepared yet for the members of an EPOCH event, which takes milliseconds, and much more on a busy machine:
- * for any thread, as it leaves the socket alone. shift is zeroed, or prepared and fits. rows, taken: of the epoch before; NULL: none. -1
- * with fail set. shift_stop and shift_release in either case. */
+ * so any thread may call it; it does not touch the socket. shift is zeroed, or prepared and fits. rows, taken: of the previous epoch; NULL:
+ * none. -1 with fail set. shift_stop and shift_release in either case. */
 int shift_open(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
                struct rows *rows, struct fail *fail);
 
-/* Begin, after shift_open: what is not loaded yet the workers load. Requests go on from what is in kept, which is empty then. -1 with fail
- * set. shift_stop and shift_release in either case. */
+/* Begin, after shift_open; the workers load what is not loaded yet. Requests continue from what is in kept, which is empty afterwards. -1
+ * with fail set. shift_stop and shift_release in either case. */
 int shift_start(struct shift *shift, const uint8_t epoch_id[16], struct kept *kept, struct fail *fail);
 
-/* End the threads: what the engine and the endpoint count can still be asked, and does not change any more. Does nothing when it has not
+/* End the threads: counters of the engine and the endpoint can still be read, and no longer change. Does nothing when it has not
  * started. */
 void shift_rest(struct shift *shift);
 
-/* shift_rest, and end the use of the socket. Nobody is told: the others begin their next epoch, too. Does nothing when it has not
- * started. */
+/* shift_rest, and stop using the socket. Peers are not told: they begin their next epoch, too. Does nothing when it has not started. */
 void shift_halt(struct shift *shift);
 
-/* After shift_halt, once: what the engine has computed of requests goes into kept, in as long as it takes to copy it. Any thread. */
+/* After shift_halt, once: move what the engine has computed of requests into kept, which takes as long as copying it. Any thread. */
 void shift_keep(struct shift *shift, struct kept *kept);
 
-/* shift_halt, unless that was called; then give back everything but the news. After shift_halt any thread. */
+/* shift_halt, unless already called; then free everything but the news. After shift_halt any thread. */
 void shift_stop(struct shift *shift);
 void shift_release(struct shift *shift);
 
 bool shift_is_loaded(struct shift *shift);
 
-/* Adds the datagrams of this epoch that were not opened, by reason: (MESH_SEAL_REFUSALS), and those that came again. Takes the port for the
- * time of the call. */
+/* Adds this epoch's datagrams that were not opened, by reason: (MESH_SEAL_REFUSALS), and the replayed ones. Takes the port for the time of
+ * the call. */
 void shift_refused(struct shift *shift, uint64_t refused[MESH_SEAL_REFUSALS], uint64_t *replayed);
 
 /* Takes the port for the time of the call. */
@@ -151,13 +150,13 @@ void shift_traffic(struct shift *shift, struct shift_traffic *traffic);
 /* The oldest news; false when there is none. Main thread. */
 bool shift_next_news(struct shift *shift, struct shift_news *news);
 
-/* Read what has arrived, whatever its workers are at. */
+/* Read what has arrived, whatever the workers are doing. */
 void shift_read(struct shift *shift);
 
-/* Ranks that owe this node blocks and say nothing at all. */
+/* Ranks that owe this node blocks and send nothing at all. */
 uint64_t shift_silent_ranks(struct shift *shift);
 
-/* Ranks that are heard, while nothing large passes between them and this node. */
+/* Ranks that are heard while no large datagrams pass between them and this node. */
 uint64_t shift_starved_ranks(struct shift *shift);
 
 #endif

@@ -8,10 +8,10 @@
 
 struct shift;
 
-/* Memory for it, so that a prepared epoch need not wait for that: after its engine is open. Done already or not needed: 0. */
+/* Allocate its memory, so that a prepared epoch need not wait for that; after its engine is open. Done already or not needed: 0. */
 int shift_mesh_allocate(struct shift *shift, struct fail *fail);
 
-/* When the epoch begins, for more than one member. */
+/* Called when the epoch begins, if it has more than one member. */
 int shift_mesh_open(struct shift *shift, const uint8_t epoch_id[16], struct fail *fail);
 
 #endif

@@ -1,7 +1,7 @@
-/* The rows of an epoch on a node whose file of the model is not whole: fetched from members that have them, before they are loaded.
+/* The rows of an epoch on a node whose model file is not whole: fetched from members that have them, before they are loaded.
  *
- * While an epoch is prepared its loaders fetch first; after a death the epoch begins, and its threads load when a thread of its own has
- * fetched. What nobody has is waited for. */
+ * When an epoch is prepared, its loaders fetch first. After a death the epoch begins at once, and its workers load when a separate thread
+ * has fetched. Chunks that nobody has are waited for. */
 #ifndef NODE_SHIFT_ROWS_H
 #define NODE_SHIFT_ROWS_H
 

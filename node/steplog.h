@@ -1,9 +1,9 @@
-/* The step log: the one order of steps, published by the sequencer (the lowest rank), and the requests that they are about.
+/* The step log: the single order of steps, published by the sequencer (the lowest rank), and their requests.
  *
  * An entry says which positions of which requests a step computes, and of which the last one is sampled. Entries are published a few steps
- * ahead, so they cost no latency; a step begins only on a known entry. The part of a request that has ended meanwhile (everybody
- * notices at the same token) is void: all compute the rest of the step without it, and skip an entry of which nothing is left. A request
- * comes before its entries, and its first part starts it: from then on it is a sequence. The records on the wire: record.h. */
+ * ahead, so they cost no latency; a step begins only on a known entry. If a request has ended meanwhile (every node notices at the same
+ * token), its part is void: all nodes compute the rest of the step without it, and skip an entry of which nothing is left. A request comes
+ * before its entries, and its first part starts it: from then on it is a sequence. The records on the wire: record.h. */
 #ifndef NODE_STEPLOG_H
 #define NODE_STEPLOG_H
 
@@ -18,7 +18,7 @@
 
 enum {
     STEPLOG_ENTRIES_MAX = 64,
-    STEPLOG_AHEAD = 3, /* entries published that are not over */
+    STEPLOG_AHEAD = 3, /* published entries whose steps are not over */
     STEPLOG_SLOTS_MAX = RECORD_PARTS_MAX
 };
 
@@ -26,11 +26,11 @@ enum {
 struct sequence {
     struct request request; /* prompt is not used: see token */
     uint32_t *token;        /* (ctx) prompt and generated */
-    uint32_t token_count;   /* known: prompt and generated; at most ctx, but for one that ends with the context */
-    uint32_t generated;     /* with those before this epoch */
+    uint32_t token_count;   /* known: prompt and generated; at most ctx, except when the request ends with the context */
+    uint32_t generated;     /* including those of earlier epochs */
     uint32_t positions_done;
     bool is_active;
-    bool is_in_step; /* the open one */
+    bool is_in_step; /* in the open step */
 };
 
 struct steplog_limits {
@@ -39,7 +39,7 @@ struct steplog_limits {
     uint16_t batch; /* tokens of a step */
 };
 
-/* Written by the owner of the port, read by who begins steps; the lock is held for a few loads, or to copy an entry. */
+/* Written by the owner of the port, read by the thread that begins steps; the lock is held for a few loads, or to copy an entry. */
 struct steplog {
     atomic_flag lock;
     struct steplog_limits limits;
@@ -54,9 +54,9 @@ void steplog_release(struct steplog *log);
 
 void steplog_add(struct steplog *log, const struct step_entry *entry);
 bool steplog_next(struct steplog *log, struct step_entry *entry); /* the entry of the next step, if known */
-void steplog_step_over(struct steplog *log);                      /* the entry that steplog_next gives: go on to the one behind it */
+void steplog_step_over(struct steplog *log);                      /* the entry that steplog_next gives is over: go on to the next one */
 
-/* The request of a part becomes a sequence, whose token buffer is exchanged for the request's. False: not known (or not all of it). */
+/* Turn the request of a part into a sequence, whose token buffer is exchanged for the request's. False: not known (or not all of it). */
 bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t request);
 
 /* Take a record of the log. 0, or -1: malformed, or not possible now. *complete: the request whose last token it brought, else 0. */

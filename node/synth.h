@@ -1,8 +1,8 @@
 /* Models of random weights in any shape and type: valid GGUF v3 files of the llama architecture, without a download.
  *
- * The same options give the same bytes on any machine. Spreads are chosen so that activations stay near 1 in a model of any depth
- * (each matrix 1/sqrt(columns), what is added to the residual another 1/sqrt(2 layers)) and logits differ by a few units;
- * tokens that are not text have small output rows, so that samples look like words. */
+ * The same options give the same bytes on any machine. Standard deviations are chosen so that activations stay near 1 in a model of any
+ * depth (1/sqrt(columns) for each matrix, times 1/sqrt(2 layers) for those added to the residual) and logits differ by a few units; tokens
+ * that are not text have small output rows, so that samples look like words. */
 #ifndef NODE_SYNTH_H
 #define NODE_SYNTH_H
 
@@ -15,7 +15,7 @@
 enum { SYNTH_DIM_MAX = 1 << 18, SYNTH_LAYERS_MAX = 1024, SYNTH_CONTEXT_MAX = 1 << 24 };
 
 struct synth_options {
-    uint32_t dim;    /* a multiple of the type's block, of heads and so that heads have an even size */
+    uint32_t dim;    /* a multiple of the type's block and of heads, such that the head size is even */
     uint32_t hidden; /* a multiple of the type's block */
     uint32_t layers;
     uint32_t heads; /* a multiple of kv_heads */

@@ -33,7 +33,7 @@ static inline uint32_t synth_number_f32(bool is_negative, uint64_t magnitude, in
     return sign | (((uint32_t)(top - fraction_bits + 126) << 23) + (uint32_t)mantissa);
 }
 
-/* f16 bits, rounded to nearest, ties away from zero; what is too large becomes the largest number. fraction_bits > 24. */
+/* f16 bits, rounded to nearest, ties away from zero; larger values become the largest number. fraction_bits > 24. */
 static inline uint16_t synth_number_f16(bool is_negative, uint64_t magnitude, int fraction_bits)
 {
     const uint32_t sign = is_negative ? 0x8000u : 0;

@@ -1,8 +1,8 @@
-/* Random weights of a given spread in any tensor type, made with integers only.
+/* Random weights of a given standard deviation in any tensor type, made with integers only.
  *
  * A row depends on its key alone, so rows may be made in any order. Weights are uniform with mean zero: where a type's integers are not
- * symmetric, signs of scales alternate at random or the minimum cancels the mean, since a common bias of all rows would grow from layer
- * to layer. */
+ * symmetric, signs of scales alternate at random or the minimum cancels the mean, since a common bias of all rows would grow from layer to
+ * layer. */
 #ifndef NODE_SYNTH_WEIGHTS_H
 #define NODE_SYNTH_WEIGHTS_H
 

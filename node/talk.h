@@ -1,6 +1,6 @@
-/* What `ask` and `status` and a serving node say to one another, as records of a client session.
+/* Records of a client session between `ask` or `status` and a serving node.
  *
- * Little-endian; the first byte is the kind. What is read is the other side's word: nothing in it is trusted.
+ * Little-endian; the first byte is the kind. Nothing that the other side sends is trusted.
  *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids), u32 bytes, the prompt: text,
  *            or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
@@ -50,10 +50,10 @@ struct talk_done {
     uint32_t prompt_tokens, tokens;
     uint64_t first_ns, all_ns; /* since it was asked */
     uint16_t nodes;
-    uint32_t epochs; /* that began while it ran */
+    uint32_t epochs; /* begun while it ran */
 };
 
-/* A record, read: texts point into it. */
+/* A decoded record: texts point into it. */
 struct talk {
     enum talk_kind kind;
     struct talk_ask ask;
@@ -67,7 +67,7 @@ struct talk {
 /* 0, or -1: no record of this form. */
 int talk_read(struct talk *talk, const uint8_t *record, size_t bytes);
 
-/* Into record (MESH_RECORD_BYTES_MAX); the size. text_size is at most TALK_TEXT_MAX (asserted); what a kind has not is ignored. */
+/* Into record (MESH_RECORD_BYTES_MAX); the size. text_size is at most TALK_TEXT_MAX (asserted); fields that a kind lacks are ignored. */
 size_t talk_write(const struct talk *talk, uint8_t *record);
 
 #endif

@@ -1,10 +1,10 @@
-/* Raw telemetry as JSON Lines: `mesh-node status --telemetry`, for scripts and for looking closely. */
+/* Raw telemetry as JSON Lines: `mesh-node status --telemetry`, for scripts and debugging. */
 #ifndef NODE_TELEMETRY_LINES_H
 #define NODE_TELEMETRY_LINES_H
 
 #include "caller.h"
 
-/* Watch through an open session for so long, and print every item of every report on stdout, one object per line. */
+/* Watch through an open session for that long, and print every item of every report on stdout, one object per line. */
 int telemetry_lines(struct mesh_caller *caller, uint32_t seconds, struct fail *fail);
 
 #endif

@@ -1,5 +1,5 @@
-/* One slice of the tokens of a prompt, side by side: what the products of many tokens read fastest, as what a step reads follows each other
- * in memory and tokens do not fall on the same sets of a cache.
+/* One slice of the tokens of a prompt, side by side: the fastest form for products of many tokens, since a step reads consecutive memory
+ * and tokens do not compete for the same cache sets.
  *
  * Tokens stand in groups of five; those left over in groups of four, two and one. A group of n tokens has for each block of 32 columns
  *
@@ -8,8 +8,8 @@
  *     minus  n i32: the sum of the block's q, negated
  *
  * and behind all blocks sumsq, (SLICE_BLOCKS, n) f32. Behind all groups stands, for types that read it (reads_halves of kernel.h), group by
- * group minus of the first halves of blocks, (SLICE_BLOCKS, n) i32. Blocks that a short slice lacks are left alone. It says what struct
- * act_slice says of each token, and takes no more room. For inbox.c and the kernels. Numbers are in the machine's byte order. */
+ * group minus of the first halves of blocks, (SLICE_BLOCKS, n) i32. Blocks that a short slice lacks are left alone. It holds what struct
+ * act_slice holds of each token, and is no larger. For inbox.c and the kernels. Numbers are in the machine's byte order. */
 #ifndef NODE_TOKEN_PANEL_H
 #define NODE_TOKEN_PANEL_H
 

@@ -1,7 +1,7 @@
 /* SentencePiece-style tokenizer from GGUF metadata (tokenizer.ggml.model = "llama").
  *
- * Pieces with scores, merged best score first (ties: leftmost); what has no piece falls back to <0xNN> byte tokens; control tokens
- * are never made from text. Immutable after opening: any thread may use it. */
+ * Pieces with scores, merged best score first (ties: leftmost); text without a piece falls back to <0xNN> byte tokens; control tokens are
+ * never made from text. Immutable after opening: any thread may use it. */
 #ifndef NODE_TOKENIZER_H
 #define NODE_TOKENIZER_H
 
@@ -36,7 +36,7 @@ uint32_t tokenizer_missing_bytes(const struct tokenizer *tokenizer);
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size);
 
 /* Turns a stream of pieces into valid UTF-8: holds back an unfinished character, replaces what can never become one, and NUL, by U+FFFD.
- * Starts as {0}; set is_first as well when no prompt precedes: then the one space that SentencePiece puts before a text is dropped. */
+ * Starts as {0}; set is_first when no prompt precedes: the one space that SentencePiece puts before a text is then dropped. */
 struct utf8_stream {
     unsigned char held[4];
     uint8_t held_size;

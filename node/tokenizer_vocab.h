@@ -1,12 +1,12 @@
 /* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c and tokenizer_words.c, which use it. Not
- * for others. */
+ * for other files. */
 #ifndef NODE_TOKENIZER_VOCAB_H
 #define NODE_TOKENIZER_VOCAB_H
 
 #include "tokenizer.h"
 #include "word.h"
 
-enum { TOKENIZER_TEXT_MAX = 1 << 24 }; /* bytes of what is merged as a whole */
+enum { TOKENIZER_TEXT_MAX = 1 << 24 }; /* largest text that is merged as a whole */
 
 /* Numbers of tokenizer.ggml.token_type. */
 enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };

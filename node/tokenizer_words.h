@@ -1,7 +1,7 @@
-/* Whole texts to ids, each distinct word only once: the ids of tokenizer_encode, many times faster where words come again.
+/* Whole texts to ids, each distinct word only once: the ids of tokenizer_encode, many times faster when words repeat.
  *
- * Keeps the ids of every word it has met. Where a vocabulary has pieces that go from one word into the next, or user-defined ones, it
- * calls tokenizer_encode instead. One thread at a time. */
+ * Keeps the ids of every word it has met. If a vocabulary has pieces that span two words, or user-defined ones, it calls tokenizer_encode
+ * instead. One thread at a time. */
 #ifndef NODE_TOKENIZER_WORDS_H
 #define NODE_TOKENIZER_WORDS_H
 
@@ -18,7 +18,7 @@ struct tokenizer_words;
 struct tokenizer_words *tokenizer_words_open(const struct tokenizer *tokenizer, struct fail *fail);
 void tokenizer_words_close(struct tokenizer_words *words); /* NULL is fine */
 
-/* Can the text be encoded word by word? Otherwise a text may have 16 MB at most, as of tokenizer_encode. */
+/* Can the text be encoded word by word? Otherwise a text may have at most 16 MB, as with tokenizer_encode. */
 bool tokenizer_words_is_fast(const struct tokenizer_words *words);
 
 /* The ids of tokenizer_encode without special ones. text is borrowed until tokenizer_words_close, size < 2^32. *ids is valid until the next

@@ -1,4 +1,4 @@
-/* Rows of tokens for a training step, and for judging on text that was held out.
+/* Rows of tokens for a training step, and for evaluation on held-out text.
  *
  * A document of n tokens gives n - 1 pairs of a token and its target; pairs of several documents fill a row. A step's rows are a function
  * of (seed, step) alone, so a run can go on from any step. */
@@ -24,8 +24,8 @@ struct train_cursor {
     size_t document, pair; /* next to be taken */
 };
 
-/* The next rows of held-out text: whole documents while they fit, longer ones in pieces; the rest without target (TRAIN_IGNORED). Returns
- * how many pairs; 0 when the text is at its end. The cursor begins as {0}. */
+/* The next rows of held-out text: whole documents while they fit, longer ones in pieces; the rest has no target (TRAIN_IGNORED). Returns
+ * the number of pairs; 0 when the text is at its end. The cursor begins as {0}. */
 size_t train_batch_next(const struct train_text *text, struct train_cursor *cursor, uint32_t rows, uint32_t ctx, uint32_t *id,
                         uint32_t *target);
 

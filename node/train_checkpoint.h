@@ -16,8 +16,8 @@
  * That last hash goes over pieces of 16384 bytes, of which the last may be shorter: each is hashed with the hash of the one before it as
  * the seed, 0 for the first. Every float is finite but for those of the steps; spread is not negative.
  *
- * A file is read as what it may be: any bytes. What is no checkpoint, or a damaged one, is EXIT_BAD_FILE; what cannot be read or written
- * is EXIT_ENVIRONMENT. Memory: some 16 kB, and the records. One thread per state. */
+ * A file may hold any bytes. What is no checkpoint, or a damaged one, is EXIT_BAD_FILE; what cannot be read or written is EXIT_ENVIRONMENT.
+ * Memory: some 16 kB, and the records. One thread per state. */
 #ifndef NODE_TRAIN_CHECKPOINT_H
 #define NODE_TRAIN_CHECKPOINT_H
 
@@ -36,15 +36,14 @@ enum {
     TRAIN_CHECKPOINT_PIECE_BYTES = 16384 /* that are hashed at a time */
 };
 
-/* Write the state. What is at path is replaced once the new file is complete and on the disk; after a failure it is as it was. Weights
- * that are not finite are no state to go on from: they are not written, EXIT_DIFFERENCE. The steps of the records are 1, 2, ...
- * (asserted). */
+/* Write the state. What is at path is replaced once the new file is complete and on the disk; after a failure it is as it was. A state with
+ * non-finite weights cannot be continued: it is not written, EXIT_DIFFERENCE. The steps of the records are 1, 2, ... (asserted). */
 int train_checkpoint_save(const struct train_state *state, const char *path, struct fail *fail);
 
-/* Read it back. state->setup and state->count, with weights, momentum and spread allocated, say what is expected: the checkpoint of
- * another run is refused with EXIT_USAGE, naming every field that differs. Fills weights, momentum, spread, step and record, which may
- * move. The file is checked to its end first and read a second time then, so after a failure the state is as it was (but for a file that
- * somebody writes into meanwhile, or that cannot be read again: the values of the state are lost then). */
+/* Read it back. state->setup and state->count, with weights, momentum and spread allocated, say what is expected: the checkpoint of another
+ * run is refused with EXIT_USAGE, naming every field that differs. Fills weights, momentum, spread, step and record, which may move. The
+ * file is first checked to its end and then read a second time, so after a failure the state is unchanged (unless the file is modified
+ * meanwhile, or cannot be read again: the state's values are then lost). */
 int train_checkpoint_load(struct train_state *state, const char *path, struct fail *fail);
 
 /* Setup and finished steps of a file, without looking at the weights. */

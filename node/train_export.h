@@ -1,4 +1,4 @@
-/* A trained model as a GGUF file that says what it was made from. */
+/* A trained model as a GGUF file, with metadata on how it was made. */
 #ifndef NODE_TRAIN_EXPORT_H
 #define NODE_TRAIN_EXPORT_H
 

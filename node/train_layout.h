@@ -34,7 +34,7 @@ struct train_tensor {
     size_t first; /* in the vector */
     uint32_t rows, columns;
     bool is_norm; /* one row, beginning as ones; not decayed */
-    bool adds;    /* to the residual: begins smaller in a deeper model */
+    bool adds;    /* to the residual: starts smaller in a deeper model */
 };
 
 struct train_layout {
@@ -51,7 +51,7 @@ struct train_layout {
 /* -1 with EXIT_USAGE when the numbers make no model, naming the option and what is allowed. */
 int train_layout_init(struct train_layout *layout, const struct train_shape *shape, struct fail *fail);
 
-/* Random beginnings: normal with deviation 0.02 (what adds to the residual 0.02 / sqrt(2 layers)), norms 1. */
+/* Random initial weights: normal with deviation 0.02 (0.02 / sqrt(2 layers) for those that add to the residual), norms 1. */
 void train_layout_draw(const struct train_layout *layout, uint64_t seed, float *weights);
 
 #endif

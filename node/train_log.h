@@ -1,4 +1,4 @@
-/* What every step of a training run showed, as CSV for spreadsheets and plotting programs.
+/* The records of every step of a training run, as CSV for spreadsheets and plotting programs.
  *
  * A header line, then a line per step; a cell is empty where nothing was measured. Numbers have a point in every locale and read back as
  * the same floats; the same records are the same bytes on every machine. */

@@ -1,8 +1,8 @@
 /* Loss and gradient of a model over a batch of token rows, in f32.
  *
- * One chain of operations per result, in an order that the shape alone fixes: sums over a matrix product's inner side from 0 upwards, over
- * tokens in the order of the batch; so the same bits for any number of threads and any instruction set. Attention's probabilities are
- * computed again for the gradient instead of kept (Dao et al. 2022), which saves ctx floats per token, head and layer. */
+ * Each result is one chain of operations, in an order that the shape alone fixes: sums over a matrix product's inner dimension from 0
+ * upwards, over tokens in the order of the batch; so the same bits for any number of threads and any instruction set. Attention's
+ * probabilities are recomputed for the gradient instead of kept (Dao et al. 2022), which saves ctx floats per token, head and layer. */
 #ifndef NODE_TRAIN_PASS_H
 #define NODE_TRAIN_PASS_H
 

@@ -1,4 +1,4 @@
-/* The lines of a training curve as points: taken from records, smoothed, and thinned out to as many as a picture needs.
+/* The lines of a training curve as points: taken from records, smoothed, and thinned to as many as a picture needs.
  *
  * Points are finite and in the order of the records. Pure but for memory; any thread. */
 #ifndef NODE_TRAIN_SERIES_H
@@ -24,11 +24,11 @@ enum train_value { TRAIN_LOSS, TRAIN_HELD_OUT, TRAIN_RATE };
 int train_series_take(struct train_series *series, const struct train_record *record, size_t count, enum train_value value);
 void train_series_release(struct train_series *series);
 
-/* Of count points: how many a running mean takes on both sides of its own. 0: too few points to smooth. */
+/* How many points a running mean over `count` points takes on each side of its own. 0: too few points to smooth. */
 size_t train_series_reach(size_t count);
 
-/* The running mean at no more than points_max places, evenly distributed, the first and the last among them: over the points up to
- * `reach` away; as many on both sides near the beginning, where the curve is steep, but not near the end, where it is not. The caller
+/* The running mean at no more than points_max places, evenly distributed, including the first and the last: over the points up to `reach`
+ * away; near the beginning, where the curve is steep, over equally many on both sides; not so near the end, where it is flat. The caller
  * releases out. -1: no memory. */
 int train_series_smooth(const struct train_series *series, size_t reach, size_t points_max, struct train_series *out);
 

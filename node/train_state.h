@@ -9,21 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What two runs must have in common to be the same run. Whole numbers and the bits of floats: compared and stored as they are. */
+/* What two runs must have in common to be the same run: whole numbers and the bits of floats, compared and stored as they are. */
 struct train_setup {
     uint32_t dim, hidden, layers, heads, kv_heads, vocab, ctx;
     uint32_t batch;       /* rows of ctx tokens per step */
-    uint64_t steps;       /* of the whole run: the learning rate falls until there */
+    uint64_t steps;       /* of the whole run: the learning rate falls over all of them */
     uint64_t warmup;      /* steps in which the learning rate rises */
     float rate, rate_min; /* learning rate at its highest, and at the end */
     float decay;          /* of weights that are matrices, per step, times the learning rate */
     float clip;           /* largest norm of a step's gradient */
-    float held_out;       /* share of the documents kept for judging, 0 .. 0.5 */
+    float held_out;       /* share of the documents held out for evaluation, 0 .. 0.5 */
     uint64_t seed;
     uint64_t text_bytes, text_hash; /* of the text file */
 };
 
-/* What a step showed. */
+/* Measurements of a step. */
 struct train_record {
     uint64_t step;  /* from 1 */
     float loss;     /* mean over the step's tokens, natural logarithm */

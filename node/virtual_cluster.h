@@ -1,4 +1,4 @@
-/* Clusters on virtual time: how busy nodes of a given memory are on a given network, without having them.
+/* Clusters in virtual time: how busy nodes with a given memory speed are on a given network, without the hardware.
  *
  * Nodes (virtual_node.h) on links of their own to a switch, a model without weights, one request of one token of prompt. The same
  * configuration gives the same figures on any machine. */
@@ -8,7 +8,7 @@
 #include "bench_model.h"
 #include "virtual_node.h"
 
-/* A model of zeros: pages of it that are not read take no memory. */
+/* A model of zeros: pages that are not read take no memory. */
 struct virtual_model {
     uint8_t *bytes; /* a mapping */
     size_t size;
@@ -16,7 +16,7 @@ struct virtual_model {
     struct model *model;
 };
 int virtual_model_open(struct virtual_model *model, const struct bench_shape *shape, enum tensor_type type, struct fail *fail);
-void virtual_model_close(struct virtual_model *model); /* also of one that could not be opened */
+void virtual_model_close(struct virtual_model *model); /* also one that could not be opened */
 
 struct virtual_cluster_config {
     const struct model *model;
@@ -24,15 +24,15 @@ struct virtual_cluster_config {
     bool is_star, is_whole;                     /* as of struct engine_config */
     uint16_t send_runs, tile_rows[PHASE_KINDS]; /* likewise */
     struct virtual_node_config node;
-    uint64_t rate_bits_per_s, delay_ns; /* of a node's link each way, 0: infinite; from there to another's */
-    uint32_t warm_tokens, tokens;       /* first ones that do not count; those that do */
+    uint64_t rate_bits_per_s, delay_ns; /* rate of a node's link each way, 0: infinite; delay from there to another node's link */
+    uint32_t warm_tokens, tokens;       /* first tokens, not counted; counted tokens */
     mesh_sim_watch_fn *watch;           /* NULL: nobody */
     void *watch_app;
 };
 
-/* Shares are of the nodes' time, means of all nodes; counts are of a token, all nodes together. */
+/* Shares are of the nodes' time, means of all nodes; counts are per token, over all nodes. */
 struct virtual_figures {
-    double utilisation, least_utilisation; /* multiplying; the node with the least of it */
+    double utilisation, least_utilisation; /* multiplying; that of the least utilised node */
     double sending, receiving;             /* in system calls that moved datagrams, or found none */
     double waiting[VIRTUAL_WAITS];
     double tokens_per_s;
@@ -41,7 +41,7 @@ struct virtual_figures {
     uint64_t naks, resent;
 };
 
-/* 0, or -1: out of memory, or a cluster that does not get there within some seconds of its time. */
+/* 0, or -1: out of memory, or a cluster that does not finish within some seconds of virtual time. */
 int virtual_cluster_run(const struct virtual_cluster_config *config, struct virtual_figures *figures, struct fail *fail);
 
 #endif

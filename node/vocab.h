@@ -48,13 +48,13 @@ void vocab_release(struct vocab *vocab);
 /* Add text that no piece has yet, 1 to VOCAB_PIECE_SIZE_MAX bytes, while there is room (asserted). Returns the id. */
 uint32_t vocab_add(struct vocab *vocab, const char *text, size_t size);
 
-/* Is this the name of a token that is no text, such as <s> or <0x0A>? It cannot be added. */
+/* Is this the name of a token that is not text, such as <s> or <0x0A>? It cannot be added. */
 bool vocab_is_reserved(const char *text, size_t size);
 
 /* All tokenizer.ggml.* values: BOS is put before a text, EOS not after it, a space before it. Errors are kept by the writer. */
 void vocab_write(const struct vocab *vocab, struct gguf_write *writer);
 
-/* A tokenizer for it, by way of a GGUF file in memory. NULL without memory. The vocabulary may be released. */
+/* A tokenizer for it, made through a GGUF file in memory. NULL without memory. The vocabulary may be released. */
 struct tokenizer *vocab_tokenizer(const struct vocab *vocab, struct fail *fail);
 
 #endif

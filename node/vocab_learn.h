@@ -1,13 +1,14 @@
 /* A vocabulary learnt from a text: byte-pair encoding over its words (Gage 1994; Sennrich, Haddow, Birch 2016).
  *
  * Documents and words are those of documents.h and word.h, the first word of a document with the space that is put before a text. First
- * every character that is frequent enough becomes a piece: one that is at least 1 in 64 * (count - VOCAB_MIN) of all characters, and
- * occurs twice; of more than half of the room, the most frequent ones. What remains falls back to bytes and is never part of a piece. Then
- * the most frequent pair of neighbours becomes a piece, again and again, until there are `count` tokens or no pair occurs twice. Of equal
- * pairs the one with the lower left id comes first, then the one with the lower right id; of equal characters the lower code point.
+ * every sufficiently frequent character becomes a piece: one that is at least 1 in 64 * (count - VOCAB_MIN) of all characters, and occurs
+ * twice; the most frequent ones if they would fill more than half of the room. Other characters fall back to bytes and are never part of a
+ * piece. Then the most frequent pair of neighbours becomes a piece, again and again, until there are `count` tokens or no pair occurs
+ * twice. Of equal pairs the one with the lower left id comes first, then the one with the lower right id; of equal characters the lower
+ * code point.
  *
- * A piece has 16 characters at most. Pieces are in the order in which they were made and their scores are minus that, so that the
- * tokenizer repeats the very merges. Integers only: the same text gives the same vocabulary on any machine. Memory is bounded by the
+ * A piece has 16 characters at most. Pieces are in the order in which they were made, and their scores are minus their place in it, so that
+ * the tokenizer repeats the same merges. Integers only: the same text gives the same vocabulary on any machine. Memory is bounded by the
  * distinct words, apart from one copy of the text. */
 #ifndef NODE_VOCAB_LEARN_H
 #define NODE_VOCAB_LEARN_H

@@ -1,9 +1,9 @@
 /* Pairs of neighbouring symbols in a sequence: how often each occurs, where, and which one is the most frequent.
  *
- * The sequence is appended symbol by symbol, with gaps where nothing may be joined; a symbol is a character's piece at first, and counts as
- * often as its weight says. Then vocab_pairs_count, and in turns vocab_pairs_next, which takes out the most frequent pair, and
- * vocab_pairs_merge, which makes one symbol of its two everywhere. Only the places of a merged pair are visited, and counts are exact at
- * all times; overlapping pairs count ("aaa" has two). One thread. */
+ * The sequence is appended symbol by symbol, with gaps where nothing may be joined; at first a symbol is a character's piece, and counts as
+ * often as its weight says. Then call vocab_pairs_count, and in turn vocab_pairs_next, which takes out the most frequent pair, and
+ * vocab_pairs_merge, which merges its two symbols into one everywhere. Only the places of a merged pair are visited, and counts are exact
+ * at all times; overlapping pairs count ("aaa" has two). One thread. */
 #ifndef NODE_VOCAB_PAIRS_H
 #define NODE_VOCAB_PAIRS_H
 
@@ -14,7 +14,7 @@
 
 struct vocab_pairs;
 
-enum { VOCAB_PAIRS_COUNT_MIN = 2 }; /* what occurs less often is never taken out */
+enum { VOCAB_PAIRS_COUNT_MIN = 2 }; /* rarer pairs are never taken out */
 
 struct vocab_pair {
     uint32_t index; /* names it to vocab_pairs_merge */
@@ -33,8 +33,8 @@ void vocab_pairs_append_gap(struct vocab_pairs *pairs);
 /* After all symbols. */
 int vocab_pairs_count(struct vocab_pairs *pairs, struct fail *fail);
 
-/* The most frequent pair that was not taken out before; of equals the one with the lower left id, then with the lower right id. False when
- * there is none. */
+/* The most frequent pair not taken out before; of equally frequent pairs the one with the lower left id, then with the lower right id.
+ * False when there is none. */
 bool vocab_pairs_next(struct vocab_pairs *pairs, struct vocab_pair *best);
 
 /* Merge a pair into a new piece: its occurrences from left to right, of overlapping ones the first. piece is above all earlier ones. */

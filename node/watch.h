@@ -1,7 +1,7 @@
-/* Who watches a node, and what it sends them and when: reports of itself, and of other members to its own clients.
+/* The watchers of a node, and what it sends them and when: reports of itself, and of other members to its own clients.
  *
- * Like the protocol core without input or output of its own: records, datagrams and the time go in; what it wants to send it gives to
- * hooks. Bounded: so many watchers, so many lookers, each for a lease, at an interval within limits. One thread. */
+ * Like the protocol core it does no I/O of its own: records, datagrams and the time are arguments; it passes what it sends to hooks.
+ * Bounded: the numbers of watchers and lookers are limited, each has a lease, and intervals are within limits. One thread. */
 #ifndef NODE_WATCH_H
 #define NODE_WATCH_H
 
@@ -16,8 +16,8 @@ struct watcher {
     uint32_t session; /* 0: free */
     uint32_t kinds;
     uint64_t interval_ns, until_ns;
-    uint32_t serial[MESH_RANKS_MAX];  /* of the report of each member that it is given now; 0: none yet */
-    uint64_t next_ns[MESH_RANKS_MAX]; /* when it may be given the next one */
+    uint32_t serial[MESH_RANKS_MAX];  /* of the report of each member that it is being sent; 0: none yet */
+    uint64_t next_ns[MESH_RANKS_MAX]; /* when it may be sent the next one */
 };
 
 /* A member whose clients watch. */
@@ -28,11 +28,11 @@ struct looker {
     uint64_t number; /* of its last LOOK */
 };
 
-/* Called during the calls below; must not call back, but for watch_give from report. */
+/* Called during the calls below; must not call back, except for watch_give from report. */
 struct watch_hooks {
-    /* A record to a client; false: there is no room now, and it is lost. */
+    /* Send a record to a client; false: no room now, and it is lost. */
     bool (*to_client)(void *app, uint32_t session, const uint8_t *record, size_t bytes);
-    /* A LOOK or REPORT to a member; its header (but for the type) and the incarnation are still to be filled in. */
+    /* Send a LOOK or REPORT to a member; its header (except the type) and the incarnation are still to be filled in. */
     void (*to_member)(void *app, const struct mesh_addr *to, struct mesh_message *message);
     /* Make a report of items of these kinds: watch_give for each piece. */
     void (*report)(void *app, uint32_t kinds);
@@ -42,14 +42,14 @@ struct watch_hooks {
 struct watch {
     struct watch_hooks hooks;
     uint8_t incarnation[16]; /* own */
-    uint64_t own_ns;         /* between two reports that the node itself wants, of all kinds; 0: none */
+    uint64_t own_ns;         /* interval of reports of all kinds for the node itself; 0: none */
     struct mesh_cluster_member member[MESH_RANKS_MAX];
     uint16_t count, rank; /* of the present epoch; count 0: none */
     struct watcher watcher[WATCHERS_MAX];
     struct looker looker[MESH_RANKS_MAX]; /* by rank */
     uint64_t report_at_ns, look_at_ns;
-    unsigned looks_for_old;              /* so many LOOKs are still to ask for old events, which a new client does not know */
-    bool tells_all_events;               /* in the next report; whoever makes it sets it back */
+    unsigned looks_for_old;              /* number of further LOOKs that ask for old events, which a new client does not know */
+    bool tells_all_events;               /* in the next report, whose maker clears it */
     uint64_t refused, pieces, forwarded; /* figures */
 };
 
@@ -58,29 +58,29 @@ enum watch_verdict { WATCH_NOT_OURS, WATCH_TAKEN, WATCH_REFUSED };
 
 void watch_init(struct watch *watch, const uint8_t incarnation[16], const struct watch_hooks *hooks);
 
-/* Another epoch, whose members are copied; or count 0: none any more. */
+/* Another epoch, whose members are copied; count 0: none any more. */
 void watch_epoch(struct watch *watch, const struct mesh_cluster_member *member, uint16_t count, uint16_t rank);
 
-/* A record of a client. refusal, if WATCH_REFUSED: why, in words for the client. */
+/* A record of a client. refusal, with WATCH_REFUSED: the reason, in words for the client. */
 enum watch_verdict watch_take_record(struct watch *watch, uint64_t now_ns, uint32_t session, const uint8_t *record, size_t bytes,
                                      const char **refusal);
-void watch_drop(struct watch *watch, uint64_t now_ns, uint32_t session); /* is over */
+void watch_drop(struct watch *watch, uint64_t now_ns, uint32_t session); /* the session is over */
 
 /* A datagram outside of epochs, opened. */
 enum watch_verdict watch_take_packet(struct watch *watch, uint64_t now_ns, uint64_t unix_ms, const struct mesh_addr *from,
                                      const uint8_t *packet, size_t bytes);
 
-/* A piece of the own report, to all who watch. */
+/* A piece of the node's own report, sent to all watchers. */
 void watch_give(struct watch *watch, uint64_t now_ns, uint64_t unix_ms, const struct mesh_telemetry_head *head, const uint8_t *piece,
                 size_t bytes);
 
-/* The next report soon: something has happened. */
+/* Make the next report soon: something has happened. */
 void watch_hurry(struct watch *watch, uint64_t now_ns);
 
-/* A report now, to all who watch, however often they wish for one: the last of an epoch, whose counters end here. */
+/* Report now, to all watchers, whatever their intervals: the last report of an epoch, whose counters end here. */
 void watch_report_last(struct watch *watch, uint64_t now_ns);
 
-/* Look at others, and report, as far as it is time; and when it is next, UINT64_MAX never. */
+/* Poll other members, and report, as far as due; and when that is next due, UINT64_MAX: never. */
 void watch_run(struct watch *watch, uint64_t now_ns);
 uint64_t watch_due_ns(const struct watch *watch, uint64_t now_ns);
 

@@ -1,7 +1,7 @@
-/* The words of a text, as a SentencePiece tokenizer sees them: no piece of a learnt vocabulary goes from one word into the next.
+/* The words of a text, as a SentencePiece tokenizer sees them: no piece of a learnt vocabulary spans two words.
  *
- * A word is a run of newlines, or spaces (any number, also none) followed by what is neither space nor newline. Words begin only where
- * the tokenizer's symbols do: a broken character that swallows the bytes after it keeps them in its word. */
+ * A word is a run of newlines, or spaces (any number, also none) followed by characters that are neither space nor newline. Words begin
+ * only where the tokenizer's symbols do: a broken character that swallows the bytes after it keeps them in its word. */
 #ifndef NODE_WORD_H
 #define NODE_WORD_H
 

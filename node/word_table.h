@@ -1,4 +1,4 @@
-/* Distinct words in the order in which they first came, each with a number of the caller's: a hash table.
+/* Distinct words in order of first appearance, each with a number of the caller's: a hash table.
  *
  * The order depends on the words alone, never on addresses or the size of the table. Starts as {0}. Texts are borrowed until
  * word_table_release. */
