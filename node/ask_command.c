@@ -20,12 +20,12 @@
 static const char *const address_default = "127.0.0.1:7411";
 enum { WAIT_NS = 200000000 };
 
-/* What both take. */
+/* Options of both commands. */
 struct target {
     const char *to, *key_path, *name;
     int security;
     bool has_security, json, help;
-    uint32_t telemetry_s; /* status: watch for so long; 0: do not */
+    uint32_t telemetry_s; /* status: watch for this long; 0: do not */
     struct mesh_key key;
 };
 
@@ -34,7 +34,7 @@ struct asking {
     const char *prompt, *prompt_ids;
     struct talk_ask ask;
     bool has_seed, ids, digest;
-    /* what has come */
+    /* what has arrived */
     struct json out;
     bool has_summary;
     uint32_t tokens;
@@ -50,12 +50,12 @@ static void on_interrupt(int number)
     signal(number, SIG_DFL);
 }
 
-/* Who goes away without a word has the node compute for nobody until it takes the silence for an end. */
+/* A client that vanishes without a word lets the node compute in vain until the node takes the silence for an end. */
 static void watch_signals(void)
 {
     static const int others[] = {SIGTERM, SIGHUP};
 
-    signal(SIGINT, on_interrupt); /* which a shell has its background jobs ignore */
+    signal(SIGINT, on_interrupt); /* which a shell makes its background jobs ignore */
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (signal(others[i], on_interrupt) == SIG_IGN)
             signal(others[i], SIG_IGN);
@@ -93,7 +93,7 @@ static int send_talk(struct mesh_caller *caller, const struct talk *talk, struct
     return caller_send(caller, record, talk_write(talk, record), fail);
 }
 
-/* The next thing said; 0 when there is none yet. */
+/* The next record; 0 when there is none yet. */
 static int next_talk(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
@@ -120,8 +120,8 @@ static int check_stdout(struct fail *fail)
 
 /* ---- ask ---- */
 
-/* As `run` says them. What a node says of several at once has their text together: the last of them has it. Text without a token is what a
- * character that never became whole has left. */
+/* As `run` prints them. A record with several tokens has one text for all of them: the last token gets it. Text without a token is left by
+ * a character that was never completed. */
 static void print_token_events(struct asking *a, const struct talk *talk)
 {
     if (talk->token_count == 0) {
@@ -202,7 +202,7 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
     return 0;
 }
 
-/* Who reads events is told, too, when there is no summary to come. */
+/* Readers of events are also told when no summary will come. */
 static int end_events(struct asking *a, int result, const struct fail *fail)
 {
     if (result == 0 || !a->target.json || a->has_summary || ferror(stdout))
@@ -267,7 +267,7 @@ static int ask_node(struct asking *a, struct fail *fail)
         result = listen_to(a, caller, fail);
     caller_close(caller);
     if (interrupted_by != 0 && interrupted_by != SIGINT)
-        raise(interrupted_by); /* with its usual effect: who sent it sees that it had one */
+        raise(interrupted_by); /* with its usual effect, so that the sender of the signal sees that it worked */
     return result;
 }
 

@@ -25,7 +25,8 @@ static void rotate(struct engine *e, float *head, uint32_t token)
     e->config.kernel->rope(head, e->rope_cos + token * pairs, e->rope_sin + token * pairs, e->model->rope.pairs);
 }
 
-/* When a tile of k, v or q is done, and whether those of [first, end) are. Phases have their own serial, sub-batches their own marks. */
+/* Marks of finished tiles of k, v and q; and whether tiles [first, end) are finished. Each phase has its own serial, each sub-batch its own
+ * marks. */
 static _Atomic uint64_t *done_mark(struct engine *e, const struct segment *segment, uint32_t tile)
 {
     return &e->qkv_done[(size_t)segment->sub * e->phase[segment->phase].matrix->tile_count + tile];
@@ -66,10 +67,10 @@ bool attention_run_kv(struct engine *e, struct worker *w)
     return true;
 }
 
-/* Keys and values of this and all earlier sub-batches of the step are in the cache. Those of a later one may be written meanwhile, also
- * into the tile of K that holds this one's last positions, which is read as a whole: a lane is a position, a store is one element of it,
- * and what stands in lanes beyond is thrown away (kernel_attend.h). A race by the letter of C, as each head's last tile would else be
- * read element by element. */
+/* Are the keys and values of this and all earlier sub-batches of the step in the cache? Those of a later one may be written meanwhile, also
+ * into the tile of K that holds this one's last positions, which is read as a whole: a lane is a position, a store writes one element of
+ * it, and values in lanes beyond are discarded (kernel_attend.h). By the C standard this is a race; avoiding it would mean reading each
+ * head's last tile element by element. */
 static bool cache_is_ready(struct engine *e, const struct segment *segment)
 {
     for (const struct segment *s = segment;; s--) {
@@ -89,7 +90,7 @@ static bool rows_are_ready(struct engine *e, const struct segment *segment, uint
     return tiles_are_done(e, segment, tile + row / m->tile_rows, tile + (end + m->tile_rows - 1) / m->tile_rows);
 }
 
-/* K of whom this worker attends to after a token's head, most likely: the next request's, which has a cache of its own; after the last one
+/* K cache that this worker most likely attends to after a token's head: the next request's, since each has its own; after the last one
  * another head's. NULL: the same cache again. */
 static const uint8_t *next_keys(struct engine *e, uint32_t token, uint32_t layer, uint32_t own_head)
 {

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Values below 10^EXPONENT_MIN are as good as equal; labels longer than PLAIN_DIGITS_MAX digits, or with more zeros after the point than
- * PLAIN_ZEROS_MAX, are written with an exponent. */
+/* Values that differ by less than 10^EXPONENT_MIN count as equal; labels longer than PLAIN_DIGITS_MAX digits, or with more zeros after the
+ * point than PLAIN_ZEROS_MAX, are written with an exponent. */
 enum { EXPONENT_MIN = -60, PLAIN_DIGITS_MAX = 7, PLAIN_ZEROS_MAX = 4, DIGITS_MAX = 21 };
 
-/* Of a unit, that a value may lie beyond a tick and still count as being there: 0.001 as a float does. */
+/* Fraction of a unit by which a value may lie beyond a tick and still count as on it: 0.001 as a float does. */
 #define SLACK 1e-6
 
 static double power_of_ten(int exponent)
@@ -47,7 +47,7 @@ void axis_init(struct axis *axis, double low, double high, int intervals_max, bo
     assert(low > -1e39 && low < 1e39 && high > -1e39 && high < 1e39 && intervals_max > 0);
     axis->low = low;
     axis->high = high;
-    /* Floats that are next to each other differ by more than this. */
+    /* Adjacent floats differ by more than this. */
     if (!(high - low > 1e-9 * (high < 0 ? -high : high)) || !(high - low > power_of_ten(EXPONENT_MIN))) {
         const double middle = (low + high) / 2, size = middle < 0 ? -middle : middle;
         const double half = size < 1e-30 ? 0.5 : size / 10;

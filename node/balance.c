@@ -7,12 +7,12 @@ enum {
     SHARE_IS_FIXED = BALANCE_FLAGS_FIRST,
     RATIO_SHIFT = 2,
     SHARE_SHIFT = 12,
-    DATAGRAM_NS = 5000, /* of processor time to send one and to receive one, which each node pays for each other node and phase */
-    EVEN = 90,          /* percent of the faster one's speed: the same share */
+    DATAGRAM_NS = 5000, /* of processor time to send and to receive one, which each node pays for each other node in each phase */
+    EVEN = 90,          /* percent of the faster one's speed: from here on the share is the same */
     EVEN_BENCHMARK = 75,
-    SLOW = 4, /* so many times slower than the fastest: may be left out */
+    SLOW = 4, /* this many times slower than the fastest: may be left out */
     GAIN = 10,
-    GAIN_MORE = 5, /* percent: for a change of shares; more for each one before it */
+    GAIN_MORE = 5, /* percent by which a step must become shorter; more for each earlier change */
     GAIN_STEPS_MAX = 4,
     REST_DOUBLED_MAX = 6
 };
@@ -62,7 +62,7 @@ uint16_t balance_ratio(uint32_t speed, uint32_t benchmark)
     uint16_t low = 1, high = BALANCE_RATIO_MAX;
 
     assert(speed > 0 && benchmark > 0);
-    while (low < high) { /* the last one that does not exceed it, half a step more */
+    while (low < high) { /* the last one that does not exceed it by more than half a step */
         const uint16_t middle = (uint16_t)((low + high + 1) / 2);
 
         if ((uint64_t)scale(benchmark, middle) * 99 <= (uint64_t)speed * 100)
@@ -73,8 +73,8 @@ uint16_t balance_ratio(uint32_t speed, uint32_t benchmark)
     return low;
 }
 
-/* Of those who have measured both; 0 when nobody has. The median, since a member that has become slow since its benchmark says nothing of
- * the others' benchmarks. */
+/* The median ratio of members that have measured both speeds; 0 when none has. The median, since a member that has become slow since its
+ * benchmark says nothing about other members' benchmarks. */
 static uint32_t common_ratio(const struct balance_member *member, uint16_t count)
 {
     uint16_t sorted[MESH_RANKS_MAX], found = 0;
@@ -92,7 +92,7 @@ static uint32_t common_ratio(const struct balance_member *member, uint16_t count
     return found > 0 ? sorted[found / 2] : 0;
 }
 
-/* Speeds that can be compared with one another, none 0: (count). */
+/* Speeds made comparable, none 0: (count). */
 static void comparable_speeds(const struct balance_member *member, uint16_t count, uint32_t *speed)
 {
     const uint32_t ratio = common_ratio(member, count);
@@ -236,7 +236,7 @@ static void even_out(const struct balance_member *member, const uint16_t *rank, 
     }
 }
 
-/* In proportion to speed, beside what others have asked for. */
+/* In proportion to speed, beside the requested shares of others. */
 static void deal(const struct balance_member *member, uint16_t count, const uint32_t *speed, uint16_t autos, uint32_t *share)
 {
     uint64_t sum = 0, total = 0;
@@ -253,7 +253,7 @@ static void deal(const struct balance_member *member, uint16_t count, const uint
         total += share[r];
     }
     for (uint16_t r = 0; total == 0 && r < count; r++)
-        share[r] = 1; /* nobody wants any, and somebody has to */
+        share[r] = 1; /* no member wants any rows, but they must go somewhere */
 }
 
 static uint64_t step_ns_of_shares(const struct balance_load *load, const uint32_t *speed, const uint32_t *share, uint16_t count)
@@ -266,7 +266,7 @@ static uint64_t step_ns_of_shares(const struct balance_load *load, const uint32_
     return step_ns(load, speed, &map);
 }
 
-/* As many of the slowest as pays. */
+/* Leave out as many of the slowest members as makes steps shorter. */
 static void leave_out_slow(const struct balance_load *load, const uint32_t *speed, const uint16_t *rank, uint16_t autos, uint16_t count,
                            uint32_t *share)
 {
@@ -286,7 +286,7 @@ static void leave_out_slow(const struct balance_load *load, const uint32_t *spee
     }
 }
 
-/* A share that is less than half a unit of everything is none. */
+/* A share of less than half a unit of every dimension becomes 0. */
 static void leave_out_empty(const struct balance_load *load, const struct balance_member *member, uint16_t count, uint32_t *share)
 {
     struct rowmap map;
@@ -330,7 +330,7 @@ void balance_begin(struct balance *balance, uint64_t now_ns, bool has_new_shares
     balance->drift_ns = 0;
 }
 
-/* Percent of a step that new shares have to save. */
+/* Percent of a step's time that new shares must save. */
 static uint32_t least_gain(const struct balance *balance)
 {
     return GAIN + GAIN_MORE * (balance->changes < GAIN_STEPS_MAX ? balance->changes : GAIN_STEPS_MAX);
@@ -364,6 +364,6 @@ bool balance_is_due(struct balance *balance, uint64_t now_ns, const struct balan
         balance->drift_ns = now_ns;
     if (now_ns - balance->drift_ns < DRIFT_NS || now_ns < balance->rest_until_ns)
         return false;
-    balance->rest_until_ns = now_ns + rest_ns(balance); /* should nothing come of it */
+    balance->rest_until_ns = now_ns + rest_ns(balance); /* in case the proposal has no effect */
     return true;
 }

@@ -1,14 +1,15 @@
-/* Shares that fit into the members' memory: who has too little gets fewer rows than its speed is worth, and the others more. */
+/* Shares that fit into the members' memory: a member with too little memory gets fewer rows than its speed deserves, and the others get
+ * more. */
 #include <assert.h>
 #include <string.h>
 
 #include "balance.h"
 
 enum {
-    WHOLE = 1 << 20, /* parts that all rows are counted in here */
+    WHOLE = 1 << 20, /* parts into which all rows are divided here */
     ROUNDS_MAX = 400,
-    STEP = 64,   /* a part that is too large is made smaller by a 64th at least: heads and blocks of rows are dealt whole */
-    PADDING = 64 /* what panels take more than the file's rows: less than a 64th */
+    STEP = 64,   /* a part that is too large shrinks by at least 1/64: heads and blocks of rows are dealt whole */
+    PADDING = 64 /* panels take more memory than the file's rows: by less than 1/64 */
 };
 
 void balance_load_cache(struct balance_load *load, enum kv_type type, uint32_t ctx, uint16_t slots)
@@ -40,7 +41,7 @@ static uint32_t scale(uint32_t part, uint64_t memory, uint64_t bytes)
     return (uint32_t)(part * memory / bytes);
 }
 
-/* Those who have more than fits into their memory. False: nobody. */
+/* Lower the limits of members whose rows exceed their memory. False: there are none. */
 static bool lower_limits(const struct balance_load *load, const struct balance_member *member, const struct rowmap *map, uint32_t *limit)
 {
     uint64_t total = 0;
@@ -63,7 +64,7 @@ static bool lower_limits(const struct balance_load *load, const struct balance_m
     return has_lowered;
 }
 
-/* All rows in proportion to wish, but nobody more than its limit. False: the limits do not hold all. */
+/* Divide all rows in proportion to wish, but no member gets more than its limit. False: the limits do not hold all. */
 static bool pour(const uint32_t *wish, const uint32_t *limit, uint16_t count, uint32_t *part)
 {
     uint64_t left = WHOLE, open = 0;
@@ -116,7 +117,8 @@ static bool fit(const struct balance_load *load, const struct balance_member *me
     return false;
 }
 
-/* Beside what all of them have; where that would do and it is the pieces that do not fit, what the ranks lack of their parts. */
+/* Missing beyond the memory of all; if the total would suffice and only the indivisible pieces do not fit, what the ranks lack for their
+ * parts. */
 static uint64_t missing_bytes(const struct balance_load *load, const struct balance_member *member, uint16_t count, const uint32_t *wish)
 {
     const uint64_t whole = whole_bytes(load);

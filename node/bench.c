@@ -57,7 +57,8 @@ struct bench_stat bench_ratio_of(const struct bench_series *above, const struct 
     return bench_stat_of(&ratio);
 }
 
-/* How many of n values on either side of the median are beyond its bounds: as many as fewer than which lie there 2.5 times in a hundred. */
+/* How many of n values on either side lie outside the median's bounds: the most such that no more than these lie on that side of the true
+ * median with a probability of at most 2.5 %. */
 static size_t outside_of(size_t n)
 {
     double chance = ldexp(1, -(int)n), sum = chance; /* of no value below the median */

@@ -1,6 +1,6 @@
-/* Bursts of datagrams of one size to one receiver: by one sendmmsg, and as one message that the kernel cuts (UDP_SEGMENT), in turns.
+/* Bursts of datagrams of one size to one receiver: by one sendmmsg, and as one message that the kernel segments (UDP_SEGMENT), in turns.
  *
- * Processor time of the thread that sends, for a datagram. Over loopback it contains the receiver's part of the kernel's way, but not the
+ * The figure is the sending thread's processor time per datagram. Over loopback it includes the kernel's receive path, but not the
  * receiver's system call. */
 #include <errno.h>
 #include <netinet/in.h>
@@ -70,7 +70,7 @@ static bool send_as_one(struct burst *b)
     return sendmsg(b->from, &header, 0) == (ssize_t)(b->bytes * b->count);
 }
 
-/* False: not all of them came. */
+/* False: some of them did not arrive. */
 static bool drain(struct burst *b)
 {
     unsigned got = 0;

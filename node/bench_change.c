@@ -1,6 +1,6 @@
-/* What a planned change costs who is waiting for tokens: two nodes of one thread generate, each on a processor of its own, the one that is
- * not asked is told to leave (SIGTERM) and later started again. The longest time from one token to the next around each, in steps of the
- * node that is alone then, beside the longest while nothing goes on, in steps of both. */
+/* What a planned change costs a client that waits for tokens. Two nodes of one thread generate, each on a processor of its own; the one
+ * that serves no client is told to leave (SIGTERM) and later started again. Measured are the longest time between two tokens around each
+ * change, in steps of the node that is then alone, and the longest while nothing changes, in steps of both. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +16,14 @@ static const char shipped_model[] = "node/models/stories-q8_0.gguf";
 
 struct change_case {
     const char *name, *path, *lab;
-    uint32_t tokens, leave_at, leave_seen, join_at, join_seen; /* what is seen of a change: tokens from _at to before _seen */
+    uint32_t tokens, leave_at, leave_seen, join_at, join_seen; /* effect of a change: tokens from _at to before _seen */
 };
 
 struct change_series {
     struct bench_series step_ms, alone_ms, calm, leave, join;
 };
 
-/* One generation: the time from each token to the next, and when what was done. */
+/* One generation: the time between tokens, and when each change was made. */
 struct change_run {
     struct bench_cluster *cluster;
     const struct change_case *c;
@@ -31,7 +31,7 @@ struct change_run {
     uint32_t came_at;
     uint64_t before_ns;
     double gap_ms[TOKENS_MAX];
-    struct fail fail; /* of starting it again */
+    struct fail fail; /* of restarting the node */
 };
 
 static void on_token(void *app, uint32_t count, uint64_t now_ns)
@@ -83,7 +83,7 @@ static void take_gaps(const struct change_run *run, struct change_series *series
     const double alone = step_of(run, c->leave_at, c->leave_seen);
 
     if (step <= 0 || alone <= 0)
-        return; /* all at once: the client did not run meanwhile */
+        return; /* all at once: the client did not run in between */
     bench_add(&series->step_ms, step);
     bench_add(&series->alone_ms, alone);
     bench_add(&series->calm, longest(run, c->leave_at / 4, c->leave_at) / step);
@@ -100,7 +100,7 @@ static int measure_run(struct bench_cluster *cluster, const struct change_case *
     if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
         return -1;
     take_gaps(&run, series);
-    if (!run.has_come) { /* leaving took longer than all tokens: it had other work beside it */
+    if (!run.has_come) { /* leaving took longer than all tokens: the machine was busy */
         bench_cluster_reap(cluster, VICTIM);
         if (bench_cluster_restart(cluster, VICTIM, fail) < 0)
             return -1;
@@ -162,7 +162,7 @@ static int measure_large(struct bench *bench, struct fail *fail)
 
 int bench_change(struct bench *bench, struct fail *fail)
 {
-    /* The shipped model would be through before a process has started: each node is made as slow as one with a bigger model. */
+    /* The shipped model would be finished before a process has started, so each node is made as slow as one with a bigger model. */
     static const struct change_case stories = {.name = "stories q8_0, paced",
                                                .path = shipped_model,
                                                .lab = "pace=300MB/s",

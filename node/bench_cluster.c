@@ -273,7 +273,7 @@ static int say(struct mesh_caller *caller, const struct talk *talk, struct fail 
     return caller_send(caller, record, talk_write(talk, record), fail);
 }
 
-/* 1: something was said; 0: nothing for a while; -1. */
+/* 1: a record; 0: none for a while; -1: failure. */
 static int hear(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;

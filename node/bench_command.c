@@ -12,7 +12,7 @@
 enum {
     BUFFER_BYTES_MIN = 512 << 20,
     BUFFER_BYTES_QUICK = 64 << 20,
-    CACHES = 3 /* how many times the last cache is read before it comes round */
+    CACHES = 3 /* the buffer is this many times the size of the last-level cache */
 };
 
 #define PART_NAMES_FIRST "kernels|decode|load|mesh|topology|virtual|train"

@@ -15,7 +15,7 @@ enum {
     ROUNDS_QUICK = 20,
     MANY = 8,
     DATAGRAM_BYTES = 400,   /* a tile of eight nodes */
-    COLD_BYTES = 512 << 10, /* that are read between calls, as of weights: what the last one left in the nearest caches is gone */
+    COLD_BYTES = 512 << 10, /* read between calls, as weights would be: evicts what the last call left in the nearest caches */
     COLD_PLACES = 64,
     CARD_EACH_NS = 650,
     COST_NS_MAX = 1000000000

@@ -1,8 +1,8 @@
 /* Whole steps of the engine, one node: of one request, in turns with plain reads of memory by the same threads, with steps of several
  * requests together, and at the end of a long context.
  *
- * The threads go from step to step together: compute one, read a piece of memory, compute the next. On one thread times are those of
- * the thread, so that other programs do not count; with more they are times of the clock. */
+ * The threads go from step to step together: compute one, read a piece of memory, compute the next. With one thread times are the thread's
+ * processor time, so that other programs do not count; with more they are wall-clock times. */
 #include <assert.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -25,7 +25,7 @@ enum {
     RUNS = 5,
     CONTEXT = 2048,
     CONTEXT_QUICK = 512,
-    FEW_POSITIONS = 64, /* what a full context is set beside */
+    FEW_POSITIONS = 64, /* compared with a full context */
     TOGETHER = 8,       /* requests, at most */
     TOGETHER_WAYS = 3,
     TOGETHER_PROMPT_TOKENS = PROMPT_TOKENS / TOGETHER,
@@ -51,7 +51,7 @@ struct decode {
     struct bench_series few_ns, full_ns; /* a token's time with few positions and with nearly a full context */
 };
 
-/* A barrier that spins: threads that sleep would be late. */
+/* A barrier that spins, since sleeping threads would wake late. */
 static void meet(struct decode *d)
 {
     uint32_t round = atomic_load(&d->rounds);
@@ -160,7 +160,7 @@ static uint32_t run_together(struct decode *d, uint16_t worker, uint32_t made, u
     return count * predict;
 }
 
-/* The time of a token that ends with `positions` positions, median of those before it. Returns how many tokens were made. */
+/* The time of a token at `positions` positions: the median of the tokens up to there. Returns how many tokens were made. */
 static uint32_t run_positions(struct decode *d, uint16_t worker, uint32_t made, uint32_t positions, struct bench_series *series)
 {
     const uint32_t tokens = d->tokens;
@@ -176,7 +176,7 @@ static uint32_t run_positions(struct decode *d, uint16_t worker, uint32_t made, 
     return tokens + 1;
 }
 
-/* A full context between few positions: its prompt takes long, so this is not done with every run. */
+/* A full context, measured between two measurements of few positions: its prompt takes long, so this is not part of every run. */
 static void run_context(struct decode *d, uint16_t worker, uint32_t made)
 {
     made += run_positions(d, worker, made, FEW_POSITIONS, &d->few_ns);

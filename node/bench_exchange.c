@@ -1,8 +1,8 @@
-/* What an exchange costs: from handing the last tile of a gather to the port at one rank until the gather is complete at the other, where a
- * worker may then use it. In turns with half a round trip of bare datagrams of the same size between two threads that poll.
+/* What an exchange costs: from handing the last tile of a gather to the port at one rank until the gather is complete at the other, and
+ * usable by a worker there. Measured in turns with half a round trip of bare datagrams of the same size between two threads that poll.
  *
- * Two threads, each with a port, an endpoint and a driver as a node of one worker has, on one machine and so with one clock. Both have been
- * polling in vain for a while when the last tile is handed over. */
+ * Two threads each have a port, an endpoint and a driver, as a node with one worker has; on one machine they share a clock. Both have been
+ * polling without result for a while when the last tile is handed over. */
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ static void open_port(struct exchange *x, uint16_t rank)
 
 /* ---- one rank, a thread ---- */
 
-/* Poll until *value is at least least, or something takes too long: false. */
+/* Poll until *value is at least `least`; false when something takes too long. */
 static bool poll_until(struct exchange *x, uint16_t rank, const uint64_t *value, uint64_t least)
 {
     const uint64_t begin_ns = mesh_udp_now_ns();
@@ -162,7 +162,7 @@ static void work(void *app, uint16_t rank)
         is_well = run_step(x, rank, x->step + i);
     atomic_fetch_add(&x->failed, !is_well);
     atomic_fetch_add(&x->ready, 1);
-    while (atomic_load(&x->ready) < RANKS) /* the other may still need what this one has sent */
+    while (atomic_load(&x->ready) < RANKS) /* the other rank may still need what this one has sent */
         port_poll(&x->port[rank]);
 }
 

@@ -1,5 +1,5 @@
-/* From the death of a member to the next token: three nodes of one thread generate, one of the two that are not asked is killed, and the
- * survivors say when they suspected it, agreed, had loaded and had computed again what is needed. All are on one machine, so all times are
+/* From the death of a member to the next token: three nodes of one thread generate, one of the two that serve no client is killed, and the
+ * survivors report when they suspected it, agreed, had loaded and had recomputed what is needed. All are on one machine, so all times are
  * of one clock. */
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static double ms(uint64_t from_ns, uint64_t to_ns)
     return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e6 : 0.0;
 }
 
-/* The first suspicion of any survivor; the rest as the node says that was asked. */
+/* The first suspicion of any survivor; the other times as reported by the node that serves the client. */
 static int take_times(struct death *death, struct failover_series *series, struct fail *fail)
 {
     static char text[BENCH_STATUS_BYTES];

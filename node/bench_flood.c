@@ -1,5 +1,5 @@
-/* A generating cluster under a flood of junk, in turns with the same flood at a socket that has nothing to do with it: what refusing costs,
- * without what the sending of the flood takes from a machine that does both. */
+/* A generating cluster under a flood of junk, in turns with the same flood at an unrelated socket: the cost of refusing datagrams, without
+ * the cost of sending them on the same machine. */
 #include <string.h>
 #include <unistd.h>
 
@@ -73,7 +73,7 @@ static int measure_kind(struct bench *bench, const struct flood_case *c, struct 
     memcpy(flood.target[1], cluster->addr, NODES * sizeof *cluster->addr);
     if (flood_start(&flood, fail) < 0)
         return -1;
-    for (int r = 0; r < 2 * runs && err == 0; r++) /* now the one is first, now the other */
+    for (int r = 0; r < 2 * runs && err == 0; r++) /* alternating which is first */
         err = measure_run(cluster, &flood, (unsigned)(r / 2 + r) % 2, c->tokens, &series[(r / 2 + r) % 2], fail);
     flood_stop(&flood);
     if (err == 0)
@@ -118,7 +118,7 @@ struct refusing {
     size_t bytes[DATAGRAMS];
 };
 
-/* The way of a datagram from the socket: to the gate what says that it is outside of epochs, to the sealer the rest. */
+/* The path of a datagram from the socket: to the gate if it is outside epochs, else to the sealer. */
 static void refuse_all(struct refusing *r, uint64_t now_ns)
 {
     const struct mesh_addr from = {.port = 9};

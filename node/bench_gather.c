@@ -1,7 +1,7 @@
-/* An all-gather through the protocol core and its UDP driver, nothing else: every rank has some bytes, and all have everybody's.
+/* An all-gather through the protocol core and its UDP driver, nothing else: every rank has some bytes, and every rank gets all of them.
  *
- * What MPI_Allgather does, so that the exchange can be set beside another one (tests/tools/bench-mpi). Ranks are threads; each polls, and
- * gives way, as workers do within a token. A round begins when a rank has the round before, as in a loop of MPI. */
+ * It does what MPI_Allgather does, so that the two can be compared (tests/tools/bench-mpi). Ranks are threads; each polls and yields, as
+ * workers do within a token. A rank begins a round when it has completed the one before, as in an MPI loop. */
 #include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,7 +18,7 @@ enum {
     BATCHES = 30, /* of rounds; a figure is the mean of a batch */
     WARM_BATCHES = 3,
     BYTES_MAX = 2048, /* of a rank */
-    SPINS_MAX = 200   /* polls before a rank gives way, which it does at once where there are more ranks than cores */
+    SPINS_MAX = 200   /* polls before a rank yields, which it does at once when there are more ranks than cores */
 };
 
 static const uint64_t patience_ns = 10000000000;
@@ -133,7 +133,7 @@ static void work(void *app, uint16_t rank)
     }
     atomic_fetch_add(&g->failed, !is_well);
     atomic_fetch_add(&g->done, 1);
-    poll_until(g, r, all_are_done); /* others may still need what this one has sent */
+    poll_until(g, r, all_are_done); /* other ranks may still need what this one has sent */
 }
 
 static int measure(struct bench *bench, uint16_t ranks, uint32_t bytes, struct fail *fail)

@@ -1,7 +1,7 @@
 /* Plain reads of memory, and the dot products of every tensor type in turns with them, on one thread.
  *
- * A run goes over many chunks: plain read, dot product, plain read, ... and takes the median chunk of each, so that an interrupt or
- * another program does not count. Times are those of the thread. */
+ * A run goes over many chunks: plain read, dot product, plain read, ... and takes the median chunk of each, so that an interrupt or another
+ * program does not count. Times are the thread's processor time. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum {
     PROMPT_TOKENS = 64,
     RUNS = 7,
     CHUNKS_PER_RUN = 12,
-    PROMPT_BYTES = 256 << 10, /* of panels that one prompt measurement multiplies */
+    PROMPT_BYTES = 256 << 10, /* panel bytes multiplied in one prompt measurement */
     FLOAT_PROMPT_BYTES = 1 << 20
 };
 

@@ -1,9 +1,9 @@
 /* Loading: from the start of `mesh-node run` to its first token, in turns with reading as many bytes of the same file, and the memory of
  * its nodes beside what `plan` says.
  *
- * What is read plainly is read by as many threads, into new memory, as a node must have its rows in some; beside that, through small
- * buffers that are used again. Each is done with the file in memory, and with the file on the disk alone, if the system lets go of it;
- * and always when as much memory as the nodes take has just been had and given back. */
+ * The plain reads use as many threads and go into new memory, since a node needs some for its rows; and, for comparison, through small
+ * buffers that are reused. Each is done with the file in memory, and with the file only on disk if the system drops it from memory; and
+ * always right after as much memory as the nodes need was allocated and freed. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -81,7 +81,7 @@ static int read_plainly(const struct load *l, bool is_small, double *ms, struct 
 
 /* ---- runs ---- */
 
-/* Kilobytes behind a word of /proc/PID/status, in MB. */
+/* The kilobytes after a word of /proc/PID/status, in MB. */
 static double memory_mb(pid_t pid, const char *word)
 {
     char name[40], line[256];
@@ -151,8 +151,8 @@ static int run_nodes(struct load *l, double *ms, struct fail *fail)
 
 /* ---- the file in memory, or not ---- */
 
-/* A virtual machine's host may have taken pages that nobody has used for some seconds, and giving them back takes longer than all that
- * is measured. So the system is left with as many as are needed that are its own. */
+/* The host of a virtual machine may have taken pages that were unused for some seconds, and getting them back takes longer than all that is
+ * measured. So this leaves the system with as many free pages of its own as are needed. */
 static void warm_memory(uint64_t bytes)
 {
     void *memory = pages_huge(bytes);
@@ -163,7 +163,7 @@ static void warm_memory(uint64_t bytes)
     pages_release(memory, bytes);
 }
 
-/* The file: have it all there, or let go of it. */
+/* Have the whole file in memory, or drop it. */
 static void prepare(const struct load *l)
 {
     char buffer[1 << 16];
@@ -177,7 +177,7 @@ static void prepare(const struct load *l)
         continue;
 }
 
-/* True when the system does let go of it. */
+/* True if the system does drop it. */
 static bool can_be_cold(const struct load *l)
 {
     char byte;
@@ -219,7 +219,7 @@ static void print(struct load *l)
     bench_print(l->bench, &memory);
 }
 
-/* What the nodes will hold. The file is not mapped any more afterwards, so that the system can let go of it. */
+/* What the nodes will hold. Afterwards the file is no longer mapped, so that the system can drop it. */
 static int make_plan(struct load *l, struct fail *fail)
 {
     static struct plan plan;

@@ -13,9 +13,9 @@ enum { FILL_BYTE = 0x35, HUGE_PAGE_BYTES = 2 << 20, STRIDE_BYTES = 512, CALIBRAT
 
 typedef uint64_t vector __attribute__((vector_size(64), aligned(64)));
 
-static _Thread_local volatile uint64_t read_sink; /* so that the reading is not left out */
+static _Thread_local volatile uint64_t read_sink; /* keeps the compiler from removing the reads */
 
-/* Eight vectors at once, from `streams` places of the memory at a time; prefetch: bytes ahead, 0 for what the hardware does by itself. */
+/* Eight vectors at once, from `streams` places of the memory at a time; prefetch: distance in bytes, 0 leaves it to the hardware. */
 static inline __attribute__((always_inline)) void read_streams(const uint8_t *data, size_t bytes, size_t streams, size_t prefetch)
 {
     vector sum[8] = {{0}};
@@ -138,7 +138,7 @@ const char *bench_memory_loop_name(const struct bench_memory *memory)
     return loop_names[memory->loop];
 }
 
-/* Which loop is the fastest differs between machines; a slow one would flatter everything that is compared with it. */
+/* Which loop is fastest differs between machines; a slow one would flatter everything compared with it. */
 static int find_fastest_loop(struct bench_memory *memory)
 {
     double best = 0.0;
@@ -169,7 +169,7 @@ int bench_memory_open(struct bench_memory *memory, size_t bytes, struct fail *fa
 
     assert(bytes >= BENCH_CHUNK_BYTES && bytes % BENCH_CHUNK_BYTES == 0);
     *memory = (struct bench_memory){.bytes = bytes};
-    /* What is prefetched beyond the end is never loaded. */
+    /* Prefetches beyond the end load nothing. */
     if (posix_memalign(&data, HUGE_PAGE_BYTES, bytes) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: cannot have %zu bytes to read: close other programs, or give --quick", bytes);
     madvise(data, bytes, MADV_HUGEPAGE);

@@ -1,7 +1,7 @@
 /* Meshes of local nodes beside one process with two threads, and two nodes that seal beside two that do not: what `mesh-node run --json`
  * says of both, in turns.
  *
- * Every node has one thread. Nodes that are more than the cores share them, so four nodes on two cores show what the mesh itself costs. */
+ * Every node has one thread. Nodes in excess of the cores share them, so four nodes on two cores show what the mesh itself costs. */
 #include <stdio.h>
 
 #include "bench.h"
@@ -14,7 +14,7 @@ enum { RUNS = 3, SEAL_RUNS = 8, TOKENS = 32 };
 struct mesh_case {
     const struct bench_shape *shape;
     enum tensor_type type;
-    uint32_t seal_tokens; /* as many as take about a second */
+    uint32_t seal_tokens; /* about as many as take a second */
 };
 
 struct mesh_series {
@@ -84,7 +84,7 @@ static void print_seal(struct bench *bench, const struct mesh_case *c, const str
     bench_print(bench, &row);
 }
 
-/* The first of each pair is now the one, now the other. */
+/* Which of each pair comes first alternates. */
 static int measure_seal(struct bench *bench, const struct mesh_case *c, const struct bench_model *model, struct fail *fail)
 {
     struct bench_series series[2] = {{.count = 0}, {.count = 0}}; /* sealed, plain */

@@ -62,7 +62,7 @@ static int write_below(struct bench_model *model, const char *wanted, const stru
     *model = (struct bench_model){.file = -1};
     options.type = type;
     snprintf(folder, sizeof folder, "%.4000s/mesh-bench.XXXXXX", find_folder(wanted));
-    /* Until the file is nameless, nothing may end the program. */
+    /* Until the file has lost its name, no signal may end the program. */
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);

@@ -1,8 +1,8 @@
 /* A tile to all other nodes: one datagram to each, as nodes send it, beside one to a multicast group.
  *
  * Hosts are namespaces on a bridge. There the sender's processor makes the bridge's copies and puts them into the receivers' sockets, which
- * elsewhere a switch and the receivers do; so the same is measured with an interface that throws away what it is given, which is what a
- * sender with a network card pays, less its driver. A node that hears a group polls one socket more: what that costs is a row, too. */
+ * on a real network a switch and the receivers do. So the same is measured with an interface that discards all datagrams: the cost of a
+ * sender with a network card, without its driver. A node in a group polls one more socket: that cost is a row, too. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -20,14 +20,14 @@
 #include "pool.h"
 
 enum {
-    TILES = 400, /* each way */
+    TILES = 400, /* of each method */
     TILES_QUICK = 40,
-    WAIT_NS = 20000000, /* a tile that has not come by then is lost */
+    WAIT_NS = 20000000, /* a tile that has not arrived by then is lost */
     SPINS_MAX = 100,
     PORT = 7411,
     GROUP_PORT = 7413,
     TILE_BYTES = 1200,
-    WAYS = 2 /* one by one, to the group */
+    WAYS = 2 /* to each node, to the group */
 };
 
 static const uint32_t group = 239u << 24 | 255u << 16 | 77u << 8 | 13u;
@@ -37,8 +37,8 @@ struct multicast {
     int sender, to[BENCH_HOSTS_MAX][WAYS]; /* sockets; -1: none */
     struct sockaddr_in name[BENCH_HOSTS_MAX], group;
     uint8_t tile[TILE_BYTES];
-    _Atomic uint32_t arrived; /* of the tile on its way: receivers that have it */
-    _Atomic uint64_t last_ns; /* when the last of them had it */
+    _Atomic uint32_t arrived; /* receivers that have the tile being sent */
+    _Atomic uint64_t last_ns; /* when the last of them got it */
     atomic_bool is_over;
     struct bench_series sending_us[WAYS], through_us[WAYS];
 };
@@ -48,7 +48,7 @@ static struct sockaddr_in name_of(uint32_t address, uint16_t port)
     return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port)};
 }
 
-/* Bound to a port of this host, and to the group at which it hears, if it is one. */
+/* Bound to a port of this host, or to the group that it receives, if the address is one. */
 static int open_socket(uint32_t address, uint16_t port, uint32_t interface)
 {
     const struct sockaddr_in name = name_of(address, port);
@@ -143,7 +143,7 @@ static void send_tile(struct multicast *m, int way)
     (void)!sendmmsg(m->sender, message, count, MSG_DONTWAIT);
 }
 
-/* Only tiles that everybody has got count. */
+/* Only tiles that all receivers got count. */
 static void measure_tile(struct multicast *m, int way, bool has_receivers)
 {
     const uint32_t all = has_receivers ? m->hosts - 1u : 0;
@@ -189,7 +189,7 @@ static int measure(struct bench *bench, struct multicast *m, bool has_receivers,
 
     if (has_receivers && pool == NULL)
         return -1;
-    for (int warm = 0; warm < 2 * WAYS; warm++) { /* neighbours are found */
+    for (int warm = 0; warm < 2 * WAYS; warm++) { /* neighbour entries are resolved */
         measure_tile(m, warm % WAYS, has_receivers);
         m->sending_us[warm % WAYS].count = m->through_us[warm % WAYS].count = 0;
     }
@@ -202,7 +202,7 @@ static int measure(struct bench *bench, struct multicast *m, bool has_receivers,
     return 0;
 }
 
-/* What a poll of a socket costs on which there is nothing. */
+/* Cost of polling an empty socket. */
 static void measure_empty(struct bench *bench, struct multicast *m)
 {
     struct bench_series ns = {.count = 0};
@@ -221,7 +221,7 @@ static void measure_empty(struct bench *bench, struct multicast *m)
     bench_print(bench, &row);
 }
 
-/* False with nothing said when it could not be tried. */
+/* False with no fail set when it could not be tried. */
 static int measure_hosts(struct bench *bench, uint16_t nodes, bool has_receivers, bool *is_possible, struct fail *fail)
 {
     static struct multicast m;

@@ -1,9 +1,9 @@
-/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not; and how fast a core runs again from what one of
- * them has recorded.
+/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not; and how fast a core replays what one of them has
+ * recorded.
  *
- * Tokens per second tell little on a machine that has other work, so what the recorder's thread takes of the processor, and what one call
- * costs, stand beside them. Of two clusters the one that was started first has the better pages of memory, which counts for as much as what
- * is looked for: so all is measured twice, and the ratio is the geometric mean of both orders. */
+ * Tokens per second say little on a busy machine, so the processor time of the recorder's thread and the cost of one call are given, too.
+ * Of two clusters the one started first gets the better memory pages, an effect as large as the one measured: so all is measured in both
+ * orders, and the ratio is their geometric mean. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +63,7 @@ static int measure_run(struct bench_cluster *cluster, enum order order, bool rec
     struct looked before = {0}, after = {0};
 
     if ((records && look(cluster, &before, fail) < 0) || bench_cluster_generate(cluster, 0, &generation, fail) < 0 ||
-        (records && (usleep(SETTLE_US), look(cluster, &after, fail)) < 0)) /* when all that has happened is stored */
+        (records && (usleep(SETTLE_US), look(cluster, &after, fail)) < 0)) /* when everything is stored */
         return -1;
     if (generation.count < 2 || generation.last_ns == generation.first_ns)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
@@ -88,7 +88,7 @@ static struct bench_stat of_both_orders(const struct bench_series *first, const 
     return bench_stat_of(&all);
 }
 
-/* Whatever being first is worth is in one of them and, inverse, in the other. */
+/* The advantage of being first is in one of them and, inverted, in the other. */
 static struct bench_stat ratio_of_both_orders(const struct sides *sides)
 {
     const struct bench_stat one = bench_ratio_bounds(&sides->tok_per_s[PLAIN_FIRST][1], &sides->tok_per_s[PLAIN_FIRST][0]);
@@ -156,7 +156,7 @@ static int run_chunk(struct mesh_rerun *rerun, const struct mesh_trace_chunk *ch
     return err;
 }
 
-/* The endpoints of a trace; what a killed node has left ends anywhere. */
+/* The endpoints of a trace; a killed node's trace may end anywhere. */
 static int run_again(struct mesh_trace *trace, struct mesh_rerun *rerun, uint8_t *records, struct again *again)
 {
     struct mesh_trace_reading *reading;
@@ -268,7 +268,7 @@ static int measure_order(struct bench *bench, const struct recorded *of, uint16_
 
     remove_traces(of->folder);
     err = start(bench, of, nodes, with_payloads, order, clusters, fail);
-    for (int r = 0; r < 2 * runs && err == 0; r++) { /* now the one is first, now the other */
+    for (int r = 0; r < 2 * runs && err == 0; r++) { /* alternating which is first */
         const bool records = (r / 2 + r) % 2 != 0;
 
         err = measure_run(&clusters[records], order, records, bench->quick ? TOKENS_QUICK : of->tokens, sides, fail);

@@ -1,6 +1,6 @@
-/* What each call that is recorded costs: the calls of a recording, told to a recorder once more, at the times at which they came.
+/* What each recorded call costs: the calls of a recording are passed to a recorder again, with their original times.
  *
- * Processor time does not depend on what else the machine does, as tokens per second do. */
+ * Processor time, unlike tokens per second, does not depend on other work of the machine. */
 #include "bench_record_calls.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct heard {
     struct mesh_tape_entry *call; /* (count) */
     size_t count;
     uint64_t datagrams;
-    uint8_t **chunk; /* (chunks) that their bodies and payloads are in */
+    uint8_t **chunk; /* (chunks) hold the bodies and payloads */
     size_t chunks;
 };
 
@@ -78,7 +78,7 @@ static uint64_t own_ns(void)
     return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* In slices, so that the clock is not asked for each. How long the teller took. */
+/* In batches, so that the clock is not read for each call. Returns the caller's time. */
 static uint64_t tell(const struct heard *heard, const struct mesh_tap *tap)
 {
     const uint64_t begun_ns = mesh_udp_now_ns(), first_ns = heard->call[0].call.at_ns;

@@ -1,5 +1,5 @@
-/* What a survivor of three nodes loads when one has died: all rows of its new share from the file, and only those that it has not, in turns
- * in one process. One thread, whose processor time is measured: other programs do not count. */
+/* Loading by a survivor when one of three nodes has died: all rows of its new share from the file, or only those that it lacks, in turns in
+ * one process. One thread, whose processor time is measured, so other programs do not count. */
 #include <stdio.h>
 
 #include "bench.h"
@@ -49,7 +49,7 @@ static void load(struct engine *engine)
         engine_load(engine, i);
 }
 
-/* Rank 0 or 1 of three goes on as that of two: the first one keeps all its rows, the middle one half of them. */
+/* Rank 0 or 1 of three continues as that of two: the first one keeps all its rows, the middle one half of them. */
 static int reload(struct reload *r, uint16_t rank, bool keeps, struct fail *fail)
 {
     static const uint32_t shares[NODES] = {1, 1, 1};

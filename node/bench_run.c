@@ -42,7 +42,7 @@ static size_t read_all(int from, char *text, size_t room)
     return size;
 }
 
-/* Where the value of a key of the summary begins, which is the last line; NULL: nowhere. */
+/* Where the value of a key begins in the summary, which is the last line; NULL: absent. */
 static const char *find_value(const char *text, const char *key)
 {
     char quoted[64];
@@ -98,7 +98,7 @@ int bench_run_start(const struct bench *bench, const char *model, const struct b
     return 0;
 }
 
-/* The child's output has been read, as far as that is wanted. */
+/* Wait for the child; its output has been read as far as needed. */
 static int reap(struct bench_process *process)
 {
     int status = -1;

@@ -1,4 +1,4 @@
-/* What it costs to seal and to open a datagram, on one thread: processor time, so that other programs do not count. */
+/* What it costs to seal and to open a datagram, on one thread: processor time, so other programs do not count. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 enum { DATAGRAM_BYTES_MAX = 2500, DATAGRAMS = 32, RUNS = 200, RUNS_QUICK = 5 };
 
-/* Rank 0 sends to rank 1. What is in hand is about a batch of the UDP driver. */
+/* Rank 0 sends to rank 1. The datagrams at hand are about a batch of the UDP driver. */
 struct seal_bench {
     struct security from, to;
     uint8_t datagram[DATAGRAMS][DATAGRAM_BYTES_MAX];

@@ -46,11 +46,11 @@ static void enter(int namespace)
 {
     const int err = setns(namespace, CLONE_NEWNET);
 
-    assert(err == 0); /* it was possible to make it */
+    assert(err == 0); /* creating it succeeded */
     (void)err;
 }
 
-/* A namespace of its own, which the calling thread is in then; -1: not allowed. */
+/* Move the calling thread into a new namespace; -1: not allowed. */
 static int make(void)
 {
     return unshare(CLONE_NEWNET) == 0 ? here() : -1;

@@ -1,10 +1,9 @@
 /* What telemetry costs: a cluster that generates while a client watches all of it ten times a second, in turns with nobody watching; the
- * client is always there, and says when it wants to be told.
+ * client is always connected, and asks for reports or does not.
  *
- * Tokens per second tell little on a machine that has other work, so there are many short pairs, each with its ratio. What telemetry takes
- * of the processors is told by the time of all main threads and of the client, more than while nobody watches: all of it is done there, but
- * for the workers' own counting, which is always done, and their taking of datagrams. Bounds are those of the median that are right 95
- * times in a hundred. */
+ * Tokens per second say little on a busy machine, so there are many short pairs, each with its ratio. The processor time of telemetry is
+ * what all main threads and the client use beyond their time while nobody watches: all of the work is done there, except the workers'
+ * counting, which is always on, and their receiving of datagrams. Bounds are 95 % bounds of the median. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +43,7 @@ static int say(struct mesh_caller *caller, bool is_wanted, struct fail *fail)
     return caller_send(caller, record, sizeof record, fail);
 }
 
-/* A process of its own, until it is killed; from the pipe it hears, in a byte, whether to watch. It returns when something goes wrong. */
+/* Runs in a process of its own until killed; each byte from the pipe says whether to watch. Returns when something goes wrong. */
 static void watch(const struct bench_cluster *cluster, int pipe_end)
 {
     const struct mesh_caller_config config = {.address = cluster->address[1],
@@ -137,7 +136,7 @@ static int client_tell(struct client *client, bool is_wanted, struct fail *fail)
 }
 
 struct sides {
-    struct bench_series tok_per_s[2], cpu_ms_per_token[2], main_ms_per_s[2]; /* [1]: watched; the last of the node that answers */
+    struct bench_series tok_per_s[2], cpu_ms_per_token[2], main_ms_per_s[2]; /* [1]: watched; main_ms_per_s: of the node that answers */
     struct bench_series all_ms_per_s[2];                                     /* of all main threads and the client */
 };
 
@@ -172,7 +171,7 @@ static int measure_run(struct bench_cluster *cluster, struct client *client, boo
 
     if (client_tell(client, is_watched, fail) < 0)
         return -1;
-    for (int tries = 0; tries < TRIES && generation.count < 2; tries++) { /* members may be lost for a moment, on a busy machine */
+    for (int tries = 0; tries < TRIES && generation.count < 2; tries++) { /* on a busy machine members may be lost for a moment */
         generation = (struct bench_generation){.tokens = tokens};
         before = read_clocks(cluster, client);
         if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
@@ -188,7 +187,7 @@ static int measure_run(struct bench_cluster *cluster, struct client *client, boo
     return 0;
 }
 
-/* Of all processors that the nodes may use, pair by pair. */
+/* As percent of all processors that the nodes may use, pair by pair. */
 static struct bench_stat cost_percent(const struct sides *sides)
 {
     struct bench_series cost = {.count = 0};
@@ -236,7 +235,7 @@ int bench_telemetry(struct bench *bench, struct fail *fail)
     err = bench_cluster_start(&cluster, model.path, bench->kernel->name, NODES, fail);
     if (err == 0)
         err = client_start(&client, &cluster, fail);
-    for (int r = 0; r < 2 * pairs && err == 0; r++) { /* now the one is first, now the other */
+    for (int r = 0; r < 2 * pairs && err == 0; r++) { /* alternating which is first */
         const bool is_watched = (r / 2 + r) % 2 != 0;
 
         err = measure_run(&cluster, &client, is_watched, bench->quick ? TOKENS_QUICK : TOKENS, &sides, fail);

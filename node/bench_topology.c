@@ -1,9 +1,9 @@
-/* The mesh beside what it is to be better than, whole matrices and a star, and beside itself where tiles go to a multicast group.
+/* The mesh compared with the baselines, whole matrices and a star, and with itself when tiles go to a multicast group.
  *
- * Nodes of 10 GB/s on a network of 50 us, four times slower than that (`--lab pace=2.5GB/s,delay=200us`), so that several fit on few
- * cores: *dilated*. Computing is real, but a datagram costs the processor of this machine what it costs, a quarter of what it would weigh
- * without that. They take turns. Eight nodes on two cores also wait for each other's turn on a core, so the mesh of eight is measured
- * eight and sixteen times slower, too: what it gains by that was never the mesh's. */
+ * Nodes of 10 GB/s on a network of 50 us, four times slower than that (`--lab pace=2.5GB/s,delay=200us`), so that several fit on few cores:
+ * *dilated*. Computing is real, but a datagram still costs this machine's processor its full time, so relative to the slowed nodes it
+ * weighs a quarter. The variants take turns. Eight nodes on two cores also wait for each other's turn on a core, so the mesh of eight is
+ * also measured eight and sixteen times slower: what it gains by that was not lost by the mesh. */
 #include <stdio.h>
 
 #include "bench.h"
@@ -12,7 +12,7 @@
 
 enum { RUNS = 3, TOKENS = 16, WAYS = 4 };
 
-/* So many nodes, so many times slower than they are. Only meshes are measured more than FOURFOLD slower. */
+/* Number of nodes, and the slow-down factor. Only meshes are measured more than FOURFOLD slower. */
 static const struct setting {
     uint32_t nodes;
     unsigned times;
@@ -29,7 +29,7 @@ static const struct way {
     const char *name, *topology, *pipeline, *group;
     uint32_t nodes_min;
 } ways[WAYS] = {{"mesh", "mesh", "on", NULL, 2},
-                {"mesh, to a group", "mesh", "on", "239.255.77.13:7413", 3}, /* of two nodes each has but one to send to */
+                {"mesh, to a group", "mesh", "on", "239.255.77.13:7413", 3}, /* with two nodes each has only one peer to send to */
                 {"whole matrices", "mesh", "off", NULL, 2},
                 {"star, whole matrices", "star", "off", NULL, 2}};
 

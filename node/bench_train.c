@@ -1,4 +1,4 @@
-/* Steps of training in turns with multiply-adds on registers alone, which is as fast as this machine computes. */
+/* Steps of training in turns with multiply-adds on registers alone, the machine's peak. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +22,7 @@ struct training {
     struct team *team;
     struct train_pass pass;
     uint32_t *id, *target;
-    _Atomic uint32_t sink; /* so that no computing is left out */
+    _Atomic uint32_t sink; /* keeps the compiler from removing the computation */
     struct bench_series peak, forward, backward, step, tokens;
 };
 
@@ -39,7 +39,7 @@ static double seconds_since(uint64_t begin_ns)
     return 1e-9 * (double)(mesh_udp_now_ns() - begin_ns + 1);
 }
 
-/* Multiplications and additions that the mathematics asks for: of matrices, and of attention for positions that are seen. */
+/* Multiplications and additions required by the mathematics: of matrices, and of attention for visible positions. */
 static double forward_flops(const struct train_layout *layout, double tokens)
 {
     const struct train_shape *s = &layout->shape;

@@ -1,6 +1,6 @@
-/* How long a datagram takes to another thread and back over loopback: for context beside the figures of meshes.
+/* Round-trip time of a datagram to another thread over loopback, for comparison with the figures of meshes.
  *
- * Once with both sides sleeping until a datagram is there, and once with both polling, as nodes do within a token. */
+ * Once with both sides sleeping until a datagram arrives, and once with both polling, as nodes do within a token. */
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -64,7 +64,7 @@ static void close_pair(struct udp *udp)
             close(udp->socket[i]);
 }
 
-/* False when nothing came in time: lost, or it is over. */
+/* False when nothing came in time: lost, or the run is over. */
 static bool receive(struct udp *udp, int s, uint8_t *datagram)
 {
     struct pollfd ready = {.fd = s, .events = POLLIN};

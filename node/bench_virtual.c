@@ -1,7 +1,7 @@
-/* Eight nodes of their own, which no test machine has: clusters on virtual time, the mesh beside whole matrices and a star.
+/* Eight separate nodes, which no test machine has: clusters in virtual time, the mesh compared with whole matrices and a star.
  *
- * Engine, endpoint and their schedule are those that nodes run (virtual_node.h). A datagram takes of a node's processor what it takes of
- * this one; with --datagram-ns the figures are the same on every machine. Variants of the largest mesh say what it is held up by. */
+ * Engine, endpoint and their schedule are those that nodes run (virtual_node.h). A datagram costs a node's processor what it costs this
+ * one; with --datagram-ns the figures are the same on every machine. Variants of the largest mesh show what limits it. */
 #include <stdio.h>
 #include <string.h>
 

@@ -115,7 +115,7 @@ static struct bulk_open *find_open(struct bulk *bulk, uint32_t tag)
     return NULL;
 }
 
-/* Does it answer what was asked, and go on where the last one ended? */
+/* Does the record answer an open GET, and continue where the last one ended? */
 static int take(struct bulk *bulk, const struct bulk_record *got)
 {
     struct bulk_open *open = find_open(bulk, got->tag);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum {
-    RUN_BYTES_MAX = 256 * 1024,    /* of one call */
-    BUSY_BYTES_PER_MS = 32 * 1000, /* while tokens are made: a quarter of what a link of 1 Gb/s carries */
+    RUN_BYTES_MAX = 256 * 1024,    /* per call */
+    BUSY_BYTES_PER_MS = 32 * 1000, /* while tokens are generated: a quarter of what a link of 1 Gb/s carries */
     AGAIN_NS = 5000000,
     RECORD_BYTES_MAX = BULK_DATA_BYTES_MAX + 64
 };
@@ -69,7 +69,7 @@ int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint6
         take_get(host, sessions, now_ns, session, &got);
     for (unsigned i = 0; got.kind == BULK_STOP && i < BULK_GETS_MAX; i++)
         if (host->answer[i].session == session && host->answer[i].tag == got.tag)
-            host->answer[i].is_over = true; /* END says where it stopped */
+            host->answer[i].is_over = true; /* END gives the offset at which it stopped */
     return 0;
 }
 
@@ -102,7 +102,7 @@ static void say_over(struct bulk_host *host, struct mesh_sessions *sessions, uin
         free_answer(host, answer);
 }
 
-/* One record at most; how many bytes it took of the budget. */
+/* Send at most one record; returns the bytes it took from the budget. */
 static size_t answer_more(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, struct bulk_answer *answer)
 {
     const struct bulk_source *source = &host->source[answer->want.resource < BULK_RESOURCES ? answer->want.resource : 0];

@@ -115,8 +115,8 @@ static int set_word(const struct place *place, const struct key *key, const char
                   nearest != NULL ? nearest : key->words[0]);
 }
 
-/* Of a name that nobody has it is for the caller to say whether that node has to be known: one that is gone for good should not keep the
- * others from starting. But when no name server answers nobody is known, and that passes. */
+/* For a host name that does not resolve, the caller decides whether that node has to be known: a node that is gone for good should not keep
+ * the others from starting. A name server that does not answer is an error, since then no name resolves, and that passes. */
 static int set_address(const struct place *place, const char *value, struct cluster_node *node, struct fail *fail)
 {
     char reason[sizeof node->unknown];
@@ -137,7 +137,7 @@ static int set_address(const struct place *place, const char *value, struct clus
     return 0;
 }
 
-/* What may not be in a value, but for names of files. */
+/* Not allowed in a value, except in file names. */
 static bool has_comment(const char *value)
 {
     for (; *value != '\0'; value++)
@@ -168,7 +168,7 @@ static int set(const struct place *place, const struct key *key, const char *val
             return *(uint32_t *)target = CLUSTER_SHARE_AUTO, 0;
         return set_number(place, key, value, target, fail);
     case KIND_ADDRESS:
-        assert(place->node != NULL); /* the one such key is a node's */
+        assert(place->node != NULL); /* the only such key is a node's */
         return set_address(place, value, place->node, fail);
     }
     assert(!"every kind is handled");
@@ -280,7 +280,7 @@ static int take_line(struct place *place, char *line, struct fail *fail)
                   nearest != NULL ? nearest : "");
 }
 
-/* Which some editors put before the first line. */
+/* Some editors put it before the first line. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 /* The next line. 1; 0: there is none; -1 after refuse. */

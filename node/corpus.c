@@ -105,7 +105,7 @@ static int divide(struct builder *builder, uint32_t held_out_permille, struct fa
     return 0;
 }
 
-/* The lowest draw is held out and the highest is not, whatever the share, unless it is 0. */
+/* The lowest draw is held out and the highest is not, whatever the share, unless the share is 0. */
 static void draw(struct corpus *corpus, uint64_t seed, uint32_t held_out_permille)
 {
     uint64_t lowest = UINT64_MAX, highest = 0;

@@ -8,11 +8,10 @@
 #include "recording.h"
 
 enum {
-    SPIN_NS = 10000,         /* without anything to do before a worker lets others have its core, if nobody is known to want it: most
-                              * waits are shorter */
-    YIELD_NS = 1000000,      /* and before it sleeps */
+    SPIN_NS = 10000,         /* idle time before a worker yields its core, unless others are known to want it: most waits are shorter */
+    YIELD_NS = 1000000,      /* idle time before it sleeps */
     PARK_NS_MAX = 10000000,  /* in a step */
-    REST_NS_MAX = 200000000, /* between steps: whatever comes wakes who sleeps */
+    REST_NS_MAX = 200000000, /* between steps: any arrival wakes sleepers */
     WAIT_NS = 500000
 };
 
@@ -42,8 +41,8 @@ void crew_load_ahead(struct crew *crew)
     load(crew, false);
 }
 
-/* Who has brought work about wakes the sleepers. Both sides change `parking` in one total order: either the sleeper sees the work, or
- * this sees the sleeper. */
+/* A worker that has brought work about wakes the sleepers. Both sides change `parking` in one total order: either the sleeper sees the
+ * work, or this worker sees the sleeper. */
 static void wake_others(struct crew *crew)
 {
     if (atomic_fetch_or(&crew->parking, 0) == 0)
@@ -96,7 +95,7 @@ static void work_on(struct crew *crew, uint16_t index)
         const enum engine_work_result result = engine_work(crew->engine, index);
 
         if (result == ENGINE_WORKED) {
-            /* Between steps it was a peer's sign of life: nothing for others, and no reason to stay awake. */
+            /* Between steps it was a peer's keep-alive: nothing for other workers, and no reason to stay awake. */
             if (engine_is_stepping(crew->engine)) {
                 idle_since_ns = 0;
                 wake_others(crew);

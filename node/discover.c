@@ -43,8 +43,8 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
 
     if (is_v4(&listen))
         join.imr_address = name_of(&listen).sin_addr;
-    /* The address can be shared: other nodes of this machine hear the group, too. Bound to it, the socket hears nothing else;
-     * and by no other interface, though another program may have joined the group there. */
+    /* The address can be shared: other nodes of this machine receive the group, too. A socket bound to it receives nothing else, and
+     * without IP_MULTICAST_ALL not through other interfaces on which another program has joined the group. */
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
         setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &zero, sizeof zero) == 0 &&
         bind(fd, (const struct sockaddr *)&name, sizeof name) == 0 &&

@@ -66,8 +66,8 @@ static size_t count_newlines(const struct documents *documents, size_t at)
 bool documents_next(const struct documents *documents, size_t *at, struct document *document)
 {
     const size_t start = *at + count_newlines(documents, *at);
-    size_t end = start;  /* of what is known to belong to the document */
-    size_t next = start; /* what is looked at */
+    size_t end = start;  /* end of what is known to belong to the document */
+    size_t next = start; /* next byte to examine */
     size_t newlines = 0;
 
     while (next < documents->size && newlines < SEPARATOR_NEWLINES) {

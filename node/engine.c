@@ -14,8 +14,8 @@
 #include "idle.h"
 
 enum {
-    LOOK_NS = 200000,       /* from look to look: each is a system call, and who needs what may have come looks anyway */
-    LOOK_RELAY_NS = 100000, /* where others wait for what this node passes on */
+    LOOK_NS = 200000,       /* between two polls: each is a system call, and a worker that needs input polls anyway */
+    LOOK_RELAY_NS = 100000, /* when other ranks wait for what this node passes on */
 };
 
 static uint32_t candidates_of(const void *app, const struct sampling *sampling)
@@ -25,7 +25,7 @@ static uint32_t candidates_of(const void *app, const struct sampling *sampling)
     return head_candidates(e->config.map, sampling);
 }
 
-/* The requests' side: log, slots, what waits, what is said of them. */
+/* The part of requests: log, slots, waiting requests, records. */
 static int open_requests(struct engine *e, struct fail *fail)
 {
     const struct engine_config *c = &e->config;
@@ -115,7 +115,7 @@ uint32_t engine_load_count(const struct engine *e)
     return count;
 }
 
-/* A matrix ahead of where rows are packed. */
+/* The next matrix, while rows of this one are packed. */
 static void read_ahead(const struct engine *e, uint16_t phase)
 {
     if (phase + 1 == e->phase_count)
@@ -124,7 +124,7 @@ static void read_ahead(const struct engine *e, uint16_t phase)
         matrix_ahead(e->phase[phase - 1].matrix);
 }
 
-/* What no other tile needs of the earlier rows goes. */
+/* Release those earlier rows that no other tile needs. */
 static void load_tile(struct engine *e, uint16_t phase, uint32_t tile)
 {
     struct rows *from = e->from;
@@ -143,7 +143,7 @@ static void load_tile(struct engine *e, uint16_t phase, uint32_t tile)
 
 void engine_load(struct engine *e, uint32_t index)
 {
-    /* Backwards, so that what has to be there twice for a moment is largest in the beginning, when most is still to be had. */
+    /* Backwards, so that the amount that must briefly exist twice is largest at the start, when most memory is still free. */
     for (uint16_t p = e->phase_count; p-- > 0;) {
         struct matrix *m = e->phase[p].matrix;
 
@@ -178,7 +178,7 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
     }
 }
 
-/* Which rows gathers have: 2, the last layer's those of sampled tokens only. */
+/* Version of the rows that gathers have: 2, in the last layer those of sampled tokens only. */
 enum { GATHERED_ROWS = 2 };
 
 /* Everything besides the model that all nodes must agree on. */
@@ -282,7 +282,7 @@ void engine_look_around(struct engine *e, struct worker *w)
     worker_count(&w->poll_ns, w->looked_ns - now_ns);
 }
 
-/* All units in hand wait for something; look whether the network has it, or begin another one. */
+/* All units in hand wait for something; check whether it has arrived, or begin another unit. */
 static enum engine_work_result wait_for_input(struct engine *e, struct worker *w)
 {
     const int moved = port_poll(&e->port);
@@ -294,7 +294,7 @@ static enum engine_work_result wait_for_input(struct engine *e, struct worker *w
     return ENGINE_WAITING;
 }
 
-/* Time that went into a unit, and the weights that were read for it. A paced node counts the time its memory would have taken: pace.c. */
+/* Account for time spent on a unit, and the weights read for it. A paced node counts the time its memory would have taken: pace.c. */
 static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint64_t bytes, bool is_decode)
 {
     const uint64_t now_ns = engine_now(e), spent_ns = now_ns - begin_ns;
@@ -311,7 +311,7 @@ static void account(struct engine *e, struct worker *w, uint64_t begin_ns, uint6
     worker_count(&w->decode_bytes, bytes);
 }
 
-/* False: nothing could be done for it. A tile's end is the beginning of the next: the clock takes as long as a few hundred weights. */
+/* False: no progress was possible. A tile's end is the beginning of the next: reading the clock takes as long as a few hundred weights. */
 static bool work_on_unit(struct engine *e, struct worker *w)
 {
     const uint64_t begin_ns = w->goes_on ? w->mark_ns : engine_now(e);
@@ -329,7 +329,7 @@ static bool work_on_unit(struct engine *e, struct worker *w)
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
     if (is_finished && is_attention)
-        engine_look_around(e, w); /* over a long context it takes long, and reads no weights: tile.c does not see to it */
+        engine_look_around(e, w); /* with a long context it takes long and reads no weights, so tile.c does not do this */
     if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);
@@ -346,7 +346,7 @@ static enum engine_work_result work_on_units(struct engine *e, struct worker *w)
             return ENGINE_WORKED;
     } while (unit_take_next(w));
     unit_take_first(w);
-    /* Others may wait for what this worker has kept back. */
+    /* Peers may wait for what this worker has held back. */
     engine_send(e, w);
     engine_time_waits(e, w);
     return wait_for_input(e, w);
@@ -405,7 +405,7 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
     figures->stepping_ns = atomic_load_explicit(&e->time.stepping_ns, memory_order_relaxed);
     figures->positions = atomic_load_explicit(&e->time.positions, memory_order_relaxed);
     figures->tokens = atomic_load_explicit(&e->time.tokens, memory_order_relaxed);
-    for (uint16_t i = 0; i < e->config.worker_count && e->worker != NULL; i++) { /* NULL: there was no memory for them */
+    for (uint16_t i = 0; i < e->config.worker_count && e->worker != NULL; i++) { /* NULL: no memory for them */
         figures->compute_ns += atomic_load_explicit(&e->worker[i].compute_ns, memory_order_relaxed);
         figures->weight_bytes_read += atomic_load_explicit(&e->worker[i].weight_bytes, memory_order_relaxed);
         figures->decode_ns += atomic_load_explicit(&e->worker[i].decode_ns, memory_order_relaxed);
@@ -449,7 +449,7 @@ uint64_t engine_silent_ranks(struct engine *e)
     uint64_t ranks;
 
     if (!engine_is_stepping(e))
-        return 0; /* nothing is waited for, and whoever sleeps at the port is left in peace */
+        return 0; /* nothing is due, and a sleeper at the port is not disturbed */
     port_lock(&e->port);
     ranks = mesh_silent_ranks(e->port.mesh, engine_now(e));
     port_unlock(&e->port);
@@ -477,7 +477,7 @@ void engine_goodbye(struct engine *e)
         return;
     port_lock(&e->port);
     mesh_goodbye(e->port.mesh, engine_now(e));
-    /* Here and now: the process may end before another owner comes by. */
+    /* Immediately: the process may end before another owner comes. */
     if (e->port.driver.flush != NULL)
         e->port.driver.flush(e->port.driver.driver, e->port.mesh);
     port_unlock(&e->port);

@@ -17,7 +17,7 @@ static bool step_is_finished(struct engine *e)
            atomic_load_explicit(&e->candidates_missing, memory_order_acquire) == 0;
 }
 
-/* A rank draws among its own rows only. Not asked of one that had a fault: it has drawn nothing. */
+/* A rank draws among its own rows only. Not checked for a rank with a fault: it has drawn nothing. */
 static void check_candidates(struct engine *e, struct part *part, uint16_t rank, const struct candidate *candidates, uint32_t count)
 {
     const uint32_t *vocab = e->config.map->vocab;
@@ -32,7 +32,7 @@ static void check_candidates(struct engine *e, struct part *part, uint16_t rank,
     }
 }
 
-/* Candidates of all ranks side by side; the lowest fault of all. before: of the parts before this one, each rank's candidates. */
+/* Candidates of all ranks side by side; the lowest fault of all. before: each rank's candidates of earlier parts. */
 static void read_part(struct engine *e, const struct inbox *inbox, uint16_t index, uint32_t before[MESH_RANKS_MAX], struct outcome *out)
 {
     struct part *part = &e->part[index];

@@ -18,7 +18,7 @@ static const struct gather_form *form_of(struct engine *e, uint16_t phase, const
     return phase + 1 < e->phase_count ? &e->phase[phase].form : &e->candidate_form[inbox - e->inbox];
 }
 
-/* Every rank has its summaries, and as many candidates as its rows and the requests allow. */
+/* Every rank has its summaries, and as many candidates as its rows and the requests' sampling allow. */
 static void shape_candidates(struct engine *e, struct inbox *inbox)
 {
     size_t index = (size_t)(inbox - e->inbox);
@@ -81,7 +81,7 @@ static int open_at_endpoint(struct engine *e, struct inbox *inbox, uint64_t read
     return err;
 }
 
-/* All of it missing. */
+/* All blocks are missing. */
 static void begin_gather(struct engine *e, struct inbox *inbox, uint16_t phase)
 {
     if (phase + 1 == e->phase_count)
@@ -96,7 +96,7 @@ static void begin_gather(struct engine *e, struct inbox *inbox, uint16_t phase)
         atomic_fetch_add(&e->candidates_missing, inbox->form->block_count);
 }
 
-/* Open one gather of the open step; false while its place is taken. */
+/* Open one gather of the open step; false while its slot is in use. */
 static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
 {
     struct inbox *inbox = engine_place(e, serial, phase);
@@ -106,7 +106,7 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
         return false;
     if (!inbox->is_half_open)
         begin_gather(e, inbox, phase);
-    /* What nobody reads is not exchanged. */
+    /* A gather without readers is not exchanged. */
     if (e->port.mesh == NULL || readers == 0) {
         inbox->is_released = true;
     } else if (open_at_endpoint(e, inbox, readers) != MESH_OK) {
@@ -117,7 +117,7 @@ static bool open_gather(struct engine *e, uint64_t serial, uint16_t phase)
             atomic_fetch_sub(&e->candidates_missing, inbox->form->block_count);
         return false;
     }
-    /* Who reads nothing of it will not say so later. In a star rank 0 has to pass it on first. */
+    /* A rank that reads nothing of it will not report it consumed later. In a star rank 0 must pass it on first. */
     if (!engine_reads(e, readers)) {
         inbox->is_consumed = true;
         if (!inbox->is_released && (!e->config.is_star || (e->config.rank != 0 && inbox->has_down)))

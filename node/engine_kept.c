@@ -1,4 +1,4 @@
-/* Keys and values of earlier epochs: taken along, told to the sequencer, and put where their requests go on. */
+/* Keys and values of earlier epochs: kept, reported to the sequencer, and put where their requests continue. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +92,7 @@ void engine_keep(struct engine *e, struct kept *kept)
 
 /* ---- in between ---- */
 
-/* A request begins: what is kept of it goes into its slot. */
+/* A request begins: copy what is kept of it into its slot. */
 bool engine_take_kept(struct engine *e, struct sequence *s, uint32_t positions)
 {
     const struct kept_request *known = kept_request(&e->kept, s->request.id);
@@ -144,12 +144,12 @@ uint32_t engine_cached(struct engine *e, struct engine_cached *cached, uint32_t 
     return count;
 }
 
-/* The part of [from, from + size) of the whole that is asked for and within the piece. */
+/* Copies the requested range of a piece that is made of consecutive parts. */
 struct piece {
-    uint64_t offset; /* asked for, of the whole */
+    uint64_t offset; /* next byte wanted, in the piece */
     size_t left;
     uint8_t *out;
-    uint64_t at; /* of the whole: where the next part begins */
+    uint64_t at; /* where the next part begins, in the piece */
 };
 
 static void copy_part(struct piece *piece, const uint8_t *part, size_t size)
@@ -216,7 +216,7 @@ void engine_send_kept(struct engine *e)
     e->kept_record_bytes = 0;
 }
 
-/* Malformed ones are dropped: their senders are members, so this is their bug, and requests then wait. */
+/* Malformed records are dropped: their senders are members, so this is a bug of theirs, and requests then wait. */
 void engine_hear_kept(struct engine *e, uint16_t rank, const uint8_t *record, size_t bytes)
 {
     struct bytes in = bytes_reader(record + 1, bytes - 1);
@@ -235,7 +235,7 @@ static uint32_t positions_of(const struct record_kept *said, uint64_t request)
     return said->others;
 }
 
-/* The last token that is known has to be computed: what comes next is drawn from it. */
+/* The last known token must be computed: the next one is drawn from it. */
 static uint32_t from_of(const void *app, const struct request *request)
 {
     const struct engine *e = app;

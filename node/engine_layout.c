@@ -102,7 +102,7 @@ static bool is_float(const struct gguf_tensor *tensor)
     return tensor_type_info(tensor->type)->is_float;
 }
 
-/* Are many tokens of a gather with these readers wanted in token panels? */
+/* Should many tokens of a gather with these readers be in token panels? */
 static bool is_read_in_panels(const struct kernel *kernel, const struct gguf_tensor *const *readers, size_t reader_count)
 {
     bool is_read = false;
@@ -144,7 +144,7 @@ static struct gather_form make_form(const struct engine *e, uint32_t columns, co
     return form;
 }
 
-/* What reads the residual stream before layer `index`; behind the last one it is the output matrix. */
+/* Form of the residual stream's gather before layer `index`; after the last layer it is read by the output matrix. */
 static struct gather_form make_x_form(const struct engine *e, uint32_t index)
 {
     const struct rowmap *map = e->config.map;
@@ -211,7 +211,7 @@ uint64_t engine_candidates_max(const struct engine *e)
     return all < enough ? all : enough;
 }
 
-/* Each rank's last block may be short of a candidate. */
+/* Each rank's last block may be partly filled. */
 static uint32_t candidate_blocks(const struct engine *e, uint32_t candidates)
 {
     uint32_t ranks = e->config.map->rank_count;
@@ -219,7 +219,7 @@ static uint32_t candidate_blocks(const struct engine *e, uint32_t candidates)
     return head_blocks(ranks * e->config.slots, candidates, head_block_bytes(candidates)) + ranks;
 }
 
-/* When the ranks send as many as still go into small blocks. */
+/* For the most candidates that still use small blocks. */
 static uint32_t few_candidate_blocks(const struct engine *e)
 {
     uint64_t all = engine_candidates_max(e);
@@ -253,7 +253,7 @@ static void grow(size_t *largest, size_t value)
         *largest = value;
 }
 
-/* Inboxes are alike, so that any holds any gather. */
+/* All inboxes have the same size, so that any can hold any gather. */
 static void measure_form(struct engine *e, const struct gather_form *form)
 {
     struct inbox_limits *limits = &e->inbox_limits;
@@ -290,7 +290,7 @@ static void measure_attention(struct engine *e)
 
     while (group * hd % BLOCK_COLUMNS != 0)
         group++;
-    /* About two units per worker, and whole groups of rows; a unit has one KV head where it can. */
+    /* About two units per worker, and whole groups of rows; a unit has one KV head where possible. */
     uint32_t wanted = heads / (2u * e->config.worker_count);
     e->attend_heads = wanted < group ? group : wanted / group * group;
     if (e->attend_heads > per_kv && per_kv % group == 0)
@@ -305,7 +305,7 @@ static void measure_attention(struct engine *e)
     e->scratch_floats = 2 * attention_head_floats(e) + kernel_attend_scratch_floats(e->attend_heads, e->config.ctx);
 }
 
-/* Tiles that have to be done before a group of heads can be attended to. */
+/* Tiles that must be done before attention of a group of heads can begin. */
 static uint32_t tiles_of_heads(const struct engine *e, uint32_t group)
 {
     const struct matrix *m = e->phase[PHASE_ATTENTION].matrix;
@@ -314,8 +314,8 @@ static uint32_t tiles_of_heads(const struct engine *e, uint32_t group)
     return m->place[QKV_Q].tile_first + ((rows < e->z_rows ? rows : e->z_rows) + m->tile_rows - 1) / m->tile_rows;
 }
 
-/* The sooner z is on its way, the shorter is the wait for it: so k and v come first, and heads as soon as their rows of q are there, or,
- * with several workers, likely to be. A node that is alone does one thing after the other. */
+/* The sooner z is sent, the shorter peers wait for it. So k and v come first, and heads as soon as their rows of q are there, or, with
+ * several workers, likely to be. A single node computes one after the other. */
 static void order_attention(struct engine *e)
 {
     const struct matrix *m = e->phase[PHASE_ATTENTION].matrix;

@@ -1,4 +1,4 @@
-/* Memory of the engine: how much there will be, having it, giving it back. */
+/* Memory of the engine: planning, allocating and freeing it. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static uint32_t subs_of(const struct engine *e)
 
 /* One list of all buffers, used to add up and to allocate, so that the two cannot differ. */
 struct buffer {
-    void *at; /* the address of a pointer of any type, so copied as bytes */
+    void *at; /* address of a pointer of any type, therefore copied as bytes */
     size_t bytes;
 };
 
@@ -29,7 +29,7 @@ enum {
     CACHE_MAPPED_BYTES_MIN = 1 << 20 /* and so are caches of keys and values */
 };
 
-/* None yet when the layout has failed. */
+/* Zero if the layout has failed. */
 static size_t attention_tiles(const struct engine *e)
 {
     return e->phase == NULL || e->phase[PHASE_ATTENTION].matrix == NULL ? 0 : e->phase[PHASE_ATTENTION].matrix->tile_count;
@@ -62,7 +62,7 @@ static size_t list_buffers(struct engine *e, struct buffer list[BUFFERS_MAX])
     return n;
 }
 
-/* Only who waits for others begins more than one unit. */
+/* Only a worker that waits for other ranks begins more than one unit. */
 static uint32_t units_of(const struct engine *e)
 {
     return e->config.map->rank_count > 1 ? UNITS_MAX : 1;
@@ -97,8 +97,8 @@ static uint64_t kv_bytes(const struct engine *e)
     return e->config.slots * (uint64_t)e->kv_slot_bytes;
 }
 
-/* Untouched pages of the cache cost nothing until positions are filled; of a block of the heap calloc touches all. One that is small stays
- * there, where the next epoch finds it again. */
+/* Untouched pages of a mapped cache cost nothing until positions are filled; in a heap block calloc touches all of them. A small cache
+ * stays on the heap, where the next epoch finds it again. */
 static bool has_mapped_cache(const struct engine *e)
 {
     return kv_bytes(e) >= CACHE_MAPPED_BYTES_MIN;
@@ -117,13 +117,13 @@ static void free_cache(struct engine *e)
         free(e->kv);
 }
 
-/* Of every slot: the tokens of the request that runs, and of one that waits to start. */
+/* Per slot: the tokens of the running request, and of one that waits to start. */
 static uint64_t token_bytes(const struct engine *e)
 {
     return 2 * (uint64_t)e->config.slots * e->config.ctx * sizeof(uint32_t);
 }
 
-/* What the endpoint will take; its size does not depend on the path and buffer that are not known yet. */
+/* Memory of the endpoint; its size does not depend on the path and buffer that are not known yet. */
 static uint64_t mesh_bytes(const struct engine *e)
 {
     struct mesh_config config = {.epoch = 1, .datagram_bytes_max = MESH_DATAGRAM_BYTES_MIN, .receive_buffer_bytes = 1 << 20};
@@ -137,7 +137,7 @@ static uint64_t mesh_bytes(const struct engine *e)
 void engine_memory(const struct engine *engine, struct engine_memory *memory)
 {
     struct buffer list[BUFFERS_MAX];
-    size_t count = list_buffers((struct engine *)engine, list); /* addresses are taken, nothing is written */
+    size_t count = list_buffers((struct engine *)engine, list); /* only takes addresses, writes nothing */
 
     *memory = (struct engine_memory){.weight_bytes = rows_memory_bytes(engine->rows), .kv_bytes = kv_bytes(engine)};
     for (size_t i = 0; i < count; i++)
@@ -149,14 +149,14 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
 void engine_keep_heap(void)
 {
 #ifdef M_TRIM_THRESHOLD
-    mallopt(M_ARENA_MAX, 1); /* one for all threads: engines are opened on one and given back on another */
+    mallopt(M_ARENA_MAX, 1); /* one for all threads: engines are opened on one thread and freed on another */
     mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES);
     mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BLOCK_BYTES);
 #endif
 }
 
-/* Buffers are many and small, and pages that the heap gets one at a time, as they are touched, are dear on some machines. So it grows
- * once, in huge pages. A block that is no part of the heap, as without engine_keep_heap, is left alone. */
+/* Buffers are many and small, and heap pages that are populated one at a time, when touched, are slow on some machines. So the heap grows
+ * once, in huge pages. A block that is not part of the heap, as without engine_keep_heap, is left alone. */
 static void grow_heap(size_t bytes)
 {
     uint8_t *block = bytes < HEAP_BLOCK_BYTES ? malloc(bytes) : NULL;
@@ -263,7 +263,7 @@ int engine_allocate(struct engine *e, struct fail *fail)
             return -1;
     if (inbox_init(&e->embed, &e->inbox_limits, fail) < 0)
         return -1;
-    /* Last, or a small one would be given what the heap has been grown for. */
+    /* Last, or a small cache would get the memory for which the heap was grown. */
     e->kv = allocate_cache(e);
     if (e->kv == NULL)
         return no_memory(fail);

@@ -1,4 +1,4 @@
-/* Records: what a node says and hears of requests and steps, and short messages between nodes. */
+/* Records: a node's messages about requests and steps, and short messages between nodes. */
 #include <assert.h>
 #include <string.h>
 
@@ -41,7 +41,7 @@ bool engine_post(struct engine *e, uint16_t to, const uint8_t *message, size_t b
     assert(bytes <= ENGINE_MESSAGE_BYTES_MAX && e->port.mesh != NULL);
     if (!post(e, to, RECORD_MESSAGE, message, bytes))
         return false;
-    engine_wake(e); /* whoever sleeps at the port sends it */
+    engine_wake(e); /* the sleeper at the port sends it */
     return true;
 }
 
@@ -82,7 +82,7 @@ bool engine_has_records(struct engine *e)
 
 /* ---- cancels ---- */
 
-/* A request that is not in the log ends; who submitted it hears of it. False: not now. */
+/* End a request that is not in the log; its submitter is told. False: not possible now. */
 static bool drop(struct engine *e, uint64_t request, uint16_t origin)
 {
     bool is_told = origin == e->config.rank ? id_ring_put(&e->dropped, request) : post_cancel(e, origin, request, false);
@@ -92,7 +92,7 @@ static bool drop(struct engine *e, uint64_t request, uint16_t origin)
     return is_told;
 }
 
-/* True: nothing is left to be done about it here. */
+/* True: nothing is left to be done about it on this rank. */
 static bool settle_cancel(struct engine *e, uint64_t request)
 {
     uint16_t origin = 0;
@@ -103,7 +103,7 @@ static bool settle_cancel(struct engine *e, uint64_t request)
         return true;
     if (state == INTAKE_FRESH)
         return drop(e, request, origin);
-    /* While its records are on their way, it is too early. */
+    /* Too early while its records are being sent. */
     if (e->publisher.request != NULL && e->publisher.request->id == request)
         return false;
     return is_sequencer || post_cancel(e, 0, request, false);
@@ -121,7 +121,7 @@ static void settle_cancels(struct engine *e)
 
 /* ---- saying ---- */
 
-/* Give the record in hand to everybody who does not have it yet; false when one's queue is full. */
+/* Send the current record to every rank that does not have it yet; false when a queue is full. */
 static bool give_record(struct engine *e, struct publisher *p)
 {
     uint16_t receivers = p->is_sequencer ? e->config.map->rank_count : 1;
@@ -154,8 +154,8 @@ int engine_send_records(struct engine *e)
 
 /* ---- hearing ---- */
 
-/* The sequencer hears of requests from those that they were submitted on. Malformed ones are dropped: their senders are members, so
- * this is their bug. */
+/* The sequencer gets requests from the ranks on which they were submitted. Malformed records are dropped: their senders are members, so
+ * this is a bug of theirs. */
 static void hear_submitted(struct engine *e, const struct mesh_event *event)
 {
     uint64_t refused;
@@ -178,7 +178,7 @@ static void hear_cancel(struct engine *e, const struct mesh_event *event)
         publisher_forget(&e->publisher, &e->intake, request);
 }
 
-/* Malformed ones are dropped: the sequencer is a member, so this is its bug, and the step then does not begin. */
+/* Malformed records are dropped: the sequencer is a member, so this is a bug of it, and the step then does not begin. */
 static void hear_log(struct engine *e, const struct mesh_event *event)
 {
     uint64_t complete;

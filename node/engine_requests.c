@@ -1,4 +1,4 @@
-/* Requests as the engine's users and its steps see them: submitted, cancelled, saved; started in a slot, ended. */
+/* Requests as seen by the engine's users and its steps: submitted, cancelled, saved; started in a slot, ended. */
 #include <assert.h>
 
 #include "engine_state.h"
@@ -52,7 +52,7 @@ int engine_snapshot(struct engine *e, struct saved *saved, struct fail *fail)
     *saved = (struct saved){0};
     while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
         idle_yield();
-    /* What goes from the intake into the log meanwhile is found by looking there once more. */
+    /* The intake is read again, for requests that move from it into the log meanwhile. */
     err = save_running(e, saved);
     if (err == 0)
         err = steplog_save(&e->log, saved);
@@ -66,7 +66,7 @@ int engine_snapshot(struct engine *e, struct saved *saved, struct fail *fail)
 
 /* ---- for the steps ---- */
 
-/* The tokens of a prompt are what its sequencer says: each names a row of the embedding. */
+/* A prompt's tokens come from its sequencer: each must name a row of the embedding. */
 static bool prompt_fits(const struct engine *e, const struct sequence *s)
 {
     for (uint32_t i = 0; i < s->token_count; i++)
@@ -92,7 +92,7 @@ struct sequence *engine_find_sequence(struct engine *e, const struct step_part *
     for (uint16_t i = 0; i < e->config.slots; i++)
         if (e->sequence[i].is_active && e->sequence[i].request.id == part->request)
             return &e->sequence[i];
-    /* Only a request's first part starts it: others may be left from one that has ended and was submitted again. */
+    /* Only a request's first part starts it: other parts may be left from an ended request that was submitted again. */
     return (part->position == 0 || part->begins) && !part->is_cancelled ? start(e, part->request, part->position) : NULL;
 }
 
@@ -100,7 +100,7 @@ void engine_end_request(struct engine *e, struct sequence *s, enum engine_done r
 {
     bool has_room = id_ring_put(&e->ended, s->request.id);
 
-    /* The owner looks before every step; in between no more can end than there are slots, twice. */
+    /* The owner drains it before every step; in between at most twice as many requests can end as there are slots. */
     assert(has_room);
     (void)has_room;
     s->is_active = false;

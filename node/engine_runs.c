@@ -1,14 +1,14 @@
-/* How finely what a phase makes is sent: by a model at first, and by what is measured as the node works. */
+/* How finely a phase's output is sent: by a model at first, then by what is measured as the node works. */
 #include <math.h>
 
 #include "engine_layout.h"
 
 enum {
     DATAGRAM_COST_NS = 4000, /* sent and received */
-    LATENCY_NS = 60000,      /* while no round trip is known: a gigabit switch, and some scheduling */
-    SCHEDULING_NS = 20000,   /* beside half a round trip */
+    LATENCY_NS = 60000,      /* until a round trip is measured: a gigabit switch, and some scheduling */
+    SCHEDULING_NS = 20000,   /* added to half a round trip */
     LATENCY_NS_MAX = 10000000,
-    BYTES_PER_US = 20000, /* while nothing is measured: one thread's read speed */
+    BYTES_PER_US = 20000, /* until speed is measured: one thread's read speed */
     BYTES_PER_US_MIN = 10,
     BYTES_PER_US_MAX = 200000,
     SEND_RUNS_MAX = 8,
@@ -72,7 +72,7 @@ static uint64_t speed_of(const struct engine *e)
     return clamp((uint64_t)((double)figures.decode_bytes * 1000 / (double)figures.decode_ns), BYTES_PER_US_MIN, BYTES_PER_US_MAX);
 }
 
-/* Of the farthest peer, when nothing is in its way: what queues and busy processors add would only grow with more datagrams. */
+/* Of the farthest peer, on an idle path: delays from queues and busy processors would only grow with more datagrams. */
 static uint64_t latency_of(const struct engine *e)
 {
     uint64_t longest = 0;
@@ -89,9 +89,9 @@ static uint64_t latency_of(const struct engine *e)
     return longest == 0 ? LATENCY_NS : clamp(longest / 2 + SCHEDULING_NS, 0, LATENCY_NS_MAX);
 }
 
-/* Do others have the processors while this node waits, for much of the time since it was asked last? Then nodes are more than processors:
- * what a wait costs is not time but what ends it, and round trips are as long as others compute. A paced node stands for one that has
- * processors of its own. */
+/* Have other programs used the processors while this node waited, for much of the time since the last call? Then nodes outnumber
+ * processors: a wait costs no processor time, only the work that ends it, and round trips are as long as others compute. A paced node
+ * stands for one that has processors of its own. */
 static bool is_shared(struct engine *e)
 {
     const struct runs_seen now = {atomic_load_explicit(&e->given_ns, memory_order_relaxed),
@@ -109,7 +109,7 @@ void engine_set_runs(struct engine *e)
 
 void engine_refine_runs(struct engine *e, uint64_t serial)
 {
-    /* Soon after the first steps, too: by then peers have been pinged, and something was computed. */
+    /* Also soon after the first steps: by then peers have been pinged, and something has been computed. */
     if (e->port.mesh != NULL && (serial % STEPS_BETWEEN == 0 || serial == 4))
         set_runs(e, is_shared(e) ? 0 : latency_of(e), speed_of(e));
 }

@@ -1,13 +1,13 @@
-/* --topology star, a baseline to measure the mesh against: what ranks compute goes to rank 0 alone, which passes all of it on.
+/* --topology star, a baseline for the mesh: ranks send what they compute to rank 0 alone, which passes all of it on.
  *
- * Each gather of the engine is two of the endpoint: *up* (phase 2p), which only rank 0 reads, and *down* (2p + 1), all of whose blocks
- * rank 0 sends to whoever reads the gather. Rank 0's own blocks go down as they are finished, the others' when the last of them has come
- * up; so results cross its links twice. What readers are told to wait for is the rank that computes, not the one that passes on. */
+ * Each gather of the engine is two of the endpoint: *up* (phase 2p), which only rank 0 reads, and *down* (2p + 1), all of whose blocks rank
+ * 0 sends to the gather's readers. Rank 0's own blocks go down as they are finished, other ranks' blocks when the last of them has come up;
+ * so results cross its links twice. A reader's wait is attributed to the rank that computes, not to rank 0. */
 #include <assert.h>
 
 #include "engine_state.h"
 
-/* Who is served by rank 0. */
+/* Readers served by rank 0. */
 static uint64_t below(uint64_t readers)
 {
     return readers & ~UINT64_C(1);
@@ -49,7 +49,7 @@ int engine_star_open(struct engine *e, struct inbox *inbox, const struct mesh_ga
     inbox->is_half_open = has_down && open_down(e, whole) != MESH_OK;
     if (inbox->is_half_open)
         return MESH_AGAIN;
-    /* Nobody but rank 0 reads what goes up, and it does not read what goes down. */
+    /* Only rank 0 reads what goes up, and it does not read what goes down. */
     if (!is_root)
         mesh_consume(e->port.mesh, engine_now(e), whole->step, (uint16_t)(2 * whole->phase));
     else if (has_down)
@@ -57,7 +57,7 @@ int engine_star_open(struct engine *e, struct inbox *inbox, const struct mesh_ga
     return MESH_OK;
 }
 
-/* What has come up goes down; again later when the endpoint has no room. */
+/* Send down what has come up; again later when the endpoint has no room. */
 static bool pass_on(struct engine *e, struct inbox *inbox)
 {
     const uint16_t block = inbox->form->first[1], blocks = (uint16_t)(inbox->form->block_count - block);
@@ -67,7 +67,7 @@ static bool pass_on(struct engine *e, struct inbox *inbox)
             MESH_OK)
         return false;
     inbox->is_owed = false;
-    /* Who does not read it itself has been waiting for this. */
+    /* If this rank does not read it, its `up` could not be consumed before. */
     if (inbox->is_consumed)
         mesh_consume(e->port.mesh, engine_now(e), inbox->step, (uint16_t)(2 * inbox->phase));
     return true;

@@ -1,4 +1,4 @@
-/* Steps: begun when the log says what is next. Their end is in engine_end.c. One thread at a time. */
+/* Beginning steps, when the log says what is next. Their end is in engine_end.c. One thread at a time. */
 #include <assert.h>
 #include <string.h>
 
@@ -63,8 +63,8 @@ static void count_units(struct engine *e, struct segment *s)
 
     if (!is_skipped) {
         s->tile_units = m->tile_count;
-        /* With everything at home there is nothing to wait for, and with many tokens the network is not what is waited for. Not in later
-         * sub-batches: the last layer's rows may go on without them, and their results would be written over (tile.c). */
+        /* Without input from peers there is nothing to wait for, and with many tokens the network is not the bottleneck. Not in later
+         * sub-batches: the last layer may continue without their rows, and their results would be overwritten (tile.c). */
         if (s->sub == 0 && m->own_slice_count > 0 && m->own_slice_count < m->slices && s->token_count <= EAGER_TOKENS &&
             !e->config.is_whole)
             s->eager_units = m->tile_count;
@@ -84,7 +84,7 @@ static void count_units(struct engine *e, struct segment *s)
 
 _Static_assert((int)STEPLOG_SLOTS_MAX <= (int)INBOX_SUB_TOKENS, "the head's tokens are one sub-batch, and its candidates one unit");
 
-/* Rows of what a phase reads. */
+/* Rows of a phase's input. */
 static uint16_t input_rows(const struct engine *e, uint16_t phase)
 {
     if (e->phase[phase].kind == PHASE_HEAD)
@@ -92,7 +92,7 @@ static uint16_t input_rows(const struct engine *e, uint16_t phase)
     return phase == 0 ? e->token_count : engine_gather_rows(e, (uint16_t)(phase - 1));
 }
 
-/* A phase's rows are its input's, but the last layer's attention goes on with the sampled tokens among them. */
+/* A phase's output rows are its input's, except in the last layer's attention, which continues with the sampled tokens only. */
 static void find_rows(const struct engine *e, struct segment *s)
 {
     s->row_first = s->token_first;
@@ -134,7 +134,7 @@ static void list_units(struct engine *e)
 
 /* ---- beginning ---- */
 
-/* Can this node compute it beside those that are in the step already? What a peer plans need not be right. */
+/* Can this node compute it beside the parts that are already in the step? A peer's plan need not be right. */
 static bool part_fits(const struct engine *e, const struct sequence *s, const struct step_part *p, uint64_t candidates)
 {
     return !s->is_in_step && p->count >= 1 && e->token_count + p->count <= e->config.batch && p->position == s->positions_done &&
@@ -178,7 +178,7 @@ static void begin_step(struct engine *e)
     e->step_is_open = true;
     atomic_store_explicit(&e->unit_limit, serial << 32 | e->unit_count, memory_order_release);
     atomic_store_explicit(&e->step_serial, serial, memory_order_release);
-    /* Only now may units be taken. */
+    /* Only now may workers claim units. */
     atomic_store_explicit(&e->claim, serial << 32, memory_order_release);
 }
 

@@ -7,7 +7,7 @@
 
 enum { RANK_BITS = 6 };
 
-/* What a worker waits for, in one word: rank, phase, block. */
+/* The cause of a worker's wait, in one word: rank, phase, block. */
 static uint64_t cause(uint16_t rank, uint16_t phase, uint16_t block)
 {
     return (uint64_t)rank << 32 | (uint64_t)phase << 16 | block;
@@ -31,7 +31,7 @@ static void unlock(struct engine *e)
 
 /* ---- what is waited for ---- */
 
-/* The first peer of whom blocks from..end of a gather are missing; the own rank when none are. */
+/* The first peer that has not delivered all of blocks from..end of a gather; the own rank if none. */
 static uint64_t missing_from(const struct engine *e, const struct inbox *inbox, uint16_t phase, uint32_t from, uint32_t end)
 {
     const uint16_t *first = inbox->form->first;
@@ -46,7 +46,7 @@ static uint64_t missing_from(const struct engine *e, const struct inbox *inbox, 
     return cause(e->config.rank, phase, (uint16_t)from);
 }
 
-/* The first slice that the unit in hand needs and that is not there. */
+/* The first slice that the unit in hand needs and that has not arrived. */
 static uint64_t missing_slice(const struct engine *e, const struct worker *w, const struct inbox *inbox, uint16_t phase)
 {
     for (uint32_t s = 0; s < inbox->form->slices; s++) {
@@ -66,12 +66,12 @@ static uint64_t cause_of_unit(struct engine *e, const struct worker *w)
 
     if (inbox != NULL)
         return missing_slice(e, w, inbox, (uint16_t)(phase - 1));
-    /* A gather that is not open yet waits for readers of an earlier one to have it: anybody's fault. */
+    /* A gather that is not open yet waits for the readers of an earlier one: no particular rank. */
     return phase > 0 && has_input ? cause(MESH_TELEMETRY_NOBODY, (uint16_t)(phase - 1), 0) : cause(e->config.rank, phase, 0);
 }
 
-/* All units of the step are taken: other workers are at the last ones, or candidates of peers are missing. This worker holds no unit, so
- * the step may end meanwhile, and only what is atomic may be read. */
+/* All units of the step are taken: other workers compute the last ones, or candidates of peers are missing. This worker holds no unit, so
+ * the step may end meanwhile, and only atomics may be read. */
 static uint64_t cause_of_end(struct engine *e)
 {
     const uint16_t last = (uint16_t)(e->phase_count - 1);
@@ -96,7 +96,7 @@ static void begin_wait(struct engine *e, struct worker *w, uint64_t now_ns)
     atomic_store_explicit(&w->doing, MESH_WORKER_WAITING, memory_order_release);
 }
 
-/* A wait is over: is it the longest of this worker in its step? */
+/* A wait is over: note it if it is this worker's longest in its step. */
 static void end_wait(struct worker *w, uint64_t now_ns)
 {
     const uint64_t since_ns = atomic_load_explicit(&w->wait_since_ns, memory_order_relaxed);
@@ -111,7 +111,7 @@ static void end_wait(struct worker *w, uint64_t now_ns)
     atomic_store_explicit(&w->stall_serial, serial, memory_order_release);
 }
 
-/* The time since the last mark goes to what the worker has been doing. */
+/* Charge the time since the last mark to what the worker has been doing. */
 static void charge(struct engine *e, struct worker *w, uint64_t now_ns)
 {
     const uint64_t spent_ns = now_ns > w->mark_ns && w->mark_ns > 0 ? now_ns - w->mark_ns : 0;
@@ -271,7 +271,7 @@ static void take_stall(struct mesh_telemetry_step *step, uint64_t begin_ns, uint
     step->stall_block = (uint16_t)what;
 }
 
-/* The longest wait of all workers, also of those that wait until now. */
+/* The longest wait of all workers, including waits that still go on. */
 static void find_stall(const struct engine *e, struct mesh_telemetry_step *step, uint64_t now_ns)
 {
     const uint64_t serial = atomic_load_explicit(&e->step_serial, memory_order_relaxed);

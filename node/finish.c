@@ -1,4 +1,4 @@
-/* What becomes of a tile's sums: scaled by the norm factor, added to the residual, turned into blocks for the next matmul, sent. */
+/* Finishing a tile's sums: scaled by the norm factor, added to the residual, turned into blocks for the next matmul, sent. */
 #include <string.h>
 
 #include "canon.h"
@@ -73,7 +73,7 @@ void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32
         note_fault(e, phase, inbox == &e->embed ? row : engine_row_token(e, phase, row), block * BLOCK_COLUMNS + (uint32_t)bad);
 }
 
-/* Few tokens make small tiles: those that follow each other travel together. */
+/* With few tokens tiles are small: consecutive ones are sent together. */
 static void add_unsent(struct engine *e, struct worker *w, const struct port_word *word)
 {
     struct port_word *unsent = &w->unsent;
@@ -126,10 +126,10 @@ void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct i
 
     if (e->hooks.on_blocks != NULL)
         tell_blocks(e, inbox, &word);
-    /* Candidates have no slices: they are read where they stand. */
+    /* Candidates have no slices: they are read in wire form. */
     if (engine_reads(e, readers) && inbox->form->slices > 0)
         inbox_take(inbox, e->config.kernel, (uint16_t)token_first, (uint16_t)token_count, (uint16_t)block_first, (uint16_t)block_count);
-    /* Whole phases are sent when all of them is done: unit.c. Candidates are one message anyway. */
+    /* With --pipeline off a phase is sent when all of it is done: unit.c. Candidates are one message anyway. */
     if (engine_is_sent(e, readers) && !(e->config.is_whole && phase + 1 < e->phase_count))
         add_unsent(e, w, &word);
 }
@@ -141,7 +141,7 @@ static uint32_t blocks_of(uint32_t rows)
 
 enum { FETCH_AHEAD = 2, LINE_BYTES = 64 };
 
-/* What is written soon: of a prompt that is more than the second cache holds, and a token's weights have passed through it meanwhile. */
+/* Prefetch memory that is written soon: for a prompt it exceeds the second-level cache, and a token's weights have evicted it. */
 static void fetch(const void *at, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += LINE_BYTES)
@@ -201,7 +201,7 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
     finish_publish(e, w, segment->phase, inbox, segment->row_first, segment->row_count, first, blocks);
 }
 
-/* q, k, v: kept in f32 until the KV and attention units take them. */
+/* q, k, v: kept in f32 for the KV and attention units. */
 static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
     struct segment *segment = w->unit->segment;
@@ -241,7 +241,7 @@ static void finish_logits(struct engine *e, struct worker *w, const struct matri
     }
 }
 
-/* Of a gather, where own blocks of a tile will stand. */
+/* Prefetch where own blocks of a tile will be in a gather. */
 static void fetch_blocks(const struct engine *e, const struct inbox *inbox, const struct segment *segment, const struct matrix_tile *tile)
 {
     const uint32_t first = e->phase[segment->phase].form.first[e->config.rank] + tile->row_first / BLOCK_COLUMNS;

@@ -42,7 +42,7 @@ static void put(uint8_t *packet, size_t offset, uint64_t value, size_t bytes)
 
 #define AT(field) offsetof(struct mesh_header_bytes, field)
 
-/* A header that passes every look at its form, in front of random bytes. */
+/* A header that passes every check of its form, in front of random bytes. */
 static void put_header(uint8_t *packet, unsigned type, uint32_t epoch, uint64_t number)
 {
     put(packet, AT(magic), MESH_WIRE_MAGIC, 2);
@@ -117,7 +117,7 @@ static void send_batch(struct flood *flood, struct batch *batch, uint32_t count)
         const int sent = sendmmsg(flood->socket, batch->message + next, count - next, 0);
 
         if (sent < 0 && errno != EINTR)
-            next++; /* nobody there any more: lost, as on a wire */
+            next++; /* nobody is there any more: lost, as on a network */
         next += sent > 0 ? (uint32_t)sent : 0;
     }
     atomic_fetch_add(&flood->sent, count);

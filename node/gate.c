@@ -5,7 +5,7 @@
 
 enum { SECOND_NS = 1000000000 };
 
-/* What is looked at, and where it is counted. */
+/* The datagram being examined, and where it is counted. */
 struct look {
     struct mesh_addr from;
     struct mesh_header header;
@@ -93,7 +93,7 @@ static struct gate_sender *find(struct gate *gate, const uint8_t *incarnation)
     return NULL;
 }
 
-/* In the place of the one that was used longest ago. */
+/* Replaces the sender that was used longest ago. */
 static struct gate_sender *add(struct gate *gate, const uint8_t *incarnation, const struct mesh_seal_key *key)
 {
     struct gate_sender *set = gate->sender[incarnation[0] % GATE_SETS], *oldest = set;
@@ -107,7 +107,7 @@ static struct gate_sender *add(struct gate *gate, const uint8_t *incarnation, co
     return oldest;
 }
 
-/* Much older ones count as seen. */
+/* Much older numbers count as seen. */
 static bool has_number(const struct gate_sender *sender, uint64_t number)
 {
     if (number > sender->highest)
@@ -141,7 +141,7 @@ static bool put(struct gate *gate, const struct look *look, const uint8_t *packe
     return inbox_ring_put(&gate->ring, look->from, packet, look->bytes) || count(&gate->stats.full);
 }
 
-/* What a readable header tells: is it of this protocol, and protected in the way that is used here? */
+/* Checks the readable header: is it of this protocol, and protected by the mode in use? */
 static bool has_form(struct gate *gate, struct look *look)
 {
     const unsigned both = MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED;
@@ -151,7 +151,7 @@ static bool has_form(struct gate *gate, struct look *look)
 
     if (look->bytes > INBOX_RING_BYTES || mesh_wire_decode_header(look->packet, look->bytes, &look->header) != MESH_OK)
         return refuse(gate, look, MESH_SEAL_FOREIGN, MESH_SESSION_BY_FORM);
-    if ((look->header.flags & MESH_FLAGS_OF_SEALING) == wanted) /* AES is for epochs alone */
+    if ((look->header.flags & MESH_FLAGS_OF_SEALING) == wanted) /* AES is only used in epochs */
         return true;
     return (look->header.flags & MESH_FLAG_AUTHENTICATED) != 0 ? refuse(gate, look, MESH_SEAL_MODE, MESH_SESSION_BY_MODE)
                                                                : refuse(gate, look, MESH_SEAL_PLAIN, MESH_SESSION_BY_PLAIN);
@@ -162,7 +162,7 @@ static bool is_same(const struct mesh_addr *a, const struct mesh_addr *b)
     return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-/* Its tag is tried by the main thread, so anybody on the way may say such things. They leave half of the ring to members. */
+/* The main thread verifies its tag, so an attacker on the path can forge such datagrams. They leave half of the ring to members. */
 static bool take_session(struct gate *gate, const struct look *look)
 {
     const uint32_t session = look->header.epoch & ~MESH_SESSION_EPOCH;
@@ -180,7 +180,7 @@ static bool take_session(struct gate *gate, const struct look *look)
     return count(&gate->stats.clients[why]);
 }
 
-/* A tag that fits: on it goes, and its sender is known from now on. */
+/* Queue a datagram with a valid tag; its sender is known from now on. */
 static bool take_tagged(struct gate *gate, uint64_t now_ns, const struct look *look)
 {
     const uint8_t *incarnation = look->packet + MESH_HEADER_BYTES;

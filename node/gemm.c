@@ -41,7 +41,7 @@ static void pack_b(const struct kernel_train *kernel, const struct gemm *gemm, s
                        columns - panel < width ? columns - panel : width, k_count, out);
 }
 
-/* A tile that sticks out of c is computed beside it. */
+/* A tile that extends beyond c is computed in a separate buffer. */
 static void edge_tile(const struct kernel_train *kernel, size_t k_count, const float *a, const float *b, float *c, size_t c_row,
                       size_t rows, size_t columns, bool accumulate, float *beside)
 {

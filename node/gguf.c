@@ -156,13 +156,13 @@ static bool is_present(const struct gguf *gguf, uint64_t offset)
     return read_cached(gguf->file, &byte, 1, offset) == 1;
 }
 
-/* Looking for all pages of a file that is in memory takes a tenth as long as reading it, so it is done only where the middle of a piece is
- * not there; its ends may have been read with what is beside it. */
+/* Asking for all pages of a file that is in memory takes a tenth as long as reading it, so it is done only for pieces whose middle is not
+ * in memory; the ends may have been read with neighbouring data. */
 void gguf_ahead(const struct gguf *gguf, uint64_t offset, uint64_t size)
 {
     if (!gguf->is_mapped)
         return;
-    /* Of more than a few MiB the kernel would take the beginning only. */
+    /* The kernel would read only the beginning of a range of more than a few MiB. */
     for (uint64_t done = 0; done < size; done += AHEAD_BYTES) {
         const uint64_t left = size - done, bytes = left < AHEAD_BYTES ? left : AHEAD_BYTES;
 

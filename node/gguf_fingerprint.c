@@ -32,7 +32,8 @@ static uint64_t place_at(const struct gguf *gguf, size_t i)
     return gguf->data_start + range / steps * i + range % steps * i / steps;
 }
 
-/* Of a file that is on a disk all places are asked for at once; and they are read, as pages of the mapping would come with neighbours. */
+/* For a file on disk all places are requested at once; and they are read with calls, since pages of the mapping would come with
+ * neighbours. */
 static void absorb_places(const struct gguf *gguf, uint64_t lanes[LANES])
 {
     uint8_t buffer[PLACE_BYTES];

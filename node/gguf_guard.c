@@ -10,7 +10,7 @@
 #include "gguf_internal.h"
 
 static _Atomic(const struct gguf *) guarded[GGUF_GUARDED_MAX];
-static atomic_uint looking; /* threads that go through them in the handler: what they may have found stays until they are done */
+static atomic_uint looking; /* threads that search the table in the handler: files they may have found stay until they are done */
 static void (*end_program)(const char *path);
 static const char *program_name;
 
@@ -19,7 +19,8 @@ static bool is_within(const struct gguf *gguf, uintptr_t at)
     return gguf != NULL && at - (uintptr_t)gguf->data < gguf->size;
 }
 
-/* What is not of a file is what it would have been: on return it happens again, or waits to be delivered where somebody has sent it. */
+/* A SIGBUS that no guarded file caused has its default effect: on return the access faults again, or, if another process sent the signal,
+ * it is raised again. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -45,7 +46,7 @@ void gguf_guard(void (*end)(const char *path))
     sigaction(SIGBUS, &action, NULL);
 }
 
-/* In whatever thread, perhaps in a signal handler, so with system calls alone. */
+/* In any thread, perhaps in a signal handler, so only with system calls. */
 static void end_as_unreadable(const char *path)
 {
     static const char between[] = ": ", after[] = ": cannot be read: it has become shorter, or its disk fails: copy it again\n";
@@ -59,7 +60,7 @@ static void end_as_unreadable(const char *path)
     static atomic_flag has_told = ATOMIC_FLAG_INIT;
 
     while (atomic_flag_test_and_set(&has_told))
-        pause(); /* workers that read at the same time fail together: one of them tells, and ends all */
+        pause(); /* workers that read at the same time fail together: one prints, and ends the process */
     (void)!writev(STDERR_FILENO, part, sizeof part / sizeof *part);
     _exit(EXIT_BAD_FILE);
 }

@@ -1,7 +1,7 @@
-/* The parser: turns the bytes of a file into the tables of struct gguf, or says which field is wrong and where.
+/* The parser: turns the bytes of a file into the tables of struct gguf, or reports which field is wrong and where.
  *
  * Everything is taken through gguf_take(), which compares with what is left of the file before it moves; sizes are compared by subtraction
- * and division, so no product or sum of the file's numbers can overflow. Counts are bounded by what the file could hold at all before
+ * and division, so no product or sum of the file's numbers can overflow. Counts are checked against what the file could hold before
  * anything is allocated for them: tables take at most a few times the file's size. */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static int read_header(struct gguf_reader *reader)
     return 0;
 }
 
-/* Bools are the only scalars with values that mean nothing. */
+/* Bools are the only scalars with invalid values. */
 static int check_bools(const struct gguf_reader *reader, const uint8_t *data, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -298,7 +298,7 @@ static int read_alignment(const struct gguf_reader *reader, uint64_t *out)
     return 0;
 }
 
-/* Bytes that shape and type ask for. */
+/* Bytes required by shape and type. */
 static int tensor_bytes(const struct gguf_reader *reader, const struct gguf_tensor *tensor, uint64_t *out)
 {
     const struct tensor_type_info *info = tensor_type_info(tensor->type);

@@ -30,6 +30,6 @@ uint64_t hash_random_seed(void)
 {
     uint64_t seed = 0;
 
-    (void)mesh_random(&seed, sizeof seed); /* a system that gives none has slow tables at worst */
+    (void)mesh_random(&seed, sizeof seed); /* without random numbers tables are slow at worst */
     return seed;
 }

@@ -1,8 +1,8 @@
-/* The end of a step: each node's candidates for the next tokens, and what became of its part of the step.
+/* The end of a step: each node's candidates for the next tokens, and the results of its parts of the step.
  *
- * A rank's message is little-endian. For each part of the step: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer,
- * u32 row, u32 reserved 0, u64 reserved 0. Then, part by part, for those that are sampled, candidates of u32 id and f32 logit without gaps;
- * how many follows from the requests. The last block is filled up with zeros. */
+ * A rank's message is little-endian. For each part of the step: u64 logits digest, u32 fault (0, or 1 + phase of the layer), u32 layer, u32
+ * row, u32 reserved 0, u64 reserved 0. Then, part by part, for sampled parts, candidates of u32 id and f32 logit without gaps; their number
+ * follows from the requests. The last block is filled up with zeros. */
 #include "head.h"
 
 #include <assert.h>
@@ -71,13 +71,13 @@ static const float *logits_of(struct engine *e, uint32_t sample, uint32_t id_fir
     return engine_logits(e, sample) + (id_first - e->config.map->vocab[e->config.rank]);
 }
 
-/* Of the vocabulary, of a rank: its own are those that it has laid out, whatever a damaged map says. */
+/* A rank's rows of the vocabulary; this node's own are those laid out, whatever a damaged map says. */
 static uint32_t rows_of(const struct engine *e, const struct rowmap *map, uint16_t rank)
 {
     return map == e->config.map && rank == e->config.rank ? e->vocab_rows : map->vocab[rank + 1] - map->vocab[rank];
 }
 
-/* A sampled token's, of the rows of a rank; how many. */
+/* Write a sampled token's candidates among the rows of a rank; returns their number. */
 static uint32_t write_candidates(struct engine *e, const struct rowmap *map, uint16_t rank, uint32_t sample, uint8_t *at)
 {
     struct part *part = engine_sampled_part(e, sample);
@@ -97,7 +97,7 @@ static uint32_t write_candidates(struct engine *e, const struct rowmap *map, uin
     return count;
 }
 
-/* All sampled tokens' behind the summaries. */
+/* Write those of all sampled tokens after the summaries. */
 static void write_all_candidates(struct engine *e, const struct rowmap *map, uint16_t rank, uint8_t *message, size_t bytes)
 {
     uint32_t before = 0;
@@ -138,7 +138,7 @@ static void tell_logits(struct engine *e)
     }
 }
 
-/* Also where this node has no rows of the vocabulary: its input may be let go only when all of it has come. */
+/* Also on a node without rows of the vocabulary: its input may only be released when all of it has arrived. */
 static bool has_whole_input(struct engine *e, uint16_t phase)
 {
     struct inbox *input;
@@ -158,7 +158,7 @@ bool head_run_candidates(struct engine *e, struct worker *w)
     uint16_t phase = w->unit->segment->phase;
     struct inbox *inbox = engine_inbox(e, phase);
 
-    /* Last of all units: whatever goes wrong in this step is known by then. */
+    /* Last of all units, so that any fault of this step is known. */
     if (inbox == NULL || atomic_load_explicit(&e->units_done, memory_order_acquire) + 1 < e->unit_count || !has_whole_input(e, phase))
         return false;
     const uint16_t *first = inbox->form->first;

@@ -68,13 +68,13 @@ static enum MHD_Result answer_page(struct http_metrics *http, struct MHD_Connect
                                         : "text/plain; charset=utf-8");
 }
 
-/* A body, which no GET needs, is not read. */
+/* A request's body is ignored; no GET needs one. */
 static enum MHD_Result on_request(void *app, struct MHD_Connection *connection, const char *path, const char *method, const char *version,
                                   const char *body, size_t *body_bytes, void **state)
 {
     (void)version;
     (void)body;
-    if (*state == NULL) { /* only the headers have come */
+    if (*state == NULL) { /* only the headers have been received */
         *state = app;
         return MHD_YES;
     }

@@ -8,11 +8,11 @@
 #include "mesh/udp.h"
 
 enum {
-    GIVEN_NS_MIN = 10000, /* the call alone, an interrupt, or somebody who looked for something in vain take less */
+    GIVEN_NS_MIN = 10000, /* the call alone, an interrupt, or a thread that polled in vain take less */
     SHARED_YIELDS = 16
 };
 
-/* A line of the cache of their own: who waits must not slow down who computes beside it. */
+/* A cache line of its own: waiting threads must not slow down computing ones. */
 static _Alignas(64) struct {
     _Atomic uint64_t yields, sleeps;
     uint64_t padding[6];

@@ -101,7 +101,7 @@ static void unpack_quantised(struct inbox *inbox, const struct kernel *kernel, c
                       &inbox->q[(size_t)(token + t) * inbox->form->slices + slice]);
 }
 
-/* One f32 block from the wire to where it is read. */
+/* One f32 block from the wire to its unpacked place. */
 static void unpack_float(struct inbox *inbox, const struct kernel *kernel, const uint8_t *wire, uint32_t token, uint32_t block)
 {
     const struct gather_form *form = inbox->form;

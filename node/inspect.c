@@ -13,12 +13,12 @@ enum {
     TEXT_ELEMENTS_MAX = 6, /* shown of an array */
     JSON_ELEMENTS_MAX = 16,
     TEXT_STRING_MAX = 200, /* bytes shown of a string in a text line */
-    TYPES_SHOWN_MAX = 64   /* type numbers that get a line of their own in the totals; the rest is one line */
+    TYPES_SHOWN_MAX = 64   /* type numbers with a line of their own in the totals; the others share one line */
 };
 
 struct totals {
     uint64_t tensors;
-    uint64_t values; /* UINT64_MAX: more than that, which types without a known size may claim */
+    uint64_t values; /* UINT64_MAX: too many to count, which types without a known size may claim */
     uint64_t bytes;
 };
 
@@ -51,7 +51,7 @@ static struct number load_real(const uint8_t *data, bool is_double)
     return (struct number){.kind = is_double ? NUMBER_DOUBLE : NUMBER_FLOAT, .real = is_double ? wide : (double)narrow};
 }
 
-/* Element `index` of values of `type` that stand one after another; not of strings. */
+/* Element `index` of consecutive values of `type`; not of strings. */
 static struct number load_number(enum gguf_value_type type, const uint8_t *data, uint64_t index)
 {
     switch (type) {

@@ -6,7 +6,7 @@
 
 struct intake_node {
     struct intake_node *next;
-    struct arriving arriving; /* complete, once it is in the list */
+    struct arriving arriving; /* complete once the node is in the list */
     bool is_taken;
     uint32_t token[];
 };
@@ -52,7 +52,7 @@ static struct intake_node *make_node(const struct request *request)
     return node;
 }
 
-/* Where the pointer to the node with this id is, or the one at the end of the list. Under the lock. */
+/* The pointer to the node with this id, or the one at the end of the list. Under the lock. */
 static struct intake_node **find(struct intake *intake, uint64_t id)
 {
     struct intake_node **at = &intake->first;
@@ -71,7 +71,7 @@ static void count(struct intake *intake, const struct intake_node *node, int by)
         atomic_fetch_add_explicit(&intake->fresh, (uint32_t)by, memory_order_relaxed);
 }
 
-/* Takes the node in any case. False: there are too many. */
+/* Takes the node in any case. False: too many. */
 static bool add(struct intake *intake, struct intake_node *node)
 {
     struct intake_node *unwanted = node;
@@ -174,7 +174,7 @@ static int take_request(struct intake *intake, uint16_t from, struct bytes *in, 
 
     if (record_get_request(in, &request) < 0)
         return -1;
-    /* One that was begun before was given up. */
+    /* An earlier one that is still incomplete was given up. */
     free(intake->arriving[from]);
     request.origin = from;
     intake->arriving[from] = request.prompt_count > intake->ctx ? NULL : make_node(&request);
@@ -219,7 +219,7 @@ int intake_take_record(struct intake *intake, uint16_t from, const uint8_t *reco
     case RECORD_CANCEL:
         if (record_get_cancel(&in, &id, &is_refused) < 0)
             return -1;
-        /* More at once than can be noted go on to their natural end. */
+        /* Cancels beyond the table's size are dropped: those requests run to their natural end. */
         intake_cancel(intake, id);
         return 0;
     default:

@@ -58,7 +58,7 @@ static int tokens_of(const struct shift_config *config, const struct talk *ask, 
                            : tokenizer_encode(config->tokenizer, ask->text, ask->text_size, true, ids, count, fail);
 }
 
-/* Room for all tokens that can come. */
+/* Room for all tokens that the request can have. */
 static int take_prompt(struct job *job, const struct shift_config *config, const struct talk *ask, struct fail *fail)
 {
     uint32_t *ids = NULL;
@@ -148,7 +148,7 @@ void job_take(struct job *job, const struct shift_news *news)
     const uint32_t generated = job->count - job->prompt_count;
 
     if (news->is_done) {
-        /* What ends with an epoch ends in the next one again, when nobody cancelled it. */
+        /* A request that ends with the epoch ends again in the next one, unless it was cancelled. */
         job->is_done = true;
         job->reason = news->reason;
         job->done_ns = news->when_ns;
@@ -163,7 +163,7 @@ void job_take(struct job *job, const struct shift_news *news)
     job->token[job->count++] = news->token.id;
 }
 
-/* As many of the next tokens as fit a record, and their text, into talk. Returns how many. */
+/* Put as many of the next tokens as fit a record, and their text, into talk. Returns their number. */
 static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struct talk *talk, char *text)
 {
     const uint32_t generated = job->count - job->prompt_count;
@@ -178,12 +178,12 @@ static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struc
         if (talk->text_size + (size + sizeof job->utf8.held) * UTF8_STREAM_GROWTH > TALK_TEXT_MAX / 2) {
             if (count > 0)
                 break;
-            size = 0; /* no record holds such a piece; its id says which it is */
+            size = 0; /* too large for any record; the id identifies it */
         }
         talk->token[count] = (struct talk_token){id, job->digest[at]};
         talk->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + talk->text_size);
     }
-    /* Of a character that never became whole, by itself: it belongs to no token. */
+    /* The rest of a character that was never completed, in a record of its own: it belongs to no token. */
     if (job->is_done && count == 0)
         talk->text_size += utf8_stream_flush(&job->utf8_next, text + talk->text_size);
     return count;

@@ -85,7 +85,7 @@ static bool make_room(struct kept *kept)
     return true;
 }
 
-/* bytes is the callee's. NULL: it is not wanted, or has no room. */
+/* Takes bytes. NULL: not wanted, or no room. */
 static struct kept_head *put(struct kept *kept, const struct kept_head *head)
 {
     const size_t at = find_head(kept, head->request, head->head);

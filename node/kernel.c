@@ -57,9 +57,9 @@ void kernel_thread_init(void)
     assert(failed == 0);
     (void)failed;
 #if defined(__x86_64__)
-    _mm_setcsr(_MM_MASK_MASK); /* to nearest, no trap, neither FTZ nor DAZ: as a process begins */
+    _mm_setcsr(_MM_MASK_MASK); /* to nearest, no trap, neither FTZ nor DAZ: the state at process start */
 #elif defined(__aarch64__)
-    /* Likewise: no FZ, FZ16, FIZ, no trap, and halves with infinities (AHP), no NEP, which changes what stands beside a scalar. */
+    /* Likewise: no FZ, FZ16, FIZ, no trap, halves with infinities (no AHP), and no NEP, which changes the elements beside a scalar. */
     __asm__ volatile("msr fpcr, xzr");
 #endif
 }

@@ -34,7 +34,7 @@ static void store_value(enum kv_type type, uint8_t *line, size_t lane, float x)
     }
 }
 
-/* q of up to 32 values; returns the scale. The rule of activation blocks, but that the scale is rounded to half. */
+/* q of up to 32 values; returns the scale. As for activation blocks, except that the scale is rounded to half. */
 static uint16_t quantise_block(const float *x, size_t count, int8_t *q)
 {
     uint32_t top = 0;
@@ -76,7 +76,7 @@ static void store_q8_0(uint32_t head_dim, size_t lane, const float *k, const flo
     }
 }
 
-/* Each value of K goes to a line of its own, most of them in no cache: have them on their way together. */
+/* Each value of K goes to a line of its own, most of them in no cache: prefetch them together. */
 static void prefetch_tile(enum kv_type type, uint32_t head_dim, const uint8_t *k_tile)
 {
     enum { CACHE_LINE_BYTES = 64 };

@@ -1,4 +1,4 @@
-/* The specification of the dot products, in the simplest C; docs/ARITHMETIC.md says the same in words.
+/* The specification of the dot products, in the simplest C; docs/ARITHMETIC.md describes them in words.
  *
  * One weight row and one slice at a time. The integer sums are exact: |isum| stays below 2^24 for every type, whatever the bytes (bounds
  * beside each function), so the conversion to f32 is exact as well and only the fmaf and the product of the scales round. */

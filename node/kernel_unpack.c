@@ -13,7 +13,7 @@ static float load_f32(const uint8_t *p)
     return value;
 }
 
-/* No quantiser makes -128; a peer's bytes that hold it are read as -127, so that every kernel's integer bounds hold for any bytes. */
+/* No quantiser makes -128; -128 from a peer is read as -127, so that every kernel's integer bounds hold for any bytes. */
 static int32_t copy_16(const uint8_t *restrict from, int8_t *restrict to)
 {
     int32_t sum = 0;

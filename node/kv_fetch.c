@@ -7,9 +7,9 @@
 #include "mesh/udp.h"
 
 enum {
-    OPEN_NS = 1000000000,   /* until a node has answered */
-    LOOK_NS = 10000000,     /* between two looks whether all of this is still wanted */
-    SILENCE_NS = 2000000000 /* of a node that is being asked, before it is not asked any more */
+    OPEN_NS = 1000000000,   /* to wait for a node's answer */
+    LOOK_NS = 10000000,     /* between two checks whether the fetch is still wanted */
+    SILENCE_NS = 2000000000 /* silence after which a node is not asked any more */
 };
 
 int kv_fetch_open(struct kv_fetch *fetch)
@@ -74,7 +74,7 @@ static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
     return source->caller != NULL;
 }
 
-/* All of it, `size` bytes at most. -1: it is not there, or no longer wanted. */
+/* Get all of it, at most `size` bytes. -1: not available, or no longer wanted. */
 static int64_t get(struct kv_fetch *fetch, struct kv_fetch_source *source, const struct bulk_want *want, uint8_t *out)
 {
     uint64_t silent_since_ns = mesh_udp_now_ns();
@@ -118,7 +118,7 @@ static void list(struct kv_fetch *fetch, struct kv_fetch_source *source)
 
 /* ---- one head ---- */
 
-/* Who has the most of it. */
+/* The source with the most positions of the head. */
 static struct kv_fetch_source *find_source(struct kv_fetch *fetch, uint64_t request, uint32_t head, uint32_t *positions)
 {
     struct kv_fetch_source *best = NULL;
@@ -166,7 +166,7 @@ static uint64_t fetch_request(struct kv_fetch *fetch, uint64_t request)
 {
     uint64_t positions = 0;
 
-    /* It counts as one that this node knows nothing else of. */
+    /* Registered with 0 positions: this node knows nothing else of the request. */
     if (request == 0 || !kept_note(&fetch->kept, request, 0))
         return 0;
     for (uint32_t h = fetch->first; h < fetch->first + fetch->count && !atomic_load(fetch->is_stopping); h++)

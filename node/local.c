@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { JOIN_MS = 10000 /* more than member_serve waits for anything once rank 0 has finished */ };
+enum { JOIN_MS = 10000 /* longer than any wait of member_serve once rank 0 has finished */ };
 
 int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, struct fail *fail)
 {
@@ -76,7 +76,7 @@ int local_fork(struct local *local, const struct mesh_lab *lab, struct fail *fai
     return 0;
 }
 
-/* What waitpid said of a child, in words. */
+/* Describe a child's waitpid status in words. */
 static int blame(uint16_t rank, pid_t pid, int status, struct fail *fail)
 {
     if (WIFSIGNALED(status))

@@ -1,4 +1,4 @@
-/* mesh-node: which subcommand, and how it ended. */
+/* mesh-node: dispatches the subcommand, and maps its result to an exit code. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -50,7 +50,7 @@ static void print_help(void)
          "exit codes: 0 ok, 1 difference or failed check, 2 usage, 3 bad input file, 4 environment, 77 skipped");
 }
 
-/* What was typed where a command is expected is none. */
+/* An unknown word where a command is expected. */
 static int refuse(const char *name, struct fail *fail)
 {
     const char *names[COMMAND_COUNT + 3];
