@@ -9,7 +9,7 @@
 
 enum { READING_BYTES = 192 << 10 /* a quarter of the smallest second-level caches of today's servers */ };
 
-/* A huge page may be there already, or somebody is having it, or has had it. */
+/* A huge page may be populated already, or a thread is populating it, or has done so. */
 enum page_state { PAGE_MISSING, PAGE_COMES, PAGE_THERE };
 
 static uint32_t groups_of(uint32_t rows)
@@ -32,7 +32,7 @@ static size_t panels_bytes(const struct matrix *matrix, const struct matrix_tile
     return bytes;
 }
 
-/* What multiplying would otherwise find out again for every slice of every token. */
+/* Computed once; multiplying would otherwise repeat it for every slice of every token. */
 static void measure_tile(struct matrix *matrix, struct matrix_tile *tile)
 {
     tile->slice_bytes = panels_bytes(matrix, tile, 0);
@@ -90,7 +90,7 @@ static void cut_into_tiles(struct matrix *matrix, enum matrix_order order, const
     }
 }
 
-/* Of a tile's own slices, or of all others. */
+/* Bytes of a tile's own slices, or of all others. */
 static size_t bytes_of(const struct matrix *matrix, uint32_t tile, bool own)
 {
     size_t bytes = 0;
@@ -117,7 +117,7 @@ static void lay_out(struct matrix *matrix)
     matrix->bytes = at;
 }
 
-/* The shorter slice is the last one, so no other one of its tile follows it. */
+/* The shorter slice is the last one, so no other slice of its tile follows it. */
 size_t matrix_offset(const struct matrix *matrix, uint32_t tile, uint32_t slice)
 {
     const struct matrix_tile *t = &matrix->tile[tile];
@@ -142,7 +142,7 @@ static void find_own_slices(struct matrix *matrix, uint32_t own_block_first, uin
     }
 }
 
-/* Huge pages that the panels may reach into, wherever they will be. */
+/* The most huge pages that the panels can touch, wherever they will be. */
 static size_t pages_of(const struct matrix *matrix)
 {
     return matrix->bytes / PAGES_HUGE_BYTES + 2;
@@ -193,7 +193,7 @@ void matrix_place(struct matrix *matrix, uint8_t *panels, bool is_untouched)
     atomic_store(&matrix->tiles_left, matrix->tile_count);
 }
 
-/* False: somebody else has it, or is having it. */
+/* False: another thread has populated it, or is doing so. */
 static bool have_page(struct matrix *matrix, size_t index)
 {
     const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, end = before + matrix->bytes;
@@ -208,8 +208,8 @@ static bool have_page(struct matrix *matrix, size_t index)
     return true;
 }
 
-/* The pages of bytes [at, at + size) of the panels. Two who touch the same huge page fill it with zeros twice, so who finds one that comes
- * has the next one meanwhile; if that is not enough, pages come as they are touched. */
+/* Populate the pages of bytes [at, at + size) of the panels. Two threads that touch the same huge page would zero it twice, so a thread
+ * that finds one being populated populates the next one meanwhile; if that is not enough, pages are populated when touched. */
 static void have_pages(struct matrix *matrix, size_t at, size_t size)
 {
     const size_t before = (uintptr_t)matrix->panels % PAGES_HUGE_BYTES, last = (before + at + size - 1) / PAGES_HUGE_BYTES;
@@ -224,15 +224,15 @@ static void have_pages(struct matrix *matrix, size_t at, size_t size)
     }
 }
 
-/* Before a tile is packed, its pages: a huge one is had at once, many times faster than small ones as they are touched, and what is
- * written soon afterwards still finds its zeros in the caches. */
+/* Before a tile is packed, populate its pages: a huge page at once is many times faster than small ones when touched, and its zeros are
+ * still in the caches when it is written soon afterwards. */
 static void touch(struct matrix *matrix, uint32_t tile)
 {
     for (uint32_t s = 0; s < matrix->slices; s++)
         have_pages(matrix, matrix_offset(matrix, tile, s), matrix_tile_slice_bytes(matrix, tile, s));
 }
 
-/* A group's panels: which tile, and how many bytes stand before them in each slice of it. */
+/* Where a group's panels are: the tile, and the bytes before them in each slice of it. */
 struct spot {
     uint32_t tile;
     size_t before, last_before; /* in a slice of 256 columns, in the last one */
@@ -277,7 +277,7 @@ static bool find_spot(const struct matrix *matrix, const struct matrix_group *wa
     return index != UINT32_MAX;
 }
 
-/* All slices of a group, which another matrix has. Returns how many bytes that is. */
+/* Copy all slices of a group from another matrix. Returns the number of bytes. */
 static size_t copy_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct matrix *from,
                          const struct spot *there)
 {
@@ -297,10 +297,10 @@ struct reading {
     const struct gguf_tensor *tensor;
     uint32_t row_first, row_count;
     const uint8_t *rows;
-    uint8_t *buffer; /* (reading_bytes_max); NULL is as good as none */
+    uint8_t *buffer; /* (reading_bytes_max); may be NULL */
 };
 
-/* Of one group, which may be longer. */
+/* Those of one group, if they are longer. */
 static size_t reading_bytes_max(const struct matrix *matrix)
 {
     size_t most = READING_BYTES;
@@ -329,7 +329,7 @@ static void read_rows(const struct matrix *matrix, uint32_t g, uint32_t end, str
     reading->rows = gguf_tensor_bytes(reading->tensor, reading->row_first * row_bytes, reading->row_count * row_bytes, reading->buffer);
 }
 
-/* The same from the file. */
+/* The same, from the file. */
 static void pack_group(struct matrix *matrix, const struct spot *to, const struct matrix_group *group, const struct reading *reading)
 {
     const size_t row_bytes = model_row_bytes(group->tensor);

@@ -88,7 +88,7 @@ static void take_requests(struct measure *m, const struct measure_source *s)
         m->node.requests_running += !job->is_done;
         m->request[m->requests++] = told_of(job, m->now_ns);
     }
-    /* The counters are of requests that are over; those that run have begun, too. */
+    /* The stored counters are of finished requests; running ones have begun, too. */
     m->node.requests_begun = s->requests->begun + m->requests;
     m->node.requests_failed = s->requests->failed;
     m->node.prompt_tokens = s->requests->prompt_tokens;
@@ -190,7 +190,7 @@ static void take_node(struct measure *m, const struct measure_source *s)
         m->node.epoch_age_ns = since(s->epoch_ns, m->now_ns);
         m->node.is_sequencer = s->shift->rank == 0;
         m->node.share = s->shift->map.share[s->shift->rank];
-        if (own->addr.port != 0) /* one that is alone has not been told yet */
+        if (own->addr.port != 0) /* a node that is alone does not know its address yet */
             addr = own->addr;
     }
     memcpy(m->node.ip, addr.ip, sizeof m->node.ip);
@@ -247,7 +247,7 @@ static void take_link(struct measure *m, const struct shift *shift, uint16_t ran
     latency[MESH_LATENCY_ROUND_TRIP] = *mesh_round_trips(shift->mesh, rank);
 }
 
-/* With the port in hand. */
+/* Called while the port is held. */
 static void look_at_links(void *app)
 {
     const struct look *look = app;
@@ -285,7 +285,7 @@ static uint8_t state_of_peer(const struct mesh_cluster *cluster, uint16_t rank)
     return peer.is_suspected ? MESH_NODE_SUSPECTED : MESH_NODE_UP;
 }
 
-/* What the cluster layer and the engine know of the peer. */
+/* Add what the cluster layer and the engine know of the peer. */
 static void complete_link(struct measure *m, const struct measure_source *s, uint16_t index)
 {
     struct mesh_telemetry_link *link = &m->link[index];
@@ -319,7 +319,7 @@ void measure_take(struct measure *m, const struct measure_source *s)
     if (s->shift->mesh != NULL)
         engine_with_port(s->shift->engine, look_at_links, &look);
     else
-        look_at_links(&look); /* alone: the main thread polls */
+        look_at_links(&look); /* alone: only the main thread polls */
     for (uint16_t i = 0; i < m->links; i++)
         complete_link(m, s, i);
 }

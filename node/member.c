@@ -13,7 +13,7 @@
 
 enum {
     WATCH_NS = 50000000,
-    LINGER_NS = 2000000000 /* rank 0 waits twice as long at most, and so the others for it */
+    LINGER_NS = 2000000000 /* rank 0 waits at most twice as long, and so do the others for it */
 };
 
 static uint16_t rank_count(const struct member *m)
@@ -51,7 +51,7 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     uint32_t count = atomic_load_explicit(&m->token_count, memory_order_relaxed);
 
     if (count > m->config.ctx)
-        return; /* of a further request, which this program never makes */
+        return; /* of another request, which this program never makes */
     if (count == 0) {
         member_count_decode(m);
         m->outcome.first_token_ns = now_ns;
@@ -108,7 +108,7 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
             take_report(m, from, &in);
         break;
     default:
-        break; /* of a later version: nothing to do with it */
+        break; /* of a later version: ignored */
     }
     bell_ring(m->crew.bell);
 }
@@ -191,7 +191,7 @@ no_memory:
     return NULL;
 }
 
-/* Once; also when things go wrong, or the others would wait for this node for ever. */
+/* Once; also on failure, or the others would wait for this node forever. */
 static void leave(struct member *m)
 {
     if (m->mesh != NULL && m->crew.pool != NULL && !m->has_left)
@@ -247,7 +247,7 @@ static uint64_t clock_ns(void *clock)
     return mesh_udp_now_ns();
 }
 
-/* Whoever sees that all is loaded first tells rank 0. */
+/* The first thread that sees that all is loaded tells rank 0. */
 static void say_ready(void *app)
 {
     struct member *m = app;
@@ -274,7 +274,7 @@ int member_start(struct member *m, struct fail *fail)
 
 /* ---- waiting ---- */
 
-/* Nobody leaves before rank 0 says that it has finished, unless something went wrong there. */
+/* No rank leaves before rank 0 says that it has finished, unless something went wrong there. */
 static int check_gone(struct member *m, struct fail *fail)
 {
     uint64_t gone = atomic_load(&m->gone);
@@ -287,7 +287,7 @@ static int check_gone(struct member *m, struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "rank %d (%s): has left: see what it prints, then start again", rank, address);
 }
 
-/* What is known of the others: watch, where they are child processes, knows more. */
+/* Check what is known of other ranks: where they are child processes, watch knows more. */
 static int check_others(struct member *m, int (*watch)(void *app, struct fail *fail), void *app, struct fail *fail)
 {
     return watch != NULL ? watch(app, fail) : check_gone(m, fail);
@@ -316,7 +316,7 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
             return 0;
         if (join_check(&m->join, fail) < 0 || check_others(m, watch, app, fail) < 0)
             return -1;
-        /* A node that has answered may load as long as it likes: it has more, or a slower disk. */
+        /* A node that has answered may load as long as it likes: it may have more rows, or a slower disk. */
         if (atomic_load(&m->crew.load_left) > 0 || join_all_up(&m->join))
             begin_ns = mesh_udp_now_ns();
         if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns && join_late(&m->join, m->config.join_timeout_ns, fail) < 0)
@@ -383,7 +383,7 @@ void member_outcome(const struct member *m, struct member_outcome *outcome)
 
 /* ---- ending ---- */
 
-/* Until done(m) or the time is over. */
+/* Wait until done(m) or the time is over. */
 static void wait_until(struct member *m, bool (*done)(struct member *), uint64_t max_ns)
 {
     uint64_t begin_ns = mesh_udp_now_ns();
@@ -422,7 +422,7 @@ void member_finish(struct member *m, struct member_report *reports)
     if (reports == NULL)
         return;
     member_make_report(m, &reports[0]);
-    /* One that comes later is still being written. */
+    /* A report that arrives later is still being written. */
     for (uint16_t r = 1; r < rank_count(m); r++)
         reports[r] = (atomic_load(&m->reported) >> r & 1) != 0 ? m->report[r] : (struct member_report){0};
 }
@@ -442,7 +442,8 @@ int member_serve(struct member *m, struct fail *fail)
         member_record(m);
         bell_wait(m->crew.bell, rung, WATCH_NS);
     }
-    /* Rank 0 may end its last step, and say so, before this node ends its own. It has all it wants: no reason to wait for ever. */
+    /* Rank 0 may end its last step, and say so, before this node ends its own. Rank 0 has all it needs, so there is no reason to wait
+     * forever. */
     wait_until(m, is_done_or_over, 2 * (uint64_t)LINGER_NS);
     member_record_end(m);
     post_report(m);

@@ -1,4 +1,4 @@
-/* What a member that records measures of itself, as a serving node does: nobody can watch it while it runs, but whoever has its trace. */
+/* A recording member measures itself, as a serving node does: it cannot be watched while it runs, but its trace can be read. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -6,15 +6,15 @@
 #include "member_state.h"
 #include "pieces.h"
 
-enum { REPORT_NS = 250000000 /* between two reports */, STEPS = 256 /* told in a second */ };
+enum { REPORT_NS = 250000000 /* between two reports */, STEPS = 256 /* reported per second */ };
 
 struct member_telemetry {
     struct measure measure;
     struct pieces_state pieces;
     struct happenings happenings;
-    struct measure_requests requests; /* none is over before the trace is */
+    struct measure_requests requests; /* none is over before the trace ends */
     struct shift_config shift_config;
-    struct shift shift; /* what measure.c reads of an epoch */
+    struct shift shift; /* the part of an epoch that measure.c reads */
     uint64_t start_ns, next_ns;
 };
 
@@ -81,7 +81,7 @@ static uint64_t since(uint64_t from_ns, uint64_t to_ns)
     return from_ns > 0 && to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
-/* The one request there is, at the node where it entered. */
+/* The only request, at the node where it entered. */
 static void take_request(const struct member *m, struct measure *measure)
 {
     const struct member_outcome *o = &m->outcome;

@@ -9,7 +9,7 @@
 
 enum { LINE_BYTES = 3 * PATH_MAX };
 
-/* What the two versions call their files. */
+/* File names of the two versions. */
 struct version {
     const char *limit, *used, *inactive, *active;
 };
@@ -17,7 +17,7 @@ struct version {
 static const struct version version_1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "total_active_file"};
 static const struct version version_2 = {"memory.max", "memory.current", "inactive_file", "active_file"};
 
-/* Where a hierarchy is seen: a folder, which stands for the group `top`. */
+/* Where a hierarchy is mounted: a folder, which is the group `top`. */
 struct mount {
     char top[PATH_MAX], folder[PATH_MAX];
 };
@@ -29,7 +29,7 @@ static FILE *open_file(const char *root, const char *folder, const char *name)
     return snprintf(path, sizeof path, "%s%s/%s", root, folder, name) < (int)sizeof path ? fopen(path, "re") : NULL;
 }
 
-/* False where it is not there, or no number, as "max" is. */
+/* False if it does not exist, or is not a number, such as "max". */
 static bool read_number(const char *root, const char *folder, const char *name, uint64_t *number)
 {
     FILE *file = open_file(root, folder, name);
@@ -40,7 +40,7 @@ static bool read_number(const char *root, const char *folder, const char *name, 
     return is_read;
 }
 
-/* Pages of files, which are given back when memory is wanted. */
+/* File pages, which are reclaimed when memory is needed. */
 static uint64_t cached_bytes(const char *root, const char *folder, const struct version *version)
 {
     FILE *file = open_file(root, folder, "memory.stat");
@@ -159,7 +159,7 @@ static uint64_t version_bytes(const char *root, const struct version *version)
     if (strncmp(group, mount.top, top) == 0 && (group[top] == '/' || group[top] == '\0'))
         below += top;
     else
-        below = ""; /* of a container that does not see its own name: what it sees is its group */
+        below = ""; /* in a container that does not see its group's path, the mount is the group */
     snprintf(folder, sizeof folder, "%s%s", mount.folder, strcmp(below, "/") == 0 ? "" : below);
     for (;;) {
         const uint64_t left = left_bytes(root, folder, version);
@@ -167,7 +167,7 @@ static uint64_t version_bytes(const char *root, const struct version *version)
         least = left < least ? left : least;
         if (strlen(folder) <= strlen(mount.folder))
             return least;
-        *strrchr(folder, '/') = '\0'; /* the group above */
+        *strrchr(folder, '/') = '\0'; /* the parent group */
     }
 }
 

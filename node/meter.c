@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #define WINDOW_NS UINT64_C(500000000)
-#define BUSY_NS   UINT64_C(10000000) /* of each worker, or a window stays open */
+#define BUSY_NS   UINT64_C(10000000) /* of each worker; until then a window stays open */
 
 void meter_restart(struct meter *meter, uint64_t now_ns, uint64_t bytes, uint64_t busy_ns)
 {

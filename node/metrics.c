@@ -7,7 +7,7 @@
 #include "mesh/program/json.h"
 #include "mesh/udp.h"
 
-/* Buckets of histograms end at powers of two of nanoseconds, where the recorded ones do: 1 us to 69 s. */
+/* Buckets of histograms end at powers of two nanoseconds, like the recorded ones: 1 us to 69 s. */
 enum { LOG2_FIRST = 10, LOG2_LAST = 36, LABELS_BYTES = 160 };
 
 static void write_head(FILE *out, const char *metric, const char *kind, const char *meaning)
@@ -15,7 +15,7 @@ static void write_head(FILE *out, const char *metric, const char *kind, const ch
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric, meaning, metric, kind);
 }
 
-/* labels: with their braces, or empty. */
+/* labels: in braces, or empty. */
 static void write_value(FILE *out, const char *metric, const char *labels, double value)
 {
     char text[JSON_NUMBER_MAX];
@@ -24,7 +24,7 @@ static void write_value(FILE *out, const char *metric, const char *labels, doubl
     fprintf(out, "%s%s %s\n", metric, labels, text);
 }
 
-/* A label's value may not end its quotes. */
+/* Escape a label's value, which must not end its quotes. */
 static void escape(const char *text, char *out, size_t room)
 {
     size_t used = 0;
@@ -55,7 +55,7 @@ static void labels_of_link(const struct mesh_telemetry_link *link, char out[LABE
     snprintf(out, LABELS_BYTES, "{peer=\"%u\",address=\"%s\"}", link->peer, address);
 }
 
-/* One metric after the other, each with the samples of all items: (count) structs of `stride` bytes. */
+/* Metric by metric, each with the samples of all items: (count) structs of `stride` bytes. */
 static void write_part(FILE *out, enum mesh_telemetry_kind kind, const void *items, size_t count, size_t stride,
                        void (*labels_of)(const void *item, char out[LABELS_BYTES]))
 {
@@ -100,7 +100,7 @@ static void write_info(FILE *out, const struct measure *m)
     write_head(out, MESH_METRIC_STATE, "gauge", "1 for the state that the node is in");
     for (unsigned state = 0; state < MESH_NODE_STATES; state++) {
         if (state == MESH_NODE_JOINING || state == MESH_NODE_SUSPECTED)
-            continue; /* which only others say */
+            continue; /* only other nodes report it */
         snprintf(labels, sizeof labels, "{state=\"%s\"}", mesh_telemetry_state_name(state));
         write_value(out, MESH_METRIC_STATE, labels, state == m->node.state);
     }

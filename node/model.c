@@ -111,7 +111,7 @@ static int read_dimensions(struct model *m, struct fail *fail)
     return 0;
 }
 
-/* Models that make embeddings may let a position attend to later ones. */
+/* Embedding models may let a position attend to later ones. */
 static int check_attention(const struct gguf *gguf, struct fail *fail)
 {
     bool is_causal = true;
@@ -193,7 +193,7 @@ static bool is_text(const char *text, size_t size, const char *expected)
     return size == strlen(expected) && memcmp(text, expected, size) == 0;
 }
 
-/* A tensor of the model's own, as llama has them; *layer, of those that each layer has. */
+/* Is it one of the tensors that a llama model has? *layer: its layer, if each layer has one. */
 static bool is_of_llama(const struct gguf_string *name, uint64_t *layer)
 {
     static const char *const layer_names[] = {"attn_norm.weight", "attn_q.weight",      "attn_k.weight",
@@ -214,7 +214,7 @@ static bool is_of_llama(const struct gguf_string *name, uint64_t *layer)
     for (size_t i = 0; i < sizeof layer_names / sizeof *layer_names; i++)
         if (is_text(name->text + at, name->size - at, layer_names[i]))
             return true;
-    /* What some converters wrote of rope: computed here. */
+    /* Rope tensors that some converters write: computed here instead. */
     return is_text(name->text + at, name->size - at, "attn_rot_embd") || is_text(name->text + at, name->size - at, "attn_rot_embd.weight");
 }
 
@@ -223,7 +223,7 @@ static bool begins_with(const struct gguf_string *name, const char *text)
     return name->size >= strlen(text) && memcmp(name->text, text, strlen(text)) == 0;
 }
 
-/* Parts of a model that would not be computed: its text would be another one, and nobody the wiser. */
+/* Tensors that would not be used: the text would silently be another one. */
 static int check_unused(const struct model *m, struct fail *fail)
 {
     static const char *const parts[] = {"blk.", "output.", "output_norm.", "token_embd.", "rope_factors_"};

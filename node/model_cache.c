@@ -73,7 +73,7 @@ char *model_cache_root(struct fail *fail)
     return root;
 }
 
-/* All folders of the path that are not there yet. */
+/* Create all missing folders of the path. */
 static int make_folders(const char *path, struct fail *fail)
 {
     char *part = strdup(path);
@@ -162,7 +162,7 @@ static int write_at(int descriptor, const void *data, size_t bytes, off_t offset
     return 0;
 }
 
-/* The list is believed when it fits the id. */
+/* The list is trusted if it matches the id. */
 static void read_list(struct model_cache *cache)
 {
     const size_t size = LIST_HEAD_BYTES + (size_t)cache->count * MODEL_HASH_BYTES;
@@ -343,7 +343,7 @@ static int check_chunk(struct model_cache *cache, uint32_t chunk, uint8_t *data,
         cache->have_count++;
         return 0;
     }
-    cache->bad_count++; /* one that cannot be read, too: it is written anew */
+    cache->bad_count++; /* also an unreadable chunk: it is written anew */
     return mark(cache, chunk, 0, fail);
 }
 
@@ -356,7 +356,7 @@ int model_cache_check(struct model_cache *cache, const uint8_t *wanted, void (*s
     assert(cache->has_hashes);
     cache->bad_count = 0;
     if (result == 0 && read_at(cache->map, said, cache->count, 0) < 0)
-        memset(said, 1, cache->count); /* the file itself will tell */
+        memset(said, 1, cache->count); /* the hashes will tell */
     for (uint32_t chunk = 0; chunk < cache->count && result == 0; chunk++) {
         if (said[chunk] != 0 && cache->have[chunk] == 0 && (wanted == NULL || wanted[chunk] != 0))
             result = check_chunk(cache, chunk, data, fail);
@@ -391,7 +391,7 @@ int model_cache_has_room(const struct model_cache *cache, const uint8_t *wanted,
     uint64_t there, free_bytes, missing = 0;
 
     if (fstatvfs(cache->file, &disk) < 0 || fstat(cache->file, &status) < 0)
-        return 0; /* then writing will tell */
+        return 0; /* writing will show */
     for (uint32_t chunk = 0; chunk < cache->count; chunk++)
         missing += wanted[chunk] != 0 && cache->have[chunk] == 0 ? model_chunk_bytes(cache->info.bytes, chunk) : 0;
     there = (uint64_t)status.st_blocks * 512;

@@ -8,7 +8,7 @@
 #include "model_fetch_state.h"
 #include "say.h"
 
-/* Nobody answers: what this cluster had last, if it is all there. */
+/* No peer answers: use what this cluster had last, if all of it is there. */
 static bool recall(struct fetch *f)
 {
     uint8_t id[MODEL_HASH_BYTES];
@@ -58,7 +58,7 @@ static enum outcome ask_all(struct fetch *f, struct fail *fail)
             return FATAL;
         }
         if (f->is_known)
-            fetch_close_cache(f); /* another process of this machine may have its turn */
+            fetch_close_cache(f); /* let another process of this machine have its turn */
         if (mesh_udp_now_ns() - round_ns < SECOND_NS)
             nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }

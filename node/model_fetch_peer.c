@@ -1,4 +1,4 @@
-/* One peer's part in fetching a model: what it says of it, which chunks it has, and those of them that are wanted. */
+/* One peer's part in fetching a model: the model's description, the chunks that the peer has, and fetching those that are wanted. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,15 +9,15 @@
 #include "notify.h"
 #include "say.h"
 
-#define CALL_NS (2 * (uint64_t)SECOND_NS)    /* for a peer to answer */
+#define CALL_NS (2 * (uint64_t)SECOND_NS)    /* to wait for a peer's answer */
 #define LIST_NS (600 * (uint64_t)SECOND_NS)  /* it may have to read its whole file first */
 #define DATA_NS (30 * (uint64_t)SECOND_NS)   /* between two pieces */
-#define LOOK_NS (10 * (uint64_t)1000000)     /* between two looks whether it is still wanted */
+#define LOOK_NS (10 * (uint64_t)1000000)     /* between two checks whether it is still wanted */
 #define LOCK_NS (3600 * (uint64_t)SECOND_NS) /* while another process of this machine fetches the same */
 
 /* ---- what people see ---- */
 
-/* Of a start, that is; a member has more to tell. */
+/* Only of a start: a member's status says more. */
 static void tell_manager(struct fetch *f, uint32_t done)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
@@ -49,7 +49,7 @@ void fetch_begin(struct fetch *f, const char *doing)
     progress_begin(&f->progress);
 }
 
-/* Not the same again and again, while nobody else is there to be asked. */
+/* Not repeatedly the same, while there is no other peer to ask. */
 static void say_peer(struct fetch *f, const struct fail *fail)
 {
     const bool has_name = strncmp(fail->text, f->from, strlen(f->from)) == 0;
@@ -69,7 +69,7 @@ bool fetch_is_stopped(const struct fetch *f)
     return f->config->stops != NULL && atomic_load(f->config->stops);
 }
 
-/* bulk_next, but for stopping. */
+/* bulk_next, but it can be stopped. */
 static int next(struct fetch *f, struct bulk_record *got, uint64_t timeout_ns, struct fail *fail)
 {
     const uint64_t begin_ns = mesh_udp_now_ns();
@@ -85,7 +85,7 @@ static int next(struct fetch *f, struct bulk_record *got, uint64_t timeout_ns, s
     return result;
 }
 
-/* All of a small resource. */
+/* Get all of a small resource. */
 static int64_t get(struct fetch *f, const struct bulk_want *want, uint8_t *out, uint64_t timeout_ns, struct fail *fail)
 {
     struct bulk_record got;
@@ -162,7 +162,7 @@ static enum outcome ask_hashes(struct fetch *f, struct fail *fail)
     return outcome;
 }
 
-/* Which chunks the peer has: of some there are only parts. */
+/* Ask which chunks the peer has, as it may have only some. */
 static int ask_offered(struct fetch *f, struct fail *fail)
 {
     const uint64_t bytes = (f->cache.count + 7) / 8;
@@ -186,7 +186,7 @@ static bool is_missing(const struct fetch *f, uint32_t chunk)
     return f->wanted[chunk] != 0 && f->cache.have[chunk] == 0;
 }
 
-/* Ask for chunks that are missing, as many at once as there is room for. How many are asked for now; -1: the session is over. */
+/* Ask for missing chunks, as many at once as there is room for. Returns the number of open requests; -1: the session is over. */
 static int ask_more(struct fetch *f, struct fail *fail)
 {
     int count = 0;
@@ -211,7 +211,7 @@ static int ask_more(struct fetch *f, struct fail *fail)
     return count;
 }
 
-/* A chunk has come. */
+/* A chunk has arrived. */
 static enum outcome keep(struct fetch *f, struct asked *asked, struct fail *fail)
 {
     int kept = 0;
@@ -280,7 +280,7 @@ void fetch_close_cache(struct fetch *f)
     f->is_open = false;
 }
 
-/* From the first peer that says which model it is: what stands before the tensors is wanted, or all. */
+/* From the first peer that names the model: wanted is what stands before the tensors, or all. */
 int fetch_begin_part(struct fetch *f, struct fail *fail)
 {
     struct model_part *part = f->part;
@@ -303,7 +303,7 @@ int fetch_begin_part(struct fetch *f, struct fail *fail)
     return 0;
 }
 
-/* What has been checked before need not be again, and the other way round. */
+/* What the part knows to be checked need not be checked again, and the reverse. */
 static void take_checked(struct fetch *f)
 {
     f->wanted_count = 0;
@@ -324,7 +324,7 @@ void fetch_give_checked(struct fetch *f)
     }
 }
 
-/* What of it is there and good. */
+/* Check which wanted chunks are there and valid. */
 static enum outcome check_cache(struct fetch *f, const char *name, struct fail *fail)
 {
     take_checked(f);
@@ -342,7 +342,7 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
     return model_cache_has_room(&f->cache, f->wanted, fail) < 0 ? FATAL : DONE;
 }
 
-/* The folder for this model. */
+/* Open the folder for this model. */
 static enum outcome open_cache(struct fetch *f, const struct model_info *info, struct fail *fail)
 {
     enum outcome outcome;
@@ -374,7 +374,7 @@ static enum outcome fetch_from(struct fetch *f, struct mesh_caller *caller, stru
         f->asked[i].tag = 0;
     if (!f->is_known && ask_info(f, &info, fail) < 0)
         return NEXT_PEER;
-    f->got_ns += mesh_udp_now_ns() - asked_ns; /* while it looked through its file it was no waiting */
+    f->got_ns += mesh_udp_now_ns() - asked_ns; /* the time in which the peer read through its file does not count as waiting */
     outcome = open_cache(f, &info, fail);
     if (outcome != DONE)
         return outcome;

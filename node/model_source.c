@@ -43,7 +43,7 @@ static void hash_all(void *app, uint16_t index)
     int result = data == NULL ? -1 : 0;
 
     (void)index;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), 19); /* of this thread: tokens come first */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 19); /* of this thread only: tokens come first */
     for (uint32_t chunk = 0; chunk < source->count && result == 0; chunk++) {
         result = atomic_load(&source->stops) ? -1 : read_chunk(source, chunk, data);
         if (result == 0)
@@ -55,7 +55,7 @@ static void hash_all(void *app, uint16_t index)
     atomic_store(&source->state, result == 0 ? MODEL_SOURCE_READY : MODEL_SOURCE_FAILED);
 }
 
-/* Ready: DATA. */
+/* DATA: the hashes are ready. */
 static enum bulk_read_result look(struct model_source *source, const char **why)
 {
     struct fail ignored;
@@ -79,7 +79,7 @@ static enum bulk_read_result look(struct model_source *source, const char **why)
 
 /* ---- resources ---- */
 
-/* What of all[0..size-1] is asked for. */
+/* Copy the requested part of all[0..size-1]. */
 static void give(const uint8_t *all, uint64_t size, uint64_t offset, uint8_t *out, size_t *bytes)
 {
     const uint64_t left = offset < size ? size - offset : 0;
@@ -148,7 +148,7 @@ static enum bulk_read_result read_have(void *app, const struct bulk_want *want, 
     return BULK_READ_DATA;
 }
 
-/* As far as the chunks that begin with this one are there; not much further than a record goes. */
+/* Bytes available from offset on: up to the first missing chunk, and not much more than a record holds. */
 static uint64_t there_from(const struct model_source *source, uint64_t offset)
 {
     uint64_t chunk = offset / MODEL_CHUNK_BYTES;
@@ -158,7 +158,7 @@ static uint64_t there_from(const struct model_source *source, uint64_t offset)
     return chunk * MODEL_CHUNK_BYTES > offset ? chunk * MODEL_CHUNK_BYTES - offset : 0;
 }
 
-/* From memory if it is there; else the kernel is told to fetch it, and has some milliseconds for that before it is waited for. */
+/* Read from memory if possible; otherwise the kernel is told to fetch the data, and gets some milliseconds before the read blocks. */
 static ssize_t read_warm(struct model_source *source, uint64_t offset, uint8_t *out, size_t bytes)
 {
     ssize_t got = read_cached(source->file, out, bytes, offset);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Of one link: an IPv6 group of a wider scope is heard by whatever interface any program has joined it on. */
+/* Is it wider than one link? An IPv6 group of wider scope is received through every interface on which any program has joined it. */
 static bool is_wide(const struct mesh_addr *addr)
 {
     return addr->ip[0] == 0xff && (addr->ip[1] & 0x0f) != 2;

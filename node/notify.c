@@ -25,7 +25,7 @@ void notify_manager(const char *text)
         return;
     memcpy(to.sun_path, name, size);
     if (name[0] == '@')
-        to.sun_path[0] = '\0'; /* in the abstract name space, which has no file */
+        to.sun_path[0] = '\0'; /* in the abstract namespace, without a file */
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

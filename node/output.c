@@ -33,7 +33,7 @@ static void print_json_token(struct output *output, uint32_t id, const char *tex
 
 int output_token(struct output *output, const struct member_token *token, struct fail *fail)
 {
-    /* A matrix may have more rows than the tokenizer has tokens: what they stand for has no text. */
+    /* A matrix may have more rows than the tokenizer has tokens: those ids have no text. */
     size_t size = 0;
     const char *piece = token->id < tokenizer_count(output->tokenizer) ? tokenizer_piece(output->tokenizer, token->id, &size) : "";
     char *text = malloc((size + 4) * UTF8_STREAM_GROWTH);
@@ -60,7 +60,7 @@ int output_end(struct output *output, struct fail *fail)
     size_t size = utf8_stream_flush(&output->utf8, text);
 
     if (output->options->json) {
-        /* A character that never became whole belongs to no token. */
+        /* A character that was never completed belongs to no token. */
         if (size > 0) {
             json_event_begin(&output->json, "rest");
             json_string(&output->json, "text", text, size);

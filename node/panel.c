@@ -60,7 +60,7 @@ size_t kernel_panel_bytes(enum tensor_type type, size_t columns)
     return head_bytes(formats[type].scales, blocks) + blocks * block_bytes(&formats[type]);
 }
 
-/* The 16 sub-scales' place: byte k of vector v, so that a block's pair is the even or the odd bytes. */
+/* Where sub-scale j is: byte k of vector v, such that a block's pair is in the even or the odd bytes. */
 static uint8_t *sub_scale(struct scale_words *words, size_t j)
 {
     static const uint8_t place[4] = {0, 2, 1, 3};
@@ -262,7 +262,7 @@ static void float_row_write(void *panel, size_t columns, size_t row, const uint8
     }
 }
 
-/* Q8_0 and Q4_0, the commonest: the words of a block in the file are those of the panel, but for the zero point. */
+/* Q8_0 and Q4_0, the most common types: the words of a block in the file are those of the panel, except for the zero point. */
 static void words_row_write(enum tensor_type type, void *panel, size_t columns, size_t row, const uint8_t *packed)
 {
     const size_t blocks = columns / BLOCK_COLUMNS, words = type == TYPE_Q8_0 ? 8 : 4;
@@ -321,7 +321,7 @@ static inline void transpose_words(const uint8_t *rows, size_t row_bytes, words_
             store_words(vectors + k * PANEL_VECTOR_BYTES + q * sizeof(words_4), out[k][q]);
 }
 
-/* All 16 rows at once of what words_row_write takes row by row. */
+/* words_row_write for all 16 rows at once. */
 static void words_panel_write(enum tensor_type type, uint8_t *panel, size_t columns, const uint8_t *rows, size_t row_bytes)
 {
     const size_t blocks = columns / BLOCK_COLUMNS, head = head_bytes(PER_BLOCK, blocks);

@@ -10,7 +10,8 @@ static uint16_t load_le16(const uint8_t *p)
     return (uint16_t)(p[0] | p[1] << 8);
 }
 
-/* to[i] |= (from[i] >> right & mask) << left, eight at a time: `bytes` is a multiple of 8. What a shift carries into the next is masked. */
+/* to[i] |= (from[i] >> right & mask) << left, eight at a time: `bytes` is a multiple of 8. Bits that a shift carries into the next byte are
+ * masked. */
 static inline void add_bits(uint8_t *to, const uint8_t *from, size_t bytes, int right, uint64_t mask, int left)
 {
     const uint64_t masks = mask * 0x0101010101010101u;

@@ -5,11 +5,11 @@
 #define MS_NS UINT64_C(1000000)
 
 enum {
-    EVENT_AGE_MS = 15000, /* so long an event is told again and again */
+    EVENT_AGE_MS = 15000, /* how long an event is reported again and again */
     EVENT_AGAIN_MS = 1000,
-    LATENCY_BYTES_PER_MS = 8, /* of histograms, and in one report at most three pieces: the others come in the next ones */
+    LATENCY_BYTES_PER_MS = 8, /* of histograms; a report has at most three pieces of them, the others come in the next ones */
     LATENCY_BYTES_MAX = 3300,
-    STEPS_MS_MAX = 320 /* a report tells the steps of so long a time at most */
+    STEPS_MS_MAX = 320 /* a report covers the steps of at most this much time */
 };
 
 struct pieces {
@@ -29,7 +29,7 @@ static void begin_piece(struct pieces *p)
     p->begun = p->writer.used;
 }
 
-/* What is written is given; and on with an empty piece. */
+/* Give the piece written so far, and begin an empty one. */
 static void end_piece(struct pieces *p)
 {
     if (p->writer.used > p->begun)
@@ -74,7 +74,7 @@ static void put_figures(struct pieces *p)
     }
 }
 
-/* New ones at once; others once a second, for whoever missed a datagram. */
+/* New events at once; others once a second, for receivers that missed a datagram. */
 static void put_events(struct pieces *p)
 {
     const struct happenings *all = p->source->happenings;
@@ -95,7 +95,7 @@ static void put_events(struct pieces *p)
         p->state->events_ns = p->head.now_ns + EVENT_AGAIN_MS * MS_NS;
 }
 
-/* How many steps this report tells: as many as belong to the time since the last one. */
+/* Number of steps in this report: its share for the time since the last report. */
 static uint64_t steps_of_report(const struct pieces *p)
 {
     const uint64_t since_ms = (p->head.now_ns - p->state->now_ns) / MS_NS;
@@ -104,7 +104,7 @@ static uint64_t steps_of_report(const struct pieces *p)
     return count > 0 ? count : 1;
 }
 
-/* Some of the steps since the last report, by their numbers, so that all nodes tell of the same ones. */
+/* Some of the steps since the last report, chosen by their numbers, so that all nodes report the same ones. */
 static void put_steps(struct pieces *p)
 {
     struct engine *engine = p->source->engine;
@@ -129,7 +129,7 @@ static void put_steps(struct pieces *p)
     }
 }
 
-/* Whole histograms, in turn, as far as a report should be long. */
+/* Whole histograms, in turn, up to the length that a report should have. */
 static void put_latencies(struct pieces *p)
 {
     const struct measure *m = p->source->measure;

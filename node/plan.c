@@ -63,7 +63,7 @@ static uint64_t node_bytes(const struct plan_node *node)
     return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
 }
 
-/* The most that one of the others holds when `gone` is gone. */
+/* The most that one of the remaining nodes holds when `gone` is gone. */
 static int plan_without(const struct plan *plan, uint16_t gone, uint64_t *largest, struct fail *fail)
 {
     static struct plan fewer;
@@ -92,7 +92,7 @@ static int plan_without(const struct plan *plan, uint16_t gone, uint64_t *larges
     return 0;
 }
 
-/* Whichever goes; of those with equal shares one is enough. */
+/* The maximum over every node that may go; of nodes with equal shares one is enough. */
 static int plan_fewer(struct plan *plan, struct fail *fail)
 {
     plan->available_bytes = memory_available_bytes();

@@ -16,17 +16,17 @@ struct plan_options {
     bool has_nodes, has_batch, has_kv_type, has_slots;
 };
 
-/* Nodes whose share follows their speed count as the mean of those that name one: speed is known only when they run. */
+/* Nodes whose share follows their speed count as the mean of the nodes with a given share: speed is known only when they run. */
 static void take_shares(const struct cluster_file *file, uint32_t shares[MESH_RANKS_MAX])
 {
     for (uint16_t i = 0; i < file->node_count; i++)
         shares[i] = file->node[i].share != CLUSTER_SHARE_AUTO ? file->node[i].share : 1;
 }
 
-/* What the file says and the command line does not. */
+/* Take from the file what the command line leaves out. */
 static int take_cluster(struct plan_options *o, uint32_t shares[MESH_RANKS_MAX], struct fail *fail)
 {
-    static struct cluster_file file; /* the model's path stays in it */
+    static struct cluster_file file; /* static: the model's path stays in it */
 
     if (o->has_nodes || o->shares != NULL)
         return fail_set(fail, EXIT_USAGE, "-c %s: says how many nodes there are, and their shares: leave out --nodes and --shares",

@@ -30,7 +30,7 @@ void planner_add(struct planner *planner, const struct request *request, uint32_
     };
 }
 
-/* count: not there. */
+/* Returns count when it is not there. */
 static uint16_t find(const struct planner *planner, uint64_t request)
 {
     uint16_t i = 0;
@@ -62,8 +62,8 @@ void planner_end(struct planner *planner, uint64_t request)
 
 /* ---- a step ---- */
 
-/* A part that is planned, and where it goes: prompts' pieces before single tokens, those that are sampled behind those that are not,
- * so that the last of a step's tokens is a sampled one if any is. */
+/* The place of a planned part in the step: prompts' pieces before single tokens, unsampled before sampled ones, so that the last of a
+ * step's tokens is a sampled one if any is. */
 enum place { PLACE_PIECE, PLACE_LAST_PIECE, PLACE_SINGLE, PLACES };
 
 struct draft {
@@ -120,7 +120,7 @@ static void draft_pieces(const struct planner *planner, struct draft *draft)
 
         if (!is_piece(s))
             continue;
-        /* Without room for its candidates the last token waits, to be a single one. */
+        /* Without room for its candidates the last token waits, and becomes a single one. */
         bool is_last = left <= draft->tokens_left && s->candidates <= draft->candidates_left;
         uint32_t count = is_last ? left : left - 1 < draft->tokens_left ? left - 1 : draft->tokens_left;
         draft->count[i] = (uint16_t)count;
@@ -184,13 +184,13 @@ static bool has_pieces(const struct planner *planner)
 bool planner_next(struct planner *planner, struct step_entry *entry)
 {
     struct draft draft = {.tokens_left = planner->limits.batch, .candidates_left = planner->limits.candidates_max};
-    /* Tokens one by one leave something for prompts; where there is room for one token only, every other step. */
+    /* Single tokens leave some room for prompts; if a step has room for one token only, every other step. */
     uint32_t reserved = !has_pieces(planner) ? 0 : planner->limits.batch > 1 || planner->is_odd ? 1 : 0;
 
     entry->part_count = 0;
     draft_singles(planner, &draft, reserved);
     draft_pieces(planner, &draft);
-    /* One that is begun in this very step is not cancelled in it. */
+    /* A request that begins in this very step is not cancelled in it. */
     add_cancels(planner, entry);
     add_drafted(planner, &draft, entry);
     planner->is_odd = !planner->is_odd;

@@ -17,7 +17,7 @@
 
 #include "idle.h"
 
-enum { NICENESS = 10 /* about a tenth of a core beside somebody who wants all of it */ };
+enum { NICENESS = 10 /* about a tenth of a core beside a thread that wants all of it */ };
 
 struct thread {
     struct pool *pool;
@@ -60,7 +60,7 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
     pool->work = work;
     pool->app = app;
     sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* says that a file cannot be read, to the thread that reads it */
+    sigdelset(&all, SIGBUS); /* signals to the reading thread that a file cannot be read */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; pool->count < count; pool->count++) {
         struct thread *thread = &pool->thread[pool->count];
@@ -103,16 +103,16 @@ void pool_pin(uint16_t index)
     for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &all) && left-- == 0)
             CPU_SET(cpu, &one);
-    (void)sched_setaffinity(0, sizeof one, &one); /* where it may not be told, the system chooses */
+    (void)sched_setaffinity(0, sizeof one, &one); /* if that is not allowed, the system chooses */
 }
 
 void pool_give_way(void)
 {
-    /* On Linux a thread has a niceness of its own. Where it cannot be had, the work is done all the same. */
+    /* On Linux a thread has a niceness of its own. Without it the work is done all the same. */
     (void)setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
-/* A futex: whoever rings pays one system call, and none if nobody waits. Linux futex(2), FUTEX_WAIT_BITSET with an absolute time. */
+/* A futex: ringing costs one system call, and none if nobody waits. Linux futex(2), FUTEX_WAIT_BITSET with an absolute time. */
 struct bell {
     _Atomic uint32_t count, waiting;
 };

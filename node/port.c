@@ -16,11 +16,11 @@ void port_init(struct port *port)
     port->is_stuck = false;
 }
 
-/* Who leaves a word and finds the door taken relies on the owner to look again after opening it, or to be told before it sleeps. So words,
- * `owner` and `is_parked` are written and then looked at in one total order (seq_cst): of two that pass each other at least one sees the
- * other. */
+/* A thread that leaves a word while another one is the owner relies on the owner to look again after letting go, or to be told before it
+ * sleeps. So words, `owner` and `is_parked` are written and then read in one total order (seq_cst): of two threads that pass each other at
+ * least one sees the other. */
 
-/* A bounded queue of many writers after D. Vyukov: a cell's turn says whose it is. */
+/* A bounded queue of many writers after D. Vyukov: a cell's turn says who may use it. */
 static bool ring_push(struct port *port, const struct port_word *word)
 {
     uint32_t at = atomic_load_explicit(&port->ring_tail, memory_order_relaxed);
@@ -64,13 +64,13 @@ static bool ring_is_empty(struct port *port)
     return atomic_load(&port->ring[at % PORT_RING_WORDS].turn) != at + 1;
 }
 
-/* PORT_FREE: the caller owns it now. Otherwise who does, or wants to. */
+/* PORT_FREE: the caller is now the owner. Otherwise the kind of thread that is, or wants to be. */
 static enum port_owner take(struct port *port, enum port_owner who)
 {
     unsigned owner = atomic_load(&port->owner);
 
     if (who == PORT_WORKER && atomic_load(&port->wanted) != 0)
-        return PORT_LOCKER; /* whoever can do without lets them go first */
+        return PORT_LOCKER; /* threads that can do without the port let lockers go first */
     if (owner == PORT_FREE)
         atomic_compare_exchange_strong(&port->owner, &owner, who);
     return (enum port_owner)owner;
@@ -127,7 +127,7 @@ static int drain_events(struct port *port)
     return count;
 }
 
-/* What has arrived, also early for gathers that are opened only now: until nothing more follows from it. */
+/* Handle what has arrived, also early data for gathers that are opened only now, until nothing more follows from it. */
 static int take_events(struct port *port)
 {
     int count = 0, events, answers;
@@ -150,7 +150,7 @@ static int work_as_owner(struct port *port)
     count += said;
     if (port->mesh == NULL)
         return count;
-    /* What has just been said goes out before anything is looked for: others wait for it. */
+    /* What has just been said is sent before anything is received: peers wait for it. */
     if (said > 0 && port->driver.flush != NULL)
         port->driver.flush(port->driver.driver, port->mesh);
     if (port->driver.poll != NULL) {
@@ -161,7 +161,7 @@ static int work_as_owner(struct port *port)
     return count + take_events(port);
 }
 
-/* Say what is to be said, and leave what has arrived for later: looking for it costs a system call. */
+/* Send what is to be sent, and leave arrivals for later: receiving costs a system call. */
 static int speak_as_owner(struct port *port)
 {
     int count = port->on_owned(port->app);
@@ -171,10 +171,10 @@ static int speak_as_owner(struct port *port)
         return count;
     if (port->driver.flush != NULL)
         port->driver.flush(port->driver.driver, port->mesh);
-    return count + take_events(port); /* opening a gather may have told of some, and whoever parks next would sleep on them */
+    return count + take_events(port); /* opening a gather may have produced events, on which the next thread to park would sleep */
 }
 
-/* Do something as the owner, unless somebody else is. */
+/* Do work as the owner, unless another thread is. */
 static int own(struct port *port, int (*work)(struct port *port))
 {
     int count = 0;
@@ -186,7 +186,7 @@ static int own(struct port *port, int (*work)(struct port *port))
         count += work(port);
         is_stuck = port->is_stuck;
         atomic_store(&port->owner, PORT_FREE);
-        /* A word left on the ring after it was drained and before the door opened has nobody else to see to it. */
+        /* A word pushed after the ring was drained and before the owner let go has no other thread to handle it. */
     } while (!is_stuck && !ring_is_empty(port));
     return count;
 }
@@ -255,5 +255,5 @@ void port_read(struct port *port)
     port_lock(port);
     port->driver.poll(port->driver.driver, port->mesh);
     port_unlock(port);
-    port_rouse(port); /* whoever parks next would sleep on what has been read */
+    port_rouse(port); /* otherwise the next thread to park would sleep on what has been read */
 }

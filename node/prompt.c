@@ -6,7 +6,7 @@
 
 enum { SLICE_NS = 100000, RESET_ON_FORK = 1 };
 
-/* struct sched_attr of the kernel, which not every C library has. */
+/* The kernel's struct sched_attr, which not every C library declares. */
 struct prompt_attributes {
     uint32_t size, policy;
     uint64_t flags;

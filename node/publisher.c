@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* Steps not over, the one that is computed among them: with fewer, a step goes before a request. */
+/* Steps that are not over, including the one being computed: with fewer, a step takes precedence over a request. */
 enum { URGENT = 2 };
 
 void publisher_init(struct publisher *p, bool is_sequencer, const struct planner_limits *limits,
@@ -12,7 +12,7 @@ void publisher_init(struct publisher *p, bool is_sequencer, const struct planner
     planner_init(&p->planner, limits);
 }
 
-/* One more, where fewer than `ahead` are not over. */
+/* Plan one more step, if fewer than `ahead` are not over. */
 static bool next_step(struct publisher *p, const struct steplog *log, uint64_t ahead)
 {
     if (p->planner.count == 0 || p->step >= atomic_load_explicit(&log->over, memory_order_acquire) + ahead)
@@ -33,7 +33,7 @@ static bool is_running(const struct planner *planner, uint64_t request)
     return false;
 }
 
-/* The next request from the intake; one that runs already, since another node has submitted it too, is not wanted again. */
+/* The next request from the intake; one that runs already, since another node has submitted it too, is not published again. */
 static void take_request(struct publisher *p, struct intake *intake)
 {
     if (p->is_sequencer && (p->missing > 0 || !planner_has_room(&p->planner)))
@@ -57,7 +57,7 @@ bool publisher_next(struct publisher *p, struct intake *intake, const struct ste
     return true;
 }
 
-/* The sequencer learns of a request in the same way as everybody. */
+/* The sequencer learns of a request from the log, as every node does. */
 static void log_request(struct publisher *p, struct intake *intake, struct steplog *log)
 {
     uint64_t complete;
@@ -83,7 +83,7 @@ void publisher_sent(struct publisher *p, struct intake *intake, struct steplog *
         p->index++;
         log_request(p, intake, log);
     } else if (p->request != NULL && ++p->index == record_request_count(p->request)) {
-        /* It stays in the intake until it comes back with the log. */
+        /* It stays in the intake until the log returns it. */
         p->request = NULL;
     }
     p->record_bytes = 0;
@@ -95,7 +95,7 @@ void publisher_forget(struct publisher *p, struct intake *intake, uint64_t reque
     planner_end(&p->planner, request);
     if (p->request != NULL && p->request->id == request) {
         if (p->is_sequencer)
-            return; /* another of the same id has ended; this one is still to run */
+            return; /* another one of the same id has ended; this one is still to run */
         p->request = NULL;
     }
     intake_remove(intake, request);

@@ -8,12 +8,12 @@
 
 enum { VALUES = 32, Q8_0_BYTES = 34, Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24 };
 
-/* A search over scales that put the value farthest from 0 at first, first + step, ... times the scale: the naive one, and others with which
- * that value is cut off or the range of q is not used up. */
+/* A search over scales by which the value farthest from 0 becomes first, first + step, ... times the scale: the naive one, and others which
+ * clip that value or do not use the whole range of q. */
 struct scale_search {
     float lowest, highest; /* of q */
-    int farthest;          /* |q| at most */
-    bool is_mirrored;      /* the scale has the sign that takes the farthest value to lowest; else it is positive */
+    int farthest;          /* largest |q| */
+    bool is_mirrored;      /* the scale has the sign that maps the farthest value to lowest; else it is positive */
     float first, step;
     int tries;
 };
@@ -22,7 +22,7 @@ static const struct scale_search q8_0 = {-128, 127, 128, false, 121.0f, 0.5f, 13
 static const struct scale_search q4_0 = {-8, 7, 8, true, 7.0625f, 0.1875f, 13};
 static const struct scale_search q5_0 = {-16, 15, 16, true, 15.0f, 0.125f, 13};
 
-/* The same for grids: their step is a part of the range of values that ends at highest, or somewhat before or after it. */
+/* The same for grids: their step is the range of values divided by highest, or by somewhat less or more. */
 enum { GRID_TRIES = 5, GRID_ROUNDS = 3 };
 
 static const float GRID_FIRST = -1.0f, GRID_STEP = 0.5f;
@@ -48,7 +48,7 @@ FIT_INLINE void try_scale(const float *x, const struct scale_search *search, flo
         *best = choice;
 }
 
-/* Products of a half and a small whole number have at most 18 bits, so most values cannot be such. */
+/* A product of a half and a small whole number has at most 18 bits, so for most values this rules it out. */
 FIT_INLINE bool may_be_products(const float *x)
 {
     uint32_t bits = 0;
@@ -75,7 +75,7 @@ FIT_INLINE struct choice search_scale(const float *x, const struct scale_search 
     return best;
 }
 
-/* The grid of halves near scale and offset; returns the sums of what it does to the values. */
+/* Try the grid of halves near scale and offset; returns the sums over the values rounded to it. */
 FIT_INLINE struct fit_sums try_grid(const float *x, float scale, float offset, float highest, struct choice *best)
 {
     struct choice choice = {.scale = fit_scale_half(scale), .offset = fit_half(offset)};
@@ -88,7 +88,7 @@ FIT_INLINE struct fit_sums try_grid(const float *x, float scale, float offset, f
     return sums;
 }
 
-/* Were the values quantised before? Then their least is a number of steps above the offset. */
+/* For values that were quantised before: their least is a number of steps above the offset. */
 FIT_INLINE void find_grid(const float *x, float least, float range, int highest, struct choice *best)
 {
     int n = 0;
@@ -99,7 +99,7 @@ FIT_INLINE void find_grid(const float *x, float least, float range, int highest,
     }
 }
 
-/* Spread the grid over the range and somewhat beyond or within, then let the offset and scale follow the values that are rounded to it. */
+/* Spread the grid over the range, and somewhat beyond or within; then fit offset and scale to the values rounded to it. */
 FIT_INLINE void search_grid(const float *x, float least, float range, int highest, struct choice *best)
 {
     const float total = fit_total(x, VALUES);

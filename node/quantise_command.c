@@ -1,4 +1,4 @@
-/* The command line of `mesh-node quantize`, and what it says of the result. */
+/* The command line of `mesh-node quantize`, and its report. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static uint16_t threads_of_machine(void)
     return pool_cores() < QUANTISE_DATA_THREADS_MAX ? pool_cores() : QUANTISE_DATA_THREADS_MAX;
 }
 
-/* Matrices that could not have the type that was asked for. */
+/* Matrices that could not get the requested type. */
 static void print_others(const struct quantise_file_report *report, enum tensor_type type)
 {
     const struct tensor_type_info *info = tensor_type_info(type);

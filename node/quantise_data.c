@@ -18,7 +18,7 @@ enum {
 
 struct piece {
     struct quantise_tally tally;
-    size_t bad; /* the first value that is not finite; as many as there are when all are */
+    size_t bad; /* the first value that is not finite; the number of values if there is none */
 };
 
 struct scratch {
@@ -35,7 +35,7 @@ struct quantise_data {
     enum tensor_type from, to;
     uint64_t value_count, next_value;
     struct quantise_tally tally;
-    uint64_t batch_values; /* of the pieces being worked on, which begin at next_value */
+    uint64_t batch_values; /* of the pieces being converted, which begin at next_value */
     uint32_t piece_count;
     _Atomic uint32_t next_piece;
     struct piece piece[PIECES_MAX];
@@ -141,7 +141,7 @@ static void work(void *app, uint16_t worker)
     }
 }
 
-/* The caller works, too: so nothing depends on how many further threads could be started. */
+/* The caller works, too, so no result depends on how many further threads could be started. */
 static void convert_batch(struct quantise_data *data)
 {
     const uint32_t useful = data->piece_count < data->threads ? data->piece_count : data->threads;

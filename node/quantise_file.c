@@ -51,7 +51,7 @@ enum tensor_type quantise_file_type(const struct gguf_tensor *tensor, enum tenso
 
 /* ---- what the file will be ---- */
 
-/* What is written to a file that is mapped would be read from it. */
+/* The output must not be the input, which is mapped while it is written. */
 static int check_same(const struct quantise_file_options *options, struct fail *fail)
 {
     if (replace_file_is_same(options->in, options->out))

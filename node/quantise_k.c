@@ -7,14 +7,14 @@
 
 enum { VALUES = QUANTISE_K_VALUES, HALF = 128, Q2_BYTES = 84, Q3_BYTES = 110, Q4_BYTES = 144, Q5_BYTES = 176, Q6_BYTES = 210 };
 
-/* Add bits to a byte in which they are still 0. */
+/* Add bits to a byte whose bits there are still 0. */
 static void add_bits(uint8_t *out, uint32_t bits, int at)
 {
     *out = (uint8_t)(*out | bits << at);
 }
 
-/* Two bits of every level, from bit `first` on, to 64 bytes: a half of 128 values takes 32 bytes, bits 0-1 of all of them being its first
- * 32 values, bits 2-3 the next, and so on. */
+/* Two bits of every level, from bit `first` on, to 64 bytes: a half of 128 values takes 32 bytes, bits 0-1 of them hold its first 32
+ * values, bits 2-3 the next, and so on. */
 static void add_pairs(uint8_t *out, const uint8_t level[VALUES], int first)
 {
     for (int i = 0; i < VALUES; i++)
@@ -75,7 +75,7 @@ static void add_q45_scales(uint8_t *out, const struct quantise_k_block *block)
     }
 }
 
-/* Low four bits of 8 groups of 32: a pair of groups takes 32 bytes, the first of it the low nibbles. */
+/* Low four bits of 8 groups of 32: a pair of groups takes 32 bytes, the first group in the low nibbles. */
 static void add_q45_nibbles(uint8_t *out, const uint8_t level[VALUES])
 {
     for (int i = 0; i < VALUES; i++)

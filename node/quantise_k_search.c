@@ -7,9 +7,9 @@
 
 enum {
     WISH_ROUNDS = 3, /* of least squares, for the wish of a group */
-    SCALE_REACH = 6, /* how far from its wish a scale is searched where there are no minima, */
-    BOTH_REACH = 4,  /* scale and minimum where there are, */
-    REFIT_REACH = 1, /* and both when d and dmin have moved a little */
+    SCALE_REACH = 6, /* how far from its wish a scale is searched without minima, */
+    BOTH_REACH = 4,  /* scale and minimum with minima, */
+    REFIT_REACH = 1, /* and both after d and dmin have moved a little */
     REFITS = 3
 };
 
@@ -41,7 +41,7 @@ FIT_INLINE int group_count(const struct format *f)
 
 /* ---- wishes ---- */
 
-/* Towards the grid that is best for the values rounded to their q: least squares. */
+/* Move towards the least-squares grid for the values rounded to their q. */
 FIT_INLINE void follow(const struct format *f, const struct fit_sums *sums, float total, struct fit_grid *grid)
 {
     const float count = (float)f->group;
@@ -76,7 +76,7 @@ FIT_INLINE struct fit_grid improve(const struct format *f, const float *x, struc
 }
 
 /* What the values of a group span: from the least, or 0 if that is less, to the greatest; without a minimum from 0 to the farthest, with
- * the sign that takes it to the lowest q. */
+ * the sign that maps it to the lowest q. */
 struct span {
     float origin, range;
 };
@@ -111,7 +111,7 @@ FIT_INLINE void make_wishes(const struct format *f, const float *x, struct wishe
     }
 }
 
-/* Wishes for values that were quantised before, so that those of each group are whole multiples of something; false when they are not. */
+/* Wishes for values that were quantised before, if those of each group are whole multiples of a number; false if not. */
 FIT_INLINE bool make_exact_wishes(const struct format *f, const float *x, struct wishes *wishes)
 {
     const int steps = (int)steps_of(f);
@@ -163,7 +163,7 @@ FIT_INLINE void set_multiples(const struct format *f, const struct wishes *wishe
     }
 }
 
-/* The best multiples for one group among those at most so far from the present ones, which stay when none is better. */
+/* The best multiples for one group at most `reach` away from the present ones, which stay when none is better. */
 FIT_INLINE float settle_group(const struct format *f, const float *x, int reach, struct attempt *attempt, int j)
 {
     const int scale = attempt->scale[j];
@@ -195,7 +195,7 @@ FIT_INLINE void settle(const struct format *f, const float *x, int reach, struct
         attempt->error += settle_group(f, x + j * f->group, reach, attempt, j);
 }
 
-/* The d and dmin that are best for the multiples and q there are: least squares over the whole block. */
+/* Least-squares d and dmin for the present multiples and q, over the whole block. */
 FIT_INLINE void refit(const struct format *f, const float *x, struct attempt *attempt)
 {
     double ss = 0, sm = 0, mm = 0, sx = 0, mx = 0;
@@ -225,7 +225,7 @@ FIT_INLINE void refit(const struct format *f, const float *x, struct attempt *at
     }
 }
 
-/* The number that all of these are whole multiples of, by at most `last`; 0 when there is none. */
+/* The number of which all of these are whole multiples, each at most `last` times; 0 when there is none. */
 FIT_INLINE float common_step(const float *numbers, int count, int last)
 {
     const float extreme = fit_extreme(numbers, count);
@@ -251,7 +251,7 @@ FIT_INLINE void try_steps(const struct format *f, const float *x, const struct w
         *best = attempt;
 }
 
-/* The largest wish takes the largest multiple; but values that were quantised in this way before are found to be so. */
+/* The largest wish gets the largest multiple; but values that were quantised in this way before are recognised. */
 FIT_INLINE void find_steps(const struct format *f, const float *x, struct attempt *best)
 {
     const int count = group_count(f);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #ifndef RWF_NOWAIT
-#define RWF_NOWAIT 8 /* Linux 4.14; not every C library has its name, nor a function for the call */
+#define RWF_NOWAIT 8 /* Linux 4.14; not every C library has its name, or a function for the call */
 #endif
 
 ssize_t read_cached(int file, void *into, size_t bytes, uint64_t offset)

@@ -99,7 +99,8 @@ static bool has_room(struct recompute *r, size_t bytes)
     return true;
 }
 
-/* What each recorded rank must have sent. A fault is told with what each rank has seen of it, which is not known here. */
+/* The messages that each recorded rank must have sent. With a fault, they include what each rank saw of it, which is not known here, so
+ * none is passed on. */
 static void tell_candidates(struct recompute *r, uint16_t phase)
 {
     uint16_t first[MESH_RANKS_MAX + 1];
@@ -308,7 +309,7 @@ static void work(void *app, size_t task, uint16_t thread)
     }
 }
 
-/* Until no step is left. A thread that comes while another one opens a step takes that for nothing to do, so it is asked again. */
+/* Run until no step is left. A thread that calls while another one opens a step gets nothing to do, so engine_work is asked again. */
 static void run(struct recompute *r)
 {
     do {
@@ -317,7 +318,7 @@ static void run(struct recompute *r)
     } while (engine_work(r->engine, 0) != ENGINE_IDLE);
 }
 
-/* Steps of the engine's log are counted without holes. */
+/* Steps of the engine's log are numbered without gaps. */
 static bool follow_step(struct recompute *r, struct step_entry *entry)
 {
     uint8_t record[RECORD_BYTES_MAX];
@@ -377,7 +378,7 @@ int recompute_step(struct recompute *r, uint64_t step)
         if (heard->is_step)
             is_done = take_step(r, heard);
         else
-            (void)engine_follow(r->engine, heard->record, heard->bytes); /* other records are of no concern */
+            (void)engine_follow(r->engine, heard->record, heard->bytes); /* other records do not matter */
         free(heard);
     }
     if (r->has_no_memory)

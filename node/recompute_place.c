@@ -1,4 +1,4 @@
-/* What a block of a gather is the result of, in words, and the numbers in it. */
+/* What a block of a gather contains, in words, and the numbers in it. */
 #include <stdio.h>
 #include <string.h>
 

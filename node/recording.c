@@ -46,7 +46,7 @@ int recording_check_others(const char *path, uint16_t ranks, struct fail *fail)
 
 void recording_remove(const char *path, uint16_t first, uint16_t ranks)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"}; /* the last one while its tables are made */
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"}; /* the last one exists while its tables are created */
 
     for (uint16_t r = first; r < ranks; r++) {
         char *stem = recording_path(path, r), *name;
@@ -64,7 +64,7 @@ void recording_remove(const char *path, uint16_t first, uint16_t ranks)
 
 enum { RECORDED_REQUESTS_MAX = 4 * ENGINE_SLOTS_MAX };
 
-/* A request that is not over: how many tokens it has. */
+/* An unfinished request, and its number of tokens so far. */
 struct recorded_request {
     uint64_t id; /* 0: free */
     int64_t prompt_tokens;
@@ -74,8 +74,8 @@ struct recorded_request {
 struct recording {
     struct mesh_recording *trace;
     struct recorded_request request[RECORDED_REQUESTS_MAX];
-    unsigned oldest; /* of them, to be given up where there is no room */
-    bool has_told;   /* that the disk does not take it */
+    unsigned oldest; /* the oldest of them, given up when there is no room */
+    bool has_told;   /* that the disk does not take what is recorded */
 };
 
 /* ---- beginning and ending ---- */
@@ -262,7 +262,7 @@ void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t numb
     mesh_recording_add_epoch(recording->trace, &row);
 }
 
-/* Other members' requests have a first token here, and no beginning. */
+/* Other members' requests have a first token here, but no beginning. */
 static struct recorded_request *find_request(struct recording *recording, uint64_t id)
 {
     struct recorded_request *at = NULL;

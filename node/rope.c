@@ -20,7 +20,7 @@ void rope_parameters_default(uint32_t dimension_count, struct rope_parameters *p
     };
 }
 
-/* Written so that a NaN is outside. */
+/* Written so that a NaN is out of range. */
 static int check(const char *name, float value, float least, float most, struct fail *fail)
 {
     if (value >= least && value <= most)
@@ -49,7 +49,7 @@ static int check_parameters(const struct rope_parameters *p, struct fail *fail)
     return 0;
 }
 
-/* The pair, as a fraction, that turns `turns` times within the original context. */
+/* The pair, as a fraction, that makes `turns` turns within the original context. */
 static double pair_of_turns(const struct rope_parameters *p, float turns)
 {
     const double two_pi = 6.283185307179586;
@@ -58,7 +58,7 @@ static double pair_of_turns(const struct rope_parameters *p, float turns)
     return (double)p->dimension_count * (double)canon_logf((float)ratio) / (2.0 * (double)canon_logf(p->freq_base));
 }
 
-/* Nearest integer at or below; |x| is far below 2^31 here, but a bound costs nothing. */
+/* Nearest integer at or below x, clamped; |x| is far below 2^31 here anyway. */
 static double floor_within(double x, double least, double most)
 {
     double whole;
@@ -71,7 +71,7 @@ static double floor_within(double x, double least, double most)
     return whole > x ? whole - 1.0 : whole;
 }
 
-/* The share of its own speed that YaRN leaves a pair: 1 for fast ones, 0 for slow ones, a straight line between. */
+/* The share of its own speed that YaRN leaves to a pair: 1 for fast ones, 0 for slow ones, linear between. */
 static double yarn_share(const struct rope_parameters *p, uint32_t pair)
 {
     const double last = (double)p->dimension_count - 1.0;

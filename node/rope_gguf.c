@@ -1,4 +1,4 @@
-/* Reads what a GGUF file declares about rope. Keys that are absent mean what rope_parameters_default says. */
+/* Reads what a GGUF file declares about rope. Absent keys have the values of rope_parameters_default. */
 #include <stdio.h>
 #include <string.h>
 
@@ -143,7 +143,7 @@ int rope_config_from_gguf(const struct gguf *gguf, uint32_t head_dim, struct rop
     if (rope_config_init(config, &parameters, have_divisors ? divisors : NULL, fail) == 0)
         return 0;
 
-    const struct fail why = *fail; /* of a file that it does not know */
+    const struct fail why = *fail; /* of a file that is not supported */
 
     return fail_set(fail, why.exit_code, "%.400s: %.150s: use another model, or convert it again", gguf_path(gguf), why.text);
 }

@@ -60,7 +60,7 @@ static void deal_heads(struct rowmap *map, const struct model *model)
     uint32_t groups = (model->heads + group - 1) / group;
     uint32_t per_kv = model->heads / model->kv_heads;
 
-    /* Whole KV heads are preferred: a divided one is computed twice. */
+    /* Prefer whole KV heads: a divided one is computed twice. */
     uint32_t prefer = per_kv % group == 0 ? per_kv / group : 1;
     rowmap_deal(map->share, map->rank_count, groups, prefer == 0 ? 1 : prefer, first);
     for (uint16_t r = 0; r <= map->rank_count; r++) {

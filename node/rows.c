@@ -4,7 +4,7 @@
 
 #include "pages.h"
 
-enum { MAPPED_BYTES_MIN = 4 << 20 /* less is had faster from the heap, where pages are used again */ };
+enum { MAPPED_BYTES_MIN = 4 << 20 /* smaller ones are faster to get from the heap, where pages are reused */ };
 
 struct rows *rows_new(uint16_t count)
 {

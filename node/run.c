@@ -25,7 +25,7 @@
 
 enum { PROMPT_BYTES_MAX = 64 << 20, EPOCH = 1 /* the members do not change */ };
 
-/* Everything a run has in hand, in the order it is taken. */
+/* Everything a run holds, in the order of acquisition. */
 struct run {
     struct run_options options;
     struct gguf *gguf;
@@ -46,7 +46,7 @@ struct run {
     bool has_forked, has_begun; /* local nodes; all of them are ready */
 };
 
-/* The member that Ctrl-C cancels; a signal handler has no other way to know. */
+/* The member that Ctrl-C cancels; a signal handler cannot get it otherwise. */
 static struct member *volatile interrupted_member;
 
 static void on_interrupt(int number)
@@ -104,10 +104,10 @@ static int read_prompt(struct run *run, struct fail *fail)
     return err;
 }
 
-/* As they were tokenized before. */
+/* Ids of an already tokenized prompt. */
 static int read_ids(struct run *run, struct fail *fail)
 {
-    const size_t capacity = ((size_t)run->ctx + 1) * sizeof *run->prompt; /* one more than fits, so that it is said what is too long */
+    const size_t capacity = ((size_t)run->ctx + 1) * sizeof *run->prompt; /* one more than fits, so that too long a prompt is reported */
     uint8_t *list = malloc(capacity);
     struct bytes ids;
     int err;
@@ -204,7 +204,7 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
     };
 }
 
-/* What all nodes in this machine will take, before any of it is taken. */
+/* What all nodes on this machine will hold, before any of it is allocated. */
 static int plan_memory(struct run *run, struct fail *fail)
 {
     uint16_t first = 0, end = run_options_ranks(&run->options);
@@ -279,7 +279,7 @@ static void draw_seed(struct run *run)
         fprintf(stderr, "seed: %" PRIu64 "\n", seed);
 }
 
-/* In this node's own process. Rank 0 knows everybody's keys, so it alone writes the log. */
+/* In this node's own process. Rank 0 knows all keys, so it alone writes the log. */
 static int start_security(struct run *run, struct fail *fail)
 {
     const char *log = run->options.key_log != NULL ? run->options.key_log : getenv("MESH_KEYLOGFILE");
@@ -295,7 +295,7 @@ static int start_security(struct run *run, struct fail *fail)
     return run->rank == 0 ? security_log(&run->security, log, fail) : 0;
 }
 
-/* In this node's own process: a file for each. It holds everything, as what is run is one's own. */
+/* In this node's own process: one file each. It includes prompts and payloads, as a run is its user's own. */
 static int start_recording(struct run *run, struct fail *fail)
 {
     const struct run_options *o = &run->options;
@@ -325,7 +325,7 @@ static int start_recording(struct run *run, struct fail *fail)
     return 0;
 }
 
-/* With its endpoint, of which the recording has heard. */
+/* With its endpoint, which the recording knows by then. */
 static void record_epoch(struct run *run)
 {
     struct mesh_cluster_member member[MESH_RANKS_MAX];
@@ -379,7 +379,7 @@ static int print_tokens(struct run *run, struct output *output, struct fail *fai
     return got < 0 ? -1 : err;
 }
 
-/* Rank 0: everything between joining and saying goodbye. */
+/* Rank 0: everything from joining to saying goodbye. */
 static int generate(struct run *run, struct fail *fail)
 {
     const struct request request = request_of(run);
@@ -391,7 +391,7 @@ static int generate(struct run *run, struct fail *fail)
     if (member_wait_ready(run->member, watch, &run->local, fail) < 0)
         return -1;
     run->has_begun = true;
-    gguf_release_pages(run->gguf); /* the shard is a copy; only rows of the embedding are read from now on */
+    gguf_release_pages(run->gguf); /* the shard is a copy; only embedding rows are read from now on */
     if (member_submit(run->member, &request, fail) < 0)
         return -1;
     interrupted_member = run->member;
@@ -451,7 +451,7 @@ static int run_nodes(struct run *run, struct fail *fail)
     return err;
 }
 
-/* Of a run that did not come to begin nothing is left, so that it can be started again with the same words. */
+/* A run that failed to start leaves nothing behind, so that it can be started again with the same command line. */
 static void remove_recordings(const struct run *run)
 {
     if (run->options.record.path != NULL && run->rank == 0 && run->has_forked && !run->has_begun)
@@ -489,7 +489,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error of the write, in words */
+    signal(SIGXFSZ, SIG_IGN); /* exceeding a file size limit becomes a write error, reported in words */
     engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)

@@ -18,7 +18,7 @@ const char *const run_kv_words[] = {"f16", "f32", "q8_0", NULL};
 const char *const run_topology_words[] = {"mesh", "star", NULL};
 const char *const run_pipeline_words[] = {"on", "off", NULL};
 
-/* What the command line says; options write here. */
+/* Results of parsing; options write here. */
 static struct run_options parsed;
 
 /* clang-format off */

@@ -1,5 +1,5 @@
 /* Choosing the next token. Candidates are ordered by (logit descending, id ascending), a total order, and nothing below depends on the
- * order in which they come: sums are of integers, maxima have a tie rule, random numbers belong to an id.
+ * order of arrival: sums are of integers, maxima have a tie rule, random numbers belong to an id.
  *
  * The chain is penalties, top-k, top-p, min-p, temperature, draw. Logits are finite (the caller has checked). */
 #include "sampler.h"
@@ -14,13 +14,13 @@
 
 enum { SCAN_STEP = 32, RADIX_BITS = 11, RADIX_SIZE = 1 << RADIX_BITS, CANDIDATES_MAX = 1 << 23 };
 
-/* The rows of this node that penalties change, by ascending id; few, so they are kept apart from the others. */
+/* The rows of this node that penalties change, by ascending id; they are few, so they are kept separately. */
 struct penalised {
     struct candidate list[SAMPLER_PENALTY_WINDOW];
     size_t count;
 };
 
-/* Also by what no option allows, less than 0 or no number: a sequencer can send any, and there is a candidate in any case. */
+/* Also for values that no option allows, negative or NaN: a sequencer can send any, and there must be a candidate in any case. */
 static bool is_greedy(const struct sampling *s)
 {
     return !(s->temperature > 0);
@@ -41,7 +41,8 @@ static bool comes_before(struct candidate a, struct candidate b)
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-/* Restore the heap whose root alone may be out of place. With worst_first the root is the last in order, else the first. */
+/* Restore the heap, in which only the element at `at` may be out of place. With worst_first the root is the last in order, else the
+ * first. */
 static void sift_down(struct candidate *heap, size_t count, size_t at, bool worst_first)
 {
     struct candidate moving = heap[at];
@@ -64,7 +65,7 @@ static void make_heap(struct candidate *heap, size_t count, bool worst_first)
 }
 
 /* Gumbel noise -log(-log(u)) of (seed, position, id), from -3.7 to 36.8. With w = 1 - u, an odd multiple of 2^-53, -log(u) is taken from a
- * series for small w, so that rare large values keep all their bits: -log(1 - w) = 2 atanh(w / (2 - w)). */
+ * series for small w, so that rare large values keep full precision: -log(1 - w) = 2 atanh(w / (2 - w)). */
 static float gumbel(uint64_t hash)
 {
     double w = ((double)(hash >> 12) + 0.5) * 0x1p-52;
@@ -82,13 +83,13 @@ static float gumbel(uint64_t hash)
     return -canon_logf((float)exponential);
 }
 
-/* At least gumbel(hash), for the price of counting bits: -log(u) ≥ w, and w is more than 2^-(zeros + 1) less a rounding. */
+/* At least gumbel(hash), at the cost of counting bits: -log(u) ≥ w, and w is more than 2^-(zeros + 1) less a rounding. */
 static double gumbel_limit(uint64_t hash)
 {
     return 0.6931472 * (__builtin_clzll((hash >> 12) << 12 | 1u << 11) + 1) + 0.001;
 }
 
-/* The best by perturbed score; running, so that logits need not stand anywhere as candidates. */
+/* The best by perturbed score; a running maximum, so that logits need not be stored as candidates. */
 struct winner {
     double score;
     struct candidate candidate;
@@ -115,11 +116,11 @@ static float penalise(const struct sampling *s, float logit, uint32_t times)
 
     changed -= (float)times * s->frequency_penalty;
     changed -= s->presence_penalty;
-    /* What is no number, infinite less infinite, has no place in an order: it becomes the least, too. */
+    /* NaN, infinite less infinite, has no place in an order: it becomes the least, too. */
     return changed > FLT_MAX ? FLT_MAX : changed >= -FLT_MAX ? changed : -FLT_MAX;
 }
 
-/* Where the id stands in the list, or where it belongs. */
+/* Index of the id in the list, or where it belongs. */
 static size_t find_place(const struct penalised *p, uint32_t id)
 {
     size_t at = 0;
@@ -163,7 +164,7 @@ static void find_penalised(struct penalised *p, const struct sampling *s, const 
         p->list[i].logit = penalise(s, logits[p->list[i].id - id_first], times[i]);
 }
 
-/* The heap holds the best so far, the worst of them first. */
+/* The heap holds the best so far, with the worst of them at the root. */
 static void keep_best(struct candidate *heap, uint32_t *count, uint32_t room, struct candidate candidate)
 {
     if (*count < room) {
@@ -196,7 +197,7 @@ static bool any_from(const float *logits, float threshold)
     return found != 0;
 }
 
-/* Most rows are below the worst one kept, so whole steps are passed over with one comparison per row. */
+/* Most rows are below the worst one kept, so whole blocks are skipped with one comparison per row. */
 static void select_best(const struct penalised *p, const float *logits, uint32_t id_first, uint32_t rows, struct candidate *out,
                         uint32_t room)
 {
@@ -238,7 +239,7 @@ static void select_winner(const struct sampling *s, uint64_t position, const str
     *out = winner.candidate;
 }
 
-/* Larger logits have smaller keys; the zeros are one. */
+/* Larger logits have smaller keys; both zeros have the same key. */
 static uint32_t descending_key(float logit)
 {
     uint32_t bits = canon_bits(logit + 0.0f);
@@ -314,14 +315,14 @@ static uint64_t weight(float logit, float logit_max)
 {
     float below = logit - logit_max;
 
-    /* Penalties can make a logit infinite, and a peer can send any: nothing but a weight from 0 to 1 may come out. */
+    /* Penalties can make a logit infinite, and a peer can send anything: the weight must be from 0 to 1. */
     if (!(below >= -28.0f))
         return 0;
     return (uint64_t)(canon_expf(below < 0 ? below : 0) * 0x1p40f);
 }
 
-/* Moves the first `wanted` in order, or, below that, as many as it takes for their weights to reach `enough`, to the end of the array, the
- * first last. Returns how many. candidates: a heap, the first in order at its root. */
+/* Moves the first `wanted` in order, or fewer if the weights of these reach `enough`, to the end of the array, the first last. Returns
+ * their number. candidates: a heap, the first in order at its root. */
 static size_t take_first(struct candidate *candidates, size_t count, size_t wanted, double enough)
 {
     float logit_max = candidates[0].logit;

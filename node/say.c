@@ -16,14 +16,14 @@
 
 enum { NOTICE_BYTES = 128 };
 
-static const uint64_t rest_ns = 3600000000000; /* nothing has to be looked at before the bell rings */
+static const uint64_t rest_ns = 3600000000000; /* nothing is due before the bell rings */
 
-/* Pieces wait one behind the other, each with its size before it; the ring is read by the thread alone. */
+/* Pieces are queued one after another, each preceded by its size; only the thread reads the ring. */
 struct say {
     atomic_bool is_started, is_ending, is_over;
     atomic_flag lock; /* of the next four */
     uint8_t ring[SAY_ROOM_BYTES];
-    uint64_t put, taken; /* bytes of all times */
+    uint64_t put, taken; /* bytes since the start */
     uint64_t dropped;    /* lines since the last notice */
     int fd;
     _Atomic uint64_t written; /* pieces */
@@ -67,7 +67,7 @@ static bool put(struct say *s, const char *text, uint16_t bytes)
     return true;
 }
 
-/* Where the lines are missing, before the next one. True: none are owed a word any more. */
+/* Report dropped lines where they are missing, before the next line. True: no report is owed any more. */
 static bool put_notice(struct say *s)
 {
     char text[NOTICE_BYTES];
@@ -109,7 +109,7 @@ static size_t take(struct say *s, char text[SAY_LINE_BYTES])
 
 /* ---- writing ---- */
 
-/* For as long as it takes. What cannot be written, as nobody is there or a disk is full, is gone. */
+/* Write all, however long it takes. What cannot be written, because there is no reader or the disk is full, is lost. */
 static void write_all(int fd, const char *text, size_t bytes)
 {
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
@@ -119,7 +119,7 @@ static void write_all(int fd, const char *text, size_t bytes)
 
         if (written > 0)
             done += (size_t)written;
-        else if (written < 0 && errno == EAGAIN) /* somebody else who has the same file wants it so */
+        else if (written < 0 && errno == EAGAIN) /* another process that shares the file has made it non-blocking */
             poll(&ready, 1, -1);
         else if (written == 0 || errno != EINTR)
             return;

@@ -27,7 +27,7 @@ int security_start(struct security *security, enum mesh_security mode, uint32_t 
     const struct mesh_sealer_config config = {
         .security = mode,
         .key = &security->key,
-        .cluster = "", /* the key is this run's alone */
+        .cluster = "", /* the key belongs to this run alone */
         .epoch = epoch,
         .epoch_id = security->epoch_id,
         .incarnation = (const uint8_t(*)[MESH_INCARNATION_BYTES])security->incarnation,

@@ -20,12 +20,12 @@
 
 enum {
     LOOP_NS_MAX = 50000000,
-    LEAVE_NS_MAX = 65000000000, /* to leave in order: the others load first, for a minute at most */
+    LEAVE_NS_MAX = 65000000000, /* to leave in order: the others first load, for a minute at most */
     CLIENTS_MAX = 32,
     INTERRUPTS_MAX = 100
 };
 
-/* The server that a signal ends; a handler has no other way to know. */
+/* The server that a signal ends; a handler cannot get it otherwise. */
 static struct server *volatile interrupted_server;
 static volatile sig_atomic_t interrupt_count;
 
@@ -38,10 +38,11 @@ static void on_interrupt(int number)
         mesh_udp_wake(interrupted_server->config->shift.udp);
 }
 
-/* The end of a terminal (SIGHUP) is no crash: requests end, and the others need not find out. Who is started with nohup goes on. */
+/* The end of a terminal (SIGHUP) is not a crash: requests end, and other members need not detect it. A process started with nohup goes
+ * on. */
 static void watch_signals(void)
 {
-    signal(SIGINT, on_interrupt); /* which a shell has its background jobs ignore */
+    signal(SIGINT, on_interrupt); /* which a shell makes its background jobs ignore */
     signal(SIGTERM, on_interrupt);
     if (signal(SIGHUP, on_interrupt) == SIG_IGN)
         signal(SIGHUP, SIG_IGN);
@@ -49,7 +50,7 @@ static void watch_signals(void)
 
 /* ---- datagrams outside of epochs ---- */
 
-/* Telemetry of others may wait until the main thread looks by itself, 50 ms at most: waking it takes a core from a worker each time. */
+/* Telemetry of other members may wait until the main thread polls, at most 50 ms: each wake-up takes a core from a worker. */
 static bool is_patient(const struct server *server, const uint8_t *packet)
 {
     return packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_REPORT && !inbox_ring_is_half_full(&server->gate.ring);
@@ -120,7 +121,7 @@ static bool is_alone(const struct server *server)
     return server->shift == NULL || server->shift->mesh == NULL;
 }
 
-/* Until a datagram, news, a timer. Without an endpoint nobody else looks after the socket. */
+/* Sleep until a datagram, news or a timer. Without an endpoint no other thread polls the socket. */
 static void rest(struct server *server, uint32_t rung)
 {
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
@@ -157,7 +158,7 @@ void serve_attend(struct server *server)
         mesh_udp_wait(udp, NULL, due_ns - now_ns < LOOP_NS_MAX ? due_ns - now_ns : LOOP_NS_MAX);
 }
 
-/* The first signal lets what this node's clients have asked come to its end; new questions are refused in words. */
+/* After the first signal, running requests of this node's clients end normally; new ones are refused in words. */
 static void begin_draining(struct server *server, uint64_t now_ns)
 {
     const unsigned running = serve_count_requests(server);
@@ -194,7 +195,7 @@ static void begin_leaving(struct server *server)
     mesh_cluster_leave(server->cluster, now_ns);
 }
 
-/* Out of the cluster, and clients have what was sent to them; or it takes too long, or whoever interrupts it does so again. */
+/* This node is out of the cluster, and clients have what was sent to them; or it takes too long, or there was another signal. */
 static bool is_finished(const struct server *server)
 {
     struct mesh_sessions_stats sessions;
@@ -212,8 +213,8 @@ static void note_loaded(struct server *server)
     change_load(&server->change, mesh_udp_now_ns());
 }
 
-/* Where nobody else looks after the socket; or time is about to be up for somebody whose answer may lie there, as the worker that would
- * have read it was not given a processor. */
+/* Poll the socket if no other thread does, or if a timeout of the cluster layer is due: the answer it waits for may be in the socket,
+ * unread since the worker that polls was not scheduled. */
 static void read_outside(struct server *server)
 {
     if (is_alone(server))
@@ -261,7 +262,7 @@ static int loop(struct server *server, struct fail *fail)
 
 /* ---- opening ---- */
 
-/* What has to be equal on all members: the model, all sizes that the engine is built for, and how rows are dealt to members. */
+/* Hash of what must be equal on all members: the model, all sizes that the engine is built for, and the rules by which rows are dealt. */
 static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
 {
     const uint32_t forms = (config->is_star ? 1 : 0) | (config->is_whole ? 2 : 0);
@@ -394,7 +395,7 @@ static void close_server(struct server *server)
     serve_log_close(server);
     serve_discover_close(server);
     mesh_udp_close(server->config->shift.udp);
-    serve_record_close(server, &interrupt_count); /* its disk may hang, and nobody needs the port any more */
+    serve_record_close(server, &interrupt_count); /* its disk may hang, and the port is no longer needed */
     free(server->cluster_memory);
     free(server->sessions_memory);
     bell_close(server->bell);

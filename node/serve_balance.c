@@ -1,11 +1,11 @@
-/* Shares of a serving node's cluster: how fast this node is, and, where it coordinates, whether the rows should be dealt anew. */
+/* Shares of a serving node's cluster: this node's speed, and, on the coordinator, whether the rows should be dealt anew. */
 #include <string.h>
 
 #include "memory_text.h"
 #include "serve_state.h"
 
 #define LOOK_NS UINT64_C(250000000)
-#define TEST_NS UINT64_C(30000000000) /* between two benchmarks of a node that has no rows to show its speed */
+#define TEST_NS UINT64_C(30000000000) /* between two benchmarks of a node without rows, whose speed cannot be measured at work */
 
 /* ---- the speed of this node ---- */
 
@@ -19,7 +19,7 @@ static struct speed_test *start_test(const struct server *server, struct fail *f
         memory_look_last(server->memory.look, &available, &held);
     else
         available = memory_available_bytes(); /* before it is a member */
-    most = available / 2;                     /* the kernel ends who takes more than there is */
+    most = available / 2;                     /* the kernel kills a process that takes more than there is */
     return speed_test_start(c->kernel, c->model->layer[0].down->type, all < most ? all : most, c->threads, fail);
 }
 
@@ -64,7 +64,7 @@ static void tell(struct server *server, uint32_t speed, uint16_t ratio)
     mesh_cluster_set_flags(server->cluster, serve_flags(server));
 }
 
-/* Small differences are not worth telling: they would move rows whenever members change. */
+/* Small differences are not worth reporting: they would move rows whenever members change. */
 static bool is_news(const struct balance_member *self, uint32_t speed)
 {
     const uint64_t low = self->speed < speed ? self->speed : speed, high = self->speed < speed ? speed : self->speed;
@@ -80,7 +80,7 @@ static void take_meter(struct server *server, uint64_t now_ns)
 
     engine_figures(server->shift->engine, &figures);
     if (server->next != NULL || !shift_is_loaded(server->shift)) {
-        meter_restart(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns); /* loading disturbs */
+        meter_restart(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns); /* loading disturbs the measurement */
         return;
     }
     meter_feed(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns, server->config->shift.threads);
@@ -89,7 +89,7 @@ static void take_meter(struct server *server, uint64_t now_ns)
         tell(server, speed, balance_ratio(speed, shares->benchmark));
 }
 
-/* Without rows there is nothing to measure; perhaps it is faster now. */
+/* Without rows there is nothing to measure, but the node may have become faster. */
 static void take_test(struct server *server, uint64_t now_ns)
 {
     struct serve_shares *shares = &server->shares;
@@ -102,7 +102,7 @@ static void take_test(struct server *server, uint64_t now_ns)
         tell(server, shares->benchmark, 0);
     } else if (shares->test == NULL && shares->self.share == BALANCE_SHARE_AUTO && shift->map.share[shift->rank] == 0 &&
                now_ns >= shares->test_at_ns) {
-        shares->test = start_test(server, &fail); /* without memory for it: next time */
+        shares->test = start_test(server, &fail); /* without memory for it: retried next time */
         shares->test_at_ns = now_ns + TEST_NS;
     }
 }
@@ -117,7 +117,7 @@ void serve_begin_shares(struct server *server)
     bool has_new_shares = false;
 
     for (uint16_t r = 0; r < shift->count; r++)
-        has_new_shares |= shift->member[r].share > 0; /* only then: a change of members deals by speed */
+        has_new_shares |= shift->member[r].share > 0; /* set only for new shares: a change of members deals by speed */
     balance_begin(&shares->balance, now_ns, has_new_shares);
     meter_restart(&shares->meter, now_ns, 0, 0);
     shares->look_at_ns = now_ns + LOOK_NS;
@@ -146,7 +146,7 @@ bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift 
     return is_settled;
 }
 
-/* The cluster may have gone on to an epoch that this node has not begun yet. */
+/* The cluster may have moved on to an epoch that this node has not begun yet. */
 static bool is_present(const struct server *server)
 {
     struct mesh_cluster_event now;

@@ -1,7 +1,7 @@
-/* What takes time between two epochs, on threads of their own: the memory of an engine is given back, which can be gigabytes of pages, what
- * it has computed is kept, the next one is opened. This node goes on answering the other members meanwhile.
+/* What takes time between two epochs, on threads of their own: an engine's memory, which can be gigabytes, is freed, what it has computed
+ * is kept, and the next engine is opened. This node goes on answering other members meanwhile.
  *
- * What is given back comes first: whoever opens the next engine waits for it, and has the memory. */
+ * Freeing comes first: the thread that opens the next engine waits for it, and then has the memory. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 /* ---- the end of one ---- */
 
-/* Its threads end, and its clients have heard all that it has computed. */
+/* End its threads; its clients then know all that it has computed. */
 static void halt_shift(struct server *server)
 {
     struct engine_figures figures;
@@ -39,7 +39,7 @@ static void free_shift(struct shift *shift)
     free(shift);
 }
 
-/* One that is given back, after those before it. */
+/* A shift to be freed, after those before it. */
 struct giving {
     struct kept *kept;
     struct shift *shift;
@@ -70,7 +70,7 @@ void serve_give_back(struct server *server, struct shift **shift)
 
     if (*shift == NULL)
         return;
-    atomic_store(&(*shift)->crew.is_stopping, true); /* as long as it loads, it stops at once */
+    atomic_store(&(*shift)->crew.is_stopping, true); /* so that loading stops at once */
     *shift = NULL;
     handed = malloc(sizeof *handed);
     server->giving = NULL;
@@ -78,7 +78,7 @@ void serve_give_back(struct server *server, struct shift **shift)
         *handed = giving;
         server->giving = pool_start(1, run_giving, handed, &fail);
     }
-    if (server->giving == NULL) { /* no thread is to be had */
+    if (server->giving == NULL) { /* no thread can be started */
         give(&giving);
         free(handed);
     }
@@ -104,8 +104,8 @@ void serve_end_epoch(struct server *server)
 struct between {
     struct server *server;
     struct mesh_cluster_event epoch;
-    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* epoch.members: the cluster may go on to another */
-    struct shift *shift, *last, *unused;               /* to be opened; the one before; to be given back */
+    struct mesh_cluster_member member[MESH_RANKS_MAX]; /* epoch.members: the cluster may move on to another epoch */
+    struct shift *shift, *last, *unused;               /* to be opened; the previous one; to be freed */
     bool gives_last;
     struct pool *giving;
     struct rows *rows;
@@ -120,7 +120,7 @@ static void run_between(void *app, uint16_t index)
 
     (void)index;
     pool_join(b->giving);
-    free_shift(b->unused); /* with what it waits for: from here on nobody else keeps anything */
+    free_shift(b->unused); /* joins what it waits for: from here on no other thread keeps anything */
     if (b->last != NULL)
         shift_keep(b->last, &b->server->kept);
     if (b->gives_last)
@@ -137,13 +137,13 @@ static void do_between(struct between *b)
     struct pool *pool = pool_start(1, run_between, b, &fail);
 
     if (pool == NULL)
-        run_between(b, 0); /* no thread is to be had */
+        run_between(b, 0); /* no thread can be started */
     while (!atomic_load(&b->is_done))
         serve_attend(b->server);
     pool_join(pool);
 }
 
-/* The old epoch's memory is given back before there is a new one, but for the rows that are kept; where the new one has been prepared,
+/* The old epoch's memory is freed before the new epoch is opened, except for rows that are kept; if the new epoch has been prepared,
  * afterwards. */
 int serve_open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail)
 {

@@ -1,4 +1,4 @@
-/* The clients of a serving node: what they ask becomes jobs, what comes of those they are told. */
+/* The clients of a serving node: requests become jobs, and clients are told the results. */
 #include <stdio.h>
 #include <string.h>
 
@@ -70,7 +70,7 @@ unsigned serve_count_requests(const struct server *server)
     return count;
 }
 
-/* Who asks a node that is leaving is told whom to ask instead. */
+/* A client that asks a leaving node is told which node to ask instead. */
 static void refuse_to_begin(struct server *server, uint32_t session)
 {
     const struct shift *shift = server->shift;
@@ -85,7 +85,7 @@ static void refuse_to_begin(struct server *server, uint32_t session)
     refuse(server, session, why);
 }
 
-/* What runs already waits, and goes on when there is enough. */
+/* A running request waits, and continues when there is enough memory. */
 static void refuse_without_memory(struct server *server, uint32_t session)
 {
     char missing[MEMORY_TEXT_BYTES], why[200];
@@ -183,7 +183,7 @@ void serve_run_sessions(struct server *server)
     }
 }
 
-/* Tiles and fetched bytes go through the same socket and wire. */
+/* Tiles and fetched bytes share a socket and a link. */
 static bool is_busy(const struct server *server)
 {
     return server->shift != NULL && server->shift->mesh != NULL && engine_is_stepping(server->shift->engine);
@@ -199,7 +199,7 @@ uint64_t serve_bulk_due_ns(struct server *server)
     return bulk_host_due_ns(&server->bulk, server->sessions, is_busy(server));
 }
 
-/* Tell clients what there is, as far as their queues take it. */
+/* Tell clients the news, as far as their queues have room. */
 void serve_tell_clients(struct server *server)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];

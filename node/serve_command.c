@@ -112,7 +112,7 @@ static int parse_address(const char *option, const char *text, struct mesh_addr 
     return 0;
 }
 
-/* Of one machine, at which it is reached. */
+/* An address at which one machine can be reached. */
 static int parse_place(const char *option, const char *text, struct mesh_addr *address, struct fail *fail)
 {
     if (parse_address(option, text, address, fail) < 0)
@@ -122,7 +122,7 @@ static int parse_place(const char *option, const char *text, struct mesh_addr *a
     return 0;
 }
 
-/* Where this node listens: at any address, or one of this machine; any port, or one. */
+/* Where this node listens: the wildcard address or one of this machine; any port or a given one. */
 static int parse_listen(const char *text, struct mesh_addr *address, struct fail *fail)
 {
     static const struct mesh_addr any[] = {{.port = 1}, {.ip = {[10] = 0xff, [11] = 0xff}, .port = 1}};
@@ -145,7 +145,7 @@ static int add_seed(struct serve_config *config, struct mesh_addr address, struc
     return 0;
 }
 
-/* The own section of the cluster file: by --node, or by the address of --listen. */
+/* This node's section of the cluster file: by --node, or by the address of --listen. */
 static const struct cluster_node *own_node(const struct arguments *a, const struct mesh_addr *listen, struct fail *fail)
 {
     for (uint16_t i = 0; i < a->file.node_count; i++) {
@@ -160,7 +160,8 @@ static const struct cluster_node *own_node(const struct arguments *a, const stru
     return NULL;
 }
 
-/* What stands in the cluster file is told as that: "--metrics x: why" as "-c FILE: metrics x: why", with the code of a bad file. */
+/* Errors in values from the cluster file are attributed to it: "--metrics x: why" becomes "-c FILE: metrics x: why", with the code of a bad
+ * file. */
 static int blame(const struct arguments *a, const void *value, struct fail *fail)
 {
     const uintptr_t at = (uintptr_t)value, begin = (uintptr_t)&a->file;
@@ -172,7 +173,7 @@ static int blame(const struct arguments *a, const void *value, struct fail *fail
     return -1;
 }
 
-/* The other nodes of the file are asked. One whose name is gone is not, if there is somebody else. */
+/* The other nodes of the file become seeds. A node whose name does not resolve is skipped, if there is another one. */
 static int take_others(const struct arguments *a, const struct cluster_node *own, struct serve_config *config, struct fail *fail)
 {
     const struct cluster_node *unknown = NULL;
@@ -228,7 +229,7 @@ static int take_file(struct arguments *a, struct serve_config *config, struct fa
     return take_others(a, own, config, fail);
 }
 
-/* Without a key nobody proves anything, so nobody but this machine may be listened to. */
+/* Without a key no datagram is authenticated, so only this machine may be listened to. */
 static int take_key(struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     char reason[300];
@@ -257,7 +258,7 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
     return 0;
 }
 
-/* --key-log, or the variable; whoever names a file wants lines in it. */
+/* --key-log, or the environment variable; naming a file asks for lines in it. */
 static int take_key_log(const struct arguments *a, struct serve_config *config, struct fail *fail)
 {
     const char *variable = getenv("MESH_KEYLOGFILE");
@@ -280,8 +281,8 @@ static int take_multicast(const struct arguments *a, struct serve_config *config
     return 0;
 }
 
-/* To somebody on another machine from the loopback there is none: --listen was forgotten, or /etc/hosts has 127.0.1.1 for this machine's
- * own name, as Debian writes it. Nobody would hear anybody, and each would be a cluster of its own. */
+/* The loopback has no route to another machine: --listen was forgotten, or /etc/hosts has 127.0.1.1 for this machine's own name, as Debian
+ * writes it. The nodes would not hear one another, and each would be a cluster of its own. */
 static int check_ways(const struct arguments *a, const struct serve_config *config, struct fail *fail)
 {
     char own[MESH_ADDR_TEXT_BYTES], other[MESH_ADDR_TEXT_BYTES];
@@ -375,7 +376,7 @@ static struct model_fetch_config fetch_config(const struct arguments *a, const s
     };
 }
 
-/* What every node reads of it. */
+/* Fetch what every node reads of the model. */
 static int fetch_common(const struct arguments *a, struct serve_config *config, const struct model *model, struct fail *fail)
 {
     const struct model_fetch_config fetch = fetch_config(a, config);
@@ -418,7 +419,7 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
     return result;
 }
 
-/* Without a file: a peer's. */
+/* Without a file: fetch a peer's. */
 static int find_model(struct arguments *a, struct serve_config *config, struct model_part *part, struct fail *fail)
 {
     const struct model_fetch_config fetch = fetch_config(a, config);
@@ -445,8 +446,8 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
                            .drain = DRAIN_DEFAULT,
                            .fetch_wait = FETCH_WAIT_S_DEFAULT,
                            .security = MESH_SECURITY_NONE};
-    signal(SIGPIPE, SIG_IGN); /* whoever reads what is said may go away; a member stays */
-    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error of the write, in words */
+    signal(SIGPIPE, SIG_IGN); /* the reader of stderr may go away; a member stays */
+    signal(SIGXFSZ, SIG_IGN); /* exceeding a file size limit becomes a write error, reported in words */
     if (parse(&a, argc, argv, fail) < 0)
         return (int)fail->exit_code;
     if (a.help)

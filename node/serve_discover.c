@@ -1,4 +1,4 @@
-/* Finding others by multicast: questions that strangers ask the group, as if they had asked this node alone. */
+/* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. */
 #include <string.h>
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 #include "mesh/wire.h"
 #include "serve_state.h"
 
-enum { QUESTIONS_MAX = 16 /* of one turn of the loop */ };
+enum { QUESTIONS_MAX = 16 /* per turn of the loop */ };
 
 int serve_discover_open(struct server *server, struct fail *fail)
 {
@@ -18,7 +18,7 @@ int serve_discover_open(struct server *server, struct fail *fail)
     return server->discover_fd < 0 ? -1 : 0;
 }
 
-/* What this node asks comes back to it, and those who are together know all the answers: a cluster that is whole is quiet. */
+/* A node receives its own questions, and members know the answers to one another's: a complete cluster is quiet. */
 static bool is_strangers(const struct server *server, const uint8_t *incarnation)
 {
     if (memcmp(incarnation, server->incarnation, MESH_INCARNATION_BYTES) == 0)
@@ -29,7 +29,7 @@ static bool is_strangers(const struct server *server, const uint8_t *incarnation
     return true;
 }
 
-/* What is asked by somebody with the key, opened. */
+/* Open a question, which must be sealed with the key. */
 static void take(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
 {
     const struct serve_config *config = server->config;

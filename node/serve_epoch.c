@@ -1,4 +1,4 @@
-/* A serving node from one epoch to the next: what the cluster decides, what is prepared for it, and whom this node suspects. */
+/* A serving node from one epoch to the next: the cluster's decisions, preparing for them, and the members that this node suspects. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,13 +13,13 @@
 
 enum {
     FAREWELL_NS_MAX = 1500000000, /* to tell clients */
-    MOMENT_NS_MAX = 2000000000,   /* that a prepared epoch waits for a good one */
-    SUSPECTED_NS = 1000000000,    /* between two events of one member's being suspected: what else happened is to be seen beside them */
-    TAIL_MIN = 2,                 /* positions: the 16 before them have been fetched by then */
+    MOMENT_NS_MAX = 2000000000,   /* that a prepared epoch waits for a good moment */
+    SUSPECTED_NS = 1000000000,    /* between two events of the same member's suspicion, so that other events stay visible */
+    TAIL_MIN = 2,                 /* positions after a multiple of 16, so that the 16 before have been fetched */
     TAIL_MAX = 6
 };
 
-static const uint64_t refused_ns = 65000000000; /* who refuses is asked again every 30 s at least, and one of the answers may be lost */
+static const uint64_t refused_ns = 65000000000; /* a refusing member is asked every 30 s at least; one of the answers may be lost */
 
 void serve_say(const struct server *server, const char *format, ...)
 {
@@ -32,7 +32,7 @@ void serve_say(const struct server *server, const char *format, ...)
     va_end(list);
 }
 
-/* Requests go on in the new epoch; or, to a node that was idle, the first one has come. */
+/* Requests continue in the new epoch; or, on an idle node, the first one has arrived. */
 static void log_change(const struct server *server, bool goes_on)
 {
     const struct change *change = &server->change;
@@ -117,7 +117,7 @@ static void tell_ready(struct server *server)
     mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), server->next_plan);
 }
 
-/* Without it the others do not wait: all is loaded when the epoch begins. */
+/* Other members do not wait for it then: all is loaded when the epoch begins. */
 static void give_up_next(struct server *server, const char *why)
 {
     serve_say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
@@ -137,7 +137,7 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
                plan->member_count, plan->member_count == 1 ? "" : "s");
     if (plan->own_rank < 0 || serve_lacks_memory(server, plan, &missing_bytes) || (server->memory.is_refused && plan->member_count == 1)) {
-        tell_ready(server); /* this node leaves, or nobody will load, or there is nothing to load beside */
+        tell_ready(server); /* this node leaves, or no member will load, or there is nothing to load beside */
         return;
     }
     server->next = calloc(1, sizeof *server->next);
@@ -148,8 +148,8 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
         give_up_next(server, fail.text);
 }
 
-/* Keys and values go along 16 positions at a time; those of a request that are left over are computed again, while all wait. So the switch
- * is best soon after a multiple of 16, for as many requests as can be. */
+/* Keys and values are transferred 16 positions at a time; a request's remaining ones are computed again, while all wait. So the best moment
+ * for the switch is soon after a multiple of 16, for as many requests as possible. */
 static bool is_good_moment(struct server *server)
 {
     struct engine_cached cached[ENGINE_SLOTS_MAX];
@@ -163,7 +163,7 @@ static bool is_good_moment(struct server *server)
     return count == 0 || (tail >= TAIL_MIN * count && tail <= TAIL_MAX * count);
 }
 
-/* -1: it cannot become a member. Better not one than one that all wait for. */
+/* -1: it cannot become a member. Better no member than one for which all others wait. */
 static int watch_next(struct server *server, struct fail *fail)
 {
     if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
@@ -183,7 +183,7 @@ static int watch_next(struct server *server, struct fail *fail)
     return 0;
 }
 
-/* Clients are told, with all that there is for them, and no more are taken. */
+/* Clients are told all the news there is, and no new ones are accepted. */
 static void begin_farewell(struct server *server)
 {
     serve_tell_clients(server);
@@ -229,7 +229,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
 {
     switch (event->type) {
     case MESH_CLUSTER_PREPARE:
-        server->has_company |= event->member_count > 1; /* who loads for an epoch of several has been answered */
+        server->has_company |= event->member_count > 1; /* a node that loads for an epoch of several has been answered */
         prepare_next(server, event);
         break;
     case MESH_CLUSTER_EPOCH:
@@ -260,7 +260,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
     return 0;
 }
 
-/* The cluster core tells of a refusal once, and counts all. */
+/* The cluster core reports a refusal once, and counts all. */
 static void watch_refusals(struct server *server)
 {
     struct mesh_cluster_stats stats;
@@ -296,7 +296,7 @@ int serve_run_cluster(struct server *server, struct fail *fail)
     return 0;
 }
 
-/* A suspicion that was let go is no beginning of a change. */
+/* A suspicion that was withdrawn does not begin a change. */
 static void forget_doubt(struct server *server)
 {
     struct mesh_cluster_peer_stats peer;
@@ -309,7 +309,7 @@ static void forget_doubt(struct server *server)
     server->change.doubt_ns = 0;
 }
 
-/* The cluster may have gone on to another epoch meanwhile, where that rank is somebody else's. */
+/* The cluster may have moved on to another epoch, in which that rank is another member. */
 bool serve_is_rank(const struct server *server, uint16_t rank)
 {
     struct mesh_cluster_event now;
@@ -335,7 +335,7 @@ static void suspect(struct server *server, uint16_t rank)
     mesh_cluster_suspect(server->cluster, now_ns, rank);
 }
 
-/* A member whose port is gone is suspected at once. That is a hint which anybody may forge; the member is asked before it counts. */
+/* A member whose port is gone is suspected at once. The report is a hint that anybody may forge; the member is asked before it counts. */
 static void watch_ports(struct server *server)
 {
     struct mesh_addr addr;
@@ -346,7 +346,7 @@ static void watch_ports(struct server *server)
                 suspect(server, rank);
 }
 
-/* Who owes blocks and says nothing is suspected. */
+/* Suspect members that owe blocks and send nothing. */
 void serve_watch_members(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();

@@ -1,4 +1,4 @@
-/* The key log of a serving node: what it says and hears can be read with it, whoever has it. */
+/* The key log of a serving node: with it, the node's traffic can be decrypted. */
 #include "say.h"
 #include "serve_state.h"
 
@@ -21,7 +21,7 @@ int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNA
     return 0;
 }
 
-/* The keys of an epoch, and of what its members say outside of it. */
+/* The keys of an epoch, and of its members' datagrams outside epochs. */
 void serve_log_epoch(struct server *server)
 {
     const struct shift *shift = server->shift;

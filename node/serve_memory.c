@@ -8,12 +8,12 @@
 #include "serve_state.h"
 
 #define LOOK_NS  UINT64_C(250000000)
-#define AGAIN_NS UINT64_C(30000000000) /* what other members can have is told with an agreement only, so there is a new one */
-#define ALONE_NS UINT64_C(10000000000) /* between two tries of one that nobody else waits for */
+#define AGAIN_NS UINT64_C(30000000000) /* members report their memory only with an agreement, so a new one is made */
+#define ALONE_NS UINT64_C(10000000000) /* between two tries of a node for which no other waits */
 
 /* ---- what this node can have ---- */
 
-/* What it holds for the present epoch goes when the next one begins. */
+/* What it holds for the present epoch is freed when the next one begins. */
 static uint64_t find_bytes(const struct serve_memory *m)
 {
     uint64_t available, held, bytes;
@@ -85,7 +85,7 @@ struct rows *serve_take_rows(struct server *server)
     return rows;
 }
 
-/* Who is the only one, and asks for nobody, says why it cannot load, and ends. */
+/* An only node without seeds says why it cannot load, and ends. */
 static bool expects_others(const struct server *server, const struct mesh_cluster_event *event)
 {
     return event->member_count > 1 || server->config->seed_count > 0 || server->has_company;
@@ -100,7 +100,7 @@ bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_e
            *missing_bytes > 0 && expects_others(server, event);
 }
 
-/* Once, until it changes: it is looked at again in one epoch after the other. */
+/* Once, until it changes: every retry is another epoch. */
 static void say_lack(struct server *server, bool is_other)
 {
     struct serve_memory *m = &server->memory;
@@ -167,7 +167,7 @@ void serve_forget_lack(struct server *server)
     server->memory.is_refused = false;
 }
 
-/* A model may be too large for one machine, and one of them is the first that is started. */
+/* A model may be too large for one machine, and some machine must be started first. */
 bool serve_waits_alone(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     struct serve_memory *m = &server->memory;
@@ -186,7 +186,7 @@ bool serve_waits_alone(struct server *server, const struct mesh_cluster_event *e
     return true;
 }
 
-/* The same members in another epoch, for which each says what it can have now. */
+/* Another epoch of the same members, for which each reports its present memory. */
 static void try_again(struct server *server, uint64_t now_ns)
 {
     struct serve_memory *m = &server->memory;
@@ -199,7 +199,7 @@ static void try_again(struct server *server, uint64_t now_ns)
     for (uint16_t r = 0; r < m->count; r++)
         by_speed[r] = balance_member_of(m->member[r].speed, m->member[r].flags);
     balance_shares(&server->shares.load, by_speed, m->count, share);
-    mesh_cluster_propose_shares(server->cluster, now_ns, share, m->count); /* should members change meanwhile, there is another one */
+    mesh_cluster_propose_shares(server->cluster, now_ns, share, m->count); /* if members change meanwhile, there is a new epoch anyway */
 }
 
 void serve_watch_memory(struct server *server)

@@ -1,4 +1,4 @@
-/* What a serving node answers to /metrics and /health. */
+/* A serving node's answers to /metrics and /health. */
 #include <inttypes.h>
 
 #include "mesh/program/json.h"
@@ -16,9 +16,9 @@ static void write_metrics(void *app, FILE *out)
                   out);
 }
 
-/* Healthy is who is in an epoch with all of its share loaded, does not leave, has the address at which it listens, and is not alone since
- * others refuse it: what it was to be part of is elsewhere. Other troubles are told, too, but it answers whoever asks. Who waits for memory
- * is in no engine's epoch, so it is seeking. */
+/* Healthy is a node that is in an epoch with all of its share loaded, is not leaving, has the address at which it listens, and is not alone
+ * because others refuse it: it should be part of another cluster. Other troubles are reported, too, but such a node still serves. A node
+ * that waits for memory is in no engine's epoch, so it is seeking. */
 static bool write_health(void *app, FILE *out)
 {
     struct server *server = app;

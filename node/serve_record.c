@@ -1,4 +1,4 @@
-/* What a serving node records of itself, besides the calls of its cores: --record. */
+/* What a serving node records, besides the calls of its cores: --record. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,7 +17,7 @@ int serve_record_open(struct server *server, struct fail *fail)
 
     if (config->record.path == NULL)
         return 0;
-    /* Without a key hashes are of this process alone. */
+    /* Without a key hashes are specific to this process. */
     if (!is_secure && mesh_random(key.bytes, sizeof key.bytes) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none");
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
@@ -56,12 +56,12 @@ static void close_recording(void *app, uint16_t index)
     struct closing *closing = app;
 
     (void)index;
-    recording_close(closing->recording, NULL); /* what it lacks is told; the errand was to serve */
+    recording_close(closing->recording, NULL); /* says what it lacks; that is no failure of serving */
     atomic_store(&closing->is_done, true);
     bell_ring(closing->bell);
 }
 
-/* True: it is closed. */
+/* True: the recording is closed. */
 static bool await(struct server *server, struct closing *closing, const volatile sig_atomic_t *signals)
 {
     const sig_atomic_t before = *signals;
@@ -147,7 +147,7 @@ void serve_record_piece(struct server *server, const struct mesh_telemetry_head 
 {
     struct timespec now;
 
-    /* Who watches may want them more often; all pieces of a report have the same serial number. */
+    /* Watchers may want reports more often; all pieces of a report have the same serial number. */
     if (server->recording == NULL || (head->serial != server->record_serial && head->now_ns < server->record_at_ns))
         return;
     if (head->serial != server->record_serial)

@@ -1,4 +1,4 @@
-/* What a serving node measures and reports of itself. */
+/* Measurements and reports of a serving node. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -22,7 +22,8 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
     return peer.is_leaving ? "leaving" : peer.is_suspected ? "suspected" : "up";
 }
 
-/* Members' disks that every row is on, at least. Those without the whole file have what they need in this epoch, once it is loaded. */
+/* The least number of members' disks that hold a row, over all rows. Members without the whole file have what they need in this epoch, once
+ * it is loaded. */
 static uint32_t count_disks(const struct serve_status *status)
 {
     uint64_t whole = 0;
@@ -52,7 +53,7 @@ static void write_disks(const struct serve_status *status, struct json *json)
     json_uint(json, "model_chunks_here", part != NULL ? count_chunks_here(part) : chunks);
 }
 
-/* Part of all rows, 0..1. */
+/* Fraction of all rows, 0..1. */
 static double part_of(const struct rowmap *map, uint16_t rank)
 {
     double total = 0;
@@ -62,7 +63,7 @@ static double part_of(const struct rowmap *map, uint16_t rank)
     return map->share[rank] / total;
 }
 
-/* How the others reach it. Who has met nobody knows only where it listens. */
+/* The address by which other members reach it. A node that has met no other knows only where it listens. */
 static void address_of(const struct serve_status *status, uint16_t rank, char text[MESH_ADDR_TEXT_BYTES])
 {
     const struct mesh_addr addr = status->shift->member[rank].addr;
@@ -93,7 +94,7 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_object_end(json);
 }
 
-/* Whatever is turned away, in all epochs and outside of them. */
+/* All refusals, in epochs and outside of them. */
 struct refusals {
     uint64_t seal[MESH_SEAL_REFUSALS], clients[MESH_SESSION_REFUSALS], replay;
 };
@@ -154,7 +155,7 @@ static void write_exchange(const struct serve_status *status, struct json *json)
     json_object_end(json);
 }
 
-/* The times are of this machine's monotonic clock, 0 for what has not happened, or not here. */
+/* Times are of this machine's monotonic clock; 0 for what has not happened, or not on this node. */
 static void write_change(const struct change *change, struct json *json)
 {
     json_object_begin(json, "last_change");
@@ -188,7 +189,7 @@ static void write_recorded(const struct serve_status *status, struct json *json)
     json_object_end(json);
 }
 
-/* While memory is missing. */
+/* Written while memory is missing. */
 static void write_waiting(const struct serve_memory *m, struct json *json, uint16_t rank)
 {
     char address[MESH_ADDR_TEXT_BYTES];
@@ -283,7 +284,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     return size > 0 ? (size_t)size : 0;
 }
 
-/* Without those of sessions that are over: whoever ends one says so several times. */
+/* Without refusals of finished sessions: an end is sent several times. */
 static uint64_t count_refused(const struct serve_status *status)
 {
     uint64_t count = status->gate->rate + status->gate->full;

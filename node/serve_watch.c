@@ -139,7 +139,7 @@ void serve_watch_epoch(struct server *server)
     w->pieces.step_serial = 0;
     if (shift != NULL)
         watch_epoch(&w->watch, shift->member, shift->count, shift->rank);
-    else if (memory->missing_bytes > 0) /* who waits for memory tells the others, too */
+    else if (memory->missing_bytes > 0) /* a node that waits for memory reports to other members, too */
         watch_epoch(&w->watch, memory->member, memory->count, memory->rank);
     else
         watch_epoch(&w->watch, NULL, 0, 0);

@@ -12,9 +12,9 @@
 
 enum {
     PAUSE_NS = 1000000,
-    PASSES_MAX = 4,        /* of fetching, before the switch does not wait for more */
-    NEARLY_POSITIONS = 32, /* of a head: when no more came in one pass, the next one would find little */
-    FOLLOW_NS = 10000000   /* between two passes afterwards */
+    PASSES_MAX = 4,        /* of fetching; then the switch waits no longer */
+    NEARLY_POSITIONS = 32, /* of a head: if a pass brought no more, the next one would bring little */
+    FOLLOW_NS = 10000000   /* between later passes */
 };
 
 /* ---- news ---- */
@@ -32,13 +32,13 @@ static void tell(struct shift *shift, const struct shift_news *news)
             shift->news_room = room;
         }
     }
-    /* Without memory a token is not told; its request goes on from what was, in the next epoch. */
+    /* Without memory a token is lost here; its request continues from what came before, in the next epoch. */
     if (shift->news_count < shift->news_room)
         shift->news[shift->news_count++] = *news;
     atomic_flag_clear_explicit(&shift->news_lock, memory_order_release);
     bell_ring(shift->crew.bell);
     if (shift->count == 1)
-        mesh_udp_wake(shift->config->udp); /* then the main thread sleeps at the socket */
+        mesh_udp_wake(shift->config->udp); /* where the main thread then sleeps */
 }
 
 bool shift_next_news(struct shift *shift, struct shift_news *news)
@@ -78,7 +78,8 @@ static bool is_end(const void *tokenizer, uint32_t id)
     return tokenizer_is_end(tokenizer, id);
 }
 
-/* has_to_fit: there is another way when it does not. Else it is tried: more nodes may come before all of it is touched. */
+/* has_to_fit: fail if memory is short, since there is an alternative. Otherwise it is tried: more nodes may come before all of it is
+ * touched. */
 static int open_engine(struct shift *shift, bool has_to_fit, struct fail *fail)
 {
     const struct shift_config *c = shift->config;
@@ -147,7 +148,7 @@ static uint64_t clock_ns(void *clock)
 
 /* ---- preparing ---- */
 
-/* Members of both epochs may have what this node has not. */
+/* Members of both epochs may have what this node lacks. */
 static void add_sources(struct kv_fetch *fetch, const struct mesh_cluster_member *member, uint16_t count, const uint8_t *own)
 {
     for (uint16_t r = 0; r < count; r++)
@@ -192,7 +193,7 @@ static bool is_stopping(struct shift *shift)
     return atomic_load(&shift->crew.is_stopping);
 }
 
-/* All that there is; then what is computed meanwhile, until the epoch begins. */
+/* Fetch all that there is; then what is computed meanwhile, until the epoch begins. */
 static void fetch(struct shift *shift)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -241,7 +242,7 @@ static void prepare(void *app, uint16_t index)
 static int set_up(struct shift *shift, const struct shift_config *config, const struct mesh_cluster_event *epoch, struct bell *bell,
                   struct fail *fail)
 {
-    uint64_t missing_bytes; /* who does not want to try has asked before */
+    uint64_t missing_bytes; /* ignored: callers that need it have checked before */
 
     assert(epoch->own_rank >= 0 && epoch->member_count > 0 && epoch->member_count <= MESH_RANKS_MAX);
     shift->config = config;
@@ -289,7 +290,7 @@ bool shift_fits(struct shift *shift, const struct mesh_cluster_event *epoch)
            shift_divide(&map, shift->config, epoch->members, shift->count, &missing_bytes, &fail) == 0 && rowmap_is_same(&map, &shift->map);
 }
 
-/* What is not loaded by now the crew loads. */
+/* The crew loads what is not loaded by now. */
 static void end_preparing(struct shift *shift)
 {
     atomic_store(&shift->crew.is_stopping, true);
@@ -310,7 +311,7 @@ int shift_open(struct shift *shift, const struct shift_config *config, const str
     int err = 0;
 
     if (atomic_load(&shift->preparing) == SHIFT_LOADING) {
-        rows_drop(rows); /* what is prepared has seen to its rows */
+        rows_drop(rows); /* a prepared shift already has its rows */
         end_preparing(shift);
     } else {
         shift->rows = rows;
@@ -443,7 +444,7 @@ static void look_at_traffic(void *app)
         look->traffic->peers_by_group += stats.hears_group;
     }
     if (look->traffic->peers_by_group < 2)
-        look->traffic->peers_by_group = 0; /* one alone is sent to alone */
+        look->traffic->peers_by_group = 0; /* a group of one is sent to directly */
     if (look->shift->mesh != NULL)
         look->traffic->cipher = security_cipher_name(&look->shift->sealer);
     mesh_udp_get_stats(look->shift->config->udp, &udp);
@@ -460,7 +461,7 @@ void shift_traffic(struct shift *shift, struct shift_traffic *traffic)
     if (shift->mesh != NULL && shift->is_started)
         engine_with_port(shift->engine, look_at_traffic, &look);
     else if (shift->mesh == NULL)
-        look_at_traffic(&look); /* alone: the main thread polls */
+        look_at_traffic(&look); /* alone: only the main thread polls */
 }
 
 void shift_read(struct shift *shift)

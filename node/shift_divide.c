@@ -1,4 +1,4 @@
-/* Who gets which rows in an epoch, and whether there is memory for them. */
+/* How rows are divided in an epoch, and whether there is memory for them. */
 #include "balance.h"
 #include "memory_text.h"
 #include "shift.h"

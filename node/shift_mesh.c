@@ -45,7 +45,8 @@ static void configure_mesh(const struct shift *shift, struct mesh_config *config
     memcpy(config->incarnation, shift->member[shift->rank].incarnation, sizeof config->incarnation);
 }
 
-/* The size depends on neither epoch nor incarnation. Touched here: new pages cost more than all else of a beginning epoch. */
+/* The size depends on neither epoch nor incarnation. Touched here: populating pages would cost more than everything else when an epoch
+ * begins. */
 int shift_mesh_allocate(struct shift *shift, struct fail *fail)
 {
     struct mesh_config config;

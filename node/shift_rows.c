@@ -9,9 +9,9 @@
 #include "say.h"
 #include "serve.h"
 
-enum { PAUSE_NS = 10000000, PAUSES = 100 /* before all are asked again */ };
+enum { PAUSE_NS = 10000000, PAUSES = 100 /* before all peers are asked again */ };
 
-#define WAIT_NS ((uint64_t)2000000000) /* for those who are there to have it: they may be fetching as well */
+#define WAIT_NS ((uint64_t)2000000000) /* for present peers to get it: they may be fetching as well */
 
 static void add_peer(struct shift *shift, struct mesh_addr addr)
 {
@@ -22,7 +22,7 @@ static void add_peer(struct shift *shift, struct mesh_addr addr)
         shift->peer[shift->peer_count++] = addr;
 }
 
-/* Those that have everything first, and each node begins with others. */
+/* Peers that have everything come first, and each node begins with a different one. */
 void shift_rows_add_peers(struct shift *shift, const struct mesh_cluster_member *member, uint16_t count)
 {
     const uint8_t *own = shift->member[shift->rank].incarnation;

@@ -23,7 +23,7 @@ struct speed_test {
     uint16_t threads;
     size_t panel_bytes, piece_panels, pieces; /* of a thread */
     struct pool *pool;
-    uint8_t *weights;             /* (threads, pieces, piece_panels), and what is prefetched behind them */
+    uint8_t *weights;             /* (threads, pieces, piece_panels), and room for prefetches behind them */
     float *out;                   /* (threads, piece_panels, PANEL_ROWS) */
     _Atomic uint32_t ready, done; /* threads */
     atomic_bool is_given_up;
@@ -53,7 +53,7 @@ static uint8_t *weights_of(const struct speed_test *test, uint16_t thread)
     return test->weights + (size_t)thread * test->pieces * test->piece_panels * test->panel_bytes;
 }
 
-/* All threads begin a turn together. */
+/* Wait so that all threads begin a turn together. */
 static void wait_for_all(struct speed_test *test, uint32_t turn)
 {
     atomic_fetch_add(&test->ready, 1);
@@ -61,7 +61,7 @@ static void wait_for_all(struct speed_test *test, uint32_t turn)
         sched_yield();
 }
 
-/* Bytes a second. *at: the piece to begin with. */
+/* Returns bytes per second. *at: the piece to begin with. */
 static uint64_t take_turn(const struct speed_test *test, uint16_t thread, const union input *input, size_t *at)
 {
     const size_t piece_bytes = test->piece_panels * test->panel_bytes;
@@ -136,7 +136,7 @@ struct speed_test *speed_test_start(const struct kernel *kernel, enum tensor_typ
         test->pool = pool_start(threads, work, test, fail);
     if (test->pool != NULL && fail->text[0] == '\0')
         return test;
-    atomic_store(&test->is_given_up, true); /* those that have started do not wait for the others */
+    atomic_store(&test->is_given_up, true); /* started threads do not wait for the others */
     pool_join(test->pool);
     free_test(test);
     return NULL;

@@ -47,7 +47,7 @@ void steplog_release(struct steplog *log)
 
 /* ---- entries ---- */
 
-/* Only the parts that there are. */
+/* Copy only the parts in use. */
 static void copy_entry(struct step_entry *to, const struct step_entry *from)
 {
     to->step = from->step;
@@ -84,7 +84,7 @@ void steplog_step_over(struct steplog *log)
 
 /* ---- requests ---- */
 
-/* id 0: a free place. NULL: none. Under the lock. */
+/* id 0: a free slot. NULL: none. Under the lock. */
 static struct arriving *find(struct steplog *log, uint64_t id)
 {
     for (uint16_t i = 0; i < log->limits.slots; i++)
@@ -167,7 +167,7 @@ static int take_tokens(struct steplog *log, struct bytes *in, uint64_t *complete
     return err;
 }
 
-/* Every part computes some positions that there are, or tells of a cancel; together they are a step that this node can hold. */
+/* Every part computes some existing positions, or reports a cancel; together they are a step that this node can hold. */
 static bool entry_is_possible(const struct steplog *log, const struct step_entry *entry)
 {
     uint32_t tokens = 0;

@@ -21,7 +21,7 @@ struct tensor {
     bool is_norm;
     uint64_t dims[2]; /* columns, rows */
     uint32_t sigma_q31;
-    uint64_t small_rows; /* at the beginning, with weights SMALL_ROW_DIVISOR times smaller */
+    uint64_t small_rows; /* the first rows, whose weights are SMALL_ROW_DIVISOR times smaller */
 };
 
 struct output {

@@ -8,7 +8,7 @@
 #define SPACE_MARK "\xe2\x96\x81"
 
 static const char signs[] = ".,!?'-:;()\"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-static const char consonants[] = "bdfjlmnrstvw"; /* without those that make words nobody wants to see */
+static const char consonants[] = "bdfjlmnrstvw"; /* without those that form offensive words */
 static const char vowels[] = "aeiou";
 
 enum {
@@ -18,7 +18,7 @@ enum {
     SYLLABLES = (sizeof consonants - 1) * VOWELS,
     WORDS = SYLLABLES * SYLLABLES * (1 + SYLLABLES + SYLLABLES * SYLLABLES), /* of two to four syllables */
     SYLLABLES_MAX = 4,                                                       /* of a word */
-    SPREAD = 1000003 /* a prime, so it shares no factor with a number of words: multiplying by it permutes them */
+    SPREAD = 1000003 /* a prime, which shares no factor with a number of words: multiplying by it permutes them */
 };
 
 _Static_assert(SYNTH_VOCAB_MAX <= SYNTH_VOCAB_TEXT + 1 + LETTERS + SIGNS + 2 * SYLLABLES + WORDS, "not enough words");

@@ -165,7 +165,7 @@ static void fill_block(enum tensor_type type, struct stream *stream, uint64_t ba
     }
 }
 
-/* What a block's integers come to per unit of its scale: their root mean square, in thousandths. */
+/* Root mean square of a block's integers per unit of its scale, in thousandths. */
 static uint64_t spread_milli(enum tensor_type type)
 {
     static const uint32_t spreads[TYPE_COUNT] = {

@@ -18,8 +18,8 @@ struct team {
     void (*work)(void *app, size_t task, uint16_t thread);
     void *app;
     size_t count;
-    _Atomic size_t next;     /* task to be taken */
-    _Atomic uint32_t round;  /* works begun */
+    _Atomic size_t next;     /* next task to be taken */
+    _Atomic uint32_t round;  /* number of works begun */
     _Atomic uint16_t inside; /* members that have not finished the round yet */
     _Atomic bool is_over;
 };

@@ -37,7 +37,7 @@ static void write_histogram(struct json *json, const struct mesh_telemetry_item 
 
     json_text(json, "histogram", mesh_telemetry_latency_texts[item->latency.which].name);
     if (item->latency.bucket_first > 0 || item->latency.bucket_end < MESH_HISTOGRAM_BUCKETS)
-        return; /* a part of it */
+        return; /* a part of a report */
     mesh_telemetry_get_histogram(item, &histogram);
     json_uint(json, "p50_ns", mesh_histogram_quantile(&histogram, 500));
     json_uint(json, "p99_ns", mesh_histogram_quantile(&histogram, 990));

@@ -25,7 +25,7 @@ static const struct tensor_type_info supported[TYPE_COUNT] = {
     [TYPE_Q6_K] = {"q6_k", DEQUANTISE_K_VALUES, 210, false},
 };
 
-/* Names of the numbers that the format knows and we do not compute with; 4, 5, 31-33 and 36-38 were withdrawn from it. */
+/* Names of the numbers that the format defines and this program does not support; 4, 5, 31-33 and 36-38 were withdrawn from it. */
 static const char *const unsupported_names[] = {
     [4] = "q4_2",   [5] = "q4_3",    [9] = "q8_1",        [15] = "q8_k",       [16] = "iq2_xxs",    [17] = "iq2_xs",   [18] = "iq3_xxs",
     [19] = "iq1_s", [20] = "iq4_nl", [21] = "iq3_s",      [22] = "iq2_s",      [23] = "iq4_xs",     [24] = "i8",       [25] = "i16",

@@ -7,20 +7,20 @@
 
 #include "engine_state.h"
 
-enum { LOOK_WORK_BYTES = 1 << 19 /* asking the clock takes time, too */ };
+enum { LOOK_WORK_BYTES = 1 << 19 /* reading the clock takes time, too */ };
 
 static size_t tile_floats(const struct matrix *m, uint32_t tile)
 {
     return (size_t)m->tile[tile].group_count * PANEL_ROWS;
 }
 
-/* What multiplying `bytes` of weights takes, in bytes read by one token. */
+/* Work of multiplying `bytes` of weights, in bytes read for one token. */
 static uint64_t work_of(size_t bytes, uint32_t tokens)
 {
     return (uint64_t)bytes * (tokens < 4 ? 1 : tokens / 4);
 }
 
-/* Account for weights that were read; let the network have its turn when it has waited long enough. */
+/* Account for weights read; let the network have its turn when it has waited long enough. */
 static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t tokens)
 {
     worker_count(&w->weight_bytes, bytes);
@@ -32,7 +32,7 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
     }
 }
 
-/* From a slice on. */
+/* Input from `slice` on. */
 static struct matrix_input input_of(const struct inbox *inbox, uint32_t token, uint32_t tokens, uint32_t slice)
 {
     size_t cell = (size_t)token * inbox->form->slices + slice;
@@ -62,8 +62,8 @@ static void multiply(struct engine *e, struct worker *w, const struct inbox *inb
             segment->token_count);
 }
 
-/* Slices from `slice` to one before `end` that are multiplied at once, for what is done once for all of them costs as much as a few
- * hundred weights: those that are there, as long as the network can wait. */
+/* Slices from `slice` to one before `end` to be multiplied at once, since the fixed cost of a call equals a few hundred weights: those that
+ * are ready, limited by how long the network can wait. */
 static uint32_t slices_at_once(const struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t slice, uint32_t end)
 {
     const uint64_t work = work_of(m->tile[w->unit->item].slice_bytes, w->unit->segment->token_count);
@@ -74,7 +74,7 @@ static uint32_t slices_at_once(const struct worker *w, const struct matrix *m, c
     return count;
 }
 
-/* How long did its blocks wait? Once for a slice, by whoever is first. */
+/* Record how long a slice's blocks waited; only its first user does. */
 static void note_use(struct engine *e, const struct segment *segment, const struct inbox *inbox, uint32_t slice)
 {
     _Atomic uint64_t *sent = &inbox->sent[segment->sub * inbox->form->slices + slice];
@@ -94,7 +94,7 @@ static size_t eager_stride(const struct matrix *m)
     return (size_t)m->group_count * PANEL_ROWS;
 }
 
-/* (EAGER_TOKENS, eager_stride) of an own slice, from a tile's first row on. Phases take turns with two halves: a phase's own input is
+/* (EAGER_TOKENS, eager_stride) of an own slice, from a tile's first row on. Phases alternate between two halves: a phase's own input is
  * only complete when the phase before last is done. */
 static float *eager_result(struct engine *e, uint16_t phase, uint32_t own_slice, uint32_t tile)
 {
@@ -145,7 +145,7 @@ static void add_rows(const struct engine *e, struct unit *u, const float *from, 
     }
 }
 
-/* Add what is parked and next in order. */
+/* Add parked slices that are next in order. */
 static void add_parked(struct engine *e, struct worker *w, const struct matrix *m)
 {
     struct unit *u = w->unit;
@@ -173,13 +173,13 @@ static bool is_whole(const struct segment *segment, const struct inbox *inbox)
     return true;
 }
 
-/* Where it waits for memory, for which much is read once: with few tokens. */
+/* Prefetch what the tile will need, when it is limited by memory: with few tokens. */
 static void fetch_ahead(struct engine *e, const struct worker *w, const struct matrix *m)
 {
     if (w->unit->segment->token_count > EAGER_TOKENS)
         return;
     finish_ahead(e, w->unit);
-    /* Which unit.c deals next to this worker. */
+    /* The tile that unit.c deals next to this worker. */
     matrix_tile_ahead(m, w->unit->item, e->config.map->rank_count == 1 ? 1 : e->config.worker_count);
 }
 
@@ -205,7 +205,7 @@ static bool start_tile(struct engine *e, struct worker *w, const struct matrix *
     return true;
 }
 
-/* Missing slices from s on that are there, the first of which is: how many. */
+/* Number of consecutive missing slices from s on that are ready; s is. */
 static uint32_t count_ready(const struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t s)
 {
     uint32_t end = s + 1;
@@ -215,7 +215,7 @@ static uint32_t count_ready(const struct worker *w, const struct matrix *m, cons
     return slices_at_once(w, m, inbox, s, end);
 }
 
-/* Multiply missing slices from s on: into the sum when it is their turn, else to be added later. Returns how many. */
+/* Multiply missing slices from s on: into the sum if they are next, else parked. Returns their number. */
 static uint32_t multiply_missing(struct engine *e, struct worker *w, const struct matrix *m, const struct inbox *inbox, uint32_t s)
 {
     const struct matrix_output sum = {.floats = w->unit->sum, .token_stride = TILE_FLOATS_MAX, .accumulate = s != 0};
@@ -272,10 +272,10 @@ bool tile_run(struct engine *e, struct worker *w)
         if (!multiply_ready(e, w, m, inbox))
             return false;
     assert(w->unit->slices_added == m->slices);
-    /* A worker's tiles are sent in order: what is missing before a later one is taken for lost. */
+    /* A worker's tiles are sent in order: receivers take a gap before a later tile for a loss. */
     if (!unit_is_first(w))
         return false;
-    /* The output must have a place, and a paced node is not finished before its memory would be. */
+    /* The output gather must be open, and a paced node may not finish before its memory would. */
     if (e->phase[phase].kind != PHASE_ATTENTION && e->phase[phase].kind != PHASE_HEAD && engine_inbox(e, phase) == NULL)
         return false;
     if (pace_holds(e, w))

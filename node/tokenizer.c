@@ -1,4 +1,4 @@
-/* Text to ids: user-defined pieces are cut out of the raw text first; what lies between them is merged, best score first.
+/* Text to ids: user-defined pieces are cut out of the raw text first; the text between them is merged, best score first.
  *
  * The merging is that of SentencePiece's BPE (Kudo, Richardson 2018): symbols start as characters; of all neighbours that together are a
  * piece, those with the best score are joined, the leftmost first. A heap of such pairs, in which outdated ones are skipped when they come
@@ -18,7 +18,7 @@ struct symbol {
 struct pair {
     float score;
     uint32_t left, right; /* symbols */
-    uint32_t size;        /* of both when the pair was found; another one now means that it is outdated */
+    uint32_t size;        /* of both when the pair was found; a different size now means that it is outdated */
 };
 
 /* A stretch of the raw text, or a user-defined piece found in it. */
@@ -105,8 +105,8 @@ static void consider(struct merger *m, uint32_t left, uint32_t right)
         heap_push(m, (struct pair){.score = m->tokenizer->pieces[id].score, .left = left, .right = right, .size = size});
 }
 
-/* More than characters of the raw text when a broken one swallows the beginning of an escaped space. What is no UTF-8 may be split in odd
- * ways, which ends in byte tokens. */
+/* There are more symbols than characters of the raw text when a broken character swallows the beginning of an escaped space. Invalid UTF-8
+ * may be split in odd ways, which ends in byte tokens. */
 static uint32_t count_symbols(const struct merger *m, uint32_t size)
 {
     uint32_t count = 0;
@@ -152,7 +152,8 @@ static void merge_symbols(struct merger *m, uint32_t count)
     }
 }
 
-/* Byte tokens for what is no piece; one unknown token where a byte token is missing (then the vocabulary has one, see tokenizer_load.c). */
+/* Byte tokens for a symbol that is not a piece; one unknown token if a byte token is missing (the vocabulary then has one, see
+ * tokenizer_load.c). */
 static int append_bytes(const struct merger *m, const struct symbol *symbol, struct id_list *out, struct fail *fail)
 {
     const struct tokenizer *t = m->tokenizer;
@@ -223,7 +224,7 @@ static int encode_text(const struct tokenizer *t, const char *text, size_t size,
     return result;
 }
 
-/* Cuts every occurrence of one piece out of the fragments that are still text: *from to *to, which has room for all. */
+/* Cut every occurrence of one piece out of the fragments that are still text: from `from` to `to`, which has room for all. */
 static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text, const struct fragment *from, size_t count,
                         struct fragment *to)
 {
@@ -248,7 +249,7 @@ static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text
     return written;
 }
 
-/* The fragments of a text, at least one byte or one piece each, so that there are never more than bytes. NULL without memory. */
+/* The fragments of a text, each at least one byte or one piece, so never more than bytes. NULL without memory. */
 static struct fragment *partition(const struct tokenizer *t, const char *text, size_t size, size_t *count)
 {
     struct fragment *fragments = malloc(size * sizeof *fragments), *other = NULL;

@@ -104,7 +104,7 @@ static int load_texts(struct tokenizer *t, const struct gguf *gguf, const struct
         total += text.size;
     }
     assert(id == t->count);
-    t->bytes = malloc(2 * total + 1); /* texts, and what is shown, which is never longer */
+    t->bytes = malloc(2 * total + 1); /* texts, and their shown forms, which are never longer */
     if (!t->bytes)
         return fail_memory(fail);
     end = t->bytes;
@@ -152,7 +152,7 @@ static int refuse_byte(const struct gguf *gguf, uint32_t id, const struct piece 
                     gguf_path(gguf), KEY_TYPES, id, shown);
 }
 
-/* Without the array every piece is normal, but for the byte pieces, known by their text, and what load_specials marks. */
+/* Without the array every piece is normal, except byte pieces, known by their text, and those that load_specials marks. */
 static int load_types(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     const struct gguf_value *types = NULL;
@@ -259,7 +259,7 @@ static int check_bytes(const struct tokenizer *t, const struct gguf *gguf, struc
 
 static void show_piece(struct piece *piece)
 {
-    char *shown = (char *)(uintptr_t)piece->text + piece->text_size; /* room that load_texts left */
+    char *shown = (char *)(uintptr_t)piece->text + piece->text_size; /* room left by load_texts */
     uint32_t size = 0;
 
     piece->shown = shown;
@@ -279,7 +279,7 @@ static void show_piece(struct piece *piece)
     piece->shown_size = size;
 }
 
-/* The slot that holds this text, or the free one where it belongs. */
+/* The slot that holds this text, or the free slot for it. */
 static uint32_t *slot_of(const struct tokenizer *t, const char *text, size_t size)
 {
     uint32_t at = (uint32_t)hash_bytes(t->seed, text, size) & t->slot_mask;

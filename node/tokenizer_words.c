@@ -13,7 +13,7 @@ struct ids {
     size_t count, room;
 };
 
-/* Where a word's ids are in `known`, and how many, make the value of its entry. A word of 16 MB has up to 48 million. */
+/* An entry's value is the offset of a word's ids in `known`, and their count. A word of 16 MB has up to 48 million. */
 enum { COUNT_BITS = 26, COUNT_MASK = (1 << COUNT_BITS) - 1 };
 
 struct tokenizer_words {
@@ -41,7 +41,7 @@ static int append(struct ids *list, const uint32_t *ids, size_t count, struct fa
     return 0;
 }
 
-/* Could this piece hold the end of one word and the beginning of the next? */
+/* Could this piece span the end of one word and the beginning of the next? */
 static bool crosses_words(const struct piece *piece)
 {
     uint32_t before = 0;

@@ -24,7 +24,7 @@
 #include "train_pass.h"
 #include "train_source.h"
 
-enum { JUDGED_TOKENS_MAX = 32768 /* of held-out text at each look; all of it at the end */ };
+enum { JUDGED_TOKENS_MAX = 32768 /* of held-out text in each evaluation; all of it at the end */ };
 
 struct train {
     const struct train_options *options;
@@ -101,7 +101,7 @@ static struct train_shape shape_of(const struct train_setup *setup)
                                 .ctx = setup->ctx};
 }
 
-/* Can it be written? Better known now than after the last step. */
+/* Can it be written? Better to know now than after the last step. */
 static int check_path(const char *path, struct fail *fail)
 {
     struct replace_file file;
@@ -114,7 +114,7 @@ static int check_path(const char *path, struct fail *fail)
     return 0;
 }
 
-/* A run that somebody has begun is not begun anew over its checkpoint. */
+/* Refuse to start a new run over the checkpoint of an earlier one. */
 static int check_checkpoint(const struct train_options *options, struct fail *fail)
 {
     struct train_setup setup;
@@ -125,7 +125,7 @@ static int check_checkpoint(const struct train_options *options, struct fail *fa
         return 0;
     if (train_checkpoint_peek(options->checkpoint, &setup, &step, &none) < 0)
         return none.exit_code == EXIT_ENVIRONMENT
-                   ? 0 /* there is none */
+                   ? 0 /* it does not exist */
                    : fail_set(fail, EXIT_USAGE, "%s: exists and is no checkpoint: give another name with --checkpoint",
                               options->checkpoint);
     if (step < setup.steps)
@@ -135,7 +135,7 @@ static int check_checkpoint(const struct train_options *options, struct fail *fa
     return 0;
 }
 
-/* The text is not written over, and no result over another one. */
+/* The text must not be overwritten, nor one result by another. */
 static int check_paths(const struct train_options *options, struct fail *fail)
 {
     const struct {
@@ -157,7 +157,7 @@ static int check_paths(const struct train_options *options, struct fail *fail)
     return check_checkpoint(options, fail);
 }
 
-/* Not every type can have rows of any length. */
+/* Report matrices whose row length does not allow the type. */
 static void tell_types(const struct train *train)
 {
     const uint32_t others = train_export_others(&train->layout, train->options->type);
@@ -209,7 +209,7 @@ static void end(struct train *train)
 
 /* ---- judging ---- */
 
-/* Mean loss of held-out text, of about tokens_max tokens from its beginning. */
+/* Mean loss on about tokens_max tokens of held-out text from its beginning. */
 static float judge(struct train *train, size_t tokens_max)
 {
     const struct train_setup *setup = &train->state.setup;
@@ -256,7 +256,7 @@ static void show(struct train *train, const struct train_record *record)
             tokens / elapsed_s, left_s / 60, left_s % 60);
 }
 
-/* The loss or the gradient is no number any more: nothing after this step would be. */
+/* The loss or the gradient is not finite: neither would be anything after this step. */
 static int refuse_divergence(const struct train *train, struct fail *fail)
 {
     return fail_set(fail, EXIT_DIFFERENCE, "step %" PRIu64 ": the loss is not finite any more: begin again with a smaller --lr (it was %g)",

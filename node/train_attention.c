@@ -6,7 +6,7 @@
 #include "rope.h"
 #include "train_pass.h"
 
-/* One row of the batch and one KV head, and what its thread has for it. */
+/* One row of the batch and one KV head, with its thread's buffers. */
 struct part {
     struct train_pass *pass;
     const struct train_kept *kept;
@@ -74,7 +74,7 @@ static const float *at(const struct part *part, const float *rows, size_t stride
     return rows + (part->first_token + position) * stride + column;
 }
 
-/* Of positions first..first+count-1, one head: probability (count, row), what is later than a position +0 up to `seen`. */
+/* Probabilities of positions first..first+count-1, one head: (count, row), with +0 for later positions up to `seen`. */
 static void attend(const struct part *part, uint32_t head, size_t first, size_t count, size_t seen)
 {
     const struct kernel_train *train = part->pass->kernel->train;
@@ -143,7 +143,7 @@ void train_attention_forward(struct train_pass *pass, uint32_t layer)
 
 /* ---- back ---- */
 
-/* From the probabilities and the gradient of a head's output, that of its scores: into part->back. */
+/* From the probabilities and the gradient of a head's output to the gradient of its scores, in part->back. */
 static void back_scores(const struct part *part, uint32_t head, size_t first, size_t count, size_t seen)
 {
     const struct kernel_train *train = part->pass->kernel->train;
@@ -172,7 +172,7 @@ static void back_scores(const struct part *part, uint32_t head, size_t first, si
     }
 }
 
-/* dq of the block; dk and dv of all positions it sees, to which blocks and heads add in their order. */
+/* dq of the block; dk and dv of all positions it sees, added in the order of blocks and heads. */
 static void back_block(const struct part *part, uint32_t head, size_t first, size_t count)
 {
     const struct kernel_train *train = part->pass->kernel->train;

@@ -120,7 +120,7 @@ static void swiglu_work(void *app, size_t task, uint16_t thread)
     }
 }
 
-/* The tokens' rows of the embedding, beside what it got as the output matrix: some columns, all tokens in order. */
+/* The tokens' rows of the embedding's gradient, added to its gradient as the output matrix: some columns per task, all tokens in order. */
 static void embed_work(void *app, size_t task, uint16_t thread)
 {
     struct train_pass *pass = app;

@@ -64,7 +64,7 @@ static size_t next_row(const struct train_text *text, struct train_cursor *curso
         const size_t count = left < room ? left : room;
 
         if (left > room && used > 0)
-            break; /* a document that fits a row stays whole, and a piece gets as much context as there can be */
+            break; /* a document that fits a row is not split, and a piece gets as much context as possible */
         copy_pairs(text, cursor->document, cursor->pair, count, id + used, target + used);
         used += count;
         cursor->pair += count;

@@ -18,7 +18,7 @@
 
 enum { FLOAT_BYTES = 4, VECTORS = 3, SPREAD = 2 };
 
-/* Nothing that is read or written as one piece lies across the end of a piece that is hashed. */
+/* No single read or write crosses the end of a hashed piece. */
 static_assert(TRAIN_CHECKPOINT_HEADER_BYTES % TRAIN_CHECKPOINT_RECORD_BYTES == 0, "records begin at a multiple of their size");
 static_assert(TRAIN_CHECKPOINT_PIECE_BYTES % TRAIN_CHECKPOINT_RECORD_BYTES == 0, "a piece holds whole records");
 
@@ -143,7 +143,7 @@ int train_checkpoint_save(const struct train_state *state, const char *path, str
 struct reader {
     FILE *file;
     const char *name;
-    uint64_t left; /* bytes before the hash at the end that are not in the piece yet */
+    uint64_t left; /* bytes before the final hash that are not in the piece yet */
     uint64_t hash; /* of the pieces up to this one */
     size_t used, filled;
     uint8_t piece[TRAIN_CHECKPOINT_PIECE_BYTES];
@@ -168,7 +168,7 @@ static int start_reader(struct reader *reader, uint64_t size, struct fail *fail)
     return 0;
 }
 
-/* The next bytes of the file, which are there; NULL when they could not be read. Valid until the next call. */
+/* The next bytes of the file, known to exist; NULL when they could not be read. Valid until the next call. */
 static const uint8_t *take(struct reader *reader, size_t size, struct fail *fail)
 {
     if (reader->used == reader->filled) {
@@ -251,7 +251,7 @@ static int check_hash(struct reader *reader, uint64_t size, struct fail *fail)
     return 0;
 }
 
-/* The file from its beginning to its end; what it holds goes into the state, or nowhere when that is NULL. */
+/* Read the file from beginning to end; its values go into the state, or nowhere when that is NULL. */
 static int read_all(struct reader *reader, const struct train_header *header, uint64_t size, struct train_state *state, struct fail *fail)
 {
     float *const vectors[VECTORS] = {state ? state->weights : NULL, state ? state->momentum : NULL, state ? state->spread : NULL};

@@ -13,24 +13,24 @@
 #include "mesh/program/text_decode.h"
 #include "train_series.h"
 
-/* All in pixels. Places of lines are written in tenths of them. */
+/* All in pixels. Positions of lines are written in tenths of a pixel. */
 enum {
     WIDTH = 900,
     HEIGHT = 500,
     LEFT = 70,
     TOP = 88,
     BOTTOM = 440,
-    MARGIN = 28,         /* at the right, without an axis */
+    MARGIN = 28,         /* on the right, without an axis */
     MARGIN_OF_AXIS = 84, /* with one */
     TENTHS = 10,
     LEGEND_LINE = 26,
     LEGEND_GAP = 20,
-    LETTER = 7 /* of 13 pixels, on average and not too little */
+    LETTER = 7 /* average width at 13 pixels, rounded up */
 };
 
 enum { TICKS_X = 10, TICKS_Y = 9, TICKS_RATE = 5, TITLE_MAX = 80, DOTTED_MAX = 50, SMOOTH_MAX = 300, RATE_MAX = 120, LOSS_TEXT_MAX = 32 };
 
-/* Colours that differ in lightness, too, and that no colour blindness confuses. */
+/* Colours that also differ in lightness, and that no colour blindness confuses. */
 #define INK         "#1f2328"
 #define INK_FAINT   "#6e7781"
 #define GRID        "#e4e7eb"
@@ -110,7 +110,7 @@ static bool is_xml(uint32_t c)
     return c != TEXT_DECODE_INVALID && c >= 0x20 && !(c >= 0x7f && c < 0xa0) && c != 0xfffe && c != 0xffff;
 }
 
-/* At most characters_max of the text, then dots. */
+/* At most characters_max of the text, then an ellipsis. */
 static void put_text(FILE *out, const char *text, size_t characters_max)
 {
     size_t size = strlen(text), length;
@@ -178,7 +178,7 @@ static void put_line(FILE *out, const struct curve *curve, const struct train_se
     fputs("\"/>\n", out);
 }
 
-/* Lines without length with round ends. */
+/* Zero-length lines with round ends. */
 static void put_dots(FILE *out, const struct curve *curve, const struct train_series *series, const char *colour, int size)
 {
     if (series->count == 0)
@@ -270,7 +270,7 @@ static const char style_smooth[] = "stroke=\"" COLOUR_LOSS "\" stroke-width=\"2\
 static const char style_held_out[] = "stroke=\"" COLOUR_HELD "\" stroke-width=\"1.5\"";
 static const char style_rate[] = "stroke=\"" COLOUR_RATE "\" stroke-dasharray=\"5 4\"";
 
-/* The name of a line with the value at its end. */
+/* A line's name, with its last value. */
 static void name_line(char *out, size_t size, const char *name, double last)
 {
     char value[LOSS_TEXT_MAX];

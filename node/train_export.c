@@ -38,7 +38,7 @@ static void write_values(const struct train_state *state, const struct train_lay
     vocab_write(vocab, writer);
 }
 
-/* As `quantize` would have it. */
+/* With the type that `quantize` would choose. */
 static struct gguf_tensor description_of(const struct train_tensor *tensor, enum tensor_type type)
 {
     struct gguf_tensor description = {.dim_count = tensor->is_norm ? 1 : 2, .dims = {tensor->columns, tensor->rows, 1, 1}};

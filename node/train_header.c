@@ -12,7 +12,7 @@
 
 enum { VERSION = 1, VERSION_AT = 8, SETUP_AT = 12, SETUP_BYTES = 92, HASH_AT = 120 };
 
-/* Characters of a value, and of a message about differences around the name and the list of them. */
+/* Room for a value; and, in a message about differences, around the name and the list of them. */
 enum { VALUE_TEXT_MAX = 32, TEXT_AROUND = 110 };
 
 static const uint8_t magic[8] = "DmTrain";
@@ -46,7 +46,7 @@ enum kind { NUMBER, REAL, HASH };
 
 static const struct field {
     const char *name;
-    size_t offset, bytes; /* in struct train_setup; the bytes in a file are as many */
+    size_t offset, bytes; /* in struct train_setup; the same number of bytes in a file */
     enum kind kind;
 } fields[] = {FIELDS(FIELD)};
 
@@ -55,7 +55,7 @@ enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 static_assert(FIELDS(FIELD_BYTES) == SETUP_BYTES, "another setup is another version");
 static_assert(sizeof(struct train_setup) - SETUP_BYTES < 8, "a field of the setup is not in the table");
 
-/* A field's value, or the bits of it. */
+/* A field's value, or its bits. */
 static uint64_t get_bits(const struct train_setup *setup, const struct field *field)
 {
     const char *at = (const char *)setup + field->offset;
@@ -129,7 +129,7 @@ static uint64_t load_u64(const uint8_t *at)
     return bytes_get_u64(&reader);
 }
 
-/* Is this a checkpoint, of a version that is known, with its header whole? */
+/* Is this a checkpoint, of a known version, with a complete header? */
 static int check_frame(const uint8_t *head, size_t head_size, const char *name, struct fail *fail)
 {
     if (head_size == 0)
@@ -202,7 +202,7 @@ int train_header_get(struct train_header *header, const uint8_t *head, size_t he
     return 0;
 }
 
-/* What differs, as far as it fits; the rest is counted. */
+/* The list of differences, as far as it fits; the rest is counted. */
 struct differences {
     char text[sizeof((struct fail *)0)->text];
     size_t used, size;

@@ -24,7 +24,7 @@ static int flush(struct writer *writer, struct fail *fail)
     return replace_file_write(&writer->file, writer->piece, size, fail);
 }
 
-/* printf writes the point as the locale has it, and the sign of a NaN as the machine made it. */
+/* printf's decimal point depends on the locale, and its NaN sign on the machine. */
 static void print_float(float value, char out[JSON_NUMBER_MAX])
 {
     char *end = out;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A running mean takes about one point in SMOOTH_SHARE on both sides. */
+/* A running mean takes about one SMOOTH_SHARE-th of the points on each side. */
 enum { SMOOTH_SHARE = 80 };
 
 static int allocate(struct train_series *series, size_t count)
@@ -65,7 +65,7 @@ int train_series_smooth(const struct train_series *series, size_t reach, size_t 
     return 0;
 }
 
-/* The lowest and the highest of points [from, to), in their order; one, when they are the same. Returns how many. */
+/* The lowest and the highest of points [from, to), in their order; one, when they are the same. Returns their number. */
 static size_t extremes(const struct train_point *points, size_t from, size_t to, struct train_point out[2])
 {
     size_t lowest = from, highest = from;

@@ -45,7 +45,7 @@ static int map_text(const char *path, struct text *text, struct fail *fail)
     return 0;
 }
 
-/* First the documents to learn from, then those to judge by. */
+/* First the documents for training, then those for evaluation. */
 static int divide(struct train_source *source, struct fail *fail)
 {
     const struct corpus *corpus = &source->corpus;
@@ -69,7 +69,7 @@ static int divide(struct train_source *source, struct fail *fail)
 static int learn(struct train_source *source, const struct text *text, const char *path, struct train_setup *setup, struct fail *fail)
 {
     const uint32_t nearest = (uint32_t)((double)setup->held_out * 1000.0 + 0.5);
-    const uint32_t permille = nearest == 0 && setup->held_out > 0.0f ? 1 : nearest; /* none only where none is asked for */
+    const uint32_t permille = nearest == 0 && setup->held_out > 0.0f ? 1 : nearest; /* none only if none is requested */
     struct tokenizer *tokenizer;
     size_t pairs;
     int result;
@@ -92,7 +92,7 @@ static int learn(struct train_source *source, const struct text *text, const cha
     return 0;
 }
 
-/* The parts below know no path. */
+/* Add the path to messages of the parts below, which do not know it. */
 static void name_text(const char *path, struct fail *fail)
 {
     char text[sizeof fail->text];

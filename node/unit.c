@@ -1,9 +1,9 @@
-/* Units of work: who takes which, and what follows when one is done. */
+/* Units of work: how workers claim them, and what follows when one is done. */
 #include <assert.h>
 
 #include "engine_state.h"
 
-/* The segment a unit belongs to: the last that begins at or before it. */
+/* The segment of a unit: the last one that begins at or before it. */
 static struct segment *find_segment(struct engine *e, uint32_t unit)
 {
     uint32_t low = 0, high = e->segment_count;
@@ -19,7 +19,7 @@ static struct segment *find_segment(struct engine *e, uint32_t unit)
     return &e->segment[low];
 }
 
-/* A unit of attention's phases behind the eager ones. A group of heads is a unit for each chunk of tokens. */
+/* A unit of attention's phases after the eager ones. A group of heads is a unit for each chunk of tokens. */
 static bool find_attention(const struct engine *e, const struct segment *s, uint32_t index, enum unit_kind *kind, uint32_t *item)
 {
     const uint32_t units_of[] = {
@@ -61,8 +61,8 @@ static bool find_unit(const struct engine *e, const struct segment *s, uint32_t 
     return is_attention && find_attention(e, s, index, kind, item);
 }
 
-/* Workers take turns, and each reads ahead of the tile in hand: so tiles are dealt in as many rows of neighbours as there are workers. Not
- * where others wait for them: a receiver takes a block that is missing below a later one for lost (nak.c). */
+/* Workers take turns, and each prefetches beyond the tile in hand: so tiles are dealt as one run of neighbours for each worker. Not when
+ * other ranks wait for them: a receiver takes a block that is missing below a later one for lost (nak.c). */
 static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
 {
     const uint32_t row = index % workers, longer = count % workers;
@@ -70,7 +70,7 @@ static uint32_t tile_in_turn(uint32_t index, uint32_t count, uint32_t workers)
     return row * (count / workers) + (row < longer ? row : longer) + index / workers;
 }
 
-/* A place for another one, which becomes the one in hand. */
+/* Begin another unit, which becomes the one in hand. */
 static void take_in_hand(struct engine *e, struct worker *w, struct segment *segment, enum unit_kind kind, uint32_t item)
 {
     assert(w->unit_count < UNITS_MAX);
@@ -138,7 +138,7 @@ bool unit_take_next(struct worker *w)
     return true;
 }
 
-/* Would a tile have something to multiply at once? What is not begun is left to workers that come later. */
+/* Would a tile have something to multiply at once? If not, it is left to workers that come later. */
 static bool has_input(struct engine *e, const struct segment *s)
 {
     const struct matrix *m = e->phase[s->phase].matrix;
@@ -178,7 +178,7 @@ static bool run(struct engine *e, struct worker *w)
     return true;
 }
 
-/* --pipeline off: all that this node has computed of a phase. */
+/* --pipeline off: send all that this node has computed of a phase. */
 static void send_whole(struct engine *e, struct worker *w, uint16_t phase)
 {
     const uint16_t *first = e->phase[phase].form.first;

@@ -1,13 +1,13 @@
-/* Pieces of generated text to valid UTF-8, whatever the pieces hold.
+/* Converts pieces of generated text, of any content, to valid UTF-8.
  *
- * held is always a proper beginning of some character. Replacement follows the Unicode standard's "maximal subparts" (section 3.9): each
- * longest beginning of a character that cannot be finished becomes one U+FFFD, as does any byte that begins none. */
+ * held is always a proper prefix of some character. Replacement follows the Unicode standard's "maximal subparts" (section 3.9): each
+ * longest prefix of a character that cannot be completed becomes one U+FFFD, as does any byte that begins none. */
 #include "tokenizer.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* How long the character is that this byte begins; 0: none. */
+/* Length of the character that this byte begins; 0: none. */
 static size_t length_of(unsigned char first)
 {
     if (first < 0x80)

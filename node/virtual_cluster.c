@@ -54,7 +54,7 @@ void virtual_model_close(struct virtual_model *model)
 
 /* ---- a cluster ---- */
 
-/* What a node has done by a moment. */
+/* A node's counters at one moment. */
 struct moment {
     uint64_t now_ns, compute_ns, weight_bytes;
     struct virtual_spent spent;

@@ -13,7 +13,7 @@ enum {
     RECEIVE_BUFFER_BYTES = 4 << 20
 };
 
-/* Whose coroutine runs: kernels are called without a context. */
+/* The node whose coroutine runs: kernels are called without a context. */
 static struct virtual_node *running;
 
 static uint64_t clock_ns(void *app)
@@ -25,7 +25,7 @@ static uint64_t clock_ns(void *app)
 
 /* ---- the coroutine ---- */
 
-/* Inside: let time pass, with what has been worked before. What is on its way leaves at the end. */
+/* Inside: let time pass, including earlier work. Datagrams being sent leave at the end. */
 static void pass(struct virtual_node *node, uint64_t ns)
 {
     node->passing_ns = node->worked_ns + ns;
@@ -39,7 +39,7 @@ static bool is_due(const struct virtual_node *node)
     return node->first != NULL || mesh_timeout(node->mesh) <= mesh_sim_now_ns(node->sim);
 }
 
-/* Since begin_ns it has waited for blocks of one gather. */
+/* Since begin_ns the node has waited for blocks of one gather. */
 static void count_wait(struct virtual_node *node, uint64_t begin_ns)
 {
     const uint16_t last = (uint16_t)(engine_phase_count(node->engine) - 1);
@@ -48,11 +48,11 @@ static void count_wait(struct virtual_node *node, uint64_t begin_ns)
 
     engine_worker_time(node->engine, 0, &worker);
     if (worker.waits_phase == MESH_TELEMETRY_NOBODY)
-        return; /* for something to do */
+        return; /* it waited for work */
     node->spent.waiting_ns[worker.waits_phase >= last ? VIRTUAL_WAITS - 1 : worker.waits_phase % (VIRTUAL_WAITS - 1)] += ns;
 }
 
-/* Inside: nothing to do until a datagram comes or something is due. A node polls meanwhile, and is on average in the middle of a call. */
+/* Inside: nothing to do until a datagram arrives or something is due. A node polls meanwhile, and is on average in the middle of a call. */
 static void rest(struct virtual_node *node)
 {
     const uint64_t begin_ns = mesh_sim_now_ns(node->sim);
@@ -88,7 +88,7 @@ static void pass_calls(struct virtual_node *node, uint64_t ns, uint64_t *figure)
     pass(node, ns);
 }
 
-/* One call: what was there when it began. Datagrams that the endpoint has no room for stay. */
+/* One call: receives what was there when it began. Datagrams for which the endpoint has no room stay. */
 static int receive_some(struct virtual_node *node, struct mesh *mesh)
 {
     const struct virtual_costs *costs = &node->config.costs;
@@ -111,7 +111,7 @@ static int receive_some(struct virtual_node *node, struct mesh *mesh)
     return taken;
 }
 
-/* A datagram of the call under way: it leaves when its part of the call is over. */
+/* A datagram of the current call: it leaves when its part of the call is over. */
 static void send_message(struct virtual_node *node, uint64_t ranks, uint64_t group, size_t bytes, uint64_t *call_ns)
 {
     node->output = (struct mesh_output){.ranks = ranks, .group = group, .bytes = bytes};
@@ -148,7 +148,7 @@ static int flush(void *driver, struct mesh *mesh)
     int count = 0;
 
     for (uint64_t call_ns = 0; mesh_next_datagram(mesh, clock_ns(node), node->packet, sizeof node->packet, &output); count++) {
-        assert(output.ranks != 0); /* there are no strangers */
+        assert(output.ranks != 0); /* there are no unknown receivers */
         if (count % CALL_DATAGRAMS == 0) {
             call_ns = node->config.costs.send_call_ns;
             node->spent.send_calls++;

@@ -11,7 +11,7 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_BYTE = 6, NAME_
 
 static const char *const space_mark = "\xe2\x96\x81";
 
-/* The name of a token that is no text; returns its size. */
+/* The name of a token that is not text; returns its size. */
 static size_t special_name(uint32_t id, char out[NAME_MAX_SIZE])
 {
     static const char *const names[VOCAB_BYTES] = {"<unk>", "<s>", "</s>"};

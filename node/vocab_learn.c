@@ -19,8 +19,8 @@ struct character {
 struct learner {
     struct vocab *vocab;
     struct documents documents;
-    struct word_table words; /* value: how often */
-    uint32_t *characters;    /* (CODE_POINTS) how often; later the piece, or 0 */
+    struct word_table words; /* value: number of occurrences */
+    uint32_t *characters;    /* (CODE_POINTS) occurrences; later the piece, or 0 */
     struct vocab_pairs *pairs;
 };
 
@@ -51,7 +51,7 @@ static int count_words(struct learner *learner, struct fail *fail)
 
 /* ---- characters ---- */
 
-/* Newlines are pieces already, and a space mark in the text is no space: it would lead pieces across words. */
+/* Newlines are pieces already, and a space mark in the text is not a space: it would make pieces span words. */
 static bool may_be_piece(uint32_t code_point)
 {
     return code_point != TEXT_DECODE_INVALID && code_point != ' ' && code_point != '\n' && code_point != WORD_SPACE_MARK;
@@ -95,7 +95,7 @@ static size_t encode_utf8(uint32_t c, char out[4])
     return size;
 }
 
-/* The most frequent characters become pieces; `characters` tells which ones afterwards. */
+/* Turn the most frequent characters into pieces; afterwards `characters` says which. */
 static int choose_characters(struct learner *learner, uint32_t room, struct fail *fail)
 {
     const uint64_t total = count_characters(learner);
@@ -165,7 +165,7 @@ static int collect_pairs(struct learner *learner, struct fail *fail)
 {
     const uint64_t places = count_places(&learner->words);
 
-    assert(places < UINT32_MAX - 2); /* DOCUMENTS_SIZE_MAX sees to that */
+    assert(places < UINT32_MAX - 2); /* ensured by DOCUMENTS_SIZE_MAX */
     learner->pairs = vocab_pairs_open((uint32_t)places, learner->vocab->room, fail);
     if (learner->pairs == NULL)
         return -1;

@@ -7,8 +7,8 @@
 
 #define NONE UINT32_MAX
 
-/* One character of the sequence, or a gap. Of a symbol's places the first and the last have its piece, so that both neighbours find it; the
- * first one stands for the pair of this symbol and the next. */
+/* One character of the sequence, or a gap. The first and the last of a symbol's places have its piece, so that both neighbours find it; the
+ * first one also represents the pair of this symbol and the next. */
 struct place {
     uint32_t piece; /* NONE: a gap */
     uint32_t weight;
@@ -22,7 +22,7 @@ struct pair {
     uint32_t first; /* place, or NONE */
 };
 
-/* A pair and its count at the time; the count may have fallen since. */
+/* A pair and its count when it was pushed; the count may have fallen since. */
 struct candidate {
     uint32_t count;
     uint32_t pair;
@@ -135,7 +135,7 @@ static bool grow_pairs(struct vocab_pairs *pairs)
     return true;
 }
 
-/* The index of a pair, new ones with a count of 0; NONE without memory, which is remembered. */
+/* The index of a pair, a new one with a count of 0; NONE without memory, which is remembered. */
 static uint32_t find_pair(struct vocab_pairs *pairs, uint32_t left, uint32_t right)
 {
     if (pairs->pair_count == pairs->pair_room && !grow_pairs(pairs))
@@ -245,7 +245,7 @@ int vocab_pairs_count(struct vocab_pairs *pairs, struct fail *fail)
     return pairs->is_out_of_memory ? fail_memory(fail) : 0;
 }
 
-/* A count only falls once its pair is in the heap: every occurrence of a pair comes into being when the newer of its two pieces does. */
+/* A count only falls once its pair is in the heap: all occurrences of a pair arise when the newer of its two pieces does. */
 bool vocab_pairs_next(struct vocab_pairs *pairs, struct vocab_pair *best)
 {
     while (pairs->heap_count > 0) {
@@ -291,7 +291,7 @@ static int find_places(struct vocab_pairs *pairs, const struct pair *pair, uint3
         }
         pairs->found[(*count)++] = at;
     }
-    if (pair->left == pair->right) /* others cannot overlap, so that their order does not matter */
+    if (pair->left == pair->right) /* other pairs cannot overlap, so their order does not matter */
         qsort(pairs->found, *count, sizeof *pairs->found, compare_places);
     return 0;
 }
@@ -326,7 +326,7 @@ int vocab_pairs_merge(struct vocab_pairs *pairs, const struct vocab_pair *pair, 
         return -1;
     pairs->characters[piece] = pair->characters;
     for (uint32_t i = 0; i < count; i++)
-        if (pairs->places[pairs->found[i]].pair == pair->index) /* not overlapped by the one before */
+        if (pairs->places[pairs->found[i]].pair == pair->index) /* not overlapped by the previous one */
             join(pairs, pairs->found[i], pair, piece);
     for (uint32_t i = first_new; i < pairs->pair_count; i++)
         push(pairs, i);

@@ -29,7 +29,7 @@ void watch_hurry(struct watch *w, uint64_t now_ns)
         w->report_at_ns = soon_ns;
 }
 
-/* The next report that soon at the latest: somebody wants it more often than before. */
+/* The next report is due by then at the latest: a watcher wants it more often than before. */
 static void report_by(struct watch *w, uint64_t at_ns)
 {
     if (w->report_at_ns > at_ns)
@@ -43,9 +43,9 @@ static bool is_active(const struct watcher *watcher, uint64_t now_ns)
     return watcher->session != 0 && now_ns < watcher->until_ns;
 }
 
-/* Wishes, put together: the shortest interval and all kinds. */
+/* The combination of wishes: the shortest interval and all kinds. */
 struct wish {
-    uint64_t interval_ns; /* 0: nobody wishes anything */
+    uint64_t interval_ns; /* 0: there is no wish */
     uint32_t kinds;
 };
 
@@ -112,7 +112,7 @@ static void look_at_others(struct watch *w, const struct wish *wish, uint16_t le
     w->looks_for_old -= w->looks_for_old > 0;
 }
 
-/* What was to come after the longer interval of before comes after the new one. */
+/* A report that was due after the longer, old interval is due after the new one. */
 static void shorten(struct watch *w, struct watcher *watcher, uint64_t now_ns, uint64_t interval_ns)
 {
     report_by(w, now_ns + interval_ns);
@@ -164,14 +164,14 @@ void watch_drop(struct watch *w, uint64_t now_ns, uint32_t session)
             w->watcher[i].session = 0;
             was_watching = true;
         }
-    /* When nobody watches here any more, the others need not go on until their leases end. */
+    /* When nobody watches here any more, other members need not go on until their leases end. */
     if (was_watching && wish_of_clients(w, now_ns).interval_ns == 0)
         look_at_others(w, &no_more, LOOK_NO_MORE_MS);
 }
 
 /* ---- being looked at ---- */
 
-/* The rank of the member that a datagram says it is of, and comes from; MESH_TELEMETRY_NOBODY: none. */
+/* The rank of the member that a datagram claims as its sender, and whose address it comes from; MESH_TELEMETRY_NOBODY: none. */
 static uint16_t rank_of(const struct watch *w, const uint8_t *incarnation, const struct mesh_addr *from)
 {
     for (uint16_t r = 0; r < w->count; r++) {
@@ -183,7 +183,7 @@ static uint16_t rank_of(const struct watch *w, const uint8_t *incarnation, const
     return MESH_TELEMETRY_NOBODY;
 }
 
-/* What it said before its last one is over: late, or played back from what it said to another member. */
+/* A LOOK whose number is not above the last one's is ignored: it is late, or replayed from what the member sent to another one. */
 static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const struct mesh_addr *from, const struct mesh_message *message)
 {
     const struct mesh_look *look = &message->as.look;
@@ -206,13 +206,13 @@ static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const str
 
 /* ---- reports ---- */
 
-/* Is that a report after the one that the watcher is given now? A datagram that was overtaken brings an older one. */
+/* Is that a newer report than the one that the watcher is being sent? A reordered datagram brings an older one. */
 static bool is_newer(uint32_t serial, uint32_t than)
 {
     return than == 0 || (int32_t)(serial - than) > 0;
 }
 
-/* To a client, unless it has had enough of that member for now, or its queue is full. */
+/* Send to a client, unless it has had enough of that member for now, or its queue is full. */
 static void forward_to(struct watch *w, struct watcher *watcher, uint64_t now_ns, uint16_t rank, uint32_t serial,
                        const struct mesh_telemetry_report *report)
 {
@@ -236,7 +236,7 @@ static void forward(struct watch *w, uint64_t now_ns, uint64_t unix_ms, uint16_t
             forward_to(w, &w->watcher[i], now_ns, rank, serial, &report);
 }
 
-/* A piece of another member: of itself, and well formed, or it goes no further. */
+/* A piece of another member: forwarded only if it is about that member, and well formed. */
 static bool take_report(struct watch *w, uint64_t now_ns, uint64_t unix_ms, uint16_t rank, const struct mesh_message *message)
 {
     struct mesh_telemetry_reader reader;
@@ -275,7 +275,7 @@ void watch_give(struct watch *w, uint64_t now_ns, uint64_t unix_ms, const struct
                 size_t bytes)
 {
     w->pieces++;
-    forward(w, now_ns, unix_ms, w->rank, head->serial, piece, bytes); /* what it says itself has no rank while memory is missing */
+    forward(w, now_ns, unix_ms, w->rank, head->serial, piece, bytes); /* its own reports have no rank while memory is missing */
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
         struct mesh_message message = {.header.type = MESH_TYPE_REPORT, .data = piece, .data_bytes = bytes};
 
@@ -334,7 +334,7 @@ uint64_t watch_due_ns(const struct watch *w, uint64_t now_ns)
     return due_ns;
 }
 
-/* Which reports a watcher has of each member stays known, though ranks are others now: what was under way may come after newer ones. */
+/* Remember which reports a watcher has of each member, though ranks have changed: older ones may arrive after newer ones. */
 static void keep_serials(const struct watch *w, struct watcher *watcher, const struct mesh_cluster_member *member, uint16_t count)
 {
     uint32_t serial[MESH_RANKS_MAX] = {0};
@@ -347,7 +347,7 @@ static void keep_serials(const struct watch *w, struct watcher *watcher, const s
     memset(watcher->next_ns, 0, sizeof watcher->next_ns);
 }
 
-/* And so does its last LOOK. Who still looks says so within a second. */
+/* Also keep its last LOOK. A member that still looks says so within a second. */
 static void keep_lookers(struct watch *w, const struct mesh_cluster_member *member, uint16_t count)
 {
     struct looker looker[MESH_RANKS_MAX] = {0};
@@ -369,5 +369,5 @@ void watch_epoch(struct watch *w, const struct mesh_cluster_member *member, uint
     w->count = count;
     w->rank = rank;
     w->look_at_ns = 0;
-    w->looks_for_old = LOOKS_FOR_OLD; /* of members that are new */
+    w->looks_for_old = LOOKS_FOR_OLD; /* of new members */
 }

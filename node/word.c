@@ -4,9 +4,9 @@
 
 #include "mesh/program/text_decode.h"
 
-enum { SPACE_MARK_SIZE = 3 }; /* bytes of a space once it is escaped */
+enum { SPACE_MARK_SIZE = 3 }; /* bytes of a space when escaped */
 
-/* A broken character takes bytes of the escaped text, in which a space has three. */
+/* A broken character takes bytes of the escaped text, in which a space has three bytes. */
 static size_t broken_size(const char *text, size_t size)
 {
     uint32_t wanted = word_character_size((unsigned char)text[0]) - 1;
@@ -41,7 +41,7 @@ static size_t after_newlines(const char *text, size_t size, size_t at)
     return at;
 }
 
-/* A space after a space mark that the text itself has is no beginning: the two could be one piece. */
+/* A space after a space mark of the text itself does not begin a word: the two could be one piece. */
 static size_t after_word(const char *text, size_t size, size_t at)
 {
     uint32_t character = WORD_SPACE_MARK;
