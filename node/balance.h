@@ -21,15 +21,15 @@ enum {
     BALANCE_EVEN = 1000,         /* share of a node of average speed, where shares follow speed */
     BALANCE_SHARE_MAX = 1000000, /* that may be asked for */
     BALANCE_SHARE_AUTO = INT32_MAX,
-    BALANCE_RATIO_ONE = 512,   /* ratio of speed at work to benchmark: 1; */
-    BALANCE_RATIO_OCTAVE = 32, /* so many steps for each doubling */
+    BALANCE_RATIO_ONE = 512,   /* stands for 1, of the ratio of speed at work to benchmark */
+    BALANCE_RATIO_OCTAVE = 32, /* steps for each doubling */
     BALANCE_RATIO_MAX = 1023,
     BALANCE_FLAGS_FIRST = 1 << 1 /* of a member's flags in mesh/cluster.h those from here on are balance_flags */
 };
 
 struct balance_member {
     uint32_t speed;        /* kB/s; 0: unknown */
-    uint32_t share;        /* asked for, beside those of nodes of average speed, which count 1; BALANCE_SHARE_AUTO: by speed */
+    uint32_t share;        /* requested, relative to nodes of average speed, which count 1; BALANCE_SHARE_AUTO: by speed */
     uint16_t ratio;        /* of speed to its benchmark; 0: speed is a benchmark */
     uint64_t memory_bytes; /* for its rows and their keys and values; 0: unknown */
 };

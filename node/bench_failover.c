@@ -78,7 +78,7 @@ static int take_times(struct death *death, struct failover_series *series, struc
         token_ns = ns_of(text, "token_ns");
     }
     if (suspected_ns == UINT64_MAX || agreed_ns < death->killed_ns || token_ns == 0)
-        return 1; /* the generation was over before, or somebody else was lost after it */
+        return 1; /* the generation was over before, or another member was lost after it */
     bench_add(&series->detect, ms(death->killed_ns, suspected_ns));
     bench_add(&series->agree, ms(suspected_ns, agreed_ns));
     bench_add(&series->decided, ms(death->killed_ns, agreed_ns));

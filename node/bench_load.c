@@ -1,5 +1,5 @@
 /* Loading: from the start of `mesh-node run` to its first token, in turns with reading as many bytes of the same file, and the memory of
- * its nodes beside what `plan` says.
+ * its nodes compared with that predicted by `plan`.
  *
  * The plain reads use as many threads and go into new memory, since a node needs some for its rows; and, for comparison, through small
  * buffers that are reused. Each is done with the file in memory, and with the file only on disk if the system drops it from memory; and

@@ -1,7 +1,7 @@
 /* Models of random weights for measuring: written to memory, gone with the process.
  *
- * The file has no name any more once it is written, so nothing is left behind however the program ends; it is opened by its path below
- * /proc, by child processes too. */
+ * The file loses its name as soon as it is written, so nothing is left behind however the program ends; this process and its children open
+ * it by a path below /proc. */
 #ifndef NODE_BENCH_MODEL_H
 #define NODE_BENCH_MODEL_H
 

@@ -1,4 +1,4 @@
-/* A tile to all other nodes: one datagram to each, as nodes send it, beside one to a multicast group.
+/* A tile to all other nodes: one datagram to each, as nodes send it, compared with one to a multicast group.
  *
  * Hosts are namespaces on a bridge. There the sender's processor makes the bridge's copies and puts them into the receivers' sockets, which
  * on a real network a switch and the receivers do. So the same is measured with an interface that discards all datagrams: the cost of a

@@ -19,7 +19,7 @@ struct bench_switch {
 };
 
 /* False when this process may not create them, or lacks the tools: why then holds a phrase, and there is nothing to close.
- * is_sink: no switch and one host whose interface throws away all that is sent, as a network card does for the sender. */
+ * is_sink: no switch and one host whose interface discards all that is sent, as a network card does for the sender. */
 bool bench_switch_open(struct bench_switch *s, uint16_t hosts, bool is_sink, char *why, size_t why_bytes);
 void bench_switch_close(struct bench_switch *s);
 

@@ -170,7 +170,7 @@ struct engine {
     struct inbox inbox[ENGINE_INBOXES];
     struct gather_form candidate_form[ENGINE_INBOXES];
     uint16_t candidate_first[ENGINE_INBOXES][MESH_RANKS_MAX + 1];
-    struct inbox embed; /* layer 0's input, made by everybody */
+    struct inbox embed; /* layer 0's input, computed by every rank */
 
     /* The open step. (advance), constant while it is open. */
     _Atomic uint64_t step_serial; /* steps begun; 0 before the first */
@@ -208,13 +208,13 @@ struct engine {
     struct sequence *sequence; /* (slots), (advance) */
     struct id_ring ended;      /* from (advance) to (owner): requests that are over */
     struct id_ring dropped;    /* from (owner) to (advance): requests that were cancelled before they were in the log */
-    struct id_ring refused;    /* likewise: that the sequencer would not have */
+    struct id_ring refused;    /* likewise: requests that the sequencer refused */
     struct intake intake;
     struct kept kept; /* (advance) of requests that have not begun again */
     _Atomic uint64_t recomputed;
-    struct record_kept *kept_said; /* (owner) (rank_count) what ranks have said; NULL but on a sequencer that asks for it */
-    uint64_t kept_missing;         /* (owner) bit r: rank r has not */
-    size_t kept_record_bytes;      /* (owner) of the record that rank 0 is still to be given; 0: none */
+    struct record_kept *kept_said; /* (owner) (rank_count) what ranks have reported; NULL except on a sequencer that asks for it */
+    uint64_t kept_missing;         /* (owner) bit r: rank r has not reported */
+    size_t kept_record_bytes;      /* (owner) of the record still to be sent to rank 0; 0: none */
     uint8_t kept_record[RECORD_KEPT_BYTES_MAX];
 
     /* (owner) */
@@ -227,13 +227,13 @@ struct engine {
     uint32_t message_head, message_tail;
 
     _Atomic uint64_t pace_clock_ns;
-    _Atomic uint64_t given_ns; /* that others had processors while workers waited */
+    _Atomic uint64_t given_ns; /* for which other threads had processors while workers waited */
     struct engine_times time;
     _Atomic uint64_t steps_ended;
     struct worker *worker; /* (config.worker_count) */
 };
 
-/* Add to a figure of this worker's own: nobody else writes it. */
+/* Add to a figure of this worker's own: no other thread writes it. */
 static inline void worker_count(_Atomic uint64_t *figure, uint64_t more)
 {
     atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
@@ -244,7 +244,7 @@ static inline uint64_t engine_now(const struct engine *e)
     return e->port.now_ns(e->port.clock);
 }
 
-/* Names a phase of a step, for marks that nobody takes back; more than 0. */
+/* Identifies a phase of a step, for marks that are never cleared; more than 0. */
 static inline uint64_t engine_serial(const struct engine *e, uint16_t phase)
 {
     return atomic_load_explicit(&e->step_serial, memory_order_relaxed) * e->phase_count + phase;
@@ -275,7 +275,8 @@ static inline bool engine_reads(const struct engine *e, uint64_t readers)
     return (readers >> e->config.rank & 1) != 0;
 }
 
-/* Phases of the endpoint: of the gather that own blocks are published in, of the one that is read, and back. See engine_star.c. */
+/* Phases of the endpoint: of the gather in which own blocks are published, and of the one that is read; and the reverse. See
+ * engine_star.c. */
 static inline uint16_t engine_sent_phase(const struct engine *e, uint16_t phase)
 {
     return e->config.is_star ? (uint16_t)(2 * phase + (e->config.rank == 0)) : phase;
@@ -291,7 +292,7 @@ static inline uint16_t engine_phase_at(const struct engine *e, uint16_t endpoint
     return e->config.is_star ? endpoint_phase / 2 : endpoint_phase;
 }
 
-/* Does anybody get this rank's blocks of a gather with these readers? */
+/* Is there a peer to which this rank's blocks of a gather with these readers are sent? */
 static inline bool engine_is_sent(const struct engine *e, uint64_t readers)
 {
     const uint64_t others = readers & ~(UINT64_C(1) << e->config.rank);
@@ -304,7 +305,7 @@ static inline struct part *engine_part(struct engine *e, uint32_t token)
     return &e->part[e->token_part[token]];
 }
 
-/* Of a token of the step, in its sequence. */
+/* Position of a token of the step in its sequence. */
 static inline uint32_t engine_position(const struct engine *e, uint32_t token)
 {
     const struct part *part = &e->part[e->token_part[token]];
@@ -317,7 +318,7 @@ static inline bool engine_is_last_layer(const struct engine *e, uint16_t phase)
     return phase + 1 < e->phase_count && phase + 1 + ENGINE_PHASES_PER_LAYER >= e->phase_count;
 }
 
-/* Rows of the gather that a phase fills. In the last layer they are the sampled tokens': of others nothing is read any more. */
+/* Rows of the gather that a phase fills. In the last layer they are those of sampled tokens: other tokens are not read any more. */
 static inline uint16_t engine_gather_rows(const struct engine *e, uint16_t phase)
 {
     if (phase + 1 == e->phase_count)
@@ -325,13 +326,13 @@ static inline uint16_t engine_gather_rows(const struct engine *e, uint16_t phase
     return engine_is_last_layer(e, phase) && e->sample_count > 0 ? e->sample_count : e->token_count;
 }
 
-/* Whose a row is. */
+/* The token of a row. */
 static inline uint32_t engine_row_token(const struct engine *e, uint16_t phase, uint32_t row)
 {
     return engine_is_last_layer(e, phase) && e->sample_count > 0 ? e->sample_token[row] : row;
 }
 
-/* Whose logits these are. */
+/* The part that these logits belong to. */
 static inline struct part *engine_sampled_part(struct engine *e, uint32_t sample)
 {
     return engine_part(e, e->sample_token[sample]);
@@ -353,7 +354,7 @@ void engine_note_fault(struct engine *e, struct part *part, const struct engine_
 /* engine_end.c: end the open step, when all of it is there; false when it is not. */
 bool engine_end_step(struct engine *e);
 
-/* engine_requests.c: requests as sequences, for who advances. */
+/* engine_requests.c: requests as sequences, for the thread that advances. */
 struct sequence *engine_find_sequence(struct engine *e, const struct step_part *part); /* started, if it has to be; NULL: void */
 void engine_end_request(struct engine *e, struct sequence *sequence, enum engine_done reason, const struct engine_fault *fault);
 bool engine_report_dropped(struct engine *e); /* true when there was one */
@@ -371,8 +372,8 @@ void engine_on_event(void *app, const struct mesh_event *event);
 bool engine_on_consume(void *app, const struct port_word *word);
 uint64_t engine_readers(const struct engine *e, uint16_t phase); /* of a gather in the open step */
 
-/* engine_star.c; owner. open: MESH_AGAIN as mesh_open_gather. complete: of an endpoint's gather. pass_on: what could not be passed on
- * before; how many. part: rank's share of what has arrived; false for none and for the own. */
+/* engine_star.c; owner. open: MESH_AGAIN as mesh_open_gather. complete: of an endpoint's gather. pass_on: pass on what could not be before;
+ * returns the number. part: rank's share of what has arrived; false for none and for the own. */
 int engine_star_open(struct engine *e, struct inbox *inbox, const struct mesh_gather *whole);
 void engine_star_complete(struct engine *e, struct inbox *inbox, uint16_t endpoint_phase);
 bool engine_star_consume(const struct inbox *inbox); /* false: when it is complete at the endpoint, it will be said */
@@ -380,7 +381,7 @@ int engine_star_pass_on(struct engine *e);
 bool engine_star_part(const struct engine *e, const struct inbox *inbox, uint16_t rank, const struct mesh_event *event,
                       struct mesh_event *part);
 
-/* engine_record.c: what is said and heard of requests and steps; owner. */
+/* engine_record.c: sending and receiving records of requests and steps; owner. */
 int engine_send_records(struct engine *e); /* how many */
 void engine_on_record(struct engine *e, const struct mesh_event *event);
 bool engine_has_records(struct engine *e); /* that wait for a peer's queue */
@@ -404,23 +405,23 @@ bool attention_run(struct engine *e, struct worker *w);
 size_t attention_head_floats(const struct engine *e); /* q, and out, of an attention unit; a worker's scratch begins with these two */
 bool head_run_candidates(struct engine *e, struct worker *w);
 
-/* finish.c: what becomes of a tile's sums. Before it is multiplied for a few tokens: have the caches fetch what will be written. */
+/* finish.c: finishing a tile's sums. finish_ahead: before a tile is multiplied for a few tokens, prefetch what will be written. */
 void finish_ahead(struct engine *e, const struct unit *unit);
 void finish_tile(struct engine *e, struct worker *w);
 /* Quantise (or copy) own values of one row into a gather. values: (blocks * 32), padded with +0. plain: the same before the norm
  * weight, for the sum of squares; NULL where no norm reads it. */
 void finish_blocks(struct engine *e, uint16_t phase, struct inbox *inbox, uint32_t row, uint32_t block, uint32_t blocks,
                    const float *values, const float *plain);
-/* Own blocks stand in the inbox: count them, and tell the peers as soon as enough are together. */
+/* Own blocks are in the inbox: count them, and send them to the peers when enough are together. */
 void finish_publish(struct engine *e, struct worker *w, uint16_t phase, struct inbox *inbox, uint32_t token_first, uint32_t token_count,
                     uint32_t block_first, uint32_t block_count);
 
-/* engine_time.c: what the engine tells of a worker: it takes up its unit again; it has computed; its unit has to wait; it has no unit. */
+/* engine_time.c: events of a worker: it resumes its unit; it has computed; its unit has to wait; it has no unit. */
 void engine_time_begin(struct engine *e, struct worker *w, uint64_t now_ns);
 void engine_time_computed(struct worker *w, uint64_t begin_ns, uint64_t end_ns);
 void engine_time_waits(struct engine *e, struct worker *w);
 void engine_time_rests(struct engine *e, struct worker *w, bool is_open, bool has_worked);
-/* Blocks have come (owner); a slice is used for the first time; a phase and a step begin and end. */
+/* Blocks have arrived (owner); a slice is used for the first time; a phase and a step begin and end. */
 void engine_time_arrived(struct engine *e, struct inbox *inbox, const struct mesh_event *event);
 void engine_time_used(struct engine *e, _Atomic uint64_t *sent);
 void engine_time_phase(struct engine *e, uint16_t phase, bool is_end);
@@ -430,7 +431,7 @@ void engine_time_step_ends(struct engine *e);
 /* engine.c: ranks, phases and sizes of the endpoint's configuration, without its hashes. */
 void engine_mesh_sizes(const struct engine *e, struct mesh_config *config);
 
-/* engine.c: say a word, accounting for the time; and what is still unsent. */
+/* engine.c: pass a word to the port, accounting for the time; and send what is still unsent. */
 void engine_say(struct engine *e, struct worker *w, const struct port_word *word);
 void engine_send(struct engine *e, struct worker *w);
 

@@ -1,6 +1,6 @@
 /* The state of joining: which peers have answered, which have loaded their share, and whether one refused.
  *
- * Written by whoever owns the port, read by any thread. Ranks are bits of a word. */
+ * Written by the owner of the port, read by any thread. Ranks are bits of a word. */
 #ifndef NODE_JOIN_H
 #define NODE_JOIN_H
 
