@@ -1,25 +1,12 @@
-/* Text to ids: user-defined pieces are cut out of the raw text first; the text between them is merged, best score first.
- *
- * The merging is that of SentencePiece's BPE (Kudo, Richardson 2018): symbols start as characters; of all neighbours that together are a
- * piece, those with the best score are joined, the leftmost first. A heap of such pairs, in which outdated ones are skipped when they come
- * up, makes it O(n log n). */
-#include "tokenizer_vocab.h"
+/* Text to ids: user-defined pieces are cut out of the raw text first; what lies between them is merged (tokenizer_merge.c). Without such
+ * pieces, and where none goes from one word into the next, little by little word by word. */
+#include "tokenizer.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct symbol {
-    uint32_t offset, size;  /* in the escaped text; size 0: merged into the one before */
-    uint32_t before, after; /* neighbours; NONE at the ends */
-};
-#define NONE UINT32_MAX
-
-struct pair {
-    float score;
-    uint32_t left, right; /* symbols */
-    uint32_t size;        /* of both when the pair was found; a different size now means that it is outdated */
-};
+#include "tokenizer_merge.h"
 
 /* A stretch of the raw text, or a user-defined piece found in it. */
 struct fragment {
@@ -27,202 +14,20 @@ struct fragment {
     int64_t id; /* -1: text */
 };
 
-struct id_list {
-    uint32_t *ids;
-    size_t count, room;
-};
-
-struct merger {
+struct tokenizer_encoding {
     const struct tokenizer *tokenizer;
-    char *text; /* escaped */
-    struct symbol *symbols;
-    struct pair *heap; /* the best pair first */
-    size_t heap_count;
+    const char *text;
+    size_t size;
+    bool is_special, is_by_word, is_after_text; /* a space goes before the text, and before text that follows a user-defined piece */
+    size_t at;                                  /* by word: byte of the text; else fragment; that comes next */
+    struct fragment *fragments, *other;         /* (size): at least one byte or one piece each, so that there are never more than bytes */
+    size_t fragment_count;
+    uint32_t user_defined; /* so many have been looked for */
+    struct merger merger;
+    struct merge_ids out;
 };
 
-static int fail_memory(struct fail *fail)
-{
-    return fail_set(fail, EXIT_ENVIRONMENT, "prompt: out of memory while tokenising: give a shorter prompt");
-}
-
-static int append_id(struct id_list *list, uint32_t id, struct fail *fail)
-{
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 64;
-        uint32_t *ids = realloc(list->ids, room * sizeof *ids);
-
-        if (!ids)
-            return fail_memory(fail);
-        list->ids = ids;
-        list->room = room;
-    }
-    list->ids[list->count++] = id;
-    return 0;
-}
-
-static bool comes_first(const struct pair *a, const struct pair *b)
-{
-    return a->score > b->score || (a->score == b->score && a->left < b->left);
-}
-
-static void heap_push(struct merger *m, struct pair pair)
-{
-    size_t at = m->heap_count++;
-
-    for (; at > 0 && comes_first(&pair, &m->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        m->heap[at] = m->heap[(at - 1) / 2];
-    m->heap[at] = pair;
-}
-
-static struct pair heap_pop(struct merger *m)
-{
-    struct pair best = m->heap[0];
-    struct pair last = m->heap[--m->heap_count];
-    size_t at = 0;
-
-    for (size_t child = 1; child < m->heap_count; child = 2 * at + 1) {
-        if (child + 1 < m->heap_count && comes_first(&m->heap[child + 1], &m->heap[child]))
-            child++;
-        if (!comes_first(&m->heap[child], &last))
-            break;
-        m->heap[at] = m->heap[child];
-        at = child;
-    }
-    m->heap[at] = last;
-    return best;
-}
-
-static void consider(struct merger *m, uint32_t left, uint32_t right)
-{
-    uint32_t size;
-    int64_t id;
-
-    if (left == NONE || right == NONE)
-        return;
-    size = m->symbols[left].size + m->symbols[right].size;
-    id = tokenizer_find(m->tokenizer, m->text + m->symbols[left].offset, size);
-    if (id >= 0)
-        heap_push(m, (struct pair){.score = m->tokenizer->pieces[id].score, .left = left, .right = right, .size = size});
-}
-
-/* There are more symbols than characters of the raw text when a broken character swallows the beginning of an escaped space. Invalid UTF-8
- * may be split in odd ways, which ends in byte tokens. */
-static uint32_t count_symbols(const struct merger *m, uint32_t size)
-{
-    uint32_t count = 0;
-
-    for (uint32_t offset = 0; offset < size; count++)
-        offset += word_character_size((unsigned char)m->text[offset]);
-    return count;
-}
-
-static uint32_t split_symbols(struct merger *m, uint32_t size)
-{
-    uint32_t count = 0;
-
-    for (uint32_t offset = 0; offset < size; count++) {
-        uint32_t length = word_character_size((unsigned char)m->text[offset]);
-
-        if (length > size - offset)
-            length = size - offset;
-        m->symbols[count] = (struct symbol){.offset = offset, .size = length, .before = count ? count - 1 : NONE, .after = count + 1};
-        offset += length;
-    }
-    m->symbols[count - 1].after = NONE;
-    return count;
-}
-
-static void merge_symbols(struct merger *m, uint32_t count)
-{
-    for (uint32_t i = 0; i + 1 < count; i++)
-        consider(m, i, i + 1);
-    while (m->heap_count > 0) {
-        struct pair pair = heap_pop(m);
-        struct symbol *left = &m->symbols[pair.left], *right = &m->symbols[pair.right];
-
-        if (left->size == 0 || right->size == 0 || left->size + right->size != pair.size)
-            continue;
-        left->size = pair.size;
-        left->after = right->after;
-        right->size = 0;
-        if (left->after != NONE)
-            m->symbols[left->after].before = pair.left;
-        consider(m, left->before, pair.left);
-        consider(m, pair.left, left->after);
-    }
-}
-
-/* Byte tokens for a symbol that is not a piece; one unknown token if a byte token is missing (the vocabulary then has one, see
- * tokenizer_load.c). */
-static int append_bytes(const struct merger *m, const struct symbol *symbol, struct id_list *out, struct fail *fail)
-{
-    const struct tokenizer *t = m->tokenizer;
-
-    for (uint32_t i = 0; i < symbol->size; i++)
-        if (t->byte_ids[(unsigned char)m->text[symbol->offset + i]] < 0)
-            return append_id(out, (uint32_t)t->unknown, fail);
-    for (uint32_t i = 0; i < symbol->size; i++)
-        if (append_id(out, (uint32_t)t->byte_ids[(unsigned char)m->text[symbol->offset + i]], fail))
-            return -1;
-    return 0;
-}
-
-static int append_symbols(const struct merger *m, struct id_list *out, struct fail *fail)
-{
-    for (uint32_t i = 0; i != NONE; i = m->symbols[i].after) {
-        const struct symbol *symbol = &m->symbols[i];
-        int64_t id = tokenizer_find(m->tokenizer, m->text + symbol->offset, symbol->size);
-
-        if (id >= 0 ? append_id(out, (uint32_t)id, fail) : append_bytes(m, symbol, out, fail))
-            return -1;
-    }
-    return 0;
-}
-
-static uint32_t escape(char *out, const char *text, size_t size, bool prefix)
-{
-    char *end = out;
-
-    if (prefix)
-        end = mempcpy(end, "\xe2\x96\x81", 3);
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == ' ')
-            end = mempcpy(end, "\xe2\x96\x81", 3);
-        else
-            *end++ = text[i];
-    }
-    return (uint32_t)(end - out);
-}
-
-static int encode_text(const struct tokenizer *t, const char *text, size_t size, bool prefix, struct id_list *out, struct fail *fail)
-{
-    struct merger m = {.tokenizer = t};
-    uint32_t escaped_size, symbols;
-    int result = -1;
-
-    assert((size > 0 || prefix) && size <= TOKENIZER_TEXT_MAX);
-    m.text = malloc(3 * size + 3);
-    if (!m.text)
-        return fail_memory(fail);
-    escaped_size = escape(m.text, text, size, prefix);
-    symbols = count_symbols(&m, escaped_size);
-    assert(symbols > 0);
-    m.symbols = malloc(symbols * sizeof *m.symbols);
-    m.heap = malloc(3 * (size_t)symbols * sizeof *m.heap); /* a pair per neighbour, two more per merge */
-    if (m.symbols && m.heap) {
-        uint32_t split = split_symbols(&m, escaped_size);
-
-        assert(split == symbols);
-        merge_symbols(&m, split);
-        result = append_symbols(&m, out, fail);
-    } else {
-        fail_memory(fail);
-    }
-    free(m.heap);
-    free(m.symbols);
-    free(m.text);
-    return result;
-}
+enum { COPIED_PER_WORK = 8, SEARCHED_PER_WORK = 256, FRAGMENTS_PER_WORK = 4 /* that take as long as to look at a symbol */ };
 
 /* Cut every occurrence of one piece out of the fragments that are still text: from `from` to `to`, which has room for all. */
 static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text, const struct fragment *from, size_t count,
@@ -249,103 +54,196 @@ static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text
     return written;
 }
 
-/* The fragments of a text, each at least one byte or one piece, so never more than bytes. NULL without memory. */
-static struct fragment *partition(const struct tokenizer *t, const char *text, size_t size, size_t *count)
+static void spend(size_t *work, size_t amount)
 {
-    struct fragment *fragments = malloc(size * sizeof *fragments), *other = NULL;
+    *work -= amount < *work ? amount : *work;
+}
 
-    if (!fragments)
+/* Looks for the next user-defined piece: the longest first. */
+static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
+{
+    const uint32_t id = e->tokenizer->user_defined[e->user_defined++];
+    const struct piece *piece = &e->tokenizer->pieces[id];
+    struct fragment *cut;
+
+    spend(work, 1 + e->size / SEARCHED_PER_WORK);
+    if (!memmem(e->text, e->size, piece->text, piece->text_size))
+        return 1;
+    if (!e->other && !(e->other = malloc(e->size * sizeof *e->other)))
+        return merge_fail_memory(fail);
+    spend(work, e->fragment_count / FRAGMENTS_PER_WORK);
+    e->fragment_count = cut_piece(piece, id, e->text, e->fragments, e->fragment_count, e->other);
+    cut = e->other;
+    e->other = e->fragments;
+    e->fragments = cut;
+    return 1;
+}
+
+static int begin_word(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
+{
+    struct word word;
+
+    if (!word_next(e->text, e->size, e->tokenizer->add_space_prefix, &e->at, &word))
+        return 0;
+    spend(work, word.size / COPIED_PER_WORK);
+    return merger_begin(&e->merger, word.text, word.size, word.is_spaced, fail) < 0 ? -1 : 1;
+}
+
+static int begin_fragment(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
+{
+    const struct fragment *fragment = &e->fragments[e->at];
+    const bool is_prefixed = e->tokenizer->add_space_prefix && !e->is_after_text;
+
+    if (e->at == e->fragment_count)
+        return 0;
+    e->at++;
+    e->is_after_text = fragment->id < 0;
+    spend(work, 1 + fragment->size / COPIED_PER_WORK);
+    if (fragment->id >= 0)
+        return merge_ids_append(&e->out, (uint32_t)fragment->id, fail) < 0 ? -1 : 1;
+    return merger_begin(&e->merger, e->text + fragment->offset, fragment->size, is_prefixed, fail) < 0 ? -1 : 1;
+}
+
+/* 1: there is more to do, 0: that was all, -1 with fail set. */
+static int begin_next(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
+{
+    if (e->is_by_word)
+        return begin_word(e, work, fail);
+    if (e->user_defined < e->tokenizer->user_defined_count && e->size > 0)
+        return cut_next(e, work, fail);
+    return begin_fragment(e, work, fail);
+}
+
+static int begin(struct tokenizer_encoding *e, struct fail *fail)
+{
+    const struct tokenizer *t = e->tokenizer;
+
+    e->out = (struct merge_ids){.room = 64, .ids = malloc(64 * sizeof *e->out.ids)};
+    if (!e->out.ids)
+        return merge_fail_memory(fail);
+    if (!e->is_by_word) {
+        e->fragments = malloc((e->size + 1) * sizeof *e->fragments);
+        if (!e->fragments)
+            return merge_fail_memory(fail);
+        e->fragments[0] = (struct fragment){.size = e->size, .id = -1};
+        e->fragment_count = e->size > 0;
+    }
+    return e->is_special && t->add_bos && t->bos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->bos, fail) : 0;
+}
+
+static struct tokenizer_encoding *open_encoding(const struct tokenizer_encoding *like, struct fail *fail)
+{
+    struct tokenizer_encoding *e;
+
+    if (like->size > TOKENIZER_TEXT_MAX) {
+        fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", like->size, TOKENIZER_TEXT_MAX);
         return NULL;
-    fragments[0] = (struct fragment){.size = size, .id = -1};
-    *count = 1;
-    for (uint32_t i = 0; i < t->user_defined_count; i++) {
-        const struct piece *piece = &t->pieces[t->user_defined[i]];
-        struct fragment *cut;
-
-        if (!memmem(text, size, piece->text, piece->text_size))
-            continue;
-        if (!other && !(other = malloc(size * sizeof *other))) {
-            free(fragments);
-            return NULL;
-        }
-        *count = cut_piece(piece, t->user_defined[i], text, fragments, *count, other);
-        cut = other;
-        other = fragments;
-        fragments = cut;
     }
-    free(other);
-    return fragments;
+    e = malloc(sizeof *e);
+    if (!e) {
+        merge_fail_memory(fail);
+        return NULL;
+    }
+    *e = *like;
+    e->merger.tokenizer = e->tokenizer;
+    if (begin(e, fail) < 0) {
+        tokenizer_encoding_close(e);
+        return NULL;
+    }
+    return e;
 }
 
-static int encode_fragments(const struct tokenizer *t, const char *text, const struct fragment *fragments, size_t count,
-                            struct id_list *out, struct fail *fail)
+struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
+                                                   struct fail *fail)
 {
-    bool after_text = false; /* a space goes before the text, and before text that follows a user-defined piece */
+    const struct tokenizer_encoding like = {
+        .tokenizer = tokenizer, .text = text, .size = text_size, .is_special = special, .is_by_word = tokenizer->is_by_word};
 
-    for (size_t i = 0; i < count; i++) {
-        const struct fragment *fragment = &fragments[i];
-        int result;
-
-        if (fragment->id >= 0)
-            result = append_id(out, (uint32_t)fragment->id, fail);
-        else
-            result = encode_text(t, text + fragment->offset, fragment->size, t->add_space_prefix && !after_text, out, fail);
-        if (result)
-            return -1;
-        after_text = fragment->id < 0;
-    }
-    return 0;
+    return open_encoding(&like, fail);
 }
 
-static int encode(const struct tokenizer *t, const char *text, size_t size, bool special, struct id_list *out, struct fail *fail)
+int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail)
 {
-    if (special && t->add_bos && t->bos >= 0 && append_id(out, (uint32_t)t->bos, fail))
-        return -1;
-    if (size > 0) {
-        size_t count;
-        struct fragment *fragments = partition(t, text, size, &count);
-        int result = fragments ? encode_fragments(t, text, fragments, count, out, fail) : fail_memory(fail);
+    const struct tokenizer *t = encoding->tokenizer;
+    int result;
 
-        free(fragments);
-        if (result)
-            return -1;
-    }
-    return special && t->add_eos && t->eos >= 0 ? append_id(out, (uint32_t)t->eos, fail) : 0;
+    do {
+        result = merger_run(&encoding->merger, work, &encoding->out, fail);
+        if (result <= 0)
+            return result;
+        if (*work == 0)
+            return 0;
+        result = begin_next(encoding, work, fail);
+    } while (result > 0);
+    if (result == 0 && encoding->is_special && t->add_eos && t->eos >= 0)
+        result = merge_ids_append(&encoding->out, (uint32_t)t->eos, fail);
+    return result < 0 ? -1 : 1;
+}
+
+void tokenizer_encoding_take(struct tokenizer_encoding *encoding, uint32_t **ids, size_t *count)
+{
+    *ids = encoding->out.ids;
+    *count = encoding->out.count;
+    encoding->out = (struct merge_ids){0};
+}
+
+void tokenizer_encoding_close(struct tokenizer_encoding *encoding)
+{
+    if (!encoding)
+        return;
+    merger_release(&encoding->merger);
+    free(encoding->fragments);
+    free(encoding->other);
+    free(encoding->out.ids);
+    free(encoding);
 }
 
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
                      struct fail *fail)
 {
-    struct id_list list = {.room = 64};
+    const struct tokenizer_encoding like = {.tokenizer = tokenizer, .text = text, .size = text_size, .is_special = special};
+    struct tokenizer_encoding *encoding = open_encoding(&like, fail);
+    size_t work = SIZE_MAX;
+    int result;
 
-    if (text_size > TOKENIZER_TEXT_MAX)
-        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", text_size, TOKENIZER_TEXT_MAX);
-    list.ids = malloc(list.room * sizeof *list.ids);
-    if (!list.ids)
-        return fail_memory(fail);
-    if (encode(tokenizer, text, text_size, special, &list, fail)) {
-        free(list.ids);
+    if (!encoding)
         return -1;
-    }
-    *ids = list.ids;
-    *count = list.count;
-    return 0;
+    result = tokenizer_encoding_run(encoding, &work, fail);
+    assert(result != 0);
+    if (result > 0)
+        tokenizer_encoding_take(encoding, ids, count);
+    tokenizer_encoding_close(encoding);
+    return result > 0 ? 0 : -1;
 }
 
 int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail)
 {
-    struct id_list list = {0};
+    struct merger merger = {.tokenizer = tokenizer};
+    struct merge_ids list = {0};
+    size_t work = SIZE_MAX;
+    int result;
 
     if (word->size > TOKENIZER_TEXT_MAX)
         return fail_set(fail, EXIT_BAD_FILE, "text: a word has %u bytes: at most %d are possible: give a text that has spaces", word->size,
                         TOKENIZER_TEXT_MAX);
-    if (encode_text(tokenizer, word->text, word->size, word->is_spaced, &list, fail)) {
+    result = merger_begin(&merger, word->text, word->size, word->is_spaced, fail);
+    if (result == 0)
+        result = merger_run(&merger, &work, &list, fail);
+    merger_release(&merger);
+    if (result < 0) {
         free(list.ids);
         return fail_set(fail, EXIT_ENVIRONMENT, "text: out of memory for a word of %u bytes: close other programs", word->size);
     }
     *ids = list.ids;
     *count = list.count;
     return 0;
+}
+
+size_t tokenizer_ids_min(const struct tokenizer *tokenizer, size_t text_size)
+{
+    const size_t longest = tokenizer->text_size_max > 4 ? tokenizer->text_size_max : 4; /* a character without byte tokens has 4 */
+
+    return (text_size + longest - 1) / longest;
 }
 
 uint32_t tokenizer_count(const struct tokenizer *tokenizer)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "mesh/program/text_decode.h"
 
 #define KEY_MODEL  "tokenizer.ggml.model"
 #define KEY_TOKENS "tokenizer.ggml.tokens"
@@ -354,6 +355,37 @@ static int list_user_defined(struct tokenizer *t, struct fail *fail)
     return 0;
 }
 
+/* Could this piece hold the end of one word and the beginning of the next? */
+static bool crosses_words(const struct piece *piece)
+{
+    uint32_t before = 0;
+
+    for (size_t at = 0; at < piece->text_size;) {
+        uint32_t character;
+        const size_t length = text_decode(piece->text + at, piece->text_size - at, &character);
+
+        if (at > 0 && ((character == '\n') != (before == '\n') || (character == WORD_SPACE_MARK && before != WORD_SPACE_MARK)))
+            return true;
+        before = character;
+        at += length;
+    }
+    return false;
+}
+
+static bool is_by_word(const struct tokenizer *tokenizer)
+{
+    if (tokenizer->user_defined_count > 0)
+        return false;
+    for (uint32_t id = 0; id < tokenizer->count; id++) {
+        const struct piece *piece = &tokenizer->pieces[id];
+        const bool is_text = piece->type == PIECE_NORMAL || piece->type == PIECE_UNUSED;
+
+        if (is_text && crosses_words(piece))
+            return false;
+    }
+    return true;
+}
+
 static int load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     const struct gguf_value *tokens;
@@ -371,7 +403,10 @@ static int load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
     if (load_texts(t, gguf, tokens, fail) || load_scores(t, gguf, fail) || load_types(t, gguf, fail) || load_specials(t, gguf, fail) ||
         check_bytes(t, gguf, fail))
         return -1;
-    return build_table(t, fail) || list_user_defined(t, fail) ? -1 : 0;
+    if (build_table(t, fail) || list_user_defined(t, fail))
+        return -1;
+    t->is_by_word = is_by_word(t);
+    return 0;
 }
 
 struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)

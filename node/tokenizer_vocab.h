@@ -1,5 +1,5 @@
-/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c and tokenizer_words.c, which use it. Not
- * for other files. */
+/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c, tokenizer_merge.c and
+ * tokenizer_words.c, which use it. Not for others. */
 #ifndef NODE_TOKENIZER_VOCAB_H
 #define NODE_TOKENIZER_VOCAB_H
 
@@ -32,6 +32,7 @@ struct tokenizer {
     int64_t byte_ids[256];               /* id of <0xNN>, or -1 */
     int64_t bos, eos, unknown, eot, eom; /* id or -1 */
     bool add_bos, add_eos, add_space_prefix;
+    bool is_by_word; /* no piece goes from one word into the next, and none is user-defined: words may be merged one by one */
 };
 
 /* The id of the piece with exactly this text, or -1. Control, unknown and byte pieces are never found. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mesh/program/text_decode.h"
 #include "tokenizer_vocab.h"
 #include "word_table.h"
 
@@ -18,7 +17,6 @@ enum { COUNT_BITS = 26, COUNT_MASK = (1 << COUNT_BITS) - 1 };
 
 struct tokenizer_words {
     const struct tokenizer *tokenizer;
-    bool is_fast;
     struct word_table table;
     struct ids known; /* of all words in the table, in its order */
     struct ids text;  /* of the last text */
@@ -41,37 +39,6 @@ static int append(struct ids *list, const uint32_t *ids, size_t count, struct fa
     return 0;
 }
 
-/* Could this piece span the end of one word and the beginning of the next? */
-static bool crosses_words(const struct piece *piece)
-{
-    uint32_t before = 0;
-
-    for (size_t at = 0; at < piece->text_size;) {
-        uint32_t character;
-        const size_t length = text_decode(piece->text + at, piece->text_size - at, &character);
-
-        if (at > 0 && ((character == '\n') != (before == '\n') || (character == WORD_SPACE_MARK && before != WORD_SPACE_MARK)))
-            return true;
-        before = character;
-        at += length;
-    }
-    return false;
-}
-
-static bool is_by_word(const struct tokenizer *tokenizer)
-{
-    if (tokenizer->user_defined_count > 0)
-        return false;
-    for (uint32_t id = 0; id < tokenizer->count; id++) {
-        const struct piece *piece = &tokenizer->pieces[id];
-        const bool is_text = piece->type == PIECE_NORMAL || piece->type == PIECE_UNUSED;
-
-        if (is_text && crosses_words(piece))
-            return false;
-    }
-    return true;
-}
-
 struct tokenizer_words *tokenizer_words_open(const struct tokenizer *tokenizer, struct fail *fail)
 {
     struct tokenizer_words *words = calloc(1, sizeof *words);
@@ -81,7 +48,6 @@ struct tokenizer_words *tokenizer_words_open(const struct tokenizer *tokenizer, 
         return NULL;
     }
     words->tokenizer = tokenizer;
-    words->is_fast = is_by_word(tokenizer);
     return words;
 }
 
@@ -97,7 +63,7 @@ void tokenizer_words_close(struct tokenizer_words *words)
 
 bool tokenizer_words_is_fast(const struct tokenizer_words *words)
 {
-    return words->is_fast;
+    return words->tokenizer->is_by_word;
 }
 
 static int learn_word(struct tokenizer_words *words, struct word_table_entry *entry, struct fail *fail)
@@ -157,7 +123,7 @@ int tokenizer_words_encode(struct tokenizer_words *words, const char *text, size
                            struct fail *fail)
 {
     words->text.count = 0;
-    if ((words->is_fast ? encode_words(words, text, size, fail) : encode_whole(words, text, size, fail)) < 0)
+    if ((words->tokenizer->is_by_word ? encode_words(words, text, size, fail) : encode_whole(words, text, size, fail)) < 0)
         return -1;
     *ids = words->text.ids;
     *count = words->text.count;

@@ -231,6 +231,58 @@ static void the_heap_merges_as_the_definition_says(void **state)
     }
 }
 
+/* A text of one word, of many, and with user-defined pieces: the work of a turn is bounded. */
+static void a_long_text_takes_turns(void **state)
+{
+    enum { SIZE = 59000, WORK = 1000 };
+    static const char *const patterns[] = {"a", "ab", "abba a b", "a b", " ", "<ab>a "};
+    char *text = malloc(SIZE);
+    struct fail fail;
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        struct vocab v = {.model = "llama"};
+        struct tokenizer *t;
+        uint32_t *ids;
+        size_t count;
+
+        v.extra[0] = (struct vocab_entry){SPACE "a", -1, NORMAL};
+        v.extra[1] = (struct vocab_entry){"ab", -2, NORMAL};
+        v.extra[2] = (struct vocab_entry){"aa", -3, NORMAL};
+        v.extra[3] = (struct vocab_entry){"aaaa", -3, NORMAL};
+        if (patterns[i][0] == '<')
+            v.extra[4] = (struct vocab_entry){"<ab>", 0, USER_DEFINED};
+        for (size_t at = 0; at < SIZE; at++)
+            text[at] = patterns[i][at % strlen(patterns[i])];
+        t = vocab_open(&v);
+        assert_int_equal(tokenizer_encode(t, text, SIZE, true, &ids, &count, &fail), 0);
+        assert_in_range(vocab_encodes_in_turns(t, text, SIZE, true, WORK, ids, count), SIZE / WORK / 2, 10 * SIZE / WORK);
+        free(ids);
+        tokenizer_close(t);
+    }
+    free(text);
+}
+
+static void a_text_has_no_fewer_ids_than_its_longest_pieces(void **state)
+{
+    struct vocab v = {.model = "llama"};
+    struct tokenizer *t;
+
+    (void)state;
+    v.extra[0] = (struct vocab_entry){"a", -1, NORMAL};
+    t = vocab_open(&v);
+    assert_int_equal(tokenizer_ids_min(t, 0), 0);
+    assert_int_equal(tokenizer_ids_min(t, 4), 1); /* an unknown character */
+    assert_int_equal(tokenizer_ids_min(t, 9), 3);
+    tokenizer_close(t);
+    v.extra[1] = (struct vocab_entry){"<much>", 0, USER_DEFINED};
+    t = vocab_open(&v);
+    assert_int_equal(tokenizer_ids_min(t, 12), 2);
+    assert_int_equal(tokenizer_ids_min(t, 13), 3);
+    tokenizer_close(t);
+}
+
 static char *read_file(const char *name)
 {
     char path[MODEL_PATH_MAX];
@@ -333,6 +385,8 @@ int main(void)
         cmocka_unit_test(control_and_byte_tokens_are_never_made_from_text),
         cmocka_unit_test(user_defined_pieces_are_found_before_anything_else),
         cmocka_unit_test(the_heap_merges_as_the_definition_says),
+        cmocka_unit_test(a_long_text_takes_turns),
+        cmocka_unit_test(a_text_has_no_fewer_ids_than_its_longest_pieces),
         cmocka_unit_test(real_cases_of_the_llama_vocabulary_agree),
         cmocka_unit_test(a_real_text_comes_back_from_its_ids),
     };

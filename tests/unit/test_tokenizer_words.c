@@ -1,4 +1,4 @@
-/* Encoding word by word against encoding a text as a whole, on vocabularies made here and on a real one. */
+/* Encoding word by word, at once and in turns, against encoding a text as a whole, on vocabularies made here and on a real one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,6 +35,7 @@ static void check(const struct tokenizer *tokenizer, struct tokenizer_words *wor
     assert_int_equal(found_count, expected_count);
     if (found_count > 0)
         assert_memory_equal(found, expected, found_count * sizeof *found);
+    vocab_encodes_in_turns(tokenizer, text, size, false, 1 + size % 50, expected, expected_count);
     free(expected);
 }
 

@@ -79,6 +79,33 @@ struct tokenizer *vocab_open(const struct vocab *v)
     return t;
 }
 
+size_t vocab_encodes_in_turns(const struct tokenizer *t, const char *text, size_t size, bool special, size_t work, const uint32_t *expected,
+                              size_t expected_count)
+{
+    struct fail fail;
+    struct tokenizer_encoding *encoding = tokenizer_encoding_open(t, text, size, special, &fail);
+    size_t turns = 0, count, left;
+    uint32_t *ids;
+    int result;
+
+    assert_non_null(encoding);
+    do {
+        left = work;
+        result = tokenizer_encoding_run(encoding, &left, &fail);
+        assert_in_range(result, 0, 1);
+        assert_in_range(left, 0, work);
+        assert_true(result == 1 || left == 0);
+        turns++;
+    } while (result == 0);
+    tokenizer_encoding_take(encoding, &ids, &count);
+    tokenizer_encoding_close(encoding);
+    assert_int_equal(count, expected_count);
+    if (count > 0)
+        assert_memory_equal(ids, expected, count * sizeof *ids);
+    free(ids);
+    return turns;
+}
+
 void vocab_encodes(const struct tokenizer *t, const char *text, size_t size, bool special, const int64_t *expected)
 {
     uint32_t *ids;
@@ -89,5 +116,7 @@ void vocab_encodes(const struct tokenizer *t, const char *text, size_t size, boo
     for (size_t i = 0; i < count; i++)
         assert_int_equal(ids[i], expected[i]);
     assert_int_equal(expected[count], -1);
+    for (size_t work = 1; work < 200; work = 5 * work + 1)
+        vocab_encodes_in_turns(t, text, size, special, work, ids, count);
     free(ids);
 }

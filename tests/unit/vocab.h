@@ -30,7 +30,11 @@ struct vocab {
 struct tokenizer *vocab_try_open(const struct vocab *vocab, struct fail *fail); /* NULL and fail set when it is refused */
 struct tokenizer *vocab_open(const struct vocab *vocab);                        /* a refusal fails the test */
 
-/* Fails the test unless the text gives these ids; expected ends with -1. */
+/* Encodes the text with so much work a turn, and fails the test unless the ids are these; returns how many turns it took. */
+size_t vocab_encodes_in_turns(const struct tokenizer *tokenizer, const char *text, size_t size, bool special, size_t work,
+                              const uint32_t *expected, size_t expected_count);
+
+/* Fails the test unless the text gives these ids, as a whole and in turns; expected ends with -1. */
 void vocab_encodes(const struct tokenizer *tokenizer, const char *text, size_t size, bool special, const int64_t *expected);
 #define ENCODES(t, text, special, ...) vocab_encodes(t, text, sizeof(text) - 1, special, (const int64_t[]){__VA_ARGS__ __VA_OPT__(, ) - 1})
 
