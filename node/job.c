@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "hash.h"
 
 static struct job *find_free(struct jobs *jobs)
@@ -37,53 +36,22 @@ static struct request request_of(const struct job *job)
     };
 }
 
-static int read_ids(const struct talk *ask, uint32_t **ids, size_t *count, struct fail *fail)
-{
-    struct bytes in = bytes_reader((const uint8_t *)ask->text, ask->text_size);
-
-    if (ask->text_size == 0 || ask->text_size % sizeof **ids != 0)
-        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, which are no token ids: give some of 4 bytes each", ask->text_size);
-    *count = ask->text_size / sizeof **ids;
-    *ids = malloc(*count * sizeof **ids);
-    if (*ids == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
-    for (size_t i = 0; i < *count; i++)
-        (*ids)[i] = bytes_get_u32(&in);
-    return 0;
-}
-
-static int tokens_of(const struct shift_config *config, const struct talk *ask, uint32_t **ids, size_t *count, struct fail *fail)
-{
-    return ask->ask.is_ids ? read_ids(ask, ids, count, fail)
-                           : tokenizer_encode(config->tokenizer, ask->text, ask->text_size, true, ids, count, fail);
-}
-
 /* Room for all tokens that the request can have. */
-static int take_prompt(struct job *job, const struct shift_config *config, const struct talk *ask, struct fail *fail)
+static int take_prompt(struct job *job, const struct shift_config *config, const uint32_t *ids, size_t count, struct fail *fail)
 {
-    uint32_t *ids = NULL;
-    size_t count = 0;
-
-    if (tokens_of(config, ask, &ids, &count, fail) < 0)
+    if (request_check_size(count, config->ctx, config->model->ctx, "ask", fail) < 0)
         return -1;
-    if (request_check_size(count, config->ctx, config->model->ctx, "ask", fail) < 0) {
-        free(ids);
-        return -1;
-    }
     job->room = config->ctx + 1;
     job->token = calloc(job->room, sizeof *job->token);
     job->digest = calloc(job->room, sizeof *job->digest);
-    if (job->token == NULL || job->digest == NULL) {
-        free(ids);
+    if (job->token == NULL || job->digest == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
-    }
     memcpy(job->token, ids, count * sizeof *ids);
     job->prompt_count = job->count = (uint32_t)count;
-    free(ids);
     return 0;
 }
 
-struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, uint32_t session, const struct talk *ask, uint64_t now_ns,
+struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, const struct job_asked *asked, const uint32_t *ids, size_t count,
                      struct fail *fail)
 {
     struct job *job = find_free(jobs);
@@ -95,16 +63,25 @@ struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, uint3
     }
     memset(job, 0, sizeof *job);
     job->id = hash_words3(jobs->seed, ++jobs->next, 0) | 1;
-    job->session = session;
-    job->ask = ask->ask;
-    job->asked_ns = now_ns;
-    if (take_prompt(job, config, ask, fail) == 0 && sampler_check(&job->ask.sampling, fail) == 0) {
+    job->session = asked->session;
+    job->ask = asked->ask;
+    job->asked_ns = asked->when_ns;
+    if (take_prompt(job, config, ids, count, fail) == 0 && sampler_check(&job->ask.sampling, fail) == 0) {
         request = request_of(job);
         if (request_check(&request, config->ctx, config->model->vocab, fail) == 0)
             return job;
     }
     jobs_remove(job);
     return NULL;
+}
+
+unsigned jobs_count(const struct jobs *jobs)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        count += jobs->job[i].id != 0;
+    return count;
 }
 
 void jobs_remove(struct job *job)

@@ -31,9 +31,17 @@ struct jobs {
     uint64_t seed; /* random, of this process */
 };
 
-/* NULL: too many, or no memory. The prompt is tokenised here; fail says what is wrong with it. */
-struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, uint32_t session, const struct talk *ask, uint64_t now_ns,
+/* Who has asked, what beside the prompt, and when. */
+struct job_asked {
+    uint32_t session;
+    struct talk_ask ask;
+    uint64_t when_ns;
+};
+
+/* The prompt: ids (count). NULL: too many jobs, no memory, or something is wrong with the question; fail says what. */
+struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, const struct job_asked *asked, const uint32_t *ids, size_t count,
                      struct fail *fail);
+unsigned jobs_count(const struct jobs *jobs);
 struct job *jobs_find(struct jobs *jobs, uint64_t id); /* NULL: not ours */
 void jobs_remove(struct job *job);
 void jobs_release(struct jobs *jobs);

@@ -22,6 +22,14 @@ int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, co
     return 0;
 }
 
+int request_check_least(size_t least, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail)
+{
+    if (least > ctx)
+        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens or more, the context holds %u of the model's %u: shorten it%s",
+                        command, least, ctx, model_ctx, ctx < model_ctx ? ", or give a larger --ctx" : "");
+    return 0;
+}
+
 int request_check(const struct request *r, uint32_t ctx, uint32_t vocab, struct fail *fail)
 {
     if (r->id == 0)

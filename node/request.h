@@ -24,6 +24,9 @@ struct request {
  * the context the model was made for. */
 int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail);
 
+/* The same for a prompt that is not tokenised yet, but will be at least `least` tokens. */
+int request_check_least(size_t least, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail);
+
 /* Check that it can be generated with this many positions and token ids; otherwise -1 with EXIT_USAGE. */
 int request_check(const struct request *request, uint32_t ctx, uint32_t vocab, struct fail *fail);
 

@@ -121,7 +121,7 @@ static bool is_alone(const struct server *server)
     return server->shift == NULL || server->shift->mesh == NULL;
 }
 
-/* Sleep until a datagram, news or a timer. Without an endpoint no other thread polls the socket. */
+/* Sleep until a datagram, news or a timer, unless prompts are to be tokenised. Without an endpoint no other thread polls the socket. */
 static void rest(struct server *server, uint32_t rung)
 {
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
@@ -134,7 +134,7 @@ static void rest(struct server *server, uint32_t rung)
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < watch_ns ? until_ns : watch_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
-    if (until_ns <= now_ns)
+    if (until_ns <= now_ns || server->questions.count > 0)
         return;
     if (is_alone(server))
         mesh_udp_wait(server->config->shift.udp, NULL, until_ns - now_ns);
@@ -235,6 +235,7 @@ static int loop(struct server *server, struct fail *fail)
         if (serve_run_cluster(server, fail) < 0)
             return -1;
         serve_run_sessions(server);
+        serve_run_questions(server);
         if (server->shift != NULL)
             jobs_submit(&server->jobs, server->shift);
         if (server->shift != NULL && shift_is_loaded(server->shift))
@@ -385,6 +386,7 @@ static void close_server(struct server *server)
     serve_close_shares(server);
     serve_close_memory(server);
     kept_release(&server->kept);
+    questions_release(&server->questions);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);
     http_metrics_close(server->http);

@@ -55,6 +55,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     status.change = &server->change;
     memcpy(status.refused, server->refused, sizeof status.refused);
     status.replayed = server->replayed;
+    status.requests = server->questions.count;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
     talk.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);
@@ -63,11 +64,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
 
 unsigned serve_count_requests(const struct server *server)
 {
-    unsigned count = 0;
-
-    for (size_t i = 0; i < JOBS_MAX; i++)
-        count += server->jobs.job[i].id != 0;
-    return count;
+    return server->questions.count + jobs_count(&server->jobs);
 }
 
 /* A client that asks a leaving node is told which node to ask instead. */
@@ -96,27 +93,40 @@ static void refuse_without_memory(struct server *server, uint32_t session)
     refuse(server, session, why);
 }
 
-static void begin(struct server *server, uint32_t session, const struct talk *ask)
+static void refuse_question(struct server *server, uint32_t session, const struct fail *fail)
 {
-    struct fail fail = {0};
-    const struct job *job;
+    refuse_as(server, session, fail->exit_code == EXIT_USAGE ? TALK_UNFIT : TALK_REFUSED, fail->text);
+}
 
-    if (server->is_draining) {
+static void take_question(struct server *server, uint32_t session, const struct talk *ask)
+{
+    const struct job_asked asked = {.session = session, .ask = ask->ask, .when_ns = mesh_udp_now_ns()};
+    struct fail fail = {0};
+
+    if (server->is_draining)
         refuse_to_begin(server, session);
-        return;
-    }
-    if (server->memory.missing_bytes > 0) {
+    else if (server->memory.missing_bytes > 0)
         refuse_without_memory(server, session);
-        return;
+    else if (questions_add(&server->questions, &server->jobs, &server->shift_config, &asked, ask->text, ask->text_size, &fail) < 0)
+        refuse_question(server, session, &fail);
+}
+
+void serve_run_questions(struct server *server)
+{
+    size_t work = QUESTIONS_WORK;
+    struct question_outcome outcome;
+
+    while (questions_next(&server->questions, &server->jobs, &server->shift_config, &work, &outcome)) {
+        if (outcome.job != NULL)
+            serve_record_asked(server, outcome.job);
+        else
+            refuse_question(server, outcome.session, &outcome.fail);
     }
-    job = jobs_add(&server->jobs, &server->shift_config, session, ask, mesh_udp_now_ns(), &fail);
-    if (job == NULL)
-        refuse_as(server, session, fail.exit_code == EXIT_USAGE ? TALK_UNFIT : TALK_REFUSED, fail.text);
-    serve_record_asked(server, job);
 }
 
 static void cancel_session(struct server *server, uint32_t session, bool is_asked_for)
 {
+    questions_drop(&server->questions, session);
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &server->jobs.job[i];
         const bool is_in_engine = server->shift != NULL && server->shift->is_started && job->is_submitted && !job->is_done;
@@ -152,7 +162,7 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (talk.kind) {
     case TALK_ASK:
-        begin(server, event->session, &talk);
+        take_question(server, event->session, &talk);
         break;
     case TALK_STATUS:
     case TALK_STATUS_TEXT:

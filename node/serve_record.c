@@ -122,7 +122,7 @@ static void record_request(struct server *server, const struct job *job)
 
 void serve_record_asked(struct server *server, const struct job *job)
 {
-    if (job != NULL && server->recording != NULL)
+    if (server->recording != NULL)
         record_request(server, job);
 }
 

@@ -10,10 +10,10 @@
 #include "change.h"
 #include "gate.h"
 #include "http_metrics.h"
-#include "job.h"
 #include "mesh/session.h"
 #include "meter.h"
 #include "presence.h"
+#include "questions.h"
 #include "send_errors.h"
 #include "serve.h"
 #include "serve_memory.h"
@@ -55,6 +55,7 @@ struct server {
     struct kept kept;                     /* between two epochs; owned by that thread while it runs */
     struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all finished epochs */
+    struct questions questions;           /* that become jobs */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
@@ -103,7 +104,7 @@ uint32_t serve_flags(const struct server *server);
 enum { SERVE_RECORD_NS = 225000000 /* minimum between two reports */ };
 int serve_record_open(struct server *server, struct fail *fail);
 void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* after a further signal, not all may be stored */
-void serve_record_asked(struct server *server, const struct job *job);                /* NULL: it was refused */
+void serve_record_asked(struct server *server, const struct job *job);
 void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which reports its end */
 void serve_record_news(struct server *server, const struct shift_news *news);
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);
@@ -136,6 +137,7 @@ bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift 
 
 /* serve_clients.c: clients' records, and the answers to them. */
 void serve_run_sessions(struct server *server);
+void serve_run_questions(struct server *server); /* a bounded piece of the prompts that are not token ids yet */
 void serve_tell_clients(struct server *server);
 unsigned serve_count_requests(const struct server *server); /* whose clients do not have the complete answer yet */
 

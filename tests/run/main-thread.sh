@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the main thread of a serving node calls of the system, as strace sees it: it answers the other members, so nothing it calls may take
-# long. Large memory is given back, memory looked at, lines are written by other threads.
+# long. Large memory is given back, memory looked at, lines are written by other threads; prompts are read a little at a time.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -30,6 +30,8 @@ check "a node is alone" wait_until 20 is 1
 strace -r -T -o "$tmp/calls" -p "$traced" 2>"$tmp/strace" & # without -f: of this thread
 tracer=$!
 wait_until 10 grep -q attached "$tmp/strace"
+run timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" -p "$(head -c 16000 /dev/zero | tr '\0' z)"
+check_contains "a prompt of one long word is refused when it has been read" "$err" "the prompt has 16002 tokens, the context holds 4096"
 node 1 2>"$tmp/other"
 check "another one joins it" wait_until 20 is 2
 check "they answer" timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" -p abc -n 20 --temp 0
@@ -52,4 +54,9 @@ never "the main thread gives no engine's memory back" 'munmap\(0x[0-9a-f]+, [0-9
 never "opens no files" '^open(at)?\([^"]*"(/proc|/sys|/tmp|/var)'
 never "writes to no file but its own events" '^(pwrite64|pwritev|fsync|fdatasync|write\([0-2],)'
 never "and waits on no socket that others empty" '^(sendto|sendmmsg|sendmsg)\([^)]*, 0, '
+# A symbol takes two units of work, a turn has 4096: eight turns, and no rest between them.
+looks=$(awk '/^(epoll_pwait2|ppoll|futex)/ { looks = 0 }
+    /^recvmmsg/ && ++looks > most { most = looks }
+    END { print most + 0 }' "$tmp/calls")
+check "while it reads a prompt it looks for datagrams" test "$looks" -ge 8
 finish

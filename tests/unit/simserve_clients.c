@@ -2,8 +2,10 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "node/questions.h"
 #include "simserve.h"
 
 static void fail(struct simserve_node *node, const struct simserve_ask *ask, const char *what, uint64_t found)
@@ -131,6 +133,22 @@ void simserve_tell_clients(struct simserve_node *node)
 
 /* ---- what clients do ---- */
 
+static struct job *add_job(struct simserve_node *node, uint32_t session, const struct talk *ask, struct fail *why)
+{
+    const struct job_asked asked = {
+        .session = session, .ask = ask->ask, .when_ns = simmembers_clock(&node->serve->members, node->member->place)};
+    struct questions questions = {.count = 0};
+    struct question_outcome outcome;
+    size_t work = SIZE_MAX;
+
+    if (questions_add(&questions, &node->jobs, &node->shift_config, &asked, ask->text, ask->text_size, why) < 0)
+        return NULL;
+    if (!questions_next(&questions, &node->jobs, &node->shift_config, &work, &outcome))
+        abort();
+    *why = outcome.fail;
+    return outcome.job;
+}
+
 int simserve_ask(struct simserve *serve, uint16_t place, unsigned question)
 {
     struct simserve_node *node = &serve->node[place];
@@ -141,7 +159,7 @@ int simserve_ask(struct simserve *serve, uint16_t place, unsigned question)
     if (node->member->cluster == NULL || node->is_leaving || node->is_paused || serve->ask_count == SIMSERVE_ASKS_MAX)
         return -1;
     *ask = (struct simserve_ask){.question = simquestion(serve->config.model, question), .place = place};
-    job = jobs_add(&node->jobs, &node->shift_config, serve->ask_count, &ask->question->ask, simmembers_clock(&serve->members, place), &why);
+    job = add_job(node, serve->ask_count, &ask->question->ask, &why);
     if (job == NULL) {
         fail(node, ask, why.text, 0);
         return -1;

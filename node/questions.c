@@ -1,0 +1,118 @@
+#include "questions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+
+enum { ID_BYTES = 4 };
+
+static int fail_memory(struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
+}
+
+/* What can be said of a prompt before it is ids. */
+static int check_text(const struct shift_config *config, const struct job_asked *asked, size_t size, struct fail *fail)
+{
+    if (!asked->ask.is_ids)
+        return request_check_least(tokenizer_ids_min(config->tokenizer, size), config->ctx, config->model->ctx, "ask", fail);
+    if (size == 0 || size % ID_BYTES != 0)
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, which are no token ids: give some of %d bytes each", size, ID_BYTES);
+    return request_check_size(size / ID_BYTES, config->ctx, config->model->ctx, "ask", fail);
+}
+
+int questions_add(struct questions *questions, const struct jobs *jobs, const struct shift_config *config, const struct job_asked *asked,
+                  const char *text, size_t text_size, struct fail *fail)
+{
+    struct question item = {.asked = *asked, .text_size = text_size};
+
+    if (questions->count + jobs_count(jobs) >= JOBS_MAX)
+        return fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this node's clients run or wait already: try again later", JOBS_MAX);
+    if (check_text(config, asked, text_size, fail) < 0)
+        return -1;
+    item.text = malloc(text_size + 1);
+    if (item.text == NULL)
+        return fail_memory(fail);
+    if (text_size > 0)
+        memcpy(item.text, text, text_size);
+    questions->item[questions->count++] = item;
+    return 0;
+}
+
+static void remove_item(struct questions *questions, uint32_t index)
+{
+    if (index == 0) {
+        tokenizer_encoding_close(questions->encoding);
+        questions->encoding = NULL;
+    }
+    free(questions->item[index].text);
+    questions->count--;
+    memmove(&questions->item[index], &questions->item[index + 1], (questions->count - index) * sizeof *questions->item);
+}
+
+static int read_ids(const struct question *item, uint32_t **ids, size_t *count, struct fail *fail)
+{
+    struct bytes in = bytes_reader((const uint8_t *)item->text, item->text_size);
+
+    *count = item->text_size / ID_BYTES;
+    *ids = malloc(*count * sizeof **ids);
+    if (*ids == NULL)
+        return fail_memory(fail);
+    for (size_t i = 0; i < *count; i++)
+        (*ids)[i] = bytes_get_u32(&in);
+    return 1;
+}
+
+/* 1: *ids are those of the oldest prompt; 0: no work is left; -1 with fail set. */
+static int encode_oldest(struct questions *questions, const struct shift_config *config, size_t *work, uint32_t **ids, size_t *count,
+                         struct fail *fail)
+{
+    const struct question *item = &questions->item[0];
+    int result;
+
+    if (item->asked.ask.is_ids)
+        return read_ids(item, ids, count, fail);
+    if (questions->encoding == NULL)
+        questions->encoding = tokenizer_encoding_open(config->tokenizer, item->text, item->text_size, true, fail);
+    if (questions->encoding == NULL)
+        return -1;
+    result = tokenizer_encoding_run(questions->encoding, work, fail);
+    if (result > 0)
+        tokenizer_encoding_take(questions->encoding, ids, count);
+    return result;
+}
+
+bool questions_next(struct questions *questions, struct jobs *jobs, const struct shift_config *config, size_t *work,
+                    struct question_outcome *outcome)
+{
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    int result;
+
+    if (questions->count == 0 || *work == 0)
+        return false;
+    *outcome = (struct question_outcome){.session = questions->item[0].asked.session};
+    --*work;
+    result = encode_oldest(questions, config, work, &ids, &count, &outcome->fail);
+    if (result == 0)
+        return false;
+    if (result > 0)
+        outcome->job = jobs_add(jobs, config, &questions->item[0].asked, ids, count, &outcome->fail);
+    free(ids);
+    remove_item(questions, 0);
+    return true;
+}
+
+void questions_drop(struct questions *questions, uint32_t session)
+{
+    for (uint32_t i = questions->count; i-- > 0;)
+        if (questions->item[i].asked.session == session)
+            remove_item(questions, i);
+}
+
+void questions_release(struct questions *questions)
+{
+    while (questions->count > 0)
+        remove_item(questions, questions->count - 1);
+}
