@@ -1,12 +1,12 @@
-/* Questions of a serving node's clients, until their prompts are token ids and they are jobs: in the order in which they came.
+/* Clients' questions whose prompts are not tokenised yet, in order of arrival; then they become jobs.
  *
- * One prompt at a time is turned into ids, a bounded piece of it a turn, so that the main thread answers the other members in between. */
+ * One prompt at a time is tokenised, a bounded piece per turn of the main loop, so that the node answers other members in between. */
 #ifndef NODE_QUESTIONS_H
 #define NODE_QUESTIONS_H
 
 #include "job.h"
 
-enum { QUESTIONS_WORK = 4096 /* symbols of a turn: half a millisecond */ };
+enum { QUESTIONS_WORK = 4096 /* per turn, in symbols: about half a millisecond */ };
 
 struct question {
     struct job_asked asked;
@@ -18,25 +18,26 @@ struct question {
 struct questions {
     struct question item[JOBS_MAX]; /* (count) the oldest first */
     uint32_t count;
-    struct tokenizer_encoding *encoding; /* of the oldest; NULL: it has not begun */
+    struct tokenizer_encoding *encoding; /* of the oldest; NULL: not begun */
 };
 
-/* What has become of the oldest question: a job, or why not. */
+/* The outcome of the oldest question: a job, or why there is none. */
 struct question_outcome {
     uint32_t session;
     struct job *job; /* NULL: fail says why */
     struct fail fail;
 };
 
-/* The text is copied. -1, with fail set: with the jobs there are too many, no memory, or no prompt of that size can fit. */
+/* Copies the text. -1 with fail set: too many questions and jobs, no memory, or no prompt of that size can fit the context. */
 int questions_add(struct questions *questions, const struct jobs *jobs, const struct shift_config *config, const struct job_asked *asked,
                   const char *text, size_t text_size, struct fail *fail);
 
-/* Goes on with the oldest one: *work is how much of it may be done, and what is left. True: it is over, and another may follow. */
+/* Tokenises more of the oldest prompt. *work: symbols that may be processed, and what is left of them. True: that question is finished,
+ * and *outcome is set; another may follow. */
 bool questions_next(struct questions *questions, struct jobs *jobs, const struct shift_config *config, size_t *work,
                     struct question_outcome *outcome);
 
-/* What this client has asked is wanted no more. */
+/* Drops the questions of this client, which has cancelled or is gone. */
 void questions_drop(struct questions *questions, uint32_t session);
 void questions_release(struct questions *questions);
 
