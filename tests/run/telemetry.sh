@@ -65,7 +65,12 @@ watching=$!
 wait "$watching"
 status 2 --telemetry 1 >"$tmp/before"
 status 2 --json >"$tmp/status"
-status 2 --telemetry 1 >"$tmp/after"
+for _ in 1 2 3 4 5; do # on a busy machine the last piece of a report may be missing: the next report has it
+    status 2 --telemetry 1 >"$tmp/after"
+    tiles_sent=$(figure "$tmp/after" link tiles_sent "$own" "\"peer\":$other,")
+    tiles_received=$(figure "$tmp/after" link tiles_received "$other" "\"peer\":$own,")
+    if [ "$tiles_sent" = "$tiles_received" ]; then break; fi
+done
 
 # ---- the whole mesh, from any node ----
 for i in 0 1 2; do
@@ -98,9 +103,7 @@ if [ "$first" -le "$sent" ] && [ "$sent" -le "$last" ] && [ "$first" -gt 0 ]; th
 else
     not_ok "the datagrams that status counts lie between those of telemetry before and after" "$first $sent $last"
 fi
-check_equal "what one node sent as tiles the other received" \
-    "$(figure "$tmp/after" link tiles_sent "$own" "\"peer\":$other,")" \
-    "$(figure "$tmp/after" link tiles_received "$other" "\"peer\":$own,")"
+check_equal "what one node sent as tiles the other received" "$tiles_sent" "$tiles_received"
 
 if [ -n "${monitoring:-}" ] && command -v python3 >/dev/null; then
     wait "$monitoring"
