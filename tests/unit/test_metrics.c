@@ -69,7 +69,7 @@ static void values_stand_in_base_units_with_their_labels(void **state)
     has_line("mesh_rank 1");
     has_line("mesh_events_total{event=\"lost\"} 0");
     has_line("mesh_troubles{trouble=\"address\"} 1");
-    has_line("mesh_troubles{trouble=\"narrow\"} 0");
+    has_line("mesh_troubles{trouble=\"black_hole\"} 0");
 }
 
 static void a_label_cannot_end_its_quotes(void **state)
