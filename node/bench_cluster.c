@@ -1,5 +1,6 @@
 #include "bench_cluster.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
@@ -338,7 +339,7 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
     struct mesh_caller *caller = call(cluster, i, fail);
     int got;
 
-    generation->count = 0;
+    generation->count = generation->first = 0;
     got = caller == NULL ? -1 : say(caller, &question, fail);
     while (got >= 0) {
         got = hear(caller, &talk, fail);
@@ -349,12 +350,34 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
         if (talk.kind != TALK_TOKENS)
             continue;
         generation->last_ns = mesh_udp_now_ns();
-        if (generation->count == 0)
+        if (generation->count == 0) {
             generation->first_ns = generation->last_ns;
+            generation->first = talk.token_count;
+        }
         generation->count += talk.token_count;
         if (generation->on_token != NULL)
             generation->on_token(generation->app, generation->count, generation->last_ns);
     }
     caller_close(caller);
     return got < 0 ? -1 : 0;
+}
+
+bool bench_generation_has_speed(const struct bench_generation *generation)
+{
+    return generation->count > generation->first && generation->last_ns > generation->first_ns;
+}
+
+double bench_generation_tok_per_s(const struct bench_generation *generation)
+{
+    assert(bench_generation_has_speed(generation));
+    return (generation->count - generation->first) * 1e9 / (double)(generation->last_ns - generation->first_ns);
+}
+
+int bench_generation_fail(struct fail *fail)
+{
+    return fail_set(
+        fail, EXIT_ENVIRONMENT,
+        "bench: %d times the cluster generated nothing, or all tokens came at once: is the machine busy? Try `mesh-node serve` and "
+        "`ask` alone",
+        BENCH_TRIES);
 }

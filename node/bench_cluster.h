@@ -60,8 +60,15 @@ struct bench_generation {
     void (*on_token)(void *app, uint32_t count, uint64_t now_ns);
     void *app;
     uint64_t first_ns, last_ns; /* out: when the first and the last came */
-    uint32_t count;             /* out */
+    uint32_t count, first;      /* out: tokens in all, and those that came with the first */
 };
 int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct bench_generation *generation, struct fail *fail);
+
+/* On a busy machine a generation may come all at once, or be empty since members were lost for a moment: then it has no speed, and is
+ * repeated up to BENCH_TRIES times. */
+enum { BENCH_TRIES = 8 };
+bool bench_generation_has_speed(const struct bench_generation *generation);
+double bench_generation_tok_per_s(const struct bench_generation *generation); /* from the first tokens to the last */
+int bench_generation_fail(struct fail *fail);                                 /* none of the tries has a speed: -1, with fail set */
 
 #endif

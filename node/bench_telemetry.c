@@ -19,17 +19,7 @@
 #include "mesh/telemetry.h"
 #include "pool.h"
 
-enum {
-    NODES = 3,
-    INTERVAL_MS = 100,
-    LEASE_MS = 5000,
-    PAIRS = 30,
-    PAIRS_QUICK = 1,
-    TOKENS = 48,
-    TOKENS_QUICK = 16,
-    SETTLE_US = 200000,
-    TRIES = 5
-};
+enum { NODES = 3, INTERVAL_MS = 100, LEASE_MS = 5000, PAIRS = 30, PAIRS_QUICK = 1, TOKENS = 48, TOKENS_QUICK = 16, SETTLE_US = 200000 };
 
 static const uint64_t again_after_ns = 2000000000, look_at_pipe_ns = 20000000;
 
@@ -171,19 +161,19 @@ static int measure_run(struct bench_cluster *cluster, struct client *client, boo
 
     if (client_tell(client, is_watched, fail) < 0)
         return -1;
-    for (int tries = 0; tries < TRIES && generation.count < 2; tries++) { /* on a busy machine members may be lost for a moment */
+    for (int tries = 0; tries < BENCH_TRIES && !bench_generation_has_speed(&generation); tries++) {
         generation = (struct bench_generation){.tokens = tokens};
         before = read_clocks(cluster, client);
         if (bench_cluster_generate(cluster, 0, &generation, fail) < 0)
             return -1;
         after = read_clocks(cluster, client);
     }
-    if (generation.count < 2 || generation.last_ns == generation.first_ns)
-        return fail_set(fail, EXIT_ENVIRONMENT, "bench: the cluster has generated nothing: try `mesh-node serve` and `ask` alone");
+    if (!bench_generation_has_speed(&generation))
+        return bench_generation_fail(fail);
     bench_add(&sides->main_ms_per_s[is_watched], ms_per_s(after.main_ns - before.main_ns, &before, &after));
     bench_add(&sides->all_ms_per_s[is_watched], ms_per_s(after.all_ns - before.all_ns, &before, &after));
     bench_add(&sides->cpu_ms_per_token[is_watched], (double)(after.cpu_ns - before.cpu_ns) / 1e6 / generation.count);
-    bench_add(&sides->tok_per_s[is_watched], (generation.count - 1) * 1e9 / (double)(generation.last_ns - generation.first_ns));
+    bench_add(&sides->tok_per_s[is_watched], bench_generation_tok_per_s(&generation));
     return 0;
 }
 
