@@ -89,16 +89,16 @@ if tells; then ok "a black hole is named"; else not_ok "a black hole is named" "
 becomes "one of the two is left out" 0 2
 says "the one without them says so, or is told so" 2 \
     "^large datagrams do not pass between this node and 10.77.0.[12]:7411, and small ones do: .*MTU\\|^refused by .* without a path to"
-shown "of a black hole" $teller black_hole 200 "$narrow"
+shown "of a black hole" "$teller" black_hole 200 "$narrow"
 same "which disturbs nobody" 1
-netns_on $teller timeout 5 "$mesh_node" status --to 10.77.0.$((teller + 1)):7411 --key "$tmp/key" --telemetry 1 \
+netns_on "$teller" timeout 5 "$mesh_node" status --to 10.77.0.$((teller + 1)):7411 --key "$tmp/key" --telemetry 1 \
     >"$tmp/telemetry" 2>/dev/null
 check_contains "there is an event of it" "$tmp/telemetry" '"what":"trouble"'
 netns_loss 0
 becomes "and comes back after a while" 0 3
 same "it computes again, with the same bits" 2
-over "and that is over" $teller black_hole
-says "which is said" $teller "^large datagrams pass between this node and 10.77.0.3:7411 again"
+over "and that is over" "$teller" black_hole
+says "which is said" "$teller" "^large datagrams pass between this node and 10.77.0.3:7411 again"
 
 # An interface that carries nothing large.
 netns_on 2 ip link set net0 mtu 1000
