@@ -3,11 +3,14 @@
 #include <assert.h>
 #include <string.h>
 
-#define SECOND_NS UINT64_C(1000000000)
+#define SECOND_NS  UINT64_C(1000000000)
+#define OPENING_NS (5 * SECOND_NS)  /* without a datagram of the other side, the session is over: before it is up */
+#define UP_NS      (10 * SECOND_NS) /* and afterwards */
+#define CLOSING_NS SECOND_NS        /* for records to be acknowledged */
 
 enum { BUFFER_BYTES = 131072 }; /* of the driver's receive buffer, per session: all fragments that may fly */
 
-static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = 5 * SECOND_NS, [MESH_LINE_UP] = 10 * SECOND_NS};
+static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = OPENING_NS, [MESH_LINE_UP] = UP_NS};
 
 /* Numbers outside of epochs begin here, apart from those that the cluster layer uses under the same key. */
 #define NUMBERS_BEGIN (UINT64_C(1) << 63)
@@ -147,7 +150,7 @@ void mesh_line_close(struct mesh_line *line, uint64_t now_ns)
     if (!is_open(line))
         return;
     line->state = MESH_LINE_CLOSING;
-    line->close_by_ns = now_ns + SECOND_NS;
+    line->close_by_ns = now_ns + CLOSING_NS;
     advance(line, now_ns);
 }
 
