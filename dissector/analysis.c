@@ -7,8 +7,8 @@
 #include "waits.h"
 #include "witness.h"
 
-#define UNDERWAY_NS UINT64_C(100000000) /* nothing takes as long to arrive */
-#define STALL_MS    0.05                /* less is not told from the usual */
+#define UNDERWAY_NS UINT64_C(100000000) /* no datagram takes that long to arrive */
+#define STALL_MS    0.05                /* a shorter stall is no different from the usual wait */
 
 void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context)
 {
@@ -22,9 +22,9 @@ void analysis_release(struct analysis *analysis)
     links_release(&analysis->links);
 }
 
-/* ---- what is told of a loss ---- */
+/* ---- reporting a loss ---- */
 
-/* How much longer than usual the receiver waited for what was lost. Several losses may share one stall: it is counted with the first. */
+/* How much longer than usual the receiver waited for the lost data. Losses may share a stall, which is counted with the first. */
 static double stall_of(struct analysis *analysis, const struct link *link, const struct link_entry *entry)
 {
     double stall_ns = entry->stall_ns;
@@ -57,17 +57,17 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     analysis->on_loss(analysis->context, &loss);
 }
 
-/* A missing one was lost, unless the receiver has judged it and counts no more than are named: then the capture lacks it. */
+/* A missing number was lost, unless the receiver has judged it and counts no more losses than are named: then the capture lacks it. */
 static bool is_named_lost(struct link *link, bool is_all, struct link_entry *entry)
 {
-    const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after that one counted it, or never will */
+    const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after this mark counted the number, or none will */
 
     if (!entry->is_lost && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
         evidence_name(link, entry);
     return entry->is_lost;
 }
 
-/* An entry leaves the window: what is not settled is settled now. */
+/* An entry leaves the window: settle what is still open. */
 static void retire(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
 {
     const struct link_space *space = &link->spaces[is_all];
@@ -81,7 +81,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
         link->counts.not_captured++;
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
-    } else if (entry->is_resend && entry->is_of_known && is_reported && !entry->is_needed) { /* of a record nothing tells */
+    } else if (entry->is_resend && entry->is_of_known && is_reported && !entry->is_needed) { /* not known of records */
         link->counts.spurious_resend++;
         if (analysis->on_spurious != NULL)
             analysis->on_spurious(analysis->context, entry);
@@ -100,7 +100,7 @@ static struct link_entry *put_entry(struct analysis *analysis, struct link *link
     return entry;
 }
 
-/* Numbers that are skipped. A capture with a hole of more than some windows tells nothing of single numbers. */
+/* Enter skipped numbers as missing. A hole of many windows in a capture tells nothing of single numbers. */
 static void skip(struct analysis *analysis, struct link *link, bool is_all, uint64_t until, uint64_t ts_ns)
 {
     enum { HOLE = 16 * LINKS_WINDOW };
@@ -120,7 +120,7 @@ static void skip(struct analysis *analysis, struct link *link, bool is_all, uint
     }
 }
 
-/* The entry of a datagram that is new; NULL for one that was there before or is too old to tell. */
+/* The entry of a new datagram; NULL for one that was seen before or is too old to tell. */
 static struct link_entry *take_number(struct analysis *analysis, struct link *link, bool is_all, uint64_t number, uint64_t ts_ns)
 {
     struct link_space *space = &link->spaces[is_all];
@@ -180,7 +180,7 @@ static void count(struct link *link, const struct packet *packet)
     link->last_tile_ns = packet->ts_ns;
 }
 
-/* Has the same number been seen as it went the other way, to a group and to the receiver alone? For it this is one datagram. */
+/* Has the same number been seen on the other path, to the group or to the receiver alone? To the receiver the two are one datagram. */
 static bool is_twin(struct link *link, bool is_all, uint64_t number, bool by_group)
 {
     const struct link_entry *entry = is_all ? links_entry(&link->spaces[1], number) : NULL;
@@ -188,7 +188,7 @@ static bool is_twin(struct link *link, bool is_all, uint64_t number, bool by_gro
     return entry != NULL && !entry->is_missing && entry->by_group != by_group;
 }
 
-/* By the capture that judges the link. */
+/* Take a datagram from the capture that judges the link. */
 static void take(struct analysis *analysis, struct link *link, const struct packet *packet, bool by_group)
 {
     const struct mesh_header *header = &packet->message.header;
@@ -233,7 +233,7 @@ static void pass_tile(struct link *link, const struct packet *packet)
         waits_arrive(link, packet);
 }
 
-/* On its way to one receiver. */
+/* A datagram passes on its way to one receiver. */
 static void pass(struct analysis *analysis, const struct packet *packet, bool by_group)
 {
     struct links *links = &analysis->links;
@@ -243,7 +243,7 @@ static void pass(struct analysis *analysis, const struct packet *packet, bool by
     if (link == NULL)
         return;
     if (links->renewed != renewed)
-        steps_end(&analysis->steps); /* they begin with 0 again */
+        steps_end(&analysis->steps); /* step numbers begin with 0 again */
     if (link->sender == NULL || link->sender->point == packet->point)
         waits_have(links, &analysis->steps, link, packet);
     if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
@@ -257,7 +257,7 @@ static void pass(struct analysis *analysis, const struct packet *packet, bool by
         evidence_take(back, packet);
 }
 
-/* On its way to all whom its sender is known to send to. */
+/* A datagram passes on its way to every receiver that its sender is known to have. */
 static void pass_group(struct analysis *analysis, const struct packet *packet)
 {
     const struct links *links = &analysis->links;
@@ -277,7 +277,7 @@ static void pass_group(struct analysis *analysis, const struct packet *packet)
     }
 }
 
-/* Frames of several queues, or under a clock that is set back, are not in order of time. */
+/* Frames from several queues, or under a clock that was set back, are not in order of time. */
 static void note_time(struct analysis *analysis, uint64_t ts_ns)
 {
     analysis->backward += ts_ns + NUMBERS_REORDER_NS < analysis->now_ns;
@@ -319,7 +319,7 @@ static void add_counts(struct link_counts *sum, const struct link_counts *more)
     sum->naks += more->naks;
 }
 
-/* What left after the last that came, and has not come though its receiver's host was captured for long enough. */
+/* Count as missing what left after the last number that arrived, where the capture at the receiver's host goes on for long enough. */
 static void end_departures(struct analysis *analysis, struct link *link, bool is_all)
 {
     const struct link_departures *departures = &link->departures[is_all];
@@ -334,7 +334,7 @@ static void end_departures(struct analysis *analysis, struct link *link, bool is
         if (sent->number != number || sent->ts_ns < point->first_ns || sent->ts_ns + UNDERWAY_NS > point->last_ns)
             continue;
         until = number;
-        if (space->first == 0) { /* nothing of it has come at all */
+        if (space->first == 0) { /* nothing of this space has arrived */
             space->first = number;
             space->highest = number - 1;
         }
@@ -345,7 +345,7 @@ static void end_departures(struct analysis *analysis, struct link *link, bool is
     space->highest = until;
 }
 
-/* What was lost is settled before what was sent again for it. */
+/* Settle losses before the resends that repaired them. */
 static void end_missing(struct link *link, bool is_all)
 {
     struct link_space *space = &link->spaces[is_all];
@@ -378,7 +378,7 @@ static void end_link(struct analysis *analysis, struct link *link)
     if (link->reported > link->assigned)
         unnamed = link->reported - link->assigned;
     if (unnamed > link->counts.datagrams)
-        unnamed = link->counts.datagrams; /* no receiver counts so many */
+        unnamed = link->counts.datagrams; /* no receiver counts so many losses */
     for (; unnamed > 0; unnamed--) {
         const struct analysis_loss loss = {.link = link, .repair_ms = -1, .stall_ms = -1};
 

@@ -1,11 +1,11 @@
-/* What became of every number: the analysis of captures.
+/* Analysis of captures: what became of every number.
  *
- * Numbers are gapless in each space of a link, so what is not in the capture was sent all the same. Whether the receiver got it, it says
- * itself when its datagrams can be read: STATUS and PONG count what never came up to the numbers they name, NAKs name data. With these
- * - a number that is not in the capture is lost as long as the receiver's count allows for it, and else not captured;
- * - one that is in the capture is lost when the receiver counts a loss and asked for its data, or when nothing but it can be meant.
- * Without a key every number that is not in the capture counts as lost: nothing says otherwise.
- * Memory: see links.h. */
+ * Numbers are gapless in each space of a link, so a number that is not in the capture was sent all the same. Whether it arrived follows
+ * from the receiver's own datagrams, when they can be read: STATUS and PONG count losses up to the numbers they name, NAKs name data. With
+ * these
+ * - a number that is not in the capture is lost as long as the receiver's count allows for it, otherwise not captured;
+ * - a number in the capture is lost when the receiver counts a loss and asked for its data, or when no other number can be meant.
+ * Without a key every number that is not in the capture counts as lost. Memory: see links.h. */
 #ifndef DISSECTOR_ANALYSIS_H
 #define DISSECTOR_ANALYSIS_H
 
@@ -14,9 +14,9 @@
 
 struct analysis_loss {
     const struct link *link;
-    const struct link_entry *entry; /* NULL: the receiver counted it, and which one it was cannot be told */
-    bool is_all;                    /* of the space to everybody */
-    double repair_ms, stall_ms;     /* below 0: not repaired in the capture, not known */
+    const struct link_entry *entry; /* NULL: the receiver counted the loss, but which number it was is not known */
+    bool is_all;                    /* of the space to all */
+    double repair_ms, stall_ms;     /* below 0: not repaired in the capture; not known */
 };
 
 struct analysis_stall {
@@ -32,12 +32,12 @@ struct analysis {
     struct link_counts sum;
     uint64_t stalls;
     double stall_ms;
-    uint64_t first_ns, last_ns, now_ns; /* the earliest, the latest, and that of the datagram at hand */
-    uint64_t backward;                  /* datagrams that are clearly earlier than the one before them */
-    uint64_t cut_tiles;                 /* that the capture holds a part of only, so that nothing tells what they bring */
-    void (*on_loss)(void *context, const struct analysis_loss *loss);   /* as soon as all is known of it; not in order of time */
-    void (*on_spurious)(void *context, const struct link_entry *entry); /* a resend in vain; NULL, as at first: not told */
-    /* Each datagram as the capture that judges its link shows it; may be NULL. */
+    uint64_t first_ns, last_ns, now_ns;                                 /* the earliest, the latest, and that of the datagram at hand */
+    uint64_t backward;                                                  /* datagrams that are clearly earlier than the one before them */
+    uint64_t cut_tiles;                                                 /* captured only in part, so that what they bring is not known */
+    void (*on_loss)(void *context, const struct analysis_loss *loss);   /* once all is known of the loss; not in order of time */
+    void (*on_spurious)(void *context, const struct link_entry *entry); /* an unneeded resend; NULL, as at first: not reported */
+    /* Called for each datagram in the capture that judges its link; may be NULL. */
     void (*on_datagram)(void *context, const struct link *link, const struct packet *packet);
     void *context;
 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One of "1: first of its record; 2: last"; false when it is none, as in "bit k: items of kind k". */
+/* Read one item of "1: first of its record; 2: last"; false when the text is no such item, as in "bit k: items of kind k". */
 static bool read_bit(const char *text, struct bit_word *out)
 {
     char *end;

@@ -1,6 +1,6 @@
 /* Words for single bits of a field, as the wire schema's meaning of the field lists them: "1: to all (number is of that space); 2: resend".
  *
- * A bit's name is its words up to a parenthesis, for people; as part of a field's name with _ between them. */
+ * words is the text up to a parenthesis; name is the same with _ between the words, as part of a field's name. */
 #ifndef DISSECTOR_BIT_WORDS_H
 #define DISSECTOR_BIT_WORDS_H
 

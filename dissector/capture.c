@@ -18,7 +18,7 @@ struct capture {
     bool has_program, is_live, is_nano;
     enum frame_link link;
     const char *name;
-    char chosen[64]; /* the name, where nobody gave one */
+    char chosen[64]; /* the interface's name, where the options give none */
 };
 
 struct capture_writer {
@@ -29,7 +29,7 @@ struct capture_writer {
 
 /* ---- interfaces ---- */
 
-/* The one that -D lists with this number; 0: the first. False: there is none. */
+/* The interface that -D lists with this number; 0: the first. False: there is none. */
 static bool find_device(unsigned long number, char *out, size_t size, char *error)
 {
     pcap_if_t *devices = NULL;
@@ -131,7 +131,7 @@ static int open_live(struct capture *c, const struct capture_options *options, s
     return set_live_options(c, options, fail);
 }
 
-/* What to do about a file that libpcap does not read, or not to its end: it knows pcapng with one kind of link and one snapshot length. */
+/* Advice on a file that libpcap cannot read, or not to its end: it reads pcapng with only one kind of link and one snapshot length. */
 static const char *advice_on(const char *error, const char *otherwise)
 {
     if (strstr(error, "different from the type of the first interface") != NULL)
@@ -142,7 +142,7 @@ static const char *advice_on(const char *error, const char *otherwise)
     return otherwise;
 }
 
-/* Compressed files, as Wireshark reads and writes them: how to read one here. NULL: it is none, or a pipe. */
+/* Advice on a compressed file, as Wireshark reads and writes them: how to read it here. NULL: it is not compressed, or is a pipe. */
 static const char *advice_on_packed(FILE *file)
 {
     static const struct {
@@ -345,7 +345,7 @@ bool capture_is_repeatable(const char *file)
 {
     struct stat status;
 
-    return strcmp(file, "-") != 0 && (stat(file, &status) != 0 || S_ISREG(status.st_mode)); /* one that is not there is told of later */
+    return strcmp(file, "-") != 0 && (stat(file, &status) != 0 || S_ISREG(status.st_mode)); /* a missing file is reported later */
 }
 
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail)
@@ -361,7 +361,7 @@ struct capture_writer *capture_writer_open(const struct capture *capture, const 
     writer->path = path;
     writer->is_nano = capture->is_nano;
     if (writer->dumper == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "-w: %s: choose another name", pcap_geterr(capture->pcap)); /* that names the file */
+        fail_set(fail, EXIT_ENVIRONMENT, "-w: %s: choose another name", pcap_geterr(capture->pcap)); /* libpcap's message names the file */
         free(writer);
         return NULL;
     }
@@ -373,7 +373,7 @@ static int refuse_write(const struct capture_writer *writer, struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: free some space", writer->path, strerror(errno));
 }
 
-/* pcap_dump says nothing of a write that failed, nor does a later flush, which finds nothing to write then: the stream remembers it. */
+/* pcap_dump does not report a failed write, nor does a later flush, which then finds nothing to write; but the stream remembers it. */
 int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail)
 {
     struct pcap_pkthdr header = {.caplen = (bpf_u_int32)frame->captured, .len = (bpf_u_int32)frame->size};

@@ -1,6 +1,6 @@
 /* Captures: live from an interface, or from a file; and files of captured frames. The only file that knows libpcap.
  *
- * Timestamps are nanoseconds since 1970. One thread per capture, but for capture_break, which signal handlers may call. */
+ * Timestamps are nanoseconds since 1970. One thread per capture, except capture_break, which signal handlers may call. */
 #ifndef DISSECTOR_CAPTURE_H
 #define DISSECTOR_CAPTURE_H
 
@@ -12,8 +12,8 @@
 #include "frame.h"
 #include "mesh/program/fail.h"
 
-/* Of live captures: an IP datagram of any size in its frame, and no more, as the kernel keeps a place of that size for each frame where
- * they are handed on one by one (-l, -U), and room for some hundred of them even then. */
+/* Of live captures. The snapshot length is an IP datagram of any size in its frame and no more, as the kernel reserves that much for each
+ * frame in immediate mode (-l, -U); the buffer has room for some hundred frames even then. */
 enum { CAPTURE_SNAPLEN_DEFAULT = 65535 + 65, CAPTURE_BUFFER_KIB_DEFAULT = 16384 };
 
 enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
@@ -21,9 +21,9 @@ enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
 struct capture_options {
     const char *interface; /* live; a name or a number of capture_list; NULL: the first one */
     const char *file;      /* instead: a pcap or pcapng file, "-" is stdin */
-    const char *filter;    /* a BPF expression; empty: everything. NULL: so, too, and there is nothing to dump */
+    const char *filter;    /* a BPF expression; empty or NULL: everything; NULL: nothing to dump */
     uint32_t snaplen;      /* bytes of each frame that are kept; 0: all */
-    uint32_t buffer_kib;   /* of the kernel; 0: the default */
+    uint32_t buffer_kib;   /* of the kernel's buffer; 0: the default */
     bool is_promiscuous, is_immediate;
     enum capture_direction direction;
 };
@@ -41,7 +41,7 @@ struct capture_counts {
 
 struct capture;
 
-/* NULL: EXIT_USAGE (the filter), EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+/* NULL with EXIT_USAGE (the filter), EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
 struct capture *capture_open(const struct capture_options *options, struct fail *fail);
 void capture_close(struct capture *capture); /* NULL is fine */
 
@@ -50,11 +50,11 @@ const char *capture_link_text(const struct capture *capture);
 const char *capture_name(const struct capture *capture); /* of the interface or file */
 
 /* 1: a frame; 0: none within some tenths of a second (live); 2: the end of the file, or capture_break; -1 with EXIT_BAD_FILE or
- * EXIT_ENVIRONMENT, and what came before it was whole. */
+ * EXIT_ENVIRONMENT: the frames before it were whole. */
 int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail);
 void capture_break(struct capture *capture);
 
-/* Of a live capture that is to end: waits until the kernel hands out what it has kept back; then capture_next does not wait any more. */
+/* Before a live capture ends: wait until the kernel hands over the frames it still holds; after that, capture_next does not wait. */
 void capture_settle(struct capture *capture);
 
 void capture_count(struct capture *capture, struct capture_counts *out);
@@ -69,13 +69,13 @@ int capture_list(FILE *out, struct fail *fail);
 
 struct capture_writer;
 
-/* Would writing to path destroy the file that is read? "-" is stdin. */
+/* Would writing to path destroy the file that is being read? "-" is stdin. */
 bool capture_is_same_file(const char *file, const char *path);
 
 /* Can it be read twice? Not stdin, nor a pipe, whatever its name. */
 bool capture_is_repeatable(const char *file);
 
-/* "-": stdout. Frames keep nanoseconds when the capture had them. Refuses the file that is read. */
+/* "-": stdout. Frames keep nanoseconds when the capture had them. Refuses the file that is being read. */
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail);
 int capture_writer_add(struct capture_writer *writer, const struct capture_frame *frame, struct fail *fail);
 uint64_t capture_writer_bytes(struct capture_writer *writer); /* so far */

@@ -5,7 +5,7 @@
 
 enum { ROUNDS = 100 };
 
-/* Both sets of points, and what their times and differences are counted from, so that doubles hold them. */
+/* Both sets of points, and the origins that times and differences are counted from, so that doubles hold them. */
 struct points {
     const struct clock_point *there, *back;
     size_t there_count, back_count;
@@ -31,7 +31,7 @@ static double gap(const struct points *all, double drift)
     return extreme(all, all->there, all->there_count, drift, true) - extreme(all, all->back, all->back_count, drift, false);
 }
 
-/* Where the gap is widest: it is a concave function of the drift. */
+/* The drift at which the gap is widest: the gap is a concave function of the drift. */
 static double widest(const struct points *all)
 {
     double low = -CLOCKS_DRIFT_MAX, high = CLOCKS_DRIFT_MAX;

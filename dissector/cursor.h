@@ -23,7 +23,7 @@ static inline bool cursor_failed(const struct cursor *cursor)
     return cursor->at == NULL;
 }
 
-/* The next bytes, or NULL when there are not so many. */
+/* The next bytes, or NULL when fewer are left. */
 static inline const uint8_t *cursor_take(struct cursor *cursor, size_t bytes)
 {
     const uint8_t *taken = cursor->at;
@@ -44,7 +44,7 @@ static inline uint8_t cursor_u8(struct cursor *cursor)
     return at ? *at : 0;
 }
 
-/* In the order of the network. */
+/* In network byte order. */
 static inline uint16_t cursor_be16(struct cursor *cursor)
 {
     const uint8_t *at = cursor_take(cursor, 2);

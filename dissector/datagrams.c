@@ -15,7 +15,7 @@ void datagrams_close(struct datagrams *datagrams)
     datagrams->reassembly = NULL;
 }
 
-/* One or, with segmentation offload, several. */
+/* One datagram or, with segmentation offload, several. */
 static void take_payload(struct datagrams *datagrams)
 {
     struct packet *packet = &datagrams->packet;

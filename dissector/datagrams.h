@@ -11,8 +11,8 @@ struct datagrams {
     struct decoder decoder;
     struct frame frame;
     struct packet packet;            /* the one at hand */
-    bool is_fragment;                /* the frame at hand is one, also when it has completed its datagram */
-    uint64_t frames, count, foreign; /* so far; foreign: datagrams and frames of others */
+    bool is_fragment;                /* the frame at hand is a fragment, even if it has completed its datagram */
+    uint64_t frames, count, foreign; /* so far; foreign: datagrams and frames not of the mesh */
     /* Called for each datagram, ours or not. */
     void (*take)(void *context, const struct packet *packet);
     void *context;

@@ -41,7 +41,7 @@ struct run {
 
 static volatile sig_atomic_t is_interrupted, wants_counts, wants_flush;
 
-static struct capture *volatile live; /* that waits for frames, and is to stop waiting when a signal comes */
+static struct capture *volatile live; /* the capture that waits for frames, which a signal has to interrupt */
 
 static void on_signal(int number)
 {
@@ -55,8 +55,8 @@ static void on_signal(int number)
         capture_break(live);
 }
 
-/* What ends a capture is not restarted: a read that waits comes back. Others are, as a pipe that is read would end there; a live capture
- * waits in a call that comes back with any signal. */
+/* Signals that end a capture do not restart system calls, so that a blocked read returns. The others do, as the read of a pipe would end
+ * otherwise; a live capture waits in a call that returns on any signal. */
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
@@ -65,7 +65,7 @@ static void catch_signals(void)
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) { /* nohup: it goes on */
+        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) { /* nohup: it stays ignored */
             action.sa_flags = numbers[i] == SIGUSR1 || numbers[i] == SIGUSR2 ? SA_RESTART : 0;
             sigaction(numbers[i], &action, NULL);
         }
@@ -167,7 +167,7 @@ static int heed_signals(struct run *run, struct fail *fail)
     return 0;
 }
 
-/* -w: the frame at hand, and the fragments before it whose datagram it has completed. 1: no more is wanted. */
+/* -w: write the frame at hand, after the kept fragments of the datagram that it completes. 1: no more frames are wanted. */
 static int save_frame(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
     const struct datagrams *d = &run->datagrams;
@@ -186,13 +186,13 @@ static int save_frame(struct run *run, const struct capture_frame *captured, str
     return saved == 0 && is_wanted ? save_add(&run->save, captured, fail) : saved;
 }
 
-/* -c, of all files together. */
+/* Is the count of -c, over all files, reached? */
 static bool is_enough(const struct run *run)
 {
     return run->settings->count != 0 && run->selection.frames >= run->settings->count;
 }
 
-/* 1: no more is wanted. */
+/* 1: no more frames are wanted. */
 static int take_captured(struct run *run, const struct capture_frame *captured, struct fail *fail)
 {
     take_frame(run, captured);
@@ -207,7 +207,7 @@ static int take_captured(struct run *run, const struct capture_frame *captured, 
     return (run->import && import_has_failed(run->import)) || is_enough(run);
 }
 
-/* What was captured before the signal came, and waits in the kernel's buffer. */
+/* Read what was captured before the signal came and is still in the kernel's buffer. */
 static int read_rest(struct run *run, struct fail *fail)
 {
     struct capture_frame captured;
@@ -222,7 +222,7 @@ static int read_rest(struct run *run, struct fail *fail)
         const int got = capture_next(run->capture, &captured, fail);
 
         if (got == 2)
-            continue; /* the break of the signal */
+            continue; /* the signal's capture_break */
         if (got != 1)
             return got;
         if (captured.ts_ns > until_ns)
@@ -241,7 +241,7 @@ static int read_frames(struct run *run, struct fail *fail)
         const int got = capture_next(run->capture, &captured, fail);
 
         if (got < 0 && is_interrupted && live == NULL)
-            return 0; /* a pipe, where nothing more came */
+            return 0; /* a pipe without further input */
         if (heed_signals(run, fail) < 0 || got < 0)
             return -1;
         if (got == 0 && run->has_text)
@@ -278,7 +278,7 @@ static int start_import(struct run *run, const char *file, struct fail *fail)
     return run->import ? 0 : -1;
 }
 
-/* A field that is known only when the whole capture was read; not for the report, which comes after that. NULL: none is asked for. */
+/* A field of the filter that is known only after the whole capture was read; not for the report, which comes after that. NULL: none. */
 static const char *verdict_asked(const struct run *run)
 {
     const struct settings *s = run->settings;
@@ -329,7 +329,7 @@ static void close_capture(struct run *run)
     run->selection.verdicts = NULL;
 }
 
-/* What is opened is read to its end. */
+/* Read an opened file or interface to its end. */
 static int dissect_opened(struct run *run, const char *file, struct fail *fail)
 {
     const bool is_live = file == NULL;
@@ -395,7 +395,7 @@ static int read_keys(struct run *run, struct fail *fail)
     return 0;
 }
 
-/* What is known at the end of a capture only cannot be asked of one that is read once. */
+/* Refuse fields that are known only at the end of a capture where the capture can be read only once. */
 static int compile_filter(struct run *run, struct fail *fail)
 {
     const struct settings *s = run->settings;
@@ -433,7 +433,7 @@ static int start(struct run *run, struct fail *fail)
         !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL && s->qlog_file == NULL) || s->print_too);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
-    run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* a line at a time, or when nothing more is to be read at once */
+    run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* flush every line, or when no frame is ready */
     if (s->qlog_file != NULL && !capture_is_repeatable(s->files.values[0]))
         return fail_set(fail, EXIT_USAGE, "--qlog: -r %.200s: a capture that is read twice: give a file, no pipe", s->files.values[0]);
     if (compile_filter(run, fail) < 0)

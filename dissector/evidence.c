@@ -8,7 +8,7 @@ bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
            a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
 }
 
-#define SETTLED_NS UINT64_C(5000000) /* within which a receiver has counted what was lost */
+#define SETTLED_NS UINT64_C(5000000) /* a receiver has counted a loss within that time */
 
 static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
@@ -16,7 +16,7 @@ static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase,
            evidence_overlaps(&entry->range, range);
 }
 
-/* A datagram is sent again in parts where it is larger than resends are: each that brings something for the first time is needed. */
+/* A datagram larger than resends is sent again in parts: each part that brings something for the first time is needed. */
 static void need_parts(struct link *link, const struct link_entry *entry)
 {
     for (unsigned space = 0; space < 2; space++)
@@ -41,7 +41,7 @@ void evidence_name(struct link *link, struct link_entry *entry)
     need_parts(link, entry);
 }
 
-/* Was the gather held before this was sent? Then what was sent earlier has come, however early it was asked for. */
+/* Did the receiver hold the gather before this was sent? Then what was sent earlier has arrived, however early it was asked for. */
 static bool is_held_before(const struct link *link, const struct link_entry *by)
 {
     const struct link_gather *gather = link->receiver ? links_gather(link->receiver, by->step, by->phase, false) : NULL;
@@ -65,8 +65,8 @@ static int compare_gather(const struct link_entry *tile, uint64_t step, uint16_t
     return (tile->phase > phase) - (tile->phase < phase);
 }
 
-/* In each space tiles leave in the order of their gathers, but for those that are sent again: the first missing number that nothing is
- * known of between tiles that are not later and not earlier than this gather. `anywhere`: wherever it stands. */
+/* In each space tiles leave in the order of their gathers, except resends: the first missing number of unknown content that lies between a
+ * tile of no later and a tile of no earlier gather. `anywhere`: wherever it lies. */
 static struct link_entry *missing_place(struct link_space *space, uint64_t step, uint16_t phase, bool anywhere)
 {
     uint64_t number = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
@@ -91,12 +91,12 @@ static struct link_entry *missing_place(struct link_space *space, uint64_t step,
         has_before = true;
     }
     if (!has_any)
-        space->last_missed = 0; /* nothing to look for until another one is */
+        space->last_missed = 0; /* nothing to look for until another number is missed */
     return has_before ? first : NULL;
 }
 
-/* Data that nothing in the capture has brought belongs to a missing number whose neighbours say so; where no tile of the sender can be
- * read, to the oldest. NULL: to none, it is late or went before the capture. */
+/* Data that no datagram in the capture has brought belongs to a missing number whose neighbours fit it; where no tile of the sender can be
+ * read, to the oldest. NULL: to none, as the data is late or was sent before the capture. */
 static struct link_entry *give_to_missing(struct link *link, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
     struct link_entry *alone = missing_place(&link->spaces[0], step, phase, !link->has_tiles);
@@ -116,8 +116,8 @@ static struct link_entry *give_to_missing(struct link *link, uint64_t step, uint
 
 /* ---- what was sent again ---- */
 
-/* One range of a NAK may be of several datagrams in a row. A resend says where one of them begins and ends: what is before it, itself, and
- * what is behind it are of one missing number after another. Ranges that differ in tokens and in blocks are left as they are. */
+/* One range of a NAK may cover several datagrams in a row. A resend shows where one of them begins and ends: the part before it, its own
+ * part and the part behind it belong to successive missing numbers. Ranges that differ in tokens and in blocks are left as they are. */
 static void split_asked(struct link *link, struct link_entry *entry, const struct mesh_range *by)
 {
     const struct mesh_range whole = entry->range;
@@ -149,7 +149,7 @@ static void split_asked(struct link *link, struct link_entry *entry, const struc
     }
 }
 
-/* What a NAK asked for is known more closely by what is sent again. And was that brought before, by a copy or another resend? */
+/* A resend shows more closely what a NAK asked for. It is a repeat if a copy or another resend has brought the same before. */
 static void look_before(struct link *link, struct link_entry *by)
 {
     for (unsigned space = 0; space < 2; space++)
@@ -249,7 +249,7 @@ static void take_nak(struct link *link, const struct packet *packet)
                 is_known = true;
                 if (entry->asked_ns == 0)
                     entry->asked_ns = packet->ts_ns;
-                entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS says that just before a NAK */
+                entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS just before the NAK says so */
             }
         if (!is_known && !witness_take_nak(link, packet, range)) {
             struct link_entry *missing = give_to_missing(link, nak->step, nak->phase, range);
@@ -264,10 +264,10 @@ static void take_nak(struct link *link, const struct packet *packet)
 
 /* ---- reports ---- */
 
-/* In what order numbers up to those seen are taken for what the receiver counts as lost. */
+/* The order in which numbers up to those seen are matched with the receiver's count of losses. */
 enum kind {
     KIND_MISSING, /* not in the capture */
-    KIND_ASKED,   /* the receiver asked for its data when it had seen its number or later ones, and it was sent again */
+    KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
     KIND_HELLO,   /* sent before the receiver listened */
     KINDS
 };
@@ -292,7 +292,7 @@ static uint64_t seen_by(const struct link_space *space, unsigned report)
     return report == 0 ? space->seen : space->seen_before[report - 1];
 }
 
-/* What was counted and not named yet: is this number of it? Of the reports that can mean it, the oldest. */
+/* Is this number one of those counted and not yet named? It is charged to the oldest report that can mean it. */
 static bool spend(struct link *link, unsigned is_all, uint64_t number)
 {
     for (unsigned report = 3; report-- > 0;)
@@ -318,8 +318,7 @@ static void name_kind(struct link *link, enum kind kind)
     }
 }
 
-/* May this one be what was lost? Not a tile without which the receiver could not hold the gather that it holds, nor a ping that came
- * back. */
+/* Can this number be the lost one? Not a tile without which the receiver could not hold the gather that it holds, nor an answered ping. */
 static bool is_suspect(const struct link *link, const struct link_entry *entry)
 {
     if (entry->is_lost || entry->is_proved || entry->is_missing)
@@ -330,7 +329,7 @@ static bool is_suspect(const struct link *link, const struct link_entry *entry)
     return true;
 }
 
-/* The first number that the last two reports, or those of the last milliseconds, can have been about. */
+/* The first number that the last two reports, or those of the last milliseconds, can have counted. */
 static uint64_t first_suspect(const struct link_space *space)
 {
     const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
@@ -339,7 +338,7 @@ static uint64_t first_suspect(const struct link_space *space)
     return settled + 1 > oldest ? settled + 1 : oldest;
 }
 
-/* How many there are up to what that report had seen. With `naming` they are named. */
+/* Count the suspects up to what that report had seen; with `naming`, name them. */
 static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
 {
     uint64_t count = 0;
@@ -360,11 +359,11 @@ static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
     return count;
 }
 
-/* Named when just as many were counted, by the last report or by the one before it: that one had seen fewer. */
+/* Name the suspects when there are exactly as many as the last two reports counted; the earlier report had seen fewer numbers. */
 static void name_suspects(struct link *link)
 {
     const uint64_t counted = link->fresh[0] + link->fresh[1];
-    const unsigned report = link->fresh[0] == 0; /* the last one that counted some */
+    const unsigned report = link->fresh[0] == 0; /* the last report that counted some */
 
     if (counted == 0 || count_suspects(link, report, false) != counted || count_suspects(link, 1, false) < link->fresh[1])
         return;
@@ -375,7 +374,7 @@ static void name_suspects(struct link *link)
 static void see(struct link_space *space, uint64_t seen)
 {
     if (seen > space->highest)
-        seen = space->highest; /* what the capture has not shown yet */
+        seen = space->highest; /* the capture has not shown the rest yet */
     space->seen_before[2] = space->seen_before[1];
     space->seen_before[1] = space->seen_before[0];
     space->seen_before[0] = space->seen;
@@ -391,7 +390,7 @@ static void name_losses(struct link *link)
     name_suspects(link);
 }
 
-/* A receiver may report what it has seen before it has judged what is missing below. */
+/* A receiver may report a number as seen before it has judged the missing ones below it. */
 static void mark(struct link *link, uint64_t ts_ns)
 {
     if (ts_ns + SETTLED_NS < link->mark_ns)
@@ -428,7 +427,7 @@ static void take_report(struct link *link, uint64_t ts_ns, uint64_t seen_all, ui
     mark(link, ts_ns);
 }
 
-/* The ping that a pong answers has come; and how long both were on their way from where the capture is. */
+/* The ping that a pong answers has arrived. Note the round-trip time of the two as seen from the capture. */
 static void take_pong(struct link *link, const struct packet *packet)
 {
     const struct mesh_pong *pong = &packet->message.as.pong;
@@ -450,7 +449,7 @@ static void take_pong(struct link *link, const struct packet *packet)
     take_report(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
 }
 
-/* The HELLO that is answered has come. Of several, which of them nothing tells. */
+/* The HELLO that is answered has arrived. If several match, nothing tells which one. */
 static void take_hello_ack(struct link *link, uint64_t echo)
 {
     struct link_space *space = &link->spaces[0];

@@ -1,6 +1,6 @@
-/* The Wireshark plugin: tables made from the wire schema, and a fixed text of Lua that reads them.
+/* The Wireshark plugin: tables made from the wire schema, and fixed Lua code that reads them.
  *
- * The plugin is a work of its own under the licence that Wireshark asks for; nothing else here is. It opens nothing that is sealed. */
+ * The plugin is a work of its own under the licence that Wireshark asks for; nothing else here is. It does not open sealed datagrams. */
 #include <inttypes.h>
 
 #include "bit_words.h"
@@ -103,7 +103,7 @@ static void write_tables(FILE *out)
     fputs("}\n\n", out);
 }
 
-/* ---- what reads them ---- */
+/* ---- the code that reads them ---- */
 
 static const char declarations[] =
     "-- Not \"mesh\": Wireshark has a protocol of that name. Fields begin with it all the same.\n"

@@ -1,6 +1,7 @@
-/* The part of the Wireshark plugin that finds out what arrived: the analysis of evidence.c and analysis.c for one capture, in Lua.
+/* The part of the Wireshark plugin that finds out which datagrams arrived: the analysis of evidence.c and analysis.c for one capture, in
+ * Lua.
  *
- * A work of its own under the plugin's licence; see export_lua.c. A test compares what the two find. */
+ * A work of its own under the plugin's licence; see export_lua.c. A test compares the results of the two. */
 #include "export.h"
 
 const char export_lua_loss[] =

@@ -1,4 +1,4 @@
-/* From an expression to a program: one pass, by recursive descent that is as deep as parentheses may be.
+/* From an expression to a program in one pass of recursive descent, as deep as parentheses may be nested.
  *
  *   either  = both { or both }        both = negated { and negated }        negated = { not } ( "(" either ")" | test ) */
 #include <assert.h>
@@ -25,10 +25,10 @@ static bool is_inside_character(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* For `return fail_at(parser, token, format...)`: a macro for the reason that fail_set is one. */
+/* For `return fail_at(parser, token, format...)`: a macro for the same reason as fail_set. */
 #define fail_at(...) (fail_fill_at(__VA_ARGS__), fail_result())
 
-/* What is wrong, then the expression (of a long one what is around the place), then a mark below it. */
+/* The error, then the expression (if it is long, the part around the error), then a mark below it. */
 __attribute__((format(printf, 3, 4))) static void fail_fill_at(struct parser *p, const struct filter_token *token, const char *format, ...)
 {
     const size_t column = (size_t)(token->text - p->text);
@@ -40,7 +40,7 @@ __attribute__((format(printf, 3, 4))) static void fail_fill_at(struct parser *p,
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     for (unsigned back = 0; back < 3 && first > 0 && is_inside_character(p->text[first]); back++)
-        first--; /* to where a character starts; no further in what is no UTF-8 */
+        first--; /* to the start of a character; no further in text that is not UTF-8 */
     snprintf(line, sizeof line, "%.*s", SHOWN - 1, p->text + first);
     for (shown = 0; line[shown] != '\0'; shown++)
         if ((unsigned char)line[shown] < ' ' || line[shown] == 0x7f)
@@ -105,7 +105,7 @@ static int read_value(struct parser *p, const struct filter_field *field, struct
     return 0;
 }
 
-/* From a value to the values that are less than it, and so on. Of bytes those that equal the limit are left out by a mark. */
+/* Widen a value to the values less than it, and so on. For bytes a flag excludes those equal to the limit. */
 static void widen_bytes(enum filter_token_kind relation, struct filter_range *range)
 {
     const struct filter_piece low = range->low_bytes;
@@ -132,7 +132,7 @@ static void widen_bytes(enum filter_token_kind relation, struct filter_range *ra
     }
 }
 
-/* False: there are none. */
+/* False: there are no such numbers. */
 static bool widen_number(enum filter_token_kind relation, struct filter_range *range)
 {
     const uint64_t low = range->low, high = range->high;
@@ -167,12 +167,12 @@ static int compare(struct parser *p, const struct filter_field *field, struct fi
     if (filter_kind_is_bytes(field->kind))
         widen_bytes(relation, &range);
     else if (!widen_number(relation, &range))
-        return 0; /* in no range at all: false */
+        return 0; /* no ranges: the test is false */
     op->count = 1;
     return add_range(p, &range);
 }
 
-/* Behind "{". Commas between values may be left out, as tshark once had it. */
+/* Behind "{". Commas between values are optional, as they once were in tshark. */
 static int read_set(struct parser *p, const struct filter_field *field, struct filter_op *op)
 {
     do {
@@ -209,7 +209,7 @@ static int read_in(struct parser *p, const struct filter_field *field, struct fi
     return read_set(p, field, op);
 }
 
-/* Of numbers with names: those whose name contains the text. */
+/* For numbers with names: select those whose name contains the text. */
 static int contain_words(struct parser *p, const struct filter_field *field, struct filter_op *op)
 {
     struct filter_range piece = {0};
@@ -266,7 +266,7 @@ static int read_mask(struct parser *p, const struct filter_field *field, struct 
     return 0;
 }
 
-/* A field alone: it is there; a flag or some bits: they are not 0. */
+/* A field alone tests for presence; a flag or masked bits test for not 0. */
 static int read_presence(struct parser *p, const struct filter_field *field, struct filter_op *op, bool has_mask)
 {
     op->kind = FILTER_IS_THERE;
@@ -382,7 +382,7 @@ static int read_negated(struct parser *p)
     return is_negated ? add_op(p, (struct filter_op){.kind = FILTER_NOT}) : 0;
 }
 
-/* Operands with one operator between them: what decides, ends it. */
+/* Operands joined by one operator: the first one that decides skips the rest. */
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as FILTER_DEPTH_MAX */
 static int read_chain(struct parser *p, enum filter_token_kind operator, enum filter_op_kind skip, int (*operand)(struct parser *))
 {
@@ -420,7 +420,7 @@ struct filter *filter_compile(const char *text, struct fail *fail)
 
     if (p.filter == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the filter: end other programs"), NULL;
-    result = p.token.kind == TOKEN_END ? 0 : read_either(&p); /* an empty one lets everything through */
+    result = p.token.kind == TOKEN_END ? 0 : read_either(&p); /* an empty filter lets everything through */
     if (result == 0 && p.token.kind != TOKEN_END) {
         if (p.token.kind == TOKEN_BAD && *p.token.text == '=')
             result = fail_at(&p, &p.token, "=: write == to compare");

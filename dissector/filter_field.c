@@ -1,4 +1,4 @@
-/* Names. One list of all fields, counted through: first those outside the schema, then part by part those of the schema. */
+/* Names of fields. All fields form one numbered list: first those outside the schema, then part by part those of the schema. */
 #include "filter_field.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ static const struct {
     unsigned size;
 } sources[] = {FILTER_SOURCES(SOURCE_ROW)};
 
-/* Other names of some. */
+/* Other names of some fields. */
 static const struct {
     const char *alias, *name;
 } aliases[] = {
@@ -129,7 +129,7 @@ static bool find_whole(const char *name, size_t length, struct filter_field *out
     return false;
 }
 
-/* The name alone, of a field of one message only. */
+/* Find a field by its name without its message's; returns how many messages have such a field. */
 static unsigned find_short(const char *name, size_t length, struct filter_field *out, char hint[200])
 {
     struct filter_field field;

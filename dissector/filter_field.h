@@ -1,4 +1,4 @@
-/* The fields that display filters know: those of the wire schema, and what is around a datagram and said of it. */
+/* The fields that display filters know: those of the wire schema, of the frame around a datagram, and of the analysis. */
 #ifndef DISSECTOR_FILTER_FIELD_H
 #define DISSECTOR_FILTER_FIELD_H
 
@@ -15,7 +15,7 @@ enum filter_kind {
     FILTER_IPV6,    /* 16 bytes */
     FILTER_BYTES,   /* as many as size says; 0: any number */
     FILTER_TEXT,    /* bytes that are a text */
-    FILTER_PRESENCE /* is there or is not, and has no value */
+    FILTER_PRESENCE /* present or absent, without a value */
 };
 
 struct filter_field {
@@ -23,10 +23,10 @@ struct filter_field {
     enum filter_kind kind;
     unsigned size; /* of FILTER_BYTES */
     const char *meaning;
-    unsigned source;                     /* private: of those outside the schema */
-    const struct mesh_wire_part *part;   /* of those in it */
+    unsigned source;                     /* private: of fields outside the schema */
+    const struct mesh_wire_part *part;   /* of fields in it */
     const struct mesh_wire_field *field; /* NULL: the part itself */
-    uint64_t bit;                        /* of a field of bits: this one alone; 0: the field itself */
+    uint64_t bit;                        /* of a single bit of the field; 0: the field itself */
 };
 
 struct filter_value {
@@ -40,16 +40,16 @@ bool filter_field_at(unsigned index, struct filter_field *out);
 
 enum filter_found { FILTER_FOUND, FILTER_UNKNOWN, FILTER_AMBIGUOUS };
 
-/* Find by any of its names. hint: of an unknown one the nearest ("" if none is near), of an ambiguous one those that are meant. */
+/* Find a field by any of its names. hint: for an unknown name the nearest one ("" if none is near), for an ambiguous one its candidates. */
 enum filter_found filter_field_find(const char *name, size_t length, struct filter_field *out, char hint[200]);
 
 /* The index-th named value of a field of numbers; false beyond the last. */
 bool filter_field_word(const struct filter_field *field, unsigned index, const char **word, uint64_t *value);
 
-/* Is it known only after the whole capture was looked at? */
+/* Is the field known only after the whole capture was read? */
 bool filter_field_is_verdict(const struct filter_field *field);
 
-/* The index-th value that a datagram has of it; false beyond the last. bytes: valid as long as the packet. */
+/* The index-th value of the field in a datagram; false beyond the last. bytes: valid as long as the packet. */
 bool filter_field_get(const struct filter_field *field, const struct filter_subject *subject, unsigned index, struct filter_value *out);
 
 #endif

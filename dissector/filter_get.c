@@ -1,4 +1,4 @@
-/* Values of fields. */
+/* Values of the fields of display filters. */
 #include <assert.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ static bool give_field(const struct filter_field *field, const void *decoded, st
     return true;
 }
 
-/* Of a datagram that was lost, the header's fields up to number, and of those the ones that the analysis knows. */
+/* Of a lost datagram's header only fields up to number are known, and of these only those that the analysis knows. */
 static bool is_known(const struct filter_field *field, const struct analysis_loss *loss)
 {
     const char *name = field->field ? field->field->name : "src";
@@ -71,7 +71,7 @@ static bool get_wire(const struct filter_field *field, const struct filter_subje
     return index == 0 && packet->message.header.type == field->part->number && give_field(field, &packet->message.as, out);
 }
 
-/* ---- what is around it ---- */
+/* ---- the frame around a datagram ---- */
 
 static bool get_either(bool is_either, unsigned index, const void *src, const void *dst, size_t size, struct filter_value *out)
 {
@@ -191,7 +191,7 @@ static bool get_datagram(enum filter_source source, const struct packet *packet,
                                         : give_number(index, packet->message.data_bytes, out);
 }
 
-/* Of a datagram that was lost, nothing else is known. */
+/* Of a lost datagram nothing else is known. */
 static bool is_known_of_loss(enum filter_source source)
 {
     return source == FILTER_SOURCE_LOST || source == FILTER_SOURCE_RESENT || source == FILTER_SOURCE_COPY ||

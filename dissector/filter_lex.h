@@ -1,4 +1,4 @@
-/* The words of a display filter. */
+/* Lexical tokens of a display filter. */
 #ifndef DISSECTOR_FILTER_LEX_H
 #define DISSECTOR_FILTER_LEX_H
 
@@ -8,7 +8,7 @@
 enum filter_token_kind {
     TOKEN_END,
     TOKEN_WORD,   /* names, numbers, addresses */
-    TOKEN_STRING, /* between quotes, which belong to it */
+    TOKEN_STRING, /* with its quotes */
     TOKEN_AND,
     TOKEN_OR,
     TOKEN_NOT,
@@ -40,7 +40,7 @@ struct filter_token {
 /* The token at `at`, after blanks; the next one is at its text + length. */
 struct filter_token filter_lex(const char *at);
 
-/* The bytes of a TOKEN_STRING, with \" \\ \n \t \r and \xHH read; returns how many, at most its length. */
+/* The bytes of a TOKEN_STRING, with \" \\ \n \t \r and \xHH decoded; returns how many, at most its length. */
 size_t filter_unquote(const struct filter_token *token, uint8_t *out);
 
 #endif

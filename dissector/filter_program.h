@@ -7,11 +7,11 @@
 enum filter_op_kind {
     FILTER_IS_THERE,   /* the field has a value */
     FILTER_ANY,        /* one of its values is in one of the ranges */
-    FILTER_NONE,       /* it has values, and none of them is */
+    FILTER_NONE,       /* it has values, and none of them is in a range */
     FILTER_CONTAINS,   /* one of its values holds the bytes of `low` of the range */
-    FILTER_NOT,        /* turns the register */
-    FILTER_SKIP_TRUE,  /* to target, if the register is true */
-    FILTER_SKIP_FALSE, /* or false */
+    FILTER_NOT,        /* inverts the register */
+    FILTER_SKIP_TRUE,  /* jump to target if the register is true */
+    FILTER_SKIP_FALSE, /* jump if it is false */
 };
 
 /* Bytes in the pool. */
@@ -23,7 +23,7 @@ struct filter_piece {
 struct filter_range {
     uint64_t low, high; /* of numbers, both included */
     struct filter_piece low_bytes, high_bytes;
-    bool has_low, has_high, is_low_out, is_high_out; /* of bytes */
+    bool has_low, has_high, is_low_out, is_high_out; /* of bytes; out: the limit is excluded */
 };
 
 struct filter_op {

@@ -80,7 +80,7 @@ static bool tell_not_captured(const struct findings *findings)
     return true;
 }
 
-/* ---- what keeps the rest from being told ---- */
+/* ---- reasons why nothing else can be told ---- */
 
 static bool tell_empty(const struct findings *findings)
 {
@@ -178,7 +178,7 @@ static bool tell_backward(const struct findings *findings)
     return true;
 }
 
-/* So many are seen where a host forwards, and not on the way. */
+/* So many duplicates come from capturing a host that forwards, not from the network. */
 static bool tell_twice(const struct findings *findings)
 {
     const struct link_counts *sum = &findings->analysis->sum;

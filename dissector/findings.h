@@ -11,12 +11,12 @@ extern const char *const findings_place_names[FINDINGS_PLACES];
 
 enum { FINDINGS_BYTES = 400 };
 
-/* Of all datagrams, whether they are of epochs or not. */
+/* Counted over all datagrams, of epochs or not. */
 struct findings_seen {
-    uint64_t foreign, cut;        /* none of the mesh; cut: of these, too short in the capture for their header to be told */
-    uint64_t closed, opened;      /* whole ones of epochs: sealed and not opened, opened */
+    uint64_t foreign, cut;        /* not of the mesh; cut: of these, captured too short for a header to be recognised */
+    uint64_t closed, opened;      /* whole datagrams of epochs: sealed and not opened; opened */
     uint64_t closed_aes;          /* of those not opened: sealed with AES */
-    bool has_key, has_expression; /* of BPF, which may be what leaves all out */
+    bool has_key, has_expression; /* expression: BPF, which may exclude everything */
 };
 
 struct findings {

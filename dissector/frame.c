@@ -63,7 +63,7 @@ static uint16_t parse_sll2(struct frame *frame, struct cursor *c)
     return skip_vlans(frame, c, type);
 }
 
-/* BSD loopback: the address family in the byte order of whoever captured (DLT_LOOP: in the network's). */
+/* BSD loopback: the address family in the byte order of the capturing host (DLT_LOOP: in network order). */
 static uint16_t parse_null(struct cursor *c)
 {
     const uint32_t value = cursor_be32(c);
@@ -85,7 +85,7 @@ static uint16_t parse_null(struct cursor *c)
 static uint16_t type_of_ip(const struct cursor *c)
 {
     if (c->left == 0)
-        return TYPE_IPV4; /* that will find it short */
+        return TYPE_IPV4; /* its parser will find it short */
     return c->at[0] >> 4 == 6 ? TYPE_IPV6 : TYPE_IPV4;
 }
 
@@ -127,8 +127,8 @@ void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes
 
 enum { EXTENSION_HOP = 0, EXTENSION_ROUTING = 43, EXTENSION_FRAGMENT = 44, EXTENSION_AUTH = 51, EXTENSION_DESTINATION = 60 };
 
-/* One extension header of IPv6; false when there is none, or it ends the walk: a piece of a datagram begins with its next ones, or in the
- * middle of something. */
+/* Skip one IPv6 extension header; false when there is none, or the walk ends here: a fragment's content begins with its next headers or in
+ * the middle of something. */
 static bool skip_extension(struct frame *frame, struct cursor *c)
 {
     uint8_t next, length;
@@ -180,7 +180,7 @@ void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t cap
     const size_t before = c.left;
     size_t length;
 
-    while (frame->is_v6 && frame->protocol != EXTENSION_FRAGMENT && skip_extension(frame, &c)) /* of fragments put together */
+    while (frame->is_v6 && frame->protocol != EXTENSION_FRAGMENT && skip_extension(frame, &c)) /* of reassembled fragments */
         ;
     if (cursor_failed(&c)) {
         frame_end(frame, FRAME_SHORT, "IPv6 extension header");
@@ -202,7 +202,7 @@ void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t cap
         frame_end(frame, FRAME_SHORT, "UDP header");
         return;
     }
-    if (length == 0) /* of a frame that is yet to be cut into segments, and too long for the field */
+    if (length == 0) /* of a frame still to be segmented, too long for the field */
         length = size;
     if (length < 8 || length > size) {
         frame_end(frame, FRAME_BAD, "length of UDP");
@@ -216,7 +216,7 @@ void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t cap
 
 /* ---- IP ---- */
 
-/* What follows the headers: a fragment, or the whole. */
+/* Parse what follows the headers: a fragment, or a whole datagram's payload. */
 static void parse_payload(struct frame *frame, const struct cursor *c, size_t size)
 {
     if (frame->fragment_offset == 0 && !frame->has_more_fragments) {
@@ -241,7 +241,7 @@ static void parse_ipv4(struct frame *frame, struct cursor *c, size_t size)
     header_bytes = (size_t)(header[0] & 15) * 4;
     total = (size_t)header[2] << 8 | header[3];
     if (total == 0)
-        total = size; /* to be cut into segments */
+        total = size; /* still to be segmented */
     if (header[0] >> 4 != 4 || header_bytes < 20 || total < header_bytes || total > size) {
         frame_end(frame, FRAME_BAD, "IPv4 header");
         return;
@@ -261,7 +261,7 @@ static void parse_ipv4(struct frame *frame, struct cursor *c, size_t size)
         return;
     }
     if (c->left > total - header_bytes)
-        c->left = total - header_bytes; /* padding of the link */
+        c->left = total - header_bytes; /* without padding of the link */
     parse_payload(frame, c, total - header_bytes);
 }
 

@@ -28,7 +28,7 @@ struct frame_address {
     uint16_t port;
 };
 
-/* A multicast group: whoever hears it gets what is sent there. */
+/* Is it a multicast group? All hosts that have joined it get what is sent there. */
 static inline bool frame_address_is_group(const struct frame_address *address)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -49,16 +49,16 @@ struct frame {
     uint32_t fragment_id, fragment_offset; /* of FRAME_FRAGMENT; offset in bytes */
     bool has_more_fragments;
     const uint8_t *payload; /* borrowed from the frame */
-    size_t captured, size;  /* of the payload: bytes that are there, and that were sent */
+    size_t captured, size;  /* of the payload: bytes captured, and bytes sent */
 };
 
-/* Take a frame apart. captured: bytes of the frame that are there; size: that were sent. */
+/* Take a frame apart. captured: bytes of the frame in the capture; size: bytes that were sent. */
 void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured, size_t size);
 
 /* IP alone, of either version. */
 void frame_parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
 
-/* What an IP datagram carries, after its fragments have been put together: frame's addresses stay. */
+/* Parse what an IP datagram carries once its fragments are reassembled; frame keeps its addresses. */
 void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
 
 /* "10.0.0.1.7411" or "::1.7411", as tcpdump writes it; without a port where there is none. */

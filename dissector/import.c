@@ -60,7 +60,7 @@ struct import_epoch {
 struct import {
     struct mesh_trace *trace;
     const char *path;
-    int err; /* the first one, and its reason */
+    int err; /* the first error, and its reason */
     char reason[MESH_TRACE_REASON_BYTES];
     unsigned in_batch;
     size_t node_count, epoch_count, last_node;
@@ -91,7 +91,7 @@ static bool is_same(const struct frame_address *a, const struct frame_address *b
     return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-/* Its number in the trace; 0: there are too many. */
+/* The node's number in the trace; 0: there are too many nodes. */
 static uint64_t node_of(struct import *import, const struct frame_address *address, bool is_v6)
 {
     size_t at = import->last_node;
@@ -251,7 +251,7 @@ static void note_number(struct import *import, const struct packet *packet, uint
 
 /* ---- datagrams ---- */
 
-/* As the receiver's core sees it: what was opened has neither seal nor tag any more. */
+/* The datagram as the receiver's core sees it: once opened, it has neither seal nor tag. */
 static const uint8_t *opened_of(struct import *import, const struct packet *packet)
 {
     uint8_t *flags = import->opened + offsetof(struct mesh_header_bytes, flags);

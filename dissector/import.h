@@ -7,10 +7,10 @@
 
 struct import;
 
-/* A new trace at path, of the capture named source. NULL after fail_set: EXIT_ENVIRONMENT when there is a file already. */
+/* A new trace at path, of the capture named source. NULL after fail_set: EXIT_ENVIRONMENT when the file exists. */
 struct import *import_open(const char *path, const char *source, struct fail *fail);
 
-/* One datagram; foreign ones are left out. What fails is kept for import_close, and import_has_failed tells. */
+/* Add one datagram; foreign ones are left out. An error is kept for import_close, and import_has_failed tells of it. */
 void import_add(struct import *import, const struct packet *packet);
 bool import_has_failed(const struct import *import);
 

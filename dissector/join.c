@@ -8,7 +8,7 @@
 #include "samples.h"
 #include "selection.h"
 
-enum { HOSTS_MAX = 128, NONE = -1, SOURCE_SHIFT = 40 }; /* a datagram's number says from there which source it is of */
+enum { HOSTS_MAX = 128, NONE = -1, SOURCE_SHIFT = 40 }; /* a datagram's number holds its source from that bit on */
 
 struct host {
     struct frame_address address; /* its port is 0 */
@@ -29,13 +29,13 @@ struct source {
     struct capture_frame frame; /* the next one, by the first capture's clock */
     bool has_frame;
     uint64_t numbered;          /* datagrams of epochs, */
-    uint64_t grouped;           /* of these to a multicast group, so that any host may have got them */
+    uint64_t grouped;           /* of these, to a multicast group, so that any host may have got them */
     uint64_t first_ns, last_ns; /* of these, by the capture's own clock */
     size_t host_count;
     struct host hosts[HOSTS_MAX];
     int at;     /* the host where it was taken, or NONE */
     int parent; /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
-    int series; /* the source of whose capture this is another file; NONE */
+    int series; /* a source that is another file of the same capture; NONE */
     int point;  /* of the analysis at hand; NONE: not yet */
     bool is_aligned;
     struct clock_line line;
@@ -46,7 +46,7 @@ struct join {
     struct report *report;
     struct verdicts *verdicts; /* NULL: the filter does not ask for them */
     const volatile sig_atomic_t *stop;
-    bool has_cut; /* a file ends in the middle: what stands before that is taken, and `fail` says so in the end */
+    bool has_cut; /* a file ends in the middle: the frames before that are used, and `fail` says so at the end */
     struct samples samples;
     struct clock_point *there, *back; /* (SAMPLES_MAX) */
     size_t there_count, back_count;
@@ -144,7 +144,7 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
 
 /* ---- where each was taken, and what its clock shows ---- */
 
-/* All that a host sends and gets is in its capture, and, but for what a switch floods, nothing else. */
+/* A host's capture holds all that it sends and receives and, except for what a switch floods, nothing else. */
 static bool may_be_at(const struct source *source, size_t host)
 {
     if (source->at != NONE)
@@ -187,7 +187,7 @@ static bool compare_at(struct join *join, const struct source *first, const stru
     return clocks_compare(join->there, join->there_count, join->back, join->back_count, line);
 }
 
-/* The same, finding out where they were taken. */
+/* The same, also finding out where they were taken. */
 static bool compare(struct join *join, struct source *first, struct source *other, struct clock_line *line)
 {
     const bool is_sure = candidates(first) == 1 && candidates(other) == 1;
@@ -208,7 +208,7 @@ static bool compare(struct join *join, struct source *first, struct source *othe
     return false;
 }
 
-/* The capture that is compared best with those that are aligned is the next one, until no more can be compared. */
+/* Align the capture that compares best with those already aligned. False: no more can be compared. */
 static bool align_next(struct join *join)
 {
     struct clock_line best = {0}, line;
@@ -245,8 +245,8 @@ static bool has_common(const struct join *join, const struct source *a, const st
     return false;
 }
 
-/* Are these two files of one capture (-C, -G)? One begins when the other has ended, nothing is in both, and both can have been taken at
- * the same place. Of two nodes that can be two hosts at two times as well; they have nothing to compare, and it makes no difference. */
+/* Are these two files of one capture (-C, -G)? One begins after the other has ended, nothing is in both, and both can have been taken at
+ * the same place. With two nodes they may also be two hosts at two times; these have nothing to compare, so it makes no difference. */
 static bool is_series(const struct join *join, const struct source *a, const struct source *b)
 {
     if (a->numbered == 0 || b->numbered == 0 || (a->last_ns > b->first_ns && b->last_ns > a->first_ns) || has_common(join, a, b))
@@ -267,7 +267,7 @@ static void take_place(struct source *source, const struct source *from)
             source->at = (int)i;
 }
 
-/* Those whose clocks are not known yet may tell one another where they were taken. */
+/* Captures whose clocks are not known yet may, compared with one another, show where they were taken. */
 static void find_places(struct join *join)
 {
     struct clock_line line;
@@ -278,7 +278,7 @@ static void find_places(struct join *join)
                 compare(join, &join->sources[i], &join->sources[k], &line);
 }
 
-/* A file that cannot be compared runs by the clock of another one of the same capture. */
+/* A file that cannot be compared takes over the clock of another file of the same capture. */
 static bool join_series(struct join *join)
 {
     find_places(join);
@@ -394,7 +394,7 @@ static int begin_source(struct source *source, bool for_report, struct keys *key
     return 0;
 }
 
-/* Is something of the frame let through? */
+/* Does the filter let something of the frame through? */
 static bool take_frame(struct source *source)
 {
     selection_frame(&source->selection, source->frame.ts_ns);
@@ -424,7 +424,7 @@ static int read_together(struct join *join, bool for_report, struct keys *keys, 
     return result;
 }
 
-/* What becomes of datagrams, for a ladder of them. */
+/* Find out what became of datagrams, for a ladder of them. */
 static int read_verdicts(struct join *join, struct keys *keys, struct fail *fail)
 {
     const struct filter *filter = join->report->filter;

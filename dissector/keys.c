@@ -12,18 +12,18 @@ enum key_kind { KEY_EPOCH, KEY_PROCESS, KEY_SESSION };
 struct known_key {
     enum key_kind kind;
     uint16_t rank;             /* of KEY_EPOCH */
-    uint32_t epoch;            /* number in the header of what it has opened; 0: nothing yet, or outside of epochs */
-    uint16_t src;              /* with it */
-    struct frame_address from; /* the same */
+    uint32_t epoch;            /* number in the header of what the key has opened; 0: nothing yet, or outside of epochs */
+    uint16_t src;              /* likewise */
+    struct frame_address from; /* likewise */
     bool has_opened;
-    unsigned misses;      /* in a row since, of what could have been its own; MISSES_MAX: another process says that now */
+    unsigned misses;      /* failures in a row since, on what could be its own; MISSES_MAX: another process sends it now */
     uint8_t name[16];     /* id of the epoch, or incarnation of the sender */
     uint8_t receiver[16]; /* of KEY_SESSION */
     struct mesh_seal_key key;
     struct mesh_aes *aes; /* of KEY_EPOCH, once it was needed; owned */
 };
 
-/* The list of an epoch, as its COMMITs bring it part by part. */
+/* The member list of an epoch, as its COMMITs bring it part by part. */
 struct epoch_parts {
     uint32_t number;
     uint16_t total;
@@ -35,7 +35,7 @@ struct epoch_parts {
 struct keys {
     const char *cluster;
     size_t master_count;
-    struct mesh_key masters[MASTERS_MAX]; /* of clusters, or one before and after it was changed: which it is, its datagrams tell */
+    struct mesh_key masters[MASTERS_MAX]; /* of clusters, or of one before and after a change: datagrams show which one fits */
     size_t count, next;                   /* next: the oldest, once all places are taken */
     size_t last_hit;
     struct known_key known[KEYS_MAX];
@@ -44,7 +44,7 @@ struct keys {
     struct {
         uint8_t incarnation[MESH_INCARNATION_BYTES];
         uint64_t nonce;
-    } calls[CALLS]; /* of clients, newest over oldest */
+    } calls[CALLS]; /* of clients; the newest replaces the oldest */
 };
 
 struct keys *keys_open(const char *cluster)
@@ -221,7 +221,7 @@ static bool unseal(struct known_key *key, const struct mesh_header *header, uint
     return key->aes && mesh_open_packet_aes(key->aes, security, packet, bytes) == 0;
 }
 
-/* Open with one key; what the header said is put back. */
+/* Open with one key; the header's flags and tag are restored. */
 static bool open_with(struct known_key *key, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
                       size_t bytes)
 {
@@ -239,8 +239,9 @@ static bool open_with(struct known_key *key, const struct frame_address *from, c
     return true;
 }
 
-/* Was this changed on the way, as all from there was opened by this key? Not when another mesh, whose key is not known, has come to an
- * epoch of the same number: elsewhere, or there, by a process that was started again. That begins with a HELLO, if that was captured. */
+/* Was this changed in transit, given that this key opened all before it from there? Not when another mesh, whose key is not known, has come
+ * to an epoch of the same number: at another address, or at this one by a restarted process. Such a process begins with a HELLO, if that
+ * was captured. */
 static bool is_forged(struct known_key *key, const struct frame_address *from, const struct mesh_header *header)
 {
     const bool is_hello = header->type == MESH_TYPE_HELLO || header->type == MESH_TYPE_HELLO_ACK;
@@ -253,7 +254,7 @@ static bool is_forged(struct known_key *key, const struct frame_address *from, c
     return key->misses < MISSES_MAX;
 }
 
-/* With a pre-shared key, the key of any process follows from what its datagrams begin with. */
+/* With a pre-shared key, the key of any process follows from the incarnation that its datagrams begin with. */
 static void derive_process(struct keys *keys, const uint8_t incarnation[MESH_INCARNATION_BYTES])
 {
     struct known_key key = {.kind = KEY_PROCESS};
@@ -354,7 +355,7 @@ static void keep_session(struct keys *keys, const struct mesh_key *master, const
         keep(keys, &key);
 }
 
-/* A client's session: its keys are of the client's incarnation and of the identity that the node has drawn for it. */
+/* A client's session: its keys follow from the client's incarnation and the identity that the node has drawn for it. */
 static void learn_session(struct keys *keys, const struct mesh_call_answer *answer)
 {
     for (size_t i = 0; answer->session != 0 && i < CALLS * keys->master_count; i++) {

@@ -14,8 +14,8 @@
 enum keys_verdict {
     KEYS_PLAIN,  /* neither sealed nor authenticated */
     KEYS_LOCKED, /* no key that fits */
-    KEYS_OPENED, /* and it is its sender's */
-    KEYS_FORGED  /* the sender's key is known by what it opened before from there, and the tag does not fit: changed on the way */
+    KEYS_OPENED, /* by its sender's key */
+    KEYS_FORGED  /* the sender's key is known, as it opened others from there, and the tag does not fit: changed in transit */
 };
 
 struct keys;
@@ -27,15 +27,15 @@ void keys_close(struct keys *keys); /* wipes them; NULL is fine */
 /* Read a key file or a key log. -1: EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
 int keys_read(struct keys *keys, const char *path, struct fail *fail);
 
-/* Open a datagram in place; afterwards its header is still as it was sent, flags and tag included. from: whence it came; header: its own,
- * decoded. */
+/* Open a datagram in place; afterwards its header is still as it was sent, flags and tag included. from: its source address; header: its
+ * own, decoded. */
 enum keys_verdict keys_unseal(struct keys *keys, const struct frame_address *from, const struct mesh_header *header, uint8_t *packet,
                               size_t bytes);
 
-/* Captures are read from the beginning, again: what was opened so far says nothing of what comes. NULL is fine. */
+/* Captures are read again from the beginning: forget what has been opened so far. NULL is fine. */
 void keys_rewind(struct keys *keys);
 
-/* Learn from an opened message which epochs and sessions there are. Without a pre-shared key, nothing. */
+/* Learn from an opened message which epochs and sessions there are. Does nothing without a pre-shared key. */
 void keys_learn(struct keys *keys, const struct mesh_message *message);
 
 /* "plain", "locked", "opened", "forged" */

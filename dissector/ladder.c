@@ -207,7 +207,7 @@ static void print_head(const struct columns *columns, FILE *out)
     fprintf(out, "  epoch %" PRIu32 "%s\n", columns->epoch, columns->is_full ? ": some ranks have no column" : "");
 }
 
-/* Lifelines, and the arrow across them; of one that was lost only its beginning. */
+/* Draw lifelines and the arrow across them; for a lost datagram only the arrow's beginning. */
 static void draw(const struct columns *columns, const struct ladder_row *row, char rungs[RUNGS_MAX + 1])
 {
     const int from = column_of(columns, row->link->src), to = column_of(columns, row->link->dst);

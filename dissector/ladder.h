@@ -1,7 +1,7 @@
 /* A conversation as a ladder: a column for each rank, time downwards, an arrow for each datagram.
  *
- * Rows are kept until the whole capture was looked at, since only then is known what was lost: at most LADDER_ROWS_MAX of 80 bytes; of
- * more, the first are shown. Only datagrams of epochs of the mesh have rows, not those of clients' sessions. */
+ * Rows are kept until the whole capture was read, since losses are known only then: at most LADDER_ROWS_MAX of 80 bytes; of more rows, the
+ * first are shown. Only datagrams of epochs of the mesh have rows, not those of clients' sessions. */
 #ifndef DISSECTOR_LADDER_H
 #define DISSECTOR_LADDER_H
 
@@ -11,7 +11,7 @@
 
 enum { LADDER_ROWS_MAX = 1 << 14, LADDER_RANKS_MAX = 16, LADDER_COLUMNS = 100 };
 
-/* What is shown: all that has to do with these steps, or lies between their tiles, within this time. */
+/* What is shown: within this time, all that belongs to these steps or lies between their tiles. */
 struct ladder_range {
     uint64_t step_first, step_last;     /* UINT64_MAX: to the last */
     double seconds_first, seconds_last; /* from the first datagram */
@@ -33,7 +33,7 @@ struct ladder {
 int ladder_open(struct ladder *ladder, const struct ladder_range *range, struct fail *fail);
 void ladder_close(struct ladder *ladder);
 
-/* As the analysis tells of them; those that are not wanted get no row. Links are borrowed until ladder_print. */
+/* Add a datagram or a loss as the analysis reports it; unwanted ones get no row. Links are borrowed until ladder_print. */
 void ladder_datagram(struct ladder *ladder, const struct link *link, const struct packet *packet, bool is_wanted);
 void ladder_loss(struct ladder *ladder, const struct analysis_loss *loss, bool is_wanted);
 

@@ -8,7 +8,7 @@
 
 enum { LINE_BYTES = 16384, DUMP_COLUMNS = 16 };
 
-/* A line as it grows; what does not fit is left out, and no datagram makes one that long. */
+/* A line as it grows; text beyond its end is left out, but no datagram makes a line that long. */
 struct text {
     size_t size;
     char bytes[LINE_BYTES];
@@ -68,7 +68,7 @@ static void put_fraction(struct text *text, uint64_t ns)
     put(text, " ");
 }
 
-/* As tcpdump has it: hours, minutes and seconds behind a blank or a minus. */
+/* As tcpdump prints it: hours, minutes and seconds behind a blank or a minus. */
 static void put_difference(struct text *text, uint64_t later, uint64_t earlier)
 {
     const uint64_t apart = later >= earlier ? later - earlier : earlier - later, seconds = apart / 1000000000u;
@@ -123,7 +123,7 @@ static void put_time(struct line *line, struct text *text, uint64_t ts_ns)
     line->previous_ns = ts_ns;
 }
 
-/* ---- what stands in front ---- */
+/* ---- what precedes the message ---- */
 
 static void put_link(struct text *text, const struct packet *packet)
 {

@@ -17,13 +17,13 @@ struct line {
     struct line_options options;
     uint64_t first_ns, previous_ns;
     bool has_first;
-    int64_t second; /* what the clock's text below is of */
+    int64_t second; /* that the clock's text below shows */
     char clock[32];
 };
 
 void line_init(struct line *line, FILE *out, const struct line_options *options);
 
-/* A datagram, with all that the options ask for. notes: what else is to be said of it at the end of the line; NULL or empty: nothing. */
+/* A datagram, with all that the options ask for. notes: added at the end of the line; NULL or empty: nothing. */
 void line_write(struct line *line, const struct packet *packet, const char *notes);
 
 /* A frame that holds no datagram of ours, or only a fragment of one. Of packet, all but the message is read. */

@@ -29,7 +29,7 @@ static void print_link(const struct link *link, FILE *out)
             link->has_report ? "" : " *");
 }
 
-/* A session that has a line of its own, as it is not like all others. */
+/* The mesh's links, and sessions with something to report, have a line each; all other sessions share one. */
 static bool is_notable(const struct link *link)
 {
     const struct link_counts *c = &link->counts;
@@ -70,7 +70,7 @@ static void print_losses(const struct links *links, FILE *out)
             out);
 }
 
-/* ---- how long datagrams were on their way, where both ends were captured ---- */
+/* ---- latencies, where both ends were captured ---- */
 
 static void print_latencies(const struct links *links, FILE *out)
 {

@@ -1,5 +1,5 @@
-/* The links of an analysis as tables: what was lost of each, and how long datagrams were on their way. Those of clients' sessions, of which
- * there may be many, stand behind the mesh's, and of those that lost nothing there is one line. */
+/* The links of an analysis as tables: losses, and latencies from host to host. Clients' sessions, of which there may be many, follow the
+ * links of the mesh; those with nothing to report share one line. */
 #ifndef DISSECTOR_LINK_TABLE_H
 #define DISSECTOR_LINK_TABLE_H
 
@@ -9,7 +9,7 @@
 
 enum { LINK_TABLE_MARKS = 4 };
 
-/* What is said of latencies: names in JSON. */
+/* Quantiles of latencies that are reported, with their names in JSON. */
 extern const struct link_table_mark {
     const char *key;
     unsigned permille;
@@ -17,7 +17,7 @@ extern const struct link_table_mark {
 
 void link_table_print(const struct links *links, FILE *out);
 
-/* What part of all numbers that were sent, each counted once, was lost. */
+/* The fraction of all numbers sent, each counted once, that was lost. */
 double link_table_loss(const struct link_counts *counts);
 
 #endif

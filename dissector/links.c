@@ -44,7 +44,7 @@ static int point_at(const struct links *links, const struct frame_address *addre
     return -1;
 }
 
-/* after_ns: one that is not younger than this belongs to a process that is gone. */
+/* after_ns: a host first seen then or before belongs to a process that is gone; 0: any host. */
 static struct link_host *host_of(struct links *links, const struct packet *packet, const struct frame_address *address, uint64_t after_ns)
 {
     const uint32_t epoch = packet->message.header.epoch;
@@ -71,7 +71,7 @@ static struct link_host *host_of(struct links *links, const struct packet *packe
     return host;
 }
 
-/* Two hosts that speak with one another are of one mesh, and so are all that spoke with either. */
+/* Two hosts that exchange datagrams are of one mesh, as are all that exchanged any with either. */
 static void join_meshes(struct links *links, const struct link_host *a, const struct link_host *b)
 {
     const unsigned kept = a->mesh < b->mesh ? a->mesh : b->mesh, other = a->mesh < b->mesh ? b->mesh : a->mesh;
@@ -149,7 +149,7 @@ static bool has_common_end(const struct link *a, const struct link *b)
     return is_same(&a->from, &b->from) || is_same(&a->from, &b->to) || is_same(&a->to, &b->from) || is_same(&a->to, &b->to);
 }
 
-/* meshes: of each link the lowest index of those that hang together with it, whatever their epochs. */
+/* meshes: for each link the lowest index of the links connected with it, whatever their epochs. */
 static void find_meshes(const struct links *links, uint16_t meshes[LINKS_MAX])
 {
     for (size_t i = 0; i < links->count; i++) {

@@ -1,14 +1,14 @@
 /* Who sends to whom, and what is known of each number: the memory of the analysis.
  *
- * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to everybody, and to that receiver. Of each space the last
- * LINKS_WINDOW numbers are kept, as the receiver itself does. A host is a receiver in an epoch, with the last gathers that were sent to it.
- * What goes to a multicast group is on its way to all receivers of that sender that are known, whether they hear the group or not.
- * At most LINKS_MAX links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that these, of which a long capture has
- * many, take no place from the mesh; what comes beyond is counted and left out. A link takes 95 kB, a host 27 kB: 63 MB in all.
+ * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to all, and to that receiver. The last LINKS_WINDOW numbers
+ * of each space are kept, as in the receiver itself. A host is a receiver in an epoch, with the last gathers sent to it. A datagram to a
+ * multicast group counts as on its way to all known receivers of its sender, whether they have joined the group or not. At most LINKS_MAX
+ * links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that the many sessions of a long capture take no place from
+ * the mesh; datagrams of links beyond are counted and left out. A link takes 95 kB, a host 27 kB: 63 MB in all.
  *
- * Of several captures, each taken on a host of its own, a link is judged by the one at its receiver, or, where there is none, at its
- * sender, or else by the first that shows it. Of a link that was captured at both ends the sender's last LINKS_WINDOW numbers are kept,
- * too: 50 kB more for each. */
+ * With several captures, each taken on a different host, a link is judged by the one at its receiver; where there is none, by the one at
+ * its sender; else by the first that shows it. For a link captured at both ends the sender's last LINKS_WINDOW numbers are kept, too: 50 kB
+ * more each. */
 #ifndef DISSECTOR_LINKS_H
 #define DISSECTOR_LINKS_H
 
@@ -21,7 +21,7 @@ enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_SESSIONS_MAX = 128, LINKS_GATH
 /* One number of a space. */
 struct link_entry {
     uint64_t number;   /* 0: nothing */
-    uint64_t ts_ns;    /* when it was captured; of a missing one, when that was seen */
+    uint64_t ts_ns;    /* when it was captured; if missing, when the gap was seen */
     uint64_t datagram; /* its number in the capture; 0: missing */
     uint64_t step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
     uint64_t asked_ns;  /* by the first NAK; 0: never */
@@ -32,17 +32,17 @@ struct link_entry {
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
-    bool is_of_known;   /* of a resend: what it says again is known */
+    bool is_of_known;   /* of a resend or copy: the entry that it repeats is known */
     bool is_sent;       /* the sender's capture shows it */
     bool by_group;      /* seen on its way to a multicast group; it may go to this receiver alone, too */
-    bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: not on its way, then */
+    bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: it was not on its way */
     bool is_repeat : 1; /* of a resend or copy: some of it was brought before, by another one */
-    bool is_asked : 1;  /* has_range is of a NAK, which may ask for several datagrams in one range; a byte more would be 8 kB for a link */
+    bool is_asked : 1;  /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
 };
 
 struct link_space {
     uint64_t first, highest;       /* numbers; first 0: nothing yet */
-    uint64_t last_missed;          /* the highest that was skipped; 0: of all that are missing it is known what they held */
+    uint64_t last_missed;          /* the highest number skipped; 0: the content of all missing numbers is known */
     uint64_t seen, seen_before[3]; /* highest that the receiver says it has seen: by its last report and the three before */
     uint64_t marks[3];             /* the same at link.mark_ns, and at the two marks before; up to the second all is judged */
     struct link_entry entries[LINKS_WINDOW];
@@ -65,7 +65,7 @@ struct link_departures {
 struct link_gather {
     uint64_t step, have_ns;             /* have_ns: first sign that the host holds it */
     uint64_t own_first_ns, own_last_ns; /* when the host's own tiles left; 0: none */
-    uint64_t last_ns, wait_ns;          /* when the last one came that brought something new; so long after its own */
+    uint64_t last_ns, wait_ns;          /* when the last tile with new data came; the wait for it after the host's own tiles */
     uint64_t seen[LINKS_SEEN_WORDS];    /* hashes of the tiles that came */
     unsigned tokens;
     uint16_t phase, last_src; /* whose tile the last one was */
@@ -77,7 +77,7 @@ struct link_host {
     uint64_t begun_ns; /* when it was seen first */
     struct frame_address address;
     unsigned mesh;  /* the same for all that speak with one another in this epoch */
-    unsigned point; /* what it says of itself is taken from there */
+    unsigned point; /* capture point that its own reports are taken from */
     uint64_t have_step;
     uint16_t have_phase;
     bool has_any;
@@ -85,7 +85,7 @@ struct link_host {
     struct link_gather gathers[LINKS_GATHERS];
     uint64_t done_ns, done_step; /* of the last gather that was whole */
     uint64_t srcs;               /* ranks whose tiles were seen on their way to it, by bit */
-    struct mesh_histogram waits; /* for the others' tiles of a gather, once the own had left */
+    struct mesh_histogram waits; /* for the others' tiles of a gather, after the host's own had left */
 };
 
 struct link_counts {
@@ -100,7 +100,7 @@ struct link {
     struct frame_address from, to;
     struct link_host *sender, *receiver; /* NULL: no place */
     struct link_space spaces[2];         /* to this receiver, to everybody */
-    struct numbers_life lives[2];        /* of these; a process that was started anew has links of its own */
+    struct numbers_life lives[2];        /* of the spaces; a restarted process has links of its own */
     bool has_report, has_tiles;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
@@ -129,13 +129,13 @@ struct links {
     struct link *last;
     size_t point_count; /* 0: one capture, and where it was taken is not known */
     struct links_point points[LINKS_POINTS_MAX];
-    uint64_t renewed;                     /* links that begin anew: their processes have */
+    uint64_t renewed;                     /* links begun anew because their processes were */
     uint64_t left_out, sessions_left_out; /* datagrams of links that had no place: of the mesh, of sessions */
 };
 
 void links_release(struct links *links);
 
-/* A datagram was captured somewhere. */
+/* Note a datagram captured at a point. */
 static inline void links_pass(struct links *links, const struct packet *packet)
 {
     struct links_point *point = &links->points[packet->point];
@@ -152,13 +152,13 @@ struct link *links_of(struct links *links, const struct packet *packet);
 /* The link in the other direction; NULL: none so far. */
 struct link *links_back(struct links *links, const struct packet *packet);
 
-/* The same of a link. */
+/* The same for a link. */
 const struct link *links_reverse(struct links *links, const struct link *link);
 
-/* How many meshes are in the capture at once: no link goes from one to another. 0: never more than one. */
+/* How many meshes the capture holds at once, with no link from one to another. 0: never more than one. */
 unsigned links_meshes(const struct links *links);
 
-/* The gather as it goes to a host; with `make`, put in when it is not there, the oldest making room. */
+/* The gather at a host; with `make`, added if it is absent, in place of the oldest. */
 struct link_gather *links_gather(struct link_host *host, uint64_t step, uint16_t phase, bool make);
 
 /* Is it of a client's session, not of the mesh? Their epochs are drawn from the upper half. */

@@ -1,4 +1,4 @@
-/* mesh-dissect: what is asked for, and how it ended. */
+/* mesh-dissect: parses the command line, and maps the result to an exit code. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

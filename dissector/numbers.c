@@ -139,7 +139,7 @@ static void note_gap(struct numbers_stream *stream, uint64_t number, uint64_t ts
     stream->gaps[at].ts_ns = ts_ns;
 }
 
-/* Was the gap that this number was in seen a moment ago only? The first one after it is where it was seen. */
+/* Was the gap that holds this number seen only a moment ago? A gap is noted with the first number after it. */
 static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint64_t ts_ns)
 {
     for (unsigned back = 1; back <= NUMBERS_GAPS; back++) {
@@ -157,7 +157,7 @@ static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint
 bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns)
 {
     if (sent_ns == 0)
-        return true; /* no clock that runs shows that */
+        return true; /* no running clock shows that */
     if (life->first == 0)
         *life = (struct numbers_life){number, sent_ns, number, sent_ns};
     if (number > life->highest ? sent_ns < life->highest_sent_ns : sent_ns > life->highest_sent_ns)
@@ -189,7 +189,7 @@ static void begin(struct numbers_stream *stream, uint64_t number, uint64_t sent_
     memset(stream->bits, 0, sizeof stream->bits);
 }
 
-/* Of so many numbers before this one; of those that are below the window nothing is known. */
+/* How many of the `count` numbers before this one are missing; nothing is known of those below the window. */
 static uint64_t missing_before(const struct numbers_stream *stream, uint64_t number, uint64_t count)
 {
     uint64_t missing = 0;
@@ -199,7 +199,7 @@ static uint64_t missing_before(const struct numbers_stream *stream, uint64_t num
     return missing;
 }
 
-/* What a sender with a group sends to everybody, whichever way: how much of it up to this number has not been seen. */
+/* Of what a sender with a group sends to all: how many numbers up to this one have been seen on neither path. */
 static uint64_t missing_any_way(struct numbers *numbers, struct numbers_key key, const struct packet *packet, uint64_t gap)
 {
     const uint64_t number = packet->message.header.number;

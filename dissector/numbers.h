@@ -1,13 +1,13 @@
-/* The numbers of each stream of datagrams, one after another: what is missing, doubled, late.
+/* The numbers of each stream of datagrams, one after another: which are missing, duplicate, late.
  *
- * A stream is one sender's number space as it goes to one receiver: the space of a pair of ranks, or that to everybody, of which each
- * receiver gets the same datagrams. In either numbers are gapless, so what is skipped was sent. Outside of epochs a process counts all that
- * it sends to whomever, so a capture between two of them has gaps that mean nothing: those datagrams belong to no stream.
+ * A stream is one sender's number space as it goes to one receiver: the space of a pair of ranks, or that to all, of which each receiver
+ * gets the same datagrams. In either numbers are gapless, so what is skipped was sent. Outside of epochs a process uses one count for all
+ * destinations, so a capture between two processes has gaps that mean nothing: those datagrams belong to no stream.
  *
- * A sender with a multicast group sends what goes to everybody now there and now to each alone: then what one receiver's stream skips is
- * missing only when no other way shows it.
+ * A sender with a multicast group sends datagrams of the space to all sometimes to the group and sometimes to each receiver: a number that
+ * one receiver's stream skips is then missing only if no other path shows it.
  *
- * As many streams at a time as there are places; the one that was silent for longest makes room. */
+ * At most NUMBERS_STREAMS streams at a time; the one silent for longest makes room. */
 #ifndef DISSECTOR_NUMBERS_H
 #define DISSECTOR_NUMBERS_H
 
@@ -15,22 +15,22 @@
 
 enum { NUMBERS_WINDOW = 2048, NUMBERS_STREAMS = 2048, NUMBERS_GAPS = 32, NUMBERS_REORDER_NS = 50000 };
 
-/* What a datagram's number says when it is seen. */
+/* What a datagram's number tells when it is seen. */
 struct numbers_verdict {
-    uint64_t gap;      /* so many numbers before it have not been seen */
+    uint64_t gap;      /* numbers before it that have not been seen */
     bool is_duplicate; /* its number was seen before */
     bool is_reordered; /* it was missing until now, */
-    bool is_late;      /* or that for more than NUMBERS_REORDER_NS, after which receivers take it for lost */
+    bool is_late;      /* or for more than NUMBERS_REORDER_NS, after which receivers count it as lost */
 };
 
-/* When the lowest and the highest number of a space were sent, by its sender's clock. Both grow together; where they do not, a process that
- * was started anew has come to the same epoch again, and its numbers begin anew, too. */
+/* When the lowest and the highest number of a space were sent, by the sender's clock. Number and time grow together; if they do not, a
+ * restarted process has come to the same epoch again, and its numbers begin anew. */
 struct numbers_life {
     uint64_t first, first_sent_ns; /* first 0: nothing yet */
     uint64_t highest, highest_sent_ns;
 };
 
-/* Is that of this life? Then it is noted. */
+/* Does the number belong to this life? If so, it is noted. */
 bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns);
 
 struct numbers_key {
@@ -57,7 +57,7 @@ void numbers_clear(struct numbers *numbers); /* forget all streams */
 void numbers_close(struct numbers *numbers);
 
 /* Take a datagram. All zeros for one that belongs to no stream. Numbers below a stream's first one, and those more than NUMBERS_WINDOW
- * below its highest, are taken for late. */
+ * below its highest, count as late. */
 struct numbers_verdict numbers_add(struct numbers *numbers, const struct packet *packet);
 
 #endif

@@ -7,7 +7,7 @@
 #include "numbers.h"
 #include "packet.h"
 
-/* An object "datagram". what: of its number; borrowed. verdicts: bits of enum filter_verdict. */
+/* An object "datagram". what: the verdict on its number; borrowed. verdicts: bits of enum filter_verdict. */
 void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts);
 
 /* An object "frame" for one that holds no datagram of ours. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Foreign when it says nothing of ours; another version has our header, and more we cannot say of it. */
+/* Foreign when it has no header of ours; of another version only the header can be decoded. */
 static void decode_header(struct packet *packet)
 {
     struct mesh_message *message = &packet->message;

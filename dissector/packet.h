@@ -9,7 +9,7 @@
 enum packet_state {
     PACKET_DECODED, /* message is whole */
     PACKET_HEADER,  /* message.header alone: sealed, cut short by the capture, of another version, or its body is wrong; see err and seal */
-    PACKET_FOREIGN  /* none of ours */
+    PACKET_FOREIGN  /* not of the mesh */
 };
 
 /* Borrows from the capture's frame and from the decoder until the next one. */
@@ -21,7 +21,7 @@ struct packet {
     const uint8_t *link; /* the captured frame, as it is */
     size_t link_captured, link_size;
     const uint8_t *bytes;  /* of the datagram, opened where that was possible */
-    size_t captured, size; /* bytes there, and sent */
+    size_t captured, size; /* bytes captured, and sent */
     enum packet_state state;
     enum keys_verdict seal;
     int err; /* of PACKET_HEADER and PACKET_FOREIGN: 0, or what the decoder says */
@@ -36,7 +36,7 @@ struct decoder {
 /* Decode bytes[0..captured) of a datagram of `size` bytes into packet, whose other members the caller has set. */
 void packet_decode(struct decoder *decoder, struct packet *packet, const uint8_t *bytes, size_t captured, size_t size);
 
-/* Does it count in a number space? A receiver takes no number of one that is wrong, or of no epoch. */
+/* Does it count in a number space? A receiver takes no number of a datagram that is malformed, forged, or of no epoch. */
 bool packet_is_numbered(const struct packet *packet);
 
 /* What keeps a datagram from being decoded whole, in words; NULL when it is. */
@@ -45,8 +45,8 @@ const char *packet_trouble(const struct packet *packet);
 /* The message's type, or NULL. */
 const struct mesh_wire_part *packet_type(const struct packet *packet);
 
-/* One decoded message at a time, in order of the wire: header, message, and the ranges or members that follow. The index-th of them;
- * false beyond the last. decoded: what mesh_wire_get takes; offset: of the part within the datagram. */
+/* One decoded part at a time, in wire order: header, message, and the ranges or members that follow. The index-th of them; false beyond the
+ * last. decoded: what mesh_wire_get takes; offset: of the part within the datagram. */
 struct packet_part {
     const struct mesh_wire_part *part;
     const void *decoded;

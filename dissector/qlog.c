@@ -31,7 +31,7 @@ struct loss {
 struct qlog {
     const char *path, *source;
     uint64_t first_ns;
-    uint64_t left_out, losses_left_out; /* datagrams of nodes that there was no place for; losses */
+    uint64_t left_out, losses_left_out; /* datagrams of nodes without a place; losses */
     bool has_failed;
     struct fail fail;
     size_t loss_count, loss_capacity, next_loss;
@@ -206,7 +206,7 @@ static void write_range(struct json *json, const struct link_entry *entry)
     json_object_end(json);
 }
 
-/* Without an entry nothing but that there was one is known. */
+/* Without an entry, nothing is known of the loss but that it happened. */
 static void write_lost_header(struct json *json, const struct loss *loss)
 {
     const struct mesh_wire_part *type = mesh_wire_message(loss->entry.type);
@@ -289,7 +289,7 @@ void qlog_note_loss(void *context, const struct analysis_loss *loss)
     kept->has_report = link->has_report;
     kept->repair_ms = loss->repair_ms;
     kept->stall_ms = loss->stall_ms;
-    kept->noted_ns = link->last_ns; /* one that has no number */
+    kept->noted_ns = link->last_ns; /* a loss without a number */
     kept->has_entry = loss->entry != NULL;
     if (!kept->has_entry)
         return;

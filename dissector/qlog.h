@@ -2,7 +2,8 @@
  *
  * The envelope is that of qlog 0.3 (draft-ietf-quic-qlog-main-schema), with events of our own: mesh:datagram_sent, mesh:datagram_received,
  * mesh:datagram_lost, whose data has the shape of QUIC's packet events (header, raw, frames) with the fields of the wire schema. A node is
- * an address in an epoch. Times are the capture's; a loss stands where it was noted: when it was asked for, or was seen to be missing. */
+ * an address in an epoch. Times are the capture's; a loss has the time at which its data was asked for, or its number seen to be
+ * missing. */
 #ifndef DISSECTOR_QLOG_H
 #define DISSECTOR_QLOG_H
 
@@ -22,7 +23,7 @@ struct qlog *qlog_open(const char *path, const char *source, struct fail *fail);
  * and left out. */
 void qlog_note_loss(void *context, const struct analysis_loss *loss);
 
-/* One datagram, from the second reading. verdicts: bits of enum filter_verdict; what is lost was not received. What fails is kept for
+/* One datagram, from the second reading. verdicts: bits of enum filter_verdict; a lost datagram was not received. Errors are kept for
  * qlog_end. */
 void qlog_add(struct qlog *qlog, const struct packet *packet, unsigned verdicts);
 

@@ -95,7 +95,7 @@ bool reassembly_add(struct reassembly *reassembly, uint64_t ts_ns, struct frame 
         slot->size = end;
     if (end > slot->furthest)
         slot->furthest = end;
-    if (slot->size != 0 && slot->furthest > slot->size) { /* they contradict one another */
+    if (slot->size != 0 && slot->furthest > slot->size) { /* the fragments contradict one another */
         slot->is_used = false;
         return false;
     }

@@ -7,8 +7,8 @@
 #include "link_table.h"
 #include "witness.h"
 
-/* Of one capture: where it was taken, from how long it saw pings and pongs under way: the host's own are answered from within. Of two
- * addresses on one host it was at both. */
+/* Where a single capture was taken, by the round-trip times of pings and pongs seen there: a host's own answers come without a network
+ * delay. Between two addresses of one host it was taken at both ends. */
 static void find_ends(struct report *report, const struct link *link, bool *is_at_sender, bool *is_at_receiver)
 {
     enum { CLEARLY = 4 };
@@ -25,14 +25,15 @@ static void find_ends(struct report *report, const struct link *link, bool *is_a
     *is_at_receiver = is_local || (is_timed && link->turn_ns < back->turn_ns / CLEARLY);
 }
 
-/* What a host's capture shows has left it, or has come to it. A capture that is known to miss frames proves nothing by lacking one. */
+/* Where a datagram was lost: what a host's capture shows has left that host, or has arrived. If the capture is known to miss frames, the
+ * absence of one proves nothing. */
 static enum findings_place place_of(struct report *report, const struct analysis_loss *loss)
 {
     const struct link *link = loss->link;
     bool is_at_sender, is_at_receiver;
 
     find_ends(report, link, &is_at_sender, &is_at_receiver);
-    if (loss->entry == NULL) /* all others came as far as to the receiver's host */
+    if (loss->entry == NULL) /* every other number reached the receiver's host */
         return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
     if (!loss->entry->is_missing)
         return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
@@ -140,7 +141,7 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
     fputc('\n', out);
 }
 
-/* Those that the receiver counts and that nothing tells more of: one line for all of a link. */
+/* Losses that the receiver counts and nothing tells more of: one line for all of a link. */
 static void unnamed_line(struct report *report)
 {
     const struct link *link = report->unnamed_link;

@@ -13,7 +13,7 @@
 struct report {
     FILE *out;
     bool is_json;
-    const struct filter *filter; /* losses that it does not let through are not listed; borrowed. NULL, as at first: all are */
+    const struct filter *filter; /* losses that it excludes are not listed; borrowed. NULL, as at first: all are listed */
     bool is_wanted;              /* the datagram at hand, by that filter */
     struct json json;
     struct analysis analysis;
@@ -21,7 +21,7 @@ struct report {
     struct findings findings;
     const struct link *unnamed_link; /* whose losses without a number are being counted for one line */
     uint64_t unnamed;
-    struct ladder *ladder; /* borrowed; NULL: a report. Otherwise that is printed at the end, and nothing else */
+    struct ladder *ladder; /* borrowed; printed at the end, instead of a report. NULL: a report */
 };
 
 /* One of several captures. */
@@ -30,16 +30,16 @@ struct report_capture {
     uint64_t datagrams;
     const struct frame_address *host; /* where it was taken; NULL: not known */
     bool is_v6, is_aligned;           /* aligned: its clock could be compared */
-    const char *series;               /* the file of whose capture this is another one; NULL: none */
-    const char *against;              /* the capture that its clock was compared with; NULL: none, it is the first or could not be */
-    const struct clock_line *line;    /* how it runs against that one's; with it */
+    const char *series;               /* another file of the same capture; NULL: none */
+    const char *against;              /* the capture that its clock was compared with; NULL: it is the first, or could not be compared */
+    const struct clock_line *line;    /* its clock against that one's; set with against */
 };
 
 void report_begin(struct report *report, FILE *out, bool is_json, struct ladder *ladder);
 
 void report_capture(struct report *report, const struct report_capture *capture);
 
-/* Losses are written from here. is_wanted: a ladder shows it; nothing else depends on that. */
+/* Losses are reported from here. is_wanted: a ladder shows it; nothing else depends on that. */
 void report_add(struct report *report, const struct packet *packet, bool is_wanted);
 void report_end(struct report *report);
 void report_release(struct report *report);

@@ -52,7 +52,7 @@ static uint64_t hash_of(const struct packet *packet)
     return hash ? hash : 1;
 }
 
-/* Its place, or the empty one where it belongs. The table is never full. */
+/* The sample's place, or the empty place where it belongs. The table is never full. */
 static struct sample *find(struct samples *samples, uint64_t hash)
 {
     size_t at = (size_t)(hash >> 32) % PLACES;
@@ -82,7 +82,7 @@ static void move(struct samples *samples, struct sample *from)
     memcpy(to->ts_ns, times, samples->captures * sizeof *times);
 }
 
-/* Half of the samples go. Two rounds, since a run of places may begin before the end of the table and go on at its beginning. */
+/* Forget half of the samples. Two rounds, since a run of places may wrap around the end of the table. */
 static void thin(struct samples *samples)
 {
     samples->skipped_bits = samples->skipped_bits << 1 | 1;

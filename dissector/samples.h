@@ -1,8 +1,8 @@
 /* Datagrams that several captures saw, for comparing their clocks.
  *
  * Of each datagram (sender, receiver, epoch, space, number) the time at which each capture saw it. Memory is bounded however long the
- * captures are: as soon as the table is full, all but those whose hash has one more zero bit are forgotten, so what stays is the same
- * choice from every capture. At most SAMPLES_MAX of them, in twice as many places of 48 bytes and 8 for each capture. */
+ * captures are: as soon as the table is full, all but those whose hash has one more zero bit are forgotten, so that every capture keeps the
+ * same subset. At most SAMPLES_MAX of them, in twice as many places of 48 bytes and 8 for each capture. */
 #ifndef DISSECTOR_SAMPLES_H
 #define DISSECTOR_SAMPLES_H
 

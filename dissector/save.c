@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* NAME; with -G through strftime; with -C the second file is NAME1, as tcpdump has it, and with -W digits are padded and go round. */
+/* NAME; with -G passed through strftime; with -C the second file is NAME1, as with tcpdump; with -W numbers have leading zeros and wrap
+ * around. */
 static void name_file(struct save *save)
 {
     const struct save_options *o = &save->options;

@@ -1,4 +1,4 @@
-/* What -w writes: a file of frames, or a row of them. */
+/* What -w writes: a file of frames, or a series of them. */
 #ifndef DISSECTOR_SAVE_H
 #define DISSECTOR_SAVE_H
 
@@ -14,7 +14,7 @@ struct save {
     struct save_options options;
     const struct capture *capture;
     struct capture_writer *writer;
-    uint64_t began_ns;        /* the period of -G, by the capture's clock; 0: nothing yet */
+    uint64_t began_ns;        /* beginning of the period of -G, by the capture's clock; 0: nothing yet */
     uint32_t number, periods; /* of the file within it, and of those that are over */
     char path[4096];
 };
@@ -22,7 +22,7 @@ struct save {
 /* Opens the first file. A name with -G goes through strftime with the time of the first frame, so its file is opened with that. */
 int save_open(struct save *save, const struct capture *capture, const struct save_options *options, struct fail *fail);
 
-/* May further files be begun? Asked when privileges are gone: else a capture would end when its first file is full. */
+/* Can further files be created? To be asked once privileges are dropped: otherwise a capture would fail when its first file is full. */
 int save_check(const struct save *save, struct fail *fail);
 
 /* 1: as many files as -G asked for are full, and this frame was not written. */

@@ -24,7 +24,7 @@ void selection_frame(struct selection *selection, uint64_t ts_ns)
     selection->is_wanted = false;
 }
 
-/* What is known of a datagram before the filter is asked. */
+/* Look up what is known of a datagram before the filter is applied. */
 static void look_up(struct selection *selection, const struct packet *packet)
 {
     selection->what = (struct numbers_verdict){0};

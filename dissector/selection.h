@@ -7,12 +7,12 @@
 
 struct selection {
     const struct filter *filter;     /* borrowed; NULL: everything */
-    struct numbers *numbers;         /* owned; NULL: what numbers say is not asked for */
+    struct numbers *numbers;         /* owned; NULL: not asked for */
     const struct verdicts *verdicts; /* borrowed; of the file at hand. NULL: not asked for */
-    uint64_t before;                 /* datagrams of the files before that one */
-    uint64_t first_ns, previous_ns;  /* of the first frame, and of the one before */
+    uint64_t before;                 /* datagrams in earlier files */
+    uint64_t first_ns, previous_ns;  /* of the first frame, and of the previous one */
     uint64_t now_ns;
-    bool is_wanted;             /* something of the frame at hand */
+    bool is_wanted;             /* the filter lets something of the frame at hand through */
     uint64_t frames, datagrams; /* selected so far; datagrams of the mesh */
     /* Of the datagram at hand; bits of enum filter_verdict. */
     struct numbers_verdict what;

@@ -84,7 +84,7 @@ static int read_filter_file(struct settings *settings, struct fail *fail)
     reason = ferror(file) ? errno : 0;
     if (file != stdin)
         fclose(file);
-    if (reason != 0) /* what has been read of it may let through what it should not */
+    if (reason != 0) /* a part of the filter may let through what the whole would not */
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be read: %s: check the file", name, strerror(reason));
     if (size == EXPRESSION_BYTES_MAX)
         return fail_set(fail, EXIT_USAGE, "%s: the filter expression is longer than %d bytes: shorten it", name, EXPRESSION_BYTES_MAX - 1);
@@ -143,7 +143,7 @@ static int read_range(const char *text, const char *name, bool is_whole, double 
     const char *dots = strstr(text, "..");
     char first[32] = "", *first_end = first, *end = NULL;
 
-    snprintf(first, sizeof first, "%.*s", dots ? (int)(dots - text) : 0, text); /* alone: "4." would be a number */
+    snprintf(first, sizeof first, "%.*s", dots ? (int)(dots - text) : 0, text); /* copied: "4." would be a number */
     range[1] = strtod(dots ? dots + 2 : text, &end);
     range[0] = dots ? strtod(first, &first_end) : range[1];
     if (end == (dots ? dots + 2 : text) || *end != '\0' || *first_end != '\0' || (dots && first_end == first) ||

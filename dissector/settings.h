@@ -9,18 +9,18 @@
 enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS, EXPORT_FILTER };
 
 struct settings {
-    /* where from */
+    /* input */
     struct option_list interfaces; /* at most one */
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
     uint32_t snaplen, buffer_kib;
     bool not_promiscuous, is_immediate, list_interfaces;
     int direction;
-    /* what of it */
+    /* selection */
     uint64_t count;
     const char *display_filter; /* NULL: none */
     char *filter;               /* the BPF expression; owned. NULL: none */
-    /* what becomes of it */
+    /* output */
     const char *write_file, *import_file, *qlog_file;
     uint32_t file_mb, file_seconds, file_count;
     bool flush_packets, print_too, count_only, analyze, json, line_buffered, numbered, quiet, link_header;

@@ -26,7 +26,7 @@ static bool is_stride(const struct mesh_header *first, const uint8_t *payload, s
     return true;
 }
 
-/* What is sure without looking further: the exact size of messages whose tail is none or counted. 0: to the end. */
+/* The exact size of a message without a tail; 0: it may reach to the end. */
 static size_t exact_size(const struct mesh_header *header)
 {
     const struct mesh_wire_part *part = mesh_wire_message(header->type);

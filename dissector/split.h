@@ -1,8 +1,8 @@
 /* Several datagrams in one captured frame.
  *
- * With segmentation offload the kernel hands a run of datagrams to the network card as one, and a capture on the sender's side shows that
- * (with its counterpart, the receiver's, too). All but the last are of one size. Where one ends is seen from the exact size of its type, or
- * from the next one's header. */
+ * With segmentation offload the kernel hands a run of datagrams to the network card as one, and a capture at the sender shows it so (with
+ * receive offload, one at the receiver, too). All but the last are of one size. The end of a datagram follows from the exact size of its
+ * type, or from the next one's header. */
 #ifndef DISSECTOR_SPLIT_H
 #define DISSECTOR_SPLIT_H
 

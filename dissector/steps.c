@@ -26,7 +26,7 @@ static struct steps_step *oldest(struct steps *steps)
     return best;
 }
 
-/* All places are taken: the one that nothing was added to for longest. */
+/* All places are taken: the step to which nothing was added for longest. */
 static struct steps_step *stalest(struct steps *steps)
 {
     struct steps_step *best = &steps->kept[0];

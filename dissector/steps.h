@@ -1,7 +1,7 @@
-/* Where the time of each step went, rank by rank: computing, waiting and for whom, and what lies between steps.
+/* Where the time of each step went, rank by rank: computing, waiting and for which rank, and between steps.
  *
- * Gathers are added as each rank finishes them; a step is told when newer ones need its place, or at the end. There are STEPS_KEPT at a
- * time, so one may be told in two parts when a rank is further behind than that. */
+ * Gathers are added as each rank finishes them; a step is reported when newer ones need its place, or at the end. STEPS_KEPT steps are
+ * kept, so a step may be reported in two parts when a rank lags further behind. */
 #ifndef DISSECTOR_STEPS_H
 #define DISSECTOR_STEPS_H
 
@@ -15,7 +15,7 @@ struct steps_rank {
     uint64_t compute_ns, wait_ns;
     uint64_t longest_ns; /* its longest wait, for whose tile, in which gather */
     uint16_t longest_for, longest_phase;
-    uint64_t wait_for_ns[STEPS_RANKS_MAX]; /* by whom it waited for */
+    uint64_t wait_for_ns[STEPS_RANKS_MAX]; /* by rank that it waited for */
 };
 
 struct steps_step {
@@ -45,12 +45,12 @@ struct steps {
 };
 
 void steps_add(struct steps *steps, const struct steps_gather *gather);
-void steps_end(struct steps *steps); /* tells those that are left */
+void steps_end(struct steps *steps); /* reports the remaining steps */
 
 /* From the first tile of any rank to the last gather of any. */
 uint64_t steps_duration_ns(const struct steps_step *step);
 
-/* The rank with the longest wait; NULL: nobody waited. */
+/* The rank with the longest wait; NULL: no rank waited. */
 const struct steps_rank *steps_longest(const struct steps_step *step, unsigned *rank);
 
 #endif

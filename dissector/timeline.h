@@ -9,7 +9,7 @@ enum { TIMELINE_SLOWEST = 5 };
 
 struct timeline_rank {
     uint64_t steps, total_ns, compute_ns, wait_ns; /* total: from its first tile to its last gather */
-    uint64_t wait_for_ns[STEPS_RANKS_MAX];         /* by whom it waited for */
+    uint64_t wait_for_ns[STEPS_RANKS_MAX];         /* by rank that it waited for */
 };
 
 struct timeline {

@@ -74,7 +74,7 @@ static int read_all(struct verdicts *verdicts, const struct capture_options *opt
     while (capture_next(capture, &frame, fail) == 1)
         datagrams_add(&verdicts->datagrams, capture_link(capture), &frame);
     capture_close(capture);
-    return 0; /* what is wrong with the file is told when it is printed */
+    return 0; /* errors in the file are reported when it is printed */
 }
 
 struct verdicts *verdicts_open(struct fail *fail)

@@ -1,6 +1,6 @@
-/* What becomes of datagrams later than they are seen: a capture file is read and analysed before it is printed.
+/* What becomes of datagrams after they are seen: a capture file is read and analysed before it is printed.
  *
- * Kept is only which ones were lost or sent again in vain: 8 bytes each, 32 MiB at most. */
+ * Only those lost or sent again in vain are kept: 8 bytes each, 32 MiB at most. */
 #ifndef DISSECTOR_VERDICTS_H
 #define DISSECTOR_VERDICTS_H
 
@@ -13,13 +13,13 @@ enum { VERDICTS_MAX = 4 << 20 };
 
 struct verdicts;
 
-/* For datagrams that the caller gives to the analysis with analysis_add, with numbers that are unique; then verdicts_end, after which
- * they can be asked for. NULL with EXIT_ENVIRONMENT. */
+/* For datagrams that the caller passes to analysis_add with unique numbers; after verdicts_end their verdicts can be asked for. NULL with
+ * EXIT_ENVIRONMENT. */
 struct verdicts *verdicts_open(struct fail *fail);
 struct analysis *verdicts_analysis(struct verdicts *verdicts);
 void verdicts_end(struct verdicts *verdicts);
 
-/* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: is told of each loss, too; NULL: nobody. NULL with EXIT_USAGE,
+/* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: called for each loss, too; may be NULL. NULL with EXIT_USAGE,
  * EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
 struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
                                void (*on_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail);
@@ -28,7 +28,7 @@ void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
 /* Bits of enum filter_verdict for a datagram, by its number. */
 unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram);
 
-/* Verdicts that there was no room for, and datagrams of links that there was none for (see links.h), of which nothing is known. */
+/* Verdicts left out for lack of room; and datagrams of links that had no place (see links.h), of which nothing is known. */
 uint64_t verdicts_left_out(const struct verdicts *verdicts);
 uint64_t verdicts_not_judged(const struct verdicts *verdicts);
 

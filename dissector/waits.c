@@ -20,7 +20,7 @@ void waits_depart(struct link *link, const struct packet *packet)
         gather->tokens = (unsigned)tile->token_first + tile->token_count;
 }
 
-/* Has none of this sender begun at the same block before? One in some hundred is taken for known by mistake. */
+/* Is this the first tile of its sender that begins at this token and block? One in some hundred is wrongly taken as known. */
 static bool is_new(struct link_gather *gather, uint16_t src, const struct mesh_tile *tile)
 {
     const uint32_t hash = (src * 0x9e3779b1u ^ tile->block_first * 0x85ebca6bu ^ tile->token_first * 0xc2b2ae35u) * 0x27d4eb2fu;
@@ -63,7 +63,7 @@ double waits_excess_ns(const struct link *link, uint64_t step, uint16_t phase)
     return excess_ns > 0 ? excess_ns : 0;
 }
 
-/* What of this gather went from one sender to a host is told how long that one waited. */
+/* Set stall_ns in the entries of this gather from the sender whose tile came last. */
 static void tell_entries(struct links *links, const struct link_host *host, const struct link_gather *gather)
 {
     for (size_t l = 0; l < links->count; l++) {
@@ -81,8 +81,8 @@ static void tell_entries(struct links *links, const struct link_host *host, cons
     }
 }
 
-/* Is all that the host waits for seen? Of other hosts than its own a capture shows only what they get from there, and one of a single
- * direction nothing at all. */
+/* Is all that the host waits for visible? Of other hosts than its own a capture shows only what they get from there, and a capture of a
+ * single direction shows nothing at all. */
 static bool is_in_full_view(const struct links *links, const struct link_host *host, uint16_t rank)
 {
     uint64_t senders = 0;

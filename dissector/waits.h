@@ -13,8 +13,8 @@
 void waits_depart(struct link *link, const struct packet *packet);
 void waits_arrive(struct link *link, const struct packet *packet);
 
-/* A datagram of the link's sender says what it holds: gathers that are whole now are added to steps, and what was lost of those that were
- * waited for is told how long (stall_ns of its entry). */
+/* A datagram shows which gathers its sender, the link's, holds: those that are whole now are added to steps, and losses that were waited
+ * for get the length of the wait (stall_ns of their entries). */
 void waits_have(struct links *links, struct steps *steps, struct link *link, const struct packet *packet);
 
 /* How much longer than usual the receiver waited for the sender's blocks, in what is still known of that gather. Below 0: not known. */

@@ -16,7 +16,7 @@ bool witness_covers(const struct link *link, bool is_all, uint64_t number)
     return departures != NULL && departures->first != 0 && number >= departures->first && number <= departures->highest;
 }
 
-/* What the sender's capture tells of one that did not come: what was in it, and when it left. */
+/* What the sender's capture tells of a number that did not arrive: its content, and when it left. */
 static void fill(struct link *link, bool is_all, struct link_entry *entry, const struct link_sent *sent)
 {
     entry->ts_ns = sent->ts_ns;

@@ -4,13 +4,13 @@
 
 #include "links.h"
 
-/* A datagram that leaves its host. */
+/* Take a datagram that leaves the sender's host. */
 void witness_add(struct link *link, const struct packet *packet);
 
-/* A number of which the receiver's capture has just told: seen, or missing. Fills in what the sender's capture knows of it. */
+/* The receiver's capture has just shown a number to be seen or missing. Fills in what the sender's capture knows of it. */
 void witness_tell(struct link *link, bool is_all, struct link_entry *entry);
 
-/* Tiles that are still on their way, by what the receiver's capture shows, are asked for. False: there are none with these blocks. */
+/* A NAK asks for tiles that, by the receiver's capture, are still on their way. False: there are none with these blocks. */
 bool witness_take_nak(struct link *link, const struct packet *packet, const struct mesh_range *range);
 
 /* Was the sender's host captured when this number left it, if it left? */
