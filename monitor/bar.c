@@ -38,7 +38,7 @@ int bar_curve_values(const struct canvas *canvas, int columns)
     return canvas->level == GLYPHS_FULL ? 2 * columns : columns;
 }
 
-/* A value's height in `steps` of the whole; a gap is -1. What is more than nothing shows. */
+/* A value's height in `steps` of the whole; a gap is -1. Any value above 0 shows. */
 static int height_of(float value, float top, int steps)
 {
     const int height = isfinite(value) && top > 0 ? (int)lround(clamp((double)value / (double)top, 0, 1) * steps) : 0;

@@ -1,6 +1,6 @@
 /* Small pictures of numbers: bars that are split, bars of a fraction, and curves over time, in one line or in several.
  *
- * A value that is no number (NAN) leaves a gap. */
+ * A NAN leaves a gap. */
 #ifndef MONITOR_BAR_H
 #define MONITOR_BAR_H
 
@@ -22,7 +22,7 @@ void bar_fraction(struct canvas *canvas, struct area area, enum style style, dou
  * top is the value of the full height; 0: the greatest shown. values: oldest first. */
 void bar_curve(struct canvas *canvas, struct area area, enum style style, const float *values, int count, float top);
 
-/* How many values bar_curve shows in so many columns. */
+/* The number of values that bar_curve shows in that many columns. */
 int bar_curve_values(const struct canvas *canvas, int columns);
 
 #endif

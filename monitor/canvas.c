@@ -102,7 +102,7 @@ int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style styl
                 text++;
         }
         for (; columns > 0; columns--) {
-            if (x == area.width) { /* a word that is longer than a line */
+            if (x == area.width) { /* a word longer than a line */
                 x = 0;
                 y++;
             }

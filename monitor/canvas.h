@@ -1,7 +1,7 @@
-/* A rectangle of cells, each one character and its style, that panels are drawn on.
+/* A rectangle of cells, each a character with its style, on which panels are drawn.
  *
- * Pure memory: the screen shows it, batch mode prints it, tests compare it. Everything is drawn into an area of it, with coordinates that
- * begin at the area's corner; what lies outside of the area or the canvas is cut off, so no caller needs to look whether it fits. */
+ * Pure memory: the screen shows it, batch mode prints it, tests compare it. Everything is drawn into an area of it, with coordinates
+ * relative to the area's corner; what lies outside of the area or the canvas is cut off, so callers need not check sizes. */
 #ifndef MONITOR_CANVAS_H
 #define MONITOR_CANVAS_H
 
@@ -26,7 +26,7 @@ struct canvas {
 };
 
 struct area {
-    int x, y, width, height; /* none below 0 */
+    int x, y, width, height; /* never below 0 */
 };
 
 /* Sizes above the limits are cut to them. 0, or -1: no memory. */
@@ -35,36 +35,37 @@ void canvas_release(struct canvas *canvas);
 
 void canvas_clear(struct canvas *canvas);
 
-/* Text of one line from (x, y) on; the columns it would take. Formatted text is cut at 511 bytes. */
+/* One line of text from (x, y) on; returns the columns that all of it takes. Formatted text is cut at 511 bytes. */
 int canvas_text(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *text);
 __attribute__((format(printf, 6, 7))) int canvas_print(struct canvas *canvas, struct area area, int x, int y, enum style style,
                                                        const char *format, ...);
-/* So that it ends before column x_end. */
+/* Text that ends before column x_end. */
 void canvas_text_right(struct canvas *canvas, struct area area, int x_end, int y, enum style style, const char *text);
 
-/* The same with a mark at its end where it is cut off. */
+/* Like canvas_text, with a mark at the end of a text that is cut off. */
 int canvas_text_cut(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *text);
-/* Text over the lines of the area, broken between words where it can be; what does not fit is cut off. The lines it would take. */
+/* Text over the lines of the area, broken between words where possible; what does not fit is cut off. Returns the lines that all of it
+ * takes. */
 int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style style, const char *text);
 
 void canvas_put(struct canvas *canvas, struct area area, int x, int y, enum style style, uint32_t code);
 void canvas_fill(struct canvas *canvas, struct area area, enum style style, uint32_t code);
 
-/* Change the style of all cells of the area; of those that are STYLE_NORMAL only. */
+/* Change the style of all cells of the area; or only of those that are STYLE_NORMAL. */
 void canvas_restyle(struct canvas *canvas, struct area area, enum style style);
 void canvas_restyle_normal(struct canvas *canvas, struct area area, enum style style);
 
-/* A line is the selected one: what has a style of its own keeps it before another background. */
+/* Show a line as selected: text with a style of its own keeps it, on another background. */
 void canvas_select(struct canvas *canvas, struct area area);
 
-/* A line with the name of what is below it, over the whole width of the area's first line. */
+/* A heading: a line with a name, over the whole width of the area's first line. */
 void canvas_rule(struct canvas *canvas, struct area area, const char *name);
 
 /* The part of an area below its first lines, or of some columns; never negative. */
 struct area area_below(struct area area, int lines);
 struct area area_part(struct area area, int x, int y, int width, int height);
 
-/* The canvas as text, lines without spaces at their end, and each with a newline. */
+/* The canvas as text: lines without trailing spaces, each with a newline. */
 void canvas_write(const struct canvas *canvas, FILE *out);
 
 #endif

@@ -70,7 +70,7 @@ unsigned columns_window(const struct fleet *fleet)
     return ticks < 1 ? 1 : ticks > 100 ? 100 : (unsigned)ticks;
 }
 
-/* How busy a node was in the last ticks, for a curve, oldest first: count of them, into values. */
+/* How busy a node was in the last `count` ticks, for a curve: values, oldest first. */
 static void get_history(const struct fleet *fleet, int node, uint64_t tick, float *values, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -81,7 +81,7 @@ static void get_history(const struct fleet *fleet, int node, uint64_t tick, floa
     }
 }
 
-/* Of the worst of a node's incoming links at that tick: one-way p99, or loss. */
+/* The worst of a node's incoming links at that tick: one-way p99, or loss. */
 static double of_worst_link(const struct node_row *row, bool by_loss)
 {
     double worst = NAN;
@@ -138,7 +138,7 @@ static void draw_state(const void *row, const struct table_cell *cell)
     (is_today ? figure_clock : figure_date)(node_of(r)->gone_wall_ns, when);
     if (fleet_is_alive(state))
         snprintf(text, sizeof text, "%s %s", state == FLEET_UP ? "●" : "○", fleet_state_name(state));
-    else /* of another day the day is what there is room for */
+    else /* of another day: there is room for the date only */
         snprintf(text, sizeof text, "%s %.*s", state == FLEET_DEAD ? "✗" : "○", is_today ? 8 : 5, when);
     table_text(cell, false, state_style(state), text);
 }

@@ -30,7 +30,7 @@ void feed_close(struct feed *feed)
     mesh_wipe(&feed->key, sizeof feed->key);
 }
 
-/* The one that was asked for; when that does not answer, every other time a member that it told of, but the one that was tried last. */
+/* The address that was asked for; while it does not answer, every other try goes to a member it told of, except the one tried last. */
 static const char *whom_to_try(struct feed *feed, const struct fleet *fleet)
 {
     int nodes[FLEET_NODES_MAX], others = 0;
@@ -44,7 +44,8 @@ static const char *whom_to_try(struct feed *feed, const struct fleet *fleet)
     return feed->at;
 }
 
-/* A cluster that was started anew may have another key in the same file. One that cannot be read now, or is none, changes nothing. */
+/* A cluster that was started anew may have another key in the same file. A file that cannot be read now, or holds no key, changes
+ * nothing. */
 static void read_key_again(struct feed *feed)
 {
     struct mesh_key key;
@@ -91,7 +92,7 @@ static void lose(struct feed *feed, struct fleet *fleet, const char *why)
     fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), false, why);
 }
 
-/* Say, or say again, what is wanted. */
+/* Subscribe, or renew the subscription. */
 static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struct mesh_caller_why *why)
 {
     const uint32_t most = MESH_TELEMETRY_INTERVAL_MS_MAX, least = MESH_TELEMETRY_INTERVAL_MS_MIN;
@@ -114,7 +115,7 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
     return mesh_caller_send(feed->caller, record, sizeof record, why);
 }
 
-/* No report for so long that the node has to be taken for silent, well before its session ends. */
+/* Has no report come for so long that the node counts as silent, well before its session ends? */
 static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64_t now_ns)
 {
     const uint64_t patience_ns = 2 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
@@ -122,7 +123,7 @@ static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64
     return now_ns > feed->asked_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
 }
 
-/* A node that will not tell says so in words: u8 19, u32 bytes, text. */
+/* A node that refuses telemetry gives the reason in words: u8 19, u32 bytes, text. */
 static bool is_refusal(const uint8_t *record, size_t bytes, char *text, size_t text_size)
 {
     if (bytes < 5 || record[0] != RECORD_REFUSED)

@@ -1,6 +1,7 @@
-/* Where telemetry comes from: a client session with any member, opened again whenever it ends, at another member if need be.
+/* Where telemetry comes from: a client session with any member, reopened whenever it ends, with another member if need be.
  *
- * One thread. Opening blocks for a moment (FEED_OPEN_MS at most, when nobody is there); all else waits no longer than it is told. */
+ * One thread. Opening blocks for a moment (FEED_OPEN_MS at most, when no node answers); other calls wait no longer than their caller
+ * allows. */
 #ifndef MONITOR_FEED_H
 #define MONITOR_FEED_H
 
@@ -13,21 +14,21 @@ enum { FEED_OPEN_MS = 300, FEED_RETRY_MS = 700, FEED_LEASE_MS = 6000 };
 struct feed {
     struct mesh_caller_config config; /* address: the one that was asked for */
     struct mesh_key key;
-    char at[MESH_ADDR_TEXT_BYTES]; /* the member of the present try */
-    int tries;                     /* in a row that failed */
+    char at[MESH_ADDR_TEXT_BYTES]; /* the member that is tried now */
+    int tries;                     /* failed ones in a row */
     struct mesh_caller *caller;    /* NULL: none is open */
     uint64_t next_try_ns, next_watch_ns;
-    uint64_t asked_ns; /* since when reports come as they are wanted now */
+    uint64_t asked_ns; /* since when reports are due at the present interval */
     uint32_t interval_ms;
-    uint32_t patience_ms; /* of the first try; 0: FEED_OPEN_MS */
+    uint32_t patience_ms; /* timeout of the first try; 0: FEED_OPEN_MS */
 };
 
-/* config and what it points to are borrowed until feed_close, but for the key, which is copied. */
+/* config and what it points to are borrowed until feed_close, except the key, which is copied. */
 void feed_init(struct feed *feed, const struct mesh_caller_config *config);
 void feed_close(struct feed *feed);
 
-/* Take what is there into the fleet, for wait_ns at most when nothing is; open, subscribe and renew as needed. 0; or -1: the address cannot
- * be right. */
+/* Take what has arrived into the fleet, waiting wait_ns at most if there is nothing; open, subscribe and renew as needed. 0; or -1: the
+ * address cannot be right. */
 int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint64_t wait_ns, struct fail *fail);
 
 int64_t feed_wall_ns(void); /* CLOCK_REALTIME */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Three digits or so, never "1000". */
+/* About three digits, never "1000". */
 static void print(double value, const char *unit, char out[FIGURE_BYTES])
 {
     snprintf(out, FIGURE_BYTES, "%.*f%s", fabs(value) < 9.995 ? 2 : fabs(value) < 99.95 ? 1 : 0, value, unit);

@@ -1,4 +1,4 @@
-/* Numbers as short texts for people: at most FIGURE_BYTES - 1 columns, with their unit. A value that is no number is "-". */
+/* Numbers as short texts for people: at most FIGURE_BYTES - 1 columns, with their unit. A NAN is "-". */
 #ifndef MONITOR_FIGURE_H
 #define MONITOR_FIGURE_H
 
@@ -16,7 +16,7 @@ void figure_clock(int64_t wall_ns, char out[FIGURE_BYTES]);    /* "14:03:59", th
 void figure_date(int64_t wall_ns, char out[FIGURE_BYTES]);     /* "11-27 14:03:59" */
 void figure_moment(int64_t wall_ns, char out[FIGURE_BYTES]);   /* "2026-11-27 14:03:59.123" */
 bool figure_is_same_day(int64_t wall_ns, int64_t other_wall_ns);
-/* The clock; the date, too, when that was on another day than now. */
+/* The time of day; with the date if it was not today. */
 void figure_when(int64_t wall_ns, int64_t now_wall_ns, char out[FIGURE_BYTES]);
 
 #endif

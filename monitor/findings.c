@@ -53,7 +53,7 @@ static void find_connection(struct list *list)
     add(list, STYLE_BAD, "%.180s", list->fleet->connection);
 }
 
-/* Since it last reported, at the last tick. */
+/* Seconds since the node last reported, at the last tick. */
 static double silent_s(const struct fleet *fleet, const struct fleet_node *node)
 {
     const uint64_t now_ns = fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] : 0;
@@ -64,7 +64,7 @@ static double silent_s(const struct fleet *fleet, const struct fleet_node *node)
 static void find_gone(struct list *list)
 {
     const int64_t wall_ns = list->fleet->tick_wall_ns[list->tick % FLEET_HISTORY];
-    const bool is_past = list->tick + 1 < list->fleet->ticks; /* how long it had not been heard then is not known any more */
+    const bool is_past = list->tick + 1 < list->fleet->ticks; /* it is no longer known how long it had not been heard then */
 
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
@@ -89,7 +89,7 @@ static void find_gone(struct list *list)
     }
 }
 
-/* What the other nodes wait for that one, on average over those that compute. */
+/* The part of their time that the other nodes wait for this one, on average over those that compute. */
 static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
 {
     double sum = 0;
@@ -135,7 +135,8 @@ static void find_waits(struct list *list)
         list->fleet->nodes[node].address, text);
 }
 
-/* What a link loses in the last seconds, and how many; 0 when it is not much. NAN: there is no such link, or nothing is known of it. */
+/* The loss of a link in the last seconds, and the number of lost datagrams; 0 when it is small. NAN: there is no such link, or nothing is
+ * known of it. */
 static double link_loss(const struct list *list, int from, int to, uint64_t *lost)
 {
     const struct fleet *fleet = list->fleet;
@@ -173,7 +174,7 @@ static void add_loss(struct list *list, int from, int to, double loss, uint64_t 
             (unsigned long long)lost, during);
 }
 
-/* Where all links into a node lose, it is not the links: that is one thing to know, not as many as there are nodes. */
+/* If all links into a node lose, the cause is not the links: report it once, not once for each of them. */
 static void find_loss_at(struct list *list, int to)
 {
     const int end = list->fleet->node_end;
@@ -205,8 +206,8 @@ static void find_loss(struct list *list)
         find_loss_at(list, to);
 }
 
-/* Is what this event told over by that tick, as a newer one of the same node says, or is its process another one by now? newer: those
- * before it in the list. */
+/* Is the trouble that this event reported over by that tick, by a newer event of the same node or because its process was restarted? newer:
+ * the events before it in the list. */
 static bool is_over(const struct list *list, const struct fleet_event *trouble, const struct fleet_event *const *events, int newer)
 {
     for (int i = 0; i < newer; i++)
@@ -217,7 +218,7 @@ static bool is_over(const struct list *list, const struct fleet_event *trouble, 
     return false;
 }
 
-/* Several nodes may say the same of another one. */
+/* Several nodes may report the same trouble of another one. */
 static bool is_said(const struct fleet_event *trouble, const struct fleet_event *const *said, int count)
 {
     for (int i = 0; i < count; i++)
@@ -226,7 +227,7 @@ static bool is_said(const struct fleet_event *trouble, const struct fleet_event 
     return false;
 }
 
-/* What nodes themselves know to be wrong with the network, and have not called mended. */
+/* Troubles with the network that nodes themselves report, and have not reported as mended. */
 static void find_troubles(struct list *list)
 {
     const struct fleet_event *events[FLEET_EVENTS], *said[FINDINGS_MAX];
@@ -247,7 +248,7 @@ static void find_troubles(struct list *list)
     }
 }
 
-/* Mean speed over a window that ends at a tick; NAN. */
+/* Mean speed over a window that ends at a tick; NAN: not known. */
 static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned ticks)
 {
     double sum = 0;
@@ -318,7 +319,7 @@ static void find_lab(struct list *list)
     }
 }
 
-/* How everybody is, in one sentence. */
+/* The state of all nodes, in one sentence. */
 static void find_all(struct list *list, bool is_well)
 {
     const float speed = fleet_tok_per_s(list->fleet, list->tick);
@@ -353,7 +354,7 @@ static int severity(const struct finding *finding)
     return finding->style == STYLE_BAD ? 2 : finding->style == STYLE_WARN ? 1 : 0;
 }
 
-/* The worst first; of the same weight as they were found. */
+/* The worst first; those of the same weight in the order in which they were found. */
 static void sort(struct list *list)
 {
     for (int i = 1; i < list->count; i++) {
@@ -376,7 +377,7 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
     find_loss(&list);
     find_waits(&list);
     find_change(&list);
-    if (fleet->is_connected && fleet_silence_ns(fleet) == 0) /* else nobody knows */
+    if (fleet->is_connected && fleet_silence_ns(fleet) == 0) /* otherwise there is no news of any node */
         find_all(&list, list.count == 0);
     find_epoch(&list);
     find_lab(&list);

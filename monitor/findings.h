@@ -1,4 +1,5 @@
-/* What an operator should know at a glance, in sentences: who is gone, whom others wait for, which link loses, what has changed. */
+/* What an operator should know at a glance, in sentences: which node is gone, which one others wait for, which link loses, what has
+ * changed. */
 #ifndef MONITOR_FINDINGS_H
 #define MONITOR_FINDINGS_H
 
@@ -12,10 +13,10 @@ struct finding {
     char text[FINDING_BYTES];
 };
 
-/* At that tick, the worst first; there is always one, and how many. */
+/* Findings at that tick, the worst first; returns their number, at least 1. */
 int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX]);
 
-/* The node that others wait for most in the last seconds before that tick, and what part of their time; FLEET_NOBODY: nobody much. */
+/* The node that others wait for most in the last seconds before that tick, and the part of their time; FLEET_NOBODY: none much. */
 int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part);
 
 #endif

@@ -75,7 +75,7 @@ const char *fleet_state_name(enum fleet_state state)
     return names[state];
 }
 
-/* What it told stays, with its address. */
+/* The event of a forgotten node stays, with the node's address. */
 static void forget_in_event(const struct fleet *fleet, struct fleet_event *event, int node)
 {
     if (event->node == node) {
@@ -88,7 +88,7 @@ static void forget_in_event(const struct fleet *fleet, struct fleet_event *event
     }
 }
 
-/* Nothing of a node is left in the others' links and requests. */
+/* Remove a node from the others' links and requests. */
 static void forget_node(struct fleet *fleet, int node)
 {
     for (unsigned i = 0; i < fleet->events_kept; i++)
@@ -225,7 +225,7 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8])
 
 int fleet_sequencer(const struct fleet *fleet)
 {
-    int newest = FLEET_NOBODY; /* one that has died was the sequencer when it was last heard */
+    int newest = FLEET_NOBODY; /* a dead node may have been the sequencer when it was last heard */
 
     for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
@@ -264,7 +264,7 @@ bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64
     for (int i = 0; i < count; i++) {
         const struct fleet_link *link = fleet_link(fleet, node, order[i]);
 
-        if (order[i] == node) { /* nobody before it knows: it is the reference itself */
+        if (order[i] == node) { /* no node before it knows: it is the reference itself */
             *offset_ns = 0;
             *error_ns = 0;
             return true;

@@ -1,10 +1,10 @@
-/* What nodes told and the monitor noticed: the newest by their time are kept. */
+/* Events told by nodes or noticed by the monitor: the newest by their time are kept. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "fleet.h"
 
-/* Where the next one goes, or NULL: it is older than all that there is room for. */
+/* The place of the next event, or NULL: it is older than all kept ones. */
 static struct fleet_event *event_place(struct fleet *fleet, int64_t wall_ns)
 {
     struct fleet_event *oldest = &fleet->events[0];
@@ -45,7 +45,7 @@ static bool is_newer(const struct fleet_event *a, const struct fleet_event *b)
     return a->wall_ns != b->wall_ns ? a->wall_ns > b->wall_ns : a->number > b->number;
 }
 
-/* From the one that came last: they come nearly in the order of their times. */
+/* Start with the last to arrive: events arrive nearly in the order of their times. */
 int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const struct fleet_event *list[FLEET_EVENTS])
 {
     int count = 0;

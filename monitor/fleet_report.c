@@ -1,4 +1,4 @@
-/* Reports taken into a fleet: every item is what somebody says, in range but otherwise anything. */
+/* Reports taken into a fleet: every item is a node's claim, in range but otherwise arbitrary. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct intake {
     int64_t wall_ns;
 };
 
-/* As far as nanoseconds reach: the year 2262. */
+/* The limit of nanoseconds: the year 2262. */
 static int64_t wall_of(uint64_t unix_ms)
 {
     return unix_ms < INT64_MAX / 1000000 ? (int64_t)unix_ms * 1000000 : INT64_MAX;
@@ -34,7 +34,7 @@ static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAM
 
 /* ---- who ---- */
 
-/* Another process at the same address: nothing of the one before counts on. */
+/* A new process at the same address: counters of the one before do not continue. */
 static void restart(struct intake *in, struct fleet_node *node)
 {
     if (node->has_reported)
@@ -81,7 +81,7 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
         restart(in, node);
         memcpy(node->incarnation, in->head->incarnation, sizeof node->incarnation);
     }
-    if (node->has_reported && in->head->serial < node->head.serial) /* overtaken */
+    if (node->has_reported && in->head->serial < node->head.serial) /* overtaken by a newer report */
         return;
     fleet_move(in->fleet, in->node, item->node.ip, item->node.port);
     if (in->head->epoch != node->head.epoch) {
@@ -107,7 +107,7 @@ static int node_of_rank(const struct intake *in, uint16_t rank)
     return rank < FLEET_RANKS_MAX && node->head.epoch == in->head->epoch ? node->of_rank[rank] : FLEET_NOBODY;
 }
 
-/* Counters of the new one begin at nothing. */
+/* Counters of the new epoch begin at 0. */
 static void begin_epoch(struct fleet_link *link)
 {
     for (int i = 0; i < MESH_LATENCIES; i++) {
@@ -199,7 +199,7 @@ static void take_worker(struct intake *in, const struct mesh_telemetry_item *ite
         node->worker_count = item->worker.worker + 1u;
 }
 
-/* That step's place; else a free one, or the oldest one's. */
+/* That step's place; else a free one, or that of the oldest. */
 static struct fleet_step *step_place(struct fleet_node *node, const struct mesh_telemetry_step *step)
 {
     struct fleet_step *place = &node->steps[0];
@@ -250,7 +250,7 @@ static void take_step(struct intake *in, const struct mesh_telemetry_item *item)
 
 /* ---- requests, events ---- */
 
-/* Its place; else a free one, or of the one that has been over longest. */
+/* The request's place; else a free one, or that of the request that has been over longest. */
 static struct fleet_request *request_place(struct fleet *fleet, int node, uint64_t id)
 {
     struct fleet_request *place = NULL;
@@ -291,7 +291,7 @@ static void take_request(struct intake *in, const struct mesh_telemetry_item *it
     request->now = item->request;
 }
 
-/* Has this event of the node come before? */
+/* Has this event of the node arrived before? */
 static bool is_seen(struct fleet_node *node, uint32_t number)
 {
     uint64_t bit;
@@ -328,10 +328,10 @@ static int event_about(struct intake *in, const struct mesh_telemetry_event *eve
     return event->epoch == in->head->epoch ? node_of_rank(in, event->rank) : FLEET_NOBODY;
 }
 
-/* Who leaves may be gone before its own report says so. */
+/* A node that leaves may be gone before its own report says so. */
 static void take_farewell(struct intake *in, const struct mesh_telemetry_event *told, int about)
 {
-    const bool is_recent = in->head->now_ns < told->when_ns + farewell_ns; /* old events are told, too */
+    const bool is_recent = in->head->now_ns < told->when_ns + farewell_ns; /* old events are reported, too */
 
     if (told->happened == MESH_HAPPENED_LEAVING && about >= 0 && about != in->node && is_recent)
         in->fleet->nodes[about].left_ns = in->now_ns;

@@ -1,4 +1,4 @@
-/* Ticks of a fleet: counters become samples, and who has not been heard of is found out. */
+/* Ticks of a fleet: counters become samples, and nodes that have not been heard are found. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +20,8 @@ static uint32_t narrow(uint64_t value)
 
 /* ---- links ---- */
 
-/* What came into a histogram since the tick before, and it is kept for the next. Plain loops, of which the compiler makes vectors: this is
- * most of what a tick costs. */
+/* What came into a histogram since the tick before; the present one is kept for the next tick. Plain loops, which the compiler vectorises:
+ * this is most of what a tick costs. */
 static bool interval_of(const struct fleet_link *link, unsigned which, struct mesh_histogram *interval)
 {
     const struct mesh_histogram *now = link->latency[which];
@@ -46,7 +46,7 @@ static float quantile_us(const struct mesh_histogram *histogram, unsigned permil
     return histogram->count > 0 ? (float)mesh_histogram_quantile(histogram, permille) / 1e3f : NAN;
 }
 
-/* Both quantiles of the interval; where nothing came they stay what they were, and false. */
+/* Both quantiles of the interval; if nothing came, false, and they stay what they were. */
 static bool latency_of(struct fleet_link *link, unsigned which, float *p50_us, float *p99_us)
 {
     const struct mesh_histogram *now = link->latency[which], *before = link->latency_before[which];
@@ -73,8 +73,8 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     *sample = (struct link_sample){.begins = !same};
     sample->is_fresh = latency_of(link, MESH_LATENCY_ONE_WAY, &sample->p50_us, &sample->p99_us);
     latency_of(link, MESH_LATENCY_USE, &sample->use_p50_us, &sample->use_p99_us);
-    sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* which the node has smoothed */
-    /* One that comes late is taken back, so the count can go down. */
+    sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* smoothed by the node */
+    /* A loss that turns out to be late is taken back, so the count can go down. */
     sample->lost = narrow(now->lost >= before->lost || !same ? since(now->lost, before->lost, same) : 0);
     sample->received = narrow(since(now->datagrams_received, before->datagrams_received, same));
     sample->naks = narrow(since(now->naks_sent, before->naks_sent, same));
@@ -94,7 +94,7 @@ static uint64_t worker_counter(const struct mesh_telemetry_worker *worker, enum 
     return counters[kind];
 }
 
-/* A worker's time since the last tick, by kinds; its sum, in ns. */
+/* A worker's time since the last tick, by kinds; returns its sum in ns. */
 static double sample_worker(struct fleet_worker *worker, bool is_same, double kinds_ns[TIME_KINDS])
 {
     double spent[TIME_KINDS], sum = 0;
@@ -110,7 +110,7 @@ static double sample_worker(struct fleet_worker *worker, bool is_same, double ki
     return sum;
 }
 
-/* Parts of all workers' time; its sum in ns. */
+/* Parts of all workers' time; returns its sum in ns. */
 static double sample_time(struct fleet_node *node, struct node_sample *sample, bool is_same)
 {
     double kinds_ns[TIME_KINDS] = {0}, sum = 0;
@@ -155,7 +155,7 @@ static void sample_rates(struct fleet_node *node, struct node_sample *sample, bo
     sample->utilisation = sample->utilisation < 1 ? sample->utilisation : 1;
 }
 
-/* Nothing new: what was is shown on for a while. */
+/* Without a new report the last sample is repeated for a while. */
 static void repeat_sample(struct fleet *fleet, struct fleet_node *node, struct node_sample *sample)
 {
     const uint64_t tick = fleet->ticks;
@@ -199,7 +199,7 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
     for (int from = 0; from < FLEET_NODES_MAX; from++)
         if (node->links[from] != NULL)
             sample_link(node->links[from], tick, worker_ns);
-    if (is_first) { /* counters of before this monitor looked are of no interval */
+    if (is_first) { /* counters from before the monitor connected belong to no interval */
         repeat_sample(fleet, node, sample);
     } else {
         sample_rates(node, sample, is_same);
@@ -212,18 +212,18 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
     node->before_serial = node->head.serial;
 }
 
-/* ---- who is there ---- */
+/* ---- presence ---- */
 
-/* Longer than that without a word is not by chance. */
+/* A longer silence is not by chance. */
 static uint64_t patience_ns(const struct fleet *fleet)
 {
     return 2 * fleet->interval_ns + 2 * (uint64_t)SECOND_NS;
 }
 
-/* Compared with the newest word of anybody: when all are silent, it is the one who answers that is not heard. */
+/* Compared with the newest report of any node: if all are silent, it is the node that the monitor is connected to that is not heard. */
 static bool is_recent(const struct fleet *fleet, uint64_t then_ns)
 {
-    if (then_ns < fleet->connected_ns) /* it could not be heard meanwhile */
+    if (then_ns < fleet->connected_ns) /* it could not be heard while there was no connection */
         then_ns = fleet->connected_ns;
     return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= patience_ns(fleet);
 }
@@ -259,14 +259,14 @@ static void find_epoch(struct fleet *fleet)
     }
 }
 
-/* Do the others go on without it, in an epoch in which nobody has heard of it? They know long before its silence here says so. */
+/* Do the others go on in an epoch in which none has heard of this node? They know long before its silence shows here. */
 static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
 {
     return node->has_reported && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns &&
            node->named_ns < fleet->epoch_ns;
 }
 
-/* Has it said, or has another one, that it goes of its own will? */
+/* Has the node, or another one, said that it leaves of its own accord? */
 static bool has_left(const struct fleet_node *node)
 {
     return node->state == FLEET_LEAVING || node->state == FLEET_LEFT || (node->left_ns != 0 && node->report_ns <= node->left_ns);

@@ -5,7 +5,7 @@
 
 #include "mesh/program/text_decode.h"
 
-/* What stands in for a character where it cannot be shown, in the order of code points. */
+/* Substitutes for characters that cannot be shown, in the order of code points. */
 static const struct substitute {
     uint32_t code, box;
     char ascii;
@@ -44,7 +44,7 @@ static void encode(uint32_t code, char out[GLYPH_BYTES])
     out[bytes] = '\0';
 }
 
-/* Of one column in every font, without combining marks and what joins or changes direction. */
+/* One column wide in every font: no combining marks, no characters that join or change direction. */
 static bool is_letter(uint32_t code)
 {
     return (code >= 0xa1 && code < 0x250 && code != 0xad) || (code >= 0x391 && code < 0x482) || (code >= 0x48a && code < 0x530);

@@ -1,4 +1,4 @@
-/* Keys and what they do, as people know them from other tools: one table, which the help screen and the last line are made of, too. */
+/* Keys and what they do, as in similar tools: one table, from which the help screen and the last line are made, too. */
 #ifndef MONITOR_KEYS_H
 #define MONITOR_KEYS_H
 
@@ -47,18 +47,18 @@ enum action {
     ACTION_SEARCH_NEXT,
     ACTION_FILTER,
     ACTION_PAUSE,
-    ACTION_EARLIER, /* argument: so many times */
+    ACTION_EARLIER, /* argument: number of ticks */
     ACTION_LATER,
     ACTION_METRIC,
     ACTION_FASTER,
     ACTION_SLOWER,
     ACTION_RESET,
     ACTION_SAVE,
-    /* of a recording only */
+    /* only of a recording */
     ACTION_SPEED,      /* argument: faster 1, slower -1 */
-    ACTION_STEP_TOKEN, /* argument: on 1, back -1 */
+    ACTION_STEP_TOKEN, /* argument: forward 1, back -1 */
     ACTION_BEGIN,
-    /* of the mouse only */
+    /* only of the mouse */
     ACTION_SORT_BY,     /* argument: column */
     ACTION_SELECT,      /* argument: row */
     ACTION_SELECT_CELL, /* argument: row << 8 | column */
@@ -69,7 +69,7 @@ struct key_binding {
     uint32_t key;
     enum action action;
     int argument;
-    const char *name; /* of the key, in the help; NULL: the same as the line before, and named there */
+    const char *name; /* of the key, in the help; NULL: named on the line before */
     const char *help;
 };
 

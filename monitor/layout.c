@@ -2,7 +2,7 @@
 
 enum { FINDINGS_LINES = 4, FINDINGS_LINES_MAX = 8, CURVE_LINES = 5, EVENTS_LINES = 4, MAIN_COLUMNS = 60, MAIN_LINES = 3 };
 
-/* What stands beside or below: facts, so many, each so wide. */
+/* The part beside or below main: its columns, the number of its facts, and the columns of each. */
 static const struct side {
     int columns, facts, fact_columns;
 } side_of_links = {38, 15, 38}, side_of_node = {50, 22, 25};
@@ -17,7 +17,7 @@ static int most(int a, int b)
     return a > b ? a : b;
 }
 
-/* Cut lines off the top or the bottom of what is left; all or, if there is not so much beside `kept`, none. */
+/* Cut lines off the top or the bottom of what is left: all, or none if fewer than `kept` would remain. */
 static struct area cut_top(struct area *left, int lines, int kept)
 {
     struct area cut = area_part(*left, 0, 0, left->width, left->height >= lines + kept ? lines : 0);
@@ -39,7 +39,7 @@ static void place_overview(struct layout *l, struct area left, int rows)
 {
     const int wanted = least(rows, most(left.height / 2, MAIN_LINES));
     const int findings = left.height >= 24 ? FINDINGS_LINES + 1 : left.height >= 10 ? FINDINGS_LINES : 2;
-    const int room = left.height - (wanted + 1) - (EVENTS_LINES + 1) - (CURVE_LINES + 1); /* with events and the curve */
+    const int room = left.height - (wanted + 1) - (EVENTS_LINES + 1) - (CURVE_LINES + 1); /* besides events and the curve */
 
     l->part[PART_FINDINGS] = cut_top(&left, most(findings, least(room, FINDINGS_LINES_MAX)), wanted);
     l->part[PART_EVENTS] = cut_bottom(&left, EVENTS_LINES + 1, wanted + 2);
@@ -58,8 +58,8 @@ static void place_overview(struct layout *l, struct area left, int rows)
     l->part[PART_MAIN] = left;
 }
 
-/* Main beside its side part when it is wide enough, else above it, and a curve of so many lines below both. What main wants (rows) comes
- * first, up to half of all, then the side part. */
+/* Main beside its side part if there is the width, else above it, and a curve of that many lines below both. The rows that main wants come
+ * first, up to half of the height, then the side part. */
 static void place_beside(struct layout *l, struct area left, const struct side *side, int rows, int curve)
 {
     const int wanted = most(least(rows, left.height / 2), MAIN_LINES);

@@ -1,7 +1,7 @@
-/* Where the parts of each screen go: a pure function of the size of the terminal and of what there is to show.
+/* Where the parts of each screen go: a pure function of the size of the terminal and of the rows to show.
  *
  * Whatever the size, no two parts overlap and none reaches beyond the terminal; a part for which there is no room has no height. From
- * 40 x 10 on the title, the body's first part and the line of keys are there. */
+ * 40 x 10 on the title, the body's first part and the line of keys are present. */
 #ifndef MONITOR_LAYOUT_H
 #define MONITOR_LAYOUT_H
 
@@ -10,7 +10,7 @@
 enum screen { SCREEN_OVERVIEW, SCREEN_LINKS, SCREEN_NODE, SCREEN_TOKENS, SCREEN_REQUESTS, SCREEN_EVENTS, SCREENS };
 
 enum part {
-    PART_TITLE,    /* one line: what is watched, and how that goes */
+    PART_TITLE,    /* one line: what is watched, and its state */
     PART_TABS,     /* one line: the screens */
     PART_MAIN,     /* what the screen is about */
     PART_FINDINGS, /* what is worth knowing, in words */

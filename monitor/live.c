@@ -43,10 +43,10 @@ struct live {
     struct ui ui;
     struct canvas canvas;
     uint64_t next_tick_ns, next_draw_ns;
-    uint64_t asked_interval_ns, asked_ns; /* since when it has been asked for */
-    bool has_interval;                    /* one has been sampled: until then intervals are short, so that there is something to see soon */
-    struct player player;                 /* of a recording */
-    uint64_t played_ns;                   /* when it went on last */
+    uint64_t asked_interval_ns, asked_ns; /* since when this interval has been asked for */
+    bool has_interval;                    /* one has been sampled; until then intervals are short, so that there is something to see soon */
+    struct player player;                 /* of the recording */
+    uint64_t played_ns;                   /* when it was last advanced */
 };
 
 static bool is_played(const struct live *live)
@@ -54,7 +54,7 @@ static bool is_played(const struct live *live)
     return live->config->recorded != NULL;
 }
 
-/* The clocks of what is watched. */
+/* The present time by the clocks of what is watched. */
 static uint64_t own_now_ns(const struct live *live)
 {
     return is_played(live) ? player_now_ns(&live->player) : mesh_udp_now_ns();
@@ -109,7 +109,7 @@ static void take_input(struct live *live)
     }
 }
 
-/* Is there an interval in which all that live have reported? */
+/* Is there an interval in which all live nodes have reported? */
 static bool is_ready(const struct fleet *fleet)
 {
     int fresh = 0;
@@ -138,7 +138,7 @@ static void let_time_pass(struct live *live, uint64_t now_ns)
     if (interval_ns != live->asked_interval_ns)
         live->asked_ns = now_ns;
     live->asked_interval_ns = interval_ns;
-    /* Reports come as they were asked for before until nodes have heard of a shorter interval: till then they are not overdue. */
+    /* Until nodes have heard of a shorter interval, reports come at the one asked for before, and are not overdue. */
     if (interval_ns > live->fleet.interval_ns || live->fleet.heard_ns > live->asked_ns + interval_ns)
         live->fleet.interval_ns = interval_ns;
     if (now_ns < live->next_tick_ns && live->next_tick_ns - now_ns <= interval_ns)
@@ -167,9 +167,9 @@ static int draw(struct live *live, uint64_t now_ns, struct fail *fail)
     return 0;
 }
 
-/* ---- a recording on it ---- */
+/* ---- a recording on a terminal ---- */
 
-/* What was asked for by a key; then what is shown is where it is now. */
+/* Carry out what keys asked for; then the recording's present position is shown. */
 static int play_steps(struct live *live, struct fail *fail)
 {
     struct playback *p = &live->ui.playback;
@@ -220,7 +220,7 @@ static int begin_playing(struct live *live, struct fail *fail)
 
 /* ---- both ---- */
 
-/* Takes in what there is, or waits for a moment. */
+/* Take in what has arrived, or wait for a moment. */
 static int watch(struct live *live, struct fail *fail)
 {
     const struct timespec pause = {0, (long)(LOOK_MS * ms_ns)};
@@ -318,7 +318,7 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
     return 0;
 }
 
-/* The same of a recording, in its own time, as fast as it can. */
+/* The same for a recording, in its own time, as fast as possible. */
 static int batch_recorded(const struct live_config *config, struct fleet *fleet, struct ui *ui, struct fail *fail)
 {
     struct report_told told = {0};

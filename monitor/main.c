@@ -1,4 +1,4 @@
-/* mesh-monitor: what is asked for on the command line, and how it ended. */
+/* mesh-monitor: parses the command line, and maps the result to an exit code. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,7 +98,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     return 0;
 }
 
-/* The settings of last time, and what is given now over them; what is given is not kept. */
+/* The settings of last time, overridden by the options, which are not saved. */
 static void settle(struct arguments *a, char path[SETTINGS_PATH_MAX])
 {
     struct settings *settings = &a->live.settings;
@@ -166,7 +166,7 @@ static int watch_recorded(struct arguments *a, bool is_batch, struct fail *fail)
 static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
 {
     static struct feed feed;
-    static char path[SETTINGS_PATH_MAX]; /* as long as the arguments, which name it */
+    static char path[SETTINGS_PATH_MAX]; /* lives as long as the arguments, which point to it */
     struct mesh_caller_config config;
     struct mesh_key key = {{0}};
     bool is_batch;

@@ -4,7 +4,7 @@ static const double speeds[] = {0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20
 
 enum { SPEEDS = sizeof speeds / sizeof *speeds };
 
-/* The next speed of the list; one that was asked for may stand between two of it. */
+/* The next speed of the list; the speed of the option may lie between two of them. */
 static void change_speed(struct playback *playback, bool is_faster)
 {
     int at = is_faster ? 0 : SPEEDS - 1;

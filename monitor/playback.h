@@ -1,4 +1,4 @@
-/* A recording as the person at the keyboard knows it: how far it is played, how fast, and what is wanted of it until that is done. */
+/* A recording as the user sees it: its position, its speed, and the steps asked for and not yet done. */
 #ifndef MONITOR_PLAYBACK_H
 #define MONITOR_PLAYBACK_H
 
@@ -8,11 +8,11 @@
 #include "keys.h"
 
 struct playback {
-    bool is_on; /* else a living mesh is watched */
+    bool is_on; /* else a live mesh is watched */
     bool is_over;
     double speed;
     double seconds, total;         /* since its beginning */
-    size_t token, tokens;          /* which one was drawn last; all */
+    size_t token, tokens;          /* of the last token drawn; of all */
     int wants_tokens, wants_ticks; /* steps */
     bool wants_begin;
 };

@@ -54,7 +54,7 @@ int player_rewind(struct player *p, struct fail *fail)
     snprintf(fleet->connection, sizeof fleet->connection, "%s", recorded_name(p->recorded));
     p->now_ns = recorded_begin_ns(p->recorded);
     p->next_tick_ns = p->now_ns + (int64_t)p->interval_ns;
-    if (recorded_whole_ns(p->recorded) < p->next_tick_ns) /* counters are compared from there on */
+    if (recorded_whole_ns(p->recorded) < p->next_tick_ns) /* from there on counters are compared */
         p->next_tick_ns = recorded_whole_ns(p->recorded);
     p->is_over = false;
     p->token = tokens_until(p, p->now_ns);
@@ -75,7 +75,7 @@ void player_set_interval(struct player *p, uint64_t interval_ns)
     p->interval_ns = p->fleet->interval_ns = interval_ns;
 }
 
-/* The next thing that happens until then: a record, or a tick. */
+/* The next thing to happen until then: a record, or a tick. */
 static int happen(struct player *p, int64_t until_ns, bool *is_tick, struct fail *fail)
 {
     *is_tick = false;
@@ -113,7 +113,7 @@ static int advance_to(struct player *p, int64_t until_ns, bool stops_at_tick, st
         p->now_ns = until_ns;
     if (p->now_ns < end_ns || p->is_over)
         return 0;
-    p->is_over = true; /* what came since the last tick is an interval, too */
+    p->is_over = true; /* the time since the last tick is an interval, too */
     fleet_tick(p->fleet, player_now_ns(p), p->now_ns);
     return 0;
 }
@@ -136,7 +136,7 @@ int player_tick(struct player *p, struct fail *fail)
     return 0;
 }
 
-/* Reports are behind what they tell of by up to their interval. */
+/* Reports lag what they tell of by up to their interval. */
 static bool tells_of(const struct player *p, int64_t wall_ns)
 {
     return p->now_ns > wall_ns && p->has_record && p->record.wall_ns > p->now_ns;

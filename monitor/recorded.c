@@ -14,12 +14,12 @@
 
 enum { PARTS_MAX = 64, PATH_BYTES = 4096 };
 
-/* One trace, and the record of it that comes next. */
+/* One trace, and its next record. */
 struct source {
     char *path;
     struct mesh_trace *trace;
     struct mesh_trace_reading *reading;
-    int64_t unix_from_own_ns; /* what its clock lacks to the wall clock's */
+    int64_t unix_from_own_ns; /* the wall clock minus its own clock */
     struct mesh_trace_report row;
     bool has_row;
 };
@@ -60,7 +60,7 @@ static int add(struct recorded *r, const char *path, struct fail *fail)
     return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", path, reason);
 }
 
-/* "T.db" with something before its suffix, if there is such a file. */
+/* "T.db" with `between` before its suffix, if there is such a file. */
 static bool beside(const char *path, const char *between, char out[PATH_BYTES])
 {
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
@@ -113,7 +113,7 @@ static int64_t wall_of(const struct source *s, int64_t t_ns)
     return t_ns + s->unix_from_own_ns;
 }
 
-/* Of a clock or of the calendar; what is added to it stays a number. */
+/* Is it a time of a clock or of the calendar, so that sums with it do not overflow? */
 static bool is_time(int64_t ns)
 {
     return ns >= 0 && ns < INT64_MAX / 4;
@@ -150,7 +150,7 @@ int recorded_rewind(struct recorded *r, struct fail *fail)
     return 0;
 }
 
-/* Its last report's time; false: it has none. */
+/* The time of its last report; false: it has none. */
 static int last_of(struct source *s, int64_t *t_ns, struct fail *fail)
 {
     struct mesh_trace_query *query;
@@ -262,7 +262,7 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
     return 0;
 }
 
-/* Of the first trace that knows of any: all nodes hear of all tokens. */
+/* Tokens of the first trace that has any: all nodes hear of all tokens. */
 static int find_tokens(struct recorded *r, struct fail *fail)
 {
     for (size_t i = 0; i < r->count && r->token_count == 0; i++)

@@ -1,8 +1,8 @@
-/* What nodes have recorded of themselves, to be watched again: the telemetry in one trace or in several, one per node, as records of a
- * client session in the order of time; and when tokens were drawn.
+/* Telemetry that nodes have recorded, to be watched again: from one trace or several, one per node, as records of a client session in the
+ * order of time; and when tokens were drawn.
  *
- * Times are nanoseconds since 1970, by the wall clock that each node wrote beside its own. Traces are read as they are needed.
- * One thread. */
+ * Times are nanoseconds since 1970, by the wall clock that each node wrote along with its own. Traces are read as they are needed. One
+ * thread. */
 #ifndef MONITOR_RECORDED_H
 #define MONITOR_RECORDED_H
 
@@ -28,8 +28,9 @@ struct recorded_token {
     uint64_t position; /* of the request's answer, from 0 */
 };
 
-/* paths: traces; of a single one, T.db, those beside it belong to it: T.1.db, T.2.db, ... of the other nodes, and of each the files that
- * follow it, T-2.db, ... -1 with fail set: EXIT_BAD_FILE for one that is no trace or tells nothing, EXIT_ENVIRONMENT. */
+/* paths: traces. With a single one, T.db, those beside it are read, too: T.1.db, T.2.db, ... of the other nodes, and the files that
+ * continue each of them, T-2.db, ... -1 with fail set: EXIT_BAD_FILE for a file that is no trace or holds no telemetry,
+ * EXIT_ENVIRONMENT. */
 int recorded_open(struct recorded **recorded, const char *const *paths, size_t count, struct fail *fail);
 void recorded_close(struct recorded *recorded); /* takes NULL */
 
@@ -40,16 +41,16 @@ const char *recorded_name(const struct recorded *recorded);
 int64_t recorded_begin_ns(const struct recorded *recorded);
 int64_t recorded_end_ns(const struct recorded *recorded);
 
-/* The last of the traces' first records: from then on all are heard. */
+/* The last of the traces' first records: from then on all nodes report. */
 int64_t recorded_whole_ns(const struct recorded *recorded);
 
 /* 1: the next record; 0: there are no more; -1 with fail set. */
 int recorded_next(struct recorded *recorded, struct recorded_record *record, struct fail *fail);
 
-/* The first record is the next one again. */
+/* Start again at the first record. */
 int recorded_rewind(struct recorded *recorded, struct fail *fail);
 
-/* In order of time, (count); as one node heard of them. */
+/* Tokens in order of time, (count), as one node heard of them. */
 const struct recorded_token *recorded_tokens(const struct recorded *recorded, size_t *count);
 
 #endif

@@ -18,16 +18,16 @@ static void put_rank(struct json *json, const char *key, const struct fleet *fle
         json_double(json, key, NAN); /* null */
 }
 
-/* A float as a number of so many digits as it has. */
+/* A float, with only as many digits as it has. */
 static void put(struct json *json, const char *key, float value)
 {
     json_float(json, key, value);
 }
 
-/* Which one is told of, and how. */
+/* The interval that is reported, and how. */
 struct interval {
     uint64_t tick;
-    bool is_snapshot, is_told; /* is_told: it has been before */
+    bool is_snapshot, is_told; /* is_told: it has been reported before */
 };
 
 static uint64_t count_of(const struct interval *interval, uint32_t count)
@@ -152,7 +152,7 @@ static void put_address(struct json *json, const char *key, const char *address)
         json_double(json, key, NAN);
 }
 
-/* From that number on, in the order of time. */
+/* Events from that number on, in the order of time. */
 static void put_events(struct json *json, const struct fleet *fleet, uint64_t first_number)
 {
     const struct fleet_event *list[FLEET_EVENTS];
@@ -253,7 +253,7 @@ void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *t
         *told = (struct report_told){tick + 1, fleet->event_count};
 }
 
-/* Those that have not been told, in the order of time, as many of the newest as there is room for. */
+/* Events not yet told, in the order of time: as many of the newest as there is room for. */
 static void draw_events(struct canvas *canvas, struct area area, const struct fleet *fleet, const struct fleet_event **list, int count,
                         int64_t now_wall_ns)
 {

@@ -1,4 +1,4 @@
-/* The fleet for machines and for pipes: JSON, and plain text. */
+/* The fleet as output for programs and pipes: JSON, and plain text. */
 #ifndef MONITOR_REPORT_H
 #define MONITOR_REPORT_H
 
@@ -8,17 +8,17 @@
 #include "glyph.h"
 #include "ui.h"
 
-/* What has been told of a fleet, so that it is told once. All zeros: nothing yet. */
+/* What has been told of a fleet, so that each thing is told once. All zeros: nothing yet. */
 struct report_told {
     uint64_t ticks, events;
 };
 
-/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. Events are those that have not been told
- * yet. An interval that has been told (there is no connection, and no other) counts nothing any more. told: NULL for a snapshot, with
- * counters, workers and all events that are kept. */
+/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. Events are those not yet told. An
+ * interval told before (without a connection there is no other) has counts of 0. told: NULL for a snapshot, with counters, workers and all
+ * kept events. */
 void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *told, FILE *out);
 
-/* Lines for people: the time, findings, a table of nodes, the newest events that have not been told. 0, or -1: no memory. */
+/* Lines for people: the time, findings, a table of nodes, the newest events not yet told. 0, or -1: no memory. */
 int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out);
 
 #endif

@@ -49,7 +49,7 @@ struct screen_input screen_next(void)
 
 enum { WHEEL_LINES = 3 };
 
-NCURSES_EXPORT(char *) tigetstr(const char *name); /* as in term.h, which has a macro for each capability besides */
+NCURSES_EXPORT(char *) tigetstr(const char *name); /* as in term.h, which also has a macro for each capability */
 
 static SCREEN *terminal;
 static struct canvas shown; /* what ncurses has been given */
@@ -130,7 +130,7 @@ static void use_style(enum style style)
     attr_set(attributes, colours != THEME_NONE ? (short)(style + 1) : 0, NULL);
 }
 
-/* Cells of one style side by side go out in one call. */
+/* Adjacent cells of one style go out in one call. */
 static void show_line(const struct canvas *canvas, int y)
 {
     char text[256 * (GLYPH_BYTES - 1) + 1];
@@ -153,7 +153,7 @@ static void show_line(const struct canvas *canvas, int y)
     }
 }
 
-/* Lines that are as they were are not given to ncurses again, which decodes every character. */
+/* Unchanged lines are not given to ncurses again, which decodes every character. */
 void screen_show(const struct canvas *canvas)
 {
     const size_t line_bytes = (size_t)canvas->width * sizeof *canvas->cells;

@@ -1,6 +1,6 @@
 /* The terminal: shows a canvas, and gives keys and clicks. The only file that knows ncurses; without it nothing can be opened.
  *
- * Between screen_open and screen_close the terminal is not the program's to print on. One at a time. */
+ * Between screen_open and screen_close the program must not print on the terminal. One at a time. */
 #ifndef MONITOR_SCREEN_H
 #define MONITOR_SCREEN_H
 
@@ -25,10 +25,10 @@ void screen_close(void);
 void screen_size(int *width, int *height);
 void screen_show(const struct canvas *canvas);
 
-/* What has come, or SCREEN_NOTHING; does not wait. */
+/* The next input, or SCREEN_NOTHING; does not wait. */
 struct screen_input screen_next(void);
 
-/* What the terminal and its locale can show; may be asked without a screen. */
+/* The capability of the terminal and its locale; may be called without a screen. */
 enum glyph_level screen_glyphs(void);
 
 #endif

@@ -72,7 +72,7 @@ void settings_parse(struct settings *settings, const char *text, size_t text_siz
 
     for (size_t i = 0; i <= text_size; i++) {
         if (i < text_size && text[i] != '\n') {
-            used += used < sizeof line; /* a line that is longer than any of ours is none of them */
+            used += used < sizeof line; /* a line longer than any of ours is ignored */
             line[used < sizeof line ? used - 1 : 0] = used < sizeof line ? text[i] : '#';
             continue;
         }
@@ -107,7 +107,7 @@ int settings_path(char path[SETTINGS_PATH_MAX])
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     int size = 0;
 
-    if (config != NULL && config[0] == '/') /* others are to be ignored, says the XDG base directory specification */
+    if (config != NULL && config[0] == '/') /* relative paths are to be ignored, says the XDG base directory specification */
         size = snprintf(path, SETTINGS_PATH_MAX, "%s/mesh-monitor/config", config);
     else if (home != NULL && home[0] == '/')
         size = snprintf(path, SETTINGS_PATH_MAX, "%s/.config/mesh-monitor/config", home);

@@ -1,6 +1,6 @@
 /* What the monitor remembers from one run to the next: a small text file below $XDG_CONFIG_HOME, written by the program.
  *
- * One `name = value` per line; unknown names are kept out, bad values leave the default. Command-line options come before it. */
+ * One `name = value` per line; unknown names are dropped, bad values leave the default. Command-line options override it. */
 #ifndef MONITOR_SETTINGS_H
 #define MONITOR_SETTINGS_H
 
@@ -33,10 +33,10 @@ size_t settings_print(const struct settings *settings, char text[SETTINGS_TEXT_M
 /* Where the file is: $XDG_CONFIG_HOME/mesh-monitor/config, or below $HOME/.config. -1: neither is known. */
 int settings_path(char path[SETTINGS_PATH_MAX]);
 
-/* A file that is not there is as good as an empty one. */
+/* A missing file counts as an empty one. */
 void settings_load(struct settings *settings, const char *path);
 
-/* Makes the folders that are missing. */
+/* Creates missing folders. */
 int settings_save(const struct settings *settings, const char *path, struct fail *fail);
 
 #endif

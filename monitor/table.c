@@ -13,7 +13,7 @@ static int used(const int widths[], int count)
     return sum > 0 ? sum - 1 : 0;
 }
 
-/* The shown column that is missed least; -1: only those that always are. */
+/* The least important of the shown columns; -1: the others are always shown. */
 static int least_important(const struct table_column *columns, int count, const int widths[])
 {
     int least = -1;

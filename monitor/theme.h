@@ -1,6 +1,6 @@
 /* Styles: what a cell means, and the colours and attributes that show it on terminals with 256, 16 and no colours.
  *
- * Nothing is told by colour alone: glyph or text says it too. */
+ * Nothing is shown by colour alone: a glyph or text shows it, too. */
 #ifndef MONITOR_THEME_H
 #define MONITOR_THEME_H
 
@@ -13,8 +13,8 @@ enum style {
     STYLE_DIM,
     STYLE_STRONG,
     STYLE_TITLE,     /* the first line */
-    STYLE_TAB,       /* a screen that could be shown */
-    STYLE_TAB_SHOWN, /* the one that is */
+    STYLE_TAB,       /* a screen that is not shown */
+    STYLE_TAB_SHOWN, /* the screen that is shown */
     STYLE_FRAME,     /* lines and names of panes */
     STYLE_HEADING,   /* of columns */
     STYLE_SORTED,    /* the heading that is sorted by */
@@ -24,7 +24,7 @@ enum style {
     STYLE_GOOD,
     STYLE_WARN,
     STYLE_BAD,
-    STYLE_STALE, /* of a connection that is lost, of a node that is dead */
+    STYLE_STALE, /* of a lost connection, of a dead node */
     STYLE_FOUND, /* matches the search */
     STYLE_GRAPH,
     /* kinds of time, in the order of enum time_kind */

@@ -162,7 +162,7 @@ static void move(struct ui *ui, const struct fleet *fleet, int lines, int column
     }
 }
 
-/* Through the past; going back pauses, reaching the present does not go on by itself. */
+/* Move through the past. Moving back pauses; reaching the present does not resume. */
 static void travel(struct ui *ui, const struct fleet *fleet, int64_t by)
 {
     const uint64_t last = fleet->ticks > 0 ? fleet->ticks - 1 : 0;
@@ -176,7 +176,7 @@ static void travel(struct ui *ui, const struct fleet *fleet, int64_t by)
         ui->tick = last;
     ui->is_paused = true;
     tick = (int64_t)ui->tick + by;
-    if (ui->playback.is_on && tick > (int64_t)last) /* beyond what has been played: on with it */
+    if (ui->playback.is_on && tick > (int64_t)last) /* beyond what has been played: play on */
         ui->playback.wants_ticks += (int)(tick - (int64_t)last);
     ui->tick = tick < (int64_t)first ? first : (uint64_t)tick > last ? last : (uint64_t)tick;
 }
@@ -211,7 +211,7 @@ static void sort_by(struct ui *ui, int column)
     ui->sort = column;
 }
 
-/* The next column there is to sort by. */
+/* Sort by the next column that can be sorted by. */
 static void sort_next(struct ui *ui, int step)
 {
     do
@@ -277,7 +277,7 @@ static void select_cell(struct ui *ui, const struct fleet *fleet, int argument)
         ui->selected = nodes[row], ui->receiver = nodes[column];
 }
 
-/* A line that was clicked: a second time opens it. */
+/* A click selects a line; a second one opens it. */
 static void select_line(struct ui *ui, const struct fleet *fleet, int line)
 {
     int nodes[FLEET_NODES_MAX];
@@ -436,7 +436,7 @@ static void type_key(struct ui *ui, const struct fleet *fleet, uint32_t key)
         ui->typed[size] = (char)key;
         ui->typed[size + 1] = '\0';
     }
-    if (ui->mode == UI_FILTERING) /* it shows while it is typed */
+    if (ui->mode == UI_FILTERING) /* the filter applies while it is typed */
         snprintf(ui->filter, sizeof ui->filter, "%s", ui->typed);
 }
 

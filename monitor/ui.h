@@ -1,7 +1,7 @@
-/* What the person at the keyboard sees and has chosen: a state machine of keys and clicks, pure.
+/* What the user sees and has chosen: a pure state machine of keys and clicks.
  *
- * Keys become actions by keys.h; clicks hit zones, which whoever draws leaves behind. Nothing here draws, and only `is_over` and what is
- * called `wants` ask the program for something. Nodes are selected by what they are, not by the line they stand in. */
+ * Keys become actions by keys.h; clicks hit zones, which the drawing code leaves behind. Nothing here draws; requests to the program are
+ * only `is_over` and the members named `wants`. A selection is of a node, not of a line. */
 #ifndef MONITOR_UI_H
 #define MONITOR_UI_H
 
@@ -32,13 +32,13 @@ struct ui {
     int receiver; /* of the matrix */
     int sort;     /* column of the overview */
     bool is_inverted;
-    int line; /* of requests, events and steps: from the newest */
+    int line; /* of requests, events and steps: counted from the newest */
     bool is_paused;
-    uint64_t tick; /* that is shown while paused */
+    uint64_t tick; /* shown while paused */
     uint32_t interval_ms;
     char search[UI_TEXT_BYTES], filter[UI_TEXT_BYTES], typed[UI_TEXT_BYTES];
     char notice[UI_NOTICE_BYTES];
-    uint64_t notice_ns; /* until then it is shown */
+    uint64_t notice_ns; /* when it ceases to be shown */
     bool is_read_only;
     bool is_over, wants_save, wants_reset;
     struct playback playback;
@@ -50,7 +50,7 @@ struct ui {
 
 void ui_init(struct ui *ui, const struct settings *settings);
 
-/* What of it is worth keeping. */
+/* The part of it that is saved. */
 void ui_settings(const struct ui *ui, struct settings *settings);
 
 void ui_key(struct ui *ui, const struct fleet *fleet, uint32_t key);
@@ -60,16 +60,16 @@ void ui_mouse(struct ui *ui, const struct fleet *fleet, int x, int y, int wheel_
 
 void ui_act(struct ui *ui, const struct fleet *fleet, enum action action, int argument);
 
-/* The tick to be shown; false: there is none yet. */
+/* The tick to show; false: there is none yet. */
 bool ui_tick(const struct ui *ui, const struct fleet *fleet, uint64_t *tick);
 
-/* Nodes as the overview lists them: filtered and sorted; their number. */
+/* Nodes as listed in the overview: filtered and sorted; returns their number. */
 int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
 
-/* Does the text contain what was typed? Letters of ASCII in either case; an empty pattern matches. */
+/* Does the text contain what was typed? ASCII letters match in either case; an empty pattern matches. */
 bool ui_matches(const char *text, const char *pattern);
 
-/* The selected node, or the first there is; FLEET_NOBODY. */
+/* The selected node, else the first; FLEET_NOBODY: there is none. */
 int ui_selected(const struct ui *ui, const struct fleet *fleet);
 int ui_receiver(const struct ui *ui, const struct fleet *fleet);
 

@@ -37,7 +37,7 @@ static void clock_text(const struct view *view, char out[FIGURE_BYTES])
         figure_clock(view->fleet->tick_wall_ns[view->tick % FLEET_HISTORY], out);
 }
 
-/* The same of a recording: where it is, and how fast. */
+/* The same for a recording: its position and speed. */
 static enum style how_it_is_played(const struct view *view, char *out, size_t size)
 {
     const struct playback *p = &view->ui->playback;
@@ -228,7 +228,7 @@ void view_help(struct view *view)
     canvas_rule(view->canvas, area_below(area, area.height - 1), "");
 }
 
-/* Lost connections and the past are grey, but for what says so. */
+/* Without a connection all but the findings is grey, except while paused. */
 static void grey(struct view *view)
 {
     if (view->fleet->is_connected || view->ui->is_paused)
@@ -238,7 +238,7 @@ static void grey(struct view *view)
             canvas_restyle(view->canvas, view->layout.part[part], STYLE_STALE);
 }
 
-/* Lines of the main part: a line for each node or worker, and one above them. */
+/* Lines of the main part: one for each node or worker, and a heading. */
 static int rows_of(const struct view *view)
 {
     const int selected = ui_selected(view->ui, view->fleet);

@@ -1,4 +1,4 @@
-/* Screens drawn onto a canvas: each a function of the fleet, of what is chosen and of the time, and nothing else. */
+/* Screens drawn onto a canvas: each a function of the fleet, the user's choices and the time, and nothing else. */
 #ifndef MONITOR_VIEW_H
 #define MONITOR_VIEW_H
 
@@ -10,7 +10,7 @@
 struct view {
     struct canvas *canvas;
     const struct fleet *fleet;
-    struct ui *ui; /* whose zones and page are written */
+    struct ui *ui; /* its zones and page are written */
     struct layout layout;
     uint64_t tick;
     bool has_tick;
@@ -18,7 +18,7 @@ struct view {
     int64_t wall_ns;
 };
 
-/* Everything, onto a canvas that is cleared first. */
+/* Draw everything onto a canvas, which is cleared first. */
 void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, uint64_t now_ns, int64_t wall_ns);
 
 /* ---- its parts ---- */
@@ -34,10 +34,10 @@ void view_help(struct view *view);
 /* A curve of the mesh's speed, with its scale. */
 void view_speed(struct view *view, struct area area);
 
-/* The first line of a list to be shown in so much room, so that the selected one is among them. */
+/* The first line of a list to show in that many lines, so that the selected one is visible. */
 int view_first_line(int selected, int count, int room);
 
-/* "0", "2", ... of a node; "?" for nobody. */
+/* A node's rank, "0", "2", ...; "?" for none. */
 const char *view_name(const struct view *view, int node, char out[8]);
 
 #endif

@@ -9,7 +9,7 @@
 enum { WIDTH_FOR_ADDRESSES = 76, ADDRESS_COLUMNS_MAX = 24, NODE_COLUMNS = 8, HAPPENED_COLUMNS = 10 };
 enum { WHOLE_LINES = 4, HEIGHT_FOR_WHOLE = 14 };
 
-/* What lines of a list have in common. */
+/* What all lines of a list share. */
 struct columns {
     bool has_dates, has_addresses;
     int teller;
@@ -22,7 +22,7 @@ static bool matches(const struct view *view, const struct fleet_event *event, co
            (event->happened != 0 && ui_matches(mesh_telemetry_happening_name(event->happened), pattern));
 }
 
-/* Events that are kept, are of the shown time, and match the pattern, the newest first. */
+/* Kept events, up to the shown time, that match the pattern; newest first. */
 static int list_events(const struct view *view, const char *pattern, const struct fleet_event *list[FLEET_EVENTS])
 {
     const int kept = fleet_list_events(view->fleet, 0, list);
@@ -48,7 +48,7 @@ static struct columns columns_of(const struct view *view, int width, const struc
     return columns;
 }
 
-/* Is the node that it is about named in its text, or the one that tells it? */
+/* Is the event's subject named in its text, or is it the teller itself? */
 static bool names_subject(const struct view *view, const struct fleet_event *event)
 {
     const char *subject = fleet_event_subject(view->fleet, event);
@@ -82,7 +82,7 @@ static void draw_event(struct view *view, struct area line, const struct columns
     canvas_text_cut(view->canvas, line, x, 0, STYLE_NORMAL, event->text);
 }
 
-/* The selected one with all of its text, which its line may have no room for. */
+/* The selected event with all of its text, for which its line may lack room. */
 static void draw_whole(struct view *view, struct area area, const struct fleet_event *event)
 {
     const char *subject = names_subject(view, event) ? "" : fleet_event_subject(view->fleet, event);
@@ -102,7 +102,7 @@ static void draw_whole(struct view *view, struct area area, const struct fleet_e
 void view_events(struct view *view, struct area area, bool is_screen)
 {
     const struct fleet_event *list[FLEET_EVENTS];
-    const char *pattern = is_screen ? view->ui->filter : ""; /* elsewhere it is meant for nodes */
+    const char *pattern = is_screen ? view->ui->filter : ""; /* elsewhere the filter is meant for nodes */
     const int count = list_events(view, pattern, list);
     const int below = is_screen && count > 0 && area.height >= HEIGHT_FOR_WHOLE ? WHOLE_LINES : 0, room = area.height - 1 - below;
     const int selected = view->ui->line < count ? view->ui->line : count - 1;

@@ -1,4 +1,4 @@
-/* The matrix of links, sender by receiver, and what is known of the selected one. */
+/* The matrix of links, sender by receiver, and details of the selected one. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,14 +60,14 @@ static void draw_cell(struct view *view, struct area cell, enum metric metric, i
     canvas_text_right(view->canvas, cell, cell.width, 0, style, text);
 }
 
-/* Which nodes a matrix shows, and how. */
+/* The nodes that a matrix shows, and its form. */
 struct matrix {
     enum metric metric;
     int nodes[FLEET_NODES_MAX], count;
     int first_row, first_column, cell_columns;
 };
 
-/* A row, or with from < 0 the heading. */
+/* A row, or, with from < 0, the heading. */
 static void draw_row(struct view *view, struct area line, const struct matrix *matrix, int from)
 {
     const int sender = ui_selected(view->ui, view->fleet), receiver = ui_receiver(view->ui, view->fleet);
@@ -98,7 +98,7 @@ static int index_of(const int *nodes, int count, int node)
     return 0;
 }
 
-/* "10 s": what loss and waiting are of. */
+/* "10 s": the window of loss and waiting. */
 static void window_text(const struct view *view, char out[FIGURE_BYTES])
 {
     figure_age_s(columns_window(view->fleet) * (double)view->fleet->interval_ns / 1e9, out);
@@ -126,7 +126,7 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
                 matrix->first_row + (matrix->first_column << 8), matrix->cell_columns, 1);
 }
 
-/* The chosen metric's matrix, and the next ones' below while there is room for all of them. */
+/* The chosen metric's matrix, and the next metrics' below as long as there is room for all their rows. */
 static void draw_matrices(struct view *view, struct area area)
 {
     struct matrix matrix = {.metric = view->ui->metric};
@@ -148,9 +148,9 @@ static void draw_matrices(struct view *view, struct area area)
     }
 }
 
-/* ---- the selected one ---- */
+/* ---- the selected link ---- */
 
-/* Lines below one another, then in another column while there is room for one. */
+/* Lines from top to bottom, then in another column while there is room for one. */
 struct lines {
     struct view *view;
     struct area area;

@@ -1,4 +1,4 @@
-/* One node: its workers' time, its figures, and histograms of what comes to it. */
+/* One node: its workers' time, its figures, and histograms of what it receives. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static void draw_worker(struct view *view, struct area place, const struct fleet
     canvas_text(view->canvas, place, BAR_BEGIN + bar + 8, 0, worker->now.doing == MESH_WORKER_WAITING ? STYLE_WAIT : STYLE_DIM, text);
 }
 
-/* Its time as a band over the past: from the bottom computing, sending, polling, waiting. */
+/* Its time as a band over the past: from the bottom up computing, sending, polling, waiting. */
 static void draw_band(struct view *view, struct area area, int selected)
 {
     for (int x = 0; x < area.width; x++) {
@@ -93,7 +93,7 @@ static void draw_figures(struct view *view, struct area area, int selected)
 {
     const struct fleet_node *node = &view->fleet->nodes[selected];
     const struct area inner = area_below(area, 1);
-    /* All of the node's metrics that are worth a line, by their name in telemetry. */
+    /* The node's metrics that are worth a line, by their names in telemetry. */
     static const struct {
         const char *field, *title;
         enum { BYTES, COUNT, AGE, ODD } how; /* ODD: a count that should be 0 */
@@ -145,7 +145,7 @@ static void draw_figures(struct view *view, struct area area, int selected)
 
 enum { OCTAVES = MESH_HISTOGRAM_BUCKETS / MESH_HISTOGRAM_PARTS, HALVES = 2 * OCTAVES, EACH_MAX = 6 };
 
-/* All links to the node together, two values for each doubling of the latency. */
+/* All links to the node in one histogram, with two values for each doubling of the latency. */
 static double sum_histogram(const struct fleet_node *node, enum mesh_latency which, float values[HALVES])
 {
     double count = 0;
@@ -187,7 +187,7 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
         for (int k = first; k < end; k++)
             top = values[k] > top ? values[k] : top;
         for (int k = 0; k < 2 * EACH_MAX; k++)
-            same[k] = sqrtf(values[i] / top); /* so that the rare ones, which matter, can be seen */
+            same[k] = sqrtf(values[i] / top); /* so that rare values, which matter, can be seen */
         bar_curve(view->canvas, column, STYLE_GRAPH, same, bar_curve_values(view->canvas, column.width), 1);
         if (i % 4 == 0 && (i - first) * each >= scale_end) { /* the scale: values of bucket b begin at 2^(b/2 + 3) */
             figure_time_us(ldexp(1, i / 2 + 3) / 1e3, text);

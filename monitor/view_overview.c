@@ -12,7 +12,7 @@ static void draw_findings(struct view *view)
     const int count = findings_find(view->fleet, view->tick, findings);
     int lines[FINDINGS_MAX], y = 0, spare = area.height - count;
 
-    for (int i = 0; i < count; i++) { /* the worst ones have more than a line first, while each of the others has one */
+    for (int i = 0; i < count; i++) { /* the worst findings get more than one line first, while each of the others has one */
         lines[i] = canvas_text_wrapped(view->canvas, area_part(area, 3, 0, area.width - 3, 0), STYLE_NORMAL, findings[i].text);
         lines[i] = spare <= 0 ? 1 : lines[i] - 1 < spare ? lines[i] : spare + 1;
         spare -= lines[i] - 1;

@@ -1,4 +1,4 @@
-/* Requests, those that run first: a table with one line per column, like the overview's. */
+/* Requests, running ones first: a table with one entry per column, like the overview's. */
 #include <math.h>
 #include <stdio.h>
 
@@ -61,7 +61,7 @@ static void draw_tokens(const void *row, const struct table_cell *cell)
     draw_count(cell, now_of(row)->tokens);
 }
 
-/* From its first token to its last. */
+/* The speed from the request's first token to its last. */
 static void draw_speed(const void *row, const struct table_cell *cell)
 {
     const struct mesh_telemetry_request *now = now_of(row);
@@ -120,7 +120,7 @@ static const struct table_column columns[] = {
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
-/* Those that match the filter, running ones first, then the newest; how many. */
+/* Requests that match the filter: running ones first, then the newest; returns their number. */
 static int list_requests(const struct view *view, struct request_row rows[FLEET_REQUESTS], const void *sorted[FLEET_REQUESTS])
 {
     static const struct table_column order = {"", "", "", 1, 0, 0, true, NULL, key_order, NULL};

@@ -1,4 +1,4 @@
-/* The last tokens as a waterfall: for each step a line per node, its phases side by side, and where it stalled for whom. */
+/* The last tokens as a waterfall: for each step a line per node, with its phases side by side, where it stalled, and for which rank. */
 #include <math.h>
 #include <stdio.h>
 
@@ -15,7 +15,7 @@ enum {
     PHASES_OF_LAYER = 4
 };
 
-/* What is exchanged at the end of each phase of a layer, and last. */
+/* What is exchanged at the end of each phase of a layer, and of the last phase. */
 static const struct kind {
     const char *name;
     enum style style;
@@ -46,7 +46,7 @@ static const struct fleet_step *step_of(const struct view *view, int node, uint6
     return NULL;
 }
 
-/* The numbers of all steps that any node tells of, greatest first; how many. */
+/* The numbers of all steps that any node reports, greatest first; returns how many. */
 static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
 {
     int count = 0;
@@ -70,7 +70,7 @@ static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
     return count;
 }
 
-/* When it began by the reference's clock. */
+/* When the step began, by the reference's clock. */
 static double begin_of(const struct view *view, int node, const struct fleet_step *step)
 {
     uint64_t error_ns;
@@ -100,7 +100,7 @@ static struct span span_of(const struct view *view, const int *nodes, int count,
     return span;
 }
 
-/* The phase that takes most of [begin, end) from the step's beginning, in ns; -1: none. */
+/* The phase that takes most of [begin, end), in ns from the step's beginning; -1: none. */
 static int phase_at(const struct fleet_step *step, double begin, double end)
 {
     double most = 0;
@@ -119,7 +119,7 @@ static int phase_at(const struct fleet_step *step, double begin, double end)
     return found;
 }
 
-/* How many columns are behind the bars: for the time that a step took and, where there is room, for its stall. */
+/* The number of columns behind the bars: for a step's duration and, where there is room, its stall. */
 static int columns_behind(int width)
 {
     return width >= WIDTH_FOR_STALLS ? STALL_COLUMNS : DURATION_COLUMNS;
@@ -174,7 +174,7 @@ static void draw_legend(struct view *view, struct area line)
                 line.width < WIDTH_FOR_LEGEND ? "longest stall" : "longest stall, for whom, in which gather and block");
 }
 
-/* One step's lines from y on; the line after them. */
+/* Draw one step's lines from y on; returns the line after them. */
 static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, double column_ns)
 {
     const struct span span = span_of(view, nodes, count, number);
