@@ -19,23 +19,23 @@ int diff_command(int argc, char *const *argv, struct fail *fail);
 int verify_command(int argc, char *const *argv, struct fail *fail);
 int run_command(int argc, char *const *argv, struct fail *fail);
 
-/* A trace that was named on the command line; NULL after fail_set. mesh_trace_close. */
+/* A trace named on the command line; NULL after fail_set. To be closed with mesh_trace_close. */
 struct mesh_trace *trace_open(const char *path, struct fail *fail);
 
-/* The same for questions of anybody, which are to stay within memory. */
+/* The same for arbitrary queries, which are to stay within memory: no sorting in files. */
 struct mesh_trace *trace_open_for_any(const char *path, struct fail *fail);
 
-/* The file of an option, which will be written (NULL: none is), is none of these traces; else -1 after fail_set. */
+/* Check that the file of an option, which will be written (NULL: none is), is none of these traces; else -1 after fail_set. */
 int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail);
 
-/* None of them is named twice; else -1 after fail_set. */
+/* Check that none of them is named twice; else -1 after fail_set. */
 int trace_each_once(const char *const *paths, size_t count, struct fail *fail);
 
-/* What a call on it said, as a failure; always -1. */
+/* Turn the error of a call on a trace into a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 
-/* Files of one recording (--record-size, --record-time) come in the order in which they were written, in the places where one of them
- * stands: patterns of a shell name T-2.db before T.db. */
+/* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:
+ * patterns of a shell name T-2.db before T.db. */
 int trace_order(const char **paths, size_t count, struct fail *fail);
 
 #endif

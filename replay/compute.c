@@ -10,7 +10,7 @@
 
 enum { SETUP_WORD_BYTES = 16 };
 
-/* A trace, as far as computing goes. */
+/* A trace, as far as it is needed to compute. */
 struct source {
     struct recompute_setup setup;
     char kv_type[SETUP_WORD_BYTES];
@@ -56,7 +56,7 @@ static struct compute_case *add_case(struct compute *compute)
     return &compute->cases[compute->count++];
 }
 
-/* ---- what the traces say of themselves ---- */
+/* ---- what the traces tell of themselves ---- */
 
 static uint32_t number_of(struct mesh_trace *trace, const char *key, uint32_t otherwise)
 {
@@ -145,7 +145,7 @@ static void name_epoch(struct compute_case *one, const struct compute_epoch *e)
                                  e->tapes->paths[e->tapes->tapes[e->group[i]].path]);
 }
 
-/* What was left out of the comparison is said in the same line. */
+/* Add to the same line what was left out of the comparison. */
 static void tell_rest(struct compute_case *one, const struct compute_epoch *e)
 {
     const size_t used = strlen(one->what);
@@ -237,7 +237,7 @@ static int run_epochs(struct run *run, struct fail *fail)
     return result;
 }
 
-/* ---- requests without such an epoch ---- */
+/* ---- requests outside of such epochs ---- */
 
 static int run_requests(struct run *run, size_t index, struct fail *fail)
 {

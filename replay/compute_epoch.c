@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_AHEAD = 1 /* a tape is read until this many steps after the one in hand have begun: what belongs to it was told before */ };
+enum { STEPS_AHEAD = 1 /* a tape is read until a step this many after the present one begins: by then it has told all of that one */ };
 
-/* A tape on its way through the steps. */
+/* A tape that is read in pace with the steps. */
 struct feed {
     struct tape_reader reader;
     uint16_t rank, rank_count;
@@ -81,7 +81,7 @@ static int take(struct compute_epoch *e, struct feed *feed, const struct mesh_ta
     return 0;
 }
 
-/* All that a tape says of steps up to this one. */
+/* Take all that a tape tells of steps up to this one. */
 static int advance(struct compute_epoch *e, struct feed *feed, size_t source, uint64_t step, struct fail *fail)
 {
     struct mesh_tape_entry entry;

@@ -7,14 +7,14 @@
 #include "compute_tiles.h"
 #include "compute_tokens.h"
 
-/* A token that was recorded otherwise. */
+/* A token that differs from the recorded one. */
 struct compute_token_difference {
     bool is_set;
     struct compute_token recorded;
     uint64_t id, digest; /* drawn now */
 };
 
-/* A gather whose rows are dealt in another way. */
+/* A gather whose rows are divided among the ranks in another way. */
 struct compute_deal_difference {
     bool is_set;
     uint16_t phase, rank_count;
@@ -36,8 +36,8 @@ struct compute_epoch {
     uint64_t steps, steps_unknown, tokens_compared;
 };
 
-/* The epoch's setup has begun (recompute_begin, with compute_epoch_blocks and _token as hooks and this as app). 0, also when it differs,
- * or -1 after fail_set. Release it either way. */
+/* The epoch's setup has begun (recompute_begin, with compute_epoch_blocks and _token as hooks and this as app). 0, even if it differs, or
+ * -1 after fail_set. Release it either way. */
 int compute_epoch_run(struct compute_epoch *epoch, struct fail *fail);
 void compute_epoch_release(struct compute_epoch *epoch);
 
@@ -46,7 +46,7 @@ void compute_epoch_token(void *app, uint64_t request, uint32_t index, uint32_t i
 
 bool compute_epoch_differs(const struct compute_epoch *epoch);
 
-/* In words, as lines; headline: the same in one. */
+/* The difference in words, as lines; headline: the same in one line. */
 void compute_epoch_tell(const struct compute_epoch *epoch, char *headline, size_t capacity, FILE *detail);
 
 #endif

@@ -28,7 +28,7 @@ static int add_record(struct compute_tape *tape, const uint8_t *record, uint32_t
     return 0;
 }
 
-/* Rank 0 publishes the log to all alike; the others hear it from rank 0. */
+/* Rank 0 publishes the log to all ranks alike; the others receive it from rank 0. */
 static bool is_of_log(const struct compute_tape *tape, const struct mesh_tape_entry *entry)
 {
     if (entry->call.error != 0 || entry->call.payload == MESH_TAPE_EMPTY)
@@ -207,7 +207,8 @@ void compute_tapes_release(struct compute_tapes *t)
 
 /* ---- groups ---- */
 
-/* One log is the beginning of the other, as of a node that ended earlier. What has the same log has the same results, whoever it was. */
+/* One log is the beginning of the other, as with a node that ended earlier. Endpoints with the same log have the same results, whichever
+ * node they were of. */
 static bool belong_together(const struct compute_tape *a, const struct compute_tape *b)
 {
     const size_t common = a->log_bytes < b->log_bytes ? a->log_bytes : b->log_bytes;

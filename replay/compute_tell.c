@@ -1,4 +1,4 @@
-/* Where a recording and what is computed now part, in words: for whoever has to find out why. */
+/* Where a recording and what is computed now diverge, in words: for finding the cause. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -35,8 +35,8 @@ static uint32_t largest(const float *values, uint32_t count)
     return row;
 }
 
-/* The row that has changed most. The largest one of a block decides how finely all others are told: where it is another one, or larger or
- * smaller, others seem to change that do not. */
+/* The row that has changed most. The largest value of a block sets the rounding step of all others: if another value is the largest now, or
+ * its size has changed, others seem to change that have not. */
 static uint32_t worst_row(const float *expected, const float *actual, uint32_t count)
 {
     float by[32] = {0};
@@ -82,7 +82,7 @@ static void bytes_text(const uint8_t *bytes, uint32_t count, char *out, size_t c
         used += (size_t)snprintf(out + used, capacity - used, "%s%02x", i > 0 ? " " : "", bytes[i]);
 }
 
-/* Where they begin to differ. */
+/* The bytes at which they begin to differ. */
 static void write_bytes(FILE *out, const struct compute_difference *d)
 {
     char name[40], recorded[40], now[40];
@@ -121,7 +121,7 @@ static void tell_values(const struct compute_epoch *e, const struct recompute_pl
     write_columns(out, "", "recorded", "now");
     if (recompute_values(e->recompute, d->phase, d->expected, expected) > 0 &&
         recompute_values(e->recompute, d->phase, d->actual, actual) > 0) {
-        if (memcmp(expected, actual, sizeof actual) == 0) /* what has changed is less than a step of rounding */
+        if (memcmp(expected, actual, sizeof actual) == 0) /* the change is less than a rounding step */
             snprintf(headline + used, capacity - used, ", among rows %" PRIu32 "-%" PRIu32, place->row_first,
                      place->row_first + place->row_count - 1);
         else

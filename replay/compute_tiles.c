@@ -46,7 +46,7 @@ static bool of_datagram(const struct mesh_tape_entry *entry, struct compute_tile
     uint8_t packet[MESH_TILE_OVERHEAD_BYTES + 1];
     struct mesh_message message;
 
-    /* Only what is before the data is looked at; a tile has some. */
+    /* Only the bytes before the data are read; a tile has some data. */
     if (entry->call.body_bytes != MESH_TILE_OVERHEAD_BYTES)
         return false;
     memcpy(packet, entry->body, MESH_TILE_OVERHEAD_BYTES);
@@ -139,7 +139,7 @@ static uint32_t bytes_of_block(const struct recompute_blocks *b, uint32_t block)
     return block + 1 == b->blocks ? b->last_block_bytes : b->block_bytes;
 }
 
-/* Of the blocks of one token of a tile. */
+/* Bytes of the blocks of one token of a tile. */
 static size_t bytes_of_token(const struct recompute_blocks *b, const struct compute_tile *tile)
 {
     return (tile->block_count - 1) * (size_t)b->block_bytes + bytes_of_block(b, tile->block_first + tile->block_count - 1u);
@@ -170,7 +170,7 @@ static struct compute_difference *note(struct compute_tiles *t, const struct com
     return d;
 }
 
-/* Blocks first .. end-1 of a token, recorded and computed. */
+/* Compare blocks first .. end-1 of a token, recorded and computed. */
 static void compare_token(struct compute_tiles *t, const struct compute_tile *tile, const struct recompute_blocks *b, uint32_t token,
                           uint32_t first, uint32_t end)
 {
@@ -228,7 +228,7 @@ static void compare_all(struct compute_tiles *t, const struct recompute_blocks *
         compare_tile(t, tile, b);
 }
 
-/* Earlier builds gathered all of a step's tokens in the last layer, too. */
+/* Earlier builds gathered all tokens of a step in the last layer, too. */
 static bool has_all_tokens(const struct compute_tiles *t, const struct recompute_blocks *b)
 {
     for (const struct compute_tile *tile = b->phase < t->phase_count ? t->phase[b->phase] : NULL; tile != NULL; tile = tile->next)

@@ -19,7 +19,7 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t size)
 
 /* ---- requests ---- */
 
-/* Behind the key of a JSON object as recorders write it; NULL: it is not there. */
+/* What follows the key in a JSON object as recorders write it; NULL: the key is absent. */
 static const char *value_of(const char *object, const char *key)
 {
     const char *at = strstr(object, key);
@@ -167,7 +167,7 @@ void compute_tokens_release(struct compute_tokens *t)
 
 /* ---- comparing ---- */
 
-/* The first one at this place or behind it. */
+/* The first token at this place or behind it. */
 static size_t find(const struct compute_tokens *t, uint64_t request, uint64_t position)
 {
     const struct compute_token wanted = {.request = request, .position = position};

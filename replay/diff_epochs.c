@@ -1,10 +1,10 @@
-/* Which epochs of two traces stand side by side, and whether both are of one mesh. */
+/* Which epochs of two traces are matched, and whether both are of one mesh. */
 #include <string.h>
 
 #include "diff.h"
 #include "rows.h"
 
-/* Those that have tiles. A capture knows no ids. */
+/* Epochs that have tiles. A capture has no ids. */
 #define EPOCHS_SQL                                                                           \
     "SELECT epoch, (SELECT e.epoch_id FROM epochs e WHERE e.epoch = t.epoch ORDER BY e.id) " \
     "FROM (SELECT DISTINCT epoch FROM datagrams WHERE " DIFF_IS_TILE ") t ORDER BY epoch"
@@ -15,7 +15,7 @@ struct epochs {
     size_t count;
     struct {
         int64_t number;
-        uint8_t id[ID_BYTES]; /* its beginning */
+        uint8_t id[ID_BYTES]; /* the first bytes of it */
         bool has_id;
     } at[EPOCHS_MAX];
 };
@@ -34,7 +34,7 @@ static int add_epoch(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
-/* The same epoch, for all that is known. */
+/* The same epoch, as far as is known. */
 static bool is_shared(const struct epochs *a, size_t i, const struct epochs *b, size_t k)
 {
     if (a->at[i].number != b->at[k].number)
@@ -42,7 +42,7 @@ static bool is_shared(const struct epochs *a, size_t i, const struct epochs *b, 
     return !a->at[i].has_id || !b->at[k].has_id || memcmp(a->at[i].id, b->at[k].id, ID_BYTES) == 0;
 }
 
-/* Of epochs in the order of their numbers. */
+/* sql: epochs in the order of their numbers. */
 static int find_shared(struct diff *diff, const char *sql, bool *has_shared, struct fail *fail)
 {
     static struct epochs epochs[2];

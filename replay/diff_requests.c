@@ -1,5 +1,5 @@
-/* Which requests of two traces stand side by side: in one mesh those of the same id; in two runs, where ids are drawn anew, those that were
- * asked for in the same words, then those that begin with the same tokens, and what is left in the order of their first tokens. */
+/* Which requests of two traces are matched: in one mesh those of the same id; in two runs, where ids are drawn anew, those with the same
+ * options and prompt, then those that begin with the same tokens, and the rest in the order of their first tokens. */
 #include "diff_requests.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "rows.h"
 
-/* What was asked for is known where a request entered at this node. */
+/* Options and prompt are known where a request entered at this node. */
 #define REQUESTS_SQL                                                                                               \
     "SELECT t.request, (SELECT r.options || ' ' || hex(r.prompt) FROM requests r "                                 \
     "WHERE r.request = t.request AND r.kind = 'begin' AND r.prompt IS NOT NULL LIMIT 1), "                         \
@@ -92,7 +92,7 @@ static void join(struct diff_request *a, struct diff_request *b)
     b->other = a->place;
 }
 
-/* Those that are equal, of two lists in that order. */
+/* Match equal requests of two lists that are sorted by `compare`. */
 static void join_equal(struct diff_requests requests[2], int (*compare)(const struct diff_request *, const struct diff_request *))
 {
     for (size_t i = 0, k = 0; i < requests[0].count && k < requests[1].count;) {
@@ -105,7 +105,7 @@ static void join_equal(struct diff_requests requests[2], int (*compare)(const st
     }
 }
 
-/* Of those that have no counterpart yet; the others', and those without words, have keys that are equal to none. */
+/* Match those without a counterpart by key; all others, and those without words, get keys that are equal to none. */
 static void join_words(struct diff_requests requests[2], unsigned which)
 {
     static char none[2][2] = {"A", "B"};

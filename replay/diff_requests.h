@@ -1,4 +1,4 @@
-/* The requests of two traces, side by side. */
+/* The requests of two traces, matched. */
 #ifndef REPLAY_DIFF_REQUESTS_H
 #define REPLAY_DIFF_REQUESTS_H
 
@@ -9,13 +9,13 @@ enum { DIFF_WORDS = 2 };
 
 struct diff_request {
     int64_t id;
-    char *words[DIFF_WORDS]; /* owned; what was asked for, and the first tokens; NULL: not known */
-    const char *key;         /* that is looked at now */
+    char *words[DIFF_WORDS]; /* owned; options and prompt; the first tokens; NULL: not known */
+    const char *key;         /* compared now */
     size_t place;            /* in the order of their first tokens */
-    size_t other;            /* place of the one beside it; DIFF_NONE */
+    size_t other;            /* place of its counterpart; DIFF_NONE */
 };
 
-/* Those that have tokens, by place. */
+/* Requests that have tokens, by place. */
 struct diff_requests {
     size_t count, capacity;
     struct diff_request *at; /* (count) owned */

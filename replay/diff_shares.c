@@ -1,4 +1,4 @@
-/* How the rows were dealt in two traces: candidates of the last gather are of a rank's own rows, so they differ where the shares do. */
+/* How the rows were divided in two traces: candidates of the last gather are of a rank's own rows, so they differ if the shares do. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "mesh/mesh.h"
 #include "rows.h"
 
-/* Of the epochs that have tiles. */
+/* Of epochs that have tiles. */
 #define SHARES_SQL "SELECT DISTINCT rows FROM epochs WHERE epoch IN (SELECT epoch FROM datagrams WHERE " DIFF_IS_TILE ")"
 
 struct shares {
@@ -34,7 +34,7 @@ static void read_shares(struct shares *shares, const char *text)
     }
 }
 
-/* 1,1 deals as 1000,1000 does. */
+/* 1,1 divides the rows as 1000,1000 does. */
 static bool are_alike(const struct shares *a, const struct shares *b)
 {
     for (unsigned i = 0; i < a->count && i < b->count; i++)

@@ -1,11 +1,11 @@
-/* What went over the wire, in two traces. */
+/* What went over the network, in two traces. */
 #include <string.h>
 
 #include "diff.h"
 #include "rows.h"
 
-/* Where the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, as they
- * were first seen. With two names to be filled in: the epoch's, and that of what is compared. */
+/* If the same range was sent in both, resends and copies included, its data is the same. place: among the tiles of its gather, in the order
+ * in which they were first seen. Two names are to be filled in: the epoch's, and that of the compared value. */
 #define TILES_SQL                                                                                                        \
     "SELECT %s, step, phase, token_first, token_count, block_first, block_count, hash IS NOT NULL, hash, other, "        \
     "row_number() OVER (PARTITION BY epoch, step, phase ORDER BY first) AS place, src, epoch FROM "                      \
@@ -13,7 +13,7 @@
     "max(%s) AS other, min(d.id) AS first, min(d.src) AS src FROM message_tile t JOIN datagrams d ON d.id = t.datagram " \
     "GROUP BY 1, 2, 3, 4, 5, 6, 7) ORDER BY 1, 2, 3, 4, 5, 6, 7"
 enum {
-    TILE_KEYS = 7, /* the first of them is the epoch's number, or its place among the epochs */
+    TILE_KEYS = 7, /* the first of them is the epoch's number, or its ordinal */
     TILE_STEP = 1,
     TILE_PHASE,
     TILE_TOKEN,
@@ -76,7 +76,7 @@ static int find_candidates(struct diff *diff, int64_t *phase, struct fail *fail)
     return 0;
 }
 
-/* Of what a recorder that stores data had no time to store there is a hash with a key of its own, which is compared with nothing. */
+/* Where a recorder of data had no time to store it, there is a hash with a key of its own, which cannot be compared. */
 static int begin_tiles(struct diff_walk *walk, struct diff *diff, struct fail *fail)
 {
     const char *hash = diff_is_plain(diff, "payloads") ? "CASE WHEN d.coding > 0 THEN d.data_hash END" : "d.data_hash";
@@ -89,12 +89,12 @@ static int begin_tiles(struct diff_walk *walk, struct diff *diff, struct fail *f
     return diff_walk_begin(walk, diff, sql, TILE_KEYS, fail);
 }
 
-/* Whether some request had tokens before an earlier one had all of its. */
+/* Whether a request had tokens before an earlier one had all of its own. */
 #define AT_ONCE_SQL                                                                                                                   \
     "SELECT count(*) FROM (SELECT first, max(last) OVER (ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before " \
     "FROM (SELECT min(id) AS first, max(id) AS last FROM tokens GROUP BY request)) WHERE first < before"
 
-/* Requests at once share steps, in another way each time: then what differs in two runs tells nothing. */
+/* Concurrent requests share steps in a different way each time: then differences between two runs mean nothing. */
 static int excuse_shared_steps(struct diff *diff, struct fail *fail)
 {
     int64_t at_once[2] = {0, 0};

@@ -1,8 +1,8 @@
 /* Timings of two traces: percentiles, and whether a difference is more than noise.
  *
  * A trace's noise is taken from itself: its values, in order of time, are cut into ten parts, and the spread of the parts' percentiles
- * tells how far the whole's may be off. A difference counts when it is more than three of both errors together, and more than 2 %. Of the
- * tail nothing is said with fewer values than make ten beyond the 99th percentile. */
+ * estimates the error of the whole's. A difference counts when it is more than three times the combined error, and more than 2 %. The tail
+ * is judged only with at least ten values beyond the 99th percentile. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -58,7 +58,7 @@ static int64_t percentile(const int64_t *sorted, size_t count, double part)
     return sorted[(size_t)((double)(count - 1) * part)];
 }
 
-/* Standard error of the mean of the parts' percentiles, which is about that of the whole's. Sorts each part. */
+/* Standard error of the mean of the parts' percentiles, which is about that of the whole's percentile. Sorts each part. */
 static void find_errors(struct diff_sample *sample, int64_t *values, size_t count)
 {
     double p50[PARTS], p99[PARTS], mean50 = 0, mean99 = 0, sum50 = 0, sum99 = 0;
@@ -109,7 +109,7 @@ static bool is_beyond_noise(double a, double b, double a_error, double b_error)
     return fabs(b - a) > ERRORS * sqrt(a_error * a_error + b_error * b_error) && fabs(b - a) > PERCENT / 100 * fabs(a);
 }
 
-/* The median decides; where it has not changed, the tail. */
+/* The median decides; if it has not changed, the tail does. */
 static enum diff_change judge(const struct diff_sample *a, const struct diff_sample *b)
 {
     if (a->count < VALUES_MIN || b->count < VALUES_MIN)

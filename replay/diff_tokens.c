@@ -1,4 +1,4 @@
-/* What was generated, in two traces. */
+/* The generated tokens in two traces. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ struct token {
     int64_t request, position, token;
 };
 
-/* All of a trace, in that order. */
+/* All tokens of a trace, in that order. */
 struct tokens {
     size_t count, capacity;
     struct token *at; /* owned */
@@ -36,7 +36,7 @@ static int add_token(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
-/* Those of a request: from the first one on. */
+/* The tokens of a request, from the first one on. */
 struct answer {
     const struct token *at;
     size_t count;
@@ -109,7 +109,7 @@ static void compare_all(struct diff_tokens *found, const struct tokens tokens[2]
             compare_answers(found, i, none, answer_of(&tokens[1], requests[1].at[i].id), is_one_mesh);
 }
 
-/* In one mesh a node that joined or left has not heard of all; in two runs an answer that ends earlier is another one. */
+/* In one mesh a node that joined or left lacks some tokens; in two runs an answer that ends earlier is a difference. */
 static void judge(struct diff *diff, bool is_one_mesh)
 {
     struct diff_tokens *found = &diff->tokens;
@@ -119,7 +119,7 @@ static void judge(struct diff *diff, bool is_one_mesh)
         found->verdict = DIFF_DIFFERENT;
 }
 
-/* A trace of a capture: that it has no tokens is no difference from one that has. */
+/* A trace of a capture has no tokens, which is no difference from a trace with tokens. */
 static bool has_no_ids(struct mesh_trace *trace)
 {
     char word[10];

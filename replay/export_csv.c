@@ -15,7 +15,7 @@ struct csv {
     char names[ROWS_COLUMNS_MAX][64];
 };
 
-/* Names come from the file: what could lead out of the folder is no name of ours. */
+/* Names come from the file: a name that could lead out of the folder is none of ours. */
 static int note_name(void *context, const struct mesh_trace_value *values)
 {
     struct csv *csv = context;
@@ -44,12 +44,12 @@ static int write_rows(void *context, FILE *out, struct fail *fail)
 
     snprintf(sql, sizeof sql, "SELECT * FROM %s", table->name);
     result = rows_write(&question, out, fail);
-    if (ferror(out)) /* what rows_write says of that names no file */
+    if (ferror(out)) /* the message of rows_write names no file */
         return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", table->path, strerror(errno));
     return result;
 }
 
-/* What another trace has left of a table that has no rows here would be taken for a part of this one. */
+/* A file left by an earlier trace for a table without rows here would be taken as a part of this one. */
 static int remove_old(const char *path, struct fail *fail)
 {
     if (unlink(path) == 0 || errno == ENOENT)

@@ -15,7 +15,7 @@ enum {
     IP6_BYTES = 40,
     UDP_BYTES = 8,
     PROTOCOL_UDP = 17,
-    PCAP_PORT = 7411, /* where none is known */
+    PCAP_PORT = 7411, /* if none is known */
     PCAP_RANKS = 64
 };
 #define PCAP_MAGIC_NS 0xa1b23c4du
@@ -80,7 +80,8 @@ static uint16_t checksum(uint32_t sum)
     return (uint16_t)~sum;
 }
 
-/* IP and UDP in front of the payload, which stands behind room for them; where the frame begins. UDP's checksum is 0, none, with IPv4. */
+/* Put IP and UDP headers before the payload, where there is room for them; returns where the frame begins. UDP's checksum is 0, none, with
+ * IPv4. */
 static uint8_t *put_headers(struct pcap *pcap, const struct address *from, const struct address *to, size_t payload_bytes)
 {
     uint8_t *udp = pcap->frame + IP6_BYTES, *ip;
@@ -127,7 +128,7 @@ static void put_frame(struct pcap *pcap, int64_t t_ns, const struct address *fro
     fwrite(start, 1, size, pcap->out);
 }
 
-/* ---- who is where: what a node received says where the others are ---- */
+/* ---- addresses: those of other ranks are known from what the node received ---- */
 
 static int note_rank(void *context, const struct mesh_trace_value *values)
 {
@@ -148,7 +149,7 @@ static int note_own(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
-/* A node that serves has no rank when its recording begins: the one of its first epoch then. */
+/* A node of a cluster has no rank when its recording begins: take that of its first epoch. */
 static int find_own(struct pcap *pcap)
 {
     pcap->own = made_address(0);
@@ -159,7 +160,7 @@ static int find_own(struct pcap *pcap)
         note_own, pcap, pcap->fail);
 }
 
-/* Where the ranks of an epoch are: in another one they may be others. */
+/* The addresses of an epoch's ranks, which may differ from those of another epoch. */
 static int find_ranks(struct pcap *pcap, uint32_t epoch)
 {
     char sql[200];
@@ -182,7 +183,7 @@ static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row
 {
     struct address from = pcap->own, to = pcap->own;
     struct mesh_header header = {0};
-    size_t payload_bytes = 0; /* set with success, which a compiler that looks into libmesh (LTO) does not see */
+    size_t payload_bytes = 0; /* set on success, which a compiler that looks into libmesh (LTO) does not see */
     bool is_complete = false;
     int result;
     const int err = mesh_trace_get_packet(pcap->trace, row, pcap->frame + IP6_BYTES + UDP_BYTES, &payload_bytes, &is_complete);
@@ -223,7 +224,7 @@ static int put_trace(struct pcap *pcap)
     return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
 }
 
-/* Of a node's trace: its clock when recording began, and the wall clock then. */
+/* From the meta of a node's trace: its clock when recording began, and the wall clock then. */
 static uint64_t meta_number(struct mesh_trace *trace, const char *key)
 {
     char text[40];

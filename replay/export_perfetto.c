@@ -12,7 +12,7 @@
 /* Tracks of a node; those of tiles from a rank follow the last one. */
 enum track { TRACK_STEPS = 1, TRACK_PHASES, TRACK_STALLS, TRACK_TOKENS, TRACK_EVENTS, TRACK_SENT, TRACK_FROM };
 enum { PHASES_MAX = 4096 };
-#define TILE_NS 1000 /* what a tile's slice is drawn with: it needs some width for arrows to end at */
+#define TILE_NS 1000 /* width of a tile's slice: arrows need some to end at */
 
 static const char *const track_names[] = {NULL, "steps", "phases", "stalls", "tokens", "events", "tiles sent"};
 
@@ -21,7 +21,7 @@ struct perfetto {
     const char *path;
     struct mesh_trace *trace;
     size_t trace_count;
-    int64_t base_ns, shift_ns; /* of the first row of all; of this trace's clock to the first one's */
+    int64_t base_ns, shift_ns; /* time of the very first row; this trace's clock against the first trace's */
     struct fail *fail;
     uint64_t named[MESH_RANKS_MAX + 1]; /* by process: bits of tracks that have a name, 63: of the process */
 };
@@ -52,7 +52,7 @@ static void name_of(struct perfetto *p, const char *what, int64_t process, int64
     json_object_end(&p->json);
 }
 
-/* Processes are ranks + 1; 0 is for who has none. */
+/* Processes are ranks + 1; 0 is for nodes without a rank. */
 static int64_t process_of(int64_t rank)
 {
     return rank >= 0 && rank < MESH_RANKS_MAX ? rank + 1 : 0;
@@ -76,7 +76,7 @@ static void name_track(struct perfetto *p, int64_t process, int64_t track)
     name_of(p, "thread_name", process, track, track < TRACK_FROM ? track_names[track] : name);
 }
 
-/* An event up to its args, which are open. */
+/* An event up to its args, which stay open. */
 static void begin(struct perfetto *p, const char *phase, const char *name, int64_t rank, int64_t track, int64_t t_ns)
 {
     const int64_t process = process_of(rank);
@@ -108,7 +108,7 @@ static int rank_of(const struct mesh_trace_value *value)
     return value->kind == MESH_TRACE_VALUE_INTEGER && value->integer >= 0 && value->integer < MESH_RANKS_MAX ? (int)value->integer : -1;
 }
 
-/* The rank of a node n in the epoch that it was in then: a node that serves has another one now and then, and none at first. */
+/* The rank of node n in its epoch at that time: in a cluster it may change, and is unknown at first. */
 #define RANK_AT(t) \
     "coalesce((SELECT e.rank FROM epochs e WHERE e.node = n.id AND e.t_ns <= " t " ORDER BY e.t_ns DESC, e.id DESC LIMIT 1), n.rank)"
 
@@ -157,7 +157,7 @@ static void put_tile(struct perfetto *p, const struct mesh_trace_value *v, int64
     end(p);
 }
 
-/* One end of an arrow; it is at the slice that is there at that time. */
+/* One end of an arrow, attached to the slice at that time. */
 static void put_arrow(struct perfetto *p, const struct mesh_trace_value *v, bool is_end, int64_t rank, int64_t track, int64_t t_ns,
                       int64_t receiver)
 {
@@ -183,7 +183,7 @@ static void put_sent(struct perfetto *p, const struct mesh_trace_value *v)
             put_arrow(p, v, false, v[TILE_SRC].integer, TRACK_SENT, v[TILE_T_NS].integer, rank);
 }
 
-/* at_ns: when it was sent, where this trace alone tells; the sender's own trace tells it better. */
+/* at_ns: when it was sent, drawn only if this is the only trace; the sender's own trace knows better. */
 static void put_received(struct perfetto *p, const struct mesh_trace_value *v, int64_t receiver, bool has_sender, int64_t at_ns)
 {
     const int64_t src = v[TILE_SRC].integer, track = TRACK_FROM + (src >= 0 && src < MESH_RANKS_MAX ? src : MESH_RANKS_MAX);
@@ -264,7 +264,7 @@ static int take_step(void *context, const struct mesh_trace_value *v)
     struct perfetto *p = context;
     char name[32];
 
-    if (v[10].integer == 1) { /* several items tell of one step, each of some of its phases */
+    if (v[10].integer == 1) { /* a step may be in several items, each with some of its phases */
         snprintf(name, sizeof name, "step %" PRId64, v[1].integer);
         begin_slice(p, name, rank_of(&v[0]), TRACK_STEPS, v[2].integer, v[3].integer);
         json_int(&p->json, "tokens", v[4].integer);
@@ -334,7 +334,7 @@ static int take_worker(void *context, const struct mesh_trace_value *v)
 
 /* ---- all of it ---- */
 
-/* What another trace's clock is ahead, as the first one's node estimates it. */
+/* How far another trace's clock is ahead, as the first trace's node estimates it. */
 static int find_shift(struct perfetto *p, const struct export_traces *traces, size_t index, int64_t *shift_ns)
 {
     char sql[200];
@@ -354,7 +354,7 @@ static int find_shift(struct perfetto *p, const struct export_traces *traces, si
     return rows_number(traces->paths[0], traces->traces[0], sql, shift_ns, p->fail);
 }
 
-/* The first time of all, by the first trace's clock. In some nothing may have happened: a node that was ended as it began. */
+/* The very first time, by the first trace's clock. A trace may have no rows, if its node was ended as it began. */
 static int find_base(struct perfetto *p, const struct export_traces *traces)
 {
     bool is_found = false;

@@ -7,7 +7,7 @@
 #include "mesh/program/text_decode.h"
 #include "rows.h"
 
-/* What is counted of every trace: the JSON key, the words for people, and the question. */
+/* What is counted in every trace: the JSON key, the words for people, and the query. */
 struct figure {
     const char *key, *what, *sql;
 };
@@ -40,7 +40,7 @@ enum { FIGURE_COUNT = sizeof figures / sizeof *figures };
     "SELECT coalesce(max(t_ns) - min(t_ns), 0) FROM (SELECT min(t_ns) AS t_ns FROM datagrams UNION ALL " \
     "SELECT max(t_ns) FROM datagrams UNION ALL SELECT min(t_ns) FROM inputs UNION ALL SELECT max(t_ns) FROM inputs)"
 
-/* What it says of itself: every key and value. */
+/* The trace's meta: every key and value. */
 static int write_meta(const char *path, struct mesh_trace *trace, struct json *json, struct fail *fail)
 {
     struct mesh_trace_value values[2];

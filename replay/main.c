@@ -1,4 +1,4 @@
-/* mesh-replay: which command is asked for, and how it ended. */
+/* mesh-replay: dispatches the command, and maps its result to an exit code. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

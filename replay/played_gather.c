@@ -78,7 +78,7 @@ struct played_gather *played_gather_find(const struct played_gathers *gathers, u
 
 /* ---- ranges ---- */
 
-/* Of the blocks of one token. */
+/* Bytes of the blocks of one token. */
 static size_t row_bytes(const struct played_gather *g, uint16_t block_first, uint16_t block_count)
 {
     const size_t bytes = (size_t)block_count * g->block_bytes;
@@ -227,17 +227,17 @@ static void take_recorded(struct played_gathers *gathers, struct played_gather *
     compare(gathers, g, tile);
 }
 
-/* It came before its gather was opened, so the endpoint may have kept its data. */
+/* The tile came before its gather was opened, so the endpoint may have kept its data. */
 static void keep_early(struct played_gathers *gathers, const struct compute_tile *tile, const uint8_t *data, uint32_t bytes)
 {
     struct compute_tile *early;
 
     if (gathers->has_opened &&
         (tile->step < gathers->opened_step || (tile->step == gathers->opened_step && tile->phase <= gathers->opened_phase)))
-        return; /* it is over: this one came twice */
+        return; /* the gather is over: the tile came twice */
     early = malloc(sizeof *early + bytes);
     if (early == NULL)
-        return; /* one less to compare */
+        return; /* one tile less to compare */
     *early = *tile;
     early->bytes = bytes;
     memcpy(early->data, data, bytes);

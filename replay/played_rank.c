@@ -22,7 +22,7 @@ static uint64_t start_clock(struct played_rank *p)
     return atomic_compare_exchange_strong(&p->clock->started_ns, &started_ns, now_ns) ? now_ns : started_ns;
 }
 
-/* Now, or at a time that is in due_ns. What was before the first step is done as soon as it can be. */
+/* Is it the time of the call? If not, it is at due_ns. Calls from before the first step are made as soon as possible. */
 static bool is_time(struct played_rank *p)
 {
     const int64_t after_ns = recorded_ns(p);
@@ -94,7 +94,7 @@ static enum outcome call_publish(struct played_rank *p)
     enum outcome outcome;
 
     if (g == NULL)
-        return DONE; /* it was freed at once: nobody reads it */
+        return DONE; /* freed at once, as no rank reads it */
     reason = played_gather_fill(&p->gathers, g, &p->entry);
     if (reason != NULL)
         return refuse(p, reason);
@@ -132,7 +132,7 @@ static enum outcome call_send(struct played_rank *p)
     return outcome_of(p, mesh_send_record(p->mesh, mesh_udp_now_ns(), send->to, p->entry.payload, send->payload_bytes));
 }
 
-/* False while there is time yet for something that need not come: a goodbye is not acknowledged. */
+/* Has enough time passed for an event that may never come? A goodbye is not acknowledged. */
 static bool has_lingered(struct played_rank *p)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
@@ -142,7 +142,7 @@ static bool has_lingered(struct played_rank *p)
     return now_ns >= p->linger_ns;
 }
 
-/* The others have all of it first, or have had the time. */
+/* The others have received everything first, or have had the time. */
 static enum outcome call_goodbye(struct played_rank *p)
 {
     if (!mesh_is_quiet(p->mesh) && !has_lingered(p))
@@ -191,7 +191,7 @@ static enum outcome wait_for_event(struct played_rank *p)
         return g == NULL || g->is_complete ? DONE : NOT_YET;
     case MESH_EVENT_RECORD:
         return wait_for_record(p);
-    case MESH_EVENT_GONE: /* who leaves before rank 0 is missed */
+    case MESH_EVENT_GONE: /* a rank that left before rank 0 would count as lost */
         return (p->gone >> event->rank & 1) != 0 || has_lingered(p) ? DONE : NOT_YET;
     case MESH_EVENT_FREED:
         if (g != NULL)
@@ -230,7 +230,7 @@ static void note_late(struct played_rank *p)
         p->late_ns = now_ns - p->due_ns;
 }
 
-/* What is next in the tape. */
+/* Play the next entry of the tape. */
 static enum outcome play_entry(struct played_rank *p)
 {
     enum outcome (*const call)(struct played_rank *) = call_of(p->entry.call.kind);
@@ -271,7 +271,7 @@ static enum outcome advance(struct played_rank *p)
         if (got < 0)
             return FAILED;
         if (got == 0) {
-            p->is_at_end = true; /* without a goodbye, which it had when the tapes were looked for */
+            p->is_at_end = true; /* it has no goodbye, although it had one when the tapes were searched */
             return NOT_YET;
         }
         p->has_entry = true;
@@ -283,7 +283,7 @@ static enum outcome advance(struct played_rank *p)
 
 /* ---- the core ---- */
 
-/* Of a real rank 0 the first one begins the first step. */
+/* The first record of a real rank 0 begins the first step. */
 static void take_record(struct played_rank *p, const struct mesh_event *event)
 {
     p->heard[event->rank]++;

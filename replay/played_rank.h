@@ -1,9 +1,9 @@
-/* One rank that is played from its tape towards a real node: a protocol core of its own on a socket of its own, to which the recorded
- * calls of the application are made again.
+/* One rank that is played from its tape to a real node: a protocol core of its own on a socket of its own, on which the recorded calls of
+ * the application are repeated.
  *
- * Each call is made at its recorded time (an absolute schedule, scaled), and not before what it followed from in the recording: peers that
- * were up, gathers that were complete, records that had been heard. Acknowledgements, NAKs and what is sent again are the core's own. A
- * thread for each rank. */
+ * Each call is made at its recorded time (an absolute schedule, scaled), and not before its recorded preconditions: peers that were up,
+ * gathers that were complete, records that had been received. Acknowledgements, NAKs and resends are the core's own. A thread for each
+ * rank. */
 #ifndef REPLAY_PLAYED_RANK_H
 #define REPLAY_PLAYED_RANK_H
 
@@ -15,11 +15,12 @@
 #include "played_gather.h"
 #include "played_log.h"
 
-/* Of all played ranks. Rank 0 starts it when it has all it needs for its first step; where rank 0 is real, whoever first hears of it. */
+/* Of all played ranks. Rank 0 starts it when it has all it needs for its first step; if rank 0 is real, the first rank that hears of that
+ * step. */
 struct played_clock {
     float speed;                 /* times as fast as recorded; 0: without waiting */
-    int64_t recorded_ns;         /* since 1970: when that was in the recording */
-    _Atomic uint64_t started_ns; /* now; 0: not yet */
+    int64_t recorded_ns;         /* since 1970: the start in the recording */
+    _Atomic uint64_t started_ns; /* the present start; 0: not yet */
     atomic_bool is_cancelled;
 };
 
@@ -35,20 +36,20 @@ struct played_rank {
     struct mesh_udp *udp;    /* owned */
     uint8_t fingerprint[32]; /* that the real node will have */
 
-    /* told, while it plays */
+    /* output, while it plays */
     _Atomic uint64_t moves;
     atomic_bool is_asleep, is_over; /* asleep: until the time of a call */
 
-    /* told, after it */
+    /* output, when it has ended */
     struct fail fail;
     int result; /* 0, or -1 with fail */
     struct played_gathers gathers;
     struct played_log log;         /* of a real rank 0 */
-    struct mesh_histogram latency; /* of tiles of the real node */
-    uint64_t calls, late_ns;       /* late: at most, of calls that had all they needed before their time */
-    char what[PLAYED_WHAT_BYTES];  /* the recorded call or event it has waited for in vain; "" */
+    struct mesh_histogram latency; /* of tiles from the real node */
+    uint64_t calls, late_ns;       /* late: the maximum, of calls whose preconditions were met in time */
+    char what[PLAYED_WHAT_BYTES];  /* the recorded call or event that it waited for in vain; "" */
 
-    /* its own */
+    /* private */
     struct mesh *mesh;
     void *memory;
     struct tape_reader reader;
@@ -59,10 +60,10 @@ struct played_rank {
     bool is_started;
 };
 
-/* Make its core, and begin. -1 after fail_set. */
+/* Create its core, and begin. -1 after fail_set. */
 int played_rank_start(struct played_rank *rank, struct fail *fail);
 
-/* Wait for it; the clock is cancelled, or it is over. */
+/* Wait for its end: the clock is cancelled, or it is over. */
 void played_rank_join(struct played_rank *rank);
 void played_rank_release(struct played_rank *rank);
 

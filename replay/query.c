@@ -1,4 +1,4 @@
-/* mesh-replay query: a question in SQL, or one that comes with the program. */
+/* mesh-replay query: a query in SQL, or one that comes with the program. */
 #include <string.h>
 
 #include "command.h"
@@ -57,7 +57,7 @@ static const char *find(const char *name, struct fail *fail)
     return NULL;
 }
 
-/* trust: it is a question of our own. */
+/* trust: it is a query of our own. */
 static int ask(struct rows_question *question, bool trust, struct fail *fail)
 {
     int result;

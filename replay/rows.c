@@ -80,7 +80,7 @@ static void write_json(struct json *json, const char *name, const struct mesh_tr
     case MESH_TRACE_VALUE_TEXT:
         json_string(json, name, value->bytes, value->size);
         break;
-    case MESH_TRACE_VALUE_BLOB: /* its beginning: enough to compare hashes and ids; SQL's hex() gives all */
+    case MESH_TRACE_VALUE_BLOB: /* its first bytes: enough to compare hashes and ids; SQL's hex() gives all */
         size = value->size < sizeof hex / 2 ? value->size : sizeof hex / 2;
         for (size_t i = 0; i < size; i++) {
             hex[2 * i] = digits[((const uint8_t *)value->bytes)[i] >> 4];

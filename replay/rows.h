@@ -1,4 +1,4 @@
-/* Rows of a question as text: a table with tabs, JSON objects, CSV. */
+/* Rows of a query as text: a table with tabs, JSON objects, CSV. */
 #ifndef REPLAY_ROWS_H
 #define REPLAY_ROWS_H
 
@@ -8,7 +8,7 @@
 
 enum rows_form { ROWS_TEXT, ROWS_JSON, ROWS_CSV };
 
-enum { ROWS_COLUMNS_MAX = 200, ROWS_SECONDS = 60, ROWS_OWN_SECONDS = 3600 /* for questions of our own */ };
+enum { ROWS_COLUMNS_MAX = 200, ROWS_SECONDS = 60, ROWS_OWN_SECONDS = 3600 /* for queries of our own */ };
 
 struct rows_question {
     const char *path; /* for messages */
@@ -18,14 +18,14 @@ struct rows_question {
     enum rows_form form;
 };
 
-/* Ask and write all rows to out. -1: EXIT_USAGE for a bad question, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
+/* Run the query and write all rows to out. -1: EXIT_USAGE for a bad query, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
 int rows_write(const struct rows_question *question, FILE *out, struct fail *fail);
 
-/* Ask a question of our own and call each with every row, until it returns other than 0, which is then the result. */
+/* Run a query of our own and call each with every row, until it returns other than 0, which is then the result. */
 int rows_each(const char *path, struct mesh_trace *trace, const char *sql,
               int (*each)(void *context, const struct mesh_trace_value *values), void *context, struct fail *fail);
 
-/* The one number that a question of our own answers; 0 where it answers none. -1 after fail_set. */
+/* The single number that a query of our own gives; 0 if it gives none. -1 after fail_set. */
 int rows_number(const char *path, struct mesh_trace *trace, const char *sql, int64_t *number, struct fail *fail);
 
 #endif

@@ -1,4 +1,5 @@
-/* mesh-replay run: what was recorded again, asked of real nodes or played to one of them, and what comes of it beside the recording. */
+/* mesh-replay run: recorded requests made again to real nodes, or recorded ranks played to one, with the results compared with the
+ * recording. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static int64_t meta_number(struct mesh_trace *trace, const char *key)
     return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoll(text, NULL, 10) : 0;
 }
 
-/* As many as the largest epoch had. */
+/* As many as in the largest epoch. */
 static int count_nodes(const char *path, struct mesh_trace *trace, uint16_t *count, struct fail *fail)
 {
     static const char key[] = "\"address\":";
@@ -67,7 +68,7 @@ static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
     mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
 }
 
-/* The tokens of a request, from its first one on without a hole, as a trace has them. */
+/* The number of tokens of a request in a trace, from its first one on without a gap. */
 static uint64_t count_tokens(const struct compute_tokens *tokens, uint64_t request)
 {
     uint64_t count = 0;
@@ -77,8 +78,8 @@ static uint64_t count_tokens(const struct compute_tokens *tokens, uint64_t reque
     return count;
 }
 
-/* Where most of it is: the node where it entered may have been killed, while the others went on. Requests of mesh-node run, whose ids are
- * counted and not drawn, are in every trace of it. */
+/* Take the trace with the most tokens: the node where the request entered may have been killed while the others went on. Requests of
+ * mesh-node run, whose ids are counted and not drawn, are in every trace of it. */
 static void find_tokens(struct run *run, struct run_request *r)
 {
     const struct compute_token *token;

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ENTRY_SIZE_AT = 16, ENTRY_NAME_AT = 19 }; /* in what the kernel says of an entry: man 2 getdents */
+enum { ENTRY_SIZE_AT = 16, ENTRY_NAME_AT = 19 }; /* in a directory entry of the kernel: man 2 getdents */
 
 int run_folder_make(char *folder, size_t capacity, struct fail *fail)
 {
@@ -25,7 +25,7 @@ int run_folder_make(char *folder, size_t capacity, struct fail *fail)
     return -1;
 }
 
-/* What opendir and readdir would do, which allocate: a signal may have come in the midst of malloc. Returns how many have gone. */
+/* In place of opendir and readdir, which allocate: a signal may have interrupted malloc. Returns how many were removed. */
 static unsigned remove_entries(int directory)
 {
     static char entries[8192];
@@ -48,7 +48,7 @@ void run_folder_remove(const char *folder)
     const int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     while (directory >= 0 && remove_entries(directory) > 0)
-        lseek(directory, 0, SEEK_SET); /* what was passed over while others went */
+        lseek(directory, 0, SEEK_SET); /* some are skipped while others are removed */
     if (directory >= 0)
         close(directory);
     rmdir(folder);

@@ -1,4 +1,4 @@
-/* The folder of a replay: keys, traces and logs of the nodes that it starts. Nothing in it is a folder. */
+/* The folder of a replay: keys, traces and logs of the nodes that it starts. It has no subfolders. */
 #ifndef REPLAY_RUN_FOLDER_H
 #define REPLAY_RUN_FOLDER_H
 
@@ -6,10 +6,10 @@
 
 #include "mesh/program/fail.h"
 
-/* A new one below TMPDIR; its path in folder, "" after -1. */
+/* Create one below TMPDIR; folder gets its path, "" after -1. */
 int run_folder_make(char *folder, size_t capacity, struct fail *fail);
 
-/* With all that is in it. Async-signal-safe. */
+/* Remove it with all that is in it. Async-signal-safe. */
 void run_folder_remove(const char *folder);
 
 #endif

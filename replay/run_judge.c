@@ -91,7 +91,7 @@ static int read_fingerprint(const char *path, char fingerprint[65], struct fail 
     return 0;
 }
 
-/* A case only where it is another one, which is why all else differs. */
+/* A case only if the model is another one, which then explains all other differences. */
 static int judge_model(struct run_judging *j, struct fail *fail)
 {
     char was[65], is[65];
@@ -107,7 +107,7 @@ static int judge_model(struct run_judging *j, struct fail *fail)
 
 /* ---- the nodes ---- */
 
-/* A case only where they did not stay together: on a busy machine one may be taken for dead. Results do not depend on it, times do. */
+/* A case only if the nodes did not stay together: on a busy machine one may be suspected dead. Results do not depend on that, times do. */
 static int judge_together(struct run_judging *j, struct fail *fail)
 {
     int64_t most = 0;
@@ -190,8 +190,8 @@ static void say_computed(struct run_cases *cases, const struct compute *computed
                  tiles, blocks, tokens);
 }
 
-/* Which requests share a step is another matter each time, so tiles of several cannot be compared one by one. But all of them, then and
- * now, have to be what the model gives. */
+/* Which requests share a step differs each time, so tiles of several requests cannot be compared one by one. But all of them, in the
+ * recording and now, have to be what the model gives. */
 static int judge_computed(struct run_judging *j, struct fail *fail)
 {
     const char *long_name = run_nodes_option(j->nodes, "--model"),
@@ -216,7 +216,7 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     return result;
 }
 
-/* Of the node with the same rank now. */
+/* Compare with the node that has the same rank now. */
 static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
 {
     struct diff diff = {.paths = {j->paths[index], NULL}};
@@ -293,7 +293,7 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
                  text[2]);
 }
 
-/* Each timing of which something can be told. */
+/* Each timing with enough values to judge. */
 static void judge_slower(struct run_cases *cases, const struct diff *diff, float percent)
 {
     enum verdict_kind kind = VERDICT_SKIP;

@@ -1,4 +1,4 @@
-/* What a replay is judged by: tokens, tiles, and thresholds of its timing. */
+/* The verdict on a replay: tokens, tiles, and limits of its timing. */
 #ifndef REPLAY_RUN_JUDGE_H
 #define REPLAY_RUN_JUDGE_H
 
@@ -6,11 +6,11 @@
 #include "run_play.h"
 #include "verdict.h"
 
-/* Limits; has_: it was given. */
+/* Limits; has_: the limit was given. */
 struct run_limits {
-    float p99_us;       /* of tiles under way, on any node: at most */
+    float p99_us;       /* of tiles on their way, on any node: at most */
     float tokens_per_s; /* of every request: at least */
-    float loss_percent; /* of received tiles, that had to be asked for: at most */
+    float loss_percent; /* of received tiles, those that had to be asked for: at most */
     float slower_percent;
     bool has_p99, has_tokens_per_s, has_loss, has_slower;
 };
@@ -37,16 +37,16 @@ struct run_judging {
 int run_judge(struct run_judging *judging, struct fail *fail);
 void run_cases_release(struct run_cases *cases);
 
-/* Its parts about timing, up to three cases, and about loss, one. -1 after fail_set. */
+/* Its parts about timing, up to three cases, and about loss, one case. -1 after fail_set. */
 int run_judge_latency(struct run_judging *judging, struct fail *fail);
 int run_judge_loss(struct run_judging *judging, struct fail *fail);
 
-/* Room for so many cases; then, for each, its name and its verdict. */
+/* Room for that many cases; then, for each, its name and its verdict. */
 int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail);
 __attribute__((format(printf, 2, 3))) void run_case_begin(struct run_cases *cases, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...);
 
-/* Both, of a number and its bound. */
+/* Name and verdict of a case that is a number with a bound. */
 void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit);
 
 #endif

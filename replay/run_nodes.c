@@ -69,7 +69,7 @@ static uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Run a short program to its end, which comes by then, or is made; its exit code, or -1. */
+/* Run a short program to its end, or kill it at that time; its exit code, or -1. */
 static int run_short(const char *const *words, const char *out_path, const char *err_path, uint64_t until_ns, struct fail *fail)
 {
     const pid_t pid = run_start(words, out_path, err_path, fail);
@@ -89,7 +89,7 @@ static int run_short(const char *const *words, const char *out_path, const char 
     return fail_set(fail, EXIT_ENVIRONMENT, "%.60s %.20s: does not end, or not well: is that mesh-node?", words[0], words[1]);
 }
 
-/* ---- what they are started with ---- */
+/* ---- the command lines ---- */
 
 static void path_of(const struct run_nodes *nodes, const char *name, uint16_t i, char path[RUN_PATH_BYTES])
 {
@@ -116,7 +116,7 @@ static bool has_option(const struct run_nodes *nodes, const char *name)
     return run_nodes_option(nodes, name) != NULL;
 }
 
-/* The command's own key or security, else a new key for all of them. */
+/* The command's own key or security option, else a new key for all nodes. */
 static int make_key(struct run_nodes *nodes, struct fail *fail)
 {
     char log[RUN_PATH_BYTES];
@@ -140,7 +140,7 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     return code < 0 ? -1 : 0;
 }
 
-/* ---- what a signal that ends this process takes away ---- */
+/* ---- cleaning up when a signal ends this process ---- */
 
 static struct run_nodes *volatile doomed;
 
@@ -153,7 +153,7 @@ static void remove_doomed(int number)
         }
     if (!doomed->keeps_folder)
         run_folder_remove(doomed->folder);
-    raise(number); /* with its usual effect */
+    raise(number); /* with its default action */
 }
 
 static void watch_signals(struct run_nodes *nodes)
@@ -187,7 +187,7 @@ static int find_port(struct run_nodes *nodes, uint16_t i, struct mesh_udp **udp,
     return 0;
 }
 
-/* Ports that were free a moment ago; all at the same time, so that none comes twice. */
+/* Ports that were free a moment ago; found all at once, so that none is given twice. */
 static int find_ports(struct run_nodes *nodes, struct fail *fail)
 {
     struct mesh_udp *held[RUN_NODES_MAX] = {NULL};
@@ -219,7 +219,7 @@ static void add_command(const struct run_nodes *nodes, struct run_words *words)
         run_words_add(words, nodes->command[w], NULL);
 }
 
-/* The command's words, then ours. */
+/* The command's words, then the program's own. */
 static void make_words(const struct run_nodes *nodes, uint16_t i, struct run_words *words)
 {
     add_command(nodes, words);
@@ -233,7 +233,7 @@ static void make_words(const struct run_nodes *nodes, uint16_t i, struct run_wor
     add_number(nodes, words, "--batch", nodes->batch);
     add_number(nodes, words, "--slots", nodes->slots);
     add_text(nodes, words, "--kv-type", nodes->kv_type);
-    add_text(nodes, words, "--share", "1"); /* rows are not dealt anew while it runs */
+    add_text(nodes, words, "--share", "1"); /* rows are not divided anew while it runs */
     add_text(nodes, words, "--drain", "0");
     add_text(nodes, words, "--key", nodes->key);
 }
@@ -269,9 +269,9 @@ void run_nodes_add_access(const struct run_nodes *nodes, struct run_words *words
         run_words_add(words, "--security", nodes->security);
 }
 
-/* ---- until they are there ---- */
+/* ---- waiting until nodes are ready ---- */
 
-/* What a node has found wrong with its command line or model is what is wrong here. */
+/* If the node found its command line or model to be wrong, the same is wrong here. */
 static enum exit_code code_of(int status)
 {
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_ENVIRONMENT;
@@ -279,7 +279,7 @@ static enum exit_code code_of(int status)
     return code == EXIT_USAGE || code == EXIT_BAD_FILE ? (enum exit_code)code : EXIT_ENVIRONMENT;
 }
 
-/* Of one that has just ended. */
+/* Report a node that has just ended. */
 static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail *fail)
 {
     char log[RUN_PATH_BYTES], line[300];
@@ -298,7 +298,7 @@ static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail
     return fail_set(fail, code_of(status), "node %u has ended: %.300s", nodes->rank + i, line);
 }
 
-/* What a node stores last makes one file of its trace; where that could not be written, there is no word of it in the trace either. */
+/* As the last step a node merges its trace into one file. If that failed, the other file remains; the trace itself cannot tell. */
 static int check_trace(const struct run_nodes *nodes, uint16_t i, struct fail *fail)
 {
     char path[RUN_PATH_BYTES + 8];
@@ -337,7 +337,7 @@ int run_nodes_check(struct run_nodes *nodes, struct fail *fail)
     return 0;
 }
 
-/* All of them are one cluster, by what this one says, and none loads. */
+/* Are all of them one cluster, by what this one says, and does none load? */
 static bool is_ready(struct run_nodes *nodes, uint16_t i, uint64_t until_ns)
 {
     char out[RUN_PATH_BYTES], err[RUN_PATH_BYTES], wanted[40];
@@ -426,7 +426,7 @@ int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned se
 
 /* ---- ending ---- */
 
-/* Was that the end that was asked for? A rank of a fixed list is not as calm about it as a node of a cluster. */
+/* Was that the end that was asked for? A rank of a fixed list may end with an error then; a node of a cluster may not. */
 static bool is_well(const struct run_nodes *nodes, int status)
 {
     if (WIFSIGNALED(status))

@@ -1,5 +1,5 @@
-/* Real nodes on the loopback, started for a replay: processes of the command that was given, each with a port and a trace of its own, all
- * with one key. They end with this process, however it ends. */
+/* Real nodes on the loopback, started for a replay: processes of the given command, each with its own port and trace, all with one key.
+ * They end with this process, however it ends. */
 #ifndef REPLAY_RUN_NODES_H
 #define REPLAY_RUN_NODES_H
 
@@ -15,22 +15,22 @@ struct run_nodes {
     char *const *command; /* (words) "mesh-node", "serve", ...; borrowed */
     int words;
     uint16_t count;
-    uint16_t rank;              /* of the first of them, whose rank is given: run_nodes_start_rank */
-    uint32_t ctx, batch, slots; /* as recorded; 0: not known. The command's own options go before */
+    uint16_t rank;              /* of the first node, if its rank is given: run_nodes_start_rank */
+    uint32_t ctx, batch, slots; /* as recorded; 0: not known. Options of the command override them */
     char kv_type[RUN_WORD_BYTES], shares[RUN_SHARES_BYTES], pipeline[RUN_WORD_BYTES];
     char folder[RUN_FOLDER_BYTES]; /* of keys, traces and logs */
     bool keeps_folder;
     pid_t pid[RUN_NODES_MAX];
     char address[RUN_NODES_MAX][MESH_ADDR_TEXT_BYTES], trace[RUN_NODES_MAX][RUN_PATH_BYTES];
-    char key[RUN_PATH_BYTES];      /* "": without, where mesh-node cannot seal */
-    const char *peers;             /* of run_nodes_start_rank, as long as that node is started */
-    const struct request *request; /* that rank 0 has; NULL: it is another rank */
+    char key[RUN_PATH_BYTES];      /* "": none, as mesh-node cannot seal */
+    const char *peers;             /* of run_nodes_start_rank, while that node is started */
+    const struct request *request; /* for rank 0; NULL: it is another rank */
     char record[RUN_PATH_BYTES], prompt[RUN_PATH_BYTES];
-    unsigned seconds;     /* that it waits for them */
-    const char *security; /* of the command; NULL: as mesh-node has it */
+    unsigned seconds;     /* how long it waits for its peers */
+    const char *security; /* the command's option; NULL: mesh-node's default */
 };
 
-/* Start them, and wait until they are one cluster and have loaded, for as long as given. run_nodes_stop and _release in either case. */
+/* Start them, and wait until they are one cluster and have loaded, at most for that time. run_nodes_stop and _release in either case. */
 int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail);
 
 /* Instead, for one node that is a rank of a fixed list: a folder and an address for it; then start it, as nodes->rank. peers: addresses of
@@ -38,20 +38,20 @@ int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail
 int run_nodes_open(struct run_nodes *nodes, struct fail *fail);
 int run_nodes_start_rank(struct run_nodes *nodes, const char *peers, unsigned seconds, struct fail *fail);
 
-/* Ask them to end, and wait for it: their traces are whole then. */
+/* Ask them to end, and wait for that: only then are their traces complete. */
 int run_nodes_stop(struct run_nodes *nodes, struct fail *fail);
 
-/* Kill what runs still, and remove the folder with all that is in it, unless it is to be kept. A signal that ends this process before does
- * the same. */
+/* Kill those that still run, and remove the folder with all that is in it, unless it is to be kept. A signal that ends this process earlier
+ * does the same. */
 void run_nodes_release(struct run_nodes *nodes);
 
-/* The value of an option of the command; NULL: it is not there. */
+/* The value of an option of the command; NULL: absent. */
 const char *run_nodes_option(const struct run_nodes *nodes, const char *name);
 
-/* Words by which a client reaches them. */
+/* Words with which a client reaches them. */
 void run_nodes_add_access(const struct run_nodes *nodes, struct run_words *words);
 
-/* One of them has ended, which none should: -1 with its last words. */
+/* Has one of them ended, which none should? -1 with its last words. */
 int run_nodes_check(struct run_nodes *nodes, struct fail *fail);
 
 /* 1: this one has ended well, or before; 0: it runs; -1 after fail_set, with its last words: it has failed. */

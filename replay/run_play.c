@@ -24,7 +24,7 @@ static void path_of(const struct run_nodes *nodes, size_t index, const char *nam
 
 /* ---- asking ---- */
 
-/* As many tokens as were recorded: what ended early then is not wanted longer now. */
+/* As many tokens as were recorded: an answer that ended early then is not to be longer now. */
 static int ask(const struct run_nodes *nodes, struct run_request *r, size_t index, struct fail *fail)
 {
     char prompt[RUN_PATH_BYTES], out[RUN_PATH_BYTES], err[RUN_PATH_BYTES];
@@ -38,7 +38,7 @@ static int ask(const struct run_nodes *nodes, struct run_request *r, size_t inde
         return -1;
     if (r->recorded > 0)
         request.predict = (uint32_t)r->recorded;
-    request.want_digest = r->has_digests; /* they go along with the candidates, which are compared as tiles */
+    request.want_digest = r->has_digests; /* they go with the candidates, which are compared as tiles */
     run_words_add(&words, "--to", nodes->address[r->node]);
     run_words_add_request(&words, &request, prompt);
     run_nodes_add_access(nodes, &words);
@@ -73,7 +73,7 @@ static void read_ids(struct run_request *r, const char *path)
         fclose(file);
 }
 
-/* "..., generated 20 at 340.0 tok/s, ..." among what is said besides. */
+/* "..., generated 20 at 340.0 tok/s, ..." among other output. */
 static double read_speed(const char *path)
 {
     static const char key[] = "generated ";
@@ -86,7 +86,7 @@ static double read_speed(const char *path)
     return at == NULL ? 0 : strtod(at + 4, NULL);
 }
 
-/* Fewer tokens than there were. */
+/* Fewer tokens than in the recording. */
 static void check_end(struct run_request *r)
 {
     if (r->differs || r->count >= r->recorded)
@@ -122,7 +122,7 @@ static bool look_at(const struct run_nodes *nodes, struct run_request *r, size_t
 
 /* ---- time ---- */
 
-/* When it is to be asked: an absolute time, so that what is late once does not move all that follows. */
+/* When it is due: an absolute time, so that one delay does not shift all that follows. */
 static uint64_t due_ns(const struct run_play *play, uint64_t begun_ns, size_t index)
 {
     const int64_t after = play->requests[index].at_ns - play->requests[0].at_ns;
@@ -149,7 +149,7 @@ static void stop_asking(struct run_play *play)
         }
 }
 
-/* What is due of those that have not been asked; *next: the first of these, *running: that are not answered. */
+/* Make the requests that are due; *next: the first one not made yet, *running: those not answered. */
 static int ask_due(struct run_play *play, const struct run_nodes *nodes, uint64_t begun_ns, size_t *next, size_t *running,
                    struct fail *fail)
 {

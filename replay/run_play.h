@@ -1,4 +1,4 @@
-/* Recorded requests, asked again of real nodes: at the recorded times, scaled, or as fast as they are answered. */
+/* Recorded requests made again to real nodes: at the recorded times, scaled, or as fast as they are answered. */
 #ifndef REPLAY_RUN_PLAY_H
 #define REPLAY_RUN_PLAY_H
 
@@ -7,17 +7,17 @@
 
 enum run_ended { RUN_NOT_YET, RUN_ANSWERED, RUN_FAILED /* the node refused it, or the question was wrong: why */ };
 
-/* One request and what became of it. */
+/* One request and its outcome. */
 struct run_request {
     const struct request *request;       /* as recorded */
-    const struct compute_tokens *tokens; /* of its trace, or of another one that has more of it */
-    uint16_t node;                       /* that it is asked of */
+    const struct compute_tokens *tokens; /* of its trace, or of another one with more of it */
+    uint16_t node;                       /* to which it is made */
     int64_t at_ns;                       /* since 1970, by the clock of the machine that recorded it */
-    uint64_t recorded;                   /* tokens that there are of it */
+    uint64_t recorded;                   /* number of its tokens in the recording */
     bool has_digests;                    /* of their logits */
     pid_t pid;                           /* 0: not running */
     enum run_ended ended;
-    uint64_t late_ns;    /* that it was asked later than planned */
+    uint64_t late_ns;    /* delay after the planned time */
     uint64_t count;      /* tokens now */
     bool differs;        /* at this token: */
     uint64_t position;   /* from 0 */
@@ -30,8 +30,8 @@ struct run_play {
     struct run_request *requests; /* (count) by time */
     size_t count;
     float speed;       /* times as fast as recorded; 0: as fast as they are answered */
-    unsigned together; /* requests at a time then */
-    unsigned seconds;  /* give up when nothing was answered for so long */
+    unsigned together; /* concurrent requests with speed 0 */
+    unsigned seconds;  /* give up when nothing was answered for this long */
 };
 
 /* Play all of them on nodes that have started. 0, or -1 after fail_set: EXIT_ENVIRONMENT when a node ends or nothing comes. */

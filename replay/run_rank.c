@@ -37,7 +37,7 @@ static int check_traces(const char *const *paths, size_t path_count, struct fail
     return result;
 }
 
-/* Why it cannot be played; NULL: it can. */
+/* Why the tape cannot be played; NULL: it can. */
 static const char *flaw_of(const struct compute_tape *tape)
 {
     if (tape->init.format != MESH_TAPE_FORMAT)
@@ -62,7 +62,7 @@ static int take_tape(struct run_rank *run, const struct compute_tape *tape, stru
     return 0;
 }
 
-/* All of one epoch; a tape for each rank that is played. */
+/* Check that all are of one epoch, with a tape for each rank that is played. */
 static int sort_tapes(struct run_rank *run, struct fail *fail)
 {
     size_t group[COMPUTE_RANKS_MAX], count = compute_tapes_next_group(&run->tapes, group);
@@ -105,7 +105,7 @@ static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
     mesh_trace_get_meta(trace, "pipeline", nodes->pipeline, sizeof nodes->pipeline);
 }
 
-/* What a real rank 0 is asked: as much as then, or it would not end in the same step. */
+/* The request to a real rank 0: for as many tokens as in the recording, or it would not end in the same step. */
 static int read_request(struct run_rank *run, const char *path, struct mesh_trace *trace, struct fail *fail)
 {
     const struct compute_token *first;
@@ -126,7 +126,8 @@ static int read_request(struct run_rank *run, const char *path, struct mesh_trac
     return 0;
 }
 
-/* The setup, the tokens, and when the first step was: by rank 0's clock, or, where that one is real, by who first heard of it. */
+/* The setup, the tokens, and the time of the first step: by rank 0's clock, or, if rank 0 is real, by that of the first rank to hear of
+ * it. */
 static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *nodes, struct fail *fail)
 {
     struct played_rank *p = &run->played[rank];
@@ -151,7 +152,7 @@ static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *node
     return result;
 }
 
-/* What the recorded nodes had to have alike is taken from the recording, so the command has no other say in it. */
+/* Settings that all recorded nodes had to share come from the recording, so the command must not contradict them. */
 static int check_option(const struct run_nodes *nodes, const char *name, const char *recorded, struct fail *fail)
 {
     const char *given = run_nodes_option(nodes, name);
@@ -161,7 +162,7 @@ static int check_option(const struct run_nodes *nodes, const char *name, const c
     return fail_set(fail, EXIT_USAGE, "%s %.40s: recorded with %.200s: leave it out, and the node has that", name, given, recorded);
 }
 
-/* Neither has it what rank 0 is asked. */
+/* Nor may the command set the request of rank 0. */
 static int check_request_options(const struct run_nodes *nodes, struct fail *fail)
 {
     static const char *const names[] = {"--prompt",
@@ -268,7 +269,7 @@ struct look {
     bool all_over;
 };
 
-/* True while something moves, or waits for its time only. */
+/* Note when something last moved, or waited only for its time. */
 static void look_at(struct run_rank *run, struct look *look)
 {
     uint64_t moves = 0;
@@ -295,7 +296,7 @@ static bool has_failed(const struct run_rank *run)
     return false;
 }
 
-/* Until the ranks and the node have ended, or nothing moves for too long. */
+/* Wait until the ranks and the node have ended, or nothing moves for too long. */
 static int wait_for_all(struct run_rank *run, struct run_nodes *nodes, struct fail *fail)
 {
     struct look look = {.heard_ns = mesh_udp_now_ns()};
@@ -356,7 +357,7 @@ static int end_played(struct run_rank *run, struct fail *fail)
     return result;
 }
 
-/* The node has its options from the recording: what is left to differ is how its program deals the work out. */
+/* The node has its options from the recording: only the division of the work by its program can differ. */
 static void name_the_build(struct fail *fail)
 {
     char *hash = strstr(fail->text, "configuration hash"), *advice = hash != NULL ? strstr(hash, ": start all nodes") : NULL;

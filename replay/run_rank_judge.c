@@ -1,4 +1,4 @@
-/* What a real node among played ranks is judged by. */
+/* The verdict on a real node among played ranks. */
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 
 enum { CASES_MAX = 9, SHOWN_BYTES = 8 };
 
-/* Eight bytes from the first that differs. */
+/* Eight bytes from the first difference on. */
 static void bytes_text(const struct compute_difference *d, char was[2 * SHOWN_BYTES + 1], char is[2 * SHOWN_BYTES + 1])
 {
     uint32_t first = 0;
@@ -53,7 +53,7 @@ static void judge_end(const struct run_rank *run, struct run_cases *cases)
                      run->rank_count - 1, (double)run->late_ns / 1e6);
 }
 
-/* What rank 0 says of steps, which decides the rest. */
+/* The steps that rank 0 plans decide all else. */
 static void judge_log(const struct run_rank *run, struct run_cases *cases)
 {
     const struct played_log *log = &run->log;

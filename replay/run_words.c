@@ -33,7 +33,7 @@ void run_words_add_uint(struct run_words *words, const char *name, uint64_t valu
     run_words_add(words, name, text);
 }
 
-/* To the last bit. */
+/* A float, exact to the last bit. */
 static void add_float(struct run_words *words, const char *name, float value)
 {
     char *text = new_value(words);

@@ -72,7 +72,7 @@ static int load(struct tape_reader *r, const struct mesh_trace_chunk *chunk, str
     return 1;
 }
 
-/* The core's next chunk in this file: 1; 0: none; -1. Another core of the same name begins anew, and ends this one. */
+/* The core's next chunk in this file: 1; 0: none; -1. A new core of the same name ends this one. */
 static int next_in_file(struct tape_reader *r, struct fail *fail)
 {
     struct mesh_trace_chunk chunk;
@@ -89,7 +89,7 @@ static int next_in_file(struct tape_reader *r, struct fail *fail)
     return err < 0 ? trace_failed(r->paths[r->path], r->trace, err, fail) : 0;
 }
 
-/* A gap in one file may be what another one has: only what is in none is missing. */
+/* A gap in one file may be filled by another: only what is in none is missing. */
 static int next_chunk(struct tape_reader *r, struct fail *fail)
 {
     while (r->path < r->path_count) {

@@ -1,4 +1,4 @@
-/* The tape of one core, call by call, out of the chunks of one trace and of those in which its recording goes on. */
+/* The tape of one core, call by call, from the chunks of one trace and of those that continue its recording. */
 #ifndef REPLAY_TAPE_READER_H
 #define REPLAY_TAPE_READER_H
 
@@ -8,7 +8,7 @@
 struct tape_reader {
     const char *const *paths; /* (path_count) borrowed */
     size_t path_count, path;  /* path: the one that is being read */
-    uint64_t from;            /* chunk with which the core begins, in the first of them */
+    uint64_t from;            /* chunk with which the core begins, in the first file */
     struct mesh_trace *trace;
     struct mesh_trace_reading *reading;
     int64_t core;
@@ -18,12 +18,12 @@ struct tape_reader {
     size_t capacity, bytes, at;
 };
 
-/* Begin with a chunk: its file's index among the paths, and its row. Close it either way. */
+/* Begin with a chunk: the index of its file among the paths, and its row. Close it either way. */
 void tape_reader_open(struct tape_reader *reader, const char *const *paths, size_t path_count, size_t path,
                       const struct mesh_trace_chunk *chunk);
 void tape_reader_close(struct tape_reader *reader);
 
-/* The next call, valid until the one after it, and its number. 1; 0: there are no more; -1 after fail_set. */
+/* The next call, valid until the following one, and its number. 1; 0: there are no more; -1 after fail_set. */
 int tape_reader_next(struct tape_reader *reader, struct mesh_tape_entry *entry, uint64_t *number, struct fail *fail);
 
 /* Does a core begin with these records? */

@@ -1,4 +1,4 @@
-/* Traces that are named on the command line. */
+/* Traces named on the command line. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +50,7 @@ int trace_failed(const char *path, const struct mesh_trace *trace, int err, stru
 
 struct file {
     const char *path;
-    char recording[60]; /* when it began, by two clocks: the same in all its files, and in no other's. "": not known */
+    char recording[60]; /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
     int64_t first_ns;   /* of its first call */
 };
 

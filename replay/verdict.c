@@ -8,7 +8,7 @@
 
 /* ---- TAP ---- */
 
-/* "#" would begin a directive, and other lines other tests. */
+/* "#" would begin a directive, and a new line another test. */
 static void write_plain(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -47,7 +47,7 @@ void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count)
 
 /* ---- JUnit ---- */
 
-/* What XML can hold; what it cannot, as control characters and bytes of a name that are no UTF-8, becomes "?". */
+/* Characters that XML cannot hold, such as control characters and invalid UTF-8 in a name, become "?". */
 static void write_xml(FILE *out, const char *text)
 {
     size_t left = strlen(text), length;

@@ -1,4 +1,4 @@
-/* What a check has found, for people and for CI: lines of text, TAP, JUnit XML. */
+/* Results of checks, for people and for CI: lines of text, TAP, JUnit XML. */
 #ifndef REPLAY_VERDICT_H
 #define REPLAY_VERDICT_H
 
@@ -12,7 +12,7 @@ enum verdict_kind { VERDICT_PASS, VERDICT_FAIL, VERDICT_SKIP };
 struct verdict {
     const char *name;
     enum verdict_kind kind;
-    const char *what;   /* in a line: figures, the difference, or why it was left out */
+    const char *what;   /* in one line: figures, the difference, or why it was skipped */
     const char *detail; /* NULL, or lines that each end with a newline */
     double seconds;
 };
@@ -22,7 +22,7 @@ void verdict_write_tap(FILE *out, const struct verdict *verdicts, size_t count);
 /* suite: its name, e.g. "mesh-replay verify". */
 void verdict_write_junit(FILE *out, const char *suite, const struct verdict *verdicts, size_t count);
 
-/* The same into a file, which is replaced when it is complete. -1 after fail_set. */
+/* The same into a file, which appears when it is complete, in place of an old one. -1 after fail_set. */
 int verdict_save_junit(const char *path, const char *suite, const struct verdict *verdicts, size_t count, struct fail *fail);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum { WHAT_BYTES = 400 };
 
-/* What is said of one core. */
+/* Text about one core. */
 struct told {
     char what[WHAT_BYTES];
     char *detail; /* owned */

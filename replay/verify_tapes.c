@@ -41,7 +41,7 @@ static struct verify_core *add_core(struct verify *verify, const char *path, con
     return core;
 }
 
-/* The core whose next call this chunk begins with; otherwise the last one of the same kind in this file. */
+/* The core whose next call this chunk begins with; otherwise the last one of the same node, kind and instance in this file. */
 static struct verify_core *find_core(const struct verify *verify, const char *path, const struct mesh_trace_chunk *chunk)
 {
     struct verify_core *last = NULL;
@@ -65,7 +65,7 @@ static void end_core(struct verify_core *core, enum verify_state state, const ch
     snprintf(core->why, sizeof core->why, "%s", why);
 }
 
-/* 0, or -1 when the file itself is wrong. */
+/* 0, or -1 if the file itself is wrong. */
 static int feed_one(struct verify_core *core, const struct mesh_tape_entry *entry, struct fail *fail)
 {
     const int err = mesh_rerun_feed(core->rerun, entry);

@@ -1,6 +1,6 @@
-/* The tapes in traces, run again: each protocol core that a recording holds becomes a case, which ends as a verdict.
+/* The tapes in traces, run again: each protocol core in a recording becomes a case, which ends with a verdict.
  *
- * Files are read once, chunk by chunk, and all cores of a file at the same time; a core that goes on in the next file is one case. */
+ * Files are read once, chunk by chunk, with all cores of a file at the same time; a core that continues in the next file is one case. */
 #ifndef REPLAY_VERIFY_TAPES_H
 #define REPLAY_VERIFY_TAPES_H
 
@@ -10,8 +10,8 @@
 enum verify_state {
     VERIFY_RUNNING,
     VERIFY_SAME,
-    VERIFY_DIFFERS, /* rerun has the difference */
-    VERIFY_CUT,     /* the same up to a gap of the recording: why */
+    VERIFY_DIFFERS, /* rerun holds the difference */
+    VERIFY_CUT,     /* the same up to a gap in the recording: why */
     VERIFY_SKIPPED  /* cannot be run again here: why */
 };
 
@@ -22,9 +22,9 @@ struct verify_core {
     int64_t core;                  /* enum mesh_trace_core */
     enum verify_state state;
     char why[200];
-    uint64_t first;           /* number of the call that its tape begins with */
+    uint64_t first;           /* number of the call with which its tape begins */
     struct mesh_rerun *rerun; /* NULL: never begun */
-    uint64_t took_ns;         /* of the processor's wall clock, to run it again */
+    uint64_t took_ns;         /* wall time to run it again */
 };
 
 struct verify {
@@ -33,7 +33,7 @@ struct verify {
     uint8_t *records; /* of one chunk */
 };
 
-/* Run all of the traces again. -1 after fail_set: EXIT_BAD_FILE, EXIT_ENVIRONMENT. Release it either way. */
+/* Run all tapes of the traces again. -1 after fail_set: EXIT_BAD_FILE, EXIT_ENVIRONMENT. Release it either way. */
 int verify_run(struct verify *verify, const char *const *paths, size_t path_count, struct fail *fail);
 void verify_release(struct verify *verify);
 
