@@ -114,7 +114,7 @@ static struct link_entry *give_to_missing(struct link *link, uint64_t step, uint
     return oldest;
 }
 
-/* ---- what was sent again ---- */
+/* ---- resends ---- */
 
 /* One range of a NAK may cover several datagrams in a row. A resend shows where one of them begins and ends: the part before it, its own
  * part and the part behind it belong to successive missing numbers. Ranges that differ in tokens and in blocks are left as they are. */

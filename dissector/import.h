@@ -1,4 +1,4 @@
-/* A capture becomes a trace: its datagrams, who sent them, and what the analysis finds. */
+/* A capture becomes a trace: its datagrams, their senders, and what the analysis finds. */
 #ifndef DISSECTOR_IMPORT_H
 #define DISSECTOR_IMPORT_H
 

@@ -6,7 +6,7 @@
 
 #include "packet.h"
 
-/* As the options of the same names say. */
+/* The command-line options of the same names. */
 struct line_options {
     unsigned verbose, time_form, hex, hex_ascii;
     bool ascii, quiet, link_header, numbered;

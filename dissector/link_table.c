@@ -12,7 +12,7 @@ double link_table_loss(const struct link_counts *counts)
     return sent > 0 ? (double)counts->lost / (double)sent : 0;
 }
 
-/* ---- what was lost ---- */
+/* ---- losses ---- */
 
 static void print_link(const struct link *link, FILE *out)
 {

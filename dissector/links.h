@@ -1,4 +1,4 @@
-/* Who sends to whom, and what is known of each number: the memory of the analysis.
+/* Which host sends to which, and what is known of each number: the memory of the analysis.
  *
  * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to all, and to that receiver. The last LINKS_WINDOW numbers
  * of each space are kept, as in the receiver itself. A host is a receiver in an epoch, with the last gathers sent to it. A datagram to a
@@ -76,7 +76,7 @@ struct link_host {
     uint32_t epoch;
     uint64_t begun_ns; /* when it was seen first */
     struct frame_address address;
-    unsigned mesh;  /* the same for all that speak with one another in this epoch */
+    unsigned mesh;  /* the same for all hosts that exchange datagrams in this epoch */
     unsigned point; /* capture point that its own reports are taken from */
     uint64_t have_step;
     uint16_t have_phase;
@@ -99,7 +99,7 @@ struct link {
     bool is_v6;
     struct frame_address from, to;
     struct link_host *sender, *receiver; /* NULL: no place */
-    struct link_space spaces[2];         /* to this receiver, to everybody */
+    struct link_space spaces[2];         /* to this receiver, to all */
     struct numbers_life lives[2];        /* of the spaces; a restarted process has links of its own */
     bool has_report, has_tiles;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */

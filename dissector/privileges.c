@@ -17,7 +17,7 @@ int privileges_drop(const char *user, struct fail *fail)
         return 0;
     entry = getpwnam(name);
     if (entry == NULL && user == NULL)
-        return 0; /* no user nobody on this system */
+        return 0; /* no such user on this system: nothing to drop to */
     if (entry == NULL)
         return fail_set(fail, EXIT_USAGE, "-Z: %.60s: there is no such user: give one that exists", name);
     if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0)

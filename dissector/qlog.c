@@ -91,7 +91,7 @@ static void write_head(const struct qlog *qlog, struct node *node, const char *n
     record_end(node);
 }
 
-/* The node of an address; with `make`, one that is new. NULL: none. */
+/* The node of an address; with `make`, a new one if need be. NULL: none. */
 static struct node *node_of(struct qlog *qlog, const struct frame_address *address, bool is_v6, bool make)
 {
     char path[PATH_BYTES], name[FRAME_ADDRESS_TEXT_BYTES];

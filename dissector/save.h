@@ -15,7 +15,7 @@ struct save {
     const struct capture *capture;
     struct capture_writer *writer;
     uint64_t began_ns;        /* beginning of the period of -G, by the capture's clock; 0: nothing yet */
-    uint32_t number, periods; /* of the file within it, and of those that are over */
+    uint32_t number, periods; /* the file within the period; periods that are over */
     char path[4096];
 };
 

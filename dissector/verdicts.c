@@ -11,7 +11,7 @@ struct verdicts {
     struct datagrams datagrams;
     size_t count, capacity;
     uint64_t left_out, not_judged;
-    void (*on_loss)(void *context, const struct analysis_loss *loss); /* NULL: nobody is told */
+    void (*on_loss)(void *context, const struct analysis_loss *loss); /* may be NULL */
     void *context;
     uint64_t *list; /* (count) datagram << BITS | verdict; owned */
 };

@@ -107,7 +107,7 @@ struct fleet_node {
     enum fleet_state state;
     uint64_t report_ns;               /* here, when the newest report came */
     uint64_t named_ns;                /* here, when another member last named it */
-    uint8_t named_state;              /* enum mesh_telemetry_state, by that one */
+    uint8_t named_state;              /* enum mesh_telemetry_state, by that member */
     uint32_t named_epoch;             /* of that member */
     int64_t gone_wall_ns;             /* when a node that is gone was last heard */
     uint64_t left_ns;                 /* here, when another node told that it has left; 0: none has */

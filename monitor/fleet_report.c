@@ -32,7 +32,7 @@ static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAM
     out[bytes] = '\0';
 }
 
-/* ---- who ---- */
+/* ---- nodes ---- */
 
 /* A new process at the same address: counters of the one before do not continue. */
 static void restart(struct intake *in, struct fleet_node *node)

@@ -9,7 +9,7 @@
 #include "diff.h"
 #include "rows.h"
 
-enum { PARTS = 10, VALUES_MAX = 1 << 22, VALUES_MIN = 50 /* below, nothing is said */, TAIL_MIN = 1000 };
+enum { PARTS = 10, VALUES_MAX = 1 << 22, VALUES_MIN = 50 /* with fewer, no verdict */, TAIL_MIN = 1000 };
 #define ERRORS  3.0
 #define PERCENT 2.0
 

@@ -27,7 +27,7 @@ struct played_log {
 /* A record of the real rank 0, of any kind: one that is not of the log means that rank 0 has finished. -1: no memory. */
 int played_log_hear(struct played_log *log, const uint8_t *record, size_t bytes);
 
-/* The next recorded one, of any kind. False: its counterpart has not arrived yet, so ask again. */
+/* The next record of the recording, of any kind. False: its counterpart has not arrived yet, so ask again. */
 bool played_log_expect(struct played_log *log, const uint8_t *record, size_t bytes);
 
 /* The number of records received that were not recorded. */
