@@ -92,6 +92,13 @@ static void take_starved(struct server *server, uint16_t rank)
         mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
 }
 
+/* Only later steps of this epoch show that large datagrams pass. */
+static void note_starved(struct server *server, uint64_t steps)
+{
+    server->starved_epoch = server->shift->number;
+    server->starved_steps = steps;
+}
+
 /* Steps are made with it, so what is large arrives; or it has not been tried for long. */
 static void take_fed(struct server *server, uint64_t starved)
 {
@@ -102,10 +109,8 @@ static void take_fed(struct server *server, uint64_t starved)
 
     engine_figures(shift->engine, &figures);
     steps = shift->number == server->starved_epoch ? server->starved_steps : 0;
-    if (starved != 0) {
-        server->starved_epoch = shift->number;
-        server->starved_steps = figures.steps;
-    }
+    if (starved != 0)
+        note_starved(server, figures.steps);
     for (uint16_t rank = 0; rank < shift->count; rank++) {
         if (rank == shift->rank || starved >> rank & 1 || figures.steps <= steps ||
             !serve_trouble_over(server, TROUBLE_BLACK_HOLE, &shift->member[rank].addr))
@@ -166,6 +171,8 @@ void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, co
         return;
     mesh_addr_format(*starved_by, address);
     say_black_hole(server, addr, shift != NULL && mesh_addr_equal(starved_by, &shift->member[shift->rank].addr) ? "this node" : address);
+    if (shift != NULL)
+        note_starved(server, UINT64_MAX); /* the epoch is over */
 }
 
 /* Of a member that is heard, so that another process there cannot be the same one started anew. */

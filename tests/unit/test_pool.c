@@ -53,11 +53,6 @@ static void note_index(void *app, uint16_t index)
     ((int *)app)[index]++;
 }
 
-static void do_nothing(void *app, uint16_t index)
-{
-    (void)app, (void)index;
-}
-
 /* The first test, while there are no stacks of earlier threads to be had again. */
 static void without_memory_for_a_thread_there_is_no_pool_and_a_reason(void **state)
 {
@@ -74,7 +69,7 @@ static void without_memory_for_a_thread_there_is_no_pool_and_a_reason(void **sta
         const struct rlimit none = {0, 0};
         struct fail fail = {.text = ""};
         const bool is_limited = setrlimit(RLIMIT_AS, &none) == 0;
-        const struct pool *pool = pool_start(2, do_nothing, NULL, &fail);
+        const struct pool *pool = pool_start(2, note_index, NULL, &fail);
 
         _exit(is_limited && pool == NULL && strstr(fail.text, "cannot start thread 0") != NULL ? 0 : 1);
     }
