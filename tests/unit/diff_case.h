@@ -13,13 +13,13 @@ struct diff_case {
 
 extern struct diff_case diff_case;
 
-/* Both are begun, and told to have all ids and data. */
+/* Both traces are begun, and marked as holding all ids and data. */
 int diff_case_set_up(void **state);
 int diff_case_tear_down(void **state);
 
 void diff_case_add_token(unsigned side, uint64_t request, uint64_t position, uint64_t token, int64_t t_ns);
 
-/* They are written; diff has them. */
+/* Commits both traces and opens them in diff. */
 void diff_case_open(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* A small valid GGUF file in memory, with every kind of value, to be broken by tests. */
+/* A small valid GGUF file in memory, with every kind of value, for tests to damage. */
 #ifndef TESTS_GGUF_CASE_H
 #define TESTS_GGUF_CASE_H
 
@@ -10,7 +10,7 @@
  * c.weight f32 8. Byte i of the tensor data is i & 63. */
 uint8_t *gguf_case_make(size_t *size);
 
-/* Where the bytes of text stand in data; fails the test when they do not. */
+/* The offset of the bytes of text in data; fails the test when they are not there. */
 size_t gguf_case_find(const uint8_t *data, size_t size, const char *text);
 
 void gguf_case_store(uint8_t *at, size_t size, uint64_t value);

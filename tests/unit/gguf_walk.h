@@ -68,7 +68,7 @@ static uint64_t walk_tensor(const struct gguf *gguf, const struct gguf_tensor *t
     return sum_bytes(tensor->data, tensor->data_size) + sum_bytes(tensor->name.text, tensor->name.size) + (values[0] > 0);
 }
 
-/* A sum that depends on all bytes reachable. */
+/* A sum that depends on every reachable byte. */
 static uint64_t gguf_walk(const struct gguf *gguf)
 {
     uint8_t fingerprint[32];

@@ -9,7 +9,7 @@
 
 #include "node/gguf.h"
 
-enum { GGUF_WRITER_VALUES_AT = 16 }; /* where the number of values stands */
+enum { GGUF_WRITER_VALUES_AT = 16 }; /* offset of the number of values */
 
 struct gguf_writer {
     uint8_t *data;

@@ -1,5 +1,5 @@
-/* Datagrams that were overheard, and what a stranger without the key can make of them: copies with bits changed, cut, lengthened, spliced
- * from two, with another sender, receiver, epoch, type or number; or as they were, to whom they were not for. Deterministic. */
+/* Overheard datagrams, and what a stranger without the key can make of them: copies with bits changed, cut, lengthened, spliced from two,
+ * with another sender, receiver, epoch, type or number; or unchanged, to another receiver. Deterministic. */
 #ifndef TEST_HAMMER_H
 #define TEST_HAMMER_H
 
@@ -18,7 +18,7 @@ enum {
 };
 
 struct hammer_record {
-    uint16_t from, to; /* as the test counts them */
+    uint16_t from, to; /* in the test's numbering */
     size_t bytes;
     uint8_t packet[HAMMER_BYTES_MAX];
 };
@@ -34,11 +34,11 @@ struct hammer {
     uint16_t from, to, meant; /* meant: the receiver of the record */
 };
 
-/* When there is room, and not larger than HAMMER_BYTES_MAX. */
+/* Records the datagram if there is room and it is not larger than HAMMER_BYTES_MAX. */
 void hammer_record(struct hammer *hammer, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes);
 
-/* The next copy, in packet, bytes, from and to. True: its bytes are those of a record; it may have got another sender or receiver.
- * ranks: how many of them there are. */
+/* Makes the next copy, in packet, bytes, from and to. Returns true when its bytes are those of a record, perhaps with another sender or
+ * receiver. ranks: number of ranks. */
 bool hammer_next(struct hammer *hammer, uint16_t ranks);
 
 uint64_t hammer_draw(struct hammer *hammer, uint64_t below);

@@ -1,4 +1,4 @@
-/* Telemetry of a mesh that does not exist: nodes that compute, wait and lose as they are told to, to test and measure whoever reads it.
+/* Telemetry of a mesh that does not exist: nodes that compute, wait and lose as configured, to test and measure readers of telemetry.
  *
  * Everything follows from the settings and the time; the same calls give the same bytes. */
 #ifndef TESTS_MADE_TELEMETRY_H
@@ -18,7 +18,7 @@ struct made_link {
 struct made {
     /* settings */
     unsigned nodes, threads;
-    double tok_per_s;       /* 0: nothing is asked */
+    double tok_per_s;       /* 0: no requests */
     int slow;               /* node that others wait for; -1: none */
     int loss_from, loss_to; /* loss_from: MADE_ALL, too */
     uint32_t loss_ppm;
@@ -35,16 +35,16 @@ struct made {
 void made_init(struct made *made, unsigned nodes);
 void made_release(struct made *made);
 
-/* Time passes: counters grow. */
+/* Advance time: counters grow. */
 void made_advance(struct made *made, uint64_t ns);
 
-/* Ranks are dealt anew among those that live; counters begin at 0. */
+/* Ranks are dealt anew among live nodes; counters begin at 0. */
 void made_new_epoch(struct made *made);
 
-/* Every live node's report, in records that are given to take. */
+/* Every live node's report, in records that are passed to take. */
 void made_report(struct made *made, void (*take)(void *app, const uint8_t *record, size_t bytes), void *app);
 
-/* The clock of the one that answers, and its wall clock. */
+/* The clock of the node that answers, and its wall clock. */
 uint64_t made_now_ns(const struct made *made);
 int64_t made_wall_ns(const struct made *made);
 

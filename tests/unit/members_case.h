@@ -1,4 +1,4 @@
-/* One cluster on the simulator, for tests of what members agree on: formed, and closed after each of them. */
+/* One cluster on the simulator, formed before each test of what members agree on, and closed after it. */
 #ifndef TEST_MEMBERS_CASE_H
 #define TEST_MEMBERS_CASE_H
 
@@ -8,7 +8,7 @@
 
 extern struct simmembers members; /* too large for the stack */
 
-/* `count` processes, which are members of one epoch then, on links that lose nothing. */
+/* `count` processes, all members of one epoch afterwards, on links without loss. */
 void members_case_form(uint16_t count);
 
 /* For teardown. */
@@ -16,7 +16,7 @@ int members_case_close(void **state);
 
 uint64_t members_case_without(uint64_t places, uint16_t place);
 
-/* Those at these places, a mask, are in one epoch within that time, and nobody else is; the test fails otherwise. */
+/* Fails the test unless the members at these places (a mask), and no others, are in one epoch within that time. */
 void members_case_expect_agreement(uint64_t places, uint64_t within_ns);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { MODEL_PATH_MAX = 4096 };
 
-/* false: there is no such file here, so the test skips. */
+/* False when there is no such file: the test is to be skipped. */
 bool model_folder_path(const char *file, char path[MODEL_PATH_MAX]);
 
 #endif

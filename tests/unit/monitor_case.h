@@ -1,4 +1,4 @@
-/* A fleet of made telemetry, for the tests of the monitor. */
+/* A fleet with made telemetry, for tests of the monitor. */
 #ifndef TESTS_MONITOR_CASE_H
 #define TESTS_MONITOR_CASE_H
 
@@ -10,12 +10,12 @@ struct monitor_case {
     struct fleet fleet;
 };
 
-/* A mesh of so many nodes, connected, nothing reported yet. */
+/* A connected mesh of this many nodes, which have not reported yet. */
 void monitor_case_init(struct monitor_case *c, unsigned nodes);
 void monitor_case_release(struct monitor_case *c);
 
-/* So many seconds go by, with a report and a tick at the end of each. */
-/* So long later every node reports. */
+/* Let this many seconds pass, with a report and a tick at the end of each. */
+/* Every node reports after this time. */
 void monitor_case_report(struct monitor_case *c, unsigned milliseconds);
 void monitor_case_run(struct monitor_case *c, unsigned seconds);
 

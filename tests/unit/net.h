@@ -1,4 +1,4 @@
-/* A few endpoints joined by an in-memory wire with a fixed delay on virtual time: enough for tests of single mechanisms. */
+/* A few endpoints joined by an in-memory wire with a fixed delay in virtual time: enough for tests of single mechanisms. */
 #ifndef TEST_NET_H
 #define TEST_NET_H
 
@@ -22,18 +22,18 @@ struct net {
     struct mesh_config config[NET_RANKS_MAX];
     void *memory[NET_RANKS_MAX];
     uint64_t now_ns, delay_ns;
-    uint32_t path_bytes;                        /* before net_up: what the machines can send at most; 0: unknown */
-    uint32_t group_bytes;                       /* before net_up, of a group to which all can send; 0: none */
-    uint64_t deaf;                              /* ranks that do not hear it */
+    uint32_t path_bytes;  /* set before net_up: the largest datagram that the machines can send; 0: unknown */
+    uint32_t group_bytes; /* set before net_up: the same for the multicast group, to which all ranks can send; 0: no group */
+    uint64_t deaf;        /* ranks that do not receive the group */
     struct net_flight flights[NET_FLIGHTS_MAX]; /* in order of arrival */
     unsigned flight_count;
     unsigned sent[NET_RANKS_MAX][MESH_TYPE_COUNT];   /* datagrams written, once per receiver */
-    unsigned group_sends, tile_sends[NET_RANKS_MAX]; /* datagrams to the group; with tiles, to the group or to one rank */
+    unsigned group_sends, tile_sends[NET_RANKS_MAX]; /* datagrams to the group; datagrams with tiles, to the group or to one rank */
     unsigned events[NET_RANKS_MAX][MESH_EVENT_GONE + 1];
     char reason[NET_RANKS_MAX][MESH_REASON_BYTES]; /* of the last refusal */
-    int last_error;                                /* of the last mesh_receive that dropped */
+    int last_error;                                /* of the last mesh_receive that dropped its datagram */
 
-    /* Optional. drop: true loses the datagram; delay: extra time on the way; copies: how many arrive besides. */
+    /* Optional. drop: true loses the datagram; delay: extra time on the path; copies: how many duplicates arrive. */
     bool (*drop)(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes);
     uint64_t (*delay)(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message);
     unsigned (*copies)(struct net *net, uint16_t from, uint16_t to);
@@ -41,10 +41,10 @@ struct net {
     void *app;
 };
 
-/* Configurations that fit together, 100 µs apart; change net->config before net_start. */
+/* Configurations that match, links of 100 µs; change net->config before net_start. */
 struct net *net_new(uint16_t count);
 void net_start(struct net *net);
-void net_restart(struct net *net, uint16_t rank); /* a new process; what is on the way to it still arrives */
+void net_restart(struct net *net, uint16_t rank); /* a new process; datagrams on their way to it still arrive */
 void net_free(struct net *net);
 
 struct mesh_addr net_addr(uint16_t rank);
@@ -52,13 +52,13 @@ struct mesh_addr net_addr(uint16_t rank);
 /* Deliver and tick until now_ns + span_ns. */
 void net_run(struct net *net, uint64_t span_ns);
 
-/* Take what the endpoints have to say and put it on the wire; drain events. */
+/* Put the endpoints' datagrams on the wire; drain events. */
 void net_flush(struct net *net);
 
-/* net_start and run until all are up and path probes are over; counters are zeroed then. */
+/* net_start, then run until all are up and path probes have ended; zeroes the counters. */
 void net_up(struct net *net);
 
-/* ---- gathers over the whole net, with contents that can be checked ---- */
+/* ---- gathers over the whole net, with verifiable contents ---- */
 
 struct net_gather {
     struct mesh_gather gather[NET_RANKS_MAX];
@@ -69,7 +69,7 @@ struct net_gather {
 
 uint8_t net_byte(uint64_t step, uint16_t phase, unsigned token, size_t offset);
 
-/* Blocks of 36 bytes (the last 20), dealt evenly; every rank reads. Own blocks are filled in. */
+/* Blocks of 36 bytes (the last 20), dealt evenly; every rank reads them. Own blocks are filled in. */
 void net_gather_init(struct net *net, struct net_gather *gather, uint64_t step, uint16_t phase, uint16_t tokens, uint16_t blocks);
 void net_gather_fill(struct net *net, struct net_gather *gather, uint16_t rank); /* own blocks, after a change of first[] */
 void net_gather_release(struct net *net, struct net_gather *gather);

@@ -1,8 +1,8 @@
-/* Floating point in a state in which a thread may come from elsewhere, a plugin or a host that has set it for its own ends. */
+/* The floating-point state that a thread may inherit from a plugin or a host that has changed it for its own purposes. */
 #ifndef ODD_FLOAT_H
 #define ODD_FLOAT_H
 
-/* This thread rounds upwards and flushes subnormals, of operands and results, as far as this kind of machine can; on aarch64 halves have no
+/* Make this thread round upwards and flush subnormal operands and results, as far as this architecture can; on aarch64, halves have no
  * infinities. */
 void odd_float_set(void);
 

@@ -1,4 +1,4 @@
-/* Models of shapes that synth does not make: heads of any size, a type of its own for every matrix, tied embeddings. In memory. */
+/* Models of shapes that synth does not make: heads of any size, a separate type for every matrix, tied embeddings. In memory. */
 #ifndef TESTS_ODDMODEL_H
 #define TESTS_ODDMODEL_H
 
@@ -7,12 +7,12 @@
 
 struct oddmodel_shape {
     uint32_t dim, hidden, layers, heads, kv_heads, head_dim, vocab, ctx;
-    uint32_t rope_dims; /* columns of a head that turn */
+    uint32_t rope_dims; /* columns of a head that are rotated */
     bool is_tied;
     uint64_t seed; /* of the weights */
 };
 
-/* The type of a matrix by its name ("blk.0.attn_q.weight") and row length, which its block has to divide. */
+/* The type of a matrix from its name ("blk.0.attn_q.weight") and row length, which the type's block must divide. */
 typedef enum tensor_type oddmodel_type_fn(const char *name, uint64_t columns, uint64_t seed);
 
 /* Any of the types whose block divides the columns, drawn from seed and name. */

@@ -1,4 +1,5 @@
-/* What a reader would mark in a story: spaces, capitals, quotation marks, articles, ends of sentences. Knows nothing of how it was made. */
+/* What a reader would mark in a story: spaces, capitals, quotation marks, articles, ends of sentences. It knows nothing of how the story
+ * was made. */
 #ifndef TESTS_PROSE_H
 #define TESTS_PROSE_H
 
@@ -7,7 +8,7 @@
 
 enum { PROSE_REASON_SIZE = 160 };
 
-/* Whether nothing is wrong with a story of 2 to 5 paragraphs; else reason says what, and quotes the place. */
+/* True when a story of 2 to 5 paragraphs has no error; otherwise reason states the error and quotes the place. */
 bool prose_is_clean(const char *text, size_t size, char reason[PROSE_REASON_SIZE]);
 
 size_t prose_count_words(const char *text, size_t size);

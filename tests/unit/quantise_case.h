@@ -1,4 +1,4 @@
-/* Values of many kinds for tests of quantisers, and a naive quantiser to compare with: scales that just reach the farthest value. */
+/* Values of many kinds for tests of quantisers, and a naive quantiser for comparison, whose scales just reach the farthest value. */
 #ifndef TESTS_QUANTISE_CASE_H
 #define TESTS_QUANTISE_CASE_H
 

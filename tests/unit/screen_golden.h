@@ -1,6 +1,6 @@
 /* The monitor's screens as text, compared with files in tests/golden/monitor to the character.
  *
- * MESH_GOLDEN=write writes the files instead; look at what changed before it is committed. */
+ * MESH_GOLDEN=write writes the files instead; review the changes before committing them. */
 #ifndef TESTS_SCREEN_GOLDEN_H
 #define TESTS_SCREEN_GOLDEN_H
 
@@ -8,7 +8,7 @@
 
 enum { SCREEN_TEXT_BYTES = 200000 };
 
-/* The time that screens are drawn at. */
+/* The time at which screens are drawn. */
 struct screen_time {
     uint64_t now_ns;
     int64_t wall_ns;
@@ -18,7 +18,7 @@ struct screen_time {
 size_t screen_draw_text(const struct fleet *fleet, struct ui *ui, struct screen_time time, int width, int height, enum glyph_level level,
                         char *text);
 
-/* A test fails unless the text is that of tests/golden/monitor/NAME.txt. */
+/* Fails the test unless the text equals tests/golden/monitor/NAME.txt. */
 void screen_check_golden(const char *name, const char *text, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* A node for clients on the loopback: a thread that has sessions, and sends every record back, but for those of bulk transfers. */
+/* A node for clients on the loopback: a thread that has sessions and sends back every record, except those of bulk transfers. */
 #ifndef SESSION_HOST_H
 #define SESSION_HOST_H
 
@@ -18,17 +18,17 @@ struct session_host {
     bool is_running;        /* between session_host_start and session_host_stop */
     atomic_bool stops;      /* end all sessions, then the thread */
     atomic_bool closes;     /* close a session after the next record, which is sent back */
-    struct bulk_host *bulk; /* what is provided; NULL: nothing */
+    struct bulk_host *bulk; /* resources provided; NULL: none */
     atomic_bool is_busy;
     atomic_uint opened, closed;
-    uint64_t lost;                       /* by lab impairments, after session_host_stop */
-    uint8_t held[MESH_RECORD_BYTES_MAX]; /* the record that is to be sent back before the next event is taken */
+    uint64_t lost;                       /* datagrams lost by lab impairments; valid after session_host_stop */
+    uint8_t held[MESH_RECORD_BYTES_MAX]; /* a record to be sent back before the next event is taken */
     size_t held_bytes;                   /* 0: none */
     uint32_t held_session;
     char address[MESH_ADDR_TEXT_BYTES];
 };
 
-/* False: no socket, or nothing can be sealed here. */
+/* False when there is no socket, or this build cannot seal. */
 bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         unsigned capacity, const struct mesh_lab *lab);
 
@@ -36,8 +36,8 @@ bool session_host_start(struct session_host *host, enum mesh_security security, 
 bool session_host_start_bulk(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                              unsigned capacity, const struct mesh_lab *lab, struct bulk_host *bulk);
 
-/* Nothing where it does not run: the teardown of a test that may have failed before it stopped its host, which would go on beside the next
- * one and with its memory. */
+/* Does nothing when no host is running: it is also the teardown of a test that may fail before it stops its host, which would otherwise
+ * keep running beside the next test and use its memory. */
 void session_host_stop(struct session_host *host);
 
 #endif

@@ -1,4 +1,4 @@
-/* A node and its clients in memory and virtual time: datagrams are lost, doubled, delayed out of order and mutated as the test asks. */
+/* A node and its clients in memory and virtual time: datagrams are lost, duplicated, reordered and mutated as the test requires. */
 #ifndef SESSION_NET_H
 #define SESSION_NET_H
 
@@ -28,7 +28,7 @@ struct session_net_client {
 struct session_net {
     uint64_t now_ns, random;
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm, mutate_ppm;
-    bool node_is_silent; /* what it says is lost */
+    bool node_is_silent; /* all that the node sends is lost */
     enum mesh_security security;
     struct mesh_key key;
     struct mesh_sessions *node;
@@ -42,12 +42,12 @@ struct session_net {
     unsigned opened, closed, records;  /* events at the node */
     enum mesh_session_why why;
     bool echoes;                                                          /* the node sends records back */
-    void (*seen)(void *app, int to, const uint8_t *packet, size_t bytes); /* what is sent, if not NULL */
+    void (*seen)(void *app, int to, const uint8_t *packet, size_t bytes); /* called with every datagram sent, if not NULL */
     void *app;
     uint64_t sent, mutated;
 };
 
-/* False: nothing can be sealed here. */
+/* False when this build cannot seal. */
 bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed);
 
 /* With a tap of the node. */
@@ -58,16 +58,16 @@ void session_net_release(struct session_net *net);
 /* The address of a client; the node's has port 1. */
 struct mesh_addr session_net_addr(unsigned client);
 
-/* A client that calls; key NULL: the cluster's. Returns its index. */
+/* A client that connects; key NULL: the cluster's. Returns its index. */
 unsigned session_net_call(struct session_net *net, const struct mesh_key *key, uint16_t version, uint64_t timeout_ns);
 
-/* The last client is over: the next one has its place, and is another. */
+/* Forget the last client, which has ended: the next client takes its place, as another client. */
 void session_net_forget_last(struct session_net *net);
 
-/* Let time pass until `until_ns` at the latest, or done(net). */
+/* Let time pass for at most for_ns, or until done(net). */
 void session_net_run(struct session_net *net, uint64_t for_ns, bool (*done)(const struct session_net *net));
 
-/* Give the node a datagram now, and take what it says. */
+/* Give the node a datagram now, and take its output. */
 int session_net_inject(struct session_net *net, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 
 uint64_t session_net_draw(struct session_net *net);

@@ -1,6 +1,6 @@
-/* A rank's application in tests: works through the gathers of a simshape like the engine does, and checks every byte and event.
+/* A rank's application in tests: processes the gathers of a simshape as the engine does, and checks every byte and event.
  *
- * It publishes its blocks of a gather, in tiles of varying size and order, only when the gather before that it reads is complete; opens
+ * It publishes its blocks of a gather, in tiles of varying size and order, only when the preceding gather that it reads is complete; opens
  * gathers ahead; sends and checks records. It knows no network: the simulator and the UDP driver both call simapp_work. */
 #ifndef SIMAPP_H
 #define SIMAPP_H
@@ -12,7 +12,7 @@ enum { SIMAPP_SLOTS = 16, SIMAPP_TILES_MAX = 64 };
 struct simapp_gather {
     uint64_t gather;
     uint8_t *data;    /* (tokens, stride) */
-    uint8_t *arrived; /* (tokens, blocks): 1 when it came */
+    uint8_t *arrived; /* (tokens, blocks): 1 when it has arrived */
     uint32_t missing; /* blocks still to come from others */
     bool is_open, is_complete, is_consumed;
 };
@@ -23,7 +23,7 @@ struct simapp {
     uint16_t rank;
     uint8_t open_ahead; /* gathers opened beyond the one being published */
     bool is_started;
-    uint32_t tile_ns_max;         /* virtual time of a tile: up to this */
+    uint32_t tile_ns_max;         /* maximum virtual time of a tile */
     uint64_t to_open, to_publish; /* numbers of gathers */
     uint32_t tile;                /* of to_publish: tiles published */
     uint64_t freed_count, exchanged_count;
@@ -33,19 +33,19 @@ struct simapp {
     struct simapp_gather slots[SIMAPP_SLOTS];
     uint8_t *record;
     char reason[MESH_REASON_BYTES]; /* of the last refusal */
-    char error[200];                /* the first thing that was wrong; empty: nothing */
+    char error[200];                /* the first error; empty: none */
 };
 
 void simapp_init(struct simapp *app, const struct simshape *shape, uint16_t rank);
 void simapp_release(struct simapp *app);
 
-/* Drain events and do one piece of work; the virtual nanoseconds it took (mesh_sim_work_fn). */
+/* Drain events and do one piece of work; returns the virtual nanoseconds it took (mesh_sim_work_fn). */
 uint64_t simapp_work(void *app, uint64_t now_ns);
 
 /* Everything is exchanged, checked, freed and acknowledged. */
 bool simapp_is_done(const struct simapp *app);
 
-/* Where it stands, for messages. */
+/* The state of its progress, for messages. */
 void simapp_describe(const struct simapp *app, char *out, size_t bytes);
 
 #endif

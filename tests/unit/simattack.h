@@ -1,7 +1,7 @@
-/* Somebody on the path without the key: hears every datagram that processes send, and plays some of them back, to anybody, at any time and
- * as if they came from where they did or from somebody else. What it says is what somebody has said, so all of it can be opened, but as a
- * node's gate does, each process drops what it has had from the same sender, and what is older than its last 512 numbers. It loses and
- * changes nothing. What it does follows from a seed. */
+/* An attacker on the path without the key: it hears every datagram that processes send and replays some of them, to any process, at any
+ * time, with the original or another source address. Everything it sends was once sent by a process, so all of it can be opened; but each
+ * process, like a node's gate, drops numbers that it has already received from the same sender and numbers older than the last 512. The
+ * attacker loses and changes nothing. Its behaviour follows from a seed. */
 #ifndef TEST_SIMATTACK_H
 #define TEST_SIMATTACK_H
 
@@ -9,7 +9,7 @@
 
 enum { SIMATTACK_LATE = 512, SIMATTACK_EARLY = 512, SIMATTACK_SENDERS = 64, SIMATTACK_NUMBERS = 512 };
 
-/* Numbers that a place has had of a process. */
+/* Numbers of one process that a place has received. */
 struct simattack_gate {
     uint8_t incarnation[16];
     uint64_t highest, used, numbers[SIMATTACK_NUMBERS / 64];
@@ -28,18 +28,18 @@ struct simattack {
     struct simattack_gate gate[SIMMEMBERS_MAX][SIMATTACK_SENDERS];
     uint64_t taken;
     uint32_t processes[SIMMEMBERS_MAX];            /* whose gates these are */
-    struct simattack_heard late[SIMATTACK_LATE];   /* the last ones */
-    struct simattack_heard early[SIMATTACK_EARLY]; /* some of all */
+    struct simattack_heard late[SIMATTACK_LATE];   /* the most recent datagrams */
+    struct simattack_heard early[SIMATTACK_EARLY]; /* a sample of all datagrams */
 };
 
-/* gap_ns_max: between two that are played back. */
+/* gap_ns_max: between two replayed datagrams. */
 void simattack_begin(struct simattack *attack, struct simmembers *members, uint64_t seed, uint64_t gap_ns_max);
 
-/* As mesh_sim_run, with what is played back meanwhile; attack may be NULL. paused: places that take nothing now. */
+/* As mesh_sim_run, with replays meanwhile; attack may be NULL. paused: places that receive nothing now. */
 bool simattack_run(struct simattack *attack, struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void *), void *app, uint64_t paused);
 
-/* Play the last one of this type back; 0: of any. from: as if it came from there; SIMMEMBERS_MAX: from where it did. False: it was not
- * heard, or not taken. */
+/* Replay the last datagram of this type; 0: of any type. from: the claimed source; SIMMEMBERS_MAX: the original one. Returns false when
+ * none was heard, or it was not accepted. */
 bool simattack_play(struct simattack *attack, unsigned type, uint16_t from, uint16_t to);
 
 #endif

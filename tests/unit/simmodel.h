@@ -10,7 +10,7 @@ struct simmodel {
     struct model *model;
 };
 
-/* The file is unlinked at once; its mapping stays. Ends the process with a message when that fails. */
+/* The file is unlinked at once; its mapping remains. Ends the process with a message when that fails. */
 void simmodel_open(struct simmodel *synth, const struct synth_options *options);
 void simmodel_close(struct simmodel *synth);
 

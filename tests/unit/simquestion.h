@@ -1,4 +1,4 @@
-/* Questions that clients ask simulated nodes, and the right answers: what one engine alone says, with nothing beside it and no fault.
+/* Questions that clients ask simulated nodes, and the right answers: those of one engine alone, with no other request and no fault.
  *
  * They are a fixed catalogue, a few models and many questions of each, so that the answers are computed once per process. */
 #ifndef TESTS_SIMQUESTION_H
@@ -11,7 +11,7 @@
 enum { SIMQUESTION_MODELS = 4, SIMQUESTIONS = 24, SIMQUESTION_CTX = 96, SIMQUESTION_TEXT_MAX = 80 };
 
 struct simquestion {
-    struct talk ask; /* as a client puts it; its text is below */
+    struct talk ask; /* as a client sends it; its text is below */
     char text[SIMQUESTION_TEXT_MAX];
     uint32_t prompt_count;
     struct simcluster_result alone;

@@ -1,6 +1,6 @@
-/* What is exchanged in a test: the gathers of every step, who makes and who reads what, and the bytes of every block.
+/* What is exchanged in a test: the gathers of every step, the producers and readers of each, and the bytes of every block.
  *
- * All of it follows from a seed, so every rank can tell what any other should have sent. No test library is used here. */
+ * All of it follows from a seed, so every rank knows what any other should have sent. No test library is used here. */
 #ifndef SIMSHAPE_H
 #define SIMSHAPE_H
 
@@ -28,23 +28,23 @@ struct simshape {
     struct simshape_phase phases[SIMSHAPE_PHASES_MAX];
 };
 
-/* Every phase: blocks of every rank (blocks_of_rank each), read by all. */
+/* Every phase has blocks of every rank (blocks_of_rank each), read by all. */
 void simshape_even(struct simshape *shape, uint16_t rank_count, uint16_t phase_count, uint16_t blocks_of_rank, uint32_t block_bytes);
 
-/* Anything: unequal and empty shares, phases some ranks do not read, short last blocks. About blocks_max blocks at most. */
+/* A random shape: unequal and empty shares, phases some ranks do not read, short last blocks. About blocks_max blocks at most. */
 void simshape_random(struct simshape *shape, uint64_t seed, uint16_t rank_count, uint16_t phase_count, uint16_t blocks_max);
 
 uint16_t simshape_tokens(const struct simshape *shape, uint64_t step);
 uint16_t simshape_tokens_max(const struct simshape *shape);
 uint16_t simshape_blocks_max(const struct simshape *shape);
 
-/* The gather with this number of all (step * phase_count + phase): false when it is left out. */
+/* The gather with this number among all (step * phase_count + phase); false when it is left out. */
 bool simshape_is_exchanged(const struct simshape *shape, uint64_t gather);
 
 uint32_t simshape_block_size(const struct simshape_phase *phase, uint16_t block);
 size_t simshape_token_stride(const struct simshape_phase *phase);
 
-/* The bytes of a block of a token of a gather, into out or compared with it. */
+/* Write the bytes of a block of a token of a gather to out, or compare them with it. */
 void simshape_fill(const struct simshape *shape, uint64_t gather, uint16_t token, uint16_t block, uint8_t *out);
 bool simshape_matches(const struct simshape *shape, uint64_t gather, uint16_t token, uint16_t block, const uint8_t *data);
 

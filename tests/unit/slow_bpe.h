@@ -31,10 +31,10 @@ struct slow_bpe {
     int merge_count;
 };
 
-/* Up to `room` pieces besides the ones that every vocabulary has; text is indices of letters, count < SLOW_BPE_TEXT_MAX. */
+/* Learns up to `room` pieces beyond those of every vocabulary; text is indices of letters, count < SLOW_BPE_TEXT_MAX. */
 void slow_bpe_learn(struct slow_bpe *slow, const int *text, int count, int room);
 
-/* Writes up to 4 * (count + 1) ids, without BOS; returns how many. */
+/* Writes up to 4 * (count + 1) ids, without BOS; returns their number. */
 size_t slow_bpe_encode(const struct slow_bpe *slow, const int *text, int count, uint32_t *ids);
 
 #endif

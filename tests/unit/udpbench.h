@@ -22,22 +22,23 @@ struct udpbench {
     char error[300];
 };
 
-/* host: an address without port, "127.0.0.1" or "[::1]". lab may be NULL; every rank gets its own seed. False: this system has no such
+/* host: an address without port, "127.0.0.1" or "[::1]". lab may be NULL; every rank gets its own seed. False when this system has no such
  * address. */
 bool udpbench_open(struct udpbench *bench, const struct simshape *shape, const char *host, const struct mesh_lab *lab);
 void udpbench_close(struct udpbench *bench);
 
-/* Before anything runs: protect all datagrams. False: nothing can be sealed in this build. */
+/* Call before anything runs: protect all datagrams. False when this build cannot seal. */
 bool udpbench_seal(struct udpbench *bench, enum mesh_security security);
 
-/* All threads until everything is exchanged on all ranks. False: not within limit_s of real time, or something was wrong; see error. */
+/* Run all threads until everything is exchanged on all ranks. False when it takes longer than limit_s of real time, or on an error; see
+ * error. */
 bool udpbench_run(struct udpbench *bench, uint64_t limit_s);
 
-/* Poll until so many more datagrams have arrived, for 20 s at most: the kernel delivers them when it gets to it, which may be after the
- * call that sent them has returned. What the polls returned, in all; mesh may be NULL. */
+/* Poll until this many more datagrams have arrived, for 20 s at most: the kernel may deliver them after the call that sent them has
+ * returned. Returns the sum of the polls' results; mesh may be NULL. */
 int udpbench_poll_for(struct mesh_udp *udp, struct mesh *mesh, uint64_t datagrams);
 
-/* One turn of a rank's crank; true when something happened. */
+/* One iteration of a rank's loop; true when something happened. */
 bool udpbench_turn(struct udpbench_rank *rank);
 
 #endif

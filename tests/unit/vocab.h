@@ -6,7 +6,7 @@
 
 #define SPACE "\xe2\x96\x81" /* U+2581 */
 
-/* Ids of every vocabulary, and numbers of types. */
+/* Ids in every vocabulary, and numbers of types. */
 enum { UNKNOWN, BOS, EOS, BYTES, FIRST = BYTES + 256, EXTRA_MAX = 64, NORMAL = 1, CONTROL = 3, USER_DEFINED = 4 };
 
 struct vocab_entry {
@@ -15,7 +15,7 @@ struct vocab_entry {
     int32_t type;
 };
 
-/* What a vocabulary file is made of; a test changes what it is about. */
+/* The contents of a vocabulary file; a test changes the fields it examines. */
 struct vocab {
     const char *model;
     struct vocab_entry extra[EXTRA_MAX];    /* from id FIRST on; ends at text NULL */
