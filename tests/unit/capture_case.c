@@ -117,7 +117,7 @@ void capture_case_datagram(struct capture_case *capture, uint8_t src, uint8_t ds
 
 /* ---- messages ---- */
 
-/* A value of its own for the n-th field: n, or as near as its range lets it be. */
+/* A distinct value for the n-th field: n, or the nearest value in its range. */
 static void fill_field(const struct mesh_wire_field *field, uint8_t *decoded, uint64_t n)
 {
     uint8_t *at = decoded + field->struct_offset;
@@ -126,7 +126,7 @@ static void fill_field(const struct mesh_wire_field *field, uint8_t *decoded, ui
     if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
         memset(at, (int)value, field->size);
     else
-        memcpy(at, &value, field->size); /* this helper is for little-endian machines */
+        memcpy(at, &value, field->size); /* this helper requires a little-endian machine */
 }
 
 static void fill(const struct mesh_wire_part *part, void *decoded, uint64_t n)

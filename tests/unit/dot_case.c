@@ -11,7 +11,7 @@ const enum tensor_type dot_case_types[DOT_CASE_TYPES] = {
     TYPE_Q5_1, TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K,
 };
 
-/* Where a quantised type's block has its f16 numbers; -1: no second one. */
+/* Offsets of the f16 numbers in a quantised type's block; -1: there is no second one. */
 static const int f16_offsets[TYPE_COUNT][2] = {
     [TYPE_Q8_0] = {0, -1},  [TYPE_Q4_0] = {0, -1},   [TYPE_Q4_1] = {0, 2}, [TYPE_Q5_0] = {0, -1}, [TYPE_Q5_1] = {0, 2},
     [TYPE_Q2_K] = {80, 82}, [TYPE_Q3_K] = {108, -1}, [TYPE_Q4_K] = {0, 2}, [TYPE_Q5_K] = {0, 2},  [TYPE_Q6_K] = {208, -1},

@@ -17,7 +17,7 @@
 
 enum { SKIPPED = 77 };
 
-/* From now on these calls of this process fail with that reason. False: the system has no such filters. */
+/* Makes these calls of this process fail with this reason from now on. False when the system has no such filters. */
 static bool forbid(int reason, const int *calls, unsigned count)
 {
     struct sock_filter filter[16] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};

@@ -45,7 +45,7 @@ uint8_t *gguf_case_make(size_t *size)
     assert_non_null(bytes);
     memcpy(bytes, writer.bytes, writer.size);
     for (size_t i = 0; i < writer.data_size; i++)
-        bytes[writer.size + i] = (uint8_t)(i & 0x3f); /* finite numbers in any type */
+        bytes[writer.size + i] = (uint8_t)(i & 0x3f); /* finite numbers for any type */
     gguf_write_release(&writer);
     return bytes;
 }

@@ -43,7 +43,7 @@ static void change_field(struct hammer *hammer)
             hammer->packet[fields[which].at + i] = (uint8_t)hammer_draw(hammer, hammer_draw(hammer, 2) ? 4 : 256);
 }
 
-/* The header of another one. */
+/* The header of another datagram. */
 static void splice(struct hammer *hammer)
 {
     const struct hammer_record *other = &hammer->record[hammer_draw(hammer, hammer->count)];

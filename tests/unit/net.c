@@ -117,7 +117,7 @@ static void drain_events(struct net *net, uint16_t rank)
     }
 }
 
-/* What a driver does: one to the group, and one to each other receiver. */
+/* As a driver does: one datagram to the group, and one to each other receiver. */
 static void send(struct net *net, uint16_t rank, const uint8_t *packet, const struct mesh_output *output)
 {
     const bool is_tile = packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_TILE;

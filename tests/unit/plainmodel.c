@@ -17,8 +17,8 @@ enum { LANES = 16, ATTEND_POSITIONS = 256 };
 struct plainmodel {
     const struct model *model;
     enum kv_type kv_type;
-    uint32_t positions, count; /* room, and how many there are */
-    float *k, *v;              /* (layers, positions, kv_heads, head_dim) as they come out of the cache */
+    uint32_t positions, count; /* capacity; tokens processed */
+    float *k, *v;              /* (layers, positions, kv_heads, head_dim) as read back from the cache */
     float *x, *normed, *q, *z, *h, *gate, *sum;
     float *score; /* (positions) */
     struct act_slice *slice_q;
@@ -51,7 +51,7 @@ static float quantise_values(const float *x, uint32_t count, int8_t *q)
     return amax / 127.0f;
 }
 
-/* 16 sums, as a tree of halves. */
+/* The sum of 16 values, by halving as a tree. */
 static float tree16(float s[LANES])
 {
     for (uint32_t w = 8; w > 0; w /= 2)
@@ -124,7 +124,7 @@ static void times(float factor, float *x, uint32_t count)
 
 /* ---- section 7: attention ---- */
 
-/* What the cache makes of a head. */
+/* A head's values after storage in the cache. */
 static void through_cache(enum kv_type type, const float *from, uint32_t count, float *to)
 {
     for (uint32_t first = 0; first < count; first += BLOCK_COLUMNS) {

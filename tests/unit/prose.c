@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The place that is looked at. */
+/* The current position in the text. */
 struct place {
     const char *text;
     size_t size;
@@ -35,7 +35,7 @@ static bool is_stop(char c)
     return c == '.' || c == '!' || c == '?';
 }
 
-/* Length of the word that begins so far ahead. */
+/* Length of the word that begins `ahead` bytes further on. */
 static size_t word_size(const struct place *place, size_t ahead)
 {
     size_t size = 0;
@@ -80,7 +80,7 @@ static const char *check_space(const struct place *place)
     return NULL;
 }
 
-/* After a question or exclamation in quotation marks only these may go on with a small letter. */
+/* After a question or exclamation in quotation marks, only these may follow with a small letter. */
 static const char *check_capital(const struct place *place)
 {
     static const char *const go_on[] = {"asked",    "cried", "called", "shouted",  "exclaimed", "said", "sighed", "whispered",

@@ -14,7 +14,7 @@ const enum tensor_type quantise_case_types[] = {TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_1,
                                                 TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K};
 const size_t quantise_case_type_count = sizeof quantise_case_types / sizeof *quantise_case_types;
 
-/* -1 to 1 in steps of 2^-20, which sums and products of a few keep exact. */
+/* -1 to 1 in steps of 2^-20, so that sums and products of a few are exact. */
 static float flat(uint64_t seed, uint64_t index, uint64_t which)
 {
     return (float)(int32_t)(hash_words3(seed, index, which) >> 43) * 0x1p-20f - 1;
@@ -84,8 +84,8 @@ double quantise_case_squares(const float *a, const float *b, size_t count)
     return sum;
 }
 
-/* What a type can hold: groups of values, q from lowest to highest; the scale of a group is a half when there is no scale_steps, else that
- * many steps of a half that all groups share. */
+/* The range of a type: groups of values, q from lowest to highest. Without scale_steps, the scale of a group is an f16 number; otherwise it
+ * is that many steps of an f16 number that all groups share. */
 struct shape {
     int group, lowest, highest, scale_steps;
     bool has_minimum;
@@ -125,7 +125,7 @@ static float as_half(float x)
     return canon_f16_to_f32(canon_f32_to_f16(x));
 }
 
-/* The scale and offset with which a group's values just fit. */
+/* The scale and offset with which a group's values just fit the range. */
 static void fit(const struct shape *shape, const float *x, float *scale, float *offset)
 {
     float least = x[0];

@@ -12,7 +12,7 @@ static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_
     }
 }
 
-/* Send back what is held. False: there is no room yet, while the client does not read. */
+/* Send the held record back. False when there is no room yet, because the client does not read. */
 static bool send_held(struct session_host *host)
 {
     if (host->held_bytes == 0) {

@@ -62,7 +62,7 @@ static bool simapp_reads(const struct simapp *app, uint64_t gather)
     return (simapp_phase(app, gather)->readers >> app->rank & 1) != 0;
 }
 
-/* Nobody else makes or reads any of it, as far as this rank is concerned: the core frees it when it is opened. */
+/* No other rank produces or reads any block of it, as far as this rank is concerned: the core frees it when it is opened. */
 static bool simapp_is_idle(const struct simapp *app, uint64_t gather)
 {
     const struct simshape_phase *phase = simapp_phase(app, gather);
@@ -91,7 +91,7 @@ static void simapp_slot_clear(struct simapp_gather *slot)
     memset(slot, 0, sizeof *slot);
 }
 
-/* False: no room yet. */
+/* False when there is no room yet. */
 static bool simapp_open(struct simapp *app, uint64_t now_ns, uint64_t number)
 {
     const struct simshape_phase *phase = simapp_phase(app, number);
@@ -156,7 +156,7 @@ static void simapp_consume(struct simapp *app, uint64_t now_ns, uint64_t gather)
         return;
     }
     slot->is_consumed = true;
-    if (simapp_reads(app, gather)) { /* must still be what it was, up to here */
+    if (simapp_reads(app, gather)) { /* the contents must be intact until now */
         const struct simshape_phase *phase = simapp_phase(app, gather);
 
         for (uint16_t token = 0; token < simapp_tokens(app, gather); token++) {
@@ -234,7 +234,7 @@ static bool simapp_publish_tile(struct simapp *app, uint64_t now_ns, const struc
     return err == 0;
 }
 
-/* Whether the gather that the one being published is computed from is here; and which one. */
+/* Whether the gather from which the current one is computed has arrived; and which gather that is. */
 static bool simapp_input_is_complete(struct simapp *app, uint64_t gather, uint64_t *input)
 {
     for (*input = gather; (*input)-- > 0;) {

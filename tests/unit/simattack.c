@@ -19,7 +19,7 @@ static bool is_older(const struct simattack_gate *gate, uint64_t number)
     return number + SIMATTACK_NUMBERS <= gate->highest;
 }
 
-/* True: it has not been there. */
+/* True when the number has not been received before. */
 static bool pass(struct simattack *attack, uint16_t to, const uint8_t incarnation[16], uint64_t number)
 {
     struct simattack_gate *gate = attack->gate[to], *oldest = gate;
@@ -44,7 +44,7 @@ static bool pass(struct simattack *attack, uint16_t to, const uint8_t incarnatio
     return true;
 }
 
-/* A process that is started again has a gate of its own. */
+/* A restarted process has a gate of its own. */
 static void note_start(struct simattack *attack, uint16_t place)
 {
     if (attack->processes[place] == attack->members->at[place].processes)
@@ -53,7 +53,7 @@ static void note_start(struct simattack *attack, uint16_t place)
     memset(attack->gate[place], 0, sizeof attack->gate[place]);
 }
 
-/* Of what is delivered anyway: doubled datagrams do not get further, either. */
+/* Also applies to regular deliveries: the gate drops duplicated datagrams, too. */
 static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     struct simattack *attack = members->attack;
@@ -63,7 +63,7 @@ static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const 
     return !message->header.epoch && !pass(attack, to, message->as.ask.incarnation, message->header.number);
 }
 
-/* ---- what is heard, and played back ---- */
+/* ---- recording and replay ---- */
 
 static void keep(struct simattack_heard *heard, uint16_t from, const uint8_t *packet, size_t bytes)
 {
@@ -143,7 +143,7 @@ static void play_any(struct simattack *attack, uint64_t index, uint64_t paused)
     const bool is_late = draw(attack, DRAW_WHICH, 2 * index, 2) == 0;
     const uint64_t room = is_late ? SIMATTACK_LATE : SIMATTACK_EARLY, count = attack->heard < room ? attack->heard : room;
     const uint16_t to = (uint16_t)draw(attack, DRAW_TO, index, attack->members->count);
-    const uint64_t other = draw(attack, DRAW_FROM, index, 4u * attack->members->count); /* mostly from where it came */
+    const uint64_t other = draw(attack, DRAW_FROM, index, 4u * attack->members->count); /* mostly from its original source */
     const struct simattack_heard *heard;
 
     if (!count || paused >> to & 1)

@@ -165,7 +165,7 @@ static bool simbench_is_exchanged(void *void_bench)
     return true;
 }
 
-/* The first application that found something wrong, or where all of them stand. */
+/* The first application that found an error, or the progress of all of them. */
 static void simbench_explain(struct simbench *bench, bool in_time, const char *what)
 {
     size_t used = 0;

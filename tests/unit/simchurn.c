@@ -58,7 +58,7 @@ static void draw_links(struct simchurn *churn)
     churn->calm.queue_bytes = 0;
 }
 
-/* Each knows one earlier one, or a later one; some know more. So all are connected. */
+/* Each place knows an earlier or a later one; some know more. So all are connected. */
 static void draw_seeds(struct simchurn *churn)
 {
     unsigned form = (unsigned)pick(churn, DRAW_TREE, 1000, 4);
@@ -169,7 +169,7 @@ static void cut(struct simchurn *churn, uint64_t index, bool is_one_way)
                 mesh_sim_block(churn->members.sim, from, to, true);
 }
 
-/* Between two, one way. */
+/* Cuts one direction between two places. */
 static void cut_pair(struct simchurn *churn, uint16_t from, uint16_t to)
 {
     if (from != to)
@@ -222,7 +222,7 @@ static void leave(struct simchurn *churn, uint16_t place)
     mesh_sim_wake(churn->members.sim, place);
 }
 
-/* Calls on a process that is stopped do not happen. */
+/* A stopped process receives no calls. */
 static void call(struct simchurn *churn, enum fault fault, uint16_t who, uint16_t whom)
 {
     if (!is_awake(churn, who))
@@ -279,7 +279,7 @@ static void happen(struct simchurn *churn, uint64_t index)
 
 /* ---- ending ---- */
 
-/* Whoever is dead is started again, or stays dead if the others know one another without it. */
+/* Each dead process is started again, or stays dead if the others know one another without it. */
 static bool is_connected(const struct simchurn *churn, uint64_t places)
 {
     uint64_t reached = places & -places, before = 0;
@@ -364,7 +364,7 @@ static void end(struct simchurn *churn)
         describe_state(churn, alive);
         return;
     }
-    simmembers_run(&churn->members, 2 * SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    simmembers_run(&churn->members, 2 * SIMMEMBERS_S); /* proposed shares may still be agreed upon */
     number = churn->members.at[__builtin_ctzll(alive)].number;
     simmembers_run(&churn->members, 3 * SIMMEMBERS_S);
     if (!simmembers_agree(&churn->members, alive) || churn->members.at[__builtin_ctzll(alive)].number != number)

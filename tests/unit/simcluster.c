@@ -16,7 +16,7 @@ static uint64_t clock_ns(void *app)
     return mesh_sim_now_ns(cluster->sim);
 }
 
-/* What the node has of a request, which it may hear of for the first time. */
+/* The node's result of a request, added when it hears of the request for the first time. */
 static struct simcluster_result *result_of(struct simcluster_node *node, uint64_t id)
 {
     for (uint32_t i = 0; i < node->result_count; i++)
@@ -70,7 +70,7 @@ static void on_logits(void *app, uint64_t request, uint32_t position, uint32_t i
         memcpy(node->logits + id_first, logits, rows * sizeof *logits);
 }
 
-/* What is due on a node. */
+/* Carries out an action that is due on a node. */
 static bool act(struct simcluster_node *node, uint64_t now_ns)
 {
     struct simcluster *cluster = node->cluster;
@@ -263,7 +263,7 @@ bool simcluster_run(struct simcluster *cluster, uint64_t deadline_ns)
 
     if (cluster->config.rank_count > 1)
         return mesh_sim_run(cluster->sim, deadline_ns, simcluster_is_done, cluster);
-    /* One node has no network to wait for: its work is what takes time. */
+    /* A single node has no network to wait for: only its work takes time. */
     while (!simcluster_is_done(cluster) && cluster->alone_ns < deadline_ns) {
         work(node, cluster->alone_ns);
         cluster->alone_ns += node->unit_ns;

@@ -56,7 +56,7 @@ uint64_t simmembers_clock(const struct simmembers *members, uint16_t place)
     return to_own(&members->at[place], mesh_sim_now_ns(members->sim));
 }
 
-/* ---- what has been seen ---- */
+/* ---- values seen so far ---- */
 
 static struct simmembers_seen *find_seen(const struct simmembers *members, const uint64_t key[4])
 {
@@ -83,7 +83,7 @@ static void grow_seen(struct simmembers *members)
     free(old);
 }
 
-/* What stands for the key: value now, or what was said before. */
+/* The value stored for the key: the one stored earlier, or this one. */
 static uint64_t see(struct simmembers *members, const uint64_t key[4], uint64_t value)
 {
     struct simmembers_seen *seen;
@@ -225,7 +225,7 @@ static uint64_t drain(void *app, uint64_t now_ns)
     while (mesh_cluster_next_event(member->cluster, &event))
         on_event(member->members, member, &event);
     mesh_cluster_get_stats(member->cluster, &stats);
-    if (stats.notes_lost && !stats.pauses) /* one that was stopped finds all at once what has come meanwhile */
+    if (stats.notes_lost && !stats.pauses) /* a stopped process finds all datagrams that have arrived meanwhile at once */
         simmembers_fail(member->members, member, "the queue of notes overflowed");
     if (stats.notes_high > member->members->notes_high)
         member->members->notes_high = stats.notes_high;
@@ -279,7 +279,7 @@ static uint64_t timeout(const void *core)
     return own_ns == UINT64_MAX ? UINT64_MAX : to_sim(member, own_ns);
 }
 
-/* What a process sends to its own address comes back at once. */
+/* A process receives what it sends to its own address at once. */
 static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
 {
     struct simmember *member = core;

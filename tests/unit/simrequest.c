@@ -29,7 +29,7 @@ void simrequest_vary(struct sampling *s, uint64_t kind)
     case 0:
         s->temperature = 0.0f;
         break;
-    case 1: /* a rank's own winner is enough */
+    case 1: /* a rank's own best candidate suffices */
         s->top_k = 0;
         s->top_p = 1.0f;
         s->min_p = 0.0f;
@@ -87,7 +87,7 @@ void simrequest_run_alone(struct simrequest *r, const struct simcluster_config *
     free(cluster);
 }
 
-/* Where the result begins among the tokens that there are alone. */
+/* The index of the result's first token among the tokens of the run alone. */
 static uint32_t first_of(const struct simcluster_result *result)
 {
     return result->token_count == 0 ? 0 : result->index_first;

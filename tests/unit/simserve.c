@@ -11,9 +11,9 @@
 #include "simattack.h"
 
 enum {
-    WATCH_NS = 5000000, /* as serve.c looks for silent members */
-    WORK_PER_LOAD = 16, /* who computes all the time loads ahead so seldom */
-    POLL_NS = 1000000,  /* who computes looks at the network so often */
+    WATCH_NS = 5000000, /* interval at which serve.c looks for silent members */
+    WORK_PER_LOAD = 16, /* pieces of work between two loads of a node that always computes */
+    POLL_NS = 1000000,  /* interval at which a computing node polls the network */
     RECEIVE_BUFFER_BYTES = 212992
 };
 
@@ -28,7 +28,7 @@ static struct simserve_node *node_of(const struct simmember *member)
 
 /* ---- datagrams of an epoch ---- */
 
-/* In place of the tag that sealing writes: known to the sender's members of this epoch alone. */
+/* Replaces the tag that sealing writes: known only to the members of the sender's epoch. */
 static void stamp_of(const struct simserve_node *node, uint16_t rank, uint8_t stamp[16])
 {
     uint64_t words[2] = {0, 0};
@@ -107,7 +107,7 @@ static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *pa
     return true;
 }
 
-/* ---- what it looks after ---- */
+/* ---- what a node attends to ---- */
 
 static void on_event(struct simmember *member, const struct mesh_cluster_event *event)
 {
@@ -135,7 +135,7 @@ static void raise_to(uint32_t *high, uint64_t value)
         *high = (uint32_t)value;
 }
 
-/* What a node has in line at a time. The cores assert most of it themselves. */
+/* The sizes of a node's queues at one moment. The cores assert most limits themselves. */
 static void check_queues(struct simserve_node *node)
 {
     struct simserve *serve = node->serve;
@@ -174,7 +174,7 @@ static void run_engine(struct simserve_node *node, uint64_t own_ns)
     watch_members(node, own_ns);
 }
 
-/* When there is nothing else to do, and now and then although there is: threads of the least priority. */
+/* Loading happens when there is nothing else to do, and now and then even so, as threads of lowest priority do it. */
 static void load_ahead(struct simserve_node *node, uint64_t own_ns)
 {
     if (!simserve_is_loaded(node->next) && (node->busy_ns == 0 || ++node->work_count >= WORK_PER_LOAD)) {
@@ -185,7 +185,7 @@ static void load_ahead(struct simserve_node *node, uint64_t own_ns)
     simserve_watch_next(node, own_ns);
 }
 
-/* A long piece of work is spent little by little, as the network is looked at in between. */
+/* The time of a long piece of work passes in parts, since the network is polled in between. */
 static uint64_t spend(struct simserve_node *node)
 {
     const uint64_t spent_ns = node->busy_ns < POLL_NS ? node->busy_ns : POLL_NS;
@@ -334,7 +334,7 @@ struct goal {
     bool (*is_done)(const struct simserve *serve);
 };
 
-/* After everything that happens: a process that has left ends. */
+/* Checked after every event: a process that has left ends. */
 static bool is_reached(void *app)
 {
     const struct goal *goal = app;

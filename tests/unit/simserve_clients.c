@@ -1,4 +1,4 @@
-/* The clients of simulated nodes, and the comparison of all that is generated with what there is without faults. */
+/* The clients of simulated nodes, and the comparison of all generated tokens with those of a run without faults. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static struct simserve_ask *find(struct simserve *serve, uint64_t id)
     return NULL;
 }
 
-/* ---- what engines say ---- */
+/* ---- what engines report ---- */
 
 static void check_token(struct simserve_node *node, const struct simserve_ask *ask, uint32_t index, uint32_t id, uint64_t digest)
 {
@@ -93,7 +93,7 @@ static void take_done(struct simserve_node *node, struct simserve_ask *ask, cons
     node->serve->resubmitted += talk->done.epochs;
 }
 
-/* True: that was the last record. */
+/* True when that was the last record. */
 static bool tell(struct simserve_node *node, struct simserve_ask *ask, struct job *job)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];

@@ -1,4 +1,4 @@
-/* Epochs of simulated serving nodes: what serve.c and shift.c do when the cluster core says so, without threads and sockets. */
+/* Epochs of simulated serving nodes: what serve.c and shift.c do on events of the cluster core, without threads and sockets. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static void free_shift(struct shift *shift)
     memset(shift, 0, sizeof *shift);
 }
 
-/* What it has computed is kept. */
+/* Its keys and values are kept. */
 static void end_shift(struct simserve_node *node)
 {
     struct engine_figures figures;
@@ -117,7 +117,7 @@ static bool set_up(struct simserve_node *node, struct shift *shift, const struct
     return false;
 }
 
-/* What has been prepared, if it is for these; else a new one. */
+/* Uses the prepared engine if it is for these members; otherwise makes a new one. */
 static bool begin_engine(struct simserve_node *node, const struct mesh_cluster_event *epoch)
 {
     struct shift *next = node->next;
@@ -168,7 +168,7 @@ static void prepare_next(struct simserve_node *node, const struct mesh_cluster_e
 
     free_shift(node->next);
     node->next_is_told = false;
-    node->member->ready_at_ns = 0; /* simserve_watch_next says when */
+    node->member->ready_at_ns = 0; /* simserve_watch_next reports when it is ready */
     if (plan->own_rank >= 0 && !lacks_memory(node, plan, &missing_bytes) && set_up(node, node->next, plan))
         atomic_store(&node->next->preparing, SHIFT_LOADING);
 }

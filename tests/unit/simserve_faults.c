@@ -1,4 +1,4 @@
-/* What can happen to simulated nodes and to the network between them. */
+/* Faults of simulated nodes and of the network between them. */
 #include "simserve.h"
 
 void simserve_pause(struct simserve *serve, uint16_t place, bool paused)

@@ -1,5 +1,5 @@
-/* Simulated nodes are watched: the node's own watch.c, measure.c and pieces.c on virtual time. LOOKs and REPORTs go over the simulated
- * network; clients are beside their nodes. */
+/* Watching simulated nodes: the node's own watch.c, measure.c and pieces.c in virtual time. LOOKs and REPORTs go over the simulated
+ * network; clients are on their nodes' hosts. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static uint64_t unix_ms(const struct simserve_node *node)
 
 /* ---- what a node sends ---- */
 
-/* Not before the last one for as long as the watcher wishes, but for a new epoch. */
+/* A report must not come before the watcher's interval since the last one has passed, except for a new epoch. */
 static void check_rate(struct simserve_node *node, struct simserve_watcher *watcher, const struct simwatch_heard *before,
                        const struct simwatch_heard *after)
 {
@@ -99,7 +99,7 @@ size_t simserve_next_outside(struct simserve_node *node, uint8_t *packet, size_t
     return out->bytes;
 }
 
-/* ---- what it reports ---- */
+/* ---- what a node reports ---- */
 
 static void give(void *app, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)
 {
@@ -141,7 +141,7 @@ static void report(void *app, uint32_t kinds)
         .all_events = node->watch.tells_all_events,
     };
 
-    node->measure.look_again_ns = UINT64_MAX; /* the memory of the machine is no part of what is simulated */
+    node->measure.look_again_ns = UINT64_MAX; /* the machine's memory is not simulated */
     measure_take(&node->measure, &source);
     pieces_write(&node->pieces, &pieces, give, node);
     node->watch.tells_all_events = false;
@@ -204,7 +204,7 @@ bool simserve_watch_receive(struct simserve_node *node, struct mesh_addr from, c
     if (mesh_wire_decode(packet, bytes, &message) == 0 && message.header.type == MESH_TYPE_LOOK && from.port < SIMSERVE_PLACES_MAX) {
         const uint64_t until_ns = own_ns(node) + message.as.look.lease_ms * SIMMEMBERS_MS;
 
-        /* A LOOK that was overtaken may be of another process there, or be taken or not: the latest counts. */
+        /* A LOOK that was overtaken may come from an earlier process there, and may or may not be accepted: the latest counts. */
         if (until_ns > node->looked_until_ns[from.port])
             node->looked_until_ns[from.port] = until_ns;
     }

@@ -30,7 +30,7 @@ enum draw {
     DRAW_ATTACK
 };
 
-/* What is still sent to those that watched when all of them are done: a LOOK's lease, and a report that is late. */
+/* How long nodes may still send to watchers after all of these are done: a LOOK's lease, and a late report. */
 #define WATCH_ENDS_NS (4 * SIMMEMBERS_S)
 
 enum { PLACES_MAX = 6, HAPPENINGS_MAX = 60 };
@@ -80,7 +80,7 @@ static void begin(struct simstorm *storm)
     storm->kinds = pick(storm, DRAW_KINDS, 0, 3) == 0 ? UINT32_MAX : (uint32_t)mesh_draw(storm->seed, DRAW_KINDS, 1);
     for (uint16_t place = 0; place < config.count; place++) {
         if (place > 0 && pick(storm, DRAW_START, place, 4) == 0)
-            continue; /* it comes later, or never */
+            continue; /* it starts later, or never */
         simserve_start(&storm->serve, place);
         simserve_run(&storm->serve, pick(storm, DRAW_START, 100u + place, 50 * SIMMEMBERS_MS));
     }
@@ -127,12 +127,12 @@ static void propose_shares(struct simstorm *storm, uint16_t who, uint64_t index)
 
 static void start(struct simstorm *storm, uint16_t place)
 {
-    /* One that leaves is given time. */
+    /* A leaving node is given time. */
     if (storm->serve.node[place].member->cluster == NULL)
         simserve_start(&storm->serve, place);
 }
 
-/* Up to a thousand seconds, as after a suspend; most less. */
+/* Up to a thousand seconds, as after a suspend; mostly less. */
 static uint64_t jump_ns(const struct simstorm *storm, uint64_t index)
 {
     static const uint64_t limits_ms[] = {20, 500, 20000, 1000000};
@@ -178,7 +178,7 @@ static void strike(struct simstorm *storm, enum simstorm_fault fault, uint16_t w
     }
 }
 
-/* What repairs: it goes on, starts, works as fast as before; the network is whole. */
+/* Repairs: it resumes, starts, or works at full speed again; or the network heals. */
 static void mend(struct simstorm *storm, uint16_t who, uint64_t index)
 {
     struct simserve *serve = &storm->serve;
@@ -197,7 +197,7 @@ static void mend(struct simstorm *storm, uint16_t who, uint64_t index)
     }
 }
 
-/* Somebody begins to watch, or goes on. */
+/* A client begins or continues to watch. */
 static void watch(struct simstorm *storm, uint64_t index)
 {
     static const uint16_t intervals_ms[] = {50, 100, 300, 1000}, leases_ms[] = {0, 30, 200, 1000, 6000, 60000};
@@ -302,7 +302,7 @@ static void fail_unsettled(struct simstorm *storm, const char *what)
     }
 }
 
-/* Of all open questions, one after the other: prompts in batches, then a token at a time. */
+/* Of all open questions, one after the other: prompts in batches, then one token a step. */
 static uint64_t steps_left(const struct simserve *serve)
 {
     uint64_t steps = 0;
@@ -335,12 +335,12 @@ static void end(struct simstorm *storm)
         fail_unsettled(storm, "not all is answered after the last fault");
     storm->settle_ns = mesh_sim_now_ns(serve->members.sim) - from_ns;
     simserve_end_watches(serve);
-    simserve_run(serve, storm->is_watched ? WATCH_ENDS_NS : SIMMEMBERS_S); /* shares that were proposed may still be agreed upon */
+    simserve_run(serve, storm->is_watched ? WATCH_ENDS_NS : SIMMEMBERS_S); /* proposed shares may still be agreed upon */
     told = serve->looks + serve->reports;
     number = serve->members.at[__builtin_ctzll(alive)].number;
     if (simserve_run(serve, 2 * SIMMEMBERS_S) && (!agree(serve) || serve->members.at[__builtin_ctzll(alive)].number != number))
         fail_unsettled(storm, "the epoch does not last, though nothing happens");
-    if (serve->looks + serve->reports != told && !storm->attack.members) /* a process that was started anew takes an old LOOK */
+    if (serve->looks + serve->reports != told && !storm->attack.members) /* a restarted process accepts an old LOOK */
         fail_unsettled(storm, "telemetry is sent, though nobody watches any more");
 }
 

@@ -10,7 +10,7 @@ const struct simwatch_heard *simwatch_find(const struct simwatch *watch, const u
     return NULL;
 }
 
-/* Its place; a new one, in the end that of the one that was heard least lately. */
+/* The entry of this incarnation; for a new one with a full table, that of the process heard from least recently. */
 static struct simwatch_heard *place_of(struct simwatch *watch, const uint8_t incarnation[16])
 {
     struct simwatch_heard *oldest = &watch->heard[0];
@@ -27,7 +27,7 @@ static struct simwatch_heard *place_of(struct simwatch *watch, const uint8_t inc
     return oldest;
 }
 
-/* Another epoch: all counters of it begin anew. */
+/* Another epoch: all its counters start again. */
 static void begin_epoch(struct simwatch_heard *heard)
 {
     memset(&heard->node, 0, sizeof heard->node);
@@ -44,7 +44,7 @@ static const char *take_head(struct simwatch_heard *heard, uint64_t now_ns, cons
         return "a report comes after a later one";
     if (heard->reports > 0 && head->serial == last->serial && (head->epoch != last->epoch || head->rank != last->rank))
         return "a report is of two epochs";
-    /* A node that is in no epoch any more says 0. */
+    /* A node that is no longer in an epoch reports 0. */
     if (heard->reports > 0 && head->epoch != 0 && last->epoch != 0 && head->epoch < last->epoch)
         return "an epoch's number goes back";
     if (heard->reports > 0 && head->now_ns < last->now_ns)
@@ -59,7 +59,7 @@ static const char *take_head(struct simwatch_heard *heard, uint64_t now_ns, cons
     return NULL;
 }
 
-/* One that comes late is taken back from those that were lost. */
+/* A datagram that arrives late is subtracted from the lost ones again. */
 static bool may_go_back(const struct mesh_metric *field)
 {
     return field->kind != MESH_METRIC_COUNTER || strcmp(field->name, "lost") == 0;

@@ -42,7 +42,7 @@ static int add(struct slow_bpe *slow, const char *left, const char *right, int c
     return slow->piece_count++;
 }
 
-/* One for every letter, and one for the space that goes before a text. */
+/* One symbol for every letter, and one for the space that precedes a text. */
 static void begin(const struct slow_bpe *slow, const int *text, int count, struct symbols *symbols)
 {
     symbols->count = count + 1;

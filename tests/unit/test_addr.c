@@ -1,4 +1,4 @@
-/* Addresses as text: what is accepted, how it is shown, what a refusal says. No resolver but the local hosts file is asked. */
+/* Addresses as text: what is accepted, how it is shown, what a refusal says. No resolver is queried; only the local hosts file is read. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,7 +123,7 @@ static void a_wrong_text_is_refused_with_the_reason(void **state)
     }
 }
 
-/* An interface that is not there is looked up like a name, without asking anybody. */
+/* An interface that does not exist is looked up like a name, without a query. */
 static void what_may_be_known_later_is_not_a_wrong_text(void **state)
 {
     struct mesh_addr addr = {.port = 99};
@@ -140,7 +140,7 @@ static void what_may_be_known_later_is_not_a_wrong_text(void **state)
 static void by_some_addresses_nobody_reaches_one_machine(void **state)
 {
     static const struct {
-        const char *text, *why; /* NULL: it may be right */
+        const char *text, *why; /* NULL: it may be valid */
     } cases[] = {
         {"127.0.0.1:7411", NULL},
         {"10.0.0.1:7411", NULL},

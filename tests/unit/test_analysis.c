@@ -1,4 +1,4 @@
-/* What the analysis makes of datagrams that are told one by one: rank 0 sends to rank 1, which reports. */
+/* The analysis of datagrams that are fed to it one by one: rank 0 sends to rank 1, which reports. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,7 +86,7 @@ static void status(uint64_t seen, uint64_t lost)
     analysis_add(&analysis, &packet);
 }
 
-/* What rank 1 says that it holds: the only gather. */
+/* Rank 1 reports the only gather as held. */
 static void hold(void)
 {
     struct packet packet = datagram(1, MESH_TYPE_PING, ++back_number);
@@ -122,7 +122,7 @@ static void a_missing_number_that_the_receiver_has_was_not_captured(void **state
     (void)state;
     tile(1, 0, 0);
     tile(3, 2, 0);
-    for (unsigned i = 0; i < 12; i++) /* the first may come before it has judged */
+    for (unsigned i = 0; i < 12; i++) /* the first may come before the analysis has judged */
         status(3, 0);
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 0);
@@ -134,7 +134,7 @@ static void what_no_report_can_have_judged_is_lost(void **state)
     (void)state;
     tile(1, 0, 0);
     tile(4, 3, 0);
-    status(4, 0); /* the only one, and perhaps before it judged */
+    status(4, 0); /* the only one, and perhaps before the analysis judged */
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 2);
     assert_int_equal(lost_numbers[0], 2);
@@ -154,7 +154,7 @@ static void a_nak_tells_what_was_in_a_missing_number_and_a_resend_repairs_it(voi
     assert_int_equal(loss_count, 1);
     assert_true(entries[0].has_range);
     assert_int_equal(entries[0].range.block_first, 1);
-    assert_true(losses[0].repair_ms > 2.9 && losses[0].repair_ms < 3.1); /* from when it was seen to be missing */
+    assert_true(losses[0].repair_ms > 2.9 && losses[0].repair_ms < 3.1); /* since it was seen to be missing */
     assert_int_equal(analysis.sum.resent, 1);
     assert_int_equal(analysis.sum.spurious_resend, 0);
 }
@@ -190,7 +190,7 @@ static void a_resend_of_what_was_not_lost_is_in_vain(void **state)
     assert_int_equal(analysis.sum.spurious_resend, 1);
 }
 
-/* One that cannot be told from others is lost as well: it is not laid on what was only asked for. */
+/* A loss that cannot be attributed to a certain number remains one: it is not attributed to a number that was only asked for. */
 static void one_that_was_asked_for_while_it_was_on_its_way_is_not_lost(void **state)
 {
     (void)state;
@@ -254,7 +254,7 @@ static void what_was_counted_before_a_number_was_seen_is_not_laid_on_it(void **s
     static const uint64_t reports[][2] = {{1, 0}, {3, 1}, {5, 1}, {5, 2}, {5, 2}}; /* seen, lost: 2 or 3, then 4 */
 
     (void)state;
-    for (uint64_t i = 0, number = 1; i < 5; i++, now_ns += 10000000) { /* so late that what was seen is judged */
+    for (uint64_t i = 0, number = 1; i < 5; i++, now_ns += 10000000) { /* late enough that the datagrams seen are judged */
         for (; number <= reports[i][0]; number++)
             tile(number, (uint16_t)number, 0);
         if (i == 3) {
@@ -359,7 +359,7 @@ static void sent_tile(uint64_t number, uint16_t block, uint16_t flags)
     point = 1;
 }
 
-/* It takes 1 ms. */
+/* The tile takes 1 ms. */
 static void whole_tile(uint64_t number, uint16_t block, uint16_t flags)
 {
     sent_tile(number, block, flags);
@@ -455,7 +455,7 @@ static void the_resend_that_was_first_to_come_is_the_repair_of_what_is_seen_to_b
     whole_tile(1, 0, 0);
     sent_tile(2, 1, 0);
     nak(1);
-    whole_tile(4, 1, MESH_FLAG_RESEND); /* 2 and 3 are missed now */
+    whole_tile(4, 1, MESH_FLAG_RESEND); /* now 2 and 3 are missing */
     sent_tile(5, 3, 0);
     status(4, 2);
     analysis_end(&analysis);

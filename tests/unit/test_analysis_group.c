@@ -1,4 +1,4 @@
-/* What the analysis makes of datagrams that rank 0 sends to a multicast group, which rank 1 hears or not. */
+/* The analysis of datagrams that rank 0 sends to a multicast group, which rank 1 receives or not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

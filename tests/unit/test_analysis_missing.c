@@ -1,4 +1,4 @@
-/* What the analysis says was in a number that is not in the capture: rank 0's tiles, of one phase after another, are captured at rank 1. */
+/* What the analysis infers about a number that is not in the capture: rank 0's tiles, of consecutive phases, are captured at rank 1. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +89,7 @@ static void what_is_asked_for_is_laid_on_the_number_whose_neighbours_are_of_its_
 {
     (void)state;
     tile(1, MESH_DST_ALL, 1, 0);
-    tile(3, MESH_DST_ALL, 3, 0); /* nobody asks for 2 */
+    tile(3, MESH_DST_ALL, 3, 0); /* no rank asks for 2 */
     tile(4, MESH_DST_ALL, 4, 0);
     tile(6, MESH_DST_ALL, 6, 0);
     nak(5);
@@ -108,7 +108,7 @@ static void what_is_only_late_is_laid_on_no_number(void **state)
     tile(1, MESH_DST_ALL, 1, 0);
     tile(3, MESH_DST_ALL, 3, 0);
     tile(4, MESH_DST_ALL, 4, 0);
-    nak(5); /* that is yet to come */
+    nak(5); /* which has not come yet */
     tile(5, MESH_DST_ALL, 5, 0);
     end(1);
     assert_int_equal(lost[0].number, 2);
@@ -116,7 +116,7 @@ static void what_is_only_late_is_laid_on_no_number(void **state)
     assert_int_equal(lost[0].asked_ns, 0);
 }
 
-/* In the space to rank 1 alone there are no tiles of which to be a neighbour. */
+/* The space to rank 1 alone has no neighbouring tiles. */
 static void a_number_among_other_messages_held_no_tile(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void and_so_does_one_that_comes_after_it(void **state)
     tile(1, MESH_DST_ALL, 1, 0);
     tile(3, MESH_DST_ALL, 3, 0);
     tile(1, 1, 2, MESH_FLAG_COPY);
-    tile(2, 1, 3, MESH_FLAG_COPY); /* of one that came */
+    tile(2, 1, 3, MESH_FLAG_COPY); /* of one that arrived */
     end(1);
     assert_int_equal(lost[0].number, 2);
     assert_int_equal(lost[0].phase, 2);
@@ -200,7 +200,7 @@ static void some_tokens(uint64_t number, uint16_t dst, uint16_t first, uint16_t 
     analysis_add(&analysis, &packet);
 }
 
-/* The sender's capture: a datagram that is larger than resends are. What a part brings for the second time is in vain. */
+/* The sender's capture of a datagram that is larger than retransmissions are. A part that brings blocks a second time is in vain. */
 static void what_is_sent_again_in_parts_is_not_in_vain(void **state)
 {
     struct packet packet;
@@ -234,7 +234,7 @@ static void nor_is_what_was_lost_shortly_before_the_end(void **state)
     tile(1, MESH_DST_ALL, 1, 0);
     nak(2);
     tile(1, 1, 2, MESH_FLAG_RESEND);
-    tile(3, MESH_DST_ALL, 3, 0); /* 2 is missed only now, and no report has counted it */
+    tile(3, MESH_DST_ALL, 3, 0); /* only now is 2 found missing, and no report has counted it */
     packet = datagram(1, MESH_TYPE_STATUS, ++back_number, 0);
     packet.message.as.status = (struct mesh_status){.seen_all = 1, .seen_peer = 1, .window_bytes = 1};
     analysis_add(&analysis, &packet);

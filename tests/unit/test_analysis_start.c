@@ -1,4 +1,4 @@
-/* What the analysis makes of the beginning of a capture: rank 0 and rank 1, whose handshake it holds, or tiles that were sent before. */
+/* The analysis of the beginning of a capture: of rank 0 and rank 1, with their handshake, or with tiles that were sent before it began. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 static struct analysis analysis;
 static uint64_t now_ns, numbers[2]; /* numbers: the last one of each rank */
-static unsigned named;              /* losses that are laid on a number */
+static unsigned named;              /* losses attributed to a number */
 
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
@@ -103,7 +103,7 @@ static void a_hello_that_is_answered_has_come(void **state)
     (void)state;
     hello(0, 7);
     hello_ack(1, 7);
-    hello_ack(0, 8); /* one of these two was lost: which, nothing tells */
+    hello_ack(0, 8); /* one of these two was lost; which one is unknown */
     hello_ack(0, 8);
     status(3, 1);
     analysis_end(&analysis);
@@ -129,7 +129,7 @@ static void what_is_lost_and_in_the_capture_is_not_counted_beside_it(void **stat
     (void)state;
     hello(0, 7);
     hello(0, 7);
-    numbers[0]++; /* lost before the place of the capture */
+    numbers[0]++; /* lost on the path before the capture */
     hello_ack(1, 7);
     hello_ack(0, 8);
     status(4, 2);

@@ -1,4 +1,4 @@
-/* Shares by speed: how they are dealt, and that they are dealt anew when speeds have changed for long, and not otherwise. */
+/* Shares by speed: how they are computed, and that they are changed when speeds have differed for long enough, and only then. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static struct balance_member by_speed(uint32_t speed)
     return (struct balance_member){.speed = speed, .share = BALANCE_SHARE_AUTO, .ratio = BALANCE_RATIO_ONE};
 }
 
-/* ---- what members tell ---- */
+/* ---- what members report ---- */
 
 static void what_a_member_tells_comes_back(void **state)
 {
@@ -157,7 +157,7 @@ static void fixed_shares_alone_are_taken_as_they_are(void **state)
     assert_true(share[0] == 3 && share[1] == 1);
     member[0].share = member[1].share = 0;
     balance_shares(&load, member, 2, share);
-    assert_true(share[0] == 1 && share[1] == 1); /* somebody has to */
+    assert_true(share[0] == 1 && share[1] == 1); /* each needs at least one */
 }
 
 static void who_costs_more_than_its_rows_give_gets_none(void **state)
@@ -187,7 +187,7 @@ static void equal_nodes_all_get_rows_however_small_the_model(void **state)
         assert_int_equal(share[r], BALANCE_EVEN);
 }
 
-/* One that has not computed yet knows its benchmark only, which flatters everybody by the same factor. */
+/* A member that has not computed yet knows only its benchmark, which flatters all members by the same factor. */
 static void a_newcomers_benchmark_is_judged_by_the_others(void **state)
 {
     const struct balance_load load = load_of(&shape_of_1b);
@@ -223,7 +223,7 @@ static void a_member_that_has_become_slow_says_nothing_of_a_newcomer(void **stat
 
 /* ---- when ---- */
 
-/* A mesh whose members have these speeds; what they tell of them is wrong by up to noise percent, anew each second. */
+/* A mesh whose members have these speeds; their reports are wrong by up to noise percent, differently each second. */
 struct world {
     uint64_t seed, now_ns;
     struct model model;
@@ -268,7 +268,7 @@ static void pass(struct world *w, uint64_t ns)
     }
 }
 
-/* A random model and random speeds, from equal to 1 : 20; an epoch by the speeds that are told at its beginning. */
+/* A random model and random speeds, from equal to 1 : 20; an epoch with shares by the speeds reported at its beginning. */
 static void open_world(struct world *w, uint64_t seed)
 {
     uint32_t share[NODES_MAX];
@@ -292,7 +292,7 @@ static void open_world(struct world *w, uint64_t seed)
     deal(w, share, false);
 }
 
-/* Nobody could do much better by other shares. */
+/* No other shares would be much faster. */
 static bool is_balanced(const struct world *w)
 {
     struct balance_member exact[NODES_MAX];
@@ -351,7 +351,7 @@ static void a_node_that_becomes_slow_for_good_gets_less_within_half_a_minute(voi
         pass(&w, 60 * SECOND_NS);
         before = (uint32_t)(w.map.h[slow + 1] - w.map.h[slow]);
         if (before < 4)
-            continue; /* it has next to nothing */
+            continue; /* it has almost no rows */
         w.speed[slow] /= 5;
         pass(&w, 30 * SECOND_NS);
         if (w.changes != 1 || (uint32_t)(w.map.h[slow + 1] - w.map.h[slow]) >= before)
@@ -384,7 +384,7 @@ static void a_neighbour_who_is_busy_for_three_seconds_changes_nothing(void **sta
     }
 }
 
-/* The worst that may happen: whoever is given more becomes slow by it, so that no shares are right. */
+/* The worst case: whichever member gets more becomes slow by it, so that no shares are right. */
 static void shares_that_are_never_right_change_ever_more_seldom(void **state)
 {
     struct world w = {.now_ns = 1000 * SECOND_NS, .model = shape_of_1b, .count = 2, .seed = 5};
@@ -426,7 +426,7 @@ static void members_with_fixed_shares_are_left_alone(void **state)
     }
 }
 
-/* New members are dealt their shares by speed at once, so what was learnt of the old ones is no reason to wait. */
+/* New members get their shares by speed at once, so what was learnt of the old ones is no reason to wait. */
 static void another_epoch_begins_with_patience(void **state)
 {
     struct balance balance = {0};

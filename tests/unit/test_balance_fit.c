@@ -82,7 +82,7 @@ static void who_has_too_little_gets_fewer_rows_and_the_others_more(void **state)
     assert_true(part(share, 3, 0) > whole() / 3);
 }
 
-/* A second one has too little only when the first one's rows come to it. */
+/* A second member lacks memory only when it receives the first one's rows. */
 static void limits_are_kept_one_after_the_other(void **state)
 {
     const struct balance_member member[] = {with(1000, whole() / 8), with(1000, whole() * 3 / 8), with(1000, whole() * 5 / 8)};
@@ -151,7 +151,8 @@ static void one_alone_has_all_or_too_little(void **state)
     assert_true(balance_fit(&load, &member, 1, &share) == 5 * MB && share == 1000);
 }
 
-/* Memory of petabytes, or of one byte, and any speeds: nobody has more than fits; a quarter more than the model has is always enough. */
+/* Memory of petabytes, or of one byte, and any speeds: no member gets more than fits; a quarter more than the model needs always
+ * suffices. */
 static void any_members_fit_or_lack_memory(void **state)
 {
     struct balance_member member[NODES_MAX];
@@ -182,7 +183,7 @@ static void any_members_fit_or_lack_memory(void **state)
     }
 }
 
-/* A coordinator does not propose what would not come to pass. */
+/* A coordinator does not propose shares that members cannot hold. */
 static void shares_that_memory_forbids_are_not_proposed(void **state)
 {
     const struct balance_member member[] = {with(1000, whole()), with(9000, whole() / 4)};
@@ -198,7 +199,8 @@ static void shares_that_memory_forbids_are_not_proposed(void **state)
         assert_false(balance_is_due(&balance, s * 1000 * MB, &load, member, &map, proposed));
 }
 
-/* As the engine has it, and a few percent more; each also has some kB that are read ahead and never used. */
+/* At least what the engine holds, and a few percent more at most; each part of an engine also has some kB that are prefetched and never
+ * used. */
 static void parts_are_what_engines_hold(void **state)
 {
     static const enum tensor_type types[] = {TYPE_F32, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K, TYPE_Q6_K};

@@ -48,7 +48,7 @@ static void no_runs_give_zeros(void **state)
     assert_true(stat.median == 0 && stat.min == 0 && stat.max == 0 && stat.runs == 0);
 }
 
-/* Medians of both would give 0.5: the machine was throttled in the second run, which must not matter. */
+/* Medians of both would give 0.5: the machine was throttled in the second run, and this must not matter. */
 static void ratios_are_made_run_by_run(void **state)
 {
     (void)state;
@@ -72,7 +72,7 @@ static void bounds_of_a_ratio_leave_out_what_is_far_from_its_median(void **state
             assert_true(ratio.min == 1 && ratio.max == 8); /* too few to leave any out */
         }
     }
-    ratio = bench_ratio_bounds(&above, &below); /* 20 values: from the 6th to the 15th, as tables of the sign test have it */
+    ratio = bench_ratio_bounds(&above, &below); /* 20 values: from the 6th to the 15th, as in tables of the sign test */
     assert_true(ratio.median == 10.5 && ratio.min == 6 && ratio.max == 15 && ratio.runs == 20);
 }
 

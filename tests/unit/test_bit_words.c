@@ -1,4 +1,4 @@
-/* Words for single bits, out of the schema's meaning of a field. */
+/* Words for single bits, taken from the meaning of a field in the schema. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void every_bit_that_a_message_may_have_has_one(void **state)
     assert_int_equal(count, 2);
 }
 
-/* "bit i: fragment next + 1 + i is here too"; "of the sender"; and numbers that are no bits: "0: leaving". */
+/* Meanings such as "bit i: fragment next + 1 + i is here too" and "of the sender", and numbers that are no bits: "0: leaving". */
 static void other_fields_have_none(void **state)
 {
     struct bit_word bit;

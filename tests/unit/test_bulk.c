@@ -94,7 +94,7 @@ static uint8_t byte_at(uint64_t offset)
     return (uint8_t)(offset * 7 + offset / 1000);
 }
 
-/* Fails to have it three times first, as something that is still being made. */
+/* The resource is not ready the first three times, as if it were still being made. */
 static enum bulk_read_result read_resource(void *app, const struct bulk_want *want, uint64_t offset, uint8_t *out, size_t *bytes,
                                            const char **why)
 {
@@ -102,7 +102,7 @@ static enum bulk_read_result read_resource(void *app, const struct bulk_want *wa
 
     if (*late > 0) {
         --*late;
-        *why = "it is still being made"; /* which is no refusal */
+        *why = "it is still being made"; /* not a refusal */
         return BULK_READ_LATER;
     }
     if (want->args_bytes == 1 && want->args[0] == 99) {
@@ -194,7 +194,7 @@ static void it_comes_through_loss_duplicates_and_reordering(void **state)
     stop(caller);
 }
 
-/* While tokens are made it is slower, and still comes. */
+/* While tokens are computed the transfer is slower, but completes. */
 static void it_comes_while_tokens_are_made(void **state)
 {
     struct bulk bulk;
@@ -273,7 +273,7 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     assert_int_equal(bulk_ask(&bulk, &want, &tag, &fail), 0);
     assert_int_equal(bulk_next(&bulk, &record, 20 * SECOND, &fail), 1);
     caller_close(caller);
-    /* Once the node has been stopped it closes what is open itself, and hears of no other ends. */
+    /* After its stop the node closes open transfers itself, and is told of no other ends. */
     for (int i = 0; i < WAITS_MAX && atomic_load(&host.closed) == 0; i++)
         nanosleep(&pause, NULL);
     assert_int_equal(atomic_load(&host.closed), 1);

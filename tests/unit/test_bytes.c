@@ -1,4 +1,4 @@
-/* The little-endian cursor: layout of values, and what a cursor that has passed the end does. */
+/* The little-endian cursor: layout of values, and the behaviour of a cursor that has passed the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

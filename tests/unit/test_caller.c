@@ -1,4 +1,4 @@
-/* Client sessions over real sockets: a caller, and a thread that is the node. */
+/* Client sessions over real sockets: a caller, and a thread that acts as the node. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -158,7 +158,7 @@ static void no_answer_names_address_and_key(void **state)
     check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key (--security none)?");
     session_host_stop(&host);
     assert_int_equal(atomic_load(&host.opened), 0);
-    check_refused(&config, EXIT_ENVIRONMENT, host.address); /* nobody there any more */
+    check_refused(&config, EXIT_ENVIRONMENT, host.address); /* no node is there any more */
 }
 
 static void addresses_that_are_none_are_refused(void **state)

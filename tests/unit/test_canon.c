@@ -13,7 +13,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Distance of y from the true value in units of the last place of a float that size. */
+/* Distance of y from the true value, in units in the last place of a float of that size. */
 static double ulps(float y, double exact)
 {
     double unit;
@@ -170,7 +170,7 @@ static void every_half_has_its_value_and_comes_back(void **state)
     }
 }
 
-/* Between two neighbouring halves, and at all places around the middle. */
+/* Between two neighbouring halves, and around the midpoint. */
 static void conversion_to_half_rounds_to_nearest_even(void **state)
 {
     (void)state;
@@ -222,7 +222,7 @@ static void half_conversions_agree_with_the_hardware(void **state)
     skip();
 }
 
-/* What x86-64 gave when this was written; other machines must give the same. */
+/* Results on x86-64, recorded when this was written; other machines must give the same. */
 static const struct {
     uint32_t x, exp, silu, log;
 } golden[] = {
@@ -254,7 +254,7 @@ static void values_are_the_golden_bits(void **state)
     }
 }
 
-/* One number over many results, so that another machine is compared densely. */
+/* One sum over many results, for a dense comparison with other machines. */
 static void dense_results_have_the_golden_sum(void **state)
 {
     uint64_t sum = 0;

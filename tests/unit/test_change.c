@@ -9,7 +9,7 @@
 
 #define MS UINT64_C(1000000)
 
-/* An epoch that was agreed at 100 ms, loaded at 130, and made its first token at 200. */
+/* An epoch that was agreed at 100 ms, was loaded at 130 ms, and produced its first token at 200 ms. */
 static struct change changed(uint64_t recomputed)
 {
     struct change change = {0};

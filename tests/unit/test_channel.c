@@ -182,7 +182,7 @@ static void records_to_nobody_and_of_wrong_size_are_refused(void **state)
 
 enum { PART_BYTES = 33000, PART_FRAGMENTS = 30 };
 
-/* Two records, of which the first has lost its end: one of 66000 bytes. */
+/* Two records joined to one of 66000 bytes, because the first has lost its end. */
 static void join_records(struct net *net)
 {
     for (unsigned i = 0; i < net->flight_count; i++) {
@@ -226,7 +226,7 @@ static void a_record_that_is_longer_than_any_may_be_is_refused(void **state)
     send_too_long(net_new(2));
 }
 
-/* Nor is it when the fragments behind one that is late are there before. */
+/* It is also refused when the fragments behind a late one arrive first. */
 static void it_is_refused_when_it_comes_out_of_order(void **state)
 {
     struct net *net = net_new(2);

@@ -1,4 +1,4 @@
-/* Two clocks compared by datagrams with random times on their way: what is found is no further from the truth than is said. */
+/* Two clocks compared by datagrams with random transit times: the error of the result is at most the stated one. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,8 @@ static double uniform(void)
     return (double)(state_word >> 11) / (double)(UINT64_C(1) << 53);
 }
 
-/* Half of the datagrams go there, half come back, over so many seconds, each at least floor_ns under way and mostly little more. */
+/* Half of the datagrams go in each direction, over so many seconds, each with a transit time of at least floor_ns and mostly little
+ * more. */
 static void make(double seconds, double offset_ns, double drift, double floor_ns)
 {
     for (unsigned i = 0; i < POINTS; i++) {
@@ -30,13 +31,13 @@ static void make(double seconds, double offset_ns, double drift, double floor_ns
         const double other_ns = offset_ns + drift * at_ns;
         struct clock_point *point = i % 2 ? &back[i / 2] : &there[i / 2];
 
-        /* `at` is by the first clock: of what comes back, when it arrived. */
+        /* `at` is by the first clock: for datagrams in the reverse direction, their arrival. */
         point->at_ns = (int64_t)BEGIN_S * 1000000000 + (int64_t)at_ns;
         point->difference_ns = (int64_t)(i % 2 ? other_ns - late_ns : other_ns + late_ns);
     }
 }
 
-/* The other clock less the first at the points' beginning, by a line. */
+/* The other clock minus the first at the points' beginning, according to a line. */
 static double offset_of(const struct clock_line *line)
 {
     return (double)line->offset_ns - line->drift * (double)(line->at_ns - (int64_t)BEGIN_S * 1000000000);

@@ -127,7 +127,7 @@ static void baselines_give_the_bits_of_the_mesh(void **state)
     simmodel_close(&synth);
 }
 
-/* In a star nobody but rank 0 sends tiles to more than one rank, and all that the others compute crosses its links twice. */
+/* In a star only rank 0 sends tiles to more than one rank, and results of the other ranks cross its links twice. */
 static void a_star_sends_results_through_rank_0(void **state)
 {
     static struct simcluster cluster;
@@ -175,7 +175,8 @@ static void a_bad_network_changes_no_bit(void **state)
     simmodel_close(&synth);
 }
 
-/* Explorer's seed 11031132615: what a repair cost was taken for usual, so waiting times grew from repair to repair, to over a second. */
+/* Explorer's seed 11031132615: the time of a repair was taken for the usual one, so waiting times grew from repair to repair, to over a
+ * second. */
 static void one_lost_datagram_in_five_between_nine_nodes_costs_no_more_later_than_at_first(void **state)
 {
     static struct simcluster cluster;
@@ -222,7 +223,7 @@ static void the_same_seed_is_the_same_run(void **state)
     simmodel_close(&synth);
 }
 
-/* Rows of the first layer's ffn_down become infinite: in every node the request ends with the same message. */
+/* Rows of the first layer's ffn_down become infinite: the request ends with the same message on every node. */
 static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
 {
     static struct simcluster cluster;
@@ -265,7 +266,7 @@ static void a_value_that_is_not_finite_is_named_alike_by_all_nodes(void **state)
     simmodel_close(&synth);
 }
 
-/* More candidates than 16 bits count, and more small blocks of them than a gather has. */
+/* More candidates than 16 bits can count, and more small blocks of them than a gather has. */
 static void half_a_million_candidates_are_gathered(void **state)
 {
     const struct synth_options wide = {
@@ -291,7 +292,7 @@ static void half_a_million_candidates_are_gathered(void **state)
     simmodel_close(&synth);
 }
 
-/* Rank 1 counts its rows from behind the vocabulary on. */
+/* Rank 1 numbers its rows from beyond the end of the vocabulary. */
 static void candidates_that_are_no_tokens_of_their_rank_end_the_request(void **state)
 {
     static struct simcluster cluster;

@@ -1,4 +1,4 @@
-/* Requests across epochs: stopped anywhere, saved on any node, and gone on with in a cluster of other nodes, to the same bits. */
+/* Requests across epochs: stopped anywhere, saved on any node, and resumed in a cluster of other nodes, with the same bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +83,7 @@ static void assert_saved_as_alone(const struct saved *saved)
     }
 }
 
-/* What the nodes that are left have, put together; dead: a rank, or none. */
+/* The combined state of the remaining nodes; dead: a rank, or none. */
 static void save_all(uint16_t dead, struct saved *all)
 {
     *all = (struct saved){0};
@@ -207,7 +207,7 @@ static void nothing_that_has_started_is_lost_with_the_sequencer(void **state)
         struct simcluster_config config = config_of(3);
         struct saved saved;
 
-        /* All were submitted on ranks that live on, so none may be lost, begun or not. */
+        /* All were submitted on ranks that live on, so none may be lost, whether begun or not. */
         open_cluster(&config);
         for (uint64_t i = 0; i < REQUESTS; i++)
             simcluster_submit_at(&cluster, 0, (uint16_t)(1 + i % 2), &requests[i].request);
@@ -218,7 +218,7 @@ static void nothing_that_has_started_is_lost_with_the_sequencer(void **state)
             const struct request *found = saved_find(&saved, i + 1);
 
             assert_true(result->is_done || found != NULL);
-            /* And of none a token that somebody may have been shown. */
+            /* And no token that may have been shown to a client is lost. */
             assert_true(found == NULL || found->generated_before >= result->token_count || result->is_done);
             assert_true(found == NULL || found->origin == 1 + i % 2);
         }

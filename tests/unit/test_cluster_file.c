@@ -142,7 +142,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     }
 }
 
-/* It is for the node that starts to say whether it can do without. */
+/* The starting node decides whether it can do without that address. */
 static void an_address_that_is_not_known_now_is_no_bad_file(void **state)
 {
     static const struct mesh_addr none;
@@ -170,7 +170,7 @@ static void more_nodes_than_a_mesh_has_are_refused(void **state)
     assert_non_null(strstr(fail.text, "more than 64 nodes"));
 }
 
-/* Any bytes: each file shorter than a good one, and each with a byte changed, is taken or refused, nothing else. */
+/* Any bytes: each proper prefix of a good file, and each file with one byte changed, is accepted or refused, nothing else. */
 static void any_bytes_are_taken_or_refused(void **state)
 {
     static const char good[] = "[cluster]\nname = attic\nctx = 64\n[node a]\naddress = 127.0.0.1:7411\nshare = auto\n";
@@ -178,7 +178,7 @@ static void any_bytes_are_taken_or_refused(void **state)
     (void)state;
     for (size_t size = 1; size < sizeof good; size++)
         parse(good, size);
-    /* Not where the address is, since another host would be looked up. */
+    /* Not in the address, since another host would be looked up. */
     const size_t host = (size_t)(strstr(good, " 127") - good), port = (size_t)(strstr(good, ":7411") - good);
 
     for (size_t at = 0; at < sizeof good - 1; at = at + 1 == host ? port + 1 : at + 1)
@@ -187,7 +187,7 @@ static void any_bytes_are_taken_or_refused(void **state)
 
             memcpy(text, good, sizeof good);
             text[at] = (char)byte;
-            if (parse(text, sizeof good - 1) < 0) /* "== 127.0.0.1" is a name that nobody knows */
+            if (parse(text, sizeof good - 1) < 0) /* "== 127.0.0.1" is an unknown name */
                 assert_true(fail.exit_code == EXIT_BAD_FILE || (fail.exit_code == EXIT_ENVIRONMENT && byte == '='));
         }
 }

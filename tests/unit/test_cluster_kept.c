@@ -1,4 +1,4 @@
-/* Keys and values kept from one epoch to the next: what no rank has lost is not computed again, and no bit changes. */
+/* Keys and values kept from one epoch to the next: what every rank still has is not computed again, and no bit changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,11 +27,11 @@ static struct simmodel synth;
 static struct simcluster cluster;
 static struct simrequest requests[REQUESTS];
 
-/* What goes from one cluster to the next. */
+/* The state passed from one cluster to the next. */
 static struct saved saved;
 static struct kept kept[RANKS_MAX];
-static uint64_t digest_before[REQUESTS]; /* of the tokens that are saved */
-static uint32_t positions_before;        /* computed of them on rank 0 */
+static uint64_t digest_before[REQUESTS]; /* of the saved tokens */
+static uint32_t positions_before;        /* computed for them on rank 0 */
 
 static struct simcluster_config config_of(uint16_t ranks, const uint32_t *share)
 {
@@ -75,7 +75,7 @@ static void open_cluster(const struct simcluster_config *config)
         fail_msg("%s", cluster.reason);
 }
 
-/* All requests, for a while; then what every node has. */
+/* Runs all requests for a while, then saves the state of every node. */
 static void run_until(uint16_t ranks, const uint32_t *share, uint64_t until_ns)
 {
     struct simcluster_config config = config_of(ranks, share);
@@ -108,7 +108,8 @@ static void run_until(uint16_t ranks, const uint32_t *share, uint64_t until_ns)
     simcluster_close(&cluster);
 }
 
-/* The same requests to their end, to the bit. Returns the positions that were computed again, on the node with the most. */
+/* Resumes the same requests until their end, with the same bits. Returns the number of positions computed again, on the node with the
+ * most. */
 static uint64_t go_on(uint16_t ranks, const uint32_t *share)
 {
     struct simcluster_config config = config_of(ranks, share);
@@ -184,7 +185,7 @@ static void heads_that_are_lost_are_computed_again(void **state)
         run_until(3, equal, at_ms * MS);
         some += positions_before;
         kept_release(&kept[1]);
-        kept[1] = kept[2]; /* the third is the second of the next epoch */
+        kept[1] = kept[2]; /* the third node is the second of the next epoch */
         kept[2] = (struct kept){.shape = kept[1].shape};
         assert_true(go_on(2, equal) >= positions_before);
     }
@@ -205,7 +206,7 @@ static void copy_head(const struct kept_head *from, struct kept *to, uint32_t po
     }
 }
 
-/* Every head is somewhere; some of them as far as a position that a seed decides. */
+/* Each head is on some node; some heads only up to a position drawn from the seed. */
 static void any_position_that_all_have_is_where_they_go_on(void **state)
 {
     static struct kept all;

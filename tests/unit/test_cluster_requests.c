@@ -1,4 +1,4 @@
-/* Several requests at once: each gets the bits that it gets alone, whatever runs, ends, fails or is cancelled beside it. */
+/* Several requests at once: each gets the same bits as alone, whatever other requests run, end, fail or are cancelled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -186,7 +186,7 @@ static void sixty_four_requests_run_at_once(void **state)
     run_to_the_end();
     for (uint64_t i = 0; i < ENGINE_SLOTS_MAX; i++)
         assert_as_alone(&many[i]);
-    /* Most of all steps held most of them. */
+    /* Most steps held most requests. */
     struct engine_figures figures;
     engine_figures(cluster.node[0].engine, &figures);
     assert_true(figures.steps < ENGINE_SLOTS_MAX * 20 / 8);
@@ -195,7 +195,7 @@ static void sixty_four_requests_run_at_once(void **state)
 
 /* ---- ends ---- */
 
-/* The token that ends one request comes where it comes alone; steps that were planned with it go on without it. */
+/* The token that ends a request comes at the same position as alone; steps that were planned with the request go on without it. */
 static void a_request_that_ends_early_disturbs_no_other(void **state)
 {
     static struct simrequest own[REQUESTS];
@@ -241,7 +241,7 @@ static void each_request_has_a_context_of_its_own(void **state)
     simcluster_close(&cluster);
 }
 
-/* A token whose embedding is not finite is in one prompt: only that request fails. */
+/* One prompt has a token whose embedding is not finite: only that request fails. */
 static void a_value_that_is_not_finite_ends_the_request_that_it_is_of(void **state)
 {
     struct synth_options options = small;
@@ -298,7 +298,7 @@ static void a_request_that_is_cancelled_frees_its_slot(void **state)
         open_cluster(&config);
         for (uint64_t i = 0; i < REQUESTS; i++)
             simcluster_submit_at(&cluster, 0, (uint16_t)(i % 3), &requests[i].request);
-        /* Those of ranks 0 and 1, on the node where they are or on another; wherever they have got to. */
+        /* Requests of ranks 0 and 1, cancelled on their own node or on another; at any stage. */
         for (uint64_t i = 0; i < REQUESTS; i += 3)
             simcluster_cancel_at(&cluster, at_ms * MS, 0, i + 1);
         for (uint64_t i = 1; i < REQUESTS; i += 3)

@@ -1,4 +1,4 @@
-/* Copies: none without loss; with it tiles go twice, and fewer have to be asked for; and they end with it. */
+/* Copies: without loss there are none; with loss tiles are sent twice, and fewer have to be asked for; copies end when the loss ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void on_event(struct net *net, uint16_t rank, const struct mesh_event *ev
         mesh_consume(net->mesh[rank], net->now_ns, event->step, event->phase);
 }
 
-/* Gathers of so many tokens, one after the other, each of which must come whole. */
+/* Gathers of so many tokens, one after the other, each of which must arrive whole. */
 static void work(struct net *net, unsigned gathers, uint16_t tokens)
 {
     struct lossy *lossy = net->app;
@@ -156,8 +156,8 @@ static void a_copy_has_a_number_of_its_own_and_is_no_duplicate(void **state)
     stats = sum(net);
     assert_true(lossy.copies_to_all > 0);
     assert_true(stats.duplicates_used > 0 && stats.duplicates_used < stats.duplicates_sent / 10);
-    assert_true(stats.duplicate <= stats.resent);                         /* an answer that crossed its tile */
-    assert_in_range(stats.lost, lossy.lost * 9 / 10, lossy.lost + RANKS); /* those that nothing came after are not known */
+    assert_true(stats.duplicate <= stats.resent);                         /* a retransmission that crossed its tile */
+    assert_in_range(stats.lost, lossy.lost * 9 / 10, lossy.lost + RANKS); /* losses that nothing followed are not known */
     net_free(net);
 }
 

@@ -10,7 +10,7 @@
 
 static struct net_gather gathers[8];
 
-/* As the kernel accounts for a datagram. */
+/* The kernel's cost of a datagram. */
 static unsigned cost_of(size_t bytes)
 {
     unsigned cost = 512;
@@ -20,7 +20,7 @@ static unsigned cost_of(size_t bytes)
     return cost + 256;
 }
 
-/* What rank 0 has on its way to rank 1, seen from the wire: sent, not yet read. */
+/* What rank 0 has in flight to rank 1, as seen on the wire: sent, not yet read. */
 struct meter {
     unsigned in_flight, largest;
     unsigned window;
@@ -43,7 +43,7 @@ static bool meter(struct net *net, uint16_t from, uint16_t to, const struct mesh
         if (m->in_flight > m->largest)
             m->largest = m->in_flight;
     }
-    /* What rank 1 reports is seen when it says so, at the earliest. */
+    /* Rank 1's reads become visible with its reports, at the earliest. */
     if (from == 1 && (message->header.type == MESH_TYPE_STATUS || message->header.type == MESH_TYPE_PONG)) {
         uint64_t seen = message->header.type == MESH_TYPE_STATUS ? message->as.status.seen_all : message->as.pong.seen_all;
 
@@ -139,7 +139,7 @@ static void have_through_is_told_when_nothing_else_carries_it(void **state)
     net_free(net);
 }
 
-/* A rank without rows keeps nobody waiting for the four gathers of the limit. */
+/* A rank without rows does not make others wait for the four gathers of the limit. */
 static void a_rank_that_only_reads_tells_what_it_has_after_two_gathers(void **state)
 {
     struct net *net = net_new(2);

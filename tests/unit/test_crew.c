@@ -1,5 +1,5 @@
-/* Workers that wait while others want their processor: they give way, and the engine hears how long others had it. On one processor, the
- * test itself being the other thread, with the engine of a simulated cluster whose network stands still. */
+/* Waiting workers whose processor other threads want: the workers yield, and the engine learns how long the other threads had it. The test
+ * runs on one processor, is itself the other thread, and uses the engine of a simulated cluster whose network stands still. */
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,8 +53,8 @@ static int tear_down(void **state)
     return sched_setaffinity(0, sizeof all, &all);
 }
 
-/* A worker begins to wait, and this thread computes beside it until it has given way, or gone to sleep, and then so long that it counts:
- * the worker has its turn again only when this thread stops, or has used up its own. */
+/* A worker begins to wait. This thread then computes until the worker has yielded or gone to sleep, and after that long enough to be
+ * counted: the worker runs again only when this thread stops, or has used up its time slice. */
 static void work_beside(struct engine *engine)
 {
     const uint64_t before = idle_get_calls().yields;
@@ -74,7 +74,7 @@ static void what_a_worker_gives_while_it_waits_for_others_is_noted(void **state)
 
     (void)state;
     simcluster_submit(&cluster, &simrequest_one_token);
-    assert_false(simcluster_run(&cluster, 150000000)); /* a step is open, and waits for what is on its way */
+    assert_false(simcluster_run(&cluster, 150000000)); /* a step is open, and waits for datagrams in flight */
     assert_int_equal(engine_work(engine, 0), ENGINE_WAITING);
     for (int i = 0; i < ROUNDS_MAX && atomic_load(&engine->given_ns) == 0; i++)
         work_beside(engine);
@@ -97,7 +97,7 @@ static void count_wake(void *driver)
     ++*(unsigned *)driver;
 }
 
-/* Between the worker's last look and its sleep nobody seems to sleep, and the sleep can be long. */
+/* Between its last look and its sleep a worker does not count as asleep, and the sleep can be long. */
 static void news_wake_also_whoever_is_about_to_sleep(void **state)
 {
     struct engine *engine = cluster.node[0].engine;

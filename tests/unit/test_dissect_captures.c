@@ -1,5 +1,6 @@
-/* The captures in tests/dissect are what this program makes, byte by byte; tests/run/dissect.sh compares what is said of them with the
- * texts beside them. After a change of the protocol: MESH_UPDATE=1 build/x86_64/tests/test_dissect_captures, then look at the texts. */
+/* The captures in tests/dissect are what this program makes, byte for byte; tests/run/dissect.sh compares the output of mesh-dissect with
+ * the texts beside them. After a change of the protocol run MESH_UPDATE=1 build/x86_64/tests/test_dissect_captures, then review the
+ * texts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@ enum { PACKET_BYTES = 4000 };
 static struct capture_case capture;
 static uint8_t packet[PACKET_BYTES];
 
-/* The file in the tree holds the capture's bytes; or is written with them. */
+/* The file in the tree must hold the capture's bytes; or is written with them. */
 static void compare(const char *name)
 {
     static uint8_t found[CAPTURE_CASE_BYTES + 1];
@@ -70,7 +71,7 @@ static void corrupt(void)
 
     capture_case_datagram(&capture, 1, 2, packet, size - 1);
     capture_case_datagram(&capture, 1, 2, packet, size + 1);
-    packet[4] |= 0x80; /* a flag that is none */
+    packet[4] |= 0x80; /* an undefined flag */
     capture_case_datagram(&capture, 1, 2, packet, size);
     size = message_case(MESH_TYPE_NAK, 5, packet, sizeof packet);
     packet[MESH_HEADER_BYTES + 10] = 3; /* of two ranges */
@@ -152,14 +153,14 @@ static void version_six(struct frame_case *frame)
 
     frame_case_start(frame, packet, message_case(MESH_TYPE_PONG, 10, packet, sizeof packet));
     frame_case_udp(frame, 7411, 7411);
-    frame_case_put(frame, whole, sizeof whole); /* a fragment header of what is none */
+    frame_case_put(frame, whole, sizeof whole); /* a fragment header on a datagram that is not a fragment */
     frame_case_put(frame, hop, sizeof hop);
     frame_case_ipv6(frame, 1, 2, 0);
     frame_case_ethernet(frame, 0x86dd);
     capture_case_add(&capture, frame);
 }
 
-/* Three tiles as one, as with segmentation offload; then two messages of fixed size, and two of which one is of no epoch. */
+/* Three tiles as one, as with segmentation offload; then two messages of fixed size, and two, one of which belongs to no epoch. */
 static void offload(void)
 {
     size_t size = 0;
@@ -190,7 +191,7 @@ static void layers_are_in_a_capture(void **state)
     compare("layers");
 }
 
-/* Numbers that are skipped, come later, and come twice. */
+/* Numbers that are skipped, arrive late, and arrive twice. */
 static void numbers_are_in_a_capture(void **state)
 {
     static const uint64_t numbers[] = {1, 2, 5, 4, 4, 6, 9};
@@ -242,7 +243,7 @@ static void add_status(uint64_t number, uint64_t seen, uint64_t lost)
     add_message(1, &message, number);
 }
 
-/* Captured at the sender: tile 2 does not come, is asked for and sent again as 4; 5 is sent again in vain. */
+/* Captured at the sender: tile 2 is lost, asked for and sent again as 4; 5 is sent again in vain. */
 static void a_lost_tile_is_in_a_capture(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What a key log or the cluster's key opens. */
+/* What a key log or the cluster's key can decrypt. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void seal_status(struct mesh_sealer *sealer, uint64_t number)
     seal_message(sealer, MESH_TYPE_STATUS, number);
 }
 
-static struct frame frame; /* in which they come */
+static struct frame frame; /* the frame that carries them */
 
 static struct packet decode(void)
 {
@@ -154,7 +154,7 @@ static void without_a_key_the_header_is_read(void **state)
     assert_int_equal(packet.message.header.number, 5);
 }
 
-/* A datagram that was changed counts as nothing, one whose key is missing counts. */
+/* A forged datagram is left out of the analysis, one whose key is missing is not. */
 static void an_epoch_of_the_same_number_elsewhere_is_not_forged_but_locked(void **state)
 {
     struct mesh_sealer known, unknown;
@@ -202,13 +202,13 @@ static void the_epoch_of_a_process_that_was_started_again_is_not_forged_but_lock
     assert_int_equal(decode().seal, KEYS_LOCKED);
     seal_status(&known, 8);
     assert_int_equal(decode().seal, KEYS_OPENED);
-    keys_rewind(decoder.keys); /* what was first is read again */
+    keys_rewind(decoder.keys); /* a second reading starts from the beginning */
     seal_status(&unknown, 1);
     assert_int_equal(decode().seal, KEYS_LOCKED);
     close_log(path);
 }
 
-/* Sealed by the process of rank 0, outside of epochs: the list of the epoch. */
+/* Sealed by the process of rank 0, outside epochs: the list of the epoch's members. */
 static void seal_commit(void)
 {
     static struct mesh_message message;
@@ -242,7 +242,7 @@ static void read_key(const struct mesh_key *key)
     unlink(path);
 }
 
-/* The beginning of an epoch, and then what it seals. */
+/* The beginning of an epoch, then a datagram sealed in it. */
 static void open_epoch(void)
 {
     struct mesh_sealer sealer;
@@ -266,7 +266,7 @@ static void the_clusters_key_opens_an_epoch_once_its_list_was_seen(void **state)
     open_epoch();
 }
 
-/* As where the key was changed while the capture ran. */
+/* As when the key was changed during the capture. */
 static void and_so_does_any_of_several(void **state)
 {
     static const struct mesh_key other = {{4, 5, 6}};

@@ -1,5 +1,5 @@
-/* The analysis against the truth: a simulated mesh drops, doubles and delays datagrams, and says which; what the analysis makes of captures
- * of the same traffic names exactly those, with the pair and the number space they are of. */
+/* The analysis against the truth: a simulated mesh drops, duplicates and delays datagrams, and records which; the analysis of captures of
+ * the same traffic names exactly those, with their pair and number space. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 enum { TRUTH_MAX = 20000, RUNS = 12, STEPS = 60, TOGETHER = 0xffff };
 
-/* A datagram, by what the sender calls it. */
+/* A datagram, identified as its sender numbers it. */
 struct truth_name {
     uint64_t number;
     uint16_t from, to;
@@ -27,7 +27,7 @@ struct truth_list {
     struct truth_name names[TRUTH_MAX];
 };
 
-/* A rank's endpoint, with a capture before it. */
+/* A rank's endpoint with a capture in front of it. */
 struct truth_tap {
     struct mesh *mesh;
     uint16_t rank;
@@ -41,7 +41,7 @@ static struct analysis analysis;
 static struct decoder decoder;
 static uint64_t captured_count, unnamed_count;
 static unsigned viewpoint; /* the rank on whose host the only capture is taken, or TOGETHER: one on each host */
-static bool is_outward;    /* of the only capture, what left that host is looked at, not what came to it */
+static bool is_outward;    /* for the only capture: compare what left its host, not what arrived there */
 
 static void put_name(struct truth_list *list, struct truth_name name)
 {
@@ -56,7 +56,7 @@ static bool is_looked_at(uint16_t from, uint16_t to)
 
 /* ---- captures ---- */
 
-/* A host's capture shows a datagram. */
+/* Adds a datagram to a host's capture. */
 static void capture(uint16_t host, uint64_t now_ns, uint16_t from, uint16_t to, const uint8_t *bytes, size_t size)
 {
     struct frame frame = {.is_v6 = true, .src = {{0xfd, [15] = (uint8_t)from}, 7411}, .dst = {{0xfd, [15] = (uint8_t)to}, 7411}};
@@ -90,7 +90,7 @@ static int on_arrival(void *core, uint64_t now_ns, struct mesh_addr from, const 
     uint64_t *last;
 
     if (result == MESH_AGAIN)
-        return result; /* it is still in the host's buffer */
+        return result; /* still in the host's buffer */
     assert_int_equal(mesh_wire_decode_header(packet, bytes, &header), 0);
     last = &last_arrived[from.port][tap->rank][header.dst == MESH_DST_ALL];
     *last = header.number > *last ? header.number : *last;
@@ -127,7 +127,7 @@ static void tap_all(void)
         const struct mesh_sim_endpoint endpoint = {&taps[rank], on_arrival, tap_tick, tap_timeout, tap_next};
 
         taps[rank] = (struct truth_tap){bench.apps[rank].mesh, rank};
-        mesh_sim_crash(bench.sim, rank); /* nothing has happened yet: only its place is taken */
+        mesh_sim_crash(bench.sim, rank); /* before anything happens: only its place is taken */
         mesh_sim_attach_endpoint(bench.sim, rank, &endpoint, simapp_work, &bench.apps[rank]);
     }
     mesh_sim_watch(bench.sim, on_wire, NULL);
@@ -159,7 +159,7 @@ static void start_analysis(uint16_t rank_count)
         analysis.links.points[rank] = (struct links_point){.is_known = true, .ip = {0xfd, [15] = (uint8_t)rank}};
 }
 
-/* From 0.1 % lost to 5 %, and as many doubled and overtaken. */
+/* From 0.1 % to 5 % lost, and as many duplicated and reordered. */
 static struct mesh_sim_link bad_link(unsigned seed)
 {
     static const uint32_t loss_ppm[] = {1000, 5000, 20000, 50000};
@@ -180,8 +180,8 @@ static void set_links(const struct mesh_sim_link *link)
                 mesh_sim_set_link(bench.sim, from, to, link);
 }
 
-/* Traffic of three to five ranks with losses, and a second without. They begin after the handshake: before it a rank takes no numbers, and
- * counts as lost what came all the same. */
+/* Traffic of three to five ranks, one second with losses and one without. It begins after the handshake: before that a rank records no
+ * numbers, and counts datagrams as lost that arrived nevertheless. */
 static void run(unsigned seed, unsigned seen_from)
 {
     const struct mesh_sim_link good = simbench_ethernet(), bad = bad_link(seed);
@@ -227,7 +227,7 @@ static bool is_in(const struct truth_list *list, const struct truth_name *name)
     return bsearch(name, list->names, list->count, sizeof *name, compare_names) != NULL;
 }
 
-/* A capture on the receiver's host does not show that there was more after the last that came of a space. */
+/* A capture on the receiver's host cannot show losses after the last datagram that arrived of a space. */
 static bool is_shown(const struct truth_name *name)
 {
     if (viewpoint == TOGETHER)
@@ -256,7 +256,7 @@ static void expect_no_other_names(unsigned seed)
     }
 }
 
-/* Every loss that can be seen is named, once, and nothing else is. */
+/* Every visible loss is named once, and nothing else is. */
 static void compare(unsigned seed)
 {
     sort();
@@ -293,7 +293,7 @@ static void a_capture_on_one_host_names_what_was_dropped_on_the_way_to_it_and_no
     }
 }
 
-/* Which ones they were can often not be told there; where datagrams overtake one another, some are guessed wrong. */
+/* Often the lost datagrams cannot be identified there; with reordering, some are guessed wrong. */
 static void a_capture_on_the_senders_host_counts_what_was_dropped_and_names_nothing_else_where_none_overtakes(void **state)
 {
     (void)state;

@@ -52,7 +52,7 @@ static void an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten(void **s
     struct net *net = setup();
 
     (void)state;
-    /* Only the second one is opened; the tile of the first must not end up in it. */
+    /* Only the second gather is opened; the tile of the first must not end up in it. */
     assert_int_equal(net_gather_open(net, &gathers[1], 1), 0);
     net_flush(net);
     assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 1);
@@ -60,7 +60,7 @@ static void an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten(void **s
     finish(net);
 }
 
-/* The gather turns out to be smaller here than the peer's tile says: such a tile is nobody's. */
+/* The gather is smaller here than the peer's tile says: such a tile belongs to no gather. */
 static void an_early_tile_that_does_not_fit_its_gather_is_dropped(void **state)
 {
     struct net *net = setup();

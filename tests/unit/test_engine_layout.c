@@ -1,4 +1,4 @@
-/* How the engine lays out a node's share: together all nodes hold every row of every tensor, and gathers fit what reads them. */
+/* How the engine lays out a node's share: together the nodes hold every row of every tensor, and gathers match their readers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -290,7 +290,7 @@ static void who_has_rows_in_the_next_phase_reads_a_gather_and_all_read_candidate
     for_each_mesh(check_readers);
 }
 
-/* ---- how finely things are sent ---- */
+/* ---- how finely results are sent ---- */
 
 /* The header's formula with the constant of the source: 4 µs per datagram. */
 static double cost_ns(uint32_t runs, double c, double latency, double n)

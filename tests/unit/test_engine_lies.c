@@ -1,4 +1,4 @@
-/* A node whose sequencer, or whose peers, say what is not so: whatever the records, it stays alive and in its memory. Run it with
+/* A node whose sequencer or peers send false records: whatever the records, it stays alive and within its memory. Run it with
  * SAN=address,undefined. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +53,7 @@ static void open_cluster(void)
         fail_msg("%s", cluster.reason);
 }
 
-/* A copy whose end is the end of memory. */
+/* Feeds a copy of the record whose end is the end of memory. */
 static void say(struct engine *e, uint16_t from, size_t bytes)
 {
     uint8_t *copy = malloc(bytes + 1);
@@ -86,7 +86,7 @@ static size_t make_request(uint64_t seed, uint64_t n, uint32_t index)
     return record_put_request(&request, index, record);
 }
 
-/* Parts of requests that there may be, at positions where they may be. */
+/* Parts of requests that may exist, at positions where they may be. */
 static size_t make_step(uint64_t seed, uint64_t n, uint64_t step)
 {
     struct step_entry entry = {.step = step, .part_count = (uint16_t)pick(seed, DRAW_NUMBER, n, SLOTS + 2)};
@@ -114,7 +114,7 @@ static size_t make_record(uint64_t seed, uint64_t n, uint64_t step)
     switch (pick(seed, DRAW_KIND, n, 8)) {
     case 0:
     case 1:
-    case 2: /* with its tokens, if the seed wills that they follow */
+    case 2: /* with its tokens, if the seed says that they follow */
         bytes = make_request(seed, n, 0);
         break;
     case 3:

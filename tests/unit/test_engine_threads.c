@@ -1,4 +1,4 @@
-/* One engine with several real threads: requests come, are cancelled and saved from outside while workers compute. Run it with
+/* One engine with several real threads: requests are submitted, cancelled and saved from outside while workers compute. Run it with
  * SAN=thread. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@ static const struct synth_options small = {
     .dim = 96, .hidden = 160, .layers = 2, .heads = 6, .kv_heads = 3, .vocab = 300, .context = 128, .type = TYPE_Q8_0, .seed = 1};
 
 struct heard {
-    struct simcluster_result result[REQUESTS]; /* by id - 1; written by who ends a step */
+    struct simcluster_result result[REQUESTS]; /* by id - 1; written by the thread that ends a step */
     _Atomic uint32_t done;
     _Atomic uint32_t rows[PHASES];
 };
@@ -97,7 +97,7 @@ static void work(void *app, uint16_t index)
             sched_yield();
 }
 
-/* Tokens of a phase's gather, of its first block. */
+/* Counts tokens of a phase's gather, by its first block. */
 static void on_blocks(void *app, const struct engine_blocks *blocks)
 {
     struct heard *h = app;

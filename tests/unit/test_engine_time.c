@@ -1,4 +1,4 @@
-/* What telemetry says of a whole cluster on the simulator, where every loss and every delay is known. */
+/* Telemetry of a whole cluster on the simulator, where every loss and every delay is known. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,7 +73,7 @@ static void loss_on_one_directed_link_shows_there_and_nowhere_else(void **state)
     lost = link_of(1, 2).lost;
     all = lost + link_of(1, 2).datagrams_received;
     print_message("lost %llu of %llu\n", (unsigned long long)lost, (unsigned long long)all);
-    assert_in_range(lost, sim.lost - 3, sim.lost); /* one may be the last, which nothing follows, or before the handshake */
+    assert_in_range(lost, sim.lost - 3, sim.lost); /* some may be the last datagram, which nothing follows, or precede the handshake */
     assert_in_range(lost * 1000000 / all, 8000, 12000);
     assert_int_equal(link_of(1, 2).late, 0);
     simcluster_close(&cluster);
@@ -138,8 +138,8 @@ static void the_steps_of_all_nodes_are_the_same_ones(void **state)
     simcluster_close(&cluster);
 }
 
-/* A worker's time is computing, sending, polling, waiting or idle: on the simulator a unit takes its time all at once, so that what is
- * left is at most that of the last one. */
+/* A worker's time is computing, sending, polling, waiting or idle. On the simulator a unit takes its time all at once, so the unaccounted
+ * time is at most that of the last unit. */
 static void figures_count_what_was_done(void **state)
 {
     struct engine_figures figures;
@@ -159,7 +159,7 @@ static void figures_count_what_was_done(void **state)
                 continue;
             engine_use_latency(cluster.node[r].engine, peer, &use);
             assert_in_range(use.count, STEPS, UINT32_MAX);
-            /* No use before the arrival: the wire takes 50 us, and the clocks of all are the simulator's. */
+            /* No block is used before it arrives: the wire takes 50 us, and all nodes use the simulator's clock. */
             assert_true(mesh_histogram_quantile(&use, 1) >= 50000);
             assert_true(mesh_histogram_quantile(mesh_tile_latency(cluster.node[r].mesh, peer), 500) <= mesh_histogram_quantile(&use, 500));
             assert_in_range(mesh_round_trips(cluster.node[r].mesh, peer)->count, 1, UINT32_MAX);

@@ -16,7 +16,7 @@ enum { MASKS = 4096, MASK_BITS = 12 };
 
 static struct simbench bench; /* too large for the stack */
 
-/* The most that any run of a sweep needed. */
+/* The maximum of each figure over all runs of a sweep. */
 struct worst {
     uint64_t time_ns, naks, resent, datagrams, lost;
 };
@@ -238,7 +238,7 @@ static void a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_bu
         }
         simbench_start(&bench);
         for (uint16_t rank = 0; rank < ranks; rank++) {
-            bench.apps[rank].tile_ns_max = rank % 2 == 0 ? 1 : 150000; /* a fast sender, and arrivals that pile up */
+            bench.apps[rank].tile_ns_max = rank % 2 == 0 ? 1 : 150000; /* a fast sender, and datagrams that queue up */
         }
         assert_true(simbench_join(&bench, SIM_S(1)));
         if (!simbench_exchange(&bench, SIM_S(10))) {
@@ -252,7 +252,7 @@ static void a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_bu
     }
 }
 
-/* Without keys a flipped bit that the checksum misses may do anything but stop the process. */
+/* Without keys a flipped bit that the checksum misses may do anything except stop the process. */
 static void bits_flipped_behind_the_checksum_never_stop_an_endpoint(void **state)
 {
     struct mesh_sim_link link = simbench_ethernet();
@@ -283,7 +283,7 @@ static void need_libsodium(void)
     }
 }
 
-/* With keys it may do nothing at all: what was changed is refused, each once, and everything arrives as it was sent. */
+/* With keys it may do nothing at all: changed datagrams are refused, each once, and everything arrives as it was sent. */
 static void bits_flipped_behind_the_checksum_are_all_refused_when_sealed(void **state)
 {
     struct mesh_sim_link link = simbench_ethernet();
@@ -314,7 +314,7 @@ static void bits_flipped_behind_the_checksum_are_all_refused_when_sealed(void **
                 }
             }
         }
-        mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + SIM_MS(10), NULL, NULL); /* what is under way arrives */
+        mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + SIM_MS(10), NULL, NULL); /* datagrams in flight arrive */
         mesh_sim_get_stats(bench.sim, &stats);
         assert_int_equal(stats.refused, stats.flipped);
         assert_int_equal(simbench_refused(&bench), stats.flipped);
@@ -356,7 +356,7 @@ static void sealed_meshes_exchange_on_bad_networks(void **state)
     }
 }
 
-/* The core is told of the same datagrams at the same times, whatever they look like on the wire. */
+/* The core receives the same datagrams at the same times, whatever they look like on the wire. */
 static void sealing_changes_nothing_that_the_core_does(void **state)
 {
     uint64_t states[3], times[3];
@@ -420,7 +420,7 @@ int main(void)
         cmocka_unit_test(ranks_that_compute_slowly_are_waited_for_without_a_storm),
     };
 
-    /* Tens of thousands of meshes come and go; to have their memory page by page each time takes as long as all they do. */
+    /* Tens of thousands of meshes are opened and closed; obtaining their memory page by page each time would take as long as the rest. */
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Display filters: what they let through, and where they say that an expression is wrong. */
+/* Display filters: what they let through, and where they report an error in an expression. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static struct packet packet;
 static struct numbers_verdict numbers;
 static struct filter_subject subject;
 
-/* The message of a type, from 10.0.0.1 port 7411 to 10.0.0.2 port 7412, in a frame with two VLANs. */
+/* The current packet: a message of this type, from 10.0.0.1 port 7411 to 10.0.0.2 port 7412, in a frame with two VLANs. */
 static void given(unsigned type)
 {
     const size_t size = message_case(type, 9, bytes, sizeof bytes);
@@ -58,7 +58,7 @@ static bool lets_through(const char *text)
 #define assert_through(text) assert_true(lets_through(text))
 #define assert_held(text)    assert_false(lets_through(text))
 
-/* message_case gives the n-th field of a message the value n + 3, or the nearest that is in its range. */
+/* message_case gives the n-th field of a message the value n + 3, or the nearest value in its range. */
 static void fields_of_the_schema_are_compared(void **state)
 {
     (void)state;
@@ -327,7 +327,7 @@ static void a_place_behind_what_is_no_text_is_pointed_at(void **state)
     const size_t start = strlen(text);
 
     (void)state;
-    memset(text + start, 0x80, 300); /* what may stand inside a character, but without one */
+    memset(text + start, 0x80, 300); /* bytes that may continue a character, but do not begin one */
     strcpy(text + start + 300, "\" )");
     assert_refused(text, 315, "'and' or 'or'");
     strcpy(text + start + 300, "\" \"");
@@ -335,7 +335,7 @@ static void a_place_behind_what_is_no_text_is_pointed_at(void **state)
     assert_refused(text, 315, "'and' or 'or'");
 }
 
-/* As many as told, one in another. */
+/* As many parentheses as given, one pair inside another. */
 static char *nested(unsigned count)
 {
     char *text = malloc(2 * (size_t)count + 5);

@@ -30,7 +30,7 @@ static void finish(struct net *net)
 static void publish(struct net *net, unsigned block_first, unsigned blocks)
 {
     assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, 0, 1, (uint16_t)block_first, (uint16_t)blocks), 0);
-    net_flush(net); /* a datagram of its own */
+    net_flush(net); /* a separate datagram */
 }
 
 static uint64_t resent(struct net *net)
@@ -46,7 +46,7 @@ static bool is_tile(const struct mesh_message *message)
     return message->header.type == MESH_TYPE_TILE;
 }
 
-/* The first tile is slow: it arrives after the reorder delay has made it look lost. */
+/* The first tile is slow: it arrives after the reorder delay, when it already counts as lost. */
 static uint64_t slow_first_tile(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     (void)net, (void)from, (void)to;
@@ -67,7 +67,7 @@ static void a_tile_whose_later_one_was_seen_counts_as_lost_and_is_resent(void **
     finish(net);
 }
 
-/* All tiles take longer than a peer without experience waits, so that its question crosses them. */
+/* All tiles take longer than the waiting time of a peer without measurements, so that its NAK crosses them. */
 static uint64_t slow_tiles(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     (void)net, (void)from, (void)to;
@@ -79,12 +79,12 @@ static void a_question_that_crosses_the_tiles_is_not_answered_with_them_again(vo
     struct net *net = setup();
 
     (void)state;
-    assert_int_equal(net_gather_publish(net, &gather, 1), 0); /* rank 1 has done its part and waits for rank 0's */
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0); /* rank 1 has published and waits for rank 0's blocks */
     net_flush(net);
     net_run(net, 1900 * NET_US);
     net->delay = slow_tiles;
     publish(net, 0, 20);
-    net_run(net, 250 * NET_US); /* rank 1 has asked by now, the tile is on its way */
+    net_run(net, 250 * NET_US); /* rank 1 has asked by now, the tile is in flight */
     assert_true(net->sent[1][MESH_TYPE_NAK] >= 1);
     assert_int_equal(resent(net), 0);
     assert_true(net->sent[0][MESH_TYPE_NOT_YET] >= 1);

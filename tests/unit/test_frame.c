@@ -22,7 +22,8 @@ static void start(void)
     frame_case_ipv4(&built, 1, 2, 17, 0);
 }
 
-/* It is found whole; and cut anywhere it is a frame that is cut short, found in memory of that size so that reading on would show. */
+/* The frame is found whole. Cut at any byte it is reported as cut short; each cut copy has memory of exactly its size, so that a sanitizer
+ * sees reads beyond it. */
 static void check_everywhere(enum frame_link link)
 {
     struct frame frame;
@@ -159,7 +160,7 @@ static void fragments_in_any_order_become_the_datagram(void **state)
     reassembly_close(r);
 }
 
-/* Destination options may stand behind the fragment header: they are a part of what was cut. */
+/* Destination options may follow the fragment header: they are a part of the fragmented payload. */
 static void fragments_of_ipv6_may_begin_with_an_extension_header(void **state)
 {
     static uint8_t whole[68] = {17, 0, 1, 4, 0, 0, 0, 0, 1, 2, 3, 4, 0, 60};
@@ -197,7 +198,7 @@ static void fragments_beyond_the_end_are_given_up(void **state)
     (void)state;
     assert_non_null(r);
     assert_false(add_fragment(r, whole, 48, 24, true, &frame));
-    assert_false(add_fragment(r, whole, 24, 12, false, &frame)); /* says the whole has 36 bytes */
+    assert_false(add_fragment(r, whole, 24, 12, false, &frame)); /* claims that the whole has 36 bytes */
     assert_false(add_fragment(r, whole, 0, 24, true, &frame));
     reassembly_close(r);
 }
@@ -224,10 +225,10 @@ static void datagrams_in_one_frame_are_split_where_the_next_begins(void **state)
     (void)state;
     assert_int_equal(split_first(packet, both, both), first);
     assert_int_equal(split_first(packet, both, both - 1), first);
-    assert_int_equal(split_first(packet, first + 10, both), both); /* nobody can tell */
+    assert_int_equal(split_first(packet, first + 10, both), both); /* ambiguous */
 }
 
-/* A kernel puts any datagrams from one socket to another together, the last of which may be shorter. */
+/* A kernel joins any datagrams from one socket to another; the last of them may be shorter. */
 static void datagrams_of_an_epoch_and_of_none_are_split(void **state)
 {
     static const uint8_t types[][2] = {{MESH_TYPE_ALIVE, MESH_TYPE_PING}, {MESH_TYPE_TILE, MESH_TYPE_ALIVE}};

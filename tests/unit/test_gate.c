@@ -1,4 +1,4 @@
-/* The gate: junk stays outside, is counted by its reason, and takes nothing from those who are known. */
+/* The gate: junk stays outside, is counted by its reason, and takes nothing from known members. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static int open_gate(void **state)
     return 0;
 }
 
-/* A sign of life of process `which`, sealed; its size. */
+/* Writes a sealed sign of life of process `which`; returns its size. */
 static size_t write_alive(uint8_t which, uint64_t number, const struct mesh_key *with)
 {
     struct mesh_message message = {
@@ -105,7 +105,7 @@ static void what_is_plain_or_of_another_mode_is_told_apart(void **state)
     assert_int_equal(gate.stats.cluster[MESH_SEAL_PLAIN], 1);
 }
 
-/* Nor is there any need to try a tag. */
+/* Nor does the gate need to try a tag. */
 static void outside_of_epochs_nothing_says_that_it_is_sealed_with_aes(void **state)
 {
     static const uint8_t flags[] = {MESH_FLAG_AES, MESH_FLAG_AES_READY, MESH_FLAG_AES | MESH_FLAG_AES_READY};
@@ -126,7 +126,7 @@ static void outside_of_epochs_nothing_says_that_it_is_sealed_with_aes(void **sta
     assert_true(gate_take(&gate, S, member, packet, bytes));
 }
 
-/* One source, 50,000 a second: its tags are tried at its rate, and a member is heard as ever. */
+/* One source sends 50,000 datagrams a second: its tags are tried at the source's limited rate, and a member is heard as always. */
 static void a_flood_costs_a_bounded_number_of_tries_and_no_member(void **state)
 {
     const struct flood flood = {.kind = FLOOD_CLUSTER, .seed = 4};
@@ -147,7 +147,7 @@ static void a_flood_costs_a_bounded_number_of_tries_and_no_member(void **state)
     assert_int_equal(tries + gate.stats.rate, 100000);
 }
 
-/* The readable incarnation of a member is no way around, and no way to silence it. */
+/* A member's incarnation is readable; using it neither bypasses the tag nor silences the member. */
 static void who_speaks_for_a_member_is_refused_by_its_tag(void **state)
 {
     size_t bytes = write_alive(5, 1, &key);
@@ -240,7 +240,7 @@ static void a_ring_that_is_full_is_counted(void **state)
     assert_false(gate_take(&gate, S, member, packet, write_alive(5, INBOX_RING_PACKETS + 1, &key)));
     assert_int_equal(gate.stats.full, 1);
     assert_int_equal(drain(), INBOX_RING_PACKETS);
-    assert_true(gate_take(&gate, S, member, packet, write_alive(5, INBOX_RING_PACKETS + 1, &key))); /* it was not noted */
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, INBOX_RING_PACKETS + 1, &key))); /* its number was not recorded */
 }
 
 int main(void)

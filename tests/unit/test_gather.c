@@ -48,7 +48,7 @@ static void a_gather_that_a_reader_lacks_is_not_freed(void **state)
     net_run(net, 5 * NET_MS);
     mesh_consume(net->mesh[0], net->now_ns, 1, 0);
     net_run(net, 50 * NET_MS);
-    assert_int_equal(net->events[0][MESH_EVENT_FREED], 0); /* rank 1 waits for blocks that are not published */
+    assert_int_equal(net->events[0][MESH_EVENT_FREED], 0); /* rank 1 waits for blocks that are not published yet */
     net_gather_publish(net, &gathers[0], 0);
     net_run(net, 50 * NET_MS);
     assert_int_equal(net->events[0][MESH_EVENT_FREED], 1);
@@ -115,7 +115,7 @@ static void a_rank_that_does_not_read_a_gather_neither_gets_nor_expects_it(void 
     assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
     assert_int_equal(net->events[2][MESH_EVENT_COMPLETE], 0);
     assert_int_equal(net->events[2][MESH_EVENT_ARRIVED], 0);
-    assert_int_equal(net->events[2][MESH_EVENT_FREED], 1); /* its own blocks are held by both */
+    assert_int_equal(net->events[2][MESH_EVENT_FREED], 1); /* both readers hold its own blocks */
     assert_true(net_gather_is_whole(net, &gathers[0], 0) && net_gather_is_whole(net, &gathers[0], 1));
     net_gather_release(net, &gathers[0]);
     net_gather_release(net, &gathers[1]);
@@ -145,7 +145,7 @@ static void gathers_that_break_a_rule_are_refused(void **state)
     assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
     *gather = good;
     assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
-    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL); /* not later than the last */
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL); /* not later than the previous gather */
     net_gather_release(net, &gathers[0]);
     net_free(net);
 }

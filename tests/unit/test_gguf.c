@@ -135,13 +135,13 @@ static void arrays_are_read_element_by_element(void **state)
     gguf_close(gguf);
 }
 
-/* One field of the valid file and what happens when it is overwritten. */
+/* One field of the valid file and the result of overwriting it. */
 struct broken {
     const char *after; /* the field starts `skip` bytes after the end of this name; NULL: at offset `skip` of the file */
     int skip;
     int size;
     uint64_t value;
-    const char *message; /* without "model.gguf: "; its beginning */
+    const char *message; /* without "model.gguf: "; only its beginning */
 };
 
 enum { TYPE = 0, VALUE = 4, ARRAY_TYPE = 4, ARRAY_LENGTH = 8, ARRAY_DATA = 16 }; /* after a key */
@@ -257,7 +257,7 @@ static void names_in_messages_hold_no_control_characters(void **state)
     free(bytes);
 }
 
-/* Parse a copy that ends where the block of memory ends, so that a sanitizer sees any step beyond it. */
+/* Parse a copy that ends where the block of memory ends, so that a sanitizer sees any read beyond it. */
 static bool parse_copy(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size > 0 ? size : 1);
@@ -378,7 +378,7 @@ static void what_is_no_readable_file_is_refused_with_its_exit_code(void **state)
     check_open(folder, EXIT_BAD_FILE, ": is a directory");
     check_open("/dev/null", EXIT_BAD_FILE, "/dev/null: is no regular file");
     assert_int_equal(mkfifo(path, 0600), 0);
-    check_open(path, EXIT_BAD_FILE, "/model: is no regular file"); /* and does not wait for a writer */
+    check_open(path, EXIT_BAD_FILE, "/model: is no regular file"); /* and opening does not wait for a writer */
     unlink(path);
     fclose(fopen(path, "w"));
     check_open(path, EXIT_BAD_FILE, "/model: the file is empty");
@@ -428,7 +428,7 @@ static void the_bytes_of_a_tensor_are_read_into_a_buffer_from_a_file_only(void *
     assert_ptr_equal(gguf_tensor_bytes(in_file, 34, 40, NULL), in_file->data + 34);
     assert_ptr_equal(gguf_tensor_bytes(in_memory, 34, 40, buffer), in_memory->data + 34);
 
-    /* What cannot be read is left to the mapping. */
+    /* Unreadable bytes are left to the mapping. */
     assert_int_equal(truncate(path, (off_t)valid_size - 224), 0);
     assert_ptr_equal(gguf_tensor_bytes(in_file, 0, 40, buffer), in_file->data);
     unlink(path);

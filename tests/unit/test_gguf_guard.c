@@ -1,4 +1,5 @@
-/* A model file that becomes shorter while it is open: whoever guards it has the last word, however and in whatever thread it is read. */
+/* A model file that is truncated while it is open: the function that guards it is called last, however and in whatever thread the file is
+ * read. */
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -59,7 +60,7 @@ static void shorten(void)
         _exit(EXIT_FAILURE);
 }
 
-/* ---- ways to read it, in a child ---- */
+/* ---- accesses to the file, in a child ---- */
 
 static void touch(const struct gguf *gguf)
 {
@@ -108,7 +109,7 @@ static void touch_plainly(struct gguf *gguf)
     touch(gguf);
 }
 
-/* What is mapped from elsewhere is nothing that the guard knows. */
+/* A mapping from elsewhere is unknown to the guard. */
 static void touch_another_mapping(struct gguf *gguf)
 {
     volatile uint8_t *other = mmap(NULL, 1, PROT_READ, MAP_SHARED, file, 0);
@@ -123,7 +124,7 @@ static void have_it_sent(struct gguf *gguf)
     kill(getpid(), SIGBUS);
 }
 
-/* ---- closing another file meanwhile, which the handler may be looking at ---- */
+/* ---- closing another file at the same time, which the handler may be looking at ---- */
 
 enum { YIELDS = 10000 }; /* far more than closing takes */
 
@@ -154,7 +155,7 @@ static void close_another_meanwhile(struct gguf *gguf)
     pause();
 }
 
-/* How a child ends that opens the file, which becomes shorter then, and reads it. */
+/* The exit status of a child that opens the file, which is then truncated, and reads it. */
 static int status_of(bool is_guarded, void (*read_it)(struct gguf *gguf))
 {
     const pid_t pid = fork();
@@ -213,7 +214,7 @@ static void touch_with_the_others(void *app, uint16_t index)
     touch(app);
 }
 
-/* What a program of that name says whose threads all read the file when it has become shorter. */
+/* The output of a program of that name whose threads all read the file after it was truncated. */
 static void hear_program(char *said, size_t size)
 {
     int status, ends[2];

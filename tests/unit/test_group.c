@@ -1,4 +1,5 @@
-/* Sending to a multicast group: once for all who hear it, to each alone who does not, and by resends to one who has ceased to. */
+/* Sending to a multicast group: once for all members that hear it, separately to each that does not, and by resends to one that has ceased
+ * to hear it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +33,7 @@ static struct net *open_net(uint16_t ranks, uint32_t group_bytes, uint64_t deaf)
     return net;
 }
 
-/* Gathers one after the other, each of which must come whole. */
+/* Gathers one after the other, each of which must arrive whole. */
 static void work(struct net *net, unsigned gathers, uint16_t tokens)
 {
     struct net_gather gather;
@@ -66,7 +67,7 @@ static uint64_t lost(const struct net *net, uint16_t rank, uint16_t peer)
     return stats.lost;
 }
 
-/* Datagrams that left a rank with tiles, for every tile of its own. */
+/* The number of datagrams with tiles that left a rank, for every tile of its own. */
 static unsigned tile_sends(struct net *net, uint16_t tokens)
 {
     const unsigned before = net->tile_sends[0];
@@ -152,7 +153,7 @@ static void who_ceases_to_hear_is_resent_to_and_then_sent_to_alone(void **state)
     assert_true(net->sent[2][MESH_TYPE_NAK] >= 4);
     assert_false(hears(net, 0, 2));
     assert_true(hears(net, 0, 1) && hears(net, 0, 3));
-    work(net, 1, 1); /* what has a later number tells of the losses */
+    work(net, 1, 1); /* later numbers reveal the losses */
     const uint64_t lost_then = lost(net, 2, 0);
     const unsigned naks_then = net->sent[2][MESH_TYPE_NAK];
     assert_int_equal(lost_then, 4);
@@ -239,7 +240,7 @@ static void who_ceases_to_hear_soon_again_is_asked_more_seldom(void **state)
     net_free(net);
 }
 
-/* Loss by itself is no reason: only who has to ask gather after gather is taken for deaf. */
+/* Loss alone is no reason: only a member that has to ask gather after gather is taken for deaf. */
 static bool lose_some(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     (void)net, (void)bytes;

@@ -1,4 +1,4 @@
-/* What strangers make of a million overheard datagrams: none of it is accepted, each is counted under a reason, no state changes, and no
+/* A stranger's attempts with a million overheard datagrams: none is accepted, each is counted under a reason, no state changes, and no
  * answer is longer than what it answers. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static uint64_t sum(const uint64_t *counts, size_t count)
 
 static struct mesh_sealer sealer[RANKS];
 
-/* Called for all that is sent: the bytes are made again, since the net shows only what they say. */
+/* Called for every datagram sent: its bytes are made again, since the net shows only the message. */
 static bool overhear(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     uint8_t packet[65536];
@@ -88,7 +88,7 @@ static uint8_t type_of(const uint8_t *packet)
     return packet[offsetof(struct mesh_header_bytes, type)];
 }
 
-/* A HELLO that comes again is answered again, since its answer may have been lost. */
+/* A repeated HELLO is answered again, since the first answer may have been lost. */
 static bool is_hello(const uint8_t *packet)
 {
     return type_of(packet) == MESH_TYPE_HELLO || type_of(packet) == MESH_TYPE_HELLO_ACK;
@@ -102,7 +102,7 @@ static uint32_t answer_hello(struct mesh *mesh, struct mesh_sealer *with, uint64
     size_t said = 0;
 
     while (mesh_next_datagram(mesh, now_ns, answer, sizeof answer, &output))
-        if (mesh_sealer_seal(with, answer, output.bytes) == 0) /* a refusal of strangers is not sent */
+        if (mesh_sealer_seal(with, answer, output.bytes) == 0) /* strangers receive no refusals */
             said += output.bytes;
     assert_true(said <= bytes);
     assert_false(mesh_next_event(mesh, &event));
@@ -133,7 +133,7 @@ static void an_epoch_takes_nothing_of_it(void **state)
     assert_true(hammer.count > 200);
     counted = refused_in_epoch(net);
     for (uint16_t rank = 0; rank < RANKS; rank++)
-        before[rank] = answer_hello(net->mesh[rank], &sealer[rank], net->now_ns, SIZE_MAX); /* whatever it had to say before */
+        before[rank] = answer_hello(net->mesh[rank], &sealer[rank], net->now_ns, SIZE_MAX); /* whatever was still to be sent */
     for (unsigned i = 0; i < HAMMER_COPIES; i++) {
         const bool is_same = hammer_next(&hammer, RANKS);
         struct mesh *mesh = net->mesh[hammer.to];
@@ -194,7 +194,7 @@ static void form_and_change(void)
     simmembers_open(&members, RANKS, 5, &link);
     members.loses = overhear_members;
     simmembers_form(&members);
-    for (int i = 0; i < 3; i++) { /* each time another epoch, and a place that is another process */
+    for (int i = 0; i < 3; i++) { /* each time another epoch, and another process at one place */
         simmembers_crash(&members, 2);
         assert_true(simmembers_run_agree(&members, 3, 20 * SIMMEMBERS_S) != UINT64_MAX);
         simmembers_add_seed(&members, 2, 0);
@@ -224,7 +224,7 @@ static uint64_t refused_by_gates(uint64_t *rate)
     return all;
 }
 
-/* A question of a process that is gone may be answered once more, which takes no state; everything else is dropped. */
+/* An ASK of a process that is gone may be answered once more, which changes no state; everything else is dropped. */
 static void hand_over(uint64_t *passed)
 {
     const uint16_t to = hammer.to;
@@ -251,7 +251,7 @@ static void the_cluster_layer_takes_nothing_of_it(void **state)
     assert_true(hammer.count > 200);
     for (unsigned i = 0; i < HAMMER_COPIES; i++) {
         const bool is_same = hammer_next(&hammer, RANKS);
-        /* A datagram of this layer does not name its receiver: as it was it is only played back to whom it was for. */
+        /* A datagram of this layer does not name its receiver: an unchanged one is only replayed to its original receiver. */
         const uint16_t to = hammer.to = is_same ? hammer.meant : hammer.to;
         const bool is_in = gate_take(&gate[to], UINT64_C(1000000) * i, mesh_sim_addr(hammer.from), hammer.packet, hammer.bytes);
 
@@ -261,7 +261,7 @@ static void the_cluster_layer_takes_nothing_of_it(void **state)
         }
     }
     assert_int_equal(refused_by_gates(&rate) + passed, HAMMER_COPIES);
-    assert_true(passed <= RANKS * hammer.count); /* each once at each, since the gates have not seen them yet */
+    assert_true(passed <= RANKS * hammer.count); /* each once at each member, since the gates have not seen them yet */
     assert_true(rate < HAMMER_COPIES / 100);     /* most have been tried */
     simmembers_close(&members);
 }

@@ -12,7 +12,7 @@
 
 enum { CANDIDATES_MAX = 100, BLOCKS_MAX = 14 };
 
-/* As head.c says that it stands there: parts with these faults (0: none) and layers of their index, then candidates. */
+/* Writes a message in the layout of head.c: parts with these faults (0: none) and layers of their index, then candidates. */
 static void write_message(uint8_t *message, uint32_t parts, const uint32_t *faults, uint32_t candidates)
 {
     struct bytes out = bytes_writer(message, BLOCKS_MAX * HEAD_FEW_BLOCK_BYTES);
@@ -60,7 +60,7 @@ static void blocks_have_room_for_their_candidates_and_none_is_empty(void **state
     }
 }
 
-/* Every rank may leave the rest of a block empty. */
+/* Every rank may leave the end of a block empty. */
 static void a_gather_can_count_the_blocks_of_any_vocabulary_and_number_of_parts(void **state)
 {
     static const uint32_t totals[] = {1, HEAD_FEW_MAX, HEAD_FEW_MAX + 1, MODEL_VOCAB_MAX};

@@ -42,7 +42,7 @@ static void hellos_are_repeated_with_growing_delay_until_answered(void **state)
     net_free(net);
 }
 
-/* Start two ranks whose configurations were made to differ: nobody comes up, both sides say why. */
+/* Start two ranks whose configurations were made to differ: neither comes up, and both report why. */
 static void expect_refusal(struct net *net, const char *reason0, const char *reason1)
 {
     net_start(net);
@@ -142,7 +142,7 @@ static void a_process_that_restarts_within_the_epoch_is_refused(void **state)
     net_free(net);
 }
 
-/* An answer kept from an earlier process brings nobody up, since it does not echo this process's nonce. */
+/* A recorded answer of an earlier process brings no rank up, since it does not echo this process's nonce. */
 static void an_old_answer_brings_nobody_up(void **state)
 {
     struct net *net = net_new(2);
@@ -167,7 +167,7 @@ static void an_old_answer_brings_nobody_up(void **state)
     net_free(net);
 }
 
-/* Whoever records a rank's hello cannot make it seem alive when it is dead, nor have it answered again. */
+/* Replaying a rank's HELLO cannot make a dead rank seem alive, and gets no second answer. */
 static void a_hello_that_is_played_back_is_no_sign_of_life(void **state)
 {
     struct net *net = net_new(2);
@@ -185,7 +185,7 @@ static void a_hello_that_is_played_back_is_no_sign_of_life(void **state)
     assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), hello, bytes), 0);
     net_run(net, 300 * NET_MS);
     assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
-    net->now_ns += 50 * NET_MS; /* rank 0 says no more */
+    net->now_ns += 50 * NET_MS; /* rank 0 sends nothing any more */
     mesh_tick(net->mesh[1], net->now_ns);
     mesh_get_peer_stats(net->mesh[1], 0, &stats);
     const uint64_t silent_ns = stats.silent_ns, duplicate = stats.duplicate;

@@ -1,5 +1,5 @@
-/* Hash tables of texts that come from files: whoever writes such a file cannot make all of them fall into one place, where looking one up
- * takes as long as there are texts. */
+/* Hash tables of texts that come from files: the author of such a file cannot make all texts collide, which would make a lookup take time
+ * proportional to their number. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "node/vocab.h"
 #include "node/word_table.h"
 
-enum { TEXTS = 20000, TEXT_BYTES = 8, RUN_MAX = 500 /* of taken slots, where half of all are; by chance some tens */ };
+enum { TEXTS = 20000, TEXT_BYTES = 8, RUN_MAX = 500 /* of taken slots, in a table that is half full; by chance some tens */ };
 
 static char texts[TEXTS][TEXT_BYTES];
 
@@ -26,7 +26,7 @@ static uint64_t unshift(uint64_t x, unsigned by)
     return y;
 }
 
-/* Of an odd number, modulo 2^64: each round of Newton's doubles the bits that are right. */
+/* Inverse of an odd number modulo 2^64: each Newton iteration doubles the number of correct bits. */
 static uint64_t inverse(uint64_t odd)
 {
     uint64_t x = odd;

@@ -32,7 +32,7 @@ static void ids_come_out_in_the_order_in_which_they_went_in(void **state)
 
 struct pair {
     struct id_ring ring;
-    uint64_t wrong; /* seen by who takes */
+    uint64_t wrong; /* seen by the thread that takes */
 };
 
 static void hand_over(void *app, uint16_t index)

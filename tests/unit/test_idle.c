@@ -1,4 +1,4 @@
-/* Giving way and sleeping: what is counted are the calls that were made. */
+/* Yielding and sleeping: the calls that are made are counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -50,7 +50,7 @@ static void a_sleep_lasts_and_is_one_call(void **state)
 static atomic_bool is_done;
 static _Atomic uint64_t given_ns;
 
-/* Two threads of one processor: the first has work for it, the second gives it away until it has once been without it. */
+/* Two threads of one processor: the first has work for it, the second yields until it has lost the processor once. */
 static void share_a_processor(void *app, uint16_t index)
 {
     (void)app;
@@ -118,7 +118,7 @@ static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
     before = idle_get_calls();
     for (int i = 0; i < 10; i++)
         bell_ring(bell);
-    bell_wait(bell, 9, UINT64_C(60000000000)); /* the tenth is heard already */
+    bell_wait(bell, 9, UINT64_C(60000000000)); /* the tenth ring has already been heard */
     assert_int_equal(idle_get_calls().sleeps, before.sleeps);
     bell_close(bell);
 }
@@ -134,7 +134,7 @@ static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **stat
     before = idle_get_calls();
     struct pool *pool = pool_start(1, wait_for_ring, NULL, &fail);
     assert_non_null(pool);
-    while (idle_get_calls().sleeps == before.sleeps) /* it counts its call before it makes it, and rings only count after that */
+    while (idle_get_calls().sleeps == before.sleeps) /* the thread counts its call before making it, and only then does a ring count */
         idle_yield();
     bell_ring(bell);
     pool_join(pool);

@@ -53,7 +53,7 @@ static void block_values(const struct gather_form *form, uint64_t seed, uint32_t
         out[i] = block * BLOCK_COLUMNS + i < form->columns ? value_at(seed, token, block * BLOCK_COLUMNS + i) : 0.0f;
 }
 
-/* What the producer of a block writes. */
+/* Writes what the producer of a block sends. */
 static void write_block(struct inbox *inbox, uint64_t seed, uint32_t token, uint32_t block)
 {
     const struct gather_form *form = inbox->form;
@@ -109,7 +109,7 @@ static void check_counters(const struct inbox *inbox, const bool *there)
     }
 }
 
-/* The largest piece at (token, block) that is not there yet, cut at random. */
+/* The largest missing piece at (token, block), cut at random. */
 static void take_piece(struct inbox *inbox, bool *there, uint32_t token, uint32_t block, uint64_t draw)
 {
     uint32_t blocks = inbox->form->block_count, count = 0, tokens = 1;
@@ -252,7 +252,7 @@ static void run_dot(const struct kernel *kernel, const struct inbox *inbox, enum
                       false);
 }
 
-/* Weights are all zero here, so whatever finite stands behind the end is harmless; what is not a number would show. */
+/* Weights are all zero here, so finite values behind the end are harmless; a NaN would show. */
 static void nothing_behind_a_short_slice_is_read(void **state)
 {
     static const enum tensor_type types[] = {TYPE_F32, TYPE_F16, TYPE_Q4_0, TYPE_Q5_1, TYPE_Q8_0};
@@ -297,7 +297,7 @@ static void a_reused_inbox_unpacks_like_a_new_one(void **state)
     inbox_release(&inbox);
 }
 
-/* A token's block in a token panel is what its slice would have. */
+/* A token's block in a token panel equals the one in its slice. */
 static void check_beside(const struct inbox *beside, const struct inbox *slices, uint32_t token, uint32_t block)
 {
     const uint32_t tokens = inbox_sub_tokens(beside, token), in = block % SLICE_BLOCKS;
@@ -329,7 +329,7 @@ static void check_side_by_side(uint16_t tokens, bool is_float)
     fill(&slices, &form, tokens, 9);
     inbox_begin(&beside, &panels, tokens);
     memcpy(beside.wire, slices.wire, WIRE_BYTES);
-    for (uint16_t t = 0, count; t < tokens; t = (uint16_t)(t + count)) { /* tiles of any tokens */
+    for (uint16_t t = 0, count; t < tokens; t = (uint16_t)(t + count)) { /* tiles of varying numbers of tokens */
         count = t % 3 == 0 && t + 23 <= tokens ? 23 : 1;
         inbox_take(&beside, kernel_choose(NULL), t, count, 0, 3);
         inbox_take(&beside, kernel_choose(NULL), t, count, 3, (uint16_t)(form.block_count - 3));

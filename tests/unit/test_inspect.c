@@ -28,7 +28,7 @@ static int free_file(void **state)
     return 0;
 }
 
-/* What inspect prints; caller frees. */
+/* The output of inspect; the caller frees it. */
 static char *inspected(bool json)
 {
     struct fail fail;

@@ -1,4 +1,4 @@
-/* Requests that wait: first come, first served, bounded, none twice; and what other ranks send. */
+/* Waiting requests: first come, first served, bounded, none twice; and requests sent by other ranks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static bool submit(uint64_t id, uint32_t prompt_count, uint16_t origin)
     return intake_submit(&intake, &request, origin);
 }
 
-/* All records of a request; the id that was refused, or 0. */
+/* Sends all records of a request; returns the id that was refused, or 0. */
 static uint64_t send(const struct request *request, uint16_t from)
 {
     uint64_t refused = 0;
@@ -110,7 +110,7 @@ static void each_rank_has_so_many_waiting_and_no_more(void **state)
             assert_true(submit(1000u * (origin + 1u) + i, 1, origin));
         assert_false(submit(1000u * (origin + 1u) + INTAKE_WAITING_MAX, 1, origin));
     }
-    /* One that is taken still counts, until it is removed. */
+    /* A taken request still counts, until it is removed. */
     assert_true(intake_take(&intake)->id == 1000);
     assert_false(submit(3000, 1, 0));
     assert_true(intake_remove(&intake, 1000));
@@ -128,7 +128,7 @@ static void of_two_histories_the_longer_one_waits_in_the_place_of_the_first(void
     assert_true(request->id == 1);
     assert_int_equal(request->prompt_count, 9);
     assert_int_equal(request->origin, 1);
-    /* One that is taken is not replaced. */
+    /* A taken request is not replaced. */
     assert_true(submit(1, 11, 0));
     assert_int_equal(request->prompt_count, 9);
     assert_true(intake_take(&intake)->id == 2);
@@ -157,7 +157,7 @@ static void a_request_of_another_rank_is_taken_like_an_own_one(void **state)
     struct request request = request_of(5, RECORD_TOKENS_MAX + 3);
 
     (void)state;
-    request.origin = 9; /* who sends it knows better */
+    request.origin = 9; /* replaced by the sender's rank */
     assert_true(send(&request, 4) == 0);
     const struct request *taken = intake_take(&intake);
     assert_true(taken->id == 5);
@@ -244,7 +244,7 @@ static void malformed_records_are_refused_and_harmless(void **state)
 
 /* ---- cancels ---- */
 
-/* The ids in the cells; all are then done. */
+/* Takes the ids from the cells, which are empty afterwards. */
 static size_t take_cancels(uint64_t *ids)
 {
     size_t count = 0;

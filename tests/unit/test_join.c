@@ -1,4 +1,4 @@
-/* Who has joined: when that is complete, and what is said of those who refuse or are late. */
+/* Members that have joined: when they are complete, and what is reported of those that refuse or are late. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* The state of a thread that computes. */
+/* The floating-point state of a thread that computes. */
 #include <fenv.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 static volatile float tiny = 0x1p-126f, half = 0.5f, one = 1.0f, little = 0x1p-24f;
 
-/* What canonical arithmetic needs, seen from outside: ties to even, and subnormals on both sides. */
+/* What canonical arithmetic requires, observed from outside: ties to even, and subnormals as operands and results. */
 static void assert_canonical(void)
 {
     volatile float subnormal = tiny * half;
@@ -27,7 +27,7 @@ static void assert_canonical(void)
 static void nothing_is_left_of_what_a_thread_has_inherited(void **state)
 {
     (void)state;
-    assert_canonical(); /* as a process begins */
+    assert_canonical(); /* the state in which a process begins */
     odd_float_set();
     assert_int_equal(fegetround(), FE_UPWARD);
     kernel_thread_init();
@@ -40,14 +40,14 @@ static void nothing_is_left_of_what_a_thread_has_inherited(void **state)
 #endif
 }
 
-/* Compilers compute ahead what may not be needed (-fno-trapping-math): a trap would end the process for it. */
+/* Compilers compute values ahead that may not be needed (-fno-trapping-math): a trap on one would end the process. */
 static void no_operation_traps(void **state)
 {
     volatile float zero = 0.0f, infinite;
 
     (void)state;
 #if defined(__GLIBC__)
-    (void)feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW); /* some kinds of machines have no traps */
+    (void)feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW); /* some architectures have no traps */
 #endif
     kernel_thread_init();
     infinite = one / zero;

@@ -72,7 +72,7 @@ static void free_case(void)
     free(attended.scratch);
 }
 
-/* Heads first_head.. of the case. */
+/* Heads from first_head on. */
 static void run_heads(const struct kernel *kernel, uint32_t first_head, uint32_t heads, float *out)
 {
     const struct attend_case *c = &attended;
@@ -220,7 +220,7 @@ static void extreme_scores_are_the_same_in_every_kernel(void **state)
     }
 }
 
-/* A value that is not finite makes the heads that see it NaN or infinite: it is noticed when z is quantised. */
+/* A value that is not finite makes the heads that see it NaN or infinite; this is noticed when z is quantised. */
 static void a_value_that_is_not_finite_shows(void **state)
 {
     static const float bad[] = {INFINITY, -INFINITY, NAN};
@@ -244,7 +244,7 @@ static void a_value_that_is_not_finite_shows(void **state)
     }
 }
 
-/* Integers of a block whose scale is 1 come back as they are. */
+/* Integers of a block whose scale is 1 are read back unchanged. */
 static void a_q8_0_cache_keeps_what_fits(void **state)
 {
     float out[64];

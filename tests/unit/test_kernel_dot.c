@@ -21,7 +21,7 @@ static const struct kernel *scalar(void)
     return kernel_choose("scalar");
 }
 
-/* A short slice is in whole blocks of quantised types, any number of columns of float types, never short of K types. */
+/* A short slice consists of whole blocks for quantised types and of any number of columns for float types; K types have no short slices. */
 static bool columns_exist(enum tensor_type type, size_t columns)
 {
     return columns % tensor_type_info(type)->block_values == 0;
@@ -34,8 +34,8 @@ static float activation(const struct dot_case *c, size_t token, size_t column)
     return c->x[token].d[column / BLOCK_COLUMNS] * (float)c->x[token].q[column];
 }
 
-/* The result in double from dequantised weights, and what rounding may make of it: the chain is at most 256 long, and
- * a minimum may cancel what it is subtracted from, so the largest weight of a block counts for all. */
+/* The result in double from dequantised weights, and its tolerance for rounding: the chain is at most 256 long, and a minimum may cancel
+ * what it is subtracted from, so the largest weight of a block counts for all. */
 static void exact_dot(const struct dot_case *c, const float *weight, size_t token, double *result, double *tolerance)
 {
     double magnitude = 0;
@@ -80,7 +80,7 @@ static void the_scalar_kernel_is_the_dot_product_of_dequantised_values(void **st
     }
 }
 
-/* Runs the case made last with both kernels, on the same earlier contents of the output. */
+/* Runs the last case with both kernels, on the same previous contents of the output. */
 static void compare_kernels(const struct kernel *kernel, bool accumulate)
 {
     const struct dot_case *c = &a_case;
@@ -117,7 +117,7 @@ static void compare_shapes(const struct kernel *kernel, enum tensor_type type)
     }
 }
 
-/* Each test that compares goes through all kernels that this CPU has. */
+/* Each test that compares runs all kernels that this CPU supports. */
 static const struct kernel *next_kernel(size_t *index)
 {
     const struct kernel *kernel;
@@ -173,7 +173,7 @@ static void every_kernel_gives_the_scalar_bits_at_the_ends_of_all_ranges(void **
 
 static uint8_t token_panel[DOT_CASE_TOKENS * sizeof(struct act_slice)] __attribute__((aligned(64)));
 
-/* In two pieces, so that groups come whole and in parts. */
+/* In two pieces, so that there are whole and partial groups. */
 static void put_case(const struct kernel *kernel, struct dot_case *c, size_t cut)
 {
     struct kernel_tokens_wire piece = dot_case_wire(c);
@@ -241,7 +241,7 @@ static void own(const void *from, size_t bytes)
     memset(is_owned + ((const uint8_t *)from - guarded), true, bytes);
 }
 
-/* What token_panel.h says that a block of a token has. */
+/* A token's block must be as token_panel.h describes it. */
 static void own_block(size_t tokens, size_t token, size_t block, bool with_halves)
 {
     const struct token_place place = token_place(tokens, token);
@@ -272,7 +272,7 @@ static void compare_owned(const struct kernel *kernel, size_t tokens, size_t fir
             fail_msg("%zu tokens, %zu from %zu, blocks from %zu: byte %zu is not theirs", tokens, count, first, block_first, i);
 }
 
-/* Blocks come in any order and from several threads, and behind a panel stands the next slice's. */
+/* Blocks are written in any order and from several threads, and the next slice's panel follows a panel. */
 static void a_block_in_a_token_panel_leaves_all_others_alone(void **state)
 {
     const struct kernel *kernel;
@@ -290,7 +290,7 @@ static void a_block_in_a_token_panel_leaves_all_others_alone(void **state)
     }
 }
 
-/* No quantiser makes -128, but a peer may send it. */
+/* No quantiser produces -128, but a peer may send it. */
 static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(void **state)
 {
     struct dot_case *c = &a_case;
@@ -300,7 +300,7 @@ static void a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice(v
     for (size_t index = 0; (kernel = next_kernel(&index)) != NULL;) {
         if (kernel->tokens == NULL)
             continue;
-        dot_case_make(c, TYPE_Q2_K, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1); /* which reads the sums of halves, too */
+        dot_case_make(c, TYPE_Q2_K, DOT_RANDOM, 16, SLICE_COLUMNS, 7, 1); /* uses the sums of halves, too */
         for (size_t t = 0; t < c->token_count; t++)
             c->x[t].q[t * 31] = c->x[t].q[t * 5] = -128; /* first and second halves */
         put_case(kernel, c, 7);

@@ -24,7 +24,7 @@ static void fill(uint64_t seed)
     }
 }
 
-/* Everything that a function writes, one after the other. */
+/* All outputs of a function, one after the other. */
 static size_t run_all(const struct kernel_train *train, float *out)
 {
     const struct kernel_adamw adamw = {0.5f, 0.9f, 0.95f, 2.0f, 3.0f, 0.01f, 0.1f, 1e-8f};
@@ -134,7 +134,7 @@ static void the_derivatives_of_swiglu_agree_with_differences(void **state)
     }
 }
 
-/* Two steps worked out in double. */
+/* Two steps calculated in double. */
 static void adamw_is_the_published_one(void **state)
 {
     double weight = 0.5, m = 0, v = 0;

@@ -1,4 +1,4 @@
-/* Key files: what is written can be read, and everything that is not exactly a key is refused with a reason that says what to do. */
+/* Key files: what is written can be read, and everything that is not exactly a key is refused with a reason that states the remedy. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -140,7 +140,7 @@ static void a_file_that_exists_is_left_alone(void **state)
     assert_int_equal(mesh_key_read(path, &again, reason, sizeof reason), 0);
     assert_int_equal(again.bytes[1], 1);
     unlink(path);
-    assert_int_equal(symlink("nowhere", path), 0); /* nor is what a link leads to made */
+    assert_int_equal(symlink("nowhere", path), 0); /* the target of a link is not created either */
     assert_int_equal(mesh_key_write_new(path, &key, reason, sizeof reason), MESH_ESYSTEM);
 }
 
@@ -158,7 +158,7 @@ static void a_file_that_others_may_use_is_refused(void **state)
     assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), 0);
 }
 
-/* systemd gives a service's user a file of root's with mode 0440 and an access list, in a folder that is closed to all others. */
+/* systemd gives a service's user a file owned by root with mode 0440 and an access list, in a folder that is closed to all other users. */
 static void a_credential_may_have_the_mode_that_systemd_gives_it(void **state)
 {
     struct mesh_key key;
@@ -219,7 +219,7 @@ static void what_is_no_file_of_a_key_is_refused(void **state)
     assert_non_null(strstr(reason, "keygen"));
     assert_int_equal(mesh_key_read(folder, &key, reason, sizeof reason), MESH_EINVAL);
     assert_non_null(strstr(reason, "no regular file"));
-    assert_int_equal(mkfifo(path, 0600), 0); /* and it is not waited for */
+    assert_int_equal(mkfifo(path, 0600), 0); /* and opening does not wait for a writer */
     assert_int_equal(mesh_key_read(path, &key, reason, sizeof reason), MESH_EINVAL);
     unlink(path);
     write_file("", 0600);

@@ -1,4 +1,4 @@
-/* The key log: its lines open what was sealed, runs are appended, and nobody else may read it. */
+/* The key log: its lines open what was sealed, runs are appended, and other users cannot read it. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +34,7 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-/* As a dissector would read a line. */
+/* Reads a line as a dissector does. */
 static void read_line(FILE *log, char id[33], unsigned *rank, struct mesh_seal_key *key)
 {
     char hex[65];
@@ -151,7 +151,7 @@ static void capture(void *app, int to, const uint8_t *packet, size_t bytes)
     all->bytes[all->count++] = bytes;
 }
 
-/* The last word of each line is a key: how many datagrams one of them opens. */
+/* The last word of each line is a key: counts the datagrams that one of them opens. */
 static unsigned opened_by_log(const struct capture *all, enum mesh_security security)
 {
     char line[300];

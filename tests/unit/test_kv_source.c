@@ -1,4 +1,4 @@
-/* Keys and values that another node fetches: the same bytes as in the cache, in whatever pieces, and only those that are there. */
+/* Keys and values that another node fetches: the same bytes as in the cache, in pieces of any size, and only existing ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ static struct simcluster cluster;
 static struct simrequest requests[REQUESTS];
 static struct kept kept, none;
 
-/* One node, somewhere in its requests. */
+/* One node, part of the way through its requests. */
 static void open_cluster(enum kv_type type)
 {
     const struct simcluster_config config = {.model = synth.model,
@@ -60,7 +60,7 @@ static int close_model(void **state)
     return 0;
 }
 
-/* All of a range, `piece` bytes at a time; its size, or -1 when it is refused. */
+/* Reads a range, `piece` bytes at a time; returns its size, or -1 when it is refused. */
 static int64_t read_all(const struct kv_source_range *range, size_t piece, uint8_t *out)
 {
     struct bulk_want want = {.resource = BULK_KV};
@@ -144,8 +144,8 @@ static void what_is_not_there_is_refused(void **state)
         {1, 3, 0, 16},  /* no such head */
         {1, 0, 0, 96},  /* not computed yet */
         {1, 0, 8, 16},  /* no whole tile */
-        {1, 0, 0, 17},  /* nor this */
-        {1, 0, 32, 16}, /* backwards */
+        {1, 0, 0, 17},  /* nor this one */
+        {1, 0, 32, 16}, /* reversed */
         {1, 0, 0, UINT32_MAX / 16 * 16},
     };
     static uint8_t bytes[200000];

@@ -1,4 +1,4 @@
-/* The table of links: what has a line of its own, and in what order. */
+/* The table of links: which links have a line, and in what order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* Without the head; to be freed. */
+/* Without the heading; to be freed. */
 static char *print(void)
 {
     struct links *links = calloc(1, sizeof *links);

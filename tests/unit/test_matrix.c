@@ -96,7 +96,7 @@ static void check_tile_groups(const struct matrix *m, const struct matrix_tile *
     assert_true(tile->group_count <= m->tile_groups_max);
 }
 
-/* Tiles follow each other through the rows of parts that go together; returns how many tiles that were. */
+/* Tiles follow one another through the rows of parts that belong together; returns the number of tiles. */
 static uint32_t check_tiles(const struct matrix *m, uint32_t tile, uint32_t tile_rows, const struct matrix_part *parts, size_t part_count)
 {
     uint32_t count = 0;
@@ -205,7 +205,7 @@ static void a_short_last_slice_can_be_own(void **state)
     matrix_release(&m);
 }
 
-/* Own slices tile by tile, then the others tile by tile, each beginning where the one before ends. */
+/* Own slices tile by tile, then the other slices tile by tile, each beginning where the previous one ends. */
 static void check_offsets(const struct matrix *m)
 {
     size_t at = 0;
@@ -316,7 +316,7 @@ static struct matrix_input input_of(const struct matrix *m, uint32_t slice)
     };
 }
 
-/* `together` slices by each call, added up. */
+/* `together` slices per call, added up. */
 static void multiply_tile(const struct matrix *m, const struct kernel *kernel, uint32_t tile, uint32_t together, float *out)
 {
     for (uint32_t s = 0; s < m->slices; s += together) {
@@ -327,7 +327,7 @@ static void multiply_tile(const struct matrix *m, const struct kernel *kernel, u
     }
 }
 
-/* All slices by one call, each to a place of its own, then added up: the same as `expected`. */
+/* All slices in one call, each to a separate place, then added up: the same as `expected`. */
 static void check_slices_apart(const struct matrix *m, const struct kernel *kernel, uint32_t tile, const float *expected)
 {
     static float apart[SLICES_MAX][TOKENS * OUT_STRIDE];

@@ -1,4 +1,4 @@
-/* Rows that another layout of the same tensors has: copied from there, to the bytes that the file would give. */
+/* Rows that another layout of the same tensors already has: copied from there, with the bytes that the file would give. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void free_tensor(struct gguf_tensor *tensor)
     free((void *)(uintptr_t)tensor->data);
 }
 
-/* Returns the bytes that were copied. */
+/* Returns the number of bytes copied. */
 static size_t pack(struct matrix *m, const struct matrix *from)
 {
     size_t sum = 0, copied;
@@ -65,7 +65,7 @@ static void release(struct matrix *m)
     matrix_release(m);
 }
 
-/* Packed from the file, and packed with what `old` has, a matrix has the same bytes. Returns how many of them were copied. */
+/* Packed from the file, and packed with what `old` has, a matrix has the same bytes. Returns how many bytes were copied. */
 static size_t check_kept(enum matrix_order order, const struct gguf_tensor *a, const struct gguf_tensor *b, const struct cut *old,
                          const struct cut *new)
 {

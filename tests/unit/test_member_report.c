@@ -1,4 +1,4 @@
-/* A node's report about its work, as it travels. */
+/* A node's report about its work, in its wire form. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Agreeing on epochs: lists in parts, nonces, rivals, commits that do not arrive, shares, what members say of themselves. */
+/* Agreeing on epochs: lists in parts, nonces, rivals, lost commits, shares, summaries that members give of themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +62,7 @@ static void the_list_says_what_members_say_of_themselves(void **state)
 
 /* ---- commits ---- */
 
-/* The next COMMIT to one place is lost, and all after it from the same sender; then the proposer dies. */
+/* The next COMMIT to one place and all later ones from the same sender are lost; then the proposer dies. */
 struct loss {
     uint16_t from, to;
     bool is_on;
@@ -91,7 +91,7 @@ static void any_member_brings_a_commit_that_was_lost(void **state)
     kill_and_tell(3, 0);
     while (members.at[other].count != 3)
         assert_true(simmembers_run(&members, 100000));
-    simmembers_crash(&members, proposer); /* it alone has promised to send it again */
+    simmembers_crash(&members, proposer); /* only the proposer has promised to send it again */
     assert_int_equal(members.at[behind].count, 4);
     assert_true(simmembers_run(&members, 300 * SIMMEMBERS_MS));
     assert_int_equal(members.at[behind].count, 3);
@@ -99,7 +99,7 @@ static void any_member_brings_a_commit_that_was_lost(void **state)
     members_case_expect_agreement((UINT64_C(1) << other) | (UINT64_C(1) << behind), 3 * SIMMEMBERS_S);
 }
 
-/* It agreed, was left members_case_without a COMMIT, and the others never install that epoch: nothing holds it up for long. */
+/* The member agreed, then received no COMMIT, and the others never install that epoch: nothing holds the member up for long. */
 static void a_proposal_that_comes_to_nothing_is_forgotten(void **state)
 {
     uint16_t proposer;
@@ -166,20 +166,20 @@ static void a_commit_is_installed_only_with_the_own_nonce_and_the_right_id(void 
     changed.as.commit.id[3] ^= 1;
     assert_int_equal(feed(behind, &changed), MESH_ERANGE);
     changed = message;
-    changed.members[0].speed++; /* a list that is not the id's */
+    changed.members[0].speed++; /* a list that does not match the id */
     assert_int_equal(feed(behind, &changed), MESH_ERANGE);
     changed = message;
     changed.members[1].nonce[0] ^= 1;
     assert_int_equal(feed(behind, &changed), MESH_ESTATE);
     changed = message;
-    changed.as.commit.round++; /* a ballot that it has given no nonce */
+    changed.as.commit.round++; /* a ballot for which it has given no nonce */
     assert_int_equal(feed(behind, &changed), MESH_EEPOCH);
     changed = message;
     memset(changed.as.commit.proposer, 3, sizeof changed.as.commit.proposer);
     assert_int_equal(feed(behind, &changed), MESH_EEPOCH);
     assert_int_equal(feed(behind, &message), 0);
     message.header.number++;
-    assert_int_equal(feed(behind, &message), 0); /* the same again is acknowledged again */
+    assert_int_equal(feed(behind, &message), 0); /* a repetition is acknowledged again */
     members_case_expect_agreement((UINT64_C(1) << behind) | (UINT64_C(1) << loss.from), SIMMEMBERS_MS);
 }
 
@@ -203,7 +203,7 @@ static void a_plan_of_a_stranger_is_not_looked_at(void **state)
 
 /* ---- rivals ---- */
 
-/* Two take each other for dead, and each asks the rest: one of them is left over, and comes back when it is heard. */
+/* Two members take each other for dead, and each asks the rest: one of them is left out, and returns when it is heard. */
 static void of_two_rivals_one_wins(void **state)
 {
     for (uint64_t seed = 0; seed < 20; seed++) {
@@ -248,7 +248,7 @@ static void shares_are_prepared_and_then_agreed_upon(void **state)
     members_case_form(3);
     number = members.at[0].number;
     members.at[2].prepare_ns = 200 * SIMMEMBERS_MS;
-    assert_int_equal(propose(1, shares, 3), MESH_ESTATE); /* that is for the coordinator */
+    assert_int_equal(propose(1, shares, 3), MESH_ESTATE); /* only the coordinator may propose */
     assert_int_equal(propose(0, shares, 2), MESH_ESTATE);
     assert_int_equal(propose(0, shares, 3), 0);
     assert_int_equal(propose(0, shares, 3), MESH_AGAIN);
@@ -261,7 +261,7 @@ static void shares_are_prepared_and_then_agreed_upon(void **state)
         assert_int_equal(members.at[0].list[rank].share, shares[rank]);
     kill_and_tell(2, 0);
     members_case_expect_agreement(members_case_without(7, simmembers_place(&members, 2)), 10 * SIMMEMBERS_MS);
-    assert_int_equal(members.at[simmembers_place(&members, 0)].list[0].share, 0); /* others' shares are nobody's */
+    assert_int_equal(members.at[simmembers_place(&members, 0)].list[0].share, 0); /* shares agreed for other members do not apply */
 }
 
 static void only_the_plan_of_the_last_event_can_be_ready(void **state)

@@ -1,4 +1,5 @@
-/* What somebody on the path can do without the key, by playing back what members have said: to others, later, from other addresses. */
+/* What an attacker on the path can do without the key, by replaying what members have sent: to other members, later, from other
+ * addresses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 static struct simmembers members; /* too large for the stack */
 static struct simattack attack;
 
-#define NEVER (UINT64_C(1) << 31) /* between two that are played back at random */
+#define NEVER (UINT64_C(1) << 31) /* interval between random replays */
 
 static void open_members(uint16_t count)
 {
@@ -29,7 +30,7 @@ static int close_members(void **state)
     return 0;
 }
 
-/* As if the place had sent it with that number. */
+/* Sends a message as if from that place with that number. */
 static int say(uint16_t from, uint16_t to, uint64_t number, struct mesh_message *message)
 {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
@@ -67,7 +68,7 @@ static void a_question_that_comes_back_does_not_silence_who_asks(void **state)
     simmembers_add_seed(&members, 1, 0);
     simmembers_start(&members, 1);
     assert_true(simmembers_run(&members, 10 * SIMMEMBERS_MS));
-    assert_true(simattack_play(&attack, MESH_TYPE_ASK, 0, 1)); /* as its seed would say it */
+    assert_true(simattack_play(&attack, MESH_TYPE_ASK, 0, 1)); /* as its seed would send it */
     simmembers_start(&members, 0);
     assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
 }
@@ -101,7 +102,7 @@ static void a_cookie_as_if_from_the_own_address_makes_no_loop(void **state)
 
 /* ---- signs of life ---- */
 
-/* Clocks of machines are apart, so what one asked may look as if it came after what another did. */
+/* Machines' clocks differ, so a question of one may seem to follow a later one of another. */
 static void an_answer_to_another_member_is_no_sign_of_life(void **state)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_ALIVE, .as.alive = {.state = MESH_ALIVE_ANSWERS, .origin_ns = UINT64_MAX / 2}};
@@ -131,7 +132,7 @@ static bool loses_alive_of_two(struct simmembers *all, uint16_t from, uint16_t t
     return from == 2 && to == 1 && message->header.type == MESH_TYPE_ALIVE;
 }
 
-/* A newcomer's datagrams from before it was taken in, to others, are new to a member that has only heard its tiles. */
+/* A newcomer's datagrams to others from before it was admitted are new to a member that has received only its tiles. */
 static void a_sign_of_life_from_before_an_epoch_does_not_end_a_membership(void **state)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_ALIVE, .as.alive = {.state = MESH_ALIVE_ANSWERS, .origin_ns = 5}};
@@ -159,7 +160,7 @@ static void a_sign_of_life_from_before_an_epoch_does_not_end_a_membership(void *
 
 /* ---- suspicions ---- */
 
-static uint64_t kept_back[64]; /* numbers of the last rank that the coordinator has not seen */
+static uint64_t kept_back[64]; /* numbers of the last rank that the coordinator has not received */
 static unsigned kept_back_count;
 
 static bool keeps_back(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
@@ -210,7 +211,7 @@ static bool keeps_votes(struct simmembers *all, uint16_t from, uint16_t to, cons
     return true;
 }
 
-/* Two proposers count their rounds each by itself, so a vote names whom it is for. */
+/* Two proposers each count their own rounds, so a vote names its proposer. */
 static void a_vote_for_the_plan_of_another_does_not_count(void **state)
 {
     const uint32_t shares[] = {1, 2};

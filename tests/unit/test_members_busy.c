@@ -1,4 +1,4 @@
-/* Members on machines that do other work: stopped for some milliseconds again and again, which is no death. */
+/* Members on busy machines: paused for some milliseconds again and again, which is no death. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,15 +12,15 @@
 enum { COUNT = 4, ALL = 15, DRAW_STOP = 7100, DRAW_GAP };
 
 #define LOOK_NS   (5 * SIMMEMBERS_MS)
-#define SILENT_NS (20 * SIMMEMBERS_MS) /* as the mesh layer has it, where tiles are waited for */
+#define SILENT_NS (20 * SIMMEMBERS_MS) /* as in the mesh layer, where tiles are waited for */
 
 static struct simmembers members; /* too large for the stack */
 
-/* Each is stopped for 20 to 100 ms and goes on for 20 to 400. */
+/* Each member is paused for 20 to 100 ms and runs for 20 to 400 ms, in turns. */
 struct busy {
     uint64_t places, seed, changes, at_ns[COUNT], since_ns[COUNT];
     uint64_t stopped; /* places */
-    bool is_stepping; /* who is silent is suspected */
+    bool is_stepping; /* silent members are suspected */
 };
 
 static uint64_t draw_ns(struct busy *busy, unsigned which, uint64_t from_ms, uint64_t to_ms)
@@ -125,7 +125,7 @@ static void after_ten_calm_minutes_a_death_is_found_as_soon_as_ever(void **state
     expect_death(simmembers_place(&members, 2), 10 * SIMMEMBERS_MS);
 }
 
-/* Rank 0 suspects rank 2, which does not hear what it is asked. */
+/* Rank 0 suspects rank 2, which does not receive the question that rank 0 asks. */
 static void suspect_unheard(uint16_t *first, uint16_t *other)
 {
     *first = simmembers_place(&members, 0);
@@ -134,7 +134,7 @@ static void suspect_unheard(uint16_t *first, uint16_t *other)
     simmembers_suspect(&members, *first, *other);
 }
 
-/* Its first question is lost, and it would have asked again while it was stopped. */
+/* Rank 0's first question is lost, and its repetition would have been sent while rank 0 was paused. */
 static void who_was_stopped_itself_gives_as_much_more_time(void **state)
 {
     uint16_t first, other;
@@ -154,7 +154,7 @@ static void who_was_stopped_itself_gives_as_much_more_time(void **state)
     assert_true(simmembers_agree(&members, ALL));
 }
 
-/* It does not hear the first question either, but is heard itself. */
+/* It does not receive the first question either, but is heard. */
 static void who_is_heard_while_it_is_asked_has_its_time_again(void **state)
 {
     uint16_t first, other;
@@ -166,14 +166,14 @@ static void who_is_heard_while_it_is_asked_has_its_time_again(void **state)
     epochs = members.epochs;
     assert_true(simmembers_run(&members, 2 * SIMMEMBERS_MS));
     simmembers_suspect(&members, other, simmembers_place(&members, 3));
-    assert_true(simmembers_run(&members, 6 * SIMMEMBERS_MS)); /* 7 ms are over */
+    assert_true(simmembers_run(&members, 6 * SIMMEMBERS_MS)); /* 7 ms have passed */
     mesh_sim_block(members.sim, first, other, false);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
     assert_int_equal(members.epochs, epochs);
     assert_true(simmembers_agree(&members, ALL));
 }
 
-/* Stopped and suspected; true when the others went on without it. */
+/* Paused and suspected; true when the others went on without it. */
 static bool is_lost_when_stopped(uint16_t place, uint64_t stopped_ns)
 {
     const uint64_t epochs = members.epochs;

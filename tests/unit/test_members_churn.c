@@ -1,4 +1,4 @@
-/* Everything at once, from a seed: see simchurn.h. mesh-explore --kind members runs the same scenarios, as many as there is time for. */
+/* All faults at once, from a seed: see simchurn.h. mesh-explore --kind members runs the same scenarios, as many as time permits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,35 +32,35 @@ static void whatever_happens_one_epoch_is_left_in_the_end(void **state)
         run(seed);
 }
 
-/* While another plan's parts came in, the members of the one before were asked for its COMMIT, by addresses that had not come yet. */
+/* While another plan's parts arrived, the previous plan's members were asked for its COMMIT, by addresses that had not arrived yet. */
 static void a_plan_that_is_half_here_is_not_used(void **state)
 {
     (void)state;
     run(118);
 }
 
-/* An answer to a question about a plan came when the plan had been replaced. */
+/* The answer to a question about a plan arrived after the plan had been replaced. */
 static void a_check_ends_with_its_plan(void **state)
 {
     (void)state;
     run(163);
 }
 
-/* On a link without delay a joiner that had gone elsewhere was asked again in the moment it refused, for ever. */
+/* On a link without delay a joiner that had joined another cluster was asked again the moment it refused, for ever. */
 static void a_joiner_that_went_elsewhere_is_let_go(void **state)
 {
     (void)state;
     run(1934);
 }
 
-/* A seed that had just been a member was not asked for half a minute, though another process was there by then. */
+/* A seed that had just been a member was not asked for half a minute, although another process was there by then. */
 static void a_seed_is_asked_soon_after_it_was_a_member(void **state)
 {
     (void)state;
     run(8874);
 }
 
-/* Answers that had waited in the socket of a stopped process were measured as round trips of ten seconds. */
+/* Answers that had waited in the socket of a paused process were measured as round trips of ten seconds. */
 static void a_sleep_is_no_round_trip(void **state)
 {
     (void)state;
@@ -68,29 +68,29 @@ static void a_sleep_is_no_round_trip(void **state)
     run(10013185);
 }
 
-/* A process that was stopped finds thousands of questions at once. */
+/* A paused process finds thousands of questions at once. */
 static void more_questions_than_the_queue_holds_are_survived(void **state)
 {
     (void)state;
     run(19059);
 }
 
-/* Between two looks at the events a process was taken in and left out again; it was told only of the latter, twice. */
+/* Between two polls of its events a process was admitted and left out again; only the latter was reported to it, twice. */
 static void an_epoch_that_was_not_told_of_is_not_told_to_be_over(void **state)
 {
     (void)state;
     run(320663);
 }
 
-/* A coordinator and the cluster that took its members in both had them prepare, in turns, and they were never ready. */
+/* A coordinator, and the cluster that admitted its members, both asked them to prepare, in turns, and they were never ready. */
 static void two_plans_do_not_take_turns(void **state)
 {
     (void)state;
     run(235574);
 }
 
-/* Parts of a plan that was over came late and took the place of the one that was checked, of which only the first part was sent again.
- * And a cluster that had grown was courted anew, so that its plan did not know the JOIN any more. */
+/* Late parts of a plan that was over replaced the plan that was being checked, of which only the first part was sent again. And a cluster
+ * that had grown was invited anew, so that its plan no longer knew the JOIN. */
 static void late_parts_do_not_undo_a_plan(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Splits, and what becomes one again; processes that were stopped, and others at their addresses. */
+/* Partitions and their healing; processes that were paused, and others at their addresses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static uint64_t lowest_ranks(uint16_t count)
     return places;
 }
 
-/* ---- splits ---- */
+/* ---- partitions ---- */
 
 static void both_sides_of_a_split_go_on_and_become_one_again(void **state)
 {
@@ -47,7 +47,7 @@ static void both_sides_of_a_split_go_on_and_become_one_again(void **state)
     }
 }
 
-/* Each half has another id, so no key of one is a key of the other; the checks of simmembers would say otherwise. */
+/* Each half has another id, so no key is shared between them; otherwise the checks of simmembers would fail. */
 static void two_halves_never_have_the_same_id(void **state)
 {
     uint16_t a, b;
@@ -83,11 +83,11 @@ static void the_greater_part_takes_the_other_in(void **state)
     assert_true(members.at[rank0].number > number);
     for (uint64_t left = side; left; left &= left - 1) {
         assert_in_range(members.at[__builtin_ctzll(left)].rank, 3, 4);
-        assert_int_equal(members.at[__builtin_ctzll(left)].events[MESH_CLUSTER_EVICTED], 0); /* it moved, and was never without */
+        assert_int_equal(members.at[__builtin_ctzll(left)].events[MESH_CLUSTER_EVICTED], 0); /* it moved, and was never without an epoch */
     }
 }
 
-/* After a minute it is asked ever more seldom, but never given up. */
+/* After a minute it is asked ever more rarely, but never given up. */
 static void a_split_of_ten_minutes_heals_within_half_a_minute_more(void **state)
 {
     uint64_t side;
@@ -114,7 +114,7 @@ static void three_parts_become_one(void **state)
     members_case_expect_agreement(511, 5 * SIMMEMBERS_S);
 }
 
-/* Two clusters that have never heard of each other, until somebody says where the other is. */
+/* Two clusters that have never heard of each other, until one is told of the other's address. */
 static void two_clusters_meet_when_one_is_told_of_the_other(void **state)
 {
     struct mesh_sim_link link = simmembers_link();
@@ -211,7 +211,7 @@ static void a_short_sleep_is_forgiven(void **state)
     assert_int_equal(members.at[1].number, number);
 }
 
-/* A new process at an old member's address, before the old one is missed: the first JOIN from there gives it away. */
+/* A new process at an old member's address, before the old process is missed: the first JOIN from there reveals it. */
 static void a_restarted_process_is_back_before_the_old_one_is_missed(void **state)
 {
     for (uint16_t rank = 0; rank < 4; rank++) {

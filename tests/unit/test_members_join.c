@@ -1,4 +1,4 @@
-/* Finding one another, and being taken in. */
+/* Finding one another, and joining. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,7 +156,7 @@ static void sixty_four_are_one_epoch_and_one_more_is_refused(void **state)
     members_case_expect_agreement(UINT64_MAX, 2 * SIMMEMBERS_S);
     assert_true(simmembers_run(&members, SIMMEMBERS_S));
 
-    /* There is no 65th place in the simulator: it takes the address of one that does not answer any more. */
+    /* The simulator has no 65th place: the newcomer takes the address of a place that no longer answers. */
     mesh_sim_crash(members.sim, 63);
     members.at[63].cluster = NULL;
     simmembers_add_seed(&members, 63, 0);
@@ -167,7 +167,7 @@ static void sixty_four_are_one_epoch_and_one_more_is_refused(void **state)
     assert_string_equal(members.at[63].reason,
                         "the cluster does not take this node in: number of members with this node is 65, at most 64: "
                         "start fewer nodes");
-    members_case_expect_agreement(UINT64_MAX, 5 * SIMMEMBERS_S); /* when the dead one is found out, there is room */
+    members_case_expect_agreement(UINT64_MAX, 5 * SIMMEMBERS_S); /* once the dead member is detected, there is room */
 }
 
 static void nobody_is_suspected_or_evicted_where_nothing_happens(void **state)
@@ -216,13 +216,13 @@ static void newcomers_load_before_they_come_in(void **state)
     simmembers_add_seed(&members, 2, 0);
     simmembers_start(&members, 2);
     assert_true(simmembers_run(&members, 290 * SIMMEMBERS_MS));
-    assert_true(simmembers_agree(&members, 3)); /* the old epoch goes on */
+    assert_true(simmembers_agree(&members, 3)); /* the old epoch continues */
     assert_int_equal(members.at[0].prepare_count, 3);
     assert_int_equal(members.at[2].prepare_count, 3);
     members_case_expect_agreement(7, 30 * SIMMEMBERS_MS);
 }
 
-/* Who prepares can reckon with what the others say of themselves, newcomers too; and an epoch has what they say last. */
+/* Preparing members know the summaries of all others, including newcomers; and an epoch has the latest ones. */
 static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **state)
 {
     (void)state;
@@ -249,7 +249,7 @@ static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **st
     assert_int_equal(members.at[0].list[2].summary, 88);
 }
 
-/* It never says that it hears all: one of the newcomers, which is left out, has no way to it. */
+/* It never reports that it hears all: one of the newcomers, which is left out, has no path to it. */
 static void so_it_is_of_one_that_does_not_hear_who_is_left_out(void **state)
 {
     (void)state;
@@ -295,7 +295,7 @@ static void a_newcomer_that_never_finishes_loading_stays_out(void **state)
     simmembers_start(&members, 2);
     assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
     assert_true(simmembers_agree(&members, 3));
-    assert_int_equal(members.at[0].number, number); /* and disturbs nobody */
+    assert_int_equal(members.at[0].number, number); /* and disturbs no member */
 }
 
 static void a_death_goes_before_a_plan(void **state)

@@ -1,4 +1,4 @@
-/* Leaving in order: all prepare, the others go on members_case_without, and whoever leaves is told when it may. */
+/* Orderly leaving: all prepare, the others go on without the leaving member, and it is told when it may leave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static void the_old_epoch_goes_on_until_all_are_ready(void **state)
     (void)state;
     members_case_form(3);
     place = simmembers_place(&members, 0);
-    members.at[place].prepare_ns = 300 * SIMMEMBERS_MS; /* the leaver itself has most to copy */
+    members.at[place].prepare_ns = 300 * SIMMEMBERS_MS; /* the leaving member itself has most to copy */
     leave(place);
     assert_true(simmembers_run(&members, 290 * SIMMEMBERS_MS));
     assert_true(simmembers_agree(&members, 7));

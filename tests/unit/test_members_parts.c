@@ -1,4 +1,4 @@
-/* The small parts of the cluster core: ballots, numbers of datagrams, lists in parts, addresses, the configuration's rules. */
+/* The small parts of the cluster core: ballots, numbers of datagrams, lists in parts, addresses, rules of the configuration. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,10 +80,10 @@ static void each_number_of_a_datagram_is_taken_once(void **state)
         mesh_cluster_peer_number(peer, order[i]);
         assert_true(mesh_cluster_peer_has(peer, order[i]));
     }
-    assert_true(mesh_cluster_peer_has(peer, 600)); /* too old to know: as good as taken */
+    assert_true(mesh_cluster_peer_has(peer, 600)); /* too old to know: treated as received */
     assert_false(mesh_cluster_peer_has(peer, 602));
     assert_false(mesh_cluster_peer_has(peer, 1113));
-    mesh_cluster_peer_base(peer, 1200); /* it has just answered: what was recorded before is old */
+    mesh_cluster_peer_base(peer, 1200); /* it has just answered: everything recorded before is old */
     assert_true(mesh_cluster_peer_has(peer, 602));
     assert_true(mesh_cluster_peer_has(peer, 1199));
     assert_false(mesh_cluster_peer_has(peer, 1201));
@@ -135,7 +135,7 @@ static void parts_of_a_list_come_in_any_order(void **state)
             assert_int_equal(feed_part(cluster, &list, (i + 1) % parts, &of), i + 1 < parts ? MESH_AGAIN : 0);
         assert_int_equal(cluster->vote.plan.list.count, count);
         assert_memory_equal(cluster->vote.plan.list.members, list.members, count * sizeof *list.members);
-        assert_int_equal(feed_part(cluster, &list, 0, &of), 0); /* again: it is still whole */
+        assert_int_equal(feed_part(cluster, &list, 0, &of), 0); /* again: the list is still whole */
     }
 }
 
@@ -150,10 +150,10 @@ static void a_lower_ballot_does_not_replace_a_higher_one_half_here(void **state)
     assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_ESTATE);
     assert_int_equal(feed_part(cluster, &list, 1, &high), MESH_AGAIN);
     assert_int_equal(feed_part(cluster, &list, 2, &high), 0);
-    assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_AGAIN);  /* now it may */
-    assert_int_equal(feed_part(cluster, &list, 0, &high), MESH_AGAIN); /* a higher one always */
+    assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_AGAIN);  /* now it may replace the other */
+    assert_int_equal(feed_part(cluster, &list, 0, &high), MESH_AGAIN); /* a higher ballot always may */
     cluster->now_ns += 100 * CLUSTER_MS;
-    assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_AGAIN); /* one that gets no parts gives way */
+    assert_int_equal(feed_part(cluster, &list, 0, &low), MESH_AGAIN); /* a list that gets no parts gives way */
 }
 
 static void a_late_part_of_an_older_plan_does_not_replace_the_newer(void **state)
@@ -239,7 +239,7 @@ static void a_link_local_address_is_of_the_link_the_message_came_by(void **state
     assert_int_equal(addr.scope, 3);
     assert_int_equal(addr.port, 8);
     assert_int_equal(mesh_cluster_addr(global, 8, &from).scope, 0);
-    addr = mesh_cluster_addr(none, 0, &from); /* no address: the sender's */
+    addr = mesh_cluster_addr(none, 0, &from); /* no address: the sender's is used */
     assert_memory_equal(&addr, &from, sizeof addr);
 }
 
@@ -280,7 +280,7 @@ static void more_seeds_than_there_is_room_for_are_refused(void **state)
         seeds[i].port = (uint16_t)(1 + i);
     }
     assert_int_equal(mesh_cluster_join(cluster, 2000, seeds, MESH_CLUSTER_SEEDS_MAX), 0);
-    assert_int_equal(mesh_cluster_join(cluster, 2000, seeds, MESH_CLUSTER_SEEDS_MAX), 0); /* the same again */
+    assert_int_equal(mesh_cluster_join(cluster, 2000, seeds, MESH_CLUSTER_SEEDS_MAX), 0); /* a repetition */
     assert_int_equal(mesh_cluster_join(cluster, 2000, seeds + MESH_CLUSTER_SEEDS_MAX, 1), MESH_AGAIN);
 }
 

@@ -1,4 +1,4 @@
-/* Members that hear one another, while nothing large passes between two of them: who is left out, and for how long. */
+/* Members that hear one another, while no large datagrams pass between two of them: which is left out, and for how long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "members_case.h"
 
-/* All hear all, but what is large does not pass between two of them. */
+/* All members hear all others, but large datagrams do not pass between two of them. */
 static void starve(uint16_t who, uint16_t by, unsigned times)
 {
     for (unsigned i = 0; i < times; i++) {
@@ -19,7 +19,7 @@ static void starve(uint16_t who, uint16_t by, unsigned times)
 
 static void of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while(void **state)
 {
-    static const uint16_t pair[][2] = {{1, 3}, {3, 1}, {0, 2}, {2, 0}}; /* who is starved, and by whom; rank 0 is told, or tells itself */
+    static const uint16_t pair[][2] = {{1, 3}, {3, 1}, {0, 2}, {2, 0}}; /* who is starved, and by whom; rank 0 is told, or notices itself */
 
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
@@ -32,12 +32,12 @@ static void of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while(vo
         out = simmembers_place(&members, high);
         coordinator = simmembers_place(&members, 0);
         starve(who, by, 2);
-        assert_true(simmembers_agree(&members, 15)); /* two may be a mistake */
+        assert_true(simmembers_agree(&members, 15)); /* two reports may be a mistake */
         starve(who, by, 1);
         members_case_expect_agreement(members_case_without(15, out), 100 * SIMMEMBERS_MS);
         assert_int_equal(members.at[coordinator].lost.addr.port, out);
         assert_memory_equal(members.at[coordinator].lost.unheard.ip, members.at[coordinator].lost.addr.ip, 16);
-        assert_int_equal(members.at[coordinator].lost.unheard.port, out == who ? by : who); /* why it was left out */
+        assert_int_equal(members.at[coordinator].lost.unheard.port, out == who ? by : who); /* the reason */
         assert_true(simmembers_run(&members, 14 * SIMMEMBERS_S));
         assert_true(simmembers_agree(&members, members_case_without(15, out)));
         assert_int_equal(members.at[out].refused.reason_code, MESH_DENY_UNHEARD);
@@ -47,7 +47,8 @@ static void of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while(vo
     }
 }
 
-/* It leaves out both others, as their ranks are higher. They find one another and not it, and when they meet again it is the last rank. */
+/* Rank 0 leaves out both others, as their ranks are higher. They find each other but not rank 0, and when they meet again it gets the last
+ * rank. */
 static void a_coordinator_that_starves_all_others_is_left_behind(void **state)
 {
     uint16_t alone, a, b;

@@ -1,4 +1,4 @@
-/* Who is not taken in, and why; what strangers can do: nothing. */
+/* Which processes are not admitted, and why; strangers can do nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static int close_members(void **state)
 static void expect_refusal(uint16_t place, uint16_t reason, const char *words)
 {
     assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
-    assert_int_equal(members.at[place].events[MESH_CLUSTER_REFUSED], 1); /* told once, however often it asks */
+    assert_int_equal(members.at[place].events[MESH_CLUSTER_REFUSED], 1); /* reported once, however often it asks */
     assert_int_equal(members.at[place].refused.reason_code, reason);
     assert_string_equal(members.at[place].reason, words);
     assert_false(simmembers_agree(&members, 3));
@@ -98,7 +98,7 @@ static void another_protocol_version_is_refused_in_both_directions(void **state)
 
 /* ---- strangers ---- */
 
-/* What a process without a place says, and what comes back. */
+/* A message of a process without a place, and the answer to it. */
 struct stranger {
     uint8_t incarnation[16];
     uint64_t number;
@@ -225,12 +225,12 @@ static void without_its_cookie_a_process_is_not_noted(void **state)
     coordinator = simmembers_place(&members, 0);
     before = state_of(coordinator);
     assert_int_equal(join(&stranger, coordinator, cookie, packet, &bytes), MESH_ESTATE);
-    assert_int_equal(stranger.answer.header.type, MESH_TYPE_COOKIE); /* here is a good one */
+    assert_int_equal(stranger.answer.header.type, MESH_TYPE_COOKIE); /* a good cookie */
     assert_false(stranger.answer.as.cookie.is_waiting);
     memcpy(cookie, stranger.answer.as.cookie.cookie, sizeof cookie);
-    assert_int_equal(join(&other, coordinator, cookie, packet, &bytes), MESH_ESTATE); /* but not for others */
+    assert_int_equal(join(&other, coordinator, cookie, packet, &bytes), MESH_ESTATE); /* but not for other processes */
     stranger.addr.port++;
-    assert_int_equal(join(&stranger, coordinator, cookie, packet, &bytes), MESH_ESTATE); /* nor from elsewhere */
+    assert_int_equal(join(&stranger, coordinator, cookie, packet, &bytes), MESH_ESTATE); /* nor from another address */
     assert_int_equal(state_of(coordinator), before);
     stranger.addr.port--;
     assert_int_equal(join(&stranger, coordinator, cookie, packet, &bytes), 0);
@@ -257,7 +257,7 @@ static void the_cookie_of_one_member_is_good_at_another(void **state)
     assert_true(stranger.answer.as.cookie.is_waiting);
 }
 
-/* A recorded JOIN makes the coordinator plan for nobody once, not with every copy. */
+/* A recorded JOIN makes the coordinator plan in vain once, not with every copy. */
 static void a_join_that_is_played_back_is_dropped(void **state)
 {
     struct stranger stranger = make_stranger(3);
@@ -285,7 +285,7 @@ static void a_join_that_is_played_back_is_dropped(void **state)
     assert_int_equal(stats.plans, plans);
 }
 
-/* Two members, and a third place that takes long to load what it has to before it may join. */
+/* Two members, and a third process that takes long to load before it may join. */
 static void open_two_and_one_that_loads(void)
 {
     open_members(3);
@@ -299,8 +299,8 @@ static void open_two_and_one_that_loads(void)
     assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
 }
 
-/* Of the last number there is no next one. A stranger that claims to be in an epoch near the end of the numbers is not taken in, and what
- * is planned goes on. */
+/* The last number has no successor. A stranger that claims to be in an epoch near the end of the numbers is not admitted, and the current
+ * plan continues. */
 static void the_last_numbers_of_epochs_are_not_believed(void **state)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_JOIN, .as.join = {.nonce = 78, .number = MESH_EPOCH_MAX}};
@@ -321,10 +321,10 @@ static void the_last_numbers_of_epochs_are_not_believed(void **state)
     assert_true(simmembers_run_agree(&members, 7, SIMMEMBERS_S) < UINT64_MAX);
     assert_in_range(members.at[coordinator].number, 2, 100);
     simmembers_crash(&members, 2);
-    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX); /* and there are numbers left */
+    assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX); /* and numbers remain */
 }
 
-/* A member that proposes the last number: there is none above it. */
+/* A member that proposes the last number, above which there is none. */
 static int propose_the_last_number(uint16_t as, uint16_t to, uint32_t round)
 {
     struct mesh_message message = {.header.type = MESH_TYPE_PLAN,

@@ -1,4 +1,4 @@
-/* Who is dead, how soon the others have agreed on that, and what becomes of suspicions that are wrong. */
+/* Which members are dead, how soon the others agree on that, and what happens after false suspicions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "members_case.h"
 
-/* count members whose links lose so much of a million. */
+/* count members whose links lose loss_ppm millionths of the datagrams. */
 static void form(uint16_t count, uint64_t seed, uint32_t loss_ppm)
 {
     struct mesh_sim_link link = simmembers_link();
@@ -28,7 +28,7 @@ static void block(uint16_t a, uint16_t b, bool is_one_way, bool blocked)
 
 /* ---- deaths ---- */
 
-/* From suspect() to the epoch at all survivors, at a round-trip time of 0.2 ms. */
+/* From suspect() to the new epoch at all survivors, at a round-trip time of 0.2 ms. */
 static uint64_t death_ns(uint16_t count, uint64_t seed, uint32_t loss_ppm, uint16_t dead_rank, uint16_t by_rank)
 {
     uint16_t dead, by;
@@ -94,7 +94,7 @@ static void two_deaths_at_once_are_one_epoch(void **state)
     assert_int_equal(members.epochs, epochs + 1);
 }
 
-/* The one that is told first is dead, too, and nobody suspects it yet. */
+/* The coordinator, which is told first, is dead too, and no member suspects it yet. */
 static void a_dead_coordinator_does_not_hold_up_a_report_for_long(void **state)
 {
     uint16_t dead[2];
@@ -120,7 +120,7 @@ static void without_being_told_a_death_is_found_out_within_two_seconds(void **st
     members_case_expect_agreement(members_case_without(15, dead), 2 * SIMMEMBERS_S);
 }
 
-/* Its endpoints say that they hear one another, so nobody need be asked; the one who is not heard there is asked all the same. */
+/* Their endpoints report that they hear one another, so no questions are needed; a member that is not heard there is asked nevertheless. */
 static void the_mesh_layers_word_is_a_sign_of_life(void **state)
 {
     uint64_t asked;
@@ -139,7 +139,7 @@ static void the_mesh_layers_word_is_a_sign_of_life(void **state)
     assert_true(simmembers_agree(&members, 3));
 }
 
-/* ---- suspicions that are wrong ---- */
+/* ---- false suspicions ---- */
 
 static void a_member_that_answers_stays(void **state)
 {
@@ -181,8 +181,8 @@ static void one_that_was_only_slow_is_back_within_a_second_of_being_heard(void *
     }
 }
 
-/* Two that do not hear one another, while the coordinator hears both: with the third suspicion one of them goes, and does not come back
- * before the other hears it. */
+/* Two members do not hear each other, while the coordinator hears both: with the third suspicion one of them is left out, and does not
+ * return before the other hears it. */
 static void of_two_without_a_way_between_them_one_leaves(void **state)
 {
     for (unsigned one_way = 0; one_way < 2; one_way++) {
@@ -199,7 +199,7 @@ static void of_two_without_a_way_between_them_one_leaves(void **state)
         assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
         epochs = members.epochs;
         assert_true(simmembers_run(&members, 20 * SIMMEMBERS_S));
-        assert_int_equal(members.epochs, epochs); /* it is asked again and again, but nobody is disturbed */
+        assert_int_equal(members.epochs, epochs); /* it is asked again and again, but no member is disturbed */
         assert_true(simmembers_agree(&members, members_case_without(15, b)));
         assert_int_equal(members.at[b].refused.reason_code, MESH_DENY_UNHEARD);
         assert_int_equal(members.at[b].refused.found, 2);
@@ -228,7 +228,7 @@ static void the_mesh_layers_suspicions_tell_two_apart_sooner(void **state)
     members_case_expect_agreement(members_case_without(15, b), 50 * SIMMEMBERS_MS);
 }
 
-/* The coordinator hears nobody, everybody hears it. The others take it for dead; it takes them for dead. */
+/* The coordinator hears no member, and all members hear it. The others take it for dead; it takes them for dead. */
 static void a_deaf_coordinator_is_left_behind(void **state)
 {
     uint16_t deaf;
@@ -247,7 +247,8 @@ static void a_deaf_coordinator_is_left_behind(void **state)
     members_case_expect_agreement(31, 5 * SIMMEMBERS_S);
 }
 
-/* It hears all, and all but one hear it. The one whom that one asks is no coordinator; the coordinator has to be told. */
+/* The coordinator hears all members, and all but one hear it. The member that this one asks is not the coordinator, which has to be
+ * told. */
 static void who_does_not_hear_the_coordinator_is_left_out(void **state)
 {
     (void)state;
@@ -263,7 +264,7 @@ static void who_does_not_hear_the_coordinator_is_left_out(void **state)
             members_case_expect_agreement(members_case_without(simmembers_all(&members), deaf), 10 * SIMMEMBERS_S);
             assert_int_equal(members.at[first].rank, 0);
             assert_true(simmembers_run(&members, 5 * SIMMEMBERS_S));
-            for (uint16_t place = 0; place < count; place++) /* nobody goes back to the epoch that the deaf one is in for a while */
+            for (uint16_t place = 0; place < count; place++) /* no member moves to the deaf one's temporary epoch */
                 assert_int_equal(members.at[place].events[MESH_CLUSTER_EVICTED], place == deaf);
             epochs = members.epochs;
             assert_true(simmembers_run(&members, 60 * SIMMEMBERS_S));
@@ -276,7 +277,7 @@ static void who_does_not_hear_the_coordinator_is_left_out(void **state)
         }
 }
 
-/* Suspected while it is stopped for so long: true when the others went on members_case_without it, and it is back. */
+/* Suspected while it is paused for this long: true when the others went on without it, and it has returned. */
 static bool stop_and_suspect(uint16_t slow, uint64_t stopped_ns)
 {
     uint32_t number = members.at[simmembers_place(&members, 0)].number;
@@ -305,13 +306,12 @@ static void who_was_wrongly_taken_for_dead_has_twice_as_long_until_calm_minutes_
     assert_int_equal(stats.mistakes, 1);
     for (unsigned i = 0; i < 3; i++)
         assert_false(stop_and_suspect(slow, stopped_ns));
-    assert_true(stop_and_suspect(other, stopped_ns));          /* that is a matter of each by itself */
+    assert_true(stop_and_suspect(other, stopped_ns));          /* each member has a separate record */
     assert_true(simmembers_run(&members, 601 * SIMMEMBERS_S)); /* its late answers are remembered for ten minutes */
     assert_true(stop_and_suspect(slow, stopped_ns));
 }
 
-/* However often it was wrong, a death is found out: two seconds are the most that anybody is given. */
-/* A busy machine's tiles are late, again and again, but it is there, and all hear it. */
+/* A busy machine's tiles are late, again and again, but it is alive, and all hear it. */
 static void nobody_is_left_out_for_being_slow(void **state)
 {
     uint32_t number;
@@ -329,6 +329,7 @@ static void nobody_is_left_out_for_being_slow(void **state)
     assert_int_equal(members.at[0].number, number);
 }
 
+/* However often suspicions were false, a death is detected: no member is given more than two seconds. */
 static void nobody_is_waited_for_without_end(void **state)
 {
     uint16_t slow;

@@ -1,4 +1,4 @@
-/* Limits of control groups, as files of both versions say them. */
+/* Limits of control groups, as the files of both versions state them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 static char root[64];
 
-/* A file below the root, with the folders above it. */
+/* Writes a file below the root, with the folders above it. */
 static void write_file(const char *name, const char *text)
 {
     char path[400];
@@ -110,7 +110,7 @@ static void a_container_sees_its_own_group_at_the_top(void **state)
     assert_int_equal(memory_group_bytes(root), 800);
 }
 
-/* As the kernel writes them into mountinfo; in /proc/self/cgroup they stand as they are. */
+/* As the kernel writes them into mountinfo; in /proc/self/cgroup they are not escaped. */
 static void names_with_spaces_and_backslashes_are_found(void **state)
 {
     (void)state;
@@ -124,7 +124,7 @@ static void names_with_spaces_and_backslashes_are_found(void **state)
     assert_int_equal(memory_group_bytes(root), 400);
 }
 
-/* A backslash before what is no number stays. */
+/* A backslash that does not precede a number stays. */
 static void what_is_no_escape_is_taken_as_it_is(void **state)
 {
     (void)state;

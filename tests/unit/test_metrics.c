@@ -78,7 +78,7 @@ static void a_label_cannot_end_its_quotes(void **state)
     assert_non_null(strstr(page, "model=\"a \\\"model\\\"\\\\.gguf\"} 1\n"));
 }
 
-/* Of the one list: every metric is there with its help, once. */
+/* Every metric of the one list appears with its help, once. */
 static void every_metric_of_the_list_has_its_help_once(void **state)
 {
     (void)state;

@@ -15,17 +15,17 @@
 
 enum { DIM = 64, HIDDEN = 96, LAYERS = 2, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, VOCAB = 40, NAME_BYTES = 64 };
 
-/* What the file of a test says differently from a good one. */
+/* How the file of a test differs from a good one. */
 struct change {
-    const char *no_key, *key; /* left out; with another number */
+    const char *no_key, *key; /* key left out; key with another number */
     uint32_t number;
     const char *architecture; /* NULL: llama; "": none */
     uint32_t eps_bits;        /* 0: the key is left out */
     const char *attention;    /* llama.attention.causal: "true", "false"; NULL: the key is left out */
     const char *no_tensor, *tensor, *more_tensor;
-    uint64_t columns, rows;     /* of tensor; 0: as it should be */
+    uint64_t columns, rows;     /* of tensor; 0: the right ones */
     enum tensor_type norm_type; /* of tensor, when it is a norm */
-    bool is_type_changed;       /* of tensor, to one that is not supported */
+    bool is_type_changed;       /* of tensor, to an unsupported one */
 };
 
 static struct {
@@ -107,7 +107,7 @@ static void write_layer(struct gguf_write *w, const struct change *c, unsigned l
     }
 }
 
-/* Another type number where the tensor's is: after its name, the number of dimensions, and two of them. */
+/* Replaces a tensor's type number: it follows the name, the number of dimensions, and two dimensions. */
 static void break_type(const char *name, size_t size)
 {
     size_t at = gguf_case_find(file.bytes, size, name) + strlen(name) + 4 + 16;
@@ -148,7 +148,7 @@ static void close_file(struct model *model)
     free(file.bytes);
 }
 
-/* Refused as a bad file, and the message says both. */
+/* Refused as a bad file, and the message contains both. */
 static void refused(const struct change *c, const char *name, const char *why)
 {
     assert_null(open_changed(c));
@@ -278,7 +278,7 @@ static void a_tensor_of_another_shape_is_named_with_both_shapes(void **state)
     (void)state;
     for (size_t i = 0; i < MATRICES; i++) {
         REFUSED(matrices[i], "shape 128 x", .tensor = matrices[i], .columns = 128);
-        /* Another number of rows of the embedding is another vocabulary; it is the output matrix that differs then. */
+        /* Another number of rows of the embedding means another vocabulary; then it is the output matrix that differs. */
         const char *name = i == 0 ? "output.weight" : matrices[i];
         REFUSED(name, "tensors and metadata disagree", .tensor = matrices[i], .rows = 7);
     }
@@ -303,7 +303,7 @@ static void norms_must_be_f32(void **state)
     }
 }
 
-/* Of models that make embeddings: what is computed here would be another model's. */
+/* Models that make embeddings have such attention: the results here would be those of another model. */
 static void attention_to_later_positions_is_refused(void **state)
 {
     (void)state;
@@ -323,7 +323,7 @@ static void a_bias_is_refused(void **state)
         REFUSED(biases[i], "biases are not supported", .more_tensor = biases[i]);
 }
 
-/* What would be left out of the computation is not left out in silence. */
+/* Nothing is left out of the computation silently. */
 static void a_tensor_that_would_not_be_used_is_refused(void **state)
 {
     static const char *const parts[] = {"blk.2.attn_q.weight",

@@ -1,4 +1,4 @@
-/* A model's parts and the cache that keeps them: torn, cut off, damaged and refused. */
+/* A model's parts and the cache that keeps them: torn, truncated, damaged and refused files. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ static struct model_info info;
 static char root[64];
 static struct fail fail;
 
-/* The C library's, for the objects under test, too: with an error of a file system that has no locks. */
+/* Replaces the C library's function, for the objects under test, too: returns the error of a file system without locks. */
 static int flock_error;
 
 int flock(int file, int operation)
@@ -77,7 +77,7 @@ static void put_all(struct model_cache *cache)
     }
 }
 
-/* What is there after another start, and how many chunks were found damaged. */
+/* Which chunks are there after another start, and how many were found damaged. */
 static void check_again(uint32_t there, uint32_t bad)
 {
     struct model_cache cache;
@@ -90,7 +90,7 @@ static void check_again(uint32_t there, uint32_t bad)
     model_cache_close(&cache);
 }
 
-/* Change a file in the folder: at offset, or cut it there (byte < 0). */
+/* Change a file in the folder at offset, or truncate it there (byte < 0). */
 static void change(const char *name, long offset, int byte)
 {
     struct model_cache cache;
@@ -213,7 +213,7 @@ static void a_damaged_chunk_is_found_and_can_be_put_again(void **state)
     model_cache_close(&cache);
     change("model.gguf", MODEL_CHUNK_BYTES + 17, 'x');
     check_again(COUNT - 1, 1);
-    check_again(COUNT - 1, 0); /* the map knows */
+    check_again(COUNT - 1, 0); /* the map records it */
     open_cache(&cache);
     assert_int_equal(model_cache_check(&cache, NULL, NULL, NULL, &fail), 0);
     assert_int_equal(cache.have[1], 0);
@@ -244,7 +244,7 @@ static void a_map_that_is_torn_or_lies_costs_only_its_chunks(void **state)
     model_cache_close(&cache);
     change("have", 2, -1);
     check_again(2, 0);
-    change("have", 3, 200); /* says more than there ever is: the chunk is good */
+    change("have", 3, 200); /* claims more than there ever is: the chunk is good */
     check_again(3, 0);
     change("have", 100000, 1); /* longer than it should be */
     check_again(3, 0);
@@ -317,7 +317,7 @@ static void the_folder_is_where_the_environment_says(void **state)
     path = model_cache_root(&fail);
     assert_string_equal(path, "/somewhere/diolkos-mesh");
     free(path);
-    setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, says the standard */
+    setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, according to the standard */
     setenv("HOME", "/home/me", 1);
     path = model_cache_root(&fail);
     assert_string_equal(path, "/home/me/.cache/diolkos-mesh");

@@ -41,7 +41,7 @@ static uint8_t *no_chunks(void)
     return chunks;
 }
 
-/* The chunks of all groups of rows that an engine has, byte by byte of their beginnings and ends. */
+/* Marks the chunks of all groups of rows of an engine, byte by byte at their beginnings and ends. */
 static void mark_engine(const struct rowmap *map, uint16_t rank, uint8_t *chunks)
 {
     const struct engine_config config = {.model = sim.model,
@@ -122,7 +122,7 @@ static void all_rows_are_on_as_many_disks_as_have_the_rarest_chunk(void **state)
     (void)state;
     assert_int_equal(rowmap_init(&map, sim.model, shares, 3, &fail), 0);
     assert_int_equal(model_needs_disks(sim.model, &map, 0), 1);
-    assert_int_equal(model_needs_disks(sim.model, &map, 1), 1); /* its own rows are nowhere else */
+    assert_int_equal(model_needs_disks(sim.model, &map, 1), 1); /* no other node has its rows */
     assert_int_equal(model_needs_disks(sim.model, &map, 5), 2);
     assert_int_equal(model_needs_disks(sim.model, &map, 7), 3);
 }

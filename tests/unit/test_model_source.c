@@ -1,4 +1,4 @@
-/* A node's model as resources: what is given, when, and to whom. */
+/* A node's model as resources: what is provided, when, and to which peers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,7 +49,7 @@ static enum bulk_read_result read_once(const struct bulk_want *want, uint64_t of
     return from->read(from->app, want, offset, out, bytes, &why);
 }
 
-/* Until it is no longer LATER, for 20 s at most. */
+/* Reads until the result is not LATER, for 20 s at most. */
 static enum bulk_read_result read_part(const struct bulk_want *want, uint64_t offset, uint8_t *out, size_t *bytes)
 {
     const size_t room = *bytes;
@@ -201,7 +201,7 @@ static void chunks_that_are_not_there_are_refused_and_not_listed(void **state)
     want = want_of(BULK_MODEL_BYTES, &info);
     size = sizeof bytes;
     assert_int_equal(read_part(&want, MODEL_CHUNK_BYTES - 100, bytes, &size), BULK_READ_DATA);
-    assert_int_equal(size, 100); /* and not into the next one */
+    assert_int_equal(size, 100); /* and does not continue into the next one */
     size = sizeof bytes;
     assert_int_equal(read_part(&want, MODEL_CHUNK_BYTES, bytes, &size), BULK_READ_REFUSED);
     assert_non_null(strstr(why, "does not have that part"));

@@ -175,7 +175,7 @@ static void on_a_selected_line_colours_stay_before_another_background(void **sta
     canvas_text(&canvas, (struct area){0, 0, 4, 1}, 0, 0, STYLE_NORMAL, "a");
     canvas_text(&canvas, (struct area){0, 0, 4, 1}, 1, 0, STYLE_WARN, "b");
     canvas_select(&canvas, (struct area){0, 0, 4, 1});
-    canvas_select(&canvas, (struct area){0, 0, 4, 1}); /* twice is as once */
+    canvas_select(&canvas, (struct area){0, 0, 4, 1}); /* selecting twice has the same effect */
     look = theme_look((enum style)canvas.cells[1].style, THEME_256);
     assert_int_equal(canvas.cells[0].style, STYLE_SELECTED);
     assert_true(look.front == warning.front && look.back == selected.back && look.bold == warning.bold);
@@ -190,7 +190,7 @@ static bool is_same(struct theme_look a, struct theme_look b)
            a.underline == b.underline;
 }
 
-/* Of a terminal with 16 colours the first eight are used: more it may only have as bold ones. */
+/* On a terminal with 16 colours only the first eight are used: it may have the others only as bold ones. */
 static void every_style_has_colours_that_the_terminal_has_and_can_be_read(void **state)
 {
     static const int counts[] = {[THEME_NONE] = 0, [THEME_16] = 8, [THEME_256] = 256};

@@ -1,4 +1,4 @@
-/* What the monitor's model makes of epochs that end: tokens of an interval are those of all epochs that it had. */
+/* The monitor's model and epochs that end: the tokens of an interval are those of all epochs it contained. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Of the first node that is listed, in the newest interval. */
+/* Tokens of the first listed node, in the newest interval. */
 static uint32_t last_tokens(const struct monitor_case *c)
 {
     int nodes[FLEET_NODES_MAX];
@@ -35,7 +35,7 @@ static uint32_t last_tokens(const struct monitor_case *c)
     return fleet_node_at(&c->fleet, nodes[0], c->fleet.ticks - 1)->tokens;
 }
 
-/* All of them end and begin within an interval. */
+/* All these epochs end and begin within one interval. */
 static void tokens_of_epochs_that_ended_since_are_of_the_interval(void **state)
 {
     struct monitor_case *c = *state;

@@ -1,4 +1,4 @@
-/* The monitor's events, and what scripts are told of them. */
+/* The monitor's events, and their output for scripts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static unsigned count(const char *in, const char *what)
     return found;
 }
 
-/* They come with the first report, but the first interval that is told of may be a later one. */
+/* Events arrive with the first report, but the first interval that is printed may be a later one. */
 static void a_script_is_told_once_of_what_happened_before_it_looked(void **state)
 {
     struct monitor_case *c = *state;
@@ -68,7 +68,7 @@ static void a_script_is_told_once_of_what_happened_before_it_looked(void **state
     fleet_note(&c->fleet, made_wall_ns(&c->made), true, "something");
     monitor_case_run(c, 1);
     assert_int_equal(count(json(c, &told), "\"address\":null,\"happened\":\"monitor\",\"level\":\"bad\""), 1);
-    assert_int_equal(count(json(c, NULL), "\"happened\":"), 6); /* a snapshot has them all */
+    assert_int_equal(count(json(c, NULL), "\"happened\":"), 6); /* a snapshot contains all events */
 }
 
 static void text_for_people_has_them_too(void **state)
@@ -89,7 +89,7 @@ static void text_for_people_has_them_too(void **state)
     }
 }
 
-/* As on the screens; those that are gone are in the table. */
+/* As on the screens; lost nodes are in the table. */
 static void text_counts_the_nodes_that_live(void **state)
 {
     struct monitor_case *c = *state;
@@ -109,7 +109,7 @@ static void text_counts_the_nodes_that_live(void **state)
     assert_int_equal(count(text, "gone"), 3); /* in a finding, its line, and an event */
 }
 
-/* A node that is heard late brings its old events after the others' new ones. */
+/* A node that is heard late reports its old events after the new ones of the others. */
 static void of_more_than_there_is_room_for_the_newest_are_kept(void **state)
 {
     struct monitor_case *c = *state;
@@ -139,7 +139,7 @@ static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void *
     c->made.is_dead[3] = true;
     made_new_epoch(&c->made);
     monitor_case_run(c, 10);
-    /* Another node learns that address: the one that is listed there is gone for good. */
+    /* Another node reports that address: the listed one is gone for good. */
     for (int i = 0; i < c->fleet.node_end; i++)
         if (c->fleet.nodes[i].addr.ip[15] == 1)
             fleet_move(&c->fleet, i, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 4}, 7411);
@@ -149,7 +149,7 @@ static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void *
     assert_int_equal(of_it, 1);
 }
 
-/* Without a connection there is no other interval: programs that add up would count it again. */
+/* Without a connection there is no new interval: programs that add tokens up would count the last one twice. */
 static void an_interval_that_is_told_again_counts_nothing(void **state)
 {
     struct monitor_case *c = *state;
@@ -164,7 +164,7 @@ static void an_interval_that_is_told_again_counts_nothing(void **state)
     assert_int_equal(count(text, "\"generated_tokens\":0,"), 4);
     assert_int_equal(count(text, "\"datagrams_received\":0,"), 12);
     assert_int_equal(count(text, "\"is_fresh\":false"), 4);
-    assert_int_equal(count(text, "\"tok_per_s\":50,\"generated_tokens\":0,"), 4); /* as it was */
+    assert_int_equal(count(text, "\"tok_per_s\":50,\"generated_tokens\":0,"), 4); /* unchanged */
 }
 
 static void loss_is_null_where_it_is_not_known(void **state)

@@ -1,4 +1,4 @@
-/* What the monitor finds worth knowing, now and in the past. */
+/* What the monitor finds notable, now and in the past. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static int node(const struct monitor_case *c, unsigned made)
     return FLEET_NOBODY;
 }
 
-/* Is that text in what is found at the tick so far back? */
+/* Is that text among the findings at the tick this far back? */
 static bool is_found(const struct monitor_case *c, uint64_t back, const char *text)
 {
     struct finding findings[FINDINGS_MAX];
@@ -85,7 +85,7 @@ static void of_a_node_that_is_gone_no_link_loses(void **state)
     made_new_epoch(&c->made);
     monitor_case_run(c, 6);
     assert_true(is_found(c, 0, "is gone"));
-    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 10) > 0.01); /* is not over yet */
+    assert_true(fleet_loss(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 10) > 0.01); /* has not ended yet */
     assert_false(is_found(c, 0, "loses"));
 }
 
@@ -96,7 +96,7 @@ static void the_worst_comes_first(void **state)
     int count, last = 2;
 
     c->made.slow = 2;
-    lose_on(c, 1, 0, 9000); /* a warning, which is found before what the node's death is */
+    lose_on(c, 1, 0, 9000); /* a warning, which is found before those that follow from the node's death */
     monitor_case_run(c, 12);
     c->fleet.nodes[node(c, 0)].state = FLEET_LOADING;
     c->fleet.nodes[node(c, 3)].state = FLEET_DEAD;
@@ -111,7 +111,7 @@ static void the_worst_comes_first(void **state)
     assert_int_equal(findings[0].style, STYLE_BAD);
 }
 
-/* Who looks at the past is told of what was then. */
+/* A user who looks at the past sees the findings of that time. */
 static void in_the_past_a_node_was_what_it_was(void **state)
 {
     struct monitor_case *c = *state;
@@ -139,7 +139,7 @@ static void a_minute_of_three_seconds_is_none(void **state)
     assert_false(is_found(c, 0, "Speed"));
 }
 
-/* Node `from` tells that node `about` has left, so long ago. */
+/* Node `from` reports that node `about` left this long ago. */
 static void tell_of_farewell(struct monitor_case *c, unsigned from, unsigned about, uint64_t ago_ns)
 {
     const struct fleet_node *teller = &c->fleet.nodes[node(c, from)];
@@ -162,7 +162,7 @@ static void tell_of_farewell(struct monitor_case *c, unsigned from, unsigned abo
         fleet_report(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), record, mesh_telemetry_write_report(&report, record)), 0);
 }
 
-/* One that leaves within an interval has no report that says so. */
+/* No report announces the leaving of a node that leaves within an interval. */
 static void who_left_by_the_word_of_another_has_not_died(void **state)
 {
     struct monitor_case *c = *state;
@@ -182,7 +182,7 @@ static void who_left_by_the_word_of_another_has_not_died(void **state)
     }
 }
 
-/* The last one's speed is not the mesh's when others say what it is now. */
+/* The last node's speed is not the mesh's when other nodes report its present speed. */
 static void the_speed_is_that_of_nodes_that_have_reported(void **state)
 {
     struct monitor_case *c = *state;
@@ -206,7 +206,7 @@ static double share(const struct monitor_case *c, unsigned made)
     return NAN;
 }
 
-/* One that the others go on without has rows of an epoch that is over. */
+/* A node that is left out has rows of an epoch that is over. */
 static void shares_are_those_of_an_epoch(void **state)
 {
     struct monitor_case *c = *state;
@@ -220,7 +220,7 @@ static void shares_are_those_of_an_epoch(void **state)
     assert_true(fabs(share(c, 0) + share(c, 1) + share(c, 2) - 1) < 1e-6);
 }
 
-/* One thing to know, and room for the others. */
+/* One finding, which leaves room for others. */
 static void a_node_that_loses_of_all_is_one_finding(void **state)
 {
     struct monitor_case *c = *state;
@@ -277,8 +277,8 @@ static void what_a_node_knows_of_its_network_is_found_until_it_is_mended(void **
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "Node 1 at 10.0.0.2:7411: nothing can be sent to 10.0.0.1:7411: Operation not permitted"));
     assert_true(is_found(c, 0, "alone for 5 s"));
-    assert_false(is_found(c, 2, "nothing can be sent"));       /* then it was not so */
-    happen(c, 2, MESH_HAPPENED_MENDED, "nothing can be sent"); /* of another node */
+    assert_false(is_found(c, 2, "nothing can be sent"));       /* it was not yet so at that time */
+    happen(c, 2, MESH_HAPPENED_MENDED, "nothing can be sent"); /* the event of another node */
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "nothing can be sent"));
     happen(c, 1, MESH_HAPPENED_MENDED, "nothing can be sent");

@@ -125,7 +125,7 @@ static void when_all_is_well_that_is_what_is_found(void **state)
     assert_string_equal(findings[0].text, "All 4 nodes are up and idle: nothing is asked.");
 }
 
-/* One that is silent is not up, nor is one that loads. */
+/* A silent node is not up, nor is a loading one. */
 static void not_all_are_up_when_one_is_something_else(void **state)
 {
     struct monitor_case *c = *state;
@@ -198,7 +198,7 @@ static void a_new_epoch_begins_counters_anew_without_a_leap(void **state)
     assert_true(fabsf(last(c, 0)->tok_per_s - 50) < 0.01f);
 }
 
-/* They were sent to a rank that was not in the epoch yet: no cable is at fault. */
+/* These datagrams were sent to a rank that was not in the epoch yet: no cable is at fault. */
 static void what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link(void **state)
 {
     struct monitor_case *c = *state;
@@ -242,7 +242,7 @@ static void a_node_that_dies_stays_listed_with_when_it_was_last_heard(void **sta
     assert_int_equal(fleet_order(&c->fleet, order), 3);
 }
 
-/* Before its silence says so: nobody names it in the epoch that they are in now. */
+/* Before its silence reveals it: no node names it in the others' present epoch. */
 static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
 {
     struct monitor_case *c = *state;
@@ -257,7 +257,7 @@ static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
     assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
     for (int i = 0; i < 4; i++)
         assert_true(i == 1 || c->fleet.nodes[node(c, (unsigned)i)].state == FLEET_UP);
-    c->made.is_dead[0] = true; /* who has ordered the steps: another one does */
+    c->made.is_dead[0] = true; /* the sequencer; another node takes over */
     made_new_epoch(&c->made);
     monitor_case_run(c, 1);
     assert_int_equal(c->fleet.nodes[node(c, 0)].state, FLEET_SUSPECTED);
@@ -286,7 +286,7 @@ static void one_whose_report_is_overdue_is_not_counted_as_up(void **state)
 
     c->made.tok_per_s = 0;
     monitor_case_run(c, 5);
-    c->made.is_dead[1] = true; /* and nobody has noticed */
+    c->made.is_dead[1] = true; /* and no node has noticed */
     monitor_case_run(c, 2);
     assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_UP);
     assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 has not reported for 2.0 s."));
@@ -316,7 +316,7 @@ static void one_that_learns_its_address_is_listed_once(void **state)
     int order[FLEET_NODES_MAX];
 
     monitor_case_run(c, 2);
-    fleet_move(&c->fleet, node(c, 1), (const uint8_t[16]){0}, 7411); /* as a node says that is in no epoch */
+    fleet_move(&c->fleet, node(c, 1), (const uint8_t[16]){0}, 7411); /* as a node reports that is in no epoch */
     monitor_case_run(c, 3);
     assert_int_equal(fleet_order(&c->fleet, order), 4);
     assert_true(fabsf(last(c, 1)->tok_per_s - 50) < 0.01f);
@@ -335,7 +335,7 @@ static void when_all_are_silent_nobody_is_taken_for_dead(void **state)
         assert_true(fleet_is_alive(c->fleet.nodes[node(c, i)].state));
 }
 
-/* Nor for up. */
+/* Nor a summary that all are up. */
 static void when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are(void **state)
 {
     struct monitor_case *c = *state;
@@ -439,7 +439,7 @@ static void more_nodes_than_there_is_room_for_are_left_out(void **state)
     assert_int_equal(c->fleet.refused_full, 2 * FLEET_NODES_MAX);
 }
 
-/* Just what a program needs that reads it: the beginning, the nodes and their peers. */
+/* Only what a program that reads it needs: the beginning, the nodes and their peers. */
 static void json_has_a_version_first_and_numbers_as_numbers(void **state)
 {
     static char text[200000];

@@ -73,7 +73,7 @@ static void nothing_is_left_unused_on_the_overview(void **state)
     }
 }
 
-/* The smallest terminal that people have: what is known of the selected link or node has a place beside the matrix or the workers. */
+/* The smallest terminal in use: the details of the selected link or node have room beside the matrix or the workers. */
 static void on_80_by_24_the_details_of_a_link_and_of_a_node_have_room(void **state)
 {
     (void)state;

@@ -17,7 +17,7 @@
 
 #define RECORDING "tests/golden/telemetry/three-nodes.tel"
 
-/* What the programs said when it was made. */
+/* What the programs printed when the recording was made. */
 enum { NODES = 3, ASKED = 1, SLOW = 2, EPOCH = 3, PROMPT_TOKENS = 5, TOKENS = 40, FIRST_TOKEN_US = 61612 };
 static const char *const address[NODES] = {"127.0.0.1:26034", "127.0.0.1:26035", "127.0.0.1:26036"};
 static const double answer_tok_per_s = 15.53;
@@ -31,7 +31,7 @@ struct tape {
     bool has_entry;
     struct fleet fleet;
     uint64_t begin_ns, next_tick_ns; /* since the beginning */
-    uint64_t random;                 /* 0: all records come; else of the three seconds of the answer one in three does not */
+    uint64_t random;                 /* 0: all records arrive; otherwise one in three is lost in the three seconds of the answer */
 };
 
 static int set_up(void **state)
@@ -73,7 +73,7 @@ static void take(struct tape *tape)
     tape->has_entry = telemetry_file_next(&tape->reader, &tape->entry);
 }
 
-/* One second more of it, with a tick at its end; false: it was over. */
+/* Plays one more second, with a tick at its end; false when the recording was over. */
 static bool play(struct tape *tape)
 {
     if (!tape->has_entry)
@@ -105,7 +105,7 @@ static const struct fleet_node *of_rank(const struct tape *tape, int rank)
     return &tape->fleet.nodes[node(tape, rank)];
 }
 
-/* Until all tokens of the answer have been told, and one second more. */
+/* Plays until all tokens of the answer have been reported, and one second more. */
 static void play_answer(struct tape *tape)
 {
     while (play(tape))
@@ -180,7 +180,7 @@ static void a_second_within_the_answer_has_its_speed(void **state)
 
     play_answer(tape);
     for (uint64_t tick = 0; tick < tape->fleet.ticks; tick++)
-        fastest = fmaxf(fastest, fleet_tok_per_s(&tape->fleet, tick)); /* the first is NAN, which fmaxf passes over */
+        fastest = fmaxf(fastest, fleet_tok_per_s(&tape->fleet, tick)); /* the first is NAN, which fmaxf ignores */
     assert_true(fabs((double)fastest / answer_tok_per_s - 1) < 0.1);
 }
 
@@ -281,7 +281,7 @@ static void steps_are_told_with_all_of_their_phases_and_their_stall(void **state
         count++;
         for_slow += step->step.stall_rank == SLOW;
     }
-    assert_true(count >= 6); /* of many in an interval, some */
+    assert_true(count >= 6); /* some of the many in an interval */
     assert_true(for_slow * 10 > count * 9);
 }
 

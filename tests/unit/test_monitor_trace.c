@@ -53,7 +53,7 @@ static void add_record(struct mesh_trace **traces, const struct telemetry_file *
     assert_int_equal(mesh_telemetry_open(&reader, report.piece, report.piece_bytes, &head), 0);
     if (head.rank >= NODES)
         return;
-    /* Each node's clock has a beginning of its own. */
+    /* Each node's clock has a different zero. */
     row.t_ns = (int64_t)(entry->since_ns + (head.rank + 1u) * 1000 * second_ns);
     row.unix_ms = (int64_t)((file->begin_wall_ns + entry->since_ns) / ms_ns);
     row.piece = (struct mesh_trace_bytes){report.piece, report.piece_bytes};
@@ -154,7 +154,7 @@ static void step(struct show *show, int by)
     assert_int_equal(player_step(&show->player, by, &show->fail), 0);
 }
 
-/* All that is known: as a snapshot. free. */
+/* Everything known, as a snapshot; free it. */
 static char *snapshot(const struct show *show)
 {
     char *text;
@@ -336,7 +336,7 @@ static void the_last_part_of_an_interval_is_one_too(void **state)
         ticks++;
     }
     assert_int_equal(show->fleet.ticks, ticks);
-    /* And one more at the beginning, from which on counters are compared. */
+    /* And one more at the beginning, against which counters are compared. */
     assert_int_equal(ticks, 1 + (uint64_t)ceil((double)(recorded_end_ns(show->recorded) - recorded_whole_ns(show->recorded)) / 1e9));
 }
 

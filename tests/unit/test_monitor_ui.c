@@ -104,7 +104,7 @@ static void nodes_are_sorted_by_the_chosen_column(void **state)
     while (strcmp(columns_of_nodes[w->ui.sort].name, "busy") != 0)
         keys(w, ">");
     assert_int_equal(ui_nodes(&w->ui, &w->c.fleet, nodes), 4);
-    assert_int_equal(rank(w, nodes[0]), 2); /* the one the others wait for */
+    assert_int_equal(rank(w, nodes[0]), 2); /* the node that the others wait for */
     keys(w, "I");
     ui_nodes(&w->ui, &w->c.fleet, nodes);
     assert_int_equal(rank(w, nodes[3]), 2);

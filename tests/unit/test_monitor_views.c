@@ -229,7 +229,7 @@ int main(void)
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
-        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* adds to what is shown: last */
+        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* changes what is shown: must be last */
         cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
     };
 

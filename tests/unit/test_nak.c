@@ -26,7 +26,7 @@ static void publish(struct net *net, unsigned block_first, unsigned blocks)
 {
     assert_int_equal(
         mesh_publish(net->mesh[0], net->now_ns, 1, 0, 0, gathers[0].gather[0].token_count, (uint16_t)block_first, (uint16_t)blocks), 0);
-    net_flush(net); /* a datagram of its own */
+    net_flush(net); /* a separate datagram */
 }
 
 static void finish(struct net *net)
@@ -43,7 +43,7 @@ static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank)
     return stats;
 }
 
-/* Loses the originals whose ordinal has its bit set in the mask. */
+/* Loses the original tiles whose bit is set in the mask. */
 static bool drop_mask(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     uint64_t *mask = net->app;
@@ -67,7 +67,7 @@ static void a_single_lost_tile_costs_one_nak_after_the_reorder_delay(void **stat
     net->app = &mask;
     for (unsigned block = 0; block < 20; block += 5)
         publish(net, block, 5);
-    net_run(net, 149 * NET_US); /* one way and not quite the reorder delay */
+    net_run(net, 149 * NET_US); /* the one-way delay and not quite the reorder delay */
     assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
     net_run(net, 2 * NET_US);
     assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
@@ -119,7 +119,7 @@ static void a_lost_last_tile_is_asked_for_when_it_is_late(void **state)
     finish(net);
 }
 
-/* Usual times hold what others waited for repairs. Put off by all of that, every question would lengthen the next one. */
+/* Usual times include waiting for repairs of others. If NAKs were delayed by all of that, each would lengthen the next delay. */
 static void after_slow_gathers_a_lost_tile_is_asked_for_within_ten_milliseconds(void **state)
 {
     struct net *net = net_new(2);
@@ -209,11 +209,11 @@ static void many_lost_tiles_are_asked_for_in_one_nak(void **state)
     assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
     net_run(net, 5 * NET_MS);
     assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
-    assert_in_range(net->sent[1][MESH_TYPE_NAK], 1, 2); /* the last tile, for being late */
+    assert_in_range(net->sent[1][MESH_TYPE_NAK], 1, 2); /* the last tile, because it is late */
     finish(net);
 }
 
-/* A gather so large that its early tiles find no room. */
+/* A gather so large that there is no room for its early tiles. */
 static void what_came_too_early_and_was_not_kept_is_asked_for_at_once(void **state)
 {
     struct net *net = net_new(2);
@@ -235,7 +235,7 @@ static void what_came_too_early_and_was_not_kept_is_asked_for_at_once(void **sta
     finish(net);
 }
 
-/* Two ranks that wait for each other, gather by gather; returns how long the last one took at rank 1. */
+/* Two ranks that wait for each other, gather by gather; returns the duration of the last one at rank 1. */
 static uint64_t exchange(struct net *net, unsigned from, unsigned count)
 {
     static struct net_gather gather;
@@ -257,13 +257,13 @@ static uint64_t exchange(struct net *net, unsigned from, unsigned count)
             net_run(net, 5 * NET_MS);
             mesh_consume(net->mesh[rank], net->now_ns, 2 + i / 5, (uint16_t)(i % 5));
         }
-        net_run(net, 5 * NET_MS); /* until both know that it is held */
+        net_run(net, 5 * NET_MS); /* until both know that the other holds it */
         net_gather_release(net, &gather);
     }
     return start_ns;
 }
 
-/* The asked rank must not take it for a tile that is still on its way, or half a millisecond is lost at each. */
+/* The asked rank must not take the tile for one in flight, or each loss costs half a millisecond. */
 static void a_lost_last_tile_is_repaired_two_round_trips_after_its_time(void **state)
 {
     struct net *net = net_new(2);

@@ -1,4 +1,4 @@
-/* What a service manager is told arrives as it was said, by either kind of name, and a manager that is not there does no harm. */
+/* Notifications to a service manager arrive unchanged, by either kind of name, and an absent manager does no harm. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +69,7 @@ static void a_manager_with_a_socket_file_hears_it(void **state)
     arrives(fd, "READY=1\nSTATUS=listening");
     arrives(fd, "STOPPING=1");
     close(fd);
-    notify_manager("READY=1"); /* nobody listens any more */
+    notify_manager("READY=1"); /* no receiver any more */
     unlink(name);
     notify_manager("READY=1");
     rmdir(folder);
@@ -89,7 +89,7 @@ static void a_manager_with_an_abstract_name_hears_it(void **state)
 
 enum { MESSAGES_MAX = 100000, PAUSE_US = 100000 };
 
-/* The manager: it does something else first, and reads then. True: it hears that the node is ready. */
+/* The manager: it does something else first, and then reads. True when it is told that the node is ready. */
 static bool hears_late(int fd)
 {
     struct timeval limit = {.tv_sec = 30};
@@ -121,7 +121,7 @@ static void that_it_is_ready_waits_for_a_manager_with_much_to_read(void **state)
     while (sent < MESSAGES_MAX && send(queue, "STATUS=", 7, 0) == 7)
         sent++;
     assert_in_range(sent, 1, MESSAGES_MAX - 1);
-    notify_manager("STATUS=left out"); /* and does not stand still for that */
+    notify_manager("STATUS=left out"); /* and does not block on this */
     manager = fork();
     assert_true(manager >= 0);
     if (manager == 0)

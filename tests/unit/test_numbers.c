@@ -1,4 +1,4 @@
-/* Numbers of streams, where a sender with a multicast group sends to everybody now there and now to each alone. */
+/* Numbers of streams, where a sender with a multicast group alternates between sending to the group and to each rank. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static void what_a_group_got_is_not_missing_where_it_went_to_one_alone(void **st
     assert_false(add(11, 1).is_late);
     assert_int_equal(add(12, TO_GROUP).gap, 0);
     assert_int_equal(add(15, TO_GROUP).gap, 2);
-    assert_int_equal(add(16, 2).gap, 2); /* 13 and 14 it has not seen either */
+    assert_int_equal(add(16, 2).gap, 2); /* the receiver has not seen 13 and 14 either */
 }
 
 static void one_that_comes_by_the_group_and_alone_is_no_duplicate(void **state)
@@ -77,7 +77,7 @@ static void what_a_group_got_long_ago_is_not_missing(void **state)
     for (uint64_t number = 2; number <= 5000; number++)
         assert_int_equal(add(number, TO_GROUP).gap, 0);
     assert_int_equal(add(5001, 1).gap, 0);
-    assert_int_equal(add(10001, TO_GROUP).gap, 4999); /* all of which are newer than whatever was seen */
+    assert_int_equal(add(10001, TO_GROUP).gap, 4999); /* all newer than any seen number */
     assert_int_equal(add(10002, 1).gap, NUMBERS_WINDOW - 1);
 }
 

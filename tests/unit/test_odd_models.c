@@ -1,5 +1,5 @@
-/* Models of any shape, whose matrices have types of their own, on clusters of any cut: the bits are those of docs/ARITHMETIC.md, written
- * down once more in plainmodel.c. */
+/* Models of any shape, with a separate type for each matrix, on clusters divided in any way: the bits are those of docs/ARITHMETIC.md,
+ * implemented a second time in plainmodel.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +64,7 @@ static struct simcluster_result run(const struct model *model, uint16_t ranks, u
     return result;
 }
 
-/* The embedding is the only gather of f32 then, and has the longest blocks. */
+/* Then the embedding is the only gather of f32, and has the longest blocks. */
 static void the_first_layer_alone_may_read_floats(void **state)
 {
     const struct oddmodel_shape shape = {
@@ -106,7 +106,7 @@ static struct oddmodel_shape draw_shape(struct draws *d)
     return s;
 }
 
-/* A text to go on with, and what the specification makes of it: the likeliest tokens, and the digest of all logits. */
+/* A text to continue, and the result according to the specification: the likeliest tokens, and the digest of all logits. */
 struct text {
     uint32_t token[LONG_PROMPT + PREDICT_MAX];
     uint32_t prompt_count, predict;
@@ -141,7 +141,7 @@ static void draw_text(struct draws *d, const struct model *model, struct text *t
     plainmodel_close(plain);
 }
 
-/* As many nodes, tokens at once, and rows of each as may be; and any kernel. */
+/* Any permitted numbers of nodes, of tokens at once, and of rows of each; and any kernel. */
 static struct simcluster_config draw_cut(struct draws *d, const struct model *model, enum kv_type kv_type)
 {
     static const uint16_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 63, 64, 65, 100};
@@ -164,7 +164,7 @@ static struct simcluster_config draw_cut(struct draws *d, const struct model *mo
     return config;
 }
 
-/* The same text several times together: its pieces stand at other places of a step, and are cut elsewhere. */
+/* The same text several times at once: its pieces are at different places of a step, and are divided differently. */
 static void submit_text(struct simcluster *cluster, const struct text *text, struct request *request, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++) {

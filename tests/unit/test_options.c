@@ -10,7 +10,7 @@
 
 static const char *const kv_words[] = {"f16", "f32", "q8_0", NULL};
 
-/* Everything a test looks at, parsed afresh by each parse(). */
+/* All values that tests examine; each parse() sets them anew. */
 static struct {
     bool ids, help, temp_set;
     unsigned verbose;

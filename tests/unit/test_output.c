@@ -43,7 +43,7 @@ static void capture(FILE *stream)
     assert_true(kept_fd >= 0 && dup2(file_fd, fileno(stream)) >= 0);
 }
 
-/* The stream is itself again; what it was given is in text. */
+/* Restores the stream; its output is in text. */
 static void release(void)
 {
     fflush(captured);

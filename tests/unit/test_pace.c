@@ -34,7 +34,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* A unit that reads so many bytes in reads_ns of this machine, and then waits for its turn. Returns when that has come. */
+/* A unit that reads so many bytes in reads_ns of this machine's time, and then waits for its turn. Returns the time of that turn. */
 static uint64_t run_unit(size_t bytes, uint64_t reads_ns, uint64_t oversleeps_ns)
 {
     pace_begin(&engine, &worker);

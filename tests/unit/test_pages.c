@@ -1,4 +1,4 @@
-/* Pages of memory: zeros that are not there until they are touched. */
+/* Pages of memory: zeros that take no memory until they are touched. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

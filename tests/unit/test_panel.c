@@ -112,7 +112,7 @@ static void missing_rows_are_zero_in_the_panel(void **state)
     }
 }
 
-/* Memory that panels come to may have held others. */
+/* Memory for panels may have held other panels. */
 static void what_was_in_a_panel_before_does_not_show(void **state)
 {
     static uint8_t panel[PANEL_ROWS * SLICE_COLUMNS * 4] __attribute__((aligned(64)));
@@ -166,7 +166,7 @@ static void wire_blocks_unpack_with_their_sums(void **state)
     for (size_t b = 0; b < 2; b++) {
         uint8_t *block = wire + b * BLOCK_WIRE_BYTES_NORM;
 
-        memcpy(block, &d, 4); /* tests run on little-endian machines */
+        memcpy(block, &d, 4); /* tests require little-endian machines */
         for (int i = 0; i < 32; i++)
             block[4 + i] = (uint8_t)(i < 16 ? i : -i);
         memcpy(block + 36, &sumsq, 4);

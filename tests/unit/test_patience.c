@@ -1,4 +1,4 @@
-/* What is remembered of late answers. Members that are stopped in the simulator: test_members_busy.c. */
+/* The record of late answers. Paused members in the simulator are in test_members_busy.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static void answer(struct mesh_cluster *cluster, uint64_t took_ms)
     mesh_cluster_patience_answer(cluster, &cluster->peers[0], cluster->now_ns - took_ms * CLUSTER_MS);
 }
 
-/* So that the last ones were all in time. */
+/* Patience after a time in which the last answers were all in time. */
 static uint64_t patience_ms(struct mesh_cluster *cluster)
 {
     for (int i = 0; i < CLUSTER_ANSWERS; i++)
@@ -48,7 +48,7 @@ static void the_two_slowest_are_remembered_in_whatever_order_they_came(void **st
 
         for (unsigned j = 0; j < 4; j++)
             answer(cluster, took_ms[i][j]);
-        assert_int_equal(patience_ms(cluster), 240); /* four times the faster one */
+        assert_int_equal(patience_ms(cluster), 240); /* four times as long as the faster answer */
         free(cluster);
     }
 }
@@ -63,13 +63,13 @@ static void each_is_forgotten_after_ten_minutes(void **state)
     answer(cluster, 60);
     assert_int_equal(patience_ms(cluster), 240);
     cluster->now_ns += 10 * CLUSTER_S;
-    assert_int_equal(patience_ms(cluster), 7); /* one late answer means nothing */
+    assert_int_equal(patience_ms(cluster), 7); /* one late answer has no effect */
     answer(cluster, 10);
     assert_int_equal(patience_ms(cluster), 120);
     free(cluster);
 }
 
-/* This process was stopped, and the suspicion is the first that it read afterwards. */
+/* This process was paused, and the suspicion is the first datagram that it read afterwards. */
 static void who_is_asked_later_has_not_missed_what_was_before(void **state)
 {
     struct mesh_cluster *cluster = make();

@@ -37,7 +37,7 @@ static uint64_t delay_one_way(struct net *net, uint16_t from, uint16_t to, const
     return from == 0 ? 40 * NET_US : 0;
 }
 
-/* An asymmetric path is taken for an offset of half the difference: no protocol can tell. */
+/* An asymmetric path looks like an offset of half the difference: no protocol can tell them apart. */
 static void an_asymmetric_path_looks_like_an_offset(void **state)
 {
     struct net *net = net_new(2);
@@ -51,7 +51,7 @@ static void an_asymmetric_path_looks_like_an_offset(void **state)
     net_free(net);
 }
 
-/* A pong's times near the largest number there is: only their difference is bounded by what this rank sees. */
+/* A PONG's times near the largest number: only their difference is bounded by this rank's measurements. */
 static bool move_the_clock_of_rank_1(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     struct mesh_message moved = *message;

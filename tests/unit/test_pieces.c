@@ -1,4 +1,4 @@
-/* Reports stay cheap: how much of histograms and old events they carry goes by time, not by how often somebody wants one. */
+/* Reports stay cheap: how many histograms and old events they carry depends on time, not on how often reports are requested. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

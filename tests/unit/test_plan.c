@@ -1,4 +1,4 @@
-/* What every node would hold: sums of rows and bytes over a mesh, and the report in words and in JSON. */
+/* What every node would hold: sums of rows and bytes over a mesh, and the report as text and as JSON. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 enum { LAYERS = 2, CTX = 256, LINE_BYTES = 600 };
 
-/* Panels of whole 256 columns have the bytes of the file's rows, so sums can be told exactly. */
+/* Panels of whole 256 columns have as many bytes as the file's rows, so sums are known exactly. */
 static const struct synth_options shape = {
     .dim = 512, .hidden = 768, .layers = LAYERS, .heads = 8, .kv_heads = 4, .vocab = 320, .context = 512, .type = TYPE_Q8_0, .seed = 5};
 static struct simmodel sim;
@@ -47,7 +47,7 @@ static struct plan make_plan(const uint32_t *shares, uint16_t ranks)
 
 static const uint32_t shares[][6] = {{1, 1, 1, 1, 1, 1}, {4, 0, 1, 2, 9, 1}};
 
-/* Bytes of all matrices that are multiplied: all tensors but norms, and but the embedding. */
+/* Bytes of all matrices that are multiplied: all tensors except norms and the embedding. */
 static uint64_t matrix_bytes(void)
 {
     uint64_t bytes = 0;
@@ -132,7 +132,7 @@ static void every_slot_has_a_kv_cache(void **state)
     }
 }
 
-/* The greatest of what is left holds, whichever goes: here the one with share 9 of {4, 0, 1, 2, 9, 1}. */
+/* The remaining nodes' largest figures, whichever node is missing: here without the one with share 9 of {4, 0, 1, 2, 9, 1}. */
 static void one_node_fewer_is_what_the_others_hold_without_the_largest(void **state)
 {
     static const uint32_t without[] = {4, 0, 1, 2, 1}, alone[] = {0, 1};

@@ -1,4 +1,4 @@
-/* What a step holds: nobody stalls, nobody starves, and no step is larger than it may be. */
+/* The contents of a step: no request stalls or starves, and no step is larger than permitted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -287,7 +287,7 @@ static void nothing_is_planned_for_a_request_that_has_ended(void **state)
 
 /* ---- anything ---- */
 
-/* Every request gets all of its positions in order, sampled from the end of its prompt on, within a number of steps that it is owed. */
+/* Every request gets all of its positions in order, sampled from the end of its prompt on, within its guaranteed number of steps. */
 static void check_random(uint64_t seed)
 {
     uint16_t slots = (uint16_t)(1 + mesh_draw_below(mesh_draw(seed, 1, 0), 8)),
@@ -309,7 +309,7 @@ static void check_random(uint64_t seed)
             const struct step_part *p = part_of(i + 1u);
 
             waited[i] = p != NULL || position[i] == end[i] ? 0 : waited[i] + 1;
-            /* Younger prompts wait for older ones; who generates waits for the others' turns at most. */
+            /* Younger prompts wait for older ones; a generating request waits at most for the others' turns. */
             assert_true(waited[i] <= (position[i] + 1 < known[i] ? 8 * 60 * 2 * 8 : 2 * 8));
             if (p == NULL)
                 continue;

@@ -1,5 +1,5 @@
-/* The door to the mesh: words of many threads are all heard, once, in each thread's order, by one owner at a time; and who sleeps as the
- * owner is woken. */
+/* The port to the mesh: words of many threads are all heard, once, in each thread's order, by one owner at a time; and a sleeping owner is
+ * woken. */
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,8 @@ static uint64_t now_ns(void *clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* A port without an endpoint; what it hears is counted. Fields of the owner are plain, so that the thread sanitizer sees two owners. */
+/* A port without an endpoint; words that it hears are counted. Fields of the owner are not atomic, so that the thread sanitizer detects two
+ * owners. */
 struct listener {
     struct port port;
     uint64_t heard[THREADS];
@@ -124,7 +125,8 @@ static void meet(struct listener *l, unsigned count, unsigned round)
             sched_yield();
 }
 
-/* Two threads say a word each at the same time; then nobody polls, and both words must have been heard. A busy machine has fewer rounds. */
+/* Two threads send a word each at the same time; then no thread polls, and both words must have been heard. A busy machine does fewer
+ * rounds. */
 static void say_at_once(void *app, uint16_t index)
 {
     struct listener *l = app;
@@ -238,7 +240,7 @@ static void ignore_event(void *app, const struct mesh_event *event)
     (void)event;
 }
 
-/* An endpoint of one rank, and a gather that is over: publishing its blocks again does nothing. */
+/* An endpoint of one rank, and a gather that has ended: publishing its blocks again does nothing. */
 static struct mesh *make_endpoint(void **memory)
 {
     static const uint16_t first[] = {0, 1};
@@ -302,7 +304,7 @@ static void publish(struct listener *l)
     port_say(&l->port, &word);
 }
 
-/* The first sleeps whenever there is nothing; the second says words, waiting for each to be heard. */
+/* The first thread sleeps whenever there is nothing to do; the second sends words, and waits for each to be heard. */
 static void sleep_and_speak(void *app, uint16_t index)
 {
     struct listener *l = app;
@@ -328,7 +330,7 @@ static void a_word_wakes_the_owner_who_sleeps(void **state)
 
     (void)state;
     assert_non_null(pool);
-    /* The last word may be heard by who says it, so a wake of its own ends the last sleep. */
+    /* The thread that sends the last word may hear it, so a separate wake ends the last sleep. */
     while (atomic_load(&l->port.ring_head) < PARKED_WORDS)
         sched_yield();
     ring_bell(l);
@@ -358,14 +360,14 @@ static void who_locks_wakes_the_owner_who_sleeps(void **state)
 
     (void)state;
     for (int round = 0; round < 100; round++) {
-        l->rung = bell_count(l->bell); /* who locks may have rung again after the sleep was over */
+        l->rung = bell_count(l->bell); /* a thread that locks may have rung again after the sleep */
         run_threads(2, park_once, l);
     }
     assert_int_equal(atomic_load(&l->timeouts), 0);
     free_sleeper(l, memory);
 }
 
-/* The first sleeps again as soon as it is woken, which leaves whoever wants to lock hardly a moment. */
+/* The first thread sleeps again as soon as it is woken, which leaves a thread that wants to lock hardly a moment. */
 static void park_and_lock(void *app, uint16_t index)
 {
     struct listener *l = app;
@@ -382,7 +384,7 @@ static void park_and_lock(void *app, uint16_t index)
     ring_bell(l);
 }
 
-/* Without that each waits for hundreds of sleeps, on one core for ever. (A wake may come late and end one sleep more.) */
+/* Without that, each thread that locks waits for hundreds of sleeps, and on one core for ever. (A late wake may end one sleep more.) */
 static void who_locks_goes_before_who_sleeps(void **state)
 {
     void *memory;
@@ -417,7 +419,7 @@ static void nobody_parks_while_words_wait(void **state)
     free_sleeper(l, memory);
 }
 
-/* As when a request is submitted after the owner has looked for one, and before it sleeps. */
+/* As when a request is submitted after the owner has looked for one and before it sleeps. */
 static void who_is_roused_before_it_sleeps_does_not_sleep(void **state)
 {
     void *memory;

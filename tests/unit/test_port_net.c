@@ -1,4 +1,4 @@
-/* The door to the mesh with an endpoint behind it that has a peer: words that it cannot take yet, and when they go out. */
+/* The port to the mesh with an endpoint that has a peer: words that the endpoint cannot take yet, and when they are sent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static int move_nothing(void *driver, struct mesh *mesh)
     return 0;
 }
 
-/* Every second block: ranges that cannot be joined. */
+/* Publishes every second block, so that ranges cannot be joined. */
 static void publish_every_second(struct port *port, uint16_t first)
 {
     port_lock(port);
@@ -124,9 +124,9 @@ static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
     port = make_port(net);
     port->driver = (struct port_driver){.poll = note_poll, .flush = note_flush, .driver = calls};
     port_poll(port);
-    assert_string_equal(calls, "poll "); /* nothing was said */
+    assert_string_equal(calls, "poll "); /* there was no word */
     port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
-    assert_string_equal(calls, "poll flush "); /* what is said goes out, and nothing is looked for */
+    assert_string_equal(calls, "poll flush "); /* words are sent, and the port does not look for datagrams */
     port_poll(port);
     assert_string_equal(calls, "poll flush poll ");
     net_gather_release(net, &gather);
@@ -134,7 +134,7 @@ static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
     free(port);
 }
 
-/* The owner's app opens the gather when it has the port first, and says something once it has seen an event. */
+/* The owner's app opens the gather when it has the port first, and sends something once it has seen an event. */
 struct opener {
     struct net *net;
     struct net_gather *gather;
@@ -163,7 +163,7 @@ static void count_event(void *app, const struct mesh_event *event)
     ((struct opener *)app)->events += event->type == MESH_EVENT_ARRIVED;
 }
 
-/* A block of rank 1 is there before rank 0 opens the gather, which it does as it says something itself. Returns what the driver did. */
+/* A block of rank 1 arrives before rank 0 opens the gather, which happens while rank 0 sends a word. Returns the calls of the driver. */
 static const char *speak_with_one_early(struct opener *o, bool answers_events, int answers)
 {
     static struct net_gather gather;
@@ -213,7 +213,7 @@ static void note_wake(void *driver)
     strcat(driver, "wake ");
 }
 
-/* Nobody sleeps at the port when it is read, but a worker may be about to. */
+/* No thread sleeps at the port when it is read, but a worker may be about to. */
 static void who_reads_for_others_leaves_the_rest_to_an_owner_that_does_not_sleep_on_it(void **state)
 {
     struct net *net = net_new(2);

@@ -96,7 +96,7 @@ static void a_member_that_speaks_from_another_s_address_is_no_twin(void **state)
     presence_heard(&presence, 2 * S, &at, b, true);
     presence_heard(&presence, 2 * S + PRESENCE_APART_NS, &at, b, true);
     assert_false(is_twins(4 * S));
-    presence_lost(&presence, 5 * S, &other); /* it has changed its address for one that is taken */
+    presence_lost(&presence, 5 * S, &other); /* it has changed its address to one already taken */
     presence_heard(&presence, 6 * S, &at, b, true);
     presence_heard(&presence, 6 * S + PRESENCE_APART_NS, &at, b, true);
     assert_true(is_twins(8 * S));

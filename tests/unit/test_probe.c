@@ -61,7 +61,7 @@ static void no_probe_is_larger_than_the_drivers_can_send(void **state)
     net_free(net);
 }
 
-/* Its number would be missing at the other end, and count as lost there. */
+/* Its number would be missing at the receiver, and counted as lost there. */
 static void what_the_own_interface_cannot_carry_is_not_tried(void **state)
 {
     struct net *net = net_new(2);

@@ -1,4 +1,4 @@
-/* What a node says of requests and steps: the log of the sequencer, and what others send it. */
+/* A node's records of requests and steps: the log of the sequencer, and records sent by other ranks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,7 @@ static void submit(uint64_t id, uint32_t prompt_count, uint32_t predict)
     assert_true(intake_submit(&intake, &request, 0));
 }
 
-/* The type of the next record, which both logs then have; 0: none is due. */
+/* Moves the next record into both logs and returns its type; 0: none is due. */
 static int move(void)
 {
     uint64_t complete;
@@ -166,7 +166,7 @@ static void a_request_waits_for_a_slot(void **state)
     assert_int_equal(move(), RECORD_REQUEST);
     assert_int_equal(move(), RECORD_TOKENS);
     assert_int_equal(publisher.planner.count, SLOTS);
-    /* What the log has is not in the intake any more. */
+    /* A request in the log is no longer in the intake. */
     assert_int_equal(intake_state(&intake, SLOTS + 1, &origin), INTAKE_ABSENT);
 }
 

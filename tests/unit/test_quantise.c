@@ -116,8 +116,8 @@ static void values_below_the_smallest_scale_become_zero(void **state)
     }
 }
 
-/* Root mean square error of bell-shaped values, relative to their own: more bits, less error. The numbers are a few per cent above what was
- * measured; scales that just reach the farthest value give 5 to 30 per cent more than these. */
+/* Root mean square error of bell-shaped values, relative to their own: more bits, less error. The bounds are a few per cent above measured
+ * errors; scales that just reach the farthest value give 5 to 30 per cent more than the bounds. */
 static void errors_are_within_the_bounds_of_their_types(void **state)
 {
     static const struct {

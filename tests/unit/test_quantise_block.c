@@ -31,7 +31,7 @@ static uint64_t draw(uint64_t block, uint64_t which)
     return hash_words3(0xb10c, block, which);
 }
 
-/* A half from 2^-20 to 2^-1 with any last bits: subnormal ones, too. */
+/* An f16 number from 2^-20 to 2^-1 with arbitrary last bits, including subnormal ones. */
 static float draw_half(uint64_t block, uint64_t which)
 {
     const uint64_t bits = draw(block, which);
@@ -41,7 +41,7 @@ static float draw_half(uint64_t block, uint64_t which)
 }
 
 /* A block that could have been read from a file, from narrow to all of its range. A minimum is 0, or up to 32 steps away from it and no
- * less than 1/128 of one: a smaller one is lost in the rounding of the values that it is added to. */
+ * less than 1/128 of one: a smaller one would be lost in the rounding of the values to which it is added. */
 static void make_block(size_t type, uint64_t block)
 {
     const float scale = draw_half(block, 0) * (types[type].has_sign && draw(block, 1) % 2 > 0 ? -1.0f : 1.0f);
@@ -79,7 +79,7 @@ static void quantising_twice_changes_nothing(void **state)
             quantise_case_fill((enum quantise_kind)kind, 1, values, MANY);
             quantise_case_round_trip(types[t].type, values, MANY, result);
             quantise_case_round_trip(types[t].type, result, MANY, again);
-            for (int i = 0; i < MANY; i++) { /* but the sign of a zero, perhaps */
+            for (int i = 0; i < MANY; i++) { /* except perhaps the sign of a zero */
                 if (result[i] != again[i])
                     fail_msg("%s: kind %d, value %d: %.9g became %.9g", tensor_type_name(types[t].type), kind, i, (double)result[i],
                              (double)again[i]);

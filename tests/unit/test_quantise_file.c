@@ -34,14 +34,14 @@ static int remove_folder(void **state)
     (void)state;
     unlink(in_path);
     unlink(out_path);
-    return rmdir(folder); /* fails when anything was left behind */
+    return rmdir(folder); /* fails when a file is left behind */
 }
 
 static const struct {
     const char *name;
     uint64_t dims[4];
     uint32_t dim_count;
-    enum tensor_type becomes; /* when q4_k is wanted */
+    enum tensor_type becomes; /* when q4_k is requested */
 } tensors[] = {
     {"norm", {256}, 1, TYPE_F32},
     {"wide", {256, 3}, 2, TYPE_Q4_K},
@@ -88,7 +88,7 @@ static void describe(struct gguf_write *w, bool has_types)
     gguf_write_element_string(w, "", 0);
 }
 
-/* All tensors in f32, values of a bell; the value at `bad_at` of "odd" is not finite unless that is negative. */
+/* All tensors in f32, with values of a normal distribution; the value at `bad_at` of "odd" is not finite unless bad_at is negative. */
 static void make_file(bool has_types, int bad_at)
 {
     static uint8_t file[FILE_MAX];
@@ -261,12 +261,12 @@ static void threads_and_repetition_change_nothing(void **state)
     assert_memory_equal(first, second, size);
     assert_memory_equal(&one, &four, sizeof one);
     assert_int_equal(rename(out_path, in_path), 0);
-    convert(TYPE_Q6_K, 1); /* of what is of the type already */
+    convert(TYPE_Q6_K, 1); /* from a file that already has the type */
     assert_int_equal(read_out(second), size);
     assert_memory_equal(first, second, size);
 }
 
-/* Neither is what was there before touched, nor anything left beside it. */
+/* The previous file is untouched, and nothing is left beside it. */
 static void refuse(const char *in, const char *out, enum exit_code code, const char *text)
 {
     const struct quantise_file_options options = {.in = in, .out = out, .type = TYPE_Q8_0, .threads = 2};

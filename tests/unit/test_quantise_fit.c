@@ -28,7 +28,7 @@ static void sums_are_those_of_the_nearest_q(void **state)
     uint8_t levels[8];
 
     (void)state;
-    fit_levels(eight, 8, &grid, levels); /* 0 1 2 3 4 5 5 2: what is above the highest is cut off */
+    fit_levels(eight, 8, &grid, levels); /* 0 1 2 3 4 5 5 2: values above the highest level are clipped */
     assert_memory_equal(levels, "\0\1\2\3\4\5\5\2", 8);
     assert_true(sums.q == 22);
     assert_true(sums.qq == 84);
@@ -49,7 +49,7 @@ static void a_grid_without_scale_is_its_offset(void **state)
     assert_true(fit_least(eight, 8) == -3);
     assert_true(fit_greatest(eight, 8) == 6);
     assert_true(fit_extreme(eight, 8) == 6);
-    assert_true(fit_extreme(eight, 5) == 3); /* of two, the positive one */
+    assert_true(fit_extreme(eight, 5) == 3); /* of two equal ones, the positive one */
 }
 
 static void divisors_are_found_one_after_another(void **state)

@@ -56,7 +56,7 @@ static void make_block(size_t type, uint64_t block)
     }
 }
 
-/* Which also takes every bit of scales, minima and levels to its place. */
+/* This also covers the place of every bit of scales, minima and levels. */
 static void what_is_a_super_block_already_comes_back_exactly(void **state)
 {
     (void)state;

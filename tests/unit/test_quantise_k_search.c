@@ -55,7 +55,7 @@ static void types_without_minima_leave_them_zero(void **state)
     assert_int_equal(block.dmin, 0);
 }
 
-/* Values of one group that are ten times as large cost the others nothing but the coarseness of their scales. */
+/* When the values of one group are ten times as large, the other groups lose only through coarser scales. */
 static void groups_have_scales_of_their_own(void **state)
 {
     struct quantise_k_block block;

@@ -1,4 +1,5 @@
-/* Our quantisers beside those of another program, on the random weights of ref-f32: how far the weights move, and the logits. */
+/* The quantisers of this project compared with those of another program, on the random weights of ref-f32: how far the weights move, and
+ * the logits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,7 +164,7 @@ static double logit_distance(const struct gguf *gguf)
     return sqrt(difference / total);
 }
 
-/* Weights are what the search is for. What their errors do to logits has a spread of some five per cent, with one text and one model. */
+/* The search minimises the error of weights. Its effect on logits has a spread of some five per cent, with one text and one model. */
 static void no_type_moves_weights_or_logits_farther_than_another_program_does(void **state)
 {
     (void)state;
@@ -184,7 +185,7 @@ static void no_type_moves_weights_or_logits_farther_than_another_program_does(vo
     }
 }
 
-/* Where there is nothing to choose. */
+/* These conversions have no choices. */
 static void f16_and_bf16_have_the_bytes_of_another_program(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What is in memory of a file is read from there; where that cannot be known, it is said. */
+/* Parts of a file that are in memory are read from there; where the system cannot tell, this is reported. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +35,7 @@ static void what_was_just_written_is_read(void **state)
 
     (void)state;
     if (got < 0) {
-        assert_int_equal(errno, EOPNOTSUPP); /* of this file system */
+        assert_int_equal(errno, EOPNOTSUPP); /* a property of this file system */
         skip();
     }
     assert_int_equal(got, sizeof text - 6);

@@ -203,7 +203,7 @@ static void strangers_and_other_epochs_are_dropped(void **state)
     (void)state;
     packet[16] = 100;
     assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(5), packet, 64), MESH_ESENDER);
-    packet[8] = 3; /* for somebody else */
+    packet[8] = 3; /* for another rank */
     assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), packet, 64), MESH_ESENDER);
     packet[8] = 1;
     packet[12] = 8;

@@ -1,4 +1,4 @@
-/* Records: what is written is read, to the bit, and nothing else is. */
+/* Records: what is written is read back, to the bit, and all else is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ static struct request request_of(uint32_t prompt_count)
     };
 }
 
-/* Behind the type; the record's end is the end of memory, for sanitizers. */
+/* The record after its type; its end is the end of memory, for sanitizers. */
 static uint8_t *copy_of(size_t bytes, struct bytes *in)
 {
     uint8_t *copy = malloc(bytes + 1);

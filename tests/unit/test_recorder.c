@@ -1,5 +1,5 @@
-/* The recorder: entries of many threads arrive whole and in order, what is missing is counted to the last one, and nobody waits for a store
- * that is slow or fails. */
+/* The recorder: entries of many threads arrive whole and in order, missing ones are counted exactly, and no thread waits for a slow or
+ * failing store. */
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,9 +116,9 @@ static void an_entry_that_is_not_whole_yet_holds_back_those_behind_it(void **sta
 /* ---- a store that counts ---- */
 
 struct counting {
-    atomic_int failures_left; /* so many batches fail */
+    atomic_int failures_left; /* this many batches fail */
     atomic_bool is_held;      /* batches wait while this is true */
-    uint64_t next[LANES];     /* the number that the lane's next entry or gap begins with */
+    uint64_t next[LANES];     /* the number with which the lane's next entry or gap begins */
     uint64_t entries, gaps, lost, payloads, wrong;
 };
 
@@ -131,7 +131,7 @@ static void take_gap(struct counting *c, const struct mesh_recorder_entry *entry
     c->gaps++;
     c->lost += gap.entries.count;
     c->payloads += gap.payloads.count;
-    /* Times are the numbers of entries, so the gap says which ones it lost. */
+    /* Times are the numbers of entries, so the gap shows which entries it lost. */
     if (gap.entries.count > 0)
         c->wrong += gap.entries.first_ns != c->next[entry->lane] || gap.entries.last_ns != gap.entries.first_ns + gap.entries.count - 1;
     c->next[entry->lane] += gap.entries.count;
@@ -180,7 +180,7 @@ static struct mesh_recorder *open_counting(struct counting *c)
     return recorder;
 }
 
-/* Entry `number` of a lane: all its bytes follow from the two. */
+/* Entry `number` of a lane: all its bytes follow from lane and number. */
 static void put(struct mesh_recorder *recorder, uint16_t lane, uint64_t number)
 {
     uint8_t content[CONTENT_MAX];
@@ -258,7 +258,7 @@ static void after_a_gap_recording_goes_on(void **state)
         mesh_recorder_get_stats(recorder, &stats);
     } while (stats.lost == 0);
     atomic_store(&c.is_held, false);
-    /* The first batch may have been a small one: with room for the gap alone the next entry would be lost too. */
+    /* The first batch may have been small: with room for the gap alone the next entry would be lost too. */
     while (!mesh_recorder_takes_payload(recorder, 0, n))
         sched_yield();
     for (int i = 0; i < 10; i++)

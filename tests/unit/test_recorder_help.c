@@ -1,5 +1,5 @@
-/* Helping the recorder: entries that others have taken are written once and in order, whatever the store does, and while it stands helping
- * goes on. And when batches are. */
+/* Helping the recorder: entries that other threads have taken are written once and in order, whatever the store does, and helping continues
+ * while the store is blocked. And the times of batches. */
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,16 +17,16 @@
 
 enum { RING_BYTES = 1 << 16, ENTRIES = 50000, TAKEN_MAX = 500, KIND = 7, REFUSED_EACH = 97 };
 
-/* Entries are numbers. What is taken stands in one of two lists. */
+/* Entries are numbers. Taken entries are in one of two lists. */
 struct numbers {
     uint64_t taken[2][TAKEN_MAX], count[2];
     unsigned taking;
     uint64_t next, written, wrong, batches;
-    atomic_int failures_left; /* so many writes fail */
-    atomic_bool is_held;      /* writes stand while this is true */
+    atomic_int failures_left; /* this many writes fail */
+    atomic_bool is_held;      /* writes block while this is true */
     atomic_bool is_standing;
-    atomic_bool is_done; /* all is put */
-    uint64_t refused;    /* of whoever puts */
+    atomic_bool is_done; /* all entries are put */
+    uint64_t refused;    /* puts that were refused */
     uint64_t again_ns;   /* 0: soon */
     struct mesh_recorder *recorder;
 };
@@ -56,7 +56,7 @@ static void turn(void *app)
     struct numbers *n = app;
 
     n->taking = !n->taking;
-    n->wrong += n->count[n->taking] != 0; /* it was to be written first */
+    n->wrong += n->count[n->taking] != 0; /* it should have been written first */
 }
 
 static int write_numbers(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
@@ -72,7 +72,7 @@ static int write_numbers(void *app, struct mesh_recorder_batch *batch, char why[
     for (uint64_t i = 0; i < n->count[from]; i++)
         n->wrong += n->taken[from][i] != next++;
     while (mesh_recorder_next(batch, &entry))
-        if (entry.kind != MESH_RECORDER_GAP) /* of payloads, of which there are none: only room was asked for */
+        if (entry.kind != MESH_RECORDER_GAP) /* no payloads: only room was requested */
             n->wrong += number_of(&entry) != next++;
     if (atomic_load(&n->failures_left) > 0) {
         atomic_fetch_sub(&n->failures_left, 1);
@@ -124,7 +124,7 @@ static void what_was_taken_is_written_before_what_was_not(void **state)
     (void)state;
     for (uint64_t number = 0; number < 50; number++)
         put(recorder, number);
-    mesh_recorder_help(recorder, 20); /* is refused number 1 */
+    mesh_recorder_help(recorder, 20); /* number 1 is refused */
     mesh_recorder_help(recorder, 20);
     close_numbers(&n, 50);
 }
@@ -137,11 +137,11 @@ static void while_a_write_stands_helping_goes_on(void **state)
 
     (void)state;
     put(recorder, number++);
-    while (!atomic_load(&n.is_standing)) { /* whoever has put the entry aside: this, or the thread from the ring */
+    while (!atomic_load(&n.is_standing)) { /* whichever thread has set the entry aside: this one, or the recorder's from the ring */
         mesh_recorder_help(recorder, 1);
         sched_yield();
     }
-    if (n.count[0] + n.count[1] > 0) { /* this */
+    if (n.count[0] + n.count[1] > 0) { /* this thread did */
         put(recorder, number++);
         mesh_recorder_help(recorder, 1);
         assert_int_equal(n.count[n.taking], 1);
@@ -150,7 +150,7 @@ static void while_a_write_stands_helping_goes_on(void **state)
     close_numbers(&n, number - 2);
 }
 
-/* Two that help, one that puts, and a store that fails now and then. */
+/* Two threads that help, one that puts, and a store that fails now and then. */
 static void work(void *app, uint16_t index)
 {
     struct numbers *n = app;
@@ -234,8 +234,8 @@ static void what_was_taken_after_a_failure_is_stored_at_the_end(void **state)
     assert_int_equal(n.wrong, 0);
 }
 
-/* Ten of them are refused, so the thread stops ten times with more there, all of which is put before it has written anything. It would rest
- * after those of the last eighth of the ring, for minutes. */
+/* Ten entries are refused, so the thread stops ten times while there are more, all of which are put before it has written anything. After
+ * those of the last eighth of the ring it would rest, for minutes. */
 static void what_is_there_is_stored_without_rests_between(void **state)
 {
     struct numbers n = {.next = 2, .is_held = true};

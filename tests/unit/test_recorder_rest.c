@@ -1,4 +1,4 @@
-/* Resting: a wake is not lost, whenever it comes, and time ends a rest, too. */
+/* Resting: a wake is never lost, and a timeout ends a rest, too. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* What cores and a node tell a recording is in its traces: calls that can be run again, rows of them when somebody reads, and nothing that
- * was not to be kept. */
+/* What cores and a node report to a recording is in its traces: calls that can be run again, rows of them when the trace is read, and
+ * nothing that was to be left out. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ static char folder[100], path[140], second[140], reason[MESH_TRACE_REASON_BYTES]
 
 static int flock_error; /* 0: none */
 
-int flock(int file, int operation) /* the C library's, for the objects under test, too */
+int flock(int file, int operation) /* replaces the C library's, for the objects under test, too */
 {
     errno = flock_error;
     return flock_error != 0 ? -1 : (int)syscall(SYS_flock, file, operation);
@@ -94,7 +94,7 @@ static uint64_t count(struct mesh_trace *trace, enum mesh_trace_table table)
     return rows;
 }
 
-/* All calls of a trace given to `take`, in order; how many. */
+/* Passes all calls of a trace to `take`, in order; returns their number. */
 static uint64_t each_call(struct mesh_trace *trace, uint64_t first, void (*take)(void *app, const struct mesh_tape_entry *call), void *app)
 {
     static uint8_t records[CHUNK_BYTES];
@@ -373,7 +373,7 @@ static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
     mesh_trace_end(reading);
     assert_int_equal(missing, stats.recorder.lost);
     assert_int_equal(calls + missing, ticks);
-    assert_true(jumped <= missing); /* the last gap may have no chunk behind it */
+    assert_true(jumped <= missing); /* no chunk may follow the last gap */
     mesh_trace_close(trace);
 }
 
@@ -453,7 +453,7 @@ static void two_do_not_record_into_one_file(void **state)
     assert_int_equal(access(second, F_OK), -1);
     assert_int_equal(try_open(true), 0);
     assert_int_equal(access(second, F_OK), 0);
-    flock_error = ENOLCK; /* of a file system that has no locks */
+    flock_error = ENOLCK; /* the error of a file system without locks */
     assert_int_equal(try_open(true), 0);
     flock_error = 0;
 }

@@ -1,4 +1,4 @@
-/* Hashes in the place of payloads: the same for the same bytes, whether they were published, sent or received, and others for others. */
+/* Hashes in place of payloads: equal for equal bytes, whether published, sent or received, and different for others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 enum { STEPS = 4, CHUNK_BYTES = 1 << 24, HASHED_MAX = 4000 };
 
-/* What was told, and the hash that was recorded of it. */
+/* A call, and the hash that was recorded for it. */
 struct hashed {
     const uint8_t *payload;
     uint32_t bytes;
@@ -85,7 +85,7 @@ static bool is_same(const struct hashed *a, const struct hashed *b)
     return a->bytes == b->bytes && memcmp(a->payload, b->payload, a->bytes) == 0;
 }
 
-/* Tiles and records have hashes of different kinds, and no bytes in common. */
+/* Tiles and records have different kinds of hashes, and no bytes in common. */
 static unsigned compare(void)
 {
     unsigned sent_as_published = 0;
@@ -100,7 +100,7 @@ static unsigned compare(void)
     return sent_as_published;
 }
 
-/* Another epoch has the same places, and other bytes there: each payload is another one. That a tile was published is not told of. */
+/* Another epoch has the same places with other bytes: each payload changes. Publishing a tile is not reported. */
 static bool alter(void *app, uint64_t index, struct mesh_tape_entry *entry)
 {
     static uint8_t altered[1 << 16];
@@ -188,7 +188,7 @@ static uint64_t hash_of_sent(struct recording_hashes *hashes, const struct mesh_
     return entry.call.payload_hash;
 }
 
-/* With nothing published before. */
+/* Without a publication before. */
 static uint64_t hash_of_sent_alone(const struct mesh_tile *tile, const uint8_t *bytes)
 {
     struct recording_hashes hashes;
@@ -197,7 +197,7 @@ static uint64_t hash_of_sent_alone(const struct mesh_tile *tile, const uint8_t *
     return hash_of_sent(&hashes, tile, bytes);
 }
 
-/* Its bytes, other ones here, are not looked at. */
+/* Its bytes, which differ here, are not examined. */
 static void what_is_sent_as_it_was_published_is_not_hashed_again(void **state)
 {
     struct recording_hashes hashes;
@@ -212,7 +212,7 @@ static void what_is_sent_as_it_was_published_is_not_hashed_again(void **state)
     assert_true(hash != hash_of_sent(&hashes, &published, other_payload));
 }
 
-/* A tile of an earlier step that is sent again, say, or one that has the next token's bytes too. */
+/* For example a tile of an earlier step that is sent again, or one that also has the next token's bytes. */
 static void what_is_sent_of_another_place_is_hashed_itself(void **state)
 {
     struct mesh_tile others[] = {published, published, published, published, published, published};
@@ -233,7 +233,7 @@ static void what_is_sent_of_another_place_is_hashed_itself(void **state)
     }
 }
 
-/* Where they were published their hash is made of one of each; who receives them knows only the tile. */
+/* When published, tokens are hashed one by one; a receiver knows only the tile. */
 static void tokens_that_were_published_together_are_hashed_again_as_a_tile(void **state)
 {
     struct mesh_tile two = published;

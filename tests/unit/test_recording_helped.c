@@ -1,4 +1,4 @@
-/* What others have made ready for a recording is in its trace as if nobody had helped: every call with its bytes, every row. */
+/* What other threads prepare for a recording is in its trace as if no thread had helped: every call with its bytes, every row. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static struct mesh_recording *open_recording(struct trace_place *place)
     return recording;
 }
 
-/* How many tokens were among it. */
+/* Returns how many tokens it contained. */
 static uint64_t record(struct mesh_recording *recording, const struct tape *tape)
 {
     const struct mesh_tap *tap = mesh_recording_endpoint_tap(recording);

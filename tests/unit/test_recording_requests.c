@@ -1,5 +1,5 @@
-/* What a node records of requests and epochs: how they begin, are cancelled and end, with counts; the endpoint's config; and how files of a
- * run that does not begin go away. */
+/* A node's record of requests and epochs: how they begin, are cancelled and end, with counts; the endpoint's config; and the removal of
+ * files of a run that does not begin. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,7 @@ static void ends_and_cancels_count_the_tokens_until_then(void **state)
     recording_request_cancel(recording, 120, OWN, "the client is gone");
     add_tokens(recording, OWN, 4, 1);
     recording_request_end(recording, 130, OWN, ENGINE_DONE_CANCELLED);
-    add_tokens(recording, OTHERS, 1, 3); /* the second one again, by the next epoch */
+    add_tokens(recording, OTHERS, 1, 3); /* the second token again, in the next epoch */
     recording_request_end(recording, 140, OTHERS, ENGINE_DONE_LENGTH);
     assert_int_equal(recording_close(recording, NULL), 0);
     trace = open_trace();
@@ -110,7 +110,7 @@ static void ends_and_cancels_count_the_tokens_until_then(void **state)
     mesh_trace_close(trace);
 }
 
-/* More than there is room for, most of which never end. */
+/* More requests than there is room for, most of which never end. */
 static void requests_that_never_end_do_not_hinder_others(void **state)
 {
     struct recording *recording = open_recording();
@@ -152,7 +152,7 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     (void)state;
     add_init(recording, EPOCH);
     recording_epoch(recording, 1, EPOCH, NULL, 0, &member, &dealt, 1);
-    recording_epoch(recording, 2, EPOCH + 1, NULL, 0, &member, &dealt, 1); /* alone: without endpoint */
+    recording_epoch(recording, 2, EPOCH + 1, NULL, 0, &member, &dealt, 1); /* alone: without an endpoint */
     assert_int_equal(recording_close(recording, NULL), 0);
     trace = open_trace();
     assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading), 0);
@@ -169,7 +169,7 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     mesh_trace_close(trace);
 }
 
-/* A process that is killed while it makes its tables leaves a journal. */
+/* A process that is killed while it creates its tables leaves a journal. */
 static void what_a_run_has_begun_to_record_goes_with_all_that_belongs_to_it(void **state)
 {
     static const char *const ends[] = {".db", ".1.db", ".1.db-journal", ".2.db-journal", ".2.db-wal", ".2.db-shm"};

@@ -1,5 +1,5 @@
-/* A recording of a node's client sessions runs again, and holds nothing of what was said in them; calls of other cores
- * between theirs are not mixed up with them. */
+/* A recording of a node's client sessions can be run again, and holds none of their contents; calls of other cores between the sessions'
+ * are kept apart from them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-/* What was said, in two datagrams that are refused for their form: a record of another version, and a ping that ends before it. */
+/* The message, in two datagrams that are refused for their form: a record of another version, and a PING that ends before the message. */
 static void say_it_badly(void)
 {
     struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
@@ -75,7 +75,7 @@ static struct mesh_recording *open_recording(void)
     return recording;
 }
 
-/* A client says something, and hears it again. */
+/* A client sends a message, and gets it back. */
 static void record_session(void)
 {
     struct mesh_recording *recording = open_recording();
@@ -96,7 +96,7 @@ static void record_session(void)
 static void expect_nothing_said(const struct mesh_tape_entry *entry)
 {
     assert_int_not_equal(entry->call.payload, MESH_TAPE_WHOLE);
-    assert_int_equal(entry->call.payload_hash, 0); /* of what is short a hash is as good as the words */
+    assert_int_equal(entry->call.payload_hash, 0); /* a hash of a short message would reveal the words */
 }
 
 static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(void **state)
@@ -154,7 +154,7 @@ static void outputs_follow_from_inputs_of_their_own_core(void **state)
     do
         mesh_recording_get_stats(recording, &stats);
     while (stats.recorder.entries < 2);
-    put_call(mesh_recording_cluster_tap(recording), MESH_TAPE_CLUSTER_EVENT); /* in a chunk behind that of the sessions */
+    put_call(mesh_recording_cluster_tap(recording), MESH_TAPE_CLUSTER_EVENT); /* in a chunk after that of the sessions */
     put_call(mesh_recording_sessions_tap(recording), MESH_TAPE_SESSIONS_NONE);
     mesh_recording_close(recording, NULL);
     assert_int_equal(mesh_trace_open(&trace, path, reason), 0);

@@ -1,4 +1,4 @@
-/* Logits beside those of another program, computed in f32 on the dequantised weights; see the README of the models. */
+/* Logits compared with those of another program, computed in f32 on the dequantised weights; see the README of the models. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

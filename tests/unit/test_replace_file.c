@@ -56,7 +56,7 @@ static void check_text(const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* Whoever has closed a file to others does not find it open after it was written anew. */
+/* A file that is closed to other users is still so after it was rewritten. */
 static void who_may_read_a_file_stays_as_it_was(void **state)
 {
     struct replace_file file;
@@ -84,7 +84,7 @@ static void two_names_of_one_file_are_known(void **state)
     (void)state;
     snprintf(roundabout, sizeof roundabout, "%s/../%s/file", folder, strrchr(folder, '/') + 1);
     snprintf(other, sizeof other, "%s/other", folder);
-    assert_true(replace_file_is_same(path, roundabout)); /* neither is there yet */
+    assert_true(replace_file_is_same(path, roundabout)); /* neither exists yet */
     assert_false(replace_file_is_same(path, other));
     write_text(&file, path, "text");
     assert_int_equal(replace_file_commit(&file, &fail), 0);
@@ -166,7 +166,7 @@ static void a_link_to_a_file_that_is_not_there_is_followed(void **state)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(unlink(link_path), 0);
     assert_int_equal(symlink("file", link_path), 0);
-    assert_int_equal(symlink(link_path, second), 0); /* to a relative one */
+    assert_int_equal(symlink(link_path, second), 0); /* a relative link */
     assert_true(replace_file_is_same(second, path));
     assert_true(replace_file_is_same(second, link_path));
     assert_false(replace_file_is_same(second, other));
@@ -227,7 +227,7 @@ static void a_device_is_written_and_not_replaced(void **state)
     assert_true(S_ISCHR(status.st_mode));
 }
 
-/* As /dev/stdout in a pipeline, whose link leads to a name that is none. */
+/* As /dev/stdout in a pipeline, whose link leads to a name that does not exist. */
 static void a_pipe_is_written_by_the_name_of_its_descriptor(void **state)
 {
     struct replace_file file;

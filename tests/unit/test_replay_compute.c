@@ -1,5 +1,6 @@
-/* A recording computed once more by mesh-replay verify -m: what is the same, and how a changed weight, row map or token is named.
- * tests/traces/lossy.db is one of three nodes of the model that the project ships (tests/run/verify.sh tells how it was made). */
+/* A recording recomputed by mesh-replay verify -m: what is equal, and how a changed weight, row map or token is named.
+ * tests/traces/lossy.db is that of one of three nodes with the model that the project ships (tests/run/verify.sh states how it was
+ * made). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ static int remove_folder(void **state)
     return 0;
 }
 
-/* One weight of a row, in its middle, is another one. */
+/* Changes one weight in the middle of a row. */
 static void change_weight(const char *name, uint32_t row, uint32_t column)
 {
     struct fail fail = {0};
@@ -101,11 +102,11 @@ static void a_changed_weight_is_named_by_layer_matrix_and_row(void **state)
         const char *rows;
     } weights[] = {
         {"blk.0.ffn_down.weight", "down", 0, 70, ", row 70"},
-        {"blk.3.ffn_down.weight", "down", 3, 200, ", among rows 192-223"}, /* less than a step of rounding */
+        {"blk.3.ffn_down.weight", "down", 3, 200, ", among rows 192-223"}, /* less than one step of rounding */
         {"blk.1.ffn_gate.weight", "gate and up", 1, 0, ", row 0"},
         {"blk.2.ffn_up.weight", "gate and up", 2, 301, ", row 301"},
         {"blk.2.attn_output.weight", "attention output", 2, 131, ", row 131"},
-        {"blk.1.attn_v.weight", "attention", 1, 40, ", row 72"}, /* of the outputs of the heads, which share keys and values */
+        {"blk.1.attn_v.weight", "attention", 1, 40, ", row 72"}, /* among the outputs of heads that share keys and values */
     };
 
     (void)state;
@@ -129,8 +130,8 @@ static void a_changed_weight_is_named_by_layer_matrix_and_row(void **state)
 /* ---- changed traces ---- */
 
 struct change {
-    const char *rows;  /* of the epoch; NULL: as they are */
-    uint64_t position; /* of the token whose id is another one; UINT64_MAX: none */
+    const char *rows;  /* of the epoch; NULL: unchanged */
+    uint64_t position; /* of the token whose id is changed; UINT64_MAX: none */
     bool drops_chunks; /* no tape */
     const char *payloads;
 };
@@ -234,7 +235,7 @@ static void another_token_is_named_with_its_place(void **state)
     compute_release(&computed);
 }
 
-/* As of serve without --record-prompts. */
+/* As recorded by serve without --record-prompts. */
 static void without_data_nothing_is_computed_and_why_is_said(void **state)
 {
     const struct change change = {.position = UINT64_MAX, .payloads = "none"};
@@ -259,7 +260,7 @@ static void another_model_is_refused_with_both_fingerprints(void **state)
     struct fail fail = {0};
 
     (void)state;
-    change_weight("token_embd.weight", 0, 0); /* one of the places that a fingerprint looks at */
+    change_weight("token_embd.weight", 0, 0); /* one of the places that a fingerprint covers */
     assert_int_equal(compute_run(&computed, &options, paths, 1, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
     assert_non_null(strstr(fail.text, "9104091d871d4f66"));

@@ -1,4 +1,4 @@
-/* mesh-replay diff: what of the content is called a difference, and what is not. */
+/* mesh-replay diff: which differences of the content count, and which do not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static void add_numbered_epoch(unsigned side, uint64_t number, const char id[16]
     assert_int_equal(mesh_trace_add_row_epoch(diff_case.writers[side], &row, NULL), 0);
 }
 
-static uint32_t tile_epoch;     /* of the tiles that are added */
+static uint32_t tile_epoch;     /* of the tiles added */
 static bool tiles_are_left_out; /* their data is */
 
 static void add_tile_of(unsigned side, uint64_t step, uint16_t phase, uint16_t block, uint16_t count, uint8_t content)
@@ -100,7 +100,7 @@ static void answers_to_the_same_question_stand_side_by_side(void **state)
     diff_case_open();
     assert_int_equal(diff_tokens(&diff_case.diff, &diff_case.failure), 0);
     assert_int_equal(diff_case.diff.tokens.aligned, 8);
-    assert_int_equal(diff_case.diff.tokens.different, 3); /* of the one that was asked for second there */
+    assert_int_equal(diff_case.diff.tokens.different, 3); /* of the request submitted second there */
     assert_int_equal(diff_case.diff.tokens.request, 1);
     assert_int_equal(diff_case.diff.tokens.position, 1);
 }
@@ -116,7 +116,7 @@ static void and_so_do_those_that_begin_alike_where_questions_are_not_known(void 
     assert_int_equal(diff_case.diff.tokens.aligned, 8);
 }
 
-/* It was not a member then. */
+/* That node was not a member then. */
 static void what_a_node_of_one_mesh_has_not_heard_of_is_no_difference(void **state)
 {
     (void)state;
@@ -211,7 +211,7 @@ static void a_tile_with_other_data_is_named(void **state)
     assert_false(diff_case.diff.tiles.has_move);
 }
 
-/* The first step of epochs of these numbers, each with what it holds. */
+/* Adds the first step of epochs with these numbers, with these contents. */
 static void add_epochs(unsigned side, const uint32_t numbers[2], const uint8_t contents[2])
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -221,7 +221,7 @@ static void add_epochs(unsigned side, const uint32_t numbers[2], const uint8_t c
     tile_epoch = 0;
 }
 
-/* Steps begin with 0 in each. */
+/* Steps begin with 0 in each epoch. */
 static void the_first_steps_of_two_epochs_are_two(void **state)
 {
     (void)state;
@@ -264,7 +264,7 @@ static void those_of_one_mesh_have_their_numbers(void **state)
     assert_int_equal(diff_case.diff.tiles.only[1], 1);
 }
 
-/* With a hash that is the recorder's own. */
+/* Their hashes are specific to the recorder. */
 static void tiles_without_their_data_are_not_compared(void **state)
 {
     (void)state;
@@ -297,7 +297,7 @@ static void steps_of_requests_at_once_tell_nothing(void **state)
     assert_true(diff_case.diff.tiles.are_steps_shared);
 }
 
-/* Two steps of a gather of rows and one of candidates, where these are not the same. */
+/* Two steps of a gather of rows and one of candidates; the candidates differ. */
 static void compare_candidates(const char *a, const char *b)
 {
     add_epoch(0, a);

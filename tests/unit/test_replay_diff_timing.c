@@ -1,4 +1,4 @@
-/* mesh-replay diff: which difference of timings is more than noise. */
+/* mesh-replay diff: which differences of timings are more than noise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "diff_case.h"
 
-/* Tokens whose intervals scatter by a third around a mean; each so many-th takes ten times as long (0: none). */
+/* Tokens whose intervals vary by a third around a mean; one in slow_every takes ten times as long (0: none). */
 static void add_intervals(unsigned side, unsigned count, double mean_us, uint32_t seed, unsigned slow_every)
 {
     int64_t t_ns = 0;
@@ -20,7 +20,7 @@ static void add_intervals(unsigned side, unsigned count, double mean_us, uint32_
     }
 }
 
-static unsigned slow_every; /* of the second side's */
+static unsigned slow_every; /* for the second side */
 
 static enum diff_change change_of(unsigned count, double a_us, double b_us)
 {

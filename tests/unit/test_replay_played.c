@@ -1,4 +1,4 @@
-/* mesh-replay run --node: blocks and records of the real node beside those of the recording, whichever of the two is ahead. */
+/* mesh-replay run --node: blocks and records of the real node compared with those of the recording, whichever of the two is ahead. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ static void record_tile(uint16_t token, const uint8_t data[NODE_BYTES])
     played_gather_recorded(&gathers, &entry);
 }
 
-/* The same of the real node. */
+/* The same blocks from the real node. */
 static void arrive(struct played_gather *g, uint16_t token, const uint8_t data[NODE_BYTES])
 {
     const struct mesh_event event = {
@@ -144,7 +144,7 @@ static void what_never_came_is_counted_and_what_was_not_recorded_too(void **stat
     arrive(g, 1, some);
     g->is_freed = true;
     played_gather_release(&gathers, false);
-    assert_int_equal(gathers.missing, 0); /* the recording goes on with it */
+    assert_int_equal(gathers.missing, 0); /* the recording continues with it */
     g->is_over = true;
     played_gather_release(&gathers, false);
     assert_null(played_gather_find(&gathers, STEP, PHASE));
@@ -245,13 +245,13 @@ static void steps_behind_the_end_need_not_be_the_same(void **state)
     assert_true(played_log_expect(&log, finish, sizeof finish));
     assert_int_equal(played_log_rest(&log), 1);
     assert_true(played_log_expect(&log, step, sizeof step));
-    assert_true(played_log_expect(&log, later, sizeof later)); /* planned then, and not now */
+    assert_true(played_log_expect(&log, later, sizeof later)); /* planned in the recording, but not now */
     assert_int_equal(log.only_recorded, 1);
     assert_int_equal(log.different, 0);
     played_log_release(&log);
 }
 
-/* ---- what it is asked ---- */
+/* ---- requests to the real node ---- */
 
 static void a_request_is_asked_to_the_last_bit(void **state)
 {

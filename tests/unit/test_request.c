@@ -1,4 +1,4 @@
-/* Requests: what can be generated, and what is said of what cannot. */
+/* Requests: which can be generated, and the reasons why others cannot. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and what differs is found
- * where it does. */
+/* Cores that are run again from their tapes, in virtual time: the same input gives the same output, and differences are found where they
+ * occur. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,7 +128,7 @@ static void without_payloads_all_else_is_compared(void **state)
     release();
 }
 
-/* A tick before it is due is not told, but the events after it are of its time. */
+/* A tick before its time is not recorded, but the events after it have its time. */
 static void time_that_passes_untold_is_caught_up_with(void **state)
 {
     const uint16_t first[2] = {0, 1};
@@ -163,7 +163,7 @@ static void time_that_passes_untold_is_caught_up_with(void **state)
     free(memory);
 }
 
-/* Vain requests for a datagram are told once at most, so that nobody knows the time of a later one. */
+/* Calls that ask for a datagram in vain are recorded once at most, so the times of later ones are unknown. */
 static void calls_without_a_time_have_that_of_the_last_call_that_was_told(void **state)
 {
     struct mesh_config config = {
@@ -252,7 +252,7 @@ static bool change_one(void *app, uint64_t index, struct mesh_tape_entry *entry)
     return !change->leaves_out;
 }
 
-/* The difference that is found in rank 1's tape when one entry is changed. */
+/* The difference found in rank 1's tape after one entry was changed. */
 static const struct mesh_rerun_difference *after(struct change *change, struct mesh_rerun **rerun)
 {
     struct tape changed;
@@ -366,7 +366,7 @@ static void a_received_datagram_that_is_missing_from_the_tape_is_found(void **st
     release();
 }
 
-/* ---- tapes that nobody recorded ---- */
+/* ---- tapes that were never recorded ---- */
 
 static void a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core(void **state)
 {
@@ -399,7 +399,7 @@ static void a_damaged_tape_is_refused_or_differs_but_never_breaks_the_core(void 
     release();
 }
 
-/* A phase that no step has, of a step that is over: as the core counts, that is a gather far ahead. */
+/* A nonexistent phase of a step that is over: as the core counts, that is a gather far ahead. */
 static bool consume_another_phase(void *app, uint64_t index, struct mesh_tape_entry *entry)
 {
     const uint64_t *last = app;

@@ -1,5 +1,5 @@
-/* A node's client sessions that are run again from their tape: the same input gives the same output, whatever protected it, and what
- * differs is found where it does. */
+/* A node's client sessions that are run again from their tape: the same input gives the same output, whatever protected it, and differences
+ * are found where they occur. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ enum { CAPACITY = 3, CLIENTS = 7 };
 static struct session_net net; /* too large for the stack */
 static struct tape tape;
 
-/* More clients than there may be, one after the other and some at a time, over a bad network; of the last ones the node has enough. */
+/* More clients than permitted, some one after the other and some at once, over a bad network; the node refuses the last ones. */
 static void record_sessions(enum mesh_security security, uint64_t seed, bool leaves_payloads)
 {
     static uint8_t record[SESSION_NET_RECORD_BYTES];
@@ -118,7 +118,7 @@ static void no_key_is_on_the_tape(void **state)
     assert_false(has_bytes(net.key.bytes, sizeof net.key.bytes));
     assert_false(has_bytes(net.node_seal.process.bytes, sizeof net.node_seal.process.bytes));
     release();
-    record_sessions(MESH_SECURITY_SEAL, 3, false); /* while some are open there are keys of theirs */
+    record_sessions(MESH_SECURITY_SEAL, 3, false); /* while sessions are open their keys exist */
     session_net_run(&net, SECOND, NULL);
     for (unsigned i = 0; i < CAPACITY; i++)
         for (unsigned side = 0; side < 2; side++) {
@@ -155,7 +155,7 @@ static void a_datagram_that_cannot_be_opened_is_not_told(void **state)
 
 struct altering {
     unsigned kind;
-    uint64_t after, altered; /* the first one of that kind behind so many entries; where it was */
+    uint64_t after, altered; /* the first entry of that kind after so many; its index */
     bool is_done, drops;
     void (*alter)(struct mesh_tape_entry *entry);
 };

@@ -89,7 +89,7 @@ static void divisors_slow_their_pairs(void **state)
         assert_table(some_positions[n], angle, 1.0);
 }
 
-/* The paper's method in the form in which GGUF's parameters mean it. */
+/* The paper's method with the meaning of GGUF's parameters. */
 static void yarn_keeps_fast_pairs_and_slows_slow_ones(void **state)
 {
     const double base = 10000.0, dimensions = 128.0, original = 4096.0, factor = 16.0, two_pi = 2.0 * 3.14159265358979323846;
@@ -224,7 +224,7 @@ static void begin(uint64_t tensors)
     put("GGUF", 4);
     put_u32(3);
     put_u64(tensors);
-    put_u64(1); /* raised by each add_ */
+    put_u64(1); /* incremented by each add_ */
     put_text("general.architecture");
     put_u32(GGUF_STRING);
     put_text("llama");
@@ -366,7 +366,7 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     assert_non_null(strstr(failure.text, "'longrope' is not supported"));
 
     begin(0);
-    add_text("llama.rope.scaling.type", "\033[2J"); /* which would clear a screen */
+    add_text("llama.rope.scaling.type", "\033[2J"); /* which would clear a terminal */
     assert_int_equal(read_file(64), -1);
     assert_non_null(strstr(failure.text, "'?[2J' is not supported"));
 

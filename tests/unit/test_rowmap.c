@@ -1,4 +1,4 @@
-/* Who computes which rows: dealing any units by any shares, and the map of any model. */
+/* Which node computes which rows: dealing any units by any shares, and the map of any model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,7 @@ static void a_share_of_zero_gets_nothing(void **state)
     }
 }
 
-/* Within one unit for the rounding of both ends, and what preferred boundaries move. */
+/* Within one unit for rounding at both ends, plus the slack of preferred boundaries. */
 static void units_are_dealt_in_proportion(void **state)
 {
     uint32_t shares[MESH_RANKS_MAX], first[MESH_RANKS_MAX + 1];
@@ -169,7 +169,7 @@ static uint32_t blocks_of(uint64_t rows)
     return (uint32_t)((rows + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS);
 }
 
-/* One map of a shape for every number of ranks, with equal and with drawn shares. */
+/* Checks one map of a shape for every number of ranks, with equal and with random shares. */
 static void for_each_map(void (*check)(const struct rowmap *map, const struct model *model))
 {
     for (uint16_t s = 0; s < SHAPES; s++) {

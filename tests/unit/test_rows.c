@@ -1,4 +1,4 @@
-/* Rows that several engines hold: the last one gives them back, and a matrix goes when only one is left. */
+/* Rows that several engines hold: the last engine releases them, and a matrix is freed when only one is left. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "node/pool.h"
 #include "node/rows.h"
 
-/* Both of all rows of the tensor. */
+/* Two matrices, both of all rows of the tensor. */
 static struct rows *two_matrices(const struct gguf_tensor *tensor)
 {
     const uint32_t columns = (uint32_t)tensor->dims[0], row_count = (uint32_t)tensor->dims[1];
@@ -58,7 +58,7 @@ static void a_matrix_stays_while_somebody_else_holds_it_too(void **state)
     rows_drop(NULL);
 }
 
-/* In whole pages of so many bytes, of which the first begins here. */
+/* In whole pages of so many bytes; the first page begins here. */
 static size_t resident(void *at, size_t bytes)
 {
     static unsigned char is_there[1 << 16];
@@ -74,7 +74,7 @@ static size_t resident(void *at, size_t bytes)
 
 enum { COLUMNS = 4096, ROWS = 333, BYTES = COLUMNS * ROWS * 4 };
 
-/* Large enough for a mapping. Neither begins at a huge page, but for the first one. */
+/* Large enough for a mapping. Of its matrices only the first begins at a huge page. */
 static struct gguf_tensor large_tensor(void)
 {
     uint8_t *data = malloc(BYTES);

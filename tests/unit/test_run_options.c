@@ -1,4 +1,4 @@
-/* The command line of `run`: defaults, shares, peers, and every refusal with its words. */
+/* The command line of `run`: defaults, shares, peers, and every refusal with its message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

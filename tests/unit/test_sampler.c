@@ -1,4 +1,4 @@
-/* The sampler: what it chooses, that the split into nodes never matters, that draws follow the distribution they should. */
+/* The sampler: its choices, that the split into nodes never matters, and that draws follow the right distribution. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ static float random_float(uint64_t seed, uint64_t index) /* 0 to 1 */
     return (float)(hash_words3(seed, index, 77) >> 40) * 0x1p-24f;
 }
 
-/* Coarse steps, so that there are ties, also between both zeros. */
+/* Coarse steps, so that there are ties, also between positive and negative zero. */
 static void fill_logits(float *logits, uint32_t count, uint64_t seed)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -241,7 +241,7 @@ static void extreme_numbers_stay_comparable(void **state)
     assert_int_equal(choose_split(&s, 0, NULL, 0, logits, 1, (const uint32_t[]){1}, 1), 0);
 }
 
-/* 1 / 1e-40 is infinite, and so is twice 3e38: their difference is no number, and no number has a place in an order. */
+/* 1 / 1e-40 is infinite, and so is twice 3e38: their difference is a NaN, and a NaN has no place in an order. */
 static void penalties_of_any_size_leave_numbers(void **state)
 {
     const float logits[] = {2, 1, 3, -1};
@@ -279,7 +279,7 @@ static double chi_square(const struct sampling *s, const float *logits, uint32_t
     return sum;
 }
 
-/* exp(logit / temperature) of the kept ones, normalised. */
+/* exp(logit / temperature) of the kept tokens, normalised. */
 static void softmax(const float *logits, uint32_t count, double temperature, const bool *kept, double *out)
 {
     double sum = 0;
@@ -290,7 +290,7 @@ static void softmax(const float *logits, uint32_t count, double temperature, con
         out[i] /= sum;
 }
 
-/* 8 outcomes: the statistic exceeds 24.3 once in a thousand times; the draws are fixed, so the test cannot flicker. */
+/* 8 outcomes: the statistic exceeds 24.3 once in a thousand times; the draws are fixed, so the test is deterministic. */
 static void draws_follow_the_softmax_with_temperature(void **state)
 {
     const float logits[8] = {0, 1, 2, -1, 0.5f, -6, 2.5f, 1};
@@ -336,7 +336,7 @@ static void cuts_keep_what_they_should(void **state)
     }
 }
 
-/* A hundred thousand equal tokens: the noise must have enough values for all of them, or the first ones would be preferred. */
+/* A hundred thousand equal tokens: the noise must have enough distinct values for all of them, or the first ones would be preferred. */
 static void a_large_flat_vocabulary_is_drawn_from_evenly(void **state)
 {
     enum { COUNT = 100000, DRAWS = 400 };
@@ -416,7 +416,7 @@ static void options_out_of_range_are_refused_by_name(void **state)
     }
 }
 
-/* A sequencer that lies may send them to all. There is a candidate of each node that has rows, and one of them is chosen. */
+/* A lying sequencer may send such numbers to all nodes. Each node that has rows offers a candidate, and one of them is chosen. */
 static void numbers_that_no_option_allows_choose_some_token(void **state)
 {
     static const float odd[] = {0, -1, 1, 2, NAN, INFINITY, -INFINITY, 1e-45f};

@@ -1,4 +1,4 @@
-/* Saved requests: copies, of which the longer history stays. */
+/* Saved requests: of several copies the one with the longer history is kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Lines for stderr, which here is one end of a pipe that nobody reads at first. */
+/* Lines for stderr, which here is one end of a pipe that is not read at first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ struct pipe_case {
     struct fail fail;
 };
 
-/* A pipe that has no room for a byte. */
+/* A pipe without room for a byte. */
 static int set_up(void **state)
 {
     static struct pipe_case c;
@@ -50,7 +50,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Behind what filled the pipe. */
+/* The next line after those that filled the pipe. */
 static const char *next_line(struct pipe_case *c, char line[SAY_LINE_BYTES])
 {
     int byte;
@@ -63,7 +63,7 @@ static const char *next_line(struct pipe_case *c, char line[SAY_LINE_BYTES])
     return line;
 }
 
-/* Whoever says something goes on at once, and later it is known what is missing, and where. */
+/* The thread that prints continues at once, and a later line states how much is missing, and where. */
 static void lines_that_nobody_takes_are_dropped_and_counted(void **state)
 {
     char line[SAY_LINE_BYTES], expected[64];

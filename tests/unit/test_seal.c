@@ -1,4 +1,4 @@
-/* Keys and single datagrams: vectors made by another implementation, and that nothing but the sealed bytes opens. */
+/* Keys and single datagrams: vectors made by another implementation; and only the sealed bytes open. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -109,7 +109,7 @@ static void datagrams_are_those_of_the_document(void **state)
 }
 
 #ifdef MESH_HAVE_SODIUM
-/* The library's own ChaCha20-Poly1305 makes the same of every length, past the end of what is made at once. */
+/* The library's own ChaCha20-Poly1305 gives the same bytes for every length, also beyond one pass of the keystream. */
 static void datagrams_of_every_size_are_those_of_the_library(void **state)
 {
     static uint8_t packet[65536], expected[65536];
@@ -267,7 +267,7 @@ static void another_key_or_kind_of_security_is_refused(void **state)
         assert_int_equal(mesh_open_packet(&other, both[m], packet, bytes), MESH_EAUTH);
         memcpy(packet, sealed, bytes);
         assert_int_equal(mesh_open_packet(&some_key, both[!m], packet, bytes), MESH_EAUTH);
-        packet[4] ^= MESH_FLAG_SEALED; /* and saying that it is the other kind does not help */
+        packet[4] ^= MESH_FLAG_SEALED; /* nor does claiming the other kind help */
         assert_int_equal(mesh_open_packet(&some_key, both[!m], packet, bytes), MESH_EAUTH);
     }
 }
@@ -280,7 +280,7 @@ static void what_has_no_number_of_its_own_is_not_sealed(void **state)
     (void)state;
     assert_int_equal(mesh_seal_packet(&some_key, MESH_SECURITY_SEAL, packet, bytes), MESH_EINVAL);
     seal_case_record(packet, 0, 1, RECORD_BYTES);
-    packet[4] |= MESH_FLAG_ALL; /* a number of the space to everybody in a datagram to one: two spaces would share a nonce */
+    packet[4] |= MESH_FLAG_ALL; /* a number of the space to all ranks in a datagram to one: two spaces would share a nonce */
     assert_int_equal(mesh_seal_packet(&some_key, MESH_SECURITY_SEAL, packet, bytes), MESH_EINVAL);
     seal_case_record(packet, MESH_DST_ALL, 1, RECORD_BYTES);
     packet[4] &= (uint8_t)~MESH_FLAG_ALL;
@@ -331,7 +331,7 @@ static void every_input_of_a_key_makes_another_key(void **state)
     other_key.bytes[0] ^= 0x80;
     memcpy(id, seal_case_epoch_id, sizeof id);
     memcpy(incarnation, seal_case_incarnation[1], sizeof incarnation);
-    id[15] ^= 1;          /* the other half of a split */
+    id[15] ^= 1;          /* the other half of a partition */
     incarnation[15] ^= 1; /* the same node, started again */
     mesh_seal_key_of_epoch(&made[0], &key, "a", 7, seal_case_epoch_id, seal_case_incarnation[1]);
     mesh_seal_key_of_epoch(&made[1], &other_key, "a", 7, seal_case_epoch_id, seal_case_incarnation[1]);

@@ -1,4 +1,4 @@
-/* AES-256-GCM: vectors made by another implementation, that nothing but the sealed bytes opens, and when an epoch's members use it. */
+/* AES-256-GCM: vectors made by another implementation; only the sealed bytes open; and when an epoch's members use it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static void need_aes(void)
     }
 }
 
-/* Whoever has the instructions: without them nobody uses AES. */
+/* Skips the test where the processor lacks the instructions: without them AES is not used. */
 static void need_fast_aes(void)
 {
     if (!mesh_aes_is_fast()) {
@@ -91,7 +91,7 @@ static void datagrams_are_those_of_the_document(void **state)
 }
 
 #ifdef MESH_HAVE_SODIUM
-/* libsodium's AES-256-GCM makes the same of every length. */
+/* libsodium's AES-256-GCM gives the same bytes for every length. */
 static void datagrams_of_every_size_are_those_of_another_library(void **state)
 {
     static uint8_t packet[65536], expected[65536];
@@ -183,7 +183,7 @@ static void every_flipped_bit_and_other_length_is_refused_without_a_trace(void *
     mesh_aes_free(aes);
 }
 
-/* Nor does it help to say that it was the other cipher. */
+/* Nor does claiming the other cipher help. */
 static void neither_cipher_opens_what_the_other_has_sealed(void **state)
 {
     struct mesh_aes *aes;
@@ -213,7 +213,7 @@ static void neither_cipher_opens_what_the_other_has_sealed(void **state)
 static struct mesh_sealer rank_of[SEAL_CASE_RANKS];
 static uint64_t number;
 
-/* Which of the ranks do without. */
+/* without: the ranks that do not have AES. */
 static void open_ranks(uint64_t without)
 {
     need_fast_aes();
@@ -240,7 +240,7 @@ static void close_ranks(void)
         mesh_sealer_release(&rank_of[rank]);
 }
 
-/* A record of that rank, sealed; returns its flags as they are sent. */
+/* Seals a record of that rank; returns its flags on the wire. */
 static unsigned say(uint16_t src, uint16_t dst, uint8_t packet[PACKET_MAX], size_t *bytes)
 {
     *bytes = seal_case_record(packet, dst, ++number, RECORD_BYTES);
@@ -249,7 +249,7 @@ static unsigned say(uint16_t src, uint16_t dst, uint8_t packet[PACKET_MAX], size
     return packet[FLAGS_AT];
 }
 
-/* To everybody, who all open it to what it was. */
+/* Sends to all ranks, which all restore the original. */
 static unsigned tell_all(uint16_t src)
 {
     uint8_t packet[PACKET_MAX], plain[PACKET_MAX], sealed[PACKET_MAX];
@@ -293,7 +293,7 @@ static void one_that_has_none_is_spoken_to_without_it(void **state)
     close_ranks();
 }
 
-/* Somebody on the way who says that a member has it, or that it has none. */
+/* An attacker on the path claims that a member has AES, or that it has not. */
 static void the_flag_of_a_datagram_that_does_not_open_counts_for_nothing(void **state)
 {
     uint8_t packet[PACKET_MAX];

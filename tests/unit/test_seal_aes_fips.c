@@ -1,4 +1,5 @@
-/* FIPS mode of libgcrypt, which seals with no nonce that is ours: nobody hears of AES from here, and captures are opened all the same. */
+/* FIPS mode of libgcrypt, which does not seal with a nonce of the caller's: this process does not announce AES, but still opens
+ * captures. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ static const char plain_ping[] = "446d010a00000100000000000700000005000000000000
 static const char sealed_ping[] = "446d010a2c00010000000000070000000500000000000000ffffffffffffffff15cd5b0700000000"
                                   "b245d76cce62b4b00e7511d9d02fb9ab91d865383327824e";
 
-/* Before the library is started. */
+/* Before the library starts. */
 static int ask_for_fips_mode(void **state)
 {
     (void)state;

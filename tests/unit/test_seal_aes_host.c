@@ -1,4 +1,4 @@
-/* A program that links libmesh, uses libgcrypt itself and has started it in its own way: without instructions for AES. */
+/* A program that links libmesh and uses libgcrypt itself, started with its own settings: without AES instructions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 static int start_library(void **state)
 {
     (void)state;
-    gcry_control(GCRYCTL_DISABLE_HWF, "intel-aesni", NULL); /* refused by the other processor's */
+    gcry_control(GCRYCTL_DISABLE_HWF, "intel-aesni", NULL); /* on another architecture libgcrypt refuses it */
     gcry_control(GCRYCTL_DISABLE_HWF, "arm-aes", NULL);
     assert_non_null(gcry_check_version(GCRYPT_VERSION));
     gcry_control(GCRYCTL_INIT_SECMEM, 16384, 0);
@@ -53,7 +53,7 @@ static void members_seal_without_aes_where_the_library_has_no_instructions(void 
     mesh_sealer_release(&sealer);
 }
 
-/* As a capture is opened there. */
+/* As for opening captures. */
 static void single_datagrams_are_sealed_and_opened_all_the_same(void **state)
 {
     static const struct mesh_seal_key some_key = {{1, 2, 3}};

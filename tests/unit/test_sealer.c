@@ -69,7 +69,7 @@ static void what_is_for_one_rank_only_that_one_opens(void **state)
     (void)state;
     seal_case_init(&to, 2, MESH_SECURITY_SEAL);
     assert_refused(MESH_SEAL_SENDER, MESH_ESENDER, bytes);
-    packet[8] = 2; /* readdressed */
+    packet[8] = 2; /* changed destination */
     assert_refused(MESH_SEAL_TAG, MESH_EAUTH, bytes);
 }
 
@@ -95,7 +95,7 @@ static void another_epoch_is_named(void **state)
     assert_refused(MESH_SEAL_EPOCH, MESH_EEPOCH, bytes);
 }
 
-/* Two halves of a split that count on to the same number. */
+/* Two halves of a partition that count up to the same number. */
 static void the_same_epoch_number_of_another_id_is_refused(void **state)
 {
     const struct mesh_key key = seal_case_key();
@@ -139,7 +139,7 @@ static void what_is_not_of_this_protocol_is_foreign(void **state)
     packet[0] ^= 1;
     assert_refused(MESH_SEAL_FOREIGN, MESH_ETYPE, bytes);
     packet[0] ^= 1;
-    packet[5] = 0x80; /* a flag that is not known */
+    packet[5] = 0x80; /* an unknown flag */
     assert_refused(MESH_SEAL_FOREIGN, MESH_ERANGE, bytes);
 }
 

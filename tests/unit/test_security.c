@@ -1,4 +1,4 @@
-/* What protects a run: nothing of it comes twice, its nodes understand one another, and the key is gone when they do. */
+/* The protection of a run: none of its random values repeats, its nodes understand one another, and then the key is wiped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +47,7 @@ static int release_pair(void **state)
     return 0;
 }
 
-/* As after fork: both have a copy of what was drawn. */
+/* As after fork: both have a copy of the random bytes drawn. */
 static void start_pair(enum mesh_security mode)
 {
     release_pair(NULL);

@@ -50,7 +50,7 @@ static void what_fails_for_a_moment_is_not_told(void **state)
     assert_int_equal(errors.count, 0);
 }
 
-/* Such as an answer to somebody who lies about its address. */
+/* For example, an answer to a peer with a forged address. */
 static void one_datagram_that_failed_is_not_told_however_long_ago(void **state)
 {
     struct send_errors errors = {0};
@@ -133,7 +133,7 @@ static void there_is_room_for_so_many_and_no_more(void **state)
     assert_int_equal(errors.count, 0);
 }
 
-/* Nobody sends there any more. */
+/* Nothing is sent there any more. */
 static void one_that_failed_long_ago_gives_its_place_to_another(void **state)
 {
     struct send_errors errors = {0};
@@ -161,7 +161,7 @@ static void what_has_been_told_is_present_until_it_is_over_or_old(void **state)
 
     (void)state;
     note(&errors, S, 1, EPERM);
-    assert_false(send_errors_present(&errors, S, text)); /* it may be for a moment */
+    assert_false(send_errors_present(&errors, S, text)); /* it may last only a moment */
     note(&errors, 2 * S, 1, EPERM);
     note(&errors, S, 2, ENETUNREACH);
     note(&errors, 2 * S, 2, ENETUNREACH);
@@ -175,7 +175,7 @@ static void what_has_been_told_is_present_until_it_is_over_or_old(void **state)
     assert_string_equal(text,
                         "nothing can be sent to 10.0.0.2:7411: Network is unreachable: see this machine's addresses, routes and cables");
     assert_true(send_errors_present(&errors, 2 * S + SEND_ERRORS_OLD_NS - 1, text));
-    assert_false(send_errors_present(&errors, 2 * S + SEND_ERRORS_OLD_NS, text)); /* nobody has sent there for long */
+    assert_false(send_errors_present(&errors, 2 * S + SEND_ERRORS_OLD_NS, text)); /* nothing has been sent there for long */
 }
 
 int main(void)

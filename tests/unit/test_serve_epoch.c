@@ -1,4 +1,4 @@
-/* A serving node between epochs: what it is taken for. */
+/* A serving node between epochs: how its state is classified. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "node/serve_state.h"
 
-/* Whoever is refused by a cluster is not healthy while it is alone; those who wait for memory together are not alone. */
+/* A node refused by a cluster is not healthy while it is alone; nodes that wait for memory together are not alone. */
 static void members_that_wait_together_are_not_refused(void **state)
 {
     static struct serve_config config = {.seed_count = 1};
@@ -21,7 +21,7 @@ static void members_that_wait_together_are_not_refused(void **state)
     server.memory.count = 2;
     assert_false(serve_is_refused(&server));
     server.memory = (struct serve_memory){.missing_bytes = 0};
-    assert_true(serve_is_refused(&server)); /* in no epoch at all */
+    assert_true(serve_is_refused(&server)); /* in no epoch */
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Serving nodes in the simulator whose memory is limited: who gets which rows, and what happens when all together have too little. */
+/* Serving nodes in the simulator with limited memory: which node gets which rows, and what happens when all together have too little. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ static struct simserve serve; /* too large for the stack */
 static unsigned question;     /* one with a long answer */
 static int first;             /* the first ask */
 
-/* What one that has the whole model holds. */
+/* What a node holds that has the whole model. */
 static uint64_t whole_bytes(void)
 {
     const struct shift_config *c = &serve.node[0].shift_config;
@@ -64,7 +64,7 @@ static void expect_answered(void)
     assert_true(serve.ask[first].is_done);
 }
 
-/* Nobody that lives holds more than it can. */
+/* No live node holds more than it can. */
 static void expect_fits(void)
 {
     for (uint64_t alive = simserve_alive(&serve); alive != 0; alive &= alive - 1) {
@@ -78,7 +78,7 @@ static void expect_fits(void)
     }
 }
 
-/* All that live are in one epoch and hold nothing, and the answer stands still. */
+/* All live nodes are in one epoch and hold nothing, and the answer is suspended. */
 static void expect_waits(uint64_t missing_bytes)
 {
     const uint64_t alive = simserve_alive(&serve);
@@ -135,7 +135,7 @@ static void who_cannot_hold_the_model_waits_until_one_joins(void **state)
     assert_in_range(serve.members.at[3].number, number + 1, number + 2);
 }
 
-/* It holds nothing of the model either, as long as there is too little. */
+/* The new node holds nothing of the model either, as long as memory is missing. */
 static void one_that_joins_with_too_little_waits_with_the_others(void **state)
 {
     static const unsigned percent[FOUR] = {80, 80, 30, 30};
@@ -184,7 +184,7 @@ static void memory_that_becomes_free_counts_with_the_next_agreement(void **state
     expect_fits();
 }
 
-/* Figures that go up and down would make an epoch every two seconds. */
+/* Fluctuating figures would make an epoch every two seconds. */
 static void only_as_much_as_is_missing_is_worth_an_epoch_at_once(void **state)
 {
     static struct serve_memory memory = {.rank = 1, .member[0].summary = 700, .member[1].summary = 400};
@@ -197,7 +197,7 @@ static void only_as_much_as_is_missing_is_worth_an_epoch_at_once(void **state)
     assert_true(serve_memory_suffices(&memory, 500));
 }
 
-/* A node that was told of with 984 would wait for ever for 1000, of which it has 1010. */
+/* A node that was reported with 984 would wait for ever for 1000, although it has 1010. */
 static void what_is_waited_for_is_told_however_little(void **state)
 {
     static struct serve_memory memory = {.told_bytes = 984};
@@ -208,7 +208,7 @@ static void what_is_waited_for_is_told_however_little(void **state)
     memory.missing_bytes = 16;
     assert_true(serve_memory_is_news(&memory, 1010));
     assert_false(serve_memory_is_news(&memory, 984));
-    assert_false(serve_memory_is_news(&memory, 960)); /* less only when it is much */
+    assert_false(serve_memory_is_news(&memory, 960)); /* a decrease counts only when it is large */
     assert_true(serve_memory_is_news(&memory, 900));
 }
 

@@ -1,6 +1,6 @@
-/* Serving nodes in the simulator: what can happen to a cluster that generates, and that nothing of it changes a token.
+/* Serving nodes in the simulator: faults of a cluster that generates, none of which changes a token.
  *
- * Every token and every digest is compared as it comes (simserve.h), so a test says only what happens and what has to follow. */
+ * Every token and every digest is compared as it arrives (simserve.h), so a test states only the fault and its required outcome. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,7 @@ static uint32_t number_at(uint16_t place)
     return serve.members.at[place].number;
 }
 
-/* ---- dying ---- */
+/* ---- deaths ---- */
 
 static void a_death_of_the_sequencer_costs_no_token(void **state)
 {
@@ -111,7 +111,7 @@ static void a_death_while_the_others_load_is_another_epoch(void **state)
     expect_settles();
 }
 
-/* ---- coming and going ---- */
+/* ---- joining and leaving ---- */
 
 static void all_are_restarted_one_by_one_under_a_running_request(void **state)
 {
@@ -138,7 +138,7 @@ static void who_leaves_in_order_disturbs_no_request(void **state)
     }
     expect_settles();
     assert_int_equal(simserve_alive(&serve), 8);
-    assert_true(serve.prepared > 0); /* those who stayed had loaded what came to them */
+    assert_true(serve.prepared > 0); /* the remaining nodes had loaded their new rows */
 }
 
 static void one_that_joins_takes_its_share_of_a_running_request(void **state)
@@ -191,8 +191,8 @@ static bool are_all_answered(const struct simserve *s)
     return true;
 }
 
-/* Between two ranks nothing passes, or nothing one way, while all others hear both: at each place questions are answered, and the epochs
- * of a minute are few. */
+/* Between two ranks nothing passes, or nothing in one direction, while all other ranks hear both: questions are answered at each place, and
+ * there are few epochs in a minute. */
 static void cut_two(uint16_t from, uint16_t to, bool both_ways)
 {
     const uint16_t a = simmembers_place(&serve.members, from), b = simmembers_place(&serve.members, to);
@@ -242,7 +242,7 @@ static void one_that_was_stopped_for_ten_seconds_comes_back_quietly(void **state
     simserve_pause(&serve, 2, false);
     expect_settles();
     assert_true(serve.ask[asleep].is_done);
-    assert_int_equal(number_at(1), number + 1); /* it is taken in, and that is all */
+    assert_int_equal(number_at(1), number + 1); /* it is admitted, and nothing else happens */
 }
 
 static void a_clock_that_leaps_is_no_death_of_the_others(void **state)
@@ -266,7 +266,7 @@ static void who_is_only_slow_stays(void **state)
     assert_int_equal(number_at(1), number);
 }
 
-/* All of them on machines that do other work: one after the other is stopped for 20 to 100 ms, while they are idle and under questions. */
+/* All nodes are on machines that do other work: one after the other is paused for 20 to 100 ms, while idle and while answering. */
 static void nodes_that_are_stopped_again_and_again_stay(void **state)
 {
     uint32_t number;
@@ -296,7 +296,7 @@ static void a_client_that_goes_away_frees_its_slot(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++)
         assert_true(simserve_ask(&serve, 0, question) >= 0);
-    first = serve_case_ask(&serve, 0, question); /* waits for one of four slots, so the others must end first */
+    first = serve_case_ask(&serve, 0, question); /* waits for one of four slots, so the other questions must end first */
     for (unsigned i = 0; i < 4; i++)
         simserve_end_ask(&serve, i);
     expect_settles();

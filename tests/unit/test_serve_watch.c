@@ -1,5 +1,5 @@
-/* Telemetry of simulated nodes: the same code as in real ones, on virtual time. All that a watcher is told is checked as it comes
- * (simwatch.h), so a test says only what happens and what has to follow. */
+/* Telemetry of simulated nodes: the same code as in real ones, in virtual time. All reports to a watcher are checked as they arrive
+ * (simwatch.h), so a test states only the events and their required outcome. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,7 @@ static void answer_a_question(void)
     expect_holds(simserve_run_until(&serve, simserve_is_settled, 20 * SIMMEMBERS_S));
 }
 
-/* What the watcher has heard of the process at a place. */
+/* What the watcher has received of the process at a place. */
 static const struct simwatch_heard *heard_of(uint16_t place)
 {
     const struct simwatch_heard *heard = simwatch_find(&serve.watcher[0].watch, serve.members.at[place].config.incarnation);
@@ -107,7 +107,7 @@ static void when_the_lease_is_over_all_fall_silent(void **state)
 
     (void)state;
     watch_for(1000);
-    run_ms(1000 + 3500 + 200); /* then the leases of the others end, too */
+    run_ms(1000 + 3500 + 200); /* then the leases at the other nodes end, too */
     sent = serve.looks + serve.reports;
     assert_true(sent > 0);
     run_ms(5000);
@@ -170,7 +170,7 @@ static void loss_on_one_way_of_one_link_shows_there_and_nowhere_else(void **stat
                 assert_true((heard_of(to)->link[rank_at(from)].lost > 0) == (from == 3 && to == 0));
 }
 
-/* All nodes' time waiting for the one at a place. */
+/* The time for which all nodes have waited for the one at a place. */
 static uint64_t waited_for(uint16_t place)
 {
     uint64_t sum_ns = 0;

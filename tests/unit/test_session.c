@@ -83,7 +83,7 @@ static void a_session_opens_echoes_and_closes(void **state)
     }
 }
 
-/* What was sent before a close arrives, whoever closes. */
+/* Data sent before a close arrives, whichever side closes. */
 static void what_was_sent_before_a_close_arrives(void **state)
 {
     (void)state;
@@ -238,7 +238,7 @@ static void a_replayed_call_opens_no_session(void **state)
     assert_int_equal(stats().open_now, 1);
     mesh_call_close(net.client[0].call, net.now_ns);
     session_net_run(&net, SECOND, is_first_over);
-    for (int k = 0; k < 60; k++) { /* after that: until the cookie is too old, and then */
+    for (int k = 0; k < 60; k++) { /* after that: until the cookie is too old, and beyond */
         session_net_inject(&net, session_net_addr(0), log.call[1], log.bytes[1]);
         session_net_run(&net, SECOND / 10, NULL);
         assert_int_equal(stats().open_now, 0);
@@ -277,7 +277,7 @@ static void datagrams_of_other_sessions_and_addresses_are_refused(void **state)
     session_net_release(&net);
 }
 
-/* Every tenth datagram has a flipped bit, and strangers send copies of what they see, changed. */
+/* Every tenth datagram has a flipped bit, and strangers send changed copies of what they see. */
 static struct session_net_packet seen[64];
 static unsigned seen_count;
 
@@ -365,7 +365,7 @@ static void a_full_node_says_so_and_has_room_again_later(void **state)
     session_net_release(&net);
 }
 
-/* As a loop in a shell does, or a page that asks one question at a time. */
+/* As with a loop in a shell, or a web page that asks one question at a time. */
 static void thousands_of_clients_have_sessions_one_after_the_other(void **state)
 {
     const unsigned clients = 3000;
@@ -382,7 +382,7 @@ static void thousands_of_clients_have_sessions_one_after_the_other(void **state)
         session_net_forget_last(&net);
     }
     assert_int_equal(net.opened, clients);
-    assert_true(net.now_ns - begin_ns < 4 * SECOND); /* so long each is remembered */
+    assert_true(net.now_ns - begin_ns < 4 * SECOND); /* for this long each is remembered */
     session_net_release(&net);
 }
 
@@ -407,7 +407,7 @@ static void silence_closes_a_session_on_both_sides(void **state)
     (void)state;
     open_net(4, MESH_SECURITY_NONE, 1);
     open_first();
-    session_net_run(&net, 60 * SECOND, NULL); /* pings keep it */
+    session_net_run(&net, 60 * SECOND, NULL); /* pings keep it open */
     assert_int_equal(net.closed + net.client[0].closed, 0);
     net.loss_ppm = 1000000;
     session_net_run(&net, 9 * SECOND, NULL);
@@ -432,10 +432,10 @@ static void nobody_there_is_a_failure_in_time(void **state)
     session_net_run(&net, SECOND / 100, NULL);
     assert_int_equal(net.client[0].failed, 1);
     assert_int_equal(net.client[0].why, MESH_SESSION_NO_ANSWER);
-    assert_in_range(net.sent, 10, 30); /* 5 ms doubling to 200 ms, and what the node said */
+    assert_in_range(net.sent, 10, 30); /* 5 ms doubling to 200 ms, and the node's datagrams */
     session_net_run(&net, 10 * SECOND, NULL);
     assert_int_equal(net.opened, 0);
-    assert_int_equal(stats().open_now, 0); /* nothing is kept of it */
+    assert_int_equal(stats().open_now, 0); /* no state of it is kept */
     session_net_release(&net);
 }
 

@@ -87,7 +87,7 @@ static void a_rank_that_owes_nothing_may_be_silent(void **state)
     finish(net);
 }
 
-/* Its process was not given a processor, so what others have said is unread. */
+/* Its process did not get a processor, so datagrams of the others are unread. */
 static void who_was_not_called_when_it_was_due_takes_nobody_for_silent(void **state)
 {
     struct net *net = setup();
@@ -108,7 +108,7 @@ static void who_was_not_called_when_it_was_due_takes_nobody_for_silent(void **st
 
 enum { NARROW_BYTES = 400, RECORD_BYTES = 900 };
 
-/* Of what rank 1 sends to rank 0, and no other way. */
+/* Drops what rank 1 sends to rank 0, and nothing else. */
 static bool drop_large(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     (void)net, (void)message;
@@ -132,7 +132,7 @@ static void who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by
     assert_int_equal(starved(net, 0), 0);
     net_run(net, 400 * NET_MS);
     assert_int_equal(starved(net, 0), 1 << 1);
-    assert_int_equal(starved(net, 1), 1 << 0); /* which goes on giving the same */
+    assert_int_equal(starved(net, 1), 1 << 0); /* the result stays the same */
     assert_int_equal(starved(net, 2), 0);
     net->drop = NULL;
     net_run(net, 50 * NET_MS);
@@ -168,7 +168,7 @@ static void a_rank_that_is_not_heard_starves_nobody(void **state)
     finish(net);
 }
 
-/* It has asked for something long ago, as it finds, and what has come meanwhile is unread. */
+/* Its request is long ago, as it finds, and what has arrived meanwhile is unread. */
 static void who_was_not_called_for_long_is_not_starved(void **state)
 {
     struct net *net = setup();

@@ -1,4 +1,4 @@
-/* Nodes on virtual time: the same seed gives the same run, work takes time, crashed nodes hear nothing, partitions heal. */
+/* Nodes in virtual time: the same seed gives the same run, work takes time, crashed nodes hear nothing, partitions heal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,7 +107,7 @@ static void output_of_work_leaves_when_the_work_ends(void **state)
     (void)state;
     open_even(2, &link);
     expect(simbench_join(&bench, SIM_S(1)));
-    mesh_sim_crash(bench.sim, 0); /* the same endpoint goes on with another application */
+    mesh_sim_crash(bench.sim, 0); /* the same endpoint continues with another application */
     watched.mesh = bench.apps[0].mesh;
     mesh_sim_watch(bench.sim, note_goodbye, &watched);
     mesh_sim_attach(bench.sim, 0, watched.mesh, say_goodbye_while_working, &watched);
@@ -148,7 +148,7 @@ static void what_is_under_way_to_a_crashed_node_is_lost(void **state)
     simbench_close(&bench);
 }
 
-/* A dead peer is asked again and again, but ever more seldom: at most once in 10 ms per gather in the long run. */
+/* A dead peer is asked again and again, but ever more rarely: at most once in 10 ms per gather in the long run. */
 static void a_dead_peer_is_not_asked_too_often(void **state)
 {
     const struct mesh_sim_link link = simbench_ethernet();

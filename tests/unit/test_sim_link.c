@@ -1,4 +1,4 @@
-/* What a simulated wire does to datagrams: looks at the arrivals it schedules, no endpoint takes part. */
+/* What a simulated wire does to datagrams: tests look at the arrivals it schedules; no endpoint takes part. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ static void what_a_rank_sends_shares_its_own_link_and_what_comes_for_it_too(void
     send(sim, 0, 1, BYTES);
     send(sim, 0, 2, BYTES);
     send(sim, 1, 2, BYTES);
-    send(sim, 2, 1, BYTES); /* the other direction is another */
+    send(sim, 2, 1, BYTES); /* the other direction is another link */
     assert_int_equal(sim->nodes[0].sends.free_ns, 16000);
     for (int i = 0; i < 4; i++) { /* as the simulator runs them: to the receiver's link, and through it */
         assert_true(mesh_heap_pop(&sim->heap, &entry));
@@ -89,7 +89,7 @@ static void what_a_rank_sends_shares_its_own_link_and_what_comes_for_it_too(void
     }
     assert_int_equal(sim->nodes[0].receives.free_ns, 0);
     assert_int_equal(sim->nodes[1].receives.free_ns, 74000); /* two came at once */
-    assert_int_equal(sim->nodes[2].receives.free_ns, 74000); /* one when the other was through */
+    assert_int_equal(sim->nodes[2].receives.free_ns, 74000); /* one after the other had passed */
     mesh_sim_close(sim);
 }
 
@@ -223,7 +223,7 @@ static void without_the_checksum_exactly_one_bit_of_a_datagram_is_flipped(void *
     mesh_sim_close(sim);
 }
 
-/* Traffic on another link must not change what happens on this one, or a test's loss would move with unrelated changes. */
+/* Traffic on another link must not change the losses on this one, or they would change with unrelated edits. */
 static void the_luck_of_a_link_does_not_depend_on_other_links(void **state)
 {
     const struct mesh_sim_link link = {.loss_ppm = 300000};

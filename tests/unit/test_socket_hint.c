@@ -1,4 +1,4 @@
-/* What a message suggests follows from what the system said. */
+/* The advice in a message follows from the system's error. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* The benchmark that a node runs before it joins: it comes to an end, and says something, for every type of weights. */
+/* The benchmark that a node runs before it joins: it ends, and gives a result, for every type of weights. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

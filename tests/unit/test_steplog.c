@@ -50,7 +50,7 @@ static struct request request_of(uint64_t id, uint32_t prompt_count)
     };
 }
 
-/* All records of a request but the last `held_back`. Returns what the last one completed. */
+/* Delivers all records of a request but the last `held_back`. Returns what the last of them completed. */
 static uint64_t arrive(const struct request *request, uint32_t held_back)
 {
     uint64_t complete = 0;

@@ -1,4 +1,4 @@
-/* Stories as they are written: what every one of them keeps to, and what they do not depend on. */
+/* Stories as they are written: rules that each of them follows, and what they do not depend on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,7 @@ static void other_seeds_and_indices_give_other_stories(void **state)
     }
 }
 
-/* Change the number together with the stories; a difference without a change of theirs is one between machines. */
+/* Change the number together with the stories; otherwise a difference means that machines differ. */
 static void stories_are_the_same_on_every_machine(void **state)
 {
     uint64_t digest = 0;

@@ -1,4 +1,4 @@
-/* Casts: who acts with whom, and that everything chosen fits. */
+/* Casts: which characters act together, and that all choices fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Templates: what each form expands to, and what is wrong with those that cannot be expanded. */
+/* Templates: what each form expands to, and the errors of those that cannot be expanded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

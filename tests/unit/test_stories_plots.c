@@ -49,7 +49,7 @@ static size_t tell(const struct stories_plot *plot, uint64_t key, char *story)
     return text.size;
 }
 
-/* At any length, also where the stories that are told are shorter. */
+/* At any length, also where the plot's stories are shorter. */
 static void every_plot_gives_clean_prose(void **state)
 {
     static char story[STORY_SIZE];

@@ -1,4 +1,4 @@
-/* Pieces of text: what becomes of spaces, capitals, articles and quotation marks between them. */
+/* Pieces of text: the spaces, capitals, articles and quotation marks between them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

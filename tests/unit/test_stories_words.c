@@ -82,7 +82,7 @@ static void there_are_many_places_and_things(void **state)
     assert_true(stories_things.row_count >= 50);
 }
 
-/* Wherever a story happens there are at least four spots, since a plot may want that many. */
+/* Every place of a story has at least four spots, since a plot may need that many. */
 static void every_town_has_spots(void **state)
 {
     (void)state;

@@ -24,7 +24,7 @@
 
 #define MODEL "node/models/stories-q8_0.gguf"
 
-/* As the model card says. A shorter corpus begins with the same stories and holds out the same ones of them: enough for an instrumented
+/* As the model card states. A shorter corpus begins with the same stories and holds out the same ones of them: enough for an instrumented
  * build. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SEED = 1, STORIES = 20000, STORIES_READ = 100, HELD_OUT_PERMILLE = 50 };
@@ -57,7 +57,7 @@ static void write_stories(void)
     text[text_size++] = '\n';
 }
 
-/* The file's matrices in f32, where training has them. */
+/* The file's matrices in f32, in training's layout. */
 static void take_weights(void)
 {
     weights = calloc(layout.count, sizeof *weights);
@@ -175,7 +175,7 @@ static void it_beats_a_trigram_model_of_the_same_corpus(void **state)
     assert_true(loss < 0.7 * wanted);
 }
 
-/* Training is in f32, the engine quantises activations: close, and the same where it matters. */
+/* Training is in f32, the engine quantises activations: results are close, and equal where it matters. */
 static void the_engine_computes_what_training_computed(void **state)
 {
     enum { TOKENS = 24 };

@@ -1,5 +1,5 @@
-/* Real nodes and those who do not belong to them: other versions in both directions, other models, other keys, no key, played back. Each is
- * refused, in words where there is a key, and counted by the reason in `status --json`. */
+/* Real nodes and strangers: other versions in both directions, other models, other keys, no key, replays. Each is refused, with a message
+ * where there is a key, and counted by the reason in `status --json`. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -130,7 +130,7 @@ static void stop(pid_t child)
     waitpid(child, &status, 0);
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 static struct mesh_caller *call(const struct process *as, struct mesh_addr at, uint64_t timeout_ns, struct fail *fail)
 {
@@ -221,7 +221,7 @@ static void nodes_that_do_not_belong_are_refused_and_counted(void **state)
     const struct {
         const char *who;
         const struct process *cluster, node;
-        const char *object, *reason, *words; /* words: what the newcomer says; NULL: nobody answers it */
+        const char *object, *reason, *words; /* words: of the newcomer; NULL: no node answers it */
     } cases[] = {
         {"a newer one", &real, {NEWER, MESH_SECURITY_SEAL, &good_key, 64}, "joins", "version", "protocol version is 2, there 1"},
         {"an older one", &newer, {0, MESH_SECURITY_SEAL, &good_key, 64}, "joins", "version", "protocol version is 1, there 2"},
@@ -280,7 +280,7 @@ static void clients_that_do_not_belong_are_refused_and_counted(void **state)
     }
 }
 
-/* ---- played back ---- */
+/* ---- replays ---- */
 
 static void what_is_played_back_is_counted(void **state)
 {

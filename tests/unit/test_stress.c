@@ -9,8 +9,8 @@
 
 #include "net.h"
 
-/* Random shares, readers, batches, cuts and timing over a network that loses, reorders and duplicates: every run ends, every byte right.
- * MESH_SEED=n repeats one run. */
+/* Random shares, readers, batches, cuts and timing over a network that loses, reorders and duplicates: every run ends, with every byte
+ * right. MESH_SEED=n repeats one run. */
 enum { GATHERS = 40, PHASES = 5, BLOCK_BYTES = 36, LAST_BLOCK_BYTES = 20, PIECES_MAX = 2048 };
 
 struct piece {
@@ -102,7 +102,7 @@ static void make_gather(struct net *net, struct stress *stress, unsigned index)
     }
 }
 
-/* Cut a rank's part of the gather it works on into pieces in random order. */
+/* Cut a rank's part of its current gather into pieces in random order. */
 static void cut(struct stress *stress, uint16_t rank)
 {
     struct worker *worker = &stress->workers[rank];

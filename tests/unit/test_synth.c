@@ -35,7 +35,7 @@ static int remove_folder(void **state)
 {
     (void)state;
     unlink(model_path);
-    return rmdir(folder); /* fails when anything was left behind */
+    return rmdir(folder); /* fails when a file is left behind */
 }
 
 static struct gguf *synth(const struct synth_options *options)
@@ -347,7 +347,7 @@ static void a_file_that_is_replaced_keeps_its_reader_and_leaves_nothing_behind(v
     gguf_fingerprint(old, after); /* the old file, still mapped */
     assert_memory_equal(before, after, sizeof before);
     gguf_close(old);
-    /* remove_folder sees that no other file is left */
+    /* remove_folder checks that no other file is left */
 }
 
 int main(void)

@@ -39,7 +39,7 @@ static void every_task_is_done_once_in_each_of_many_works(void **state)
             atomic_store(&count.task[i], 0);
         for (uint32_t work = 0; work < 200; work++) {
             team_run(count.team, TASKS - work, count_task, &count);
-            /* Done when it returns, not later. */
+            /* The work is done when the call returns, not later. */
             assert_int_equal(atomic_load(&count.task[0]), work + 1);
             assert_int_equal(atomic_load(&count.task[TASKS - work - 1]), work + 1);
         }

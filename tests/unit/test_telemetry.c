@@ -77,7 +77,7 @@ static void items_come_back_as_they_were(void **state)
     }
 }
 
-/* An item of every kind, in one piece. */
+/* Writes an item of every kind, in one piece. */
 static size_t write_all_kinds(void)
 {
     static const struct mesh_telemetry_phase phases[] = {{0, 5}, {7, 100000}, {3, 0}, {0, 0}, {4000000, 1}};
@@ -103,7 +103,7 @@ static size_t write_all_kinds(void)
     return writer.used;
 }
 
-/* Where items end, and so where a piece may end as well. */
+/* Whether an item ends there, and so a piece may end as well. */
 static bool is_boundary(size_t bytes)
 {
     struct mesh_telemetry_reader reader;
@@ -129,7 +129,7 @@ static void a_piece_cut_anywhere_else_than_between_items_is_refused(void **state
     for (size_t cut = 0; cut < bytes; cut++) {
         uint8_t copy[sizeof piece];
 
-        memcpy(copy, piece, cut); /* so that a sanitizer sees what is read beyond */
+        memcpy(copy, piece, cut); /* so that a sanitizer sees reads beyond it */
         if (is_boundary(cut)) {
             boundaries++;
             assert_int_equal(mesh_telemetry_check(copy, cut), 0);
@@ -148,7 +148,7 @@ static void what_is_out_of_range_is_refused(void **state)
 
     (void)state;
     mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
-    doing = piece + writer.used + 3 + 1; /* behind the item's head and the worker's number */
+    doing = piece + writer.used + 3 + 1; /* after the item's head and the worker's number */
     assert_true(mesh_telemetry_put(&writer, &item));
     assert_int_equal(mesh_telemetry_check(piece, writer.used), 0);
     assert_int_equal(*doing, 2);
@@ -315,7 +315,7 @@ static void check_name(const struct mesh_metric *field)
     assert_true(field->meaning[0] >= 'A' && field->meaning[0] <= 'Z');
 }
 
-/* Base units, and _total for counters and nothing else, as Prometheus's guidelines say; and no name twice. */
+/* Base units, and _total for counters and nothing else, as Prometheus's guidelines require; and no name twice. */
 static void names_of_metrics_follow_the_rules(void **state)
 {
     const char *seen[300];

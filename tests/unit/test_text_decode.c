@@ -54,7 +54,7 @@ static void what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_characte
         const char *bytes;
         size_t skipped;
     } cases[] = {
-        {"\x80", 1},             /* a continuation alone */
+        {"\x80", 1},             /* a continuation byte alone */
         {"\xc0\x80", 1},         /* overlong NUL */
         {"\xc1\xbf", 1},         /* overlong */
         {"\xe0\x9f\xbf", 1},     /* overlong */
@@ -62,7 +62,7 @@ static void what_is_no_utf8_is_skipped_as_far_as_it_could_have_become_a_characte
         {"\xf4\x90\x80\x80", 1}, /* above U+10FFFF */
         {"\xf5\x80\x80\x80", 1},
         {"\xff", 1},
-        {"\xe2\x96", 2}, /* cut off */
+        {"\xe2\x96", 2}, /* truncated */
         {"\xf0\x9f\x98", 3},
         {"\xe2\x96z", 2},
         {"\xc3z", 1},
@@ -102,7 +102,7 @@ static void nothing_printed_acts_on_a_terminal(void **state)
     check_printed("\xff\xe2\x96", 3, "\\xff\\xe2\\x96");
 }
 
-/* What comes out at the other end of `to`, a new pipe or terminal, whose ends are given. */
+/* Checks the output at the other end of `to`, a new pipe or terminal, whose ends are given. */
 static void check_written(int to, int from, const char *bytes, size_t size, const char *expected)
 {
     FILE *out = fdopen(to, "w");
@@ -142,7 +142,7 @@ static void what_a_model_writes_does_not_act_on_a_terminal(void **state)
         skip();
     }
     assert_int_equal(tcgetattr(slave, &raw), 0);
-    raw.c_oflag &= (tcflag_t)~OPOST; /* newlines as they are */
+    raw.c_oflag &= (tcflag_t)~OPOST; /* newlines unchanged */
     assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
     check_written(slave, terminal, written, sizeof written - 1, "one\n\ttwo \xe2\x80\x8d \\x1b[2J\\r\\x7f\\u{009b} back\\ \\xff");
 }

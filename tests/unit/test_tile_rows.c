@@ -1,4 +1,4 @@
-/* How many rows a tile has changes no bit, and every rank has its own way: nothing on the wire says how rows were computed. */
+/* The number of rows of a tile changes no bit, and may differ between ranks: nothing on the wire tells how rows were computed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ enum { RANKS_MAX = 4, SIZES = 4, PROMPT = 21 };
 static const struct synth_options shape = {
     .dim = 768, .hidden = 1056, .layers = 2, .heads = 12, .kv_heads = 4, .vocab = 700, .context = 64, .type = TYPE_Q4_0, .seed = 4};
 
-/* Of each rank. */
+/* For each rank. */
 static const uint16_t smallest[RANKS_MAX][PHASE_KINDS] = {
     {32, 32, 32, 32, 32}, {32, 32, 32, 32, 32}, {32, 32, 32, 32, 32}, {32, 32, 32, 32, 32}};
 static const uint16_t largest[RANKS_MAX][PHASE_KINDS] = {

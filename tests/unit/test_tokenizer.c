@@ -1,4 +1,4 @@
-/* The tokenizer: on vocabularies made here, against the definition of the merging, and against real cases. */
+/* The tokenizer: on vocabularies made here, against the definition of merging, and against real cases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void what_has_no_piece_becomes_bytes(void **state)
     tokenizer_close(t);
 }
 
-/* The first byte of a character of two swallows that of the escaped space, which leaves two more symbols than the text has bytes. */
+/* The first byte of a two-byte character takes in that of the escaped space, which leaves two more symbols than the text has bytes. */
 static void broken_characters_before_spaces_become_bytes(void **state)
 {
     struct vocab v = {.model = "llama"};
@@ -127,7 +127,7 @@ static void control_and_byte_tokens_are_never_made_from_text(void **state)
     tokenizer_close(t);
 }
 
-/* As in the reference implementation: longest first, in the text as it was given; a space goes before the text after each. */
+/* As in the reference implementation: longest first, in the original text; a space precedes the text after each. */
 static void user_defined_pieces_are_found_before_anything_else(void **state)
 {
     struct vocab v = {.model = "llama"};
@@ -148,7 +148,7 @@ static void user_defined_pieces_are_found_before_anything_else(void **state)
     tokenizer_close(t);
 }
 
-/* The definition, word by word: while any two neighbours are a piece, join the pair with the best score, the leftmost of equals. */
+/* The definition, literally: while any two neighbours form a piece, join the pair with the best score, the leftmost of equals. */
 struct slow {
     char parts[64][64];
     size_t count;
@@ -360,7 +360,7 @@ static void a_real_text_comes_back_from_its_ids(void **state)
     for (size_t i = 1; i < count; i++) {
         const char *piece = tokenizer_piece(t, ids[i], &size);
 
-        if (i == 1) { /* the space that goes before every text */
+        if (i == 1) { /* the space that precedes every text */
             assert_true(size > 0 && piece[0] == ' ');
             piece++;
             size--;

@@ -145,7 +145,7 @@ static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
             "some text could not be encoded: get another copy of the model");
 }
 
-/* A file of nothing but the two keys under test. */
+/* A file with only the two keys under test. */
 static void refuses_tokens_of(enum gguf_value_type type, uint64_t count, const char *message)
 {
     struct gguf_writer w;

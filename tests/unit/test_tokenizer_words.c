@@ -39,7 +39,7 @@ static void check(const struct tokenizer *tokenizer, struct tokenizer_words *wor
     free(expected);
 }
 
-/* Texts in which words come again, with broken characters, space marks and NUL among them. */
+/* Texts with repeated words, and with broken characters, space marks and NUL among them. */
 static void check_random_texts(const struct tokenizer *tokenizer, bool is_fast)
 {
     static const char *const parts[] = {" ",    "\n",   "a",    "b",    "ab",       "ba",   "  a", " b", "\n\n",

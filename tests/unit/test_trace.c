@@ -1,4 +1,4 @@
-/* The trace store: what is written comes back, and what is no trace is refused. */
+/* The trace store: what is written is read back, and files that are no traces are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static int set_up(void **state)
     return mesh_trace_create(&place->trace, place->path, place->reason);
 }
 
-/* What was written so far, read by another. */
+/* Another handle reads what was written so far. */
 static void reopen(struct trace_place *place)
 {
     mesh_trace_close(place->trace);
@@ -135,14 +135,14 @@ static void a_datagram_comes_back_to_the_byte(void **state)
     struct mesh_trace_datagram row;
     size_t bytes;
 
-    memset(data, 17, sizeof data); /* compresses well */
+    memset(data, 17, sizeof data); /* compressible */
     bytes = make_tile(packet, sizeof packet, data, sizeof data);
     row = there_and_back(place, packet, bytes, true);
     assert_int_equal(row.form, MESH_TRACE_WHOLE);
     assert_int_equal(row.coding, MESH_TRACE_ZSTD);
     assert_int_equal(row.data_bytes, sizeof data);
     for (size_t i = 0; i < sizeof data; i++) {
-        data[i] = (uint8_t)(i * i * 7 + i / 3 * 31 + (i << 3 ^ i >> 2)); /* does not */
+        data[i] = (uint8_t)(i * i * 7 + i / 3 * 31 + (i << 3 ^ i >> 2)); /* incompressible */
     }
     bytes = make_tile(packet, sizeof packet, data, sizeof data);
     there_and_back(place, packet, bytes, true);
@@ -187,7 +187,7 @@ static void a_nak_keeps_its_ranges_without_payloads(void **state)
     assert_int_equal(there_and_back(place, packet, bytes, false).coding, MESH_TRACE_PLAIN);
 }
 
-/* Records of datagrams whose data cannot be made smaller, and of calls without data. */
+/* Records of datagrams whose data cannot be compressed, and of calls without data. */
 static size_t make_records(uint8_t *records, size_t capacity, uint64_t count)
 {
     static uint8_t body[80], data[700];

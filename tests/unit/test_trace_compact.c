@@ -1,4 +1,4 @@
-/* Compact records: what went in comes out, what is sent is stored once, and no blob makes reading go astray. */
+/* Compact records: they are read back as written, a payload that is sent is stored once, and no blob breaks the reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,9 +17,9 @@ enum { RECORDS = 400, RECORD_BYTES = 70000, TILE_BYTES = 400, ROUNDS = 3000 };
 
 struct compacted {
     struct compact *compact;
-    uint8_t *records; /* (bytes), as they went in */
+    uint8_t *records; /* (bytes), as written */
     size_t bytes;
-    uint8_t *blob; /* (blob_bytes); its marks are as they are */
+    uint8_t *blob; /* (blob_bytes); with its marks */
     size_t blob_bytes;
 };
 
@@ -83,7 +83,7 @@ static void finish(struct compacted *c)
     memcpy(c->blob, blob, c->blob_bytes);
 }
 
-/* As mesh_trace_get_chunk does it, without compression. */
+/* As in mesh_trace_get_chunk, without compression. */
 static int read_blob(const uint8_t *blob, size_t blob_bytes, uint8_t *records, size_t bytes)
 {
     struct compact_parts parts;
@@ -104,7 +104,7 @@ static void comes_back(struct compacted *c)
     free(read);
 }
 
-/* Calls as they come, and some as they hardly do. */
+/* Usual calls, and some that hardly occur. */
 static void put_any(struct compacted *c, uint64_t at_ns)
 {
     static uint8_t packet[RECORD_BYTES], data[TILE_BYTES];
@@ -160,7 +160,7 @@ static void what_was_cleared_is_forgotten(void **state)
     comes_back(c);
 }
 
-/* A publish of two tiles, then the two as datagrams: together, and later once more. */
+/* A publication of two tiles, then the two as datagrams: together, and once more later. */
 static void what_is_published_is_stored_once_though_it_is_sent_thrice(void **state)
 {
     struct compacted *c = *state;
@@ -198,7 +198,7 @@ static void like_records_take_few_bytes(void **state)
     assert_true(c->blob_bytes < c->bytes / 5);
 }
 
-/* What matters is that reading ends, without a sanitizer's complaint. */
+/* Reading must end, without an error from a sanitizer. */
 static void whatever_is_damaged_reading_ends(void **state)
 {
     struct compacted *c = *state;
@@ -214,7 +214,7 @@ static void whatever_is_damaged_reading_ends(void **state)
         const size_t bytes = draw(4) == 0 ? draw((uint32_t)c->blob_bytes) : c->blob_bytes;
 
         memcpy(damaged, c->blob, bytes);
-        for (unsigned i = draw(4); i > 0 && bytes > 0; i--) /* mostly in the part that says what the rest means */
+        for (unsigned i = draw(4); i > 0 && bytes > 0; i--) /* mostly in the part that describes the rest */
             damaged[bytes - 1 - draw((uint32_t)(draw(2) == 0 && bytes > 900 ? 900 : bytes))] = (uint8_t)draw(256);
         refused += read_blob(damaged, bytes, read, c->bytes) != 0;
     }

@@ -1,4 +1,4 @@
-/* Files that are no traces, are of another time, or are damaged: each is refused in words, or read as far as it goes. */
+/* Files that are no traces, have an earlier schema, or are damaged: each is refused with a message, or read as far as possible. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,8 @@ static void a_trace_of_schema_1_is_read_and_says_so(void **state)
     mesh_trace_close(trace);
 }
 
-/* As recorders of that time wrote them: a frame of the calls without their data, which are no calls by themselves, and one of the data. */
+/* As recorders of that version wrote them: a frame of the calls without their data, which are no calls by themselves, and one of the
+ * data. */
 static void a_chunk_of_schema_1_comes_back_to_the_byte(void **state)
 {
     enum { CALLS = 9, DATA = 300 };
@@ -127,7 +128,7 @@ static void a_table_that_is_missing_is_named(void **state)
     is_refused(MESH_ETRUNCATED, "tokens");
 }
 
-/* A view could be a question without an end. */
+/* A view could be a query that never ends. */
 static void a_table_that_is_none_is_refused(void **state)
 {
     (void)state;
@@ -208,7 +209,7 @@ static void a_chunk_of_absurd_size_is_refused(void **state)
         trace_case_make(path);
         trace_case_change(path, damages[i]);
         assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
-        if (mesh_trace_count(trace, MESH_TRACE_TABLE_INPUT, &count) >= 0) /* which takes rows of all calls */
+        if (mesh_trace_count(trace, MESH_TRACE_TABLE_INPUT, &count) >= 0) /* which includes rows of all calls */
             fail_msg("%s: read", damages[i]);
         assert_non_null(strstr(mesh_trace_reason(trace), "damaged"));
         mesh_trace_close(trace);
@@ -222,7 +223,7 @@ static void a_blob_beyond_the_limit_is_refused(void **state)
     assert_int_equal(trace_case_read(path), MESH_ERANGE);
 }
 
-/* Bytes changed anywhere, and files cut anywhere. What matters is that reading ends, without a sanitizer's complaint. */
+/* Bytes changed anywhere, and files truncated anywhere. Reading must end, without an error from a sanitizer. */
 static void whatever_is_damaged_reading_ends(void **state)
 {
     const char *given = getenv("MESH_SEED");

@@ -1,4 +1,4 @@
-/* Questions to a trace: answers come, and hostile ones do nothing. */
+/* Queries of a trace: they are answered, and hostile ones do nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* docs/TRACE.md says what the schema says. */
+/* docs/TRACE.md agrees with the schema. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Reading a trace changes nothing: not its bytes, not its times, nor what is beside it; and all its rows are there in any case. */
+/* Reading a trace changes nothing: neither its bytes, nor its times, nor the files beside it; and all its rows are read in any case. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(folder, sizeof folder, "%s/mesh-untouched.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/T #%%1?.db", folder); /* what a URI has to escape */
+    snprintf(path, sizeof path, "%s/T #%%1?.db", folder); /* characters that a URI has to escape */
     snprintf(wal, sizeof wal, "%s-wal", path);
     snprintf(shm, sizeof shm, "%s-shm", path);
     return 0;
@@ -54,7 +54,7 @@ static void copy_kept(void)
     free(bytes);
 }
 
-/* ---- what is there ---- */
+/* ---- the folder's state ---- */
 
 struct seen {
     unsigned files; /* in the folder */
@@ -129,7 +129,7 @@ static int64_t answer_to(struct mesh_trace *trace, const char *sql)
     return answer;
 }
 
-/* Something of every view, and of rows of calls: the sums of a reading. */
+/* Reads something of every view, and rows of calls; returns the sum. */
 static int64_t read_all(void)
 {
     struct mesh_trace *trace = open_trace();
@@ -180,7 +180,7 @@ static void where_nothing_may_be_written_the_answers_are_the_same(void **state)
     assert_int_equal(chmod(folder, 0700), 0);
 }
 
-/* As it is copied while somebody records. */
+/* As when a trace is copied during recording. */
 static void a_file_that_has_lost_its_wal_is_read_without_a_new_one(void **state)
 {
     struct seen before;
@@ -197,7 +197,7 @@ static void a_file_that_has_lost_its_wal_is_read_without_a_new_one(void **state)
     assert_untouched(&before);
 }
 
-/* A chunk of received datagrams of so many bytes each. */
+/* Adds a chunk of received datagrams of so many bytes each. */
 static void add_calls(struct mesh_trace *trace, uint64_t first, size_t bytes)
 {
     static uint8_t datagram[LARGE_BYTES], records[CALLS * (LARGE_BYTES + 200)];
@@ -274,7 +274,7 @@ static void a_trace_that_grows_is_read_as_far_as_it_is(void **state)
     assert_untouched(&end);
 }
 
-/* Files of this process become no longer than that. */
+/* Limits the size of files that this process writes. */
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
@@ -318,7 +318,7 @@ static void rows_that_are_in_the_file_count_once(void **state)
     trace = open_trace();
     rows = answer_to(trace, "SELECT count(*) FROM datagrams");
     mesh_trace_close(trace);
-    /* As an earlier version left it that had made some of them. */
+    /* As left by an earlier version that had made some of the rows. */
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(
         sqlite3_exec(db,

@@ -1,4 +1,4 @@
-/* Recordings run again by mesh-replay verify: what is the same, what is not, and what cannot be told. */
+/* Recordings run again by mesh-replay verify: what is equal, what differs, and what cannot be known. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ static int release(void **state)
     return 0;
 }
 
-/* Calls first.. (from 0) of a tape, fewer than end, into chunks of a new trace; those that are missing count. */
+/* Stores calls first.. (from 0) of a tape, below end, in chunks of a new trace; missing ones are counted. */
 static void store(const char *path, const struct tape *tape, uint64_t first, uint64_t end, uint64_t missing_first, uint64_t missing_end)
 {
     struct mesh_trace_chunk chunk = {.node = 1, .core = MESH_TRACE_CORE_MESH, .instance = 1};
@@ -224,7 +224,7 @@ static void a_damaged_chunk_is_refused_in_words(void **state)
 
     (void)state;
     store_first_changed(offsetof(struct mesh_tape_call_bytes, kind), 200);
-    run(&verify, 1); /* it has no beginning */
+    run(&verify, 1); /* it lacks its beginning */
     assert_int_equal(verify.cores[0].state, VERIFY_SKIPPED);
     verify_release(&verify);
     store_first_changed(offsetof(struct mesh_tape_call_bytes, payload), 7);

@@ -1,4 +1,4 @@
-/* What the views say of a trace of several epochs, in each of which steps begin with 0 again. */
+/* The views of a trace of several epochs, in each of which steps begin with 0 again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 enum { SENT = 1, RECEIVED, TILE = 4, NAK };
 
-static sqlite3 *db; /* the trace, to put rows in */
+static sqlite3 *db; /* the trace, for adding rows */
 
 static void execute(const char *sql)
 {
@@ -104,7 +104,7 @@ static void a_lost_tile_is_repaired_by_its_own_tokens_only(void **state)
     assert_int_equal(ask(*state, "SELECT repair_ns FROM lost_tiles"), 200);
 }
 
-/* A node's events tell of members, in the same word. */
+/* A node's events about members use the same word. */
 static void a_lost_member_is_no_lost_tile(void **state)
 {
     execute("INSERT INTO meta VALUES('source', 'node')");
@@ -119,7 +119,7 @@ static void what_the_analysis_of_a_capture_calls_lost_is_one(void **state)
     assert_int_equal(ask(*state, "SELECT count(*) FROM lost_tiles"), 1);
 }
 
-/* Another node may have that rank in another epoch, with another clock. */
+/* Another epoch may have another node with that rank, with another clock. */
 static void how_long_tiles_were_under_way_is_told_epoch_by_epoch(void **state)
 {
     add_tile(1, 2, 0, 1000, 900);
@@ -129,7 +129,7 @@ static void how_long_tiles_were_under_way_is_told_epoch_by_epoch(void **state)
     assert_int_equal(ask(*state, "SELECT max(latency_ns) FROM tile_latency"), 20);
 }
 
-/* A peer at 10.0.0.ADDRESS says what its clock is ahead. */
+/* A peer at 10.0.0.ADDRESS reports how far its clock is ahead. */
 static void add_link(int address, int offset_ns)
 {
     static const char zeros[] = "is_up, datagrams_sent, bytes_sent, datagrams_received, bytes_received, tiles_sent, tiles_received, lost, "

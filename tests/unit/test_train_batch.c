@@ -11,7 +11,7 @@
 
 enum { CTX = 20 };
 
-/* Documents of 5, 9, 40 and 2 tokens; a token says its document and its place. */
+/* Documents of 5, 9, 40 and 2 tokens; a token encodes its document and its place. */
 static const size_t start[] = {0, 5, 14, 54, 56};
 static uint32_t ids[56];
 
@@ -36,7 +36,7 @@ static void a_target_is_the_token_after(void **state)
             assert_int_equal(target[i], id[i] + 1);
         for (size_t row = 0; row < 3; row++)
             if (id[row * CTX] / 100 != 2)
-                assert_int_equal(id[row * CTX] % 100, 0); /* only what is longer than a row begins elsewhere */
+                assert_int_equal(id[row * CTX] % 100, 0); /* only documents longer than a row begin elsewhere */
     }
 }
 

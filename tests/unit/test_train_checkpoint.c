@@ -19,7 +19,7 @@
 #include "node/hash.h"
 #include "node/train_checkpoint.h"
 
-/* A tiny state, every bit of whose file can be tried, and one that takes several pieces. */
+/* A tiny state, so that every bit of its file can be tried, and one that takes several pieces. */
 enum { TINY = 3, TINY_STEPS = 2, LARGE = 5000, LARGE_STEPS = 1500, TINY_BYTES = 128 + TINY_STEPS * 16 + TINY * 12 + 8 };
 
 static char folder[] = "/tmp/test_train_checkpoint.XXXXXX";
@@ -142,7 +142,7 @@ static int read_memory(struct train_state *state, const uint8_t *bytes, size_t s
     return result;
 }
 
-/* Refused with this exit code and text; the state is as it was. */
+/* Refused with this exit code and text; the state is unchanged. */
 static void check_refused(const uint8_t *bytes, size_t size, const char *text)
 {
     struct train_state state;
@@ -303,7 +303,7 @@ static void a_wrong_bit_in_any_piece_is_noticed(void **state)
     release_state(&saved);
 }
 
-/* As a writer would leave it that writes such a value. */
+/* As written by a program with such a value. */
 static void check_value_refused(size_t at, uint32_t bits, const char *text)
 {
     uint8_t bytes[TINY_BYTES];
@@ -352,7 +352,7 @@ static void weights_that_are_no_numbers_are_not_written_over_good_ones(void **st
     release_state(&tiny);
 }
 
-/* A limit of the file size stands for a disk that becomes full on the way. */
+/* A limit of the file size stands for a disk that becomes full during the write. */
 static void a_full_disk_leaves_the_earlier_checkpoint(void **state)
 {
     struct train_state large;

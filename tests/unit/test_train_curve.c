@@ -70,7 +70,7 @@ static const char *skip_text(const char *at, char delimiter)
     return at;
 }
 
-/* From after the name to after the >; whether the element ends with it. */
+/* Skips from after the name to after the >; whether the element ends with it. */
 static const char *skip_attributes(const char *at, bool *is_empty)
 {
     char name[NAME_MAX_BYTES];
@@ -154,7 +154,7 @@ static unsigned count_of(const char *text)
     return count;
 }
 
-/* Points of the polyline with this number; checks that they are in the plot. */
+/* Number of points of the polyline with this index; checks that they are in the plot. */
 static unsigned points_of(unsigned index)
 {
     const char *at = svg, *end;
@@ -288,7 +288,7 @@ static void a_title_may_be_any_bytes(void **state)
     assert_int_equal(count_of("xxxx\xe2\x80\xa6<"), 2);
 }
 
-/* A change of what is drawn changes this hash; another machine does not. */
+/* Changed drawing changes this hash; another machine does not. */
 static void the_same_records_are_the_same_bytes_everywhere(void **state)
 {
     (void)state;

@@ -52,7 +52,7 @@ static void overwrite(size_t at, uint64_t value, size_t size)
     bytes_put(&writer, value, size);
 }
 
-/* As a writer would leave it that has such values. */
+/* As written by a program with such values. */
 static void renew_hash(void)
 {
     overwrite(HASH_AT, hash_bytes(0, head, HASH_AT), 8);
@@ -196,7 +196,7 @@ static void two_that_differ_are_named_together(void **state)
     check_difference(&setup, 5, "dim 256 (asked for 512), seed 1 (7)");
 }
 
-/* Flipping any bit of a setup in memory makes it another one: no field is missing in the table. The gap before seed belongs to none. */
+/* Flipping any bit of a setup in memory makes it unequal: no field is missing in the table. The gap before seed belongs to no field. */
 static void every_bit_of_a_setup_counts(void **state)
 {
     const size_t gap = offsetof(struct train_setup, held_out) + sizeof(float);

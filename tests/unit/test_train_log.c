@@ -96,7 +96,7 @@ static void no_steps_are_a_header_line(void **state)
     fclose(file);
 }
 
-/* More than goes into one piece of what is written at a time. */
+/* More steps than fit in one write. */
 static void every_value_of_many_steps_reads_back(void **state)
 {
     enum { COUNT = 2000 };

@@ -12,7 +12,7 @@
 #include "node/hash.h"
 #include "node/train_pass.h"
 
-/* A model with everything awkward: odd numbers of tokens, columns, heads per KV head. */
+/* A model of awkward sizes: odd numbers of tokens, columns, heads per KV head. */
 static const struct train_shape awkward = {.dim = 36, .hidden = 50, .layers = 2, .heads = 6, .kv_heads = 2, .vocab = 37, .ctx = 70};
 
 struct bench {
@@ -32,7 +32,7 @@ static void bench_open(struct bench *bench, const struct train_shape *shape, uin
     assert_non_null(bench->team);
     bench->weights = calloc(bench->layout.count, sizeof(float));
     train_layout_draw(&bench->layout, 5, bench->weights);
-    /* Larger than a run begins, so that no gradient is small; norms that are not 1. */
+    /* Larger than at the start of a run, so that no gradient is small; norms that are not 1. */
     for (size_t t = 0; t < bench->layout.tensors; t++) {
         const struct train_tensor *tensor = &bench->layout.tensor[t];
 
@@ -185,7 +185,7 @@ static void every_kernel_gives_the_same_bits(void **state)
             fail_msg("kernel %s deviates", kernel_at(i)->name);
 }
 
-/* Later tokens must not be seen: what comes after a token changes neither its loss nor any loss before it. */
+/* Later tokens must not be seen: a token after another changes neither that one's loss nor any earlier loss. */
 static void a_token_sees_nothing_that_comes_later(void **state)
 {
     struct bench bench;

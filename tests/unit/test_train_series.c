@@ -104,7 +104,7 @@ static void equal_values_need_one_point_per_piece(void **state)
     train_series_release(&series);
 }
 
-/* Of a straight line it is that line, but for the end, where it takes what there is. */
+/* The mean of a straight line is that line, except at the end, where it uses the available values. */
 static void the_mean_leans_to_no_side_before_the_end(void **state)
 {
     struct train_series series = make(50, itself), mean;

@@ -31,8 +31,8 @@ static const struct corpus small = {.ids = small_ids,
                                     .held_out_token_count = 4,
                                     .held_out_document_count = 1};
 
-/* Without context a token counts by the number of different tokens before it: A 1 (BOS), B 1 (A), C 1 (A), EOS 2 (B, C); five in all. Taken
- * away are 3 * 0.5 + 1, half of it all, for the uniform distribution. */
+/* Without context a token counts by the number of different tokens before it: A 1 (BOS), B 1 (A), C 1 (A), EOS 2 (B, C); five in all. The
+ * discounts are 3 * 0.5 + 1, half of the total, for the uniform distribution. */
 static double alone(double count, double discount)
 {
     return (count - discount) / 5 + 0.5 / VOCABULARY;
@@ -61,7 +61,7 @@ static void probabilities_are_those_worked_out_by_hand(void **state)
     check_near(trigram_probability(trigram, BOS, A, EOS), after_bos_a(0, 0, after_a(0, 0, eos)));
     check_near(trigram_probability(trigram, BOS, A, D), after_bos_a(0, 0, after_a(0, 0, unseen)));
 
-    /* A context that was never seen is no evidence: as after A alone, and after D as without a context. */
+    /* An unseen context is no evidence: as after A alone, and after D as without a context. */
     check_near(trigram_probability(trigram, C, A, B), after_a(1, 0.5, b));
     check_near(trigram_probability(trigram, A, D, EOS), eos);
 
@@ -111,7 +111,7 @@ static void odd_counts_give_fixed_discounts(void **state)
 
 enum { DOCUMENTS = 600, LENGTH = 42, IDS = 50 };
 
-/* Each token is one of a few that follow the one before, often the first of these; some ids never occur. */
+/* Each token is one of a few that may follow the previous one, often the first of these; some ids never occur. */
 static struct corpus random_corpus(uint64_t seed)
 {
     struct corpus corpus = {.document_count = DOCUMENTS, .token_count = DOCUMENTS * LENGTH};
@@ -163,7 +163,7 @@ static void probabilities_of_any_context_add_up_to_one(void **state)
     corpus_release(&corpus);
 }
 
-/* The process has an entropy; the model comes near it, and a model that knows nothing does not. */
+/* The process has a known entropy; the model comes near it, and a model without knowledge does not. */
 static void the_loss_lies_between_the_entropy_and_that_of_guessing(void **state)
 {
     struct corpus corpus = random_corpus(3);
@@ -176,7 +176,7 @@ static void the_loss_lies_between_the_entropy_and_that_of_guessing(void **state)
             counts[i * j >> 4]++;
     for (int i = 0; i < 15; i++)
         entropy -= counts[i] > 0 ? counts[i] / 256 * log(counts[i] / 256) : 0;
-    entropy *= (LENGTH - 2.0) / (LENGTH - 1); /* EOS comes for certain, but only the position tells */
+    entropy *= (LENGTH - 2.0) / (LENGTH - 1); /* EOS is certain, but only the position tells */
 
     const double loss = trigram_held_out_loss(trigram, &corpus);
 

@@ -1,4 +1,4 @@
-/* The UDP driver on loopback: what it costs, how it sleeps and wakes, what it survives, and whole exchanges through it. */
+/* The UDP driver on loopback: its costs, sleeping and waking, errors it survives, and whole exchanges. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -36,7 +36,7 @@ static uint64_t system_calls(const struct mesh_udp *udp)
     return stats.system_calls;
 }
 
-/* One rank alone: its core never has anything to say or to wait for. */
+/* One rank alone: its core never has anything to send or to wait for. */
 static void open_alone(struct udpbench *bench, const struct mesh_lab *lab)
 {
     struct simshape shape;
@@ -93,7 +93,7 @@ static void two_ranks_exchange_with_busy_polling(void **state)
     assert_true(udpbench_open(&bench, &shape, "127.0.0.1", NULL));
     for (int rank = 0; rank < 2; rank++)
         if (mesh_udp_set_busy_poll(bench.ranks[rank].udp, 50) != MESH_OK) {
-            assert_int_equal(errno, EPERM); /* without CAP_NET_ADMIN, and it goes on as it was */
+            assert_int_equal(errno, EPERM); /* without CAP_NET_ADMIN, and the settings are unchanged */
         }
     if (!udpbench_run(&bench, 60)) {
         fail_msg("%s", bench.error);
@@ -162,13 +162,14 @@ static void an_address_is_this_machines_or_not(void **state)
 
     (void)state;
     addr.port = 7411;
-    assert_int_equal(mesh_addr_parse("192.0.2.1:7411", &elsewhere, reason, sizeof reason), 0); /* of documents, nobody's */
+    assert_int_equal(mesh_addr_parse("192.0.2.1:7411", &elsewhere, reason, sizeof reason),
+                     0); /* reserved for documentation, used by no machine */
     assert_true(mesh_udp_is_local(addr));
     assert_true(mesh_udp_is_local(any));
     assert_false(mesh_udp_is_local(elsewhere));
 }
 
-/* As a name that /etc/hosts of Debian gives the own machine: 127.0.1.1. */
+/* As the address that Debian's /etc/hosts gives the machine's own name: 127.0.1.1. */
 static void from_the_loopback_no_other_machine_is_reached(void **state)
 {
     struct mesh_addr from, elsewhere, v6;
@@ -180,8 +181,8 @@ static void from_the_loopback_no_other_machine_is_reached(void **state)
     assert_int_equal(mesh_addr_parse("[2001:db8::1]:7411", &v6, reason, sizeof reason), 0);
     assert_false(mesh_udp_is_cut_off(from, loopback()));
     assert_false(mesh_udp_is_cut_off(elsewhere, from));
-    assert_false(mesh_udp_is_cut_off(from, v6)); /* that is another trouble */
-    if (mesh_udp_path_bytes(elsewhere) > 0)      /* without a route there is no way either, for another reason */
+    assert_false(mesh_udp_is_cut_off(from, v6)); /* that is another kind of trouble */
+    if (mesh_udp_path_bytes(elsewhere) > 0)      /* without a route the path is missing too, for another reason */
         assert_true(mesh_udp_is_cut_off(from, elsewhere));
 }
 
@@ -200,7 +201,7 @@ static void any_address_takes_ipv4(void **state)
     mesh_udp_close(NULL);
 }
 
-/* A peer that is not there answers with ICMP: that must neither stop nor block the driver. */
+/* An absent peer answers with ICMP: that must neither stop nor block the driver. */
 static void a_peer_that_is_not_there_does_no_harm(void **state)
 {
     static struct udpbench bench;
@@ -222,12 +223,12 @@ static void a_peer_that_is_not_there_does_no_harm(void **state)
 
 enum { WAKES = 20 };
 
-static const uint64_t second_ns = UINT64_C(1000000000); /* what a wait takes that nothing ends */
+static const uint64_t second_ns = UINT64_C(1000000000); /* duration of a wait that nothing ends */
 static struct mesh_udp *woken;
 static bool is_woken_as_it_falls_asleep;
-static _Atomic unsigned sleeps, slept_out; /* begun, and those that went on until their time was over */
+static _Atomic unsigned sleeps, slept_out; /* begun, and those that lasted until their timeout */
 
-/* In the place of libmesh/udp_sleep.c: whether a sleep was ended is known from what it returns, however busy the machine is. */
+/* Replaces libmesh/udp_sleep.c: its result tells whether a sleep was ended early, however busy the machine is. */
 int mesh_udp_epoll_wait(int fd, struct epoll_event *events, int capacity, uint64_t sleep_ns)
 {
     int count;
@@ -298,7 +299,7 @@ static void *wake_from_each_sleep(void *nothing)
     return nothing;
 }
 
-/* A busy machine may let the other thread have its turn only after a second, but not each time. */
+/* A busy machine may let the other thread run only after a second, but not each time. */
 static void a_wake_by_another_thread_ends_a_wait(void **state)
 {
     pthread_t thread;
@@ -334,7 +335,7 @@ static void a_wake_and_the_wait_that_it_ends_are_counted_as_system_calls(void **
     assert_int_equal(after.wait_calls - before.wait_calls, 1);
     mesh_udp_wait(woken, NULL, second_ns);
     mesh_udp_get_stats(woken, &after);
-    /* epoll and the read that takes the wake, and a second call where the system lacks the first */
+    /* epoll and the read that consumes the wake, and a second call where the system lacks the first */
     assert_in_range(after.wait_calls - before.wait_calls, 3, 4);
     assert_int_equal(after.system_calls, before.system_calls);
 }
@@ -363,7 +364,7 @@ static void a_wait_ends_when_a_held_datagram_is_due(void **state)
     udpbench_close(&bench);
 }
 
-/* The parent opened the sockets, so that the ports are known; each child goes on with one of them. */
+/* The parent opens the sockets, so that the ports are known; each child continues with one of them. */
 static void a_forked_child_uses_the_socket_it_inherited(void **state)
 {
     static struct udpbench bench;

@@ -1,4 +1,4 @@
-/* The UDP driver where system calls are missing: a process of its own forbids itself some, and exchanges all the same. */
+/* The UDP driver without some system calls: a child process forbids them to itself, and exchanges all the same. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +58,7 @@ static void two_ranks_exchange_with_batches_of_one_direction(void **state)
     without_calls(EPERM, calls + 1, 1, exchange);
 }
 
-/* It sleeps until there is something, and does not come back at once, which would be a loop without rest. */
+/* It sleeps until there is something to do; returning at once would make a busy loop. */
 static const char *sleep_and_wake(void)
 {
     const int event_fd = eventfd(0, EFD_NONBLOCK), epoll_fd = epoll_create1(0);
@@ -90,7 +90,8 @@ static void a_thread_sleeps_without_the_call_that_does_so_by_nanoseconds(void **
     without_calls(EPERM, &call, 1, exchange);
 }
 
-/* Of three datagrams to nobody the first two leave, and what becomes of the third is told with the number of those before it. */
+/* Of three datagrams to an absent receiver the first two are sent; the error of the third is reported with the number of those before
+ * it. */
 static void what_is_sent_singly_is_counted_up_to_the_first_that_fails(void **state)
 {
     static uint8_t byte;

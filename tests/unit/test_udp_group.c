@@ -1,4 +1,5 @@
-/* The UDP driver and a multicast group, on the loopback: once to all who hear it, and whole exchanges in spite of who does not. */
+/* The UDP driver and a multicast group, on the loopback: one datagram to all members that hear it, and whole exchanges although some do
+ * not. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@ enum { RANKS = 4 };
 
 static struct udpbench bench;
 
-/* The port is nobody else's: that of a socket of this test. */
+/* The port belongs to no other process: a socket of this test has it. */
 static struct mesh_addr group_of(const char *text)
 {
     struct mesh_addr group;
@@ -25,7 +26,7 @@ static struct mesh_addr group_of(const char *text)
     return group;
 }
 
-/* All ranks send to the group; the last one may have another, which nobody sends to. */
+/* All ranks send to the group; the last rank may have another group, to which no rank sends. */
 static void open_group(const char *host, const char *text, const struct mesh_lab *lab, bool has_deaf)
 {
     struct simshape shape;
@@ -71,7 +72,7 @@ static bool all_hear(uint16_t ranks)
     return true;
 }
 
-/* The exchange begins when the first so many ranks know of one another that they hear: however busy the machine is, they use the group. */
+/* The exchange begins when the first `hearing` ranks know that the others hear them: however busy the machine is, they use the group. */
 static void run(uint16_t hearing)
 {
     const uint64_t begin_ns = mesh_udp_now_ns();
@@ -93,7 +94,7 @@ static void run(uint16_t hearing)
     }
 }
 
-/* Datagrams to peers that left together with another's: what the group saved. The driver agrees. */
+/* Datagrams to peers that left together with another peer's: what the group saved. The driver's count agrees. */
 static uint64_t saved(uint16_t rank)
 {
     struct mesh_peer_stats peer;
@@ -146,7 +147,7 @@ static void sealed_tiles_come_by_the_group_like_any_other(void **state)
     for (uint16_t rank = 0; rank < RANKS; rank++) {
         assert_true(saved(rank) > 20);
         for (int reason = 0; reason < MESH_SEAL_REFUSALS; reason++) {
-            assert_int_equal(bench.ranks[rank].sealer.refused[reason], 0); /* one's own datagrams come back, too, and are no strangers */
+            assert_int_equal(bench.ranks[rank].sealer.refused[reason], 0); /* a rank's own datagrams come back, too, and are not refused */
         }
     }
     udpbench_close(&bench);
@@ -180,7 +181,7 @@ static void an_address_that_is_no_group_is_refused(void **state)
     udpbench_close(&bench);
 }
 
-/* Such a socket hears IPv4 beside it, but cannot send there. */
+/* Such a socket also receives IPv4, but cannot send it. */
 static void an_ipv4_group_of_a_socket_with_one_ipv6_address_is_refused(void **state)
 {
     struct simshape shape;

@@ -1,4 +1,4 @@
-/* The impairments: how many datagrams they touch, when those come, and that the seed decides. */
+/* The impairments: how many datagrams they affect, when these arrive, and that the seed decides. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 enum { DATAGRAMS = 10000 };
 
-/* Take DATAGRAMS datagrams holding their number, one a microsecond; then give out all, filling counts (DATAGRAMS). Returns those
+/* Takes DATAGRAMS datagrams holding their number, one a microsecond; then gives out all, filling counts (DATAGRAMS). Returns how many were
  * overtaken. */
 static unsigned run(const struct mesh_lab *spec, uint8_t *counts, uint64_t *last_due_ns)
 {

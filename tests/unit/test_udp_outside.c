@@ -1,4 +1,4 @@
-/* Datagrams that are not for the epoch's endpoint: who gets them, with and without an endpoint, sealer and impairments. */
+/* Datagrams that are not for the epoch's endpoint: which handler gets them, with and without an endpoint, sealer and impairments. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ static void a_node_that_is_alone_receives_what_is_outside(void **state)
     assert_memory_equal(taken.packet, packet, bytes);
     assert_memory_equal(&taken.from, &at, sizeof at);
     send_ping(other, one, 0);
-    send_ping(other, one, 1); /* of an epoch, which this node is not in */
+    send_ping(other, one, 1); /* of an epoch that this node is not in */
     packet[0] ^= 1;           /* not of this protocol */
     assert_int_equal(mesh_udp_send_to(other, mesh_udp_local(one), packet, bytes), 0);
     assert_int_equal(mesh_udp_send_to(other, mesh_udp_local(one), packet, 3), 0);
@@ -123,7 +123,7 @@ static void impairments_hit_what_is_outside_as_well(void **state)
     mesh_udp_close(other);
 }
 
-/* The same exchange as ever, with strangers' datagrams in between. */
+/* The usual exchange, with strangers' datagrams in between. */
 static void neither_sealer_nor_core_see_what_is_outside(void **state)
 {
     static struct udpbench bench;
@@ -160,7 +160,7 @@ static void neither_sealer_nor_core_see_what_is_outside(void **state)
     udpbench_close(&bench);
 }
 
-/* ---- what comes back ---- */
+/* ---- reported errors ---- */
 
 enum { WAITS_MAX = 2000, WAIT_NS = 10000000 }; /* 20 s */
 
@@ -209,7 +209,7 @@ static void a_port_that_is_gone_is_told_by_its_address(void **state)
     mesh_udp_close(one);
 }
 
-/* The kernel reports the lost one as the failure of the next call, which is about somebody else. */
+/* The kernel reports the lost datagram as the failure of the next call, which concerns another peer. */
 static void who_is_gone_costs_the_others_nothing(void **state)
 {
     struct mesh_udp *one = open_alone(NULL), *other = open_alone(NULL);
@@ -222,7 +222,8 @@ static void who_is_gone_costs_the_others_nothing(void **state)
     mesh_udp_set_unreachable(one, tell, &back);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(mesh_udp_send_to(one, gone, packet, ping(packet, sizeof packet, 0)), 0);
-        mesh_udp_wait(one, NULL, UINT64_C(1000000000)); /* for the report; more than the sender tries could come together */
+        mesh_udp_wait(one, NULL,
+                      UINT64_C(1000000000)); /* for the error report; otherwise more could come at once than the sender retries */
         send_ping(one, other, 0);
         mesh_udp_poll(one, NULL);
     }

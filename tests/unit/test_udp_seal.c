@@ -77,7 +77,7 @@ static void ranks_exchange_what_is_sealed_despite_loss_duplicates_and_reordering
     exchange(MESH_SECURITY_SEAL, &(struct mesh_lab){.loss_ppm = 50000, .duplicate_ppm = 20000, .reorder_ppm = 50000, .seed = 3});
 }
 
-/* ---- two ranks by hand; what one has sent is with the other whenever the kernel gets to it ---- */
+/* ---- two ranks by hand; the kernel delivers a datagram some time after it was sent ---- */
 
 static uint64_t end_of_patience_ns(void)
 {
@@ -113,7 +113,7 @@ static unsigned drain(struct mesh *mesh)
     return count;
 }
 
-/* Once the event queue of rank 1 is full, so that datagrams wait in front of it, all that is in it is taken. */
+/* Once the event queue of rank 1 is full, so that datagrams wait in front of it, empties the queue. */
 static bool make_room(void)
 {
     if (mesh_event_room(bench.ranks[1].app.mesh) > 0) {
@@ -124,7 +124,7 @@ static bool make_room(void)
     return true;
 }
 
-/* More tiles than the event queue of rank 1 has room for, which waits in the middle of a batch: it must not be opened again. */
+/* More tiles than the event queue of rank 1 has room for: it stops in the middle of a batch, which must not be opened again. */
 static void what_waits_for_room_is_opened_once(void **state)
 {
     static uint8_t data[2][TOKENS * BLOCKS * BLOCK_BYTES];
@@ -208,7 +208,7 @@ static void plain_hellos_and_junk_are_counted_and_not_answered(void **state)
     assert_int_equal(sealer->refused[MESH_SEAL_TAG], 1);
     assert_int_equal(sealer->refused[MESH_SEAL_FOREIGN], 1);
     assert_int_equal(recv(stranger, packet, sizeof packet, 0), -1);
-    mesh_get_stats(bench.ranks[0].app.mesh, &stats); /* the core has not seen them */
+    mesh_get_stats(bench.ranks[0].app.mesh, &stats); /* the core has not received them */
     for (size_t i = 0; i < sizeof stats.dropped / sizeof *stats.dropped; i++) {
         assert_int_equal(stats.dropped[i], 0);
     }
@@ -216,7 +216,7 @@ static void plain_hellos_and_junk_are_counted_and_not_answered(void **state)
     udpbench_close(&bench);
 }
 
-/* A member whose datagrams come from another address than they should: its hello opens, but there is nobody to answer. */
+/* A member whose datagrams come from another address than configured: its HELLO opens, but is not answered. */
 static void a_member_at_another_address_is_not_answered(void **state)
 {
     struct simshape shape;

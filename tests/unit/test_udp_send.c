@@ -1,4 +1,4 @@
-/* Sending to several ranks: who comes first; and datagrams in a row, which the kernel cuts. */
+/* Sending to several ranks: their order; and runs of datagrams, which the kernel splits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static void each_datagram_to_all_begins_with_another_rank(void **state)
     net_free(net);
 }
 
-/* ---- messages that the kernel cuts ---- */
+/* ---- messages that the kernel splits ---- */
 
 struct row {
     struct net *net;
@@ -105,11 +105,11 @@ static void close_row(struct row *row)
     free(row->sender);
 }
 
-/* Every datagram of the batch comes out twice, once for each rank, with its own bytes and size. */
+/* Every datagram of the batch arrives twice, once for each rank, with its bytes and size. */
 static void assert_all_heard(const struct row *row)
 {
     const struct mesh_udp_sender *sender = row->sender;
-    const uint64_t count = sender->sent / 2; /* a batch, of which all is still in place */
+    const uint64_t count = sender->sent / 2; /* a batch, which is still in place */
     unsigned heard[UDP_BATCH] = {0};
     static uint8_t packet[UDP_DATAGRAM_BYTES_MAX];
 
@@ -135,7 +135,7 @@ static void datagrams_in_a_row_are_one_message_for_each_rank(void **state)
     (void)state;
     open_row(&row);
     if (!row.sender->segments)
-        skip(); /* the kernel does not know of it */
+        skip(); /* the kernel does not support it */
     mesh_udp_sender_run(row.sender, row.net->mesh[0], row.net->now_ns);
     assert_int_equal(row.sender->system_calls, 1);
     assert_true(row.sender->segments);
@@ -148,7 +148,7 @@ static void datagrams_in_a_row_are_one_message_for_each_rank(void **state)
 
 static void what_the_kernel_does_not_cut_is_sent_one_by_one_and_told(void **state)
 {
-    const int no_checksums = 1; /* it does not cut without them: EINVAL */
+    const int no_checksums = 1; /* without checksums it does not split: EINVAL */
     struct row row;
 
     (void)state;

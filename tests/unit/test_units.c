@@ -1,4 +1,4 @@
-/* What a node computes while some of its input is late: a cluster of three on the simulator, one of whose links is slow. */
+/* Computing while some of the input is late: a cluster of three on the simulator, one of whose links is slow. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,7 @@ static void tiles_that_nothing_is_there_for_are_left_to_other_workers(void **sta
     assert_true(simcluster_agrees(&cluster));
 }
 
-/* By the model a phase is sent in two runs, of eight blocks, where nothing is measured, and at once where peers are next to each other. */
+/* According to the model, a phase is sent in two runs, of eight blocks, where nothing is measured, and at once where peers are close. */
 static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
 {
     const struct simcluster_config config = {.model = synth.model,
@@ -104,7 +104,7 @@ static void how_finely_blocks_are_sent_follows_the_round_trips(void **state)
     assert_int_equal(atomic_load(&phase->send_blocks), 16);
 }
 
-/* Rank 0's processor, that is; rank 1 has its own. */
+/* That is rank 0's processor; rank 1 has its own. */
 static void where_others_have_the_processor_a_phase_is_sent_at_once(void **state)
 {
     struct request longer = simrequest_one_token;
@@ -137,7 +137,7 @@ static int count_look(void *driver, struct mesh *mesh)
     return 0;
 }
 
-/* How often rank 0 looks for datagrams when it asks itself every 10 us for 2 ms, beginning with a look. */
+/* How often rank 0 looks for datagrams when it considers it every 10 us for 2 ms, beginning with a look. */
 static int looks_of(struct engine *e, int *looks)
 {
     struct worker *w = &e->worker[0];
@@ -158,7 +158,7 @@ static void who_computes_looks_for_datagrams_now_and_then(void **state)
     e->port.driver = (struct port_driver){.poll = count_look, .driver = &looks};
     e->port.now_ns = read_clock;
     assert_int_equal(looks_of(e, &looks), 10);
-    e->port.answers_events = true; /* others wait for what it passes on */
+    e->port.answers_events = true; /* other nodes wait for what it passes on */
     assert_int_equal(looks_of(e, &looks), 20);
 }
 

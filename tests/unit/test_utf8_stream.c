@@ -135,7 +135,7 @@ static void assert_valid(const char *text, size_t size)
     }
 }
 
-/* Every sequence of four bytes that matter (the limits of all ranges), at every cut. */
+/* Every sequence of four significant bytes (the limits of all ranges), with every cut. */
 static void every_sequence_gives_valid_text_independent_of_the_cuts(void **state)
 {
     static const unsigned char limits[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc1, 0xc2, 0xdf,

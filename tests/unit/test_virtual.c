@@ -1,4 +1,4 @@
-/* Clusters on virtual time: what must be so whatever the schedule. */
+/* Clusters in virtual time: properties that hold whatever the schedule. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 enum { DIM = 1024, HIDDEN = 2048, LAYERS = 2, HEADS = 16, KV_HEADS = 4, VOCAB = 2048, TOKENS = 3 };
 
-/* A phase of four nodes takes some 60 us, about as long as a tile on its way. */
+/* A phase of four nodes takes some 60 us, about as long as the transit of a tile. */
 static const struct bench_shape shape = {
     "test", {.dim = DIM, .hidden = HIDDEN, .layers = LAYERS, .heads = HEADS, .kv_heads = KV_HEADS, .vocab = VOCAB, .context = 512}};
 static const struct virtual_costs costs = {
@@ -87,7 +87,7 @@ static void without_a_network_between_them_nodes_multiply_all_the_time(void **st
         const double bytes = bytes_of(LAYERS * layer + (uint64_t)VOCAB * DIM);
 
         assert_true(figures.least_utilisation > 0.995 && figures.utilisation <= 1.0005);
-        assert_true(figures.weight_bytes == bytes); /* each of them once */
+        assert_true(figures.weight_bytes == bytes); /* each weight once */
         assert_true(is_near(figures.tokens_per_s, nodes * 1e10 / bytes, 0.01 * figures.tokens_per_s));
     }
 }
@@ -156,7 +156,7 @@ static void a_group_saves_all_but_one_datagram_of_each_tile(void **state)
 {
     struct virtual_cluster_config config = config_of(4);
 
-    config.warm_tokens = 20; /* until it is known who hears it */
+    config.warm_tokens = 20; /* until it is known which ranks hear the group */
     const struct virtual_figures alone = figures_of(&config);
 
     (void)state;

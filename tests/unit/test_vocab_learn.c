@@ -44,7 +44,8 @@ static struct tokenizer *open_tokenizer(const struct vocab *vocab)
     return tokenizer;
 }
 
-/* Letters at random, fewer as the list goes on; never three newlines in a row or one at either end. Text has room for 4 bytes each. */
+/* Random letters, later ones of the list less frequent; never three newlines in a row or one at either end. Text has room for 4 bytes
+ * each. */
 static void random_text(uint64_t seed, int count, int *letter, char *text)
 {
     for (int i = 0; i < count; i++) {
@@ -261,7 +262,7 @@ static size_t spaces_for_marks(char *text, size_t size)
     return written;
 }
 
-/* A space that a broken character has swallowed comes back as the bytes of U+2581. */
+/* A space that a broken character has taken in comes back as the bytes of U+2581. */
 static void check_round_trip(const struct tokenizer *tokenizer, const char *text, size_t size)
 {
     char *decoded = malloc(3 * size + 4), *expected = malloc(size + 1);

@@ -1,4 +1,4 @@
-/* Who watches a node: leases, intervals and what is passed on, without a node. */
+/* Clients that watch a node: leases, intervals and what is passed on, without a node. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +16,8 @@ enum { MEMBERS = 3, OWN = 1, PEER = 2, SESSION = 7 };
 static struct watch watch;
 static struct mesh_cluster_member members[MEMBERS];
 static uint64_t now_ns;
-static unsigned records, looks, reports, made; /* given to clients; sent to members; reports that were asked for */
-static bool waits;                             /* for memory: then what it says has no rank */
+static unsigned records, looks, reports, made; /* given to clients; sent to members; reports requested */
+static bool waits;                             /* for memory: then its reports have no rank */
 static uint32_t last_serial;
 static uint16_t last_lease_ms;
 static unsigned looks_for_old;
@@ -105,7 +105,7 @@ static enum watch_verdict wish(uint32_t session, uint16_t interval_ms, uint16_t 
 
 static uint64_t numbers; /* of the last datagram of a member */
 
-/* A datagram of a member, with the next number where it has none. */
+/* Delivers a datagram of a member, with the next number where it has none. */
 static enum watch_verdict take(struct mesh_message *message, uint16_t from)
 {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
@@ -143,7 +143,7 @@ static enum watch_verdict take_look(uint16_t of, uint16_t lease_ms)
     return take_look_at(of, lease_ms, MESH_TELEMETRY_ALL);
 }
 
-/* Time goes by, and the node does what is due. */
+/* Time passes, and the node does what is due. */
 static void pass(unsigned ms)
 {
     for (unsigned i = 0; i < ms; i++) {
@@ -159,7 +159,7 @@ static void a_client_is_told_of_the_node_at_its_interval(void **state)
     assert_int_equal(wish(SESSION, 100, 10000), WATCH_TAKEN);
     pass(2000);
     assert_in_range(records, 19, 21);
-    assert_int_equal(reports, 0); /* no member looks */
+    assert_int_equal(reports, 0); /* no member watches */
 }
 
 static void while_a_client_watches_the_others_are_looked_at_every_second(void **state)
@@ -171,7 +171,7 @@ static void while_a_client_watches_the_others_are_looked_at_every_second(void **
     assert_true(last_lease_ms > 2000); /* one LOOK may be lost */
 }
 
-/* The others are looked at already, and take the new one's looks for the same. */
+/* The other members receive LOOKs already, and cannot tell those for the new client from them. */
 static void of_a_second_client_the_others_are_asked_for_old_events_too(void **state)
 {
     (void)state;
@@ -237,7 +237,7 @@ static void a_member_that_looks_is_answered_while_its_lease_lasts(void **state)
     assert_int_equal(reports, 0);
 }
 
-/* Whoever plays back what a member said to another one does not make this one go on reporting. */
+/* Replaying a member's datagram to another node does not make this node continue to report. */
 static void a_look_from_before_the_last_one_is_not_taken(void **state)
 {
     struct mesh_message message = {.header = {.type = MESH_TYPE_LOOK, .number = 900},
@@ -263,7 +263,7 @@ static void what_another_member_says_goes_on_to_clients(void **state)
 {
     (void)state;
     assert_int_equal(take_report(PEER, 5), WATCH_TAKEN);
-    assert_int_equal(records, 0); /* nobody watches */
+    assert_int_equal(records, 0); /* no client watches */
     wish(SESSION, 100, 10000);
     assert_int_equal(take_report(PEER, 6), WATCH_TAKEN);
     assert_int_equal(take_report(PEER, 6), WATCH_TAKEN); /* another piece of it */
@@ -281,11 +281,11 @@ static void more_often_than_it_wishes_a_client_is_told_nothing(void **state)
     assert_in_range(records, 3, 4);
 }
 
-/* Its counters end there. */
+/* Its counters end with that report. */
 static void but_for_the_last_report_of_an_epoch(void **state)
 {
     (void)state;
-    watch_report_last(&watch, now_ns); /* nobody watches */
+    watch_report_last(&watch, now_ns); /* no client watches */
     assert_int_equal(made, 0);
     wish(SESSION, 1000, 10000);
     take_look(PEER, 2000);
@@ -299,7 +299,7 @@ static void but_for_the_last_report_of_an_epoch(void **state)
     assert_int_equal(reports, 1);
 }
 
-/* Nobody waits for the end of the longer interval: it would look like silence. */
+/* The longer interval is not waited for: that would look like silence. */
 static void a_shorter_interval_holds_at_once(void **state)
 {
     (void)state;
@@ -345,7 +345,7 @@ static void nor_is_it_after_the_ranks_have_changed(void **state)
     watch_epoch(&watch, turned, MEMBERS, OWN);
     take_report(PEER, 8);
     assert_int_equal(records, 1);
-    take_report(PEER, 10); /* and at once: what changed is news */
+    take_report(PEER, 10); /* and at once, since it changed */
     assert_int_equal(records, 2);
 }
 
@@ -357,11 +357,11 @@ static void what_is_of_no_member_is_refused(void **state)
 
     (void)state;
     wish(SESSION, 50, 10000);
-    assert_int_equal(take(&message, 0), WATCH_REFUSED); /* of another than its sender */
-    members[PEER].addr.port = 999;                      /* from elsewhere */
+    assert_int_equal(take(&message, 0), WATCH_REFUSED); /* a report of another member than the sender */
+    members[PEER].addr.port = 999;                      /* from another address */
     assert_int_equal(take(&message, PEER), WATCH_REFUSED);
     members[PEER].addr = home;
-    message.data_bytes = 10; /* cut */
+    message.data_bytes = 10; /* truncated */
     assert_int_equal(take(&message, PEER), WATCH_REFUSED);
     assert_int_equal(take_report(OWN, 1), WATCH_REFUSED);
     watch_epoch(&watch, NULL, 0, 0);

@@ -42,7 +42,7 @@ static void fill_part(const struct mesh_wire_part *part, uint8_t *out)
     }
 }
 
-/* Types are not numbered without gaps. */
+/* The numbers of types have gaps. */
 static unsigned next_type(unsigned type)
 {
     do
@@ -237,7 +237,7 @@ static void random_bytes_behind_a_valid_header_decode_only_in_range(void **state
 
         fill_message(random_type(), packet_a, &bytes);
         packet_a[next_random() % bytes] ^= (uint8_t)(1u << next_random() % 8);
-        /* What decodes can be encoded again, which asserts every range. */
+        /* Whatever decodes can be encoded again; the encoder asserts every range. */
         if (mesh_wire_decode(packet_a, bytes, &message) == 0)
             assert_int_equal(mesh_wire_encode(&message, packet_b, sizeof packet_b), bytes);
     }

@@ -9,7 +9,7 @@
 #include "mesh/program/text_decode.h"
 #include "node/word.h"
 
-/* The words of a text, each between bars, with "_" for the space that is_spaced stands for. */
+/* The words of a text, between bars, with "_" for the space that is_spaced represents. */
 static void check_words(const char *text, bool is_prefixed, const char *expected)
 {
     struct word word;
@@ -55,7 +55,7 @@ static void a_broken_character_keeps_what_it_swallows(void **state)
 {
     (void)state;
     check_words("\xc3 a b", false, "|\xc3 a|_b|");
-    check_words("\xf0 \n b", false, "|\xf0 |\n|_b|"); /* takes just the three bytes of the escaped space */
+    check_words("\xf0 \n b", false, "|\xf0 |\n|_b|"); /* takes only the three bytes of the escaped space */
     check_words("\xf0\n\n\n\nb", false, "|\xf0\n\n\n|\n|b|");
     check_words("\xe3", false, "|\xe3|");
 }

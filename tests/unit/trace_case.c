@@ -92,7 +92,7 @@ static void add_rows(struct mesh_trace *trace)
     must(mesh_trace_add_chunk(trace, &chunk, records, sizeof records, NULL));
 }
 
-/* Calls of which rows have still to be made: with data, which is packed apart, and without. */
+/* Calls whose rows are still to be made: with data, which is packed separately, and without. */
 static void add_calls(struct mesh_trace *trace)
 {
     const struct mesh_trace_chunk chunk = {.node = 1, .core = 1, .first = 3, .count = 6};

@@ -84,7 +84,7 @@ static void find_discounts(struct level *level)
     trigram_discounts(occurring, level->discounts);
 }
 
-/* What the discounts take away from what is seen goes to the level below. */
+/* What discounts take from seen n-grams goes to the level below. */
 static void find_contexts(struct level *level)
 {
     level->contexts = allocate(level->gram_count, sizeof *level->contexts);
@@ -102,7 +102,7 @@ static void find_contexts(struct level *level)
         level->contexts[i].lower_weight /= level->contexts[i].count;
 }
 
-/* Takes occurrences, one key each, and counts equal ones. */
+/* Takes occurrences, one key each, and counts equal keys. */
 static void build_level(struct level *level, uint64_t *occurrences, size_t count)
 {
     level->grams = occurrences;
@@ -120,7 +120,7 @@ static void build_level(struct level *level, uint64_t *occurrences, size_t count
     find_contexts(level);
 }
 
-/* Every trigram of the training documents to `three`, and the bigrams that begin with BOS, before which there is nothing, to `two`. */
+/* Every trigram of the training documents to `three`, and the bigrams that begin with BOS, which nothing precedes, to `two`. */
 static void collect(struct trigram *trigram, const struct corpus *corpus, uint64_t *three, size_t *three_count, uint64_t *two,
                     size_t *two_count)
 {

@@ -138,7 +138,7 @@ static void *udpbench_thread(void *void_rank)
             rank->idle_polls++;
             mesh_udp_wait(rank->udp, rank->app.mesh, 1000000);
         }
-        if (!is_done && simapp_is_done(&rank->app)) { /* it goes on answering until all are */
+        if (!is_done && simapp_is_done(&rank->app)) { /* it goes on answering until all are done */
             is_done = true;
             bench->done_count++;
         }

@@ -64,7 +64,7 @@ struct tokenizer *vocab_try_open(const struct vocab *v, struct fail *fail)
     assert_non_null(gguf);
     t = tokenizer_open(gguf, fail);
     gguf_close(gguf);
-    memset(w.data, 0xee, w.size); /* the tokenizer has copied what it needs */
+    memset(w.data, 0xee, w.size); /* the tokenizer must have copied what it needs */
     gguf_writer_release(&w);
     return t;
 }
