@@ -1,5 +1,5 @@
-/* What decoding costs: bin/mesh-dissect reads a made capture in memory and writes to /dev/null; per line, filter and analysis the datagrams
- * per second of CPU time (median of several runs, in turns), and the memory that was resident at most.
+/* The cost of decoding: bin/mesh-dissect reads a made capture in memory and writes to /dev/null; for each kind of line, filter and analysis
+ * the datagrams per second of CPU time (median of several runs, in turns), and the maximum resident memory.
  *
  * usage: dissect-bench MESH-DISSECT [DATAGRAMS [RUNS]]      (600000 5) */
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 enum { RANKS = 3, PHASES = 64, DATA_BYTES = 200, RUNS_MAX = 99, DATAGRAM_NS = 2000 };
 
-/* ---- a capture of three nodes in the clear, of which one tile in a hundred is lost on its way to it ---- */
+/* ---- a capture of three unsealed nodes, of which one tile in a hundred is lost before it ---- */
 
 struct made {
     FILE *out;

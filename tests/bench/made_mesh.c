@@ -1,5 +1,5 @@
-/* A mesh that does not exist, to be watched: answers clients with made telemetry, so that the monitor's screens can be seen and
- * photographed without machines.
+/* A mesh that does not exist, for watching: answers clients with made telemetry, so that the monitor's screens can be seen and photographed
+ * without machines.
  *
  * usage: made-mesh ADDR:PORT [NODES]      (4) without a key. Speed goes up and down; from 20 s on node 2 is slow, and the link from 1 to 0
  * loses 1 %. Ends with SIGTERM. */
@@ -25,7 +25,7 @@ struct host {
     struct mesh_sessions *sessions;
     struct made made;
     struct client client[CLIENTS_MAX];
-    struct client *served; /* by made_report */
+    struct client *served; /* the client that made_report serves */
 };
 
 static volatile sig_atomic_t is_over;
@@ -43,7 +43,7 @@ static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_
         mesh_sessions_receive(host->sessions, now_ns, from, packet, bytes);
 }
 
-/* The place of a session, or a free one for 0; NULL. */
+/* The entry of a session, or a free one for 0; NULL. */
 static struct client *find(struct host *host, uint32_t session)
 {
     for (int i = 0; i < CLIENTS_MAX; i++)
@@ -71,7 +71,8 @@ static void give(void *app, const uint8_t *record, size_t bytes)
 {
     struct host *host = app;
 
-    mesh_sessions_send(host->sessions, mesh_udp_now_ns(), host->served->session, record, bytes); /* what finds no room is left out */
+    mesh_sessions_send(host->sessions, mesh_udp_now_ns(), host->served->session, record,
+                       bytes); /* what the queue has no room for is left out */
 }
 
 static void report(struct host *host, uint64_t now_ns)

@@ -1,7 +1,7 @@
-/* What watching costs: the monitor's model and screens fed with the telemetry of nodes on the network simulator, which another process
- * runs, and the CPU time and memory that took, per second of their time.
+/* The cost of watching: the monitor's model and screens are fed with the telemetry of nodes on the network simulator, which another process
+ * runs; printed are the CPU time and memory used, per second of the nodes' time.
  *
- * The nodes are those of the tests (tests/unit/simserve.h): they generate, measure and report by mesh-node's own code, on virtual time.
+ * The nodes are those of the tests (tests/unit/simserve.h): they generate, measure and report with mesh-node's own code, in virtual time.
  *
  * usage: monitor-bench [NODES [UPDATES_PER_SECOND [SECONDS]]]      (16 10 60) */
 #include <stdio.h>
@@ -31,7 +31,7 @@ static void give(void *app, const uint8_t *record, size_t bytes)
         fwrite(record, 1, bytes, app);
 }
 
-/* Each node has a question open, all the time. */
+/* Keeps a question open at each node. */
 static void ask(struct simserve *mesh, unsigned *questions)
 {
     if (mesh->ask_count == 0 || mesh->ask[mesh->ask_count - 1].told > 0)

@@ -1,4 +1,4 @@
-/* Keep what a monitor is told of a mesh, for tests: subscribes at a member, without a key, and writes what comes.
+/* Records what a monitor receives of a mesh, for tests: subscribes at a member, without a key, and writes the records.
  *
  * usage: record-telemetry ADDR:PORT INTERVAL_MS FILE      until SIGTERM, or until the member is gone */
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* The arithmetic as digests, one line each: of every tensor type's dot products, of those of prompts, whose tokens some kernels read side
  * by side, and of every other function of struct kernel, over inputs made from a seed. Each kernel that this CPU supports must give the
- * same bits; the lines are the same on every machine, so two machines are compared with cmp. Needs neither the test library nor any
+ * same bits; the lines are the same on every machine, so cmp can compare two machines. The program needs neither the test library nor any
  * file. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +56,8 @@ static uint64_t digest_dot(const struct kernel *kernel, enum tensor_type type)
     return digest;
 }
 
-/* The case's activations from their wire form, with a value in each token that no quantiser makes: side by side in a token panel, if the
- * kernel multiplies this type so, else in slices. Then the dot products, and the sums of squares that came with the activations. */
+/* The case's activations from their wire form, with a value in each token that no quantiser produces: in a token panel if the kernel
+ * multiplies this type side by side, otherwise in slices. Then the dot products, and the sums of squares that came with the activations. */
 static uint64_t digest_wire(const struct kernel *kernel, bool accumulate, uint64_t digest)
 {
     struct dot_case *c = &a_case;
@@ -114,7 +114,7 @@ static uint64_t digest_quantise(const struct kernel *kernel, int wide)
     return hash_bytes(0, wire, sizeof wire);
 }
 
-/* Weights into every type, as `mesh-node quantize` does; no kernel has a part in it. */
+/* Weights converted to every type, as by `mesh-node quantize`; no kernel takes part. */
 static uint64_t digest_pack(const struct kernel *kernel, int wide)
 {
     static uint8_t packed[VALUES * sizeof(float)];
@@ -194,7 +194,7 @@ static uint64_t digest_attend(const struct kernel *kernel, int type)
     return digest;
 }
 
-/* Three steps of training a tiny model: everything that computes in it. */
+/* Three steps of training a tiny model: all of its computations. */
 static uint64_t digest_train(const struct kernel *kernel, int variant)
 {
     static const struct train_shape shape = {.dim = 40, .hidden = 56, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 50, .ctx = 33};
@@ -241,7 +241,7 @@ static uint64_t digest_train(const struct kernel *kernel, int variant)
 
 typedef uint64_t digest_function(const struct kernel *kernel, int variant);
 
-/* Prints the digest that all kernels agree on; else theirs, to stderr, and false. */
+/* Prints the digest that all kernels agree on; otherwise each kernel's, to stderr, and returns false. */
 static bool print_digest(const char *name, digest_function *digest, int variant)
 {
     const uint64_t expected = digest(kernel_choose("scalar"), variant);
@@ -290,7 +290,7 @@ int main(void)
     };
     bool same = true;
 
-    odd_float_set(); /* of which nothing may be left */
+    odd_float_set(); /* which must have no effect */
     kernel_thread_init();
     for (size_t i = 0; i < DOT_CASE_TYPES; i++)
         same &= print_digest(tensor_type_name(dot_case_types[i]), digest_type, (int)dot_case_types[i]);

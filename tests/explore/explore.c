@@ -24,13 +24,13 @@ struct explore_options {
     bool verbose;
 };
 
-/* What a kind has run so far. */
+/* What has run of a kind so far. */
 struct explore_totals {
     uint64_t scenarios, events, datagrams, virtual_ns, spent_ns;
     uint64_t tokens, epochs, faults, heal_ns_max;
 };
 
-/* What a signal handler may print: the command that repeats the scenario under way. */
+/* What a signal handler may print: the command that repeats the current scenario. */
 static char explore_repeat[200];
 
 static const char explore_usage[] =
@@ -57,11 +57,11 @@ static uint64_t explore_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* From a signal handler. */
+/* Called by a signal handler. */
 static void explore_say(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0) {
-        return; /* there is nobody to tell */
+        return; /* nothing can be reported */
     }
 }
 
@@ -76,7 +76,7 @@ static void explore_on_signal(int signal_number)
     raise(signal_number);
 }
 
-/* One scenario. False: it failed, and said so. */
+/* Runs one scenario. False when it failed, which has been reported. */
 static bool explore_one(const struct explore_options *options, const char *program, const struct explore_kind *kind, uint64_t seed,
                         struct explore_totals *totals)
 {
@@ -134,8 +134,8 @@ static void explore_progress(const struct explore_options *options, const struct
     fflush(stdout);
 }
 
-/* The kind that is furthest behind its part of the time; EXPLORE_KINDS when all seeds are done. Each kind has its seeds in order, so how
- * far it gets decides nothing else. */
+/* The kind that is furthest behind its part of the time; EXPLORE_KINDS when all seeds are done. Each kind runs its seeds in order, so the
+ * choice only decides how far it gets. */
 static size_t explore_next_kind(const struct explore_options *options, const struct explore_totals totals[EXPLORE_KINDS])
 {
     size_t next = EXPLORE_KINDS;
@@ -255,7 +255,8 @@ int main(int argc, char **argv)
     signal(SIGABRT, explore_on_signal);
     signal(SIGSEGV, explore_on_signal);
     signal(SIGALRM, explore_on_signal);
-    /* Endpoints come and go by the thousand: their memory is kept, not given back to the system and fetched again page by page. */
+    /* Endpoints are opened and closed by the thousand: the process keeps their memory, instead of returning it to the system and fetching
+     * it again page by page. */
 #if defined(M_MMAP_THRESHOLD)
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);

@@ -8,13 +8,13 @@
 
 struct explore_report {
     uint64_t events, datagrams, virtual_ns;
-    uint64_t tokens;                  /* that clients were told, or nodes heard of; all of them checked */
+    uint64_t tokens;                  /* told to clients or received by nodes; all of them checked */
     uint64_t epochs, faults, heal_ns; /* members, serve: heal_ns from the last fault to one epoch */
-    char scenario[800];               /* what it was */
+    char scenario[800];               /* its description */
     char error[1300];                 /* what went wrong; empty: nothing */
 };
 
-/* A kind of scenario. run: everything follows from the seed; fills *report, which is zeros. */
+/* A kind of scenario. run: everything follows from the seed; fills *report, which is zero before. */
 struct explore_kind {
     const char *name;
     const char *meaning;

@@ -1,6 +1,6 @@
-/* Whole clusters generate tokens of several requests over a random network. Requests come at random times on random nodes, some are
- * cancelled, and sometimes the cluster stops and those that are left go on in another one. Each request must get what it gets alone on one
- * node, to the bit. */
+/* Whole clusters generate tokens of several requests over a random network. Requests are submitted at random times on random nodes, some
+ * are cancelled, and sometimes the cluster stops and the remaining nodes continue in another one. Each request must get the same bits as
+ * alone on one node. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static const struct model *model_of(uint64_t index)
     return models[index].model;
 }
 
-/* From a moment to a second: times at which things happen. */
+/* A time from a moment to a second, for actions. */
 static uint64_t pick_time(uint64_t seed, enum draw which, uint64_t index)
 {
     static const uint64_t scale_ns[] = {1, 1000000, 20000000, 1000000000};
@@ -122,7 +122,7 @@ static bool fail(struct run *run, uint16_t rank, const struct simrequest *want, 
     return false;
 }
 
-/* On every rank that has heard of them. */
+/* Compares the results on every rank that has heard of the requests. */
 static bool compare(struct run *run)
 {
     for (uint32_t i = 0; i < run->request_count; i++) {
@@ -192,7 +192,7 @@ static void plan_actions(struct run *run)
     }
 }
 
-/* What all nodes but one know together; where there is only one, it. False: memory. */
+/* Saves the combined state of all nodes but one; of a single node, its own. False when there is no memory. */
 static bool save(struct run *run, struct saved *all)
 {
     uint16_t ranks = run->config.rank_count, dead = ranks == 1 ? 1 : (uint16_t)pick(run->seed, DRAW_DEAD, 0, ranks);
@@ -213,7 +213,7 @@ static bool save(struct run *run, struct saved *all)
     return is_whole;
 }
 
-/* The cluster stops at some time; what is left goes on in one of other nodes, on another network. */
+/* The cluster stops at some time; its requests continue in a cluster of other nodes, on another network. */
 static void run_two_epochs(struct run *run)
 {
     struct saved saved;

@@ -1,4 +1,4 @@
-/* Bare endpoints exchange gathers and records of random shape over a random network; every byte and event is checked as it comes. */
+/* Bare endpoints exchange gathers and records of random shape over a random network; every byte and event is checked as it arrives. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,14 +45,14 @@ static void explore_settings(struct simbench *bench, const struct simscenario *s
     for (uint16_t rank = 0; rank < scenario->rank_count; rank++) {
         struct simapp *app = &bench->apps[rank];
 
-        app->is_started = true; /* before the handshake: the core holds back what is too early */
+        app->is_started = true; /* before the handshake: the core holds back early calls */
         app->tile_ns_max = 2000 * scenario->slow[rank];
         app->open_ahead = (uint8_t)explore_pick(scenario->seed + rank, DRAW_AHEAD, 5);
     }
 }
 
-/* Of a third of the seeds the datagrams are sealed or authenticated, which changes nothing that the core sees, so a seed is the same run
- * in a build that cannot. */
+/* In a third of the seeds datagrams are sealed or authenticated. This changes nothing that the core sees, so a seed is the same run in a
+ * build that cannot seal. */
 static void explore_seal(struct simbench *bench, uint64_t seed)
 {
     const uint64_t pick = explore_pick(seed, DRAW_SECURITY, 6);
@@ -63,7 +63,7 @@ static void explore_seal(struct simbench *bench, uint64_t seed)
     }
 }
 
-/* A third of the seeds send by a multicast group, which in half of them some ranks do not hear. */
+/* A third of the seeds use a multicast group; in half of these, some ranks do not hear it. */
 static void explore_group(struct simbench *bench, const struct simscenario *scenario, struct explore_report *report)
 {
     const uint64_t deaf = explore_pick(scenario->seed, DRAW_DEAF, 2) * explore_pick(scenario->seed, DRAW_DEAF, UINT64_MAX);

@@ -1,5 +1,5 @@
 /* Processes find one another, agree on epochs and lose one another again, over a random network and with random faults; every epoch is
- * checked against all others as it comes, and in the end all have to be in one. */
+ * checked against all others as it is installed, and in the end all processes have to be in one. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* Serving nodes answer questions while they crash, stop, leave, come back and lose one another; every token is checked as it comes, and in
- * the end all have to be one cluster that has answered everything. */
+/* Serving nodes answer questions while they crash, pause, leave, return and lose one another; every token is checked as it arrives, and in
+ * the end all nodes have to be one cluster that has answered everything. */
 #include <stdio.h>
 
 #include "explore.h"

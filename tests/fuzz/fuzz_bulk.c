@@ -1,4 +1,5 @@
-/* Any bytes as a record of a bulk transfer, and as what a peer says of its model: what is read is written as it was, and within its limits.
+/* Any bytes as a record of a bulk transfer, and as a peer's description of its model: what is read is within its limits, and is written
+ * back as the same bytes.
  *
  * The same bytes go to both readers. */
 #include <stdlib.h>

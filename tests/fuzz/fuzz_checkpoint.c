@@ -1,7 +1,7 @@
-/* Any bytes as a checkpoint: refused with a message that names the file and without touching the state, or loaded to the bit.
+/* Any bytes as a checkpoint: refused with a message that names the file and without touching the state, or loaded exactly.
  *
- * Hashes would keep everything behind them out of reach, so each input is also read after it was mended: magic, version, counts that fit
- * its size, and both hashes. Then it must load exactly when its values are ones that a run can have; and with one bit flipped, never. */
+ * Hashes would keep the fuzzer from everything behind them, so each input is also read after it was mended: magic, version, counts that fit
+ * its size, and both hashes. Then it must load if and only if its values are possible in a run; and with one bit flipped, never. */
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
@@ -69,7 +69,7 @@ static float *new_vector(size_t count)
     return vector;
 }
 
-/* What was loaded is what stands there; what was refused left zeros. */
+/* A loaded vector equals the file's; a refused one is still zero. */
 static void check_vector(const float *vector, size_t count, const uint8_t *expected)
 {
     for (size_t i = 0; i < count; i++) {
@@ -92,7 +92,7 @@ static void check_state(const struct train_state *state, const uint8_t *bytes)
         assert(state->record[i].step == i + 1);
 }
 
-/* Read it into a state of its own setup. Returns whether that went. */
+/* Reads it into a state of the same setup. Returns whether that succeeded. */
 static bool read_bytes(uint8_t *bytes, size_t size)
 {
     struct train_state state = {0};
@@ -124,7 +124,7 @@ static bool read_bytes(uint8_t *bytes, size_t size)
     return is_read;
 }
 
-/* Returns the size it has then. */
+/* Returns the size after mending. */
 static size_t mend(uint8_t *bytes, size_t size)
 {
     const uint64_t step = load(bytes + STEP_AT, 8) % ((size - FIXED_BYTES) / TRAIN_CHECKPOINT_RECORD_BYTES + 1);
@@ -143,7 +143,7 @@ static size_t mend(uint8_t *bytes, size_t size)
     return end + TRAIN_CHECKPOINT_HASH_BYTES;
 }
 
-/* Are the values of a mended file ones that a run can have? */
+/* Are the values of a mended file possible in a run? */
 static bool is_sound(const uint8_t *bytes)
 {
     const uint64_t step = load(bytes + STEP_AT, 8), count = load(bytes + COUNT_AT, 8);

@@ -1,6 +1,6 @@
-/* Any bytes as the blob of a chunk: it is refused, or read into exactly as many bytes as were asked for, of which a blob can be made again.
+/* Any bytes as the blob of a chunk: it is refused, or read into exactly as many bytes as requested, from which a blob can be made again.
  *
- * The first two bytes of the input are how many bytes of records are asked for; the rest is the blob, whose marks are as they are. */
+ * The first two bytes of the input are the number of bytes of records requested; the rest is the blob with its marks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static size_t copy_marks(void *user, const uint8_t *data, size_t size, uint8_t *
     return size;
 }
 
-/* As mesh_trace_get_chunk does it, without compression. */
+/* As in mesh_trace_get_chunk, without compression. */
 static bool read_blob(const uint8_t *blob, size_t blob_bytes, uint8_t *records, size_t bytes)
 {
     struct compact_parts parts;
@@ -35,7 +35,7 @@ static bool read_blob(const uint8_t *blob, size_t blob_bytes, uint8_t *records, 
     return compact_read(&parts, parts.packed, records, bytes) == 0;
 }
 
-/* False: they are no records of calls, which reading does not look at. */
+/* False when they are no records of calls; reading does not check this. */
 static bool put_all(struct compact *compact, const uint8_t *records, size_t bytes)
 {
     size_t fixed, payload;
@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < SIZE_BYTES)
         return 0;
     const size_t bytes = (size_t)data[0] | (size_t)data[1] << 8;
-    uint8_t *records = malloc(bytes > 0 ? bytes : 1); /* no more, so that writing past the end is found */
+    uint8_t *records = malloc(bytes > 0 ? bytes : 1); /* not larger, so that writes beyond the end are detected */
 
     require(records != NULL);
     if (read_blob(data + SIZE_BYTES, size - SIZE_BYTES, records, bytes) && bytes > 0)

@@ -1,7 +1,7 @@
 /* Any datagrams into a live endpoint, between calls of its application, in any order.
  *
  * The input is a list of operations, each a byte and its arguments (see `operations`). The endpoint is rank 0 of three, up, with a gather
- * open; it is put back from a copy of its memory for each input. No assertion may fire, and a dropped datagram may change nothing. */
+ * open; it is restored from a copy of its memory for each input. No assertion may fire, and a dropped datagram may change nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@ struct input {
 };
 
 static struct net *net;
-static void *fresh; /* the endpoint's memory as it is before each input */
+static void *fresh; /* the endpoint's memory before each input */
 static size_t memory_bytes;
 static uint64_t now_ns;
 static struct net_gather gathers[GATHERS];
@@ -56,7 +56,7 @@ static void receive(uint16_t from, const uint8_t *packet, size_t bytes)
     require(!err || err == MESH_EREFUSED || err == MESH_EVERSION || err == MESH_EEPOCH || before == mesh_state_hash(net->mesh[0]));
 }
 
-/* As it came from the wire. */
+/* The input's bytes as a datagram. */
 static void receive_raw(struct input *input)
 {
     size_t bytes = take(input, 2), left = (size_t)(input->end - input->at);
@@ -67,7 +67,7 @@ static void receive_raw(struct input *input)
     input->at += bytes;
 }
 
-/* With a header that is right, so that the body is looked at. */
+/* With a valid header, so that the body is examined. */
 static void receive_body(struct input *input)
 {
     uint8_t packet[PACKET_MAX] = {MESH_WIRE_MAGIC & 255, MESH_WIRE_MAGIC >> 8, MESH_WIRE_VERSION};

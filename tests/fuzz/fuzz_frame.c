@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct decoder decoder;
 static struct line line;
 static struct analysis analysis;
-static struct reassembly *reassembly; /* megabytes each: made once, cleared for every input */
+static struct reassembly *reassembly; /* megabytes each: allocated once, cleared for every input */
 static struct numbers *numbers;
 static FILE *nowhere;
 
@@ -62,7 +62,7 @@ static void take_payload(struct packet *packet, const struct frame *frame)
 
 static void take(enum frame_link link, const uint8_t *bytes, size_t captured, size_t size)
 {
-    uint8_t *copy = malloc(captured > 0 ? captured : 1); /* no more, so that reading past the end is found */
+    uint8_t *copy = malloc(captured > 0 ? captured : 1); /* not larger, so that reads beyond the end are detected */
     struct frame frame;
     struct packet packet = {.frame = &frame, .link = copy, .link_captured = captured, .link_size = size};
 

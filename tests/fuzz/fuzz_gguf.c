@@ -1,4 +1,4 @@
-/* Any bytes as a GGUF file: refused with a message that names the file, or everything it hands out can be used and shown. */
+/* Any bytes as a GGUF file: refused with a message that names the file, or everything in it can be used and shown. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* Any datagrams into a member of a cluster, between calls of its application, in any order.
  *
- * The input is a list of operations, each a byte and its arguments (see `operations`). The member is one of three; it is put back from a
- * copy of its memory for each input. Some operations make what a random input never hits upon: plans that name this member, commits with
- * the nonce it gave and the right id, joins with its cookie. No assertion may fire; a dropped datagram and a stranger without a cookie
- * change nothing; numbers of epochs grow, and each list names this member once, at its own rank. */
+ * The input is a list of operations, each a byte and its arguments (see `operations`). The member is one of three; it is restored from a
+ * copy of its memory for each input. Some operations make datagrams that a random input never hits upon: plans that name this member,
+ * commits with the nonce it gave and the right id, joins with its cookie. No assertion may fire; a dropped datagram and a stranger without
+ * a cookie change nothing; numbers of epochs grow, and each list names this member once, at its own rank. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,15 +19,15 @@ struct input {
 
 static struct simmembers members;
 static struct mesh_cluster *cluster;
-static void *fresh; /* the member's memory as it is before each input */
+static void *fresh; /* the member's memory before each input */
 static uint64_t fresh_now_ns, now_ns, number;
 static uint32_t epoch, fresh_epoch;
 static uint16_t place; /* of the member */
 
-/* Who sends: the two other members, and strangers. */
+/* The senders: the two other members, and strangers. */
 static uint8_t senders[SENDERS][16];
 
-/* What the member said last, for inputs that answer it. */
+/* The member's latest messages, for inputs that answer them. */
 static struct mesh_message vote, cookie, plan;
 static bool has_vote, has_cookie, has_plan;
 
@@ -46,7 +46,7 @@ static uint64_t take(struct input *input, unsigned bytes)
     return value;
 }
 
-/* Neither a member nor one who may have shown a cookie. */
+/* Neither a member nor a process that may have shown a cookie. */
 static bool is_stranger(const uint8_t incarnation[16])
 {
     struct mesh_cluster_event now;
@@ -120,7 +120,7 @@ static void say(struct input *input, struct mesh_message *message, unsigned send
     receive((uint16_t)(10 + sender), packet, mesh_wire_encode(message, packet, sizeof packet));
 }
 
-/* As it came from the wire. */
+/* The input's bytes as a datagram. */
 static void receive_raw(struct input *input)
 {
     size_t bytes = take(input, 2), left = (size_t)(input->end - input->at);
@@ -130,7 +130,7 @@ static void receive_raw(struct input *input)
     input->at += bytes;
 }
 
-/* With a header and a sender that are right, so that the body is looked at. */
+/* With a valid header and sender, so that the body is examined. */
 static void receive_body(struct input *input)
 {
     uint8_t packet[PACKET_MAX + 100] = {MESH_WIRE_MAGIC & 255, MESH_WIRE_MAGIC >> 8, MESH_WIRE_VERSION};
@@ -163,7 +163,7 @@ static void pass_time(struct input *input)
     drain();
 }
 
-/* ---- what fits ---- */
+/* ---- datagrams that fit the state ---- */
 
 static void put_member(struct mesh_member *member, const uint8_t incarnation[16], uint16_t port)
 {
@@ -175,7 +175,7 @@ static void put_member(struct mesh_member *member, const uint8_t incarnation[16]
     member->port = addr.port;
 }
 
-/* A plan of another member, that names this one. */
+/* A plan of another member that names this one. */
 static void make_plan(struct input *input)
 {
     unsigned sender = (unsigned)take(input, 1) % 2, more = (unsigned)take(input, 1) % 4;
@@ -205,7 +205,7 @@ static void make_plan(struct input *input)
     say(input, &plan, sender);
 }
 
-/* Its COMMIT, with the nonce that the member gave, and the id that belongs to it. */
+/* Its COMMIT, with the nonce that this member gave, and the matching id. */
 static void make_commit(struct input *input)
 {
     uint8_t bytes[16 + 8 * MESH_MEMBER_BYTES] = "mesh epoch";

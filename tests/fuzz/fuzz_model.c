@@ -1,5 +1,6 @@
-/* Any bytes as a model: refused with a message, or computed with. Whatever shapes, types, rope and weights a file has, NaN and infinity
- * among them, a request ends with tokens of the vocabulary or with an error, and a prompt in one step has the bits of one token a step. */
+/* Any bytes as a model: refused with a message, or used for computing. Whatever the shapes, types, rope and weights of the file, NaN and
+ * infinity among them, a request ends with tokens of the vocabulary or with an error, and a prompt in one step has the same bits as with
+ * one token a step. */
 #include <assert.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@ enum { DIM_MAX = 512, HEAD_DIM_MAX = 512, LAYERS_MAX = 2, VOCAB_MAX = 512, CTX_M
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Larger ones would only take longer. */
+/* Larger models would only take longer. */
 static bool is_small(const struct model *m)
 {
     return m->dim <= DIM_MAX && m->hidden <= DIM_MAX && m->heads * m->head_dim <= DIM_MAX && m->head_dim <= HEAD_DIM_MAX &&

@@ -1,8 +1,8 @@
 /* Any bytes as telemetry, mixed with ticks, keys, clicks and changes of size: the monitor's model stays within its limits, and every screen
  * and report can be made of it.
  *
- * Input: steps of one byte that says what, one of length, and so many bytes. To draw costs a hundred times what a report costs to take in,
- * so an input draws DRAWS_MAX times, and one screen in the end: which, and which report is written, its first byte says. */
+ * Input: steps of one byte for the kind, one for the length, and so many bytes. Drawing costs a hundred times as much as taking in a
+ * report, so an input draws at most DRAWS_MAX times, and one screen in the end: the first byte says which, and which report is written. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct world w;
     size_t at = 0;
 
-    if (w.fleet.nodes == NULL && fleet_init(&w.fleet) < 0) /* once: to take and give back 3 MB costs more than most inputs */
+    if (w.fleet.nodes == NULL && fleet_init(&w.fleet) < 0) /* once: allocating and freeing 3 MB costs more than most inputs */
         abort();
     w.now_ns = 1000000000;
     w.draws = 0;

@@ -1,7 +1,7 @@
-/* Any bytes, and any change of sealed ones, to a sealer with fixed keys: nothing opens but what a member sealed, as it was sealed.
+/* Any bytes, and any change of sealed datagrams, given to a sealer with fixed keys: only what a member sealed opens, unchanged.
  *
- * The first byte of the input says how it is used: as a datagram off the wire, as the plaintext of a datagram that is sealed and opened, or
- * as changes to one that was sealed. The rest is that. */
+ * The first byte of the input says how the rest is used: as a datagram from the wire, as the plaintext of a datagram that is sealed and
+ * opened, or as changes to a sealed one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,11 +44,11 @@ static void start(void)
         from.aes_ranks |= (1 << RANKS) - 1;
 }
 
-/* Refused and counted, and not a byte changed; or else it is exactly what its sender would have sealed. The fuzzer does find such ones: it
- * sees what memcmp compares. */
+/* Refused and counted, with no byte changed; otherwise it is exactly what its sender would have sealed. The fuzzer does find such
+ * datagrams: it sees what memcmp compares. */
 static void receive(const uint8_t *packet, size_t bytes)
 {
-    uint8_t *copy = malloc(bytes > 0 ? bytes : 1); /* no more, so that reading past the end is found */
+    uint8_t *copy = malloc(bytes > 0 ? bytes : 1); /* not larger, so that reads beyond the end are detected */
     uint64_t refused = 0;
 
     require(copy != NULL);
@@ -65,7 +65,7 @@ static void receive(const uint8_t *packet, size_t bytes)
     free(copy);
 }
 
-/* A header that this rank may write, with what the input says of it; returns the datagram's size. */
+/* A header that this rank may write, with fields from the input; returns the datagram's size. */
 static size_t write_datagram(uint8_t *packet, const uint8_t *data, size_t size)
 {
     const size_t body = size < PACKET_MAX - MESH_HEADER_BYTES ? size : PACKET_MAX - MESH_HEADER_BYTES;
@@ -97,7 +97,7 @@ static void round_trip(const uint8_t *data, size_t size)
     require(memcmp(packet, plain, bytes) == 0);
 }
 
-/* Triples (place, place, what to XOR with), then the datagram is cut where the last one says. */
+/* Triples (place, place, value to XOR), then the datagram is cut where the last one says. */
 static void change(const uint8_t *data, size_t size)
 {
     uint8_t sealed[PACKET_MAX], packet[PACKET_MAX];

@@ -1,8 +1,8 @@
 /* Any datagrams into a node's sessions and into a client's call, in any order, with time passing between.
  *
- * The input is a list of operations, each a byte and its arguments. Nothing is protected, so that the fuzzer gets past the keys; the node
- * is new for each input, since it holds little. No assertion may fire, no answer to a call may be longer than the call, and no more
- * sessions may be open than there are. */
+ * The input is a list of operations, each a byte and its arguments. Nothing is protected, so that keys do not stop the fuzzer; the node is
+ * new for each input, since it holds little. No assertion may fire, no answer to a call may be longer than the call, and no more sessions
+ * may be open than exist. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +26,9 @@ static void *node_memory, *call_memory;
 static struct mesh_sessions *node;
 static struct mesh_call *call;
 static uint64_t now_ns;
-static struct packet to_node[RECENT], to_call[RECENT]; /* what was said last */
+static struct packet to_node[RECENT], to_call[RECENT]; /* the latest datagrams */
 static unsigned to_node_count, to_call_count;
-static uint32_t session; /* one that opened */
+static uint32_t session; /* of a session that opened */
 
 static void require(bool holds)
 {
@@ -81,11 +81,11 @@ static void drain(void)
     require(stats.opened <= stats.closed_by_goodbye + stats.closed_by_silence + stats.closed_here + CAPACITY);
 }
 
-/* One datagram in; for the node, what it says to a call outside of sessions is not longer. */
+/* Delivers one datagram; the node's answer to a call outside sessions must not be longer. */
 static void give(struct input *input, const uint8_t *packet, size_t bytes)
 {
     const unsigned where = (unsigned)take(input, 1);
-    uint8_t *copy = malloc(bytes > 0 ? bytes : 1), answer[PACKET_MAX]; /* no more, so that reading past the end is found */
+    uint8_t *copy = malloc(bytes > 0 ? bytes : 1), answer[PACKET_MAX]; /* not larger, so that reads beyond the end are detected */
     struct mesh_addr to;
     size_t said;
 
@@ -114,7 +114,7 @@ static void give_raw(struct input *input)
     give(input, at, bytes);
 }
 
-/* One of those that were said, changed at some places. */
+/* Delivers one of the latest datagrams, changed at some places. */
 static void give_changed(struct input *input, const struct packet *recent)
 {
     struct packet packet = recent[take(input, 1) % RECENT];
@@ -174,7 +174,7 @@ static void close_one(struct input *input)
     drain();
 }
 
-/* Everything that was said arrives. */
+/* Delivers everything that was sent. */
 static void exchange(struct input *input)
 {
     (void)input;

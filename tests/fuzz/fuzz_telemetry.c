@@ -1,5 +1,5 @@
-/* Any bytes as a piece of telemetry, and as the records that ask for it and bring it: what is read is in range, and written again it is the
- * same. */
+/* Any bytes as a piece of telemetry, and as the records that request and carry it: what is read is in range, and is written back as the
+ * same bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static void check_fields(const struct mesh_telemetry_part *part, const void *dec
     }
 }
 
-/* An item that was read is written to the same bytes: there is one form only. */
+/* An item that was read is written as the same bytes: there is only one form. */
 static void check_form(const struct mesh_telemetry_item *item, const uint8_t *bytes, size_t size)
 {
     static const struct mesh_telemetry_head head = {.version = MESH_TELEMETRY_VERSION, .serial = 1};
@@ -62,7 +62,7 @@ static void check_piece(const uint8_t *data, size_t size)
             mesh_telemetry_get_histogram(&item, &histogram);
         if (item.kind == MESH_TELEMETRY_STEP)
             mesh_telemetry_get_phases(&item, phases, sizeof phases / sizeof *phases);
-        while (data[before] == 0 || data[before] >= MESH_TELEMETRY_KINDS) /* items that were passed over */
+        while (data[before] == 0 || data[before] >= MESH_TELEMETRY_KINDS) /* skipped items */
             before += 3 + (size_t)data[before + 1] + 256 * (size_t)data[before + 2];
         check_form(&item, data + before, reader.used - before);
     }

@@ -1,7 +1,7 @@
 /* The tokenizer on any vocabulary and any text.
  *
- * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse. Any other one describes pieces that are added to
- * the byte tokens, each as (size, type, score, text), then a zero, then the text; what is shown of its ids must be that text again. */
+ * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse it. Any other input describes pieces that are added
+ * to the byte tokens, each as (size, type, score, text), then a zero, then the text; its decoded ids must be that text again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static struct tokenizer *open_tokenizer(struct gguf *gguf)
     return t;
 }
 
-/* Reads the description; returns how much of the input it took. */
+/* Reads the description; returns how many bytes of the input it used. */
 static size_t write_pieces(struct gguf_writer *w, const uint8_t *data, size_t size)
 {
     const uint8_t *pieces[PIECES_MAX];

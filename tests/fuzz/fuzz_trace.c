@@ -1,8 +1,8 @@
-/* A trace with bytes changed anywhere: it is refused, or read as far as it goes. So is one whose rows say what cannot be; and SQL of any
- * kind is answered, or refused.
+/* A trace with bytes changed anywhere: it is refused, or read as far as possible. So is one with impossible rows; and any SQL is answered
+ * or refused.
  *
- * Input: changes of three bytes that say where (modulo the file's size), one that says how many, and so many bytes;
- *   "?" and a question in SQL, to a whole trace; or "!" and an UPDATE. */
+ * Input: changes of three bytes for the place (modulo the file's size), one for the number, and so many bytes; or "?" and a query in SQL of
+ * an unchanged trace; or "!" and an UPDATE. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static void make(void)
         abort();
 }
 
-/* The file must be the same after a question. */
+/* A query must not change the file. */
 static void ask(const char *sql)
 {
     uint8_t *after;

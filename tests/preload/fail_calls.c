@@ -1,7 +1,7 @@
 /* Calls of the C library that fail at a place that a test names: loaded before a program by LD_PRELOAD.
  *
- * A place is a function of the library and whom it was called for: the addresses of the innermost calls within the program, which are the
- * same in every run, whatever its threads do in between. Calls that libraries make for themselves do not fail.
+ * A place is a function of the library and its callers: the addresses of the innermost calls within the program, which are the same in
+ * every run, whatever its threads do in between. Calls that libraries make for themselves do not fail.
  *
  * FAIL_LIST=FILE    each call appends a line to it: its place, and the function's name
  * FAIL_PLACE=PLACE  the first call there fails
@@ -33,13 +33,13 @@ static struct {
     uint64_t place;             /* that fails; 0: none */
     int list;                   /* descriptor; -1: none */
     bool with_rest, is_ready;
-    _Atomic unsigned failed; /* the kind of what has failed; 0: nothing has */
+    _Atomic unsigned failed; /* the kind of call that has failed; 0: none */
 } fails = {.list = -1};
-static _Thread_local bool is_inside; /* what is called to find out where we are does not fail */
+static _Thread_local bool is_inside; /* calls made to find the place do not fail */
 
-/* ---- where ---- */
+/* ---- places ---- */
 
-/* The program is the first that is told of. */
+/* The program is the first object reported. */
 static int note_program(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size, (void)unused;
@@ -63,7 +63,7 @@ __attribute__((constructor)) static void start(void)
 
     is_inside = true;
     dl_iterate_phdr(note_program, NULL);
-    backtrace(frame, 1); /* loads what it needs */
+    backtrace(frame, 1); /* loads what backtrace needs */
     if (list != NULL) {
         const int opened = open(list, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
