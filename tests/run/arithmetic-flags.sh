@@ -1,5 +1,5 @@
 #!/bin/bash
-# Options of the compiler with which results would have other bits do not compile.
+# Compiler options that would change bits of results are refused.
 # Runs beside others.
 . tests/run/lib.sh
 

@@ -1,12 +1,12 @@
 #!/bin/bash
-# What `ask` says, and how it ends, when there is no answer or not all of one: a prompt that does not fit, a node that
-# vanishes, a signal.
+# What `ask` prints, and its exit code, when there is no answer or only a part of one: a prompt that does not fit, a node that vanishes, a
+# signal.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
-# A node that is slow, so that there is time to end it, and whoever asks it, within an answer.
+# A slow node, so that there is time to end it, or the client, within an answer.
 model=$tmp/m.gguf
 "$mesh_node" synth -o "$model" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 512 --type f32 --seed 1
 port=$(free_port)
@@ -26,17 +26,17 @@ long=$(head -c 400 /dev/zero | tr '\0' x)
 run "$mesh_node" run -m "$model" --ctx 256 -p "$long"
 words=$(sed -n 's/^.*run: \(the prompt has .*\)$/\1/p' "$err")
 check_exit "a prompt that the context does not hold is wrong usage, in the words of run" 2 "ask: ${words:-no words of run}" ask -p "$long"
-check_exit "so is a token that the vocabulary has not" 2 "the vocabulary has 300" ask --prompt-ids <(echo 5 300)
+check_exit "a prompt id outside the vocabulary is wrong usage, too" 2 "the vocabulary has 300" ask --prompt-ids <(echo 5 300)
 
 # ---- signals ----
 
-# answer: ask in the background, in JSON, and come back when the answer has begun
+# answer: ask in the background, in JSON, and return when the answer has begun
 answer() {
     : >"$tmp/answer"
     background "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos -p x -n 250 --json >"$tmp/answer" 2>"$tmp/answer.err"
     wait_until 20 grep -q '"event":"token"' "$tmp/answer"
 }
-# ends_by SIGNAL: the code of an answer that gets it
+# ends_by SIGNAL: the exit code of an `ask` that gets the signal within its answer
 ends_by() {
     code=0
     answer
@@ -44,14 +44,14 @@ ends_by() {
     wait "$background_pid" 2>/dev/null || code=$?
     echo "$code"
 }
-check_equal "Ctrl-C is an end like others" "$(ends_by INT)" 0
-check_equal "who gets SIGTERM dies of it" "$(ends_by TERM)" 143
-check_equal "and of SIGHUP" "$(ends_by HUP)" 129
+check_equal "Ctrl-C ends an answer with exit code 0" "$(ends_by INT)" 0
+check_equal "a client that gets SIGTERM dies of it" "$(ends_by TERM)" 143
+check_equal "a client that gets SIGHUP dies of it" "$(ends_by HUP)" 129
 if [ -x "$BIN/mesh-replay" ]; then
     kill "$node"
     wait "$node"
     check "what the node has recorded can be read" "$BIN/mesh-replay" query "$tmp/T.db" "SELECT reason FROM requests WHERE kind = 'cancel'"
-    check_equal "the node is told each time, and need not wait for silence" "$(grep -c "the client asked for it" "$out")" 3
+    check_equal "the node is told of each cancellation, and need not wait for silence" "$(grep -c "the client asked for it" "$out")" 3
     serve
 fi
 
@@ -66,6 +66,7 @@ check_equal "in JSON the last object says how many tokens came, and why no more"
     "{\"schema_version\":1,\"event\":\"failed\",\"gen_tokens\":$(grep -c '"event":"token"' "$tmp/answer"),\"exit_code\":4,\"error\":\"$(
         sed 's/^mesh-node: //' "$tmp/answer.err")\"}"
 run "$mesh_node" ask --to "127.0.0.1:$port" -p x --temp 0 --json
-check_contains "a node that is not there is told likewise" "$out" '"event":"failed","gen_tokens":0,"exit_code":4,"error":"127.0.0.1:'
+check_contains "JSON reports a node that is not there in the same way" "$out" \
+    '"event":"failed","gen_tokens":0,"exit_code":4,"error":"127.0.0.1:'
 
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Shares by measured speed, with real processes: who is slow gets less, from the beginning or when it has become so; who joins takes its
-# share; and not a bit of an answer changes by it.
+# Shares by measured speed, with real processes: a slow node gets less, from the beginning or when it becomes slow; a joining node gets its
+# share; and no bit of an answer changes.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -23,13 +23,13 @@ node() {
 }
 status() { "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}"; }
 figure() { status "$1" | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
-# member I RANK KEY: what node I says of a rank
+# member I RANK KEY: what node I reports of a rank
 member() { status "$1" | grep -o "\"rank\":$2,[^}]*" | grep -o "\"$3\":[0-9a-z]*" | cut -d: -f2; }
 has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
 becomes() { # SENTENCE I N
     if wait_until 20 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
 }
-# check_calm SENTENCE FOUND EXPECTED: unless the machine was so busy that a member was taken for dead, which deals shares and ranks anew
+# check_calm SENTENCE FOUND EXPECTED: skipped when the machine was so busy that a member was taken for dead, which changes shares and ranks
 check_calm() {
     if [ "$2" != "$3" ] && grep -qs "lost:\|gone on without" "$tmp"/node*; then
         skip "$1" "members were lost beside it, on a machine that is too busy"
@@ -61,35 +61,35 @@ less_than() { # RANK SHARE
 wrong=""
 unanswered=0
 
-# ---- who is slow from the beginning ----
+# ---- a node that is slow from the beginning ----
 
 node 0 "" --lab pace=400MB/s
 becomes "a node alone has all rows" 0 1
 node 1 0 --lab pace=400MB/s,later=60MB/s,after=12s
 becomes "a node that joins an idle cluster" 0 2
-check_equal "as fast as the other it takes the same share" "$(member 0 1 share)" "$(member 0 0 share)"
+check_equal "a node as fast as the other gets the same share" "$(member 0 1 share)" "$(member 0 0 share)"
 node 2 0 --lab pace=100MB/s
 becomes "a third one joins" 0 3
-check_equal "slower than the others it takes less: a third of the average, which counts 1000" "$(member 0 2 share)" 333
-check_equal "speeds are told" "$(member 0 2 speed_mb_per_s)" 100
+check_equal "a slower node gets less: a third of the average, which counts 1000" "$(member 0 2 share)" 333
+check_equal "status reports speeds" "$(member 0 2 speed_mb_per_s)" 100
 told() { "$mesh_node" status --to "127.0.0.1:${ports[0]}" --telemetry 1 | grep '"event":"node",.*"node_rank":2,' | tail -n 1; }
-check_equal "telemetry tells the share by which rows are dealt, too" "$(told | grep -o '"share":[0-9]*')" '"share":333'
+check_equal "telemetry reports the share by which rows are dealt, too" "$(told | grep -o '"share":[0-9]*')" '"share":333'
 
-# ---- who becomes slow ----
+# ---- a node that becomes slow ----
 
 before=$(member 0 1 share)
 changes=$(figure 0 share_changes)
 prepared=$(figure 0 epochs_prepared)
 asking_until 90 less_than 1 $((before / 2))
 check_calm "a node that has become slow has a smaller share" $? 0
-check_calm "that was one change of shares" "$(figure 0 share_changes)" $((changes + 1))
-check_calm "its rows were loaded before it" "$(figure 0 epochs_prepared)" $((prepared + 1))
+check_calm "a node that became slow caused one change of shares" "$(figure 0 share_changes)" $((changes + 1))
+check_calm "rows were loaded before that change" "$(figure 0 epochs_prepared)" $((prepared + 1))
 check_calm "speeds are measured while tokens are made" "$(member 0 1 speed_is_measured)$(member 0 0 speed_is_measured)" truetrue
 epoch=$(figure 0 epoch)
 asking_until 15 never
-check_calm "then shares stay as they are" "$(figure 0 epoch)" "$epoch"
+check_calm "afterwards shares stay as they are" "$(figure 0 epoch)" "$epoch"
 
-# ---- who joins while there is work ----
+# ---- a node that joins while there is work ----
 
 node 3 1 --lab pace=400MB/s
 if asking_until 30 has 0 4; then
@@ -97,15 +97,15 @@ if asking_until 30 has 0 4; then
 else
     not_ok "a node joins a cluster that generates" "$(status 0)"
 fi
-check_calm "it has the share of one as fast" "$(member 0 3 share)" "$(member 0 0 share)"
+check_calm "a node that joined has the share of one as fast" "$(member 0 3 share)" "$(member 0 0 share)"
 check_equal "no answer changed by a bit" "$wrong" ""
 check_calm "every question had an answer" $unanswered 0
 
-# ---- shares that were asked for ----
+# ---- fixed shares ----
 
 node 4 0 --share 2 --lab pace=20MB/s
 becomes "a node with a share of its own choice joins" 0 5
-check_equal "it has it, however slow it is" "$(member 0 4 share)" 2000
-check_equal "and says so" "$(member 0 4 share_is_fixed)" true
-check_equal "which changes no bit" "$(ask 0)" "$expected"
+check_equal "a node has the fixed share, however slow it is" "$(member 0 4 share)" 2000
+check_equal "status says that the share is fixed" "$(member 0 4 share_is_fixed)" true
+check_equal "a fixed share changes no bit" "$(ask 0)" "$expected"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
-# `mesh-node bench --quick`: rows are there and are JSON; no speed is asserted.
+# `mesh-node bench --quick`: all rows are printed and are JSON; no speed is asserted.
 . tests/run/lib.sh
 
-# Every line of $out is an object, those of EVENT have all KEYS.
+# Every line of $out is an object, and those of EVENT have all KEYS.
 rows_have() {
     local event=$1 key
     shift
@@ -78,7 +78,7 @@ verdict "what a datagram costs is told" rows_have datagram_costs source send_cal
 cp "$out" "$tmp/first"
 check "bench virtual again ends well" "$mesh_node" bench virtual --quick --json --datagram-ns 2400,650,300,900,400
 verdict "with given costs its figures are the same" cmp -s "$tmp/first" "$out"
-check_exit "costs that are none are a usage error" 2 "give five numbers" "$mesh_node" bench virtual --quick --datagram-ns 1,2,3
+check_exit "a wrong number of datagram costs is a usage error" 2 "give five numbers" "$mesh_node" bench virtual --quick --datagram-ns 1,2,3
 
 check "bench flood --quick ends well" "$mesh_node" bench flood --quick --json
 verdict "a cluster under a flood stands beside one that is spared" rows_have flood nodes junk datagrams_per_s flooded_tok_per_s \

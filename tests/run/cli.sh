@@ -1,5 +1,5 @@
 #!/bin/bash
-# What people type by mistake, what goes wrong around them, and how the program ends: message, exit code, nothing left behind.
+# Mistyped command lines, failures of the environment, and how the program ends: message, exit code, nothing left behind.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -62,7 +62,7 @@ refused "an unknown letter is refused" 2 "-q" "${generate[@]}" -q
 refused "a missing value is refused" 2 "value missing" "$mesh_node" run -m
 refused "an option in place of a value is refused" 2 "'-p' follows" "$mesh_node" run --seed -p abc
 refused "a word where nothing is taken is refused" 2 "extra" "${generate[@]}" extra
-refused "an option is not a number" 2 "not a whole number" "${generate[@]}" -n many
+refused "a word in place of a number is refused" 2 "not a whole number" "${generate[@]}" -n many
 refused "a negative number is refused" 2 "from 1 to" "${generate[@]}" -n -1
 refused "no tokens is refused" 2 "out of range" "${generate[@]}" -n 0
 refused "a number with a tail is refused" 2 "'5x'" "${generate[@]}" --top-k 5x
@@ -79,17 +79,17 @@ refused "two kinds of output are refused" 2 "--json and --ids" "${generate[@]}" 
 refused "no nodes is refused" 2 "--local" "${generate[@]}" --local 0
 refused "too many nodes are refused" 2 "from 1 to 64" "${generate[@]}" --local 65
 refused "too many threads are refused" 2 "--threads" "${generate[@]}" -t 100000
-refused "an unknown way to keep keys is refused" 2 "f16, f32, q8_0" "${generate[@]}" --kv-type f8
+refused "an unknown type for keys and values is refused" 2 "f16, f32, q8_0" "${generate[@]}" --kv-type f8
 refused "an unknown kernel is refused" 2 "scalar" "${generate[@]}" --kernel sse
 refused "a context longer than the model's is refused" 2 "4096" "${generate[@]}" --ctx 4097
 refused "too few shares are refused" 2 "2 shares for 3 nodes" "${generate[@]}" --local 3 --shares 1,2
-refused "a share for no node is refused" 2 "2 shares for 1 node:" "${generate[@]}" --shares 1,2
+refused "more shares than nodes are refused" 2 "2 shares for 1 node:" "${generate[@]}" --shares 1,2
 refused "a share that is no number is refused" 2 "'x'" "${generate[@]}" --local 2 --shares 1,x
 refused "a negative share is refused" 2 "'-1'" "${generate[@]}" --local 2 --shares 1,-1
 refused "an empty share is refused" 2 "--shares" "${generate[@]}" --local 2 --shares 1,
-refused "shares of nothing are refused" 2 "all are 0" "${generate[@]}" --local 2 --shares 0,0
+refused "shares that are all 0 are refused" 2 "all are 0" "${generate[@]}" --local 2 --shares 0,0
 refused "an unknown lab condition is refused" 2 "'noise'" "${generate[@]}" --local 2 --lab noise=1
-refused "a loss above all is refused" 2 "loss" "${generate[@]}" --local 2 --lab loss=101%
+refused "a loss above 100 % is refused" 2 "loss" "${generate[@]}" --local 2 --lab loss=101%
 refused "a delay without unit is refused" 2 "50us" "${generate[@]}" --local 2 --lab delay=50
 refused "an empty lab is refused" 2 "--lab" "${generate[@]}" --lab ""
 refused "plan needs a model" 2 "-m MODEL.gguf" "$mesh_node" plan
@@ -100,12 +100,12 @@ check "plan takes a cluster file" "$mesh_node" plan -c "$tmp/two.conf"
 sed "s/this machine (.* GB)/this machine/" "$out" >"$tmp/plan.conf"
 check "plan takes the same as options" "$mesh_node" plan -m "$small" --ctx 64 --nodes 2 --shares 3,1 --slots 4
 sed "s/this machine (.* GB)/this machine/" "$out" >"$tmp/plan.options"
-check_same "both say the same" "$tmp/plan.conf" "$tmp/plan.options"
+check_same "plan prints the same for a cluster file and for options" "$tmp/plan.conf" "$tmp/plan.options"
 refused "plan takes one or the other" 2 "leave out --nodes" "$mesh_node" plan -c "$tmp/two.conf" --nodes 2
 refused "plan names a missing cluster file" 4 "none.conf" "$mesh_node" plan -c "$tmp/none.conf"
 printf '[cluster]\nslotz = 3\n' >"$tmp/wrong.conf"
 refused "plan names the line that is wrong" 3 "wrong.conf:2: slotz" "$mesh_node" plan -c "$tmp/wrong.conf"
-refused "plan knows the longest context" 2 "4096" "$mesh_node" plan -m "$small" --ctx 5000
+refused "plan refuses a context longer than the model's" 2 "4096" "$mesh_node" plan -m "$small" --ctx 5000
 refused "inspect needs a file" 2 "MODEL.gguf" "$mesh_node" inspect
 refused "inspect takes one file" 2 "one too many" "$mesh_node" inspect "$small" "$other"
 refused "synth needs a file" 2 "-o FILE.gguf" "$mesh_node" synth
@@ -120,13 +120,13 @@ refused "a missing model is named by plan" 4 "$tmp/none.gguf" "$mesh_node" plan 
 refused "a missing model is named by inspect" 4 "$tmp/none.gguf" "$mesh_node" inspect "$tmp/none.gguf"
 refused "a missing prompt is named" 4 "$tmp/none.txt" "$mesh_node" run -m "$small" -f "$tmp/none.txt"
 refused "a prompt that is a folder is refused" 4 "$tmp" "$mesh_node" run -m "$small" -f "$tmp"
-refused "so is one of token ids" 4 "$tmp: cannot be read" "$mesh_node" run -m "$small" --prompt-ids "$tmp"
+refused "a file of prompt ids that is a folder is refused" 4 "$tmp: cannot be read" "$mesh_node" run -m "$small" --prompt-ids "$tmp"
 head -c 5000 /dev/zero | tr '\0' x >"$tmp/long.txt"
 refused "a prompt longer than the context is refused with both lengths" 2 "5002 tokens, the context holds 4096" \
     "$mesh_node" run -m "$small" -f "$tmp/long.txt"
 refused "a prompt that fills the context leaves no place" 2 "or give a larger --ctx" "$mesh_node" run -m "$small" -p abcd --ctx 3
 run "$mesh_node" run -m node/models/stories-q8_0.gguf -f "$tmp/long.txt"
-check_equal "and where the context can be no larger nobody asks for that" "$(sed 's/.*holds/holds/' "$err")" \
+check_equal "a larger --ctx is not suggested where the context can be no larger" "$(sed 's/.*holds/holds/' "$err")" \
     "holds 512 of the model's 512: shorten it"
 check "an empty prompt is generated from" "$mesh_node" run -m "$small" -p "" -n 3 --seed 1
 check "no prompt is an empty prompt" "$mesh_node" run -m "$small" -n 3 --seed 1
@@ -135,25 +135,25 @@ check "a prompt is given in words" "${generate[@]}" --ids
 cp "$out" "$tmp/ids"
 printf abc >"$tmp/abc.txt"
 check "a prompt is read from a file" "$mesh_node" run -m "$small" -f "$tmp/abc.txt" -n 6 --seed 1 --ids
-check_same "and gives the same" "$out" "$tmp/ids"
+check_same "a prompt from a file gives the same ids" "$out" "$tmp/ids"
 "$mesh_node" run -m "$small" -f - -n 6 --seed 1 --ids <"$tmp/abc.txt" >"$out" 2>"$err"
 check_same "a prompt is read from stdin" "$out" "$tmp/ids"
 echo 1 2 1000000 >"$tmp/prompt.ids"
 refused "a prompt of ids that the model does not have is refused" 2 "token 2 of the prompt is 1000000" \
     "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids"
 echo 1 2 3 >"$tmp/prompt.ids"
-refused "and so is one that is too long" 2 "the context holds 2" "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids" --ctx 2
+refused "a prompt of too many ids is refused" 2 "the context holds 2" "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids" --ctx 2
 check "text is one line when it has no line breaks" "${generate[@]}"
 check_equal "stdout ends with a newline" "$(tail -c 1 "$out" | od -An -c | tr -d ' ')" '\n'
 check "a run with lab conditions" "${generate[@]}" --local 2 --lab loss=1%,seed=5
-check_contains "says so" "$err" "lab: loss=1%,seed=5"
+check_contains "a run with lab conditions prints them" "$err" "lab: loss=1%,seed=5"
 check "a run without a seed" "$mesh_node" run -m "$small" -p abc -n 6 --ids
 cp "$out" "$tmp/ids"
 seed=$(sed -n 's/^seed: //p' "$err")
-check "prints the one it drew" "$mesh_node" run -m "$small" -p abc -n 6 --ids --seed "$seed"
-check_same "which repeats it" "$out" "$tmp/ids"
+check "the seed that a run printed can be given" "$mesh_node" run -m "$small" -p abc -n 6 --ids --seed "$seed"
+check_same "the printed seed repeats the run" "$out" "$tmp/ids"
 check "NO_COLOR changes nothing" env NO_COLOR=1 "$mesh_node" run -m "$small" -p abc -n 6 --ids --seed "$seed"
-check_same "in the output" "$out" "$tmp/ids"
+check_same "NO_COLOR changes nothing in the output" "$out" "$tmp/ids"
 check_equal "and there is no colour" "$(grep -c "$(printf '\033')" "$out" "$err" | sed 's/.*://' | sort -u)" 0
 
 # ---- characters ----
@@ -175,15 +175,16 @@ check_equal "JSON is one object per token and a summary" \
 
 refused "a model that cannot fit is refused with the numbers, before anything is loaded" 4 "--ctx" \
     "$mesh_node" run -m "$wide" -p abc --ctx 16777216
-check_equal "the plan stands before the refusal" \
+check_equal "the plan is printed before the refusal" \
     "$(head -n 1 "$err" | grep -cE '^memory: [0-9.]+ [kMGT]?B needed .*, [0-9.]+ [kMGT]?B available$')" 1
 check "the same model with a shorter context runs" "$mesh_node" run -m "$wide" -p abc -n 2 --ctx 64 --temp 0
 check "plan tells the numbers" "$mesh_node" plan -m "$wide" --nodes 2 --ctx 16777216
-check_contains "and whether one node could go" "$out" "the model does not fit"
+check_contains "plan tells whether the model fits on one node fewer" "$out" "the model does not fit"
 check "plan prints JSON" "$mesh_node" plan -m "$small" --nodes 3 --json
-check_equal "one object per node, and a summary" "$(grep -c '^{"schema_version":1,"event":"node",' "$out")/$(tail -n 1 "$out" |
+check_equal "plan --json prints one object per node, and a summary" \
+    "$(grep -c '^{"schema_version":1,"event":"node",' "$out")/$(tail -n 1 "$out" |
     grep -c '^{"schema_version":1,"event":"summary",.*"nodes":3,')" 3/1
-check_contains "which says whether one node could go" "$out" '"fits_on_one_fewer":true'
+check_contains "the summary of plan --json tells whether the model fits on one node fewer" "$out" '"fits_on_one_fewer":true'
 
 # ---- stdout ----
 
@@ -202,7 +203,7 @@ check_exit "a cluster's name that is too long is wrong usage, with a key or with
 
 # ---- closed streams ----
 
-# What is opened next would have their numbers: a socket or a model file, and messages would be written there.
+# The next files opened would get their numbers, and messages would be written into a socket or a model file.
 streams_of() { for n in 0 1 2; do readlink "/proc/$1/fd/$n" || echo none; done | sort | uniq -c | sed 's/^ *//'; }
 has_socket() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -gt 0 ]; }
 has_streams() { [ "$(streams_of "$background_pid")" = "3 /dev/null" ] && has_socket "$background_pid"; }
@@ -217,7 +218,7 @@ done
 
 # ---- endings ----
 
-# Nodes answer after 2 ms each, so these take minutes unless they are ended.
+# Each node answers after 2 ms, so these runs take minutes unless they are ended.
 endless=("$mesh_node" run -m "$small" -p abc -n 4000 --seed 1 --ignore-eos --local 3 --lab delay=2ms)
 
 children_of() { cat "/proc/$1/task/$1/children" 2>/dev/null; }
@@ -235,7 +236,7 @@ start() {
     children=$(children_of $background_pid)
 }
 
-# ended SENTENCE CODE: it ends with that code, long before it would by itself, and so do its children.
+# ended SENTENCE CODE: the program ends with that code, long before it would by itself, and its children end, too.
 ended() {
     local limit=$((SECONDS + 30))
     code=0
@@ -257,7 +258,7 @@ check_equal "three nodes are a process and two children" "$(wc -w <<<"$children"
 victim=${children%% *}
 kill -KILL "$victim"
 ended "a run whose node is killed ends with exit code 4 and leaves nothing behind" 4
-check_contains "it names node and signal" "$err" "(process $victim): killed by signal 9 (Killed): "
+check_contains "the message names the killed node and the signal" "$err" "(process $victim): killed by signal 9 (Killed): "
 
 start "${endless[@]}"
 victim=$background_pid
@@ -267,16 +268,16 @@ check "children end with their parent, even when it is killed" wait_until 20 all
 
 for nodes in 1 3; do
     start "$mesh_node" run -m "$small" -p abc -n 4000 --seed 1 --ignore-eos --local $nodes --lab delay=2ms,pace=5MB/s
-    # Ctrl-C goes to everybody in the foreground. A background job ignores SIGINT, so the program must not: see on_interrupt.
+    # Ctrl-C goes to all processes in the foreground. A background job ignores SIGINT, so the program must not: see on_interrupt.
     # shellcheck disable=SC2086
     kill -INT $background_pid $children
     ended "Ctrl-C ends $nodes node(s) with exit code 0 and leaves nothing behind" 0
-    check_equal "and the figures are printed" "$(grep -cE '^[0-9]+ nodes?, .* prompt .* tok/s' "$err")" 1
-    check_equal "and the text is a line" "$(tail -c 1 "$out" | od -An -c | tr -d ' ')" '\n'
+    check_equal "an interrupted run prints its figures" "$(grep -cE '^[0-9]+ nodes?, .* prompt .* tok/s' "$err")" 1
+    check_equal "the text of an interrupted run ends with a newline" "$(tail -c 1 "$out" | od -An -c | tr -d ' ')" '\n'
 done
 
 for nodes in 1 3; do
-    # The inner shell tells how the program ended, and lives no longer than it.
+    # The inner shell records the exit code of the program, and ends with it.
     # shellcheck disable=SC2016
     timeout -k 5 60 bash -c '"$@" 2>"$0"; echo $? >"$0.code"' "$err" "$mesh_node" run -m "$small" -p abc -n 4000 --seed 1 --ignore-eos \
         --local $nodes | head -c 1 >"$out"
@@ -290,7 +291,7 @@ check_equal "no process is left behind" "$(pgrep -f "$small" 2>/dev/null)" ""
 port=$(free_port)
 peers=127.0.0.1:$port,127.0.0.1:$((port + 1))
 
-# pair RANK-0-OPTIONS -- RANK-1-OPTIONS: two nodes; rank 0 as `run` leaves it, rank 1 in $out.1, $err.1 and $code_1
+# pair RANK-0-OPTIONS -- RANK-1-OPTIONS: two nodes; results of rank 0 as by `run`, those of rank 1 in $out.1, $err.1 and $code_1
 pair() {
     local first=()
     while [ "$1" != -- ]; do
@@ -308,7 +309,7 @@ check "a local mesh gives a digest" "$mesh_node" run --local 2 -m "$small" -p ab
 reference=$(tail -n 1 "$out")
 pair -m "$small" -- -m "$small"
 check_equal "two nodes started one by one give the same" "$code $code_1 $(tail -n 1 "$out")" "0 0 $reference"
-check_equal "the further node prints nothing on stdout" "$(cat "$out.1")" ""
+check_equal "rank 1 prints nothing on stdout" "$(cat "$out.1")" ""
 pair -m "$small" -t 1 --shares 1,2 -- -m "$small" -t 2 --shares 1,2 --kernel scalar
 check_equal "threads and kernels may differ" "$code $code_1 $(tail -n 1 "$out")" "0 0 $reference"
 if has_ipv6; then
@@ -344,7 +345,7 @@ refused "rank 0 that never comes is named" 4 "rank 0 (127.0.0.1:$port): no answe
 background "$mesh_node" run -m "$small" --peers "$peers" --rank 1 2>/dev/null
 wait_until 10 grep -qi ":$(printf '%04X' $((port + 1))) " /proc/net/udp
 refused "an occupied port is named" 4 "127.0.0.1:$((port + 1)): cannot listen" "$mesh_node" run -m "$small" --peers "$peers" --rank 1
-check_contains "and what to do is said" "$err" "end it, or give another port"
+check_contains "the message about an occupied port states the remedy" "$err" "end it, or give another port"
 kill "$background_pid"
 
 refused "peers off the loopback are refused" 2 "loopback" "${generate[@]}" --peers 192.0.2.1:7411,192.0.2.2:7411

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The worked cases of docs/DEBUGGING.md: each block that begins with "$ mesh-dissect" is what that command prints about the captures in
-# docs/captures, which tests/tools/worked-captures made. After a change of the text: MESH_UPDATE=1 tests/run/debugging.sh, then read it.
+# The worked cases of docs/DEBUGGING.md: each block that begins with "$ mesh-dissect" is the output of that command for the captures in
+# docs/captures, which tests/tools/worked-captures made. After a change of the output run MESH_UPDATE=1 tests/run/debugging.sh, then review
+# the text.
 # Runs beside others.
 . tests/run/lib.sh
 [ -x "$BIN/mesh-dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"

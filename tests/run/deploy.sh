@@ -1,10 +1,10 @@
 #!/bin/bash
-# The systemd units that `make install` makes are right, leave a node little to do harm with, and the example cluster file can be read.
+# The systemd units that `make install` makes are valid and give a node few privileges, and the example cluster file can be read.
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "a sanitizer build is not installed"
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
-# Where they are looked at they have to find their program, so the prefix itself is a folder of this test.
+# systemd-analyze checks that the units' program exists, so the prefix itself is a folder of this test.
 prefix=$tmp/mesh
 check "make install succeeds" env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN -u UNITDIR \
     make --no-print-directory install DESTDIR= PREFIX="$prefix" BIN="$BIN"
@@ -15,10 +15,10 @@ for unit in mesh-node.service mesh-node@.service; do
     check_equal "nothing in $unit is left to be filled in" "$(grep -c '@[A-Z]*@' "$units/$unit")" 0
     check_contains "$unit starts the program that was installed" "$units/$unit" "ExecStart=$prefix/bin/mesh-node serve "
 done
-check_contains "mesh-node.service is the node that is called like the machine" "$units/mesh-node.service" " --node %l "
-check_contains "mesh-node@NAME.service is the node NAME" "$units/mesh-node@.service" " --node %i "
+check_contains "mesh-node.service starts the node with the name of the machine" "$units/mesh-node.service" " --node %l "
+check_contains "mesh-node@NAME.service starts the node NAME" "$units/mesh-node@.service" " --node %i "
 
-# Every option of the command line that the units start is one of serve's.
+# Every option on the units' command line is an option of serve.
 "$mesh_node" serve --help >"$tmp/help"
 grep -h '^ExecStart=' "$units"/* | grep -oE -e '--[a-z-]+' | sort -u >"$tmp/options"
 while read -r option; do
@@ -29,7 +29,7 @@ done <"$tmp/options"
 stop=$(sed -n 's/^TimeoutStopSec=//p' "$units/mesh-node.service")
 if [ "$stop" -gt 95 ]; then ok "systemd waits until a node has left"; else not_ok "systemd waits until a node has left" "$stop s"; fi
 
-check_equal "systemd waits for a node that fetches a model for as long as that takes" \
+check_equal "systemd waits without limit for a node that fetches a model" \
     "$(sed -n 's/^TimeoutStartSec=//p' "$units/mesh-node.service")" infinity
 
 for node in attic cellar shed; do
@@ -42,16 +42,16 @@ check_equal "the hints for sysctl are settings and comments" \
 version=$(systemd-analyze --version 2>/dev/null | awk 'NR == 1 { print $2 + 0 }')
 if [ "${version:-0}" -ge 252 ]; then
     cp "$units/mesh-node@.service" "$units/mesh-node@attic.service"
-    check "systemd finds nothing wrong with them" \
+    check "systemd-analyze finds nothing wrong with the units" \
         systemd-analyze verify --man=no "$units/mesh-node.service" "$units/mesh-node@attic.service"
-    check_equal "and has no complaint" "$(cat "$err")" ""
+    check_equal "systemd-analyze prints no warning" "$(cat "$err")" ""
     for unit in mesh-node.service mesh-node@attic.service; do
         check "a node under $unit is exposed to no more than 1.2 of 10" \
             systemd-analyze security --no-pager --offline=true --threshold=12 "$units/$unit"
     done
     rm "$units/mesh-node@attic.service"
 else
-    skip "systemd finds nothing wrong with them" "needs systemd-analyze, version 252 or later"
+    skip "systemd-analyze finds nothing wrong with the units" "needs systemd-analyze, version 252 or later"
 fi
 
 check "make uninstall succeeds" env -u MAKEFLAGS -u MAKELEVEL -u BIN -u BUILD -u SAN -u UNITDIR \

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The same request gives the same digest line however many nodes, threads, shares, batches, kernels and losses there are.
+# The same request gives the same digest line whatever the nodes, threads, shares, batches, kernels and losses.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -20,12 +20,12 @@ model() { # FILE OPTION VALUE...: a small model where the options do not say oth
         not_ok "a model can be made: $*"
 }
 
-# generate OUTPUT-OPTIONS... : stdout in $out, see `run`; what all requests have in common
+# generate OUTPUT-OPTIONS... : run the request with the options common to all requests; stdout in $out, see `run`
 generate() {
     run timeout -k 5 30 "$mesh_node" run -m "$tmp/$file" -p "$prompt" -n $tokens --ignore-eos "${request[@]}" "$@"
 }
 
-# begin FILE REQUEST...: what follows is compared with this request on one node and one thread. $what is the beginning of the sentences.
+# begin FILE REQUEST...: the following cases are compared with this request on one node and one thread. $what begins their sentences.
 begin() {
     what=$1
     file=$2
@@ -50,7 +50,7 @@ same() {
     fi
 }
 
-# other OPTION...: and with these it is not, so the digest sees what it should.
+# other OPTION...: with these options it is not, so the digest depends on what it should.
 other() {
     generate --digest "$@"
     if [ "$code" -eq 0 ] && [ "$(grep '^digest ' "$out")" != "$reference" ]; then
@@ -151,14 +151,14 @@ for kv in f16 f32 q8_0; do
     same --local 3 --batch 7 -t 2
 done
 
-# One KV head for all query heads, and heads of 20 rows: no cut falls on a multiple of anything.
+# One KV head for all query heads, and heads of 20 rows: no cut is at a round number.
 model odd.gguf --dim 60 --hidden 100 --heads 3 --kv-heads 1 --vocab 301 --type f32 --layers 3
 begin "odd sizes" odd.gguf "${sampled[@]}"
 for n in 2 3 7; do same --local $n; done
 same --local 3 --batch 3 --shares 1,0,2 -t 2
 for k in $kernels; do same --kernel "$k" --local 2; done
 
-# The model that comes with the project, and what quantize makes of it.
+# The model that comes with the project, and its quantised versions.
 stories=node/models/stories-q8_0.gguf
 cp $stories "$tmp/stories.gguf"
 begin "stories" stories.gguf "${sampled[@]}"

@@ -5,7 +5,7 @@
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
-# Again, in a namespace: root or not, nothing outside is touched.
+# The script runs itself again in a namespace: with or without root, nothing outside is touched.
 if [ -z "${MESH_TEST_NAMESPACE:-}" ]; then
     if ! unshare -rn true 2>/dev/null; then skip_all "no network namespace can be made here (unshare -rn)"; fi
     if ! command -v ip >/dev/null; then skip_all "needs ip (iproute2)"; fi
@@ -37,17 +37,17 @@ node 127.0.0.1:7411 --discover $group ${security[@]+"${security[@]}"}
 node 127.0.0.1:7421 --discover $group ${security[@]+"${security[@]}"}
 node 127.0.0.1:7431 --discover $group ${security[@]+"${security[@]}"}
 becomes "three nodes find one another on the loopback" 127.0.0.1:7411 3 ${security[@]+"${security[@]}"}
-becomes "and all know it" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
+becomes "all three nodes report three members" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
 node 127.0.0.1:7441 ${security[@]+"${security[@]}"}
 node 127.0.0.1:7451 --discover 239.255.77.12:7412 ${security[@]+"${security[@]}"}
 if [ ${#security[@]} -gt 0 ]; then node 127.0.0.1:7461 --discover $group --key "$tmp/other"; fi
 kill -9 "${background_pids[2]}"
 becomes "a member dies" 127.0.0.1:7411 2 ${security[@]+"${security[@]}"}
 node 127.0.0.1:7431 --discover $group ${security[@]+"${security[@]}"}
-becomes "and finds the others again" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
-becomes "who was not told to look stays alone" 127.0.0.1:7441 1 ${security[@]+"${security[@]}"}
-becomes "so does who looks in another group" 127.0.0.1:7451 1 ${security[@]+"${security[@]}"}
-if [ ${#security[@]} -gt 0 ]; then becomes "so does who has another key" 127.0.0.1:7461 1 --key "$tmp/other"; fi
+becomes "a node that died finds the others again" 127.0.0.1:7431 3 ${security[@]+"${security[@]}"}
+becomes "a node without --discover stays alone" 127.0.0.1:7441 1 ${security[@]+"${security[@]}"}
+becomes "a node with another group stays alone" 127.0.0.1:7451 1 ${security[@]+"${security[@]}"}
+if [ ${#security[@]} -gt 0 ]; then becomes "a node with another key stays alone" 127.0.0.1:7461 1 --key "$tmp/other"; fi
 
 if [ ${#security[@]} -gt 0 ] && ip link add lan0 type veth peer name lan1 2>/dev/null; then
     for i in 1 2 3; do ip address add 10.77.0.$i/24 dev lan0; done
@@ -59,7 +59,7 @@ if [ ${#security[@]} -gt 0 ] && ip link add lan0 type veth peer name lan1 2>/dev
         background "$mesh_node" serve -c "$tmp/lan$i.conf" --node n$i -t 1 2>"$tmp/node-lan$i"
     done
     becomes "nodes of cluster files with a group find one another on an Ethernet" 10.77.0.1:7411 3 --key "$tmp/key" --name lan
-    becomes "those on the loopback are another cluster" 127.0.0.1:7411 3 "${security[@]}"
+    becomes "nodes on the loopback stay another cluster" 127.0.0.1:7411 3 "${security[@]}"
 else
     skip "nodes find one another on an Ethernet" "no key, or no veth here"
 fi

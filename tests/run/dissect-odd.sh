@@ -1,5 +1,5 @@
 #!/bin/bash
-# Captures that are not as one would wish them: in several files, cut, out of order, with another's key, or named as what is written.
+# Imperfect captures: in several files, cut, out of order, with another mesh's key, or with the name of the output file.
 # Runs beside others.
 . tests/run/lib.sh
 mesh_dissect=$BIN/mesh-dissect
@@ -7,37 +7,41 @@ mesh_dissect=$BIN/mesh-dissect
 export TZ=UTC
 captures=docs/captures whole=docs/captures/port-host1.pcap
 
-# ---- what is read is not written over ----
+# ---- the input is not overwritten ----
 cp $whole "$tmp/own.pcap"
 cp $whole "$tmp/ring0"
-check_exit "-w refuses the capture that is read" 2 "is the capture that is read" \
+check_exit "-w refuses to overwrite the capture that is read" 2 "is the capture that is read" \
     "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/../${tmp##*/}/own.pcap"
 ln -s own.pcap "$tmp/own-link"
-check_exit "by whichever name" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/own-link"
-check_exit "also from stdin" 2 "is the capture that is read" bash -c '"$0" -r - -w "$1" <"$1"' "$mesh_dissect" "$tmp/own.pcap"
-check_exit "also as one of a row of files" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/ring0" -w "$tmp/ring" -C 1 -W 3
-check_exit "so does --qlog" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" --qlog "$tmp/own.pcap"
-check_equal "and says nothing else" "$(grep -c . "$err")" "1"
-check_same "which stays as it is" "$tmp/own.pcap" $whole
-check_same "whatever its name" "$tmp/ring0" $whole
+check_exit "-w refuses it under another name, too" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/own-link"
+check_exit "-w refuses it when it is read from stdin" 2 "is the capture that is read" \
+    bash -c '"$0" -r - -w "$1" <"$1"' "$mesh_dissect" "$tmp/own.pcap"
+check_exit "-w refuses it as one of the files of -C and -W" 2 "is the capture that is read" \
+    "$mesh_dissect" -r "$tmp/ring0" -w "$tmp/ring" -C 1 -W 3
+check_exit "--qlog refuses to overwrite the capture that is read" 2 "is the capture that is read" \
+    "$mesh_dissect" -r "$tmp/own.pcap" --qlog "$tmp/own.pcap"
+check_equal "the refusal is one line" "$(grep -c . "$err")" "1"
+check_same "the refused capture stays as it is" "$tmp/own.pcap" $whole
+check_same "a refused capture in a ring stays as it is" "$tmp/ring0" $whole
 
 check_equal "-c counts the frames of all files together" "$("$mesh_dissect" -r $whole -r $whole -c 5 | wc -l)" "5"
-check_equal "also where the second one goes beyond" "$("$mesh_dissect" -r tests/dissect/messages.pcap -r $whole -c 40 | wc -l)" "40"
+check_equal "-c ends within the second file" "$("$mesh_dissect" -r tests/dissect/messages.pcap -r $whole -c 40 | wc -l)" "40"
 
 # ---- a pipe, whatever its name, is read once ----
 mkfifo "$tmp/pipe"
 for options in "-Y lost" "-r $whole --analyze" "--qlog $tmp/pipe.sqlog"; do
     # shellcheck disable=SC2086 # options are words
-    check_exit "what is read twice is not asked of a pipe: ${options%% *}" 2 " read" timeout 20 "$mesh_dissect" -r "$tmp/pipe" $options
+    check_exit "a pipe is refused where the input is read twice: ${options%% *}" 2 " read" \
+        timeout 20 "$mesh_dissect" -r "$tmp/pipe" $options
 done
-check_equal "all else is" "$("$mesh_dissect" -r <(cat $whole) --count)" "447 datagrams"
+check_equal "a pipe is read where once is enough" "$("$mesh_dissect" -r <(cat $whole) --count)" "447 datagrams"
 
 if ! command -v python3 >/dev/null; then
     skip "captures are cut, put out of order, and split" "python3 is not installed"
     finish
 fi
 
-# made FILE OPERATION [NUMBER]: a capture that differs from $whole, which is pcap of this machine's order with nanoseconds
+# made FILE OPERATION [NUMBER]: a changed copy of $whole, which is pcap in this machine's byte order with nanoseconds
 cat >"$tmp/make.py" <<'PY'
 import struct, sys
 source, out, operation, *numbers = sys.argv[1:]
@@ -102,8 +106,10 @@ done
 ring=(-r "$tmp/ring0" -r "$tmp/ring1" -r "$tmp/ring2")
 check_equal "files of a ring say together what the whole capture says" "$(sum "${ring[@]}")" "$(sum -r $whole)"
 check_equal "in any order" "$(sum -r "$tmp/ring2" -r "$tmp/ring0" -r "$tmp/ring1")" "$(sum -r $whole)"
-check_equal "it is said whose they are" "$(analyze "${ring[@]}" | grep -c "^    another file of the capture in $tmp/ring0$")" "2"
-check_equal "in objects, too" "$(analyze "${ring[@]}" --json | grep -c '"event":"capture".*"aligned":true,"series":')" "2"
+check_equal "files of one ring are shown as files of one capture" \
+    "$(analyze "${ring[@]}" | grep -c "^    another file of the capture in $tmp/ring0$")" "2"
+check_equal "JSON shows files of one ring as one capture, too" \
+    "$(analyze "${ring[@]}" --json | grep -c '"event":"capture".*"aligned":true,"series":')" "2"
 both() { analyze "$@" | sed -n '/^ *epoch    link datagrams/,/^ *2   1>0/p'; }
 check_equal "the rings of two hosts are joined, whatever their order" \
     "$(both -r "$tmp/other0" -r "$tmp/ring0" -r "$tmp/ring2" -r "$tmp/ring1" -r "$tmp/other2" -r "$tmp/other1")" \
@@ -111,86 +117,88 @@ check_equal "the rings of two hosts are joined, whatever their order" \
 
 # ---- a file that ends in the middle ----
 head -c 60000 $whole >"$tmp/short"
-check_exit "of a file that ends in the middle what stands before is joined, too" 3 "short: truncated" \
+check_exit "datagrams before the end of a truncated file are joined, too" 3 "short: truncated" \
     "$mesh_dissect" -r $captures/port-host0.pcap -r "$tmp/short" --analyze
-check_contains "to the end" "$out" "what stands out:"
-check "with what is in both" test "$(grep -c 'place wire' "$out")" -ge 3
+check_contains "the analysis of a truncated file is complete" "$out" "what stands out:"
+check "losses seen in both captures are named in spite of truncation" test "$(grep -c 'place wire' "$out")" -ge 3
 
 # ---- times that go back ----
 made back back 3600
 check_equal "a clock that is set back does not make a capture last for centuries" \
     "$(analyze -r "$tmp/back" | sed -n 's/^435 datagrams in \(36[0-9]*\)\..*/\1/p')" "3600"
-check_contains "and is told" <(analyze -r "$tmp/back") "note    1 datagram is clearly earlier than the one before"
+check_contains "a clock that is set back is reported" <(analyze -r "$tmp/back") "note    1 datagram is clearly earlier than the one before"
 made swap swap
 check_equal "numbers whose frames are out of order are reordered, not late" \
     "$(analyze -r "$tmp/swap" --json | sed -n 's/.*"event":"summary".*"reordered":\([0-9]*\),"late":\([0-9]*\),.*/\1 \2/p')" \
     "$("$mesh_dissect" -r "$tmp/swap" -Y reordered --count | sed 's/ .*//') 0"
 
-# ---- what is lost behind the capture, or beside it ----
-check_equal "what a capture shows and is lost all the same counts once among what was sent" \
+# ---- losses after the place of the capture, or beside it ----
+check_equal "a datagram that is captured and lost later counts once as sent" \
     "$(analyze -r $captures/host-host1.pcap --json | sed -n 's/.*"event":"link",.*"lost":7,.*"loss":\([0-9.]*\),.*/\1/p' | cut -c 1-7)" \
     "$(awk 'BEGIN { print substr(7 / 212, 1, 7) }')"
 made middle from 200
-check_equal "of a capture that begins in the middle, no tile whose first sending it lacks is in vain" \
+check_equal "in a capture that begins in the middle, no tile whose first sending it lacks is in vain" \
     "$(analyze -r "$tmp/middle" | sed -n 's/.*; \([0-9]* resent, [0-9]*\) of them in vain;.*/\1/p')" "5 resent, 0"
 
 # ---- frames that are cut ----
 made cut60 cut 60
-check_contains "what is cut before the header's end is not silently left out" <(analyze -r "$tmp/cut60") \
+check_contains "datagrams cut before the header's end are reported" <(analyze -r "$tmp/cut60") \
     "no datagram of an epoch is there, and 447 of others, 447 of them cut short before their header ends"
 made cut128 cut 128
-check_equal "a tile that is cut is not taken for one sent in vain" \
+check_equal "a cut tile is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
 made glued glue
 check_equal "datagrams that the kernel put into one frame count as many" "$(links "$tmp/glued" | cut -c 1-50)" \
     "$(links $whole | cut -c 1-50)"
 source_capture=$tmp/glued made cut400 cut 400
-check_contains "where such a frame is cut, it is said what to do" <(analyze -r "$tmp/cut400") \
+check_contains "where a frame of several datagrams is cut, the remedy is stated" <(analyze -r "$tmp/cut400") \
     "not the network: capture with a larger -B, and -s: of frames that hold several datagrams what is behind the first was cut off"
-check_contains "it is said how many are cut" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
+check_contains "the number of cut tiles is reported" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
 
-# ---- processes that were started again: the same epoch, and numbers from 1 ----
+# ---- restarted processes: the same epoch, and numbers from 1 ----
 for seconds in 10 -30000; do # without and with a machine that was started again, too
     made again again $seconds
     rows=$(analyze -r "$tmp/again" | grep '^ *2  *[01]>[01] ')
-    check_equal "the second life of a mesh has its own lines ($seconds s)" "$rows" "$(links $whole)"$'\n'"$(links $whole)"
-    check_equal "and all its losses ($seconds s)" "$(analyze -r "$tmp/again" | grep -c ' lost, place')" \
+    check_equal "a restarted mesh has its own lines ($seconds s)" "$rows" "$(links $whole)"$'\n'"$(links $whole)"
+    check_equal "all losses of a restarted mesh are named ($seconds s)" "$(analyze -r "$tmp/again" | grep -c ' lost, place')" \
         "$((2 * $(analyze -r $whole | grep -c ' lost, place')))"
-    check_equal "nothing of it is twice or late ($seconds s)" \
+    check_equal "no datagram of a restarted mesh is a duplicate or late ($seconds s)" \
         "$("$mesh_dissect" -r "$tmp/again" -Y 'duplicate || late || reordered' --count)" "0 datagrams"
 done
-check_contains "and it is said" <(analyze -r "$tmp/again") "2 links begin anew in an epoch of the same number"
+check_contains "the restart of two links is reported" <(analyze -r "$tmp/again") "2 links begin anew in an epoch of the same number"
 "$mesh_dissect" -r "$tmp/again" -Y 'src == 1' -w "$tmp/one"
-check_contains "also of one" <(analyze -r "$tmp/one") "1 link begins anew in"
+check_contains "the restart of one link is reported" <(analyze -r "$tmp/one") "1 link begins anew in"
 if command -v tshark >/dev/null; then
     "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
     fields() {
         tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y "$2" -T fields -e mesh.analysis.missing 2>/dev/null |
             awk '{ sum += $1 } END { print NR + 0, sum + 0 }'
     }
-    check_equal "the plugin counts what is missing in both lives" "$(fields "$tmp/again" "mesh.analysis.missing > 0" | cut -d' ' -f2)" "14"
-    check_equal "and finds nothing twice or late" "$(fields "$tmp/again" "mesh.analysis.duplicate or mesh.analysis.late")" "0 0"
+    check_equal "the plugin counts losses before and after a restart" \
+        "$(fields "$tmp/again" "mesh.analysis.missing > 0" | cut -d' ' -f2)" "14"
+    check_equal "the plugin finds no duplicate or late datagram after a restart" \
+        "$(fields "$tmp/again" "mesh.analysis.duplicate or mesh.analysis.late")" "0 0"
 else
-    skip "the plugin counts what is missing in both lives" "tshark is not installed"
+    skip "the plugin counts losses before and after a restart" "tshark is not installed"
 fi
 
 # ---- two meshes at once, with epochs of the same number ----
 made twin twin
 steps() { sed -n 's/^\([0-9]*\) steps of one token: \(.*\)/\1 \2/p'; }
-check_equal "steps of two meshes are not taken for one another" "$(analyze -r "$tmp/twin" | steps)" \
+check_equal "steps of two meshes are kept apart" "$(analyze -r "$tmp/twin" | steps)" \
     "$(analyze -r $whole | steps | awk '{ $1 *= 2; print }')"
-check_contains "and it is said that there are two" <(analyze -r "$tmp/twin") "note    2 meshes are in this at once"
-check_equal "nodes that are started again are no other mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes are in this')" "0"
+check_contains "the presence of two meshes is reported" <(analyze -r "$tmp/twin") "note    2 meshes are in this at once"
+check_equal "restarted nodes are not reported as another mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes are in this')" "0"
 
 # ---- many clients ----
 made sessions sessions 600
 check_equal "links of the mesh have their place after hundreds of clients" "$(links "$tmp/sessions")" "$(links $whole)"
-check_equal "of whose sessions the first are told" "$(analyze -r "$tmp/sessions" |
+check_equal "of hundreds of client sessions the first ones are listed" "$(analyze -r "$tmp/sessions" |
     sed -n 's/^\([0-9]*\) datagrams of clients.*/\1/p')" "472"
 
 # ---- records sent again, and keys of others ----
 made resend resend
-check_equal "of a record that was sent again nothing tells whether that was in vain" \
+check_equal "a record sent again is not judged to be in vain" \
     "$("$mesh_dissect" -r "$tmp/resend" -Y 'record && resent' --count) $(
         analyze -r "$tmp/resend" | grep -c '; [0-9]* resent, 0 of them in vain'
     )" \
@@ -199,52 +207,52 @@ check_equal "of a record that was sent again nothing tells whether that was in v
 # ---- a ladder of nothing ----
 ladder() { "$mesh_dissect" "$@" --ladder; }
 check_equal "a ladder of no datagrams says that there are none" "$(ladder -r "$tmp/cut60")" "no datagram of an epoch is there"
-check_equal "of none in the range, how many there are" "$(ladder -r $whole --steps 900)" \
+check_equal "a ladder without datagrams in the range says how many there are" "$(ladder -r $whole --steps 900)" \
     "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
-check_equal "or none that the filter lets through" "$(ladder -r $whole -Y 'tile.step == 900')" \
+check_equal "a ladder whose filter lets nothing through says so" "$(ladder -r $whole -Y 'tile.step == 900')" \
     "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
-check_equal "and where no tile can be read, that steps are not known" "$(ladder -r "$tmp/cut128" --steps 900)" \
+check_equal "a ladder without readable tiles says that steps are unknown" "$(ladder -r "$tmp/cut128" --steps 900)" \
     "435 datagrams of epochs are there, and no tile that can be read, to say of which step they are: give --key"
 
 if [ -x "$mesh_node" ] && "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then
-    check_contains "a key that opens nothing is said to" <(analyze -r $whole --key "$tmp/key") "warning --key opens none of 4"
+    check_contains "a key that opens nothing is reported" <(analyze -r $whole --key "$tmp/key") "warning --key opens none of 4"
     LC_ALL=C sed -E 's/Dm\x01(.)\x04\x00/Dm\x01\1\x24\x00/g' $whole >"$tmp/aes"
     check_equal "in FIPS mode, where AES opens all the same, no more is said of what is sealed with it" \
         "$(LIBGCRYPT_FORCE_FIPS_MODE=1 analyze -r "$tmp/aes" --key "$tmp/key")" "$(analyze -r "$tmp/aes" --key "$tmp/key")"
-    check_equal "without one nothing is said of keys" "$(analyze -r $whole | grep -c -e '--key')" "0"
+    check_equal "without a key nothing is reported of keys" "$(analyze -r $whole | grep -c -e '--key')" "0"
 else
-    skip "a key that opens nothing is said to" "built without libsodium"
+    skip "a key that opens nothing is reported" "built without libsodium"
 fi
 
-# ---- behind a VLAN tag, where the usual expression finds nothing ----
+# ---- VLAN tags, with which the usual expression finds nothing ----
 vlans=tests/dissect/layers.pcap
-check_equal "an expression that lets nothing through is said to be why nothing is there" \
+check_equal "an expression that lets nothing through is reported as the reason" \
     "$(analyze -r $vlans udp port 7412 | grep -c "behind a VLAN tag it has to be 'vlan and udp port 7411'")" "1"
-check_equal "and not where there is none" "$(analyze -r $vlans | grep -c 'VLAN')" "0"
+check_equal "without an expression no VLAN is mentioned" "$(analyze -r $vlans | grep -c 'VLAN')" "0"
 
-# ---- every frame twice, as on all interfaces of a host that forwards ----
+# ---- every frame twice, as in a capture on all interfaces of a forwarding host ----
 if command -v mergecap >/dev/null; then
     mergecap -F nsecpcap -w "$tmp/twice" $whole $whole
     counts() { sum "$@" | sed -nE 's/.*; ([0-9]+ lost).*; ([0-9]+ resent, [0-9]+ of them in vain).*/\1, \2/p'; }
-    check_equal "each is lost or sent again once" "$(counts -r "$tmp/twice")" "$(counts -r $whole)"
-    check_contains "and it is said that they are there again" <(analyze -r "$tmp/twice") \
+    check_equal "in a capture with every frame twice each loss and resend counts once" "$(counts -r "$tmp/twice")" "$(counts -r $whole)"
+    check_contains "repeated frames are reported" <(analyze -r "$tmp/twice") \
         "of $((2 * $(analyze -r $whole | sed -n 's/^\([0-9]*\) datagrams in .*/\1/p'))) datagrams are there again"
 else
-    skip "each is lost or sent again once" "mergecap is not installed"
+    skip "in a capture with every frame twice each loss and resend counts once" "mergecap is not installed"
 fi
 
 # ---- one direction ----
-check_equal "of a rank to which nothing is captured it is not said that it never waits" \
+check_equal "a rank without captured incoming datagrams is not reported as never waiting" \
     "$(analyze -r $whole src host 10.77.0.1 | grep -c -e computing -e 'longest waits')" "0"
-check_equal "while both directions show how long it does" "$(analyze -r $whole | grep -c -e computing -e 'longest waits')" "2"
+check_equal "a capture of both directions shows how long a rank waits" "$(analyze -r $whole | grep -c -e computing -e 'longest waits')" "2"
 
 # ---- live ----
 if [ "$(id -u)" -ne 0 ] || [ -n "${SUDO_USER:-}" ]; then
-    skip "a row of files that its user may not begin is refused at once" "this is not root, or root by sudo"
+    skip "files of -C in a folder without permission are refused at once" "this is not root, or root by sudo"
     finish
 fi
 mkdir -m 700 "$tmp/closed"
-check_exit "a row of files that its user may not begin is refused at once" 4 \
+check_exit "files of -C in a folder without permission are refused at once" 4 \
     "no further file can be begun there: Permission denied: give -Z root" \
     timeout 20 "$mesh_dissect" -i lo -c 1 -w "$tmp/closed/ring" -C 1 -W 3 udp port 1
 finish

@@ -1,19 +1,20 @@
 #!/bin/bash
-# mesh-dissect takes tcpdump's options with tcpdump's meaning: each one is typed here, those of live captures where the test may capture.
+# mesh-dissect takes tcpdump's options with tcpdump's meaning: each option is tested here, those of live captures where the test may
+# capture.
 . tests/run/lib.sh
 mesh_dissect=$BIN/mesh-dissect
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
 export TZ=UTC
 tab=$'\t' numbers=tests/dissect/numbers.pcap messages=tests/dissect/messages.pcap
 
-# row N OPTIONS...: that line of what is printed of numbers.pcap
+# row N OPTIONS...: line N of the output for numbers.pcap
 row() {
     local number=$1
     shift
     "$mesh_dissect" -r $numbers "$@" 2>&1 | sed -n "${number}p"
 }
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
-# front SENTENCE TEXT OPTIONS...: the second line begins so
+# front SENTENCE TEXT OPTIONS...: the second line begins with TEXT
 front() {
     local sentence=$1 text=$2
     shift 2
@@ -25,12 +26,12 @@ front "-tt is in seconds" "1700000000.001000000 IP" -tt
 front "-ttt is since the line before" " 00:00:00.001000000 IP" -ttt
 front "-tttt has the date" "2023-11-14 22:13:20.001000000 IP" -tttt
 front "-ttttt is since the first line" " 00:00:00.001000000 IP" -ttttt
-check_exit "there are no more forms" 2 "-t: given 6 times" "$mesh_dissect" -r $numbers -tttttt
+check_exit "-t given more than five times is refused" 2 "-t: given 6 times" "$mesh_dissect" -r $numbers -tttttt
 front "-# numbers lines" "    2  22:13:20" -#
 front "-e tells the link's addresses" "22:13:20.001000000 02:00:00:00:00:01 > 02:00:00:00:00:02, length 106: IP" -e
 check_equal "-q is short" "$(row 1 -qt)" "IP 10.0.0.1.7411 > 10.0.0.2.7411: 0>1 PING epoch 1 #1 have 2.0 sent_ns 5001, length 64"
 check_equal "-v tells every field" "$(row 4 -v)" "         0  magic          27972"
-check_equal "-vv with its meaning" "$(row 4 -vv | grep -c '27972  (.*)$')" "1"
+check_equal "-vv tells every field with its meaning" "$(row 4 -vv | grep -c '27972  (.*)$')" "1"
 check_equal "-n, also twice, changes nothing" "$(row 1 -nn)" "$(row 1)"
 check_equal "letters are bundled, the last one with its value" "$(row 2 -nnXs0 -tc1)" "$(row 2 -X)"
 check_equal "-x dumps the datagram" "$(row 2 -x)" "${tab}0x0000:  446d 010a 0000 0000 0100 0000 0100 0000"
@@ -38,48 +39,50 @@ check_equal "-X with characters" "$(row 2 -X)" "${tab}0x0000:  446d 010a 0000 00
 check_equal "-xx the frame" "$(row 2 -xx)" "${tab}0x0000:  0200 0000 0002 0200 0000 0001 0800 4500"
 check_equal "-XX with characters" "$(row 2 -XX)" "${tab}0x0000:  0200 0000 0002 0200 0000 0001 0800 4500  ..............E."
 check_equal "-A characters alone" "$(row 2 -A | head -c 4)" "Dm.."
-check_equal "-c ends after so many" "$("$mesh_dissect" -r $numbers -c 3 | wc -l)" "3"
-check_exit "which is at least one" 2 "--packets: 0" "$mesh_dissect" -r $numbers -c 0
+check_equal "-c ends after that many datagrams" "$("$mesh_dissect" -r $numbers -c 3 | wc -l)" "3"
+check_exit "-c 0 is refused" 2 "--packets: 0" "$mesh_dissect" -r $numbers -c 0
 check_equal "--count only counts" "$("$mesh_dissect" -r $numbers -c 3 --count)" "3 datagrams"
 check_equal "-d shows the filter" "$("$mesh_dissect" -r $numbers -d ip | head -n 1)" "(000) ldh      [12]"
 check_equal "-dd as C" "$("$mesh_dissect" -r $numbers -dd ip | head -n 1)" "{ 0x28, 0, 0, 0x0000000c },"
 check_equal "-ddd as numbers" "$("$mesh_dissect" -r $numbers -ddd ip | head -n 2 | tr '\n' ' ')" "4 40 0 0 12 "
-check_equal "also that which takes everything" "$("$mesh_dissect" -r $numbers -d)" "(000) ret      #262144"
+check_equal "-d shows the filter that takes everything" "$("$mesh_dissect" -r $numbers -d)" "(000) ret      #262144"
 printf '# of the mesh\nudp and # and only\nsrc host 10.0.0.1\n' >"$tmp/filter"
 from=$(count -r $numbers src host 10.0.0.1)
 check_equal "-F reads the filter from a file, with comments" "$(count -r $numbers -F "$tmp/filter")" "$from"
-check_equal "and from stdin" "$(count -r $numbers -F - <"$tmp/filter")" "$from"
-check_exit "what cannot be read is no filter that lets everything through" 4 "$tmp: cannot be read" "$mesh_dissect" -r $numbers -F "$tmp"
+check_equal "-F - reads the filter from stdin" "$(count -r $numbers -F - <"$tmp/filter")" "$from"
+check_exit "an unreadable filter file is an error, not a filter that lets everything through" 4 "$tmp: cannot be read" \
+    "$mesh_dissect" -r $numbers -F "$tmp"
 head -c 9000 /dev/zero | tr '\0' ' ' >"$tmp/long"
-check_exit "one that is too long is refused" 2 "longer than" "$mesh_dissect" -r $numbers -F "$tmp/long"
+check_exit "a filter file that is too long is refused" 2 "longer than" "$mesh_dissect" -r $numbers -F "$tmp/long"
 check_equal "-w - writes to stdout, which -r - reads" "$("$mesh_dissect" -r $messages -w - | "$mesh_dissect" -r - --count)" \
     "$(count -r $messages)"
 check_equal "-w alone prints nothing" "$("$mesh_dissect" -r $messages -w "$tmp/copy")" ""
 check_equal "--print prints, too" "$("$mesh_dissect" -r $messages -w "$tmp/copy" --print)" "$("$mesh_dissect" -r $messages)"
 if [ -e /dev/full ]; then
-    check_exit "a full disk is told, also when a later write would find nothing left to do" 4 "/dev/full: cannot be written: No space" \
+    check_exit "a full disk is reported, also when nothing is left to write at the end" 4 "/dev/full: cannot be written: No space" \
         "$mesh_dissect" -r $messages -w /dev/full
 fi
 
-# Files in a row, of nearly 2 MB.
+# Several files, from nearly 2 MB.
 tail -c +25 $messages >"$tmp/part"
 while [ "$(stat -c %s "$tmp/part")" -lt 1500000 ]; do cat "$tmp/part" "$tmp/part" >"$tmp/more" && mv "$tmp/more" "$tmp/part"; done
 { head -c 24 $messages && cat "$tmp/part"; } >"$tmp/large"
 names() { (cd "$tmp" && printf '%s ' "$1"*); }
 "$mesh_dissect" -r "$tmp/large" -w "$tmp/row" -C 1
 check_equal "-C begins another file after a million bytes" "$(names row)" "row row1 "
-check_equal "and nothing is missing" "$(cat "$tmp/row" <(tail -c +25 "$tmp/row1") | cmp - "$tmp/large" && echo same)" "same"
+check_equal "the files of -C together hold everything" \
+    "$(cat "$tmp/row" <(tail -c +25 "$tmp/row1") | cmp - "$tmp/large" && echo same)" "same"
 "$mesh_dissect" -r "$tmp/large" -w "$tmp/ring" -C 1 -W 12
 check_equal "-W pads the numbers" "$(names ring)" "ring00 ring01 "
 "$mesh_dissect" -r "$tmp/large" -w "$tmp/turn" -C 1 -W 1
-check_equal "and goes round" "$(names turn)" "turn0 "
+check_equal "-W overwrites the oldest file" "$(names turn)" "turn0 "
 { cat docs/captures/port-host0.pcap && tail -c +25 docs/captures/slow-host0.pcap; } >"$tmp/later" # the second begins 5 s after the first
 "$mesh_dissect" -r "$tmp/later" -w "$tmp/at-%M.%S" -G 2
-check_equal "-G begins another file after so many seconds, and its name goes through strftime" "$(names at-)" "at-14.54 at-14.59 "
+check_equal "-G begins another file after that many seconds, and strftime expands its name" "$(names at-)" "at-14.54 at-14.59 "
 "$mesh_dissect" -r "$tmp/later" -w "$tmp/one" -G 2 -W 1
-check_same "-W ends after so many of them" "$tmp/one" docs/captures/port-host0.pcap
+check_same "-W with -G ends after that many files" "$tmp/one" docs/captures/port-host0.pcap
 "$mesh_dissect" -r "$tmp/later" -w "$tmp/both-%S-" -G 2 -C 1
-check_equal "with -C, numbers begin anew with each of them" "$(names both-)" "both-54- both-59- "
+check_equal "with -G and -C, numbers begin anew with each interval" "$(names both-)" "both-54- both-59- "
 
 "$mesh_dissect" -D >"$tmp/list"
 lo=$(sed -n 's/^\([0-9]*\)\.lo .*/\1/p' "$tmp/list")
@@ -120,16 +123,16 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 stop INT
 check_equal "-Q in shows a datagram of the loopback once" "$(held "$tmp/live")" "1"
-check_equal "-s keeps so many bytes" "$("$mesh_dissect" -r "$tmp/live" -xx | grep -c '0x00[3-9]0')" "1"
-check_equal "the counts are told in tcpdump's words" "$(grep -c -e '^1 packet captured$' -e '^[0-9]* packets* received by filter$' \
+check_equal "-s keeps that many bytes" "$("$mesh_dissect" -r "$tmp/live" -xx | grep -c '0x00[3-9]0')" "1"
+check_equal "counts are printed in tcpdump's words" "$(grep -c -e '^1 packet captured$' -e '^[0-9]* packets* received by filter$' \
     -e '^0 packets dropped by kernel$' "$tmp/told")" "3"
 start -i lo -w "$tmp/quiet" -Z root
 say
 kill -USR1 "$live"
 wait_until 5 grep -q "^1 packet captured" "$tmp/told"
-check "without -U it is kept back" has "$tmp/quiet" 0
+check "without -U a datagram stays in the buffer" has "$tmp/quiet" 0
 kill -USR2 "$live"
-check "until SIGUSR2 comes" wait_until 5 has "$tmp/quiet" 1
+check "SIGUSR2 writes the buffer" wait_until 5 has "$tmp/quiet" 1
 check_equal "-Z root stays root" "$(user)" "$(id -u)"
 stop HUP
 check_equal "SIGHUP ends a capture well" "$?" "0"
@@ -137,9 +140,9 @@ start -i lo -w "$tmp/stopped" -U -Z root
 kill -STOP "$live"
 for ((i = 0; i < 60; i++)); do say; done
 kill -CONT "$live"
-check "-U has room for what comes while nobody looks" wait_until 5 has "$tmp/stopped" 60
+check "with -U a stopped capture buffers what arrives" wait_until 5 has "$tmp/stopped" 60
 stop INT
-check_equal "and so drops nothing" "$(grep 'dropped by kernel' "$tmp/told")" "0 packets dropped by kernel"
+check_equal "a stopped capture drops nothing" "$(grep 'dropped by kernel' "$tmp/told")" "0 packets dropped by kernel"
 tokens=60
 if [ -n "$SAN" ]; then tokens=10; fi
 if [ -x "$mesh_node" ]; then
@@ -152,8 +155,9 @@ if [ -x "$mesh_node" ]; then
     stop INT
     check_contains "the kernel drops nothing while three nodes that generate are captured" "$tmp/told" "0 packets dropped by kernel"
     "$mesh_dissect" -r "$tmp/mesh" --analyze --json | grep '"event":"summary"' >"$tmp/summary"
-    check_equal "and what is captured has no gaps" "$(grep -c '"not_captured":0,' "$tmp/summary")" "1"
-    check "of some thousand datagrams" test "$(sed -n 's/.*"datagrams":\([0-9]*\),.*/\1/p' "$tmp/summary")" -gt $((tokens * 80))
+    check_equal "a capture of three generating nodes has no gaps" "$(grep -c '"not_captured":0,' "$tmp/summary")" "1"
+    check "a capture of three generating nodes has thousands of datagrams" \
+        test "$(sed -n 's/.*"datagrams":\([0-9]*\),.*/\1/p' "$tmp/summary")" -gt $((tokens * 80))
 else
     skip "the kernel drops nothing while three nodes that generate are captured" "mesh-node is not built"
 fi

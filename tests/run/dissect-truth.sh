@@ -1,6 +1,6 @@
 #!/bin/bash
-# Datagrams dropped between two hosts are the ones that the analysis names, and no others; where both hosts were captured, it says that they
-# vanished on the wire, and that the two clocks, which are one here, agree.
+# The analysis names exactly the datagrams dropped between two hosts; with captures of both hosts it reports that they vanished on the wire,
+# and that the two clocks, which are one here, agree.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"
@@ -44,8 +44,8 @@ ask() { # TOKENS
         --seed 4 -n "$1" >"$tmp/answer" 2>&1 </dev/null
 }
 ask 60
-# Stalls that are longer than anything else: now and then nothing that is as large as a tile comes from host 0 to host 1. Nodes tell of
-# every second or third step, so there are many more stalls than are asked for below.
+# Stalls that are longer than any other: now and then no datagram as large as a tile passes from host 0 to host 1. Nodes report every second
+# or third step, so there are many more stalls than required below.
 netns_on 0 "$mesh_node" status --telemetry 5 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
 status_pid=$!
 ask 300 &
@@ -58,8 +58,8 @@ for ((i = 0; i < 20; i++)); do
 done
 wait "$ask_pid" "$status_pid"
 sleep 1
-# Where other work keeps the processors busy, a node is late to see what its host's capture shows: that is not what is measured here. So
-# stalls count that are ten times as long as the nodes, on average, waited for a processor; 3 ms where nothing else runs.
+# Where other work keeps the processors busy, a node sees datagrams later than its host's capture: that is not measured here. So only stalls
+# count that are ten times as long as the nodes, on average, waited for a processor; 3 ms where nothing else runs.
 least_ms=$(for pid in "${nodes[@]}"; do cat /proc/"$pid"/task/*/schedstat 2>/dev/null; done |
     awk '{ wait += $2; slices += $3 } END { ms = slices > 0 ? wait / slices / 1e5 : 0; print (ms > 3 ? ms : 3) }')
 for pid in "${captures[@]}"; do kill -INT "$pid"; done
@@ -71,7 +71,7 @@ numbers() { # HOST SENDER
         sed -nE 's/.*"dst":([0-9]+),"have_phase":[0-9]+,"epoch":([1-9][0-9]*),"number":([1-9][0-9]*),.*/\2 \1 \3/p' | sort -u
 }
 address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\",\"dst_address\":\"10.77.0.$((2 - $1)).7411\""; }
-# Losses from a host: lines as above. HELLOs that came before anybody listened are lost, too, but not by the bridge.
+# Losses from a host: lines as above. HELLOs that arrived before any node listened are lost, too, but not by the bridge.
 named() { # HOST SENDER CAPTURED
     "$mesh_dissect" -r "$tmp/host$1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/analysis$1"
     grep "\"captured\":$3" "$tmp/analysis$1" | losses_of "$2"
@@ -83,11 +83,12 @@ losses_of() { # SENDER
 }
 "$mesh_dissect" -r "$tmp/host0.pcap" -r "$tmp/host1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/joined"
 sed -n 's/.*"offset_ns":\([-0-9.e+]*\),"offset_error_ns":\([-0-9.e+]*\),.*/\1 \2/p' "$tmp/joined" >"$tmp/offset"
-check_equal "the offset of the clocks is told within its error" \
+check_equal "the stated offset of the clocks is right within its error" \
     "$(awk '{ print $1 * $1 <= ($2 + 1) * ($2 + 1), $2 < 1e6 }' "$tmp/offset")" "1 1"
-check_equal "and each capture's host" "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p' "$tmp/joined" | tr '\n' ' ')" "10.77.0.1 10.77.0.2 "
+check_equal "the analysis names each capture's host" \
+    "$(sed -n 's/.*"host":"\([0-9.]*\)".*/\1/p' "$tmp/joined" | tr '\n' ' ')" "10.77.0.1 10.77.0.2 "
 
-# ---- what it cost, by the analysis and by the nodes themselves ----
+# ---- the cost of losses, according to the analysis and to the nodes ----
 if command -v python3 >/dev/null; then
     python3 - "$tmp/telemetry" "$tmp/joined" "$least_ms" >"$tmp/agreement" <<'PY'
 import json, sys
@@ -129,20 +130,23 @@ for sender in 0 1; do
     count=$(wc -l <"$tmp/truth")
     check "from host $sender datagrams were dropped" test "$count" -ge 5
     named $receiver $sender false >"$tmp/named"
-    # After the last that came of a space, in an epoch that ends there, the receiver's host does not show that there was more.
-    check_equal "the receiver's capture tells each of the $count" "$(comm -23 "$tmp/truth" "$tmp/named" | before_last)" ""
+    # The receiver's host cannot show losses after the last datagram that arrived of a space, in an epoch that ends there.
+    check_equal "the analysis of the receiver's capture names each of the $count dropped from host $sender" \
+        "$(comm -23 "$tmp/truth" "$tmp/named" | before_last)" ""
     # Probes that are too large for the path have numbers, and never leave their host.
-    check_equal "and none that was on the wire besides" "$(comm -13 "$tmp/truth" "$tmp/named" | comm -12 - "$tmp/sent")" ""
+    check_equal "it names none that was on the wire and not dropped" "$(comm -13 "$tmp/truth" "$tmp/named" | comm -12 - "$tmp/sent")" ""
     named $sender $sender true >"$tmp/named"
-    check_equal "of those in the sender's capture none is named that came" "$(comm -13 "$tmp/truth" "$tmp/named")" ""
+    check_equal "the analysis of the sender's capture names none that arrived" "$(comm -13 "$tmp/truth" "$tmp/named")" ""
     comm -13 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/unnamed"
     comm -23 <(sed -n '/"place":"wire"/p' "$tmp/joined" | losses_of "$sender") "$tmp/truth" >"$tmp/wrong"
-    check_equal "both captures together say of each that it vanished on the wire, and of no other" "$(cat "$tmp/unnamed" "$tmp/wrong")" ""
+    check_equal "the analysis of both captures reports exactly the dropped ones as vanished on the wire" \
+        "$(cat "$tmp/unnamed" "$tmp/wrong")" ""
     if [ "$(cut -d' ' -f1 "$tmp/truth" | sort -u)" != "$(cut -d' ' -f1 "$tmp/sent" | sort -n | tail -n 1)" ]; then
-        skip "both count the same" "a node was thought dead, and what an epoch lost last its members do not tell one another"
+        skip "nodes and analysis count the same losses" \
+            "a node was thought dead, and what an epoch lost last its members do not tell one another"
         continue
     fi
-    check_equal "both count the same" "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$sender")" \
+    check_equal "nodes and analysis count the same losses" "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$sender")" \
         "$(grep -c "\"event\":\"lost\".*$(address $sender)" "$tmp/analysis$receiver")"
 done
 finish

@@ -1,13 +1,13 @@
 #!/bin/bash
-# mesh-dissect on captures that are kept in tests/dissect, each with the text that is expected beside it.
-# After a change of the protocol or of the text: MESH_UPDATE=1 tests/run/dissect.sh writes the texts anew; then read them.
+# mesh-dissect on the captures in tests/dissect, each with its expected output beside it. After a change of the protocol or of the output
+# MESH_UPDATE=1 tests/run/dissect.sh writes the texts anew; then review them.
 # Runs beside others.
 . tests/run/lib.sh
 mesh_dissect=$BIN/mesh-dissect
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
 export TZ=UTC
 
-# golden SENTENCE NAME OPTIONS...: the output for tests/dissect/CAPTURE.pcap, as NAME.txt has it
+# golden SENTENCE NAME OPTIONS...: the output for tests/dissect/CAPTURE.pcap equals NAME.txt
 golden() {
     local sentence=$1 text=tests/dissect/$2.txt
     shift 2
@@ -32,7 +32,7 @@ golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
 check "--qlog writes a file for each node" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/lost.sqlog"
 for part in lost lost.1; do
     [ -z "${MESH_UPDATE:-}" ] || cp "$tmp/$part.sqlog" $captures/
-    check_same "as is expected: $part.sqlog" "$tmp/$part.sqlog" $captures/$part.sqlog
+    check_same "the qlog file is as expected: $part.sqlog" "$tmp/$part.sqlog" $captures/$part.sqlog
 done
 if command -v python3 >/dev/null; then
     cat >"$tmp/sequence.py" <<'PY'
@@ -48,55 +48,62 @@ for name in sys.argv[1:]:
     times = [event["time"] for event in events]
     assert times == sorted(times)
 PY
-    check "both are JSON text sequences with the head that qlog asks for, and events in order of time" \
+    check "both qlog files are JSON text sequences with the head that qlog asks for, and events in order of time" \
         python3 "$tmp/sequence.py" "$tmp/lost.sqlog" "$tmp/lost.1.sqlog"
 else
-    skip "both are JSON text sequences" "python3 is not installed"
+    skip "both qlog files are JSON text sequences" "python3 is not installed"
 fi
-check_exit "--qlog needs a file" 2 "read twice" "$mesh_dissect" -r - --qlog "$tmp/none.sqlog"
-check_exit "and somewhere to write" 4 "cannot be written" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/no/where.sqlog"
+check_exit "--qlog refuses to read from stdin" 2 "read twice" "$mesh_dissect" -r - --qlog "$tmp/none.sqlog"
+check_exit "--qlog refuses a folder that does not exist" 4 "cannot be written" \
+    "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/no/where.sqlog"
 ln -s /dev/full "$tmp/full.sqlog"
-check_exit "a file that there is no room for is named" 4 "$tmp/full.sqlog: cannot be written: No space left on device" \
+check_exit "a qlog file on a full disk is named" 4 "$tmp/full.sqlog: cannot be written: No space left on device" \
     "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/full.sqlog"
-check_exit "and datagrams of the mesh" 3 "nothing for --qlog" "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
+check_exit "--qlog needs datagrams of the mesh" 3 "nothing for --qlog" \
+    "$mesh_dissect" -r $captures/lost.pcap --qlog "$tmp/none.sqlog" -Y 'src == 9'
 
 count() { "$mesh_dissect" "$@" --count 2>/dev/null; }
 check_equal "a capture filter picks frames" "$(count -r $captures/layers.pcap udp and dst port 7411 and ip)" "7 datagrams"
 check_equal "a display filter picks datagrams" "$(count -r $captures/messages.pcap -Y 'type in {TILE, NAK} || plan')" "3 datagrams"
-check_equal "and objects" "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lost | grep -c '"number":2,.*"analysis":{"lost":true}')" "1"
-check_equal "-c counts the frames that it lets through" "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
+check_equal "a display filter picks objects of --json" \
+    "$("$mesh_dissect" -r $captures/lost.pcap --json -Y lost | grep -c '"number":2,.*"analysis":{"lost":true}')" "1"
+check_equal "-c counts the frames that a display filter lets through" \
+    "$(count -r $captures/messages.pcap -Y 'number > 3' -c 2)" "2 datagrams"
 "$mesh_dissect" -r $captures/lost.pcap -Y 'lost || nak' -w "$tmp/lost.pcap"
-check_equal "-w writes them" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
+check_equal "-w writes the frames that a display filter lets through" "$(count -r "$tmp/lost.pcap")" "2 datagrams"
 "$mesh_dissect" -r $captures/layers.pcap -Y 'number == 8' -w "$tmp/pieces.pcap"
-check_equal "all fragments of a datagram, too" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -c -e fragment -e '#8')" "2"
+check_equal "a display filter keeps all fragments of a datagram" \
+    "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -c -e fragment -e '#8')" "2"
 "$mesh_dissect" -r $captures/layers.pcap -Y 'number == 9' -w "$tmp/pieces.pcap"
-check_equal "and none of one that it does not let through" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -vc '#9')" "0"
-check_equal "--analyze lists the losses that it lets through" \
+check_equal "a display filter keeps no fragment of another datagram" "$("$mesh_dissect" -r "$tmp/pieces.pcap" | grep -vc '#9')" "0"
+check_equal "--analyze lists the losses that a display filter lets through" \
     "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 1' | grep -c ' lost, place')" "1"
-check_equal "and no others" "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
+check_equal "--analyze lists no other losses" \
+    "$("$mesh_dissect" -r $captures/lost.pcap --analyze -Y 'tile.block_first == 2' | grep -c ' lost, place')" "0"
 check_exit "a display filter that is none is refused, with the column" 2 "column 9: 'tile.phse': no such field: did you mean tile.phase?" \
     "$mesh_dissect" -r $captures/lost.pcap -Y 'tile && tile.phse == 17'
-check_contains "and a mark below it" "$err" "          ^~~~~~~~~"
-check_equal "a ladder draws what it lets through, with what was lost" \
+check_contains "the error of a display filter is marked below its text" "$err" "          ^~~~~~~~~"
+check_equal "a ladder draws what a display filter lets through, with what was lost" \
     "$("$mesh_dissect" -r $captures/lost.pcap --ladder -Y 'lost || nak' | grep -c 'LOST$\|NAK')" "2"
 check_equal "losses in several captures are picked, too" \
     "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --analyze -Y 'tile.phase == 17' | grep -c ' lost, place')" "1"
-check_equal "and arrows of their ladder" \
+check_equal "a display filter picks arrows of a ladder of several captures, too" \
     "$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'nak || gap > 9' | grep -c NAK)" "1"
 check_equal "what was lost in a second file is known, too" \
     "$(count -r $captures/numbers.pcap -r $captures/lost.pcap -Y 'lost && tile.phase == 17')" "$(printf '0 datagrams\n1 datagrams')"
 both=(-r docs/captures/port-host0.pcap -r docs/captures/port-host1.pcap)
-check_equal "and in a ladder of them every one that was lost" \
+check_equal "a ladder of several captures shows every lost datagram" \
     "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -c ' LOST$')" \
     "$("$mesh_dissect" "${both[@]}" --analyze | grep -c ' lost, place')"
-check_equal "and none that was not" "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -vc ' LOST$\|^ *ms ')" "0"
+check_equal "a ladder of lost datagrams shows no others" "$("$mesh_dissect" "${both[@]}" --ladder -Y lost | grep -vc ' LOST$\|^ *ms ')" "0"
 dropped=$("$mesh_dissect" -r $captures/lost.pcap -r $captures/numbers.pcap --ladder -Y 'lost || spurious' | grep -c '|')
-check_equal "also those that a capture shows" "$dropped" "2"
-check_exit "a trace of a part is refused" 2 "leave -Y out" "$mesh_dissect" -r $captures/lost.pcap --import "$tmp/part.db" -Y nak
-check_exit "what is known later is not asked of a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
+check_equal "a ladder shows captured datagrams that were lost later, too" "$dropped" "2"
+check_exit "importing a filtered part of a capture is refused" 2 "leave -Y out" \
+    "$mesh_dissect" -r $captures/lost.pcap --import "$tmp/part.db" -Y nak
+check_exit "a display filter that needs later datagrams is refused on a pipe" 2 "-w" "$mesh_dissect" -r - -Y lost
 check "fields of display filters are listed" "$mesh_dissect" --export filter
 check "what is written can be read again" "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/copy.pcap"
-check_same "and is the same" "$tmp/copy.pcap" $captures/messages.pcap
+check_same "a capture written with -w is the same" "$tmp/copy.pcap" $captures/messages.pcap
 check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"
 check_equal "a capture comes from stdin" "$("$mesh_dissect" -r - --count <$captures/messages.pcap)" "31 datagrams"
 
@@ -111,26 +118,28 @@ for options in "-e -# -tttt -v" "--json" "--analyze" "--ladder"; do
 done
 check_equal "a display filter picks from pcapng, too" "$(count -r $captures/lost.pcapng -Y 'lost || nak')" "2 datagrams"
 check_equal "pcapng comes from stdin" "$("$mesh_dissect" -r - --count <$captures/lost.pcapng)" "8 datagrams"
-# Of several interfaces, which libpcap reads when they are alike only: Ethernet and cooked frames, and two snapshot lengths.
+# Files of several interfaces, which libpcap reads only when they are alike: Ethernet and cooked frames, and two snapshot lengths.
 kinds=$captures/kinds.pcapng lengths=$captures/lengths.pcapng
-check_exit "interfaces of several kinds in one file are said to be" 3 "tshark -r FILE -Y 'frame.interface_id == 0'" \
+check_exit "a file with interfaces of several kinds is refused, with the remedy" 3 "tshark -r FILE -Y 'frame.interface_id == 0'" \
     "$mesh_dissect" -r "$kinds"
-check_equal "what stands before is read" "$(wc -l <"$out")" "1"
-check_exit "and so are several snapshot lengths" 3 "editcap -F nsecpcap FILE a.pcap" "$mesh_dissect" -r "$lengths"
+check_equal "datagrams before the other interface are read" "$(wc -l <"$out")" "1"
+check_exit "a file with several snapshot lengths is refused, with the remedy" 3 "editcap -F nsecpcap FILE a.pcap" \
+    "$mesh_dissect" -r "$lengths"
 if command -v tshark >/dev/null && command -v editcap >/dev/null; then
     tshark -r "$kinds" -Y 'frame.interface_id == 0' -w "$tmp/a.pcapng" 2>/dev/null
     editcap -T ether -F nsecpcap "$tmp/a.pcapng" "$tmp/kinds.pcap"
     editcap -F nsecpcap "$lengths" "$tmp/lengths.pcap"
-    check_equal "what is to be typed then makes files that can be read" \
+    check_equal "the commands of these refusals make files that can be read" \
         "$("$mesh_dissect" -r "$tmp/kinds.pcap" | grep -c UDP) $("$mesh_dissect" -r "$tmp/lengths.pcap" | grep -c UDP)" "2 2"
 else
-    skip "what is to be typed then makes files that can be read" "tshark and editcap are not installed"
+    skip "the commands of these refusals make files that can be read" "tshark and editcap are not installed"
 fi
 gzip -c $captures/lost.pcap >"$tmp/lost.pcap.gz"
-check_exit "a compressed file is said to be, and how to read it" 3 "zcat FILE | mesh-dissect -r -" "$mesh_dissect" -r "$tmp/lost.pcap.gz"
-check_equal "which reads it" "$(zcat "$tmp/lost.pcap.gz" | "$mesh_dissect" -r - --count)" "8 datagrams"
+check_exit "a compressed file is refused, with the command that reads it" 3 "zcat FILE | mesh-dissect -r -" \
+    "$mesh_dissect" -r "$tmp/lost.pcap.gz"
+check_equal "that command reads the compressed file" "$(zcat "$tmp/lost.pcap.gz" | "$mesh_dissect" -r - --count)" "8 datagrams"
 check_exit "several interfaces are refused" 2 "capture on any" "$mesh_dissect" -i lo -i eth0
-# A pipe that goes on: what has come is analysed when the reader is told to end, which SIGUSR1 does not.
+# A pipe that stays open: the datagrams so far are analysed when the reader is told to end, which SIGUSR1 does not do.
 mkfifo "$tmp/pipe"
 "$mesh_dissect" -r "$tmp/pipe" --analyze >"$tmp/piped" 2>"$tmp/told" &
 reader=$!
@@ -145,9 +154,9 @@ wait "$reader"
 check_equal "a pipe ends well with SIGINT, and not with SIGUSR1" "$? $(grep -c 'datagrams in' "$tmp/piped") $(cat "$tmp/told")" "0 1 "
 exec 8>&-
 head -c 1000 $captures/lost.pcapng >"$tmp/cut.pcapng"
-check_exit "a pcapng file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcapng"
+check_exit "a truncated pcapng file is reported" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcapng"
 
-# A pipe that stays open: what has come is told when it has, or in the end.
+# A pipe that stays open: datagrams are shown as they arrive, or at the end.
 {
     cat $captures/numbers.pcap
     exec sleep 20 # which ends with this pipe
@@ -164,12 +173,12 @@ check_exit "a file that is missing is named" 4 "nowhere.pcap" "$mesh_dissect" -r
 echo "no capture" >"$tmp/text"
 check_exit "a file that is no capture is refused" 3 "no capture" "$mesh_dissect" -r "$tmp/text"
 head -c 1000 $captures/messages.pcap >"$tmp/cut.pcap"
-check_exit "a file that ends in the middle is said to" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcap"
-check_contains "what stands before that is decoded" "$out" "HELLO_ACK"
-check_exit "a filter that is none is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
+check_exit "a truncated pcap file is reported" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcap"
+check_contains "datagrams before the truncation are decoded" "$out" "HELLO_ACK"
+check_exit "an invalid capture filter is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
 check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
-check_exit "an interface that is none is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
-check_exit "what is read twice cannot come from stdin" 2 "read twice" "$mesh_dissect" -r - -r "$tmp/text" --analyze
+check_exit "a missing interface is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
+check_exit "--analyze refuses stdin as one of several files" 2 "read twice" "$mesh_dissect" -r - -r "$tmp/text" --analyze
 check_exit "a range of steps the wrong way round is refused" 2 "--steps" "$mesh_dissect" -r $captures/numbers.pcap --ladder --steps 7..4
 check_exit "-i and -r exclude one another" 2 "both given" "$mesh_dissect" -i lo -r "$tmp/text"
 check "the interfaces are listed" "$mesh_dissect" -D
@@ -192,12 +201,12 @@ if grep -q "listening on" "$tmp/why"; then
     live=$!
     wait_until 5 grep -q "listening on" "$tmp/live"
     for _ in 1 2 3; do echo hello >"/dev/udp/127.0.0.1/$port"; done
-    check "SIGUSR1 tells the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 packets captured' '$tmp/live'"
+    check "SIGUSR1 prints the counts of a live capture" wait_until 5 bash -c "kill -USR1 $live; grep -q '^3 packets captured' '$tmp/live'"
     kill -INT "$live"
     wait "$live"
-    check_equal "SIGINT ends it well" "$?" "0"
-    check_contains "and what the kernel dropped is told" "$tmp/live" "dropped by kernel"
-    check_equal "it holds what was sent" "$("$mesh_dissect" -r "$tmp/live.pcap" | grep -c 'UDP')" "3"
+    check_equal "SIGINT ends a live capture with exit code 0" "$?" "0"
+    check_contains "a live capture reports what the kernel dropped" "$tmp/live" "dropped by kernel"
+    check_equal "a live capture holds what was sent" "$("$mesh_dissect" -r "$tmp/live.pcap" | grep -c 'UDP')" "3"
 else
     kill "$probe" 2>/dev/null
     skip "a live capture ends after -c frames" "no permission to capture here"

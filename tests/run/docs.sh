@@ -20,7 +20,7 @@ awk '/^<!-- files end -->/ { inside = 0 } inside { print } /^<!-- files begin/ {
     sed '$d' >"$tmp/listed"
 check "docs/ARCHITECTURE.md lists the files of the tree (if not: make docs)" diff -u "$tmp/listed" "$tmp/files"
 
-# Records of decisions: numbered without gaps, each in the one form.
+# Decision records: numbered without gaps, each with the same headings.
 number=1
 for record in docs/adr/[0-9]*.md; do
     case $record in "docs/adr/$(printf '%04d' $number)-"*) ;; *) not_ok "decision records are numbered without gaps" "$record" ;; esac
@@ -58,9 +58,9 @@ for command_line in "mesh-node serve" "mesh-node bench" mesh-monitor mesh-dissec
         "$("$BIN/$program" $command --help </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u)"
 done
 if [ -x "$mesh_node" ]; then
-    check_equal "and every part of mesh-node bench" "$(completed mesh-node bench '')" \
+    check_equal "bash completes every part of mesh-node bench" "$(completed mesh-node bench '')" \
         "$("$mesh_node" bench --help | sed -n 's/.*PART: //p' | tr '|' '\n' | sort)"
-    check_equal "and every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
+    check_equal "bash completes every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
         "$("$mesh_node" --help | sed -nE 's/^  ([a-z]+)  +[a-z].*/\1/p' | grep -v '^mesh' | sort)"
 fi
 if [ -x "$mesh_node" ]; then
@@ -80,7 +80,7 @@ if [ -x "$BIN/mesh-dissect" ]; then
     "$BIN/mesh-dissect" --help | grep -oE -e '--[a-z][a-z0-9-]+' | sort -u | while read -r option; do
         grep -q -e "$option\\b" "$tmp/page" || echo "$option"
     done >"$tmp/unknown"
-    check_equal "and that of mesh-dissect, too" "$(cat "$tmp/unknown")" ""
+    check_equal "the man page of mesh-dissect names every option that its --help prints" "$(cat "$tmp/unknown")" ""
 fi
 if [ -x "$BIN/mesh-replay" ]; then
     named mesh-replay < <(for command in $("$BIN/mesh-replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-replay" { print $1 }'); do

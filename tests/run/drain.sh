@@ -1,5 +1,5 @@
 #!/bin/bash
-# A node that is told to go lets its clients' requests end, sends new ones elsewhere, and leaves; told twice, it goes at once.
+# A node that is told to leave lets its clients' requests end, refers new ones to another node, and leaves; a second signal ends it at once.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -13,7 +13,7 @@ expected=$(grep '^digest ' "$out")
 
 ports=("$(free_port)" "$(free_port)") pids=() asking=
 
-# node I JOIN-OPTIONS...: slow enough to be caught at work
+# node I JOIN-OPTIONS...: start node I, slow enough to be signalled within an answer
 node() {
     local i=$1
     shift
@@ -29,7 +29,7 @@ together() {
     node 1 --join "127.0.0.1:${ports[0]}" "$@"
     if wait_until 20 has 0 2; then ok "two nodes form a cluster"; else not_ok "two nodes form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
 }
-# begin I: ask node I, and come back when the answer has begun
+# begin I: ask node I, and return when the answer has begun
 begin() {
     rm -f "$tmp/answer"
     ask "$1" >"$tmp/answer" 2>"$tmp/answer.err" </dev/null &
@@ -37,7 +37,7 @@ begin() {
     background_pids+=("$asking")
     wait_until 20 test -s "$tmp/answer"
 }
-# ends I SENTENCE: node I ends, and with 0
+# ends I SENTENCE: node I ends with exit code 0
 ends() {
     local code=0
     if ! wait_until 20 sh -c "! kill -0 ${pids[$1]}"; then
@@ -52,21 +52,21 @@ together
 begin 1
 kill -TERM "${pids[1]}"
 wait_until 10 grep -q "leaving" "$tmp/node1"
-check_contains "it says that it waits" "$tmp/node1" "leaving when 1 request has ended, or in 30 s"
+check_contains "a leaving node prints that it waits" "$tmp/node1" "leaving when 1 request has ended, or in 30 s"
 run ask 1
 if [ "$code" = 4 ] && grep -qF "this node is leaving: ask 127.0.0.1:${ports[0]} instead" "$err"; then
-    ok "a new question is refused, and told whom to ask"
+    ok "a leaving node refuses a new question, and names another node"
 elif [ "$code" = 4 ] && grep -q "^lost: " "$tmp/node1"; then
-    skip "a new question is refused, and told whom to ask" "the other was taken for lost, on a machine that is too busy"
+    skip "a leaving node refuses a new question, and names another node" "the other was taken for lost, on a machine that is too busy"
 else
-    not_ok "a new question is refused, and told whom to ask" "$(show_run)"
+    not_ok "a leaving node refuses a new question, and names another node" "$(show_run)"
 fi
 status 1 >"$tmp/status"
-check_contains "its status says what it does" "$tmp/status" '"state":"draining"'
+check_contains "the status of a leaving node says that it is draining" "$tmp/status" '"state":"draining"'
 wait "$asking"
 check_equal "the request that was running ends as if nothing had happened" "$(grep '^digest ' "$tmp/answer")" "$expected"
 ends 1 "then the node ends in order"
-if wait_until 20 has 0 1; then ok "the other one goes on alone"; else not_ok "the other one goes on alone" "$(cat "$tmp/node0")"; fi
+if wait_until 20 has 0 1; then ok "the other node goes on alone"; else not_ok "the other node goes on alone" "$(cat "$tmp/node0")"; fi
 
 begin 0
 kill -TERM "${pids[0]}"
@@ -74,10 +74,10 @@ wait_until 10 grep -q "leaving when" "$tmp/node0"
 check_exit "the only node there is says so" 4 "this node is leaving and was the only one" ask 0
 kill -TERM "${pids[0]}"
 ends 0 "a second signal ends a node at once"
-check_contains "which says what it cuts off" "$tmp/node0" "leaving: 1 request is cut off"
+check_contains "a node ended by a second signal prints how many requests it cuts off" "$tmp/node0" "leaving: 1 request is cut off"
 code=0
 wait "$asking" || code=$?
-check_equal "the client is told" "$code" 4
+check_equal "the client of a cut-off request ends with exit code 4" "$code" 4
 
 together --drain 0
 begin 1
@@ -85,20 +85,20 @@ kill -INT "${pids[1]}"
 ends 1 "--drain 0 waits for nothing"
 code=0
 wait "$asking" || code=$?
-check_equal "and the client is told" "$code" 4
+check_equal "the client of a request cut off by --drain 0 ends with exit code 4" "$code" 4
 node 1 --join "127.0.0.1:${ports[0]}" --drain 1
-if wait_until 20 has 0 2; then ok "it comes back"; else not_ok "it comes back" "$(cat "$tmp/node1")"; fi
+if wait_until 20 has 0 2; then ok "a node that left joins again"; else not_ok "a node that left joins again" "$(cat "$tmp/node1")"; fi
 begin 1
 kill -TERM "${pids[1]}"
 ends 1 "a limit of a second is kept"
-check_contains "after which requests are cut off" "$tmp/node1" "is cut off"
-if wait_until 20 has 0 1; then ok "the other one goes on"; else not_ok "the other one goes on" "$(cat "$tmp/node0")"; fi
+check_contains "a node prints that it cuts requests off at the --drain limit" "$tmp/node1" "is cut off"
+if wait_until 20 has 0 1; then ok "the other node goes on"; else not_ok "the other node goes on" "$(cat "$tmp/node0")"; fi
 kill -TERM "${pids[0]}"
 ends 0 "and ends when it is told to"
 together
 kill -TERM "${pids[1]}"
 ends 1 "a node that was asked nothing ends in order"
-check_contains "and says that it has done nothing" "$tmp/node1" "0 requests, 0 failed: prompts of 0 tokens, 0 generated"
-check_equal "without figures of steps that there were not" "$(grep -c -e 'tokens generated in' -e nan "$tmp/node1")" 0
-check_exit "a limit that is none is refused" 2 "--drain" "$mesh_node" serve -m $model --drain soon
+check_contains "a node without requests prints zero counts on leaving" "$tmp/node1" "0 requests, 0 failed: prompts of 0 tokens, 0 generated"
+check_equal "a node without requests prints no figures of steps" "$(grep -c -e 'tokens generated in' -e nan "$tmp/node1")" 0
+check_exit "a --drain limit that is no time is refused" 2 "--drain" "$mesh_node" serve -m $model --drain soon
 finish

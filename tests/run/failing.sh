@@ -1,8 +1,8 @@
 #!/bin/bash
-# What a system that has no more of something refuses: memory, a file, a socket, a process, a thread, room on the disk. At each place of a
-# program that asks for such a thing the first time is refused. The program does what it should all the same, or says in words that it
-# cannot and ends with code 4; it never ends with a fault, or as if all was well. FAILING_REST=1: and then with that all that follows of
-# its kind is refused, too, which takes as long again.
+# Requests that an exhausted system refuses: memory, a file, a socket, a process, a thread, room on the disk. At each place of a program
+# that makes such a request, the first request fails. The program still does what it should, or reports that it cannot and ends with code 4;
+# it never crashes, and never ends as if all was well. FAILING_REST=1: repeats this, with all later requests of the same kind failing, too,
+# which takes as long again.
 # Runs beside others.
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "a sanitizer has malloc for itself"
@@ -11,7 +11,7 @@ fails=$(realpath "$BUILD/fail_calls.so")
 mesh_replay=$BIN/mesh-replay
 mesh_dissect=$BIN/mesh-dissect
 
-# once PLACE REST: `command`, in which @ is a folder of its own; exit code, stdout and stderr beside it
+# once PLACE REST: run `command`, in which @ stands for a new folder; exit code, stdout and stderr are put beside it
 once() {
     local code=0
     mkdir -p "$dir/made"
@@ -19,8 +19,8 @@ once() {
         >"$dir/out" 2>"$dir/err" </dev/null || code=$?
     echo "$code" >"$dir/code"
 }
-words() { tr -d '0-9.' <"$dir/${compared:-code}"; } # what is compared of a run: times are left out
-# judge NAME: nothing where what the command did is well, else what is not
+words() { tr -d '0-9.' <"$dir/${compared:-code}"; } # the part of a run that is compared: without times
+# judge NAME: prints nothing when the command behaved correctly, otherwise what was wrong
 judge() {
     local code last
     code=$(cat "$dir/code")
@@ -42,14 +42,14 @@ try_place() {
         rm -rf "$dir"
     done
 }
-# never SENTENCE COMPARED COMMAND...: over all places of the command that none before it had. COMPARED: out, made/FILE; "": nothing
+# never SENTENCE COMPARED COMMAND...: tries all places of the command that no earlier command had. COMPARED: out, made/FILE; "": nothing
 never() {
     local sentence=$1 compared=$2 dir=$tmp/whole number=0 place name
     local command=("${@:3}")
     rm -f "$tmp/list" "$tmp/bad"
     FAIL_LIST=$tmp/list once "" ""
     words >"$tmp/expected"
-    check_equal "$sentence is well where nothing fails" "$(cat "$dir/code")" 0
+    check_equal "$sentence succeeds where nothing fails" "$(cat "$dir/code")" 0
     rm -rf "$dir"
     sort -u "$tmp/list" | grep -vxF -f "$tmp/tried" >"$tmp/places"
     cat "$tmp/places" >>"$tmp/tried"
@@ -60,7 +60,7 @@ never() {
     done <"$tmp/places"
     wait
     check_equal "$sentence has places that can fail" "$((number > 4))" 1
-    check_equal "$sentence ends well at each of them" "$(cat "$tmp/bad")" ""
+    check_equal "$sentence succeeds or ends with a message and code 4 at each of them" "$(cat "$tmp/bad")" ""
 }
 
 model=$tmp/m.gguf

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A node without the model file fetches it from peers: what it needs for its rows, or all; checked, on from where it was cut off, and once.
+# A node without the model file fetches it from peers: the chunks for its rows, or all; checked, resumed where it was cut off, and only
+# once.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -15,7 +16,7 @@ chunks=$(((size + 1048575) / 1048576))
 check "run gives its digest" "$mesh_node" run -m "$model" "${question[@]}"
 expected=$(grep '^digest ' "$out")
 
-# serve NAME PORT OPTION...: a node; what it says goes to the file NAME. Its cache is the folder cache-$cache.
+# serve NAME PORT OPTION...: start a node; its output goes to the file NAME. Its cache is the folder cache-$cache.
 # Up to "only its rows" whole files are fetched.
 cache=a
 fetch=(--fetch all)
@@ -45,16 +46,16 @@ serve first "$first" -m "$model"
 becomes "a node that has the file serves" "$first" 1 first
 status() { "$mesh_node" status --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} "${@:2}" >"$tmp/status"; }
 status "$first"
-check_contains "its status says that nobody else has it" "$tmp/status" "rows are on one disk only"
+check_contains "its status says that rows are on one disk only" "$tmp/status" "rows are on one disk only"
 status "$first" --json
-check_contains "also to programs" "$tmp/status" '"rows_on_two_disks":false'
+check_contains "JSON says that rows are on one disk only, too" "$tmp/status" '"rows_on_two_disks":false'
 
-# ---- cut off, and on from there ----
+# ---- cut off, and resumed ----
 
-# Whoever fetches from this one waits for every acknowledgement: there is time to be killed.
+# A node that fetches from this one waits for every acknowledgement: there is time to kill it.
 cp "$model" "$tmp/copy.gguf"
 serve slow "$slow" -m "$tmp/copy.gguf" --lab delay=20ms
-becomes "so does a slow one" "$slow" 1 slow
+becomes "a slow node that has the file serves, too" "$slow" 1 slow
 some_there() { [ "$(tr -d '\0' <"$(folder)/have" 2>/dev/null | wc -c)" -ge 2 ]; }
 serve killed "$second" --join "127.0.0.1:$slow"
 killed=$background_pid
@@ -62,18 +63,18 @@ if wait_until 60 some_there; then ok "a node without one fetches it"; else not_o
 kill -9 "$killed"
 wait "$killed" 2>/dev/null
 cmp -s "$(folder)/model.gguf" "$model"
-check_equal "it was killed before all was there" $? 1
+check_equal "a fetching node was killed before it had all" $? 1
 serve second "$second" --join "127.0.0.1:$first"
 node=$background_pid
-becomes "started again it is a member of the cluster" "$second" 2 second
+becomes "the killed node, started again, becomes a member" "$second" 2 second
 missing=$(sed -n 's/.*: \([0-9]*\) of [0-9]* MiB are missing/\1/p' "$tmp/second")
 if [ -n "$missing" ] && [ "$missing" -lt "$chunks" ]; then
-    ok "it fetched only what was missing"
+    ok "the killed node fetched only what was missing"
 else
-    not_ok "it fetched only what was missing" "$(cat "$tmp/second")"
+    not_ok "the killed node fetched only what was missing" "$(cat "$tmp/second")"
 fi
 check_same "the file is the same, byte by byte" "$(folder)/model.gguf" "$model"
-check "it answers" "$mesh_node" ask --to "127.0.0.1:$second" ${security[@]+"${security[@]}"} "${question[@]}"
+check "a node that fetched its model answers" "$mesh_node" ask --to "127.0.0.1:$second" ${security[@]+"${security[@]}"} "${question[@]}"
 check_equal "with the bits of run" "$(grep '^digest ' "$out")" "$expected"
 status "$second" --json
 check_contains "now every row is on two disks" "$tmp/status" '"disks_with_every_row":2,"rows_on_two_disks":true'
@@ -84,29 +85,33 @@ end "$node"
 serve second "$second" --join "127.0.0.1:$first"
 node=$background_pid
 becomes "the next start is a member, too" "$second" 2 second
-if grep -q "fetching" "$tmp/second"; then not_ok "and fetches nothing" "$(cat "$tmp/second")"; else ok "and fetches nothing"; fi
+if grep -q "fetching" "$tmp/second"; then
+    not_ok "a cached model is not fetched" "$(cat "$tmp/second")"
+else
+    ok "a cached model is not fetched"
+fi
 end "$node"
 
 printf 'x' | dd of="$(folder)/model.gguf" bs=1 seek=2000000 conv=notrunc 2>/dev/null
 serve second "$second" --join "127.0.0.1:$first"
 node=$background_pid
-becomes "with a damaged byte in the cache it starts as well" "$second" 2 second
-check_contains "it fetches that chunk again" "$tmp/second" "1 of $chunks MiB are missing"
+becomes "with a damaged byte in the cache a node starts, too" "$second" 2 second
+check_contains "a damaged chunk is fetched again" "$tmp/second" "1 of $chunks MiB are missing"
 check_same "and the file is whole" "$(folder)/model.gguf" "$model"
 end "$node"
 
 third=$(free_port) nobody=$(free_port)
 serve third "$third" --join "127.0.0.1:$nobody"
 node=$background_pid
-becomes "when nobody answers it takes the model that its cluster had last" "$third" 1 third
-check_contains "and says so" "$tmp/third" "no peer answers"
+becomes "a node without answering peers uses the model that its cluster had last" "$third" 1 third
+check_contains "a node prints that no peer answers" "$tmp/third" "no peer answers"
 
-# ---- one that has fetched gives it to others ----
+# ---- a node that has fetched the model serves it to others ----
 
 cache=b
 serve fourth "$second" --join "127.0.0.1:$third"
 becomes "a node that has fetched it gives it to others" "$second" 2 fourth
-check_same "as it is" "$(folder)/model.gguf" "$model"
+check_same "the model is fetched unchanged from a node that fetched it" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 end "$node"
 
@@ -114,30 +119,30 @@ end "$node"
 
 cache=c
 fetch_fails "nobody there is told" "no peer has the model" --join "127.0.0.1:$nobody" --fetch-wait 1
-check_exit "without a peer to ask it says so" 2 "-m MODEL.gguf" "$mesh_node" serve
+check_exit "without a model or a peer to ask, serve is wrong usage" 2 "-m MODEL.gguf" "$mesh_node" serve
 
-# Its hashes are known since the first one fetched from it.
+# Its hashes are known since the first node fetched from it.
 printf 'xyz' | dd of="$tmp/copy.gguf" bs=1 seek=$((size - 100)) conv=notrunc 2>/dev/null
 fetch_fails "a peer whose file has changed is found out" "does not fit its hash" --join "127.0.0.1:$slow" --fetch-wait 1
 cmp -s "$(folder)/model.gguf" "$tmp/copy.gguf"
-check_equal "its bytes are not kept" $? 1
+check_equal "chunks of a peer with another file are not kept" $? 1
 serve fifth "$second" --join "127.0.0.1:$slow" --join "127.0.0.1:$first"
-becomes "with another peer there it goes on with that one" "$second" 3 fifth
+becomes "fetching continues with another peer that has the right file" "$second" 3 fifth
 check_same "and has the right file" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 
-# A peer that dies in the middle: nothing is heard for 10 s, then the other one is asked for what is missing.
+# A peer that dies in the middle: nothing is heard of it for 10 s, then the other peer is asked for the missing chunks.
 cache=e
 dying=$(free_port)
 serve dying "$dying" -m "$model" --lab delay=20ms
 node=$background_pid
 becomes "another slow one serves" "$dying" 1 dying
 serve sixth "$second" --join "127.0.0.1:$dying" --join "127.0.0.1:$first"
-if wait_until 60 some_there; then ok "it is fetched from"; else not_ok "it is fetched from" "$(cat "$tmp/sixth")"; fi
+if wait_until 60 some_there; then ok "a node fetches from it"; else not_ok "a node fetches from it" "$(cat "$tmp/sixth")"; fi
 kill -9 "$node"
 wait "$node" 2>/dev/null
 becomes "when it dies the other peer is asked" "$second" 3 sixth
-check_contains "which is said" "$tmp/sixth" "127.0.0.1:$dying: nothing"
+check_contains "the loss of a peer while fetching is reported" "$tmp/sixth" "127.0.0.1:$dying: nothing"
 check_same "and the file is whole" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 
@@ -159,7 +164,7 @@ check_exit "a cache that cannot be made is told" 4 "XDG_CACHE_HOME" env XDG_CACH
 
 # ---- only its rows ----
 
-# Matrices of many chunks, so that shares are different ones.
+# Matrices of many chunks, so that shares have different chunks.
 large=$tmp/large.gguf
 fetch=(--fetch rows --share 1)
 check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --dim 1024 --hidden 2816 --layers 2 --heads 16 --kv-heads 4 \
@@ -176,7 +181,7 @@ on_disk() { tr -d '\0' <"$(folder)/have" | wc -c; }
 seen() { # PORT: epochs that this node has been in
     "$mesh_node" status --json --to "127.0.0.1:$1" ${security[@]+"${security[@]}"} | sed -n 's/.*"epochs_seen":\([0-9]*\).*/\1/p'
 }
-# exactly SENTENCE PORT CHUNKS EPOCHS: unless a busy machine made members come and go: then more is fetched, rightly
+# exactly SENTENCE PORT CHUNKS EPOCHS: skipped when members came and went on a busy machine: then more is fetched, rightly
 exactly() {
     local count
     count=$(here "$2")
@@ -201,7 +206,7 @@ serve near "$near" --join "127.0.0.1:$whole"
 near_pid=$background_pid
 becomes "one without it becomes a member" "$near" 2 near
 exactly "of $all chunks it fetched those of its rows and what all nodes read" "$near" "$(needs 2 1)" 1
-check_equal "as many are on its disk" "$(on_disk)" "$(here "$near")"
+check_equal "the number of chunks on its disk agrees with its status" "$(on_disk)" "$(here "$near")"
 answers "it answers" "$near"
 status "$near" --json
 check_contains "not every row is on two disks" "$tmp/status" '"disks_with_every_row":1,"rows_on_two_disks":false'
@@ -209,7 +214,7 @@ check_contains "not every row is on two disks" "$tmp/status" '"disks_with_every_
 cache=g
 serve far "$far" --join "127.0.0.1:$near"
 far_pid=$background_pid
-becomes "another one asks a node that has only a part" "$far" 3 far
+becomes "a third node fetches from one that has only a part" "$far" 3 far
 exactly "it fetched its share" "$far" "$(needs 3 2)" 1
 cache=f
 if [ "$(on_disk)" -gt "$(needs 2 1)" ]; then
@@ -218,10 +223,10 @@ else
     not_ok "the change of shares made the other one fetch some more" "$(on_disk) of $all chunks"
 fi
 status "$near" --json
-check "before the switch" grep -q '"epochs_prepared":[2-9]' "$tmp/status"
+check "it did so before the switch of epochs" grep -q '"epochs_prepared":[2-9]' "$tmp/status"
 answers "all three answer" "$far"
 
-# The one in the middle dies while the last one generates: that has to have more rows, and fetches them.
+# The second node dies while the third one generates: that one needs more rows, and fetches them.
 "$mesh_node" ask --to "127.0.0.1:$far" ${security[@]+"${security[@]}"} "${question[@]}" -n 200 >"$tmp/asked" 2>&1 &
 asked=$!
 check "run gives the digest of more tokens" "$mesh_node" run -m "$large" "${question[@]}" -n 200
@@ -230,14 +235,14 @@ kill -9 "$near_pid"
 wait "$near_pid" 2>/dev/null
 becomes "after a death two go on" "$far" 2 far
 wait "$asked"
-check_equal "what was being generated has the bits of run" "$(grep '^digest ' "$tmp/asked")" "$more"
+check_equal "the answer during the death has the bits of run" "$(grep '^digest ' "$tmp/asked")" "$more"
 cache=g
 reaches() { [ "$(here "$1")" -ge "$2" ]; }
-wait_until 60 reaches "$far" "$(needs 2 1)" # the answer may have been there before the death
+wait_until 60 reaches "$far" "$(needs 2 1)" # the answer may have ended before the death
 exactly "the rows that were missing have been fetched" "$far" "$(needs 2 1)" 2
 answers "and it answers" "$far"
 
-# Started again it has what it fetched; then the last one leaves in order.
+# Started again, the second node still has what it fetched; then the third one leaves in order.
 cache=f
 serve near "$near" --join "127.0.0.1:$whole"
 near_pid=$background_pid
@@ -248,7 +253,7 @@ becomes "the other one leaves" "$near" 2 near
 answers "and the rest answers" "$near"
 end "$near_pid"
 
-# ---- a disk that fills up on the way ----
+# ---- a disk that fills up while fetching ----
 
 mkdir "$tmp/tight"
 room=$(($(needs 2 1) - 4))
@@ -270,7 +275,7 @@ END
     check_equal "with exit code 4" "$(cat "$tmp/code")" 4
     check_contains "and what to do" "$tmp/full" "make room"
     answers "the others go on" "$whole"
-    becomes "when there is room it becomes a member" "$seed" 2 roomy
+    becomes "a node becomes a member once its disk has room" "$seed" 2 roomy
     answers "and has the right rows" "$seed"
     kill "$tight"
     wait "$tight" 2>/dev/null

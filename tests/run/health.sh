@@ -1,5 +1,5 @@
 #!/bin/bash
-# What /health says of a node that serves alone because the cluster that it was to join refuses it.
+# /health of a node that serves alone because the cluster that it was to join refuses it.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -32,34 +32,36 @@ node other 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port" ${record
 check "one with another model is refused" wait_until 20 grep -q "refused by 127.0.0.1:$port" "$tmp/other"
 wait_until 20 grep -q "epoch" "$tmp/other"
 if health other 503; then
-    ok "which serves alone, and is not healthy"
+    ok "a refused node serves alone, and is not healthy"
 else
-    not_ok "which serves alone, and is not healthy" "$(cat "$tmp/health" "$tmp/other")"
+    not_ok "a refused node serves alone, and is not healthy" "$(cat "$tmp/health" "$tmp/other")"
 fi
-check_contains "as it is up" "$tmp/health" '"state":"up","members":1'
-check_contains "it says by whom it is refused, and why" "$tmp/health" "\"refused\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
+check_contains "/health of a refused node says that it is up" "$tmp/health" '"state":"up","members":1'
+check_contains "/health says which address refused the node, and why" "$tmp/health" \
+    "\"refused\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
 address=$(sed -n 's/^listening on //p' "$tmp/other")
-check "its status says the same" "$mesh_node" status --to "$address"
-check_contains "to people" "$out" "$(grep '^refused by' "$tmp/other"); it answers alone"
-check_contains "who see where it listens" "$out" "0  $address "
+check "the refused node has a status" "$mesh_node" status --to "$address"
+check_contains "status as text says by whom the node is refused" "$out" "$(grep '^refused by' "$tmp/other"); it answers alone"
+check_contains "status as text shows where the node listens" "$out" "0  $address "
 "$mesh_node" status --to "$address" --json >"$tmp/status"
-check_contains "and to programs" "$tmp/status" "\"refusal\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
-check "what it says of being alone is no word of networks" wait_until 20 grep -q \
+check_contains "status as JSON gives the refusal" "$tmp/status" "\"refusal\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
+check "the log of a refused node does not blame the network" wait_until 20 grep -q \
     "^alone for 5 s: .* but nobody takes this node in: refused by 127.0.0.1:$port: .*model fingerprint" "$tmp/other"
 if health first 200; then
-    ok "who refuses is as healthy as before"
+    ok "the node that refuses stays healthy"
 else
-    not_ok "who refuses is as healthy as before" "$(cat "$tmp/health")"
+    not_ok "the node that refuses stays healthy" "$(cat "$tmp/health")"
 fi
-check_equal "and says nothing of refusals" "$(grep -c refused "$tmp/health")" 0
+check_equal "/health of the refusing node mentions no refusal" "$(grep -c refused "$tmp/health")" 0
 "$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
-check_equal "nor does its status" "$(grep -c '"refusal"' "$tmp/status")" 0
+check_equal "the status of the refusing node mentions no refusal" "$(grep -c '"refusal"' "$tmp/status")" 0
 if [ ${#recorded[@]} -gt 0 ]; then
     kill "$background_pid"
     wait "$background_pid"
     run "$BIN/mesh-replay" query "$tmp/other.db" "SELECT reason FROM events WHERE kind = 'refused'"
-    check_contains "what happened has the address and the reason apart" "$out" "127.0.0.1:$port: the cluster does not take this node in"
+    check_contains "the recorded event has address and reason in separate fields" "$out" \
+        "127.0.0.1:$port: the cluster does not take this node in"
 else
-    skip "what happened has the address and the reason apart" "mesh-replay is not built"
+    skip "the recorded event has address and reason in separate fields" "mesh-replay is not built"
 fi
 finish

@@ -20,9 +20,9 @@ le() {
     done
     printf '%s' "$text"
 }
-# string TEXT: its length and the text
+# string TEXT: the text, after its length
 string() { printf '%s%s' "$(le 8 ${#1})" "$1"; }
-# place TEXT: where in the good file it stands first as a name, which its length precedes
+# place TEXT: its first offset in the good file as a name, which its length precedes
 place() { LC_ALL=C grep -aboP -m 1 -e "(?<=\\x00)\\Q$1\\E" "$good" | head -n 1 | cut -d: -f1; }
 # begin: a fresh copy in $file. put OFFSET BYTES: write them over what is there.
 begin() { cp "$good" "$file"; }
@@ -31,11 +31,11 @@ put() { printf '%b' "$2" | dd of="$file" bs=1 seek="$1" conv=notrunc status=none
 number() { od -An -v -t "u$2" -j "$1" -N "$2" "$file" | tr -d ' '; }
 # value KEY: where the value of a metadata key begins (after its type)
 value() { echo $(($(place "$1") + ${#1} + 4)); }
-# rename OLD NEW: of the same length
+# rename OLD NEW: both of the same length
 rename() { put "$(place "$1")" "$2"; }
 # tensor NAME: where the description after its name begins: u32 dimensions, u64 each, u32 type, u64 offset
 tensor() { echo $(($(place "$1") + ${#1})); }
-# insert VALUE-COUNT BYTES: further metadata before the first, then as much padding as keeps the data aligned
+# insert VALUE-COUNT BYTES: further metadata before the first, then the padding that keeps the data aligned
 insert() {
     local size filler
     size=$(printf '%b' "$2" | wc -c)
@@ -49,7 +49,7 @@ insert() {
     put 16 "$(le 8 $(($(number 16 8) + $1 + 1)))"
 }
 
-# refused WHAT TEXT [COMMAND...]: by run, plan and inspect; or by the given ones only, where the others have no reason to
+# refused WHAT TEXT [COMMAND...]: by run, plan and inspect; or only by the given ones, where the others have no reason
 refused() {
     local what=$1 text=$2 command last
     shift 2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# `make install` puts a usable libmesh and mesh-node where it is told, and `make uninstall` takes everything away again.
+# `make install` installs a usable libmesh and mesh-node in the given folders, and `make uninstall` removes everything.
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "a sanitizer build is not installed"
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -28,17 +28,17 @@ C
 if command -v pkg-config >/dev/null; then
     read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --cflags --libs libmesh)
     check "a program compiles with what pkg-config says" "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" "${flags[@]}"
-    check "it runs with the shared library" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
+    check "a program runs with the shared library" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
     check "the shared library is found by its soname" sh -c "readelf -d '$tmp/user' | grep -q 'libmesh.so.0'"
     check "a program links with the static library" \
         "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" -I"$prefix/include" "$prefix/lib/libmesh.a" -lm -pthread
     sed -e 's/mesh_strerror(MESH_AGAIN)/mesh_seal_is_available() ? "yes" : "no"/; s/mesh.h/seal.h/' "$tmp/user.c" >"$tmp/sealer.c"
     read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --static --cflags --libs libmesh)
-    check "one that seals does so with what pkg-config says of static libraries" \
+    check "a program that seals links with what pkg-config says of static libraries" \
         "${CC:-cc}" -o "$tmp/sealer" "$tmp/sealer.c" "${flags[@]/#-lmesh/$prefix/lib/libmesh.a}"
-    check "and runs without the shared one" "$tmp/sealer"
+    check "a program that seals runs without the shared library" "$tmp/sealer"
 fi
-# Each header by itself, for whoever is strict with himself; and from C++, which needs to be told that names are C's.
+# Each header by itself, with strict warnings; and from C++, which needs to be told that names are C's.
 for header in "$prefix"/include/mesh/*.h; do
     echo "#include <mesh/${header##*/}>" >"$tmp/header.c"
     check "${header##*/} compiles by itself as C11" "${CC:-cc}" -std=c11 -pedantic -Wall -Wextra -Werror -I"$prefix/include" -fsyntax-only \
@@ -46,9 +46,10 @@ for header in "$prefix"/include/mesh/*.h; do
 done
 if command -v c++ >/dev/null; then
     { for header in "$prefix"/include/mesh/*.h; do echo "#include <mesh/${header##*/}>"; done && cat "$tmp/user.c"; } >"$tmp/user.cpp"
-    check "all of them as C++, which links" c++ -std=c++11 -Wall -Wextra -Werror -o "$tmp/user" "$tmp/user.cpp" -I"$prefix/include" \
+    check "all headers compile as C++, and a C++ program links" \
+        c++ -std=c++11 -Wall -Wextra -Werror -o "$tmp/user" "$tmp/user.cpp" -I"$prefix/include" \
         -L"$prefix/lib" -lmesh
-    check "and runs" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
+    check "a C++ program runs" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
@@ -57,9 +58,9 @@ check_equal "the shared library shows only names that begin with mesh_" "$(cat "
 other="$tmp/a folder/root"
 staged_command() { (umask 077 && install_command "$1" DESTDIR="$other"); }
 check "make install succeeds with spaces in DESTDIR and a umask of 077" staged_command install
-check_equal "all of it is there" "$(cd "$other" && find . | sort)" "$(cd "$tmp/root" && find . | sort)"
-check_equal "and everybody can read it" "$(find "$tmp/a folder" -mindepth 1 -not -perm -044)" ""
-check_equal "nothing is made elsewhere" "$(ls -d folder 2>/dev/null)" ""
+check_equal "the same files are installed there" "$(cd "$other" && find . | sort)" "$(cd "$tmp/root" && find . | sort)"
+check_equal "every user can read the installed files" "$(find "$tmp/a folder" -mindepth 1 -not -perm -044)" ""
+check_equal "spaces in DESTDIR create no other folder" "$(ls -d folder 2>/dev/null)" ""
 check "make uninstall succeeds there, too" staged_command uninstall
 check_equal "and leaves no file" "$(find "$tmp/a folder" -not -type d)" ""
 # A system that has libraries of several kinds of machines, each in a folder of its own.
@@ -68,10 +69,10 @@ for libdir in lib/x86_64-linux-gnu /usr/lib64; do
     placed_command() { install_command "$1" DESTDIR="$multiarch" PREFIX=/usr LIBDIR="$libdir"; }
     case $libdir in /*) place=$libdir ;; *) place=/usr/$libdir ;; esac
     check "make install LIBDIR=$libdir succeeds" placed_command install
-    check_equal "libraries are there and nowhere else" "$(cd "$multiarch" && find . -name 'libmesh.*' -printf '/%P\n' | sort)" \
+    check_equal "libraries are in LIBDIR and nowhere else" "$(cd "$multiarch" && find . -name 'libmesh.*' -printf '/%P\n' | sort)" \
         "$(printf '%s\n' "$place"/libmesh.{a,so,so.0,so."$(sed -n 's/^VERSION := //p' Makefile)"} "$place/pkgconfig/libmesh.pc" | sort)"
     if command -v pkg-config >/dev/null; then
-        check_equal "and pkg-config says so" \
+        check_equal "pkg-config gives LIBDIR" \
             "$(PKG_CONFIG_LIBDIR="$multiarch$place/pkgconfig" pkg-config --variable=libdir libmesh)" "$place"
     fi
     check "make uninstall succeeds" placed_command uninstall

@@ -19,7 +19,7 @@ background_pids=()
 clean_up() {
     local pid
     for pid in ${background_pids[@]+"${background_pids[@]}"}; do
-        kill "$pid" 2>/dev/null && kill -CONT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null # one that is stopped hears nothing
+        kill "$pid" 2>/dev/null && kill -CONT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null # CONT: it may be stopped
     done
     rm -rf "$tmp"
 }
@@ -92,14 +92,14 @@ check_same() {
     if cmp -s "$2" "$3"; then ok "$1"; else not_ok "$1" "$(cmp "$2" "$3" 2>&1)"; fi
 }
 
-# background COMMAND...: start it, its id in $background_pid; ended with the test.
+# background COMMAND...: start it; its process id is in $background_pid; it is ended with the test.
 background() {
     "$@" </dev/null &
     background_pid=$!
     background_pids+=("$background_pid")
 }
 
-# wait_until SECONDS COMMAND...: try until it succeeds; false when the time is over.
+# wait_until SECONDS COMMAND...: try until the command succeeds; false after that time.
 wait_until() {
     local tries=$(($1 * 20))
     shift
@@ -110,7 +110,7 @@ wait_until() {
     done
 }
 
-# http_ask LOG METHOD PATH: what the node answers whose stderr is LOG, which says where its metrics are; headers too
+# http_ask LOG METHOD PATH: the answer, with headers, of the node whose stderr is LOG, which holds the address of its metrics
 http_ask() {
     local port
     port=$(sed -n 's|^metrics on http://127.0.0.1:\([0-9]*\)/metrics$|\1|p' "$1")
@@ -120,7 +120,7 @@ http_ask() {
     exec 9>&-
 }
 
-# free_port: a UDP port of the loopback that nobody has bound right now.
+# free_port: a UDP port that no process has bound now.
 free_port() {
     local port
     while :; do
@@ -130,7 +130,7 @@ free_port() {
     echo $port
 }
 
-# The loopback has an IPv6 address: containers and kernels may be without.
+# True when the loopback has an IPv6 address: some containers and kernels lack it.
 has_ipv6() { grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; }
 
 finish() {

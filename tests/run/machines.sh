@@ -1,17 +1,17 @@
 #!/bin/bash
-# Machines that are not supported are refused before anything is compiled, and a compiler that is not there is named.
+# Unsupported machines are refused before anything is compiled, and a missing compiler is named.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -z "$SAN" ] || skip_all "how it is instrumented makes no difference to this"
 command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
 
-# Without the variables that this test was started with: what is asked of make here is all that it gets.
+# Without the variables that this test was started with: make gets only the arguments given here.
 make_alone() {
     env -u MAKEFLAGS -u MAKELEVEL -u SAN -u CFLAGS -u CPPFLAGS -u LDFLAGS -u WERROR make --no-print-directory BUILD="$tmp/build" \
         BIN="$tmp/bin" "$@"
 }
-# Only the first file that make makes.
+# Makes only the first file that make makes.
 begin() { make_alone "$@" "$tmp/build/flags"; }
 nothing_is_made() { check_equal "and nothing is made" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
 
@@ -26,22 +26,22 @@ check_exit "big-endian machines are refused" 2 "little-endian ones only" \
 nothing_is_made
 check_exit "other systems are refused" 2 "Linux only" begin CC="$CC" CPPFLAGS=-U__linux__
 nothing_is_made
-check "this one is not" begin CC="$CC"
+check "this machine is not refused" begin CC="$CC"
 before=$(stat -c %y "$tmp/build/flags")
-check "a second time, too" begin CC="$CC"
+check "make begins a second time" begin CC="$CC"
 check_contains "warnings are errors" "$tmp/build/flags" " -Werror "
-check_equal "and then nothing is made anew" "$(stat -c %y "$tmp/build/flags")" "$before"
+check_equal "unchanged flags remake nothing" "$(stat -c %y "$tmp/build/flags")" "$before"
 begin CC="$CC" CFLAGS=-O1 >/dev/null
 check "other flags are noticed" test "$(stat -c %y "$tmp/build/flags")" != "$before"
 for other in WERROR= CFLAGS=-O3; do
     begin CC="$CC" "$other" >/dev/null
-    check_equal "but not with $other" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
+    check_equal "warnings are no errors with $other" "$(grep -c -e ' -Werror ' "$tmp/build/flags")" 0
 done
 
-# What is not made needs no compiler.
+# A dry run needs no compiler.
 is_built_with() {
     make_alone -n CC="$1" SODIUM= GCRYPT= NCURSES= MICROHTTPD= PCAP= TRACE= build-tests | grep -c -e '-shared .*/fail_calls\.so '
 }
 check_equal "tests load a file of their own before programs" "$(is_built_with "$CC")" 1
-check_equal "which musl has no functions for" "$(is_built_with musl-gcc)" 0
+check_equal "musl lacks the functions for that file" "$(is_built_with musl-gcc)" 0
 finish

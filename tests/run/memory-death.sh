@@ -1,11 +1,11 @@
 #!/bin/bash
-# Nodes in control groups of their own, of which any two can hold less than the model: what they do when the third dies.
+# Three nodes, each in its own control group, any two of which cannot hold the model: what they do when the third dies.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 [ -z "$SAN" ] || skip_all "sanitizers take more memory than any limit"
 
-# 268 MB of keys and values that nothing touches until they are used: what is missing is missing by the plan alone.
+# 268 MB of keys and values that nothing touches until they are used: memory is missing according to the plan only.
 model=$tmp/m.gguf
 check "a model with a long context is made" "$mesh_node" synth -o "$model" --dim 256 --hidden 512 --layers 4 --heads 8 --kv-heads 8 \
     --vocab 300 --ctx 4096 --type q8_0 --seed 1
@@ -19,7 +19,7 @@ for folder in /sys/fs/cgroup/memory /sys/fs/cgroup; do
     break
 done
 leave() { [ -z "$top" ] || rmdir "$top"-? 2>/dev/null; }
-trap 'clean_up; leave' EXIT # clean_up waits for all in them
+trap 'clean_up; leave' EXIT # clean_up waits for all processes in the groups
 # limit NODE BYTES
 limit() {
     local file=$top-$1/memory.max
@@ -36,8 +36,8 @@ metrics=(--metrics 127.0.0.1:0)
 run "$mesh_node" serve -m "$model" --listen "127.0.0.1:${ports[0]}" --metrics 192.0.2.1:1 # which is nobody's
 if grep -q "built without libmicrohttpd" "$err"; then metrics=(); fi
 own=(-m "$model")
-export XDG_CACHE_HOME=$tmp/cache # for whoever has none
-# first NUMBER LOG OPTIONS: a node that asks for no others; node: one that asks for the other two
+export XDG_CACHE_HOME=$tmp/cache # for nodes without a cache
+# first NUMBER LOG OPTIONS: a node that joins no others; node: one that joins the other two
 first() {
     local number=$1 log=$2
     shift 2
@@ -47,7 +47,7 @@ first() {
 node() { first "$@" --join "127.0.0.1:${ports[($1 + 1) % 3]}" --join "127.0.0.1:${ports[($1 + 2) % 3]}"; }
 status() { "$mesh_node" status --to "127.0.0.1:${ports[0]}" "$@"; }
 ask() { timeout 60 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" -p abc -n 8 --temp 0; }
-# is_held COUNT: node 0 is up, with so many members
+# is_held COUNT: node 0 is up, with that many members
 is_held() { status --json | grep -q "\"nodes\":$1,.*\"state\":\"up\""; }
 # is_short NODES
 is_short() { status | grep -q "$1 with too little memory for the model"; }
@@ -59,26 +59,26 @@ recorder=$background_pid
 node 1 node1
 second=$background_pid
 node 2 node2
-check "three hold what two cannot" wait_until 30 is_held 3
-check "and answer" ask
+check "three nodes hold the model, which two cannot" wait_until 30 is_held 3
+check "the three nodes answer" ask
 cp "$out" "$tmp/answer"
 kill -9 "$background_pid"
 check "when one dies the others say that they have too little memory" wait_until 30 is_short "2 nodes"
 status --json >"$tmp/status"
-check_equal "both wait" "$(grep -o '"state":"waiting","memory_bytes":[0-9]*' "$tmp/status" | wc -l)" 2
-check_equal "and it is known how much is missing" "$(grep -c '"memory_missing_bytes":[1-9]' "$tmp/status")" 1
-check_contains "the log says so, and what to do" "$tmp/node0" \
+check_equal "both survivors wait" "$(grep -o '"state":"waiting","memory_bytes":[0-9]*' "$tmp/status" | wc -l)" 2
+check_equal "status gives the missing bytes" "$(grep -c '"memory_missing_bytes":[1-9]' "$tmp/status")" 1
+check_contains "the log says that memory is missing, and the remedy" "$tmp/node0" \
     "than its members can have together: nothing is loaded, and the cluster waits for others: add a node"
-check_exit "who asks is told" 4 "too little for the model" ask
+check_exit "a client is told that memory is missing" 4 "too little for the model" ask
 status --telemetry 3 >"$tmp/telemetry"
-check_contains "it is an event" "$tmp/telemetry" "no memory"
-check_equal "one of them tells what the other one measures, too" \
+check_contains "missing memory is an event of telemetry" "$tmp/telemetry" "no memory"
+check_equal "one survivor reports what the other one measures, too" \
     "$(grep '"event":"node".*"state":0,' "$tmp/telemetry" | grep -o '"node":"[^"]*"' | sort -u | wc -l)" 2
 if [ ${#metrics[@]} -gt 0 ]; then
     http_ask "$tmp/node0" GET /health >"$tmp/health"
     check_contains "a node that waits is not healthy" "$tmp/health" " 503 "
     check_contains "and /health says why" "$tmp/health" '"members":2,'
-    check_contains "with the bytes" "$tmp/health" '"memory_missing_bytes":'
+    check_contains "/health gives the missing bytes" "$tmp/health" '"memory_missing_bytes":'
 else
     skip "a node that waits is not healthy" "built without libmicrohttpd"
 fi
@@ -87,31 +87,32 @@ own=()
 node 2 again
 own=(-m "$model")
 check "with another node, which has no model, they go on" wait_until 30 is_held 3
-check "and answer again" ask
-check_same "as before" "$tmp/answer" "$out"
+check "with another node they answer again" ask
+check_same "the answer with another node is the same" "$tmp/answer" "$out"
 
 kill -9 "$background_pid"
 check "when that dies they wait again" wait_until 30 is_short "2 nodes"
 limit 0 400000000
-check "and go on when one of the machines has more" wait_until 90 is_held 2
-check "to answer" ask
-check_same "as ever" "$tmp/answer" "$out"
+check "they go on when one of the machines has more memory" wait_until 90 is_held 2
+check "two nodes with enough memory answer" ask
+check_same "their answer is the same" "$tmp/answer" "$out"
 status --json | grep -o '"address":"[^"]*","state":"up","share":[0-9]*' >"$tmp/shares"
-check_equal "the other one has no more rows than it can hold" \
+check_equal "the other node has no more rows than it can hold" \
     "$(sed -n "s/.*:${ports[1]}\".*share\":\([0-9]*\)/\1/p" "$tmp/shares" | awk '{print ($1 > 0 && $1 < 900) ? "fewer" : $1}')" fewer
 if [ ${#recorded[@]} -gt 0 ]; then
     kill "$recorder"
     wait "$recorder"
-    check "what was recorded of it can be run again" "$BIN/mesh-replay" verify "$tmp/T.db"
+    check "the recording of all this can be run again" "$BIN/mesh-replay" verify "$tmp/T.db"
 else
-    skip "what was recorded of it can be run again" "mesh-replay is not built"
+    skip "the recording of all this can be run again" "mesh-replay is not built"
 fi
 
-# Who asks for no others is not alone once there were some. What it can have is told with an agreement, and looked at every 2 s.
+# A node that joins no others is not alone once it has had members. Its available memory is reported with each agreement, and measured every
+# 2 s.
 kill "$recorder" "$second" 2>/dev/null
 wait "$recorder" "$second"
 first 0 first
-check "one that can hold all does" wait_until 30 is_held 1
+check "a node alone that can hold the whole model does" wait_until 30 is_held 1
 limit 0 100000000
 node 1 node1
 both_wait() {
@@ -121,11 +122,11 @@ both_wait() {
     node 1 node1
     false
 }
-check "when it can have less no longer with another one" wait_until 3 both_wait
+check "with less memory it waits together with another node" wait_until 3 both_wait
 kill -9 "$background_pid"
-check "alone it waits, too" wait_until 30 is_short "1 node"
-check_contains "for whoever comes" "$tmp/first" "than this member can have: nothing is loaded"
+check "left alone it waits, too" wait_until 30 is_short "1 node"
+check_contains "a waiting node says that it loads nothing" "$tmp/first" "than this member can have: nothing is loaded"
 limit 0 400000000
-check "and goes on by itself when it has more" wait_until 90 is_held 1
-check_equal "nobody was ended by the kernel" "$(cat "$tmp"/node? "$tmp/again" "$tmp/first" | grep -c "the kernel ends")" 0
+check "it goes on alone when it has more memory" wait_until 90 is_held 1
+check_equal "no node warned that the kernel would end it" "$(cat "$tmp"/node? "$tmp/again" "$tmp/first" | grep -c "the kernel ends")" 0
 finish

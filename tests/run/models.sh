@@ -1,5 +1,5 @@
 #!/bin/bash
-# A trained model goes on as its reference does, on any number of nodes and with any kernel. The models are not part of the project.
+# A trained model generates its reference text, on any number of nodes and with any kernel. The models are not part of the project.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -10,7 +10,7 @@ kernels=$("$mesh_node" run -m x -p x --kernel none 2>&1 | sed -n 's/.*give one o
 
 dreams=$models/dreams-260k.gguf
 if [ -e "$dreams" ]; then
-    # continues SENTENCE OPTION...: what is generated after "Echoes" is how the expected text begins.
+    # continues SENTENCE OPTION...: the text generated after "Echoes" is the beginning of the expected text.
     continues() {
         local sentence=$1
         shift

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The monitor beside a real mesh of three nodes: what it says in JSON while they generate, a slowed node, a link that loses, a node that
-# dies, the node that answered dying, none left, and one again.
+# The monitor and a real mesh of three nodes: its JSON while they generate, a slow node, a lossy link, a node that dies, the death of the
+# node that answers the monitor, none left, and one again.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 monitor=$BIN/mesh-monitor
@@ -45,10 +45,10 @@ is_generating() { [ -s "$tmp/answer" ]; }
 wait_until 20 is_generating
 
 check "it prints JSON of a real mesh" batch --json -n 3 -d 1
-check_equal "the first object has what happened before: the start of all three" \
+check_equal "the first JSON object has earlier events: the start of all three" \
     "$(head -n 1 "$out" | grep -o '"happened":"start"' | wc -l)" 3
-check_equal "the others do not have it again" "$(tail -n 2 "$out" | grep -c '"happened":"start"')" 0
-# A report may come just after an interval's end, which has none then.
+check_equal "later JSON objects do not repeat these events" "$(tail -n 2 "$out" | grep -c '"happened":"start"')" 0
+# A report may arrive just after the end of an interval, which then has none.
 grep -v '"is_fresh":false' "$out" | tail -n 1 >"$tmp/last"
 if command -v python3 >/dev/null; then
     python3 - "$tmp/last" >"$tmp/verdict" 2>&1 <<'PY'
@@ -61,16 +61,16 @@ for node in last["nodes"]:
     for peer in node["peers"]:
         assert peer["rank"] != node["rank"] and 0 <= (peer["loss"] or 0) <= 1, peer
         assert peer["round_trip_us"] > 0 and peer["datagrams_received"] > 0, peer
-        assert 0 <= peer["p50_us"] <= peer["p99_us"], peer # 0: less than the estimate of the clocks is off, on a busy machine
+        assert 0 <= peer["p50_us"] <= peer["p99_us"], peer # 0: less than the error of the clocks' estimate, on a busy machine
 assert last["reports_refused"] == 0, last
 PY
-    check_equal "of each node and link it says what it should" "$(cat "$tmp/verdict")" ""
+    check_equal "JSON has the right figures of each node and link" "$(cat "$tmp/verdict")" ""
 else
-    skip "of each node and link it says what it should" "python3 is not installed"
+    skip "JSON has the right figures of each node and link" "python3 is not installed"
 fi
 check "text has a line for each node" batch -n 1 -d 1
-check_equal "three of them" "$(grep -c '127\.0\.0\.1:.* up ' "$out")" 3
-check_contains "and what happened before" "$out" "epoch: 3 members"
+check_equal "text has three lines of nodes that are up" "$(grep -c '127\.0\.0\.1:.* up ' "$out")" 3
+check_contains "text has earlier events" "$out" "epoch: 3 members"
 
 # ---- on a terminal ----
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The monitor on a terminal of its own (tmux), watching a mesh that does not exist (made-mesh): screens, keys, sizes, settings, a connection
-# that is lost and comes back. tests/run/monitor-mesh.sh has a real one.
+# The monitor on its own terminal (tmux), watching a mesh that does not exist (made-mesh): screens, keys, sizes, settings, a connection that
+# is lost and returns. tests/run/monitor-mesh.sh has a real mesh.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 monitor=$BIN/mesh-monitor
@@ -21,7 +21,7 @@ start_mesh() {
 check_exit "an unknown option is named" 2 "did you mean --readonly" "$monitor" --readnly
 check_exit "a key that is not there is named" 4 "$tmp/none" "$monitor" -b --key "$tmp/none"
 check_exit "an address that is none is named" 2 "--to 'nowhere'" "$monitor" -b --to nowhere
-check_exit "in batch a mesh that is not there ends it, with address" 4 "127.0.0.1:$port" \
+check_exit "in batch mode a missing mesh ends the monitor, with the address" 4 "127.0.0.1:$port" \
     timeout -k 5 30 "$monitor" -b -n 1 --to "127.0.0.1:$port"
 
 # ---- in batch ----
@@ -29,13 +29,13 @@ check_exit "in batch a mesh that is not there ends it, with address" 4 "127.0.0.
 start_mesh
 batch() { timeout -k 5 60 "$monitor" --to "127.0.0.1:$port" "$@"; }
 check "JSON is printed, one object per interval" batch --json -n 3 -d 0.3
-check_equal "as many as were asked for" "$(wc -l <"$out")" 3
+check_equal "batch mode prints as many JSON objects as requested" "$(wc -l <"$out")" 3
 check_equal "each begins with the schema's version" "$(grep -c '^{"schema_version":1,' "$out")" 3
 check "text is printed where there is no terminal" batch -n 1 -d 0.3
-check_equal "with a line for each node" "$(grep -c '10\.0\.0\.[1-4]:7411  ' "$out")" 4
-check_equal "and without colours" "$(grep -c $'\033' "$out")" 0
+check_equal "text in batch mode has a line for each node" "$(grep -c '10\.0\.0\.[1-4]:7411  ' "$out")" 4
+check_equal "text in batch mode has no colours" "$(grep -c $'\033' "$out")" 0
 check "characters beyond ASCII need a locale that has them" env LC_ALL=C "$monitor" --to "127.0.0.1:$port" -b -n 1 -d 0.3
-check_equal "there are none without" "$(LC_ALL=C grep -c '[^ -~]' "$out")" 0
+check_equal "without such a locale output is ASCII" "$(LC_ALL=C grep -c '[^ -~]' "$out")" 0
 
 # ---- on a terminal ----
 
@@ -49,7 +49,7 @@ screen_start 120 36 "$tmp/folder" \
 sees "the overview tells of all" "4 of 4 nodes compute"
 sees "with a line for each" "10.0.0.4:7411"
 shows_colour() { tm capture-pane -e -p -t mon | grep -qE $'\033\\[([0-9;]*;)?'"$1"'[0-9;]*m'; }
-check "in colours" wait_until 5 shows_colour '[34]8;5'
+check "the screen uses 256 colours" wait_until 5 shows_colour '[34]8;5'
 keys 2
 sees "2 shows the links" "p99 of tile latency"
 keys m
@@ -76,7 +76,7 @@ keys Escape / 0.3: Enter g n Enter
 sees "n searches again" "node 2  10.0.0.3:7411"
 keys Escape Escape s
 sees "s saves a snapshot" "saved as mesh-monitor-"
-check_equal "which is JSON" "$(cat "$tmp"/folder/mesh-monitor-*.json | head -c 20)" '{"schema_version":1,'
+check_equal "the saved snapshot is JSON" "$(cat "$tmp"/folder/mesh-monitor-*.json | head -c 20)" '{"schema_version":1,'
 keys +
 sees "+ makes intervals longer" "LIVE 1 s"
 
@@ -94,7 +94,7 @@ start_mesh
 sees "it connects again" "LIVE"
 keys q
 sees "q ends it" "ended with 0"
-check_contains "what was chosen is kept for the next time" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
+check_contains "the chosen interval is saved in the settings" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
 
 # ---- a long interval ----
 
@@ -112,10 +112,10 @@ with_terminal() { # SETTING...: of the monitor's environment
 with_terminal TERM=linux
 sees "a terminal with few colours shows all" "4 of 4 nodes compute"
 check "in the first eight: the first line is white on blue" wait_until 5 shows_colour 44
-check_equal "and in no others" "$(shows_colour '[34]8;5' && echo some)" ""
+check_equal "a terminal of 16 colours gets no others" "$(shows_colour '[34]8;5' && echo some)" ""
 with_terminal NO_COLOR=1
 sees "with NO_COLOR all is there" "4 of 4 nodes compute"
-check_equal "and nothing in colours" "$(shows_colour '([349]|10)[0-8]' && echo some)" ""
+check_equal "NO_COLOR leaves no colours" "$(shows_colour '([349]|10)[0-8]' && echo some)" ""
 with_terminal TERM=dumb
 sees "a terminal whose cursor cannot be placed is refused, in words" "TERM=dumb cannot place its cursor: set TERM"
 
@@ -128,15 +128,16 @@ if ! "$mesh_node" run -m node/models/stories-q8_0.gguf --local 2 -t 1 -p "Once u
     finish
 fi
 check "a recording in batch gives an object for each of its intervals" "$monitor" --trace "$tmp/run.db" --json -d 0.5
-check_equal "with both nodes, whose traces stand side by side" "$(tail -n 1 "$out" | grep -o '"is_fresh":true,"peers"' | wc -l)" 2
+check_equal "a recording in batch has both nodes, whose traces are side by side" \
+    "$(tail -n 1 "$out" | grep -o '"is_fresh":true,"peers"' | wc -l)" 2
 tokens=$(sed 's/.*"rank":0,"address"//; s/"rank":1,"address".*//; s/.*"generated_tokens":\([0-9]*\).*/\1/' "$out" | paste -sd+)
-check_equal "which generated all tokens of the answer" $((tokens)) 60
-# Of the last report of each node, all links together.
+check_equal "the recorded intervals have all tokens of the answer" $((tokens)) 60
+# From the last report of each node: the sums over all links.
 sums=$(for trace in "$tmp/run.db" "$tmp/run.1.db"; do
     "$BIN/mesh-replay" query "$trace" "SELECT sum(lost), sum(naks_sent), sum(resent), sum(duplicates_sent) FROM telemetry_link
         WHERE report >= (SELECT max(report) FROM telemetry_node)" | tail -n 1
 done | awk '{ for (i = 1; i <= 4; i++) sum[i] += $i } END { print sum[1], sum[2], sum[3], sum[4] }')
-check_equal "what \`run\` says in the end of loss and repair is what its nodes reported" "$sums" \
+check_equal "the loss and repair that \`run\` prints are those that its nodes reported" "$sums" \
     "$(sed -n 's/.*; lost \([0-9]*\), asked again \([0-9]*\), resent \([0-9]*\), sent twice \([0-9]*\).*/\1 \2 \3 \4/p' "$tmp/said")"
 check_exit "a trace that is not there is named" 4 "$tmp/none.db" "$monitor" --trace "$tmp/none.db" -b
 echo "a text and no trace" >"$tmp/text.db"

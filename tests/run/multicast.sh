@@ -1,6 +1,6 @@
 #!/bin/bash
-# Four nodes on hosts of their own send their tiles to a multicast group: no bit changes, fewer datagrams leave, and whom the switch keeps
-# the group from is sent to alone.
+# Four nodes on separate hosts send their tiles to a multicast group: no bit changes, fewer datagrams are sent, and a host that the switch
+# keeps the group from gets its own datagrams.
 # shellcheck source=tests/tools/netns-nodes
 . tests/tools/netns-nodes
 
@@ -16,13 +16,14 @@ value() { status "$1" | sed -n "s/.*\"exchange\":{[^}]*\"$2\":\([0-9]*\).*/\1/p"
 
 check_exit "an address that is no group is a usage error" 2 "no multicast group with a port" \
     "$mesh_node" serve -m $model --multicast 10.0.0.1:7413
-check_exit "so is the group of --discover" 2 "give it another port" "$mesh_node" serve -m $model --discover $group --multicast $group
+check_exit "the group of --discover is a usage error for --multicast" 2 "give it another port" \
+    "$mesh_node" serve -m $model --discover $group --multicast $group
 
 check_exit "an IPv6 group that is not of one link is a usage error" 2 "no group of one link" \
     "$mesh_node" serve -m $model --multicast '[ff05::4d13]:7413'
-check_exit "a group of the other family than the node's address says so" 4 "not of the group's family" \
+check_exit "a group of another address family than the node's address is an error" 4 "not of the group's family" \
     "$mesh_node" serve -m $model --multicast '[ff02::4d13%lo]:7413'
-check_exit "so does one whose port the node has itself" 4 "its port is in use" \
+check_exit "a group with the node's own port is an error" 4 "its port is in use" \
     "$mesh_node" serve -m $model --listen 0.0.0.0:7413 "${security[@]}" --multicast $group
 
 netns_hosts 4
@@ -44,14 +45,18 @@ check_equal "no bit changes" "$(grep '^digest ' "$out")" "$expected"
 sent=$(value 0 sent_to_group)
 if [ "${sent:-0}" -gt $tokens ]; then ok "tiles are sent to the group"; else not_ok "tiles are sent to the group" "$(status 0)"; fi
 
-# The switch passes no more groups on to host 2, as one does that has forgotten who is in them.
+# The switch stops passing groups on to host 2, like one that has forgotten their members.
 ip link set switch type bridge mcast_snooping 0
 bridge link set dev port2 mcast_flood off
 run ask
-check_equal "nor when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
-if wait_until 10 has 0 '"peers_by_group":2'; then ok "which is sent to alone"; else not_ok "which is sent to alone" "$(status 0)"; fi
+check_equal "no bit changes when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
+if wait_until 10 has 0 '"peers_by_group":2'; then
+    ok "that host gets datagrams of its own"
+else
+    not_ok "that host gets datagrams of its own" "$(status 0)"
+fi
 
-# What a node says at leaving counts a datagram to the group once, as status does.
+# The figures that a node prints on leaving count a datagram to the group once, as status does.
 sent=$(value 0 datagrams_sent)
 kill -INT "${netns_started[0]}"
 said() { sed -n 's/.*; sent \([0-9]*\) datagrams of.*/\1/p' "$tmp/node0" | grep .; }
@@ -66,7 +71,7 @@ fi
 at() { echo "[fe80::77:$(($1 + 1))%net0]:7421"; }
 for i in 0 1 3; do netns_on $i ip address add "fe80::77:$((i + 1))/64" dev net0 nodad 2>/dev/null; done
 if ! netns_on 0 ip address show dev net0 | grep -q fe80::77:1; then
-    skip "a group of IPv6 is as good" "no IPv6 here"
+    skip "an IPv6 group works as well" "no IPv6 here"
     finish
 fi
 for i in 0 1 3; do
@@ -76,7 +81,7 @@ for i in 0 1 3; do
         --multicast '[ff02::4d13%net0]:7423' 2>>"$tmp/node6-$i"
 done
 has6() { netns_on 0 "$mesh_node" status --json --to "$(at 0)" "${security[@]}" 2>/dev/null | grep -q '"peers_by_group":2'; }
-if wait_until 20 has6; then ok "a group of IPv6 is as good"; else not_ok "a group of IPv6 is as good" "$(tail -n 5 "$tmp"/node6*)"; fi
+if wait_until 20 has6; then ok "an IPv6 group works as well"; else not_ok "an IPv6 group works as well" "$(tail -n 5 "$tmp"/node6*)"; fi
 run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to "$(at 1)" "${security[@]}" "${question[@]}"
-check_equal "and no bit changes there" "$(grep '^digest ' "$out")" "$expected"
+check_equal "no bit changes with an IPv6 group" "$(grep '^digest ' "$out")" "$expected"
 finish

@@ -1,5 +1,6 @@
 #!/bin/bash
-# mesh-replay run: what was recorded is asked again of real nodes, or played to one, and what differs or is beyond a limit is said.
+# mesh-replay run: recorded requests are submitted again to real nodes, or a recording is played to one; differences and exceeded limits are
+# reported.
 . tests/run/lib.sh
 mesh_replay=$BIN/mesh-replay
 model=node/models/stories-q8_0.gguf
@@ -10,18 +11,18 @@ play() { # TRACE... OPTION...: with real nodes
 
 check "two nodes record" "$mesh_node" run -m "$model" -p "Once upon a time" --temp 0.8 --seed 9 --ignore-eos -t 1 -n 16 --local 2 \
     --record "$tmp/T.db"
-check_exit "real nodes say the same again, within wide limits" 0 "" \
+check_exit "real nodes repeat the recording, within wide limits" 0 "" \
     play "$tmp/T.db" "$tmp/T.1.db" --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 --junit "$tmp/run.xml"
-check_contains "each token" "$out" "tokens of request 1: the same: 16"
-check_contains "and each tile, of both nodes" "$out" "tiles that rank 1 sent and received: the same: "
+check_contains "each token is the same" "$out" "tokens of request 1: the same: 16"
+check_contains "each tile of both nodes is the same" "$out" "tiles that rank 1 sent and received: the same: "
 check_contains "nothing is left out" "$out" "8 passed, 0 failed, 0 left out"
-check_contains "JUnit has them, too" "$tmp/run.xml" 'name="mesh-replay run" tests="8" failures="0"'
+check_contains "JUnit has the same eight checks" "$tmp/run.xml" 'name="mesh-replay run" tests="8" failures="0"'
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 far=$tmp/$(head -c 80 /dev/zero | tr '\0' f)
 mkdir "$far"
 check "a TMPDIR with a long name is taken as it is" \
     env TMPDIR="$far" "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1
-check_equal "the folder is in it" "$(find "$far" -name "mesh-replay.*" | wc -l)" 1
+check_equal "a kept folder is in the long TMPDIR" "$(find "$far" -name "mesh-replay.*" | wc -l)" 1
 if command -v python3 >/dev/null; then # of nodes that serve, whose ranks are those of their epochs
     rm -r "${far:?}"/*
     TMPDIR=$far "$mesh_replay" run "$tmp/T.db" --nodes 2 --speed max --keep -- "$mesh_node" serve -m "$model" -t 1 >/dev/null 2>&1
@@ -37,7 +38,8 @@ of_one = {tracks[e["pid"], e["tid"]] for e in events if processes[e["pid"]] == "
 print(*sorted(of_one & {"tiles sent", "tiles from 0"}), sep=", ")
 print(min(e["ts"] for e in events if e["ph"] != "M") >= 0)
 PY
-    check_equal "each as its rank, from the first event on" "$(cat "$tmp/ranks")" $'rank 0, rank 1\ntiles from 0, tiles sent\nTrue'
+    check_equal "each serving node is exported as its rank, from the first event on" \
+        "$(cat "$tmp/ranks")" $'rank 0, rank 1\ntiles from 0, tiles sent\nTrue'
     cp "$tmp/T.1.db" "$tmp/nothing.db"
     python3 - "$tmp/nothing.db" <<'PY'
 import sqlite3, sys
@@ -48,27 +50,28 @@ trace.commit()
 PY
     check "a trace is exported beside one in which nothing happened" "$mesh_replay" export "$tmp/T.db" "$tmp/nothing.db" \
         --perfetto "$tmp/half.json"
-    check "which does not move its beginning" python3 -c \
+    check "a trace without events does not move the beginning" python3 -c \
         'import json, sys; sys.exit(min(e["ts"] for e in json.load(open(sys.argv[1]))["traceEvents"] if e["ph"] != "M") > 6e7)' \
         "$tmp/half.json"
 else
     skip "nodes that serve are exported" "python3 is not installed"
 fi
 rm -r "$far"
-# Nodes that find no model wait for one, so it is in the midst of it.
+# Nodes without a model wait for one, so the run is still going on.
 background env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1
 wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
 kill "$background_pid"
 wait "$background_pid"
-check_equal "a signal ends it, and its nodes, and nothing of it is left" "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
-check_exit "a limit that nobody keeps is passed, and told as TAP" 1 "" \
+check_equal "a signal ends mesh-replay run and its nodes, and no files are left" "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
+check_exit "an impossible limit is exceeded, and reported as TAP" 1 "" \
     play "$tmp/T.db" --nodes 1 --speed max --tap --min-tok-s 1e8
-check_contains "in a test of its own" "$out" "not ok 4 - --min-tok-s"
-check_exit "a limit that too few values can tell of is left out, not kept" 0 "" \
+check_contains "an exceeded limit is a separate TAP test" "$out" "not ok 4 - --min-tok-s"
+check_exit "a limit with too few values is skipped, not passed" 0 "" \
     play "$tmp/T.db" --nodes 1 --speed max --json --max-slower 1
-check_contains "and it is said why" "$out" '"name":"--max-slower","verdict":"skip","what":"tiles under way: too few to tell; from token'
+check_contains "the reason for a skipped limit is given" "$out" \
+    '"name":"--max-slower","verdict":"skip","what":"tiles under way: too few to tell; from token'
 
-# Nodes that are not as they should be: `serve` is what is said, all else mesh-node's.
+# Faulty nodes: `serve` runs the given command, everything else mesh-node.
 bad_node() { # NAME COMMAND
     printf '#!/bin/bash\nif [ "$1" != serve ]; then exec "%s" "$@"; fi\n%s\n' "$mesh_node" "$2" >"$tmp/$1"
     chmod +x "$tmp/$1"
@@ -77,22 +80,22 @@ bad() { # NAME OPTION...
     TMPDIR=$tmp "$mesh_replay" run "$tmp/T.db" "${@:2}" -- "$tmp/$1" serve -m "$model" -t 1
 }
 bad_node mute 'exit 3'
-check_exit "a node that ends without a word is told so" 3 "node 0 has ended with exit code 3, without a word: " bad mute --nodes 1
+check_exit "a node that ends without a message is reported" 3 "node 0 has ended with exit code 3, without a word: " bad mute --nodes 1
 bad_node shot 'kill -9 $$'
-check_exit "and one that a signal ends" 4 "node 0 was ended by signal 9, without a word" bad shot --nodes 1
+check_exit "a node that a signal ends is reported" 4 "node 0 was ended by signal 9, without a word" bad shot --nodes 1
 bad_node deaf 'exec sleep 60'
-check_exit "nodes that are no cluster are waited for as long as it was told, whatever asking them takes" 4 \
+check_exit "nodes that form no cluster are waited for as long as --wait says, however long their answers take" 4 \
     "2 nodes have not become a cluster within 1 s" bad deaf --nodes 2 --wait 1
 bad_node crash "\"$mesh_node\" \"\$@\" & node=\$!
 trap 'kill -TERM \$node; wait \$node; kill -SEGV \$\$' TERM
 wait \$node; wait \$node"
 check_exit "a node that crashes when it is told to end is no success" 4 "node 0 was ended by signal 11; its last words: recorded: " \
     bad crash --nodes 1 --speed max
-# A trace whose last words do not fit on the disk keeps its -wal.
+# A trace whose end does not fit on the disk keeps its -wal.
 bad_node full "\"$mesh_node\" \"\$@\" & node=\$!
 trap 'kill -TERM \$node; wait \$node; for word; do case \$word in *.db) touch \"\$word-wal\" ;; esac; done; exit 0' TERM
 wait \$node; wait \$node"
-check_exit "what a node could not record is not taken for what it did" 4 "node 0 could not record all of this run: make room in " \
+check_exit "an incomplete recording of a node is an error, not a difference" 4 "node 0 could not record all of this run: make room in " \
     bad full --nodes 1 --speed max
 check_equal "nothing of them is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 if unshare -m mount --bind /dev/null /bin/rm 2>/dev/null; then
@@ -102,13 +105,13 @@ if unshare -m mount --bind /dev/null /bin/rm 2>/dev/null; then
     wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
     kill "$background_pid"
     wait "$background_pid"
-    check_equal "a signal takes its folder away without the help of other programs" \
+    check_equal "a signal makes mesh-replay remove its folder without other programs" \
         "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
 else
-    skip "a signal takes its folder away without the help of other programs" "this user may not mount"
+    skip "a signal makes mesh-replay remove its folder without other programs" "this user may not mount"
 fi
 
-check_exit "a trace that is named twice is not asked twice" 2 "name each trace once" play "$tmp/T.db" "$tmp/T.1.db" "$tmp/./T.db"
+check_exit "a trace named twice is refused" 2 "name each trace once" play "$tmp/T.db" "$tmp/T.1.db" "$tmp/./T.db"
 if command -v sqlite3 >/dev/null; then
     for file in T.db T.1.db; do # as of nodes that serve, which draw ids
         cp "$tmp/$file" "$tmp/killed-$file"
@@ -116,27 +119,27 @@ if command -v sqlite3 >/dev/null; then
     done
     sqlite3 "$tmp/killed-T.db" "DELETE FROM tokens WHERE position > 2"
     check "a request of a node that was killed has an answer" play "$tmp/killed-T.db" "$tmp/killed-T.1.db" --nodes 1 --speed max
-    check_contains "which is in the trace of another one" "$out" "ok: tokens of request 1: the same: 16"
+    check_contains "its answer is found in the trace of another node" "$out" "ok: tokens of request 1: the same: 16"
     cp "$tmp/T.db" "$tmp/twice.db"
     sqlite3 "$tmp/twice.db" "
         INSERT INTO requests
             SELECT 100 + id, node, t_ns + 5000000000, 2, kind, prompt_tokens, tokens, options, prompt, reason FROM requests;
         INSERT INTO tokens SELECT 1000 + id, node, t_ns + 5000000000, 2, position, step, token, logits_hash FROM tokens"
-    # Between both requests the second node stands still until the first one has gone on without it.
+    # Between the two requests the second node is paused until the first one has gone on without it.
     bad_node still 'case $* in *1.db*) exec 2> >(
         while read -r line; do
             echo "$line" >&2
             case $line in *": 2 members"*) [ -e "$0.was" ] || { : >"$0.was"; kill -STOP $$; sleep 3; kill -CONT $$; } ;; esac
         done) ;; esac
 exec "'"$mesh_node"'" "$@"'
-    check "nodes that part are reported" \
+    check "nodes that lose one another are reported" \
         env TMPDIR="$tmp" "$mesh_replay" run "$tmp/twice.db" --nodes 2 -- "$tmp/still" serve -m "$model" -t 1
-    check_contains "as a reason why times are others" "$out" "left out: nodes: they did not stay together: "
+    check_contains "the loss of nodes is given as the reason why times differ" "$out" "left out: nodes: they did not stay together: "
     sqlite3 "$tmp/T.1.db" "UPDATE meta SET value = 'none' WHERE key = 'payloads'"
-    check_exit "a recording without payloads is not asked again" 77 "--record-prompts" play "$tmp/T.1.db"
+    check_exit "requests of a recording without payloads are not repeated" 77 "--record-prompts" play "$tmp/T.1.db"
     sqlite3 "$tmp/T.db" "UPDATE tokens SET token = token + 1 WHERE position = 7; UPDATE requests SET prompt = x'01000000ffffff00'"
-    check_exit "a prompt that this model cannot have is refused by the node, in its words" 1 "" play "$tmp/T.db" --nodes 1 --json
-    check_contains "which are repeated" "$out" '"what":"not answered: '
+    check_exit "a prompt that this model cannot take is refused by the node" 1 "" play "$tmp/T.db" --nodes 1 --json
+    check_contains "the node's reason is repeated" "$out" '"what":"not answered: '
 fi
 check_exit "a misspelt limit is an error" 2 "did you mean --max-p99-us" play "$tmp/T.db" --max-p99 5
 check_exit "so is an impossible speed" 2 "give a number of times" play "$tmp/T.db" --speed fast
@@ -145,7 +148,7 @@ check_exit "a node that cannot start says why" 3 "node 0 has ended: mesh-node: R
     "$mesh_replay" run "$tmp/T.db" --nodes 1 -- "$mesh_node" serve -m README.md
 check_exit "a trace that is missing is named" 4 "No such file" play "$tmp/none.db"
 
-# One real node, and the others are played.
+# One real node; the others are played.
 lone() { # OPTION... -- COMMAND...: with the recordings of three
     TMPDIR=$tmp "$mesh_replay" run "$tmp/R.db" "$tmp/R.1.db" "$tmp/R.2.db" "$@"
 }
@@ -153,20 +156,21 @@ check "three nodes record, with loss" "$mesh_node" run -m "$model" -p "Once upon
     --local 3 --shares 3,2,4 --lab loss=1%,seed=3 --record "$tmp/R.db"
 check_exit "a real node among played ranks sends the same bits" 0 "" \
     lone --node 1 --junit "$tmp/rank.xml" -- "$mesh_node" run -m "$model" -t 1
-check_contains "in every block" "$out" "ok: tiles that rank 1 sent: the same bits: "
-check_contains "of which the recording lacks none" "$out" "blocks; 0 that the recording has no data of"
-check_contains "and draws the same tokens" "$out" "ok: tokens that rank 1 drew: the same: 20"
-check_contains "JUnit has it" "$tmp/rank.xml" 'tests="4" failures="0"'
-check_exit "so does another one with another kernel, as fast as it can, within wide limits" 0 "" lone --node 2 --speed max --json \
+check_contains "every block of the real node has the recorded bits" "$out" "ok: tiles that rank 1 sent: the same bits: "
+check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
+check_contains "the real node draws the same tokens" "$out" "ok: tokens that rank 1 drew: the same: 20"
+check_contains "JUnit has the four checks of a real node" "$tmp/rank.xml" 'tests="4" failures="0"'
+check_exit "another node with another kernel, at full speed, sends the same bits, within wide limits" 0 "" \
+    lone --node 2 --speed max --json \
     --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 -- "$mesh_node" run -m "$model" -t 1 --kernel scalar
-check_contains "which is counted" "$out" '"rank":2,"played":2,'
-check_contains "and nothing is left out" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
+check_contains "JSON counts the played ranks" "$out" '"rank":2,"played":2,'
+check_contains "no check of that node fails or is skipped" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
 
-check_exit "a real rank 0 is asked what was recorded" 0 "" lone --node 0 -- "$mesh_node" run -m "$model" -t 1
-check_contains "plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
-check_contains "sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
-check_contains "of which the recording lacks none" "$out" "blocks; 0 that the recording has no data of"
-check_contains "and draws the same tokens" "$out" "ok: tokens that rank 0 drew: the same: 20"
+check_exit "a real rank 0 gets the recorded requests" 0 "" lone --node 0 -- "$mesh_node" run -m "$model" -t 1
+check_contains "a real rank 0 plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
+check_contains "a real rank 0 sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
+check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
+check_contains "the real node draws the same tokens" "$out" "ok: tokens that rank 0 drew: the same: 20"
 
 # A byte of the first norm's weights, which follow the embedding.
 rest=$("$mesh_node" inspect "$model" --json | sed -n 's/.*"event":"tensor".*"bytes":\([0-9]*\).*/\1/p' |
@@ -174,14 +178,16 @@ rest=$("$mesh_node" inspect "$model" --json | sed -n 's/.*"event":"tensor".*"byt
 cp "$model" "$tmp/other.gguf"
 printf '\x3f' | dd of="$tmp/other.gguf" bs=1 seek=$(($(stat -c %s "$model") - rest + 4 * 100 + 2)) conv=notrunc status=none
 check_exit "one changed weight is a difference" 1 "" lone --node 1 --any-model --speed max -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
-check_contains "whose place is named" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
-check_exit "as it is of a real rank 0" 1 "" lone --node 0 --any-model --speed max --json -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
-check_contains "whose place is named, too" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
-check_contains "while its steps are the same" "$out" '"name":"steps that rank 0 planned","verdict":"pass"'
+check_contains "the place of the first changed block is named" "$out" "blocks differ, the first in step 0, phase 0, token 0, block "
+check_exit "one changed weight of a real rank 0 is a difference" 1 "" \
+    lone --node 0 --any-model --speed max --json -- "$mesh_node" run -m "$tmp/other.gguf" -t 1
+check_contains "the place of the first changed block of rank 0 is named" "$out" \
+    "blocks differ, the first in step 0, phase 0, token 0, block "
+check_contains "the steps of rank 0 with a changed weight are the same" "$out" '"name":"steps that rank 0 planned","verdict":"pass"'
 "$mesh_node" quantize "$model" "$tmp/third.gguf" --type q4_0 >/dev/null
 check_exit "with another model the nodes of a cluster differ" 1 "" \
     "$mesh_replay" run "$tmp/R.db" --nodes 1 --speed max -- "$mesh_node" serve -m "$tmp/third.gguf" -t 1
-check_contains "and it is said that it is another one" "$out" "NOT OK: model: another one: recorded with one of fingerprint "
+check_contains "it is reported that the model is another one" "$out" "NOT OK: model: another one: recorded with one of fingerprint "
 check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
 
@@ -195,29 +201,29 @@ done
 printf '#!/bin/sh\nexec sleep 100\n' >"$tmp/dumb"
 printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$tmp/short"
 chmod +x "$tmp/dumb" "$tmp/short"
-check_exit "a node that says nothing is waited for as long as it was told" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
-# For its answer, or for what rank 2 says after it: as it was recorded.
-check_contains "and it is said what for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: r"
+check_exit "a silent node is waited for as long as --wait says" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
+# For its answer, or for what rank 2 sends after that: as recorded.
+check_contains "it is reported what a played rank waited for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: r"
 check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
     lone --node 1 -- "$mesh_node" run -m "$model" --ctx 77
 check_exit "rank 0 is asked what was recorded, and nothing else" 2 "-n: what rank 0 is asked is in the recording" \
     lone --node 0 -- "$mesh_node" run -m "$model" -n 5
-check_exit "which has to be named" 2 "no recording of rank 0, which has the prompt" \
+check_exit "playing to rank 0 needs the recording of rank 0" 2 "no recording of rank 0, which has the prompt" \
     "$mesh_replay" run "$tmp/R.1.db" "$tmp/R.2.db" --node 0 -- "$mesh_node" run -m "$model"
 check_exit "a rank that was not recorded is no rank" 2 "the recording has ranks 0 to 2" lone --node 3 -- "$mesh_node" run -m "$model"
-check_exit "what is played has to be recorded" 2 "no recording of rank 0" \
+check_exit "a played rank must have been recorded" 2 "no recording of rank 0" \
     "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"
 check_exit "a node of a cluster cannot be played to" 2 "with --node it is mesh-node run that is started" \
     lone --node 1 -- "$mesh_node" serve -m "$model"
 if command -v sqlite3 >/dev/null; then
-    # Slowly, so that there is more than one chunk.
+    # Slowly, so that the recording has more than one chunk.
     "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 12 --local 2 --lab pace=0.02GB/s --record "$tmp/S.db" >/dev/null 2>&1
     sqlite3 "$tmp/S.1.db" "DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)"
     check_exit "a recording without its end is not played" 77 "only a whole recording" \
         "$mesh_replay" run "$tmp/S.db" "$tmp/S.1.db" --node 0 -- "$mesh_node" run -m "$model"
-    check_exit "but a real node can take its part" 0 "" \
+    check_exit "a real node can replace the incomplete recording" 0 "" \
         "$mesh_replay" run "$tmp/S.db" "$tmp/S.1.db" --node 1 --speed max -- "$mesh_node" run -m "$model" -t 1
 fi
 finish

@@ -63,9 +63,9 @@ for _ in 1 2; do
     sleep 2
 done
 check "every query of the dashboard can be asked" python3 "$tmp/query.py" dashboard "$port" deploy/grafana-dashboard.json
-# Of rates over five minutes there is data as soon as there are two samples; events may have been before the first.
-check_equal "and returns data" "$(grep -v '^no data: Events: ' "$out")" ""
+# Rates over five minutes have data as soon as there are two samples; events may precede the first sample.
+check_equal "every query of the dashboard returns data" "$(grep -v '^no data: Events: ' "$out")" ""
 value() { python3 "$tmp/query.py" value "$port" "$1"; }
 check_equal "Prometheus counts the tokens that were generated" "$(value 'max(mesh_generated_tokens_total)')" 300
-check_equal "and both requests, at one node" "$(value 'max(mesh_requests_total)')" 2
+check_equal "Prometheus counts both requests, at one node" "$(value 'max(mesh_requests_total)')" 2
 finish

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and words where there is no room or right.
+# What --record leaves on the disk: whole traces of a lossy run, readable ones of killed nodes, and messages where room or permission is
+# missing.
 # RECORD_KILLS (5): how often a run is killed at a random moment. RECORD_SEED repeats the moments.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -19,7 +20,7 @@ check_exit "a trace of several nodes is recorded" 0 "recorded: $tmp/T.db: " \
 if grep -q "built without sqlite3" "$err"; then skip_all "mesh-node was built without the trace store"; fi
 cp "$out" "$tmp/digest"
 check "a recording changes nothing" generate -n 30 --digest
-check_same "its digest is that of one process alone" "$out" "$tmp/digest"
+check_same "the digest of a recorded run is that of one process alone" "$out" "$tmp/digest"
 for file in T.db T.1.db T.2.db; do
     check_equal "$file is whole" "$(sql "$tmp/$file" 'PRAGMA integrity_check')" "ok"
     check_equal "$file has all calls, and all tokens" "$(sql "$tmp/$file" \
@@ -29,22 +30,22 @@ for file in T.db T.1.db T.2.db; do
     check_equal "$file is for its owner alone" "$(stat -c %a "$tmp/$file")" 600
 done
 if [ -x "$BIN/mesh-replay" ]; then
-    check "all cores run again from what was recorded, and say the same" \
+    check "all cores run again from the recording, with the same output" \
         "$BIN/mesh-replay" verify "$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db"
 fi
-check_equal "it says what it holds" \
+check_equal "a trace states what it holds" \
     "$(sql "$tmp/T.1.db" "SELECT value FROM meta WHERE key IN ('command', 'ids', 'payloads') ORDER BY key" | paste -sd ' ')" \
     "run all all"
 check_exit "an existing trace is not written over" 4 "--record $tmp/T.db: " generate -n 1 --record "$tmp/T.db"
 cp node/models/README.md "$tmp/letter.db"
-check_exit "nor is a file of another kind" 3 "no trace" generate -n 1 --record "$tmp/letter.db"
-check_same "which stays as it was" node/models/README.md "$tmp/letter.db"
+check_exit "a file of another kind is not overwritten" 3 "no trace" generate -n 1 --record "$tmp/letter.db"
+check_same "the file of another kind stays as it was" node/models/README.md "$tmp/letter.db"
 check_exit "a folder that is not there is named" 4 "--record $tmp/none/T.db" generate -n 1 --record "$tmp/none/T.db"
-check_exit "a large run goes on in more files" 0 "files" generate -n 200 --record "$tmp/R.db" --record-size 1 --local 2
-check_equal "of which the second one is whole" "$(sql "$tmp/R-2.db" 'PRAGMA integrity_check')" "ok"
+check_exit "a large recording continues in more files" 0 "files" generate -n 200 --record "$tmp/R.db" --record-size 1 --local 2
+check_equal "the second of these files is whole" "$(sql "$tmp/R-2.db" 'PRAGMA integrity_check')" "ok"
 if [ -x "$BIN/mesh-replay" ]; then
-    check "which run again in the order of a pattern, where the first ones come last" "$BIN/mesh-replay" verify "$tmp"/R*.db
-    check_contains "all of them" "$out" "2 the same, 0 not, 0 cut short, 0 left out"
+    check "these files run again in the order of a shell pattern, which has the first ones last" "$BIN/mesh-replay" verify "$tmp"/R*.db
+    check_contains "verify covers both nodes of these files" "$out" "2 the same, 0 not, 0 cut short, 0 left out"
 fi
 
 # ---- killed ----
@@ -59,7 +60,7 @@ for ((i = 0; i < kills; i++)); do
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null
     for file in "$tmp/K.db" "$tmp/K.1.db"; do
-        # The other node ends with this one; a file that was not even begun may be there without tables.
+        # The other node ends with this one; its file may exist without tables.
         tables=$(sql "$file" "SELECT count(*) FROM sqlite_master WHERE name = 'chunks'" 2>&1)
         [ "$tables" = 0 ] && continue
         found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 |
@@ -70,7 +71,7 @@ for ((i = 0; i < kills; i++)); do
         fi
     done
 done
-check_equal "what was killed $kills times left readable traces without holes" "$lost" 0
+check_equal "runs killed $kills times left readable traces without holes" "$lost" 0
 
 # ---- a serving node ----
 
@@ -87,7 +88,7 @@ check "a node that records answers" "$mesh_node" ask --to "127.0.0.1:$port" -p "
 check_exit "two nodes do not record into one file" 4 "another process records into it" \
     "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$(free_port)" --record "$tmp/S.db"
 sleep 1.2
-# Of what may only grow: status, then /metrics, then the trace.
+# Counters that may only grow: first status, then /metrics, then the trace.
 "$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
 if [ ${#metrics[@]} -gt 0 ]; then http_ask "$tmp/serve" GET /metrics >"$tmp/page"; fi
 kill -TERM "$node"
@@ -101,7 +102,7 @@ if [ "$told" -gt 0 ] && [ "$told" -le "$shown" ] && [ "$shown" -le "$stored" ]; 
 else
     not_ok "status and /metrics count the calls that are in the trace" "$told, then $shown, in the end $stored"
 fi
-check_equal "it has epochs, requests, tokens, events and reports, and no prompts" "$(sql "$tmp/S.db" \
+check_equal "a serving node's trace has epochs, requests, tokens, events and reports, and no prompts" "$(sql "$tmp/S.db" \
     "SELECT (SELECT count(*) > 0 FROM epochs), (SELECT count(*) FROM requests WHERE kind = 'begin' AND prompt IS NULL),
     (SELECT count(*) FROM tokens), (SELECT count(*) FROM tokens WHERE token BETWEEN 0 AND 2000), (SELECT count(*) > 0 FROM events),
     (SELECT count(*) > 0 FROM reports), (SELECT value FROM meta WHERE key = 'ids')")" "1|1|12|0|1|1|hash"
@@ -121,8 +122,8 @@ ended() { [ "$(sql "$tmp/S-2.db" "SELECT count(*) FROM requests WHERE kind = 'en
 wait_until 20 ended
 kill -TERM "$node"
 wait "$node"
-check_contains "started again it takes the next name" "$tmp/serve" "recorded: $tmp/S-2.db: "
-check_equal "a question that is taken back is there: its prompt, why it was cancelled, and its tokens until then" "$(sql "$tmp/S-2.db" \
+check_contains "a node started again records into the next file" "$tmp/serve" "recorded: $tmp/S-2.db: "
+check_equal "a cancelled question is recorded: its prompt, the reason, and its tokens until then" "$(sql "$tmp/S-2.db" \
     "SELECT kind, coalesce(reason, ''), prompt_tokens, length(prompt), CASE kind WHEN 'end' THEN tokens = (SELECT count(*) FROM tokens)
     ELSE tokens BETWEEN 1 AND 400 END FROM requests ORDER BY id" | tr '\n' ' ')" \
     "begin||3|12|1 cancel|the client asked for it|3||1 end|cancelled|3||1 "
@@ -133,10 +134,10 @@ wait_until 20 ready
 check "a node answers, and ends at once" "$mesh_node" ask --to "127.0.0.1:$port" -p "Once upon" -n 60 --ignore-eos --temp 0
 kill -TERM "$node"
 wait "$node"
-check_equal "its last report tells of all tokens" \
+check_equal "the last report of a node that ends at once counts all tokens" \
     "$(sql "$tmp/L.db" "SELECT max(tokens), (SELECT count(*) FROM tokens) FROM telemetry_node")" "60|60"
 
-# ---- no room, no right ----
+# ---- no room, no permission ----
 
 mkdir "$tmp/full"
 cat >"$tmp/full.sh" <<END
@@ -154,10 +155,10 @@ case $code in
 0)
     generate -n 300 --digest >"$tmp/whole" 2>/dev/null
     check_same "a full disk does not change what is generated" "$tmp/full-out" "$tmp/whole"
-    check_contains "it is said, with what to do" "$tmp/full-err" "the disk is full: make room"
-    check_equal "the code says that not all of what was asked for is there" "$(cat "$tmp/full-code")" 4
-    check_contains "what is missing is counted in the end" "$tmp/full-err" "entries are missing"
-    check_equal "and the trace is whole up to there" "$(cat "$tmp/full-check")" ok
+    check_contains "a full disk is reported, with the remedy" "$tmp/full-err" "the disk is full: make room"
+    check_equal "the exit code says that the recording is incomplete" "$(cat "$tmp/full-code")" 4
+    check_contains "missing entries are counted at the end" "$tmp/full-err" "entries are missing"
+    check_equal "a trace on a full disk is valid as far as it goes" "$(cat "$tmp/full-check")" ok
     ;;
 77) skip "a full disk does not change what is generated" "no small file system can be mounted here (unshare -rm)" ;;
 *) not_ok "a full disk does not end a run" "$(cat "$tmp/full-err")" ;;
@@ -167,7 +168,7 @@ mount -t tmpfs -o size=\$1 none '$tmp/full' || exit 77
 '$mesh_node' run -m $model -p 'Once upon a time' -n 1 --local 3 --record '$tmp/full/F.db'
 echo "\$? \$(ls '$tmp/full' | wc -l)"
 END
-for size in 1m 3m; do # room for none, and for one
+for size in 1m 3m; do # too small for all files, and for all but one
     code=77
     if unshare -rm true 2>/dev/null; then
         code=0
@@ -180,13 +181,13 @@ for size in 1m 3m; do # room for none, and for one
 done
 cp node/models/README.md "$tmp/O.2.db"
 check_exit "a file in another node's place is named" 4 "--record $tmp/O.2.db: File exists" generate -n 1 --local 3 --record "$tmp/O.db"
-check_same "and stays" node/models/README.md "$tmp/O.2.db"
-check_equal "alone" "$(cd "$tmp" && echo O.*)" "O.2.db"
+check_same "a file in another node's place stays as it was" node/models/README.md "$tmp/O.2.db"
+check_equal "no other trace is left beside it" "$(cd "$tmp" && echo O.*)" "O.2.db"
 mkdir "$tmp/read-only"
 chmod a-w "$tmp/read-only"
 if [ -w "$tmp/read-only" ]; then
-    skip "a folder without the right to write is named" "root may write everywhere"
+    skip "a folder without write permission is named" "root may write everywhere"
 else
-    check_exit "a folder without the right to write is named" 4 "Permission denied" generate -n 1 --record "$tmp/read-only/T.db"
+    check_exit "a folder without write permission is named" 4 "Permission denied" generate -n 1 --record "$tmp/read-only/T.db"
 fi
 finish

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Captures in tests/dissect become traces (mesh-dissect --import), and mesh-replay says what they hold.
+# Captures in tests/dissect become traces (mesh-dissect --import), and mesh-replay shows what they hold.
 # Runs beside others.
 . tests/run/lib.sh
 mesh_replay=$BIN/mesh-replay
@@ -19,39 +19,41 @@ check_exit "a file that is no trace is refused" 3 "not an SQLite file" "$mesh_re
 
 if command -v sqlite3 >/dev/null; then
     sqlite3 "$tmp/begun.db" "PRAGMA application_id = 0x446d5472; CREATE TABLE t(x); DROP TABLE t"
-    check_exit "a killed recorder's file without its -wal is told for what it is" 3 "with -wal: copy both" \
+    check_exit "a killed recorder's file without its -wal is recognised" 3 "with -wal: copy both" \
         "$mesh_replay" info "$tmp/begun.db"
 fi
 
-# ---- reading leaves a recording as it is ----
+# ---- reading does not change a recording ----
 
 recorded=$tmp/recorded.db
 cp tests/traces/lossy.db "$recorded"
 chmod a-w "$recorded"
 state() { sha256sum <"$recorded" && stat -c '%n %y %s' "$recorded"*; }
 before=$(state)
-check "info reads a recording that may only be read" "$mesh_replay" info "$recorded"
-check_contains "with rows of its calls" "$out" "datagrams              666"
-check_equal "so do questions" "$("$mesh_replay" query "$recorded" "SELECT count(*) FROM tiles JOIN datagrams USING(id)" | tail -1)" 310
-check_exit "one that would change it is refused" 2 "only be read" "$mesh_replay" query "$recorded" "DELETE FROM datagrams"
-check "exports" "$mesh_replay" export "$recorded" --perfetto "$tmp/r.json" --pcap "$tmp/r.pcap" --csv "$tmp/r.csv"
-check_equal "have all datagrams" "$(wc -l <"$tmp/r.csv/datagrams.csv")" 667
-check "and comparisons" "$mesh_replay" diff "$recorded" "$recorded"
-check "and verifications" "$mesh_replay" verify "$recorded"
-check "of another trace that was exported there before" "$mesh_replay" export "$recorded" --csv "$tmp/mixed.csv"
+check "info reads a read-only recording" "$mesh_replay" info "$recorded"
+check_contains "info counts rows of its calls" "$out" "datagrams              666"
+check_equal "a query reads a read-only recording" \
+    "$("$mesh_replay" query "$recorded" "SELECT count(*) FROM tiles JOIN datagrams USING(id)" | tail -1)" 310
+check_exit "a query that would change a recording is refused" 2 "only be read" "$mesh_replay" query "$recorded" "DELETE FROM datagrams"
+check "export reads a read-only recording" "$mesh_replay" \
+    export "$recorded" --perfetto "$tmp/r.json" --pcap "$tmp/r.pcap" --csv "$tmp/r.csv"
+check_equal "the export has all datagrams" "$(wc -l <"$tmp/r.csv/datagrams.csv")" 667
+check "diff reads a read-only recording" "$mesh_replay" diff "$recorded" "$recorded"
+check "verify reads a read-only recording" "$mesh_replay" verify "$recorded"
+check "an export goes over that of another trace" "$mesh_replay" export "$recorded" --csv "$tmp/mixed.csv"
 if unshare -m sh -c 'mount -t tmpfs -o size=64k none /mnt' 2>/dev/null; then
     # shellcheck disable=SC2016 # for the inner shell
-    check_equal "a table that does not fit on the disk is not there in part" "$(
+    check_equal "an exported table that does not fit on the disk leaves no partial file" "$(
         unshare -m sh -c 'mount -t tmpfs -o size=64k none /mnt && mkdir /mnt/csv && echo old >/mnt/csv/datagrams.csv &&
             { "$@" 2>/dev/null; echo "$?" "$(cat /mnt/csv/datagrams.csv)"; }' sh "$mesh_replay" export "$recorded" --csv /mnt/csv
     )" "4 old"
 else
-    skip "a table that does not fit on the disk is not there in part" "this user may not mount"
+    skip "an exported table that does not fit on the disk leaves no partial file" "this user may not mount"
 fi
-check_equal "none of which changed it, or left anything beside it" "$(state)" "$before"
+check_equal "no command changed the recording, or left a file beside it" "$(state)" "$before"
 LC_ALL=C sed 's/payloads/pay\x1b[2Js/' tests/traces/lossy.db >"$tmp/armed.db"
-check "info shows what a recording says of itself" "$mesh_replay" info "$tmp/armed.db"
-check_contains "without letting it act on the terminal" "$out" 'pay\x1b[2Js'
+check "info shows the metadata of a recording" "$mesh_replay" info "$tmp/armed.db"
+check_contains "info escapes terminal controls in metadata" "$out" 'pay\x1b[2Js'
 
 [ -x "$mesh_dissect" ] || { finish; }
 
@@ -60,34 +62,34 @@ ask() { # QUESTION: rows of $trace, without the line of names
 }
 trace=$tmp/messages.db
 check "a capture becomes a trace" "$mesh_dissect" -r $captures/messages.pcap --import "$trace"
-check_exit "but not over another file" 4 "give another name" "$mesh_dissect" -r $captures/messages.pcap --import "$trace"
+check_exit "an import does not overwrite a file" 4 "give another name" "$mesh_dissect" -r $captures/messages.pcap --import "$trace"
 check_exit "live captures are imported from a file" 2 "without -r" "$mesh_dissect" -i lo --import "$tmp/live.db"
 check_equal "each datagram is a row with its type" "$(ask --named messages | cut -f 6)" \
     "$("$mesh_dissect" -r $captures/messages.pcap --json | sed -nE 's/.*"type":"([A-Z_]+)".*/\1/p')"
 fields='step|phase|block_first|block_count'
-check_equal "and its fields are columns" "$(ask "SELECT step, phase, block_first, block_count FROM message_tile")" \
+check_equal "the fields of a datagram are columns" "$(ask "SELECT step, phase, block_first, block_count FROM message_tile")" \
     "$("$mesh_dissect" -r $captures/messages.pcap -v | awk "/TILE/ { tile = 1 } tile && /^ .* ($fields) / { print }" |
         sed -nE "s/.* ($fields) +([0-9]+).*/\\2/p" | head -4 | paste -s)"
-check_equal "the text of --import is empty" "$("$mesh_dissect" -r $captures/messages.pcap --import "$tmp/again.db")" ""
+check_equal "--import prints nothing" "$("$mesh_dissect" -r $captures/messages.pcap --import "$tmp/again.db")" ""
 trace=$tmp/numbers.db
 "$mesh_dissect" -r $captures/numbers.pcap --import "$trace"
-check_equal "what the analysis names is in the events" "$(ask "SELECT count(*) FROM events WHERE kind = 'lost'")" \
+check_equal "losses that the analysis names are events" "$(ask "SELECT count(*) FROM events WHERE kind = 'lost'")" \
     "$("$mesh_dissect" -r $captures/numbers.pcap --analyze --json | sed -nE 's/.*"summary".*"lost":([0-9]+).*/\1/p')"
 
 run "$mesh_replay" info "$trace"
-check_contains "info counts" "$out" "datagrams              7"
+check_contains "info counts datagrams" "$out" "datagrams              7"
 run "$mesh_replay" info "$trace" --json
-check_contains "in JSON, too" "$out" '"datagrams":7'
+check_contains "info --json counts datagrams" "$out" '"datagrams":7'
 for question in $("$mesh_replay" query --help | awk 'found && /^  / { print $1 } /^questions:/ { found = 1 }'); do
     check "the question $question is answered" "$mesh_replay" query "$trace" --named "$question"
 done
 check_exit "a misspelt question is named" 2 "did you mean lost" "$mesh_replay" query "$trace" --named lots
 check_exit "a trace cannot be changed" 2 "only be read" "$mesh_replay" query "$trace" "DELETE FROM datagrams"
-check_exit "a question without an end is given up" 2 "too long" "$mesh_replay" query "$trace" --seconds 1 \
+check_exit "a query that does not end is stopped" 2 "too long" "$mesh_replay" query "$trace" --seconds 1 \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 check_equal "rows come as CSV" "$("$mesh_replay" query "$trace" --csv "SELECT 1 AS a, 'x,\"y' AS b, NULL AS c" | tr -d '\r')" \
     $'a,b,c\n1,"x,""y",'
-check_equal "and as JSON" "$("$mesh_replay" query "$trace" --json "SELECT 1 AS a, NULL AS b, x'ff' AS c")" \
+check_equal "rows come as JSON" "$("$mesh_replay" query "$trace" --json "SELECT 1 AS a, NULL AS b, x'ff' AS c")" \
     '{"schema_version":1,"event":"row","a":1,"b":null,"c":"ff"}'
 
 for capture in messages numbers layers trouble; do
@@ -95,8 +97,9 @@ for capture in messages numbers layers trouble; do
     check "$capture is exported" "$mesh_replay" export "$tmp/$capture.db" --pcap "$tmp/$capture.pcap" --perfetto "$tmp/$capture.json"
 done
 fields() { "$mesh_dissect" -r "$1" -v | grep -v '^    frame'; }
-check_equal "an exported capture says the same again" "$(fields "$tmp/messages.pcap")" "$(fields $captures/messages.pcap)"
-check_equal "losses, too" "$("$mesh_dissect" -r "$tmp/numbers.pcap" --analyze)" "$("$mesh_dissect" -r $captures/numbers.pcap --analyze)"
+check_equal "an exported capture has the same fields" "$(fields "$tmp/messages.pcap")" "$(fields $captures/messages.pcap)"
+check_equal "an exported capture has the same losses" \
+    "$("$mesh_dissect" -r "$tmp/numbers.pcap" --analyze)" "$("$mesh_dissect" -r $captures/numbers.pcap --analyze)"
 "$mesh_replay" export "$tmp/messages.db" --pcap - >"$tmp/stdout.pcap"
 check_same "stdout is a file as well" "$tmp/stdout.pcap" "$tmp/messages.pcap"
 if command -v python3 >/dev/null; then
@@ -121,37 +124,38 @@ for id, direction, epoch, address in (1, 2, 1, 2), (2, 2, 2, 3), (3, 1, 1, None)
 db.commit()
 PY
     "$mesh_replay" export "$tmp/moved.db" --pcap "$tmp/moved.pcap"
-    check_equal "what is sent to a rank goes to whoever has it in that epoch" \
+    check_equal "an arrow to a rank ends at the node with that rank in that epoch" \
         "$("$mesh_dissect" -r "$tmp/moved.pcap" -t | sed -n 's/^IP .* > \(10[.0-9]*\)\.[0-9]*: .*/\1/p' | tail -n 2)" $'10.0.0.2\n10.0.0.3'
 else
-    skip "what is sent to a rank goes to whoever has it in that epoch" "python3 is not installed"
+    skip "an arrow to a rank ends at the node with that rank in that epoch" "python3 is not installed"
 fi
 check "tables are exported as CSV" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
-check_equal "with a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
+check_equal "an exported table has a line per row, and one of names" "$(wc -l <"$tmp/csv/datagrams.csv")" 32
 cp "$recorded" "$tmp/own.db"
 for command in "export $tmp/own.db --pcap" "export $tmp/own.db --perfetto" "verify $tmp/own.db --junit"; do
     # shellcheck disable=SC2086 # words of a command
-    check_exit "${command##* } does not write over the trace" 2 "a trace that is to be read" "$mesh_replay" $command "$tmp/own.db"
-    check_same "which stays as it was" "$tmp/own.db" "$recorded"
+    check_exit "${command##* } does not overwrite the trace" 2 "a trace that is to be read" "$mesh_replay" $command "$tmp/own.db"
+    check_same "the trace stays as it was" "$tmp/own.db" "$recorded"
 done
-check_exit "nor one form over the other" 2 "the same file" "$mesh_replay" export "$recorded" --pcap "$tmp/e" --perfetto "$tmp/e"
+check_exit "one form of export does not overwrite another" 2 "the same file" \
+    "$mesh_replay" export "$recorded" --pcap "$tmp/e" --perfetto "$tmp/e"
 check_exit "an export needs a form" 2 "perfetto" "$mesh_replay" export "$tmp/messages.db"
 check_exit "a folder that cannot be written to is named" 4 "--csv" "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/none/csv"
 before=$(ls "$tmp/mixed.csv")
 "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/mixed.csv"
-check_equal "nothing is left that is not of this one" "$(ls "$tmp/mixed.csv")" "$(ls "$tmp/csv")"
-check "though there was" test "$before" != "$(ls "$tmp/csv")"
+check_equal "an export leaves no table of the earlier one" "$(ls "$tmp/mixed.csv")" "$(ls "$tmp/csv")"
+check "the earlier export had other tables" test "$before" != "$(ls "$tmp/csv")"
 if [ -e /dev/full ]; then
     ln -sf /dev/full "$tmp/csv/datagrams.csv"
-    check_exit "and so is a file where the disk is full" 4 "$tmp/csv/datagrams.csv: cannot write: No space" \
+    check_exit "an export names a file on a full disk" 4 "$tmp/csv/datagrams.csv: cannot write: No space" \
         "$mesh_replay" export "$tmp/messages.db" --csv "$tmp/csv"
 fi
 check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export "$tmp/messages.db" "$trace" --pcap -
 
 check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"
-check_contains "which is said" "$out" "tiles: the same: 1 in both"
+check_contains "diff reports equal tiles" "$out" "tiles: the same: 1 in both"
 check_exit "traces without anything in common are not compared" 77 "nothing was compared" "$mesh_replay" diff "$tmp/messages.db" "$trace"
 run "$mesh_replay" diff "$tmp/messages.db" "$recorded"
-check_contains "that a capture has no tokens is no difference" "$out" "tokens: nothing in common to compare"
+check_contains "missing tokens of a capture are no difference" "$out" "tokens: nothing in common to compare"
 check_exit "a misspelt threshold is an error" 2 "did you mean --max-slower" "$mesh_replay" diff "$trace" "$trace" --max-slow 3
 finish

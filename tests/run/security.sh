@@ -1,5 +1,5 @@
 #!/bin/bash
-# Sealing changes nothing but what is on the wire: digests, keys that nobody else may read, and what is said when something is missing.
+# Sealing changes only the bytes on the wire: digests, keys that only their owner may read, and messages when something is missing.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -13,15 +13,15 @@ check "keygen prints a key" "$mesh_node" keygen
 check_equal "a key is one line" "$(grep -cE "$key_line" "$out")/$(wc -l <"$out")" 1/1
 cp "$out" "$tmp/keys"
 for _ in 1 2 3 4; do "$mesh_node" keygen; done >>"$tmp/keys"
-check_equal "no key is made twice" "$(sort -u "$tmp/keys" | wc -l)" 5
+check_equal "keygen never prints a key twice" "$(sort -u "$tmp/keys" | wc -l)" 5
 check "keygen -o writes a file" "$mesh_node" keygen -o "$tmp/key"
-check_equal "it says nothing" "$(cat "$out" "$err")" ""
+check_equal "keygen -o prints nothing" "$(cat "$out" "$err")" ""
 check_equal "the file is a key" "$(grep -cE "$key_line" "$tmp/key")/$(wc -l <"$tmp/key")" 1/1
 check_equal "only its owner may read it" "$(stat -c %a "$tmp/key")" 600
 cp "$tmp/key" "$tmp/copy"
 check_exit "an existing file is refused" 4 "$tmp/key: cannot be made: File exists: a key is not replaced: " \
     "$mesh_node" keygen -o "$tmp/key"
-check_same "and left as it is" "$tmp/key" "$tmp/copy"
+check_same "an existing key file stays as it was" "$tmp/key" "$tmp/copy"
 check_exit "a folder that is not there is named" 4 "$tmp/none/key: cannot be made: No such file or directory: " \
     "$mesh_node" keygen -o "$tmp/none/key"
 check_exit "an empty name is refused" 2 "keygen -o: " "$mesh_node" keygen -o ""
@@ -45,8 +45,9 @@ refused() { # SENTENCE CODE TEXT OPTION...
     shift 3
     check_exit "$sentence" "$expected" "$text" "$mesh_node" run -m "$model" -p abc -n 2 --seed 1 "$@"
 }
-refused "an unknown way is refused" 2 "none, auth, seal" --local 2 --security strong
-refused "nodes that are started one by one share no key" 2 "--security seal: nodes that are started one by one with --peers" \
+refused "an unknown --security mode is refused" 2 "none, auth, seal" --local 2 --security strong
+refused "nodes that are started one by one cannot be sealed, without a common key" \
+    2 "--security seal: nodes that are started one by one with --peers" \
     --peers "$peers" --security seal
 refused "there is nothing to log without security" 2 "--key-log $tmp/log: " --local 2 --security none --key-log "$tmp/log"
 
@@ -70,9 +71,10 @@ same --local 3 --security none --lab loss=5%,dup=2%,reorder=5%,delay=200us,seed=
 if ! "$mesh_node" run -m "$model" -p a -n 1 --seed 1 --local 2 --security seal >/dev/null 2>"$err"; then
     check_contains "without libsodium sealing is refused in words" "$err" \
         "--security seal: this mesh-node was built without libsodium: install it and build again, or give --security none"
-    refused "and so is authentication" 4 "--security auth: this mesh-node was built without libsodium" --local 2 --security auth
+    refused "authentication is refused without libsodium" 4 "--security auth: this mesh-node was built without libsodium" \
+        --local 2 --security auth
     generate --json --local 2
-    check_contains "then nothing protects a run, and it says so" "$out" '"security":"none"'
+    check_contains "without libsodium the summary says that nothing protects a run" "$out" '"security":"none"'
     finish
 fi
 
@@ -84,17 +86,17 @@ for way in auth seal; do
     check_contains "the summary says $way" "$out" "\"security\":\"$way\""
 done
 generate --json --local 2
-check_contains "runs are sealed when nothing is said" "$out" '"security":"seal"'
+check_contains "runs are sealed by default" "$out" '"security":"seal"'
 if grep -qw aes /proc/cpuinfo && ldd "$mesh_node" | grep -q libgcrypt; then
-    check_contains "with AES where the processor has it" "$out" '"cipher":"aes-256-gcm"'
+    check_contains "runs are sealed with AES where the processor has it" "$out" '"cipher":"aes-256-gcm"'
 else
-    skip "with AES where the processor has it" "it has not, or built without libgcrypt"
+    skip "runs are sealed with AES where the processor has it" "it has not, or built without libgcrypt"
 fi
 for way in auth seal; do same --local 3 --security $way --cipher chacha20; done
 generate --json --local 2 --cipher chacha20
-check_contains "and without it when that is said" "$out" '"cipher":"chacha20-poly1305"'
+check_contains "--cipher chacha20 seals without AES" "$out" '"cipher":"chacha20-poly1305"'
 LIBGCRYPT_FORCE_FIPS_MODE=1 generate --json --local 2
-check_contains "and in FIPS mode, where libgcrypt takes no nonce that is ours" "$out" '"cipher":"chacha20-poly1305"'
+check_contains "FIPS mode, in which libgcrypt takes no nonce of the caller's, seals without AES" "$out" '"cipher":"chacha20-poly1305"'
 refused "there is no other cipher" 2 "auto, chacha20" --local 2 --cipher des
 
 # ---- key log ----
@@ -104,15 +106,15 @@ log_line='^MESH_EPOCH [0-9a-f]{32} [0-2] [0-9a-f]{64}$'
 same --local 3 --key-log "$log"
 check_equal "the key log has a line per rank" "$(grep -cE "$log_line" "$log")/$(wc -l <"$log")" 3/3
 check_equal "only its owner may read it" "$(stat -c %a "$log")" 600
-check_equal "the ranks have keys of their own" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 3
+check_equal "each rank has a key of its own" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 3
 MESH_KEYLOGFILE=$log same --local 3 --security auth
-check_equal "the next run appends its own" "$(wc -l <"$log"), $(cut -d' ' -f2 "$log" | sort -u | wc -l) epochs" "6, 2 epochs"
-check_equal "no key comes twice" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 6
+check_equal "the next run appends its keys to the log" "$(wc -l <"$log"), $(cut -d' ' -f2 "$log" | sort -u | wc -l) epochs" "6, 2 epochs"
+check_equal "no key is in the log twice" "$(cut -d' ' -f4 "$log" | sort -u | wc -l)" 6
 MESH_KEYLOGFILE='' same --local 2
 chmod 644 "$log"
 refused "a key log that others may read is refused" 3 "$log: others than its owner may use this file (mode 0644): type chmod 600" \
     --local 2 --key-log "$log"
-check_equal "and nothing is written to it" "$(wc -l <"$log")" 6
+check_equal "nothing is written to a refused key log" "$(wc -l <"$log")" 6
 refused "a key log that cannot be made is named" 4 "$tmp/none/log: cannot be opened: " --local 2 --key-log "$tmp/none/log"
 
 # ---- of nodes that serve ----
@@ -124,7 +126,7 @@ port=$(free_port)
 check "a key for serving nodes can be made" "$mesh_node" keygen -o "$tmp/serve.key"
 check_exit "a serving node refuses a log that others may read" 3 "--key-log $log: others than its owner" \
     serve --key "$tmp/serve.key" --key-log "$log"
-check_exit "and one that cannot be made" 4 "--key-log $tmp/none/log: cannot be opened: " \
+check_exit "a serving node refuses a log that cannot be created" 4 "--key-log $tmp/none/log: cannot be opened: " \
     serve --key "$tmp/serve.key" --key-log "$tmp/none/log"
 check_exit "without a key there is nothing to log" 2 "without a key there is nothing to log" serve --key-log "$log"
 rm -f "$log"
@@ -143,9 +145,9 @@ check_equal "only its owner may read it" "$(stat -c %a "$log")" 600
 wait_until 20 grep -q "^MESH_EPOCH" "$log.2"
 check_equal "both nodes log the same keys of their epoch" "$(grep ^MESH_EPOCH "$log")" "$(grep ^MESH_EPOCH "$log.2")"
 background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$(free_port)" --key "$tmp/key" --join "127.0.0.1:$first" 2>"$tmp/other"
-check "a node with another key says that nobody answers" wait_until 20 grep -q \
+check "a node with another key reports that no peer answers" wait_until 20 grep -q \
     "nobody answers where this node asks for others, .* the same key, --name and --security, and no firewall" "$tmp/other"
-check_equal "which the others have no cause to say" "$(cat "$tmp/first" "$tmp/second" | grep -c "nobody answers")" 0
+check_equal "nodes with the right key do not report this" "$(cat "$tmp/first" "$tmp/second" | grep -c "nobody answers")" 0
 
 # ---- members with and without AES ----
 
@@ -159,9 +161,9 @@ member() {
     pids[number]=$background_pid
 }
 state() { timeout 10 "$mesh_node" status --to "127.0.0.1:${ports[0]}" --key "$tmp/serve.key" --name mixed --json; }
-# uses COUNT CIPHER: node 0, with so many members
+# uses COUNT CIPHER: node 0 has that many members and this cipher
 uses() { state | grep -q "\"nodes\":$1,.*\"cipher\":\"$2\""; }
-# answers SENTENCE COMMAND...: the whole digest of one node alone, whatever happens while the tokens are made
+# answers SENTENCE COMMAND...: an answer has the digest of one node alone, although the command runs while tokens are generated
 answers() {
     local sentence=$1 asked
     shift
@@ -178,21 +180,21 @@ if grep -qw aes /proc/cpuinfo && ldd "$mesh_node" | grep -q libgcrypt; then fast
 pids=()
 member 0
 member 1
-check "two that may use AES do, where they can" wait_until 20 uses 2 $fast
+check "two members use AES where the processor has it" wait_until 20 uses 2 $fast
 answers "when one joins without it, bits stay the same" member 2 --cipher chacha20
-check "and then none uses it" wait_until 20 uses 3 chacha20-poly1305
+check "after a member without AES joins, none uses it" wait_until 20 uses 3 chacha20-poly1305
 answers "when that one is killed, too" kill -9 "${pids[2]}"
-check "after which the others use it again" wait_until 20 uses 2 $fast
+check "after that member leaves, the others use AES again" wait_until 20 uses 2 $fast
 member 2 --cipher chacha20
-check "it comes back" wait_until 20 uses 3 chacha20-poly1305
+check "after it returns, none uses AES" wait_until 20 uses 3 chacha20-poly1305
 answers "when it leaves, bits stay the same" kill "${pids[2]}"
-check "and the others use AES once more" wait_until 20 uses 2 $fast
+check "after its death the others use AES once more" wait_until 20 uses 2 $fast
 kill -9 "${pids[1]}"
 member 1 --cipher chacha20
 member 2
-check "of three one without it is enough, whoever it is" wait_until 20 uses 3 chacha20-poly1305
+check "one of three members without AES is enough, whichever it is" wait_until 20 uses 3 chacha20-poly1305
 answers "and the bits are the same" true
 answers "when one that has it dies" kill -9 "${pids[2]}"
-check "two stay, one without" wait_until 20 uses 2 chacha20-poly1305
-check_equal "nobody was taken for somebody else" "$(state | grep -o '"tag":[0-9]*' | sort -u)" '"tag":0'
+check "of two remaining members one has no AES" wait_until 20 uses 2 chacha20-poly1305
+check_equal "no datagram failed authentication" "$(state | grep -o '"tag":[0-9]*' | sort -u)" '"tag":0'
 finish

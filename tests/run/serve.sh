@@ -1,6 +1,6 @@
 #!/bin/bash
-# A cluster of real processes: they find one another, answer anywhere, and a generation goes on to the bit when members die, stop,
-# leave and come.
+# A cluster of real processes: they find one another, any node answers, and a generation continues with the same bits when members die,
+# stop, leave and join.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -9,7 +9,7 @@ model=node/models/stories-q8_0.gguf
 tokens=450
 if [ -n "$SAN" ]; then tokens=200; fi
 question=(-p "Once upon a time" -n "$tokens" --ignore-eos --temp 0.7 --seed 4 --digest)
-security=() # of all that follows
+security=() # options of all following commands
 if "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then security=(--key "$tmp/key"); fi
 
 check "one process alone gives a digest" "$mesh_node" run -m $model "${question[@]}"
@@ -18,7 +18,7 @@ expected=$(grep '^digest ' "$out")
 ports=() pids=()
 for i in 0 1 2 3; do ports[i]=$(free_port); done
 
-# node I SEED...: start node I, joining the nodes SEED; what begins with -- goes to it, with all behind
+# node I SEED... [OPTION...]: start node I, joining the nodes SEED; arguments from the first that begins with -- on are options of the node
 node() {
     local i=$1 joins=()
     shift
@@ -32,7 +32,7 @@ node() {
 }
 ask() { "$mesh_node" ask --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"} "${question[@]}"; }
 status() { "$mesh_node" status --json --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"}; }
-# figure I NAME: a number that node I's status has
+# figure I NAME: a number of node I's status
 figure() { status "$1" | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
 # has I N: node I is in an epoch of N members
 has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
@@ -44,7 +44,7 @@ same() { # SENTENCE I: asked at node I
     check_equal "$1" "$(grep '^digest ' "$out")" "$expected"
 }
 has_told() { [ "$(wc -c <"$tmp/answer")" -ge "$1" ]; } # BYTES
-# repeats SENTENCE I MOST: since `begin_count I`, when nothing but one change was made, node I has computed so few positions again
+# repeats SENTENCE I MOST: since `begin_count I`, if members changed only once, node I has computed at most that many positions again
 begin_count() {
     epoch=$(figure "$1" epoch)
     again=$(figure "$1" recomputed_tokens)
@@ -59,7 +59,7 @@ repeats() {
         not_ok "$1" "$more positions"
     fi
 }
-# loaded_before SENTENCE: likewise, node 1 had prepared that change
+# loaded_before SENTENCE: likewise, node 1 had prepared for that change
 loaded_before() {
     if [ "$(figure 1 epoch)" != $((epoch + 1)) ]; then
         skip "$1" "members were lost beside it, on a machine that is too busy"
@@ -84,25 +84,25 @@ becomes "a node alone is a cluster of one" 0 1
 same "it answers with the bits of run" 0
 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" ${security[@]+"${security[@]}"} "${question[@]}" --ids 2>/dev/null | head -n 1 >"$tmp/ids"
 "$mesh_node" ask --to "127.0.0.1:${ports[0]}" ${security[@]+"${security[@]}"} "${question[@]}" --json 2>/dev/null >"$tmp/events"
-check_equal "in JSON each token is an event, as of run" \
+check_equal "in JSON each token is an event, as with run" \
     "$(sed -n 's/.*"event":"token","text":.*,"id":\([0-9]*\)}$/\1/p' "$tmp/events" | paste -sd ' ')" "$(cat "$tmp/ids")"
 node 1 0
 node 2 0
 becomes "three nodes form a cluster" 0 3
-becomes "all of them know it" 2 3
-check "status can be read by people" "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"}
-check_equal "it has a line for each node, and one before them" "$(wc -l <"$out")" 4
+becomes "node 2 reports three members, too" 2 3
+check "status is printed as text" "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"}
+check_equal "status as text has a line for each node, and one before them" "$(wc -l <"$out")" 4
 for i in 0 1 2; do same "node $i answers with the same bits" $i; done
 
-# Signs of life and timers wake nodes that have nothing to do, some fifty times a second; on a busy machine less often.
+# Signs of life and timers wake idle nodes some fifty times a second; on a busy machine less often.
 sleeps() { cat /proc/"${pids[1]}"/task/*/status | awk '/^voluntary/ { n += $2 } END { print n }'; }
 begin_ns=$(date +%s%N) begin_sleeps=$(sleeps)
 sleep 2
 per_second=$((($(sleeps) - begin_sleeps) * 1000000000 / ($(date +%s%N) - begin_ns)))
 if [ "$per_second" -le 120 ]; then
-    ok "who has nothing to do rests"
+    ok "an idle node sleeps"
 else
-    not_ok "who has nothing to do rests" "it woke $per_second times a second"
+    not_ok "an idle node sleeps" "it woke $per_second times a second"
 fi
 
 ask 0 >"$tmp/first" 2>/dev/null </dev/null &
@@ -127,25 +127,25 @@ loaded_before "rows were loaded before it came in"
 refusals() { "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"} | grep -o "[0-9]* datagrams refused"; }
 before=$(refusals)
 for _ in 1 2 3; do after=$(refusals); done
-check_equal "who asks for the status is not counted among those that are refused" "$after" "$before"
+check_equal "a client that asks for the status is not counted as refused" "$after" "$before"
 begin_count 1
 prepared=$(figure 1 epochs_prepared)
 during "a member that leaves in order changes no bit" 1 kill -TERM "${pids[3]}"
 becomes "there are three again" 1 3
 loaded_before "and before it left"
 wait "${pids[3]}"
-check_equal "who leaves in order ends with 0" $? 0
-check_equal "and all say that it has left, not that it is lost" \
+check_equal "a node that leaves in order ends with 0" $? 0
+check_equal "all others print that it has left, not that it is lost" \
     "$(grep -ho "[a-z]*: 127.0.0.1:${ports[3]} (it was rank [0-9])" "$tmp"/node[012] | cut -d: -f1 | paste -sd ' ')" "left left left"
 
-# A process that is stopped is taken for dead; when it wakes it finds that the others have gone on, and joins them again.
+# A stopped process is taken for dead; when it continues it finds that the others have gone on, and joins them again.
 during "a member that is stopped changes no bit" 1 kill -STOP "${pids[2]}"
 becomes "the others go on without the stopped one" 1 2
 kill -CONT "${pids[2]}"
 becomes "it is taken back when it wakes" 1 3
-same "and computes as before" 2
+same "a member that was stopped answers with the same bits" 2
 
-# Who has no attention heads takes nothing along that others need: not even its death costs a computed position.
+# A node without attention heads holds nothing that others need: not even its death costs a computed position.
 node 3 1 --share 0
 becomes "a node without a share joins" 1 4
 begin_count 1
@@ -155,7 +155,7 @@ repeats "no more than the last positions are computed again" 1 8
 
 # ---- JSON ----
 
-# The model's tokens are bytes: a text that ends within a character. The node is slow, so that tokens are told one by one.
+# The model's tokens are bytes: a text that ends within a character. The node is slow, so that tokens are sent one by one.
 bytes=(-p "x" --temp 5 --top-k 0 --top-p 1 --min-p 0 --seed 1 --ignore-eos)
 "$mesh_node" synth -o "$tmp/bytes.gguf" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 256 --type f32 --seed 1
 port=$(free_port)
@@ -166,7 +166,7 @@ for n in 1 2 3 4 5 6 7 8; do
 done
 check "a node answers in JSON" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n "$n" --json
 "$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n "$n" --json 2>/dev/null >"$tmp/rest.ask"
-check_equal "what a character has left is an event of its own, as run has it" "$(grep '"event":"rest"' "$tmp/rest.ask")" \
+check_equal "the rest of an incomplete character is a separate event, as with run" "$(grep '"event":"rest"' "$tmp/rest.ask")" \
     "$(grep '"event":"rest"' "$tmp/rest.run")"
 background "$mesh_node" ask --to "127.0.0.1:$port" "${bytes[@]}" -n 250 --json >"$tmp/interrupted" 2>/dev/null
 has_tokens() { grep -q '"event":"token"' "$tmp/interrupted"; }
@@ -180,16 +180,16 @@ check_equal "a request that is interrupted ends with a whole object" "$? $(tail 
 
 if [ ${#security[@]} -gt 0 ]; then
     "$mesh_node" keygen -o "$tmp/other" >/dev/null 2>&1
-    check_exit "who has another key gets no answer" 4 "no answer within" \
+    check_exit "a client with another key gets no answer" 4 "no answer within" \
         "$mesh_node" ask --to "127.0.0.1:${ports[1]}" --key "$tmp/other" -p a
-    check_exit "nor does who has none" 4 "no answer within" "$mesh_node" status --to "127.0.0.1:${ports[1]}"
+    check_exit "a client without a key gets no answer" 4 "no answer within" "$mesh_node" status --to "127.0.0.1:${ports[1]}"
     status 1 >"$tmp/status"
     if grep -q '"clients":{[^}]*"tag":[1-9]' "$tmp/status"; then
-        ok "the node counts them"
+        ok "the node counts these refusals"
     else
-        not_ok "the node counts them" "$(cat "$tmp/status")"
+        not_ok "the node counts these refusals" "$(cat "$tmp/status")"
     fi
-    same "and answers as before" 1
+    same "a node that refused strangers answers with the same bits" 1
 fi
 check "another model can be made" "$mesh_node" quantize $model "$tmp/other.gguf" --type q4_0
 stranger=$(free_port)
@@ -203,13 +203,13 @@ fi
 background "$mesh_node" serve -m $model -t 1 --slots 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:${ports[1]}" \
     ${security[@]+"${security[@]}"} 2>"$tmp/slots"
 if wait_until 20 grep -q "slots" "$tmp/slots"; then
-    ok "so is one of other sizes"
+    ok "a node with other sizes is refused in words"
 else
-    not_ok "so is one of other sizes" "$(cat "$tmp/slots")"
+    not_ok "a node with other sizes is refused in words" "$(cat "$tmp/slots")"
 fi
-becomes "and the cluster is as it was" 1 3
+becomes "refused nodes leave the cluster unchanged" 1 3
 
-# ---- two nodes: who comes and who goes copies keys and values ----
+# ---- two nodes: joining and leaving nodes copy keys and values ----
 
 for i in 0 1 2; do
     kill "${pids[i]}"
@@ -231,13 +231,13 @@ during "it leaves, and no bit changes" 0 kill -TERM "${pids[1]}"
 becomes "there is one" 0 1
 repeats "its keys and values were copied before: at most a batch is computed again" 0 128
 
-# ---- what it says, and to whom ----
+# ---- output ----
 
 port=$(free_port)
 background "$mesh_node" serve -m $model -t 1 --listen "127.0.0.1:$port" --join "127.0.0.1:$(free_port)" \
     ${security[@]+"${security[@]}"} 2> >(:) # nobody reads
 alone() { "$mesh_node" status --json --to "127.0.0.1:$port" ${security[@]+"${security[@]}"} | grep -q '"nodes":1,'; }
-check "a node goes on when nobody reads any more what it says" wait_until 20 alone
+check "a node goes on when its output is not read any more" wait_until 20 alone
 
 # ---- command lines ----
 
@@ -249,7 +249,7 @@ check_exit "a key that others can read is refused" 3 "chmod 600" sh -c "cp '$tmp
     exec $mesh_node serve -m $model --key '$tmp/open'"
 check_exit "without a model it says so" 2 "-m MODEL.gguf" "$mesh_node" serve
 check_exit "an address that is none is named" 2 "--join nowhere" "$mesh_node" serve -m $model --join nowhere
-check_exit "nobody there is told within seconds" 4 "no answer within 5 s" "$mesh_node" ask --to "127.0.0.1:$(free_port)" -p a
+check_exit "a missing node is reported within seconds" 4 "no answer within 5 s" "$mesh_node" ask --to "127.0.0.1:$(free_port)" -p a
 check_exit "a question without a prompt is refused" 2 "-p TEXT" "$mesh_node" ask
 printf '[cluster]\nmodel = %s\n[node a]\naddress = 127.0.0.1:%s\n' $model "$(free_port)" >"$tmp/cluster.conf"
 check_exit "a cluster file needs to know which node this is" 2 "--node NAME" "$mesh_node" serve -c "$tmp/cluster.conf"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What is wrong with a cluster file, an address or an option is told before a node begins, with where it stands; and the signals and limits
-# that a node gets from whoever starts it.
+# Errors in a cluster file, an address or an option are reported before a node begins, with their place; and the signals and limits that a
+# node inherits from its parent.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -20,16 +20,17 @@ ends() { # NAME CODE: the node that was started last
 # ---- options ----
 
 check_exit "a node's name without a file is refused" 2 "--node attic: of which cluster file?" "${serve[@]}" --node attic
-check_exit "who says how to record says where to" 2 "--record-size: nothing is recorded: give --record" "${serve[@]}" --record-size 5
-check_exit "also what" 2 "--record-prompts: nothing is recorded" "${serve[@]}" --record-prompts
-check_exit "and of run" 2 "--record-time: nothing is recorded" "$mesh_node" run -m "$model" -p a --record-time 5
-check_exit "nobody is joined at port 0" 2 "--join 127.0.0.1:0: port 0" "${serve[@]}" --join 127.0.0.1:0
-check_exit "nor at any address" 2 "--join 0.0.0.0:$port: any address" "${serve[@]}" --join "0.0.0.0:$port"
-check_exit "which is none to be told others" 2 "--advertise [::]:$port: any address" "${serve[@]}" --advertise "[::]:$port"
-check_exit "a group is nobody's own address" 2 "--listen 239.255.77.11:$port: no single machine has it" "${serve[@]}" \
+check_exit "--record-size without --record is refused" 2 "--record-size: nothing is recorded: give --record" "${serve[@]}" --record-size 5
+check_exit "--record-prompts without --record is refused" 2 "--record-prompts: nothing is recorded" "${serve[@]}" --record-prompts
+check_exit "run refuses --record-time without --record" 2 "--record-time: nothing is recorded" \
+    "$mesh_node" run -m "$model" -p a --record-time 5
+check_exit "joining port 0 is refused" 2 "--join 127.0.0.1:0: port 0" "${serve[@]}" --join 127.0.0.1:0
+check_exit "joining the any address is refused" 2 "--join 0.0.0.0:$port: any address" "${serve[@]}" --join "0.0.0.0:$port"
+check_exit "advertising the any address is refused" 2 "--advertise [::]:$port: any address" "${serve[@]}" --advertise "[::]:$port"
+check_exit "listening at a group's address is refused" 2 "--listen 239.255.77.11:$port: no single machine has it" "${serve[@]}" \
     --listen "239.255.77.11:$port"
 
-# ---- what stands in a cluster file is told as that, as a bad file ----
+# ---- errors in a cluster file are reported as those of a bad file ----
 
 # of_file SENTENCE TEXT CLUSTER-LINE NODE-LINE
 of_file() {
@@ -40,10 +41,10 @@ of_file "a context that the model has not" "ctx 512: the model was made for 256"
 of_file "an address for Prometheus without a port" "metrics nowhere: 'nowhere': no port" "" "metrics = nowhere"
 of_file "a group to find others that is none" "discover 10.0.0.1:7412: no IPv4 multicast group" "discover = 10.0.0.1:7412" ""
 of_file "a group for tiles that is none" "multicast 239.255.77.13: '239.255.77.13': no port" "multicast = 239.255.77.13" ""
-check_exit "an option is told as one, though there is a file" 2 "mesh-node: --metrics nowhere" \
+check_exit "an error of an option is reported as one, although there is a file" 2 "mesh-node: --metrics nowhere" \
     "$mesh_node" serve -c "$tmp/c.conf" --node a --metrics nowhere
 
-# ---- names that nobody has; an interface that is not there is found by no name server, so that nobody is asked ----
+# ---- names without an address; a missing interface needs no name server, so none is queried ----
 
 gone='[fe80::1%nosuch0]:7411'
 nodes() { # ADDRESS...: of the nodes a, b, ...
@@ -58,12 +59,14 @@ nodes "$gone" "127.0.0.1:$port" >"$tmp/own.conf"
 check_exit "a node needs its own address" 4 "own.conf: [node a]: address = '$gone': this machine has no such interface" \
     "$mesh_node" serve -c "$tmp/own.conf" --node a
 nodes "127.0.0.1:$port" "$gone" >"$tmp/two.conf"
-check_exit "and somebody to ask" 4 "two.conf: [node b]: address = '$gone': " "$mesh_node" serve -c "$tmp/two.conf" --node a
+check_exit "a node needs the address of some other node" 4 "two.conf: [node b]: address = '$gone': " \
+    "$mesh_node" serve -c "$tmp/two.conf" --node a
 check "a file with such a name can be planned with" "$mesh_node" plan -c "$tmp/two.conf"
 nodes "127.0.0.1:$port" "$gone" "127.0.0.1:$(free_port)" >"$tmp/three.conf"
 background "$mesh_node" serve -c "$tmp/three.conf" --node a -t 1 2>"$tmp/three"
-check "but a node that is gone for good keeps no other from starting" says three "epoch 1: 1 member"
-check_contains "which is told" "$tmp/three" "three.conf: [node b] is not asked: address = '$gone': this machine has no such interface"
+check "a node that is gone for good does not prevent another from starting" says three "epoch 1: 1 member"
+check_contains "a node whose address is unknown is reported" "$tmp/three" \
+    "three.conf: [node b] is not asked: address = '$gone': this machine has no such interface"
 kill "$background_pid"
 wait "$background_pid"
 
@@ -72,16 +75,17 @@ wait "$background_pid"
 background "${serve[@]}" --listen "127.0.0.1:$port" --metrics 127.0.0.1:0 2>"$tmp/first"
 first=$background_pid
 says first "epoch 1"
-check_exit "an occupied port is told with what to do" 4 "bound: Address already in use: another process has this UDP port" \
+check_exit "an occupied port is reported with the remedy" 4 "bound: Address already in use: another process has this UDP port" \
     "${serve[@]}" --listen "127.0.0.1:$port"
 web=$(sed -n 's|^metrics on http://\([^/]*\)/metrics$|\1|p' "$tmp/first")
 if [ -n "$web" ]; then
-    check_exit "so is that for Prometheus" 4 "--metrics $web: cannot listen: Address already in use: another program has this TCP port" \
+    check_exit "an occupied port for Prometheus is reported with the remedy" \
+        4 "--metrics $web: cannot listen: Address already in use: another program has this TCP port" \
         "${serve[@]}" --listen 127.0.0.1:0 --metrics "$web"
 else
-    skip "so is that for Prometheus" "built without libmicrohttpd"
+    skip "an occupied port for Prometheus is reported with the remedy" "built without libmicrohttpd"
 fi
-check "any address is this machine for a client" "$mesh_node" status --to "0.0.0.0:$port"
+check "a client reaches this machine by the any address" "$mesh_node" status --to "0.0.0.0:$port"
 if has_ipv6; then
     background "${serve[@]}" --listen "[::1]:$(free_port)" --join "127.0.0.1:$port" 2>"$tmp/six"
     check "a node with an IPv6 address is told why it reaches no IPv4 one" says six \
@@ -97,7 +101,7 @@ fi
 port=$(free_port)
 question=(-p abc -n 30 --ignore-eos --temp 0 --digest)
 ask() { timeout -k 5 60 "$mesh_node" ask --to "127.0.0.1:$port" "${question[@]}"; }
-# slow COMMAND...: a node that takes some seconds for the question, which is asked; it is ended by the test
+# slow COMMAND...: start a node that takes some seconds for the question, and ask it; the test ends the node
 slow() {
     background env --default-signal=HUP "$@" "${serve[@]}" --lab pace=2MB/s --listen "127.0.0.1:$port" 2>"$tmp/slow"
     says slow "epoch 1"
@@ -114,7 +118,7 @@ ends "and the node with 0" 0
 slow nohup
 kill -HUP "$background_pid"
 wait "$asking"
-check_equal "who is started with nohup hears nothing of it" "$? $(grep -c leaving "$tmp/slow")" "0 0"
+check_equal "a node started with nohup ignores that signal" "$? $(grep -c leaving "$tmp/slow")" "0 0"
 kill "$background_pid"
 wait "$background_pid"
 
@@ -126,15 +130,15 @@ if [ -z "$SAN" ]; then
     check "128 KiB of stack are enough for nodes that generate" "${small[@]}" "$mesh_node" run -m "$model" -p abc -n 2 -t 1 --local 2
     background "${small[@]}" "${serve[@]}" --listen "127.0.0.1:$port" 2>"$tmp/small"
     says small "epoch 1"
-    check "for one that serves" ask
-    check "that tells what it does" "$mesh_node" status --json --to "127.0.0.1:$port"
+    check "128 KiB of stack are enough for a node that serves" ask
+    check "128 KiB of stack are enough for its status" "$mesh_node" status --json --to "127.0.0.1:$port"
     kill "$background_pid"
     ends "and that leaves" 0
 else
     skip "128 KiB of stack are enough for nodes that generate" "a sanitizer takes more"
 fi
 
-# ---- a limit of the size of files is as a full disk ----
+# ---- a limit on the size of files acts like a full disk ----
 
 if [ -x "$BIN/mesh-replay" ]; then
     # shellcheck disable=SC2016
@@ -144,15 +148,15 @@ if [ -x "$BIN/mesh-replay" ]; then
         if grep -q "is tried again" "$tmp/limit"; then break; fi
         "$mesh_node" ask --to "127.0.0.1:$port" -p abc -n 200 --ignore-eos --temp 1 >/dev/null 2>&1
     done
-    check_contains "a recording that may not grow is told" "$tmp/limit" "cannot be written, and is tried again every second"
-    check "and the node goes on" ask
+    check_contains "a recording that may not grow is reported" "$tmp/limit" "cannot be written, and is tried again every second"
+    check "a node whose recording may not grow answers" ask
     kill "$background_pid"
     ends "and leaves in order" 0
 else
-    skip "a recording that may not grow is told" "mesh-replay is not built"
+    skip "a recording that may not grow is reported" "mesh-replay is not built"
 fi
 
-# ---- what a service manager is told while a model comes ----
+# ---- notifications to a service manager while a model is fetched ----
 
 if command -v python3 >/dev/null; then
     cat >"$tmp/manager.py" <<'END'
@@ -168,11 +172,12 @@ END
     wait_until 10 test -S "$tmp/manager"
     NOTIFY_SOCKET=$tmp/manager XDG_CACHE_HOME=$tmp/cache background "$mesh_node" serve -t 1 --listen 127.0.0.1:0 \
         --join "$(sed -n 's/^listening on //p' "$tmp/first")" 2>"$tmp/fetcher"
-    check "a manager hears that the node is ready" says told "READY=1"
-    check_equal "and before that what it does" "$(sed '/READY=1/q' "$tmp/told" | sed 's/:.*//' | head -n 1)" "STATUS=asking 127.0.0.1"
-    check_contains "and how far it is" "$tmp/told" "STATUS=fetching the model: "
+    check "the service manager is told that the node is ready" says told "READY=1"
+    check_equal "before that it is told what the node does" \
+        "$(sed '/READY=1/q' "$tmp/told" | sed 's/:.*//' | head -n 1)" "STATUS=asking 127.0.0.1"
+    check_contains "the service manager is told the progress of fetching" "$tmp/told" "STATUS=fetching the model: "
 else
-    skip "a manager hears that the node is ready" "python3 is not installed"
+    skip "the service manager is told that the node is ready" "python3 is not installed"
 fi
 kill "$first"
 finish

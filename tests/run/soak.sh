@@ -2,7 +2,7 @@
 # A soak with churn: nodes join, leave, are killed and stopped at random while clients ask all the time. Every answer has the bits of one
 # process alone, and the node that lives through all of it ends with the memory, descriptors and threads that it had after the first round.
 #
-# SOAK_SECONDS=45, 20 with sanitizers (an hour: SOAK_SECONDS=3600); SOAK_SEED=N repeats the choices, not what the scheduler makes of them.
+# SOAK_SECONDS=45, 20 with sanitizers (an hour: SOAK_SECONDS=3600); SOAK_SEED=N repeats the choices, but not the scheduling.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -36,9 +36,9 @@ start() { # I
         ${security[@]+"${security[@]}"} 2>>"$tmp/node$1"
     pids[$1]=$background_pid
 }
-# touch_node I: before and after something is done to node I, whose clients may be left without an answer meanwhile: odd is meanwhile
+# touch_node I: called before and after an action on node I, whose clients may lose their answers meanwhile; the count is odd meanwhile
 touch_node() { echo $(($(cat "$tmp/touched$1") + 1)) >"$tmp/touching" && mv "$tmp/touching" "$tmp/touched$1"; }
-# gone I: it has ended; its id is forgotten, since another process may get it
+# gone I: node I has ended; its process id is forgotten, since another process may get it
 gone() {
     local pid left=()
     wait "${pids[$1]}" 2>/dev/null
@@ -53,7 +53,7 @@ epoch() { status | sed -nE 's/.*"epoch":([0-9]+).*/\1/p'; }
 is_idle() { status | grep -q '"requests":0'; }
 is_whole() { status | grep -q "\"nodes\":$node_count,"; }
 
-# What is done to a node: what comes out of it is counted by name.
+# Actions on a node: their outcomes are counted by name.
 declare -A done_count=([start]=0 [kill]=0 [leave]=0 [stop]=0)
 disturb() { # I
     local what
@@ -84,7 +84,8 @@ disturb() { # I
 
 # ---- clients ----
 
-# client SEED: ask until told to stop; a line for each question: right, wrong, left (its node was touched meanwhile) or none (it was not)
+# client SEED: ask until told to stop; a line for each question: right, wrong, left (no answer, its node was touched) or none (no answer,
+# not touched)
 client() {
     RANDOM=$1
     local node q before answer
@@ -116,7 +117,7 @@ figures() {
     local pid=${pids[0]} fds=("/proc/${pids[0]}/fd"/*)
     awk -v fds="${#fds[@]}" '/^VmRSS:/ { rss = $2 } /^Threads:/ { threads = $2 } END { print rss, fds, threads }' "/proc/$pid/status"
 }
-# calm: all nodes are there and nobody asks, and that for a while, so that figures, in $last, can be compared
+# calm: all nodes are members and no client asks for a while, so that figures, in $last, can be compared
 calm() {
     local i epoch tries
     touch "$tmp/pause"
@@ -164,8 +165,7 @@ while [ $rounds -lt 2 ] || [ $SECONDS -lt "$SOAK_SECONDS" ]; do
         "$(answers left) left with their node; started ${done_count[start]}, killed ${done_count[kill]}, left ${done_count[leave]}," \
         "stopped ${done_count[stop]}"
 done
-# However slow the machine was while nodes came and went: there are answers once they no longer do, and what a node has only while it
-# prepares an epoch it gives back.
+# However slow the machine was during churn, there are answers afterwards, and nodes release what they hold only while preparing an epoch.
 has_answers() { [ "$(answers right)" -ge 3 ]; }
 rm -f "$tmp/pause"
 wait_until 120 has_answers
@@ -182,23 +182,23 @@ wait_until 60 has_given_back
 
 check_equal "no answer had other bits" "$(answers wrong)" 0
 if [ "$(answers none)" -eq 0 ]; then
-    ok "nobody whose node was left alone went without an answer"
+    ok "every client of an untouched node got an answer"
 else
-    not_ok "nobody whose node was left alone went without an answer" "$(grep -h ^none "$tmp"/answers*)" "$(tail -n 4 "$tmp/node0")"
+    not_ok "every client of an untouched node got an answer" "$(grep -h ^none "$tmp"/answers*)" "$(tail -n 4 "$tmp/node0")"
 fi
 if has_answers; then ok "there were answers"; else not_ok "there were answers" "$(cat "$tmp"/answers*)"; fi
 read -r rss_end _ <<<"$last"
 check "node 0 has no more descriptors than after the first round" [ "$fds_end" -le "$fds" ]
-check "and no more threads" [ "$threads_end" -le "$threads" ]
-# The allocator keeps what was free for a moment when it was measured: 8 MiB and a tenth are taken for that.
+check "node 0 has no more threads than after the first round" [ "$threads_end" -le "$threads" ]
+# The allocator keeps memory that was free only briefly: 8 MiB and a tenth are allowed for that.
 if [ -n "$SAN" ]; then
-    skip "and no more memory" "sanitizers keep what was freed"
+    skip "node 0 has no more memory than after the first round" "sanitizers keep what was freed"
 elif [ "$rss_end" -le $((rss + rss / 10 + 8192)) ]; then
-    ok "and no more memory"
+    ok "node 0 has no more memory than after the first round"
 else
-    not_ok "and no more memory" "$rss KiB after the first round, $rss_end KiB at the end"
+    not_ok "node 0 has no more memory than after the first round" "$rss KiB after the first round, $rss_end KiB at the end"
 fi
 kill -TERM "${pids[0]}"
 wait "${pids[0]}"
-check_equal "it leaves in order" $? 0
+check_equal "node 0 leaves in order" $? 0
 finish

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the model that comes with the project writes: stories that end by themselves, of 80 to 200 words, the same on any number of nodes.
+# The model that comes with the project writes stories that end by themselves, of 80 to 200 words, the same on any number of nodes.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -14,15 +14,19 @@ for seed in 1 2 3 4 5 6; do
     sed '/^digest /d' "$out" >"$tmp/story"
     words=$(($(wc -w <"$tmp/story") + 4)) # the prompt is not repeated
     if [ "$words" -ge 80 ] && [ "$words" -le 200 ]; then
-        ok "seed $seed: it has 80 to 200 words"
+        ok "seed $seed: the story has 80 to 200 words"
     else
-        not_ok "seed $seed: it has 80 to 200 words" "$words" "$(cat "$tmp/story")"
+        not_ok "seed $seed: the story has 80 to 200 words" "$words" "$(cat "$tmp/story")"
     fi
-    if [ "${tokens:-400}" -lt 400 ]; then ok "seed $seed: it ends by itself"; else not_ok "seed $seed: it ends by itself" "$(show_run)"; fi
-    if tail -n 1 "$tmp/story" | grep -qE '[.!?]"?$'; then
-        ok "seed $seed: its last sentence is whole"
+    if [ "${tokens:-400}" -lt 400 ]; then
+        ok "seed $seed: the story ends by itself"
     else
-        not_ok "seed $seed: its last sentence is whole" "$(tail -n 1 "$tmp/story")"
+        not_ok "seed $seed: the story ends by itself" "$(show_run)"
+    fi
+    if tail -n 1 "$tmp/story" | grep -qE '[.!?]"?$'; then
+        ok "seed $seed: the story's last sentence is whole"
+    else
+        not_ok "seed $seed: the story's last sentence is whole" "$(tail -n 1 "$tmp/story")"
     fi
 done
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
-# What surrounds a serving node hangs: whoever reads its log, its key log, what a client prints. The node goes on, and so does its cluster.
+# Outputs of a serving node hang: its log, its key log, the disk of its recording. The node goes on, and so does its cluster.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
-export LC_ALL=C # whose words are looked for
+export LC_ALL=C # messages are compared in English
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
 model=$tmp/m.gguf
@@ -17,7 +17,7 @@ node() {
 }
 ask() { timeout 60 "$mesh_node" ask --to "127.0.0.1:$1" -p abc -n 8 --temp 0; }
 is_whole() { timeout 10 "$mesh_node" status --to "127.0.0.1:${ports[1]}" --json | grep -q '"nodes":2,.*"state":"up".*"state":"up"'; }
-# full NAME: a FIFO that is open, which nobody reads, and which has no room for a byte
+# full NAME: an open FIFO that is not read, without room for a byte
 full() {
     mkfifo "$tmp/$1"
     # shellcheck disable=SC2034 # it is only to be open
@@ -32,13 +32,13 @@ check "a pipe that nobody reads is full" full log
 node 0 2>"$tmp/log"
 silent=$background_pid
 node 1 2>"$tmp/other"
-check "a node whose log nobody takes becomes a member" wait_until 20 is_whole
-check "and answers" ask "${ports[0]}"
+check "a node whose log is not read becomes a member" wait_until 20 is_whole
+check "a node whose log is not read answers" ask "${ports[0]}"
 cp "$out" "$tmp/answer"
 kill "$silent"
 wait "$silent"
 check_equal "and ends as others do" $? 0
-check "having said good-bye" wait_until 20 grep -q "left: 127.0.0.1:${ports[0]}" "$tmp/other"
+check "the other node prints that it has left" wait_until 20 grep -q "left: 127.0.0.1:${ports[0]}" "$tmp/other"
 # ---- a disk of recordings that hangs ----
 
 disk=$tmp.disk
@@ -59,14 +59,16 @@ check "a node that records is a member" wait_until 20 is_whole
 fsfreeze -f "$disk"
 background sh -c "sleep 60 && fsfreeze -u '$disk'"
 check "when the recording's disk hangs it answers" ask "${ports[0]}"
-check_same "as before" "$tmp/answer" "$out"
+check_same "the answer is the same when the recording's disk hangs" "$tmp/answer" "$out"
 kill "$recorded"
-check "and leaves in order" wait_until 20 sh -c "[ \$(grep -c 'left: 127.0.0.1:${ports[0]}' '$tmp/other') = 2 ]"
-check "it says what it waits for" wait_until 20 grep -q "record $disk/T.db: waiting for its disk; another signal: no longer" "$tmp/recorded"
+check "a node whose recording's disk hangs leaves in order" \
+    wait_until 20 sh -c "[ \$(grep -c 'left: 127.0.0.1:${ports[0]}' '$tmp/other') = 2 ]"
+check "it prints that it waits for the disk of its recording" \
+    wait_until 20 grep -q "record $disk/T.db: waiting for its disk; another signal: no longer" "$tmp/recorded"
 node 0 2>"$tmp/next"
-check "another node can have its port" wait_until 20 is_whole
+check "another node can use its port meanwhile" wait_until 20 is_whole
 kill "$recorded"
-check "it does not wait when told not to" wait_until 20 grep -q "record $disk/T.db: left as it is" "$tmp/recorded"
+check "a second signal ends the wait for the disk" wait_until 20 grep -q "record $disk/T.db: left as it is" "$tmp/recorded"
 thaw
 wait "$recorded"
 check_equal "and ends as others do" $? 0

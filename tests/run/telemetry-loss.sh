@@ -1,6 +1,6 @@
 #!/bin/bash
-# Three nodes on hosts of their own; one per cent of what one of them sends to one other is dropped. Telemetry and the monitor say so of
-# that link, and of no other, and count what was dropped.
+# Three nodes on separate hosts; one per cent of what one of them sends to one other is dropped. Telemetry and the monitor show this for
+# that link, and for no other, and count what was dropped.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"
@@ -22,11 +22,11 @@ from=0 to=2 # hosts
 security=(--key "$tmp/key")
 status() { netns_on 1 "$mesh_node" status --to 10.77.0.2:7411 "${security[@]}" "$@"; }
 has() { status --json 2>/dev/null | grep -q "\"nodes\":$1,"; }
-# figure FILE FIELD RANK PEER: of what a rank says of a link, the last time
+# figure FILE FIELD RANK PEER: from a rank's last report of a link
 figure() {
     grep '"event":"link"' "$1" | grep "\"node_rank\":$3," | grep "\"peer\":$4," | tail -n 1 | sed -n "s/.*\"$2\":\([-0-9]*\).*/\1/p"
 }
-# What all nodes tell: in a second, one whose reports are a second apart may have told nothing.
+# Reports of all nodes: within a second, a node that reports once a second may send none.
 told_by_all() { # FILE
     for _ in 1 2 3 4 5; do
         status --telemetry 1 >"$1"
@@ -54,14 +54,15 @@ for i in 0 1 2; do
     rank[i]=$(grep -o "\"rank\":[0-9]*,\"address\":\"10.77.0.$((i + 1)):7411\"" "$tmp/members" | sed 's/[^:]*:\([0-9]*\),.*/\1/')
 done
 
-# What is lost before the monitor knows where counters stand is of none of its intervals.
+# Losses before the monitor knows the counters belong to none of its intervals.
 if [ -x "$monitor" ]; then
     netns_start 1 "$monitor" --to 10.77.0.2:7411 "${security[@]}" --json -d 1 >"$tmp/monitor" 2>&1
     wait_until 15 test -s "$tmp/monitor"
 fi
 told_by_all "$tmp/before"
 netns_link_loss $from $to 100
-# Until enough has been sent for one per cent to be told from 0.8 and 1.2: of 25000 lost datagrams in expectation 250, give or take 16.
+# Until enough has been sent to tell one per cent from 0.8 and 1.2: of 25000 datagrams 250 are expected to be lost, with a standard
+# deviation of 16.
 for ((tries = 0; tries < 12; tries++)); do
     run ask 300
     if [ "$code" -ne 0 ]; then
@@ -124,5 +125,5 @@ if [ $((20 * seen)) -ge $((19 * counted)) ] && [ $((20 * seen)) -le $((21 * coun
 else
     not_ok "the monitor's intervals add up to the same" "$seen of $counted"
 fi
-check_equal "and it sees nothing lost elsewhere" "$elsewhere" 0
+check_equal "the monitor shows no loss on other links" "$elsewhere" 0
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the nodes of a mesh say of themselves: any of them answers for all; its figures are those of status, of /metrics and of the answer;
-# a slow node is named; who dies is told of.
+# Telemetry of the nodes of a mesh: any node answers for all; its figures are those of status, of /metrics and of the answer; a slow node is
+# named; a death is reported.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
@@ -24,12 +24,12 @@ node() {
 status() { "$mesh_node" status --to "127.0.0.1:${ports[$1]}" ${security[@]+"${security[@]}"} "${@:2}"; }
 has() { status "$1" --json 2>/dev/null | grep -q "\"nodes\":$2,"; }
 
-# figure FILE EVENT FIELD RANK [MORE]: the last one that a node said of itself; MORE: a further part of the line
+# figure FILE EVENT FIELD RANK [MORE]: the last value that a node reported of itself; MORE: a further part of the line
 figure() {
     grep "\"event\":\"$2\"" "$1" | grep "\"node_rank\":$4," | grep -F -e "${5-}" | tail -n 1 |
         sed -n "s/.*\"$3\":\([-0-9]*\).*/\1/p"
 }
-# sum FILE FIELD RANK: over the links of a node, as it said last
+# sum FILE FIELD RANK: over the links of a node, from its last report
 sum() {
     local peer total=0 value
     for peer in 0 1 2; do
@@ -86,12 +86,12 @@ for rank in 0 1 2; do
     check_equal "rank $rank counts the tokens of the answer" "$(figure "$tmp/after" node tokens $rank)" "$gen"
 done
 check_equal "the node that was asked counts one request" "$(figure "$tmp/after" node requests_begun "$own")" 1
-check_equal "and its tokens" "$(figure "$tmp/after" node answer_tokens "$own")" "$gen"
+check_equal "the node that was asked counts the tokens of the answer" "$(figure "$tmp/after" node answer_tokens "$own")" "$gen"
 request=$(grep '"event":"request"' "$tmp/after" | grep "\"node_rank\":$own," | tail -n 1)
-check_equal "the request is told after its end, too: with its state (done), its tokens, and its time to the first" \
+check_equal "a request is reported after its end, too: with its state (done), its tokens, and its time to the first" \
     "$(sed -n 's/.*"state":\([0-9]*\),.*"tokens":\([0-9]*\),.*"first_ns":\([0-9]*\).*/\1 \2 \3/p' <<<"$request")" \
     "3 $gen $(awk "BEGIN { printf \"%.0f\", 1e6 * $(sed -n 's/.*"ttft_ms":\([0-9.]*\).*/\1/p' "$tmp/answer") }")"
-check_equal "the others count none" "$(figure "$tmp/after" node requests_begun "$slow")" 0
+check_equal "a node that was not asked counts no request" "$(figure "$tmp/after" node requests_begun "$slow")" 0
 for pair in naks:naks_sent resent:resent lost:lost duplicates_sent:duplicates_sent; do
     check_equal "status and telemetry count the same ${pair%:*}" "$(field "$tmp/status" "${pair%:*}")" \
         "$(sum "$tmp/after" "${pair#*:}" "$own")"
@@ -127,12 +127,12 @@ for line in open(sys.argv[1]):
 if not 0.9 * compute_s < seen_s < 1.1 * compute_s:
     print("%.3f s seen, %.3f s computed" % (seen_s, compute_s))
 PY
-    check_equal "and the utilisation that it shows to the time that the slow node computed" "$(cat "$tmp/verdict")" ""
+    check_equal "the utilisations that the monitor shows add up to the time that the slow node computed" "$(cat "$tmp/verdict")" ""
 else
     skip "the monitor's intervals add up to the tokens of the answer" "mesh-monitor is not built, or python3 not installed"
 fi
 
-# ---- who waits for whom ----
+# ---- which node waits for which ----
 for rank in $own $other; do
     for_slow=$(figure "$tmp/after" link waited_ns "$rank" "\"peer\":$slow,")
     for_fast=$(figure "$tmp/after" link waited_ns "$rank" "\"peer\":$((3 - slow - rank)),")
@@ -145,17 +145,17 @@ done
 stalls=$(grep '"event":"step"' "$tmp/during" | grep "\"node_rank\":$own," | sed 's/.*"stall_rank":\([0-9]*\).*/\1/' |
     sort | uniq -c | sort -rn | head -n 1)
 check_equal "the longest wait of most steps was for the slow node" "$(awk '{ print $2 }' <<<"$stalls")" "$slow"
-check_equal "histograms of use, one way and round trip have come" \
+check_equal "histograms of use, one-way delay and round trip are reported" \
     "$(grep '"event":"latency"' "$tmp/during" | sed 's/.*"histogram":"\([a-z_]*\)".*/\1/' | sort -u | tr '\n' ' ')" \
     "one_way round_trip use "
 
 # ---- /metrics and /health ----
-# http I METHOD PATH: the answer of node I, its headers too
+# http I METHOD PATH: the answer of node I, with headers
 http() { http_ask "$tmp/node$1" "$2" "$3"; }
 if [ ${#metrics[@]} -gt 0 ]; then
     http 2 GET /metrics >"$tmp/page"
     status 2 --telemetry 1 >"$tmp/now"
-    check_equal "/metrics is there" "$(head -n 1 "$tmp/page")" "HTTP/1.1 200 OK"
+    check_equal "/metrics answers" "$(head -n 1 "$tmp/page")" "HTTP/1.1 200 OK"
     for name in steps:mesh_steps_total tokens:mesh_generated_tokens_total requests_begun:mesh_requests_total \
         answer_tokens:mesh_request_generated_tokens_total; do
         check_equal "/metrics and telemetry have the same ${name%:*}" \
@@ -168,20 +168,24 @@ if [ ${#metrics[@]} -gt 0 ]; then
     done
     http 2 GET /health >"$tmp/health"
     check_equal "/health says that all is well" "$(head -n 1 "$tmp/health")" "HTTP/1.1 200 OK"
-    check_contains "and in which state it is" "$tmp/health" '"state":"up","members":3'
-    check_equal "other paths are not there" "$(http 2 GET /etc/passwd | head -n 1)" "HTTP/1.1 404 Not Found"
-    check_equal "nothing can be posted" "$(http 2 POST /metrics | head -n 1)" "HTTP/1.1 405 Method Not Allowed"
+    check_contains "/health gives the state" "$tmp/health" '"state":"up","members":3'
+    check_equal "other paths are not found" "$(http 2 GET /etc/passwd | head -n 1)" "HTTP/1.1 404 Not Found"
+    check_equal "POST is not allowed" "$(http 2 POST /metrics | head -n 1)" "HTTP/1.1 405 Method Not Allowed"
     sed -n 's/^# HELP \([a-z_]*\) .*/\1/p' "$tmp/page" | sort >"$tmp/names"
     grep -oE '\bmesh_[a-z0-9_]+' deploy/grafana-dashboard.json | sed -E 's/_(bucket|sum|count)$//' | sort -u >"$tmp/asked"
     check_equal "every metric that the dashboard asks for is one of /metrics" "$(comm -13 "$tmp/names" "$tmp/asked")" ""
-    if [ "$(wc -l <"$tmp/asked")" -ge 15 ]; then ok "and it asks for many"; else not_ok "and it asks for many" "$(cat "$tmp/asked")"; fi
+    if [ "$(wc -l <"$tmp/asked")" -ge 15 ]; then
+        ok "the dashboard asks for at least 15 metrics"
+    else
+        not_ok "the dashboard asks for at least 15 metrics" "$(cat "$tmp/asked")"
+    fi
 else
     skip "/metrics" "this program was built without libmicrohttpd"
     check_exit "without libmicrohttpd --metrics is refused in words" 4 "built without libmicrohttpd" \
         "$mesh_node" serve -m $model --listen "127.0.0.1:$(free_port)" --metrics 127.0.0.1:0
 fi
 
-# ---- as many as it takes, and no more ----
+# ---- the limit of watching clients ----
 watchers=()
 for i in 1 2 3 4 5 6 7 8 9; do
     status 2 --telemetry 3 >"$tmp/watch$i" 2>"$tmp/watch$i.err" </dev/null &
@@ -189,17 +193,17 @@ for i in 1 2 3 4 5 6 7 8 9; do
     background_pids+=("$!")
 done
 for pid in "${watchers[@]}"; do wait "$pid"; done
-check_equal "of nine clients that watch one node eight are told" "$(grep -l '"event":"node"' "$tmp"/watch? | wc -l)" 8
-check_equal "and one is refused in words" "$(cat "$tmp"/watch?.err)" \
+check_equal "of nine clients that watch one node eight get reports" "$(grep -l '"event":"node"' "$tmp"/watch? | wc -l)" 8
+check_equal "the ninth client is refused in words" "$(cat "$tmp"/watch?.err)" \
     "mesh-node: refused: this node is watched by as many clients as it takes: ask another node"
 status 2 --telemetry 1 >"$tmp/now"
-check_equal "which is counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
+check_equal "the refused client is counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
     $(($(figure "$tmp/after" node telemetry_refused "$own") + 1))
 
 if [ ${#metrics[@]} -gt 0 ]; then
     unwatched() { http 0 GET /metrics | grep -q '^mesh_watchers 0$'; }
     status 2 --telemetry 2 >/dev/null
-    check "when nobody watches any more the others are told, before their leases end" wait_until 2 unwatched
+    check "when no client watches any more the other nodes are told before their leases end" wait_until 2 unwatched
 fi
 
 # ---- a death ----
@@ -208,9 +212,9 @@ wait "${pids[0]}" 2>/dev/null
 check "the others go on without one that was killed" wait_until 20 has 2 2
 status 2 --telemetry 1 >"$tmp/dead"
 grep '"event":"event"' "$tmp/dead" | grep '"what":"lost"' >"$tmp/lost" || true
-check_contains "its loss is told, with its address" "$tmp/lost" "\"text\":\"127.0.0.1:${ports[0]}\""
+check_contains "the loss of the killed node is reported with its address" "$tmp/lost" "\"text\":\"127.0.0.1:${ports[0]}\""
 
-# ---- and at the end of its run ----
+# ---- figures printed on leaving ----
 node_asks() { # N
     "$mesh_node" ask --to "127.0.0.1:${ports[2]}" ${security[@]+"${security[@]}"} -p "Once upon a time" -n "$1" --ignore-eos --temp 0 --json
 }
@@ -223,21 +227,23 @@ kill "${pids[2]}"
 wait "${pids[2]}" 2>/dev/null
 last() { figure "$tmp/last" node "$1" "$own"; }
 requests="$(last requests_begun) requests, $(last requests_failed) failed"
-check_contains "a node that leaves says what it has done: the requests and tokens of telemetry" "$tmp/node2" \
+check_contains "a node that leaves prints the requests and tokens that telemetry counts" "$tmp/node2" \
     "$requests: prompts of $(last prompt_tokens) tokens, $(last answer_tokens) generated"
-check_equal "which are those of the answers" "$(last requests_begun) $(last answer_tokens)" "2 $((gen + 20))"
+check_equal "these are the requests and tokens of the answers" "$(last requests_begun) $(last answer_tokens)" "2 $((gen + 20))"
 times=$(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")
-check_contains "and what was done in the epoch" "$tmp/node2" \
+check_contains "a node that leaves prints the figures of its epoch" "$tmp/node2" \
     "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $times"
-check_contains "and what was lost, asked for and sent again" "$tmp/node2" \
+check_contains "a node that leaves prints datagrams lost, asked for and sent again" "$tmp/node2" \
     "lost $(sum "$tmp/last" lost "$own"), asked again $(sum "$tmp/last" naks_sent "$own"), resent $(sum "$tmp/last" resent "$own")"
-check_equal "status has the same" "$(field "$tmp/status" lost) $(field "$tmp/status" naks) $(field "$tmp/status" resent)" \
+check_equal "status has the same figures of loss" "$(field "$tmp/status" lost) $(field "$tmp/status" naks) $(field "$tmp/status" resent)" \
     "$(sum "$tmp/last" lost "$own") $(sum "$tmp/last" naks_sent "$own") $(sum "$tmp/last" resent "$own")"
 if [ ${#metrics[@]} -gt 0 ]; then
-    check_equal "and /metrics" "$(sed -n -e 's/^mesh_requests_total //p' -e 's/^mesh_request_generated_tokens_total //p' \
+    check_equal "/metrics has the same figures as a node prints on leaving" \
+        "$(sed -n -e 's/^mesh_requests_total //p' -e 's/^mesh_request_generated_tokens_total //p' \
         -e 's/^mesh_generated_tokens_total //p' -e 's/^mesh_steps_total //p' "$tmp/page" | sort -n | tr '\n' ' ')" \
         "$(printf '%s\n' "$(last requests_begun)" "$(last answer_tokens)" "$(last tokens)" "$(last steps)" | sort -n | tr '\n' ' ')"
-    check_equal "with the time that it computed" "$(sed -n 's/^mesh_compute_seconds_total //p' "$tmp/page" | awk '{ printf "%.6f", $1 }')" \
+    check_equal "/metrics has the time that a node prints as computing" \
+        "$(sed -n 's/^mesh_compute_seconds_total //p' "$tmp/page" | awk '{ printf "%.6f", $1 }')" \
         "$(awk "BEGIN { printf \"%.6f\", $(last compute_ns) / 1e9 }")"
 fi
 finish

@@ -1,5 +1,6 @@
 #!/bin/bash
-# `mesh-node train`: the same file for any number of threads, interrupted and resumed or not; a model that runs; bad input told in words.
+# `mesh-node train`: the same file for any number of threads, interrupted and resumed or not; a model that runs; bad input refused with a
+# message.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -20,7 +21,7 @@ ended() { if [ "$code" -eq 0 ]; then ok "$1"; else not_ok "$1" "$(show_run)"; fi
 
 train "$tmp/one.gguf" -t 1 --log "$tmp/one.csv" --curve "$tmp/one.svg"
 ended "one thread trains a model"
-check_contains "it says what came of it" "$out" "held out"
+check_contains "train prints the held-out loss" "$out" "held out"
 for threads in $([ -n "$SAN" ] && echo 2 || echo 2 3); do
     train "$tmp/many.gguf" -t "$threads"
     ended "$threads threads train one, too"
@@ -36,16 +37,16 @@ if [ -z "$SAN" ]; then
     check_same "plain C gives the same file" "$tmp/one.gguf" "$tmp/scalar.gguf"
 fi
 
-# ---- what comes of it ----
+# ---- results ----
 
 check_equal "the log has a line for every step" "$(wc -l <"$tmp/one.csv")" $((steps + 1))
-check_contains "the log says what was held out" "$tmp/one.csv" "step,loss,held_out_loss"
+check_contains "the log has the held-out loss" "$tmp/one.csv" "step,loss,held_out_loss"
 check_contains "the curve is a picture" "$tmp/one.svg" "<svg"
 check "the file is a model" "$mesh_node" inspect "$tmp/one.gguf"
-check_contains "it says what it was made from" "$out" "made by mesh-node train: seed 3"
-check "it runs" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest
+check_contains "inspect shows what a model was made from" "$out" "made by mesh-node train: seed 3"
+check "the trained model runs" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest
 one=$(cat "$out")
-check "it runs on three nodes" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest --local 3
+check "the trained model runs on three nodes" "$mesh_node" run -m "$tmp/one.gguf" -p "Once" -n 12 --temp 0.7 --seed 1 --digest --local 3
 check_equal "three nodes give the same text and digest" "$(cat "$out")" "$one"
 first=$(sed -n 2p "$tmp/one.csv" | cut -d, -f2) last=$(tail -n 1 "$tmp/one.csv" | cut -d, -f3)
 if awk "BEGIN { exit !($last < $first - 0.3) }"; then
@@ -55,7 +56,8 @@ else
 fi
 train "$tmp/all.gguf" --held-out 0 --log "$tmp/all.csv"
 ended "nothing need be held out"
-check_equal "then nothing is judged" "$(tail -n +2 "$tmp/all.csv" | cut -d, -f3 | sort -u) $(grep -c "held out" "$out")" " 0"
+check_equal "nothing is evaluated when nothing is held out" \
+    "$(tail -n +2 "$tmp/all.csv" | cut -d, -f3 | sort -u) $(grep -c "held out" "$out")" " 0"
 train "$tmp/json.gguf" --json
 ended "it can tell in JSON"
 check_equal "an object per step and a summary" "$(grep -c '"schema_version":1' "$out")" $((steps + 1))
@@ -75,20 +77,20 @@ start "$tmp/half.gguf" --steps 100000 -t 2 >/dev/null
 kill -INT "$background_pid"
 wait "$background_pid"
 check_equal "Ctrl-C ends a run with exit code 4" $? 4
-check_contains "and says how to go on" "$tmp/background" "--resume"
+check_contains "an interrupted run prints how to resume" "$tmp/background" "--resume"
 train "$tmp/half.gguf" --steps 100000
 if [ "$code" -eq 2 ] && grep -q -e "--resume" "$err"; then
-    ok "a run that was begun is not begun anew over its checkpoint"
+    ok "a new run does not overwrite the checkpoint of an interrupted one"
 else
-    not_ok "a run that was begun is not begun anew over its checkpoint" "$(show_run)"
+    not_ok "a new run does not overwrite the checkpoint of an interrupted one" "$(show_run)"
 fi
 cp "$text" "$tmp/precious"
-check_exit "nor is another file overwritten" 2 "is no checkpoint" \
+check_exit "a file that is no checkpoint is not overwritten" 2 "is no checkpoint" \
     "$mesh_node" train --text "$text" -o "$tmp/x.gguf" --checkpoint "$tmp/precious"
-check_same "it is as it was" "$text" "$tmp/precious"
-if [ ! -e "$tmp/half.gguf" ]; then ok "and there is no model yet"; else not_ok "and there is no model yet"; fi
+check_same "a file that is no checkpoint stays as it was" "$text" "$tmp/precious"
+if [ ! -e "$tmp/half.gguf" ]; then ok "an interrupted run writes no model"; else not_ok "an interrupted run writes no model"; fi
 
-# A run that is cut off at a checkpoint by kill -9 goes on to the bit.
+# A run that kill -9 ends after a checkpoint resumes with the same bits.
 train "$tmp/cut.gguf" -t 2
 cp "$tmp/cut.gguf.ckpt" "$tmp/whole.ckpt"
 rm "$tmp/cut.gguf" "$tmp/cut.gguf.ckpt"
@@ -99,7 +101,8 @@ wait "$killed" 2>/dev/null
 train "$tmp/cut.gguf" -t 2 --resume
 ended "a run killed at some step goes on from its checkpoint"
 check_same "the model is the one of an undisturbed run" "$tmp/one.gguf" "$tmp/cut.gguf"
-check_same "so is the checkpoint but for what was looked at" <(head -c 120 "$tmp/cut.gguf.ckpt") <(head -c 120 "$tmp/whole.ckpt")
+check_same "the head of its checkpoint is that of an undisturbed run, too" \
+    <(head -c 120 "$tmp/cut.gguf.ckpt") <(head -c 120 "$tmp/whole.ckpt")
 
 # ---- bad input ----
 
@@ -124,10 +127,10 @@ refused "a folder that is not there is named before anything is computed" 4 "now
 refused "an unknown type is named" 2 "q9" "$text" --type q9
 refused "an unknown kernel is named" 2 "--kernel warp" "$text" --kernel warp
 refused "a checkpoint that is not there is named" 4 "refused.gguf.ckpt" "$text" --resume
-# Neither is the text written over, nor one result over another.
+# Neither the text nor another result is overwritten.
 cp "$text" "$tmp/kept.txt" && ln -s "$text" "$tmp/link.txt" && mkdir "$tmp/sub"
 while read -r output option file other; do
-    check_exit "$option is not the file of $other" 2 "is the same file as that of $other" "$mesh_node" train --text "$text" \
+    check_exit "$option with the file of $other is refused" 2 "is the same file as that of $other" "$mesh_node" train --text "$text" \
         -o "$output" --steps 1 "$option" "$file"
 done <<END
 $text --seed 1 --text
@@ -140,23 +143,27 @@ END
 check_same "the text is as it was" "$text" "$tmp/kept.txt"
 check_exit "without a text it says so" 2 "--text" "$mesh_node" train -o "$tmp/x.gguf"
 check_exit "without an output it says so" 2 "-o MODEL.gguf" "$mesh_node" train --text "$text"
-refused "a learning rate that is far too high ends in words" 1 "smaller --lr" "$text" --lr 1 --decay 10 --steps 400 --warmup 0
+refused "a learning rate that is far too high ends with a message" 1 "smaller --lr" "$text" --lr 1 --decay 10 --steps 400 --warmup 0
 train "$tmp/one.gguf" --resume --dim 32 --heads 2
 if [ "$code" -eq 2 ] && grep -q "has dim 64" "$err"; then
     ok "another run's checkpoint is refused"
 else
     not_ok "another run's checkpoint is refused" "$(show_run)"
 fi
-check_same "and it is as it was" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
+check_same "another run's checkpoint stays as it was" "$tmp/one.gguf.ckpt" "$tmp/many.gguf.ckpt"
 
 if [ "$(id -u)" -eq 0 ] && mkdir "$tmp/full" && mount -t tmpfs -o size=1200k tmpfs "$tmp/full" 2>/dev/null; then
     cp "$tmp/one.gguf.ckpt" "$tmp/full/m.gguf.ckpt"
     train "$tmp/full/m.gguf" -t 1
-    if [ "$code" -eq 4 ] && grep -q "m.gguf.ckpt" "$err"; then ok "a full disk is told"; else not_ok "a full disk is told" "$(show_run)"; fi
-    check_same "and the earlier checkpoint is intact" "$tmp/full/m.gguf.ckpt" "$tmp/one.gguf.ckpt"
-    check_equal "and nothing else is left" "$(ls -A "$tmp/full")" m.gguf.ckpt
+    if [ "$code" -eq 4 ] && grep -q "m.gguf.ckpt" "$err"; then
+        ok "a full disk is reported"
+    else
+        not_ok "a full disk is reported" "$(show_run)"
+    fi
+    check_same "a full disk leaves the earlier checkpoint intact" "$tmp/full/m.gguf.ckpt" "$tmp/one.gguf.ckpt"
+    check_equal "a full disk leaves no other file" "$(ls -A "$tmp/full")" m.gguf.ckpt
     umount "$tmp/full"
 else
-    skip "a full disk is told" "no right to mount a small one"
+    skip "a full disk is reported" "no right to mount a small one"
 fi
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Networks that are wrong on one machine: a firewall, an address that goes away, no route, a way that carries datagrams one way only. The
-# node there says so, in words from which it is clear what to do; and all is well when the network is.
+# Network faults of one machine: a firewall, a lost address, no route, a one-way path. The node there reports the fault with the remedy, and
+# recovers with the network.
 # shellcheck source=tests/tools/netns-nodes
 . tests/tools/netns-nodes
 
@@ -11,7 +11,7 @@ has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
 becomes() { # SENTENCE I N
     if wait_until 40 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
 }
-says() { # SENTENCE I TEXT: in what node I says from here on
+says() { # SENTENCE I TEXT: node I prints TEXT from here on
     if wait_until 40 grep -q "$3" "$tmp/node$2"; then ok "$1"; else not_ok "$1" "$(tail -n 20 "$tmp/node$2")"; fi
 }
 forget() { : >"$tmp/node$1"; }
@@ -25,7 +25,7 @@ netns_hosts 3
 for i in 0 1 2; do
     joins=()
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    if [ $i = 2 ]; then wait_until 20 has 0 2; fi # the last one is the last rank
+    if [ $i = 2 ]; then wait_until 20 has 0 2; fi # the last node gets the last rank
     netns_start $i "$mesh_node" serve -m $model -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} --key "$tmp/key" \
         2>>"$tmp/node$i"
 done
@@ -37,24 +37,25 @@ netns_on 2 nft "add table inet wall; add chain inet wall out { type filter hook 
 says "who may not send says that its own firewall forbids it" 2 \
     "nothing can be sent to 10.77.0.[12]:7411.*: Operation not permitted: a firewall of this machine forbids it"
 run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
-check_contains "so does a client there" "$err" "10.77.0.1:7411: nothing can be sent there: Operation not permitted"
+check_contains "a client behind the firewall reports it, too" "$err" "10.77.0.1:7411: nothing can be sent there: Operation not permitted"
 netns_on 2 nft delete table inet wall
 says "and when it may" 2 "to 10.77.0.[12]:7411.* can be sent again"
-becomes "it is a member again" 2 3
-same "which answers with the same bits" 2
+becomes "without the firewall the node is a member again" 2 3
+same "a node that was behind a firewall answers with the same bits" 2
 
-# The address that a node listens at.
+# The address at which a node listens.
 netns_on 2 ip address del 10.77.0.3/24 dev net0
 says "who has lost its address says so" 2 "this machine has not the address 10.77.0.3:7411 any more, at which this node listens"
 says "and that it is alone, since nothing comes" 2 "^alone for 5 s: nothing comes from the others"
 run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
-check_contains "without an address there is no network" "$err" "10.77.0.1:7411: nothing can be sent there: Network is unreachable"
+check_contains "a client on a machine without an address reports it" "$err" \
+    "10.77.0.1:7411: nothing can be sent there: Network is unreachable"
 netns_on 2 ip address add 10.77.0.3/24 dev net0
 says "and when it has it again" 2 "this machine has the address 10.77.0.3:7411 again"
-becomes "with which it comes back" 2 3
-same "and answers with the same bits" 2
+becomes "with its address the node is a member again" 2 3
+same "a node that lost its address answers with the same bits" 2
 
-# What one of them sends does not reach the last one, which cannot be told so by all.
+# Datagrams of one node do not reach the last one, so not every node can tell it so.
 forget 2
 netns_on 2 nft add rule inet loss in ip saddr 10.77.0.2 drop
 says "who is left out learns which member it does not hear" 2 \
@@ -63,9 +64,9 @@ says "and that others are there" 2 \
     "^alone for 5 s: [0-9]* datagrams have come from others, but nobody .*: refused by 10.77.0.1:7411: .*; that member is 10.77.0.2:7411"
 same "the others go on, with the same bits" 0
 netns_loss 0
-becomes "and take it in when there is a way" 0 3
+becomes "the node joins again when the path is restored" 0 3
 
-# An address that may change: whoever listens at any is found at the new one.
+# An address that may change: a node that listens at any address is found at the new one.
 kill -TERM "$netns_pid"
 wait "$netns_pid"
 netns_start 2 "$mesh_node" serve -m $model -t 1 --listen 0.0.0.0:7411 --join 10.77.0.1:7411 --key "$tmp/key" 2>"$tmp/node2"
@@ -73,15 +74,15 @@ becomes "a node may listen at any address" 0 3
 netns_on 2 ip address del 10.77.0.3/24 dev net0
 netns_on 2 ip address add 10.77.0.33/24 dev net0
 found() { status 0 2>/dev/null | grep -q '"address":"10.77.0.33:7411"'; }
-check "and is a member with its new one" wait_until 40 found
+check "a node at any address is a member with its new address" wait_until 40 found
 same "the bits are the same" 0
 
-# The loopback, by which no other machine is reached: --listen forgotten, or a name for which /etc/hosts has it, as Debian's has 127.0.1.1.
+# The loopback, which reaches no other machine: --listen forgotten, or a name for which /etc/hosts gives it, as Debian's gives 127.0.1.1.
 check_exit "a node that would join another machine from the loopback is refused" 2 \
     "--listen 127.0.0.1:7411: this is the loopback, by which 10.77.0.1:7411 is not reached: give the address of this machine" \
     netns_on 1 timeout -k 5 20 "$mesh_node" serve -m $model --join 10.77.0.1:7411 --key "$tmp/key"
 printf '[cluster]\nmodel = %s\nkey = %s\n[node a]\naddress = 127.0.1.1:7411\n[node b]\naddress = 10.77.0.1:7411\n' \
     $model "$tmp/key" >"$tmp/c.conf"
-check_exit "so is one whose own name is the loopback's there" 3 "this node's own address is 127.0.1.1:7411 here, the loopback" \
+check_exit "a node whose own name resolves to the loopback is refused" 3 "this node's own address is 127.0.1.1:7411 here, the loopback" \
     netns_on 1 timeout -k 5 20 "$mesh_node" serve -c "$tmp/c.conf" --node a
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
-# What three nodes record over a lossy network is the same when it is run again; and so is tests/traces/lossy.db, one of such recordings
-# that is kept: T.1.db of `run -m node/models/stories-q8_0.gguf -p Once -n 6 --ignore-eos --temp 0.7 --seed 5 --local 3 -t 1
-# --lab loss=2%,seed=3 --record T.db`, with `PRAGMA page_size = 1024; VACUUM`, and no more of its machine than the architecture.
+# Recordings of three nodes over a lossy network give the same when run again; so does tests/traces/lossy.db, a recording that is kept:
+# T.1.db of `run -m node/models/stories-q8_0.gguf -p Once -n 6 --ignore-eos --temp 0.7 --seed 5 --local 3 -t 1 --lab loss=2%,seed=3 --record
+# T.db`, with `PRAGMA page_size = 1024; VACUUM`, with no details of its machine but the architecture.
 # Runs beside others.
 . tests/run/lib.sh
 mesh_node=$BIN/mesh-node
@@ -11,30 +11,31 @@ model=node/models/stories-q8_0.gguf
 [ -x "$mesh_replay" ] || skip_all "mesh-replay is not built (libsqlite3-dev, libzstd-dev or libxxhash-dev is missing)"
 
 run "$mesh_replay" verify tests/traces/lossy.db
-check_contains "the kept recording is the same" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
-check_exit "and computed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
-check_contains "which is a test of its own" "$out" "# the same: 6 steps, 306 tiles, 1188 blocks, 6 tokens"
+check_contains "the kept recording gives the same when run again" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
+check_exit "the kept recording is recomputed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
+check_contains "the recomputation is a separate TAP test" "$out" "# the same: 6 steps, 306 tiles, 1188 blocks, 6 tokens"
 files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
 check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 --local 3 \
     --lab loss=1%,seed=3 --record "$tmp/T.db" --digest
 run "$mesh_replay" verify "${files[@]}" --junit "$tmp/verify.xml"
 check_equal "verify finds no difference" "$code" 0
 check_contains "all cores are the same" "$out" "3 the same, 0 not, 0 cut short, 0 left out"
-check_contains "data was compared, and none is missing" "$out" ", of 0 not recorded"
+check_contains "data was compared, and none was missing" "$out" ", of 0 not recorded"
 check_contains "JUnit has a case for each" "$tmp/verify.xml" 'tests="3" failures="0" skipped="0"'
 run "$mesh_replay" verify "${files[@]}" --tap
 check_equal "TAP, too" "$(grep -c '^ok' "$out")" 3
 run "$mesh_replay" verify "${files[@]}" --json
-check_contains "and JSON ends with a summary" "$out" '"event":"summary","cores":3,"same":3,"different":0'
+check_contains "JSON ends with a summary" "$out" '"event":"summary","cores":3,"same":3,"different":0'
 run "$mesh_replay" verify "${files[@]}" -m $model
 check_contains "all that was computed is the same" "$out" "computed: 1 the same, 0 not, 0 left out; 0 recorded tokens were not compared"
-check_contains "for all three nodes at once" "$out" "20 steps"
+check_contains "one recomputation covers the steps of all three nodes" "$out" "20 steps"
 check "one node's trace is enough for all ranks" "$mesh_replay" verify "$tmp/T.2.db" -m $model
 check "a node alone records tokens that are drawn again" "$mesh_node" run -m $model -p "Once upon" --temp 0.9 --seed 5 --ignore-eos -t 1 \
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
-check_contains "which is said" "$out" "drawn again, $tmp/S.db: the same: 1 request, 10 tokens"
-# shrinks SENTENCE PROGRAM COMMAND...: of $tmp/shrinks.gguf, which becomes shorter once it is mapped; again when all was read before that
+check_contains "verify reports the tokens drawn again" "$out" "drawn again, $tmp/S.db: the same: 1 request, 10 tokens"
+# shrinks SENTENCE PROGRAM COMMAND...: the command uses $tmp/shrinks.gguf, which is truncated once it is mapped; repeated when all was read
+# before that
 shrinks() {
     local sentence=$1 program=$2 i
     shift 2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# tshark with the exported plugin and mesh-dissect --json agree on every field of every datagram, of kept captures and of real runs.
+# tshark with the exported plugin and mesh-dissect --json agree on every field of every datagram, in kept captures and in real runs.
 . tests/run/lib.sh
 mesh_dissect=$BIN/mesh-dissect
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
@@ -7,12 +7,12 @@ command -v tshark >/dev/null || skip_all "tshark is not installed"
 export HOME=$tmp # no plugins or preferences of this user
 
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
-# Single bits have the name of their field before their own; JSON has the field alone.
+# Names of single bits begin with the name of their field; JSON has only the field.
 "$mesh_dissect" --export fields | awk '{ field = $0; sub(/\.[^.]*$/, "", field) } field in all { print; next } { all[$0] }' >"$tmp/bits"
 { "$mesh_dissect" --export fields | grep -vxFf "$tmp/bits" &&
     printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
 
-# Both as lines "FRAME FIELD VALUE", of fields that are there; several values of one field with commas between them.
+# Both print lines "FRAME FIELD VALUE" for the fields present; several values of a field are separated by commas.
 by_tshark() { # CAPTURE
     local options=() field
     while read -r field; do options+=(-e "$field"); done <"$tmp/fields"
@@ -24,7 +24,7 @@ by_tshark() { # CAPTURE
 by_dissect() { # CAPTURE
     "$mesh_dissect" -r "$1" --json -Y 'lost || !lost' | awk '
         NR == FNR { order[++count] = $1; next }
-        # the names of the objects that are open: "", header, tile, ranges, ...
+        # the names of the open objects: "", header, tile, ranges, ...
         {
             delete value; depth = 0; path[0] = ""; frame = ""; key = ""
             for (text = $0; match(text, /"[^"]*"|[][{},:]|[^][{},:"]+/); text = substr(text, RSTART + RLENGTH)) {
@@ -73,7 +73,7 @@ agree "they agree on every message" tests/dissect/messages.pcap 500
 agree "they agree on numbers" tests/dissect/numbers.pcap 80
 agree "they agree on what was lost" tests/dissect/lost.pcap 80
 agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
-check_equal "of which some was" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
+check_equal "the plugin marks five datagrams as lost" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
 # Bits that have words: lines "NAME FRAME", where they are set.
@@ -86,7 +86,7 @@ while read -r bit; do
 done <"$tmp/bits" >"$tmp/b"
 check "they agree on single bits of $(cut -d' ' -f1 "$tmp/b" | uniq | wc -l) of $(wc -l <"$tmp/bits") kinds" \
     bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/a" "$tmp/b"
-check_equal "and the words of those that are set" \
+check_equal "they agree on the words of set bits" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -O diolkos 2>/dev/null | sed -n 's/^ *flags: \([0-9]* bits.*\)/\1/p' |
         sort | uniq -c)" \
     "$("$mesh_dissect" -r $capture -v | sed -n 's/^ *4  flags *\([0-9]* bits.*\)/\1/p' | sort | uniq -c)"
@@ -112,12 +112,12 @@ for capture in tests/dissect/numbers.pcap docs/captures/host-host0.pcap docs/cap
     expert_by_dissect "$capture" >"$tmp/b"
     check "expert info of ${capture##*/} is about the frames that mesh-dissect names: $(wc -l <"$tmp/b")" \
         bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/a" "$tmp/b"
-    check_equal "with warnings for what is missing or lost, and notes for the rest" \
+    check_equal "expert info of ${capture##*/} has warnings for gaps and losses, and notes for the rest" \
         "$(cut -f 2 "$tmp/expert" | tr ',' '\n' | sort | uniq -c)" \
         "$(awk '{ print ($1 == "gap" || $1 == "lost" ? 6291456 : 4194304) }' "$tmp/b" | sort | uniq -c)"
 done
 
-# A real run on the loopback, where captures are allowed.
+# A real run on the loopback, where capturing is permitted.
 capture() { # FILE OPTIONS...: mesh-node run with them is captured
     local file=$1
     shift
