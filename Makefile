@@ -32,7 +32,7 @@ say = $(if $(V)$(quiet),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 # ---- flags ----
 
-# With flags of somebody else, the optimiser sees other things to warn of. make WERROR= : for compilers that warn of more with these, too.
+# With other CFLAGS the optimiser finds other things to warn of. make WERROR= : for compilers that warn of more with the default ones, too.
 WERROR ?= $(if $(filter undefined,$(origin CFLAGS)),-Werror)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 WARNINGS += $(if $(MUSL),-Wno-sign-conversion) # of musl's headers: int for sizes of messages, CMSG_NXTHDR
@@ -42,11 +42,11 @@ CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
 override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
 override LDLIBS += -lm -pthread
-# musl gives threads 128 KiB of stack where the program does not say otherwise.
+# musl gives threads 128 KiB of stack unless the program asks for more.
 override LDFLAGS += $(if $(MUSL),-Wl$(comma)-z$(comma)stack-size=8388608)
 
-# Sealing needs libsodium, everything else does without (docs/adr/0006): SODIUM is empty where the target has none, or where it is told
-# so (make SODIUM=). A cross build asks its own pkg-config, aarch64-linux-gnu-pkg-config and the like.
+# Sealing needs libsodium, everything else works without it (docs/adr/0006): SODIUM is empty where the target has none, or by request (make
+# SODIUM=). A cross build asks its own pkg-config, aarch64-linux-gnu-pkg-config and the like.
 PKG_CONFIG ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),$(patsubst %gcc,%pkg-config,$(firstword $(CC))),pkg-config)
 ifeq ($(origin SODIUM),undefined)
 SODIUM := $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && echo yes)
@@ -58,7 +58,7 @@ override CPPFLAGS += -DMESH_HAVE_SODIUM $(SODIUM_CFLAGS)
 override LDLIBS := $(SODIUM_LIBS) $(LDLIBS)
 endif
 
-# With AES where processors have instructions for it, by libgcrypt (docs/adr/0016): in the same way.
+# libgcrypt seals with AES where processors have instructions for it (docs/adr/0016): optional in the same way.
 ifeq ($(origin GCRYPT),undefined)
 GCRYPT := $(shell $(PKG_CONFIG) --exists libgcrypt 2>/dev/null && echo yes)
 endif
@@ -76,7 +76,7 @@ NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONIT
 NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
 endif
 
-# The HTTP listener of --metrics needs libmicrohttpd: in the same way.
+# The HTTP listener of --metrics needs libmicrohttpd: optional in the same way.
 ifeq ($(origin MICROHTTPD),undefined)
 MICROHTTPD := $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
 endif
@@ -84,7 +84,7 @@ ifneq ($(MICROHTTPD),)
 override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
 NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
 endif
-# The dissector captures and reads files with libpcap; where there is none it is not built, its parsers are.
+# The dissector captures and reads files with libpcap; without libpcap only its parsers are built.
 ifeq ($(origin PCAP),undefined)
 PCAP := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && echo yes)
 endif
@@ -101,14 +101,14 @@ override LDLIBS := $(TRACE_LIBS) $(LDLIBS)
 endif
 
 ifneq ($(SAN),)
-# Instrumented code loses what the compiler knows of ranges, so it warns of conversions that are none: the plain build is the judge.
+# In instrumented code the compiler knows less about ranges, so it warns of harmless conversions: the plain build decides.
 WARNINGS += -Wno-error -Wno-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 override LDFLAGS += -fsanitize=$(SAN)
 endif
 
-# The kernels are large inlined functions. Instrumented in full they take minutes to compile, so sanitizer builds call the address checks
-# instead of inlining them and leave out those of pointers. Plain ones have lines in their debugging information, but no variables, which
+# The kernels are large inlined functions. Fully instrumented they take minutes to compile, so sanitizer builds call the address checks
+# instead of inlining them and leave out those of pointers. Plain builds have lines in their debugging information, but no variables, which
 # take as long as half of the rest.
 KERNEL_O := -O3 $(if $(filter -g%,$(CFLAGS)),-g1)
 ifneq ($(findstring address,$(SAN)),)
@@ -117,16 +117,16 @@ KERNEL_O := -O1 -fno-sanitize=null,alignment,object-size,pointer-overflow \
 else ifneq ($(SAN),)
 KERNEL_O := -O1
 endif
-# What fuzzers look for is in parsers: kernels need not count what they cover.
+# Fuzzers look for errors in parsers: kernels need no coverage counters.
 ifneq ($(findstring fuzzer,$(SAN)),)
 KERNEL_O += -fno-sanitize=fuzzer-no-link
 endif
 
-# One instruction set per file; the dispatcher asks the CPU before it calls into one. Where in a line of the cache a loop begins is worth
-# 5 %, and must not depend on what is linked before it.
+# One instruction set per file; the dispatcher asks the CPU before it calls into one. The position of a loop within a cache line is
+# worth 5 %, and must not depend on what is linked before it.
 KERNEL_O += -falign-functions=64
-# Nor does what a packager adds against overflown buffers change the code of kernels, which are given sizes, not told them by strangers: it
-# costs 3 % of prompts, of which all is in kernel_kv. Everything else has it where it is asked for.
+# Kernels are compiled without a packager's protection against buffer overflows: their sizes come from the program, not from strangers, and
+# it costs 3 % of prompts, all of it in kernel_kv. Everything else gets it where requested.
 UNGUARDED := -fno-stack-protector -U_FORTIFY_SOURCE
 KERNEL_O += $(UNGUARDED)
 FLAGS_kernel_kv := $(UNGUARDED)
@@ -144,7 +144,7 @@ endif
 FLAGS_fleet_tick := $(if $(SAN),,-O3)
 file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
-# ---- what there is ----
+# ---- files ----
 
 LIBMESH_SRC := $(filter-out $(if $(TRACE),,libmesh/trace%),$(wildcard libmesh/*.c))
 SHARED_SRC := $(wildcard libmesh/program/*.c)
@@ -169,14 +169,14 @@ NODE_OBJ := $(call obj,$(filter-out node/main.c,$(NODE_SRC)))
 MONITOR_OBJ := $(call obj,$(filter-out monitor/main.c,$(MONITOR_SRC)))
 DISSECTOR_OBJ := $(call obj,$(filter-out dissector/main.c,$(DISSECTOR_SRC)))
 REPLAY_OBJ := $(call obj,$(filter-out replay/main.c,$(REPLAY_SRC)))
-# Those of them that T asks for and NOT does not name: programs that are not run need not be built.
+# The tests selected by T and not excluded by NOT: programs that are not run need not be built.
 matches = $(foreach path,$2,$(if $(strip $(foreach pattern,$1,$(findstring $(pattern),$(path)))),$(path)))
 wanted = $(filter-out $(call matches,$(NOT),$1),$(if $(T),$(call matches,$(T),$1),$1))
 TEST_BIN := $(call wanted,$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(REPLAY_SRC) $(EXPLORE_SRC) \
 	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC) tests/preload/fail_calls.c)
-# For users: each has a folder and a main.c.
+# Programs for users: each has a folder and a main.c.
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
@@ -185,9 +185,9 @@ PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
 
-# ---- how it is made ----
+# ---- build rules ----
 
-# The flags of the last build: rewritten, and so newer than every object, only when they change.
+# The flags of the last build: rewritten only when they change, and then newer than every object.
 FLAGS_NOW := $(strip $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LDLIBS) / \
 	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v))))
 $(BUILD)/flags: FORCE
@@ -204,7 +204,7 @@ $(call obj,$(REPLAY_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 
-# An archive is made anew when a source file has come or gone, too.
+# An archive is also made anew when a source file was added or removed.
 $(BUILD)/libmesh.list: FORCE
 	@mkdir -p $(@D) && echo '$(LIBMESH_OBJ)' | cmp -s - $@ || echo '$(LIBMESH_OBJ)' >$@
 
@@ -213,7 +213,8 @@ $(BIN)/libmesh.a: $(LIBMESH_OBJ) $(BUILD)/libmesh.list
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBMESH_OBJ)
 
-# What the programs share besides the protocol, the programs without their mains, and what tests share: each takes what it calls.
+# Code that programs share besides the protocol, programs without their main functions, and code that tests share: the linker takes what is
+# called.
 $(BUILD)/%.list: FORCE
 	@mkdir -p $(@D) && echo '$($(*)_objects)' | cmp -s - $@ || echo '$($(*)_objects)' >$@
 shared_objects := $(SHARED_OBJ)
@@ -290,7 +291,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-# Loaded before a program, it makes calls of the C library fail; sanitizers have those for themselves, and musl does not say who calls.
+# Loaded before a program, it makes calls of the C library fail; sanitizers replace these calls themselves, and musl does not tell the
+# callers.
 FAIL_CALLS := $(if $(SAN)$(MUSL)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so)
 $(BUILD)/fail_calls.so: $(BUILD)/tests/preload/fail_calls.o
 	$(call say,LD,$@)
@@ -302,9 +304,9 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $(
 	$(call say,LD,$@)
 	$(link) -fsanitize=fuzzer $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-# ---- what people type ----
+# ---- targets to type ----
 
-# Used by targets that first install packages: what make learned of the compiler before that may be out of date.
+# Used by targets that first install packages: what make found out about the compiler before that may be out of date.
 again = +@$(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 deps:
@@ -364,7 +366,7 @@ format: deps-test
 docs:
 	@tests/tools/file-list --update
 
-# Of what is built: no manual of a program, and no header of functions, that are left out.
+# Only for what is built: no manual of a program, and no header of functions, that are left out.
 HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))
 MANUALS := $(wildcard $(patsubst %,docs/man/%.1,$(notdir $(MAINS))))
 COMPLETIONS := $(wildcard $(patsubst %,docs/completions/%.bash,$(notdir $(MAINS))))
@@ -377,7 +379,7 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
 
-# Of names that DESTDIR may have: any. Of PREFIX: no spaces, which make divides words by, as pkg-config does.
+# DESTDIR may have any name. PREFIX may have no spaces, at which make and pkg-config split words.
 staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
 ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)-),4)
@@ -387,7 +389,7 @@ endif
 
 installable: $(MAINS) $(BIN)/libmesh.a $(BIN)/libmesh.so
 
-# Whoever installs may have any umask: what is written by redirection is for all to read.
+# The installing user may have any umask: files written by redirection are made readable by all.
 install: installable
 	@install -d $(call staged,$(sort $(dir $(INSTALLED))))
 	@install -m 755 $(MAINS) '$(DESTDIR)$(PREFIX)/bin/'
