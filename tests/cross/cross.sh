@@ -13,7 +13,7 @@ if [ -n "${CROSS_SMOKE:-}" ]; then
 fi
 
 unset MAKEFLAGS MAKELEVEL MFLAGS BUILD # each architecture builds in its own folder
-# Traces need libraries of that architecture: Debian's, unpacked beside the build (they stay there). riscv64 is not in Debian 12.
+# Traces need libraries of that architecture: Debian's, unpacked beside the build, where they stay. riscv64 is not in Debian 12.
 libraries_for() { # arch
     [ "$1" != aarch64 ] || tests/tools/cross-libs arm64 "build/libraries-$1" 2>"$tmp/libraries"
 }
@@ -87,7 +87,7 @@ for type in "${types[@]}"; do
     done
 done
 
-# ---- one mesh of two kinds of machine ----
+# ---- one mesh of two architectures ----
 
 mixed_mesh() { # arch
     local peers
@@ -111,7 +111,7 @@ if [ -n "$generates" ] && [ ${#usable[@]} -gt 0 ]; then
     fi
 fi
 
-# ---- recordings: what one kind of machine has recorded, protocol and arithmetic, is the same on the other ----
+# ---- recordings: protocol and arithmetic recorded on one architecture are the same on the other ----
 
 model=node/models/stories-q8_0.gguf
 record=(-m "$model" -p "Once upon" -n 4 --ignore-eos --temp 0.7 --seed 2 --digest --local 2 -t 1)
