@@ -154,7 +154,7 @@ check "the seed that a run printed can be given" "$mesh_node" run -m "$small" -p
 check_same "the printed seed repeats the run" "$out" "$tmp/ids"
 check "NO_COLOR changes nothing" env NO_COLOR=1 "$mesh_node" run -m "$small" -p abc -n 6 --ids --seed "$seed"
 check_same "NO_COLOR changes nothing in the output" "$out" "$tmp/ids"
-check_equal "and there is no colour" "$(grep -c "$(printf '\033')" "$out" "$err" | sed 's/.*://' | sort -u)" 0
+check_equal "NO_COLOR leaves no colours" "$(grep -c "$(printf '\033')" "$out" "$err" | sed 's/.*://' | sort -u)" 0
 
 # ---- characters ----
 

@@ -75,7 +75,7 @@ else
 fi
 check_same "the file is the same, byte by byte" "$(folder)/model.gguf" "$model"
 check "a node that fetched its model answers" "$mesh_node" ask --to "127.0.0.1:$second" ${security[@]+"${security[@]}"} "${question[@]}"
-check_equal "with the bits of run" "$(grep '^digest ' "$out")" "$expected"
+check_equal "its answer has the bits of run" "$(grep '^digest ' "$out")" "$expected"
 status "$second" --json
 check_contains "now every row is on two disks" "$tmp/status" '"disks_with_every_row":2,"rows_on_two_disks":true'
 end "$node"
@@ -97,7 +97,7 @@ serve second "$second" --join "127.0.0.1:$first"
 node=$background_pid
 becomes "with a damaged byte in the cache a node starts, too" "$second" 2 second
 check_contains "a damaged chunk is fetched again" "$tmp/second" "1 of $chunks MiB are missing"
-check_same "and the file is whole" "$(folder)/model.gguf" "$model"
+check_same "the fetched file is whole" "$(folder)/model.gguf" "$model"
 end "$node"
 
 third=$(free_port) nobody=$(free_port)
@@ -128,7 +128,7 @@ cmp -s "$(folder)/model.gguf" "$tmp/copy.gguf"
 check_equal "chunks of a peer with another file are not kept" $? 1
 serve fifth "$second" --join "127.0.0.1:$slow" --join "127.0.0.1:$first"
 becomes "fetching continues with another peer that has the right file" "$second" 3 fifth
-check_same "and has the right file" "$(folder)/model.gguf" "$model"
+check_same "the file from the other peer is right" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 
 # A peer that dies in the middle: nothing is heard of it for 10 s, then the other peer is asked for the missing chunks.
@@ -143,7 +143,7 @@ kill -9 "$node"
 wait "$node" 2>/dev/null
 becomes "when it dies the other peer is asked" "$second" 3 sixth
 check_contains "the loss of a peer while fetching is reported" "$tmp/sixth" "127.0.0.1:$dying: nothing"
-check_same "and the file is whole" "$(folder)/model.gguf" "$model"
+check_same "the fetched file is whole" "$(folder)/model.gguf" "$model"
 end "$background_pid"
 
 cache=d
@@ -193,7 +193,7 @@ exactly() {
 }
 answers() { # SENTENCE PORT
     check "$1" "$mesh_node" ask --to "127.0.0.1:$2" ${security[@]+"${security[@]}"} "${question[@]}"
-    check_equal "with the bits of run" "$(grep '^digest ' "$out")" "$expected"
+    check_equal "its answer has the bits of run" "$(grep '^digest ' "$out")" "$expected"
 }
 whole=$(free_port) near=$(free_port) far=$(free_port) seed=$(free_port)
 all=$((($(stat -c %s "$large") + 1048575) / 1048576))
@@ -240,7 +240,7 @@ cache=g
 reaches() { [ "$(here "$1")" -ge "$2" ]; }
 wait_until 60 reaches "$far" "$(needs 2 1)" # the answer may have ended before the death
 exactly "the rows that were missing have been fetched" "$far" "$(needs 2 1)" 2
-answers "and it answers" "$far"
+answers "with the fetched rows it answers" "$far"
 
 # Started again, the second node still has what it fetched; then the third one leaves in order.
 cache=f
@@ -250,7 +250,7 @@ becomes "the dead one comes back" "$near" 3 near
 cache=g
 end "$far_pid"
 becomes "the other one leaves" "$near" 2 near
-answers "and the rest answers" "$near"
+answers "the remaining nodes answer" "$near"
 end "$near_pid"
 
 # ---- a disk that fills up while fetching ----
@@ -272,11 +272,11 @@ END
     background unshare -rm sh "$tmp/tight.sh"
     tight=$background_pid
     if wait_until 60 test -s "$tmp/code"; then ok "a disk without room for its rows ends it"; else not_ok "it ends" "$(cat "$tmp/full")"; fi
-    check_equal "with exit code 4" "$(cat "$tmp/code")" 4
-    check_contains "and what to do" "$tmp/full" "make room"
+    check_equal "a node whose disk has no room ends with exit code 4" "$(cat "$tmp/code")" 4
+    check_contains "a node whose disk has no room prints the remedy" "$tmp/full" "make room"
     answers "the others go on" "$whole"
     becomes "a node becomes a member once its disk has room" "$seed" 2 roomy
-    answers "and has the right rows" "$seed"
+    answers "a node that became a member late has the right rows" "$seed"
     kill "$tight"
     wait "$tight" 2>/dev/null
 else

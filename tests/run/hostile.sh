@@ -75,7 +75,7 @@ refused() {
 begin
 check "the good file runs" "$mesh_node" run -m "$file" -p a -n 2 --seed 1 --local 2
 insert 0 ""
-check "and with more metadata, too" "$mesh_node" run -m "$file" -p a -n 2 --seed 1 --local 2
+check "the good file with more metadata runs" "$mesh_node" run -m "$file" -p a -n 2 --seed 1 --local 2
 : >"$file"
 refused "an empty file" "empty"
 file=$tmp
@@ -188,11 +188,11 @@ while read -r name row columns where; do
     run timeout -k 5 60 "$mesh_node" run -m "$file" -p a -n 3 --seed 1
     cp "$err" "$tmp/one"
     check_equal "a NaN in $name ends the run with exit code 3" "$code" 3
-    check_contains "and is named: $where" "$err" "$where: a value is not a finite number: "
+    check_contains "the message names its place: $where" "$err" "$where: a value is not a finite number: "
     for options in "--local 3" "--local 3 --shares 1,0,5 -t 2" "--kernel scalar"; do
         # shellcheck disable=SC2086
         run timeout -k 5 60 "$mesh_node" run -m "$file" -p a -n 3 --seed 1 $options
-        check_equal "and in the same words with $options" "$code $(tail -n 1 "$err")" "3 $(tail -n 1 "$tmp/one")"
+        check_equal "it is reported in the same words with $options" "$code $(tail -n 1 "$err")" "3 $(tail -n 1 "$tmp/one")"
     done
 done <<'END'
 blk.1.attn_output.weight 5 64 layer 1, attention output, row 5

@@ -62,7 +62,7 @@ check_equal "the same files are installed there" "$(cd "$other" && find . | sort
 check_equal "every user can read the installed files" "$(find "$tmp/a folder" -mindepth 1 -not -perm -044)" ""
 check_equal "spaces in DESTDIR create no other folder" "$(ls -d folder 2>/dev/null)" ""
 check "make uninstall succeeds there, too" staged_command uninstall
-check_equal "and leaves no file" "$(find "$tmp/a folder" -not -type d)" ""
+check_equal "make uninstall leaves no file there" "$(find "$tmp/a folder" -not -type d)" ""
 # A system that has libraries of several kinds of machines, each in a folder of its own.
 multiarch="$tmp/multiarch"
 for libdir in lib/x86_64-linux-gnu /usr/lib64; do
@@ -76,7 +76,7 @@ for libdir in lib/x86_64-linux-gnu /usr/lib64; do
             "$(PKG_CONFIG_LIBDIR="$multiarch$place/pkgconfig" pkg-config --variable=libdir libmesh)" "$place"
     fi
     check "make uninstall succeeds" placed_command uninstall
-    check_equal "and leaves no file" "$(find "$multiarch" -not -type d)" ""
+    check_equal "make uninstall leaves no file there" "$(find "$multiarch" -not -type d)" ""
 done
 check_exit "a LIBDIR with spaces is refused" 2 "cannot have spaces" install_command install LIBDIR="/opt/my lib"
 check_exit "a PREFIX with spaces is refused" 2 "cannot have spaces" install_command install PREFIX="/opt/my mesh"

@@ -13,7 +13,7 @@ make_alone() {
 }
 # Makes only the first file that make makes.
 begin() { make_alone "$@" "$tmp/build/flags"; }
-nothing_is_made() { check_equal "and nothing is made" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
+nothing_is_made() { check_equal "a refused build makes nothing" "$(find "$tmp/build" -type f 2>/dev/null)" ""; }
 
 check_exit "a compiler that is not there is named" 2 "no compiler 'nowhere-gcc'" begin CC=nowhere-gcc
 nothing_is_made

@@ -168,9 +168,9 @@ did "the command line of the unit serves, answers and ends in order" node
 did "they can be installed over themselves" upgrade
 check_equal "an upgrade keeps what the administrator changed" "$(noted limits)" "# of the administrator"
 did "they can be removed" remove
-check_equal "which leaves settings and cache, and takes the programs" \
+check_equal "removal deletes the programs, and leaves settings and cache" \
     "$(noted removed | grep -v '/etc/systemd/')" "$(printf '%s\n' $limits "$mine" /var/cache/private/mesh-node)"
 did "and purged" purge
-check_equal "which leaves what the administrator has written, and nothing else" "$(noted left | sed 's|^/mnt||' | sort)" "$mine"
+check_equal "purging leaves only the administrator's files" "$(noted left | sed 's|^/mnt||' | sort)" "$mine"
 check_equal "purging leaves nothing in the cache" "$(noted cached)" ""
 finish

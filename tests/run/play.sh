@@ -142,8 +142,8 @@ exec "'"$mesh_node"'" "$@"'
     check_contains "the node's reason is repeated" "$out" '"what":"not answered: '
 fi
 check_exit "a misspelt limit is an error" 2 "did you mean --max-p99-us" play "$tmp/T.db" --max-p99 5
-check_exit "so is an impossible speed" 2 "give a number of times" play "$tmp/T.db" --speed fast
-check_exit "and a replay without nodes" 2 "say how after --" "$mesh_replay" run "$tmp/T.db"
+check_exit "an impossible speed is an error" 2 "give a number of times" play "$tmp/T.db" --speed fast
+check_exit "a replay without nodes is an error" 2 "say how after --" "$mesh_replay" run "$tmp/T.db"
 check_exit "a node that cannot start says why" 3 "node 0 has ended: mesh-node: README.md: " \
     "$mesh_replay" run "$tmp/T.db" --nodes 1 -- "$mesh_node" serve -m README.md
 check_exit "a trace that is missing is named" 4 "No such file" play "$tmp/none.db"

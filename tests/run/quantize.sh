@@ -41,7 +41,7 @@ for type in $types; do
     check_contains "$type: to f32 is exact" "$out" "error    0 of"
 done
 
-# ---- what is said ----
+# ---- output ----
 
 check "figures are printed" "$mesh_node" quantize "$model" "$tmp/out.gguf" --type q4_k
 check_equal "quantize prints three lines" \

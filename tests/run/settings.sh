@@ -114,7 +114,7 @@ kill -HUP "$background_pid"
 check "a terminal that ends is a signal to leave" says slow "leaving when 1 request has ended"
 wait "$asking"
 check_equal "the request ends as if nothing had happened" $? 0
-ends "and the node with 0" 0
+ends "a node whose terminal ends exits with 0" 0
 slow nohup
 kill -HUP "$background_pid"
 wait "$asking"
@@ -133,7 +133,7 @@ if [ -z "$SAN" ]; then
     check "128 KiB of stack are enough for a node that serves" ask
     check "128 KiB of stack are enough for its status" "$mesh_node" status --json --to "127.0.0.1:$port"
     kill "$background_pid"
-    ends "and that leaves" 0
+    ends "a node with a small stack leaves in order" 0
 else
     skip "128 KiB of stack are enough for nodes that generate" "a sanitizer takes more"
 fi
@@ -151,7 +151,7 @@ if [ -x "$BIN/mesh-replay" ]; then
     check_contains "a recording that may not grow is reported" "$tmp/limit" "cannot be written, and is tried again every second"
     check "a node whose recording may not grow answers" ask
     kill "$background_pid"
-    ends "and leaves in order" 0
+    ends "a node whose recording may not grow leaves in order" 0
 else
     skip "a recording that may not grow is reported" "mesh-replay is not built"
 fi

@@ -26,7 +26,7 @@ full() {
     grep -q "temporarily unavailable" "$tmp/dd"
 }
 
-# ---- a log that nobody reads ----
+# ---- a log that is not read ----
 
 check "a pipe that nobody reads is full" full log
 node 0 2>"$tmp/log"
@@ -37,7 +37,7 @@ check "a node whose log is not read answers" ask "${ports[0]}"
 cp "$out" "$tmp/answer"
 kill "$silent"
 wait "$silent"
-check_equal "and ends as others do" $? 0
+check_equal "it ends with exit code 0" $? 0
 check "the other node prints that it has left" wait_until 20 grep -q "left: 127.0.0.1:${ports[0]}" "$tmp/other"
 # ---- a disk of recordings that hangs ----
 
@@ -71,5 +71,5 @@ kill "$recorded"
 check "a second signal ends the wait for the disk" wait_until 20 grep -q "record $disk/T.db: left as it is" "$tmp/recorded"
 thaw
 wait "$recorded"
-check_equal "and ends as others do" $? 0
+check_equal "it ends with exit code 0" $? 0
 finish
