@@ -157,7 +157,7 @@ static void fixed_shares_alone_are_taken_as_they_are(void **state)
     assert_true(share[0] == 3 && share[1] == 1);
     member[0].share = member[1].share = 0;
     balance_shares(&load, member, 2, share);
-    assert_true(share[0] == 1 && share[1] == 1); /* each needs at least one */
+    assert_true(share[0] == 1 && share[1] == 1); /* some member has to compute */
 }
 
 static void who_costs_more_than_its_rows_give_gets_none(void **state)

@@ -180,7 +180,7 @@ static void set_links(const struct mesh_sim_link *link)
                 mesh_sim_set_link(bench.sim, from, to, link);
 }
 
-/* Traffic of three to five ranks, one second with losses and one without. It begins after the handshake: before that a rank records no
+/* Traffic of three to five ranks with losses, then one second without. Losses begin after the handshake: before that a rank records no
  * numbers, and counts datagrams as lost that arrived nevertheless. */
 static void run(unsigned seed, unsigned seen_from)
 {
