@@ -271,7 +271,7 @@ node 2>'$tmp/roomy'
 END
     background unshare -rm sh "$tmp/tight.sh"
     tight=$background_pid
-    if wait_until 60 test -s "$tmp/code"; then ok "a disk without room for its rows ends it"; else not_ok "it ends" "$(cat "$tmp/full")"; fi
+    check "a disk without room for its rows ends it" wait_until 60 test -s "$tmp/code"
     check_equal "a node whose disk has no room ends with exit code 4" "$(cat "$tmp/code")" 4
     check_contains "a node whose disk has no room prints the remedy" "$tmp/full" "make room"
     answers "the others go on" "$whole"

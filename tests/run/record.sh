@@ -161,7 +161,7 @@ case $code in
     check_equal "a trace on a full disk is valid as far as it goes" "$(cat "$tmp/full-check")" ok
     ;;
 77) skip "a full disk does not change what is generated" "no small file system can be mounted here (unshare -rm)" ;;
-*) not_ok "a full disk does not end a run" "$(cat "$tmp/full-err")" ;;
+*) not_ok "a full disk does not change what is generated" "$(cat "$tmp/full-err")" ;;
 esac
 cat >"$tmp/fuller.sh" <<END
 mount -t tmpfs -o size=\$1 none '$tmp/full' || exit 77

@@ -126,6 +126,7 @@ becomes "there are four" 1 4
 loaded_before "rows were loaded before it came in"
 refusals() { "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"} | grep -o "[0-9]* datagrams refused"; }
 before=$(refusals)
+check "status counts refused datagrams" test -n "$before"
 for _ in 1 2 3; do after=$(refusals); done
 check_equal "a client that asks for the status is not counted as refused" "$after" "$before"
 begin_count 1
