@@ -47,7 +47,7 @@ static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
         .type = MESH_CLUSTER_PEER_LOST, .rank = (uint16_t)peer->rank, .has_left = peer->is_leaving, .addr = peer->addr};
 
     memcpy(logged.incarnation, peer->incarnation, sizeof logged.incarnation);
-    logged.unheard = mesh_cluster_host_starved_by(cluster, peer->incarnation);
+    logged.unheard = mesh_cluster_host_starved_by(cluster, peer);
     mesh_cluster_log(cluster, &logged);
     if (peer->is_leaving)
         return;

@@ -163,6 +163,7 @@ static struct cluster_rest *rest(struct mesh_cluster *cluster, const struct clus
     place->number = peer->highest ? peer->highest : 1;
     place->until_ns = cluster->now_ns + rest_ns;
     place->unheard = UINT16_MAX;
+    place->is_starved = false;
     return place;
 }
 
@@ -186,17 +187,17 @@ bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t
 {
     const struct cluster_rest *place = find_rest(cluster, incarnation);
 
-    return place && place->starved_ns && cluster->now_ns < place->until_ns;
+    return place && place->is_starved && cluster->now_ns < place->until_ns;
 }
 
-struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
+/* As the list of the epoch has it, in which its rank was left out. */
+struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const struct cluster_peer *member)
 {
-    const struct cluster_rest *place = find_rest(cluster, incarnation);
-    const struct mesh_addr nobody = {.port = 0};
+    const struct cluster_rest *place = find_rest(cluster, member->incarnation);
+    const bool is_starved = member->is_out && mesh_cluster_host_starves(cluster, member->incarnation);
 
-    if (!mesh_cluster_host_starves(cluster, incarnation) || place->unheard >= cluster->epoch.list.count)
-        return nobody;
-    return place->unheard == cluster->epoch.rank ? cluster->addr : cluster->peers[cluster->peer_of[place->unheard]].addr;
+    return is_starved && place->unheard < cluster->epoch.list.count ? cluster->epoch.list.members[place->unheard].addr
+                                                                    : (struct mesh_addr){.port = 0};
 }
 
 static uint64_t starved_ns(struct mesh_cluster *cluster, const struct cluster_peer *member)
@@ -214,6 +215,7 @@ void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluste
     struct cluster_rest *place = rest(cluster, member, rest_ns);
 
     place->starved_ns = is_starved ? rest_ns : place->starved_ns;
+    place->is_starved = is_starved;
     place->unheard = unheard;
     place->needs_check = true;
 }

@@ -250,6 +250,7 @@ struct cluster_rest {
     uint64_t starved_ns;       /* how long it has rested as one of two that starve one another; 0: it has not */
     uint16_t unheard;
     bool needs_check;
+    bool is_starved; /* it rests for that, and for nothing that came later */
 };
 
 union cluster_said {
@@ -411,7 +412,7 @@ void mesh_cluster_host_tick(struct mesh_cluster *cluster);
 void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
                             uint64_t expected, uint64_t rest_ns);                                  /* not taken in: let it rest */
 bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16]); /* and rests for that, still */
-struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const uint8_t incarnation[16]); /* port 0: nobody */
+struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const struct cluster_peer *member); /* port 0: nobody */
 void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved);
 void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port);           /* of the coordinator */
 struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from); /* as it came in a message */

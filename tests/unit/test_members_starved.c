@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "members_case.h"
 
@@ -88,12 +89,64 @@ static void who_starves_or_is_starved_again_stays_away_twice_as_long(void **stat
     members_case_expect_agreement(7, 65 * SIMMEMBERS_S);
 }
 
+static void expect_lost(uint16_t place, bool is_starved)
+{
+    static const struct mesh_addr nobody;
+    const struct mesh_cluster_event *lost = &members.at[simmembers_place(&members, 0)].lost;
+
+    assert_int_equal(lost->addr.port, place);
+    assert_int_equal(memcmp(&lost->unheard.ip, nobody.ip, sizeof nobody.ip) != 0, is_starved);
+}
+
+static void who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone(void **state)
+{
+    uint16_t who, by;
+
+    (void)state;
+    members_case_form(3);
+    who = simmembers_place(&members, 1);
+    by = simmembers_place(&members, 2);
+    starve(who, by, 3);
+    expect_lost(by, true);
+    members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
+    mesh_sim_block(members.sim, who, by, true);
+    mesh_sim_block(members.sim, by, who, true);
+    members_case_expect_agreement(members_case_without(7, by), 5 * SIMMEMBERS_S);
+    expect_lost(by, false);
+}
+
+/* Its coordinator was stopped before the epoch without it began, and trusts it again; later it dies. */
+static void who_starved_and_stayed_is_lost_for_another_reason(void **state)
+{
+    uint16_t coordinator, by;
+    uint64_t lost;
+
+    (void)state;
+    members_case_form(3);
+    coordinator = simmembers_place(&members, 0);
+    by = simmembers_place(&members, 2);
+    starve(coordinator, by, 2);
+    simmembers_starved(&members, coordinator, by);
+    lost = members.at[coordinator].events[MESH_CLUSTER_PEER_LOST];
+    mesh_sim_pause(members.sim, coordinator, true);
+    assert_true(simmembers_run(&members, 600 * SIMMEMBERS_MS));
+    mesh_sim_pause(members.sim, coordinator, false);
+    assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    assert_true(simmembers_agree(&members, 7));
+    assert_int_equal(members.at[coordinator].events[MESH_CLUSTER_PEER_LOST], lost);
+    simmembers_crash(&members, by);
+    members_case_expect_agreement(members_case_without(7, by), 5 * SIMMEMBERS_S);
+    expect_lost(by, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while, members_case_close),
         cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, members_case_close),
         cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, members_case_close),
+        cmocka_unit_test_teardown(who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone, members_case_close),
+        cmocka_unit_test_teardown(who_starved_and_stayed_is_lost_for_another_reason, members_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
