@@ -5,7 +5,7 @@
 
 #include "bytes.h"
 
-enum { ID_BYTES = 4 };
+enum { ID_BYTES = 4, IDS_PER_WORK = 16 /* that take as long as a symbol of a text */ };
 
 static int fail_memory(struct fail *fail)
 {
@@ -69,10 +69,13 @@ static int encode_oldest(struct questions *questions, const struct shift_config 
                          struct fail *fail)
 {
     const struct question *item = &questions->item[0];
+    const size_t id_work = item->text_size / ID_BYTES / IDS_PER_WORK;
     int result;
 
-    if (item->asked.ask.is_ids)
+    if (item->asked.ask.is_ids) {
+        *work -= id_work < *work ? id_work : *work;
         return read_ids(item, ids, count, fail);
+    }
     if (questions->encoding == NULL)
         questions->encoding = tokenizer_encoding_open(config->tokenizer, item->text, item->text_size, true, fail);
     if (questions->encoding == NULL)

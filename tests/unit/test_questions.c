@@ -111,6 +111,26 @@ static void a_long_prompt_takes_turns_and_a_short_one_does_not(void **state)
     assert_int_equal(f->questions.count, 0);
 }
 
+static void prompts_of_ids_take_turns_as_well(void **state)
+{
+    enum { QUESTIONS = 32 };
+    struct fixture *f = *state;
+    struct question_outcome outcome;
+    struct fail fail;
+    unsigned turns = 0;
+
+    memset(f->text, 0, LONG);
+    for (uint32_t i = 0; i < QUESTIONS; i++)
+        assert_int_equal(add(f, i, f->text, LONG, true, &fail), 0);
+    for (; f->questions.count > 0; turns++) {
+        size_t work = QUESTIONS_WORK;
+
+        while (questions_next(&f->questions, &f->jobs, &f->config, &work, &outcome))
+            assert_non_null(outcome.job);
+    }
+    assert_in_range(turns, QUESTIONS / 8, QUESTIONS);
+}
+
 static void questions_become_jobs_in_the_order_in_which_they_came(void **state)
 {
     static const uint32_t ids[] = {1, 299, 7};
@@ -224,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_long_prompt_takes_turns_and_a_short_one_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(prompts_of_ids_take_turns_as_well, set_up, tear_down),
         cmocka_unit_test_setup_teardown(questions_become_jobs_in_the_order_in_which_they_came, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_that_goes_away_takes_its_questions_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_refused_before_it_is_read, set_up, tear_down),
