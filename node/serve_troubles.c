@@ -116,7 +116,7 @@ static void take_fed(struct server *server, uint64_t starved)
             !serve_trouble_over(server, TROUBLE_BLACK_HOLE, &shift->member[rank].addr))
             continue;
         mesh_addr_format(shift->member[rank].addr, address);
-        serve_say(server, "large datagrams pass between this node and %s again", address);
+        serve_say(server, "large datagrams pass to and from %s again", address);
     }
 }
 

@@ -98,7 +98,7 @@ netns_loss 0
 becomes "and comes back after a while" 0 3
 same "it computes again, with the same bits" 2
 over "and that is over" "$teller" black_hole
-says "which is said" "$teller" "^large datagrams pass between this node and 10.77.0.3:7411 again"
+says "which is said" "$teller" "^large datagrams pass to and from 10.77.0.3:7411 again"
 
 # An interface that carries nothing large.
 netns_on 2 ip link set net0 mtu 1000
