@@ -1,7 +1,8 @@
 /* The tokenizer on any vocabulary and any text.
  *
  * An input that begins with "GGUF" is a whole file, whose tokenizer must open or refuse it. Any other input describes pieces that are added
- * to the byte tokens, each as (size, type, score, text), then a zero, then the text; its decoded ids must be that text again. */
+ * to the byte tokens, each as (size, type, score, text), then a zero, then the text; its decoded ids must be that text again. In turns,
+ * and word by word where the vocabulary allows it, the ids must be the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,28 @@ static size_t normalise(char *text, size_t size)
     return written;
 }
 
+static void check_turns(const struct tokenizer *t, const uint8_t *data, size_t size, const uint32_t *expected, size_t expected_count)
+{
+    struct fail fail;
+    struct tokenizer_encoding *encoding = tokenizer_encoding_open(t, (const char *)data, size, true, &fail);
+    size_t work, count;
+    uint32_t *ids;
+    int result;
+
+    assert(encoding);
+    do {
+        work = 1 + size % 7;
+        result = tokenizer_encoding_run(encoding, &work, &fail);
+        assert(result == 1 || work == 0);
+    } while (result == 0);
+    assert(result == 1);
+    tokenizer_encoding_take(encoding, &ids, &count);
+    tokenizer_encoding_close(encoding);
+    assert(count == expected_count && count >= tokenizer_ids_min(t, size));
+    assert(count == 0 || memcmp(ids, expected, count * sizeof *ids) == 0);
+    free(ids);
+}
+
 static void check_text(const struct tokenizer *t, const uint8_t *data, size_t size, bool comes_back)
 {
     uint32_t *ids;
@@ -77,6 +100,7 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
     if (tokenizer_encode(t, (const char *)data, size, true, &ids, &count, &fail))
         return;
     assert(count <= size * 4 + 5);
+    check_turns(t, data, size, ids, count);
     text = malloc(size * 4 + 16);
     expected = malloc(size + 1);
     assert(text && expected);
@@ -103,9 +127,26 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
     free(ids);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_vocabulary(const uint8_t *data, size_t size, bool is_prefixed)
 {
     struct gguf_writer w;
+    struct fail fail;
+    struct tokenizer *t;
+    size_t used;
+
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+    gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", is_prefixed);
+    used = write_pieces(&w, data, size);
+    t = open_tokenizer(gguf_writer_parse(&w, &fail));
+    gguf_writer_release(&w);
+    assert(t);
+    check_text(t, data + used, size - used, !is_prefixed);
+    tokenizer_close(t);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct fail fail;
     struct tokenizer *t;
 
@@ -116,14 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         tokenizer_close(t);
         return 0;
     }
-    gguf_writer_init(&w);
-    gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
-    gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", false);
-    size_t used = write_pieces(&w, data, size);
-    t = open_tokenizer(gguf_writer_parse(&w, &fail));
-    gguf_writer_release(&w);
-    assert(t);
-    check_text(t, data + used, size - used, true);
-    tokenizer_close(t);
+    check_vocabulary(data, size, false);
+    check_vocabulary(data, size, true);
     return 0;
 }
