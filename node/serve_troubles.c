@@ -12,15 +12,23 @@
 #define LOOK_NS       UINT64_C(500000000)     /* between two looks: three of them make one of two that starve leave */
 #define BLACK_HOLE_NS UINT64_C(1800000000000) /* without a sign of it that is over: who rests comes back sooner */
 
+static void note_over(struct server *server, const struct mesh_addr *about, const struct trouble *over)
+{
+    serve_note(server, MESH_HAPPENED_MENDED, MESH_TELEMETRY_NOBODY, about, "%.*s", (int)over->what_bytes, over->text);
+}
+
 void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about, const char *what, const char *format, ...)
 {
     const struct trouble *begun;
+    struct trouble other;
     char rest[TROUBLE_TEXT_BYTES];
     va_list list;
 
     va_start(list, format);
     vsnprintf(rest, sizeof rest, format, list);
     va_end(list);
+    if (troubles_end_other(&server->troubles, kind, about, what, &other))
+        note_over(server, about, &other);
     begun = troubles_begin(&server->troubles, mesh_udp_now_ns(), kind, about, what, rest);
     if (begun == NULL)
         return;
@@ -34,7 +42,7 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
 
     if (!troubles_end(&server->troubles, kind, about, &over))
         return false;
-    serve_note(server, MESH_HAPPENED_MENDED, MESH_TELEMETRY_NOBODY, about, "%.*s", (int)over.what_bytes, over.text);
+    note_over(server, about, &over);
     return true;
 }
 

@@ -75,3 +75,13 @@ bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struc
     memmove(&troubles->trouble[index], &troubles->trouble[index + 1], (troubles->count - index) * sizeof *troubles->trouble);
     return true;
 }
+
+bool troubles_end_other(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, const char *what,
+                        struct trouble *over)
+{
+    const struct trouble *known = troubles_find(troubles, kind, about);
+
+    if (known == NULL || (known->what_bytes == strlen(what) && memcmp(known->text, what, known->what_bytes) == 0))
+        return false;
+    return troubles_end(troubles, kind, about, over);
+}

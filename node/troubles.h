@@ -47,6 +47,11 @@ const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns,
 /* It is not so any more: true when it was, and *over is what it was (NULL: of no interest). */
 bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, struct trouble *over);
 
+/* Ends it only if it says something else than `what`: then that one begins in its place, and whoever was told of the old one is told that
+ * it is over, in its words. */
+bool troubles_end_other(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, const char *what,
+                        struct trouble *over);
+
 /* NULL: there is none of that kind about that one. */
 const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about);
 

@@ -72,6 +72,23 @@ static void the_end_of_one_leaves_the_others_in_order(void **state)
     assert_string_equal(troubles.trouble[1].text, "c");
 }
 
+/* Whoever was told of the old one, as a monitor, knows its end by its words. */
+static void one_that_says_something_else_takes_the_place_of_another(void **state)
+{
+    const struct mesh_addr at = address(1);
+    struct trouble over;
+
+    (void)state;
+    assert_false(troubles_end_other(&troubles, TROUBLE_BLACK_HOLE, &at, "between a and b", &over));
+    troubles_begin(&troubles, 1, TROUBLE_BLACK_HOLE, &at, "between a and b", ": see the MTU");
+    assert_false(troubles_end_other(&troubles, TROUBLE_BLACK_HOLE, &at, "between a and b", &over));
+    assert_int_equal(troubles.count, 1);
+    assert_true(troubles_end_other(&troubles, TROUBLE_BLACK_HOLE, &at, "between a", &over));
+    assert_string_equal(over.text, "between a and b: see the MTU");
+    assert_int_equal(over.what_bytes, strlen("between a and b"));
+    assert_int_equal(troubles.count, 0);
+}
+
 static void there_is_a_limit_to_how_many_are_noted(void **state)
 {
     (void)state;
@@ -97,6 +114,7 @@ int main(void)
         cmocka_unit_test_setup(a_trouble_begins_once_and_its_text_is_the_newest, forget),
         cmocka_unit_test_setup(those_of_a_kind_are_told_apart_by_whom_they_are_about, forget),
         cmocka_unit_test_setup(the_end_of_one_leaves_the_others_in_order, forget),
+        cmocka_unit_test_setup(one_that_says_something_else_takes_the_place_of_another, forget),
         cmocka_unit_test_setup(there_is_a_limit_to_how_many_are_noted, forget),
         cmocka_unit_test(every_kind_has_a_name),
     };
