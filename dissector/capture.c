@@ -135,10 +135,11 @@ static int open_live(struct capture *c, const struct capture_options *options, s
 static const char *advice_on(const char *error, const char *otherwise)
 {
     if (strstr(error, "different from the type of the first interface") != NULL)
-        return "take them apart, each with its number and kind (editcap -T lists these): tshark -r FILE -Y 'frame.interface_id == 0' -w "
-               "a.pcapng, then editcap -T ether -F nsecpcap a.pcapng a.pcap; what stands before that was read";
+        return "split the file by interface, each with its number and type (editcap -T lists these): tshark -r FILE "
+               "-Y 'frame.interface_id == 0' -w a.pcapng, then editcap -T ether -F nsecpcap a.pcapng a.pcap; the frames before that "
+               "were read";
     if (strstr(error, "different from the snapshot length of the first interface") != NULL)
-        return "make one of them: editcap -F nsecpcap FILE a.pcap; what stands before that was read";
+        return "give all one length: editcap -F nsecpcap FILE a.pcap; the frames before that were read";
     return otherwise;
 }
 
@@ -171,7 +172,7 @@ static int refuse_file(FILE *file, const char *path, const char *error, struct f
         fclose(file);
     if (packed != NULL)
         return fail_set(fail, EXIT_BAD_FILE, "%s: is compressed: unpack it: %s", path, packed);
-    return fail_set(fail, EXIT_BAD_FILE, "%s: no capture: %s: %s", path, error, advice_on(error, "give a pcap or pcapng file"));
+    return fail_set(fail, EXIT_BAD_FILE, "%s: not a capture: %s: %s", path, error, advice_on(error, "give a pcap or pcapng file"));
 }
 
 static int open_file(struct capture *c, const char *path, struct fail *fail)
@@ -223,7 +224,7 @@ static int set_filter(struct capture *c, const char *filter, struct fail *fail)
     if (filter == NULL)
         return 0;
     if (pcap_compile(c->pcap, &c->program, filter, 1, PCAP_NETMASK_UNKNOWN) != 0)
-        return fail_set(fail, EXIT_USAGE, "'%.200s': no capture filter: %s: see man pcap-filter", filter, pcap_geterr(c->pcap));
+        return fail_set(fail, EXIT_USAGE, "'%.200s': not a capture filter: %s: see man pcap-filter", filter, pcap_geterr(c->pcap));
     c->has_program = true;
     if (pcap_setfilter(c->pcap, &c->program) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "'%.200s': cannot be set: %s: use a simpler filter", filter, pcap_geterr(c->pcap));
@@ -236,7 +237,7 @@ struct capture *capture_open(const struct capture_options *options, struct fail 
     int result;
 
     if (c == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a capture: end other programs"), NULL;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a capture: close other programs"), NULL;
     result = options->file ? open_file(c, options->file, fail) : open_live(c, options, fail);
     if (result == 0)
         result = set_link(c, fail);
@@ -298,7 +299,7 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
     default:
         return fail_set(fail, capture->is_live ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%s: %s: %s", capture->name, pcap_geterr(capture->pcap),
                         capture->is_live ? "is the interface still up?"
-                                         : advice_on(pcap_geterr(capture->pcap), "what stands before it was read"));
+                                         : advice_on(pcap_geterr(capture->pcap), "the frames before it were read"));
     }
 }
 
@@ -353,10 +354,10 @@ struct capture_writer *capture_writer_open(const struct capture *capture, const 
     struct capture_writer *writer;
 
     if (!capture->is_live && capture_is_same_file(capture->name, path))
-        return fail_set(fail, EXIT_USAGE, "-w %.200s: is the capture that is read: give another name", path), NULL;
+        return fail_set(fail, EXIT_USAGE, "-w %.200s: is the input capture: give another name", path), NULL;
     writer = calloc(1, sizeof *writer);
     if (writer == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for a file of frames: end other programs"), NULL;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a file of frames: close other programs"), NULL;
     writer->dumper = pcap_dump_open(capture->pcap, path);
     writer->path = path;
     writer->is_nano = capture->is_nano;

@@ -6,7 +6,7 @@ int datagrams_open(struct datagrams *datagrams, struct keys *keys, struct fail *
 {
     datagrams->decoder.keys = keys;
     datagrams->reassembly = reassembly_open();
-    return datagrams->reassembly ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "no memory: for fragments: end other programs");
+    return datagrams->reassembly ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for fragments: close other programs");
 }
 
 void datagrams_close(struct datagrams *datagrams)

@@ -307,11 +307,11 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
         run->selection.verdicts = run->verdicts;
         run->selection.before = run->datagrams.count;
         if (verdicts_left_out(run->verdicts) > 0)
-            fprintf(stderr, "mesh-dissect: %s: %" PRIu64 " more were lost or sent in vain than are kept, and are not marked\n", file,
+            fprintf(stderr, "mesh-dissect: %s: %" PRIu64 " lost or spuriously resent datagrams beyond the limit are not marked\n", file,
                     verdicts_left_out(run->verdicts));
         if (verdicts_not_judged(run->verdicts) > 0)
-            fprintf(stderr, "mesh-dissect: %s: whether %" PRIu64 " datagrams of later links than the first %d were lost is not known\n",
-                    file, verdicts_not_judged(run->verdicts), LINKS_MAX);
+            fprintf(stderr, "mesh-dissect: %s: whether %" PRIu64 " datagrams of links beyond the first %d were lost is not known\n", file,
+                    verdicts_not_judged(run->verdicts), LINKS_MAX);
     }
     keys_rewind(run->keys);
     run->capture = capture_open(&options, fail);
@@ -388,7 +388,7 @@ static int read_keys(struct run *run, struct fail *fail)
         return 0;
     run->keys = keys_open(run->settings->cluster);
     if (run->keys == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for keys: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for keys: close other programs");
     for (size_t i = 0; i < files->count; i++)
         if (keys_read(run->keys, files->values[i], fail) < 0)
             return -1;
@@ -435,7 +435,7 @@ static int start(struct run *run, struct fail *fail)
     json_init(&run->json, stdout);
     run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* flush every line, or when no frame is ready */
     if (s->qlog_file != NULL && !capture_is_repeatable(s->files.values[0]))
-        return fail_set(fail, EXIT_USAGE, "--qlog: -r %.200s: a capture that is read twice: give a file, no pipe", s->files.values[0]);
+        return fail_set(fail, EXIT_USAGE, "--qlog: -r %.200s: the capture is read twice: give a file, not a pipe", s->files.values[0]);
     if (compile_filter(run, fail) < 0)
         return -1;
     if (s->ladder && ladder_open(&run->ladder, &s->ladder_range, fail) < 0)
@@ -470,7 +470,7 @@ int dissect(const struct settings *settings, struct fail *fail)
     int result;
 
     if (run == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
         return (int)fail->exit_code;
     }
     run->settings = settings;

@@ -23,7 +23,7 @@ static int write_protocol(FILE *out, struct fail *fail)
     char *text = malloc(size);
 
     if (text == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
     mesh_wire_write_protocol(text, size);
     fputs(text, out);
     free(text);

@@ -87,10 +87,10 @@ static bool is_value(const struct filter_token *token)
 static int fail_value(struct parser *p)
 {
     if (p->token.kind == TOKEN_UNENDED)
-        return fail_at(p, &p->token, "a text without end: put a quote behind it");
+        return fail_at(p, &p->token, "a text without end: close it with a quote");
     if (p->token.kind == TOKEN_END)
         return fail_at(p, &p->token, "it ends here: a value is missing");
-    return fail_at(p, &p->token, "no value: a number, a name, an address or a \"text\" is to stand here");
+    return fail_at(p, &p->token, "no value: expected a number, a name, an address or a \"text\"");
 }
 
 static int read_value(struct parser *p, const struct filter_field *field, struct filter_range *out)
@@ -188,7 +188,7 @@ static int read_set(struct parser *p, const struct filter_field *field, struct f
             range.high = last.high;
             range.high_bytes = last.high_bytes;
             if (!filter_kind_is_bytes(field->kind) && range.low > range.high)
-                return fail_at(p, &first, "an empty range: write the smaller one first");
+                return fail_at(p, &first, "an empty range: write the lower value first");
         }
         if (add_range(p, &range) < 0)
             return -1;
@@ -258,7 +258,7 @@ static int read_mask(struct parser *p, const struct filter_field *field, struct 
     struct filter_range mask;
 
     if (field->kind != FILTER_NUMBER)
-        return fail_at(p, &p->token, "&: %s is no number", field->name);
+        return fail_at(p, &p->token, "&: %s is not a number", field->name);
     advance(p);
     if (read_value(p, field, &mask) < 0)
         return -1;
@@ -301,7 +301,7 @@ static int fail_field(struct parser *p, enum filter_found found, const char *hin
     if (found == FILTER_AMBIGUOUS)
         return fail_at(p, &p->token, "'%.*s': of which message? write %s", length, p->token.text, hint);
     if (p->token.length >= 12 && memcmp(p->token.text + p->token.length - 12, "not_captured", 12) == 0)
-        return fail_at(p, &p->token, "what was not captured has no line: --analyze counts it");
+        return fail_at(p, &p->token, "a datagram that was not captured has no line: --analyze counts it");
     if (hint[0] != '\0')
         return fail_at(p, &p->token, "'%.*s': no such field: did you mean %s?", length, p->token.text, hint);
     return fail_at(p, &p->token, "'%.*s': no such field: mesh-dissect --export filter lists them", length, p->token.text);
@@ -319,7 +319,7 @@ static int read_field(struct parser *p, uint16_t *index)
     if (p->token.kind == TOKEN_BAD && *p->token.text == '=')
         return fail_at(p, &p->token, "=: write == to compare");
     if (p->token.kind != TOKEN_WORD)
-        return fail_at(p, &p->token, "the name of a field is to stand here, as tile.phase");
+        return fail_at(p, &p->token, "expected the name of a field, such as tile.phase");
     if (filter->field_count == FILTER_FIELDS_MAX)
         return fail_at(p, &p->token, "too long: at most %d fields fit", FILTER_FIELDS_MAX);
     found = filter_field_find(p->token.text, p->token.length, field, hint);
@@ -369,13 +369,13 @@ static int read_negated(struct parser *p)
         const struct filter_token open = p->token;
 
         if (++p->depth > FILTER_DEPTH_MAX)
-            return fail_at(p, &open, "more than %d parentheses in one another", FILTER_DEPTH_MAX);
+            return fail_at(p, &open, "more than %d nested parentheses", FILTER_DEPTH_MAX);
         advance(p);
         if (read_either(p) < 0)
             return -1;
         if (p->token.kind != TOKEN_CLOSE)
             return p->token.kind == TOKEN_END ? fail_at(p, &open, "this parenthesis is not closed")
-                                              : fail_at(p, &p->token, "'and', 'or' or ) is to stand here");
+                                              : fail_at(p, &p->token, "expected 'and', 'or' or )");
         p->depth--;
         advance(p);
     }
@@ -419,13 +419,13 @@ struct filter *filter_compile(const char *text, struct fail *fail)
     int result;
 
     if (p.filter == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the filter: end other programs"), NULL;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the filter: close other programs"), NULL;
     result = p.token.kind == TOKEN_END ? 0 : read_either(&p); /* an empty filter lets everything through */
     if (result == 0 && p.token.kind != TOKEN_END) {
         if (p.token.kind == TOKEN_BAD && *p.token.text == '=')
             result = fail_at(&p, &p.token, "=: write == to compare");
         else
-            result = fail_at(&p, &p.token, "'and' or 'or' is to stand here");
+            result = fail_at(&p, &p.token, "expected 'and' or 'or'");
     }
     if (result == 0)
         return p.filter;

@@ -68,7 +68,7 @@ static bool refuse_word(const struct filter_field *field, const char *text, char
         count++;
     words[count] = NULL;
     if (count == 0)
-        return refuse(why, "no number: write it as 17 or 0x11");
+        return refuse(why, "not a number: write it as 17 or 0x11");
     nearest = options_nearest(text, words);
     snprintf(why, FILTER_WHY_BYTES, "neither a number nor a name that %s has: %s%s", field->name, nearest ? "did you mean " : "one is ",
              nearest ? nearest : words[0]);
@@ -138,8 +138,8 @@ static bool read_date(const char *text, uint64_t *out_ns)
 static bool moment(const struct filter_field *field, const char *text, struct filter_range *out, char why[FILTER_WHY_BYTES])
 {
     if (!read_seconds(text, &out->low) && (field->kind != FILTER_TIME || !read_date(text, &out->low)))
-        return refuse(why, field->kind == FILTER_TIME ? "no time: write seconds since 1970, or \"2026-01-31 23:59:59.5\""
-                                                      : "no time: write seconds, as 0.25");
+        return refuse(why, field->kind == FILTER_TIME ? "not a time: write seconds since 1970, or \"2026-01-31 23:59:59.5\""
+                                                      : "not a time: write seconds, as 0.25");
     out->high = out->low;
     return true;
 }
@@ -171,8 +171,8 @@ static bool address(struct filter *filter, const struct filter_field *field, cha
             return refuse(why, is_v6 ? "the prefix is more than 128 bits" : "the prefix is more than 32 bits");
     }
     if (inet_pton(is_v6 ? AF_INET6 : AF_INET, text, low + skipped / 8) != 1)
-        return refuse(why, is_v6 ? "no IPv6 address: write it as fd00::1 or fd00::/64"
-                                 : "no IPv4 address: write it as 10.0.0.1 or 10.0.0.0/24; of IPv6 with ipv6.src and the like");
+        return refuse(why, is_v6 ? "not an IPv6 address: write it as fd00::1 or fd00::/64"
+                                 : "not an IPv4 address: write it as 10.0.0.1 or 10.0.0.0/24; for IPv6 use ipv6.src and the like");
     memcpy(high, low, sizeof high);
     for (unsigned bit = skipped + (unsigned)prefix; bit < 128; bit++) {
         low[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
@@ -217,7 +217,7 @@ bool filter_literal_piece(struct filter *filter, const struct filter_token *toke
         size = token->length;
         memcpy(bytes, token->text, size);
     } else if (!read_hex(token, bytes, sizeof bytes, &size)) {
-        return refuse(why, "no bytes: write them as 01:02:ff, or a text in quotes");
+        return refuse(why, "not bytes: write them as 01:02:ff, or a text in quotes");
     }
     if (!keep(filter, bytes, size, &out->low_bytes, why))
         return false;

@@ -8,19 +8,19 @@
 #define FILTER_SOURCES(S) \
     S(LOST,          "lost",                FLAG,   0, "its receiver did not get it; known after the whole capture was read") \
     S(SPURIOUS,      "spurious",            FLAG,   0, "sent again in vain; known after the whole capture was read") \
-    S(GAP,           "gap",                 NUMBER, 0, "so many numbers before it are missing") \
+    S(GAP,           "gap",                 NUMBER, 0, "count of numbers missing before it") \
     S(DUPLICATE,     "duplicate",           FLAG,   0, "its number was seen before") \
     S(REORDERED,     "reordered",           FLAG,   0, "its number was missing for at most 50 microseconds") \
     S(LATE,          "late",                FLAG,   0, "its number was missing for longer") \
     S(RESENT,        "resent",              FLAG,   0, "sent again after a NAK (flag 2)") \
-    S(COPY,          "copy",                FLAG,   0, "a tile once more in case one is lost (flag 16)") \
+    S(COPY,          "copy",                FLAG,   0, "a tile sent twice in case one is lost (flag 16)") \
     S(TO_ALL,        "to_all",              FLAG,   0, "of the space to everybody (flag 1)") \
     S(SEALED,        "sealed",              FLAG,   0, "encrypted (flag 8)") \
     S(STATE,         "state",               NUMBER, 0, "decoded, header or foreign") \
     S(SEAL,          "seal",                NUMBER, 0, "plain, locked, opened or forged") \
-    S(TROUBLE,       "trouble",             TEXT,   0, "what keeps it from being decoded whole") \
+    S(TROUBLE,       "trouble",             TEXT,   0, "why it was not decoded completely") \
     S(LENGTH,        "length",              NUMBER, 0, "bytes of the datagram") \
-    S(DATA,          "data",                BYTES,  0, "of TILE, RECORD and REPORT, behind their fields") \
+    S(DATA,          "data",                BYTES,  0, "of TILE, RECORD and REPORT, after their fields") \
     S(DATA_BYTES,    "data_bytes",          NUMBER, 0, "of these") \
     S(TIME,          "frame.time",          TIME,   0, "when it was captured: seconds since 1970, or \"2026-01-31 23:59:59\"") \
     S(RELATIVE,      "frame.time_relative", SPAN,   0, "seconds since the first frame") \
@@ -28,7 +28,7 @@
     S(FRAME,         "frame.number",        NUMBER, 0, "of the frame in the capture, from 1") \
     S(FRAME_LENGTH,  "frame.len",           NUMBER, 0, "bytes of the frame") \
     S(FRAME_CAPTURED, "frame.cap_len",      NUMBER, 0, "those that were captured") \
-    S(FRAME_NOTE,    "frame.note",          TEXT,   0, "what a frame is that holds no datagram") \
+    S(FRAME_NOTE,    "frame.note",          TEXT,   0, "what a frame without a datagram is") \
     S(ETH_SRC,       "eth.src",             BYTES,  6, "of the link") \
     S(ETH_DST,       "eth.dst",             BYTES,  6, "of the link") \
     S(ETH_ADDR,      "eth.addr",            BYTES,  6, "either") \

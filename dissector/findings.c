@@ -7,14 +7,13 @@ enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30, TWICE_PERCENT 
 
 const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
 
-static const char *const wheres[FINDINGS_PLACES] = {"at a place that is not known", "in the sender's host", "on the wire",
-                                                    "in the receiver's host"};
+static const char *const wheres[FINDINGS_PLACES] = {"at an unknown place", "in the sender's host", "on the wire", "in the receiver's host"};
 
 static const char *const advice[FINDINGS_PLACES] = {
     "capture at both hosts at once to see where they vanish",
-    "they never left the sender: its queue, its packet filter, datagrams larger than the path",
-    "they left and did not come: cable, switch port and its counters (ethtool -S at both ends)",
-    "they came to the host and not to the node: its socket buffer (nstat UdpRcvbufErrors), its packet filter",
+    "they never left the sender: check its queue, its packet filter, datagrams above the path MTU",
+    "they left and did not arrive: check cable, switch port, counters (ethtool -S at both ends)",
+    "they reached the host, not the node: check socket buffer (nstat UdpRcvbufErrors), packet filter",
 };
 
 void findings_note(struct findings *findings, const struct packet *packet)
@@ -72,10 +71,9 @@ static bool tell_not_captured(const struct findings *findings)
     if (findings->analysis->sum.not_captured == 0)
         return false;
     snprintf(text, sizeof text,
-             "%" PRIu64 " datagrams came and are not in the capture: it is incomplete, not the network: capture with a larger -B%s",
+             "%" PRIu64 " datagrams arrived and are not in the capture: it lost them, not the network: capture with a larger -B%s",
              findings->analysis->sum.not_captured,
-             findings->analysis->cut_tiles > 0 ? ", and -s: of frames that hold several datagrams what is behind the first was cut off"
-                                               : "");
+             findings->analysis->cut_tiles > 0 ? ", and -s: frames that hold several datagrams were cut off after the first" : "");
     findings->on_finding(findings->context, "note", text);
     return true;
 }
@@ -90,10 +88,10 @@ static bool tell_empty(const struct findings *findings)
     if (findings->analysis->sum.datagrams > 0)
         return false;
     if (seen->foreign == 0 && seen->has_expression)
-        snprintf(cut, sizeof cut, ": does the expression let them through? behind a VLAN tag it has to be 'vlan and udp port 7411'");
+        snprintf(cut, sizeof cut, ": does the expression let them through? for frames with a VLAN tag write 'vlan and udp port 7411'");
     else if (seen->cut > 0)
         snprintf(cut, sizeof cut, ", %" PRIu64 " of them cut short before their header ends: capture with -s 400", seen->cut);
-    snprintf(text, sizeof text, "no datagram of an epoch is there, and %" PRIu64 " of others%s", seen->foreign, cut);
+    snprintf(text, sizeof text, "no datagram of an epoch in the capture, and %" PRIu64 " of others%s", seen->foreign, cut);
     findings->on_finding(findings->context, "warning", text);
     return true;
 }
@@ -128,9 +126,8 @@ static bool tell_left_out(const struct findings *findings)
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " datagrams of later links than the first %d are not in this: choose some hosts, or a part of the time", count,
-             LINKS_MAX);
+    snprintf(text, sizeof text, "%" PRIu64 " datagrams of links beyond the first %d are not counted: select fewer hosts, or a shorter time",
+             count, LINKS_MAX);
     findings->on_finding(findings->context, "warning", text);
     return true;
 }
@@ -142,7 +139,7 @@ static bool tell_renewed(const struct findings *findings)
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text, "%" PRIu64 " link%s anew in an epoch of the same number: nodes were started again; each has its own line",
+    snprintf(text, sizeof text, "%" PRIu64 " link%s again in an epoch of the same number: nodes were restarted; each link has its own line",
              count, count == 1 ? " begins" : "s begin");
     findings->on_finding(findings->context, "note", text);
     return true;
@@ -156,7 +153,7 @@ static bool tell_cut(const struct findings *findings)
     if (count == 0)
         return false;
     snprintf(text, sizeof text,
-             "%" PRIu64 " tile%s cut short by the capture, so what was in them is not known: steps, waiting and stalls are of the others "
+             "%" PRIu64 " tile%s cut short by the capture, so their contents are unknown: steps, waiting and stalls cover the others "
              "alone: capture with a larger -s",
              count, count == 1 ? " was" : "s were");
     findings->on_finding(findings->context, "note", text);
@@ -171,7 +168,7 @@ static bool tell_backward(const struct findings *findings)
     if (count == 0)
         return false;
     snprintf(text, sizeof text,
-             "%" PRIu64 " datagram%s clearly earlier than the one before: a clock was set, or several queues captured: times may not fit; "
+             "%" PRIu64 " datagram%s clearly earlier than the one before: a clock was set, or several queues captured: times may be wrong; "
              "reordercap(1) puts frames in order",
              count, count == 1 ? " is" : "s are");
     findings->on_finding(findings->context, "note", text);
@@ -187,9 +184,8 @@ static bool tell_twice(const struct findings *findings)
     if (100 * sum->duplicate < TWICE_PERCENT * sum->datagrams || sum->duplicate == 0)
         return false;
     snprintf(text, sizeof text,
-             "%" PRIu64 " of %" PRIu64
-             " datagrams are there again, as where a host that forwards them is captured on 'any', or on a bridge "
-             "and its ports: each counts as lost or resent once; capture on one interface to have it once",
+             "%" PRIu64 " of %" PRIu64 " datagrams are in the capture twice, as on 'any' of a host that forwards them, or on a bridge "
+             "and its ports: each counts as lost or resent once; capture on one interface to avoid this",
              sum->duplicate, sum->datagrams);
     findings->on_finding(findings->context, "note", text);
     return true;
@@ -201,7 +197,7 @@ static bool tell_meshes(const struct findings *findings, unsigned count)
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text, "%u meshes are in this at once: what is said of ranks is of all of them: choose the hosts of one", count);
+    snprintf(text, sizeof text, "the capture has %u meshes at once: figures of a rank mix all of them: select the hosts of one", count);
     findings->on_finding(findings->context, "note", text);
     return true;
 }

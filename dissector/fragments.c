@@ -25,7 +25,7 @@ struct fragments *fragments_open(struct fail *fail)
     struct fragments *fragments = calloc(1, sizeof *fragments);
 
     if (fragments == NULL)
-        fail_set(fail, EXIT_ENVIRONMENT, "no memory: for fragments: end other programs");
+        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for fragments: close other programs");
     return fragments;
 }
 

@@ -341,14 +341,14 @@ struct import *import_open(const char *path, const char *source, struct fail *fa
     char reason[MESH_TRACE_REASON_BYTES];
 
     if (import == NULL) {
-        fail_fill(fail, EXIT_ENVIRONMENT, "no memory: for the import: end other programs");
+        fail_fill(fail, EXIT_ENVIRONMENT, "memory: out of memory for the import: close other programs");
         return NULL;
     }
     import->path = path;
     import->numbers = numbers_open();
     analysis_init(&import->analysis, on_loss, import);
     if (import->numbers == NULL)
-        fail_fill(fail, EXIT_ENVIRONMENT, "no memory: for the import: end other programs");
+        fail_fill(fail, EXIT_ENVIRONMENT, "memory: out of memory for the import: close other programs");
     else if (mesh_trace_create(&import->trace, path, reason) != 0)
         fail_fill(fail, EXIT_ENVIRONMENT, "--import %.300s: %s", path, reason);
     if (import->trace == NULL) {

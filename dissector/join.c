@@ -449,7 +449,7 @@ static int prepare(struct join *join, struct fail *fail)
                         SAMPLES_CAPTURES_MAX);
     for (size_t i = 0; i < files->count; i++) {
         if (!capture_is_repeatable(files->values[i]))
-            return fail_set(fail, EXIT_USAGE, "-r %.200s: with other files and --analyze: those are read twice: give a file, no pipe",
+            return fail_set(fail, EXIT_USAGE, "-r %.200s: several captures with --analyze are read twice: give a file, not a pipe",
                             files->values[i]);
         join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
     }
@@ -457,7 +457,7 @@ static int prepare(struct join *join, struct fail *fail)
     join->there = calloc(SAMPLES_MAX, sizeof *join->there);
     join->back = calloc(SAMPLES_MAX, sizeof *join->back);
     if (join->there == NULL || join->back == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: to compare clocks: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory to compare clocks: close other programs");
     return samples_open(&join->samples, join->count, fail);
 }
 
@@ -468,7 +468,7 @@ int join_analyze(const struct settings *settings, struct keys *keys, struct repo
     int result;
 
     if (join == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: to join captures: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory to join captures: close other programs");
     join->settings = settings;
     join->report = report;
     join->stop = stop;

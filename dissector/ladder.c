@@ -19,7 +19,7 @@ int ladder_open(struct ladder *ladder, const struct ladder_range *range, struct 
 {
     *ladder = (struct ladder){.range = *range};
     ladder->rows = calloc(LADDER_ROWS_MAX, sizeof *ladder->rows);
-    return ladder->rows ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the ladder: end other programs");
+    return ladder->rows ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the ladder: close other programs");
 }
 
 void ladder_close(struct ladder *ladder)
@@ -231,12 +231,11 @@ static void print_nothing(const struct ladder *ladder, FILE *out)
     const bool is_by_step = ladder->range.step_first != 0 || ladder->range.step_last != UINT64_MAX;
 
     if (ladder->seen == 0)
-        fputs("no datagram of an epoch is there\n", out);
+        fputs("no datagram of an epoch in the capture\n", out);
     else if (is_by_step && !ladder->has_steps)
-        fprintf(out, "%" PRIu64 " datagrams of epochs are there, and no tile that can be read, to say of which step they are: give --key\n",
-                ladder->seen);
+        fprintf(out, "%" PRIu64 " datagrams of epochs, and no readable tile to tell their steps: give --key\n", ladder->seen);
     else
-        fprintf(out, "none of %" PRIu64 " datagrams of epochs fits --steps, --seconds and -Y\n", ladder->seen);
+        fprintf(out, "none of %" PRIu64 " datagrams of epochs matches --steps, --seconds and -Y\n", ladder->seen);
 }
 
 void ladder_print(struct ladder *ladder, FILE *out)

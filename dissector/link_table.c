@@ -65,9 +65,7 @@ static void print_losses(const struct links *links, FILE *out)
     if (has_session)
         fputs("epochs from 2147483648 on are sessions of clients: 0 is the node, 1 the client\n", out);
     if (is_blind)
-        fputs(
-            "* no report of the receiver is there that can be read (sealed ones: give --key): what is not in the capture counts as lost\n",
-            out);
+        fputs("* no readable report of the receiver (sealed ones: give --key): what is not in the capture counts as lost\n", out);
 }
 
 /* ---- latencies, where both ends were captured ---- */

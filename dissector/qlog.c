@@ -105,7 +105,7 @@ static struct node *node_of(struct qlog *qlog, const struct frame_address *addre
     name_file(qlog, qlog->count, path);
     if (capture_is_same_file(qlog->source, path)) {
         qlog->has_failed = true;
-        fail_fill(&qlog->fail, EXIT_USAGE, "--qlog %.200s: is the capture that is read: give another name", path);
+        fail_fill(&qlog->fail, EXIT_USAGE, "--qlog %.200s: is the input capture: give another name", path);
         return NULL;
     }
     node->file = fopen(path, "w");
@@ -330,7 +330,7 @@ struct qlog *qlog_open(const char *path, const char *source, struct fail *fail)
     struct qlog *qlog = calloc(1, sizeof *qlog);
 
     if (qlog == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the analysis: end other programs"), NULL;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the analysis: close other programs"), NULL;
     qlog->path = path;
     qlog->source = source;
     return qlog;

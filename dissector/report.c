@@ -147,7 +147,7 @@ static void unnamed_line(struct report *report)
     const struct link *link = report->unnamed_link;
 
     if (report->unnamed > 0)
-        fprintf(report->out, "warning %u>%u epoch %" PRIu32 ": %" PRIu64 " more lost by the receiver's count; which, nothing tells\n",
+        fprintf(report->out, "warning %u>%u epoch %" PRIu32 ": %" PRIu64 " more lost by the receiver's count; which ones is unknown\n",
                 link->src, link->dst, link->epoch, report->unnamed);
     report->unnamed = 0;
 }
@@ -232,10 +232,10 @@ static void capture_line(FILE *out, const struct report_capture *capture)
         fprintf(out, "    another file of the capture in %s\n", capture->series);
     if (line == NULL) {
         if (!capture->is_aligned)
-            fputs("    its clock cannot be compared: too little in common with the others, so times may not fit\n", out);
+            fputs("    its clock cannot be compared: too little in common with the others, so times may be wrong\n", out);
         return;
     }
-    fprintf(out, "    its clock less that of %s: %+.6f ms", capture->against, (double)line->offset_ns / 1e6);
+    fprintf(out, "    its clock minus that of %s: %+.6f ms", capture->against, (double)line->offset_ns / 1e6);
     if (line->is_bounded)
         fprintf(out, ", give or take %.6f", line->offset_error_ns / 1e6);
     else

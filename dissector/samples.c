@@ -13,7 +13,7 @@ int samples_open(struct samples *samples, size_t captures, struct fail *fail)
     samples->times = calloc(PLACES * captures, sizeof *samples->times);
     if (samples->table == NULL || samples->times == NULL) {
         samples_close(samples);
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: to compare captures: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory to compare captures: close other programs");
     }
     for (size_t i = 0; i < PLACES; i++)
         samples->table[i].ts_ns = samples->times + i * captures;

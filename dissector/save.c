@@ -52,8 +52,9 @@ int save_check(const struct save *save, struct fail *fail)
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - o->path + 1) : 1, slash ? o->path : ".");
     if ((!o->file_mb && !o->file_seconds) || strchr(folder, '%') != NULL || access(folder, W_OK | X_OK) == 0)
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "-w: %.200s: no further file can be begun there: %s: give -Z root, or a folder of that user's",
-                    folder, strerror(errno));
+    return fail_set(fail, EXIT_ENVIRONMENT,
+                    "-w: %.200s: no further file can be created there: %s: give -Z root, or a folder where that user may write", folder,
+                    strerror(errno));
 }
 
 static int close_file(struct save *save, struct fail *fail)

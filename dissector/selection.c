@@ -4,7 +4,7 @@ int selection_open(struct selection *selection, const struct filter *filter, boo
 {
     *selection = (struct selection){.filter = filter, .numbers = with_numbers ? numbers_open() : NULL};
     if (with_numbers && selection->numbers == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the tables: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
     return 0;
 }
 

@@ -24,45 +24,45 @@ static struct settings parsed;
 
 /* clang-format off */
 static const struct option_spec specs[] = {
-    {.name = "interface", .short_name = 'i', .kind = OPTION_LIST, .target = &parsed.interfaces, .metavar = "IFACE", .help = "capture there (the first one)"},
-    {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; several times"},
-    {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "frames to a pcap file, no text"},
-    {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "datagrams and analysis to a trace, no text"},
-    {.name = "qlog", .kind = OPTION_TEXT, .target = &parsed.qlog_file, .metavar = "FILE.sqlog", .help = "what each node sent, received and lost, no text"},
-    {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "a cluster's key or a key log: open what is sealed"},
-    {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "of the cluster, with its key (mesh)"},
-    {.name = "display-filter", .short_name = 'Y', .kind = OPTION_TEXT, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields are so, in tshark's syntax"},
-    {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after so many frames"},
-    {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "only say how many datagrams there are"},
-    {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &parsed.verbose, .help = "every field; -vv with its meaning"},
-    {.name = "quiet", .short_name = 'q', .kind = OPTION_FLAG, .target = &parsed.quiet, .help = "less of each"},
-    {.name = "link", .short_name = 'e', .kind = OPTION_FLAG, .target = &parsed.link_header, .help = "the link's addresses, VLANs"},
-    {.name = "hex", .short_name = 'x', .kind = OPTION_COUNT, .target = &parsed.hex, .help = "bytes of the datagram; -xx of the frame"},
-    {.name = "hex-ascii", .short_name = 'X', .kind = OPTION_COUNT, .target = &parsed.hex_ascii, .help = "and as characters"},
-    {.name = "ascii", .short_name = 'A', .kind = OPTION_FLAG, .target = &parsed.ascii, .help = "as characters alone"},
-    {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "none, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
-    {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "the frame's number first"},
-    {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "what was lost, repaired, doubled, and what it cost"},
-    {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "the conversation: a column per rank, an arrow per datagram"},
-    {.name = "steps", .kind = OPTION_TEXT, .target = &parsed.steps, .metavar = "A..B", .help = "of the ladder: only these"},
-    {.name = "seconds", .kind = OPTION_TEXT, .target = &parsed.seconds, .metavar = "A..B", .help = "of the ladder: only these, from the first datagram"},
-    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "one object per datagram, or loss and link"},
-    {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "every line at once"},
-    {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "every frame of -w at once"},
-    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "text too, with -w, --import or --qlog"},
-    {.name = "rotate-mb", .short_name = 'C', .kind = OPTION_U32, .target = &parsed.file_mb, .min = 1, .metavar = "MB", .help = "a new file of -w after so many 10^6 bytes"},
-    {.name = "rotate-seconds", .short_name = 'G', .kind = OPTION_U32, .target = &parsed.file_seconds, .min = 1, .metavar = "S", .help = "or seconds; its name goes through strftime"},
-    {.name = "files", .short_name = 'W', .kind = OPTION_U32, .target = &parsed.file_count, .min = 1, .metavar = "N", .help = "so many files, in turn (-C) or in all (-G)"},
-    {.name = "snapshot-length", .short_name = 's', .kind = OPTION_U32, .target = &parsed.snaplen, .max = 262144, .metavar = "BYTES", .help = "keep so much of a frame (all)"},
-    {.name = "buffer-size", .short_name = 'B', .kind = OPTION_U32, .target = &parsed.buffer_kib, .min = 1, .max = 1 << 20, .metavar = "KIB", .help = "of the kernel's buffer"},
-    {.name = "no-promiscuous-mode", .short_name = 'p', .kind = OPTION_FLAG, .target = &parsed.not_promiscuous, .help = "only what is for this host"},
-    {.name = "direction", .short_name = 'Q', .kind = OPTION_WORD, .target = &parsed.direction, .words = direction_words, .help = "of live captures (inout)"},
-    {.name = "immediate-mode", .kind = OPTION_FLAG, .target = &parsed.is_immediate, .help = "no waiting for a full buffer"},
-    {.name = "relinquish-privileges", .short_name = 'Z', .kind = OPTION_TEXT, .target = &parsed.user, .metavar = "USER", .help = "who to be once all is open (nobody; root: stay)"},
-    {.name = "filter-file", .short_name = 'F', .kind = OPTION_TEXT, .target = &parsed.filter_file, .metavar = "FILE", .help = "read the BPF expression there"},
-    {.name = "dump-filter", .short_name = 'd', .kind = OPTION_COUNT, .target = &parsed.dump_filter, .help = "print the compiled expression, and end"},
-    {.name = "list-interfaces", .short_name = 'D', .kind = OPTION_FLAG, .target = &parsed.list_interfaces, .help = "and end"},
-    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "the Lua plugin, the tables, names of fields"},
+    {.name = "interface", .short_name = 'i', .kind = OPTION_LIST, .target = &parsed.interfaces, .metavar = "IFACE", .help = "capture on this interface (the first one)"},
+    {.name = "read", .short_name = 'r', .kind = OPTION_LIST, .target = &parsed.files, .metavar = "FILE", .help = "pcap or pcapng, - is stdin; may be repeated"},
+    {.name = "write", .short_name = 'w', .kind = OPTION_TEXT, .target = &parsed.write_file, .metavar = "FILE", .help = "write frames to a pcap file, no text"},
+    {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "write datagrams and analysis to a trace, no text"},
+    {.name = "qlog", .kind = OPTION_TEXT, .target = &parsed.qlog_file, .metavar = "FILE.sqlog", .help = "write what each node sent, received and lost, no text"},
+    {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "cluster key or key log, to open sealed datagrams"},
+    {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "cluster name, for the cluster key (mesh)"},
+    {.name = "display-filter", .short_name = 'Y', .kind = OPTION_TEXT, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields match, in tshark's syntax"},
+    {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after N frames"},
+    {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "print only the number of datagrams"},
+    {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &parsed.verbose, .help = "print every field; -vv with its meaning"},
+    {.name = "quiet", .short_name = 'q', .kind = OPTION_FLAG, .target = &parsed.quiet, .help = "print only the header's fields"},
+    {.name = "link", .short_name = 'e', .kind = OPTION_FLAG, .target = &parsed.link_header, .help = "print link-layer addresses, VLANs"},
+    {.name = "hex", .short_name = 'x', .kind = OPTION_COUNT, .target = &parsed.hex, .help = "print the datagram's bytes; -xx the frame's"},
+    {.name = "hex-ascii", .short_name = 'X', .kind = OPTION_COUNT, .target = &parsed.hex_ascii, .help = "the same, with characters"},
+    {.name = "ascii", .short_name = 'A', .kind = OPTION_FLAG, .target = &parsed.ascii, .help = "the same, as characters alone"},
+    {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "no time, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
+    {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "print the frame's number first"},
+    {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "report losses, repairs, duplicates, reordering and stalls"},
+    {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "draw the conversation: a column per rank, an arrow per datagram"},
+    {.name = "steps", .kind = OPTION_TEXT, .target = &parsed.steps, .metavar = "A..B", .help = "with --ladder: only these steps"},
+    {.name = "seconds", .kind = OPTION_TEXT, .target = &parsed.seconds, .metavar = "A..B", .help = "with --ladder: only these, since the first datagram"},
+    {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json, .help = "print one object per datagram, or per loss and link"},
+    {.name = "line-buffered", .short_name = 'l', .kind = OPTION_FLAG, .target = &parsed.line_buffered, .help = "write every line immediately"},
+    {.name = "packet-buffered", .short_name = 'U', .kind = OPTION_FLAG, .target = &parsed.flush_packets, .help = "write every frame of -w immediately"},
+    {.name = "print", .kind = OPTION_FLAG, .target = &parsed.print_too, .help = "print text as well, with -w, --import or --qlog"},
+    {.name = "rotate-mb", .short_name = 'C', .kind = OPTION_U32, .target = &parsed.file_mb, .min = 1, .metavar = "MB", .help = "begin another file of -w after MB million bytes"},
+    {.name = "rotate-seconds", .short_name = 'G', .kind = OPTION_U32, .target = &parsed.file_seconds, .min = 1, .metavar = "S", .help = "the same after S seconds; strftime forms its name"},
+    {.name = "files", .short_name = 'W', .kind = OPTION_U32, .target = &parsed.file_count, .min = 1, .metavar = "N", .help = "reuse N files in turn (-C), or end after N (-G)"},
+    {.name = "snapshot-length", .short_name = 's', .kind = OPTION_U32, .target = &parsed.snaplen, .max = 262144, .metavar = "BYTES", .help = "keep at most BYTES of each frame (all)"},
+    {.name = "buffer-size", .short_name = 'B', .kind = OPTION_U32, .target = &parsed.buffer_kib, .min = 1, .max = 1 << 20, .metavar = "KIB", .help = "size of the kernel's buffer"},
+    {.name = "no-promiscuous-mode", .short_name = 'p', .kind = OPTION_FLAG, .target = &parsed.not_promiscuous, .help = "capture only frames for this host"},
+    {.name = "direction", .short_name = 'Q', .kind = OPTION_WORD, .target = &parsed.direction, .words = direction_words, .help = "direction of captured frames (inout)"},
+    {.name = "immediate-mode", .kind = OPTION_FLAG, .target = &parsed.is_immediate, .help = "deliver frames as they come, not in batches"},
+    {.name = "relinquish-privileges", .short_name = 'Z', .kind = OPTION_TEXT, .target = &parsed.user, .metavar = "USER", .help = "user to become once the capture is open (nobody; root: stay root)"},
+    {.name = "filter-file", .short_name = 'F', .kind = OPTION_TEXT, .target = &parsed.filter_file, .metavar = "FILE", .help = "read the BPF expression from FILE"},
+    {.name = "dump-filter", .short_name = 'd', .kind = OPTION_COUNT, .target = &parsed.dump_filter, .help = "print the compiled expression and exit"},
+    {.name = "list-interfaces", .short_name = 'D', .kind = OPTION_FLAG, .target = &parsed.list_interfaces, .help = "list the interfaces and exit"},
+    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "print the Lua plugin, the tables, or names of fields"},
     {.name = "no-names", .short_name = 'n', .kind = OPTION_FLAG, .target = &parsed.numeric}, /* always: names are never looked up */
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help, .help = "this text"},
     {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &parsed.version, .help = "the version"},
@@ -111,9 +111,8 @@ static int join_words(struct settings *settings, const struct options_operands *
 static int check(const struct settings *s, struct fail *fail)
 {
     if (s->interfaces.count > 1)
-        return fail_set(
-            fail, EXIT_USAGE,
-            "-i: several interfaces: capture on any, or with one program for each, of which -r A -r B --analyze joins the files");
+        return fail_set(fail, EXIT_USAGE,
+                        "-i: several interfaces: capture on any, or run one program for each and join the files with -r A -r B --analyze");
     if (s->interfaces.count > 0 && s->files.count > 0)
         return fail_set(fail, EXIT_USAGE, "-i and -r: both given: capture live or read a file");
     if (s->files.count > 1 && (s->write_file || s->dump_filter))
@@ -148,7 +147,7 @@ static int read_range(const char *text, const char *name, bool is_whole, double 
     range[0] = dots ? strtod(first, &first_end) : range[1];
     if (end == (dots ? dots + 2 : text) || *end != '\0' || *first_end != '\0' || (dots && first_end == first) ||
         !(range[0] >= 0 && range[1] >= range[0] && range[1] < 1e15))
-        return fail_set(fail, EXIT_USAGE, "%s: no range: from the lower to the higher, such as 4..7", name);
+        return fail_set(fail, EXIT_USAGE, "%s: not a range: write the lower number first, such as 4..7", name);
     if (is_whole && (range[0] != floor(range[0]) || range[1] != floor(range[1])))
         return fail_set(fail, EXIT_USAGE, "%s: a fraction: steps are whole numbers", name);
     return 0;
@@ -185,7 +184,7 @@ int settings_parse(struct settings *settings, int argc, char *const *argv, struc
     settings->analyze |= settings->ladder;
     settings->filter = calloc(1, EXPRESSION_BYTES_MAX);
     if (settings->filter == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the filter: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the filter: close other programs");
     result = settings->filter_file ? read_filter_file(settings, fail) : join_words(settings, &operands, fail);
     if (result < 0)
         settings_release(settings);

@@ -82,7 +82,7 @@ struct verdicts *verdicts_open(struct fail *fail)
     struct verdicts *verdicts = calloc(1, sizeof *verdicts);
 
     if (verdicts == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory: for the analysis: end other programs"), NULL;
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the analysis: close other programs"), NULL;
     analysis_init(&verdicts->analysis, on_loss, verdicts);
     verdicts->analysis.on_spurious = on_spurious;
     return verdicts;

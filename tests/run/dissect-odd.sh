@@ -10,15 +10,15 @@ captures=docs/captures whole=docs/captures/port-host1.pcap
 # ---- the input is not overwritten ----
 cp $whole "$tmp/own.pcap"
 cp $whole "$tmp/ring0"
-check_exit "-w refuses to overwrite the capture that is read" 2 "is the capture that is read" \
+check_exit "-w refuses to overwrite the capture that is read" 2 "is the input capture" \
     "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/../${tmp##*/}/own.pcap"
 ln -s own.pcap "$tmp/own-link"
-check_exit "-w refuses it under another name, too" 2 "is the capture that is read" "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/own-link"
-check_exit "-w refuses it when it is read from stdin" 2 "is the capture that is read" \
+check_exit "-w refuses it under another name, too" 2 "is the input capture" "$mesh_dissect" -r "$tmp/own.pcap" -w "$tmp/own-link"
+check_exit "-w refuses it when it is read from stdin" 2 "is the input capture" \
     bash -c '"$0" -r - -w "$1" <"$1"' "$mesh_dissect" "$tmp/own.pcap"
-check_exit "-w refuses it as one of the files of -C and -W" 2 "is the capture that is read" \
+check_exit "-w refuses it as one of the files of -C and -W" 2 "is the input capture" \
     "$mesh_dissect" -r "$tmp/ring0" -w "$tmp/ring" -C 1 -W 3
-check_exit "--qlog refuses to overwrite the capture that is read" 2 "is the capture that is read" \
+check_exit "--qlog refuses to overwrite the capture that is read" 2 "is the input capture" \
     "$mesh_dissect" -r "$tmp/own.pcap" --qlog "$tmp/own.pcap"
 check_equal "the refusal is one line" "$(grep -c . "$err")" "1"
 check_same "the refused capture stays as it is" "$tmp/own.pcap" $whole
@@ -143,7 +143,7 @@ check_equal "in a capture that begins in the middle, no tile whose first sending
 # ---- frames that are cut ----
 made cut60 cut 60
 check_contains "datagrams cut before the header's end are reported" <(analyze -r "$tmp/cut60") \
-    "no datagram of an epoch is there, and 447 of others, 447 of them cut short before their header ends"
+    "no datagram of an epoch in the capture, and 447 of others, 447 of them cut short before their header ends"
 made cut128 cut 128
 check_equal "a cut tile is not taken for one sent in vain" \
     "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
@@ -152,7 +152,7 @@ check_equal "datagrams that the kernel put into one frame count as many" "$(link
     "$(links $whole | cut -c 1-50)"
 source_capture=$tmp/glued made cut400 cut 400
 check_contains "where a frame of several datagrams is cut, the remedy is stated" <(analyze -r "$tmp/cut400") \
-    "not the network: capture with a larger -B, and -s: of frames that hold several datagrams what is behind the first was cut off"
+    "not the network: capture with a larger -B, and -s: frames that hold several datagrams were cut off after the first"
 check_contains "the number of cut tiles is reported" <(analyze -r "$tmp/cut128") "note    240 tiles were cut short by the capture"
 
 # ---- restarted processes: the same epoch, and numbers from 1 ----
@@ -165,9 +165,9 @@ for seconds in 10 -30000; do # without and with a machine that was started again
     check_equal "no datagram of a restarted mesh is a duplicate or late ($seconds s)" \
         "$("$mesh_dissect" -r "$tmp/again" -Y 'duplicate || late || reordered' --count)" "0 datagrams"
 done
-check_contains "the restart of two links is reported" <(analyze -r "$tmp/again") "2 links begin anew in an epoch of the same number"
+check_contains "the restart of two links is reported" <(analyze -r "$tmp/again") "2 links begin again in an epoch of the same number"
 "$mesh_dissect" -r "$tmp/again" -Y 'src == 1' -w "$tmp/one"
-check_contains "the restart of one link is reported" <(analyze -r "$tmp/one") "1 link begins anew in"
+check_contains "the restart of one link is reported" <(analyze -r "$tmp/one") "1 link begins again in"
 if command -v tshark >/dev/null; then
     "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
     fields() {
@@ -187,8 +187,8 @@ made twin twin
 steps() { sed -n 's/^\([0-9]*\) steps of one token: \(.*\)/\1 \2/p'; }
 check_equal "steps of two meshes are kept apart" "$(analyze -r "$tmp/twin" | steps)" \
     "$(analyze -r $whole | steps | awk '{ $1 *= 2; print }')"
-check_contains "the presence of two meshes is reported" <(analyze -r "$tmp/twin") "note    2 meshes are in this at once"
-check_equal "restarted nodes are not reported as another mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes are in this')" "0"
+check_contains "the presence of two meshes is reported" <(analyze -r "$tmp/twin") "note    the capture has 2 meshes at once"
+check_equal "restarted nodes are not reported as another mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes at once')" "0"
 
 # ---- many clients ----
 made sessions sessions 600
@@ -206,13 +206,13 @@ check_equal "a record sent again is not judged to be in vain" \
 
 # ---- a ladder of nothing ----
 ladder() { "$mesh_dissect" "$@" --ladder; }
-check_equal "a ladder of no datagrams says that there are none" "$(ladder -r "$tmp/cut60")" "no datagram of an epoch is there"
+check_equal "a ladder of no datagrams says that there are none" "$(ladder -r "$tmp/cut60")" "no datagram of an epoch in the capture"
 check_equal "a ladder without datagrams in the range says how many there are" "$(ladder -r $whole --steps 900)" \
-    "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
+    "none of 435 datagrams of epochs matches --steps, --seconds and -Y"
 check_equal "a ladder whose filter lets nothing through says so" "$(ladder -r $whole -Y 'tile.step == 900')" \
-    "none of 435 datagrams of epochs fits --steps, --seconds and -Y"
+    "none of 435 datagrams of epochs matches --steps, --seconds and -Y"
 check_equal "a ladder without readable tiles says that steps are unknown" "$(ladder -r "$tmp/cut128" --steps 900)" \
-    "435 datagrams of epochs are there, and no tile that can be read, to say of which step they are: give --key"
+    "435 datagrams of epochs, and no readable tile to tell their steps: give --key"
 
 if [ -x "$mesh_node" ] && "$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1 && [ -s "$tmp/key" ]; then
     check_contains "a key that opens nothing is reported" <(analyze -r $whole --key "$tmp/key") "warning --key opens none of 4"
@@ -227,7 +227,7 @@ fi
 # ---- VLAN tags, with which the usual expression finds nothing ----
 vlans=tests/dissect/layers.pcap
 check_equal "an expression that lets nothing through is reported as the reason" \
-    "$(analyze -r $vlans udp port 7412 | grep -c "behind a VLAN tag it has to be 'vlan and udp port 7411'")" "1"
+    "$(analyze -r $vlans udp port 7412 | grep -c "for frames with a VLAN tag write 'vlan and udp port 7411'")" "1"
 check_equal "without an expression no VLAN is mentioned" "$(analyze -r $vlans | grep -c 'VLAN')" "0"
 
 # ---- every frame twice, as in a capture on all interfaces of a forwarding host ----
@@ -236,7 +236,7 @@ if command -v mergecap >/dev/null; then
     counts() { sum "$@" | sed -nE 's/.*; ([0-9]+ lost).*; ([0-9]+ resent, [0-9]+ of them in vain).*/\1, \2/p'; }
     check_equal "in a capture with every frame twice each loss and resend counts once" "$(counts -r "$tmp/twice")" "$(counts -r $whole)"
     check_contains "repeated frames are reported" <(analyze -r "$tmp/twice") \
-        "of $((2 * $(analyze -r $whole | sed -n 's/^\([0-9]*\) datagrams in .*/\1/p'))) datagrams are there again"
+        "of $((2 * $(analyze -r $whole | sed -n 's/^\([0-9]*\) datagrams in .*/\1/p'))) datagrams are in the capture twice"
 else
     skip "in a capture with every frame twice each loss and resend counts once" "mergecap is not installed"
 fi
@@ -253,6 +253,6 @@ if [ "$(id -u)" -ne 0 ] || [ -n "${SUDO_USER:-}" ]; then
 fi
 mkdir -m 700 "$tmp/closed"
 check_exit "files of -C in a folder without permission are refused at once" 4 \
-    "no further file can be begun there: Permission denied: give -Z root" \
+    "no further file can be created there: Permission denied: give -Z root" \
     timeout 20 "$mesh_dissect" -i lo -c 1 -w "$tmp/closed/ring" -C 1 -W 3 udp port 1
 finish

@@ -171,11 +171,11 @@ check "-C and -W name the files" test -s "$tmp/part0"
 
 check_exit "a file that is missing is named" 4 "nowhere.pcap" "$mesh_dissect" -r nowhere.pcap
 echo "no capture" >"$tmp/text"
-check_exit "a file that is no capture is refused" 3 "no capture" "$mesh_dissect" -r "$tmp/text"
+check_exit "a file that is no capture is refused" 3 "not a capture" "$mesh_dissect" -r "$tmp/text"
 head -c 1000 $captures/messages.pcap >"$tmp/cut.pcap"
 check_exit "a truncated pcap file is reported" 3 "truncated" "$mesh_dissect" -r "$tmp/cut.pcap"
 check_contains "datagrams before the truncation are decoded" "$out" "HELLO_ACK"
-check_exit "an invalid capture filter is refused" 2 "no capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
+check_exit "an invalid capture filter is refused" 2 "not a capture filter" "$mesh_dissect" -r $captures/messages.pcap udp and and
 check_exit "a key file without a key is refused" 3 "no key in it" "$mesh_dissect" -r $captures/messages.pcap --key "$tmp/text"
 check_exit "a missing interface is named" 4 "nothing0" "$mesh_dissect" -i nothing0 -c 1
 check_exit "--analyze refuses stdin as one of several files" 2 "read twice" "$mesh_dissect" -r - -r "$tmp/text" --analyze

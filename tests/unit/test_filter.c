@@ -289,16 +289,16 @@ static void a_field_that_is_none_is_named_with_the_nearest_one(void **state)
 static void a_value_that_does_not_fit_is_pointed_at(void **state)
 {
     (void)state;
-    assert_refused("tile.phase == many", 15, "no number");
+    assert_refused("tile.phase == many", 15, "not a number");
     assert_refused("tile.phase == 65536", 15, "more than that field can hold");
-    assert_refused("tile.step == 18446744073709551616", 14, "no number");
+    assert_refused("tile.step == 18446744073709551616", 14, "not a number");
     assert_refused("type == TLIE", 9, "did you mean TILE");
     assert_refused("lost == 2", 9, "a flag is 0 or 1");
     assert_refused("ip.src == fd00::1", 11, "ipv6.src");
     assert_refused("ip.src == 10.0.0.0/33", 11, "more than 32 bits");
     assert_refused("eth.src == 02:00", 12, "2 bytes, but the field has 6");
-    assert_refused("tag == 0g", 8, "no bytes");
-    assert_refused("frame.time > \"yesterday\"", 14, "no time");
+    assert_refused("tag == 0g", 8, "not bytes");
+    assert_refused("frame.time > \"yesterday\"", 14, "not a time");
     assert_refused("tile.phase in {1, 9..5}", 19, "an empty range");
     assert_refused("data contains \"abc", 15, "a text without end");
     assert_refused("tile == 3", 6, "tile.step");
@@ -316,7 +316,7 @@ static void a_sentence_that_is_wrong_is_pointed_at(void **state)
     assert_refused("src = 2", 5, "write ==");
     assert_refused("tile.phase in 5", 15, "in {1, 3, 5..9}");
     assert_refused("tile.phase in {}", 16, "no value");
-    assert_refused("tile & 2", 6, "is no number");
+    assert_refused("tile & 2", 6, "is not a number");
     assert_refused("&& tile", 1, "the name of a field");
     assert_refused("tile.phase == 1 ~ 2", 17, "'and' or 'or'");
 }
@@ -357,7 +357,7 @@ static void what_is_too_long_or_too_deep_is_refused(void **state)
     (void)state;
     given(MESH_TYPE_TILE);
     assert_true(lets_through(deep));
-    assert_refused(too_deep, FILTER_DEPTH_MAX + 1, "in one another");
+    assert_refused(too_deep, FILTER_DEPTH_MAX + 1, "nested parentheses");
     for (unsigned i = 0; i < 200; i++)
         size += (size_t)sprintf(text + size, "%stile", i > 0 ? " && " : "");
     assert_refused(text, 1 + 128 * 8, "too long");
