@@ -158,7 +158,7 @@ int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint
             return 0;
         }
         if (got == 0 && is_silent(feed, fleet, mesh_udp_now_ns()))
-            lose(feed, fleet, "no report any more from the member that was asked");
+            lose(feed, fleet, "no more reports from the member asked");
         if (got == 0)
             return 0;
         if (is_refusal(record, bytes, why.text, sizeof why.text)) {

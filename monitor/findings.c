@@ -41,7 +41,7 @@ static void find_connection(struct list *list)
     char clock[FIGURE_BYTES] = "-";
 
     if (list->fleet->is_connected && fleet_silence_ns(list->fleet) > 0)
-        add(list, STYLE_BAD, "Nothing heard for %.1f s from the member that is asked.", (double)fleet_silence_ns(list->fleet) / 1e9);
+        add(list, STYLE_BAD, "Nothing heard for %.1f s from the member asked.", (double)fleet_silence_ns(list->fleet) / 1e9);
     if (list->fleet->is_connected)
         return;
     if (list->fleet->ticks == 0) {
@@ -49,7 +49,7 @@ static void find_connection(struct list *list)
         return;
     }
     figure_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
-    add(list, STYLE_BAD, "Connection lost; what is shown is of %s.", clock);
+    add(list, STYLE_BAD, "Connection lost; values shown are of %s.", clock);
     add(list, STYLE_BAD, "%.180s", list->fleet->connection);
 }
 
@@ -167,7 +167,7 @@ static void add_loss(struct list *list, int from, int to, double loss, uint64_t 
     figure_age_s(ticks * (double)fleet->interval_ns / 1e9, during);
     name_of(fleet, to, receiver);
     if (from < 0)
-        add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s): see its cable.", receiver,
+        add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s): check its cable.", receiver,
             fleet->nodes[to].address, text, (unsigned long long)lost, during);
     else
         add(list, style, "Link %s → %s loses %s of its datagrams (%llu in %s).", name_of(fleet, from, sender), receiver, text,
@@ -341,9 +341,9 @@ static void find_all(struct list *list, bool is_well)
         return;
     figure_count(round((double)speed * 10) / 10, text);
     if (busy == 0 && up < alive)
-        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: nothing is asked.", up, alive, alive == 1 ? " is" : "s are");
+        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: no requests.", up, alive, alive == 1 ? " is" : "s are");
     else if (busy == 0)
-        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: nothing is asked.", alive == 1 ? "The" : "All", alive,
+        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: no requests.", alive == 1 ? "The" : "All", alive,
             alive == 1 ? "" : "s", alive == 1 ? "is" : "are");
     else
         add(list, is_well && busy == alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", busy, alive, text);

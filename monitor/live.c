@@ -159,7 +159,7 @@ static int draw(struct live *live, uint64_t now_ns, struct fail *fail)
     if (width != live->canvas.width || height != live->canvas.height) {
         canvas_release(&live->canvas);
         if (canvas_init(&live->canvas, width, height, live->config->glyphs) < 0)
-            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     }
     view_draw(&live->canvas, &live->fleet, &live->ui, own_now_ns(live), own_wall_ns(live));
     screen_show(&live->canvas);
@@ -253,7 +253,7 @@ int live_run(const struct live_config *config, struct feed *feed, struct fail *f
     int result = -1;
 
     if (fleet_init(&live.fleet) < 0 || canvas_init(&live.canvas, 0, 0, config->glyphs) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     ui_init(&live.ui, &config->settings);
     live.ui.is_read_only = config->is_read_only;
     catch_signals();
@@ -281,7 +281,7 @@ static int print(const struct live_config *config, const struct fleet *fleet, st
     if (config->json)
         report_json(fleet, fleet->ticks - 1, told, stdout);
     else if (report_text(fleet, ui, told, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (fflush(stdout) != 0 || ferror(stdout))
         return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
     return 0;
@@ -346,7 +346,7 @@ int live_batch(const struct live_config *config, struct feed *feed, struct fail 
     int result;
 
     if (fleet_init(&fleet) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     ui_init(&ui, &config->settings);
     catch_signals();
     result = config->recorded != NULL ? batch_recorded(config, &fleet, &ui, fail) : batch(config, feed, &fleet, &ui, fail);

@@ -36,18 +36,18 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &a->security,
          .was_set = &a->has_security,
          .words = security_words,
-         .help = "as the nodes have it (seal with a key)"},
+         .help = "same as on the nodes (seal with a key)"},
         {.name = "trace",
          .kind = OPTION_LIST,
          .target = &a->traces,
          .metavar = "TRACE.db",
-         .help = "a recording instead, and those of the other nodes beside it"},
+         .help = "show a recording instead; repeat it for other nodes'"},
         {.name = "speed",
          .kind = OPTION_FLOAT,
          .target = &a->speed,
@@ -55,7 +55,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
          .float_min = 0.01,
          .float_max = 1000,
          .metavar = "X",
-         .help = "how fast it is played; -b takes no notice (1)"},
+         .help = "playback speed; -b ignores it (1)"},
         {.name = "delay",
          .short_name = 'd',
          .kind = OPTION_FLOAT,
@@ -64,21 +64,21 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
          .float_min = 0.1,
          .float_max = 60,
          .metavar = "SECONDS",
-         .help = "between updates (1, or as it was last)"},
+         .help = "time between updates (1, or the last one used)"},
         {.name = "batch",
          .short_name = 'b',
          .kind = OPTION_FLAG,
          .target = &a->batch,
-         .help = "print instead; also when there is no terminal"},
+         .help = "print text instead; the default without a terminal"},
         {.name = "iterations",
          .short_name = 'n',
          .kind = OPTION_U32,
          .target = &a->live.iterations,
          .min = 1,
          .metavar = "N",
-         .help = "batch: end after so many intervals (never)"},
+         .help = "batch: end after N intervals (never)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a->live.json, .help = "batch, one JSON object per interval"},
-        {.name = "no-colour", .short_name = 'C', .kind = OPTION_FLAG, .target = &a->no_colour, .help = "as NO_COLOR does"},
+        {.name = "no-colour", .short_name = 'C', .kind = OPTION_FLAG, .target = &a->no_colour, .help = "no colour, as with NO_COLOR"},
         {.name = "ascii", .short_name = 'U', .kind = OPTION_FLAG, .target = &a->ascii, .help = "draw with ASCII only"},
         {.name = "no-mouse", .short_name = 'M', .kind = OPTION_FLAG, .target = &a->no_mouse, .help = "leave the mouse to the terminal"},
         {.name = "readonly", .kind = OPTION_FLAG, .target = &a->live.is_read_only, .help = "write no file: no settings, no snapshots"},
@@ -86,7 +86,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
          .short_name = 'h',
          .kind = OPTION_STOP,
          .target = &a->help,
-         .help = "this text; the keys are told by ? while it runs"},
+         .help = "this text; press ? while it runs for the keys"},
         {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &a->version, .help = "the version"},
     };
     const size_t count = sizeof specs / sizeof *specs;
@@ -143,11 +143,11 @@ static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller
 static int check(const struct arguments *a, bool is_batch, struct fail *fail)
 {
     if (a->live.iterations > 0 && !is_batch)
-        return fail_set(fail, EXIT_USAGE, "-n: without -b or --json there is no end to count to: add -b");
+        return fail_set(fail, EXIT_USAGE, "-n: counts the intervals of -b or --json: add one of them");
     if (a->has_speed && a->traces.count == 0)
-        return fail_set(fail, EXIT_USAGE, "--speed: only a recording has one: name it with --trace TRACE.db");
+        return fail_set(fail, EXIT_USAGE, "--speed: plays a recording: name it with --trace TRACE.db");
     if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL))
-        return fail_set(fail, EXIT_USAGE, "--trace: a recording and a living mesh (--to, --key) cannot be watched at once: leave one out");
+        return fail_set(fail, EXIT_USAGE, "--trace: a recording and a live mesh (--to, --key) cannot be watched at once: leave one out");
     return 0;
 }
 

@@ -52,7 +52,7 @@ static int add(struct recorded *r, const char *path, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--trace: more than %d files: name fewer", RECORDED_FILES_MAX);
     s->path = strdup(path);
     if (s->path == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     r->count++;
     err = mesh_trace_open(&s->trace, path, reason);
     if (err == 0)
@@ -126,7 +126,7 @@ static int next_row(struct source *s, struct fail *fail)
     s->has_row = got > 0;
     if (got > 0 &&
         (!is_time(s->row.t_ns) || (s->row.unix_ms != MESH_TRACE_NULL && (s->row.unix_ms < 0 || s->row.unix_ms >= INT64_MAX / 4 / MS_NS))))
-        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: its time cannot be: the file is damaged", s->path,
+        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: its time is impossible: the file is damaged", s->path,
                         (unsigned long long)s->row.id);
     return got < 0 ? failed(s, got, fail) : 0;
 }
@@ -198,8 +198,7 @@ static int find_span(struct recorded *r, struct fail *fail)
                         r->source[0].path);
     if (is_any)
         return 0;
-    return fail_set(fail, EXIT_BAD_FILE, "%.300s: no telemetry in it: what mesh-node --record writes has some, captures have none",
-                    r->source[0].path);
+    return fail_set(fail, EXIT_BAD_FILE, "%.300s: no telemetry in it: recordings of mesh-node have it, captures do not", r->source[0].path);
 }
 
 int recorded_next(struct recorded *r, struct recorded_record *record, struct fail *fail)
@@ -216,8 +215,8 @@ int recorded_next(struct recorded *r, struct recorded_record *record, struct fai
     if (first == NULL)
         return 0;
     if (first->row.piece.bytes == NULL || first->row.piece.size > MESH_TELEMETRY_PIECE_BYTES_MAX)
-        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: %zu bytes, which is no piece of telemetry: the file is damaged",
-                        first->path, (unsigned long long)first->row.id, first->row.piece.size);
+        return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: %zu bytes, which are not telemetry: the file is damaged", first->path,
+                        (unsigned long long)first->row.id, first->row.piece.size);
     record->wall_ns = wall_of(first, first->row.t_ns);
     report = (struct mesh_telemetry_report){.now_ns = (uint64_t)first->row.t_ns,
                                             .unix_ms = (uint64_t)(record->wall_ns / MS_NS),
@@ -248,7 +247,7 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
         count = count < RECORDED_TOKENS_MAX ? count : RECORDED_TOKENS_MAX;
         r->tokens = malloc(count * sizeof *r->tokens);
         if (r->tokens == NULL)
-            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading);
         while (err == 0 && r->token_count < count && (got = mesh_trace_next(reading, &row)) > 0)
             if (is_time(row.t_ns))
@@ -285,7 +284,7 @@ int recorded_open(struct recorded **recorded, const char *const *paths, size_t c
     const char *slash = strrchr(paths[0], '/'), *name = slash != NULL ? slash + 1 : paths[0];
 
     if (r == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: end other programs");
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (add_all(r, paths, count, fail) < 0 || find_span(r, fail) < 0 || find_tokens(r, fail) < 0) {
         recorded_close(r);
         return -1;

@@ -22,7 +22,7 @@ static const struct entry {
 } entries[] = {
     {"interval_ms", NUMBER, offsetof(struct settings, interval_ms), INTERVAL_MS_MIN, INTERVAL_MS_MAX, "between two updates"},
     {"sort", WORD, offsetof(struct settings, sort), 0, 0, "the column of the overview"},
-    {"inverted", SWITCH, offsetof(struct settings, is_inverted), 0, 0, "sorted the other way round"},
+    {"inverted", SWITCH, offsetof(struct settings, is_inverted), 0, 0, "sorted in reverse"},
     {"metric", NUMBER, offsetof(struct settings, metric), 0, 3, "of links: 0 p50, 1 p99, 2 loss, 3 waits"},
     {"screen", NUMBER, offsetof(struct settings, screen), 0, SCREENS - 1, "that is shown first"},
     {"glyphs", NUMBER, offsetof(struct settings, glyphs), 0, 3, "0 by the locale, 1 ASCII, 2 lines and blocks, 3 all"},

@@ -223,7 +223,7 @@ void view_help(struct view *view)
         canvas_put(view->canvas, area, x, kind_line, columns_time_style(kind), columns_time_glyph(kind));
         x += 2 + canvas_text(view->canvas, area, x + 2, kind_line, STYLE_NORMAL, columns_time_name(kind)) + 2;
     }
-    canvas_text(view->canvas, area, 2, kind_line + 1, STYLE_DIM, "waiting: a step is open, and what comes next is not here yet");
+    canvas_text(view->canvas, area, 2, kind_line + 1, STYLE_DIM, "waiting: a step is open, its next input has not arrived");
     canvas_text(view->canvas, area, 2, kind_line + 2, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
     canvas_rule(view->canvas, area_below(area, area.height - 1), "");
 }

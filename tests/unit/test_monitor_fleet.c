@@ -122,7 +122,7 @@ static void when_all_is_well_that_is_what_is_found(void **state)
     c->made.tok_per_s = 0;
     monitor_case_run(c, 3);
     findings_find(&c->fleet, c->fleet.ticks - 1, findings);
-    assert_string_equal(findings[0].text, "All 4 nodes are up and idle: nothing is asked.");
+    assert_string_equal(findings[0].text, "All 4 nodes are up and idle: no requests.");
 }
 
 /* A silent node is not up, nor is a loading one. */
@@ -139,8 +139,8 @@ static void not_all_are_up_when_one_is_something_else(void **state)
 
         c->fleet.nodes[node(c, 2)].state = other;
         for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--) {
-            is_said |= strcmp(findings[i - 1].text, is_up ? "All 4 nodes are up and idle: nothing is asked."
-                                                          : "3 of 4 nodes are up and idle: nothing is asked.") == 0;
+            is_said |= strcmp(findings[i - 1].text,
+                              is_up ? "All 4 nodes are up and idle: no requests." : "3 of 4 nodes are up and idle: no requests.") == 0;
             assert_true(is_up || strstr(findings[i - 1].text, "All 4 nodes") == NULL);
         }
         assert_true(is_said);
@@ -254,7 +254,7 @@ static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
     monitor_case_run(c, 1);
     assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_SUSPECTED);
     assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 is suspected: not heard for 1.0 s."));
-    assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
+    assert_true(is_found(c, "3 of 4 nodes are up and idle: no requests."));
     for (int i = 0; i < 4; i++)
         assert_true(i == 1 || c->fleet.nodes[node(c, (unsigned)i)].state == FLEET_UP);
     c->made.is_dead[0] = true; /* the sequencer; another node takes over */
@@ -290,7 +290,7 @@ static void one_whose_report_is_overdue_is_not_counted_as_up(void **state)
     monitor_case_run(c, 2);
     assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_UP);
     assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 has not reported for 2.0 s."));
-    assert_true(is_found(c, "3 of 4 nodes are up and idle: nothing is asked."));
+    assert_true(is_found(c, "3 of 4 nodes are up and idle: no requests."));
 }
 
 static void one_that_comes_back_has_its_old_line(void **state)
@@ -343,18 +343,18 @@ static void when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are(void **st
 
     c->made.tok_per_s = 0;
     monitor_case_run(c, 5);
-    assert_true(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
+    assert_true(is_found(c, "All 4 nodes are up and idle: no requests."));
     for (int i = 0; i < 2; i++) {
         made_advance(&c->made, 1000000000);
         fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
     }
-    assert_true(is_found(c, "Nothing heard for 2.0 s from the member that is asked."));
+    assert_true(is_found(c, "Nothing heard for 2.0 s from the member asked."));
     for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
         assert_null(strstr(findings[i - 1].text, "up and idle"));
     monitor_case_run(c, 1);
-    assert_true(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
+    assert_true(is_found(c, "All 4 nodes are up and idle: no requests."));
     fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "nothing heard");
-    assert_false(is_found(c, "All 4 nodes are up and idle: nothing is asked."));
+    assert_false(is_found(c, "All 4 nodes are up and idle: no requests."));
 }
 
 static void without_a_connection_nobody_is_taken_for_dead(void **state)
