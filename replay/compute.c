@@ -73,11 +73,10 @@ int compute_check_payloads(const char *path, struct mesh_trace *trace, struct fa
     mesh_trace_get_meta(trace, "ids", ids, sizeof ids);
     if (strcmp(payloads, "all") == 0 && strcmp(ids, "all") == 0)
         return 0;
-    return fail_set(
-        fail, EXIT_SKIPPED,
-        "%.200s: recorded without the data of tiles and the ids of tokens: nothing of it can be computed or asked again: verify it "
-        "without -m, or record with `mesh-node serve --record-prompts` or `mesh-node run`",
-        path);
+    return fail_set(fail, EXIT_SKIPPED,
+                    "%.200s: recorded without the data of tiles and the ids of tokens: it cannot be recomputed or asked again: verify it "
+                    "without -m, or record with `mesh-node serve --record-prompts` or `mesh-node run`",
+                    path);
 }
 
 static int check_model(const struct run *run, const char *path, struct mesh_trace *trace, struct fail *fail)

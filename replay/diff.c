@@ -44,8 +44,8 @@ static int compare(struct diff *diff, struct fail *fail)
 int diff_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay diff A.db B.db [options]",
-                                        "Where content and order of two traces part, and how their timings differ.",
-                                        "Exit code 1: tokens or data of tiles differ, or a threshold was passed.", NULL};
+                                        "Show where content and order of two traces diverge, and how their timings differ.",
+                                        "Exit code 1: tokens or data of tiles differ, or a threshold was exceeded.", NULL};
     static const char *const examples[] = {"mesh-replay diff before.db after.db --max-slower 5", NULL};
     struct diff diff = {0};
     struct options_operands operands = {.metavar = "A.db B.db", .max = 2, .values = diff.paths};
@@ -58,7 +58,7 @@ int diff_command(int argc, char *const *argv, struct fail *fail)
          .was_set = &has_threshold,
          .float_max = 1e6,
          .metavar = "PERCENT",
-         .help = "exit code 1, too, where B is slower by more, and by more than noise"},
+         .help = "exit code 1 also where B is slower by more, beyond noise"},
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per part"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
@@ -72,7 +72,7 @@ int diff_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     if (operands.count != 2)
-        return fail_set(fail, EXIT_USAGE, "diff: wants two traces: mesh-replay diff A.db B.db");
+        return fail_set(fail, EXIT_USAGE, "diff: needs two traces: mesh-replay diff A.db B.db");
     result = compare(&diff, fail);
     if (result == 0) {
         (json ? diff_write_json : diff_write_text)(&diff, stdout);

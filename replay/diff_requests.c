@@ -30,7 +30,7 @@ static int add_request(void *context, const struct mesh_trace_value *values)
         struct diff_request *grown = realloc(r->at, capacity * sizeof *grown);
 
         if (grown == NULL)
-            return fail_set(reading->fail, EXIT_ENVIRONMENT, "no memory: for the requests: end other programs");
+            return fail_set(reading->fail, EXIT_ENVIRONMENT, "memory: out of memory for the requests: close other programs");
         r->at = grown;
         r->capacity = capacity;
     }
@@ -39,7 +39,7 @@ static int add_request(void *context, const struct mesh_trace_value *values)
     r->count++;
     for (unsigned i = 0; i < DIFF_WORDS; i++)
         if (values[1 + i].kind == MESH_TRACE_VALUE_TEXT && (request->words[i] = strdup(values[1 + i].bytes)) == NULL)
-            return fail_set(reading->fail, EXIT_ENVIRONMENT, "no memory: for the requests: end other programs");
+            return fail_set(reading->fail, EXIT_ENVIRONMENT, "memory: out of memory for the requests: close other programs");
     return 0;
 }
 

@@ -38,7 +38,7 @@ static int take(void *context, const struct mesh_trace_value *values)
         int64_t *at = realloc(v->at, capacity * sizeof *at);
 
         if (at == NULL)
-            return fail_set(v->fail, EXIT_ENVIRONMENT, "no memory: for the timings: end other programs");
+            return fail_set(v->fail, EXIT_ENVIRONMENT, "memory: out of memory for the timings: close other programs");
         v->at = at;
         v->capacity = capacity;
     }

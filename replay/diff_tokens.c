@@ -28,7 +28,7 @@ static int add_token(void *context, const struct mesh_trace_value *values)
         struct token *grown = realloc(tokens->at, capacity * sizeof *grown);
 
         if (grown == NULL)
-            return fail_set(tokens->fail, EXIT_ENVIRONMENT, "no memory: for the tokens: end other programs");
+            return fail_set(tokens->fail, EXIT_ENVIRONMENT, "memory: out of memory for the tokens: close other programs");
         tokens->at = grown;
         tokens->capacity = capacity;
     }

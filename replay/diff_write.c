@@ -3,8 +3,7 @@
 
 #include "diff.h"
 
-static const char *const verdict_words[] = {"nothing in common to compare", "the same", "different",
-                                            "cannot be told (hashes with other keys)"};
+static const char *const verdict_words[] = {"nothing in common to compare", "the same", "different", "unknown (hashes with other keys)"};
 static const char *const verdict_names[] = {"nothing", "same", "different", "unknown"};
 static const char *const change_words[] = {"no difference beyond noise", "faster", "slower", "too few to tell"};
 static const char *const change_names[] = {"unchanged", "faster", "slower", "too_few"};
@@ -23,7 +22,7 @@ static void write_tokens(const struct diff_tokens *tokens, FILE *out)
             verdict_words[tokens->verdict], tokens->aligned, tokens->different, tokens->only[0], tokens->only[1]);
     if (!tokens->has_first)
         return;
-    fprintf(out, "  they part at request %" PRId64 ", position %" PRId64, tokens->request, tokens->position);
+    fprintf(out, "  they diverge at request %" PRId64 ", position %" PRId64, tokens->request, tokens->position);
     write_token(out, "A", tokens->first[0]);
     write_token(out, "B", tokens->first[1]);
     fputc('\n', out);
@@ -32,7 +31,7 @@ static void write_tokens(const struct diff_tokens *tokens, FILE *out)
 static void write_tiles(const struct diff_tiles *tiles, FILE *out)
 {
     fprintf(out, "tiles: %s: %" PRIu64 " in both, %" PRIu64 " of them different; %" PRIu64 " only in A, %" PRIu64 " only in B\n",
-            tiles->are_steps_shared ? "cannot be told (requests at once share steps in another way each time; verify -m computes them)"
+            tiles->are_steps_shared ? "unknown (concurrent requests share steps differently each time; verify -m computes them)"
                                     : verdict_words[tiles->verdict],
             tiles->aligned, tiles->different, tiles->only[0], tiles->only[1]);
     if (tiles->candidates > 0)
@@ -49,8 +48,8 @@ static void write_tiles(const struct diff_tiles *tiles, FILE *out)
     }
     if (tiles->has_move)
         fprintf(out,
-                "order: %" PRIu64 " of %" PRIu64 " tiles came at another place in their gather, first in epoch %" PRId64 ", step %" PRId64
-                ", phase %" PRId64 "\n",
+                "order: %" PRIu64 " of %" PRIu64 " tiles arrived at another place in their gather, first in epoch %" PRId64
+                ", step %" PRId64 ", phase %" PRId64 "\n",
                 tiles->moved, tiles->aligned, tiles->move_epoch, tiles->move_step, tiles->move_phase);
     else if (tiles->aligned > 0)
         fputs("order: the same in every gather\n", out);

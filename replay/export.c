@@ -40,7 +40,7 @@ int export_to_file(const char *path, int (*write)(void *context, FILE *out, stru
     out = fdopen(dup(file.descriptor), "w");
     if (out == NULL) {
         replace_file_abandon(&file);
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: %s: end other programs", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: %s: close other programs", path, strerror(errno));
     }
     result = write(context, out, fail);
     if (fclose(out) != 0 && result == 0)
@@ -83,7 +83,7 @@ static int export_all(struct export_traces *traces, const struct wishes *wishes,
 int export_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay export TRACE.db ... --perfetto FILE.json | --pcap FILE | --csv DIR",
-                                        "Write traces in forms that other programs read.", NULL};
+                                        "Write traces in formats that other programs read.", NULL};
     static const char *const examples[] = {"mesh-replay export run.db run.1.db run.2.db --perfetto run.json",
                                            "mesh-replay export run.db --pcap - | tcpdump -r -", NULL};
     struct export_traces traces = {0};
@@ -114,7 +114,7 @@ int export_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     if (operands.count == 0 || (!wishes.perfetto && !wishes.pcap && !wishes.csv))
-        return fail_set(fail, EXIT_USAGE, "export: wants a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
+        return fail_set(fail, EXIT_USAGE, "export: needs a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
     if ((wishes.csv || wishes.pcap) && operands.count > 1)
         return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
     if (wishes.perfetto && wishes.pcap && replace_file_is_same(wishes.perfetto, wishes.pcap))

@@ -120,7 +120,7 @@ static int info(const char *path, bool json, struct fail *fail)
 
 int info_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-replay info TRACE.db ... [--json]", "What traces hold.", NULL};
+    static const char *const usage[] = {"mesh-replay info TRACE.db ... [--json]", "Show what traces hold.", NULL};
     static const char *const examples[] = {"mesh-replay info run.db run.1.db run.2.db", NULL};
     const char *paths[OPTION_LIST_MAX];
     struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};

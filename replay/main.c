@@ -15,20 +15,20 @@ static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"verify", "in virtual time: does the same input still give the same output?", verify_command},
     {"run", "against real nodes: the same requests again, at the same times", run_command},
-    {"query", "ask it in SQL, or one of the questions that come with it", query_command},
+    {"query", "query it in SQL, or with a ready-made question", query_command},
     {"export", "for Perfetto, as pcap, as CSV", export_command},
-    {"diff", "where two traces part", diff_command},
+    {"diff", "where two traces diverge", diff_command},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help(FILE *out)
 {
     fputs("usage: mesh-replay COMMAND TRACE.db ... [options]\n"
-          "Recordings of a mesh: mesh-node --record writes them, mesh-dissect --import makes them of captures.\n\n",
+          "Recordings of a mesh: mesh-node --record writes them, mesh-dissect --import makes them from captures.\n\n",
           out);
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
-    fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md tells of tables and views.\n\n"
+    fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md describes tables and views.\n\n"
           "examples:\n"
           "  mesh-replay info run.db\n"
           "  mesh-replay query run.db --named stalls\n"

@@ -12,23 +12,23 @@ struct question {
 
 /* clang-format off */
 static const struct question questions[] = {
-    {"lost", "tiles that had to be asked for, and when they came", "SELECT * FROM lost_tiles ORDER BY t_ns"},
+    {"lost", "tiles that had to be asked for, and when they arrived", "SELECT * FROM lost_tiles ORDER BY t_ns"},
     {"stalls", "the longest waits of workers, and for whom", "SELECT * FROM stalls ORDER BY duration_ns DESC LIMIT 100"},
-    {"latency", "how long tiles were under way, by peer",
+    {"latency", "latency of tiles, by peer",
      "SELECT node, peer, count, min(latency_ns) / 1000.0 AS min_us, " PERCENTILE("0.5") " AS p50_us, " PERCENTILE("0.99") " AS p99_us, "
      "max(latency_ns) / 1000.0 AS max_us, max(is_relative) AS is_relative FROM (SELECT *, "
      "row_number() OVER (PARTITION BY node, peer ORDER BY latency_ns) AS place, count(*) OVER (PARTITION BY node, peer) AS count "
      "FROM tile_latency) GROUP BY node, peer"},
-    {"tokens", "tokens and the time since the one before", "SELECT * FROM token_times ORDER BY request, position"},
-    {"requests", "what was asked for, and how it ended", "SELECT id, node, t_ns, request, kind, prompt_tokens, tokens, options, reason FROM requests"},
-    {"links", "what went from whom to whom", "SELECT * FROM links"},
-    {"types", "how many datagrams there are of each type",
+    {"tokens", "tokens and the time since the previous one", "SELECT * FROM token_times ORDER BY request, position"},
+    {"requests", "requests, and how they ended", "SELECT id, node, t_ns, request, kind, prompt_tokens, tokens, options, reason FROM requests"},
+    {"links", "traffic between each two ranks", "SELECT * FROM links"},
+    {"types", "number of datagrams of each type",
      "SELECT coalesce(name, 'foreign') AS name, count(*) AS datagrams, sum(bytes) AS bytes FROM messages GROUP BY 1 ORDER BY 2 DESC"},
     {"messages", "all datagrams", "SELECT * FROM messages ORDER BY id"},
     {"events", "what happened", "SELECT * FROM events ORDER BY t_ns"},
-    {"epochs", "who was a member when", "SELECT id, node, t_ns, epoch, rank, members, rows FROM epochs ORDER BY id"},
+    {"epochs", "members of each epoch", "SELECT id, node, t_ns, epoch, rank, members, rows FROM epochs ORDER BY id"},
     {"gaps", "what the recorder left out", "SELECT * FROM gaps ORDER BY t_ns"},
-    {"meta", "what the trace says of itself", "SELECT * FROM meta"},
+    {"meta", "metadata of the trace", "SELECT * FROM meta"},
     {"tables", "tables and views", "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY 1, 2"},
 };
 /* clang-format on */
@@ -72,7 +72,8 @@ static int ask(struct rows_question *question, bool trust, struct fail *fail)
 
 int query_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-replay query TRACE.db \"SQL\" | --named NAME", "Ask a trace; it is only read.", NULL};
+    static const char *const usage[] = {"mesh-replay query TRACE.db \"SQL\" | --named NAME", "Query a trace, which is opened read-only.",
+                                        NULL};
     static const char *const examples[] = {"mesh-replay query run.db --named latency",
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[2] = {NULL, NULL};
@@ -85,7 +86,7 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         {.name = "named", .kind = OPTION_TEXT, .target = &named, .metavar = "NAME", .help = "one of the questions below"},
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per row"},
         {.name = "csv", .kind = OPTION_FLAG, .target = &csv, .help = "comma-separated, for spreadsheets"},
-        {.name = "seconds", .kind = OPTION_U32, .target = &seconds, .min = 1, .max = 86400, .help = "give up after so long (60)"},
+        {.name = "seconds", .kind = OPTION_U32, .target = &seconds, .min = 1, .max = 86400, .help = "give up after N seconds (60)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;
@@ -98,7 +99,7 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     if (operands.count < 1 || (operands.count == 2) == (named != NULL))
-        return fail_set(fail, EXIT_USAGE, "query: wants a trace, and a question in SQL or --named NAME: see mesh-replay query --help");
+        return fail_set(fail, EXIT_USAGE, "query: needs a trace, and a question in SQL or --named NAME: see mesh-replay query --help");
     if (json && csv)
         return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
     question.path = operands_of[0];

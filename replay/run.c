@@ -150,7 +150,8 @@ static int read_traces(struct run *run, struct fail *fail)
     if (result != 0)
         return result;
     if (run->play.count == 0)
-        return fail_set(fail, EXIT_SKIPPED, "%.300s: no request with its prompt: name the trace of the node that was asked", run->paths[0]);
+        return fail_set(fail, EXIT_SKIPPED, "%.300s: no request with a prompt in it: name the trace of the node that was asked",
+                        run->paths[0]);
     qsort(run->play.requests, run->play.count, sizeof *run->play.requests, by_time);
     if (run->settings.nodes > 0)
         run->nodes.count = (uint16_t)run->settings.nodes;
@@ -328,7 +329,7 @@ static int read_speed(struct settings *settings, struct fail *fail)
     }
     settings->speed = strtof(settings->speed_text, &end);
     if (end == settings->speed_text || *end != '\0' || !(settings->speed >= 0.001f && settings->speed <= 1e6f))
-        return fail_set(fail, EXIT_USAGE, "--speed %.40s: no such speed: give a number of times, as 1 or 10, or max", settings->speed_text);
+        return fail_set(fail, EXIT_USAGE, "--speed %.40s: no such speed: give a factor such as 1 or 10, or max", settings->speed_text);
     return 0;
 }
 
@@ -366,10 +367,10 @@ int run_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay run TRACE.db ... [options] -- mesh-node serve -m MODEL.gguf [...]",
                                         "mesh-replay run TRACE.db ... --node RANK [options] -- mesh-node run -m MODEL.gguf [...]",
-                                        "Starts as many real nodes as were recorded, on the loopback, asks them the recorded requests",
-                                        "at the recorded times, and compares tokens and tiles. Or starts one real node, and plays",
-                                        "the part of all other ranks towards it.",
-                                        "Exit code 1: something differs, or a limit is passed.",
+                                        "Start as many real nodes as were recorded, on the loopback, send them the recorded requests",
+                                        "at the recorded times, and compare tokens and tiles. Or start one real node and play",
+                                        "all other ranks towards it.",
+                                        "Exit code 1: something differs, or a limit is exceeded.",
                                         NULL};
     static const char *const examples[] = {"mesh-replay run run.db --max-p99-us 2000 --junit run.xml -- mesh-node serve -m model.gguf",
                                            "mesh-replay run run.db run.1.db run.2.db --node 1 -- mesh-node run -m model.gguf", NULL};
@@ -381,20 +382,20 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     bool wants_help = false;
     /* clang-format off */
     const struct option_spec specs[] = {
-        {.name = "speed", .kind = OPTION_TEXT, .target = &s.speed_text, .metavar = "1|X|max", .help = "of asking: as recorded (1), X times as fast"},
+        {.name = "speed", .kind = OPTION_TEXT, .target = &s.speed_text, .metavar = "1|X|max", .help = "pace of requests: as recorded (1), X times as fast"},
         {.name = "node", .kind = OPTION_U32, .target = &s.node, .was_set = &s.has_node, .max = MESH_RANKS_MAX - 1, .metavar = "RANK", .help = "start one real node, as this rank; the others are played"},
-        {.name = "any-model", .kind = OPTION_FLAG, .target = &s.any_model, .help = "with --node: also one of another fingerprint"},
-        {.name = "nodes", .kind = OPTION_U32, .target = &s.nodes, .min = 1, .max = RUN_NODES_MAX, .help = "to start (as recorded)"},
-        {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "that 99 % of tiles may be under way, on any node"},
-        {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "tokens a second of every request"},
-        {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "of tiles that had to be asked for again"},
-        {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "than the baseline, beyond noise"},
+        {.name = "any-model", .kind = OPTION_FLAG, .target = &s.any_model, .help = "with --node: accept one of another fingerprint"},
+        {.name = "nodes", .kind = OPTION_U32, .target = &s.nodes, .min = 1, .max = RUN_NODES_MAX, .help = "nodes to start (as many as recorded)"},
+        {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "limit of the p99 latency of tiles, on any node"},
+        {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "least tokens per second of every request"},
+        {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "limit of tiles that had to be asked for again"},
+        {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "limit of slowdown against the baseline, beyond noise"},
         {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the first trace)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &s.json, .help = "one object per case, and a summary"},
         {.name = "tap", .kind = OPTION_FLAG, .target = &s.tap, .help = "a test per case, as TAP"},
-        {.name = "junit", .kind = OPTION_TEXT, .target = &s.junit, .metavar = "FILE", .help = "besides, a test per case as JUnit XML"},
-        {.name = "wait", .kind = OPTION_U32, .target = &s.seconds, .min = 1, .max = 86400, .metavar = "SECONDS", .help = "for nodes to come together, and for any answer (60)"},
-        {.name = "keep", .kind = OPTION_FLAG, .target = &s.keep, .help = "leave the folder with the nodes' logs and traces"},
+        {.name = "junit", .kind = OPTION_TEXT, .target = &s.junit, .metavar = "FILE", .help = "also write a test per case, as JUnit XML"},
+        {.name = "wait", .kind = OPTION_U32, .target = &s.seconds, .min = 1, .max = 86400, .metavar = "SECONDS", .help = "timeout for the cluster to form, and for any answer (60)"},
+        {.name = "keep", .kind = OPTION_FLAG, .target = &s.keep, .help = "keep the folder with the nodes' logs and traces"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
     /* clang-format on */

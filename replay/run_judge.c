@@ -101,7 +101,7 @@ static int judge_model(struct run_judging *j, struct fail *fail)
     if (was[0] == '\0' || is[0] == '\0' || strcmp(was, is) == 0)
         return 0;
     run_case_begin(&j->cases, "model");
-    run_case_say(&j->cases, VERDICT_FAIL, "another one: recorded with one of fingerprint %.64s, and the nodes have %.64s", was, is);
+    run_case_say(&j->cases, VERDICT_FAIL, "another one: recorded with fingerprint %.64s, and the nodes have %.64s", was, is);
     return 0;
 }
 
@@ -131,9 +131,8 @@ static int judge_together(struct run_judging *j, struct fail *fail)
         return 0;
     run_case_begin(&j->cases, "nodes");
     run_case_say(&j->cases, VERDICT_SKIP,
-                 "they did not stay together: %" PRId64
-                 " epochs began meanwhile, so times are not those of %u nodes: give them a quiet machine",
-                 most, j->nodes->count);
+                 "membership changed: %" PRId64 " epochs began meanwhile, so times are not those of %u nodes: use a quiet machine", most,
+                 j->nodes->count);
     return 0;
 }
 
@@ -164,7 +163,7 @@ static void say_tiles(struct run_cases *cases, const struct diff_tiles *tiles)
                      ", block %" PRId64 ", of rank %" PRId64,
                      tiles->different, tiles->aligned, tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
     else
-        run_case_say(cases, VERDICT_SKIP, "none of the same place: the rows were dealt otherwise, or a node was alone");
+        run_case_say(cases, VERDICT_SKIP, "none of the same place: the rows were divided otherwise, or a node was alone");
 }
 
 static void say_computed(struct run_cases *cases, const struct compute *computed)
@@ -183,7 +182,7 @@ static void say_computed(struct run_cases *cases, const struct compute *computed
         tokens += one->tokens;
     }
     if (blocks == 0 && tokens == 0) {
-        run_case_say(cases, VERDICT_SKIP, "nothing of it was recorded now that can be computed");
+        run_case_say(cases, VERDICT_SKIP, "this run recorded nothing that can be computed");
         return;
     }
     run_case_say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces",
@@ -204,7 +203,7 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     run_case_begin(&j->cases, "tiles of now, computed once more");
     if (model == NULL) {
         run_case_say(&j->cases, VERDICT_SKIP,
-                     "several requests, whose steps are shared in another way each time, and no -m MODEL.gguf after --");
+                     "concurrent requests, which share steps differently each time, and no -m MODEL.gguf after --");
         return 0;
     }
     for (uint16_t i = 0; i < j->nodes->count; i++)

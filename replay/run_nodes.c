@@ -86,7 +86,7 @@ static int run_short(const char *const *words, const char *out_path, const char 
         }
     if (ended == pid && WIFEXITED(status))
         return WEXITSTATUS(status);
-    return fail_set(fail, EXIT_ENVIRONMENT, "%.60s %.20s: does not end, or not well: is that mesh-node?", words[0], words[1]);
+    return fail_set(fail, EXIT_ENVIRONMENT, "%.60s %.20s: did not exit with code 0: is that mesh-node?", words[0], words[1]);
 }
 
 /* ---- the command lines ---- */
@@ -290,11 +290,11 @@ static int tell_end(struct run_nodes *nodes, uint16_t i, int status, struct fail
         return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", line);
     if (WIFSIGNALED(status))
         return fail_set(fail, EXIT_ENVIRONMENT, "node %u was ended by signal %d%s%.300s", nodes->rank + i, WTERMSIG(status),
-                        line[0] != '\0' ? "; its last words: " : ", without a word", line);
+                        line[0] != '\0' ? "; its last message: " : ", without a message", line);
     if (line[0] == '\0')
         return fail_set(fail, code_of(status),
-                        "node %u has ended with exit code %d, without a word: is that mesh-node, and its disk not full?", nodes->rank + i,
-                        WEXITSTATUS(status));
+                        "node %u has ended with exit code %d, without a message: is that mesh-node, and its disk not full?",
+                        nodes->rank + i, WEXITSTATUS(status));
     return fail_set(fail, code_of(status), "node %u has ended: %.300s", nodes->rank + i, line);
 }
 

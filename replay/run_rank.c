@@ -21,7 +21,7 @@ static int check_command(const char *path, struct mesh_trace *trace, struct fail
     if (strcmp(word, "run") == 0)
         return compute_check_payloads(path, trace, fail);
     return fail_set(fail, EXIT_USAGE,
-                    "%.250s: no recording of mesh-node run, so its members may change: leave --node out, and all ranks are real", path);
+                    "%.250s: not a recording of mesh-node run, so its members may change: leave --node out, to start all ranks", path);
 }
 
 static int check_traces(const char *const *paths, size_t path_count, struct fail *fail)
@@ -69,7 +69,7 @@ static int sort_tapes(struct run_rank *run, struct fail *fail)
     int result = 0;
 
     if (count == 0)
-        return fail_set(fail, EXIT_USAGE, "%.250s: of one node alone, which talks to nobody: leave --node out", run->tapes.paths[0]);
+        return fail_set(fail, EXIT_USAGE, "%.250s: a recording of one node without peers: leave --node out", run->tapes.paths[0]);
     if (count < run->tapes.count)
         return fail_set(fail, EXIT_USAGE, "run --node: the traces are of several runs: name those of one");
     run->rank_count = run->tapes.tapes[group[0]].init.rank_count;
@@ -112,13 +112,13 @@ static int read_request(struct run_rank *run, const char *path, struct mesh_trac
     int64_t cancelled = 0;
 
     if (run->was.request_count != 1)
-        return fail_set(fail, EXIT_SKIPPED, "%.250s: %zu requests with their prompts, where rank 0 is asked one: record again", path,
+        return fail_set(fail, EXIT_SKIPPED, "%.250s: %zu requests with prompts, but rank 0 takes one: record again", path,
                         run->was.request_count);
     if (rows_number(path, trace, "SELECT count(*) FROM requests WHERE kind = 'end' AND reason IN ('cancelled', 'error')", &cancelled,
                     fail) != 0)
         return -1;
     if (cancelled > 0)
-        return fail_set(fail, EXIT_SKIPPED, "%.250s: its request was broken off, and when that is does not repeat: play another rank",
+        return fail_set(fail, EXIT_SKIPPED, "%.250s: its request was cancelled, at a time that cannot be repeated: play another rank",
                         path);
     run->request = run->was.requests[0];
     first = compute_tokens_get(&run->was, run->request.id, 0);
@@ -159,7 +159,7 @@ static int check_option(const struct run_nodes *nodes, const char *name, const c
 
     if (given == NULL || recorded[0] == '\0' || strcmp(given, recorded) == 0)
         return 0;
-    return fail_set(fail, EXIT_USAGE, "%s %.40s: recorded with %.200s: leave it out, and the node has that", name, given, recorded);
+    return fail_set(fail, EXIT_USAGE, "%s %.40s: recorded with %.200s: leave it out, to use that", name, given, recorded);
 }
 
 /* Nor may the command set the request of rank 0. */
@@ -186,7 +186,7 @@ static int check_request_options(const struct run_nodes *nodes, struct fail *fai
 
     for (size_t i = 0; nodes->request != NULL && i < sizeof names / sizeof *names; i++)
         if (run_nodes_option(nodes, names[i]) != NULL)
-            return fail_set(fail, EXIT_USAGE, "%s: what rank 0 is asked is in the recording: leave it out", names[i]);
+            return fail_set(fail, EXIT_USAGE, "%s: rank 0's request is in the recording: leave it out", names[i]);
     return 0;
 }
 
@@ -212,7 +212,7 @@ static int read_fingerprint(struct run_rank *run, const struct run_nodes *nodes,
     if (!run->any_model)
         return 0;
     if (model == NULL)
-        return fail_set(fail, EXIT_USAGE, "--any-model: which one is not said after --: give -m MODEL.gguf there");
+        return fail_set(fail, EXIT_USAGE, "--any-model: no model is named after --: give -m MODEL.gguf there");
     recompute = recompute_open(model, 1, fail);
     if (recompute == NULL)
         return -1;
@@ -364,7 +364,7 @@ static void name_the_build(struct fail *fail)
 
     if (advice != NULL)
         snprintf(advice, sizeof fail->text - (size_t)(advice - fail->text),
-                 ": the recording is of another build, which divides the work otherwise: give that mesh-node, or record again");
+                 ": the recording is of another build, which divides the work otherwise: use that mesh-node, or record again");
 }
 
 static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fingerprint[32], struct fail *fail)

@@ -66,7 +66,7 @@ static void judge_log(const struct run_rank *run, struct run_cases *cases)
         run_case_say(cases, VERDICT_SKIP, "none came");
     else
         run_case_say(cases, VERDICT_PASS,
-                     "the same: %" PRIu64 " records; %" PRIu64 " and %" PRIu64 " more behind the end, which nobody computes", log->compared,
+                     "the same: %" PRIu64 " records; %" PRIu64 " and %" PRIu64 " more after the end, which no node computes", log->compared,
                      log->only_recorded, run->log_only_now);
 }
 

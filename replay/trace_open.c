@@ -112,6 +112,6 @@ int trace_spare(const char *option, const char *path, const char *const *paths, 
 {
     for (size_t i = 0; path != NULL && i < count; i++)
         if (replace_file_is_same(path, paths[i]))
-            return fail_set(fail, EXIT_USAGE, "%s %.300s: is a trace that is to be read: give another name", option, path);
+            return fail_set(fail, EXIT_USAGE, "%s %.300s: is an input trace: give another name", option, path);
     return 0;
 }

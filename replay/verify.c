@@ -61,13 +61,13 @@ static const char *summary_of(const struct mesh_rerun_difference *difference)
 {
     switch (difference->how) {
     case MESH_RERUN_NOTHING:
-        return "the core says nothing where it did";
+        return "the core gives none where one was recorded";
     case MESH_RERUN_IMPOSSIBLE:
         return difference->reason;
     case MESH_RERUN_MORE:
-        return "the core says more than it did";
+        return "the core gives one that was not recorded";
     default:
-        return "the core says something else";
+        return "it differs from the recorded one";
     }
 }
 
@@ -326,7 +326,7 @@ static int verify_traces(const char *const *paths, size_t path_count, const stru
     if (result == 0 && computing != NULL)
         result = compute_run(&compute, computing, paths, path_count, fail);
     if (result == 0 && verify.count + compute.count == 0)
-        result = fail_set(fail, EXIT_SKIPPED, "%.300s: no calls of protocol cores to be run again, as of a capture: record with --record",
+        result = fail_set(fail, EXIT_SKIPPED, "%.300s: no calls of protocol cores to run again (captures have none): record with --record",
                           paths[0]);
     else if (result == 0)
         result = report(&verify, computed, form, junit, fail);
@@ -340,9 +340,9 @@ static int verify_traces(const char *const *paths, size_t path_count, const stru
 int verify_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay verify TRACE.db ... [-m MODEL.gguf] [--json | --tap] [--junit FILE]",
-                                        "Gives the recorded inputs to the protocol cores of this build, in virtual time, compares all",
-                                        "that comes out; with a model, computes all recorded tiles and tokens once more, too.",
-                                        "Exit code 1: something else came out; 77: nothing could be run again.", NULL};
+                                        "Feed the recorded inputs to the protocol cores of this build, in virtual time, and compare",
+                                        "all outputs; with a model, also recompute all recorded tiles and tokens.",
+                                        "Exit code 1: an output differs; 77: nothing could be run again.", NULL};
     static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db -m model.gguf",
                                            "mesh-replay verify run.db --junit verify.xml", NULL};
     const char *paths[OPTION_LIST_MAX];
@@ -356,7 +356,7 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
          .kind = OPTION_TEXT,
          .target = &computing.model,
          .metavar = "MODEL.gguf",
-         .help = "compute, too, with the model of the recording"},
+         .help = "also recompute, with the model of the recording"},
         {.name = "threads",
          .short_name = 't',
          .kind = OPTION_U32,
@@ -364,14 +364,14 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = 256,
          .metavar = "N",
-         .help = "for computing (all cores)"},
+         .help = "threads for computing (all cores)"},
         {.name = "any-model",
          .kind = OPTION_FLAG,
          .target = &computing.any_model,
-         .help = "of another fingerprint: to see where it differs"},
+         .help = "accept one of another fingerprint, to see where it differs"},
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per core, and a summary"},
         {.name = "tap", .kind = OPTION_FLAG, .target = &tap, .help = "a test per core, as TAP"},
-        {.name = "junit", .kind = OPTION_TEXT, .target = &junit, .metavar = "FILE", .help = "besides, a test per core as JUnit XML"},
+        {.name = "junit", .kind = OPTION_TEXT, .target = &junit, .metavar = "FILE", .help = "also write a test per core, as JUnit XML"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;
@@ -387,7 +387,7 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
     if (json && tap)
         return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
     if (computing.model == NULL && (computing.any_model || computing.threads > 0))
-        return fail_set(fail, EXIT_USAGE, "--any-model and --threads are for computing: give -m MODEL.gguf");
+        return fail_set(fail, EXIT_USAGE, "--any-model and --threads apply to computing: give -m MODEL.gguf");
     if (trace_each_once(paths, operands.count, fail) != 0 || trace_order(paths, operands.count, fail) != 0 ||
         trace_spare("--junit", junit, paths, operands.count, fail) < 0)
         return -1;

@@ -80,16 +80,16 @@ bad() { # NAME OPTION...
     TMPDIR=$tmp "$mesh_replay" run "$tmp/T.db" "${@:2}" -- "$tmp/$1" serve -m "$model" -t 1
 }
 bad_node mute 'exit 3'
-check_exit "a node that ends without a message is reported" 3 "node 0 has ended with exit code 3, without a word: " bad mute --nodes 1
+check_exit "a node that ends without a message is reported" 3 "node 0 has ended with exit code 3, without a message: " bad mute --nodes 1
 bad_node shot 'kill -9 $$'
-check_exit "a node that a signal ends is reported" 4 "node 0 was ended by signal 9, without a word" bad shot --nodes 1
+check_exit "a node that a signal ends is reported" 4 "node 0 was ended by signal 9, without a message" bad shot --nodes 1
 bad_node deaf 'exec sleep 60'
 check_exit "nodes that form no cluster are waited for as long as --wait says, however long their answers take" 4 \
     "2 nodes have not become a cluster within 1 s" bad deaf --nodes 2 --wait 1
 bad_node crash "\"$mesh_node\" \"\$@\" & node=\$!
 trap 'kill -TERM \$node; wait \$node; kill -SEGV \$\$' TERM
 wait \$node; wait \$node"
-check_exit "a node that crashes when it is told to end is no success" 4 "node 0 was ended by signal 11; its last words: recorded: " \
+check_exit "a node that crashes when it is told to end is no success" 4 "node 0 was ended by signal 11; its last message: recorded: " \
     bad crash --nodes 1 --speed max
 # A trace whose end does not fit on the disk keeps its -wal.
 bad_node full "\"$mesh_node\" \"\$@\" & node=\$!
@@ -134,7 +134,7 @@ if command -v sqlite3 >/dev/null; then
 exec "'"$mesh_node"'" "$@"'
     check "nodes that lose one another are reported" \
         env TMPDIR="$tmp" "$mesh_replay" run "$tmp/twice.db" --nodes 2 -- "$tmp/still" serve -m "$model" -t 1
-    check_contains "the loss of nodes is given as the reason why times differ" "$out" "left out: nodes: they did not stay together: "
+    check_contains "the loss of nodes is given as the reason why times differ" "$out" "left out: nodes: membership changed: "
     sqlite3 "$tmp/T.1.db" "UPDATE meta SET value = 'none' WHERE key = 'payloads'"
     check_exit "requests of a recording without payloads are not repeated" 77 "--record-prompts" play "$tmp/T.1.db"
     sqlite3 "$tmp/T.db" "UPDATE tokens SET token = token + 1 WHERE position = 7; UPDATE requests SET prompt = x'01000000ffffff00'"
@@ -142,7 +142,7 @@ exec "'"$mesh_node"'" "$@"'
     check_contains "the node's reason is repeated" "$out" '"what":"not answered: '
 fi
 check_exit "a misspelt limit is an error" 2 "did you mean --max-p99-us" play "$tmp/T.db" --max-p99 5
-check_exit "an impossible speed is an error" 2 "give a number of times" play "$tmp/T.db" --speed fast
+check_exit "an impossible speed is an error" 2 "give a factor such as" play "$tmp/T.db" --speed fast
 check_exit "a replay without nodes is an error" 2 "say how after --" "$mesh_replay" run "$tmp/T.db"
 check_exit "a node that cannot start says why" 3 "node 0 has ended: mesh-node: README.md: " \
     "$mesh_replay" run "$tmp/T.db" --nodes 1 -- "$mesh_node" serve -m README.md
@@ -187,7 +187,7 @@ check_contains "the steps of rank 0 with a changed weight are the same" "$out" '
 "$mesh_node" quantize "$model" "$tmp/third.gguf" --type q4_0 >/dev/null
 check_exit "with another model the nodes of a cluster differ" 1 "" \
     "$mesh_replay" run "$tmp/R.db" --nodes 1 --speed max -- "$mesh_node" serve -m "$tmp/third.gguf" -t 1
-check_contains "it is reported that the model is another one" "$out" "NOT OK: model: another one: recorded with one of fingerprint "
+check_contains "it is reported that the model is another one" "$out" "NOT OK: model: another one: recorded with fingerprint "
 check_exit "another model is refused by the node, in its words" 4 "give all nodes the same model file" \
     lone --node 1 --speed max -- "$mesh_node" run -m "$tmp/third.gguf" -t 1
 
@@ -208,7 +208,7 @@ check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone 
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
     lone --node 1 -- "$mesh_node" run -m "$model" --ctx 77
-check_exit "rank 0 is asked what was recorded, and nothing else" 2 "-n: what rank 0 is asked is in the recording" \
+check_exit "rank 0 is asked what was recorded, and nothing else" 2 "-n: rank 0's request is in the recording" \
     lone --node 0 -- "$mesh_node" run -m "$model" -n 5
 check_exit "playing to rank 0 needs the recording of rank 0" 2 "no recording of rank 0, which has the prompt" \
     "$mesh_replay" run "$tmp/R.1.db" "$tmp/R.2.db" --node 0 -- "$mesh_node" run -m "$model"

@@ -134,7 +134,7 @@ check_equal "an exported table has a line per row, and one of names" "$(wc -l <"
 cp "$recorded" "$tmp/own.db"
 for command in "export $tmp/own.db --pcap" "export $tmp/own.db --perfetto" "verify $tmp/own.db --junit"; do
     # shellcheck disable=SC2086 # words of a command
-    check_exit "${command##* } does not overwrite the trace" 2 "a trace that is to be read" "$mesh_replay" $command "$tmp/own.db"
+    check_exit "${command##* } does not overwrite the trace" 2 "is an input trace" "$mesh_replay" $command "$tmp/own.db"
     check_same "the trace stays as it was" "$tmp/own.db" "$recorded"
 done
 check_exit "one form of export does not overwrite another" 2 "the same file" \
