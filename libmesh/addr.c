@@ -41,7 +41,7 @@ const char *mesh_addr_fault(struct mesh_addr addr)
         return "port 0 is any port: give the one at which the node listens";
     }
     if (is_v4 ? v4[0] == 0 : mesh_addr_is_any(&addr)) {
-        return "any address is no machine's: give the one by which others reach it";
+        return "a wildcard address is no machine's: give the one by which others reach it";
     }
     if (is_v4 ? v4[0] >= 224 : addr.ip[0] == 0xff) {
         return "no single machine has it: give the one by which others reach it";

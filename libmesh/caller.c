@@ -171,7 +171,7 @@ static int open_call(struct mesh_caller *c, struct mesh_caller_why *why)
         return caller_say(why, MESH_ESYSTEM, "%s: no key can be used: this program was built without libsodium: install it and build again",
                           c->config.address);
     if (posix_memalign(&c->memory, 64, bytes) != 0)
-        return caller_say(why, MESH_ESYSTEM, "memory: cannot have %zu bytes for a session: end other programs", bytes);
+        return caller_say(why, MESH_ESYSTEM, "memory: cannot have %zu bytes for a session: close other programs", bytes);
     err = mesh_call_init(&c->call, &config, c->memory, bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
         return caller_say(why, MESH_ESYSTEM, "session: cannot be started: %s: report this", mesh_strerror(err));
@@ -196,7 +196,7 @@ struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, st
     struct mesh_caller *c = calloc(1, sizeof *c);
 
     if (c == NULL) {
-        caller_say(why, MESH_ESYSTEM, "memory: out of memory: end other programs");
+        caller_say(why, MESH_ESYSTEM, "memory: out of memory: close other programs");
         return NULL;
     }
     c->config = *config;

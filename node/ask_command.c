@@ -294,15 +294,15 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a.target.to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a.target.key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &a.target.name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a.target.name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &a.target.security,
          .was_set = &a.target.has_security,
          .words = security_words,
-         .help = "as the nodes have it (seal with a key)"},
-        {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &a.prompt, .metavar = "TEXT", .help = "what to go on from"},
-        {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &a.prompt_ids, .metavar = "FILE", .help = "token ids to go on from, instead"},
+         .help = "same as on the nodes (seal with a key)"},
+        {.name = "prompt", .short_name = 'p', .kind = OPTION_TEXT, .target = &a.prompt, .metavar = "TEXT", .help = "text to continue"},
+        {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &a.prompt_ids, .metavar = "FILE", .help = "token ids to continue instead"},
         {.name = "predict",
          .short_name = 'n',
          .kind = OPTION_U32,
@@ -310,7 +310,7 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = 1 << 24,
          .metavar = "TOKENS",
-         .help = "at most so many (128)"},
+         .help = "limit of generated tokens (128)"},
         {.name = "temp", .kind = OPTION_FLOAT, .target = &s->temperature, .metavar = "T", .help = "0 is greedy (0.8)"},
         {.name = "top-k", .kind = OPTION_U32, .target = &s->top_k, .max = 1 << 22, .metavar = "K", .help = "0 is off (40)"},
         {.name = "top-p", .kind = OPTION_FLOAT, .target = &s->top_p, .metavar = "P", .help = "1 is off (0.95)"},
@@ -318,8 +318,13 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
         {.name = "repeat-penalty", .kind = OPTION_FLOAT, .target = &s->repeat_penalty, .metavar = "X", .help = "1 is off (1)"},
         {.name = "presence-penalty", .kind = OPTION_FLOAT, .target = &s->presence_penalty, .metavar = "X", .help = "(0)"},
         {.name = "frequency-penalty", .kind = OPTION_FLOAT, .target = &s->frequency_penalty, .metavar = "X", .help = "(0)"},
-        {.name = "seed", .kind = OPTION_U64, .target = &s->seed, .was_set = &a.has_seed, .metavar = "S", .help = "(drawn, and printed)"},
-        {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &a.ask.ignore_end, .help = "go on after the end of a text"},
+        {.name = "seed",
+         .kind = OPTION_U64,
+         .target = &s->seed,
+         .was_set = &a.has_seed,
+         .metavar = "S",
+         .help = "seed of sampling (random, and printed)"},
+        {.name = "ignore-eos", .kind = OPTION_FLAG, .target = &a.ask.ignore_end, .help = "do not stop at the end-of-text token"},
         {.name = "ids", .kind = OPTION_FLAG, .target = &a.ids, .help = "print token ids instead of text"},
         {.name = "digest", .kind = OPTION_FLAG, .target = &a.digest, .help = "print a line of hashes after the text"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a.target.json, .help = "one object per event"},
@@ -379,20 +384,20 @@ static int status(struct target *target, struct fail *fail)
 
 int status_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-node status [--to ADDR:PORT] [--key FILE] [--json]", "Show who is in a running cluster.",
+    static const char *const usage[] = {"mesh-node status [--to ADDR:PORT] [--key FILE] [--json]", "Show the members of a running cluster.",
                                         NULL};
     static const char *const examples[] = {"mesh-node status", "mesh-node status --to 10.0.0.2:7411 --key mesh.key --json", NULL};
     struct target target = {.to = address_default, .name = "mesh"};
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &target.to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &target.key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &target.name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &target.name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &target.security,
          .was_set = &target.has_security,
          .words = security_words,
-         .help = "as the nodes have it (seal with a key)"},
+         .help = "same as on the nodes (seal with a key)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &target.json, .help = "one object, with everything"},
         {.name = "telemetry",
          .kind = OPTION_U32,
@@ -400,7 +405,7 @@ int status_command(int argc, char *const *argv, struct fail *fail)
          .min = 1,
          .max = 86400,
          .metavar = "SECONDS",
-         .help = "all that all nodes measure, for so long, as JSON Lines"},
+         .help = "telemetry of all nodes for that many seconds, as JSON Lines"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &target.help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

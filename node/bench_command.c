@@ -44,7 +44,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
          .short_name = 'q',
          .kind = OPTION_FLAG,
          .target = &a->quick,
-         .help = "small and short: shows that it works, measures little"},
+         .help = "small and short: a try-out, not a measurement"},
         {.name = "kernel",
          .kind = OPTION_TEXT,
          .target = &a->kernel,

@@ -216,7 +216,7 @@ static int measure_again(struct bench *bench, const char *folder, bool with_payl
 
     snprintf(path, sizeof path, "%s/1.db", folder);
     if (records == NULL || mesh_rerun_open(&rerun, NULL) != 0)
-        err = fail_set(fail, EXIT_ENVIRONMENT, "bench: no memory to run a recording again: end other programs");
+        err = fail_set(fail, EXIT_ENVIRONMENT, "bench: no memory to run a recording again: close other programs");
     else if (mesh_trace_open(&trace, path, reason) != 0)
         err = fail_set(fail, EXIT_ENVIRONMENT, "bench: %s: %s", path, reason);
     else if (run_again(trace, rerun, records, &again) < 0)

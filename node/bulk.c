@@ -141,7 +141,7 @@ int bulk_next(struct bulk *bulk, struct bulk_record *got, uint64_t timeout_ns, s
     if (result <= 0)
         return result;
     if (bulk_read(got, record, bytes) < 0 || take(bulk, got) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "the node answers what was not asked: run one release everywhere");
+        return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer does not match the request: run one release everywhere");
     return 1;
 }
 
@@ -166,6 +166,6 @@ int64_t bulk_get(struct bulk *bulk, const struct bulk_want *want, uint8_t *out, 
             memcpy(out + (got.offset - want->offset), got.data, got.data_bytes);
     }
     if (result == 0)
-        fail_set(fail, EXIT_ENVIRONMENT, "nothing came for %g s: see whether the node is still there", (double)timeout_ns / 1e9);
+        fail_set(fail, EXIT_ENVIRONMENT, "nothing received for %g s: see whether the node is still there", (double)timeout_ns / 1e9);
     return -1;
 }

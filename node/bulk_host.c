@@ -38,7 +38,7 @@ static void refuse(struct bulk_answer *answer, const char *why)
 static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session,
                      const struct bulk_record *get)
 {
-    static const char full[] = "this node answers as many as it can: ask another one, or later";
+    static const char full[] = "this node serves as many at once as it can: ask another one, or later";
     const struct bulk_record no = {.kind = BULK_REFUSED, .tag = get->tag, .data = (const uint8_t *)full, .data_bytes = sizeof full - 1};
     uint8_t record[RECORD_BYTES_MAX];
     struct bulk_answer *place = NULL;

@@ -49,7 +49,7 @@ static const struct key {
      "ADDR:PORT of /metrics and /health by HTTP, for Prometheus; none without it"},
     {"node", "threads", KIND_NUMBER, IN_NODE(threads), 0, 0, 256, NULL, "0", "0: as many as there are cores"},
     {"node", "share", KIND_SHARE, IN_NODE(share), 0, 0, 1000000, NULL, "auto",
-     "of the rows; auto: by measured speed, and anew when it drifts; a number stays: 1 is an average auto node's; 0: none"},
+     "share of the rows; auto: by measured speed, updated when it drifts; a number is fixed: 1 is an average auto node's; 0: none"},
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -98,7 +98,7 @@ static int set_number(const struct place *place, const struct key *key, const ch
     errno = 0;
     number = strtoull(value, &end, 10);
     if (!isdigit((unsigned char)*value) || *end != '\0' || errno != 0 || number < key->min || number > key->max)
-        return refuse(place, fail, "%s = %.60s: no number from %u to %u: correct it", key->name, value, key->min, key->max);
+        return refuse(place, fail, "%s = %.60s: not a number from %u to %u: correct it", key->name, value, key->min, key->max);
     *out = (uint32_t)number;
     return 0;
 }
@@ -130,7 +130,7 @@ static int set_address(const struct place *place, const char *value, struct clus
     if (err == MESH_ESYSTEM)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.150s:%u: address = %s", place->file, place->line, reason);
     if (err != MESH_OK)
-        return refuse(place, fail, "address = %.60s: no address: give ADDR:PORT such as 10.0.0.1:7411 or [fd00::1]:7411", value);
+        return refuse(place, fail, "address = %.60s: not an address: give ADDR:PORT such as 10.0.0.1:7411 or [fd00::1]:7411", value);
     if (mesh_addr_fault(node->address) != NULL)
         return refuse(place, fail, "address = %.60s: %s", value, mesh_addr_fault(node->address));
     snprintf(node->address_text, sizeof node->address_text, "%s", value);
@@ -152,7 +152,7 @@ static int set(const struct place *place, const struct key *key, const char *val
     void *target = base + key->offset;
 
     if (key->kind != KIND_TEXT && has_comment(value))
-        return refuse(place, fail, "%s = %.60s: a comment has a line of its own: move it there", key->name, value);
+        return refuse(place, fail, "%s = %.60s: a comment needs a line of its own: move it there", key->name, value);
     switch (key->kind) {
     case KIND_TEXT:
         if (strlen(value) >= key->room)
@@ -195,7 +195,7 @@ static int begin_node(struct place *place, const char *name, struct fail *fail)
     struct cluster_file *cluster = place->cluster;
 
     if (*name == '\0' || strlen(name) >= CLUSTER_NAME_MAX)
-        return refuse(place, fail, "[node %.60s]: no name of 1 to %d bytes: write [node NAME]", name, CLUSTER_NAME_MAX - 1);
+        return refuse(place, fail, "[node %.60s]: needs a name of 1 to %d bytes: write [node NAME]", name, CLUSTER_NAME_MAX - 1);
     for (uint16_t i = 0; i < cluster->node_count; i++)
         if (strcmp(cluster->node[i].name, name) == 0)
             return refuse(place, fail, "[node %s]: there is one already: give each its own name", name);
@@ -228,7 +228,7 @@ static int begin_section(struct place *place, char *text, struct fail *fail)
     char *end = strchr(text, ']');
 
     if (end == NULL || *trim(end + 1) != '\0')
-        return refuse(place, fail, "%.60s: no section: write [cluster] or [node NAME]", text);
+        return refuse(place, fail, "%.60s: not a section: write [cluster] or [node NAME]", text);
     if (check_node(place, fail) < 0)
         return -1;
     *end = '\0';
@@ -276,7 +276,7 @@ static int take_line(struct place *place, char *line, struct fail *fail)
     }
     names[count] = NULL;
     nearest = options_nearest(text, names);
-    return refuse(place, fail, "%.60s: no key of [%s]: %s%s", text, section, nearest != NULL ? "did you mean " : "take the line out",
+    return refuse(place, fail, "%.60s: not a key of [%s]: %s%s", text, section, nearest != NULL ? "did you mean " : "take the line out",
                   nearest != NULL ? nearest : "");
 }
 
@@ -292,12 +292,12 @@ static int read_line(struct place *place, FILE *stream, char line[CLUSTER_LINE_M
     place->line++;
     while ((c = getc(stream)) != EOF) {
         if (c == 0)
-            return refuse(place, fail, "has a byte 0: no cluster file is like that: give another"), -1;
+            return refuse(place, fail, "has a byte 0, so it is not a cluster file: give another"), -1;
         line[size++] = (char)c;
         if (c == '\n')
             break;
         if (size == CLUSTER_LINE_MAX - 1)
-            return refuse(place, fail, "longer than %d bytes: no cluster file is like that: give another", CLUSTER_LINE_MAX - 2), -1;
+            return refuse(place, fail, "longer than %d bytes, so it is not a cluster file: give another", CLUSTER_LINE_MAX - 2), -1;
     }
     line[size] = '\0';
     if (place->line == 1 && strncmp(line, byte_order_mark, sizeof byte_order_mark - 1) == 0)

@@ -116,7 +116,7 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (descriptor < 0) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and who may read it", gguf_shown_path(gguf),
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and permissions", gguf_shown_path(gguf),
                  strerror(errno));
         gguf_close(gguf);
         return NULL;

@@ -35,7 +35,7 @@ int keygen_command(int argc, char *const *argv, struct fail *fail)
          .kind = OPTION_TEXT,
          .target = &path,
          .metavar = "FILE",
-         .help = "write it there, for its owner alone; an existing file is refused (stdout)"},
+         .help = "file to write, mode 0600; an existing file is refused (stdout)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

@@ -114,7 +114,7 @@ static void write_events(FILE *out, const struct happenings *happenings)
 {
     char labels[LABELS_BYTES];
 
-    write_head(out, MESH_METRIC_EVENTS, "counter", "What happened to the node since it started, by what it was");
+    write_head(out, MESH_METRIC_EVENTS, "counter", "Events of the node since it started, by kind");
     for (unsigned i = 1; i < MESH_HAPPENINGS; i++) {
         snprintf(labels, sizeof labels, "{event=\"%s\"}", mesh_telemetry_happening_name(i));
         write_value(out, MESH_METRIC_EVENTS, labels, (double)happenings->by_kind[i]);
@@ -125,7 +125,7 @@ static void write_troubles(FILE *out, const struct troubles *troubles)
 {
     char labels[LABELS_BYTES];
 
-    write_head(out, MESH_METRIC_TROUBLES, "gauge", "Troubles of the network that the node knows of now, by what they are");
+    write_head(out, MESH_METRIC_TROUBLES, "gauge", "Network troubles that the node knows of now, by kind");
     for (unsigned kind = 0; kind < TROUBLE_KINDS; kind++) {
         unsigned count = 0;
 

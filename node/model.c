@@ -243,8 +243,8 @@ static int check_unused(const struct model *m, struct fail *fail)
             return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': biases are not supported: use a model without them", gguf_path(m->gguf),
                             shown);
         return fail_set(fail, EXIT_BAD_FILE,
-                        "%s: tensor '%s': no part of a llama model of %u layers, so its text would be wrong: use another model, or convert "
-                        "it again",
+                        "%s: tensor '%s': not part of a llama model of %u layers, so its text would be wrong: use another model, or "
+                        "convert it again",
                         gguf_path(m->gguf), shown, m->layers);
     }
     return 0;

@@ -106,7 +106,8 @@ static int open_in(const struct model_cache *cache, const char *name, int flags,
         return no_memory(fail);
     descriptor = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0)
-        fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: see who may write it, or remove its folder", path, strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its permissions, or remove its folder", path,
+                 strerror(errno));
     free(path);
     return descriptor;
 }
@@ -186,7 +187,7 @@ static int refuse_write(const struct model_cache *cache, struct fail *fail)
     char text[MEMORY_TEXT_BYTES];
 
     if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: writing failed: %s: see whether its disk is well", cache->path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: writing failed: %s: check its disk", cache->path, strerror(errno));
     memory_text(cache->info.bytes, text);
     return fail_set(fail, EXIT_ENVIRONMENT,
                     "%.300s: no room for the model: %s: all of it takes %s: make room, or set XDG_CACHE_HOME to a larger disk; what is "

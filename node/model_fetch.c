@@ -27,7 +27,7 @@ static bool recall(struct fetch *f)
         is_all = model_part_has(f->part, NULL);
     }
     if (is_all)
-        say("no peer answers: taking the model that this cluster had last");
+        say("no peer answers: using the model that this cluster had last");
     else
         model_part_release(f->part);
     fetch_close_cache(f);
@@ -36,7 +36,7 @@ static bool recall(struct fetch *f)
 
 static enum outcome ask_all(struct fetch *f, struct fail *fail)
 {
-    struct fail last = {.text = "there is nobody to ask"};
+    struct fail last = {.text = "there is no peer to ask"};
 
     for (;;) {
         const uint64_t round_ns = mesh_udp_now_ns();

@@ -77,7 +77,7 @@ static int next(struct fetch *f, struct bulk_record *got, uint64_t timeout_ns, s
 
     while (result == 0 && mesh_udp_now_ns() - begin_ns < timeout_ns) {
         if (fetch_is_stopped(f))
-            return fail_set(fail, EXIT_ENVIRONMENT, "not wanted any more");
+            return fail_set(fail, EXIT_ENVIRONMENT, "no longer wanted");
         result = bulk_next(&f->bulk, got, f->config->stops != NULL ? LOOK_NS : timeout_ns, fail);
     }
     if (result == 0)
@@ -126,10 +126,9 @@ static int ask_info(struct fetch *f, struct model_info *info, struct fail *fail)
     if (size < 0)
         return -1;
     if (model_info_read(info, bytes, (size_t)size) < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "says what no model is: run one release everywhere");
+        return fail_set(fail, EXIT_ENVIRONMENT, "describes an impossible model: run one release everywhere");
     if (info->is_strong != mesh_seal_is_available())
-        return fail_set(fail, EXIT_ENVIRONMENT,
-                        "its hashes are others than this program's: build both with libsodium, or give -m MODEL.gguf");
+        return fail_set(fail, EXIT_ENVIRONMENT, "it uses other hashes than this program: build both with libsodium, or give -m MODEL.gguf");
     return 0;
 }
 
@@ -154,7 +153,7 @@ static enum outcome ask_hashes(struct fetch *f, struct fail *fail)
         kept = model_cache_set_hashes(&f->cache, hashes, fail);
         outcome = kept > 0 ? DONE : kept < 0 ? FATAL : NEXT_PEER;
         if (kept == 0)
-            fail_set(fail, EXIT_ENVIRONMENT, "the hashes that it gives are not those of its model");
+            fail_set(fail, EXIT_ENVIRONMENT, "the hashes that it gives do not match its model");
     } else if (size >= 0) {
         fail_set(fail, EXIT_ENVIRONMENT, "gives %" PRId64 " bytes of hashes, expected %" PRIu64, size, bytes);
     }

@@ -222,7 +222,7 @@ int model_source_open(struct model_source *source, const struct gguf *gguf, cons
     memset(source, 0, sizeof *source);
     source->file = open(gguf_path(gguf), O_RDONLY | O_CLOEXEC);
     if (source->file < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its name and who may read it", gguf_path(gguf),
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its name and permissions", gguf_path(gguf),
                         strerror(errno));
     source->have = have;
     source->info.bytes = gguf_file_bytes(gguf);

@@ -182,7 +182,7 @@ static void print_fewer(const struct plan *plan, FILE *out)
     if (plan->map.rank_count == 1)
         return;
     if (plan->fewer_bytes == UINT64_MAX) {
-        fputs("When the only node with a share goes, nobody is left to compute: give others one.\n", out);
+        fputs("When the only node with a share goes, no node is left to compute: give others one.\n", out);
         return;
     }
     memory_text(plan->fewer_bytes, needs);

@@ -23,7 +23,8 @@ struct arguments {
 static int parse(struct arguments *a, int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-node quantize IN.gguf OUT.gguf --type TYPE [options]",
-                                        "Write a model with its matrices in another type and all else as it is; vectors become f32.", NULL};
+                                        "Write a model with its matrices in another type and all else unchanged; vectors become f32.",
+                                        NULL};
     static const char *const examples[] = {"mesh-node quantize model-f16.gguf model-q4_k.gguf --type q4_k",
                                            "mesh-node quantize model-q8_0.gguf model-f32.gguf --type f32 --json", NULL};
     const struct option_spec specs[] = {
@@ -31,14 +32,14 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .kind = OPTION_TEXT,
          .target = &a->type,
          .metavar = "TYPE",
-         .help = "of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k"},
+         .help = "type of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k"},
         {.name = "threads",
          .short_name = 't',
          .kind = OPTION_U32,
          .target = &a->threads,
          .min = 1,
          .max = QUANTISE_DATA_THREADS_MAX,
-         .help = "threads (default: the cores there are); any number gives the same file"},
+         .help = "threads (cores); any number gives the same file"},
         {.name = "json", .kind = OPTION_FLAG, .target = &a->json, .help = "the figures as one JSON object"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };

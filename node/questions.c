@@ -18,7 +18,7 @@ static int check_text(const struct shift_config *config, const struct job_asked 
     if (!asked->ask.is_ids)
         return request_check_least(tokenizer_ids_min(config->tokenizer, size), config->ctx, config->model->ctx, "ask", fail);
     if (size == 0 || size % ID_BYTES != 0)
-        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, which are no token ids: give some of %d bytes each", size, ID_BYTES);
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, not a list of token ids of %d bytes each: give one", size, ID_BYTES);
     return request_check_size(size / ID_BYTES, config->ctx, config->model->ctx, "ask", fail);
 }
 

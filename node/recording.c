@@ -160,8 +160,7 @@ int recording_close(struct recording *recording, struct fail *fail)
     tell_what_there_is(&stats, path);
     is_whole = stats.recorder.lost == 0 && (stats.recorder.payloads == 0 || stats.recorder.failures == 0);
     if (!is_whole && fail != NULL)
-        fail_set(fail, EXIT_ENVIRONMENT, "--record %s: not all that was to be recorded is in it: make room, or record to another disk",
-                 path);
+        fail_set(fail, EXIT_ENVIRONMENT, "--record %s: the recording is incomplete: make room, or record to another disk", path);
     free(recording);
     return is_whole ? 0 : -1;
 }
@@ -174,10 +173,10 @@ void recording_watch(struct recording *recording)
         return;
     mesh_recording_get_stats(recording->trace, &stats);
     if (stats.recorder.is_failing && !recording->has_told)
-        say("--record %s: cannot be written, and is tried again every second: %s", mesh_recording_path(recording->trace),
-            stats.recorder.why);
+        say("--record %s: cannot be written, retrying every second: %s", mesh_recording_path(recording->trace), stats.recorder.why);
     else if (!stats.recorder.is_failing && recording->has_told)
-        say("--record %s: is written again; %" PRIu64 " entries are missing", mesh_recording_path(recording->trace), stats.recorder.lost);
+        say("--record %s: can be written again; %" PRIu64 " entries are missing", mesh_recording_path(recording->trace),
+            stats.recorder.lost);
     recording->has_told = stats.recorder.is_failing;
 }
 

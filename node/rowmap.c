@@ -83,7 +83,7 @@ int rowmap_init(struct rowmap *map, const struct model *model, const uint32_t *s
         total += shares[r];
     }
     if (total == 0)
-        return fail_set(fail, EXIT_USAGE, "--shares: all are 0: nobody would compute: give at least one node a share");
+        return fail_set(fail, EXIT_USAGE, "--shares: all are 0: no node would compute: give at least one node a share");
     deal_blocks(map->share, rank_count, model->dim, map->x);
     deal_blocks(map->share, rank_count, model->hidden, map->h);
     deal_heads(map, model);

@@ -73,8 +73,8 @@ static bool put_notice(struct say *s)
     char text[NOTICE_BYTES];
 
     if (s->dropped > 0) {
-        const int bytes = snprintf(text, sizeof text, "%llu line%s dropped here: nobody took what this node says on stderr\n",
-                                   (unsigned long long)s->dropped, s->dropped == 1 ? " was" : "s were");
+        const int bytes = snprintf(text, sizeof text, "%llu line%s dropped here: stderr was not read\n", (unsigned long long)s->dropped,
+                                   s->dropped == 1 ? " was" : "s were");
 
         if (!put(s, text, (uint16_t)bytes))
             return false;

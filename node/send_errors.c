@@ -62,7 +62,7 @@ static const char *advice(int error)
     case EAFNOSUPPORT:
         return "let this node listen at an address of that kind, or at [::]:PORT, which is both";
     default:
-        return "see this machine's addresses, routes and cables";
+        return "check this machine's addresses, routes and cables";
     }
 }
 
@@ -83,7 +83,7 @@ static void write_sentence(const struct send_error *first, unsigned count, char 
     if (count > 1)
         snprintf(others, sizeof others, " and %u other%s", count - 1, count == 2 ? "" : "s");
     if (first->is_again)
-        snprintf(text, SEND_ERRORS_TEXT_BYTES, "to %s%s can be sent again", address, others);
+        snprintf(text, SEND_ERRORS_TEXT_BYTES, "sending to %s%s works again", address, others);
     else
         snprintf(text, SEND_ERRORS_TEXT_BYTES, SEND_ERRORS_WHAT " to %s%s: %s: %s", address, others, strerror(first->error),
                  advice(first->error));

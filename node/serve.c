@@ -164,11 +164,11 @@ static void begin_draining(struct server *server, uint64_t now_ns)
     const unsigned running = serve_count_requests(server);
 
     server->is_draining = true;
-    serve_note(server, MESH_HAPPENED_LEAVING, MESH_TELEMETRY_NOBODY, NULL, "a signal; %u requests run", running);
+    serve_note(server, MESH_HAPPENED_LEAVING, MESH_TELEMETRY_NOBODY, NULL, "signal received; %u requests run", running);
     server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
     notify_manager("STOPPING=1\nSTATUS=leaving");
     if (running > 0 && server->config->drain_s > 0)
-        serve_say(server, "leaving when %u request%s ended, or in %" PRIu32 " s; another signal: now", running,
+        serve_say(server, "leaving when %u request%s ended, or in %" PRIu32 " s, or at another signal", running,
                   running == 1 ? " has" : "s have", server->config->drain_s);
 }
 

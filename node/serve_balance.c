@@ -167,7 +167,7 @@ static void propose(struct server *server, uint64_t now_ns)
         return;
     if (balance_is_due(&shares->balance, now_ns, &shares->load, member, &shift->map, share) &&
         mesh_cluster_propose_shares(server->cluster, now_ns, share, shift->count) == MESH_OK)
-        serve_say(server, "epoch %u: speeds have changed: dealing the rows anew", shift->number);
+        serve_say(server, "epoch %u: speeds have changed: redistributing the rows", shift->number);
 }
 
 void serve_watch_shares(struct server *server)

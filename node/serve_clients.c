@@ -74,7 +74,7 @@ static void refuse_to_begin(struct server *server, uint32_t session)
     char address[MESH_ADDR_TEXT_BYTES], why[sizeof address + 64];
 
     if (shift == NULL || shift->count == 1) {
-        refuse(server, session, "this node is leaving and was the only one: ask again when one is there");
+        refuse(server, session, "this node is leaving and was the only one: ask again when a node is up");
         return;
     }
     mesh_addr_format(shift->member[shift->rank == 0 ? 1 : 0].addr, address);

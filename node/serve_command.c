@@ -43,50 +43,50 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
 {
     /* clang-format off */
     const struct option_spec specs[] = {
-        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &a->model, .metavar = "FILE", .help = "GGUF model (a peer's)"},
+        {.name = "model", .short_name = 'm', .kind = OPTION_TEXT, .target = &a->model, .metavar = "FILE", .help = "GGUF model (fetched from a peer)"},
         {.name = "cluster", .short_name = 'c', .kind = OPTION_TEXT, .target = &a->cluster_path, .metavar = "FILE", .help = "cluster file"},
         {.name = "node", .kind = OPTION_TEXT, .target = &a->node, .metavar = "NAME", .help = "which node of the cluster file this is"},
-        {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "own address, UDP (127.0.0.1:7411)"},
+        {.name = "listen", .kind = OPTION_TEXT, .target = &a->listen, .metavar = "ADDR:PORT", .help = "this node's address, UDP (127.0.0.1:7411)"},
         {.name = "join", .kind = OPTION_LIST, .target = &a->join, .metavar = "ADDR:PORT", .help = "any member's address; may be repeated"},
-        {.name = "discover", .kind = OPTION_TEXT, .target = &a->discover, .metavar = "GROUP:PORT", .help = "find others by multicast"},
-        {.name = "multicast", .kind = OPTION_TEXT, .target = &a->multicast, .metavar = "GROUP:PORT", .help = "tiles once to all (to each)"},
+        {.name = "discover", .kind = OPTION_TEXT, .target = &a->discover, .metavar = "GROUP:PORT", .help = "find other nodes by multicast"},
+        {.name = "multicast", .kind = OPTION_TEXT, .target = &a->multicast, .metavar = "GROUP:PORT", .help = "send each tile once, to this group (to each node)"},
         {.name = "busy-poll", .kind = OPTION_U32, .target = &a->busy_poll_us, .max = BUSY_POLL_US_MAX, .metavar = "US",
-         .help = "look so long into the card's queue (0)"},
+         .help = "microseconds to busy-poll the network card's queue (0)"},
         {.name = "gso", .kind = OPTION_WORD, .target = &a->gso, .words = run_pipeline_words,
-         .help = "off: the kernel cuts no messages (on)"},
-        {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "how others reach this node"},
+         .help = "off: send without segmentation offload by the kernel (on)"},
+        {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "address by which others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "of the cluster (mesh)"},
-        {.name = "fetch-wait", .kind = OPTION_U32, .target = &a->fetch_wait, .max = FETCH_WAIT_S_MAX, .help = "s to look for a model (60)"},
-        {.name = "fetch", .kind = OPTION_WORD, .target = &a->fetch, .words = fetch_words, .help = "of a peer's model (rows)"},
+        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
+        {.name = "fetch-wait", .kind = OPTION_U32, .target = &a->fetch_wait, .max = FETCH_WAIT_S_MAX, .help = "seconds to look for a peer with the model (60)"},
+        {.name = "fetch", .kind = OPTION_WORD, .target = &a->fetch, .words = fetch_words, .help = "what to fetch of a peer's model (rows)"},
         {.name = "share", .kind = OPTION_U32, .target = &a->share, .was_set = &a->has_share, .max = BALANCE_SHARE_MAX,
-         .help = "fixed, 1: an average node's (by speed)"},
+         .help = "fixed share of the rows, 1: an average node's (by speed)"},
         {.name = "threads", .short_name = 't', .kind = OPTION_U32, .target = &a->threads, .min = 1, .max = RUN_THREADS_MAX,
-         .help = "(cores)"},
-        {.name = "ctx", .kind = OPTION_U32, .target = &a->ctx, .min = 1, .max = MODEL_CTX_MAX, .help = "context (the model's, to 4096)"},
+         .help = "threads of this node (cores)"},
+        {.name = "ctx", .kind = OPTION_U32, .target = &a->ctx, .min = 1, .max = MODEL_CTX_MAX, .help = "context in tokens (the model's, at most 4096)"},
         {.name = "slots", .kind = OPTION_U32, .target = &a->slots, .was_set = &a->has_slots, .min = 1, .max = ENGINE_SLOTS_MAX,
          .help = "requests at once (4)"},
         {.name = "batch", .kind = OPTION_U32, .target = &a->batch, .was_set = &a->has_batch, .min = 1, .max = ENGINE_BATCH_MAX,
-         .help = "tokens of a step (128)"},
+         .help = "tokens per step (128)"},
         {.name = "kv-type", .kind = OPTION_WORD, .target = &a->kv_type, .was_set = &a->has_kv_type, .words = run_kv_words,
-         .help = "how keys and values are kept (f16)"},
-        {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "instruction set (the fastest)"},
+         .help = "type of keys and values in the KV cache (f16)"},
+        {.name = "kernel", .kind = OPTION_TEXT, .target = &a->kernel, .metavar = "NAME", .help = "instruction set to use (the fastest)"},
         {.name = "security", .kind = OPTION_WORD, .target = &a->security, .was_set = &a->has_security, .words = security_words,
          .help = "seal with a key, else none"},
         {.name = "cipher", .kind = OPTION_WORD, .target = &a->cipher, .words = security_cipher_words, .help = "AES where all have it (auto)"},
-        {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "s for requests to end after SIGTERM (30)"},
-        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys; they open captures"},
+        {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "seconds for requests to end after SIGTERM (30)"},
+        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys, to open captures"},
         {.name = "metrics", .kind = OPTION_TEXT, .target = &a->metrics, .metavar = "ADDR:PORT", .help = "HTTP: /metrics and /health"},
-        {.name = "record", .kind = OPTION_TEXT, .target = &a->record.path, .metavar = "FILE.db", .help = "a trace of what happens"},
-        {.name = "record-prompts", .kind = OPTION_FLAG, .target = &a->record.prompts, .help = "in it, too: prompts, answers, payloads"},
+        {.name = "record", .kind = OPTION_TEXT, .target = &a->record.path, .metavar = "FILE.db", .help = "record a trace"},
+        {.name = "record-prompts", .kind = OPTION_FLAG, .target = &a->record.prompts, .help = "record prompts, answers and payloads, too"},
         {.name = "record-size", .kind = OPTION_U32, .target = &a->record.size_mb, .min = 1, .max = RECORDING_SIZE_MB_MAX, .metavar = "MB",
-         .help = "go on in FILE-2.db when it is so large (never)"},
+         .help = "continue in FILE-2.db at this size (never)"},
         {.name = "record-time", .kind = OPTION_U32, .target = &a->record.time_s, .min = 1, .max = RECORDING_TIME_S_MAX, .metavar = "SECONDS",
-         .help = "or so old (never)"},
+         .help = "or at this age (never)"},
         {.name = "topology", .kind = OPTION_WORD, .target = &a->topology, .words = run_topology_words,
          .help = "star: through rank 0, to compare (mesh)"},
         {.name = "pipeline", .kind = OPTION_WORD, .target = &a->pipeline, .words = run_pipeline_words,
-         .help = "off: in whole matrices, to compare (on)"},
+         .help = "off: exchange whole matrices, to compare (on)"},
         {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
@@ -254,7 +254,7 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
             return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key, reason);
     }
     if (a->security == MESH_SECURITY_NONE)
-        say("no key: serving the loopback only, and whoever is on this machine");
+        say("no key: serving the loopback only, and every user of this machine");
     return 0;
 }
 
@@ -277,7 +277,7 @@ static int take_multicast(const struct arguments *a, struct serve_config *config
     if (multicast_parse(a->multicast, &config->multicast, fail) < 0)
         return blame(a, a->multicast, fail);
     if (mesh_addr_equal(&config->multicast, &config->discover))
-        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: is what --discover has, too: give it another port", a->multicast);
+        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: is the group of --discover, too: give it another port", a->multicast);
     return 0;
 }
 

@@ -120,7 +120,7 @@ static void tell_ready(struct server *server)
 /* Other members do not wait for it then: all is loaded when the epoch begins. */
 static void give_up_next(struct server *server, const char *why)
 {
-    serve_say(server, "the next epoch cannot be prepared beside this one, so it will begin with loading: %s", why);
+    serve_say(server, "the next epoch cannot be prepared during this one, so it begins with loading: %s", why);
     serve_give_back(server, &server->next);
     tell_ready(server);
 }

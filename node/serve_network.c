@@ -48,8 +48,8 @@ static void look_at_own_address(struct server *server, uint64_t now_ns)
     mesh_addr_format(server->config->listen, address);
     missing = mesh_udp_is_local(server->config->listen) ? 0 : missing < 3 ? missing + 1 : missing;
     if (missing == 2)
-        serve_trouble(server, TROUBLE_ADDRESS, NULL, "this machine has not the address ",
-                      "%s any more, at which this node listens, so nothing reaches it: give it back, or start the node with another "
+        serve_trouble(server, TROUBLE_ADDRESS, NULL, "this machine no longer has the address ",
+                      "%s, at which this node listens, so nothing reaches it: give it back, or start the node with another "
                       "--listen; 0.0.0.0 or [::] takes whatever address there is",
                       address);
     else if (missing == 0 && serve_trouble_over(server, TROUBLE_ADDRESS, NULL))
@@ -71,20 +71,21 @@ static void say_nobody(struct server *server)
         mesh_addr_format(silent->at, address);
     if (!server->has_company)
         serve_trouble(
-            server, TROUBLE_ISOLATED, NULL, "nobody answers where this node asks for others",
-            ", so it is a cluster of its own, and goes on asking: is a node there, with the same key, --name and --security, and no "
+            server, TROUBLE_ISOLATED, NULL, "no node answers where this node asks for others",
+            ", so it is a cluster of its own, and keeps asking: is a node there, with the same key, --name and --security, and no "
             "firewall between?");
     else if (heard == 0)
         serve_trouble(
             server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
-            ": nothing comes from the others, and this node goes on asking them: are they there, is there a route to them, and has no "
+            ": nothing comes from the others, and this node keeps asking them: are they there, is there a route to them, and has no "
             "other machine this one's address?");
     else if (serve_is_refused(server))
         serve_trouble(server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
-                      ": %" PRIu64 " datagrams have come from others, but nobody takes this node in: refused %s", heard, server->refusal);
+                      ": %" PRIu64 " datagrams have come from others, but no member takes this node in: refused %s", heard,
+                      server->refusal);
     else
         serve_trouble(server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
-                      ": %" PRIu64 " datagrams have come from others%s%s, but nobody takes this node in: between it and one of them "
+                      ": %" PRIu64 " datagrams have come from others%s%s, but no member takes this node in: between it and one of them "
                       "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
                       heard, silent != NULL ? ", none of them from " : "", address);
 }

@@ -37,7 +37,7 @@ int serve_record_open(struct server *server, struct fail *fail)
     recording_meta(server->recording, "security", "%s", security_words[config->shift.security]);
     server->shift_config.recording = server->recording;
     if (config->record.prompts)
-        serve_say(server, "recording with all prompts and answers in plain: whoever reads the file can read them");
+        serve_say(server, "recording all prompts and answers unencrypted: whoever reads the file can read them");
     return 0;
 }
 
@@ -72,7 +72,7 @@ static bool await(struct server *server, struct closing *closing, const volatile
         const uint32_t rung = bell_count(closing->bell);
 
         if (!is_told && mesh_udp_now_ns() - begin_ns > SAY_NS) {
-            serve_say(server, "--record %.200s: waiting for its disk; another signal: no longer", server->config->record.path);
+            serve_say(server, "--record %.200s: waiting for its disk, until another signal", server->config->record.path);
             is_told = true;
         }
         if (!atomic_load(&closing->is_done))
@@ -93,7 +93,7 @@ void serve_record_close(struct server *server, const volatile sig_atomic_t *sign
         pool = closing->bell != NULL ? pool_start(1, close_recording, closing, &fail) : NULL;
     }
     if (pool != NULL && !await(server, closing, signals)) {
-        serve_say(server, "--record %.200s: left as it is", server->config->record.path);
+        serve_say(server, "--record %.200s: left incomplete", server->config->record.path);
         return; /* the thread ends with the process */
     }
     pool_join(pool);

@@ -86,7 +86,7 @@ static void say_black_hole(struct server *server, const struct mesh_addr *addr, 
     mesh_addr_format(*addr, address);
     snprintf(what, sizeof what, "large datagrams do not pass between %s and %s", other, address);
     serve_trouble(server, TROUBLE_BLACK_HOLE, addr, what,
-                  ", and small ones do: for 3 s what was sent again and again, in at most %d bytes, has not arrived. Something between the "
+                  ", and small ones do: for 3 s, retransmissions in at most %d bytes have not arrived. Something between the "
                   "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d from one to the other, and "
                   "raise it to 1280. One of the two is left out meanwhile, longer each time",
                   MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
@@ -217,7 +217,7 @@ static void look_at_duplicate(struct server *server, const struct presence_entry
     if (presence_is_duplicate(entry, now_ns)) {
         snprintf(what, sizeof what, "two machines have the address %s", address);
         serve_trouble(server, TROUBLE_DUPLICATE, &entry->at, what,
-                      ", and a node is running on each: in turns they are members, and take one another's datagrams. Give one of them "
+                      ", and a node is running on each: they are members by turns, and take each other's datagrams. Give one of them "
                       "another address (ip neigh at the other machines shows the card of the one that is reached), or stop its node");
         serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at); /* for this very reason */
     } else if (serve_trouble_over(server, TROUBLE_DUPLICATE, &entry->at)) {
@@ -233,7 +233,7 @@ static void look_at_flapping(struct server *server, const struct presence_entry 
     if (losses > 0 && !entry->is_lost && !presence_is_duplicate(entry, now_ns)) {
         snprintf(what, sizeof what, "%s is lost and comes back again and again", address);
         serve_trouble(server, TROUBLE_FLAPPING, &entry->at, what, ", %u times within 10 minutes: %s", losses,
-                      entry->is_new ? "its process is started anew each time, see its log"
+                      entry->is_new ? "its process restarts each time, see its log"
                                     : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
                                       "all others, it is this machine's");
     } else if (losses == 0 && serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at)) {

@@ -25,8 +25,8 @@ int stories_command(int argc, char *const *argv, struct fail *fail)
          .target = &count,
          .min = 1,
          .max = COUNT_MAX,
-         .help = "how many; a longer text begins with the shorter one (20000, about 17 MB)"},
-        {.name = "seed", .kind = OPTION_U64, .target = &seed, .help = "of the stories (1)"},
+         .help = "number of stories; more only add to the text (20000, about 17 MB)"},
+        {.name = "seed", .kind = OPTION_U64, .target = &seed, .help = "seed of the stories (1)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
     };
     const size_t spec_count = sizeof specs / sizeof *specs;

@@ -25,8 +25,8 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
          .kind = OPTION_TEXT,
          .target = &type,
          .metavar = "TYPE",
-         .help = "of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k (q8_0)"},
-        {.name = "seed", .kind = OPTION_U64, .target = &o.seed, .help = "of the weights (1)"},
+         .help = "type of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k (q8_0)"},
+        {.name = "seed", .kind = OPTION_U64, .target = &o.seed, .help = "seed of the weights (1)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;

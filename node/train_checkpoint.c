@@ -88,7 +88,7 @@ static int write_vector(struct writer *writer, const struct train_state *state, 
     for (size_t i = 0; i < state->count; i++) {
         if (!is_sound(vector, vectors[vector][i]))
             return fail_set(fail, EXIT_DIFFERENCE,
-                            "%s: not written: %s %zu is %s: the run has come apart: begin anew with a lower learning rate", writer->name,
+                            "%s: not written: %s %zu is %s: the run has diverged: begin again with a lower learning rate", writer->name,
                             vector_names[vector], i, unsound(vectors[vector][i]));
         if (write_float(writer, vectors[vector][i], fail) < 0)
             return -1;
@@ -154,7 +154,7 @@ static int refuse_read(const struct reader *reader, struct fail *fail)
     if (ferror(reader->file))
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: reading failed: %s: check the disk, or use an earlier checkpoint", reader->name,
                         strerror(errno));
-    return fail_set(fail, EXIT_ENVIRONMENT, "%s: became shorter while it was read: somebody else writes it: end that, and try again",
+    return fail_set(fail, EXIT_ENVIRONMENT, "%s: became shorter while it was read: another program writes it: end that, and try again",
                     reader->name);
 }
 
@@ -338,7 +338,7 @@ static FILE *open_path(const char *path, uint64_t *size, struct fail *fail)
     FILE *file;
 
     if (descriptor < 0) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and who may read it", shown(path), strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and permissions", shown(path), strerror(errno));
         return NULL;
     }
     if (check_status(descriptor, shown(path), size, fail) < 0) {

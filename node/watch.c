@@ -133,7 +133,7 @@ enum watch_verdict watch_take_record(struct watch *w, uint64_t now_ns, uint32_t 
         return WATCH_NOT_OURS;
     watcher = err == MESH_OK ? find_watcher(w, session, now_ns) : NULL;
     if (watcher == NULL) {
-        *refusal = err != MESH_OK ? "this node does not understand how it is to be watched: are both of the same version?"
+        *refusal = err != MESH_OK ? "this node does not understand this request for telemetry: are both of the same version?"
                                   : "this node is watched by as many clients as it takes: ask another node";
         w->refused++;
         return WATCH_REFUSED;

@@ -46,7 +46,7 @@ check_contains "status as text shows where the node listens" "$out" "0  $address
 "$mesh_node" status --to "$address" --json >"$tmp/status"
 check_contains "status as JSON gives the refusal" "$tmp/status" "\"refusal\":\"$(sed -n 's/^refused //p' "$tmp/other")\""
 check "the log of a refused node does not blame the network" wait_until 20 grep -q \
-    "^alone for 5 s: .* but nobody takes this node in: refused by 127.0.0.1:$port: .*model fingerprint" "$tmp/other"
+    "^alone for 5 s: .* but no member takes this node in: refused by 127.0.0.1:$port: .*model fingerprint" "$tmp/other"
 if health first 200; then
     ok "the node that refuses stays healthy"
 else

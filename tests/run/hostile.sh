@@ -160,7 +160,7 @@ refused "a tensor of another shape" "blk.0.ffn_down.weight" run plan
 begin && put "$(($(tensor blk.0.attn_norm.weight) + 12))" "$(le 4 1)"
 refused "a norm in f16" "blk.0.attn_norm.weight" run plan
 begin && put "$(value llama.block_count)" "$(le 4 1)"
-refused "fewer layers than there are" "'blk.1.attn_norm.weight': no part of a llama model of 1 layers" run plan
+refused "fewer layers than there are" "'blk.1.attn_norm.weight': not part of a llama model of 1 layers" run plan
 begin && rename output.weight blk.0.qk.bias
 refused "biases" "'blk.0.qk.bias': biases" run plan
 begin && put "$(value llama.rope.freq_base)" "$(le 4 0)"

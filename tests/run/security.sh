@@ -146,8 +146,8 @@ wait_until 20 grep -q "^MESH_EPOCH" "$log.2"
 check_equal "both nodes log the same keys of their epoch" "$(grep ^MESH_EPOCH "$log")" "$(grep ^MESH_EPOCH "$log.2")"
 background "$mesh_node" serve -m "$model" -t 1 --listen "127.0.0.1:$(free_port)" --key "$tmp/key" --join "127.0.0.1:$first" 2>"$tmp/other"
 check "a node with another key reports that no peer answers" wait_until 20 grep -q \
-    "nobody answers where this node asks for others, .* the same key, --name and --security, and no firewall" "$tmp/other"
-check_equal "nodes with the right key do not report this" "$(cat "$tmp/first" "$tmp/second" | grep -c "nobody answers")" 0
+    "no node answers where this node asks for others, .* the same key, --name and --security, and no firewall" "$tmp/other"
+check_equal "nodes with the right key do not report this" "$(cat "$tmp/first" "$tmp/second" | grep -c "no node answers")" 0
 
 # ---- members with and without AES ----
 

@@ -25,8 +25,8 @@ check_exit "--record-prompts without --record is refused" 2 "--record-prompts: n
 check_exit "run refuses --record-time without --record" 2 "--record-time: nothing is recorded" \
     "$mesh_node" run -m "$model" -p a --record-time 5
 check_exit "joining port 0 is refused" 2 "--join 127.0.0.1:0: port 0" "${serve[@]}" --join 127.0.0.1:0
-check_exit "joining the any address is refused" 2 "--join 0.0.0.0:$port: any address" "${serve[@]}" --join "0.0.0.0:$port"
-check_exit "advertising the any address is refused" 2 "--advertise [::]:$port: any address" "${serve[@]}" --advertise "[::]:$port"
+check_exit "joining the any address is refused" 2 "--join 0.0.0.0:$port: a wildcard address" "${serve[@]}" --join "0.0.0.0:$port"
+check_exit "advertising the any address is refused" 2 "--advertise [::]:$port: a wildcard address" "${serve[@]}" --advertise "[::]:$port"
 check_exit "listening at a group's address is refused" 2 "--listen 239.255.77.11:$port: no single machine has it" "${serve[@]}" \
     --listen "239.255.77.11:$port"
 
@@ -148,7 +148,7 @@ if [ -x "$BIN/mesh-replay" ]; then
         if grep -q "is tried again" "$tmp/limit"; then break; fi
         "$mesh_node" ask --to "127.0.0.1:$port" -p abc -n 200 --ignore-eos --temp 1 >/dev/null 2>&1
     done
-    check_contains "a recording that may not grow is reported" "$tmp/limit" "cannot be written, and is tried again every second"
+    check_contains "a recording that may not grow is reported" "$tmp/limit" "cannot be written, retrying every second"
     check "a node whose recording may not grow answers" ask
     kill "$background_pid"
     ends "a node whose recording may not grow leaves in order" 0

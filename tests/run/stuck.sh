@@ -64,11 +64,11 @@ kill "$recorded"
 check "a node whose recording's disk hangs leaves in order" \
     wait_until 20 sh -c "[ \$(grep -c 'left: 127.0.0.1:${ports[0]}' '$tmp/other') = 2 ]"
 check "it prints that it waits for the disk of its recording" \
-    wait_until 20 grep -q "record $disk/T.db: waiting for its disk; another signal: no longer" "$tmp/recorded"
+    wait_until 20 grep -q "record $disk/T.db: waiting for its disk, until another signal" "$tmp/recorded"
 node 0 2>"$tmp/next"
 check "another node can use its port meanwhile" wait_until 20 is_whole
 kill "$recorded"
-check "a second signal ends the wait for the disk" wait_until 20 grep -q "record $disk/T.db: left as it is" "$tmp/recorded"
+check "a second signal ends the wait for the disk" wait_until 20 grep -q "record $disk/T.db: left incomplete" "$tmp/recorded"
 thaw
 wait "$recorded"
 check_equal "it ends with exit code 0" $? 0

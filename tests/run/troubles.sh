@@ -115,11 +115,11 @@ netns_on 2 nft delete table inet wall
 over "until it is gone" 2 unreachable
 becomes "and the node is back" 2 3
 netns_on 2 ip address del 10.77.0.3/24 dev net0
-says "who has no address says so" 2 "^this machine has not the address 10.77.0.3:7411 any more"
+says "who has no address says so" 2 "^this machine no longer has the address 10.77.0.3:7411"
 if [ ${#metrics[@]} -gt 0 ]; then
     page 2 /health >"$tmp/page"
     check_contains "and is not healthy" "$tmp/page" "503 "
-    check_contains "since nothing reaches it" "$tmp/page" "this machine has not the address"
+    check_contains "since nothing reaches it" "$tmp/page" "this machine no longer has the address"
 else
     skip "and is not healthy" "mesh-node was built without libmicrohttpd"
     skip "since nothing reaches it" "mesh-node was built without libmicrohttpd"

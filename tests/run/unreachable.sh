@@ -39,13 +39,13 @@ says "who may not send says that its own firewall forbids it" 2 \
 run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
 check_contains "a client behind the firewall reports it, too" "$err" "10.77.0.1:7411: nothing can be sent there: Operation not permitted"
 netns_on 2 nft delete table inet wall
-says "the node reports when the firewall lets datagrams out again" 2 "to 10.77.0.[12]:7411.* can be sent again"
+says "the node reports when the firewall lets datagrams out again" 2 "sending to 10.77.0.[12]:7411.* works again"
 becomes "without the firewall the node is a member again" 2 3
 same "a node that was behind a firewall answers with the same bits" 2
 
 # The address at which a node listens.
 netns_on 2 ip address del 10.77.0.3/24 dev net0
-says "who has lost its address says so" 2 "this machine has not the address 10.77.0.3:7411 any more, at which this node listens"
+says "who has lost its address says so" 2 "this machine no longer has the address 10.77.0.3:7411, at which this node listens"
 says "a node without its address reports that it is alone" 2 "^alone for 5 s: nothing comes from the others"
 run netns_on 2 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key"
 check_contains "a client on a machine without an address reports it" "$err" \
@@ -61,7 +61,7 @@ netns_on 2 nft add rule inet loss in ip saddr 10.77.0.2 drop
 says "who is left out learns which member it does not hear" 2 \
     "^refused by 10.77.0.1:7411: .* rank of a member without a path to this node is 1: .*; that member is 10.77.0.2:7411"
 says "a node that is left out reports that others are there" 2 \
-    "^alone for 5 s: [0-9]* datagrams have come from others, but nobody .*: refused by 10.77.0.1:7411: .*; that member is 10.77.0.2:7411"
+    "^alone for 5 s: [0-9]* datagrams have come from others, but no member .*: refused by 10.77.0.1:7411: .*; that member is 10.77.0.2:7411"
 same "the others go on, with the same bits" 0
 netns_loss 0
 becomes "the node joins again when the path is restored" 0 3

@@ -101,36 +101,36 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         const char *text, *words;
     } cases[] = {
         {"name = x\n", "test.conf:1: name = x: stands before any section"},
-        {"[cluster]\nnmae = x\n", "test.conf:2: nmae: no key of [cluster]: did you mean name"},
-        {"[cluster]\nctx = 12x\n", "test.conf:2: ctx = 12x: no number from 0 to 16777216"},
-        {"[cluster]\nctx = -1\n", "no number"},
-        {"[cluster]\nslots = 0\n", "no number from 1 to 64"},
-        {"[cluster]\nslots = 99999999999999999999\n", "no number"},
+        {"[cluster]\nnmae = x\n", "test.conf:2: nmae: not a key of [cluster]: did you mean name"},
+        {"[cluster]\nctx = 12x\n", "test.conf:2: ctx = 12x: not a number from 0 to 16777216"},
+        {"[cluster]\nctx = -1\n", "not a number"},
+        {"[cluster]\nslots = 0\n", "not a number from 1 to 64"},
+        {"[cluster]\nslots = 99999999999999999999\n", "not a number"},
         {"[cluster]\nsecurity = sealed\n", "security = sealed: not known: give perhaps seal"},
         {"[cluster]\n[cluster]\n", "test.conf:2: [cluster]: there is one already"},
         {"[clutser]\n", "[clutser]: no such section"},
-        {"[node]\n", "no name"},
-        {"[node a\n", "no section"},
-        {"[node a] b\n", "no section"},
+        {"[node]\n", "needs a name"},
+        {"[node a\n", "not a section"},
+        {"[node a] b\n", "not a section"},
         {"[node a]\nthreads = 1\n", "test.conf:2: [node a]: no address"},
-        {"[node a]\naddress = nowhere\n", "address = nowhere: no address: give ADDR:PORT"},
+        {"[node a]\naddress = nowhere\n", "address = nowhere: not an address: give ADDR:PORT"},
         {"[node a]\naddress = 127.0.0.1:1\n[node a]\n", "[node a]: there is one already"},
         {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:1\n", "[node b]: has the address of [node a]"},
         {"[node a]\naddress = 10.0.0.1:0\n", "test.conf:2: address = 10.0.0.1:0: port 0 is any port: give the one"},
         {"[node a]\naddress = 0.0.0.0:7411\n",
-         "address = 0.0.0.0:7411: any address is no machine's: give the one by which others reach it"},
-        {"[node a]\naddress = [::]:7411\n", "any address is no machine's"},
+         "address = 0.0.0.0:7411: a wildcard address is no machine's: give the one by which others reach it"},
+        {"[node a]\naddress = [::]:7411\n", "a wildcard address is no machine's"},
         {"[node a]\naddress = 239.255.77.11:7411\n", "no single machine has it"},
         {"[node a]\naddress = 255.255.255.255:7411\n", "no single machine has it"},
         {"[node a]\naddress = [ff02::1%lo]:7411\n", "no single machine has it"},
         {"[node a]\naddress = [fe80::1]:7411\n", "a link-local address needs its interface: give it as in [fe80::1%eth0]:7411"},
         {"[node a]\naddress = 127.0.0.1:7411 # this one\n",
-         "test.conf:2: address = 127.0.0.1:7411 # this one: a comment has a line of its own"},
-        {"[cluster]\nslots = 4\t; few\n", "a comment has a line of its own"},
+         "test.conf:2: address = 127.0.0.1:7411 # this one: a comment needs a line of its own"},
+        {"[cluster]\nslots = 4\t; few\n", "a comment needs a line of its own"},
         {"[cluster]\nslots = 4\nctx = 64\nslots = 8\n", "test.conf:4: slots: stands in this section already: leave one"},
         {"[node a]\naddress = 127.0.0.1:1\naddress = 127.0.0.1:2\n", "test.conf:3: address: stands in this section already"},
         {"[node a]\njust words\n", "neither a section nor key = value"},
-        {"[node a]\nname = x\n", "no key of [node]"},
+        {"[node a]\nname = x\n", "not a key of [node]"},
     };
 
     (void)state;
@@ -209,7 +209,7 @@ static void zeros_are_refused_where_they_begin(void **state)
 
     (void)state;
     assert_int_equal(parse(text, sizeof text - 1), -1);
-    assert_string_equal(fail.text, "test.conf:2: has a byte 0: no cluster file is like that: give another");
+    assert_string_equal(fail.text, "test.conf:2: has a byte 0, so it is not a cluster file: give another");
     assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
     assert_int_equal(parse(zeros, sizeof zeros), -1);
 }

@@ -341,7 +341,7 @@ static void a_tensor_that_would_not_be_used_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        REFUSED(parts[i], "no part of a llama model of 2 layers", .more_tensor = parts[i]);
+        REFUSED(parts[i], "not part of a llama model of 2 layers", .more_tensor = parts[i]);
     REFUSED("output.bias", "biases are not supported", .more_tensor = "output.bias");
     REFUSED("output_norm.bias", "biases are not supported", .more_tensor = "output_norm.bias");
 }

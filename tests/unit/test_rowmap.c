@@ -307,7 +307,7 @@ static void shares_that_are_all_zero_are_refused(void **state)
     (void)state;
     assert_int_equal(rowmap_init(&map, &shapes[2], none, 3, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_USAGE);
-    assert_string_equal(fail.text, "--shares: all are 0: nobody would compute: give at least one node a share");
+    assert_string_equal(fail.text, "--shares: all are 0: no node would compute: give at least one node a share");
 }
 
 int main(void)

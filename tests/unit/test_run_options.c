@@ -169,7 +169,7 @@ static void peers_that_cannot_be_are_refused(void **state)
 {
     (void)state;
     refused(parse("--peers", "127.0.0.1:0"),
-            "--peers: '127.0.0.1:0': port 0 is any port, so nobody would find it: give a port from 1 to 65535");
+            "--peers: '127.0.0.1:0': port 0 is any port, so no node would find it: give a port from 1 to 65535");
     refused(parse("--peers", "10.1.2.3:7001"),
             "--peers: '10.1.2.3:7001': nodes have no key, so they talk on loopback only: give 127.0.0.1:PORT or [::1]:PORT");
     refused(parse("--peers", "127.0.0.1:7,127.0.0.1:8,127.0.0.1:7"),
@@ -215,7 +215,7 @@ static void more_peers_than_a_mesh_has_are_refused(void **state)
 static void a_rank_must_be_one_of_the_peers(void **state)
 {
     (void)state;
-    refused(parse("--rank", "1"), "--rank 1: without --peers there is nothing to be a rank of: give --peers");
+    refused(parse("--rank", "1"), "--rank 1: applies with --peers only: give --peers");
     refused(parse("--peers", "127.0.0.1:1,127.0.0.1:2", "--rank", "2"), "--rank 2: --peers has 2 addresses: give a rank from 0 to 1");
     refused(parse("--peers", "127.0.0.1:1", "--rank", "5"), "--rank 5: --peers has 1 address: give a rank from 0 to 0");
 }

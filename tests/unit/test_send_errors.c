@@ -88,7 +88,7 @@ static void its_end_is_told_once(void **state)
     note(&errors, 3 * S, 1, 0);
     note(&errors, 3 * S, 1, 0);
     assert_true(next(&errors, text));
-    assert_string_equal(text, "to 10.0.0.1:7411 can be sent again");
+    assert_string_equal(text, "sending to 10.0.0.1:7411 works again");
     assert_false(next(&errors, text));
     assert_int_equal(errors.count, 0);
 }
@@ -103,14 +103,14 @@ static void those_with_one_reason_share_a_sentence(void **state)
         note(&errors, i < 4 ? S : 2 * S, i % 4 + 1, i % 4 == 1 ? EPERM : ENETUNREACH);
     assert_true(next(&errors, text));
     assert_string_equal(text, "nothing can be sent to 10.0.0.4:7411 and 2 others: Network is unreachable: "
-                              "see this machine's addresses, routes and cables");
+                              "check this machine's addresses, routes and cables");
     assert_true(next(&errors, text));
     assert_non_null(strstr(text, "10.0.0.2:7411: Operation not permitted"));
     assert_false(next(&errors, text));
     for (uint8_t i = 1; i <= 4; i++)
         note(&errors, 3 * S, i, 0);
     assert_true(next(&errors, text));
-    assert_string_equal(text, "to 10.0.0.4:7411 and 3 others can be sent again");
+    assert_string_equal(text, "sending to 10.0.0.4:7411 and 3 others works again");
     assert_false(next(&errors, text));
     assert_int_equal(errors.count, 0);
 }
@@ -173,7 +173,7 @@ static void what_has_been_told_is_present_until_it_is_over_or_old(void **state)
     note(&errors, 4 * S, 1, 0);
     assert_true(send_errors_present(&errors, 4 * S, text));
     assert_string_equal(text,
-                        "nothing can be sent to 10.0.0.2:7411: Network is unreachable: see this machine's addresses, routes and cables");
+                        "nothing can be sent to 10.0.0.2:7411: Network is unreachable: check this machine's addresses, routes and cables");
     assert_true(send_errors_present(&errors, 2 * S + SEND_ERRORS_OLD_NS - 1, text));
     assert_false(send_errors_present(&errors, 2 * S + SEND_ERRORS_OLD_NS, text)); /* nothing has been sent there for long */
 }

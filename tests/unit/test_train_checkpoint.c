@@ -345,7 +345,7 @@ static void weights_that_are_no_numbers_are_not_written_over_good_ones(void **st
     assert_int_equal(train_checkpoint_save(&tiny, path, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_DIFFERENCE);
     snprintf(text, sizeof text,
-             "%s: not written: weight 2 is not a finite number: the run has come apart: begin anew with a lower learning rate", path);
+             "%s: not written: weight 2 is not a finite number: the run has diverged: begin again with a lower learning rate", path);
     assert_string_equal(fail.text, text);
     read_file(after, sizeof after);
     assert_memory_equal(before, after, sizeof before);
@@ -419,7 +419,7 @@ static void what_cannot_be_read_is_named(void **state)
 
     (void)state;
     check_load("/no/such/file", EXIT_ENVIRONMENT,
-               "/no/such/file: cannot be opened: No such file or directory: check its name and who may read it");
+               "/no/such/file: cannot be opened: No such file or directory: check its name and permissions");
     check_load(folder, EXIT_BAD_FILE, ": is a directory: name a checkpoint in it");
     check_load("/dev/zero", EXIT_BAD_FILE, "/dev/zero: is no regular file: ");
     assert_int_equal(mkfifo(other_path, 0600), 0);
@@ -427,7 +427,7 @@ static void what_cannot_be_read_is_named(void **state)
     unlink(other_path);
     memset(long_name, 'x', sizeof long_name);
     long_name[sizeof long_name - 1] = '\0';
-    check_load(long_name, EXIT_ENVIRONMENT, "x: cannot be opened: File name too long: check its name and who may read it");
+    check_load(long_name, EXIT_ENVIRONMENT, "x: cannot be opened: File name too long: check its name and permissions");
     save_tiny();
     if (getuid() != 0) {
         assert_int_equal(chmod(path, 0), 0);

@@ -139,7 +139,7 @@ const char *mesh_telemetry_happening_name(unsigned happening);
     F(refused_replay,   u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_refused_replay_datagrams_total",       "Datagrams that came again, since the start") \
     F(refused_range,    u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_refused_range_datagrams_total",        "Datagrams of an unknown form, or with a field out of range, in this epoch") \
     F(refused_rate,     u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_refused_rate_datagrams_total",         "Datagrams of strangers beyond what is looked at, since the start") \
-    F(telemetry_refused, u64, 0,  UINT64_MAX,          "messages",  COUNTER, "mesh_telemetry_refused_total",              "Telemetry, and wishes for it, of an unknown form or from nobody entitled, since the start") \
+    F(telemetry_refused, u64, 0,  UINT64_MAX,          "messages",  COUNTER, "mesh_telemetry_refused_total",              "Telemetry, and requests for it, of an unknown form or not entitled, since the start") \
     F(lab_pace,         u64,  0,  UINT64_MAX,          "bytes/s",   GAUGE,   "mesh_lab_pace_bytes_per_second",            "Memory speed that the node is held to by --lab; 0: none") \
     F(lab_loss_ppm,     u32,  0,  1000000,             "ppm",       GAUGE,   "mesh_lab_loss_ratio",                       "Part of the received datagrams that --lab drops")
 
