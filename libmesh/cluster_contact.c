@@ -1,7 +1,8 @@
 /* Addresses that are asked now and then: seeds, lost members, and what others tell of.
  *
  * An address that answers for another cluster is asked often until the two merge; a silent one, every second for a minute and then ever
- * less often; one that refuses, less often, too. Addresses of members are not asked. */
+ * less often; one that refuses, less often, too. Addresses of members are not asked. To a multicast group processes of several clusters
+ * may answer, some of them with a DENY: all answers to the last question are heard. */
 #include "cluster_parts.h"
 
 #include <string.h>
@@ -12,6 +13,15 @@
 #define OTHERS_NS   (2 * CLUSTER_S)   /* and the other ranks */
 #define PATIENCE_NS (60 * CLUSTER_S)  /* for so long */
 #define SLOWEST_NS  (30 * CLUSTER_S)
+
+static bool is_group(const struct mesh_addr *addr)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(addr->ip, mapped, sizeof mapped) == 0)
+        return (addr->ip[12] & 0xf0) == 0xe0;
+    return addr->ip[0] == 0xff;
+}
 
 static struct cluster_contact *find(struct mesh_cluster *cluster, const struct mesh_addr *addr)
 {
@@ -47,6 +57,7 @@ static struct cluster_contact *add(struct mesh_cluster *cluster, const struct me
             return NULL;
         memset(contact, 0, sizeof *contact);
         contact->is_used = true;
+        contact->is_group = is_group(addr);
         contact->addr = *addr;
     }
     contact->at_ns = contact->since_ns = cluster->now_ns;
@@ -107,16 +118,22 @@ bool mesh_cluster_contact_back(struct mesh_cluster *cluster, const struct mesh_a
 struct cluster_contact *mesh_cluster_contact_by_nonce(struct mesh_cluster *cluster, uint64_t nonce)
 {
     for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
-        if (cluster->contacts[i].is_used && cluster->contacts[i].nonce == nonce)
+        if (cluster->contacts[i].is_used && (cluster->contacts[i].nonce == nonce || cluster->contacts[i].group_nonce == nonce))
             return &cluster->contacts[i];
     return NULL;
 }
 
+/* Who answers for a group does so from an address of its own. */
 struct cluster_contact *mesh_cluster_contact_by_number(struct mesh_cluster *cluster, uint64_t number, const struct mesh_addr *addr)
 {
-    struct cluster_contact *contact = find(cluster, addr);
+    for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++) {
+        struct cluster_contact *contact = &cluster->contacts[i];
 
-    return contact && contact->asked_number == number && contact->nonce ? contact : NULL;
+        if (contact->is_used && contact->asked_number == number && (contact->nonce || contact->group_nonce) &&
+            (contact->is_group || mesh_cluster_same_addr(&contact->addr, addr)))
+            return contact;
+    }
+    return NULL;
 }
 
 void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uint64_t number)
@@ -129,23 +146,43 @@ void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uin
 
 /* ---- answers ---- */
 
+static void on_answer(struct cluster_contact *contact)
+{
+    if (contact->is_group && contact->nonce)
+        contact->group_nonce = contact->nonce;
+    contact->nonce = 0;
+}
+
 void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same)
 {
-    contact->nonce = 0;
+    on_answer(contact);
+    contact->has_cookie = true;
     contact->is_self = false;
     contact->is_met = !is_same;
     contact->met_ns = contact->since_ns = cluster->now_ns;
     contact->interval_ns = is_same ? OTHERS_NS : MET_NS; /* a member's other address, or it was one just now */
     contact->at_ns = cluster->now_ns + contact->interval_ns;
-    contact->denied = 0;
+    if (!contact->is_group)
+        contact->denied = 0;
     mesh_cluster_arm(cluster, contact->at_ns);
+}
+
+bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reason)
+{
+    const uint16_t told = contact->is_group ? (uint16_t)(contact->denied | 1u << reason) : reason;
+    const bool is_told = told == contact->denied;
+
+    contact->denied = told;
+    return is_told;
 }
 
 void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting)
 {
     uint64_t slowest = is_lasting ? SLOWEST_NS : OTHERS_NS;
 
-    contact->nonce = 0;
+    if (contact->is_group && !contact->nonce)
+        return; /* another process has answered before */
+    on_answer(contact);
     contact->is_met = contact->is_self = false;
     contact->since_ns = cluster->now_ns;
     contact->interval_ns = contact->interval_ns < FIRST_NS ? FIRST_NS : 2 * contact->interval_ns;
@@ -158,9 +195,10 @@ bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce)
 {
     struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, nonce);
 
-    if (contact)
-        contact->is_self = true;
-    return contact != NULL;
+    if (!contact || !contact->nonce)
+        return false;
+    contact->is_self = true;
+    return true;
 }
 
 void mesh_cluster_contact_hurry(struct mesh_cluster *cluster)
@@ -194,6 +232,8 @@ static void ask(struct mesh_cluster *cluster, struct cluster_contact *contact)
     struct cluster_standing standing;
 
     contact->nonce = mesh_cluster_draw64(cluster);
+    contact->group_nonce = 0;
+    contact->has_cookie = false;
     mesh_cluster_standing(cluster, &standing);
     message->nonce = contact->nonce;
     memcpy(message->cluster, cluster->config.cluster, sizeof message->cluster);

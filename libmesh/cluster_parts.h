@@ -146,11 +146,14 @@ struct cluster_contact {
     bool is_self;    /* the last question to it came back: it is this process, or somebody replays it */
     bool is_lost;    /* was a member's */
     bool is_by_move; /* learnt from another member: the others know, too */
+    bool is_group;   /* a multicast group: several processes answer a question */
+    bool has_cookie; /* its last question */
     struct mesh_addr addr;
     uint64_t at_ns, interval_ns, since_ns; /* since: silent */
     uint64_t met_ns;
-    uint64_t nonce, asked_number;
-    uint16_t denied; /* the last reason that was told */
+    uint64_t nonce, asked_number; /* of the last question; nonce 0: it was answered */
+    uint64_t group_nonce;         /* of a group: the same once it was answered, since others may answer, too */
+    uint16_t denied;              /* the last reason that was told; of a group: a bit for each that was */
 };
 
 /* Asking one cluster to be taken in. */
@@ -398,6 +401,7 @@ struct cluster_contact *mesh_cluster_contact_by_nonce(struct mesh_cluster *clust
 struct cluster_contact *mesh_cluster_contact_by_number(struct mesh_cluster *cluster, uint64_t number, const struct mesh_addr *addr);
 void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uint64_t number);
 void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same);
+bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reason); /* it was before; from now on it is */
 void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting);
 bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce); /* own question came back */
 void mesh_cluster_contact_hurry(struct mesh_cluster *cluster);                /* ask all soon */

@@ -137,7 +137,7 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     const struct mesh_cookie *cookie = &in->message->as.cookie;
     struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, cookie->nonce);
     struct cluster_standing theirs, ours;
-    bool is_same;
+    bool is_same, is_first;
 
     STANDING_OF(cookie, &theirs);
     if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == cookie->nonce))
@@ -149,13 +149,15 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     }
     mesh_cluster_standing(cluster, &ours);
     is_same = memcmp(ours.id, theirs.id, sizeof ours.id) == 0;
-    mesh_cluster_contact_met(cluster, contact, is_same);
+    is_first = !contact->has_cookie;
+    if (is_first || !is_same)
+        mesh_cluster_contact_met(cluster, contact, is_same);
     if (is_same || cluster->is_leaving || mesh_cluster_host_starves(cluster, in->incarnation))
         return 0; /* one that this process has left out is not joined either, or all would begin anew in the other order */
     if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
         court(cluster, in, &theirs, contact->is_by_move);
-    else
-        invite(cluster, in, &ours);
+    else if (is_first)
+        invite(cluster, in, &ours); /* only one of all that answer for a group: it tells the other members of its cluster */
     return 0;
 }
 
@@ -201,13 +203,15 @@ int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_in
                                     .unheard = unheard_member(cluster, in)};
     struct cluster_contact *contact = deny->reason == MESH_DENY_VERSION ? mesh_cluster_contact_by_number(cluster, deny->nonce, &in->from)
                                                                         : mesh_cluster_contact_by_nonce(cluster, deny->nonce);
-    uint16_t *told = contact ? &contact->denied : &cluster->suit.denied;
+    bool is_told;
 
     if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == deny->nonce))
         return MESH_ESTATE;
-    if (*told != deny->reason)
+    is_told = contact ? mesh_cluster_contact_is_told(contact, deny->reason) : cluster->suit.denied == deny->reason;
+    if (!is_told)
         mesh_cluster_log(cluster, &logged); /* once */
-    *told = deny->reason;
+    if (!contact)
+        cluster->suit.denied = deny->reason;
     cluster->stats.refused[deny->reason]++;
     if (contact)
         mesh_cluster_contact_denied(cluster, contact, is_lasting(deny->reason));

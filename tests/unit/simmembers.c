@@ -279,6 +279,8 @@ static uint64_t timeout(const void *core)
     return own_ns == UINT64_MAX ? UINT64_MAX : to_sim(member, own_ns);
 }
 
+static const struct mesh_addr group = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 239, [13] = 255, [14] = 77, [15] = 11}, .port = 7412};
+
 /* A process receives what it sends to its own address at once. */
 static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
 {
@@ -288,6 +290,11 @@ static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t c
     while (mesh_cluster_next_datagram(member->cluster, own_ns, packet, capacity, output)) {
         struct mesh_addr place = mesh_sim_addr(output->addr.port);
 
+        if (memcmp(&output->addr, &group, sizeof group) == 0) {
+            mesh_cluster_receive(member->cluster, own_ns, mesh_sim_addr(member->place), packet, output->bytes);
+            output->ranks = simmembers_all(member->members) & ~(UINT64_C(1) << member->place);
+            return true;
+        }
         if (place.port >= member->members->count || memcmp(&place, &output->addr, sizeof place) != 0)
             simmembers_fail(member->members, member, "a datagram goes to nobody's address");
         if (place.port != member->place)
@@ -339,6 +346,14 @@ void simmembers_add_seed(struct simmembers *members, uint16_t place, uint16_t se
 
     assert(member->config.seed_count < MESH_CLUSTER_SEEDS_MAX);
     member->seeds[member->config.seed_count++] = mesh_sim_addr(seed);
+}
+
+void simmembers_add_group(struct simmembers *members, uint16_t place)
+{
+    struct simmember *member = &members->at[place];
+
+    assert(member->config.seed_count < MESH_CLUSTER_SEEDS_MAX);
+    member->seeds[member->config.seed_count++] = group;
 }
 
 void simmembers_start(struct simmembers *members, uint16_t place)

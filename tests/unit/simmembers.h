@@ -94,6 +94,9 @@ struct mesh_sim_link simmembers_link(void);
 
 void simmembers_add_seed(struct simmembers *members, uint16_t place, uint16_t seed);
 
+/* A seed, too: a multicast group. All places hear what is sent to it, the sender's own first. */
+void simmembers_add_group(struct simmembers *members, uint16_t place);
+
 /* Start a new process, with a new incarnation each time. */
 void simmembers_start(struct simmembers *members, uint16_t place);
 void simmembers_crash(struct simmembers *members, uint16_t place);
