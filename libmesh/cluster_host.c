@@ -243,15 +243,16 @@ static unsigned count_joiners(const struct mesh_cluster *cluster)
     return count;
 }
 
+/* There is room to note all that this lets in, since this process is a member: MESH_DENY_BUSY is not needed. */
 static bool is_full(const struct mesh_cluster *cluster, unsigned joiners, struct mesh_deny *what)
 {
     unsigned lost = mesh_cluster_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
     unsigned members = cluster->epoch.list.count - lost;
 
-    what->reason = members + joiners >= MESH_RANKS_MAX ? MESH_DENY_FULL : MESH_DENY_BUSY;
-    what->found = what->reason == MESH_DENY_FULL ? members + joiners + 1 : joiners;
+    what->reason = MESH_DENY_FULL;
+    what->found = members + joiners + 1;
     what->expected = MESH_RANKS_MAX;
-    return members + joiners >= MESH_RANKS_MAX || joiners >= CLUSTER_PEERS_MAX - MESH_RANKS_MAX;
+    return members + joiners >= MESH_RANKS_MAX;
 }
 
 static void gather(struct mesh_cluster *cluster)

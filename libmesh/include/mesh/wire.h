@@ -86,7 +86,7 @@ enum mesh_deny_reason {
     MESH_DENY_FINGERPRINT, /* first 8 bytes of the models' fingerprints */
     MESH_DENY_FEATURES,    /* found: what the asking process knows; expected: what it has to know */
     MESH_DENY_FULL,        /* found: members with it; expected: at most */
-    MESH_DENY_BUSY,        /* found: processes that wait to be taken in; expected: at most */
+    MESH_DENY_BUSY,        /* understood, but never sent. Found: processes that wait to be taken in; expected: at most */
     MESH_DENY_UNHEARD      /* found: rank of a member that cannot hear the process, or is not heard by it */
 };
 
