@@ -221,6 +221,14 @@ int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct m
     return 0;
 }
 
+/* Its number is of the space in which the peer's other datagrams are, and would count as lost. One of another epoch has numbers of its
+ * own. */
+static bool has_number_here(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_header *header)
+{
+    return peer->state == MESH_PEER_UP && header->version == mesh->config.version && header->epoch == mesh->config.epoch &&
+           header->number && !(header->flags & MESH_FLAG_ALL) && !mesh_window_has(&peer->seen[0], header->number);
+}
+
 int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
     const struct mesh_refuse *refuse = &message->as.refuse;
@@ -234,5 +242,7 @@ int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct 
     report(mesh, peer, refuse, true);
     if (peer->state == MESH_PEER_ASKED)
         peer->state = MESH_PEER_REFUSED;
+    if (has_number_here(mesh, peer, &message->header))
+        mesh_window_add(mesh, peer, false, message->header.number);
     return 0;
 }

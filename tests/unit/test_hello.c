@@ -252,6 +252,36 @@ static void refusals_without_end_leave_room_for_other_events(void **state)
     net_free(net);
 }
 
+/* A HELLO of a past epoch that was on the way for long is refused, with a number of the space of all else to this rank. */
+static void a_refusal_by_a_peer_that_is_up_is_no_loss(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message hello = {.header = {.magic = MESH_WIRE_MAGIC,
+                                            .version = MESH_WIRE_VERSION,
+                                            .type = MESH_TYPE_HELLO,
+                                            .dst = 1,
+                                            .epoch = 6,
+                                            .number = 1,
+                                            .have_step = MESH_STEP_NONE},
+                                 .as.hello = {.rank_count = 2, .phase_count = 1, .datagram_bytes = 1200, .window_bytes = 1, .nonce = 1}};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes = mesh_wire_encode(&hello, packet, sizeof packet);
+    struct mesh_peer_stats before, after;
+
+    (void)state;
+    net_up(net);
+    mesh_get_peer_stats(net->mesh[0], 1, &before);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), packet, bytes), MESH_EEPOCH);
+        net_run(net, NET_MS);
+    }
+    net_run(net, 500 * NET_MS); /* pings show later numbers */
+    mesh_get_peer_stats(net->mesh[0], 1, &after);
+    assert_int_equal(net->sent[1][MESH_TYPE_REFUSE], 10);
+    assert_int_equal(after.lost, before.lost);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +297,7 @@ int main(void)
         cmocka_unit_test(an_old_answer_brings_nobody_up),
         cmocka_unit_test(a_hello_that_is_played_back_is_no_sign_of_life),
         cmocka_unit_test(a_stranger_is_told_that_its_address_is_not_known),
+        cmocka_unit_test(a_refusal_by_a_peer_that_is_up_is_no_loss),
         cmocka_unit_test(refusals_without_end_leave_room_for_other_events),
     };
 
