@@ -78,7 +78,7 @@ static void one_that_lost_something_is_listed(void **state)
     assert_true(strstr(text, "2147483653   0>1          10       2  16.67%") > strstr(text, "         2   1>0"));
     assert_non_null(strstr(text, "sessions: 1 link between"));
     assert_non_null(strstr(text, "epochs from 2147483648 on are sessions of clients"));
-    assert_non_null(strstr(text, "* no report of the receiver"));
+    assert_non_null(strstr(text, "* no readable report of the receiver"));
     free(text);
 }
 
