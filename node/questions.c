@@ -5,14 +5,14 @@
 
 #include "bytes.h"
 
-enum { ID_BYTES = 4, IDS_PER_WORK = 16 /* that take as long as a symbol of a text */ };
+enum { ID_BYTES = 4, IDS_PER_WORK = 16 /* that cost as much as a symbol of a text */ };
 
 static int fail_memory(struct fail *fail)
 {
     return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
 }
 
-/* What can be said of a prompt before it is ids. */
+/* Refuses a prompt that cannot fit, before it is tokenised. */
 static int check_text(const struct shift_config *config, const struct job_asked *asked, size_t size, struct fail *fail)
 {
     if (!asked->ask.is_ids)

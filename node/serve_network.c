@@ -7,8 +7,8 @@
 #include "mesh/udp.h"
 #include "serve_state.h"
 
-#define ISOLATED_NS UINT64_C(5000000000) /* until it is said that nobody answers */
-#define LOOK_NS     UINT64_C(2000000000) /* between two looks at the own address; one without it may be a moment's */
+#define ISOLATED_NS UINT64_C(5000000000) /* alone for so long before it is reported */
+#define LOOK_NS     UINT64_C(2000000000) /* between two checks of the own address; one failure may be momentary */
 
 static bool is_v4(const struct mesh_addr *addr)
 {
@@ -17,7 +17,7 @@ static bool is_v4(const struct mesh_addr *addr)
     return memcmp(addr->ip, prefix, sizeof prefix) == 0;
 }
 
-/* A socket that is bound to one IPv6 address takes IPv4 ones, and says that there is no network. */
+/* A socket bound to one IPv6 address accepts IPv4 destinations, and then reports that the network is unreachable. */
 static bool is_other_family(const struct server *server, const struct mesh_addr *to)
 {
     static const uint8_t any[16];
@@ -33,7 +33,7 @@ void serve_network_sent(struct server *server, const struct mesh_addr *to, int r
     if (error == ENETUNREACH && is_other_family(server, to))
         error = EAFNOSUPPORT;
 
-    if (result != MESH_AGAIN && error != ECONNREFUSED) /* that is the other machine's word: it is there */
+    if (result != MESH_AGAIN && error != ECONNREFUSED) /* ECONNREFUSED comes from the other machine, which is reachable */
         send_errors_note(&server->send_errors, mesh_udp_now_ns(), to, error);
 }
 
@@ -57,7 +57,7 @@ static void look_at_own_address(struct server *server, uint64_t now_ns)
     server->address_missing = missing;
 }
 
-/* To a node with another key, name or --security there is nobody, and it does not know why. */
+/* A node with another key, name or --security hears nothing at all, so the text lists all causes. */
 static void say_nobody(struct server *server)
 {
     char address[MESH_ADDR_TEXT_BYTES] = "";
@@ -90,14 +90,14 @@ static void say_nobody(struct server *server)
                       heard, silent != NULL ? ", none of them from " : "", address);
 }
 
-/* Once each time that it is alone. */
+/* Reported once each time that the node becomes alone. */
 static void watch_company(struct server *server, uint64_t now_ns)
 {
     struct mesh_cluster_stats stats;
 
     if (server->shift == NULL || server->shift->count > 1) {
         server->alone_since_ns = 0;
-        serve_trouble_over(server, TROUBLE_ISOLATED, NULL); /* the log has the epoch */
+        serve_trouble_over(server, TROUBLE_ISOLATED, NULL); /* the log names the new epoch */
         return;
     }
     if ((server->config->seed_count == 0 && presence_missing(&server->presence, now_ns, now_ns) == NULL) || server->is_draining)

@@ -9,8 +9,8 @@
 #include "mesh/wire.h"
 #include "serve_state.h"
 
-#define LOOK_NS       UINT64_C(500000000)     /* between two looks: three of them make one of two that starve leave */
-#define BLACK_HOLE_NS UINT64_C(1800000000000) /* without a sign of it that is over: who rests comes back sooner */
+#define LOOK_NS       UINT64_C(500000000)     /* between two checks; a black hole found in three of them excludes one end */
+#define BLACK_HOLE_NS UINT64_C(1800000000000) /* without a new sign it is over: an excluded member comes back sooner */
 
 static void note_over(struct server *server, const struct mesh_addr *about, const struct trouble *over)
 {
@@ -48,7 +48,7 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
 
 /* ---- paths that carry no large datagrams ---- */
 
-/* As far as this machine knows: its interface, or a router that said so. */
+/* By the MTU of the interface, or what a router has reported. */
 static void look_at_path(struct server *server, const struct mesh_addr *to)
 {
     const uint32_t bytes = mesh_udp_path_bytes(*to);
@@ -71,7 +71,7 @@ static void look_at_paths(struct server *server)
 
     for (unsigned i = 0; i < server->troubles.count; i++)
         if (server->troubles.trouble[i].kind == TROUBLE_MTU)
-            to[count++] = server->troubles.trouble[i].about; /* who was left out for it is no member */
+            to[count++] = server->troubles.trouble[i].about; /* a member excluded for it is no longer in the shift */
     while (count > 0)
         look_at_path(server, &to[--count]);
     for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
@@ -92,7 +92,7 @@ static void say_black_hole(struct server *server, const struct mesh_addr *addr, 
                   MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
 }
 
-/* Who waits for something in vain asks for an end of it: one of the two has to go, or all would wait. */
+/* Reports the black hole to the cluster, which excludes one of its ends: otherwise all members would wait. */
 static void take_starved(struct server *server, uint16_t rank)
 {
     say_black_hole(server, &server->shift->member[rank].addr, "this node");
@@ -100,14 +100,14 @@ static void take_starved(struct server *server, uint16_t rank)
         mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
 }
 
-/* Only later steps of this epoch show that large datagrams pass. */
+/* From now on only later steps of this epoch show that large datagrams pass. */
 static void note_starved(struct server *server, uint64_t steps)
 {
     server->starved_epoch = server->shift->number;
     server->starved_steps = steps;
 }
 
-/* Steps are made with it, so what is large arrives; or it has not been tried for long. */
+/* Ends the black holes of members with which steps have been made since: their large datagrams arrive. */
 static void take_fed(struct server *server, uint64_t starved)
 {
     const struct shift *shift = server->shift;
@@ -137,7 +137,7 @@ static void look_at_starving(struct server *server)
     if (engine_is_stepping(server->shift->engine) || serve_count_requests(server) > 0)
         starved = shift_starved_ranks(server->shift);
     for (uint16_t rank = 0; rank < server->shift->count; rank++)
-        if (starved & server->starved_ranks & UINT64_C(1) << rank) /* twice: a process that was stopped has much to catch up with */
+        if (starved & server->starved_ranks & UINT64_C(1) << rank) /* in two checks: a process that was stopped needs time to catch up */
             take_starved(server, rank);
     server->starved_ranks = starved;
     take_fed(server, starved);
@@ -162,7 +162,7 @@ void serve_troubles_epoch(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
 
-    server->starved_ranks = 0; /* its ranks are others */
+    server->starved_ranks = 0; /* ranks mean other members now */
     memset(server->suspected_ns, 0, sizeof server->suspected_ns);
     for (uint16_t rank = 0; rank < server->shift->count; rank++)
         if (rank != server->shift->rank)
@@ -171,7 +171,7 @@ void serve_troubles_epoch(struct server *server)
 
 void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by)
 {
-    const struct shift *shift = server->shift; /* of the epoch that it was a member of */
+    const struct shift *shift = server->shift; /* of the epoch in which it was a member */
     char address[MESH_ADDR_TEXT_BYTES];
 
     presence_lost(&server->presence, mesh_udp_now_ns(), addr);
@@ -183,7 +183,7 @@ void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, co
         note_starved(server, UINT64_MAX); /* the epoch is over */
 }
 
-/* Of a member that is heard, so that another process there cannot be the same one started anew. */
+/* A member at this address is heard, so another process there is no restart of it. */
 static bool is_heard(const struct server *server, const struct mesh_addr *addr)
 {
     struct mesh_cluster_peer_stats peer;
@@ -194,7 +194,7 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
     return false;
 }
 
-/* A question of this node that has come back. */
+/* This node's own datagram has come back. */
 static bool is_own(const struct server *server, const uint8_t *incarnation)
 {
     const struct shift *shift = server->shift;
@@ -219,7 +219,7 @@ static void look_at_duplicate(struct server *server, const struct presence_entry
         serve_trouble(server, TROUBLE_DUPLICATE, &entry->at, what,
                       ", and a node is running on each: they are members by turns, and take each other's datagrams. Give one of them "
                       "another address (ip neigh at the other machines shows the card of the one that is reached), or stop its node");
-        serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at); /* for this very reason */
+        serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at); /* the duplicate explains it */
     } else if (serve_trouble_over(server, TROUBLE_DUPLICATE, &entry->at)) {
         serve_say(server, "for 2 minutes only one machine has had the address %s", address);
     }

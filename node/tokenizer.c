@@ -1,5 +1,5 @@
 /* Text to ids: user-defined pieces are cut out of the raw text first; what lies between them is merged (tokenizer_merge.c). Without such
- * pieces, and where none goes from one word into the next, little by little word by word. */
+ * pieces, and if no piece spans two words, tokenizer_encoding merges word by word. */
 #include "tokenizer.h"
 
 #include <assert.h>
@@ -18,16 +18,16 @@ struct tokenizer_encoding {
     const struct tokenizer *tokenizer;
     const char *text;
     size_t size;
-    bool is_special, is_by_word, is_after_text; /* a space goes before the text, and before text that follows a user-defined piece */
-    size_t at;                                  /* by word: byte of the text; else fragment; that comes next */
-    struct fragment *fragments, *other;         /* (size): at least one byte or one piece each, so that there are never more than bytes */
+    bool is_special, is_by_word, is_after_text; /* is_after_text: else a space goes before the text */
+    size_t at;                                  /* what comes next: a byte of the text (by word), or a fragment */
+    struct fragment *fragments, *other;         /* (size + 1): each is at least one byte or piece, so there are at most as many as bytes */
     size_t fragment_count;
-    uint32_t user_defined; /* so many have been looked for */
+    uint32_t user_defined; /* how many have been searched for */
     struct merger merger;
     struct merge_ids out;
 };
 
-enum { COPIED_PER_WORK = 8, SEARCHED_PER_WORK = 256, FRAGMENTS_PER_WORK = 4 /* that take as long as to look at a symbol */ };
+enum { COPIED_PER_WORK = 8, SEARCHED_PER_WORK = 256, FRAGMENTS_PER_WORK = 4 /* that cost as much as a symbol */ };
 
 /* Cut every occurrence of one piece out of the fragments that are still text: from `from` to `to`, which has room for all. */
 static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text, const struct fragment *from, size_t count,
@@ -59,7 +59,7 @@ static void spend(size_t *work, size_t amount)
     *work -= amount < *work ? amount : *work;
 }
 
-/* Looks for the next user-defined piece: the longest first. */
+/* Searches for the next user-defined piece, the longest first, and cuts it out. */
 static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
 {
     const uint32_t id = e->tokenizer->user_defined[e->user_defined++];

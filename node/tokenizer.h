@@ -28,16 +28,16 @@ bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id); /* EOS, a
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
                      struct fail *fail);
 
-/* The same little by little: *work is how many symbols of the text may be looked at or joined, and what is left of it; where the vocabulary
- * allows it, word by word, which is many times faster. The ids are those of tokenizer_encode. The text is borrowed until
- * tokenizer_encoding_close. run: 1: done, 0: no work is left, -1 with fail set. take: once, after 1. */
+/* tokenizer_encode in bounded pieces of work, with the same ids; word by word if the vocabulary allows it, which is many times faster.
+ * run: *work is how many symbols of the text may be read or joined, and what is left of them; 1: done, 0: *work is used up, -1 with fail
+ * set. take: once, after 1; the caller frees *ids. The text is borrowed until close. */
 struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
                                                    struct fail *fail);
 int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail);
 void tokenizer_encoding_take(struct tokenizer_encoding *encoding, uint32_t **ids, size_t *count);
 void tokenizer_encoding_close(struct tokenizer_encoding *encoding); /* NULL is fine */
 
-/* A text of so many bytes has at least so many ids: each stands for the longest piece at most. */
+/* The least number of ids of a text of this size: no id stands for more bytes than the longest piece. */
 size_t tokenizer_ids_min(const struct tokenizer *tokenizer, size_t text_size);
 
 /* How many of the 256 byte tokens the vocabulary lacks; a character that would need one becomes the unknown token. Usually 0. */

@@ -13,7 +13,7 @@ struct merge_symbol {
 struct merge_pair {
     float score;
     uint32_t left, right; /* symbols */
-    uint32_t size;        /* of both when the pair was found; another one now means that it is outdated */
+    uint32_t size;        /* of both when the pair was found; if it differs now, the pair is outdated */
 };
 
 enum { SPACE_SIZE = 3, PAIRS_PER_SYMBOL = 3 /* one per neighbour, two more per merge */ };
@@ -118,8 +118,8 @@ static uint32_t escape(char *out, const char *text, size_t size, bool is_prefixe
     return (uint32_t)(end - out);
 }
 
-/* More than characters of the raw text when a broken one swallows the beginning of an escaped space. What is no UTF-8 may be split in odd
- * ways, which ends in byte tokens. */
+/* May exceed the characters of the raw text, if a broken character swallows the beginning of an escaped space. Invalid UTF-8 may be split
+ * in odd ways, which ends in byte tokens. */
 static uint32_t count_symbols(const struct merger *m)
 {
     uint32_t count = 0;
@@ -167,9 +167,9 @@ int merger_begin(struct merger *merger, const char *text, size_t size, bool is_p
     return 0;
 }
 
-/* ---- going on ---- */
+/* ---- continuing ---- */
 
-/* Byte tokens for what is no piece; one unknown token where a byte token is missing (then the vocabulary has one, see tokenizer_load.c). */
+/* Byte tokens for a symbol that is no piece; one unknown token if a byte token is missing (the vocabulary has one then). */
 static int append_bytes(const struct merger *m, const struct merge_symbol *symbol, struct merge_ids *out, struct fail *fail)
 {
     const struct tokenizer *t = m->tokenizer;

@@ -1,8 +1,8 @@
-/* Text to ids by merging alone, little by little: what stands between user-defined pieces, or one word.
+/* Text to ids by merging, in bounded pieces of work: the text between user-defined pieces, or one word.
  *
- * The merging is that of SentencePiece's BPE (Kudo, Richardson 2018): symbols start as characters; of all neighbours that together are a
- * piece, those with the best score are joined, the leftmost first. A heap of such pairs, in which outdated ones are skipped when they come
- * up, makes it O(n log n). For tokenizer.c only. */
+ * The merging is that of SentencePiece's BPE (Kudo, Richardson 2018): symbols start as characters; of all neighbours that form a piece, the
+ * pair with the best score is joined, the leftmost first. A heap of such pairs, in which outdated ones are skipped, makes it O(n log n).
+ * For tokenizer.c only. */
 #ifndef NODE_TOKENIZER_MERGE_H
 #define NODE_TOKENIZER_MERGE_H
 
@@ -19,7 +19,7 @@ int merge_fail_memory(struct fail *fail);                                     /*
 struct merge_symbol;
 struct merge_pair;
 
-/* Starts as {.tokenizer}; may begin with one text after another, and keeps its memory in between. */
+/* Starts as {.tokenizer}; takes one text after another and reuses its memory. */
 struct merger {
     const struct tokenizer *tokenizer;
     char *text; /* (text_size) escaped */
@@ -27,18 +27,18 @@ struct merger {
     struct merge_pair *heap;     /* the best pair first */
     size_t text_room, heap_room; /* bytes; pairs */
     size_t heap_count;
-    uint32_t text_size, offset; /* so much of it is symbols */
-    uint32_t count;             /* symbols that it becomes */
-    uint32_t at;                /* the next one of this stage */
+    uint32_t text_size, offset; /* offset: bytes that are symbols already */
+    uint32_t count;             /* symbols of the text */
+    uint32_t at;                /* the next symbol of this stage */
     enum merge_stage { MERGE_DONE, MERGE_SPLIT, MERGE_JOIN, MERGE_WRITE } stage;
 };
 
-/* A copy of the text, at most TOKENIZER_TEXT_MAX bytes, with a space before it if `is_prefixed`; one of them there has to be (asserted).
- * The one before is done. -1: no memory, with fail set. */
+/* Copies the text, at most TOKENIZER_TEXT_MAX bytes, with a space before it if is_prefixed; the two together are not empty, and the text
+ * before is done (asserted). -1: no memory, with fail set. */
 int merger_begin(struct merger *merger, const char *text, size_t size, bool is_prefixed, struct fail *fail);
 
-/* Goes on; the ids are appended to out. *work is how many symbols may be looked at or joined, and what is left of it. 1: done, 0: no work
- * is left, -1: no memory, with fail set. */
+/* Continues, and appends the ids to out. *work: symbols that may be read or joined, and what is left of them. 1: done, 0: *work is used up,
+ * -1: no memory, with fail set. */
 int merger_run(struct merger *merger, size_t *work, struct merge_ids *out, struct fail *fail);
 
 void merger_release(struct merger *merger);

@@ -1,5 +1,5 @@
-/* What is wrong with the network now, as far as this node knows. Each is said once when it begins and once when it is over; meanwhile
- * `status`, /health and /metrics show it. */
+/* Network troubles that this node knows of now. Each is logged once when it begins and once when it ends; meanwhile `status`, /health and
+ * /metrics show it. */
 #ifndef NODE_TROUBLES_H
 #define NODE_TROUBLES_H
 
@@ -24,13 +24,13 @@ enum trouble_kind {
 
 struct trouble {
     enum trouble_kind kind;
-    struct mesh_addr about;        /* of whom; port 0: nobody in particular */
-    uint64_t since_ns, last_ns;    /* it began; it was said to be so once more */
-    size_t what_bytes;             /* how much of the text says what it is; then why, and what to do */
+    struct mesh_addr about;        /* the member that it concerns; port 0: none in particular */
+    uint64_t since_ns, last_ns;    /* when it began, and when it was last found to persist */
+    size_t what_bytes;             /* the first bytes of the text name the trouble; the rest gives cause and remedy */
     char text[TROUBLE_TEXT_BYTES]; /* a sentence */
 };
 
-/* All zeros: none. In the order in which they began. */
+/* In the order in which they began. All zeros: none. */
 struct troubles {
     struct trouble trouble[TROUBLES_MAX];
     unsigned count;
@@ -39,20 +39,19 @@ struct troubles {
 /* One word for counters and JSON: "unreachable", "address", "isolated", "mtu", "black_hole", "duplicate_address", "flapping". */
 const char *trouble_name(enum trouble_kind kind);
 
-/* It is so: what it is, then the rest of the sentence. about NULL: nobody. Returns the trouble if it was not there before, else NULL, and
- * its text is the new one. Where there is no room it is not noted. */
+/* Begins a trouble, or updates the text of one that persists. what: the sentence's first part, which names it; rest: cause and remedy.
+ * about NULL: no member. Returns the trouble if it is new; NULL if it persists, or if there is no room. */
 const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns, enum trouble_kind kind, const struct mesh_addr *about,
                                      const char *what, const char *rest);
 
-/* It is not so any more: true when it was, and *over is what it was (NULL: of no interest). */
+/* Ends a trouble. True if there was one, which is copied to *over (unless NULL). */
 bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, struct trouble *over);
 
-/* Ends it only if it says something else than `what`: then that one begins in its place, and whoever was told of the old one is told that
- * it is over, in its words. */
+/* Ends a trouble whose first part differs from `what`, before the new one begins: its end is reported in the words of its beginning. */
 bool troubles_end_other(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, const char *what,
                         struct trouble *over);
 
-/* NULL: there is none of that kind about that one. */
+/* NULL: there is none of this kind about this member. */
 const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about);
 
 #endif

@@ -6,12 +6,7 @@
 
 tokens=40
 group=239.255.77.13:7413
-question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n "$tokens" --digest)
-security=(--key "$tmp/key")
-
-ask() { netns_on 1 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.2:7411 "${security[@]}" "${question[@]}"; }
-status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" "${security[@]}"; }
-has() { status "$1" 2>/dev/null | grep -q "$2"; }
+shows() { status "$1" 2>/dev/null | grep -q "$2"; }
 value() { status "$1" | sed -n "s/.*\"exchange\":{[^}]*\"$2\":\([0-9]*\).*/\1/p"; }
 
 check_exit "an address that is no group is a usage error" 2 "no multicast group with a port" \
@@ -34,13 +29,13 @@ for i in 0 1 2 3; do
     netns_start $i "$mesh_node" serve -m $model -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} "${security[@]}" \
         --multicast $group 2>>"$tmp/node$i"
 done
-if ! wait_until 20 has 0 '"nodes":4,'; then
+if ! wait_until 20 shows 0 '"nodes":4,'; then
     not_ok "four hosts form a cluster" "$(status 0 2>&1)" "$(tail -n 5 "$tmp"/node*)"
     finish
 fi
-if wait_until 10 has 0 '"peers_by_group":3'; then ok "all hear the group"; else not_ok "all hear the group" "$(status 0)"; fi
-expected=$("$mesh_node" run -m $model "${question[@]}" 2>/dev/null | grep '^digest ')
-run ask
+if wait_until 10 shows 0 '"peers_by_group":3'; then ok "all hear the group"; else not_ok "all hear the group" "$(status 0)"; fi
+expected=$(digest "$tokens")
+run ask 1 "$tokens"
 check_equal "no bit changes" "$(grep '^digest ' "$out")" "$expected"
 sent=$(value 0 sent_to_group)
 if [ "${sent:-0}" -gt $tokens ]; then ok "tiles are sent to the group"; else not_ok "tiles are sent to the group" "$(status 0)"; fi
@@ -48,9 +43,9 @@ if [ "${sent:-0}" -gt $tokens ]; then ok "tiles are sent to the group"; else not
 # The switch stops passing groups on to host 2, like one that has forgotten their members.
 ip link set switch type bridge mcast_snooping 0
 bridge link set dev port2 mcast_flood off
-run ask
+run ask 1 "$tokens"
 check_equal "no bit changes when the switch keeps the group from a host" "$(grep '^digest ' "$out")" "$expected"
-if wait_until 10 has 0 '"peers_by_group":2'; then
+if wait_until 10 shows 0 '"peers_by_group":2'; then
     ok "that host gets datagrams of its own"
 else
     not_ok "that host gets datagrams of its own" "$(status 0)"
@@ -82,6 +77,6 @@ for i in 0 1 3; do
 done
 has6() { netns_on 0 "$mesh_node" status --json --to "$(at 0)" "${security[@]}" 2>/dev/null | grep -q '"peers_by_group":2'; }
 if wait_until 20 has6; then ok "an IPv6 group works as well"; else not_ok "an IPv6 group works as well" "$(tail -n 5 "$tmp"/node6*)"; fi
-run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to "$(at 1)" "${security[@]}" "${question[@]}"
+run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to "$(at 1)" "${security[@]}" "${question[@]}" -n "$tokens" --digest
 check_equal "no bit changes with an IPv6 group" "$(grep '^digest ' "$out")" "$expected"
 finish

@@ -5,20 +5,6 @@
 
 tokens=200
 if [ -n "$SAN" ]; then tokens=60; fi
-question=(-p "Once upon a time" --ignore-eos --temp 0.7 --seed 4)
-security=(--key "$tmp/key") # of all that follows; without one a node serves its loopback only
-
-digest() { # TOKENS: of one process alone
-    "$mesh_node" run -m $model "${question[@]}" -n "$1" --digest 2>/dev/null | grep '^digest '
-}
-ask() { # I TOKENS
-    netns_on "$1" timeout -k 5 60 "$mesh_node" ask --to "10.77.0.$(($1 + 1)):7411" "${security[@]}" "${question[@]}" -n "$2" --digest
-}
-status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" "${security[@]}"; }
-has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
-becomes() { # SENTENCE I N
-    if wait_until 20 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
-}
 
 netns_hosts 3
 netns_loss 0

@@ -4,23 +4,8 @@
 # shellcheck source=tests/tools/netns-nodes
 . tests/tools/netns-nodes
 
-question=(--key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 --seed 4 -n 20 --digest)
-
-status() { netns_on "$1" "$mesh_node" status --json --to "10.77.0.$(($1 + 1)):7411" --key "$tmp/key"; }
-has() { status "$1" 2>/dev/null | grep -q "\"nodes\":$2,"; }
-becomes() { # SENTENCE I N
-    if wait_until 40 has "$2" "$3"; then ok "$1"; else not_ok "$1" "$(status "$2" 2>&1)" "$(tail -n 5 "$tmp"/node*)"; fi
-}
-says() { # SENTENCE I TEXT: node I prints TEXT from here on
-    if wait_until 40 grep -q "$3" "$tmp/node$2"; then ok "$1"; else not_ok "$1" "$(tail -n 20 "$tmp/node$2")"; fi
-}
-forget() { : >"$tmp/node$1"; }
-same() { # SENTENCE I
-    run netns_on "$2" timeout -k 5 60 "$mesh_node" ask --to "10.77.0.$(($2 + 1)):7411" "${question[@]}"
-    check_equal "$1" "$(grep '^digest ' "$out")" "$expected"
-}
-
-expected=$("$mesh_node" run -m $model "${question[@]:2}" 2>/dev/null | grep '^digest ')
+forget() { : >"$tmp/node$1"; } # I: `says` looks at what follows
+expected=$(digest 20)
 netns_hosts 3
 for i in 0 1 2; do
     joins=()

@@ -71,15 +71,21 @@ static void a_coordinator_that_starves_all_others_is_left_behind(void **state)
     assert_int_equal(simmembers_place(&members, 2), alone);
 }
 
+/* Three members, of which ranks 1 and 2 have starved one another, so that *by is left out. */
+static void form_and_starve(uint16_t *who, uint16_t *by)
+{
+    members_case_form(3);
+    *who = simmembers_place(&members, 1);
+    *by = simmembers_place(&members, 2);
+    starve(*who, *by, 3);
+}
+
 static void who_starves_or_is_starved_again_stays_away_twice_as_long(void **state)
 {
     uint16_t who, by;
 
     (void)state;
-    members_case_form(3);
-    who = simmembers_place(&members, 1);
-    by = simmembers_place(&members, 2);
-    starve(who, by, 3);
+    form_and_starve(&who, &by);
     assert_true(simmembers_run(&members, 14 * SIMMEMBERS_S));
     assert_true(simmembers_agree(&members, members_case_without(7, by)));
     members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
@@ -103,10 +109,7 @@ static void who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone(v
     uint16_t who, by;
 
     (void)state;
-    members_case_form(3);
-    who = simmembers_place(&members, 1);
-    by = simmembers_place(&members, 2);
-    starve(who, by, 3);
+    form_and_starve(&who, &by);
     expect_lost(by, true);
     members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
     mesh_sim_block(members.sim, who, by, true);
