@@ -224,8 +224,3 @@ void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES])
         snprintf(out, MESH_ADDR_TEXT_BYTES, "[%.45s]:%u", ip, addr.port);
     }
 }
-
-bool mesh_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}

@@ -97,7 +97,7 @@ static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from
 
     if (!slot || slot->line.state == MESH_LINE_LEAVING)
         return mesh_sessions_refuse(s, MESH_SESSION_BY_UNKNOWN, MESH_EEPOCH);
-    if (!mesh_session_addr_equal(&slot->line.addr, from))
+    if (!mesh_addr_equal(&slot->line.addr, from))
         return mesh_sessions_refuse(s, MESH_SESSION_BY_SENDER, MESH_ESENDER);
     if (!mesh_session_has_mode(s->config.guard, s->packet, &refusal))
         return mesh_sessions_refuse(s, refusal, MESH_EAUTH);

@@ -206,7 +206,7 @@ static int receive_call(struct mesh_sessions *s, const struct mesh_addr *from, c
     forget_past(s);
     slot = find_client(s, call->incarnation);
     if (slot) {
-        if (slot->nonce != call->nonce || !mesh_session_addr_equal(&slot->line.addr, from))
+        if (slot->nonce != call->nonce || !mesh_addr_equal(&slot->line.addr, from))
             return mesh_sessions_refuse(s, MESH_SESSION_BY_REPLAY, MESH_EDUPLICATE);
         answer_session(s, slot); /* the answer was lost, or this is the same call again */
         return 0;

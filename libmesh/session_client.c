@@ -166,7 +166,7 @@ int mesh_call_receive(struct mesh_call *call, uint64_t now_ns, struct mesh_addr 
 
     assert(now_ns >= call->now_ns);
     call->now_ns = now_ns;
-    if (!mesh_session_addr_equal(&from, &call->config.addr))
+    if (!mesh_addr_equal(&from, &call->config.addr))
         return MESH_ESENDER;
     if (bytes > sizeof call->packet)
         return MESH_ERANGE;

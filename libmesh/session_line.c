@@ -15,11 +15,6 @@ static const uint64_t silence_ns[] = {[MESH_LINE_OPENING] = OPENING_NS, [MESH_LI
 /* Numbers outside of epochs begin here, apart from those that the cluster layer uses under the same key. */
 #define NUMBERS_BEGIN (UINT64_C(1) << 63)
 
-bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 bool mesh_session_is_guarded(const struct mesh_session_guard *guard)
 {
     return guard && guard->security != MESH_SECURITY_NONE;

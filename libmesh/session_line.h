@@ -62,8 +62,6 @@ void mesh_line_free(struct mesh_line *line); /* forget the keys; free already is
 
 /* ---- for datagrams outside of sessions, too ---- */
 
-bool mesh_session_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b);
-
 /* Is it protected in the way that the guard wants? Fills *refusal (MESH_SESSION_BY_PLAIN, _MODE) when not. */
 bool mesh_session_has_mode(const struct mesh_session_guard *guard, const uint8_t *packet, enum mesh_session_refusal *refusal);
 bool mesh_session_is_guarded(const struct mesh_session_guard *guard);

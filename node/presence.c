@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "mesh/udp.h"
-
 static const uint8_t nobody[16];
 
 static bool is_same(const uint8_t a[16], const uint8_t b[16])

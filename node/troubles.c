@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mesh/udp.h"
-
 static const char *const names[TROUBLE_KINDS] = {
     [TROUBLE_UNREACHABLE] = "unreachable", [TROUBLE_ADDRESS] = "address",
     [TROUBLE_ISOLATED] = "isolated",       [TROUBLE_MTU] = "mtu",

@@ -3,8 +3,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "mesh/udp.h"
-
 #define MS_NS UINT64_C(1000000)
 
 enum {

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "mesh/err.h"
 #include "mesh/histogram.h"
@@ -39,6 +40,12 @@ struct mesh_addr {
     uint16_t port; /* host order */
     uint32_t scope;
 };
+
+/* The same IP and port, by whatever interface (scope). */
+static inline bool mesh_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
 
 struct mesh_tap;
 

@@ -22,7 +22,6 @@ int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size
 enum { MESH_ADDR_TEXT_BYTES = 64 };
 void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES]);
 bool mesh_addr_is_loopback(struct mesh_addr addr);
-bool mesh_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b); /* the same IP and port, by whatever interface (scope) */
 
 /* Why the address cannot lead to one machine, and what to give instead, as "why: what"; NULL: it may be right. */
 const char *mesh_addr_fault(struct mesh_addr addr);
