@@ -41,6 +41,7 @@ struct mesh_recorder {
     struct recorder_lane lane[MESH_RECORDER_LANES];
     _Atomic uint64_t entries, lost, payloads, batches, failures, ring_bytes_max;
     _Atomic bool is_failing;
+    _Atomic uint64_t writing_since_ns; /* the present call of the store's write; 0: none */
     _Atomic bool is_ending;
     _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
     struct recorder_rest rest;
@@ -57,6 +58,14 @@ struct mesh_recorder_batch {
     uint64_t bytes_max;      /* 0: there are none, and the ring may be read by others */
     uint64_t entries, taken; /* taken: with gaps */
 };
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * second_ns + (uint64_t)now.tv_nsec;
+}
 
 /* ---- writing, on anybody's thread ---- */
 
@@ -158,6 +167,8 @@ bool mesh_recorder_takes_payload(struct mesh_recorder *recorder, uint16_t lane, 
 
 void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorder_stats *stats)
 {
+    const uint64_t since_ns = atomic_load(&recorder->writing_since_ns); /* read before the clock, which is then not earlier */
+
     *stats = (struct mesh_recorder_stats){
         .entries = atomic_load(&recorder->entries),
         .lost = atomic_load(&recorder->lost),
@@ -166,6 +177,7 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
         .failures = atomic_load(&recorder->failures),
         .ring_bytes_max = atomic_load(&recorder->ring_bytes_max),
         .is_failing = atomic_load(&recorder->is_failing),
+        .writing_ns = since_ns > 0 ? clock_ns(CLOCK_MONOTONIC) - since_ns : 0,
     };
     pthread_mutex_lock(&recorder->mutex);
     memcpy(stats->why, recorder->why, sizeof stats->why);
@@ -271,8 +283,12 @@ static void fail(struct mesh_recorder *recorder, const char why[MESH_RECORDER_RE
 static enum stored write_batch(struct mesh_recorder *recorder, struct mesh_recorder_batch *batch)
 {
     char why[MESH_RECORDER_REASON_BYTES] = "";
+    int err;
 
-    if (recorder->config.store.write(recorder->config.store.app, batch, why) < 0) {
+    atomic_store(&recorder->writing_since_ns, clock_ns(CLOCK_MONOTONIC));
+    err = recorder->config.store.write(recorder->config.store.app, batch, why);
+    atomic_store(&recorder->writing_since_ns, 0);
+    if (err < 0) {
         fail(recorder, why);
         return STORE_FAILED;
     }
@@ -349,19 +365,11 @@ uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns)
     return left_ns < batch_ns / 16 ? left_ns + batch_ns : left_ns; /* woken a little early: the last batch was that one */
 }
 
-static uint64_t clock_of_day_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * second_ns + (uint64_t)now.tv_nsec;
-}
-
 static void rest_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
     if (!is_due(recorder)) /* look again: entries put before the line above have woken nobody */
-        recorder_rest_for(&recorder->rest, mesh_recorder_rest_ns(clock_of_day_ns(), recorder->config.batch_ns));
+        recorder_rest_for(&recorder->rest, mesh_recorder_rest_ns(clock_ns(CLOCK_REALTIME), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 

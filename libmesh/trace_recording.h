@@ -85,6 +85,7 @@ struct recording_meta {
 struct recording_store {
     struct recording_file file;
     struct mesh_trace_node node;
+    uint8_t node_ip[16]; /* what node.ip points to */
     uint64_t file_bytes, file_ns;
     struct recording_calls calls[RECORDING_CORES];
     struct recording_rows helped[2];

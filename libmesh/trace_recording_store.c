@@ -455,6 +455,8 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->node.id = MESH_RECORDING_NODE;
     store->node.name = config->node.name != NULL ? strdup(config->node.name) : NULL;
     store->node.ip = store->node.incarnation = (struct mesh_trace_bytes){0};
+    if (config->node.ip.size == sizeof store->node_ip)
+        store->node.ip = (struct mesh_trace_bytes){memcpy(store->node_ip, config->node.ip.bytes, sizeof store->node_ip), 16};
     store->file_bytes = config->file_bytes;
     store->file_ns = config->file_ns;
     store->begun_ns = now_ns();

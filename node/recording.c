@@ -63,6 +63,9 @@ void recording_remove(const char *path, uint16_t first, uint16_t ranks)
 #include "mesh/recording.h"
 
 enum { RECORDED_REQUESTS_MAX = 4 * ENGINE_SLOTS_MAX };
+#define HANGING_NS UINT64_C(5000000000) /* a disk that takes longer to store a batch does not respond */
+
+enum disk_state { DISK_WORKS, DISK_FAILS, DISK_HANGS };
 
 /* An unfinished request, and its number of tokens so far. */
 struct recorded_request {
@@ -74,8 +77,8 @@ struct recorded_request {
 struct recording {
     struct mesh_recording *trace;
     struct recorded_request request[RECORDED_REQUESTS_MAX];
-    unsigned oldest; /* the oldest of them, given up when there is no room */
-    bool has_told;   /* that the disk does not take what is recorded */
+    unsigned oldest;      /* the oldest of them, given up when there is no room */
+    enum disk_state told; /* of its disk */
 };
 
 /* ---- beginning and ending ---- */
@@ -96,21 +99,31 @@ static void describe_machine(struct recording *recording)
     recording_meta(recording, "tape_format", "%u", MESH_TAPE_FORMAT);
 }
 
-int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
+static struct mesh_trace_node trace_node(const struct recording_node *node)
+{
+    static const uint8_t any_ip4[16] = {[10] = 255, [11] = 255}, any_ip6[16] = {0};
+    struct mesh_trace_node row = {.name = node->name,
+                                  .rank = node->rank == RECORDING_NO_RANK ? MESH_TRACE_NULL : node->rank,
+                                  .port = node->addr.port > 0 ? node->addr.port : MESH_TRACE_NULL,
+                                  .clock_offset_ns = MESH_TRACE_NULL,
+                                  .clock_error_ns = MESH_TRACE_NULL};
+
+    if (memcmp(node->addr.ip, any_ip4, sizeof any_ip4) != 0 && memcmp(node->addr.ip, any_ip6, sizeof any_ip6) != 0)
+        row.ip = (struct mesh_trace_bytes){node->addr.ip, sizeof node->addr.ip};
+    return row;
+}
+
+int recording_open(struct recording **recording, const struct recording_options *options, const struct recording_node *node,
                    const struct mesh_key *key, bool follows, struct fail *fail)
 {
-    char *path = recording_path(options->path, rank == RECORDING_NO_RANK ? 0 : rank), reason[MESH_TRACE_REASON_BYTES];
+    char *path = recording_path(options->path, node->rank == RECORDING_NO_RANK ? 0 : node->rank), reason[MESH_TRACE_REASON_BYTES];
     struct mesh_recording_config config = {
         .path = path,
         .keeps_all = options->prompts,
         .file_bytes = (uint64_t)options->size_mb * 1000000,
         .file_ns = (uint64_t)options->time_s * 1000000000,
         .follows = follows,
-        .node = {.name = name,
-                 .rank = rank == RECORDING_NO_RANK ? MESH_TRACE_NULL : rank,
-                 .port = MESH_TRACE_NULL,
-                 .clock_offset_ns = MESH_TRACE_NULL,
-                 .clock_error_ns = MESH_TRACE_NULL},
+        .node = trace_node(node),
     };
     struct recording *opened = calloc(1, sizeof *opened);
     int err = MESH_ENOMEM;
@@ -165,19 +178,33 @@ int recording_close(struct recording *recording, struct fail *fail)
     return is_whole ? 0 : -1;
 }
 
+static enum disk_state disk_state(const struct mesh_recorder_stats *stats)
+{
+    if (stats->writing_ns > HANGING_NS)
+        return DISK_HANGS;
+    return stats->is_failing ? DISK_FAILS : DISK_WORKS;
+}
+
 void recording_watch(struct recording *recording)
 {
     struct mesh_recording_stats stats;
+    enum disk_state state;
+    const char *path;
 
     if (recording == NULL)
         return;
     mesh_recording_get_stats(recording->trace, &stats);
-    if (stats.recorder.is_failing && !recording->has_told)
-        say("--record %s: cannot be written, retrying every second: %s", mesh_recording_path(recording->trace), stats.recorder.why);
-    else if (!stats.recorder.is_failing && recording->has_told)
-        say("--record %s: can be written again; %" PRIu64 " entries are missing", mesh_recording_path(recording->trace),
-            stats.recorder.lost);
-    recording->has_told = stats.recorder.is_failing;
+    state = disk_state(&stats.recorder);
+    if (state == recording->told)
+        return;
+    recording->told = state;
+    path = mesh_recording_path(recording->trace);
+    if (state == DISK_FAILS)
+        say("--record %s: cannot be written, retrying every second: %s", path, stats.recorder.why);
+    else if (state == DISK_HANGS)
+        say("--record %s: its disk has not responded for %d s: check it", path, (int)(stats.recorder.writing_ns / 1000000000));
+    else
+        say("--record %s: can be written again; %" PRIu64 " entries are missing", path, stats.recorder.lost);
 }
 
 void recording_figures(struct recording *recording, struct recording_figures *figures)
@@ -197,7 +224,7 @@ void recording_figures(struct recording *recording, struct recording_figures *fi
                                           .gaps = stats.gaps,
                                           .files = stats.files,
                                           .waiting_bytes_max = stats.recorder.ring_bytes_max,
-                                          .is_failing = stats.recorder.is_failing};
+                                          .is_failing = disk_state(&stats.recorder) != DISK_WORKS};
 }
 
 const struct mesh_tap *recording_endpoint_tap(struct recording *recording)
@@ -382,102 +409,6 @@ void recording_help(struct recording *recording)
 {
     if (recording != NULL)
         mesh_recording_help(recording->trace);
-}
-
-#else /* without sqlite3, zstd and xxhash */
-
-int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
-                   const struct mesh_key *key, bool follows, struct fail *fail)
-{
-    (void)recording, (void)name, (void)rank, (void)key, (void)follows;
-    return fail_set(fail, EXIT_ENVIRONMENT, "--record %s: this program was built without sqlite3, zstd or xxhash: leave it out",
-                    options->path);
-}
-
-int recording_close(struct recording *recording, struct fail *fail)
-{
-    (void)recording, (void)fail;
-    return 0;
-}
-
-const struct mesh_tap *recording_endpoint_tap(struct recording *recording)
-{
-    (void)recording;
-    return NULL;
-}
-
-const struct mesh_tap *recording_cluster_tap(struct recording *recording)
-{
-    (void)recording;
-    return NULL;
-}
-
-const struct mesh_tap *recording_sessions_tap(struct recording *recording)
-{
-    (void)recording;
-    return NULL;
-}
-
-void recording_meta(struct recording *recording, const char *key, const char *format, ...)
-{
-    (void)recording, (void)key, (void)format;
-}
-
-void recording_meta_hash(struct recording *recording, const char *key, const uint8_t hash[32])
-{
-    (void)recording, (void)key, (void)hash;
-}
-
-void recording_epoch(struct recording *recording, uint64_t now_ns, uint32_t number, const uint8_t id[16], uint16_t rank,
-                     const struct mesh_cluster_member *member, const uint32_t *dealt, uint16_t count)
-{
-    (void)recording, (void)now_ns, (void)number, (void)id, (void)rank, (void)member, (void)dealt, (void)count;
-}
-
-void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)
-{
-    (void)recording, (void)now_ns, (void)request;
-}
-
-void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint64_t request, const char *reason)
-{
-    (void)recording, (void)now_ns, (void)request, (void)reason;
-}
-
-void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason)
-{
-    (void)recording, (void)now_ns, (void)request, (void)reason;
-}
-
-void recording_token(struct recording *recording, uint64_t now_ns, const struct engine_token *token)
-{
-    (void)recording, (void)now_ns, (void)token;
-}
-
-void recording_event(struct recording *recording, const struct mesh_telemetry_event *event, const char *text)
-{
-    (void)recording, (void)event, (void)text;
-}
-
-void recording_report(struct recording *recording, uint64_t now_ns, uint64_t unix_ms, const uint8_t *piece, size_t bytes)
-{
-    (void)recording, (void)now_ns, (void)unix_ms, (void)piece, (void)bytes;
-}
-
-void recording_watch(struct recording *recording)
-{
-    (void)recording;
-}
-
-void recording_help(struct recording *recording)
-{
-    (void)recording;
-}
-
-void recording_figures(struct recording *recording, struct recording_figures *figures)
-{
-    (void)recording;
-    *figures = (struct recording_figures){0};
 }
 
 #endif

@@ -22,12 +22,19 @@ struct recording_options {
     bool prompts;             /* payloads, prompts and token ids, too */
 };
 
+/* Who records. */
+struct recording_node {
+    const char *name;
+    uint16_t rank;
+    struct mesh_addr addr; /* of its mesh socket; an IP of zeros (all interfaces) or a port of 0 is not known */
+};
+
 /* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. The caller frees it. */
 char *recording_path(const char *path, uint16_t rank);
 
 /* options->path is not NULL. key: for the hashes that replace ids; NULL: not needed. follows: keep an earlier recording of this name and
  * take the next number. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
-int recording_open(struct recording **recording, const struct recording_options *options, const char *name, uint16_t rank,
+int recording_open(struct recording **recording, const struct recording_options *options, const struct recording_node *node,
                    const struct mesh_key *key, bool follows, struct fail *fail);
 
 /* For a run of local nodes, before the nodes of the other ranks start. recording_check_others: none of their files exists yet, so that
@@ -62,7 +69,7 @@ void recording_report(struct recording *recording, uint64_t now_ns, uint64_t uni
  * thread. */
 void recording_help(struct recording *recording);
 
-/* Report once when the disk does not take what is recorded, and when it does again. Call from time to time. */
+/* Report once when the disk does not take what is recorded, or does not respond, and when it does again. Call from time to time. */
 void recording_watch(struct recording *recording);
 
 /* For status, under these names, and for /metrics. Counters equal those of the completed trace: over all of its files. */

@@ -168,9 +168,7 @@ static int open_model(struct run *run, struct fail *fail)
     if (tokenizer_count(run->tokenizer) > run->model->vocab)
         return fail_set(fail, EXIT_BAD_FILE, "%s: the tokenizer has %u tokens, the model %u: convert the file again", o->model,
                         tokenizer_count(run->tokenizer), run->model->vocab);
-    run->ctx = o->ctx;
-    if (run->ctx == 0)
-        run->ctx = run->model->ctx < RUN_CTX_DEFAULT ? run->model->ctx : RUN_CTX_DEFAULT;
+    run->ctx = o->ctx > 0 ? o->ctx : run->model->ctx < RUN_CTX_DEFAULT ? run->model->ctx : RUN_CTX_DEFAULT;
     if (run->ctx > run->model->ctx)
         return fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", run->ctx, run->model->ctx);
     run->kernel = kernel_choose(o->kernel);
@@ -302,11 +300,12 @@ static int start_recording(struct run *run, struct fail *fail)
     const struct recording_options record = {o->record.path, o->record.size_mb, o->record.time_s, .prompts = true};
     uint8_t fingerprint[32];
     char name[20];
+    const struct recording_node node = {name, run->rank, run->local.addr[run->rank]};
 
     if (record.path == NULL)
         return 0;
     snprintf(name, sizeof name, "node %u", run->rank);
-    if (recording_open(&run->recording, &record, name, run->rank, NULL, false, fail) < 0)
+    if (recording_open(&run->recording, &record, &node, NULL, false, fail) < 0)
         return -1;
     gguf_fingerprint(run->gguf, fingerprint);
     recording_meta_hash(run->recording, "model_fingerprint", fingerprint);

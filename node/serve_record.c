@@ -14,6 +14,8 @@ int serve_record_open(struct server *server, struct fail *fail)
     uint8_t fingerprint[32];
     char address[MESH_ADDR_TEXT_BYTES];
     struct mesh_key key = config->cluster_key;
+    const bool is_advertised = config->advertise.port > 0;
+    const struct recording_node node = {address, RECORDING_NO_RANK, is_advertised ? config->advertise : mesh_udp_local(config->shift.udp)};
 
     if (config->record.path == NULL)
         return 0;
@@ -21,7 +23,7 @@ int serve_record_open(struct server *server, struct fail *fail)
     if (!is_secure && mesh_random(key.bytes, sizeof key.bytes) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none");
     mesh_addr_format(mesh_udp_local(config->shift.udp), address);
-    const int err = recording_open(&server->recording, &config->record, address, RECORDING_NO_RANK, &key, true, fail);
+    const int err = recording_open(&server->recording, &config->record, &node, &key, true, fail);
     mesh_wipe(&key, sizeof key);
     if (err < 0)
         return -1;

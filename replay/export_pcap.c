@@ -145,6 +145,8 @@ static int note_own(void *context, const struct mesh_trace_value *values)
     const unsigned rank = values[0].integer >= 0 && values[0].integer < PCAP_RANKS ? (unsigned)values[0].integer : 0;
 
     pcap->own = made_address(rank);
+    if (values[2].integer > 0 && values[2].integer <= UINT16_MAX)
+        pcap->own.port = (uint16_t)values[2].integer;
     set_address(&pcap->own, (struct mesh_trace_bytes){values[1].bytes, values[1].size}, values[2].integer);
     return 0;
 }

@@ -245,6 +245,33 @@ static void while_the_store_stands_payloads_go_first_then_entries_and_all_are_co
     assert_true(c.payloads > 50);
 }
 
+static void a_store_that_does_not_return_shows_since_when(void **state)
+{
+    struct counting c = {.is_held = true};
+    struct mesh_recorder *recorder = open_counting(&c);
+    struct mesh_recorder_stats stats;
+    uint64_t before_ns;
+
+    (void)state;
+    mesh_recorder_get_stats(recorder, &stats);
+    assert_int_equal(stats.writing_ns, 0);
+    put(recorder, 0, 0);
+    do
+        mesh_recorder_get_stats(recorder, &stats);
+    while (stats.writing_ns == 0);
+    before_ns = stats.writing_ns;
+    do
+        mesh_recorder_get_stats(recorder, &stats);
+    while (stats.writing_ns <= before_ns);
+    atomic_store(&c.is_held, false);
+    do
+        mesh_recorder_get_stats(recorder, &stats);
+    while (stats.writing_ns > 0);
+    mesh_recorder_close(recorder, &stats);
+    check_sum(&c, &stats, 1);
+    assert_int_equal(stats.writing_ns, 0);
+}
+
 static void after_a_gap_recording_goes_on(void **state)
 {
     struct counting c = {.is_held = true};
@@ -375,6 +402,7 @@ int main(void)
         cmocka_unit_test(an_entry_that_is_not_whole_yet_holds_back_those_behind_it),
         cmocka_unit_test(what_is_put_is_stored),
         cmocka_unit_test(while_the_store_stands_payloads_go_first_then_entries_and_all_are_counted),
+        cmocka_unit_test(a_store_that_does_not_return_shows_since_when),
         cmocka_unit_test(after_a_gap_recording_goes_on),
         cmocka_unit_test(behind_an_entry_that_is_not_whole_nothing_is_a_batch),
         cmocka_unit_test(a_batch_that_fails_comes_again_whole),

@@ -35,15 +35,21 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-static struct recording *open_recording(void)
+static struct recording *open_recording_at(struct mesh_addr addr)
 {
     const struct recording_options options = {.path = path, .prompts = true};
+    const struct recording_node node = {.name = "node", .addr = addr};
     struct recording *recording;
     struct fail fail = {0};
 
-    if (recording_open(&recording, &options, "node", 0, NULL, false, &fail) < 0)
+    if (recording_open(&recording, &options, &node, NULL, false, &fail) < 0)
         fail_msg("%s", fail.text);
     return recording;
+}
+
+static struct recording *open_recording(void)
+{
+    return open_recording_at((struct mesh_addr){0});
 }
 
 static struct mesh_trace *open_trace(void)
@@ -169,6 +175,34 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     mesh_trace_close(trace);
 }
 
+static void check_address(struct mesh_addr addr, bool has_ip, int64_t port)
+{
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_node row;
+    struct mesh_trace *trace;
+
+    assert_int_equal(recording_close(open_recording_at(addr), NULL), 0);
+    trace = open_trace();
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_NODE, 0, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(row.ip.size, has_ip ? sizeof addr.ip : 0);
+    if (has_ip)
+        assert_memory_equal(row.ip.bytes, addr.ip, sizeof addr.ip);
+    assert_true(row.port == port);
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+    unlink(path);
+}
+
+static void a_node_has_its_address_unless_it_listens_on_all(void **state)
+{
+    (void)state;
+    check_address((struct mesh_addr){.ip = {[10] = 255, [11] = 255, [12] = 10, [15] = 1}, .port = 7411}, true, 7411);
+    check_address((struct mesh_addr){.ip = {[10] = 255, [11] = 255}, .port = 7411}, false, 7411);
+    check_address((struct mesh_addr){.port = 7411}, false, 7411);
+    check_address((struct mesh_addr){0}, false, MESH_TRACE_NULL);
+}
+
 /* A process that is killed while it creates its tables leaves a journal. */
 static void what_a_run_has_begun_to_record_goes_with_all_that_belongs_to_it(void **state)
 {
@@ -199,6 +233,7 @@ int main(void)
         TEST(ends_and_cancels_count_the_tokens_until_then),
         TEST(requests_that_never_end_do_not_hinder_others),
         TEST(an_epoch_has_the_config_of_its_endpoint),
+        TEST(a_node_has_its_address_unless_it_listens_on_all),
         TEST(what_a_run_has_begun_to_record_goes_with_all_that_belongs_to_it),
     };
 

@@ -80,6 +80,7 @@ struct mesh_recorder_stats {
     uint64_t batches, failures;
     uint64_t ring_bytes_max;              /* most bytes that waited when a batch began, out of the config's ring_bytes */
     bool is_failing;                      /* the last batch could not be stored */
+    uint64_t writing_ns;                  /* how long the present call of write takes already; 0: there is none */
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };
 

@@ -25,7 +25,7 @@ struct mesh_recording_config {
     uint64_t file_ns;            /* its approximate age, likewise; 0: no limit */
     bool follows;                /* an earlier trace of this name stays, and the next number is taken; else an existing file is refused */
     uint64_t ring_bytes;         /* 0: the recorder's default */
-    struct mesh_trace_node node; /* the node that is recorded; copied. id is not read */
+    struct mesh_trace_node node; /* the node that is recorded; copied, but for id and incarnation, which are not read */
 };
 
 struct mesh_recording;
