@@ -1,10 +1,8 @@
 #include "dissect.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "capture.h"
@@ -203,7 +201,7 @@ static int take_captured(struct run *run, const struct capture_frame *captured, 
             return saved;
     }
     if (ferror(stdout))
-        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "stdout");
     return (run->import && import_has_failed(run->import)) || is_enough(run);
 }
 

@@ -1,8 +1,6 @@
 /* mesh-dissect: parses the command line, and maps the result to an exit code. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "capture.h"
 #include "dissect.h"
@@ -38,7 +36,7 @@ int main(int argc, char **argv)
         code = run(&settings, &fail);
     settings_release(&settings);
     if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        fail_output(&fail, "stdout");
         code = EXIT_ENVIRONMENT;
     }
     if (code != EXIT_OK) {

@@ -283,7 +283,7 @@ static int print(const struct live_config *config, const struct fleet *fleet, st
     else if (report_text(fleet, ui, told, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (fflush(stdout) != 0 || ferror(stdout))
-        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "stdout");
     return 0;
 }
 

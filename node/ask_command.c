@@ -1,5 +1,4 @@
 /* The command lines of `mesh-node ask` and `mesh-node status`: clients of any node of a running cluster. */
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -115,7 +114,7 @@ static int check_stdout(struct fail *fail)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+    return fail_output(fail, "stdout");
 }
 
 /* ---- ask ---- */
@@ -176,6 +175,7 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
         json_double(&a->out, "gen_tok_per_s", gen_per_s);
         json_double(&a->out, "ttft_ms", (double)done->first_ns / 1e6);
         json_uint(&a->out, "epochs", done->epochs);
+        json_text(&a->out, "reason", engine_done_name(done->reason));
         snprintf(hex, sizeof hex, "%016" PRIx64, a->ids_digest);
         json_text(&a->out, "digest_ids", hex);
         snprintf(hex, sizeof hex, "%016" PRIx64, a->logits_digest);
@@ -186,12 +186,15 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
         putchar('\n');
         if (a->digest)
             printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", a->tokens, a->ids_digest, a->logits_digest);
+        fflush(stdout);
         fprintf(stderr, "%u node%s: prompt %" PRIu32 " tokens at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, first after %.1f ms",
                 done->nodes, done->nodes == 1 ? "" : "s", done->prompt_tokens, prompt_per_s, done->tokens, gen_per_s,
                 (double)done->first_ns / 1e6);
         if (done->epochs > 0)
             fprintf(stderr, "; members changed %" PRIu32 " time%s meanwhile", done->epochs, done->epochs == 1 ? "" : "s");
         fputc('\n', stderr);
+        if (done->reason == ENGINE_DONE_CONTEXT)
+            fputs("stopped: the context is full (--ctx of the nodes)\n", stderr);
     }
     if (check_stdout(fail) < 0)
         return -1;
@@ -257,7 +260,7 @@ static int ask_node(struct asking *a, struct fail *fail)
         question.text_size = strlen(a->prompt);
     }
     if (question.text_size > TALK_TEXT_MAX)
-        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: a question holds at most %d", question.text_size, TALK_TEXT_MAX);
+        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: ask sends at most %d: shorten it", question.text_size, TALK_TEXT_MAX);
     caller = open_caller(&a->target, fail);
     if (caller == NULL)
         return -1;

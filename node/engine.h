@@ -61,6 +61,9 @@ enum engine_done {
     ENGINE_DONE_REFUSED /* the sequencer had no memory for it */
 };
 
+/* "length", "end", "context", "cancelled", "error", "refused"; "?" for a number from elsewhere that is none of these */
+const char *engine_done_name(enum engine_done reason);
+
 /* A non-finite value: where the first was found (lowest layer, phase, row). Or a rank that sent candidates outside its rows of the
  * vocabulary. */
 struct engine_fault {

@@ -1,5 +1,6 @@
 /* Memory of the engine: planning, allocating and freeing it. */
 #include <malloc.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -205,40 +206,52 @@ static int allocate_workers(struct engine *e)
     return 0;
 }
 
-/* Own rows of the norm weights that will read a gather, padded with zeros. */
-static float *copy_norm(const struct engine *e, const struct gguf_tensor *norm)
+static int no_memory(struct fail *fail)
 {
-    float *out = zeros(padded(e->x_rows) * sizeof *out), *all = zeros(e->model->dim * sizeof *all);
-
-    if (out != NULL && all != NULL) {
-        model_read_vector(norm, e->model->dim, all);
-        memcpy(out, all + (size_t)e->config.map->x[e->config.rank] * BLOCK_COLUMNS, e->x_rows * sizeof *out);
-    } else {
-        free(out);
-        out = NULL;
-    }
-    free(all);
-    return out;
+    return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
 }
 
-static int allocate_norms(struct engine *e)
+/* All of a norm's weights are checked, so that every node says the same of them. */
+static int read_norm(const struct engine *e, const struct gguf_tensor *norm, float *all, struct fail *fail)
+{
+    char name[GGUF_SHOWN_NAME_BYTES];
+
+    model_read_vector(norm, e->model->dim, all);
+    for (uint32_t i = 0; i < e->model->dim; i++) {
+        if (isfinite(all[i]))
+            continue;
+        gguf_show_name(&norm->name, name);
+        return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': value %u is not a finite number: the file is damaged: copy it again",
+                        gguf_path(e->model->gguf), name, i);
+    }
+    return 0;
+}
+
+/* Own rows of the norm weights that will read a gather, padded with zeros. */
+static int copy_norm(const struct engine *e, const struct gguf_tensor *norm, float **out, struct fail *fail)
+{
+    float *all = zeros(e->model->dim * sizeof *all);
+    int err;
+
+    *out = zeros(padded(e->x_rows) * sizeof **out);
+    err = *out == NULL || all == NULL ? no_memory(fail) : read_norm(e, norm, all, fail);
+    if (err == 0)
+        memcpy(*out, all + (size_t)e->config.map->x[e->config.rank] * BLOCK_COLUMNS, e->x_rows * sizeof **out);
+    free(all);
+    return err;
+}
+
+static int allocate_norms(struct engine *e, struct fail *fail)
 {
     for (uint32_t i = 0; i < e->model->layers; i++) {
         struct phase *phase = &e->phase[i * ENGINE_PHASES_PER_LAYER];
         bool is_last = i + 1 == e->model->layers;
 
-        phase[PHASE_WO].norm = copy_norm(e, e->model->layer[i].ffn_norm);
-        phase[PHASE_DOWN].norm = copy_norm(e, is_last ? e->model->output_norm : e->model->layer[i + 1].attn_norm);
-        if (phase[PHASE_WO].norm == NULL || phase[PHASE_DOWN].norm == NULL)
+        if (copy_norm(e, e->model->layer[i].ffn_norm, &phase[PHASE_WO].norm, fail) < 0 ||
+            copy_norm(e, is_last ? e->model->output_norm : e->model->layer[i + 1].attn_norm, &phase[PHASE_DOWN].norm, fail) < 0)
             return -1;
     }
-    model_read_vector(e->model->layer[0].attn_norm, e->model->dim, e->embed_norm);
-    return 0;
-}
-
-static int no_memory(struct fail *fail)
-{
-    return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
+    return read_norm(e, e->model->layer[0].attn_norm, e->embed_norm, fail);
 }
 
 int engine_allocate(struct engine *e, struct fail *fail)
@@ -256,8 +269,10 @@ int engine_allocate(struct engine *e, struct fail *fail)
         memcpy(list[i].at, &memory, sizeof memory);
         is_short |= memory == NULL;
     }
-    if (is_short || allocate_workers(e) < 0 || allocate_norms(e) < 0)
+    if (is_short || allocate_workers(e) < 0)
         return no_memory(fail);
+    if (allocate_norms(e, fail) < 0)
+        return -1;
     for (int i = 0; i < ENGINE_INBOXES; i++)
         if (inbox_init(&e->inbox[i], &e->inbox_limits, fail) < 0)
             return -1;

@@ -4,6 +4,13 @@
 #include "engine_state.h"
 #include "idle.h"
 
+const char *engine_done_name(enum engine_done reason)
+{
+    static const char *const names[] = {"length", "end", "context", "cancelled", "error", "refused"};
+
+    return (size_t)reason < sizeof names / sizeof *names ? names[reason] : "?";
+}
+
 /* ---- for the users ---- */
 
 bool engine_submit(struct engine *e, const struct request *request)

@@ -96,7 +96,8 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
     void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
 
     if (data == MAP_FAILED)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: copy it to a local disk", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: %s", path, strerror(errno),
+                        errno == ENOMEM ? "raise the limit of address space (ulimit -v)" : "copy it to a local disk");
     gguf->data = data;
     gguf->size = (size_t)status.st_size;
     gguf->is_mapped = true;

@@ -15,6 +15,16 @@ enum {
     TENSOR_BYTES_MIN = 8 + 1 + 4 + 8 + 4 + 8 /* name length, name, dimension count, one dimension, type, offset */
 };
 
+/* Downloads often end in something else. */
+static const char *what_to_get(const uint8_t magic[4])
+{
+    if (memcmp(magic, "vers", 4) == 0)
+        return "it may be a pointer of git-lfs: run git lfs pull";
+    if (magic[0] == '<')
+        return "it may be a web page: download the file itself";
+    return "convert it first";
+}
+
 static int read_magic(struct gguf_reader *reader)
 {
     const uint8_t *magic = gguf_take(reader, "magic", 4);
@@ -22,9 +32,8 @@ static int read_magic(struct gguf_reader *reader)
     if (magic == NULL)
         return -1;
     if (memcmp(magic, "GGUF", 4) != 0)
-        return gguf_refuse(reader,
-                           "magic at offset 0 is %02x %02x %02x %02x, expected 47 47 55 46 (GGUF): not a GGUF file: convert it first",
-                           magic[0], magic[1], magic[2], magic[3]);
+        return gguf_refuse(reader, "magic at offset 0 is %02x %02x %02x %02x, expected 47 47 55 46 (GGUF): not a GGUF file: %s", magic[0],
+                           magic[1], magic[2], magic[3], what_to_get(magic));
     return 0;
 }
 

@@ -1,7 +1,6 @@
 #include "inspect.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -362,6 +361,6 @@ int inspect_run(const char *path, bool json, FILE *out, struct fail *fail)
     inspect_print(gguf, json, out);
     gguf_close(gguf);
     if (fflush(out) != 0 || ferror(out))
-        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "stdout");
     return 0;
 }

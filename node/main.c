@@ -1,5 +1,4 @@
 /* mesh-node: dispatches the subcommand, and maps its result to an exit code. */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,7 +105,7 @@ int main(int argc, char **argv)
     int code = run(argc, argv, &fail);
 
     if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        fail_output(&fail, "stdout");
         code = EXIT_ENVIRONMENT;
     }
     if (code != EXIT_OK)

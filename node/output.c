@@ -1,10 +1,8 @@
 #include "output.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "hash.h"
 #include "mesh/program/text_decode.h"
@@ -20,7 +18,7 @@ static int check_stdout(struct fail *fail)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+    return fail_output(fail, "stdout");
 }
 
 static void print_json_token(struct output *output, uint32_t id, const char *text, size_t size)
@@ -144,6 +142,7 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "prompt_tokens", f->prompt_tokens);
     json_double(json, "prompt_tok_per_s", rates->prompt_per_s);
     json_uint(json, "gen_tokens", f->outcome->tokens);
+    json_text(json, "reason", engine_done_name(f->outcome->reason));
     json_double(json, "gen_tok_per_s", rates->gen_per_s);
     json_double(json, "ttft_ms", rates->ttft_ms);
     json_array_begin(json, "utilisation");
@@ -194,7 +193,28 @@ int output_figures(struct output *output, const struct output_figures *f, struct
     if (rates.kernel_drops > 0)
         fprintf(stderr, "; %" PRIu64 " dropped by the kernel, whose socket buffer was full", rates.kernel_drops);
     fputc('\n', stderr);
+    if (f->outcome->reason == ENGINE_DONE_CONTEXT)
+        fprintf(stderr, "stopped: the context is full (--ctx)\n");
     if (output->options->lab_text != NULL)
         fprintf(stderr, "lab: %s\n", output->options->lab_text);
     return 0;
+}
+
+int output_check(const struct member_outcome *outcome, const char *model, struct fail *fail)
+{
+    static const char *const names[] = {"attention", "attention output", "gate and up", "down"}; /* by phase of a layer */
+    const struct engine_fault *fault = &outcome->fault;
+    char place[60] = "logits";
+
+    if (outcome->reason != ENGINE_DONE_ERROR)
+        return 0;
+    if (fault->phase == ENGINE_FAULT_CANDIDATES)
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "rank %u: sent candidates that are none of its tokens: its program or memory is damaged: start it again",
+                        fault->row);
+    if (fault->phase < sizeof names / sizeof *names)
+        snprintf(place, sizeof place, "layer %u, %s", fault->layer, names[fault->phase]);
+    return fail_set(fail, EXIT_BAD_FILE,
+                    "%s: %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range", model, place,
+                    fault->row);
 }

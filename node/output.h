@@ -39,4 +39,7 @@ struct output_figures {
 };
 int output_figures(struct output *output, const struct output_figures *figures, struct fail *fail);
 
+/* -1 with fail set if the request ended with an error. model: its file. */
+int output_check(const struct member_outcome *outcome, const char *model, struct fail *fail);
+
 #endif

@@ -1,12 +1,11 @@
 /* The command line of `mesh-node plan`. */
-#include <errno.h>
-#include <string.h>
 
 #include "cluster_file.h"
 #include "commands.h"
 #include "mesh/program/options.h"
 #include "plan.h"
 #include "run_options.h"
+#include "tokenizer.h"
 
 struct plan_options {
     const char *model, *shares, *cluster;
@@ -55,9 +54,10 @@ static int make_and_print(const struct plan_options *o, const uint32_t shares[ME
     static struct plan plan;
     struct gguf *gguf = gguf_open(o->model, fail);
     struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
+    struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open_for(gguf, model->vocab, fail); /* as `run` would */
     int err = -1;
 
-    if (model == NULL)
+    if (tokenizer == NULL)
         goto out;
     plan = (struct plan){
         .model = model,
@@ -76,10 +76,9 @@ static int make_and_print(const struct plan_options *o, const uint32_t shares[ME
     if (rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
         goto out;
     plan_print(&plan, o->json, stdout);
-    err = fflush(stdout) == 0
-              ? 0
-              : fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+    err = fflush(stdout) == 0 ? 0 : fail_output(fail, "stdout");
 out:
+    tokenizer_close(tokenizer);
     model_close(model);
     gguf_close(gguf);
     return err;

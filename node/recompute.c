@@ -33,7 +33,7 @@ struct recompute *recompute_open(const char *path, uint32_t threads, struct fail
     atomic_flag_clear(&r->telling);
     r->team = team_open((uint16_t)(count > TEAM_THREADS_MAX ? TEAM_THREADS_MAX : count), fail);
     if (r->team != NULL && (r->gguf = gguf_open(path, fail)) != NULL && (r->model = model_open(r->gguf, fail)) != NULL &&
-        (r->tokenizer = tokenizer_open(r->gguf, fail)) != NULL && rowmap_init(&r->map, r->model, &all, 1, fail) == 0)
+        (r->tokenizer = tokenizer_open_for(r->gguf, r->model->vocab, fail)) != NULL && rowmap_init(&r->map, r->model, &all, 1, fail) == 0)
         return r;
     recompute_close(r);
     return NULL;

@@ -349,13 +349,11 @@ void recording_request_cancel(struct recording *recording, uint64_t now_ns, uint
         add_so_far(recording, now_ns, request, "cancel", reason);
 }
 
-static const char *const done_names[] = {"length", "end", "context", "cancelled", "error", "refused"}; /* by enum engine_done */
-
 void recording_request_end(struct recording *recording, uint64_t now_ns, uint64_t request, enum engine_done reason)
 {
     if (recording == NULL)
         return;
-    add_so_far(recording, now_ns, request, "end", done_names[reason]);
+    add_so_far(recording, now_ns, request, "end", engine_done_name(reason));
     find_request(recording, request)->id = 0;
 }
 

@@ -6,9 +6,14 @@ static int check_tokens(const struct request *r, uint32_t vocab, struct fail *fa
 {
     for (uint32_t i = 0; i < r->prompt_count; i++)
         if (r->prompt[i] >= vocab)
-            return fail_set(fail, EXIT_USAGE, "request: token %u of the prompt is %u, the vocabulary has %u: tokenize with this model", i,
-                            r->prompt[i], vocab);
+            return fail_set(fail, EXIT_USAGE, "prompt: token %u is %u, the vocabulary has %u: tokenise it with this model", i, r->prompt[i],
+                            vocab);
     return 0;
+}
+
+static const char *ctx_advice(uint32_t ctx, uint32_t model_ctx)
+{
+    return ctx < model_ctx ? ": shorten it, or give a larger --ctx" : ", the model's limit: shorten it";
 }
 
 int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail)
@@ -17,16 +22,16 @@ int request_check_size(size_t prompt_count, uint32_t ctx, uint32_t model_ctx, co
         return fail_set(fail, EXIT_USAGE, "%s: the prompt is empty and the model has no token to begin with: give some text with -p",
                         command);
     if (prompt_count > ctx)
-        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens, the context holds %u of the model's %u: shorten it%s", command,
-                        prompt_count, ctx, model_ctx, ctx < model_ctx ? ", or give a larger --ctx" : "");
+        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens, the context holds %u%s", command, prompt_count, ctx,
+                        ctx_advice(ctx, model_ctx));
     return 0;
 }
 
 int request_check_least(size_t least, uint32_t ctx, uint32_t model_ctx, const char *command, struct fail *fail)
 {
     if (least > ctx)
-        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens or more, the context holds %u of the model's %u: shorten it%s",
-                        command, least, ctx, model_ctx, ctx < model_ctx ? ", or give a larger --ctx" : "");
+        return fail_set(fail, EXIT_USAGE, "%s: the prompt has %zu tokens or more, the context holds %u%s", command, least, ctx,
+                        ctx_advice(ctx, model_ctx));
     return 0;
 }
 

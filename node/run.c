@@ -163,11 +163,8 @@ static int open_model(struct run *run, struct fail *fail)
     uint16_t ranks = run_options_ranks(o);
 
     if ((run->gguf = gguf_open(o->model, fail)) == NULL || (run->model = model_open(run->gguf, fail)) == NULL ||
-        (run->tokenizer = tokenizer_open(run->gguf, fail)) == NULL)
+        (run->tokenizer = tokenizer_open_for(run->gguf, run->model->vocab, fail)) == NULL)
         return -1;
-    if (tokenizer_count(run->tokenizer) > run->model->vocab)
-        return fail_set(fail, EXIT_BAD_FILE, "%s: the tokenizer has %u tokens, the model %u: convert the file again", o->model,
-                        tokenizer_count(run->tokenizer), run->model->vocab);
     run->ctx = o->ctx > 0 ? o->ctx : run->model->ctx < RUN_CTX_DEFAULT ? run->model->ctx : RUN_CTX_DEFAULT;
     if (run->ctx > run->model->ctx)
         return fail_set(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", run->ctx, run->model->ctx);
@@ -347,22 +344,6 @@ static int start_member(struct run *run, struct fail *fail)
     return 0;
 }
 
-static const char *const phase_names[] = {"attention", "attention output", "gate and up", "down", "logits"};
-
-static int check_outcome(struct run *run, const struct member_outcome *outcome, struct fail *fail)
-{
-    if (outcome->reason != ENGINE_DONE_ERROR)
-        return 0;
-    if (outcome->fault.phase == ENGINE_FAULT_CANDIDATES)
-        return fail_set(fail, EXIT_ENVIRONMENT,
-                        "rank %u: sent candidates that are none of its tokens: its program or memory is damaged: start it again",
-                        outcome->fault.row);
-    return fail_set(fail, EXIT_BAD_FILE,
-                    "%s: layer %u, %s, row %u: a value is not a finite number: the file is damaged, or its type has too small a range",
-                    run->options.model, outcome->fault.layer, phase_names[outcome->fault.phase <= 4 ? outcome->fault.phase : 4],
-                    outcome->fault.row);
-}
-
 static int print_tokens(struct run *run, struct output *output, struct fail *fail)
 {
     struct member_token token;
@@ -414,7 +395,7 @@ static int generate(struct run *run, struct fail *fail)
     };
     if (output_end(&output, fail) < 0 || output_figures(&output, &figures, fail) < 0)
         return -1;
-    return check_outcome(run, &outcome, fail);
+    return output_check(&outcome, run->options.model, fail);
 }
 
 static int run_nodes(struct run *run, struct fail *fail)

@@ -396,7 +396,7 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
     struct model_part *part = config->shift.part;
     struct gguf *gguf = gguf_open(a->model, fail);
     struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
-    struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open(gguf, fail);
+    struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open_for(gguf, model->vocab, fail);
     int result = -1;
 
     if (gguf != NULL)

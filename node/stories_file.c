@@ -1,7 +1,6 @@
 #include "stories_file.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +27,7 @@ static int flush_buffer(struct output *output, struct fail *fail)
         if (replace_file_write(&output->file, output->buffer, output->buffer_size, fail) < 0)
             return -1;
     } else if (fwrite(output->buffer, 1, output->buffer_size, stdout) < output->buffer_size || fflush(stdout) != 0) {
-        return fail_set(fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "stdout");
     }
     output->written_bytes += output->buffer_size;
     output->buffer_size = 0;

@@ -16,6 +16,8 @@ struct tokenizer;
 
 /* Checks every piece, score and type; another tokenizer model is refused by its name. Copies what it needs: gguf may be closed. */
 struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail);
+/* The same for a model with that many tokens: a tokenizer with more is refused. */
+struct tokenizer *tokenizer_open_for(const struct gguf *gguf, uint32_t vocab, struct fail *fail);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
 
 uint32_t tokenizer_count(const struct tokenizer *tokenizer);

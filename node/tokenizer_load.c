@@ -424,6 +424,18 @@ struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)
     return t;
 }
 
+struct tokenizer *tokenizer_open_for(const struct gguf *gguf, uint32_t vocab, struct fail *fail)
+{
+    struct tokenizer *t = tokenizer_open(gguf, fail);
+
+    if (t == NULL || t->count <= vocab)
+        return t;
+    fail_set(fail, EXIT_BAD_FILE, "%s: the tokenizer has %" PRIu32 " tokens, the model %" PRIu32 ": convert the file again",
+             gguf_path(gguf), t->count, vocab);
+    tokenizer_close(t);
+    return NULL;
+}
+
 void tokenizer_close(struct tokenizer *tokenizer)
 {
     if (!tokenizer)

@@ -1,5 +1,4 @@
 /* Datagrams as a pcap file: raw IP, nanoseconds. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +249,6 @@ int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without
     result = put_trace(&pcap);
     *without_data = pcap.without_data;
     if (result == 0 && ferror(out))
-        return fail_set(fail, EXIT_ENVIRONMENT, "--pcap: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "--pcap");
     return result;
 }

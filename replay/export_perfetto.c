@@ -1,7 +1,5 @@
 /* Traces as Chrome's trace events: a JSON object with an array of them. */
-#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "export.h"
 #include "mesh/mesh.h"
@@ -411,6 +409,6 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
     json_object_end(&p.json);
     fputc('\n', out);
     if (result == 0 && ferror(out))
-        return fail_set(fail, EXIT_ENVIRONMENT, "--perfetto: cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "--perfetto");
     return result;
 }

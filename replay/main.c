@@ -1,5 +1,4 @@
 /* mesh-replay: dispatches the command, and maps its result to an exit code. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,7 +78,7 @@ int main(int argc, char **argv)
     int code = run(argc, argv, &fail);
 
     if (code >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        code = fail_set(&fail, EXIT_ENVIRONMENT, "stdout: cannot write: %s: free some space, or read to the end", strerror(errno));
+        code = fail_output(&fail, "stdout");
     if (code >= 0)
         return code;
     fflush(stdout);

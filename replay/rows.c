@@ -1,6 +1,5 @@
 #include "rows.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -157,7 +156,7 @@ int rows_write(const struct rows_question *q, FILE *out, struct fail *fail)
     if (result < 0)
         return trace_failed(q->path, q->trace, result, fail);
     if (ferror(out))
-        return fail_set(fail, EXIT_ENVIRONMENT, "cannot write: %s: free some space, or read to the end", strerror(errno));
+        return fail_output(fail, "output");
     return 0;
 }
 

@@ -64,6 +64,9 @@ static int parse_whole(const struct option_spec *spec, const char *text, uint64_
         overflow |= __builtin_mul_overflow(value, 10u, &value);
         overflow |= __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value);
     }
+    if (*text == '-' && text[1] >= '0' && text[1] <= '9')
+        return fail_set(fail, EXIT_USAGE, "--%s: %.60s is negative: give a number from %llu to %llu", spec->name, text,
+                        (unsigned long long)spec->min, (unsigned long long)max);
     if (p == text || *p != '\0')
         return fail_set(fail, EXIT_USAGE, "--%s: '%.60s' is not a whole number: give one from %llu to %llu", spec->name, text,
                         (unsigned long long)spec->min, (unsigned long long)max);

@@ -127,7 +127,12 @@ refused "a prompt longer than the context is refused with both lengths" 2 "5002 
 refused "a prompt that fills the context leaves no place" 2 "or give a larger --ctx" "$mesh_node" run -m "$small" -p abcd --ctx 3
 run "$mesh_node" run -m node/models/stories-q8_0.gguf -f "$tmp/long.txt"
 check_equal "a larger --ctx is not suggested where the context can be no larger" "$(sed 's/.*holds/holds/' "$err")" \
-    "holds 512 of the model's 512: shorten it"
+    "holds 512, the model's limit: shorten it"
+check "a text may end as the context is full" "$mesh_node" run -m "$small" -p abcd --ctx 20 -n 100 --ignore-eos --seed 1
+check_contains "it is said that the context is full" "$err" "stopped: the context is full"
+check "a text may end for its length" "$mesh_node" run -m "$small" -p abcd --ctx 20 -n 3 --ignore-eos --seed 1 --json
+check_contains "JSON has the reason" "$out" '"reason":"length"'
+check_equal "nothing is said of the context" "$(grep -c stopped "$err")" 0
 check "an empty prompt is generated from" "$mesh_node" run -m "$small" -p "" -n 3 --seed 1
 check "no prompt is an empty prompt" "$mesh_node" run -m "$small" -n 3 --seed 1
 
@@ -139,7 +144,7 @@ check_same "a prompt from a file gives the same ids" "$out" "$tmp/ids"
 "$mesh_node" run -m "$small" -f - -n 6 --seed 1 --ids <"$tmp/abc.txt" >"$out" 2>"$err"
 check_same "a prompt is read from stdin" "$out" "$tmp/ids"
 echo 1 2 1000000 >"$tmp/prompt.ids"
-refused "a prompt of ids that the model does not have is refused" 2 "token 2 of the prompt is 1000000" \
+refused "a prompt of ids that the model does not have is refused" 2 "prompt: token 2 is 1000000" \
     "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids"
 echo 1 2 3 >"$tmp/prompt.ids"
 refused "a prompt of too many ids is refused" 2 "the context holds 2" "$mesh_node" run -m "$small" --prompt-ids "$tmp/prompt.ids" --ctx 2

@@ -97,6 +97,10 @@ else
 fi
 echo "This is a text, not a model." >"$file"
 refused "a text" "magic"
+echo "version https://git-lfs.github.com/spec/v1" >"$file"
+refused "a pointer in place of a file" "run git lfs pull"
+echo "<!doctype html>" >"$file"
+refused "a web page in place of a file" "download the file itself"
 
 # ---- the header ----
 
@@ -148,7 +152,7 @@ refused "a part of a split model" "split.count is 3" run plan
 insert 1 "$(string llama.expert_count)$(le 4 4)$(le 4 8)"
 refused "a mixture of experts" "llama.expert_count is 8" run plan
 begin && put "$(($(value tokenizer.ggml.model) + 8))" gpt-2
-refused "another tokenizer" "'gpt-2'" run
+refused "another tokenizer" "'gpt-2'" run plan
 begin && put "$(($(tensor blk.1.attn_q.weight) + 20))" "$(le 4 16)"
 refused "an unsupported tensor type" "blk.1.attn_q.weight" run plan
 begin && put "$(($(tensor blk.1.attn_q.weight) + 20))" "$(le 4 77)"
@@ -199,4 +203,23 @@ blk.1.attn_output.weight 5 64 layer 1, attention output, row 5
 blk.0.ffn_down.weight 63 96 layer 0, down, row 63
 output.weight 299 64 logits, row 299
 END
+
+# ---- norms, which are read when the model is loaded ----
+
+# spoil_norm TENSOR VALUE: a NaN in its place; a norm has one dimension.
+spoil_norm() {
+    local data
+    begin
+    data=$((size - 300 * 64 * 4 - $(number $(($(tensor output.weight) + 24)) 8)))
+    put "$((data + $(number $(($(tensor "$1") + 16)) 8) + $2 * 4))" '\x00\x00\xc0\x7f'
+}
+for norm in "blk.0.attn_norm.weight 5" "blk.1.attn_norm.weight 63" "blk.1.ffn_norm.weight 0" "output_norm.weight 7"; do
+    # shellcheck disable=SC2086
+    spoil_norm $norm
+    for options in "" "--local 3 --shares 1,0,5"; do
+        # shellcheck disable=SC2086
+        check_exit "a NaN in a norm is found by loading it, $options" 3 "'${norm% *}': value ${norm#* } is not a finite number" \
+            timeout -k 5 60 "$mesh_node" run -m "$file" -p a -n 3 --seed 1 $options
+    done
+done
 finish

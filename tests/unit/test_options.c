@@ -196,7 +196,7 @@ static void a_missing_value_is_noticed(void **state)
 
 static void whole_numbers_are_checked_to_the_last_character(void **state)
 {
-    static const char *const garbage[] = {"12x", "", " 1", "1 ", "+1", "-1", "0x10", "1.5", "1e3", "nan"};
+    static const char *const garbage[] = {"12x", "", " 1", "1 ", "+1", "-", "0x10", "1.5", "1e3", "nan"};
     char message[120];
 
     (void)state;
@@ -204,6 +204,7 @@ static void whole_numbers_are_checked_to_the_last_character(void **state)
         snprintf(message, sizeof message, "--tokens: '%s' is not a whole number: give one from 1 to 1000", garbage[i]);
         refused(parse("--tokens", garbage[i]), message);
     }
+    refused(parse("-n", "-1"), "--tokens: -1 is negative: give a number from 1 to 1000");
     refused(parse("-n", "0"), "--tokens: 0 is out of range: give a number from 1 to 1000");
     refused(parse("-n", "1001"), "--tokens: 1001 is out of range: give a number from 1 to 1000");
     refused(parse("-n", "18446744073709551617"), "--tokens: 18446744073709551617 is out of range: give a number from 1 to 1000");

@@ -193,7 +193,7 @@ static void what_cannot_fit_is_refused_before_it_is_read(void **state)
     f->config.ctx = 100;
     assert_int_equal(add(f, 1, f->text, (longest + 1) * 101, false, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_USAGE);
-    assert_non_null(strstr(fail.text, "tokens or more, the context holds 100 of the model's 128"));
+    assert_non_null(strstr(fail.text, "tokens or more, the context holds 100: shorten it, or give a larger --ctx"));
     assert_int_equal(add(f, 1, f->text, 404, true, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_USAGE);
     assert_non_null(strstr(fail.text, "the prompt has 101 tokens, the context holds 100"));

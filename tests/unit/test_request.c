@@ -69,7 +69,7 @@ static void what_cannot_be_generated_is_refused_with_a_reason(void **state)
     request = possible();
     struct fail fail;
     assert_int_equal(request_check(&request, CTX, 99, &fail), -1);
-    assert_non_null(strstr(fail.text, "token 4 of the prompt is 99, the vocabulary has 99"));
+    assert_non_null(strstr(fail.text, "prompt: token 4 is 99, the vocabulary has 99"));
 }
 
 int main(void)

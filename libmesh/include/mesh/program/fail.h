@@ -17,7 +17,11 @@ struct fail {
  * analysers see that what follows a failure is not reached. */
 #define fail_set(...) (fail_fill(__VA_ARGS__), fail_result())
 
+/* The same when an output ("stdout", "--pcap") could not be written, with what to do by errno. */
+#define fail_output(fail, output) (fail_fill_output(fail, output), fail_result())
+
 __attribute__((format(printf, 3, 4))) void fail_fill(struct fail *fail, enum exit_code exit_code, const char *format, ...);
+void fail_fill_output(struct fail *fail, const char *output);
 static inline int fail_result(void)
 {
     return -1;
