@@ -78,7 +78,7 @@ static void notes_of(const struct numbers_verdict *what, unsigned verdicts, char
     if (verdicts & FILTER_LOST)
         note = "lost";
     else if (verdicts & FILTER_SPURIOUS)
-        note = "in vain";
+        note = "spurious";
     else if (what->is_duplicate)
         note = "duplicate";
     else if (what->is_reordered || what->is_late)

@@ -7,13 +7,13 @@
 /* clang-format off */
 #define FILTER_SOURCES(S) \
     S(LOST,          "lost",                FLAG,   0, "its receiver did not get it; known after the whole capture was read") \
-    S(SPURIOUS,      "spurious",            FLAG,   0, "sent again in vain; known after the whole capture was read") \
+    S(SPURIOUS,      "spurious",            FLAG,   0, "a spurious resend: its data had arrived; known after the whole capture was read") \
     S(GAP,           "gap",                 NUMBER, 0, "count of numbers missing before it") \
     S(DUPLICATE,     "duplicate",           FLAG,   0, "its number was seen before") \
     S(REORDERED,     "reordered",           FLAG,   0, "its number was missing for at most 50 microseconds") \
     S(LATE,          "late",                FLAG,   0, "its number was missing for longer") \
-    S(RESENT,        "resent",              FLAG,   0, "sent again after a NAK (flag 2)") \
-    S(COPY,          "copy",                FLAG,   0, "a tile sent twice in case one is lost (flag 16)") \
+    S(RESENT,        "resent",              FLAG,   0, "resent after a NAK (flag 2)") \
+    S(COPY,          "copy",                FLAG,   0, "a copy of a tile, in case one is lost (flag 16)") \
     S(TO_ALL,        "to_all",              FLAG,   0, "of the space to everybody (flag 1)") \
     S(SEALED,        "sealed",              FLAG,   0, "encrypted (flag 8)") \
     S(STATE,         "state",               NUMBER, 0, "decoded, header or foreign") \

@@ -249,5 +249,5 @@ void findings_tell(const struct findings *findings)
     if (findings->analysis->cut_tiles == 0 && meshes == 0)
         is_any |= tell_slow(findings);
     if (!is_any)
-        findings->on_finding(findings->context, "note", "nothing stands out");
+        findings->on_finding(findings->context, "note", "nothing unusual");
 }

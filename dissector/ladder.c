@@ -149,7 +149,7 @@ static void describe(const struct ladder_row *row, char out[LABEL_BYTES])
         at += snprintf(out + at, LABEL_BYTES - (size_t)at, " blocks %u+%u", row->range.block_first, row->range.block_count);
     if (row->more > 0)
         at += snprintf(out + at, LABEL_BYTES - (size_t)at, " and %u more", row->more);
-    snprintf(out + at, LABEL_BYTES - (size_t)at, "%s%s%s", row->is_resend ? " again" : "", row->is_copy ? " copy" : "",
+    snprintf(out + at, LABEL_BYTES - (size_t)at, "%s%s%s", row->is_resend ? " resend" : "", row->is_copy ? " copy" : "",
              row->is_lost ? " LOST" : "");
 }
 

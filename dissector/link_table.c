@@ -22,7 +22,7 @@ static void print_link(const struct link *link, FILE *out)
     if (link->dst != MESH_DST_ALL)
         snprintf(to, sizeof to, "%u", link->dst);
     fprintf(out,
-            "%10" PRIu32 " %3u>%-3s %9" PRIu64 " %7" PRIu64 " %6.2f%% %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %5" PRIu64 " %6" PRIu64
+            "%10" PRIu32 " %3u>%-3s %9" PRIu64 " %7" PRIu64 " %6.2f%% %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %5" PRIu64 " %6" PRIu64
             " %5" PRIu64 " %10.1f%s\n",
             link->epoch, link->src, to, c->datagrams, c->lost, 100 * link_table_loss(c), c->not_captured, c->resent, c->spurious_resend,
             c->duplicate, c->reordered, c->late, (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3,
@@ -42,8 +42,8 @@ static void print_losses(const struct links *links, FILE *out)
     uint64_t quiet = 0, datagrams = 0;
     bool is_blind = false, has_session = false;
 
-    fprintf(out, "\n%10s %7s %9s %7s %7s %7s %7s %7s %5s %6s %5s %10s\n", "epoch", "link", "datagrams", "lost", "loss", "not cap", "resent",
-            "in vain", "twice", "reord", "late", "gap p99 us");
+    fprintf(out, "\n%10s %7s %9s %7s %7s %7s %7s %8s %5s %6s %5s %10s\n", "epoch", "link", "datagrams", "lost", "loss", "not cap", "resent",
+            "spurious", "dup", "reord", "late", "gap p99 us");
     for (unsigned of_sessions = 0; of_sessions < 2; of_sessions++)
         for (size_t i = 0; i < links->count; i++) {
             const struct link *link = links->links[i];

@@ -133,9 +133,9 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
                 entry->range.block_count);
     fprintf(out, " lost, place %s", findings_place_names[place_of(report, loss)]);
     if (entry->asked_ns > entry->ts_ns)
-        fprintf(out, ", asked for after %.3f ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
+        fprintf(out, ", NAK after %.3f ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
     if (loss->repair_ms >= 0)
-        fprintf(out, ", sent again after %.3f ms", loss->repair_ms);
+        fprintf(out, ", resent after %.3f ms", loss->repair_ms);
     if (loss->stall_ms > 0)
         fprintf(out, ", rank %u waited for rank %u %.3f ms longer than usual", link->dst, link->src, loss->stall_ms);
     fputc('\n', out);
@@ -237,11 +237,11 @@ static void capture_line(FILE *out, const struct report_capture *capture)
     }
     fprintf(out, "    its clock minus that of %s: %+.6f ms", capture->against, (double)line->offset_ns / 1e6);
     if (line->is_bounded)
-        fprintf(out, ", give or take %.6f", line->offset_error_ns / 1e6);
+        fprintf(out, " +/- %.6f", line->offset_error_ns / 1e6);
     else
         fputs(" or less: only datagrams of one direction are in both", out);
     if (line->is_drift_known)
-        fprintf(out, "; drift %+.3f ppm, give or take %.3f", line->drift * 1e6, line->drift_error * 1e6);
+        fprintf(out, "; drift %+.3f ppm +/- %.3f", line->drift * 1e6, line->drift_error * 1e6);
     fputc('\n', out);
 }
 
@@ -305,7 +305,7 @@ static void print_sum(const struct report *report)
     timeline_print(&report->timeline, out);
     fprintf(out,
             "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
-            " of them in vain; %" PRIu64 " twice, %" PRIu64 " reordered, %" PRIu64 " late\n",
+            " of them spurious; %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64 " late\n",
             c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * link_table_loss(c), c->not_captured, c->resent,
             c->spurious_resend, c->duplicate, c->reordered, c->late);
     fprintf(out, "%" PRIu64 " stall%s from losses, %.3f ms in all\n", a->stalls, a->stalls == 1 ? "" : "s", a->stall_ms);
@@ -387,7 +387,7 @@ void report_end(struct report *report)
     if (!report->is_json) {
         unnamed_line(report);
         print_sum(report);
-        fputs("\nwhat stands out:\n", report->out);
+        fputs("\nfindings:\n", report->out);
         findings_tell(&report->findings);
         return;
     }

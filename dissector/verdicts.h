@@ -1,6 +1,6 @@
 /* What becomes of datagrams after they are seen: a capture file is read and analysed before it is printed.
  *
- * Only those lost or sent again in vain are kept: 8 bytes each, 32 MiB at most. */
+ * Only those lost or spuriously resent are kept: 8 bytes each, 32 MiB at most. */
 #ifndef DISSECTOR_VERDICTS_H
 #define DISSECTOR_VERDICTS_H
 

@@ -319,6 +319,6 @@ const struct table_column columns_of_nodes[] = {
     {"waits", "WAITS FOR", "whom its workers wait for most, and how much of their time", 11, 0, 3, false, draw_waits, key_waits, NULL},
     {"latency", "p99 IN", "one-way latency of the slowest link to it", 8, 0, 5, true, draw_latency, key_latency, NULL},
     {"loss", "LOSS IN", "of the worst link to it, in ten seconds or an interval", 7, 0, 4, true, draw_loss, key_loss, NULL},
-    {"memory", "MEMORY", "weights, keys and values, buffers", 8, 0, 7, true, draw_memory, key_memory, NULL},
+    {"memory", "MEMORY", "weights, KV cache, buffers", 8, 0, 7, true, draw_memory, key_memory, NULL},
 };
 const int columns_of_nodes_count = sizeof columns_of_nodes / sizeof *columns_of_nodes;

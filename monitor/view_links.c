@@ -209,7 +209,7 @@ static void draw_latencies(struct lines *lines, const struct link_sample *sample
     line(lines, "to its use", "p50 %s  p99 %s", p50, p99);
     figure_time_us((double)sample->rtt_us, p50);
     figure_time_us((double)link->now.rtt_ns_min / 1e3, p99);
-    line(lines, "round trip", "%s  least %s", p50, p99);
+    line(lines, "round trip", "%s  min %s", p50, p99);
 }
 
 static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back)
@@ -232,10 +232,10 @@ static void draw_counts(struct lines *lines, const struct fleet_link *link, cons
     line(lines, "refused", "%s", a);
     figure_count((double)now->naks_sent, a);
     figure_count(back != NULL ? (double)back->now.resent : NAN, b);
-    line(lines, "asked again", "%s  resent %s", a, b);
+    line(lines, "NAKs", "%s  resent %s", a, b);
     figure_count(back != NULL ? (double)back->now.duplicates_sent : NAN, a);
     figure_count((double)now->duplicates_used, b);
-    line(lines, "sent twice", "%s  needed %s", a, b);
+    line(lines, "copies", "%s  used %s", a, b);
 }
 
 static void draw_link(struct view *view, struct area area)

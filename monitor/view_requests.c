@@ -113,7 +113,7 @@ static const struct table_column columns[] = {
     {NULL, "TOKENS", "generated", 7, 0, 0, true, draw_tokens, NULL, NULL},
     {NULL, "TOK/S", "from the first token to the last", 7, 0, 1, true, draw_speed, NULL, NULL},
     {NULL, "PROMPT/S", "tokens of the prompt per second", 9, 0, 5, true, draw_prompt_speed, NULL, NULL},
-    {NULL, "FIRST AFTER", "from being asked to the first token", 11, 0, 4, true, draw_first, NULL, NULL},
+    {NULL, "TTFT", "time to first token", 8, 0, 4, true, draw_first, NULL, NULL},
     {NULL, "AGE", "since it was asked, or until its end", 8, 0, 2, true, draw_age, NULL, NULL},
     {NULL, "EPOCHS", "that began while it ran", 7, 0, 6, true, draw_epochs, NULL, NULL},
 };

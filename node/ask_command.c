@@ -187,7 +187,8 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
         if (a->digest)
             printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", a->tokens, a->ids_digest, a->logits_digest);
         fflush(stdout);
-        fprintf(stderr, "%u node%s: prompt %" PRIu32 " tokens at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, first after %.1f ms",
+        fprintf(stderr,
+                "%u node%s: prompt %" PRIu32 " tokens at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, time to first token %.1f ms",
                 done->nodes, done->nodes == 1 ? "" : "s", done->prompt_tokens, prompt_per_s, done->tokens, gen_per_s,
                 (double)done->first_ns / 1e6);
         if (done->epochs > 0)

@@ -40,7 +40,7 @@ static void print(struct bench *bench, const struct mesh_case *c, uint32_t nodes
     bench_value(&row, "send_calls_per_token", "calls to send", 0, bench_stat_of(&series->send_calls));
     bench_value(&row, "receive_calls_per_token", "to receive", 0, bench_stat_of(&series->receive_calls));
     bench_value(&row, "wait_calls_per_token", "to sleep or wake", 1, bench_stat_of(&series->wait_calls));
-    bench_value(&row, "yield_calls_per_token", "to give way", 0, bench_stat_of(&series->yields));
+    bench_value(&row, "yield_calls_per_token", "to yield", 0, bench_stat_of(&series->yields));
     bench_print(bench, &row);
 }
 

@@ -201,7 +201,7 @@ static void print_again(struct bench *bench, bool with_payloads, const struct ag
     bench_label_text(&row, "outcome", again->differs ? "different" : "same");
     bench_value(&row, "datagrams_per_s", "datagrams/s", 0, once((double)again->datagrams / seconds));
     bench_value(&row, "calls_per_s", "calls/s", 0, once((double)again->calls / seconds));
-    bench_value(&row, "real_time_ratio", "times real time, questions and rests between", 0, once((double)again->span_ns / 1e9 / seconds));
+    bench_value(&row, "real_time_ratio", "times real time, requests and pauses between", 0, once((double)again->span_ns / 1e9 / seconds));
     bench_print(bench, &row);
 }
 

@@ -179,17 +179,18 @@ int output_figures(struct output *output, const struct output_figures *f, struct
     add_up(f, &rates);
     if (output->options->json)
         return print_json(output, f, &rates, fail);
-    fprintf(stderr, "%u node%s, %u thread%s each, %s: prompt %u tokens at %.1f tok/s, generated %u at %.1f tok/s, first after %.1f ms\n",
+    fprintf(stderr,
+            "%u node%s, %u thread%s each, %s: prompt %u tokens at %.1f tok/s, generated %u at %.1f tok/s, time to first token %.1f ms\n",
             f->ranks, f->ranks == 1 ? "" : "s", f->threads, f->threads == 1 ? "" : "s", f->kernel, f->prompt_tokens, rates.prompt_per_s,
             f->outcome->tokens, rates.gen_per_s, rates.ttft_ms);
     fprintf(stderr, "utilisation");
     for (uint16_t r = 0; r < f->ranks; r++)
         fprintf(stderr, " %.2f", rates.utilisation[r]);
     if (f->ranks > 1)
-        fprintf(stderr, "; per token %.1f kB in %.0f datagrams sent; lost %" PRIu64 ", asked again %" PRIu64 ", resent %" PRIu64,
+        fprintf(stderr, "; per token %.1f kB in %.0f datagrams sent; lost %" PRIu64 ", NAKs sent %" PRIu64 ", resent %" PRIu64,
                 rates.bytes_per_token / 1e3, rates.packets_per_token, rates.lost, rates.naks, rates.resent);
     if (rates.duplicates_sent > 0)
-        fprintf(stderr, ", sent twice %" PRIu64, rates.duplicates_sent);
+        fprintf(stderr, ", copies sent %" PRIu64, rates.duplicates_sent);
     if (rates.kernel_drops > 0)
         fprintf(stderr, "; %" PRIu64 " dropped by the kernel, whose socket buffer was full", rates.kernel_drops);
     fputc('\n', stderr);

@@ -84,7 +84,7 @@ void serve_say_figures(struct server *server)
     }
     serve_say(server,
               "epoch %" PRIu32 ": %" PRIu64 " tokens generated in %" PRIu64 " steps of %.3f s; utilisation %.2f; sent %" PRIu64
-              " datagrams of %.1f kB; lost %" PRIu64 ", asked again %" PRIu64 ", resent %" PRIu64,
+              " datagrams of %.1f kB; lost %" PRIu64 ", NAKs sent %" PRIu64 ", resent %" PRIu64,
               m->epoch, n->tokens, n->steps, (double)n->stepping_ns / 1e9,
               (double)n->compute_ns / ((double)n->stepping_ns * (n->threads > 0 ? n->threads : 1)), all.datagrams_sent - m->shared_sent,
               (double)(all.bytes_sent - m->shared_bytes_sent) / 1e3, all.lost, all.naks_sent, all.resent);

@@ -306,7 +306,7 @@ static void print_exchange(const struct serve_status *status, FILE *stream)
     struct shift_traffic traffic = {0};
 
     shift_traffic(status->shift, &traffic);
-    fprintf(stream, " %llu datagrams sent, lost %llu, asked again %llu, resent %llu, sent twice %llu, dropped by the kernel %llu",
+    fprintf(stream, " %llu datagrams sent, lost %llu, NAKs sent %llu, resent %llu, copies sent %llu, dropped by the kernel %llu",
             (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
             (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
 }
@@ -355,7 +355,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fputs(" this node:", stream);
             print_exchange(status, stream);
         } else if (rtt_ns > 0) {
-            fprintf(stream, " %.0f us away and back", (double)rtt_ns / 1e3);
+            fprintf(stream, " round trip %.0f us", (double)rtt_ns / 1e3);
         }
     }
     if (status->refusal != NULL)

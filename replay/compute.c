@@ -74,7 +74,7 @@ int compute_check_payloads(const char *path, struct mesh_trace *trace, struct fa
     if (strcmp(payloads, "all") == 0 && strcmp(ids, "all") == 0)
         return 0;
     return fail_set(fail, EXIT_SKIPPED,
-                    "%.200s: recorded without the data of tiles and the ids of tokens: it cannot be recomputed or asked again: verify it "
+                    "%.200s: recorded without the data of tiles and the ids of tokens: it cannot be recomputed or run again: verify it "
                     "without -m, or record with `mesh-node serve --record-prompts` or `mesh-node run`",
                     path);
 }
@@ -157,7 +157,7 @@ static void tell_rest(struct compute_case *one, const struct compute_epoch *e)
     if (e->tiles.too_late + e->tiles.not_computed + e->steps_unknown + missing == 0 && e->tapes->tapes[e->group[0]].has_shares)
         return;
     snprintf(one->what + used, sizeof one->what - used,
-             "; not compared: %" PRIu64 " tiles sent again after their step, %" PRIu64 " without a step, %" PRIu64
+             "; not compared: %" PRIu64 " tiles resent after their step, %" PRIu64 " without a step, %" PRIu64
              " steps that are not in the log, %" PRIu64 " calls that were not recorded%s",
              e->tiles.too_late, e->tiles.not_computed, e->steps_unknown, missing,
              e->tapes->tapes[e->group[0]].has_shares ? "" : ", candidates, as shares are not known");
@@ -255,7 +255,7 @@ static int run_requests(struct run *run, size_t index, struct fail *fail)
     one = add_case(run->compute);
     if (one == NULL)
         return no_memory(fail);
-    snprintf(one->name, sizeof one->name, "drawn again, %.250s", run->paths[index]);
+    snprintf(one->name, sizeof one->name, "sampled again, %.250s", run->paths[index]);
     do {
         if (recompute_begin(run->recompute, &run->sources[index].setup, &hooks, fail) < 0 ||
             recompute_request(run->recompute, &request, fail) < 0)

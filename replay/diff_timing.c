@@ -16,8 +16,8 @@ enum { PARTS = 10, VALUES_MAX = 1 << 22, VALUES_MIN = 50 /* with fewer, no verdi
 static const struct {
     const char *name, *what, *sql;
 } metrics[DIFF_METRICS] = {
-    {"tile_latency", "tiles under way", "SELECT latency_ns FROM tile_latency ORDER BY t_ns"},
-    {"token_interval", "from token to token", "SELECT since_ns FROM token_times WHERE since_ns IS NOT NULL ORDER BY t_ns"},
+    {"tile_latency", "tile latency", "SELECT latency_ns FROM tile_latency ORDER BY t_ns"},
+    {"token_interval", "inter-token latency", "SELECT since_ns FROM token_times WHERE since_ns IS NOT NULL ORDER BY t_ns"},
     {"step", "steps", "SELECT duration_ns FROM telemetry_step GROUP BY step, begin_ns ORDER BY begin_ns"},
 };
 

@@ -22,14 +22,14 @@ static const struct figure figures[] = {
     {"tiles",             "  of these tiles",       "SELECT count(*) FROM message_tile"},
     {"payloads",          "  with their data",      "SELECT count(*) FROM datagrams WHERE coding > 0"},
     {"payload_bytes",     "  bytes of data stored", "SELECT coalesce(sum(length(payload)), 0) FROM datagrams"},
-    {"lost_tiles",        "lost or asked for",      "SELECT count(*) FROM lost_tiles"},
+    {"lost_tiles",        "lost tiles",             "SELECT count(*) FROM lost_tiles"},
     {"stalls",            "stalls",                 "SELECT count(*) FROM stalls"},
     {"inputs",            "inputs of the cores",    "SELECT count(*) FROM inputs"},
     {"outputs",           "outputs of the cores",   "SELECT count(*) FROM outputs"},
     {"requests",          "requests",               "SELECT count(DISTINCT request) FROM requests"},
     {"tokens",            "tokens",                 "SELECT count(*) FROM tokens"},
     {"events",            "events",                 "SELECT count(*) FROM events"},
-    {"reports",           "pieces of telemetry",    "SELECT count(*) FROM reports"},
+    {"reports",           "telemetry reports",      "SELECT count(*) FROM reports"},
     {"gaps",              "gaps",                   "SELECT count(*) FROM gaps"},
     {"left_out",          "  rows left out",        "SELECT coalesce(sum(count), 0) FROM gaps"},
 };
@@ -102,7 +102,7 @@ static int info_text(const char *path, struct mesh_trace *trace, const struct co
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         if (counted->numbers[i] != 0)
             printf("  %-22s %" PRId64 "\n", figures[i].what, counted->numbers[i]);
-    puts("it says of itself");
+    puts("metadata");
     return write_meta(path, trace, NULL, fail);
 }
 

@@ -14,7 +14,7 @@ static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
     {"verify", "in virtual time: does the same input still give the same output?", verify_command},
     {"run", "against real nodes: the same requests again, at the same times", run_command},
-    {"query", "query it in SQL, or with a ready-made question", query_command},
+    {"query", "query it in SQL, or by a named query", query_command},
     {"export", "for Perfetto, as pcap, as CSV", export_command},
     {"diff", "where two traces diverge", diff_command},
 };

@@ -47,7 +47,7 @@ struct played_rank {
     struct played_log log;         /* of a real rank 0 */
     struct mesh_histogram latency; /* of tiles from the real node */
     uint64_t calls, late_ns;       /* late: the maximum, of calls whose preconditions were met in time */
-    char what[PLAYED_WHAT_BYTES];  /* the recorded call or event that it waited for in vain; "" */
+    char what[PLAYED_WHAT_BYTES];  /* the recorded call or event that it still waited for at its end; "" */
 
     /* private */
     struct mesh *mesh;

@@ -12,7 +12,7 @@ struct question {
 
 /* clang-format off */
 static const struct question questions[] = {
-    {"lost", "tiles that had to be asked for, and when they arrived", "SELECT * FROM lost_tiles ORDER BY t_ns"},
+    {"lost", "tiles lost or requested by a NAK, and when they arrived", "SELECT * FROM lost_tiles ORDER BY t_ns"},
     {"stalls", "the longest waits of workers, and for whom", "SELECT * FROM stalls ORDER BY duration_ns DESC LIMIT 100"},
     {"latency", "latency of tiles, by peer",
      "SELECT node, peer, count, min(latency_ns) / 1000.0 AS min_us, " PERCENTILE("0.5") " AS p50_us, " PERCENTILE("0.99") " AS p99_us, "
@@ -25,9 +25,9 @@ static const struct question questions[] = {
     {"types", "number of datagrams of each type",
      "SELECT coalesce(name, 'foreign') AS name, count(*) AS datagrams, sum(bytes) AS bytes FROM messages GROUP BY 1 ORDER BY 2 DESC"},
     {"messages", "all datagrams", "SELECT * FROM messages ORDER BY id"},
-    {"events", "what happened", "SELECT * FROM events ORDER BY t_ns"},
+    {"events", "events", "SELECT * FROM events ORDER BY t_ns"},
     {"epochs", "members of each epoch", "SELECT id, node, t_ns, epoch, rank, members, rows FROM epochs ORDER BY id"},
-    {"gaps", "what the recorder left out", "SELECT * FROM gaps ORDER BY t_ns"},
+    {"gaps", "gaps in the recording", "SELECT * FROM gaps ORDER BY t_ns"},
     {"meta", "metadata of the trace", "SELECT * FROM meta"},
     {"tables", "tables and views", "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY 1, 2"},
 };
@@ -36,7 +36,7 @@ enum { QUESTION_COUNT = sizeof questions / sizeof *questions };
 
 static void list(FILE *out)
 {
-    fputs("\nquestions:\n", out);
+    fputs("\nnamed queries:\n", out);
     for (unsigned i = 0; i < QUESTION_COUNT; i++)
         fprintf(out, "  %-10s %s\n", questions[i].name, questions[i].what);
 }
@@ -52,7 +52,7 @@ static const char *find(const char *name, struct fail *fail)
         names[i] = questions[i].name;
     }
     nearest = options_nearest(name, names);
-    fail_fill(fail, EXIT_USAGE, "--named %.60s: no such question%s%s%s: mesh-replay query --help lists them", name,
+    fail_fill(fail, EXIT_USAGE, "--named %.60s: no such query%s%s%s: mesh-replay query --help lists them", name,
               nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return NULL;
 }
@@ -77,13 +77,13 @@ int query_command(int argc, char *const *argv, struct fail *fail)
     static const char *const examples[] = {"mesh-replay query run.db --named latency",
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[2] = {NULL, NULL};
-    struct options_operands operands = {.metavar = "TRACE.db and a question", .max = 2, .values = operands_of};
+    struct options_operands operands = {.metavar = "TRACE.db and a query", .max = 2, .values = operands_of};
     struct rows_question question = {.form = ROWS_TEXT};
     const char *named = NULL;
     bool json = false, csv = false, wants_help = false;
     uint32_t seconds = ROWS_SECONDS;
     const struct option_spec specs[] = {
-        {.name = "named", .kind = OPTION_TEXT, .target = &named, .metavar = "NAME", .help = "one of the questions below"},
+        {.name = "named", .kind = OPTION_TEXT, .target = &named, .metavar = "NAME", .help = "one of the named queries below"},
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per row"},
         {.name = "csv", .kind = OPTION_FLAG, .target = &csv, .help = "comma-separated, for spreadsheets"},
         {.name = "seconds", .kind = OPTION_U32, .target = &seconds, .min = 1, .max = 86400, .help = "give up after N seconds (60)"},
@@ -99,7 +99,7 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_OK;
     }
     if (operands.count < 1 || (operands.count == 2) == (named != NULL))
-        return fail_set(fail, EXIT_USAGE, "query: needs a trace, and a question in SQL or --named NAME: see mesh-replay query --help");
+        return fail_set(fail, EXIT_USAGE, "query: needs a trace, and a query in SQL or --named NAME: see mesh-replay query --help");
     if (json && csv)
         return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
     question.path = operands_of[0];

@@ -146,7 +146,7 @@ int rows_write(const struct rows_question *q, FILE *out, struct fail *fail)
     json_init(&writing.json, out);
     if (writing.count > ROWS_COLUMNS_MAX) {
         mesh_trace_query_end(query);
-        return fail_set(fail, EXIT_USAGE, "the question has %u columns: at most %d: name those that are wanted", writing.count,
+        return fail_set(fail, EXIT_USAGE, "the query has %u columns: at most %d: name those that are wanted", writing.count,
                         ROWS_COLUMNS_MAX);
     }
     write_head(&writing);

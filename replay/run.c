@@ -187,7 +187,7 @@ static struct sum sum_of(const struct run_cases *cases)
 
 static void write_text(const struct run *run)
 {
-    static const char *const words[] = {[VERDICT_PASS] = "ok", [VERDICT_FAIL] = "NOT OK", [VERDICT_SKIP] = "left out"};
+    static const char *const words[] = {[VERDICT_PASS] = "ok", [VERDICT_FAIL] = "NOT OK", [VERDICT_SKIP] = "skipped"};
     const struct run_cases *cases = &run->judging.cases;
     const struct sum sum = sum_of(cases);
 
@@ -198,7 +198,7 @@ static void write_text(const struct run *run)
                run->nodes.count == 1 ? "" : "s");
     for (size_t i = 0; i < cases->count; i++)
         printf("%s: %s: %s\n", words[cases->verdicts[i].kind], cases->verdicts[i].name, cases->verdicts[i].what);
-    printf("%zu passed, %zu failed, %zu left out\n", sum.passed, sum.failed, sum.skipped);
+    printf("%zu passed, %zu failed, %zu skipped\n", sum.passed, sum.failed, sum.skipped);
 }
 
 static void write_json(const struct run *run)
@@ -388,7 +388,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         {.name = "nodes", .kind = OPTION_U32, .target = &s.nodes, .min = 1, .max = RUN_NODES_MAX, .help = "nodes to start (as many as recorded)"},
         {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "limit of the p99 latency of tiles, on any node"},
         {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "least tokens per second of every request"},
-        {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "limit of tiles that had to be asked for again"},
+        {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "limit of tiles requested by a NAK"},
         {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "limit of slowdown against the baseline, beyond noise"},
         {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the first trace)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &s.json, .help = "one object per case, and a summary"},

@@ -200,7 +200,7 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     struct compute computed = {0};
     int result;
 
-    run_case_begin(&j->cases, "tiles of now, computed once more");
+    run_case_begin(&j->cases, "tiles of this run, recomputed");
     if (model == NULL) {
         run_case_say(&j->cases, VERDICT_SKIP,
                      "concurrent requests, which share steps differently each time, and no -m MODEL.gguf after --");
@@ -286,10 +286,9 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
         time_text(tokens[side].count, tokens[side].p50_ns, text[side]);
         time_text(tiles[side].count, tiles[side].p99_ns, text[2 + side]);
     }
-    run_case_begin(cases, "timing beside %s", diff->paths[0]);
+    run_case_begin(cases, "timing against %s", diff->paths[0]);
     run_case_say(cases, tokens[1].count + tiles[1].count > 0 ? VERDICT_PASS : VERDICT_SKIP,
-                 "from token to token %s (median), recorded %s; tiles under way %s (99 %%), recorded %s", text[1], text[0], text[3],
-                 text[2]);
+                 "inter-token latency %s (median), recorded %s; tile latency %s (99 %%), recorded %s", text[1], text[0], text[3], text[2]);
 }
 
 /* Each timing with enough values to judge. */
@@ -386,7 +385,7 @@ int run_judge_loss(struct run_judging *j, struct fail *fail)
         received += more[1];
     }
     run_case_number(&j->cases, "--max-loss", true, received > 0 ? 100.0 * (double)lost / (double)received : 0,
-                    (double)j->limits->loss_percent, "% of tiles asked for again");
+                    (double)j->limits->loss_percent, "% of tiles requested by a NAK");
     return 0;
 }
 

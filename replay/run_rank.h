@@ -25,7 +25,7 @@ struct run_rank {
     struct mesh_addr addresses[MESH_RANKS_MAX];
     struct played_clock clock;
     const char *own_path;          /* trace of the real rank; NULL: not given */
-    const char *stuck;             /* the call or event waited for in vain; NULL: none */
+    const char *stuck;             /* the call or event still waited for at the end; NULL: none */
     uint16_t stuck_rank;           /* the rank that waited */
     struct compute_tokens was, is; /* tokens of the recording, and of now */
     struct request request;        /* of a real rank 0; its prompt belongs to was */

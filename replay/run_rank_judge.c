@@ -47,7 +47,7 @@ static void judge_end(const struct run_rank *run, struct run_cases *cases)
 {
     run_case_begin(cases, "all that was recorded");
     if (run->stuck != NULL)
-        run_case_say(cases, VERDICT_FAIL, "rank %u waited in vain: %.300s", run->stuck_rank, run->stuck);
+        run_case_say(cases, VERDICT_FAIL, "rank %u was still waiting: %.300s", run->stuck_rank, run->stuck);
     else
         run_case_say(cases, VERDICT_PASS, "%" PRIu64 " calls of %u played ranks, at most %.1f ms after their time", run->calls,
                      run->rank_count - 1, (double)run->late_ns / 1e6);
@@ -83,7 +83,7 @@ static int judge_tokens(struct run_rank *run, const char *path, struct run_cases
     mesh_trace_close(trace);
     if (result != 0)
         return -1;
-    run_case_begin(cases, "tokens that rank %u drew", run->rank);
+    run_case_begin(cases, "tokens that rank %u sampled", run->rank);
     for (; i < run->was.count; i++) {
         const struct compute_token *was = &run->was.tokens[i];
 

@@ -91,7 +91,7 @@ static void tell(const struct verify_core *core, struct told *told)
     FILE *out;
 
     if (core->state == VERIFY_SKIPPED) {
-        snprintf(told->what, sizeof told->what, "left out: %s", core->why);
+        snprintf(told->what, sizeof told->what, "skipped: %s", core->why);
     } else if (core->state != VERIFY_DIFFERS) {
         tell_same(core, told->what);
     } else {
@@ -157,7 +157,7 @@ static void write_computed(const struct compute *compute)
     for (size_t i = 0; i < compute->count; i++)
         printf("%s: %s\n%s", compute->cases[i].name, compute->cases[i].what,
                compute->cases[i].detail != NULL ? compute->cases[i].detail : "");
-    printf("computed: %" PRIu64 " the same, %" PRIu64 " not, %" PRIu64 " left out; %" PRIu64 " recorded tokens were not compared\n",
+    printf("computed: %" PRIu64 " the same, %" PRIu64 " different, %" PRIu64 " skipped; %" PRIu64 " recorded tokens were not compared\n",
            count_of(compute, COMPUTE_SAME), count_of(compute, COMPUTE_DIFFERS), count_of(compute, COMPUTE_SKIPPED),
            compute->tokens_not_compared);
 }
@@ -168,7 +168,7 @@ static void write_text(const struct verify *verify, const struct told *told)
 
     for (size_t i = 0; i < verify->count; i++)
         printf("%s: %s\n%s", verify->cores[i].name, told[i].what, told[i].detail != NULL ? told[i].detail : "");
-    printf("%" PRIu64 " the same, %" PRIu64 " not, %" PRIu64 " cut short, %" PRIu64 " left out; ", sum.same, sum.different, sum.cut,
+    printf("%" PRIu64 " the same, %" PRIu64 " different, %" PRIu64 " cut short, %" PRIu64 " skipped; ", sum.same, sum.different, sum.cut,
            sum.skipped);
     if (sum.took_ns > 0)
         printf("%.0f datagrams/s, %.0f times real time; ", (double)sum.datagrams / seconds(sum.took_ns),

@@ -119,7 +119,7 @@ check_equal "the rings of two hosts are joined, whatever their order" \
 head -c 60000 $whole >"$tmp/short"
 check_exit "datagrams before the end of a truncated file are joined, too" 3 "short: truncated" \
     "$mesh_dissect" -r $captures/port-host0.pcap -r "$tmp/short" --analyze
-check_contains "the analysis of a truncated file is complete" "$out" "what stands out:"
+check_contains "the analysis of a truncated file is complete" "$out" "findings:"
 check "losses seen in both captures are named in spite of truncation" test "$(grep -c 'place wire' "$out")" -ge 3
 
 # ---- times that go back ----
@@ -137,16 +137,16 @@ check_equal "a datagram that is captured and lost later counts once as sent" \
     "$(analyze -r $captures/host-host1.pcap --json | sed -n 's/.*"event":"link",.*"lost":7,.*"loss":\([0-9.]*\),.*/\1/p' | cut -c 1-7)" \
     "$(awk 'BEGIN { print substr(7 / 212, 1, 7) }')"
 made middle from 200
-check_equal "in a capture that begins in the middle, no tile whose first sending it lacks is in vain" \
-    "$(analyze -r "$tmp/middle" | sed -n 's/.*; \([0-9]* resent, [0-9]*\) of them in vain;.*/\1/p')" "5 resent, 0"
+check_equal "in a capture that begins in the middle, no tile whose first sending it lacks is a spurious resend" \
+    "$(analyze -r "$tmp/middle" | sed -n 's/.*; \([0-9]* resent, [0-9]*\) of them spurious;.*/\1/p')" "5 resent, 0"
 
 # ---- frames that are cut ----
 made cut60 cut 60
 check_contains "datagrams cut before the header's end are reported" <(analyze -r "$tmp/cut60") \
     "no datagram of an epoch in the capture, and 447 of others, 447 of them cut short before their header ends"
 made cut128 cut 128
-check_equal "a cut tile is not taken for one sent in vain" \
-    "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them in vain;.*/\1/p')" "7 resent, 0"
+check_equal "a cut tile is not taken for a spurious resend" \
+    "$(analyze -r "$tmp/cut128" | sed -n 's/.*; \(7 resent, [0-9]*\) of them spurious;.*/\1/p')" "7 resent, 0"
 made glued glue
 check_equal "datagrams that the kernel put into one frame count as many" "$(links "$tmp/glued" | cut -c 1-50)" \
     "$(links $whole | cut -c 1-50)"
@@ -198,9 +198,9 @@ check_equal "of hundreds of client sessions the first ones are listed" "$(analyz
 
 # ---- records sent again, and keys of others ----
 made resend resend
-check_equal "a record sent again is not judged to be in vain" \
+check_equal "a record sent again is not judged to be spurious" \
     "$("$mesh_dissect" -r "$tmp/resend" -Y 'record && resent' --count) $(
-        analyze -r "$tmp/resend" | grep -c '; [0-9]* resent, 0 of them in vain'
+        analyze -r "$tmp/resend" | grep -c '; [0-9]* resent, 0 of them spurious'
     )" \
     "$("$mesh_dissect" -r $whole -Y record --count) 1"
 
@@ -233,7 +233,7 @@ check_equal "without an expression no VLAN is mentioned" "$(analyze -r $vlans | 
 # ---- every frame twice, as in a capture on all interfaces of a forwarding host ----
 if command -v mergecap >/dev/null; then
     mergecap -F nsecpcap -w "$tmp/twice" $whole $whole
-    counts() { sum "$@" | sed -nE 's/.*; ([0-9]+ lost).*; ([0-9]+ resent, [0-9]+ of them in vain).*/\1, \2/p'; }
+    counts() { sum "$@" | sed -nE 's/.*; ([0-9]+ lost).*; ([0-9]+ resent, [0-9]+ of them spurious).*/\1, \2/p'; }
     check_equal "in a capture with every frame twice each loss and resend counts once" "$(counts -r "$tmp/twice")" "$(counts -r $whole)"
     check_contains "repeated frames are reported" <(analyze -r "$tmp/twice") \
         "of $((2 * $(analyze -r $whole | sed -n 's/^\([0-9]*\) datagrams in .*/\1/p'))) datagrams are in the capture twice"

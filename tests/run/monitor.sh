@@ -138,7 +138,7 @@ sums=$(for trace in "$tmp/run.db" "$tmp/run.1.db"; do
         WHERE report >= (SELECT max(report) FROM telemetry_node)" | tail -n 1
 done | awk '{ for (i = 1; i <= 4; i++) sum[i] += $i } END { print sum[1], sum[2], sum[3], sum[4] }')
 check_equal "the loss and repair that \`run\` prints are those that its nodes reported" "$sums" \
-    "$(sed -n 's/.*; lost \([0-9]*\), asked again \([0-9]*\), resent \([0-9]*\), sent twice \([0-9]*\).*/\1 \2 \3 \4/p' "$tmp/said")"
+    "$(sed -n 's/.*; lost \([0-9]*\), NAKs sent \([0-9]*\), resent \([0-9]*\), copies sent \([0-9]*\).*/\1 \2 \3 \4/p' "$tmp/said")"
 check_exit "a trace that is not there is named" 4 "$tmp/none.db" "$monitor" --trace "$tmp/none.db" -b
 echo "a text and no trace" >"$tmp/text.db"
 check_exit "a file that is no trace is refused" 3 "$tmp/text.db" "$monitor" --trace "$tmp/text.db" -b

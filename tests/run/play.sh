@@ -15,7 +15,7 @@ check_exit "real nodes repeat the recording, within wide limits" 0 "" \
     play "$tmp/T.db" "$tmp/T.1.db" --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 --junit "$tmp/run.xml"
 check_contains "each token is the same" "$out" "tokens of request 1: the same: 16"
 check_contains "each tile of both nodes is the same" "$out" "tiles that rank 1 sent and received: the same: "
-check_contains "nothing is left out" "$out" "8 passed, 0 failed, 0 left out"
+check_contains "nothing is skipped" "$out" "8 passed, 0 failed, 0 skipped"
 check_contains "JUnit has the same eight checks" "$tmp/run.xml" 'name="mesh-replay run" tests="8" failures="0"'
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 far=$tmp/$(head -c 80 /dev/zero | tr '\0' f)
@@ -69,7 +69,7 @@ check_contains "an exceeded limit is a separate TAP test" "$out" "not ok 4 - --m
 check_exit "a limit with too few values is skipped, not passed" 0 "" \
     play "$tmp/T.db" --nodes 1 --speed max --json --max-slower 1
 check_contains "the reason for a skipped limit is given" "$out" \
-    '"name":"--max-slower","verdict":"skip","what":"tiles under way: too few to tell; from token'
+    '"name":"--max-slower","verdict":"skip","what":"tile latency: too few to tell; inter-token'
 
 # Faulty nodes: `serve` runs the given command, everything else mesh-node.
 bad_node() { # NAME COMMAND
@@ -134,7 +134,7 @@ if command -v sqlite3 >/dev/null; then
 exec "'"$mesh_node"'" "$@"'
     check "nodes that lose one another are reported" \
         env TMPDIR="$tmp" "$mesh_replay" run "$tmp/twice.db" --nodes 2 -- "$tmp/still" serve -m "$model" -t 1
-    check_contains "the loss of nodes is given as the reason why times differ" "$out" "left out: nodes: membership changed: "
+    check_contains "the loss of nodes is given as the reason why times differ" "$out" "skipped: nodes: membership changed: "
     sqlite3 "$tmp/T.1.db" "UPDATE meta SET value = 'none' WHERE key = 'payloads'"
     check_exit "requests of a recording without payloads are not repeated" 77 "--record-prompts" play "$tmp/T.1.db"
     sqlite3 "$tmp/T.db" "UPDATE tokens SET token = token + 1 WHERE position = 7; UPDATE requests SET prompt = x'01000000ffffff00'"
@@ -158,7 +158,7 @@ check_exit "a real node among played ranks sends the same bits" 0 "" \
     lone --node 1 --junit "$tmp/rank.xml" -- "$mesh_node" run -m "$model" -t 1
 check_contains "every block of the real node has the recorded bits" "$out" "ok: tiles that rank 1 sent: the same bits: "
 check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
-check_contains "the real node draws the same tokens" "$out" "ok: tokens that rank 1 drew: the same: 20"
+check_contains "the real node samples the same tokens" "$out" "ok: tokens that rank 1 sampled: the same: 20"
 check_contains "JUnit has the four checks of a real node" "$tmp/rank.xml" 'tests="4" failures="0"'
 check_exit "another node with another kernel, at full speed, sends the same bits, within wide limits" 0 "" \
     lone --node 2 --speed max --json \
@@ -170,7 +170,7 @@ check_exit "a real rank 0 gets the recorded requests" 0 "" lone --node 0 -- "$me
 check_contains "a real rank 0 plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
 check_contains "a real rank 0 sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
 check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
-check_contains "the real node draws the same tokens" "$out" "ok: tokens that rank 0 drew: the same: 20"
+check_contains "the real node samples the same tokens" "$out" "ok: tokens that rank 0 sampled: the same: 20"
 
 # A byte of the first norm's weights, which follow the embedding.
 rest=$("$mesh_node" inspect "$model" --json | sed -n 's/.*"event":"tensor".*"bytes":\([0-9]*\).*/\1/p' |
@@ -203,7 +203,7 @@ printf '#!/bin/sh\n(sleep 0.5; kill -9 $$) &\nexec "%s" "$@"\n' "$mesh_node" >"$
 chmod +x "$tmp/dumb" "$tmp/short"
 check_exit "a silent node is waited for as long as --wait says" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
 # For its answer, or for what rank 2 sends after that: as recorded.
-check_contains "it is reported what a played rank waited for" "$out" "NOT OK: all that was recorded: rank 0 waited in vain: r"
+check_contains "it is reported what a played rank waited for" "$out" "NOT OK: all that was recorded: rank 0 was still waiting: r"
 check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \

@@ -80,10 +80,10 @@ run "$mesh_replay" info "$trace"
 check_contains "info counts datagrams" "$out" "datagrams              7"
 run "$mesh_replay" info "$trace" --json
 check_contains "info --json counts datagrams" "$out" '"datagrams":7'
-for question in $("$mesh_replay" query --help | awk 'found && /^  / { print $1 } /^questions:/ { found = 1 }'); do
-    check "the question $question is answered" "$mesh_replay" query "$trace" --named "$question"
+for name in $("$mesh_replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }'); do
+    check "the named query $name works" "$mesh_replay" query "$trace" --named "$name"
 done
-check_exit "a misspelt question is named" 2 "did you mean lost" "$mesh_replay" query "$trace" --named lots
+check_exit "a misspelt query is named" 2 "did you mean lost" "$mesh_replay" query "$trace" --named lots
 check_exit "a trace cannot be changed" 2 "only be read" "$mesh_replay" query "$trace" "DELETE FROM datagrams"
 check_exit "a query that does not end is stopped" 2 "too long" "$mesh_replay" query "$trace" --seconds 1 \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"

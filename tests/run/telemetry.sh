@@ -233,8 +233,8 @@ check_equal "these are the requests and tokens of the answers" "$(last requests_
 times=$(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")
 check_contains "a node that leaves prints the figures of its epoch" "$tmp/node2" \
     "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $times"
-check_contains "a node that leaves prints datagrams lost, asked for and sent again" "$tmp/node2" \
-    "lost $(sum "$tmp/last" lost "$own"), asked again $(sum "$tmp/last" naks_sent "$own"), resent $(sum "$tmp/last" resent "$own")"
+check_contains "a node that leaves prints datagrams lost, NAKs and resends" "$tmp/node2" \
+    "lost $(sum "$tmp/last" lost "$own"), NAKs sent $(sum "$tmp/last" naks_sent "$own"), resent $(sum "$tmp/last" resent "$own")"
 check_equal "status has the same figures of loss" "$(field "$tmp/status" lost) $(field "$tmp/status" naks) $(field "$tmp/status" resent)" \
     "$(sum "$tmp/last" lost "$own") $(sum "$tmp/last" naks_sent "$own") $(sum "$tmp/last" resent "$own")"
 if [ ${#metrics[@]} -gt 0 ]; then

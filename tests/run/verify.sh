@@ -11,7 +11,7 @@ model=node/models/stories-q8_0.gguf
 [ -x "$mesh_replay" ] || skip_all "mesh-replay is not built (libsqlite3-dev, libzstd-dev or libxxhash-dev is missing)"
 
 run "$mesh_replay" verify tests/traces/lossy.db
-check_contains "the kept recording gives the same when run again" "$out" "1 the same, 0 not, 0 cut short, 0 left out"
+check_contains "the kept recording gives the same when run again" "$out" "1 the same, 0 different, 0 cut short, 0 skipped"
 check_exit "the kept recording is recomputed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
 check_contains "the recomputation is a separate TAP test" "$out" "# the same: 6 steps, 306 tiles, 1188 blocks, 6 tokens"
 files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
@@ -19,7 +19,7 @@ check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --te
     --lab loss=1%,seed=3 --record "$tmp/T.db" --digest
 run "$mesh_replay" verify "${files[@]}" --junit "$tmp/verify.xml"
 check_equal "verify finds no difference" "$code" 0
-check_contains "all cores are the same" "$out" "3 the same, 0 not, 0 cut short, 0 left out"
+check_contains "all cores are the same" "$out" "3 the same, 0 different, 0 cut short, 0 skipped"
 check_contains "data was compared, and none was missing" "$out" ", of 0 not recorded"
 check_contains "JUnit has a case for each" "$tmp/verify.xml" 'tests="3" failures="0" skipped="0"'
 run "$mesh_replay" verify "${files[@]}" --tap
@@ -27,13 +27,13 @@ check_equal "TAP, too" "$(grep -c '^ok' "$out")" 3
 run "$mesh_replay" verify "${files[@]}" --json
 check_contains "JSON ends with a summary" "$out" '"event":"summary","cores":3,"same":3,"different":0'
 run "$mesh_replay" verify "${files[@]}" -m $model
-check_contains "all that was computed is the same" "$out" "computed: 1 the same, 0 not, 0 left out; 0 recorded tokens were not compared"
+check_contains "all computed is the same" "$out" "computed: 1 the same, 0 different, 0 skipped; 0 recorded tokens were not compared"
 check_contains "one recomputation covers the steps of all three nodes" "$out" "20 steps"
 check "one node's trace is enough for all ranks" "$mesh_replay" verify "$tmp/T.2.db" -m $model
-check "a node alone records tokens that are drawn again" "$mesh_node" run -m $model -p "Once upon" --temp 0.9 --seed 5 --ignore-eos -t 1 \
+check "a node alone records tokens that are sampled again" "$mesh_node" run -m $model -p "Once upon" --temp 0.9 --seed 5 --ignore-eos -t 1 \
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
-check_contains "verify reports the tokens drawn again" "$out" "drawn again, $tmp/S.db: the same: 1 request, 10 tokens"
+check_contains "verify reports the tokens sampled again" "$out" "sampled again, $tmp/S.db: the same: 1 request, 10 tokens"
 # shrinks SENTENCE PROGRAM COMMAND...: the command uses $tmp/shrinks.gguf, which is truncated once it is mapped; repeated when all was read
 # before that
 shrinks() {

@@ -237,9 +237,10 @@ static void figures_for_people_are_on_stderr(void **state)
     int err = output_figures(&output, &figures, &fail);
     release();
     assert_int_equal(err, 0);
-    assert_string_equal(text, "3 nodes, 2 threads each, scalar: prompt 100 tokens at 200.0 tok/s, generated 11 at 5.0 tok/s, first after "
-                              "500.0 ms\nutilisation 0.50 0.00 0.50; per token 5.0 kB in 50 datagrams sent; lost 11, asked again 22, "
-                              "resent 33, sent twice 5; 4 dropped by the kernel, whose socket buffer was full\n");
+    assert_string_equal(text,
+                        "3 nodes, 2 threads each, scalar: prompt 100 tokens at 200.0 tok/s, generated 11 at 5.0 tok/s, time to first token "
+                        "500.0 ms\nutilisation 0.50 0.00 0.50; per token 5.0 kB in 50 datagrams sent; lost 11, NAKs sent 22, "
+                        "resent 33, copies sent 5; 4 dropped by the kernel, whose socket buffer was full\n");
 }
 
 static void figures_of_one_node_say_nothing_of_a_network(void **state)

@@ -160,13 +160,13 @@ const char *mesh_telemetry_happening_name(unsigned happening);
     F(reordered,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_reordered_datagrams_total",       "Datagrams of the peer that came after a later one") \
     F(duplicate,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_duplicate_datagrams_total",       "Datagrams of the peer that came twice, or brought blocks that were there") \
     F(refused,          u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_refused_datagrams_total",         "Datagrams of the peer with a field out of range, or not expected") \
-    F(naks_sent,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_sent_naks_total",                 "Times the peer was asked for missing blocks") \
-    F(naks_received,    u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_received_naks_total",             "Times the peer asked for missing blocks") \
-    F(resent,           u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_resent_tiles_total",              "Tiles sent to the peer again because it asked") \
+    F(naks_sent,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_sent_naks_total",                 "NAKs sent to the peer, for missing blocks") \
+    F(naks_received,    u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_received_naks_total",             "NAKs received from the peer, for missing blocks") \
+    F(resent,           u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_resent_tiles_total",              "Tiles resent to the peer after its NAKs") \
     F(not_yet_sent,     u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_sent_not_yet_total",              "Answers to the peer that its blocks are not computed yet") \
     F(not_yet_received, u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_received_not_yet_total",          "Answers of the peer that blocks are not computed yet") \
-    F(duplicates_sent,  u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_sent_copies_total",               "Tiles sent to the peer twice, unasked, because its path loses datagrams") \
-    F(duplicates_used,  u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_used_copies_total",               "Second tiles of the peer whose first had not come") \
+    F(duplicates_sent,  u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_sent_copies_total",               "Copies of tiles sent to the peer, because its path loses datagrams") \
+    F(duplicates_used,  u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_used_copies_total",               "Copies of tiles received from the peer before the tile itself") \
     F(credit_waits,     u64,  0,  UINT64_MAX,          "times",     COUNTER, "mesh_link_credit_waits_total",              "Times sending waited for room in the peer's buffer") \
     F(waited_ns,        u64,  0,  UINT64_MAX,          "ns",        COUNTER, "mesh_link_wait_seconds_total",              "Time this node's workers waited for blocks of the peer") \
     F(loss_ppm,         u32,  0,  1000000,             "ppm",       GAUGE,   "mesh_link_loss_ratio",                      "Part lost of what goes to the peer, by its reports, as a slow average") \
