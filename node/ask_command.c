@@ -175,11 +175,11 @@ static int print_done(struct asking *a, const struct talk_done *done, struct fai
         json_double(&a->out, "gen_tok_per_s", gen_per_s);
         json_double(&a->out, "ttft_ms", (double)done->first_ns / 1e6);
         json_uint(&a->out, "epochs", done->epochs);
-        json_text(&a->out, "reason", engine_done_name(done->reason));
         snprintf(hex, sizeof hex, "%016" PRIx64, a->ids_digest);
         json_text(&a->out, "digest_ids", hex);
         snprintf(hex, sizeof hex, "%016" PRIx64, a->logits_digest);
         json_text(&a->out, "digest_logits", hex);
+        json_text(&a->out, "reason", engine_done_name(done->reason));
         json_event_end(&a->out);
         a->has_summary = true;
     } else {

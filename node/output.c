@@ -142,7 +142,6 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_uint(json, "prompt_tokens", f->prompt_tokens);
     json_double(json, "prompt_tok_per_s", rates->prompt_per_s);
     json_uint(json, "gen_tokens", f->outcome->tokens);
-    json_text(json, "reason", engine_done_name(f->outcome->reason));
     json_double(json, "gen_tok_per_s", rates->gen_per_s);
     json_double(json, "ttft_ms", rates->ttft_ms);
     json_array_begin(json, "utilisation");
@@ -166,6 +165,7 @@ static int print_json(struct output *output, const struct output_figures *f, con
     json_text(json, "digest_ids", hex);
     snprintf(hex, sizeof hex, "%016" PRIx64, output->logits_digest);
     json_text(json, "digest_logits", hex);
+    json_text(json, "reason", engine_done_name(f->outcome->reason));
     if (output->options->lab_text != NULL)
         json_text(json, "lab", output->options->lab_text);
     json_event_end(json);

@@ -269,18 +269,19 @@ static void the_summary_in_json_is_on_stdout(void **state)
     int err = output_figures(&output, &figures, &fail);
     release();
     assert_int_equal(err, 0);
-    assert_string_equal(text, "{\"schema_version\":1,\"event\":\"summary\",\"nodes\":3,\"threads\":2,\"kernel\":\"scalar\",\"security\":"
-                              "\"none\",\"cipher\":\"none\","
-                              "\"topology\":\"mesh\",\"pipeline\":\"on\","
-                              "\"prompt_tokens\":100,"
-                              "\"prompt_tok_per_s\":200,\"gen_tokens\":11,\"gen_tok_per_s\":5,\"ttft_ms\":500,\"utilisation\":[0.5,0,0.5],"
-                              "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"send_calls_per_token\":25,\"receive_calls_per_"
-                              "token\":600,"
-                              "\"wait_calls_per_token\":1.5,\"yield_calls_per_token\":15,"
-                              "\"system_calls_per_token\":641.5,"
-                              "\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
-                              "sent\":5,\"dropped_by_kernel\":4,"
-                              "\"digest_ids\":\"0000000000000000\",\"digest_logits\":\"0000000000000000\",\"lab\":\"loss=1%\"}\n");
+    assert_string_equal(
+        text, "{\"schema_version\":1,\"event\":\"summary\",\"nodes\":3,\"threads\":2,\"kernel\":\"scalar\",\"security\":"
+              "\"none\",\"cipher\":\"none\","
+              "\"topology\":\"mesh\",\"pipeline\":\"on\","
+              "\"prompt_tokens\":100,"
+              "\"prompt_tok_per_s\":200,\"gen_tokens\":11,\"gen_tok_per_s\":5,\"ttft_ms\":500,\"utilisation\":[0.5,0,0.5],"
+              "\"bytes_sent_per_token\":5000,\"packets_sent_per_token\":50,\"send_calls_per_token\":25,\"receive_calls_per_"
+              "token\":600,"
+              "\"wait_calls_per_token\":1.5,\"yield_calls_per_token\":15,"
+              "\"system_calls_per_token\":641.5,"
+              "\"lost\":11,\"naks\":22,\"resent\":33,\"duplicates_"
+              "sent\":5,\"dropped_by_kernel\":4,"
+              "\"digest_ids\":\"0000000000000000\",\"digest_logits\":\"0000000000000000\",\"reason\":\"length\",\"lab\":\"loss=1%\"}\n");
 }
 
 static void nothing_is_divided_by_zero_when_no_token_came(void **state)
