@@ -277,3 +277,17 @@ int mesh_caller_receive(struct mesh_caller *c, const uint8_t **record, size_t *b
         }
     }
 }
+
+/* ---- other event loops ---- */
+
+int mesh_caller_fd(const struct mesh_caller *c)
+{
+    return mesh_udp_fd(c->udp);
+}
+
+uint64_t mesh_caller_timeout(struct mesh_caller *c)
+{
+    const uint64_t call_ns = mesh_call_timeout(c->call), udp_ns = mesh_udp_timeout(c->udp, NULL);
+
+    return call_ns < udp_ns ? call_ns : udp_ns;
+}

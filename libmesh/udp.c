@@ -374,28 +374,53 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
     }
 }
 
-void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns)
+static bool udp_take_wake(struct mesh_udp *udp)
 {
-    const uint64_t now_ns = mesh_udp_now_ns();
-    uint64_t due_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
+    uint64_t woken;
+    const bool was_woken = read(udp->event_fd, &woken, sizeof woken) == sizeof woken;
+
+    udp_count_wait(udp);
+    assert(was_woken || errno == EAGAIN || errno == EINTR); /* nobody called mesh_udp_wake */
+    return was_woken;
+}
+
+/* When there is something to do that no descriptor tells of; UINT64_MAX never. */
+static uint64_t udp_due_ns(const struct mesh_udp *udp, const struct mesh *mesh)
+{
     const uint64_t core_ns = mesh != NULL ? mesh_timeout(mesh) : UINT64_MAX, held_ns = mesh_udp_receiver_next_ns(&udp->receiver);
     const uint64_t full_ns = mesh_udp_sender_next_ns(&udp->sender);
     const uint64_t group_ns = udp->group != NULL ? mesh_udp_receiver_next_ns(udp->group) : UINT64_MAX;
-    uint64_t woken;
+    uint64_t due_ns = full_ns != 0 ? full_ns : UINT64_MAX;
 
-    due_ns = full_ns != 0 && full_ns < due_ns ? full_ns : due_ns;
     due_ns = core_ns < due_ns ? core_ns : due_ns;
     due_ns = held_ns < due_ns ? held_ns : due_ns;
-    due_ns = group_ns < due_ns ? group_ns : due_ns;
+    return group_ns < due_ns ? group_ns : due_ns;
+}
+
+void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_ns)
+{
+    const uint64_t now_ns = mesh_udp_now_ns(), end_ns = now_ns + (max_ns < UDP_WAIT_NS_MAX ? max_ns : UDP_WAIT_NS_MAX);
+    uint64_t due_ns = udp_due_ns(udp, mesh);
+
+    due_ns = due_ns < end_ns ? due_ns : end_ns;
     if (due_ns <= now_ns) {
         return;
     }
     udp_watch_room(udp);
     udp_sleep(udp, due_ns - now_ns);
-    udp_count_wait(udp);
-    if (read(udp->event_fd, &woken, sizeof woken) < 0) {
-        assert(errno == EAGAIN || errno == EINTR); /* nobody called mesh_udp_wake */
-    }
+    udp_take_wake(udp);
+}
+
+int mesh_udp_fd(const struct mesh_udp *udp)
+{
+    return udp->epoll_fd;
+}
+
+uint64_t mesh_udp_timeout(struct mesh_udp *udp, const struct mesh *mesh)
+{
+    udp_watch_room(udp);
+    udp_sleep(udp, 0); /* finds errors that no failing call has told of, which would leave the descriptor readable */
+    return udp_take_wake(udp) ? 0 : udp_due_ns(udp, mesh);
 }
 
 void mesh_udp_wake(struct mesh_udp *udp)

@@ -1,4 +1,5 @@
 /* Client sessions over real sockets: a caller, and a thread that acts as the node. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/udp.h"
 #include "node/caller.h"
 #include "session_host.h"
 
@@ -121,6 +123,47 @@ static void more_than_fits_waits_its_turn(void **state)
     session_host_stop(&host);
 }
 
+/* ---- another event loop ---- */
+
+enum { PATIENCE_MS = 20000 };
+
+/* Sleeps on the descriptor, and no longer than mesh_caller_timeout says. */
+static void sleep_on(struct mesh_caller *caller)
+{
+    const uint64_t due_ns = mesh_caller_timeout(caller), now_ns = mesh_udp_now_ns();
+    struct pollfd one = {.fd = mesh_caller_fd(caller), .events = POLLIN};
+    int sleep_ms = PATIENCE_MS;
+
+    if (due_ns <= now_ns)
+        sleep_ms = 0;
+    else if (due_ns - now_ns < PATIENCE_MS * UINT64_C(1000000))
+        sleep_ms = (int)((due_ns - now_ns) / 1000000 + 1);
+    assert_true(poll(&one, 1, sleep_ms) > 0 || sleep_ms < PATIENCE_MS);
+}
+
+static void a_program_may_sleep_on_the_descriptor_instead(void **state)
+{
+    struct fail fail;
+    struct mesh_caller *caller;
+    const uint8_t *back;
+    size_t bytes;
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 100000, .seed = 6});
+    caller = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(caller);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(caller_send(caller, record, 20000, &fail), 0);
+        while (caller_receive(caller, &back, &bytes, 0, &fail) == 0)
+            sleep_on(caller);
+        assert_int_equal(bytes, 20000);
+        assert_memory_equal(back, record, bytes);
+    }
+    caller_close(caller);
+    session_host_stop(&host);
+    assert_true(host.lost > 0);
+}
+
 /* ---- failures ---- */
 
 static void check_refused(const struct mesh_caller_config *config, enum exit_code exit_code, const char *text)
@@ -219,6 +262,7 @@ int main(void)
         cmocka_unit_test_teardown(records_of_any_size_go_there_and_back, stop_host),
         cmocka_unit_test_teardown(a_session_works_through_loss_duplicates_and_reordering, stop_host),
         cmocka_unit_test_teardown(more_than_fits_waits_its_turn, stop_host),
+        cmocka_unit_test_teardown(a_program_may_sleep_on_the_descriptor_instead, stop_host),
         cmocka_unit_test_teardown(no_answer_names_address_and_key, stop_host),
         cmocka_unit_test(addresses_that_are_none_are_refused),
         cmocka_unit_test_teardown(a_full_node_is_told_from_one_that_is_not_there, stop_host),

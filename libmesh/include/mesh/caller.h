@@ -1,7 +1,8 @@
 /* A client session with a node of a mesh, for programs that are not members: open, send, receive and close, each blocking.
  *
  * A driver like mesh/udp.h: with a socket of its own, and the clock. One thread at a time. Nothing happens between the calls: a program
- * that does not call for ten seconds may find the session closed. */
+ * that does not call for ten seconds may find the session closed. A program with an event loop of its own waits on mesh_caller_fd; one
+ * that may not block at all, not even to open a session, drives the core of mesh/session.h (mesh_call_init) itself. */
 #ifndef MESH_CALLER_H
 #define MESH_CALLER_H
 
@@ -43,6 +44,14 @@ int mesh_caller_send(struct mesh_caller *caller, const uint8_t *record, size_t b
 /* 1: a record, valid until the next call; 0: none within the time; -1: the session is over. Records that came before its end come first. */
 int mesh_caller_receive(struct mesh_caller *caller, const uint8_t **record, size_t *bytes, uint64_t timeout_ns,
                         struct mesh_caller_why *why);
+
+/* For a program with an event loop of its own: a descriptor to wait on (of the kind of mesh_udp_fd), and the time at which the session
+ * needs a call even if the descriptor is not readable (as mesh_udp_now_ns; may be in the past). In each turn of the loop call
+ * mesh_caller_receive with timeout_ns 0 until it returns 0, then mesh_caller_timeout, then sleep; mesh_caller_send may also have received
+ * something. Receiving with timeout_ns 0 does not block. Opening and closing block, and so does sending when the queue is full: an empty
+ * queue has room for any record. */
+int mesh_caller_fd(const struct mesh_caller *caller);
+uint64_t mesh_caller_timeout(struct mesh_caller *caller);
 
 /* Delivers what was sent, for a second at most, and says goodbye. NULL is fine. */
 void mesh_caller_close(struct mesh_caller *caller);

@@ -83,7 +83,7 @@ int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed);
 
 uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
 
-/* For all three, mesh NULL is a node without an endpoint: what arrives goes to mesh_udp_set_outside, or nowhere. */
+/* For all that follow, mesh NULL is a node without an endpoint: what arrives goes to mesh_udp_set_outside, or nowhere. */
 
 /* Receive what is there, tick, send what is due. Never blocks. Returns the number of datagrams received and sent together (0: nothing
  * happened), or MESH_ESYSTEM. Events stay in the core for the caller to drain; when its event queue fills up, receiving stops early. */
@@ -99,10 +99,24 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
  * handler. */
 void mesh_udp_wake(struct mesh_udp *udp);
 
+/* For a program with an event loop of its own, instead of mesh_udp_wait: a descriptor to wait on, e.g. with poll(2) and POLLIN or in an
+ * epoll set. It becomes readable when a datagram may have arrived, when one may have come back (ICMP), when a socket that
+ * mesh_udp_timeout has found full has room again, and after mesh_udp_wake; then call mesh_udp_poll. The descriptor is an epoll set of the
+ * driver, not its socket: only wait on it. Valid until mesh_udp_close or mesh_udp_reseed.
+ *
+ * It does not become readable when something falls due: a timer of the core, a datagram that a delay of mesh_lab holds back, or one for
+ * which the core had no room. So the loop must not sleep past mesh_udp_timeout. */
+int mesh_udp_fd(const struct mesh_udp *udp);
+
+/* When to call mesh_udp_poll even if the descriptor is not readable (as mesh_udp_now_ns; may be in the past; UINT64_MAX never). Call before
+ * each sleep, after the last mesh_udp_poll or mesh_udp_flush: the call also makes the descriptor tell of room in a full socket, and ends
+ * the effect of mesh_udp_wake on it, for which it returns 0. At most three system calls. */
+uint64_t mesh_udp_timeout(struct mesh_udp *udp, const struct mesh *mesh);
+
 struct mesh_udp_stats {
     uint64_t system_calls; /* that send or receive, the next two together; one call takes several datagrams */
     uint64_t send_calls, receive_calls;
-    uint64_t wait_calls; /* that sleep in mesh_udp_wait, and that end it; not part of system_calls */
+    uint64_t wait_calls; /* of mesh_udp_wait and mesh_udp_timeout, and those that end a wait; not part of system_calls */
     uint64_t datagrams_sent, datagrams_received, send_errors;
     uint64_t sent_to_group;  /* of the datagrams sent: once, to all ranks that hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
