@@ -1,5 +1,5 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
-# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, LIBDIR, DESTDIR, V=1.
+# `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, LIBDIR, DOCDIR, DESTDIR, V=1.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -14,6 +14,7 @@ LIBDIR ?= lib
 override LIBDIR := $(if $(filter /%,$(LIBDIR)),,$(PREFIX)/)$(LIBDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 WIRESHARKDIR ?= $(LIBDIR)/wireshark/plugins
+DOCDIR ?= $(PREFIX)/share/doc/libmesh
 DEB_REVISION ?= 1
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
@@ -370,10 +371,13 @@ docs:
 HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))
 MANUALS := $(wildcard $(patsubst %,docs/man/%.1,$(notdir $(MAINS))))
 COMPLETIONS := $(wildcard $(patsubst %,docs/completions/%.bash,$(notdir $(MAINS))))
+LIBRARY_DOCS := docs/PROTOCOL.md $(if $(TRACE),docs/TRACE.md)
+EXAMPLES := $(wildcard docs/examples/*.c)
 INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a $(LIBDIR)/libmesh.so \
 	$(LIBDIR)/libmesh.so.$(SOVERSION) $(LIBDIR)/libmesh.so.$(VERSION) $(LIBDIR)/pkgconfig/libmesh.pc \
 	$(addprefix $(PREFIX)/include/mesh/,$(notdir $(HEADERS))) \
-	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) \
+	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) $(PREFIX)/share/man/man7/libmesh.7 \
+	$(patsubst docs/%,$(DOCDIR)/%,$(LIBRARY_DOCS) $(EXAMPLES)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
 	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
@@ -382,8 +386,8 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 # DESTDIR may have any name. PREFIX may have no spaces, at which make and pkg-config split words.
 staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
-ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)-),4)
-$(error PREFIX, LIBDIR, UNITDIR and WIRESHARKDIR cannot have spaces: give other names)
+ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)- -$(DOCDIR)-),5)
+$(error PREFIX, LIBDIR, UNITDIR, WIRESHARKDIR and DOCDIR cannot have spaces: give other names)
 endif
 endif
 
@@ -402,6 +406,9 @@ install: installable
 		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(GCRYPT), libgcrypt)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
 		>'$(DESTDIR)$(LIBDIR)/pkgconfig/libmesh.pc'
 	@$(if $(MANUALS),install -m 644 $(MANUALS) '$(DESTDIR)$(PREFIX)/share/man/man1/')
+	@install -m 644 docs/man/libmesh.7 '$(DESTDIR)$(PREFIX)/share/man/man7/'
+	@install -m 644 $(LIBRARY_DOCS) '$(DESTDIR)$(DOCDIR)/'
+	@install -m 644 $(EXAMPLES) '$(DESTDIR)$(DOCDIR)/examples/'
 	@for file in $(COMPLETIONS); do \
 		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
 	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
@@ -412,7 +419,7 @@ install: installable
 
 uninstall:
 	@rm -f $(call staged,$(INSTALLED))
-	@rmdir $(call staged,$(PREFIX)/include/mesh $(PREFIX)/share/mesh-node) 2>/dev/null || true
+	@rmdir $(call staged,$(PREFIX)/include/mesh $(PREFIX)/share/mesh-node $(DOCDIR)/examples $(DOCDIR)) 2>/dev/null || true
 
 dist:
 	@deploy/make-dist $(VERSION) build/dist
@@ -432,7 +439,7 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local LIBDIR=lib DESTDIR= UNITDIR= WIRESHARKDIR=   make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local LIBDIR=lib DESTDIR= UNITDIR= WIRESHARKDIR= DOCDIR=   make uninstall, clean, deps, deps-test
 #: make dist       a tarball of the sources        make deb        packages for this Debian (make deps-deb: what that needs)
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 

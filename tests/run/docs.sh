@@ -87,8 +87,22 @@ if [ -x "$BIN/mesh-replay" ]; then
         "$BIN/mesh-replay" "$command" --help
     done)
 fi
+sed 's/\\-/-/g' docs/man/libmesh.7 >"$tmp/page"
+for header in libmesh/include/mesh/*.h; do
+    grep -q "<mesh/${header##*/}>" "$tmp/page" || echo "${header##*/}"
+done >"$tmp/unknown"
+check_equal "the manual page of libmesh names every public header" "$(cat "$tmp/unknown")" ""
+grep -oE '\bmesh_[a-z0-9_]+|\bMESH_[A-Z0-9_]+' "$tmp/page" | sort -u | while read -r name; do
+    grep -qw "$name" libmesh/include/mesh/*.h || echo "$name"
+done >"$tmp/unknown"
+check_equal "public headers declare every name in the manual page of libmesh" "$(cat "$tmp/unknown")" ""
+grep -oE '^\.(IR|I) "?(Questions|Records|Bulk transfers|Telemetry)' "$tmp/page" | sed -E 's/^\.[IR]+ "?//' |
+    sort -u | while read -r name; do
+    grep -qx "### $name" docs/PROTOCOL.md || echo "$name"
+done >"$tmp/unknown"
+check_equal "docs/PROTOCOL.md has the sections that the manual page of libmesh names" "$(cat "$tmp/unknown")" ""
 if command -v groff >/dev/null; then
-    for page in docs/man/*.1; do
+    for page in docs/man/*.[17]; do
         run groff -t -man -Tutf8 -ww -z "$page"
         check_equal "groff has no complaint about $page" "$(cat "$err")" ""
     done

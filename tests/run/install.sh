@@ -11,7 +11,8 @@ prefix=$tmp/root/opt/mesh
 
 check "make install succeeds" install_command install
 for file in bin/mesh-node bin/mesh-monitor lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h \
-    include/mesh/seal.h share/man/man1/mesh-node.1 share/man/man1/mesh-monitor.1 share/bash-completion/completions/mesh-monitor; do
+    include/mesh/seal.h share/man/man1/mesh-node.1 share/man/man1/mesh-monitor.1 share/bash-completion/completions/mesh-monitor \
+    share/man/man7/libmesh.7 share/doc/libmesh/PROTOCOL.md share/doc/libmesh/examples/exchange.c; do
     check "$file is installed" test -e "$prefix/$file"
 done
 check "the installed mesh-node runs" "$prefix/bin/mesh-node" --version
@@ -69,7 +70,8 @@ for libdir in lib/x86_64-linux-gnu /usr/lib64; do
     placed_command() { install_command "$1" DESTDIR="$multiarch" PREFIX=/usr LIBDIR="$libdir"; }
     case $libdir in /*) place=$libdir ;; *) place=/usr/$libdir ;; esac
     check "make install LIBDIR=$libdir succeeds" placed_command install
-    check_equal "libraries are in LIBDIR and nowhere else" "$(cd "$multiarch" && find . -name 'libmesh.*' -printf '/%P\n' | sort)" \
+    check_equal "libraries are in LIBDIR and nowhere else" \
+        "$(cd "$multiarch" && find . -name 'libmesh.*' -not -path '*/man7/*' -printf '/%P\n' | sort)" \
         "$(printf '%s\n' "$place"/libmesh.{a,so,so.0,so."$(sed -n 's/^VERSION := //p' Makefile)"} "$place/pkgconfig/libmesh.pc" | sort)"
     if command -v pkg-config >/dev/null; then
         check_equal "pkg-config gives LIBDIR" \

@@ -78,7 +78,8 @@ for program in "$BIN"/mesh-{node,monitor,dissect,replay}; do
 done
 for file in lib/systemd/system/mesh-node.service lib/systemd/system/mesh-node@.service usr/share/mesh-node/cluster.conf \
     "usr/lib/$triplet/wireshark/plugins/mesh.lua" "usr/lib/$triplet/libmesh.so.$version" "usr/lib/$triplet/libmesh.a" \
-    "usr/include/mesh/mesh.h" usr/share/doc/diolkos-mesh/OPERATIONS.md.gz; do
+    "usr/include/mesh/mesh.h" usr/share/doc/diolkos-mesh/OPERATIONS.md.gz usr/share/man/man7/libmesh.7.gz \
+    usr/share/doc/libmesh-dev/{PROTOCOL,TRACE}.md.gz usr/share/doc/libmesh-dev/examples/{exchange,status}.c; do
     check "the packages have $file" test -s "$tmp/root/$file"
 done
 check_contains "the unit starts the program of the package" "$tmp/root/lib/systemd/system/mesh-node.service" \
