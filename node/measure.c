@@ -80,7 +80,7 @@ void measure_request_over(struct measure_requests *r, const struct job *job, uin
 static void take_requests(struct measure *m, const struct measure_source *s)
 {
     m->requests = 0;
-    m->node.requests_running = s->questions;
+    m->node.requests_running = s->waiting;
     for (size_t i = 0; i < JOBS_MAX; i++) {
         const struct job *job = &s->jobs->job[i];
 

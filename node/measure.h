@@ -32,7 +32,7 @@ struct measure_source {
     const struct mesh_sessions *sessions; /* NULL: none */
     const struct gate_stats *gate;        /* all zeros where there is none */
     const struct jobs *jobs;
-    uint32_t questions; /* requests that wait to be tokenised, and are no jobs yet */
+    uint32_t waiting; /* requests that wait to be tokenised, and are no jobs yet */
     const struct measure_requests *requests;
     const struct mesh_lab *lab;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in epochs before this one */

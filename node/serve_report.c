@@ -15,7 +15,7 @@ void serve_watch_measure(struct server *server)
         .cluster = server->cluster,
         .sessions = server->sessions,
         .jobs = &server->jobs,
-        .questions = server->questions.count,
+        .waiting = server->questions.count,
         .requests = &w->requests,
         .lab = &server->config->lab,
         .replayed = server->replayed,

@@ -9,14 +9,14 @@
 #include "node/measure.h"
 #include "simquestion.h"
 
-static void take(struct measure *measure, const struct jobs *jobs, uint32_t questions)
+static void take(struct measure *measure, const struct jobs *jobs, uint32_t waiting)
 {
     static const struct measure_requests over = {.begun = 7};
     static const struct gate_stats gate;
     static const struct mesh_lab lab;
     const struct shift_config config = {.model = simquestion_model(0)->model};
     const struct measure_source source = {
-        .now_ns = 1000, .config = &config, .gate = &gate, .jobs = jobs, .questions = questions, .requests = &over, .lab = &lab};
+        .now_ns = 1000, .config = &config, .gate = &gate, .jobs = jobs, .waiting = waiting, .requests = &over, .lab = &lab};
 
     measure_take(measure, &source);
 }
