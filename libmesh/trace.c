@@ -88,6 +88,12 @@ int trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_CONSTRAINT:
     case SQLITE_RANGE:
         return trace_fail(trace, MESH_ERANGE, "%s: %s", doing, sqlite3_errmsg(trace->db));
+    case SQLITE_AUTH:
+    case SQLITE_INTERRUPT:
+        return trace_fail(trace, MESH_ESTATE, "%s: a question to it is open, whose limits hold for all: end that first", doing);
+    case SQLITE_ERROR:
+        return trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged, made by hand, or was changed by another program", doing,
+                          sqlite3_errmsg(trace->db));
     default:
         return trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged; record it again", doing, sqlite3_errmsg(trace->db));
     }
@@ -285,20 +291,40 @@ void mesh_trace_close(struct mesh_trace *trace)
 
 /* ---- transactions ---- */
 
+int trace_check_writable(struct mesh_trace *trace)
+{
+    return trace->into ? 0 : trace_fail(trace, MESH_EINVAL, "it was opened for reading: write to a trace that mesh_trace_create made");
+}
+
 int mesh_trace_begin(struct mesh_trace *trace)
 {
-    assert(trace->is_written);
-    return trace_execute(trace, "BEGIN", "writing");
+    int err = trace_check_writable(trace);
+
+    if (err == 0 && !sqlite3_get_autocommit(trace->db)) {
+        err = trace_fail(trace, MESH_ESTATE, "a transaction is open already: commit it, or roll it back, before the next");
+    }
+    err = err ? err : trace_execute(trace, "BEGIN", "writing");
+    trace->has_begun |= err == 0;
+    return err;
 }
 
 int mesh_trace_commit(struct mesh_trace *trace)
 {
-    const int err = sqlite3_get_autocommit(trace->db) ? trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
-                                                      : trace_execute(trace, "COMMIT", "writing");
+    int err;
 
+    if (!trace->has_begun) {
+        return trace_fail(trace, MESH_ESTATE, "no transaction is open: begin one before its rows");
+    }
+    if (trace->is_asked) {
+        return trace_fail(trace, MESH_ESTATE, "a question to it is open: end that, then commit");
+    }
+    /* SQLite rolls back by itself when a row cannot be written. */
+    err = sqlite3_get_autocommit(trace->db) ? trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
+                                            : trace_execute(trace, "COMMIT", "writing");
     if (err != 0) {
         mesh_trace_rollback(trace);
     }
+    trace->has_begun = false;
     return err;
 }
 
@@ -307,15 +333,16 @@ void mesh_trace_rollback(struct mesh_trace *trace)
     if (!sqlite3_get_autocommit(trace->db)) {
         sqlite3_exec(trace->db, "ROLLBACK", NULL, NULL, NULL);
     }
+    trace->has_begun = trace->has_begun && !sqlite3_get_autocommit(trace->db); /* while a question is open */
 }
 
 /* ---- meta ---- */
 
 int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value)
 {
-    int err = 0;
+    int err = trace_check_writable(trace);
 
-    if (!trace->set_meta) {
+    if (err == 0 && !trace->set_meta) {
         err = trace_prepare(trace, &trace->set_meta, sqlite3_mprintf("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)"));
     }
     if (err != 0) {

@@ -1,5 +1,4 @@
 /* Datagrams in the trace store: taken apart into columns by the wire schema, and put together again. */
-#include <assert.h>
 #include <string.h>
 
 #include "trace_parts.h"
@@ -204,8 +203,14 @@ static int add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagr
 {
     struct mesh_trace_datagram made = *row;
     struct taken_apart apart;
+    const int err = trace_check_writable(trace);
 
-    assert(trace->into && packet_bytes <= MESH_TRACE_DATAGRAM_BYTES_MAX);
+    if (err != 0) {
+        return err;
+    }
+    if (packet_bytes > MESH_TRACE_DATAGRAM_BYTES_MAX) {
+        return trace_fail(trace, MESH_EINVAL, "a datagram of %zu bytes: give at most %d", packet_bytes, MESH_TRACE_DATAGRAM_BYTES_MAX);
+    }
     take_apart(&apart, packet, packet_bytes, row->bytes > (int64_t)packet_bytes);
     if (row->bytes < (int64_t)packet_bytes) {
         made.bytes = (int64_t)packet_bytes;

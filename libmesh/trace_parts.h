@@ -49,6 +49,8 @@ struct mesh_trace {
     int schema;      /* of an opened one */
     bool is_written; /* opened by mesh_trace_create */
     bool has_rows;   /* of calls: nothing is left to be made */
+    bool has_begun;  /* a transaction that is neither committed nor rolled back */
+    bool is_asked;   /* a question is open, with its own limits on what may be done */
     bool sorts_in_files;
     const char *into; /* prefix of the names of tables that rows are added to: "", or that of trace_rows.c; NULL: none may be added */
     int file;         /* a descriptor of it, closed last: closing any drops SQLite's own locks. Of a written one: locked */
@@ -79,6 +81,12 @@ int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing);
 
 /* Run a query of our own whose answer is one number. */
 int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value);
+
+/* MESH_EINVAL, with reason: no rows may be added. */
+int trace_check_writable(struct mesh_trace *trace);
+
+/* A table of the list; else MESH_EINVAL, with reason. */
+int trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table);
 
 /* Run a bound statement that returns no rows, and reset it. */
 int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement);

@@ -13,6 +13,8 @@ struct mesh_trace_query {
     sqlite3_stmt *statement;
     uint64_t until_ns;
     bool wants_calls; /* it reads what rows of calls stand in */
+    bool is_over;
+    int err; /* how it ended */
 };
 
 static uint64_t now_ns(void)
@@ -129,14 +131,19 @@ void mesh_trace_sort_in_files(struct mesh_trace *trace)
 
 int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query)
 {
-    struct mesh_trace_query *made = calloc(1, sizeof *made);
+    struct mesh_trace_query *made;
     int err;
 
     *query = NULL;
+    if (trace->is_asked) {
+        return trace_fail(trace, MESH_ESTATE, "another question to it is open: end that first, or open the trace once more");
+    }
+    made = calloc(1, sizeof *made);
     if (!made) {
         return trace_no_memory(trace);
     }
     made->trace = trace;
+    trace->is_asked = true;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
     sqlite3_exec(trace->db, trace_temp_store(trace), NULL, NULL, NULL);
     err = prepare_with_rows(trace, made, sql);
@@ -193,10 +200,16 @@ static void get_value(sqlite3_stmt *statement, int column, struct mesh_trace_val
 
 int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_value *values)
 {
-    const int step = sqlite3_step(query->statement);
+    int step;
 
+    if (query->is_over) {
+        return query->err; /* SQLite would begin again */
+    }
+    step = sqlite3_step(query->statement);
     if (step != SQLITE_ROW) {
-        return step == SQLITE_DONE ? 0 : query_error(query->trace);
+        query->is_over = true;
+        query->err = step == SQLITE_DONE ? 0 : query_error(query->trace);
+        return query->err;
     }
     for (int i = 0; i < sqlite3_column_count(query->statement); i++) {
         get_value(query->statement, i, &values[i]);
@@ -210,6 +223,7 @@ void mesh_trace_query_end(struct mesh_trace_query *query)
         sqlite3_finalize(query->statement);
         sqlite3_set_authorizer(query->trace->db, NULL, NULL);
         sqlite3_progress_handler(query->trace->db, 0, NULL, NULL);
+        query->trace->is_asked = false;
         free(query);
     }
 }

@@ -1,5 +1,4 @@
 /* Rows of the trace store: structs into statements and back, by the tables of columns. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +60,15 @@ void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wir
     }
 }
 
+int trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table)
+{
+    const unsigned number = table;
+
+    return number < MESH_TRACE_TABLE_COUNT
+               ? 0
+               : trace_fail(trace, MESH_EINVAL, "there is no table %u: give one of enum mesh_trace_table", number);
+}
+
 /* ---- writing ---- */
 
 static char *insert_sql(const char *into, const struct trace_table *table)
@@ -78,14 +86,13 @@ static char *insert_sql(const char *into, const struct trace_table *table)
     return sqlite3_str_finish(sql);
 }
 
-int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
+static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
 {
     const struct trace_table *table = &trace_tables[number];
     sqlite3_stmt **statement = &trace->add[number];
     uint64_t own_id;
     int err = 0;
 
-    assert(trace->into && number != MESH_TRACE_TABLE_DATAGRAM);
     if (!*statement) {
         err = trace_prepare(trace, statement, insert_sql(trace->into, table));
     }
@@ -106,18 +113,39 @@ int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table number, const
     return err;
 }
 
+int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id)
+{
+    int err = trace_check_writable(trace);
+
+    err = err ? err : trace_check_number(trace, table);
+    if (err == 0 && table == MESH_TRACE_TABLE_DATAGRAM) {
+        err = trace_fail(trace, MESH_EINVAL, "datagrams are taken apart into several tables: add them with mesh_trace_add_datagram");
+    }
+    return err ? err : add_row(trace, table, row, id);
+}
+
 /* ---- reading ---- */
 
 struct mesh_trace_reading {
     struct mesh_trace *trace;
     const struct trace_table *table;
     sqlite3_stmt *statement;
+    bool is_over;
+    int err; /* how it ended */
 };
+
+/* Before a table is read. */
+static int prepare_table(struct mesh_trace *trace, enum mesh_trace_table table)
+{
+    const int err = trace_check_number(trace, table);
+
+    return err == 0 && trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : err;
+}
 
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count)
 {
     sqlite3_stmt *statement = NULL;
-    int err = trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : 0;
+    int err = prepare_table(trace, table);
 
     err = err ? err : trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", trace_tables[table].name));
 
@@ -132,7 +160,7 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
 
 int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading)
 {
-    int err = trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : 0;
+    int err = prepare_table(trace, table);
     struct mesh_trace_reading *made;
 
     *reading = NULL;
@@ -185,10 +213,16 @@ static void get_column(sqlite3_stmt *statement, int place, enum trace_type type,
 
 int mesh_trace_next(struct mesh_trace_reading *reading, void *row)
 {
-    const int step = sqlite3_step(reading->statement);
+    int step;
 
+    if (reading->is_over) {
+        return reading->err; /* SQLite would begin again */
+    }
+    step = sqlite3_step(reading->statement);
     if (step != SQLITE_ROW) {
-        return step == SQLITE_DONE ? 0 : trace_error(reading->trace, "reading");
+        reading->is_over = true;
+        reading->err = step == SQLITE_DONE ? 0 : trace_error(reading->trace, "reading");
+        return reading->err;
     }
     for (int i = 0; i < reading->table->column_count; i++) {
         get_column(reading->statement, i, reading->table->columns[i].type, (char *)row + reading->table->columns[i].offset);

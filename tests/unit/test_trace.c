@@ -67,8 +67,66 @@ static void rows_come_back_as_they_were_written(void **state)
     assert_int_equal(mesh_trace_next(reading, &read), 1);
     assert_null(read.args.bytes);
     assert_int_equal(read.peer, 2);
-    assert_int_equal(mesh_trace_next(reading, &read), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mesh_trace_next(reading, &read), 0); /* and does not begin anew */
+    }
     mesh_trace_end(reading);
+    mesh_trace_end(NULL);
+}
+
+static void check_refused(const struct trace_place *place, int result, int err, const char *text)
+{
+    assert_int_equal(result, err);
+    if (strstr(mesh_trace_reason(place->trace), text) == NULL) {
+        fail_msg("'%s' does not say '%s'", mesh_trace_reason(place->trace), text);
+    }
+}
+
+static void transactions_begin_and_end_in_turn(void **state)
+{
+    struct trace_place *place = *state;
+    const struct mesh_trace_token row = {.node = 1};
+    uint64_t count;
+
+    check_refused(place, mesh_trace_commit(place->trace), MESH_ESTATE, "no transaction is open");
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    assert_int_equal(mesh_trace_add_row_token(place->trace, &row, NULL), 0);
+    check_refused(place, mesh_trace_begin(place->trace), MESH_ESTATE, "open already");
+    assert_int_equal(mesh_trace_add_row_token(place->trace, &row, NULL), 0);
+    assert_int_equal(mesh_trace_commit(place->trace), 0);
+    check_refused(place, mesh_trace_commit(place->trace), MESH_ESTATE, "no transaction is open");
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    mesh_trace_rollback(place->trace);
+    check_refused(place, mesh_trace_commit(place->trace), MESH_ESTATE, "no transaction is open");
+    assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_TOKEN, &count), 0);
+    assert_int_equal(count, 2);
+}
+
+static void calls_that_do_not_fit_are_refused(void **state)
+{
+    static const uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX + 1];
+    struct trace_place *place = *state;
+    const struct mesh_trace_datagram datagram = {.node = 1};
+    const struct mesh_trace_token token = {.node = 1};
+    const struct mesh_trace_chunk chunk = {.node = 1};
+    const struct mesh_trace_report report = {.node = 1};
+    const enum mesh_trace_table none = MESH_TRACE_TABLE_COUNT;
+    struct mesh_trace_reading *reading;
+    uint64_t count;
+
+    check_refused(place, mesh_trace_add(place->trace, MESH_TRACE_TABLE_DATAGRAM, &datagram, NULL), MESH_EINVAL, "mesh_trace_add_datagram");
+    check_refused(place, mesh_trace_add(place->trace, none, &token, NULL), MESH_EINVAL, "no table");
+    check_refused(place, mesh_trace_add_datagram(place->trace, &datagram, packet, sizeof packet, true, NULL), MESH_EINVAL, "at most 65535");
+    reopen(place);
+    check_refused(place, mesh_trace_begin(place->trace), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_set_meta(place->trace, "a", "b"), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_add_row_token(place->trace, &token, NULL), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_add_datagram(place->trace, &datagram, packet, 10, true, NULL), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_add_chunk(place->trace, &chunk, packet, 10, NULL), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_add_report(place->trace, &report, NULL), MESH_EINVAL, "opened for reading");
+    check_refused(place, mesh_trace_count(place->trace, none, &count), MESH_EINVAL, "no table");
+    check_refused(place, mesh_trace_read(place->trace, none, 1, &reading), MESH_EINVAL, "no table");
+    assert_null(reading);
 }
 
 static void meta_is_text_by_key(void **state)
@@ -272,6 +330,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_come_back_as_they_were_written, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(transactions_begin_and_end_in_turn, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(calls_that_do_not_fit_are_refused, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(meta_is_text_by_key, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_datagram_comes_back_to_the_byte, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, trace_place_close),

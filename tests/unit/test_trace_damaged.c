@@ -121,6 +121,13 @@ static void a_chunk_of_schema_1_comes_back_to_the_byte(void **state)
     mesh_trace_close(trace);
 }
 
+static void a_column_that_is_missing_is_named(void **state)
+{
+    (void)state;
+    execute("ALTER TABLE tokens DROP COLUMN logits_hash");
+    is_refused(MESH_ETRUNCATED, "no such column: logits_hash: the file is damaged, made by hand, or was changed by another program");
+}
+
 static void a_table_that_is_missing_is_named(void **state)
 {
     (void)state;
@@ -272,6 +279,7 @@ int main(void)
         TEST(a_datagram_of_absurd_size_is_refused),
         TEST(a_blob_beyond_the_limit_is_refused),
         TEST(a_chunk_of_absurd_size_is_refused),
+        TEST(a_column_that_is_missing_is_named),
         TEST(whatever_is_damaged_reading_ends),
     };
 

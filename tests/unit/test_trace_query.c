@@ -50,6 +50,85 @@ static void a_question_is_answered_row_by_row(void **state)
     mesh_trace_query_end(query);
 }
 
+static void check_reason(const struct trace_place *place, const char *text)
+{
+    if (strstr(mesh_trace_reason(place->trace), text) == NULL) {
+        fail_msg("'%s' does not say '%s'", mesh_trace_reason(place->trace), text);
+    }
+}
+
+static void a_second_question_is_refused_and_leaves_the_first_its_limits(void **state)
+{
+    static const char endless[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    struct trace_place *place = *state;
+    struct mesh_trace_query *first, *second;
+    struct mesh_trace_value values[1];
+    const struct mesh_trace_token token = {.node = 1};
+
+    assert_int_equal(mesh_trace_query(place->trace, endless, 0, &first), 0);
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT 1", 10, &second), MESH_ESTATE);
+    assert_null(second);
+    check_reason(place, "another question");
+    mesh_trace_query_end(second);
+    assert_int_equal(mesh_trace_query_next(first, values), MESH_EINVAL); /* its time is over */
+    check_reason(place, "takes too long");
+    mesh_trace_query_end(first);
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT 1", 10, &second), 0);
+    mesh_trace_query_end(second);
+
+    mesh_trace_close(place->trace);
+    assert_int_equal(unlink(place->path), 0);
+    assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT count(*) FROM tokens", 10, &first), 0);
+    assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), MESH_ESTATE);
+    check_reason(place, "a question to it is open");
+    mesh_trace_query_end(first);
+    assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), 0);
+}
+
+static void a_transaction_outlives_a_question(void **state)
+{
+    struct trace_place *place = *state;
+    const struct mesh_trace_token token = {.node = 1};
+    struct mesh_trace_query *query;
+    uint64_t count;
+
+    mesh_trace_close(place->trace);
+    assert_int_equal(unlink(place->path), 0);
+    assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
+    assert_int_equal(mesh_trace_begin(place->trace), 0);
+    assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), 0);
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT count(*) FROM tokens", 10, &query), 0);
+    assert_int_equal(mesh_trace_commit(place->trace), MESH_ESTATE);
+    check_reason(place, "a question to it is open");
+    mesh_trace_rollback(place->trace);
+    mesh_trace_query_end(query);
+    assert_int_equal(mesh_trace_commit(place->trace), 0);
+    assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_TOKEN, &count), 0);
+    assert_int_equal(count, 1);
+}
+
+static void after_its_end_a_question_stays_at_its_end(void **state)
+{
+    struct trace_place *place = *state;
+    struct mesh_trace_query *query;
+    struct mesh_trace_value values[1];
+
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT 1 FROM tokens LIMIT 1", 10, &query), 0);
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mesh_trace_query_next(query, values), 0);
+    }
+    mesh_trace_query_end(query);
+    assert_int_equal(mesh_trace_query(place->trace, "SELECT abs(iif(position = 1, -9223372036854775807 - 1, 1)) FROM tokens", 10, &query),
+                     0);
+    assert_int_equal(mesh_trace_query_next(query, values), 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mesh_trace_query_next(query, values), MESH_EINVAL); /* abs of it is no integer */
+    }
+    mesh_trace_query_end(query);
+}
+
 static void only_reading_is_allowed(void **state)
 {
     static const char *const hostile[] = {
@@ -147,6 +226,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_second_question_is_refused_and_leaves_the_first_its_limits, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_transaction_outlives_a_question, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(after_its_end_a_question_stays_at_its_end, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_is_sorted_in_files_may_be_more_than_memory, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, trace_place_close),

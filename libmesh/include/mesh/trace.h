@@ -18,6 +18,8 @@
  *   MESH_EVERSION    a trace of another schema
  *   MESH_ETRUNCATED  a trace that is damaged
  *   MESH_ERANGE      a value that cannot be: damaged, too, or made by hand
+ *   MESH_EINVAL      arguments: writing to a trace that was opened for reading, a table that does not exist, ...
+ *   MESH_ESTATE      not now: a transaction or a question is open, or none is
  *   MESH_ENOMEM
  * and mesh_trace_reason has it in words, "why: what to do". */
 #ifndef MESH_TRACE_H
@@ -261,7 +263,8 @@ const char *mesh_trace_reason(const struct mesh_trace *trace);
 /* ---- writing ---- */
 
 /* Rows between begin and commit are written together; without, each is a transaction of its own. After a failed commit all rows since begin
- * are lost, and a new transaction may be tried. */
+ * are lost, and a new transaction may be tried. MESH_ESTATE: begun twice, or nothing to commit. Rolling back without a
+ * transaction has no effect. */
 int mesh_trace_begin(struct mesh_trace *trace);
 int mesh_trace_commit(struct mesh_trace *trace);
 void mesh_trace_rollback(struct mesh_trace *trace);
@@ -269,7 +272,8 @@ void mesh_trace_rollback(struct mesh_trace *trace);
 /* Set a key, or replace its value; the schema's version and libmesh's are there already. */
 int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value);
 
-/* Add a row: row is the table's struct (below, with its type checked). id may be NULL; else the row's number. Not for datagrams. */
+/* Add a row: row is the table's struct (below, with its type checked). id may be NULL; else the row's number. MESH_EINVAL, too:
+ * datagrams, which have a function of their own. */
 int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id);
 
 /* Add a datagram: form, data_bytes, data_hash, coding and payload of the row are filled in from the packet (row's are not read), and so is
@@ -308,9 +312,10 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
 struct mesh_trace_reading;
 int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading);
 
-/* 1: the next row is in *row (the table's struct; texts and blobs valid until the next call); 0: there are no more; else an error. */
+/* 1: the next row is in *row (the table's struct; texts and blobs valid until the next call); 0: there are no more; else an error. After
+ * either of these, later calls return the same. */
 int mesh_trace_next(struct mesh_trace_reading *reading, void *row);
-void mesh_trace_end(struct mesh_trace_reading *reading);
+void mesh_trace_end(struct mesh_trace_reading *reading); /* NULL is fine */
 
 /* A datagram's bytes as they were, put together from columns and payload: into packet (MESH_TRACE_DATAGRAM_BYTES_MAX); *packet_bytes of
  * them. Zeros stand for a payload that was not stored, and *is_complete is then false. row: as read. */
@@ -347,15 +352,17 @@ struct mesh_trace_value {
 void mesh_trace_sort_in_files(struct mesh_trace *trace);
 
 /* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all
- * that SQLite holds in this process). MESH_EINVAL: it is none, or asks too much; mesh_trace_reason says what. One at a time per trace. */
+ * that SQLite holds in this process). MESH_EINVAL: it is none, or asks too much; mesh_trace_reason says what. One at a time per trace:
+ * MESH_ESTATE while another one is open. Its limits hold for the whole trace, so nothing can be written, committed or rolled back until it
+ * ends, no rows of calls can be made (see the top), and reading may stop with MESH_ESTATE when its time is over. */
 struct mesh_trace_query;
 int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds_max, struct mesh_trace_query **query);
 unsigned mesh_trace_query_columns(const struct mesh_trace_query *query);
 const char *mesh_trace_query_column(const struct mesh_trace_query *query, unsigned column);
 
-/* 1: the next row is in values (as many as there are columns); 0: there are no more; else an error. */
+/* 1: the next row is in values (as many as there are columns); 0: there are no more; else an error. As of mesh_trace_next, it stays so. */
 int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_value *values);
-void mesh_trace_query_end(struct mesh_trace_query *query);
+void mesh_trace_query_end(struct mesh_trace_query *query); /* NULL is fine */
 
 /* ---- text ---- */
 
