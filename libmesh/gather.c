@@ -115,6 +115,13 @@ void mesh_pace_add(struct mesh_pace *pace, uint64_t sample_ns)
 
 /* ---- the ring ---- */
 
+/* No token's blocks reach into those of the next one. */
+static bool are_apart(const struct mesh_gather *gather)
+{
+    return gather->token_count == 1 ||
+           gather->token_stride >= (size_t)(gather->block_count - 1u) * gather->block_bytes + gather->last_block_bytes;
+}
+
 static bool is_valid(const struct mesh *mesh, const struct mesh_gather *gather)
 {
     const struct mesh_config *config = &mesh->config;
@@ -132,7 +139,7 @@ static bool is_valid(const struct mesh *mesh, const struct mesh_gather *gather)
     for (unsigned rank = 0; rank < config->rank_count; rank++)
         if (gather->first[rank] > gather->first[rank + 1])
             return false;
-    return gather->data && gather->readers;
+    return gather->data && are_apart(gather) && gather->readers & (mesh->others | UINT64_C(1) << config->rank);
 }
 
 /* The first incomplete gather is what this rank waits for from now on. */

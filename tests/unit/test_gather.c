@@ -144,8 +144,59 @@ static void gathers_that_break_a_rule_are_refused(void **state)
     gather->block_count = 19;
     assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
     *gather = good;
+    gather->readers = 0;
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
+    gather->readers = ~UINT64_C(3); /* none of the two ranks */
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
+    *gather = good;
     assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
     assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL); /* not later than the previous gather */
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static void tokens_may_touch_but_not_overlap(void **state)
+{
+    enum { TOKEN_BYTES = 19 * 36 + 20 };
+    struct net *net = net_new(2);
+    struct mesh_gather *gather = &gathers[0].gather[0];
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 2, 20);
+    gather->token_stride = TOKEN_BYTES - 1;
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
+    gather->token_stride = 0;
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
+    gather->token_stride = TOKEN_BYTES;
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
+    net_gather_release(net, &gathers[0]);
+    net_gather_init(net, &gathers[1], 1, 1, 1, 20);
+    gathers[1].gather[0].token_stride = 0; /* of one token it does not matter */
+    assert_int_equal(net_gather_open(net, &gathers[1], 0), 0);
+    net_gather_release(net, &gathers[1]);
+    net_free(net);
+}
+
+/* net drains all events, and looks at none of ARRIVED. */
+static void what_is_published_before_the_handshake_arrives_after_it(void **state)
+{
+    struct net *net = net_new(3);
+
+    (void)state;
+    net_start(net);
+    net_gather_init(net, &gathers[0], 1, 0, 2, 30);
+    for (uint16_t rank = 0; rank < 3; rank++) {
+        assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[0], rank), 0);
+        assert_int_equal(net->events[rank][MESH_EVENT_UP], 0);
+    }
+    net_run(net, 100 * NET_MS);
+    for (uint16_t rank = 0; rank < 3; rank++) {
+        assert_int_equal(net->events[rank][MESH_EVENT_UP], 2);
+        assert_int_equal(net->events[rank][MESH_EVENT_COMPLETE], 1);
+        assert_true(net_gather_is_whole(net, &gathers[0], rank));
+    }
     net_gather_release(net, &gathers[0]);
     net_free(net);
 }
@@ -159,6 +210,8 @@ int main(void)
         cmocka_unit_test(the_ninth_gather_must_wait),
         cmocka_unit_test(a_rank_that_does_not_read_a_gather_neither_gets_nor_expects_it),
         cmocka_unit_test(gathers_that_break_a_rule_are_refused),
+        cmocka_unit_test(tokens_may_touch_but_not_overlap),
+        cmocka_unit_test(what_is_published_before_the_handshake_arrives_after_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

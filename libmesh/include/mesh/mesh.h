@@ -80,12 +80,12 @@ int mesh_init(struct mesh **mesh, const struct mesh_config *config, void *memory
 void mesh_set_peer(struct mesh *mesh, uint16_t rank, struct mesh_addr addr);
 
 /* The largest datagram that the path to a peer can carry, as far as this machine knows: larger ones are not tried. 0: not known. Call
- * before mesh_set_peer. */
+ * before mesh_set_peer (asserted). */
 void mesh_set_path(struct mesh *mesh, uint16_t rank, uint32_t datagram_bytes);
 
 /* The driver can send one datagram to all other ranks, by a multicast group that each of them may or may not hear; mesh_output.group says
  * when to. The core finds out which ranks hear it, again when that changes. datagram_bytes: the largest that the group's interface carries,
- * at least MESH_DATAGRAM_BYTES_MIN. At most once, before the first tick. */
+ * at least MESH_DATAGRAM_BYTES_MIN. At most once (both asserted), before the first tick. */
 void mesh_set_group(struct mesh *mesh, uint32_t datagram_bytes);
 
 /* ---- input ---- */
@@ -114,15 +114,16 @@ struct mesh_gather {
     uint32_t last_block_bytes; /* 1..block_bytes: of block block_count-1; may be shorter */
     uint8_t *data;             /* block b of token t is at data + t*token_stride + b*block_bytes; own blocks are read from here (also for
                                 * resends), arrived ones are written here; valid until MESH_EVENT_FREED of this gather */
-    size_t token_stride;
-    const uint16_t *first; /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
-    uint64_t readers;      /* bit r: rank r reads this gather, as at least one rank does. Other ranks neither receive nor expect it */
+    size_t token_stride;       /* at least the bytes of a token's blocks: tokens do not overlap. Of one token: not read */
+    const uint16_t *first;     /* (rank_count + 1): rank r produces blocks first[r] .. first[r+1]-1; copied */
+    uint64_t readers;          /* bit r: rank r reads this gather, as at least one rank does. Other ranks neither receive nor expect it */
 };
 
 /* Open the next gather. Every rank opens the same gathers in the same order: (step, phase) increasing, phases 0..phase_count-1 of each
  * step, of which all ranks alike may leave some out. MESH_AGAIN: the ring is full, or the event queue: drain it. MESH_EINVAL: it is not
- * after the last one, or breaks a rule, e.g. first[] does not run from 0 to block_count. A gather with nothing to send or receive is freed
- * at once; one that this rank reads is reported complete before. Gathers complete in any order. */
+ * after the last one, or breaks a rule, e.g. first[] does not run from 0 to block_count, tokens overlap, or no rank reads it. A gather with
+ * nothing to send or receive is freed at once; one that this rank reads is reported complete before. Gathers complete in any order.
+ * They may be opened, and published in, before the handshakes (MESH_EVENT_UP): tiles reach each peer once it is up. */
 int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gather *gather);
 
 /* Own blocks block_first.. (absolute index) of tokens token_first.. are finished in gather->data: send them. MESH_AGAIN: the send queue is
@@ -148,7 +149,7 @@ enum mesh_event_type {
     MESH_EVENT_NONE,
     MESH_EVENT_UP,       /* handshake complete: the peer is who it should be */
     MESH_EVENT_REFUSED,  /* the peer does not fit, or says so of this rank: reason in words */
-    MESH_EVENT_ARRIVED,  /* blocks of a gather are in its data */
+    MESH_EVENT_ARRIVED,  /* blocks of a gather are in its data; may be ignored by who waits for MESH_EVENT_COMPLETE */
     MESH_EVENT_COMPLETE, /* all blocks of a gather that this rank reads are there */
     MESH_EVENT_FREED,    /* consumed here and held by all its readers: data may be reused */
     MESH_EVENT_RECORD,   /* record valid until the next call on this endpoint */
