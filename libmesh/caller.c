@@ -34,7 +34,7 @@ __attribute__((format(printf, 3, 4))) static int caller_say(struct mesh_caller_w
     va_start(arguments, format);
     vsnprintf(why->text, sizeof why->text, format, arguments);
     va_end(arguments);
-    return -1;
+    return err;
 }
 
 /* ---- turning ---- */
@@ -86,9 +86,9 @@ static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *wh
                           c->config.address, seconds);
     return caller_say(
         why, MESH_ESYSTEM,
-        "%s: no answer within %g s: is a node there, does it have the key%s%s, and are its --name %.64s and its --security %s, as here?",
+        "%s: no answer within %g s: is a node there, does it have the key%s%s, and are its --name%s%.64s and its --security %s, as here?",
         c->config.address, seconds, c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "",
-        c->config.cluster, c->config.security == MESH_SECURITY_AUTH ? "auth" : "seal");
+        c->config.cluster[0] != '\0' ? " " : "", c->config.cluster, c->config.security == MESH_SECURITY_AUTH ? "auth" : "seal");
 }
 
 /* Why it is over, or never was open. */
@@ -116,6 +116,21 @@ static int say_why(const struct mesh_caller *c, struct mesh_caller_why *why)
 }
 
 /* ---- opening ---- */
+
+static int check(const struct mesh_caller_config *config, struct mesh_caller_why *why)
+{
+    const int security = (int)config->security;
+
+    if (config->address == NULL)
+        return caller_say(why, MESH_EINVAL, "address: there is none: give the node's, like 127.0.0.1:7411");
+    if (security < MESH_SECURITY_NONE || security > MESH_SECURITY_SEAL)
+        return caller_say(why, MESH_EINVAL, "security: %d is none: give one of enum mesh_security", security);
+    if (security != MESH_SECURITY_NONE && config->key == NULL)
+        return caller_say(why, MESH_EINVAL, "key: there is none, and the security is not 'none': give the cluster's key");
+    if (config->cluster == NULL)
+        return caller_say(why, MESH_EINVAL, "cluster: it has no name: give the nodes' --name, which is 'mesh' unless one was given");
+    return 0;
+}
 
 static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
 {
@@ -202,7 +217,7 @@ struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, st
     c->config = *config;
     if (c->config.timeout_ns == 0)
         c->config.timeout_ns = 5 * (uint64_t)SECOND_NS;
-    if (parse(c, why) == 0 && open_socket(c, why) == 0 && open_call(c, why) == 0 && connect_call(c, why) == 0)
+    if (check(config, why) == 0 && parse(c, why) == 0 && open_socket(c, why) == 0 && open_call(c, why) == 0 && connect_call(c, why) == 0)
         return c;
     mesh_caller_close(c);
     return NULL;

@@ -1,6 +1,7 @@
 /* Client sessions (mesh/caller.h) as the node's commands use them: what goes wrong is a struct fail.
  *
- * Each function is that of libmesh with the same name: EXIT_USAGE where that says MESH_EINVAL, else EXIT_ENVIRONMENT. */
+ * Each function is that of libmesh with the same name, but returns -1 on failure: EXIT_USAGE where that says MESH_EINVAL, else
+ * EXIT_ENVIRONMENT. */
 #ifndef NODE_CALLER_H
 #define NODE_CALLER_H
 

@@ -214,6 +214,63 @@ static void addresses_that_are_none_are_refused(void **state)
     check_refused(&config, EXIT_USAGE, "port");
 }
 
+static void what_may_not_be_missing_is_refused(void **state)
+{
+    const struct mesh_caller_config good = {.address = "127.0.0.1:1", .cluster = "harbour", .timeout_ns = 1};
+    struct mesh_caller_config config = good;
+
+    (void)state;
+    config.address = NULL;
+    check_refused(&config, EXIT_USAGE, "address: there is none");
+    config = good;
+    config.cluster = NULL;
+    check_refused(&config, EXIT_USAGE, "cluster: it has no name");
+    config = good;
+    config.security = MESH_SECURITY_SEAL;
+    check_refused(&config, EXIT_USAGE, "key: there is none");
+    config.security = MESH_SECURITY_AUTH;
+    check_refused(&config, EXIT_USAGE, "key: there is none");
+    config.key = &key;
+    config.security = (enum mesh_security)(MESH_SECURITY_SEAL + 1);
+    check_refused(&config, EXIT_USAGE, "security: 3 is none");
+    check_refused(&good, EXIT_ENVIRONMENT, "no answer within"); /* without a key where none is needed */
+}
+
+static void a_cluster_without_a_name_leaves_no_gap_in_the_message(void **state)
+{
+    struct mesh_caller_config config = {
+        .address = "127.0.0.1:1", .security = MESH_SECURITY_SEAL, .key = &key, .cluster = "", .timeout_ns = 1};
+
+    (void)state;
+    if (!mesh_seal_is_available())
+        skip();
+    check_refused(&config, EXIT_ENVIRONMENT, "are its --name and its --security seal");
+}
+
+static void a_failure_returns_its_code(void **state)
+{
+    const struct mesh_caller_config config = {.address = host.address, .cluster = "harbour"};
+    struct mesh_caller_why why = {0};
+    struct mesh_caller *caller;
+    const uint8_t *back;
+    size_t bytes;
+
+    (void)state;
+    start(MESH_SECURITY_NONE, 4, NULL);
+    caller = mesh_caller_open(&config, &why);
+    assert_non_null(caller);
+    assert_int_equal(mesh_caller_send(caller, record, 0, &why), MESH_EINVAL);
+    assert_int_equal(why.err, MESH_EINVAL);
+    atomic_store(&host.closes, true);
+    assert_int_equal(mesh_caller_send(caller, record, 10, &why), 0);
+    assert_int_equal(mesh_caller_receive(caller, &back, &bytes, 20 * SECOND, &why), 1);
+    assert_int_equal(mesh_caller_receive(caller, &back, &bytes, 20 * SECOND, &why), MESH_ESYSTEM);
+    assert_int_equal(mesh_caller_send(caller, record, 10, &why), MESH_ESYSTEM);
+    assert_int_equal(why.err, MESH_ESYSTEM);
+    mesh_caller_close(caller);
+    session_host_stop(&host);
+}
+
 static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 {
     struct fail fail;
@@ -265,6 +322,9 @@ int main(void)
         cmocka_unit_test_teardown(a_program_may_sleep_on_the_descriptor_instead, stop_host),
         cmocka_unit_test_teardown(no_answer_names_address_and_key, stop_host),
         cmocka_unit_test(addresses_that_are_none_are_refused),
+        cmocka_unit_test(what_may_not_be_missing_is_refused),
+        cmocka_unit_test(a_cluster_without_a_name_leaves_no_gap_in_the_message),
+        cmocka_unit_test_teardown(a_failure_returns_its_code, stop_host),
         cmocka_unit_test_teardown(a_full_node_is_told_from_one_that_is_not_there, stop_host),
         cmocka_unit_test_teardown(what_the_node_said_before_it_closed_is_received_first, stop_host),
     };

@@ -15,18 +15,20 @@
 extern "C" {
 #endif
 
+/* address and cluster may not be NULL, nor may key where it is read. */
 struct mesh_caller_config {
     const char *address;         /* the node's, HOST:PORT. Borrowed until mesh_caller_close */
     enum mesh_security security; /* as the cluster has it */
-    const struct mesh_key *key;  /* not read with MESH_SECURITY_NONE */
+    const struct mesh_key *key;  /* borrowed for the call; not read with MESH_SECURITY_NONE: may be NULL then */
     const char *key_file;        /* named in messages. Borrowed until mesh_caller_close; NULL: no name */
-    const char *cluster;         /* the cluster's name; with MESH_SECURITY_NONE no node compares it */
+    const char *cluster;         /* the cluster's name: "mesh" where mesh-node was given none; with MESH_SECURITY_NONE no node compares it.
+                                  * Borrowed until mesh_caller_close */
     uint64_t timeout_ns;         /* until the session is open; 0: 5 s */
     uint16_t version;            /* of the protocol; 0: the real one, tests give others */
 };
 
-/* What went wrong: MESH_EINVAL (what the caller gave cannot be right: exit code 2) or MESH_ESYSTEM (no answer, refused, no socket: exit
- * code 4); and "what: why: what to do" in words. */
+/* What went wrong, written on failure only: MESH_EINVAL (what the caller gave cannot be right: exit code 2) or MESH_ESYSTEM (no answer,
+ * refused, no socket: exit code 4); and "what: why: what to do" in words. */
 struct mesh_caller_why {
     int err;
     char text[400];
@@ -34,14 +36,15 @@ struct mesh_caller_why {
 
 struct mesh_caller;
 
-/* NULL, and why. */
+/* NULL, and why; why itself may not be NULL, here and below. */
 struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, struct mesh_caller_why *why);
 
-/* 1..MESH_RECORD_BYTES_MAX bytes, copied; waits while the queue is full. It leaves at once, and arrives or the session ends. 0, or -1
- * and why. */
+/* 1..MESH_RECORD_BYTES_MAX bytes, copied; waits while the queue is full. It leaves at once, and arrives or the session ends. 0, or
+ * an error, the one in why. */
 int mesh_caller_send(struct mesh_caller *caller, const uint8_t *record, size_t bytes, struct mesh_caller_why *why);
 
-/* 1: a record, valid until the next call; 0: none within the time; -1: the session is over. Records that came before its end come first. */
+/* 1: a record, valid until the next call; 0: none within the time; else an error, the one in why: the session is over. Records that came
+ * before its end come first. */
 int mesh_caller_receive(struct mesh_caller *caller, const uint8_t **record, size_t *bytes, uint64_t timeout_ns,
                         struct mesh_caller_why *why);
 
