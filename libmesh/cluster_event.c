@@ -28,8 +28,7 @@ const char *mesh_cluster_reason_name(unsigned reason)
         [MESH_DENY_FEATURES] = "features", [MESH_DENY_FULL] = "full",       [MESH_DENY_BUSY] = "busy",
         [MESH_DENY_UNHEARD] = "unheard"};
 
-    assert(reason && reason < MESH_CLUSTER_REASONS);
-    return names[reason];
+    return reason && reason < MESH_CLUSTER_REASONS ? names[reason] : "?";
 }
 
 static void write_reason(struct mesh_cluster *cluster, const struct cluster_logged *logged)

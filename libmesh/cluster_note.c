@@ -138,7 +138,8 @@ bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, u
 {
     struct mesh_message message;
 
-    assert(now_ns >= cluster->now_ns && capacity >= MESH_DATAGRAM_BYTES_MIN);
+    assert(now_ns >= cluster->now_ns);
+    assert(capacity >= MESH_DATAGRAM_BYTES_MIN);
     cluster->sent_ns = now_ns;
     memset(output, 0, sizeof *output);
     if (!take_part(cluster, &message, &output->addr) && !take_note(cluster, &message, &output->addr))

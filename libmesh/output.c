@@ -188,7 +188,8 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet_byte
 {
     struct mesh_packet packet;
 
-    assert(now_ns >= mesh->now_ns && capacity >= mesh->config.datagram_bytes_max);
+    assert(now_ns >= mesh->now_ns);
+    assert(capacity >= mesh->config.datagram_bytes_max);
     mesh->now_ns = now_ns;
     if (!mesh->busy && !mesh->published_count && !mesh->current_ranks && !mesh->copy_count && !mesh->ping_all && !mesh->group_is_due &&
         !mesh->stranger_waits && !mesh->is_leaving)

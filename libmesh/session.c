@@ -10,8 +10,7 @@ const char *mesh_session_refusal_name(enum mesh_session_refusal refusal)
     static const char *const names[MESH_SESSION_REFUSALS] = {"form",   "plain",   "mode",   "tag",  "version", "cookie",
                                                              "replay", "unknown", "sender", "full", "ending"};
 
-    assert(refusal < MESH_SESSION_REFUSALS);
-    return names[refusal];
+    return (unsigned)refusal < MESH_SESSION_REFUSALS ? names[refusal] : "?";
 }
 
 /* ---- memory ---- */
@@ -294,7 +293,8 @@ size_t mesh_sessions_next_datagram(struct mesh_sessions *s, uint64_t now_ns, uin
     const struct mesh_line *line;
     size_t bytes;
 
-    assert(now_ns >= s->now_ns && capacity >= MESH_SESSION_DATAGRAM_BYTES);
+    assert(now_ns >= s->now_ns);
+    assert(capacity >= MESH_SESSION_DATAGRAM_BYTES);
     s->now_ns = now_ns;
     while ((bytes = next_datagram(s, packet, capacity, to, &line))) {
         if (s->config.tap)

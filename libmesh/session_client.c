@@ -270,7 +270,8 @@ size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t 
 {
     size_t bytes = 0;
 
-    assert(now_ns >= call->now_ns && capacity >= MESH_SESSION_DATAGRAM_BYTES);
+    assert(now_ns >= call->now_ns);
+    assert(capacity >= MESH_SESSION_DATAGRAM_BYTES);
     call->now_ns = now_ns;
     if (call->state == CALLING && call->is_due) {
         call->is_due = false;

@@ -367,10 +367,20 @@ static void a_proposal_of_the_last_number_is_not_believed(void **state)
     assert_in_range(members.at[coordinator].number, 2, 1000);
 }
 
+static void every_reason_has_a_word(void **state)
+{
+    (void)state;
+    assert_string_equal(mesh_cluster_reason_name(MESH_DENY_VERSION), "version");
+    assert_string_equal(mesh_cluster_reason_name(MESH_DENY_UNHEARD), "unheard");
+    assert_string_equal(mesh_cluster_reason_name(0), "?");
+    assert_string_equal(mesh_cluster_reason_name(MESH_CLUSTER_REASONS), "?");
+}
+
 int main(void)
 {
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_reason_has_a_word),
         MEMBERS_TEST(another_model_is_refused_in_words),
         MEMBERS_TEST(another_cluster_name_is_refused_in_words),
         MEMBERS_TEST(a_feature_that_is_required_is_missed_in_words),

@@ -251,6 +251,7 @@ static void every_reason_has_a_word_of_its_own(void **state)
         for (size_t b = 0; b < a; b++)
             assert_string_not_equal(mesh_seal_refusal_name((enum mesh_seal_refusal)a), mesh_seal_refusal_name((enum mesh_seal_refusal)b));
     assert_string_equal(mesh_seal_refusal_name(MESH_SEAL_TAG), "tag");
+    assert_string_equal(mesh_seal_refusal_name(MESH_SEAL_REFUSALS), "?");
 }
 
 int main(void)

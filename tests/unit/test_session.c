@@ -457,6 +457,14 @@ static void a_full_queue_says_again(void **state)
     session_net_release(&net);
 }
 
+static void every_reason_has_a_word(void **state)
+{
+    (void)state;
+    assert_string_equal(mesh_session_refusal_name(MESH_SESSION_BY_FORM), "form");
+    assert_string_equal(mesh_session_refusal_name(MESH_SESSION_BY_ENDING), "ending");
+    assert_string_equal(mesh_session_refusal_name(MESH_SESSION_REFUSALS), "?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +485,7 @@ int main(void)
         cmocka_unit_test(silence_closes_a_session_on_both_sides),
         cmocka_unit_test(nobody_there_is_a_failure_in_time),
         cmocka_unit_test(a_full_queue_says_again),
+        cmocka_unit_test(every_reason_has_a_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,7 +164,8 @@ uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster);
 
 enum { MESH_CLUSTER_REASONS = 8 }; /* one more than the largest enum mesh_deny_reason */
 
-/* One word for people and for counters' names, by enum mesh_deny_reason: "version", "cluster", "fingerprint", ... */
+/* One word for people and for counters' names, by enum mesh_deny_reason: "version", "cluster", "fingerprint", ...; "?" for
+ * another value. */
 const char *mesh_cluster_reason_name(unsigned reason);
 
 struct mesh_cluster_stats {

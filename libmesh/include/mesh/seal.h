@@ -101,7 +101,8 @@ enum mesh_seal_refusal {
     MESH_SEAL_REFUSALS
 };
 
-/* One word for people and for counters' names: "foreign", "plain", "mode", "epoch", "sender", "tag". */
+/* One word for people and for counters' names: "foreign", "plain", "mode", "epoch", "sender", "tag"; "?" for another
+ * value. */
 const char *mesh_seal_refusal_name(enum mesh_seal_refusal refusal);
 
 struct mesh_sealer_config {

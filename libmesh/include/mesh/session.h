@@ -114,7 +114,7 @@ enum mesh_session_refusal {
     MESH_SESSION_REFUSALS
 };
 
-/* One word for people and for counters' names: "form", "plain", "mode", "tag", ... */
+/* One word for people and for counters' names: "form", "plain", "mode", "tag", ...; "?" for another value. */
 const char *mesh_session_refusal_name(enum mesh_session_refusal refusal);
 
 struct mesh_sessions_stats {
