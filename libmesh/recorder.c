@@ -428,16 +428,20 @@ static void release(struct mesh_recorder *recorder)
 
 int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_recorder_config *config)
 {
-    struct mesh_recorder *opened = aligned_alloc(64, (sizeof *opened + 63) / 64 * 64);
+    const uint64_t ring_bytes = config->ring_bytes > 0 ? config->ring_bytes : ring_bytes_default;
+    struct mesh_recorder *opened;
     int err;
 
+    if (config->store.write == NULL || !recorder_ring_is_valid(ring_bytes))
+        return MESH_EINVAL;
+    opened = aligned_alloc(64, (sizeof *opened + 63) / 64 * 64);
     if (opened == NULL)
         return MESH_ENOMEM;
     memset(opened, 0, sizeof *opened);
     opened->config = *config;
     opened->config.batch_ns = config->batch_ns > 0 ? config->batch_ns : batch_ns_default;
     opened->config.again_ns = config->again_ns > 0 ? config->again_ns : again_ns_default;
-    if (recorder_ring_open(&opened->ring, config->ring_bytes > 0 ? config->ring_bytes : ring_bytes_default) != 0) {
+    if (recorder_ring_open(&opened->ring, ring_bytes) != 0) {
         free(opened);
         return MESH_ENOMEM;
     }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mesh/err.h"
+#include "mesh/recorder.h"
 
 enum { RING_HEAD_BYTES = 8 };
 
@@ -22,10 +22,14 @@ static uint64_t ring_room(size_t bytes)
     return (RING_HEAD_BYTES + bytes + RECORDER_RING_ALIGN - 1) / RECORDER_RING_ALIGN * RECORDER_RING_ALIGN;
 }
 
+bool recorder_ring_is_valid(uint64_t capacity)
+{
+    return capacity >= MESH_RECORDER_RING_BYTES_MIN && capacity <= ring_skip && (capacity & (capacity - 1)) == 0;
+}
+
 int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity)
 {
-    assert(capacity >= 4096 && (capacity & (capacity - 1)) == 0);
-    assert(capacity <= ring_skip);
+    assert(recorder_ring_is_valid(capacity));
     *ring = (struct recorder_ring){.capacity = capacity};
     ring->bytes = aligned_alloc(64, capacity);
     if (ring->bytes == NULL)

@@ -21,7 +21,10 @@ struct recorder_ring {
     uint64_t read; /* reader's own */
 };
 
-/* capacity: a power of 2, at least 4096. MESH_ENOMEM. */
+/* A capacity that a ring may have: see mesh/recorder.h. */
+bool recorder_ring_is_valid(uint64_t capacity);
+
+/* MESH_ENOMEM. */
 int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity);
 void recorder_ring_close(struct recorder_ring *ring);
 

@@ -212,7 +212,7 @@ int mesh_sim_open(struct mesh_sim **sim, uint16_t rank_count, uint64_t seed, con
 {
     struct mesh_sim *opened;
 
-    if (rank_count == 0 || rank_count > MESH_RANKS_MAX) {
+    if (rank_count == 0 || rank_count > MESH_RANKS_MAX || link == NULL || !mesh_sim_link_is_valid(link)) {
         return MESH_EINVAL;
     }
     opened = calloc(1, sizeof *opened);

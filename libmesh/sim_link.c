@@ -16,9 +16,21 @@ static struct mesh_sim_wire *sim_wire(struct mesh_sim *sim, uint16_t from, uint1
     return &sim->wires[(size_t)from * sim->rank_count + to];
 }
 
+bool mesh_sim_link_is_valid(const struct mesh_sim_link *link)
+{
+    const uint32_t ppm[] = {link->loss_ppm, link->duplicate_ppm, link->reorder_ppm, link->bit_flip_ppm};
+
+    for (unsigned i = 0; i < sizeof ppm / sizeof *ppm; i++) {
+        if (ppm[i] > 1000000) {
+            return false;
+        }
+    }
+    return link->rate_bits_per_s == 0 || link->rate_bits_per_s >= 1000;
+}
+
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link)
 {
-    assert(link->rate_bits_per_s == 0 || link->rate_bits_per_s >= 1000);
+    assert(mesh_sim_link_is_valid(link));
     sim_wire(sim, from, to)->link = *link;
 }
 

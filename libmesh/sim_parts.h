@@ -67,6 +67,9 @@ struct mesh_sim {
     uint8_t packet[65536];
 };
 
+/* Rates and probabilities are as mesh/sim.h has them. */
+bool mesh_sim_link_is_valid(const struct mesh_sim_link *link);
+
 /* When a datagram that comes to a rank's own link now has passed it. */
 uint64_t mesh_sim_port_pass(struct mesh_sim_port *port, uint64_t now_ns, size_t bytes);
 

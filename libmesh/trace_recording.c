@@ -162,7 +162,10 @@ static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, 
         .ring_bytes = ring_bytes};
     const int err = mesh_recorder_open(&recording->recorder, &config);
 
-    if (err != 0)
+    if (err == MESH_EINVAL)
+        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.100s: a ring of %llu bytes cannot be: give a power of 2, at least %d", recording->path,
+                 (unsigned long long)ring_bytes, MESH_RECORDER_RING_BYTES_MIN);
+    else if (err != 0)
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.100s: the recorder cannot start: %s: close other programs", recording->path,
                  err == MESH_ESYSTEM ? strerror(errno) : "no memory");
     return err;

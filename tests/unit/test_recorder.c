@@ -393,6 +393,32 @@ static void entries_of_many_threads_are_all_stored_or_counted(void **state)
     run_crowd(false); /* faster than the store, so that the ring is full most of the time */
 }
 
+static int keep_nothing(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
+{
+    (void)app, (void)batch, (void)why;
+    return 0;
+}
+
+static void rings_that_cannot_be_are_refused(void **state)
+{
+    static const uint64_t impossible[] = {1, 2048, 4095, 4097, 6000, (1 << 16) + 1, UINT64_C(1) << 32, UINT64_MAX};
+    struct mesh_recorder_config config = {.store.write = keep_nothing};
+    struct mesh_recorder *recorder = NULL;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+        config.ring_bytes = impossible[i];
+        assert_int_equal(mesh_recorder_open(&recorder, &config), MESH_EINVAL);
+    }
+    config.ring_bytes = MESH_RECORDER_RING_BYTES_MIN;
+    assert_int_equal(mesh_recorder_open(&recorder, &config), 0);
+    mesh_recorder_close(recorder, NULL);
+    recorder = NULL;
+    config.store.write = NULL;
+    assert_int_equal(mesh_recorder_open(&recorder, &config), MESH_EINVAL);
+    assert_null(recorder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_fails_comes_again_whole),
         cmocka_unit_test(what_a_full_disk_does_not_take_in_the_end_counts_as_lost),
         cmocka_unit_test(entries_of_many_threads_are_all_stored_or_counted),
+        cmocka_unit_test(rings_that_cannot_be_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,6 +262,26 @@ static void when_nothing_is_under_way_every_datagram_is_accounted_for(void **sta
     simbench_close(&bench);
 }
 
+static void impossible_networks_are_refused(void **state)
+{
+    const struct mesh_sim_link good = {.rate_bits_per_s = 1000, .loss_ppm = 1000000};
+    struct mesh_sim *sim = NULL;
+    struct mesh_sim_link link = good;
+
+    (void)state;
+    assert_int_equal(mesh_sim_open(&sim, 2, 1, NULL), MESH_EINVAL);
+    assert_int_equal(mesh_sim_open(&sim, 0, 1, &good), MESH_EINVAL);
+    assert_int_equal(mesh_sim_open(&sim, MESH_RANKS_MAX + 1, 1, &good), MESH_EINVAL);
+    link.rate_bits_per_s = 999;
+    assert_int_equal(mesh_sim_open(&sim, 2, 1, &link), MESH_EINVAL);
+    link = good;
+    link.reorder_ppm = 1000001;
+    assert_int_equal(mesh_sim_open(&sim, 2, 1, &link), MESH_EINVAL);
+    assert_null(sim);
+    assert_int_equal(mesh_sim_open(&sim, 2, 1, &good), 0);
+    mesh_sim_close(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +295,7 @@ int main(void)
         cmocka_unit_test(an_exchange_goes_on_after_a_partition_heals),
         cmocka_unit_test(a_small_receive_buffer_loses_what_comes_while_the_node_works),
         cmocka_unit_test(when_nothing_is_under_way_every_datagram_is_accounted_for),
+        cmocka_unit_test(impossible_networks_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

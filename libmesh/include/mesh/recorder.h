@@ -24,7 +24,8 @@ extern "C" {
 enum {
     MESH_RECORDER_LANES = 4,
     MESH_RECORDER_GAP = 0, /* the kind of entries that say what is missing; other kinds are the application's */
-    MESH_RECORDER_REASON_BYTES = 200
+    MESH_RECORDER_REASON_BYTES = 200,
+    MESH_RECORDER_RING_BYTES_MIN = 4096
 };
 
 /* As it comes out of the ring. */
@@ -68,7 +69,7 @@ struct mesh_recorder_store {
 
 struct mesh_recorder_config {
     struct mesh_recorder_store store;
-    uint64_t ring_bytes; /* a power of 2; 0: 16 MiB */
+    uint64_t ring_bytes; /* a power of 2, MESH_RECORDER_RING_BYTES_MIN to 2^31; 0: 16 MiB. An entry takes a quarter of it at most */
     uint64_t batch_ns;   /* entries are stored together at multiples of it of the time of day (mesh_recorder_rest_ns); 0: 250 ms */
     uint64_t again_ns;   /* after a failure; 0: 1 s */
 };
@@ -90,11 +91,13 @@ uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns);
 
 struct mesh_recorder;
 
-/* Begins its thread, which blocks all signals. MESH_ENOMEM, MESH_ESYSTEM (errno: no thread). */
+/* Begins its thread, which blocks all signals. MESH_EINVAL: another ring_bytes, or no function to write; MESH_ENOMEM;
+ * MESH_ESYSTEM (errno: no thread). */
 int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_recorder_config *config);
 
 /* Where an entry of that many bytes may be written, aligned to 8 bytes; mesh_recorder_end must follow, soon, with the same bytes. NULL: it
- * is lost, and counted. Never waits. One thread at a time per lane. kind is not MESH_RECORDER_GAP; bytes are not 0. */
+ * is lost, and counted. Never waits. One thread at a time per lane. kind is not MESH_RECORDER_GAP; bytes are not 0; lane is
+ * below MESH_RECORDER_LANES (all asserted). */
 void *mesh_recorder_begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes);
 void mesh_recorder_end(void *content, size_t bytes);
 

@@ -24,14 +24,14 @@ struct mesh_recording_config {
     uint64_t file_bytes;         /* approximate size of a file at which the next one begins; 0: no limit */
     uint64_t file_ns;            /* its approximate age, likewise; 0: no limit */
     bool follows;                /* an earlier trace of this name stays, and the next number is taken; else an existing file is refused */
-    uint64_t ring_bytes;         /* 0: the recorder's default */
+    uint64_t ring_bytes;         /* as of struct mesh_recorder_config */
     struct mesh_trace_node node; /* the node that is recorded; copied, but for id and incarnation, which are not read */
 };
 
 struct mesh_recording;
 
-/* MESH_ETYPE: the file is there, and is no trace; MESH_ESYSTEM: it cannot be made, or is written by somebody else; MESH_ENOMEM. With "what:
- * why: what to do" in reason. */
+/* MESH_ETYPE: the file is there, and is no trace; MESH_ESYSTEM: it cannot be made, or is written by somebody else; MESH_EINVAL: ring_bytes;
+ * MESH_ENOMEM. With "what: why: what to do" in reason. */
 int mesh_recording_open(struct mesh_recording **recording, const struct mesh_recording_config *config,
                         char reason[MESH_TRACE_REASON_BYTES]);
 

@@ -18,11 +18,11 @@ struct mesh_sim;
 struct mesh_sim_link {
     uint64_t rate_bits_per_s; /* of each directed link; 0: infinite */
     uint64_t delay_ns;
-    uint32_t queue_bytes; /* tail drop beyond; 0: infinite */
-    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, bit_flip_ppm;
-    uint64_t reorder_ns;         /* extra delay of a reordered datagram */
-    uint32_t datagram_bytes_max; /* larger ones vanish (path MTU); 0: no limit */
-    bool checksum_off;           /* a datagram with a flipped bit arrives; otherwise the checksum of UDP finds it, and it is lost */
+    uint32_t queue_bytes;                                        /* tail drop beyond; 0: infinite */
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, bit_flip_ppm; /* at most 1000000 */
+    uint64_t reorder_ns;                                         /* extra delay of a reordered datagram */
+    uint32_t datagram_bytes_max;                                 /* larger ones vanish (path MTU); 0: no limit */
+    bool checksum_off; /* a datagram with a flipped bit arrives; otherwise the checksum of UDP finds it, and it is lost */
 };
 
 /* rate_bits_per_s: 0 or at least 1000. Every datagram occupies MESH_SIM_OVERHEAD_BYTES more than its payload (Ethernet, IPv4, UDP). A
@@ -33,12 +33,12 @@ enum { MESH_SIM_OVERHEAD_BYTES = 66, MESH_SIM_EVENTS_MAX = 1 << 20 };
 /* Called with the time; returns the virtual time the work took (0 = nothing to do: call again after the next input). */
 typedef uint64_t mesh_sim_work_fn(void *app, uint64_t now_ns);
 
-/* link: of all pairs. MESH_EINVAL: no ranks, or more than MESH_RANKS_MAX; MESH_ENOMEM. */
+/* link: of all pairs. MESH_EINVAL: no ranks, or more than MESH_RANKS_MAX, no link, or one that breaks a rule stated above; MESH_ENOMEM. */
 int mesh_sim_open(struct mesh_sim **sim, uint16_t rank_count, uint64_t seed, const struct mesh_sim_link *link);
 void mesh_sim_close(struct mesh_sim *sim);
 uint64_t mesh_sim_now_ns(const struct mesh_sim *sim);
 
-/* Endpoint and application of a rank. The mesh is borrowed. Sets the peers' addresses in it. */
+/* Endpoint and application of a rank, which has none (asserted). The mesh is borrowed. Sets the peers' addresses in it. */
 void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mesh_sim_work_fn *work, void *app);
 
 /* A rank's datagrams are sealed and opened, as by mesh_udp_set_sealer; the sealer outlives a crash of the rank. Borrowed; NULL: neither. */
@@ -63,11 +63,12 @@ void mesh_sim_wake(struct mesh_sim *sim, uint16_t rank);
 /* Stop a node's process: no time and no input until it goes on. What arrives waits in its buffer, as far as there is room. */
 void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused);
 
-/* Change the impairments of one directed link. */
+/* Change the impairments of one directed link, by the rules for links (asserted). */
 void mesh_sim_set_link(struct mesh_sim *sim, uint16_t from, uint16_t to, const struct mesh_sim_link *link);
 
-/* A rank's own link to a switch, with this rate each way. All that the rank sends passes it, one datagram after the other, before the links
- * between ranks; all that it receives, after them. A datagram to several ranks by the group leaves it once. 0 (at first): there is none. */
+/* A rank's own link to a switch, with this rate each way, at least 1000 (asserted). All that the rank sends passes it, one datagram after
+ * the other, before the links between ranks; all that it receives, after them. A datagram to several ranks by the group leaves it once. 0
+ * (at first): there is none. */
 void mesh_sim_set_port(struct mesh_sim *sim, uint16_t rank, uint64_t rate_bits_per_s);
 
 /* Drop the datagrams from → to whose ordinal (counted from this call) has its bit set; 64 of them. */
