@@ -11,11 +11,11 @@ const char *mesh_strerror(int err)
     case MESH_EINVAL:
         return "invalid argument or configuration";
     case MESH_ETRUNCATED:
-        return "not the message's exact size";
+        return "of another size than it should be, or damaged";
     case MESH_EVERSION:
-        return "another protocol version";
+        return "of another version";
     case MESH_ETYPE:
-        return "not a message of this protocol";
+        return "not of this protocol, or another kind of file";
     case MESH_ERANGE:
         return "field outside its range";
     case MESH_ESENDER:

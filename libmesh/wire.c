@@ -168,9 +168,11 @@ static int decode_members(const uint8_t *tail, size_t tail_bytes, struct mesh_me
 int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_message *message)
 {
     const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
-    size_t fixed = (size_t)MESH_HEADER_BYTES + part->wire_bytes;
+    size_t fixed;
 
+    assert(part);
     assert(bytes >= MESH_HEADER_BYTES);
+    fixed = (size_t)MESH_HEADER_BYTES + part->wire_bytes;
     if (bytes < fixed)
         return MESH_ETRUNCATED;
     if (!codecs[message->header.type].get(packet + MESH_HEADER_BYTES, &message->as))

@@ -328,7 +328,9 @@ extern const struct mesh_telemetry_latency_text mesh_telemetry_latency_texts[MES
 /* The field of a part by name; NULL. */
 const struct mesh_metric *mesh_metric_find(const struct mesh_telemetry_part *part, const char *name);
 
-/* The value of a field of a decoded struct, as it is; signed ones as two's complement. Not of byte strings (asserted). */
+/* The value of a field of a decoded struct, as it is; signed ones as two's complement. Not of byte strings (asserted). decoded, here and
+ * below: struct mesh_telemetry_head for fields of mesh_telemetry_head_part; else the item's own struct, such as &item->node (all of them
+ * begin at the same place). */
 uint64_t mesh_metric_get(const struct mesh_metric *metric, const void *decoded);
 void mesh_metric_set(const struct mesh_metric *metric, void *decoded, uint64_t value); /* its lowest bytes, as many as the field has */
 

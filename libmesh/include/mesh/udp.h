@@ -38,9 +38,10 @@ bool mesh_udp_is_local(struct mesh_addr addr); /* false: no interface of this ma
 bool mesh_udp_is_cut_off(struct mesh_addr from, struct mesh_addr to); /* from the loopback to another machine, where nothing arrives */
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr); /* where output.ranks go */
 
-/* Call before mesh_udp_set_peer: also receive from this multicast group, and send to it, once, what the core says may go there. An IPv4
- * group uses the interface of the own address; an IPv6 group, which is link-local, that of its scope. MESH_ESYSTEM: errno; EAFNOSUPPORT:
- * the own address is of the other family; EADDRINUSE: a socket that does not share its port has this one, maybe this driver's own. */
+/* Call at most once (asserted), before mesh_udp_set_peer: also receive from this multicast group, and send to it, once, what the core says
+ * may go there. An IPv4 group uses the interface of the own address; an IPv6 group, which is link-local, that of its scope. MESH_ESYSTEM:
+ * errno; EAFNOSUPPORT: the own address is of the other family; EADDRINUSE: a socket that does not share its port has this one, maybe this
+ * driver's own. */
 int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group);
 
 /* Receiving lets the kernel poll the network card's queue for so many microseconds (SO_BUSY_POLL and, where there is one,

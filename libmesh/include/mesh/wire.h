@@ -464,16 +464,16 @@ extern const struct mesh_wire_part mesh_wire_header, mesh_wire_range, mesh_wire_
 /* The message of a type; NULL when there is none. */
 const struct mesh_wire_part *mesh_wire_message(unsigned type);
 
-/* The value of an integer field of a decoded struct. */
+/* The value of an integer field (asserted). decoded: the struct of its part, e.g. a struct mesh_header; of a message, &mesh_message.as. */
 uint64_t mesh_wire_get(const struct mesh_wire_field *field, const void *decoded);
 
 /* Decode a header alone; of another version too (the caller compares). MESH_ETRUNCATED, MESH_ETYPE (not this protocol), MESH_ERANGE. */
 int mesh_wire_decode_header(const uint8_t *packet, size_t bytes, struct mesh_header *header);
 
-/* Decode the fields and tail behind an already decoded message->header. MESH_ETRUNCATED: not the exact size; MESH_ERANGE. */
+/* Decode what follows message->header, which mesh_wire_decode_header decoded (asserted). MESH_ETRUNCATED: another size; MESH_ERANGE. */
 int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
-/* Both. MESH_EVERSION: another version. On error the content of *message is undefined. */
+/* Both. MESH_EVERSION: another version. After an error of any of the three the content of their output is undefined. */
 int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
 /* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only
@@ -485,7 +485,7 @@ void mesh_wire_encode_member(const struct mesh_member *member, uint8_t out[MESH_
 
 /* ---- text (wire_text.c; the only part that uses stdio) ---- */
 
-/* One line without newline, e.g. "1>all TILE #17 have 3.2 step 4 phase 0 ...". Like snprintf: returns the length it needs. */
+/* One line without newline, e.g. "1>0 NAK epoch 9 #17 have 3.2 sent_ns 0 step 4 ...". Like snprintf: returns the length it needs. */
 size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity);
 
 /* The header's part of that line: what can be said of a datagram that is sealed or cut short. */
