@@ -1,7 +1,7 @@
 # Diolkos Mesh. One Makefile, not recursive: objects go to $(BUILD), programs and libraries to $(BIN).
 # `make help` lists the targets. Variables worth setting: CC, CFLAGS, SAN, PREFIX, LIBDIR, DOCDIR, DESTDIR, V=1.
 
-VERSION := 0.1.0
+override VERSION := $(shell sed -n 's/.*MESH_VERSION "\(.*\)"/\1/p' libmesh/include/mesh/version.h)
 SOVERSION := 0
 
 CC ?= cc
@@ -41,7 +41,7 @@ WARNINGS += $(if $(findstring clang,$(CC)),-Wno-string-conversion) # of clang's 
 CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 # The arithmetic is part of the interface: no contraction, no fast-math. errno and trap flags are not.
 override CFLAGS += -std=c17 $(WARNINGS) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -pthread
-override CPPFLAGS += -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -Ilibmesh/include
+override CPPFLAGS += -D_GNU_SOURCE -Ilibmesh/include
 override LDLIBS += -lm -pthread
 # musl gives threads 128 KiB of stack unless the program asks for more.
 override LDFLAGS += $(if $(MUSL),-Wl$(comma)-z$(comma)stack-size=8388608)

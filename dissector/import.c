@@ -39,6 +39,7 @@ int import_close(struct import *import, struct fail *fail)
 
 #include "analysis.h"
 #include "mesh/trace.h"
+#include "mesh/version.h"
 #include "numbers.h"
 
 enum { IMPORT_NODES_MAX = 512, IMPORT_EPOCHS_MAX = 256, IMPORT_BATCH = 4096 /* rows of a transaction */ };

@@ -6,11 +6,8 @@
 #include "dissect.h"
 #include "export.h"
 #include "mesh/program/standard_streams.h"
+#include "mesh/version.h"
 #include "settings.h"
-
-#ifndef MESH_VERSION
-#error "the Makefile defines MESH_VERSION"
-#endif
 
 static int run(const struct settings *settings, struct fail *fail)
 {

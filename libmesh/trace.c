@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "mesh/version.h"
 #include "trace_parts.h"
 
 enum {

@@ -6,11 +6,8 @@
 #include "live.h"
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
+#include "mesh/version.h"
 #include "screen.h"
-
-#ifndef MESH_VERSION
-#error "the Makefile defines MESH_VERSION"
-#endif
 
 static const char *const security_words[] = {
     [MESH_SECURITY_NONE] = "none", [MESH_SECURITY_AUTH] = "auth", [MESH_SECURITY_SEAL] = "seal", NULL};

@@ -8,12 +8,9 @@
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
+#include "mesh/version.h"
 #include "run.h"
 #include "say.h"
-
-#ifndef MESH_VERSION
-#error "the Makefile defines MESH_VERSION"
-#endif
 
 static const struct command {
     const char *name, *help;

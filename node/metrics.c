@@ -6,6 +6,7 @@
 
 #include "mesh/program/json.h"
 #include "mesh/udp.h"
+#include "mesh/version.h"
 
 /* Buckets of histograms end at powers of two nanoseconds, like the recorded ones: 1 us to 69 s. */
 enum { LOG2_FIRST = 10, LOG2_LAST = 36, LABELS_BYTES = 160 };

@@ -14,6 +14,7 @@
 
 #include "memory_text.h"
 #include "mesh/udp.h"
+#include "mesh/version.h"
 #include "say.h"
 
 char *recording_path(const char *path, uint16_t rank)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "mesh/version.h"
 #include "serve_state.h"
 
 enum { RECORD_NS = 250000000 /* between two reports that are recorded */ };

@@ -4,11 +4,8 @@
 
 #include "command.h"
 #include "mesh/program/standard_streams.h"
+#include "mesh/version.h"
 #include "node/recompute.h"
-
-#ifndef MESH_VERSION
-#error "the Makefile defines MESH_VERSION"
-#endif
 
 static const struct command commands[] = {
     {"info", "what a trace holds", info_command},

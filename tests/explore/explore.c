@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mesh/version.h"
+
 enum { EXIT_EXPLORE_OK = 0, EXIT_EXPLORE_FAILED = 1, EXIT_EXPLORE_USAGE = 2, EXPLORE_HANG_S = 120, EXPLORE_SECONDS = 10 };
 
 static const struct explore_kind *const explore_kinds[] = {&explore_exchange, &explore_cluster, &explore_members, &explore_serve};

@@ -31,8 +31,9 @@ for record in docs/adr/[0-9]*.md; do
 done >"$tmp/form"
 check_equal "every decision record has status, context, decision and consequences" "$(cat "$tmp/form")" ""
 
-version=$(sed -n 's/^VERSION := //p' Makefile)
-check "CHANGELOG.md knows the version of the Makefile, or what is unreleased" grep -qE "^## \[(Unreleased|$version)\]" CHANGELOG.md
+version=$(sed -n 's/.*MESH_VERSION "\(.*\)"/\1/p' libmesh/include/mesh/version.h)
+check_equal "every man page has the version of the library" "$(grep -L "Diolkos Mesh $version" docs/man/*.[17])" ""
+check "CHANGELOG.md knows the version of the library, or what is unreleased" grep -qE "^## \[(Unreleased|$version)\]" CHANGELOG.md
 
 # Every long option that --help prints is in the man page.
 named() { # PROGRAM, what its --help prints on stdin

@@ -19,17 +19,23 @@ check "the installed mesh-node runs" "$prefix/bin/mesh-node" --version
 
 cat >"$tmp/user.c" <<'C'
 #include <mesh/mesh.h>
+#include <mesh/version.h>
 #include <stdio.h>
 
 int main(void)
 {
-    return puts(mesh_strerror(MESH_AGAIN)) < 0;
+    return puts(mesh_strerror(MESH_AGAIN)) < 0 || printf("%s\n%s\n", MESH_VERSION, mesh_version()) < 0;
 }
 C
+version=$("$prefix/bin/mesh-node" --version | sed 's/^mesh-node //')
 if command -v pkg-config >/dev/null; then
     read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --cflags --libs libmesh)
     check "a program compiles with what pkg-config says" "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" "${flags[@]}"
     check "a program runs with the shared library" env LD_LIBRARY_PATH="$prefix/lib" "$tmp/user"
+    check_equal "the headers and the library have the version of mesh-node" \
+        "$(LD_LIBRARY_PATH=$prefix/lib "$tmp/user" | tail -n 2 | xargs)" "$version $version"
+    check_equal "so has libmesh.pc" "$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --modversion libmesh)" "$version"
+    check "so has the name of the library" test -e "$prefix/lib/libmesh.so.$version"
     check "the shared library is found by its soname" sh -c "readelf -d '$tmp/user' | grep -q 'libmesh.so.0'"
     check "a program links with the static library" \
         "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" -I"$prefix/include" "$prefix/lib/libmesh.a" -lm -pthread
@@ -54,6 +60,7 @@ if command -v c++ >/dev/null; then
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
+check "the shared library shows mesh_version" sh -c "nm -D --defined-only '$prefix/lib/libmesh.so' | grep -q ' mesh_version$'"
 
 # A packager's folder has any name, an administrator any umask.
 other="$tmp/a folder/root"
@@ -72,7 +79,7 @@ for libdir in lib/x86_64-linux-gnu /usr/lib64; do
     check "make install LIBDIR=$libdir succeeds" placed_command install
     check_equal "libraries are in LIBDIR and nowhere else" \
         "$(cd "$multiarch" && find . -name 'libmesh.*' -not -path '*/man7/*' -printf '/%P\n' | sort)" \
-        "$(printf '%s\n' "$place"/libmesh.{a,so,so.0,so."$(sed -n 's/^VERSION := //p' Makefile)"} "$place/pkgconfig/libmesh.pc" | sort)"
+        "$(printf '%s\n' "$place"/libmesh.{a,so,so.0,so."$version"} "$place/pkgconfig/libmesh.pc" | sort)"
     if command -v pkg-config >/dev/null; then
         check_equal "pkg-config gives LIBDIR" \
             "$(PKG_CONFIG_LIBDIR="$multiarch$place/pkgconfig" pkg-config --variable=libdir libmesh)" "$place"

@@ -6,7 +6,7 @@
 [ -z "$SAN" ] || skip_all "a sanitizer build is not packed"
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 
-version=$(sed -n 's/^VERSION := //p' Makefile)
+version=$(sed -n 's/.*MESH_VERSION "\(.*\)"/\1/p' libmesh/include/mesh/version.h)
 name=diolkos-mesh-$version
 
 # ---- the sources ----
