@@ -381,7 +381,7 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
 	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
-	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json)
+	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json) $(PREFIX)/share/doc/diolkos-mesh/LICENSE
 
 # DESTDIR may have any name. PREFIX may have no spaces, at which make and pkg-config split words.
 staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
@@ -415,11 +415,13 @@ install: installable
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node@.service'
 	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json '$(DESTDIR)$(PREFIX)/share/mesh-node/'
+	@install -m 644 LICENSE '$(DESTDIR)$(PREFIX)/share/doc/diolkos-mesh/'
 	@echo 'installed below $(DESTDIR)$(PREFIX)'
 
 uninstall:
 	@rm -f $(call staged,$(INSTALLED))
-	@rmdir $(call staged,$(PREFIX)/include/mesh $(PREFIX)/share/mesh-node $(DOCDIR)/examples $(DOCDIR)) 2>/dev/null || true
+	@rmdir $(call staged,$(PREFIX)/include/mesh $(PREFIX)/share/mesh-node $(PREFIX)/share/doc/diolkos-mesh $(DOCDIR)/examples $(DOCDIR)) \
+		2>/dev/null || true
 
 dist:
 	@deploy/make-dist $(VERSION) build/dist
