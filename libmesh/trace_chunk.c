@@ -19,13 +19,25 @@ static size_t pack_marks(void *user, const uint8_t *data, size_t size, uint8_t *
     return trace_pack_into(user, data, size, out, room);
 }
 
+/* Of the row, for the checksum of its blob: the numbers that say which calls these are. */
+static uint64_t hash_numbers(const struct mesh_trace_chunk *row)
+{
+    const uint64_t numbers[] = {row->node,  (uint64_t)row->t_ns, (uint64_t)row->end_ns, (uint64_t)row->core, row->instance, row->first,
+                                row->count, row->bytes};
+    uint8_t bytes[sizeof numbers];
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(numbers[i / 8] >> 8 * (i % 8));
+    return mesh_trace_hash(bytes, sizeof bytes);
+}
+
 int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes)
 {
     struct mesh_trace_chunk filled = *row;
 
     filled.bytes = compact_bytes(compact);
     filled.coding = MESH_TRACE_COMPACT;
-    filled.records.bytes = compact_finish(compact, pack_marks, trace, &filled.records.size);
+    filled.records.bytes = compact_finish(compact, pack_marks, trace, hash_numbers(&filled), &filled.records.size);
     if (filled.records.bytes == NULL)
         return trace_no_memory(trace);
     *stored_bytes = filled.records.size;
@@ -76,12 +88,20 @@ int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
 
 /* ---- reading ---- */
 
+static int damaged(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const char *how)
+{
+    return trace_fail(trace, MESH_ETRUNCATED, "chunks, row %llu: %s: the file is damaged: copy it again, or record again",
+                      (unsigned long long)row->id, how);
+}
+
 static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
 {
     struct compact_parts parts;
     uint8_t *marks = NULL;
     int err = MESH_ETRUNCATED;
 
+    if (!compact_is_intact(row->records.bytes, row->records.size, hash_numbers(row)))
+        return damaged(trace, row, "its calls do not have the checksum that was stored with them");
     if (compact_split(row->records.bytes, row->records.size, &parts) && parts.marks_bytes <= MESH_TRACE_BLOB_BYTES_MAX) {
         marks = trace_pack_parts(trace, parts.marks_bytes + 1);
         if (marks == NULL)
@@ -91,9 +111,7 @@ static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *
     }
     if (err == MESH_ENOMEM)
         return trace_no_memory(trace);
-    return err == 0 ? 0
-                    : trace_fail(trace, MESH_ETRUNCATED, "chunk %llu: calls that do not fit together: the file is damaged",
-                                 (unsigned long long)row->id);
+    return err == 0 ? 0 : damaged(trace, row, "calls that do not fit together");
 }
 
 /* Of schema 1: records without their payloads, then the payloads (from first on). False where they do not fit. */
@@ -120,8 +138,7 @@ static int get_apart(struct mesh_trace *trace, const struct mesh_trace_chunk *ro
         return trace_no_memory(trace);
     err = trace_unpack(trace, row->records, parts, row->bytes);
     if (err == 0 && (first > row->bytes || !join(parts, first, row->bytes, records)))
-        err = trace_fail(trace, MESH_ETRUNCATED, "chunk %llu: calls and their data do not fit together: the file is damaged",
-                         (unsigned long long)row->id);
+        err = damaged(trace, row, "calls and their data do not fit together");
     return err;
 }
 

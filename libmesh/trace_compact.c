@@ -235,24 +235,27 @@ static void put_size(uint8_t *out, size_t size)
 }
 
 const uint8_t *compact_finish(struct compact *c, size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room),
-                              void *user, size_t *bytes)
+                              void *user, uint64_t seed, size_t *bytes)
 {
     struct room *blob = &c->data;
     const size_t data = blob->used, room = c->marks.used + c->marks.used / 128 + 512;
-    uint8_t *trailer;
+    uint8_t *checksum, *trailer;
     size_t packed;
 
-    if (!make_room(blob, c->values.used + room + COMPACT_TRAILER_BYTES))
+    if (!make_room(blob, c->values.used + room + COMPACT_CHECKSUM_BYTES + COMPACT_TRAILER_BYTES))
         return NULL;
     memcpy(blob->at + data, c->values.at, c->values.used);
     packed = pack(user, c->marks.at, c->marks.used, blob->at + data + c->values.used, room);
     if (packed == 0)
         return NULL;
-    trailer = blob->at + data + c->values.used + packed;
+    checksum = blob->at + data + c->values.used + packed;
+    trailer = checksum + COMPACT_CHECKSUM_BYTES;
     put_size(trailer, data);
     put_size(trailer + 4, c->values.used);
     put_size(trailer + 8, c->marks.used);
-    *bytes = data + c->values.used + packed + COMPACT_TRAILER_BYTES;
+    compact_store(checksum, COMPACT_CHECKSUM_HEAD);
+    compact_store(checksum + 8, compact_checksum(blob->at, (size_t)(checksum - blob->at), trailer, seed));
+    *bytes = (size_t)(trailer - blob->at) + COMPACT_TRAILER_BYTES;
     return blob->at;
 }
 

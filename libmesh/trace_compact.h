@@ -12,7 +12,10 @@
 
 struct compact;
 
-enum { COMPACT_TRAILER_BYTES = 12 }; /* of a blob: sizes of data, values and marks, the latter as they are before they are packed */
+enum {
+    COMPACT_TRAILER_BYTES = 12, /* of a blob: sizes of data, values and marks, the latter as they are before they are packed */
+    COMPACT_CHECKSUM_BYTES = 16 /* before it: a frame that zstd skips, and so do readers that do not know it */
+};
 
 struct compact *compact_open(void);          /* NULL without memory */
 void compact_close(struct compact *compact); /* takes NULL */
@@ -27,10 +30,14 @@ bool compact_put(struct compact *compact, const uint8_t *record, size_t fixed, s
 size_t compact_bytes(const struct compact *compact);
 
 /* The blob of what is in it, valid until the next call; NULL without memory. It can be asked for again, also with more in it. pack:
- * compresses the marks into out, of which there are `room` bytes, and returns how many it took; 0: it cannot. */
+ * compresses the marks into out, of which there are `room` bytes, and returns how many it took; 0: it cannot. seed: of its checksum, a
+ * hash of what this is to cover besides the blob. */
 const uint8_t *compact_finish(struct compact *compact,
                               size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,
-                              size_t *bytes);
+                              uint64_t seed, size_t *bytes);
+
+/* Whether a blob is as it was written, with that seed; also one without a checksum, as earlier recorders wrote it. */
+bool compact_is_intact(const uint8_t *blob, size_t bytes, uint64_t seed);
 
 /* The parts of a blob, borrowed from it. False: they do not fit into it. marks are packed, into marks_bytes. */
 struct compact_parts {

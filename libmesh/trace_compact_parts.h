@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <stddef.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "mesh/tape.h"
 #include "trace_compact.h"
@@ -103,6 +104,16 @@ static inline uint8_t compact_place_of(const struct compact_masks *masks)
     for (size_t at = 0; at < COMPACT_WORDS; at += 8)
         mixed = (mixed ^ compact_load(masks->of + at)) * 0x9e3779b97f4a7c15u;
     return (uint8_t)(mixed >> 56);
+}
+
+/* The checksum's frame in a blob: these bytes (zstd's magic number of a skippable frame, and the size of what follows, both little-endian),
+ * then the checksum. */
+#define COMPACT_CHECKSUM_HEAD ((uint64_t)8 << 32 | 0x184d2a5c)
+
+/* Of the bytes before the checksum's frame, and the trailer. */
+static inline uint64_t compact_checksum(const uint8_t *blob, size_t bytes, const uint8_t trailer[COMPACT_TRAILER_BYTES], uint64_t seed)
+{
+    return XXH3_64bits_withSeed(trailer, COMPACT_TRAILER_BYTES, XXH3_64bits_withSeed(blob, bytes, seed));
 }
 
 /* In the next record there, zeros are behind its bytes. */

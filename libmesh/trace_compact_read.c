@@ -8,6 +8,22 @@ static size_t get_size(const uint8_t *in)
     return in[0] | (size_t)in[1] << 8 | (size_t)in[2] << 16 | (size_t)in[3] << 24;
 }
 
+/* Where the checksum's frame is; NULL: there is none. */
+static const uint8_t *find_checksum(const uint8_t *blob, size_t bytes)
+{
+    const size_t after = COMPACT_CHECKSUM_BYTES + COMPACT_TRAILER_BYTES;
+
+    return blob != NULL && bytes >= after && compact_load(blob + bytes - after) == COMPACT_CHECKSUM_HEAD ? blob + bytes - after : NULL;
+}
+
+bool compact_is_intact(const uint8_t *blob, size_t bytes, uint64_t seed)
+{
+    const uint8_t *checksum = find_checksum(blob, bytes);
+
+    return checksum == NULL ||
+           compact_load(checksum + 8) == compact_checksum(blob, (size_t)(checksum - blob), checksum + COMPACT_CHECKSUM_BYTES, seed);
+}
+
 bool compact_split(const uint8_t *blob, size_t bytes, struct compact_parts *parts)
 {
     if (blob == NULL || bytes < COMPACT_TRAILER_BYTES)

@@ -319,6 +319,30 @@ static int get_columns(struct mesh_trace *trace, const struct mesh_trace_datagra
     return get_part(trace, &trace->get_message[part->number], name, "datagram", part, row->id, packet + MESH_HEADER_BYTES);
 }
 
+/* The payload into out, of which its size is known; zeros where it was not stored. */
+static int get_payload(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *out, size_t bytes)
+{
+    const unsigned long long id = row->id;
+    int err = 0;
+
+    memset(out, 0, bytes);
+    if (row->coding == MESH_TRACE_NOT_STORED)
+        return 0;
+    if (row->coding == MESH_TRACE_ZSTD)
+        err = trace_unpack(trace, row->payload, out, bytes);
+    else if (row->coding != MESH_TRACE_PLAIN || row->payload.size != bytes)
+        return trace_fail(trace, MESH_ERANGE,
+                          "datagrams, row %llu: a payload of %zu bytes in coding %lld, expected %zu: the file is damaged", id,
+                          row->payload.size, (long long)row->coding, bytes);
+    else if (bytes > 0)
+        memcpy(out, row->payload.bytes, bytes);
+    if (err == MESH_ENOMEM)
+        return err;
+    if (err != 0 || mesh_trace_hash(out, bytes) != row->data_hash)
+        return trace_fail(trace, MESH_ETRUNCATED, "datagrams, row %llu: its payload does not have its data_hash: the file is damaged", id);
+    return 0;
+}
+
 int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *packet, size_t *packet_bytes,
                           bool *is_complete)
 {
@@ -335,19 +359,8 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
                           (long long)row->data_bytes);
     }
     left = (size_t)row->bytes - used - data_bytes; /* padding, or what was cut off */
-    memset(packet + used, 0, data_bytes + left);
-    *is_complete = left == 0 || row->form == MESH_TRACE_WHOLE;
-    if (row->coding == MESH_TRACE_ZSTD) {
-        err = trace_unpack(trace, row->payload, packet + used, data_bytes);
-    } else if (row->coding == MESH_TRACE_PLAIN && row->payload.size == data_bytes) {
-        if (data_bytes > 0) {
-            memcpy(packet + used, row->payload.bytes, data_bytes);
-        }
-    } else if (row->coding == MESH_TRACE_PLAIN) {
-        err = trace_fail(trace, MESH_ERANGE, "a payload of %zu bytes, expected %zu: the file is damaged", row->payload.size, data_bytes);
-    } else {
-        *is_complete &= data_bytes == 0;
-    }
+    memset(packet + used + data_bytes, 0, left);
+    *is_complete = (left == 0 || row->form == MESH_TRACE_WHOLE) && (data_bytes == 0 || row->coding != MESH_TRACE_NOT_STORED);
     *packet_bytes = (size_t)row->bytes;
-    return err;
+    return get_payload(trace, row, packet + used, data_bytes);
 }

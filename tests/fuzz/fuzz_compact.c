@@ -57,8 +57,8 @@ static void write_again(const uint8_t *records, size_t bytes)
 
     require(compact != NULL && back != NULL);
     if (put_all(compact, records, bytes)) {
-        blob = compact_finish(compact, copy_marks, NULL, &blob_bytes);
-        require(blob != NULL && read_blob(blob, blob_bytes, back, bytes));
+        blob = compact_finish(compact, copy_marks, NULL, bytes, &blob_bytes);
+        require(blob != NULL && compact_is_intact(blob, blob_bytes, bytes) && read_blob(blob, blob_bytes, back, bytes));
         require(memcmp(back, records, bytes) == 0);
     }
     free(back);

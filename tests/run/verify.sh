@@ -34,6 +34,28 @@ check "a node alone records tokens that are sampled again" "$mesh_node" run -m $
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
 check_contains "verify reports the tokens sampled again" "$out" "sampled again, $tmp/S.db: the same: 1 request, 10 tokens"
+if command -v python3 >/dev/null; then
+    python3 - "$tmp/T.db" "$tmp/flipped.db" <<'PY'
+import shutil, sqlite3, sys
+shutil.copyfile(sys.argv[1], sys.argv[2])
+db = sqlite3.connect(sys.argv[2])
+row, blob = db.execute("SELECT id, records FROM chunks ORDER BY length(records) DESC LIMIT 1").fetchone()
+blob = bytearray(blob)
+blob[300] ^= 1 # of a tile
+db.execute("UPDATE chunks SET records = ? WHERE id = ?", (bytes(blob), row))
+db.commit()
+PY
+    damaged() { check_exit "a bit that flipped on the disk is damage: $1" 3 "flipped.db: chunks, row " "$mesh_replay" "${@:2}"; }
+    damaged verify verify "$tmp/flipped.db"
+    damaged "verify -m" verify "$tmp/flipped.db" "$tmp/T.1.db" -m $model
+    damaged info info "$tmp/flipped.db"
+    damaged diff diff "$tmp/T.1.db" "$tmp/flipped.db"
+    damaged "export --perfetto" export "$tmp/flipped.db" --perfetto "$tmp/flipped.json"
+    damaged "export --pcap" export "$tmp/flipped.db" --pcap "$tmp/flipped.pcap"
+    damaged run run "${files[@]:1}" "$tmp/flipped.db" -- "$mesh_node" serve -m $model -t 1
+else
+    skip "a bit that flipped on the disk is damage" "python3 is not installed"
+fi
 # shrinks SENTENCE PROGRAM COMMAND...: the command uses $tmp/shrinks.gguf, which is truncated once it is mapped; repeated when all was read
 # before that
 shrinks() {

@@ -223,6 +223,122 @@ static void a_chunk_of_absurd_size_is_refused(void **state)
     }
 }
 
+/* The only chunk of a new trace: calls with data, so that all parts of its blob have bytes. */
+static void make_calls(struct mesh_trace_chunk *row)
+{
+    enum { CALLS = 40, DATA = 90 };
+    static uint8_t records[CALLS * 300];
+    struct mesh_trace *trace;
+    size_t bytes = 0;
+
+    *row = (struct mesh_trace_chunk){.node = 1, .t_ns = 5, .end_ns = 600, .core = MESH_TRACE_CORE_MESH, .instance = 3, .first = 7};
+    for (; row->count < CALLS; row->count++) {
+        uint8_t data[DATA];
+        const struct mesh_tape_entry call = {.publish = {.kind = MESH_TAPE_PUBLISH,
+                                                         .payload = MESH_TAPE_WHOLE,
+                                                         .at_ns = 5 + row->count * 15,
+                                                         .payload_bytes = DATA,
+                                                         .step = row->count / 10},
+                                             .payload = memset(data, (int)row->count, DATA),
+                                             .payload_rows = 1};
+
+        bytes += mesh_tape_encode(&call, records + bytes, sizeof records - bytes);
+    }
+    unlink(path);
+    assert_int_equal(mesh_trace_create(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_add_chunk(trace, row, records, bytes, NULL), 0);
+    mesh_trace_close(trace);
+}
+
+/* Whether the chunk is refused, or read as in `records`. */
+static bool is_refused_or_the_same(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
+                                   unsigned *refused)
+{
+    static uint8_t read[MESH_TRACE_BLOB_BYTES_MAX];
+
+    if (row->bytes > sizeof read) /* which readers refuse before they ask for the records */
+        return true;
+    if (mesh_trace_get_chunk(trace, row, read) != 0) {
+        assert_non_null(strstr(mesh_trace_reason(trace), "chunks, row 1: "));
+        assert_non_null(strstr(mesh_trace_reason(trace), "the file is damaged"));
+        ++*refused;
+        return true;
+    }
+    return row->bytes == bytes && memcmp(read, records, bytes) == 0;
+}
+
+static void flip(void *bytes, size_t bit)
+{
+    ((uint8_t *)bytes)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+/* Of its blob, and of the numbers that say which calls these are. */
+static void any_bit_that_flips_in_a_chunk_is_noticed(void **state)
+{
+    static uint8_t records[60000], blob[60000];
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_chunk row;
+    struct mesh_trace *trace;
+    unsigned refused = 0, numbers = 0;
+
+    (void)state;
+    make_calls(&row);
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
+    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_get_chunk(trace, &row, records), 0);
+    assert_true(row.records.size < sizeof blob && row.bytes < sizeof records);
+    row.records.bytes = memcpy(blob, row.records.bytes, row.records.size);
+    for (size_t bit = 0; bit < 8 * row.records.size; bit++) {
+        flip(blob, bit);
+        if (!is_refused_or_the_same(trace, &row, records, row.bytes, &refused))
+            fail_msg("bit %zu of the blob", bit);
+        flip(blob, bit);
+    }
+    assert_in_range(refused, 8 * row.records.size - 4, 8 * row.records.size); /* 16 magic numbers of zstd are skipped alike */
+    uint64_t *const columns[] = {
+        &row.node, (uint64_t *)&row.t_ns, (uint64_t *)&row.end_ns, (uint64_t *)&row.core, &row.instance, &row.first, &row.count};
+    for (size_t bit = 0; bit < 64 * sizeof columns / sizeof *columns; bit++) {
+        flip(columns[bit / 64], bit % 64);
+        assert_true(is_refused_or_the_same(trace, &row, records, row.bytes, &numbers));
+        flip(columns[bit / 64], bit % 64);
+    }
+    assert_int_equal(numbers, 64 * sizeof columns / sizeof *columns);
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+}
+
+/* Of a captured datagram's data: data_hash stands beside it. */
+static void any_bit_that_flips_in_a_payload_is_noticed(void **state)
+{
+    static uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX], payload[MESH_TRACE_DATAGRAM_BYTES_MAX];
+    struct mesh_trace_reading *reading;
+    struct mesh_trace_datagram row;
+    struct mesh_trace *trace;
+    unsigned payloads = 0;
+    bool is_complete;
+    size_t bytes;
+
+    (void)state;
+    assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &reading), 0);
+    while (mesh_trace_next(reading, &row) == 1) {
+        assert_int_equal(mesh_trace_get_packet(trace, &row, packet, &bytes, &is_complete), 0);
+        payloads += row.payload.size > 0;
+        if (row.payload.size > 0)
+            row.payload.bytes = memcpy(payload, row.payload.bytes, row.payload.size);
+        for (size_t bit = 0; bit < 8 * row.payload.size && row.coding == MESH_TRACE_PLAIN; bit++) {
+            flip(payload, bit);
+            assert_int_equal(mesh_trace_get_packet(trace, &row, packet, &bytes, &is_complete), MESH_ETRUNCATED);
+            assert_non_null(strstr(mesh_trace_reason(trace), "datagrams, row "));
+            flip(payload, bit);
+        }
+    }
+    assert_true(payloads > 0);
+    mesh_trace_end(reading);
+    mesh_trace_close(trace);
+}
+
 static void a_blob_beyond_the_limit_is_refused(void **state)
 {
     (void)state;
@@ -280,6 +396,8 @@ int main(void)
         TEST(a_blob_beyond_the_limit_is_refused),
         TEST(a_chunk_of_absurd_size_is_refused),
         TEST(a_column_that_is_missing_is_named),
+        TEST(any_bit_that_flips_in_a_chunk_is_noticed),
+        TEST(any_bit_that_flips_in_a_payload_is_noticed),
         TEST(whatever_is_damaged_reading_ends),
     };
 

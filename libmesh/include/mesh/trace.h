@@ -318,11 +318,13 @@ int mesh_trace_next(struct mesh_trace_reading *reading, void *row);
 void mesh_trace_end(struct mesh_trace_reading *reading); /* NULL is fine */
 
 /* A datagram's bytes as they were, put together from columns and payload: into packet (MESH_TRACE_DATAGRAM_BYTES_MAX); *packet_bytes of
- * them. Zeros stand for a payload that was not stored, and *is_complete is then false. row: as read. */
+ * them. Zeros stand for a payload that was not stored, and *is_complete is then false. A payload without its data_hash is damaged:
+ * MESH_ETRUNCATED. row: as read. */
 int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_datagram *row, uint8_t *packet, size_t *packet_bytes,
                           bool *is_complete);
 
-/* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold). */
+/* The records of a chunk, as read: into records (row->bytes of them, which the caller has checked against what it can hold).
+ * MESH_ETRUNCATED: damaged, also if the checksum of the row and its records is another. */
 int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records);
 
 /* mesh_trace_hash with a secret of random bytes, without which nobody can compute it again. */
