@@ -36,8 +36,9 @@ static int become_child(struct local *local, uint16_t rank, pid_t parent, const 
 {
     local->rank = rank;
     memset(local->child, 0, sizeof local->child);
-    signal(SIGINT, SIG_IGN);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    signal(SIGINT, SIG_IGN); /* both go to all processes of a terminal or a group: the parent ends them in order */
+    signal(SIGTERM, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         return fail_set(fail, EXIT_ENVIRONMENT, "node %u: its parent has ended: start again", rank);
     for (uint16_t r = 0; r < local->count; r++) {

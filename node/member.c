@@ -314,6 +314,8 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
 
         if (atomic_load(&m->crew.load_left) == 0 && join_is_complete(&m->join))
             return 0;
+        if (m->config.interrupt != NULL && *m->config.interrupt != 0)
+            return fail_set(fail, EXIT_ENVIRONMENT, "interrupted by a signal before all nodes were ready: start again");
         if (join_check(&m->join, fail) < 0 || check_others(m, watch, app, fail) < 0)
             return -1;
         /* A node that has answered may load as long as it likes: it may have more rows, or a slower disk. */

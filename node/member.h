@@ -2,6 +2,7 @@
 #ifndef NODE_MEMBER_H
 #define NODE_MEMBER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,7 +29,8 @@ struct member_config {
     const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */
     uint32_t epoch;
     uint64_t join_timeout_ns;
-    struct recording *recording; /* NULL: nothing is recorded. Borrowed */
+    struct recording *recording;            /* NULL: nothing is recorded. Borrowed */
+    const volatile sig_atomic_t *interrupt; /* not 0: a signal ends the wait for the others; NULL: none does. Borrowed */
 };
 
 /* A generated token, in order. */

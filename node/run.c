@@ -19,6 +19,7 @@
 #include "output.h"
 #include "pool.h"
 #include "prompt_ids.h"
+#include "run_interrupt.h"
 #include "run_options.h"
 #include "security.h"
 #include "socket_hint.h"
@@ -45,17 +46,6 @@ struct run {
     struct recording *recording;
     bool has_forked, has_begun; /* local nodes; all of them are ready */
 };
-
-/* The member that Ctrl-C cancels; a signal handler cannot get it otherwise. */
-static struct member *volatile interrupted_member;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    if (interrupted_member != NULL)
-        member_cancel(interrupted_member);
-    signal(SIGINT, SIG_DFL);
-}
 
 /* ---- prompt ---- */
 
@@ -196,6 +186,7 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .epoch = EPOCH,
         .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
         .recording = run->recording,
+        .interrupt = &run_interrupt_signal,
     };
 }
 
@@ -374,12 +365,11 @@ static int generate(struct run *run, struct fail *fail)
     gguf_release_pages(run->gguf); /* the shard is a copy; only embedding rows are read from now on */
     if (member_submit(run->member, &request, fail) < 0)
         return -1;
-    interrupted_member = run->member;
-    signal(SIGINT, on_interrupt);
+    run_interrupt_cancels(run->member);
     output_begin(&output, &run->options, run->tokenizer, run->prompt_size > 0);
     int err = print_tokens(run, &output, fail);
-    signal(SIGINT, SIG_DFL);
-    interrupted_member = NULL;
+    run_interrupt_end();
+    run_interrupt_cancels(NULL);
     if (err < 0)
         return -1;
     member_outcome(run->member, &outcome);
@@ -405,6 +395,7 @@ static int run_nodes(struct run *run, struct fail *fail)
     if (open_sockets(run, fail) < 0 || plan_memory(run, fail) < 0 || security_draw(&run->security, fail) < 0)
         return -1;
     draw_seed(run);
+    run_interrupt_watch();
     if (run->local.count > 1 && run->options.peer_count == 0) {
         if (recording_check_others(run->options.record.path, run->local.count, fail) < 0 ||
             local_fork(&run->local, &run->options.lab, fail) < 0)
@@ -423,6 +414,11 @@ static int run_nodes(struct run *run, struct fail *fail)
     if (err == 0)
         err = run->rank == 0 ? generate(run, fail) : member_wait_ready(run->member, NULL, NULL, fail);
     if (err == 0 && run->rank != 0) {
+        run->has_begun = true;
+        if (!run->has_forked)
+            run_interrupt_end();
+        if (!run->has_forked && run_interrupt_signal != 0)
+            run_interrupt_die();
         gguf_release_pages(run->gguf);
         err = member_serve(run->member, fail);
     }
@@ -431,11 +427,19 @@ static int run_nodes(struct run *run, struct fail *fail)
     return err;
 }
 
-/* A run that failed to start leaves nothing behind, so that it can be started again with the same command line. */
+/* A run that was interrupted before it began, or of which the local nodes failed to start, leaves nothing behind, so that it can be started
+ * again with the same command line. What a node recorded that waited in vain for nodes elsewhere is kept: it shows what it heard. */
 static void remove_recordings(const struct run *run)
 {
-    if (run->options.record.path != NULL && run->rank == 0 && run->has_forked && !run->has_begun)
-        recording_remove(run->options.record.path, run->recording != NULL ? 0 : 1, run->local.count);
+    const char *path = run->options.record.path;
+    const bool has_own = run->recording != NULL;
+
+    if (path == NULL || run->has_begun)
+        return;
+    if (run->has_forked && run->rank == 0)
+        recording_remove(path, has_own ? 0 : 1, run->local.count);
+    else if (!run->has_forked && has_own && run_interrupt_signal != 0)
+        recording_remove(path, run->rank, (uint16_t)(run->rank + 1));
 }
 
 static int release(struct run *run, int err, struct fail *fail)
@@ -476,5 +480,8 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         err = make_prompt(&run, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
     if (err == 0)
         err = run_nodes(&run, fail);
-    return release(&run, err, fail) == 0 ? EXIT_OK : (int)fail->exit_code;
+    err = release(&run, err, fail);
+    if (run_interrupt_signal != 0 && !run.has_begun)
+        run_interrupt_die();
+    return err == 0 ? EXIT_OK : (int)fail->exit_code;
 }

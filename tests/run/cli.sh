@@ -282,6 +282,14 @@ for nodes in 1 3; do
 done
 
 for nodes in 1 3; do
+    start "$mesh_node" run -m "$small" -p abc -n 4000 --seed 1 --ignore-eos --local $nodes --lab delay=2ms,pace=5MB/s
+    # shellcheck disable=SC2086 # timeout and service managers signal to all processes, too
+    kill -TERM $background_pid $children
+    ended "SIGTERM ends $nodes node(s) like Ctrl-C" 0
+    check_equal "a terminated run prints its figures" "$(grep -cE '^[0-9]+ nodes?, .* prompt .* tok/s' "$err")" 1
+done
+
+for nodes in 1 3; do
     # The inner shell records the exit code of the program, and ends with it.
     # shellcheck disable=SC2016
     timeout -k 5 60 bash -c '"$@" 2>"$0"; echo $? >"$0.code"' "$err" "$mesh_node" run -m "$small" -p abc -n 4000 --seed 1 --ignore-eos \

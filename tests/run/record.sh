@@ -137,6 +137,29 @@ wait "$node"
 check_equal "the last report of a node that ends at once counts all tokens" \
     "$(sql "$tmp/L.db" "SELECT max(tokens), (SELECT count(*) FROM tokens) FROM telemetry_node")" "60|60"
 
+# ---- interrupted before it has begun ----
+
+# interrupted SIGNAL NODES OPTION...: nodes that cannot hear one another get the signal once all record; exit code and number of files left
+interrupted() {
+    local signal=$1 nodes=$2 i rank
+    rm -rf "$tmp/early"
+    mkdir "$tmp/early"
+    background "$mesh_node" run -m $model -p Once -n 5 "${@:3}" --record "$tmp/early/E.db" >"$out" 2>"$err"
+    for ((i = 0; i < nodes; i++)); do
+        rank=.$i
+        wait_until 20 test -s "$tmp/early/E${rank/#.0/}.db" || return
+    done
+    kill "-$signal" "$background_pid"
+    code=0
+    wait "$background_pid" || code=$?
+    echo "$code $(find "$tmp/early" -type f | wc -l)"
+}
+check_equal "Ctrl-C while nodes start leaves no files" "$(interrupted INT 2 --local 2 --lab loss=100%)" "130 0"
+check_equal "nor does SIGTERM" "$(interrupted TERM 3 --local 3 --lab loss=100%)" "143 0"
+port=$(free_port)
+check_equal "nor Ctrl-C of one node that waits for another" \
+    "$(interrupted INT 1 --peers "127.0.0.1:$port,127.0.0.1:$((port + 1))" --rank 0)" "130 0"
+
 # ---- no room, no permission ----
 
 mkdir "$tmp/full"
