@@ -1,7 +1,9 @@
 #include "join.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 void join_init(struct join *join, uint16_t rank, uint16_t rank_count, const struct mesh_addr *peers)
 {
@@ -55,8 +57,9 @@ int join_check(struct join *join, struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "%s", join->refusal);
 }
 
-int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail)
+int join_late(struct join *join, uint64_t timeout_ns, struct mesh_udp *udp, struct fail *fail)
 {
+    static const uint8_t nothing[1];
     uint64_t silent = others(join) & ~atomic_load(&join->up);
     char address[MESH_ADDR_TEXT_BYTES], more[40] = "";
 
@@ -67,6 +70,10 @@ int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail)
     mesh_addr_format(join->peers[first], address);
     if (count > 1)
         snprintf(more, sizeof more, " and %d more", count - 1);
+    if (udp != NULL && mesh_udp_send_to(udp, join->peers[first], nothing, sizeof nothing) == MESH_ESYSTEM && errno != ECONNREFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT,
+                        "rank %u (%s)%s: nothing can be sent there: %s: see this machine's addresses, routes and firewall", first, address,
+                        more, strerror(errno));
     return fail_set(fail, EXIT_ENVIRONMENT,
                     "rank %u (%s)%s: no answer within %" PRIu64 " s: start it, check the addresses, or wait longer with --join-timeout",
                     first, address, more, timeout_ns / 1000000000u);

@@ -36,7 +36,8 @@ bool join_is_complete(struct join *join);
 /* 0, or -1 with the peer's reason when one refused. */
 int join_check(struct join *join, struct fail *fail);
 
-/* The timeout is over: -1 naming the peers that have not answered; 0 when all have answered after all. */
-int join_late(struct join *join, uint64_t timeout_ns, struct fail *fail);
+/* The timeout is over: -1 naming the peers that have not answered, or why the system does not send to the first of them; 0 when all have
+ * answered after all. udp: the own socket; NULL: do not try. */
+int join_late(struct join *join, uint64_t timeout_ns, struct mesh_udp *udp, struct fail *fail);
 
 #endif

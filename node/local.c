@@ -12,6 +12,29 @@
 
 enum { JOIN_MS = 10000 /* longer than any wait of member_serve once rank 0 has finished */ };
 
+static int cannot_open(struct fail *fail)
+{
+    return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
+                    socket_hint(errno, "is the loopback interface up?"));
+}
+
+/* A node would only notice that the others are silent. From a socket of its own to itself, so that no node receives it. */
+static int check_loopback(struct mesh_addr any, struct fail *fail)
+{
+    static const uint8_t nothing[1];
+    struct mesh_udp *udp;
+    int result = 0;
+
+    if (mesh_udp_open(&udp, any, NULL) != MESH_OK)
+        return cannot_open(fail);
+    if (mesh_udp_send_to(udp, mesh_udp_local(udp), nothing, sizeof nothing) == MESH_ESYSTEM)
+        result = fail_set(fail, EXIT_ENVIRONMENT,
+                          "127.0.0.1: nothing can be sent there: %s: see whether the loopback interface is up, and this machine's firewall",
+                          strerror(errno));
+    mesh_udp_close(udp);
+    return result;
+}
+
 int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, struct fail *fail)
 {
     char reason[200];
@@ -20,10 +43,11 @@ int local_bind(struct local *local, uint16_t count, const struct mesh_lab *lab, 
     *local = (struct local){.count = count};
     if (mesh_addr_parse("127.0.0.1:0", &any, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: %s: loopback is needed", reason);
+    if (check_loopback(any, fail) < 0)
+        return -1;
     for (uint16_t r = 0; r < count; r++) {
         if (mesh_udp_open(&local->udp[r], any, lab) != MESH_OK) {
-            fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: cannot open a UDP socket: %s: %s", strerror(errno),
-                     socket_hint(errno, "is the loopback interface up?"));
+            cannot_open(fail);
             local_close(local);
             return -1;
         }

@@ -321,7 +321,8 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
         /* A node that has answered may load as long as it likes: it may have more rows, or a slower disk. */
         if (atomic_load(&m->crew.load_left) > 0 || join_all_up(&m->join))
             begin_ns = mesh_udp_now_ns();
-        if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns && join_late(&m->join, m->config.join_timeout_ns, fail) < 0)
+        if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns &&
+            join_late(&m->join, m->config.join_timeout_ns, m->config.udp, fail) < 0)
             return -1;
         show_loading(m, progress);
         bell_wait(m->crew.bell, rung, WATCH_NS);

@@ -318,6 +318,15 @@ pair() {
     wait "$background_pid" || code_1=$?
 }
 
+if unshare -rn true 2>/dev/null; then # where the loopback is down
+    for nodes in "--local 2 --join-timeout 600" "--peers $peers --rank 0 --join-timeout 1"; do
+        # shellcheck disable=SC2086 # options
+        check_exit "where nothing can be sent, the reason is given: ${nodes%% *}" 4 "nothing can be sent there: Network is unreachable: " \
+            timeout 60 unshare -rn "$mesh_node" run -m "$small" -p abc -n 5 $nodes
+    done
+else
+    skip "where nothing can be sent, the reason is given" "no network namespace can be made here (unshare -rn)"
+fi
 check "a local mesh gives a digest" "$mesh_node" run --local 2 -m "$small" -p abc -n 20 --seed 5 --digest
 reference=$(tail -n 1 "$out")
 pair -m "$small" -- -m "$small"

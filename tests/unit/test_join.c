@@ -120,7 +120,7 @@ static void who_has_not_answered_is_named(void **state)
 
     (void)state;
     join_up(&join, 2);
-    assert_int_equal(join_late(&join, UINT64_C(30000000000), &fail), -1);
+    assert_int_equal(join_late(&join, UINT64_C(30000000000), NULL, &fail), -1);
     assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
     assert_string_equal(fail.text,
                         "rank 1 (127.0.0.1:7001) and 1 more: no answer within 30 s: start it, check the addresses, or wait longer "
@@ -138,7 +138,7 @@ static void who_has_answered_may_load_as_long_as_it_likes(void **state)
     join_up(&join, 2);
     assert_true(join_all_up(&join));
     assert_false(join_is_complete(&join));
-    assert_int_equal(join_late(&join, UINT64_C(5000000000), &fail), 0);
+    assert_int_equal(join_late(&join, UINT64_C(5000000000), NULL, &fail), 0);
 }
 
 int main(void)
