@@ -57,18 +57,31 @@ static int no_memory(struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 char *model_cache_root(struct fail *fail)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *root = NULL;
+    const bool has_cache = cache != NULL && cache[0] == '/';
+    char *root;
 
-    if (cache != NULL && cache[0] == '/')
-        root = join("%s/diolkos-mesh", cache);
-    else if (home != NULL && home[0] == '/')
-        root = join("%s/.cache/diolkos-mesh", home);
-    else
+    if (!has_cache && (home == NULL || home[0] != '/')) {
         fail_set(fail, EXIT_ENVIRONMENT, "cache: neither XDG_CACHE_HOME nor HOME names a folder: set one, or give -m MODEL.gguf");
-    if (root == NULL && ((cache != NULL && cache[0] == '/') || (home != NULL && home[0] == '/')))
+        return NULL;
+    }
+    /* A missing home, as of a system user, is not to be made: the model would be on a disk where nobody looks for it. */
+    if (!has_cache && !is_folder(home)) {
+        fail_set(fail, EXIT_ENVIRONMENT, "cache: HOME is %.300s, which is no folder: set XDG_CACHE_HOME to one, or give -m MODEL.gguf",
+                 home);
+        return NULL;
+    }
+    root = has_cache ? join("%s/diolkos-mesh", cache) : join("%s/.cache/diolkos-mesh", home);
+    if (root == NULL)
         no_memory(fail);
     return root;
 }

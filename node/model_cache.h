@@ -20,7 +20,8 @@ struct model_cache {
     int file, map, lock;
 };
 
-/* "$XDG_CACHE_HOME/diolkos-mesh", or below ~/.cache; allocated. NULL with fail set: neither is set. */
+/* "$XDG_CACHE_HOME/diolkos-mesh", or below ~/.cache; allocated. NULL with fail set: neither is set, or that
+ * home does not exist. */
 char *model_cache_root(struct fail *fail);
 
 /* Create or open the folder of info->id, waiting while another process owns it (EXIT_ENVIRONMENT after wait_ns). The list is read if it is

@@ -161,6 +161,9 @@ fi
 mkdir "$tmp/closed" && echo >"$tmp/closed/diolkos-mesh"
 check_exit "a cache that cannot be made is told" 4 "XDG_CACHE_HOME" env XDG_CACHE_HOME="$tmp/closed" "$mesh_node" serve \
     --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$first" ${security[@]+"${security[@]}"}
+check_exit "a home that is missing is told" 4 "which is no folder: set XDG_CACHE_HOME" env -u XDG_CACHE_HOME HOME="$tmp/missing" \
+    "$mesh_node" serve --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$first" ${security[@]+"${security[@]}"}
+check_equal "and not made" "$(ls -d "$tmp/missing" 2>/dev/null)" ""
 
 # ---- only its rows ----
 

@@ -318,10 +318,14 @@ static void the_folder_is_where_the_environment_says(void **state)
     assert_string_equal(path, "/somewhere/diolkos-mesh");
     free(path);
     setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, according to the standard */
-    setenv("HOME", "/home/me", 1);
+    setenv("HOME", "/", 1);
     path = model_cache_root(&fail);
-    assert_string_equal(path, "/home/me/.cache/diolkos-mesh");
+    assert_string_equal(path, "//.cache/diolkos-mesh");
     free(path);
+    setenv("HOME", "/nonexistent", 1); /* which is the home of Debian's system users; not to be made */
+    assert_null(model_cache_root(&fail));
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_string_equal(fail.text, "cache: HOME is /nonexistent, which is no folder: set XDG_CACHE_HOME to one, or give -m MODEL.gguf");
     unsetenv("HOME");
     assert_null(model_cache_root(&fail));
     assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
