@@ -66,9 +66,10 @@ static uint64_t udp_set_receiving(int fd, bool stamps)
 
 static void udp_set_options(struct mesh_udp *udp, bool stamps)
 {
-    udp_set(udp->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    /* DF is set. The size is the core's business: reports of routers, which anybody can forge, do not stop what the interface carries. */
+    udp_set(udp->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     if (udp->sender.family == AF_INET6) {
-        udp_set(udp->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+        udp_set(udp->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
     }
     udp_set(udp->fd, IPPROTO_IP, IP_RECVERR, 1);

@@ -1,7 +1,8 @@
 /* The socket's error queue: which of our datagrams came back as unreachable.
  *
  * The kernel reports such a datagram twice: in the queue, and as the result of the next call on the socket, whatever that is for. So a call
- * that fails in this way is made again. */
+ * that fails in this way is made again. So is one that says that a datagram was too large, since a router may have said so of an earlier
+ * one; of one that is too large for the interface it is said again. */
 #include "udp_parts.h"
 
 #include <errno.h>
@@ -15,10 +16,11 @@ enum { ERRORS_PER_RUN = 64 };
 
 bool mesh_udp_errors_note(struct mesh_udp_errors *errors, int reason)
 {
-    const bool is_earlier = reason == ECONNREFUSED || reason == EHOSTUNREACH || reason == ENETUNREACH || reason == EHOSTDOWN ||
-                            reason == ENONET || reason == EPROTO || reason == ENOPROTOOPT || reason == EOPNOTSUPP || reason == EACCES;
+    const bool is_earlier = reason == EMSGSIZE || reason == ECONNREFUSED || reason == EHOSTUNREACH || reason == ENETUNREACH ||
+                            reason == EHOSTDOWN || reason == ENONET || reason == EPROTO || reason == ENOPROTOOPT || reason == EOPNOTSUPP ||
+                            reason == EACCES;
 
-    if (is_earlier || reason == EMSGSIZE) {
+    if (is_earlier) {
         atomic_store_explicit(&errors->is_due, true, memory_order_relaxed);
     }
     return is_earlier;

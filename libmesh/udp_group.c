@@ -75,24 +75,9 @@ int mesh_udp_group_open(const struct mesh_addr *group, const struct mesh_addr *l
 uint32_t mesh_udp_group_path_bytes(const struct mesh_addr *group, const struct mesh_addr *local)
 {
     const bool is_v4 = mesh_addr_is_v4(group);
-    const int family = is_v4 ? AF_INET : AF_INET6, headers = is_v4 ? 28 : 48;
-    const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct mesh_addr from = *local;
-    struct sockaddr_storage name, own;
-    const socklen_t name_bytes = mesh_addr_to_sockaddr(group, family, &name);
-    int mtu = 0;
-    socklen_t bytes = sizeof mtu;
+    const uint32_t headers = is_v4 ? 28 : 48, mtu = mesh_udp_route_mtu(group, is_v4 && mesh_addr_is_v4(local) ? local : NULL);
 
-    if (fd < 0)
+    if (mtu < headers + MESH_DATAGRAM_BYTES_MIN)
         return 0;
-    from.port = 0;
-    if (is_v4 == mesh_addr_is_v4(local))
-        (void)!bind(fd, (const struct sockaddr *)&own, mesh_addr_to_sockaddr(&from, family, &own)); /* else any address will do */
-    if (!mesh_udp_group_aim(fd, group, local) || connect(fd, (const struct sockaddr *)&name, name_bytes) != 0 ||
-        getsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_MTU : IPV6_MTU, &mtu, &bytes) != 0)
-        mtu = 0;
-    close(fd);
-    if (mtu - headers < MESH_DATAGRAM_BYTES_MIN)
-        return 0;
-    return mtu - headers < UDP_DATAGRAM_BYTES_MAX ? (uint32_t)(mtu - headers) : UDP_DATAGRAM_BYTES_MAX;
+    return mtu - headers < UDP_DATAGRAM_BYTES_MAX ? mtu - headers : UDP_DATAGRAM_BYTES_MAX;
 }

@@ -5,24 +5,13 @@
 #include <unistd.h>
 
 #include "addr.h"
+#include "udp_parts.h"
 
 uint32_t mesh_udp_path_bytes(struct mesh_addr to)
 {
-    const bool is_v4 = mesh_addr_is_v4(&to);
-    const int family = is_v4 ? AF_INET : AF_INET6, headers = is_v4 ? 28 : 48;
-    const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_storage address;
-    const socklen_t address_bytes = mesh_addr_to_sockaddr(&to, family, &address);
-    int mtu = 0;
-    socklen_t bytes = sizeof mtu;
+    const uint32_t headers = mesh_addr_is_v4(&to) ? 28 : 48, mtu = mesh_udp_route_mtu(&to, NULL);
 
-    if (fd < 0)
-        return 0;
-    if (connect(fd, (const struct sockaddr *)&address, address_bytes) != 0 ||
-        getsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_MTU : IPV6_MTU, &mtu, &bytes) != 0)
-        mtu = 0;
-    close(fd);
-    return mtu > headers ? (uint32_t)(mtu - headers) : 0;
+    return mtu > headers ? mtu - headers : 0;
 }
 
 bool mesh_udp_is_local(struct mesh_addr addr)

@@ -135,6 +135,12 @@ void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const st
 /* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. */
 int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh);
 
+/* ---- udp_route.c ---- */
+
+/* The largest packet, headers included, that may leave for an address or a group; 0: unknown. from (NULL: any) has the family of to, and
+ * decides the interface by which a group is reached. */
+uint32_t mesh_udp_route_mtu(const struct mesh_addr *to, const struct mesh_addr *from);
+
 /* ---- udp_group.c ---- */
 
 /* A socket that hears the group on the interface of the local address, or -1: errno. */

@@ -48,7 +48,7 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
 
 /* ---- paths that carry no large datagrams ---- */
 
-/* By the MTU of the interface, or what a router has reported. */
+/* By the MTU of the interface or of the route. What a router reports is not believed: anybody can forge it. */
 static void look_at_path(struct server *server, const struct mesh_addr *to)
 {
     const uint32_t bytes = mesh_udp_path_bytes(*to);
