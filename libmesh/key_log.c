@@ -111,6 +111,10 @@ int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, 
     }
     if (fstat(fd, &status) != 0) {
         err = key_log_system(reason, reason_bytes, "cannot be examined");
+    } else if (status.st_uid != geteuid() && status.st_uid != 0 && !S_ISCHR(status.st_mode)) {
+        snprintf(reason, reason_bytes, "this file belongs to another user (%u), who may read it: give another key log",
+                 (unsigned)status.st_uid);
+        err = MESH_EINVAL;
     } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && S_ISREG(status.st_mode)) {
         snprintf(reason, reason_bytes, "others than its owner may use this file (mode %04o): type chmod 600, or give another key log",
                  (unsigned)status.st_mode & 07777);

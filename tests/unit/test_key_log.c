@@ -1,5 +1,6 @@
 /* The key log: its lines open what was sealed, runs are appended, and other users cannot read it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,6 +111,33 @@ static void a_log_that_others_may_use_is_refused(void **state)
     assert_non_null(strstr(reason, "chmod 600"));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, 0);
+}
+
+static void a_log_or_pipe_of_another_user_is_refused(void **state)
+{
+    struct mesh_sealer sealer;
+    struct stat status;
+    int reader;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* only root can give files away */
+    seal_case_init(&sealer, 1, MESH_SECURITY_SEAL);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), MESH_EINVAL);
+    assert_non_null(strstr(reason, "belongs to another user (65534)"));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), 0);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    assert_int_equal(mesh_key_log_append(path, &sealer, reason, sizeof reason), MESH_EINVAL);
+    close(reader);
 }
 
 static void a_folder_is_no_log(void **state)
@@ -236,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_logged_key_opens_what_its_rank_sealed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_is_appended_to, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_that_others_may_use_is_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_log_or_pipe_of_another_user_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_is_no_log, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_captured_session_is_opened_by_the_nodes_log, make_folder, remove_folder),
         cmocka_unit_test(a_log_without_room_says_so),
