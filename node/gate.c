@@ -1,5 +1,7 @@
 #include "gate.h"
 
+#include <assert.h>
+
 #include "hash.h"
 #include "mesh/wire.h"
 
@@ -76,7 +78,7 @@ static bool may_try(struct gate *gate, uint64_t now_ns, const struct mesh_addr *
     uint64_t words[2], hash;
 
     memcpy(words, from->ip, sizeof words);
-    hash = hash_mix64(hash_mix64(gate->seed ^ words[0]) ^ words[1] ^ from->port);
+    hash = hash_mix64(hash_mix64(gate->seed ^ words[0]) ^ words[1]); /* not the port, which a host chooses as it likes */
     return may(&gate->source[hash % GATE_SOURCES], now_ns, GATE_SOURCE_RATE, GATE_SOURCE_BURST) &&
            may(&gate->all, now_ns, GATE_RATE, GATE_BURST);
 }
@@ -93,18 +95,35 @@ static struct gate_sender *find(struct gate *gate, const uint8_t *incarnation)
     return NULL;
 }
 
-/* Replaces the sender that was used longest ago. */
+/* Replaces the sender that was used longest ago and is no member; there is one in each set. */
 static struct gate_sender *add(struct gate *gate, const uint8_t *incarnation, const struct mesh_seal_key *key)
 {
-    struct gate_sender *set = gate->sender[incarnation[0] % GATE_SETS], *oldest = set;
+    struct gate_sender *set = gate->sender[incarnation[0] % GATE_SETS], *oldest = NULL;
 
-    for (unsigned i = 1; i < GATE_WAYS; i++)
-        if (set[i].used < oldest->used)
+    for (unsigned i = 0; i < GATE_WAYS; i++)
+        if (!set[i].is_member && (oldest == NULL || set[i].used < oldest->used))
             oldest = &set[i];
+    assert(oldest != NULL);
     memset(oldest, 0, sizeof *oldest);
     memcpy(oldest->incarnation, incarnation, sizeof oldest->incarnation);
     oldest->key = *key;
     return oldest;
+}
+
+static void add_member(struct gate *gate, const uint8_t *incarnation, const struct mesh_seal_key *key)
+{
+    const struct gate_sender *set = gate->sender[incarnation[0] % GATE_SETS];
+    struct gate_sender *sender = find(gate, incarnation);
+    unsigned member_count = 0;
+
+    for (unsigned i = 0; i < GATE_WAYS; i++)
+        member_count += set[i].is_member;
+    if (member_count == GATE_WAYS - 1)
+        return; /* of 64 members, hardly ever: this one is treated like anybody else */
+    if (sender == NULL)
+        sender = add(gate, incarnation, key);
+    sender->used = ++gate->tick;
+    sender->is_member = true;
 }
 
 /* Much older numbers count as seen. */
@@ -272,6 +291,27 @@ void gate_set_sessions(struct gate *gate, const struct mesh_session_place *place
     memcpy(gate->session, places, place_count * sizeof *places);
     gate->session_count = place_count;
     unlock(gate);
+}
+
+void gate_set_members(struct gate *gate, const struct mesh_cluster_member *members, unsigned count)
+{
+    struct mesh_seal_key keys[MESH_RANKS_MAX];
+    bool is_known[MESH_RANKS_MAX];
+
+    assert(count <= MESH_RANKS_MAX);
+    if (gate->security == MESH_SECURITY_NONE)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        is_known[i] = mesh_seal_key_of_process(&keys[i], gate->key, gate->cluster, members[i].incarnation) == MESH_OK;
+    lock(gate);
+    for (unsigned set = 0; set < GATE_SETS; set++)
+        for (unsigned way = 0; way < GATE_WAYS; way++)
+            gate->sender[set][way].is_member = false;
+    for (unsigned i = 0; i < count; i++)
+        if (is_known[i])
+            add_member(gate, members[i].incarnation, &keys[i]);
+    unlock(gate);
+    mesh_wipe(keys, sizeof keys);
 }
 
 void gate_get_stats(struct gate *gate, struct gate_stats *stats)

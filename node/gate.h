@@ -3,18 +3,20 @@
  * The receiving thread rejects junk before it wakes another thread or takes room from other datagrams: first by its form, then by what is
  * known of its sender, last by its tag. Datagrams that pass the gate have a valid tag, except those of client sessions: their session is
  * open, they come from its address, and they may fill half of the room. Tags of unknown senders are tried only at a limited rate, per
- * source and in all, since each needs a key of its own. Nothing is kept of a sender before one of its tags has been verified. */
+ * source and in all, since each needs a key of its own. Nothing is kept of a sender before one of its tags has been verified, and members
+ * of the epoch keep their places however many others, or recorded datagrams of others, come by. */
 #ifndef NODE_GATE_H
 #define NODE_GATE_H
 
 #include <stdatomic.h>
 
+#include "mesh/cluster.h"
 #include "mesh/session.h"
 #include "serve_inbox.h"
 
 enum {
     GATE_SETS = 64,
-    GATE_WAYS = 8,         /* known senders per set */
+    GATE_WAYS = 8,         /* known senders per set, all but one of which may be members */
     GATE_NUMBERS = 512,    /* received numbers remembered per sender */
     GATE_UNREACHABLE = 16, /* addresses that wait for gate_next_unreachable */
     GATE_SOURCES = 256,    /* buckets over which sources of tries are spread */
@@ -24,11 +26,12 @@ enum {
     GATE_BURST = 2000 /* the same for all sources together */
 };
 
-/* A process one of whose tags was valid, and the numbers it has used. */
+/* A member, or a process one of whose tags was valid, and the numbers it has used. */
 struct gate_sender {
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     struct mesh_seal_key key;
     uint64_t used; /* last use, counted in datagrams; 0: free */
+    bool is_member;
     uint64_t highest, numbers[GATE_NUMBERS / 64];
 };
 
@@ -76,6 +79,9 @@ bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr); /* main t
 
 /* Main thread: the sessions that are open now. */
 void gate_set_sessions(struct gate *gate, const struct mesh_session_place *places, unsigned count);
+
+/* Main thread: the members of the epoch that begins, at most MESH_RANKS_MAX. */
+void gate_set_members(struct gate *gate, const struct mesh_cluster_member *members, unsigned count);
 
 void gate_get_stats(struct gate *gate, struct gate_stats *stats);
 

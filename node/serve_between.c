@@ -153,6 +153,7 @@ int serve_open_shift(struct server *server, const struct mesh_cluster_event *epo
 
     memcpy(b.member, epoch->members, epoch->member_count * sizeof *b.member);
     b.epoch.members = b.member;
+    gate_set_members(&server->gate, b.member, epoch->member_count);
     b.rows = is_prepared ? NULL : last != NULL ? shift_rows(last) : serve_take_rows(server);
     halt_shift(server);
     server->shift = NULL;

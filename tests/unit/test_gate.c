@@ -1,4 +1,4 @@
-/* The gate: junk stays outside, is counted by its reason, and takes nothing from known members. */
+/* The gate: junk stays outside, is counted by its reason, and takes nothing from members; nor do recorded datagrams of others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -162,6 +162,91 @@ static void who_speaks_for_a_member_is_refused_by_its_tag(void **state)
     assert_true(gate_take(&gate, S, member, packet, write_alive(5, 2, &key)));
 }
 
+static void a_host_gets_no_more_tries_by_having_more_ports(void **state)
+{
+    struct mesh_addr from = stranger;
+
+    (void)state;
+    for (uint16_t i = 0; i < 4 * GATE_SOURCE_BURST; i++) {
+        from.port = (uint16_t)(1000 + i);
+        assert_false(gate_take(&gate, S, from, packet, write_alive(5, 1 + i, &other_key)));
+    }
+    assert_int_equal(gate.stats.cluster[MESH_SEAL_TAG], GATE_SOURCE_BURST);
+    assert_int_equal(gate.stats.rate, 3 * GATE_SOURCE_BURST);
+}
+
+/* All that begin with the same byte have their places in one set. */
+static struct mesh_cluster_member member_of(uint8_t last)
+{
+    struct mesh_cluster_member made = {.share = 0};
+
+    memset(made.incarnation, 5, sizeof made.incarnation);
+    made.incarnation[15] = last;
+    return made;
+}
+
+/* Writes a CALL as a client had sent it once, with an incarnation of the set of member_of. */
+static size_t write_call(uint8_t which)
+{
+    struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_CALL, .number = (UINT64_C(1) << 63) + 1},
+        .as.calling.nonce = 5};
+    struct mesh_seal_key sender;
+    size_t bytes;
+
+    memset(message.as.calling.incarnation, which, sizeof message.as.calling.incarnation);
+    message.as.calling.incarnation[0] = 5 + GATE_SETS;
+    bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    assert_int_equal(mesh_seal_key_of_process(&sender, &key, "mesh", message.as.calling.incarnation), 0);
+    assert_int_equal(mesh_seal_packet(&sender, MESH_SECURITY_SEAL, packet, bytes), 0);
+    return bytes;
+}
+
+static void replay_calls(uint8_t count)
+{
+    for (uint8_t i = 0; i < count; i++)
+        gate_take(&gate, S, stranger, packet, write_call(i));
+    drain();
+}
+
+/* Recorded CALLs are valid: each takes a place, and a member that loses its own is a stranger whose old datagrams are taken again. */
+static void replayed_calls_push_no_member_out(void **state)
+{
+    const struct mesh_cluster_member members[] = {member_of(5), member_of(6)};
+
+    (void)state;
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, 9, &key)));
+    gate_set_members(&gate, members, 2);
+    replay_calls(2 * GATE_WAYS);
+    for (unsigned i = 0; i < 2 * GATE_SOURCE_BURST; i++) /* as from the member's address: no try is left for it */
+        gate_take(&gate, S, member, packet, write_alive(77, 1, &other_key));
+    assert_false(gate_take(&gate, S, member, packet, write_alive(5, 9, &key)));
+    assert_int_equal(gate.stats.replay, 1);
+    assert_true(gate_take(&gate, S, member, packet, write_alive(5, 10, &key)));
+}
+
+static void members_of_the_next_epoch_take_the_places_of_those_of_the_last(void **state)
+{
+    struct mesh_cluster_member members[MESH_RANKS_MAX];
+
+    (void)state;
+    for (uint8_t round = 0; round < 3; round++) {
+        for (uint8_t i = 0; i < MESH_RANKS_MAX; i++)
+            members[i] = member_of((uint8_t)(MESH_RANKS_MAX * round + i));
+        gate_set_members(&gate, members, MESH_RANKS_MAX); /* more than the set holds */
+        for (unsigned way = 0, count = 0; way < GATE_WAYS; way++) {
+            count += gate.sender[5][way].is_member;
+            assert_in_range(count, way, way + 1);
+        }
+        assert_true(gate_take(&gate, S, stranger, packet, write_call(round)));
+        drain();
+    }
+    gate_set_members(&gate, NULL, 0);
+    replay_calls(GATE_WAYS);
+    for (unsigned way = 0; way < GATE_WAYS; way++)
+        assert_int_equal(gate.sender[5][way].incarnation[0], 5 + GATE_SETS);
+}
+
 static void every_kind_of_junk_is_counted_once(void **state)
 {
     struct flood flood = {.epoch = 3};
@@ -253,6 +338,9 @@ int main(void)
         GATE_TEST(outside_of_epochs_nothing_says_that_it_is_sealed_with_aes),
         GATE_TEST(a_flood_costs_a_bounded_number_of_tries_and_no_member),
         GATE_TEST(who_speaks_for_a_member_is_refused_by_its_tag),
+        GATE_TEST(a_host_gets_no_more_tries_by_having_more_ports),
+        GATE_TEST(replayed_calls_push_no_member_out),
+        GATE_TEST(members_of_the_next_epoch_take_the_places_of_those_of_the_last),
         GATE_TEST(every_kind_of_junk_is_counted_once),
         GATE_TEST(only_open_sessions_from_their_address_are_let_in),
         GATE_TEST(what_is_said_in_a_session_leaves_room_for_members),
