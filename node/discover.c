@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { DISCOVER_BUFFER_BYTES = 1 << 20 /* of some 1000 datagrams, between two polls */ };
+
 static bool is_v4(const struct mesh_addr *addr)
 {
     static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -38,7 +40,7 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
     const struct sockaddr_in name = name_of(&group);
     struct ip_mreqn join = {.imr_multiaddr = name.sin_addr};
     char text[MESH_ADDR_TEXT_BYTES];
-    const int zero = 0, one = 1;
+    const int zero = 0, one = 1, buffer_bytes = DISCOVER_BUFFER_BYTES;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (is_v4(&listen))
@@ -48,8 +50,11 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
         setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &zero, sizeof zero) == 0 &&
         bind(fd, (const struct sockaddr *)&name, sizeof name) == 0 &&
-        setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof join) == 0)
+        setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof join) == 0) {
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof buffer_bytes) != 0)
+            setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
         return fd;
+    }
     mesh_addr_format(group, text);
     fail_fill(fail, EXIT_ENVIRONMENT, "--discover %s: cannot be heard: %s: does this network carry multicast? Give --join instead", text,
               strerror(errno));
@@ -58,15 +63,15 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
     return -1;
 }
 
-size_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity)
+ssize_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity)
 {
     struct sockaddr_in name = {0};
     socklen_t name_bytes = sizeof name;
     const ssize_t bytes = recvfrom(fd, packet, capacity, 0, (struct sockaddr *)&name, &name_bytes);
 
-    if (bytes <= 0 || name_bytes != sizeof name || name.sin_family != AF_INET)
-        return 0;
+    if (bytes < 0)
+        return -1;
     *from = (struct mesh_addr){.ip = {[10] = 0xff, [11] = 0xff}, .port = ntohs(name.sin_port)};
     memcpy(from->ip + 12, &name.sin_addr, 4);
-    return (size_t)bytes;
+    return bytes;
 }

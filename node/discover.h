@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "mesh/program/fail.h"
 #include "mesh/udp.h"
@@ -19,7 +20,7 @@ int discover_parse(const char *text, struct mesh_addr *group, struct fail *fail)
  * descriptor, to be closed with close; -1 with fail set. */
 int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *fail);
 
-/* The next datagram sent to the group: its size, or 0 when there is none now. Never blocks. */
-size_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity);
+/* The next datagram sent to the group: its size, cut to capacity; -1 when there is none now. 0 is one that is empty. Never blocks. */
+ssize_t discover_next(int fd, struct mesh_addr *from, uint8_t *packet, size_t capacity);
 
 #endif

@@ -229,8 +229,8 @@ static int loop(struct server *server, struct fail *fail)
         const uint32_t rung = bell_count(server->bell);
 
         read_outside(server);
-        take_outside(server);
         serve_discover_poll(server);
+        take_outside(server);
         begin_leaving(server);
         if (serve_run_cluster(server, fail) < 0)
             return -1;

@@ -1,4 +1,5 @@
-/* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. */
+/* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. They come in by the same
+ * gate, which limits how many tags of strangers are tried, and remembers their numbers. */
 #include <string.h>
 #include <unistd.h>
 
@@ -6,7 +7,7 @@
 #include "mesh/wire.h"
 #include "serve_state.h"
 
-enum { QUESTIONS_MAX = 16 /* per turn of the loop */ };
+enum { DATAGRAMS_MAX = 2048 /* per turn of the loop: some milliseconds, and more than the socket holds */ };
 
 int serve_discover_open(struct server *server, struct fail *fail)
 {
@@ -29,37 +30,26 @@ static bool is_strangers(const struct server *server, const uint8_t *incarnation
     return true;
 }
 
-/* Open a question, which must be sealed with the key. */
-static void take(struct server *server, struct mesh_addr from, uint8_t *packet, size_t bytes)
+static bool is_question(const struct server *server, const uint8_t *packet, size_t bytes)
 {
-    const struct serve_config *config = server->config;
-    struct mesh_seal_key key = {0};
-    bool fits = true;
+    struct mesh_header header;
 
-    if (config->shift.security != MESH_SECURITY_NONE)
-        fits = mesh_seal_key_of_process(&key, &config->cluster_key, config->shift.cluster, packet + MESH_HEADER_BYTES) == MESH_OK &&
-               mesh_open_packet(&key, config->shift.security, packet, bytes) == MESH_OK;
-    mesh_wipe(&key, sizeof key);
-    if (fits)
-        mesh_cluster_receive(server->cluster, mesh_udp_now_ns(), from, packet, bytes);
-    else
-        server->refused[MESH_SEAL_TAG]++;
+    return bytes >= MESH_HEADER_BYTES + MESH_INCARNATION_BYTES && mesh_wire_decode_header(packet, bytes, &header) == MESH_OK &&
+           header.type == MESH_TYPE_ASK && header.epoch == 0 && is_strangers(server, packet + MESH_HEADER_BYTES);
 }
 
 void serve_discover_poll(struct server *server)
 {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
-    struct mesh_header header;
     struct mesh_addr from;
-    size_t bytes;
+    ssize_t bytes;
 
-    for (int i = 0; server->discover_fd >= 0 && i < QUESTIONS_MAX; i++) {
+    for (int i = 0; server->discover_fd >= 0 && i < DATAGRAMS_MAX && !inbox_ring_is_half_full(&server->gate.ring); i++) {
         bytes = discover_next(server->discover_fd, &from, packet, sizeof packet);
-        if (bytes == 0)
+        if (bytes < 0)
             break;
-        if (bytes >= MESH_HEADER_BYTES + MESH_INCARNATION_BYTES && mesh_wire_decode_header(packet, bytes, &header) == MESH_OK &&
-            header.type == MESH_TYPE_ASK && is_strangers(server, packet + MESH_HEADER_BYTES))
-            take(server, from, packet, bytes);
+        if (is_question(server, packet, (size_t)bytes))
+            gate_take(&server->gate, mesh_udp_now_ns(), from, packet, (size_t)bytes);
     }
 }
 
