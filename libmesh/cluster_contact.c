@@ -62,6 +62,7 @@ static struct cluster_contact *add(struct mesh_cluster *cluster, const struct me
     }
     contact->at_ns = contact->since_ns = cluster->now_ns;
     contact->interval_ns = START_NS;
+    contact->denied_ns = 0;
     mesh_cluster_arm(cluster, cluster->now_ns);
     return contact;
 }
@@ -161,6 +162,7 @@ void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_conta
     contact->is_met = !is_same;
     contact->met_ns = contact->since_ns = cluster->now_ns;
     contact->interval_ns = is_same ? OTHERS_NS : MET_NS; /* a member's other address, or it was one just now */
+    contact->denied_ns = 0;
     contact->at_ns = cluster->now_ns + contact->interval_ns;
     if (!contact->is_group)
         contact->denied = 0;
@@ -178,16 +180,17 @@ bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reas
 
 void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting)
 {
-    uint64_t slowest = is_lasting ? SLOWEST_NS : OTHERS_NS;
+    const uint64_t slowest = is_lasting ? SLOWEST_NS : OTHERS_NS;
+    const uint64_t doubled = contact->denied_ns ? 2 * contact->denied_ns : FIRST_NS;
 
     if (contact->is_group && !contact->nonce)
         return; /* another process has answered before */
     on_answer(contact);
     contact->is_met = contact->is_self = false;
     contact->since_ns = cluster->now_ns;
-    contact->interval_ns = contact->interval_ns < FIRST_NS ? FIRST_NS : 2 * contact->interval_ns;
-    contact->interval_ns = contact->interval_ns < slowest ? contact->interval_ns : slowest;
-    contact->at_ns = cluster->now_ns + contact->interval_ns;
+    contact->interval_ns = FIRST_NS; /* if nothing comes back next time */
+    contact->denied_ns = doubled < slowest ? doubled : slowest;
+    contact->at_ns = cluster->now_ns + contact->denied_ns;
     mesh_cluster_arm(cluster, contact->at_ns);
 }
 
@@ -210,6 +213,7 @@ void mesh_cluster_contact_hurry(struct mesh_cluster *cluster)
             continue;
         contact->at_ns = contact->since_ns = cluster->now_ns;
         contact->interval_ns = START_NS;
+        contact->denied_ns = 0;
     }
     mesh_cluster_arm(cluster, cluster->now_ns);
 }

@@ -150,6 +150,7 @@ struct cluster_contact {
     bool has_cookie; /* its last question */
     struct mesh_addr addr;
     uint64_t at_ns, interval_ns, since_ns; /* since: silent */
+    uint64_t denied_ns;                    /* from the last DENY to the next question; 0: the last answer was none */
     uint64_t met_ns;
     uint64_t nonce, asked_number; /* of the last question; nonce 0: it was answered */
     uint64_t group_nonce;         /* of a group: the same once it was answered, since others may answer, too */

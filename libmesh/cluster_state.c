@@ -68,7 +68,7 @@ static uint64_t mix_contact(uint64_t hash, const struct cluster_contact *contact
 {
     hash = mix_addr(hash, &contact->addr);
     hash = mix(mix(mix(hash, contact->at_ns), contact->interval_ns), contact->since_ns);
-    hash = mix(mix(hash, contact->met_ns), contact->nonce);
+    hash = mix(mix(mix(hash, contact->met_ns), contact->denied_ns), contact->nonce);
     return mix(hash, (uint64_t)contact->is_seed << 4 | (uint64_t)contact->is_self << 3 | (uint64_t)contact->is_met << 2 |
                          (uint64_t)contact->is_lost << 1 | contact->is_by_move);
 }

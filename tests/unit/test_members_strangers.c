@@ -96,6 +96,49 @@ static void another_protocol_version_is_refused_in_both_directions(void **state)
     }
 }
 
+/* Place 1 asks 1, 3, 7, 15, 31, 61, 91 and 121 s after its first question, and is admitted by the next one after the repair. */
+static void a_process_that_is_refused_asks_ever_less_often(void **state)
+{
+    (void)state;
+    open_members(2);
+    members.at[1].config.fingerprint[7] = 1;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run(&members, 20 * SIMMEMBERS_S));
+    assert_int_equal(members.received[MESH_TYPE_ASK], 5);
+    assert_true(simmembers_run(&members, 120 * SIMMEMBERS_S));
+    assert_int_equal(members.received[MESH_TYPE_ASK], 9);
+    simmembers_crash(&members, 0);
+    members.at[0].config.fingerprint[7] = 1;
+    simmembers_start(&members, 0);
+    assert_true(simmembers_run_agree(&members, 3, 31 * SIMMEMBERS_S) < UINT64_MAX);
+}
+
+/* A question or an answer that is lost is not waited for any longer than before. */
+static bool loses_denials(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)all, (void)from, (void)to;
+    return message->header.type == MESH_TYPE_DENY;
+}
+
+static void a_lost_answer_to_one_that_is_refused_costs_a_second(void **state)
+{
+    uint64_t asked;
+
+    (void)state;
+    open_members(2);
+    members.at[1].config.fingerprint[7] = 1;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run(&members, 40 * SIMMEMBERS_S));
+    asked = members.received[MESH_TYPE_ASK];
+    members.loses = loses_denials;
+    assert_true(simmembers_run(&members, 30 * SIMMEMBERS_S)); /* the next question is after 61 s */
+    assert_in_range(members.received[MESH_TYPE_ASK] - asked, 8, 10);
+}
+
 /* ---- strangers ---- */
 
 /* A message of a process without a place, and the answer to it. */
@@ -385,6 +428,8 @@ int main(void)
         MEMBERS_TEST(another_cluster_name_is_refused_in_words),
         MEMBERS_TEST(a_feature_that_is_required_is_missed_in_words),
         MEMBERS_TEST(another_protocol_version_is_refused_in_both_directions),
+        MEMBERS_TEST(a_process_that_is_refused_asks_ever_less_often),
+        MEMBERS_TEST(a_lost_answer_to_one_that_is_refused_costs_a_second),
         MEMBERS_TEST(a_question_changes_nothing_and_its_answer_is_no_longer),
         MEMBERS_TEST(a_sign_of_life_of_a_stranger_changes_nothing),
         MEMBERS_TEST(without_its_cookie_a_process_is_not_noted),
