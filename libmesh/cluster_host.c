@@ -338,6 +338,18 @@ static int check_join(struct mesh_cluster *cluster, const struct cluster_input *
     return 0;
 }
 
+/* The own address, as others see it, if they say. False: it is not known. */
+static bool learn_addr(struct mesh_cluster *cluster, const struct cluster_input *in)
+{
+    const struct mesh_join *join = &in->message->as.join;
+    struct mesh_addr told = {.port = join->to_port};
+
+    memcpy(told.ip, join->to_ip, sizeof told.ip);
+    if (!mesh_cluster_has_addr(&cluster->addr) && mesh_cluster_has_addr(&told))
+        cluster->addr = mesh_cluster_addr(join->to_ip, join->to_port, &in->from);
+    return mesh_cluster_has_addr(&cluster->addr);
+}
+
 int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_join *join = &in->message->as.join;
@@ -363,8 +375,10 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
     }
     if (!in->peer && is_full(cluster, joiners, &what))
         return deny(cluster, in->from, &what);
-    if (!mesh_cluster_has_addr(&cluster->addr))
-        cluster->addr = mesh_cluster_addr(join->to_ip, join->to_port, &in->from);
+    if (!learn_addr(cluster, in)) {
+        say_cookie(cluster, in, join->nonce, false);
+        return MESH_ESTATE;
+    }
     mesh_cluster_peer_raise(cluster, join->number);
     if (!note_joiner(cluster, in))
         return MESH_ENOMEM;

@@ -160,6 +160,8 @@ struct cluster_contact {
 /* Asking one cluster to be taken in. */
 struct cluster_suit {
     bool is_active, is_waiting;
+    bool is_guess;              /* addr is where a COOKIE seemed to come from: for one JOIN, then it is via */
+    bool is_unsure;             /* the last COOKIE seemed to come from elsewhere than addr, which is not told as the coordinator's */
     struct mesh_addr addr, via; /* of the coordinator, and of the process that named it */
     uint8_t cookie[16];
     uint64_t nonce;

@@ -106,7 +106,8 @@ uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster)
     hash = mix_list(mix_bytes(mix_bytes(hash, epoch->id), epoch->id_before), &epoch->list);
     hash = mix(mix(mix(hash, cluster->number_floor), cluster->round), (uint64_t)cluster->is_leaving << 1 | cluster->is_left);
     hash = mix(mix(mix(hash, suit->is_active), suit->nonce), suit->until_ns);
-    hash = mix(mix(mix_addr(hash, &suit->addr), suit->is_waiting), suit->rest_until_ns);
+    hash = mix(mix(mix_addr(hash, &suit->addr), (uint64_t)suit->is_unsure << 2 | (uint64_t)suit->is_guess << 1 | suit->is_waiting),
+               suit->rest_until_ns);
     for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++)
         hash = cluster->peers[i].is_used ? mix_peer(mix(hash, i), &cluster->peers[i]) : hash;
     for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)

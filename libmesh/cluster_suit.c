@@ -39,17 +39,20 @@ static void end_suit(struct mesh_cluster *cluster, uint64_t rest_ns)
     mesh_cluster_arm(cluster, cluster->now_ns); /* an own epoch may be due */
 }
 
-static void invite(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *ours)
+static void invite(struct mesh_cluster *cluster, struct mesh_addr to, const uint8_t cookie[16], const struct cluster_standing *ours)
 {
-    struct mesh_invite *message = mesh_cluster_say(cluster, in->from, MESH_TYPE_INVITE);
+    struct mesh_invite *message = mesh_cluster_say(cluster, to, MESH_TYPE_INVITE);
 
-    memcpy(message->cookie, in->message->as.cookie.cookie, sizeof message->cookie);
+    memcpy(message->cookie, cookie, sizeof message->cookie);
     mesh_cluster_where(cluster, message->ip, &message->port);
     PUT_STANDING(ours, message);
 }
 
 static void tell_members(struct mesh_cluster *cluster)
 {
+    const struct cluster_suit *suit = &cluster->suit;
+    const struct mesh_addr *addr = suit->is_guess ? &suit->via : &suit->addr;
+
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
         struct mesh_move *message;
@@ -58,27 +61,39 @@ static void tell_members(struct mesh_cluster *cluster)
             continue;
         message = mesh_cluster_say(cluster, peer->addr, MESH_TYPE_MOVE);
         memcpy(message->from, cluster->epoch.id, sizeof message->from);
-        memcpy(message->ip, cluster->suit.addr.ip, sizeof message->ip);
-        message->port = cluster->suit.addr.port;
-        PUT_STANDING(&cluster->suit.standing, message);
+        memcpy(message->ip, addr->ip, sizeof message->ip);
+        message->port = addr->port;
+        PUT_STANDING(&suit->standing, message);
     }
 }
 
-static void court(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs, bool is_by_move)
+/* Where the one is that has answered. An answer can be played back as if from elsewhere, but only its source tells who of a group it is. */
+static const struct mesh_addr *answerer(const struct cluster_contact *contact, const struct cluster_input *in)
+{
+    return contact->is_group ? &in->from : &contact->addr;
+}
+
+/* A process that has several addresses may be asked at one, be heard from another and be a member by that. So it gets a JOIN where it
+ * seems to be, one only, since this may be anywhere; the others go where it was asked, and do not tell it that this is its address. */
+static void court(struct mesh_cluster *cluster, const struct cluster_contact *contact, const struct cluster_input *in,
+                  const struct cluster_standing *theirs)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
     struct mesh_addr addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
+    const struct mesh_addr *via = answerer(contact, in);
+    const bool is_guess = mesh_cluster_same_addr(&addr, &in->from) && !mesh_cluster_same_addr(&addr, via);
     struct cluster_suit *suit = &cluster->suit;
 
-    if (suit->is_active && mesh_cluster_same_addr(&addr, &suit->addr)) {
+    if (suit->is_active && mesh_cluster_same_addr(is_guess && !suit->is_guess ? via : &addr, &suit->addr)) {
         suit->standing = *theirs; /* the same cluster again, as it is now */
         return;
     }
     if (cluster->now_ns < suit->rest_until_ns || (suit->is_active && !mesh_cluster_is_better(theirs, &suit->standing)))
         return;
     *suit = (struct cluster_suit){.is_active = true,
+                                  .is_guess = is_guess,
                                   .addr = addr,
-                                  .via = in->from,
+                                  .via = *via,
                                   .nonce = mesh_cluster_draw64(cluster),
                                   .standing = *theirs,
                                   .at_ns = cluster->now_ns,
@@ -87,7 +102,7 @@ static void court(struct mesh_cluster *cluster, const struct cluster_input *in, 
                                   .denied = suit->denied};
     memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
     mesh_cluster_arm(cluster, cluster->now_ns);
-    if (!is_by_move)
+    if (!contact->is_by_move)
         tell_members(cluster);
 }
 
@@ -117,8 +132,10 @@ static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, 
         end_suit(cluster, REST_NS);
         return;
     }
-    suit->addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
-    suit->via = in->from;
+    suit->via = suit->addr;
+    suit->addr = mesh_cluster_addr(cookie->ip, cookie->port, &suit->via);
+    suit->is_guess = false;
+    suit->is_unsure = mesh_cluster_same_addr(&suit->addr, &suit->via) && !mesh_cluster_same_addr(&suit->via, &in->from);
     memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
     suit->interval_ns = FIRST_NS;
     suit->at_ns = cluster->now_ns;
@@ -155,10 +172,17 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     if (is_same || cluster->is_leaving || mesh_cluster_host_starves(cluster, in->incarnation))
         return 0; /* one that this process has left out is not joined either, or all would begin anew in the other order */
     if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
-        court(cluster, in, &theirs, contact->is_by_move);
+        court(cluster, contact, in, &theirs);
     else if (is_first)
-        invite(cluster, in, &ours); /* only one of all that answer for a group: it tells the other members of its cluster */
+        invite(cluster, *answerer(contact, in), cookie->cookie, &ours); /* only one of a group: it tells its cluster's other members */
     return 0;
+}
+
+static void try_via(struct cluster_suit *suit)
+{
+    suit->addr = suit->via;
+    suit->is_unsure |= suit->is_guess;
+    suit->is_guess = false;
 }
 
 /* The others take this address for the coordinator's: the process before had it. The one that named it finds out by this JOIN. */
@@ -170,7 +194,7 @@ bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
     if (!suit->is_active || suit->nonce != nonce)
         return false;
     is_via = mesh_cluster_same_addr(&suit->addr, &suit->via);
-    suit->addr = suit->via;
+    try_via(suit);
     suit->at_ns = cluster->now_ns + (suit->redirects || is_via ? FIRST_NS : 0);
     mesh_cluster_arm(cluster, suit->at_ns);
     return true;
@@ -252,6 +276,8 @@ static void say_join(struct mesh_cluster *cluster)
     join->number = cluster->epoch.number;
     join->speed = cluster->config.speed;
     join->app_flags = cluster->config.flags;
+    if (suit->is_unsure)
+        return;
     memcpy(join->to_ip, suit->addr.ip, sizeof join->to_ip);
     join->to_port = suit->addr.port;
 }
@@ -268,6 +294,8 @@ void mesh_cluster_suit_tick(struct mesh_cluster *cluster)
     }
     if (cluster->now_ns >= suit->at_ns) {
         say_join(cluster);
+        if (suit->is_guess)
+            try_via(suit);
         suit->at_ns = cluster->now_ns + (suit->is_waiting ? WAITING_NS : suit->interval_ns);
         suit->interval_ns = 2 * suit->interval_ns < SLOWEST_NS ? 2 * suit->interval_ns : SLOWEST_NS;
     }

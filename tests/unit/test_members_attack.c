@@ -100,6 +100,46 @@ static void a_cookie_as_if_from_the_own_address_makes_no_loop(void **state)
     assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
 }
 
+static unsigned sent_elsewhere;
+
+static bool counts_elsewhere(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)all, (void)from, (void)message;
+    sent_elsewhere += to == 5;
+    return false;
+}
+
+/* The other members are told to ask where this one asked, not where the answer seems to come from: they would go on asking there. Place 5
+ * answers nobody. */
+static void a_cookie_as_if_from_elsewhere_sends_no_other_members_there(void **state)
+{
+    const struct mesh_addr seed = mesh_sim_addr(0);
+
+    (void)state;
+    open_members(6);
+    simattack_begin(&attack, &members, 1, NEVER);
+    for (uint16_t place = 0; place < 5; place++)
+        mesh_sim_block(members.sim, 5, place, true);
+    simmembers_add_seed(&members, 2, 1);
+    simmembers_add_seed(&members, 3, 0);
+    simmembers_add_seed(&members, 4, 0);
+    for (uint16_t place = 0; place < 6; place++)
+        simmembers_start(&members, place);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    assert_true(simmembers_agree(&members, 6));
+    assert_true(simmembers_agree(&members, 25));
+    members.loses = loses_cookies;
+    assert_int_equal(mesh_cluster_join(members.at[1].cluster, simmembers_clock(&members, 1), &seed, 1), 0);
+    mesh_sim_wake(members.sim, 1);
+    assert_true(simmembers_run(&members, 5 * SIMMEMBERS_MS));
+    sent_elsewhere = 0;
+    members.loses = counts_elsewhere;
+    assert_true(simattack_play(&attack, MESH_TYPE_COOKIE, 5, 1));
+    assert_true(simmembers_run_agree(&members, 31, SIMMEMBERS_S) < UINT64_MAX);
+    assert_true(simmembers_run(&members, 10 * SIMMEMBERS_S));
+    assert_int_equal(sent_elsewhere, 1); /* the first JOIN */
+}
+
 /* ---- signs of life ---- */
 
 /* Machines' clocks differ, so a question of one may seem to follow a later one of another. */
@@ -265,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(a_question_that_comes_back_does_not_silence_who_asks),
         MEMBERS_TEST(a_cookie_as_if_from_the_own_address_makes_no_loop),
+        MEMBERS_TEST(a_cookie_as_if_from_elsewhere_sends_no_other_members_there),
         MEMBERS_TEST(an_answer_to_another_member_is_no_sign_of_life),
         MEMBERS_TEST(a_sign_of_life_from_before_an_epoch_does_not_end_a_membership),
         MEMBERS_TEST(suspicions_that_are_played_back_leave_nobody_out),
