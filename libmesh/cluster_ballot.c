@@ -231,7 +231,10 @@ static void on_elsewhere(struct mesh_cluster *cluster, const struct cluster_inpu
     if (is_member && vote->epoch < cluster->epoch.number && !in->peer->is_in)
         in->peer->commit_due = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&cluster->epoch.list)); /* behind */
     mesh_cluster_peer_state(cluster, in->peer, in->number, vote->epoch, vote->id, false);
-    if (vote->epoch >= cluster->plan.ballot.number)
+    if (!is_member && vote->epoch > mesh_cluster_peer_limit(cluster)) {
+        mesh_cluster_ballot_stop(cluster);
+        mesh_cluster_host_deny(cluster, in->peer, MESH_DENY_NUMBER, vote->epoch, mesh_cluster_peer_limit(cluster), CLUSTER_S);
+    } else if (vote->epoch >= cluster->plan.ballot.number)
         mesh_cluster_ballot_stop(cluster); /* with a higher number */
     else if (!is_member)
         on_unasked(cluster, in->peer);

@@ -18,6 +18,7 @@ static const struct {
     [MESH_DENY_FULL] = {"number of members with this node", "start fewer nodes", false},
     [MESH_DENY_BUSY] = {"number of nodes that wait to join", "it tries again", false},
     [MESH_DENY_UNHEARD] = {"rank of a member without a path to this node", "check the network between the two", false},
+    [MESH_DENY_NUMBER] = {"number of its last epoch", "start it again", false},
 };
 _Static_assert(sizeof reasons / sizeof *reasons == MESH_CLUSTER_REASONS, "one for each reason");
 
@@ -26,9 +27,14 @@ const char *mesh_cluster_reason_name(unsigned reason)
     static const char *const names[] = {
         [MESH_DENY_VERSION] = "version",   [MESH_DENY_CLUSTER] = "cluster", [MESH_DENY_FINGERPRINT] = "fingerprint",
         [MESH_DENY_FEATURES] = "features", [MESH_DENY_FULL] = "full",       [MESH_DENY_BUSY] = "busy",
-        [MESH_DENY_UNHEARD] = "unheard"};
+        [MESH_DENY_UNHEARD] = "unheard",   [MESH_DENY_NUMBER] = "number"};
 
     return reason && reason < MESH_CLUSTER_REASONS ? names[reason] : "?";
+}
+
+static bool is_limit(unsigned reason)
+{
+    return reason == MESH_DENY_FULL || reason == MESH_DENY_BUSY || reason == MESH_DENY_NUMBER;
 }
 
 static void write_reason(struct mesh_cluster *cluster, const struct cluster_logged *logged)
@@ -43,7 +49,7 @@ static void write_reason(struct mesh_cluster *cluster, const struct cluster_logg
     mesh_words_add(&words, " is ");
     add_value(&words, logged->found);
     if (logged->reason != MESH_DENY_UNHEARD) {
-        mesh_words_add(&words, logged->reason == MESH_DENY_FULL || logged->reason == MESH_DENY_BUSY ? ", at most " : ", there ");
+        mesh_words_add(&words, is_limit(logged->reason) ? ", at most " : ", there ");
         add_value(&words, logged->expected);
     }
     mesh_words_add(&words, ": ");

@@ -321,8 +321,11 @@ static int check_join(struct mesh_cluster *cluster, const struct cluster_input *
 
     if (!fits(cluster, join->cluster, join->fingerprint, join->features, &what))
         return deny(cluster, in->from, &what);
-    if (join->number > CLUSTER_NUMBER_BELIEVED)
-        return MESH_ERANGE; /* an epoch above it would leave too few */
+    what.reason = MESH_DENY_NUMBER;
+    what.found = join->number;
+    what.expected = mesh_cluster_peer_limit(cluster);
+    if (what.found > what.expected)
+        return deny(cluster, in->from, &what); /* an epoch above it would leave too few numbers */
     if (place && in->number <= place->number)
         return MESH_EDUPLICATE;
     if (!is_cookie(cluster, in, join->cookie)) {

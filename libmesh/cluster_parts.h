@@ -45,9 +45,11 @@ enum {
 #define CLUSTER_RTT_NS_MAX (200 * CLUSTER_MS)  /* longer times are no property of the path */
 #define CLUSTER_AHEAD_NS   (100 * CLUSTER_MS)  /* a member of a newer epoch has so long to let us in */
 
-/* Numbers of epochs are believed up to here: at an epoch a second no cluster gets so far, and a single lie must not use up the rest. */
+/* Numbers of epochs are believed up to here: at an epoch a second no cluster gets so far, and a single lie must not use up the rest. After
+ * a lie members go on above it, so others are believed, too, that are not far above the own epoch. */
 #define CLUSTER_NUMBER_BELIEVED (MESH_EPOCH_MAX / 2)
-#define CLUSTER_NUMBER_LEAP     1000 /* proposers that give way to one another get this far above it, and above their epoch, at most */
+#define CLUSTER_NUMBER_AHEAD    65536 /* others may be in an epoch so far above both */
+#define CLUSTER_NUMBER_LEAP     1000  /* proposers that give way to one another get this far above that at most */
 
 /* A ballot. Higher is the one with the higher number, then the lower rank of the proposer, its lower incarnation, its later round. */
 struct cluster_ballot {
@@ -365,6 +367,7 @@ void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_
 /* A member says which epoch it is in. is_stranger: and that this process is not. */
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
                              const uint8_t id[16], bool is_stranger);
+uint32_t mesh_cluster_peer_limit(const struct mesh_cluster *cluster);        /* no higher number of an epoch is believed */
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number); /* an epoch's number that somebody has */
 uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to); /* mask of ranks */
 

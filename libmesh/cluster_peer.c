@@ -83,9 +83,18 @@ void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_
         in->peer->heard_ns = cluster->now_ns;
 }
 
+uint32_t mesh_cluster_peer_limit(const struct mesh_cluster *cluster)
+{
+    uint32_t own = cluster->epoch.number;
+
+    if (!own && cluster->suit.is_active)
+        own = cluster->suit.standing.number; /* a new process knows no other */
+    return (own > CLUSTER_NUMBER_BELIEVED ? own : CLUSTER_NUMBER_BELIEVED) + CLUSTER_NUMBER_AHEAD;
+}
+
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number)
 {
-    if (number > cluster->number_floor && number <= CLUSTER_NUMBER_BELIEVED)
+    if (number > cluster->number_floor && number <= mesh_cluster_peer_limit(cluster))
         cluster->number_floor = number;
 }
 

@@ -302,14 +302,6 @@ static int judge(struct mesh_cluster *cluster, bool is_members)
     return 0;
 }
 
-/* An epoch with the last number would be the last. */
-static bool is_believed(const struct mesh_cluster *cluster, uint32_t number)
-{
-    const uint32_t own = cluster->epoch.number;
-
-    return number <= (own > CLUSTER_NUMBER_BELIEVED ? own : CLUSTER_NUMBER_BELIEVED) + CLUSTER_NUMBER_LEAP;
-}
-
 int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_plan *plan = &in->message->as.plan;
@@ -319,8 +311,8 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
     struct mesh_vote *vote;
     int err;
 
-    if (plan->stage == MESH_STAGE_COMMIT || !is_believed(cluster, plan->number))
-        return MESH_ERANGE;
+    if (plan->stage == MESH_STAGE_COMMIT || plan->number > mesh_cluster_peer_limit(cluster) + CLUSTER_NUMBER_LEAP)
+        return MESH_ERANGE; /* an epoch with the last number would be the last */
     if (memcmp(plan->proposer, in->incarnation, sizeof plan->proposer) != 0)
         return MESH_ESENDER;
     if (!is_member && !cluster->suit.is_active)

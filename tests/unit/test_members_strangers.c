@@ -360,7 +360,10 @@ static void the_last_numbers_of_epochs_are_not_believed(void **state)
     fill_identity(message.as.join.cluster, message.as.join.fingerprint);
     assert_int_equal(ask(&stranger, coordinator), 0);
     memcpy(message.as.join.cookie, stranger.answer.as.cookie.cookie, sizeof message.as.join.cookie);
-    assert_int_equal(say(&stranger, coordinator, &message, packet, &bytes), MESH_ERANGE);
+    assert_int_equal(say(&stranger, coordinator, &message, packet, &bytes), MESH_EREFUSED);
+    assert_int_equal(stranger.answer.header.type, MESH_TYPE_DENY);
+    assert_int_equal(stranger.answer.as.deny.reason, MESH_DENY_NUMBER);
+    assert_int_equal(stranger.answer.as.deny.found, MESH_EPOCH_MAX);
     assert_true(simmembers_run_agree(&members, 7, SIMMEMBERS_S) < UINT64_MAX);
     assert_in_range(members.at[coordinator].number, 2, 100);
     simmembers_crash(&members, 2);

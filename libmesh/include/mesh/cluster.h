@@ -162,7 +162,7 @@ uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster);
 
 /* ---- figures ---- */
 
-enum { MESH_CLUSTER_REASONS = 8 }; /* one more than the largest enum mesh_deny_reason */
+enum { MESH_CLUSTER_REASONS = 9 }; /* one more than the largest enum mesh_deny_reason */
 
 /* One word for people and for counters' names, by enum mesh_deny_reason: "version", "cluster", "fingerprint", ...; "?" for
  * another value. */

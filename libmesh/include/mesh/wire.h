@@ -87,7 +87,8 @@ enum mesh_deny_reason {
     MESH_DENY_FEATURES,    /* found: what the asking process knows; expected: what it has to know */
     MESH_DENY_FULL,        /* found: members with it; expected: at most */
     MESH_DENY_BUSY,        /* understood, but never sent. Found: processes that wait to be taken in; expected: at most */
-    MESH_DENY_UNHEARD      /* found: rank of a member that cannot hear the process, or is not heard by it */
+    MESH_DENY_UNHEARD,     /* found: rank of a member that cannot hear the process, or is not heard by it */
+    MESH_DENY_NUMBER       /* found: number of the process's last epoch; expected: at most */
 };
 
 /* What a PLAN asks for. */
@@ -258,7 +259,7 @@ enum {
 
 #define MESH_DENY_FIELDS(F) \
     MESH_SENDER_FIELDS(F) \
-    F(reason,         u16,  MESH_DENY_VERSION,   MESH_DENY_UNHEARD,    "",       "why; see the reasons of denial") \
+    F(reason,         u16,  MESH_DENY_VERSION,   MESH_DENY_NUMBER,     "",       "why; see the reasons of denial") \
     F(nonce,          u64,  1,                   UINT64_MAX,           "",       "of the question, or its number") \
     F(found,          u64,  0,                   UINT64_MAX,           "",       "what the question said; first 8 bytes of longer values") \
     F(expected,       u64,  0,                   UINT64_MAX,           "",       "what the sender has")
@@ -476,8 +477,7 @@ int mesh_wire_decode_body(const uint8_t *packet, size_t bytes, struct mesh_messa
 /* Both. MESH_EVERSION: another version. After an error of any of the three the content of their output is undefined. */
 int mesh_wire_decode(const uint8_t *packet, size_t bytes, struct mesh_message *message);
 
-/* Write a message; returns its bytes. All fields must be in range and it must fit (asserted). Tail: data is copied unless NULL, then only
- * its room is left; PROBE is padded with zeros to probe.bytes. */
+/* Write a message; returns its bytes. All must be in range and fit (asserted). data NULL: its room is left. PROBE is padded with zeros. */
 size_t mesh_wire_encode(const struct mesh_message *message, uint8_t *packet, size_t capacity);
 
 /* A member alone, as it stands in a list. */
